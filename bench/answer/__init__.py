@@ -1,0 +1,1 @@
+"""Answers computed from saved results alone: statistics and verdicts."""

@@ -1,0 +1,1 @@
+"""The report: plots and pages drawn from saved results."""

@@ -1,0 +1,131 @@
+"""Variant ``numpy-inplace``: the mathematics of rnn.py in a workspace that is allocated once.
+
+Differs from rnn.py in three ways, each with the same result:
+
+* every array is written in place (``out=``), so a call allocates nothing;
+* the input products U x_t of all steps are one matrix product before the loop;
+* all dL/da_t are kept, so dL/dU and dL/dW are one matrix product each after the loop.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from impl_numpy.contract import Bound
+from impl_numpy.rnn import Array, Params
+
+
+def tanh_into(a: Array, out: Array) -> None:
+    """out = tanh(a)."""
+    np.tanh(a, out=out)
+
+
+def sigmoid_into(a: Array, out: Array) -> None:
+    """out = 1 / (1 + exp(-a)) = (1 + tanh(a / 2)) / 2, which never overflows."""
+    np.multiply(a, 0.5, out=out)
+    np.tanh(out, out=out)
+    np.multiply(out, 0.5, out=out)
+    np.add(out, 0.5, out=out)
+
+
+def times_tanh_prime(h: Array, dh: Array, out: Array) -> None:
+    """out = dh (1 - h^2)."""
+    np.multiply(h, h, out=out)
+    np.subtract(1, out, out=out)
+    np.multiply(out, dh, out=out)
+
+
+def times_sigmoid_prime(h: Array, dh: Array, out: Array) -> None:
+    """out = dh h (1 - h)."""
+    np.subtract(1, h, out=out)
+    np.multiply(out, h, out=out)
+    np.multiply(out, dh, out=out)
+
+
+ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], None], Callable[[Array, Array, Array], None]]] = {
+    "tanh": (tanh_into, times_tanh_prime),
+    "sigmoid": (sigmoid_into, times_sigmoid_prime),
+}
+
+
+def bind(
+    task: str,
+    params: Params,
+    x: Array,
+    y: Array,
+    *,
+    activation: str,
+    delta: float,
+    lr: float,
+    device: str,
+) -> Bound:
+    """Allocate the workspace of ``task`` and return its ``Bound``."""
+    T, B, I = x.shape  # noqa: E741  (the project's letter for features)
+    H, O = params["W"].shape[0], params["V"].shape[0]  # noqa: E741  (and for outputs)
+    act, times_act_prime = ACTIVATIONS[activation]
+
+    U, W, V = (params[name].copy() for name in "UWV")
+    UT, WT, VT = U.T, W.T, V.T  # views: they follow the updates
+    rows = x.reshape(T * B, I)
+    # forward needs one hidden state at a time, the gradient needs them all
+    a = np.empty((T, B, H), x.dtype)
+    hs = np.zeros((2 if task == "forward" else T + 1, B, H), x.dtype)
+    a_rows, product = a.reshape(T * B, H), np.empty((B, H), x.dtype)
+    y_hat = np.empty((B, O), x.dtype)
+
+    def forward() -> None:
+        np.matmul(rows, UT, out=a_rows)  # (T B, H): U x_t of every step
+        h = hs[0]
+        h[...] = 0
+        for t in range(T):
+            a_t = a[t]  # (B, H)
+            np.matmul(h, WT, out=product)
+            np.add(a_t, product, out=a_t)
+            h = hs[(t + 1) % len(hs)]
+            act(a_t, h)
+        np.matmul(h, VT, out=y_hat)  # (B, O)
+
+    if task == "forward":
+        return Bound(forward, lambda: None, lambda: {"y_hat": y_hat})
+
+    dU, dW, dV = np.empty_like(U), np.empty_like(W), np.empty_like(V)
+    e, e_clipped, part = (np.empty((B, O), x.dtype) for _ in range(3))
+    das, dh = np.empty((T, B, H), x.dtype), np.empty((B, H), x.dtype)
+    dasT, h_rows = das.reshape(T * B, H).T, hs[:-1].reshape(T * B, H)
+    loss = np.zeros((), x.dtype)
+
+    def gradient() -> None:
+        forward()
+        np.subtract(y_hat, y, out=e)
+        np.clip(e, -delta, delta, out=e_clipped)
+        np.multiply(e_clipped, 0.5, out=part)
+        np.subtract(e, part, out=part)
+        np.multiply(part, e_clipped, out=part)
+        np.mean(part, out=loss)
+
+        np.divide(e_clipped, y.size, out=e_clipped)  # dL/dy_hat
+        np.matmul(e_clipped.T, hs[T], out=dV)
+        np.matmul(e_clipped, V, out=dh)  # (B, H)
+        for t in range(T, 0, -1):
+            times_act_prime(hs[t], dh, das[t - 1])
+            if t > 1:
+                np.matmul(das[t - 1], W, out=dh)
+        np.matmul(dasT, rows, out=dU)  # (H, T B) (T B, I): the sum over t and batch
+        np.matmul(dasT, h_rows, out=dW)
+
+    def train_step() -> None:
+        gradient()
+        for p, grad in ((U, dU), (W, dW), (V, dV)):
+            np.multiply(grad, lr, out=grad)
+            np.subtract(p, grad, out=p)
+
+    def reset() -> None:
+        for name, p in (("U", U), ("W", W), ("V", V)):
+            p[...] = params[name]
+
+    def result() -> dict[str, Array]:
+        if task == "gradient":
+            return {"loss": loss, "dU": dU, "dW": dW, "dV": dV}
+        return {"loss": loss, "U": U, "W": W, "V": V}
+
+    return Bound({"gradient": gradient, "train_step": train_step}[task], reset, result)

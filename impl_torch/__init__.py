@@ -1,0 +1,1 @@
+"""The RNN in PyTorch: read rnn.py first, the other files are variants of it."""

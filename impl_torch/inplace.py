@@ -1,0 +1,118 @@
+"""Variant ``torch-inplace``: the mathematics of manual.py in a workspace that is allocated once.
+
+Mirrors ``impl_numpy/inplace.py``: every tensor is written in place (``out=``) under inference mode, the
+input products of all steps are one matrix product before the loop, dL/dU and dL/dW one each after it.
+One thing only torch offers: ``addmm`` adds the recurrent product to U x_t in the same kernel.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impl_torch.contract import Bound, to_arrays, to_device
+
+
+def times_tanh_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
+    """out = dh (1 - h^2)."""
+    torch.mul(h, h, out=out)
+    torch.addcmul(dh, out, dh, value=-1, out=out)
+
+
+def times_sigmoid_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
+    """out = dh h (1 - h)."""
+    torch.addcmul(h, h, h, value=-1, out=out)
+    torch.mul(out, dh, out=out)
+
+
+ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor, Tensor, Tensor], None]]] = {
+    "tanh": (torch.tanh, times_tanh_prime),
+    "sigmoid": (torch.sigmoid, times_sigmoid_prime),
+}
+
+
+@torch.inference_mode()
+def bind(
+    task: str,
+    params: dict[str, NDArray[Any]],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    *,
+    activation: str,
+    delta: float,
+    lr: float,
+    device: str,
+) -> Bound:
+    """Allocate the workspace of ``task`` on ``device`` and return its ``Bound``."""
+    T, B, I = x.shape  # noqa: E741  (the project's letter for features)
+    H = params["W"].shape[0]
+    act, times_act_prime = ACTIVATIONS[activation]
+
+    start = {name: to_device(p, device) for name, p in params.items()}
+    U, W, V = (start[name].clone() for name in "UWV")
+    UT, WT, VT = U.T, W.T, V.T  # views: they follow the updates
+    rows, target = to_device(x, device).reshape(T * B, I), to_device(y, device)
+    # forward needs one hidden state at a time, the gradient needs them all
+    a = target.new_empty((T, B, H))
+    hs = target.new_zeros((2 if task == "forward" else T + 1, B, H))
+    a_rows, a_steps, h_steps = a.reshape(T * B, H), a.unbind(), hs.unbind()
+    y_hat = torch.empty_like(target)
+
+    def forward() -> None:
+        torch.mm(rows, UT, out=a_rows)  # (T B, H): U x_t of every step
+        h = h_steps[0]
+        h.zero_()
+        for t in range(T):
+            a_t = a_steps[t]  # (B, H)
+            torch.addmm(a_t, h, WT, out=a_t)
+            h = h_steps[(t + 1) % len(h_steps)]
+            act(a_t, out=h)
+        torch.mm(h, VT, out=y_hat)  # (B, O)
+
+    dU, dW, dV = torch.empty_like(U), torch.empty_like(W), torch.empty_like(V)
+    e, e_clipped, part = (torch.empty_like(target) for _ in range(3))
+    das, dh = target.new_empty((T, B, H)), target.new_empty((B, H))
+    da_steps, dasT = das.unbind(), das.reshape(T * B, H).T
+    h_rows = hs[:-1].reshape(-1, H)
+    loss = target.new_zeros(())
+    n_errors = target.numel()
+
+    def gradient() -> None:
+        forward()
+        torch.sub(y_hat, target, out=e)
+        torch.clamp(e, -delta, delta, out=e_clipped)
+        torch.sub(e, e_clipped, alpha=0.5, out=part)
+        torch.mul(part, e_clipped, out=part)
+        torch.mean(part, dim=(0, 1), out=loss)
+
+        torch.div(e_clipped, n_errors, out=e_clipped)  # dL/dy_hat
+        torch.mm(e_clipped.T, h_steps[T], out=dV)
+        torch.mm(e_clipped, V, out=dh)  # (B, H)
+        for t in range(T, 0, -1):
+            times_act_prime(h_steps[t], dh, da_steps[t - 1])
+            if t > 1:
+                torch.mm(da_steps[t - 1], W, out=dh)
+        torch.mm(dasT, rows, out=dU)  # (H, T B) (T B, I): the sum over t and batch
+        torch.mm(dasT, h_rows, out=dW)
+
+    def train_step() -> None:
+        gradient()
+        for p, grad in ((U, dU), (W, dW), (V, dV)):
+            torch.sub(p, grad, alpha=lr, out=p)
+
+    def reset() -> None:
+        for name, p in (("U", U), ("W", W), ("V", V)):
+            p.copy_(start[name])
+
+    def result() -> dict[str, NDArray[Any]]:
+        if task == "forward":
+            return to_arrays({"y_hat": y_hat})
+        if task == "gradient":
+            return to_arrays({"loss": loss, "dU": dU, "dW": dW, "dV": dV})
+        return to_arrays({"loss": loss, "U": U, "W": W, "V": V})
+
+    calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
+    inference = torch.inference_mode()
+    return Bound(inference(calls[task]), inference(reset), result, str(target.device))

@@ -1,0 +1,111 @@
+"""Variants ``torch-cell`` and ``torch-rnn``: modules and an optimizer, as PyTorch users write it.
+
+Differ from rnn.py in using the library's own parts: ``nn.RNNCell`` unrolled in a Python loop, or
+``nn.RNN``, which takes all steps in one call; then ``nn.Linear``, ``nn.HuberLoss``, ``optim.SGD``.
+``torch-cell`` on the layout ``single_step`` is the PyTorch tutorial's program. nn.RNN knows tanh and
+relu only, so the sigmoid is not supported here.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from impl_torch.contract import Bound, to_arrays, to_device
+
+
+class CellModel(nn.Module):
+    """RNNCell applied T times from h_0 = 0, then a linear layer on h_T."""
+
+    def __init__(self, features: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.rnn = nn.RNNCell(features, hidden, bias=False, nonlinearity="tanh")
+        self.linear = nn.Linear(hidden, outputs, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, B, I) -> (B, O)."""
+        h = None
+        for x_t in x:
+            h = self.rnn(x_t, h)  # (B, H); None stands for zeros
+        y_hat: Tensor = self.linear(h)
+        return y_hat
+
+
+class RnnModel(nn.Module):
+    """nn.RNN over the whole sequence, then a linear layer on h_T."""
+
+    def __init__(self, features: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.rnn = nn.RNN(features, hidden, bias=False, nonlinearity="tanh")
+        self.linear = nn.Linear(hidden, outputs, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, B, I) -> (B, O)."""
+        _, h_last = self.rnn(x)  # (1, B, H)
+        y_hat: Tensor = self.linear(h_last[0])
+        return y_hat
+
+
+def named_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The three matrices under the contract's names: both models hold them in the order U, W, V."""
+    return dict(zip("UWV", model.parameters(), strict=True))
+
+
+def bind(
+    model_class: type[CellModel] | type[RnnModel],
+    task: str,
+    params: dict[str, NDArray[Any]],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    *,
+    activation: str,
+    delta: float,
+    lr: float,
+    device: str,
+) -> Bound:
+    """Build model, loss and optimizer on ``device``, load ``params`` and return the ``Bound``."""
+    start = {name: to_device(p, device) for name, p in params.items()}
+    x_there, y_there = to_device(x, device), to_device(y, device)
+    hidden, features = params["U"].shape
+    model = model_class(features, hidden, len(params["V"])).to(x_there)
+    weights = named_weights(model)
+    loss_function = nn.HuberLoss(delta=delta)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    last: dict[str, Tensor] = {}
+
+    def forward() -> None:
+        with torch.inference_mode():
+            last["y_hat"] = model(x_there)
+
+    def gradient() -> None:
+        optimizer.zero_grad()
+        loss = loss_function(model(x_there), y_there)
+        loss.backward()
+        last["loss"] = loss
+
+    def train_step() -> None:
+        gradient()
+        optimizer.step()
+
+    def reset() -> None:
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(start[name])
+
+    def result() -> dict[str, NDArray[Any]]:
+        if task == "forward":
+            return to_arrays(last)
+        if task == "train_step":
+            return to_arrays(last | weights)
+        grads = {f"d{name}": torch.zeros_like(w) if w.grad is None else w.grad for name, w in weights.items()}
+        return to_arrays(last | grads)
+
+    reset()
+    calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
+    return Bound(calls[task], reset, result, str(next(model.parameters()).device))
+
+
+cell = partial(bind, CellModel)
+rnn = partial(bind, RnnModel)

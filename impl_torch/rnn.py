@@ -1,0 +1,82 @@
+r"""The reference RNN in PyTorch, its gradient by autograd.
+
+This file mirrors ``impl_numpy/rnn.py`` function by function: the forward pass is the same plain
+operations on tensors, and autograd replaces the hand-written backward pass. It stays simple for ever;
+a faster or more idiomatic way is a file of its own.
+
+Forward, for t = 1 .. T, with act = tanh or the logistic sigmoid::
+
+    a_t   = U x_t + W h_{t-1}         h_0 = 0
+    h_t   = act(a_t)
+    y_hat = V h_T
+    loss  = mean over batch and outputs of huber(e),  e = y_hat - y
+    huber(e) = e^2 / 2                        where |e| <= delta
+             = delta (|e| - delta / 2)        elsewhere
+
+Shapes: U (H, I), W (H, H), V (O, H); x (T, B, I), y and y_hat (B, O).
+Sources: Goodfellow, Bengio and Courville, Deep Learning (2016), section 10.2; Paszke et al., Automatic
+differentiation in PyTorch (2017); Huber, Robust estimation of a location parameter (1964).
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+}
+
+
+def hidden_states(params: Params, x: Tensor, *, activation: str = "tanh") -> Iterator[Tensor]:
+    """Yield h_0 = 0, then h_t = act(U x_t + W h_{t-1}) for t = 1 .. T, each (B, H)."""
+    U, W = params["U"], params["W"]
+    act = ACTIVATIONS[activation]
+    h = x.new_zeros((x.shape[1], W.shape[0]))  # (B, H)
+    yield h
+    for x_t in x:  # (B, I)
+        h = act(x_t @ U.T + h @ W.T)  # (B, H)
+        yield h
+
+
+def predict(params: Params, x: Tensor, *, activation: str = "tanh") -> Tensor:
+    """y_hat = V h_T, (B, O), keeping nothing on the way."""
+    with torch.inference_mode():
+        for h in hidden_states(params, x, activation=activation):  # noqa: B007  (the last one is used)
+            pass
+        return h @ params["V"].T  # (B, O)
+
+
+def forward(params: Params, x: Tensor, *, activation: str = "tanh") -> tuple[Tensor, list[Tensor]]:
+    """Return ``y_hat`` (B, O) and the hidden states [h_0, ..., h_T], which autograd keeps as well."""
+    hs = list(hidden_states(params, x, activation=activation))
+    return hs[-1] @ params["V"].T, hs  # (B, O)
+
+
+def loss_and_grads(
+    params: Params, x: Tensor, y: Tensor, *, activation: str = "tanh", delta: float = 0.025
+) -> tuple[Tensor, Params]:
+    """Return the mean Huber loss (0-d) and its gradient by autograd, a dict like ``params``."""
+    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+    y_hat, _ = forward(leaves, x, activation=activation)
+    loss = torch.nn.functional.huber_loss(y_hat, y, delta=delta)
+    grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    return loss.detach(), dict(zip(leaves, grads, strict=True))
+
+
+def sgd_step(
+    params: Params,
+    x: Tensor,
+    y: Tensor,
+    *,
+    lr: float = 0.1,
+    activation: str = "tanh",
+    delta: float = 0.025,
+) -> tuple[Tensor, Params]:
+    """One step of gradient descent: return the loss before it and the new p - lr dL/dp."""
+    loss, grads = loss_and_grads(params, x, y, activation=activation, delta=delta)
+    with torch.no_grad():
+        return loss, {name: p - lr * grads[name] for name, p in params.items()}
