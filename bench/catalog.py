@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
@@ -123,3 +124,8 @@ def find(spec: str) -> Variant:
     limits = {name: getattr(own, name) for name in optional if hasattr(own, name)}
     target = f"{module_name}:{attribute}.bind"
     return Variant(own.name, own.library, target, **({"summary": "your own"} | limits))
+
+
+def reference(library: str) -> ModuleType:
+    """The module that holds the reference contract of ``numpy`` or ``torch``."""
+    return importlib.import_module(f"impl_{library}.rnn")

@@ -1,0 +1,146 @@
+"""The clock: what one value holds, and how many calls make one.
+
+Timing model of a value, with ``N`` calls::
+
+    synchronise; t0; N x (call + one loop step); synchronise; t1      value = (t1 - t0) / N
+
+It contains the Python call of ``Bound.call`` and the wait for the device under test; it does not contain
+the first call, transfers, or ``reset``. The garbage collector is off meanwhile, caches are warm, data is
+resident. Waiting for the device belongs here, not to the variants.
+"""
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Clock = Callable[[], int]  # nanoseconds, never running backwards
+Call = Callable[[], object]
+
+MIN_VALUE_NS = 5_000_000
+MIN_CLOCK_COSTS = 1000  # a value is at least this many times the clock's own cost
+MAX_CALLS = 1 << 30
+WARMUP_NS = 5_000_000
+SLOW_CALL_NS = 20_000_000  # from here on three values a burst instead of five
+MAX_RESIDUAL = 0.01  # of a value: more work than that left after the synchronise makes it invalid
+
+
+class ClockError(Exception):
+    """The clock stood still or ran backwards: no value can be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One clock pair: ``elapsed_ns`` for ``n_calls`` calls, and what a second synchronise still cost."""
+
+    n_calls: int
+    elapsed_ns: int
+    residual_ns: int
+
+    @property
+    def per_call_ns(self) -> float:
+        """Time of one call in nanoseconds."""
+        return self.elapsed_ns / self.n_calls
+
+
+def no_wait() -> None:
+    """The CPU's synchronise: its work is done when the call returns."""
+
+
+def take_value(
+    call: Call, n_calls: int, *, synchronise: Call = no_wait, clock: Clock = time.perf_counter_ns
+) -> Value:
+    """Time ``n_calls`` calls in one clock pair.
+
+    Raises:
+        ClockError: the elapsed time is zero or negative.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        synchronise()
+        start = clock()
+        for _ in range(n_calls):
+            call()
+        synchronise()
+        end = clock()
+        synchronise()  # has nothing left to wait for, or the one before did not do its work
+        after = clock()
+    finally:
+        if collecting:
+            gc.enable()
+    if end <= start:
+        raise ClockError(f"the clock went from {start} to {end} ns over {n_calls} calls")
+    return Value(n_calls, end - start, after - end)
+
+
+def clock_cost_ns(clock: Clock = time.perf_counter_ns, readings: int = 200) -> int:
+    """Median time between two readings of the clock, or its tick where that is coarser.
+
+    Raises:
+        ClockError: it did not move within a million readings.
+    """
+    gaps = []
+    for _ in range(readings):
+        start = now = clock()
+        for _ in range(1_000_000 // readings):
+            now = clock()
+            if now != start:
+                break
+        if now <= start:
+            raise ClockError(f"the clock stands still or runs backwards ({start} to {now} ns)")
+        gaps.append(now - start)
+    return sorted(gaps)[readings // 2]
+
+
+def calibrate(
+    call: Call,
+    *,
+    synchronise: Call = no_wait,
+    clock: Clock = time.perf_counter_ns,
+    reset: Call = no_wait,
+    min_value_ns: int = MIN_VALUE_NS,
+) -> int:
+    """Find N: the calls that make a value of at least 5 ms and 1000 times the clock's cost.
+
+    Doubles N until a value is long enough, then takes the smallest N that its time per call asks for,
+    with a tenth to spare, so that a quick value still reaches the mark.
+
+    Raises:
+        ClockError: not even a billion calls make a value long enough.
+    """
+    target_ns = max(min_value_ns, MIN_CLOCK_COSTS * clock_cost_ns(clock))
+    n_calls = 1
+    while True:
+        reset()
+        value = take_value(call, n_calls, synchronise=synchronise, clock=clock)
+        if value.elapsed_ns >= target_ns:
+            break
+        n_calls *= 2
+        if n_calls > MAX_CALLS:
+            raise ClockError(f"{MAX_CALLS} calls take less than {target_ns} ns: nothing is being done")
+    wanted = -(-target_ns * 11 // (value.per_call_ns * 10))
+    return max(1, min(n_calls, int(wanted)))
+
+
+def warm_up(
+    call: Call, *, synchronise: Call = no_wait, clock: Clock = time.perf_counter_ns
+) -> tuple[int, int]:
+    """Call once and then on until 5 ms have passed; return (first call in ns, number of calls)."""
+    synchronise()
+    start = clock()
+    call()
+    synchronise()
+    now = clock()
+    first_call_ns, n_calls = now - start, 1
+    while now - start < WARMUP_NS:
+        call()
+        synchronise()
+        now = clock()
+        n_calls += 1
+    return first_call_ns, n_calls
+
+
+def values_per_burst(per_call_ns: float) -> int:
+    """Five values, three where one call alone takes longer than a value has to."""
+    return 3 if per_call_ns > SLOW_CALL_NS else 5
