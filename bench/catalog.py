@@ -108,7 +108,7 @@ def find(spec: str) -> Variant:
 
     module_name, _, attribute = spec.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)  # the installed command does not look where the user stands
+        sys.path.append(here)  # the installed command does not look where the user stands
     try:
         own = attrgetter(attribute)(importlib.import_module(module_name))
     except (ImportError, AttributeError) as error:

@@ -7,6 +7,7 @@ never import this.
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,16 @@ class Batch:
             sha.update(f"{name} {array.dtype.str} {array.shape};".encode())
             sha.update(np.ascontiguousarray(array).tobytes())
         return sha.hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the arrays as npz, for a worker to load."""
+        np.savez(path, x=self.x, y=self.y, **self.params)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Batch":
+        """Read what ``save`` wrote; nothing is unpickled."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls({name: arrays[name] for name in "UWV"}, arrays["x"], arrays["y"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,42 @@
+# make report   set up, run the default benchmark, write the report
+# make test     set up, run the tests
+# make check    format, lint, types; changes nothing
+# make fix      format and mend what ruff can
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: report test check fix benchmark clean
+
+report: .venv/ready
+	$(BIN)/rnnbench run
+
+test: .venv/ready-dev
+	$(BIN)/pytest
+
+benchmark: .venv/ready-dev
+	$(BIN)/pytest --benchmark-only
+
+check: .venv/ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: .venv/ready-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# installed anew only when a version or a dependency changes
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "rnnbench needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+.venv/ready-dev: .venv/ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,52 @@
+"""Files that a run hands to its workers: inputs and what the reference expects of them, made once.
+
+The main process is the NumPy process that computes the expected values, in float64; workers only
+compare. So every arm gets the same bytes, and a torch worker never needs NumPy's BLAS.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from bench import data, proof
+from bench.case import Case
+from bench.data import Batch
+from bench.measure.messages import Job
+
+
+class JobMaker:
+    """Makes jobs; each case's files are written once into ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._batches: dict[Case, Batch] = {}
+        self._paths: dict[Case, tuple[str, str]] = {}
+
+    def job(self, case: Case, device: str, n_calls: int | None) -> Job:
+        """The job that proves and times ``case``; without ``n_calls`` the worker calibrates.
+
+        Raises:
+            UserError: the case is ill-conditioned, so that no tolerance would mean anything.
+        """
+        inputs, expected = self._files(case)
+        after = None if n_calls is None or case.task != "train_step" else self._after(case, n_calls)
+        return Job(case, device, inputs, self._batches[case].digest(), expected, n_calls, after)
+
+    def _files(self, case: Case) -> tuple[str, str]:
+        if case not in self._paths:
+            number = len(self._paths)
+            batch = self._batches[case] = data.make(case)
+            inputs = self._folder / f"inputs{number}.npz"
+            expected = self._folder / f"expected{number}.npz"
+            batch.save(inputs)
+            proof.expected(case, batch).save(expected)
+            self._paths[case] = (str(inputs), str(expected))
+        return self._paths[case]
+
+    def _after(self, case: Case, n_calls: int) -> str:
+        """File of the parameters after ``n_calls`` training steps, made when it is first asked for."""
+        number = list(self._paths).index(case)
+        path = self._folder / f"after{number}-{n_calls}.npz"
+        if not path.exists():
+            np.savez(path, **proof.expected_after(case, self._batches[case], n_calls))
+        return str(path)

@@ -1,0 +1,52 @@
+"""What the runner and a worker say to each other: one JSON line a message."""
+
+from typing import Any
+
+import msgspec
+
+from bench.case import Case
+from bench.results.record import Check, Status
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Prove and time one case. Files hold the inputs and what the reference expects of them."""
+
+    case: Case
+    device: str
+    inputs: str  # npz of the case's Batch
+    digest: str  # of those inputs
+    expected: str  # npz of the proof's Expected
+    n_calls: int | None  # None in block 0: calibrate
+    after: str | None  # npz of the parameters expected after n_calls training steps
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The library is imported and its threads are limited."""
+
+    facts: dict[str, Any]
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The values of one burst, with the proofs before and after them."""
+
+    status: Status
+    n_calls: int
+    elapsed_ns: list[int]
+    first_call_ns: int
+    warmup_calls: int
+    residual_ns: int
+    cpu_ns: int
+    calibration_ns: int
+    device: str
+    checks: list[Check]
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """No values: the proof failed, or the variant raised."""
+
+    status: Status
+    reason: str
+    checks: list[Check] = []
+
+
+Reply = Ready | Done | Refused

@@ -1,0 +1,137 @@
+"""What to measure: the user's wishes, and the presets that fill in what they leave open."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from bench import catalog
+from bench.case import LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.results.record import Arm, Missing
+
+PRESETS = ("primer", "full")
+PRIMER_VARIANTS = (
+    "numpy-published", "numpy-loop", "numpy-batched", "numpy-inplace",
+    "torch-autograd", "torch-cell", "torch-rnn", "torch-inplace",
+)  # fmt: skip
+QUICK_VARIANTS = (
+    "numpy-published", "numpy-batched", "numpy-inplace", "torch-cell", "torch-rnn", "torch-inplace",
+)  # fmt: skip
+ALL_THREADS_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-rnn")
+ACCELERATOR_VARIANTS = ("torch-autograd", "torch-cell", "torch-rnn", "torch-inplace")
+# in the order of their importance; the first is the main one, which every arm takes part in
+PRIMER_WORK = (
+    ("train_step", "positional"),
+    ("train_step", "sequence"),
+    ("train_step", "single_step"),
+    ("gradient", "positional"),
+    ("forward", "positional"),
+)
+PRIMER_SIZES = ((6,), (128,), (), (32,), (8,))
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for; an empty tuple or None leaves the choice to the preset."""
+
+    preset: str = "primer"
+    quick: bool = False
+    devices: tuple[str, ...] = ("cpu",)  # ids that are present
+    missing: tuple[Missing, ...] = ()  # asked for with "all", but absent
+    no_torch: str | None = None  # why PyTorch cannot be used, where it cannot
+    variants: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    layouts: tuple[str, ...] = ()
+    activation: str = "tanh"
+    dtype: str = "float32"
+    seq_len: tuple[int, ...] = (6,)
+    batch: tuple[int, ...] = (128,)
+    features: tuple[int, ...] = ()  # given: random data instead of the sine
+    hidden: tuple[int, ...] = (32,)
+    outputs: tuple[int, ...] = (8,)
+    split: str = "random"
+    threads: tuple[int, ...] = ()
+    all_threads: int = 1  # what "all threads" means on this machine
+    blocks: int | None = None
+    budget_s: float | None = None
+    seed: int | None = None
+
+    @property
+    def customised(self) -> bool:
+        """Whether the work differs from the preset's, so that its claim and time budget do not apply."""
+        sizes = (self.seq_len, self.batch, self.features, self.hidden, self.outputs)
+        chosen = (self.variants, self.tasks, self.layouts, self.threads)
+        settings = (self.activation, self.dtype, self.split)
+        return any(chosen) or sizes != PRIMER_SIZES or settings != ("tanh", "float32", "random")
+
+
+def cases(wishes: Wishes) -> list[Case]:
+    """The cases, the main one first: tasks and layouts of the preset or as wished, at every size."""
+    if wishes.customised:
+        work = list(product(wishes.tasks or TASKS[:1], wishes.layouts or LAYOUTS[:1]))
+    elif wishes.preset == "full":
+        work = list(product(TASKS, LAYOUTS))
+    else:
+        work = list(PRIMER_WORK[:1] if wishes.quick else PRIMER_WORK)
+    common: dict[str, Any] = {
+        "dtype": wishes.dtype,
+        "activation": wishes.activation,
+        "split": wishes.split,
+        "seed": wishes.seed or 0,
+    }
+    found: list[Case] = []
+    for task, layout in work:
+        for window, batch, hidden, outputs in product(
+            wishes.seq_len, wishes.batch, wishes.hidden, wishes.outputs
+        ):
+            for features in wishes.features:
+                shape = Shape(window, batch, features, hidden, outputs)
+                found.append(Case(task, shape, "sequence", data="random", **common))
+            if not wishes.features:
+                found.append(
+                    sine_case(
+                        task,
+                        layout,
+                        window=window,
+                        batch=batch,
+                        hidden=hidden,
+                        outputs=outputs,
+                        **common,
+                    )
+                )
+    return list(dict.fromkeys(found))
+
+
+def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
+    """Arms of the main case, and of the others: there the CPU's all-thread arms are left out."""
+    accelerators = [device for device in wishes.devices if device != "cpu"]
+    every = tuple(variant.name for variant in catalog.VARIANTS)
+    preset = every if wishes.preset == "full" else QUICK_VARIANTS if wishes.quick else PRIMER_VARIANTS
+    arms: list[Arm] = []
+    if "cpu" in wishes.devices:
+        for threads in wishes.threads or (1,):
+            arms += _with_baseline(wishes.variants or preset, "cpu", threads)
+    for device in accelerators:
+        arms += _with_baseline(wishes.variants or ACCELERATOR_VARIANTS, device, wishes.all_threads)
+    side = _unique(arms)
+    if "cpu" in wishes.devices and wishes.all_threads > 1 and not (wishes.quick or wishes.customised):
+        specs = every if wishes.preset == "full" else ALL_THREADS_VARIANTS
+        arms += [arm for arm in _with_baseline(specs, "cpu", wishes.all_threads) if not arm.twin]
+    everything = _unique(arms)
+    return everything, everything if wishes.preset == "full" else side
+
+
+def _with_baseline(specs: Sequence[str], device: str, threads: int) -> list[Arm]:
+    """The baseline at that thread count, its twin, and the variants on the device."""
+    baseline = [_arm(catalog.BASELINE, "cpu", threads), _arm(catalog.BASELINE, "cpu", threads, twin=True)]
+    return baseline + [_arm(spec, device, threads) for spec in specs]
+
+
+def _arm(spec: str, device: str, threads: int, *, twin: bool = False) -> Arm:
+    variant = catalog.find(spec)
+    name = f"{variant.name}@{device} x{threads}" + (" twin" if twin else "")
+    return Arm(name, spec, variant.name, variant.library, device, threads, twin, variant.known_wrong)
+
+
+def _unique(arms: list[Arm]) -> list[Arm]:
+    return list({arm.id: arm for arm in arms}.values())

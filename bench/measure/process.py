@@ -1,0 +1,145 @@
+"""A worker as the runner sees it: a process group with a private pipe, deadlines and a pause button."""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from bench.measure.messages import Job, Reply
+from bench.results.record import Arm, Status
+
+PROJECT = Path(__file__).parents[2]  # where `bench` is found, also when it is not installed
+MAX_REPLY_BYTES = 4 << 20
+STDERR_TAIL = 2000
+GRACE_S = 1.0  # between TERM and KILL
+
+
+class WorkerError(Exception):
+    """The worker gave no usable reply; ``status`` says how: crashed or timeout."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class WorkerProcess:
+    """One worker. Start it, ``receive`` its ``Ready``, then ``ask`` it job by job; always ``stop`` it."""
+
+    def __init__(self, arm: Arm, environment: Mapping[str, str]) -> None:
+        self.arm = arm
+        self.started_ns = time.perf_counter_ns()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
+        paths = [str(PROJECT), environment.get("PYTHONPATH", "")]
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench.measure.worker", arm.spec, str(arm.threads)],
+            env=dict(environment) | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            start_new_session=True,  # a group of its own: Ctrl-C reaches the runner alone
+        )
+        self._buffer = b""
+
+    @property
+    def pid(self) -> int:
+        """Process id, also that of the group."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def ask(self, job: Job, deadline_s: float) -> Reply:
+        """Wake the worker, send it a job, wait for the reply, put it to sleep again.
+
+        Raises:
+            WorkerError: it died, sent rubbish, or gave no reply before the deadline.
+        """
+        assert self._process.stdin is not None
+        self.resume()
+        try:
+            self._process.stdin.write(msgspec.json.encode(job) + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise WorkerError("crashed", self._epitaph()) from None
+        reply = self.receive(deadline_s)
+        self.pause()
+        return reply
+
+    def receive(self, deadline_s: float) -> Reply:
+        """Wait for one line on the private pipe.
+
+        Raises:
+            WorkerError: as ``ask``.
+        """
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + deadline_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                left = deadline - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    raise WorkerError("timeout", f"no reply within {deadline_s:g} s")
+                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    raise WorkerError("crashed", self._epitaph())
+                self._buffer += chunk
+                if len(self._buffer) > MAX_REPLY_BYTES:
+                    raise WorkerError("crashed", "its reply does not end")
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        try:
+            return msgspec.json.decode(line, type=Reply)  # type: ignore[no-any-return]
+        except msgspec.MsgspecError as error:
+            raise WorkerError("crashed", f"its reply is not readable: {error}") from error
+
+    def pause(self) -> None:
+        """Stop the whole group: an idle thread pool that spins would slow the next arm down."""
+        self._signal(getattr(signal, "SIGSTOP", None))
+
+    def resume(self) -> None:
+        """Let the group run again."""
+        self._signal(getattr(signal, "SIGCONT", None))
+
+    def stop(self) -> None:
+        """End the group: TERM, and KILL for what is left after a grace period. Safe to call twice."""
+        self._signal(signal.SIGTERM)
+        self.resume()  # a stopped process does not see TERM
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE_S)
+        self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def stderr_tail(self) -> str:
+        """The last lines it printed."""
+        end = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, end - STDERR_TAIL))
+        return self._stderr.read().decode(errors="replace").strip()
+
+    def _epitaph(self) -> str:
+        """How the process ended, once its pipe has closed."""
+        try:
+            code = self._process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            return "it closed its pipe"
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code} before its reply"
+
+    def _signal(self, number: int | None) -> None:
+        if number is None:  # this platform has no such signal
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)

@@ -1,0 +1,198 @@
+"""The runner: drives a plan block by block and writes every burst to the journal as it comes.
+
+In a block every arm gets a fresh worker; all start and import together. Then groups are visited in
+shuffled order and, within a group, its entries in shuffled order, one burst each, one worker awake at
+a time. A worker that crashes, hangs or disagrees becomes a status; the others go on.
+"""
+
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Literal, Protocol
+
+from bench.measure.budget import Costs, decide
+from bench.measure.environ import worker_environment
+from bench.measure.inputs import JobMaker
+from bench.measure.machine import utc_now
+from bench.measure.messages import Done, Ready, Refused
+from bench.measure.plan import fewest_blocks
+from bench.measure.process import WorkerError, WorkerProcess
+from bench.results.record import AnyRecord, Arm, Burst, Decision, End, Entry, Failure, Group, Plan, Worker
+
+READY_DEADLINE_S = 120.0
+BURST_DEADLINE_S = 120.0
+
+
+class Progress(Protocol):
+    """What the runner tells whoever watches."""
+
+    def starting(self, block: int, blocks: int) -> None:
+        """A block's workers are being started."""
+
+    def measuring(self, block: int, entry: Entry) -> None:
+        """An entry is about to take its burst."""
+
+    def decided(self, decision: Decision) -> None:
+        """Block 0 is over, and this is what it decided."""
+
+
+class Runner:
+    """One run of a plan; ``write`` appends a record to the journal, ``keep`` names variables to pass on."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        write: Callable[[AnyRecord], None],
+        progress: Progress,
+        *,
+        keep: Collection[str] = (),
+        ready_deadline_s: float = READY_DEADLINE_S,
+        burst_deadline_s: float = BURST_DEADLINE_S,
+    ) -> None:
+        self._plan = plan
+        self._write = write
+        self._progress = progress
+        self._keep = keep
+        self._ready_deadline_s = ready_deadline_s
+        self._burst_deadline_s = burst_deadline_s
+        self._arms = {arm.id: arm for arm in plan.arms}
+        self._n_calls: dict[str, int] = {}  # by entry, frozen in block 0
+        self._entries_s: dict[str, float] = {}  # by entry, what a burst costs
+        self._bursts: list[Burst] = []
+        self._failures: Counter[str] = Counter()
+        self._lost: set[str] = set()  # entries that are not tried again
+
+    def run(self) -> End:
+        """Measure everything; return how it ended, which is also the journal's last line."""
+        started = time.perf_counter()
+        status: Literal["complete", "partial", "interrupted"] = "complete"
+        try:
+            with tempfile.TemporaryDirectory(prefix="rnnbench-") as folder:
+                reason = self._measure(JobMaker(Path(folder)), started)
+        except KeyboardInterrupt:
+            status, reason = "interrupted", "stopped by the user"
+        if status == "complete" and self._failures:
+            status, reason = "partial", f"{self._failures.total()} bursts failed; {reason}"
+        end = End(status, reason, round(time.perf_counter() - started, 1), utc_now())
+        self._write(end)
+        return end
+
+    def _measure(self, jobs: JobMaker, started: float) -> str:
+        """Block 0, the decision, the counted blocks; return why it stopped there."""
+        plan = self._plan
+        start_s = self._block(0, plan.blocks, plan.groups, plan.arms, jobs)
+        decision = decide(plan, self._bursts, Costs(start_s, self._entries_s, time.perf_counter() - started))
+        self._write(decision)
+        self._progress.decided(decision)
+
+        groups = [group for group in plan.groups if group.name not in decision.dropped_groups]
+        arms = [arm for arm in plan.arms if arm.id not in decision.dropped_arms]
+        fewest = fewest_blocks(groups) if plan.verdicts else 1
+        for block in range(1, decision.blocks + 1):
+            begun = time.perf_counter()
+            self._block(block, decision.blocks, groups, arms, jobs)
+            now = time.perf_counter()
+            over = plan.budget_s is not None and (now - started) + (now - begun) > plan.budget_s
+            if over and fewest <= block < decision.blocks:
+                return f"the time budget of {plan.budget_s:g} s ended the run after {block} blocks"
+        return f"{decision.blocks} blocks were measured"
+
+    def _block(self, block: int, blocks: int, groups: list[Group], arms: list[Arm], jobs: JobMaker) -> float:
+        """One block; return the seconds until every worker was ready."""
+        order = random.Random(f"{self._plan.seed}:{block}")
+        workers: dict[str, WorkerProcess] = {}
+        self._progress.starting(block, blocks)
+        begun = time.perf_counter()
+        try:
+            for arm in order.sample(arms, len(arms)):
+                workers[arm.id] = self._start(arm)
+            reasons = {arm_id: self._await_ready(block, worker) for arm_id, worker in workers.items()}
+            start_s = time.perf_counter() - begun
+
+            position = 0
+            for group in order.sample(groups, len(groups)):
+                for entry in order.sample(group.entries, len(group.entries)):
+                    if entry.arm not in workers or entry.id in self._lost:
+                        continue
+                    if not workers[entry.arm].alive:  # it died on an earlier entry
+                        workers[entry.arm].stop()
+                        workers[entry.arm] = self._start(self._arms[entry.arm])
+                        reasons[entry.arm] = self._await_ready(block, workers[entry.arm])
+                    if failure := reasons[entry.arm]:
+                        self._fail(block, entry, failure, workers[entry.arm])
+                        continue
+                    self._progress.measuring(block, entry)
+                    self._burst(block, position, entry, workers[entry.arm], jobs)
+                    position += 1
+        finally:
+            for worker in workers.values():
+                worker.stop()
+        return start_s
+
+    def _start(self, arm: Arm) -> WorkerProcess:
+        return WorkerProcess(arm, worker_environment(arm.threads, keep=self._keep).variables)
+
+    def _await_ready(self, block: int, worker: WorkerProcess) -> WorkerError | None:
+        """Wait until the worker is ready and let it sleep; return the error if it does not get there."""
+        try:
+            reply = worker.receive(self._ready_deadline_s)
+        except WorkerError as error:
+            return error
+        ready_ns = time.perf_counter_ns() - worker.started_ns
+        worker.pause()
+        if not isinstance(reply, Ready):
+            return WorkerError("crashed", "its first message was not that it is ready")
+        self._write(Worker(block, worker.arm.id, worker.pid, ready_ns, reply.facts))
+        return None
+
+    def _burst(self, block: int, position: int, entry: Entry, worker: WorkerProcess, jobs: JobMaker) -> None:
+        """Have one entry proved and timed, and write what came of it."""
+        job = jobs.job(entry.case, worker.arm.device, self._n_calls.get(entry.id))
+        begun = time.perf_counter()
+        try:
+            reply = worker.ask(job, self._burst_deadline_s)
+        except WorkerError as error:
+            worker.stop()
+            self._fail(block, entry, error, worker)
+            return
+        if isinstance(reply, Refused):
+            self._fail(block, entry, WorkerError(reply.status, reply.reason), worker, reply)
+        elif isinstance(reply, Done):
+            self._n_calls.setdefault(entry.id, reply.n_calls)
+            self._entries_s[entry.id] = time.perf_counter() - begun - reply.calibration_ns / 1e9
+            burst = Burst(
+                block=block,
+                entry=entry.id,
+                position=position,
+                status=reply.status,
+                n_calls=reply.n_calls,
+                elapsed_ns=reply.elapsed_ns,
+                first_call_ns=reply.first_call_ns,
+                warmup_calls=reply.warmup_calls,
+                residual_ns=reply.residual_ns,
+                cpu_ns=reply.cpu_ns,
+                device=reply.device,
+                digest=job.digest,
+                checks=reply.checks,
+            )
+            self._bursts.append(burst)
+            self._write(burst)
+
+    def _fail(
+        self,
+        block: int,
+        entry: Entry,
+        error: WorkerError,
+        worker: WorkerProcess,
+        refused: Refused | None = None,
+    ) -> None:
+        """Write why an entry has no values. What crashed gets one more chance, in the next block."""
+        self._failures[entry.id] += 1
+        if error.status != "crashed" or self._failures[entry.id] > 1:
+            self._lost.add(entry.id)
+        checks = refused.checks if refused else []
+        failure = Failure(block, entry.id, error.status, str(error), checks, worker.stderr_tail())
+        self._write(failure)

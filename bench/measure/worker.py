@@ -1,0 +1,144 @@
+"""A worker: a fresh process that holds one arm, proves each job's entry and times one burst of it.
+
+Started by the runner with its thread limits in the environment, as
+``python -m bench.measure.worker SPEC THREADS``. Jobs come as lines on standard input, replies go out on
+a private copy of standard output; what a variant prints goes to standard error. A worker loads one
+library: a NumPy worker never imports torch, a torch worker never computes with NumPy's BLAS.
+"""
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+import numpy as np
+
+from bench import catalog, proof
+from bench.case import Case
+from bench.data import Batch
+from bench.device import library_facts, limit_threads, set_ieee_precision, synchroniser
+from bench.measure import clock
+from bench.measure.messages import Done, Job, Ready, Refused, Reply
+
+
+def main() -> None:
+    """Take over standard output, get ready, and answer jobs until standard input closes."""
+    spec, threads = sys.argv[1], int(sys.argv[2])
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
+        os.dup2(2, 1)  # what a variant prints must not look like a reply
+        for reply in serve(spec, threads, sys.stdin):
+            replies.write(msgspec.json.encode(reply).decode() + "\n")
+            replies.flush()
+
+
+def serve(spec: str, threads: int, jobs: TextIO) -> Iterator[Reply]:
+    """Yield ``Ready``, then one reply a job."""
+    variant = catalog.find(spec)
+    variant.load()  # imports the library, before any thread pool may be used
+    facts = get_ready(variant.library, threads)
+    gc.collect()
+    gc.freeze()  # the imports' objects: collecting before a value need not visit them again
+    yield Ready(facts)
+    for line in jobs:
+        job = msgspec.json.decode(line, type=Job)
+        try:
+            yield burst(variant, job)
+        except Exception as error:  # a variant may raise anything; the other entries go on
+            yield Refused("crashed", f"{type(error).__name__}: {error}")
+        if variant.library == "numpy" and "torch" in sys.modules:
+            raise SystemExit(f"{variant.name} is a NumPy variant and imported torch")
+
+
+def get_ready(library: str, threads: int) -> dict[str, Any]:
+    """Limit threads and precision, and read both back."""
+    if library == "numpy":
+        return library_facts("numpy")
+    limit_threads(threads)
+    precision = set_ieee_precision()
+    return library_facts("torch") | {"precision": precision}
+
+
+def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
+    """Prove the entry, warm up, calibrate in block 0, take the values, prove the last one again."""
+    case, batch = job.case, Batch.load(job.inputs)
+    if batch.digest() != job.digest:
+        return Refused("invalid", "the inputs' digest differs from the plan's")
+    expected = proof.Expected.load(job.expected)
+    bind, wrong = variant.load(), variant.known_wrong
+    checks = proof.prove(bind, case, batch, expected, device=job.device, known_wrong=wrong)
+    if proof.status(checks, known_wrong=wrong) == "disagrees":
+        return Refused("disagrees", failed_checks(checks), checks)
+
+    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": job.device}
+    bound = bind(case.task, batch.params, batch.x, batch.y, **options)
+    device = str(getattr(bound, "device", "cpu"))
+    if device != job.device:
+        return Refused("invalid", f"asked for {job.device}, but the arrays were on {device}", checks)
+
+    wait = synchroniser(job.device)
+    first_call_ns, warmup_calls = clock.warm_up(bound.call, synchronise=wait)
+    started = time.perf_counter_ns()
+    n_calls = job.n_calls or clock.calibrate(bound.call, synchronise=wait, reset=bound.reset)
+    calibration_ns = time.perf_counter_ns() - started
+
+    values: list[clock.Value] = []
+    cpu_ns = 0
+    gc.collect()
+    while len(values) < (clock.values_per_burst(values[0].per_call_ns) if values else 1):
+        bound.reset()
+        cpu_start = time.process_time_ns()
+        values.append(clock.take_value(bound.call, n_calls, synchronise=wait))
+        cpu_ns += time.process_time_ns() - cpu_start
+
+    after = None if job.after is None else load_arrays(job.after)
+    if job.n_calls is None and case.task == "train_step":  # block 0 has no trajectory of this length yet
+        bound.reset()
+        bound.call()
+        after = one_step(case, batch, expected)
+    last = proof.check_last(case, bound.result(), expected, after=after, device=job.device, known_wrong=wrong)
+    if proof.status(last, known_wrong=wrong) == "disagrees":
+        return Refused("disagrees", f"after timing: {failed_checks(last)}", last)
+    residual_ns = max(value.residual_ns for value in values)
+    if any(value.residual_ns > clock.MAX_RESIDUAL * value.elapsed_ns for value in values):
+        return Refused("invalid", f"the device was still busy for {residual_ns} ns after a value", checks)
+    return Done(
+        status=proof.status(checks, known_wrong=wrong),
+        n_calls=n_calls,
+        elapsed_ns=[value.elapsed_ns for value in values],
+        first_call_ns=first_call_ns,
+        warmup_calls=warmup_calls,
+        residual_ns=residual_ns,
+        cpu_ns=cpu_ns,
+        calibration_ns=calibration_ns,
+        device=device,
+        checks=checks,
+    )
+
+
+def one_step(case: Case, batch: Batch, expected: proof.Expected) -> dict[str, Any]:
+    """Loss and parameters after one training step, from the expected gradient (float64)."""
+    step = {name: p.astype("float64") - case.lr * expected.grads[name] for name, p in batch.params.items()}
+    return {"loss": expected.loss, "n_calls": np.int64(1), **step}
+
+
+def load_arrays(path: str | Path) -> dict[str, Any]:
+    """All arrays of an npz; nothing is unpickled."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def failed_checks(checks: list[proof.Check]) -> str:
+    """The failed comparisons in words."""
+    return "; ".join(
+        f"{check.what} is off by {check.error:.2g}, allowed is {check.tolerance:.2g}"
+        for check in checks
+        if not check.passed
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The progress display: what runs, and how long is left."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from bench.results.record import Decision, Entry, Plan
+
+
+class Display:
+    """A bar over all entries of all blocks; a line a block where standard error is no terminal."""
+
+    def __init__(self, plan: Plan, bar: Progress) -> None:
+        self._bar = bar
+        self._blocks = plan.blocks
+        self._entries = sum(len(group.entries) for group in plan.groups)
+        self._task = bar.add_task("starting", total=self._entries * (plan.blocks + 1), left="")
+        self._done = 0
+        self._counted_from: tuple[float, int] | None = None
+
+    def starting(self, block: int, blocks: int) -> None:
+        """A block's workers are being started."""
+        self._blocks = blocks
+        self._done = block * self._entries
+        name = "calibration" if block == 0 else f"block {block} of {blocks}"
+        left = self._left()
+        if not self._bar.console.is_terminal:
+            self._bar.console.print(f"{name}{f', {left}' if left else ''}", highlight=False)
+        self._bar.update(
+            self._task,
+            description=f"{name}: starting the workers",
+            completed=self._done,
+            total=self._entries * (blocks + 1),
+            left=left,
+        )
+
+    def measuring(self, block: int, entry: Entry) -> None:
+        """An entry is about to take its burst."""
+        self._done += 1
+        name = "calibration" if block == 0 else f"block {block} of {self._blocks}"
+        self._bar.update(
+            self._task, description=f"{name}: {entry.id}", completed=self._done, left=self._left()
+        )
+
+    def decided(self, decision: Decision) -> None:
+        """Say what the time budget drops; count the time that is left from here on."""
+        self._counted_from = (time.monotonic(), self._entries)
+        dropped = [*decision.dropped_groups, *decision.dropped_arms]
+        if dropped:
+            self._bar.console.print(
+                f"The whole plan would take {decision.predicted_s:.0f} s; to stay within the budget, "
+                f"these are left out: {', '.join(dropped)}.",
+                highlight=False,
+            )
+
+    def _left(self) -> str:
+        if self._counted_from is None:
+            return ""
+        since, entries = self._counted_from
+        if self._done <= entries:
+            return ""
+        per_entry_s = (time.monotonic() - since) / (self._done - entries)
+        total = self._entries * (self._blocks + 1)
+        return f"about {per_entry_s * (total - self._done):.0f} s left"
+
+
+@contextmanager
+def show_progress(plan: Plan) -> Iterator[Display]:
+    """A display on standard error for the time of a run."""
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[left]:>18}"),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield Display(plan, bar)

@@ -1,0 +1,207 @@
+"""The plan: what is declared before the first value."""
+
+from collections import Counter
+
+import pytest
+
+from bench.case import Shape
+from bench.errors import UserError
+from bench.measure.budget import Costs, decide
+from bench.measure.plan import comparisons, fewest_blocks, make_plan
+from bench.measure.preset import Wishes
+from bench.results.record import Burst, Missing, Plan
+
+
+def plan(**wishes: object) -> Plan:
+    """A plan of the wishes, on a machine with two processors."""
+    wished = Wishes(all_threads=2, seed=1, **wishes)  # type: ignore[arg-type]
+    return make_plan(wished, run="test", started_utc="2026-01-01T00:00:00+00:00", command=["rnnbench"])
+
+
+def test_the_default_run_holds_the_declared_groups_and_arms():
+    default = plan()
+
+    assert [group.name for group in default.groups] == [
+        "train_step positional",
+        "train_step sequence",
+        "train_step single_step",
+        "gradient positional",
+        "forward positional",
+        "claim",
+    ]
+    main = [entry.arm for entry in default.groups[0].entries]
+    assert "numpy-batched@cpu x1 twin" in main
+    assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} < set(main)
+    assert all(" x2" not in entry.arm for group in default.groups[1:] for entry in group.entries)
+    assert default.blocks == 10
+    assert default.budget_s == 120
+    assert default.verdicts
+
+
+def test_every_entry_is_compared_with_the_baseline_of_its_thread_count():
+    for group in plan().groups[:-1]:
+        ids = {entry.id for entry in group.entries}
+        for entry in group.entries:
+            threads = entry.arm.split(" x")[1].split()[0]
+            baseline = f"{group.name} | numpy-batched@cpu x{threads}"
+            assert entry.baseline == (None if entry.id == baseline else baseline)
+            assert baseline in ids
+
+
+def test_the_claim_compares_the_tutorials_two_programs():
+    claim = plan().groups[-1]
+    published, cell = claim.entries
+
+    assert (published.case.dtype, published.case.activation) == ("float64", "sigmoid")
+    assert published.case.layout == "positional"
+    assert (cell.case.dtype, cell.case.activation, cell.case.layout) == ("float32", "tanh", "single_step")
+    assert cell.baseline == published.id
+
+
+def test_the_headline_pairs_are_declared_before_block_0():
+    names = [pair.name for pair in plan().pairs]
+
+    assert "as written train_step positional cpu x1" in names
+    assert "as written train_step positional cpu x2" in names
+    assert "as written train_step sequence cpu x1" in names
+    assert "claim" in names
+    assert names.count("twin train_step positional x1") == 1
+
+
+def test_a_quick_run_has_three_blocks_and_no_verdicts():
+    quick = plan(quick=True)
+
+    assert quick.blocks == 3
+    assert not quick.verdicts
+    assert [group.name for group in quick.groups] == ["train_step positional", "claim"]
+
+
+def test_sizes_make_one_group_each_and_drop_the_claim():
+    custom = plan(hidden=(16, 64), tasks=("forward",), variants=("torch-rnn",))
+
+    assert [group.name for group in custom.groups] == [
+        "forward positional T6 B128 I6 H16 O8",
+        "forward positional T6 B128 I6 H64 O8",
+    ]
+    arms = Counter(entry.arm for group in custom.groups for entry in group.entries)
+    assert arms == {"numpy-batched@cpu x1": 2, "numpy-batched@cpu x1 twin": 2, "torch-rnn@cpu x1": 2}
+    assert custom.budget_s is None
+
+
+def test_features_ask_for_random_data_of_that_shape():
+    (group,) = plan(features=(3,), seq_len=(5,), batch=(7,)).groups
+
+    assert {entry.case.data for entry in group.entries} == {"random"}
+    assert group.entries[0].case.shape == Shape(T=5, B=7, I=3, H=32, O=8)
+
+
+def test_an_accelerator_is_compared_with_numpy_on_all_threads():
+    with_gpu = plan(devices=("cpu", "cuda:0"))
+    entries = {entry.arm: entry for entry in with_gpu.groups[0].entries}
+
+    assert entries["torch-rnn@cuda:0 x2"].baseline == "train_step positional | numpy-batched@cpu x2"
+    assert "as written train_step positional cuda:0 x2" in [pair.name for pair in with_gpu.pairs]
+    assert not any(arm.startswith("numpy") and "cuda" in arm for arm in entries)
+
+
+def test_an_accelerator_alone_still_gets_its_baseline():
+    only_gpu = plan(devices=("cuda:0",))
+    arms = {entry.arm for entry in only_gpu.groups[0].entries}
+
+    assert "numpy-batched@cpu x2" in arms
+    assert "claim" not in [group.name for group in only_gpu.groups]
+
+
+def test_what_a_variant_does_not_support_is_missing_with_the_reason():
+    sigmoid = plan(activation="sigmoid", variants=("torch-rnn", "torch-manual"))
+
+    (missing,) = sigmoid.missing
+    assert missing.what == "train_step positional | torch-rnn@cpu x1"
+    assert "does not support activation sigmoid" in missing.reason
+
+
+def test_without_torch_the_numpy_rows_still_run():
+    numpy_only = plan(no_torch="PyTorch is not installed")
+
+    assert {arm.library for arm in numpy_only.arms} == {"numpy"}
+    assert any(item.reason == "PyTorch is not installed" for item in numpy_only.missing)
+
+
+def test_nothing_to_measure_is_said():
+    with pytest.raises(UserError, match="nothing to measure: PyTorch is not installed"):
+        plan(variants=("torch-rnn",), no_torch="PyTorch is not installed")
+
+
+def test_absent_devices_asked_for_with_all_are_in_the_plan():
+    missing = Missing("cuda", "no such device")
+    assert missing in plan(missing=(missing,)).missing
+
+
+def test_too_few_blocks_for_a_table_are_refused_with_the_number_it_needs():
+    with pytest.raises(UserError, match=r"comparisons needs \d+ blocks for a verdict, not 6"):
+        plan(blocks=6)
+
+
+def decided(budget_s: float | None, *, start_s: float = 1.0, entry_s: float = 0.1):
+    """The decision for the default plan under a budget."""
+    declared = plan(budget_s=budget_s)
+    entries = [entry.id for group in declared.groups for entry in group.entries]
+    costs = Costs(start_s, dict.fromkeys(entries, entry_s), spent_s=10.0)
+    return declared, decide(declared, [], costs)
+
+
+def test_a_budget_that_suffices_drops_nothing():
+    _, decision = decided(1000.0)
+
+    assert decision.blocks == 10
+    assert not decision.dropped_groups
+    assert not decision.dropped_arms
+
+
+def test_a_short_budget_drops_in_the_declared_order():
+    declared, decision = decided(60.0)
+    names = ["train_step single_step", "train_step sequence", "gradient positional", "forward positional"]
+
+    dropped = decision.dropped_groups
+    assert sorted(dropped) == sorted(names[: len(dropped)])
+    assert dropped
+    assert decision.predicted_s > 60
+    assert "train_step positional" not in dropped
+    assert "claim" not in dropped
+    assert declared.blocks == 10
+
+
+def test_the_last_thing_a_budget_takes_are_blocks_down_to_what_verdicts_need():
+    declared, decision = decided(1.0)
+
+    assert set(decision.dropped_arms) == {
+        "numpy-batched@cpu x2",
+        "numpy-inplace@cpu x2",
+        "torch-rnn@cpu x2",
+    }
+    kept = [group for group in declared.groups if group.name not in decision.dropped_groups]
+    assert decision.blocks == fewest_blocks(kept)
+
+
+def burst(entry: str, microseconds: int) -> Burst:
+    """A burst of block 0 with one value."""
+    return Burst(0, entry, 0, "ok", 1, [microseconds * 1000], 1, 1, 0, 1, "cpu", "", [])
+
+
+def test_best_against_best_takes_the_fastest_form_of_each_library_in_block_0():
+    declared = plan()
+    times = {"numpy-batched": 100, "numpy-inplace": 70, "torch-rnn": 360, "torch-inplace": 170}
+    bursts = [burst(f"train_step positional | {name}@cpu x1", us) for name, us in times.items()]
+    bursts.append(burst("train_step positional | numpy-batched@cpu x1 twin", 1))  # never a contestant
+    (pair,) = decide(declared, bursts, Costs(1.0, {}, 1.0)).pairs
+
+    assert pair.name == "best against best train_step positional cpu x1"
+    assert pair.entry == "train_step positional | torch-inplace@cpu x1"
+    assert pair.baseline == "train_step positional | numpy-inplace@cpu x1"
+
+
+def test_the_twin_is_no_comparison():
+    group = plan().groups[0]
+    with_baseline = [entry for entry in group.entries if entry.baseline]
+
+    assert comparisons(group) == len(with_baseline) - 1

@@ -1,0 +1,264 @@
+"""The runner with real workers: what fails becomes a status, the others go on, nothing is left running."""
+
+import os
+import signal
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.measure.messages import Refused
+from bench.measure.plan import make_plan
+from bench.measure.preset import Wishes
+from bench.measure.process import WorkerError, WorkerProcess
+from bench.measure.runner import Runner
+from bench.results.record import AnyRecord, Arm, Burst, Decision, End, Failure, Worker
+
+MISBEHAVING = """
+import os, time, types
+from functools import partial
+from impl_numpy import rnn
+from impl_numpy.contract import bind as bind_contract
+
+def variant(name, around):
+    def bind(*args, **options):
+        bound = bind_contract(rnn, *args, **options)
+        return types.SimpleNamespace(call=partial(around, bound.call), reset=bound.reset, result=bound.result)
+    return types.SimpleNamespace(name=name, library="numpy", bind=bind)
+
+def raises(call):
+    raise ValueError("no such thing")
+
+def aborts(call):
+    os.abort()
+
+def leaves(call):
+    os._exit(0)
+
+def hangs(call):
+    print("still here", flush=True)
+    time.sleep(1000)
+
+def does_half(call):
+    pass
+
+def talks(call):
+    print('{"type": "Done"}' * 100)
+    call()
+
+def imports_torch(call):
+    import sys
+    sys.modules["torch"] = sys
+    call()
+
+def bind_wrong(*args, **options):
+    bound = bind_contract(rnn, *args, **options)
+    def result():
+        return {name: array * 1.0005 for name, array in bound.result().items()}
+    return types.SimpleNamespace(call=bound.call, reset=bound.reset, result=result)
+
+raising, aborting, leaving = (variant(f.__name__, f) for f in (raises, aborts, leaves))
+hanging, talking, importing = (variant(f.__name__, f) for f in (hangs, talks, imports_torch))
+wrong = types.SimpleNamespace(name="wrong", library="numpy", bind=bind_wrong)
+"""
+
+
+class Silent:
+    """A progress display that shows nothing."""
+
+    def starting(self, block, blocks):
+        pass
+
+    def measuring(self, block, entry):
+        pass
+
+    def decided(self, decision):
+        pass
+
+
+@pytest.fixture
+def own_variants(tmp_path, monkeypatch):
+    """A package outside the project, found from where the user stands."""
+    (tmp_path / "misbehaving.py").write_text(textwrap.dedent(MISBEHAVING))
+    monkeypatch.chdir(tmp_path)
+    return "misbehaving"
+
+
+def small_plan(*variants: str, blocks: int = 1):
+    """A quick plan of one small case."""
+    wishes = Wishes(quick=True, variants=variants, batch=(4,), hidden=(4,), blocks=blocks, seed=3)
+    return make_plan(wishes, run="test", started_utc="2026-01-01T00:00:00+00:00", command=["rnnbench"])
+
+
+def run(plan, *, write=None, **deadlines) -> tuple[End, list[AnyRecord]]:
+    """Run a plan, keeping its records."""
+    records: list[AnyRecord] = []
+    end = Runner(plan, write or records.append, Silent(), **deadlines).run()
+    return end, records
+
+
+def of_kind(records, kind):
+    return [record for record in records if isinstance(record, kind)]
+
+
+def nothing_is_left() -> bool:
+    """No worker of this process is still there."""
+    return not any("bench.measure.worker" in child.cmdline() for child in psutil.Process().children())
+
+
+def test_a_run_takes_a_burst_of_every_entry_in_every_block():
+    plan = small_plan("numpy-inplace", blocks=2)
+    end, records = run(plan)
+
+    assert end.status == "complete"
+    bursts = of_kind(records, Burst)
+    entries = [entry.id for entry in plan.groups[0].entries]
+    assert sorted((burst.block, burst.entry) for burst in bursts) == [
+        (block, entry) for block in (0, 1, 2) for entry in sorted(entries)
+    ]
+    for burst in bursts:
+        assert len(burst.elapsed_ns) == 5
+        assert all(elapsed > 0 for elapsed in burst.elapsed_ns)
+        assert burst.checks
+        assert all(check.passed for check in burst.checks)
+        assert burst.device == "cpu"
+    for entry in entries:  # the number of calls is found in block 0 and frozen
+        assert len({burst.n_calls for burst in bursts if burst.entry == entry}) == 1
+    assert len({burst.digest for burst in bursts}) == 1
+    assert nothing_is_left()
+
+
+def test_every_block_has_fresh_workers_whose_threads_were_read_back():
+    plan = small_plan(blocks=1)
+    _, records = run(plan)
+    workers = of_kind(records, Worker)
+
+    assert len({worker.pid for worker in workers}) == 2 * len(plan.arms)
+    assert {worker.facts["threads"] for worker in workers} == {1}
+    assert all(worker.ready_ns > 0 for worker in workers)
+
+
+def test_the_order_differs_between_blocks_and_repeats_with_the_seed():
+    plan = small_plan("numpy-inplace", "numpy-loop", blocks=3)
+    orders = [[b.entry for b in of_kind(run(plan)[1], Burst)] for _ in range(2)]
+
+    assert orders[0] == orders[1]
+    size = len(plan.groups[0].entries)
+    blocks = [tuple(orders[0][i : i + size]) for i in range(0, len(orders[0]), size)]
+    assert len(set(blocks)) > 1
+
+
+def test_the_decision_follows_block_0_and_the_end_comes_last():
+    _, records = run(small_plan("numpy-inplace"))
+    kinds = [type(record).__name__ for record in records]
+
+    assert kinds[-1] == "End"
+    decision = kinds.index("Decision")
+    assert {record.block for record in records[:decision]} == {0}
+    assert {record.block for record in records[decision + 1 : -1]} == {1}
+
+
+@pytest.mark.parametrize(
+    ("variant", "status", "reason"),
+    [
+        ("raising", "crashed", "ValueError: no such thing"),
+        ("aborting", "crashed", "killed by SIGABRT"),
+        ("leaving", "crashed", "ended with exit code 0"),
+        ("wrong", "disagrees", "off by 0.0005"),
+    ],
+)
+def test_what_fails_becomes_a_status_and_the_others_go_on(own_variants, variant, status, reason):
+    end, records = run(small_plan(f"{own_variants}:{variant}"))
+
+    assert end.status == "partial"
+    failures = of_kind(records, Failure)
+    assert {failure.status for failure in failures} == {status}
+    assert reason in failures[0].reason
+    arms = {burst.entry.partition(" | ")[2] for burst in of_kind(records, Burst)}
+    assert arms == {"numpy-batched@cpu x1", "numpy-batched@cpu x1 twin"}
+    assert nothing_is_left()
+
+
+def test_a_worker_that_hangs_is_ended_at_its_deadline_and_not_tried_again(own_variants):
+    end, records = run(small_plan(f"{own_variants}:hanging", blocks=2), burst_deadline_s=3)
+
+    assert end.status == "partial"
+    (failure,) = of_kind(records, Failure)
+    assert (failure.status, failure.block) == ("timeout", 0)
+    assert "no reply within 3 s" in failure.reason
+    assert failure.stderr == "still here"
+    assert nothing_is_left()
+
+
+def test_a_variant_that_prints_is_timed_all_the_same(own_variants):
+    end, records = run(small_plan(f"{own_variants}:talking"))
+
+    assert end.status == "complete"
+    assert not of_kind(records, Failure)
+
+
+def test_a_numpy_worker_that_loads_torch_gives_no_second_burst(own_variants):
+    arm = Arm("x", f"{own_variants}:importing", "imports_torch", "numpy", "cpu", 1)
+    _, records = run(small_plan(f"{own_variants}:importing", blocks=1))
+
+    assert arm.library == "numpy"
+    failures = of_kind(records, Failure)
+    assert failures
+    assert "imported torch" in failures[0].reason + failures[0].stderr
+
+
+def test_ctrl_c_ends_the_workers_and_writes_the_end():
+    records: list[AnyRecord] = []
+
+    def interrupt(record):
+        records.append(record)
+        if isinstance(record, Decision):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    end, _ = run(small_plan("numpy-inplace", blocks=3), write=interrupt)
+
+    assert end.status == "interrupted"
+    assert records[-1] == end
+    assert of_kind(records, Burst)
+    assert nothing_is_left()
+
+
+def test_inputs_that_changed_on_the_way_are_refused(tmp_path):
+    from bench.measure.environ import worker_environment
+    from bench.measure.inputs import JobMaker
+
+    plan = small_plan()
+    entry, arm = plan.groups[0].entries[0], plan.arms[0]
+    job = JobMaker(tmp_path).job(entry.case, "cpu", None)
+    worker = WorkerProcess(arm, worker_environment(1).variables)
+    try:
+        worker.receive(60)
+        broken = type(job)(**{name: getattr(job, name) for name in job.__struct_fields__} | {"digest": "0"})
+        reply = worker.ask(broken, 60)
+    finally:
+        worker.stop()
+
+    assert isinstance(reply, Refused)
+    assert reply.status == "invalid"
+
+
+def test_a_stopped_worker_is_still_ended(tmp_path):
+    from bench.measure.environ import worker_environment
+
+    worker = WorkerProcess(small_plan().arms[0], worker_environment(1).variables)
+    worker.receive(60)
+    worker.pause()
+    worker.stop()
+
+    assert not worker.alive
+    with pytest.raises(WorkerError):
+        worker.receive(1)
+
+
+def test_the_journal_folder_of_a_worker_is_gone_afterwards(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    run(small_plan())
+
+    assert not list(Path(tmp_path).glob("rnnbench-*"))
