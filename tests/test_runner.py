@@ -11,9 +11,9 @@ import pytest
 from bench.measure.messages import Refused
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.measure.process import WorkerError, WorkerProcess
+from bench.measure.process import WorkerProcess
 from bench.measure.runner import Runner
-from bench.results.record import AnyRecord, Arm, Burst, Decision, End, Failure, Worker
+from bench.results.record import AnyRecord, Burst, Decision, End, Failure, Worker
 
 MISBEHAVING = """
 import os, time, types
@@ -130,7 +130,7 @@ def test_a_run_takes_a_burst_of_every_entry_in_every_block():
 
 
 def test_every_block_has_fresh_workers_whose_threads_were_read_back():
-    plan = small_plan(blocks=1)
+    plan = small_plan("numpy-inplace")
     _, records = run(plan)
     workers = of_kind(records, Worker)
 
@@ -166,6 +166,7 @@ def test_the_decision_follows_block_0_and_the_end_comes_last():
         ("aborting", "crashed", "killed by SIGABRT"),
         ("leaving", "crashed", "ended with exit code 0"),
         ("wrong", "disagrees", "off by 0.0005"),
+        ("importing", "invalid", "is a NumPy variant, but imported torch"),
     ],
 )
 def test_what_fails_becomes_a_status_and_the_others_go_on(own_variants, variant, status, reason):
@@ -198,16 +199,6 @@ def test_a_variant_that_prints_is_timed_all_the_same(own_variants):
     assert not of_kind(records, Failure)
 
 
-def test_a_numpy_worker_that_loads_torch_gives_no_second_burst(own_variants):
-    arm = Arm("x", f"{own_variants}:importing", "imports_torch", "numpy", "cpu", 1)
-    _, records = run(small_plan(f"{own_variants}:importing", blocks=1))
-
-    assert arm.library == "numpy"
-    failures = of_kind(records, Failure)
-    assert failures
-    assert "imported torch" in failures[0].reason + failures[0].stderr
-
-
 def test_ctrl_c_ends_the_workers_and_writes_the_end():
     records: list[AnyRecord] = []
 
@@ -228,7 +219,7 @@ def test_inputs_that_changed_on_the_way_are_refused(tmp_path):
     from bench.measure.environ import worker_environment
     from bench.measure.inputs import JobMaker
 
-    plan = small_plan()
+    plan = small_plan("numpy-inplace")
     entry, arm = plan.groups[0].entries[0], plan.arms[0]
     job = JobMaker(tmp_path).job(entry.case, "cpu", None)
     worker = WorkerProcess(arm, worker_environment(1).variables)
@@ -252,13 +243,11 @@ def test_a_stopped_worker_is_still_ended(tmp_path):
     worker.stop()
 
     assert not worker.alive
-    with pytest.raises(WorkerError):
-        worker.receive(1)
 
 
 def test_the_journal_folder_of_a_worker_is_gone_afterwards(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    run(small_plan())
+    run(small_plan("numpy-inplace"))
 
     assert not list(Path(tmp_path).glob("rnnbench-*"))

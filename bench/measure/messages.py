@@ -24,6 +24,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     """The library is imported and its threads are limited."""
 
     facts: dict[str, Any]
+    ready_ns: int  # processor time: all workers start at once, so wall time would tell how many they are
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):

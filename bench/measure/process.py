@@ -35,7 +35,6 @@ class WorkerProcess:
 
     def __init__(self, arm: Arm, environment: Mapping[str, str]) -> None:
         self.arm = arm
-        self.started_ns = time.perf_counter_ns()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
         paths = [str(PROJECT), environment.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
@@ -47,6 +46,7 @@ class WorkerProcess:
             start_new_session=True,  # a group of its own: Ctrl-C reaches the runner alone
         )
         self._buffer = b""
+        self._last_words = ""
 
     @property
     def pid(self) -> int:
@@ -117,13 +117,16 @@ class WorkerProcess:
             self._process.wait(GRACE_S)
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
+        self._last_words = self.stderr_tail()
+        for file in (self._process.stdin, self._process.stdout, self._stderr):
+            if file is not None:
                 with contextlib.suppress(OSError):
-                    pipe.close()
+                    file.close()
 
     def stderr_tail(self) -> str:
         """The last lines it printed."""
+        if self._stderr.closed:
+            return self._last_words
         end = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, end - STDERR_TAIL))
         return self._stderr.read().decode(errors="replace").strip()

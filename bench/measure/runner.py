@@ -141,11 +141,10 @@ class Runner:
             reply = worker.receive(self._ready_deadline_s)
         except WorkerError as error:
             return error
-        ready_ns = time.perf_counter_ns() - worker.started_ns
         worker.pause()
         if not isinstance(reply, Ready):
             return WorkerError("crashed", "its first message was not that it is ready")
-        self._write(Worker(block, worker.arm.id, worker.pid, ready_ns, reply.facts))
+        self._write(Worker(block, worker.arm.id, worker.pid, reply.ready_ns, reply.facts))
         return None
 
     def _burst(self, block: int, position: int, entry: Entry, worker: WorkerProcess, jobs: JobMaker) -> None:

@@ -42,15 +42,16 @@ def serve(spec: str, threads: int, jobs: TextIO) -> Iterator[Reply]:
     facts = get_ready(variant.library, threads)
     gc.collect()
     gc.freeze()  # the imports' objects: collecting before a value need not visit them again
-    yield Ready(facts)
+    yield Ready(facts, time.process_time_ns())
     for line in jobs:
         job = msgspec.json.decode(line, type=Job)
         try:
-            yield burst(variant, job)
+            reply: Reply = burst(variant, job)
         except Exception as error:  # a variant may raise anything; the other entries go on
-            yield Refused("crashed", f"{type(error).__name__}: {error}")
+            reply = Refused("crashed", f"{type(error).__name__}: {error}")
         if variant.library == "numpy" and "torch" in sys.modules:
-            raise SystemExit(f"{variant.name} is a NumPy variant and imported torch")
+            reply = Refused("invalid", f"{variant.name} is a NumPy variant, but imported torch")
+        yield reply
 
 
 def get_ready(library: str, threads: int) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
     case, batch = job.case, Batch.load(job.inputs)
     if batch.digest() != job.digest:
         return Refused("invalid", "the inputs' digest differs from the plan's")
-    expected = proof.Expected.load(job.expected)
+    expected = proof.Expected.load(Path(job.expected))
     bind, wrong = variant.load(), variant.known_wrong
     checks = proof.prove(bind, case, batch, expected, device=job.device, known_wrong=wrong)
     if proof.status(checks, known_wrong=wrong) == "disagrees":
@@ -80,6 +81,7 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
         return Refused("invalid", f"asked for {job.device}, but the arrays were on {device}", checks)
 
     wait = synchroniser(job.device)
+    gc.collect()
     first_call_ns, warmup_calls = clock.warm_up(bound.call, synchronise=wait)
     started = time.perf_counter_ns()
     n_calls = job.n_calls or clock.calibrate(bound.call, synchronise=wait, reset=bound.reset)
@@ -87,7 +89,6 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
 
     values: list[clock.Value] = []
     cpu_ns = 0
-    gc.collect()
     while len(values) < (clock.values_per_burst(values[0].per_call_ns) if values else 1):
         bound.reset()
         cpu_start = time.process_time_ns()

@@ -1,0 +1,144 @@
+"""The command line: what a person types, what comes back, and with which exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.cli import VERBS, build_parser, main
+from bench.device import Absent, Device, Devices
+
+SMALL = ["--quick", "--blocks", "1", "--variant", "numpy-inplace", "--batch", "4", "--hidden", "4"]
+CPU_ONLY = Devices(
+    (Device("cpu", "cpu", "a processor", None, ("float32", "float64")),),
+    (Absent("cuda", "no such device"),),
+    "2.13.0",
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to stand in, and a machine whose devices need no child process to find."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.run.find_devices", lambda: CPU_ONLY)
+    return tmp_path
+
+
+def test_every_verb_of_the_parser_has_a_function():
+    for verb, target in VERBS.items():
+        module, _, function = target.partition(":")
+        assert callable(getattr(__import__(module, fromlist=[function]), function)), verb
+        assert build_parser().parse_args([verb, *(["x"] if verb == "report" else [])]).verb == verb
+
+
+def test_help_names_every_verb_and_the_exit_codes(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert all(verb in text for verb in VERBS)
+    assert "130, 143 interrupted" in text
+
+
+def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
+    assert main(["run", *SMALL, "--out", "mine", "--seed", "5"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "numpy-inplace" in printed
+    assert printed.rstrip().endswith(str(Path("mine", "report.html")))
+    names = {path.relative_to("mine").as_posix() for path in Path("mine").rglob("*") if path.is_file()}
+    assert {"journal.jsonl", "values.csv", "report.html", "report.md"} < names
+    plots = {name.rpartition(".")[2] for name in names if name.startswith("plots/")}
+    assert plots == {"png", "svg"}
+
+
+def test_the_journal_begins_with_the_plan_that_was_typed(here):
+    main(["run", *SMALL, "--out", "mine", "--seed", "5"])
+    first, second, *_ = (json.loads(line) for line in Path("mine/journal.jsonl").read_text().splitlines())
+
+    assert (first["kind"], first["seed"], first["run"]) == ("plan", 5, "mine")
+    assert first["missing"][0] == {"what": "cuda", "reason": "no such device"}
+    assert second["kind"] == "environment"
+    assert second["set"]["OPENBLAS_NUM_THREADS"] == "1"
+
+
+def test_a_second_run_into_the_same_folder_is_refused(here, capsys):
+    Path("mine").mkdir()
+    Path("mine/journal.jsonl").write_text("precious")
+
+    assert main(["run", *SMALL, "--out", "mine"]) == 2
+    assert "mine already holds a run; choose another --out" in capsys.readouterr().err
+    assert Path("mine/journal.jsonl").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--variant", "torch-rn"], "no variant 'torch-rn'; there are: numpy-published"),
+        (["run", "--device", "cuda"], "cuda"),
+        (["run", "--blocks", "6"], "needs 8 blocks for a verdict"),
+        (["run", "--out", "file/below"], "cannot make the folder file/below"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_exit_code_2(here, capsys, arguments, message):
+    Path("file").write_text("")
+
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "six", "1.5"])
+def test_sizes_are_whole_numbers_of_1_or_more(size, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "--hidden", size])
+
+    assert stopped.value.code == 2
+    assert "is not a whole number of 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_keeps_its_journal_and_still_reports(tmp_path, number, code):
+    command = [sys.executable, "-m", "bench", "run", *SMALL, "--blocks", "500", "--out", "mine"]
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    journal = tmp_path / "mine" / "journal.jsonl"
+    for _ in range(600):
+        if journal.exists() and '"kind":"decision"' in journal.read_text():
+            break
+        time.sleep(0.1)
+    running.send_signal(number)
+    _, errors = running.communicate(timeout=60)
+
+    assert running.returncode == code, errors
+    last = json.loads(journal.read_text().splitlines()[-1])
+    assert (last["kind"], last["status"]) == ("end", "interrupted")
+    assert (tmp_path / "mine" / "report.html").exists()
+
+
+def test_a_disagreement_is_exit_code_1(here, capsys):
+    Path("liar.py").write_text(
+        "import types\n"
+        "from impl_numpy.contract import batched\n"
+        "def bind(*args, **options):\n"
+        "    bound = batched(*args, **options)\n"
+        "    result = lambda: {name: 1.01 * array for name, array in bound.result().items()}\n"
+        "    return types.SimpleNamespace(call=bound.call, reset=bound.reset, result=result)\n"
+        "variant = types.SimpleNamespace(name='liar', library='numpy', bind=bind)\n"
+    )
+    small = ["--quick", "--blocks", "1", "--batch", "4", "--hidden", "4"]
+
+    assert main(["run", *small, "--variant", "liar:variant", "--out", "mine"]) == 1
+    assert "liar" in Path("mine/report.md").read_text()
