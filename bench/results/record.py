@@ -1,0 +1,168 @@
+"""What a journal holds, line by line. Times are integer nanoseconds, as the clock gave them.
+
+A journal is: one ``Plan`` (declared before the first value), one ``Environment``, then for block 0, 1, ...
+a ``Worker`` per arm and a ``Burst`` or ``Failure`` per entry; after block 0 one ``Decision``; last an ``End``.
+
+Schema history
+  1  first version
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from bench.case import Case
+
+SCHEMA = 1
+
+# what can happen to an entry; "ok" is the status of every Burst that passed its proof
+Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout"]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
+    """One line of the journal; its class name in lower case is the line's ``kind``."""
+
+
+class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Variant + device + thread count: what one worker holds. A twin repeats another arm (A/A)."""
+
+    id: str  # "numpy-batched@cpu x1", "numpy-batched@cpu x1 twin"
+    spec: str  # the catalogue's name, or module:object
+    variant: str
+    library: str
+    device: str
+    threads: int
+    twin: bool = False
+    known_wrong: bool = False
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An arm on a case, within a group: one row of a table. ``baseline`` is an entry's id or None."""
+
+    id: str  # "train_step positional | numpy-batched@cpu x1"
+    group: str
+    arm: str
+    case: Case
+    baseline: str | None
+
+
+class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Entries that are measured next to each other in every block, and shown as one table."""
+
+    name: str  # "train_step positional", "claim"
+    entries: list[Entry]
+
+
+class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A declared headline: the time of ``entry`` over the time of ``baseline``."""
+
+    name: str  # "as written positional", "best against best positional", "claim", "twin"
+    entry: str
+    baseline: str
+
+
+class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something asked for that cannot be measured here, and why."""
+
+    what: str  # "torch-rnn@cuda:0"
+    reason: str
+
+
+class Plan(Record, frozen=True):
+    """What is going to be measured, declared before the first value."""
+
+    schema: int
+    run: str  # name of the run's folder
+    version: str  # of rnnbench
+    started_utc: str  # ISO 8601
+    command: list[str]
+    preset: str
+    seed: int  # of the order
+    blocks: int  # counted blocks; block 0 comes on top
+    verdicts: bool  # False for --quick
+    margin: float  # equivalence margin, 0.02
+    budget_s: float | None
+    arms: list[Arm]
+    groups: list[Group]
+    pairs: list[Pair]  # headlines known before block 0
+    missing: list[Missing]
+
+
+class Environment(Record, frozen=True):
+    """The machine and the variables that change speed: set for workers, dropped from them, kept."""
+
+    machine: dict[str, Any]
+    set: dict[str, str]
+    dropped: dict[str, str]
+    kept: dict[str, str]
+    warnings: list[str]
+
+
+class Worker(Record, frozen=True):
+    """A fresh process that holds one arm for one block."""
+
+    block: int
+    arm: str
+    pid: int
+    ready_ns: int  # processor time until it was ready: interpreter, imports, thread limits
+    facts: dict[str, Any]  # versions, threads read back, BLAS kernel, precision switches
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One comparison of the proof: a normwise error against its tolerance."""
+
+    what: str  # "y_hat", "loss", "dU", "update W", ...
+    error: float
+    tolerance: float
+    passed: bool
+
+
+class Burst(Record, frozen=True):
+    """The values of one entry in one block. A value is elapsed_ns[i] / n_calls."""
+
+    block: int
+    entry: str
+    position: int  # its place in the block's order
+    status: Status
+    n_calls: int
+    elapsed_ns: list[int]  # one a value: n_calls calls in one clock pair
+    first_call_ns: int  # the first call after binding, waiting for the device included
+    warmup_calls: int
+    residual_ns: int  # largest cost of a second synchronise right after a value
+    cpu_ns: int  # processor time of the process over all values
+    device: str  # where the arrays really were
+    digest: str  # SHA-256 of the inputs
+    checks: list[Check]
+
+
+class Failure(Record, frozen=True):
+    """Why an entry has no values in a block."""
+
+    block: int
+    entry: str
+    status: Status
+    reason: str
+    checks: list[Check] = []
+    stderr: str = ""  # the last lines the worker printed
+
+
+class Decision(Record, frozen=True):
+    """What block 0 decided: the fastest proved form per library, and what the budget drops."""
+
+    pairs: list[Pair]  # best against best
+    predicted_s: float  # time the whole plan would take
+    blocks: int  # counted blocks that will run
+    dropped_groups: list[str]
+    dropped_arms: list[str]
+
+
+class End(Record, frozen=True):
+    """The run is over: ``complete``, ``partial`` (something failed), ``interrupted``."""
+
+    status: Literal["complete", "partial", "interrupted"]
+    reason: str
+    seconds: float
+    ended_utc: str
+
+
+AnyRecord = Plan | Environment | Worker | Burst | Failure | Decision | End
