@@ -5,7 +5,7 @@ The only file that knows ``impl_numpy`` and ``impl_torch``, and it imports them 
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -111,8 +111,8 @@ def find(spec: str) -> Variant:
         sys.path.append(here)  # the installed command does not look where the user stands
     try:
         own = attrgetter(attribute)(importlib.import_module(module_name))
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"cannot load the variant {spec!r}: {error}") from error
+    except Exception as error:  # importing runs the user's own code, which may raise anything
+        raise UserError(f"cannot load the variant {spec!r}: {type(error).__name__}: {error}") from error
     missing = [needed for needed in ("name", "library", "bind") if not hasattr(own, needed)]
     if missing:
         raise UserError(f"{spec!r} is no variant: it lacks {', '.join(missing)}")
@@ -120,10 +120,15 @@ def find(spec: str) -> Variant:
         raise UserError(f"{spec!r}: library must be 'numpy' or 'torch', not {own.library!r}")
     if any(variant.name == own.name for variant in VARIANTS):
         raise UserError(f"{spec!r}: the name {own.name!r} is taken; choose another")
-    optional = ("devices", "tasks", "layouts", "dtypes", "activations", "summary")
-    limits = {name: getattr(own, name) for name in optional if hasattr(own, name)}
-    target = f"{module_name}:{attribute}.bind"
-    return Variant(own.name, own.library, target, **({"summary": "your own"} | limits))
+    optional = ("devices", "tasks", "layouts", "dtypes", "activations")
+    limits: dict[str, Any] = {name: _names(getattr(own, name)) for name in optional if hasattr(own, name)}
+    summary = getattr(own, "summary", "your own")
+    return Variant(own.name, own.library, f"{module_name}:{attribute}.bind", summary, **limits)
+
+
+def _names(value: str | Iterable[str]) -> tuple[str, ...]:
+    """One name or several, as a tuple: in a bare string every part of a name would count as a name."""
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def reference(library: str) -> ModuleType:

@@ -44,7 +44,7 @@ class Batch:
 
     def save(self, path: str | Path) -> None:
         """Write the arrays as npz, for a worker to load."""
-        np.savez(path, x=self.x, y=self.y, **self.params)
+        np.savez(path, U=self.params["U"], W=self.params["W"], V=self.params["V"], x=self.x, y=self.y)
 
     @classmethod
     def load(cls, path: str | Path) -> "Batch":
@@ -121,12 +121,11 @@ def fit_scaling(train: Array) -> Scaling:
     Raises:
         UserError: the rows are constant, so there is nothing to learn or to scale by.
     """
-    scale = float(np.std(train))
-    if scale == 0:
+    if np.ptp(train) == 0:  # the standard deviation of equal numbers need not be exactly 0
         raise UserError(
             f"the series is constant ({train.flat[0]:g}) over its training rows; nothing to learn"
         )
-    return Scaling(float(np.mean(train)), scale)
+    return Scaling(float(np.mean(train)), float(np.std(train)))
 
 
 def lay_out(inputs: Array, layout: str) -> Array:

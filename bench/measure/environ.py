@@ -51,7 +51,7 @@ def worker_environment(
         for name, value in base.items()
         if name in ALLOWED or name in keep or name.startswith("LC_") or name.endswith(ALLOWED_ENDINGS)
     }
-    limits = {name: str(threads) for name in THREAD_LIMITS if name not in keep}
+    limits = {name: str(threads) for name in THREAD_LIMITS if name not in passed}
     relevant = {name: value for name, value in base.items() if name.startswith(CHANGES_SPEED)}
     return WorkerEnvironment(
         variables=passed | limits | {"PYTHONUTF8": "1", "RNNBENCH_PADDING": _padding()},

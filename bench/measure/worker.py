@@ -20,7 +20,8 @@ import numpy as np
 from bench import catalog, proof
 from bench.case import Case
 from bench.data import Batch
-from bench.device import library_facts, limit_threads, set_ieee_precision, synchroniser
+from bench.device import synchroniser
+from bench.library import library_facts, limit_threads, set_ieee_precision
 from bench.measure import clock
 from bench.measure.messages import Done, Job, Ready, Refused, Reply
 

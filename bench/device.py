@@ -1,0 +1,139 @@
+"""Devices: which there are, why the others are absent, and how to wait for one.
+
+Found in a child process, so that the main process never imports torch and a driver that crashes on
+import crashes there. ``synchroniser`` runs in the worker. The worker's other needs are in library.py.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.measure.clock import no_wait
+
+ACCELERATORS = ("cuda", "mps", "xpu")
+PROBE = Path(__file__).with_name("device_probe.py")
+# -P: a module in the current folder must not stand in for torch or the standard library
+PROBE_COMMAND = (sys.executable, "-P", str(PROBE))
+PROBE_SECONDS = 120  # a first import of torch from a slow disk can take most of a minute
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that is here. ``id`` is what torch calls it: cpu, cuda:0, cuda:1, mps:0, xpu:0."""
+
+    id: str
+    kind: str
+    name: str
+    memory_bytes: int | None
+    dtypes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A kind of device that is not here, and why."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """All devices, the cpu first. Where torch is missing NumPy alone can run."""
+
+    present: tuple[Device, ...]
+    absent: tuple[Absent, ...]
+    torch_version: str | None
+    torch_missing: str | None = None
+
+
+def find_devices(
+    command: Sequence[str] = PROBE_COMMAND, *, timeout_seconds: float = PROBE_SECONDS
+) -> Devices:
+    """Ask a child process. One that dies, hangs or lacks torch leaves the cpu, for NumPy alone."""
+    try:
+        child = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_seconds,
+            stdin=subprocess.DEVNULL,
+        )
+        answer = json.loads(child.stdout.strip().rpartition("\n")[2])
+    except subprocess.TimeoutExpired:
+        return _numpy_only(f"importing PyTorch took more than {timeout_seconds:g} s")
+    except json.JSONDecodeError:
+        last_line = child.stderr.strip().rpartition("\n")[2]
+        return _numpy_only(
+            f"importing PyTorch ended with status {child.returncode}: {last_line}".rstrip(": ")
+        )
+    if answer["torch_version"] is None:
+        return _numpy_only(answer["torch_missing"])
+    present = [Device(**entry | {"dtypes": tuple(entry["dtypes"])}) for entry in answer["present"]]
+    absent = [Absent(**entry) for entry in answer["absent"]]
+    return Devices((_cpu(), *present), tuple(absent), answer["torch_version"])
+
+
+def resolve(requested: Sequence[str], found: Devices) -> tuple[list[str], list[Absent]]:
+    """Turn "cpu", "cuda" (all of that kind), "cuda:1" and "all" into ids of devices that are here.
+
+    Returns:
+        The ids in the order asked for, each once; and, for "all", the kinds that are absent.
+
+    Raises:
+        UserError: a device was asked for by name and is not here, or there is no such kind.
+    """
+    ids: list[str] = []
+    missing: list[Absent] = []
+    for request in requested:
+        wanted = [d.id for d in found.present if request in ("all", d.kind, d.id)]
+        if request == "all":
+            missing = list(found.absent)
+        if not wanted:
+            raise UserError(_not_here(request, found))
+        ids += wanted
+    return list(dict.fromkeys(ids)), missing
+
+
+def synchroniser(device: str) -> Callable[[], None]:
+    """What waits for exactly this device; a no-op for the cpu, whose work is done when a call returns.
+
+    For an accelerator it imports torch, so only a torch worker asks for one.
+    """
+    kind = device.partition(":")[0]
+    if kind == "cpu":
+        return no_wait
+    import torch
+
+    if kind == "mps":  # there is only one, and its synchronise takes no device
+        return torch.mps.synchronize
+    synchronize: Callable[[str], None] = torch.get_device_module(kind).synchronize
+    return partial(synchronize, device)
+
+
+def _cpu() -> Device:
+    import psutil
+
+    from bench.measure import machine
+
+    return Device(
+        "cpu", "cpu", machine.processor_name(), psutil.virtual_memory().total, ("float32", "float64")
+    )
+
+
+def _numpy_only(reason: str) -> Devices:
+    return Devices((_cpu(),), tuple(Absent(kind, reason) for kind in ACCELERATORS), None, reason)
+
+
+def _not_here(request: str, found: Devices) -> str:
+    kind = request.partition(":")[0]
+    reasons = {absent.kind: f": {absent.reason}" for absent in found.absent}
+    here = ", ".join(device.id for device in found.present)
+    if kind not in ("cpu", *ACCELERATORS):
+        return f"no device is called {request!r}; here there is: {here}; or ask for all"
+    return f"no device {request!r} here{reasons.get(kind, '')}; there is: {here}"

@@ -1,0 +1,101 @@
+"""A worker's library: its threads, its float32 precision, and the facts that go into the journal.
+
+Importing this loads neither library; a NumPy worker that asks about numpy never loads torch.
+"""
+
+import re
+import sys
+from contextlib import suppress
+from typing import Any
+
+# Every switch that may let float32 work run in less than IEEE float32 (TF32, bfloat16). All are set one
+# by one, since the general one reaches only the backends that it knows; and only through this interface,
+# since torch raises when it finds its older one (allow_tf32) used as well.
+PRECISION_SWITCHES = (
+    "torch.backends",
+    "torch.backends.cuda.matmul",
+    "torch.backends.cudnn",
+    "torch.backends.cudnn.conv",
+    "torch.backends.cudnn.rnn",
+    "torch.backends.mkldnn",
+    "torch.backends.mkldnn.matmul",
+    "torch.backends.mkldnn.conv",
+    "torch.backends.mkldnn.rnn",
+)
+
+
+def limit_threads(n: int) -> None:
+    """Limit the thread pools of every library that is loaded to ``n`` threads."""
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(n)  # type: ignore[no-untyped-call]  # it has no type hints
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(n)  # its MKL is linked statically, where threadpoolctl cannot see it
+        with suppress(RuntimeError):  # may be set once, before the first use; the facts tell what holds
+            torch.set_num_interop_threads(n)
+
+
+def set_ieee_precision() -> dict[str, str]:
+    """Set every float32 precision switch of the loaded torch to IEEE; return what they say afterwards."""
+    for holder in _switch_holders().values():
+        holder.fp32_precision = "ieee"
+    return precision()
+
+
+def precision() -> dict[str, str]:
+    """What every float32 precision switch of the loaded torch says: ieee, tf32, bf16 or none (unset)."""
+    return {name: str(holder.fp32_precision) for name, holder in _switch_holders().items()}
+
+
+def library_facts(library: str) -> dict[str, Any]:
+    """Version, threads read back, BLAS and its kernel, and processor features of numpy or torch."""
+    return {"numpy": _numpy_facts, "torch": _torch_facts}[library]()
+
+
+def _numpy_facts() -> dict[str, Any]:
+    import numpy as np
+    import threadpoolctl
+
+    built = np.show_config(mode="dicts")
+    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    numpys = [pool for pool in pools if "numpy" in pool["filepath"]] or pools
+    pool = numpys[0] if numpys else {}  # Accelerate on macOS is not seen
+    return {
+        "version": np.__version__,
+        "threads": pool.get("num_threads"),
+        "blas": pool.get("internal_api") or built["Build Dependencies"]["blas"]["name"],
+        "blas_version": pool.get("version"),
+        "kernel": pool.get("architecture"),
+        "threading": pool.get("threading_layer"),
+        "cpu_capability": " ".join(built["SIMD Extensions"].get("found", [])),
+    }
+
+
+def _torch_facts() -> dict[str, Any]:
+    import torch
+
+    settings = dict(re.findall(r"(\w+)=([^,\s]+)", torch.__config__.show()))
+    mkl = re.search(r"Math Kernel Library Version (\S+)-Product", torch.__config__.show())
+    return {
+        "version": str(torch.__version__),
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "blas": settings.get("BLAS_INFO", "unknown"),
+        "blas_version": mkl[1] if mkl else None,
+        "kernel": None,  # MKL does not tell
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cuda": torch.version.cuda,
+        "precision": precision(),
+    }
+
+
+def _switch_holders() -> dict[str, Any]:
+    """The objects whose fp32_precision can be set, by name; a torch build may lack some."""
+    holders = {}
+    for name in PRECISION_SWITCHES:
+        holder: Any = sys.modules["torch"]
+        for part in name.split(".")[1:]:
+            holder = getattr(holder, part, None)
+        if hasattr(holder, "fp32_precision"):
+            holders[name] = holder
+    return holders

@@ -1,0 +1,27 @@
+"""Both libraries at one thread while something is timed."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+import threadpoolctl
+from benchmark_plugin import THREADS
+
+from bench import catalog
+from bench.library import set_ieee_precision
+
+
+@pytest.fixture
+def entry(variant: str) -> Iterator[catalog.Variant]:
+    """The variant, its library loaded, at one thread and in IEEE precision."""
+    found = catalog.find(variant)
+    found.load()
+    torch = sys.modules.get("torch")
+    torch_threads = torch.get_num_threads() if torch else 0
+    with threadpoolctl.threadpool_limits(THREADS):
+        if torch:
+            torch.set_num_threads(THREADS)
+            set_ieee_precision()
+        yield found
+    if torch:
+        torch.set_num_threads(torch_threads)

@@ -1,0 +1,64 @@
+"""What ``pytest --benchmark`` times: every variant at the primer's shape, float32, tanh, one thread.
+
+This view has one process, a fixed order and both libraries loaded; ``rnnbench run`` has none of these.
+"""
+
+from dataclasses import asdict
+
+import pytest
+from benchmark_plugin import timed
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench import proof
+from bench.case import sine_case
+from bench.catalog import Variant
+from bench.data import make
+from bench.library import library_facts
+from bench.results.record import Check
+
+
+@pytest.mark.benchmark(disable_gc=True)
+def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, device: str) -> None:
+    case = sine_case(task, "positional")
+    batch = make(case)
+    expected = proof.expected(case, batch)
+    bind = entry.load()
+    checks = proof.prove(bind, case, batch, expected, device=device, known_wrong=entry.known_wrong)
+    fail_where_wrong(checks, entry)
+
+    benchmark.group = task
+    benchmark.extra_info.update(
+        variant=entry.name,
+        library=entry.library,
+        device=device,
+        task=task,
+        layout=case.layout,
+        dtype=case.dtype,
+        shape=asdict(case.shape),
+        threads=library_facts(entry.library)["threads"],
+        errors={check.what: check.error for check in checks},
+        known_wrong=entry.known_wrong,
+    )
+    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": device}
+    bound = bind(case.task, batch.params, batch.x, batch.y, **options)
+
+    benchmark(timed(bound.call, device))
+
+    bound.reset()
+    bound.call()
+    after = proof.expected_after(case, batch, 1) if task == "train_step" else None
+    last = proof.check_last(
+        case, bound.result(), expected, after=after, device=device, known_wrong=entry.known_wrong
+    )
+    fail_where_wrong(last, entry)
+
+
+def fail_where_wrong(checks: list[Check], entry: Variant) -> None:
+    """Fail the test, and so keep its time out of table and file, when the variant disagrees."""
+    if proof.status(checks, known_wrong=entry.known_wrong) == "disagrees":
+        wrong = [
+            f"{check.what}: error {check.error:.2g}, allowed {check.tolerance:.2g}"
+            for check in checks
+            if not check.passed
+        ]
+        pytest.fail(f"{entry.name} disagrees with the reference: {'; '.join(wrong)}", pytrace=False)

@@ -1,0 +1,53 @@
+"""What every test gets, and the option ``--benchmark``; what it does is in benchmark_plugin.py."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import benchmark_plugin
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).with_name("benchmarks")
+
+
+@pytest.fixture(autouse=True)
+def _strict_numbers() -> Iterator[None]:
+    """Floating errors raise (underflow is none), and torch, once a test has loaded it, has one thread."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("benchmark")
+    group.addoption(
+        "--benchmark",
+        action="store_true",
+        help="Also time every variant. Every --benchmark-... option on the command line implies it, but for "
+        "--benchmark-skip and --benchmark-disable.",
+    )
+    group.addoption(
+        "--benchmark-variant",
+        action="append",
+        metavar="NAME",
+        help="Time this variant only (repeatable): a name of `rnnbench variants`, or module:object.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if benchmark_plugin.timing(config):
+        config.pluginmanager.register(benchmark_plugin.BenchmarkPlugin(config))
+    elif all(_is_benchmark(Path(arg.partition("::")[0]).resolve()) for arg in config.args):
+        command = f"pytest --benchmark {' '.join(config.args)}"
+        raise pytest.UsageError(f"nothing was run, benchmarks are only timed on request: {command}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Plain pytest does not look at the benchmarks."""
+    return True if _is_benchmark(collection_path) and not benchmark_plugin.timing(config) else None
+
+
+def _is_benchmark(path: Path) -> bool:
+    return BENCHMARKS in (path, *path.parents)

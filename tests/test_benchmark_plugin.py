@@ -1,0 +1,93 @@
+"""``pytest --benchmark`` in parts: which options ask for it, which benchmarks there are, what is timed."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import benchmark_plugin
+import pytest
+from benchmark_plugin import entries, timed, timing
+
+from bench.catalog import VARIANTS, find
+from bench.device import Device, Devices
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"benchmark_variant": ["nonsense"]}, "no variant 'nonsense'; there are: numpy-published"),
+        ({"benchmark_histogram": [True]}, "--benchmark-histogram needs two more packages"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_timed(
+    options: dict[str, list[Any]], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
+    config: Any = SimpleNamespace(getoption=options.get)
+    with pytest.raises(pytest.UsageError, match=said):
+        benchmark_plugin.BenchmarkPlugin(config)
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        ([], False),
+        (["--benchmark"], True),
+        (["-k", "forward", "tests/test_data.py"], False),
+        (["--benchmark-only"], True),
+        (["--benchmark-json=out.json"], True),
+        (["--benchmark-json", "out.json"], True),
+        (["--benchmark-compare"], True),
+        (["--benchmark-autosave"], True),
+        (["--benchmark-group-by=task"], True),
+        (["--benchmark-skip"], False),
+        (["--benchmark-disable"], False),
+        (["--benchmark-disable", "--benchmark-enable"], True),
+    ],
+)
+def test_options_that_only_make_sense_with_benchmarks_imply_them(args: list[str], wanted: bool) -> None:
+    config: Any = SimpleNamespace(
+        getoption={"benchmark": "--benchmark" in args}.get, invocation_params=SimpleNamespace(args=args)
+    )
+    assert timing(config) is wanted
+
+
+def devices(*kinds: str, torch: str | None = "9.9") -> Devices:
+    present = tuple(Device(kind, kind.partition(":")[0], "", None, ()) for kind in kinds)
+    return Devices(present, (), torch, None if torch else "PyTorch is not installed")
+
+
+def test_one_benchmark_per_task_variant_and_device_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark_plugin, "find_devices", lambda: devices("cpu", "cuda:0", "cuda:1"))
+    params = entries({variant.name: variant for variant in VARIANTS})
+    numpys = [variant for variant in VARIANTS if variant.library == "numpy"]
+    assert len(params) == 3 * (len(numpys) + 3 * (len(VARIANTS) - len(numpys)))
+    ids = [param.id for param in params]
+    assert len(set(ids)) == len(ids)
+    assert "forward-torch-rnn-cuda:1" in ids
+    assert not any("numpy" in one and "cuda" in one for one in ids)
+    assert not any(param.marks for param in params)
+
+
+def test_without_torch_its_variants_are_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark_plugin, "find_devices", lambda: devices("cpu", torch=None))
+    params = entries({name: find(name) for name in ("numpy-batched", "torch-rnn")})
+    skipped = {param.id: [mark.kwargs["reason"] for mark in param.marks] for param in params}
+    assert skipped["forward-numpy-batched-cpu"] == []
+    assert skipped["forward-torch-rnn-cpu"] == ["PyTorch is not installed"]
+
+
+def test_numpy_variants_alone_do_not_start_torch_to_look_for_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(benchmark_plugin, "find_devices")
+    assert len(entries({"numpy-batched": find("numpy-batched")})) == 3
+
+
+def test_an_accelerator_is_waited_for_inside_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(benchmark_plugin, "synchroniser", lambda device: lambda: events.append(device))
+
+    def call() -> None:
+        events.append("call")
+
+    timed(call, "cuda:1")()
+    assert events == ["call", "cuda:1"]
+    assert timed(call, "cpu") is call  # and nothing else

@@ -1,0 +1,192 @@
+"""The one list of variants: what is in it, what it refuses and why, and how one of your own comes in."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import listing
+from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.catalog import BASELINE, VARIANTS, find, reference
+from bench.data import make
+from bench.errors import UserError
+
+OWN_VARIANT = '''
+"""Somebody's own variant: the reference with its output doubled, so that it can be told apart."""
+
+import numpy as np
+
+from impl_numpy.contract import Bound
+from impl_numpy.rnn import predict
+
+
+class Doubled:
+    name = "own-doubled"
+    library = "numpy"
+    summary = "twice the reference"
+    tasks = ["forward"]
+    dtypes = "float64"
+
+    @staticmethod
+    def bind(task, params, x, y, *, activation, delta, lr, device):
+        last = {}
+
+        def call():
+            last["y_hat"] = 2 * predict(params, x, activation=activation)
+
+        return Bound(call, lambda: None, lambda: last)
+
+
+class Nameless:
+    library = "numpy"
+
+
+class Foreign:
+    name, library, bind = "own-foreign", "jax", None
+
+
+class Taken:
+    name, library, bind = "numpy-batched", "numpy", None
+'''
+
+
+@pytest.fixture
+def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package outside the project, in the folder where the user stands; forgotten afterwards."""
+    package = tmp_path / "somebodys"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "variants.py").write_text(OWN_VARIANT)
+    (package / "typo.py").write_text("class Doubled\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield package
+    for name in [name for name in sys.modules if name.partition(".")[0] == "somebodys"]:
+        del sys.modules[name]
+
+
+def test_names_are_unique_and_begin_with_their_library() -> None:
+    names = [variant.name for variant in VARIANTS]
+    assert len(set(names)) == len(names)
+    assert all(variant.name.startswith(f"{variant.library}-") for variant in VARIANTS)
+    assert BASELINE in names
+
+
+def test_every_name_is_found_and_loads() -> None:
+    for variant in VARIANTS:
+        assert find(variant.name) is variant
+        assert callable(variant.load())
+
+
+def test_a_numpy_variant_runs_on_the_cpu_alone_and_only_the_published_gradient_is_known_to_be_wrong() -> None:
+    assert {variant.devices for variant in VARIANTS if variant.library == "numpy"} == {("cpu",)}
+    assert [variant.name for variant in VARIANTS if variant.known_wrong] == ["numpy-published"]
+
+
+def test_the_references_keep_the_contract() -> None:
+    for library in ("numpy", "torch"):
+        module = reference(library)
+        assert all(callable(getattr(module, name)) for name in ("forward", "loss_and_grads", "sgd_step"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "device", "said"),
+    [
+        ("numpy-batched", {}, "cuda:0", "device cuda (it does: cpu)"),
+        ("torch-rnn", {"activation": "sigmoid"}, "cpu", "activation sigmoid (it does: tanh)"),
+        ("torch-rnn", {"dtype": "float16"}, "cpu", "dtype float16 (it does: float32, float64)"),
+        ("torch-rnn", {}, "cuda:1", None),
+        ("numpy-batched", {}, "cpu", None),
+    ],
+)  # fmt: skip
+def test_what_is_not_supported_has_a_reason(
+    name: str, changes: dict[str, str], device: str, said: str | None
+) -> None:
+    case = sine_case("forward", "positional", **changes)
+    expected = said and f"{name} does not support {said}"
+    assert find(name).unsupported(case, device) == expected
+
+
+def test_your_own_variant_comes_in_from_a_package_of_your_own(own_package: Path) -> None:
+    own = find("somebodys.variants:Doubled")
+    assert (own.name, own.library, own.summary) == ("own-doubled", "numpy", "twice the reference")
+    assert (own.devices, own.layouts, own.activations) == (("cpu",), LAYOUTS, ACTIVATIONS)
+    assert (own.tasks, own.dtypes) == (("forward",), ("float64",))
+    assert not own.known_wrong
+    hash(own)
+
+    case = sine_case("forward", "sequence", dtype="float64")
+    assert own.unsupported(case, "cpu") is None
+    assert own.unsupported(case.with_task("gradient"), "cpu") == (
+        "own-doubled does not support task gradient (it does: forward)"
+    )
+    batch = make(case)
+    results = {}
+    for variant in (own, find(BASELINE)):
+        options = {"activation": "tanh", "delta": case.delta, "lr": case.lr, "device": "cpu"}
+        bound = variant.load()("forward", batch.params, batch.x, batch.y, **options)
+        bound.call()
+        results[variant.name] = bound.result()["y_hat"]
+    np.testing.assert_array_equal(results["own-doubled"], 2 * results[BASELINE])
+
+
+def test_a_layout_that_a_variant_lacks_does_not_keep_it_from_random_data(own_package: Path) -> None:
+    (own_package / "narrow.py").write_text(
+        "class Narrow:\n    name, library, bind, layouts = 'own-narrow', 'numpy', print, ['sequence']\n"
+    )
+    own = find("somebodys.narrow:Narrow")
+    random = Case("forward", Shape(2, 2, 2, 2, 2), data="random")
+    assert own.unsupported(random, "cpu") is None
+    assert own.unsupported(sine_case("forward", "positional"), "cpu") is not None
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("numpy-fastest", r"no variant 'numpy-fastest'; there are: numpy-published, .*; or module:object"),
+        ("nowhere:Doubled", r"cannot load the variant .*: ModuleNotFoundError: No module named 'nowhere'"),
+        ("somebodys.variants:Tripled", r"cannot load the variant .*: AttributeError: .* attribute 'Tripled'"),
+        ("somebodys.variants:", r"cannot load the variant 'somebodys.variants:'"),
+        (":Doubled", r"cannot load the variant ':Doubled'"),
+        (".variants:Doubled", r"cannot load the variant '.variants:Doubled'"),
+        ("somebodys.typo:Doubled", r"cannot load the variant .*: SyntaxError: .*typo.py, line 1"),
+        ("somebodys.variants:Nameless", r"'somebodys.variants:Nameless' is no variant: it lacks name, bind"),
+        ("somebodys.variants:Foreign", r"library must be 'numpy' or 'torch', not 'jax'"),
+        ("somebodys.variants:Taken", r"the name 'numpy-batched' is taken; choose another"),
+    ],
+)  # fmt: skip
+def test_a_variant_that_cannot_be_used_gets_one_clear_line(own_package: Path, spec: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        find(spec)
+    assert "\n" not in str(error.value)
+
+
+def test_variants_lists_the_catalogue_and_your_own(
+    own_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert listing.variants_main(argparse.Namespace(variant=["somebodys.variants:Doubled"])) == 0
+    printed = capsys.readouterr().out
+    for variant in VARIANTS:
+        assert variant.name in printed
+        assert variant.summary in printed
+    assert "twice the reference" in printed
+    assert "no task train_step, no task gradient, no dtype float32" in printed
+
+    assert listing.variants_main(argparse.Namespace()) == 0
+    assert "own-doubled" not in capsys.readouterr().out
+
+
+def test_the_catalogue_knows_only_words_of_the_case() -> None:
+    for variant in VARIANTS:
+        for supported, words in (
+            (variant.tasks, TASKS),
+            (variant.layouts, LAYOUTS),
+            (variant.dtypes, DTYPES),
+            (variant.activations, ACTIVATIONS),
+        ):
+            assert set(supported) <= set(words)
+            assert supported

@@ -1,0 +1,203 @@
+"""What a value holds, exactly: with a clock that moves only when told to, and a device that is a number."""
+
+import gc
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.measure import clock
+from bench.measure.clock import ClockError, calibrate, clock_cost_ns, take_value, values_per_burst, warm_up
+
+US, MS = 1_000, 1_000_000
+
+
+class World:
+    """A virtual clock in nanoseconds, and a device that works through a queue while the host goes on."""
+
+    def __init__(self, *, reading: int = 0) -> None:
+        self.now = 0
+        self.reading = reading  # what looking at the clock costs
+        self.busy_until = 0
+        self.events: list[str] = []
+
+    def clock(self) -> int:
+        self.now += self.reading
+        self.events.append("clock")
+        return self.now
+
+    def call(self, host: int, device: int = 0) -> Callable[[], None]:
+        """A call that keeps the host busy, and queues work on the device."""
+
+        def call() -> None:
+            self.events.append("call")
+            self.now += host
+            self.busy_until = max(self.busy_until, self.now) + device
+
+        return call
+
+    def synchronise(self) -> None:
+        self.events.append("wait")
+        self.now = max(self.now, self.busy_until)
+
+
+def test_a_value_is_the_time_of_n_calls_over_n() -> None:
+    world = World()
+    value = take_value(world.call(host=700), 5, clock=world.clock)
+    assert (value.n_calls, value.elapsed_ns, value.residual_ns) == (5, 3500, 0)
+    assert value.per_call_ns == 700
+
+
+def test_a_value_waits_on_both_sides_of_the_clock_and_once_more() -> None:
+    world = World()
+    take_value(world.call(host=1), 2, synchronise=world.synchronise, clock=world.clock)
+    assert world.events == ["wait", "clock", "call", "call", "wait", "clock", "wait", "clock"]
+
+
+def test_work_of_the_device_is_inside_the_value() -> None:
+    world = World()
+    call = world.call(host=10, device=1000)
+    value = take_value(call, 3, synchronise=world.synchronise, clock=world.clock)
+    assert (value.elapsed_ns, value.residual_ns) == (10 + 3 * 1000, 0)  # the first launch, then the queue
+
+    unsynchronised = take_value(call, 3, clock=world.clock)  # what a careless clock would see
+    assert unsynchronised.elapsed_ns == 3 * 10
+
+
+def test_work_queued_earlier_is_outside_the_value() -> None:
+    world = World()
+    world.busy_until = 5 * MS
+    value = take_value(world.call(host=10), 1, synchronise=world.synchronise, clock=world.clock)
+    assert value.elapsed_ns == 10
+
+
+def test_a_synchronise_that_returns_early_shows_as_residual() -> None:
+    world = World()
+    waits = iter([False, False, True])  # the second, which should have waited, did not
+
+    def sloppy() -> None:
+        if next(waits):
+            world.synchronise()
+
+    value = take_value(world.call(host=10, device=1000), 1, synchronise=sloppy, clock=world.clock)
+    assert (value.elapsed_ns, value.residual_ns) == (10, 1000)
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_the_collector_is_off_during_a_value_and_then_as_it_was(collecting: bool) -> None:
+    world = World()
+    seen: list[bool] = []
+
+    def call() -> None:
+        seen.append(gc.isenabled())
+        world.now += 1
+
+    def failing_call() -> None:
+        raise ValueError
+
+    was = gc.isenabled()
+    try:
+        (gc.enable if collecting else gc.disable)()
+        take_value(call, 2, clock=world.clock)
+        assert gc.isenabled() == collecting
+        with pytest.raises(ValueError):  # noqa: PT011  (the one above, and no other)
+            take_value(failing_call, 1, clock=world.clock)
+        assert gc.isenabled() == collecting
+    finally:
+        (gc.enable if was else gc.disable)()
+    assert seen == [False, False]
+
+
+@pytest.mark.parametrize("readings", [(5, 5, 5), (5, 4, 5)])
+def test_a_clock_that_stands_still_or_runs_backwards_gives_no_value(readings: tuple[int, ...]) -> None:
+    with pytest.raises(ClockError, match="the clock went from 5 to"):
+        take_value(lambda: None, 1, clock=iter(readings).__next__)
+
+
+def test_the_clocks_own_cost_is_the_time_between_two_readings() -> None:
+    assert clock_cost_ns(World(reading=42).clock) == 42
+
+
+def test_a_coarse_clock_costs_its_tick() -> None:
+    world = World(reading=10)
+    assert clock_cost_ns(lambda: world.clock() // 1000 * 1000) == 1000
+
+
+@pytest.mark.parametrize("step", [0, -1])
+def test_a_dead_clock_is_noticed(step: int) -> None:
+    with pytest.raises(ClockError, match="stands still or runs backwards"):
+        clock_cost_ns(World(reading=step).clock)
+
+
+@pytest.mark.parametrize(
+    ("host", "reading", "n_calls"),
+    [
+        (100 * US, 1, 55),  # 5 ms, and a tenth to spare
+        (10 * MS, 1, 1),
+        (5 * MS, 1, 1),
+        (100 * US, 20 * US, 220),  # a clock so slow that 1000 of its readings, 20 ms, decide
+    ],
+)
+def test_calibration_finds_the_calls_that_make_a_value_long_enough(
+    host: int, reading: int, n_calls: int
+) -> None:
+    world = World(reading=reading)
+    found = calibrate(world.call(host=host), clock=world.clock)
+    assert found == n_calls
+    assert take_value(world.call(host=host), found, clock=world.clock).elapsed_ns >= 5 * MS
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2 * US, 50 * MS), st.integers(1, 200))
+def test_a_calibrated_value_is_long_enough_and_not_much_longer(host: int, reading: int) -> None:
+    world = World(reading=reading)
+    found = calibrate(world.call(host=host), clock=world.clock)
+    elapsed = take_value(world.call(host=host), found, clock=world.clock).elapsed_ns
+    assert elapsed >= 5 * MS
+    assert found == 1 or elapsed <= 1.1 * 5 * MS + host + reading
+
+
+def test_calibration_resets_before_every_value_and_waits_for_the_device() -> None:
+    world = World(reading=1)
+    resets_at: list[int] = []
+    found = calibrate(
+        world.call(host=1 * US, device=1 * MS),
+        synchronise=world.synchronise,
+        clock=world.clock,
+        reset=lambda: resets_at.append(world.events.count("call")),
+    )
+    assert found == 6  # 1 ms each: the device's time, not the host's
+    assert resets_at == [0, 1, 3, 7]  # before values of 1, 2, 4 and 8 calls
+
+
+def test_calibration_gives_up_on_calls_that_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "MAX_CALLS", 8)
+    with pytest.raises(ClockError, match="8 calls take less than 5000000 ns: nothing is being done"):
+        calibrate(lambda: None, clock=World(reading=1).clock)
+
+
+def test_warming_up_takes_one_call_or_5_ms() -> None:
+    slow = World()
+    assert warm_up(slow.call(host=20 * MS), clock=slow.clock) == (20 * MS, 1)
+
+    quick = World()
+    assert warm_up(quick.call(host=1 * MS), clock=quick.clock) == (1 * MS, 5)
+
+
+def test_the_first_call_is_told_apart_and_waited_for() -> None:
+    world = World()
+    compiled = world.call(host=10 * US, device=1 * MS)
+
+    def compile_then_call() -> None:
+        if "call" not in world.events:
+            world.now += 3 * MS
+        compiled()
+
+    first, n_calls = warm_up(compile_then_call, synchronise=world.synchronise, clock=world.clock)
+    assert first == 3 * MS + 10 * US + 1 * MS
+    assert n_calls == 2
+
+
+def test_a_burst_has_five_values_and_three_of_slow_calls() -> None:
+    assert [values_per_burst(ns) for ns in (1.0, 20 * MS, 20 * MS + 1)] == [5, 5, 3]

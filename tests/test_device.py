@@ -1,0 +1,232 @@
+"""Devices are found, not assumed; an absent one has a reason; waiting is for exactly the device asked for.
+
+No accelerator is needed: torch objects are stood in for. What the cpu can show is shown for real.
+"""
+
+import argparse
+import importlib.metadata
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench import listing
+from bench.device import PROBE, Absent, Device, Devices, find_devices, resolve, synchroniser
+from bench.device_probe import describe
+from bench.errors import UserError
+from bench.measure.clock import no_wait
+
+GIB = 2**30
+GPU = SimpleNamespace(name="GPU", total_memory=8 * GIB, has_fp64=False)
+
+
+def fake_torch(**changes: Any) -> Any:
+    """A torch built for everything on a machine that has nothing."""
+    nothing = SimpleNamespace(device_count=lambda: 0, init=lambda: None, get_device_properties=lambda i: GPU)
+    fake = SimpleNamespace(
+        __version__="9.9",
+        version=SimpleNamespace(cuda="13.0", hip=None, xpu="2026"),
+        cuda=nothing,
+        xpu=nothing,
+        mps=SimpleNamespace(recommended_max_memory=lambda: 16 * GIB),
+        backends=SimpleNamespace(mps=SimpleNamespace(is_built=lambda: True, is_available=lambda: False)),
+    )
+    for path, value in changes.items():
+        *holders, name = path.split("__")
+        target = fake
+        for holder in holders:
+            setattr(target, holder, copied := SimpleNamespace(**vars(getattr(target, holder))))
+            target = copied
+        setattr(target, name, value)
+    return fake
+
+
+def reason(kind: str, torch: Any, environ: dict[str, str] | None = None, system: str = "Linux") -> str:
+    """Why ``kind`` is absent."""
+    answer = describe(torch, environ or {}, system)
+    return {absent["kind"]: absent["reason"] for absent in answer["absent"]}[kind]
+
+
+def no_driver() -> None:
+    raise RuntimeError("Found no NVIDIA driver on your system. Please check that you have one.\nMore")
+
+
+NOT_BUILT = {"backends__mps__is_built": lambda: False}
+OLD_VERSION = {"version": SimpleNamespace(cuda=None, hip=None)}  # torch.version had no xpu once
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "environ", "system", "said"),
+    [
+        ("cuda", {"version__cuda": None}, {}, "Linux", "this PyTorch build (9.9) has no CUDA"),
+        ("cuda", {}, {"CUDA_VISIBLE_DEVICES": ""}, "Linux", "CUDA_VISIBLE_DEVICES='' hides every device"),
+        ("cuda", {}, {"HIP_VISIBLE_DEVICES": "-1"}, "Linux", "HIP_VISIBLE_DEVICES='-1' hides every device"),
+        ("cuda", {"cuda__init": no_driver}, {}, "Linux", "Found no NVIDIA driver on your system"),
+        ("cuda", {}, {}, "Linux", "no device is visible"),
+        ("cuda", {}, {"CUDA_VISIBLE_DEVICES": "7"}, "Linux", "no device is visible (CUDA_VISIBLE_DEVICES=7)"),
+        ("mps", {}, {}, "Linux", "it exists on macOS only, and this is Linux"),
+        ("mps", NOT_BUILT, {}, "Darwin", "this PyTorch build (9.9) has no MPS"),
+        ("mps", {}, {}, "Darwin", "macOS offers PyTorch no Metal device (too old, or a virtual machine)"),
+        ("xpu", {"version__xpu": None}, {}, "Linux", "this PyTorch build (9.9) has no XPU"),
+        ("xpu", OLD_VERSION, {}, "Linux", "this PyTorch build (9.9) has no XPU"),
+        ("xpu", {}, {}, "Linux", "no Intel GPU is visible, or no driver"),
+    ],
+)  # fmt: skip
+def test_an_absent_device_has_its_own_reason(
+    kind: str, changes: dict[str, Any], environ: dict[str, str], system: str, said: str
+) -> None:
+    assert reason(kind, fake_torch(**changes), environ, system) == said
+
+
+def test_every_gpu_is_found_with_name_memory_and_dtypes() -> None:
+    two = fake_torch(cuda__device_count=lambda: 2, xpu__device_count=lambda: 1)
+    answer = describe(two, {}, "Linux")
+    assert [(d["id"], d["kind"], d["name"], d["memory_bytes"], d["dtypes"]) for d in answer["present"]] == [
+        ("cuda:0", "cuda", "GPU", 8 * GIB, ["float32", "float64"]),
+        ("cuda:1", "cuda", "GPU", 8 * GIB, ["float32", "float64"]),
+        ("xpu:0", "xpu", "GPU", 8 * GIB, ["float32"]),  # has_fp64 is False
+    ]
+    assert [absent["kind"] for absent in answer["absent"]] == ["mps"]
+
+
+def test_a_rocm_build_counts_as_cuda() -> None:
+    rocm = fake_torch(version__cuda=None, version__hip="7.0", cuda__device_count=lambda: 1)
+    assert [d["id"] for d in describe(rocm, {}, "Linux")["present"]] == ["cuda:0"]
+
+
+def test_mps_has_no_float64_and_the_name_its_tensors_use() -> None:
+    apple = fake_torch(backends__mps__is_available=lambda: True)
+    (device,) = describe(apple, {}, "Darwin")["present"]
+    assert (device["id"], device["dtypes"], device["memory_bytes"]) == ("mps:0", ["float32"], 16 * GIB)
+
+
+def test_a_driver_that_breaks_does_not_hide_the_other_devices() -> None:
+    def broken() -> int:
+        raise OSError("driver crashed")
+
+    answer = describe(fake_torch(cuda__device_count=broken, xpu__device_count=lambda: 1), {}, "Linux")
+    assert [d["id"] for d in answer["present"]] == ["xpu:0"]
+    assert answer["absent"][0] == {"kind": "cuda", "reason": "driver crashed"}
+
+
+def test_this_machine_has_a_cpu_and_the_installed_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('a file in the current folder is not torch')")
+    monkeypatch.chdir(tmp_path)
+    found = find_devices()
+    assert found.torch_version == importlib.metadata.version("torch")
+    assert found.torch_missing is None
+    cpu = found.present[0]
+    assert (cpu.id, cpu.kind, cpu.dtypes) == ("cpu", "cpu", ("float32", "float64"))
+    assert cpu.name
+    assert cpu.memory_bytes is not None
+    assert cpu.memory_bytes > 0
+    kinds = {device.kind for device in found.present} | {absent.kind for absent in found.absent}
+    assert kinds == {"cpu", "cuda", "mps", "xpu"}
+
+
+HIDE_TORCH = (
+    f"import runpy, sys; sys.modules['torch'] = None; runpy.run_path({str(PROBE)!r}, run_name='__main__')"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (HIDE_TORCH, "PyTorch is not installed"),
+        ("import os; os._exit(9)", "importing PyTorch ended with status 9"),
+        ("raise SystemExit('bad magic')", "importing PyTorch ended with status 1: bad magic"),
+        ("import time; time.sleep(60)", "importing PyTorch took more than 0.5 s"),
+    ],
+)  # fmt: skip
+def test_without_a_working_torch_numpy_keeps_the_cpu(code: str, said: str) -> None:
+    found = find_devices([sys.executable, "-c", code], timeout_seconds=0.5 if "sleep" in code else 60)
+    assert [device.id for device in found.present] == ["cpu"]
+    assert found.torch_version is None
+    assert found.torch_missing == said
+    assert found.absent == tuple(Absent(kind, said) for kind in ("cuda", "mps", "xpu"))
+
+
+def test_a_torch_that_cannot_be_imported_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so: cannot open shared object file')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    said = "PyTorch cannot be imported: libcudart.so: cannot open shared object file"
+    assert find_devices().torch_missing == said
+
+
+def test_what_torch_prints_on_import_does_not_disturb() -> None:
+    code = """print('welcome'); print('{"torch_version": "9.9", "present": [], "absent": []}')"""
+    assert find_devices([sys.executable, "-c", code]).torch_version == "9.9"
+
+
+CPU = Device("cpu", "cpu", "CPU", 16 * GIB, ("float32", "float64"))
+GPUS = tuple(Device(f"cuda:{i}", "cuda", "GPU", 8 * GIB, ("float32",)) for i in range(2))
+NO_MPS, NO_XPU = Absent("mps", "not macOS"), Absent("xpu", "no driver")
+MACHINE = Devices((CPU, *GPUS), (NO_MPS, NO_XPU), "9.9")
+
+
+@pytest.mark.parametrize(
+    ("requested", "ids", "missing"),
+    [
+        (["cpu"], ["cpu"], []),
+        (["cuda"], ["cuda:0", "cuda:1"], []),
+        (["cuda:1", "cpu"], ["cuda:1", "cpu"], []),
+        (["cuda:1", "cuda"], ["cuda:1", "cuda:0"], []),  # each once, in the order asked for
+        (["all"], ["cpu", "cuda:0", "cuda:1"], [NO_MPS, NO_XPU]),
+        ([], [], []),
+    ],
+)
+def test_requests_become_ids(requested: list[str], ids: list[str], missing: list[Absent]) -> None:
+    assert resolve(requested, MACHINE) == (ids, missing)
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("mps", "no device 'mps' here: not macOS; there is: cpu, cuda:0, cuda:1"),
+        ("xpu:1", "no device 'xpu:1' here: no driver; there is: cpu, cuda:0, cuda:1"),
+        ("cuda:2", "no device 'cuda:2' here; there is: cpu, cuda:0, cuda:1"),
+        ("tpu", "no device is called 'tpu'; here there is: cpu, cuda:0, cuda:1; or ask for all"),
+        ("", "no device is called ''; here there is: cpu, cuda:0, cuda:1; or ask for all"),
+    ],
+)
+def test_asking_for_an_absent_device_is_an_error(request_: str, said: str) -> None:
+    with pytest.raises(UserError) as error:
+        resolve(["cpu", request_], MACHINE)
+    assert str(error.value) == said
+
+
+def test_the_cpu_is_never_waited_for() -> None:
+    assert synchroniser("cpu") is no_wait
+
+
+def test_waiting_is_for_exactly_the_device_under_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[tuple[Any, ...]] = []
+    fake = SimpleNamespace(
+        get_device_module=lambda kind: SimpleNamespace(
+            synchronize=lambda device: waits.append((kind, device))
+        ),
+        mps=SimpleNamespace(synchronize=lambda: waits.append(("mps",))),
+    )
+    monkeypatch.setitem(sys.modules, "torch", fake)
+    for device in ("cuda:1", "xpu:0", "mps:0"):
+        synchroniser(device)()
+    assert waits == [("cuda", "cuda:1"), ("xpu", "xpu:0"), ("mps",)]
+
+
+def test_devices_lists_what_is_here_and_why_the_rest_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(listing, "find_devices", lambda: MACHINE)
+    assert listing.devices_main(argparse.Namespace()) == 0
+    printed = capsys.readouterr().out
+    for words in ("cuda:1", "8.0 GiB", "float32, float64", "absent: not macOS", "PyTorch 9.9"):
+        assert words in printed
+
+    monkeypatch.setattr(listing, "find_devices", lambda: Devices((CPU,), (), None, "[bold] is missing"))
+    listing.devices_main(argparse.Namespace())
+    assert "NumPy variants alone can run: [bold] is missing." in capsys.readouterr().out

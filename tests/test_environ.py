@@ -1,0 +1,79 @@
+"""A worker gets an allow-list, thread limits, and a record of everything that was dropped."""
+
+import os
+
+import pytest
+
+from bench.measure.environ import THREAD_LIMITS, worker_environment
+
+BASE = {
+    "PATH": "/bin",
+    "HOME": "/home/me",
+    "LC_NUMERIC": "C",
+    "SECRET_TOKEN": "no business of a worker",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "MALLOC_ARENA_MAX": "1",
+    "PYTHONPATH": "/mine",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "OMP_NUM_THREADS": "64",
+    "CUDA_VISIBLE_DEVICES": "1",
+    "CUDA_LAUNCH_BLOCKING": "1",
+    "ZE_AFFINITY_MASK": "0",
+}
+ADDED = {"PYTHONUTF8", "RNNBENCH_PADDING", *THREAD_LIMITS}
+
+
+def test_what_is_not_allowed_does_not_get_through() -> None:
+    variables = worker_environment(1, base=BASE).variables
+    passed = {"PATH", "HOME", "LC_NUMERIC", "PYTHONPATH", "CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"}
+    assert set(variables) == passed | ADDED
+    assert all(variables[name] == BASE[name] for name in passed)
+
+
+@pytest.mark.parametrize("threads", [1, 16])
+def test_every_thread_limit_is_set_whatever_the_caller_had(threads: int) -> None:
+    environment = worker_environment(threads, base=BASE)
+    assert environment.set == dict.fromkeys(THREAD_LIMITS, str(threads))
+    assert environment.set.items() <= environment.variables.items()
+
+
+def test_what_bears_on_speed_and_is_dropped_is_on_record_and_secrets_are_not() -> None:
+    environment = worker_environment(1, base=BASE)
+    assert environment.dropped == {
+        "CUDA_LAUNCH_BLOCKING": "1",
+        "MALLOC_ARENA_MAX": "1",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    assert environment.kept == {"CUDA_VISIBLE_DEVICES": "1", "PYTHONPATH": "/mine"}
+    assert "SECRET_TOKEN" not in environment.dropped | environment.kept
+
+
+def test_a_variable_can_be_kept_even_a_thread_limit() -> None:
+    environment = worker_environment(2, keep=["OPENBLAS_CORETYPE", "OMP_NUM_THREADS"], base=BASE)
+    assert environment.variables["OPENBLAS_CORETYPE"] == "Haswell"
+    assert environment.variables["OMP_NUM_THREADS"] == "64"
+    assert environment.variables["OPENBLAS_NUM_THREADS"] == "2"
+    assert "OPENBLAS_CORETYPE" in environment.kept
+    assert "OPENBLAS_CORETYPE" not in environment.dropped
+
+
+def test_a_variable_to_keep_that_is_not_set_stays_unset() -> None:
+    environment = worker_environment(1, keep=["OPENBLAS_CORETYPE"], base={"PATH": "/bin"})
+    assert set(environment.variables) == {"PATH", *ADDED}
+    assert (environment.dropped, environment.kept) == ({}, {})
+
+
+def test_padding_has_a_random_length_so_that_no_stack_layout_is_measured_every_time() -> None:
+    lengths = {len(worker_environment(1, base={}).variables["RNNBENCH_PADDING"]) for _ in range(50)}
+    assert len(lengths) > 10
+    assert max(lengths) < 4096
+
+
+def test_the_callers_own_environment_is_the_default_and_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENBLAS_L2_SIZE", "512")
+    before = dict(os.environ)
+    assert worker_environment(1).dropped["OPENBLAS_L2_SIZE"] == "512"
+    assert dict(os.environ) == before
