@@ -8,14 +8,13 @@ import secrets
 
 import bench
 from bench import catalog
-from bench.answer.statistics import blocks_needed
+from bench.answer.statistics import MIN_BLOCKS, blocks_needed
 from bench.case import Case, sine_case
 from bench.errors import UserError
 from bench.measure.preset import Wishes, cases, choose_arms
 from bench.results.record import SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 
 MARGIN = 0.02
-MIN_BLOCKS = 6  # for any verdict
 BLOCKS = {"primer": 10, "full": 20}
 QUICK_BLOCKS = 3
 BUDGET_S = 120.0  # of the default run
@@ -67,8 +66,9 @@ def comparisons(group: Group) -> int:
 
 
 def fewest_blocks(groups: list[Group]) -> int:
-    """Blocks below which some table could not reach a verdict."""
-    return max(MIN_BLOCKS, *(blocks_needed(comparisons(group)) for group in groups))
+    """Blocks below which some family of verdicts, a table or all twins, could not reach one."""
+    twins = sum(entry.arm.endswith(" twin") for group in groups for entry in group.entries)
+    return max(MIN_BLOCKS, blocks_needed(max(1, twins)), *(blocks_needed(comparisons(g)) for g in groups))
 
 
 def _group(case: Case, arms: list[Arm], missing: list[Missing], no_torch: str | None) -> Group:

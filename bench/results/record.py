@@ -1,7 +1,7 @@
 """What a journal holds, line by line. Times are integer nanoseconds, as the clock gave them.
 
-A journal is: one ``Plan`` (declared before the first value), one ``Environment``, then for block 0, 1, ...
-a ``Worker`` per arm and a ``Burst`` or ``Failure`` per entry; after block 0 one ``Decision``; last an ``End``.
+A journal is one ``Plan`` (declared before the first value), one ``Environment``, then for each block a
+``Worker`` per arm and a ``Burst`` or ``Failure`` per entry; after block 0 one ``Decision``; last an ``End``.
 
 Schema history
   1  first version

@@ -1,0 +1,150 @@
+"""Verdicts: one word for every comparison of a run.
+
+=============  =======================================================================================
+FASTER SLOWER  p, adjusted after Holm for all comparisons of the table, is at most 0.05
+EQUIVALENT     the 90 % interval lies within the margin; goes before FASTER and SLOWER, and the reason says
+               where the difference is real though that small
+UNRESOLVED     neither; with the smallest effect that could have been seen and the blocks it would take
+INVALID        measured, but not to be believed: a failed proof, other inputs, a failed control
+MISSING        nothing to compare, and why
+NONE           no word is given: a quick run, or fewer blocks than any verdict needs
+=============  =======================================================================================
+
+The control are the baselines' twins, adjusted for among themselves: where one of them differs from its
+original, the run gives no verdict. Headlines that are rows of a table have the row's verdict; the others are
+adjusted for among themselves.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from bench.answer.comparison import Comparison, Word, compare
+from bench.answer.outcome import Outcome, outcomes
+from bench.answer.statistics import (
+    ALPHA,
+    blocks_needed,
+    blocks_to_detect,
+    detectable_effect,
+    holm,
+    signed_rank_interval,
+)
+from bench.results.journal import Run
+from bench.results.record import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What the twins showed: why the run gives no verdict (empty where it does), and how noisy it was."""
+
+    failure: str
+    floors: dict[str, float]  # by table, 0.012 for 1.2 %; one without a twin has the first table's
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All comparisons of a run, in the plan's order."""
+
+    rows: dict[str, Comparison]  # entry id -> against its declared baseline, twins included
+    headlines: tuple[Comparison, ...]  # the declared pairs, then block 0's; no twins
+    twins: tuple[Comparison, ...]
+    control: Control
+
+
+def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
+    """Compare every entry with its baseline, and the two entries of every headline."""
+    found = outcomes(run) if found is None else found
+    drafts = {
+        entry.id: compare(run, found, Pair(entry.id, entry.id, entry.baseline))
+        for entry in run.entries.values()
+        if entry.baseline is not None
+    }
+    plan = run.plan
+    no_control = Control("", {group.name: 0.0 for group in plan.groups})
+    twins = _family(run, (draft for draft in drafts.values() if draft.twin), no_control)
+    control = _control(run, twins)
+    rows = {twin.entry: twin for twin in twins}
+    for group in plan.groups:
+        table = [drafts[entry.id] for entry in group.entries if entry.id in drafts.keys() - rows.keys()]
+        rows |= {row.entry: row for row in _family(run, table, control)}
+
+    pairs = [*plan.pairs, *(run.decision.pairs if run.decision else [])]
+    free = [pair for pair in pairs if pair.entry not in rows or rows[pair.entry].baseline != pair.baseline]
+    judged = {row.name: row for row in _family(run, [compare(run, found, pair) for pair in free], control)}
+    headlines = [judged.get(pair.name) or replace(rows[pair.entry], name=pair.name) for pair in pairs]
+    return Judgement(
+        rows={entry: rows[entry] for entry in drafts},
+        headlines=tuple(row for row in headlines if not row.twin),
+        twins=tuple(twins),
+        control=control,
+    )
+
+
+def _control(run: Run, twins: list[Comparison]) -> Control:
+    entries = run.entries
+    floors: dict[str, float] = {}
+    for twin in twins:
+        if twin.noise_floor is not None:
+            group = entries[twin.entry].group
+            floors[group] = max(twin.noise_floor, floors.get(group, 0.0))
+    first = next(iter(floors.values()), 0.0)
+    floors = {group.name: floors.get(group.name, first) for group in run.plan.groups}
+    for twin in twins:
+        if twin.p_holm is not None and twin.p_holm <= ALPHA:
+            failure = (
+                f"the control failed: {twin.entry} and its original are the same, and yet their times have "
+                f"a ratio of {twin.ratio:.4g}"
+            )
+            return Control(failure, floors)
+    if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
+        return Control(f"there is no control: {twins[0].entry}, {twins[0].reason}", floors)
+    return Control("", floors)
+
+
+def _family(run: Run, drafts: Iterable[Comparison], control: Control) -> list[Comparison]:
+    """Adjust the p values together, and find the words."""
+    drafts, entries = list(drafts), run.entries
+    adjusted = holm([draft.p for draft in drafts if draft.p is not None])
+    size, next_p = len(adjusted), iter(adjusted)
+    judged = []
+    for draft in drafts:
+        if draft.p is not None:
+            draft = replace(draft, p_holm=next(next_p), family=size)
+            floor = control.floors[entries[draft.entry].group]
+            draft = _word(draft, control.failure, floor, run.plan.margin)
+        judged.append(draft)
+    return judged
+
+
+def _word(draft: Comparison, failure: str, floor: float, margin: float) -> Comparison:
+    """The verdict of a comparison with an adjusted p."""
+    if failure:
+        return replace(draft, verdict="INVALID", reason=failure)
+    interval = signed_rank_interval(draft.log_ratios, 0.90)
+    significant = draft.p_holm is not None and draft.p_holm <= ALPHA
+    if max(abs(interval.low), abs(interval.high)) <= math.log1p(margin):
+        tiny = "; the difference is real, though that small" if significant else ""
+        return replace(draft, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
+    if not significant:
+        return _unresolved(draft, margin)
+    word: Word = "FASTER" if interval.estimate < 0 else "SLOWER"
+    small = abs(interval.estimate) <= math.log1p(floor)
+    reason = f"less than the noise floor of {100 * floor:.2g} %" if small else ""
+    return replace(draft, verdict=word, reason=reason)
+
+
+def _unresolved(draft: Comparison, margin: float) -> Comparison:
+    """Say what could have been seen, and what it would take to see the margin."""
+    interval = signed_rank_interval(draft.log_ratios)
+    effect = detectable_effect(interval, draft.blocks, draft.family)
+    needed = blocks_to_detect(math.log1p(margin), interval, draft.blocks, draft.family)
+    if math.isinf(effect):
+        enough = blocks_needed(draft.family)
+        reason = f"a table of {draft.family} needs {enough} blocks for a verdict, not {draft.blocks}"
+        return replace(draft, verdict="UNRESOLVED", reason=reason, blocks_needed=needed)
+    seen = math.expm1(effect)
+    reason = (
+        f"a difference of {100 * seen:.2g} % could have been seen; "
+        f"{100 * margin:.3g} % would need about {needed} blocks"
+    )
+    return replace(draft, verdict="UNRESOLVED", reason=reason, detectable=seen, blocks_needed=needed)

@@ -1,0 +1,86 @@
+"""The table holds every value of the journal, once, and a spreadsheet can open its CSV safely."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from journals import POSITIONAL, example_records
+from msgspec.structs import replace
+
+from bench.errors import UserError
+from bench.results.journal import make_run
+from bench.results.record import Burst, Plan
+from bench.results.table import COLUMNS, values_frame, write_values_csv
+
+
+def test_there_is_one_row_for_every_value() -> None:
+    records = example_records(broken=True)
+    bursts = [record for record in records if isinstance(record, Burst)]
+    frame = values_frame(make_run(records))
+    assert len(frame) == sum(len(burst.elapsed_ns) for burst in bursts)
+    assert frame["elapsed_ns"].tolist() == [t for burst in bursts for t in burst.elapsed_ns]
+    assert tuple(frame.columns) == COLUMNS
+    assert not frame.isna().any().any()
+    assert not frame.duplicated(["block", "entry", "value"]).any()
+
+
+def test_a_row_says_what_was_measured() -> None:
+    records = example_records()
+    frame = values_frame(make_run(records))
+    rows = frame[(frame["entry"] == f"{POSITIONAL} | torch-rnn@cpu x2") & (frame["block"] == 3)]
+    burst = next(
+        r for r in records if isinstance(r, Burst) and (r.block, r.entry) == (3, rows["entry"].iloc[0])
+    )
+    assert rows["value"].tolist() == [0, 1, 2, 3, 4]
+    assert rows["per_call_ns"].tolist() == [t / burst.n_calls for t in burst.elapsed_ns]
+    first = rows.iloc[0].to_dict()
+    expected = {
+        "variant": "torch-rnn",
+        "library": "torch",
+        "device": "cpu",
+        "threads": 2,
+        "task": "train_step",
+    }
+    expected |= {"layout": "positional", "dtype": "float32", "activation": "tanh", "status": "ok"}
+    expected |= {"T": 6, "B": 128, "I": 6, "H": 32, "O": 8}
+    assert {name: first[name] for name in expected} == expected
+
+
+def test_block_zero_is_there_but_not_counted() -> None:
+    frame = values_frame(make_run(example_records(quick=True)))
+    assert set(frame[frame["block"] == 0]["counted"]) == {False}
+    assert set(frame[frame["block"] > 0]["counted"]) == {True}
+
+
+def test_a_run_without_values_gives_an_empty_table_with_its_columns() -> None:
+    frame = values_frame(make_run(example_records()[:2]))
+    assert (len(frame), tuple(frame.columns)) == (0, COLUMNS)
+
+
+def test_the_csv_reads_back_as_the_frame(tmp_path: Path) -> None:
+    run = make_run(example_records(quick=True))
+    write_values_csv(run, tmp_path / "values.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "values.csv"), values_frame(run))
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\tx"])
+def test_a_name_that_looks_like_a_formula_is_made_harmless_and_numbers_are_left_alone(
+    tmp_path: Path, name: str
+) -> None:
+    records = example_records(quick=True)
+    plan = records[0]
+    assert isinstance(plan, Plan)
+    arms = [replace(arm, variant=name) if arm.variant == "torch-rnn" else arm for arm in plan.arms]
+    bursts = [replace(r, position=-1) if isinstance(r, Burst) else r for r in records[1:]]
+    write_values_csv(make_run([replace(plan, arms=arms), *bursts]), tmp_path / "values.csv")
+    with (tmp_path / "values.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert "'" + name in {row["variant"] for row in rows}
+    assert not any(cell.startswith(("=", "+", "@", "\t")) for row in rows for cell in row.values())
+    assert {row["position"] for row in rows} == {"-1"}  # a number, and no text
+
+
+def test_a_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot write"):
+        write_values_csv(make_run(example_records()[:2]), tmp_path / "nowhere" / "values.csv")
