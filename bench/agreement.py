@@ -1,0 +1,111 @@
+"""Checks: how far a variant's results are from those expected, and whether they are results at all.
+
+Only compares, without NumPy's BLAS, so that a torch worker stays one. A check that is a question rather
+than a distance ("inputs unchanged", "dU is finite") has error 0 or 1 and tolerance 0. One that a published
+gradient is known to fail ends in ``KNOWN_WRONG``.
+"""
+
+import sys
+from collections.abc import Collection, Iterable
+
+import msgspec
+import numpy as np
+
+from bench.case import Case
+from bench.expected import Expected
+from bench.results.record import Check
+from bench.tolerance import Array, Tolerance, error_between, norm, vanishes
+
+KNOWN_WRONG = " (known wrong)"
+
+Result = dict[str, Array]
+
+
+def question(what: str, answer: bool) -> Check:
+    """A check without a distance."""
+    return Check(what=what, error=0.0 if answer else 1.0, tolerance=0.0, passed=answer)
+
+
+def compare(
+    what: str,
+    actual: Array | None,
+    wanted: Array,
+    tolerance: float,
+    dtype: str,
+    *,
+    scale: float | None = None,
+    since: Array | float = 0.0,
+) -> Check:
+    """|actual - since - wanted| / scale against a tolerance; ``scale`` is |wanted| unless given.
+
+    What cannot be compared fails as a question.
+    """
+    if actual is None:
+        return question(f"{what} is there", False)
+    if actual.dtype != dtype:
+        return question(f"{what} is {dtype} (it is {actual.dtype})", False)
+    if actual.shape != wanted.shape:
+        return question(f"{what} has shape {wanted.shape} (it has {actual.shape})", False)
+    if not np.isfinite(actual).all():
+        return question(f"{what} is finite", False)
+    difference = actual.astype(np.float64) - since
+    error = error_between(difference, wanted, scale=norm(wanted) if scale is None else scale)
+    return Check(what=what, error=error, tolerance=tolerance, passed=error <= tolerance)
+
+
+def failures(checks: Iterable[Check]) -> str:
+    """The failed checks in words; those known to fail are left out."""
+    return "; ".join(
+        f"{check.what} is off by {check.error:.2g}, allowed is {check.tolerance:.2g}"
+        if check.tolerance
+        else f"not true: {check.what}"
+        for check in checks
+        if not check.passed and not check.what.endswith(KNOWN_WRONG)
+    )
+
+
+def compare_output(case: Case, result: Result, expected: Expected, allowed: Tolerance) -> list[Check]:
+    """y_hat of a ``forward``."""
+    return [compare("y_hat", result.get("y_hat"), expected.y_hat, allowed.forward, case.dtype)]
+
+
+def compare_loss(case: Case, result: Result, wanted: Array, expected: Expected, tolerance: float) -> Check:
+    """The loss, relative to what rounding of y_hat and y does to it."""
+    return compare("loss", result.get("loss"), wanted, tolerance, case.dtype, scale=expected.loss_scale)
+
+
+def compare_gradient(case: Case, result: Result, expected: Expected, allowed: Tolerance) -> list[Check]:
+    """Loss and dU dW dV of a ``gradient``."""
+    checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]
+    for name, grad in expected.grads.items():
+        scale = gradient_scale(grad, expected, case.dtype)
+        actual = result.get(f"d{name}")
+        checks.append(compare(f"d{name}", actual, grad, allowed.gradient, case.dtype, scale=scale))
+    return checks
+
+
+def gradient_scale(grad: Array, expected: Expected, dtype: str) -> float:
+    """A gradient's own size; where it vanishes that of dL/dy_hat, so that a zero has to be a zero."""
+    return expected.upstream if vanishes(grad, dtype) else norm(grad)
+
+
+def distance(again: Result, first: Result) -> float:
+    """How far two results are apart, all their arrays taken together."""
+    shapes = [[(name, values.shape) for name, values in result.items()] for result in (again, first)]
+    if shapes[0] != shapes[1] or not first:
+        return sys.float_info.max
+    now, before = (np.concatenate([a.ravel() for a in result.values()]) for result in (again, first))
+    return error_between(now, before, scale=norm(before))
+
+
+def mark(checks: list[Check], names: Collection[str]) -> list[Check]:
+    """Mark the distances of these names as known to fail; anything else about them still has to be right."""
+    return [
+        msgspec.structs.replace(check, what=check.what + KNOWN_WRONG) if check.what in names else check
+        for check in checks
+    ]
+
+
+def copy(result: Result) -> Result:
+    """A result of its own: some variants hand out their workspace."""
+    return {name: np.array(value) for name, value in result.items()}

@@ -1,0 +1,94 @@
+"""What a variant must compute: the float64 reference's results on a case's own inputs.
+
+``expected`` and ``expected_after`` use NumPy's BLAS and belong in a NumPy process; others read the file that
+``Expected.save`` wrote.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import catalog
+from bench.case import Case
+from bench.data import Batch
+from bench.errors import UserError
+from bench.tolerance import Array, norm, tolerance
+
+MAX_GROWTH = 10  # of |dL/dh_t| on its way from h_T to h_0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Results in float64, and the scales that errors are relative to where their own size means nothing."""
+
+    y_hat: Array  # (B, O)
+    loss: Array  # 0-d
+    grads: dict[str, Array]  # U W V
+    loss_scale: float  # mean(|y_hat| + |y|) delta: what rounding y_hat and y does to the loss
+    upstream: float  # |dL/dy_hat|, for gradients that vanish
+    digest: str  # of the inputs
+
+    def save(self, path: Path) -> None:
+        """Write an npz file at exactly ``path``."""
+        arrays: dict[str, Any] = {f"d{name}": grad for name, grad in self.grads.items()}
+        for name in ("y_hat", "loss", "loss_scale", "upstream", "digest"):
+            arrays[name] = getattr(self, name)
+        with path.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Expected":
+        """Read what ``save`` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            return cls(
+                y_hat=file["y_hat"],
+                loss=file["loss"],
+                grads={name: file[f"d{name}"] for name in "UWV"},
+                loss_scale=float(file["loss_scale"]),
+                upstream=float(file["upstream"]),
+                digest=str(file["digest"]),
+            )
+
+
+def expected(case: Case, batch: Batch) -> Expected:
+    """Compute the reference's results; they serve all three tasks.
+
+    Raises:
+        UserError: the case cannot be proved. Its gradient grows on the way back through time or is not
+            finite, so that correct implementations disagree, or its sequences are longer than tolerances go.
+    """
+    tolerance(case, "cpu")
+    reference = catalog.reference("numpy")
+    exact = batch.astype("float64")
+    params, x, y = exact.params, exact.x, exact.y
+    with np.errstate(all="ignore"):  # what is not finite is refused below
+        y_hat, hs = reference.forward(params, x, activation=case.activation)
+        loss, grads = reference.loss_and_grads(params, x, y, activation=case.activation, delta=case.delta)
+        dy_hat = np.clip(y_hat - y, -case.delta, case.delta) / y_hat.size  # (B, O)
+        _, act_prime = reference.ACTIVATIONS[case.activation]
+        dh_last = dh = dy_hat @ params["V"]  # (B, H)
+        for h in reversed(hs[1:]):
+            dh = (dh * act_prime(h)) @ params["W"]
+    finite = all(np.isfinite(values).all() for values in (y_hat, loss, dh, *grads.values()))
+    if not finite or norm(dh) > MAX_GROWTH * norm(dh_last):
+        how = f"grows {norm(dh) / (norm(dh_last) or 1.0):.3g} times" if finite else "is not finite"
+        raise UserError(
+            f"{case}: ill-conditioned, its gradient {how} on the way from h_T to h_0, so correct programs "
+            "disagree; choose shorter sequences or smaller weights"
+        )
+    loss_scale = float(np.mean(np.abs(y_hat) + np.abs(y))) * case.delta
+    return Expected(y_hat, np.asarray(loss), grads, loss_scale, norm(dy_hat), batch.digest())
+
+
+def expected_after(case: Case, batch: Batch, n_calls: int) -> dict[str, Array]:
+    """Train ``n_calls`` >= 1 steps: U W V after them, the last step's ``loss``, and ``n_calls`` itself."""
+    reference = catalog.reference("numpy")
+    exact = batch.astype("float64")
+    params = exact.params
+    for _ in range(n_calls):
+        loss, params = reference.sgd_step(
+            params, exact.x, exact.y, lr=case.lr, activation=case.activation, delta=case.delta
+        )
+    return {"loss": np.asarray(loss), **params, "n_calls": np.asarray(n_calls)}

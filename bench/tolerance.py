@@ -1,0 +1,89 @@
+"""How close is close enough: the error measure of the proof and its tolerances, each with its origin.
+
+Errors are normwise, E = |a - b| / |b| over a whole tensor, since single entries near zero have no relative
+accuracy in correct code either. No NumPy BLAS here (``np.linalg.norm`` calls it): torch workers compare too.
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.case import Case
+from bench.errors import UserError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Largest error that passes, for what the forward pass gives and for gradients and updates."""
+
+    forward: float
+    gradient: float
+
+
+# (dtype, where): for sequences up to T steps. Length itself hardly matters while the dynamics contract.
+TOLERANCES: dict[tuple[str, str], dict[int, Tolerance]] = {
+    # 10 to 30 times the worst seen between correct implementations (2.5e-16 and 3e-15 at T = 1000)
+    ("float64", "cpu"): {100: Tolerance(1e-14, 3e-14), 1000: Tolerance(1e-14, 1e-13)},
+    # likewise (1.2e-7 and 7e-7 at T = 1000); NumPy's and torch's tanh differ in the last bit
+    ("float32", "cpu"): {100: Tolerance(3e-6, 1e-5), 1000: Tolerance(3e-6, 2e-5)},
+    # another order of summation; chosen with room, not measured on every device
+    ("float64", "accelerator"): {1000: Tolerance(1e-13, 1e-12)},
+    ("float32", "accelerator"): {1000: Tolerance(1e-5, 5e-5)},  # IEEE arithmetic; TF32 does not pass
+}
+
+# errors of float32 average out over a tensor; in smaller ones a single unlucky value decides
+MIN_FLOAT32_ERRORS = 8  # B O
+MIN_FLOAT32_HIDDEN = 4  # H
+
+
+def tolerance(case: Case, device: str) -> Tolerance:
+    """The tolerances of a case's dtype and length on a device.
+
+    Raises:
+        UserError: the sequence is longer than any that a tolerance has been measured for.
+    """
+    where = "cpu" if device.partition(":")[0] == "cpu" else "accelerator"
+    by_length = TOLERANCES[case.dtype, where]
+    for longest, allowed in by_length.items():
+        if longest >= case.shape.T:
+            return allowed
+    raise UserError(
+        f"no proof for T = {case.shape.T}: tolerances end at T = {longest}; take shorter sequences"
+    )
+
+
+def too_small_for_float32(case: Case) -> bool:
+    """Whether the shape has too few values for an error in float32 to mean anything."""
+    shape = case.shape
+    return shape.B * shape.O < MIN_FLOAT32_ERRORS or shape.H < MIN_FLOAT32_HIDDEN
+
+
+def norm(values: Array) -> float:
+    """sqrt(sum of squares) in float64, scaled so that neither huge nor tiny values are lost."""
+    magnitudes = np.abs(np.asarray(values, dtype=np.float64))
+    largest = float(np.max(magnitudes, initial=0.0))
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    return largest * float(np.sqrt(np.sum(np.square(magnitudes / largest))))
+
+
+def vanishes(wanted: Array, dtype: str) -> bool:
+    """Whether a tensor is so near to the smallest numbers of a dtype that relative errors mean nothing."""
+    smallest = float(np.finfo(dtype).tiny)
+    return norm(wanted) <= 1e6 * smallest * math.sqrt(wanted.size)
+
+
+def error_between(actual: Array, wanted: Array, *, scale: float) -> float:
+    """|actual - wanted| / scale; never infinite or NaN, since it goes into JSON."""
+    distance = norm(np.asarray(actual, dtype=np.float64) - wanted)
+    if distance == 0:
+        return 0.0
+    if not math.isfinite(distance) or scale <= 0:
+        return sys.float_info.max
+    return min(distance / scale, sys.float_info.max)

@@ -1,0 +1,105 @@
+"""The verb ``verify``: prove every variant on every device, dtype, layout and activation it supports.
+
+Expected results come from one NumPy process; variants run in one process per library and device, as in a
+timing run.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench import catalog
+from bench.case import Case
+from bench.catalog import Variant
+from bench.device import Devices, find_devices, resolve
+from bench.verify_cases import agreement_cases
+from bench.verify_child import Job, Row, claims_wrongly, make_row
+from bench.verify_jobs import expect, run_jobs
+
+TIMEOUT_S = 300.0  # for each child; the whole takes a tenth of it
+
+
+def main(args: argparse.Namespace) -> int:
+    """Verify what ``args`` ask for; return 1 if anything that claims to be right is not.
+
+    Raises:
+        UserError: a variant or device that is not there.
+    """
+    found = find_devices()
+    devices, absent = resolve(args.device or ["all"], found)
+    specs = args.variant or [variant.name for variant in catalog.VARIANTS]
+
+    from bench import verify_table
+
+    with verify_table.progress() as progress:
+        rows = verify(specs, devices, found=found, progress=progress)
+    if args.json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode() + "\n")
+    else:
+        verify_table.show(rows, absent)
+    return int(any(claims_wrongly(row) for row in rows))
+
+
+def verify(
+    specs: Sequence[str],
+    devices: Sequence[str],
+    *,
+    found: Devices,
+    cases: Sequence[Case] | None = None,
+    timeout_s: float = TIMEOUT_S,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Row]:
+    """Prove the variants on the devices; rows about the reference come first, then in the order given.
+
+    What a variant does not support is a row with status ``missing`` and the reason.
+    ``progress`` is called with the number of rows so far and in the end.
+
+    Raises:
+        UserError: no such variant, or the reference itself failed.
+    """
+    cases = agreement_cases() if cases is None else cases
+    variants = {spec: catalog.find(spec) for spec in dict.fromkeys(specs)}
+    missing: list[Row] = []
+    work: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for device in devices:
+        for spec, variant in variants.items():
+            for number, case in enumerate(cases):
+                if reason := why_missing(variant, case, device, found):
+                    missing.append(make_row(variant, device, case, [], "missing", reason))
+                else:
+                    work.setdefault((variant.library, device), []).append((spec, number))
+    jobs = [
+        Job(library, device, pairs, f"rows{number}")
+        for number, ((library, device), pairs) in enumerate(work.items())
+    ]
+    total = sum(len(job.work) for job in jobs)
+    with tempfile.TemporaryDirectory(prefix="rnnbench-verify-") as name:
+        folder = Path(name)
+        rows = expect(folder, cases, timeout_s=timeout_s)
+        proved = run_jobs(
+            folder,
+            cases,
+            jobs,
+            timeout_s=timeout_s,
+            parallel=os.cpu_count() or 1,
+            progress=lambda done: progress(done, total),
+        )
+    order = {variant.name: place for place, variant in enumerate(variants.values())}
+    return rows + sorted(proved + missing, key=lambda row: (order[row.variant], devices.index(row.device)))
+
+
+def why_missing(variant: Variant, case: Case, device: str, found: Devices) -> str | None:
+    """Why the variant cannot be proved on the case, or None where it can."""
+    if variant.library == "torch" and found.torch_missing is not None:
+        return f"PyTorch cannot be used: {found.torch_missing}"
+    dtypes = {present.id: present.dtypes for present in found.present}
+    if case.dtype not in dtypes[device]:
+        return f"{device} does not support dtype {case.dtype}"
+    if case.layout not in variant.layouts:  # for random data too, whose label here tells what x is like
+        return f"{variant.name} does not support layout {case.layout}"
+    return variant.unsupported(case, device)

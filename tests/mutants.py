@@ -1,0 +1,197 @@
+"""Variants with one fault each, for tests of the proof: it must kill them all, and only where they are wrong.
+
+The mathematical ones are the reference's own source with one expression changed; the others wrap a ``Bound``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import impl_numpy.rnn
+from bench.case import TASKS
+from impl_numpy.contract import Bound, bind
+
+Bind = Callable[..., Bound]
+GRADIENT = ("gradient", "train_step")
+CLIP = "np.clip(e, -delta, delta)"
+SOURCE = Path(impl_numpy.rnn.__file__).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault, and the tasks in which it shows; in the others its results are right."""
+
+    name: str
+    bind: Bind
+    tasks: tuple[str, ...] = TASKS
+
+
+def changed(old: str, new: str) -> Bind:
+    """A ``bind`` of the reference with ``old``, which occurs once, replaced by ``new``."""
+    assert SOURCE.count(old) == 1, f"{old!r} occurs {SOURCE.count(old)} times in the reference"
+    module = ModuleType("mutant")
+    exec(compile(SOURCE.replace(old, new), f"rnn.py with {new!r}", "exec"), module.__dict__)
+    return partial(bind, module)
+
+
+reference: Bind = partial(bind, impl_numpy.rnn)
+
+
+def with_results(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Bind:
+    """The reference with its results changed on their way out."""
+
+    def bind_changed(*args: Any, **options: Any) -> Bound:
+        bound = reference(*args, **options)
+        return Bound(bound.call, bound.reset, lambda: change(dict(bound.result())))
+
+    return bind_changed
+
+
+def with_rate(change: Callable[[float], float]) -> Bind:
+    """The reference with another learning rate than it is told."""
+
+    def bind_changed(*args: Any, lr: float, **options: Any) -> Bound:
+        return reference(*args, lr=change(lr), **options)
+
+    return bind_changed
+
+
+def without_reset(*args: Any, **options: Any) -> Bound:
+    """Never goes back to the start."""
+    bound = reference(*args, **options)
+    return Bound(bound.call, lambda: None, bound.result)
+
+
+def stale(*args: Any, **options: Any) -> Bound:
+    """Works once, and then hands out the first result for ever."""
+    bound = reference(*args, **options)
+    seen: list[object] = []
+
+    def call() -> None:
+        if not seen:
+            seen.append(bound.call())
+
+    return Bound(call, bound.reset, bound.result)
+
+
+def late(*args: Any, **options: Any) -> Bound:
+    """Hands out the result of the call before the last."""
+    bound = reference(*args, **options)
+    results: list[dict[str, Any]] = [{}]
+
+    def call() -> None:
+        bound.call()
+        results.append(dict(bound.result()))
+
+    return Bound(call, bound.reset, lambda: results[-2])
+
+
+def scribbling(task: str, params: Any, x: Any, y: Any, **options: Any) -> Bound:
+    """Writes into its input after it has used it."""
+    bound = reference(task, params, x, y, **options)
+
+    def call() -> None:
+        bound.call()
+        y[-1, -1] = np.nextafter(y[-1, -1], np.inf)
+
+    return Bound(call, bound.reset, bound.result)
+
+
+def updating_in_place(task: str, params: Any, x: Any, y: Any, **options: Any) -> Bound:
+    """Trains the caller's own arrays."""
+    bound = reference(task, params, x, y, **options)
+
+    def call() -> None:
+        bound.call()
+        if task == "train_step":
+            for name, p in params.items():
+                p[...] = bound.result()[name]
+
+    return Bound(call, bound.reset, bound.result)
+
+
+def in_lower_precision(task: str, params: Any, x: Any, y: Any, **options: Any) -> Bound:
+    """Computes with half the bits and hands out the dtype that was asked for."""
+    lower = {"float64": np.float32, "float32": np.float16}[str(x.dtype)]
+    params_lower = {name: p.astype(lower) for name, p in params.items()}
+    bound = reference(task, params_lower, x.astype(lower), y.astype(lower), **options)
+    return Bound(bound.call, bound.reset, lambda: {k: v.astype(x.dtype) for k, v in bound.result().items()})
+
+
+def last_entry_nan(result: dict[str, Any]) -> dict[str, Any]:
+    """One NaN in the last array."""
+    name, values = result.popitem()
+    values = np.array(values)
+    values.flat[-1] = np.nan
+    return {**result, name: values}
+
+
+def scaled_by(factor: float, *names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Some results multiplied by a factor."""
+
+    def change(result: dict[str, Any]) -> dict[str, Any]:
+        return {k: (v * v.dtype.type(factor) if k in names else v) for k, v in result.items()}
+
+    return change
+
+
+MUTANTS = (
+    # the forward pass
+    Mutant("recurrence dropped", changed("x_t @ U.T + h @ W.T", "x_t @ U.T")),
+    Mutant("W transposed forwards", changed("h @ W.T)", "h @ W)")),
+    Mutant("time steps rolled", changed("for x_t in x:", "for x_t in np.roll(x, 1, axis=0):")),
+    Mutant(
+        "last step skipped forwards",
+        changed('return hs[-1] @ params["V"].T', 'return hs[-2] @ params["V"].T'),
+        GRADIENT,
+    ),
+    Mutant("h_0 is one", changed("h = np.zeros((x.shape[1]", "h = np.ones((x.shape[1]")),
+    # the loss
+    Mutant("mean over the batch only", changed("e_clipped / e.size", "e_clipped / len(e)"), GRADIENT),
+    Mutant("batch mean missing", changed("dy_hat = e_clipped / e.size", "dy_hat = e_clipped"), GRADIENT),
+    Mutant("Huber quadratic everywhere", changed(CLIP, "e"), GRADIENT),
+    Mutant("Huber linear everywhere", changed(CLIP, "delta * np.sign(e)"), GRADIENT),
+    Mutant(
+        "Huber's sides exchanged", changed(CLIP, "np.where(abs(e) < delta, delta * np.sign(e), e)"), GRADIENT
+    ),
+    Mutant("error with the wrong sign", changed("e = y_hat - y  #", "e = y - y_hat  #"), GRADIENT),
+    Mutant("loss without its half", changed("(e - e_clipped / 2)", "(e - e_clipped)"), GRADIENT),
+    # the backward pass
+    Mutant("recurrent term dropped", changed("dh = da @ W", "dh = 0 * dh"), GRADIENT),
+    Mutant("1 - h, not 1 - h^2", changed("lambda h: 1 - h * h", "lambda h: 1 - h"), GRADIENT),
+    Mutant("W transposed backwards", changed("dh = da @ W", "dh = da @ W.T"), GRADIENT),
+    Mutant("h off by one", changed("da.T @ hs[t - 1]", "da.T @ hs[t]"), GRADIENT),
+    Mutant("x off by one", changed("da.T @ x[t - 1]", "da.T @ x[t - 2]"), GRADIENT),
+    Mutant("first step skipped", changed("range(len(x), 0, -1)", "range(len(x), 1, -1)"), GRADIENT),
+    Mutant("last step skipped", changed("range(len(x), 0, -1)", "range(len(x) - 1, 0, -1)"), GRADIENT),
+    Mutant("last not accumulated", changed("dW += ", "dW = "), GRADIENT),
+    Mutant("dL/dh_T x 1.0005", changed("dy_hat @ V", "dy_hat @ V * V.dtype.type(1.0005)"), GRADIENT),
+    Mutant("dV x 1.0005", changed("dy_hat.T @ hs[-1]", "dy_hat.T @ hs[-1] * V.dtype.type(1.0005)"), GRADIENT),
+    Mutant("U's gradient zero", changed("dU += da.T @ x[t - 1]", "dU += 0"), GRADIENT),
+    # the update
+    Mutant("update with the wrong sign", with_rate(lambda lr: -lr), ("train_step",)),
+    Mutant("learning rate x 1.0005", with_rate(lambda lr: 1.0005 * lr), ("train_step",)),
+    Mutant("learning rate built in", with_rate(lambda lr: 0.1), ("train_step",)),
+    Mutant("reset forgotten", without_reset, ("train_step",)),
+    Mutant("works once only", stale, ("train_step",)),
+    Mutant("result of the call before", late),
+    # what it hands out
+    Mutant("a NaN", with_results(last_entry_nan)),
+    Mutant("half the precision", in_lower_precision),
+    Mutant("float16 handed out", with_results(lambda r: {k: v.astype(np.float16) for k, v in r.items()})),
+    Mutant("transposed", with_results(lambda r: {k: v.T.copy() for k, v in r.items()})),
+    Mutant("a result missing", with_results(lambda r: dict(list(r.items())[:-1]))),
+    Mutant(
+        "loss of shape (1,)", with_results(lambda r: {k: np.atleast_1d(v) for k, v in r.items()}), GRADIENT
+    ),
+    Mutant("y_hat x 1.0005", with_results(scaled_by(1.0005, "y_hat")), ("forward",)),
+    Mutant("loss x 1.0005", with_results(scaled_by(1.0005, "loss")), GRADIENT),
+    # what it does to others
+    Mutant("writes into its inputs", scribbling),
+    Mutant("trains the caller's arrays", updating_in_place, ("train_step",)),
+)

@@ -1,0 +1,128 @@
+"""The hand-derived gradient is the derivative of the loss, by means that share nothing with it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench import catalog, data, gradcheck, proof
+from bench.case import ACTIVATIONS, Case, Shape, sine_case
+from bench.tolerance import error_between, norm
+from bench.verify_cases import reference_cases
+
+torch = pytest.importorskip("torch")
+CASES = reference_cases()
+
+
+def errors(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> dict[str, float]:
+    return {name: error_between(found[name], wanted[name], scale=norm(wanted[name])) for name in wanted}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_reference_is_the_complex_step_derivative_to_1e_12(case: Case) -> None:
+    batch = data.make(case)
+    found = errors(proof.expected(case, batch).grads, gradcheck.complex_step(case, batch))
+    assert max(found.values()) <= 1e-12
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_reference_is_the_central_difference_to_1e_8(case: Case) -> None:
+    batch = data.make(case)
+    found = errors(proof.expected(case, batch).grads, gradcheck.central_differences(case, batch))
+    assert max(found.values()) <= 1e-8
+
+
+def test_the_cases_cover_both_activations_both_sides_of_the_loss_and_sizes_of_one() -> None:
+    assert {case.activation for case in CASES} == set(ACTIVATIONS)
+    assert len({case.shape for case in CASES}) >= 4
+    assert all(1 in {getattr(case.shape, size) for case in CASES} for size in "TBIHO")
+    sides = set()
+    for case in CASES:
+        batch = data.make(case)
+        sides |= set((np.abs(proof.expected(case, batch).y_hat - batch.y) < case.delta).ravel().tolist())
+    assert sides == {True, False}
+
+
+def test_the_complex_step_does_not_depend_on_its_size() -> None:
+    case = CASES[2]
+    batch = data.make(case)
+    wanted = gradcheck.complex_step(case, batch)
+    for h in (1e-8, 1e-100, 1e-200):
+        assert max(errors(gradcheck.complex_step(case, batch, h=h), wanted).values()) <= 1e-12
+
+
+@pytest.mark.parametrize("factor", [1.0005, 1 + 1e-11])
+def test_a_gradient_that_is_slightly_off_is_found_out(factor: float) -> None:
+    case = CASES[2]
+    batch = data.make(case)
+    off = {name: factor * grad for name, grad in proof.expected(case, batch).grads.items()}
+    assert min(errors(off, gradcheck.complex_step(case, batch)).values()) > 1e-12
+
+
+def test_the_complex_step_knows_the_published_gradient_for_wrong() -> None:
+    from impl_numpy import published
+
+    case = replace(CASES[2], activation="sigmoid")
+    batch = data.make(case)
+    _, grads = published.loss_and_grads(
+        batch.params, batch.x, batch.y, activation="sigmoid", delta=case.delta
+    )
+    found = errors(grads, gradcheck.complex_step(case, batch))
+    assert found["U"] > 0.01
+    assert found["W"] > 0.01
+    assert found["V"] <= 1e-12
+
+
+def test_both_sides_of_the_complex_huber_loss_are_the_definition() -> None:
+    e = np.array([[-2.0, -0.1], [0.2, 3.0]])
+    wanted = np.mean([0.5 * (2 - 0.25), 0.1**2 / 2, 0.2**2 / 2, 0.5 * (3 - 0.25)])
+    assert gradcheck.huber(e, 0.5) == pytest.approx(wanted, rel=1e-15)
+    derivative = gradcheck.huber(e + 1e-20j, 0.5).imag / 1e-20
+    assert derivative == pytest.approx((-0.5 - 0.1 + 0.2 + 0.5) / 4, rel=1e-14)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("factor", [1.0, 1.0005])
+def test_torch_manual_passes_gradcheck_at_settings_that_reject_a_factor_of_1_0005(
+    activation: str, factor: float
+) -> None:
+    from impl_torch.manual import loss_and_grads
+
+    case = Case(
+        "gradient", Shape(4, 3, 2, 5, 3), "positional", "float64", activation, data="random", delta=0.5
+    )
+    batch = data.make(case)
+    x, y = torch.tensor(batch.x), torch.tensor(batch.y)
+
+    class Loss(torch.autograd.Function):
+        """The loss, with the hand-derived gradient as its backward pass."""
+
+        @staticmethod
+        def forward(ctx, U, W, V):
+            params = {"U": U.detach(), "W": W.detach(), "V": V.detach()}
+            loss, grads = loss_and_grads(params, x, y, activation=activation, delta=case.delta)
+            ctx.save_for_backward(*grads.values())
+            return loss
+
+        @staticmethod
+        def backward(ctx, dloss):
+            return tuple(factor * dloss * grad for grad in ctx.saved_tensors)
+
+    params = [torch.tensor(batch.params[name], requires_grad=True) for name in "UWV"]
+    check = torch.autograd.gradcheck
+    passes = check(Loss.apply, params, eps=1e-6, rtol=1e-6, atol=1e-8, raise_exception=False)
+    assert passes == (factor == 1.0)
+    assert check(Loss.apply, params), "gradcheck's defaults let the factor pass: too loose to prove anything"
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_saturated_network_gives_finite_results_without_a_warning(library: str, activation: str) -> None:
+    case = sine_case("gradient", "sequence", batch=4, hidden=8, dtype="float64", activation=activation)
+    batch = data.make(case)
+    arrays = {**batch.params, "U": 1e6 * batch.params["U"], "x": batch.x, "y": batch.y}
+    if library == "torch":
+        arrays = {name: torch.tensor(array) for name, array in arrays.items()}
+    x, y = arrays.pop("x"), arrays.pop("y")
+    loss, grads = catalog.reference(library).loss_and_grads(arrays, x, y, activation=activation)
+    assert all(np.isfinite(np.asarray(result)).all() for result in (loss, *grads.values()))
