@@ -16,7 +16,7 @@ bad input; 3 partial result; 130, 143 interrupted"""
 # verb -> module:function that runs it, with the parsed arguments, and returns the exit code
 VERBS = {
     "run": "bench.run:main",
-    "verify": "bench.verify:main",
+    "verify": "bench.verify.command:main",
     "report": "bench.run:report_main",
     "variants": "bench.listing:variants_main",
     "devices": "bench.listing:devices_main",

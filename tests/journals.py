@@ -6,8 +6,8 @@ process, 0.3 % a value. The same arguments always give the same records.
 
 import numpy as np
 
-from bench.agreement import KNOWN_WRONG
 from bench.case import Case, sine_case
+from bench.proof.agreement import KNOWN_WRONG
 from bench.results import record
 
 POSITIONAL = "train_step positional"

@@ -12,8 +12,8 @@ from bench import catalog, data, proof
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
 from bench.data import Batch
 from bench.proof import Expected
-from bench.tolerance import error_between, norm
-from bench.verify_cases import RANDOM, agreement_cases
+from bench.proof.tolerance import error_between, norm
+from bench.verify.cases import RANDOM, agreement_cases
 
 torch = pytest.importorskip("torch")
 EXACT = [variant for variant in catalog.VARIANTS if not variant.known_wrong]

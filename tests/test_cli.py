@@ -82,7 +82,7 @@ def test_a_second_run_into_the_same_folder_is_refused(here, capsys):
     [
         (["run", "--variant", "torch-rn"], "no variant 'torch-rn'; there are: numpy-published"),
         (["run", "--device", "cuda"], "cuda"),
-        (["run", "--blocks", "6"], "needs 8 blocks for a verdict"),
+        (["run", "--blocks", "6"], "needs 9 blocks for a verdict"),
         (["run", "--out", "file/below"], "cannot make the folder file/below"),
         (["report", "nowhere"], "nowhere"),
     ],

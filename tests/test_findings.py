@@ -5,7 +5,7 @@ import pytest
 
 from bench import catalog, data, proof
 from bench.case import ACTIVATIONS, DTYPES, Case, Shape, sine_case
-from bench.tolerance import error_between, norm
+from bench.proof.tolerance import error_between, norm
 
 torch = pytest.importorskip("torch")
 

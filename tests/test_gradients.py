@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import catalog, data, gradcheck, proof
+from bench import catalog, data, proof
 from bench.case import ACTIVATIONS, Case, Shape, sine_case
-from bench.tolerance import error_between, norm
-from bench.verify_cases import reference_cases
+from bench.proof import gradcheck
+from bench.proof.tolerance import error_between, norm
+from bench.verify.cases import reference_cases
 
 torch = pytest.importorskip("torch")
 CASES = reference_cases()

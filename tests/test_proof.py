@@ -11,8 +11,8 @@ import pytest
 from mutants import reference
 
 from bench import catalog, data, proof
-from bench.agreement import compare, failures
 from bench.case import DTYPES, Case, Shape, sine_case
+from bench.proof.agreement import compare, failures
 from bench.results.record import Check
 
 CASE = Case("train_step", Shape(T=5, B=7, I=4, H=6, O=3), "positional", "float32", data="random", delta=0.5)
@@ -197,7 +197,7 @@ def test_comparing_does_without_numpys_blas(task: str, monkeypatch: pytest.Monke
     proof.check_last(case, result, expected, after=after)
     source = "".join(
         Path(module.__file__).read_text(encoding="utf-8")
-        for module in map(sys.modules.get, ("bench.proof", "bench.agreement", "bench.tolerance"))
+        for module in map(sys.modules.get, ("bench.proof", "bench.proof.agreement", "bench.proof.tolerance"))
         if module is not None and module.__file__
     )
     assert " @ " not in source

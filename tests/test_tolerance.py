@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.case import Case, Shape
-from bench.tolerance import error_between, norm, tolerance, too_small_for_float32, vanishes
+from bench.proof.tolerance import error_between, norm, tolerance, too_small_for_float32, vanishes
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-310, 1e300])

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import verify as verify_module
 from bench.case import Case, Shape
 from bench.device import Absent, Device, Devices
 from bench.errors import UserError
 from bench.measure.environ import worker_environment
-from bench.verify import main, verify
-from bench.verify_child import REFERENCE, Job, Row, claims_wrongly
-from bench.verify_jobs import expect, run_jobs
+from bench.verify import command as verify_module
+from bench.verify.child import REFERENCE, Job, Row, claims_wrongly
+from bench.verify.command import main, verify
+from bench.verify.jobs import expect, run_jobs
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 FOUND = Devices((CPU,), (Absent("cuda", "no such card"),), "2.0")
@@ -215,5 +215,5 @@ def test_asking_for_what_is_not_there_is_an_error(variant: str, device: str | No
 
 
 def test_the_parent_imports_no_torch() -> None:
-    code = "import sys, bench.verify, bench.verify_table; sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.verify.command, bench.verify.table; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

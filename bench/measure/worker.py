@@ -73,7 +73,7 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
     bind, wrong = variant.load(), variant.known_wrong
     checks = proof.prove(bind, case, batch, expected, device=job.device, known_wrong=wrong)
     if proof.status(checks, known_wrong=wrong) == "disagrees":
-        return Refused("disagrees", failed_checks(checks), checks)
+        return Refused("disagrees", proof.failures(checks), checks)
 
     options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": job.device}
     bound = bind(case.task, batch.params, batch.x, batch.y, **options)
@@ -103,7 +103,7 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
         after = one_step(case, batch, expected)
     last = proof.check_last(case, bound.result(), expected, after=after, device=job.device, known_wrong=wrong)
     if proof.status(last, known_wrong=wrong) == "disagrees":
-        return Refused("disagrees", f"after timing: {failed_checks(last)}", last)
+        return Refused("disagrees", f"after timing: {proof.failures(last)}", last)
     residual_ns = max(value.residual_ns for value in values)
     if any(value.residual_ns > clock.MAX_RESIDUAL * value.elapsed_ns for value in values):
         return Refused("invalid", f"the device was still busy for {residual_ns} ns after a value", checks)
@@ -131,15 +131,6 @@ def load_arrays(path: str | Path) -> dict[str, Any]:
     """All arrays of an npz; nothing is unpickled."""
     with np.load(path, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
-
-
-def failed_checks(checks: list[proof.Check]) -> str:
-    """The failed comparisons in words."""
-    return "; ".join(
-        f"{check.what} is off by {check.error:.2g}, allowed is {check.tolerance:.2g}"
-        for check in checks
-        if not check.passed
-    )
 
 
 if __name__ == "__main__":

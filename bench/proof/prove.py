@@ -11,8 +11,11 @@ from typing import Literal
 
 import numpy as np
 
-from bench.agreement import KNOWN_WRONG as KNOWN_WRONG
-from bench.agreement import (
+from bench.case import Case
+from bench.catalog import Bound
+from bench.data import Batch
+from bench.proof.agreement import (
+    KNOWN_WRONG,
     Result,
     compare,
     compare_gradient,
@@ -24,15 +27,9 @@ from bench.agreement import (
     mark,
     question,
 )
-from bench.agreement import failures as failures
-from bench.case import Case
-from bench.catalog import Bound
-from bench.data import Batch
-from bench.expected import Expected as Expected
-from bench.expected import expected as expected
-from bench.expected import expected_after as expected_after
-from bench.results.record import Check as Check
-from bench.tolerance import Tolerance, norm, tolerance, too_small_for_float32, vanishes
+from bench.proof.reference import Expected
+from bench.proof.tolerance import Tolerance, norm, tolerance, too_small_for_float32, vanishes
+from bench.results.record import Check
 
 # for a timed float32 result whose shape is too small for a float32 proof; 23 was seen over 300 seeds
 ROOM_IF_SMALL = 100

@@ -14,7 +14,7 @@ from bench import catalog
 from bench.case import Case
 from bench.data import Batch
 from bench.errors import UserError
-from bench.tolerance import Array, norm, tolerance
+from bench.proof.tolerance import Array, norm, tolerance
 
 MAX_GROWTH = 10  # of |dL/dh_t| on its way from h_T to h_0
 

@@ -17,7 +17,7 @@ import numpy as np
 from bench import catalog
 from bench.case import Case
 from bench.data import Batch
-from bench.tolerance import Array
+from bench.proof.tolerance import Array
 
 COMPLEX_STEP = 1e-20
 COMPLEX_TOLERANCE = 1e-12  # seen: 1e-15, whatever h

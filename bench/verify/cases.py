@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import product
 
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
-from bench.tolerance import too_small_for_float32
+from bench.proof.tolerance import too_small_for_float32
 
 # shape, layout, Huber cutoff: 0.5 puts errors on both sides of it, 0.025 all of them outside
 RANDOM = (

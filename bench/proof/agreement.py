@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 
 from bench.case import Case
-from bench.expected import Expected
+from bench.proof.reference import Expected
+from bench.proof.tolerance import Array, Tolerance, error_between, norm, vanishes
 from bench.results.record import Check
-from bench.tolerance import Array, Tolerance, error_between, norm, vanishes
 
 KNOWN_WRONG = " (known wrong)"
 

@@ -1,0 +1,18 @@
+"""The proof: does a variant compute what the reference computes? No entry is timed without it."""
+
+from bench.proof.agreement import KNOWN_WRONG, failures
+from bench.proof.prove import Bind, check_last, prove, published_gradient_is_wrong, status
+from bench.proof.reference import Expected, expected, expected_after
+
+__all__ = [
+    "KNOWN_WRONG",
+    "Bind",
+    "Expected",
+    "check_last",
+    "expected",
+    "expected_after",
+    "failures",
+    "prove",
+    "published_gradient_is_wrong",
+    "status",
+]
