@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.agreement import KNOWN_WRONG
 from bench.answer.comparison import Comparison
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import geometric_mean, median_interval
 from bench.answer.verdict import Judgement, judge
 from bench.case import Case
+from bench.proof.agreement import KNOWN_WRONG
 from bench.results.journal import Run
 from bench.results.record import Arm, Check, Entry, Missing
 
