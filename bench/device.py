@@ -1,19 +1,17 @@
-"""Devices: which there are, why the others are absent, and how to wait for one.
+"""Devices: which there are, and why the others are absent.
 
 Found in a child process, so that the main process never imports torch and a driver that crashes on
-import crashes there. ``synchroniser`` runs in the worker. The worker's other needs are in library.py.
+import crashes there.
 """
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.measure.clock import no_wait
 
 ACCELERATORS = ("cuda", "mps", "xpu")
 PROBE = Path(__file__).with_name("device_probe.py")
@@ -98,22 +96,6 @@ def resolve(requested: Sequence[str], found: Devices) -> tuple[list[str], list[A
             raise UserError(_not_here(request, found))
         ids += wanted
     return list(dict.fromkeys(ids)), missing
-
-
-def synchroniser(device: str) -> Callable[[], None]:
-    """What waits for exactly this device; a no-op for the cpu, whose work is done when a call returns.
-
-    For an accelerator it imports torch, so only a torch worker asks for one.
-    """
-    kind = device.partition(":")[0]
-    if kind == "cpu":
-        return no_wait
-    import torch
-
-    if kind == "mps":  # there is only one, and its synchronise takes no device
-        return torch.mps.synchronize
-    synchronize: Callable[[str], None] = torch.get_device_module(kind).synchronize
-    return partial(synchronize, device)
 
 
 def _cpu() -> Device:

@@ -18,9 +18,10 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 from bench import catalog
 from bench.case import TASKS, sine_case
 from bench.catalog import Variant
-from bench.device import find_devices, synchroniser
+from bench.device import find_devices
 from bench.errors import UserError
 from bench.library import library_facts
+from bench.measure.clock import synchroniser
 
 THREADS = 1  # of both libraries
 # options of pytest-benchmark that leave it open whether anything is to be timed

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from bench import listing
-from bench.device import PROBE, Absent, Device, Devices, find_devices, resolve, synchroniser
+from bench.device import PROBE, Absent, Device, Devices, find_devices, resolve
 from bench.device_probe import describe
 from bench.errors import UserError
-from bench.measure.clock import no_wait
+from bench.measure.clock import no_wait, synchroniser
 
 GIB = 2**30
 GPU = SimpleNamespace(name="GPU", total_memory=8 * GIB, has_fp64=False)

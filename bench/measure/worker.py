@@ -20,7 +20,6 @@ import numpy as np
 from bench import catalog, proof
 from bench.case import Case
 from bench.data import Batch
-from bench.device import synchroniser
 from bench.library import library_facts, limit_threads, set_ieee_precision
 from bench.measure import clock
 from bench.measure.messages import Done, Job, Ready, Refused, Reply
@@ -81,7 +80,7 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
     if device != job.device:
         return Refused("invalid", f"asked for {job.device}, but the arrays were on {device}", checks)
 
-    wait = synchroniser(job.device)
+    wait = clock.synchroniser(job.device)
     gc.collect()
     first_call_ns, warmup_calls = clock.warm_up(bound.call, synchronise=wait)
     started = time.perf_counter_ns()
