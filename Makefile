@@ -2,11 +2,13 @@
 # make test     set up, run the tests
 # make check    format, lint, types; changes nothing
 # make fix      format and mend what ruff can
+# make benchmark    every variant with pytest-benchmark
+# make acceptance   what the project promises about its own speed, measured
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test check fix benchmark clean
+.PHONY: report test check fix benchmark acceptance clean
 
 report: .venv/ready
 	$(BIN)/rnnbench run
@@ -16,6 +18,9 @@ test: .venv/ready-dev
 
 benchmark: .venv/ready-dev
 	$(BIN)/pytest --benchmark-only
+
+acceptance: .venv/ready-dev
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest tests/acceptance
 
 check: .venv/ready-dev
 	$(BIN)/ruff format --check .

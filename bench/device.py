@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.catalog import ACCELERATORS
 from bench.errors import UserError
 
-ACCELERATORS = ("cuda", "mps", "xpu")
 PROBE = Path(__file__).with_name("device_probe.py")
 # -P: a module in the current folder must not stand in for torch or the standard library
 PROBE_COMMAND = (sys.executable, "-P", str(PROBE))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).with_name("benchmarks")
+ACCEPTANCE = Path(__file__).with_name("acceptance")
 
 
 @pytest.fixture(autouse=True)
@@ -45,9 +46,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Plain pytest does not look at the benchmarks."""
+    """Plain pytest looks neither at the benchmarks nor at what is about time, unless that is named."""
+    if _within(collection_path, ACCEPTANCE):
+        named = any(_within(Path(arg.partition("::")[0]).resolve(), ACCEPTANCE) for arg in config.args)
+        return None if named else True
     return True if _is_benchmark(collection_path) and not benchmark_plugin.timing(config) else None
 
 
 def _is_benchmark(path: Path) -> bool:
-    return BENCHMARKS in (path, *path.parents)
+    return _within(path, BENCHMARKS)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return folder in (path, *path.parents)

@@ -37,7 +37,7 @@ def test_every_command_is_understood(command):
     build_parser().parse_args(command)
 
 
-@pytest.mark.parametrize("command", filter(is_quick, commands()), ids=" ".join)
+@pytest.mark.parametrize("command", [*filter(is_quick, commands())], ids=" ".join)
 def test_the_quick_commands_work(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(command) == 0

@@ -1,19 +1,24 @@
-"""How far the in-place variants are from the cost of their own operations.
+"""What the project promises about its own speed and memory, measured: run by hand with ``make acceptance``.
 
-Each kernel that a training step cannot do without is timed alone, on the case's sizes, and multiplied by how
-often the step needs it. The step over that sum says what is left to Python and to the order of things.
+The in-place variants are held against the cost of their own operations: each kernel that a training step
+cannot do without is timed alone, on the case's sizes, and multiplied by how often the step needs it. The
+step over that sum says what is left to Python and to the order of things.
 """
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench import catalog
 from bench.case import sine_case
-from bench.catalog import Variant
 from bench.data import make
+from bench.library import limit_threads
 from bench.measure.clock import calibrate, take_value
 
 Kernels = list[tuple[int, Callable[[], Any]]]  # how often a step needs it, and the kernel
@@ -82,29 +87,60 @@ def cost_ns(kernel: Callable[[], Any]) -> float:
     return float(np.median([take_value(kernel, n_calls).per_call_ns for _ in range(5)]))
 
 
-@pytest.mark.benchmark(group="training step against its unavoidable operations")
 @pytest.mark.parametrize(
     ("variant", "kernels"), [("numpy-inplace", numpy_kernels), ("torch-inplace", torch_kernels)]
 )
-def test_unavoidable(
-    benchmark: BenchmarkFixture,
-    entry: Variant,
-    kernels: Callable[[], Kernels],
-    capsys: pytest.CaptureFixture[str],
+def test_the_in_place_step_is_within_1_5_of_its_unavoidable_operations(
+    variant: str, kernels: Callable[[], Kernels], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    bind = catalog.find(variant).load()
+    limit_threads(1)
     batch = make(CASE)
     options = {"activation": CASE.activation, "delta": CASE.delta, "lr": CASE.lr, "device": "cpu"}
-    bound = entry.load()(CASE.task, batch.params, batch.x, batch.y, **options)
+    bound = bind(CASE.task, batch.params, batch.x, batch.y, **options)
     with np.errstate(all="ignore"):  # the kernels run on the same arrays again and again
         unavoidable_ns = sum(count * cost_ns(kernel) for count, kernel in kernels())
     step_ns = cost_ns(bound.call)
+
     ratio = step_ns / unavoidable_ns
-    benchmark.extra_info.update(unavoidable_ns=unavoidable_ns, ratio=ratio)
-
-    benchmark(bound.call)
-
     with capsys.disabled():
         print(
-            f"\n{entry.name}: {step_ns / 1000:.1f} us a step, {ratio:.2f} times the "
+            f"\n{variant}: {step_ns / 1000:.1f} us a step, {ratio:.2f} times the "
             f"{unavoidable_ns / 1000:.1f} us of its unavoidable operations"
         )
+    assert ratio <= 1.5
+
+
+def test_help_comes_within_150_ms(capsys: pytest.CaptureFixture[str]) -> None:
+    times_s = []
+    for _ in range(7):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "bench", "--help"], check=True, capture_output=True)
+        times_s.append(time.perf_counter() - started)
+
+    with capsys.disabled():
+        print(f"\nrnnbench --help: {1000 * np.median(times_s):.0f} ms")
+    assert np.median(times_s) < 0.15
+
+
+def test_a_quick_run_takes_under_25_s_and_its_main_process_under_300_mb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "import resource, sys\n"
+        "from bench.cli import main\n"
+        "code = main(['run', '--quick', '--out', sys.argv[1]])\n"
+        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "sys.exit(code)\n"
+    )
+    started = time.perf_counter()
+    child = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "run")], check=True, capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - started
+
+    kilobytes = int(child.stdout.split()[-1]) / (1024 if sys.platform == "darwin" else 1)
+    with capsys.disabled():
+        print(f"\nrnnbench run --quick: {seconds:.1f} s, main process {kilobytes / 1024:.0f} MB")
+    assert seconds < 25
+    assert kilobytes < 300 * 1024
