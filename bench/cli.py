@@ -54,7 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser("run", help="prove, time, keep a journal, write the report"))
     _add_verify(verbs.add_parser("verify", help="check every variant's results and gradients"))
     _add_report(verbs.add_parser("report", help="write the report of saved results"))
-    verbs.add_parser("variants", help="list what can be timed")
+    variants = verbs.add_parser("variants", help="list what can be timed")
+    variants.add_argument("--variant", action="append", metavar="NAME", help="show module:object as well")
     verbs.add_parser("devices", help="list where it can be timed, and why not elsewhere")
     return parser
 
