@@ -1,0 +1,91 @@
+"""From journals and files of pytest-benchmark to report.html, report.md, values.csv and plots."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.answer.summary import summarise
+from bench.errors import UserError
+from bench.report import answer, page, plots
+from bench.report.foreign import ForeignView, foreign_view
+from bench.report.overview import overview
+from bench.report.view import Plot, RunView, view
+from bench.results.exchange import read_pytest_benchmark
+from bench.results.journal import Run, load_run
+from bench.results.table import write_values_csv
+
+HTML, MARKDOWN, PLOTS = "report.html", "report.md", "plots"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One saved result: a run, or a file of pytest-benchmark."""
+
+    run: Run | None
+    view: RunView | ForeignView
+
+
+def build_report(paths: list[Path], out_dir: Path | None) -> Path:
+    """Write the report of saved results, one section each, and return its HTML file.
+
+    ``paths`` are folders of runs, journals, or JSON files of pytest-benchmark. Without ``out_dir`` the
+    report goes beside the first.
+
+    Raises:
+        UserError: one cannot be read, or the report cannot be written.
+    """
+    if not paths:
+        raise UserError("nothing to report on; give a run's folder, a journal or a file of pytest-benchmark")
+    sources = [_load(path, f"{n}-" if len(paths) > 1 else "") for n, path in enumerate(paths, start=1)]
+    folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
+    try:
+        (folder / PLOTS).mkdir(parents=True, exist_ok=True)
+        svgs = {
+            plot.stem: _write_plot(plot, folder / PLOTS) for source in sources for plot in source.view.plots
+        }
+        content = _content(sources)
+        _write(folder / HTML, page.render_html(content, svgs))
+        _write(folder / MARKDOWN, page.render_markdown(content))
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
+    runs = [source.run for source in sources if source.run is not None]
+    for number, run in enumerate(runs, start=1):
+        write_values_csv(run, folder / ("values.csv" if len(runs) == 1 else f"values-{number}.csv"))
+    return folder / HTML
+
+
+def headline(run: Run) -> str:
+    """The answer in plain English for a terminal: no markup, a paragraph."""
+    facts = answer.Facts.of(run, summarise(run))
+    return "\n".join([*answer.caveats(facts), *answer.sentences(facts)])
+
+
+def _load(path: Path, prefix: str) -> Source:
+    if path.suffix == ".json":
+        return Source(None, foreign_view(read_pytest_benchmark(path), path.name, prefix=prefix))
+    run = load_run(path)
+    return Source(run, view(run, prefix=prefix))
+
+
+def _content(sources: list[Source]) -> dict[str, Any]:
+    """What both templates are given."""
+    return {
+        "sources": [
+            {"view": source.view, "is_run": source.run is not None, "anchor": f"result-{number}"}
+            for number, source in enumerate(sources, start=1)
+        ],
+        "overview": overview([source.view for source in sources]) if len(sources) > 1 else [],
+    }
+
+
+def _write_plot(plot: Plot, folder: Path) -> bytes:
+    """Draw a plot into both its files; return the SVG."""
+    figure = plots.ladder_plot(plot.marks) if plot.is_ladder else plots.dot_plot(plot.marks)
+    files = plots.draw(figure)
+    for kind, content in files.items():
+        (folder / f"{plot.stem}.{kind}").write_bytes(content)
+    return files["svg"]
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

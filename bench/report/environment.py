@@ -1,0 +1,136 @@
+"""What the numbers of a run depend on: machine, libraries, variables; and what was audited."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report import units, words
+from bench.results.journal import Run
+
+# facts of a worker that have a place of their own, or say nothing about the library
+SPOKEN_FOR = ("version", "blas", "blas_version", "kernel", "threads", "precision")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library as its workers found it."""
+
+    name: str
+    version: str
+    blas: str
+    kernel: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """Environment variables that bear on speed, under what was done with them."""
+
+    what: str
+    values: tuple[str, ...]
+
+
+def machine(run: Run) -> list[tuple[str, str]]:
+    """Facts about the machine, by name; those that are unknown are left out."""
+    facts = run.environment.machine
+    processors = f"{facts.get('usable_cpus')} usable of {facts.get('cpus')}"
+    if facts.get("physical_cores"):
+        processors += f", on {facts['physical_cores']} physical cores"
+    packages = facts.get("packages") or {}
+    found = [
+        ("Processor", facts.get("processor")),
+        ("Processors", processors if facts.get("cpus") else None),
+        ("Quota of the container", facts.get("cgroup_quota")),
+        ("Memory", units.memory(facts["memory_bytes"]) if facts.get("memory_bytes") else None),
+        ("System", " ".join(str(facts[k]) for k in ("system", "architecture") if facts.get(k))),
+        ("Governor", facts.get("governor")),
+        ("Load at the start", facts.get("load_1min")),
+        ("Python", facts.get("python")),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
+    ]
+    return [(name, str(value)) for name, value in found if value not in (None, "")]
+
+
+def libraries(run: Run) -> list[Library]:
+    """Version, BLAS and kernel of each library, as its workers read them."""
+    arms = run.arms
+    made = []
+    for library in dict.fromkeys(arm.library for arm in arms.values()):
+        facts = [worker.facts for worker in run.workers if arms[worker.arm].library == library]
+        if not facts:
+            continue
+        others = dict.fromkeys(key for fact in facts for key in fact if key not in SPOKEN_FOR)
+        more = [f"{key.replace('_', ' ')}: {_values(facts, key)}" for key in others if _values(facts, key)]
+        if precision := _precision(facts):
+            more.append(precision)
+        made.append(
+            Library(
+                words.LIBRARIES.get(library, library),
+                _values(facts, "version"),
+                f"{_values(facts, 'blas')} {_values(facts, 'blas_version')}".strip(),
+                _values(facts, "kernel") or "not told by the library",
+                "; ".join(more),
+            )
+        )
+    return made
+
+
+def variables(run: Run) -> list[Variables]:
+    """What was set for the workers, dropped from them, and kept."""
+    environment = run.environment
+    return [
+        Variables(what, tuple(f"{name}={value}" for name, value in values.items()))
+        for what, values in (
+            ("set for one thread, and likewise for more", environment.set),
+            ("dropped, so that they change no number", environment.dropped),
+            ("kept", environment.kept),
+        )
+    ]
+
+
+def audit(run: Run) -> list[str]:
+    """What was checked about fairness, and what came out."""
+    arms, entries = run.arms, run.entries
+    asked = [(worker, arms[worker.arm].threads) for worker in run.workers]
+    odd = sorted({w.arm for w, n in asked if w.facts.get("threads") not in (None, n)})
+    unknown = sum(worker.facts.get("threads") is None for worker, _ in asked)
+    made = [
+        f"Threads, read back from each library: not as asked for in {words.listing(odd)}."
+        if odd
+        else f"Threads, read back from each library: as asked for in all {len(asked) - unknown} workers."
+    ]
+    if unknown:
+        made.append(f"{unknown} workers could not read their threads back.")
+    digests: dict[object, set[str]] = {}
+    for burst in run.bursts:
+        digests.setdefault(entries[burst.entry].case, set()).add(burst.digest)
+    if digests:
+        alike = all(len(found) == 1 for found in digests.values())
+        made.append(
+            f"Inputs: {'the same bytes' if alike else 'NOT the same bytes'} (SHA-256) for every entry of a "
+            f"case, in {len(digests)} cases."
+        )
+    shares = [
+        burst.cpu_ns / sum(burst.elapsed_ns)
+        for burst in run.bursts
+        if arms[entries[burst.entry].arm].threads == 1 and burst.device == "cpu"
+    ]
+    if shares:
+        most = units.number(max(shares))
+        made.append(f"Processor time of entries with one thread: at most {most} times the wall clock.")
+    return made
+
+
+def _values(facts: Iterable[dict[str, Any]], key: str) -> str:
+    """All values that the workers found under one key."""
+    found = dict.fromkeys(str(fact[key]) for fact in facts if fact.get(key) not in (None, ""))
+    return ", ".join(found)
+
+
+def _precision(facts: Iterable[dict[str, Any]]) -> str:
+    """What float32 means: IEEE everywhere, or the switches that say otherwise."""
+    switches = {f"{name}={value}" for fact in facts for name, value in (fact.get("precision") or {}).items()}
+    if not switches:
+        return ""
+    other = sorted(switch for switch in switches if not switch.endswith("=ieee"))
+    return f"float32 precision: {', '.join(other) if other else 'IEEE in every switch'}"

@@ -1,0 +1,104 @@
+"""What must be said beside the numbers: warnings, noise, what a number holds, how to get it again."""
+
+from collections.abc import Iterable
+from statistics import median
+
+from bench.answer.summary import Summary
+from bench.measure import clock
+from bench.report import units, words
+from bench.results.journal import Run
+from bench.results.record import Plan
+
+
+def banners(run: Run, summary: Summary) -> list[str]:
+    """What to know about the run and its machine before the first number."""
+    made = []
+    if run.decision and (dropped := [*run.decision.dropped_groups, *run.decision.dropped_arms]):
+        made.append(
+            f"To keep within its time budget the run left out: {words.listing(dropped, 12)} (the whole plan "
+            f"would have taken {units.seconds(run.decision.predicted_s)})."
+        )
+    return [*made, *(f"{words.capital(warning)}." for warning in summary.warnings)]
+
+
+def noise(run: Run, summary: Summary) -> list[tuple[str, str, str]]:
+    """The twins, by table: how far the same thing differs when it is measured twice, and the noise floor."""
+    made = []
+    for twin in summary.twins:
+        where = f"{run.entries[twin.entry].group}; {words.place(run.arms[twin.arm])}"
+        floor = units.NOTHING if twin.noise_floor is None else units.percent(twin.noise_floor)
+        ratio = twin.reason if twin.ratio is None else units.with_interval(twin.ratio, twin.low, twin.high)
+        made.append((where, ratio, floor))
+    return made
+
+
+def contents(run: Run, summary: Summary) -> list[str]:
+    """Which region the clock enclosed, under which conditions, and what was made of the values."""
+    calls = [burst.n_calls for burst in run.bursts if burst.block >= 1]
+    values = [len(burst.elapsed_ns) for burst in run.bursts if burst.block >= 1]
+    made = [
+        "One call is one execution of the task. A training step is forward pass, loss, gradient and update "
+        "of the parameters; gradient is forward pass, loss and gradient; forward is the prediction alone.",
+        "Within the clock: the call from Python, the library's work and, on an accelerator, the wait until "
+        "the device has finished. Not within: importing, building modules, the first call, moving data to a "
+        "device, resetting the parameters, the proof.",
+        "The data lie where they are used and caches are warm: the same arrays are used again and again. "
+        "The garbage collector is off while the clock runs.",
+    ]
+    if calls:
+        made.append(
+            f"A value is the time of {_reach(calls, 'call')} in one clock pair, divided by their number, "
+            f"which was chosen for about {units.duration(clock.MIN_VALUE_NS)} or more. A block is a fresh "
+            f"process for each arm and {_reach(values, 'value')} of each entry, in random order; "
+            f"{words.count(summary.blocks, 'block')} count, the one before (proof, calibration) does not."
+        )
+    made += [
+        "A time is the median over the blocks of the median in each. A ratio is the entry's time over the "
+        "baseline's, taken in each block, where they are neighbours in time; over blocks it is the "
+        "Hodges-Lehmann estimate with the exact 95 % interval of the signed-rank test. Below 1 the entry is "
+        "faster.",
+        "A verdict FASTER or SLOWER needs p ≤ 0.05, adjusted after Holm for all comparisons of a table; the "
+        "interval shown is that of the one comparison. EQUIVALENT means within "
+        f"{units.percent(run.plan.margin)}.",
+        f"Nothing was discarded: {units.whole(summary.values)} values, {units.whole(summary.outliers)} of "
+        "them outliers.",
+    ]
+    return made
+
+
+def starts(run: Run) -> list[tuple[str, str, str]]:
+    """For each arm the median start of its worker, and the median first call of its first table's entry."""
+    first = {entry.arm: entry.id for group in run.plan.groups[:1] for entry in group.entries}
+    made = []
+    for arm in run.plan.arms:
+        ready = [worker.ready_ns for worker in run.workers if worker.arm == arm.id]
+        calls = [burst.first_call_ns for burst in run.bursts if burst.entry == first.get(arm.id)]
+        if ready:
+            made.append((arm.id, _median(ready), _median(calls)))
+    return made
+
+
+def reproduce(plan: Plan, summary: Summary) -> list[tuple[str, str]]:
+    """Everything that makes the same run again."""
+    took = "" if summary.seconds is None else f", took {units.seconds(summary.seconds)}"
+    return [
+        ("Command", " ".join(plan.command)),
+        ("Version", f"rnnbench {plan.version}"),
+        ("Order", f"shuffled from seed {plan.seed} (--seed {plan.seed} makes it again)"),
+        (
+            "Plan",
+            f"preset {plan.preset}, {words.count(plan.blocks, 'block')}, declared before the first value",
+        ),
+        ("Started", f"{plan.started_utc}{took}"),
+    ]
+
+
+def _median(times_ns: Iterable[int]) -> str:
+    times = list(times_ns)
+    return units.duration(median(times)) if times else units.NOTHING
+
+
+def _reach(counts: list[int], noun: str) -> str:
+    """3 to 5 values."""
+    low, high = min(counts), max(counts)
+    return words.count(high, noun) if low == high else f"{units.whole(low)} to {words.count(high, noun)}"

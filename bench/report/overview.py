@@ -1,0 +1,47 @@
+"""Several results side by side: one line each, so that machines can be compared."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.report import units
+from bench.report.answer import AS_WRITTEN, BEST, CLAIM
+from bench.report.foreign import ForeignView
+from bench.report.tables import HEADLINES
+from bench.report.view import RunView
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewLine:
+    """One result; the ratios are those of its first headline of each kind, with interval and verdict."""
+
+    name: str
+    machine: str
+    ratios: tuple[str, ...]
+    noise: str
+
+
+KINDS = tuple(HEADLINES[kind] for kind in (AS_WRITTEN, BEST, CLAIM))
+
+
+def overview(views: Iterable[RunView | ForeignView]) -> list[OverviewLine]:
+    """One line a result, in the order given."""
+    return [_foreign(view) if isinstance(view, ForeignView) else _run(view) for view in views]
+
+
+def _run(view: RunView) -> OverviewLine:
+    ratios = []
+    for kind in KINDS:
+        first = next((headline for headline in view.headlines if headline.what == kind), None)
+        ratios.append(
+            f"{first.ratio} {first.interval}".rstrip() + f": {first.verdict}" if first else units.NOTHING
+        )
+    return OverviewLine(
+        view.name, view.machine, tuple(ratios), view.noise[0][2] if view.noise else units.NOTHING
+    )
+
+
+def _foreign(view: ForeignView) -> OverviewLine:
+    ratio = view.usual_ratio or units.NOTHING
+    return OverviewLine(
+        view.name, view.machine, (f"{ratio}: no interval", *[units.NOTHING] * 2), units.NOTHING
+    )

@@ -1,0 +1,218 @@
+"""The tables of a run as text: every number formatted, every mark in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.answer.comparison import Comparison
+from bench.answer.outcome import Outcome
+from bench.answer.summary import Row, Table
+from bench.catalog import BASELINE
+from bench.proof.agreement import KNOWN_WRONG
+from bench.report import units, words
+from bench.report.answer import AS_WRITTEN, BEST, CLAIM, Facts
+from bench.report.plots import Mark
+from bench.results.record import Arm
+
+HEADLINES = {AS_WRITTEN: "as usually written", BEST: "fastest form of each", CLAIM: "the tutorial's claim"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry as the reader sees it."""
+
+    variant: str
+    library: str  # numpy or torch: its colour
+    marks: tuple[str, ...]  # baseline, control, known wrong gradient
+    place: str  # device and threads in words
+    device: str
+    threads: int
+    dtype: str
+    time: str
+    range: str  # interval of the time
+    samples: str  # a second
+    ratio: str
+    interval: str
+    verdict: str
+    tone: str  # good, bad, calm or trouble; for the eye only, since the verdict says it too
+    reason: str
+    proof: str
+    proof_detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A declared comparison as the reader sees it."""
+
+    what: str
+    where: str
+    entry: str
+    entry_time: str
+    baseline: str
+    baseline_time: str
+    ratio: str
+    interval: str
+    verdict: str
+    tone: str
+    reason: str
+
+
+def ordered(table: Table) -> list[Row]:
+    """The rows of a table by place, in the order of the plan, and there the fastest first."""
+    order = {where: n for n, where in enumerate(dict.fromkeys(place(row.arm) for row in table.rows))}
+    return sorted(table.rows, key=lambda row: (order[place(row.arm)], row.median_ns or float("inf")))
+
+
+def lines(facts: Facts, table: Table) -> list[Line]:
+    """All rows of a table."""
+    return [_line(facts, row) for row in ordered(table)]
+
+
+def title(table: Table) -> str:
+    """The work by name: "Training step, positional input"."""
+    if table.name == CLAIM:
+        return "The tutorial's two programs: different work"
+    task = words.capital(words.TASKS[table.case.task])
+    return f"{task}, random data" if table.case.data == "random" else f"{task}, {table.case.layout} input"
+
+
+def setting(table: Table) -> str:
+    """What all rows of a table share."""
+    cases = list(dict.fromkeys(row.case for row in table.rows))
+    if len(cases) > 1:
+        return "different work: " + " against ".join(
+            f"{words.shape(case)}, {case.layout} input, {case.dtype}, {case.activation}" for case in cases
+        )
+    return f"{words.shape(table.case)}, {table.case.dtype}, {table.case.activation}"
+
+
+def marks(table: Table, found: Mapping[str, Outcome]) -> list[Mark]:
+    """The measured rows for the dot plot."""
+    made = []
+    for row in ordered(table):
+        if row.median_ns is None:
+            continue
+        made.append(
+            Mark(
+                label=name(row),
+                library=row.arm.library,
+                section=place(row.arm),
+                time_ns=row.median_ns,
+                low_ns=row.low_ns,
+                high_ns=row.high_ns,
+                blocks_ns=tuple(found[row.entry].medians.values()),
+                text=ratio_text(row.comparison),
+                hollow=row.arm.known_wrong,
+                baseline=row.comparison is None,
+            )
+        )
+    return made
+
+
+def place(arm: Arm) -> str:
+    """Where an arm computes, and for an accelerator what it is compared with."""
+    against = "" if arm.device == "cpu" else f", against {BASELINE} on the CPU, {words.threads(arm)}"
+    return words.place(arm) + against
+
+
+def headlines(facts: Facts) -> list[Headline]:
+    """Every comparison that was declared before it was measured, without the twins."""
+    made = []
+    for one in facts.summary.headlines:
+        kind = next((kind for kind in HEADLINES if one.name.startswith(kind)), "")
+        entry, baseline = facts.rows[one.entry], facts.rows[one.baseline]
+        task, layout = words.TASKS[entry.case.task], entry.case.layout
+        work = f"{task}, random data" if entry.case.data == "random" else f"{task}, {layout} input"
+        group = facts.entries[one.entry].group
+        places = words.places(baseline.arm, entry.arm)
+        where = f"{work}, {entry.case.shape}, {entry.case.dtype}; {places}"
+        made.append(
+            Headline(
+                what=HEADLINES.get(kind, one.name),
+                where=f"different work; {places}" if group == CLAIM else where,
+                entry=name(entry),
+                entry_time=units.duration(entry.median_ns),
+                baseline=name(baseline),
+                baseline_time=units.duration(baseline.median_ns),
+                ratio=units.NOTHING if one.ratio is None else units.ratio(one.ratio),
+                interval=units.interval(one.low, one.high),
+                verdict=verdict(one),
+                tone=tone(one),
+                reason=reason_for(facts, one),
+            )
+        )
+    return made
+
+
+def name(row: Row) -> str:
+    """The variant, told from its twin."""
+    return f"{row.arm.variant} (twin)" if row.arm.twin else words.variant(row.arm)
+
+
+def ratio_text(made: Comparison | None) -> str:
+    """Ratio and interval beside a dot."""
+    return "baseline" if made is None else units.with_interval(made.ratio, made.low, made.high)
+
+
+def verdict(made: Comparison) -> str:
+    """The verdict's word; none where none was given."""
+    return "no verdict" if made.verdict == "NONE" else made.verdict
+
+
+def reason_for(facts: Facts, made: Comparison) -> str:
+    """Why it has this verdict; empty where the same is said once for the whole run."""
+    said = made.verdict == "NONE" and not facts.summary.verdicts
+    return "" if said or made.reason == facts.summary.control else made.reason
+
+
+def tone(made: Comparison) -> str:
+    """How a verdict looks. What is known to be wrong is never shown as a winner."""
+    if made.verdict in ("INVALID", "MISSING"):
+        return "trouble"
+    if made.known_wrong or made.baseline_known_wrong or made.twin:
+        return "calm"
+    return {"FASTER": "good", "SLOWER": "bad"}.get(made.verdict, "calm")
+
+
+def proof_detail(row: Row) -> str:
+    """The largest error that the proof met, for what was allowed."""
+    if row.proof == "known wrong" and row.known_wrong is not None:
+        return (
+            f"{row.known_wrong.what.removesuffix(KNOWN_WRONG)} off by {units.percent(row.known_wrong.error)}"
+        )
+    if row.worst is None or not row.worst.tolerance:
+        return "" if row.worst is None or row.worst.passed else f"not so: {row.worst.what}"
+    error, allowed = units.error(row.worst.error), units.error(row.worst.tolerance)
+    return f"{row.worst.what}: {error} {'≤' if row.worst.passed else '>'} {allowed}"
+
+
+def _line(facts: Facts, row: Row) -> Line:
+    made = row.comparison
+    label = ["baseline"] if made is None else ["control"] if made.twin else []
+    if row.arm.known_wrong:
+        label.append("known wrong gradient")
+    reason = row.reason if made is None else reason_for(facts, made) or row.reason
+    word, look = ("", "calm") if made is None else (verdict(made), tone(made))
+    if row.median_ns is None:
+        word, look, reason = row.status.replace("_", " "), "trouble", row.reason
+    elif row.arm.known_wrong and word == "FASTER":
+        look, reason = "calm", "no winner: known wrong gradient"
+    limits = row.low_ns is not None and row.high_ns is not None
+    return Line(
+        variant=row.arm.variant,
+        library=row.arm.library,
+        marks=tuple(label),
+        place=place(row.arm),
+        device=row.arm.device,
+        threads=row.arm.threads,
+        dtype=row.case.dtype,
+        time=units.duration(row.median_ns),
+        range=f"{units.duration(row.low_ns)} to {units.duration(row.high_ns)}" if limits else "",
+        samples=units.rate(row.samples_per_second),
+        ratio=units.NOTHING if made is None or made.ratio is None else units.ratio(made.ratio),
+        interval="" if made is None else units.interval(made.low, made.high),
+        verdict=word,
+        tone=look,
+        reason=reason,
+        proof=row.proof,
+        proof_detail=proof_detail(row),
+    )

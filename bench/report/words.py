@@ -1,0 +1,154 @@
+"""Comparisons, cases and places as clauses of plain English. A verdict decides what may be said.
+
+A ratio is the entry's time over its baseline's; a sentence turns it, and its limits, so that the faster
+side comes first with a factor above 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.answer.comparison import Comparison
+from bench.case import Case, sine_case
+from bench.report import units
+from bench.results.journal import Run
+from bench.results.record import Arm
+
+LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch"}
+TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
+DECIDED = ("FASTER", "SLOWER")
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A comparison as its faster side sees it: ``factor`` is 1 or more."""
+
+    winner: Arm
+    loser: Arm
+    factor: float
+    low: float | None
+    high: float | None
+
+    @property
+    def times(self) -> str:
+        """The factor and its limits: "3.62 times [3.55, 3.70]"."""
+        return f"{units.ratio(self.factor)} times {units.interval(self.low, self.high)}".rstrip()
+
+    @property
+    def times_faster(self) -> str:
+        """The winner's comparative: "3.62 times faster [3.55, 3.70]"."""
+        return f"{units.ratio(self.factor)} times faster {units.interval(self.low, self.high)}".rstrip()
+
+    @property
+    def times_slower(self) -> str:
+        """The loser's comparative."""
+        return self.times_faster.replace("faster", "slower")
+
+
+def lead(run: Run, made: Comparison) -> Lead | None:
+    """Who measured faster, and by how much; None where nothing was compared."""
+    if made.ratio is None:
+        return None
+    entry, baseline = run.arms[made.arm], run.arms[made.baseline_arm]
+    if made.ratio >= 1:
+        return Lead(baseline, entry, made.ratio, made.low, made.high)
+    low = None if made.high is None else 1 / made.high
+    high = None if made.low is None else 1 / made.low
+    return Lead(entry, baseline, 1 / made.ratio, low, high)
+
+
+def names(one: Arm, other: Arm) -> tuple[str, str]:
+    """What to call two sides: their libraries where these differ, else variants, else whole arms."""
+    if one.library != other.library:
+        return library(one), library(other)
+    return (one.variant, other.variant) if one.variant != other.variant else (one.id, other.id)
+
+
+def clause(run: Run, made: Comparison) -> str:
+    """One comparison in words that its verdict allows, without a full stop.
+
+    Where no verdict is given at all, it only says what was measured; why is for the whole run to say.
+    """
+    entry, baseline = names(run.arms[made.arm], run.arms[made.baseline_arm])
+    ahead = lead(run, made)
+    if ahead is None:
+        how = "was not measured" if made.verdict == "MISSING" else "gives no result"
+        return f"{entry} against {baseline} {how} ({made.reason})"
+    winner, loser = names(ahead.winner, ahead.loser)
+    measured = units.with_interval(made.ratio, made.low, made.high)
+    quotient = f"the time of {entry} over that of {baseline} is {measured}"
+    if made.verdict in DECIDED:
+        small = f" ({made.reason})" if made.reason else ""
+        return f"{winner} is {ahead.times_faster} than {loser}{small}"
+    if made.verdict == "EQUIVALENT":
+        return f"{entry} and {baseline} take the same time {made.reason} ({quotient})"
+    if made.verdict == "UNRESOLVED":
+        return f"it is not resolved whether {entry} or {baseline} is faster: {quotient} ({made.reason})"
+    return f"{winner} measured {ahead.times_faster} than {loser}"
+
+
+def library(arm: Arm) -> str:
+    """NumPy or PyTorch."""
+    return LIBRARIES.get(arm.library, arm.library)
+
+
+def variant(arm: Arm) -> str:
+    """A variant's name, with the warning that goes with it wherever it stands."""
+    return f"{arm.variant} (known wrong gradient)" if arm.known_wrong else arm.variant
+
+
+def threads(arm: Arm) -> str:
+    """One thread, 2 threads."""
+    return "one thread" if arm.threads == 1 else f"{arm.threads} threads"
+
+
+def place(arm: Arm) -> str:
+    """Where an arm computes: "CPU, one thread"; an accelerator by its id."""
+    return f"CPU, {threads(arm)}" if arm.device == "cpu" else arm.device
+
+
+def places(one: Arm, other: Arm) -> str:
+    """Where both compute, said once where it is the same."""
+    if (one.device, one.threads) == (other.device, other.threads):
+        return place(one)
+    return f"{one.variant} on {place(one)}, {other.variant} on {place(other)}"
+
+
+def shape(case: Case) -> str:
+    """The shape in words: batch 128, 6 steps of 6 features, hidden 32, 8 outputs."""
+    s = case.shape
+    steps = f"{count(s.T, 'step')} of {count(s.I, 'feature')}"
+    return f"batch {s.B}, {steps}, hidden {s.H}, {count(s.O, 'output')}"
+
+
+def work(case: Case) -> str:
+    """The task by name, and whose it is: "the tutorial's training step with positional input"."""
+    task = TASKS[case.task]
+    if case.data == "random":
+        return f"the {task} on random data"
+    whose = "the tutorial's" if case.shape == sine_case(case.task, case.layout).shape else "the"
+    return f"{whose} {task} with {case.layout} input"
+
+
+def machine(facts: dict[str, Any]) -> str:
+    """Processor and how many of them are usable."""
+    name = facts.get("processor") or "an unknown processor"
+    cpus = facts.get("usable_cpus") or facts.get("cpus")
+    return f"{name}, {count(cpus, 'processor')}" if cpus else str(name)
+
+
+def listing(items: Sequence[str], most: int = 4) -> str:
+    """a, b and c; beyond ``most`` the rest is counted."""
+    if len(items) > most:
+        items = [*items[: most - 1], f"{len(items) - most + 1} more"]
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def capital(sentence: str) -> str:
+    """The sentence with a capital first letter, unless it starts with the name of a variant."""
+    return sentence if "-" in sentence.partition(" ")[0] else sentence[:1].upper() + sentence[1:]
+
+
+def count(n: int, noun: str) -> str:
+    """1 block, 10 blocks."""
+    return f"{units.whole(n)} {noun}" if n == 1 else f"{units.whole(n)} {noun}s"

@@ -1,0 +1,108 @@
+"""For the tests of the report: example journals in which entries take other times, and readers of files."""
+
+import html.parser
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from journals import POSITIONAL, example_records
+from msgspec.structs import replace
+
+from bench.answer.statistics import signed_rank_interval
+from bench.answer.summary import summarise
+from bench.report.answer import Facts
+from bench.results.journal import FILE_NAME, Journal, Run, make_run
+from bench.results.record import AnyRecord, Burst
+
+BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
+USUAL = f"{POSITIONAL} | torch-rnn@cpu x1"
+TWIN = f"{BASE} twin"
+BEST_NUMPY, BEST_TORCH = f"{POSITIONAL} | numpy-inplace@cpu x1", f"{POSITIONAL} | torch-inplace@cpu x1"
+CLAIM_OLD, CLAIM_NEW = "claim | numpy-published@cpu x1", "claim | torch-cell@cpu x1"
+VOID = {"meta", "img", "br"}
+STILL = (0.0, 0.001, -0.001, 0.002, -0.002, 0.0005, -0.0005, 0.0015, -0.0015, 0.0)  # log ratios: hardly any
+
+
+def with_ratios(records: Sequence[AnyRecord], logs: Mapping[str, Sequence[float]]) -> list[AnyRecord]:
+    """The records, but entries take exp(log ratio) of BASE's time, a log ratio for each counted block."""
+    base = {r.block: r for r in records if isinstance(r, Burst) and r.entry == BASE}
+    made = []
+    for record in records:
+        if isinstance(record, Burst) and record.entry in logs and record.block >= 1:
+            factor = (
+                math.exp(logs[record.entry][record.block - 1]) * record.n_calls / base[record.block].n_calls
+            )
+            elapsed = [round(value * factor) for value in base[record.block].elapsed_ns]
+            record = replace(record, elapsed_ns=elapsed)
+        made.append(record)
+    return made
+
+
+def around(ratio: float, noise: Sequence[float] = STILL) -> list[float]:
+    """Log ratios of ten blocks around one ratio."""
+    return [math.log(ratio) + small for small in noise]
+
+
+def run_with(logs: Mapping[str, Sequence[float]]) -> Run:
+    """The default example with other times."""
+    return make_run(with_ratios(example_records(), logs))
+
+
+def write_run(folder: Path, records: Sequence[AnyRecord]) -> Path:
+    """A run's folder with its journal."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with Journal(folder / FILE_NAME) as journal:
+        for record in records:
+            journal.write(record)
+    return folder
+
+
+def medians(run: Run, entry: str) -> list[float]:
+    """Nanoseconds a call by block, worked out from the records, not with what the report uses."""
+    found = {burst.block: burst for burst in run.bursts if burst.entry == entry and burst.block >= 1}
+    return [float(np.median(found[block].elapsed_ns)) / found[block].n_calls for block in sorted(found)]
+
+
+def factor(run: Run, slower: str, faster: str) -> list[float]:
+    """How much faster, and the limits."""
+    logs = np.log(medians(run, slower)) - np.log(medians(run, faster))
+    interval = signed_rank_interval(logs)
+    return [math.exp(value) for value in (interval.estimate, interval.low, interval.high)]
+
+
+def facts_of(run: Run) -> Facts:
+    """A run as the sentences see it."""
+    return Facts.of(run, summarise(run))
+
+
+class Reader(html.parser.HTMLParser):
+    """Tags, attributes and text of a page; complains where tags do not match."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def table_rows(markdown: str) -> list[list[str]]:
+    """Cells of every line of a Markdown table, at bars that are not escaped."""
+    return [re.split(r"(?<!\\)\|", line)[1:-1] for line in markdown.splitlines() if line.startswith("|")]

@@ -1,0 +1,163 @@
+"""The report shows what the journal says: tables, the claim, the environment, what failed."""
+
+import pytest
+from journals import example_plan, example_records
+from msgspec.structs import replace
+from reports import (
+    CLAIM_NEW,
+    CLAIM_OLD,
+    TWIN,
+    USUAL,
+    around,
+    factor,
+    run_with,
+)
+
+from bench.report import units
+from bench.report.build import headline
+from bench.report.view import view
+from bench.results.journal import Run, make_run
+from bench.results.record import AnyRecord, Burst, Decision, End, Environment, Failure
+
+
+def verdicts(run: Run) -> set[str]:
+    """All verdicts in the tables but those of the controls."""
+    every = (line for table in view(run).tables for line in table.lines)
+    return {line.verdict for line in every if "control" not in line.marks}
+
+
+@pytest.fixture(scope="module")
+def default() -> Run:
+    return make_run(example_records())
+
+
+def test_a_failed_control_takes_every_verdict_away() -> None:
+    run = run_with({TWIN: around(1.2)})
+    text = headline(run)
+    assert text.startswith("No verdict: the control failed")
+    assert "1.2" in text.partition("\n")[0]
+    assert "NumPy measured 3.6" in text
+    assert "NumPy is" not in text
+    shown = view(run)
+    assert shown.banners[0].startswith("No verdict: the control failed")
+    assert verdicts(run) == {"", "INVALID"}
+    assert "INVALID" not in verdicts(run_with({TWIN: around(1)}))
+
+
+def test_a_run_without_values_says_why() -> None:
+    plan, environment = example_records()[:2]
+    reason = "the worker ended with signal 9"
+    failures = [Failure(0, e.id, "crashed", reason) for g in example_plan().groups for e in g.entries]
+    run = make_run([plan, environment, *failures, End("partial", "all failed", 1.0, "")])
+    assert f"nothing was measured: {reason}." in headline(run)
+    shown = view(run)
+    assert shown.claim is None
+    assert [table.plot for table in shown.tables] == [None] * 5
+    assert len(shown.troubles) == len(failures)
+
+
+def test_a_plan_without_environment_still_gives_a_report() -> None:
+    run = make_run([example_plan()])
+    assert "an unknown processor" in headline(run)
+    assert view(run).machine_facts == ()
+
+
+def test_the_ladder_leads_from_one_program_to_the_other_and_its_steps_multiply(default: Run) -> None:
+    shown = view(default).claim
+    assert shown is not None
+    assert [step.variant for step in shown.steps] == [
+        "numpy-published (known wrong gradient)",
+        "numpy-published (known wrong gradient)",
+        "numpy-loop",
+        "numpy-batched",
+        "torch-rnn",
+        "torch-cell",
+    ]
+    product = 1.0
+    for step in shown.steps[1:]:
+        size = float(step.factor.partition(" ")[0])
+        product *= size if "faster" in step.factor else 1 / size
+    whole, *_ = factor(default, CLAIM_OLD, CLAIM_NEW)
+    assert product == pytest.approx(whole, rel=0.05)
+    assert shown.steps[4].factor.startswith("3.65 times slower")
+    assert "NumPy measured 3.65 times faster" in shown.text[1]
+
+
+def test_a_rung_that_was_not_measured_is_left_out_and_its_change_kept() -> None:
+    shown = view(make_run(example_records(quick=True))).claim
+    assert shown is not None
+    assert [step.variant for step in shown.steps][2:] == ["numpy-batched", "torch-rnn", "torch-cell"]
+    assert shown.steps[2].change == "the exact gradient; the whole batch at once"
+
+
+def test_what_the_budget_dropped_is_said() -> None:
+    dropped = ["train_step single_step"]
+    records = [
+        replace(r, dropped_groups=dropped) if isinstance(r, Decision) else r
+        for r in example_records()
+        if not (isinstance(r, Burst) and r.block >= 1 and dropped[0] in r.entry)
+    ]
+    shown = view(make_run(records))
+    assert any("left out: train_step single_step" in banner for banner in shown.banners)
+    table = next(table for table in shown.tables if "single_step" in table.title)
+    assert table.plot is None
+    assert {line.verdict for line in table.lines} == {"dropped"}
+
+
+def test_the_audit_finds_wrong_threads_and_other_inputs(default: Run) -> None:
+    clean = " ".join(view(default).audit)
+    assert "as asked for in all 132 workers" in clean
+    assert "the same bytes" in clean
+    records: list[AnyRecord] = []
+    for number, record in enumerate(example_records()):
+        if number == 2:
+            record = replace(record, facts={"threads": 7})  # type: ignore[arg-type]
+        if isinstance(record, Burst) and record.block == 3 and record.entry == USUAL:
+            record = replace(record, digest="00")
+        records.append(record)
+    dirty = " ".join(view(make_run(records)).audit)
+    assert "not as asked for in numpy-batched@cpu x1" in dirty
+    assert "NOT the same bytes" in dirty
+
+
+def test_the_environment_says_what_was_set_dropped_and_kept(default: Run) -> None:
+    shown = view(default)
+    assert [item.values for item in shown.variables] == [
+        ("OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"),
+        ("OPENBLAS_CORETYPE=Haswell",),
+        (),
+    ]
+    assert [(library.name, library.kernel) for library in shown.libraries] == [
+        ("NumPy", "SkylakeX"),
+        ("PyTorch", "not told by the library"),
+    ]
+    empty = view(make_run([example_plan(), Environment({}, {}, {}, {}, [])]))
+    assert empty.libraries == ()
+
+
+@pytest.mark.parametrize(
+    ("ns", "said"),
+    [
+        (99.6e3, "99.6 µs"),
+        (999.96e3, "1.00 ms"),
+        (0.5, "0.500 ns"),
+        (27.04e6, "27.0 ms"),
+        (2.5e11, "250 s"),
+        (None, "–"),
+    ],
+)
+def test_times_get_the_unit_that_fits(ns: float | None, said: str) -> None:
+    assert units.duration(ns) == said
+
+
+def test_ratios_near_one_keep_the_digits_that_tell_them_apart() -> None:
+    assert [units.ratio(x) for x in (0.9964, 1.0041, 3.649, 224.6, 0.00444)] == [
+        "0.996",
+        "1.004",
+        "3.65",
+        "225",
+        "0.00444",
+    ]
+    assert units.number(12345.6) == "12\u202f346"
+    assert units.number(float("nan")) == "–"
+    assert (units.percent(0.0123), units.percent(1.05)) == ("1.2 %", "105 %")
