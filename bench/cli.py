@@ -82,7 +82,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=SPLITS, default="random", help="how test windows are kept apart")
     add("--threads", action="append", type=_positive, metavar="N", help="threads of both libraries")
     add("--blocks", type=_positive, metavar="N", help="counted blocks (default: 10, full: 20, quick: 3)")
-    add("--budget", type=float, metavar="SECONDS", help="time limit (default run: 120)")
+    add("--budget", type=float, metavar="SECONDS", help="time limit (default run: 110)")
     add("--seed", type=int, metavar="N", help="seed of the order and of the data")
     add("--keep-env", action="append", default=[], metavar="NAME", help="variable to pass on to the workers")
     add("--out", metavar="DIR", help="folder of the results (default: results/<time>)")
@@ -101,7 +101,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="run folders, journals, pytest-benchmark JSON"
     )
-    parser.add_argument("--out", metavar="DIR", help="folder of the report (default: beside the first file)")
+    parser.add_argument("--out", metavar="DIR", help="folder of the report (default: beside the file)")
 
 
 def _positive(text: str) -> int:

@@ -52,6 +52,17 @@ def library_facts(library: str) -> dict[str, Any]:
     return {"numpy": _numpy_facts, "torch": _torch_facts}[library]()
 
 
+def device_name(device: str) -> str | None:
+    """What an accelerator is called, from the loaded torch; None for the cpu."""
+    kind = device.partition(":")[0]
+    if kind == "cpu":
+        return None
+    if kind == "mps":
+        return "Apple GPU"
+    name: str = sys.modules["torch"].get_device_module(kind).get_device_name(device)
+    return name
+
+
 def _numpy_facts() -> dict[str, Any]:
     import numpy as np
     import threadpoolctl

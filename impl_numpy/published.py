@@ -1,7 +1,7 @@
 r"""Variant ``numpy-published``: the recursion of the NumPy tutorial this suite started from.
 
-**Its gradient is wrong for T > 1** (and H > 1), and the suite says so wherever the name appears. It is kept because
-it was published, trains all the same, and is one side of the famous "orders of magnitude".
+**Its gradient is wrong for T > 1** (and H > 1), and the suite says so wherever the name appears. It is
+kept because it was published, trains all the same, and is one side of the famous "orders of magnitude".
 
 It differs from loop.py in the gradient: no backward pass, but two matrices carried forwards in time,
 per sample, with d_t = act'(a_t) and D_t = diag(d_t) W::

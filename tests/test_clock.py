@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.measure import clock
-from bench.measure.clock import ClockError, calibrate, clock_cost_ns, take_value, values_per_burst, warm_up
+from bench.measure.clock import (
+    ClockError,
+    Value,
+    calibrate,
+    clock_cost_ns,
+    still_busy,
+    take_value,
+    values_per_burst,
+    warm_up,
+)
 
 US, MS = 1_000, 1_000_000
 
@@ -201,3 +210,11 @@ def test_the_first_call_is_told_apart_and_waited_for() -> None:
 
 def test_a_burst_has_five_values_and_three_of_slow_calls() -> None:
     assert [values_per_burst(ns) for ns in (1.0, 20 * MS, 20 * MS + 1)] == [5, 5, 3]
+
+
+@pytest.mark.parametrize(
+    ("residuals", "busy"),
+    [([0, 0, 0, 0, 0], False), ([0, 0, 900, 0, 0], False), ([11, 11, 11, 0, 0], True), ([10] * 5, False)],
+)
+def test_a_device_is_still_busy_where_most_values_leave_work_behind(residuals, busy) -> None:
+    assert still_busy([Value(1, 1000, residual) for residual in residuals]) is busy

@@ -11,7 +11,7 @@ import pytest
 import threadpoolctl
 
 from bench import library
-from bench.library import library_facts, limit_threads, precision, set_ieee_precision
+from bench.library import device_name, library_facts, limit_threads, precision, set_ieee_precision
 
 
 @pytest.fixture
@@ -113,3 +113,20 @@ def test_threads_of_torch_are_limited_only_where_it_is_loaded(monkeypatch: pytes
         monkeypatch.delitem(sys.modules, "torch")
         limit_threads(3)
         assert len(calls) == 2
+
+
+def test_an_accelerator_is_called_by_its_name_and_the_cpu_by_none(monkeypatch) -> None:
+    class Module:
+        @staticmethod
+        def get_device_name(device: str) -> str:
+            return f"name of {device}"
+
+    class Torch:
+        @staticmethod
+        def get_device_module(kind: str) -> type[Module]:
+            return {"cuda": Module}[kind]
+
+    monkeypatch.setitem(sys.modules, "torch", Torch)
+    assert device_name("cuda:1") == "name of cuda:1"
+    assert device_name("cpu") is None
+    assert device_name("mps:0") == "Apple GPU"

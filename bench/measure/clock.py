@@ -11,9 +11,10 @@ resident. Waiting for the device belongs here, not to the variants.
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 Clock = Callable[[], int]  # nanoseconds, never running backwards
 Call = Callable[[], object]
@@ -156,6 +157,14 @@ def warm_up(
         now = clock()
         n_calls += 1
     return first_call_ns, n_calls
+
+
+def still_busy(values: Sequence[Value]) -> bool:
+    """Whether the synchronise before t1 did not wait: a second one, right after, still cost over 1 %.
+
+    Of the median value, since a missing wait shows in all of them and a hiccup of the scheduler in one.
+    """
+    return median(value.residual_ns / value.elapsed_ns for value in values) > MAX_RESIDUAL
 
 
 def values_per_burst(per_call_ns: float) -> int:

@@ -17,6 +17,7 @@ PRIMER_VARIANTS = (
 QUICK_VARIANTS = (
     "numpy-published", "numpy-batched", "numpy-inplace", "torch-cell", "torch-rnn", "torch-inplace",
 )  # fmt: skip
+PER_SAMPLE_VARIANTS = ("numpy-published", "numpy-loop")  # slow: in the main case alone
 ALL_THREADS_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-rnn")
 ACCELERATOR_VARIANTS = ("torch-autograd", "torch-cell", "torch-rnn", "torch-inplace")
 # in the order of their importance; the first is the main one, which every arm takes part in
@@ -103,7 +104,7 @@ def cases(wishes: Wishes) -> list[Case]:
 
 
 def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
-    """Arms of the main case, and of the others: there the CPU's all-thread arms are left out."""
+    """Arms of the main case, and of the others: those without all-thread arms and per-sample variants."""
     accelerators = [device for device in wishes.devices if device != "cpu"]
     every = tuple(variant.name for variant in catalog.VARIANTS)
     preset = every if wishes.preset == "full" else QUICK_VARIANTS if wishes.quick else PRIMER_VARIANTS
@@ -113,8 +114,11 @@ def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
             arms += _with_baseline(wishes.variants or preset, "cpu", threads)
     for device in accelerators:
         arms += _with_baseline(wishes.variants or ACCELERATOR_VARIANTS, device, wishes.all_threads)
-    side = _unique(arms)
-    if "cpu" in wishes.devices and wishes.all_threads > 1 and not (wishes.quick or wishes.customised):
+    if wishes.quick or wishes.customised:
+        return _unique(arms), _unique(arms)
+
+    side = [arm for arm in _unique(arms) if arm.spec not in PER_SAMPLE_VARIANTS]
+    if "cpu" in wishes.devices and wishes.all_threads > 1:
         specs = every if wishes.preset == "full" else ALL_THREADS_VARIANTS
         arms += [arm for arm in _with_baseline(specs, "cpu", wishes.all_threads) if not arm.twin]
     everything = _unique(arms)

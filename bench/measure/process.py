@@ -38,7 +38,7 @@ class WorkerProcess:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
         paths = [str(PROJECT), environment.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.measure.worker", arm.spec, str(arm.threads)],
+            [sys.executable, "-P", "-m", "bench.measure.worker", arm.spec, str(arm.threads), arm.device],
             env=dict(environment) | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

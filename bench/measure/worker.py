@@ -1,8 +1,8 @@
 """A worker: a fresh process that holds one arm, proves each job's entry and times one burst of it.
 
 Started by the runner with its thread limits in the environment, as
-``python -m bench.measure.worker SPEC THREADS``. Jobs come as lines on standard input, replies go out on
-a private copy of standard output; what a variant prints goes to standard error. A worker loads one
+``python -m bench.measure.worker SPEC THREADS DEVICE``. Jobs come as lines on standard input, replies go
+out on a private copy of standard output; what a variant prints goes to standard error. A worker loads one
 library: a NumPy worker never imports torch, a torch worker never computes with NumPy's BLAS.
 """
 
@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,28 +19,29 @@ import msgspec
 import numpy as np
 
 from bench import catalog, proof
-from bench.case import Case
-from bench.data import Batch
-from bench.library import library_facts, limit_threads, set_ieee_precision
+from bench.case import Case, sine_case
+from bench.data import Batch, make
+from bench.library import device_name, library_facts, limit_threads, set_ieee_precision
 from bench.measure import clock
 from bench.measure.messages import Done, Job, Ready, Refused, Reply
 
 
 def main() -> None:
     """Take over standard output, get ready, and answer jobs until standard input closes."""
-    spec, threads = sys.argv[1], int(sys.argv[2])
+    spec, threads, device = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
         os.dup2(2, 1)  # what a variant prints must not look like a reply
-        for reply in serve(spec, threads, sys.stdin):
+        for reply in serve(spec, threads, device, sys.stdin):
             replies.write(msgspec.json.encode(reply).decode() + "\n")
             replies.flush()
 
 
-def serve(spec: str, threads: int, jobs: TextIO) -> Iterator[Reply]:
+def serve(spec: str, threads: int, device: str, jobs: TextIO) -> Iterator[Reply]:
     """Yield ``Ready``, then one reply a job."""
     variant = catalog.find(spec)
     variant.load()  # imports the library, before any thread pool may be used
-    facts = get_ready(variant.library, threads)
+    facts = get_ready(variant.library, threads) | {"device_name": device_name(device)}
+    rehearse(variant, device)
     gc.collect()
     gc.freeze()  # the imports' objects: collecting before a value need not visit them again
     yield Ready(facts, time.process_time_ns())
@@ -61,6 +63,21 @@ def get_ready(library: str, threads: int) -> dict[str, Any]:
     limit_threads(threads)
     precision = set_ieee_precision()
     return library_facts("torch") | {"precision": precision}
+
+
+def rehearse(variant: catalog.Variant, device: str) -> None:
+    """Bind a tiny case: torch imports large parts of itself (for its optimizers) only at first use.
+
+    That is start-up, which all workers go through together, and no part of an entry.
+    """
+    layout = variant.layouts[0]
+    case = sine_case(
+        variant.tasks[0], layout, window=1, batch=1, hidden=1, outputs=1, dtype=variant.dtypes[0]
+    )
+    batch = make(case)
+    options = {"activation": variant.activations[0], "delta": case.delta, "lr": case.lr, "device": device}
+    with suppress(Exception):  # what is wrong with a variant is found, and said, when it is proved
+        variant.load()(case.task, batch.params, batch.x, batch.y, **options)
 
 
 def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
@@ -104,7 +121,7 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
     if proof.status(last, known_wrong=wrong) == "disagrees":
         return Refused("disagrees", f"after timing: {proof.failures(last)}", last)
     residual_ns = max(value.residual_ns for value in values)
-    if any(value.residual_ns > clock.MAX_RESIDUAL * value.elapsed_ns for value in values):
+    if wait is not clock.no_wait and clock.still_busy(values):
         return Refused("invalid", f"the device was still busy for {residual_ns} ns after a value", checks)
     return Done(
         status=proof.status(checks, known_wrong=wrong),

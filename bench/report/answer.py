@@ -127,7 +127,8 @@ def elsewhere(facts: Facts, main: Comparison) -> str:
             continue
         other, where = words.lead(facts.run, made), difference(facts, made, main)
         if other is None or made.verdict not in words.DECIDED:
-            open_.append(f"{where} ({made.verdict.lower()})")
+            why = made.reason if made.verdict == "MISSING" else made.verdict.lower()
+            open_.append(f"{where} ({why})")
         elif other.winner.library == ahead.winner.library:
             same.append((where, other))
         else:

@@ -29,13 +29,15 @@ def build_report(paths: list[Path], out_dir: Path | None) -> Path:
     """Write the report of saved results, one section each, and return its HTML file.
 
     ``paths`` are folders of runs, journals, or JSON files of pytest-benchmark. Without ``out_dir`` the
-    report goes beside the first.
+    report of one result goes beside it.
 
     Raises:
-        UserError: one cannot be read, or the report cannot be written.
+        UserError: one cannot be read, the report cannot be written, or several have no ``out_dir``.
     """
     if not paths:
         raise UserError("nothing to report on; give a run's folder, a journal or a file of pytest-benchmark")
+    if len(paths) > 1 and out_dir is None:
+        raise UserError("several results make one report; name its folder with --out DIR")
     sources = [_load(path, f"{n}-" if len(paths) > 1 else "") for n, path in enumerate(paths, start=1)]
     folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
     try:
