@@ -98,7 +98,7 @@ def test_what_the_budget_dropped_is_said() -> None:
         if not (isinstance(r, Burst) and r.block >= 1 and dropped[0] in r.entry)
     ]
     shown = view(make_run(records))
-    assert any("left out: train_step single_step" in banner for banner in shown.banners)
+    assert any("left out: train_step single_step" in warning for warning in shown.warnings)
     table = next(table for table in shown.tables if "single_step" in table.title)
     assert table.plot is None
     assert {line.verdict for line in table.lines} == {"dropped"}

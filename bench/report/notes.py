@@ -10,8 +10,8 @@ from bench.results.journal import Run
 from bench.results.record import Plan
 
 
-def banners(run: Run, summary: Summary) -> list[str]:
-    """What to know about the run and its machine before the first number."""
+def warnings(run: Run, summary: Summary) -> list[str]:
+    """What to know about the run and its machine when reading the numbers."""
     made = []
     if run.decision and (dropped := [*run.decision.dropped_groups, *run.decision.dropped_arms]):
         made.append(

@@ -194,6 +194,9 @@ def _line(facts: Facts, row: Row) -> Line:
     word, look = ("", "calm") if made is None else (verdict(made), tone(made))
     if row.median_ns is None:
         word, look, reason = row.status.replace("_", " "), "trouble", row.reason
+    elif made is not None and made.twin and made.low is not None and made.high is not None:
+        if made.low <= 1 <= made.high:  # a control is there to show nothing
+            word, reason = "", "its interval holds 1, as it should"
     elif row.arm.known_wrong and word == "FASTER":
         look, reason = "calm", "no winner: known wrong gradient"
     limits = row.low_ns is not None and row.high_ns is not None

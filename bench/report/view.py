@@ -59,7 +59,8 @@ class RunView:
 
     name: str
     machine: str
-    banners: tuple[str, ...]
+    banners: tuple[str, ...]  # before the answer: what it depends on
+    warnings: tuple[str, ...]  # after it: about the machine and the time budget
     answer: tuple[str, ...]
     headlines: tuple[tables.Headline, ...]
     tables: tuple[TableView, ...]
@@ -92,7 +93,8 @@ def view(run: Run, *, prefix: str = "") -> RunView:
     return RunView(
         name=run.plan.run,
         machine=words.machine(run.environment.machine),
-        banners=(*answer.caveats(facts), *notes.banners(run, summary)),
+        banners=tuple(answer.caveats(facts)),
+        warnings=tuple(notes.warnings(run, summary)),
         answer=tuple(answer.sentences(facts)),
         headlines=tuple(tables.headlines(facts)),
         tables=tuple(_table(facts, table, found, f"{prefix}{n}-") for n, table in enumerate(shown, start=1)),
