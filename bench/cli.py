@@ -15,9 +15,9 @@ bad input; 3 partial result; 130, 143 interrupted"""
 
 # verb -> module:function that runs it, with the parsed arguments, and returns the exit code
 VERBS = {
-    "run": "bench.run:main",
-    "verify": "bench.verify.command:main",
-    "report": "bench.run:report_main",
+    "run": "bench.session:main",
+    "verify": "bench.verification.command:main",
+    "report": "bench.session:report_main",
     "variants": "bench.listing:variants_main",
     "devices": "bench.listing:devices_main",
 }

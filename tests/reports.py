@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bench.answer.statistics import signed_rank_interval
 from bench.answer.summary import summarise
-from bench.report.answer import Facts
+from bench.reporting.answer import Facts
 from bench.results.journal import FILE_NAME, Journal, Run, make_run
 from bench.results.record import AnyRecord, Burst
 

@@ -13,7 +13,7 @@ from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_ca
 from bench.data import Batch
 from bench.proof import Expected
 from bench.proof.tolerance import error_between, norm
-from bench.verify.cases import RANDOM, agreement_cases
+from bench.verification.cases import RANDOM, agreement_cases
 
 torch = pytest.importorskip("torch")
 EXACT = [variant for variant in catalog.VARIANTS if not variant.known_wrong]

@@ -24,9 +24,9 @@ from reports import (
     with_ratios,
 )
 
-from bench.report import answer, words
-from bench.report.build import headline
-from bench.report.tables import lines
+from bench.reporting import answer, words
+from bench.reporting.build import headline
+from bench.reporting.tables import lines
 from bench.results.journal import Run, make_run
 from bench.results.record import AnyRecord, Burst, End, Failure
 

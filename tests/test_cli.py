@@ -25,7 +25,7 @@ CPU_ONLY = Devices(
 def here(tmp_path, monkeypatch):
     """An empty folder to stand in, and a machine whose devices need no child process to find."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.run.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.session.find_devices", lambda: CPU_ONLY)
     return tmp_path
 
 

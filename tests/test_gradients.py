@@ -9,7 +9,7 @@ from bench import catalog, data, proof
 from bench.case import ACTIVATIONS, Case, Shape, sine_case
 from bench.proof import gradcheck
 from bench.proof.tolerance import error_between, norm
-from bench.verify.cases import reference_cases
+from bench.verification.cases import reference_cases
 
 torch = pytest.importorskip("torch")
 CASES = reference_cases()

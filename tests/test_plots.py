@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.plots import COLOURS, Mark, dot_plot, draw, ladder_plot
+from bench.reporting.plots import COLOURS, Mark, dot_plot, draw, ladder_plot
 
 NUMPY = Mark(
     "numpy-batched", "numpy", "CPU", 100e3, 98e3, 103e3, (99e3, 100e3, 101e3), "baseline", baseline=True

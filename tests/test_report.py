@@ -13,9 +13,9 @@ from reports import (
     run_with,
 )
 
-from bench.report import units
-from bench.report.build import headline
-from bench.report.view import view
+from bench.reporting import units
+from bench.reporting.build import headline
+from bench.reporting.view import view
 from bench.results.journal import Run, make_run
 from bench.results.record import AnyRecord, Burst, Decision, End, Environment, Failure
 

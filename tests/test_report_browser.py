@@ -10,8 +10,8 @@ from journals import example_records
 from PIL import Image
 from reports import facts_of, write_run
 
-from bench.report import answer
-from bench.report.build import build_report
+from bench.reporting import answer
+from bench.reporting.build import build_report
 from bench.results.journal import load_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

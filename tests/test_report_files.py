@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from reports import Reader, facts_of, table_rows, write_run
 
 from bench.errors import UserError
-from bench.report import answer, page
-from bench.report.build import build_report
+from bench.reporting import answer, page
+from bench.reporting.build import build_report
 from bench.results.journal import load_run
 from bench.results.record import AnyRecord, Arm, Environment, Missing, Plan
 
@@ -133,7 +133,7 @@ def test_escaping_can_fail() -> None:
 
 def test_the_same_journal_gives_the_same_bytes(run_folder: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from bench.report.build import build_report; "
+        "import sys; from pathlib import Path; from bench.reporting.build import build_report; "
         "build_report([Path(sys.argv[1])], Path(sys.argv[2]))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}

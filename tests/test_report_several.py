@@ -8,7 +8,7 @@ from typing import Any
 from journals import example_records
 from reports import Reader, table_rows, write_run
 
-from bench.report.build import build_report
+from bench.reporting.build import build_report
 
 
 def benchmark_file(path: Path, **of_torch: Any) -> Path:

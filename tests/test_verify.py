@@ -12,10 +12,10 @@ from bench.case import Case, Shape
 from bench.device import Absent, Device, Devices
 from bench.errors import UserError
 from bench.measure.environ import worker_environment
-from bench.verify import command as verify_module
-from bench.verify.child import REFERENCE, Job, Row, claims_wrongly
-from bench.verify.command import main, verify
-from bench.verify.jobs import expect, run_jobs
+from bench.verification import command as verify_module
+from bench.verification.child import REFERENCE, Job, Row, claims_wrongly
+from bench.verification.command import main, verify
+from bench.verification.jobs import expect, run_jobs
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 FOUND = Devices((CPU,), (Absent("cuda", "no such card"),), "2.0")
@@ -215,5 +215,7 @@ def test_asking_for_what_is_not_there_is_an_error(variant: str, device: str | No
 
 
 def test_the_parent_imports_no_torch() -> None:
-    code = "import sys, bench.verify.command, bench.verify.table; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, bench.verification.command, bench.verification.table; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from bench.case import Shape
 from bench.device import Absent
-from bench.verify import table as verify_table
-from bench.verify.child import REFERENCE, Row, wrongly_accused
+from bench.verification import table as verify_table
+from bench.verification.child import REFERENCE, Row, wrongly_accused
 
 
 def row(variant: str, status: Any, error: float = 1e-9, tolerance: float = 1e-5, **changes: Any) -> Row:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 def _environment() -> jinja2.Environment:
     """Templates of this package; everything that goes into HTML is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bench", "report"),
+        loader=jinja2.PackageLoader("bench", "reporting"),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

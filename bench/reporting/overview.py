@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.report import units
-from bench.report.answer import AS_WRITTEN, BEST, CLAIM
-from bench.report.foreign import ForeignView
-from bench.report.tables import HEADLINES
-from bench.report.view import RunView
+from bench.reporting import units
+from bench.reporting.answer import AS_WRITTEN, BEST, CLAIM
+from bench.reporting.foreign import ForeignView
+from bench.reporting.tables import HEADLINES
+from bench.reporting.view import RunView
 
 
 @dataclass(frozen=True, slots=True)

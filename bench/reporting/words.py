@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.answer.comparison import Comparison
 from bench.case import Case, sine_case
-from bench.report import units
+from bench.reporting import units
 from bench.results.journal import Run
 from bench.results.record import Arm
 

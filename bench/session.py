@@ -106,7 +106,7 @@ def report_main(args: argparse.Namespace) -> int:
 
 def write_report(paths: list[Path], out: str | None) -> bool:
     """Build the report, print headlines and where it is; return whether anything disagrees."""
-    from bench.report.build import build_report, headline  # jinja2 and matplotlib, needed from here on
+    from bench.reporting.build import build_report, headline  # jinja2 and matplotlib, needed from here on
 
     page = build_report(paths, Path(out) if out else None)
     disagrees = False

@@ -1,6 +1,6 @@
 """The child processes of ``rnnbench verify``; each loads one library.
 
-``python -m bench.verify.child expect FOLDER`` checks the reference by differences of its own loss and
+``python -m bench.verification.child expect FOLDER`` checks the reference by differences of its own loss and
 computes what it expects of every case. ``... prove FOLDER JOB`` proves variants. Rows go one by one into a
 file, so that they survive a process that dies.
 """
@@ -17,7 +17,7 @@ from bench.library import limit_threads, set_ieee_precision
 from bench.proof import gradcheck
 from bench.proof.agreement import compare
 from bench.results.record import Check, Status
-from bench.verify.cases import reference_cases
+from bench.verification.cases import reference_cases
 
 REFERENCE = "reference"  # the name of the rows about the reference itself
 

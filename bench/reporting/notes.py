@@ -5,7 +5,7 @@ from statistics import median
 
 from bench.answer.summary import Summary
 from bench.measure import clock
-from bench.report import units, words
+from bench.reporting import units, words
 from bench.results.journal import Run
 from bench.results.record import Plan
 

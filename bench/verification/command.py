@@ -17,9 +17,9 @@ from bench import catalog
 from bench.case import Case
 from bench.catalog import Variant
 from bench.device import Devices, find_devices, resolve
-from bench.verify.cases import agreement_cases
-from bench.verify.child import Job, Row, claims_wrongly, make_row
-from bench.verify.jobs import expect, run_jobs
+from bench.verification.cases import agreement_cases
+from bench.verification.child import Job, Row, claims_wrongly, make_row
+from bench.verification.jobs import expect, run_jobs
 
 TIMEOUT_S = 300.0  # for each child; the whole takes a tenth of it
 
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
     devices, absent = resolve(args.device or ["all"], found)
     specs = args.variant or [variant.name for variant in catalog.VARIANTS]
 
-    from bench.verify import table as verify_table
+    from bench.verification import table as verify_table
 
     with verify_table.progress() as progress:
         rows = verify(specs, devices, found=found, progress=progress)

@@ -6,10 +6,10 @@ from typing import Any
 
 from bench.answer.summary import summarise
 from bench.errors import UserError
-from bench.report import answer, page, plots
-from bench.report.foreign import ForeignView, foreign_view
-from bench.report.overview import overview
-from bench.report.view import Plot, RunView, view
+from bench.reporting import answer, page, plots
+from bench.reporting.foreign import ForeignView, foreign_view
+from bench.reporting.overview import overview
+from bench.reporting.view import Plot, RunView, view
 from bench.results.exchange import read_pytest_benchmark
 from bench.results.journal import Run, load_run
 from bench.results.table import write_values_csv

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.catalog import BASELINE
-from bench.report import units, words
-from bench.report.plots import Mark
-from bench.report.view import Plot, describe, slug
+from bench.reporting import units, words
+from bench.reporting.plots import Mark
+from bench.reporting.view import Plot, describe, slug
 from bench.results.exchange import PytestResults, PytestRow
 
 

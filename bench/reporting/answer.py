@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bench.answer.comparison import Comparison
 from bench.answer.summary import Row, Summary
-from bench.report import units, words
+from bench.reporting import units, words
 from bench.results.journal import Run
 from bench.results.record import Arm, Entry
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report import units, words
+from bench.reporting import units, words
 from bench.results.journal import Run
 
 # facts of a worker that have a place of their own, or say nothing about the library

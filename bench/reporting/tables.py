@@ -8,9 +8,9 @@ from bench.answer.outcome import Outcome
 from bench.answer.summary import Row, Table
 from bench.catalog import BASELINE
 from bench.proof.agreement import KNOWN_WRONG
-from bench.report import units, words
-from bench.report.answer import AS_WRITTEN, BEST, CLAIM, Facts
-from bench.report.plots import Mark
+from bench.reporting import units, words
+from bench.reporting.answer import AS_WRITTEN, BEST, CLAIM, Facts
+from bench.reporting.plots import Mark
 from bench.results.record import Arm
 
 HEADLINES = {AS_WRITTEN: "as usually written", BEST: "fastest form of each", CLAIM: "the tutorial's claim"}

@@ -11,7 +11,7 @@ from bench.answer.comparison import Comparison, compare
 from bench.answer.outcome import Outcome
 from bench.answer.summary import Row
 from bench.case import Case
-from bench.report.answer import CLAIM, Facts
+from bench.reporting.answer import CLAIM, Facts
 from bench.results.record import Entry, Pair
 
 

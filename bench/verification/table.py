@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from bench.device import Absent
-from bench.verify.child import REFERENCE, Row, claims_wrongly, wrongly_accused
+from bench.verification.child import REFERENCE, Row, claims_wrongly, wrongly_accused
 
 FORWARD = ("y_hat", "loss")
 GRADIENT = ("dU", "dW", "dV", "update")

@@ -15,7 +15,7 @@ from bench.case import Case
 from bench.errors import UserError
 from bench.measure.environ import worker_environment
 from bench.results.record import Status
-from bench.verify.child import Job, Row, make_row
+from bench.verification.child import Job, Row, make_row
 
 PROJECT = Path(__file__).parents[1]  # where `bench` is found, also when it is not installed
 POLL_S = 0.05
@@ -106,7 +106,7 @@ def _start(arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
     paths = os.pathsep.join(filter(None, [str(PROJECT), variables.get("PYTHONPATH", "")]))
     with output.open("wb") as file:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.verify.child", *arguments],
+            [sys.executable, "-P", "-m", "bench.verification.child", *arguments],
             env=variables | {"PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
             stdout=file,

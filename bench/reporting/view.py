@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.summary import Table, summarise
-from bench.report import answer, environment, notes, tables, units, words
-from bench.report.answer import CLAIM, Facts
-from bench.report.ladder import Ladder, Rung, ladder
-from bench.report.plots import Mark
+from bench.reporting import answer, environment, notes, tables, units, words
+from bench.reporting.answer import CLAIM, Facts
+from bench.reporting.ladder import Ladder, Rung, ladder
+from bench.reporting.plots import Mark
 from bench.results.journal import Run
 
 
