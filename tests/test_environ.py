@@ -77,3 +77,11 @@ def test_the_callers_own_environment_is_the_default_and_is_left_alone(
     before = dict(os.environ)
     assert worker_environment(1).dropped["OPENBLAS_L2_SIZE"] == "512"
     assert dict(os.environ) == before
+
+
+def test_compiled_code_is_kept_in_the_folder_of_the_run() -> None:
+    made = worker_environment(1, compiled="/run/compiled", base={"TORCHINDUCTOR_CACHE_DIR": "/mine"})
+
+    assert made.variables["TORCHINDUCTOR_CACHE_DIR"] == "/run/compiled"
+    assert made.set["TRITON_CACHE_DIR"] == "/run/compiled"
+    assert "TORCHINDUCTOR_CACHE_DIR" not in worker_environment(1, base={}).variables

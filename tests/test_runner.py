@@ -8,6 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.measure.environ import worker_environment
+from bench.measure.inputs import JobMaker
 from bench.measure.messages import Refused
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
@@ -216,13 +218,10 @@ def test_ctrl_c_ends_the_workers_and_writes_the_end():
 
 
 def test_inputs_that_changed_on_the_way_are_refused(tmp_path):
-    from bench.measure.environ import worker_environment
-    from bench.measure.inputs import JobMaker
-
     plan = small_plan("numpy-inplace")
     entry, arm = plan.groups[0].entries[0], plan.arms[0]
     job = JobMaker(tmp_path).job(entry.case, "cpu", None)
-    worker = WorkerProcess(arm, worker_environment(1).variables)
+    worker = WorkerProcess(arm, job, worker_environment(1).variables)
     try:
         worker.receive(60)
         broken = type(job)(**{name: getattr(job, name) for name in job.__struct_fields__} | {"digest": "0"})
@@ -235,9 +234,9 @@ def test_inputs_that_changed_on_the_way_are_refused(tmp_path):
 
 
 def test_a_stopped_worker_is_still_ended(tmp_path):
-    from bench.measure.environ import worker_environment
-
-    worker = WorkerProcess(small_plan().arms[0], worker_environment(1).variables)
+    plan = small_plan("numpy-inplace")
+    job = JobMaker(tmp_path).job(plan.groups[0].entries[0].case, "cpu", None)
+    worker = WorkerProcess(plan.arms[0], job, worker_environment(1).variables)
     worker.receive(60)
     worker.pause()
     worker.stop()

@@ -18,6 +18,7 @@ THREAD_LIMITS = (
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+COMPILER_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 ALLOWED = {
     "PATH", "HOME", "USER", "TMPDIR", "TEMP", "TMP", "LANG", "TZ", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH",
     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH",
@@ -42,9 +43,17 @@ class WorkerEnvironment:
 
 
 def worker_environment(
-    threads: int, *, keep: Collection[str] = (), base: Mapping[str, str] | None = None
+    threads: int,
+    *,
+    keep: Collection[str] = (),
+    compiled: str | None = None,
+    base: Mapping[str, str] | None = None,
 ) -> WorkerEnvironment:
-    """Build the environment of a worker with ``threads`` threads; ``keep`` names variables to pass on."""
+    """Build the environment of a worker with ``threads`` threads; ``keep`` names variables to pass on.
+
+    ``compiled`` is the folder where torch.compile keeps what it made, so that only a run's first block
+    compiles from nothing.
+    """
     base = os.environ if base is None else base
     passed = {
         name: value
@@ -52,6 +61,8 @@ def worker_environment(
         if name in ALLOWED or name in keep or name.startswith("LC_") or name.endswith(ALLOWED_ENDINGS)
     }
     limits = {name: str(threads) for name in THREAD_LIMITS if name not in passed}
+    if compiled is not None:
+        limits |= {name: compiled for name in COMPILER_CACHES} | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
     relevant = {name: value for name, value in base.items() if name.startswith(CHANGES_SPEED)}
     return WorkerEnvironment(
         variables=passed | limits | {"PYTHONUTF8": "1", "RNNBENCH_PADDING": _padding()},

@@ -19,6 +19,7 @@ class JobMaker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.compiled = str(folder / "compiled")  # what torch.compile makes, shared by the run's blocks
         self._batches: dict[Case, Batch] = {}
         self._paths: dict[Case, tuple[str, str]] = {}
 

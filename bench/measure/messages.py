@@ -25,6 +25,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
     facts: dict[str, Any]
     ready_ns: int  # processor time: all workers start at once, so wall time would tell how many they are
+    compile_ns: int  # wall time
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):

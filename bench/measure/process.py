@@ -17,6 +17,7 @@ from bench.measure.messages import Job, Reply
 from bench.results.record import Arm, Status
 
 PROJECT = Path(__file__).parents[2]  # where `bench` is found, also when it is not installed
+WORKER = (sys.executable, "-P", "-m", "bench.measure.worker")  # -P: not from where the user stands
 MAX_REPLY_BYTES = 4 << 20
 STDERR_TAIL = 2000
 GRACE_S = 1.0  # between TERM and KILL
@@ -33,12 +34,12 @@ class WorkerError(Exception):
 class WorkerProcess:
     """One worker. Start it, ``receive`` its ``Ready``, then ``ask`` it job by job; always ``stop`` it."""
 
-    def __init__(self, arm: Arm, environment: Mapping[str, str]) -> None:
+    def __init__(self, arm: Arm, rehearsal: Job, environment: Mapping[str, str]) -> None:
         self.arm = arm
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
         paths = [str(PROJECT), environment.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.measure.worker", arm.spec, str(arm.threads), arm.device],
+            [*WORKER, arm.spec, str(arm.threads), msgspec.json.encode(rehearsal)],
             env=dict(environment) | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

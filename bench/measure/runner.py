@@ -108,7 +108,7 @@ class Runner:
         begun = time.perf_counter()
         try:
             for arm in order.sample(arms, len(arms)):
-                workers[arm.id] = self._start(arm)
+                workers[arm.id] = self._start(arm, jobs)
             reasons = {arm_id: self._await_ready(block, worker) for arm_id, worker in workers.items()}
             start_s = time.perf_counter() - begun
 
@@ -119,7 +119,7 @@ class Runner:
                         continue
                     if not workers[entry.arm].alive:  # it died on an earlier entry
                         workers[entry.arm].stop()
-                        workers[entry.arm] = self._start(self._arms[entry.arm])
+                        workers[entry.arm] = self._start(self._arms[entry.arm], jobs)
                         reasons[entry.arm] = self._await_ready(block, workers[entry.arm])
                     if failure := reasons[entry.arm]:
                         self._fail(block, entry, failure, workers[entry.arm])
@@ -132,8 +132,12 @@ class Runner:
                 worker.stop()
         return start_s
 
-    def _start(self, arm: Arm) -> WorkerProcess:
-        return WorkerProcess(arm, worker_environment(arm.threads, keep=self._keep).variables)
+    def _start(self, arm: Arm, jobs: JobMaker) -> WorkerProcess:
+        """Start a worker; it rehearses the arm's first entry."""
+        entries = (entry for group in self._plan.groups for entry in group.entries)
+        rehearsal = jobs.job(next(entry for entry in entries if entry.arm == arm.id).case, arm.device, None)
+        environment = worker_environment(arm.threads, keep=self._keep, compiled=jobs.compiled)
+        return WorkerProcess(arm, rehearsal, environment.variables)
 
     def _await_ready(self, block: int, worker: WorkerProcess) -> WorkerError | None:
         """Wait until the worker is ready and let it sleep; return the error if it does not get there."""
@@ -144,7 +148,7 @@ class Runner:
         worker.pause()
         if not isinstance(reply, Ready):
             return WorkerError("crashed", "its first message was not that it is ready")
-        self._write(Worker(block, worker.arm.id, worker.pid, reply.ready_ns, reply.facts))
+        self._write(Worker(block, worker.arm.id, worker.pid, reply.ready_ns, reply.facts, reply.compile_ns))
         return None
 
     def _burst(self, block: int, position: int, entry: Entry, worker: WorkerProcess, jobs: JobMaker) -> None:

@@ -1,9 +1,10 @@
 """A worker: a fresh process that holds one arm, proves each job's entry and times one burst of it.
 
 Started by the runner with its thread limits in the environment, as
-``python -m bench.measure.worker SPEC THREADS DEVICE``. Jobs come as lines on standard input, replies go
-out on a private copy of standard output; what a variant prints goes to standard error. A worker loads one
-library: a NumPy worker never imports torch, a torch worker never computes with NumPy's BLAS.
+``python -m bench.measure.worker SPEC THREADS REHEARSAL``, where the rehearsal is the arm's first job. Jobs
+come as lines on standard input, replies go out on a private copy of standard output; what a variant
+prints goes to standard error. A worker loads one library: a NumPy worker never imports torch, a torch
+worker never computes with NumPy's BLAS.
 """
 
 import gc
@@ -19,8 +20,8 @@ import msgspec
 import numpy as np
 
 from bench import catalog, proof
-from bench.case import Case, sine_case
-from bench.data import Batch, make
+from bench.case import Case
+from bench.data import Batch
 from bench.library import device_name, library_facts, limit_threads, set_ieee_precision
 from bench.measure import clock
 from bench.measure.messages import Done, Job, Ready, Refused, Reply
@@ -28,23 +29,24 @@ from bench.measure.messages import Done, Job, Ready, Refused, Reply
 
 def main() -> None:
     """Take over standard output, get ready, and answer jobs until standard input closes."""
-    spec, threads, device = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    spec, threads = sys.argv[1], int(sys.argv[2])
+    rehearsal = msgspec.json.decode(sys.argv[3], type=Job)
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
         os.dup2(2, 1)  # what a variant prints must not look like a reply
-        for reply in serve(spec, threads, device, sys.stdin):
+        for reply in serve(spec, threads, rehearsal, sys.stdin):
             replies.write(msgspec.json.encode(reply).decode() + "\n")
             replies.flush()
 
 
-def serve(spec: str, threads: int, device: str, jobs: TextIO) -> Iterator[Reply]:
+def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Reply]:
     """Yield ``Ready``, then one reply a job."""
     variant = catalog.find(spec)
     variant.load()  # imports the library, before any thread pool may be used
-    facts = get_ready(variant.library, threads) | {"device_name": device_name(device)}
-    rehearse(variant, device)
+    facts = get_ready(variant.library, threads) | {"device_name": device_name(rehearsal.device)}
+    compile_ns = rehearse(variant, rehearsal)
     gc.collect()
     gc.freeze()  # the imports' objects: collecting before a value need not visit them again
-    yield Ready(facts, time.process_time_ns())
+    yield Ready(facts, time.process_time_ns(), compile_ns)
     for line in jobs:
         job = msgspec.json.decode(line, type=Job)
         try:
@@ -65,19 +67,23 @@ def get_ready(library: str, threads: int) -> dict[str, Any]:
     return library_facts("torch") | {"precision": precision}
 
 
-def rehearse(variant: catalog.Variant, device: str) -> None:
-    """Bind a tiny case: torch imports large parts of itself (for its optimizers) only at first use.
+def rehearse(variant: catalog.Variant, job: Job) -> int:
+    """Bind the arm's first job once; return the nanoseconds of it that went into compiling.
 
-    That is start-up, which all workers go through together, and no part of an entry.
+    torch imports large parts of itself at first use, and a compiled variant compiles. That is start-up,
+    which all workers go through together, and no part of an entry.
     """
-    layout = variant.layouts[0]
-    case = sine_case(
-        variant.tasks[0], layout, window=1, batch=1, hidden=1, outputs=1, dtype=variant.dtypes[0]
-    )
-    batch = make(case)
-    options = {"activation": variant.activations[0], "delta": case.delta, "lr": case.lr, "device": device}
     with suppress(Exception):  # what is wrong with a variant is found, and said, when it is proved
-        variant.load()(case.task, batch.params, batch.x, batch.y, **options)
+        bound = bind_job(variant, job, Batch.load(job.inputs))
+        return int(getattr(bound, "compile_ns", 0))
+    return 0
+
+
+def bind_job(variant: catalog.Variant, job: Job, batch: Batch) -> catalog.Bound:
+    """The variant's ``Bound`` for a job."""
+    case = job.case
+    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": job.device}
+    return variant.load()(case.task, batch.params, batch.x, batch.y, **options)
 
 
 def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
@@ -86,13 +92,12 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
     if batch.digest() != job.digest:
         return Refused("invalid", "the inputs' digest differs from the plan's")
     expected = proof.Expected.load(Path(job.expected))
-    bind, wrong = variant.load(), variant.known_wrong
-    checks = proof.prove(bind, case, batch, expected, device=job.device, known_wrong=wrong)
+    wrong = variant.known_wrong
+    checks = proof.prove(variant.load(), case, batch, expected, device=job.device, known_wrong=wrong)
     if proof.status(checks, known_wrong=wrong) == "disagrees":
         return Refused("disagrees", proof.failures(checks), checks)
 
-    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": job.device}
-    bound = bind(case.task, batch.params, batch.x, batch.y, **options)
+    bound = bind_job(variant, job, batch)
     device = str(getattr(bound, "device", "cpu"))
     if device != job.device:
         return Refused("invalid", f"asked for {job.device}, but the arrays were on {device}", checks)

@@ -104,8 +104,9 @@ class Worker(Record, frozen=True):
     block: int
     arm: str
     pid: int
-    ready_ns: int  # processor time until it was ready: interpreter, imports, thread limits
+    ready_ns: int  # processor time until it was ready: interpreter, imports, first binding
     facts: dict[str, Any]  # versions, threads read back, BLAS kernel, precision switches
+    compile_ns: int = 0  # wall time that compiling took: in block 0 from nothing, later from the run's cache
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
