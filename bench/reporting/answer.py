@@ -222,5 +222,5 @@ def _reasons(facts: Facts) -> str:
     summary = facts.summary
     found = [trouble.reason for trouble in summary.troubles] or [item.reason for item in summary.missing]
     if summary.state == "interrupted":
-        found = [summary.ending, *found]
+        found = [summary.ending]
     return words.listing(list(dict.fromkeys(found)), 3) or summary.ending
