@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
 from bench.errors import UserError
+from bench.toolchain import why_not_compile
 
 ACCELERATORS = ("cuda", "mps", "xpu")
 
@@ -48,6 +49,7 @@ class Variant:
     dtypes: tuple[str, ...] = DTYPES
     activations: tuple[str, ...] = ACTIVATIONS
     known_wrong: bool = False  # a published gradient that is known to be wrong for T > 1
+    compiles: bool = False  # its bind compiles: it needs a compiler, and seconds
 
     def unsupported(self, case: Case, device: str) -> str | None:
         """Why this variant cannot run the case on the device, or None where it can."""
@@ -61,6 +63,8 @@ class Variant:
         ):
             if value not in supported and (what, case.data) != ("layout", "random"):
                 return f"{self.name} does not support {what} {value} (it does: {', '.join(supported)})"
+        if self.compiles and (reason := why_not_compile(device)):
+            return f"{self.name} cannot compile: {reason}"
         return None
 
     def load(self) -> Callable[..., Bound]:
@@ -85,6 +89,7 @@ VARIANTS = (
     _torch("torch-rnn", "modules:rnn", "nn.RNN, Linear, HuberLoss, SGD", activations=("tanh",)),
     _torch("torch-manual", "contract:manual", "the hand-derived gradient on tensors: no autograd"),
     _torch("torch-inplace", "inplace:bind", "the same in a workspace allocated once"),
+    _torch("torch-compile", "compiled:bind", "loss, gradient and update as one compiled graph", compiles=True),  # noqa: E501
 )
 # fmt: on
 BASELINE = "numpy-batched"

@@ -13,10 +13,13 @@ from bench.errors import UserError
 EXIT_CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong; 2 wrong usage or
 bad input; 3 partial result; 130, 143 interrupted"""
 
+MOST = 10_000_000  # of anything that is counted
+
 # verb -> module:function that runs it, with the parsed arguments, and returns the exit code
 VERBS = {
     "run": "bench.session:main",
     "verify": "bench.verification.command:main",
+    "train": "bench.training.command:main",
     "report": "bench.session:report_main",
     "variants": "bench.listing:variants_main",
     "devices": "bench.listing:devices_main",
@@ -31,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = getattr(importlib.import_module(module), function)(args)
     except UserError as error:
         print(f"rnnbench: {error}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("rnnbench: not enough memory for these sizes; choose smaller ones", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("rnnbench: interrupted", file=sys.stderr)
@@ -53,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_run(verbs.add_parser("run", help="prove, time, keep a journal, write the report"))
     _add_verify(verbs.add_parser("verify", help="check every variant's results and gradients"))
+    _add_train(verbs.add_parser("train", help="train both libraries from the same start, with pictures"))
     _add_report(verbs.add_parser("report", help="write the report of saved results"))
     variants = verbs.add_parser("variants", help="list what can be timed")
     variants.add_argument("--variant", action="append", metavar="NAME", help="show module:object as well")
@@ -82,8 +89,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=SPLITS, default="random", help="how test windows are kept apart")
     add("--threads", action="append", type=_positive, metavar="N", help="threads of both libraries")
     add("--blocks", type=_positive, metavar="N", help="counted blocks (default: 10, full: 20, quick: 3)")
-    add("--budget", type=float, metavar="SECONDS", help="time limit (default run: 110)")
-    add("--seed", type=int, metavar="N", help="seed of the order and of the data")
+    add("--budget", type=_seconds, metavar="SECONDS", help="time limit (default run: 110)")
+    add("--seed", type=_whole, metavar="N", help="seed of the order and of the data")
     add("--keep-env", action="append", default=[], metavar="NAME", help="variable to pass on to the workers")
     add("--out", metavar="DIR", help="folder of the results (default: results/<time>)")
 
@@ -96,18 +103,67 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the rows as a JSON list")
 
 
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "The tutorial's own job: train variants from the same start, one after the other, and draw losses, "
+        "predictions and an animation. Exit code 3 where one diverged or crashed."
+    )
+    add = parser.add_argument
+    add("--variant", action="append", metavar="NAME", help="(default: numpy-inplace and torch-rnn)")
+    add("--layout", choices=LAYOUTS, default="positional")
+    add("--dtype", choices=DTYPES, default="float32")
+    add("--activation", choices=ACTIVATIONS, default="tanh")
+    add("--epochs", type=_positive, default=20000, metavar="N", help="training steps (default: 20000)")
+    add("--lr", type=float, default=0.1, metavar="RATE", help="learning rate (default: 0.1)")
+    add(
+        "--delta", type=float, default=0.025, metavar="SIZE", help="cutoff of the Huber loss (default: 0.025)"
+    )
+    add("--hidden", type=_positive, default=32, metavar="H", help="hidden units (default: 32)")
+    add("--batch", type=_positive, metavar="B", help="training windows of the sine (default: 128)")
+    add("--window", type=_positive, default=6, metavar="T", help="values that go in (default: 6)")
+    add("--horizon", type=_positive, default=8, metavar="O", help="values to predict (default: 8)")
+    add(
+        "--device", default="cpu", metavar="ID", help="of the torch variants: cpu, cuda:0, mps (default: cpu)"
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of the split and of the start")
+    add("--series", metavar="FILE.csv", help="train on a series of your own, standardised")
+    add("--column", metavar="NAME", help="its column")
+    add("--split", choices=SPLITS, help="test windows (default: tail for a series, random for the sine)")
+    add("--target", type=float, metavar="LOSS", help="time to this loss (default: one that all reach)")
+    add("--save", metavar="FILE.npz", help="write the parameters there; with several variants, one file each")
+    add("--load", metavar="FILE.npz", help="start from such parameters")
+    add("--every", type=_positive, default=100, metavar="N", help="epochs between reports (default: 100)")
+    add("--out", metavar="DIR", help="folder of the results (default: results/train-<time>)")
+
+
 def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.description = "Write report.html, report.md, values.csv and plots from saved results."
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="run folders, journals, pytest-benchmark JSON"
+        "files", nargs="+", metavar="FILE", help="folders of runs and trainings, journals, JSON"
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the report (default: beside the file)")
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more, up to {MOST}")
     return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def test_an_interval_is_turned_with_its_ratio() -> None:
 
 def test_a_quick_run_gives_times_and_no_verdict() -> None:
     text = headline(make_run(example_records(quick=True)))
-    assert text.startswith("A quick run of 3 blocks: times, but no verdict.")
+    assert text.startswith("A quick run, 3 blocks: times, but no verdict.")
     assert "NumPy measured 3.6" in text
     assert "NumPy is" not in text
     assert "[" not in text

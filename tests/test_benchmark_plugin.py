@@ -65,7 +65,8 @@ def test_one_benchmark_per_task_variant_and_device_that_fits(monkeypatch: pytest
     assert len(set(ids)) == len(ids)
     assert "forward-torch-rnn-cuda:1" in ids
     assert not any("numpy" in one and "cuda" in one for one in ids)
-    assert not any(param.marks for param in params)
+    compiling = tuple(variant.name for variant in VARIANTS if variant.compiles)  # need what may be missing
+    assert not any(param.marks for param in params if not any(name in str(param.id) for name in compiling))
 
 
 def test_without_torch_its_variants_are_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

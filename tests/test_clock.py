@@ -177,7 +177,7 @@ def test_calibration_resets_before_every_value_and_waits_for_the_device() -> Non
         reset=lambda: resets_at.append(world.events.count("call")),
     )
     assert found == 6  # 1 ms each: the device's time, not the host's
-    assert resets_at == [0, 1, 3, 7]  # before values of 1, 2, 4 and 8 calls
+    assert resets_at == [0, 1, 3, 7, 15]  # before values of 1, 2, 4 and 8 calls, and 8 again
 
 
 def test_calibration_gives_up_on_calls_that_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,3 +218,14 @@ def test_a_burst_has_five_values_and_three_of_slow_calls() -> None:
 )
 def test_a_device_is_still_busy_where_most_values_leave_work_behind(residuals, busy) -> None:
     assert still_busy([Value(1, 1000, residual) for residual in residuals]) is busy
+
+
+def test_one_hiccup_does_not_make_values_short() -> None:
+    world = World(reading=10)
+    stalls = iter([6 * MS])
+
+    def call() -> None:
+        world.now += 100 * US + next(stalls, 0)
+
+    n_calls = calibrate(call, clock=world.clock)
+    assert take_value(call, n_calls, clock=world.clock).elapsed_ns >= 5 * MS

@@ -6,7 +6,7 @@ import pytest
 
 from bench.case import Shape
 from bench.errors import UserError
-from bench.measure.budget import Costs, decide
+from bench.measure.budget import Costs, decide, trimmed
 from bench.measure.plan import comparisons, fewest_blocks, make_plan
 from bench.measure.preset import Wishes
 from bench.results.record import Burst, Missing, Plan
@@ -32,7 +32,8 @@ def test_the_default_run_holds_the_declared_groups_and_arms():
     main = [entry.arm for entry in default.groups[0].entries]
     assert "numpy-batched@cpu x1 twin" in main
     assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} < set(main)
-    assert not any("published" in e.arm or "loop" in e.arm for g in default.groups[1:-1] for e in g.entries)
+    side = [entry.arm for group in default.groups[1:-1] for entry in group.entries]
+    assert not any(slow in arm for arm in side for slow in ("published", "loop", "compile"))
     assert all(" x2" not in entry.arm for group in default.groups[1:] for entry in group.entries)
     assert default.blocks == 10
     assert default.budget_s == 110
@@ -175,13 +176,20 @@ def test_a_short_budget_drops_in_the_declared_order():
 def test_the_last_thing_a_budget_takes_are_blocks_down_to_what_verdicts_need():
     declared, decision = decided(1.0)
 
-    assert set(decision.dropped_arms) == {
-        "numpy-batched@cpu x2",
-        "numpy-inplace@cpu x2",
-        "torch-rnn@cpu x2",
-    }
-    kept = [group for group in declared.groups if group.name not in decision.dropped_groups]
-    assert decision.blocks == fewest_blocks(kept)
+    assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} <= set(decision.dropped_arms)
+    assert decision.blocks == fewest_blocks(trimmed(declared.groups, decision))
+
+
+def test_a_budget_leaves_an_accelerator_its_baseline():
+    declared = plan(devices=("cpu", "cuda:0"), budget_s=1.0)
+    entries = [entry.id for group in declared.groups for entry in group.entries]
+    decision = decide(declared, [], Costs(1.0, dict.fromkeys(entries, 0.1), spent_s=10.0))
+    (main, _) = trimmed(declared.groups, decision)
+
+    kept = {entry.id for entry in main.entries}
+    assert any("torch-rnn@cuda:0" in entry for entry in kept)
+    assert all(entry.baseline in kept for entry in main.entries if entry.baseline)
+    assert "torch-rnn@cpu x2" in decision.dropped_arms
 
 
 def burst(entry: str, microseconds: int) -> Burst:
@@ -206,3 +214,41 @@ def test_the_twin_is_no_comparison():
     with_baseline = [entry for entry in group.entries if entry.baseline]
 
     assert comparisons(group) == len(with_baseline) - 1
+
+
+def test_other_tasks_have_their_headlines_too():
+    forward = plan(tasks=("forward",), hidden=(16, 64))
+
+    names = [pair.name for pair in forward.pairs if pair.name.startswith("as written")]
+    assert names == [
+        "as written forward positional T6 B128 I6 H16 O8 cpu x1",
+        "as written forward positional T6 B128 I6 H64 O8 cpu x1",
+    ]
+
+
+def test_the_full_preset_stays_full_with_other_wishes():
+    full = plan(preset="full", dtype="float64")
+
+    assert len(full.groups) == 9
+    assert full.blocks == 20
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"features": (3,), "layouts": ("positional",)}, "--features makes random data"),
+        ({"threads": (99,)}, "this machine has 2 usable processors"),
+    ],
+)
+def test_wishes_that_contradict_are_refused(wishes, message):
+    with pytest.raises(UserError, match=message):
+        plan(**wishes)
+
+
+def test_a_device_without_float64_misses_the_cases_that_need_it():
+    double = plan(devices=("cpu", "mps:0"), no_float64=("mps:0",), dtype="float64")
+
+    assert {item.reason for item in double.missing} == {
+        "mps:0 has no float64, which this case, or its proof, needs"
+    }
+    assert not any("mps" in arm.id for arm in double.arms)

@@ -1,8 +1,11 @@
 """The runner with real workers: what fails becomes a status, the others go on, nothing is left running."""
 
+import contextlib
 import os
 import signal
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -199,6 +202,34 @@ def test_a_variant_that_prints_is_timed_all_the_same(own_variants):
 
     assert end.status == "complete"
     assert not of_kind(records, Failure)
+
+
+def test_two_ctrl_c_in_a_row_leave_no_worker_behind():
+    records: list[AnyRecord] = []
+
+    def interrupt(record):
+        records.append(record)
+        if isinstance(record, Decision):
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with contextlib.suppress(KeyboardInterrupt):  # the second may come when the run is already over
+        run(small_plan("numpy-inplace", "numpy-loop", blocks=3), write=interrupt)
+        time.sleep(0.2)
+
+    assert nothing_is_left()
+
+
+def test_a_case_that_cannot_be_proved_is_missing_and_the_others_go_on():
+    wishes = Wishes(
+        quick=True, variants=("numpy-inplace",), batch=(4,), hidden=(4,), seq_len=(6, 2000), blocks=1
+    )
+    plan = make_plan(wishes, run="test", started_utc="", command=["rnnbench"])
+    end, records = run(plan)
+
+    assert end.status == "partial"
+    assert {failure.status for failure in of_kind(records, Failure)} == {"missing"}
+    assert {burst.entry.partition(" | ")[0] for burst in of_kind(records, Burst)} == {plan.groups[0].name}
 
 
 def test_ctrl_c_ends_the_workers_and_writes_the_end():

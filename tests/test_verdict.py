@@ -233,7 +233,7 @@ def test_a_twin_that_differs_takes_the_verdicts_from_the_whole_run() -> None:
 
     judgement = judge(edited(slow))
     assert words(judgement) == {made.verdict for made in judgement.headlines} == {"INVALID"}
-    assert "the control failed" in judgement.control.failure
+    assert "the twin differs" in judgement.control.failure
     assert TWIN in judgement.control.failure
     assert judgement.rows[RIVAL].ratio is not None  # times are shown, words are not
     assert judge(make_run(example_records())).control.failure == ""
@@ -242,7 +242,7 @@ def test_a_twin_that_differs_takes_the_verdicts_from_the_whole_run() -> None:
 def test_a_twin_without_values_is_no_control() -> None:
     alone = small_run({TWIN: [1.0, 1.0], RIVAL: around(2.0)})
     judgement = judge(alone)
-    assert "there is no control" in judgement.control.failure
+    assert "there is no twin to compare with" in judgement.control.failure
     assert judgement.rows[RIVAL].verdict == "INVALID"
 
 

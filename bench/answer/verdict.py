@@ -92,12 +92,12 @@ def _control(run: Run, twins: list[Comparison]) -> Control:
     for twin in twins:
         if twin.p_holm is not None and twin.p_holm <= ALPHA:
             failure = (
-                f"the control failed: {twin.entry} and its original are the same, and yet their times have "
+                f"the twin differs: {twin.entry} and its original are the same, and yet their times have "
                 f"a ratio of {twin.ratio:.4g}"
             )
             return Control(failure, floors)
     if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
-        return Control(f"there is no control: {twins[0].entry}, {twins[0].reason}", floors)
+        return Control(f"there is no twin to compare with: {twins[0].entry}, {twins[0].reason}", floors)
     return Control("", floors)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bench.catalog import BASELINE
 from bench.measure.plan import CLAIM, fewest_blocks
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
 
@@ -21,39 +22,59 @@ class Costs:
 
 def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
     """Choose the best forms, predict the plan's time and drop, in the declared order, what is too much."""
-    groups, arms, blocks = list(plan.groups), list(plan.arms), plan.blocks
-    predicted_s = full_s = _predict(groups, arms, blocks, costs)
+    groups, blocks = list(plan.groups), plan.blocks
+    predicted_s = full_s = _predict(groups, blocks, costs)
     for what in DROP_ORDER:
         if plan.budget_s is None or predicted_s <= plan.budget_s:
             break
         if what == "blocks":
             fewest = fewest_blocks(groups) if plan.verdicts else 1
-            while blocks > fewest and _predict(groups, arms, blocks, costs) > plan.budget_s:
+            while blocks > fewest and _predict(groups, blocks, costs) > plan.budget_s:
                 blocks -= 1
         elif what == "all-thread arms":
-            arms = [arm for arm in arms if arm.threads == 1 or arm.device != "cpu"] or arms
+            dropped = _all_thread_arms(plan)
+            groups = [_without(group, dropped) for group in groups]
         else:
-            groups = [group for group in groups if group is plan.groups[0] or what not in group.name]
-        predicted_s = _predict(groups, arms, blocks, costs)
+            groups = [group for n, group in enumerate(groups) if n == 0 or what not in group.name]
+        predicted_s = _predict(groups, blocks, costs)
+    names = {group.name for group in groups}
+    used = {entry.arm for group in groups for entry in group.entries}
     return Decision(
         pairs=_best_against_best(plan, bursts),
         predicted_s=round(full_s, 1),
         blocks=blocks,
-        dropped_groups=[group.name for group in plan.groups if group not in groups],
-        dropped_arms=[arm.id for arm in plan.arms if arm not in arms],
+        dropped_groups=[group.name for group in plan.groups if group.name not in names],
+        dropped_arms=[arm.id for arm in plan.arms if arm.id not in used],
     )
 
 
-def _predict(groups: list[Group], arms: list[Arm], blocks: int, costs: Costs) -> float:
-    kept = {arm.id for arm in arms}
-    entries_s = sum(
-        costs.entries_s.get(entry.id, 0.0) for group in groups for entry in group.entries if entry.arm in kept
-    )
+def trimmed(groups: list[Group], decision: Decision) -> list[Group]:
+    """The groups and entries that a decision leaves."""
+    kept = [group for group in groups if group.name not in decision.dropped_groups]
+    return [_without(group, set(decision.dropped_arms)) for group in kept]
+
+
+def _without(group: Group, arms: set[str]) -> Group:
+    return Group(group.name, [entry for entry in group.entries if entry.arm not in arms])
+
+
+def _all_thread_arms(plan: Plan) -> set[str]:
+    """The CPU's arms with several threads, but for a baseline (and its twin) that an accelerator needs."""
+    on_cpu = [arm for arm in plan.arms if arm.device == "cpu"]
+    needed = {arm.threads for arm in plan.arms if arm.device != "cpu"}
+    many = {
+        arm.id for arm in on_cpu if arm.threads > 1 and not (arm.spec == BASELINE and arm.threads in needed)
+    }
+    return many if len(many) < len(on_cpu) else set()
+
+
+def _predict(groups: list[Group], blocks: int, costs: Costs) -> float:
+    entries_s = sum(costs.entries_s.get(entry.id, 0.0) for group in groups for entry in group.entries)
     return costs.spent_s + blocks * (costs.start_s + entries_s)
 
 
 def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
-    """Per training-step group and device: the fastest proved NumPy form and the fastest torch form.
+    """Per group of the main task and per device: the fastest proved NumPy form and the fastest torch form.
 
     Chosen from block 0 alone, so that no pair is picked by the values that judge it.
     """
@@ -63,10 +84,11 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
         for burst in bursts
         if burst.block == 0 and burst.status == "ok"
     }
+    main_task = plan.groups[0].entries[0].case.task
     pairs: list[Pair] = []
     for group in plan.groups:
         proved = [entry for entry in group.entries if entry.id in fastest_ns and not arms[entry.arm].twin]
-        if group.name == CLAIM or not proved or proved[0].case.task != "train_step":
+        if group.name == CLAIM or not proved or proved[0].case.task != main_task:
             continue
         places = dict.fromkeys(
             (arms[entry.arm].device, arms[entry.arm].threads)

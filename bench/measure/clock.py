@@ -121,8 +121,8 @@ def calibrate(
 ) -> int:
     """Find N: the calls that make a value of at least 5 ms and 1000 times the clock's cost.
 
-    Doubles N until a value is long enough, then takes the smallest N that its time per call asks for,
-    with a tenth to spare, so that a quick value still reaches the mark.
+    Doubles N until two values in a row are long enough (one could be a hiccup of the machine), then takes
+    the smallest N that the quicker of them asks for, with a tenth to spare.
 
     Raises:
         ClockError: not even a billion calls make a value long enough.
@@ -130,14 +130,19 @@ def calibrate(
     target_ns = max(min_value_ns, MIN_CLOCK_COSTS * clock_cost_ns(clock))
     n_calls = 1
     while True:
-        reset()
-        value = take_value(call, n_calls, synchronise=synchronise, clock=clock)
-        if value.elapsed_ns >= target_ns:
+        values = []
+        for _ in range(2):
+            reset()
+            values.append(take_value(call, n_calls, synchronise=synchronise, clock=clock))
+            if values[-1].elapsed_ns < target_ns:
+                break
+        quickest = min(values, key=lambda value: value.elapsed_ns)
+        if quickest.elapsed_ns >= target_ns:
             break
         n_calls *= 2
         if n_calls > MAX_CALLS:
             raise ClockError(f"{MAX_CALLS} calls take less than {target_ns} ns: nothing is being done")
-    wanted = -(-target_ns * 11 // (value.per_call_ns * 10))
+    wanted = -(-target_ns * 11 // (quickest.per_call_ns * 10))
     return max(1, min(n_calls, int(wanted)))
 
 

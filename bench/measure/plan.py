@@ -12,6 +12,7 @@ from bench.answer.statistics import MIN_BLOCKS, blocks_needed
 from bench.case import Case, sine_case
 from bench.errors import UserError
 from bench.measure.preset import Wishes, cases, choose_arms
+from bench.proof.tolerance import too_small_for_float32
 from bench.results.record import SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 
 MARGIN = 0.02
@@ -32,7 +33,7 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
     main_arms, side_arms = choose_arms(wishes)
     groups: list[Group] = []
     for number, case in enumerate(cases(wishes)):
-        groups.append(_group(case, main_arms if number == 0 else side_arms, missing, wishes.no_torch))
+        groups.append(_group(case, main_arms if number == 0 else side_arms, missing, wishes))
     if not wishes.customised and "cpu" in wishes.devices and wishes.no_torch is None:
         groups.append(_claim_group(main_arms))
     arms = {arm.id: arm for arm in main_arms}
@@ -71,13 +72,15 @@ def fewest_blocks(groups: list[Group]) -> int:
     return max(MIN_BLOCKS, blocks_needed(max(1, twins)), *(blocks_needed(comparisons(g)) for g in groups))
 
 
-def _group(case: Case, arms: list[Arm], missing: list[Missing], no_torch: str | None) -> Group:
+def _group(case: Case, arms: list[Arm], missing: list[Missing], wishes: Wishes) -> Group:
     """The entries of one case; what an arm does not support joins ``missing`` with the reason."""
     name = _group_name(case)
     entries: list[Entry] = []
     for arm in arms:
         entry_id = f"{name} | {arm.id}"
-        reason = no_torch if arm.library == "torch" else None
+        reason = wishes.no_torch if arm.library == "torch" else None
+        if arm.device in wishes.no_float64 and (case.dtype == "float64" or too_small_for_float32(case)):
+            reason = f"{arm.device} has no float64, which this case, or its proof, needs"
         reason = reason or catalog.find(arm.spec).unsupported(case, arm.device)
         if reason is not None:
             missing.append(Missing(entry_id, reason))
@@ -112,7 +115,8 @@ def _claim_group(arms: list[Arm]) -> Group:
 
 
 def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:
-    """The headlines known before block 0: twins, as written, the claim."""
+    """The headlines known before block 0: twins, the claim, and as written for the main group's task."""
+    main_task = groups[0].entries[0].case.task
     pairs: list[Pair] = []
     for group in groups:
         for entry in group.entries:
@@ -123,7 +127,7 @@ def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:
                 pairs.append(Pair(f"twin {group.name} x{arm.threads}", entry.id, entry.baseline))
             elif group.name == CLAIM:
                 pairs.append(Pair(CLAIM, entry.id, entry.baseline))
-            elif arm.spec == AS_WRITTEN and entry.case.task == "train_step":
+            elif arm.spec == AS_WRITTEN and entry.case.task == main_task:
                 where = f"{arm.device} x{arm.threads}"
                 pairs.append(Pair(f"as written {group.name} {where}", entry.id, entry.baseline))
     return pairs

@@ -7,17 +7,19 @@ from typing import Any
 
 from bench import catalog
 from bench.case import LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.errors import UserError
 from bench.results.record import Arm, Missing
 
 PRESETS = ("primer", "full")
 PRIMER_VARIANTS = (
     "numpy-published", "numpy-loop", "numpy-batched", "numpy-inplace",
-    "torch-autograd", "torch-cell", "torch-rnn", "torch-inplace",
+    "torch-autograd", "torch-cell", "torch-rnn", "torch-inplace", "torch-compile",
 )  # fmt: skip
 QUICK_VARIANTS = (
     "numpy-published", "numpy-batched", "numpy-inplace", "torch-cell", "torch-rnn", "torch-inplace",
 )  # fmt: skip
-PER_SAMPLE_VARIANTS = ("numpy-published", "numpy-loop")  # slow: in the main case alone
+# slow to call, or to compile: in the main case alone
+MAIN_VARIANTS = ("numpy-published", "numpy-loop", "torch-compile")
 ALL_THREADS_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-rnn")
 ACCELERATOR_VARIANTS = ("torch-autograd", "torch-cell", "torch-rnn", "torch-inplace")
 # in the order of their importance; the first is the main one, which every arm takes part in
@@ -40,6 +42,7 @@ class Wishes:
     devices: tuple[str, ...] = ("cpu",)  # ids that are present
     missing: tuple[Missing, ...] = ()  # asked for with "all", but absent
     no_torch: str | None = None  # why PyTorch cannot be used, where it cannot
+    no_float64: tuple[str, ...] = ()  # ids of devices without it
     variants: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     layouts: tuple[str, ...] = ()
@@ -67,11 +70,24 @@ class Wishes:
 
 
 def cases(wishes: Wishes) -> list[Case]:
-    """The cases, the main one first: tasks and layouts of the preset or as wished, at every size."""
-    if wishes.customised:
+    """The cases, the main one first: tasks and layouts of the preset or as wished, at every size.
+
+    Raises:
+        UserError: wishes that contradict each other or this machine.
+    """
+    if wishes.features and wishes.layouts:
+        raise UserError(
+            "--features makes random data of any shape, which has no --layout: give one of the two"
+        )
+    if too_many := [threads for threads in wishes.threads if threads > wishes.all_threads]:
+        raise UserError(
+            f"--threads {too_many[0]}: this machine has {wishes.all_threads} usable processors, and more "
+            "threads than that would compete for them"
+        )
+    if wishes.preset == "full" and not wishes.quick:
+        work = list(product(wishes.tasks or TASKS, wishes.layouts or LAYOUTS))
+    elif wishes.customised:
         work = list(product(wishes.tasks or TASKS[:1], wishes.layouts or LAYOUTS[:1]))
-    elif wishes.preset == "full":
-        work = list(product(TASKS, LAYOUTS))
     else:
         work = list(PRIMER_WORK[:1] if wishes.quick else PRIMER_WORK)
     common: dict[str, Any] = {
@@ -104,25 +120,29 @@ def cases(wishes: Wishes) -> list[Case]:
 
 
 def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
-    """Arms of the main case, and of the others: those without all-thread arms and per-sample variants."""
+    """Arms of the main case, and of the others: those without all-thread arms and slow variants."""
     accelerators = [device for device in wishes.devices if device != "cpu"]
     every = tuple(variant.name for variant in catalog.VARIANTS)
-    preset = every if wishes.preset == "full" else QUICK_VARIANTS if wishes.quick else PRIMER_VARIANTS
+    full = wishes.preset == "full" and not wishes.quick
+    preset = every if full else QUICK_VARIANTS if wishes.quick else PRIMER_VARIANTS
     arms: list[Arm] = []
     if "cpu" in wishes.devices:
         for threads in wishes.threads or (1,):
             arms += _with_baseline(wishes.variants or preset, "cpu", threads)
     for device in accelerators:
-        arms += _with_baseline(wishes.variants or ACCELERATOR_VARIANTS, device, wishes.all_threads)
+        specs = wishes.variants or (every if full else ACCELERATOR_VARIANTS)
+        able = [spec for spec in specs if device.partition(":")[0] in catalog.find(spec).devices]
+        if able or not arms:
+            arms += _with_baseline(able or specs, device, wishes.all_threads)
     if wishes.quick or wishes.customised:
         return _unique(arms), _unique(arms)
 
-    side = [arm for arm in _unique(arms) if arm.spec not in PER_SAMPLE_VARIANTS]
+    side = [arm for arm in _unique(arms) if arm.spec not in MAIN_VARIANTS]
     if "cpu" in wishes.devices and wishes.all_threads > 1:
-        specs = every if wishes.preset == "full" else ALL_THREADS_VARIANTS
+        specs = every if full else ALL_THREADS_VARIANTS
         arms += [arm for arm in _with_baseline(specs, "cpu", wishes.all_threads) if not arm.twin]
     everything = _unique(arms)
-    return everything, everything if wishes.preset == "full" else side
+    return everything, everything if full else side
 
 
 def _with_baseline(specs: Sequence[str], device: str, threads: int) -> list[Arm]:
@@ -138,4 +158,15 @@ def _arm(spec: str, device: str, threads: int, *, twin: bool = False) -> Arm:
 
 
 def _unique(arms: list[Arm]) -> list[Arm]:
-    return list({arm.id: arm for arm in arms}.values())
+    """Each arm once, in order.
+
+    Raises:
+        UserError: two variants of one name.
+    """
+    found: dict[str, Arm] = {}
+    for arm in arms:
+        if found.setdefault(arm.id, arm).spec != arm.spec:
+            raise UserError(
+                f"{found[arm.id].spec} and {arm.spec} are both called {arm.variant!r}: rename one"
+            )
+    return list(found.values())

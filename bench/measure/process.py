@@ -44,7 +44,9 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            start_new_session=True,  # a group of its own: Ctrl-C reaches the runner alone
+            # a group of its own, so that Ctrl-C reaches the runner alone; in the runner's session, so that
+            # the kernel ends what is stopped when the runner is killed
+            process_group=0,
         )
         self._buffer = b""
         self._last_words = ""
@@ -88,7 +90,7 @@ class WorkerProcess:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 left = deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
+                if not selector.select(max(0.0, left)):
                     raise WorkerError("timeout", f"no reply within {deadline_s:g} s")
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not chunk:
@@ -110,10 +112,14 @@ class WorkerProcess:
         """Let the group run again."""
         self._signal(getattr(signal, "SIGCONT", None))
 
-    def stop(self) -> None:
-        """End the group: TERM, and KILL for what is left after a grace period. Safe to call twice."""
+    def terminate(self) -> None:
+        """Ask the group to end; ``stop`` sees to it that it does."""
         self._signal(signal.SIGTERM)
         self.resume()  # a stopped process does not see TERM
+
+    def stop(self) -> None:
+        """End the group: TERM, and KILL for what is left after a grace period. Safe to call twice."""
+        self.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_S)
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))

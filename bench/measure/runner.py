@@ -13,17 +13,21 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal, Protocol
 
-from bench.measure.budget import Costs, decide
+from bench.case import Case
+from bench.errors import UserError
+from bench.measure.budget import Costs, decide, trimmed
 from bench.measure.environ import worker_environment
 from bench.measure.inputs import JobMaker
 from bench.measure.machine import utc_now
 from bench.measure.messages import Done, Ready, Refused
 from bench.measure.plan import fewest_blocks
 from bench.measure.process import WorkerError, WorkerProcess
+from bench.measure.signals import Terminated, undisturbed
 from bench.results.record import AnyRecord, Arm, Burst, Decision, End, Entry, Failure, Group, Plan, Worker
 
 READY_DEADLINE_S = 120.0
 BURST_DEADLINE_S = 120.0
+TERMINATED = "ended by a signal"  # the reason of an End
 
 
 class Progress(Protocol):
@@ -59,7 +63,7 @@ class Runner:
         self._ready_deadline_s = ready_deadline_s
         self._burst_deadline_s = burst_deadline_s
         self._arms = {arm.id: arm for arm in plan.arms}
-        self._n_calls: dict[str, int] = {}  # by entry, frozen in block 0
+        self._n_calls: dict[tuple[str, str, int, Case], int] = {}  # frozen in block 0; a twin shares it
         self._entries_s: dict[str, float] = {}  # by entry, what a burst costs
         self._bursts: list[Burst] = []
         self._failures: Counter[str] = Counter()
@@ -72,10 +76,13 @@ class Runner:
         try:
             with tempfile.TemporaryDirectory(prefix="rnnbench-") as folder:
                 reason = self._measure(JobMaker(Path(folder)), started)
-        except KeyboardInterrupt:
-            status, reason = "interrupted", "stopped by the user"
+        except KeyboardInterrupt as stop:
+            status, reason = (
+                "interrupted",
+                TERMINATED if isinstance(stop, Terminated) else "stopped by the user",
+            )
         if status == "complete" and self._failures:
-            status, reason = "partial", f"{self._failures.total()} bursts failed; {reason}"
+            status, reason = "partial", f"{_count(self._failures.total())} failed; {reason}"
         end = End(status, reason, round(time.perf_counter() - started, 1), utc_now())
         self._write(end)
         return end
@@ -83,14 +90,19 @@ class Runner:
     def _measure(self, jobs: JobMaker, started: float) -> str:
         """Block 0, the decision, the counted blocks; return why it stopped there."""
         plan = self._plan
-        start_s = self._block(0, plan.blocks, plan.groups, plan.arms, jobs)
+        provable = [group for group in plan.groups if self._provable(group, jobs)]
+        if not provable:
+            return "no case can be proved"
+        start_s = self._block(0, plan.blocks, provable, self._used(provable), jobs)
         decision = decide(plan, self._bursts, Costs(start_s, self._entries_s, time.perf_counter() - started))
         self._write(decision)
         self._progress.decided(decision)
 
-        groups = [group for group in plan.groups if group.name not in decision.dropped_groups]
-        arms = [arm for arm in plan.arms if arm.id not in decision.dropped_arms]
+        groups = trimmed(provable, decision)
+        arms = self._used(groups)
         fewest = fewest_blocks(groups) if plan.verdicts else 1
+        for (_, device, _, case), n_calls in self._n_calls.items():
+            jobs.job(case, device, n_calls)  # the trajectories: computed now, not between two bursts
         for block in range(1, decision.blocks + 1):
             begun = time.perf_counter()
             self._block(block, decision.blocks, groups, arms, jobs)
@@ -98,7 +110,10 @@ class Runner:
             over = plan.budget_s is not None and (now - started) + (now - begun) > plan.budget_s
             if over and fewest <= block < decision.blocks:
                 return f"the time budget of {plan.budget_s:g} s ended the run after {block} blocks"
-        return f"{decision.blocks} blocks were measured"
+        reason = f"{decision.blocks} blocks were measured"
+        if plan.budget_s is not None and time.perf_counter() - started > plan.budget_s:
+            reason += f", beyond the time budget of {plan.budget_s:g} s: verdicts need as many"
+        return reason
 
     def _block(self, block: int, blocks: int, groups: list[Group], arms: list[Arm], jobs: JobMaker) -> float:
         """One block; return the seconds until every worker was ready."""
@@ -128,9 +143,29 @@ class Runner:
                     self._burst(block, position, entry, workers[entry.arm], jobs)
                     position += 1
         finally:
-            for worker in workers.values():
-                worker.stop()
+            with undisturbed():
+                for worker in workers.values():
+                    worker.terminate()
+                for worker in workers.values():
+                    worker.stop()
         return start_s
+
+    def _provable(self, group: Group, jobs: JobMaker) -> bool:
+        """Make the inputs of a group; where that cannot be, write why for each entry."""
+        try:
+            for entry in group.entries:
+                jobs.job(entry.case, self._arms[entry.arm].device, None)
+        except UserError as error:
+            for entry in group.entries:
+                self._failures[entry.id] += 1
+                self._write(Failure(0, entry.id, "missing", str(error)))
+            return False
+        return True
+
+    def _used(self, groups: list[Group]) -> list[Arm]:
+        """The arms that have an entry in the groups."""
+        used = {entry.arm for group in groups for entry in group.entries}
+        return [arm for arm in self._plan.arms if arm.id in used]
 
     def _start(self, arm: Arm, jobs: JobMaker) -> WorkerProcess:
         """Start a worker; it rehearses the arm's first entry."""
@@ -144,6 +179,7 @@ class Runner:
         try:
             reply = worker.receive(self._ready_deadline_s)
         except WorkerError as error:
+            worker.stop()  # or it would stay awake beside the others
             return error
         worker.pause()
         if not isinstance(reply, Ready):
@@ -153,7 +189,8 @@ class Runner:
 
     def _burst(self, block: int, position: int, entry: Entry, worker: WorkerProcess, jobs: JobMaker) -> None:
         """Have one entry proved and timed, and write what came of it."""
-        job = jobs.job(entry.case, worker.arm.device, self._n_calls.get(entry.id))
+        work = (worker.arm.spec, worker.arm.device, worker.arm.threads, entry.case)
+        job = jobs.job(entry.case, worker.arm.device, self._n_calls.get(work))
         begun = time.perf_counter()
         try:
             reply = worker.ask(job, self._burst_deadline_s)
@@ -164,7 +201,7 @@ class Runner:
         if isinstance(reply, Refused):
             self._fail(block, entry, WorkerError(reply.status, reply.reason), worker, reply)
         elif isinstance(reply, Done):
-            self._n_calls.setdefault(entry.id, reply.n_calls)
+            self._n_calls.setdefault(work, reply.n_calls)
             self._entries_s[entry.id] = time.perf_counter() - begun - reply.calibration_ns / 1e9
             burst = Burst(
                 block=block,
@@ -199,3 +236,7 @@ class Runner:
         checks = refused.checks if refused else []
         failure = Failure(block, entry.id, error.status, str(error), checks, worker.stderr_tail())
         self._write(failure)
+
+
+def _count(bursts: int) -> str:
+    return "1 burst" if bursts == 1 else f"{bursts} bursts"

@@ -47,10 +47,11 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
     gc.collect()
     gc.freeze()  # the imports' objects: collecting before a value need not visit them again
     yield Ready(facts, time.process_time_ns(), compile_ns)
+    wrong_threads = Refused("invalid", f"asked for {threads} threads, the library has {facts['threads']}")
     for line in jobs:
         job = msgspec.json.decode(line, type=Job)
         try:
-            reply: Reply = burst(variant, job)
+            reply: Reply = burst(variant, job) if facts["threads"] in (None, threads) else wrong_threads
         except Exception as error:  # a variant may raise anything; the other entries go on
             reply = Refused("crashed", f"{type(error).__name__}: {error}")
         if variant.library == "numpy" and "torch" in sys.modules:

@@ -65,7 +65,10 @@ def caveats(facts: Facts) -> list[str]:
     if summary.control:
         made.append(f"No verdict: {summary.control}.")
     elif not summary.verdicts:
-        made.append(f"A quick run of {words.count(summary.blocks, 'block')}: times, but no verdict.")
+        made.append(
+            f"A quick run, {words.count(summary.blocks, 'block')}: times, but no verdict. "
+            "Without --quick there are intervals and verdicts."
+        )
     elif main is not None and main.ratio is not None and main.verdict in ("NONE", "INVALID"):
         made.append(f"No verdict: {main.reason}.")
     if summary.state != "complete":
@@ -86,6 +89,7 @@ def first(facts: Facts, main: Comparison) -> str:
     baseline, entry = facts.arm(main.baseline), facts.arm(main.entry)
     as_written = ", each as it is usually written" if main.name.startswith(AS_WRITTEN) else ""
     times = f"{baseline.variant} {facts.time(main.baseline)}, {entry.variant} {facts.time(main.entry)} a call"
+    times += " (medians; the ratio is taken within each block)"
     work = words.work(facts.entries[main.entry].case)
     clause = words.clause(facts.run, main)
     if main.ratio is None:
@@ -220,7 +224,11 @@ def _by(same: list[tuple[str, words.Lead]]) -> str:
 def _reasons(facts: Facts) -> str:
     """Why there is nothing, in the words of the journal."""
     summary = facts.summary
-    found = [trouble.reason for trouble in summary.troubles] or [item.reason for item in summary.missing]
+    variants = {facts.arm(trouble.entry).variant for trouble in summary.troubles}
+    whose = f"{variants.pop()}: " if len(variants) == 1 else ""
+    found = [whose + trouble.reason for trouble in summary.troubles] or [
+        item.reason for item in summary.missing
+    ]
     if summary.state == "interrupted":
         found = [summary.ending]
     return words.listing(list(dict.fromkeys(found)), 3) or summary.ending

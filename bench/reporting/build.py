@@ -1,4 +1,4 @@
-"""From journals and files of pytest-benchmark to report.html, report.md, values.csv and plots."""
+"""From journals, trainings and files of pytest-benchmark to report.html, report.md, values.csv and plots."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,12 @@ from bench.errors import UserError
 from bench.reporting import answer, page, plots
 from bench.reporting.foreign import ForeignView, foreign_view
 from bench.reporting.overview import overview
+from bench.reporting.training import TrainingView, training_view
 from bench.reporting.view import Plot, RunView, view
 from bench.results.exchange import read_pytest_benchmark
 from bench.results.journal import Run, load_run
 from bench.results.table import write_values_csv
+from bench.training.records import is_training
 
 HTML, MARKDOWN, PLOTS = "report.html", "report.md", "plots"
 
@@ -25,11 +27,19 @@ class Source:
     view: RunView | ForeignView
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One saved training, and its images by stem."""
+
+    view: TrainingView
+    images: dict[str, bytes]
+
+
 def build_report(paths: list[Path], out_dir: Path | None) -> Path:
     """Write the report of saved results, one section each, and return its HTML file.
 
-    ``paths`` are folders of runs, journals, or JSON files of pytest-benchmark. Without ``out_dir`` the
-    report of one result goes beside it.
+    ``paths`` are folders of runs or trainings, journals, or JSON files of pytest-benchmark; trainings come
+    last on the page. Without ``out_dir`` the report of one result goes beside it.
 
     Raises:
         UserError: one cannot be read, the report cannot be written, or several have no ``out_dir``.
@@ -38,15 +48,23 @@ def build_report(paths: list[Path], out_dir: Path | None) -> Path:
         raise UserError("nothing to report on; give a run's folder, a journal or a file of pytest-benchmark")
     if len(paths) > 1 and out_dir is None:
         raise UserError("several results make one report; name its folder with --out DIR")
-    sources = [_load(path, f"{n}-" if len(paths) > 1 else "") for n, path in enumerate(paths, start=1)]
+    prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
+    sources = [_load(path, prefixes[path]) for path in paths if not is_training(path)]
     folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-        svgs = {
+        images = {
             plot.stem: _write_plot(plot, folder / PLOTS) for source in sources for plot in source.view.plots
         }
-        content = _content(sources)
-        _write(folder / HTML, page.render_html(content, svgs))
+        trainings = [
+            Training(*training_view(path, folder, prefix=prefixes[path]))
+            for path in paths
+            if is_training(path)
+        ]
+        for training in trainings:
+            images |= training.images
+        content = _content(sources, trainings)
+        _write(folder / HTML, page.render_html(content, images))
         _write(folder / MARKDOWN, page.render_markdown(content))
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
@@ -69,12 +87,15 @@ def _load(path: Path, prefix: str) -> Source:
     return Source(run, view(run, prefix=prefix))
 
 
-def _content(sources: list[Source]) -> dict[str, Any]:
+def _content(sources: list[Source], trainings: list[Training]) -> dict[str, Any]:
     """What both templates are given."""
+    kinds = [(source.view, "run" if source.run is not None else "foreign") for source in sources]
     return {
         "sources": [
-            {"view": source.view, "is_run": source.run is not None, "anchor": f"result-{number}"}
-            for number, source in enumerate(sources, start=1)
+            {"view": view, "kind": kind, "anchor": f"result-{number}"}
+            for number, (view, kind) in enumerate(
+                [*kinds, *((training.view, "training") for training in trainings)], start=1
+            )
         ],
         "overview": overview([source.view for source in sources]) if len(sources) > 1 else [],
     }

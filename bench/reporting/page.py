@@ -9,6 +9,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from bench.reporting.view import RunView
+
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
@@ -25,12 +27,16 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def render_html(content: Mapping[str, Any], svgs: Mapping[str, bytes]) -> str:
-    """The page; ``svgs`` are the plots by stem, which become part of it."""
-    images = {
-        stem: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}" for stem, svg in svgs.items()
-    }
-    return _environment().get_template("page.html.j2").render(content, images=images).strip() + "\n"
+def render_html(content: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
+    """The page; ``images`` are SVG or GIF by stem, which become part of it."""
+    links = {stem: data_uri(image) for stem, image in images.items()}
+    return _environment().get_template("page.html.j2").render(content, images=links).strip() + "\n"
+
+
+def data_uri(image: bytes) -> str:
+    """An SVG or a GIF as a link that holds it."""
+    kind = "gif" if image.startswith(b"GIF8") else "svg+xml"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def render_markdown(content: Mapping[str, Any]) -> str:
@@ -39,9 +45,14 @@ def render_markdown(content: Mapping[str, Any]) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
+def render_cell(view: RunView) -> str:
+    """A run's answer and its first table, for the output of a notebook's cell."""
+    return _environment().get_template("cell.html.j2").render(view=view).strip() + "\n"
+
+
 def emphasise(text: str) -> Markup:
     """HTML of a sentence with its factors in bold; escaped first, so that the tags are ours alone."""
-    text = re.sub(r"(?<=\d) (?=[%µmn])", "\N{NO-BREAK SPACE}", text)  # a number stays with its unit
+    text = re.sub(r"(?<=\d) (?=[%µmn]|s\b)", "\N{NO-BREAK SPACE}", text)  # a number stays with its unit
     factor = r"(?:[\d.,\u202f]+ to )?[\d.,\u202f]+ times(?: faster)?(?: \[[^\]]*\])?"
     return Markup(re.sub(f"({factor})", r"<strong>\1</strong>", str(Markup.escape(text))))
 

@@ -22,7 +22,7 @@ class Line:
 
     variant: str
     library: str  # numpy or torch: its colour
-    marks: tuple[str, ...]  # baseline, control, known wrong gradient
+    marks: tuple[str, ...]  # baseline, twin, known wrong gradient
     place: str  # device and threads in words
     device: str
     threads: int
@@ -187,7 +187,7 @@ def proof_detail(row: Row) -> str:
 
 def _line(facts: Facts, row: Row) -> Line:
     made = row.comparison
-    label = ["baseline"] if made is None else ["control"] if made.twin else []
+    label = ["baseline"] if made is None else ["twin"] if made.twin else []
     if row.arm.known_wrong:
         label.append("known wrong gradient")
     reason = row.reason if made is None else reason_for(facts, made) or row.reason
@@ -195,7 +195,7 @@ def _line(facts: Facts, row: Row) -> Line:
     if row.median_ns is None:
         word, look, reason = row.status.replace("_", " "), "trouble", row.reason
     elif made is not None and made.twin and made.low is not None and made.high is not None:
-        if made.low <= 1 <= made.high:  # a control is there to show nothing
+        if made.low <= 1 <= made.high:  # a twin is there to show nothing
             word, reason = "", "its interval holds 1, as it should"
     elif row.arm.known_wrong and word == "FASTER":
         look, reason = "calm", "no winner: known wrong gradient"

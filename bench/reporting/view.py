@@ -153,7 +153,7 @@ def _claim_text(facts: Facts, made: Ladder) -> list[str]:
         text.append(
             f"Between the tutorial's two programs, {words.variant(first.arm)} and {words.variant(last.arm)}, "
             f"lies a factor of {units.with_interval(whole.factor, whole.low, whole.high)}. They do different "
-            "work in different precision; the rows below change one thing at a time."
+            "work in different precision; the rows below lead from one to the other."
         )
     equal = next((rung.step for rung in made.rungs if rung.step and _equal_work(facts, rung)), None)
     if equal is not None and (ahead := words.lead(facts.run, equal)):

@@ -80,6 +80,8 @@ def clause(run: Run, made: Comparison) -> str:
     if made.verdict in DECIDED:
         small = f" ({made.reason})" if made.reason else ""
         return f"{winner} is {ahead.times_faster} than {loser}{small}"
+    if made.verdict == "INVALID":
+        return f"{entry} against {baseline} has no valid result: {quotient}"
     if made.verdict == "EQUIVALENT":
         return f"{entry} and {baseline} take the same time {made.reason} ({quotient})"
     if made.verdict == "UNRESOLVED":

@@ -1,7 +1,7 @@
 """The verb ``verify``: prove every variant on every device, dtype, layout and activation it supports.
 
-Expected results come from one NumPy process; variants run in one process per library and device, as in a
-timing run.
+Expected results come from one NumPy process; variants run in one process per library and device, and those
+that compile in one of their own, on few cases.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from bench import catalog
 from bench.case import Case
 from bench.catalog import Variant
 from bench.device import Devices, find_devices, resolve
-from bench.verification.cases import agreement_cases
+from bench.verification.cases import agreement_cases, worth_compiling
 from bench.verification.child import Job, Row, claims_wrongly, make_row
 from bench.verification.jobs import expect, run_jobs
 
@@ -65,17 +65,20 @@ def verify(
     cases = agreement_cases() if cases is None else cases
     variants = {spec: catalog.find(spec) for spec in dict.fromkeys(specs)}
     missing: list[Row] = []
-    work: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    work: dict[tuple[bool, str, str], list[tuple[str, int]]] = {}
     for device in devices:
         for spec, variant in variants.items():
             for number, case in enumerate(cases):
+                if variant.compiles and not worth_compiling(case):
+                    continue
                 if reason := why_missing(variant, case, device, found):
                     missing.append(make_row(variant, device, case, [], "missing", reason))
                 else:
-                    work.setdefault((variant.library, device), []).append((spec, number))
+                    kind = (not variant.compiles, variant.library, device)
+                    work.setdefault(kind, []).append((spec, number))
     jobs = [
         Job(library, device, pairs, f"rows{number}")
-        for number, ((library, device), pairs) in enumerate(work.items())
+        for number, ((_, library, device), pairs) in enumerate(sorted(work.items()))  # the slowest first
     ]
     total = sum(len(job.work) for job in jobs)
     with tempfile.TemporaryDirectory(prefix="rnnbench-verify-") as name:

@@ -101,13 +101,14 @@ def _start_job(folder: Path, job: Job, timeout_s: float) -> _Child:
 
 
 def _start(arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
-    """Start a child with one thread, in the environment of a worker."""
+    """Start a child with one thread, in a worker's environment; what it compiles goes beside ``output``."""
     variables = worker_environment(threads=1).variables
     paths = os.pathsep.join(filter(None, [str(PROJECT), variables.get("PYTHONPATH", "")]))
     with output.open("wb") as file:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "bench.verification.child", *arguments],
-            env=variables | {"PYTHONPATH": paths},
+            env=variables
+            | {"PYTHONPATH": paths, "TORCHINDUCTOR_CACHE_DIR": str(output.with_name("compiled"))},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -11,6 +11,14 @@ from bench import catalog
 from bench.library import set_ieee_precision
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is compiled goes to a folder of this session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+        yield
+
+
 @pytest.fixture
 def entry(variant: str) -> Iterator[catalog.Variant]:
     """The variant, its library loaded, at one thread and in IEEE precision."""

@@ -1,0 +1,8 @@
+"""Training with both libraries from the same start: ``train``, and what to do with its parameters."""
+
+from bench.training.curves import TrainRun
+from bench.training.params import load_params, predict, save_params
+from bench.training.result import TrainResult, load_result
+from bench.training.run import train
+
+__all__ = ["TrainResult", "TrainRun", "load_params", "load_result", "predict", "save_params", "train"]

@@ -1,0 +1,89 @@
+"""The child process that trains one variant: one library, the clock, and nothing else.
+
+Started as ``python -m bench.training.child JOB``. After each report it waits for a line on standard input
+before it goes on, so whatever the parent does with a report (print it, keep it) never runs beside the
+timed calls. A closed standard input ends it.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bench import catalog
+from bench.measure import clock
+from bench.measure.worker import get_ready, load_arrays
+from bench.training.params import NAMES, save_params
+from bench.training.records import Job, Message, Progress, Ready
+
+
+def main() -> None:
+    """Take over standard output and train as the job says."""
+    job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
+        os.dup2(2, 1)  # what a variant prints must not look like a reply
+        for message in serve(job):
+            replies.write(msgspec.json.encode(message).decode() + "\n")
+            replies.flush()
+            if not sys.stdin.readline():
+                return
+
+
+def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[Message]:
+    """Yield ``Ready``, then a ``Progress`` after each epoch of the job's reports.
+
+    The clock runs around the training steps only; reading results, predicting and saving come after it.
+    """
+    variant = catalog.find(job.spec)
+    bind = variant.load()
+    facts = get_ready(variant.library, 1)
+    arrays = load_arrays(job.inputs)
+    options = {"activation": job.activation, "delta": job.delta, "lr": job.lr, "device": job.device}
+    start = {name: arrays[name] for name in NAMES}
+    bound = bind("train_step", start, arrays["x"], arrays["y"], **options)
+    device = str(getattr(bound, "device", "cpu"))
+    if device != job.device:
+        raise RuntimeError(f"asked for {job.device}, but the arrays were on {device}")
+    wait = clock.synchroniser(device)
+    yield Ready(device, facts)
+
+    done = elapsed_ns = 0
+    for epoch in job.reports:
+        value = clock.take_value(bound.call, epoch - done, synchronise=wait, clock=time_ns)
+        done, elapsed_ns = epoch, elapsed_ns + value.elapsed_ns
+        result = bound.result()
+        params = {name: result[name] for name in NAMES}
+        if not all(np.isfinite(array).all() for array in (result["loss"], *params.values())):
+            yield Progress(epoch, None, elapsed_ns)
+            continue
+        y_hat = None
+        if epoch in job.frames:
+            y_hat = _predict(bind, params, arrays["x_test"], arrays["y_test"], options)
+            _keep(Path(job.params), params)
+        yield Progress(epoch, float(result["loss"]), elapsed_ns, y_hat)
+
+
+def _predict(
+    bind: Any, params: dict[str, Any], x: Any, y: Any, options: dict[str, Any]
+) -> list[list[float]] | None:
+    """What the variant predicts for the test windows, by its own forward pass, which keeps no gradients."""
+    bound = bind("forward", params, x, y, **options)
+    bound.call()
+    y_hat = np.asarray(bound.result()["y_hat"], dtype=np.float64)
+    return y_hat.tolist() if np.isfinite(y_hat).all() else None
+
+
+def _keep(path: Path, params: dict[str, Any]) -> None:
+    """Save the parameters over those before, which stay whole until these are."""
+    new = path.with_suffix(".new")
+    save_params(new, params)
+    new.replace(path)
+
+
+if __name__ == "__main__":
+    main()

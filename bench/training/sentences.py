@@ -1,0 +1,172 @@
+"""A training in plain English, true to its numbers: for the terminal and for the page."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bench.reporting import units, words
+from bench.training.curves import Training, TrainRun
+
+SAME = 0.01  # losses that differ by less are one line in the plot
+
+
+def sentences(training: Training) -> list[str]:
+    """All that there is to say, the most important first."""
+    return [*troubles(training), *answer(training), *findings(training)]
+
+
+def troubles(training: Training) -> list[str]:
+    """What did not go as asked."""
+    made = [f"{stop.variant}: {stop.reason}." for stop in training.stops if stop.status != "complete"]
+    missing = training.header.settings.variants[len(training.stops) :]
+    if missing:
+        made.append(f"Not started: {', '.join(missing)}.")
+    return made
+
+
+def answer(training: Training) -> list[str]:
+    """Time to the target, the curves, the test error."""
+    runs = [run for run in training.runs if len(run.losses)]
+    if not runs:
+        return ["Nothing was trained far enough to say anything."]
+    made: list[str] = []
+    if training.target is not None:
+        made += _to_target(training.target, runs)
+    made += [*_pace(runs), *_curves(training), *_test_error(training, runs)]
+    return made
+
+
+def findings(training: Training) -> list[str]:
+    """What the published gradient does, and what is learnt without memory."""
+    return [*_published(training), *_without_memory(training)]
+
+
+def curves(training: Training) -> str:
+    """Whether the exact variants' losses are one curve over epochs; short, for the plot. Empty for one."""
+    apart = training.difference
+    if apart is None:
+        return ""
+    if apart.largest == 0:
+        return "the curves are equal to the last digit"
+    if apart.largest < SAME:
+        return f"the curves lie on each other: largest difference {units.error(apart.largest)} of the loss"
+    largest, epoch = units.percent(apart.largest), units.whole(apart.epoch)
+    return f"the curves part: largest difference {largest} of the loss, at epoch {epoch}"
+
+
+def loss(value: float) -> str:
+    """A loss: 1.23e-04."""
+    return f"{value:.2e}"
+
+
+def name(run: TrainRun) -> str:
+    """A variant with the warning that goes with it, and its device where that is not the CPU."""
+    device = "" if run.device == "cpu" else f" on {run.device}"
+    return f"{run.variant}{device}{' (known wrong gradient)' if run.known_wrong else ''}"
+
+
+def _to_target(target: float, runs: Sequence[TrainRun]) -> Iterator[str]:
+    """Who reached the target when, how much of that is not training, and who did not reach it."""
+    there = [run for run in runs if run.time_to_target_s is not None]
+    each = [f"{name(run)} in {units.seconds(run.time_to_target_s or 0.0)}" for run in there]
+    parts = [
+        f"{name(run)} {units.seconds(run.startup_s)} and {units.duration((run.first_call_s or 0.0) * 1e9)}"
+        for run in there
+    ]
+    if there:
+        yield (
+            f"From the start of its process, a loss of {loss(target)} was reached by "
+            f"{words.listing(each, most=len(each))}. Start-up and first call are part of that: "
+            f"{words.listing(parts, most=len(parts)) if len(parts) < 3 else '; '.join(parts)}."
+        )
+    for run in runs:
+        if run not in there:
+            yield f"{name(run)} did not reach a loss of {loss(target)} in {_epochs(run)}."
+
+
+def _epochs(run: TrainRun) -> str:
+    return words.count(int(run.epochs[-1]), "epoch")
+
+
+def _pace(runs: Sequence[TrainRun]) -> Iterator[str]:
+    """Time per epoch; no verdict, since each variant had one process only."""
+    each = [f"{name(run)} {units.duration(run.per_epoch_s * 1e9)}" for run in runs if run.per_epoch_s]
+    if each:
+        told = words.listing(each, most=len(runs))
+        yield f"An epoch took {told}: one process each, so there is no interval; rnnbench run gives one."
+
+
+def _curves(training: Training) -> Iterator[str]:
+    told = curves(training)
+    if told:
+        yield f"Over epochs {told} ({training.header.settings.dtype})."
+
+
+def _test_error(training: Training, runs: Sequence[TrainRun]) -> Iterator[str]:
+    """Errors on the test windows, next to the forecast that only repeats the last known value."""
+    each = [
+        f"{name(run)} {units.number(run.rmse)} (Huber loss {loss(run.huber)})"
+        for run in runs
+        if run.rmse is not None and run.huber is not None and run.status != "diverged"
+    ]
+    if each:
+        header = training.header
+        yield (
+            f"Test error, RMSE over {words.count(len(header.truth), 'window')} in the series' own units: "
+            f"{words.listing(each, most=len(each))}; repeating the last known value gives "
+            f"{units.number(header.naive_rmse)}."
+        )
+        if header.split == "random":
+            yield (
+                "The split is random, so test windows share all but one value with training windows: this "
+                "error is memory as much as forecast. --split tail tests on what comes after."
+            )
+
+
+def _published(training: Training) -> Iterator[str]:
+    """A known wrong gradient against an exact one, from the same start, at their last common epoch."""
+    exact = next((run for run in training.runs if not run.known_wrong and len(run.losses)), None)
+    for run in training.runs:
+        if not run.known_wrong or exact is None or not len(run.losses):
+            continue
+        if training.header.shape.T == 1:
+            yield f"With a single step {run.variant}'s gradient is right: the error needs T > 1."
+            continue
+        n = min(len(run.losses), len(exact.losses))
+        wrong, right = float(run.losses[n - 1]), float(exact.losses[n - 1])
+        start, epochs = loss(float(exact.losses[0])), words.count(int(exact.epochs[n - 1]), "epoch")
+        higher = int(np.sum(run.losses[:n] > exact.losses[:n]))
+        yield (
+            f"What the published gradient does: from the same start (loss {start}) {run.variant} is at "
+            f"{loss(wrong)} after {epochs}, {exact.variant} with the exact gradient at {loss(right)}: "
+            f"{_times(wrong / right)}. Its loss was the higher of the two in {higher} of {n} reports."
+        )
+
+
+def _times(ratio: float) -> str:
+    """A ratio of losses as a comparison."""
+    if abs(ratio - 1) < SAME:
+        return "the same"
+    return (
+        f"{units.ratio(ratio)} times as high"
+        if ratio > 1
+        else f"lower by a factor of {units.ratio(1 / ratio)}"
+    )
+
+
+def _without_memory(training: Training) -> Iterator[str]:
+    """On a single step W is never used."""
+    if training.header.shape.T != 1:
+        return
+    runs = [run for run in training.runs if run.moved and len(run.losses)]
+    still = [run for run in runs if run.moved["W"] == 0]
+    if still:
+        names = words.listing([run.variant for run in still])
+        first, last = loss(float(still[0].losses[0])), loss(float(still[0].losses[-1]))
+        yield (
+            f"W did not change at all in {names}: with a single step h_0 = 0 is all there is to remember, "
+            "and the gradient of W is exactly zero. The tutorial's PyTorch program learns like that, without "
+            f"memory; the loss went from {first} to {last} ({still[0].variant})."
+        )
+    if moving := [run for run in runs if run.moved["W"] != 0]:
+        yield f"W changed in {words.listing([run.variant for run in moving])}, which it should not."

@@ -1,0 +1,165 @@
+"""What is trained: settings, and the arrays that they stand for, the same for every variant."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import data
+from bench.case import Case, sine_case
+from bench.errors import UserError
+from bench.series import read_series
+from bench.training.params import Params, load_params
+
+Array = NDArray[Any]
+BATCH = 128  # the primer's training windows
+MAX_TEST = 64  # windows of a series kept for test: a tenth, at least 4, no more than this
+MAX_FRAMES = 54  # epochs at which predictions are kept; the animation holds the last for a while
+SHOWN = 4  # test windows in a picture
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person can choose. ``series`` is a CSV file, None for the primer's sine wave."""
+
+    variants: tuple[str, ...] = ("numpy-inplace", "torch-rnn")
+    layout: str = "positional"
+    dtype: str = "float32"
+    activation: str = "tanh"
+    epochs: int = 20000
+    lr: float = 0.1
+    delta: float = 0.025
+    hidden: int = 32
+    batch: int = BATCH
+    window: int = 6
+    horizon: int = 8
+    device: str = "cpu"
+    seed: int = 0
+    series: str | None = None
+    column: str | None = None
+    split: str | None = None  # tail for a series, random for the sine
+    target: float | None = None  # a loss; None for one that every variant reached
+    load: str | None = None
+    every: int = 100
+
+    @property
+    def reports(self) -> list[int]:
+        """Epochs after which the loss is told: the first, every so many, the last."""
+        return sorted({1, *range(self.every, self.epochs + 1, self.every), self.epochs})
+
+    @property
+    def frames(self) -> list[int]:
+        """Those of the reports at which predictions are kept: closer at the start, where most happens."""
+        reports = self.reports
+        places = np.linspace(0, 1, MAX_FRAMES) ** 2 * (len(reports) - 1)
+        return [reports[place] for place in np.unique(np.round(places).astype(int))]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The arrays. ``truth`` and ``last_known`` are in the series' own units, the others as trained on."""
+
+    case: Case
+    params: Params
+    x: Array  # (T, B, I)
+    y: Array  # (B, O)
+    x_test: Array  # (T, tests, I)
+    y_test: Array  # (tests, O)
+    scaling: data.Scaling
+    truth: Array  # (tests, O)
+    last_known: Array  # (tests, 1): the last input value, for a forecast that knows nothing
+
+    def save(self, path: Path) -> None:
+        """Write what a child needs, as npz."""
+        arrays: dict[str, Any] = {"x": self.x, "y": self.y, "x_test": self.x_test, "y_test": self.y_test}
+        arrays |= self.params
+        np.savez(path, **arrays)
+
+
+def prepare(settings: Settings) -> Work:
+    """Make the arrays: windows, split, scaling from training rows only, layout, one cast.
+
+    Raises:
+        UserError: settings that make no sense, a series or parameters that cannot be used.
+    """
+    _check(settings)
+    split, scaling = _rows(settings)
+    case = sine_case(
+        "train_step",
+        settings.layout,
+        window=settings.window,
+        batch=len(split.train),
+        hidden=settings.hidden,
+        outputs=settings.horizon,
+        dtype=settings.dtype,
+        activation=settings.activation,
+        seed=settings.seed,
+    )
+    case = replace(case, lr=settings.lr, delta=settings.delta)
+    params = data.initial_params(case.shape, case.seed)
+    if settings.load is not None:
+        params = _fitting(load_params(settings.load), params, settings.load)
+    train, test = scaling.apply(split.train), scaling.apply(split.test)
+    T = settings.window
+
+    def cast(array: Array) -> Array:
+        return array.astype(settings.dtype)
+
+    return Work(
+        case=case,
+        params={name: cast(p) for name, p in params.items()},
+        x=cast(data.lay_out(train[:, :T], settings.layout)),
+        y=cast(train[:, T:]),
+        x_test=cast(data.lay_out(test[:, :T], settings.layout)),
+        y_test=cast(test[:, T:]),
+        scaling=scaling,
+        truth=split.test[:, T:],
+        last_known=split.test[:, T - 1 : T],
+    )
+
+
+def _rows(settings: Settings) -> tuple[data.Split, data.Scaling]:
+    """Training and test windows in the series' own units; the sine is trained on as it is."""
+    if settings.series is None:
+        how = settings.split or "random"
+        split = data.sine_split(
+            settings.window, settings.horizon, settings.batch, split=how, seed=settings.seed
+        )
+        return split, data.Scaling(0.0, 1.0)
+    if settings.batch != BATCH:
+        raise UserError("a series is trained on all its windows at once; leave --batch out")
+    if settings.column is None:
+        raise UserError(f"which column of {settings.series}? name it with --column NAME")
+    series = read_series(settings.series, settings.column)
+    rows = data.windows(series, settings.window + settings.horizon)
+    n_test = min(MAX_TEST, max(data.N_TEST, len(rows) // 10))
+    how = settings.split or "tail"
+    split = data.split_windows(rows, settings.horizon, split=how, n_test=n_test, seed=settings.seed)
+    return split, data.fit_scaling(split.train)
+
+
+def _check(settings: Settings) -> None:
+    """Numbers that no parser has looked at, when they come from Python."""
+    for name in ("epochs", "every", "hidden", "batch", "window", "horizon"):
+        if getattr(settings, name) < 1:
+            raise UserError(f"--{name} must be 1 or more, not {getattr(settings, name)}")
+    for name in ("lr", "delta", "target"):
+        value = getattr(settings, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UserError(f"--{name} must be a number above 0, not {value}")
+    if settings.column is not None and settings.series is None:
+        raise UserError("--column names a column of a CSV file; give that with --series FILE.csv")
+
+
+def _fitting(loaded: Params, wanted: Params, path: str) -> Params:
+    """The loaded parameters, if they have the shapes that these settings need."""
+    for name, p in loaded.items():
+        if p.shape != wanted[name].shape:
+            raise UserError(
+                f"{path}: {name} is {p.shape}, but these settings need {wanted[name].shape}; "
+                "give the layout, --hidden, --window and --horizon it was trained with"
+            )
+    return loaded

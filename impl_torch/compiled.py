@@ -1,0 +1,163 @@
+"""Variant ``torch-compile``: loss, gradient and update as one compiled graph.
+
+Differs from rnn.py in that torch.compile turns a whole task into one graph (``fullgraph``) for one set of
+shapes (``dynamic=False``), and generates its code: element-wise operations are merged, the gradient is a
+function of the parameters (``torch.func``), so that the update belongs to the graph as well. The input
+products of all steps are one matrix product, as in inplace.py. On the CPU the code around the kernels is
+C++ too: with the usual Python around them, a step of the primer's size takes a fifth longer.
+
+``bind`` compiles, which takes seconds, and says how long in ``compile_ns``. What is compiled is kept for the
+process and, where ``TORCHINDUCTOR_CACHE_DIR`` says, for the next one. Learning rate and Huber cutoff are
+tensors: another value is no reason to compile again.
+"""
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+import torch._dynamo.config
+import torch._dynamo.utils
+from torch import Tensor
+
+from impl_torch.contract import Array, Bound, to_arrays, to_device
+from impl_torch.rnn import ACTIVATIONS, Params
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of torch, about itself
+    import torch._inductor.compile_fx  # here, since at first use its seconds would look like compilation
+
+MOST_GRAPHS = 256  # of a task in one process: its different shapes, dtypes and activations
+LOUD: dict[str, Any] = {
+    "recompile_limit": MOST_GRAPHS,
+    "accumulated_recompile_limit": MOST_GRAPHS,
+    "fail_on_recompile_limit_hit": True,
+    "suppress_errors": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledBound(Bound):
+    """A bound task, and the time its ``bind`` spent compiling: hardly any where that was done before."""
+
+    compile_ns: int
+
+
+def forward(params: Params, x: Tensor, *, activation: str) -> Tensor:
+    """y_hat (B, O)."""
+    U, W, V = params["U"], params["W"], params["V"]
+    act = ACTIVATIONS[activation]
+    h = x.new_zeros((x.shape[1], W.shape[0]))  # (B, H)
+    for a_t in (x @ U.T).unbind():  # (B, H): U x_t
+        h = act(a_t + h @ W.T)
+    return h @ V.T
+
+
+def loss_of(params: Params, x: Tensor, y: Tensor, delta: Tensor, *, activation: str) -> Tensor:
+    """Mean Huber loss (0-d), written out: the library's own takes no tensor as its cutoff."""
+    e = forward(params, x, activation=activation) - y
+    e_clipped = torch.clip(e, -delta, delta)
+    return torch.mean(e_clipped * (e - e_clipped / 2))
+
+
+def gradient(
+    params: Params, x: Tensor, y: Tensor, delta: Tensor, *, activation: str
+) -> tuple[Tensor, Params]:
+    """The loss and its gradient, a dict like ``params``."""
+    differentiate = torch.func.grad_and_value(loss_of)
+    grads, loss = differentiate(params, x, y, delta, activation=activation)
+    return loss, grads
+
+
+def train_step(
+    params: Params, x: Tensor, y: Tensor, delta: Tensor, lr: Tensor, *, activation: str
+) -> tuple[Tensor, Params]:
+    """The loss, and the parameters after the update."""
+    loss, grads = gradient(params, x, y, delta, activation=activation)
+    return loss, {name: p - lr * grads[name] for name, p in params.items()}
+
+
+@cache
+def compiled(function: Callable[..., Any], device_kind: str, threads: int) -> Callable[..., Any]:
+    """``function`` compiled once for each set of shapes it meets; any break in its graph is an error.
+
+    Code for the CPU is made for a number of threads, which therefore has to be part of every cache's key.
+    Headers are not compiled beforehand: those would be kept outside the cache folder, and need openssl.
+    """
+    options: dict[str, str | int | bool | Callable[..., Any]] = {}
+    if device_kind == "cpu":
+        options = {"cpp_wrapper": True, "cpp_cache_precompile_headers": False, "cpp.threads": threads}
+    return torch.compile(function, fullgraph=True, dynamic=False, options=options)
+
+
+def bind(
+    task: str,
+    params: dict[str, Array],
+    x: Array,
+    y: Array,
+    *,
+    activation: str,
+    delta: float,
+    lr: float,
+    device: str,
+) -> CompiledBound:
+    """Compile ``task`` for these shapes on ``device``, unless this process has, and return its ``Bound``.
+
+    Raises:
+        RuntimeError: torch.compile is switched off. Whatever keeps it from compiling is raised as it is.
+    """
+    start = {name: to_device(p, device) for name, p in params.items()}
+    x_there, y_there = to_device(x, device), to_device(y, device)
+    delta_there, lr_there = (x_there.new_tensor(number) for number in (delta, lr))
+    current = start
+    last: dict[str, Tensor] = {}
+
+    functions = {"forward": forward, "gradient": gradient, "train_step": train_step}
+    function = compiled(functions[task], x_there.device.type, torch.get_num_threads())
+
+    def call_forward() -> None:
+        last["y_hat"] = function(current, x_there, activation=activation)
+
+    def call_gradient() -> None:
+        last["loss"], grads = function(current, x_there, y_there, delta_there, activation=activation)
+        last.update(dU=grads["U"], dW=grads["W"], dV=grads["V"])
+
+    def call_train_step() -> None:
+        nonlocal current
+        last["loss"], current = function(
+            current, x_there, y_there, delta_there, lr_there, activation=activation
+        )
+
+    def reset() -> None:
+        nonlocal current
+        current = start
+
+    def result() -> dict[str, Array]:
+        return to_arrays(last | (current if task == "train_step" else {}))
+
+    calls = {"forward": call_forward, "gradient": call_gradient, "train_step": call_train_step}
+    compile_ns = compile_by(calls[task])
+    reset()
+    return CompiledBound(calls[task], reset, result, str(x_there.device), compile_ns)
+
+
+def compile_by(call: Callable[[], object]) -> int:
+    """Make the first call, which compiles, and return its time in nanoseconds.
+
+    Beyond its limit of shapes, and after an error, torch would go on without compiling where it may.
+    """
+    started = time.perf_counter_ns()
+    with torch._dynamo.config.patch(LOUD), torch._inductor.config.patch(compile_threads=1):
+        call()
+    if n_graphs() == 0:
+        raise RuntimeError(
+            "torch.compile is switched off; unset TORCH_COMPILE_DISABLE and TORCHDYNAMO_DISABLE"
+        )
+    return time.perf_counter_ns() - started
+
+
+def n_graphs() -> int:
+    """How many graphs this process has compiled or taken from the cache folder."""
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])

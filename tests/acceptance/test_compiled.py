@@ -1,0 +1,93 @@
+"""The compiled variant in more cases than a quick test has time for, and what compiling costs.
+
+Run by hand with ``make acceptance``: minutes, since every case compiles.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import catalog, data, proof
+from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, sine_case
+from bench.measure.environ import worker_environment
+from bench.toolchain import why_not_compile
+from bench.verification.cases import agreement_cases
+
+torch = pytest.importorskip("torch")
+reason = why_not_compile("cpu")
+pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
+
+LONGEST = 50  # time steps: the graph is as long as the sequence, and compiling takes longer still
+ONE_BIND = """
+import json, os, resource, sys, time
+from bench import catalog, data
+from bench.case import sine_case
+case = sine_case(sys.argv[1], "positional")
+batch = data.make(case)
+started = time.perf_counter()
+bind = catalog.find("torch-compile").load()
+import_s = time.perf_counter() - started
+options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": "cpu"}
+bound = bind(case.task, batch.params, batch.x, batch.y, **options)
+kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+print(import_s, bound.compile_ns / 1e9, kilobytes / 1024)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("compiled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
+        yield folder
+
+
+def more_cases() -> list[Case]:
+    """Every task, layout, dtype and activation at the tutorial's size; odd shapes in all but one of each."""
+    sine = [
+        sine_case(task, layout, dtype=dtype, activation=activation)
+        for task in TASKS
+        for layout in LAYOUTS
+        for dtype in DTYPES
+        for activation in ACTIVATIONS
+    ]
+    odd = [
+        case
+        for case in agreement_cases()
+        if case.data == "random"
+        and case.shape.T <= LONGEST
+        and (case.task, case.dtype, case.activation) == ("train_step", "float64", "tanh")
+    ]
+    return sine + odd
+
+
+@pytest.mark.parametrize("case", more_cases(), ids=str)
+def test_it_agrees_with_the_reference(case: Case) -> None:
+    batch = data.make(case)
+    bind = catalog.find("torch-compile").load()
+    checks = proof.prove(bind, case, batch, proof.expected(case, batch))
+    assert proof.status(checks) == "ok", proof.failures(checks)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_compiled_is_taken_from_the_cache_folder_by_the_next_process(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = worker_environment(threads=1).variables | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    compile_s = []
+    for how in ("cold", "warm"):
+        child = subprocess.run(
+            [sys.executable, "-c", ONE_BIND, task],
+            check=True, capture_output=True, text=True, env=variables, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        importing, compiling, megabytes = map(float, child.stdout.split())
+        compile_s.append(compiling)
+        with capsys.disabled():
+            print(
+                f"\n{task}, {how}: compiled in {compiling:.1f} s, after {importing:.1f} s of imports; "
+                f"{megabytes:.0f} MB"
+            )
+    assert compile_s[1] < compile_s[0] / 2

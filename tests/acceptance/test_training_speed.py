@@ -1,0 +1,49 @@
+"""Training costs no more than its calls: run by hand with ``make acceptance``, on a quiet machine."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.measure.environ import worker_environment
+from bench.training.result import load_result
+from bench.training.run import run_training
+from bench.training.work import Settings
+
+EPOCHS = 20000
+CALLS = f"""
+from bench import catalog
+from bench.case import sine_case
+from bench.data import make
+from bench.measure.clock import take_value
+case = sine_case("train_step", "positional")
+batch = make(case)
+options = dict(activation=case.activation, delta=case.delta, lr=case.lr, device="cpu")
+bound = catalog.find("numpy-inplace").load()(case.task, batch.params, batch.x, batch.y, **options)
+bound.call()
+print(take_value(bound.call, {EPOCHS}).elapsed_ns)
+"""
+
+
+def calls_s() -> float:
+    """Seconds for the calls alone, in the same environment as a training's child."""
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS],
+        env=worker_environment(1).variables,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout) * 1e-9
+
+
+def training_s(folder: Path) -> float:
+    """Seconds of training as the result tells them."""
+    run_training(Settings(variants=("numpy-inplace",), epochs=EPOCHS), folder, lambda *told: None)
+    return float(load_result(folder).runs[0].seconds[-1])
+
+
+def test_20000_epochs_take_at_most_a_tenth_longer_than_20000_calls(tmp_path):
+    ratios = [training_s(tmp_path / str(attempt)) / calls_s() for attempt in range(5)]
+    print(f"training / calls: {', '.join(f'{ratio:.3f}' for ratio in ratios)}")
+    assert sorted(ratios)[2] < 1.1

@@ -1,0 +1,316 @@
+"""The Python API: light to import, the command line's wishes, results that show themselves, plain errors."""
+
+import importlib
+import inspect
+import pkgutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from journals import example_records
+from msgspec.structs import replace
+from reports import Reader, write_run
+
+import bench
+from bench.case import Shape
+from bench.device import Absent, Device, Devices
+from bench.measure.plan import make_plan
+from bench.measure.preset import Wishes
+from bench.notebook import Verification
+from bench.results.record import Decision, End, Environment
+from bench.statusline import run_progress, train_progress, verify_progress
+from bench.verification.child import Row
+
+ROOT = Path(__file__).parents[1]
+HOSTILE = "<script>alert(1)</script>&\"'"
+CPU_ONLY = Devices(
+    (Device("cpu", "cpu", "a processor", None, ("float32", "float64")),),
+    (Absent("cuda", "no such device"),),
+    "2.13.0",
+)
+SMALL: dict[str, Any] = {"quick": True, "blocks": 1, "variants": "numpy-inplace", "batch": 4, "hidden": 4}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to stand in, and a machine whose devices need no child process to find."""
+    monkeypatch.chdir(tmp_path)
+    for module in ("bench.session", "bench.api"):
+        monkeypatch.setattr(f"{module}.find_devices", lambda: CPU_ONLY)
+    return tmp_path
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return write_run(tmp_path / "saved", example_records())
+
+
+class Stopped:
+    """A runner that is interrupted at once, as the real one writes it."""
+
+    def __init__(self, plan, write, progress, *, keep):
+        self.write = write
+
+    def run(self):
+        end = End("interrupted", "stopped by the user", 0.1, "2026-01-02T03:04:06+00:00")
+        self.write(end)
+        return end
+
+
+def submodules() -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(bench.__path__)}
+
+
+def test_importing_bench_loads_the_standard_library_alone():
+    code = "import bench, sys; dir(bench); print(*sys.modules)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    loaded = {name.partition(".")[0] for name in child.stdout.split()} - set(bare.stdout.split())
+    assert loaded <= {"bench", *sys.stdlib_module_names}
+    assert "bench" in loaded
+
+
+def test_no_submodule_can_take_a_functions_place():
+    assert submodules() & set(bench.__all__) == set()
+    assert submodules() & {"verification", "session", "reporting"}  # the question would find them
+
+
+def test_the_functions_are_functions_after_every_submodule_was_imported():
+    for module in pkgutil.walk_packages(bench.__path__, "bench."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("verify", "run", "train", "report", "load"):
+        assert inspect.isfunction(getattr(bench, name)), name
+        assert name in dir(bench)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'rum'"):
+        _ = bench.rum
+
+
+def test_a_small_run_comes_back_with_its_values_its_summary_and_its_answer(here, capsys):
+    handler = signal.getsignal(signal.SIGTERM)
+    result = bench.run(**SMALL, layouts=["sequence"], seed=5, out=Path("mine"))
+
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert capsys.readouterr() == ("", "")  # no terminal, no notebook: not a word
+    assert (result.path, result.run.plan.seed) == (Path("mine"), 5)
+    assert set(result.frame.variant) == {"numpy-batched", "numpy-inplace"}
+    assert (result.frame.T.loc["layout"] == "sequence").all()
+    assert list(result.summary().variant) == ["numpy-batched", "numpy-batched", "numpy-inplace"]
+    assert "numpy-inplace" in repr(result)
+
+
+def test_a_run_can_be_typed_again_as_its_journal_says(here, monkeypatch):
+    monkeypatch.setattr("bench.session.Runner", Stopped)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(quick=True, task=("forward", "gradient"), hidden=[8, 16], dtype="float64", out="mine")
+
+    command = bench.load("mine").run.plan.command
+    assert command[:3] == ["rnnbench", "run", "--quick"]
+    assert command[3:] == [
+        *("--task=forward", "--task=gradient", "--hidden=8", "--hidden=16", "--dtype=float64", "--out=mine")
+    ]
+
+
+def test_singular_and_plural_mean_the_same_and_none_means_nothing(here, monkeypatch):
+    monkeypatch.setattr("bench.session.Runner", Stopped)
+    for number, wishes in enumerate(({"task": "forward"}, {"tasks": ["forward"], "blocks": None})):
+        with pytest.raises(KeyboardInterrupt):
+            bench.run(quick=True, **wishes, out=f"run{number}")
+    one, other = (bench.load(f"run{number}").run.plan for number in range(2))
+    assert one.groups == other.groups
+    assert {entry.case.task for group in one.groups for entry in group.entries} == {"forward"}
+
+
+def test_an_interrupted_run_is_raised_again_and_can_be_loaded(here, monkeypatch):
+    monkeypatch.setattr("bench.session.Runner", Stopped)
+    with pytest.raises(KeyboardInterrupt, match=r"bench\.load\('mine'\) has what was measured"):
+        bench.run(quick=True, out="mine")
+
+    result = bench.load("mine")
+    assert result.run.state == "interrupted"
+    assert "The run was interrupted: stopped by the user" in repr(result)
+    assert len(result.frame) == 0
+    assert result.summary().reason.str.endswith("the run ended before it was measured").all()
+    assert Reader(result._repr_html_()).all("table")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"hiden": 32}, "knows no wish 'hiden'; there are: activation, batch"),
+        ({"layout": "spiral"}, "argument --layout: invalid choice: 'spiral'"),
+        ({"batch": 0}, "argument --batch: '0' is not a whole number of 1 or more"),
+        ({"variants": ["torch-rn"]}, "no variant 'torch-rn'; there are: numpy-published"),
+        ({"device": "cuda"}, "no device 'cuda' here: no such device"),
+        ({"out": "taken"}, "taken already holds a run"),
+    ],
+)
+def test_bad_wishes_are_user_errors(here, capsys, wishes, message):
+    write_run(Path("taken"), example_records())
+    with pytest.raises(bench.UserError) as raised:
+        bench.run(quick=True, **wishes)
+    assert message in str(raised.value)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_frame_has_a_row_a_value_and_the_summary_a_row_an_entry(saved):
+    result = bench.load(saved)
+    run, frame, summary = result.run, result.frame, result.summary()
+    assert isinstance(frame, pd.DataFrame)
+    assert len(frame) == sum(len(burst.elapsed_ns) for burst in run.bursts)
+    assert list(summary.entry) == list(run.entries)
+    row = summary.set_index("entry").loc["train_step positional | torch-rnn@cpu x1"]
+    counted = frame[frame.counted & (frame.entry == row.name)]
+    assert row.median_ns == pytest.approx(counted.groupby("block").per_call_ns.median().median())
+    assert row.low < row.ratio < row.high
+    assert row.verdict == "SLOWER"
+    base = summary.set_index("entry").loc[row.baseline]
+    assert (base.verdict, base.baseline) == ("", "")
+    assert pd.isna(base.ratio)
+    assert row.ratio == pytest.approx(row.median_ns / base.median_ns, rel=0.05)
+
+
+def test_a_journal_is_as_good_as_its_folder(saved):
+    assert repr(bench.load(saved / "journal.jsonl")) == repr(bench.load(str(saved)))
+    assert bench.report(bench.load(saved / "journal.jsonl")) == saved / "report.html"
+
+
+def test_a_result_shows_the_reports_sentences_and_its_first_table(saved):
+    result = bench.load(saved)
+    page = result._repr_html_()
+    reader = Reader(page)
+    report = Reader(bench.report(result).read_text(encoding="utf-8"))
+    text, whole = ("".join(one.text.split()) for one in (reader, report))
+    for sentence in repr(result).splitlines():
+        assert "".join(sentence.split()) in text
+        assert "".join(sentence.split()) in whole
+    assert len(reader.all("table")) == 1
+    first = text[text.index("VariantTimeacall") :]
+    assert "torch-rnn" in first
+    assert first in whole  # the same rows, from the same template
+
+
+def test_what_a_result_shows_needs_no_script_and_no_address_and_escapes_every_name(tmp_path):
+    records = [
+        replace(record, machine={**record.machine, "processor": HOSTILE})
+        if isinstance(record, Environment)
+        else record
+        for record in example_records()
+    ]
+    page = bench.load(write_run(tmp_path / "hostile", records))._repr_html_()
+    reader = Reader(page)
+    assert "alert(1)" in reader.text
+    assert not {"script", "link", "iframe", "img"} & {tag for tag, _ in reader.tags}
+    assert not any(word in page for word in ("http:", "https:", "url(", "onload"))
+    assert "script" in {tag for tag, _ in Reader(f"<p>{HOSTILE}</p>").tags}  # it would be noticed
+
+
+def test_several_results_make_one_report(saved, tmp_path):
+    page = bench.report(saved, bench.load(saved), out=tmp_path / "both")
+    assert page == tmp_path / "both" / "report.html"
+    assert page.exists()
+    with pytest.raises(bench.UserError, match="several results make one report"):
+        bench.report(saved, saved)
+    with pytest.raises(bench.UserError, match="nothing to report on"):
+        bench.report()
+
+
+def test_what_cannot_be_loaded_is_a_user_error(tmp_path):
+    with pytest.raises(bench.UserError, match="cannot read"):
+        bench.load(tmp_path / "nowhere")
+
+
+def proof(variant: str, status: str, **errors: float) -> Row:
+    shape, tolerances = Shape(2, 3, 1, 4, 1), dict.fromkeys(errors, 1e-6)
+    return Row(
+        variant, "numpy", "cpu", "float64", "gradient", "sequence", "tanh", shape, errors, tolerances, status,
+        "dU is off" if status == "disagrees" else "",
+    )  # fmt: skip
+
+
+def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypatch):
+    asked = {}
+
+    def prove(specs, devices, *, found, progress):
+        asked.update(specs=specs, devices=devices)
+        progress(2, 2)
+        return [
+            proof("reference", "ok"),
+            proof("numpy-loop", "ok", dU=1e-9),
+            proof("mine", "disagrees", dU=0.5),
+        ]
+
+    monkeypatch.setattr("bench.verification.command.verify", prove)
+    found = bench.verify(["numpy-loop", "mine"])
+
+    assert asked == {"specs": ["numpy-loop", "mine"], "devices": ["cpu"]}
+    assert not found.ok
+    assert "WRONG: mine" in repr(found)
+    assert list(found.frame.status) == ["ok", "ok", "disagrees"]
+    assert list(found.summary().dU.dropna()) == [1e-9, 0.5]
+    assert "WRONG: mine" in Reader(found._repr_html_()).text
+    assert Verification([proof("reference", "ok"), proof("numpy-loop", "ok", dU=1e-9)]).ok
+
+
+def test_verify_without_names_asks_for_every_variant_and_with_one_for_that_one(here, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "bench.verification.command.verify", lambda specs, *_, **__: asked.append(specs) or []
+    )
+    bench.verify()
+    bench.verify("numpy-loop")
+    assert "torch-rnn" in asked[0]
+    assert asked[1] == ["numpy-loop"]
+    with pytest.raises(bench.UserError, match="no device is called 'tpu'"):
+        bench.verify(devices="tpu")
+
+
+def test_train_takes_one_variant_or_several_and_passes_settings_on(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "bench.training.train", lambda variants, **settings: asked.append((variants, settings))
+    )
+    bench.train("numpy-loop", epochs=5)
+    bench.train(epochs=7, progress=print)
+    assert asked == [
+        (["numpy-loop"], {"epochs": 5, "progress": None}),
+        (["numpy-inplace", "torch-rnn"], {"epochs": 7, "progress": print}),
+    ]
+
+
+def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):
+    said = []
+
+    class Shown:
+        def update(self, content, *, raw):
+            said.append(content["text/plain"])
+
+    ipython = pytest.importorskip("IPython.display")
+    monkeypatch.setattr(ipython, "display", lambda *content, **options: Shown())
+    monkeypatch.setattr("bench.statusline.in_notebook", lambda: True)
+    plan = make_plan(
+        Wishes(quick=True), run="r", started_utc="2026-01-02T03:04:05+00:00", command=["rnnbench"]
+    )
+    with run_progress(plan) as progress:
+        progress.starting(0, 3)
+        progress.measuring(0, plan.groups[0].entries[0])
+        progress.decided(Decision([], 1.0, 3, [], []))
+    with verify_progress() as proved:
+        proved(1, 2)
+    with train_progress() as trained:
+        trained("numpy-loop", 100, 0.5)
+    first = plan.groups[0].entries[0].id
+    assert said == [
+        *("calibration: starting the workers", f"calibration: {first}", ""),
+        *("computing the reference", "1 of 2 proofs", ""),
+        *("numpy-loop · epoch 100 · loss 5.0000e-01", ""),
+    ]

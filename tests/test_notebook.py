@@ -1,0 +1,99 @@
+"""docs/notebook.ipynb does what it shows: it is run again, and gives outputs of the same kinds.
+
+``python tests/test_notebook.py`` runs it and keeps its new outputs.
+"""
+
+import copy
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+pytest.importorskip("ipykernel")
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
+CELL_SECONDS = 120  # for the slowest machine; the whole takes a quarter of it
+
+Notebook = nbformat.NotebookNode
+
+
+def executed(notebook: Notebook, folder: Path) -> Notebook:
+    """A copy, run in a fresh kernel that stands in ``folder``, without outputs that show nothing any more."""
+    fresh = copy.deepcopy(notebook)
+    stands_in = {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(fresh, timeout=CELL_SECONDS, record_timing=False, resources=stands_in).execute()
+    for cell in fresh.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("data") != {"text/plain": ""}]
+    return fresh
+
+
+def kinds(notebook: Notebook) -> list[list[tuple[str, ...]]]:
+    """For every code cell what its outputs are, whatever is in them."""
+    return [
+        [
+            (output.output_type, *sorted(output.get("data", {})), output.get("name", ""))
+            for output in cell.outputs
+        ]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def texts(notebook: Notebook) -> Iterator[str]:
+    """All text in outputs."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            yield output.get("text", "")
+            yield from (text for kind, text in output.get("data", {}).items() if not kind.startswith("image"))
+
+
+def paths_of_a_machine(text: str) -> list[str]:
+    return re.findall(r"(?<![\w.<])/(?:home|root|Users|tmp|work|usr|opt|var)\b\S*|[A-Z]:\\\S+", text)
+
+
+@pytest.fixture(scope="module")
+def saved() -> Notebook:
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def test_it_runs_and_its_outputs_are_of_the_kinds_that_are_saved(saved, tmp_path, monkeypatch):
+    for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    assert kinds(executed(saved, tmp_path)) == kinds(saved)
+
+
+def test_every_cell_was_run_in_order_and_none_failed(saved):
+    code = [cell for cell in saved.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not any(kind[0] == "error" for cell in kinds(saved) for kind in cell)
+    assert not any("stderr" in kind for cell in kinds(saved) for kind in cell)
+
+
+def test_it_shows_results_in_all_their_forms(saved):
+    shown = {mime for cell in kinds(saved) for kind in cell for mime in kind}
+    assert {"text/plain", "text/html", "image/png"} <= shown
+
+
+def test_no_path_of_a_machine_is_in_it(saved):
+    assert [found for text in texts(saved) for found in paths_of_a_machine(text)] == []
+    assert paths_of_a_machine("wrote /home/me/results") == ["/home/me/results"]
+    assert paths_of_a_machine("PosixPath('results/x/report.html'), 3/4, <br/>") == []
+
+
+def test_another_kind_of_output_is_noticed(saved):
+    changed = copy.deepcopy(saved)
+    next(cell for cell in changed.cells if cell.get("outputs")).outputs.pop()
+    assert kinds(changed) != kinds(saved)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["IPYTHONDIR"] = name
+        nbformat.write(executed(nbformat.read(NOTEBOOK, as_version=4), Path(name)), NOTEBOOK)
