@@ -89,7 +89,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=SPLITS, default="random", help="how test windows are kept apart")
     add("--threads", action="append", type=_positive, metavar="N", help="threads of both libraries")
     add("--blocks", type=_positive, metavar="N", help="counted blocks (default: 10, full: 20, quick: 3)")
-    add("--budget", type=_seconds, metavar="SECONDS", help="time limit (default run: 110)")
+    add("--budget", type=_seconds, metavar="SECONDS", help="time limit (default run: 114)")
     add("--seed", type=_whole, metavar="N", help="seed of the order and of the data")
     add("--keep-env", action="append", default=[], metavar="NAME", help="variable to pass on to the workers")
     add("--out", metavar="DIR", help="folder of the results (default: results/<time>)")

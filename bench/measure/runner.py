@@ -18,7 +18,7 @@ from bench.errors import UserError
 from bench.measure.budget import Costs, decide, trimmed
 from bench.measure.environ import worker_environment
 from bench.measure.inputs import JobMaker
-from bench.measure.machine import utc_now
+from bench.measure.machine import usable_cpus, utc_now
 from bench.measure.messages import Done, Ready, Refused
 from bench.measure.plan import fewest_blocks
 from bench.measure.process import WorkerError, WorkerProcess
@@ -65,6 +65,8 @@ class Runner:
         self._arms = {arm.id: arm for arm in plan.arms}
         self._n_calls: dict[tuple[str, str, int, Case], int] = {}  # frozen in block 0; a twin shares it
         self._entries_s: dict[str, float] = {}  # by entry, what a burst costs
+        self._compiled = False  # whether a worker compiled
+        self._ready_s = 0.0  # processor time of block 0's workers until they were ready
         self._bursts: list[Burst] = []
         self._failures: Counter[str] = Counter()
         self._lost: set[str] = set()  # entries that are not tried again
@@ -94,6 +96,8 @@ class Runner:
         if not provable:
             return "no case can be proved"
         start_s = self._block(0, plan.blocks, provable, self._used(provable), jobs)
+        if self._compiled:  # from nothing only in this block; the others start as their imports let them
+            start_s = min(start_s, self._ready_s / usable_cpus())
         decision = decide(plan, self._bursts, Costs(start_s, self._entries_s, time.perf_counter() - started))
         self._write(decision)
         self._progress.decided(decision)
@@ -184,6 +188,9 @@ class Runner:
         worker.pause()
         if not isinstance(reply, Ready):
             return WorkerError("crashed", "its first message was not that it is ready")
+        if block == 0:
+            self._compiled |= reply.compile_ns > 0
+            self._ready_s += reply.ready_ns / 1e9
         self._write(Worker(block, worker.arm.id, worker.pid, reply.ready_ns, reply.facts, reply.compile_ns))
         return None
 
