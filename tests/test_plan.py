@@ -28,11 +28,12 @@ def test_the_default_run_holds_the_declared_groups_and_arms():
         "gradient positional",
         "forward positional",
         "claim",
+        "compiled",
     ]
     main = [entry.arm for entry in default.groups[0].entries]
     assert "numpy-batched@cpu x1 twin" in main
     assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} < set(main)
-    side = [entry.arm for group in default.groups[1:-1] for entry in group.entries]
+    side = [entry.arm for group in default.groups[1:-2] for entry in group.entries]
     assert not any(slow in arm for arm in side for slow in ("published", "loop", "compile"))
     assert all(" x2" not in entry.arm for group in default.groups[1:] for entry in group.entries)
     assert default.blocks == 10
@@ -41,7 +42,7 @@ def test_the_default_run_holds_the_declared_groups_and_arms():
 
 
 def test_every_entry_is_compared_with_the_baseline_of_its_thread_count():
-    for group in plan().groups[:-1]:
+    for group in plan().groups[:-2]:
         ids = {entry.id for entry in group.entries}
         for entry in group.entries:
             threads = entry.arm.split(" x")[1].split()[0]
@@ -51,7 +52,7 @@ def test_every_entry_is_compared_with_the_baseline_of_its_thread_count():
 
 
 def test_the_claim_compares_the_tutorials_two_programs():
-    claim = plan().groups[-1]
+    claim = plan().groups[-2]
     published, cell = claim.entries
 
     assert (published.case.dtype, published.case.activation) == ("float64", "sigmoid")
@@ -184,7 +185,7 @@ def test_a_budget_leaves_an_accelerator_its_baseline():
     declared = plan(devices=("cpu", "cuda:0"), budget_s=1.0)
     entries = [entry.id for group in declared.groups for entry in group.entries]
     decision = decide(declared, [], Costs(1.0, dict.fromkeys(entries, 0.1), spent_s=10.0))
-    (main, _) = trimmed(declared.groups, decision)
+    (main, *_) = trimmed(declared.groups, decision)
 
     kept = {entry.id for entry in main.entries}
     assert any("torch-rnn@cuda:0" in entry for entry in kept)
@@ -252,3 +253,22 @@ def test_a_device_without_float64_misses_the_cases_that_need_it():
         "mps:0 has no float64, which this case, or its proof, needs"
     }
     assert not any("mps" in arm.id for arm in double.arms)
+
+
+def test_compiled_code_has_a_group_of_its_own_in_fewer_blocks():
+    default = plan()
+    compiled = default.groups[-1]
+
+    assert compiled.blocks == 6
+    assert [entry.arm for entry in compiled.entries] == ["numpy-batched@cpu x1", "torch-compile@cpu x1"]
+    assert {entry.case for entry in compiled.entries} == {default.groups[0].entries[0].case}
+    assert "compiled" in [pair.name for pair in default.pairs]
+    assert "compiled" not in [group.name for group in plan(quick=True).groups]
+
+
+def test_without_a_compiler_the_default_run_says_so(monkeypatch):
+    monkeypatch.setattr("bench.catalog.why_not_compile", lambda device: "no C++ compiler found")
+    default = plan()
+
+    assert "compiled" not in [group.name for group in default.groups]
+    assert any("no C++ compiler found" in item.reason for item in default.missing)

@@ -1,10 +1,10 @@
 """What block 0 decides: the fastest form of each library, and what a time budget leaves out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.catalog import BASELINE
-from bench.measure.plan import CLAIM, fewest_blocks
+from bench.measure.plan import CLAIM, COMPILED, fewest_blocks
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
 
 # what goes first when the time is short; the main group and the claim always stay
@@ -15,9 +15,10 @@ DROP_ORDER = ("single_step", "sequence", "gradient", "forward", "all-thread arms
 class Costs:
     """Seconds that the parts of a counted block take, as block 0 showed."""
 
-    start_s: float  # every worker started and ready
+    start_s: float  # every worker of the plan started and ready
     entries_s: Mapping[str, float]  # entry id -> proof, warm-up and values
     spent_s: float  # from the start of the run to the end of block 0
+    ready_s: Mapping[str, float] = field(default_factory=dict)  # arm id -> processor time of its start
 
 
 def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
@@ -55,7 +56,7 @@ def trimmed(groups: list[Group], decision: Decision) -> list[Group]:
 
 
 def _without(group: Group, arms: set[str]) -> Group:
-    return Group(group.name, [entry for entry in group.entries if entry.arm not in arms])
+    return Group(group.name, [entry for entry in group.entries if entry.arm not in arms], group.blocks)
 
 
 def _all_thread_arms(plan: Plan) -> set[str]:
@@ -69,8 +70,19 @@ def _all_thread_arms(plan: Plan) -> set[str]:
 
 
 def _predict(groups: list[Group], blocks: int, costs: Costs) -> float:
-    entries_s = sum(costs.entries_s.get(entry.id, 0.0) for group in groups for entry in group.entries)
-    return costs.spent_s + blocks * (costs.start_s + entries_s)
+    seconds = costs.spent_s
+    for block in range(1, blocks + 1):
+        entries = [entry for group in active(groups, block) for entry in group.entries]
+        starting = {entry.arm for entry in entries} & costs.ready_s.keys()
+        share = sum(costs.ready_s[arm] for arm in starting) / (sum(costs.ready_s.values()) or 1.0)
+        seconds += costs.start_s * (share if costs.ready_s else 1.0)
+        seconds += sum(costs.entries_s.get(entry.id, 0.0) for entry in entries)
+    return seconds
+
+
+def active(groups: list[Group], block: int) -> list[Group]:
+    """The groups that take part in a counted block."""
+    return [group for group in groups if group.blocks is None or block <= group.blocks]
 
 
 def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
@@ -88,7 +100,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
     pairs: list[Pair] = []
     for group in plan.groups:
         proved = [entry for entry in group.entries if entry.id in fastest_ns and not arms[entry.arm].twin]
-        if group.name == CLAIM or not proved or proved[0].case.task != main_task:
+        if group.name in (CLAIM, COMPILED) or not proved or proved[0].case.task != main_task:
             continue
         places = dict.fromkeys(
             (arms[entry.arm].device, arms[entry.arm].threads)

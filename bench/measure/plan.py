@@ -11,7 +11,7 @@ from bench import catalog
 from bench.answer.statistics import MIN_BLOCKS, blocks_needed
 from bench.case import Case, sine_case
 from bench.errors import UserError
-from bench.measure.preset import Wishes, cases, choose_arms
+from bench.measure.preset import Wishes, cases, choose_arms, compiled_arm
 from bench.proof.tolerance import too_small_for_float32
 from bench.results.record import SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 
@@ -20,6 +20,8 @@ BLOCKS = {"primer": 10, "full": 20}
 QUICK_BLOCKS = 3
 BUDGET_S = 114.0  # of the default run: two minutes, less finding devices and drawing the report
 CLAIM = "claim"
+COMPILED = "compiled"
+COMPILED_BLOCKS = 6  # enough for the verdict of its one comparison
 AS_WRITTEN = "torch-rnn"  # against the baseline: how each is usually written
 
 
@@ -36,11 +38,15 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         groups.append(_group(case, main_arms if number == 0 else side_arms, missing, wishes))
     if not wishes.customised and "cpu" in wishes.devices and wishes.no_torch is None:
         groups.append(_claim_group(main_arms))
+    if wishes.preset == "primer" and not (wishes.customised or wishes.quick) and "cpu" in wishes.devices:
+        main_arms = [*main_arms, compiled_arm()]
+        groups.append(_compiled_group(groups[0], main_arms[-1], missing, wishes))
     arms = {arm.id: arm for arm in main_arms}
     if not any(comparisons(group) for group in groups):
         reasons = "; ".join(dict.fromkeys(item.reason for item in missing)) or "no variant was chosen"
         raise UserError(f"nothing to measure: {reasons}")
 
+    groups = [group for group in groups if group.entries]
     used = {entry.arm for group in groups for entry in group.entries}
     return Plan(
         schema=SCHEMA,
@@ -69,7 +75,8 @@ def comparisons(group: Group) -> int:
 def fewest_blocks(groups: list[Group]) -> int:
     """Blocks below which some family of verdicts, a table or all twins, could not reach one."""
     twins = sum(entry.arm.endswith(" twin") for group in groups for entry in group.entries)
-    return max(MIN_BLOCKS, blocks_needed(max(1, twins)), *(blocks_needed(comparisons(g)) for g in groups))
+    families = [comparisons(group) for group in groups if group.blocks is None]
+    return max(MIN_BLOCKS, *map(blocks_needed, [max(1, twins), *families]))
 
 
 def _group(case: Case, arms: list[Arm], missing: list[Missing], wishes: Wishes) -> Group:
@@ -96,6 +103,15 @@ def _group_name(case: Case) -> str:
         return f"{case.task} random {case.shape}"
     name = f"{case.task} {case.layout}"
     return name if case.shape == sine_case(case.task, case.layout).shape else f"{name} {case.shape}"
+
+
+def _compiled_group(main: Group, arm: Arm, missing: list[Missing], wishes: Wishes) -> Group:
+    """The main case by compiled code against its baseline, in fewer blocks."""
+    baseline = next(entry for entry in main.entries if entry.baseline is None)
+    group = _group(baseline.case, [arm], missing, wishes)
+    first = Entry(f"{COMPILED} | {baseline.arm}", COMPILED, baseline.arm, baseline.case, None)
+    rows = [Entry(f"{COMPILED} | {one.arm}", COMPILED, one.arm, one.case, first.id) for one in group.entries]
+    return Group(COMPILED, [first, *rows] if rows else [], COMPILED_BLOCKS)
 
 
 def _claim_group(arms: list[Arm]) -> Group:
@@ -125,8 +141,8 @@ def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:
                 continue
             if arm.twin:
                 pairs.append(Pair(f"twin {group.name} x{arm.threads}", entry.id, entry.baseline))
-            elif group.name == CLAIM:
-                pairs.append(Pair(CLAIM, entry.id, entry.baseline))
+            elif group.name in (CLAIM, COMPILED):
+                pairs.append(Pair(group.name, entry.id, entry.baseline))
             elif arm.spec == AS_WRITTEN and entry.case.task == main_task:
                 where = f"{arm.device} x{arm.threads}"
                 pairs.append(Pair(f"as written {group.name} {where}", entry.id, entry.baseline))

@@ -13,13 +13,13 @@ from bench.results.record import Arm, Missing
 PRESETS = ("primer", "full")
 PRIMER_VARIANTS = (
     "numpy-published", "numpy-loop", "numpy-batched", "numpy-inplace",
-    "torch-autograd", "torch-cell", "torch-rnn", "torch-inplace", "torch-compile",
+    "torch-autograd", "torch-cell", "torch-rnn", "torch-inplace",
 )  # fmt: skip
 QUICK_VARIANTS = (
     "numpy-published", "numpy-batched", "numpy-inplace", "torch-cell", "torch-rnn", "torch-inplace",
 )  # fmt: skip
-# slow to call, or to compile: in the main case alone
-MAIN_VARIANTS = ("numpy-published", "numpy-loop", "torch-compile")
+MAIN_VARIANTS = ("numpy-published", "numpy-loop")  # slow: in the main case alone
+COMPILED_VARIANT = "torch-compile"  # in a group of its own, with fewer blocks: each compiles
 ALL_THREADS_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-rnn")
 ACCELERATOR_VARIANTS = ("torch-autograd", "torch-cell", "torch-rnn", "torch-inplace")
 # in the order of their importance; the first is the main one, which every arm takes part in
@@ -143,6 +143,11 @@ def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
         arms += [arm for arm in _with_baseline(specs, "cpu", wishes.all_threads) if not arm.twin]
     everything = _unique(arms)
     return everything, everything if full else side
+
+
+def compiled_arm() -> Arm:
+    """The arm of the default run's group of compiled code."""
+    return _arm(COMPILED_VARIANT, "cpu", 1)
 
 
 def _with_baseline(specs: Sequence[str], device: str, threads: int) -> list[Arm]:

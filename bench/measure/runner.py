@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from bench.case import Case
 from bench.errors import UserError
-from bench.measure.budget import Costs, decide, trimmed
+from bench.measure.budget import Costs, active, decide, trimmed
 from bench.measure.environ import worker_environment
 from bench.measure.inputs import JobMaker
 from bench.measure.machine import usable_cpus, utc_now
@@ -66,7 +66,7 @@ class Runner:
         self._n_calls: dict[tuple[str, str, int, Case], int] = {}  # frozen in block 0; a twin shares it
         self._entries_s: dict[str, float] = {}  # by entry, what a burst costs
         self._compiled = False  # whether a worker compiled
-        self._ready_s = 0.0  # processor time of block 0's workers until they were ready
+        self._ready_s: dict[str, float] = {}  # by arm, the processor time until it was ready in block 0
         self._bursts: list[Burst] = []
         self._failures: Counter[str] = Counter()
         self._lost: set[str] = set()  # entries that are not tried again
@@ -97,21 +97,22 @@ class Runner:
             return "no case can be proved"
         start_s = self._block(0, plan.blocks, provable, self._used(provable), jobs)
         if self._compiled:  # from nothing only in this block; the others start as their imports let them
-            start_s = min(start_s, self._ready_s / usable_cpus())
-        decision = decide(plan, self._bursts, Costs(start_s, self._entries_s, time.perf_counter() - started))
+            start_s = min(start_s, sum(self._ready_s.values()) / usable_cpus())
+        costs = Costs(start_s, self._entries_s, time.perf_counter() - started, self._ready_s)
+        decision = decide(plan, self._bursts, costs)
         self._write(decision)
         self._progress.decided(decision)
 
         groups = trimmed(provable, decision)
-        arms = self._used(groups)
         fewest = fewest_blocks(groups) if plan.verdicts else 1
         for (_, device, _, case), n_calls in self._n_calls.items():
             jobs.job(case, device, n_calls)  # the trajectories: computed now, not between two bursts
         for block in range(1, decision.blocks + 1):
             begun = time.perf_counter()
-            self._block(block, decision.blocks, groups, arms, jobs)
-            now = time.perf_counter()
-            over = plan.budget_s is not None and (now - started) + (now - begun) > plan.budget_s
+            now = active(groups, block)
+            self._block(block, decision.blocks, now, self._used(now), jobs)
+            ended = time.perf_counter()
+            over = plan.budget_s is not None and (ended - started) + (ended - begun) > plan.budget_s
             if over and fewest <= block < decision.blocks:
                 return f"the time budget of {plan.budget_s:g} s ended the run after {block} blocks"
         reason = f"{decision.blocks} blocks were measured"
@@ -190,7 +191,7 @@ class Runner:
             return WorkerError("crashed", "its first message was not that it is ready")
         if block == 0:
             self._compiled |= reply.compile_ns > 0
-            self._ready_s += reply.ready_ns / 1e9
+            self._ready_s[worker.arm.id] = reply.ready_ns / 1e9
         self._write(Worker(block, worker.arm.id, worker.pid, reply.ready_ns, reply.facts, reply.compile_ns))
         return None
 

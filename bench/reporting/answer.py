@@ -11,6 +11,7 @@ from bench.results.record import Arm, Entry
 AS_WRITTEN = "as written"
 BEST = "best against best"
 CLAIM = "claim"
+COMPILED = "compiled"
 ORDERS_OF_MAGNITUDE = 100.0
 
 
@@ -46,7 +47,7 @@ def sentences(facts: Facts) -> list[str]:
     if main is None:
         made = [f"{_where(facts)} nothing was compared: {_reasons(facts)}."]
     else:
-        made = [first(facts, main), setting(facts, main), best(facts, main), elsewhere(facts, main)]
+        made = [say(facts, main) for say in (first, setting, best, compiled, elsewhere)]
     return [sentence for sentence in (*made, claim(facts, main)) if sentence]
 
 
@@ -117,7 +118,17 @@ def best(facts: Facts, main: Comparison) -> str:
         return "These are also the fastest forms that block 0 found for each library."
     numpy, torch = facts.arm(made.baseline), facts.arm(made.entry)
     forms = f"{numpy.variant} {facts.time(made.baseline)}, {torch.variant} {facts.time(made.entry)}"
-    return f"With the fastest form of each ({forms}) {words.clause(facts.run, made)}."
+    return f"With the fastest form of each that needs no compiler ({forms}) {words.clause(facts.run, made)}."
+
+
+def compiled(facts: Facts, main: Comparison) -> str:
+    """Compiled code against the baseline, where the run measured it."""
+    made = facts.summary.headline(COMPILED)
+    if made is None:
+        return ""
+    entry, baseline = facts.arm(made.entry), facts.arm(made.baseline)
+    times = f"{entry.variant} {facts.time(made.entry)}, {baseline.variant} {facts.time(made.baseline)}"
+    return f"With PyTorch compiled ({times}) {words.clause(facts.run, made)}."
 
 
 def elsewhere(facts: Facts, main: Comparison) -> str:
@@ -204,12 +215,9 @@ def _equal_work(facts: Facts, main: Comparison | None) -> str:
     """Who is ahead at equal work, where that was decided."""
     if main is None or main.verdict not in words.DECIDED or not main.same_work:
         return ""
-    ahead = words.lead(facts.run, main)
-    return (
-        ""
-        if ahead is None
-        else f"; at equal work {words.names(ahead.winner, ahead.loser)[0]} is ahead, as above"
-    )
+    if (ahead := words.lead(facts.run, main)) is None:
+        return ""
+    return f"; at equal work {words.names(ahead.winner, ahead.loser)[0]} is ahead, as above"
 
 
 def _by(same: list[tuple[str, words.Lead]]) -> str:

@@ -9,11 +9,16 @@ from bench.answer.summary import Row, Table
 from bench.catalog import BASELINE
 from bench.proof.agreement import KNOWN_WRONG
 from bench.reporting import units, words
-from bench.reporting.answer import AS_WRITTEN, BEST, CLAIM, Facts
+from bench.reporting.answer import AS_WRITTEN, BEST, CLAIM, COMPILED, Facts
 from bench.reporting.plots import Mark
 from bench.results.record import Arm
 
-HEADLINES = {AS_WRITTEN: "as usually written", BEST: "fastest form of each", CLAIM: "the tutorial's claim"}
+HEADLINES = {
+    AS_WRITTEN: "as usually written",
+    BEST: "fastest form of each",
+    COMPILED: "compiled",
+    CLAIM: "the tutorial's claim",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ def title(table: Table) -> str:
     if table.name == CLAIM:
         return "The tutorial's two programs: different work"
     task = words.capital(words.TASKS[table.case.task])
+    if table.name == COMPILED:
+        return f"{task}, {table.case.layout} input, compiled"
     return f"{task}, random data" if table.case.data == "random" else f"{task}, {table.case.layout} input"
 
 

@@ -51,6 +51,7 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str  # "train_step positional", "claim"
     entries: list[Entry]
+    blocks: int | None = None  # counted blocks that it takes part in; None: all
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
