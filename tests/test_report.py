@@ -1,5 +1,7 @@
 """The report shows what the journal says: tables, the claim, the environment, what failed."""
 
+import dataclasses
+
 import pytest
 from journals import example_plan, example_records
 from msgspec.structs import replace
@@ -161,3 +163,18 @@ def test_ratios_near_one_keep_the_digits_that_tell_them_apart() -> None:
     assert units.number(12345.6) == "12\u202f346"
     assert units.number(float("nan")) == "–"
     assert (units.percent(0.0123), units.percent(1.05)) == ("1.2 %", "105 %")
+
+
+def test_compiling_has_rows_of_its_own() -> None:
+    from bench.reporting.notes import starts
+
+    run = make_run(example_records())
+    assert not any("compiling" in row[0] for row in starts(run))
+    compiled = tuple(
+        replace(worker, compile_ns=9_000_000_000 if worker.block == 0 else 1_400_000_000)
+        for worker in run.workers
+        if worker.arm == "torch-rnn@cpu x1"
+    )
+    rows = {name: time for name, time, _ in starts(dataclasses.replace(run, workers=compiled))}
+    assert rows["torch-rnn@cpu x1: compiling from nothing, block 0 (wall time)"] == "9.00 s"
+    assert rows["torch-rnn@cpu x1: loading what was compiled (wall time)"] == "1.40 s"

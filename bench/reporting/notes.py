@@ -67,7 +67,7 @@ def contents(run: Run, summary: Summary) -> list[str]:
 
 
 def starts(run: Run) -> list[tuple[str, str, str]]:
-    """For each arm the median start of its worker, and the median first call of its first table's entry."""
+    """For each arm the median start of its worker and first call of its first table's entry; compile times."""
     first = {entry.arm: entry.id for group in run.plan.groups[:1] for entry in group.entries}
     made = []
     for arm in run.plan.arms:
@@ -75,6 +75,10 @@ def starts(run: Run) -> list[tuple[str, str, str]]:
         calls = [burst.first_call_ns for burst in run.bursts if burst.entry == first.get(arm.id)]
         if ready:
             made.append((arm.id, _median(ready), _median(calls)))
+        for what, cold in (("compiling from nothing, block 0", True), ("loading what was compiled", False)):
+            times = [w.compile_ns for w in run.workers if w.arm == arm.id and (w.block == 0) == cold]
+            if any(times):
+                made.append((f"{arm.id}: {what} (wall time)", _median(times), units.NOTHING))
     return made
 
 
