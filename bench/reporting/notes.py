@@ -67,7 +67,7 @@ def contents(run: Run, summary: Summary) -> list[str]:
 
 
 def starts(run: Run) -> list[tuple[str, str, str]]:
-    """For each arm the median start of its worker and first call of its first table's entry; compile times."""
+    """For each arm the medians of its workers' starts and first calls (of the first table), and compile times."""
     first = {entry.arm: entry.id for group in run.plan.groups[:1] for entry in group.entries}
     made = []
     for arm in run.plan.arms:
