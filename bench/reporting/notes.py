@@ -67,7 +67,7 @@ def contents(run: Run, summary: Summary) -> list[str]:
 
 
 def starts(run: Run) -> list[tuple[str, str, str]]:
-    """For each arm the medians of its workers' starts and first calls (of the first table), and compile times."""
+    """For each arm the median start of its workers and first call in its first table; compile times."""
     first = {entry.arm: entry.id for group in run.plan.groups[:1] for entry in group.entries}
     made = []
     for arm in run.plan.arms:
