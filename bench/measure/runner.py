@@ -65,6 +65,7 @@ class Runner:
         self._arms = {arm.id: arm for arm in plan.arms}
         self._n_calls: dict[tuple[str, str, int, Case], int] = {}  # frozen in block 0; a twin shares it
         self._entries_s: dict[str, float] = {}  # by entry, what a burst costs
+        self._rehearsals: dict[str, Case] = {}  # by arm, what its workers bind while they start
         self._compiled = False  # whether a worker compiled
         self._ready_s: dict[str, float] = {}  # by arm, the processor time until it was ready in block 0
         self._bursts: list[Burst] = []
@@ -79,10 +80,8 @@ class Runner:
             with tempfile.TemporaryDirectory(prefix="rnnbench-") as folder:
                 reason = self._measure(JobMaker(Path(folder)), started)
         except KeyboardInterrupt as stop:
-            status, reason = (
-                "interrupted",
-                TERMINATED if isinstance(stop, Terminated) else "stopped by the user",
-            )
+            status = "interrupted"
+            reason = TERMINATED if isinstance(stop, Terminated) else "stopped by the user"
         if status == "complete" and self._failures:
             status, reason = "partial", f"{_count(self._failures.total())} failed; {reason}"
         end = End(status, reason, round(time.perf_counter() - started, 1), utc_now())
@@ -95,6 +94,8 @@ class Runner:
         provable = [group for group in plan.groups if self._provable(group, jobs)]
         if not provable:
             return "no case can be proved"
+        for entry in (entry for group in reversed(provable) for entry in reversed(group.entries)):
+            self._rehearsals[entry.arm] = entry.case  # the first entry of each arm stays
         start_s = self._block(0, plan.blocks, provable, self._used(provable), jobs)
         if self._compiled:  # from nothing only in this block; the others start as their imports let them
             start_s = min(start_s, sum(self._ready_s.values()) / usable_cpus())
@@ -173,9 +174,8 @@ class Runner:
         return [arm for arm in self._plan.arms if arm.id in used]
 
     def _start(self, arm: Arm, jobs: JobMaker) -> WorkerProcess:
-        """Start a worker; it rehearses the arm's first entry."""
-        entries = (entry for group in self._plan.groups for entry in group.entries)
-        rehearsal = jobs.job(next(entry for entry in entries if entry.arm == arm.id).case, arm.device, None)
+        """Start a worker; it rehearses the arm's first entry that can be proved."""
+        rehearsal = jobs.job(self._rehearsals[arm.id], arm.device, None)
         environment = worker_environment(arm.threads, keep=self._keep, compiled=jobs.compiled)
         return WorkerProcess(arm, rehearsal, environment.variables)
 
