@@ -1,10 +1,14 @@
 """What a journal holds, line by line. Times are integer nanoseconds, as the clock gave them.
 
-A journal is one ``Plan`` (declared before the first value), one ``Environment``, then for each block a
-``Worker`` per arm and a ``Burst`` or ``Failure`` per entry; after block 0 one ``Decision``; last an ``End``.
+A journal is one ``Plan`` (declared before the first value), one ``Environment``, one ``Conditions`` per
+case, then for each block a ``Worker`` per arm and a ``Burst`` or ``Failure`` per entry; after block 0 one
+``Decision``; last an ``End``. A run that was cut off and went on later has a ``Resumed`` and another
+``Environment`` in between.
 
 Schema history
   1  first version
+  2  lines are sealed (see ``seal``); a Burst tells what disturbed it and keeps the take that was repeated,
+     block 0 whether it settled; Conditions, Resumed; the Plan declares its gates and its precision
 """
 
 from typing import Any, Literal
@@ -13,10 +17,10 @@ import msgspec
 
 from bench.case import Case
 
-SCHEMA = 1
+SCHEMA = 2
 
 # what can happen to an entry; "ok" is the status of every Burst that passed its proof
-Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout"]
+Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
@@ -87,6 +91,8 @@ class Plan(Record, frozen=True):
     groups: list[Group]
     pairs: list[Pair]  # headlines known before block 0
     missing: list[Missing]
+    gates: dict[str, float] = {}  # above which a burst counts as disturbed, by the name of what is read
+    precision: float | None = None  # half-width of the headlines' log ratios at which a run may stop early
 
 
 class Environment(Record, frozen=True):
@@ -119,6 +125,30 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passed: bool
 
 
+class Conditions(Record, frozen=True):
+    """What an untimed reference pass in the case's dtype found about its numbers.
+
+    Subnormal numbers can cost a processor a hundred times what others do. They are counted in every hidden
+    state h_t and every dL/dh_t: the gradients of the weights can be free of them all the same.
+    """
+
+    case: Case
+    hidden: int  # values of h_t, over all t
+    hidden_subnormal: int
+    gradient: int  # values of dL/dh_t, over all t; 0 for a forward pass
+    gradient_subnormal: int
+
+
+class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Values that something disturbed, so that they were taken once more; kept, but not counted."""
+
+    elapsed_ns: list[int]
+    cpu_ns: int
+    residual_ns: int
+    gates: dict[str, float]
+    flags: list[str]
+
+
 class Burst(Record, frozen=True):
     """The values of one entry in one block. A value is elapsed_ns[i] / n_calls."""
 
@@ -135,6 +165,10 @@ class Burst(Record, frozen=True):
     device: str  # where the arrays really were
     digest: str  # SHA-256 of the inputs
     checks: list[Check]
+    gates: dict[str, float] = {}  # what was read around the values, by name: see bench.measure.gates
+    flags: list[str] = []  # the gates that fired; the values count all the same
+    disturbed: Take | None = None  # the first take, where gates fired and these values are its repetition
+    settled: bool | None = None  # block 0: whether calls came to a steady time
 
 
 class Failure(Record, frozen=True):
@@ -158,6 +192,13 @@ class Decision(Record, frozen=True):
     dropped_arms: list[str]
 
 
+class Resumed(Record, frozen=True):
+    """The run went on from ``block``, anew: what stands before this line of that block and later is void."""
+
+    block: int
+    resumed_utc: str
+
+
 class End(Record, frozen=True):
     """The run is over: ``complete``, ``partial`` (something failed), ``interrupted``."""
 
@@ -167,4 +208,4 @@ class End(Record, frozen=True):
     ended_utc: str
 
 
-AnyRecord = Plan | Environment | Worker | Burst | Failure | Decision | End
+AnyRecord = Plan | Environment | Conditions | Worker | Burst | Failure | Decision | Resumed | End
