@@ -23,6 +23,7 @@ VERBS = {
     "report": "bench.session:report_main",
     "variants": "bench.listing:variants_main",
     "devices": "bench.listing:devices_main",
+    "check": "bench.audit.command:main",
 }
 
 
@@ -64,6 +65,9 @@ def build_parser() -> argparse.ArgumentParser:
     variants = verbs.add_parser("variants", help="list what can be timed")
     variants.add_argument("--variant", action="append", metavar="NAME", help="show module:object as well")
     verbs.add_parser("devices", help="list where it can be timed, and why not elsewhere")
+    _add_check(
+        verbs.add_parser("check", help="tell whether this machine is fit for timing, and what mends it")
+    )
     return parser
 
 
@@ -92,7 +96,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--budget", type=_seconds, metavar="SECONDS", help="time limit (default run: 114)")
     add("--seed", type=_whole, metavar="N", help="seed of the order and of the data")
     add("--keep-env", action="append", default=[], metavar="NAME", help="variable to pass on to the workers")
+    add("--host-name", action="store_true", help="name the host in the record (default: a hash of it)")
     add("--out", metavar="DIR", help="folder of the results (default: results/<time>)")
+    add("--resume", metavar="DIR", help="go on with a run that was cut off; no other option with it")
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +148,19 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "files", nargs="+", metavar="FILE", help="folders of runs and trainings, journals, JSON"
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the report (default: beside the file)")
+    parser.add_argument(
+        "--any-machine", action="store_true", help="show results of different machines beside each other"
+    )
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Look for what makes a comparison unfair or unstable on this machine, and tell what mends it. Exit "
+        " code 1 if something is unfair as it stands; what a run mends by itself is only noted."
+    )
+    add = parser.add_argument
+    add("--device", action="append", metavar="ID", help="cpu, cuda, cuda:0, mps, xpu, all (default: all)")
+    add("--json", action="store_true", help="print the findings as a JSON list")
 
 
 def _positive(text: str) -> int:

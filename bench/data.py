@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.case import Case, Shape
 from bench.errors import UserError
+from bench.results.arrays import read_arrays
 from bench.series import sine_series
 
 Array = NDArray[Any]
@@ -48,9 +49,13 @@ class Batch:
 
     @classmethod
     def load(cls, path: str | Path) -> "Batch":
-        """Read what ``save`` wrote; nothing is unpickled."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls({name: arrays[name] for name in "UWV"}, arrays["x"], arrays["y"])
+        """Read what ``save`` wrote; nothing is unpickled.
+
+        Raises:
+            ValueError: it is another file.
+        """
+        arrays = read_arrays(path, ("U", "W", "V", "x", "y"))
+        return cls({name: arrays[name] for name in "UWV"}, arrays["x"], arrays["y"])
 
 
 @dataclass(frozen=True, slots=True)

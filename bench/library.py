@@ -3,8 +3,10 @@
 Importing this loads neither library; a NumPy worker that asks about numpy never loads torch.
 """
 
+import os
 import re
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +24,7 @@ PRECISION_SWITCHES = (
     "torch.backends.mkldnn.conv",
     "torch.backends.mkldnn.rnn",
 )
+SUBNORMAL = 1e-40  # in float32; times 1 it stays what it is, unless the processor was told to flush it to 0
 
 
 def limit_threads(n: int) -> None:
@@ -71,6 +74,7 @@ def _numpy_facts() -> dict[str, Any]:
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
     numpys = [pool for pool in pools if "numpy" in pool["filepath"]] or pools
     pool = numpys[0] if numpys else {}  # Accelerate on macOS is not seen
+    simd = built["SIMD Extensions"]
     return {
         "version": np.__version__,
         "threads": pool.get("num_threads"),
@@ -78,7 +82,10 @@ def _numpy_facts() -> dict[str, Any]:
         "blas_version": pool.get("version"),
         "kernel": pool.get("architecture"),
         "threading": pool.get("threading_layer"),
-        "cpu_capability": " ".join(built["SIMD Extensions"].get("found", [])),
+        "cpu_capability": " ".join(simd.get("found", [])),
+        "cpu_baseline": " ".join(simd.get("baseline", [])),
+        "cpu_not_found": " ".join(simd.get("not found", [])),
+        "flushes_subnormals": not (np.full(1, SUBNORMAL, np.float32) * np.float32(1)).any(),
     }
 
 
@@ -97,7 +104,29 @@ def _torch_facts() -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cuda": torch.version.cuda,
         "precision": precision(),
-    }
+    } | tell(
+        git=lambda: torch.version.git_version,
+        debug=lambda: torch.version.debug,
+        threading=lambda: re.findall(r"parallel backend: (.+)", torch.__config__.parallel_info())[0],
+        mkldnn=lambda: "on" if _mkldnn(torch.backends.mkldnn) else "off",
+        deterministic_algorithms=torch.are_deterministic_algorithms_enabled,
+        grad_mode=lambda: "on" if torch.is_grad_enabled() else "off",
+        flushes_subnormals=lambda: float(torch.full((1,), SUBNORMAL) * 1) == 0.0,
+        mps_fallback=lambda: os.environ.get("PYTORCH_ENABLE_MPS_FALLBACK"),
+    )
+
+
+def tell(**questions: Callable[[], Any]) -> dict[str, Any]:
+    """The answers to what a library may be asked; what it cannot answer, or answers None, is left out."""
+    answers = {}
+    for name, ask in questions.items():
+        with suppress(Exception):  # a build, a driver or a version may lack anything, and fail in any way
+            answers[name] = ask()
+    return {name: answer for name, answer in answers.items() if answer is not None}
+
+
+def _mkldnn(backend: Any) -> bool:
+    return bool(backend.is_available() and getattr(backend, "enabled", True))
 
 
 def _switch_holders() -> dict[str, Any]:

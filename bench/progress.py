@@ -25,6 +25,8 @@ class Display:
         """A block's workers are being started."""
         self._blocks = blocks
         self._done = block * self._entries
+        if block >= 1 and self._counted_from is None:
+            self._counted_from = (time.monotonic(), self._done)
         name = "calibration" if block == 0 else f"block {block} of {blocks}"
         left = self._left()
         if not self._bar.console.is_terminal:
@@ -46,8 +48,7 @@ class Display:
         )
 
     def decided(self, decision: Decision) -> None:
-        """Say what the time budget drops; count the time that is left from here on."""
-        self._counted_from = (time.monotonic(), self._entries)
+        """Say what the time budget drops."""
         dropped = [*decision.dropped_groups, *decision.dropped_arms]
         if dropped:
             self._bar.console.print(

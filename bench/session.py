@@ -4,8 +4,9 @@ import argparse
 import datetime
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,20 @@ from threadpoolctl import threadpool_limits
 from bench.device import find_devices, resolve
 from bench.errors import UserError
 from bench.measure import machine
+from bench.measure.block import Progress
 from bench.measure.environ import THREAD_LIMITS, worker_environment
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.measure.runner import TERMINATED, Progress, Runner
+from bench.measure.runner import TERMINATED, Runner
 from bench.measure.signals import Terminated, terminable
 from bench.progress import show_progress
-from bench.results.journal import Journal, load_run
-from bench.results.record import End, Environment, Missing, Plan
+from bench.results.journal import FILE_NAME, Journal, different_machines, load_run, make_run
+from bench.results.record import AnyRecord, End, Environment, Missing, Plan
 
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 TERMINATED_CODE = 143
+
+Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's progress
 
 
 def main(args: argparse.Namespace) -> int:
@@ -33,16 +37,29 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(
             "run stops and wakes its workers, which Windows cannot: use WSL, or pytest --benchmark"
         )
-    folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
+    if args.resume is not None and (given := _given(args)):
+        raise UserError(f"--resume goes on with the plan that was declared: leave out {', '.join(given)}")
     try:
         with terminable():
-            end = measure(plan, folder, keep=args.keep_env)
+            if args.resume is not None:
+                folder = Path(args.resume)
+                end = resume(folder)
+            else:
+                folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
+                end = measure(plan, folder, keep=args.keep_env)
             disagrees = write_report([folder], None)
     except Terminated:  # while the report was drawn
         return TERMINATED_CODE
     if end.status == "interrupted":
         return TERMINATED_CODE if end.reason == TERMINATED else EXIT_CODES["interrupted"]
     return 1 if disagrees else EXIT_CODES[end.status]
+
+
+def _given(args: argparse.Namespace) -> list[str]:
+    """The options that were given beside --resume, but for those that always have a value."""
+    passed_over = {"verb", "resume", "preset", "activation", "dtype", "split"}
+    options = [name for name, value in vars(args).items() if value and name not in passed_over]
+    return [f"--{name.replace('_', '-')}" for name in options]
 
 
 def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
@@ -54,7 +71,7 @@ def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
     started = datetime.datetime.now(datetime.UTC)
     folder = Path(args.out or Path("results") / started.strftime("%Y-%m-%d-%H%M%S"))
     try:
-        taken = (folder / "journal.jsonl").exists()
+        taken = (folder / FILE_NAME).exists()
     except OSError as error:
         raise UserError(f"cannot look into {folder}: {error.strerror}; choose another --out") from error
     if taken:
@@ -107,46 +124,83 @@ def make_wishes(args: argparse.Namespace) -> Wishes:
     )
 
 
-def measure(
-    plan: Plan,
-    folder: Path,
-    *,
-    keep: list[str],
-    progress: Callable[[Plan], AbstractContextManager[Progress]] = show_progress,
-) -> End:
+def measure(plan: Plan, folder: Path, *, keep: list[str], progress: Show = show_progress) -> End:
     """Run the plan with a journal in ``folder`` and a progress display; return how it ended."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
-    environment = worker_environment(1, keep=keep, compiled="a folder of the run")
-    facts = machine.describe()
-    threads = max(arm.threads for arm in plan.arms)
-    warnings = machine.warnings(facts, environment.dropped, environment.kept, threads)
-    setting = Environment(facts, environment.set, environment.dropped, environment.kept, warnings)
+    return _drive(Journal(folder / FILE_NAME), plan, keep, progress)
+
+
+def resume(folder: Path, *, progress: Show = show_progress) -> End:
+    """Go on with a run that was cut off or interrupted: its blocks that are whole stay, the others follow.
+
+    Raises:
+        UserError: no such run, one that another process writes, that is over, or from another machine.
+    """
+    journal, records, warnings = Journal.reopen(folder / FILE_NAME)
+    try:
+        run = make_run(records, warnings)
+        if run.end is not None and run.end.status != "interrupted":
+            raise UserError(f"{folder} is over ({run.end.reason}): there is nothing to go on with")
+        keep = list(run.environment.kept)
+        here = replace(run, environment=_environment(run.plan, keep))
+        if differ := different_machines([run, here]):
+            raise UserError(
+                f"{folder} was measured on another machine (other: {', '.join(differ)}): go on with it there"
+            )
+        for warning in warnings:
+            print(f"rnnbench: {warning}", file=sys.stderr)
+        earlier: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.failures]
+        earlier += [run.decision] if run.decision else []
+    except BaseException:
+        journal.close()
+        raise
+    return _drive(journal, run.plan, keep, progress, earlier=earlier)
+
+
+def _drive(
+    journal: Journal, plan: Plan, keep: list[str], progress: Show, earlier: Sequence[AnyRecord] = ()
+) -> End:
+    """Write what is known before the first value, then measure."""
     # expected results are computed here; idle threads would spin
     one_thread = threadpool_limits(1)  # type: ignore[no-untyped-call]  # it has no type hints
     try:
-        with one_thread, Journal(folder / "journal.jsonl") as journal, progress(plan) as display:
-            journal.write(plan)
-            journal.write(setting)
-            return Runner(plan, journal.write, display, keep=keep).run()
+        with one_thread, journal, progress(plan) as display:
+            if not earlier:
+                journal.write(plan)
+            journal.write(_environment(plan, keep))
+            return Runner(plan, journal.write, display, keep=keep, earlier=earlier).run()
     except OSError as error:
-        what = error.filename or folder
-        raise UserError(f"the run broke off: {what}: {error.strerror}; its journal is in {folder}") from error
+        what = error.filename or journal.path
+        raise UserError(
+            f"the run broke off: {what}: {error.strerror}; what was measured is in {journal.path}, and "
+            f"rnnbench run --resume {journal.path.parent} goes on with it"
+        ) from error
+
+
+def _environment(plan: Plan, keep: list[str]) -> Environment:
+    """The machine as it is now, and what of the shell's variables reaches the workers."""
+    passed = worker_environment(1, keep=keep, compiled="a folder of the run")
+    facts = machine.describe()
+    threads = max(arm.threads for arm in plan.arms)
+    warnings = machine.warnings(facts, passed.dropped, passed.kept, threads)
+    return Environment(facts, passed.set, passed.dropped, passed.kept, warnings)
 
 
 def report_main(args: argparse.Namespace) -> int:
     """Write the report of saved results; return the exit code."""
-    return 1 if write_report([Path(name) for name in args.files], args.out) else 0
+    paths = [Path(name) for name in args.files]
+    return 1 if write_report(paths, args.out, any_machine=args.any_machine) else 0
 
 
-def write_report(paths: list[Path], out: str | None) -> bool:
+def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> bool:
     """Build the report, print headlines and where it is; return whether anything disagrees."""
     from bench.reporting.build import build_report, headline  # jinja2 and matplotlib, needed from here on
     from bench.training import load_result, records
 
-    page = build_report(paths, Path(out) if out else None)
+    page = build_report(paths, Path(out) if out else None, any_machine=any_machine)
     disagrees = False
     for path in paths:
         if records.is_training(path):

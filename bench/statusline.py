@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from bench.measure import runner
+from bench.measure.block import Progress as RunProgress
 from bench.progress import Display, show_progress
 from bench.results.record import Plan
 
@@ -32,7 +32,7 @@ def status_line() -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def run_progress(plan: Plan) -> Iterator[runner.Progress]:
+def run_progress(plan: Plan) -> Iterator[RunProgress]:
     """A display for the time of a run: a bar on a terminal, a line in a notebook, elsewhere nothing."""
     if in_notebook():
         with status_line() as say:

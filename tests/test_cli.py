@@ -60,7 +60,9 @@ def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
 
 def test_the_journal_begins_with_the_plan_that_was_typed(here):
     main(["run", *SMALL, "--out", "mine", "--seed", "5"])
-    first, second, *_ = (json.loads(line) for line in Path("mine/journal.jsonl").read_text().splitlines())
+    first, second, *_ = (
+        json.loads(line)["record"] for line in Path("mine/journal.jsonl").read_text().splitlines()
+    )
 
     assert (first["kind"], first["seed"], first["run"]) == ("plan", 5, "mine")
     assert first["missing"][0] == {"what": "cuda", "reason": "no such device"}
@@ -123,7 +125,7 @@ def test_an_interrupted_run_keeps_its_journal_and_still_reports(tmp_path, number
     _, errors = running.communicate(timeout=60)
 
     assert running.returncode == code, errors
-    last = json.loads(journal.read_text().splitlines()[-1])
+    last = json.loads(journal.read_text().splitlines()[-1])["record"]
     assert (last["kind"], last["status"]) == ("end", "interrupted")
     assert (tmp_path / "mine" / "report.html").exists()
 

@@ -2,9 +2,12 @@
 
 import os
 
+import msgspec
 import pytest
 
-from bench.measure.environ import THREAD_LIMITS, worker_environment
+from bench.measure import machine
+from bench.measure.environ import HIDDEN, THREAD_LIMITS, recorded, without_person, worker_environment
+from bench.results.record import Environment
 
 BASE = {
     "PATH": "/bin",
@@ -85,3 +88,85 @@ def test_compiled_code_is_kept_in_the_folder_of_the_run() -> None:
     assert made.variables["TORCHINDUCTOR_CACHE_DIR"] == "/run/compiled"
     assert made.set["TRITON_CACHE_DIR"] == "/run/compiled"
     assert "TORCHINDUCTOR_CACHE_DIR" not in worker_environment(1, base={}).variables
+
+
+CANARY = "canary-7f3a"
+# what may stand in a shell: secrets of others, and names that look like a library's own
+SECRETS = {
+    name: f"{CANARY}-{name}"
+    for name in (
+        "SECRET_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "HF_TOKEN", "DATABASE_URL", "SSH_AUTH_SOCK",
+        "CUDA_SECRET", "TORCH_HUB_TOKEN", "PYTORCH_PASSWORD", "PYTHON_KEYRING_PASSWORD", "NVIDIA_API_KEY",
+        "NGC_API_KEY", "OMP_TOKEN", "MKL_LICENSE",
+    )
+}  # fmt: skip
+
+
+def shell() -> dict[str, str]:
+    """Secrets, a person, and variables that are recorded."""
+    home = "/home/canary-person"
+    return SECRETS | {
+        "HOME": home,
+        "USER": "canary-person",
+        "PATH": f"{home}/bin:/bin",
+        "PYTHONPATH": f"{home}/code",
+        "LD_PRELOAD": f"{home}/lib/libjemalloc.so",
+        "TORCHINDUCTOR_CACHE_DIR": "/tmp/torchinductor_canary-person",
+        "PYTHONHOME": f"https://user:{CANARY}@example.org",
+        "OPENBLAS_CORETYPE": "Haswell",
+    }
+
+
+def test_no_secret_and_no_person_gets_into_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in shell().items():
+        monkeypatch.setenv(name, value)
+    made = worker_environment(1, keep=["CUDA_SECRET", "LD_PRELOAD", "HF_TOKEN"])
+    facts = machine.describe()
+    warnings = machine.warnings(facts, made.dropped, made.kept, 1)
+    record = msgspec.json.encode(Environment(facts, made.set, made.dropped, made.kept, warnings)).decode()
+
+    assert CANARY not in record
+    assert "canary-person" not in record
+    assert made.dropped["OPENBLAS_CORETYPE"] == "Haswell"
+    assert made.dropped["TORCHINDUCTOR_CACHE_DIR"] == "/tmp/torchinductor_USER"
+    assert made.kept["LD_PRELOAD"] == "~/lib/libjemalloc.so"
+    assert made.kept["PYTHONPATH"] == "~/code"
+    # the names tell a reader what else differed; a value that was asked for reaches the worker all the same
+    assert {made.dropped["NVIDIA_API_KEY"], made.dropped["PYTHONHOME"], made.kept["HF_TOKEN"]} == {HIDDEN}
+    assert made.variables["CUDA_SECRET"] == SECRETS["CUDA_SECRET"]
+    assert not {"SECRET_TOKEN", "AWS_SECRET_ACCESS_KEY", "NVIDIA_API_KEY"} & set(made.variables)
+
+
+def test_the_canary_would_be_seen() -> None:
+    made = worker_environment(1, base=shell())
+    record = msgspec.json.encode(Environment({}, made.variables, {}, {}, [])).decode()
+    assert "canary-person" in record  # the variables themselves are for the worker alone
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("OMP_NUM_THREADS", "4", "4"),
+        ("GLIBC_TUNABLES", "glibc.malloc.arena_max=1", "glibc.malloc.arena_max=1"),
+        ("CUDA_UNHEARD_OF", "1", HIDDEN),
+        ("OMP_PLACES", "x" * 301, HIDDEN),
+        ("OMP_PLACES", "cores\x1b[2J", HIDDEN),
+        ("LD_PRELOAD", "https://example.org/x", HIDDEN),
+    ],
+)
+def test_only_harmless_values_are_recorded(name: str, value: str, said: str) -> None:
+    assert recorded(name, value, {}) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("/home/ann/x:/home/ann", "~/x:~"),
+        ("/home/anna/x", "/home/anna/x"),
+        ("/tmp/cache_ann/annex", "/tmp/cache_USER/annex"),
+        ("/var/x", "/var/x"),
+    ],
+)
+def test_home_and_name_are_taken_out_and_nothing_else(text: str, said: str) -> None:
+    assert without_person(text, {"HOME": "/home/ann", "USER": "ann"}) == said
+    assert without_person(text, {"HOME": "/", "USER": "root"}) == text

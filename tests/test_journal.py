@@ -9,6 +9,7 @@ from journals import example_records
 from bench.errors import UserError
 from bench.results.journal import FILE_NAME, Journal, load_run, read_journal
 from bench.results.record import Burst, Check, Decision, End, Environment, Failure, Plan, Worker
+from bench.results.seal import FIRST, record_of, sealed_line
 
 
 @pytest.fixture
@@ -22,6 +23,17 @@ def write(path: Path, records: list) -> None:
             journal.write(record)
 
 
+def seal_anew(path: Path, old: bytes, new: bytes) -> None:
+    """Edit what the records say and seal the lines again, as somebody might on purpose."""
+    seal, made = FIRST, []
+    data = b"\n".join(record_of(line) for line in path.read_bytes().splitlines(keepends=True))
+    assert old in data
+    for record in data.replace(old, new, 1).split(b"\n"):
+        line, seal = sealed_line(seal, record)
+        made.append(line)
+    path.write_bytes(b"".join(made))
+
+
 def test_every_record_comes_back_as_it_was(path: Path) -> None:
     records = example_records(broken=True, with_gpu=True)
     write(path, records)
@@ -29,9 +41,9 @@ def test_every_record_comes_back_as_it_was(path: Path) -> None:
     assert path.read_bytes().count(b"\n") == len(records)
 
 
-def test_a_line_begins_with_its_kind(path: Path) -> None:
+def test_a_record_begins_with_its_kind(path: Path) -> None:
     write(path, example_records(quick=True))
-    kinds = [msgspec.json.decode(line)["kind"] for line in path.read_bytes().splitlines()]
+    kinds = [msgspec.json.decode(line)["record"]["kind"] for line in path.read_bytes().splitlines()]
     assert kinds[:3] == ["plan", "environment", "worker"]
     assert (kinds[-1], set(kinds)) == ("end", {"plan", "environment", "worker", "burst", "decision", "end"})
 
@@ -128,24 +140,24 @@ def test_cut_anywhere_a_journal_is_readable_or_refused_as_no_journal(path: Path)
 def test_an_unreadable_line_in_the_middle_is_named(path: Path) -> None:
     write(path, example_records(quick=True))
     lines = path.read_bytes().split(b"\n")
-    for bad in (b"{", b'{"kind":"burst"}', b'{"kind":"rumour"}', b"\xff\xfe", b""):
+    for bad in (b"{", b'{"kind":"burst"}', b"\xff\xfe", b"", lines[4] + b" ", record_of(lines[4] + b"\n")):
         path.write_bytes(b"\n".join([*lines[:4], bad, *lines[5:]]))
-        with pytest.raises(UserError, match="line 5 cannot be read"):
+        with pytest.raises(UserError, match="line 5 cannot be read: it has no seal; the file is damaged"):
             read_journal(path)
 
 
 def test_an_unknown_field_is_no_record_of_ours(path: Path) -> None:
     write(path, example_records(quick=True))
-    path.write_bytes(path.read_bytes().replace(b'"block":1,', b'"block":1,"mood":"good",', 1))
+    seal_anew(path, b'"block":1,', b'"block":1,"mood":"good",')
     with pytest.raises(UserError, match="mood"):
         read_journal(path)
 
 
 def test_a_newer_schema_names_both_versions(path: Path) -> None:
     write(path, example_records(quick=True))
-    newer = path.read_bytes().replace(b'"schema":1', b'"schema":7,"novelty":[1]', 1)
-    path.write_bytes(newer.replace(b'"version":"0.1.0"', b'"version":"9.9"', 1))
-    with pytest.raises(UserError, match=r"schema 7, written by rnnbench 9\.9; this is rnnbench .* schema 1"):
+    seal_anew(path, b'"schema":2', b'"schema":7,"novelty":[1]')
+    seal_anew(path, b'"version":"0.1.0"', b'"version":"9.9"')
+    with pytest.raises(UserError, match=r"schema 7, written by rnnbench 9\.9; this is rnnbench .* schema 2"):
         read_journal(path)
 
 

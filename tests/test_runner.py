@@ -160,7 +160,8 @@ def test_the_decision_follows_block_0_and_the_end_comes_last():
 
     assert kinds[-1] == "End"
     decision = kinds.index("Decision")
-    assert {record.block for record in records[:decision]} == {0}
+    assert kinds[0] == "Conditions"
+    assert {record.block for record in records[1:decision]} == {0}
     assert {record.block for record in records[decision + 1 : -1]} == {1}
 
 
@@ -254,7 +255,7 @@ def test_ctrl_c_ends_the_workers_and_writes_the_end():
 def test_inputs_that_changed_on_the_way_are_refused(tmp_path):
     plan = small_plan("numpy-inplace")
     entry, arm = plan.groups[0].entries[0], plan.arms[0]
-    job = JobMaker(tmp_path).job(entry.case, "cpu", None)
+    job = JobMaker(tmp_path, plan.gates).job(entry.case, plan.arms[0], None)
     worker = WorkerProcess(arm, job, worker_environment(1).variables)
     try:
         worker.receive(60)
@@ -269,7 +270,7 @@ def test_inputs_that_changed_on_the_way_are_refused(tmp_path):
 
 def test_a_stopped_worker_is_still_ended(tmp_path):
     plan = small_plan("numpy-inplace")
-    job = JobMaker(tmp_path).job(plan.groups[0].entries[0].case, "cpu", None)
+    job = JobMaker(tmp_path, plan.gates).job(plan.groups[0].entries[0].case, plan.arms[0], None)
     worker = WorkerProcess(plan.arms[0], job, worker_environment(1).variables)
     worker.receive(60)
     worker.pause()

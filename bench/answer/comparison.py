@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.answer.outcome import Outcome
-from bench.answer.statistics import MIN_BLOCKS, signed_rank_interval, signed_rank_p
+from bench.answer.outcome import NO_STEADY_STATE, Outcome
+from bench.answer.statistics import MIN_BLOCKS, signed_rank_interval, signed_rank_p, t_interval
 from bench.results.journal import Run
 from bench.results.record import Pair
 
+MAX_DISTURBED = 0.2  # share of the blocks: more, and no verdict stands on them
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
 
 
@@ -33,6 +34,8 @@ class Comparison:
     ratio: float | None = None  # None: nothing to compare
     low: float | None = None  # None: too few blocks for an interval
     high: float | None = None
+    t_low: float | None = None  # Student's interval of the same log ratios, shown beside; None: no interval
+    t_high: float | None = None
     p: float | None = None  # None: no verdict can be given
     p_holm: float | None = None  # adjusted for all ``family`` comparisons of the table
     family: int = 0
@@ -106,11 +109,20 @@ def compare(run: Run, found: Mapping[str, Outcome], pair: Pair) -> Comparison:
     interval = signed_rank_interval(logs)
     made = replace(made, log_ratios=logs, ratio=math.exp(interval.estimate))
     if interval.finite:
+        t = t_interval(logs)
         made = replace(made, low=math.exp(interval.low), high=math.exp(interval.high))
+        made = replace(made, t_low=math.exp(t.low), t_high=math.exp(t.high))
     if not run.plan.verdicts:
         return replace(made, reason="a quick run gives no verdict")
     if len(logs) < MIN_BLOCKS:
         return replace(made, reason=f"{len(logs)} of the {MIN_BLOCKS} blocks that a verdict needs")
+    for outcome, whose in ((one, ""), (other, "its baseline: ")):
+        if outcome.status == NO_STEADY_STATE:
+            return replace(made, reason=f"{whose}no steady state, {outcome.reason}")
+        if outcome.disturbed > MAX_DISTURBED * len(outcome.medians):
+            often = f"{outcome.disturbed} of {len(outcome.medians)} blocks were disturbed"
+            gates = ", ".join(f"{name} in {blocks}" for name, blocks in outcome.flags.items())
+            return replace(made, verdict="INVALID", reason=f"{whose}{often} ({gates})")
     return replace(made, p=signed_rank_p(logs))
 
 

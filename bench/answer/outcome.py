@@ -4,15 +4,21 @@ Block 0 (proof, calibration, choice of the best forms) is never counted. One fai
 of the whole run; a crash or a timeout takes out its block only, unless nothing is left.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
 
+from bench.answer.statistics import MIN_BLOCKS
 from bench.results.journal import Run
 from bench.results.record import Burst, Check, Failure
 
 SPOILED = ("disagrees", "invalid")  # statuses after which no time of the entry may be shown
+NO_STEADY_STATE = "no_steady_state"  # the status of an entry whose calls never came to a steady time
+MODE_GAP = 5  # median absolute deviations between two blocks' medians: more part two modes
+MIN_MODE_GAP = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,10 @@ class Outcome:
     checks: tuple[Check, ...] = ()
     digests: frozenset[str] = frozenset()
     lost_blocks: int = 0  # counted blocks in which it failed
+    flags: dict[str, int] = field(default_factory=dict)  # gate -> blocks whose counted values it flagged
+    disturbed: int = 0  # counted blocks that any gate flagged, after the repetition too
+    repeated: int = 0  # counted blocks whose values were taken twice
+    modes: tuple[int, float] | None = None  # blocks in the slower of two modes, and how much slower: 0.1
 
     @property
     def invalid(self) -> bool:
@@ -68,16 +78,25 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
     if lost:
         first = next(iter(lost.values()))
         reason = f"{first.status} in {len(lost)} of {len(lost) + len(times)} blocks: {first.reason}"
+    status = "known_wrong" if any(burst.status == "known_wrong" for burst in good) else "ok"
+    if any(burst.settled is False for burst in bursts):
+        status, reason = NO_STEADY_STATE, "its calls came to no steady time in block 0"
+    medians = {block: median(values) for block, values in sorted(times.items())}
+    flags = Counter(flag for burst in good for flag in burst.flags)
     return Outcome(
         entry=entry,
-        status="known_wrong" if any(burst.status == "known_wrong" for burst in good) else "ok",
+        status=status,
         reason=reason,
-        medians={block: median(values) for block, values in sorted(times.items())},
+        medians=medians,
         values=sum(map(len, times.values())),
         outliers=sum(count_outliers(values) for values in times.values()),
         checks=checks,
         digests=digests,
         lost_blocks=len(lost),
+        flags=dict(flags),
+        disturbed=sum(bool(burst.flags) for burst in good),
+        repeated=sum(burst.disturbed is not None for burst in good),
+        modes=find_modes(list(medians.values())),
     )
 
 
@@ -91,6 +110,24 @@ def _why_none(entry: str, failures: list[Failure], run: Run) -> tuple[str, str]:
     if run.decision and planned.arm in run.decision.dropped_arms:
         return "dropped", "its arm was left out to keep within the time budget"
     return "not reached", "the run ended before it was measured"
+
+
+def find_modes(medians: Sequence[float]) -> tuple[int, float] | None:
+    """Whether processes fall into two modes: how many in the slower one, and by how much it is slower.
+
+    They do where the largest gap between neighbours exceeds five median absolute deviations of the logs, each
+    taken from the median of its own side, and one per cent.
+    """
+    logs = np.sort(np.log(medians))
+    if len(logs) < MIN_BLOCKS:
+        return None
+    gaps = np.diff(logs)
+    at = int(np.argmax(gaps))
+    fast, slow = np.median(logs[: at + 1]), np.median(logs[at + 1 :])
+    deviations = np.abs(logs - np.where(np.arange(len(logs)) <= at, fast, slow))
+    if not gaps[at] > max(MODE_GAP * float(np.median(deviations)), MIN_MODE_GAP):
+        return None
+    return len(logs) - at - 1, float(np.expm1(slow - fast))
 
 
 def count_outliers(values: list[float]) -> int:

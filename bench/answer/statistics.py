@@ -70,6 +70,22 @@ def signed_rank_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(estimate, float(walsh[cut]), float(walsh[-1 - cut]), achieved)
 
 
+def t_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The mean of x (n,) with Student's interval, which stands beside the exact one.
+
+    Raises:
+        ValueError: no numbers, or one that is not finite.
+    """
+    from scipy.special import stdtrit  # takes a while to load
+
+    values = _checked(x)
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Interval(mean, -math.inf, math.inf, 1.0)
+    reach = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / math.sqrt(n))
+    return Interval(mean, mean - reach, mean + reach, confidence)
+
+
 def signed_rank_p(x: ArrayLike, mu: float = 0.0) -> float:
     """Exact two-sided p of the Wilcoxon signed-rank test that x (n,) is symmetric about mu.
 

@@ -88,6 +88,9 @@ class Summary:
     means: tuple[Mean, ...]
     values: int
     outliers: int
+    disturbed: int  # bursts that gates flagged, after the repetition too
+    repeated: int  # bursts whose values were taken twice
+    modes: dict[str, tuple[int, float]]  # entry id -> blocks in the slower of its two modes, how much slower
     missing: tuple[Missing, ...]
     troubles: tuple[Trouble, ...]
     warnings: tuple[str, ...]
@@ -133,7 +136,10 @@ def summarise(run: Run) -> Summary:
         outliers=sum(outcome.outliers for outcome in found.values()),
         missing=tuple(run.plan.missing),
         troubles=_troubles(run),
-        warnings=(*run.environment.warnings, *run.warnings),
+        disturbed=sum(outcome.disturbed for outcome in found.values()),
+        repeated=sum(outcome.repeated for outcome in found.values()),
+        modes={entry: outcome.modes for entry, outcome in found.items() if outcome.modes},
+        warnings=(*run.environment.warnings, *run.warnings, *_slept(run), *_subnormal(run)),
     )
 
 
@@ -201,6 +207,28 @@ def _means(tables: Iterable[Table]) -> tuple[Mean, ...]:
         for arm, by_table in ratios.items()
         if len(by_table) > 1
     )
+
+
+def _slept(run: Run) -> tuple[str, ...]:
+    if run.end is None or not run.end.slept_s:
+        return ()
+    return (f"the machine slept for {run.end.slept_s:.0f} s during the run",)
+
+
+def _subnormal(run: Run) -> tuple[str, ...]:
+    """Cases whose numbers are so small that a processor may be slow with them."""
+    made = []
+    for one in run.conditions:
+        for what, count, of in (
+            ("hidden states", one.hidden_subnormal, one.hidden),
+            ("gradients of hidden states", one.gradient_subnormal, one.gradient),
+        ):
+            if count:
+                made.append(
+                    f"{one.case}: {count} of {of} {what} are subnormal numbers, over which processors can "
+                    "take much longer; the ratio holds for such data"
+                )
+    return tuple(made)
 
 
 def _troubles(run: Run) -> tuple[Trouble, ...]:

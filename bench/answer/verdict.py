@@ -4,15 +4,17 @@
 FASTER SLOWER  p, adjusted after Holm for all comparisons of the table, is at most 0.05
 EQUIVALENT     the 90 % interval lies within the margin; goes before FASTER and SLOWER, and the reason says
                where the difference is real though that small
-UNRESOLVED     neither; with the smallest effect that could have been seen and the blocks it would take
-INVALID        measured, but not to be believed: a failed proof, other inputs, a failed control
+UNRESOLVED     neither; with the smallest effect that could have been seen and the blocks it would take. Also
+               where Student's interval of the same numbers contains 1, so that few blocks decide
+INVALID        measured, but not to be believed: a failed proof, other inputs, a failed control, more than
+               a fifth of the blocks disturbed
 MISSING        nothing to compare, and why
-NONE           no word is given: a quick run, or fewer blocks than any verdict needs
+NONE           no word is given: a quick run, fewer blocks than any verdict needs, or no steady state
 =============  =======================================================================================
 
 The control are the baselines' twins, adjusted for among themselves: where one of them differs from its
-original, the run gives no verdict. Headlines that are rows of a table have the row's verdict; the others are
-adjusted for among themselves.
+original, or the environment changed during the run, the run gives no verdict. Headlines that are rows of a
+table have the row's verdict; the others are adjusted for among themselves.
 """
 
 import math
@@ -20,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bench.answer.comparison import Comparison, Word, compare
+from bench.answer.constancy import changes
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import (
     ALPHA,
@@ -89,6 +92,8 @@ def _control(run: Run, twins: list[Comparison]) -> Control:
             floors[group] = max(twin.noise_floor, floors.get(group, 0.0))
     first = next(iter(floors.values()), 0.0)
     floors = {group.name: floors.get(group.name, first) for group in run.plan.groups}
+    if changed := changes(run):
+        return Control(f"the environment changed during the run ({'; '.join(changed[:3])})", floors)
     for twin in twins:
         if twin.p_holm is not None and twin.p_holm <= ALPHA:
             failure = (
@@ -127,6 +132,11 @@ def _word(draft: Comparison, failure: str, floor: float, margin: float) -> Compa
         return replace(draft, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
     if not significant:
         return _unresolved(draft, margin)
+    if draft.t_low is not None and draft.t_high is not None and draft.t_low <= 1 <= draft.t_high:
+        reason = (
+            f"a few blocks differ: Student's interval, {draft.t_low:.4g} to {draft.t_high:.4g}, contains 1"
+        )
+        return replace(draft, verdict="UNRESOLVED", reason=reason)
     word: Word = "FASTER" if interval.estimate < 0 else "SLOWER"
     small = abs(interval.estimate) <= math.log1p(floor)
     reason = f"less than the noise floor of {100 * floor:.2g} %" if small else ""

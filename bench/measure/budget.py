@@ -94,7 +94,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
     fastest_ns = {
         burst.entry: min(burst.elapsed_ns) / burst.n_calls
         for burst in bursts
-        if burst.block == 0 and burst.status == "ok"
+        if burst.block == 0 and burst.status == "ok" and burst.settled is not False
     }
     main_task = plan.groups[0].entries[0].case.task
     pairs: list[Pair] = []

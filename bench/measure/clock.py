@@ -147,16 +147,16 @@ def calibrate(
 
 
 def warm_up(
-    call: Call, *, synchronise: Call = no_wait, clock: Clock = time.perf_counter_ns
+    call: Call, *, synchronise: Call = no_wait, clock: Clock = time.perf_counter_ns, at_least: int = 1
 ) -> tuple[int, int]:
-    """Call once and then on until 5 ms have passed; return (first call in ns, number of calls)."""
+    """Call until 5 ms have passed and ``at_least`` calls are made; return (first call in ns, calls)."""
     synchronise()
     start = clock()
     call()
     synchronise()
     now = clock()
     first_call_ns, n_calls = now - start, 1
-    while now - start < WARMUP_NS:
+    while now - start < WARMUP_NS or n_calls < at_least:
         call()
         synchronise()
         now = clock()

@@ -4,6 +4,8 @@ The main process is the NumPy process that computes the expected values, in floa
 compare. So every arm gets the same bytes, and a torch worker never needs NumPy's BLAS.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +14,52 @@ from bench import data, proof
 from bench.case import Case
 from bench.data import Batch
 from bench.measure.messages import Job
+from bench.results.record import Arm, Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What block 0 found for a piece of work, frozen for the other blocks."""
+
+    n_calls: int  # in a value
+    warmup_calls: int
+    settled: bool | None  # whether its calls came to a steady time
 
 
 class JobMaker:
-    """Makes jobs; each case's files are written once into ``folder``."""
+    """Makes jobs; each case's files are written once into ``folder``. ``gates`` are the plan's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gates: Mapping[str, float]) -> None:
         self._folder = folder
+        self._gates = dict(gates)
         self.compiled = str(folder / "compiled")  # what torch.compile makes, shared by the run's blocks
         self._batches: dict[Case, Batch] = {}
         self._paths: dict[Case, tuple[str, str]] = {}
 
-    def job(self, case: Case, device: str, n_calls: int | None) -> Job:
-        """The job that proves and times ``case``; without ``n_calls`` the worker calibrates.
+    def job(self, case: Case, arm: Arm, found: Calibration | None) -> Job:
+        """The job that proves and times ``case``; where nothing was ``found`` yet, the worker calibrates.
 
         Raises:
             UserError: the case is ill-conditioned, so that no tolerance would mean anything.
         """
         inputs, expected = self._files(case)
-        after = None if n_calls is None or case.task != "train_step" else self._after(case, n_calls)
-        return Job(case, device, inputs, self._batches[case].digest(), expected, n_calls, after)
+        after = None if found is None or case.task != "train_step" else self._after(case, found.n_calls)
+        return Job(
+            case=case,
+            device=arm.device,
+            inputs=inputs,
+            digest=self._batches[case].digest(),
+            expected=expected,
+            n_calls=found.n_calls if found else None,
+            warmup_calls=found.warmup_calls if found else 0,
+            gates=self._gates,
+            alone=arm.threads == 1 and arm.device == "cpu",
+            after=after,
+        )
+
+    def conditions(self) -> list[Conditions]:
+        """What a reference pass finds about each case that had a job."""
+        return [proof.conditions(case, batch) for case, batch in self._batches.items()]
 
     def _files(self, case: Case) -> tuple[str, str]:
         if case not in self._paths:

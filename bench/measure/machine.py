@@ -1,36 +1,39 @@
-"""What machine this is, from the main process's side: processor, system, versions, load."""
+"""What machine this is, from the main process's side: processor, system, versions, state."""
 
-import contextlib
 import datetime
-import importlib.metadata
 import math
 import os
 import platform
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-PACKAGES = ("rnnbench", "numpy", "torch", "scipy", "threadpoolctl")
+from bench.audit.findings import audit, banners
+from bench.measure import cgroup, linux, software
+
+ROOT = Path("/")
 
 
 def usable_cpus() -> int:
     """Processors this process may use: its affinity, no more than the cgroup's quota rounded down."""
+    allowed, granted = len(affinity()), cgroup_quota()
+    return allowed if granted is None else max(1, min(allowed, math.floor(granted)))
+
+
+def affinity() -> list[int]:
+    """The processors that this process may run on."""
     try:
-        allowed = len(os.sched_getaffinity(0))
+        return sorted(os.sched_getaffinity(0))
     except AttributeError:  # no affinity on macOS and Windows
-        allowed = os.cpu_count() or 1
-    quota = cgroup_quota()
-    return allowed if quota is None else max(1, min(allowed, math.floor(quota)))
+        return list(range(os.cpu_count() or 1))
 
 
-def cgroup_quota(path: str = "/sys/fs/cgroup/cpu.max") -> float | None:
+def cgroup_quota(root: Path = ROOT) -> float | None:
     """Processors that the cgroup grants (quota over period), None where there is no limit."""
-    text = _read(path)
-    if text is None or text.startswith("max"):
-        return None
-    quota, period = text.split()
-    return int(quota) / int(period)
+    return cgroup.quota(root)
 
 
 def utc_now() -> str:
@@ -38,63 +41,79 @@ def utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def describe() -> dict[str, Any]:
-    """Facts for the journal; nothing in it names a person or a host."""
-    memory = psutil.virtual_memory()
-    return {
-        "processor": processor_name(),
+def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
+    """Facts for the journal, those that are known. Nothing in it names a person.
+
+    The host is a hash, the same for every run on it; ``host_name`` adds its name. ``root`` is where
+    Linux's files are looked for.
+    """
+    allowed = affinity()
+    facts: dict[str, Any] = {
+        "processor": processor_name(root),
         "cpus": os.cpu_count(),
         "usable_cpus": usable_cpus(),
         "physical_cores": psutil.cpu_count(logical=False),
-        "cgroup_quota": cgroup_quota(),
-        "memory_bytes": memory.total,
+        "affinity": ranges(allowed),
+        "cgroup_quota": cgroup_quota(root),
+        "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()}",
         "architecture": platform.machine(),
-        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "governor": None,
         "load_1min": round(psutil.getloadavg()[0], 2),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "host": host_hash(root),
     }
+    if host_name:
+        facts["host_name"] = platform.node()
+    facts |= linux.processor(root) | linux.clock_speed(root, allowed) | linux.virtual(root)
+    facts |= _power() | linux.state(root) | _limits(root)
+    facts |= software.python() | software.libraries() | software.timer() | software.checkout()
+    return facts | {"clocks": software.sleep_clock()}
+
 
 
 def warnings(
-    machine: dict[str, Any], dropped: dict[str, str], kept: dict[str, str], threads: int
+    facts: Mapping[str, Any], dropped: Mapping[str, str], kept: Mapping[str, str], threads: int
 ) -> list[str]:
-    """What a reader of the numbers should know about the state of this machine."""
-    found = []
-    pinned = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # a BLAS kernel, at up to half of NumPy's speed
-    if here := [f"{name}={dropped[name]}" for name in pinned if name in dropped]:
-        found.append(
-            f"{' and '.join(here)}, set here to pin a BLAS kernel, did not reach the workers; "
-            "--keep-env NAME times with such a variable"
-        )
-    if here := [f"{name}={kept[name]}" for name in pinned if name in kept]:
-        found.append(f"{' and '.join(here)} pinned a BLAS kernel: NumPy may be slower than it can be")
-    if threads > machine["usable_cpus"]:
-        found.append(f"{threads} threads on {machine['usable_cpus']} usable processors: they compete")
-    if machine["load_1min"] > 0.5 * machine["usable_cpus"]:
-        found.append(f"the machine was busy at the start (load {machine['load_1min']}): intervals widen")
-    if machine["governor"] in ("powersave", "conservative"):
-        found.append(f"the processor's governor is {machine['governor']}: its clock may stay low")
-    return found
+    """What a reader of the numbers should know about the state of this machine: the audit's findings."""
+    return banners(audit(facts, dropped=dropped, kept=kept, threads=threads))
 
 
-def processor_name() -> str:
+def processor_name(root: Path = ROOT) -> str:
     """The processor's name as its vendor writes it."""
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return linux.cpuinfo(root).get("model name") or platform.processor() or platform.machine()
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def host_hash(root: Path = ROOT) -> str:
+    """Twelve digits that are the same for every run on this host, and do not tell its name."""
+    identity = linux.read(root / "etc/machine-id") or ""
+    return software.digest(f"{platform.node()}\n{identity}")
 
 
-def _read(path: str) -> str | None:
-    with contextlib.suppress(OSError):
-        return Path(path).read_text(encoding="utf-8").strip()
-    return None
+def ranges(numbers: list[int]) -> str:
+    """Sorted numbers the way Linux writes them: "0-3,8"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs)
+
+
+def _limits(root: Path) -> dict[str, Any]:
+    throttled, periods = cgroup.throttled(root) or (None, None)
+    return linux.known(
+        {
+            "cgroup_memory_bytes": cgroup.memory_limit(root),
+            "throttled_periods": throttled,
+            "quota_periods": periods,
+        }
+    )
+
+
+def _power() -> dict[str, str]:
+    """What powers a machine that has a battery."""
+    with suppress(AttributeError, OSError, RuntimeError):  # not on every system
+        if battery := psutil.sensors_battery():
+            return {"power": "mains" if battery.power_plugged else "battery"}
+    return {}

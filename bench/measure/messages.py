@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from bench.case import Case
-from bench.results.record import Check, Status
+from bench.results.record import Check, Status, Take
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -17,6 +17,9 @@ class Job(msgspec.Struct, frozen=True):
     digest: str  # of those inputs
     expected: str  # npz of the proof's Expected
     n_calls: int | None  # None in block 0: calibrate
+    warmup_calls: int  # at least so many, as block 0 found
+    gates: dict[str, float]  # limits above which the burst is taken once more
+    alone: bool  # one thread on the cpu
     after: str | None  # npz of the parameters expected after n_calls training steps
 
 
@@ -41,6 +44,10 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     calibration_ns: int
     device: str
     checks: list[Check]
+    gates: dict[str, float] = {}
+    flags: list[str] = []
+    disturbed: Take | None = None
+    settled: bool | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

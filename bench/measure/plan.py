@@ -11,7 +11,9 @@ from bench import catalog
 from bench.answer.statistics import MIN_BLOCKS, blocks_needed
 from bench.case import Case, sine_case
 from bench.errors import UserError
+from bench.measure.gates import LIMITS
 from bench.measure.preset import Wishes, cases, choose_arms, compiled_arm
+from bench.measure.stopping import PRECISION
 from bench.proof.tolerance import too_small_for_float32
 from bench.results.record import SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 
@@ -64,6 +66,8 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         groups=groups,
         pairs=_pairs(groups, arms),
         missing=missing,
+        gates=dict(LIMITS),
+        precision=None if wishes.quick else PRECISION,
     )
 
 

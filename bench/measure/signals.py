@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -15,9 +15,14 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ignore the ending signals, so that workers are not left behind by a second Ctrl-C."""
-    with _handled(ENDING, signal.SIG_IGN):
-        yield
+    """Hold the ending signals back to the end, so that workers are neither left behind nor a Ctrl-C lost."""
+    came: list[int] = []
+    try:
+        with _handled(ENDING, lambda number, frame: came.append(number)):
+            yield
+    finally:
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager
@@ -32,14 +37,19 @@ def terminable() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(numbers: list[signal.Signals], handler: object) -> Iterator[None]:
-    """Another handler for a while; only the main thread may set one."""
+def _handled(
+    numbers: list[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Another handler for a while; only the main thread may set one. What is ignored stays so (nohup)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in numbers}  # type: ignore[arg-type]
+    before = {number: signal.getsignal(number) for number in numbers}
+    ours = [number for number, previous in before.items() if previous not in (signal.SIG_IGN, None)]
     try:
+        for number in ours:
+            signal.signal(number, handler)
         yield
     finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
+        for number in ours:
+            signal.signal(number, before[number])

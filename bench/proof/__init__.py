@@ -3,12 +3,14 @@
 from bench.proof.agreement import KNOWN_WRONG, failures
 from bench.proof.prove import Bind, check_last, prove, published_gradient_is_wrong, status
 from bench.proof.reference import Expected, expected, expected_after
+from bench.proof.subnormals import conditions
 
 __all__ = [
     "KNOWN_WRONG",
     "Bind",
     "Expected",
     "check_last",
+    "conditions",
     "expected",
     "expected_after",
     "failures",

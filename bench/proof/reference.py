@@ -15,6 +15,7 @@ from bench.case import Case
 from bench.data import Batch
 from bench.errors import UserError
 from bench.proof.tolerance import Array, norm, tolerance
+from bench.results.arrays import read_arrays
 
 MAX_GROWTH = 10  # of |dL/dh_t| on its way from h_T to h_0
 
@@ -40,16 +41,20 @@ class Expected:
 
     @classmethod
     def load(cls, path: Path) -> "Expected":
-        """Read what ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            return cls(
-                y_hat=file["y_hat"],
-                loss=file["loss"],
-                grads={name: file[f"d{name}"] for name in "UWV"},
-                loss_scale=float(file["loss_scale"]),
-                upstream=float(file["upstream"]),
-                digest=str(file["digest"]),
-            )
+        """Read what ``save`` wrote; nothing is unpickled.
+
+        Raises:
+            ValueError: it is another file.
+        """
+        file = read_arrays(path, ("dU", "dW", "dV", "y_hat", "loss", "loss_scale", "upstream", "digest"))
+        return cls(
+            y_hat=file["y_hat"],
+            loss=file["loss"],
+            grads={name: file[f"d{name}"] for name in "UWV"},
+            loss_scale=float(file["loss_scale"]),
+            upstream=float(file["upstream"]),
+            digest=str(file["digest"]),
+        )
 
 
 def expected(case: Case, batch: Batch) -> Expected:

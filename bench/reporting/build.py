@@ -12,7 +12,8 @@ from bench.reporting.overview import overview
 from bench.reporting.training import TrainingView, training_view
 from bench.reporting.view import Plot, RunView, view
 from bench.results.exchange import read_pytest_benchmark
-from bench.results.journal import Run, load_run
+from bench.results.files import write_atomic
+from bench.results.journal import Run, different_machines, load_run
 from bench.results.table import write_values_csv
 from bench.training.records import is_training
 
@@ -35,14 +36,16 @@ class Training:
     images: dict[str, bytes]
 
 
-def build_report(paths: list[Path], out_dir: Path | None) -> Path:
+def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Path:
     """Write the report of saved results, one section each, and return its HTML file.
 
     ``paths`` are folders of runs or trainings, journals, or JSON files of pytest-benchmark; trainings come
-    last on the page. Without ``out_dir`` the report of one result goes beside it.
+    last on the page. Without ``out_dir`` the report of one result goes beside it. Each file that is there
+    already stays whole until the new one is.
 
     Raises:
-        UserError: one cannot be read, the report cannot be written, or several have no ``out_dir``.
+        UserError: one cannot be read, the report cannot be written, several have no ``out_dir``, or runs are
+            of different machines and not ``any_machine``.
     """
     if not paths:
         raise UserError("nothing to report on; give a run's folder, a journal or a file of pytest-benchmark")
@@ -50,6 +53,12 @@ def build_report(paths: list[Path], out_dir: Path | None) -> Path:
         raise UserError("several results make one report; name its folder with --out DIR")
     prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
     sources = [_load(path, prefixes[path]) for path in paths if not is_training(path)]
+    runs = [source.run for source in sources if source.run is not None]
+    if not any_machine and (differ := different_machines(runs)):
+        raise UserError(
+            f"the runs are of different machines ({', '.join(differ)}), so their times do not compare; "
+            "report them one by one, or together with --any-machine"
+        )
     folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
@@ -64,11 +73,10 @@ def build_report(paths: list[Path], out_dir: Path | None) -> Path:
         for training in trainings:
             images |= training.images
         content = _content(sources, trainings)
-        _write(folder / HTML, page.render_html(content, images))
-        _write(folder / MARKDOWN, page.render_markdown(content))
+        write_atomic(folder / HTML, page.render_html(content, images).encode())
+        write_atomic(folder / MARKDOWN, page.render_markdown(content).encode())
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
-    runs = [source.run for source in sources if source.run is not None]
     for number, run in enumerate(runs, start=1):
         write_values_csv(run, folder / ("values.csv" if len(runs) == 1 else f"values-{number}.csv"))
     return folder / HTML
@@ -106,9 +114,5 @@ def _write_plot(plot: Plot, folder: Path) -> bytes:
     figure = plots.ladder_plot(plot.marks) if plot.is_ladder else plots.dot_plot(plot.marks)
     files = plots.draw(figure)
     for kind, content in files.items():
-        (folder / f"{plot.stem}.{kind}").write_bytes(content)
+        write_atomic(folder / f"{plot.stem}.{kind}", content)
     return files["svg"]
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")

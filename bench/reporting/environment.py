@@ -7,8 +7,8 @@ from typing import Any
 from bench.reporting import units, words
 from bench.results.journal import Run
 
-# facts of a worker that have a place of their own, or say nothing about the library
-SPOKEN_FOR = ("version", "blas", "blas_version", "kernel", "threads", "precision")
+# facts of a worker that are shown beside its library; the others are among the details
+SHOWN = ("cpu_capability", "threading", "cuda", "device_name", "driver", "cudnn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,25 @@ def machine(run: Run) -> list[tuple[str, str]]:
         ("Quota of the container", facts.get("cgroup_quota")),
         ("Memory", units.memory(facts["memory_bytes"]) if facts.get("memory_bytes") else None),
         ("System", " ".join(str(facts[k]) for k in ("system", "architecture") if facts.get(k))),
-        ("Governor", facts.get("governor")),
+        ("Clock speed", _clock_speed(facts)),
+        ("Virtual machine", facts.get("hypervisor")),
+        ("Container", facts.get("container")),
         ("Load at the start", facts.get("load_1min")),
         ("Python", facts.get("python")),
+        ("Host", facts.get("host_name")),
         ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
     ]
     return [(name, str(value)) for name, value in found if value not in (None, "")]
+
+
+def _clock_speed(facts: dict[str, Any]) -> str:
+    """Governor, turbo and MHz, as far as they are known."""
+    told = [f"{name} {facts[name]}" for name in ("governor", "turbo") if facts.get(name)]
+    speed = facts.get("mhz")
+    if isinstance(speed, dict) and speed:
+        said = {"min": "at least", "max": "at most", "cur": "now"}
+        told.append(", ".join(f"{said.get(key, key)} {value}" for key, value in speed.items()) + " MHz")
+    return "; ".join(told)
 
 
 def libraries(run: Run) -> list[Library]:
@@ -59,8 +72,7 @@ def libraries(run: Run) -> list[Library]:
         facts = [worker.facts for worker in run.workers if arms[worker.arm].library == library]
         if not facts:
             continue
-        others = dict.fromkeys(key for fact in facts for key in fact if key not in SPOKEN_FOR)
-        more = [f"{key.replace('_', ' ')}: {_values(facts, key)}" for key in others if _values(facts, key)]
+        more = [f"{key.replace('_', ' ')}: {said}" for key in SHOWN if (said := _values(facts, key))]
         if precision := _precision(facts):
             more.append(precision)
         made.append(

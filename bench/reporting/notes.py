@@ -63,6 +63,28 @@ def contents(run: Run, summary: Summary) -> list[str]:
         f"Nothing was discarded: {units.whole(summary.values)} values, {units.whole(summary.outliers)} of "
         "them outliers.",
     ]
+    return [*made, *_disturbances(run, summary)]
+
+
+def _disturbances(run: Run, summary: Summary) -> list[str]:
+    """What the gates saw, and what fell apart into two modes."""
+    made = []
+    if run.plan.gates:
+        made.append(
+            f"{words.capital(words.count(summary.repeated, 'burst'))} had to be taken twice, since something "
+            f"disturbed them; {units.whole(summary.disturbed)} were disturbed the second time as well, and "
+            "count all the same. Where more than a fifth of an entry's are, it gets no verdict."
+        )
+    if run.void:
+        made.append(
+            f"The run was cut off and went on later: {words.count(run.void, 'record')} of the blocks "
+            "that were measured anew are kept in the journal and do not count."
+        )
+    for entry, (blocks, slower) in summary.modes.items():
+        made.append(
+            f"BIMODAL: {entry} has two speeds, {words.count(blocks, 'block')} with times "
+            f"{units.percent(slower)} longer than the others."
+        )
     return made
 
 

@@ -19,6 +19,7 @@ HEADLINES = {
     COMPILED: "compiled",
     CLAIM: "the tutorial's claim",
 }
+MOST_DOTS = 50  # a row: more blocks than that make a smear
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Headline:
     baseline_time: str
     ratio: str
     interval: str
+    t_interval: str
     verdict: str
     tone: str
     reason: str
@@ -106,13 +108,21 @@ def marks(table: Table, found: Mapping[str, Outcome]) -> list[Mark]:
                 time_ns=row.median_ns,
                 low_ns=row.low_ns,
                 high_ns=row.high_ns,
-                blocks_ns=tuple(found[row.entry].medians.values()),
+                blocks_ns=spread(list(found[row.entry].medians.values())),
                 text=ratio_text(row.comparison),
                 hollow=row.arm.known_wrong,
                 baseline=row.comparison is None,
             )
         )
     return made
+
+
+def spread(medians: list[float], most: int = MOST_DOTS) -> tuple[float, ...]:
+    """All of them, or so many that stand for all: the fastest, the slowest and evenly between by rank."""
+    if len(medians) <= most:
+        return tuple(medians)
+    ranked, last = sorted(medians), len(medians) - 1
+    return tuple(ranked[round(n * last / (most - 1))] for n in range(most))
 
 
 def place(arm: Arm) -> str:
@@ -142,6 +152,7 @@ def headlines(facts: Facts) -> list[Headline]:
                 baseline_time=units.duration(baseline.median_ns),
                 ratio=units.NOTHING if one.ratio is None else units.ratio(one.ratio),
                 interval=units.interval(one.low, one.high),
+                t_interval=units.interval(one.t_low, one.t_high),
                 verdict=verdict(one),
                 tone=tone(one),
                 reason=reason_for(facts, one),

@@ -1,10 +1,10 @@
 """A training as the page shows it: sentences, one row a variant, the plot and the animation."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.reporting import plots, training_pictures, training_plots, units, words
+from bench.results.files import write_atomic
 from bench.training import sentences
 from bench.training.curves import TrainRun
 from bench.training.result import TrainResult, load_result
@@ -68,13 +68,13 @@ def training_view(path: Path, folder: Path, *, prefix: str = "") -> tuple[Traini
         curves = Image(f"{prefix}loss", f"plots/{prefix}loss.svg", _describe_curves(training, told))
         files = plots.draw(training_plots.loss_plot(training))
         for kind, content in files.items():
-            (folder / "plots" / f"{curves.stem}.{kind}").write_bytes(content)
+            write_atomic(folder / "plots" / f"{curves.stem}.{kind}", content)
         images[curves.stem] = files["svg"]
     if any(run.frames for run in told):
         file = training_pictures.ANIMATION if training.folder == folder else f"plots/{prefix}animation.gif"
         animation = Image(f"{prefix}animation", file, _describe_animation(training))
         images[animation.stem] = _animation(training)
-        (folder / file).write_bytes(images[animation.stem])
+        write_atomic(folder / file, images[animation.stem])
     header = training.header
     view = TrainingView(
         name=training.folder.resolve().name,
@@ -97,10 +97,7 @@ def _animation(training: TrainResult) -> bytes:
     made = training.folder / training_pictures.ANIMATION
     if made.exists():
         return made.read_bytes()
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / training_pictures.ANIMATION
-        training_pictures.animate(training_pictures.Pictures(training), path)
-        return path.read_bytes()
+    return training_pictures.animation(training_pictures.Pictures(training))
 
 
 def _line(run: TrainRun) -> TrainLine:

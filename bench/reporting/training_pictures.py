@@ -2,6 +2,7 @@
 
 import io
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from matplotlib.lines import Line2D
 from bench.reporting.plots import FAINT, SOFT, STYLE
 from bench.reporting.training_plots import colour
 from bench.reporting.units import whole
+from bench.results.files import write_atomic
 from bench.training.curves import Training, TrainRun
 from bench.training.sentences import name
 
@@ -104,20 +106,23 @@ def draw_pictures(training: Training, folder: Path) -> None:
     digits = len(str(pictures.epochs[-1]))
     for epoch in pictures.epochs:
         pictures.show(epoch)
-        (folder / "pictures" / f"epoch-{epoch:0{digits}}.png").write_bytes(pictures.png())
-    animate(pictures, folder / ANIMATION)
+        write_atomic(folder / "pictures" / f"epoch-{epoch:0{digits}}.png", pictures.png())
+    write_atomic(folder / ANIMATION, animation(pictures))
 
 
-def animate(pictures: Pictures, path: Path) -> None:
-    """Write the animation, in the best resolution that keeps it under two megabytes."""
-    for dpi in RESOLUTIONS:
-        writer = PillowWriter(fps=FRAMES_PER_S)
-        with writer.saving(pictures.figure, str(path), dpi):
-            for epoch in [*pictures.epochs, *[pictures.epochs[-1]] * HOLD]:
-                pictures.show(epoch)
-                writer.grab_frame()
-        if path.stat().st_size < MAX_BYTES:
-            return
+def animation(pictures: Pictures) -> bytes:
+    """The animation as GIF, in the best resolution that keeps it under two megabytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ANIMATION  # the writer takes a file's name only
+        for dpi in RESOLUTIONS:
+            writer = PillowWriter(fps=FRAMES_PER_S)
+            with writer.saving(pictures.figure, str(path), dpi):
+                for epoch in [*pictures.epochs, *[pictures.epochs[-1]] * HOLD]:
+                    pictures.show(epoch)
+                    writer.grab_frame()
+            if path.stat().st_size < MAX_BYTES:
+                break
+        return path.read_bytes()
 
 
 def _limits(training: Training) -> tuple[float, float]:

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.summary import Table, summarise
-from bench.reporting import answer, environment, notes, tables, units, words
+from bench.reporting import answer, details, environment, notes, tables, units, words
 from bench.reporting.answer import CLAIM, Facts
 from bench.reporting.ladder import Ladder, Rung, ladder
 from bench.reporting.plots import Mark
 from bench.results.journal import Run
+
+MOST_PLOTS = 9  # of the tables, the first of them; drawing takes longer than all the rest
+MOST_ROWS = 100  # of a plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """One table with its plot, which is None where nothing was measured."""
+    """One table with its plot, which is None where nothing was measured, or too much for a picture."""
 
     title: str
     setting: str
@@ -67,6 +70,7 @@ class RunView:
     claim: ClaimView | None
     noise: tuple[tuple[str, str, str], ...]  # table and place, ratio of the twin, noise floor
     machine_facts: tuple[tuple[str, str], ...]
+    details: tuple[tuple[str, details.Pairs], ...]  # heading and facts, of machine and libraries
     libraries: tuple[environment.Library, ...]
     variables: tuple[environment.Variables, ...]
     audit: tuple[str, ...]
@@ -90,17 +94,19 @@ def view(run: Run, *, prefix: str = "") -> RunView:
     found = outcomes(run)
     shown = [table for table in summary.tables if table.name != CLAIM]
     steps = ladder(facts, found)
+    made = [_table(facts, table, found, n, prefix) for n, table in enumerate(shown, start=1)]
     return RunView(
         name=run.plan.run,
         machine=words.machine(run.environment.machine),
         banners=tuple(answer.caveats(facts)),
-        warnings=tuple(notes.warnings(run, summary)),
+        warnings=(*notes.warnings(run, summary), *_undrawn(made)),
         answer=tuple(answer.sentences(facts)),
         headlines=tuple(tables.headlines(facts)),
-        tables=tuple(_table(facts, table, found, f"{prefix}{n}-") for n, table in enumerate(shown, start=1)),
+        tables=tuple(made),
         claim=_claim(facts, steps, f"{prefix}claim") if steps else None,
         noise=tuple(notes.noise(run, summary)),
         machine_facts=tuple(environment.machine(run)),
+        details=tuple(details.details(run)),
         libraries=tuple(environment.libraries(run)),
         variables=tuple(environment.variables(run)),
         audit=tuple(environment.audit(run)),
@@ -126,12 +132,25 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")[:60]
 
 
-def _table(facts: Facts, table: Table, found: dict[str, Outcome], prefix: str) -> TableView:
-    marks = tuple(tables.marks(table, found))
-    plot = Plot(prefix + slug(table.name), marks, describe(marks)) if marks else None
+def _table(facts: Facts, table: Table, found: dict[str, Outcome], number: int, prefix: str) -> TableView:
+    plot = None
+    if number <= MOST_PLOTS and (marks := tuple(tables.marks(table, found))) and len(marks) <= MOST_ROWS:
+        plot = Plot(f"{prefix}{number}-{slug(table.name)}", marks, describe(marks))
     lines = tuple(tables.lines(facts, table))
     places = len({line.place for line in lines})
     return TableView(tables.title(table), tables.setting(table), lines, plot, places)
+
+
+def _undrawn(made: list[TableView]) -> list[str]:
+    """What to say where tables that hold times have no plot."""
+    measured = [table for table in made if any(line.time != units.NOTHING for line in table.lines)]
+    without = sum(table.plot is None for table in measured)
+    if not without:
+        return []
+    return [
+        f"No plot for {without} of {words.count(len(measured), 'table')}: those after the {MOST_PLOTS}th and "
+        f"those of more than {MOST_ROWS} rows are not drawn."
+    ]
 
 
 def _claim(facts: Facts, made: Ladder, stem: str) -> ClaimView:

@@ -168,7 +168,7 @@ class Burst(Record, frozen=True):
     gates: dict[str, float] = {}  # what was read around the values, by name: see bench.measure.gates
     flags: list[str] = []  # the gates that fired; the values count all the same
     disturbed: Take | None = None  # the first take, where gates fired and these values are its repetition
-    settled: bool | None = None  # block 0: whether calls came to a steady time
+    settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0
 
 
 class Failure(Record, frozen=True):
@@ -206,6 +206,7 @@ class End(Record, frozen=True):
     reason: str
     seconds: float
     ended_utc: str
+    slept_s: float = 0.0  # of a laptop that was closed meanwhile
 
 
 AnyRecord = Plan | Environment | Conditions | Worker | Burst | Failure | Decision | Resumed | End

@@ -1,67 +1,59 @@
-"""A run's values as a table: a pandas frame, and a CSV file for people without this program.
+"""All values of a run in one table: as a pandas frame, and as a CSV file."""
 
-Imports pandas, so it is imported only where a table is wanted.
-"""
-
-from dataclasses import asdict
+import csv
+import io
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-from pandas.api.types import is_numeric_dtype
+import numpy as np
 
 from bench.errors import UserError
-from bench.results.journal import Run
+from bench.results.files import atomic_text
+from bench.results.record import Burst
+from bench.results.run import Run
+
+if TYPE_CHECKING:  # it takes long to import, and the CSV does without
+    import pandas as pd
 
 COLUMNS = (
     "run", "block", "position", "entry", "group", "arm", "variant", "library", "device", "threads", "twin",
     "known_wrong", "task", "layout", "dtype", "activation", "data", "T", "B", "I", "H", "O", "status",
     "counted", "value", "n_calls", "elapsed_ns", "per_call_ns", "first_call_ns",
 )  # fmt: skip
+OF_A_VALUE = ("value", "elapsed_ns", "per_call_ns")  # the other columns are the same in a whole burst
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
+Cells = tuple[str | int | bool, ...]
 
-def values_frame(run: Run) -> pd.DataFrame:
+
+def values_frame(run: Run) -> "pd.DataFrame":
     """One row a value, in the journal's order; block 0 is there, but not ``counted``.
 
     ``value`` numbers the values of a burst from 0; ``per_call_ns`` is ``elapsed_ns`` / ``n_calls``.
     Failures have no values, so they are not here.
     """
-    entries, arms = run.entries, run.arms
-    rows = []
-    for burst in run.bursts:
-        entry = entries[burst.entry]
-        arm, case = arms[entry.arm], entry.case
-        fixed = asdict(entry.case.shape) | {
-            "run": run.plan.run,
-            "block": burst.block,
-            "position": burst.position,
-            "entry": entry.id,
-            "group": entry.group,
-            "arm": arm.id,
-            "variant": arm.variant,
-            "library": arm.library,
-            "device": burst.device,
-            "threads": arm.threads,
-            "twin": arm.twin,
-            "known_wrong": arm.known_wrong,
-            "task": case.task,
-            "layout": case.layout,
-            "dtype": case.dtype,
-            "activation": case.activation,
-            "data": case.data,
-            "status": burst.status,
-            "counted": burst.block >= 1 and burst.status in ("ok", "known_wrong"),
-            "n_calls": burst.n_calls,
-            "first_call_ns": burst.first_call_ns,
-        }
-        for number, elapsed_ns in enumerate(burst.elapsed_ns):
-            per_call_ns = elapsed_ns / burst.n_calls
-            rows.append(fixed | {"value": number, "elapsed_ns": elapsed_ns, "per_call_ns": per_call_ns})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    import pandas as pd
+
+    known = _Known(run)
+    rows = [
+        (run.plan.run, burst.block, burst.position, *known.cells(burst), burst.status, _counted(burst),
+         burst.n_calls, burst.first_call_ns)
+        for burst in run.bursts
+    ]  # fmt: skip
+    bursts = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in OF_A_VALUE])
+    sizes = [len(burst.elapsed_ns) for burst in run.bursts]
+    frame = bursts.take(np.repeat(np.arange(len(rows)), np.array(sizes, dtype=np.intp)))
+    frame = frame.reset_index(drop=True)
+    frame["value"] = list(chain.from_iterable(range(size) for size in sizes))
+    frame["elapsed_ns"] = list(chain.from_iterable(burst.elapsed_ns for burst in run.bursts))
+    frame["per_call_ns"] = frame["elapsed_ns"] / frame["n_calls"]
+    return frame[list(COLUMNS)]
 
 
 def write_values_csv(run: Run, path: Path) -> None:
-    """Write ``values_frame`` as CSV.
+    """Write ``values_frame`` as CSV, a burst at a time.
 
     A text that a spreadsheet would take for a formula gets an apostrophe before it: a variant's name may
     come from anyone.
@@ -69,15 +61,58 @@ def write_values_csv(run: Run, path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    frame = values_frame(run)
-    for name in frame.columns:
-        if not is_numeric_dtype(frame[name]):
-            frame[name] = frame[name].map(_not_a_formula)
     try:
-        frame.to_csv(path, index=False)
+        with atomic_text(path) as file:
+            file.write(",".join(COLUMNS) + "\n")
+            file.writelines(_csv_lines(run))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
 
-def _not_a_formula(cell: object) -> object:
+def _csv_lines(run: Run) -> Iterator[str]:
+    """The lines of each burst. A million values: what they share is made once, the rest by hand."""
+    known = _Known(run)
+    name = _csv((run.plan.run,))
+    shared: dict[tuple[str, str], str] = {}
+    for burst in run.bursts:
+        key = burst.entry, burst.device
+        if key not in shared:
+            shared[key] = _csv(known.cells(burst))
+        n_calls, first = burst.n_calls, burst.first_call_ns
+        start = f"{name},{burst.block},{burst.position},{shared[key]},{burst.status},{_counted(burst)}"
+        yield "".join(
+            f"{start},{number},{n_calls},{elapsed},{elapsed / n_calls!r},{first}\n"
+            for number, elapsed in enumerate(burst.elapsed_ns)
+        )
+
+
+class _Known:
+    """What the plan knows of each burst's entry: the columns from ``entry`` to ``O``."""
+
+    def __init__(self, run: Run) -> None:
+        self._entries, self._arms = run.entries, run.arms
+
+    def cells(self, burst: Burst) -> Cells:
+        """The device is where the burst's arrays really were."""
+        entry = self._entries[burst.entry]
+        arm, case, shape = self._arms[entry.arm], entry.case, entry.case.shape
+        return (
+            entry.id, entry.group, arm.id, arm.variant, arm.library, burst.device, arm.threads, arm.twin,
+            arm.known_wrong, case.task, case.layout, case.dtype, case.activation, case.data, shape.T, shape.B,
+            shape.I, shape.H, shape.O,
+        )  # fmt: skip
+
+
+def _counted(burst: Burst) -> bool:
+    return burst.block >= 1 and burst.status in ("ok", "known_wrong")
+
+
+def _csv(cells: Cells) -> str:
+    """Cells as a part of a line."""
+    line = io.StringIO()
+    csv.writer(line).writerow([*map(_not_a_formula, cells), 0])  # 0: an empty cell alone would get quotes
+    return line.getvalue().removesuffix(",0\r\n")
+
+
+def _not_a_formula(cell: str | int | bool) -> str | int | bool:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell

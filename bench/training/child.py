@@ -17,7 +17,8 @@ import numpy as np
 
 from bench import catalog
 from bench.measure import clock
-from bench.measure.worker import get_ready, load_arrays
+from bench.measure.burst import load_arrays
+from bench.measure.worker import get_ready
 from bench.training.params import NAMES, save_params
 from bench.training.records import Job, Message, Progress, Ready
 

@@ -1,6 +1,5 @@
 """Parameters on disk, so that either library goes on where the other stopped, and what they predict."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,13 @@ from numpy.typing import NDArray
 
 from bench import catalog
 from bench.errors import UserError
+from bench.results.arrays import read_arrays
+from bench.results.files import atomic_file
 
 Array = NDArray[Any]
 Params = dict[str, Array]
 NAMES = ("U", "W", "V")
+MAX_BYTES = 2**28  # 256 MiB, 5000 hidden units in float64
 
 
 def save_params(path: str | Path, params: Params) -> None:
@@ -22,7 +24,7 @@ def save_params(path: str | Path, params: Params) -> None:
         UserError: it cannot be written.
     """
     try:
-        with Path(path).open("wb") as file:
+        with atomic_file(Path(path)) as file:
             np.savez(file, U=params["U"], W=params["W"], V=params["V"])
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another file") from error
@@ -32,19 +34,17 @@ def load_params(path: str | Path) -> Params:
     """Read what ``save_params`` wrote; nothing is unpickled.
 
     Raises:
-        UserError: no such file, no npz, a matrix that is missing, of another shape, or not finite.
+        UserError: no such file, no npz, too large, a matrix that is missing, of another shape, or not finite,
+            or something else beside the three.
     """
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if missing := [name for name in NAMES if name not in arrays.files]:
-                raise UserError(
-                    f"{path} has no {', '.join(missing)}; parameters are three arrays, U, W and V"
-                )
-            params = {name: arrays[name] for name in NAMES}
+        params = read_arrays(path, NAMES, max_bytes=MAX_BYTES)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; give a file of --save") from error
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} holds no parameters ({error}); give a file of --save") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} holds no parameters, which are three arrays, U, W and V: {error}; give a file of --save"
+        ) from error
     if bad := [name for name, p in params.items() if p.dtype.kind != "f" or not np.isfinite(p).all()]:
         raise UserError(f"{path}: {', '.join(bad)} must hold finite floating-point numbers only")
     U, W, V = (params[name] for name in NAMES)

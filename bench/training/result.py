@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.results.files import atomic_text
 from bench.training.curves import Training, default_target, file_name, make_run
 from bench.training.params import Params, load_params
 from bench.training.records import AnyRecord, Header, Point, Start, Stop, read_records
@@ -35,7 +36,7 @@ class TrainResult(Training):
 
     def write_losses(self, path: Path) -> None:
         """The curves as CSV, a line for each variant and report."""
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with atomic_text(path) as file:
             rows = csv.writer(file)
             rows.writerow(["variant", "epoch", "loss", "training_s", "since_start_s"])
             for run in self.runs:

@@ -1,0 +1,84 @@
+"""Whether the environment of a run changed: between its parts, or between two runs that are compared."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# facts of a machine that bear on speed and stand still while nobody changes anything
+MACHINE = (
+    "host", "processor", "vendor", "family", "model", "stepping", "microcode", "vector_units", "architecture",
+    "caches", "numa_nodes", "smt", "cpus", "physical_cores", "usable_cpus", "affinity", "isolated_cpus",
+    "nohz_full", "cgroup_quota", "cgroup_memory_bytes", "hypervisor", "container", "governor",
+    "energy_preference", "frequency_driver", "turbo", "power", "transparent_huge_pages", "aslr",
+    "clocksource", "mitigations", "preloaded_everywhere", "system", "libc", "python", "python_build",
+    "python_gil", "python_flags", "packages",
+)  # fmt: skip
+CODE = ("commit", "uncommitted_sha256")
+# facts of a library or a device, as a worker tells them
+LIBRARY = (
+    "version", "git", "debug", "threads", "interop_threads", "blas", "blas_version", "kernel", "threading",
+    "cpu_capability", "cuda", "precision", "mkldnn", "deterministic_algorithms", "grad_mode",
+    "flushes_subnormals", "mps_fallback", "device_name", "driver", "runtime", "compute_capability",
+    "max_clock_mhz", "module_loading", "launch_blocking", "cublas_workspace", "allocator", "allocator_config",
+    "cudnn", "cudnn_enabled", "cudnn_benchmark", "cudnn_deterministic",
+)  # fmt: skip
+LIMITS = ("min", "max")  # of the clock's MHz; the present one always changes
+SLEEP_S = 0.5  # the two clocks are read one after the other; no sleep is shorter
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any], *, code: bool = False) -> list[str]:
+    """What bears on speed and differs between two descriptions of a machine, or of one library by a worker.
+
+    What either of them does not tell is no difference: a record of an older version knows less. What both
+    could tell, and one does not (a quota that was lifted is None), is one. ``code`` looks at rnnbench's own
+    commit as well: for a run that goes on, not for comparing two versions.
+
+    Returns:
+        One clause a fact: "governor: performance, now powersave".
+    """
+    fields = MACHINE + LIBRARY + (CODE if code else ())
+    found = [clause for name in fields for clause in _differs(name, before, after)]
+    if not code:
+        found = [clause for clause in found if not clause.startswith("packages rnnbench:")]
+    speeds = [facts.get("mhz") or {} for facts in (before, after)]
+    return found + [clause for name in LIMITS for clause in _differs(name, *speeds, prefix="MHz ")]
+
+
+def slept(before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """Seconds that the machine slept between two readings of its clocks, 0 where it did not, or nobody knows.
+
+    A reading is a machine's ``clocks``: ``monotonic_s``, which stands still in sleep, and ``boottime_s``,
+    which goes on.
+    """
+    names = ("monotonic_s", "boottime_s")
+    if any(name not in reading for reading in (before, after) for name in names):
+        return 0.0
+    awake, all_in_all = (after[name] - before[name] for name in names)
+    asleep = all_in_all - awake
+    return asleep if asleep > SLEEP_S else 0.0
+
+
+def restarted(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    """Whether the machine was started anew between the two readings: its clocks went back."""
+    name = "boottime_s" if "boottime_s" in before and "boottime_s" in after else "monotonic_s"
+    return name in before and name in after and after[name] < before[name]
+
+
+def _differs(
+    name: str, before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = ""
+) -> Iterator[str]:
+    if name not in before or name not in after or before[name] == after[name]:
+        return
+    was, now = before[name], after[name]
+    said = prefix + name.replace("_", " ")
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for key in sorted(set(was) | set(now)):
+            if was.get(key) != now.get(key):
+                yield f"{said} {key}: {_word(was.get(key))}, now {_word(now.get(key))}"
+    else:
+        yield f"{said}: {_word(was)}, now {_word(now)}"
+
+
+def _word(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

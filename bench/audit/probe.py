@@ -1,0 +1,42 @@
+"""The child that imports one library and tells what it finds; see probing.py.
+
+``python -m bench.audit.probe LIBRARY THREADS``. The last line it prints is JSON.
+"""
+
+import json
+import os
+import platform
+import sys
+from typing import Any
+
+from bench import device_probe
+from bench.device_facts import device_facts
+from bench.library import library_facts, limit_threads, precision, set_ieee_precision, tell
+
+
+def probe(library: str, threads: int) -> dict[str, Any]:
+    """Facts of a library in a process that is set up as a worker is; with those of every accelerator.
+
+    Returns:
+        ``facts`` (of torch also ``default_precision``, before it is set) and ``devices`` by their id.
+    """
+    if library == "numpy":
+        return {"facts": library_facts("numpy"), "devices": {}}
+    import torch
+
+    default = precision()
+    limit_threads(threads)
+    set_ieee_precision()
+    found = device_probe.describe(torch, os.environ, platform.system())["present"]
+    devices = {entry["id"]: entry | device_facts(entry["id"]) | _identity(entry["id"]) for entry in found}
+    return {"facts": library_facts("torch") | {"default_precision": default}, "devices": devices}
+
+
+def _identity(device: str) -> dict[str, Any]:
+    """What nvidia-smi knows a device by; it stays out of every record."""
+    properties = sys.modules["torch"].cuda.get_device_properties
+    return tell(uuid=lambda: f"GPU-{properties(device).uuid}") if device.startswith("cuda") else {}
+
+
+if __name__ == "__main__":
+    print(json.dumps(probe(sys.argv[1], int(sys.argv[2]))))

@@ -1,0 +1,119 @@
+"""Gates: what the system tells about a burst while it ran, and above what it counts as disturbed.
+
+=============  ======================================================================  =====  =============
+name           what is read                                                            limit  of
+=============  ======================================================================  =====  =============
+wall_over_cpu  wall clock over the process's own processor time                        1.02   1 thread, cpu
+preempted      times a second that the process was put aside for another                200   every process
+waiting        share of the time that some task waited for a processor (Linux, PSI)     0.05   the machine
+steal          share of the time that the hypervisor gave to others (Linux)             0.01   the machine
+throttled      times that the cgroup had used up its quota (Linux)                      0      the cgroup
+=============  ======================================================================  =====  =============
+
+A burst that a gate flags is taken once more, and both takes are kept. What cannot be read here is left out.
+Needs the standard library alone. Evidence for the list: the Linux kernel's documentation of
+``/proc/pressure``, ``/proc/stat`` and ``cpu.stat``.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+LIMITS = {"wall_over_cpu": 1.02, "preempted": 200.0, "waiting": 0.05, "steal": 0.01, "throttled": 0.0}
+TICK_NS = 10_000_000  # /proc/stat counts in hundredths of a second
+WORDS = {
+    "wall_over_cpu": "the wall clock ran {:.3g} times as fast as the process's own time",
+    "preempted": "it was put aside {:.3g} times a second",
+    "waiting": "tasks waited for a processor {:.0%} of the time",
+    "steal": "the hypervisor took {:.0%} of the time",
+    "throttled": "the cgroup's quota was used up {:.0f} times",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Counters that only grow; None where this system has none."""
+
+    wall_ns: int
+    cpu_ns: int
+    preempted: int | None
+    waiting_us: int | None
+    steal_ticks: int | None
+    throttled: int | None
+
+
+def read(root: Path = Path("/")) -> Reading:
+    """Read all counters now."""
+    return Reading(
+        wall_ns=time.perf_counter_ns(),
+        cpu_ns=time.process_time_ns(),
+        preempted=_preempted(),
+        waiting_us=_number_after("some", "total=", root / "proc/pressure/cpu"),
+        steal_ticks=_steal(root / "proc/stat"),
+        throttled=_throttled(root),
+    )
+
+
+def between(before: Reading, after: Reading, *, alone: bool) -> dict[str, float]:
+    """What happened between two readings, by gate; ``alone``: one thread that only computes on the cpu.
+
+    Wall over processor time means nothing for more threads, nor where the host waits for an accelerator.
+    """
+    wall_ns = after.wall_ns - before.wall_ns
+    if wall_ns <= 0:
+        return {}
+    found: dict[str, float] = {}
+    if alone and after.cpu_ns > before.cpu_ns:
+        found["wall_over_cpu"] = wall_ns / (after.cpu_ns - before.cpu_ns)
+    for name, per_unit in (
+        ("preempted", 1e9 / wall_ns),
+        ("waiting_us", 1e3 / wall_ns),
+        ("steal_ticks", TICK_NS / wall_ns),
+        ("throttled", 1.0),
+    ):
+        start, end = getattr(before, name), getattr(after, name)
+        if start is not None and end is not None:
+            found[name.partition("_")[0]] = (end - start) * per_unit
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def fired(gates: Mapping[str, float], limits: Mapping[str, float]) -> list[str]:
+    """The gates above their limits."""
+    return [name for name, value in gates.items() if name in limits and not value <= limits[name]]
+
+
+def in_words(name: str, value: float) -> str:
+    """What a gate saw, for a reader."""
+    return WORDS.get(name, name + " {:.3g}").format(value)
+
+
+def _preempted() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _steal(path: Path) -> int | None:
+    with suppress(OSError, ValueError, IndexError), path.open(encoding="ascii") as file:
+        return int(file.readline().split()[8])
+    return None
+
+
+def _throttled(root: Path) -> int | None:
+    for path in (root / "sys/fs/cgroup/cpu.stat", root / "sys/fs/cgroup/cpu/cpu.stat"):
+        if (found := _number_after("nr_throttled", "nr_throttled ", path)) is not None:
+            return found
+    return None
+
+
+def _number_after(line_starts: str, mark: str, path: Path) -> int | None:
+    """The whole number after ``mark`` in the line that starts so."""
+    with suppress(OSError, ValueError), path.open(encoding="ascii") as file:
+        for line in file:
+            if line.startswith(line_starts):
+                return int(line.partition(mark)[2].split()[0])
+    return None

@@ -1,0 +1,59 @@
+"""What a run knows so far: values, what block 0 found, what failed. Built from records, live or read back."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from bench.case import Case
+from bench.measure.inputs import Calibration
+from bench.results.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Worker
+
+Work = tuple[str, str, int, Case]  # spec, device, threads, case: a twin shares its original's
+
+
+class Ledger:
+    """``note`` every record of the run, in the journal's order."""
+
+    def __init__(self, plan: Plan, records: Iterable[AnyRecord] = ()) -> None:
+        self._arms = {arm.id: arm for arm in plan.arms}
+        self._entries = {entry.id: entry for group in plan.groups for entry in group.entries}
+        self.bursts: list[Burst] = []
+        self.found: dict[Work, Calibration] = {}  # in block 0
+        self.ready_s: dict[str, float] = {}  # by arm, the processor time until it was ready in block 0
+        self.compiled = False  # whether a worker compiled in block 0
+        self.failures: Counter[str] = Counter()  # by entry
+        self.lost: set[str] = set()  # entries that are not tried again
+        self.done: set[tuple[int, str]] = set()  # block, entry
+        for record in records:
+            self.note(record)
+
+    def note(self, record: AnyRecord) -> None:
+        """Take in what a record says; those of other kinds say nothing here."""
+        if isinstance(record, Burst):
+            self.bursts.append(record)
+            self.done.add((record.block, record.entry))
+            self.found.setdefault(
+                self.work(self._entries[record.entry]),
+                Calibration(record.n_calls, record.warmup_calls, record.settled),
+            )
+        elif isinstance(record, Failure):
+            self.failures[record.entry] += 1
+            self.done.add((record.block, record.entry))
+            # what crashed gets one more chance, in the next block
+            if record.status != "crashed" or self.failures[record.entry] > 1:
+                self.lost.add(record.entry)
+        elif isinstance(record, Worker) and record.block == 0:
+            self.ready_s[record.arm] = record.ready_ns / 1e9
+            self.compiled |= record.compile_ns > 0
+
+    def work(self, entry: Entry) -> Work:
+        """What an entry shares with its twin."""
+        arm = self.arm(entry)
+        return arm.spec, arm.device, arm.threads, entry.case
+
+    def arm(self, entry: Entry) -> Arm:
+        """The arm of an entry."""
+        return self._arms[entry.arm]
+
+    def finished(self, block: int, entries: Iterable[Entry]) -> bool:
+        """Whether each of a block's entries has its burst, has failed, or is not tried any more."""
+        return all((block, entry.id) in self.done or entry.id in self.lost for entry in entries)

@@ -1,0 +1,112 @@
+"""Whether calls come to a steady time, and after how many: block 0 asks, the counted blocks keep to it.
+
+The test is pyperf's idea (its two halves of the warm-up values): the last values taken are cut in two, and
+the halves must have the same quartiles. A warm-up is found once and then frozen: one that each process
+adapted to itself would make the processes differ.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from bench.measure.clock import MAX_CALLS, Call, Clock, ClockError, no_wait
+
+STEP_NS = 500_000  # a step is as many calls as take this long
+HALF = 30  # steps; 5 where one call alone takes longer than SLOW_STEP_NS
+SLOW_HALF = 5
+SLOW_STEP_NS = 5_000_000
+SLIDE = 5  # steps dropped at the front, and taken anew, after a test that failed
+MAX_STEPS = 300
+TOLERANCE = 0.05  # of the quartiles, between the halves
+SPREAD = 0.20  # of the quartiles, among themselves: two speeds by turns are no steady time
+SHIFT = 0.10  # what the timed values may differ from the steady steps
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """What was found. ``warmup_calls`` were needed before calls came to a steady time of ``per_call_ns``."""
+
+    settled: bool
+    warmup_calls: int
+    per_call_ns: float
+    first_call_ns: int
+
+    def agrees(self, per_call_ns: float) -> bool:
+        """Whether a later time is that of the steady calls, so that they were not a phase of their own."""
+        return self.settled and abs(per_call_ns / self.per_call_ns - 1) <= SHIFT
+
+
+def settle(
+    call: Call,
+    *,
+    synchronise: Call = no_wait,
+    clock: Clock = time.perf_counter_ns,
+    max_steps: int = MAX_STEPS,
+) -> Settling:
+    """Call on until the time of a call is steady, or ``max_steps`` are over.
+
+    Raises:
+        ClockError: not even a billion calls take any time.
+    """
+    times: list[float] = []  # a call, by step
+    counts: list[int] = []  # calls before each step
+    n_calls, total = 1, 0
+
+    def step() -> float:
+        nonlocal total
+        synchronise()
+        start = clock()
+        for _ in range(n_calls):
+            call()
+        synchronise()
+        elapsed = clock() - start
+        counts.append(total)
+        times.append(elapsed / n_calls)
+        total += n_calls
+        return elapsed
+
+    first_call_ns = step()
+    while step() < STEP_NS:
+        n_calls *= 2
+        if n_calls > MAX_CALLS:
+            raise ClockError(f"{MAX_CALLS} calls take less than {STEP_NS} ns: nothing is being done")
+    half = SLOW_HALF if times[-1] > SLOW_STEP_NS else HALF
+    start = len(times) - 1
+    while len(times) < max_steps:
+        while len(times) < start + 2 * half:
+            step()
+        if median(times[start:]) * n_calls < STEP_NS / 2:  # slow calls came first: longer steps from here on
+            n_calls, start = 2 * n_calls, len(times)
+        elif is_steady(times[start:]):
+            break
+        else:
+            start += SLIDE
+    window = times[start : start + 2 * half]
+    settled = len(window) == 2 * half and is_steady(window)
+    return Settling(settled, counts[_first_steady(times, window)], median(window), int(first_call_ns))
+
+
+def is_steady(values: Sequence[float]) -> bool:
+    """Whether both halves have the same, near quartiles, and the first value is no slow outlier."""
+    middle = len(values) // 2
+    one, other = quantiles(values[:middle], n=4), quantiles(values[middle:], n=4)
+    if any(not abs(a - b) <= TOLERANCE * b for a, b in zip(one, other, strict=True)):
+        return False
+    low, _, high = quantiles(values[1:], n=4)
+    if not high - low <= SPREAD * low:
+        return False
+    return values[0] <= high + max(1.5 * (high - low), TOLERANCE * high)
+
+
+def _first_steady(times: Sequence[float], window: Sequence[float]) -> int:
+    """Index of the first of three steps in a row that are like those of the window.
+
+    Not the window's own start: what made the test fail may have been a hiccup long after the warm-up.
+    """
+    low, _, high = quantiles(window, n=4)
+    like = [low * (1 - TOLERANCE) <= time <= high * (1 + TOLERANCE) for time in times]
+    for index in range(len(times) - 2):
+        if all(like[index : index + 3]):
+            return index
+    return len(times) - 1

@@ -1,0 +1,157 @@
+"""Reads a journal line by line, within limits: a file may be damaged, older, newer, or a stranger's."""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+import bench
+from bench.errors import UserError
+from bench.results import strict
+from bench.results.migrate import migrate
+from bench.results.record import SCHEMA, AnyRecord, Burst
+from bench.results.seal import FIRST, is_sealed, record_of, unseal
+
+FILE_NAME = "journal.jsonl"
+# A million values in 200,000 bursts make about 250 MB and, read, twice that in memory. Four times as much
+# is refused, before it fills the machine.
+MAX_BYTES = 2**30
+MAX_RECORDS = 1_000_000
+MAX_LINE = 2**24  # 16 MB; a plan with hundreds of entries has a megabyte
+MAX_SHARED = 100_000  # a file without repetition must not fill a table of what repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a journal's file holds."""
+
+    records: list[AnyRecord]
+    schema: int  # the file's; the records are of SCHEMA
+    end: int  # bytes of whole lines; what is after them is torn
+    seal: bytes  # of the last whole line
+    warnings: list[str]
+
+
+def read_journal(path: Path) -> tuple[list[AnyRecord], list[str]]:
+    """Read all records of a journal; return them and the warnings about the file.
+
+    Raises:
+        UserError: no such file, no plan in the first line, a newer schema, too large, or a damaged line.
+    """
+    try:
+        with path.open("rb") as file:
+            content = read_content(file, path)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give a run's folder or journal") from error
+    return content.records, content.warnings
+
+
+def read_content(file: BinaryIO, path: Path) -> Content:
+    """Read a journal's file from its start; ``path`` is what messages call it.
+
+    A last line without its newline was torn while it was written, and is left out.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: no plan in the first line, a newer schema, too large, or a damaged line.
+    """
+    if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+        raise UserError(
+            f"{path} has {size / 2**30:.1f} GiB; journals up to {MAX_BYTES / 2**30:.0f} GiB are read"
+        )
+    first = file.readline(MAX_LINE + 1)
+    schema = _schema(first, path)
+    file.seek(0)
+    records: list[AnyRecord] = []
+    share = _Sharer()
+    end, seal, warnings = 0, FIRST, []
+    with _collector_paused():
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
+            if len(line) > MAX_LINE:
+                raise UserError(f"{path}, line {number} has more than {MAX_LINE >> 20} MiB; it is no journal")
+            if number > MAX_RECORDS:
+                raise UserError(f"{path} has more than {MAX_RECORDS} lines; so long a journal is not read")
+            if not line.endswith(b"\n"):
+                warnings.append(f"the last line of {path.name} was torn ({len(line)} bytes) and is left out")
+                break
+            try:
+                if schema == SCHEMA:
+                    data, seal = unseal(seal, line)
+                    record = strict.decode(data)
+                else:
+                    record = _older(line, schema)
+            except ValueError as error:
+                raise UserError(
+                    f"{path}, line {number} cannot be read: {error}; the file is damaged"
+                ) from error
+            records.append(share(record))
+            end += len(line)
+    return Content(records, schema, end, seal, warnings)
+
+
+def _schema(line: bytes, path: Path) -> int:
+    """Look at the first line alone: what a newer program wrote there need not fit our records."""
+    sealed = is_sealed(line)
+    try:
+        first = msgspec.json.decode(record_of(line) if sealed else line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        first = None
+    schema = first.get("schema") if isinstance(first, dict) and first.get("kind") == "plan" else None
+    if type(schema) is not int or schema < 1 or not line.endswith(b"\n"):
+        raise UserError(f"{path} is no journal of rnnbench: its first line is not a plan")
+    if schema <= SCHEMA:
+        return schema
+    if sealed:
+        try:  # a flipped bit can turn a 2 into a 3
+            unseal(FIRST, line)
+        except ValueError as error:
+            raise UserError(f"{path}, line 1 cannot be read: {error}; the file is damaged") from error
+    assert isinstance(first, dict)
+    raise UserError(
+        f"{path} has schema {schema}, written by rnnbench {first.get('version', '?')}; this is "
+        f"rnnbench {bench.__version__}, which reads up to schema {SCHEMA}; install the newer one"
+    )
+
+
+def _older(line: bytes, schema: int) -> AnyRecord:
+    """The record of a line of an older schema, which has no seal."""
+    tree = strict.parse(line)
+    if not isinstance(tree, dict):
+        raise ValueError("it is no JSON object")
+    return strict.decode(msgspec.json.encode(migrate(tree, schema)))
+
+
+class _Sharer:
+    """Keeps equal texts and checks of many bursts once: a third of a long journal's memory."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def __call__(self, record: AnyRecord) -> AnyRecord:
+        """The same record, parts of which it now shares with others."""
+        if isinstance(record, Burst):
+            known = self._known
+            if len(known) > MAX_SHARED:
+                known.clear()
+            for name in ("entry", "device", "digest"):
+                text = getattr(record, name)
+                msgspec.structs.force_setattr(record, name, known.setdefault(text, text))
+            record.checks[:] = [known.setdefault(check, check) for check in record.checks]
+        return record
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No search for garbage while millions of objects are made of which none is."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

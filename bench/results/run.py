@@ -1,0 +1,156 @@
+"""A run as its journal tells it: records sorted by kind, those of repeated blocks left out."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from bench.errors import UserError
+from bench.results.reading import FILE_NAME, read_journal
+from bench.results.record import (
+    AnyRecord,
+    Arm,
+    Burst,
+    Conditions,
+    Decision,
+    End,
+    Entry,
+    Environment,
+    Failure,
+    Plan,
+    Resumed,
+    Worker,
+)
+
+Kind = TypeVar("Kind")
+SAME_MACHINE = ("processor", "cpus", "memory_bytes", "architecture", "host")  # host is a hash of its name
+MEMORY_VARIES = 1.02  # a newer kernel or firmware keeps a little more or less of it
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that one journal holds, sorted by kind. ``warnings`` are about the file itself."""
+
+    plan: Plan
+    environment: Environment  # the first; empty where the run was cut off before it
+    workers: tuple[Worker, ...]
+    bursts: tuple[Burst, ...]
+    failures: tuple[Failure, ...]
+    decision: Decision | None  # None where the run was cut off in block 0
+    end: End | None  # None where the run was cut off
+    warnings: tuple[str, ...] = ()
+    environments: tuple[Environment, ...] = ()  # one more each time the run was resumed
+    conditions: tuple[Conditions, ...] = ()
+    void: int = 0  # workers, bursts and failures left out because their block was begun anew
+
+    @property
+    def state(self) -> Literal["complete", "partial", "interrupted"]:
+        """How the run ended; one without an end was interrupted."""
+        return "interrupted" if self.end is None else self.end.status
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The plan's entries by id, in the plan's order."""
+        return {entry.id: entry for group in self.plan.groups for entry in group.entries}
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """The plan's arms by id, in the plan's order."""
+        return {arm.id: arm for arm in self.plan.arms}
+
+
+def load_run(path: Path) -> Run:
+    """Read a run from its folder or its journal.
+
+    Raises:
+        UserError: the journal cannot be read, or contradicts its own plan.
+    """
+    path = path / FILE_NAME if path.is_dir() else path
+    records, warnings = read_journal(path)
+    if sum(isinstance(record, Plan) for record in records) > 1:
+        raise UserError(f"{path} holds more than one plan; each run has a journal of its own")
+    run = make_run(records, warnings)
+    for problem in _contradictions(run):
+        raise UserError(f"{path} contradicts itself: {problem}; the file was edited or is damaged")
+    return run
+
+
+def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
+    """Sort the records of one journal, whose first is its plan, by kind; leave out what is void."""
+    valid = _valid(records)
+    environments = _of_kind(Environment, valid)
+    decisions = _of_kind(Decision, valid)
+    ends = _of_kind(End, valid)
+    measured = (Worker, Burst, Failure)
+    cut_off = () if ends else ("the journal has no end: the run was cut off",)
+    return Run(
+        plan=_of_kind(Plan, valid)[0],
+        environment=environments[0] if environments else Environment({}, {}, {}, {}, []),
+        workers=_of_kind(Worker, valid),
+        bursts=_of_kind(Burst, valid),
+        failures=_of_kind(Failure, valid),
+        decision=decisions[0] if decisions else None,
+        end=ends[-1] if ends else None,
+        warnings=(*warnings, *cut_off),
+        environments=environments,
+        conditions=_of_kind(Conditions, valid),
+        void=sum(isinstance(r, measured) for r in records) - sum(isinstance(r, measured) for r in valid),
+    )
+
+
+def different_machines(runs: Sequence[Run]) -> list[str]:
+    """The facts in which the machines of runs differ, by name; empty where all ran on the same one.
+
+    Looks at each run's first environment. Memory may differ by 2 %. What a run does not tell, the host
+    above all, does not make it different.
+    """
+    machines = [run.environment.machine for run in runs]
+    return [name for name in SAME_MACHINE if _differ(name, [machine.get(name) for machine in machines])]
+
+
+def _differ(name: str, facts: Sequence[Any]) -> bool:
+    told = [fact for fact in facts if fact is not None]
+    if name == "memory_bytes" and all(isinstance(fact, int) for fact in told):
+        return bool(told) and max(told) > MEMORY_VARIES * min(told)
+    return any(fact != told[0] for fact in told)
+
+
+def _valid(records: Sequence[AnyRecord]) -> list[AnyRecord]:
+    """The records but those that a later ``Resumed`` makes void, in their order."""
+    first_void: float = float("inf")  # block from which on what stands before is void
+    kept: list[AnyRecord] = []
+    for record in reversed(records):
+        if isinstance(record, Worker | Burst | Failure):
+            void = record.block >= first_void
+        elif isinstance(record, End):
+            void = first_void < float("inf")
+        else:
+            void = isinstance(record, Decision | Conditions) and first_void <= 0
+        if isinstance(record, Resumed):
+            first_void = min(first_void, record.block)
+        if not void:
+            kept.append(record)
+    return kept[::-1]
+
+
+def _of_kind(kind: type[Kind], records: Iterable[AnyRecord]) -> tuple[Kind, ...]:
+    return tuple(record for record in records if isinstance(record, kind))
+
+
+def _contradictions(run: Run) -> Iterator[str]:
+    """What no run writes, and what would spoil every number made from it."""
+    entries = run.entries
+    pairs = [*run.plan.pairs, *(run.decision.pairs if run.decision else [])]
+    named = [burst.entry for burst in run.bursts] + [failure.entry for failure in run.failures]
+    named += [name for pair in pairs for name in (pair.entry, pair.baseline)]
+    named += [entry.baseline for entry in entries.values() if entry.baseline]
+    yield from (f"the plan has no entry {name!r}" for name in dict.fromkeys(named) if name not in entries)
+    arms = run.arms
+    used = [entry.arm for entry in entries.values()]
+    yield from (f"the plan has no arm {name!r}" for name in dict.fromkeys(used) if name not in arms)
+    places = Counter((burst.block, burst.entry) for burst in run.bursts)
+    yield from (f"two bursts of {entry!r} in block {block}" for (block, entry), n in places.items() if n > 1)
+    for burst in run.bursts:
+        if not burst.elapsed_ns or min(burst.elapsed_ns) <= 0 or burst.n_calls < 1:
+            yield f"a time that is not positive for {burst.entry!r} in block {burst.block}"

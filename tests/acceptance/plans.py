@@ -1,0 +1,132 @@
+"""Plans written by hand, run by the real runner: real workers, real time."""
+
+import inspect
+import os
+import textwrap
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench
+from bench import catalog
+from bench.answer.comparison import Comparison
+from bench.answer.verdict import Judgement, judge
+from bench.case import Case, sine_case
+from bench.measure import gates
+from bench.measure.runner import Runner
+from bench.results.journal import Run, make_run
+from bench.results.record import SCHEMA, AnyRecord, Arm, Burst, Entry, Group, Plan
+
+CASE = sine_case("forward", "positional", batch=4, hidden=4)  # what the kernels answer; they take no notice
+TESTS = Path(__file__).parents[1]  # where workers find acceptance.kernels
+
+
+class Silent:
+    """A progress display that shows nothing."""
+
+    def starting(self, block: int, blocks: int) -> None:
+        pass
+
+    def measuring(self, block: int, entry: Entry) -> None:
+        pass
+
+    def decided(self, decision: Any) -> None:
+        pass
+
+
+def own(*names: str) -> list[str]:
+    """The specs of kernels."""
+    return [f"acceptance.kernels:{name}" for name in names]
+
+
+def make_plan(
+    specs: Sequence[str], *, blocks: int, seed: int, case: Case = CASE, twin: bool = True, threads: int = 1
+) -> Plan:
+    """One group: the first spec is the baseline, its twin follows, then the others against it."""
+    arms: list[Arm] = []
+    for spec in specs:
+        found = catalog.find(spec)
+        for is_twin in (False, True) if twin and not arms else (False,):
+            name = f"{found.name}@cpu x{threads}" + (" twin" if is_twin else "")
+            arms.append(Arm(name, spec, found.name, found.library, "cpu", threads, is_twin))
+    name = f"{case.task} acceptance"
+    ids = [f"{name} | {arm.id}" for arm in arms]
+    entries = [
+        Entry(entry_id, name, arm.id, case, None if number == 0 else ids[0])
+        for number, (entry_id, arm) in enumerate(zip(ids, arms, strict=True))
+    ]
+    return Plan(
+        schema=SCHEMA,
+        run="acceptance",
+        version=bench.__version__,
+        started_utc="",
+        command=[],
+        preset="custom",
+        seed=seed,
+        blocks=blocks,
+        verdicts=True,
+        margin=0.02,
+        budget_s=None,
+        arms=arms,
+        groups=[Group(name, entries)],
+        pairs=[],
+        missing=[],
+        gates=gates.LIMITS,
+    )
+
+
+def measure(plan: Plan, folder: Path, *, keep: Collection[str] = ()) -> Run:
+    """Run the plan with workers that stand in ``folder``; what would have gone to a journal, sorted."""
+    records: list[AnyRecord] = [plan]
+    paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        patch.chdir(folder)
+        Runner(plan, records.append, Silent(), keep=keep).run()
+    return make_run(records)
+
+
+def compared(plan: Plan, folder: Path) -> tuple[Run, Judgement]:
+    """Run the plan and judge it; every burst must have come."""
+    run = measure(plan, folder)
+    assert run.state == "complete", [failure.reason for failure in run.failures]
+    return run, judge(run)
+
+
+def row(judgement: Judgement, kernel: str) -> Comparison:
+    """The comparison of a kernel with the baseline."""
+    (found,) = (row for row in judgement.rows.values() if row.arm == f"{kernel}@cpu x1")
+    return found
+
+
+def covers_1(row: Comparison) -> bool:
+    """Whether the interval contains a ratio of 1."""
+    assert row.low is not None
+    assert row.high is not None
+    return row.low <= 1 <= row.high
+
+
+def flagged(run: Run) -> list[Burst]:
+    """Counted bursts that a gate flagged, in the first take or the last."""
+    return [burst for burst in run.bursts if burst.block > 0 and (burst.flags or burst.disturbed)]
+
+
+def values_by_entry(run: Run) -> dict[str, list[float]]:
+    """All counted values of each entry in nanoseconds a call, as a harness without processes sees them."""
+    values: dict[str, list[float]] = {entry: [] for entry in run.entries}
+    for burst in run.bursts:
+        if burst.block > 0:
+            values[burst.entry] += [elapsed / burst.n_calls for elapsed in burst.elapsed_ns]
+    return values
+
+
+def mutated(function: Callable[..., Any], old: str, new: str) -> Callable[..., Any]:
+    """The harness's own function with one piece of its source exchanged, at home in the same module."""
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {function.__qualname__}"
+    made: dict[str, Any] = {}
+    exec(source.replace(old, new), function.__globals__, made)
+    changed: Callable[..., Any] = made[function.__name__]
+    return changed

@@ -1,0 +1,34 @@
+"""A variant's training step on the tutorial's case under pyperf: ``--variant NAME``, then pyperf's options."""
+
+import pyperf
+
+from bench import catalog
+from bench.case import sine_case
+from bench.data import make
+from bench.library import limit_threads
+
+CASE = sine_case("train_step", "positional")
+
+
+def bound_call(variant: str) -> object:
+    """What our workers time as well: the variant's call, bound to the same arrays, in one thread."""
+    found = catalog.find(variant)
+    bind = found.load()
+    if found.library == "torch":
+        limit_threads(1)
+    batch = make(CASE)
+    options = {"activation": CASE.activation, "delta": CASE.delta, "lr": CASE.lr, "device": "cpu"}
+    return bind(CASE.task, batch.params, batch.x, batch.y, **options).call
+
+
+def main() -> None:
+    """Load the library in pyperf's workers alone: its main process only waits for them."""
+    runner = pyperf.Runner(add_cmdline_args=lambda command, args: command.extend(["--variant", args.variant]))
+    runner.argparser.add_argument("--variant", required=True)
+    args = runner.parse_args()
+    call = bound_call(args.variant) if args.worker else None
+    runner.bench_func(args.variant, call)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Small runs, here or in a process of their own that can be hit at any moment, and what they leave behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.measure.plan import make_plan
+from bench.measure.preset import Wishes
+from bench.measure.runner import Runner
+from bench.results.record import AnyRecord, End, Plan
+from bench.results.seal import record_of
+
+PROJECT = Path(__file__).parents[2]
+SMALL_RUN = Path(__file__).with_name("small_run.py")
+SMALL = ("--quick", "--variant", "numpy-inplace", "--batch", "4", "--hidden", "4", "--seed", "5")
+PATIENCE_S = 60.0  # a guard against tests that never end, no measure of anything
+JOURNAL = "journal.jsonl"
+TESTS = Path(__file__).parents[1]
+GOOD_ARMS = {"numpy-batched@cpu x1", "numpy-batched@cpu x1 twin"}  # the baseline's, in every plan
+
+
+class Silent:
+    """A progress display that shows nothing."""
+
+    def starting(self, block: int, blocks: int) -> None:
+        pass
+
+    def measuring(self, block: int, entry: object) -> None:
+        pass
+
+    def decided(self, decision: object) -> None:
+        pass
+
+
+def small_plan(*variants: str, batch: tuple[int, ...] = (4,), blocks: int = 1, **wishes: Any) -> Plan:
+    """A quick plan of small cases."""
+    wanted = Wishes(quick=True, variants=variants, batch=batch, hidden=(4,), blocks=blocks, seed=3, **wishes)
+    return make_plan(wanted, run="test", started_utc="2026-01-01T00:00:00+00:00", command=["rnnbench"])
+
+
+def measure(plan: Plan, **deadlines: float) -> tuple[End, list[AnyRecord]]:
+    """Run a plan here, keeping its records."""
+    kept: list[AnyRecord] = []
+    end = Runner(plan, kept.append, Silent(), **deadlines).run()
+    return end, kept
+
+
+def start(folder: Path, *options: str, report: bool = False, **environ: str) -> subprocess.Popen[str]:
+    """Start ``rnnbench run`` on the smallest plan, in a session of its own."""
+    return start_program("run", *SMALL, *options, "--out", str(folder), report=report, **environ)
+
+
+def start_program(*arguments: str, report: bool = False, **environ: str) -> subprocess.Popen[str]:
+    """Start ``rnnbench`` with ``arguments``, in a session of its own."""
+    command = [sys.executable, str(SMALL_RUN), *(() if report else ("--without-report",)), *arguments]
+    paths = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": paths} | environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_lines(process: subprocess.Popen[str], folder: Path, lines: int) -> None:
+    """Wait until the journal has so many lines, or the run is over."""
+    journal = folder / JOURNAL
+    ends = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < ends:
+        if lines == 0 or (journal.exists() and journal.read_bytes().count(b"\n") >= lines):
+            return
+        time.sleep(0.005)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for the end; the exit code as a shell tells it, and what went to standard error."""
+    try:
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    code = process.returncode
+    return (128 - code if code < 0 else code), errors
+
+
+def children_of(session: int) -> list[psutil.Process]:
+    """Processes that are still there of a run that was started in a session of its own."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (OSError, psutil.Error):
+            continue
+    return found
+
+
+def wait_until_gone(session: int) -> list[psutil.Process]:
+    """Wait until no process of the session is left; those that are, in the end."""
+    ends = time.monotonic() + PATIENCE_S
+    while (left := children_of(session)) and time.monotonic() < ends:
+        time.sleep(0.02)
+    return left
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """All whole lines of the journal, as plain objects."""
+    journal = folder / JOURNAL
+    lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
+    return [json.loads(record_of(line + b"\n")) for line in lines]

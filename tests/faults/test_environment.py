@@ -1,0 +1,262 @@
+"""F15, F17, F19, F32 to F34: what is missing is said, and whatever the surroundings, they are left as found."""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import threadpoolctl
+from journals import example_records
+from reports import write_run
+
+from bench.cli import main
+from bench.device import Absent, Device, Devices
+from faults.runs import PATIENCE_S, PROJECT, SMALL, TESTS, finish, measure, records, small_plan, start
+from faults.small_run import CPU, CPU_ONLY
+
+NO_TORCH = Devices((CPU,), (Absent("cuda", "PyTorch is not installed"),), None, "PyTorch is not installed")
+SMALLEST = ["run", *SMALL, "--blocks", "1"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, and a machine whose devices need no child process to find."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.session.find_devices", lambda: CPU_ONLY)
+    return tmp_path
+
+
+def kinds(folder: Path) -> set[str]:
+    return {one["kind"] for one in records(folder)}
+
+
+# --- F15, F17, F32: something is missing
+
+
+def test_without_torch_numpy_is_measured_and_the_reason_is_said(here: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("bench.session.find_devices", lambda: NO_TORCH)
+    code = main([*SMALLEST, "--variant", "torch-rnn", "--out", "mine"])
+    assert code in (0, 3), capsys.readouterr().err  # what was asked for is missing, the rest is complete
+    measured = {one["entry"].partition(" | ")[2] for one in records(here / "mine") if one["kind"] == "burst"}
+    assert "numpy-inplace@cpu x1" in measured
+    assert not any("torch" in arm for arm in measured)
+    assert "PyTorch is not installed" in Path("mine/report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--variant", "torch-rnn", "--variant", "torch-cell"], "PyTorch is not installed"),
+        (["--variant", "torch-rnn", "--device", "cuda"], "no device 'cuda' here: PyTorch is not installed"),
+    ],
+)
+def test_where_nothing_can_be_measured_there_is_a_sentence_and_no_success(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.setattr("bench.session.find_devices", lambda: NO_TORCH)
+    code = main(
+        ["run", "--quick", "--batch", "4", "--hidden", "4", "--blocks", "1", "--out", "mine", *arguments]
+    )
+    printed = "".join(capsys.readouterr())
+    assert code in (2, 3), printed
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_a_case_that_cannot_be_proved_is_no_success_and_says_so(here: Path, capsys) -> None:
+    """One that diverges: gradients explode over 2000 steps."""
+    code = main(["run", "--quick", "--blocks", "1", "--variant", "numpy-inplace", "--batch", "4", "--hidden", "4",
+                 "--seq-len", "2000", "--out", "mine"])  # fmt: skip
+    printed = "".join(capsys.readouterr())
+    assert code in (2, 3), printed
+    assert "burst" not in kinds(here / "mine")
+    assert records(here / "mine")[-1]["status"] == "partial"
+    assert "ill-conditioned" in Path("mine/report.md").read_text()
+
+
+def test_a_device_of_the_registry_that_is_gone_gives_no_numbers_of_the_cpu(here: Path, monkeypatch) -> None:
+    """The registry saw a GPU; where the worker is, there is none."""
+    gpu = Device("xpu:0", "xpu", "a GPU", 1 << 30, ("float32",))
+    monkeypatch.setattr("bench.session.find_devices", lambda: Devices((CPU, gpu), (), "2.13.0"))
+    code = main([*SMALLEST, "--variant", "torch-inplace", "--device", "xpu:0", "--out", "mine"])
+    found = records(here / "mine")
+    gone = [one for one in found if one["kind"] == "failure" and "@xpu:0" in one["entry"]]
+    assert code == 3
+    assert gone
+    assert all(one["status"] in ("crashed", "invalid", "missing", "disagrees") for one in gone)
+    assert not [one for one in found if one["kind"] == "burst" and "@xpu:0" in one["entry"]]
+
+
+def test_a_wrong_answer_has_neither_time_nor_ratio_anywhere(here: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(TESTS)
+    folder = here / "mine"
+    small = ["--quick", "--blocks", "1", "--batch", "4", "--hidden", "4", "--out", str(folder)]
+    assert main(["run", *small, "--variant", "faults.variants:wrong"]) == 1
+    assert not [one for one in records(folder) if one["kind"] == "burst" and "wrong" in one["entry"]]
+    assert "wrong@" not in (folder / "values.csv").read_text()
+    rows = [line for line in (folder / "report.md").read_text().splitlines() if line.startswith("| wrong")]
+    assert rows
+    assert not any(unit in row for row in rows for unit in (" ns", " µs", " ms"))
+
+
+# --- F33: languages, paths, closed pipes
+
+
+def report(folder: Path, out: Path, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    """``rnnbench report`` in a process of its own, with these variables."""
+    command = [sys.executable, "-m", "bench", "report", os.fspath(folder), "--out", os.fspath(out)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)} | environ,
+        timeout=PATIENCE_S,
+    )
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+GERMAN = {
+    "LC_ALL": "de_DE.UTF-8",
+    "LANG": "de_DE",
+    "LANGUAGE": "de",
+    "TZ": "Asia/Kathmandu",
+    "PYTHONHASHSEED": "3",
+}
+
+
+def test_a_report_is_the_same_bytes_in_any_language_time_zone_and_folder(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / os.fsdecode(b"r\xe9sultat \xf0"), example_records(quick=True, broken=True))
+    outs = {}
+    for name, environ in (("ascii", ASCII), ("german", GERMAN)):
+        child = report(folder, tmp_path / name, **environ)
+        assert child.returncode == 0, child.stderr.decode(errors="replace")
+        assert b"Traceback" not in child.stderr
+        outs[name] = {p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name).rglob("*.*")}
+    assert outs["ascii"] == outs["german"]
+    assert {"report.html", "report.md", "values.csv"} < {path.name for path in outs["ascii"]}
+
+
+def test_a_run_into_a_folder_whose_name_is_no_text_works(here: Path, capsys) -> None:
+    name = os.fsdecode(b"r\xe9sultat")
+    assert main([*SMALLEST, "--out", name]) == 0, capsys.readouterr().err
+    assert Path(name, "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["variants"], ["run", *SMALL, "--blocks", "1"]], ids=["variants", "run"]
+)
+def test_a_reader_that_has_gone_is_no_failure(tmp_path: Path, arguments: list[str]) -> None:
+    """As in ``rnnbench variants | head -1``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    out = ["--out", str(tmp_path / "mine")] if arguments[0] == "run" else []
+    with os.fdopen(writing, "wb") as pipe:
+        child = subprocess.run(
+            [sys.executable, str(TESTS / "faults" / "small_run.py"), *arguments, *out],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(PROJECT)},
+            timeout=PATIENCE_S,
+        )
+    assert b"Traceback" not in child.stderr
+    assert b"BrokenPipe" not in child.stderr
+    assert child.returncode == 0
+    if out:
+        assert (tmp_path / "mine" / "report.html").exists()
+
+
+def test_without_standard_streams_a_run_works_too(tmp_path: Path) -> None:
+    """As a service is started: no terminal, nothing to print to."""
+    command = [sys.executable, str(TESTS / "faults" / "small_run.py"), *SMALLEST, "--out", str(tmp_path)]
+    closed = f"exec {' '.join(command)} <&- >&- 2>&-"
+    child = subprocess.run(
+        ["sh", "-c", closed], env=os.environ | {"PYTHONPATH": str(PROJECT)}, timeout=PATIENCE_S
+    )
+    assert child.returncode == 0
+    assert (tmp_path / "report.html").exists()
+    assert records(tmp_path)[-1]["status"] == "complete"
+
+
+def test_without_a_terminal_no_control_sequence_is_printed(tmp_path: Path) -> None:
+    code, errors = finish(start(tmp_path, "--blocks", "1"))
+    assert code == 0
+    assert "\x1b" not in errors
+    assert "\r" not in errors
+
+
+# --- F34: everything is left as it was found
+
+
+def surroundings() -> dict[str, Any]:
+    """The state of this process that a run could change and forget to change back."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pools = {pool["filepath"]: pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+    return {
+        "affinity": os.sched_getaffinity(0),
+        "cwd": Path.cwd(),
+        "environment": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
+        "collector": (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()),
+        "handlers": [
+            signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+        ],
+        "threads": threading.active_count(),
+        "pools": pools,
+        "floating errors": np.geterr(),
+        "smallest number": float(np.float32(1e-40) * np.float32(1)),  # 0 where subnormals are flushed
+        "files": len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0,  # noqa: PTH208
+        "torch": sys.modules.get("torch"),
+    }
+
+
+def test_a_run_leaves_the_process_as_it_found_it() -> None:
+    measure(small_plan("numpy-inplace"))  # imports and caches what the first run does
+    with threadpoolctl.threadpool_limits(2):
+        before = surroundings()
+        measure(small_plan("numpy-inplace"))
+        assert surroundings() == before
+
+
+def test_the_command_leaves_the_process_as_it_found_it(here: Path) -> None:
+    with threadpoolctl.threadpool_limits(2):
+        main([*SMALLEST, "--out", "first"])
+        before = surroundings()
+        assert main([*SMALLEST, "--out", "second"]) == 0
+        assert surroundings() == before
+
+
+def test_what_changes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = surroundings()
+    monkeypatch.setenv("RNNBENCH_LEFT", "1")
+    with np.errstate(all="ignore"):
+        changed = surroundings()
+    assert {name for name, value in changed.items() if value != before[name]} == {
+        "environment",
+        "floating errors",
+    }
+
+
+def test_no_run_leaves_files_beside_its_own(here: Path) -> None:
+    main([*SMALLEST, "--out", "mine"])
+    left = {path.name for path in here.iterdir()} | {path.name for path in Path("mine").iterdir()}
+    assert left <= {
+        "mine",
+        "journal.jsonl",
+        "report.html",
+        "report.md",
+        "values.csv",
+        "plots",
+        "environment.json",
+    }
+    assert not json.dumps(records(here / "mine")).count("\\u0000")

@@ -1,0 +1,56 @@
+"""F3: a run that was killed outright is completed by ``--resume``, as if nothing had happened."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from bench.results.journal import load_run
+from faults.kills import BLOCKS, killed_and_resumed, problems, uninterrupted
+from faults.runs import JOURNAL, finish, start, start_program
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run without an accident."""
+    return uninterrupted(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_any_moment_and_resumed_a_run_has_every_burst_once(
+    tmp_path: Path, whole: Path, seed: int
+) -> None:
+    killed_and_resumed(tmp_path, random.Random(seed))
+    assert problems(tmp_path, whole) == []
+
+
+def test_what_was_lost_or_repeated_would_be_seen(tmp_path: Path, whole: Path) -> None:
+    def damaged(change) -> list[str]:
+        run = load_run(whole)
+        return problems(whole, whole, bursts=change(list(run.bursts)))
+
+    assert damaged(lambda bursts: bursts) == []
+    assert damaged(lambda bursts: bursts[:-1])
+    assert damaged(lambda bursts: [*bursts, bursts[-1]])
+    assert damaged(lambda bursts: [*bursts[:-2], bursts[-1], bursts[-2]])
+
+
+def test_a_run_that_is_complete_is_left_alone(whole: Path) -> None:
+    before = (whole / JOURNAL).read_bytes()
+    code, errors = finish(start_program("run", "--resume", str(whole)))
+    assert code in (0, 2), errors
+    assert "Traceback" not in errors
+    assert (whole / JOURNAL).read_bytes() == before
+
+
+def test_there_is_nothing_to_resume_where_no_run_was(tmp_path: Path) -> None:
+    code, errors = finish(start_program("run", "--resume", str(tmp_path)))
+    assert code == 2
+    assert "Traceback" not in errors
+    assert not (tmp_path / JOURNAL).exists()
+
+
+def test_an_interrupted_run_is_resumed_too(tmp_path: Path, whole: Path) -> None:
+    running = start(tmp_path, "--blocks", str(BLOCKS))
+    killed_and_resumed(tmp_path, random.Random(9), running=running, politely=True)
+    assert problems(tmp_path, whole) == []

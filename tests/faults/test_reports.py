@@ -1,0 +1,182 @@
+"""F29, F35, F36: whatever a journal says and wherever it ends, its report renders and says so."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+from journals import example_records
+from msgspec.structs import replace
+from reports import write_run
+
+from bench.cli import main
+from bench.reporting import page
+from bench.reporting.build import Source, _content, headline
+from bench.reporting.view import view
+from bench.results.journal import FILE_NAME, load_run, make_run
+from bench.results.record import AnyRecord, Arm, Burst, Decision, Environment, Failure, Missing, Plan
+from bench.results.table import write_values_csv
+
+PAYLOADS = [
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "{{ 7 * 7 }}{% raw %}",
+    "[x](javascript:alert(1))",
+    "![x](http://example.invalid/x.png)",
+    "| a | b |\n| - | - |",
+    "`code` *bold* _em_ # title",
+    "\x1b[31mred\x1b]0;title\x07",
+    "\x9b31m",
+    "\u202eesrever",
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1+1",
+    "$\\frac{1}{0}$",
+    "]]><!--",
+]
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def spoiled(payload: str) -> list[AnyRecord]:
+    """The records of a broken run with the payload in every text that can be a stranger's."""
+    made: list[AnyRecord] = []
+
+    def arm(one: Arm) -> Arm:
+        return replace(one, variant=payload) if one.variant == "torch-autograd" else one
+
+    for record in example_records(quick=True, broken=True):
+        if isinstance(record, Plan):
+            record = replace(
+                record,
+                run=payload,
+                version=payload,
+                preset=payload,
+                started_utc=payload,
+                command=["rnnbench", payload],
+                arms=[arm(one) for one in record.arms],
+                missing=[Missing(payload, payload)],
+            )
+        elif isinstance(record, Environment):
+            machine = dict.fromkeys(record.machine, payload) | {"packages": {payload: payload}}
+            numbers = {k: v for k, v in record.machine.items() if not isinstance(v, str | dict)}
+            record = Environment(machine | numbers, {"A": payload}, {"B": payload}, {"C": payload}, [payload])
+        elif isinstance(record, Failure):
+            record = replace(record, reason=payload, stderr=payload)
+        elif isinstance(record, Decision):
+            record = replace(record, dropped_groups=[payload], dropped_arms=[payload])
+        elif hasattr(record, "facts"):
+            record = replace(record, facts={**record.facts, "version": payload, "kernel": payload})
+        elif hasattr(record, "ended_utc"):
+            record = replace(record, reason=payload)
+        made.append(record)
+    return made
+
+
+def rendered(records: list[AnyRecord]) -> tuple[str, str, str]:
+    """HTML, Markdown and the terminal's text of a run; no plots are drawn, which take long."""
+    run = make_run(records)
+    shown = view(run)
+    content = _content([Source(run, shown)], [])
+    images = {plot.stem: b"<svg/>" for plot in shown.plots}
+    return page.render_html(content, images), page.render_markdown(content), headline(run)
+
+
+# --- F29: what a text says stays text
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_html_stays_text(payload: str) -> None:
+    html, _, _ = rendered(spoiled(payload))
+    assert html.count("<script") == 0
+    assert not re.search(r"<(img|svg)[^>]*\son\w+=", html)
+    assert "49" not in html or "{{ 7 * 7 }}" not in payload or "{{ 7 * 7 }}" in html
+    assert not CONTROLS.search(html.replace("\n", ""))
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_markdown_stays_text(payload: str) -> None:
+    _, markdown, _ = rendered(spoiled(payload))
+    tidy = rendered(example_records(quick=True, broken=True))[1]
+    assert not re.search(r"(?<!\\)<(?!br>)[a-zA-Z/!]", markdown)
+    assert not re.search(r"(?<!\\)\]\((?!plots/)", markdown)
+    assert not CONTROLS.search(markdown.replace("\n", ""))
+    assert max(map(len, re.findall(r"(?m)^#+ ", markdown))) == max(map(len, re.findall(r"(?m)^#+ ", tidy)))
+    assert markdown.count("\n| - ") == tidy.count("\n| - ")
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_the_terminal_gets_no_control_characters(payload: str) -> None:
+    assert not CONTROLS.search(rendered(spoiled(payload))[2].replace("\n", ""))
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_no_cell_of_the_table_is_a_formula(tmp_path: Path, payload: str) -> None:
+    write_values_csv(make_run(spoiled(payload)), tmp_path / "values.csv")
+    text = (tmp_path / "values.csv").read_text(encoding="utf-8")
+    cells = re.split(r'[,\n]"?', text)
+    assert not [cell for cell in cells if re.match(r"[=+@\t]|-(?![\d.])", cell)]
+
+
+def test_the_payloads_are_dangerous() -> None:
+    """The negative control: unescaped, each of these would be found."""
+    assert "<script" in PAYLOADS[0]
+    assert re.search(r"<(img|svg)[^>]*\son\w+=", PAYLOADS[1])
+    assert re.search(r"(?<!\\)\]\((?!plots/)", PAYLOADS[4])
+    assert all(CONTROLS.search(payload) for payload in PAYLOADS[8:11])
+    assert all(re.match(r"[=+@\t]|-(?![\d.])", payload) for payload in (PAYLOADS[11], PAYLOADS[14]))
+
+
+def test_control_characters_of_a_journal_do_not_reach_the_terminal(tmp_path: Path, capsys) -> None:
+    folder = write_run(tmp_path / "run", spoiled("\x1b]0;title\x07"))
+    main(["report", str(folder), "--out", str(tmp_path / "out")])
+    assert not CONTROLS.search("".join(capsys.readouterr()).replace("\n", ""))
+    main(["report", str(tmp_path / "\x1b[31mred")])
+    assert "\x1b" not in capsys.readouterr().err
+
+
+# --- F35: a journal cut anywhere
+
+
+def cuts(records: list[AnyRecord]) -> list[int]:
+    """Where to cut: around every change of kind, and at a few other places."""
+    kinds = [type(record) for record in records]
+    changes = [n for n in range(1, len(kinds)) if kinds[n] is not kinds[n - 1]]
+    others = random.Random(1).sample(range(1, len(records)), 10)
+    return sorted({1, len(records) - 1, *changes[:12], *changes[-6:], *others})
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_journal_cut_after_any_record_has_a_report_that_says_it_is_not_whole(broken: bool) -> None:
+    records = example_records(quick=True, broken=broken)
+    for length in cuts(records):
+        html, markdown, said = rendered(records[:length])
+        for text in (html, markdown, said):
+            assert re.search(r"interrupted|cut off|cut short", text), length
+        assert html.rstrip().endswith("</html>")
+
+
+def test_a_whole_one_does_not_say_so() -> None:
+    html, markdown, said = rendered(example_records(quick=True))
+    for text in (html, markdown, said):
+        assert not re.search(r"cut off|cut short|was interrupted", text)
+
+
+def test_a_cut_run_tells_how_many_blocks_hold_values_and_who_is_missing() -> None:
+    records = example_records(quick=True)
+    last = max(n for n, record in enumerate(records) if isinstance(record, Burst) and record.block == 0)
+    _, markdown, said = rendered(records[: last + 1])
+    assert "0 of 3 blocks hold values" in said
+    assert "missing" in markdown or "not measured" in markdown
+
+
+def test_a_torn_journal_is_reported_by_the_command(tmp_path: Path, capsys) -> None:
+    folder = write_run(tmp_path / "run", example_records(quick=True))
+    whole = (folder / FILE_NAME).read_bytes()
+    (folder / FILE_NAME).write_bytes(whole[: len(whole) * 2 // 3])
+    assert main(["report", str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert "torn" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert load_run(folder).state == "interrupted"
+    assert "Traceback" not in capsys.readouterr().err

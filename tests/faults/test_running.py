@@ -1,0 +1,87 @@
+"""F10 to F14, F18 to F20 in a whole run: what fails has its status, the others go on, nothing is left."""
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.results.record import Burst, Failure, Worker
+from faults.runs import GOOD_ARMS, TESTS, children_of, measure, small_plan
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where workers find ``faults.variants``."""
+    monkeypatch.chdir(TESTS)
+
+
+def arms_with_values(records: list) -> set[str]:
+    return {one.entry.partition(" | ")[2] for one in records if isinstance(one, Burst)}
+
+
+def nothing_is_left() -> bool:
+    children = psutil.Process().children(recursive=True)
+    return not any("bench.measure.worker" in child.cmdline() for child in children)
+
+
+@pytest.mark.parametrize(
+    ("variant", "status", "reason"),
+    [
+        ("segfaulting", "crashed", "killed by SIGSEGV"),
+        ("exiting", "crashed", "ended with exit code 3 before its reply"),
+        ("device_lost", "crashed", "RuntimeError: device error: the device fell off the bus"),
+        ("out_of_turn", "crashed", "protocol: it sent "),
+        ("forking", "crashed", "ended with exit code 0 before its reply"),
+        ("killed", "oom", "killed by SIGKILL"),
+        ("too_large", "oom", "MemoryError: Unable to allocate"),
+        ("device_full", "oom", "OutOfMemoryError: out of memory. Tried to allocate"),
+        ("nan", "disagrees", "is finite"),
+        ("infinite", "disagrees", "is finite"),
+        ("wrong", "disagrees", "off by 0.0005"),
+        ("spoiling", "disagrees", "not true: inputs unchanged"),
+        ("spoiling_late", "invalid", "spoiling-late changed its inputs"),
+    ],
+)
+def test_what_fails_has_its_status_and_no_value_and_the_others_go_on(
+    variant: str, status: str, reason: str
+) -> None:
+    end, records = measure(small_plan(f"faults.variants:{variant}"))
+
+    failures = [one for one in records if isinstance(one, Failure)]
+    assert {one.status for one in failures} == {status}, failures
+    assert reason in failures[0].reason
+    assert end.status == "partial"
+    assert arms_with_values(records) == GOOD_ARMS
+    assert nothing_is_left()
+
+
+@pytest.mark.parametrize("variant", ["stopping", "stubborn"])
+def test_who_hangs_is_ended_at_the_deadline_however_stubborn(variant: str) -> None:
+    end, records = measure(small_plan(f"faults.variants:{variant}"), burst_deadline_s=1)
+
+    failures = [one for one in records if isinstance(one, Failure) and variant in one.entry]
+    assert [(one.status, one.reason) for one in failures] == [("timeout", "no reply within 1 s")]
+    assert ("still busy" in failures[0].stderr) == (variant == "stubborn")
+    assert arms_with_values(records) <= GOOD_ARMS  # on a slow machine a good one is not in time either
+    assert end.status == "partial"
+    assert nothing_is_left()
+
+
+def test_who_only_talks_is_timed() -> None:
+    """The negative control: the same variant without a fault."""
+    end, records = measure(small_plan("faults.variants:chattering"))
+    assert end.status == "complete", [one for one in records if isinstance(one, Failure)]
+    assert len(arms_with_values(records)) == 3
+
+
+@pytest.mark.parametrize(("variant", "again"), [("device_full", True), ("wrong", False)])
+def test_after_memory_ran_out_the_next_case_gets_a_fresh_worker(variant: str, again: bool) -> None:
+    _, records = measure(small_plan(f"faults.variants:{variant}", batch=(4, 5)))
+    workers = [one for one in records if isinstance(one, Worker) and one.block == 0]
+    pids = [one.pid for one in workers if one.arm not in GOOD_ARMS]
+    assert len(pids) == len(set(pids)) == (2 if again else 1)
+
+
+def test_children_that_are_left_would_be_seen(tmp_path: Path) -> None:
+    assert psutil.Process().pid in {one.pid for one in children_of(os.getsid(0))}

@@ -1,0 +1,123 @@
+"""F15, F18 to F20 inside a worker: no number where the clock, the device or the answer is wrong."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from bench.catalog import Variant
+from bench.measure import clock
+from bench.measure.burst import burst
+from bench.measure.inputs import JobMaker
+from bench.measure.messages import Done, Job, Refused
+from bench.measure.worker import status_of
+from bench.proof.agreement import compare
+from bench.results.journal import Journal
+from faults.runs import TESTS, measure, small_plan
+
+NAN = math.nan
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The job of block 0 for the baseline on a small case."""
+    plan = small_plan("numpy-inplace")
+    maker = JobMaker(tmp_path_factory.mktemp("jobs"), plan.gates)
+    return maker.job(plan.groups[0].entries[0].case, plan.arms[0], None)
+
+
+def own(name: str) -> Variant:
+    """A variant of ``faults.variants``, said to know every device."""
+    return Variant(name, "numpy", f"faults.variants:{name}.bind", "", ("cpu", "cuda", "mps"))
+
+
+def test_a_right_variant_has_values(job: Job) -> None:
+    """The negative control of all that follow."""
+    reply = burst(own("quiet"), job)
+    assert isinstance(reply, Done), reply
+    assert min(reply.elapsed_ns) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason"),
+    [
+        ("nan", "disagrees", "is finite"),
+        ("infinite", "disagrees", "is finite"),
+        ("wrong", "disagrees", "off by 0.0005"),
+        ("spoiling", "disagrees", "not true: inputs unchanged"),
+        ("spoiling_late", "invalid", "changed its inputs"),
+    ],
+)
+def test_a_wrong_answer_has_no_time(job: Job, name: str, status: str, reason: str) -> None:
+    with np.errstate(all="ignore"):
+        reply = burst(own(name), job)
+    assert isinstance(reply, Refused)
+    assert (reply.status, reason in reply.reason) == (status, True), reply.reason
+    assert all(math.isfinite(check.error) for check in reply.checks)
+
+
+def test_numbers_of_the_cpu_never_stand_under_the_name_of_another_device(job: Job) -> None:
+    reply = burst(own("elsewhere"), replace(job, device="cuda:0"))
+    assert isinstance(reply, Refused)
+    assert "not true: computed on cuda:0" in reply.reason
+    assert isinstance(burst(own("elsewhere"), job), Done)
+
+
+def readings(*steps: float) -> Callable[[], float]:
+    """A clock that goes on by these steps, again and again."""
+    times: Iterator[float] = itertools.accumulate(itertools.cycle(steps))
+    return lambda: next(times)
+
+
+CLOCKS = {
+    "stands still": (0,),
+    "runs backwards": (-5,),
+    "is no number": (NAN,),
+    "goes on for ever": (math.inf,),
+}
+
+
+@pytest.mark.parametrize("steps", CLOCKS.values(), ids=CLOCKS)
+def test_a_clock_that_is_broken_gives_no_value(steps: tuple[float, ...]) -> None:
+    broken = readings(*steps)
+    with pytest.raises(clock.ClockError):
+        clock.take_value(lambda: None, 3, clock=broken)  # type: ignore[arg-type]
+    with pytest.raises(clock.ClockError):
+        clock.clock_cost_ns(broken)  # type: ignore[arg-type]
+    assert clock.take_value(lambda: None, 3, clock=readings(7)).elapsed_ns == 7  # type: ignore[arg-type]
+
+
+def test_a_broken_clock_makes_an_entry_invalid(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_value = clock.take_value
+
+    def stopped(call: clock.Call, n_calls: int, **options: object) -> clock.Value:
+        return take_value(call, n_calls, **options | {"clock": lambda: 1234})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(clock, "take_value", stopped)
+    with pytest.raises(clock.ClockError) as error:
+        burst(own("quiet"), job)
+    assert status_of(error.value) == "invalid"
+
+
+def test_no_error_that_is_not_a_number_passes_for_a_small_one() -> None:
+    """``max(0, nan)`` is 0, and ``nan > tolerance`` is false."""
+    good = np.array([1.0, 2.0])
+    for actual, wanted, scale in ((good * NAN, good, None), (good, good * NAN, None), (good, good + 1, NAN)):
+        check = compare("y_hat", actual, wanted, 1e-6, "float64", scale=scale)
+        assert not check.passed, (actual, wanted, scale)
+    assert compare("y_hat", good, good, 1e-6, "float64").passed
+
+
+@pytest.mark.parametrize("name", ["nan", "infinite", "wrong"])
+def test_a_run_with_a_wrong_variant_writes_its_whole_journal(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(TESTS)
+    end, records = measure(small_plan(f"faults.variants:{name}"))
+    assert end.status == "partial"
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        for record in records:
+            journal.write(record)

@@ -1,0 +1,272 @@
+"""F10 to F13: a worker hangs, dies, or says what no worker says; each has its status and reason."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.measure import process
+from bench.measure.messages import Done, Ready
+from bench.measure.process import WorkerError, WorkerProcess
+from bench.results.record import Arm
+from faults.runs import PATIENCE_S
+
+ARM = Arm("fake", "fake", "fake", "numpy", "cpu", 1)
+READY = '{"type": "Ready", "facts": {}, "ready_ns": 1, "compile_ns": 0}'
+DONE = (
+    '{"type": "Done", "status": "ok", "n_calls": 1, "elapsed_ns": [7], "first_call_ns": 1, '
+    '"warmup_calls": 1, "residual_ns": 0, "cpu_ns": 7, "calibration_ns": 1, "device": "cpu", "checks": []}'
+)
+SCRIPT = f"""
+import ctypes, os, signal, sys, time
+READY, DONE = {READY!r}, {DONE!r}
+def say(text):
+    os.write(1, text if isinstance(text, bytes) else text.encode())
+"""
+Start = Callable[[str], WorkerProcess]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts a worker that is a script of a few lines; all are stopped at the end."""
+    monkeypatch.setattr(process, "GRACE_S", 0.2)
+    monkeypatch.setattr(process, "LOOK_S", 0.05)
+    started: list[WorkerProcess] = []
+
+    def start(script: str) -> WorkerProcess:
+        monkeypatch.setattr(process, "WORKER", (sys.executable, "-I", "-S", "-c", SCRIPT + script))
+        nothing: Any = {}  # a script does not look at its job
+        started.append(WorkerProcess(ARM, nothing, dict(os.environ)))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.stop()
+        assert gone(worker.pid)
+
+
+def gone(number: int) -> bool:
+    """Whether the group's processes are gone, waiting for what was killed a moment ago."""
+    deadline = time.monotonic() + PATIENCE_S
+    while left := group(number):
+        if time.monotonic() > deadline:
+            pytest.fail(f"still there: {left}")
+        time.sleep(0.01)
+    return True
+
+
+def group(number: int) -> list[int]:
+    """Processes of a group that are still there."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getpgid(one.pid) == number and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one.pid)
+    return found
+
+
+def ask(worker: WorkerProcess, deadline_s: float = PATIENCE_S) -> Any:
+    job: Any = {}
+    return worker.ask(job, deadline_s)
+
+
+def test_a_worker_that_keeps_to_the_protocol_is_understood(start: Start) -> None:
+    worker = start("say(READY + '\\n'); sys.stdin.readline(); say(DONE + '\\n'); sys.stdin.readline()")
+    assert isinstance(worker.receive(PATIENCE_S), Ready)
+    reply = ask(worker)
+    assert isinstance(reply, Done)
+    assert reply.elapsed_ns == [7]
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("say('hello\\n')", "protocol: it sent what is no reply: JSON is malformed"),
+        ("say(b'\\xff\\xfe\\n')", "protocol: it sent what is no reply"),
+        ("say('\\n')", "protocol: it sent what is no reply"),
+        ('say(\'{"type": "Rumour"}\\n\')', "protocol: it sent what is no reply: Invalid value 'Rumour'"),
+        ("say(DONE.replace('[7]', '[NaN]') + '\\n')", "protocol: it sent what is no reply"),
+        ("say(DONE.replace('[7]', '[null]') + '\\n')", "protocol: it sent what is no reply"),
+        ("say('[' * 200_000 + '\\n')", "protocol: it sent what is no reply"),
+        ("say(READY.replace('{}', '{\"a\":' * 200_000) + '\\n')", "protocol: it sent what is no reply"),
+        ("say(READY + '\\n' + READY + '\\n')", "protocol: it sent more than one reply"),
+        ("say(READY[:20])", "protocol: it ended with exit code 0, after 20 bytes of its reply"),
+        ("say(READY[:20]); os.abort()", "killed by SIGABRT, after 20 bytes of its reply"),
+        ("while True: say(b'0' * 65536)", "protocol: it sent a reply of more than 4 MiB"),
+        ("os.close(1); time.sleep(1000)", "protocol: it closed its pipe and went on"),
+        ("os._exit(0)", "ended with exit code 0 before its reply"),
+        ("os._exit(3)", "ended with exit code 3 before its reply"),
+        ("os.abort()", "killed by SIGABRT"),
+        ("ctypes.string_at(0)", "killed by SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGRTMIN + 3)", "killed by signal 37"),
+    ],
+)
+def test_what_no_worker_says_is_a_crash_with_its_reason(start: Start, script: str, said: str) -> None:
+    with pytest.raises(WorkerError) as error:
+        start(script).receive(PATIENCE_S)
+    assert error.value.status == "crashed"
+    assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "script", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(137)", "say(READY[:9]); os.kill(0, 9)"]
+)
+def test_killed_by_someone_else_means_that_memory_ran_out(start: Start, script: str) -> None:
+    with pytest.raises(WorkerError) as error:
+        start(script).receive(PATIENCE_S)
+    assert error.value.status == "oom"
+    assert "killed by SIGKILL, as a system does that runs out of memory" in str(error.value)
+
+
+def test_killed_by_us_does_not(start: Start) -> None:
+    worker = start("signal.signal(signal.SIGTERM, signal.SIG_IGN); say(READY + '\\n'); time.sleep(1000)")
+    worker.receive(PATIENCE_S)
+    worker.terminate()
+    os.killpg(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerError) as error:
+        worker.receive(PATIENCE_S)
+    assert error.value.status == "crashed"
+
+
+def test_a_death_between_two_jobs_is_found_at_the_next(start: Start) -> None:
+    worker = start("say(READY + '\\n'); os.kill(os.getpid(), signal.SIGSTOP)")
+    worker.receive(PATIENCE_S)
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerError) as error:
+        ask(worker)
+    assert error.value.status == "oom"
+
+
+def test_being_ready_is_no_answer_to_a_job(start: Start) -> None:
+    worker = start("say(READY + '\\n'); sys.stdin.readline(); say(READY + '\\n'); time.sleep(1000)")
+    worker.receive(PATIENCE_S)
+    with pytest.raises(WorkerError, match="protocol: it said once more that it is ready") as error:
+        ask(worker)
+    assert error.value.status == "crashed"
+
+
+def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next_one(start: Start) -> None:
+    worker = start(
+        "signal.signal(signal.SIGUSR1, lambda *_: say(DONE + '\\n')); say(READY + '\\n'); "
+        "sys.stdin.readline(); say(DONE + '\\n'); time.sleep(1000)"
+    )
+    worker.receive(PATIENCE_S)
+    os.kill(worker.pid, signal.SIGUSR1)
+    assert worker._readable(PATIENCE_S)
+    with pytest.raises(WorkerError, match="protocol: it sent a reply that nobody asked for"):
+        ask(worker)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("time.sleep(1000)", "no reply within 0.1 s"),
+        ("os.kill(os.getpid(), signal.SIGSTOP)", "no reply within 0.1 s"),
+        ("while True: time.sleep(0.005); say('x')", "no reply within 0.1 s"),
+        (
+            "while True: time.sleep(0.005); print('still busy', file=sys.stderr, flush=True)",
+            "no reply within 0.1 s",
+        ),
+        (
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1000)",
+            "no reply within 0.1 s",
+        ),
+    ],
+)
+def test_the_deadline_holds_whatever_it_prints_or_ignores(start: Start, script: str, said: str) -> None:
+    worker = start(script)
+    with pytest.raises(WorkerError) as error:
+        worker.receive(0.1)
+    assert error.value.status == "timeout"
+    assert str(error.value).startswith(said)
+    worker.stop()
+    assert gone(worker.pid)
+
+
+@pytest.mark.parametrize("own_group", [False, True])
+def test_a_grandchild_that_keeps_the_pipe_open_does_not_hide_that_the_worker_died(
+    start: Start, own_group: bool
+) -> None:
+    worker = start(
+        f"child = os.fork()\n"
+        f"if child == 0:\n"
+        f"    if {own_group}: os.setsid()\n"
+        f"    signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        f"    print(os.getpid(), file=sys.stderr, flush=True); time.sleep(1000)\n"
+        f"time.sleep(0.1); os._exit(5)\n"
+    )
+    with pytest.raises(WorkerError, match="ended with exit code 5 before its reply") as error:
+        worker.receive(PATIENCE_S)
+    assert error.value.status == "crashed"
+    deadline = time.monotonic() + PATIENCE_S
+    while not worker.stderr_tail() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    grandchild = int(worker.stderr_tail())
+    assert psutil.pid_exists(grandchild)
+    assert own_group or group(worker.pid) == [grandchild]
+    worker.stop()
+    if own_group:  # it left the group on purpose: ours to end, and the run is not held up
+        os.kill(grandchild, signal.SIGKILL)
+    assert gone(worker.pid)
+
+
+def test_several_stubborn_workers_take_one_period_of_grace_together(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN); say(READY + '\\n'); time.sleep(1000)"
+    workers = [start(stubborn) for _ in range(3)]
+    for worker in workers:
+        worker.receive(PATIENCE_S)
+    now = time.monotonic()
+    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: now))
+    for worker in workers:
+        worker.terminate()
+    now += process.GRACE_S
+    waited = []
+    wait = subprocess.Popen.wait
+
+    def watched(self: Any, timeout: float | None = None) -> int:
+        waited.append(timeout)
+        return wait(self, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", watched)
+    for worker in workers:
+        worker.stop()
+    assert waited == [0.0, None] * 3
+    assert not any(worker.alive for worker in workers)
+
+
+def test_a_worker_that_ctrl_c_found_half_started_is_not_left_behind(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = []
+    popen = subprocess.Popen
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        made = popen(*args, **options)
+        pids.append(made.pid)
+        signal.raise_signal(signal.SIGINT)
+        return made
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start("time.sleep(1000)")
+    assert len(pids) == 1
+    assert gone(pids[0])
+
+
+def test_what_a_worker_said_last_is_kept_and_no_more(start: Start) -> None:
+    worker = start("sys.stderr.write('x' * 10_000_000 + 'the end'); sys.stderr.flush(); os._exit(3)")
+    with pytest.raises(WorkerError):
+        worker.receive(PATIENCE_S)
+    worker.stop()
+    assert len(worker.stderr_tail()) == process.STDERR_TAIL
+    assert worker.stderr_tail().endswith("the end")

@@ -1,0 +1,155 @@
+"""Variants that go wrong, each in its own way; a worker finds them as ``faults.variants:NAME``."""
+
+import ctypes
+import os
+import resource
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from impl_numpy.contract import Bound, batched
+
+Call = Callable[[], None]
+
+
+def variant(name: str, around: Callable[[Call], None]) -> SimpleNamespace:
+    """The baseline, but ``around`` is what is called, with the baseline's own call."""
+
+    def bind(*args: Any, **options: Any) -> Bound:
+        bound = batched(*args, **options)
+        return Bound(lambda: around(bound.call), bound.reset, bound.result)
+
+    return SimpleNamespace(name=name, library="numpy", bind=bind)
+
+
+def answering(name: str, spoil: Callable[[np.ndarray], np.ndarray]) -> SimpleNamespace:
+    """The baseline, but its results are spoiled."""
+
+    def bind(*args: Any, **options: Any) -> Bound:
+        bound = batched(*args, **options)
+        return Bound(bound.call, bound.reset, lambda: {k: spoil(v) for k, v in bound.result().items()})
+
+    return SimpleNamespace(name=name, library="numpy", bind=bind)
+
+
+def _segfault(call: Call) -> None:
+    ctypes.string_at(0)
+
+
+def _exit_3(call: Call) -> None:
+    print("giving up", file=sys.stderr, flush=True)
+    os._exit(3)
+
+
+def _kill(call: Call) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does when memory runs out
+
+
+def _stop(call: Call) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _stubborn(call: Call) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        print("still busy", file=sys.stderr, flush=True)
+        time.sleep(0.01)
+
+
+def _fork(call: Call) -> None:
+    """Leave a child behind that has our pipe and hears no SIGTERM, and die."""
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(1000)
+    os._exit(0)
+
+
+def _too_large(call: Call) -> None:
+    """Ask for more memory than the process may have."""
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
+    np.ones(1 << 32)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named and derived as torch's, for a device's memory."""
+
+
+def _device_full(call: Call) -> None:
+    raise OutOfMemoryError("out of memory. Tried to allocate 20.00 GiB")
+
+
+def _device_lost(call: Call) -> None:
+    raise RuntimeError("device error: the device fell off the bus")
+
+
+def _chatter(call: Call) -> None:
+    os.write(1, b"x" * 100_000 + b"\n")
+    call()
+
+
+def _quiet(call: Call) -> None:
+    call()
+
+
+def _into_the_pipe(call: Call) -> None:
+    """Write where replies go: the only pipe besides standard input."""
+    for fd in range(3, 64):
+        try:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.write(fd, b"out of turn\n")
+        except OSError:
+            continue
+    call()
+
+
+def _spoiling(*args: Any, **options: Any) -> Bound:
+    """Right, from a copy of the inputs; then writes into them."""
+    task, params, x, y = args
+    bound = batched(task, params, x.copy(), y, **options)
+    x[0] += 1
+    return bound
+
+
+def _spoiling_late(*args: Any, **options: Any) -> Bound:
+    """As above, but not before it has been proved."""
+    task, params, x, y = args
+    bound, calls = batched(task, params, x.copy(), y, **options), [0]
+
+    def call() -> None:
+        bound.call()
+        calls[0] += 1
+        x[0] += calls[0] > 20
+
+    return Bound(call, bound.reset, bound.result)
+
+
+def _elsewhere(*args: Any, **options: Any) -> Any:
+    """Computes on the cpu, whatever it was asked for."""
+    bound = batched(*args, **options | {"device": "cpu"})
+    return SimpleNamespace(call=bound.call, reset=bound.reset, result=bound.result, device="cpu")
+
+
+segfaulting = variant("segfaulting", _segfault)
+exiting = variant("exiting", _exit_3)
+killed = variant("killed", _kill)
+stopping = variant("stopping", _stop)
+stubborn = variant("stubborn", _stubborn)
+forking = variant("forking", _fork)
+too_large = variant("too-large", _too_large)
+device_full = variant("device-full", _device_full)
+device_lost = variant("device-lost", _device_lost)
+chattering = variant("chattering", _chatter)
+quiet = variant("quiet", _quiet)
+out_of_turn = variant("out-of-turn", _into_the_pipe)
+nan = answering("nan", lambda array: array * np.nan)
+infinite = answering("infinite", lambda array: array + np.inf)
+wrong = answering("wrong", lambda array: array * 1.0005)
+spoiling = SimpleNamespace(name="spoiling", library="numpy", bind=_spoiling)
+spoiling_late = SimpleNamespace(name="spoiling-late", library="numpy", bind=_spoiling_late)
+elsewhere = SimpleNamespace(name="elsewhere", library="numpy", bind=_elsewhere)

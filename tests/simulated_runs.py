@@ -1,0 +1,170 @@
+"""What the real analysis says about simulated series: the judge's words, and the rule for stopping early."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from simulated import Array
+
+from bench.answer.comparison import Comparison
+from bench.answer.outcome import Outcome
+from bench.answer.statistics import signed_rank_interval, signed_rank_p
+from bench.answer.verdict import Judgement, judge
+from bench.case import sine_case
+from bench.measure.stopping import EARLIEST, PRECISION, precise
+from bench.results import record
+from bench.results.journal import Run, make_run
+
+GROUP, BASELINE, TWIN = "simulated", "baseline", "baseline twin"
+SECOND_NS = 1e9
+Stops = Callable[[Array], bool]  # log ratios of the blocks so far
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """How often something was found among arms that are all the same: shares of 1."""
+
+    intervals: float  # of all comparisons: the interval, for itself alone, excludes 1
+    tables: float  # of all tables: some row is called FASTER or SLOWER
+    refused: float  # of all tables: the twin differed, and no verdict was given
+
+
+def alarms(runs: Array, *, twin: bool = True) -> Alarms:
+    """Judge every run of values (count, blocks, arms, VALUES)."""
+    judgements = [judged(values, twin=twin) for values in runs]
+    tables = [comparisons(judgement) for judgement in judgements]
+    return Alarms(
+        intervals=float(np.mean([[excludes_1(row) for row in table] for table in tables])),
+        tables=float(np.mean([any(is_found(row) for row in table) for table in tables])),
+        refused=float(np.mean([bool(judgement.control.failure) for judgement in judgements])),
+    )
+
+
+def judged(values: Array, *, twin: bool = True) -> Judgement:
+    """The judgement of one run of values (blocks, arms, VALUES), from medians made here."""
+    blocks, arms, _ = values.shape
+    run = make_run([plan(blocks, arms, twin=twin)])
+    medians = np.exp(np.median(values, axis=2))
+    found = {
+        entry: Outcome(entry, "ok", "", dict(enumerate(medians[:, place].tolist(), start=1)))
+        for place, entry in enumerate(run.entries)
+    }
+    return judge(run, found)
+
+
+def recorded(values: Array) -> Run:
+    """The same run as records, one burst an arm and block, as a journal would hold them."""
+    blocks, arms, _ = values.shape
+    declared = plan(blocks, arms)
+    entries = declared.groups[0].entries
+    return make_run(
+        [
+            declared,
+            *(
+                burst(block + 1, entry.id, values[block, place])
+                for block in range(blocks)
+                for place, entry in enumerate(entries)
+            ),
+        ]
+    )
+
+
+def plan(blocks: int, arms: int, *, twin: bool = True) -> record.Plan:
+    """A plan with one table: a baseline, its twin (or, without, one more arm) and further arms."""
+    names = [BASELINE, TWIN, *(f"arm {number}" for number in range(2, arms))]
+    case = sine_case("train_step", "positional")
+    return record.Plan(
+        schema=record.SCHEMA,
+        run=GROUP,
+        version="0",
+        started_utc="2026-01-02T03:04:05+00:00",
+        command=[],
+        preset="custom",
+        seed=0,
+        blocks=blocks,
+        verdicts=True,
+        margin=0.02,
+        budget_s=None,
+        arms=[record.Arm(name, name, name, "numpy", "cpu", 1, twin=twin and name == TWIN) for name in names],
+        groups=[
+            record.Group(
+                GROUP,
+                [
+                    record.Entry(name, GROUP, name, case, None if name == BASELINE else BASELINE)
+                    for name in names
+                ],
+            )
+        ],
+        pairs=[],
+        missing=[],
+    )
+
+
+def burst(block: int, entry: str, logs: Iterable[float]) -> record.Burst:
+    """Values in nanoseconds, one call each."""
+    elapsed = [round(float(time)) for time in SECOND_NS * np.exp(np.asarray(logs))]
+    return record.Burst(
+        block=block,
+        entry=entry,
+        position=0,
+        status="ok",
+        n_calls=1,
+        elapsed_ns=elapsed,
+        first_call_ns=1,
+        warmup_calls=1,
+        residual_ns=0,
+        cpu_ns=sum(elapsed),
+        device="cpu",
+        digest="",
+        checks=[],
+    )
+
+
+def comparisons(judgement: Judgement) -> list[Comparison]:
+    """The table's rows without the twin."""
+    return [row for row in judgement.rows.values() if not row.twin]
+
+
+def is_found(row: Comparison) -> bool:
+    """Whether the judge says that there is a difference."""
+    return row.verdict in ("FASTER", "SLOWER")
+
+
+def excludes_1(row: Comparison) -> bool:
+    """Whether the interval of the comparison, for itself alone, says that there is a difference."""
+    assert row.low is not None
+    assert row.high is not None
+    return not row.low <= 1 <= row.high
+
+
+def place_of(entry: str) -> int:
+    """Where an arm of the table stands among the arms."""
+    return int(entry.removeprefix("arm "))
+
+
+def pooled(values: Array) -> Array:
+    """A fault: every value of the second arm over the first's of its place, as if they were independent."""
+    return (values[:, 2] - values[:, 0]).reshape(-1)
+
+
+def precise_enough(logs: Array) -> bool:
+    """The runner's own rule, asked with the bursts of a pair whose log ratios these are."""
+    pair = record.Pair("headline", "entry", BASELINE)
+    bursts = [burst(block, pair.entry, [log]) for block, log in enumerate(logs, start=1)]
+    bursts += [burst(block, pair.baseline, [0.0]) for block in range(1, len(logs) + 1)]
+    return precise([pair], bursts, PRECISION)
+
+
+def significant(logs: Array) -> bool:
+    """A fault: a rule that looks at the result."""
+    return signed_rank_p(logs) <= 0.05
+
+
+def stopped_at(logs: Array, stops: Stops) -> int:
+    """Blocks that a run takes which may stop from ``EARLIEST`` on and has len(logs) at most."""
+    return next((n for n in range(EARLIEST, len(logs)) if stops(logs[:n])), len(logs))
+
+
+def misses(logs: Array, truth: float = 0.0) -> bool:
+    """Whether the 95 % interval of log ratios does not hold the truth."""
+    return not signed_rank_interval(logs).contains(truth)

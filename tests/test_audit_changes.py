@@ -1,0 +1,103 @@
+"""What changed between two records of an environment, and whether the machine slept in between."""
+
+from typing import Any
+
+import pytest
+
+from bench.audit.changes import changed, restarted, slept
+from bench.library import library_facts
+from bench.measure import machine
+
+MACHINE: dict[str, Any] = {
+    "processor": "Example CPU 9000",
+    "governor": "performance",
+    "turbo": "off",
+    "microcode": "0x1",
+    "usable_cpus": 8,
+    "cgroup_quota": None,
+    "load_1min": 0.1,
+    "mhz": {"min": 800, "max": 3900, "cur": 2500},
+    "packages": {"numpy": "2.4.6", "rnnbench": "0.1.0"},
+    "commit": "a" * 40,
+    "mitigations": {"open": ["mds"]},
+}
+LIBRARY: dict[str, Any] = {
+    "version": "2.4.6",
+    "threads": 1,
+    "kernel": "SkylakeX",
+    "precision": {"torch.backends.cudnn.rnn": "ieee"},
+}
+
+
+def test_the_same_state_is_unchanged_whatever_the_load_and_the_clock_are() -> None:
+    later = MACHINE | {"load_1min": 7.0, "mhz": {"min": 800, "max": 3900, "cur": 3100}, "clocks": {}}
+    assert changed(MACHINE, later) == []
+    assert changed(LIBRARY, dict(LIBRARY)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "edit", "said"),
+    [
+        (MACHINE, {"governor": "powersave"}, "governor: performance, now powersave"),
+        (MACHINE, {"turbo": "on"}, "turbo: off, now on"),
+        (MACHINE, {"microcode": "0x2"}, "microcode: 0x1, now 0x2"),
+        (MACHINE, {"usable_cpus": 2}, "usable cpus: 8, now 2"),
+        (MACHINE, {"cgroup_quota": 1.5}, "cgroup quota: none, now 1.5"),
+        (MACHINE, {"mhz": {"min": 800, "max": 2600}}, "MHz max: 3900, now 2600"),
+        (MACHINE, {"packages": {"numpy": "2.5.0", "rnnbench": "0.1.0"}}, "packages numpy: 2.4.6, now 2.5.0"),
+        (MACHINE, {"mitigations": {"mitigated": ["mds"]}}, "mitigations mitigated: none, now mds"),
+        (LIBRARY, {"kernel": "Haswell"}, "kernel: SkylakeX, now Haswell"),
+        (LIBRARY, {"threads": 2}, "threads: 1, now 2"),
+        (
+            LIBRARY,
+            {"precision": {"torch.backends.cudnn.rnn": "tf32"}},
+            "precision torch.backends.cudnn.rnn: ieee, now tf32",
+        ),
+    ],
+)
+def test_every_change_that_bears_on_speed_is_said(
+    before: dict[str, Any], edit: dict[str, Any], said: str
+) -> None:
+    assert said in changed(before, before | edit)
+
+
+def test_what_one_record_does_not_tell_is_no_change() -> None:
+    without = {name: value for name, value in MACHINE.items() if name not in ("turbo", "microcode", "mhz")}
+    assert changed(MACHINE, without) == changed(without, MACHINE) == []
+
+
+def test_another_state_of_rnnbench_itself_counts_only_where_it_is_asked_for() -> None:
+    newer = MACHINE | {"commit": "b" * 40, "packages": {"numpy": "2.4.6", "rnnbench": "0.2.0"}}
+    assert changed(MACHINE, newer) == []
+    assert len(changed(MACHINE, newer, code=True)) == 2
+
+
+def test_two_descriptions_of_this_machine_and_its_numpy_agree() -> None:
+    assert changed(machine.describe(), machine.describe()) == []
+    assert changed(library_facts("numpy"), library_facts("numpy")) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seconds"),
+    [
+        ((100.0, 100.0), (160.0, 160.0), 0.0),
+        ((100.0, 130.0), (160.0, 190.0), 0.0),  # it slept before
+        ((100.0, 100.0), (160.0, 3760.0), 3600.0),
+        ((100.0, 100.0), (160.0, 160.0001), 0.0),  # read one after the other
+    ],
+)
+def test_sleep_shows_as_a_gap_between_the_clocks(
+    before: tuple[float, float], after: tuple[float, float], seconds: float
+) -> None:
+    readings = [{"monotonic_s": awake, "boottime_s": boot} for awake, boot in (before, after)]
+    assert slept(*readings) == pytest.approx(seconds)
+    assert not restarted(*readings)
+
+
+def test_where_no_clock_goes_on_in_sleep_nobody_knows() -> None:
+    assert slept({"monotonic_s": 1.0}, {"monotonic_s": 9.0}) == 0.0
+
+
+def test_a_restart_sets_the_clocks_back() -> None:
+    assert restarted({"monotonic_s": 900.0, "boottime_s": 900.0}, {"monotonic_s": 30.0, "boottime_s": 30.0})
+    assert not restarted({}, {})

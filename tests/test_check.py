@@ -1,0 +1,173 @@
+"""The verb check: what it prints, which exit code it gives, and how it asks the libraries."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.audit import command, probing
+from bench.audit.finding import Finding, note, unfair, unstable
+from bench.cli import main
+from bench.device import Absent, Device, Devices
+from tests.test_audit import FIT
+
+BAD = unfair("threads", "numpy computes with 64 [threads]", "unset OMP_NUM_THREADS")
+SHAKY = unstable("load", "the machine was busy", "see what runs with `top`")
+FINE = note("turbo", "turbo is on", "nothing to type")
+CPU_ONLY = Devices(
+    (Device("cpu", "cpu", "a processor", None, ("float32",)),), (Absent("cuda", "no driver"),), "2.13.0"
+)
+
+
+def fake_child(text: str) -> list[str]:
+    """A command that stands for the probe; it is given the library's name and the threads."""
+    return [sys.executable, "-c", text]
+
+
+@pytest.mark.parametrize(
+    ("findings", "code", "sentence"),
+    [
+        ([], 0, "This machine is fit for timing."),
+        ([FINE], 0, "This machine is fit for timing."),
+        ([SHAKY, FINE], 0, "Nothing is unfair here; one thing is unstable, so intervals will be wider."),
+        ([BAD, SHAKY], 1, "One thing is unfair here: mend that before you believe a comparison."),
+        ([BAD, BAD], 1, "2 things are unfair here: mend that before you believe a comparison."),
+    ],
+)
+def test_it_ends_with_one_sentence_and_only_what_is_unfair_fails(
+    monkeypatch, capsys, findings, code, sentence
+):
+    monkeypatch.setattr(command, "audit_here", lambda devices: findings)
+
+    assert main(["check"]) == code
+    printed = capsys.readouterr().out
+    assert printed.rstrip().endswith(sentence)
+    assert all(finding.what in printed and finding.mend in printed for finding in findings)
+    assert "\x1b" not in printed
+
+
+def test_json_is_a_list_of_the_findings(monkeypatch, capsys):
+    monkeypatch.setattr(command, "audit_here", lambda devices: [BAD, FINE])
+
+    assert main(["check", "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert [Finding(**one) for one in printed] == [BAD, FINE]
+
+
+def test_a_device_that_is_not_here_is_wrong_usage(monkeypatch, capsys):
+    monkeypatch.setattr(command, "find_devices", lambda: CPU_ONLY)
+
+    assert main(["check", "--device", "cuda"]) == 2
+    assert "no device 'cuda' here: no driver" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"), [([], None), (["--device", "all"], None), (["--device", "cpu"], [])]
+)
+def test_accelerators_are_asked_about_unless_others_are_named(monkeypatch, typed, wanted):
+    asked = []
+    monkeypatch.setattr(command, "audit_here", lambda devices: asked.append(devices) or [])
+
+    assert main(["check", *typed]) == 0
+    assert asked == [wanted]
+
+
+def quiet(monkeypatch, probed: probing.Probed) -> None:
+    """A fit machine at once: no waiting, no children."""
+    monkeypatch.setattr(command, "SAMPLE_S", 0)
+    monkeypatch.setattr(command.machine, "describe", lambda: FIT)
+    monkeypatch.setattr(command.machine, "usable_cpus", lambda: 8)
+    monkeypatch.setattr(command.gates, "between", lambda before, after, alone: {})
+    monkeypatch.setattr(command, "probe_libraries", lambda threads, pins: probed)
+    monkeypatch.setattr(command, "speed_variables", dict)
+
+
+def test_this_machine_is_audited_with_what_the_libraries_told(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    libraries = {"numpy": {"threads": 8, "kernel": "SkylakeX"}, "torch": {"threads": 1}}
+    devices = {"cuda:0": {"temperature_c": 99}, "cuda:1": {"temperature_c": 99}}
+    quiet(monkeypatch, probing.Probed(libraries, devices, {}, pinned_kernel="Haswell"))
+
+    said = [finding.what for finding in command.audit_here(["cuda:1"])]
+    assert said[0] == "torch computes with 1 threads where 8 were asked for"
+    assert any("NumPy gets the kernel Haswell with them, SkylakeX without" in what for what in said)
+    assert ["cuda:1 is at 99" in what or "cuda:0" in what for what in said].count(True) == 1
+
+
+def test_a_library_that_tells_nothing_is_named(monkeypatch):
+    quiet(monkeypatch, probing.Probed(silent={"torch": "No module named 'torch'"}))
+
+    (finding,) = [finding for finding in command.audit_here() if finding.topic == "torch"]
+    assert finding.what == "nothing is known about torch: No module named 'torch'"
+    assert (finding.level, finding.mend) == ("note", "pip install torch")
+
+
+def test_children_get_a_workers_environment_and_one_of_them_the_pins(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("SECRET_TOKEN", "canary")
+    told = "import json, os, sys; print('noise'); e = os.environ; print(json.dumps({'facts': {'name': sys.argv[1], "
+    told += "'threads': e['OMP_NUM_THREADS'], 'kernel': e.get('OPENBLAS_CORETYPE', 'own'), "
+    told += "'secret': e.get('SECRET_TOKEN')}, 'devices': {}}))"
+
+    probed = probing.probe_libraries(3, ["OPENBLAS_CORETYPE"], command=fake_child(told))
+    facts = {"threads": "3", "kernel": "own", "secret": None}
+    assert probed.libraries == {"numpy": {"name": "numpy"} | facts, "torch": {"name": "torch"} | facts}
+    assert probed.pinned_kernel == "Haswell"
+    assert probing.probe_libraries(3, command=fake_child(told)).pinned_kernel is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import sys; sys.exit('no such library')", "no such library"),
+        ("print('[1]')", "its process ended with status 0"),
+        ("import os; os.abort()", "its process ended with status -6"),
+    ],
+)
+def test_a_child_that_fails_says_why(text, reason):
+    probed = probing.probe_libraries(1, command=fake_child(text))
+    assert probed.libraries == {}
+    assert probed.silent == {"numpy": reason, "torch": reason}
+
+
+def test_a_child_that_hangs_is_ended():
+    probed = probing.probe_libraries(1, command=fake_child("import time; time.sleep(60)"), seconds=0)
+    assert set(probed.silent.values()) == {"it took too long to import"}
+
+
+def test_numpy_tells_its_facts_through_the_real_child():
+    child = probing._start(probing.PROBE, "numpy", 1)
+    answer = probing._answer(child, deadline=float("inf"))
+    assert isinstance(answer, dict)
+    assert answer["facts"]["threads"] in (1, None)
+    assert answer["facts"]["flushes_subnormals"] is False
+
+
+def fake_smi(tmp_path: Path, line: str) -> list[str]:
+    script = tmp_path / "smi.py"
+    script.write_text(f"import sys\nassert '--id=GPU-1' in sys.argv\nprint({line!r})\n")
+    return [sys.executable, str(script)]
+
+
+def test_nvidia_smi_tells_the_state_of_a_device_whose_uuid_is_not_recorded(tmp_path):
+    line = "550.54, 43, 71.2, 700.00, 345, 1980, 0x0000000000000004, Enabled, [N/A], 10240"
+    assert probing.with_nvidia_smi({"uuid": "GPU-1", "memory_bytes": 1}, fake_smi(tmp_path, line)) == {
+        "memory_bytes": 1,
+        "driver_version": 550.54,
+        "temperature_c": 43,
+        "power_w": 71.2,
+        "power_limit_w": 700.0,
+        "clock_mhz": 345,
+        "max_clock_mhz": 1980,
+        "throttle_reasons": 4,
+        "persistence": "Enabled",
+        "memory_used_mib": 10240,
+        "memory_taken_bytes": 8 << 30,
+    }
+
+
+@pytest.mark.parametrize("command", [["/no/such/program"], [sys.executable, "-c", "print('1, 2')"]])
+def test_without_nvidia_smi_a_device_keeps_what_torch_told(command):
+    assert probing.with_nvidia_smi({"uuid": "GPU-1", "memory_bytes": 1}, command) == {"memory_bytes": 1}
+    assert probing.with_nvidia_smi({"memory_bytes": 1}, command) == {"memory_bytes": 1}

@@ -1,0 +1,198 @@
+"""What disturbed a burst is read, flagged above its limit, and counts against a verdict, never for one."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from journals import example_records
+from msgspec.structs import replace
+from test_verdict import BASE, RIVAL, TWIN, around, edited, row, small_run
+
+from bench.answer.outcome import find_modes, outcomes
+from bench.answer.summary import summarise
+from bench.answer.verdict import judge
+from bench.case import sine_case
+from bench.data import make
+from bench.measure.gates import LIMITS, Reading, between, fired, in_words, read
+from bench.proof import conditions
+from bench.proof.subnormals import count
+from bench.results.journal import make_run
+from bench.results.record import Burst, Conditions, Take, Worker
+
+S = 1_000_000_000
+QUIET = Reading(wall_ns=0, cpu_ns=0, preempted=5, waiting_us=100, steal_ticks=7, throttled=2)
+
+
+def after(**changes: int | None) -> Reading:
+    """One second of quiet work after QUIET, but for the changes."""
+    values = {
+        "wall_ns": S,
+        "cpu_ns": S - 1000,
+        "preempted": 5,
+        "waiting_us": 100,
+        "steal_ticks": 7,
+        "throttled": 2,
+    }
+    return Reading(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_a_quiet_burst_fires_no_gate() -> None:
+    seen = between(QUIET, after(), alone=True)
+    assert set(seen) == set(LIMITS)
+    assert fired(seen, LIMITS) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate", "value"),
+    [
+        ({"cpu_ns": S // 2}, "wall_over_cpu", 2.0),
+        ({"preempted": 5 + 300}, "preempted", 300.0),
+        ({"waiting_us": 100 + 100_000}, "waiting", 0.1),
+        ({"steal_ticks": 7 + 5}, "steal", 0.05),
+        ({"throttled": 3}, "throttled", 1.0),
+    ],
+)
+def test_each_gate_fires_on_what_it_watches_and_on_nothing_else(changes, gate, value) -> None:
+    seen = between(QUIET, after(**changes), alone=True)
+    assert seen[gate] == pytest.approx(value)
+    assert fired(seen, LIMITS) == [gate]
+    assert in_words(gate, value)
+
+
+def test_a_nan_fires_and_what_cannot_be_read_is_left_out() -> None:
+    assert fired({"steal": math.nan}, LIMITS) == ["steal"]
+    blind = Reading(0, 0, None, None, None, None)
+    assert between(blind, after(preempted=None, waiting_us=None), alone=False) == {}
+    assert between(QUIET, QUIET, alone=True) == {}
+
+
+def test_processor_time_says_nothing_about_several_threads_or_an_accelerator() -> None:
+    assert "wall_over_cpu" not in between(QUIET, after(cpu_ns=S // 2), alone=False)
+
+
+def test_counters_are_read_from_the_systems_files(tmp_path: Path) -> None:
+    for name, text in {
+        "proc/pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=2.03 total=1649747824\nfull total=0\n",
+        "proc/stat": "cpu  764166 247 108689 1356305 4017 0 800 426 0 0\ncpu0 1\n",
+        "sys/fs/cgroup/cpu.stat": "usage_usec 5\nnr_periods 3\nnr_throttled 4\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = read(tmp_path)
+    assert (found.waiting_us, found.steal_ticks, found.throttled) == (1649747824, 426, 4)
+    assert read(tmp_path / "proc").throttled is None
+
+
+def disturbed(blocks: int, entry: str):
+    """The example run with an entry's counted bursts flagged in its first blocks."""
+
+    def change(burst: Burst) -> Burst:
+        if burst.entry == entry and 1 <= burst.block <= blocks:
+            take = Take(burst.elapsed_ns, 1, 0, {"steal": 0.2}, ["steal"])
+            return replace(burst, gates={"steal": 0.1}, flags=["steal"], disturbed=take)
+        return burst
+
+    return edited(change)
+
+
+@pytest.mark.parametrize("entry", [RIVAL, BASE])
+def test_more_than_a_fifth_of_the_blocks_disturbed_is_no_verdict(entry: str) -> None:
+    assert row(disturbed(2, entry)).verdict == "FASTER"
+    spoiled = row(disturbed(3, entry))
+    assert (spoiled.verdict, spoiled.p) == ("INVALID", None)
+    assert "3 of 10 blocks were disturbed (steal in 3)" in spoiled.reason
+    assert spoiled.ratio is not None
+
+
+def test_a_disturbed_twin_is_no_control() -> None:
+    twins = {twin.entry: twin for twin in judge(disturbed(3, TWIN)).twins}
+    assert twins[TWIN].verdict == "INVALID"
+
+
+def test_disturbed_and_repeated_bursts_are_counted_and_kept() -> None:
+    summary = summarise(disturbed(2, RIVAL))
+    assert (summary.disturbed, summary.repeated) == (2, 2)
+    assert outcomes(disturbed(2, RIVAL))[RIVAL].values == outcomes(disturbed(0, RIVAL))[RIVAL].values
+
+
+def test_calls_that_never_settled_have_times_and_no_verdict() -> None:
+    def unsettled(burst: Burst) -> Burst:
+        return replace(burst, settled=burst.entry != RIVAL) if burst.block == 0 else burst
+
+    run = edited(unsettled)
+    assert outcomes(run)[RIVAL].status == "no_steady_state"
+    assert outcomes(run)[RIVAL].medians
+    made = row(run)
+    assert (made.verdict, made.p) == ("NONE", None)
+    assert "no steady state" in made.reason
+
+
+def test_two_modes_are_told() -> None:
+    one_slow = [1.0, 1.001, 0.999, 1.002, 1.0, 0.998, 1.001, 1.0, 0.999, 1.108]
+    assert find_modes(one_slow) == (1, pytest.approx(0.108, abs=0.002))
+    assert find_modes([1.0, 1.1] * 5) == (5, pytest.approx(0.1))
+    assert find_modes(around(1.0, 0.02)) is None
+    assert find_modes([1.0, 1.0, 2.0]) is None  # too few to say
+
+
+def test_students_interval_that_contains_1_leaves_the_question_open() -> None:
+    steady = [0.99 + 0.0001 * block for block in range(10)]
+    assert row(small_run({RIVAL: steady}, margin=0.001)).verdict == "FASTER"
+
+    made = row(small_run({RIVAL: [*steady[:9], 0.85]}, margin=0.001))  # the ranks are sure, the mean is not
+    assert made.p_holm is not None
+    assert made.p_holm <= 0.05
+    assert made.t_low is not None
+    assert made.t_high is not None
+    assert made.t_low < made.t_low * 1.01 < 1 < made.t_high
+    assert made.verdict == "UNRESOLVED"
+    assert "Student's interval" in made.reason
+
+
+def test_subnormal_numbers_are_counted_in_a_case_and_said() -> None:
+    case = sine_case("train_step", "sequence", batch=4, hidden=4)
+    found = conditions(case, make(case))
+    assert (found.hidden, found.hidden_subnormal) == (6 * 4 * 4, 0)
+    assert (found.gradient, found.gradient_subnormal) == (7 * 4 * 4, 0)
+
+    tiny = make(case)
+    tiny.params["V"] *= 1e-38  # the gradient of h_T starts among the subnormals
+    assert conditions(case, tiny).gradient_subnormal > 0
+    assert conditions(case.with_task("forward"), tiny).gradient == 0
+
+    records = example_records()
+    said = summarise(make_run([*records[:2], Conditions(case, 96, 0, 112, 19), *records[2:]])).warnings
+    assert any("19 of 112 gradients of hidden states are subnormal" in warning for warning in said)
+
+
+def test_zeros_and_normal_numbers_are_not_subnormal() -> None:
+    array = np.array([0.0, 1.0, -1e-40, 1e-38, np.inf, np.nan], dtype=np.float32)
+    assert count([array, array]) == 4
+
+
+def test_a_machine_that_changes_during_a_run_gives_no_verdict() -> None:
+    records = example_records()
+    environment = records[1]
+    calm = make_run([*records[:2], environment, *records[2:]])
+    assert judge(calm).control.failure == ""
+
+    other = replace(environment, machine={**environment.machine, "governor": "powersave"})
+    failure = judge(make_run([*records[:2], other, *records[2:]])).control.failure
+    assert "the environment changed" in failure
+    assert "governor: performance, now powersave" in failure
+
+
+def test_a_library_that_changes_during_a_run_gives_no_verdict() -> None:
+    records = example_records()
+    changed = [
+        replace(record, facts={**record.facts, "kernel": "Haswell"})
+        if isinstance(record, Worker) and record.block == 7 and record.arm == "numpy-batched@cpu x1"
+        else record
+        for record in records
+    ]
+    run = make_run(changed)
+    assert "kernel: SkylakeX, now Haswell" in judge(run).control.failure
+    assert {made.verdict for made in judge(run).rows.values() if made.p is not None and not made.twin} == {
+        "INVALID"
+    }

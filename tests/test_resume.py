@@ -1,0 +1,117 @@
+"""A run that was cut off goes on where it stopped: whole blocks stay, the others follow, nothing twice."""
+
+import pytest
+from test_runner import Silent, nothing_is_left, small_plan
+
+from bench.measure.runner import Runner
+from bench.results.journal import Journal, load_run, make_run, read_journal
+from bench.results.record import AnyRecord, Burst, Decision, Resumed, Worker
+
+BLOCKS = 2
+
+
+def plan():
+    return small_plan("numpy-inplace", blocks=BLOCKS)
+
+
+def cut_off(after: int) -> list[AnyRecord]:
+    """The records of a run that is interrupted once it has written so many, without its end."""
+    records: list[AnyRecord] = [plan()]
+
+    def write(record: AnyRecord) -> None:
+        records.append(record)
+        if len(records) == after:
+            raise KeyboardInterrupt
+
+    Runner(records[0], write, Silent()).run()
+    return records[:after]
+
+
+def went_on(records: list[AnyRecord]) -> list[AnyRecord]:
+    """The whole journal of the run that went on."""
+    run = make_run(records)
+    decision = [run.decision] if run.decision else []
+    more: list[AnyRecord] = []
+    earlier = [run.plan, *run.workers, *run.bursts, *run.failures, *decision]
+    Runner(run.plan, more.append, Silent(), earlier=earlier).run()
+    return [*records, *more]
+
+
+def schedule(records: list[AnyRecord]) -> list[tuple[int, int, str]]:
+    """What was measured, in order."""
+    return [(burst.block, burst.position, burst.entry) for burst in make_run(records).bursts]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    records: list[AnyRecord] = [plan()]
+    Runner(records[0], records.append, Silent()).run()
+    return records
+
+
+# a plan, conditions, then for each block three workers and three bursts; a decision after the first block
+@pytest.mark.parametrize(
+    ("after", "first"),
+    [(1, 0), (7, 0), (9, 1), (14, 1), (15, 2), (21, 3)],
+)
+def test_the_schedule_is_that_of_an_uninterrupted_run(uninterrupted, after, first) -> None:
+    records = went_on(cut_off(after))
+    run = make_run(records)
+
+    assert schedule(records) == schedule(uninterrupted)
+    (resumed,) = [record for record in records if isinstance(record, Resumed)]
+    assert resumed.block == first
+    assert run.end is not None
+    assert run.end.status == "complete"
+    assert len([record for record in records if isinstance(record, Decision)]) == 1
+    assert nothing_is_left()
+
+
+def test_whole_blocks_are_not_measured_again(uninterrupted) -> None:
+    records = cut_off(17)  # in block 2
+    before = [record for record in records if isinstance(record, Burst) and record.block < 2]
+    run = make_run(went_on(records))
+    assert list(run.bursts[: len(before)]) == before
+    assert len({worker.pid for worker in run.workers}) == 3 * (BLOCKS + 1)
+    assert run.void == sum(isinstance(record, Burst | Worker) and record.block == 2 for record in records)
+
+
+def test_what_block_0_found_stays(uninterrupted) -> None:
+    run = make_run(went_on(cut_off(17)))
+    for entry in run.entries:
+        found = {(burst.n_calls, burst.settled) for burst in run.bursts if burst.entry == entry}
+        assert len(found) == 1
+
+
+def test_a_run_can_be_cut_off_and_go_on_again_and_again(uninterrupted) -> None:
+    records = cut_off(5)
+    for more in (2, 3, 9, 4):
+        run = make_run(records)
+        decision = [run.decision] if run.decision else []
+        earlier = [run.plan, *run.workers, *run.bursts, *run.failures, *decision]
+
+        def write(record: AnyRecord, until: int = len(records) + more) -> None:
+            records.append(record)
+            if len(records) == until:
+                raise KeyboardInterrupt
+
+        Runner(run.plan, write, Silent(), earlier=earlier).run()
+        records.pop()  # its end
+    assert schedule(went_on(records)) == schedule(uninterrupted)
+
+
+def test_a_journal_on_disk_goes_on(tmp_path, uninterrupted) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        for record in cut_off(17):
+            journal.write(record)
+    with path.open("ab") as file:
+        file.write(b'{"seal": "torn')
+    journal, records, warnings = Journal.reopen(path)
+    assert "torn" in warnings[0]
+    with journal:
+        for record in went_on(records)[len(records) :]:
+            journal.write(record)
+
+    assert schedule(read_journal(path)[0]) == schedule(uninterrupted)
+    assert load_run(path).state == "complete"

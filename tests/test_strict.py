@@ -1,0 +1,202 @@
+"""A stranger's journal, well sealed: equal keys, unknown fields, wild numbers, depth and size are refused."""
+
+import gc
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from small_journal import small_records, write
+
+from bench.errors import UserError
+from bench.results import reading, strict
+from bench.results.journal import FILE_NAME, load_run, read_journal
+from bench.results.record import AnyRecord, Burst, Environment, Worker
+from bench.results.seal import FIRST, sealed_line
+
+RECORDS = small_records()
+PLAN = msgspec.json.encode(RECORDS[0])
+BURST = msgspec.json.encode(next(record for record in RECORDS if isinstance(record, Burst)))
+WORKER = msgspec.json.encode(next(record for record in RECORDS if isinstance(record, Worker)))
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"1" + b"]" * depth
+
+
+def worker(facts: bytes) -> bytes:
+    return WORKER.replace(b'"facts":{', b'"facts":{"more":' + facts + b",")
+
+
+def sealed(*records: bytes) -> bytes:
+    made, seal = [], FIRST
+    for record in records:
+        line, seal = sealed_line(seal, record)
+        made.append(line)
+    return b"".join(made)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_what_this_program_writes_is_read_at_first_sight(record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strict, "parse", lambda data: pytest.fail("a second look"))
+    assert strict.decode(msgspec.json.encode(record)) == record
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b'"block":0', b'"block":0,"block":1', "field `block` is there twice"),
+        (b'"kind":"burst"', b'"kind":"burst","kind":"burst"', "field `kind` is there twice"),
+        (b'"error":', b'"error":0,"error":', "field `error` is there twice"),
+        (b'"block":0', b'"mood":1,"block":0', "unknown field `mood`"),
+        (b'"error":', b'"mood":1,"error":', "unknown field `mood`"),
+        (b'"block":0', b'"block":NaN', "malformed"),
+        (b'"error":', b'"error":-Infinity,"x":', "malformed"),
+        (b'"error":', b'"error":1e999,"x":', "out of range"),
+        (b'"block":0', b'"block":' + b"9" * 19, "an integer beyond 64 bits"),
+        (b'"block":0', b'"block":-' + b"9" * 300, "an integer beyond 64 bits"),
+        (b'"block":0', b'"block":' + b"9" * 5000, "out of range"),
+        (b'"block":0', b'"block":0.5', "Expected `int`"),
+        (b'"block":0', b'"block":true', "Expected `int`"),
+        (b'"block":0', b'"block":"0"', "Expected `int`"),
+        (b'"block":0', b'"block":null', "Expected `int`"),
+        (b'"kind":"burst"', b'"kind":"rumour"', "rumour"),
+        (b'"device":"cpu"', b'"device":"\\ud800"', "surrogate"),
+        (b'"device":"cpu"', b'"device":"\xff"', "utf-8"),
+        (b'"status":"ok"', b'"status":"fine"', "fine"),
+    ],
+)
+def test_what_is_no_record_is_refused(old: bytes, new: bytes, said: str) -> None:
+    assert old in BURST
+    with pytest.raises(ValueError, match=said):
+        strict.decode(BURST.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            b'"task":"train_step"',
+            b'"task":"train_step","mood":1',
+            r"unknown field `mood` - at `\$.groups\[0\]",
+        ),
+        (b'"T":6', b'"T":6,"Z":6', r"unknown field `Z` - at `\$.*shape`"),
+        (b'"T":6', b'"T":6,"T":7', "field `T` is there twice"),
+    ],
+)
+def test_a_case_and_a_shape_know_no_other_fields_either(old: bytes, new: bytes, said: str) -> None:
+    assert old in PLAN
+    with pytest.raises(ValueError, match=said):
+        strict.decode(PLAN.replace(old, new, 1))
+
+
+def test_equal_keys_are_found_where_anything_may_stand() -> None:
+    with pytest.raises(ValueError, match="field `a` is there twice"):
+        strict.decode(worker(b'[{"a":1,"a":1}]'))
+
+
+def test_spaces_order_and_defaults_left_out_do_no_harm() -> None:
+    whole = json.loads(BURST)
+    record = strict.decode(BURST)
+    fewer = {name: value for name, value in whole.items() if name not in ("gates", "flags", "disturbed")}
+    turned = dict(reversed(fewer.items()))
+    for data in (json.dumps(whole, indent=1), json.dumps(fewer), json.dumps(turned)):
+        assert strict.decode(data.encode()) == record
+
+
+def test_depth_is_limited_far_below_what_recursion_stands() -> None:
+    assert strict.decode(worker(nested(strict.MAX_DEPTH - 2)))
+    for depth in (strict.MAX_DEPTH - 1, 500, 100_000):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            strict.decode(worker(nested(depth)))
+    with pytest.raises(ValueError, match="nested too deeply"):
+        strict.parse(nested(100_000))
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_plain_objects_hold_no_number_that_is_not_finite(text: str) -> None:
+    with pytest.raises(ValueError, match="no finite number"):
+        strict.parse(f'{{"a":[{text}]}}'.encode())
+
+
+def test_the_line_is_named_where_a_sealed_record_is_none(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(sealed(PLAN, BURST, BURST.replace(b'"block":0', b'"block":0,"block":1')))
+    with pytest.raises(UserError, match="line 3 cannot be read: field `block` is there twice"):
+        read_journal(path)
+
+
+def test_a_file_a_line_and_a_number_of_lines_have_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / FILE_NAME
+    write(path, RECORDS)
+    limits = {
+        "MAX_BYTES": (path.stat().st_size, "journals up to"),
+        "MAX_LINE": (
+            max(len(line) + 1 for line in path.read_bytes().split(b"\n")),
+            r"line \d+ has more than",
+        ),
+        "MAX_RECORDS": (len(RECORDS), f"more than {len(RECORDS) - 1} lines"),
+    }
+    for name, (enough, said) in limits.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(reading, name, enough)
+            assert read_journal(path) == (RECORDS, [])
+            patch.setattr(reading, name, enough - 1)
+            with pytest.raises(UserError, match=said):
+                read_journal(path)
+
+
+def test_a_line_without_end_is_refused_before_it_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / FILE_NAME
+    monkeypatch.setattr(reading, "MAX_LINE", 10_000)
+    with path.open("wb") as file:
+        file.write(sealed(PLAN))
+        file.truncate(2**29)  # half a gigabyte of zeros, none of which is on the disk
+    with pytest.raises(UserError, match="line 2 has more than"):
+        load_run(path)
+
+
+def test_a_table_of_what_repeats_is_no_way_to_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MAX_SHARED", 3)
+    path = tmp_path / FILE_NAME
+    write(path, RECORDS)
+    assert read_journal(path) == (RECORDS, [])
+
+
+def test_bursts_share_what_is_equal(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    write(path, RECORDS)
+    first, second, *_ = [r for r in read_journal(path)[0] if isinstance(r, Burst)]
+    assert first.digest is second.digest
+    assert first.checks[0] is second.checks[0]
+    assert first.checks is not second.checks
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_is_afterwards_as_it_was(tmp_path: Path, on: bool) -> None:
+    path = tmp_path / FILE_NAME
+    (gc.enable if on else gc.disable)()
+    try:
+        path.write_bytes(sealed(PLAN) + b"{}\n")
+        with pytest.raises(UserError):
+            read_journal(path)
+        assert gc.isenabled() is on
+    finally:
+        gc.enable()
+
+
+def test_no_record_is_written_that_could_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    deep: AnyRecord = Environment({"deep": json.loads(nested(40))}, {}, {}, {}, [])
+    huge: AnyRecord = Environment({"huge": 2**63}, {}, {}, {}, [])
+    for record, said in ((deep, "nested too deeply"), (huge, "64 bits")):
+        with pytest.raises(ValueError, match=said):
+            write(path, [RECORDS[0], record])
+        assert read_journal(path) == (RECORDS[:1], [])
+        path.unlink()
