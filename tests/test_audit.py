@@ -3,22 +3,15 @@
 from typing import Any
 
 import pytest
+from journals import example_records
+from machines import FIT
 
 from bench.audit.finding import LEVELS, Finding
 from bench.audit.findings import audit, banners
 from bench.reporting.view import view
 from bench.results.journal import make_run
 from bench.results.record import Environment
-from tests.journals import example_records
 
-FIT: dict[str, Any] = {
-    "cpus": 8, "usable_cpus": 8, "physical_cores": 8, "affinity": "0-7", "cgroup_quota": None,
-    "memory_bytes": 16 << 30, "system": "Linux 6.1", "load_1min": 0.3, "governor": "performance", "turbo": "off",
-    "isolated_cpus": "4-7", "aslr": 2, "transparent_huge_pages": "madvise", "swap_used_bytes": 0,
-    "steal_share": 0.0, "pressure_percent": {"cpu": 1.0, "memory": 0.0, "io": 2.0}, "clocksource": "tsc",
-    "timer": {"cost_ns": 40}, "python_optimised": True, "python_gil": "on", "vector_units": ["avx2", "avx512f"],
-    "throttled_periods": 0, "quota_periods": 0, "power": "mains", "temperature_c": 50,
-}  # fmt: skip
 NUMPY: dict[str, Any] = {
     "threads": 8,
     "blas": "openblas",
@@ -54,7 +47,7 @@ def test_a_machine_that_is_fit_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("facts", "level", "said", "mend"),
     [
-        ({"usable_cpus": 4}, "unfair", "8 threads on 4 usable processors", "--threads 4"),
+        ({"usable_cpus": 4, "cpus": 4}, "unfair", "8 threads on 4 usable processors", "--threads 4"),
         ({"physical_cores": 4}, "note", "8 threads on 4 physical cores", "--threads 4"),
         ({"cgroup_quota": 0.5}, "unstable", "grants 0.5 processors: even one thread", "--cpuset-cpus"),
         ({"cgroup_quota": 8.0}, "note", "grants 8 processors by a quota", "--cpuset-cpus"),
@@ -65,7 +58,7 @@ def test_a_machine_that_is_fit_has_no_findings() -> None:
         ({"pressure_percent": {"memory": 2.0}}, "unstable", "waited for memory", "top"),
         ({"steal_share": 0.04}, "unstable", "gave 4.0% of the processors' time", "not shared"),
         ({"swap_used_bytes": 2 << 30}, "unstable", "2.0 GiB are swapped out", "swapoff"),
-        ({"governor": "powersave"}, "unstable", "governor is powersave", "cpupower frequency-set -g performance"),
+        ({"governor": "powersave"}, "unstable", "governor is powersave", "sudo cpupower frequency-set -g"),
         ({"governor": "performance, powersave"}, "unstable", "governor is powersave", "cpupower"),
         ({"governor": "performance, schedutil"}, "unstable", "different governors", "cpupower"),
         ({"governor": "schedutil"}, "note", "follows the load", "cpupower"),
@@ -74,12 +67,12 @@ def test_a_machine_that_is_fit_has_no_findings() -> None:
         ({"temperature_c": 95}, "unstable", "95 degrees", "cool"),
         ({"aslr": 0}, "unstable", "ASLR is off", "sudo sysctl kernel.randomize_va_space=2"),
         ({"transparent_huge_pages": "always"}, "note", "huge pages", "echo madvise"),
-        ({"timer": {"cost_ns": 2500}, "clocksource": "hpet"}, "unstable", "costs 2500 ns (clock source: hpet)", "tsc"),
+        ({"timer": {"cost_ns": 2500}, "clocksource": "hpet"}, "unstable", "2500 ns (clock source: hpet)", ""),
         ({"isolated_cpus": ""}, "note", "no processor is kept free", "isolcpus"),
         ({"hypervisor": "KVM"}, "note", "virtual machine (KVM)", "of its own"),
         ({"preloaded_everywhere": True}, "note", "/etc/ld.so.preload", "sudo mv"),
         ({"python_debug": True}, "unfair", "debug build", "python of your distribution"),
-        ({"python_optimised": False}, "note", "without --enable-optimizations", "python of your distribution"),
+        ({"python_optimised": False}, "note", "without --enable-optimizations", "your distribution"),
         ({"python_gil": "off"}, "note", "without the GIL", "python of your distribution"),
     ],
 )  # fmt: skip
@@ -106,7 +99,7 @@ def test_what_is_wrong_with_a_machine_is_found(
         ("torch", {"mkldnn": "off"}, "unfair", "oneDNN"),
         ("torch", {"deterministic_algorithms": True}, "unfair", "deterministic"),
         ("torch", {"precision": {"torch.backends.cudnn.rnn": "tf32"}}, "unfair", "although all were set to"),
-        ("torch", {"flushes_subnormals": True}, "unfair", "torch flushes subnormal numbers to zero, and the other"),
+        ("torch", {"flushes_subnormals": True}, "unfair", "torch flushes subnormal numbers to zero, and the"),
         (
             "torch",
             {"default_precision": {"torch.backends.cudnn.rnn": "tf32", "torch.backends.cuda.matmul": "none"}},

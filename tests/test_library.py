@@ -11,6 +11,7 @@ import pytest
 import threadpoolctl
 
 from bench import library
+from bench.device_facts import device_facts
 from bench.library import device_name, library_facts, limit_threads, precision, set_ieee_precision
 
 
@@ -130,3 +131,85 @@ def test_an_accelerator_is_called_by_its_name_and_the_cpu_by_none(monkeypatch) -
     assert device_name("cuda:1") == "name of cuda:1"
     assert device_name("cpu") is None
     assert device_name("mps:0") == "Apple GPU"
+
+
+def test_each_library_tells_what_it_does_with_subnormal_numbers(torch: Any) -> None:
+    assert library_facts("numpy")["flushes_subnormals"] is False
+    before = library_facts("torch")["flushes_subnormals"]
+    try:
+        if not torch.set_flush_denormal(True):
+            pytest.skip("this processor cannot flush subnormal numbers")
+        flushing = library_facts("torch")["flushes_subnormals"], library_facts("numpy")["flushes_subnormals"]
+    finally:
+        torch.set_flush_denormal(False)
+    assert before is False
+    assert flushing == (True, True)  # it is a switch of the processor: NumPy is hit as well
+
+
+def test_numpy_tells_which_vector_units_it_found_and_which_not() -> None:
+    facts = library_facts("numpy")
+    assert {"cpu_capability", "cpu_baseline", "cpu_not_found"} <= set(facts)
+    assert not set(facts["cpu_not_found"].split()) & set(facts["cpu_capability"].split())
+
+
+def test_torch_tells_its_build_and_its_switches(torch: Any) -> None:
+    facts = library_facts("torch")
+    assert facts["git"] == torch.version.git_version
+    assert facts["grad_mode"] == "on"
+    assert facts["mkldnn"] in ("on", "off")
+    assert facts["deterministic_algorithms"] is False
+    with torch.no_grad():
+        assert library_facts("torch")["grad_mode"] == "off"
+
+
+def test_what_cannot_be_told_is_left_out() -> None:
+    def fails() -> None:
+        raise RuntimeError("the driver is too old")
+
+    assert library.tell(known=lambda: 1, unknown=lambda: None, failing=fails, off=lambda: False) == {
+        "known": 1,
+        "off": False,
+    }
+
+
+class FakeCuda:
+    """torch.cuda with what an older build lacks missing."""
+
+    memory = SimpleNamespace(get_allocator_backend=lambda: "native")
+
+    def get_device_name(self, device: str) -> str:
+        return "Example GPU"
+
+    def get_device_properties(self, device: str) -> Any:
+        return SimpleNamespace(total_memory=8 << 30, multi_processor_count=16, major=9, minor=0)
+
+    def temperature(self, device: str) -> int:
+        raise ModuleNotFoundError("nvidia-ml-py does not seem to be installed")
+
+
+def test_an_accelerator_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = SimpleNamespace(
+        cuda=FakeCuda(),
+        get_device_module=lambda kind: FakeCuda(),
+        version=SimpleNamespace(cuda="12.8", hip=None),
+        backends=SimpleNamespace(cudnn=SimpleNamespace(version=lambda: 91002, benchmark=False, enabled=True)),
+        _C=SimpleNamespace(_cuda_getDriverVersion=lambda: 12080),
+    )
+    monkeypatch.setitem(sys.modules, "torch", fake)
+    monkeypatch.setenv("CUDA_MODULE_LOADING", "LAZY")
+    facts = device_facts("cuda:0")
+
+    assert facts == {
+        "device_name": "Example GPU",
+        "module_loading": "LAZY",
+        "memory_bytes": 8 << 30,
+        "multiprocessors": 16,
+        "compute_capability": "9.0",
+        "runtime": "12.8",
+        "driver": "12.8",
+        "allocator": "native",
+        "cudnn": 91002,
+        "cudnn_enabled": True,
+        "cudnn_benchmark": False,
+    }
+    assert device_facts("cpu") == {"device_name": None}

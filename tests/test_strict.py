@@ -10,9 +10,11 @@ from small_journal import small_records, write
 
 from bench.errors import UserError
 from bench.results import reading, strict
+from bench.results.exchange import read_pytest_benchmark
 from bench.results.journal import FILE_NAME, load_run, read_journal
 from bench.results.record import AnyRecord, Burst, Environment, Worker
 from bench.results.seal import FIRST, sealed_line
+from bench.training.records import read_records
 
 RECORDS = small_records()
 PLAN = msgspec.json.encode(RECORDS[0])
@@ -132,7 +134,7 @@ def test_a_file_a_line_and_a_number_of_lines_have_limits(
     path = tmp_path / FILE_NAME
     write(path, RECORDS)
     limits = {
-        "MAX_BYTES": (path.stat().st_size, "journals up to"),
+        "MAX_BYTES": (path.stat().st_size, "files up to"),
         "MAX_LINE": (
             max(len(line) + 1 for line in path.read_bytes().split(b"\n")),
             r"line \d+ has more than",
@@ -189,6 +191,35 @@ def test_the_collector_is_afterwards_as_it_was(tmp_path: Path, on: bool) -> None
         assert gc.isenabled() is on
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            b'{"kind":"stop","variant":"a","variant":"b","status":"complete"}',
+            "field `variant` is there twice",
+        ),
+        (b'{"kind":"stop","variant":"a","mood":"b","status":"complete"}', "unknown field `mood`"),
+        (b'{"kind":"point","epoch":1,"loss":NaN,"elapsed_ns":1}', "malformed"),
+        (b'{"kind":"start","facts":' + nested(50_000) + b"}", "nested too deeply"),
+    ],
+)
+def test_the_records_of_a_training_are_read_as_strictly(tmp_path: Path, line: bytes, said: str) -> None:
+    (tmp_path / "training.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(UserError, match=f"{said}.*; the file is damaged"):
+        read_records(tmp_path)
+
+
+def test_a_file_of_pytest_benchmark_has_limits(tmp_path: Path) -> None:
+    path = tmp_path / "saved.json"
+    path.write_bytes(b'{"more":' + nested(50_000) + b"}")
+    with pytest.raises(UserError, match="is no JSON file of pytest-benchmark: maximum recursion"):
+        read_pytest_benchmark(path)
+    with path.open("wb") as file:
+        file.truncate(2**28 + 1)
+    with pytest.raises(UserError, match="has 256 MiB; files up to 256 MiB are read"):
+        read_pytest_benchmark(path)
 
 
 def test_no_record_is_written_that_could_not_be_read(tmp_path: Path) -> None:

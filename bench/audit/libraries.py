@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.audit.finding import Finding, note, unfair, unstable
 
-SLOW_BLAS = ("lapack_lite", "netlib", "reference", "none", "unknown")
+SLOW_BLAS = ("lapack_lite", "netlib", "reference", "none")
 # kernels of OpenBLAS for processors without AVX2
 OLD_KERNELS = {
     "generic", "prescott", "core2", "penryn", "dunnington", "nehalem", "atom", "athlon", "opteron",
@@ -64,7 +64,7 @@ def audit_device(device: str, found: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _numpy(found: Mapping[str, Any], units: list[str]) -> Iterator[Finding]:
-    blas, kernel = str(found.get("blas") or "unknown").lower(), str(found.get("kernel") or "")
+    blas, kernel = str(found.get("blas") or "").lower(), str(found.get("kernel") or "")
     if blas in SLOW_BLAS:
         yield unfair("BLAS", f"NumPy has no fast BLAS here ({blas})", UPGRADE["numpy"])
     version = tuple(int(part) for part in re.findall(r"\d+", str(found.get("blas_version") or ""))[:3])

@@ -80,7 +80,10 @@ def with_nvidia_smi(facts: Mapping[str, Any], command: Sequence[str] = ("nvidia-
         )
         words = [word.strip() for word in child.stdout.strip().split(",")]
         if len(words) == len(QUERY):
-            told = {name: _number(word) for name, word in zip(QUERY.values(), words, strict=True)}
+            told = {
+                name: word if name == "driver_version" else _number(word)
+                for name, word in zip(QUERY.values(), words, strict=True)
+            }
             kept |= {name: value for name, value in told.items() if value is not None}
             if isinstance(used := kept.get("memory_used_mib"), int | float):
                 kept["memory_taken_bytes"] = max(0, int(used * 2**20) - OWN_MEMORY)

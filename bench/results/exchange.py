@@ -14,6 +14,7 @@ from bench.case import Shape
 from bench.catalog import BASELINE
 from bench.errors import UserError
 
+MAX_BYTES = 2**28  # 256 MiB; a million rounds with --benchmark-save-data have a tenth of it
 LABEL = "one process, fixed order, both libraries loaded: ratios without an interval, no verdict"
 
 
@@ -90,10 +91,12 @@ def read_pytest_benchmark(path: Path) -> PytestResults:
         UserError: it cannot be read, is not such a file, or holds no benchmark.
     """
     try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise UserError(f"{path} has {size / 2**20:.0f} MiB; files up to {MAX_BYTES >> 20} MiB are read")
         file = msgspec.json.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is no JSON file of pytest-benchmark: {error}") from error
     if not file.benchmarks:
         raise UserError(f"{path} holds no benchmark; make one with: pytest --benchmark-json=FILE")

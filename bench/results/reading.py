@@ -60,22 +60,13 @@ def read_content(file: BinaryIO, path: Path) -> Content:
         OSError: it cannot be read.
         UserError: no plan in the first line, a newer schema, too large, or a damaged line.
     """
-    if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
-        raise UserError(
-            f"{path} has {size / 2**30:.1f} GiB; journals up to {MAX_BYTES / 2**30:.0f} GiB are read"
-        )
-    first = file.readline(MAX_LINE + 1)
-    schema = _schema(first, path)
+    schema = _schema(file.readline(MAX_LINE + 1), path)
     file.seek(0)
     records: list[AnyRecord] = []
     share = _Sharer()
     end, seal, warnings = 0, FIRST, []
     with _collector_paused():
-        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
-            if len(line) > MAX_LINE:
-                raise UserError(f"{path}, line {number} has more than {MAX_LINE >> 20} MiB; it is no journal")
-            if number > MAX_RECORDS:
-                raise UserError(f"{path} has more than {MAX_RECORDS} lines; so long a journal is not read")
+        for number, line in enumerate(bounded_lines(file, path), start=1):
             if not line.endswith(b"\n"):
                 warnings.append(f"the last line of {path.name} was torn ({len(line)} bytes) and is left out")
                 break
@@ -92,6 +83,25 @@ def read_content(file: BinaryIO, path: Path) -> Content:
             records.append(share(record))
             end += len(line)
     return Content(records, schema, end, seal, warnings)
+
+
+def bounded_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The lines of a file of records, none held longer than needed; the last may have no newline.
+
+    Raises:
+        OSError: it cannot be read.
+        UserError: the file, a line, or their number is too large.
+    """
+    if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+        raise UserError(
+            f"{path} has {size / 2**30:.1f} GiB; files up to {MAX_BYTES / 2**30:.0f} GiB are read"
+        )
+    for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
+        if len(line) > MAX_LINE:
+            raise UserError(f"{path}, line {number} has more than {MAX_LINE >> 20} MiB; so long is no record")
+        if number > MAX_RECORDS:
+            raise UserError(f"{path} has more than {MAX_RECORDS} lines; so many records are not read")
+        yield line
 
 
 def _schema(line: bytes, path: Path) -> int:

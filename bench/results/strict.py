@@ -9,39 +9,48 @@ need a second, slower look.
 import json
 import math
 from collections import Counter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from bench.results.record import AnyRecord
 
+Kind = TypeVar("Kind")
 MAX_DEPTH = 32  # our own records go seven levels deep
 MAX_INT = 2**63 - 1  # what arrays hold; as nanoseconds, 292 years
 _DIGITS = bytes.maketrans(b"0123456789", b"0" * 10)
 _LONG = b"0" * 19  # as many digits as MAX_INT has
 
-_decoder = msgspec.json.Decoder(AnyRecord)
 _encoder = msgspec.json.Encoder()
 
 
-def decode(data: bytes) -> AnyRecord:
-    """The record of one JSON object.
+class Decoder(Generic[Kind]):
+    """Makes records of one kind, or of several that their tags tell apart."""
 
-    Raises:
-        ValueError: it is no record, or holds something that no record holds.
-    """
-    try:
-        record: AnyRecord = _decoder.decode(data)
-        # many brackets or digits need not mean depth or size, but without them there is neither
-        if data.count(b"{") + data.count(b"[") > MAX_DEPTH or _LONG in data.translate(_DIGITS):
-            _check_sizes(msgspec.to_builtins(record), MAX_DEPTH)
-        if _encoder.encode(record) != data:
-            _check_same(parse(data), msgspec.to_builtins(record))
-    except msgspec.DecodeError as error:
-        raise ValueError(str(error)) from error
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    return record
+    def __init__(self, kind: Any) -> None:
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def __call__(self, data: bytes) -> Kind:
+        """The record of one JSON object.
+
+        Raises:
+            ValueError: it is no record, or holds something that no record holds.
+        """
+        try:
+            record: Kind = self._decoder.decode(data)
+            # many brackets or digits need not mean depth or size, but without them there is neither
+            if data.count(b"{") + data.count(b"[") > MAX_DEPTH or _LONG in data.translate(_DIGITS):
+                _check_sizes(msgspec.to_builtins(record), MAX_DEPTH)
+            if _encoder.encode(record) != data:
+                _check_same(parse(data), msgspec.to_builtins(record))
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from error
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+        return record
+
+
+decode = Decoder[AnyRecord](AnyRecord)
 
 
 def parse(data: bytes) -> Any:

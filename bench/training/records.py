@@ -12,6 +12,8 @@ import msgspec
 
 from bench.case import Shape
 from bench.errors import UserError
+from bench.results import strict
+from bench.results.reading import bounded_lines
 from bench.training.work import Settings
 
 FILE_NAME = "training.jsonl"
@@ -20,7 +22,7 @@ Status = Literal["complete", "diverged", "crashed", "interrupted"]
 Rows = list[list[float]]
 
 
-class Record(msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower):
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
     """One line; its class name in lower case is the line's ``kind``."""
 
 
@@ -146,15 +148,17 @@ def read_records(path: Path) -> list[AnyRecord]:
     """All records of a folder or its file; a last line that was torn is left out.
 
     Raises:
-        UserError: it cannot be read, is damaged, or comes from a newer program.
+        UserError: it cannot be read, is damaged or too large, or comes from a newer program.
     """
     file = path / FILE_NAME if path.is_dir() else path
+    decode = strict.Decoder[AnyRecord](AnyRecord)
     try:
-        lines = file.read_bytes().split(b"\n")[:-1]
-        records = [msgspec.json.decode(line, type=AnyRecord) for line in lines]
+        with file.open("rb") as opened:
+            lines = bounded_lines(opened, file)
+            records = [decode(line.rstrip(b"\n")) for line in lines if line.endswith(b"\n")]
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; give the folder of a training") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UserError(f"{file} cannot be read: {error}; the file is damaged") from error
     if not records or not isinstance(records[0], Header):
         raise UserError(f"{file} is no training of rnnbench: its first line is not a header")

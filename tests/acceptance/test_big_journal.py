@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from acceptance.conftest import Recorder
+from acceptance.validity import Recorder
 from acceptance.tools.big_journal import ARMS, BLOCKS, SHAPES, VALUES, write_big_journal
 
 MOST_S, MOST_MB = 10.0, 1000.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from acceptance.conftest import Recorder
+from acceptance.validity import Recorder
 
 from bench.answer.statistics import signed_rank_interval
 

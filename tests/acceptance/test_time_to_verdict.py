@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
 
-from acceptance.conftest import Recorder
+from acceptance.validity import Recorder
 
 from bench.answer.comparison import log_ratios
 from bench.answer.outcome import outcomes

@@ -51,7 +51,7 @@ def test_a_gradient_times_1_0005_is_what_gradcheck_lets_pass_by_default(validity
             found.append(False)
     validity.record(
         "T18-gradcheck",
-        claim="gradcheck on PyTorch by hand: times 1.0005 passes at its defaults, fails at rtol 1e-6, atol 1e-8",
+        claim="gradcheck of PyTorch by hand, times 1.0005: passes by default, fails at rtol 1e-6, atol 1e-8",
         promised=f"{len(found)} of {len(found)}",
         measured=f"{sum(found)} of {len(found)}",
         kept=all(found),

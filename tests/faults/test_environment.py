@@ -1,7 +1,6 @@
-"""F15, F17, F19, F32 to F34: what is missing is said, and whatever the surroundings, they are left as found."""
+"""F15, F17, F19, F32 to F34: what is missing is said; surroundings change nothing and are left unchanged."""
 
 import gc
-import json
 import os
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from faults.runs import PATIENCE_S, PROJECT, SMALL, TESTS, finish, measure, reco
 from faults.small_run import CPU, CPU_ONLY
 
 NO_TORCH = Devices((CPU,), (Absent("cuda", "PyTorch is not installed"),), None, "PyTorch is not installed")
+TINY = ["--quick", "--batch", "4", "--hidden", "4", "--blocks", "1"]
 SMALLEST = ["run", *SMALL, "--blocks", "1"]
 
 
@@ -59,16 +59,10 @@ def test_without_torch_numpy_is_measured_and_the_reason_is_said(here: Path, monk
     ],
 )
 def test_where_nothing_can_be_measured_there_is_a_sentence_and_no_success(
-    here: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    said: str,
+    here: Path, monkeypatch, capsys, arguments: list[str], said: str
 ) -> None:
     monkeypatch.setattr("bench.session.find_devices", lambda: NO_TORCH)
-    code = main(
-        ["run", "--quick", "--batch", "4", "--hidden", "4", "--blocks", "1", "--out", "mine", *arguments]
-    )
+    code = main(["run", *TINY, "--out", "mine", *arguments])
     printed = "".join(capsys.readouterr())
     assert code in (2, 3), printed
     assert said in printed
@@ -76,14 +70,12 @@ def test_where_nothing_can_be_measured_there_is_a_sentence_and_no_success(
 
 
 def test_a_case_that_cannot_be_proved_is_no_success_and_says_so(here: Path, capsys) -> None:
-    """One that diverges: gradients explode over 2000 steps."""
-    code = main(["run", "--quick", "--blocks", "1", "--variant", "numpy-inplace", "--batch", "4", "--hidden", "4",
-                 "--seq-len", "2000", "--out", "mine"])  # fmt: skip
+    code = main(["run", *TINY, "--variant", "numpy-inplace", "--seq-len", "2000", "--out", "mine"])
     printed = "".join(capsys.readouterr())
     assert code in (2, 3), printed
     assert "burst" not in kinds(here / "mine")
     assert records(here / "mine")[-1]["status"] == "partial"
-    assert "ill-conditioned" in Path("mine/report.md").read_text()
+    assert "no proof for T = 2000" in Path("mine/report.md").read_text()
 
 
 def test_a_device_of_the_registry_that_is_gone_gives_no_numbers_of_the_cpu(here: Path, monkeypatch) -> None:
@@ -102,11 +94,10 @@ def test_a_device_of_the_registry_that_is_gone_gives_no_numbers_of_the_cpu(here:
 def test_a_wrong_answer_has_neither_time_nor_ratio_anywhere(here: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(TESTS)
     folder = here / "mine"
-    small = ["--quick", "--blocks", "1", "--batch", "4", "--hidden", "4", "--out", str(folder)]
-    assert main(["run", *small, "--variant", "faults.variants:wrong"]) == 1
+    assert main(["run", *TINY, "--variant", "faults.variants:wrong", "--out", str(folder)]) == 1
     assert not [one for one in records(folder) if one["kind"] == "burst" and "wrong" in one["entry"]]
     assert "wrong@" not in (folder / "values.csv").read_text()
-    rows = [line for line in (folder / "report.md").read_text().splitlines() if line.startswith("| wrong")]
+    rows = [line for line in (folder / "report.md").read_text().splitlines() if line.startswith("| wrong |")]
     assert rows
     assert not any(unit in row for row in rows for unit in (" ns", " µs", " ms"))
 
@@ -117,22 +108,12 @@ def test_a_wrong_answer_has_neither_time_nor_ratio_anywhere(here: Path, monkeypa
 def report(folder: Path, out: Path, **environ: str) -> subprocess.CompletedProcess[bytes]:
     """``rnnbench report`` in a process of its own, with these variables."""
     command = [sys.executable, "-m", "bench", "report", os.fspath(folder), "--out", os.fspath(out)]
-    return subprocess.run(
-        command,
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(PROJECT)} | environ,
-        timeout=PATIENCE_S,
-    )
+    variables = os.environ | {"PYTHONPATH": str(PROJECT)} | environ
+    return subprocess.run(command, capture_output=True, env=variables, timeout=PATIENCE_S)
 
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
-GERMAN = {
-    "LC_ALL": "de_DE.UTF-8",
-    "LANG": "de_DE",
-    "LANGUAGE": "de",
-    "TZ": "Asia/Kathmandu",
-    "PYTHONHASHSEED": "3",
-}
+GERMAN = {"LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "3"}
 
 
 def test_a_report_is_the_same_bytes_in_any_language_time_zone_and_folder(tmp_path: Path) -> None:
@@ -153,9 +134,7 @@ def test_a_run_into_a_folder_whose_name_is_no_text_works(here: Path, capsys) -> 
     assert Path(name, "report.html").exists()
 
 
-@pytest.mark.parametrize(
-    "arguments", [["variants"], ["run", *SMALL, "--blocks", "1"]], ids=["variants", "run"]
-)
+@pytest.mark.parametrize("arguments", [["variants"], SMALLEST], ids=["variants", "run"])
 def test_a_reader_that_has_gone_is_no_failure(tmp_path: Path, arguments: list[str]) -> None:
     """As in ``rnnbench variants | head -1``."""
     reading, writing = os.pipe()
@@ -208,9 +187,7 @@ def surroundings() -> dict[str, Any]:
         "cwd": Path.cwd(),
         "environment": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
         "collector": (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()),
-        "handlers": [
-            signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
-        ],
+        "handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
         "threads": threading.active_count(),
         "pools": pools,
         "floating errors": np.geterr(),
@@ -241,22 +218,12 @@ def test_what_changes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNBENCH_LEFT", "1")
     with np.errstate(all="ignore"):
         changed = surroundings()
-    assert {name for name, value in changed.items() if value != before[name]} == {
-        "environment",
-        "floating errors",
-    }
+    different = {name for name, value in changed.items() if value != before[name]}
+    assert different == {"environment", "floating errors"}
 
 
 def test_no_run_leaves_files_beside_its_own(here: Path) -> None:
     main([*SMALLEST, "--out", "mine"])
-    left = {path.name for path in here.iterdir()} | {path.name for path in Path("mine").iterdir()}
-    assert left <= {
-        "mine",
-        "journal.jsonl",
-        "report.html",
-        "report.md",
-        "values.csv",
-        "plots",
-        "environment.json",
-    }
-    assert not json.dumps(records(here / "mine")).count("\\u0000")
+    assert [path.name for path in here.iterdir()] == ["mine"]
+    left = {path.name for path in Path("mine").iterdir()}
+    assert left == {"journal.jsonl", "report.html", "report.md", "values.csv", "plots"}

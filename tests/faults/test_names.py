@@ -19,10 +19,11 @@ from bench.reporting.view import slug, view
 from bench.results.journal import make_run
 from bench.results.record import AnyRecord, Group, Plan
 from faults.runs import SMALL, finish, start
+from faults.small_run import CPU_ONLY
 
 EVIL = [
-    "../../outside", "/etc/passwd", "..", "", "con", "nul.txt", "a\x00b", "x" * 300, "Name", "NAME", "näme", "ｎame",
-    "a/b\\c:d*e?f", "-rf", "~", "$(id)", "trailing. ", "\u202egnp.exe", "line\nbreak",
+    "../../outside", "/etc/passwd", "..", "", "con", "nul.txt", "a\x00b", "x" * 300, "Name", "NAME", "näme",
+    "ｎame", "a/b\\c:d*e?f", "-rf", "~", "$(id)", "trailing. ", "\u202egnp.exe", "line\nbreak",
 ]  # fmt: skip
 
 
@@ -55,11 +56,11 @@ def renamed(records: list[AnyRecord], names: dict[str, str]) -> list[AnyRecord]:
 
 
 def test_plots_have_stems_of_their_own_even_where_names_differ_in_case_alone() -> None:
-    groups = [record for record in example_records() if isinstance(record, Plan)][0].groups
-    names = {group.name: name for group, name in zip(groups, EVIL, strict=False) if group.name != "claim"}
+    groups = next(record for record in example_records() if isinstance(record, Plan)).groups
+    names = [group.name for group in groups if group.name != "claim"]
     for evil in (EVIL, EVIL[8:], [name * 40 for name in EVIL[8:]]):
-        names = dict(zip(names, evil, strict=False))
-        stems = [plot.stem for plot in view(make_run(renamed(example_records(), names))).plots]
+        others = dict(zip(names, evil, strict=False))
+        stems = [plot.stem for plot in view(make_run(renamed(example_records(), others))).plots]
         assert len({stem.lower() for stem in stems}) == len(stems)
         assert all(re.fullmatch(r"[a-z0-9_-]{1,80}", stem) for stem in stems)
 
@@ -103,8 +104,6 @@ def test_a_journal_is_not_written_through_a_link(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_is_one_line_and_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    from faults.small_run import CPU_ONLY
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.session.find_devices", lambda: CPU_ONLY)
     Path("file").write_text("precious")
@@ -120,8 +119,6 @@ def test_a_folder_that_cannot_be_is_one_line_and_exit_code_2(
 def test_a_folder_with_a_zero_byte_in_its_name_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from faults.small_run import CPU_ONLY
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.session.find_devices", lambda: CPU_ONLY)
     with pytest.raises(UserError):
@@ -135,8 +132,6 @@ def test_a_folder_with_a_zero_byte_in_its_name_is_refused(
 def test_a_variant_that_is_a_path_is_one_line_and_exit_code_2(
     spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from faults.small_run import CPU_ONLY
-
     monkeypatch.setattr("bench.session.find_devices", lambda: CPU_ONLY)
     assert main(["run", "--quick", "--variant", spec]) == 2
     error = capsys.readouterr().err

@@ -92,8 +92,7 @@ def test_html_stays_text(payload: str) -> None:
     html, _, _ = rendered(spoiled(payload))
     assert html.count("<script") == 0
     assert not re.search(r"<(img|svg)[^>]*\son\w+=", html)
-    assert "49" not in html or "{{ 7 * 7 }}" not in payload or "{{ 7 * 7 }}" in html
-    assert not CONTROLS.search(html.replace("\n", ""))
+    assert ("{{ 7 * 7 }}" in payload) == ("{{ 7 * 7 }}" in html)  # no template in a template
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
@@ -102,14 +101,14 @@ def test_markdown_stays_text(payload: str) -> None:
     tidy = rendered(example_records(quick=True, broken=True))[1]
     assert not re.search(r"(?<!\\)<(?!br>)[a-zA-Z/!]", markdown)
     assert not re.search(r"(?<!\\)\]\((?!plots/)", markdown)
-    assert not CONTROLS.search(markdown.replace("\n", ""))
     assert max(map(len, re.findall(r"(?m)^#+ ", markdown))) == max(map(len, re.findall(r"(?m)^#+ ", tidy)))
     assert markdown.count("\n| - ") == tidy.count("\n| - ")
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_the_terminal_gets_no_control_characters(payload: str) -> None:
-    assert not CONTROLS.search(rendered(spoiled(payload))[2].replace("\n", ""))
+@pytest.mark.parametrize("payload", [one for one in PAYLOADS if CONTROLS.search(one)])
+@pytest.mark.parametrize("place", range(3), ids=["html", "markdown", "terminal"])
+def test_control_characters_of_a_journal_are_not_shown(payload: str, place: int) -> None:
+    assert not CONTROLS.search(rendered(spoiled(payload))[place].replace("\n", ""))
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
@@ -129,10 +128,7 @@ def test_the_payloads_are_dangerous() -> None:
     assert all(re.match(r"[=+@\t]|-(?![\d.])", payload) for payload in (PAYLOADS[11], PAYLOADS[14]))
 
 
-def test_control_characters_of_a_journal_do_not_reach_the_terminal(tmp_path: Path, capsys) -> None:
-    folder = write_run(tmp_path / "run", spoiled("\x1b]0;title\x07"))
-    main(["report", str(folder), "--out", str(tmp_path / "out")])
-    assert not CONTROLS.search("".join(capsys.readouterr()).replace("\n", ""))
+def test_control_characters_on_the_command_line_do_not_reach_the_terminal(tmp_path: Path, capsys) -> None:
     main(["report", str(tmp_path / "\x1b[31mred")])
     assert "\x1b" not in capsys.readouterr().err
 
