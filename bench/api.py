@@ -46,7 +46,8 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     Wishes are called as the command line's, with one value or several: ``variants``, ``devices``, ``tasks``,
     ``layouts`` (also ``variant`` and so on), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
     ``threads``, ``keep_env``; with one value ``preset``, ``dtype``, ``activation``, ``split``, ``blocks``,
-    ``budget``, ``seed``, ``out``. What is left out, or None, is up to the preset. ::
+    ``budget``, ``seed``, ``out``; alone ``resume``, the folder of a run that was cut off. What is left out,
+    or None, is up to the preset. ::
 
         bench.run(quick=True, variants=["numpy-inplace", "torch-rnn"], hidden=[32, 256])
 
@@ -60,8 +61,14 @@ def run(quick: bool = False, **wishes: Any) -> Result:
 
     command = ["run", *_arguments({"quick": quick, **wishes})]
     args = _parsed(command)
-    folder, plan = session.prepare(args, ["rnnbench", *command])
-    end = session.measure(plan, folder, keep=args.keep_env, progress=run_progress)
+    if args.resume is not None:
+        folder = Path(args.resume)
+        end = session.resume(folder, progress=run_progress)
+    else:
+        folder, plan = session.prepare(args, ["rnnbench", *command])
+        end = session.measure(
+            plan, folder, keep=args.keep_env, host_name=args.host_name, progress=run_progress
+        )
     if end.status == "interrupted":
         raise KeyboardInterrupt(f"the run was stopped; bench.load({str(folder)!r}) has what was measured")
     return Result.load(folder)

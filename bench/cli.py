@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments and run a verb; return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no µ shows a ? and no traceback
+            stream.reconfigure(errors="replace")
     args = build_parser().parse_args(argv)
     module, _, function = VERBS[args.verb].partition(":")
     try:

@@ -16,7 +16,7 @@ from bench.device import find_devices, resolve
 from bench.errors import UserError
 from bench.measure import machine
 from bench.measure.block import Progress
-from bench.measure.environ import THREAD_LIMITS, worker_environment
+from bench.measure.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import TERMINATED, Runner
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
                 end = resume(folder)
             else:
                 folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
-                end = measure(plan, folder, keep=args.keep_env)
+                end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name)
             disagrees = write_report([folder], None)
     except Terminated:  # while the report was drawn
         return TERMINATED_CODE
@@ -85,7 +85,7 @@ def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
         wishes,
         run=folder.resolve().name,
         started_utc=started.isoformat(timespec="seconds"),
-        command=[os.fsencode(word).decode(errors="replace") for word in command],
+        command=[without_person(os.fsencode(word).decode(errors="replace")) for word in command],
     )
 
 
@@ -124,13 +124,16 @@ def make_wishes(args: argparse.Namespace) -> Wishes:
     )
 
 
-def measure(plan: Plan, folder: Path, *, keep: list[str], progress: Show = show_progress) -> End:
+def measure(
+    plan: Plan, folder: Path, *, keep: list[str], host_name: bool = False, progress: Show = show_progress
+) -> End:
     """Run the plan with a journal in ``folder`` and a progress display; return how it ended."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
-    return _drive(Journal(folder / FILE_NAME), plan, keep, progress)
+    setting = _environment(plan, keep, host_name=host_name)
+    return _drive(Journal(folder / FILE_NAME), plan, setting, keep, progress)
 
 
 def resume(folder: Path, *, progress: Show = show_progress) -> End:
@@ -145,7 +148,8 @@ def resume(folder: Path, *, progress: Show = show_progress) -> End:
         if run.end is not None and run.end.status != "interrupted":
             raise UserError(f"{folder} is over ({run.end.reason}): there is nothing to go on with")
         keep = list(run.environment.kept)
-        here = replace(run, environment=_environment(run.plan, keep))
+        setting = _environment(run.plan, keep, host_name="host_name" in run.environment.machine)
+        here = replace(run, environment=setting)
         if differ := different_machines([run, here]):
             raise UserError(
                 f"{folder} was measured on another machine (other: {', '.join(differ)}): go on with it there"
@@ -157,11 +161,16 @@ def resume(folder: Path, *, progress: Show = show_progress) -> End:
     except BaseException:
         journal.close()
         raise
-    return _drive(journal, run.plan, keep, progress, earlier=earlier)
+    return _drive(journal, run.plan, setting, keep, progress, earlier=earlier)
 
 
 def _drive(
-    journal: Journal, plan: Plan, keep: list[str], progress: Show, earlier: Sequence[AnyRecord] = ()
+    journal: Journal,
+    plan: Plan,
+    setting: Environment,
+    keep: list[str],
+    progress: Show,
+    earlier: Sequence[AnyRecord] = (),
 ) -> End:
     """Write what is known before the first value, then measure."""
     # expected results are computed here; idle threads would spin
@@ -170,7 +179,7 @@ def _drive(
         with one_thread, journal, progress(plan) as display:
             if not earlier:
                 journal.write(plan)
-            journal.write(_environment(plan, keep))
+            journal.write(setting)
             return Runner(plan, journal.write, display, keep=keep, earlier=earlier).run()
     except OSError as error:
         what = error.filename or journal.path
@@ -180,10 +189,10 @@ def _drive(
         ) from error
 
 
-def _environment(plan: Plan, keep: list[str]) -> Environment:
+def _environment(plan: Plan, keep: list[str], *, host_name: bool) -> Environment:
     """The machine as it is now, and what of the shell's variables reaches the workers."""
     passed = worker_environment(1, keep=keep, compiled="a folder of the run")
-    facts = machine.describe()
+    facts = machine.describe(host_name=host_name)
     threads = max(arm.threads for arm in plan.arms)
     warnings = machine.warnings(facts, passed.dropped, passed.kept, threads)
     return Environment(facts, passed.set, passed.dropped, passed.kept, warnings)

@@ -52,7 +52,7 @@ def saved(tmp_path):
 class Stopped:
     """A runner that is interrupted at once, as the real one writes it."""
 
-    def __init__(self, plan, write, progress, *, keep):
+    def __init__(self, plan, write, progress, **options):
         self.write = write
 
     def run(self):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.audit.changes import changed, restarted, slept
+from bench.audit.changes import changed, changed_variables, restarted, slept
 from bench.library import library_facts
 from bench.measure import machine
 
@@ -70,6 +70,15 @@ def test_another_state_of_rnnbench_itself_counts_only_where_it_is_asked_for() ->
     newer = MACHINE | {"commit": "b" * 40, "packages": {"numpy": "2.4.6", "rnnbench": "0.2.0"}}
     assert changed(MACHINE, newer) == []
     assert len(changed(MACHINE, newer, code=True)) == 2
+
+
+def test_a_variable_that_reached_the_workers_with_another_value_is_said() -> None:
+    before, after = {"MALLOC_ARENA_MAX": "1", "PYTHONPATH": "~/x"}, {"PYTHONPATH": "~/y"}
+    assert changed_variables(before, after) == [
+        "variable MALLOC_ARENA_MAX: 1, now none",
+        "variable PYTHONPATH: ~/x, now ~/y",
+    ]
+    assert changed_variables(before, dict(before)) == []
 
 
 def test_two_descriptions_of_this_machine_and_its_numpy_agree() -> None:

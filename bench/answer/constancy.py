@@ -6,7 +6,7 @@ values before and after are no samples of the same thing.
 
 from collections.abc import Iterator
 
-from bench.audit.changes import changed
+from bench.audit.changes import changed, changed_variables
 from bench.results.journal import Run
 
 
@@ -18,6 +18,7 @@ def changes(run: Run) -> list[str]:
 def _of_machine(run: Run) -> Iterator[str]:
     for later in run.environments[1:]:
         yield from changed(run.environment.machine, later.machine, code=True)
+        yield from changed_variables(run.environment.kept, later.kept)
 
 
 def _of_libraries(run: Run) -> Iterator[str]:

@@ -209,7 +209,9 @@ def _simulated(n: int, alpha: float) -> tuple[float, float]:
     if wide is None or cut is None:
         return math.inf, math.inf
     half_widths = (walsh[:, -1 - wide] - walsh[:, wide]) / 2
-    return float(np.median(half_widths)), float(np.quantile(-walsh[:, cut], POWER))
+    width = float(np.median(half_widths))
+    # the width that the shift will be taken from is another sample's: an estimate, with an error of its own
+    return width, float(np.quantile(-walsh[:, cut] / np.roll(half_widths, 1), POWER)) * width
 
 
 def _critical_value(n: int, alpha: float) -> int | None:

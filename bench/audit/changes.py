@@ -43,6 +43,11 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any], *, code: bool =
     return found + [clause for name in LIMITS for clause in _differs(name, *speeds, prefix="MHz ")]
 
 
+def changed_variables(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Variables that reached the workers with other values, or at one time only: two records' ``kept``."""
+    return list(_differs("variable", {"variable": before}, {"variable": after}))
+
+
 def slept(before: Mapping[str, float], after: Mapping[str, float]) -> float:
     """Seconds that the machine slept between two readings of its clocks, 0 where it did not, or nobody knows.
 

@@ -16,8 +16,8 @@ OLD_KERNELS = {
 AVX2_KERNELS = {"haswell", "zen", "excavator", "steamroller"}
 OLDEST_OPENBLAS = (0, 3, 26)  # older than what came with NumPy 2
 UPGRADE = {
-    "numpy": "pip install --upgrade numpy  (the wheels of PyPI bring a BLAS that fits the processor)",
-    "torch": "pip install --upgrade torch  (the wheels of PyTorch use what the processor has)",
+    "numpy": "pip install --upgrade numpy  (its wheels bring a BLAS that fits the processor)",
+    "torch": "pip install --upgrade torch  (its wheels use what the processor has)",
 }
 CALM_REASONS = 0x1 | 0x2  # NVML: idle, and clocks as an application set them
 MOST_TAKEN = 0.1  # of an accelerator's memory, before anything was measured

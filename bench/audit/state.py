@@ -117,7 +117,9 @@ def audit_clock_speed(facts: Mapping[str, Any]) -> Iterator[Finding]:
         yield note("turbo", "turbo is on: the clock falls as the processor warms up", TUNE)
     elif "turbo" not in facts:
         yield note(
-            "turbo", "whether the clock may rise above its nominal speed is unknown here", "nothing to type"
+            "turbo",
+            "whether the clock may rise above its nominal speed is unknown here",
+            "look into the firmware's settings, or ask who runs the virtual machine",
         )
     if (degrees := facts.get("temperature_c")) and degrees >= HOT_C:
         yield unstable("temperature", f"{degrees} degrees Celsius: the clock may fall", "let it cool down")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from bench.case import Case
-from bench.measure.environ import worker_environment
+from bench.measure.environ import without_person, worker_environment
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.messages import Done, Ready, Refused
@@ -171,7 +171,8 @@ class Blocks:
     ) -> None:
         """Write why an entry has no values."""
         checks = refused.checks if refused else []
-        self._write(Failure(block, entry.id, error.status, str(error), checks, worker.stderr_tail()))
+        said = without_person(worker.stderr_tail())
+        self._write(Failure(block, entry.id, error.status, without_person(str(error)), checks, said))
 
     def _write(self, record: AnyRecord) -> None:
         self._append(record)

@@ -70,7 +70,6 @@ def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
     return facts | {"clocks": software.sleep_clock()}
 
 
-
 def warnings(
     facts: Mapping[str, Any], dropped: Mapping[str, str], kept: Mapping[str, str], threads: int
 ) -> list[str]:

@@ -198,9 +198,9 @@ TITLE = "Seconds until the ratio is known to 2 %"
 TEXT = (
     "numpy-batched against torch-rnn, the tutorial's training step, float32, one thread: seconds from the "
     "start of the program until the half-width of the 95 % interval of the log ratio is 2 % or less and "
-    "stays so; whole programs, in alternating turns. pyperf's interval is made from the means of its processes "
-    "and takes them for independent: it says nothing about what changes between the two benchmarks, and under "
-    "drift it is wrong far more often than one time in twenty (the last column is the rate of false positives "
-    "of such a design in simulation, at a nominal 5 %)."
+    "stays so; whole programs, in alternating turns. pyperf's interval is made from the means of its "
+    "processes and takes them for independent: of what changes between its two benchmarks it knows nothing. "
+    "The last column is how often such a design finds a difference that is none, in simulation, where one "
+    "time in twenty would be right."
 )
 HEADER = ("program", "until ± 2 %", "whole run", "half-width at the end", "torch ÷ numpy", "false positives")

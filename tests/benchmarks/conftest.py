@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from operator import attrgetter
 
 import pytest
 import threadpoolctl
 from benchmark_plugin import THREADS
 
 from bench import catalog
-from bench.library import set_ieee_precision
+from bench.library import precision, set_ieee_precision
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,11 +22,12 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def entry(variant: str) -> Iterator[catalog.Variant]:
-    """The variant, its library loaded, at one thread and in IEEE precision."""
+    """The variant, its library loaded, at one thread and in IEEE precision; then both are as before."""
     found = catalog.find(variant)
     found.load()
     torch = sys.modules.get("torch")
     torch_threads = torch.get_num_threads() if torch else 0
+    before = precision() if torch else {}
     with threadpoolctl.threadpool_limits(THREADS):
         if torch:
             torch.set_num_threads(THREADS)
@@ -33,3 +35,5 @@ def entry(variant: str) -> Iterator[catalog.Variant]:
         yield found
     if torch:
         torch.set_num_threads(torch_threads)
+    for name, value in before.items():
+        attrgetter(name.removeprefix("torch."))(torch).fp32_precision = value

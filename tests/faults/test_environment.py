@@ -17,7 +17,7 @@ from journals import example_records
 from reports import write_run
 
 from bench.cli import main
-from bench.device import Absent, Device, Devices
+from bench.device import Absent, Devices
 from faults.runs import PATIENCE_S, PROJECT, SMALL, TESTS, finish, measure, records, small_plan, start
 from faults.small_run import CPU, CPU_ONLY
 
@@ -76,19 +76,6 @@ def test_a_case_that_cannot_be_proved_is_no_success_and_says_so(here: Path, caps
     assert "burst" not in kinds(here / "mine")
     assert records(here / "mine")[-1]["status"] == "partial"
     assert "no proof for T = 2000" in Path("mine/report.md").read_text()
-
-
-def test_a_device_of_the_registry_that_is_gone_gives_no_numbers_of_the_cpu(here: Path, monkeypatch) -> None:
-    """The registry saw a GPU; where the worker is, there is none."""
-    gpu = Device("xpu:0", "xpu", "a GPU", 1 << 30, ("float32",))
-    monkeypatch.setattr("bench.session.find_devices", lambda: Devices((CPU, gpu), (), "2.13.0"))
-    code = main([*SMALLEST, "--variant", "torch-inplace", "--device", "xpu:0", "--out", "mine"])
-    found = records(here / "mine")
-    gone = [one for one in found if one["kind"] == "failure" and "@xpu:0" in one["entry"]]
-    assert code == 3
-    assert gone
-    assert all(one["status"] in ("crashed", "invalid", "missing", "disagrees") for one in gone)
-    assert not [one for one in found if one["kind"] == "burst" and "@xpu:0" in one["entry"]]
 
 
 def test_a_wrong_answer_has_neither_time_nor_ratio_anywhere(here: Path, monkeypatch, capsys) -> None:

@@ -1,4 +1,4 @@
-"""A variant's training step on the tutorial's case under pyperf: ``--variant NAME``, then pyperf's options."""
+"""The training step of ``--variant`` on the tutorial's case under pyperf, whose own options follow."""
 
 import pyperf
 
