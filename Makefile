@@ -19,7 +19,7 @@ test: .venv/ready-dev
 benchmark: .venv/ready-dev
 	$(BIN)/pytest --benchmark-only
 
-acceptance: .venv/ready-dev
+acceptance: .venv/ready-acceptance
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest tests/acceptance
 
 check: .venv/ready-dev
@@ -41,6 +41,10 @@ fix: .venv/ready-dev
 
 .venv/ready-dev: .venv/ready
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+.venv/ready-acceptance: .venv/ready-dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,acceptance]"
 	@touch $@
 
 clean:

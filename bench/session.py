@@ -22,7 +22,7 @@ from bench.measure.preset import Wishes
 from bench.measure.runner import TERMINATED, Runner
 from bench.measure.signals import Terminated, terminable
 from bench.progress import show_progress
-from bench.results.journal import FILE_NAME, Journal, different_machines, load_run, make_run
+from bench.results.journal import FILE_NAME, Journal, different_machines, make_run
 from bench.results.record import AnyRecord, End, Environment, Missing, Plan
 
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
@@ -206,17 +206,14 @@ def report_main(args: argparse.Namespace) -> int:
 
 def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> bool:
     """Build the report, print headlines and where it is; return whether anything disagrees."""
-    from bench.reporting.build import build_report, headline  # jinja2 and matplotlib, needed from here on
+    from bench.reporting import build  # jinja2 and matplotlib, needed from here on
     from bench.training import load_result, records
 
-    page = build_report(paths, Path(out) if out else None, any_machine=any_machine)
-    disagrees = False
+    report = build.write_report(paths, Path(out) if out else None, any_machine=any_machine)
     for path in paths:
         if records.is_training(path):
             print(load_result(path).summary())
-        elif path.suffix != ".json":
-            run = load_run(path)
-            disagrees |= any(failure.status == "disagrees" for failure in run.failures)
-            print(headline(run))
-    print(f"\nReport: {os.path.relpath(page)}")
-    return disagrees
+        elif path in report.answers:
+            print(report.answers[path])
+    print(f"\nReport: {os.path.relpath(report.page)}")
+    return report.disagrees

@@ -1,7 +1,10 @@
-"""The runner's whole schedule, to the letter: workers whose durations the test decides, no process, no clock."""
+"""The runner's whole schedule, to the letter: the test decides the durations; no process, no clock."""
 
 import math
 from collections import Counter
+from random import Random
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -46,8 +49,8 @@ GOLDEN = [
 class Played:
     """In place of a worker process: it replies at once, with the durations of the script."""
 
-    started: list[str] = []  # arms' letters, in the order in which workers were started
-    asked: list[tuple[int, str, str, int | None]] = []  # block, letter, task, calls asked for
+    started: ClassVar[list[str]] = []  # arms' letters, in the order in which workers were started
+    asked: ClassVar[list[tuple[int, str, str, int | None]]] = []  # block, letter, task, calls asked for
     stopped = 0
 
     def __init__(self, arm, rehearsal, environment):
@@ -149,13 +152,25 @@ def test_another_seed_has_another_order(played):
     assert [sorted(line) for line in lines] == [sorted(line) for line in GOLDEN]
 
 
+def test_an_order_that_is_not_drawn_anew_for_each_block_is_noticed(played, monkeypatch):
+    monkeypatch.setattr(block_module, "random", SimpleNamespace(Random=lambda seed: Random(7)))
+    lines = order(played(seed=7))
+    assert lines != GOLDEN
+    assert len(set(lines)) == 1
+
+
 def test_there_is_one_of_everything_and_no_more(played):
     records = played(seed=7)
     counts = Counter(type(record).__name__ for record in records)
 
     assert counts == {
-        "Plan": 1, "Conditions": 2, "Worker": 4 * (BLOCKS + 1), "Burst": 8 * (BLOCKS + 1), "Decision": 1, "End": 1,
-    }  # fmt: skip
+        "Plan": 1,
+        "Conditions": 2,
+        "Worker": 4 * (BLOCKS + 1),
+        "Burst": 8 * (BLOCKS + 1),
+        "Decision": 1,
+        "End": 1,
+    }
     assert Counter(Played.started) == dict.fromkeys("btil", BLOCKS + 1)
     assert Played.stopped == len(Played.started)
     assert len({(burst.block, burst.entry) for burst in of_kind(records, Burst)}) == counts["Burst"]

@@ -1,6 +1,8 @@
 """The table holds every value of the journal, once, and a spreadsheet can open its CSV safely."""
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -79,6 +81,37 @@ def test_a_name_that_looks_like_a_formula_is_made_harmless_and_numbers_are_left_
     assert "'" + name in {row["variant"] for row in rows}
     assert not any(cell.startswith(("=", "+", "@", "\t")) for row in rows for cell in row.values())
     assert {row["position"] for row in rows} == {"-1"}  # a number, and no text
+
+
+@pytest.mark.parametrize("name", ["a,b", 'say "x"', "two\nlines", "two\rlines", "", "é"])
+def test_any_name_is_one_cell(tmp_path: Path, name: str) -> None:
+    records = example_records(quick=True)
+    plan = records[0]
+    assert isinstance(plan, Plan)
+    run = make_run([replace(plan, run=name), *records[1:]])
+    write_values_csv(run, tmp_path / "values.csv")
+    with (tmp_path / "values.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert {len(row) for row in rows} == {len(COLUMNS)}
+    assert {row[0] for row in rows[1:]} == {name}
+
+
+def test_the_csv_is_the_one_that_pandas_writes(tmp_path: Path) -> None:
+    run = make_run(example_records(broken=True, with_gpu=True))
+    write_values_csv(run, tmp_path / "values.csv")
+    assert (tmp_path / "values.csv").read_bytes().decode() == values_frame(run).to_csv(index=False)
+
+
+def test_the_csv_is_written_without_pandas(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from journals import example_records\n"
+        "from bench.results.run import make_run; from bench.results.table import write_values_csv\n"
+        "write_values_csv(make_run(example_records(quick=True)), Path(sys.argv[1]))\n"
+        "sys.exit('pandas' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "values.csv")]
+    subprocess.run(command, check=True, cwd=Path(__file__).parent)
+    assert (tmp_path / "values.csv").stat().st_size > 0
 
 
 def test_a_file_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:

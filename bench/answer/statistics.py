@@ -52,7 +52,7 @@ def hodges_lehmann(x: ArrayLike) -> float:
     Raises:
         ValueError: no numbers, or one that is not finite.
     """
-    return float(np.median(_walsh_averages(x)))
+    return _middle(_walsh_averages(x))
 
 
 def signed_rank_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -62,11 +62,11 @@ def signed_rank_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
         ValueError: no numbers, or one that is not finite.
     """
     walsh = _walsh_averages(x)
-    estimate = float(np.median(walsh))
-    cut = _critical_value(len(np.atleast_1d(x)), 1 - confidence)
+    estimate, n = _middle(walsh), len(np.atleast_1d(x))
+    cut = _critical_value(n, 1 - confidence)
     if cut is None:
         return Interval(estimate, -math.inf, math.inf, 1.0)
-    achieved = 1 - 2 * float(np.sum(signed_rank_probabilities(len(np.atleast_1d(x)))[: cut + 1]))
+    achieved = 1 - 2 * float(np.sum(signed_rank_probabilities(n)[: cut + 1]))
     return Interval(estimate, float(walsh[cut]), float(walsh[-1 - cut]), achieved)
 
 
@@ -101,10 +101,11 @@ def signed_rank_p(x: ArrayLike, mu: float = 0.0) -> float:
     return min(1.0, 2 * float(np.sum(probabilities[: smaller + 1])))
 
 
+@lru_cache(maxsize=64)
 def signed_rank_probabilities(n: int) -> Array:
     """P(T = t), t = 0 ... n (n + 1) / 2, for the rank sum T of the positive ones among n symmetric numbers.
 
-    By dynamic programming: rank r joins the sum or does not, each with probability 1/2.
+    By dynamic programming: rank r joins the sum or does not, each with probability 1/2. Read-only.
     """
     probabilities = np.zeros(n * (n + 1) // 2 + 1)
     probabilities[0] = 1.0
@@ -112,6 +113,7 @@ def signed_rank_probabilities(n: int) -> Array:
         joined = np.zeros_like(probabilities)
         joined[rank:] = probabilities[:-rank]
         probabilities = 0.5 * (probabilities + joined)
+    probabilities.flags.writeable = False  # whoever asks next gets the same ones
     return probabilities
 
 
@@ -214,6 +216,7 @@ def _simulated(n: int, alpha: float) -> tuple[float, float]:
     return width, float(np.quantile(-walsh[:, cut] / np.roll(half_widths, 1), POWER)) * width
 
 
+@lru_cache(maxsize=256)
 def _critical_value(n: int, alpha: float) -> int | None:
     """The largest t with 2 P(T <= t) <= alpha; None where not even t = 0 has it."""
     tails = 2 * np.cumsum(signed_rank_probabilities(n))
@@ -222,10 +225,19 @@ def _critical_value(n: int, alpha: float) -> int | None:
 
 
 def _walsh_averages(x: ArrayLike) -> Array:
-    """All (x_i + x_j) / 2 with i <= j, sorted; x_i themselves among them."""
-    values = _checked(x)
-    rows, columns = np.triu_indices(len(values))
-    return np.sort((values[rows] + values[columns]) / 2)
+    """All (x_i + x_j) / 2 with i <= j, sorted; x_i themselves among them. Not to be written to."""
+    return _walsh_of(_checked(x).tobytes())
+
+
+@lru_cache(maxsize=4)  # the estimate, both intervals and the p of one comparison ask for the same ones
+def _walsh_of(x: bytes) -> Array:
+    values = np.frombuffer(x)
+    return np.sort(np.concatenate([values[i:] + value for i, value in enumerate(values)]) / 2)
+
+
+def _middle(ordered: Array) -> float:
+    """The median of sorted numbers."""
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _checked(x: ArrayLike) -> Array:

@@ -1,7 +1,7 @@
 """Everything a report says about one run, worked out: tables, headlines, noise, what failed and why."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,9 +105,9 @@ class Summary:
         return next((made for made in self.headlines if made.name.startswith(name)), None)
 
 
-def summarise(run: Run) -> Summary:
-    """Work out everything a report says about a run."""
-    found = outcomes(run)
+def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
+    """Work out everything a report says about a run; ``found`` are its outcomes, where they are known."""
+    found = outcomes(run) if found is None else found
     judgement = judge(run, found)
     arms = run.arms
     tables = tuple(

@@ -29,6 +29,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """A report that was written."""
+
+    page: Path
+    answers: dict[Path, str]  # of each run, in plain English
+    disagrees: bool  # whether anything that claims to be right was proved wrong
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """One saved training, and its images by stem."""
 
@@ -37,7 +46,12 @@ class Training:
 
 
 def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Path:
-    """Write the report of saved results, one section each, and return its HTML file.
+    """``write_report``'s HTML file."""
+    return write_report(paths, out_dir, any_machine=any_machine).page
+
+
+def write_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Report:
+    """Write the report of saved results, one section each.
 
     ``paths`` are folders of runs or trainings, journals, or JSON files of pytest-benchmark; trainings come
     last on the page. Without ``out_dir`` the report of one result goes beside it. Each file that is there
@@ -52,7 +66,8 @@ def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
     if len(paths) > 1 and out_dir is None:
         raise UserError("several results make one report; name its folder with --out DIR")
     prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
-    sources = [_load(path, prefixes[path]) for path in paths if not is_training(path)]
+    loaded = {path: _load(path, prefixes[path]) for path in paths if not is_training(path)}
+    sources = list(loaded.values())
     runs = [source.run for source in sources if source.run is not None]
     if not any_machine and (differ := different_machines(runs)):
         raise UserError(
@@ -79,7 +94,15 @@ def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
     for number, run in enumerate(runs, start=1):
         write_values_csv(run, folder / ("values.csv" if len(runs) == 1 else f"values-{number}.csv"))
-    return folder / HTML
+    return Report(
+        page=folder / HTML,
+        answers={
+            path: "\n".join([*source.view.banners, *source.view.answer])
+            for path, source in loaded.items()
+            if isinstance(source.view, RunView)
+        },
+        disagrees=any(failure.status == "disagrees" for run in runs for failure in run.failures),
+    )
 
 
 def headline(run: Run) -> str:

@@ -114,8 +114,8 @@ def audit(run: Run) -> list[str]:
     if unknown:
         made.append(f"{unknown} workers could not read their threads back.")
     digests: dict[object, set[str]] = {}
-    for burst in run.bursts:
-        digests.setdefault(entries[burst.entry].case, set()).add(burst.digest)
+    for name, digest in {(burst.entry, burst.digest) for burst in run.bursts}:
+        digests.setdefault(entries[name].case, set()).add(digest)
     if digests:
         alike = all(len(found) == 1 for found in digests.values())
         made.append(

@@ -89,9 +89,9 @@ class RunView:
 
 def view(run: Run, *, prefix: str = "") -> RunView:
     """Turn a run into text; ``prefix`` starts the names of its plots."""
-    summary = summarise(run)
-    facts = Facts.of(run, summary)
     found = outcomes(run)
+    summary = summarise(run, found)
+    facts = Facts.of(run, summary)
     shown = [table for table in summary.tables if table.name != CLAIM]
     steps = ladder(facts, found)
     made = [_table(facts, table, found, n, prefix) for n, table in enumerate(shown, start=1)]

@@ -1,6 +1,5 @@
 """A run as its journal tells it: records sorted by kind, those of repeated blocks left out."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,15 +141,17 @@ def _contradictions(run: Run) -> Iterator[str]:
     """What no run writes, and what would spoil every number made from it."""
     entries = run.entries
     pairs = [*run.plan.pairs, *(run.decision.pairs if run.decision else [])]
-    named = [burst.entry for burst in run.bursts] + [failure.entry for failure in run.failures]
+    named = [*{burst.entry: None for burst in run.bursts}, *(failure.entry for failure in run.failures)]
     named += [name for pair in pairs for name in (pair.entry, pair.baseline)]
     named += [entry.baseline for entry in entries.values() if entry.baseline]
     yield from (f"the plan has no entry {name!r}" for name in dict.fromkeys(named) if name not in entries)
     arms = run.arms
     used = [entry.arm for entry in entries.values()]
     yield from (f"the plan has no arm {name!r}" for name in dict.fromkeys(used) if name not in arms)
-    places = Counter((burst.block, burst.entry) for burst in run.bursts)
-    yield from (f"two bursts of {entry!r} in block {block}" for (block, entry), n in places.items() if n > 1)
+    seen: dict[str, set[int]] = {burst.entry: set() for burst in run.bursts}
     for burst in run.bursts:
+        if burst.block in seen[burst.entry]:
+            yield f"two bursts of {burst.entry!r} in block {burst.block}"
+        seen[burst.entry].add(burst.block)
         if not burst.elapsed_ns or min(burst.elapsed_ns) <= 0 or burst.n_calls < 1:
             yield f"a time that is not positive for {burst.entry!r} in block {burst.block}"

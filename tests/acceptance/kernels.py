@@ -5,7 +5,6 @@ answer is the reference's forward pass, computed when they are bound, so that th
 entries like any other; what they cost is the checksum of the same 4096 bytes, over and over.
 """
 
-import os
 import sys
 import time
 import zlib
@@ -18,14 +17,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from impl_numpy import contract, rnn
+from impl_numpy import rnn
 
 PAGE = bytes(range(256)) * 16
 ROUNDS = 200  # of a call: about 0.15 ms; 2, 5 and 10 % more are whole numbers
 SLOT_FILE, ARMS = "slots", 3  # how many bursts there were, and are in a block
 START_FILE = "start"  # when a drift began
 REPORT_FILE = "report"  # what a kernel saw
-DRIFT, DRIFT_S = 0.03, 4.0
+DRIFT, DRIFT_S = 0.03, 6.0  # about as long as a run of 20 blocks
 
 
 def checksums(rounds: int) -> None:
@@ -50,7 +49,7 @@ def fixed(name: str, percent: int = 0) -> Any:
 
 
 same, copy = fixed("same"), fixed("copy")
-plus2, plus5, plus10 = fixed("plus2", 2), fixed("plus5", 5), fixed("plus10", 10)
+plus2, plus5, plus10, double = fixed("plus2", 2), fixed("plus5", 5), fixed("plus10", 10), fixed("double", 100)
 
 
 class FirstSlot:
@@ -77,13 +76,14 @@ first_slot_third = variant("first_slot_third", FirstSlot().make_call)
 
 SHAPES: dict[str, Callable[[float], float]] = {
     "ramp": lambda t: t / DRIFT_S,
+    "steep": lambda t: 3 * t / DRIFT_S,
     "step": lambda t: float(t > DRIFT_S / 2),
-    "sine": lambda t: sin(2 * pi * t / 1.7),
+    "sine": lambda t: sin(2 * pi * t / 2.3),
 }
 
 
 def drifting_call(shape: str) -> Callable[[], object]:
-    """Work that grows by up to 3 % with the time since the start written in a shared file."""
+    """Work that changes by 3 %, or 9 %, with the time since the start written in a shared file."""
     path = Path(START_FILE)
     start = float(path.read_text()) if path.exists() else time.monotonic()
     factor = SHAPES[shape]
@@ -95,6 +95,7 @@ def drifting_call(shape: str) -> Callable[[], object]:
 
 
 ramp, ramp_copy = (variant(name, partial(drifting_call, "ramp")) for name in ("ramp", "ramp_copy"))
+steep, steep_copy = (variant(name, partial(drifting_call, "steep")) for name in ("steep", "steep_copy"))
 step, step_copy = (variant(name, partial(drifting_call, "step")) for name in ("step", "step_copy"))
 sine, sine_copy = (variant(name, partial(drifting_call, "sine")) for name in ("sine", "sine_copy"))
 
@@ -111,13 +112,27 @@ def unsettled_call() -> Callable[[], object]:
 unsettled = variant("unsettled", unsettled_call)
 
 
+def slow_start_call(first: int) -> Callable[[], object]:
+    """Three times the work in the first calls."""
+    left = iter(range(first))
+
+    def call() -> None:
+        checksums(ROUNDS if next(left, None) is None else 3 * ROUNDS)
+
+    return call
+
+
+slow1, slow5, slow50 = (variant(f"slow{n}", partial(slow_start_call, n)) for n in (1, 5, 50))
+
+
 def reporting_call() -> Callable[[], object]:
     """Work, and a report of what else this process holds: is torch loaded, could it be, how many threads."""
 
     def call() -> None:
         checksums(ROUNDS)
 
-    facts = ("torch" in sys.modules, find_spec("torch") is not None, len(os.listdir("/proc/self/task")))
+    threads = sum(1 for _ in Path("/proc/self/task").iterdir())
+    facts = ("torch" in sys.modules, find_spec("torch") is not None, threads)
     with Path(REPORT_FILE).open("a", encoding="ascii") as file:
         file.write(" ".join(str(int(fact)) for fact in facts) + "\n")
     return call
@@ -134,15 +149,3 @@ def torch_importing_call() -> Callable[[], object]:
 
 
 torch_importing = variant("torch_importing", torch_importing_call)
-
-
-def bind_beside_torch(*args: Any, **options: Any) -> Any:
-    """``numpy-batched`` in a process that has loaded torch."""
-    import torch
-
-    assert torch.get_num_threads() == 1
-    return contract.batched(*args, **options)
-
-
-# called a torch variant, because in a NumPy worker the harness refuses it
-beside_torch = SimpleNamespace(name="beside_torch", library="torch", bind=bind_beside_torch)

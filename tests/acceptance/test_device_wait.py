@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from acceptance.fake_device import WORK_NS, FakeDevice, device_variant
 from acceptance.plans import CASE, mutated
+from acceptance.validity import Recorder
 
 from bench.measure import burst, clock
 from bench.measure.inputs import Calibration, JobMaker
@@ -44,7 +44,7 @@ def error(values: list[clock.Value]) -> float:
     return abs(float(np.median([value.per_call_ns for value in values])) / WORK_NS - 1)
 
 
-def test_work_of_a_device_is_timed_within_5_percent(validity: Any, device: FakeDevice) -> None:
+def test_work_of_a_device_is_timed_within_5_percent(validity: Recorder, device: FakeDevice) -> None:
     values = take(device)
     waited = take(device, queued=2)
     errors = error(values), error(waited)
@@ -60,7 +60,7 @@ def test_work_of_a_device_is_timed_within_5_percent(validity: Any, device: FakeD
     assert kept
 
 
-def test_without_the_closing_wait_the_residual_check_refuses(validity: Any, device: FakeDevice) -> None:
+def test_without_the_closing_wait_the_residual_check_refuses(validity: Recorder, device: FakeDevice) -> None:
     values = take(device, mutated(clock.take_value, *CLOSING))
     residual = np.median([value.residual_ns / value.elapsed_ns for value in values])
     caught = clock.still_busy(values) and error(values) > TOLERANCE
@@ -74,7 +74,9 @@ def test_without_the_closing_wait_the_residual_check_refuses(validity: Any, devi
     assert caught
 
 
-def test_without_the_opening_wait_earlier_work_is_timed_as_well(validity: Any, device: FakeDevice) -> None:
+def test_without_the_opening_wait_earlier_work_is_timed_as_well(
+    validity: Recorder, device: FakeDevice
+) -> None:
     values = take(device, mutated(clock.take_value, *OPENING), queued=2)
     caught = error(values) > TOLERANCE
     validity.record(
@@ -88,7 +90,7 @@ def test_without_the_opening_wait_earlier_work_is_timed_as_well(validity: Any, d
 
 
 def test_a_whole_burst_waits_for_its_device(
-    validity: Any, device: FakeDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    validity: Recorder, device: FakeDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "synchroniser", lambda _: device.synchronise)
     arm = Arm("fake@cpu x2", "fake", "fake", "numpy", "cpu", 2)  # the device's thread is the second
@@ -103,7 +105,7 @@ def test_a_whole_burst_waits_for_its_device(
     refused = isinstance(wrong, Refused) and "the device was still busy" in wrong.reason
     validity.record(
         "T9-burst",
-        claim="a whole burst (proof, warm-up, calibration, values) on that device; the same by the first mutant",
+        claim="a whole burst (proof, warm-up, calibration, values) on that device; and by the first mutant",
         promised="within 5 %; the mutant's is INVALID",
         measured=f"{100 * off:.2f} % off; {wrong.reason if isinstance(wrong, Refused) else 'accepted'}",
         kept=off <= TOLERANCE and refused,

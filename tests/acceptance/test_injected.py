@@ -6,10 +6,10 @@ random order decides which process, and which place in a block, gets which.
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from acceptance.plans import compared, make_plan, own, row, values_by_entry
+from acceptance.validity import Recorder
 from scipy import stats
 
 from bench.answer.comparison import Comparison
@@ -61,7 +61,7 @@ def power_at_the_detectable_effect(noise: list[np.ndarray], values: int = 1) -> 
     return float(np.mean(hits))
 
 
-def test_injected_slowdowns_are_found_with_the_right_sign(validity: Any, tmp_path: Path) -> None:
+def test_injected_slowdowns_are_found_with_the_right_sign(validity: Recorder, tmp_path: Path) -> None:
     rows: dict[str, list[Comparison]] = {kernel: [] for kernel in TRUE}
     noise: list[np.ndarray] = []  # log ratios by block, less the truth
     withheld = narrow = 0
@@ -126,7 +126,7 @@ def test_injected_slowdowns_are_found_with_the_right_sign(validity: Any, tmp_pat
     assert mutant < POWER_TO_SHOW
 
 
-def test_what_could_be_seen_on_the_rnn_is_stated(validity: Any, tmp_path: Path) -> None:
+def test_what_could_be_seen_on_the_rnn_is_stated(validity: Recorder, tmp_path: Path) -> None:
     case = sine_case("train_step", "positional")
     plan = make_plan(["numpy-batched"], blocks=BLOCKS, seed=0, case=case)
     _, judgement = compared(plan, tmp_path)

@@ -7,7 +7,7 @@ import pytest
 
 from bench.results.journal import load_run
 from faults.kills import BLOCKS, killed_and_resumed, problems, uninterrupted
-from faults.runs import JOURNAL, finish, start, start_program
+from faults.runs import JOURNAL, SMALL, finish, records, start, start_program, wait_for_lines, wait_until_gone
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +54,23 @@ def test_an_interrupted_run_is_resumed_too(tmp_path: Path, whole: Path) -> None:
     running = start(tmp_path, "--blocks", str(BLOCKS))
     killed_and_resumed(tmp_path, random.Random(9), running=running, politely=True)
     assert problems(tmp_path, whole) == []
+
+
+def test_two_at_once_in_one_folder_do_not_mix(tmp_path: Path) -> None:
+    """F9: the first goes on, the second is told; when the first is dead, nothing of it is in the way."""
+    running = start(tmp_path, "--blocks", "500")
+    wait_for_lines(running, tmp_path, 4)
+    for second in (["run", "--resume", str(tmp_path)], ["run", *SMALL, "--out", str(tmp_path)]):
+        code, errors = finish(start_program(*second))
+        assert code == 2, errors
+        assert errors.count("\n") == 1, errors
+    assert running.poll() is None
+    running.kill()
+    finish(running)
+    wait_until_gone(running.pid)
+    going_on = start_program("run", "--resume", str(tmp_path))
+    wait_for_lines(going_on, tmp_path, len(records(tmp_path)) + 4)
+    assert going_on.poll() is None
+    going_on.terminate()
+    assert finish(going_on)[0] == 143
+    assert load_run(tmp_path).state == "interrupted"

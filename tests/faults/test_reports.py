@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from journals import example_records
+from journals import example_plan, example_records
 from msgspec.structs import replace
 from reports import write_run
 
 from bench.cli import main
+from bench.progress import show_progress
 from bench.reporting import page
 from bench.reporting.build import Source, _content, headline
 from bench.reporting.view import view
@@ -134,6 +135,16 @@ def test_the_payloads_are_dangerous() -> None:
 def test_control_characters_on_the_command_line_do_not_reach_the_terminal(tmp_path: Path, capsys) -> None:
     main(["report", str(tmp_path / "\x1b[31mred")])
     assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.xfail(strict=True, reason="the display of a run reads names as markup")
+def test_markup_in_a_name_does_not_end_the_display_of_a_run(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    plan = example_plan(quick=True)
+    entry = replace(plan.groups[0].entries[0], id="[/nothing] [red]name")
+    with show_progress(plan) as display:
+        display.measuring(0, entry)
+    assert "[/nothing] [red]name" in capsys.readouterr().err
 
 
 # --- F35: a journal cut anywhere

@@ -32,14 +32,9 @@ def nothing_is_left() -> bool:
         ("exiting", "crashed", "ended with exit code 3 before its reply"),
         ("device_lost", "crashed", "RuntimeError: device error: the device fell off the bus"),
         ("out_of_turn", "crashed", "protocol: it sent "),
-        ("forking", "crashed", "ended with exit code 0 before its reply"),
         ("killed", "oom", "killed by SIGKILL"),
         ("too_large", "oom", "MemoryError: Unable to allocate"),
-        ("device_full", "oom", "OutOfMemoryError: out of memory. Tried to allocate"),
         ("nan", "disagrees", "is finite"),
-        ("infinite", "disagrees", "is finite"),
-        ("wrong", "disagrees", "off by 0.0005"),
-        ("spoiling", "disagrees", "not true: inputs unchanged"),
         ("spoiling_late", "invalid", "spoiling-late changed its inputs"),
     ],
 )
@@ -58,10 +53,10 @@ def test_what_fails_has_its_status_and_no_value_and_the_others_go_on(
 
 @pytest.mark.parametrize("variant", ["stopping", "stubborn"])
 def test_who_hangs_is_ended_at_the_deadline_however_stubborn(variant: str) -> None:
-    end, records = measure(small_plan(f"faults.variants:{variant}"), burst_deadline_s=1)
+    end, records = measure(small_plan(f"faults.variants:{variant}"), burst_deadline_s=0.5)
 
     failures = [one for one in records if isinstance(one, Failure) and variant in one.entry]
-    assert [(one.status, one.reason) for one in failures] == [("timeout", "no reply within 1 s")]
+    assert [(one.status, one.reason) for one in failures] == [("timeout", "no reply within 0.5 s")]
     assert ("still busy" in failures[0].stderr) == (variant == "stubborn")
     assert arms_with_values(records) <= GOOD_ARMS  # on a slow machine a good one is not in time either
     assert end.status == "partial"
@@ -78,6 +73,8 @@ def test_who_only_talks_is_timed() -> None:
 @pytest.mark.parametrize(("variant", "again"), [("device_full", True), ("wrong", False)])
 def test_after_memory_ran_out_the_next_case_gets_a_fresh_worker(variant: str, again: bool) -> None:
     _, records = measure(small_plan(f"faults.variants:{variant}", batch=(4, 5)))
+    failures = [one for one in records if isinstance(one, Failure)]
+    assert {one.status for one in failures} == {"oom" if again else "disagrees"}, failures
     workers = [one for one in records if isinstance(one, Worker) and one.block == 0]
     pids = [one.pid for one in workers if one.arm not in GOOD_ARMS]
     assert len(pids) == len(set(pids)) == (2 if again else 1)

@@ -55,7 +55,7 @@ def test_a_signal_at_any_moment_ends_run_and_workers_and_keeps_the_journal(
     assert wait_until_gone(running.pid) == []  # those that nobody could end find their pipe closed
 
 
-@pytest.mark.parametrize(("lines", "seconds"), moments(5, 3))
+@pytest.mark.parametrize(("lines", "seconds"), moments(5, 2))
 def test_a_second_ctrl_c_ends_it_too(tmp_path: Path, lines: int, seconds: float) -> None:
     running = start(tmp_path, *ENDLESS)
     wait_for_lines(running, tmp_path, lines + 1)

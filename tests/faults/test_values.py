@@ -111,12 +111,9 @@ def test_no_error_that_is_not_a_number_passes_for_a_small_one() -> None:
     assert compare("y_hat", good, good, 1e-6, "float64").passed
 
 
-@pytest.mark.parametrize("name", ["nan", "infinite", "wrong"])
-def test_a_run_with_a_wrong_variant_writes_its_whole_journal(
-    tmp_path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_run_with_results_that_are_no_numbers_writes_its_whole_journal(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(TESTS)
-    end, records = measure(small_plan(f"faults.variants:{name}"))
+    end, records = measure(small_plan("faults.variants:nan"))
     assert end.status == "partial"
     with Journal(tmp_path / "journal.jsonl") as journal:
         for record in records:

@@ -62,14 +62,6 @@ def _stubborn(call: Call) -> None:
         time.sleep(0.01)
 
 
-def _fork(call: Call) -> None:
-    """Leave a child behind that has our pipe and hears no SIGTERM, and die."""
-    if os.fork() == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        time.sleep(1000)
-    os._exit(0)
-
-
 def _too_large(call: Call) -> None:
     """Ask for more memory than the process may have."""
     resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
@@ -140,7 +132,6 @@ exiting = variant("exiting", _exit_3)
 killed = variant("killed", _kill)
 stopping = variant("stopping", _stop)
 stubborn = variant("stubborn", _stubborn)
-forking = variant("forking", _fork)
 too_large = variant("too-large", _too_large)
 device_full = variant("device-full", _device_full)
 device_lost = variant("device-lost", _device_lost)

@@ -1,0 +1,105 @@
+"""T19, T20: a worker has the threads that its arm says, and loads one library."""
+
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pytest
+from acceptance.kernels import REPORT_FILE
+from acceptance.plans import compared, make_plan, measure, own, row
+from acceptance.validity import Recorder
+
+from bench.case import sine_case
+
+STEP = sine_case("train_step", "positional")
+BLOCKS = 6
+BESIDE_BLOCKS = 10
+INVALID = "asked for 1 threads, the library has 2"
+
+
+def reports(folder: Path) -> list[list[int]]:
+    """What the reporting kernel wrote at each of its binds: torch loaded, torch to be had, threads."""
+    lines = (folder / REPORT_FILE).read_text().splitlines()
+    return [[int(part) for part in line.split()] for line in lines]
+
+
+def test_a_worker_of_one_thread_has_one_and_uses_one(
+    validity: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = compared(make_plan(["numpy-batched"], blocks=BLOCKS, seed=0, case=STEP), tmp_path)
+    shares = [sum(burst.elapsed_ns) / burst.cpu_ns for burst in run.bursts if burst.block > 0]
+    told = {worker.facts["threads"] for worker in run.workers}
+    measure(make_plan(own("same", "reporting"), blocks=1, seed=0), tmp_path)
+    tasks = {threads for *_, threads in reports(tmp_path)}
+    kept = told == {1} and tasks == {1} and median(shares) <= 1.02
+    validity.record(
+        "T19",
+        claim="an arm of one thread: threads of its library, of its process, wall clock over processor time",
+        promised="1, 1, at most 1.02 (median of the bursts)",
+        measured=f"{sorted(told)}, {sorted(tasks)}, {median(shares):.4f} (largest {max(shares):.3f})",
+        kept=kept,
+    )
+
+    # two threads where the arm says one: the limits are the user's own here, and the worker keeps to them
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    plan = make_plan(["numpy-batched"], blocks=1, seed=0, case=STEP)
+    wrong = measure(plan, tmp_path, keep=("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
+    statuses = {failure.status for failure in wrong.failures}
+    caught = not wrong.bursts and statuses == {"invalid"} and INVALID in wrong.failures[0].reason
+    validity.record(
+        "T19-mutant",
+        claim="caught: a worker whose library has two threads where its arm says one",
+        promised="INVALID, no values",
+        measured=f"{sorted(statuses)}, {len(wrong.bursts)} bursts; {wrong.failures[0].reason}",
+        kept=caught,
+    )
+    assert kept
+    assert caught
+
+
+def test_a_numpy_worker_does_not_load_torch(validity: Recorder, tmp_path: Path) -> None:
+    plan = make_plan(own("same", "reporting", "torch_importing"), blocks=1, seed=0)
+    run = measure(plan, tmp_path)
+    found = reports(tmp_path)
+    loaded, to_be_had = (sum(report[column] for report in found) for column in (0, 1))
+    kept = loaded == 0 and to_be_had == len(found)
+    validity.record(
+        "T20",
+        claim="torch in a NumPy worker that could import it",
+        promised="never loaded",
+        measured=f"loaded in {loaded} of {len(found)} binds, to be had in {to_be_had}",
+        kept=kept,
+    )
+    reasons = {failure.reason for failure in run.failures}
+    refused = {failure.status for failure in run.failures} == {"invalid"} and all(
+        "imported torch" in reason for reason in reasons
+    )
+    validity.record(
+        "T20-mutant",
+        claim="caught: a NumPy variant that imports torch",
+        promised="INVALID, no values",
+        measured="; ".join(sorted(reasons)),
+        kept=refused,
+    )
+    assert kept
+    assert refused
+    assert not [burst for burst in run.bursts if "torch_importing" in burst.entry]
+
+
+def test_what_import_torch_does_to_numpy_is_stated(validity: Recorder, tmp_path: Path) -> None:
+    specs = ["numpy-batched", "acceptance.beside_torch:variant"]
+    plan = make_plan(specs, blocks=BESIDE_BLOCKS, seed=0, case=STEP)
+    _, judgement = compared(plan, tmp_path)
+    beside = row(judgement, "beside_torch")
+    (twin,) = judgement.twins
+    validity.record(
+        "T20-ratio",
+        claim="numpy-batched in a process that has loaded torch, over the same alone (training step)",
+        promised="stated",
+        measured=f"{beside.ratio:.3f} [{beside.low:.3f}, {beside.high:.3f}], {beside.verdict}; "
+        f"its twin {twin.ratio:.3f} [{twin.low:.3f}, {twin.high:.3f}]",
+        kept=True,
+    )
+    assert beside.blocks == BESIDE_BLOCKS
+    assert np.isfinite(beside.log_ratios).all()
