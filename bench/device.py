@@ -101,7 +101,7 @@ def resolve(requested: Sequence[str], found: Devices) -> tuple[list[str], list[A
 def _cpu() -> Device:
     import psutil
 
-    from bench.measure import machine
+    from bench.host import machine
 
     return Device(
         "cpu", "cpu", machine.processor_name(), psutil.virtual_memory().total, ("float32", "float64")

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Any
 
+from bench.host.environ import recorded
 from bench.library import device_name, tell
-from bench.measure.environ import recorded
 
 VARIABLES = {
     "module_loading": "CUDA_MODULE_LOADING",

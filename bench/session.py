@@ -12,11 +12,12 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from bench.audit import findings as audit
 from bench.device import find_devices, resolve
 from bench.errors import UserError
-from bench.measure import machine
+from bench.host import machine
+from bench.host.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.measure.block import Progress
-from bench.measure.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import TERMINATED, Runner
@@ -194,7 +195,7 @@ def _environment(plan: Plan, keep: list[str], *, host_name: bool) -> Environment
     passed = worker_environment(1, keep=keep, compiled="a folder of the run")
     facts = machine.describe(host_name=host_name)
     threads = max(arm.threads for arm in plan.arms)
-    warnings = machine.warnings(facts, passed.dropped, passed.kept, threads)
+    warnings = audit.warnings(facts, passed.dropped, passed.kept, threads)
     return Environment(facts, passed.set, passed.dropped, passed.kept, warnings)
 
 

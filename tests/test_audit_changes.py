@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from bench.audit.changes import changed, changed_variables, restarted, slept
+from bench.audit.changes import changed, changed_variables
+from bench.host import machine
+from bench.host.software import slept
 from bench.library import library_facts
-from bench.measure import machine
 
 MACHINE: dict[str, Any] = {
     "processor": "Example CPU 9000",
@@ -100,13 +101,7 @@ def test_sleep_shows_as_a_gap_between_the_clocks(
 ) -> None:
     readings = [{"monotonic_s": awake, "boottime_s": boot} for awake, boot in (before, after)]
     assert slept(*readings) == pytest.approx(seconds)
-    assert not restarted(*readings)
 
 
 def test_where_no_clock_goes_on_in_sleep_nobody_knows() -> None:
     assert slept({"monotonic_s": 1.0}, {"monotonic_s": 9.0}) == 0.0
-
-
-def test_a_restart_sets_the_clocks_back() -> None:
-    assert restarted({"monotonic_s": 900.0, "boottime_s": 900.0}, {"monotonic_s": 30.0, "boottime_s": 30.0})
-    assert not restarted({}, {})

@@ -5,8 +5,9 @@ import os
 import msgspec
 import pytest
 
-from bench.measure import machine
-from bench.measure.environ import HIDDEN, THREAD_LIMITS, recorded, without_person, worker_environment
+from bench.audit.findings import warnings
+from bench.host import machine
+from bench.host.environ import HIDDEN, THREAD_LIMITS, recorded, without_person, worker_environment
 from bench.results.record import Environment
 
 BASE = {
@@ -122,8 +123,8 @@ def test_no_secret_and_no_person_gets_into_a_record(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     made = worker_environment(1, keep=["CUDA_SECRET", "LD_PRELOAD", "HF_TOKEN"])
     facts = machine.describe()
-    warnings = machine.warnings(facts, made.dropped, made.kept, 1)
-    record = msgspec.json.encode(Environment(facts, made.set, made.dropped, made.kept, warnings)).decode()
+    said = warnings(facts, made.dropped, made.kept, 1)
+    record = msgspec.json.encode(Environment(facts, made.set, made.dropped, made.kept, said)).decode()
 
     assert CANARY not in record
     assert "canary-person" not in record

@@ -14,7 +14,7 @@ from bench.answer.summary import summarise
 from bench.answer.verdict import judge
 from bench.case import sine_case
 from bench.data import make
-from bench.measure.gates import LIMITS, Reading, between, fired, in_words, read
+from bench.host.gates import LIMITS, Reading, between, fired, in_words, read
 from bench.proof import conditions
 from bench.proof.subnormals import count
 from bench.results.journal import make_run

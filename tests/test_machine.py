@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure import cgroup, linux, machine, software
+from bench.audit.findings import warnings
+from bench.host import cgroup, linux, machine, software
 
 QUIET = {"usable_cpus": 2, "load_1min": 0.1, "governor": None}
 CPUINFO = """processor\t: 0
@@ -283,7 +284,7 @@ def test_the_clocks_tell_how_long_the_machine_slept(monkeypatch):
 
 
 def test_a_quiet_machine_gives_no_warning():
-    assert machine.warnings(QUIET, {}, {}, threads=2) == []
+    assert warnings(QUIET, {}, {}, threads=2) == []
 
 
 @pytest.mark.parametrize(
@@ -297,5 +298,5 @@ def test_a_quiet_machine_gives_no_warning():
     ],
 )
 def test_what_bears_on_speed_is_said(facts, dropped, kept, threads, said):
-    (warning,) = machine.warnings(QUIET | facts, dropped, kept, threads)
+    (warning,) = warnings(QUIET | facts, dropped, kept, threads)
     assert said in warning

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.measure.environ import worker_environment
+from bench.host.environ import worker_environment
 from bench.measure.inputs import JobMaker
 from bench.measure.messages import Refused
 from bench.measure.plan import make_plan

@@ -11,7 +11,7 @@ import pytest
 from bench.case import Case, Shape
 from bench.device import Absent, Device, Devices
 from bench.errors import UserError
-from bench.measure.environ import worker_environment
+from bench.host.environ import worker_environment
 from bench.verification import command as verify_module
 from bench.verification.child import REFERENCE, Job, Row, claims_wrongly
 from bench.verification.command import main, verify

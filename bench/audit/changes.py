@@ -22,7 +22,6 @@ LIBRARY = (
     "cudnn", "cudnn_enabled", "cudnn_benchmark", "cudnn_deterministic",
 )  # fmt: skip
 LIMITS = ("min", "max")  # of the clock's MHz; the present one always changes
-SLEEP_S = 0.5  # the two clocks are read one after the other; no sleep is shorter
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any], *, code: bool = False) -> list[str]:
@@ -46,26 +45,6 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any], *, code: bool =
 def changed_variables(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Variables that reached the workers with other values, or at one time only: two records' ``kept``."""
     return list(_differs("variable", {"variable": before}, {"variable": after}))
-
-
-def slept(before: Mapping[str, float], after: Mapping[str, float]) -> float:
-    """Seconds that the machine slept between two readings of its clocks, 0 where it did not, or nobody knows.
-
-    A reading is a machine's ``clocks``: ``monotonic_s``, which stands still in sleep, and ``boottime_s``,
-    which goes on.
-    """
-    names = ("monotonic_s", "boottime_s")
-    if any(name not in reading for reading in (before, after) for name in names):
-        return 0.0
-    awake, all_in_all = (after[name] - before[name] for name in names)
-    asleep = all_in_all - awake
-    return asleep if asleep > SLEEP_S else 0.0
-
-
-def restarted(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
-    """Whether the machine was started anew between the two readings: its clocks went back."""
-    name = "boottime_s" if "boottime_s" in before and "boottime_s" in after else "monotonic_s"
-    return name in before and name in after and after[name] < before[name]
 
 
 def _differs(

@@ -11,8 +11,8 @@ from bench.audit.findings import audit
 from bench.audit.probing import Probed, probe_libraries
 from bench.audit.variables import PINS
 from bench.device import find_devices, resolve
-from bench.measure import gates, machine
-from bench.measure.environ import speed_variables, worker_environment
+from bench.host import gates, machine
+from bench.host.environ import speed_variables, worker_environment
 
 SAMPLE_S = 0.5
 HEADINGS: dict[Level, str] = {

@@ -64,3 +64,10 @@ def banners(findings: Iterable[Finding]) -> list[str]:
         for finding in findings
         if finding.banner
     ]
+
+
+def warnings(
+    facts: Mapping[str, Any], dropped: Mapping[str, str], kept: Mapping[str, str], threads: int
+) -> list[str]:
+    """What a reader of the numbers should know about the state of this machine: the audit's findings."""
+    return banners(audit(facts, dropped=dropped, kept=kept, threads=threads))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.measure.environ import worker_environment
+from bench.host.environ import worker_environment
 
 PROJECT = Path(__file__).parents[2]
 PROBE = (sys.executable, "-P", "-m", "bench.audit.probe")  # -P: not from where the user stands

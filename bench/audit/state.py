@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.audit.finding import Finding, note, unfair, unstable
-from bench.measure import gates
+from bench.host import gates
 
 TUNE = "sudo python -m pyperf system tune  (of the package pyperf; lasts until the next start)"
 PERFORMANCE = "sudo cpupower frequency-set -g performance"

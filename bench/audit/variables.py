@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from bench.audit.finding import Finding, note, unfair, unstable
-from bench.measure.environ import THREAD_LIMITS
+from bench.host.environ import THREAD_LIMITS
 
 BLAS = "a BLAS kernel"
 # which part of a library each of them holds back, on a processor that can do more

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from bench.case import Case
-from bench.measure.environ import without_person, worker_environment
+from bench.host.environ import without_person, worker_environment
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.messages import Done, Ready, Refused

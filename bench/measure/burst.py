@@ -16,7 +16,8 @@ import numpy as np
 from bench import catalog, proof
 from bench.case import Case
 from bench.data import Batch
-from bench.measure import clock, gates
+from bench.host import gates
+from bench.measure import clock
 from bench.measure.messages import Done, Job, Refused
 from bench.measure.steady import settle
 from bench.results.record import Take

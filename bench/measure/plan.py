@@ -11,7 +11,7 @@ from bench import catalog
 from bench.answer.statistics import MIN_BLOCKS, blocks_needed
 from bench.case import Case, sine_case
 from bench.errors import UserError
-from bench.measure.gates import LIMITS
+from bench.host.gates import LIMITS
 from bench.measure.preset import Wishes, cases, choose_arms, compiled_arm
 from bench.measure.stopping import PRECISION
 from bench.proof.tolerance import too_small_for_float32

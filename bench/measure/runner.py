@@ -9,16 +9,15 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
 
-from bench.audit.changes import slept
 from bench.errors import UserError
+from bench.host.machine import usable_cpus, utc_now
+from bench.host.software import sleep_clock, slept
 from bench.measure.block import BURST_DEADLINE_S, READY_DEADLINE_S, Blocks, Progress
 from bench.measure.budget import Costs, active, decide, trimmed
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
-from bench.measure.machine import usable_cpus, utc_now
 from bench.measure.plan import fewest_blocks
 from bench.measure.signals import Terminated
-from bench.measure.software import sleep_clock
 from bench.measure.stopping import EARLIEST, precise
 from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
 

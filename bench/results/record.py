@@ -165,7 +165,7 @@ class Burst(Record, frozen=True):
     device: str  # where the arrays really were
     digest: str  # SHA-256 of the inputs
     checks: list[Check]
-    gates: dict[str, float] = {}  # what was read around the values, by name: see bench.measure.gates
+    gates: dict[str, float] = {}  # what was read around the values, by name: see bench.host.gates
     flags: list[str] = []  # the gates that fired; the values count all the same
     disturbed: Take | None = None  # the first take, where gates fired and these values are its repetition
     settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0

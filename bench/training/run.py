@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from bench.measure import machine
-from bench.measure.environ import worker_environment
+from bench.host import machine
+from bench.host.environ import worker_environment
 from bench.training import records
 from bench.training.arms import Arm, choose_arms
 from bench.training.curves import file_name, rmse

@@ -13,7 +13,7 @@ import msgspec
 from bench import catalog
 from bench.case import Case
 from bench.errors import UserError
-from bench.measure.environ import worker_environment
+from bench.host.environ import worker_environment
 from bench.results.record import Status
 from bench.verification.child import Job, Row, make_row
 

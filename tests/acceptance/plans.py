@@ -14,7 +14,7 @@ from bench import catalog
 from bench.answer.comparison import Comparison
 from bench.answer.verdict import Judgement, judge
 from bench.case import Case, sine_case
-from bench.measure import gates
+from bench.host import gates
 from bench.measure.runner import Runner
 from bench.results.journal import Run, make_run
 from bench.results.record import SCHEMA, AnyRecord, Arm, Burst, Entry, Group, Plan

@@ -12,7 +12,7 @@ import pytest
 
 from bench import catalog, data, proof
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, sine_case
-from bench.measure.environ import worker_environment
+from bench.host.environ import worker_environment
 from bench.toolchain import why_not_compile
 from bench.verification.cases import agreement_cases
 

@@ -18,7 +18,7 @@ import pytest
 from acceptance.validity import Recorder, describe_machine, write_atomically
 
 from bench.answer.verdict import judge
-from bench.measure.machine import utc_now
+from bench.host.machine import utc_now
 from bench.results.journal import load_run
 
 NAME = "validity-replications.json"

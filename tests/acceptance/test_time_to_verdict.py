@@ -23,7 +23,7 @@ from acceptance.validity import Recorder
 from bench.answer.comparison import log_ratios
 from bench.answer.outcome import outcomes
 from bench.answer.statistics import signed_rank_interval
-from bench.measure.environ import worker_environment
+from bench.host.environ import worker_environment
 from bench.results.journal import FILE_NAME, load_run
 from bench.results.record import Burst
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.measure.environ import worker_environment
+from bench.host.environ import worker_environment
 from bench.training.result import load_result
 from bench.training.run import run_training
 from bench.training.work import Settings

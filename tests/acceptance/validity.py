@@ -17,7 +17,7 @@ from typing import Any
 
 from acceptance.validity_page import Data, order, render
 
-from bench.measure import machine
+from bench.host import machine
 
 JSON_NAME, PAGE_NAME = "validity.json", "validity.md"
 KEY = re.compile(r"[A-Z]+[0-9]*(-[A-Za-z0-9._]+)*")

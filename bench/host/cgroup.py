@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from bench.measure.linux import read
+from bench.host.linux import read
 
 GROUPS = "sys/fs/cgroup"
 NO_LIMIT = 1 << 60  # version 1 says "unlimited" with a number of about 2**63 bytes

@@ -4,15 +4,13 @@ import datetime
 import math
 import os
 import platform
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bench.audit.findings import audit, banners
-from bench.measure import cgroup, linux, software
+from bench.host import cgroup, linux, software
 
 ROOT = Path("/")
 
@@ -68,13 +66,6 @@ def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
     facts |= _power() | linux.state(root) | _limits(root)
     facts |= software.python() | software.libraries() | software.timer() | software.checkout()
     return facts | {"clocks": software.sleep_clock()}
-
-
-def warnings(
-    facts: Mapping[str, Any], dropped: Mapping[str, str], kept: Mapping[str, str], threads: int
-) -> list[str]:
-    """What a reader of the numbers should know about the state of this machine: the audit's findings."""
-    return banners(audit(facts, dropped=dropped, kept=kept, threads=threads))
 
 
 def processor_name(root: Path = ROOT) -> str:

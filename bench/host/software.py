@@ -9,16 +9,18 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.host.linux import known
 from bench.measure.clock import ClockError, clock_cost_ns
-from bench.measure.linux import known
 
 PACKAGES = ("rnnbench", "numpy", "torch", "scipy", "threadpoolctl")
 PROJECT = Path(__file__).parents[2]
 GIT_SECONDS = 2.0
 HASH_DIGITS = 12
+SLEEP_S = 0.5  # the two clocks are read one after the other; no sleep is shorter
 
 
 def digest(text: str | bytes) -> str:
@@ -110,6 +112,20 @@ def sleep_clock() -> dict[str, float]:
         boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
         now |= {"boottime_s": round(boottime, 3), "asleep_s": round(max(0.0, boottime - time.monotonic()), 3)}
     return now
+
+
+def slept(before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """Seconds that the machine slept between two readings of its clocks, 0 where it did not, or nobody knows.
+
+    A reading is a machine's ``clocks``: ``monotonic_s``, which stands still in sleep, and ``boottime_s``,
+    which goes on.
+    """
+    names = ("monotonic_s", "boottime_s")
+    if any(name not in reading for reading in (before, after) for name in names):
+        return 0.0
+    awake, all_in_all = (after[name] - before[name] for name in names)
+    asleep = all_in_all - awake
+    return asleep if asleep > SLEEP_S else 0.0
 
 
 def _version(package: str) -> str | None:
