@@ -15,6 +15,7 @@ from bench.cli import build_parser
 from bench.device import find_devices, resolve
 from bench.errors import UserError
 from bench.notebook import Result, Verification
+from bench.results.files import as_path
 from bench.statusline import run_progress, train_progress, verify_progress
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     command = ["run", *_arguments({"quick": quick, **wishes})]
     args = _parsed(command)
     if args.resume is not None:
-        folder = Path(args.resume)
+        folder = as_path(args.resume)
         end = session.resume(folder, progress=run_progress)
     else:
         folder, plan = session.prepare(args, ["rnnbench", *command])
@@ -111,7 +112,7 @@ def load(path: str | Path) -> "Result | TrainResult":
     """
     from bench.training import load_result, records
 
-    path = Path(path)
+    path = as_path(path)
     return load_result(path) if records.is_training(path) else Result.load(path)
 
 

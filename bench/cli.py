@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     module, _, function = VERBS[args.verb].partition(":")
     try:
         code: int = getattr(importlib.import_module(module), function)(args)
+        print(end="", flush=True)
     except UserError as error:
         print(f"rnnbench: {error}", file=sys.stderr)
         return 2
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rnnbench: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+    except (BrokenPipeError, SystemExit):  # the reader has gone, as `head` does; rich leaves by the second
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from bench.results.record import Decision, Entry, Plan
@@ -44,7 +45,7 @@ class Display:
         self._done += 1
         name = "calibration" if block == 0 else f"block {block} of {self._blocks}"
         self._bar.update(
-            self._task, description=f"{name}: {entry.id}", completed=self._done, left=self._left()
+            self._task, description=f"{name}: {escape(entry.id)}", completed=self._done, left=self._left()
         )
 
     def decided(self, decision: Decision) -> None:

@@ -23,6 +23,7 @@ from bench.measure.preset import Wishes
 from bench.measure.runner import TERMINATED, Runner
 from bench.measure.signals import Terminated, terminable
 from bench.progress import show_progress
+from bench.results.files import as_path
 from bench.results.journal import FILE_NAME, Journal, different_machines, make_run
 from bench.results.record import AnyRecord, End, Environment, Missing, Plan
 
@@ -43,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         with terminable():
             if args.resume is not None:
-                folder = Path(args.resume)
+                folder = as_path(args.resume)
                 end = resume(folder)
             else:
                 folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
@@ -70,7 +71,7 @@ def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
         UserError: the folder holds a run already, or the wishes cannot be met.
     """
     started = datetime.datetime.now(datetime.UTC)
-    folder = Path(args.out or Path("results") / started.strftime("%Y-%m-%d-%H%M%S"))
+    folder = as_path(args.out or f"results/{started:%Y-%m-%d-%H%M%S}")
     try:
         taken = (folder / FILE_NAME).exists()
     except OSError as error:
@@ -84,10 +85,15 @@ def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
     wishes = make_wishes(args)
     return folder, make_plan(
         wishes,
-        run=folder.resolve().name,
+        run=_as_text(Path(os.path.normpath(folder.absolute())).name),
         started_utc=started.isoformat(timespec="seconds"),
-        command=[without_person(os.fsencode(word).decode(errors="replace")) for word in command],
+        command=[without_person(_as_text(word)) for word in command],
     )
+
+
+def _as_text(word: str) -> str:
+    """A file's name as text that can be written, whatever bytes it is made of."""
+    return os.fsencode(word).decode(errors="replace")
 
 
 def make_wishes(args: argparse.Namespace) -> Wishes:
@@ -201,7 +207,7 @@ def _environment(plan: Plan, keep: list[str], *, host_name: bool) -> Environment
 
 def report_main(args: argparse.Namespace) -> int:
     """Write the report of saved results; return the exit code."""
-    paths = [Path(name) for name in args.files]
+    paths = [as_path(name) for name in args.files]
     return 1 if write_report(paths, args.out, any_machine=args.any_machine) else 0
 
 

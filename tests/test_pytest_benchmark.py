@@ -144,6 +144,7 @@ def test_plain_pytest_does_not_look_at_the_benchmarks() -> None:
         "-q",
         f"--ignore-glob={ROOT}/tests/test_*",
         "--ignore=tests/acceptance",
+        "--ignore=tests/faults",
     )
     plain = run_pytest(*only_benchmarks)
     assert plain.returncode == pytest.ExitCode.NO_TESTS_COLLECTED

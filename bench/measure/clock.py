@@ -87,7 +87,7 @@ def take_value(
     finally:
         if collecting:
             gc.enable()
-    if end <= start:
+    if not end > start:
         raise ClockError(f"the clock went from {start} to {end} ns over {n_calls} calls")
     return Value(n_calls, end - start, after - end)
 
@@ -105,7 +105,7 @@ def clock_cost_ns(clock: Clock = time.perf_counter_ns, readings: int = 200) -> i
             now = clock()
             if now != start:
                 break
-        if now <= start:
+        if not now > start:
             raise ClockError(f"the clock stands still or runs backwards ({start} to {now} ns)")
         gaps.append(now - start)
     return sorted(gaps)[readings // 2]

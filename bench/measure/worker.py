@@ -22,6 +22,7 @@ from bench.data import Batch
 from bench.device_facts import device_facts
 from bench.library import library_facts, limit_threads, set_ieee_precision
 from bench.measure.burst import bind_job, burst
+from bench.measure.clock import ClockError
 from bench.measure.messages import Job, Ready, Refused, Reply
 from bench.results.record import Status
 
@@ -61,7 +62,9 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
 
 
 def status_of(error: Exception) -> Status:
-    """Whether an error says that memory ran out: the host's, or a device's (torch has a class for each)."""
+    """What an error says: no memory (a device's has a class of its own), or a bad clock."""
+    if isinstance(error, ClockError):
+        return "invalid"
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return "oom" if out_of_memory else "crashed"
 

@@ -14,6 +14,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from bench.errors import UserError
+
+
+def as_path(name: str | Path) -> Path:
+    """A path as a person gave it.
+
+    Raises:
+        UserError: it holds a zero byte, which no file's name does.
+    """
+    if "\0" in str(name):
+        raise UserError(f"{str(name)!r} can be no file's name: it holds a zero byte")
+    return Path(name)
+
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a whole file, or leave what is there untouched.

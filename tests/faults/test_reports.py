@@ -137,7 +137,6 @@ def test_control_characters_on_the_command_line_do_not_reach_the_terminal(tmp_pa
     assert "\x1b" not in capsys.readouterr().err
 
 
-@pytest.mark.xfail(strict=True, reason="the display of a run reads names as markup")
 def test_markup_in_a_name_does_not_end_the_display_of_a_run(monkeypatch, capsys) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     plan = example_plan(quick=True)
