@@ -3,7 +3,7 @@
 # make check    format, lint, types; changes nothing
 # make fix      format and mend what ruff can
 # make benchmark    every variant with pytest-benchmark
-# make acceptance   what the project promises about its own speed, measured
+# make acceptance   what the project promises about its verdicts and its speed, measured: half an hour
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,7 +20,7 @@ benchmark: .venv/ready-dev
 	$(BIN)/pytest --benchmark-only
 
 acceptance: .venv/ready-acceptance
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest tests/acceptance
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -s tests/acceptance
 
 check: .venv/ready-dev
 	$(BIN)/ruff format --check .

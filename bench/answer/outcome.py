@@ -116,16 +116,16 @@ def find_modes(medians: Sequence[float]) -> tuple[int, float] | None:
     """Whether processes fall into two modes: how many in the slower one, and by how much it is slower.
 
     They do where the largest gap between neighbours exceeds five median absolute deviations of the logs, each
-    taken from the median of its own side, and one per cent.
+    taken from the median of its own side, and one per cent. One process alone is an outlier and no mode.
     """
     logs = np.sort(np.log(medians))
     if len(logs) < MIN_BLOCKS:
         return None
-    gaps = np.diff(logs)
-    at = int(np.argmax(gaps))
+    gaps = np.diff(logs)[1:-1]
+    at = int(np.argmax(gaps)) + 1
     fast, slow = np.median(logs[: at + 1]), np.median(logs[at + 1 :])
     deviations = np.abs(logs - np.where(np.arange(len(logs)) <= at, fast, slow))
-    if not gaps[at] > max(MODE_GAP * float(np.median(deviations)), MIN_MODE_GAP):
+    if not gaps[at - 1] > max(MODE_GAP * float(np.median(deviations)), MIN_MODE_GAP):
         return None
     return len(logs) - at - 1, float(np.expm1(slow - fast))
 

@@ -80,11 +80,12 @@ def _disturbances(run: Run, summary: Summary) -> list[str]:
             f"The run was cut off and went on later: {words.count(run.void, 'record')} of the blocks "
             "that were measured anew are kept in the journal and do not count."
         )
-    for entry, (blocks, slower) in summary.modes.items():
-        made.append(
-            f"BIMODAL: {entry} has two speeds, {words.count(blocks, 'block')} with times "
-            f"{units.percent(slower)} longer than the others."
-        )
+    modes = [
+        f"{entry} (slower by {units.percent(slower)} in {words.count(blocks, 'block')})"
+        for entry, (blocks, slower) in summary.modes.items()
+    ]
+    if modes:
+        made.append(f"BIMODAL, the processes of an entry having two speeds: {words.listing(modes, 12)}.")
     return made
 
 

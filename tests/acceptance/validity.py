@@ -70,6 +70,7 @@ class Recorder:
     def record(self, key: str, *, claim: str, promised: str, measured: str, kept: bool) -> None:
         """One row: a claim, the figure promised for it, the figure measured, and whether they agree."""
         seconds = time.perf_counter() - self._started
+        print(f"{key}: {claim}\n    {'kept' if kept else 'NOT KEPT'}: {measured} (promised: {promised})")
         self._page.record(key, claim=claim, promised=promised, measured=measured, kept=kept, seconds=seconds)
 
     def table(
