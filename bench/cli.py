@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from bench import __version__
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS
 from bench.errors import UserError
+from bench.printable import printable
 
 EXIT_CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong; 2 wrong usage or
 bad input; 3 partial result; 130, 143 interrupted"""
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = getattr(importlib.import_module(module), function)(args)
         print(end="", flush=True)
     except UserError as error:
-        print(f"rnnbench: {error}", file=sys.stderr)
+        print(f"rnnbench: {printable(str(error))}", file=sys.stderr)
         return 2
     except MemoryError:
         print("rnnbench: not enough memory for these sizes; choose smaller ones", file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.answer.summary import summarise
 from bench.errors import UserError
+from bench.printable import printable
 from bench.reporting import answer, page, plots
 from bench.reporting.foreign import ForeignView, foreign_view
 from bench.reporting.overview import overview
@@ -97,7 +98,7 @@ def write_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
     return Report(
         page=folder / HTML,
         answers={
-            path: "\n".join([*source.view.banners, *source.view.answer])
+            path: printable("\n".join([*source.view.banners, *source.view.answer]))
             for path, source in loaded.items()
             if isinstance(source.view, RunView)
         },
@@ -108,7 +109,7 @@ def write_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
 def headline(run: Run) -> str:
     """The answer in plain English for a terminal: no markup, a paragraph."""
     facts = answer.Facts.of(run, summarise(run))
-    return "\n".join([*answer.caveats(facts), *answer.sentences(facts)])
+    return printable("\n".join([*answer.caveats(facts), *answer.sentences(facts)]))
 
 
 def _load(path: Path, prefix: str) -> Source:

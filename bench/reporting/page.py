@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from bench.printable import printable
 from bench.reporting.view import RunView
 
 
@@ -30,7 +31,8 @@ def _environment() -> jinja2.Environment:
 def render_html(content: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
     """The page; ``images`` are SVG or GIF by stem, which become part of it."""
     links = {stem: data_uri(image) for stem, image in images.items()}
-    return _environment().get_template("page.html.j2").render(content, images=links).strip() + "\n"
+    text = _environment().get_template("page.html.j2").render(content, images=links)
+    return printable(text).strip() + "\n"
 
 
 def data_uri(image: bytes) -> str:
@@ -42,7 +44,7 @@ def data_uri(image: bytes) -> str:
 def render_markdown(content: Mapping[str, Any]) -> str:
     """The same facts in Markdown, with links to the plots' files."""
     text = _environment().get_template("report.md.j2").render(content)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", printable(text)).strip() + "\n"
 
 
 def render_cell(view: RunView) -> str:

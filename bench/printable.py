@@ -1,0 +1,11 @@
+"""Text that may be a stranger's, made fit to look at: nothing in it steers a terminal or turns a line."""
+
+import re
+
+# control characters but for tab and newline, and those that change the direction of what follows
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text with every character that acts unseen as its code: ``\\x1b`` in place of an escape."""
+    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
