@@ -204,3 +204,21 @@ def test_example_records_are_a_journal_in_order_and_always_the_same() -> None:
     assert records[20:] != example_records(seed=4)[20:]
     assert [type(record) for record in records[:2]] == [Plan, Environment]
     assert isinstance(records[-1], End)
+
+
+@pytest.mark.parametrize(("block", "blocks"), [(12, 10), (1, 1001), (10**9, 10**9)])
+def test_blocks_that_no_run_has_are_refused(tmp_path, block, blocks) -> None:
+    records = example_records(quick=True)
+    plan = msgspec.structs.replace(records[0], blocks=blocks)
+    last = max(i for i, record in enumerate(records) if isinstance(record, Burst))
+    records = [
+        plan,
+        *records[1:last],
+        msgspec.structs.replace(records[last], block=block),
+        *records[last + 1 :],
+    ]
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        for record in records:
+            journal.write(record)
+    with pytest.raises(UserError, match="where a run has at most 1000"):
+        load_run(tmp_path)

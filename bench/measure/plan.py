@@ -15,7 +15,7 @@ from bench.host.gates import LIMITS
 from bench.measure.preset import Wishes, cases, choose_arms, compiled_arm
 from bench.measure.stopping import PRECISION
 from bench.proof.tolerance import too_small_for_float32
-from bench.results.record import SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
+from bench.results.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 
 MARGIN = 0.02
 BLOCKS = {"primer": 10, "full": 20}
@@ -155,6 +155,8 @@ def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:
 
 def _blocks(wishes: Wishes, groups: list[Group]) -> int:
     """Counted blocks; refused where a table could never reach a verdict at that number."""
+    if wishes.blocks is not None and wishes.blocks > MAX_BLOCKS:
+        raise UserError(f"--blocks {wishes.blocks}: a run has at most {MAX_BLOCKS}")
     if wishes.quick:
         return wishes.blocks or QUICK_BLOCKS
     needed = fewest_blocks(groups)

@@ -18,6 +18,7 @@ import msgspec
 from bench.case import Case
 
 SCHEMA = 2
+MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
 
 # what can happen to an entry; "ok" is the status of every Burst that passed its proof
 Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from bench.errors import UserError
 from bench.results.reading import FILE_NAME, read_journal
 from bench.results.record import (
+    MAX_BLOCKS,
     AnyRecord,
     Arm,
     Burst,
@@ -148,6 +149,9 @@ def _contradictions(run: Run) -> Iterator[str]:
     arms = run.arms
     used = [entry.arm for entry in entries.values()]
     yield from (f"the plan has no arm {name!r}" for name in dict.fromkeys(used) if name not in arms)
+    last = max((burst.block for burst in run.bursts), default=0)
+    if max(last, run.plan.blocks) > MAX_BLOCKS or last > run.plan.blocks:
+        yield f"block {last} of {run.plan.blocks}, where a run has at most {MAX_BLOCKS}"
     seen: dict[str, set[int]] = {burst.entry: set() for burst in run.bursts}
     for burst in run.bursts:
         if burst.block in seen[burst.entry]:
