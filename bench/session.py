@@ -53,6 +53,7 @@ def main(args: argparse.Namespace) -> int:
     except Terminated:  # while the report was drawn
         return TERMINATED_CODE
     if end.status == "interrupted":
+        print(f"\nGo on with it: rnnbench run --resume {os.path.relpath(folder)}", file=sys.stderr)
         return TERMINATED_CODE if end.reason == TERMINATED else EXIT_CODES["interrupted"]
     return 1 if disagrees else EXIT_CODES[end.status]
 
