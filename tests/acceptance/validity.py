@@ -28,6 +28,7 @@ class Validity:
 
     def __init__(self, folder: Path, date: str, facts: dict[str, Any] | None = None) -> None:
         """``date`` as YYYY-MM-DD in UTC; ``facts`` about the machine, found out where they are not given."""
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.date = folder, date
         self.facts = describe_machine() if facts is None else facts
 
@@ -84,6 +85,8 @@ def describe_machine() -> dict[str, Any]:
     """What the figures depend on most; nothing in it names a host."""
     known = machine.describe()
     found = {name: known[name] for name in ("processor", "cpus", "usable_cpus", "system", "python")}
+    if known.get("family"):  # processors of one name may be years apart
+        found["processor"] += f" (family {known['family']}, model {known['model']})"
     return found | {name: importlib.metadata.version(name) for name in ("numpy", "torch")}
 
 
