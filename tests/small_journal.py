@@ -21,6 +21,8 @@ def small_plan(blocks: int = 2) -> Plan:
         groups=[replace(table, entries=table.entries[:2])],
         pairs=[],
         missing=[],
+        ladder=[],
+        probes=[],
     )
 
 

@@ -27,13 +27,14 @@ def test_the_default_run_holds_the_declared_groups_and_arms():
         "train_step single_step",
         "gradient positional",
         "forward positional",
-        "claim",
+        "ladder",
         "compiled",
+        "dispatch",
     ]
     main = [entry.arm for entry in default.groups[0].entries]
     assert "numpy-batched@cpu x1 twin" in main
     assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} < set(main)
-    side = [entry.arm for group in default.groups[1:-2] for entry in group.entries]
+    side = [entry.arm for group in default.groups[1:5] for entry in group.entries]
     assert not any(slow in arm for arm in side for slow in ("published", "loop", "compile"))
     assert all(" x2" not in entry.arm for group in default.groups[1:] for entry in group.entries)
     assert default.blocks == 10
@@ -42,23 +43,13 @@ def test_the_default_run_holds_the_declared_groups_and_arms():
 
 
 def test_every_entry_is_compared_with_the_baseline_of_its_thread_count():
-    for group in plan().groups[:-2]:
+    for group in plan().groups[:5]:
         ids = {entry.id for entry in group.entries}
         for entry in group.entries:
             threads = entry.arm.split(" x")[1].split()[0]
             baseline = f"{group.name} | numpy-batched@cpu x{threads}"
             assert entry.baseline == (None if entry.id == baseline else baseline)
             assert baseline in ids
-
-
-def test_the_claim_compares_the_tutorials_two_programs():
-    claim = plan().groups[-2]
-    published, cell = claim.entries
-
-    assert (published.case.dtype, published.case.activation) == ("float64", "sigmoid")
-    assert published.case.layout == "positional"
-    assert (cell.case.dtype, cell.case.activation, cell.case.layout) == ("float32", "tanh", "single_step")
-    assert cell.baseline == published.id
 
 
 def test_the_headline_pairs_are_declared_before_block_0():
@@ -76,26 +67,28 @@ def test_a_quick_run_has_three_blocks_and_no_verdicts():
 
     assert quick.blocks == 3
     assert not quick.verdicts
-    assert [group.name for group in quick.groups] == ["train_step positional", "claim"]
+    assert [group.name for group in quick.groups] == ["train_step positional", "ladder"]
 
 
-def test_sizes_make_one_group_each_and_drop_the_claim():
+def test_sizes_make_one_group_each_and_drop_the_ladder():
     custom = plan(hidden=(16, 64), tasks=("forward",), variants=("torch-rnn",))
 
     assert [group.name for group in custom.groups] == [
         "forward positional T6 B128 I6 H16 O8",
         "forward positional T6 B128 I6 H64 O8",
+        "dispatch",
     ]
-    arms = Counter(entry.arm for group in custom.groups for entry in group.entries)
+    arms = Counter(entry.arm for group in custom.groups[:2] for entry in group.entries)
     assert arms == {"numpy-batched@cpu x1": 2, "numpy-batched@cpu x1 twin": 2, "torch-rnn@cpu x1": 2}
     assert custom.budget_s is None
 
 
 def test_features_ask_for_random_data_of_that_shape():
-    (group,) = plan(features=(3,), seq_len=(5,), batch=(7,)).groups
+    group, dispatch = plan(features=(3,), seq_len=(5,), batch=(7,)).groups
 
     assert {entry.case.data for entry in group.entries} == {"random"}
     assert group.entries[0].case.shape == Shape(T=5, B=7, I=3, H=32, O=8)
+    assert dispatch.entries[0].case.shape == Shape(T=5, B=1, I=1, H=1, O=1)
 
 
 def test_an_accelerator_is_compared_with_numpy_on_all_threads():
@@ -112,7 +105,7 @@ def test_an_accelerator_alone_still_gets_its_baseline():
     arms = {entry.arm for entry in only_gpu.groups[0].entries}
 
     assert "numpy-batched@cpu x2" in arms
-    assert "claim" not in [group.name for group in only_gpu.groups]
+    assert "ladder" not in [group.name for group in only_gpu.groups]
 
 
 def test_what_a_variant_does_not_support_is_missing_with_the_reason():
@@ -170,7 +163,7 @@ def test_a_short_budget_drops_in_the_declared_order():
     assert dropped
     assert decision.predicted_s > 60
     assert "train_step positional" not in dropped
-    assert "claim" not in dropped
+    assert "ladder" not in dropped
     assert declared.blocks == 10
 
 
@@ -230,7 +223,7 @@ def test_other_tasks_have_their_headlines_too():
 def test_the_full_preset_stays_full_with_other_wishes():
     full = plan(preset="full", dtype="float64")
 
-    assert len(full.groups) == 9
+    assert [group.name for group in full.groups[9:]] == ["dispatch"]
     assert full.blocks == 20
 
 
@@ -255,12 +248,17 @@ def test_a_device_without_float64_misses_the_cases_that_need_it():
     assert not any("mps" in arm.id for arm in double.arms)
 
 
-def test_compiled_code_has_a_group_of_its_own_in_fewer_blocks():
+def test_compiled_code_has_a_group_of_its_own_in_fewer_blocks(monkeypatch):
+    monkeypatch.setattr("bench.catalog.why_not_compile", lambda device: None)
     default = plan()
-    compiled = default.groups[-1]
+    compiled = default.groups[-2]
 
     assert compiled.blocks == 6
-    assert [entry.arm for entry in compiled.entries] == ["numpy-batched@cpu x1", "torch-compile@cpu x1"]
+    assert [entry.arm for entry in compiled.entries] == [
+        "numpy-batched@cpu x1",
+        "torch-autograd@cpu x1",
+        "torch-compile@cpu x1",
+    ]
     assert {entry.case for entry in compiled.entries} == {default.groups[0].entries[0].case}
     assert "compiled" in [pair.name for pair in default.pairs]
     assert "compiled" not in [group.name for group in plan(quick=True).groups]

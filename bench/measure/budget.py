@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.catalog import BASELINE
-from bench.measure.plan import CLAIM, COMPILED, fewest_blocks
-from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
+from bench.measure.ladder import COMPILED, LADDER
+from bench.measure.limits import DISPATCH, probing
+from bench.measure.plan import least_blocks
+from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan, Probe
 
-# what goes first when the time is short; the main group and the claim always stay
-DROP_ORDER = ("single_step", "sequence", "gradient", "forward", "all-thread arms", "blocks")
+SLOWER = "slower forms"  # only of a budget that holds: rather fewer rows than fewer blocks
+# what goes first when the time is short; the main group and the ladder always stay
+DROP_ORDER = ("single_step", "sequence", "gradient", "forward", "all-thread arms", SLOWER, "blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +22,30 @@ class Costs:
     entries_s: Mapping[str, float]  # entry id -> proof, warm-up and values
     spent_s: float  # from the start of the run to the end of block 0
     ready_s: Mapping[str, float] = field(default_factory=dict)  # arm id -> processor time of its start
+    probes_s: Mapping[str, float] = field(default_factory=dict)  # arm id -> its basic operations
 
 
 def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
     """Choose the best forms, predict the plan's time and drop, in the declared order, what is too much."""
-    groups, blocks = list(plan.groups), plan.blocks
-    predicted_s = full_s = _predict(groups, blocks, costs)
+    groups, blocks, pairs = list(plan.groups), plan.blocks, _best_against_best(plan, bursts)
+    predicted_s = full_s = _predict(groups, blocks, costs, plan.probes)
     for what in DROP_ORDER:
         if plan.budget_s is None or predicted_s <= plan.budget_s:
             break
         if what == "blocks":
-            fewest = fewest_blocks(groups) if plan.verdicts else 1
-            while blocks > fewest and _predict(groups, blocks, costs) > plan.budget_s:
+            fewest = least_blocks(plan, groups)
+            while blocks > fewest and _predict(groups, blocks, costs, plan.probes) > plan.budget_s:
                 blocks -= 1
-        elif what == "all-thread arms":
-            dropped = _all_thread_arms(plan)
+        elif what in ("all-thread arms", SLOWER):
+            dropped = _slower_forms(plan, pairs) if what == SLOWER else _all_thread_arms(plan)
             groups = [_without(group, dropped) for group in groups]
         else:
             groups = [group for n, group in enumerate(groups) if n == 0 or what not in group.name]
-        predicted_s = _predict(groups, blocks, costs)
+        predicted_s = _predict(groups, blocks, costs, plan.probes)
     names = {group.name for group in groups}
     used = {entry.arm for group in groups for entry in group.entries}
     return Decision(
-        pairs=_best_against_best(plan, bursts),
+        pairs=pairs,
         predicted_s=round(full_s, 1),
         blocks=blocks,
         dropped_groups=[group.name for group in plan.groups if group.name not in names],
@@ -69,7 +73,16 @@ def _all_thread_arms(plan: Plan) -> set[str]:
     return many if len(many) < len(on_cpu) else set()
 
 
-def _predict(groups: list[Group], blocks: int, costs: Costs) -> float:
+def _slower_forms(plan: Plan, pairs: list[Pair]) -> set[str]:
+    """The arms of a budget that holds which are in no pair of block 0's; baselines and twins always stay."""
+    if not plan.budget_holds or not pairs:
+        return set()
+    entries = {entry.id: entry.arm for group in plan.groups for entry in group.entries}
+    best = {entries[side] for pair in pairs for side in (pair.entry, pair.baseline)}
+    return {arm.id for arm in plan.arms if arm.id not in best and arm.spec != BASELINE}
+
+
+def _predict(groups: list[Group], blocks: int, costs: Costs, probes: list[Probe]) -> float:
     seconds = costs.spent_s
     for block in range(1, blocks + 1):
         entries = [entry for group in active(groups, block) for entry in group.entries]
@@ -77,6 +90,8 @@ def _predict(groups: list[Group], blocks: int, costs: Costs) -> float:
         share = sum(costs.ready_s[arm] for arm in starting) / (sum(costs.ready_s.values()) or 1.0)
         seconds += costs.start_s * (share if costs.ready_s else 1.0)
         seconds += sum(costs.entries_s.get(entry.id, 0.0) for entry in entries)
+        asked = probing(probes, active(groups, block), block)
+        seconds += sum(costs.probes_s.get(probe.arm, 0.0) for probe in asked)
     return seconds
 
 
@@ -100,7 +115,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
     pairs: list[Pair] = []
     for group in plan.groups:
         proved = [entry for entry in group.entries if entry.id in fastest_ns and not arms[entry.arm].twin]
-        if group.name in (CLAIM, COMPILED) or not proved or proved[0].case.task != main_task:
+        if group.name in (LADDER, COMPILED, DISPATCH) or not proved or proved[0].case.task != main_task:
             continue
         places = dict.fromkeys(
             (arms[entry.arm].device, arms[entry.arm].threads)

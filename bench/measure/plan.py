@@ -12,18 +12,20 @@ from bench.answer.statistics import MIN_BLOCKS, blocks_needed
 from bench.case import Case, sine_case
 from bench.errors import UserError
 from bench.host.gates import LIMITS
-from bench.measure.preset import Wishes, cases, choose_arms, compiled_arm
+from bench.measure.ladder import CLAIM as CLAIM
+from bench.measure.ladder import COMPILED as COMPILED
+from bench.measure.ladder import claim, compiled_group, ladder_group
+from bench.measure.limits import dispatch_group, probes
+from bench.measure.preset import Wishes, cases, choose_arms
 from bench.measure.stopping import PRECISION
 from bench.proof.tolerance import too_small_for_float32
 from bench.results.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 
 MARGIN = 0.02
-BLOCKS = {"primer": 10, "full": 20}
+BLOCKS = {"primer": 10, "grid": 8, "full": 20}
 QUICK_BLOCKS = 3
-BUDGET_S = 114.0  # of the default run: two minutes, less finding devices and drawing the report
-CLAIM = "claim"
-COMPILED = "compiled"
-COMPILED_BLOCKS = 6  # enough for the verdict of its one comparison
+# of the default run two minutes, of the grid ten, less finding devices and drawing the report
+BUDGETS_S = {"primer": 114.0, "grid": 585.0}
 AS_WRITTEN = "torch-rnn"  # against the baseline: how each is usually written
 
 
@@ -35,19 +37,27 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
     """
     missing = list(wishes.missing)
     main_arms, side_arms = choose_arms(wishes)
+    standard = not wishes.customised and wishes.preset != "grid"
     groups: list[Group] = []
     for number, case in enumerate(cases(wishes)):
         groups.append(_group(case, main_arms if number == 0 else side_arms, missing, wishes))
-    if not wishes.customised and "cpu" in wishes.devices and wishes.no_torch is None:
-        groups.append(_claim_group(main_arms))
-    if wishes.preset == "primer" and not (wishes.customised or wishes.quick) and "cpu" in wishes.devices:
-        main_arms = [*main_arms, compiled_arm()]
-        groups.append(_compiled_group(groups[0], main_arms[-1], missing, wishes))
+    if wishes.preset == "grid":
+        groups = _fewer_twins(groups)
+    ladder, rungs, more = ladder_group(wishes) if standard else (None, [], [])
+    if ladder is not None and ladder.entries:
+        groups.append(ladder)
+        main_arms = [*main_arms, *more]
+    if standard and wishes.preset == "primer" and not wishes.quick:
+        compiled, branch, more = compiled_group(groups[0].entries[0].case, wishes, missing)
+        groups, rungs, main_arms = [*groups, compiled], [*rungs, *branch], [*main_arms, *more]
     arms = {arm.id: arm for arm in main_arms}
     if not any(comparisons(group) for group in groups):
         reasons = "; ".join(dict.fromkeys(item.reason for item in missing)) or "no variant was chosen"
         raise UserError(f"nothing to measure: {reasons}")
 
+    asked = [] if wishes.quick or wishes.preset == "grid" else probes(groups[0], arms)
+    if asked:
+        groups.append(dispatch_group(groups[0], arms, wishes.no_float64))
     groups = [group for group in groups if group.entries]
     used = {entry.arm for group in groups for entry in group.entries}
     return Plan(
@@ -56,18 +66,21 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         version=bench.__version__,
         started_utc=started_utc,
         command=command,
-        preset="quick" if wishes.quick else "custom" if wishes.customised else wishes.preset,
+        preset=_label(wishes),
         seed=secrets.randbelow(1 << 32) if wishes.seed is None else wishes.seed,
         blocks=_blocks(wishes, groups),
         verdicts=not wishes.quick,
         margin=MARGIN,
         budget_s=_budget_s(wishes),
-        arms=[arm for arm in main_arms if arm.id in used],
+        arms=[arm for arm in arms.values() if arm.id in used],
         groups=groups,
-        pairs=_pairs(groups, arms),
+        pairs=[*_pairs(groups, arms), *claim(rungs)],
         missing=missing,
         gates=dict(LIMITS),
         precision=None if wishes.quick else PRECISION,
+        ladder=rungs,
+        probes=asked,
+        budget_holds=wishes.budget_holds,
     )
 
 
@@ -81,6 +94,11 @@ def fewest_blocks(groups: list[Group]) -> int:
     twins = sum(entry.arm.endswith(" twin") for group in groups for entry in group.entries)
     families = [comparisons(group) for group in groups if group.blocks is None]
     return max(MIN_BLOCKS, *map(blocks_needed, [max(1, twins), *families]))
+
+
+def least_blocks(plan: Plan, groups: list[Group]) -> int:
+    """Blocks that are measured whatever the time budget: what verdicts need, or one."""
+    return fewest_blocks(groups) if plan.verdicts and not plan.budget_holds else 1
 
 
 def _group(case: Case, arms: list[Arm], missing: list[Missing], wishes: Wishes) -> Group:
@@ -109,29 +127,22 @@ def _group_name(case: Case) -> str:
     return name if case.shape == sine_case(case.task, case.layout).shape else f"{name} {case.shape}"
 
 
-def _compiled_group(main: Group, arm: Arm, missing: list[Missing], wishes: Wishes) -> Group:
-    """The main case by compiled code against its baseline, in fewer blocks."""
-    baseline = next(entry for entry in main.entries if entry.baseline is None)
-    group = _group(baseline.case, [arm], missing, wishes)
-    first = Entry(f"{COMPILED} | {baseline.arm}", COMPILED, baseline.arm, baseline.case, None)
-    rows = [Entry(f"{COMPILED} | {one.arm}", COMPILED, one.arm, one.case, first.id) for one in group.entries]
-    return Group(COMPILED, [first, *rows] if rows else [], COMPILED_BLOCKS)
+def _fewer_twins(groups: list[Group]) -> list[Group]:
+    """A twin in three tables, of least, middling and most work: more of them would ask for more blocks."""
+    by_work = sorted((group for group in groups if group.entries), key=_work)
+    kept = {by_work[place].name for place in (0, len(by_work) // 2, -1)} if by_work else set()
+    return [
+        group
+        if group.name in kept
+        else Group(group.name, [entry for entry in group.entries if not entry.arm.endswith(" twin")])
+        for group in groups
+    ]
 
 
-def _claim_group(arms: list[Arm]) -> Group:
-    """The tutorial's two programs, next to each other: different work, different precision."""
-    one_thread = {arm.spec: arm.id for arm in arms if (arm.device, arm.threads) == ("cpu", 1)}
-    published, cell = one_thread["numpy-published"], one_thread["torch-cell"]
-    first = sine_case("train_step", "positional", dtype="float64", activation="sigmoid")
-    second = sine_case("train_step", "single_step")
-    baseline = f"{CLAIM} | {published}"
-    return Group(
-        CLAIM,
-        [
-            Entry(baseline, CLAIM, published, first, None),
-            Entry(f"{CLAIM} | {cell}", CLAIM, cell, second, baseline),
-        ],
-    )
+def _work(group: Group) -> int:
+    """About what a call of a group's case takes."""
+    shape = group.entries[0].case.shape
+    return shape.T * shape.B * shape.H**2
 
 
 def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:
@@ -145,7 +156,7 @@ def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:
                 continue
             if arm.twin:
                 pairs.append(Pair(f"twin {group.name} x{arm.threads}", entry.id, entry.baseline))
-            elif group.name in (CLAIM, COMPILED):
+            elif group.name == COMPILED:
                 pairs.append(Pair(group.name, entry.id, entry.baseline))
             elif arm.spec == AS_WRITTEN and entry.case.task == main_task:
                 where = f"{arm.device} x{arm.threads}"
@@ -171,6 +182,13 @@ def _blocks(wishes: Wishes, groups: list[Group]) -> int:
     return wishes.blocks
 
 
+def _label(wishes: Wishes) -> str:
+    """What the plan calls itself."""
+    if wishes.quick:
+        return "quick"
+    return "custom" if wishes.customised and wishes.preset != "grid" else wishes.preset
+
+
 def _budget_s(wishes: Wishes) -> float | None:
-    default = wishes.preset == "primer" and not (wishes.customised or wishes.quick)
-    return BUDGET_S if wishes.budget_s is None and default else wishes.budget_s
+    default = BUDGETS_S.get(wishes.preset) if not (wishes.customised or wishes.quick) else None
+    return default if wishes.budget_s is None else wishes.budget_s

@@ -10,15 +10,15 @@ from bench.case import LAYOUTS, TASKS, Case, Shape, sine_case
 from bench.errors import UserError
 from bench.results.record import Arm, Missing
 
-PRESETS = ("primer", "full")
+PRESETS = ("primer", "grid", "full")
+# of the main case; the slow ones, numpy-published and numpy-loop, stand in the ladder
 PRIMER_VARIANTS = (
-    "numpy-published", "numpy-loop", "numpy-batched", "numpy-inplace",
-    "torch-autograd", "torch-cell", "torch-rnn", "torch-inplace",
+    "numpy-batched", "numpy-inplace", "torch-autograd", "torch-cell", "torch-rnn", "torch-inplace",
 )  # fmt: skip
-QUICK_VARIANTS = (
-    "numpy-published", "numpy-batched", "numpy-inplace", "torch-cell", "torch-rnn", "torch-inplace",
-)  # fmt: skip
-MAIN_VARIANTS = ("numpy-published", "numpy-loop")  # slow: in the main case alone
+QUICK_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-cell", "torch-rnn", "torch-inplace")
+GRID_VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")
+GRID_SIZES = {"hidden": (8, 32, 128, 512, 1024, 2048), "batch": (1, 4, 16, 32, 64, 128), "features": (6,)}
+ADVISE_VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")
 COMPILED_VARIANT = "torch-compile"  # in a group of its own, with fewer blocks: each compiles
 ALL_THREADS_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-rnn")
 ACCELERATOR_VARIANTS = ("torch-autograd", "torch-cell", "torch-rnn", "torch-inplace")
@@ -58,13 +58,17 @@ class Wishes:
     all_threads: int = 1  # what "all threads" means on this machine
     blocks: int | None = None
     budget_s: float | None = None
+    budget_holds: bool = False  # rather no verdict than more time
     seed: int | None = None
+    exact_cases: tuple[Case, ...] = ()  # of a refinement, in place of tasks, layouts and sizes
+    exact_arms: tuple[Arm, ...] = ()  # and these in place of variants, threads and devices
 
     @property
     def customised(self) -> bool:
         """Whether the work differs from the preset's, so that its claim and time budget do not apply."""
         sizes = (self.seq_len, self.batch, self.features, self.hidden, self.outputs)
-        chosen = (self.variants, self.tasks, self.layouts, self.threads)
+        sizes = PRIMER_SIZES if self.preset == "grid" else sizes  # a grid is one of any sizes
+        chosen = (self.variants, self.tasks, self.layouts, self.threads, self.exact_cases)
         settings = (self.activation, self.dtype, self.split)
         return any(chosen) or sizes != PRIMER_SIZES or settings != ("tanh", "float32", "random")
 
@@ -75,6 +79,8 @@ def cases(wishes: Wishes) -> list[Case]:
     Raises:
         UserError: wishes that contradict each other or this machine.
     """
+    if wishes.exact_cases:
+        return list(wishes.exact_cases)
     if wishes.features and wishes.layouts:
         raise UserError(
             "--features makes random data of any shape, which has no --layout: give one of the two"
@@ -86,7 +92,7 @@ def cases(wishes: Wishes) -> list[Case]:
         )
     if wishes.preset == "full" and not wishes.quick:
         work = list(product(wishes.tasks or TASKS, wishes.layouts or LAYOUTS))
-    elif wishes.customised:
+    elif wishes.customised or wishes.preset == "grid":
         work = list(product(wishes.tasks or TASKS[:1], wishes.layouts or LAYOUTS[:1]))
     else:
         work = list(PRIMER_WORK[:1] if wishes.quick else PRIMER_WORK)
@@ -120,24 +126,31 @@ def cases(wishes: Wishes) -> list[Case]:
 
 
 def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
-    """Arms of the main case, and of the others: those without all-thread arms and slow variants."""
+    """Arms of the main case, and of the others: those without all-thread arms."""
+    if wishes.exact_arms:
+        return list(wishes.exact_arms), list(wishes.exact_arms)
     accelerators = [device for device in wishes.devices if device != "cpu"]
     every = tuple(variant.name for variant in catalog.VARIANTS)
     full = wishes.preset == "full" and not wishes.quick
-    preset = every if full else QUICK_VARIANTS if wishes.quick else PRIMER_VARIANTS
+    preset = PRIMER_VARIANTS if not full else every
+    accelerated = ACCELERATOR_VARIANTS if not full else every
+    if wishes.quick:
+        preset = QUICK_VARIANTS
+    elif wishes.preset == "grid":
+        preset, accelerated = GRID_VARIANTS, GRID_VARIANTS[1:]
     arms: list[Arm] = []
     if "cpu" in wishes.devices:
         for threads in wishes.threads or (1,):
             arms += _with_baseline(wishes.variants or preset, "cpu", threads)
     for device in accelerators:
-        specs = wishes.variants or (every if full else ACCELERATOR_VARIANTS)
+        specs = wishes.variants or accelerated
         able = [spec for spec in specs if device.partition(":")[0] in catalog.find(spec).devices]
         if able or not arms:
             arms += _with_baseline(able or specs, device, wishes.all_threads)
-    if wishes.quick or wishes.customised:
+    if wishes.quick or wishes.customised or wishes.preset == "grid":
         return _unique(arms), _unique(arms)
 
-    side = [arm for arm in _unique(arms) if arm.spec not in MAIN_VARIANTS]
+    side = _unique(arms)
     if "cpu" in wishes.devices and wishes.all_threads > 1:
         specs = every if full else ALL_THREADS_VARIANTS
         arms += [arm for arm in _with_baseline(specs, "cpu", wishes.all_threads) if not arm.twin]
@@ -145,18 +158,17 @@ def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
     return everything, everything if full else side
 
 
-def compiled_arm() -> Arm:
-    """The arm of the default run's group of compiled code."""
-    return _arm(COMPILED_VARIANT, "cpu", 1)
-
-
 def _with_baseline(specs: Sequence[str], device: str, threads: int) -> list[Arm]:
     """The baseline at that thread count, its twin, and the variants on the device."""
-    baseline = [_arm(catalog.BASELINE, "cpu", threads), _arm(catalog.BASELINE, "cpu", threads, twin=True)]
-    return baseline + [_arm(spec, device, threads) for spec in specs]
+    baseline = [
+        make_arm(catalog.BASELINE, "cpu", threads),
+        make_arm(catalog.BASELINE, "cpu", threads, twin=True),
+    ]
+    return baseline + [make_arm(spec, device, threads) for spec in specs]
 
 
-def _arm(spec: str, device: str, threads: int, *, twin: bool = False) -> Arm:
+def make_arm(spec: str, device: str, threads: int, *, twin: bool = False) -> Arm:
+    """A variant of the catalogue in its place."""
     variant = catalog.find(spec)
     name = f"{variant.name}@{device} x{threads}" + (" twin" if twin else "")
     return Arm(name, spec, variant.name, variant.library, device, threads, twin, variant.known_wrong)

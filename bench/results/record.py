@@ -1,14 +1,15 @@
 """What a journal holds, line by line. Times are integer nanoseconds, as the clock gave them.
 
 A journal is one ``Plan`` (declared before the first value), one ``Environment``, one ``Conditions`` per
-case, then for each block a ``Worker`` per arm and a ``Burst`` or ``Failure`` per entry; after block 0 one
-``Decision``; last an ``End``. A run that was cut off and went on later has a ``Resumed`` and another
-``Environment`` in between.
+case, then for each block a ``Worker`` per arm, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
+after block 0 one ``Decision``; last an ``End``. A run that was cut off and went on later has a ``Resumed``
+and another ``Environment`` in between.
 
 Schema history
   1  first version
   2  lines are sealed (see ``seal``); a Burst tells what disturbed it and keeps the take that was repeated,
-     block 0 whether it settled; Conditions, Resumed; the Plan declares its gates and its precision
+     block 0 whether it settled; Conditions, Resumed; the Plan declares its gates and its precision, its
+     ladder and its probes; Rates; a Burst tells what moving its inputs to the device took
 """
 
 from typing import Any, Literal
@@ -16,6 +17,13 @@ from typing import Any, Literal
 import msgspec
 
 from bench.case import Case
+from bench.results.declared import Arm as Arm  # re-exported: whoever reads records needs them all
+from bench.results.declared import Entry as Entry
+from bench.results.declared import Group as Group
+from bench.results.declared import Missing as Missing
+from bench.results.declared import Pair as Pair
+from bench.results.declared import Probe as Probe
+from bench.results.declared import Rung as Rung
 
 SCHEMA = 2
 MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
@@ -26,52 +34,6 @@ Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashe
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
     """One line of the journal; its class name in lower case is the line's ``kind``."""
-
-
-class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Variant + device + thread count: what one worker holds. A twin repeats another arm (A/A)."""
-
-    id: str  # "numpy-batched@cpu x1", "numpy-batched@cpu x1 twin"
-    spec: str  # the catalogue's name, or module:object
-    variant: str
-    library: str
-    device: str
-    threads: int
-    twin: bool = False
-    known_wrong: bool = False
-
-
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An arm on a case, within a group: one row of a table. ``baseline`` is an entry's id or None."""
-
-    id: str  # "train_step positional | numpy-batched@cpu x1"
-    group: str
-    arm: str
-    case: Case
-    baseline: str | None
-
-
-class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Entries that are measured next to each other in every block, and shown as one table."""
-
-    name: str  # "train_step positional", "claim"
-    entries: list[Entry]
-    blocks: int | None = None  # counted blocks that it takes part in; None: all
-
-
-class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A declared headline: the time of ``entry`` over the time of ``baseline``."""
-
-    name: str  # "as written positional", "best against best positional", "claim", "twin"
-    entry: str
-    baseline: str
-
-
-class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something asked for that cannot be measured here, and why."""
-
-    what: str  # "torch-rnn@cuda:0"
-    reason: str
 
 
 class Plan(Record, frozen=True):
@@ -94,6 +56,9 @@ class Plan(Record, frozen=True):
     missing: list[Missing]
     gates: dict[str, float] = {}  # above which a burst counts as disturbed, by the name of what is read
     precision: float | None = None  # half-width of the headlines' log ratios at which a run may stop early
+    ladder: list[Rung] = []  # from the tutorial's NumPy program to its PyTorch program, in single changes
+    probes: list[Probe] = []
+    budget_holds: bool = False  # also where verdicts would need more blocks than it lets be
 
 
 class Environment(Record, frozen=True):
@@ -115,6 +80,7 @@ class Worker(Record, frozen=True):
     ready_ns: int  # processor time until it was ready: interpreter, imports, first binding
     facts: dict[str, Any]  # versions, threads read back, BLAS kernel, precision switches
     compile_ns: int = 0  # wall time that compiling took: in block 0 from nothing, later from the run's cache
+    compile_cpu_ns: int = 0  # of ready_ns, what compiling took of it
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,6 +136,26 @@ class Burst(Record, frozen=True):
     flags: list[str] = []  # the gates that fired; the values count all the same
     disturbed: Take | None = None  # the first take, where gates fired and these values are its repetition
     settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0
+    transfer_ns: int = 0  # moving parameters, x and y to the device, once; 0 where they are there already
+
+
+class Primitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One basic operation of a library. A value is elapsed_ns[i] / n_calls."""
+
+    name: str  # "product", "tanh", "multiply", "copy", ...
+    size: list[int]  # m, k, n of a product (m, k) (k, n); the number of elements of what works on each
+    n_calls: int
+    elapsed_ns: list[int]
+
+
+class Rates(Record, frozen=True):
+    """What the library of an arm took for basic operations in one block: its own speed, without an RNN."""
+
+    block: int
+    arm: str
+    case: Case  # whose sizes these are
+    primitives: list[Primitive]
+    reason: str = ""  # why there are none
 
 
 class Failure(Record, frozen=True):
@@ -210,4 +196,4 @@ class End(Record, frozen=True):
     slept_s: float = 0.0  # of a laptop that was closed meanwhile
 
 
-AnyRecord = Plan | Environment | Conditions | Worker | Burst | Failure | Decision | Resumed | End
+AnyRecord = Plan | Environment | Conditions | Worker | Burst | Rates | Failure | Decision | Resumed | End

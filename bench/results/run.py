@@ -19,6 +19,7 @@ from bench.results.record import (
     Environment,
     Failure,
     Plan,
+    Rates,
     Resumed,
     Worker,
 )
@@ -42,6 +43,7 @@ class Run:
     warnings: tuple[str, ...] = ()
     environments: tuple[Environment, ...] = ()  # one more each time the run was resumed
     conditions: tuple[Conditions, ...] = ()
+    rates: tuple[Rates, ...] = ()
     void: int = 0  # workers, bursts and failures left out because their block was begun anew
 
     @property
@@ -82,7 +84,7 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
     environments = _of_kind(Environment, valid)
     decisions = _of_kind(Decision, valid)
     ends = _of_kind(End, valid)
-    measured = (Worker, Burst, Failure)
+    measured = (Worker, Burst, Rates, Failure)
     cut_off = () if ends else ("the journal has no end: the run was cut off",)
     return Run(
         plan=_of_kind(Plan, valid)[0],
@@ -95,6 +97,7 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
         warnings=(*warnings, *cut_off),
         environments=environments,
         conditions=_of_kind(Conditions, valid),
+        rates=_of_kind(Rates, valid),
         void=sum(isinstance(r, measured) for r in records) - sum(isinstance(r, measured) for r in valid),
     )
 
@@ -121,7 +124,7 @@ def _valid(records: Sequence[AnyRecord]) -> list[AnyRecord]:
     first_void: float = float("inf")  # block from which on what stands before is void
     kept: list[AnyRecord] = []
     for record in reversed(records):
-        if isinstance(record, Worker | Burst | Failure):
+        if isinstance(record, Worker | Burst | Rates | Failure):
             void = record.block >= first_void
         elif isinstance(record, End):
             void = first_void < float("inf")
@@ -145,9 +148,11 @@ def _contradictions(run: Run) -> Iterator[str]:
     named = [*{burst.entry: None for burst in run.bursts}, *(failure.entry for failure in run.failures)]
     named += [name for pair in pairs for name in (pair.entry, pair.baseline)]
     named += [entry.baseline for entry in entries.values() if entry.baseline]
+    named += [name for rung in run.plan.ladder for name in (rung.entry, rung.above) if name]
     yield from (f"the plan has no entry {name!r}" for name in dict.fromkeys(named) if name not in entries)
     arms = run.arms
-    used = [entry.arm for entry in entries.values()]
+    used = [entry.arm for entry in entries.values()] + [probe.arm for probe in run.plan.probes]
+    used += [rates.arm for rates in run.rates]
     yield from (f"the plan has no arm {name!r}" for name in dict.fromkeys(used) if name not in arms)
     last = max((burst.block for burst in run.bursts), default=0)
     if max(last, run.plan.blocks) > MAX_BLOCKS or last > run.plan.blocks:
@@ -159,3 +164,9 @@ def _contradictions(run: Run) -> Iterator[str]:
         seen[burst.entry].add(burst.block)
         if not burst.elapsed_ns or min(burst.elapsed_ns) <= 0 or burst.n_calls < 1:
             yield f"a time that is not positive for {burst.entry!r} in block {burst.block}"
+    for primitive in (one for rates in run.rates for one in rates.primitives):
+        if not primitive.elapsed_ns or min(primitive.elapsed_ns) <= 0 or primitive.n_calls < 1:
+            yield f"a time that is not positive for the basic operation {primitive.name!r}"
+        lengths = 3 if primitive.name.startswith("product") else 1
+        if len(primitive.size) != lengths or min(primitive.size) < 0:
+            yield f"a size that is none, {primitive.size}, for the basic operation {primitive.name!r}"

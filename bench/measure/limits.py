@@ -1,0 +1,95 @@
+"""What a run measures to say why: the same calls on next to nothing, and the library's own speed.
+
+``dispatch``, a group: the main case with one sample, one feature, one hidden unit and one output. It makes
+the same calls on arrays that cost nothing, so its time is what the calls themselves cost. A probe has a
+worker time the basic operations of its library, at the sizes of the main case and at their best.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from bench.answer.counts import counted, needed_bytes
+from bench.answer.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, plain
+from bench.case import Case, Shape
+from bench.measure.messages import ProbeJob
+from bench.results.record import Arm, Entry, Group, Plan, Probe
+
+DISPATCH = "dispatch"
+LIMITS_BLOCKS = 6
+# the number of calls that these make depends on the batch, or on H
+LOOPS = ("numpy-published", "numpy-loop")
+CALL, COPY = "call", "copy"
+PEAK_PRODUCT, PEAK_ELEMENTS, PEAK_COPY = 512, 1 << 20, 1 << 24
+
+Wanted = tuple[str, list[int]]
+
+
+def dispatch_case(case: Case) -> Case:
+    """The same steps over arrays of one number each."""
+    return replace(case, shape=Shape(case.shape.T, 1, 1, 1, 1), layout="sequence", data="random")
+
+
+def dispatch_group(main: Group, arms: dict[str, Arm], no_float64: Collection[str] = ()) -> Group:
+    """An entry for every arm of the main group that takes the same number of calls at any size.
+
+    Arrays of one number are proved in float64, so a device without it has none.
+    """
+    entries = []
+    for entry in main.entries:
+        arm = arms[entry.arm]
+        if arm.twin or arm.spec in LOOPS or (arm.device == "cpu" and arm.threads > 1):
+            continue
+        if arm.device in no_float64:
+            continue
+        entries.append(Entry(f"{DISPATCH} | {arm.id}", DISPATCH, arm.id, dispatch_case(entry.case), None))
+    return Group(DISPATCH, entries, LIMITS_BLOCKS)
+
+
+def probes(main: Group, arms: dict[str, Arm]) -> list[Probe]:
+    """One for each library in each place: one thread of the CPU, and every accelerator."""
+    chosen: dict[tuple[str, str], Arm] = {}
+    for entry in main.entries:
+        arm = arms[entry.arm]
+        if not arm.twin and (arm.device != "cpu" or arm.threads == 1):
+            chosen.setdefault((arm.library, arm.device), arm)
+    return [Probe(arm.id, main.entries[0].case, LIMITS_BLOCKS) for arm in chosen.values()]
+
+
+def probing(asked: Iterable[Probe], groups: Iterable[Group], block: int) -> list[Probe]:
+    """The probes that take part in a block of these groups: their arms have workers there."""
+    present = {entry.arm for group in groups for entry in group.entries}
+    return [
+        probe for probe in asked if probe.arm in present and (probe.blocks is None or block <= probe.blocks)
+    ]
+
+
+def probe_job(plan: Plan, probe: Probe) -> ProbeJob:
+    """What to time: whatever the plan's variants of that library ask it for."""
+    arms = {arm.id: arm for arm in plan.arms}
+    own = arms[probe.arm]
+    specs = dict.fromkeys(arm.spec for arm in plan.arms if arm.library == own.library)
+    return ProbeJob(own.device, probe.case.dtype, wanted(probe.case, specs))
+
+
+def wanted(case: Case, specs: Iterable[str]) -> list[Wanted]:
+    """The operations that the formulas of these variants count, at their sizes and at 1; then the peaks.
+
+    Passes are timed at B H, B O and H H elements; those over other numbers follow from these. Written in
+    place they are timed at B H alone. A copy is timed that moves as many bytes as a call has to.
+    """
+    s = case.shape
+    counts = [counted(spec, case) for spec in specs if spec not in LOOPS]
+    operations = [one for count in counts if count for one in count.operations]
+    made: list[Wanted] = [(CALL, [0])]
+    for one in operations:
+        if one.name.startswith(PRODUCT):
+            made += [(one.name, list(one.size)), (one.name, [1, 1, 1])]
+    for name in dict.fromkeys(one.name for one in operations if not one.name.startswith(PRODUCT)):
+        sizes = [1, s.B * s.H] if name.endswith(INTO) else [1, s.B * s.O, s.H * s.H, s.B * s.H]
+        made += [(name, [n]) for n in sizes]
+    made.append((PRODUCT, [PEAK_PRODUCT] * 3))
+    kinds = {kind: None for one in operations if (kind := plain(one.name)) in TRANSCENDENTAL}
+    made += [(kind, [PEAK_ELEMENTS]) for kind in kinds or ("tanh",)]
+    moved = needed_bytes(case) // ITEMSIZE[case.dtype]
+    made += [(COPY, [n]) for n in (1, max(1, moved // 2), PEAK_COPY)]
+    return list({(name, *size): (name, size) for name, size in made}.values())
