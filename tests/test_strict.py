@@ -176,8 +176,36 @@ def test_bursts_share_what_is_equal(tmp_path: Path) -> None:
     write(path, RECORDS)
     first, second, *_ = [r for r in read_journal(path)[0] if isinstance(r, Burst)]
     assert first.digest is second.digest
-    assert first.checks[0] is second.checks[0]
-    assert first.checks is not second.checks
+    assert first.checks is second.checks
+    assert first.checks == next(r for r in RECORDS if isinstance(r, Burst)).checks
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b'"passed":true', b'"passed":1', "Expected `bool`"),
+        (b'"passed":true', b'"passed":true,"mood":1', "unknown field `mood`"),
+        (b'"passed":true', b'"passed":true,"passed":false', "field `passed` is there twice"),
+        (b'"tolerance":', b'"tolerance":1e999,"x":', "range|unknown"),
+        (b'],"gates":', b'],"gates":{},"checks":[],"gates":', "there twice"),
+        (b'],"gates":', b'],"gates":{"checks":[],"gates":{}},"flags":', "Expected `float`|twice"),
+    ],
+)
+def test_what_is_recognised_by_its_bytes_is_read_as_strictly(
+    tmp_path: Path, old: bytes, new: bytes, said: str
+) -> None:
+    assert old in BURST
+    path = tmp_path / FILE_NAME
+    path.write_bytes(sealed(PLAN, BURST, BURST.replace(old, new, 1)))
+    with pytest.raises(UserError, match=f"line 3 cannot be read: .*({said})"):
+        read_journal(path)
+
+
+def test_facts_of_any_name_are_no_checks(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    odd = Environment({"checks": [], "gates": {}}, {}, {}, {}, [])
+    write(path, [*RECORDS[:1], odd])
+    assert read_journal(path)[0] == [RECORDS[0], odd]
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -214,7 +242,7 @@ def test_the_records_of_a_training_are_read_as_strictly(tmp_path: Path, line: by
 def test_a_file_of_pytest_benchmark_has_limits(tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
     path.write_bytes(b'{"more":' + nested(50_000) + b"}")
-    with pytest.raises(UserError, match="is no JSON file of pytest-benchmark: maximum recursion"):
+    with pytest.raises(UserError, match=r"is no JSON file .*: it is nested too deeply"):
         read_pytest_benchmark(path)
     with path.open("wb") as file:
         file.truncate(2**28 + 1)

@@ -12,11 +12,12 @@ from statistics import median
 import numpy as np
 
 from bench.answer.statistics import MIN_BLOCKS
+from bench.results.counted import SPOILED
 from bench.results.journal import Run
 from bench.results.record import Burst, Check, Failure
 
-SPOILED = ("disagrees", "invalid")  # statuses after which no time of the entry may be shown
 NO_STEADY_STATE = "no_steady_state"  # the status of an entry whose calls never came to a steady time
+WITHIN_BUDGET = "to keep within the time budget"  # how the reason of what was left out ends
 MODE_GAP = 5  # median absolute deviations between two blocks' medians: more part two modes
 MIN_MODE_GAP = 0.01
 
@@ -60,7 +61,8 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
     spoiled = [burst for burst in bursts if burst.status in SPOILED]
     refused = [failure for failure in failures if failure.status in SPOILED]
     lists = [burst.checks for burst in bursts] + [failure.checks for failure in failures]
-    checks = tuple(dict.fromkeys(check for made in lists for check in made))  # mostly alike in all blocks
+    lists = list({id(made): made for made in lists}.values())  # mostly one list, shared by all blocks
+    checks = tuple(dict.fromkeys(check for made in lists for check in made))
     digests = frozenset(burst.digest for burst in bursts)
     if refused:
         return Outcome(entry, refused[0].status, refused[0].reason, checks=checks, digests=digests)
@@ -106,9 +108,9 @@ def _why_none(entry: str, failures: list[Failure], run: Run) -> tuple[str, str]:
         return failures[-1].status, failures[-1].reason
     planned = run.entries[entry]
     if run.decision and planned.group in run.decision.dropped_groups:
-        return "dropped", "its table was left out to keep within the time budget"
+        return "dropped", f"its table was left out {WITHIN_BUDGET}"
     if run.decision and planned.arm in run.decision.dropped_arms:
-        return "dropped", "its arm was left out to keep within the time budget"
+        return "dropped", f"its arm was left out {WITHIN_BUDGET}"
     return "not reached", "the run ended before it was measured"
 
 

@@ -231,8 +231,9 @@ def _walsh_averages(x: ArrayLike) -> Array:
 
 @lru_cache(maxsize=4)  # the estimate, both intervals and the p of one comparison ask for the same ones
 def _walsh_of(x: bytes) -> Array:
-    values = np.frombuffer(x)
-    return np.sort(np.concatenate([values[i:] + value for i, value in enumerate(values)]) / 2)
+    values = np.sort(np.frombuffer(x))
+    sums = np.concatenate([values[i:] + value for i, value in enumerate(values)])
+    return np.sort(sums, kind="stable") / 2  # stable: it makes use of the runs that are in order already
 
 
 def _middle(ordered: Array) -> float:

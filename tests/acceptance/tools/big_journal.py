@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from journals import DIGEST, TYPICAL_US, example_environment, example_plan
+from journal_times import TYPICAL_US
+from journals import DIGEST, example_environment, example_plan
 
 from bench.case import sine_case
 from bench.results import record
@@ -92,7 +93,8 @@ def big_plan(shapes: int, arms: int, blocks: int) -> record.Plan:
             )
         )
     pairs = [record.Pair(f"twin {g.name} x1", g.entries[1].id, g.entries[0].id) for g in groups]
-    return msgspec.structs.replace(example_plan(blocks=blocks), arms=members, groups=groups, pairs=pairs)
+    plan = example_plan(blocks=blocks)
+    return msgspec.structs.replace(plan, arms=members, groups=groups, pairs=pairs, ladder=[], probes=[])
 
 
 def arm(variant: str, *, twin: bool = False) -> record.Arm:
