@@ -10,14 +10,15 @@ import pytest
 
 from bench.answer.verdict import judge
 from bench.measure import block as block_module
-from bench.measure.messages import Done, Ready
+from bench.measure.messages import Done, Measured, ProbeJob, Ready
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
 from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, Decision, End, Worker
+from bench.results.record import AnyRecord, Burst, Decision, End, Primitive, Rates, Worker
 
 BLOCKS = 8
+FEWER = 6  # counted blocks of dispatch and of the probe
 N_CALLS = 1000
 LETTERS = {
     "numpy-batched@cpu x1": "b",
@@ -38,11 +39,11 @@ TIMES = {
 }
 NOISE = (0, -4, 3, -2, 1, -1, 2, -3, 4)  # block 0 first
 DRIFT = (9.0, 1.0, 1.1, 1.3, 1.2, 0.9, 1.0, 1.4, 1.1)  # of the whole machine, by block
-# the order of a block: groups as they come (T: train_step, F: forward), then their entries
+# the order of a block: groups as they come (T: train_step, F: forward, D: dispatch), then their entries
 GOLDEN = [
-    "F:blti T:tlbi", "F:litb T:btil", "T:iblt F:ltbi",
-    "T:tilb F:lbit", "F:itlb T:ltbi", "F:ltbi T:iltb",
-    "T:itlb F:itbl", "T:btli F:tbil", "F:ibtl T:blti",
+    "D:bi F:litb T:lbit", "F:ilbt D:ib T:ibtl", "T:tbli F:ilbt D:ib",
+    "D:bi T:litb F:btli", "F:ltib D:ib T:tbil", "F:libt T:iltb D:ib",
+    "D:ib T:itlb F:tlbi", "T:btli F:tbil", "F:ibtl T:blti",
 ]  # fmt: skip
 
 
@@ -51,6 +52,7 @@ class Played:
 
     started: ClassVar[list[str]] = []  # arms' letters, in the order in which workers were started
     asked: ClassVar[list[tuple[int, str, str, int | None]]] = []  # block, letter, task, calls asked for
+    probed: ClassVar[list[tuple[int, str]]] = []  # block, letter
     stopped = 0
 
     def __init__(self, arm, rehearsal, environment):
@@ -67,7 +69,11 @@ class Played:
 
     def ask(self, job, deadline_s):
         assert not self.awake
-        self.asked.append((self.block, self.letter, job.case.task, job.n_calls))
+        if isinstance(job, ProbeJob):
+            self.probed.append((self.block, self.letter))
+            return Measured([Primitive("call", [0], 1, [1])])
+        task = "dispatch" if job.case.shape.H == 1 else job.case.task
+        self.asked.append((self.block, self.letter, task, job.n_calls))
         ratio, scatter = TIMES[self.letter, job.case.task]
         per_call_ns = 1e5 * DRIFT[self.block] * ratio * math.exp(1e-4 * scatter * NOISE[self.block])
         elapsed_ns = [round(N_CALLS * per_call_ns * factor) for factor in (0.9, 1.0, 1.0, 1.1, 5.0)]
@@ -102,7 +108,7 @@ def played(monkeypatch):
     monkeypatch.setattr(block_module, "WorkerProcess", Played)
 
     def play(seed: int) -> list[AnyRecord]:
-        for name, empty in (("started", []), ("asked", []), ("stopped", 0)):
+        for name, empty in (("started", []), ("asked", []), ("probed", []), ("stopped", 0)):
             monkeypatch.setattr(Played, name, empty)
         wishes = Wishes(
             variants=("numpy-inplace", "numpy-loop"),
@@ -130,7 +136,7 @@ def order(records) -> list[str]:
     lines = []
     for block in range(BLOCKS + 1):
         bursts = [burst for burst in of_kind(records, Burst) if burst.block == block]
-        assert [burst.position for burst in bursts] == list(range(8))
+        assert [burst.position for burst in bursts] == list(range(10 if block <= FEWER else 8))
         groups: dict[str, str] = {}
         for burst in bursts:
             group, _, arm = burst.entry.partition(" | ")
@@ -156,7 +162,7 @@ def test_an_order_that_is_not_drawn_anew_for_each_block_is_noticed(played, monke
     monkeypatch.setattr(block_module, "random", SimpleNamespace(Random=lambda seed: Random(7)))
     lines = order(played(seed=7))
     assert lines != GOLDEN
-    assert len(set(lines)) == 1
+    assert [len(set(lines[: FEWER + 1])), len(set(lines[FEWER + 1 :]))] == [1, 1]
 
 
 def test_there_is_one_of_everything_and_no_more(played):
@@ -165,14 +171,19 @@ def test_there_is_one_of_everything_and_no_more(played):
 
     assert counts == {
         "Plan": 1,
-        "Conditions": 2,
+        "Conditions": 3,
         "Worker": 4 * (BLOCKS + 1),
-        "Burst": 8 * (BLOCKS + 1),
+        "Burst": 8 * (BLOCKS + 1) + 2 * (FEWER + 1),
+        "Rates": FEWER + 1,
         "Decision": 1,
         "End": 1,
     }
     assert Counter(Played.started) == dict.fromkeys("btil", BLOCKS + 1)
     assert Played.stopped == len(Played.started)
+    assert Played.probed == [(block, "b") for block in range(FEWER + 1)]
+    for rates in of_kind(records, Rates):  # last in its block
+        later = records[records.index(rates) :]
+        assert not [burst for burst in of_kind(later, Burst) if burst.block == rates.block]
     assert len({(burst.block, burst.entry) for burst in of_kind(records, Burst)}) == counts["Burst"]
     kinds = [type(record) for record in records]
     decision = kinds.index(Decision)
@@ -188,7 +199,8 @@ def test_calls_are_calibrated_once_for_each_piece_of_work_and_never_again(played
     assert {asked[0] for asked in Played.asked if asked[3] is None} == {0}
     # an arm and its twin are the same work: whoever comes first calibrates for both
     works = [(letter.replace("t", "b"), task) for letter, task in calibrated]
-    assert sorted(works) == sorted((letter, task) for letter in "bil" for task in ("forward", "train_step"))
+    expected = [(letter, task) for letter in "bil" for task in ("forward", "train_step")]
+    assert sorted(works) == sorted([*expected, ("b", "dispatch"), ("i", "dispatch")])  # no loop over samples
     assert {asked[3] for asked in Played.asked if asked[0] > 0} == {N_CALLS}
 
 

@@ -32,7 +32,7 @@ def went_on(records: list[AnyRecord]) -> list[AnyRecord]:
     run = make_run(records)
     decision = [run.decision] if run.decision else []
     more: list[AnyRecord] = []
-    earlier = [run.plan, *run.workers, *run.bursts, *run.failures, *decision]
+    earlier = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures, *decision]
     Runner(run.plan, more.append, Silent(), earlier=earlier).run()
     return [*records, *more]
 
@@ -88,7 +88,7 @@ def test_a_run_can_be_cut_off_and_go_on_again_and_again(uninterrupted) -> None:
     for more in (2, 3, 9, 4):
         run = make_run(records)
         decision = [run.decision] if run.decision else []
-        earlier = [run.plan, *run.workers, *run.bursts, *run.failures, *decision]
+        earlier = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures, *decision]
 
         def write(record: AnyRecord, until: int = len(records) + more) -> None:
             records.append(record)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from journals import example_plan, example_records
+from journals import example_records
 from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, THIRD, around
 
@@ -63,4 +63,3 @@ def test_the_plan_declares_the_precision_and_a_quick_one_none() -> None:
     assert make_plan(Wishes(quick=True), **options).precision is None
     assert EARLIEST >= 10
     assert math.isclose(PRECISION, 0.01)
-    assert example_plan().precision is None

@@ -1,8 +1,8 @@
 """A block: a fresh worker for every arm, then one burst of every entry, in an order drawn from the seed.
 
 All workers start and import together. Then groups are visited in shuffled order and, within a group, its
-entries in shuffled order, one worker awake at a time. A worker that crashes, hangs or disagrees becomes a
-status; the others go on.
+entries in shuffled order, one worker awake at a time; the probes come last. A worker that crashes, hangs or
+disagrees becomes a status; the others go on.
 """
 
 import random
@@ -14,10 +14,24 @@ from bench.case import Case
 from bench.host.environ import without_person, worker_environment
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
-from bench.measure.messages import Done, Ready, Refused
+from bench.measure.limits import probe_job, probing
+from bench.measure.messages import Done, Measured, Ready, Refused
 from bench.measure.process import WorkerError, WorkerProcess
 from bench.measure.signals import undisturbed
-from bench.results.record import AnyRecord, Arm, Burst, Decision, Entry, Failure, Group, Plan, Worker
+from bench.results.record import (
+    AnyRecord,
+    Arm,
+    Burst,
+    Decision,
+    Entry,
+    Failure,
+    Group,
+    Plan,
+    Primitive,
+    Probe,
+    Rates,
+    Worker,
+)
 
 READY_DEADLINE_S = 120.0
 BURST_DEADLINE_S = 120.0
@@ -61,6 +75,7 @@ class Blocks:
         self._burst_deadline_s = burst_deadline_s
         self._rehearsals: dict[str, Case] = {}  # by arm, what its workers bind while they start
         self.entries_s: dict[str, float] = {}  # by entry, what its last burst cost without calibration
+        self.probes_s: dict[str, float] = {}  # by arm, what its last probe cost
 
     def rehearse(self, groups: list[Group]) -> None:
         """Let every arm bind its first entry in these groups while it starts: they can be proved."""
@@ -87,15 +102,17 @@ class Blocks:
                     if entry.id in self._ledger.lost:
                         continue
                     if not workers[entry.arm].alive:  # it died on an earlier entry
-                        workers[entry.arm].stop()
-                        workers[entry.arm] = self._start(self._ledger.arm(entry))
-                        reasons[entry.arm] = self._await_ready(block, workers[entry.arm])
+                        reasons[entry.arm] = self._revive(block, entry.arm, workers)
                     if failure := reasons[entry.arm]:
                         self._fail(block, entry, failure, workers[entry.arm])
                         continue
                     self._progress.measuring(block, entry)
                     self._burst(block, position, entry, workers[entry.arm])
                     position += 1
+            for probe in probing(self._plan.probes, groups, block):
+                if reasons[probe.arm] is None and not workers[probe.arm].alive:
+                    reasons[probe.arm] = self._revive(block, probe.arm, workers)
+                self._probe(block, probe, workers[probe.arm], reasons[probe.arm])
         finally:
             with undisturbed():
                 for worker in workers.values():
@@ -110,6 +127,13 @@ class Blocks:
         environment = worker_environment(arm.threads, keep=self._keep, compiled=self._jobs.compiled)
         return WorkerProcess(arm, rehearsal, environment.variables)
 
+    def _revive(self, block: int, arm: str, workers: dict[str, WorkerProcess]) -> WorkerError | None:
+        """Put another worker in the place of a dead one; return the error if it does not get ready."""
+        dead = workers[arm]
+        dead.stop()
+        workers[arm] = self._start(dead.arm)
+        return self._await_ready(block, workers[arm])
+
     def _await_ready(self, block: int, worker: WorkerProcess) -> WorkerError | None:
         """Wait until the worker is ready and let it sleep; return the error if it does not get there."""
         try:
@@ -120,7 +144,8 @@ class Blocks:
         worker.pause()
         if not isinstance(reply, Ready):
             return WorkerError("crashed", "its first message was not that it is ready")
-        self._write(Worker(block, worker.arm.id, worker.pid, reply.ready_ns, reply.facts, reply.compile_ns))
+        started = (reply.ready_ns, reply.facts, reply.compile_ns, reply.compile_cpu_ns)
+        self._write(Worker(block, worker.arm.id, worker.pid, *started))
         return None
 
     def _burst(self, block: int, position: int, entry: Entry, worker: WorkerProcess) -> None:
@@ -158,8 +183,27 @@ class Blocks:
                 flags=reply.flags,
                 disturbed=reply.disturbed,
                 settled=found.settled if found else reply.settled,
+                transfer_ns=reply.transfer_ns,
             )
             self._write(burst)
+
+    def _probe(self, block: int, probe: Probe, worker: WorkerProcess, unready: WorkerError | None) -> None:
+        """Have a library's basic operations timed; where that fails, write why. No entry is lost by it."""
+        primitives: list[Primitive] = []
+        begun, reason = time.perf_counter(), ""
+        try:
+            if unready is not None:
+                raise unready
+            reply = worker.ask(probe_job(self._plan, probe), self._burst_deadline_s)
+            if isinstance(reply, Measured):
+                primitives = reply.primitives
+            elif isinstance(reply, Refused):
+                reason = reply.reason
+        except WorkerError as error:
+            worker.stop()
+            reason = str(error)
+        self.probes_s[probe.arm] = time.perf_counter() - begun
+        self._write(Rates(block, probe.arm, probe.case, primitives, without_person(reason)))
 
     def _fail(
         self,

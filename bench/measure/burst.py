@@ -20,6 +20,7 @@ from bench.host import gates
 from bench.measure import clock
 from bench.measure.messages import Done, Job, Refused
 from bench.measure.steady import settle
+from bench.measure.transfer import mover, transfer_ns
 from bench.results.record import Take
 
 
@@ -57,6 +58,7 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
     if device != job.device:
         return Refused("invalid", f"asked for {job.device}, but the arrays were on {device}", checks)
     wait = clock.synchroniser(job.device)
+    moved_ns = transfer_ns(batch, mover(device), synchronise=wait)
     gc.collect()
     warm = warm_up(bound, job, wait)
     take, values = take_values(bound, warm.n_calls, job, wait)
@@ -94,6 +96,7 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
         flags=take.flags,
         disturbed=disturbed,
         settled=warm.settled,
+        transfer_ns=moved_ns,
     )
 
 

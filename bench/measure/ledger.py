@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from bench.case import Case
 from bench.measure.inputs import Calibration
-from bench.results.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Worker
+from bench.results.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Probe, Rates, Worker
 
 Work = tuple[str, str, int, Case]  # spec, device, threads, case: a twin shares its original's
 
@@ -23,6 +23,7 @@ class Ledger:
         self.failures: Counter[str] = Counter()  # by entry
         self.lost: set[str] = set()  # entries that are not tried again
         self.done: set[tuple[int, str]] = set()  # block, entry
+        self.probed: set[tuple[int, str]] = set()  # block, arm
         for record in records:
             self.note(record)
 
@@ -41,6 +42,8 @@ class Ledger:
             # what crashed gets one more chance, in the next block
             if record.status != "crashed" or self.failures[record.entry] > 1:
                 self.lost.add(record.entry)
+        elif isinstance(record, Rates):
+            self.probed.add((record.block, record.arm))
         elif isinstance(record, Worker) and record.block == 0:
             self.ready_s[record.arm] = record.ready_ns / 1e9
             self.compiled |= record.compile_ns > 0
@@ -54,6 +57,8 @@ class Ledger:
         """The arm of an entry."""
         return self._arms[entry.arm]
 
-    def finished(self, block: int, entries: Iterable[Entry]) -> bool:
-        """Whether each of a block's entries has its burst, has failed, or is not tried any more."""
-        return all((block, entry.id) in self.done or entry.id in self.lost for entry in entries)
+    def finished(self, block: int, entries: Iterable[Entry], probes: Iterable[Probe] = ()) -> bool:
+        """Whether each of a block's entries has its burst, has failed, or is not tried any more, and each of
+        its probes was tried."""
+        tried = all((block, probe.arm) in self.probed for probe in probes)
+        return tried and all((block, entry.id) in self.done or entry.id in self.lost for entry in entries)

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 
 from bench.case import Case
-from bench.results.record import Check, Status, Take
+from bench.results.record import Check, Primitive, Status, Take
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, tag=True):
     """Prove and time one case. Files hold the inputs and what the reference expects of them."""
 
     case: Case
@@ -23,12 +23,21 @@ class Job(msgspec.Struct, frozen=True):
     after: str | None  # npz of the parameters expected after n_calls training steps
 
 
+class ProbeJob(msgspec.Struct, frozen=True, tag=True):
+    """Time basic operations of the library."""
+
+    device: str
+    dtype: str
+    wanted: list[tuple[str, list[int]]]  # name and size, as a record's Primitive has them
+
+
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The library is imported and its threads are limited."""
 
     facts: dict[str, Any]
     ready_ns: int  # processor time: all workers start at once, so wall time would tell how many they are
     compile_ns: int  # wall time
+    compile_cpu_ns: int = 0  # its part of ready_ns
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -48,6 +57,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     flags: list[str] = []
     disturbed: Take | None = None
     settled: bool | None = None
+    transfer_ns: int = 0  # of its inputs to the device
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
@@ -58,4 +68,11 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     checks: list[Check] = []
 
 
-Reply = Ready | Done | Refused
+class Measured(msgspec.Struct, frozen=True, tag=True):
+    """The values of a probe's basic operations."""
+
+    primitives: list[Primitive]
+
+
+AnyJob = Job | ProbeJob
+Reply = Ready | Done | Refused | Measured

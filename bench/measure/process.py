@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.measure.messages import Job, Ready, Reply
+from bench.measure.messages import AnyJob, Job, Ready, Reply
 from bench.measure.signals import undisturbed
 from bench.results.record import Arm, Status
 
@@ -70,7 +70,7 @@ class WorkerProcess:
         """Whether the process is still there."""
         return self._process.poll() is None
 
-    def ask(self, job: Job, deadline_s: float) -> Reply:
+    def ask(self, job: AnyJob, deadline_s: float) -> Reply:
         """Wake the worker, send it a job, wait for the reply, put it to sleep again.
 
         Raises:

@@ -16,12 +16,13 @@ from bench.measure.block import BURST_DEADLINE_S, READY_DEADLINE_S, Blocks, Prog
 from bench.measure.budget import Costs, active, decide, trimmed
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
-from bench.measure.plan import fewest_blocks
-from bench.measure.signals import Terminated
+from bench.measure.limits import probing
+from bench.measure.plan import least_blocks
+from bench.measure.signals import OutOfTime, Terminated
 from bench.measure.stopping import EARLIEST, precise
 from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
 
-TERMINATED = "ended by a signal"  # the reason of an End
+TERMINATED, STOPPED = "ended by a signal", "stopped by the user"  # reasons of an End
 
 
 class Runner:
@@ -57,9 +58,11 @@ class Runner:
         try:
             with tempfile.TemporaryDirectory(prefix="rnnbench-") as folder:
                 reason = self._measure(JobMaker(Path(folder), self._plan.gates), started)
+        except OutOfTime:
+            status, reason = "interrupted", f"the time budget of {self._plan.budget_s:g} s ended it"
         except KeyboardInterrupt as stop:
             status = "interrupted"
-            reason = TERMINATED if isinstance(stop, Terminated) else "stopped by the user"
+            reason = TERMINATED if isinstance(stop, Terminated) else STOPPED
         if status == "complete" and (failed := self._ledger.failures.total()):
             status, reason = "partial", f"{'1 burst' if failed == 1 else f'{failed} bursts'} failed; {reason}"
         seconds = round(time.perf_counter() - started, 1)
@@ -85,7 +88,8 @@ class Runner:
         ready_s = self._ledger.ready_s
         if self._ledger.compiled:  # from nothing only in this block; the others start as imports let them
             start_s = min(start_s, sum(ready_s.values()) / usable_cpus())
-        costs = Costs(start_s, blocks.entries_s, time.perf_counter() - started, ready_s)
+        spent_s = time.perf_counter() - started
+        costs = Costs(start_s, blocks.entries_s, spent_s, ready_s, blocks.probes_s)
         decision = decide(plan, self._ledger.bursts, costs)
         self._write(decision)
         self._progress.decided(decision)
@@ -96,7 +100,7 @@ class Runner:
         groups = trimmed(provable, decision)
         whole = Ledger(self._plan, self._earlier)
         first = 1
-        while first <= decision.blocks and whole.finished(first, _entries(active(groups, first))):
+        while first <= decision.blocks and _is_whole(whole, self._plan, active(groups, first), first):
             first += 1
         self._write(Resumed(first, utc_now()))
         counted = [record for record in self._earlier if getattr(record, "block", 0) < first]
@@ -117,7 +121,7 @@ class Runner:
         """The counted blocks from ``first`` on; without ``started`` no time budget holds."""
         plan, last = self._plan, decision.blocks
         budget_s = None if started is None else plan.budget_s
-        fewest = fewest_blocks(groups) if plan.verdicts else 1
+        fewest = least_blocks(plan, groups)
         headlines = [*plan.pairs, *decision.pairs]
         for entry in _entries(groups):  # the trajectories: computed now, not between two bursts
             if found := self._ledger.found.get(self._ledger.work(entry)):
@@ -135,7 +139,8 @@ class Runner:
                 return f"every headline was known to within {width:.0%} after {block} blocks"
         reason = f"{last} blocks were measured"
         if budget_s is not None and started is not None and time.perf_counter() - started > budget_s:
-            reason += f", beyond the time budget of {budget_s:g} s: verdicts need as many"
+            why = "" if plan.budget_holds else ": verdicts need as many"
+            reason += f", beyond the time budget of {budget_s:g} s{why}"
         return reason
 
     def _blocks(self, provable: list[Group], jobs: JobMaker) -> Blocks:
@@ -158,6 +163,11 @@ class Runner:
                     self._ledger.note(failure)
             return False
         return True
+
+
+def _is_whole(ledger: Ledger, plan: Plan, groups: list[Group], block: int) -> bool:
+    """Whether nothing of a block is missing."""
+    return ledger.finished(block, _entries(groups), probing(plan.probes, groups, block))
 
 
 def _entries(groups: list[Group]) -> list[Entry]:

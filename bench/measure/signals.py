@@ -1,4 +1,4 @@
-"""Signals that end a run: Ctrl-C, TERM and the hang-up of a terminal; and a moment without them."""
+"""What ends a run: Ctrl-C, TERM, the hang-up of a terminal, a time limit; and a moment without them."""
 
 import signal
 import threading
@@ -6,19 +6,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+def _there(*names: str) -> list[signal.Signals]:
+    """Those of the signals that this platform has."""
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+ENDING = _there("SIGINT", "SIGTERM", "SIGHUP")
+ALARM = _there("SIGALRM")
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP: ends a run as Ctrl-C does, with an exit code of its own."""
 
 
+class OutOfTime(KeyboardInterrupt):
+    """A time limit: ends a run as Ctrl-C does."""
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold the ending signals back to the end, so that workers are neither left behind nor a Ctrl-C lost."""
+    """Hold all of them back to the end, so that workers are neither left behind nor a Ctrl-C lost."""
     came: list[int] = []
     try:
-        with _handled(ENDING, lambda number, frame: came.append(number)):
+        with _handled([*ENDING, *ALARM], lambda number, frame: came.append(number)):
             yield
     finally:
         if came:
@@ -34,6 +45,24 @@ def terminable() -> Iterator[None]:
 
     with _handled([number for number in ENDING if number != signal.SIGINT], stop):
         yield
+
+
+@contextmanager
+def time_limit(limit_s: float) -> Iterator[None]:
+    """Raise ``OutOfTime`` after so many seconds; not outside the main thread, nor without alarms."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise OutOfTime
+
+    if not ALARM or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handled(ALARM, stop):
+        signal.setitimer(signal.ITIMER_REAL, limit_s)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager

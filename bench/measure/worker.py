@@ -1,4 +1,4 @@
-"""A worker: a fresh process that holds one arm, and answers each job with a burst (bench.measure.burst).
+"""A worker: a fresh process that holds one arm, and answers each job: a burst, or a probe of its library.
 
 Started by the runner with its thread limits in the environment, as
 ``python -m bench.measure.worker SPEC THREADS REHEARSAL``, where the rehearsal is the arm's first job. Jobs
@@ -21,9 +21,10 @@ from bench import catalog
 from bench.data import Batch
 from bench.device_facts import device_facts
 from bench.library import library_facts, limit_threads, set_ieee_precision
+from bench.measure import primitives
 from bench.measure.burst import bind_job, burst
 from bench.measure.clock import ClockError
-from bench.measure.messages import Job, Ready, Refused, Reply
+from bench.measure.messages import AnyJob, Job, Measured, ProbeJob, Ready, Refused, Reply
 from bench.results.record import Status
 
 
@@ -44,21 +45,28 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
     variant = catalog.find(spec)
     variant.load()  # imports the library, before any thread pool may be used
     facts = get_ready(variant.library, threads) | device_facts(rehearsal.device)
-    compile_ns = rehearse(variant, rehearsal)
+    compile_ns, compile_cpu_ns = rehearse(variant, rehearsal)
     gc.enable()
     gc.collect()
     gc.freeze()  # the imports' objects: collecting before a value need not visit them again
-    yield Ready(facts, time.process_time_ns(), compile_ns)
+    yield Ready(facts, time.process_time_ns(), compile_ns, compile_cpu_ns)
     wrong_threads = Refused("invalid", f"asked for {threads} threads, the library has {facts['threads']}")
     for line in jobs:
-        job = msgspec.json.decode(line, type=Job)
+        job = msgspec.json.decode(line, type=AnyJob)
         try:
-            reply: Reply = burst(variant, job) if facts["threads"] in (None, threads) else wrong_threads
+            reply: Reply = answer(variant, job) if facts["threads"] in (None, threads) else wrong_threads
         except Exception as error:  # a variant may raise anything; the other entries go on
             reply = Refused(status_of(error), f"{type(error).__name__}: {error}")
         if variant.library == "numpy" and "torch" in sys.modules:
             reply = Refused("invalid", f"{variant.name} is a NumPy variant, but imported torch")
         yield reply
+
+
+def answer(variant: catalog.Variant, job: AnyJob) -> Reply:
+    """A burst, or the basic operations of the variant's library."""
+    if isinstance(job, ProbeJob):
+        return Measured(primitives.measure(variant.library, job))
+    return burst(variant, job)
 
 
 def status_of(error: Exception) -> Status:
@@ -78,16 +86,19 @@ def get_ready(library: str, threads: int) -> dict[str, Any]:
     return library_facts("torch") | {"precision": precision}
 
 
-def rehearse(variant: catalog.Variant, job: Job) -> int:
-    """Bind the arm's first job once; return the nanoseconds of it that went into compiling.
+def rehearse(variant: catalog.Variant, job: Job) -> tuple[int, int]:
+    """Bind the arm's first job once; return what went into compiling, in nanoseconds: wall, processor.
 
     torch imports large parts of itself at first use, and a compiled variant compiles. That is start-up,
     which all workers go through together, and no part of an entry.
     """
     with suppress(Exception):  # what is wrong with a variant is found, and said, when it is proved
-        bound = bind_job(variant, job, Batch.load(job.inputs))
-        return int(getattr(bound, "compile_ns", 0))
-    return 0
+        batch = Batch.load(job.inputs)
+        started_ns = time.process_time_ns()
+        bound = bind_job(variant, job, batch)
+        if compile_ns := int(getattr(bound, "compile_ns", 0)):
+            return compile_ns, time.process_time_ns() - started_ns
+    return 0, 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,85 @@
+"""Basic operations of a library, timed by a worker: its own speed at the sizes of a case, and at its best.
+
+Names and sizes are those of ``bench.answer.operations``, and two more: ``copy`` of n elements into an array
+that is there already, and ``call``, an addition of arrays without elements: the least that a call costs.
+Operands lie between -1 and 1. After one call, values grow until one tells how many calls take about 2 ms;
+three values of so many are kept.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from bench.measure.clock import Clock, no_wait, synchroniser, take_value
+from bench.measure.messages import ProbeJob
+from bench.results.record import Primitive
+
+VALUES = 3
+VALUE_NS = 2_000_000
+ROUGH_NS = 100_000  # a value at least so long tells how many calls make a good one
+TWO_OPERANDS = ("add", "multiply", "call")
+
+Call = Callable[[], object]
+Ramp = Callable[[int], Any]  # n numbers from -1 to 1, as an array of the library
+
+
+def measure(library: str, job: ProbeJob) -> list[Primitive]:
+    """Time everything the job asks for, in its order. Loads no other library than the worker's own."""
+    wait = synchroniser(job.device)
+    if library == "numpy":
+        import numpy as np
+
+        return time_all(np, partial(np.linspace, -1, 1, dtype=job.dtype), job, wait)
+    import torch
+
+    where = {"dtype": getattr(torch, job.dtype), "device": job.device}
+    with torch.inference_mode():
+        return time_all(torch, partial(torch.linspace, -1, 1, **where), job, wait)
+
+
+def time_all(module: Any, ramp: Ramp, job: ProbeJob, wait: Call) -> list[Primitive]:
+    """Each operation with its values."""
+    made = []
+    for name, size in job.wanted:
+        call = make_call(module, ramp, name, size)
+        made.append(Primitive(name, size, *time_call(call, synchronise=wait)))
+    return made
+
+
+def make_call(module: Any, ramp: Ramp, name: str, size: list[int]) -> Call:
+    """One operation, ready to be called; ``module`` is numpy or torch, which name their functions alike.
+
+    Raises:
+        AttributeError: the library has no such operation.
+    """
+    operation, *form = name.split()
+    if operation == "copy":
+        source, target = (ramp(1).repeat(size[0]) for _ in range(2))
+        into = getattr(target, "copy_", None) or partial(module.copyto, target)
+        return partial(into, source)
+    if operation == "product":
+        m, k, n = size
+        left = ramp(k * m).reshape(k, m).T if "TN" in form else ramp(m * k).reshape(m, k)
+        right = ramp(n * k).reshape(n, k).T if "NT" in form else ramp(k * n).reshape(k, n)
+        call, shape = partial(module.matmul, left, right), [m, n]
+    else:
+        (n,) = size
+        operands = [ramp(n) for _ in range(2 if operation in TWO_OPERANDS else 1)]
+        function = getattr(module, "add" if operation == "call" else operation)
+        call, shape = partial(function, *operands), [n]
+    return partial(call, out=ramp(math.prod(shape)).reshape(shape)) if "into" in form else call
+
+
+def time_call(
+    call: Call, *, synchronise: Call = no_wait, clock: Clock = time.perf_counter_ns
+) -> tuple[int, list[int]]:
+    """How many calls make a value of about 2 ms, and the nanoseconds of three such values."""
+    call()
+    n_calls = 1
+    while (rough := take_value(call, n_calls, synchronise=synchronise, clock=clock)).elapsed_ns < ROUGH_NS:
+        n_calls *= 4
+    n_calls = max(1, round(VALUE_NS / rough.per_call_ns))
+    values = [take_value(call, n_calls, synchronise=synchronise, clock=clock) for _ in range(VALUES)]
+    return n_calls, [value.elapsed_ns for value in values]

@@ -1,0 +1,43 @@
+"""What moving a piece of work to its device takes: a cost of starting, and no part of any value."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from bench.data import Batch
+from bench.measure.clock import Call, Clock, no_wait
+
+Move = Callable[[Any], object]  # an array (NumPy) to the device
+
+
+def mover(device: str) -> Move | None:
+    """What copies an array to the device; None for the cpu, where the arrays lie already.
+
+    For an accelerator it imports torch, so only a torch worker asks for one.
+    """
+    if device.partition(":")[0] == "cpu":
+        return None
+    import torch
+
+    return partial(torch.tensor, device=device)
+
+
+def transfer_ns(
+    batch: Batch, move: Move | None, *, synchronise: Call = no_wait, clock: Clock = time.perf_counter_ns
+) -> int:
+    """Nanoseconds of the host's clock until U, W, V, x and y are on the device; 0 where none need move.
+
+    ::
+
+        synchronise; t0; move five arrays; synchronise; t1      t1 - t0
+    """
+    if move is None:
+        return 0
+    synchronise()  # what was launched before is not waited for below
+    start = clock()
+    moved = [move(array) for array in (*batch.params.values(), batch.x, batch.y)]
+    synchronise()
+    elapsed_ns = clock() - start
+    moved.clear()  # not earlier: a copy that nobody holds may be dropped before it has arrived
+    return elapsed_ns

@@ -1,0 +1,154 @@
+"""Basic operations of a library: what is called, how often, and that each does what its name says."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from test_clock import MS, US, World
+
+from bench.case import Case, Shape
+from bench.measure import primitives
+from bench.measure.limits import PEAK_COPY, PEAK_ELEMENTS, wanted
+from bench.measure.messages import ProbeJob
+from bench.measure.primitives import make_call, time_call
+
+RAMP = partial(np.linspace, -1, 1, dtype="float32")
+SHAPE = Shape(T=5, B=7, I=4, H=6, O=3)
+
+
+def numpy_call(name: str, *size: int) -> Any:
+    return make_call(np, RAMP, name, list(size))
+
+
+def test_calls_make_a_value_of_two_milliseconds_and_three_are_kept() -> None:
+    world = World()
+    assert time_call(world.call(host=500), clock=world.clock) == (4000, [2 * MS] * 3)
+
+
+def test_a_slow_operation_is_called_five_times_in_all() -> None:
+    world = World()
+    assert time_call(world.call(host=10 * MS), clock=world.clock) == (1, [10 * MS] * 3)
+    assert world.events.count("call") == 5  # once before, once to see, three values
+
+
+def test_the_first_call_decides_nothing() -> None:
+    world = World()
+    costs = iter([50 * MS])
+
+    def call() -> None:
+        world.now += next(costs, 1 * US)
+
+    assert time_call(call, clock=world.clock) == (2000, [2 * MS] * 3)
+
+
+def test_the_devices_work_is_waited_for() -> None:
+    world = World()
+    call = world.call(host=1 * US, device=20 * US)
+    n_calls, elapsed = time_call(call, synchronise=world.synchronise, clock=world.clock)
+    assert n_calls == pytest.approx(100, rel=0.01)
+    assert elapsed == [n_calls * 20 * US + 1 * US] * 3
+
+
+@pytest.mark.parametrize(
+    ("form", "transposed"),
+    [("product", (False, False)), ("product NT", (False, True)), ("product TN", (True, False))],
+)
+@pytest.mark.parametrize("into", ["", " into"])
+def test_a_product_has_the_operands_that_its_name_says(
+    form: str, transposed: tuple[bool, bool], into: str
+) -> None:
+    call = numpy_call(form + into, 2, 3, 4)
+    left, right = call.args
+    assert (left.shape, right.shape) == ((2, 3), (3, 4))
+    assert (left.flags.f_contiguous, right.flags.f_contiguous) == transposed
+    result = call()
+    assert result.shape == (2, 4)
+    assert (result is call.keywords.get("out")) == bool(into)
+    np.testing.assert_allclose(result, left @ right)
+
+
+@pytest.mark.parametrize("name", ["tanh", "exp", "add", "multiply"])
+def test_a_pass_is_the_function_of_its_name(name: str) -> None:
+    call = numpy_call(f"{name} into", 5)
+    assert len(call.args) == (2 if name in ("add", "multiply") else 1)
+    assert call() is call.keywords["out"]
+    np.testing.assert_allclose(numpy_call(name, 5)(), getattr(np, name)(*call.args))
+    assert call.args[0].dtype == np.float32
+
+
+def test_a_copy_fills_the_array_that_is_there_and_an_empty_call_has_no_elements() -> None:
+    copy = numpy_call("copy", 6)
+    target, source = copy.func.args[0] if isinstance(copy.func, partial) else copy.args[0], copy.args[-1]
+    target[...] = 0
+    copy()
+    assert (target == source).all()
+    assert source.size == 6
+    assert numpy_call("call", 0)().shape == (0,)
+
+
+def test_an_operation_that_the_library_lacks_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'sigmoid'"):
+        numpy_call("sigmoid", 3)
+
+
+def test_torch_is_asked_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    ramp = partial(torch.linspace, -1, 1, dtype=torch.float32)
+    for name in ("product", "product NT", "product TN into", "tanh", "add into", "multiply", "copy"):
+        size = [2, 3, 4] if name.startswith("product") else [4]
+        ours = make_call(torch, ramp, name, size)()
+        theirs = make_call(np, RAMP, name, size)()
+        if theirs is not None:  # np.copyto returns nothing
+            np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-5)
+    assert make_call(torch, ramp, "sigmoid", [3])().shape == (3,)
+    monkeypatch.setattr(primitives, "VALUE_NS", 1)
+    (made,) = primitives.measure("torch", ProbeJob("cpu", "float64", [("product NT into", [2, 2, 2])]))
+    assert (made.name, made.size, made.n_calls, len(made.elapsed_ns)) == ("product NT into", [2, 2, 2], 1, 3)
+
+
+def test_all_that_is_asked_for_is_timed_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(primitives, "VALUE_NS", 1)
+    asked = [("call", [0]), ("tanh", [8]), ("product NT", [2, 3, 4]), ("copy", [8])]
+    made = primitives.measure("numpy", ProbeJob("cpu", "float64", asked))
+    assert [(one.name, one.size) for one in made] == asked
+    assert all(len(one.elapsed_ns) == 3 and min(one.elapsed_ns) > 0 for one in made)
+
+
+def of(task: str, *specs: str, **changes: Any) -> dict[str, list[list[int]]]:
+    """What is asked for, by name."""
+    made: dict[str, list[list[int]]] = {}
+    for name, size in wanted(Case(task, SHAPE, "sequence", data="random", **changes), specs):
+        made.setdefault(name, []).append(size)
+    return made
+
+
+def test_every_product_of_the_variants_is_asked_for_and_its_form_at_1_x_1() -> None:
+    asked = of("train_step", "numpy-batched", "numpy-inplace", "numpy-loop")
+    assert asked["product NT"] == [[7, 4, 6], [1, 1, 1], [7, 6, 6], [7, 6, 3]]
+    assert sorted(asked["product TN"]) == [[1, 1, 1], [3, 7, 6], [6, 7, 4], [6, 7, 6]]
+    assert sorted(asked["product"]) == [[1, 1, 1], [7, 3, 6], [7, 6, 6], [512, 512, 512]]
+    assert [35, 4, 6] in asked["product NT into"]
+    assert [6, 35, 6] in asked["product TN into"]
+    assert asked["tanh"] == [[1], [21], [36], [42], [PEAK_ELEMENTS]]
+    assert asked["multiply into"] == [[1], [42]]
+    assert asked["call"] == [[0]]
+    moved = 5 * 7 * 4 + 2 * (24 + 36 + 18) + 21
+    assert asked["copy"] == [[1], [moved // 2], [PEAK_COPY]]
+
+
+def test_a_forward_pass_needs_nothing_of_the_way_back() -> None:
+    asked = of("forward", "torch-manual")
+    assert "product TN" not in asked
+    assert asked["product"] == [[512, 512, 512]]
+    assert asked["product NT"] == [[7, 4, 6], [1, 1, 1], [7, 6, 6], [7, 6, 3]]
+
+
+def test_the_sigmoid_of_each_library_is_asked_for_as_it_computes_it() -> None:
+    assert of("forward", "numpy-batched", activation="sigmoid")["exp"][-1] == [PEAK_ELEMENTS]
+    assert "tanh into" in of("forward", "numpy-inplace", activation="sigmoid")
+    assert of("forward", "torch-manual", activation="sigmoid")["sigmoid"][-1] == [PEAK_ELEMENTS]
+
+
+def test_a_variant_without_a_formula_still_has_its_library_measured_at_its_best() -> None:
+    assert of("train_step", "mine:variant").keys() == {"call", "product", "tanh", "copy"}

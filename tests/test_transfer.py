@@ -1,0 +1,123 @@
+"""Moving the inputs to a device is timed once, whole, alone, and never on the CPU."""
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from acceptance.plans import mutated
+
+from bench.case import sine_case
+from bench.data import Batch, make
+from bench.measure import burst, transfer
+from bench.measure.inputs import JobMaker
+from bench.measure.messages import Done
+from bench.measure.transfer import mover, transfer_ns
+from bench.results.record import Arm
+
+CASE = sine_case("forward", "positional", batch=4, hidden=4)
+LAUNCH_NS, ARRAY_NS = 10, 1_000
+ARRAYS = 5  # U, W, V, x, y
+
+
+class FakeDevice:
+    """A device with a queue, in a world whose clock stands still unless something takes time."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.busy_until = 0
+        self.moved: list[Any] = []
+
+    def clock(self) -> int:
+        return self.now
+
+    def launch(self, work_ns: int) -> None:
+        """Takes little of the host's time; the device works on its own."""
+        self.now += LAUNCH_NS
+        self.busy_until = max(self.busy_until, self.now) + work_ns
+
+    def move(self, array: Any) -> Any:
+        self.launch(ARRAY_NS)
+        self.moved.append(array)
+        return array.copy()
+
+    def synchronise(self) -> None:
+        self.now = max(self.now, self.busy_until)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return make(CASE)
+
+
+def measure(device: FakeDevice, batch: Batch, function: Any = transfer_ns) -> int:
+    taken: int = function(batch, device.move, synchronise=device.synchronise, clock=device.clock)
+    return taken
+
+
+def test_the_time_is_that_until_all_five_arrays_have_arrived(batch: Batch) -> None:
+    device = FakeDevice()
+    assert measure(device, batch) == LAUNCH_NS + ARRAYS * ARRAY_NS
+    for array, own in zip(device.moved, (*batch.params.values(), batch.x, batch.y), strict=True):
+        np.testing.assert_array_equal(array, own)
+
+
+def test_what_was_queued_before_is_not_in_it(batch: Batch) -> None:
+    device = FakeDevice()
+    device.launch(1_000_000)
+    assert measure(device, batch) == LAUNCH_NS + ARRAYS * ARRAY_NS
+
+
+OPENING = ("    synchronise()  # what was launched before is not waited for below\n", "")
+CLOSING = ("    synchronise()\n    elapsed_ns", "    elapsed_ns")
+
+
+@pytest.mark.parametrize("change", [OPENING, CLOSING], ids=["opening", "closing"])
+def test_without_either_wait_the_time_is_wrong(batch: Batch, change: tuple[str, str]) -> None:
+    device = FakeDevice()
+    device.launch(1_000_000)
+    assert measure(device, batch, mutated(transfer_ns, *change)) != LAUNCH_NS + ARRAYS * ARRAY_NS
+
+
+def test_on_the_cpu_nothing_moves_and_no_clock_is_read(batch: Batch) -> None:
+    def never() -> int:
+        raise AssertionError("the clock was read")
+
+    assert transfer_ns(batch, mover("cpu"), clock=never) == 0
+
+
+def test_the_cpu_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it raises
+    assert mover("cpu") is None
+    with pytest.raises(ImportError):
+        mover("cuda:0")
+
+
+def test_arrays_move_as_the_variants_move_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    fake = SimpleNamespace(tensor=lambda array, *, device: asked.append((array, device)))
+    monkeypatch.setitem(sys.modules, "torch", fake)
+    move = mover("cuda:1")
+    assert move is not None
+    move("an array")
+    assert asked == [("an array", "cuda:1")]
+
+
+def test_a_burst_tells_it_once_and_outside_its_values(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def told(*args: Any, **options: Any) -> int:
+        order.append("transfer")
+        return 1234
+
+    take_values = burst.take_values
+    monkeypatch.setattr(burst, "transfer_ns", told)
+    monkeypatch.setattr(burst, "take_values", lambda *args: order.append("values") or take_values(*args))
+    arm = Arm("numpy-batched@cpu x1", "numpy-batched", "numpy-batched", "numpy", "cpu", 1)
+    reply = burst.burst(burst.catalog.find("numpy-batched"), JobMaker(tmp_path, {}).job(CASE, arm, None))
+    assert isinstance(reply, Done)
+    assert reply.transfer_ns == 1234
+    assert order[0] == "transfer"
+    assert order.count("transfer") == 1
+    assert transfer.transfer_ns is not told
