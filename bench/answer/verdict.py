@@ -14,7 +14,7 @@ NONE           no word is given: a quick run, fewer blocks than any verdict need
 
 The control are the baselines' twins, adjusted for among themselves: where one of them differs from its
 original, or the environment changed during the run, the run gives no verdict. Headlines that are rows of a
-table have the row's verdict; the others are adjusted for among themselves.
+table have the row's verdict; the others are adjusted for among those of the same group.
 """
 
 import math
@@ -73,7 +73,10 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
 
     pairs = [*plan.pairs, *(run.decision.pairs if run.decision else [])]
     free = [pair for pair in pairs if pair.entry not in rows or rows[pair.entry].baseline != pair.baseline]
-    judged = {row.name: row for row in _family(run, [compare(run, found, pair) for pair in free], control)}
+    judged: dict[str, Comparison] = {}
+    for group in plan.groups:
+        among = [compare(run, found, pair) for pair in free if run.entries[pair.entry].group == group.name]
+        judged |= {row.name: row for row in _family(run, among, control)}
     headlines = [judged.get(pair.name) or replace(rows[pair.entry], name=pair.name) for pair in pairs]
     return Judgement(
         rows={entry: rows[entry] for entry in drafts},
