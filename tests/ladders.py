@@ -1,0 +1,49 @@
+"""For the tests of the ladder: its entries, the example run with changes, and what is made of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from journals import example_records
+from reports import facts_of, medians
+
+from bench.answer.ladder import Ladder, ladder
+from bench.answer.outcome import outcomes
+from bench.reporting.section import Section
+from bench.reporting.sections.ladder import ladder_section
+from bench.results.journal import Run, make_run
+from bench.results.record import Burst
+
+BATCHED = "ladder | numpy-batched@cpu x1 positional float64 tanh"
+SINGLE = "ladder | numpy-batched@cpu x1 positional float32 tanh"
+MANUAL = "ladder | torch-manual@cpu x1 positional float32 tanh"
+INPLACE = "ladder | numpy-inplace@cpu x1 positional float32 tanh"
+AUTOGRAD, COMPILED = "compiled | torch-autograd@cpu x1", "compiled | torch-compile@cpu x1"
+OLD_JOURNAL = Path(__file__).parent / "data" / "journal-schema-1.jsonl"
+
+
+def edited(change: Callable[[Burst], Burst | None], **options: bool) -> Run:
+    """The example run, every burst replaced by what ``change`` makes of it; None leaves it out."""
+    made = [change(record) if isinstance(record, Burst) else record for record in example_records(**options)]
+    return make_run([record for record in made if record is not None])
+
+
+def without(*entries: str, blocks: range = range(1, 99)) -> Run:
+    """The example run without the bursts of some entries."""
+    return edited(lambda burst: None if burst.entry in entries and burst.block in blocks else burst)
+
+
+def taken(run: Run) -> Ladder:
+    made = ladder(run, outcomes(run))
+    assert made is not None
+    return made
+
+
+def section(run: Run) -> Section:
+    made = ladder_section(facts_of(run), outcomes(run), "")
+    assert made is not None
+    return made
+
+
+def per_block(run: Run, above: str, entry: str) -> list[float]:
+    """How many times faster the entry is in each block, worked out from the records."""
+    return [one / other for one, other in zip(medians(run, above), medians(run, entry), strict=True)]

@@ -1,0 +1,163 @@
+"""The ladder's arithmetic: factors that multiply to the whole, from the blocks that hold what they need."""
+
+import math
+
+import numpy as np
+import pytest
+from journals import LOOP, example_records
+from ladders import (
+    AUTOGRAD,
+    BATCHED,
+    COMPILED,
+    INPLACE,
+    MANUAL,
+    SINGLE,
+    edited,
+    per_block,
+    section,
+    taken,
+    without,
+)
+from msgspec.structs import replace
+from reports import CLAIM_NEW, CLAIM_OLD, facts_of
+
+from bench.answer import ladder as ladder_module
+from bench.answer.ladder import ladder
+from bench.answer.outcome import outcomes
+from bench.answer.statistics import signed_rank_interval
+from bench.reporting.sections.ladder import ladder_section
+from bench.results.journal import Run, make_run
+from bench.results.record import Burst, Plan, Rung
+
+
+@pytest.fixture(scope="module")
+def default() -> Run:
+    return make_run(example_records())
+
+
+def test_the_factors_multiply_to_the_whole_exactly(default: Run) -> None:
+    made = taken(default)
+    factors = [step.factor.value for step in made.way]
+    assert len(factors) == 8
+    assert math.prod(factors) == pytest.approx(made.whole.value, rel=1e-12)
+    logs = np.log(per_block(default, CLAIM_OLD, CLAIM_NEW))
+    assert made.whole.value == pytest.approx(math.exp(np.mean(logs)))
+    ends = made.first.time_ns / made.way[-1].rung.time_ns
+    assert ends == pytest.approx(made.whole.value, rel=1e-12)
+
+
+def test_hodges_lehmann_estimates_would_not_multiply(default: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = taken(default)
+    assert math.prod(step.factor.hodges_lehmann for step in made.way) != pytest.approx(
+        made.whole.hodges_lehmann, rel=1e-5
+    )
+    monkeypatch.setattr(ladder_module, "t_interval", signed_rank_interval)  # its estimate is theirs
+    mutant = taken(default)
+    product = math.prod(step.factor.value for step in mutant.way)
+    assert product != pytest.approx(mutant.whole.value, rel=1e-5)
+
+
+def test_a_factor_has_students_interval_of_the_blocks_logs(default: Run) -> None:
+    (step,) = (step for step in taken(default).way if step.rung.entry.id == BATCHED)
+    logs = np.log(per_block(default, LOOP, BATCHED))
+    assert len(logs) == step.factor.blocks == 6
+    reach = 2.570581835636 * np.std(logs, ddof=1) / math.sqrt(6)  # Student's 97.5 % point, 5 degrees
+    expected = np.exp([np.mean(logs), np.mean(logs) - reach, np.mean(logs) + reach])
+    assert [step.factor.value, step.factor.low, step.factor.high] == pytest.approx(list(expected), rel=1e-9)
+    assert step.factor.sign == 1
+    assert next(step for step in taken(default).way if step.library_alone).factor.sign == -1
+
+
+def test_what_is_shared_by_a_block_cancels() -> None:
+    """A machine that is twice as slow in one block moves no factor."""
+
+    def slow(burst: Burst) -> Burst:
+        twice = [2 * value for value in burst.elapsed_ns]
+        return replace(burst, elapsed_ns=twice) if burst.block == 3 else burst
+
+    steady, drifting = taken(edited(lambda burst: burst)), taken(edited(slow))
+    assert [s.factor.low for s in drifting.way] == pytest.approx([s.factor.low for s in steady.way], rel=1e-9)
+
+
+def test_only_blocks_that_hold_every_rung_of_the_way_count(default: Run) -> None:
+    cut = taken(without(LOOP, blocks=range(2, 4)))
+    assert {step.factor.blocks for step in cut.way} == {cut.whole.blocks} == {4}
+    assert math.prod(step.factor.value for step in cut.way) == pytest.approx(cut.whole.value, rel=1e-12)
+    kept = np.delete(np.log(per_block(default, CLAIM_OLD, CLAIM_NEW)), [1, 2])
+    assert cut.whole.value == pytest.approx(math.exp(np.mean(kept)))
+
+
+def test_a_rung_without_values_is_left_out_and_its_change_joins_the_next(default: Run) -> None:
+    made = taken(without(LOOP, MANUAL))
+    changes = {step.rung.entry.id: step.change for step in made.way}
+    assert LOOP not in changes
+    assert changes[BATCHED] == "the exact gradient; the whole batch at once"
+    assert made.left_out == (LOOP, MANUAL)
+    assert math.prod(step.factor.value for step in made.way) == pytest.approx(taken(default).whole.value)
+    assert made.complete
+    assert any(LOOP in note for note in section(without(LOOP)).notes)
+
+
+def test_a_way_that_lost_an_end_says_that_it_is_a_part() -> None:
+    run = without(CLAIM_OLD)
+    made = taken(run)
+    assert not made.complete
+    assert made.start == "as published: one sample at a time, sigmoid, float64; tanh"
+    assert section(run).lead[0].startswith("Of the way between the tutorial's two programs only a part")
+
+
+def test_rungs_that_share_no_block_do_not_take_the_ladder_away() -> None:
+    def apart(burst: Burst) -> Burst | None:
+        keep = burst.block in (1, 2) if burst.entry == LOOP else burst.block not in (1, 2)
+        return burst if keep or burst.block == 0 else None
+
+    made = taken(edited(apart))
+    assert made.left_out == (LOOP,)
+    assert made.whole.blocks == 4
+
+
+def test_without_two_rungs_there_is_no_ladder(default: Run) -> None:
+    way = [rung.entry for rung in default.plan.ladder if not rung.branch]
+    for run in (without(*way[1:]), make_run([default.plan])):
+        assert ladder(run, outcomes(run)) is None
+        assert ladder_section(facts_of(run), outcomes(run), "") is None
+
+
+def test_branches_take_the_blocks_that_hold_both_their_ends() -> None:
+    run = without(AUTOGRAD, blocks=range(1, 3))
+    branches = {step.rung.entry.id: step for step in taken(run).branches}
+    assert branches[COMPILED].above.entry.id == AUTOGRAD
+    assert branches[COMPILED].factor.blocks == 4
+    assert branches[INPLACE].factor.blocks == 6
+    expected = np.exp(np.mean(np.log(per_block(run, SINGLE, INPLACE))))
+    assert branches[INPLACE].factor.value == pytest.approx(expected)
+    assert taken(run).whole.blocks == 6
+
+
+def test_a_branch_whose_start_is_missing_begins_one_rung_higher() -> None:
+    (step,) = (step for step in taken(without(SINGLE)).branches if step.rung.entry.id == INPLACE)
+    assert step.above.entry.id == BATCHED
+    assert step.change == "float32; a workspace allocated once"
+    assert COMPILED not in {step.rung.entry.id for step in taken(without(AUTOGRAD)).branches}
+
+
+def test_a_journal_whose_rungs_lead_in_a_circle_is_read_all_the_same(default: Run) -> None:
+    circle = [
+        *(rung for rung in default.plan.ladder if not rung.branch),
+        Rung(INPLACE, COMPILED, "one", branch=True),
+        Rung(COMPILED, INPLACE, "other", branch=True),
+    ]
+    records = [
+        replace(record, ladder=circle) if isinstance(record, Plan) else record
+        for record in example_records()
+        if not (isinstance(record, Burst) and record.entry in (INPLACE, COMPILED))
+    ]
+    assert taken(make_run(records)).branches == ()
+
+
+def test_three_blocks_have_an_interval_and_two_have_none() -> None:
+    for blocks, limited in ((3, True), (2, False)):
+        run = make_run([r for r in example_records() if getattr(r, "block", 0) <= blocks])
+        whole = taken(run).whole
+        assert (whole.low is not None) == limited
+        assert whole.blocks == blocks
