@@ -1,0 +1,162 @@
+"""Counts what a variant really asks its library for, in the terms of ``bench.answer.operations``.
+
+NumPy's arrays are of a class that sees every ufunc; torch's operations pass through a dispatch mode. What is
+neither arithmetic nor known to be none is an error, so that nothing is overlooked.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from bench import catalog, data
+from bench.answer.operations import NT, PRODUCT, TN, Operation
+from bench.case import Case
+
+Seen = list[tuple[Operation, bool]]  # whether the result went to an array that was there already
+
+NUMPY_PASSES = {
+    **dict.fromkeys(("add", "subtract", "negative"), "add"),
+    **dict.fromkeys(("multiply", "divide", "clip", "greater_equal"), "multiply"),
+    "tanh": "tanh",
+    "exp": "exp",
+}
+TORCH_PASSES = {
+    **dict.fromkeys(("add", "add_", "sub", "rsub", "mean"), "add"),
+    **dict.fromkeys(("mul", "div", "clamp", "addcmul", "tanh_backward", "sigmoid_backward"), "multiply"),
+    **dict.fromkeys(("huber_loss", "huber_loss_backward"), "multiply"),
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+}
+TORCH_PRODUCTS = {"mm": 0, "addmm": 1}  # place of the left operand
+NO_ARITHMETIC = {
+    "t", "permute", "transpose", "view", "_unsafe_view", "unbind", "select", "slice", "detach", "alias",
+    "expand", "unsqueeze", "squeeze", "as_strided",  # views
+    "zeros", "zeros_like", "new_zeros", "ones_like", "zero_", "fill_", "empty_like", "new_empty",  # fills
+    "stack", "cat", "clone", "copy_", "select_backward", "_to_copy",  # copies
+    "_record_function_enter_new", "_record_function_exit",  # what a profiler would be told
+}  # fmt: skip
+
+
+def run(spec: str, case: Case) -> Seen:
+    """Every operation of one call of a variant of the catalogue."""
+    variant, batch = catalog.find(spec), data.make(case)
+    arrays = [batch.params, batch.x, batch.y]
+    options: dict[str, Any] = {
+        "activation": case.activation, "delta": case.delta, "lr": case.lr, "device": "cpu"
+    }  # fmt: skip
+    if variant.library == "torch":
+        bound = variant.load()(case.task, *arrays, **options)
+        return _torch_operations(bound.call)
+    with _counting_numpy() as seen:
+        params = {name: p.view(Counted) for name, p in batch.params.items()}
+        bound = variant.load()(case.task, params, batch.x.view(Counted), batch.y.view(Counted), **options)
+        seen.clear()
+        bound.call()
+    return seen
+
+
+def times(seen: Seen) -> Counter[Operation]:
+    """How often each operation was asked for."""
+    return Counter(operation for operation, _ in seen)
+
+
+class Counted(np.ndarray):
+    """An array that tells ``seen`` about every operation on more than one number."""
+
+    seen: Seen = []  # noqa: RUF012  (one for all arrays, on purpose)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):  # type: ignore[no-untyped-def]
+        bare = [_bare(one) for one in inputs]
+        given = {"out": tuple(_bare(one) for one in out)} if out else {}
+        result = getattr(ufunc, method)(*bare, **given, **options)
+        if ufunc is np.matmul:
+            left, right = bare
+            n = right.shape[1] if right.ndim == 2 else 1
+            self.seen.append((_product(_form_of(left, right), *left.shape, n), bool(out)))
+        else:
+            self._note(NUMPY_PASSES[ufunc.__name__], [*bare, result], bool(out))
+        return out[0] if out else _counted(result)
+
+    def __array_function__(self, func, types, args, kwargs):  # type: ignore[no-untyped-def]
+        if func not in (np.where, np.outer):  # those that do not ask ufuncs with arrays of this class
+            return super().__array_function__(func, types, args, kwargs)
+        result = func(*map(_bare, args))
+        self._note("multiply", [*map(_bare, args), result], False)
+        return _counted(result)
+
+    def _note(self, name: str, arrays: list[Any], into: bool) -> None:
+        sizes = [np.size(one) for one in arrays]
+        if (n := max(sizes)) > 1:
+            self.seen.append((Operation(name, (n,), arrays=sizes.count(n)), into))
+
+
+def _torch_operations(call: Any) -> Seen:
+    from torch import Tensor
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    seen: Seen = []
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            kwargs = kwargs or {}
+            name = func.overloadpacket.__name__
+            if name not in TORCH_PRODUCTS.keys() | TORCH_PASSES.keys() | NO_ARITHMETIC:
+                with self:
+                    result = func.decompose(*args, **kwargs)
+                assert result is not NotImplemented, f"nobody knows what {func} costs"
+                return result
+            result = func(*args, **kwargs)
+            into = "out" in kwargs
+            if name in TORCH_PRODUCTS:
+                left, right = args[TORCH_PRODUCTS[name] :][:2]
+                form = _form(left.t().is_contiguous(), right.t().is_contiguous())
+                seen.append((_product(form, *left.shape, right.shape[1]), into))
+            elif name in TORCH_PASSES:
+                sizes = [one.numel() for one in (*args, result) if isinstance(one, Tensor)]
+                if (n := max(sizes)) > 1:
+                    seen.append((Operation(TORCH_PASSES[name], (n,), arrays=sizes.count(n)), into))
+            return result
+
+    with Counting():
+        call()
+    return seen
+
+
+@contextmanager
+def _counting_numpy() -> Iterator[Seen]:
+    """Arrays that the workspace variant allocates are counted ones too."""
+    import impl_numpy.inplace
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            made = getattr(np, name)
+            return (lambda *args: made(*args).view(Counted)) if name in ("empty", "zeros") else made
+
+    Counted.seen = []
+    with mock.patch.object(impl_numpy.inplace, "np", Counting()):
+        yield Counted.seen
+
+
+def _product(form: str, m: int, k: int, n: int) -> Operation:
+    return Operation(form, (m, k, n))
+
+
+def _form_of(left: Any, right: Any) -> str:
+    return _form(*(one.ndim == 2 and one.flags.f_contiguous for one in (left, right)))
+
+
+def _form(left_transposed: bool, right_transposed: bool) -> str:
+    assert not (left_transposed and right_transposed)
+    return TN if left_transposed else NT if right_transposed else PRODUCT
+
+
+def _bare(one: Any) -> Any:
+    return one.view(np.ndarray) if isinstance(one, Counted) else one
+
+
+def _counted(result: Any) -> Any:
+    return result.view(Counted) if isinstance(result, np.ndarray) else result

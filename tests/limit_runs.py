@@ -1,0 +1,85 @@
+"""Runs in which everything that says why has an exact value: times, dispatch, and prices without noise."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from bench.answer.operations import flops
+from bench.measure.limits import DISPATCH, probe_job
+from bench.measure.plan import make_plan
+from bench.measure.preset import Wishes
+from bench.results.journal import Run, make_run
+from bench.results.record import AnyRecord, Arm, Burst, Plan, Primitive, Rates
+
+BLOCKS = 6
+BATCHED, CELL, INPLACE = "numpy-batched@cpu x1", "torch-cell@cpu x1", "numpy-inplace@cpu x1"
+TIMES_US: dict[str, float] = {BATCHED: 100.0, CELL: 400.0, INPLACE: 80.0}
+ALONE_US: dict[str, float] = {BATCHED: 40.0, CELL: 336.0, INPLACE: 20.0}
+CALL_NS = 500.0  # of every operation at any size
+PRODUCT_FLOPS_A_NS, PASS_A_NS, BYTES_A_NS = 250.0, 4.0, 16.0
+
+Price = Callable[[str, Sequence[int], Arm], float]
+
+
+def price(name: str, size: Sequence[int], arm: Arm) -> float:
+    """Nanoseconds of one operation."""
+    if name == "copy":
+        return CALL_NS + 2 * 4 * size[0] / BYTES_A_NS
+    if name.startswith("product"):
+        return CALL_NS + flops(name, size) / PRODUCT_FLOPS_A_NS
+    return CALL_NS + size[0] / PASS_A_NS
+
+
+def plan(*variants: str, **wishes: Any) -> Plan:
+    """The tutorial's training step by a few variants."""
+    wished = Wishes(variants=variants or ("torch-cell", "numpy-inplace"), seed=1, **wishes)
+    return make_plan(wished, run="why", started_utc="2026-01-02T03:04:05+00:00", command=["rnnbench"])
+
+
+def run(
+    declared: Plan | None = None,
+    *,
+    times: Mapping[str, Sequence[float]] | None = None,
+    alone: Mapping[str, Sequence[float]] | None = None,
+    priced: Price = price,
+    blocks: int = BLOCKS,
+) -> Run:
+    """The journal of a plan; ``times`` and ``alone`` are microseconds by arm and block, if not the usual."""
+    declared = plan() if declared is None else declared
+    usual = {DISPATCH: (ALONE_US, alone or {}), "": (TIMES_US, times or {})}
+    records: list[AnyRecord] = [declared]
+    arms = {arm.id: arm for arm in declared.arms}
+    for block in range(blocks + 1):
+        for entry in (entry for group in declared.groups for entry in group.entries):
+            known, given = usual[DISPATCH if entry.group == DISPATCH else ""]
+            arm = entry.arm.removesuffix(" twin")
+            us = given[arm][block - 1] if arm in given and block else known.get(arm, 50.0)
+            records.append(_burst(block, entry.id, us))
+        for probe in declared.probes:
+            asked = probe_job(declared, probe).wanted
+            made = [_primitive(name, size, priced(name, size, arms[probe.arm])) for name, size in asked]
+            records.append(Rates(block, probe.arm, probe.case, made))
+    return make_run(records)
+
+
+def with_rates(made: Run, change: Callable[[Rates], Rates | None]) -> Run:
+    """The run with its rates changed, or taken out where there is None."""
+    kept = tuple(rates for rates in map(change, made.rates) if rates is not None)
+    return Run(**{name: getattr(made, name) for name in made.__dataclass_fields__} | {"rates": kept})
+
+
+def without_primitives(rates: Rates, reason: str = "no memory") -> Rates:
+    """A probe that failed."""
+    return replace(rates, primitives=[], reason=reason)
+
+
+def _primitive(name: str, size: list[int], ns: float) -> Primitive:
+    return Primitive(name, size, 1000, [round(1000 * ns)] * 3)
+
+
+def _burst(block: int, entry: str, us: float) -> Burst:
+    """Five values, all the same."""
+    elapsed = [math.floor(us * 1e6 + 0.5)] * 5  # 1000 calls each
+    return Burst(block, entry, 0, "ok", 1000, elapsed, 1, 1, 0, 1, "cpu", "5f" * 32, [])

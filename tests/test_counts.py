@@ -1,0 +1,134 @@
+"""The formulas of operations, flops and bytes, against what every variant really asks its library for."""
+
+from collections import Counter
+
+import counting
+import pytest
+
+from bench import catalog
+from bench.answer import formulas
+from bench.answer.counts import FORMULAS, counted, needed, needed_bytes
+from bench.answer.operations import INTO, Count, Operation
+from bench.case import ACTIVATIONS, TASKS, Case, Shape
+
+SHAPES = (Shape(T=5, B=7, I=4, H=6, O=3), Shape(T=2, B=3, I=8, H=5, O=9), Shape(T=1, B=6, I=2, H=4, O=5))
+IN_PLACE = ("numpy-inplace", "torch-inplace")
+WHAT = [
+    (spec, task, activation)
+    for spec in FORMULAS
+    for task in TASKS
+    for activation in ACTIVATIONS
+    if activation in catalog.find(spec).activations
+]
+
+
+def case_of(task: str, shape: Shape, activation: str = "tanh", dtype: str = "float32") -> Case:
+    return Case(task, shape, "sequence", dtype, activation, data="random")
+
+
+def said(count: Count) -> Counter[Operation]:
+    """What a formula says, whether written in place or not."""
+    made: Counter[Operation] = Counter()
+    for one in count.operations:
+        made[
+            Operation(one.name.removesuffix(INTO), one.size, arrays=0 if one.is_product else one.arrays)
+        ] += one.times
+    return made
+
+
+def seen(spec: str, case: Case) -> Counter[Operation]:
+    """What the variant asks for, in the same form."""
+    made: Counter[Operation] = Counter()
+    for one, _ in counting.run(spec, case):
+        made[Operation(one.name, one.size, arrays=0 if one.is_product else one.arrays)] += 1
+    return made
+
+
+@pytest.mark.parametrize(("spec", "task", "activation"), WHAT)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_variant_asks_for_exactly_what_its_formula_counts(
+    spec: str, task: str, activation: str, shape: Shape
+) -> None:
+    if catalog.find(spec).library == "torch":
+        pytest.importorskip("torch")
+    case = case_of(task, shape, activation)
+    count = counted(spec, case)
+    assert count is not None
+    assert said(count) == seen(spec, case)
+
+
+@pytest.mark.parametrize("spec", IN_PLACE)
+def test_what_is_counted_as_written_in_place_is_written_in_place(spec: str) -> None:
+    case = case_of("train_step", SHAPES[0])
+    count = counted(spec, case)
+    assert count is not None
+    assert all(one.name.endswith(INTO) for one in count.operations)
+    assert all(into for _, into in counting.run(spec, case))
+
+
+def test_every_variant_of_the_catalogue_but_compiled_code_has_a_formula() -> None:
+    assert set(FORMULAS) == {variant.name for variant in catalog.VARIANTS if not variant.compiles}
+    assert counted("torch-compile", case_of("forward", SHAPES[0])) is None
+    assert counted("mine:variant", case_of("forward", SHAPES[0])) is None
+
+
+def test_a_formula_with_one_product_less_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = case_of("gradient", SHAPES[0])
+
+    def forgetful(case: Case) -> list[Operation]:
+        operations = formulas.numpy_batched(case)
+        last = max(place for place, one in enumerate(operations) if one.is_product)
+        return operations[:last] + operations[last + 1 :]
+
+    monkeypatch.setitem(FORMULAS, "numpy-batched", forgetful)
+    count = counted("numpy-batched", case)
+    assert count is not None
+    assert said(count) != seen("numpy-batched", case)
+
+
+def test_flops_and_bytes_of_the_tutorials_training_step_by_hand() -> None:
+    """T 6, B 128, I 6, H 32, O 8 in float32: 2 m k n a product, 1 an element of a pass."""
+    count = counted("numpy-batched", case_of("train_step", Shape(6, 128, 6, 32, 8)))
+    assert count is not None
+    products = (
+        2 * 128 * (6 * 32 * 6 * 2 + 6 * 32 * 32 * 3 + 3 * 32 * 8)
+    )  # U and dU; W, dW and dh; V, dV, dh_T
+    passes = 6 * 5 * 4096 + 7 * 1024 + 6 * (192 + 1024) + 2 * (192 + 1024 + 256)
+    assert count.product_flops == products
+    assert count.flops == products + passes
+    assert count.activations == 6 * 4096
+    assert count.calls == 6 * (2 + 3) + 3 + 6 * (2 + 3) + 7 + 12 + 6
+    forward = counted("numpy-batched", case_of("forward", Shape(1, 2, 3, 4, 5), dtype="float64"))
+    assert forward is not None
+    moved = (2 * 3 + 3 * 4 + 2 * 4) + (2 * 4 + 4 * 4 + 2 * 4) + 3 * 8 + 2 * 8 + (2 * 4 + 4 * 5 + 2 * 5)
+    assert forward.bytes == 8 * moved
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_no_variant_does_less_than_the_mathematics_needs(task: str, shape: Shape) -> None:
+    case = case_of(task, shape)
+    least = needed(case)
+    for spec in FORMULAS:
+        count = counted(spec, case)
+        assert count is not None
+        assert count.flops >= least.flops  # an outer product of one sample is a pass, not a product
+        assert count.activations == least.activations
+        assert count.bytes >= needed_bytes(case)
+
+
+def test_what_is_needed_leaves_out_what_h_0_makes_zero() -> None:
+    shape = Shape(T=5, B=7, I=4, H=6, O=3)
+    more = {"W h_0": 2 * 7 * 6 * 6, "its part of dL/dW": 2 * 7 * 6 * 6}
+    count = counted("torch-inplace", case_of("gradient", shape))
+    assert count is not None
+    assert count.product_flops - needed(case_of("gradient", shape)).product_flops == sum(more.values())
+
+
+def test_the_bytes_that_must_move_are_those_of_inputs_and_results() -> None:
+    shape = Shape(T=2, B=3, I=5, H=7, O=11)
+    params = 7 * 5 + 7 * 7 + 11 * 7
+    assert needed_bytes(case_of("forward", shape)) == 4 * (2 * 3 * 5 + params + 3 * 11)
+    assert needed_bytes(case_of("train_step", shape, dtype="float64")) == 8 * (
+        2 * 3 * 5 + 2 * params + 3 * 11
+    )
