@@ -1,0 +1,62 @@
+"""``rnnbench run --refine FOLDER``: measure sizes nearer to where the answer of a grid turns round."""
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from bench import session
+from bench.device import find_devices, resolve
+from bench.errors import UserError
+from bench.measure.refine import Refined, load_grid
+from bench.measure.refine import refine as refine_rounds
+from bench.measure.signals import Terminated, terminable
+from bench.progress import show_progress
+from bench.results.files import as_path
+
+WITH_IT = ("refine", "budget")  # the options that go together
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measure the rounds and write the report of the grid with them; return the exit code."""
+    session.refuse_windows()
+    if given := session.given(args, WITH_IT):
+        raise UserError(f"--refine measures as the grid was measured: leave out {', '.join(given)}")
+    folder = as_path(args.refine)
+    try:
+        with terminable():
+            refined = refine(folder, budget_s=args.budget, command=["rnnbench", *sys.argv[1:]])
+            disagrees = session.write_report([folder], None)
+    except Terminated:  # while the report was drawn
+        return session.TERMINATED_CODE
+    rounds = {0: "No round", 1: "1 round"}.get(len(refined.rounds), f"{len(refined.rounds)} rounds")
+    print(f"\n{rounds} measured: {refined.reason}", file=sys.stderr)
+    if refined.end is None:
+        return 1 if disagrees else 0
+    if refined.end.status == "interrupted":
+        path = os.path.relpath(refined.rounds[-1])
+        print(f"Go on with it: rnnbench run --resume {path}, then --refine again", file=sys.stderr)
+    return session.exit_code(refined.end, disagrees=disagrees)
+
+
+def refine(
+    folder: Path, *, budget_s: float | None, command: list[str], progress: session.Show = show_progress
+) -> Refined:
+    """Refine the grid in ``folder``, round by round, with its arms, on its machine.
+
+    Raises:
+        UserError: no grid, another machine than the grid's, or one of its devices is absent.
+    """
+    grid = load_grid(folder)
+    keep, host_name = list(grid.environment.kept), "host_name" in grid.environment.machine
+    session.refuse_other_machine(grid, session.environment(grid.plan, keep, host_name=host_name), folder)
+    found = find_devices()
+    resolve(list(dict.fromkeys(arm.device for arm in grid.plan.arms)), found)
+    return refine_rounds(
+        folder,
+        partial(session.measure, keep=keep, host_name=host_name, progress=progress),
+        command=command,
+        budget_s=budget_s,
+        no_float64=[device.id for device in found.present if "float64" not in device.dtypes],
+    )

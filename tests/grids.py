@@ -1,0 +1,119 @@
+"""Synthetic grids: what `rnnbench run --preset grid` writes, from times that a test chooses. No real time.
+
+A test says what a call takes at a size, for NumPy and for PyTorch; the forms that are not the fastest take
+a little more. Noise is drawn from the plan's seed: the same arguments always give the same records.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.answer.size_map import BEST, SizeMap, size_maps
+from bench.answer.summary import summarise
+from bench.case import Case
+from bench.measure.budget import Costs, decide
+from bench.measure.plan import make_plan
+from bench.measure.preset import Wishes
+from bench.results.journal import FILE_NAME, Journal, Run, make_run
+from bench.results.record import AnyRecord, Arm, Burst, End, Entry, Environment, Plan
+
+Time = Callable[[Arm, Case], float]  # nanoseconds a call
+HIDDEN, BATCH = (8, 32, 128, 512, 1024, 2048), (1, 128)
+SLOWER = {"numpy-batched": 1.3, "torch-rnn": 1.6}  # than the fastest form of the library
+NOISE = 0.004
+BASE_NS = 20_000.0
+
+
+def grid_plan(hidden: Sequence[int] = HIDDEN, batch: Sequence[int] = BATCH, **wishes: object) -> Plan:
+    """The plan of a grid of these sizes."""
+    sizes = {"hidden": tuple(hidden), "batch": tuple(batch), "features": (6,)}
+    wished = Wishes(preset="grid", all_threads=2, **{"seed": 1, **sizes, **wishes})  # type: ignore[arg-type]
+    return make_plan(wished, run="grid", started_utc="2026-01-02T03:04:05+00:00", command=["rnnbench", "run"])
+
+
+def records_of(
+    plan: Plan, time_ns: Time, *, noise: float | Callable[[Case], float] = NOISE
+) -> list[AnyRecord]:
+    """All records of a run of the plan; ``noise`` is of a process, as a log."""
+    arms = {arm.id: arm for arm in plan.arms}
+    generator = np.random.Generator(np.random.PCG64(plan.seed))
+    machine = {"processor": "Example CPU 9000", "cpus": 2, "usable_cpus": 2}
+    records: list[AnyRecord] = [plan, Environment(machine, {}, {}, {}, [])]
+    bursts: list[Burst] = []
+    for block in range(plan.blocks + 1):
+        for entry in (entry for group in plan.groups for entry in group.entries):
+            spread = noise(entry.case) if callable(noise) else noise
+            bursts.append(_burst(entry, arms[entry.arm], block, time_ns, spread * generator.normal()))
+        if block == 0:
+            records += [*bursts, decide(plan, bursts, Costs(0.0, {}, 0.0))]
+    records += [burst for burst in bursts if burst.block]
+    return [*records, End("complete", "all blocks done", 400.0, "2026-01-02T03:11:05+00:00")]
+
+
+def run_of(plan: Plan, time_ns: Time, **options: object) -> Run:
+    """The run of a plan."""
+    return make_run(records_of(plan, time_ns, **options))  # type: ignore[arg-type]
+
+
+def grid(log_ratio: Callable[[int, int], float], hidden: Sequence[int] = HIDDEN,
+         batch: Sequence[int] = BATCH, **options: object) -> Run:  # fmt: skip
+    """A grid in which the log of PyTorch's best time over NumPy's is a function of H and B."""
+    return run_of(grid_plan(hidden, batch), with_ratio(log_ratio), **options)
+
+
+def with_ratio(log_ratio: Callable[[int, int], float]) -> Time:
+    """Times with that log ratio between the fastest forms, and the others slower than these."""
+
+    def time_ns(arm: Arm, case: Case) -> float:
+        s = case.shape
+        base = BASE_NS * (1 + 0.01 * s.B * s.H)
+        lead = log_ratio(s.H, s.B) if arm.library == "torch" else 0.0
+        return base * math.exp(lead) * SLOWER.get(arm.variant, 1.0)
+
+    return time_ns
+
+
+def crossing_at(H: float, slope: float = 0.5) -> Callable[[int, int], float]:
+    """A log ratio that is linear in log H: NumPy is faster below ``H``, PyTorch above."""
+    return lambda hidden, batch: -slope * math.log(hidden / H)
+
+
+def maps_of(*runs: Run) -> tuple[SizeMap, ...]:
+    """The maps of a grid and its refinements."""
+    return size_maps((run, summarise(run)) for run in runs)
+
+
+def best_map(*runs: Run) -> SizeMap:
+    """The map of the fastest forms."""
+    return next(made for made in maps_of(*runs) if made.kind == BEST)
+
+
+def write_grid(folder: Path, records: Iterable[AnyRecord]) -> Path:
+    """A folder with the journal of a run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with Journal(folder / FILE_NAME) as journal:
+        for record in records:
+            journal.write(record)
+    return folder
+
+
+def _burst(entry: Entry, arm: Arm, block: int, time_ns: Time, noise: float) -> Burst:
+    n_calls = 100
+    elapsed = int(time_ns(arm, entry.case) * n_calls * math.exp(noise))
+    return Burst(
+        block=block,
+        entry=entry.id,
+        position=0,
+        status="ok",
+        n_calls=n_calls,
+        elapsed_ns=[elapsed],
+        first_call_ns=1000,
+        warmup_calls=1,
+        residual_ns=0,
+        cpu_ns=elapsed,
+        device=arm.device,
+        digest="5f" * 32,
+        checks=[],
+    )

@@ -1,0 +1,486 @@
+"""Where the faster library changes is found where it is, as an interval, and only where verdicts say so."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from grids import (
+    BATCH,
+    HIDDEN,
+    best_map,
+    crossing_at,
+    grid,
+    grid_plan,
+    maps_of,
+    run_of,
+    with_ratio,
+    write_grid,
+)
+from journals import example_records
+from reports import facts_of
+
+from bench.answer import crossover, size_map
+from bench.answer.comparison import Comparison
+from bench.answer.crossover import Crossing, Line, lines, make_line
+from bench.answer.outcome import outcomes
+from bench.answer.size_map import MapCell
+from bench.answer.summary import summarise
+from bench.case import Case, Shape
+from bench.measure.plan import fewest_blocks
+from bench.measure.preset import GRID_SIZES
+from bench.reporting import answer, map_answer, plots, turning
+from bench.reporting.build import headline, write_report
+from bench.reporting.facts import Facts
+from bench.reporting.sections.crossover import crossover_section
+from bench.reporting.sections.crossover_lines import ratio_ticks
+from bench.reporting.sections.crossover_plot import free_spot
+from bench.results.journal import Run, make_run
+from bench.results.record import Arm
+
+NUMPY = Arm("numpy-inplace@cpu x1", "numpy-inplace", "numpy-inplace", "numpy", "cpu", 1)
+TORCH = Arm("torch-inplace@cpu x1", "torch-inplace", "torch-inplace", "torch", "cpu", 1)
+
+
+def cell(H: int, ratio: float, verdict: str, width: float = 0.02, B: int = 1) -> MapCell:
+    """A size whose interval is a little wider than its ratio."""
+    made = Comparison("pair", "one", "other", TORCH.id, NUMPY.id, verdict)  # type: ignore[arg-type]
+    made = replace(made, ratio=ratio, low=ratio * math.exp(-width), high=ratio * math.exp(width))
+    return MapCell(Case("train_step", Shape(6, B, 6, H, 8)), made, NUMPY, TORCH, 1000.0, 1000.0 * ratio, 0)
+
+
+def row(*cells: MapCell) -> Line:
+    return make_line("H", 1, cells)
+
+
+def decided(H: int, ratio: float) -> MapCell:
+    return cell(H, ratio, "SLOWER" if ratio > 1 else "FASTER")
+
+
+@pytest.fixture(scope="module")
+def turning_at_256() -> Run:
+    return grid(crossing_at(256))
+
+
+# ---- the map
+
+
+def test_a_grid_has_a_map_of_each_kind_with_every_size(turning_at_256: Run) -> None:
+    best, written = maps_of(turning_at_256)
+    assert (best.kind, written.kind) == ("best against best", "as written")
+    for made in (best, written):
+        assert [(one.B, one.H) for one in made.cells] == [(B, H) for B in BATCH for H in HIDDEN]
+        assert (made.device, made.threads, made.case.shape) == ("cpu", 1, Shape(6, 1, 6, 1, 8))
+    assert {(one.numpy.variant, one.torch.variant) for one in best.cells} == {
+        ("numpy-inplace", "torch-inplace")
+    }
+    assert {(one.numpy.variant, one.torch.variant) for one in written.cells} == {
+        ("numpy-batched", "torch-rnn")
+    }
+
+
+def test_the_preset_measures_one_task_at_36_sizes() -> None:
+    plan = grid_plan(hidden=GRID_SIZES["hidden"], batch=GRID_SIZES["batch"])
+    cases = [group.entries[0].case for group in plan.groups]
+    assert len({(case.shape.B, case.shape.H) for case in cases}) == len(cases) == 36
+    assert {case.task for case in cases} == {"train_step"}
+    assert (plan.blocks, plan.budget_s) == (8, 585.0)
+    twins = [entry.case.shape for group in plan.groups for entry in group.entries if "twin" in entry.arm]
+    assert [(shape.B, shape.H) for shape in twins] == [(1, 8), (4, 512), (128, 2048)]
+    assert fewest_blocks(plan.groups) == 7  # so that a time budget can take one
+
+
+def test_a_ratio_is_pytorchs_time_over_numpys(turning_at_256: Run) -> None:
+    for one in best_map(turning_at_256).cells:
+        assert one.made.ratio == pytest.approx(math.sqrt(256 / one.H), rel=0.02)
+        assert one.torch_ns / one.numpy_ns == pytest.approx(one.made.ratio, rel=0.02)
+        assert one.sign == (1 if one.H < 256 else -1)
+
+
+def test_a_run_of_one_size_has_no_map() -> None:
+    assert maps_of(make_run(example_records())) == ()
+    assert maps_of(grid(crossing_at(64), hidden=(32,), batch=(1, 4, 16))) == ()
+    assert len(maps_of(grid(crossing_at(64), hidden=(32, 128), batch=(4,)))) == 2
+
+
+def test_a_later_run_adds_sizes_and_replaces_only_what_was_not_measured(turning_at_256: Run) -> None:
+    cases = [replace(best_map(turning_at_256).cells[0].case, shape=Shape(6, 1, 6, H, 8)) for H in (256, 512)]
+    later = run_of(grid_plan(exact_cases=tuple(cases)), with_ratio(lambda H, B: 1.0))
+    made = best_map(turning_at_256, later)
+    found = {one.H: one for one in made.cells if one.B == 1}
+    assert sorted(found) == [8, 32, 128, 256, 512, 1024, 2048]
+    assert (found[256].source, found[512].source) == (1, 0)
+    assert found[512].made.ratio == pytest.approx(
+        math.sqrt(0.5), rel=0.02
+    )  # the first that was measured stays
+
+    lost = crashed(turning_at_256, "H512")
+    found = {one.H: one for one in best_map(lost, later).cells if one.B == 1}
+    assert found[512].source == 1
+    assert found[512].made.ratio == pytest.approx(math.e, rel=0.02)
+
+
+def crashed(run: Run, size: str) -> Run:
+    """The run, but in the counted blocks nothing of one size has values."""
+    kept = [
+        burst for burst in run.bursts if burst.block == 0 or size not in burst.entry.split(" | ")[0].split()
+    ]
+    return make_run([run.plan, run.environment, *kept, run.decision, run.end])  # type: ignore[list-item]
+
+
+def test_other_lengths_make_other_maps_which_are_told_apart() -> None:
+    run = run_of(grid_plan(hidden=(32, 128), batch=(4,), seq_len=(6, 12)), with_ratio(crossing_at(64)))
+    maps = maps_of(run)
+    assert [one.case.shape.T for one in maps] == [6, 12, 6, 12]
+    assert (
+        turning.how(maps[1], maps) == "with the fastest form of each library on cpu with one thread at T = 12"
+    )
+    assert turning.how(maps[1], maps[1:2]) == "with the fastest form of each library on cpu with one thread"
+    assert "6 steps of 6 features, 8 outputs; 12 steps of 6 features, 8 outputs, float32" in headline(run)
+
+
+# ---- crossings
+
+
+def test_a_known_crossing_lies_in_its_interval_between_the_sizes_that_bracket_it(turning_at_256: Run) -> None:
+    for line in lines(best_map(turning_at_256)):
+        (crossing,) = line.crossings
+        assert (crossing.winner, crossing.below.H, crossing.above.H) == ("torch", 128, 512)
+        assert crossing.low <= 256 <= crossing.high
+        assert 240 < crossing.low < crossing.at < crossing.high < 272
+        assert line.undecided == ()
+
+
+def test_the_interval_holds_the_crossing_as_often_as_it_says() -> None:
+    plan = grid_plan(hidden=(128, 512), batch=(1,))
+    hits = []
+    for seed in range(60):
+        run = run_of(replaced(plan, seed), with_ratio(crossing_at(256)))
+        for line in lines(best_map(run)):
+            hits += [one.low <= 256 <= one.high for one in line.crossings]
+    assert len(hits) >= 55  # a twin may differ now and then
+    assert sum(hits) / len(hits) >= 0.9
+
+
+def replaced(plan: object, seed: int) -> object:
+    from msgspec.structs import replace as with_values
+
+    return with_values(plan, seed=seed)
+
+
+def test_the_interval_is_where_the_limits_pass_1() -> None:
+    line = row(cell(100, 2.0, "SLOWER", 0.1), cell(400, 0.5, "FASTER", 0.1))
+    (crossing,) = line.crossings
+    assert crossing.at == pytest.approx(200)
+    for limit, of in ((crossing.low, -0.1), (crossing.high, 0.1)):
+        assert limit == pytest.approx(100 * 4 ** ((math.log(2) + of) / (2 * math.log(2))))
+
+
+def test_numpy_overtaking_is_the_same_upside_down() -> None:
+    (up,) = row(cell(100, 0.5, "FASTER", 0.1), cell(400, 2.0, "SLOWER", 0.1)).crossings
+    (down,) = row(cell(100, 2.0, "SLOWER", 0.1), cell(400, 0.5, "FASTER", 0.1)).crossings
+    assert (up.winner, down.winner) == ("numpy", "torch")
+    assert (up.low, up.at, up.high) == pytest.approx((down.low, down.at, down.high))
+
+
+def test_without_a_change_there_is_no_crossing() -> None:
+    for sign, side in ((1, "NumPy at every H from 8 to 2048"), (-1, "PyTorch at every H from 8 to 2048")):
+        run = grid(lambda H, B, sign=sign: sign * 0.3)
+        for line in lines(best_map(run)):
+            assert line.crossings == line.undecided == ()
+            assert turning.clause(line) == side
+
+
+def test_two_crossings_are_both_found() -> None:
+    there_and_back = {8: 0.5, 32: 0.3, 128: -0.3, 512: -0.3, 1024: 0.4, 2048: 0.6}
+    line, *_ = lines(best_map(grid(lambda H, B: there_and_back[H])))
+    first, second = line.crossings
+    assert (first.winner, first.below.H, first.above.H) == ("torch", 32, 128)
+    assert (second.winner, second.below.H, second.above.H) == ("numpy", 512, 1024)
+    assert first.low <= 64 <= first.high
+    assert re.fullmatch(
+        r"PyTorch from H between \d\d and \d\d, NumPy again from between \d{3} and \d{3}",
+        turning.clause(line),
+    )
+
+
+def test_along_b_for_each_h_as_well() -> None:
+    run = grid(lambda H, B: -0.4 * math.log(B / 8), hidden=(32, 128), batch=(1, 4, 32, 128))
+    for line in lines(best_map(run), "B"):
+        (crossing,) = line.crossings
+        assert (crossing.below.B, crossing.above.B) == (4, 32)
+        assert crossing.low <= 8 <= crossing.high
+
+
+# ---- sizes without a verdict
+
+
+def is_sound(line: Line) -> bool:
+    """NumPy at 100, PyTorch at 1600; 800 has no verdict, so it may turn round before or behind it."""
+    (crossing,) = line.crossings
+    held = crossing.low <= 800 <= crossing.high or crossing.low <= 801
+    return (crossing.below.H, crossing.above.H) == (100, 1600) and held and crossing.high > 800
+
+
+UNRESOLVED = (decided(100, 2.0), cell(800, 1.5, "UNRESOLVED", 0.05), decided(1600, 0.5))
+
+
+def test_a_size_without_a_verdict_is_no_end_of_a_bracket_and_lies_within_the_interval() -> None:
+    line = row(*UNRESOLVED)
+    assert is_sound(line)
+    (crossing,) = line.crossings
+    assert crossing.low <= 800.001  # although the ratio there was above 1
+
+
+@pytest.mark.parametrize("verdict", ["UNRESOLVED", "EQUIVALENT", "INVALID", "NONE"])
+def test_no_word_but_faster_and_slower_is_a_sign(verdict: str) -> None:
+    line = row(decided(8, 2.0), cell(32, 0.5, verdict), decided(128, 2.0))
+    assert line.crossings == ()
+    assert [one.H for one in line.undecided] == [32]
+    alike = "both the same within the margin" if verdict == "EQUIVALENT" else "undecided"
+    assert turning.clause(line) == f"NumPy at H = 8 and 128 ({alike} at 32)"
+
+
+def test_undecided_ends_stay_visible() -> None:
+    line = row(cell(8, 1.1, "UNRESOLVED"), decided(32, 2.0), decided(128, 0.5), cell(512, 0.9, "EQUIVALENT"))
+    assert [one.H for one in line.undecided] == [8, 512]
+    open_ = "both the same within the margin at 512, undecided at 8"
+    assert turning.clause(line) == f"PyTorch from H between 62 and 66 ({open_})"
+
+
+def test_nothing_decided_is_said() -> None:
+    line = row(*(cell(H, 1.0, "UNRESOLVED") for H in (8, 32)))
+    assert turning.clause(line) == "neither is proved to be faster at any H from 8 to 32"
+
+
+def test_a_size_that_was_not_measured_leaves_the_bracket_as_it_is() -> None:
+    absent = replace(cell(200, 1.0, "MISSING"), made=Comparison("p", "a", "b", TORCH.id, NUMPY.id, "MISSING"))
+    with_it, without = (row(decided(100, 2.0), *more, decided(400, 0.5)) for more in ((absent,), ()))
+    assert with_it.crossings[0].low == without.crossings[0].low
+    assert with_it.crossings[0].high == without.crossings[0].high
+
+
+def test_noise_decides_nothing() -> None:
+    run = grid(lambda H, B: 0.0, hidden=(8, 32), batch=(1,), noise=0.05)
+    assert all(line.crossings == () for line in lines(best_map(run)))
+    assert {one.sign for one in best_map(run).cells} == {None}
+
+
+# ---- mutants
+
+
+def test_interpolating_in_linear_h_is_noticed(turning_at_256: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crossover, "_position", float)
+    monkeypatch.setattr(crossover, "_size_at", float)
+    (crossing,) = lines(best_map(turning_at_256))[0].crossings
+    assert not crossing.low <= 256 <= crossing.high
+
+
+def test_taking_unresolved_for_a_sign_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(size_map, "SIGNS", {**size_map.SIGNS, "UNRESOLVED": 1})
+    assert not is_sound(row(*UNRESOLVED))
+
+
+def test_not_widening_what_has_no_verdict_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lower limits of 800 are above 1, so that without widening they pass it only behind 800."""
+    narrow = [
+        replace(one, made=replace(one.made, verdict="SLOWER")) if one.H == 800 else one for one in UNRESOLVED
+    ]
+    assert row(*narrow).crossings[0].low > 801
+    assert row(*UNRESOLVED).crossings[0].low < 801
+
+
+# ---- words, section, page
+
+
+def section_of(run: Run, *refinements: Run):  # type: ignore[no-untyped-def]
+    facts = Facts.of(run, summarise(run), refinements)
+    return crossover_section(facts, outcomes(run), "")
+
+
+def test_the_answer_of_a_grid_starts_with_where_it_turns_round(turning_at_256: Run) -> None:
+    text = headline(turning_at_256)
+    assert re.match(
+        r"On this machine \(Example CPU 9000, 2 processors\), with the fastest form of each library on cpu "
+        r"with one thread: PyTorch overtakes at every B from H about 2\d0( to 2\d0)?\.\n"
+        r"  B = 1: PyTorch from H between 2\d\d and 2\d\d\.\n"
+        r"  B = 128: PyTorch from H between 2\d\d and 2\d\d\.\n"
+        r"Each as it is usually written on cpu with one thread: ",
+        text,
+    )
+    assert "6 steps of 6 features, 8 outputs, float32, tanh" in text
+    assert len(text) < 900
+
+
+def test_batches_with_the_same_answer_are_named_together() -> None:
+    run = grid(lambda H, B: 0.5 if B < 64 else -0.5, hidden=(8, 32), batch=(1, 4, 16, 64))
+    assert turning.by_batch(best_map(run)) == [
+        "B = 1 to 16: NumPy at every H from 8 to 32",
+        "B = 64: PyTorch at every H from 8 to 32",
+    ]
+    assert map_answer.title(maps_of(run)) == "NumPy is faster at B = 1 to 16, PyTorch at B = 64"
+
+
+def only_at(H: float, *batches: int, else_: float = 0.5) -> Callable[[int, int], float]:
+    """It turns round at these batches; at others one side is ahead throughout."""
+    return lambda hidden, B: crossing_at(H)(hidden, B) if B in batches else else_
+
+
+@pytest.mark.parametrize(
+    ("log_ratio", "said"),
+    [
+        (lambda H, B: 0.3, "NumPy is faster at every size measured"),
+        (lambda H, B: -0.3, "PyTorch is faster at every size measured"),
+        (lambda H, B: 0.3 if H == 32 else 0.0, "NumPy is faster wherever that is decided"),
+        (crossing_at(64), r"PyTorch overtakes at every B from H about 6\d( to 6\d)?"),
+        (lambda H, B: 0.5 * math.log(H / 64), r"NumPy overtakes at every B from H about 6\d( to 6\d)?"),
+        (
+            only_at(64, 4),
+            r"NumPy is faster at most sizes; PyTorch overtakes at B = 4 from H about 6\d( to 6\d)?",
+        ),
+        (
+            only_at(64, 4, 16, 64, else_=-0.5),
+            r"PyTorch is faster at most sizes; at B = 4 to 64 only from H about 6\d( to 6\d)? on",
+        ),
+        (
+            lambda H, B: (0.5 if B == 1 else -0.5) * math.log(64 / H) if B in (1, 128) else 0.5,
+            r"NumPy is faster at most sizes; PyTorch overtakes at B = 1 from H about 6\d( to 6\d)? "
+            r"and NumPy overtakes at B = 128 from H about 6\d( to 6\d)?",
+        ),
+    ],
+)
+def test_the_title_says_what_holds_at_most_sizes_and_where_that_changes(
+    log_ratio: Callable[[int, int], float], said: str
+) -> None:
+    run = grid(log_ratio, hidden=(32, 128), batch=(1, 4, 16, 64, 128))
+    assert re.fullmatch(said, map_answer.title(maps_of(run)))
+
+
+def test_most_sizes_are_more_than_half_of_all_of_them() -> None:
+    tied = grid(only_at(64, 4, else_=0.0), hidden=(8, 32, 128, 512), batch=(1, 4))
+    assert map_answer.title(maps_of(tied)).startswith("NumPy and PyTorch are faster at 2 of 8 sizes each; ")
+    few = grid(only_at(64, 4, else_=0.0), hidden=(8, 32, 128), batch=(1, 4))
+    assert map_answer.title(maps_of(few)).startswith("NumPy is faster at 2 of 6 sizes, PyTorch at 1; ")
+
+
+def test_nothing_decided_anywhere_is_the_title() -> None:
+    run = grid(lambda H, B: 0.0, hidden=(8, 32), batch=(1, 4), noise=0.05)
+    assert map_answer.title(maps_of(run)) == "Neither is proved to be faster at any size"
+
+
+def test_sizes_are_a_range_only_where_none_between_is_missing() -> None:
+    assert turning.reach([4, 16, 32], [1, 4, 16, 32, 64]) == "4 to 32"
+    assert turning.reach([4, 16, 64], [1, 4, 16, 32, 64]) == "4, 16 and 64"
+    assert turning.reach([4, 16], [1, 4, 16]) == "4 and 16"
+
+
+def test_how_many_are_decided_and_how_often_that_is_chance() -> None:
+    run = grid(lambda H, B: 0.3 if H == 32 else 0.0, hidden=(8, 32), batch=(1, 4))
+    said = map_answer.certainty(maps_of(run))
+    assert said.startswith("Sizes that are decided: 2 of 4 with the fastest form of each library on cpu ")
+    assert "about 5 % may be called wrongly" in said
+    assert said in section_of(run).lead
+
+
+def test_ends_of_an_interval_are_rounded_outwards() -> None:
+    line = row(decided(1000, 2.0), decided(4000, 0.5))
+    (crossing,) = line.crossings
+    low, high = map(int, turning.between(crossing).split(" and "))
+    assert low <= crossing.low < crossing.high <= high
+    assert (low % 10, high % 10) == (0, 0)
+    assert turning.between(Crossing("torch", 62.9, 63.0, 63.1, line.cells[0], line.cells[1])) == "62 and 64"
+
+
+def test_the_section_holds_every_size_and_every_crossing(turning_at_256: Run) -> None:
+    section = section_of(turning_at_256)
+    batches, crossings, best, written, families = section.tables
+    assert [row[0].text for row in batches.rows] == [str(B) for B in BATCH]
+    assert batches.rows[0][1].text == turning.clause(lines(best_map(turning_at_256))[0])
+    assert len(best.rows) == len(written.rows) == len(HIDDEN) * len(BATCH)
+    assert len(crossings.rows) == 4
+    assert {row[2].text for row in crossings.rows} == {"PyTorch"}
+    words = {row[5].text for row in best.rows}
+    assert words == {"FASTER", "SLOWER"}
+    assert len(families.rows) == 4
+    for one in section.drawings:
+        assert plots.draw(one.draw())["svg"].startswith(b"<?xml")
+        assert "B = 128: H = 8 5.6" in one.alt or "as it is usually written" in one.alt
+    assert "H = 128" in crossings.rows[0][4].text
+
+
+def test_dots_are_told_of_only_where_there_are_any(turning_at_256: Run) -> None:
+    cases = (replace(best_map(turning_at_256).cells[0].case, shape=Shape(6, 1, 6, 200, 8)),)
+    later = run_of(grid_plan(exact_cases=cases), with_ratio(crossing_at(256)))
+    for refinements, told in (((), False), ((later,), True)):
+        section = section_of(turning_at_256, *refinements)
+        assert ["A dot is" in one.caption for one in section.drawings] == [told, False, told]
+
+
+def test_a_number_stands_beside_the_line() -> None:
+    through_the_top = np.stack([np.linspace(0.5, 1.5, 30), np.full(30, 2.24)], axis=1)
+    x, y = free_spot((1, 2), through_the_top)
+    assert (x, y) == (1.0, pytest.approx(2 - 0.26))
+    assert free_spot((1, 2), through_the_top - [0, 0.5]) == (1.0, pytest.approx(2.24))
+    assert free_spot((1, 2), np.empty((0, 2))) == (1.0, pytest.approx(2.24))
+    line = np.stack([np.linspace(1.0, 1.5, 30), np.linspace(1.6, 2.4, 30)], axis=1)
+    all_of_the_right = [line, np.add(line, (0, 0.3)), np.subtract(line, (0.1, 0))]
+    x, y = free_spot((1, 2), np.concatenate(all_of_the_right))
+    assert x < 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.48, 2.0, [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2]),
+        (0.4, 8.0, [0.5, 0.7, 1, 1.5, 2, 3, 5, 7]),
+        (0.02, 300.0, [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200]),
+        (0.001, 1e4, [10.0**power for power in range(-3, 5)]),
+    ],
+)
+def test_as_many_ticks_as_fit(low: float, high: float, ticks: list[float]) -> None:
+    assert ratio_ticks(low, high) == pytest.approx(ticks)
+
+
+def test_a_run_of_one_size_says_so_and_what_to_do() -> None:
+    section = section_of(make_run(example_records()))
+    (sentence,) = section.lead
+    assert "one size only, B = 128 and H = 32" in sentence
+    assert "rnnbench run --preset grid" in sentence
+    assert section.drawings == section.tables == ()
+
+
+def test_a_run_of_several_sizes_that_make_no_row_says_nothing() -> None:
+    assert section_of(grid(crossing_at(64), hidden=(32,), batch=(1, 4))) is None
+
+
+def test_the_answer_of_two_sizes_stays_a_comparison() -> None:
+    plan = grid_plan(hidden=(32, 128), batch=(4,), variants=("torch-rnn",))
+    from msgspec.structs import replace as with_values
+
+    facts = facts_of(run_of(with_values(plan, preset="custom"), with_ratio(crossing_at(64))))
+    assert not facts.is_grid
+    assert "is 2.3" in answer.sentences(facts)[0] or "times faster" in answer.sentences(facts)[0]
+
+
+def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path: Path, turning_at_256: Run) -> None:
+    records = [turning_at_256.plan, turning_at_256.environment]
+    records += [burst for burst in turning_at_256.bursts if burst.block == 0]
+    records += [turning_at_256.decision, *(b for b in turning_at_256.bursts if b.block), turning_at_256.end]
+    folder = write_grid(tmp_path / "grid", records)  # type: ignore[arg-type]
+    before = write_report([folder], None).answers[folder]
+    case = replace(best_map(turning_at_256).cells[0].case, shape=Shape(6, 128, 6, 200, 8))
+    later = run_of(grid_plan(exact_cases=(case,)), with_ratio(crossing_at(256)))
+    write_grid(folder / "refine-1", [later.plan, later.environment, *later.bursts, later.decision, later.end])
+    report = write_report([folder], None)
+    assert report.answers[folder] != before
+    page, markdown = (
+        report.page.read_text(encoding="utf-8"),
+        (folder / "report.md").read_text(encoding="utf-8"),
+    )
+    for text in (page, markdown):
+        assert "refinement 1" in text
+        assert text.count("as written train_step") == 0  # no list of all pairs
+    assert {path.name for path in folder.glob("*.csv")} == {"values.csv", "values-refine-1.csv"}
