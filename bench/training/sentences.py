@@ -32,7 +32,7 @@ def answer(training: Training) -> list[str]:
     made: list[str] = []
     if training.target is not None:
         made += _to_target(training.target, runs)
-    made += [*_pace(runs), *_curves(training), *_test_error(training, runs)]
+    made += [*_pace(runs), *_break_even(runs), *_curves(training), *_test_error(training, runs)]
     return made
 
 
@@ -82,6 +82,27 @@ def _to_target(target: float, runs: Sequence[TrainRun]) -> Iterator[str]:
     for run in runs:
         if run not in there:
             yield f"{name(run)} did not reach a loss of {loss(target)} in {_epochs(run)}."
+
+
+def _break_even(runs: Sequence[TrainRun]) -> Iterator[str]:
+    """After how many epochs a later start is made up for, between the first variant and those of the other
+    library. With one process each it has no interval."""
+    timed = [run for run in runs if run.per_epoch_s is not None and run.first_call_s is not None]
+    for one, other in ((timed[0], run) for run in timed[1:] if run.library != timed[0].library):
+        gap_s = _until_first(other) - _until_first(one)
+        gain_s = (one.per_epoch_s or 0.0) - (other.per_epoch_s or 0.0)
+        early, late = (one, other) if gap_s > 0 else (other, one)
+        later = f"{name(late)} has its first epoch done {units.seconds(abs(gap_s))} later than {name(early)}"
+        if gap_s * gain_s > 0:
+            epochs = words.count(1 + round(gap_s / gain_s), "epoch")
+            yield f"{later} and, at its shorter epoch, is level with it after {epochs}."
+        else:
+            yield f"{later}, and an epoch takes it longer: it never catches up."
+
+
+def _until_first(run: TrainRun) -> float:
+    """Seconds from the start of the process to the end of the first epoch."""
+    return run.startup_s + (run.first_call_s or 0.0)
 
 
 def _epochs(run: TrainRun) -> str:

@@ -1,0 +1,410 @@
+"""From how many steps on a later start pays: known answers come back, and sentences say no more than that."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from acceptance.plans import mutated
+from grids import crossing_at, grid, maps_of
+from journals import POSITIONAL, example_records
+from msgspec.structs import replace
+from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, facts_of, run_with, with_ratios
+
+from bench.answer import breakeven, costs
+from bench.answer.breakeven import COMPILING, TUTORIAL, BreakEven, break_evens
+from bench.answer.outcome import outcomes
+from bench.answer.summary import summarise
+from bench.measure import worker
+from bench.reporting.plots import draw
+from bench.reporting.section import Section, TextTable
+from bench.reporting.sections.breakeven import breakeven_section
+from bench.reporting.sections.breakeven_plot import apart
+from bench.reporting.sections.breakeven_words import sentence
+from bench.results.journal import Run, make_run
+from bench.results.record import AnyRecord, Burst, Worker
+
+MS, US = 1_000_000, 1_000
+GAIN_US = 60  # by which the later one's step is shorter
+STEP = {BASE: 100 * US, USUAL: (100 - GAIN_US) * US}
+START = {"numpy": 200 * MS, "torch": 1_700 * MS}
+AS_WRITTEN = f"as written {POSITIONAL} cpu x1"
+STEADY = dict.fromkeys(range(1, 11), 1.0)
+Factors = Mapping[int, float]  # by block
+
+
+def run_of(
+    step_ns: Mapping[str, float] = STEP,
+    start_ns: Mapping[str, float] = START,
+    *,
+    noise: Mapping[str, Factors] | None = None,
+    quick: bool = False,
+    **of_bursts: Mapping[str, int],
+) -> Run:
+    """The example with these times: of steps by entry, of starts by library, of other fields by entry."""
+    made: list[AnyRecord] = []
+    for record in example_records(quick=quick):
+        if isinstance(record, Worker):
+            library = record.arm.partition("-")[0]
+            ready_ns = round(start_ns[library]) + record.compile_cpu_ns
+            record = replace(record, ready_ns=ready_ns)
+        elif isinstance(record, Burst):
+            fields: dict[str, Any] = {
+                name: of[record.entry] for name, of in of_bursts.items() if record.entry in of
+            }
+            if "first_call_ns" not in fields:
+                fields["first_call_ns"] = 1
+            if record.entry in step_ns:
+                factor = (noise or {}).get(record.entry, STEADY).get(record.block, 1.0)
+                elapsed = round(step_ns[record.entry] * factor * record.n_calls)
+                fields["elapsed_ns"] = [elapsed] * len(record.elapsed_ns)
+            record = replace(record, **fields)
+        made.append(record)
+    return make_run(made)
+
+
+def found_in(run: Run) -> list[BreakEven]:
+    found = outcomes(run)
+    return break_evens(run, found, summarise(run, found))
+
+
+def usual(run: Run) -> BreakEven:
+    """The pair as usually written: numpy-batched against torch-rnn."""
+    return next(made for made in found_in(run) if made.name == AS_WRITTEN)
+
+
+def named(run: Run, name: str) -> list[BreakEven]:
+    return [made for made in found_in(run) if made.name == name]
+
+
+def section_of(run: Run) -> Section:
+    section = breakeven_section(facts_of(run), outcomes(run), "1-")
+    assert section is not None
+    return section
+
+
+def test_a_known_crossing_comes_back() -> None:
+    made = usual(run_of())
+    assert made.kind == "crosses"
+    assert made.steps == pytest.approx(1_500 * MS / (GAIN_US * US), rel=1e-6)
+    assert (made.ahead_first.arm.library, made.behind_first.arm.library) == ("numpy", "torch")
+    assert made.low is not None
+    assert made.high is not None
+
+
+def test_noise_widens_the_interval_around_the_crossing() -> None:
+    generator = np.random.Generator(np.random.PCG64(3))
+    noise = {
+        entry: {block: math.exp(generator.normal(0, 0.02)) for block in STEADY} for entry in (BASE, USUAL)
+    }
+    made, still = usual(run_of(noise=noise)), usual(run_of())
+    assert made.low is not None
+    assert made.high is not None
+    assert still.steps is not None
+    assert made.low < still.steps < made.high
+    assert 1.01 < made.high / made.low < 1.5
+
+
+def test_what_both_share_in_a_block_cancels() -> None:
+    slow = {block: 1 + 0.5 * (block % 2) for block in STEADY}  # starts are not slower, so K* is not the same
+    made = usual(run_of({BASE: 100 * US, USUAL: 100 * US * 0.4}, noise={BASE: slow, USUAL: slow}))
+    assert made.kind == "crosses"
+    assert made.low == pytest.approx(25_000 / 1.5, rel=1e-6)
+    assert made.high == pytest.approx(25_000, rel=1e-6)
+
+
+PARTS = {
+    "start": {"start_ns": {"numpy": 1, "torch": 600 * MS}},
+    "first call": {"first_call_ns": {BASE: 1, USUAL: 600 * MS}},
+    "transfer": {"transfer_ns": {USUAL: 600 * MS}},
+}
+
+
+@pytest.mark.parametrize("options", PARTS.values(), ids=PARTS)
+def test_each_part_of_a_start_counts(options: dict[str, Any]) -> None:
+    made = usual(run_of(**{"start_ns": {"numpy": 1, "torch": 1}, **options}))
+    assert made.kind == "crosses"
+    assert made.steps == pytest.approx(600 * MS / (GAIN_US * US), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "options"),
+    [
+        ("worker.ready_ns - worker.compile_cpu_ns", PARTS["start"]),
+        ("burst.first_call_ns", PARTS["first call"]),
+        ("burst.transfer_ns", PARTS["transfer"]),
+    ],
+)
+def test_a_mutant_that_forgets_a_part_does_not_find_the_crossing(
+    monkeypatch: pytest.MonkeyPatch, forgotten: str, options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(costs, "_parts", mutated(costs._parts, forgotten, "0"))
+    made = usual(run_of(**{"start_ns": {"numpy": 1, "torch": 1}, **options}))
+    assert made.steps != pytest.approx(600 * MS / (GAIN_US * US), rel=1e-4)
+
+
+COMPILED, UNCOMPILED = "compiled | torch-compile@cpu x1", "compiled | torch-autograd@cpu x1"
+COLD_NS = 21_000 * MS  # of the example's block 0
+CACHE_NS = 2_800 * MS
+
+
+def compiling(run: Run) -> BreakEven:
+    (made,) = named(run, COMPILING)
+    return made
+
+
+def compiled_run() -> Run:
+    return run_of({COMPILED: 100 * US, UNCOMPILED: 400 * US})
+
+
+def test_compiling_from_nothing_is_block_0s_and_the_cache_is_told_apart() -> None:
+    made = compiling(compiled_run())
+    assert made.steps == pytest.approx(COLD_NS / (300 * US), rel=1e-4)
+    assert made.from_cache is not None
+    assert made.from_cache.steps == pytest.approx(CACHE_NS / (300 * US), rel=1e-4)
+
+
+def test_a_mutant_that_forgets_to_compile_finds_no_such_crossing(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgets = mutated(costs.Cost.fixed_ns, "self.compile_ns + ", "")
+    monkeypatch.setattr(costs.Cost, "fixed_ns", forgets)
+    assert compiling(compiled_run()).steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
+
+
+def test_a_mutant_that_takes_compiling_from_later_blocks_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = mutated(costs._compiling, "worker.block == 0", "worker.block > 0")
+    monkeypatch.setattr(costs, "_compiling", later)
+    assert compiling(compiled_run()).steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
+
+
+def test_a_mutant_that_counts_compiling_twice_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "_parts", mutated(costs._parts, " - worker.compile_cpu_ns", ""))
+    assert compiling(compiled_run()).steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
+
+
+@pytest.mark.parametrize(("bound", "told"), [({"compile_ns": 7}, (7, 60)), ({}, (0, 0))])
+def test_a_worker_tells_what_compiling_took_of_its_processor_time(
+    monkeypatch: pytest.MonkeyPatch, bound: dict[str, int], told: tuple[int, int]
+) -> None:
+    readings = iter((100, 160))
+    monkeypatch.setattr(worker, "time", SimpleNamespace(process_time_ns=lambda: next(readings)))
+    monkeypatch.setattr(worker, "Batch", SimpleNamespace(load=lambda path: None))
+    monkeypatch.setattr(worker, "bind_job", lambda *work: SimpleNamespace(**bound))
+    job: Any = SimpleNamespace(inputs="a file")
+    variant: Any = None
+    assert worker.rehearse(variant, job) == told
+
+
+def test_what_starts_later_and_takes_longer_never_catches_up() -> None:
+    made = usual(run_of({BASE: 100 * US, USUAL: 250 * US}))
+    assert (made.kind, made.steps) == ("never", None)
+    told = sentence(run_of(), made)
+    assert told.startswith("PyTorch never catches up with NumPy at this size: it starts 1.50 s")
+    assert "later, and each step takes 2.50 times" in told
+
+
+def test_what_starts_earlier_and_is_quicker_is_always_ahead() -> None:
+    made = usual(run_of(start_ns={"numpy": 900 * MS, "torch": 300 * MS}))
+    assert made.kind == "always"
+    assert made.ahead_first.arm.library == "torch"
+    told = sentence(run_of(), made)
+    assert told.startswith("NumPy never catches up with PyTorch at this size: it starts 600 ms")
+
+
+def test_a_start_that_one_step_makes_up_for_is_no_crossing() -> None:
+    made = usual(run_of({BASE: 5e9, f"{BASE} twin": 5e9, USUAL: 2e9}))
+    assert made.kind == "always"
+    told = sentence(run_of(), made)
+    assert "NumPy never catches up with PyTorch at this size: it starts 1.50 s" in told
+    assert "earlier, but each step takes 2.50 times" in told
+
+
+def test_where_blocks_disagree_it_is_open_and_says_so() -> None:
+    turns = {block: 1.0 if block <= 8 else 3.0 for block in STEADY}
+    run = run_of(noise={USUAL: turns})
+    made = usual(run)
+    assert (made.kind, made.steps, made.low) == ("open", None, None)
+    assert made.reason == "their lines cross in 8 of 10 blocks"
+    assert "Whether PyTorch ever overtakes NumPy is open" in sentence(run, made)
+
+
+LOGS = {
+    "FASTER": around(0.4),
+    "SLOWER": around(2.5),
+    "EQUIVALENT": around(1.0),
+    "UNRESOLVED": [0.2, -0.2, 0.15, -0.1, 0.05, -0.15, 0.1, -0.05, 0.12, -0.11],
+}
+TOLD = {
+    "FASTER": "For fewer than ",
+    "SLOWER": "PyTorch never catches up with NumPy",
+    "EQUIVALENT": "a step takes both the same time",
+    "UNRESOLVED": "it is not resolved whose step is shorter",
+    "INVALID": "cannot be said",
+}
+
+
+@pytest.mark.parametrize("verdict", LOGS)
+def test_a_sentence_says_what_the_verdict_allows(verdict: str) -> None:
+    run = run_with({USUAL: LOGS[verdict]})
+    made = usual(run)
+    assert made.step.verdict == verdict
+    told = sentence(run, made)
+    assert TOLD[verdict] in told
+    others = [words for name, words in TOLD.items() if name != verdict]
+    assert not any(words in told for words in others)
+
+
+def test_a_run_whose_control_failed_has_no_break_even() -> None:
+    twin = f"{BASE} twin"
+    run = run_with({twin: around(1.3), USUAL: around(0.4)})
+    made = usual(run)
+    assert (made.kind, made.step.verdict) == ("open", "INVALID")
+    assert TOLD["INVALID"] in sentence(run, made)
+    (published, *_) = named(run, TUTORIAL)  # a pair that nobody declared follows the run's control
+    assert (published.kind, published.step.verdict) == ("open", "INVALID")
+
+
+def test_what_was_not_measured_has_no_break_even() -> None:
+    records = [record for record in example_records() if getattr(record, "entry", "") != USUAL]
+    assert not named(make_run(records), AS_WRITTEN)
+
+
+def test_a_quick_run_says_that_it_has_no_verdict() -> None:
+    run = run_of(quick=True)
+    made = usual(run)
+    assert (made.kind, made.low) == ("crosses", None)
+    assert sentence(run, made).startswith(
+        "No verdict, but in 3 blocks: For fewer than 25\u202f000 steps use NumPy"
+    )
+
+
+def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials() -> None:
+    made = found_in(make_run(example_records()))
+    sides = [(one.one.arm.variant, one.other.arm.variant, one.other.arm.threads) for one in made]
+    assert sides == [
+        ("numpy-batched", "torch-rnn", 1),
+        ("numpy-batched", "torch-rnn", 2),
+        ("numpy-inplace", "torch-inplace", 1),
+        ("numpy-batched", "torch-compile", 1),
+        ("torch-autograd", "torch-compile", 1),
+        ("numpy-published", "torch-rnn", 1),
+        ("numpy-loop", "torch-rnn", 1),
+    ]
+
+
+def test_an_accelerator_has_its_own_break_even_with_its_transfer() -> None:
+    made = found_in(make_run(example_records(with_gpu=True)))
+    (there, *_) = [
+        one for one in made if one.other.arm.device == "cuda:0" and one.name.startswith("as written")
+    ]
+    assert all(parts.transfer_ns > 0 for parts in there.other.parts.values())
+    assert all(parts.transfer_ns == 0 for parts in there.one.parts.values())
+    assert "on cuda:0" in sentence(make_run(example_records(with_gpu=True)), there)
+
+
+def test_the_tutorials_readers_are_told_that_its_gradient_is_wrong() -> None:
+    run = make_run(example_records())
+    told = [sentence(run, made) for made in named(run, TUTORIAL)]
+    assert told[0].startswith("torch-rnn overtakes numpy-published (known wrong gradient) after ")
+    assert told[1].startswith("torch-rnn overtakes numpy-loop after ")
+    assert not any("use numpy-published" in one for one in told)
+
+
+def test_the_section_shows_the_numbers_of_the_sentences() -> None:
+    section = section_of(run_of())
+    assert (section.id, section.title) == ("breakeven", "What does it cost to start?")
+    assert section.lead[0].startswith(
+        "For fewer than 25\u202f000 steps [25\u202f000, 25\u202f000] use NumPy: PyTorch starts "
+    )
+    crossing, paid = section.tables
+    assert crossing.rows[0][3].value == pytest.approx(25_000, rel=1e-3)
+    row = next(row for row in paid.rows if row[0].text == "torch-rnn")
+    totals = [cell.value for cell in row[-4:]]
+    assert totals == pytest.approx([1_700 * MS + k * 40 * US for k in (1, 100, 10_000, 1_000_000)], rel=1e-6)
+    (compiled,) = (row for row in paid.rows if row[0].text == "torch-compile")
+    assert compiled[3].value == COLD_NS
+    assert "from the cache" in compiled[3].note
+
+
+def test_what_no_arm_pays_has_no_column_and_totals_have_no_limits() -> None:
+    def titles(table: TextTable) -> list[str]:
+        return [column.title for column in table.columns]
+
+    _, paid = section_of(run_of()).tables
+    assert "Compiling" in titles(paid)
+    assert "Transfer" not in titles(paid)
+    assert {len(row) for row in paid.rows} == {len(paid.columns)}
+    assert {cell.note for row in paid.rows for cell in row[-4:]} == {""}
+    assert all(row[1].note for row in paid.rows)  # its parts have them
+    on_gpu = example_records(with_gpu=True)
+    assert "Transfer" in titles(section_of(make_run(on_gpu)).tables[1])
+    cold = [replace(r, compile_ns=0, compile_cpu_ns=0) if isinstance(r, Worker) else r for r in on_gpu]
+    assert "Compiling" not in titles(section_of(make_run(cold)).tables[1])
+
+
+def test_every_arm_of_the_main_table_is_in_the_table_of_costs_once() -> None:
+    run = make_run(example_records())
+    _, paid = section_of(run).tables
+    shown = [(row[0].text, row[0].note) for row in paid.rows]
+    assert len(shown) == len(set(shown))
+    main = {run.arms[entry.arm].variant for entry in run.plan.groups[0].entries}
+    assert main < {text.removesuffix(" (known wrong gradient)") for text, _ in shown}
+
+
+def test_the_plot_is_the_same_bytes_and_its_text_says_the_numbers() -> None:
+    one, other = section_of(run_of()), section_of(run_of())
+    (drawing,), (again,) = one.drawings, other.drawings
+    assert draw(drawing.draw()) == draw(again.draw())
+    assert drawing.stem == "1-breakeven"
+    assert "numpy-batched against torch-rnn at 25\u202f000 steps" in drawing.alt
+
+
+def test_a_run_without_pairs_has_no_section() -> None:
+    records = [record for record in example_records() if not isinstance(record, Worker)]
+    run = make_run(records)
+    assert breakeven_section(facts_of(run), outcomes(run), "") is None
+
+
+def test_a_grid_has_no_section_since_its_first_size_is_no_answer() -> None:
+    facts, found = facts_of(run_of()), outcomes(run_of())
+    assert breakeven_section(facts, found, "") is not None
+    of_grid = dataclasses.replace(facts, maps=maps_of(grid(crossing_at(64.0))))
+    assert breakeven_section(of_grid, found, "") is None
+
+
+def test_the_best_pair_is_there_too() -> None:
+    run = make_run(with_ratios(example_records(), {BEST_TORCH: around(0.3), BEST_NUMPY: around(0.9)}))
+    (best,) = (made for made in found_in(run) if made.name.startswith("best against best"))
+    assert (best.one.entry.id, best.other.entry.id) == (BEST_NUMPY, BEST_TORCH)
+    assert "the fastest form of each" in sentence(run, best)
+
+
+@pytest.mark.parametrize(
+    ("gap", "gain", "kind"),
+    [
+        (5, 1, "crosses"),
+        (-5, -1, "crosses"),
+        (5, -1, "never"),
+        (5, 0, "never"),
+        (-5, 1, "always"),
+        (0, 1, "always"),
+        (1, 2, "always"),  # made up for within the first step
+        (-1, -2, "never"),
+    ],
+)
+def test_one_block_crosses_or_does_not(gap: float, gain: float, kind: str) -> None:
+    assert breakeven._kind(gap, gain) == kind
+
+
+@pytest.mark.parametrize(
+    "places", [[0.5], [0.1, 0.9], [0.5, 0.5], [0.5, 0.51, 0.2, 0.52, 0.9], [0.9, 0.89, 0.1]]
+)
+def test_labels_are_apart_in_their_order_and_no_further_than_needed(places: list[float]) -> None:
+    moved = apart(places, 0.1)
+    order = np.argsort(places, kind="stable")
+    assert np.all(np.diff(np.array(moved)[order]) >= 0.1 - 1e-12)
+    assert np.mean(moved) == pytest.approx(np.mean(places))
+    if len(places) == 1 or np.min(np.diff(np.sort(places))) >= 0.1:
+        assert moved == pytest.approx(places)
