@@ -4,6 +4,7 @@ Found in a child process, so that the main process never imports torch and a dri
 import crashes there.
 """
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -75,6 +76,13 @@ def find_devices(
     present = [Device(**entry | {"dtypes": tuple(entry["dtypes"])}) for entry in answer["present"]]
     absent = [Absent(**entry) for entry in answer["absent"]]
     return Devices((_cpu(), *present), tuple(absent), answer["torch_version"])
+
+
+def find_cpu() -> Devices:
+    """The cpu alone, without the seconds that importing torch takes; whether that works shows later."""
+    if importlib.util.find_spec("torch") is None:
+        return _numpy_only("PyTorch is not installed")
+    return Devices((_cpu(),), (), None)
 
 
 def resolve(requested: Sequence[str], found: Devices) -> tuple[list[str], list[Absent]]:

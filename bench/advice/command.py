@@ -1,0 +1,63 @@
+"""The verb ``advise``: declare, measure within the time, answer."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import psutil
+
+from bench import session
+from bench.advice.advice import Advice, make_advice
+from bench.advice.declare import Timer, declare
+from bench.errors import UserError
+from bench.measure.runner import STOPPED, TERMINATED
+from bench.measure.signals import OutOfTime, Terminated, terminable, time_limit
+from bench.progress import show_progress
+from bench.results.journal import FILE_NAME, load_run
+
+SIGNALS = {STOPPED: session.EXIT_CODES["interrupted"], TERMINATED: session.TERMINATED_CODE}
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measure what ``args`` say and print the advice; return the exit code."""
+    try:
+        with terminable():
+            advice = advise(args, Timer(args.budget, since_start_s()))
+    except Terminated:  # while nothing was measured
+        return session.TERMINATED_CODE
+    print(advice.to_json() if args.json else advice)
+    return exit_code(advice)
+
+
+def since_start_s() -> float:
+    """Seconds since this process began: importing took some of them."""
+    return time.time() - psutil.Process().create_time()
+
+
+def exit_code(advice: Advice) -> int:
+    """0 with a verdict, 1 where a result is wrong, 3 without a verdict, or what a signal asks for."""
+    ended = advice.run.end.reason if advice.run.end else ""
+    if ended in SIGNALS:
+        return SIGNALS[ended]
+    if advice.disagrees:
+        return 1
+    return 0 if advice.answered else 3
+
+
+def advise(args: argparse.Namespace, timer: Timer, *, progress: session.Show = show_progress) -> Advice:
+    """Measure one size within the time and answer.
+
+    Raises:
+        UserError: wishes that cannot be met, or a time in which nothing can be measured.
+    """
+    session.refuse_windows()
+    folder, plan = declare(args, timer)
+    try:
+        with time_limit(max(timer.left_s, 0.01)):
+            session.measure(plan, folder, keep=[], progress=progress)
+    except OutOfTime:  # when the run was not begun, or over
+        pass
+    if not (folder / FILE_NAME).exists():
+        raise UserError(f"--budget {args.budget:g}s was over before anything was measured; give more")
+    return make_advice(load_run(folder), Path(os.path.relpath(folder)), args.budget)

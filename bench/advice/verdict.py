@@ -1,0 +1,133 @@
+"""The sentence that says what to use: the fastest form of each library against the other, as far as sure."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from msgspec import structs
+
+from bench.answer.comparison import Comparison
+from bench.answer.outcome import Outcome
+from bench.answer.statistics import MIN_BLOCKS
+from bench.answer.summary import Summary, summarise
+from bench.measure.plan import fewest_blocks
+from bench.reporting import units, words
+from bench.results.journal import Run
+from bench.results.record import Arm, Burst, Pair
+
+CHOSEN = "best against best"  # the name of the pair
+ROUND_S = 5  # a time that would do is said in multiples of this
+
+
+def choose(run: Run) -> Pair | None:
+    """The fastest proved form of PyTorch anywhere over that of NumPy anywhere, by block 0 alone.
+
+    So it is not picked by the values that judge it. None where block 0 has not both.
+    """
+    arms, entries = run.arms, run.entries
+    main = run.plan.groups[0].name
+    fastest: dict[str, Burst] = {}
+    for burst in run.bursts:
+        arm = arms[entries[burst.entry].arm]
+        usable = burst.block == 0 and burst.status == "ok" and burst.settled is not False and not arm.twin
+        if usable and entries[burst.entry].group == main:
+            best = fastest.setdefault(arm.library, burst)
+            fastest[arm.library] = min(best, burst, key=_per_call_ns)
+    if len(fastest) < 2:
+        return None
+    return Pair(f"{CHOSEN} anywhere", fastest["torch"].entry, fastest["numpy"].entry)
+
+
+def compare_best(run: Run, found: Mapping[str, Outcome]) -> tuple[Run, Summary, Comparison | None]:
+    """The run with the chosen pair among its headlines, its summary, and the pair as it was judged."""
+    pair = choose(run)
+    if pair is None or run.decision is None:
+        return run, summarise(run, found), None
+    sides = (pair.entry, pair.baseline)
+    if not any((one.entry, one.baseline) == sides for one in (*run.plan.pairs, *run.decision.pairs)):
+        decision = structs.replace(run.decision, pairs=[*run.decision.pairs, pair])
+        run = replace(run, decision=decision)
+    summary = summarise(run, found)
+    return run, summary, next(made for made in summary.headlines if (made.entry, made.baseline) == sides)
+
+
+def sentence(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:
+    """What to use, in the words that the verdict allows, with the interval."""
+    if made is None or made.ratio is None:
+        return f"No advice: {_why_nothing(run, summary, made, budget_s)}."
+    lead = words.lead(run, made)
+    assert lead is not None
+    winner, loser = _name(lead.winner), _name(lead.loser)
+    where, times = work(run), _times(summary, made)
+    quotient = f"PyTorch over NumPy is {units.with_interval(made.ratio, made.low, made.high)}"
+    if made.verdict in words.DECIDED:
+        small = f", {made.reason}" if made.reason else ""
+        return f"Use {winner}: {lead.times_faster} than {loser} for {where} ({times}{small})."
+    if made.verdict == "EQUIVALENT":
+        return f"Use either: for {where} both take the same time {made.reason}; {quotient} ({times})."
+    if made.verdict == "UNRESOLVED":
+        why = too_few(run, made, budget_s) or made.reason
+        return f"Either may be faster for {where}: {quotient} ({times}); {why}."
+    if made.verdict == "INVALID":
+        return f"No advice for {where}: the result is not valid, since {made.reason}; {quotient} ({times})."
+    why = too_few(run, made, budget_s) or made.reason
+    so_far = f"{winner} measured {lead.times_faster} than {loser} for {where} ({times})"
+    return f"No verdict: {why}; so far {so_far}."
+
+
+def work(run: Run) -> str:
+    """The task and its sizes: "the forward pass at H 64, B 1, T 100, I 1, O 8 (float32)"."""
+    case = run.plan.groups[0].entries[0].case
+    s = case.shape
+    return f"the {words.TASKS[case.task]} at H {s.H}, B {s.B}, T {s.T}, I {s.I}, O {s.O} ({case.dtype})"
+
+
+def too_few(run: Run, made: Comparison | None, budget_s: float) -> str:
+    """Where the time held fewer blocks than a verdict needs: so, and about what time would hold them."""
+    blocks, needed = made.blocks if made else 0, _needed(run, made)
+    if blocks >= needed or run.end is None:
+        return ""
+    before_s = budget_s - (run.plan.budget_s or budget_s)
+    a_block_s = run.end.seconds / (blocks + 1)  # block 0 takes longer than the others: rather too much
+    enough_s = ROUND_S * math.ceil((before_s + (needed + 1) * a_block_s) / ROUND_S)
+    return (
+        f"the budget of {budget_s:g} s held {blocks} of the {needed} blocks that it needs, for which "
+        f"--budget {enough_s}s should do"
+    )
+
+
+def _needed(run: Run, made: Comparison | None) -> int:
+    """Blocks for a verdict: a row of the table needs as many as all of it, a pair apart from it fewer."""
+    if made is not None and run.entries[made.entry].baseline != made.baseline:
+        return MIN_BLOCKS
+    return fewest_blocks(run.plan.groups)
+
+
+def _why_nothing(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:
+    """Why there is no comparison at all."""
+    reasons = [f"{trouble.entry}: {trouble.reason}" for trouble in summary.troubles]
+    reasons += [item.reason for item in summary.missing if "torch" in item.what]
+    if unsteady := [run.entries[burst.entry].arm for burst in run.bursts if burst.settled is False]:
+        reasons.append(
+            f"the calls of {words.listing(unsteady)} came to no steady time: is something else running?"
+        )
+    if not reasons and (short := too_few(run, made, budget_s)):
+        reasons = [short]
+    return words.listing(list(dict.fromkeys(reasons)), 3) or (made.reason if made else summary.ending)
+
+
+def _times(summary: Summary, made: Comparison) -> str:
+    """Both variants, their times and where they were taken."""
+    rows = {row.entry: row for table in summary.tables for row in table.rows}
+    one, other = rows[made.baseline], rows[made.entry]
+    each = [f"{row.arm.variant} {units.duration(row.median_ns)}" for row in (one, other)]
+    return f"{each[0]}, {each[1]} a call; {words.places(one.arm, other.arm)}"
+
+
+def _name(arm: Arm) -> str:
+    """A library, and its device where that is an accelerator."""
+    return words.library(arm) + ("" if arm.device == "cpu" else f" on {arm.device}")
+
+
+def _per_call_ns(burst: Burst) -> float:
+    return min(burst.elapsed_ns) / burst.n_calls
