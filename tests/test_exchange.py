@@ -143,6 +143,28 @@ def test_a_file_without_benchmarks_a_missing_one_and_impossible_times_are_clear_
         read_pytest_benchmark(write(path, [broken]))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"median": 0.0001', '"median": NaN', "NaN is no finite number"),
+        ('"median": 0.0001', '"median": 1e999', "1e999 is no finite number"),
+        ('"median": 0.0001', '"median": 5.0', "the file was edited or is damaged"),
+        ('"median": 0.0001', '"median": -0.0001', "the file was edited or is damaged"),
+        ('"max": 0.0002', '"max": 1e300', "the file was edited or is damaged"),
+        ('"median": 0.0001', '"median": 0.0001, "median": 0.0001', "`median` is there twice"),
+        ('"params": null', '"params": ' + 40 * "[" + 40 * "]", "nested too deeply"),
+        ('"rounds": 9000', f'"rounds": {2**70}', "an integer beyond 64 bits"),
+    ],
+)
+def test_what_pytest_benchmark_never_writes_is_refused(path: Path, old: str, new: str, message: str) -> None:
+    text = write(path, [benchmark("numpy-batched", 1e-4)]).read_text()
+    assert text.count(old) == 1
+    assert len(read_pytest_benchmark(path).rows) == 1
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        read_pytest_benchmark(path)
+
+
 def test_a_file_that_pytest_benchmark_wrote_is_read(
     path: Path, pytester_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

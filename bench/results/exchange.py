@@ -13,8 +13,8 @@ import msgspec
 from bench.case import Shape
 from bench.catalog import BASELINE
 from bench.errors import UserError
+from bench.results.foreign import is_time, read_tree
 
-MAX_BYTES = 2**28  # 256 MiB; a million rounds with --benchmark-save-data have a tenth of it
 LABEL = "one process, fixed order, both libraries loaded: ratios without an interval, no verdict"
 
 
@@ -30,6 +30,7 @@ class PytestRow:
     max_ns: float
     rounds: int
     iterations: int  # calls in a round
+    fullname: str = ""  # with its file; empty in files of others
     variant: str = ""  # empty: not one of ours, known by its name alone
     library: str = ""
     device: str = ""
@@ -73,6 +74,7 @@ class _Stats(msgspec.Struct):
 class _Benchmark(msgspec.Struct):
     name: str
     stats: _Stats
+    fullname: str = ""
     group: str | None = None
     extra_info: dict[str, Any] = {}
 
@@ -90,18 +92,26 @@ def read_pytest_benchmark(path: Path) -> PytestResults:
     Raises:
         UserError: it cannot be read, is not such a file, or holds no benchmark.
     """
+    return parse_pytest_benchmark(read_tree(path), path)
+
+
+def parse_pytest_benchmark(tree: dict[str, Any], path: Path) -> PytestResults:
+    """What a file of pytest-benchmark holds; ``path`` is what messages call it.
+
+    Raises:
+        UserError: it is no such file, or holds no benchmark.
+    """
     try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise UserError(f"{path} has {size / 2**20:.0f} MiB; files up to {MAX_BYTES >> 20} MiB are read")
-        file = msgspec.json.decode(path.read_bytes(), type=_File)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        file = msgspec.convert(tree, _File)
+    except msgspec.ValidationError as error:
         raise UserError(f"{path} is no JSON file of pytest-benchmark: {error}") from error
     if not file.benchmarks:
         raise UserError(f"{path} holds no benchmark; make one with: pytest --benchmark-json=FILE")
-    if any(one.stats.min <= 0 for one in file.benchmarks):
-        raise UserError(f"{path} holds a time that is not positive; the file was edited or is damaged")
+    for stats in (one.stats for one in file.benchmarks):
+        if not (is_time(stats.min) and stats.min <= stats.median <= stats.max and is_time(stats.max)):
+            raise UserError(
+                f"{path} holds a time that is not positive, or none at all; the file was edited or is damaged"
+            )
     rows = [_row(one) for one in file.benchmarks]
     baselines: dict[object, float] = {}
     for row in rows:
@@ -130,6 +140,7 @@ def _row(one: _Benchmark) -> PytestRow:
         max_ns=stats.max * 1e9,
         rounds=stats.rounds,
         iterations=stats.iterations,
+        fullname=one.fullname,
     )
     try:
         ours = msgspec.convert(one.extra_info, _ExtraInfo)

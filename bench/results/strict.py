@@ -40,7 +40,7 @@ class Decoder(Generic[Kind]):
             record: Kind = self._decoder.decode(data)
             # many brackets or digits need not mean depth or size, but without them there is neither
             if data.count(b"{") + data.count(b"[") > MAX_DEPTH or _LONG in data.translate(_DIGITS):
-                _check_sizes(msgspec.to_builtins(record), MAX_DEPTH)
+                check_sizes(msgspec.to_builtins(record))
             if _encoder.encode(record) != data:
                 _check_same(parse(data), msgspec.to_builtins(record))
         except msgspec.DecodeError as error:
@@ -82,7 +82,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _check_sizes(value: Any, depth: int) -> None:
+def check_sizes(value: Any, depth: int = MAX_DEPTH) -> None:
     """Raise ValueError for a tree that is deeper than ``depth`` or holds an integer beyond MAX_INT."""
     if isinstance(value, int) and abs(value) > MAX_INT:
         raise ValueError("an integer beyond 64 bits")
@@ -90,7 +90,7 @@ def _check_sizes(value: Any, depth: int) -> None:
     if children and not depth:
         raise ValueError("it is nested too deeply")
     for child in children:
-        _check_sizes(child, depth - 1)
+        check_sizes(child, depth - 1)
 
 
 def _check_same(read: Any, kept: Any, where: str = "$") -> None:

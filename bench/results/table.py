@@ -107,6 +107,11 @@ def _counted(burst: Burst) -> bool:
     return burst.block >= 1 and burst.status in ("ok", "known_wrong")
 
 
+def csv_line(cells: Cells) -> str:
+    """Cells as a line of a CSV file, none of which a spreadsheet takes for a formula."""
+    return f"{_csv(cells)}\n"
+
+
 def _csv(cells: Cells) -> str:
     """Cells as a part of a line."""
     line = io.StringIO()

@@ -1,0 +1,169 @@
+"""What changed between two saved results, as a terminal shows it: a sentence, then a table."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from bench.answer.change import OTHER_ENVIRONMENT, Change, Changes
+from bench.answer.comparison import Word
+from bench.printable import one_line
+from bench.reporting import units, words
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLOURS: dict[Word, str] = {
+    "FASTER": "green",
+    "SLOWER": "red",
+    "EQUIVALENT": "cyan",
+    "UNRESOLVED": "yellow",
+    "INVALID": "magenta",
+    "MISSING": "magenta",
+    "NONE": "dim",
+}
+COUNTED: dict[Word, str] = {
+    "SLOWER": "slower",
+    "FASTER": "faster",
+    "EQUIVALENT": "equivalent",
+    "UNRESOLVED": "unresolved",
+    "INVALID": "invalid",
+    "MISSING": "missing",
+    "NONE": "without a verdict",
+}
+MOST_NAMES = 6
+MOST_BASELINES = 3
+
+
+def summary(changes: Changes) -> str:
+    """All of it in one sentence, with the largest change of what is slower, or else of what is faster."""
+    if not changes.rows:
+        return f"{changes.new} and {changes.old} hold nothing that compares."
+    found = Counter(row.verdict for row in changes.rows)
+    said = [f"{found[word]} {name}" for word, name in COUNTED.items() if found[word]]
+    leader = next(filter(None, (_largest(changes, word) for word in ("SLOWER", "FASTER"))), None)
+    most = f"; most of all {leader.name}, {times(leader)}" if leader else ""
+    because = f" ({changes.warning})" if changes.warning else ""
+    count = words.count(len(changes.rows), "comparison")
+    return f"{changes.new} against {changes.old}: of {count} {words.listing(said, 7)}{most}{because}."
+
+
+def times(change: Change) -> str:
+    """ "1.08 times as long [1.06, 1.10]"."""
+    if change.change is None:
+        return "nothing to compare"
+    return f"{units.ratio(change.change)} times as long {units.interval(change.low, change.high)}".rstrip()
+
+
+def told_before(changes: Changes) -> Iterator[str]:
+    """What must be known before the table is read."""
+    if changes.machines:
+        yield f"DIFFERENT MACHINES: {', '.join(changes.machines)}"
+    if changes.conditions:
+        without = ", so there is no verdict; --any-environment gives one"
+        so = without if changes.warning == OTHER_ENVIRONMENT else ""
+        yield f"ENVIRONMENT CHANGED{so}: {'; '.join(changes.conditions)}"
+    if changes.versions:
+        yield f"Other versions: {'; '.join(changes.versions)}"
+    yield from _baselines(changes)
+
+
+def told_after(changes: Changes) -> Iterator[str]:
+    """What the numbers are, what is not in the table, and what --fail-slower found."""
+    if changes.unit == "ratio":
+        yield (
+            "Old and new are ratios to the baseline of the same run, so that the machine's drift between the "
+            "runs cancels; the change is new over old, above 1 is slower, with its own 95 % interval."
+        )
+    elif changes.rows:
+        yield (
+            "Old and new are times of a call; the change is new over old, above 1 is slower. The machine's "
+            "drift between the two is in it."
+        )
+    for side, names in (("old", changes.only_old), ("new", changes.only_new)):
+        if names:
+            yield f"Only in {side}: {words.listing(names, MOST_NAMES)}"
+    if changes.without_baseline:
+        groups = dict.fromkeys(name.partition(" | ")[0] for name in changes.without_baseline)
+        count, of = words.count(len(changes.without_baseline), "time"), words.listing(list(groups))
+        yield f"Without a baseline, so without a ratio: {count} of {of}; see --absolute"
+    if needed := [row.blocks_needed for row in changes.rows if row.blocks_needed is not None]:
+        yield f"What is unresolved would need {_range(needed)} {changes.samples} in each"
+    if changes.limit is not None:
+        yield _regressions(changes, changes.limit)
+
+
+def table(changes: Changes) -> "Table":
+    """A line a change, those that are slower first."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    of = "time over the baseline's" if changes.unit == "ratio" else "time of a call"
+    made = Table(of, "old", "new", "new ÷ old", "verdict", highlight=False)
+    for column in made.columns[1:4]:
+        column.justify = "right"
+        column.no_wrap = True
+    order = list(COUNTED)
+    for row in sorted(changes.rows, key=lambda row: (order.index(row.verdict), -(row.change or 0))):
+        said = _reason(row) if row.reason != changes.warning else ""  # which stands above
+        reason = f" [dim]{escape(one_line(said))}[/]" if said else ""
+        made.add_row(
+            escape(one_line(row.name)),
+            _value(changes, row.old_value),
+            _value(changes, row.new_value),
+            units.with_interval(row.change, row.low, row.high),
+            f"[{COLOURS[row.verdict]}]{row.verdict}[/]{reason}",
+        )
+    return made
+
+
+def _reason(row: Change) -> str:
+    """Why it has its verdict; of what is unresolved, how large a change would have shown."""
+    if row.detectable is None:
+        return row.reason
+    return f"{units.percent(row.detectable)} would have shown"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = units.whole(min(numbers)), units.whole(max(numbers))
+    return low if low == high else f"{low} to {high}"
+
+
+def _value(changes: Changes, value: float | None) -> str:
+    if value is None:
+        return units.NOTHING
+    return units.ratio(value) if changes.unit == "ratio" else units.duration(value)
+
+
+def _largest(changes: Changes, word: Word) -> Change | None:
+    rows = [row for row in changes.rows if row.verdict == word and row.change is not None]
+    return max(rows, key=lambda row: max(row.change or 1, 1 / (row.change or 1)), default=None)
+
+
+def _baselines(changes: Changes) -> Iterator[str]:
+    """What the baselines did in absolute time: each of a few, the range of many."""
+    measured = [change for change in changes.baselines if change.change is not None]
+    if not measured:
+        return
+    if changes.machines:
+        why = "another machine"
+    elif changes.versions or changes.conditions:
+        why = "drift of the machine, or the baseline changed as well, which moves every ratio to it"
+    else:
+        why = "drift of the machine, as nothing that it is made of changed; it is in no ratio below"
+    if len(measured) <= MOST_BASELINES:
+        said = "; ".join(f"{change.name} took {times(change)}" for change in measured)
+    else:
+        ratios = sorted(change.change or 0 for change in measured)
+        low, high = units.ratio(ratios[0]), units.ratio(ratios[-1])
+        said = f"{len(measured)} baselines took {low} to {high} times as long"
+    yield f"In absolute time {said}: {why}"
+
+
+def _regressions(changes: Changes, limit: float) -> str:
+    beyond = units.percent(limit)
+    if found := changes.regressions:
+        names = "; ".join(f"{row.name}: {times(row)}" for row in found)
+        return f"REGRESSION proved, over {beyond} slower: {names}"
+    if not any(row.p_holm is not None for row in changes.rows):
+        return f"Nothing was judged, so no regression over {beyond} could be proved"
+    return f"No regression over {beyond} is proved"

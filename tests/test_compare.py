@@ -1,0 +1,441 @@
+"""``rnnbench compare``: what changed between two runs is found, and what did not is not."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import simulated
+from journals import example_environment, example_records
+from msgspec.structs import replace
+from reports import BASE, BEST_NUMPY, BEST_TORCH, TWIN, USUAL, around, with_ratios, write_run
+
+from bench.answer import change
+from bench.answer.change import Change, Changes, judged, measured
+from bench.answer.statistics import holm
+from bench.answer.two_runs import compare_runs
+from bench.cli import main
+from bench.reporting.changes import told_before
+from bench.results.journal import make_run
+from bench.results.record import AnyRecord, Burst, Environment, Plan, Worker
+from bench.results.run import Run
+
+SCATTER = np.random.Generator(np.random.PCG64(11)).normal(0, 0.004, (2, 10))
+LATER = example_records(seed=7)
+EARLIER = example_records(seed=6)
+
+
+def ratio(centre: float, side: int) -> list[float]:
+    """Log ratios of ten blocks, scattered by 0.4 %, the old (0) and the new run (1) differently."""
+    return around(centre, SCATTER[side])
+
+
+def at(run: list[AnyRecord], logs: dict[str, list[float]]) -> Run:
+    return make_run(with_ratios(run, logs))
+
+
+def compared(old: dict[str, float], new: dict[str, float], **options: Any) -> Changes:
+    """Two runs in which entries have these ratios to their baselines."""
+    then = at(EARLIER, {entry: ratio(centre, 0) for entry, centre in old.items()})
+    now = at(LATER, {entry: ratio(centre, 1) for entry, centre in new.items()})
+    return compare_runs(then, now, **options)
+
+
+def row(changes: Changes, name: str) -> Change:
+    return next(change for change in changes.rows if change.name == name)
+
+
+def slowed(records: Sequence[AnyRecord], factor: float, entry: str | None = None) -> list[AnyRecord]:
+    """All bursts of a run, or of an entry, take that much longer."""
+    return [
+        replace(record, elapsed_ns=[round(value * factor) for value in record.elapsed_ns])
+        if isinstance(record, Burst) and entry in (None, record.entry)
+        else record
+        for record in records
+    ]
+
+
+def on(records: Sequence[AnyRecord], **machine: Any) -> list[AnyRecord]:
+    """The same run with other facts about its machine."""
+    return [
+        replace(record, machine=record.machine | machine) if isinstance(record, Environment) else record
+        for record in records
+    ]
+
+
+def with_facts(records: Sequence[AnyRecord], **facts: Any) -> list[AnyRecord]:
+    """The same run, whose workers tell something else."""
+    return [
+        replace(record, facts=record.facts | facts) if isinstance(record, Worker) else record
+        for record in records
+    ]
+
+
+# what is found
+
+
+def test_a_known_change_is_found_with_its_size_and_nothing_else_is() -> None:
+    changes = compared(
+        {USUAL: 3.6, BEST_TORCH: 1.7, BEST_NUMPY: 0.77}, {USUAL: 3.6 * 1.06, BEST_TORCH: 1.7, BEST_NUMPY: 0.7}
+    )
+    slower = row(changes, USUAL)
+    assert slower.verdict == "SLOWER"
+    assert slower.low is not None
+    assert slower.high is not None
+    assert slower.low < 1.06 < slower.high
+    assert (slower.old_value, slower.new_value) == pytest.approx((3.6, 3.6 * 1.06), rel=0.005)
+    assert row(changes, BEST_TORCH).verdict == "EQUIVALENT"
+    assert row(changes, BEST_NUMPY).verdict == "FASTER"
+    others = [one.verdict for one in changes.rows if one.name not in (USUAL, BEST_NUMPY)]
+    assert "SLOWER" not in others
+    assert "FASTER" not in others
+
+
+def test_drift_of_the_whole_machine_is_no_change_but_is_told_and_shows_in_absolute_times() -> None:
+    then, now = make_run(EARLIER), make_run(slowed(EARLIER, 1.10))
+    changes = compare_runs(then, now)
+    assert {one.verdict for one in changes.rows} <= {"EQUIVALENT", "UNRESOLVED"}
+    assert all(abs(one.change - 1) < 1e-4 for one in changes.rows if one.change)
+    drift = next(one for one in changes.baselines if one.name == BASE)
+    assert drift.change == pytest.approx(1.10, rel=1e-3)
+    assert drift.verdict == "NONE"
+    absolute = compare_runs(then, now, absolute=True)
+    assert row(absolute, USUAL).verdict == "SLOWER"
+    assert row(absolute, USUAL).change == pytest.approx(1.10, rel=1e-3)
+    assert row(absolute, BASE).old_value == pytest.approx(drift.old_value)
+
+
+def test_a_slower_baseline_moves_every_ratio_and_the_baselines_time_says_why() -> None:
+    changes = compare_runs(make_run(EARLIER), make_run(slowed(EARLIER, 1.2, BASE)))
+    usual = row(changes, USUAL)
+    assert usual.change == pytest.approx(1 / 1.2, rel=1e-3)
+    assert next(one for one in changes.baselines if one.name == BASE).change == pytest.approx(1.2, rel=1e-3)
+
+
+def test_unresolved_says_what_could_have_been_seen() -> None:
+    wide = np.random.Generator(np.random.PCG64(3)).normal(0, 0.05, (2, 10))
+    then = at(EARLIER, {USUAL: around(3.6, wide[0])})
+    now = at(LATER, {USUAL: around(3.7, wide[1])})
+    found = row(compare_runs(then, now), USUAL)
+    assert found.verdict == "UNRESOLVED"
+    assert found.detectable is not None
+    assert 0.03 < found.detectable < 0.3
+    assert found.blocks_needed is not None
+    assert found.blocks_needed > 10
+    assert f"{100 * found.detectable:.2g} % could have been seen" in found.reason
+
+
+def test_one_wild_block_leaves_it_unresolved() -> None:
+    """Welch's interval stands beside the exact one."""
+    old, new = [*np.linspace(0, 0.008, 9), 3.0], [*np.linspace(0.05, 0.058, 10)]
+    (found,) = judged([measured(Change("x", "NONE"), old, new)], 0.02)
+    assert found.p_holm is not None
+    assert (found.p_holm <= 0.05, found.verdict) == (True, "UNRESOLVED")
+    assert "Welch" in found.reason
+
+
+# what gets no verdict
+
+
+def test_quick_runs_have_ratios_and_no_verdict() -> None:
+    changes = compare_runs(
+        make_run(example_records(quick=True)), make_run(example_records(quick=True, seed=2))
+    )
+    assert {one.verdict for one in changes.rows} == {"NONE"}
+    assert row(changes, USUAL).change is not None
+    assert row(changes, USUAL).reason == "old run: a quick run gives no verdict"
+
+
+def test_what_failed_in_one_run_has_the_word_and_the_reason_of_that_run() -> None:
+    changes = compare_runs(make_run(EARLIER), make_run(example_records(broken=True)))
+    wrong = row(changes, BEST_TORCH)
+    assert (wrong.verdict, wrong.change) == ("INVALID", None)
+    assert wrong.reason.startswith("new run: disagrees")
+    late = row(changes, "train_step sequence | torch-autograd@cpu x1")
+    assert (late.verdict, late.change) == ("MISSING", None)
+
+
+def test_a_run_whose_twin_differs_judges_nothing() -> None:
+    changes = compared({TWIN: 1.0}, {TWIN: 1.2})
+    assert "the new run gives no verdict by itself: the twin differs" in changes.warning
+    assert "SLOWER" not in {one.verdict for one in changes.rows}
+    assert {one.verdict for one in changes.rows if one.change is not None} == {"INVALID"}
+
+
+def test_a_twin_that_changed_between_the_runs_judges_nothing() -> None:
+    """Each run by itself takes its twin for the original; beside each other they cannot both be right."""
+    scatter = np.linspace(-0.01, 0.01, 10)
+    warnings = [
+        compare_runs(
+            at(EARLIER, {TWIN: list(scatter + moved)}), at(LATER, {TWIN: list(-scatter - moved)})
+        ).warning
+        for moved in (0.0, 0.006, 0.03)
+    ]
+    assert warnings[0] == ""
+    assert warnings[1].startswith(f"the twin changed: {TWIN}")
+    assert warnings[2].startswith("the old run gives no verdict by itself")
+
+
+def test_only_what_both_hold_on_the_same_case_is_compared() -> None:
+    def other_hidden(records: list[AnyRecord]) -> list[AnyRecord]:
+        plan, *rest = records
+        assert isinstance(plan, Plan)
+        groups = [
+            replace(group, entries=[replace(entry, case=_wider(entry.case)) for entry in group.entries])
+            if group.name.startswith("forward")
+            else group
+            for group in plan.groups
+        ]
+        return [replace(plan, groups=groups), *rest]
+
+    changes = compare_runs(make_run(EARLIER), make_run(other_hidden(LATER)))
+    assert not any(one.name.startswith("forward") for one in changes.rows)
+    moved = [name for name in changes.only_new if name.startswith("forward positional | torch-rnn@cpu x1")]
+    assert len(moved) == 1
+    assert "H64" in moved[0]
+    assert len(changes.only_old) == len(changes.only_new) > 5
+
+
+def _wider(case: Any) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(case, shape=dataclasses.replace(case.shape, H=64))
+
+
+def test_entries_without_a_baseline_are_named_and_compared_in_absolute_times() -> None:
+    changes, absolute = (
+        compare_runs(make_run(EARLIER), make_run(LATER), absolute=absolute) for absolute in (False, True)
+    )
+    assert changes.without_baseline
+    assert not set(changes.without_baseline) & {one.name for one in changes.rows}
+    assert set(changes.without_baseline) <= {one.name for one in absolute.rows}
+    assert absolute.without_baseline == ()
+
+
+# regressions
+
+
+@pytest.mark.parametrize(
+    ("factor", "regressed"), [(1.0, False), (1.045, False), (1.055, True), (1.3, True), (0.7, False)]
+)
+def test_a_regression_is_proved_only_beyond_the_limit(factor: float, regressed: bool) -> None:
+    changes = compared({USUAL: 3.6}, {USUAL: 3.6 * factor}, limit=0.05)
+    assert [one.name for one in changes.regressions] == [USUAL] * regressed
+    assert not compared({USUAL: 3.6}, {USUAL: 3.6 * factor}).regressions
+
+
+def test_slower_and_significant_is_no_proof_of_a_regression_beyond_the_limit() -> None:
+    """The mutant: an exit code by the verdict and the estimate alone."""
+    noise = np.random.Generator(np.random.PCG64(5)).normal(0, 0.02, (2, 10))
+    noise -= np.median(noise, axis=1, keepdims=True)
+    drafts = [measured(Change("x", "NONE"), noise[0], noise[1] + np.log(1.06))]
+    (found,) = judged(drafts, 0.02, 0.05)
+    assert (found.verdict, found.regressed) == ("SLOWER", False)
+    assert found.change is not None
+    assert found.change > 1.05
+
+
+def test_a_regression_is_adjusted_for_all_entries() -> None:
+    old, new = [0.00, 0.01, 0.02, 0.03, 0.04, 0.05], [0.10, 0.11, 0.12, 0.095, 0.105, 0.115]
+    alone = judged([measured(Change("x", "NONE"), old, new)], 0.02, 0.05)
+    many = judged([measured(Change(str(n), "NONE"), old, new) for n in range(100)], 0.02, 0.05)
+    assert alone[0].regressed
+    assert not any(one.regressed for one in many)
+
+
+# two runs of the same code
+
+
+def false_words(judge: Callable[[np.ndarray, np.ndarray], bool], tables: int) -> float:
+    """The share of tables with a false word: the same code twice, a machine 7 % slower the second time."""
+    draw = simulated.generator(21)
+    old = simulated.simulate(draw, tables, drift=simulated.wave(0.05))
+    new = simulated.simulate(draw, tables, drift=simulated.ramp(0.05)) + 0.07
+    return float(np.mean([judge(*pair) for pair in zip(old, new, strict=True)]))
+
+
+def words_of(old: np.ndarray, new: np.ndarray) -> bool:
+    """Whether a table with these samples (rows, n) has a word that says there is a change."""
+    drafts = [measured(Change(str(n), "NONE"), *pair) for n, pair in enumerate(zip(old, new, strict=True))]
+    return any(one.verdict in ("FASTER", "SLOWER") for one in judged(drafts, 0.02))
+
+
+def by_ratios(old: np.ndarray, new: np.ndarray) -> bool:
+    """What compare does with values (blocks, arms, values): a baseline, its twin, the rows of the table."""
+    return words_of(*(simulated.log_ratios(values[np.newaxis])[0, 1:] for values in (old, new)))
+
+
+def pooled(old: np.ndarray, new: np.ndarray) -> bool:
+    """The mutant that takes every value for an independent one."""
+    logs = [np.moveaxis(values[:, 2:] - values[:, :1], 1, 0).reshape(8, -1) for values in (old, new)]
+    return words_of(*logs)
+
+
+def in_absolute_times(old: np.ndarray, new: np.ndarray) -> bool:
+    return words_of(*(np.median(values, axis=2).T[2:] for values in (old, new)))
+
+
+def test_two_runs_of_the_same_code_get_a_false_word_in_one_table_of_twenty_at_most() -> None:
+    assert false_words(by_ratios, 300) <= 0.05
+
+
+def test_pooled_values_or_drift_in_the_times_would_be_found_out() -> None:
+    assert false_words(pooled, 40) > 0.15
+    assert false_words(in_absolute_times, 20) > 0.9
+
+
+def test_without_holm_there_would_be_more_than_one_in_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change, "holm", lambda p_values: list(p_values))
+    assert holm([0.02, 0.04]) != [0.02, 0.04]
+    assert false_words(by_ratios, 300) > 0.10
+
+
+# environments
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"governor": "powersave"},
+        {"cgroup_quota": 1.5},
+        {"usable_cpus": 1},
+    ],
+)
+def test_another_environment_is_told_and_there_is_no_verdict_unless_asked_for(facts: dict[str, Any]) -> None:
+    then, now = make_run(EARLIER), make_run(slowed(on(LATER, **facts), 1.3, USUAL))
+    changes = compare_runs(then, now)
+    assert len(changes.conditions) == 1
+    assert next(iter(facts)).replace("_", " ") in changes.conditions[0]
+    assert {one.verdict for one in changes.rows if one.change is not None} == {"NONE"}
+    assert row(compare_runs(then, now, any_environment=True), USUAL).verdict == "SLOWER"
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [({"kernel": "Haswell"}, "kernel: SkylakeX, now Haswell"), ({"threads": 8}, "threads: 1, now 8")],
+)
+def test_kernel_and_threads_as_the_workers_tell_them_are_looked_at(facts: dict[str, Any], told: str) -> None:
+    changes = compare_runs(make_run(EARLIER), make_run(with_facts(LATER, **facts)))
+    assert any(told in clause for clause in changes.conditions)
+    assert changes.warning == "the environment changed"
+
+
+def test_another_version_is_what_people_compare() -> None:
+    packages = {"rnnbench": "0.2.0", "numpy": "2.5.0", "torch": "2.13.0"}
+    newer = with_facts(on(LATER, packages=packages, commit="b" * 40), version="2.5.0")
+    changes = compare_runs(make_run(on(EARLIER, commit="a" * 40)), make_run(slowed(newer, 1.3, USUAL)))
+    assert changes.conditions == ()
+    assert "packages numpy: 2.4.6, now 2.5.0" in changes.versions
+    assert f"commit: {'a' * 40}, now {'b' * 40}" in changes.versions
+    assert not any(clause.startswith("numpy version") for clause in changes.versions)  # said once
+    assert row(changes, USUAL).verdict == "SLOWER"
+
+
+def test_a_variable_that_reaches_the_workers_now_is_a_change() -> None:
+    kept = replace(example_environment(), kept={"MALLOC_ARENA_MAX": "1"})
+    records = [kept if isinstance(record, Environment) else record for record in LATER]
+    changes = compare_runs(make_run(EARLIER), make_run(records))
+    assert changes.conditions == ("variable MALLOC_ARENA_MAX: none, now 1",)
+
+
+def test_other_bytes_of_the_same_case_are_told() -> None:
+    records = [
+        replace(record, digest="aa" * 32) if isinstance(record, Burst) and record.entry == USUAL else record
+        for record in LATER
+    ]
+    assert compare_runs(make_run(EARLIER), make_run(LATER)).versions == ()
+    (told,) = compare_runs(make_run(EARLIER), make_run(records)).versions
+    assert told.startswith("inputs: other bytes for 1 of ")
+
+
+# the command
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs on disk: old, the same again, one in which torch-rnn is 20 % slower, one of another machine."""
+    folder = tmp_path_factory.mktemp("saved")
+    with mock.patch("os.fsync"):  # thousands of records
+        write_run(folder / "old", EARLIER)
+        write_run(folder / "same", LATER)
+        write_run(folder / "slower", slowed(LATER, 1.2, USUAL))
+        write_run(folder / "elsewhere", on(LATER, processor="Other \x1b[31mCPU"))
+    return folder
+
+
+def test_the_exit_code_is_1_for_a_proved_regression_alone(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, same, slower = (str(saved / name) for name in ("old", "same", "slower"))
+    assert main(["compare", old, same, "--fail-slower", "5%"]) == 0
+    assert "No regression over 5 % is proved" in capsys.readouterr().out
+    assert main(["compare", old, slower, "--fail-slower", "5%"]) == 1
+    printed = capsys.readouterr().out
+    assert "REGRESSION proved, over 5 % slower: train_step positional | torch-rnn@cpu x1: 1.2" in printed
+    assert main(["compare", old, slower, "--fail-slower", "40%"]) == 0
+    assert main(["compare", old, slower]) == 0
+
+
+def test_one_sentence_says_it_all_first(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["compare", str(saved / "old"), str(saved / "slower")])
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert "1 slower" in first
+    assert "most of all train_step positional | torch-rnn@cpu x1, 1.2" in first
+    assert rest[0].startswith("In absolute time 7 baselines took 0.99")
+    assert any("SLOWER" in line and "torch-rnn@cpu x1" in line for line in rest)
+    assert any(line.startswith("Without a baseline") for line in rest)
+
+
+def test_json_holds_the_same_and_is_strict(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(saved / "old"), str(saved / "slower"), "--json", "--fail-slower", "5 %"]) == 1
+    tree = json.loads(capsys.readouterr().out, parse_constant=lambda text: pytest.fail(text))
+    assert tree["regressions"] == [USUAL]
+    found = next(one for one in tree["rows"] if one["name"] == USUAL)
+    assert (found["verdict"], found["old_samples"], found["new_samples"], found["regressed"]) == (
+        "SLOWER",
+        10,
+        10,
+        True,
+    )
+    assert found["low"] < found["change"] < found["high"]
+    assert tree["unit"] == "ratio"
+    assert tree["limit"] == 0.05
+
+
+def test_different_machines_are_refused_unless_asked_for(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compare", str(saved / "old"), str(saved / "elsewhere")]
+    assert main(command) == 2
+    assert "different machines (processor)" in capsys.readouterr().err
+    assert main([*command, "--any-machine"]) == 0
+    printed = capsys.readouterr().out
+    assert "DIFFERENT MACHINES: processor" in printed
+    assert "\x1b" not in printed
+
+
+@pytest.mark.parametrize("share", ["5", "x%", "%", "nan%", "1e9%"])
+def test_a_limit_that_is_no_percentage_is_refused(share: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", "a", "b", "--fail-slower", share])
+    assert stopped.value.code == 2
+    assert "is not a percentage, such as 5%" in capsys.readouterr().err
+
+
+def test_what_is_no_result_is_one_clear_line(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(saved / "old"), str(saved / "nowhere")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_the_baselines_did_is_called_drift_only_where_nothing_else_changed() -> None:
+    def told(**facts: Any) -> str:
+        changes = compare_runs(make_run(EARLIER), make_run(on(LATER, **facts)), any_environment=True)
+        return next(text for text in told_before(changes) if text.startswith("In absolute time"))
+
+    assert "drift of the machine, as nothing that it is made of changed" in told()
+    assert "or the baseline changed as well" in told(python="CPython 3.12.1")
+    assert "or the baseline changed as well" in told(governor="powersave")
+    assert told(processor="Other").endswith(": another machine")

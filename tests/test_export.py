@@ -1,0 +1,266 @@
+"""``rnnbench export``: pyperf and pytest-benchmark read what is written, with their own command lines."""
+
+import csv
+import json
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journals import example_records
+from msgspec.structs import replace
+from pytest_benchmark.stats import Stats
+from reports import BASE, BEST_TORCH, USUAL, around, medians, with_ratios, write_run
+from small_journal import on, small_records
+
+from bench.cli import main
+from bench.errors import UserError
+from bench.results.exchange import read_pytest_benchmark
+from bench.results.exchange_pyperf import pyperf_json
+from bench.results.exchange_pytest import pytest_benchmark_json, stats
+from bench.results.journal import load_run, make_run
+from bench.results.record import AnyRecord, Burst, Entry, Plan
+
+HOSTILE = "=cmd\x1b[31m\n<script>\u202e|"
+PUBLISHED = "numpy-published"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs and their exports for every tool; in the second one torch-rnn takes longer."""
+    made = tmp_path_factory.mktemp("exports")
+    for name, ratio in (("a", 3.6), ("b", 4.5)):
+        records = with_ratios(example_records(seed=4, quick=True), {USUAL: around(ratio)})
+        run = write_run(made / name, records)
+        for tool in ("pyperf", "pytest-benchmark", "csv"):
+            assert main(["export", str(run), "--to", tool]) == 0
+    return made
+
+
+def tool(folder: Path, *command: str) -> str:
+    """What a tool prints; it must not complain."""
+    child = subprocess.run(
+        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert child.returncode == 0, child.stdout + child.stderr
+    assert "Traceback" not in child.stderr
+    return child.stdout
+
+
+def hostile_records() -> list[AnyRecord]:
+    """A run whose variant, group and host are named by somebody who means no good."""
+    records = []
+    for record in small_records():
+        if isinstance(record, Plan):
+            group = record.groups[0]
+            entries = [renamed(entry) for entry in group.entries]
+            arms = [replace(arm, variant=arm.variant + HOSTILE) for arm in record.arms]
+            record = replace(record, arms=arms, groups=[replace(group, entries=entries)])
+        elif isinstance(record, Burst):
+            record = replace(record, entry=record.entry + HOSTILE)
+        records.append(record)
+    records[1] = on({"processor": HOSTILE, "host_name": HOSTILE, "python": HOSTILE})
+    return records
+
+
+def renamed(entry: Entry) -> Entry:
+    baseline = None if entry.baseline is None else entry.baseline + HOSTILE
+    return replace(entry, id=entry.id + HOSTILE, baseline=baseline)
+
+
+# pyperf
+
+
+def test_pyperf_has_a_run_for_each_block_with_its_values_in_seconds() -> None:
+    run = make_run(example_records(seed=4))
+    tree = json.loads(pyperf_json(run))
+    assert tree["version"] == "1.0"
+    one = next(one for one in tree["benchmarks"] if one["metadata"]["name"] == USUAL)
+    assert [part["metadata"]["rnnbench_block"] for part in one["runs"]] == list(range(1, 11))
+    assert [statistics.median(part["values"]) * 1e9 for part in one["runs"]] == pytest.approx(
+        medians(run, USUAL)
+    )
+    bursts = [burst for burst in run.bursts if burst.entry == USUAL and burst.block >= 1]
+    assert [part["metadata"]["loops"] for part in one["runs"]] == [burst.n_calls for burst in bursts]
+    assert "hostname" not in tree["metadata"]
+    assert tree["metadata"]["cpu_model_name"] == "Example CPU 9000"
+    assert tree["metadata"]["unit"] == "second"
+
+
+def test_pyperf_shows_the_medians_of_the_run(folder: Path) -> None:
+    shown = tool(folder, "pyperf", "show", "--quiet", "a/pyperf.json")
+    tree = json.loads((folder / "a" / "pyperf.json").read_text())
+    assert len(re.findall(r": Mean \+- std dev: ", shown)) == len(tree["benchmarks"])
+    values = [value for part in of(tree, USUAL)["runs"] for value in part["values"]]
+    mean = f"{statistics.mean(values) * 1e6:.0f} us +- {statistics.stdev(values) * 1e6:.0f} us"
+    assert f"{USUAL}: Mean +- std dev: {mean}" in shown
+    stats = tool(folder, "pyperf", "stats", "a/pyperf.json")
+    assert "Number of run with values: 3" in stats
+    assert "Number of warmup per run: 0" in stats
+    assert "Start date: 2026-01-02 03:04:05" in stats
+
+
+def test_pyperf_checks_and_compares_without_complaint(folder: Path) -> None:
+    checked = tool(folder, "pyperf", "check", "a/pyperf.json")
+    assert USUAL in checked
+    assert not re.search("shortest raw value|standard deviation", checked)
+    table = tool(folder, "pyperf", "compare_to", "a/pyperf.json", "b/pyperf.json", "--table")
+    assert "| Benchmark" in table
+    line = next(line for line in table.splitlines() if line.startswith(f"| {USUAL} "))
+    assert "1.25x slower" in line
+    metadata = tool(folder, "pyperf", "metadata", "a/pyperf.json")
+    assert "cpu_model_name: Example CPU 9000" in metadata
+
+
+def of(tree: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in tree["benchmarks"] if one["metadata"]["name"] == name)
+    return found
+
+
+def test_the_host_is_named_only_where_the_record_names_it() -> None:
+    plan, _, *rest = small_records()
+    tree = json.loads(pyperf_json(make_run([plan, on({"host_name": "example"}), *rest])))
+    assert tree["metadata"]["hostname"] == "example"
+
+
+# pytest-benchmark
+
+
+def test_pytest_benchmark_compares_two_exports(folder: Path) -> None:
+    command = ["pytest_benchmark", "compare"]
+    shown = tool(
+        folder, *command, "a/pytest-benchmark.json", "b/pytest-benchmark.json", "--columns=min,median,rounds"
+    )
+    assert "Name (time in" in shown
+    assert shown.count("torch-rnn@cpu x1") >= 2
+    assert f"benchmark '{BASE.partition(' | ')[0]}'" in shown
+    plain = tool(folder, *command, "a/pytest-benchmark.json", "--csv=out.csv")
+    assert "Outliers: 1 Standard Deviation" in plain
+    with (folder / "out.csv").open() as file:
+        names = {line["name"] for line in csv.DictReader(file)}
+    tree = json.loads((folder / "a" / "pytest-benchmark.json").read_text())
+    assert len(names) == len({one["name"] for one in tree["benchmarks"]})
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 8, 9, 50])
+def test_the_16_statistics_are_those_of_pytest_benchmark(n: int) -> None:
+    theirs = Stats()
+    for number in range(n):
+        theirs.update(1e-4 * (1 + (number * 7919 % 101) / 100 + 5 * (number == 3)))
+    found = stats(theirs.data)
+    assert list(found) == list(Stats.fields)
+    assert found == pytest.approx(theirs.as_dict())
+
+
+def test_the_export_comes_back_with_variant_device_and_ratio(folder: Path) -> None:
+    results = read_pytest_benchmark(folder / "a" / "pytest-benchmark.json")
+    rows = {row.name: row for row in results.rows}
+    usual, base = rows[USUAL], rows[BASE]
+    assert (usual.variant, usual.library, usual.device, usual.task) == (
+        "torch-rnn",
+        "torch",
+        "cpu",
+        "train_step",
+    )
+    assert (usual.layout, usual.dtype, usual.threads) == ("positional", "float32", 1)
+    assert usual.shape is not None
+    assert (usual.shape.B, usual.shape.H) == (128, 32)
+    assert usual.ratio == pytest.approx(usual.median_ns / base.median_ns)
+    assert base.ratio == 1.0
+    assert usual.errors is not None
+    assert "update U" in usual.errors
+    assert results.machine_info["numpy"] == "2.4.6"
+    assert results.machine_info["blas_kernel"] == "SkylakeX"
+    assert results.machine_info["node"] == ""
+
+
+# what no tool may be given
+
+
+@pytest.mark.parametrize("export", [pyperf_json, pytest_benchmark_json])
+def test_what_disagrees_has_no_time_in_any_export_and_a_known_wrong_gradient_is_marked(export: Any) -> None:
+    records = example_records(broken=True)
+    tree = json.loads(export(make_run(records)))
+    names = [one["name"] if "name" in one else one["metadata"]["name"] for one in tree["benchmarks"]]
+    assert BEST_TORCH not in names
+    assert USUAL in names
+    published = [name for name in names if PUBLISHED in name and not name.startswith("forward")]
+    assert published
+    assert all(name.endswith("(known wrong gradient)") for name in published)
+    assert not any("known wrong" in name for name in names if PUBLISHED not in name)
+
+
+@pytest.mark.parametrize("export", [pyperf_json, pytest_benchmark_json])
+def test_a_run_without_counted_values_is_a_clear_error(export: Any) -> None:
+    plan, environment, *_ = small_records()
+    with pytest.raises(UserError, match="no counted value"):
+        export(make_run([plan, environment]))
+
+
+@pytest.mark.parametrize("export", [pyperf_json, pytest_benchmark_json])
+@pytest.mark.parametrize(("block", "leaves"), [(0, False), (1, True)])
+def test_block_0_never_leaves_the_run(export: Any, block: int, leaves: bool) -> None:
+    records = [
+        replace(record, n_calls=1, elapsed_ns=[987_654_321])
+        if isinstance(record, Burst) and record.block == block
+        else record
+        for record in small_records()
+    ]
+    assert (b"0.987654321" in export(make_run(records))) == leaves
+
+
+def test_hostile_names_reach_neither_tool_nor_spreadsheet(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", hostile_records())
+    for name in ("pyperf", "pytest-benchmark", "csv"):
+        assert main(["export", str(path), "--to", name, "--out", str(tmp_path / name)]) == 0
+    (tmp_path / "pyperf").rename(tmp_path / "pyperf.json")
+    (tmp_path / "pytest-benchmark").rename(tmp_path / "saved.json")
+    shown = tool(tmp_path, "pyperf", "show", "--metadata", "pyperf.json")
+    shown += tool(tmp_path, "pytest_benchmark", "compare", "saved.json", "--name=long")
+    assert "=cmd\\x1b[31m <script>\\u202e|" in shown
+    assert not re.search("[\x1b\u202e]", shown)
+    with (tmp_path / "csv").open(newline="") as file:
+        cells = [cell for line in csv.reader(file) for cell in line]
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+
+
+def test_two_names_that_look_alike_stay_two_benchmarks(tmp_path: Path) -> None:
+    plan, *rest = small_records()
+    assert isinstance(plan, Plan)
+    one, other = plan.groups[0].entries
+    twins = {one.id: "same\tname", other.id: "same name"}
+    entries = [replace(one, id=twins[one.id]), replace(other, id=twins[other.id], baseline=twins[one.id])]
+    records: Sequence[AnyRecord] = [
+        replace(plan, groups=[replace(plan.groups[0], entries=entries)]),
+        *(
+            replace(record, entry=twins[record.entry]) if isinstance(record, Burst) else record
+            for record in rest
+        ),
+    ]
+    (tmp_path / "out.json").write_bytes(pyperf_json(make_run(records)))
+    shown = tool(tmp_path, "pyperf", "show", "--quiet", "out.json")
+    assert "same name: Mean" in shown
+    assert "same name (2): Mean" in shown
+
+
+def test_the_command_says_where_and_refuses_where_it_cannot_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_run(tmp_path / "run", small_records())
+    out = tmp_path / "out.json"
+    assert main(["export", str(path), "--to", "pyperf", "--out", str(out)]) == 0
+    assert "Exported for pyperf: " in capsys.readouterr().out
+    assert out.exists()
+    assert main(["export", str(path), "--to", "pyperf", "--out", str(tmp_path / "no" / "x.json")]) == 2
+    assert "choose another --out" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "nowhere"), "--to", "csv"]) == 2
+
+
+def test_the_same_run_gives_the_same_bytes(folder: Path) -> None:
+    run = load_run(folder / "a")
+    assert pyperf_json(run) == (folder / "a" / "pyperf.json").read_bytes()
+    assert pytest_benchmark_json(run) == (folder / "a" / "pytest-benchmark.json").read_bytes()
