@@ -20,8 +20,9 @@ BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
 USUAL = f"{POSITIONAL} | torch-rnn@cpu x1"
 TWIN = f"{BASE} twin"
 BEST_NUMPY, BEST_TORCH = f"{POSITIONAL} | numpy-inplace@cpu x1", f"{POSITIONAL} | torch-inplace@cpu x1"
-CLAIM_OLD, CLAIM_NEW = "claim | numpy-published@cpu x1", "claim | torch-cell@cpu x1"
-VOID = {"meta", "img", "br"}
+CLAIM_OLD = "ladder | numpy-published@cpu x1 positional float64 sigmoid"
+CLAIM_NEW = "ladder | torch-cell@cpu x1 single_step float32 tanh"
+VOID = {"meta", "img", "br", "source"}
 STILL = (0.0, 0.001, -0.001, 0.002, -0.002, 0.0005, -0.0005, 0.0015, -0.0015, 0.0)  # log ratios: hardly any
 
 
@@ -78,7 +79,7 @@ def facts_of(run: Run) -> Facts:
 
 
 class Reader(html.parser.HTMLParser):
-    """Tags, attributes and text of a page; complains where tags do not match."""
+    """Tags, attributes and text of a page, its script and style apart; complains where tags do not match."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -97,7 +98,8 @@ class Reader(html.parser.HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self._open[-1:] not in (["script"], ["style"]):
+            self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.reporting.plots import COLOURS, Mark, dot_plot, draw, ladder_plot
+from bench.reporting.plots import COLOURS, Mark, dot_plot, draw
 
 NUMPY = Mark(
     "numpy-batched", "numpy", "CPU", 100e3, 98e3, 103e3, (99e3, 100e3, 101e3), "baseline", baseline=True
@@ -73,14 +73,6 @@ def test_sections_are_named_where_there_are_several() -> None:
     elsewhere = Mark("torch-rnn", "torch", "cuda:0", 400e3)
     assert "cuda:0" in texts(dot_plot((NUMPY, elsewhere)))
     assert "CPU" not in texts(dot_plot(MARKS))
-
-
-def test_the_ladder_says_what_changed_and_points_from_row_to_row() -> None:
-    steps = (NUMPY, Mark("torch-rnn", "torch", "", 365e3, text="3.65 times slower", change="the same work"))
-    figure = ladder_plot(steps)
-    assert "the same work" in texts(figure)
-    arrows = [text for text in figure.axes[0].texts if getattr(text, "arrow_patch", None) is not None]
-    assert [arrow.xy for arrow in arrows] == [(365e3, 1.75)]  # type: ignore[attr-defined]
 
 
 def test_the_same_marks_give_the_same_bytes_whatever_the_user_configured() -> None:

@@ -1,19 +1,11 @@
-"""The report shows what the journal says: tables, the claim, the environment, what failed."""
+"""The report shows what the journal says: tables, the environment, what failed."""
 
 import dataclasses
 
 import pytest
 from journals import example_plan, example_records
 from msgspec.structs import replace
-from reports import (
-    CLAIM_NEW,
-    CLAIM_OLD,
-    TWIN,
-    USUAL,
-    around,
-    factor,
-    run_with,
-)
+from reports import TWIN, USUAL, around, run_with
 
 from bench.reporting import units
 from bench.reporting.build import headline
@@ -53,8 +45,8 @@ def test_a_run_without_values_says_why() -> None:
     run = make_run([plan, environment, *failures, End("partial", "all failed", 1.0, "")])
     assert f"nothing was measured: {reason}." in headline(run)
     shown = view(run)
-    assert shown.claim is None
-    assert [table.plot for table in shown.tables] == [None] * 5
+    assert "ladder" not in [section.id for section in shown.sections]
+    assert [table.plot for table in shown.tables] == [None] * 6
     assert len(shown.troubles) == len(failures)
 
 
@@ -62,34 +54,6 @@ def test_a_plan_without_environment_still_gives_a_report() -> None:
     run = make_run([example_plan()])
     assert "an unknown processor" in headline(run)
     assert view(run).machine_facts == ()
-
-
-def test_the_ladder_leads_from_one_program_to_the_other_and_its_steps_multiply(default: Run) -> None:
-    shown = view(default).claim
-    assert shown is not None
-    assert [step.variant for step in shown.steps] == [
-        "numpy-published (known wrong gradient)",
-        "numpy-published (known wrong gradient)",
-        "numpy-loop",
-        "numpy-batched",
-        "torch-rnn",
-        "torch-cell",
-    ]
-    product = 1.0
-    for step in shown.steps[1:]:
-        size = float(step.factor.partition(" ")[0])
-        product *= size if "faster" in step.factor else 1 / size
-    whole, *_ = factor(default, CLAIM_OLD, CLAIM_NEW)
-    assert product == pytest.approx(whole, rel=0.05)
-    assert shown.steps[4].factor.startswith("3.65 times slower")
-    assert "NumPy measured 3.65 times faster" in shown.text[1]
-
-
-def test_a_rung_that_was_not_measured_is_left_out_and_its_change_kept() -> None:
-    shown = view(make_run(example_records(quick=True))).claim
-    assert shown is not None
-    assert [step.variant for step in shown.steps][2:] == ["numpy-batched", "torch-rnn", "torch-cell"]
-    assert shown.steps[2].change == "the exact gradient; the whole batch at once"
 
 
 def test_what_the_budget_dropped_is_said() -> None:
@@ -108,7 +72,7 @@ def test_what_the_budget_dropped_is_said() -> None:
 
 def test_the_audit_finds_wrong_threads_and_other_inputs(default: Run) -> None:
     clean = " ".join(view(default).audit)
-    assert "as asked for in all 132 workers" in clean
+    assert "as asked for in all 138 workers" in clean
     assert "the same bytes" in clean
     records: list[AnyRecord] = []
     for number, record in enumerate(example_records()):
@@ -169,7 +133,8 @@ def test_compiling_has_rows_of_its_own() -> None:
     from bench.reporting.notes import starts
 
     run = make_run(example_records())
-    assert not any("compiling" in row[0] for row in starts(run))
+    names = [name for name, *_ in starts(run) if "compiling" in name]
+    assert names == ["torch-compile@cpu x1: compiling from nothing, block 0 (wall time)"]
     compiled = tuple(
         replace(worker, compile_ns=9_000_000_000 if worker.block == 0 else 1_400_000_000)
         for worker in run.workers
@@ -178,3 +143,20 @@ def test_compiling_has_rows_of_its_own() -> None:
     rows = {name: time for name, time, _ in starts(dataclasses.replace(run, workers=compiled))}
     assert rows["torch-rnn@cpu x1: compiling from nothing, block 0 (wall time)"] == "9.00 s"
     assert rows["torch-rnn@cpu x1: loading what was compiled (wall time)"] == "1.40 s"
+
+
+def test_only_what_others_are_compared_with_is_called_the_baseline(default: Run) -> None:
+    (compiled,) = (table for table in view(default).tables if "compiled" in table.title)
+    assert {line.variant: (line.marks, line.verdict != "") for line in compiled.lines} == {
+        "numpy-batched": (("baseline",), False),
+        "torch-autograd": ((), False),
+        "torch-compile": ((), True),
+    }
+
+
+def test_the_ladder_and_the_empty_calls_are_no_tables_of_the_page(default: Run) -> None:
+    shown = view(default)
+    assert len(shown.tables) == len(default.plan.groups) - 2
+    (claim,) = (line for line in shown.headlines if line.what == "the tutorial's claim")
+    assert claim.where.startswith("different work; ")
+    assert claim.entry_time != "–"

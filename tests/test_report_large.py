@@ -1,12 +1,12 @@
 """A run of many tables, rows and blocks still makes a page that can be read, and says what it left out."""
 
-from dataclasses import replace as replaced
 from itertools import pairwise
 
 import pytest
 from acceptance.tools.big_journal import big_records
 
 from bench.reporting import view as views
+from bench.reporting.chapters import times
 from bench.reporting.tables import MOST_DOTS, spread
 from bench.reporting.view import MOST_PLOTS, view
 from bench.results.run import Run, make_run
@@ -27,18 +27,27 @@ def test_few_blocks_are_all_drawn_and_many_are_thinned_out_by_rank() -> None:
     assert gaps <= {20, 21}
 
 
-def test_the_first_tables_have_plots_and_the_page_says_so(wide: Run) -> None:
+def test_many_tables_are_one_that_sorts_without_plots(wide: Run) -> None:
     shown = view(wide)
-    assert [table.plot is not None for table in shown.tables] == [True] * MOST_PLOTS + [False] * 2
-    assert all(len(table.lines) == 3 for table in shown.tables)
-    (said,) = [warning for warning in shown.warnings if "plot" in warning]
-    assert said.startswith(f"No plot for 2 of {MOST_PLOTS + 2} tables")
+    assert [table.plot for table in shown.tables] == [None] * (MOST_PLOTS + 2)
+    section = times(shown.tables)
+    assert section is not None
+    (table,) = section.tables
+    assert len(table.rows) == 3 * (MOST_PLOTS + 2)
+    assert len({row[0].text for row in table.rows}) == MOST_PLOTS + 2  # each says its size
+    assert section.parts == ()
 
 
-def test_a_table_of_too_many_rows_has_no_plot(wide: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    group = wide.plan.groups[0]
-    entries = {entry.id for entry in group.entries}
-    one = replaced(wide, bursts=tuple(burst for burst in wide.bursts if burst.entry in entries))
+def test_few_tables_have_a_plot_each() -> None:
+    shown = view(make_run(list(big_records(shapes=MOST_PLOTS, arms=3, blocks=6))))
+    assert all(table.plot is not None for table in shown.tables)
+    section = times(shown.tables)
+    assert section is not None
+    assert len(section.parts) == MOST_PLOTS
+
+
+def test_a_table_of_too_many_rows_has_no_plot(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = make_run(list(big_records(shapes=1, arms=3, blocks=6)))
     assert not any("plot" in warning for warning in view(one).warnings)
     monkeypatch.setattr(views, "MOST_ROWS", 2)
     assert view(one).tables[0].plot is None

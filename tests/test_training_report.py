@@ -1,5 +1,7 @@
 """What a training looks like: pictures, animation, plot, sentences and its place on the page."""
 
+import io
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from PIL import Image
 from reports import write_run
 
 from bench.cli import main
-from bench.reporting import training_pictures
+from bench.reporting import page, training_pictures
 from bench.reporting.build import build_report
 from bench.training import load_result
 from bench.training.records import Header, Point, Start, Stop, Writer
@@ -101,13 +103,22 @@ def test_the_plot_says_that_the_curves_lie_on_each_other_and_by_how_much(folder,
 
 
 def test_the_page_holds_the_animation_and_needs_nothing_else(folder):
-    page = (folder / "report.html").read_text()
-    assert 'src="data:image/gif;base64,' in page
-    assert "<h2>Training</h2>" in page
-    assert "http" not in page.replace("http-equiv", "")
+    text = (folder / "report.html").read_text()
+    assert 'src="data:image/gif;base64,' in text
+    assert "<h2>How long does training take, start to finish?</h2>" in text
+    assert not re.search("https?:", text)
     text = (folder / "report.md").read_text()
     assert "(animation.gif)" in text
     assert (folder / "plots" / "loss.svg").exists()
+
+
+def test_a_still_of_the_animation_is_its_last_frame(folder):
+    moving = (folder / "animation.gif").read_bytes()
+    with Image.open(io.BytesIO(moving)) as frames, Image.open(io.BytesIO(page.last_frame(moving))) as still:
+        first = np.asarray(frames.convert("RGB"))
+        frames.seek(frames.n_frames - 1)
+        assert np.array_equal(np.asarray(still), np.asarray(frames.convert("RGB")))
+        assert not np.array_equal(np.asarray(still), first)
 
 
 def test_times_contain_start_up_and_first_call_and_tell_them_apart(folder):
@@ -147,8 +158,9 @@ def test_a_run_and_a_training_make_one_page_with_the_training_last(folder, tmp_p
     run = write_run(tmp_path / "run", example_records())
     assert main(["report", str(folder), str(run), "--out", str(tmp_path / "both")]) == 0
 
-    page = (tmp_path / "both" / "report.html").read_text()
-    assert page.index("What these numbers contain") < page.index("How the training was timed")
+    text = (tmp_path / "both" / "report.html").read_text()
+    first, then = ">What is in these numbers, and what is not?</h3>", ">How was the training timed?</h3>"
+    assert text.index(first) < text.index(then)
     assert (tmp_path / "both" / "plots" / "1-animation.gif").read_bytes() == (
         folder / "animation.gif"
     ).read_bytes()

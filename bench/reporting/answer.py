@@ -1,54 +1,37 @@
 """The answer of a run in a few sentences, each true to the journal and to its verdict."""
 
-from dataclasses import dataclass
-
 from bench.answer.comparison import Comparison
-from bench.answer.summary import Row, Summary
-from bench.reporting import units, words
-from bench.results.journal import Run
-from bench.results.record import Arm, Entry
+from bench.reporting import map_answer, words
+from bench.reporting.elsewhere import elsewhere, fastest_forms, not_measured
+from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
 
 AS_WRITTEN = "as written"
 BEST = "best against best"
 CLAIM = "claim"
 COMPILED = "compiled"
+LADDER = "ladder"
+DISPATCH = "dispatch"
 ORDERS_OF_MAGNITUDE = 100.0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """A run and what was worked out from it, with the look-ups that sentences need."""
-
-    run: Run
-    summary: Summary
-    rows: dict[str, Row]
-    entries: dict[str, Entry]
-
-    @classmethod
-    def of(cls, run: Run, summary: Summary) -> "Facts":
-        """Make the look-ups once."""
-        rows = {row.entry: row for table in summary.tables for row in table.rows}
-        return cls(run, summary, rows, run.entries)
-
-    def arm(self, entry: str) -> Arm:
-        """The arm of an entry."""
-        return self.rows[entry].arm
-
-    def time(self, entry: str) -> str:
-        """The median time of a call, for people."""
-        return units.duration(self.rows[entry].median_ns)
 
 
 def sentences(facts: Facts) -> list[str]:
     """The answer: as usually written, best against best, elsewhere, and the tutorial's claim."""
+    return [sentence for _, sentence in parts(facts)]
+
+
+def parts(facts: Facts) -> list[tuple[str, str]]:
+    """The sentences, each with what it is about: the names of those that say it, and the claim."""
     if not any(row.median_ns for row in facts.rows.values()):
-        return [f"{_where(facts)} nothing was measured: {_reasons(facts)}."]
+        return [("nothing", f"{_where(facts)} nothing was measured: {_reasons(facts)}.")]
+    if facts.is_grid:
+        return map_answer.parts(facts.maps, _where(facts))
     main = main_comparison(facts)
     if main is None:
-        made = [f"{_where(facts)} nothing was compared: {_reasons(facts)}."]
+        made = [("nothing", f"{_where(facts)} nothing was compared: {_reasons(facts)}.")]
     else:
-        made = [say(facts, main) for say in (first, setting, best, compiled, elsewhere)]
-    return [sentence for sentence in (*made, claim(facts, main)) if sentence]
+        said_by = (first, setting, best, compiled, elsewhere, not_measured)
+        made = [(say.__name__, say(facts, main)) for say in said_by]
+    return [(about, said) for about, said in (*made, (CLAIM, claim(facts, main))) if said]
 
 
 def main_comparison(facts: Facts) -> Comparison | None:
@@ -70,7 +53,7 @@ def caveats(facts: Facts) -> list[str]:
             f"A quick run, {words.count(summary.blocks, 'block')}: times, but no verdict. "
             "Without --quick there are intervals and verdicts."
         )
-    elif main is not None and main.ratio is not None and main.verdict in ("NONE", "INVALID"):
+    elif not facts.is_grid and main and main.ratio is not None and main.verdict in ("NONE", "INVALID"):
         made.append(f"No verdict: {main.reason}.")
     if summary.state != "complete":
         run = facts.run
@@ -110,8 +93,7 @@ def setting(facts: Facts, main: Comparison) -> str:
 
 def best(facts: Facts, main: Comparison) -> str:
     """The fastest form of each library, at the work and place of the main comparison."""
-    headlines = (made for made in facts.summary.headlines if made.name.startswith(BEST))
-    made = next((made for made in headlines if _alike(facts, made, main)), None)
+    made = fastest_forms(facts, main)
     if made is None or made.name == main.name:
         return ""
     if (made.entry, made.baseline) == (main.entry, main.baseline):
@@ -131,84 +113,39 @@ def compiled(facts: Facts, main: Comparison) -> str:
     return f"With PyTorch compiled ({times}) {words.clause(facts.run, made)}."
 
 
-def elsewhere(facts: Facts, main: Comparison) -> str:
-    """Whether more threads, another device, layout or shape change the answer; only where it has one."""
-    ahead = words.lead(facts.run, main)
-    if ahead is None or main.verdict not in words.DECIDED:
-        return ""
-    same, turned, open_ = [], [], []
-    for made in facts.summary.headlines:
-        if not made.name.startswith(AS_WRITTEN) or made.name == main.name:
-            continue
-        other, where = words.lead(facts.run, made), difference(facts, made, main)
-        if other is None or made.verdict not in words.DECIDED:
-            why = made.reason if made.verdict == "MISSING" else made.verdict.lower()
-            open_.append(f"{where} ({why})")
-        elif other.winner.library == ahead.winner.library:
-            same.append((where, other))
-        else:
-            turned.append(f"{where} ({other.times})")
-    winner, loser = words.names(ahead.winner, ahead.loser)
-    made_parts = []
-    if same:
-        made_parts.append(f"{winner} stays ahead {_by(same)}")
-    if turned:
-        made_parts.append(f"it turns round, {loser} being faster, {words.listing(turned)}")
-    if open_:
-        made_parts.append(f"it is open {words.listing(open_)}")
-    return words.capital("; ".join(made_parts)) + "." if made_parts else ""
-
-
 def claim(facts: Facts, main: Comparison | None) -> str:
-    """The tutorial's two programs against each other, and why that is not one library against the other."""
+    """What the tutorial says, what its two programs do here, and why that is no contest of libraries."""
     made = facts.summary.headline(CLAIM)
     if made is None:
         return ""
-    ahead = words.lead(facts.run, made)
-    if ahead is None:
+    if (ahead := words.lead(facts.run, made)) is None:
         return f"The tutorial's claim could not be tried: {made.reason}."
-    faster = ahead.winner == facts.arm(made.entry)
-    if faster and ahead.factor >= ORDERS_OF_MAGNITUDE:
-        how = "is reproduced" if made.verdict in words.DECIDED else "shows in the times"
-        found = f"{how}, {ahead.times},"
-    else:
-        found = f"is {ahead.times} here," if faster else "is not reproduced here,"
     old, new = facts.entries[made.baseline].case, facts.entries[made.entry].case
     return (
-        f"The tutorial's “orders of magnitude” {found} but compares different work: "
-        f"{words.variant(facts.arm(made.baseline))}, {old.dtype}, one sample at a time over {old.shape.T} "
-        f"steps ({facts.time(made.baseline)}), against {facts.arm(made.entry).variant}, {new.dtype}, the "
-        f"whole batch at once over {new.shape.T} step ({facts.time(made.entry)}){_equal_work(facts, main)}."
+        f"The tutorial says PyTorch is orders of magnitude faster. {_apart(facts, made, ahead)} do not do "
+        f"the same work: {words.variant(facts.arm(made.baseline))}, {old.dtype}, one sample at a time over "
+        f"{words.count(old.shape.T, 'step')} ({facts.time(made.baseline)}), against "
+        f"{facts.arm(made.entry).variant}, {new.dtype}, the whole batch at once over "
+        f"{words.count(new.shape.T, 'step')} ({facts.time(made.entry)}){_equal_work(facts, main)}."
     )
 
 
-def difference(facts: Facts, made: Comparison, main: Comparison) -> str:
-    """In what a comparison's place and work differ from the main one's: "with 2 threads", "on cuda:0"."""
-    arm, other = facts.arm(made.entry), facts.arm(main.entry)
-    case, usual = facts.entries[made.entry].case, facts.entries[main.entry].case
-    parts = []
-    if arm.device != other.device:
-        parts.append(
-            f"with PyTorch on {arm.device} against NumPy on {words.threads(facts.arm(made.baseline))}"
-        )
-    elif arm.threads != other.threads:
-        parts.append(f"with {words.threads(arm)} each")
-    if case.layout != usual.layout:
-        parts.append(f"with {case.layout} input")
-    elif case.shape != usual.shape:
-        parts.append(f"at {case.shape}")
-    return " ".join(parts) or f"in {made.name}"
+def _apart(facts: Facts, made: Comparison, ahead: words.Lead) -> str:
+    """How far the two programs of the claim lie apart, up to what they do not have in common."""
+    decided, large = made.verdict in words.DECIDED, ahead.factor >= ORDERS_OF_MAGNITUDE
+    if ahead.winner != facts.arm(made.entry):
+        how = f"is {ahead.times_slower}" if decided else f"measured {ahead.times_slower}"
+        return f"Here its PyTorch program {how} than its NumPy program, and the two"
+    if decided and large:
+        return f"Its two programs do differ {ahead.times}, but they"
+    only = "" if large else "only "
+    return f"Here its two programs {'differ' if decided else 'measured'} {only}{ahead.times}" + (
+        ", and they" if decided else " apart, and they"
+    )
 
 
 def _where(facts: Facts) -> str:
     return f"On this machine ({words.machine(facts.run.environment.machine)}),"
-
-
-def _alike(facts: Facts, made: Comparison, main: Comparison) -> bool:
-    """Whether two comparisons are about the same work in the same place."""
-    one, other = facts.arm(made.entry), facts.arm(main.entry)
-    same_place = (one.device, one.threads) == (other.device, other.threads)
-    return same_place and facts.entries[made.entry].case == facts.entries[main.entry].case
 
 
 def _equal_work(facts: Facts, main: Comparison | None) -> str:
@@ -218,15 +155,6 @@ def _equal_work(facts: Facts, main: Comparison | None) -> str:
     if (ahead := words.lead(facts.run, main)) is None:
         return ""
     return f"; at equal work {words.names(ahead.winner, ahead.loser)[0]} is ahead, as above"
-
-
-def _by(same: list[tuple[str, words.Lead]]) -> str:
-    """Where the same side leads: each with its factor, or their range where they are many."""
-    if len(same) <= 2:
-        return words.listing([f"{where} ({other.times})" for where, other in same])
-    factors = [other.factor for _, other in same]
-    reach = f"{units.ratio(min(factors))} to {units.ratio(max(factors))} times"
-    return f"{words.listing([where for where, _ in same])} ({reach})"
 
 
 def _reasons(facts: Facts) -> str:

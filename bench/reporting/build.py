@@ -1,5 +1,6 @@
 """From journals, trainings and files of pytest-benchmark to report.html, report.md, values.csv and plots."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,29 @@ from bench.answer.summary import summarise
 from bench.errors import UserError
 from bench.printable import printable
 from bench.reporting import answer, page, plots
-from bench.reporting.foreign import ForeignView, foreign_view
+from bench.reporting.beside import map_beside
+from bench.reporting.chapters import run_article
+from bench.reporting.foreign import ForeignView, foreign_article, foreign_view
 from bench.reporting.overview import overview
-from bench.reporting.training import TrainingView, training_view
-from bench.reporting.view import Plot, RunView, view
-from bench.results.exchange import read_pytest_benchmark
+from bench.reporting.pyperf import pyperf_view
+from bench.reporting.section import Article, Drawing
+from bench.reporting.texttables import overview_table
+from bench.reporting.training import training_article
+from bench.reporting.view import RunView, view
+from bench.results.exchange import PytestResults
+from bench.results.exchange_pyperf import PyperfResults
 from bench.results.files import write_atomic
 from bench.results.journal import Run, different_machines, load_run
+from bench.results.refinements import load_refinements
+from bench.results.saved import load_foreign
 from bench.results.table import write_values_csv
 from bench.training.records import is_training
 
 HTML, MARKDOWN, PLOTS = "report.html", "report.md", "plots"
+KEPT = "The raw values are in the journal and in values.csv, the plots in the folder beside this page."
+KEPT_OF_TRAINING = (
+    "The raw values are in training.jsonl and losses.csv, the plots in the folder beside this page."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,7 @@ class Source:
 
     run: Run | None
     view: RunView | ForeignView
+    refinements: tuple[Run, ...] = ()  # of the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +50,6 @@ class Report:
     page: Path
     answers: dict[Path, str]  # of each run, in plain English
     disagrees: bool  # whether anything that claims to be right was proved wrong
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """One saved training, and its images by stem."""
-
-    view: TrainingView
-    images: dict[str, bytes]
 
 
 def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Path:
@@ -67,10 +73,12 @@ def write_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
     if len(paths) > 1 and out_dir is None:
         raise UserError("several results make one report; name its folder with --out DIR")
     prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
-    loaded = {path: _load(path, prefixes[path]) for path in paths if not is_training(path)}
+    saved = {path: _read(path) for path in paths if not is_training(path)}
+    runs = [one for one in saved.values() if isinstance(one, Run)]
+    loaded = {path: _source(path, one, prefixes[path], runs) for path, one in saved.items()}
     sources = list(loaded.values())
-    runs = [source.run for source in sources if source.run is not None]
-    if not any_machine and (differ := different_machines(runs)):
+    refined = [run for source in sources for run in source.refinements]
+    if not any_machine and (differ := different_machines([*runs, *refined])):
         raise UserError(
             f"the runs are of different machines ({', '.join(differ)}), so their times do not compare; "
             "report them one by one, or together with --any-machine"
@@ -79,22 +87,26 @@ def write_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
         images = {
-            plot.stem: _write_plot(plot, folder / PLOTS) for source in sources for plot in source.view.plots
+            drawing.stem: _write_plot(drawing, folder / PLOTS)
+            for source in sources
+            for drawing in source.view.drawings
         }
-        trainings = [
-            Training(*training_view(path, folder, prefix=prefixes[path]))
-            for path in paths
-            if is_training(path)
-        ]
-        for training in trainings:
-            images |= training.images
-        content = _content(sources, trainings)
+        trainings: list[Article] = []
+        for path in filter(is_training, paths):
+            anchor = f"result-{len(sources) + len(trainings) + 1}"
+            article, drawn = training_article(path, folder, anchor, prefix=prefixes[path])
+            trainings.append(article)
+            images |= drawn
+        content = content_of(sources, trainings)
         write_atomic(folder / HTML, page.render_html(content, images).encode())
         write_atomic(folder / MARKDOWN, page.render_markdown(content).encode())
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
     for number, run in enumerate(runs, start=1):
         write_values_csv(run, folder / ("values.csv" if len(runs) == 1 else f"values-{number}.csv"))
+    for path, source in loaded.items():
+        for number, run in enumerate(source.refinements, start=1):
+            write_values_csv(run, folder / f"values-{prefixes[path]}refine-{number}.csv")
     return Report(
         page=folder / HTML,
         answers={
@@ -102,41 +114,56 @@ def write_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
             for path, source in loaded.items()
             if isinstance(source.view, RunView)
         },
-        disagrees=any(failure.status == "disagrees" for run in runs for failure in run.failures),
+        disagrees=any(failure.status == "disagrees" for run in [*runs, *refined] for failure in run.failures),
     )
 
 
-def headline(run: Run) -> str:
+def headline(run: Run, refinements: Sequence[Run] = ()) -> str:
     """The answer in plain English for a terminal: no markup, a paragraph."""
-    facts = answer.Facts.of(run, summarise(run))
+    facts = answer.Facts.of(run, summarise(run), refinements)
     return printable("\n".join([*answer.caveats(facts), *answer.sentences(facts)]))
 
 
-def _load(path: Path, prefix: str) -> Source:
-    if path.suffix == ".json":
-        return Source(None, foreign_view(read_pytest_benchmark(path), path.name, prefix=prefix))
-    run = load_run(path)
-    return Source(run, view(run, prefix=prefix))
+def _read(path: Path) -> Run | PytestResults | PyperfResults:
+    return load_foreign(path) if path.suffix == ".json" else load_run(path)
 
 
-def _content(sources: list[Source], trainings: list[Training]) -> dict[str, Any]:
+def _source(path: Path, saved: Run | PytestResults | PyperfResults, prefix: str, runs: list[Run]) -> Source:
+    """A saved result as text; ``runs`` are all on the page."""
+    if isinstance(saved, Run):
+        refined = load_refinements(path)
+        beside = map_beside(saved, runs)
+        return Source(saved, view(saved, prefix=prefix, refinements=refined, map_beside=beside), refined)
+    if isinstance(saved, PyperfResults):
+        return Source(None, pyperf_view(saved, path.name, prefix=prefix))
+    return Source(None, foreign_view(saved, path.name, prefix=prefix))
+
+
+def content_of(sources: list[Source], trainings: list[Article]) -> dict[str, Any]:
     """What both templates are given."""
-    kinds = [(source.view, "run" if source.run is not None else "foreign") for source in sources]
+    articles = [_article(source, f"result-{number}") for number, source in enumerate(sources, start=1)]
+    compared = {
+        article.anchor: source.view
+        for article, source in zip(articles, sources, strict=True)
+        if isinstance(source.view, ForeignView) or source.view.preset != "grid"  # a map is no line of a table
+    }
+    lines = overview(compared.values()) if len(compared) > 1 else []
     return {
-        "sources": [
-            {"view": view, "kind": kind, "anchor": f"result-{number}"}
-            for number, (view, kind) in enumerate(
-                [*kinds, *((training.view, "training") for training in trainings)], start=1
-            )
-        ],
-        "overview": overview([source.view for source in sources]) if len(sources) > 1 else [],
+        "articles": [*articles, *trainings],
+        "overview": overview_table(lines, compared) if lines else None,
+        "files": KEPT if sources else KEPT_OF_TRAINING,
     }
 
 
-def _write_plot(plot: Plot, folder: Path) -> bytes:
+def _article(source: Source, anchor: str) -> Article:
+    if isinstance(source.view, RunView):
+        return run_article(source.view, anchor)
+    return foreign_article(source.view, anchor)
+
+
+def _write_plot(drawing: Drawing, folder: Path) -> bytes:
     """Draw a plot into both its files; return the SVG."""
-    figure = plots.ladder_plot(plot.marks) if plot.is_ladder else plots.dot_plot(plot.marks)
-    files = plots.draw(figure)
+    files = plots.draw(drawing.draw())
     for kind, content in files.items():
-        write_atomic(folder / f"{plot.stem}.{kind}", content)
+        write_atomic(folder / f"{drawing.stem}.{kind}", content)
     return files["svg"]

@@ -2,58 +2,41 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bench.catalog import BASELINE
-from bench.reporting import units, words
+from bench.reporting import plots, units, words
 from bench.reporting.plots import Mark
-from bench.reporting.view import Plot, describe, slug
+from bench.reporting.section import Article, Cell, Column, Drawing, Hero, Section, TextTable
+from bench.reporting.view import describe, slug
 from bench.results.exchange import PytestResults, PytestRow
 
-
-@dataclass(frozen=True, slots=True)
-class ForeignLine:
-    """One benchmark."""
-
-    name: str
-    library: str
-    marks: tuple[str, ...]
-    device: str
-    threads: str
-    dtype: str
-    time: str
-    spread: str
-    rounds: str
-    samples: str
-    ratio: str
-    proof: str
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignTable:
-    """One group of benchmarks."""
-
-    title: str
-    lines: tuple[ForeignLine, ...]
-    plot: Plot
+COLUMNS = (
+    Column("Variant"), Column("Where"), Column("Dtype"), Column("Median a call", True),
+    Column("Quartiles apart", True), Column("Samples/s", True), Column("÷ baseline", True),
+    Column("Rounds × calls", True), Column("Proof"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignView:
-    """One file of pytest-benchmark."""
+    """One file of another tool."""
 
     name: str
     label: str
     machine: str
     usual_ratio: str  # of the benchmark that the answer is about; empty where there is none
-    answer: tuple[str, ...]
-    tables: tuple[ForeignTable, ...]
-    facts: tuple[tuple[str, str], ...]
+    hero: Hero
+    sections: tuple[Section, ...]
+    tool: str = "pytest-benchmark"
+    how_sure: str = "no interval"  # said of the ratio
 
     @property
-    def plots(self) -> list[Plot]:
-        """All plots."""
-        return [table.plot for table in self.tables]
+    def drawings(self) -> list[Drawing]:
+        """All that is to be drawn."""
+        parts = (part for section in self.sections for part in (section, *section.parts))
+        return [one for part in parts for one in part.drawings if isinstance(one, Drawing)]
 
 
 def foreign_view(results: PytestResults, name: str, *, prefix: str = "") -> ForeignView:
@@ -66,11 +49,16 @@ def foreign_view(results: PytestResults, name: str, *, prefix: str = "") -> Fore
         label=results.label,
         machine=machine,
         usual_ratio=units.ratio(usual.ratio) if usual and usual.ratio else "",
-        answer=tuple(_answer(usual, len(results.rows), machine)),
-        tables=tuple(
-            _table(group, rows, f"{prefix}{n}-") for n, (group, rows) in enumerate(members.items(), start=1)
-        ),
-        facts=tuple(_facts(results)),
+        hero=_hero(usual, len(results.rows), machine),
+        sections=_sections(results, members, prefix),
+    )
+
+
+def foreign_article(view: ForeignView, anchor: str) -> Article:
+    """A file as a part of the page."""
+    banner = f"{view.tool}: {view.label}."
+    return Article(
+        anchor, "By pytest-benchmark", view.name, view.machine, view.hero, (banner,), (), view.sections
     )
 
 
@@ -80,60 +68,81 @@ def _usual(rows: Iterable[PytestRow]) -> PytestRow | None:
     return next((row for row in torch if row.variant == "torch-rnn"), torch[0] if torch else None)
 
 
-def _answer(row: PytestRow | None, count: int, machine: str) -> list[str]:
+def _hero(row: PytestRow | None, count: int, machine: str) -> Hero:
     """PyTorch as usually written against the baseline, with all that this way of timing leaves open."""
     if row is None or row.ratio is None:
-        return [f"On this machine ({machine}), {count} benchmarks, none of them PyTorch against {BASELINE}."]
+        said = f"On this machine ({machine}), {count} benchmarks, none of them PyTorch against {BASELINE}."
+        return Hero("Nothing was compared", facts=(("What was measured", said),))
     winner, loser = ("NumPy", "PyTorch") if row.ratio >= 1 else ("PyTorch", "NumPy")
-    factor = units.ratio(max(row.ratio, 1 / row.ratio))
+    title = f"{winner} measured {units.ratio(max(row.ratio, 1 / row.ratio))} times faster than {loser}"
     baseline = units.duration(row.median_ns / row.ratio)
     setting = f"{row.shape}; {row.dtype}; {row.device}, threads: {row.threads}"
-    return [
-        f"On this machine ({machine}), {winner} measured {factor} times faster than {loser} at the "
-        f"{words.TASKS.get(row.task, row.task)}, {row.layout} input: {BASELINE} {baseline}, "
-        f"{row.variant} {units.duration(row.median_ns)} a call ({setting}).",
+    said = (
+        f"On this machine ({machine}), {title} at the {words.TASKS.get(row.task, row.task)}, {row.layout} "
+        f"input: {BASELINE} {baseline}, {row.variant} {units.duration(row.median_ns)} a call ({setting})."
+    )
+    sure = (
         "That is one process in a fixed order with both libraries loaded, so there is no interval and no "
-        "verdict; rnnbench run gives both.",
-    ]
+        "verdict; rnnbench run gives both."
+    )
+    facts = (("Each as it is usually written", said), ("How sure that is", sure))
+    return Hero(title, "no verdict", sure=("one process, fixed order, no interval",), facts=facts)
 
 
-def _table(group: str, rows: list[PytestRow], prefix: str) -> ForeignTable:
+def _sections(
+    results: PytestResults, members: dict[str, list[PytestRow]], prefix: str
+) -> tuple[Section, ...]:
+    """A part for each group of benchmarks, and what the file says of the machine."""
+    parts = tuple(
+        _part(group, rows, f"times-{number}", f"{prefix}{number}-{slug(group) or 'benchmarks'}")
+        for number, (group, rows) in enumerate(members.items(), start=1)
+    )
+    return (
+        Section(id="times", title="How long does each take?", parts=parts),
+        Section(id="machine", title="On which machine?", pairs=tuple(_facts(results))),
+    )
+
+
+def _part(group: str, rows: list[PytestRow], id: str, stem: str) -> Section:
     rows = sorted(rows, key=lambda row: row.median_ns)
+    title = group or "benchmarks"
     marks = tuple(
         Mark(
             label=_name(row) + (" (known wrong gradient)" if row.known_wrong else ""),
             library=row.library,
             section="",
             time_ns=row.median_ns,
-            text="baseline" if _is_baseline(row) else units.with_interval(row.ratio, None, None),
+            text=_ratio(row) if not _is_baseline(row) else "baseline",
             hollow=row.known_wrong,
             baseline=_is_baseline(row),
         )
         for row in rows
     )
-    plot = Plot(prefix + (slug(group) or "benchmarks"), marks, describe(marks))
-    return ForeignTable(group or "benchmarks", tuple(_line(row) for row in rows), plot)
+    drawing = Drawing(stem, describe(marks), partial(plots.dot_plot, marks))
+    table = TextTable(title, COLUMNS, tuple(_row(row) for row in rows))
+    return Section(id=id, title=title, drawings=(drawing,), tables=(table,))
 
 
-def _line(row: PytestRow) -> ForeignLine:
-    marks = ["baseline"] if _is_baseline(row) else []
-    if row.known_wrong:
-        marks.append("known wrong gradient")
+def _row(row: PytestRow) -> tuple[Cell, ...]:
+    marks = ["baseline"] * _is_baseline(row) + ["known wrong gradient"] * row.known_wrong
     worst = max((row.errors or {}).items(), key=lambda item: item[1], default=None)
-    return ForeignLine(
-        name=_name(row),
-        library=row.library,
-        marks=tuple(marks),
-        device=row.device or units.NOTHING,
-        threads=units.NOTHING if row.threads is None else str(row.threads),
-        dtype=row.dtype or units.NOTHING,
-        time=units.duration(row.median_ns),
-        spread=units.duration(row.iqr_ns),
-        rounds=f"{units.whole(row.rounds)} × {units.whole(row.iterations)}",
-        samples=units.rate(row.shape.B / (row.median_ns * 1e-9) if row.shape else None),
-        ratio=units.NOTHING if _is_baseline(row) else units.with_interval(row.ratio, None, None),
-        proof=f"largest error: {worst[0]} {units.error(worst[1])}" if worst else units.NOTHING,
+    samples = row.shape.B / (row.median_ns * 1e-9) if row.shape else None
+    where = row.device or units.NOTHING
+    return (
+        Cell(_name(row), note=", ".join(marks), library=row.library),
+        Cell(where if row.threads is None else f"{where}, threads: {row.threads}"),
+        Cell(row.dtype or units.NOTHING),
+        Cell(units.duration(row.median_ns), value=row.median_ns),
+        Cell(units.duration(row.iqr_ns), value=row.iqr_ns),
+        Cell(units.rate(samples), value=samples),
+        Cell(units.NOTHING if _is_baseline(row) else _ratio(row), value=row.ratio),
+        Cell(f"{units.whole(row.rounds)} × {units.whole(row.iterations)}"),
+        Cell(f"largest error: {worst[0]} {units.error(worst[1])}" if worst else units.NOTHING),
     )
+
+
+def _ratio(row: PytestRow) -> str:
+    return units.with_interval(row.ratio, None, None)
 
 
 def _name(row: PytestRow) -> str:

@@ -1,11 +1,14 @@
 """What must be said beside the numbers: warnings, noise, what a number holds, how to get it again."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from statistics import median
 
+from bench.answer.comparison import Comparison
 from bench.answer.summary import Summary
 from bench.measure import clock
 from bench.reporting import units, words
+from bench.reporting.facts import Facts
 from bench.results.journal import Run
 from bench.results.record import Plan
 
@@ -15,7 +18,7 @@ def warnings(run: Run, summary: Summary) -> list[str]:
     made = []
     if run.decision and (dropped := [*run.decision.dropped_groups, *run.decision.dropped_arms]):
         made.append(
-            f"To keep within its time budget the run left out: {words.listing(dropped, 12)} (the whole plan "
+            f"To keep within its time budget the run left out: {words.listing(dropped, 6)} (the whole plan "
             f"would have taken {units.seconds(run.decision.predicted_s)})."
         )
     return [*made, *(f"{words.capital(warning)}." for warning in summary.warnings)]
@@ -24,7 +27,7 @@ def warnings(run: Run, summary: Summary) -> list[str]:
 def noise(run: Run, summary: Summary) -> list[tuple[str, str, str]]:
     """The twins, by table: how far the same thing differs when it is measured twice, and the noise floor."""
     made = []
-    for twin in summary.twins:
+    for twin in (one for one in summary.twins if not words.left_out(one)):
         where = f"{run.entries[twin.entry].group}; {words.place(run.arms[twin.arm])}"
         floor = units.NOTHING if twin.noise_floor is None else units.percent(twin.noise_floor)
         ratio = twin.reason if twin.ratio is None else units.with_interval(twin.ratio, twin.low, twin.high)
@@ -33,7 +36,7 @@ def noise(run: Run, summary: Summary) -> list[tuple[str, str, str]]:
 
 
 def contents(run: Run, summary: Summary) -> list[str]:
-    """Which region the clock enclosed, under which conditions, and what was made of the values."""
+    """Which region the clock enclosed, under which conditions, and how a value comes about."""
     calls = [burst.n_calls for burst in run.bursts if burst.block >= 1]
     values = [len(burst.elapsed_ns) for burst in run.bursts if burst.block >= 1]
     made = [
@@ -52,18 +55,66 @@ def contents(run: Run, summary: Summary) -> list[str]:
             f"process for each arm and {_reach(values, 'value')} of each entry, in random order; "
             f"{words.count(summary.blocks, 'block')} count, the one before (proof, calibration) does not."
         )
-    made += [
+    return made
+
+
+def sure(facts: Facts) -> list[str]:
+    """How many comparisons came to what verdict, and how far two measurements of the same thing differ."""
+    summary, made = facts.summary, []
+    if summary.control:
+        made.append(f"Not at all: {summary.control}. So no verdict is given.")
+    elif summary.headlines and summary.verdicts:
+        made.append(
+            f"{_decided(summary.headlines)} All were declared before the first value; each stands on "
+            f"{words.count(summary.blocks, 'block')} at most, with fresh processes in random order."
+        )
+    elif not summary.verdicts:
+        made.append("These are times of a quick run, without verdicts.")
+    if facts.noise_floor and not summary.control:
+        twice = len({facts.entries[twin.entry].case.shape for twin in summary.twins if twin.noise_floor})
+        where = f"at the {words.count(twice, 'size')} " if facts.is_grid and twice > 1 else ""
+        made.append(
+            f"The noise floor says how far the same code lay apart {where}where it was measured twice: so "
+            f"far does the interval of its ratio reach from 1 ({facts.noise_floor}). Verdicts do not come "
+            "from it but from the blocks of each comparison, and may rest on a smaller difference."
+        )
+    return made
+
+
+def _decided(declared: Sequence[Comparison]) -> str:
+    """How many comparisons are decided, of those that were run; what was not for the time is no failure."""
+    ran = [one for one in declared if not words.left_out(one)]
+    late = len(declared) - len(ran)
+    rest = f"; {units.whole(late)} were left out to save time" if late > 1 else ""
+    rest = "; one was left out to save time" if late == 1 else rest
+    if not ran:
+        return f"No comparison was run{rest}."
+    which = words.count(len(ran), "comparison") + (" that were run" if late and len(ran) > 1 else "")
+    counts = Counter(one.verdict for one in ran)
+    decided = counts.pop("FASTER", 0) + counts.pop("SLOWER", 0)
+    if not counts and decided > 1:
+        return f"All {which} are decided, FASTER or SLOWER{rest}."
+    others = words.listing([f"{word} {n}" for word, n in counts.items()])
+    of = f"{decided} of {which}"
+    verdicts = f"decided, FASTER or SLOWER{f'; the others: {others}' if others else ''}"
+    return f"{of} {'is' if len(ran) == 1 else 'are'} {verdicts}{rest}."
+
+
+def validity(run: Run, summary: Summary) -> list[str]:
+    """How verdicts come about, what was measured how often, and what disturbed it."""
+    return [
+        "A verdict FASTER or SLOWER needs p ≤ 0.05, adjusted after Holm for all comparisons of a table; the "
+        "interval shown is that of the one comparison. EQUIVALENT means within "
+        f"{units.percent(run.plan.margin)}; UNRESOLVED, that more blocks would be needed to say.",
         "A time is the median over the blocks of the median in each. A ratio is the entry's time over the "
         "baseline's, taken in each block, where they are neighbours in time; over blocks it is the "
         "Hodges-Lehmann estimate with the exact 95 % interval of the signed-rank test. Below 1 the entry is "
         "faster.",
-        "A verdict FASTER or SLOWER needs p ≤ 0.05, adjusted after Holm for all comparisons of a table; the "
-        "interval shown is that of the one comparison. EQUIVALENT means within "
-        f"{units.percent(run.plan.margin)}.",
-        f"Nothing was discarded: {units.whole(summary.values)} values, {units.whole(summary.outliers)} of "
-        "them outliers.",
+        f"{words.capital(words.count(summary.blocks, 'block'))} count, each with a fresh process for every "
+        f"arm. Nothing was discarded: {units.whole(summary.values)} values, "
+        f"{units.whole(summary.outliers)} of them outliers.",
+        *_disturbances(run, summary),
     ]
-    return [*made, *_disturbances(run, summary)]
 
 
 def _disturbances(run: Run, summary: Summary) -> list[str]:

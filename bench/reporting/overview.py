@@ -43,5 +43,5 @@ def _run(view: RunView) -> OverviewLine:
 def _foreign(view: ForeignView) -> OverviewLine:
     ratio = view.usual_ratio or units.NOTHING
     return OverviewLine(
-        view.name, view.machine, (f"{ratio}: no interval", *[units.NOTHING] * 2), units.NOTHING
+        view.name, view.machine, (f"{ratio}: {view.how_sure}", *[units.NOTHING] * 2), units.NOTHING
     )

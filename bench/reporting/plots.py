@@ -6,7 +6,7 @@ Figures are made without pyplot and without state, under fixed settings: the sam
 import io
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +46,7 @@ FORMATS: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None, "Cre
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     """Matplotlib's defaults and ours on top, whatever the user has configured."""
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -68,10 +68,9 @@ class Mark:
     text: str = ""  # the ratio, as the table has it
     hollow: bool = False  # known to be wrong
     baseline: bool = False
-    change: str = ""  # of a ladder: what is different from the row above
 
 
-@_style()
+@style()
 def dot_plot(marks: Sequence[Mark], *, ratio_title: str = "÷ baseline") -> Figure:
     """Times as dots, the blocks' medians as small ones, the interval as a bar; sections as they come."""
     sections = list(dict.fromkeys(mark.section for mark in marks))
@@ -81,7 +80,7 @@ def dot_plot(marks: Sequence[Mark], *, ratio_title: str = "÷ baseline") -> Figu
     for section in sections:
         members = [mark for mark in marks if mark.section == section]
         if titled:
-            _beside(axes, 0, y, section, ha="left", color=SOFT, fontsize=8.5, fontstyle="italic")
+            beside(axes, 0, y, section, ha="left", color=SOFT, fontsize=8.5, fontstyle="italic")
             y += 1
         for mark in members:
             if mark.baseline:
@@ -96,31 +95,12 @@ def dot_plot(marks: Sequence[Mark], *, ratio_title: str = "÷ baseline") -> Figu
     return figure
 
 
-@_style()
-def ladder_plot(marks: Sequence[Mark]) -> Figure:
-    """Times from top to bottom, each reached from the one above by an arrow; beside it what changed."""
-    figure, axes = _canvas(1.75 * len(marks) - 0.75, marks, "than the row above")
-    for place, mark in enumerate(marks):
-        y = 1.75 * place
-        if place:
-            before = marks[place - 1].time_ns
-            axes.plot([before] * 2, [y - 1.75, y], color=SOFT, linewidth=0.9, zorder=2)
-            low, high = axes.get_xlim()
-            far = abs(math.log(mark.time_ns / before)) > 0.05 * math.log(high / low)  # room for a head
-            arrow = {"arrowstyle": "-|>" if far else "-", "color": SOFT, "linewidth": 0.9}
-            arrow |= {"shrinkA": 0, "shrinkB": 5 if far else 0}
-            axes.annotate("", (mark.time_ns, y), (before, y), arrowprops=arrow, zorder=2)
-        _beside(axes, -0.02, y + 0.72, mark.change, ha="right", color=SOFT, fontsize=8.5)
-        _row(axes, y, mark)
-    return figure
-
-
 def draw(figure: Figure) -> dict[str, bytes]:
     """The figure as PNG and as SVG, always the same bytes for the same figure."""
     files = {}
     for kind, metadata in FORMATS.items():
         buffer = io.BytesIO()
-        with _style(), warnings.catch_warnings():
+        with style(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in another script
             figure.savefig(
                 buffer, format=kind, dpi=160, metadata=metadata, bbox_inches="tight", pad_inches=0.12
@@ -135,21 +115,20 @@ def _canvas(rows: float, marks: Sequence[Mark], ratio_title: str) -> tuple[Figur
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_ylim(rows - 0.3, -1.3)
     axes.yaxis.set_major_locator(NullLocator())
-    _log_axis(axes, marks)
+    times = [time for mark in marks for time in (mark.time_ns, mark.low_ns, mark.high_ns, *mark.blocks_ns)]
+    log_axis(axes, times)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
-    _beside(axes, TIME_COLUMN, -1, "per call", ha="right", color=SOFT, fontsize=8.5)
-    _beside(axes, RATIO_COLUMN, -1, ratio_title, color=SOFT, fontsize=8.5)
+    beside(axes, TIME_COLUMN, -1, "per call", ha="right", color=SOFT, fontsize=8.5)
+    beside(axes, RATIO_COLUMN, -1, ratio_title, color=SOFT, fontsize=8.5)
     return figure, axes
 
 
-def _log_axis(axes: Axes, marks: Sequence[Mark]) -> None:
-    """A log axis of times that holds every mark, with a handful of ticks at 1, 2 and 5."""
-    times = [
-        time for mark in marks for time in (mark.time_ns, mark.low_ns, mark.high_ns, *mark.blocks_ns) if time
-    ]
+def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
+    """A log axis that holds all these times, with a handful of ticks at 1, 2 and 5."""
+    times = [time for time in times_ns if time]
     low, high = math.log10(min(times)), math.log10(max(times))
     margin = max(0.06, 0.05 * (high - low))
     low, high = low - margin, high + margin
@@ -174,12 +153,12 @@ def _row(axes: Axes, y: float, mark: Mark) -> None:
     if mark.low_ns and mark.high_ns:
         axes.plot([mark.low_ns, mark.high_ns], [y, y], **bar)
     axes.plot([mark.time_ns], [y], "o", markerfacecolor="white" if mark.hollow else colour, **dot)
-    _beside(axes, -0.02, y, mark.label, ha="right", color=colour)
-    _beside(axes, TIME_COLUMN, y, units.duration(mark.time_ns), ha="right")
-    _beside(axes, RATIO_COLUMN, y, mark.text)
+    beside(axes, -0.02, y, mark.label, ha="right", color=colour)
+    beside(axes, TIME_COLUMN, y, units.duration(mark.time_ns), ha="right")
+    beside(axes, RATIO_COLUMN, y, mark.text)
 
 
-def _beside(axes: Axes, x: float, y: float, text: str, **how: Any) -> None:
+def beside(axes: Axes, x: float, y: float, text: str, **how: Any) -> None:
     """Text at x in widths of the axes and y in rows; printable characters, and no more than fit."""
     text = "".join(c if c.isprintable() else "?" for c in text)
     text = text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"

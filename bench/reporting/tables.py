@@ -30,9 +30,6 @@ class Line:
     library: str  # numpy or torch: its colour
     marks: tuple[str, ...]  # baseline, twin, known wrong gradient
     place: str  # device and threads in words
-    device: str
-    threads: int
-    dtype: str
     time: str
     range: str  # interval of the time
     samples: str  # a second
@@ -43,6 +40,9 @@ class Line:
     reason: str
     proof: str
     proof_detail: str
+    median_ns: float | None  # what the texts above say, for sorting
+    quotient: float | None
+    rate: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class Headline:
     verdict: str
     tone: str
     reason: str
+    quotient: float | None  # the ratio, for sorting
+    left_out: bool  # for the time budget
 
 
 def ordered(table: Table) -> list[Row]:
@@ -76,8 +78,6 @@ def lines(facts: Facts, table: Table) -> list[Line]:
 
 def title(table: Table) -> str:
     """The work by name: "Training step, positional input"."""
-    if table.name == CLAIM:
-        return "The tutorial's two programs: different work"
     task = words.capital(words.TASKS[table.case.task])
     if table.name == COMPILED:
         return f"{task}, {table.case.layout} input, compiled"
@@ -86,11 +86,6 @@ def title(table: Table) -> str:
 
 def setting(table: Table) -> str:
     """What all rows of a table share."""
-    cases = list(dict.fromkeys(row.case for row in table.rows))
-    if len(cases) > 1:
-        return "different work: " + " against ".join(
-            f"{words.shape(case)}, {case.layout} input, {case.dtype}, {case.activation}" for case in cases
-        )
     return f"{words.shape(table.case)}, {table.case.dtype}, {table.case.activation}"
 
 
@@ -109,9 +104,9 @@ def marks(table: Table, found: Mapping[str, Outcome]) -> list[Mark]:
                 low_ns=row.low_ns,
                 high_ns=row.high_ns,
                 blocks_ns=spread(list(found[row.entry].medians.values())),
-                text=ratio_text(row.comparison),
+                text=ratio_text(row),
                 hollow=row.arm.known_wrong,
-                baseline=row.comparison is None,
+                baseline=is_baseline(row),
             )
         )
     return made
@@ -139,13 +134,12 @@ def headlines(facts: Facts) -> list[Headline]:
         entry, baseline = facts.rows[one.entry], facts.rows[one.baseline]
         task, layout = words.TASKS[entry.case.task], entry.case.layout
         work = f"{task}, random data" if entry.case.data == "random" else f"{task}, {layout} input"
-        group = facts.entries[one.entry].group
         places = words.places(baseline.arm, entry.arm)
         where = f"{work}, {entry.case.shape}, {entry.case.dtype}; {places}"
         made.append(
             Headline(
                 what=HEADLINES.get(kind, one.name),
-                where=f"different work; {places}" if group == CLAIM else where,
+                where=f"different work; {places}" if not one.same_work else where,
                 entry=name(entry),
                 entry_time=units.duration(entry.median_ns),
                 baseline=name(baseline),
@@ -156,6 +150,8 @@ def headlines(facts: Facts) -> list[Headline]:
                 verdict=verdict(one),
                 tone=tone(one),
                 reason=reason_for(facts, one),
+                quotient=one.ratio,
+                left_out=words.left_out(one),
             )
         )
     return made
@@ -166,9 +162,16 @@ def name(row: Row) -> str:
     return f"{row.arm.variant} (twin)" if row.arm.twin else words.variant(row.arm)
 
 
-def ratio_text(made: Comparison | None) -> str:
+def is_baseline(row: Row) -> bool:
+    """Whether other rows of its table are compared with it."""
+    return row.comparison is None and row.arm.spec == BASELINE
+
+
+def ratio_text(row: Row) -> str:
     """Ratio and interval beside a dot."""
-    return "baseline" if made is None else units.with_interval(made.ratio, made.low, made.high)
+    if (made := row.comparison) is None:
+        return "baseline" if is_baseline(row) else ""
+    return units.with_interval(made.ratio, made.low, made.high)
 
 
 def verdict(made: Comparison) -> str:
@@ -205,7 +208,7 @@ def proof_detail(row: Row) -> str:
 
 def _line(facts: Facts, row: Row) -> Line:
     made = row.comparison
-    label = ["baseline"] if made is None else ["twin"] if made.twin else []
+    label = ["baseline"] if is_baseline(row) else ["twin"] if made and made.twin else []
     if row.arm.known_wrong:
         label.append("known wrong gradient")
     reason = row.reason if made is None else reason_for(facts, made) or row.reason
@@ -223,9 +226,6 @@ def _line(facts: Facts, row: Row) -> Line:
         library=row.arm.library,
         marks=tuple(label),
         place=place(row.arm),
-        device=row.arm.device,
-        threads=row.arm.threads,
-        dtype=row.case.dtype,
         time=units.duration(row.median_ns),
         range=f"{units.duration(row.low_ns)} to {units.duration(row.high_ns)}" if limits else "",
         samples=units.rate(row.samples_per_second),
@@ -236,4 +236,7 @@ def _line(facts: Facts, row: Row) -> Line:
         reason=reason,
         proof=row.proof,
         proof_detail=proof_detail(row),
+        median_ns=row.median_ns,
+        quotient=None if made is None else made.ratio,
+        rate=row.samples_per_second,
     )

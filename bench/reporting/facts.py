@@ -1,0 +1,62 @@
+"""A run and what was worked out from it, with the look-ups that sentences need."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.answer.size_map import SizeMap, size_maps
+from bench.answer.summary import Row, Summary, summarise
+from bench.reporting import units
+from bench.results.journal import Run
+from bench.results.record import Arm, Entry
+
+MANY_SIZES = 6  # of one map: so many are no list of clauses any more
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One run; ``sources`` are the run and those that refine it, ``maps`` what they hold at several sizes.
+
+    ``map_beside`` is the name of another run on the same page that maps the sizes of this one's work.
+    """
+
+    run: Run
+    summary: Summary
+    rows: dict[str, Row]
+    entries: dict[str, Entry]
+    sources: tuple[tuple[Run, Summary], ...] = ()
+    maps: tuple[SizeMap, ...] = ()
+    map_beside: str = ""
+
+    @classmethod
+    def of(cls, run: Run, summary: Summary, refinements: Sequence[Run] = (), map_beside: str = "") -> "Facts":
+        """Make the look-ups once."""
+        rows = {row.entry: row for table in summary.tables for row in table.rows}
+        sources = ((run, summary), *((one, summarise(one)) for one in refinements))
+        return cls(run, summary, rows, run.entries, sources, size_maps(sources), map_beside)
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the answer is a map of sizes, and not one comparison."""
+        many = any(len(one.cells) >= MANY_SIZES for one in self.maps)
+        return many or (bool(self.maps) and self.run.plan.preset == "grid")
+
+    @property
+    def noise_floor(self) -> str:
+        """How far the interval of the same thing measured twice reaches from 1; empty where there is none.
+
+        A run has one, "1.7 %"; a grid one at every size where it has a twin, "3.4 to 28 %, by size".
+        """
+        found = [twin.noise_floor for twin in self.summary.twins] if self.is_grid else [self.summary.floor]
+        floors = [floor for floor in found if floor is not None]
+        if not floors:
+            return ""
+        low, high = units.percent(min(floors)), units.percent(max(floors))
+        return low if low == high else f"{low.removesuffix(' %')} to {high}, by size"
+
+    def arm(self, entry: str) -> Arm:
+        """The arm of an entry."""
+        return self.rows[entry].arm
+
+    def time(self, entry: str) -> str:
+        """The median time of a call, for people."""
+        return units.duration(self.rows[entry].median_ns)

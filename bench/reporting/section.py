@@ -1,0 +1,125 @@
+"""A section of the page, before it is HTML or Markdown: one question, its answer, what shows it.
+
+Everything in it is plain text that may come from a stranger's file: whoever renders it escapes it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+Pairs = tuple[tuple[str, str], ...]  # names, and what there is to say about each
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading; numbers stand on the right and are sorted by their value."""
+
+    title: str
+    number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell. ``note`` stands small below it; ``value`` is what sorting goes by, the text without one."""
+
+    text: str
+    note: str = ""
+    value: float | None = None
+    tone: str = ""  # good, bad, calm or trouble: drawn as a verdict; empty: plain
+    library: str = ""  # numpy or torch: the colour beside it
+    link: str = ""  # the id of a result or section on the same page
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table, all numbers formatted; the first cell of a row is its heading."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture: ``stem`` names its files; ``alt`` says its numbers in words, for those who do not see it."""
+
+    stem: str
+    alt: str
+    draw: Callable[[], Figure]
+    caption: str = ""
+
+    @property
+    def file(self) -> str:
+        """Where it lies, seen from the page."""
+        return f"plots/{self.stem}.svg"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that is drawn already; ``file`` is where it lies, seen from the page."""
+
+    stem: str
+    alt: str
+    file: str
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What is there for those who look for it: closed until somebody opens it."""
+
+    title: str
+    pairs: Pairs = ()
+    text: str = ""  # as it was printed, line by line
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that the page holds, for keeping: ``href`` is a data: URI."""
+
+    name: str
+    href: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One question's answer. ``lead`` says it in sentences; ``notes`` are the small print."""
+
+    id: str  # the anchor: "ladder"
+    title: str
+    lead: tuple[str, ...] = ()
+    drawings: tuple[Drawing | Image, ...] = ()
+    tables: tuple[TextTable, ...] = ()
+    notes: tuple[str, ...] = ()
+    pairs: Pairs = ()
+    parts: tuple["Section", ...] = ()  # sections of its own, one level below
+    folds: tuple[Fold, ...] = ()
+    files: tuple[File, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hero:
+    """The answer of one result, for its first screen."""
+
+    title: str  # in large type: "NumPy is 3.65 times faster than PyTorch"
+    word: str = ""  # the verdict's, with the side that it is about
+    tone: str = "calm"
+    sure: tuple[str, ...] = ()  # how sure that is: interval, noise floor, blocks
+    facts: Pairs = ()  # a few words, and the sentence that carries the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One result on the page: a run, a training, a file of another tool."""
+
+    anchor: str
+    kind: str  # "A map of sizes"
+    name: str
+    machine: str
+    hero: Hero
+    banners: tuple[str, ...]  # what the answer depends on: before it
+    warnings: tuple[str, ...]  # about the machine and the time budget: after it
+    sections: tuple[Section, ...]

@@ -1,0 +1,47 @@
+"""What the words on a page mean, for those who meet them there for the first time."""
+
+from bench.catalog import BASELINE, VARIANTS
+from bench.reporting import units
+from bench.reporting.section import Fold, Pairs, Section
+from bench.results.journal import Run
+
+LAYOUTS = {
+    "positional": "six steps; step t sees value t in component t, zeros elsewhere: the tutorial's NumPy "
+    "program",
+    "sequence": "six steps; step t sees value t alone: what people mean by an RNN over a series",
+    "single_step": "one step that sees all six values at once: the tutorial's PyTorch program",
+}
+MEASURED: Pairs = (
+    ("T, B, I, H, O", "steps, samples in a batch, features of a step, hidden units, outputs"),
+    ("U, W, V", "the parameters: input to hidden, hidden to hidden, hidden to output"),
+    ("baseline", f"what others are compared with: {BASELINE} on the CPU with as many threads"),
+    ("twin", "the baseline measured a second time, in a process of its own: what lies between is noise"),
+    ("noise floor", "how far the twin's interval reaches from 1"),
+    ("block", "one round, in which every variant has a fresh process; block 0 proves and does not count"),
+    ("dispatch", "what asking for operations costs by itself: the same calls on arrays of one number each"),
+    ("rung", "one program of the ladder: one change away from the program above it"),
+)
+
+
+def words_section(run: Run) -> Section:
+    """Variants and kinds of input that the plan holds, how it was measured, and the verdicts; closed."""
+    arms = {arm.variant for arm in run.plan.arms}
+    cases = [entry.case for entry in run.entries.values()]
+    layouts = {case.layout for case in cases if case.data != "random"}
+    variants = tuple((one.name, one.summary) for one in VARIANTS if one.name in arms)
+    inputs = tuple((f"{name} input", said) for name, said in LAYOUTS.items() if name in layouts)
+    fold = Fold("Words on this page", pairs=(*variants, *inputs, *MEASURED, *_verdicts(run)))
+    return Section(id="words", title="What do the words mean?", folds=(fold,))
+
+
+def _verdicts(run: Run) -> Pairs:
+    """What a verdict says of an entry against its baseline."""
+    margin = units.percent(run.plan.margin)
+    return (
+        ("FASTER, SLOWER", "the times differ, also after allowing for the number of comparisons"),
+        ("EQUIVALENT", f"the same time within {margin}: the 90 % interval of the ratio lies there"),
+        ("UNRESOLVED", "neither could be shown; more blocks would be needed"),
+        ("INVALID", "proof, inputs, device or twin failed: there is a number, but no answer"),
+        ("MISSING", "it was not measured, for the reason given"),
+        ("BIMODAL", "the processes of an entry have two speeds"),
+    )

@@ -1,0 +1,68 @@
+"""The values that a page holds are the journal's, in a file that stays small and that no spreadsheet runs."""
+
+import base64
+import csv
+import io
+
+import pytest
+from journals import example_records
+from msgspec.structs import replace
+
+from bench.answer.outcome import outcomes
+from bench.reporting import download
+from bench.reporting.download import download_section
+from bench.reporting.section import Section
+from bench.results.journal import Run, make_run
+
+
+@pytest.fixture(scope="module")
+def default() -> Run:
+    return make_run(example_records(quick=True))
+
+
+def section_of(run: Run) -> Section:
+    return download_section(run, outcomes(run), "")
+
+
+def rows(section: Section) -> list[dict[str, str]]:
+    """The file within the link."""
+    (file,) = section.files
+    head, _, content = file.href.partition(",")
+    assert head == "data:text/csv;base64"
+    return list(csv.DictReader(io.StringIO(base64.b64decode(content).decode())))
+
+
+def test_every_value_is_there(default: Run) -> None:
+    kept = rows(section_of(default))
+    assert [(row["entry"], int(row["block"]), int(row["value"]), int(row["elapsed_ns"])) for row in kept] == [
+        (burst.entry, burst.block, number, elapsed)
+        for burst in default.bursts
+        for number, elapsed in enumerate(burst.elapsed_ns)
+    ]
+    assert {int(row["n_calls"]) for row in kept} == {burst.n_calls for burst in default.bursts}
+    assert section_of(default).files[0].name == "values.csv"
+
+
+def test_too_many_values_are_medians_and_too_many_of_these_are_a_sentence(
+    default: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "LARGEST", 10_000)
+    section = section_of(default)
+    found = outcomes(default)
+    assert section.files[0].name == "medians.csv"
+    assert len(rows(section)) == sum(len(outcome.medians) for outcome in found.values())
+    one = rows(section)[0]
+    assert float(one["median_ns"]) == pytest.approx(found[one["entry"]].medians[int(one["block"])], abs=0.05)
+    monkeypatch.setattr(download, "LARGEST", 100)
+    section = section_of(default)
+    assert section.files == ()
+    assert "values.csv" in section.lead[0]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
+def test_no_cell_is_a_formula_nor_breaks_its_line(default: Run, start: str) -> None:
+    burst = default.bursts[0]
+    hostile = replace(burst, entry=f'{start}SUM(A1),"\nnext')
+    run = make_run([default.plan, hostile])
+    (row, *_) = rows(download_section(run, {}, ""))
+    assert row["entry"] == f"'{start}SUM(A1),\"\nnext"
