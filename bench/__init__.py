@@ -1,6 +1,6 @@
 """rnnbench: NumPy or PyTorch for this RNN, on this machine: which, by how much, how sure, and why.
 
-In a notebook: ``verify``, ``run``, ``train``, ``report`` and ``load``, which are loaded when they are used.
+In a notebook: ``verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``, loaded when they are used.
 """
 
 import importlib
@@ -14,10 +14,11 @@ _API = {
     "run": "bench.api",
     "train": "bench.api",
     "report": "bench.api",
+    "advise": "bench.api",
     "load": "bench.api",
     "UserError": "bench.errors",
 }
-__all__ = ["UserError", "load", "report", "run", "train", "verify"]
+__all__ = ["UserError", "advise", "load", "report", "run", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

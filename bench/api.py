@@ -1,4 +1,4 @@
-"""The Python API, for notebooks: ``bench.verify``, ``run``, ``train``, ``report`` and ``load``.
+"""The Python API, for notebooks: ``bench.verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``.
 
 Each does what the command of that name does, and returns an object where the command prints. What a person
 can mend is a ``bench.UserError``.
@@ -19,6 +19,8 @@ from bench.results.files import as_path
 from bench.statusline import run_progress, train_progress, verify_progress
 
 if TYPE_CHECKING:
+    from bench.advice.advice import Advice
+    from bench.results.record import End
     from bench.training import TrainResult
 
 PLURALS = {"variants": "variant", "devices": "device", "tasks": "task", "layouts": "layout"}
@@ -47,8 +49,9 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     Wishes are called as the command line's, with one value or several: ``variants``, ``devices``, ``tasks``,
     ``layouts`` (also ``variant`` and so on), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
     ``threads``, ``keep_env``; with one value ``preset``, ``dtype``, ``activation``, ``split``, ``blocks``,
-    ``budget``, ``seed``, ``out``; alone ``resume``, the folder of a run that was cut off. What is left out,
-    or None, is up to the preset. ::
+    ``budget``, ``seed``, ``out``; alone ``resume``, the folder of a run that was cut off;
+    ``refine``, the folder of a grid, with or without ``budget``. What is left out, or None, is up to the
+    preset. ::
 
         bench.run(quick=True, variants=["numpy-inplace", "torch-rnn"], hidden=[32, 256])
 
@@ -58,21 +61,50 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     Raises:
         UserError: a wish that is unknown or cannot be met.
     """
-    from bench import session
+    from bench import refining, session
 
     command = ["run", *_arguments({"quick": quick, **wishes})]
     args = _parsed(command)
+    end: End | None
     if args.resume is not None:
         folder = as_path(args.resume)
         end = session.resume(folder, progress=run_progress)
+    elif args.refine is not None:
+        folder = as_path(args.refine)
+        refined = refining.refine(
+            folder, budget_s=args.budget, command=["rnnbench", *command], progress=run_progress
+        )
+        end = refined.end
     else:
         folder, plan = session.prepare(args, ["rnnbench", *command])
         end = session.measure(
             plan, folder, keep=args.keep_env, host_name=args.host_name, progress=run_progress
         )
-    if end.status == "interrupted":
+    if end is not None and end.status == "interrupted":
         raise KeyboardInterrupt(f"the run was stopped; bench.load({str(folder)!r}) has what was measured")
     return Result.load(folder)
+
+
+def advise(**wishes: Any) -> "Advice":
+    """Measure one size now and say in two sentences what to use there and why: ``rnnbench advise``.
+
+    Wishes are called as the command line's, each with one value: ``hidden``, ``batch``, ``seq_len``,
+    ``features``, ``outputs``, ``task``, ``dtype``, ``device``, ``threads``, ``budget`` (seconds, or "2m"),
+    ``seed``, ``out``. ::
+
+        bench.advise(hidden=64, batch=1, seq_len=100, task="forward", budget="30s")
+
+    Raises:
+        UserError: a wish that is unknown or cannot be met, or a time in which nothing can be measured.
+    """
+    from bench.advice.command import SIGNALS, advise
+    from bench.advice.declare import Timer
+
+    args = _parsed(["advise", *_arguments(wishes, "advise")])
+    advice = advise(args, Timer(args.budget), progress=run_progress)
+    if advice.run.end is not None and advice.run.end.reason in SIGNALS:
+        raise KeyboardInterrupt(f"it was stopped; bench.load({str(advice.journal)!r}) has what was measured")
+    return advice
 
 
 def train(variants: str | Iterable[str] = ("numpy-inplace", "torch-rnn"), **settings: Any) -> "TrainResult":
@@ -121,14 +153,15 @@ def _several(values: Any) -> list[Any]:
     return [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
 
 
-def _arguments(wishes: dict[str, Any]) -> list[str]:
+def _arguments(wishes: dict[str, Any], verb: str = "run") -> list[str]:
     """The wishes as a person would type them."""
-    known = set(vars(build_parser().parse_args(["run"]))) - {"verb"}
+    known = set(vars(build_parser().parse_args([verb]))) - {"verb"}
     made = []
     for name, values in wishes.items():
         dest = PLURALS.get(name, name)
         if dest not in known:
-            raise UserError(f"bench.run() knows no wish {name!r}; there are: {', '.join(sorted(known))}")
+            options = ", ".join(sorted(known))
+            raise UserError(f"bench.{verb}() knows no wish {name!r}; there are: {options}")
         option = f"--{dest.replace('_', '-')}"
         for value in [] if values is None or values is False else _several(values):
             made.append(option if value is True else f"{option}={value}")

@@ -8,14 +8,15 @@ import sys
 from collections.abc import Sequence
 
 from bench import __version__
+from bench.advice.arguments import add_advise
+from bench.arguments import positive, seconds, whole
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS
 from bench.errors import UserError
 from bench.printable import printable
+from bench.saved_arguments import add_compare, add_export
 
-EXIT_CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong; 2 wrong usage or
-bad input; 3 partial result; 130, 143 interrupted"""
-
-MOST = 10_000_000  # of anything that is counted
+EXIT_CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong, or a proved regression;
+2 wrong usage or bad input; 3 partial result; 130, 143 interrupted"""
 
 # verb -> module:function that runs it, with the parsed arguments, and returns the exit code
 VERBS = {
@@ -23,10 +24,14 @@ VERBS = {
     "verify": "bench.verification.command:main",
     "train": "bench.training.command:main",
     "report": "bench.session:report_main",
+    "advise": "bench.advice.command:main",
     "variants": "bench.listing:variants_main",
     "devices": "bench.listing:devices_main",
     "check": "bench.audit.command:main",
+    "compare": "bench.compare:main",
+    "export": "bench.export:main",
 }
+REFINE = "bench.refining:main"  # what runs `run --refine`
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that has no µ shows a ? and no traceback
             stream.reconfigure(errors="replace")
     args = build_parser().parse_args(argv)
-    module, _, function = VERBS[args.verb].partition(":")
+    target = REFINE if getattr(args, "refine", None) is not None else VERBS[args.verb]
+    module, _, function = target.partition(":")
     try:
         code: int = getattr(importlib.import_module(module), function)(args)
         print(end="", flush=True)
@@ -68,6 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_verify(verbs.add_parser("verify", help="check every variant's results and gradients"))
     _add_train(verbs.add_parser("train", help="train both libraries from the same start, with pictures"))
     _add_report(verbs.add_parser("report", help="write the report of saved results"))
+    add_advise(verbs.add_parser("advise", help="measure one size now, and say in two sentences what to use"))
+    add_compare(verbs.add_parser("compare", help="tell what takes longer in a new result than in an old one"))
+    add_export(verbs.add_parser("export", help="write a run for pyperf, pytest-benchmark or a spreadsheet"))
     variants = verbs.add_parser("variants", help="list what can be timed")
     variants.add_argument("--variant", action="append", metavar="NAME", help="show module:object as well")
     verbs.add_parser("devices", help="list where it can be timed, and why not elsewhere")
@@ -84,27 +93,37 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="3 blocks, under 25 s: times, but no verdicts")
-    add("--preset", choices=("primer", "full"), default="primer", help="what to measure (default: primer)")
+    add(
+        "--preset",
+        choices=("primer", "grid", "full"),
+        default="primer",
+        help="what to measure (default: primer)",
+    )
     add("--device", action="append", metavar="ID", help="cpu, cuda, cuda:0, mps, xpu, all (default: all)")
     add("--variant", action="append", metavar="NAME", help="a name of `rnnbench variants`, or module:object")
     add("--task", action="append", choices=TASKS)
     add("--layout", action="append", choices=LAYOUTS)
     add("--activation", choices=ACTIVATIONS, default="tanh")
     add("--dtype", choices=DTYPES, default="float32")
-    add("--hidden", action="append", type=_positive, metavar="H", help="hidden units (default: 32)")
-    add("--batch", action="append", type=_positive, metavar="B", help="samples in a batch (default: 128)")
-    add("--seq-len", action="append", type=_positive, metavar="T", help="values in a window (default: 6)")
-    add("--features", action="append", type=_positive, metavar="I", help="random data with I features")
-    add("--outputs", action="append", type=_positive, metavar="O", help="outputs (default: 8)")
+    add("--hidden", action="append", type=positive, metavar="H", help="hidden units (default: 32)")
+    add("--batch", action="append", type=positive, metavar="B", help="samples in a batch (default: 128)")
+    add("--seq-len", action="append", type=positive, metavar="T", help="values in a window (default: 6)")
+    add("--features", action="append", type=positive, metavar="I", help="random data with I features")
+    add("--outputs", action="append", type=positive, metavar="O", help="outputs (default: 8)")
     add("--split", choices=SPLITS, default="random", help="how test windows are kept apart")
-    add("--threads", action="append", type=_positive, metavar="N", help="threads of both libraries")
-    add("--blocks", type=_positive, metavar="N", help="counted blocks (default: 10, full: 20, quick: 3)")
-    add("--budget", type=_seconds, metavar="SECONDS", help="time limit (default run: 114)")
-    add("--seed", type=_whole, metavar="N", help="seed of the order and of the data")
+    add("--threads", action="append", type=positive, metavar="N", help="threads of both libraries")
+    add("--blocks", type=positive, metavar="N", help="counted blocks (default: 10, full: 20, quick: 3)")
+    add("--budget", type=seconds, metavar="TIME", help="time limit, as 90s or 2m (default run: 114s)")
+    add("--seed", type=whole, metavar="N", help="seed of the order and of the data")
     add("--keep-env", action="append", default=[], metavar="NAME", help="variable to pass on to the workers")
     add("--host-name", action="store_true", help="name the host in the record (default: a hash of it)")
     add("--out", metavar="DIR", help="folder of the results (default: results/<time>)")
     add("--resume", metavar="DIR", help="go on with a run that was cut off; no other option with it")
+    add(
+        "--refine",
+        metavar="DIR",
+        help="measure more sizes near to where the answer of a grid turns round; --budget limits its time",
+    )
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
@@ -125,15 +144,15 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--layout", choices=LAYOUTS, default="positional")
     add("--dtype", choices=DTYPES, default="float32")
     add("--activation", choices=ACTIVATIONS, default="tanh")
-    add("--epochs", type=_positive, default=20000, metavar="N", help="training steps (default: 20000)")
+    add("--epochs", type=positive, default=20000, metavar="N", help="training steps (default: 20000)")
     add("--lr", type=float, default=0.1, metavar="RATE", help="learning rate (default: 0.1)")
     add(
         "--delta", type=float, default=0.025, metavar="SIZE", help="cutoff of the Huber loss (default: 0.025)"
     )
-    add("--hidden", type=_positive, default=32, metavar="H", help="hidden units (default: 32)")
-    add("--batch", type=_positive, metavar="B", help="training windows of the sine (default: 128)")
-    add("--window", type=_positive, default=6, metavar="T", help="values that go in (default: 6)")
-    add("--horizon", type=_positive, default=8, metavar="O", help="values to predict (default: 8)")
+    add("--hidden", type=positive, default=32, metavar="H", help="hidden units (default: 32)")
+    add("--batch", type=positive, metavar="B", help="training windows of the sine (default: 128)")
+    add("--window", type=positive, default=6, metavar="T", help="values that go in (default: 6)")
+    add("--horizon", type=positive, default=8, metavar="O", help="values to predict (default: 8)")
     add(
         "--device", default="cpu", metavar="ID", help="of the torch variants: cpu, cuda:0, mps (default: cpu)"
     )
@@ -144,7 +163,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--target", type=float, metavar="LOSS", help="time to this loss (default: one that all reach)")
     add("--save", metavar="FILE.npz", help="write the parameters there; with several variants, one file each")
     add("--load", metavar="FILE.npz", help="start from such parameters")
-    add("--every", type=_positive, default=100, metavar="N", help="epochs between reports (default: 100)")
+    add("--every", type=positive, default=100, metavar="N", help="epochs between reports (default: 100)")
     add("--out", metavar="DIR", help="folder of the results (default: results/train-<time>)")
 
 
@@ -167,28 +186,6 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--device", action="append", metavar="ID", help="cpu, cuda, cuda:0, mps, xpu, all (default: all)")
     add("--json", action="store_true", help="print the findings as a JSON list")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more, up to {MOST}")
-    return int(text)
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds
 
 
 if __name__ == "__main__":

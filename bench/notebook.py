@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.answer.summary import Row, summarise
 from bench.results.journal import Run, load_run
+from bench.results.refinements import load_refinements
 from bench.verification import child
 
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ class Result:
         """The answer in plain English."""
         from bench.reporting.build import headline
 
-        return headline(self.run)
+        return headline(self.run, load_refinements(self.path))
 
     def _repr_html_(self) -> str:
         """The answer and the first table."""
         from bench.reporting.page import render_cell
         from bench.reporting.view import view
 
-        return render_cell(view(self.run))
+        return render_cell(view(self.run, refinements=load_refinements(self.path)))
 
 
 class Verification:

@@ -9,3 +9,8 @@ UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def printable(text: str) -> str:
     """The text with every character that acts unseen as its code: ``\\x1b`` in place of an escape."""
     return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(text: object) -> str:
+    """What it says as one line that is fit to look at; never empty."""
+    return " ".join(printable(str(text)).split()) or "?"

@@ -4,7 +4,7 @@ import argparse
 import datetime
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +19,13 @@ from bench.host import machine
 from bench.host.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
+from bench.measure.preset import GRID_SIZES, Wishes
 from bench.measure.runner import TERMINATED, Runner
 from bench.measure.signals import Terminated, terminable
 from bench.progress import show_progress
 from bench.results.files import as_path
-from bench.results.journal import FILE_NAME, Journal, different_machines, make_run
+from bench.results.folder import as_text, free_folder, run_name
+from bench.results.journal import FILE_NAME, Journal, Run, different_machines, make_run
 from bench.results.record import AnyRecord, End, Environment, Missing, Plan
 
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
@@ -35,12 +36,9 @@ Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's 
 
 def main(args: argparse.Namespace) -> int:
     """Measure what ``args`` wish for and write journal and report; return the exit code."""
-    if os.name == "nt":
-        raise UserError(
-            "run stops and wakes its workers, which Windows cannot: use WSL, or pytest --benchmark"
-        )
-    if args.resume is not None and (given := _given(args)):
-        raise UserError(f"--resume goes on with the plan that was declared: leave out {', '.join(given)}")
+    refuse_windows()
+    if args.resume is not None and (others := given(args, ("resume",))):
+        raise UserError(f"--resume goes on with the plan that was declared: leave out {', '.join(others)}")
     try:
         with terminable():
             if args.resume is not None:
@@ -54,13 +52,27 @@ def main(args: argparse.Namespace) -> int:
         return TERMINATED_CODE
     if end.status == "interrupted":
         print(f"\nGo on with it: rnnbench run --resume {os.path.relpath(folder)}", file=sys.stderr)
+    return exit_code(end, disagrees=disagrees)
+
+
+def exit_code(end: End, *, disagrees: bool) -> int:
+    """The exit code of a run that ended so."""
+    if end.status == "interrupted":
         return TERMINATED_CODE if end.reason == TERMINATED else EXIT_CODES["interrupted"]
     return 1 if disagrees else EXIT_CODES[end.status]
 
 
-def _given(args: argparse.Namespace) -> list[str]:
-    """The options that were given beside --resume, but for those that always have a value."""
-    passed_over = {"verb", "resume", "preset", "activation", "dtype", "split"}
+def refuse_windows() -> None:
+    """Raise UserError where workers cannot be stopped and woken."""
+    if os.name == "nt":
+        raise UserError(
+            "run stops and wakes its workers, which Windows cannot: use WSL, or pytest --benchmark"
+        )
+
+
+def given(args: argparse.Namespace, beside: Collection[str]) -> list[str]:
+    """The options that were given beside some, but for those that always have a value."""
+    passed_over = {"verb", "preset", "activation", "dtype", "split", *beside}
     options = [name for name, value in vars(args).items() if value and name not in passed_over]
     return [f"--{name.replace('_', '-')}" for name in options]
 
@@ -72,13 +84,7 @@ def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
         UserError: the folder holds a run already, or the wishes cannot be met.
     """
     started = datetime.datetime.now(datetime.UTC)
-    folder = as_path(args.out or f"results/{started:%Y-%m-%d-%H%M%S}")
-    try:
-        taken = (folder / FILE_NAME).exists()
-    except OSError as error:
-        raise UserError(f"cannot look into {folder}: {error.strerror}; choose another --out") from error
-    if taken:
-        raise UserError(f"{folder} already holds a run; choose another --out")
+    folder = free_folder(args.out or f"results/{started:%Y-%m-%d-%H%M%S}")
     if limits := sorted(set(args.keep_env) & set(THREAD_LIMITS)):
         raise UserError(
             f"--keep-env {limits[0]}: both libraries get the same threads; choose them with --threads"
@@ -86,15 +92,10 @@ def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
     wishes = make_wishes(args)
     return folder, make_plan(
         wishes,
-        run=_as_text(Path(os.path.normpath(folder.absolute())).name),
+        run=run_name(folder),
         started_utc=started.isoformat(timespec="seconds"),
-        command=[without_person(_as_text(word)) for word in command],
+        command=[without_person(as_text(word)) for word in command],
     )
-
-
-def _as_text(word: str) -> str:
-    """A file's name as text that can be written, whatever bytes it is made of."""
-    return os.fsencode(word).decode(errors="replace")
 
 
 def make_wishes(args: argparse.Namespace) -> Wishes:
@@ -110,6 +111,8 @@ def make_wishes(args: argparse.Namespace) -> Wishes:
         for name in ("seq_len", "batch", "features", "hidden", "outputs")
         if (values := getattr(args, name)) is not None
     }
+    if args.preset == "grid":
+        sizes = {**GRID_SIZES, **sizes}
     return Wishes(
         preset=args.preset,
         quick=args.quick,
@@ -140,7 +143,7 @@ def measure(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
-    setting = _environment(plan, keep, host_name=host_name)
+    setting = environment(plan, keep, host_name=host_name)
     return _drive(Journal(folder / FILE_NAME), plan, setting, keep, progress)
 
 
@@ -156,15 +159,11 @@ def resume(folder: Path, *, progress: Show = show_progress) -> End:
         if run.end is not None and run.end.status != "interrupted":
             raise UserError(f"{folder} is over ({run.end.reason}): there is nothing to go on with")
         keep = list(run.environment.kept)
-        setting = _environment(run.plan, keep, host_name="host_name" in run.environment.machine)
-        here = replace(run, environment=setting)
-        if differ := different_machines([run, here]):
-            raise UserError(
-                f"{folder} was measured on another machine (other: {', '.join(differ)}): go on with it there"
-            )
+        setting = environment(run.plan, keep, host_name="host_name" in run.environment.machine)
+        refuse_other_machine(run, setting, folder)
         for warning in warnings:
             print(f"rnnbench: {warning}", file=sys.stderr)
-        earlier: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.failures]
+        earlier: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures]
         earlier += [run.decision] if run.decision else []
     except BaseException:
         journal.close()
@@ -197,13 +196,21 @@ def _drive(
         ) from error
 
 
-def _environment(plan: Plan, keep: list[str], *, host_name: bool) -> Environment:
+def environment(plan: Plan, keep: list[str], *, host_name: bool) -> Environment:
     """The machine as it is now, and what of the shell's variables reaches the workers."""
     passed = worker_environment(1, keep=keep, compiled="a folder of the run")
     facts = machine.describe(host_name=host_name)
     threads = max(arm.threads for arm in plan.arms)
     warnings = audit.warnings(facts, passed.dropped, passed.kept, threads)
     return Environment(facts, passed.set, passed.dropped, passed.kept, warnings)
+
+
+def refuse_other_machine(run: Run, here: Environment, folder: Path) -> None:
+    """Raise UserError where the run in ``folder`` is of another machine than this one."""
+    if differ := different_machines([run, replace(run, environment=here)]):
+        raise UserError(
+            f"{folder} was measured on another machine (other: {', '.join(differ)}): go on with it there"
+        )
 
 
 def report_main(args: argparse.Namespace) -> int:
