@@ -3,12 +3,13 @@
 # make check    format, lint, types; changes nothing
 # make fix      format and mend what ruff can
 # make benchmark    every variant with pytest-benchmark
+# make figures      measures the figures of README and docs/findings.md and writes them there: a quarter of an hour
 # make acceptance   what the project promises about its verdicts and its speed, measured: half an hour
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test check fix benchmark acceptance clean
+.PHONY: report test check fix benchmark acceptance figures clean
 
 report: .venv/ready
 	$(BIN)/rnnbench run
@@ -18,6 +19,9 @@ test: .venv/ready-dev
 
 benchmark: .venv/ready-dev
 	$(BIN)/pytest --benchmark-only
+
+figures: .venv/ready-dev
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python docs/figures.py
 
 acceptance: .venv/ready-acceptance
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -s tests/acceptance

@@ -1,0 +1,122 @@
+"""Measures the figures of README.md and docs/findings.md and writes them there: ``make figures``.
+
+The default run, the grid, its refinement and a training, one after the other, about a quarter of an hour on
+a quiet machine; then one report of them all, whose sentences, tables and pictures go into the pages between
+``<!-- figures: NAME -->`` and ``<!-- end -->``. With ``--from FOLDER`` nothing is measured: the results that
+are saved there are written into the pages.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.reporting import words
+from bench.reporting.build import write_report
+from bench.reporting.page import escape_markdown
+from bench.reporting.section import Section, TextTable
+from bench.reporting.view import RunView, view
+from bench.results.journal import load_run
+from bench.training import load_result
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "findings.md")
+IMAGES = ROOT / "docs" / "images"
+MEASURED = ("run", "grid", "train")  # the folders of the results
+# picture in docs/images -> where the report has it
+PICTURES = {
+    "train_step_positional.png": "report/plots/1-1-train_step-positional.png",
+    "ladder.png": "report/plots/1-ladder.png",
+    "limits.png": "report/plots/1-limits.png",
+    "breakeven.png": "report/plots/1-breakeven.png",
+    "crossover.png": "report/plots/2-map-1.png",
+    "training_loss.png": "train/plots/loss.png",
+    "training.gif": "train/animation.gif",
+}
+
+
+def main() -> None:
+    """Measure, unless told where the results are; report; write the pages."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--from", dest="saved", type=Path, metavar="FOLDER", help="results to write from")
+    saved = parser.parse_args().saved
+    folder = saved or ROOT / "results" / "figures"
+    if saved is None:
+        measure(folder)
+    write_report([folder / name for name in MEASURED], folder / "report")
+    for name, source in PICTURES.items():
+        shutil.copyfile(folder / source, IMAGES / name)
+    made = blocks(folder)
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8"), made), encoding="utf-8")
+
+
+def measure(folder: Path) -> None:
+    """Everything, on the CPU alone, so that the figures are those of the machine that is named."""
+    for command in (
+        ("run", "--device", "cpu", "--out", str(folder / "run")),
+        ("run", "--preset", "grid", "--device", "cpu", "--out", str(folder / "grid")),
+        ("run", "--refine", str(folder / "grid"), "--budget", "240"),
+        ("train", "--out", str(folder / "train")),
+    ):
+        subprocess.run([sys.executable, "-m", "bench", *command], check=True)
+
+
+def blocks(folder: Path) -> dict[str, str]:
+    """What stands between the marks, by name."""
+    run = load_run(folder / "run")
+    grid = load_run(folder / "grid")
+    shown = view(run)
+    sizes = view(grid, refinements=[load_run(path) for path in sorted((folder / "grid").glob("refine-*"))])
+    ladder = section(shown, "ladder")
+    packages = run.environment.machine["packages"]
+    machine = f"{shown.machine}, no GPU; NumPy {packages['numpy']}, PyTorch {packages['torch']}"
+    why = [*section(shown, "limits").lead[:2], *section(shown, "breakeven").lead[:2]]
+    turns = section(sizes, "crossover").lead[:2]
+    return {
+        "answer": f"On {machine}:\n\n" + bullets([*shown.answer, *turns, *why[:1]]),
+        "ladder": bullets(ladder.lead),
+        "ladder-table": table(ladder.tables[0]),
+        "answers": bullets([*why, *sizes.answer]),
+        "training": bullets(load_result(folder / "train").summary().splitlines()[:2]),
+    }
+
+
+def by_kind(answer: Iterable[str]) -> list[str]:
+    """Of a grid's answer what is said of all sizes: not the lines for each B."""
+    return [sentence for sentence in answer if not re.match(r"B = |All sizes", sentence)]
+
+
+def section(shown: RunView, name: str) -> Section:
+    """A section of the page by its anchor."""
+    return next(one for one in shown.sections if one.id == name)
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """A list in Markdown; the machine is named above it."""
+    told = (re.sub(r"^On this machine \([^)]*\), ", "", sentence) for sentence in sentences)
+    return "\n".join(f"* {escape_markdown(words.capital(sentence))}" for sentence in told)
+
+
+def table(made: TextTable) -> str:
+    """A table in Markdown, notes beside their cells."""
+    lines = [[column.title for column in made.columns]]
+    lines.append(["--:" if column.number else "---" for column in made.columns])
+    lines += [[f"{cell.text} {cell.note}".strip() for cell in row] for row in made.rows]
+    return "\n".join("| " + " | ".join(map(escape_markdown, line)) + " |" for line in lines)
+
+
+def filled(text: str, made: dict[str, str]) -> str:
+    """The page with each marked place filled anew."""
+
+    def fill(found: re.Match[str]) -> str:
+        return f"<!-- figures: {found[1]} -->\n{made[found[1]]}\n<!-- end -->"
+
+    return re.sub(r"<!-- figures: ([a-z-]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    main()
