@@ -5,6 +5,7 @@ import math
 import shlex
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from bench.advice import verdict
 from bench.advice.advice import Advice, make_advice
 from bench.advice.command import exit_code
 from bench.advice.declare import Timer, declare
-from bench.advice.reason import WHAT
+from bench.advice.reason import WHAT, _say
 from bench.answer.limits import KINDS
 from bench.cli import main
 from bench.measure.budget import Costs, decide
@@ -422,3 +423,16 @@ def test_calls_that_never_settle_are_told() -> None:
         "torch-inplace@cpu x1 came to no steady time: is something else running?"
         in advice(records).sentences[0]
     )
+
+
+@pytest.mark.parametrize(
+    ("part_ns", "said"), [(50e3, "Of the 98.6 µs that"), (111e3, "makes up for some of it")]
+)
+def test_a_part_is_never_more_than_what_it_is_a_part_of(part_ns: float, said: str) -> None:
+    torch, numpy = (
+        SimpleNamespace(arm=SimpleNamespace(library=library), part=lambda kind: None)
+        for library in ("torch", "numpy")
+    )
+    sentence = _say("elementwise", torch, numpy, part_ns, 98.6e3)
+    assert said in sentence
+    assert ("Of the" in sentence) == (part_ns < 98.6e3)

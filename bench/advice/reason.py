@@ -66,6 +66,8 @@ def _say(kind: Kind, slower: Limit, faster: Limit, part_ns: float, whole_ns: flo
         )
     what = WHAT[kind] if slower.part("products") else UNPRICED
     whole, part_of_it = units.duration(whole_ns), units.duration(part_ns)
+    if part_ns > whole_ns:  # other parts take it less
+        return f"{one} takes {part_of_it} longer in one part, {what}; elsewhere it makes up for some of it."
     return f"Of the {whole} that a call takes {one} longer, {part_of_it} are {what}."
 
 
