@@ -17,7 +17,7 @@ from bench.errors import UserError
 from bench.host import machine
 from bench.host.environ import without_person
 from bench.measure.plan import make_plan
-from bench.measure.preset import ADVISE_VARIANTS, Wishes
+from bench.measure.preset import SIZE_VARIANTS, Wishes
 from bench.results.folder import as_text, free_folder, run_name
 from bench.results.record import Missing, Plan
 
@@ -73,7 +73,7 @@ def declare(args: argparse.Namespace, timer: Timer) -> tuple[Path, Plan]:
         missing=tuple(Missing(item.kind, item.reason) for item in missing),
         no_torch=found.torch_missing,
         no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
-        variants=ADVISE_VARIANTS,
+        variants=SIZE_VARIANTS,
         tasks=(args.task,),
         dtype=args.dtype,
         threads=(args.threads,),

@@ -21,10 +21,10 @@ from bench.answer.costs import Cost, costs
 from bench.answer.outcome import Outcome
 from bench.answer.statistics import ALPHA, Interval, signed_rank_interval
 from bench.answer.summary import Summary
+from bench.results.declared import COMPILED, LADDER
 from bench.results.journal import Run
 from bench.results.record import Group, Pair
 
-COMPILED, LADDER = "compiled", "ladder"  # groups
 COMPILING = "compiling"  # the name of a pair: compiled against the same library without a compiler
 TUTORIAL = "tutorial"  # and of what its readers have against what they are told to use
 READERS = ("numpy-published", "numpy-loop")

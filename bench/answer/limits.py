@@ -29,10 +29,10 @@ from bench.answer.operations import PRODUCT, TRANSCENDENTAL, Count, each
 from bench.answer.outcome import Outcome
 from bench.answer.speeds import Estimate, Library, Prices, estimate, libraries, prices
 from bench.case import Case
+from bench.results.declared import DISPATCH
 from bench.results.journal import Run
 from bench.results.record import Arm, Entry
 
-DISPATCH = "dispatch"  # the name of the group too
 Kind = Literal["dispatch", "products", "elementwise", "rest"]
 KINDS: tuple[Kind, ...] = ("dispatch", "products", "elementwise", "rest")
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.catalog import BASELINE
-from bench.measure.ladder import COMPILED, LADDER
-from bench.measure.limits import DISPATCH, probing
+from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
+from bench.results.declared import COMPILED, DISPATCH, LADDER
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan, Probe
 
 SLOWER = "slower forms"  # only of a budget that holds: rather fewer rows than fewer blocks

@@ -11,9 +11,9 @@ from dataclasses import replace
 from bench import catalog
 from bench.case import Case, sine_case
 from bench.measure.preset import COMPILED_VARIANT, Wishes, make_arm
+from bench.results.declared import CLAIM, COMPILED, LADDER
 from bench.results.record import Arm, Entry, Group, Missing, Pair, Rung
 
-LADDER, COMPILED, CLAIM = "ladder", "compiled", "claim"
 LADDER_BLOCKS = 6  # enough for an interval of each factor, and for the claim's verdict
 QUICK_SKIPS = ("numpy-loop", "torch-manual", "torch-autograd", "numpy-inplace", "torch-inplace")
 

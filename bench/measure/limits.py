@@ -12,9 +12,9 @@ from bench.answer.counts import counted, needed_bytes
 from bench.answer.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, plain
 from bench.case import Case, Shape
 from bench.measure.messages import ProbeJob
+from bench.results.declared import DISPATCH
 from bench.results.record import Arm, Entry, Group, Plan, Probe
 
-DISPATCH = "dispatch"
 LIMITS_BLOCKS = 6
 # the number of calls that these make depends on the batch, or on H
 LOOPS = ("numpy-published", "numpy-loop")

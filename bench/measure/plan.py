@@ -12,13 +12,12 @@ from bench.answer.statistics import MIN_BLOCKS, blocks_needed
 from bench.case import Case, sine_case
 from bench.errors import UserError
 from bench.host.gates import LIMITS
-from bench.measure.ladder import CLAIM as CLAIM
-from bench.measure.ladder import COMPILED as COMPILED
 from bench.measure.ladder import claim, compiled_group, ladder_group
 from bench.measure.limits import dispatch_group, probes
 from bench.measure.preset import Wishes, cases, choose_arms
 from bench.measure.stopping import PRECISION
 from bench.proof.tolerance import too_small_for_float32
+from bench.results.declared import COMPILED
 from bench.results.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 
 MARGIN = 0.02
@@ -37,17 +36,16 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
     """
     missing = list(wishes.missing)
     main_arms, side_arms = choose_arms(wishes)
-    standard = not wishes.customised and wishes.preset != "grid"
     groups: list[Group] = []
     for number, case in enumerate(cases(wishes)):
         groups.append(_group(case, main_arms if number == 0 else side_arms, missing, wishes))
     if wishes.preset == "grid":
         groups = _fewer_twins(groups)
-    ladder, rungs, more = ladder_group(wishes) if standard else (None, [], [])
+    ladder, rungs, more = ladder_group(wishes) if wishes.standard else (None, [], [])
     if ladder is not None and ladder.entries:
         groups.append(ladder)
         main_arms = [*main_arms, *more]
-    if standard and wishes.preset == "primer" and not wishes.quick:
+    if wishes.standard and wishes.preset == "primer" and not wishes.quick:
         compiled, branch, more = compiled_group(groups[0].entries[0].case, wishes, missing)
         groups, rungs, main_arms = [*groups, compiled], [*rungs, *branch], [*main_arms, *more]
     arms = {arm.id: arm for arm in main_arms}

@@ -16,9 +16,9 @@ PRIMER_VARIANTS = (
     "numpy-batched", "numpy-inplace", "torch-autograd", "torch-cell", "torch-rnn", "torch-inplace",
 )  # fmt: skip
 QUICK_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-cell", "torch-rnn", "torch-inplace")
-GRID_VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")
+# beside the baseline, how PyTorch is usually written and the fastest forms: where a size is the question
+SIZE_VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")
 GRID_SIZES = {"hidden": (8, 32, 128, 512, 1024, 2048), "batch": (1, 4, 16, 32, 64, 128), "features": (6,)}
-ADVISE_VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")
 COMPILED_VARIANT = "torch-compile"  # in a group of its own, with fewer blocks: each compiles
 ALL_THREADS_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-rnn")
 ACCELERATOR_VARIANTS = ("torch-autograd", "torch-cell", "torch-rnn", "torch-inplace")
@@ -72,6 +72,11 @@ class Wishes:
         settings = (self.activation, self.dtype, self.split)
         return any(chosen) or sizes != PRIMER_SIZES or settings != ("tanh", "float32", "random")
 
+    @property
+    def standard(self) -> bool:
+        """Whether it is the tutorial's own work, at its own size."""
+        return not self.customised and self.preset != "grid"
+
 
 def cases(wishes: Wishes) -> list[Case]:
     """The cases, the main one first: tasks and layouts of the preset or as wished, at every size.
@@ -92,7 +97,7 @@ def cases(wishes: Wishes) -> list[Case]:
         )
     if wishes.preset == "full" and not wishes.quick:
         work = list(product(wishes.tasks or TASKS, wishes.layouts or LAYOUTS))
-    elif wishes.customised or wishes.preset == "grid":
+    elif not wishes.standard:
         work = list(product(wishes.tasks or TASKS[:1], wishes.layouts or LAYOUTS[:1]))
     else:
         work = list(PRIMER_WORK[:1] if wishes.quick else PRIMER_WORK)
@@ -132,12 +137,11 @@ def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
     accelerators = [device for device in wishes.devices if device != "cpu"]
     every = tuple(variant.name for variant in catalog.VARIANTS)
     full = wishes.preset == "full" and not wishes.quick
-    preset = PRIMER_VARIANTS if not full else every
-    accelerated = ACCELERATOR_VARIANTS if not full else every
+    preset, accelerated = (every, every) if full else (PRIMER_VARIANTS, ACCELERATOR_VARIANTS)
     if wishes.quick:
         preset = QUICK_VARIANTS
     elif wishes.preset == "grid":
-        preset, accelerated = GRID_VARIANTS, GRID_VARIANTS[1:]
+        preset, accelerated = SIZE_VARIANTS, SIZE_VARIANTS[1:]
     arms: list[Arm] = []
     if "cpu" in wishes.devices:
         for threads in wishes.threads or (1,):
@@ -147,7 +151,7 @@ def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
         able = [spec for spec in specs if device.partition(":")[0] in catalog.find(spec).devices]
         if able or not arms:
             arms += _with_baseline(able or specs, device, wishes.all_threads)
-    if wishes.quick or wishes.customised or wishes.preset == "grid":
+    if wishes.quick or not wishes.standard:
         return _unique(arms), _unique(arms)
 
     side = _unique(arms)

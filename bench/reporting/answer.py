@@ -4,13 +4,10 @@ from bench.answer.comparison import Comparison
 from bench.reporting import map_answer, words
 from bench.reporting.elsewhere import elsewhere, fastest_forms, not_measured
 from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
+from bench.results.declared import CLAIM, COMPILED
 
 AS_WRITTEN = "as written"
 BEST = "best against best"
-CLAIM = "claim"
-COMPILED = "compiled"
-LADDER = "ladder"
-DISPATCH = "dispatch"
 ORDERS_OF_MAGNITUDE = 100.0
 
 

@@ -5,12 +5,12 @@ Every sentence is about declared comparisons beside the main one, and says no mo
 
 from collections.abc import Iterable
 
-from bench.answer.breakeven import COMPILED
 from bench.answer.comparison import Comparison
 from bench.answer.outcome import WITHIN_BUDGET
 from bench.answer.size_map import AS_WRITTEN, BEST
 from bench.reporting import units, words
 from bench.reporting.facts import Facts
+from bench.results.declared import COMPILED
 
 INPLACE = "-inplace"  # how the names of both forms end that compute in place
 OPEN = {"EQUIVALENT": "the two take the same time", "UNRESOLVED": "which is faster is not resolved"}

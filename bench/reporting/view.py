@@ -8,7 +8,7 @@ from functools import partial
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.summary import Table, summarise
 from bench.reporting import answer, details, environment, notes, plots, tables, units, words
-from bench.reporting.answer import CLAIM, DISPATCH, LADDER, Facts
+from bench.reporting.answer import Facts
 from bench.reporting.download import download_section
 from bench.reporting.hero import hero
 from bench.reporting.plots import Mark
@@ -19,6 +19,7 @@ from bench.reporting.sections.ladder import ladder_section
 from bench.reporting.sections.limits import limits_section
 from bench.reporting.sections.proof import proof_section
 from bench.reporting.sections.words_here import words_section
+from bench.results.declared import CLAIM, DISPATCH, LADDER
 from bench.results.journal import Run
 
 MOST_PLOTS = 9  # of the tables; where there are more, they are one table without a plot

@@ -4,6 +4,9 @@ import msgspec
 
 from bench.case import Case
 
+# the groups that a plan adds to its tables, and the headline of the tutorial's claim, by name
+LADDER, COMPILED, DISPATCH, CLAIM = "ladder", "compiled", "dispatch", "claim"
+
 
 class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Variant + device + thread count: what one worker holds. A twin repeats another arm (A/A)."""

@@ -7,9 +7,10 @@ from functools import partial
 from bench.answer.ladder import Factor, Ladder, Step, Timed, ladder
 from bench.answer.outcome import Outcome
 from bench.reporting import units, words
-from bench.reporting.answer import CLAIM, Facts
+from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
 from bench.reporting.sections.ladder_plot import Bar, waterfall
+from bench.results.declared import CLAIM
 
 COLUMNS = (
     Column("Variant"),
