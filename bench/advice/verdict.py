@@ -10,12 +10,13 @@ from bench.answer.comparison import Comparison
 from bench.answer.outcome import Outcome
 from bench.answer.statistics import MIN_BLOCKS
 from bench.answer.summary import Summary, summarise
+from bench.measure.budget import fastest_of_block_0
 from bench.measure.plan import fewest_blocks
 from bench.reporting import units, words
+from bench.results.declared import BEST
 from bench.results.journal import Run
-from bench.results.record import Arm, Burst, Pair
+from bench.results.record import Arm, Pair
 
-CHOSEN = "best against best"  # the name of the pair
 ROUND_S = 5  # a time that would do is said in multiples of this
 
 
@@ -24,18 +25,13 @@ def choose(run: Run) -> Pair | None:
 
     So it is not picked by the values that judge it. None where block 0 has not both.
     """
-    arms, entries = run.arms, run.entries
-    main = run.plan.groups[0].name
-    fastest: dict[str, Burst] = {}
-    for burst in run.bursts:
-        arm = arms[entries[burst.entry].arm]
-        usable = burst.block == 0 and burst.status == "ok" and burst.settled is not False and not arm.twin
-        if usable and entries[burst.entry].group == main:
-            best = fastest.setdefault(arm.library, burst)
-            fastest[arm.library] = min(best, burst, key=_per_call_ns)
-    if len(fastest) < 2:
-        return None
-    return Pair(f"{CHOSEN} anywhere", fastest["torch"].entry, fastest["numpy"].entry)
+    fastest_ns = fastest_of_block_0(run.bursts)
+    best: dict[str, str] = {}  # by library
+    for entry in run.plan.groups[0].entries:
+        arm = run.arms[entry.arm]
+        if entry.id in fastest_ns and not arm.twin:
+            best[arm.library] = min(best.get(arm.library, entry.id), entry.id, key=fastest_ns.__getitem__)
+    return Pair(f"{BEST} anywhere", best["torch"], best["numpy"]) if len(best) == 2 else None
 
 
 def compare_best(run: Run, found: Mapping[str, Outcome]) -> tuple[Run, Summary, Comparison | None]:
@@ -127,7 +123,3 @@ def _times(summary: Summary, made: Comparison) -> str:
 def _name(arm: Arm) -> str:
     """A library, and its device where that is an accelerator."""
     return words.library(arm) + ("" if arm.device == "cpu" else f" on {arm.device}")
-
-
-def _per_call_ns(burst: Burst) -> float:
-    return min(burst.elapsed_ns) / burst.n_calls

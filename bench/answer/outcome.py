@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 
 from bench.answer.statistics import MIN_BLOCKS
-from bench.results.counted import SPOILED
+from bench.results.counted import SPOILED, is_counted
 from bench.results.journal import Run
 from bench.results.record import Burst, Check, Failure
 
@@ -70,7 +70,7 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
         reason = f"a burst in block {spoiled[0].block} is marked so"
         return Outcome(entry, spoiled[0].status, reason, checks=checks, digests=digests)
 
-    good = [burst for burst in bursts if burst.block >= 1 and burst.status in ("ok", "known_wrong")]
+    good = [burst for burst in bursts if is_counted(burst)]
     if not good:
         status, reason = _why_none(entry, failures, run)
         return Outcome(entry, status, reason, checks=checks, digests=digests)

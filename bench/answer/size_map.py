@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from bench.answer.comparison import Comparison
 from bench.answer.summary import Summary
 from bench.case import Case
+from bench.results.declared import AS_WRITTEN, BEST
 from bench.results.journal import Run
 from bench.results.record import Arm
 
-BEST, AS_WRITTEN = KINDS = ("best against best", "as written")
+KINDS = (BEST, AS_WRITTEN)
 SIGNS = {"SLOWER": 1, "FASTER": -1}  # of the log ratio
 NOT_MEASURED = ("MISSING", "NONE", "INVALID")  # verdicts after which a size may be measured again
 

@@ -1,12 +1,12 @@
 """What block 0 decides: the fastest form of each library, and what a time budget leaves out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bench.catalog import BASELINE
 from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
-from bench.results.declared import COMPILED, DISPATCH, LADDER
+from bench.results.declared import BEST, COMPILED, DISPATCH, LADDER
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan, Probe
 
 SLOWER = "slower forms"  # only of a budget that holds: rather fewer rows than fewer blocks
@@ -100,17 +100,22 @@ def active(groups: list[Group], block: int) -> list[Group]:
     return [group for group in groups if group.blocks is None or block <= group.blocks]
 
 
+def fastest_of_block_0(bursts: Iterable[Burst]) -> dict[str, float]:
+    """The fastest value of block 0 in nanoseconds a call, for every entry that is right and came to rest."""
+    return {
+        burst.entry: min(burst.elapsed_ns) / burst.n_calls
+        for burst in bursts
+        if burst.block == 0 and burst.status == "ok" and burst.settled is not False
+    }
+
+
 def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
     """Per group of the main task and per device: the fastest proved NumPy form and the fastest torch form.
 
     Chosen from block 0 alone, so that no pair is picked by the values that judge it.
     """
     arms = {arm.id: arm for arm in plan.arms}
-    fastest_ns = {
-        burst.entry: min(burst.elapsed_ns) / burst.n_calls
-        for burst in bursts
-        if burst.block == 0 and burst.status == "ok" and burst.settled is not False
-    }
+    fastest_ns = fastest_of_block_0(bursts)
     main_task = plan.groups[0].entries[0].case.task
     pairs: list[Pair] = []
     for group in plan.groups:
@@ -131,7 +136,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
             def speed(entry: Entry) -> float:
                 return fastest_ns[entry.id]
 
-            name = f"best against best {group.name} {device} x{threads}"
+            name = f"{BEST} {group.name} {device} x{threads}"
             pairs.append(Pair(name, min(torch, key=speed).id, min(numpy, key=speed).id))
     return pairs
 

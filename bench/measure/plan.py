@@ -17,7 +17,7 @@ from bench.measure.limits import dispatch_group, probes
 from bench.measure.preset import Wishes, cases, choose_arms
 from bench.measure.stopping import PRECISION
 from bench.proof.tolerance import too_small_for_float32
-from bench.results.declared import COMPILED
+from bench.results.declared import AS_WRITTEN, COMPILED
 from bench.results.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 
 MARGIN = 0.02
@@ -25,7 +25,7 @@ BLOCKS = {"primer": 10, "grid": 8, "full": 20}
 QUICK_BLOCKS = 3
 # of the default run two minutes, of the grid ten, less finding devices and drawing the report
 BUDGETS_S = {"primer": 114.0, "grid": 585.0}
-AS_WRITTEN = "torch-rnn"  # against the baseline: how each is usually written
+USUAL = "torch-rnn"  # against the baseline: how each is usually written
 
 
 def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str]) -> Plan:
@@ -156,9 +156,9 @@ def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:
                 pairs.append(Pair(f"twin {group.name} x{arm.threads}", entry.id, entry.baseline))
             elif group.name == COMPILED:
                 pairs.append(Pair(group.name, entry.id, entry.baseline))
-            elif arm.spec == AS_WRITTEN and entry.case.task == main_task:
+            elif arm.spec == USUAL and entry.case.task == main_task:
                 where = f"{arm.device} x{arm.threads}"
-                pairs.append(Pair(f"as written {group.name} {where}", entry.id, entry.baseline))
+                pairs.append(Pair(f"{AS_WRITTEN} {group.name} {where}", entry.id, entry.baseline))
     return pairs
 
 

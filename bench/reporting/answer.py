@@ -4,10 +4,8 @@ from bench.answer.comparison import Comparison
 from bench.reporting import map_answer, words
 from bench.reporting.elsewhere import elsewhere, fastest_forms, not_measured
 from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
-from bench.results.declared import CLAIM, COMPILED
+from bench.results.declared import AS_WRITTEN, BEST, CLAIM, COMPILED
 
-AS_WRITTEN = "as written"
-BEST = "best against best"
 ORDERS_OF_MAGNITUDE = 100.0
 
 

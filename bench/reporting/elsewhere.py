@@ -7,10 +7,9 @@ from collections.abc import Iterable
 
 from bench.answer.comparison import Comparison
 from bench.answer.outcome import WITHIN_BUDGET
-from bench.answer.size_map import AS_WRITTEN, BEST
 from bench.reporting import units, words
 from bench.reporting.facts import Facts
-from bench.results.declared import COMPILED
+from bench.results.declared import AS_WRITTEN, BEST, COMPILED
 
 INPLACE = "-inplace"  # how the names of both forms end that compute in place
 OPEN = {"EQUIVALENT": "the two take the same time", "UNRESOLVED": "which is faster is not resolved"}

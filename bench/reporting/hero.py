@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from bench.answer.comparison import Comparison
 from bench.reporting import answer, elsewhere, map_answer, turning, units, words
-from bench.reporting.answer import AS_WRITTEN, BEST, Facts
+from bench.reporting.facts import Facts
 from bench.reporting.section import Hero, Section
-from bench.results.declared import CLAIM
+from bench.results.declared import AS_WRITTEN, BEST, CLAIM
 
 # what a sentence of the answer is about, in the reader's words
 ABOUT = {

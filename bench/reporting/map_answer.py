@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.answer.crossover import Crossing, Line, lines
-from bench.answer.size_map import BEST, MapCell, SizeMap
+from bench.answer.size_map import MapCell, SizeMap
 from bench.reporting import turning, words
 from bench.reporting.turning import SIDES
+from bench.results.declared import BEST
 
 
 def title(maps: Sequence[SizeMap]) -> str:

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.reporting import units
-from bench.reporting.answer import AS_WRITTEN, BEST
 from bench.reporting.foreign import ForeignView
 from bench.reporting.tables import HEADLINES
 from bench.reporting.view import RunView
-from bench.results.declared import CLAIM
+from bench.results.declared import AS_WRITTEN, BEST, CLAIM
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from bench.answer.summary import Row, Table
 from bench.catalog import BASELINE
 from bench.proof.agreement import KNOWN_WRONG
 from bench.reporting import units, words
-from bench.reporting.answer import AS_WRITTEN, BEST, Facts
+from bench.reporting.facts import Facts
 from bench.reporting.plots import Mark
-from bench.results.declared import CLAIM, COMPILED
+from bench.results.declared import AS_WRITTEN, BEST, CLAIM, COMPILED
 from bench.results.record import Arm
 
 HEADLINES = {

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from bench.answer.crossover import Crossing, Line, lines
-from bench.answer.size_map import BEST, MapCell, SizeMap
+from bench.answer.size_map import MapCell, SizeMap
 from bench.reporting import words
+from bench.results.declared import BEST
 
 SIDES = {1: "NumPy", -1: "PyTorch"}  # by the sign of the log ratio
 DIGITS = 3  # of a size that was worked out

@@ -1,5 +1,6 @@
 """Which times of a run may leave it: those of proved entries, from block 1 on. No proof, no number."""
 
+from bench.errors import UserError
 from bench.printable import one_line
 from bench.results.record import Burst
 from bench.results.run import Run
@@ -7,14 +8,25 @@ from bench.results.run import Run
 SPOILED = ("disagrees", "invalid")  # statuses after which no time of the entry may be shown
 
 
+def is_counted(burst: Burst) -> bool:
+    """Whether its values count: block 0 never does, and nothing that was not proved."""
+    return burst.block >= 1 and burst.status in ("ok", "known_wrong")
+
+
 def counted_bursts(run: Run) -> dict[str, list[Burst]]:
-    """The counted bursts of every entry that has any, in the plan's order; none of one that disagrees."""
+    """The counted bursts of every entry that has any, in the plan's order; none of one that disagrees.
+
+    Raises:
+        UserError: the run holds no counted value.
+    """
     spoiled = {burst.entry for burst in run.bursts if burst.status in SPOILED}
     spoiled |= {failure.entry for failure in run.failures if failure.status in SPOILED}
     found: dict[str, list[Burst]] = {entry: [] for entry in run.entries if entry not in spoiled}
     for burst in run.bursts:
-        if burst.entry in found and burst.block >= 1 and burst.status in ("ok", "known_wrong"):
+        if burst.entry in found and is_counted(burst):
             found[burst.entry].append(burst)
+    if not any(found.values()):
+        raise UserError(f"{run.plan.run} holds no counted value, so there is nothing to export")
     return {entry: bursts for entry, bursts in found.items() if bursts}
 
 

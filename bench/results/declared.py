@@ -6,6 +6,8 @@ from bench.case import Case
 
 # the groups that a plan adds to its tables, and the headline of the tutorial's claim, by name
 LADDER, COMPILED, DISPATCH, CLAIM = "ladder", "compiled", "dispatch", "claim"
+# how the names of the other headlines begin: each library as usually written; the fastest form of each
+AS_WRITTEN, BEST = "as written", "best against best"
 
 
 class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -64,8 +64,6 @@ def pyperf_json(run: Run) -> bytes:
         UserError: the run holds no counted value.
     """
     found, arms, entries = counted_bursts(run), run.arms, run.entries
-    if not found:
-        raise UserError(f"{run.plan.run} holds no counted value, so there is nothing to export")
     benchmarks: list[dict[str, Any]] = []
     for entry, bursts in found.items():
         own = _entry_metadata(entries[entry], arms[entries[entry].arm], bursts)

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from bench.errors import UserError
 from bench.printable import one_line
 from bench.results.counted import counted_bursts, entry_name, is_known_wrong
 from bench.results.record import Arm, Burst, Entry
@@ -28,8 +27,6 @@ def pytest_benchmark_json(run: Run) -> bytes:
         UserError: the run holds no counted value.
     """
     found, arms, entries = counted_bursts(run), run.arms, run.entries
-    if not found:
-        raise UserError(f"{run.plan.run} holds no counted value, so there is nothing to export")
     tree = {
         "machine_info": _machine_info(run),
         "commit_info": _commit_info(run),

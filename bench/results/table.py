@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.errors import UserError
+from bench.results.counted import is_counted
 from bench.results.files import atomic_text
 from bench.results.record import Burst
 from bench.results.run import Run
@@ -38,7 +39,7 @@ def values_frame(run: Run) -> "pd.DataFrame":
 
     known = _Known(run)
     rows = [
-        (run.plan.run, burst.block, burst.position, *known.cells(burst), burst.status, _counted(burst),
+        (run.plan.run, burst.block, burst.position, *known.cells(burst), burst.status, is_counted(burst),
          burst.n_calls, burst.first_call_ns)
         for burst in run.bursts
     ]  # fmt: skip
@@ -79,7 +80,7 @@ def _csv_lines(run: Run) -> Iterator[str]:
         if key not in shared:
             shared[key] = _csv(known.cells(burst))
         n_calls, first = burst.n_calls, burst.first_call_ns
-        start = f"{name},{burst.block},{burst.position},{shared[key]},{burst.status},{_counted(burst)}"
+        start = f"{name},{burst.block},{burst.position},{shared[key]},{burst.status},{is_counted(burst)}"
         yield "".join(
             f"{start},{number},{n_calls},{elapsed},{elapsed / n_calls!r},{first}\n"
             for number, elapsed in enumerate(burst.elapsed_ns)
@@ -101,10 +102,6 @@ class _Known:
             arm.known_wrong, case.task, case.layout, case.dtype, case.activation, case.data, shape.T, shape.B,
             shape.I, shape.H, shape.O,
         )  # fmt: skip
-
-
-def _counted(burst: Burst) -> bool:
-    return burst.block >= 1 and burst.status in ("ok", "known_wrong")
 
 
 def csv_line(cells: Cells) -> str:

@@ -8,10 +8,9 @@ from itertools import compress
 from bench.answer.breakeven import COMPILING, TUTORIAL, BreakEven
 from bench.answer.costs import Cost
 from bench.reporting import units, words
-from bench.reporting.answer import AS_WRITTEN, BEST
 from bench.reporting.section import Cell, Column, TextTable
 from bench.reporting.sections.breakeven_words import compared, duration, gap, noun, steps
-from bench.results.declared import COMPILED
+from bench.results.declared import AS_WRITTEN, BEST, COMPILED
 from bench.results.journal import Run
 
 TOTALS = (1, 100, 10_000, 1_000_000)  # steps

@@ -3,7 +3,7 @@
 from bench.answer.breakeven import COMPILING, BreakEven
 from bench.answer.costs import Cost
 from bench.reporting import units, words
-from bench.reporting.answer import AS_WRITTEN, BEST
+from bench.results.declared import AS_WRITTEN, BEST
 from bench.results.journal import Run
 
 LONG_NS = 600e9  # from here on in minutes

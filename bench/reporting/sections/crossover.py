@@ -5,12 +5,13 @@ from functools import partial
 
 from bench.answer.crossover import Axis, Crossing, Line, lines
 from bench.answer.outcome import Outcome
-from bench.answer.size_map import BEST, KINDS, MapCell, SizeMap
+from bench.answer.size_map import KINDS, MapCell, SizeMap
 from bench.reporting import map_answer, predicting, tables, turning, units, words
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
 from bench.reporting.sections.crossover_lines import lines_plot
 from bench.reporting.sections.crossover_plot import map_plot
+from bench.results.declared import BEST
 
 TITLE = "Where does it turn round?"
 CELLS = (
