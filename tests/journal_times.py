@@ -27,6 +27,7 @@ SINGLE_STEP_ON_GPU = 0.35
 # share of a training step that is left where every size but T is 1
 CALLS_ALONE = {"numpy": 0.48, "torch": 0.67}
 START_NS = {"numpy": 180_000_000, "torch": 1_900_000_000}  # processor time until a worker is ready
+COLD_CALL_NS = {"numpy": 1_000_000, "torch": 9_000_000}  # its first call
 COMPILE_NS = (21_000_000_000, 2_800_000_000)  # from nothing, from the run's cache
 TRANSFER_NS = 60_000  # the main case's arrays to the accelerator
 

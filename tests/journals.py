@@ -8,7 +8,7 @@ process, 0.3 % a value. The same arguments always give the same records.
 from unittest import mock
 
 import numpy as np
-from journal_times import COMPILE_NS, START_NS, TRANSFER_NS, primitive_ns, typical_ns
+from journal_times import COLD_CALL_NS, COMPILE_NS, START_NS, TRANSFER_NS, primitive_ns, typical_ns
 from msgspec.structs import replace
 
 from bench.case import Case
@@ -131,6 +131,7 @@ def _burst(
         digest=DIGEST,
         checks=_checks(entry.case, wrong=wrong),
         transfer_ns=0 if arm.device == "cpu" else TRANSFER_NS,
+        cold_call_ns=COLD_CALL_NS[arm.library] if entry.group == POSITIONAL else 0,
     )
 
 
@@ -190,4 +191,7 @@ def _decision(plan: record.Plan, *, broken: bool) -> record.Decision:
             best = "torch-rnn" if broken and group.name == POSITIONAL else "torch-inplace"
             ids = [f"{group.name} | {variant}@cpu x1" for variant in (best, "numpy-inplace")]
             made.append(record.Pair(f"best against best {group.name} cpu x1", *ids))
+            there = f"{group.name} | torch-inplace@cuda:0 x2"
+            if any(entry.id == there for entry in group.entries):
+                made.append(record.Pair(f"best against best {group.name} cuda:0 x2", there, ids[1]))
     return record.Decision(made, 95.0, plan.blocks, [], [])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from advised import (
+    CPU,
     CPU_ONLY,
     NO_TORCH,
     SMALL,
@@ -24,19 +25,19 @@ from msgspec.structs import replace
 from reports import write_run
 
 import bench
-from bench.advice import verdict
 from bench.advice.advice import Advice, make_advice
 from bench.advice.command import exit_code
 from bench.advice.declare import Timer, declare
 from bench.advice.reason import WHAT, _say
 from bench.answer.limits import KINDS
 from bench.cli import main
-from bench.measure.budget import Costs, decide
+from bench.device import Device, Devices
+from bench.measure.budget import Costs, decide, fastest_anywhere
 from bench.measure.plan import fewest_blocks
 from bench.measure.runner import STOPPED, TERMINATED, Runner
 from bench.measure.signals import OutOfTime, time_limit, undisturbed
 from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, End, Failure
+from bench.results.record import AnyRecord, Burst, End, Failure, Plan
 
 WHERE = "for the forward pass at H 64, B 1, T 100, I 1, O 8 (float32)"
 
@@ -136,10 +137,10 @@ def test_the_pair_is_chosen_by_block_0_alone() -> None:
         else r
         for r in records
     ]
-    pair = verdict.choose(make_run(swapped))
-    assert pair is not None
-    assert "torch-inplace" in pair.entry
-    assert pair == verdict.choose(make_run(records))
+    pairs = [fastest_anywhere(run.plan, run.bursts) for run in (make_run(swapped), make_run(records))]
+    assert pairs[0] is not None
+    assert "torch-inplace" in pairs[0].entry
+    assert pairs[0] == pairs[1]
 
 
 def test_a_pair_across_places_is_judged_as_any_headline() -> None:
@@ -407,6 +408,48 @@ def test_a_budget_that_holds_leaves_out_slower_forms_before_blocks() -> None:
         short = replace(plan, budget_holds=holds, budget_s=26.0)
         assert decide(short, bursts, costs).dropped_arms == dropped
     assert decide(replace(plan, budget_s=1000.0), bursts, costs).dropped_arms == []
+
+
+def on_gpu(plan: Plan) -> list[AnyRecord]:
+    """The records of a plan with an accelerator, on which PyTorch takes a hundredth of the time."""
+    arms = {arm.id: arm for arm in plan.arms}
+    return [
+        replace(record, elapsed_ns=[ns // 100 for ns in record.elapsed_ns])
+        if isinstance(record, Burst) and "cuda" in arms[record.entry.rpartition("| ")[2]].device
+        else record
+        for record in measured(plan)
+    ]
+
+
+def with_gpu(monkeypatch: pytest.MonkeyPatch, *words: str) -> Plan:
+    gpu = Device("cuda:0", "cuda", "a GPU", None, ("float32", "float64"))
+    found = Devices((CPU, gpu), (), "2.13.0")
+    monkeypatch.setattr("bench.advice.declare.find_devices", lambda **limits: found)
+    monkeypatch.setattr("bench.advice.declare.machine.usable_cpus", lambda: 16)
+    return replace(declared(*words), probes=[])
+
+
+def test_an_accelerator_that_is_fastest_is_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = advice(on_gpu(with_gpu(monkeypatch)))
+    assert made.sentences[0].startswith("Use PyTorch on cuda:0: ")
+    assert (made.verdict, made.use) == ("FASTER", "torch")
+
+
+def test_a_budget_that_holds_leaves_out_slower_places_but_no_pair_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = with_gpu(monkeypatch)
+    bursts = [record for record in on_gpu(plan) if isinstance(record, Burst)]
+    entries = {entry.id: 0.5 for group in plan.groups for entry in group.entries}
+    costs = Costs(9.0, entries, spent_s=10.0, ready_s={arm.id: 1.0 for arm in plan.arms})
+    kept = {
+        budget_s: {arm.id for arm in plan.arms}
+        - set(decide(replace(plan, budget_s=budget_s), bursts, costs).dropped_arms)
+        for budget_s in (1000.0, 40.0)
+    }
+    assert len(kept[1000.0]) == len(plan.arms)
+    base = "numpy-batched@cpu x1"
+    assert kept[40.0] == {base, f"{base} twin", "numpy-inplace@cpu x1", "torch-inplace@cuda:0 x16"}
 
 
 def test_the_basic_operations_are_left_out_where_the_time_is_short() -> None:

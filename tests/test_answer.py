@@ -28,7 +28,7 @@ from bench.reporting import answer, words
 from bench.reporting.build import headline
 from bench.reporting.tables import lines
 from bench.results.journal import Run, make_run
-from bench.results.record import AnyRecord, Burst, Decision, End, Failure, Plan
+from bench.results.record import AnyRecord, Burst, Decision, End, Failure, Plan, Worker
 
 COMPILED, COMPILED_BASE = "compiled | torch-compile@cpu x1", "compiled | numpy-batched@cpu x1"
 NOISY = (0.1, -0.1, 0.12, -0.12, 0.08, -0.08, 0.15, -0.15, 0.05, -0.05)
@@ -180,6 +180,24 @@ def test_a_turn_with_more_threads_or_another_device_is_told() -> None:
     assert "with 2 threads each (2" in turned[1]
     open_ = headline(make_run(with_ratios(records, {two: around(1, NOISY)})))
     assert "it is open with 2 threads each (unresolved)" in open_
+
+
+def test_an_accelerator_has_a_sentence_of_its_own_with_its_name() -> None:
+    there = f"{POSITIONAL} | torch-inplace@cuda:0 x2"
+    records = [
+        replace(record, facts=record.facts | {"device_name": "NVIDIA H100"})
+        if isinstance(record, Worker) and "cuda" in record.arm
+        else record
+        for record in example_records(with_gpu=True)
+    ]
+    records = with_ratios(records, {there: around(0.1), BEST_NUMPY: around(0.8)})
+    facts = facts_of(make_run(records))
+    said = dict(answer.parts(facts))["accelerators"]
+    assert said.startswith("With PyTorch on cuda:0 (NVIDIA H100) against NumPy on the CPU (torch-inplace ")
+    assert f"; numpy-inplace {facts.time(BEST_NUMPY)} with one thread) PyTorch is 8.0" in said
+    assert "accelerators" not in dict(answer.parts(facts_of(make_run(example_records()))))
+    quick = facts_of(make_run(example_records(with_gpu=True, quick=True)))
+    assert " NumPy measured " in dict(answer.parts(quick))["accelerators"]
 
 
 def test_what_the_time_budget_left_out_is_one_clause_and_not_open() -> None:

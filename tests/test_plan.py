@@ -203,6 +203,23 @@ def test_best_against_best_takes_the_fastest_form_of_each_library_in_block_0():
     assert pair.baseline == "train_step positional | numpy-inplace@cpu x1"
 
 
+def test_an_accelerators_rival_is_numpy_with_whatever_number_of_threads_is_fastest():
+    declared = plan(devices=("cpu", "cuda:0"))
+    times = {"numpy-batched@cpu x2": 60, "numpy-inplace@cpu x1": 70, "torch-inplace@cpu x1": 170,
+             "torch-inplace@cuda:0 x2": 30, "torch-rnn@cuda:0 x2": 40}  # fmt: skip
+    bursts = [burst(f"train_step positional | {arm}", us) for arm, us in times.items()]
+    found = {}
+    for where in ("numpy-batched@cpu x2", "numpy-inplace@cpu x1"):
+        pairs = decide(declared, bursts, Costs(1.0, {}, 1.0)).pairs
+        found[where] = {pair.entry.partition("| ")[2]: pair.baseline.partition("| ")[2] for pair in pairs}
+        bursts = [
+            one for one in bursts if "numpy-batched" not in one.entry
+        ]  # as if it came to no steady time
+
+    assert all(rivals["torch-inplace@cuda:0 x2"] == where for where, rivals in found.items())
+    assert all(rivals["torch-inplace@cpu x1"] == "numpy-inplace@cpu x1" for rivals in found.values())
+
+
 def test_the_twin_is_no_comparison():
     group = plan().groups[0]
     with_baseline = [entry for entry in group.entries if entry.baseline]

@@ -128,6 +128,7 @@ def test_a_run_takes_a_burst_of_every_entry_in_every_block():
         assert burst.checks
         assert all(check.passed for check in burst.checks)
         assert burst.device == "cpu"
+        assert burst.cold_call_ns > 0  # each arm has one entry here, so each burst is its process's first
     for entry in entries:  # the number of calls is found in block 0 and frozen
         assert len({burst.n_calls for burst in bursts if burst.entry == entry}) == 1
     assert len({burst.digest for burst in bursts}) == 1

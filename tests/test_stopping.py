@@ -1,16 +1,22 @@
 """A run may stop early once its headlines are known precisely, and for no other reason."""
 
 import math
+import time
+from typing import Any
+from unittest import mock
 
 import pytest
-from journals import example_records
+from journals import example_plan, example_records
 from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, THIRD, around
 
+from bench.answer.outcome import outcomes
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
+from bench.measure.runner import Runner
 from bench.measure.stopping import EARLIEST, PRECISION, precise
-from bench.results.record import Burst, Pair
+from bench.results.journal import make_run
+from bench.results.record import AnyRecord, Burst, Decision, Group, Pair, Worker
 
 PAIR = Pair("headline", RIVAL, BASE)
 
@@ -55,6 +61,56 @@ def test_block_0_does_not_count() -> None:
     assert precise(
         [PAIR], [replace(burst, block=0, elapsed_ns=[10**9] * 5) for burst in counted] + counted, 0.01
     )
+
+
+class Compiling:
+    """Stands in for the blocks of a run: every worker of the compiled arm takes so long to compile."""
+
+    def __init__(self, runner: Runner, seconds: float) -> None:
+        self.measured: list[set[str]] = []  # the arms of every block
+        self._runner, self._seconds = runner, seconds
+
+    def run(self, block: int, blocks: int, groups: list[Group]) -> None:
+        self.measured.append({entry.arm for group in groups for entry in group.entries})
+        if COMPILED in self.measured[-1]:
+            self._runner._ledger.note(Worker(block, COMPILED, 1, 1, {}, int(1e9 * self._seconds), 1))
+
+
+COMPILED = "torch-compile@cpu x1"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "budget_s", "left_out"), [(23.0, 1e-9, True), (2.8, 1e-9, False), (23.0, 1e9, False)]
+)
+def test_what_compiles_again_in_every_block_is_left_out_where_the_time_does_not_allow_it(
+    seconds: float, budget_s: float, left_out: bool
+) -> None:
+    plan = replace(example_plan(), budget_s=budget_s)
+    written: list[AnyRecord] = []
+    runner = Runner(plan, written.append, mock.Mock())
+    runner._ledger.note(Worker(0, COMPILED, 1, 1, {}, int(36e9), 1))
+    blocks: Any = Compiling(runner, seconds)
+    decision = Decision([], 200.0, 3, [], ["numpy-inplace@cpu x2"])
+    runner._count(blocks, plan.groups, decision, mock.Mock(), time.perf_counter(), first=1)
+
+    assert [COMPILED in arms for arms in blocks.measured] == [True, not left_out, not left_out]
+    assert all("torch-rnn@cpu x1" in arms for arms in blocks.measured)
+    if left_out:
+        assert written == [replace(decision, dropped_arms=["numpy-inplace@cpu x2", COMPILED])]
+    else:
+        assert not written
+
+
+def test_the_values_of_what_was_left_out_later_do_not_count() -> None:
+    records = example_records()
+    at = max(place for place, record in enumerate(records) if isinstance(record, Burst) and record.block == 1)
+    (decision,) = (record for record in records if isinstance(record, Decision))
+    later = replace(decision, dropped_arms=[*decision.dropped_arms, COMPILED])
+    run = make_run([*records[: at + 1], later, *records[at + 1 :]])
+    found = outcomes(run)[f"compiled | {COMPILED}"]
+    assert (found.status, found.medians) == ("dropped", {})
+    assert found.reason == "its arm was left out to keep within the time budget"
+    assert run.decision == later
 
 
 def test_the_plan_declares_the_precision_and_a_quick_one_none() -> None:

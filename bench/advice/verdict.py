@@ -10,33 +10,18 @@ from bench.answer.comparison import Comparison
 from bench.answer.outcome import Outcome
 from bench.answer.statistics import MIN_BLOCKS
 from bench.answer.summary import Summary, summarise
-from bench.measure.budget import fastest_of_block_0
+from bench.measure.budget import fastest_anywhere
 from bench.measure.plan import fewest_blocks
 from bench.reporting import units, words
-from bench.results.declared import BEST
 from bench.results.journal import Run
-from bench.results.record import Arm, Pair
+from bench.results.record import Arm
 
 ROUND_S = 5  # a time that would do is said in multiples of this
 
 
-def choose(run: Run) -> Pair | None:
-    """The fastest proved form of PyTorch anywhere over that of NumPy anywhere, by block 0 alone.
-
-    So it is not picked by the values that judge it. None where block 0 has not both.
-    """
-    fastest_ns = fastest_of_block_0(run.bursts)
-    best: dict[str, str] = {}  # by library
-    for entry in run.plan.groups[0].entries:
-        arm = run.arms[entry.arm]
-        if entry.id in fastest_ns and not arm.twin:
-            best[arm.library] = min(best.get(arm.library, entry.id), entry.id, key=fastest_ns.__getitem__)
-    return Pair(f"{BEST} anywhere", best["torch"], best["numpy"]) if len(best) == 2 else None
-
-
 def compare_best(run: Run, found: Mapping[str, Outcome]) -> tuple[Run, Summary, Comparison | None]:
     """The run with the chosen pair among its headlines, its summary, and the pair as it was judged."""
-    pair = choose(run)
+    pair = fastest_anywhere(run.plan, run.bursts)
     if pair is None or run.decision is None:
         return run, summarise(run, found), None
     sides = (pair.entry, pair.baseline)

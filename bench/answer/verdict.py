@@ -26,6 +26,7 @@ from bench.answer.constancy import changes
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import (
     ALPHA,
+    MIN_BLOCKS,
     blocks_needed,
     blocks_to_detect,
     detectable_effect,
@@ -105,6 +106,9 @@ def _control(run: Run, twins: list[Comparison]) -> Control:
             )
             return Control(failure, floors)
     if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
+        blocks = len({burst.block for burst in run.bursts if burst.block})
+        if blocks < MIN_BLOCKS:
+            return Control(f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs", floors)
         return Control(f"there is no twin to compare with: {twins[0].entry}, {twins[0].reason}", floors)
     return Control("", floors)
 

@@ -1,19 +1,16 @@
 """What libraries and accelerators are like in a worker, asked of children: nothing is imported here."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from bench.host.environ import worker_environment
+from bench.host.environ import with_project, worker_environment
 
-PROJECT = Path(__file__).parents[2]
 PROBE = (sys.executable, "-P", "-m", "bench.audit.probe")  # -P: not from where the user stands
 PROBE_SECONDS = 60.0
 # what nvidia-smi is asked for, and what the facts call it
@@ -94,10 +91,9 @@ def _start(
     command: Sequence[str], library: str, threads: int, keep: Sequence[str] = ()
 ) -> subprocess.Popen[str]:
     variables = worker_environment(threads, keep=keep).variables
-    paths = os.pathsep.join(filter(None, [str(PROJECT), variables.get("PYTHONPATH", "")]))
     return subprocess.Popen(
         [*command, library, str(threads)],
-        env=variables | {"PYTHONPATH": paths},
+        env=with_project(variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -59,6 +59,7 @@ VALUE_RECORDED = {
     "PYTHONMALLOC", "PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONUTF8", "PYTHON_GIL",
     "PYTHON_JIT", "PYTHONNODEBUGRANGES", "PYTHONFAULTHANDLER", "PYTHONTRACEMALLOC",
 }  # fmt: skip
+PROJECT = Path(__file__).parents[2]  # the folder that holds `bench`
 HIDDEN = "(value not recorded)"
 MAX_VALUE = 300  # characters; no variable above needs more
 
@@ -105,6 +106,12 @@ def worker_environment(
         dropped={name: value for name, value in relevant.items() if name not in passed | limits},
         kept={name: value for name, value in relevant.items() if name in passed},
     )
+
+
+def with_project(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a child that is to find ``bench``, also where that is not installed."""
+    paths = [str(PROJECT), variables.get("PYTHONPATH", "")]
+    return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def speed_variables(base: Mapping[str, str] | None = None, *, also: Collection[str] = ()) -> dict[str, str]:

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.host.environ import PROJECT
 from bench.host.linux import known
 from bench.measure.clock import ClockError, clock_cost_ns
 
 PACKAGES = ("rnnbench", "numpy", "torch", "scipy", "threadpoolctl")
-PROJECT = Path(__file__).parents[2]
 GIT_SECONDS = 2.0
 HASH_DIGITS = 12
 SLEEP_S = 0.5  # the two clocks are read one after the other; no sleep is shorter

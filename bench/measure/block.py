@@ -184,6 +184,7 @@ class Blocks:
                 disturbed=reply.disturbed,
                 settled=found.settled if found else reply.settled,
                 transfer_ns=reply.transfer_ns,
+                cold_call_ns=reply.cold_call_ns,
             )
             self._write(burst)
 

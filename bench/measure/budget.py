@@ -1,6 +1,6 @@
 """What block 0 decides: the fastest form of each library, and what a time budget leaves out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bench.catalog import BASELINE
@@ -9,9 +9,19 @@ from bench.measure.plan import least_blocks
 from bench.results.declared import BEST, COMPILED, DISPATCH, LADDER
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan, Probe
 
-SLOWER = "slower forms"  # only of a budget that holds: rather fewer rows than fewer blocks
+# only of a budget that holds: rather fewer rows than fewer blocks
+SLOWER, ELSEWHERE = "slower forms", "slower places"
 # what goes first when the time is short; the main group and the ladder always stay
-DROP_ORDER = ("single_step", "sequence", "gradient", "forward", "all-thread arms", SLOWER, "blocks")
+DROP_ORDER = (
+    "single_step",
+    "sequence",
+    "gradient",
+    "forward",
+    "all-thread arms",
+    SLOWER,
+    ELSEWHERE,
+    "blocks",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,11 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
     """Choose the best forms, predict the plan's time and drop, in the declared order, what is too much."""
     groups, blocks, pairs = list(plan.groups), plan.blocks, _best_against_best(plan, bursts)
     predicted_s = full_s = _predict(groups, blocks, costs, plan.probes)
+    by_arm: dict[str, Callable[[], set[str]]] = {
+        "all-thread arms": lambda: _all_thread_arms(plan),
+        SLOWER: lambda: _slower_forms(plan, pairs),
+        ELSEWHERE: lambda: _slower_places(plan, fastest_anywhere(plan, bursts)),
+    }
     for what in DROP_ORDER:
         if plan.budget_s is None or predicted_s <= plan.budget_s:
             break
@@ -36,8 +51,8 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
             fewest = least_blocks(plan, groups)
             while blocks > fewest and _predict(groups, blocks, costs, plan.probes) > plan.budget_s:
                 blocks -= 1
-        elif what in ("all-thread arms", SLOWER):
-            dropped = _slower_forms(plan, pairs) if what == SLOWER else _all_thread_arms(plan)
+        elif what in by_arm:
+            dropped = by_arm[what]()
             groups = [_without(group, dropped) for group in groups]
         else:
             groups = [group for n, group in enumerate(groups) if n == 0 or what not in group.name]
@@ -82,6 +97,19 @@ def _slower_forms(plan: Plan, pairs: list[Pair]) -> set[str]:
     return {arm.id for arm in plan.arms if arm.id not in best and arm.spec != BASELINE}
 
 
+def _slower_places(plan: Plan, pair: Pair | None) -> set[str]:
+    """The arms of a budget that holds but for that pair, and the baseline and twin with NumPy's threads."""
+    if not plan.budget_holds or pair is None:
+        return set()
+    arms = {arm.id: arm for arm in plan.arms}
+    entries = {entry.id: entry.arm for group in plan.groups for entry in group.entries}
+    kept = {entries[pair.entry], entries[pair.baseline]}
+    threads = arms[entries[pair.baseline]].threads
+    return {
+        arm.id for arm in plan.arms if arm.id not in kept and (arm.spec, arm.threads) != (BASELINE, threads)
+    }
+
+
 def _predict(groups: list[Group], blocks: int, costs: Costs, probes: list[Probe]) -> float:
     seconds = costs.spent_s
     for block in range(1, blocks + 1):
@@ -109,10 +137,25 @@ def fastest_of_block_0(bursts: Iterable[Burst]) -> dict[str, float]:
     }
 
 
+def fastest_anywhere(plan: Plan, bursts: Iterable[Burst]) -> Pair | None:
+    """The fastest proved form of PyTorch in the main table over that of NumPy, by block 0 alone.
+
+    Wherever they computed. None where block 0 has not both.
+    """
+    arms, fastest_ns = {arm.id: arm for arm in plan.arms}, fastest_of_block_0(bursts)
+    best: dict[str, str] = {}  # by library
+    for entry in plan.groups[0].entries:
+        arm = arms[entry.arm]
+        if entry.id in fastest_ns and not arm.twin:
+            best[arm.library] = min(best.get(arm.library, entry.id), entry.id, key=fastest_ns.__getitem__)
+    return Pair(f"{BEST} anywhere", best["torch"], best["numpy"]) if len(best) == 2 else None
+
+
 def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
     """Per group of the main task and per device: the fastest proved NumPy form and the fastest torch form.
 
-    Chosen from block 0 alone, so that no pair is picked by the values that judge it.
+    Chosen from block 0 alone, so that no pair is picked by the values that judge it. On the CPU both have as
+    many threads; an accelerator's rival is NumPy with whatever number of threads is fastest.
     """
     arms = {arm.id: arm for arm in plan.arms}
     fastest_ns = fastest_of_block_0(bursts)
@@ -129,7 +172,9 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
         )
         for device, threads in places:
             torch = [entry for entry in proved if _is(arms[entry.arm], "torch", device, threads)]
-            numpy = [entry for entry in proved if _is(arms[entry.arm], "numpy", "cpu", threads)]
+            numpy = [entry for entry in proved if arms[entry.arm].library == "numpy"]
+            if device == "cpu":
+                numpy = [entry for entry in numpy if arms[entry.arm].threads == threads]
             if not numpy:
                 continue
 

@@ -42,13 +42,19 @@ def bind_job(variant: catalog.Variant, job: Job, batch: Batch) -> catalog.Bound:
     return variant.load()(case.task, batch.params, batch.x, batch.y, **options)
 
 
-def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
-    """The values of one entry with the proofs around them, or why there are none."""
+def burst(variant: catalog.Variant, job: Job, *, fresh: bool = False) -> Done | Refused:
+    """The values of one entry with the proofs around them, or why there are none.
+
+    In a ``fresh`` process, which has made no call yet, the first one is timed by itself: it sets up what a
+    library sets up once. It is told only where the proof that follows is passed.
+    """
     case, batch = job.case, Batch.load(job.inputs)
     if batch.digest() != job.digest:
         return Refused("invalid", "the inputs' digest differs from the plan's")
     expected = proof.Expected.load(Path(job.expected))
     wrong = variant.known_wrong
+    wait = clock.synchroniser(job.device)
+    cold_call_ns = cold_call(variant, job, batch, wait) if fresh else 0
     checks = proof.prove(variant.load(), case, batch, expected, device=job.device, known_wrong=wrong)
     if proof.status(checks, known_wrong=wrong) == "disagrees":
         return Refused("disagrees", proof.failures(checks), checks)
@@ -57,7 +63,6 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
     device = str(getattr(bound, "device", "cpu"))
     if device != job.device:
         return Refused("invalid", f"asked for {job.device}, but the arrays were on {device}", checks)
-    wait = clock.synchroniser(job.device)
     moved_ns = transfer_ns(batch, mover(device), synchronise=wait)
     gc.collect()
     warm = warm_up(bound, job, wait)
@@ -97,7 +102,18 @@ def burst(variant: catalog.Variant, job: Job) -> Done | Refused:
         disturbed=disturbed,
         settled=warm.settled,
         transfer_ns=moved_ns,
+        cold_call_ns=cold_call_ns,
     )
+
+
+def cold_call(variant: catalog.Variant, job: Job, batch: Batch, wait: Callable[[], None]) -> int:
+    """Nanoseconds of the process's first call; binding is not in it."""
+    bound = bind_job(variant, job, batch)
+    wait()
+    started = time.perf_counter_ns()
+    bound.call()
+    wait()
+    return time.perf_counter_ns() - started
 
 
 def warm_up(bound: catalog.Bound, job: Job, wait: Callable[[], None]) -> WarmUp:

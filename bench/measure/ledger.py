@@ -9,6 +9,8 @@ from bench.results.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Pr
 
 Work = tuple[str, str, int, Case]  # spec, device, threads, case: a twin shares its original's
 
+AGAIN = 0.5  # of what compiling took from nothing: finding what was compiled takes far less
+
 
 class Ledger:
     """``note`` every record of the run, in the journal's order."""
@@ -18,8 +20,8 @@ class Ledger:
         self._entries = {entry.id: entry for group in plan.groups for entry in group.entries}
         self.bursts: list[Burst] = []
         self.found: dict[Work, Calibration] = {}  # in block 0
-        self.ready_s: dict[str, float] = {}  # by arm, the processor time until it was ready in block 0
-        self.compiled = False  # whether a worker compiled in block 0
+        self.ready_s: dict[str, float] = {}  # by arm, the processor time of its start in block 0
+        self._compile_ns: dict[tuple[int, str], int] = {}  # by block and arm
         self.failures: Counter[str] = Counter()  # by entry
         self.lost: set[str] = set()  # entries that are not tried again
         self.done: set[tuple[int, str]] = set()  # block, entry
@@ -44,9 +46,24 @@ class Ledger:
                 self.lost.add(record.entry)
         elif isinstance(record, Rates):
             self.probed.add((record.block, record.arm))
-        elif isinstance(record, Worker) and record.block == 0:
-            self.ready_s[record.arm] = record.ready_ns / 1e9
-            self.compiled |= record.compile_ns > 0
+        elif isinstance(record, Worker):
+            if record.compile_ns:
+                self._compile_ns[record.block, record.arm] = record.compile_ns
+            if record.block == 0:
+                self.ready_s[record.arm] = (record.ready_ns - record.compile_cpu_ns) / 1e9
+
+    @property
+    def compiled(self) -> bool:
+        """Whether a worker compiled in block 0."""
+        return any(block == 0 for block, _ in self._compile_ns)
+
+    def compiling_again(self, block: int) -> list[str]:
+        """Arms that compiled in this block nearly as long as in block 0: what was compiled was not found."""
+        return [
+            arm
+            for (where, arm), compile_ns in self._compile_ns.items()
+            if where == block and compile_ns > AGAIN * self._compile_ns.get((0, arm), compile_ns / AGAIN)
+        ]
 
     def work(self, entry: Entry) -> Work:
         """What an entry shares with its twin."""

@@ -58,6 +58,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     disturbed: Take | None = None
     settled: bool | None = None
     transfer_ns: int = 0  # of its inputs to the device
+    cold_call_ns: int = 0  # the process's first call; 0 where that was an earlier burst's
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

@@ -9,15 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
+from bench.host.environ import with_project
 from bench.measure.messages import AnyJob, Job, Ready, Reply
 from bench.measure.signals import undisturbed
 from bench.results.record import Arm, Status
 
-PROJECT = Path(__file__).parents[2]  # where `bench` is found, also when it is not installed
 WORKER = (sys.executable, "-P", "-m", "bench.measure.worker")  # -P: not from where the user stands
 MAX_REPLY_BYTES = 4 << 20
 STDERR_TAIL = 2000
@@ -40,7 +39,6 @@ class WorkerProcess:
     def __init__(self, arm: Arm, rehearsal: Job, environment: Mapping[str, str]) -> None:
         self.arm = arm
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
-        paths = [str(PROJECT), environment.get("PYTHONPATH", "")]
         self._buffer = b""
         self._last_words = ""
         self._terminated_at: float | None = None
@@ -48,7 +46,7 @@ class WorkerProcess:
             with undisturbed():  # a signal now would leave a worker that nobody knows of
                 self._process = subprocess.Popen(
                     [*WORKER, arm.spec, str(arm.threads), msgspec.json.encode(rehearsal)],
-                    env=dict(environment) | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                    env=with_project(environment),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._stderr,

@@ -3,11 +3,14 @@
 Block 0 proves, calibrates and decides; the other blocks count. Every record goes to the journal as it comes.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
+
+from msgspec.structs import replace
 
 from bench.errors import UserError
 from bench.host.machine import usable_cpus, utc_now
@@ -87,7 +90,7 @@ class Runner:
         start_s = blocks.run(0, plan.blocks, provable)
         ready_s = self._ledger.ready_s
         if self._ledger.compiled:  # from nothing only in this block; the others start as imports let them
-            start_s = min(start_s, sum(ready_s.values()) / usable_cpus())
+            start_s = min(start_s, max(*ready_s.values(), sum(ready_s.values()) / usable_cpus()))
         spent_s = time.perf_counter() - started
         costs = Costs(start_s, blocks.entries_s, spent_s, ready_s, blocks.probes_s)
         decision = decide(plan, self._ledger.bursts, costs)
@@ -130,9 +133,16 @@ class Runner:
             begun = time.perf_counter()
             blocks.run(block, last, active(groups, block))
             ended = time.perf_counter()
+            left_s = math.inf if started is None or budget_s is None else budget_s - (ended - started)
+            again = self._ledger.compiling_again(block)
+            if again and (last - block) * (ended - begun) > left_s:
+                decision = replace(decision, dropped_arms=[*decision.dropped_arms, *again])
+                groups = trimmed(groups, decision)
+                self._write(decision)
+                self._progress.decided(decision)
             if block == last or block < fewest:
                 continue
-            if budget_s is not None and started is not None and 2 * ended - started - begun > budget_s:
+            if ended - begun > left_s:
                 return f"the time budget of {budget_s:g} s ended the run after {block} blocks"
             width = plan.precision if block >= EARLIEST else None
             if width is not None and precise(headlines, self._ledger.bursts, width):

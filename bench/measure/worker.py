@@ -51,22 +51,25 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
     gc.freeze()  # the imports' objects: collecting before a value need not visit them again
     yield Ready(facts, time.process_time_ns(), compile_ns, compile_cpu_ns)
     wrong_threads = Refused("invalid", f"asked for {threads} threads, the library has {facts['threads']}")
+    fresh = True  # nothing was called yet
     for line in jobs:
         job = msgspec.json.decode(line, type=AnyJob)
         try:
-            reply: Reply = answer(variant, job) if facts["threads"] in (None, threads) else wrong_threads
+            right = facts["threads"] in (None, threads)
+            reply: Reply = answer(variant, job, fresh=fresh) if right else wrong_threads
         except Exception as error:  # a variant may raise anything; the other entries go on
             reply = Refused(status_of(error), f"{type(error).__name__}: {error}")
         if variant.library == "numpy" and "torch" in sys.modules:
             reply = Refused("invalid", f"{variant.name} is a NumPy variant, but imported torch")
+        fresh = False
         yield reply
 
 
-def answer(variant: catalog.Variant, job: AnyJob) -> Reply:
+def answer(variant: catalog.Variant, job: AnyJob, *, fresh: bool = False) -> Reply:
     """A burst, or the basic operations of the variant's library."""
     if isinstance(job, ProbeJob):
         return Measured(primitives.measure(variant.library, job))
-    return burst(variant, job)
+    return burst(variant, job, fresh=fresh)
 
 
 def status_of(error: Exception) -> Status:

@@ -2,7 +2,7 @@
 
 from bench.answer.comparison import Comparison
 from bench.reporting import map_answer, words
-from bench.reporting.elsewhere import elsewhere, fastest_forms, not_measured
+from bench.reporting.elsewhere import accelerators, elsewhere, fastest_forms, not_measured
 from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
 from bench.results.declared import AS_WRITTEN, BEST, CLAIM, COMPILED
 
@@ -24,7 +24,7 @@ def parts(facts: Facts) -> list[tuple[str, str]]:
     if main is None:
         made = [("nothing", f"{_where(facts)} nothing was compared: {_reasons(facts)}.")]
     else:
-        said_by = (first, setting, best, compiled, elsewhere, not_measured)
+        said_by = (first, setting, best, compiled, accelerators, elsewhere, not_measured)
         made = [(say.__name__, say(facts, main)) for say in said_by]
     return [(about, said) for about, said in (*made, (CLAIM, claim(facts, main))) if said]
 

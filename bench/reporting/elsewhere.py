@@ -40,6 +40,21 @@ def forms(facts: Facts, main: Comparison) -> str:
     return words.capital("; ".join(said)) + "." if said else ""
 
 
+def accelerators(facts: Facts, main: Comparison) -> str:
+    """On every accelerator, the fastest form of PyTorch against NumPy's on the CPU: a sentence for each."""
+    said, here, case = [], facts.arm(main.entry).device, facts.entries[main.entry].case
+    for made in facts.summary.headlines:
+        torch, numpy = facts.arm(made.entry), facts.arm(made.baseline)
+        if not made.name.startswith(BEST) or torch.device in ("cpu", here) or made.ratio is None:
+            continue
+        if facts.entries[made.entry].case == case:
+            times = f"{torch.variant} {facts.time(made.entry)}; {numpy.variant} {facts.time(made.baseline)}"
+            where = f"{words.device(facts.run, torch.device)} against NumPy on the CPU"
+            clause = words.clause(facts.run, made)
+            said.append(f"With PyTorch on {where} ({times} with {words.threads(numpy)}) {clause}.")
+    return " ".join(said)
+
+
 def elsewhere(facts: Facts, main: Comparison) -> str:
     """Whether more threads, another device, layout or shape change the answer; only where it has one."""
     ahead = words.lead(facts.run, main)

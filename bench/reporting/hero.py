@@ -15,14 +15,16 @@ ABOUT = {
     "setting": "What was measured",
     "best": "The fastest form of each",
     "compiled": "The fastest form of each",
+    "accelerators": "On an accelerator",
     "elsewhere": "What would change it",
     "not_measured": "What would change it",
     CLAIM: "The tutorial’s claim",
 }
 # sections whose first sentence belongs into the answer, and where it stands there
 FROM_SECTIONS = {"limits": "Why", "crossover": "What would change it", "proof": "Is it right?"}
-ORDER = ("Each as it is usually written", "What was measured", "The fastest form of each", "Why",
-         "What would change it", "The tutorial’s claim", "Is it right?")  # fmt: skip
+ORDER = ("Each as it is usually written", "What was measured", "The fastest form of each",
+         "On an accelerator", "Why", "What would change it", "The tutorial’s claim",
+         "Is it right?")  # fmt: skip
 LAST = "not_measured"  # what is not known follows what is
 
 

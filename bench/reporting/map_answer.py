@@ -16,7 +16,7 @@ def title(maps: Sequence[SizeMap]) -> str:
     signs = {cell.sign for cell in cells if cell.sign}
     undecided = any(cell.sign is None for cell in cells)
     if not signs:
-        return "Neither is proved to be faster at any size"
+        return _unproved(cells)
     if len(signs) == 1:
         where = "wherever that is decided" if undecided else "at every size measured"
         return f"{SIDES[signs.pop()]} is faster {where}"
@@ -67,6 +67,17 @@ def _mostly(cells: Sequence[MapCell]) -> str:
     if most == fewer:
         return f"NumPy and PyTorch are faster at {most} of {len(cells)} sizes each"
     return f"{SIDES[ahead]} is faster at {most} of {len(cells)} sizes, {SIDES[behind]} at {fewer}"
+
+
+def _unproved(cells: Sequence[MapCell]) -> str:
+    """Where no size has a verdict: that neither is proved to be faster, or what was measured without one."""
+    ratios = [cell.made.ratio for cell in cells if cell.made.verdict == "NONE" and cell.made.ratio]
+    if len(ratios) < len(cells):
+        return "Neither is proved to be faster at any size"
+    numpy = sum(ratio > 1 for ratio in ratios)
+    return (
+        f"No verdict; NumPy measured faster at {numpy} of {len(cells)} sizes, PyTorch at {len(cells) - numpy}"
+    )
 
 
 def _each_batch(cells: Sequence[MapCell]) -> str:

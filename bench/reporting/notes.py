@@ -141,18 +141,16 @@ def _disturbances(run: Run, summary: Summary) -> list[str]:
 
 
 def starts(run: Run) -> list[tuple[str, str, str]]:
-    """For each arm the median start of its workers and first call in its first table; compile times."""
-    first = {entry.arm: entry.id for group in run.plan.groups[:1] for entry in group.entries}
-    calls_of: dict[str, list[int]] = {entry: [] for entry in first.values()}
+    """For each arm the median start of its workers and of their first calls; compile times."""
+    calls_of: dict[str, list[int]] = {}
     for burst in run.bursts:
-        if burst.entry in calls_of:
-            calls_of[burst.entry].append(burst.first_call_ns)
+        if burst.cold_call_ns:
+            calls_of.setdefault(run.entries[burst.entry].arm, []).append(burst.cold_call_ns)
     made = []
     for arm in run.plan.arms:
         ready = [worker.ready_ns for worker in run.workers if worker.arm == arm.id]
-        calls = calls_of[first[arm.id]] if arm.id in first else []
         if ready:
-            made.append((arm.id, _median(ready), _median(calls)))
+            made.append((arm.id, _median(ready), _median(calls_of.get(arm.id, []))))
         for what, cold in (("compiling from nothing, block 0", True), ("loading what was compiled", False)):
             times = [w.compile_ns for w in run.workers if w.arm == arm.id and (w.block == 0) == cold]
             if any(times):

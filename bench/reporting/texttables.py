@@ -82,8 +82,7 @@ def starts_table(starts: Iterable[Three]) -> TextTable:
     note = (
         "Medians over all blocks. A start is the processor time until a fresh process is ready: interpreter, "
         "imports (with the garbage collector off), a first binding (and compiling, for compiled code). The "
-        "first call is that of the first table's work after it was bound; the proof has called it before, so "
-        "it is not the first of the process."
+        "first call is that of the process, with all that a library sets up once."
     )
     return TextTable("Start and first call", columns, _plain(starts), note)
 

@@ -33,7 +33,9 @@ def how(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
 
 def where(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
     """The map's place: on cpu with one thread; and its T, I and O where these differ among the maps."""
-    threads = "one thread" if size_map.threads == 1 else f"{size_map.threads} threads"
+    counts = sorted({cell.numpy.threads for cell in size_map.cells})
+    threads = words.listing(["one" if n == 1 else str(n) for n in counts]).replace(" and ", " or ")
+    threads += " thread" if counts == [1] else " threads"
     place = f"on cpu with {threads}"
     if size_map.device != "cpu":
         place = f"with PyTorch on {size_map.device} and NumPy on cpu with {threads}"

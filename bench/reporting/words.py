@@ -115,6 +115,14 @@ def place(arm: Arm) -> str:
     return f"CPU, {threads(arm)}" if arm.device == "cpu" else arm.device
 
 
+def device(run: Run, device_id: str) -> str:
+    """An accelerator by its id and name, as its workers told: "cuda:0 (NVIDIA H100)"."""
+    arms = {arm.id for arm in run.plan.arms if arm.device == device_id}
+    told = (worker.facts.get("device_name") for worker in run.workers if worker.arm in arms)
+    name = next(filter(None, told), None)
+    return f"{device_id} ({name})" if name else device_id
+
+
 def places(one: Arm, other: Arm) -> str:
     """Where both compute, said once where it is the same."""
     if (one.device, one.threads) == (other.device, other.threads):

@@ -2,14 +2,15 @@
 
 A journal is one ``Plan`` (declared before the first value), one ``Environment``, one ``Conditions`` per
 case, then for each block a ``Worker`` per arm, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
-after block 0 one ``Decision``; last an ``End``. A run that was cut off and went on later has a ``Resumed``
-and another ``Environment`` in between.
+after block 0 one ``Decision``, later another where more must be dropped; last an ``End``. A run that was cut
+off and went on later has a ``Resumed`` and another ``Environment`` in between.
 
 Schema history
   1  first version
   2  lines are sealed (see ``seal``); a Burst tells what disturbed it and keeps the take that was repeated,
      block 0 whether it settled; Conditions, Resumed; the Plan declares its gates and its precision, its
-     ladder and its probes; Rates; a Burst tells what moving its inputs to the device took
+     ladder and its probes; Rates; a Burst tells what moving its inputs to the device took,
+     and what the first call of its process did
 """
 
 from typing import Any, Literal
@@ -137,6 +138,7 @@ class Burst(Record, frozen=True):
     disturbed: Take | None = None  # the first take, where gates fired and these values are its repetition
     settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0
     transfer_ns: int = 0  # moving parameters, x and y to the device, once; 0 where they are there already
+    cold_call_ns: int = 0  # the first call of its process, before the proof; 0 where that was another entry's
 
 
 class Primitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,7 +172,10 @@ class Failure(Record, frozen=True):
 
 
 class Decision(Record, frozen=True):
-    """What block 0 decided: the fastest proved form per library, and what the budget drops."""
+    """What block 0 decided: the fastest proved form per library, and what the budget drops.
+
+    A later one has the same pairs and drops more: what took much longer than block 0 had promised.
+    """
 
     pairs: list[Pair]  # best against best
     predicted_s: float  # time the whole plan would take

@@ -1,7 +1,6 @@
 """A training child as its parent sees it: messages one by one, and an end for whatever happens."""
 
 import contextlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,9 +10,9 @@ from types import TracebackType
 
 import msgspec
 
+from bench.host.environ import with_project
 from bench.training.records import Message
 
-PROJECT = Path(__file__).parents[2]  # where `bench` is found, also when it is not installed
 GRACE_S = 2.0  # between the end of its input and KILL
 LAST_WORDS = 500  # characters of it at most
 
@@ -27,10 +26,9 @@ class Child:
 
     def __init__(self, job: Path, environment: Mapping[str, str]) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
-        paths = [str(PROJECT), environment.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bench.training.child", str(job)],
-            env=dict(environment) | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            env=with_project(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

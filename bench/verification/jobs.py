@@ -1,6 +1,5 @@
 """Runs the child processes of ``rnnbench verify``, some at a time, and turns whatever happens into rows."""
 
-import os
 import subprocess
 import sys
 import time
@@ -13,11 +12,10 @@ import msgspec
 from bench import catalog
 from bench.case import Case
 from bench.errors import UserError
-from bench.host.environ import worker_environment
+from bench.host.environ import with_project, worker_environment
 from bench.results.record import Status
 from bench.verification.child import Job, Row, make_row
 
-PROJECT = Path(__file__).parents[1]  # where `bench` is found, also when it is not installed
 POLL_S = 0.05
 LAST_WORDS = 500  # characters of it at most
 
@@ -103,12 +101,10 @@ def _start_job(folder: Path, job: Job, timeout_s: float) -> _Child:
 def _start(arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
     """Start a child with one thread, in a worker's environment; what it compiles goes beside ``output``."""
     variables = worker_environment(threads=1).variables
-    paths = os.pathsep.join(filter(None, [str(PROJECT), variables.get("PYTHONPATH", "")]))
     with output.open("wb") as file:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "bench.verification.child", *arguments],
-            env=variables
-            | {"PYTHONPATH": paths, "TORCHINDUCTOR_CACHE_DIR": str(output.with_name("compiled"))},
+            env=with_project(variables) | {"TORCHINDUCTOR_CACHE_DIR": str(output.with_name("compiled"))},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
