@@ -28,7 +28,7 @@ COMPETITOR = (
     "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nprint(flush=True)\nwhile True: pass"
 )
 LOADED_RUNS, LOADED_BLOCKS = 10, 10
-SLOT_RUNS, SLOT_BLOCKS = 4, 8
+SLOT_RUNS, SLOT_BLOCKS = 4, 12
 DRIFT_RUNS, DRIFT_BLOCKS = 2, 20  # of each shape
 two_cores = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors"

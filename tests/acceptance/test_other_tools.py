@@ -1,4 +1,4 @@
-"""T8: the same 2 ms of Python under our clock and under four other tools, in interleaved rounds.
+"""T8: the same 2 ms of hashing under our clock and under four other tools, in interleaved rounds.
 
 A round starts a fresh process for each tool, in shuffled order, so that what changes with time, or with how
 a process happens to lie in memory, meets all of them alike.
@@ -79,7 +79,7 @@ def test_another_tool_finds_the_same_time(tool: str, rounds: Rounds, validity: R
     kept, ratio = agree(rounds[tool], rounds["ours"])
     validity.record(
         f"T8-{tool}",
-        claim=f"2 ms of Python under {OTHERS[tool]}, over what our clock says ({ROUNDS} interleaved rounds)",
+        claim=f"2 ms of hashing under {OTHERS[tool]}, over what our clock says ({ROUNDS} interleaved rounds)",
         promised="the 95 % interval of the ratio holds 1, or that of 90 % lies within 5 %",
         measured=ratio,
         kept=kept,

@@ -5,4 +5,4 @@ from work import work
 
 
 def test_work(benchmark: BenchmarkFixture) -> None:
-    assert benchmark.pedantic(work, rounds=5, iterations=3, warmup_rounds=1) > 0
+    assert benchmark.pedantic(work, rounds=5, iterations=3, warmup_rounds=1)
