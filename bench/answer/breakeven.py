@@ -64,8 +64,9 @@ class BreakEven:
 
 def break_evens(run: Run, found: Mapping[str, Outcome], summary: Summary) -> list[BreakEven]:
     """The break-even of every pair that has costs, each pair once."""
-    known, seen, made = costs(run, found), set(), []
-    for pair in pairs(run):
+    asked, seen, made = list(pairs(run)), set(), []
+    known = costs(run, found) if asked else {}
+    for pair in asked:
         sides = (pair.baseline, pair.entry)
         if sides in seen or not all(side in known for side in sides):
             continue

@@ -52,7 +52,7 @@ def hodges_lehmann(x: ArrayLike) -> float:
     Raises:
         ValueError: no numbers, or one that is not finite.
     """
-    return _middle(_walsh_averages(x))
+    return _median(_walsh_averages(x))
 
 
 def signed_rank_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -61,13 +61,13 @@ def signed_rank_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
     Raises:
         ValueError: no numbers, or one that is not finite.
     """
-    walsh = _walsh_averages(x)
-    estimate, n = _middle(walsh), len(np.atleast_1d(x))
+    walsh, n = _walsh_averages(x), len(np.atleast_1d(x))
     cut = _critical_value(n, 1 - confidence)
     if cut is None:
-        return Interval(estimate, -math.inf, math.inf, 1.0)
+        return Interval(_median(walsh), -math.inf, math.inf, 1.0)
     achieved = 1 - 2 * float(np.sum(signed_rank_probabilities(n)[: cut + 1]))
-    return Interval(estimate, float(walsh[cut]), float(walsh[-1 - cut]), achieved)
+    placed = np.partition(walsh, (cut, len(walsh) - 1 - cut))
+    return Interval(_median(walsh), float(placed[cut]), float(placed[-1 - cut]), achieved)
 
 
 def t_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -225,20 +225,20 @@ def _critical_value(n: int, alpha: float) -> int | None:
 
 
 def _walsh_averages(x: ArrayLike) -> Array:
-    """All (x_i + x_j) / 2 with i <= j, sorted; x_i themselves among them. Not to be written to."""
+    """All (x_i + x_j) / 2 with i <= j, in no order; x_i themselves among them. Not to be written to."""
     return _walsh_of(_checked(x).tobytes())
 
 
 @lru_cache(maxsize=4)  # the estimate, both intervals and the p of one comparison ask for the same ones
 def _walsh_of(x: bytes) -> Array:
-    values = np.sort(np.frombuffer(x))
-    sums = np.concatenate([values[i:] + value for i, value in enumerate(values)])
-    return np.sort(sums, kind="stable") / 2  # stable: it makes use of the runs that are in order already
+    values = np.frombuffer(x)
+    return np.concatenate([values[i:] + value for i, value in enumerate(values)]) / 2
 
 
-def _middle(ordered: Array) -> float:
-    """The median of sorted numbers."""
-    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+def _median(numbers: Array) -> float:
+    below, above = (len(numbers) - 1) // 2, len(numbers) // 2
+    placed = np.partition(numbers, (below, above))
+    return float(placed[below] + placed[above]) / 2
 
 
 def _checked(x: ArrayLike) -> Array:

@@ -189,11 +189,12 @@ class _Sharer:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """No search for garbage while millions of objects are made of which none is."""
+    """No search for garbage while millions of objects are made of which none is; nor among them later."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
+        gc.freeze()
     finally:
         if was_on:
             gc.enable()
