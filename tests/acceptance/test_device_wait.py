@@ -98,7 +98,7 @@ def test_a_whole_burst_waits_for_its_device(
     right = burst.burst(device_variant(device), jobs.job(CASE, arm, None))
     monkeypatch.setattr(clock, "take_value", mutated(clock.take_value, *CLOSING))
     # the mutant's own calibration would ask for thousands of calls
-    wrong = burst.burst(device_variant(device), jobs.job(CASE, arm, Calibration(N_CALLS, 1)))
+    wrong = burst.burst(device_variant(device), jobs.job(CASE, arm, Calibration(N_CALLS, 1, True)))
 
     assert isinstance(right, Done)
     off = abs(float(np.median(right.elapsed_ns)) / right.n_calls / WORK_NS - 1)

@@ -133,11 +133,12 @@ def test_being_first_in_a_block_makes_no_difference_in_random_order(
     random = [slot_run(tmp_path, seed) for seed in range(SLOT_RUNS)]
     monkeypatch.setattr(block, "random", SimpleNamespace(Random=Unshuffled))
     fixed = [slot_run(tmp_path, seed) for seed in range(SLOT_RUNS)]
-    alone = slot_run(tmp_path, 0, twin=False)
+    alone = [slot_run(tmp_path, seed, twin=False) for seed in range(SLOT_RUNS)]
 
     covered = sum(map(covers_1, random))
     caught = sum(not covers_1(one) for one in fixed)
     withheld = sum(one.verdict == "INVALID" for one in fixed)
+    misled = sum(map(wrong_word, alone))
     allowed = SLOT_RUNS - 1
     validity.record(
         "T10",
@@ -157,13 +158,13 @@ def test_being_first_in_a_block_makes_no_difference_in_random_order(
     validity.record(
         "T10-mutant-twin",
         claim="caught: a mutant with that order and without a twin",
-        promised="says FASTER of the same code",
-        measured=f"{alone.verdict}, ratio {alone.ratio:.3f}",
-        kept=wrong_word(alone),
+        promised=f"says FASTER of the same code in at least 2 of {SLOT_RUNS} runs",
+        measured=", ".join(f"{one.verdict} {one.ratio:.3f}" for one in alone),
+        kept=misled >= 2,
     )
     assert covered >= allowed
     assert min(caught, withheld) >= allowed
-    assert wrong_word(alone)
+    assert misled >= 2
 
 
 def one_after_the_other(run: Run) -> tuple[float, ...]:
