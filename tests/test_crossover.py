@@ -29,6 +29,7 @@ from bench.answer.crossover import Crossing, Line, lines, make_line
 from bench.answer.outcome import outcomes
 from bench.answer.size_map import MapCell
 from bench.answer.summary import summarise
+from bench.answer.verdict import judge
 from bench.case import Case, Shape
 from bench.measure.plan import fewest_blocks
 from bench.measure.preset import GRID_SIZES
@@ -202,7 +203,7 @@ def test_two_crossings_are_both_found() -> None:
     assert (second.winner, second.below.H, second.above.H) == ("numpy", 512, 1024)
     assert first.low <= 64 <= first.high
     assert re.fullmatch(
-        r"PyTorch from H between \d\d and \d\d, NumPy again from between \d{3} and \d{3}",
+        r"PyTorch above some H between \d\d and \d\d, NumPy again above one between \d{3} and \d{3}",
         turning.clause(line),
     )
 
@@ -248,7 +249,7 @@ def test_undecided_ends_stay_visible() -> None:
     line = row(cell(8, 1.1, "UNRESOLVED"), decided(32, 2.0), decided(128, 0.5), cell(512, 0.9, "EQUIVALENT"))
     assert [one.H for one in line.undecided] == [8, 512]
     open_ = "both the same within the margin at 512, undecided at 8"
-    assert turning.clause(line) == f"PyTorch from H between 62 and 66 ({open_})"
+    assert turning.clause(line) == f"PyTorch above some H between 62 and 66 ({open_})"
 
 
 def test_nothing_decided_is_said() -> None:
@@ -305,9 +306,10 @@ def test_the_answer_of_a_grid_starts_with_where_it_turns_round(turning_at_256: R
     text = headline(turning_at_256)
     assert re.match(
         r"On this machine \(Example CPU 9000, 2 processors\), with the fastest form of each library on cpu "
-        r"with one thread: PyTorch overtakes at every B from H about 2\d0( to 2\d0)?\.\n"
-        r"  B = 1: PyTorch from H between 2\d\d and 2\d\d\.\n"
-        r"  B = 128: PyTorch from H between 2\d\d and 2\d\d\.\n"
+        r"with one thread: PyTorch overtakes at every B, above an H of about 2\d0( to 2\d0)? that depends on "
+        r"B\.\n"
+        r"  B = 1: PyTorch above some H between 2\d\d and 2\d\d\.\n"
+        r"  B = 128: PyTorch above some H between 2\d\d and 2\d\d\.\n"
         r"Each as it is usually written on cpu with one thread: ",
         text,
     )
@@ -335,20 +337,27 @@ def only_at(H: float, *batches: int, else_: float = 0.5) -> Callable[[int, int],
         (lambda H, B: 0.3, "NumPy is faster at every size measured"),
         (lambda H, B: -0.3, "PyTorch is faster at every size measured"),
         (lambda H, B: 0.3 if H == 32 else 0.0, "NumPy is faster wherever that is decided"),
-        (crossing_at(64), r"PyTorch overtakes at every B from H about 6\d( to 6\d)?"),
-        (lambda H, B: 0.5 * math.log(H / 64), r"NumPy overtakes at every B from H about 6\d( to 6\d)?"),
+        (
+            crossing_at(64),
+            r"PyTorch overtakes at every B, above an H of about 6\d( to 6\d)? that depends on B",
+        ),
+        (
+            lambda H, B: 0.5 * math.log(H / 64),
+            r"NumPy overtakes at every B, above an H of about 6\d( to 6\d)? that depends on B",
+        ),
         (
             only_at(64, 4),
-            r"NumPy is faster at most sizes; PyTorch overtakes at B = 4 from H about 6\d( to 6\d)?",
+            r"NumPy is faster at most sizes; PyTorch overtakes at B = 4, above an H of about 6\d( to 6\d)?",
         ),
         (
             only_at(64, 4, 16, 64, else_=-0.5),
-            r"PyTorch is faster at most sizes; at B = 4 to 64 only from H about 6\d( to 6\d)? on",
+            r"PyTorch is faster at most sizes; at B = 4 to 64 only above an H of about 6\d( to 6\d)? that "
+            r"depends on B",
         ),
         (
             lambda H, B: (0.5 if B == 1 else -0.5) * math.log(64 / H) if B in (1, 128) else 0.5,
-            r"NumPy is faster at most sizes; PyTorch overtakes at B = 1 from H about 6\d( to 6\d)? "
-            r"and NumPy overtakes at B = 128 from H about 6\d( to 6\d)?",
+            r"NumPy is faster at most sizes; PyTorch overtakes at B = 1, above an H of about 6\d( to 6\d)? "
+            r"and NumPy overtakes at B = 128, above an H of about 6\d( to 6\d)?",
         ),
     ],
 )
@@ -484,3 +493,16 @@ def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path: Path, turning_a
         assert "refinement 1" in text
         assert text.count("as written train_step") == 0  # no list of all pairs
     assert {path.name for path in folder.glob("*.csv")} == {"values.csv", "values-refine-1.csv"}
+
+
+def test_a_size_without_a_twin_borrows_the_noise_floor_of_the_one_nearest_in_work() -> None:
+    def noise(case: Case) -> float:
+        return 0.05 if case.shape.H == 8 else 0.002
+
+    floors = judge(
+        grid(crossing_at(100), hidden=(8, 16, 512, 1024, 2048), batch=(1,), noise=noise)
+    ).control.floors
+    by_hidden = {int(name.partition(" H")[2].split()[0]): floor for name, floor in floors.items()}
+    assert by_hidden[16] == by_hidden[8] > 0.01  # its twin is at 8, the others' at 512 and 2048
+    assert by_hidden[1024] in (by_hidden[512], by_hidden[2048])
+    assert by_hidden[1024] < 0.01

@@ -182,7 +182,7 @@ def test_a_map_of_sizes_answers_batch_by_batch() -> None:
     run = grid(crossing_at(300.0))
     made, maps = hero_of(run), maps_of(run)
     assert made.title == map_answer.title(maps)
-    assert made.title.startswith("PyTorch overtakes at every B from H about")
+    assert made.title.startswith("PyTorch overtakes at every B, above an H of about")
     assert made.word == "decided at 12 of 12 sizes"
     (about, said), (other, also), *_ = made.facts
     assert about == "The fastest form of each, on cpu with one thread"

@@ -218,7 +218,7 @@ def test_the_command_measures_and_reports(
     monkeypatch.setattr(refining, "find_devices", lambda: CPU_ONLY)
     assert main(["run", "--refine", str(folder)]) == 0
     printed = capsys.readouterr()
-    assert "PyTorch from H between" in printed.out
+    assert "PyTorch above some H between" in printed.out
     assert "3 rounds measured: every crossing lies within" in printed.err
     assert (folder / "report.html").exists()
     assert main(["run", "--refine", str(folder)]) == 0

@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ def test_the_keyboard_closes_and_opens_a_section_and_a_link_opens_it(chromium: A
             seen.page.keyboard.press(key)
             assert inside.is_visible() is open_
         seen.page.locator("nav.contents a[href='#times']").press("Enter")
-        assert inside.is_visible()
+        inside.wait_for(state="visible")
         fold = seen.page.locator("nav.contents button")
         assert fold.inner_text() == "Close all sections"
         fold.click()
@@ -267,7 +268,7 @@ def test_a_page_of_several_results_collects_their_answers_first(chromium: Any, s
     with visit(chromium, several, PHONE) as seen:
         claims = seen.page.locator("#answer .claim").all_inner_texts()
         assert claims[0].startswith("NumPy measured")
-        assert claims[1].startswith("numpy-inplace reached the target loss first")
+        assert re.fullmatch(r"numpy-inplace reached the target loss in .*, torch-rnn in .*", claims[1])
         seen.page.locator("#answer a").nth(1).click()
         assert seen.page.url.endswith("#result-2")
         assert seen.page.locator("#result-2 img").evaluate("(image) => image.naturalWidth") > 100

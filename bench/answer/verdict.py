@@ -18,7 +18,7 @@ table have the row's verdict; the others are adjusted for among those of the sam
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.answer.comparison import Comparison, Word, compare
@@ -34,7 +34,7 @@ from bench.answer.statistics import (
     signed_rank_interval,
 )
 from bench.results.journal import Run
-from bench.results.record import Pair
+from bench.results.record import Group, Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Control:
     """What the twins showed: why the run gives no verdict (empty where it does), and how noisy it was."""
 
     failure: str
-    floors: dict[str, float]  # by table, 0.012 for 1.2 %; one without a twin has the first table's
+    floors: dict[str, float]  # by table, 0.012 for 1.2 %; without a twin that of the nearest in work
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,9 @@ def _control(run: Run, twins: list[Comparison]) -> Control:
         if twin.noise_floor is not None:
             group = entries[twin.entry].group
             floors[group] = max(twin.noise_floor, floors.get(group, 0.0))
-    first = next(iter(floors.values()), 0.0)
-    floors = {group.name: floors.get(group.name, first) for group in run.plan.groups}
+    floors = {
+        group.name: _nearest(group, floors, run.plan.groups) for group in run.plan.groups if group.entries
+    }
     if changed := changes(run):
         return Control(f"the environment changed during the run ({'; '.join(changed[:3])})", floors)
     for twin in twins:
@@ -111,6 +112,18 @@ def _control(run: Run, twins: list[Comparison]) -> Control:
             return Control(f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs", floors)
         return Control(f"there is no twin to compare with: {twins[0].entry}, {twins[0].reason}", floors)
     return Control("", floors)
+
+
+def _nearest(group: Group, floors: Mapping[str, float], groups: Sequence[Group]) -> float:
+    """The noise floor of a table, or of the one with a twin whose entries do about as much work."""
+
+    def work(one: Group) -> float:
+        shape = one.entries[0].case.shape
+        return math.log(shape.T * shape.B * shape.H**2)
+
+    known = [one for one in groups if one.name in floors]
+    nearest = min(known, key=lambda one: (one is not group, abs(work(one) - work(group))), default=None)
+    return 0.0 if nearest is None else floors[nearest.name]
 
 
 def _family(run: Run, drafts: Iterable[Comparison], control: Control) -> list[Comparison]:

@@ -22,6 +22,7 @@ from bench.results.exchange import PytestResults
 from bench.results.exchange_pyperf import PyperfResults
 from bench.results.files import write_atomic
 from bench.results.journal import Run, different_machines, load_run
+from bench.results.reading import collector_paused
 from bench.results.refinements import load_refinements
 from bench.results.saved import load_foreign
 from bench.results.table import write_values_csv
@@ -57,6 +58,7 @@ def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
     return write_report(paths, out_dir, any_machine=any_machine).page
 
 
+@collector_paused()
 def write_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Report:
     """Write the report of saved results, one section each.
 

@@ -103,12 +103,13 @@ def _changes(rows: Sequence[Line], ahead: str = "") -> str:
         crossings = [crossing for own in by_batch.values() for crossing in own]
         ends = [_about(min(one.low for one in crossings)), _about(max(one.high for one in crossings))]
         everywhere = len(by_batch) == len(rows) > 1
-        place = "every B" if everywhere else f"B = {turning.reach(list(by_batch), batches)}"
+        place = "at every B" if everywhere else f"at B = {turning.reach(list(by_batch), batches)}"
         sizes = " to ".join(dict.fromkeys(ends))
+        above = f"above an H of about {sizes}" + (" that depends on B" if len(by_batch) > 1 else "")
         if ahead == words.LIBRARIES[winner] and len(found) == 1:
-            said.append(f"at {place} only from H about {sizes} on")
+            said.append(f"{place} only {above}")
         else:
-            said.append(f"{words.LIBRARIES[winner]} overtakes at {place} from H about {sizes}")
+            said.append(f"{words.LIBRARIES[winner]} overtakes {place}, {above}")
     return " and ".join(said)
 
 

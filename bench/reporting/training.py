@@ -89,13 +89,14 @@ def _hero(training: TrainResult) -> Hero:
         return Hero("No target was reached", facts=(("What was trained", said),))
     first, *rest = told
     name, time = sentences.name(there[0]), units.seconds(there[0].time_to_target_s or 0.0)
+    later = [f"{sentences.name(run)} in {units.seconds(run.time_to_target_s or 0.0)}" for run in there[1:]]
     return Hero(
-        f"{name} reached the target loss{' first,' if len(there) > 1 else ''} in {time}",
+        f"{name} reached the target loss in {time}" + (f", {words.listing(later)}" if later else ""),
         "no verdict",
         sure=("one process each", "start-up and first call included"),
         facts=(
             ("To the same loss", first),
-            *((about, said) for about, said in (("And", " ".join(rest)),) if said),
+            *((about, said) for about, said in (("What else it showed", " ".join(rest)),) if said),
         ),
     )
 

@@ -14,7 +14,7 @@ MOST = 12  # sizes that a sentence lists
 
 
 def by_batch(size_map: SizeMap) -> list[str]:
-    """A line for each B, those with the same answer taken together: "B = 4: PyTorch from H between ..."."""
+    """A line for each B, those with the same answer taken together: "B = 4: PyTorch above some H ..."."""
     rows = lines(size_map)
     said: dict[str, list[int]] = {}
     for row in rows:
@@ -65,8 +65,8 @@ def clause(line: Line) -> str:
 def turns(line: Line) -> str:
     """Every crossing of a row, from small sizes to large ones."""
     first, *others = line.crossings
-    said = [f"{words.LIBRARIES[first.winner]} from {line.axis} between {between(first)}"]
-    said += [f"{words.LIBRARIES[other.winner]} again from between {between(other)}" for other in others]
+    said = [f"{words.LIBRARIES[first.winner]} above some {line.axis} between {between(first)}"]
+    said += [f"{words.LIBRARIES[other.winner]} again above one between {between(other)}" for other in others]
     return ", ".join(said)
 
 

@@ -66,7 +66,7 @@ def read_content(file: BinaryIO, path: Path) -> Content:
     records: list[AnyRecord] = []
     share = _Sharer()
     end, seal, warnings = 0, FIRST, []
-    with _collector_paused():
+    with collector_paused():
         for number, line in enumerate(bounded_lines(file, path), start=1):
             if not line.endswith(b"\n"):
                 warnings.append(f"the last line of {path.name} was torn ({len(line)} bytes) and is left out")
@@ -188,13 +188,12 @@ class _Sharer:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No search for garbage while millions of objects are made of which none is; nor among them later."""
+def collector_paused() -> Iterator[None]:
+    """No search for garbage while millions of objects are made, or read, of which none is."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
-        gc.freeze()
     finally:
         if was_on:
             gc.enable()

@@ -125,7 +125,7 @@ def _notes(shown: Sequence[Cost]) -> list[str]:
         "Start and import is the interpreter, the library and the first binding of the task, in processor "
         "time, since all workers of a block start together.",
         "The first call is that of the process, with all that a library sets up once. It comes on top of "
-        "the steps.",
+        "the steps. What builds an optimizer of torch.optim imports more, and so starts later.",
         "Within each block the parts are added up. Two are level at the difference of what they pay once "
         "over the difference of a step. Over blocks that is the Hodges-Lehmann estimate of its logarithm, "
         "with the 95 % interval of the signed-rank test, where the lines cross in every block.",

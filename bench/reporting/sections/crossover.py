@@ -29,6 +29,9 @@ LINES_CAPTION = (
     "The same ratios along H, a line and a mark for each batch, darker the larger it is, with their 95 % "
     "intervals; hollow: no verdict. A bar at 1 is the interval in which a line crosses."
 )
+WHY = (
+    "Why a size is as it is, a map does not measure: rnnbench advise --hidden H --batch B does, for one size."
+)
 INTERPOLATED = (
     "Where it turns round is bracketed by two measured sizes with opposite verdicts. Between them the logs "
     "of the ratio and of its 95 % limits are taken to be linear in the log of the size: the interval holds "
@@ -55,7 +58,7 @@ def crossover_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> S
         lead=tuple(lead),
         drawings=tuple(_drawings(facts.maps, prefix)),
         tables=tuple(table for table in made if table.rows),
-        notes=(f"All sizes: {turning.work(facts.maps)}.", INTERPOLATED),
+        notes=(f"All sizes: {turning.work(facts.maps)}.", INTERPOLATED, WHY),
     )
 
 
