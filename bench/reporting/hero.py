@@ -47,6 +47,7 @@ def hero(facts: Facts, sections: Iterable[Section]) -> Hero:
         word=word(facts, main),
         tone=tone(main),
         sure=tuple(sure(facts, main)),
+        about=_of_what(facts, main),
         facts=tuple((about, " ".join(sentences)) for about, sentences in said.items() if sentences),
     )
 
@@ -80,6 +81,14 @@ def word(facts: Facts, made: Comparison | None) -> str:
     if ahead is not None and made.verdict in words.DECIDED:
         return f"{words.names(ahead.winner, ahead.loser)[0]} FASTER"
     return "no verdict" if made.verdict == "NONE" else made.verdict
+
+
+def _of_what(facts: Facts, made: Comparison | None) -> str:
+    """Which forms the title compares; empty where nothing was compared."""
+    if made is None or made.ratio is None:
+        return ""
+    each = "each as usually written: " if made.name.startswith(AS_WRITTEN) else ""
+    return f"{each}{words.variant(facts.arm(made.baseline))} and {words.variant(facts.arm(made.entry))}"
 
 
 def tone(made: Comparison | None) -> str:
@@ -141,6 +150,7 @@ def _of_maps(facts: Facts, right: Iterable[tuple[str, str]]) -> Hero:
         word=f"decided at {decided} of {len(first.cells)} sizes",
         tone="good" if decided else "calm",
         sure=tuple(sure(facts, None)),
+        about=f"{turning.how(first, facts.maps)}; B samples in a batch, H hidden units",
         facts=(*said, (ABOUT["setting"], f"All sizes: {turning.work(facts.maps)}."), *right),
     )
 

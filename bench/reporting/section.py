@@ -109,6 +109,12 @@ class Hero:
     tone: str = "calm"
     sure: tuple[str, ...] = ()  # how sure that is: interval, noise floor, blocks
     facts: Pairs = ()  # a few words, and the sentence that carries the answer
+    about: str = ""  # what the title holds for, where its words do not say it
+
+    @property
+    def small(self) -> tuple[str, ...]:
+        """What stands in small type beside the word: what the title holds for, how sure it is."""
+        return (self.about, *self.sure) if self.about else self.sure
 
 
 @dataclass(frozen=True, slots=True)

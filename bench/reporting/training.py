@@ -88,8 +88,8 @@ def _hero(training: TrainResult) -> Hero:
         said = " ".join(told) or f"{_setting(training)}."
         return Hero("No target was reached", facts=(("What was trained", said),))
     first, *rest = told
-    name, time = sentences.name(there[0]), units.seconds(there[0].time_to_target_s or 0.0)
-    later = [f"{sentences.name(run)} in {units.seconds(run.time_to_target_s or 0.0)}" for run in there[1:]]
+    name, time = sentences.name(there[0]), _target_time(there[0])
+    later = [f"{sentences.name(run)} in {_target_time(run)}" for run in there[1:]]
     return Hero(
         f"{name} reached the target loss in {time}" + (f", {words.listing(later)}" if later else ""),
         "no verdict",
@@ -99,6 +99,11 @@ def _hero(training: TrainResult) -> Hero:
             *((about, said) for about, said in (("What else it showed", " ".join(rest)),) if said),
         ),
     )
+
+
+def _target_time(run: TrainRun) -> str:
+    """Seconds from the start of its process, never broken from their unit."""
+    return units.seconds(run.time_to_target_s or 0.0).replace(" ", "\u00a0")
 
 
 def _sections(
