@@ -21,6 +21,11 @@ class Shape:
     H: int
     O: int  # noqa: E741  (and for outputs)
 
+    @property
+    def work(self) -> int:
+        """T B H^2: what a call takes is about proportional to it, where H is large."""
+        return self.T * self.B * self.H**2
+
     def __str__(self) -> str:
         return f"T{self.T} B{self.B} I{self.I} H{self.H} O{self.O}"
 

@@ -21,6 +21,7 @@ class Display:
         self._task = bar.add_task("starting", total=self._entries * (plan.blocks + 1), left="")
         self._done = 0
         self._counted_from: tuple[float, int] | None = None
+        self._left_out: set[str] = set()
 
     def starting(self, block: int, blocks: int) -> None:
         """A block's workers are being started."""
@@ -51,12 +52,13 @@ class Display:
     def decided(self, decision: Decision) -> None:
         """Say what the time budget drops."""
         dropped = [*decision.dropped_groups, *decision.dropped_arms]
-        if dropped:
-            self._bar.console.print(
-                f"The whole plan would take {decision.predicted_s:.0f} s; to stay within the budget, "
-                f"these are left out: {', '.join(dropped)}.",
-                highlight=False,
-            )
+        new = [name for name in dropped if name not in self._left_out]
+        why = f"The whole plan would take {decision.predicted_s:.0f} s; to stay within the budget, "
+        if self._counted_from is not None:  # block 0 decided earlier
+            why = "A block takes longer than block 0 had promised; to stay within the budget, from here on "
+        if new:
+            self._bar.console.print(f"{why}these are left out: {', '.join(new)}.", highlight=False)
+        self._left_out |= set(new)
 
     def _left(self) -> str:
         if self._counted_from is None:

@@ -287,3 +287,14 @@ def test_without_a_compiler_the_default_run_says_so(monkeypatch):
 
     assert "compiled" not in [group.name for group in default.groups]
     assert any("no C++ compiler found" in item.reason for item in default.missing)
+
+
+def test_a_budget_leaves_an_accelerator_the_rival_that_block_0_found():
+    declared = plan(devices=("cpu", "cuda:0"), budget_s=1.0)
+    times = {"numpy-inplace@cpu x2": 60, "numpy-inplace@cpu x1": 70, "torch-inplace@cuda:0 x2": 30}
+    bursts = [burst(f"train_step positional | {arm}", us) for arm, us in times.items()]
+    entries = [entry.id for group in declared.groups for entry in group.entries]
+    decision = decide(declared, bursts, Costs(1.0, dict.fromkeys(entries, 0.1), spent_s=10.0))
+
+    assert "numpy-inplace@cpu x2" not in decision.dropped_arms
+    assert "torch-rnn@cpu x2" in decision.dropped_arms

@@ -10,7 +10,7 @@ from journals import example_plan, example_records
 from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, THIRD, around
 
-from bench.answer.outcome import outcomes
+from bench.answer.summary import summarise
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
@@ -95,22 +95,23 @@ def test_what_compiles_again_in_every_block_is_left_out_where_the_time_does_not_
 
     assert [COMPILED in arms for arms in blocks.measured] == [True, not left_out, not left_out]
     assert all("torch-rnn@cpu x1" in arms for arms in blocks.measured)
-    if left_out:
-        assert written == [replace(decision, dropped_arms=["numpy-inplace@cpu x2", COMPILED])]
-    else:
-        assert not written
+    assert written == ([replace(decision, dropped_groups=["compiled"])] if left_out else [])
 
 
-def test_the_values_of_what_was_left_out_later_do_not_count() -> None:
-    records = example_records()
-    at = max(place for place, record in enumerate(records) if isinstance(record, Burst) and record.block == 1)
-    (decision,) = (record for record in records if isinstance(record, Decision))
-    later = replace(decision, dropped_arms=[*decision.dropped_arms, COMPILED])
-    run = make_run([*records[: at + 1], later, *records[at + 1 :]])
-    found = outcomes(run)[f"compiled | {COMPILED}"]
-    assert (found.status, found.medians) == ("dropped", {})
-    assert found.reason == "its arm was left out to keep within the time budget"
+def test_what_was_left_out_after_block_1_keeps_its_values_and_has_no_verdict() -> None:
+    records = []
+    for record in example_records():
+        late = isinstance(record, Burst) and record.entry.startswith("compiled | ") and record.block > 1
+        records += [] if late else [record]
+        if isinstance(record, Decision):
+            later = replace(record, dropped_groups=["compiled"])
+    at = next(place for place, one in enumerate(records) if isinstance(one, Burst) and one.block == 2)
+    run = make_run([*records[:at], later, *records[at:]])
     assert run.decision == later
+    made = summarise(run).headline("compiled")
+    assert made is not None
+    assert (made.verdict, made.blocks) == ("NONE", 1)
+    assert made.reason == "1 of the 6 blocks that a verdict needs"
 
 
 def test_the_plan_declares_the_precision_and_a_quick_one_none() -> None:

@@ -347,3 +347,9 @@ def test_outliers_are_counted_not_removed() -> None:
     run = edited(lambda burst: replace(burst, elapsed_ns=[*burst.elapsed_ns[:-1], 10**12]))
     found = outcomes(run)[RIVAL]
     assert (found.outliers, found.values) == (10, 50)
+
+
+def test_a_run_that_was_cut_off_early_says_how_many_blocks_a_verdict_needs() -> None:
+    for blocks in (3, 5):
+        short = small_run({TWIN: [1.0] * blocks, RIVAL: around(2.0)[: blocks + 1]})  # cut within a block
+        assert judge(short).control.failure == f"{blocks} of the 6 blocks that the shortest verdict needs"

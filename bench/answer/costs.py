@@ -4,8 +4,9 @@
 
 ``start`` is the interpreter, the imports and the first binding, in processor time, since all workers of a
 block start at once; ``compiling`` is the wall time that it took in block 0, from nothing; ``transfer`` moves
-the inputs to an accelerator; the first call is that of the process, of whichever of the arm's entries came
-first in the block, with what a library sets up once; it comes on top of the K steps. All in nanoseconds.
+the inputs to an accelerator; the first call is the entry's own after it was bound, and what the first call of
+its process, whichever entry's that was, took longer than the same call once more: what a library sets up
+once. It comes on top of the K steps. All times are in nanoseconds.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,6 +38,7 @@ class Cost:
     parts: Mapping[int, Parts]  # by counted block
     compile_ns: float
     from_cache_ns: float  # what compiling takes where an earlier process of the run has done it
+    cold: bool = False  # whether its first calls hold what the process's first one set up
 
     @property
     def work(self) -> tuple[object, ...]:
@@ -72,11 +74,12 @@ def costs(run: Run, found: Mapping[str, Outcome]) -> dict[str, Cost]:
     """
     workers = {(worker.arm, worker.block): worker for worker in reversed(run.workers)}
     bursts: dict[str, dict[int, Burst]] = {}
-    cold_ns: dict[tuple[str, int], int] = {}  # by arm and block
+    set_up_ns: dict[tuple[str, int], int] = {}  # by arm and block
     for burst in run.bursts:
         bursts.setdefault(burst.entry, {})[burst.block] = burst
         if burst.cold_call_ns:
-            cold_ns[run.entries[burst.entry].arm, burst.block] = burst.cold_call_ns
+            more_ns = burst.cold_call_ns - burst.first_call_ns
+            set_up_ns[run.entries[burst.entry].arm, burst.block] = max(0, more_ns)
     made: dict[str, Cost] = {}
     seen: set[str] = set()  # arms that compile
     for entry in run.entries.values():
@@ -89,20 +92,23 @@ def costs(run: Run, found: Mapping[str, Outcome]) -> dict[str, Cost]:
                 continue
             seen.add(entry.arm)
         parts = {
-            block: _parts(workers[entry.arm, block], own[block], cold_ns.get((entry.arm, block), 0), step_ns)
+            block: _parts(
+                workers[entry.arm, block], own[block], set_up_ns.get((entry.arm, block), 0), step_ns
+            )
             for block, step_ns in outcome.medians.items()
             if (entry.arm, block) in workers
         }
         if parts:
-            made[entry.id] = Cost(entry, run.arms[entry.arm], parts, *_compiling(compiling))
+            cold = any((entry.arm, block) in set_up_ns for block in parts)
+            made[entry.id] = Cost(entry, run.arms[entry.arm], parts, *_compiling(compiling), cold)
     return made
 
 
-def _parts(worker: Worker, burst: Burst, cold_ns: int, step_ns: float) -> Parts:
+def _parts(worker: Worker, burst: Burst, set_up_ns: int, step_ns: float) -> Parts:
     return Parts(
         start_ns=worker.ready_ns - worker.compile_cpu_ns,
         transfer_ns=burst.transfer_ns,
-        first_call_ns=cold_ns or burst.first_call_ns,
+        first_call_ns=burst.first_call_ns + set_up_ns,
         step_ns=step_ns,
     )
 

@@ -70,7 +70,7 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
         reason = f"a burst in block {spoiled[0].block} is marked so"
         return Outcome(entry, spoiled[0].status, reason, checks=checks, digests=digests)
 
-    good = [] if _dropped(entry, run) else [burst for burst in bursts if is_counted(burst)]
+    good = [burst for burst in bursts if is_counted(burst)]
     if not good:
         status, reason = _why_none(entry, failures, run)
         return Outcome(entry, status, reason, checks=checks, digests=digests)
@@ -106,17 +106,12 @@ def _why_none(entry: str, failures: list[Failure], run: Run) -> tuple[str, str]:
     """Status and reason of an entry without counted values."""
     if failures:
         return failures[-1].status, failures[-1].reason
-    if what := _dropped(entry, run):
-        return "dropped", f"its {what} was left out {WITHIN_BUDGET}"
-    return "not reached", "the run ended before it was measured"
-
-
-def _dropped(entry: str, run: Run) -> str:
-    """What the budget dropped that the entry is of, its table or its arm; empty where it dropped neither."""
     planned = run.entries[entry]
     if run.decision and planned.group in run.decision.dropped_groups:
-        return "table"
-    return "arm" if run.decision and planned.arm in run.decision.dropped_arms else ""
+        return "dropped", f"its table was left out {WITHIN_BUDGET}"
+    if run.decision and planned.arm in run.decision.dropped_arms:
+        return "dropped", f"its arm was left out {WITHIN_BUDGET}"
+    return "not reached", "the run ended before it was measured"
 
 
 def find_modes(medians: Sequence[float]) -> tuple[int, float] | None:

@@ -66,7 +66,7 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
     plan = run.plan
     no_control = Control("", {group.name: 0.0 for group in plan.groups})
     twins = _family(run, (draft for draft in drafts.values() if draft.twin), no_control)
-    control = _control(run, twins)
+    control = _control(run, twins, found)
     rows = {twin.entry: twin for twin in twins}
     for group in plan.groups:
         table = [drafts[entry.id] for entry in group.entries if entry.id in drafts.keys() - rows.keys()]
@@ -87,7 +87,7 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
     )
 
 
-def _control(run: Run, twins: list[Comparison]) -> Control:
+def _control(run: Run, twins: list[Comparison], found: Mapping[str, Outcome]) -> Control:
     entries = run.entries
     floors: dict[str, float] = {}
     for twin in twins:
@@ -107,8 +107,9 @@ def _control(run: Run, twins: list[Comparison]) -> Control:
             )
             return Control(failure, floors)
     if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
-        blocks = len({burst.block for burst in run.bursts if burst.block})
-        if blocks < MIN_BLOCKS:
+        blocks = len({block for twin in twins for block in found[twin.entry].medians})
+        most = max(len(outcome.medians) for outcome in found.values())
+        if most - 1 <= blocks < MIN_BLOCKS:  # the run is short, or was cut within its last block
             return Control(f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs", floors)
         return Control(f"there is no twin to compare with: {twins[0].entry}, {twins[0].reason}", floors)
     return Control("", floors)
@@ -117,12 +118,11 @@ def _control(run: Run, twins: list[Comparison]) -> Control:
 def _nearest(group: Group, floors: Mapping[str, float], groups: Sequence[Group]) -> float:
     """The noise floor of a table, or of the one with a twin whose entries do about as much work."""
 
-    def work(one: Group) -> float:
-        shape = one.entries[0].case.shape
-        return math.log(shape.T * shape.B * shape.H**2)
+    def apart(one: Group) -> tuple[bool, float]:
+        work, other = (max(1, table.entries[0].case.shape.work) for table in (one, group))
+        return one is not group, abs(math.log(work / other))
 
-    known = [one for one in groups if one.name in floors]
-    nearest = min(known, key=lambda one: (one is not group, abs(work(one) - work(group))), default=None)
+    nearest = min((one for one in groups if one.name in floors), key=apart, default=None)
     return 0.0 if nearest is None else floors[nearest.name]
 
 

@@ -40,7 +40,7 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
     groups, blocks, pairs = list(plan.groups), plan.blocks, _best_against_best(plan, bursts)
     predicted_s = full_s = _predict(groups, blocks, costs, plan.probes)
     by_arm: dict[str, Callable[[], set[str]]] = {
-        "all-thread arms": lambda: _all_thread_arms(plan),
+        "all-thread arms": lambda: _all_thread_arms(plan, pairs),
         SLOWER: lambda: _slower_forms(plan, pairs),
         ELSEWHERE: lambda: _slower_places(plan, fastest_anywhere(plan, bursts)),
     }
@@ -78,13 +78,16 @@ def _without(group: Group, arms: set[str]) -> Group:
     return Group(group.name, [entry for entry in group.entries if entry.arm not in arms], group.blocks)
 
 
-def _all_thread_arms(plan: Plan) -> set[str]:
-    """The CPU's arms with several threads, but for a baseline (and its twin) that an accelerator needs."""
+def _all_thread_arms(plan: Plan, pairs: list[Pair]) -> set[str]:
+    """The CPU's arms with several threads, but for what an accelerator is compared with, and its twin."""
+    entries, arms = _arms_of_entries(plan), {arm.id: arm for arm in plan.arms}
+    rivals = {entries[pair.baseline] for pair in pairs if arms[entries[pair.entry]].device != "cpu"}
     on_cpu = [arm for arm in plan.arms if arm.device == "cpu"]
     needed = {arm.threads for arm in plan.arms if arm.device != "cpu"}
     many = {
         arm.id for arm in on_cpu if arm.threads > 1 and not (arm.spec == BASELINE and arm.threads in needed)
     }
+    many -= rivals
     return many if len(many) < len(on_cpu) else set()
 
 
@@ -92,7 +95,7 @@ def _slower_forms(plan: Plan, pairs: list[Pair]) -> set[str]:
     """The arms of a budget that holds which are in no pair of block 0's; baselines and twins always stay."""
     if not plan.budget_holds or not pairs:
         return set()
-    entries = {entry.id: entry.arm for group in plan.groups for entry in group.entries}
+    entries = _arms_of_entries(plan)
     best = {entries[side] for pair in pairs for side in (pair.entry, pair.baseline)}
     return {arm.id for arm in plan.arms if arm.id not in best and arm.spec != BASELINE}
 
@@ -102,12 +105,16 @@ def _slower_places(plan: Plan, pair: Pair | None) -> set[str]:
     if not plan.budget_holds or pair is None:
         return set()
     arms = {arm.id: arm for arm in plan.arms}
-    entries = {entry.id: entry.arm for group in plan.groups for entry in group.entries}
+    entries = _arms_of_entries(plan)
     kept = {entries[pair.entry], entries[pair.baseline]}
     threads = arms[entries[pair.baseline]].threads
     return {
         arm.id for arm in plan.arms if arm.id not in kept and (arm.spec, arm.threads) != (BASELINE, threads)
     }
+
+
+def _arms_of_entries(plan: Plan) -> dict[str, str]:
+    return {entry.id: entry.arm for group in plan.groups for entry in group.entries}
 
 
 def _predict(groups: list[Group], blocks: int, costs: Costs, probes: list[Probe]) -> float:

@@ -57,13 +57,14 @@ class Ledger:
         """Whether a worker compiled in block 0."""
         return any(block == 0 for block, _ in self._compile_ns)
 
-    def compiling_again(self, block: int) -> list[str]:
-        """Arms that compiled in this block nearly as long as in block 0: what was compiled was not found."""
-        return [
-            arm
-            for (where, arm), compile_ns in self._compile_ns.items()
-            if where == block and compile_ns > AGAIN * self._compile_ns.get((0, arm), compile_ns / AGAIN)
-        ]
+    @property
+    def compiles_again(self) -> bool:
+        """Whether a worker of block 1 compiled nearly as long as in block 0: nothing was kept for it."""
+        return any(
+            compile_ns > AGAIN * self._compile_ns.get((0, arm), compile_ns / AGAIN)
+            for (block, arm), compile_ns in self._compile_ns.items()
+            if block == 1
+        )
 
     def work(self, entry: Entry) -> Work:
         """What an entry shares with its twin."""

@@ -139,8 +139,7 @@ def _fewer_twins(groups: list[Group]) -> list[Group]:
 
 def _work(group: Group) -> int:
     """About what a call of a group's case takes."""
-    shape = group.entries[0].case.shape
-    return shape.T * shape.B * shape.H**2
+    return group.entries[0].case.shape.work
 
 
 def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:

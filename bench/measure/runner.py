@@ -23,6 +23,7 @@ from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
 from bench.measure.signals import OutOfTime, Terminated
 from bench.measure.stopping import EARLIEST, precise
+from bench.results.declared import COMPILED
 from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
 
 TERMINATED, STOPPED = "ended by a signal", "stopped by the user"  # reasons of an End
@@ -134,10 +135,12 @@ class Runner:
             blocks.run(block, last, active(groups, block))
             ended = time.perf_counter()
             left_s = math.inf if started is None or budget_s is None else budget_s - (ended - started)
-            again = self._ledger.compiling_again(block)
-            if again and (last - block) * (ended - begun) > left_s:
-                decision = replace(decision, dropped_arms=[*decision.dropped_arms, *again])
+            if block == 1 and self._compiles_too_long(groups, last, ended - begun, left_s):
+                decision = replace(decision, dropped_groups=[*decision.dropped_groups, COMPILED])
                 groups = trimmed(groups, decision)
+                fewest = least_blocks(plan, groups)
+                left = {entry.id for entry in _entries(groups)}
+                headlines = [pair for pair in headlines if pair.entry in left]
                 self._write(decision)
                 self._progress.decided(decision)
             if block == last or block < fewest:
@@ -152,6 +155,12 @@ class Runner:
             why = "" if plan.budget_holds else ": verdicts need as many"
             reason += f", beyond the time budget of {budget_s:g} s{why}"
         return reason
+
+    def _compiles_too_long(self, groups: list[Group], last: int, block_s: float, left_s: float) -> bool:
+        """Whether compiled code was compiled anew in block 1, and its other blocks do not fit the time."""
+        of_compiled = [group for group in groups if group.name == COMPILED]
+        blocks = [min(group.blocks or last, last) - 1 for group in of_compiled]
+        return self._ledger.compiles_again and any(n * block_s > left_s for n in blocks)
 
     def _blocks(self, provable: list[Group], jobs: JobMaker) -> Blocks:
         """What runs the blocks of the groups."""

@@ -19,6 +19,11 @@ CAPTION = (
     "as long as starting is most of it. A ring marks where a later start is made up for, its bar the 95 % "
     "interval. Blue is NumPy, orange PyTorch."
 )
+COLD = "that of a freshly bound task, and what a library set up at the very first call of its process"
+WARM = (
+    "that of a freshly bound task in a process that has proved the variant: what a library sets up once, at "
+    "its very first call, is not in it"
+)
 
 
 def breakeven_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Section | None:
@@ -124,8 +129,8 @@ def _notes(shown: Sequence[Cost]) -> list[str]:
         f"Where nothing else is said, all of it is for {words.work(case)}: {words.shape(case)}.",
         "Start and import is the interpreter, the library and the first binding of the task, in processor "
         "time, since all workers of a block start together.",
-        "The first call is that of the process, with all that a library sets up once. It comes on top of "
-        "the steps. What builds an optimizer of torch.optim imports more, and so starts later.",
+        f"The first call is {COLD if any(cost.cold for cost in shown) else WARM}. It comes on top of the "
+        "steps. What builds an optimizer of torch.optim imports more, and so starts later.",
         "Within each block the parts are added up. Two are level at the difference of what they pay once "
         "over the difference of a step. Over blocks that is the Hodges-Lehmann estimate of its logarithm, "
         "with the 95 % interval of the signed-rank test, where the lines cross in every block.",

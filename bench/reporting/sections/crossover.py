@@ -158,16 +158,18 @@ def _comparison(size_map: SizeMap, maps: tuple[SizeMap, ...]) -> Cell:
 
 def _cells(facts: Facts, size_map: SizeMap) -> TextTable:
     """All sizes of a map."""
-    rows = tuple(_cell(facts, cell) for cell in size_map.cells)
+    several = len({cell.numpy.threads for cell in size_map.cells}) > 1
+    rows = tuple(_cell(facts, cell, several) for cell in size_map.cells)
     return TextTable(f"All sizes, {turning.how(size_map, facts.maps)}", CELLS, rows)
 
 
-def _cell(facts: Facts, cell: MapCell) -> tuple[Cell, ...]:
-    made = cell.made
+def _cell(facts: Facts, cell: MapCell, several: bool) -> tuple[Cell, ...]:
+    """A size; ``several``: NumPy has not everywhere as many threads."""
+    made, numpy = cell.made, cell.numpy.variant + f", {words.threads(cell.numpy)}" * several
     return (
         Cell(str(cell.B), value=cell.B),
         Cell(str(cell.H), value=cell.H),
-        Cell(units.duration(cell.numpy_ns), cell.numpy.variant, cell.numpy_ns, library="numpy"),
+        Cell(units.duration(cell.numpy_ns), numpy, cell.numpy_ns, library="numpy"),
         Cell(units.duration(cell.torch_ns), cell.torch.variant, cell.torch_ns, library="torch"),
         Cell(
             units.NOTHING if made.ratio is None else units.ratio(made.ratio),
