@@ -18,9 +18,9 @@ from bench.answer.change import Change, Changes, judged, measured
 from bench.answer.statistics import holm
 from bench.answer.two_runs import compare_runs
 from bench.cli import main
-from bench.reporting.changes import told_before
+from bench.reporting.changes import table, told_after, told_before
 from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, Environment, Plan, Worker
+from bench.results.record import AnyRecord, Burst, Decision, Environment, Plan, Worker
 from bench.results.run import Run
 
 SCATTER = np.random.Generator(np.random.PCG64(11)).normal(0, 0.004, (2, 10))
@@ -156,6 +156,25 @@ def test_what_failed_in_one_run_has_the_word_and_the_reason_of_that_run() -> Non
     assert wrong.reason.startswith("new run: disagrees")
     late = row(changes, "train_step sequence | torch-autograd@cpu x1")
     assert (late.verdict, late.change) == ("MISSING", None)
+
+
+def test_what_a_time_budget_left_out_of_a_run_is_one_line_and_no_row() -> None:
+    groups = ["train_step sequence", "forward positional"]
+    later: list[AnyRecord] = []
+    for record in example_records(seed=2):
+        if isinstance(record, Decision):
+            record = replace(record, dropped_groups=groups)
+        gone = isinstance(record, Burst) and record.entry.partition(" | ")[0] in groups
+        later += [] if gone else [record]
+    changes = compare_runs(make_run(EARLIER), make_run(later))
+    left_out = [one for one in changes.rows if one.name.partition(" | ")[0] in groups]
+    assert {one.verdict for one in left_out} == {"MISSING"}
+    assert table(changes).row_count == len(changes.rows) - len(left_out) > 0
+    assert (
+        "Not in the table, since they were left out of a run to keep within the time budget: "
+        f"{len(left_out)} comparisons of train_step sequence and forward positional"
+    ) in list(told_after(changes))
+    assert not any("Not in the table" in said for said in told_after(compared({}, {})))
 
 
 def test_a_run_whose_twin_differs_judges_nothing() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.answer.change import OTHER_ENVIRONMENT, Change, Changes
 from bench.answer.comparison import Word
+from bench.answer.outcome import WITHIN_BUDGET
 from bench.printable import one_line
 from bench.reporting import units, words
 
@@ -86,6 +87,13 @@ def told_after(changes: Changes) -> Iterator[str]:
         groups = dict.fromkeys(name.partition(" | ")[0] for name in changes.without_baseline)
         count, of = words.count(len(changes.without_baseline), "time"), words.listing(list(groups))
         yield f"Without a baseline, so without a ratio: {count} of {of}; see --absolute"
+    if left_out := [row.name for row in changes.rows if _left_out(row)]:
+        groups = dict.fromkeys(name.partition(" | ")[0] for name in left_out)
+        many = len(left_out) > 1
+        yield (
+            f"Not in the table, since {'they were' if many else 'it was'} left out of a run {WITHIN_BUDGET}: "
+            f"{words.count(len(left_out), 'comparison')} of {words.listing(list(groups), MOST_NAMES)}"
+        )
     if needed := [row.blocks_needed for row in changes.rows if row.blocks_needed is not None]:
         yield f"What is unresolved would need {_range(needed)} {changes.samples} in each"
     if changes.limit is not None:
@@ -103,7 +111,8 @@ def table(changes: Changes) -> "Table":
         column.justify = "right"
         column.no_wrap = True
     order = list(COUNTED)
-    for row in sorted(changes.rows, key=lambda row: (order.index(row.verdict), -(row.change or 0))):
+    shown = [row for row in changes.rows if not _left_out(row)]
+    for row in sorted(shown, key=lambda row: (order.index(row.verdict), -(row.change or 0))):
         said = _reason(row) if row.reason != changes.warning else ""  # which stands above
         reason = f" [dim]{escape(one_line(said))}[/]" if said else ""
         made.add_row(
@@ -114,6 +123,11 @@ def table(changes: Changes) -> "Table":
             f"[{COLOURS[row.verdict]}]{row.verdict}[/]{reason}",
         )
     return made
+
+
+def _left_out(row: Change) -> bool:
+    """Whether there is nothing to say of it but that a time budget left it out of one of the runs."""
+    return row.verdict == "MISSING" and row.reason.endswith(WITHIN_BUDGET)
 
 
 def _reason(row: Change) -> str:
