@@ -21,6 +21,7 @@ from grids import (
     write_grid,
 )
 from journals import example_records
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from reports import facts_of
 
 from bench.answer import crossover, size_map
@@ -38,7 +39,7 @@ from bench.reporting.build import headline, write_report
 from bench.reporting.facts import Facts
 from bench.reporting.sections.crossover import crossover_section
 from bench.reporting.sections.crossover_lines import ratio_ticks
-from bench.reporting.sections.crossover_plot import free_spot
+from bench.reporting.sections.crossover_plot import free_spot, map_plot
 from bench.results.journal import Run, make_run
 from bench.results.record import Arm
 
@@ -506,3 +507,13 @@ def test_a_size_without_a_twin_borrows_the_noise_floor_of_the_one_nearest_in_wor
     assert by_hidden[16] == by_hidden[8] > 0.01  # its twin is at 8, the others' at 512 and 2048
     assert by_hidden[1024] in (by_hidden[512], by_hidden[2048])
     assert by_hidden[1024] < 0.01
+
+
+@pytest.mark.parametrize("hidden", [(8, 512), (8, 32, 128, 512), GRID_SIZES["hidden"]])
+def test_the_names_of_the_two_sides_never_stand_on_each_other(hidden: tuple[int, ...]) -> None:
+    figure = map_plot(best_map(grid(crossing_at(100), hidden=hidden)))
+    FigureCanvasAgg(figure)
+    (axes,) = figure.axes
+    names = [text for text in axes.texts if text.get_text().endswith("faster")]
+    left, right = (text.get_window_extent() for text in names)
+    assert not left.overlaps(right)

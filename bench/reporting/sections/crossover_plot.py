@@ -27,6 +27,8 @@ ON_BAR = 25  # samples of a bar that no number should stand on
 # where a number may stand on its tile, in tiles from its middle, and half of what it takes there
 SPOTS = ((0.0, 0.24), (0.0, -0.26), (-0.24, 0.24), (0.24, 0.24), (-0.24, -0.26), (0.24, -0.26), (0.0, 0.0))
 ROOM = (0.25, 0.2)
+SIDE_BY_SIDE_INCHES = 4.4  # what the two halves' names take next to each other
+LINE_POINTS = 14
 CROSSING: Any = {"color": INK, "linewidth": 5, "alpha": 0.6, "solid_capstyle": "butt", "zorder": 6}
 
 Array = NDArray[np.float64]
@@ -69,10 +71,13 @@ def head(axes: Axes, title: str) -> None:
     """What the picture shows, and what the two colours, or the two halves, mean."""
     how: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
     left, right = "blue, above 1: NumPy faster", "orange, below 1: PyTorch faster"
-    axes.annotate(left, (0, 1), (0, 9), color=COLOURS["numpy"], ha="left", fontsize=9, **how)
-    axes.annotate(right, (1, 1), (0, 9), color=COLOURS["torch"], ha="right", fontsize=9, **how)
+    narrow = axes.get_window_extent().width / axes.figure.dpi < SIDE_BY_SIDE_INCHES
+    raised = LINE_POINTS if narrow else 0  # one above the other
+    axes.annotate(left, (0, 1), (0, 9 + raised), color=COLOURS["numpy"], ha="left", fontsize=9, **how)
+    place, side = ((0, 1), "left") if narrow else ((1, 1), "right")
+    axes.annotate(right, place, (0, 9), color=COLOURS["torch"], ha=side, fontsize=9, **how)
     if title:
-        axes.annotate(title, (0, 1), (0, 27), color=INK, ha="left", fontsize=11, **how)
+        axes.annotate(title, (0, 1), (0, 27 + raised), color=INK, ha="left", fontsize=11, **how)
 
 
 def bare(axes: Axes) -> None:
