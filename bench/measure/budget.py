@@ -179,9 +179,8 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
         )
         for device, threads in places:
             torch = [entry for entry in proved if _is(arms[entry.arm], "torch", device, threads)]
-            numpy = [entry for entry in proved if arms[entry.arm].library == "numpy"]
-            if device == "cpu":
-                numpy = [entry for entry in numpy if arms[entry.arm].threads == threads]
+            rivals = [entry for entry in proved if arms[entry.arm].library == "numpy"]
+            numpy = [one for one in rivals if device != "cpu" or arms[one.arm].threads == threads]
             if not numpy:
                 continue
 

@@ -87,7 +87,7 @@ def told_after(changes: Changes) -> Iterator[str]:
         groups = dict.fromkeys(name.partition(" | ")[0] for name in changes.without_baseline)
         count, of = words.count(len(changes.without_baseline), "time"), words.listing(list(groups))
         yield f"Without a baseline, so without a ratio: {count} of {of}; see --absolute"
-    if left_out := [row.name for row in changes.rows if _left_out(row)]:
+    if left_out := [row.name for row in changes.rows if words.left_out(row)]:
         groups = dict.fromkeys(name.partition(" | ")[0] for name in left_out)
         many = len(left_out) > 1
         yield (
@@ -111,7 +111,7 @@ def table(changes: Changes) -> "Table":
         column.justify = "right"
         column.no_wrap = True
     order = list(COUNTED)
-    shown = [row for row in changes.rows if not _left_out(row)]
+    shown = [row for row in changes.rows if not words.left_out(row)]
     for row in sorted(shown, key=lambda row: (order.index(row.verdict), -(row.change or 0))):
         said = _reason(row) if row.reason != changes.warning else ""  # which stands above
         reason = f" [dim]{escape(one_line(said))}[/]" if said else ""
@@ -123,11 +123,6 @@ def table(changes: Changes) -> "Table":
             f"[{COLOURS[row.verdict]}]{row.verdict}[/]{reason}",
         )
     return made
-
-
-def _left_out(row: Change) -> bool:
-    """Whether there is nothing to say of it but that a time budget left it out of one of the runs."""
-    return row.verdict == "MISSING" and row.reason.endswith(WITHIN_BUDGET)
 
 
 def _reason(row: Change) -> str:
