@@ -69,6 +69,7 @@ class Variant:
 
     def load(self) -> Callable[..., Bound]:
         """Import the variant's library and return its ``bind``."""
+        importlib.import_module(self.library)  # a variant of one's own may not import what it says it uses
         module, _, attribute = self.target.partition(":")
         bind: Callable[..., Bound] = attrgetter(attribute)(importlib.import_module(module))
         return bind

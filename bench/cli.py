@@ -12,6 +12,7 @@ from bench.advice.arguments import add_advise
 from bench.arguments import positive, seconds, whole
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS
 from bench.errors import UserError
+from bench.host.signals import Terminated, terminable
 from bench.printable import printable
 from bench.saved_arguments import add_compare, add_export
 
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     target = REFINE if getattr(args, "refine", None) is not None else VERBS[args.verb]
     module, _, function = target.partition(":")
     try:
-        code: int = getattr(importlib.import_module(module), function)(args)
+        with terminable():
+            code: int = getattr(importlib.import_module(module), function)(args)
         print(end="", flush=True)
     except UserError as error:
         print(f"rnnbench: {printable(str(error))}", file=sys.stderr)
@@ -51,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("rnnbench: not enough memory for these sizes; choose smaller ones", file=sys.stderr)
         return 2
+    except Terminated:
+        print("rnnbench: ended by a signal", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("rnnbench: interrupted", file=sys.stderr)
         return 130

@@ -5,19 +5,16 @@ import crashes there.
 """
 
 import importlib.util
-import json
-import subprocess
-import sys
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from bench.catalog import ACCELERATORS
 from bench.errors import UserError
+from bench.host.child import Child, ChildError
 
-PROBE = Path(__file__).with_name("device_probe.py")
-# -P: a module in the current folder must not stand in for torch or the standard library
-PROBE_COMMAND = (sys.executable, "-P", str(PROBE))
+PROBE = "bench.device_probe"
 PROBE_SECONDS = 120  # a first import of torch from a slow disk can take most of a minute
 
 
@@ -50,27 +47,16 @@ class Devices:
     torch_missing: str | None = None
 
 
-def find_devices(
-    command: Sequence[str] = PROBE_COMMAND, *, timeout_seconds: float = PROBE_SECONDS
-) -> Devices:
+def find_devices(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
     """Ask a child process. One that dies, hangs or lacks torch leaves the cpu, for NumPy alone."""
-    try:
-        child = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_seconds,
-            stdin=subprocess.DEVNULL,
-        )
-        answer = json.loads(child.stdout.strip().rpartition("\n")[2])
-    except subprocess.TimeoutExpired:
-        return _numpy_only(f"importing PyTorch took more than {timeout_seconds:g} s")
-    except json.JSONDecodeError:
-        last_line = child.stderr.strip().rpartition("\n")[2]
-        return _numpy_only(
-            f"importing PyTorch ended with status {child.returncode}: {last_line}".rstrip(": ")
-        )
+    with Child(PROBE, [], os.environ) as child:
+        try:
+            answer: dict[str, Any] = child.receive(dict[str, Any], timeout_seconds)
+        except ChildError as error:
+            if error.status == "timeout":
+                return _numpy_only(f"importing PyTorch took more than {timeout_seconds:g} s")
+            child.stop()  # what it printed is whole from here on
+            return _numpy_only(f"importing PyTorch failed: {error}: {child.last_line()}")
     if answer["torch_version"] is None:
         return _numpy_only(answer["torch_missing"])
     present = [Device(**entry | {"dtypes": tuple(entry["dtypes"])}) for entry in answer["present"]]

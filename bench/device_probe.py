@@ -1,7 +1,6 @@
 """The child process that imports torch and tells which accelerators it sees; see device.py.
 
-Run by its path and without any other file of the project, so that nothing on the module path can stand
-in for it. The last line it prints is JSON: ``torch_version``, ``present`` and ``absent``; or no version and
+It replies with one JSON object: ``torch_version``, ``present`` and ``absent``; or no version and
 ``torch_missing``.
 """
 
@@ -10,6 +9,8 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from bench.host.lifeline import replies
 
 BOTH_DTYPES = ("float32", "float64")
 CUDA_SELECTORS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
@@ -99,17 +100,19 @@ def describe(torch: Any, environ: Mapping[str, str], system: str) -> dict[str, A
 
 
 def main() -> None:
-    """Print what torch sees; that it cannot be imported is an answer too."""
-    try:
-        import torch
-    except (ImportError, OSError) as error:  # OSError: one of its shared libraries is missing
-        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-            reason = "PyTorch is not installed"
+    """Reply with what torch sees; that it cannot be imported is an answer too."""
+    with replies() as send:
+        try:
+            import torch
+        except (ImportError, OSError) as error:  # OSError: one of its shared libraries is missing
+            if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+                reason = "PyTorch is not installed"
+            else:
+                reason = f"PyTorch cannot be imported: {_first_sentence(error)}"
+            answer: dict[str, Any] = {"torch_version": None, "torch_missing": reason}
         else:
-            reason = f"PyTorch cannot be imported: {_first_sentence(error)}"
-        print(json.dumps({"torch_version": None, "torch_missing": reason}))
-    else:
-        print(json.dumps(describe(torch, os.environ, platform.system())))
+            answer = describe(torch, os.environ, platform.system())
+        send(json.dumps(answer).encode())
 
 
 def _selected_by(selectors: tuple[str, ...], environ: Mapping[str, str]) -> str:

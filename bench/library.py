@@ -3,10 +3,12 @@
 Importing this loads neither library; a NumPy worker that asks about numpy never loads torch.
 """
 
+import gc
 import os
 import re
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +26,7 @@ PRECISION_SWITCHES = (
     "torch.backends.mkldnn.conv",
     "torch.backends.mkldnn.rnn",
 )
+LEAST_OF_TORCH = 0.1  # of a call's time
 SUBNORMAL = 1e-40  # in float32; times 1 it stays what it is, unless the processor was told to flush it to 0
 
 
@@ -53,6 +56,71 @@ def precision() -> dict[str, str]:
 def library_facts(library: str) -> dict[str, Any]:
     """Version, threads read back, BLAS and its kernel, and processor features of numpy or torch."""
     return {"numpy": _numpy_facts, "torch": _torch_facts}[library]()
+
+
+def process_state(library: str) -> dict[str, Any]:
+    """Return what a variant could change in its process, and thereby its speed or its rivals'.
+
+    Threads of the BLAS pools or of torch, processors allowed and priority, collection of garbage, tracing,
+    rounding of subnormals; of torch also its default dtype, precision and switches.
+    """
+    state: dict[str, Any] = {
+        "garbage collection": gc.isenabled(),
+        "tracing": sys.gettrace() is not None or sys.getprofile() is not None,
+        "switch interval": sys.getswitchinterval(),
+    } | tell(
+        affinity=lambda: sorted(os.sched_getaffinity(0)),
+        priority=lambda: os.getpriority(os.PRIO_PROCESS, 0),
+        scheduling=lambda: os.sched_getscheduler(0),
+    )
+    facts: tuple[str, ...] = ("threads", "interop_threads", "flushes_subnormals")
+    if library == "torch":
+        torch = sys.modules["torch"]
+        facts += ("precision", "deterministic_algorithms", "grad_mode", "mkldnn")
+        state |= tell(
+            default_dtype=lambda: str(torch.get_default_dtype()),
+            default_device=lambda: str(torch.get_default_device()),
+            inference_mode=torch.is_inference_mode_enabled,
+            cudnn_benchmark=lambda: torch.backends.cudnn.benchmark,
+        )
+    known = library_facts(library)
+    return state | {name: known[name] for name in facts if name in known}
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return in words what of a process's state is no longer as it was; nothing where all is."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} was {value}, is {after.get(name)}"
+        for name, value in before.items()
+        if after.get(name) != value
+    )
+
+
+def wrong_library(library: str) -> str:
+    """Return why this process cannot speak for ``library``, or nothing."""
+    return "is a NumPy variant, but imported torch" if library == "numpy" and "torch" in sys.modules else ""
+
+
+def computes_elsewhere(library: str, call: Callable[[], object]) -> str:
+    """Return why a torch variant's ``call`` does not compute with torch, or nothing.
+
+    The catalogue's variants spend 20 to 99 % of a call within torch's operations, as its own profiler sees
+    them, the least at the smallest sizes.
+    """
+    if library != "torch":
+        return ""
+    profile = sys.modules["torch"].autograd.profiler.profile
+    share = 0.0
+    for _ in range(3):  # the largest: a busy machine may interrupt a call
+        with profile(use_kineto=False) as profiled:  # kineto prints, and takes a second to start
+            begun_ns = time.perf_counter_ns()
+            call()
+            elapsed_ns = time.perf_counter_ns() - begun_ns
+        of_torch_ns = 1000 * sum(event.self_cpu_time_total for event in profiled.function_events)
+        share = max(share, of_torch_ns / elapsed_ns)
+    if share >= LEAST_OF_TORCH:
+        return ""
+    return f"is a PyTorch variant, but PyTorch has {share:.0%} of its call: something else computes"
 
 
 def device_name(device: str) -> str | None:
@@ -85,8 +153,15 @@ def _numpy_facts() -> dict[str, Any]:
         "cpu_capability": " ".join(simd.get("found", [])),
         "cpu_baseline": " ".join(simd.get("baseline", [])),
         "cpu_not_found": " ".join(simd.get("not found", [])),
-        "flushes_subnormals": not (np.full(1, SUBNORMAL, np.float32) * np.float32(1)).any(),
+        "flushes_subnormals": _numpy_flushes(),
     }
+
+
+def _numpy_flushes() -> bool:
+    import numpy as np
+
+    with np.errstate(all="ignore"):  # whatever a variant has set
+        return not (np.full(1, SUBNORMAL, np.float32) * np.float32(1)).any()
 
 
 def _torch_facts() -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from bench import session
 from bench.device import find_devices, resolve
 from bench.errors import UserError
+from bench.host.signals import Terminated, terminable
 from bench.measure.refine import Refined, load_grid
 from bench.measure.refine import refine as refine_rounds
-from bench.measure.signals import Terminated, terminable
 from bench.progress import show_progress
 from bench.results.files import as_path
 

@@ -17,11 +17,11 @@ from bench.device import find_devices, resolve
 from bench.errors import UserError
 from bench.host import machine
 from bench.host.environ import THREAD_LIMITS, without_person, worker_environment
+from bench.host.signals import Terminated, terminable
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.preset import GRID_SIZES, Wishes
 from bench.measure.runner import TERMINATED, Runner
-from bench.measure.signals import Terminated, terminable
 from bench.progress import show_progress
 from bench.results.files import as_path
 from bench.results.folder import as_text, free_folder, run_name

@@ -32,10 +32,10 @@ from bench.advice.reason import WHAT, _say
 from bench.answer.limits import KINDS
 from bench.cli import main
 from bench.device import Device, Devices
+from bench.host.signals import OutOfTime, time_limit, undisturbed
 from bench.measure.budget import Costs, decide, fastest_anywhere
 from bench.measure.plan import fewest_blocks
 from bench.measure.runner import STOPPED, TERMINATED, Runner
-from bench.measure.signals import OutOfTime, time_limit, undisturbed
 from bench.results.journal import make_run
 from bench.results.record import AnyRecord, Burst, End, Failure, Plan
 

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from bench.audit import command, probing
 from bench.audit.finding import Finding, note, unfair, unstable
 from bench.cli import main
 from bench.device import Absent, Device, Devices
+from bench.host import child
 
 BAD = unfair("threads", "numpy computes with 64 [threads]", "unset OMP_NUM_THREADS")
 SHAKY = unstable("load", "the machine was busy", "see what runs with `top`")
@@ -19,11 +19,6 @@ FINE = note("turbo", "turbo is on", "nothing to type")
 CPU_ONLY = Devices(
     (Device("cpu", "cpu", "a processor", None, ("float32",)),), (Absent("cuda", "no driver"),), "2.13.0"
 )
-
-
-def fake_child(text: str) -> list[str]:
-    """A command that stands for the probe; it is given the library's name and the threads."""
-    return [sys.executable, "-c", text]
 
 
 @pytest.mark.parametrize(
@@ -108,43 +103,50 @@ def test_children_get_a_workers_environment_and_one_of_them_the_pins(monkeypatch
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     monkeypatch.setenv("SECRET_TOKEN", "canary")
     told = (
-        "import json, os, sys; print('noise'); e = os.environ; facts = {'name': sys.argv[1], "
+        "import json, os, sys; e = os.environ; facts = {'name': sys.argv[2], "
         "'threads': e['OMP_NUM_THREADS'], 'kernel': e.get('OPENBLAS_CORETYPE', 'own'), "
         "'secret': e.get('SECRET_TOKEN')}; print(json.dumps({'facts': facts, 'devices': {}}))"
     )
 
-    probed = probing.probe_libraries(3, ["OPENBLAS_CORETYPE"], command=fake_child(told))
+    monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", told))
+    probed = probing.probe_libraries(3, ["OPENBLAS_CORETYPE"])
     facts = {"threads": "3", "kernel": "own", "secret": None}
     assert probed.libraries == {"numpy": {"name": "numpy"} | facts, "torch": {"name": "torch"} | facts}
     assert probed.pinned_kernel == "Haswell"
-    assert probing.probe_libraries(3, command=fake_child(told)).pinned_kernel is None
+    assert probing.probe_libraries(3).pinned_kernel is None
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import sys; sys.exit('no such library')", "no such library"),
-        ("print('[1]')", "its process ended with status 0"),
-        ("import os; os.abort()", "its process ended with status -6"),
+        (
+            "import sys; sys.exit('no such library')",
+            "ended with exit code 1 before its reply: no such library",
+        ),
+        (
+            "print('[1]')",
+            "protocol: it sent what is no reply: Expected `object`, got `array`: it printed nothing",
+        ),
+        ("import os; os.abort()", "killed by SIGABRT: it printed nothing"),
     ],
 )
-def test_a_child_that_fails_says_why(text, reason):
-    probed = probing.probe_libraries(1, command=fake_child(text))
+def test_a_child_that_fails_says_why(monkeypatch, text, reason):
+    monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", text))
+    probed = probing.probe_libraries(1)
     assert probed.libraries == {}
     assert probed.silent == {"numpy": reason, "torch": reason}
 
 
-def test_a_child_that_hangs_is_ended():
-    probed = probing.probe_libraries(1, command=fake_child("import time; time.sleep(60)"), seconds=0)
+def test_a_child_that_hangs_is_ended(monkeypatch):
+    monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", "import time; time.sleep(60)"))
+    probed = probing.probe_libraries(1, seconds=0)
     assert set(probed.silent.values()) == {"it took too long to import"}
 
 
 def test_numpy_tells_its_facts_through_the_real_child():
-    child = probing._start(probing.PROBE, "numpy", 1)
-    answer = probing._answer(child, deadline=time.monotonic() + 60)
-    assert isinstance(answer, dict)
-    assert answer["facts"]["threads"] in (1, None)
-    assert answer["facts"]["flushes_subnormals"] is False
+    facts = probing.probe_libraries(1).libraries["numpy"]
+    assert facts["threads"] in (1, None)
+    assert facts["flushes_subnormals"] is False
 
 
 def fake_smi(tmp_path: Path, line: str) -> list[str]:

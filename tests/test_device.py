@@ -16,6 +16,7 @@ from bench import listing
 from bench.device import PROBE, Absent, Device, Devices, find_devices, resolve
 from bench.device_probe import describe
 from bench.errors import UserError
+from bench.host import child
 from bench.measure.clock import no_wait, synchroniser
 
 GIB = 2**30
@@ -128,8 +129,9 @@ def test_this_machine_has_a_cpu_and_the_installed_torch(
     assert kinds == {"cpu", "cuda", "mps", "xpu"}
 
 
+FAILED = "importing PyTorch failed: ended with exit code"
 HIDE_TORCH = (
-    f"import runpy, sys; sys.modules['torch'] = None; runpy.run_path({str(PROBE)!r}, run_name='__main__')"
+    f"import runpy, sys; sys.modules['torch'] = None; runpy.run_module({PROBE!r}, run_name='__main__')"
 )
 
 
@@ -137,13 +139,16 @@ HIDE_TORCH = (
     ("code", "said"),
     [
         (HIDE_TORCH, "PyTorch is not installed"),
-        ("import os; os._exit(9)", "importing PyTorch ended with status 9"),
-        ("raise SystemExit('bad magic')", "importing PyTorch ended with status 1: bad magic"),
+        ("import os; os._exit(9)", f"{FAILED} 9 before its reply: it printed nothing"),
+        ("raise SystemExit('bad magic')", f"{FAILED} 1 before its reply: bad magic"),
         ("import time; time.sleep(60)", "importing PyTorch took more than 0.5 s"),
     ],
 )  # fmt: skip
-def test_without_a_working_torch_numpy_keeps_the_cpu(code: str, said: str) -> None:
-    found = find_devices([sys.executable, "-c", code], timeout_seconds=0.5 if "sleep" in code else 60)
+def test_without_a_working_torch_numpy_keeps_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", code))
+    found = find_devices(timeout_seconds=0.5 if "sleep" in code else 60)
     assert [device.id for device in found.present] == ["cpu"]
     assert found.torch_version is None
     assert found.torch_missing == said
@@ -157,9 +162,12 @@ def test_a_torch_that_cannot_be_imported_says_why(tmp_path: Path, monkeypatch: p
     assert find_devices().torch_missing == said
 
 
-def test_what_torch_prints_on_import_does_not_disturb() -> None:
-    code = """print('welcome'); print('{"torch_version": "9.9", "present": [], "absent": []}')"""
-    assert find_devices([sys.executable, "-c", code]).torch_version == "9.9"
+def test_what_torch_prints_on_import_does_not_disturb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text("print('welcome'); raise OSError('no such library')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert find_devices().torch_missing == "PyTorch cannot be imported: no such library"
 
 
 CPU = Device("cpu", "cpu", "CPU", 16 * GIB, ("float32", "float64"))

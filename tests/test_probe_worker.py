@@ -6,16 +6,15 @@ from typing import Any, ClassVar
 import pytest
 from msgspec.structs import replace
 from test_resume import went_on
-from test_runner import Silent, of_kind, small_plan
+from test_runner import Silent, of_kind, small_plan, start_worker
 
-from bench.host.environ import worker_environment
-from bench.measure import block as block_module
+from bench.host.child import ChildError
 from bench.measure import limits
+from bench.measure.block import Blocks
 from bench.measure.budget import Costs, decide
 from bench.measure.inputs import JobMaker
 from bench.measure.limits import probe_job
 from bench.measure.messages import Done, Measured, ProbeJob, Ready, Refused
-from bench.measure.process import WorkerError, WorkerProcess
 from bench.measure.runner import Runner
 from bench.results.record import AnyRecord, Burst, Plan, Primitive, Probe, Rates, Resumed, Worker
 
@@ -30,22 +29,25 @@ class Played:
     probe: ClassVar[Callable[["Played"], Any]]
     dies_after: ClassVar[str | None] = None  # the arm whose worker dies on its first burst
 
-    def __init__(self, arm: Any, rehearsal: Any, environment: Any) -> None:
+    def __init__(self, arm: Any) -> None:
         self.arm, self.pid, self.alive, self.awake, self.stopped = arm, 1, True, True, False
         self.all.append(self)
 
-    def receive(self, deadline_s: float) -> Ready:
+    def receive(self, expected: Any, deadline_s: float) -> Ready:
         return Ready({"threads": 1}, 10**8, 0)
 
-    def ask(self, job: Any, deadline_s: float) -> Any:
+    def ask(self, job: Any, expected: Any, deadline_s: float) -> Any:
         assert self.alive
-        assert not any(one.awake for one in self.all if not one.stopped)
+        assert [one for one in self.all if one.awake and not one.stopped] == [self]
         if isinstance(job, ProbeJob):
             return type(self).probe(self)
         if self.arm.id == self.dies_after:
             self.alive = False
-            raise WorkerError("crashed", "it died")
+            raise ChildError("crashed", "it died")
         return Done("ok", 10, [10**6] * 5, 10**6, 1, 0, 1, 0, "cpu", [])
+
+    def resume(self) -> None:
+        self.awake = True
 
     def pause(self) -> None:
         self.awake = False
@@ -56,7 +58,7 @@ class Played:
     def stop(self) -> None:
         self.alive, self.awake, self.stopped = False, False, True
 
-    def stderr_tail(self) -> str:
+    def last_words(self) -> str:
         return ""
 
 
@@ -65,7 +67,7 @@ def _played(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = Measured([Primitive(name, size, 1, [7]) for name, size in WANTED])
     monkeypatch.setattr(Played, "all", [])
     monkeypatch.setattr(Played, "probe", lambda worker: measured, raising=False)
-    monkeypatch.setattr(block_module, "WorkerProcess", Played)
+    monkeypatch.setattr(Blocks, "_start", lambda blocks, arm: Played(arm))
     monkeypatch.setattr(limits, "wanted", lambda case, specs: WANTED)
 
 
@@ -85,12 +87,12 @@ def test_a_worker_answers_a_probe_and_goes_on_after_one_that_fails(tmp_path) -> 
     plan = plan_with_probe()
     arm, case = plan.arms[0], plan.groups[0].entries[0].case
     job = JobMaker(tmp_path, plan.gates).job(case, arm, None)
-    worker = WorkerProcess(arm, job, worker_environment(1).variables)
+    worker = start_worker(arm, job)
     asked = [("product NT", [4, 4, 4]), ("tanh into", [16])]
     try:
-        worker.receive(60)
-        lacking = worker.ask(ProbeJob("cpu", "float32", [("sigmoid", [4])]), 60)
-        reply = worker.ask(ProbeJob("cpu", "float32", asked), 60)
+        worker.receive(Ready, 60)
+        lacking = worker.ask(ProbeJob("cpu", "float32", [("sigmoid", [4])]), Measured | Refused, 60)
+        reply = worker.ask(ProbeJob("cpu", "float32", asked), Measured | Refused, 60)
     finally:
         worker.stop()
 
@@ -117,14 +119,14 @@ def test_a_block_asks_its_probes_last_and_in_as_many_blocks_as_declared() -> Non
     ("answer", "reason"),
     [
         (Refused("crashed", "AttributeError: no such thing"), "AttributeError: no such thing"),
-        (WorkerError("timeout", "no reply within 120 s"), "no reply within 120 s"),
+        (ChildError("timeout", "no reply within 120 s"), "no reply within 120 s"),
     ],
 )
 def test_a_probe_that_fails_is_told_loses_no_entry_and_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, answer: Any, reason: str
 ) -> None:
     def probe(worker: Played) -> Any:
-        if isinstance(answer, WorkerError):
+        if isinstance(answer, ChildError):
             raise answer
         return answer
 
@@ -150,9 +152,9 @@ def test_a_worker_that_died_on_its_entry_gets_another_for_its_probe(monkeypatch:
 
 
 def test_an_arm_that_is_not_there_is_told_without_another_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    def receive(self: Played, deadline_s: float) -> Ready:
+    def receive(self: Played, expected: Any, deadline_s: float) -> Ready:
         if self.arm.id == BASELINE:
-            raise WorkerError("crashed", "ended with exit code 1 before its reply")
+            raise ChildError("crashed", "ended with exit code 1 before its reply")
         return Ready({"threads": 1}, 10**8, 0)
 
     monkeypatch.setattr(Played, "receive", receive)

@@ -8,17 +8,19 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
+from bench.host.child import Child
 from bench.host.environ import worker_environment
+from bench.measure.block import WORKER
 from bench.measure.inputs import JobMaker
-from bench.measure.messages import Refused
+from bench.measure.messages import Done, Job, Ready, Refused
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.measure.process import WorkerProcess
 from bench.measure.runner import Runner
-from bench.results.record import AnyRecord, Burst, Decision, End, Failure, Worker
+from bench.results.record import AnyRecord, Arm, Burst, Decision, End, Failure, Worker
 
 MISBEHAVING = """
 import os, time, types
@@ -67,6 +69,12 @@ raising, aborting, leaving = (variant(f.__name__, f) for f in (raises, aborts, l
 hanging, talking, importing = (variant(f.__name__, f) for f in (hangs, talks, imports_torch))
 wrong = types.SimpleNamespace(name="wrong", library="numpy", bind=bind_wrong)
 """
+
+
+def start_worker(arm: Arm, job: Job) -> Child:
+    """Start a worker for an arm as a block does."""
+    arguments = [arm.spec, str(arm.threads), msgspec.json.encode(job).decode()]
+    return Child(WORKER, arguments, worker_environment(arm.threads).variables)
 
 
 class Silent:
@@ -257,11 +265,11 @@ def test_inputs_that_changed_on_the_way_are_refused(tmp_path):
     plan = small_plan("numpy-inplace")
     entry, arm = plan.groups[0].entries[0], plan.arms[0]
     job = JobMaker(tmp_path, plan.gates).job(entry.case, plan.arms[0], None)
-    worker = WorkerProcess(arm, job, worker_environment(1).variables)
+    worker = start_worker(arm, job)
     try:
-        worker.receive(60)
+        worker.receive(Ready, 60)
         broken = type(job)(**{name: getattr(job, name) for name in job.__struct_fields__} | {"digest": "0"})
-        reply = worker.ask(broken, 60)
+        reply = worker.ask(broken, Done | Refused, 60)
     finally:
         worker.stop()
 
@@ -272,8 +280,8 @@ def test_inputs_that_changed_on_the_way_are_refused(tmp_path):
 def test_a_stopped_worker_is_still_ended(tmp_path):
     plan = small_plan("numpy-inplace")
     job = JobMaker(tmp_path, plan.gates).job(plan.groups[0].entries[0].case, plan.arms[0], None)
-    worker = WorkerProcess(plan.arms[0], job, worker_environment(1).variables)
-    worker.receive(60)
+    worker = start_worker(plan.arms[0], job)
+    worker.receive(Ready, 60)
     worker.pause()
     worker.stop()
 

@@ -16,9 +16,9 @@ from bench import catalog, data
 from bench.case import sine_case
 from bench.cli import main
 from bench.errors import UserError
+from bench.host.child import Child, ChildError
 from bench.training import child, load_params, load_result, predict, train
 from bench.training.curves import difference, huber
-from bench.training.process import ChildError
 from bench.training.records import Job, Progress, Ready, Start, read_records
 from bench.training.run import divergence, run_training
 from bench.training.work import MAX_FRAMES, Settings, prepare
@@ -210,7 +210,7 @@ def test_a_variant_that_crashes_is_told_and_the_next_one_trains(tmp_path, monkey
     result = run_small(Path("t"), variants=("mine:bad", "numpy-batched"))
 
     assert [stop.status for stop in result.stops] == ["crashed", "complete"]
-    assert "bad: ended with exit code 1: RuntimeError: no idea." in result.summary()
+    assert "bad: ended with exit code 1 before its reply: RuntimeError: no idea." in result.summary()
     assert [run.variant for run in result.runs] == ["numpy-batched"]
     assert result.status == "partial"
 
@@ -330,14 +330,12 @@ def test_frames_are_few_and_reach_from_the_first_report_to_the_last():
 
 
 def test_a_child_that_dies_says_so(tmp_path):
-    from bench.training.process import Child
-
     (tmp_path / "job.json").write_bytes(msgspec.json.encode({"spec": 1}))
     with (
-        Child(tmp_path / "job.json", dict(os.environ)) as dying,
+        Child("bench.training.child", [str(tmp_path / "job.json")], dict(os.environ)) as dying,
         pytest.raises(ChildError, match="exit code 1"),
     ):
-        dying.receive()
+        dying.receive(Ready, 60)
 
 
 def test_the_records_tell_library_and_threads(tmp_path):

@@ -13,9 +13,9 @@ from bench.device import Absent, Device, Devices
 from bench.errors import UserError
 from bench.host.environ import worker_environment
 from bench.verification import command as verify_module
-from bench.verification.child import REFERENCE, Job, Row, claims_wrongly
+from bench.verification.child import REFERENCE, Row, claims_wrongly
 from bench.verification.command import main, verify
-from bench.verification.jobs import expect, run_jobs
+from bench.verification.jobs import Job, expect, run_jobs
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 FOUND = Devices((CPU,), (Absent("cuda", "no such card"),), "2.0")
@@ -29,7 +29,7 @@ KEYS = {
     *("errors", "tolerances", "status"),
 }
 OWN = """
-import os, sys
+import os, sys, time
 from dataclasses import dataclass
 from impl_numpy.contract import batched
 
@@ -50,10 +50,15 @@ def dies(*args, **options):
     print("last words", flush=True)
     os._exit(3)
 
+def hangs(*args, **options):
+    time.sleep(1000)
+
 def imports(*args, **options):
     return batched(*args, **options)
 
-right, wrong, raises, dies = (Own(f"own-{f.__name__}", f) for f in (imports, wrong, raises, dies))
+right, wrong, raises, dies, hangs = (
+    Own(f"own-{f.__name__}", f) for f in (imports, wrong, raises, dies, hangs)
+)
 """
 
 
@@ -108,7 +113,7 @@ def test_each_variant_that_fails_does_so_alone_and_says_how(own: str) -> None:
     }
     assert all(len(of) == len(CASES) for name, of in by_variant.items() if name != REFERENCE)
     assert "dW is off by" in by_variant["own-wrong"][0].reason
-    assert by_variant["own-dies"][0].reason == "ended with exit code 3: last words"
+    assert by_variant["own-dies"][0].reason == "ended with exit code 3 before its reply: last words"
     assert by_variant["own-raises"][0].reason == "ValueError: cannot do it"
 
 
@@ -133,17 +138,17 @@ def test_what_is_not_supported_is_missing_with_the_reason() -> None:
     )
 
 
-def test_a_process_that_takes_too_long_is_ended_and_its_rows_say_so(tmp_path: Path) -> None:
+def test_a_process_that_takes_too_long_is_ended_and_its_rows_say_so(own: str, tmp_path: Path) -> None:
     expect(tmp_path, CASES[:1], timeout_s=60)
-    job = Job("numpy", "cpu", [("numpy-loop", 0)], "rows")
-    rows = run_jobs(tmp_path, CASES, [job], timeout_s=0, parallel=1, progress=lambda done: None)
-    assert [(found.status, found.reason) for found in rows] == [("timeout", "took too long")]
+    job = Job(f"{own}:hangs", "cpu", [0])
+    rows = run_jobs(tmp_path, CASES, [job], timeout_s=0.1, progress=lambda done: None)
+    assert [(found.status, found.reason) for found in rows] == [("timeout", "no result within 0.1 s")]
 
 
 def test_a_reference_that_cannot_be_computed_is_an_error_with_its_last_words(tmp_path: Path) -> None:
     endless = Case("gradient", Shape(1001, 1, 1, 4, 8), "sequence", "float64", data="random")
     with pytest.raises(
-        UserError, match=r"could not be computed \(ended with exit code 1\): .*T = 1001.*shorter"
+        UserError, match=r"could not be computed: ended with exit code 1 .*: .*T = 1001.*shorter"
     ):
         expect(tmp_path, [endless], timeout_s=60)
 

@@ -11,8 +11,8 @@ from bench import session
 from bench.advice.advice import Advice, make_advice
 from bench.advice.declare import Timer, declare
 from bench.errors import UserError
+from bench.host.signals import OutOfTime, Terminated, terminable, time_limit
 from bench.measure.runner import STOPPED, TERMINATED
-from bench.measure.signals import OutOfTime, Terminated, terminable, time_limit
 from bench.progress import show_progress
 from bench.results.journal import FILE_NAME, load_run
 

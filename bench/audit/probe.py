@@ -1,6 +1,6 @@
 """The child that imports one library and tells what it finds; see probing.py.
 
-``python -m bench.audit.probe LIBRARY THREADS``. The last line it prints is JSON.
+Its arguments are ``LIBRARY THREADS``; it replies with one JSON object.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import device_probe
 from bench.device_facts import device_facts
+from bench.host.lifeline import replies
 from bench.library import library_facts, limit_threads, precision, set_ieee_precision, tell
 
 
@@ -39,4 +40,5 @@ def _identity(device: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(probe(sys.argv[1], int(sys.argv[2]))))
+    with replies() as send:
+        send(json.dumps(probe(sys.argv[1], int(sys.argv[2]))).encode())

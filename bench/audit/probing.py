@@ -1,17 +1,16 @@
 """What libraries and accelerators are like in a worker, asked of children: nothing is imported here."""
 
-import json
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.host.environ import with_project, worker_environment
+from bench.host.child import Child, ChildError
+from bench.host.environ import worker_environment
 
-PROBE = (sys.executable, "-P", "-m", "bench.audit.probe")  # -P: not from where the user stands
+PROBE = "bench.audit.probe"
 PROBE_SECONDS = 60.0
 # what nvidia-smi is asked for, and what the facts call it
 QUERY = {
@@ -39,15 +38,20 @@ class Probed:
     pinned_kernel: str | None = None  # that NumPy's BLAS chose with the variables that a run drops
 
 
-def probe_libraries(
-    threads: int, pins: Sequence[str] = (), *, command: Sequence[str] = PROBE, seconds: float = PROBE_SECONDS
-) -> Probed:
+def probe_libraries(threads: int, pins: Sequence[str] = (), *, seconds: float = PROBE_SECONDS) -> Probed:
     """Ask NumPy and torch, side by side, in a worker's environment; NumPy with the variables ``pins`` too."""
-    children = {"numpy": _start(command, "numpy", threads), "torch": _start(command, "torch", threads)}
+    asked: dict[str, tuple[str, Sequence[str]]] = {"numpy": ("numpy", ()), "torch": ("torch", ())}
     if pins:
-        children["pinned"] = _start(command, "numpy", threads, pins)
-    deadline = time.monotonic() + seconds
-    answers = {name: _answer(child, deadline) for name, child in children.items()}
+        asked["pinned"] = ("numpy", pins)
+    with ExitStack() as stack:
+        children = {
+            name: stack.enter_context(
+                Child(PROBE, [library, str(threads)], worker_environment(threads, keep=keep).variables)
+            )
+            for name, (library, keep) in asked.items()
+        }
+        deadline = time.monotonic() + seconds
+        answers = {name: _answer(child, deadline) for name, child in children.items()}
     pinned = answers.pop("pinned", None)
     found = {name: answer for name, answer in answers.items() if isinstance(answer, dict)}
     torch_devices = found.get("torch", {}).get("devices", {})
@@ -87,34 +91,16 @@ def with_nvidia_smi(facts: Mapping[str, Any], command: Sequence[str] = ("nvidia-
     return kept
 
 
-def _start(
-    command: Sequence[str], library: str, threads: int, keep: Sequence[str] = ()
-) -> subprocess.Popen[str]:
-    variables = worker_environment(threads, keep=keep).variables
-    return subprocess.Popen(
-        [*command, library, str(threads)],
-        env=with_project(variables),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
-
-
-def _answer(child: subprocess.Popen[str], deadline: float) -> dict[str, Any] | str:
-    """What the child found, or why it did not tell."""
+def _answer(child: Child, deadline: float) -> dict[str, Any] | str:
+    """Return what the child tells, or why it does not."""
     try:
-        output, errors = child.communicate(timeout=max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.communicate()
-        return "it took too long to import"
-    with suppress(ValueError):
-        answer = json.loads(output.strip().rpartition("\n")[2])
-        if isinstance(answer, dict):
-            return answer
-    return errors.strip().rpartition("\n")[2] or f"its process ended with status {child.returncode}"
+        answer: dict[str, Any] = child.receive(dict[str, Any], max(0.0, deadline - time.monotonic()))
+    except ChildError as error:
+        if error.status == "timeout":
+            return "it took too long to import"
+        child.stop()  # what it printed is whole from here on
+        return f"{error}: {child.last_line()}"
+    return answer
 
 
 def _number(word: str) -> Any:

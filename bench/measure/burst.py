@@ -6,7 +6,7 @@ says that something disturbed the values, they are taken once more: both takes a
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bench import catalog, proof
 from bench.case import Case
 from bench.data import Batch
 from bench.host import gates
+from bench.library import changed, computes_elsewhere, process_state, wrong_library
 from bench.measure import clock
 from bench.measure.messages import Done, Job, Refused
 from bench.measure.steady import settle
@@ -37,13 +38,16 @@ class WarmUp:
 
 def bind_job(variant: catalog.Variant, job: Job, batch: Batch) -> catalog.Bound:
     """The variant's ``Bound`` for a job."""
-    case = job.case
-    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": job.device}
-    return variant.load()(case.task, batch.params, batch.x, batch.y, **options)
+    return proof.bind_case(variant.load(), job.case, batch, job.device)
 
 
-def burst(variant: catalog.Variant, job: Job, *, fresh: bool = False) -> Done | Refused:
+def burst(
+    variant: catalog.Variant, job: Job, *, ready: Mapping[str, Any] | None = None, fresh: bool = False
+) -> Done | Refused:
     """The values of one entry with the proofs around them, or why there are none.
+
+    ``ready`` is the state of the process before any variant was bound. Values are invalid where something in
+    it that bears on speed is no longer the same after them.
 
     In a ``fresh`` process, which has made no call yet, the first one is timed by itself: it sets up what a
     library sets up once. It is told only where the proof that follows is passed.
@@ -56,10 +60,13 @@ def burst(variant: catalog.Variant, job: Job, *, fresh: bool = False) -> Done | 
     wait = clock.synchroniser(job.device)
     cold_call_ns = cold_call(variant, job, batch, wait) if fresh else 0
     checks = proof.prove(variant.load(), case, batch, expected, device=job.device, known_wrong=wrong)
-    if proof.status(checks, known_wrong=wrong) == "disagrees":
+    status = proof.status(checks, known_wrong=wrong)
+    if status == "disagrees":
         return Refused("disagrees", proof.failures(checks), checks)
 
     bound = bind_job(variant, job, batch)
+    if job.n_calls is None and (other := computes_elsewhere(variant.library, bound.call)):
+        return Refused("invalid", f"{variant.name} {other}", checks)
     device = str(getattr(bound, "device", "cpu"))
     if device != job.device:
         return Refused("invalid", f"asked for {job.device}, but the arrays were on {device}", checks)
@@ -72,6 +79,10 @@ def burst(variant: catalog.Variant, job: Job, *, fresh: bool = False) -> Done | 
         disturbed = take
         take, values = take_values(bound, warm.n_calls, job, wait)
 
+    if changes := changed(ready or {}, process_state(variant.library)):
+        return Refused("invalid", f"{variant.name} changed its process: {changes}", checks)
+    if other := wrong_library(variant.library):
+        return Refused("invalid", f"{variant.name} {other}", checks)
     if batch.digest() != job.digest:
         return Refused("invalid", f"{variant.name} changed its inputs", checks)
     after = None if job.after is None else load_arrays(job.after)
@@ -87,7 +98,7 @@ def burst(variant: catalog.Variant, job: Job, *, fresh: bool = False) -> Done | 
             "invalid", f"the device was still busy for {take.residual_ns} ns after a value", checks
         )
     return Done(
-        status=proof.status(checks, known_wrong=wrong),
+        status=status,
         n_calls=warm.n_calls,
         elapsed_ns=take.elapsed_ns,
         first_call_ns=warm.first_call_ns,
@@ -151,6 +162,7 @@ def take_values(
     return take, values
 
 
+@np.errstate(all="ignore")  # whatever the variant has set
 def one_step(case: Case, batch: Batch, expected: proof.Expected) -> dict[str, Any]:
     """Loss and parameters after one training step, from the expected gradient (float64)."""
     step = {name: p.astype("float64") - case.lr * expected.grads[name] for name, p in batch.params.items()}

@@ -1,11 +1,14 @@
 """What the runner and a worker say to each other: one JSON line a message."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from bench.case import Case
 from bench.results.record import Check, Primitive, Status, Take
+
+Count = Annotated[int, Meta(ge=0)]
 
 
 class Job(msgspec.Struct, frozen=True, tag=True):
@@ -43,14 +46,14 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 class Done(msgspec.Struct, frozen=True, tag=True):
     """The values of one burst, with the proofs before and after them."""
 
-    status: Status
-    n_calls: int
-    elapsed_ns: list[int]
-    first_call_ns: int
-    warmup_calls: int
+    status: Literal["ok", "known_wrong"]
+    n_calls: Annotated[int, Meta(ge=1)]
+    elapsed_ns: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(min_length=1)]
+    first_call_ns: Count
+    warmup_calls: Count
     residual_ns: int
-    cpu_ns: int
-    calibration_ns: int
+    cpu_ns: Count
+    calibration_ns: Count
     device: str
     checks: list[Check]
     gates: dict[str, float] = {}
@@ -76,4 +79,6 @@ class Measured(msgspec.Struct, frozen=True, tag=True):
 
 
 AnyJob = Job | ProbeJob
-Reply = Ready | Done | Refused | Measured
+Reply = (
+    Ready | Done | Refused | Measured
+)  # the first by itself; Done or Refused to a Job, Measured or Refused to the other

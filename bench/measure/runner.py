@@ -4,16 +4,16 @@ Block 0 proves, calibrates and decides; the other blocks count. Every record goe
 """
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Literal
 
 from msgspec.structs import replace
 
 from bench.errors import UserError
 from bench.host.machine import usable_cpus, utc_now
+from bench.host.scratch import scratch_folder
+from bench.host.signals import OutOfTime, Terminated
 from bench.host.software import sleep_clock, slept
 from bench.measure.block import BURST_DEADLINE_S, READY_DEADLINE_S, Blocks, Progress
 from bench.measure.budget import Costs, active, decide, trimmed
@@ -21,7 +21,6 @@ from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
-from bench.measure.signals import OutOfTime, Terminated
 from bench.measure.stopping import EARLIEST, precise
 from bench.results.declared import COMPILED
 from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
@@ -60,8 +59,8 @@ class Runner:
         started, clocks = time.perf_counter(), sleep_clock()
         status: Literal["complete", "partial", "interrupted"] = "complete"
         try:
-            with tempfile.TemporaryDirectory(prefix="rnnbench-") as folder:
-                reason = self._measure(JobMaker(Path(folder), self._plan.gates), started)
+            with scratch_folder("run") as folder:
+                reason = self._measure(JobMaker(folder, self._plan.gates), started)
         except OutOfTime:
             status, reason = "interrupted", f"the time budget of {self._plan.budget_s:g} s ended it"
         except KeyboardInterrupt as stop:

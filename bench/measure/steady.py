@@ -84,6 +84,8 @@ def settle(
             start += SLIDE
     window = times[start : start + 2 * half]
     settled = len(window) == 2 * half and is_steady(window)
+    if len(window) < 2:  # the steps grew longer at the very end: too few of the last length for a quartile
+        window = times[-2:]
     return Settling(settled, counts[_first_steady(times, window)], median(window), int(first_call_ns))
 
 

@@ -8,7 +8,6 @@ worker never computes with NumPy's BLAS.
 """
 
 import gc
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ import msgspec
 from bench import catalog
 from bench.data import Batch
 from bench.device_facts import device_facts
-from bench.library import library_facts, limit_threads, set_ieee_precision
+from bench.host.lifeline import replies
+from bench.library import library_facts, limit_threads, process_state, set_ieee_precision
 from bench.measure import primitives
 from bench.measure.burst import bind_job, burst
 from bench.measure.clock import ClockError
@@ -32,11 +32,9 @@ def main() -> None:
     """Take over standard output, get ready, and answer jobs until standard input closes."""
     spec, threads = sys.argv[1], int(sys.argv[2])
     rehearsal = msgspec.json.decode(sys.argv[3], type=Job)
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
-        os.dup2(2, 1)  # what a variant prints must not look like a reply
+    with replies() as send:
         for reply in serve(spec, threads, rehearsal, sys.stdin):
-            replies.write(msgspec.json.encode(reply).decode() + "\n")
-            replies.flush()
+            send(msgspec.json.encode(reply))
 
 
 def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Reply]:
@@ -45,6 +43,9 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
     variant = catalog.find(spec)
     variant.load()  # imports the library, before any thread pool may be used
     facts = get_ready(variant.library, threads) | device_facts(rehearsal.device)
+    gc.enable()
+    state = process_state(variant.library)  # before anything is bound
+    gc.disable()
     compile_ns, compile_cpu_ns = rehearse(variant, rehearsal)
     gc.enable()
     gc.collect()
@@ -56,20 +57,18 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
         job = msgspec.json.decode(line, type=AnyJob)
         try:
             right = facts["threads"] in (None, threads)
-            reply: Reply = answer(variant, job, fresh=fresh) if right else wrong_threads
+            reply: Reply = answer(variant, job, state, fresh=fresh) if right else wrong_threads
         except Exception as error:  # a variant may raise anything; the other entries go on
             reply = Refused(status_of(error), f"{type(error).__name__}: {error}")
-        if variant.library == "numpy" and "torch" in sys.modules:
-            reply = Refused("invalid", f"{variant.name} is a NumPy variant, but imported torch")
         fresh = False
         yield reply
 
 
-def answer(variant: catalog.Variant, job: AnyJob, *, fresh: bool = False) -> Reply:
+def answer(variant: catalog.Variant, job: AnyJob, state: dict[str, Any], *, fresh: bool = False) -> Reply:
     """A burst, or the basic operations of the variant's library."""
     if isinstance(job, ProbeJob):
         return Measured(primitives.measure(variant.library, job))
-    return burst(variant, job, fresh=fresh)
+    return burst(variant, job, ready=state, fresh=fresh)
 
 
 def status_of(error: Exception) -> Status:

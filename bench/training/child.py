@@ -1,11 +1,10 @@
 """The child process that trains one variant: one library, the clock, and nothing else.
 
-Started as ``python -m bench.training.child JOB``. After each report it waits for a line on standard input
-before it goes on, so whatever the parent does with a report (print it, keep it) never runs beside the
-timed calls. A closed standard input ends it.
+Its argument is the file of its job. Before each report it waits for a line on standard input, so whatever
+the parent does with the last one (print it, keep it) never runs beside the timed calls. A closed standard
+input ends it.
 """
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import msgspec
 import numpy as np
 
 from bench import catalog
+from bench.host.lifeline import replies
 from bench.measure import clock
 from bench.measure.burst import load_arrays
 from bench.measure.worker import get_ready
@@ -26,11 +26,9 @@ from bench.training.records import Job, Message, Progress, Ready
 def main() -> None:
     """Take over standard output and train as the job says."""
     job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
-        os.dup2(2, 1)  # what a variant prints must not look like a reply
+    with replies() as send:
         for message in serve(job):
-            replies.write(msgspec.json.encode(message).decode() + "\n")
-            replies.flush()
+            send(msgspec.json.encode(message))
             if not sys.stdin.readline():
                 return
 

@@ -105,7 +105,7 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
     y_hat: Rows | None = None
 
 
-Message = Ready | Progress
+Message = Ready | Progress  # the first by itself, then one a line that the parent sends
 
 
 class Writer:

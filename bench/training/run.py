@@ -1,25 +1,31 @@
 """Runs a training: one child per variant, one after the other, each line on disk as it comes."""
 
 import datetime
-import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from bench.host import machine
+from bench.host.child import Child, ChildError
 from bench.host.environ import worker_environment
+from bench.host.scratch import scratch_folder
+from bench.host.signals import Terminated
 from bench.training import records
 from bench.training.arms import Arm, choose_arms
 from bench.training.curves import file_name, rmse
 from bench.training.params import load_params, save_params
-from bench.training.process import Child, ChildError
 from bench.training.records import Header, Job, Point, Progress, Ready, Start, Stop, Writer
 from bench.training.result import TrainResult, load_result
 from bench.training.work import BATCH, Settings, Work, prepare
 
+CHILD = "bench.training.child"
+FIRST_DEADLINE_S = 300.0  # for the first step, imports and compiling included
+SLOWER = 20  # times the steps may take by then, before it is taken for hung
+MAX_REPORT_BYTES = 256 << 20  # predictions of all test windows stand in it
 MAX_GROWTH = 1e3  # a loss so many times the first has diverged
 Tell = Callable[[str, int, float], None]  # called with variant, epoch and loss at every report
 
@@ -102,15 +108,18 @@ def run_training(settings: Settings, folder: Path, tell: Tell) -> None:
     """Train the variants in turn and write ``training.jsonl`` and ``params/``.
 
     Ctrl-C ends it: what has been reported stays, the variants after it are not started.
+
+    Raises:
+        Terminated: TERM or a hang-up ended it; what has been reported stays.
     """
     work = prepare(settings)
     arms = choose_arms(settings, work)
     environment = worker_environment(1)
-    with Writer(folder) as writer, tempfile.TemporaryDirectory(prefix="rnnbench-train-") as name:
+    with Writer(folder) as writer, scratch_folder("train") as scratch:
         writer.write(_header(settings, work, environment.set))
         (folder / "params").mkdir(exist_ok=True)
         save_params(folder / "params" / "start.npz", work.params)
-        inputs = Path(name) / "inputs.npz"
+        inputs = scratch / "inputs.npz"
         work.save(inputs)
         for arm in arms:
             job = Job(
@@ -125,16 +134,14 @@ def run_training(settings: Settings, folder: Path, tell: Tell) -> None:
                 params=str((folder / "params" / file_name(arm.variant.name)).resolve()),
             )
             try:
-                stop = _train_one(
-                    arm, job, Path(name) / "job.json", work, writer, tell, environment.variables
-                )
-            except KeyboardInterrupt:
-                stop = Stop(
-                    arm.variant.name, "interrupted", "it was interrupted", _moved(work, Path(job.params))
-                )
-            writer.write(stop)
-            if stop.status == "interrupted":
+                stop = _train_one(arm, job, scratch / "job.json", work, writer, tell, environment.variables)
+            except KeyboardInterrupt as signalled:
+                moved = _moved(work, Path(job.params))
+                writer.write(Stop(arm.variant.name, "interrupted", "it was interrupted", moved))
+                if isinstance(signalled, Terminated):
+                    raise
                 break
+            writer.write(stop)
 
 
 def _header(settings: Settings, work: Work, environment: dict[str, str]) -> Header:
@@ -161,24 +168,26 @@ def _train_one(
     path.write_bytes(msgspec.json.encode(job))
     name, params = arm.variant.name, Path(job.params)
     first: float | None = None
-    before = 0
+    done, deadline_s = 0, FIRST_DEADLINE_S
+    steps = max(after - before for before, after in pairwise([0, *job.reports]))  # between two reports
     started = time.perf_counter_ns()  # before the child reads any data, so that all of that counts
-    try:
-        with Child(path, environment) as child:
-            while (message := child.receive()) is not None:
-                if isinstance(message, Ready):
-                    startup_ns = time.perf_counter_ns() - started
-                    writer.write(_start(arm, message, startup_ns))
-                else:
-                    if reason := divergence(message, first, before, job.lr):
-                        return Stop(name, "diverged", reason, _moved(work, params))
-                    writer.write(_point(message, work))
-                    assert message.loss is not None
-                    first, before = message.loss if first is None else first, message.epoch
-                    tell(name, message.epoch, message.loss)
-                child.go_on()
-    except ChildError as error:
-        return Stop(name, "crashed", str(error), _moved(work, params))
+    with Child(CHILD, [str(path)], environment, max_reply_bytes=MAX_REPORT_BYTES) as child:
+        try:
+            ready: Ready = child.receive(Ready, FIRST_DEADLINE_S)
+            writer.write(_start(arm, ready, time.perf_counter_ns() - started))
+            for epoch in job.reports:
+                message: Progress = child.ask("go on", Progress, deadline_s)
+                if reason := divergence(message, first, done, job.lr):
+                    return Stop(name, "diverged", reason, _moved(work, params))
+                writer.write(_point(message, work))
+                assert message.loss is not None
+                first, done = message.loss if first is None else first, epoch
+                tell(name, epoch, message.loss)
+                step_s = message.elapsed_ns / 1e9 / epoch
+                deadline_s = max(FIRST_DEADLINE_S, SLOWER * steps * step_s)
+        except ChildError as error:
+            child.stop()  # what it printed is whole from here on
+            return Stop(name, "crashed", f"{error}: {child.last_line()}", _moved(work, params))
     return Stop(name, "complete", moved=_moved(work, params))
 
 

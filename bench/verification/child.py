@@ -1,19 +1,20 @@
-"""The child processes of ``rnnbench verify``; each loads one library.
+"""The child processes of ``rnnbench verify``.
 
-``python -m bench.verification.child expect FOLDER`` checks the reference by differences of its own loss and
-computes what it expects of every case. ``... prove FOLDER JOB`` proves variants. Rows go one by one into a
-file, so that they survive a process that dies.
+With the arguments ``FOLDER expect`` one checks the reference by differences of its own loss, computes what it
+expects of every case, and replies with all rows at once. With ``FOLDER prove SPEC DEVICE`` one proves a
+variant, case by case as their numbers come in; so nothing that a variant does to its process reaches another.
 """
 
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
 
 import msgspec
 
 from bench import catalog, data, proof
 from bench.case import Case, Shape
-from bench.library import limit_threads, set_ieee_precision
+from bench.host.lifeline import replies
+from bench.library import computes_elsewhere, limit_threads, set_ieee_precision, wrong_library
 from bench.proof import gradcheck
 from bench.proof.agreement import compare
 from bench.results.record import Check, Status
@@ -39,15 +40,6 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
-class Job(msgspec.Struct, frozen=True):
-    """What a child proves: for variants of one library, on one device, cases by their number."""
-
-    library: str
-    device: str
-    work: list[tuple[str, int]]  # a variant's name or module:object, a case; all of a variant in a row
-    rows: str  # the file to write, a row for each piece of work
-
-
 def claims_wrongly(row: Row) -> bool:
     """Whether the row shows something that claims to be right and is not, or could not be shown to be."""
     return row.status not in ("ok", "known_wrong", "missing")
@@ -60,44 +52,52 @@ def wrongly_accused(row: Row) -> bool:
 
 
 def main() -> None:
-    """Run as told by the command line."""
-    what, folder = sys.argv[1], Path(sys.argv[2])
+    """Run as told by the command line, and send the results as replies."""
+    folder, what = Path(sys.argv[1]), sys.argv[2]
     cases = msgspec.json.decode((folder / "cases.json").read_bytes(), type=list[Case])
-    if what == "expect":
-        with (folder / "reference.jsonl").open("w", encoding="utf-8") as rows:
-            expect(folder, cases, rows)
-    else:
-        job = msgspec.json.decode((folder / sys.argv[3]).read_bytes(), type=Job)
-        with (folder / job.rows).open("w", encoding="utf-8") as rows:
-            prove(folder, cases, job, rows)
+    with replies() as send:
+        if what == "expect":
+            send(msgspec.json.encode(expect(folder, cases)))
+        else:
+            for row in prove(folder, cases, sys.argv[3], sys.argv[4], sys.stdin):
+                send(msgspec.json.encode(row))
 
 
-def expect(folder: Path, cases: list[Case], rows: TextIO) -> None:
-    """Check the reference, then write inputs and expected results of each case."""
-    for case in reference_cases():
-        _write(rows, _reference_row(case))
+def expect(folder: Path, cases: list[Case]) -> list[Row]:
+    """Write inputs and expected results of each case; return rows that check the reference itself."""
+    rows = [_reference_row(case) for case in reference_cases()]
     for number, case in enumerate(cases):
         batch = data.make(case)
         batch.save(folder / f"inputs{number}.npz")
         proof.expected(case, batch).save(folder / f"expected{number}.npz")
+    return rows
 
 
-def prove(folder: Path, cases: list[Case], job: Job, rows: TextIO) -> None:
-    """Prove the job's variants one after the other and write a row for each case."""
-    for spec, number in job.work:
-        variant, case = catalog.find(spec), cases[number]
-        bind = _load(variant)
+def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iterable[str]) -> Iterator[Row]:
+    """Prove a variant on the cases whose numbers come in, and yield a row for each."""
+    variant = catalog.find(spec)
+    wrong = variant.known_wrong
+    bind: proof.Bind | None = None
+    elsewhere: dict[str, str] = {}  # by task, why it is not the library's computation
+    for number in map(int, numbers):
+        case = cases[number]
         batch = data.Batch.load(folder / f"inputs{number}.npz")
         expected = proof.Expected.load(folder / f"expected{number}.npz")
-        wrong = variant.known_wrong
         try:
-            checks = proof.prove(bind, case, batch, expected, device=job.device, known_wrong=wrong)
+            bind = bind or _load(variant)
+            checks = proof.prove(bind, case, batch, expected, device=device, known_wrong=wrong)
+            if case.task not in elsewhere:
+                call = proof.bind_case(bind, case, batch, device).call
+                elsewhere[case.task] = computes_elsewhere(variant.library, call)
+            reason = wrong_library(variant.library) or elsewhere[case.task]
         except Exception as error:  # a variant may raise anything; the other cases go on
-            row = make_row(variant, job.device, case, [], "crashed", f"{type(error).__name__}: {error}")
+            yield make_row(variant, device, case, [], "crashed", f"{type(error).__name__}: {error}")
+            continue
+        if reason:
+            yield make_row(variant, device, case, checks, "invalid", f"{variant.name} {reason}")
         else:
             status = proof.status(checks, known_wrong=wrong)
-            row = make_row(variant, job.device, case, checks, status, proof.failures(checks))
-        _write(rows, row)
+            yield make_row(variant, device, case, checks, status, proof.failures(checks))
 
 
 def make_row(
@@ -149,19 +149,12 @@ def _reference_row(case: Case) -> Row:
 
 
 def _load(variant: catalog.Variant) -> proof.Bind:
-    """The variant's ``bind``, its library at one thread and, for torch, at IEEE precision."""
+    """Return the variant's ``bind``, its library at one thread and, for torch, at IEEE precision."""
     bind = variant.load()
     if variant.library == "torch":
         limit_threads(1)
         set_ieee_precision()
-    elif "torch" in sys.modules:
-        raise RuntimeError(f"{variant.name} is a NumPy variant, but imported torch")
     return bind
-
-
-def _write(rows: TextIO, row: Row) -> None:
-    rows.write(msgspec.json.encode(row).decode() + "\n")
-    rows.flush()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Runs the child processes of ``rnnbench verify``, some at a time, and turns whatever happens into rows."""
 
-import subprocess
-import sys
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,24 +11,23 @@ import msgspec
 from bench import catalog
 from bench.case import Case
 from bench.errors import UserError
-from bench.host.environ import with_project, worker_environment
-from bench.results.record import Status
-from bench.verification.child import Job, Row, make_row
+from bench.host.child import LOOK_S, Child, ChildError, wait_for_any
+from bench.host.environ import worker_environment
+from bench.host.signals import undisturbed
+from bench.verification.child import Row, make_row
 
-POLL_S = 0.05
-LAST_WORDS = 500  # characters of it at most
+CHILD = "bench.verification.child"
 
 Progress = Callable[[int], None]  # called with the number of rows so far
 
 
-@dataclass(slots=True)
-class _Child:
-    """A job in its process."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A variant to prove on a device, on cases by their number: the work of a process of its own."""
 
-    job: Job
-    process: subprocess.Popen[bytes]
-    output: Path  # all that it prints
-    deadline: float
+    spec: str  # the variant's name or module:object
+    device: str
+    numbers: list[int]
 
 
 def expect(folder: Path, cases: Sequence[Case], *, timeout_s: float) -> list[Row]:
@@ -39,18 +37,14 @@ def expect(folder: Path, cases: Sequence[Case], *, timeout_s: float) -> list[Row
         UserError: it died; says what it printed last.
     """
     (folder / "cases.json").write_bytes(msgspec.json.encode(cases))
-    child = _start(["expect", str(folder)], folder / "reference.txt")
-    try:
-        code = child.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        raise UserError(f"the reference took more than {timeout_s:g} s; is the machine busy?") from None
-    finally:
-        child.kill()
-        child.wait()
-    if code != 0:
-        words = _last_words(folder / "reference.txt")
-        raise UserError(f"the reference could not be computed ({_ending(code)}): {words}")
-    return _read_rows(folder / "reference.jsonl")
+    with _start(folder, "expect") as child:
+        try:
+            rows: list[Row] = child.receive(list[Row], timeout_s)
+        except ChildError as error:
+            child.stop()  # what it printed is whole from here on
+            reason = f"the reference could not be computed: {error}: {child.last_line()}"
+            raise UserError(reason) from error
+    return rows
 
 
 def run_jobs(
@@ -59,106 +53,76 @@ def run_jobs(
     jobs: Sequence[Job],
     *,
     timeout_s: float,
-    parallel: int,
+    parallel: int = os.cpu_count() or 1,
     progress: Progress,
 ) -> list[Row]:
     """Run every job in a process of its own, ``parallel`` at a time, and return all their rows.
 
-    A process that dies or hangs costs the variant it was busy with its remaining rows, which say so; another
-    one goes on with the variants after it.
+    A process that dies, or takes longer than ``timeout_s`` for a case, costs its variant the remaining rows,
+    which say so.
     """
-    waiting, running = list(jobs), list[_Child]()
+    waiting, running = list(jobs), list[_Proving]()
     rows: list[Row] = []
     try:
         while waiting or running:
             while waiting and len(running) < parallel:
-                running.append(_start_job(folder, waiting.pop(0), timeout_s))
-            time.sleep(POLL_S)
-            for child in list(running):
-                status = _ended(child)
-                if status is None:
-                    continue
-                running.remove(child)
-                found, rest = _settle(folder, cases, child, status)
-                rows += found
-                waiting += rest
-            progress(len(rows) + sum(len(_read_rows(folder / child.job.rows)) for child in running))
+                running.append(_Proving(waiting.pop(0), folder, cases, timeout_s))
+            wait_for_any([proving.child for proving in running], LOOK_S)
+            for proving in running:
+                rows += proving.advance()
+            running = [proving for proving in running if proving.left]
+            progress(len(rows))
     finally:
-        for child in running:
-            child.process.kill()
-            child.process.wait()
+        with undisturbed():
+            for proving in running:
+                proving.child.terminate()
+            for proving in running:
+                proving.child.stop()
     return rows
 
 
-def _start_job(folder: Path, job: Job, timeout_s: float) -> _Child:
-    file = folder / f"{job.rows}.job"
-    file.write_bytes(msgspec.json.encode(job))
-    output = folder / f"{job.rows}.txt"
-    process = _start(["prove", str(folder), file.name], output)
-    return _Child(job, process, output, time.monotonic() + timeout_s)
+class _Proving:
+    """A job in its process, which is asked for one case after the other."""
+
+    def __init__(self, job: Job, folder: Path, cases: Sequence[Case], timeout_s: float) -> None:
+        self._job, self._cases, self._timeout_s = job, cases, timeout_s
+        self.left = list(job.numbers)
+        self.child = _start(folder, "prove", job.spec, job.device)
+        self._ask()
+
+    def advance(self) -> list[Row]:
+        """Return the rows that are new; a process that is done, or has failed, is stopped."""
+        try:
+            row: Row | None = self.child.take(Row)
+            if row is None and time.monotonic() > self._deadline:
+                raise ChildError("timeout", f"no result within {self._timeout_s:g} s")
+            if row is None:
+                return []
+            del self.left[0]
+            if self.left:
+                self._ask()
+                return [row]
+        except ChildError as error:
+            self.child.stop()
+            return self._give_up(error)
+        self.child.stop()
+        return [row]
+
+    def _ask(self) -> None:
+        self._deadline = time.monotonic() + self._timeout_s
+        self.child.send(self.left[0])
+
+    def _give_up(self, error: ChildError) -> list[Row]:
+        """Return rows that say of each case left why it has no result."""
+        reason = str(error) if error.status == "timeout" else f"{error}: {self.child.last_line()}"
+        variant, device = catalog.find(self._job.spec), self._job.device
+        rows = [make_row(variant, device, self._cases[n], [], error.status, reason) for n in self.left]
+        self.left = []
+        return rows
 
 
-def _start(arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
-    """Start a child with one thread, in a worker's environment; what it compiles goes beside ``output``."""
+def _start(folder: Path, *arguments: str) -> Child:
+    """Start a child with one thread, in a worker's environment; what is compiled is kept in ``folder``."""
     variables = worker_environment(threads=1).variables
-    with output.open("wb") as file:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.verification.child", *arguments],
-            env=with_project(variables) | {"TORCHINDUCTOR_CACHE_DIR": str(output.with_name("compiled"))},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-
-
-def _ended(child: _Child) -> Status | None:
-    """How the child ended, or None while it runs; one that is too slow is killed."""
-    code = child.process.poll()
-    if code is None and time.monotonic() < child.deadline:
-        return None
-    if code is None:
-        child.process.kill()
-        child.process.wait()
-        return "timeout"
-    return "ok" if code == 0 else "crashed"
-
-
-def _settle(
-    folder: Path, cases: Sequence[Case], child: _Child, status: Status
-) -> tuple[list[Row], list[Job]]:
-    """The rows of a child that ended, and a job for the variants that it did not come to."""
-    job = child.job
-    rows = _read_rows(folder / job.rows)
-    left = job.work[len(rows) :]
-    if not left:
-        return rows, []
-    culprit = left[0][0]
-    variant = catalog.find(culprit)
-    if status == "timeout":
-        reason = "took too long"
-    else:
-        status, reason = "crashed", f"{_ending(child.process.returncode)}: {_last_words(child.output)}"
-    for spec, number in left:
-        if spec == culprit:
-            rows.append(make_row(variant, job.device, cases[number], [], status, reason))
-    rest = [(spec, number) for spec, number in left if spec != culprit]
-    again = Job(job.library, job.device, rest, f"{job.rows}+")
-    return rows, [again] if rest else []
-
-
-def _read_rows(path: Path) -> list[Row]:
-    """All complete lines of a file that may still be written to, or not be there yet."""
-    if not path.exists():
-        return []
-    complete = path.read_bytes().rpartition(b"\n")[0]
-    return [msgspec.json.decode(line, type=Row) for line in complete.splitlines()]
-
-
-def _ending(code: int) -> str:
-    return f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-
-
-def _last_words(output: Path) -> str:
-    """The last line a child printed, which of a traceback is the error."""
-    words = output.read_text(encoding="utf-8", errors="replace").strip()
-    return words.rpartition("\n")[2][-LAST_WORDS:] or "it printed nothing"
+    variables |= {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled")}
+    return Child(CHILD, [str(folder), *arguments], variables)

@@ -19,6 +19,8 @@ NO_TERMINAL_WIDTH = 200  # nothing is cut short in a file
 VERDICTS = {
     "ok": "agrees",
     "known_wrong": "[yellow]known wrong[/]",
+    "invalid": "[red]INVALID[/]",
+    "oom": "[red]OUT OF MEMORY[/]",
     "timeout": "[red]TIMEOUT[/]",
     "crashed": "[red]CRASHED[/]",
     "disagrees": "[red]DISAGREES[/]",

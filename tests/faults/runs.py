@@ -57,7 +57,9 @@ def start(folder: Path, *options: str, report: bool = False, **environ: str) -> 
     return start_program("run", *SMALL, *options, "--out", str(folder), report=report, **environ)
 
 
-def start_program(*arguments: str, report: bool = False, **environ: str) -> subprocess.Popen[str]:
+def start_program(
+    *arguments: str, report: bool = False, cwd: str | None = None, **environ: str
+) -> subprocess.Popen[str]:
     """Start ``rnnbench`` with ``arguments``, in a session of its own."""
     command = [sys.executable, str(SMALL_RUN), *(() if report else ("--without-report",)), *arguments]
     paths = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
@@ -68,6 +70,7 @@ def start_program(*arguments: str, report: bool = False, **environ: str) -> subp
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        cwd=cwd,
     )
 
 

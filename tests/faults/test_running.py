@@ -32,6 +32,7 @@ def nothing_is_left() -> bool:
         ("exiting", "crashed", "ended with exit code 3 before its reply"),
         ("device_lost", "crashed", "RuntimeError: device error: the device fell off the bus"),
         ("out_of_turn", "crashed", "protocol: it sent "),
+        ("other_question", "crashed", "protocol: it sent what is no reply: Invalid value 'Measured'"),
         ("killed", "oom", "killed by SIGKILL"),
         ("too_large", "oom", "MemoryError: Unable to allocate"),
         ("nan", "disagrees", "is finite"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure.signals import Terminated, terminable, undisturbed
+from bench.host.signals import Terminated, terminable, undisturbed
 from bench.results.journal import FILE_NAME, load_run
 from faults.runs import children_of, finish, records, start, wait_for_lines, wait_until_gone
 

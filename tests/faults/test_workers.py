@@ -13,13 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.measure import process
-from bench.measure.messages import Done, Ready
-from bench.measure.process import WorkerError, WorkerProcess
-from bench.results.record import Arm
+from bench.host import child as child_module
+from bench.host.child import Child, ChildError
+from bench.measure.messages import Done, Ready, Refused
 from faults.runs import PATIENCE_S
 
-ARM = Arm("fake", "fake", "fake", "numpy", "cpu", 1)
 READY = '{"type": "Ready", "facts": {}, "ready_ns": 1, "compile_ns": 0}'
 DONE = (
     '{"type": "Done", "status": "ok", "n_calls": 1, "elapsed_ns": [7], "first_call_ns": 1, '
@@ -31,20 +29,19 @@ READY, DONE = {READY!r}, {DONE!r}
 def say(text):
     os.write(1, text if isinstance(text, bytes) else text.encode())
 """
-Start = Callable[[str], WorkerProcess]
+Start = Callable[[str], Child]
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Starts a worker that is a script of a few lines; all are stopped at the end."""
-    monkeypatch.setattr(process, "GRACE_S", 0.2)
-    monkeypatch.setattr(process, "LOOK_S", 0.05)
-    started: list[WorkerProcess] = []
+    monkeypatch.setattr(child_module, "GRACE_S", 0.2)
+    monkeypatch.setattr(child_module, "LOOK_S", 0.05)
+    started: list[Child] = []
 
-    def start(script: str) -> WorkerProcess:
-        monkeypatch.setattr(process, "WORKER", (sys.executable, "-I", "-S", "-c", SCRIPT + script))
-        nothing: Any = {}  # a script does not look at its job
-        started.append(WorkerProcess(ARM, nothing, dict(os.environ)))
+    def start(script: str) -> Child:
+        monkeypatch.setattr(child_module, "LAUNCHER", (sys.executable, "-I", "-S", "-c", SCRIPT + script))
+        started.append(Child("module", [], dict(os.environ)))
         return started[-1]
 
     yield start
@@ -73,14 +70,13 @@ def group(number: int) -> list[int]:
     return found
 
 
-def ask(worker: WorkerProcess, deadline_s: float = PATIENCE_S) -> Any:
-    job: Any = {}
-    return worker.ask(job, deadline_s)
+def ask(worker: Child, deadline_s: float = PATIENCE_S) -> Any:
+    return worker.ask({}, Done | Refused, deadline_s)
 
 
 def test_a_worker_that_keeps_to_the_protocol_is_understood(start: Start) -> None:
     worker = start("say(READY + '\\n'); sys.stdin.readline(); say(DONE + '\\n'); sys.stdin.readline()")
-    assert isinstance(worker.receive(PATIENCE_S), Ready)
+    assert isinstance(worker.receive(Ready, PATIENCE_S), Ready)
     reply = ask(worker)
     assert isinstance(reply, Done)
     assert reply.elapsed_ns == [7]
@@ -110,8 +106,8 @@ def test_a_worker_that_keeps_to_the_protocol_is_understood(start: Start) -> None
     ],
 )
 def test_what_no_worker_says_is_a_crash_with_its_reason(start: Start, script: str, said: str) -> None:
-    with pytest.raises(WorkerError) as error:
-        start(script).receive(PATIENCE_S)
+    with pytest.raises(ChildError) as error:
+        start(script).receive(Ready, PATIENCE_S)
     assert error.value.status == "crashed"
     assert str(error.value).startswith(said)
 
@@ -120,35 +116,37 @@ def test_what_no_worker_says_is_a_crash_with_its_reason(start: Start, script: st
     "script", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(137)", "say(READY[:9]); os.kill(0, 9)"]
 )
 def test_killed_by_someone_else_means_that_memory_ran_out(start: Start, script: str) -> None:
-    with pytest.raises(WorkerError) as error:
-        start(script).receive(PATIENCE_S)
+    with pytest.raises(ChildError) as error:
+        start(script).receive(Ready, PATIENCE_S)
     assert error.value.status == "oom"
     assert "killed by SIGKILL, as a system does that runs out of memory" in str(error.value)
 
 
 def test_killed_by_us_does_not(start: Start) -> None:
     worker = start("signal.signal(signal.SIGTERM, signal.SIG_IGN); say(READY + '\\n'); time.sleep(1000)")
-    worker.receive(PATIENCE_S)
+    worker.receive(Ready, PATIENCE_S)
     worker.terminate()
     os.killpg(worker.pid, signal.SIGKILL)
-    with pytest.raises(WorkerError) as error:
-        worker.receive(PATIENCE_S)
+    with pytest.raises(ChildError) as error:
+        worker.receive(Ready, PATIENCE_S)
     assert error.value.status == "crashed"
 
 
 def test_a_death_between_two_jobs_is_found_at_the_next(start: Start) -> None:
     worker = start("say(READY + '\\n'); os.kill(os.getpid(), signal.SIGSTOP)")
-    worker.receive(PATIENCE_S)
+    worker.receive(Ready, PATIENCE_S)
     os.kill(worker.pid, signal.SIGKILL)
-    with pytest.raises(WorkerError) as error:
+    with pytest.raises(ChildError) as error:
         ask(worker)
     assert error.value.status == "oom"
 
 
 def test_being_ready_is_no_answer_to_a_job(start: Start) -> None:
     worker = start("say(READY + '\\n'); sys.stdin.readline(); say(READY + '\\n'); time.sleep(1000)")
-    worker.receive(PATIENCE_S)
-    with pytest.raises(WorkerError, match="protocol: it said once more that it is ready") as error:
+    worker.receive(Ready, PATIENCE_S)
+    with pytest.raises(
+        ChildError, match="protocol: it sent what is no reply: Invalid value 'Ready'"
+    ) as error:
         ask(worker)
     assert error.value.status == "crashed"
 
@@ -158,10 +156,10 @@ def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next_one(start: Star
         "signal.signal(signal.SIGUSR1, lambda *_: say(DONE + '\\n')); say(READY + '\\n'); "
         "sys.stdin.readline(); say(DONE + '\\n'); time.sleep(1000)"
     )
-    worker.receive(PATIENCE_S)
+    worker.receive(Ready, PATIENCE_S)
     os.kill(worker.pid, signal.SIGUSR1)
     assert worker._readable(PATIENCE_S)
-    with pytest.raises(WorkerError, match="protocol: it sent a reply that nobody asked for"):
+    with pytest.raises(ChildError, match="protocol: it sent a reply that nobody asked for"):
         ask(worker)
 
 
@@ -183,8 +181,8 @@ def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next_one(start: Star
 )
 def test_the_deadline_holds_whatever_it_prints_or_ignores(start: Start, script: str, said: str) -> None:
     worker = start(script)
-    with pytest.raises(WorkerError) as error:
-        worker.receive(0.1)
+    with pytest.raises(ChildError) as error:
+        worker.receive(Ready, 0.1)
     assert error.value.status == "timeout"
     assert str(error.value).startswith(said)
     worker.stop()
@@ -203,13 +201,13 @@ def test_a_grandchild_that_keeps_the_pipe_open_does_not_hide_that_the_worker_die
         f"    print(os.getpid(), file=sys.stderr, flush=True); time.sleep(1000)\n"
         f"time.sleep(0.1); os._exit(5)\n"
     )
-    with pytest.raises(WorkerError, match="ended with exit code 5 before its reply") as error:
-        worker.receive(PATIENCE_S)
+    with pytest.raises(ChildError, match="ended with exit code 5 before its reply") as error:
+        worker.receive(Ready, PATIENCE_S)
     assert error.value.status == "crashed"
     deadline = time.monotonic() + PATIENCE_S
-    while not worker.stderr_tail() and time.monotonic() < deadline:
+    while not worker.last_words() and time.monotonic() < deadline:
         time.sleep(0.01)
-    grandchild = int(worker.stderr_tail())
+    grandchild = int(worker.last_words())
     assert psutil.pid_exists(grandchild)
     assert own_group or group(worker.pid) == [grandchild]
     worker.stop()
@@ -224,12 +222,12 @@ def test_several_stubborn_workers_take_one_period_of_grace_together(
     stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN); say(READY + '\\n'); time.sleep(1000)"
     workers = [start(stubborn) for _ in range(3)]
     for worker in workers:
-        worker.receive(PATIENCE_S)
+        worker.receive(Ready, PATIENCE_S)
     now = time.monotonic()
-    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(child_module, "time", SimpleNamespace(monotonic=lambda: now))
     for worker in workers:
         worker.terminate()
-    now += process.GRACE_S
+    now += child_module.GRACE_S
     waited = []
     wait = subprocess.Popen.wait
 
@@ -240,7 +238,7 @@ def test_several_stubborn_workers_take_one_period_of_grace_together(
     monkeypatch.setattr(subprocess.Popen, "wait", watched)
     for worker in workers:
         worker.stop()
-    assert waited == [0.0, None] * 3
+    assert waited == [0.0, child_module.KILLED_S] * 3
     assert not any(worker.alive for worker in workers)
 
 
@@ -265,8 +263,8 @@ def test_a_worker_that_ctrl_c_found_half_started_is_not_left_behind(
 
 def test_what_a_worker_said_last_is_kept_and_no_more(start: Start) -> None:
     worker = start("sys.stderr.write('x' * 10_000_000 + 'the end'); sys.stderr.flush(); os._exit(3)")
-    with pytest.raises(WorkerError):
-        worker.receive(PATIENCE_S)
+    with pytest.raises(ChildError):
+        worker.receive(Ready, PATIENCE_S)
     worker.stop()
-    assert len(worker.stderr_tail()) == process.STDERR_TAIL
-    assert worker.stderr_tail().endswith("the end")
+    assert len(worker.last_words()) == child_module.TAIL_BYTES
+    assert worker.last_words().endswith("the end")

@@ -1,17 +1,22 @@
 """Variants that go wrong, each in its own way; a worker finds them as ``faults.variants:NAME``."""
 
+import contextlib
 import ctypes
+import gc
 import os
 import resource
 import signal
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 
 from impl_numpy.contract import Bound, batched
 
@@ -89,15 +94,78 @@ def _quiet(call: Call) -> None:
     call()
 
 
+def _answers_another_question(call: Call) -> None:
+    """Reply as to a probe, and go."""
+    _write_into_the_pipe(b'{"type": "Measured", "primitives": []}\n')
+    os._exit(0)
+
+
 def _into_the_pipe(call: Call) -> None:
+    _write_into_the_pipe(b"out of turn\n")
+    call()
+
+
+def _write_into_the_pipe(line: bytes) -> None:
     """Write where replies go: the only pipe besides standard input."""
     for fd in range(3, 64):
-        try:
+        with contextlib.suppress(OSError):
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
-                os.write(fd, b"out of turn\n")
-        except OSError:
-            continue
-    call()
+                os.write(fd, line)
+
+
+def changing(name: str, change: Callable[[], object], library: str = "numpy") -> SimpleNamespace:
+    """The baseline, but it changes its process in every call."""
+
+    def bind(*args: Any, **options: Any) -> Any:
+        bound = batched(*args, **options)
+
+        def call() -> None:
+            change()
+            bound.call()
+
+        return SimpleNamespace(call=call, reset=bound.reset, result=bound.result, device="cpu")
+
+    return SimpleNamespace(name=name, library=library, bind=bind)
+
+
+def changing_in_bind(*args: Any, **options: Any) -> Bound:
+    """The baseline, once it has taken two threads."""
+    threadpoolctl.threadpool_limits(2)  # type: ignore[no-untyped-call]
+    return batched(*args, **options)
+
+
+def flushing_in_call(*args: Any, **options: Any) -> Any:
+    """PyTorch's reference, with subnormal numbers taken for zero."""
+    import torch
+
+    from impl_torch.contract import autograd
+
+    bound = autograd(*args, **options)
+
+    def call() -> None:
+        torch.set_flush_denormal(True)
+        bound.call()
+
+    return SimpleNamespace(call=call, reset=bound.reset, result=bound.result, device=bound.device)
+
+
+def _busy(call: Call) -> None:
+    """Compute for ever, and leave a file that says so where the test looks."""
+    Path(os.environ["TMPDIR"], f"busy-{os.getpid()}").touch()
+    while True:
+        pass
+
+
+def _deserting(*args: Any, **options: Any) -> Bound:
+    """Leave the process group, then compute for ever."""
+    os.setsid() if os.getpgid(0) != os.getpid() else os.setpgid(0, os.getppid())
+    return variant("", _busy).bind(*args, **options)  # type: ignore[no-any-return]
+
+
+def _with_children(*args: Any, **options: Any) -> Bound:
+    """Start a process in a session of its own, then compute for ever."""
+    subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(1000)"], start_new_session=True)
+    return variant("", _busy).bind(*args, **options)  # type: ignore[no-any-return]
 
 
 def _spoiling(*args: Any, **options: Any) -> Bound:
@@ -138,6 +206,18 @@ device_lost = variant("device-lost", _device_lost)
 chattering = variant("chattering", _chatter)
 quiet = variant("quiet", _quiet)
 out_of_turn = variant("out-of-turn", _into_the_pipe)
+other_question = variant("other-question", _answers_another_question)
+busy = variant("busy", _busy)
+deserting = SimpleNamespace(name="deserting", library="numpy", bind=_deserting)
+with_children = SimpleNamespace(name="with-children", library="numpy", bind=_with_children)
+threads = SimpleNamespace(name="threads", library="numpy", bind=changing_in_bind)
+no_gc = changing("no-gc", gc.disable)
+nice = changing("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, 17))
+traced = changing("traced", lambda: sys.setprofile(lambda *event: None))
+erring = changing("erring", lambda: np.seterr(all="raise", under="ignore"))
+erring_hard = changing("erring-hard", lambda: np.seterr(all="raise"))
+flushing = SimpleNamespace(name="flushing", library="torch", bind=flushing_in_call)
+disguised = changing("disguised", lambda: None, library="torch")
 nan = answering("nan", lambda array: array * np.nan)
 infinite = answering("infinite", lambda array: array + np.inf)
 wrong = answering("wrong", lambda array: array * 1.0005)

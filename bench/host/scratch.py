@@ -1,0 +1,47 @@
+"""Folders for what a verb needs while it runs: removed at its end, or by a later run where it was killed."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+PREFIX = "rnnbench-"
+OWNER = "owner"  # a file that is locked for as long as the folder is in use
+
+
+@contextmanager
+def scratch_folder(verb: str) -> Iterator[Path]:
+    """Yield a new folder; before that, remove those that runs left which are no longer there.
+
+    Raises:
+        OSError: there is no room for it, or no right to make it.
+    """
+    _remove_left_behind(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{verb}-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with (folder / f".{OWNER}").open("wb") as owner:
+            if _lock(owner):  # under another name until it is locked: nobody may take it for left behind
+                (folder / f".{OWNER}").rename(folder / OWNER)
+            yield folder
+
+
+def _remove_left_behind(parent: Path) -> None:
+    """Remove our folders whose owner no longer holds its lock; other people's stay."""
+    for owner in parent.glob(f"{PREFIX}*/{OWNER}"):
+        with suppress(OSError), owner.open("rb") as file:
+            if _lock(file) and not owner.parent.is_symlink() and owner.stat().st_uid == os.getuid():
+                shutil.rmtree(owner.parent, ignore_errors=True)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Lock the file for as long as it is open; return False where another holds it, or nothing can."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True

@@ -1,0 +1,231 @@
+"""Children of every verb: they end with their parent, are bounded, and change nothing that goes unseen."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.cli import main
+from bench.host import child, scratch
+from bench.training import load_result
+from bench.training import run as training
+from faults.runs import PATIENCE_S, TESTS, finish, records, start_program, wait_until_gone
+
+SMALL = ("--quick", "--batch", "4", "--hidden", "4", "--layout", "positional", "--task", "forward")
+VERBS = {
+    "run": (*SMALL, "--out", "out"),
+    "verify": ("--device", "cpu"),
+    "train": ("--epochs", "5", "--out", "out"),
+}
+
+
+def at_work(verb: str, folder: Path, variant: str = "busy") -> subprocess.Popen[str]:
+    """Start a verb with a variant that computes for ever, and wait until it does."""
+    (folder / "temporary").mkdir()
+    running = start_program(
+        *(verb, *VERBS[verb], "--variant", f"faults.variants:{variant}"),
+        PYTHONPATH=os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+        TMPDIR=str(folder / "temporary"),
+        cwd=str(folder),
+    )
+    ends = time.monotonic() + PATIENCE_S
+    while not list((folder / "temporary").glob("busy-*")):
+        assert running.poll() is None, finish(running)
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+    return running
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGKILL, 137)]
+)
+def test_a_verb_that_is_ended_leaves_no_process_and_no_folder(
+    tmp_path: Path, verb: str, number: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = at_work(verb, tmp_path)
+    os.kill(running.pid, number)
+    assert finish(running)[0] == code
+    assert wait_until_gone(running.pid) == []
+    temporary = tmp_path / "temporary"
+    if number == signal.SIGKILL:  # nobody could remove it: the next run does
+        assert len(list(temporary.glob("rnnbench-*"))) == 1
+        monkeypatch.setattr("tempfile.tempdir", str(temporary))
+        with scratch.scratch_folder("test"):
+            assert len(list(temporary.glob("rnnbench-*"))) == 1  # its own
+    assert list(temporary.glob("rnnbench-*")) == []
+
+
+@pytest.mark.parametrize("variant", ["deserting", "with_children"])
+def test_a_variant_that_leaves_its_group_or_starts_others_is_ended_with_them(
+    tmp_path: Path, variant: str
+) -> None:
+    running = at_work("run", tmp_path, variant)
+    family = psutil.Process(running.pid).children(recursive=True)
+    os.kill(running.pid, signal.SIGTERM)
+    assert finish(running)[0] == 143
+    _, left = psutil.wait_procs(family, timeout=PATIENCE_S)
+    assert left == []
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_a_child_dies_with_its_parent_by_the_kernel_or_by_a_pipe(by_kernel: bool) -> None:
+    """A parent that is killed outright, with a child that sleeps for ever."""
+    launch = "from bench.host import lifeline; lifeline.main()"
+    if not by_kernel:
+        launch = launch.replace("; ", "; lifeline.die_with_parent = lambda: False; ", 1)
+    parent = (
+        f"import os, sys, time; from bench.host import child; "
+        f"child.LAUNCHER = (sys.executable, '-P', '-c', {launch!r}); "
+        f"sleep = 'import time; time.sleep(1000)'; "
+        f"sleeper = child.Child('timeit', ['-n', '1', '-r', '1', sleep], os.environ); "
+        f"print(sleeper.pid, flush=True); time.sleep(1000)"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, cwd=TESTS.parent
+    )
+    assert running.stdout is not None
+    sleeper = psutil.Process(int(running.stdout.readline()))
+    assert sleeper.is_running()
+    running.kill()
+    running.communicate()
+    assert psutil.wait_procs([sleeper], timeout=PATIENCE_S)[1] == []
+
+
+def test_a_folder_in_use_is_not_removed_and_nothing_is_where_nothing_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with scratch.scratch_folder("one") as one, scratch.scratch_folder("two"):
+        assert one.is_dir()
+    (tmp_path / "rnnbench-left").mkdir()
+    (tmp_path / "rnnbench-left" / scratch.OWNER).touch()
+    with monkeypatch.context() as patched:
+        patched.setattr("fcntl.flock", lambda *ignored: (_ for _ in ()).throw(OSError("no locks here")))
+        with scratch.scratch_folder("three") as three:
+            assert three.is_dir()
+        assert [path.name for path in tmp_path.iterdir()] == ["rnnbench-left"]
+    with scratch.scratch_folder("four"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_pause_button_a_run_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "SIGSTOP")
+    monkeypatch.delattr(signal, "SIGCONT")
+    monkeypatch.setattr("bench.session.write_report", lambda paths, out: False)
+    out = tmp_path / "out"
+    command = ["run", *SMALL, "--device", "cpu", "--blocks", "1", "--variant", "numpy-inplace"]
+    assert main([*command, "--out", str(out)]) == 0
+    assert records(out)[-1]["status"] == "complete"
+
+
+def test_a_training_that_hangs_ends_at_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(TESTS)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(training, "FIRST_DEADLINE_S", 0.5)
+    monkeypatch.setattr(training, "draw", lambda folder: folder)
+    out = tmp_path / "out"
+    command = ["train", "--epochs", "5", "--out", str(out), "--variant", "faults.variants:busy"]
+    monkeypatch.setattr("bench.training.command.draw", lambda folder: folder / "report.html")
+    assert main(command) == 3
+    (stop,) = load_result(out).stops
+    assert (stop.status, stop.reason.partition(" within")[0]) == ("crashed", "no reply")
+
+
+def test_what_a_child_prints_takes_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "MAX_PRINTED_BYTES", 1 << 20)
+    code = (
+        "import os, sys\nfor n in range(20):\n"
+        "    sys.stderr.write('x' * (1 << 20) + 'the end' * (n == 19)); sys.stderr.flush()\n"
+        "    os.write(1, b'{}\\n'); sys.stdin.readline()"
+    )
+    monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", code))
+    with child.Child("module", [], os.environ) as talking:
+        talking.receive(dict, PATIENCE_S)
+        for _ in range(19):
+            talking.ask("go on", dict, PATIENCE_S)
+        assert os.fstat(talking._printed.fileno()).st_blocks * 512 <= 4 << 20
+    assert talking.last_words().endswith("xthe end")
+
+
+# a variant that changes its process, or computes with another library
+
+
+def test_what_a_variant_changes_in_its_process_is_seen_and_invalid_where_it_bears_on_time(
+    tmp_path: Path,
+) -> None:
+    names = ["threads", "no_gc", "nice", "traced", "erring"]
+    running = start_program(
+        *("run", *SMALL, "--blocks", "1", "--out", str(tmp_path)),
+        *(f"--variant=faults.variants:{name}" for name in names),
+        PYTHONPATH=os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+    )
+    code, errors = finish(running)
+    reasons = failed(tmp_path)
+    assert code == 3, errors
+    priority = os.getpriority(os.PRIO_PROCESS, 0)
+    assert reasons == {
+        "threads": "threads changed its process: threads was 1, is 2",
+        "no-gc": "no-gc changed its process: garbage collection was True, is False",
+        "nice": f"nice changed its process: priority was {priority}, is 17",
+        "traced": "traced changed its process: tracing was False, is True",
+    }
+
+
+def test_what_a_torch_variant_changes_is_seen_and_numpys_work_is_not_torchs(tmp_path: Path) -> None:
+    names = ["flushing", "disguised"]
+    running = start_program(
+        *("run", *SMALL, "--blocks", "1", "--out", str(tmp_path)),
+        *(f"--variant=faults.variants:{name}" for name in names),
+        PYTHONPATH=os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+    )
+    code, errors = finish(running)
+    reasons = failed(tmp_path)
+    assert code == 3, errors
+    assert reasons == {
+        "flushing": "flushing changed its process: flushes subnormals was False, is True",
+        "disguised": "disguised is a PyTorch variant, but PyTorch has 0% of its call: something else computes",
+    }
+
+
+def failed(folder: Path) -> dict[str, str]:
+    """Reasons of a run's failures that are invalid, by variant."""
+    return {
+        record["entry"].partition(" | ")[2].partition("@")[0]: record["reason"]
+        for record in records(folder)
+        if record["kind"] == "failure" and record["status"] == "invalid"
+    }
+
+
+@pytest.mark.parametrize("order", [("erring_hard", "numpy-batched"), ("numpy-batched", "erring_hard")])
+def test_what_a_variant_does_to_numpy_fails_no_other_whatever_the_order(
+    order: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(TESTS)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    specs = [name if "-" in name else f"faults.variants:{name}" for name in order]
+    code = main(["verify", "--json", "--device", "cpu", *(f"--variant={spec}" for spec in specs)])
+    rows = json.loads(capsys.readouterr().out)
+    wrong = {row["variant"] for row in rows if row["status"] not in ("ok", "missing")}
+    assert (code, wrong) == (1, {"erring-hard"})
+
+
+def test_verify_finds_a_torch_variant_that_computes_with_numpy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(TESTS)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    code = main(["verify", "--json", "--device", "cpu", "--variant", "faults.variants:disguised"])
+    rows = json.loads(capsys.readouterr().out)
+    statuses = {row["status"] for row in rows if row["variant"] == "disguised"}
+    assert (code, statuses) == (1, {"invalid"})
