@@ -194,7 +194,8 @@ def test_what_a_torch_variant_changes_is_seen_and_numpys_work_is_not_torchs(tmp_
     assert code == 3, errors
     assert reasons == {
         "flushing": "flushing changed its process: flushes subnormals was False, is True",
-        "disguised": "disguised is a PyTorch variant, but PyTorch has 0% of its call: something else computes",
+        "disguised": "disguised is a PyTorch variant, but PyTorch has 0% of its call: "
+        "something else computes",
     }
 
 
