@@ -111,7 +111,8 @@ def train(variants: str | Iterable[str] = ("numpy-inplace", "torch-rnn"), **sett
     """Train variants from the same start: ``rnnbench train``, with its pictures and its report.
 
     ``settings`` are those of ``bench.training.train``, where they are described: ``epochs``, ``layout``,
-    ``dtype``, ``lr``, ``series`` and more. Interrupting it ends it; what was trained until then is returned.
+    ``dtype``, ``lr``, ``series``, ``missing`` and more. Interrupting it ends it; what was trained until then
+    is returned.
 
     Raises:
         UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.

@@ -163,7 +163,17 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, default=0, metavar="N", help="seed of the split and of the start")
     add("--series", metavar="FILE.csv", help="train on a series of your own, standardised")
-    add("--column", metavar="NAME", help="its column")
+    add("--column", metavar="NAME", help="its column (default: the only one that holds numbers)")
+    add("--decimal", choices=(".", ","), default=".", metavar="SIGN", help="its decimal sign (default: .)")
+    add("--encoding", default="utf-8", metavar="NAME", help="of the file, as cp1252 (default: utf-8)")
+    add(
+        "--missing",
+        choices=("error", "drop", "interpolate"),
+        default="error",
+        metavar="WHAT",
+        help="about a missing value: error, drop (leave its row out; the step of time there is longer) or "
+        "interpolate (take the straight line between its neighbours) (default: error)",
+    )
     add("--split", choices=SPLITS, help="test windows (default: tail for a series, random for the sine)")
     add("--target", type=float, metavar="LOSS", help="time to this loss (default: one that all reach)")
     add("--save", metavar="FILE.npz", help="write the parameters there; with several variants, one file each")

@@ -100,7 +100,7 @@ def _check_same(read: Any, kept: Any, where: str = "$") -> None:
             raise ValueError(f"unknown field `{min(unknown)}` - at `{where}`")
         for name, value in read.items():
             _check_same(value, kept[name], f"{where}.{name}")
-    elif isinstance(read, list) and isinstance(kept, list) and len(read) == len(kept):
+    elif isinstance(read, list) and isinstance(kept, list | tuple) and len(read) == len(kept):
         for place, (value, own) in enumerate(zip(read, kept, strict=True)):
             _check_same(value, own, f"{where}[{place}]")
     elif read != kept:

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from bench.errors import UserError
+from bench.printable import printable
 from bench.training.params import save_params
 from bench.training.result import TrainResult, load_result
 from bench.training.run import default_folder, draw, run_training
@@ -23,7 +25,7 @@ def main(args: argparse.Namespace) -> int:
     if args.save and not Path(args.save).resolve().parent.is_dir():
         raise UserError(f"--save {args.save}: there is no such folder; make it first")
     with Display(settings) as display:
-        run_training(settings, folder, display.tell)
+        run_training(settings, folder, display.tell, note)
     print("\nDrawing ...", flush=True)
     page = draw(folder)
     result = load_result(folder)
@@ -40,6 +42,11 @@ def make_settings(args: argparse.Namespace) -> Settings:
     if args.variant:
         chosen["variants"] = tuple(args.variant)
     return Settings(**chosen)
+
+
+def note(text: str) -> None:
+    """Print what a person should know before the training on standard error."""
+    print(f"rnnbench: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def save(result: TrainResult, path: Path) -> None:

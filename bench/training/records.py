@@ -40,6 +40,7 @@ class Header(Record, frozen=True):
     naive_rmse: float  # of repeating the last known value
     machine: dict[str, Any]
     environment: dict[str, str]  # variables set for the children
+    notes: tuple[str, ...] = ()  # what a person should know of the series
 
 
 class Start(Record, frozen=True):

@@ -14,6 +14,7 @@ from bench.host.child import Child, ChildError
 from bench.host.environ import worker_environment
 from bench.host.scratch import scratch_folder
 from bench.host.signals import Terminated
+from bench.series import Decimal, Missing
 from bench.training import records
 from bench.training.arms import Arm, choose_arms
 from bench.training.curves import file_name, rmse
@@ -47,6 +48,9 @@ def train(
     seed: int = 0,
     series: str | Path | None = None,
     column: str | None = None,
+    decimal: Decimal = ".",
+    encoding: str = "utf-8",
+    missing: Missing = "error",
     split: str | None = None,
     target: float | None = None,
     load: str | Path | None = None,
@@ -56,8 +60,10 @@ def train(
     """Train the variants from the same start, draw it all into ``out`` and return what came out.
 
     ``series`` is a CSV file, None for the primer's sine wave; ``batch`` is the sine's number of training
-    windows, a series is trained on all it has. ``split`` is "tail" for a series and "random" for the sine
-    unless said otherwise. ``progress`` is called with variant, epoch and loss every 100 epochs.
+    windows, a series is trained on all it has. ``column`` is needed where several hold numbers; ``decimal``
+    ("." or ","), ``encoding`` and ``missing`` ("error", "drop" or "interpolate") say how to read them.
+    ``split`` is "tail" for a series and "random" for the sine unless said otherwise. ``progress`` is called
+    with variant, epoch and loss every 100 epochs.
 
     Raises:
         UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.
@@ -77,7 +83,10 @@ def train(
         device=device,
         seed=seed,
         series=None if series is None else str(series),
-        column=column,
+        column=None if column is None else str(column),
+        decimal=decimal,
+        encoding=str(encoding),
+        missing=missing,
         split=split,
         target=target,
         load=None if load is None else str(load),
@@ -104,9 +113,12 @@ def draw(folder: Path) -> Path:
     return build_report([folder], None)
 
 
-def run_training(settings: Settings, folder: Path, tell: Tell) -> None:
+def run_training(
+    settings: Settings, folder: Path, tell: Tell, note: Callable[[str], object] = lambda text: None
+) -> None:
     """Train the variants in turn and write ``training.jsonl`` and ``params/``.
 
+    ``note`` is called with each sentence about the series before anything is trained.
     Ctrl-C ends it: what has been reported stays, the variants after it are not started.
 
     Raises:
@@ -114,6 +126,8 @@ def run_training(settings: Settings, folder: Path, tell: Tell) -> None:
     """
     work = prepare(settings)
     arms = choose_arms(settings, work)
+    for text in work.notes:
+        note(text)
     environment = worker_environment(1)
     with Writer(folder) as writer, scratch_folder("train") as scratch:
         writer.write(_header(settings, work, environment.set))
@@ -149,7 +163,7 @@ def _header(settings: Settings, work: Work, environment: dict[str, str]) -> Head
     return Header(
         schema=records.SCHEMA,
         started_utc=machine.utc_now(),
-        settings=settings,
+        settings=msgspec.structs.replace(settings, column=work.column),
         shape=work.case.shape,
         split=split,
         mean=work.scaling.mean,
@@ -158,6 +172,7 @@ def _header(settings: Settings, work: Work, environment: dict[str, str]) -> Head
         naive_rmse=rmse(np.broadcast_to(work.last_known, work.truth.shape), work.truth),
         machine=machine.describe(),
         environment=environment,
+        notes=work.notes,
     )
 
 

@@ -16,12 +16,12 @@ def sentences(training: Training) -> list[str]:
 
 
 def troubles(training: Training) -> list[str]:
-    """What did not go as asked."""
+    """What did not go as asked, and what to know of the series."""
     made = [f"{stop.variant}: {stop.reason}." for stop in training.stops if stop.status != "complete"]
     missing = training.header.settings.variants[len(training.stops) :]
     if missing:
         made.append(f"Not started: {', '.join(missing)}.")
-    return made
+    return [*made, *training.header.notes]
 
 
 def answer(training: Training) -> list[str]:

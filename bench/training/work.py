@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench import data
 from bench.case import Case, sine_case
 from bench.errors import UserError
-from bench.series import read_series
+from bench.series import Decimal, Missing, Series, read_series
 from bench.training.params import Params, load_params
 
 Array = NDArray[Any]
@@ -39,7 +39,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     device: str = "cpu"
     seed: int = 0
     series: str | None = None
-    column: str | None = None
+    column: str | None = None  # None for the only one that holds numbers
+    decimal: Decimal = "."
+    encoding: str = "utf-8"
+    missing: Missing = "error"
     split: str | None = None  # tail for a series, random for the sine
     target: float | None = None  # a loss; None for one that every variant reached
     load: str | None = None
@@ -71,6 +74,8 @@ class Work:
     scaling: data.Scaling
     truth: Array  # (tests, O)
     last_known: Array  # (tests, 1): the last input value, for a forecast that knows nothing
+    column: str | None  # the one that was read
+    notes: tuple[str, ...]  # what a person should know of the series
 
     def save(self, path: Path) -> None:
         """Write what a child needs, as npz."""
@@ -86,7 +91,8 @@ def prepare(settings: Settings) -> Work:
         UserError: settings that make no sense, a series or parameters that cannot be used.
     """
     _check(settings)
-    split, scaling = _rows(settings)
+    series = _read(settings)
+    split, scaling = _rows(settings, series)
     case = sine_case(
         "train_step",
         settings.layout,
@@ -118,23 +124,33 @@ def prepare(settings: Settings) -> Work:
         scaling=scaling,
         truth=split.test[:, T:],
         last_known=split.test[:, T - 1 : T],
+        column=series.column if series else None,
+        notes=series.notes if series else (),
     )
 
 
-def _rows(settings: Settings) -> tuple[data.Split, data.Scaling]:
-    """Training and test windows in the series' own units; the sine is trained on as it is."""
+def _read(settings: Settings) -> Series | None:
+    """The series of the file, None for the sine."""
     if settings.series is None:
+        return None
+    return read_series(
+        settings.series,
+        settings.column,
+        decimal=settings.decimal,
+        encoding=settings.encoding,
+        missing=settings.missing,
+    )
+
+
+def _rows(settings: Settings, series: Series | None) -> tuple[data.Split, data.Scaling]:
+    """Training and test windows in the series' own units; the sine is trained on as it is."""
+    if series is None:
         how = settings.split or "random"
         split = data.sine_split(
             settings.window, settings.horizon, settings.batch, split=how, seed=settings.seed
         )
         return split, data.Scaling(0.0, 1.0)
-    if settings.batch != BATCH:
-        raise UserError("a series is trained on all its windows at once; leave --batch out")
-    if settings.column is None:
-        raise UserError(f"which column of {settings.series}? name it with --column NAME")
-    series = read_series(settings.series, settings.column)
-    rows = data.windows(series, settings.window + settings.horizon)
+    rows = data.windows(series.values, settings.window + settings.horizon)
     n_test = min(MAX_TEST, max(data.N_TEST, len(rows) // 10))
     how = settings.split or "tail"
     split = data.split_windows(rows, settings.horizon, split=how, n_test=n_test, seed=settings.seed)
@@ -150,8 +166,15 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise UserError(f"--{name} must be a number above 0, not {value}")
-    if settings.column is not None and settings.series is None:
-        raise UserError("--column names a column of a CSV file; give that with --series FILE.csv")
+    for name in ("decimal", "missing"):
+        known = get_args(get_type_hints(Settings)[name])
+        if getattr(settings, name) not in known:
+            raise UserError(f"{name} must be {' or '.join(known)}, not {getattr(settings, name)!r}")
+    if settings.series is not None and settings.batch != BATCH:
+        raise UserError("a series is trained on all its windows at once; leave batch out")
+    for name in ("column", "decimal", "encoding", "missing"):
+        if settings.series is None and getattr(settings, name) != getattr(Settings(), name):
+            raise UserError(f"{name} is about a CSV file; give that too, as series")
 
 
 def _fitting(loaded: Params, wanted: Params, path: str) -> Params:
