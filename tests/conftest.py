@@ -1,5 +1,6 @@
 """What every test gets, and the option ``--benchmark``; what it does is in benchmark_plugin.py."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # in the background (`nohup make test &`) these are ignored, and so they would be in all that tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if benchmark_plugin.timing(config):
         config.pluginmanager.register(benchmark_plugin.BenchmarkPlugin(config))
     elif all(_is_benchmark(Path(arg.partition("::")[0]).resolve()) for arg in config.args):

@@ -1,7 +1,6 @@
 """The acceptance tests' machinery, small: real workers on kernels of known cost, and the device in a thread.
 
-No rates and no durations, which are measured in tests/acceptance: only that everything comes, and that what
-differs by a factor shows.
+No rates, no durations and no verdicts, which are measured in tests/acceptance: only that everything comes.
 """
 
 from acceptance.fake_device import FakeDevice
@@ -17,10 +16,7 @@ def test_a_run_on_kernels_of_known_cost_comes_to_a_judgement(tmp_path):
 
     assert len(run.bursts) == 3 * (BLOCKS + 1)
     assert all(twin.blocks == BLOCKS for twin in judgement.twins)
-    double = row(judgement, "double")
-    assert double.blocks == BLOCKS
-    assert 1.3 < double.ratio < 3
-    assert double.verdict in ("SLOWER", "UNRESOLVED", "INVALID")  # whatever else the machine does meanwhile
+    assert row(judgement, "double").blocks == BLOCKS
 
 
 def test_a_missing_wait_for_a_device_is_refused_and_a_full_one_is_not():

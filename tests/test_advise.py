@@ -393,7 +393,8 @@ def test_a_real_one_measures_and_answers(
     found = json.loads(capsys.readouterr().out)
     assert set(found["times"]) == {"numpy-batched@cpu x1", "numpy-inplace@cpu x1"}
     assert all(time["ns"] > 0 for time in found["times"].values())
-    assert (found["verdict"], found["sentences"]) == ("MISSING", ["No advice: PyTorch is not installed."])
+    assert found["verdict"] == "MISSING"
+    assert found["sentences"][0].startswith("No advice: PyTorch is not installed")  # a busy machine adds more
     end = bench.load("mine").run.end
     assert isinstance(end, End)
     assert end.status == "complete"
