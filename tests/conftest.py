@@ -44,9 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # in the background (`nohup make test &`) these are ignored, and so they would be in all that tests start
+    # in the background (`nohup make test &`) these are ignored, and would be in all that the tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)  # still ignored, but here alone
     if benchmark_plugin.timing(config):
         config.pluginmanager.register(benchmark_plugin.BenchmarkPlugin(config))
     elif all(_is_benchmark(Path(arg.partition("::")[0]).resolve()) for arg in config.args):
