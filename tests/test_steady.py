@@ -131,3 +131,16 @@ def test_halves_that_differ_are_not_steady() -> None:
     assert not is_steady([1.3] + [1.0] * 39)
     assert not is_steady([1.0, 1.0, 1.5, 1.5] * 10)
     assert not is_steady([float("nan")] * 40)
+
+
+def test_calls_that_are_a_thousand_times_faster_after_two_slow_ones_settle() -> None:
+    calls = Calls(lambda number: 600 * US if number < 2 else US)
+    assert settle(calls, clock=calls.clock).settled
+
+
+@pytest.mark.parametrize("max_steps", [20, 61])
+def test_steps_that_grow_longer_at_the_very_end_are_unsettled_and_no_error(max_steps: int) -> None:
+    calls = Calls(lambda number: 600 * US if number < 2 else US, noise=0)
+    found = settle(calls, clock=calls.clock, max_steps=max_steps)
+    assert not found.settled
+    assert found.per_call_ns > 0

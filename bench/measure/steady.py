@@ -8,6 +8,7 @@ adapted to itself would make the processes differ.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import median, quantiles
 
 from bench.measure.clock import MAX_CALLS, Call, Clock, ClockError, no_wait
@@ -76,8 +77,9 @@ def settle(
     while len(times) < max_steps:
         while len(times) < start + 2 * half:
             step()
-        if median(times[start:]) * n_calls < STEP_NS / 2:  # slow calls came first: longer steps from here on
-            n_calls, start = 2 * n_calls, len(times)
+        step_ns = median(times[start:]) * n_calls
+        if step_ns < STEP_NS / 2:  # slow calls came first: longer steps from here on
+            n_calls, start = min(MAX_CALLS, ceil(n_calls * STEP_NS / max(step_ns, 1))), len(times)
         elif is_steady(times[start:]):
             break
         else:
