@@ -116,14 +116,27 @@ def test_a_folder_in_use_is_not_removed_and_nothing_is_where_nothing_can_be_lock
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_pause_button_a_run_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS, in a container that hides much of /proc, and on a network file system."""
+    lacking = (
+        "import functools, pathlib; from bench.host import gates, lifeline; "
+        "gates.read = functools.partial(gates.read, pathlib.Path('/nowhere')); "
+        "lifeline.die_with_parent = lambda: False; lifeline.main()"
+    )
+    monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-P", "-c", lacking))
     monkeypatch.delattr(signal, "SIGSTOP")
     monkeypatch.delattr(signal, "SIGCONT")
+    monkeypatch.setattr("fcntl.flock", lambda *ignored: (_ for _ in ()).throw(OSError("no locks here")))
     monkeypatch.setattr("bench.session.write_report", lambda paths, out: False)
     out = tmp_path / "out"
     command = ["run", *SMALL, "--device", "cpu", "--blocks", "1", "--variant", "numpy-inplace"]
     assert main([*command, "--out", str(out)]) == 0
+    bursts = [record for record in records(out) if record["kind"] == "burst"]
     assert records(out)[-1]["status"] == "complete"
+    assert bursts
+    assert all("waiting" not in burst["gates"] for burst in bursts)
 
 
 def test_a_training_that_hangs_ends_at_its_deadline(
