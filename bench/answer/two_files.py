@@ -72,7 +72,7 @@ def compare_pyperf(
         machines=tuple(dict(_different(exchange_pyperf.MACHINE, facts))),
         versions=tuple(_changed(exchange_pyperf.VERSIONS, facts)),
         conditions=conditions,
-        options=tuple(_changed(PYPERF_OPTIONS, facts)),
+        options=tuple(_changed(PYPERF_OPTIONS, facts, "none")),
         notes=(*_told_of(old, names[0]), *_told_of(new, names[1]), *matched.notes),
         warning=warning,
         limit=limit,
@@ -89,7 +89,9 @@ def compare_pytest(
     """Compare the benchmarks of one name in two files of pytest-benchmark: medians, and nothing surer."""
     matched = _match(old.rows, new.rows)
     facts = [(old.facts, new.facts)]
-    options = [(then.options, now.options) for _, then, now in matched.pairs]
+    both = [(then.options, now.options) for _, then, now in matched.pairs]
+    options = [pair for pair in both if all(pair)]  # very old files tell none at all
+    kinds = dict.fromkeys(name for pair in options for one in pair for name in one)
     rows = tuple(
         Change(
             name,
@@ -111,7 +113,7 @@ def compare_pytest(
         machines=tuple(dict(_different(exchange.MACHINE, facts))),
         versions=tuple(_changed(exchange.VERSIONS, facts)),
         conditions=tuple(_changed(exchange.CONDITIONS, facts)),
-        options=tuple(_changed(dict.fromkeys(name for _, now in options for name in now), options)),
+        options=tuple(_changed(kinds, options, "none")),
         notes=(*_told_of(old, names[0]), *_told_of(new, names[1]), *matched.notes),
         warning=ONE_PROCESS,
         limit=limit,
@@ -170,21 +172,22 @@ def _told_of(results: PyperfResults | PytestResults, name: str) -> Iterator[Note
     return (replace(note, what=f"{name}: {note.what}") for note in results.notes)
 
 
-def _different(names: Iterable[str], facts: Pairs) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Names of facts that both sides of a pair tell, and not alike, with what those pairs tell."""
+def _different(
+    names: Iterable[str], facts: Pairs, untold: str = ""
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Names of facts that both sides of a pair tell, and not alike, with what those pairs tell.
+
+    ``untold`` is what a side says by not telling a fact; where that is nothing, it is not compared.
+    """
     for name in names:
-        both = ((told(old, name), told(new, name)) for old, new in facts)
+        both = ((told(old, name) or untold, told(new, name) or untold) for old, new in facts)
         if differ := [pair for pair in both if all(pair) and pair[0] != pair[1]]:
             yield name, differ
 
 
-def _changed(names: Iterable[str], facts: Pairs) -> Iterator[str]:
+def _changed(names: Iterable[str], facts: Pairs, untold: str = "") -> Iterator[str]:
     """ "python version: 3.11.2, now 3.12.1"; of many pairs, what most of them tell and how many others do."""
-    for name, differ in _different(names, facts):
-        (old, new), _ = Counter(differ).most_common(1)[0]
-        share = (
-            f" ({len(differ)} of {len(facts)} benchmarks differ)"
-            if len(set(differ)) > 1 or len(differ) < len(facts)
-            else ""
-        )
+    for name, differ in _different(names, facts, untold):
+        (old, new), alike = Counter(differ).most_common(1)[0]
+        share = f" ({len(differ)} of {len(facts)} benchmarks differ)" if alike < len(facts) else ""
         yield f"{name.replace('_', ' ')}: {old}, now {new}{share}"

@@ -47,6 +47,7 @@ VERSIONS = ("python_implementation", "python_version", "python_compiler", "numpy
 CONDITIONS = ("platform", "aslr", "cpu_affinity", "cpu_config", "timer", "python_gc")
 MEASURED = ("inner_loops", "loops", "warmups", "values", "tags", "command")
 TIMEIT = ("timeit_stmt", "timeit_setup", "timeit_teardown")
+UNTOLD = {"python_gc": "enabled", "loops": 1, "inner_loops": 1}  # what it means where these are not told
 DATED = ("perf_version", "date")
 
 
@@ -259,10 +260,11 @@ def _benchmark(name: str, told: list[tuple[list[Any], dict[str, Any]]]) -> Pyper
         raise ValueError(f"its value {reprlib.repr(wrong[0])} is no time in seconds")
     first = told[0][1]
     fields = (*MACHINE, *VERSIONS, *CONDITIONS, *MEASURED, *TIMEIT)
-    facts = {field: _once(as_fact(own.get(field)) for _, own in told) for field in fields}
-    facts |= {field: _once([as_fact(first.get(field))]) for field in DATED}
-    facts["values"] = _once(str(len(values)) for values, _ in told)
-    facts["python_gc"] = facts["python_gc"] or ("enabled",)  # told only where it is not
+    facts = {name: _once(own.get(name, UNTOLD.get(name)) for _, own in told) for name in fields}
+    facts |= {name: _once([first.get(name)]) for name in DATED}
+    # after "-with-", another Python of the same machine tells another thing
+    facts["platform"] = _once(fact.partition("-with-")[0] for fact in facts["platform"])
+    facts["values"] = _once(len(values) for values, _ in told)
     made: dict[str, Any] = {
         "name": name,
         "medians_ns": tuple(1e9 * median(values) for values, _ in told),
@@ -291,6 +293,7 @@ def _benchmark(name: str, told: list[tuple[list[Any], dict[str, Any]]]) -> Pyper
     )
 
 
-def _once(facts: Iterable[str]) -> tuple[str, ...]:
-    """Return what is told, once each and sorted."""
-    return tuple(sorted({fact for fact in facts if fact}))
+def _once(facts: Iterable[object]) -> tuple[str, ...]:
+    """Return what is told, each fact once and sorted."""
+    different = {id(fact): fact for fact in facts}.values()  # most are those of the file, the same object
+    return tuple(sorted(set(map(as_fact, different)) - {""}))

@@ -159,6 +159,13 @@ def test_governors_and_versions_inside_benchmarks_count_as_well(write: Any, comp
     assert compare(old, new, "--any-environment")[1]["rows"][0]["verdict"] == "EQUIVALENT"
 
 
+def test_the_c_library_that_another_python_names_is_no_other_platform(write: Any, compare: Any) -> None:
+    """The same machine: up to 3.7, Python told the distribution there."""
+    ends = ("fedora-32-Thirty_Two", "glibc2.31")
+    old, new = (write(end, by_pyperf(bench(platform=f"Linux-5.8.12-x86_64-with-{end}"))) for end in ends)
+    assert compare(old, new)[1]["conditions"] == []
+
+
 def test_one_benchmark_of_two_machines_is_told(write: Any, compare: Any, report: Any) -> None:
     one = bench()
     one["runs"] = [{**run, "metadata": {"hostname": f"h{n % 2}"}} for n, run in enumerate(one["runs"])]
@@ -242,13 +249,13 @@ def test_a_benchmark_that_is_there_twice_is_shown_twice_and_told(
 
 def test_options_that_differ_are_told_in_one_line(write: Any, capsys: pytest.CaptureFixture[str]) -> None:
     options = ({"disable_gc": False, "timer": "perf_counter", "min_rounds": 5, "warmup": False},
-               {"disable_gc": True, "timer": "process_time", "min_rounds": 9, "warmup": 3})  # fmt: skip
+               {"disable_gc": True, "timer": "process_time", "min_rounds": 9, "warmup": 3, "min_time": 1})  # fmt: skip
     old, new = (write(f"{n}", by_pytest(entry(options=one))) for n, one in enumerate(options))
     assert main(["compare", old, new]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line.startswith("Measured in another")] == [
         "Measured in another way: disable gc: False, now True; timer: perf_counter, now process_time; "
-        "min rounds: 5, now 9; warmup: False, now 3"
+        "min rounds: 5, now 9; warmup: False, now 3; min time: none, now 1"
     ]
     assert main(["compare", old, old]) == 0
     assert "Measured in another" not in capsys.readouterr().out
