@@ -248,9 +248,9 @@ def test_a_benchmark_that_is_there_twice_is_shown_twice_and_told(
 
 
 def test_options_that_differ_are_told_in_one_line(write: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ({"disable_gc": False, "timer": "perf_counter", "min_rounds": 5, "warmup": False},
-               {"disable_gc": True, "timer": "process_time", "min_rounds": 9, "warmup": 3, "min_time": 1})  # fmt: skip
-    old, new = (write(f"{n}", by_pytest(entry(options=one))) for n, one in enumerate(options))
+    then = {"disable_gc": False, "timer": "perf_counter", "min_rounds": 5, "warmup": False}
+    now = {"disable_gc": True, "timer": "process_time", "min_rounds": 9, "warmup": 3, "min_time": 1}
+    old, new = (write(f"{n}", by_pytest(entry(options=one))) for n, one in enumerate((then, now)))
     assert main(["compare", old, new]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line.startswith("Measured in another")] == [
