@@ -47,8 +47,8 @@ CALIBRATION: Tree = {"metadata": {"name": "u"}, "runs": [{"warmups": [[1, 0.1]]}
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., str]:
-    def write(name: str, content: Tree | bytes) -> str:
-        path = tmp_path / name
+    def write(name: str, content: Tree | bytes, suffix: str = ".json") -> str:
+        path = tmp_path / f"{name}{suffix}"
         path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
         return str(path)
 
@@ -101,7 +101,7 @@ def test_a_strangers_file_has_no_headline_and_names_its_own_tool(
     tree: Tree, tool: str, other: str, write: Any, report: Any, tmp_path: Path
 ) -> None:
     """Nothing in it is PyTorch or NumPy, so no ratio of its benchmarks may stand for them."""
-    text, _ = report(write("a.json", tree), write("b.json", tree))
+    text, _ = report(write("a", tree), write("b", tree))
     assert not HEADLINE.search(text)
     assert "both libraries" not in text
     assert f"A file of {tool}" in text
@@ -117,9 +117,10 @@ def test_an_export_says_what_it_is_and_keeps_its_headline(
 ) -> None:
     run = write_run(tmp_path / "run", example_records(quick=True))
     for tool in ("pyperf", "pytest-benchmark"):
-        assert main(["export", str(run), "--to", tool, "--out", str(tmp_path / "exported")]) == 0
+        exported = str(tmp_path / "exported.json")
+        assert main(["export", str(run), "--to", tool, "--out", exported]) == 0
         capsys.readouterr()
-        text, _ = report(str(tmp_path / "exported"))
+        text, _ = report(exported)
         assert "times faster" in text
         assert f"{tool}: an export of a run" in text
         assert not re.search("one process|one after the other|both libraries", text)
@@ -137,7 +138,7 @@ def test_machines_are_told_apart_wherever_pyperf_tells_of_them(
         one = bench(**{fact: value}) if place == "benchmark" else bench()
         if place == "run":
             one["runs"] = [{**run, "metadata": {fact: value}} for run in one["runs"]]
-        return str(write(f"{value}.json", by_pyperf(one)))
+        return str(write(value, by_pyperf(one)))
 
     code, tree = compare(of("1"), of("2"))
     assert code == 2
@@ -162,18 +163,18 @@ def test_governors_and_versions_inside_benchmarks_count_as_well(write: Any, comp
 def test_the_c_library_that_another_python_names_is_no_other_platform(write: Any, compare: Any) -> None:
     """The same machine: up to 3.7, Python told the distribution there."""
     ends = ("fedora-32-Thirty_Two", "glibc2.31")
-    old, new = (write(end, by_pyperf(bench(platform=f"Linux-5.8.12-x86_64-with-{end}"))) for end in ends)
+    old, new = (write(end, by_pyperf(bench(), platform=f"Linux-5.8.12-x86_64-with-{end}")) for end in ends)
     assert compare(old, new)[1]["conditions"] == []
 
 
 def test_one_benchmark_of_two_machines_is_told(write: Any, compare: Any, report: Any) -> None:
     one = bench()
     one["runs"] = [{**run, "metadata": {"hostname": f"h{n % 2}"}} for n, run in enumerate(one["runs"])]
-    mixed = write("mixed.json", by_pyperf(one))
+    mixed = write("mixed", by_pyperf(one))
     for said in (*report(mixed), notes(compare(mixed, mixed)[1])):
         assert "on several machines" in said
         assert "sort (hostname: h0 / h1)" in said
-    assert compare(mixed, write("h0.json", by_pyperf(bench(hostname="h0"))))[0] == 2
+    assert compare(mixed, write("h0", by_pyperf(bench(hostname="h0"))))[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def test_only_what_cannot_be_used_is_left_out_and_it_is_told(
     none = write("none", {**tree, "benchmarks": tree["benchmarks"][1:]})
     assert main(["report", none]) == 2
     error = capsys.readouterr().err
-    assert "none holds no benchmark that can be used: " in error
+    assert "none.json holds no benchmark that can be used: " in error
     assert error.count("\n") == 1
 
 
@@ -357,7 +358,7 @@ def test_the_content_tells_the_kind_whatever_the_name(
     name: str, packed: bool, write: Any, compare: Any
 ) -> None:
     content = json.dumps(by_pyperf(bench()), indent=1).encode()
-    path = write(name, gzip.compress(content) if packed else content)
+    path = write(name, gzip.compress(content) if packed else content, suffix="")
     assert compare(path, path)[0] == 0
 
 
@@ -402,7 +403,7 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked(
     write: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.results.foreign.MAX_BYTES", 2**20)
-    assert main(["report", write("bomb.json.gz", gzip.compress(b" " * 2**24))]) == 2
+    assert main(["report", write("bomb", gzip.compress(b" " * 2**24))]) == 2
     assert "more than 1 MiB, which is not read" in capsys.readouterr().err
 
 
