@@ -22,6 +22,8 @@ WIDTH = 140  # of a table that goes to a file
 def main(args: argparse.Namespace) -> int:
     """Compare and print; return 1 for a proved regression beyond ``args.fail_slower``, else 0.
 
+    Where that limit was asked for and nothing could be judged, return 3.
+
     Raises:
         UserError: a result cannot be read, the two are of different kinds or machines.
     """
@@ -30,7 +32,9 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(as_tree(changes), indent=2, allow_nan=False))
     else:
         show(changes)
-    return 1 if changes.regressions else 0
+    if changes.regressions:
+        return 1
+    return 3 if changes.limit is not None and not changes.judged else 0
 
 
 def compare(args: argparse.Namespace) -> Changes:
@@ -97,11 +101,12 @@ def as_tree(changes: Changes) -> dict[str, Any]:
     """The same as plain objects; times are nanoseconds a call."""
     from bench.reporting.changes import summary
 
-    told = ("old", "new", "unit", "machines", "versions", "conditions", "warning", "limit")
+    told = ("old", "new", "unit", "machines", "versions", "conditions", "options", "warning", "limit")
     lists = ("only_old", "only_new", "without_baseline")
     return {
         "summary": summary(changes),
         **{name: getattr(changes, name) for name in (*told, *lists)},
+        "notes": [dataclasses.asdict(note) for note in changes.notes],
         "regressions": [row.name for row in changes.regressions],
         **{name: list(map(_change, getattr(changes, name))) for name in ("rows", "baselines", "twins")},
     }

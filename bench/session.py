@@ -230,5 +230,7 @@ def write_report(paths: list[Path], out: str | None, *, any_machine: bool = Fals
             print(load_result(path).summary())
         elif path in report.answers:
             print(report.answers[path])
+    for banner in report.banners:
+        print(banner)
     print(f"\nReport: {os.path.relpath(report.page)}")
     return report.disagrees

@@ -19,11 +19,11 @@ from small_journal import on, small_records
 
 from bench.cli import main
 from bench.errors import UserError
-from bench.results.exchange import read_pytest_benchmark
 from bench.results.exchange_pyperf import pyperf_json
 from bench.results.exchange_pytest import pytest_benchmark_json, stats
 from bench.results.journal import load_run, make_run
 from bench.results.record import AnyRecord, Burst, Entry, Plan
+from bench.results.saved import load_saved
 
 HOSTILE = "=cmd\x1b[31m\n<script>\u202e|"
 PUBLISHED = "numpy-published"
@@ -157,7 +157,7 @@ def test_the_16_statistics_are_those_of_pytest_benchmark(n: int) -> None:
 
 
 def test_the_export_comes_back_with_variant_device_and_ratio(folder: Path) -> None:
-    results = read_pytest_benchmark(folder / "a" / "pytest-benchmark.json")
+    results = load_saved(folder / "a" / "pytest-benchmark.json")
     rows = {row.name: row for row in results.rows}
     usual, base = rows[USUAL], rows[BASE]
     assert (usual.variant, usual.library, usual.device, usual.task) == (
@@ -173,9 +173,9 @@ def test_the_export_comes_back_with_variant_device_and_ratio(folder: Path) -> No
     assert base.ratio == 1.0
     assert usual.errors is not None
     assert "update U" in usual.errors
-    assert results.machine_info["numpy"] == "2.4.6"
-    assert results.machine_info["blas_kernel"] == "SkylakeX"
-    assert results.machine_info["node"] == ""
+    assert results.facts["numpy"] == ("2.4.6",)
+    assert results.facts["blas_kernel"] == ("SkylakeX",)
+    assert "node" not in results.facts
 
 
 # what no tool may be given

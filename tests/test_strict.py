@@ -10,9 +10,9 @@ from small_journal import small_records, write
 
 from bench.errors import UserError
 from bench.results import reading, strict
-from bench.results.exchange import read_pytest_benchmark
 from bench.results.journal import FILE_NAME, load_run, read_journal
 from bench.results.record import AnyRecord, Burst, Environment, Worker
+from bench.results.saved import load_saved
 from bench.results.seal import FIRST, sealed_line
 from bench.training.records import read_records
 
@@ -243,11 +243,11 @@ def test_a_file_of_pytest_benchmark_has_limits(tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
     path.write_bytes(b'{"more":' + nested(50_000) + b"}")
     with pytest.raises(UserError, match=r"is no JSON file .*: it is nested too deeply"):
-        read_pytest_benchmark(path)
+        load_saved(path)
     with path.open("wb") as file:
         file.truncate(2**28 + 1)
-    with pytest.raises(UserError, match="has 256 MiB; files up to 256 MiB are read"):
-        read_pytest_benchmark(path)
+    with pytest.raises(UserError, match="has more than 256 MiB"):
+        load_saved(path)
 
 
 def test_no_record_is_written_that_could_not_be_read(tmp_path: Path) -> None:

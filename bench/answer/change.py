@@ -32,6 +32,7 @@ from bench.answer.two_samples import (
     shift_interval,
     welch_interval,
 )
+from bench.results.foreign import Note
 
 OTHER_ENVIRONMENT = "the environment changed"  # why there is no verdict
 
@@ -80,6 +81,8 @@ class Changes:
     machines: tuple[str, ...] = ()  # facts in which the machines differ
     versions: tuple[str, ...] = ()  # that changed
     conditions: tuple[str, ...] = ()  # what else changed that bears on speed
+    options: tuple[str, ...] = ()  # of how another tool measured, that changed
+    notes: tuple[Note, ...] = ()  # of the files of another tool
     warning: str = ""  # why no row has a verdict; empty where they may have one
     limit: float | None = None  # 0.05: a regression takes over 5 % longer
 
@@ -87,6 +90,11 @@ class Changes:
     def regressions(self) -> tuple[Change, ...]:
         """Rows that are proved to take longer by more than the limit."""
         return tuple(row for row in self.rows if row.regressed)
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything was tested, so that a regression could have been proved."""
+        return any(row.p_holm is not None for row in self.rows)
 
 
 def measured(

@@ -126,9 +126,11 @@ def median_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
     ordered = np.sort(_checked(x))
     n = len(ordered)
     below, cut = 0.0, -1  # P(fewer than cut + 1 numbers lie below the true median)
-    while 2 * (below + math.comb(n, cut + 1) / 2**n) <= 1 - confidence:
+    ways, all_ways = 1, 2**n  # ways: of cut + 1 numbers to lie below it
+    while 2 * (below + ways / all_ways) <= 1 - confidence:
         cut += 1
-        below += math.comb(n, cut) / 2**n
+        below += ways / all_ways
+        ways = ways * (n - cut) // (cut + 1)
     estimate = float(np.median(ordered))
     if cut < 0:
         return Interval(estimate, -math.inf, math.inf, 1.0)

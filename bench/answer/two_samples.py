@@ -17,6 +17,7 @@ from bench.answer.statistics import ALPHA, POWER, Interval
 
 Array = NDArray[np.float64]
 EXACT_PAIRS = 10_000  # of two samples: 100 blocks against 100
+MOST_PAIRS = 4_000_000  # of two samples: all their differences are held at once
 SIMULATED_PAIRS = 4000
 SIMULATED_BLOCKS = 30  # at most, of each sample; what is taken from them hardly changes beyond
 

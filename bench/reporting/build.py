@@ -1,4 +1,4 @@
-"""From journals, trainings and files of pytest-benchmark to report.html, report.md, values.csv and plots."""
+"""From journals, trainings and files of other tools to report.html, report.md, values.csv and plots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from bench.answer.summary import summarise
 from bench.errors import UserError
 from bench.printable import printable
-from bench.reporting import answer, page, plots
+from bench.reporting import answer, page, plots, words
 from bench.reporting.beside import map_beside
 from bench.reporting.chapters import run_article
 from bench.reporting.foreign import ForeignView, foreign_article, foreign_view
@@ -18,18 +18,19 @@ from bench.reporting.section import Article, Drawing
 from bench.reporting.texttables import overview_table
 from bench.reporting.training import training_article
 from bench.reporting.view import RunView, view
-from bench.results.exchange import PytestResults
 from bench.results.exchange_pyperf import PyperfResults
 from bench.results.files import write_atomic
-from bench.results.journal import Run, different_machines, load_run
+from bench.results.foreign import Facts, as_fact
+from bench.results.journal import Run, different_machines
 from bench.results.reading import collector_paused
 from bench.results.refinements import load_refinements
-from bench.results.saved import load_foreign
+from bench.results.saved import Saved, load_saved
 from bench.results.table import write_values_csv
 from bench.training.records import is_training
 
 HTML, MARKDOWN, PLOTS = "report.html", "report.md", "plots"
 KEPT = "The raw values are in the journal and in values.csv, the plots in the folder beside this page."
+KEPT_OF_FILES = "The raw values are in the files, the plots in the folder beside this page."
 KEPT_OF_TRAINING = (
     "The raw values are in training.jsonl and losses.csv, the plots in the folder beside this page."
 )
@@ -37,7 +38,7 @@ KEPT_OF_TRAINING = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One saved result: a run, or a file of pytest-benchmark."""
+    """One saved result: a run, or a file of another tool."""
 
     run: Run | None
     view: RunView | ForeignView
@@ -49,7 +50,8 @@ class Report:
     """A report that was written."""
 
     page: Path
-    answers: dict[Path, str]  # of each run, in plain English
+    answers: dict[Path, str]  # of each run, in plain English; of a file, what must be known of it
+    banners: list[str]  # what must be known of all results together
     disagrees: bool  # whether anything that claims to be right was proved wrong
 
 
@@ -62,20 +64,20 @@ def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
 def write_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Report:
     """Write the report of saved results, one section each.
 
-    ``paths`` are folders of runs or trainings, journals, or JSON files of pytest-benchmark; trainings come
-    last on the page. Without ``out_dir`` the report of one result goes beside it. Each file that is there
-    already stays whole until the new one is.
+    ``paths`` are folders of runs or trainings, journals, or files of other tools; trainings come last on the
+    page. Without ``out_dir`` the report of one result goes beside it. Each file that is there already stays
+    whole until the new one is.
 
     Raises:
         UserError: one cannot be read, the report cannot be written, several have no ``out_dir``, or runs are
             of different machines and not ``any_machine``.
     """
     if not paths:
-        raise UserError("nothing to report on; give a run's folder, a journal or a file of pytest-benchmark")
+        raise UserError("nothing to report on; give a run's folder, a journal or a file of another tool")
     if len(paths) > 1 and out_dir is None:
         raise UserError("several results make one report; name its folder with --out DIR")
     prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
-    saved = {path: _read(path) for path in paths if not is_training(path)}
+    saved = {path: load_saved(path) for path in paths if not is_training(path)}
     runs = [one for one in saved.values() if isinstance(one, Run)]
     loaded = {path: _source(path, one, prefixes[path], runs) for path, one in saved.items()}
     sources = list(loaded.values())
@@ -112,10 +114,11 @@ def write_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
     return Report(
         page=folder / HTML,
         answers={
-            path: printable("\n".join([*source.view.banners, *source.view.answer]))
+            path: printable("\n".join(_told(source.view)))
             for path, source in loaded.items()
-            if isinstance(source.view, RunView)
+            if _told(source.view)
         },
+        banners=[printable(banner) for banner in content["banners"]],
         disagrees=any(failure.status == "disagrees" for run in [*runs, *refined] for failure in run.failures),
     )
 
@@ -126,11 +129,7 @@ def headline(run: Run, refinements: Sequence[Run] = ()) -> str:
     return printable("\n".join([*answer.caveats(facts), *answer.sentences(facts)]))
 
 
-def _read(path: Path) -> Run | PytestResults | PyperfResults:
-    return load_foreign(path) if path.suffix == ".json" else load_run(path)
-
-
-def _source(path: Path, saved: Run | PytestResults | PyperfResults, prefix: str, runs: list[Run]) -> Source:
+def _source(path: Path, saved: Saved, prefix: str, runs: list[Run]) -> Source:
     """A saved result as text; ``runs`` are all on the page."""
     if isinstance(saved, Run):
         refined = load_refinements(path)
@@ -139,6 +138,39 @@ def _source(path: Path, saved: Run | PytestResults | PyperfResults, prefix: str,
     if isinstance(saved, PyperfResults):
         return Source(None, pyperf_view(saved, path.name, prefix=prefix))
     return Source(None, foreign_view(saved, path.name, prefix=prefix))
+
+
+def _told(view: RunView | ForeignView) -> list[str]:
+    """Return what a terminal shows of one result."""
+    if isinstance(view, RunView):
+        return [*view.banners, *view.answer]
+    return [f"{view.name}: {note}" for note in view.notes]
+
+
+def _machines(sources: Sequence[Source]) -> list[str]:
+    """Return that files of other tools are not all of one machine, in words; nothing where they are."""
+    told: dict[str, dict[str, None]] = {}
+    for source in sources:
+        facts = (
+            source.view.machine_facts if isinstance(source.view, ForeignView) else _machine_facts(source.run)
+        )
+        for name, values in facts.items():
+            told.setdefault(name, {}).update(dict.fromkeys(filter(None, values)))
+    differ = [
+        f"{name}: {words.listing([words.short(value) for value in values])}"
+        for name, values in told.items()
+        if len(values) > 1
+    ]
+    foreign = any(isinstance(source.view, ForeignView) for source in sources)
+    if not differ or not foreign or len(sources) < 2:
+        return []
+    return [f"These results are of different machines ({'; '.join(differ)}), so their times do not compare."]
+
+
+def _machine_facts(run: Run | None) -> Facts:
+    machine = run.environment.machine if run else {}
+    names = {"processor": "processor", "cpus": "cpus", "host": "host_name"}
+    return {name: (as_fact(machine.get(field)),) for name, field in names.items()}
 
 
 def content_of(sources: list[Source], trainings: list[Article]) -> dict[str, Any]:
@@ -152,8 +184,9 @@ def content_of(sources: list[Source], trainings: list[Article]) -> dict[str, Any
     lines = overview(compared.values()) if len(compared) > 1 else []
     return {
         "articles": [*articles, *trainings],
+        "banners": _machines(sources),
         "overview": overview_table(lines, compared) if lines else None,
-        "files": KEPT if sources else KEPT_OF_TRAINING,
+        "files": KEPT if any(one.run for one in sources) else KEPT_OF_FILES if sources else KEPT_OF_TRAINING,
     }
 
 

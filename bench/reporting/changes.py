@@ -33,6 +33,7 @@ COUNTED: dict[Word, str] = {
 }
 MOST_NAMES = 6
 MOST_BASELINES = 3
+MOST_ROWS = 200  # of the table
 
 
 def summary(changes: Changes) -> str:
@@ -42,7 +43,7 @@ def summary(changes: Changes) -> str:
     found = Counter(row.verdict for row in changes.rows)
     said = [f"{found[word]} {name}" for word, name in COUNTED.items() if found[word]]
     leader = next(filter(None, (_largest(changes, word) for word in ("SLOWER", "FASTER"))), None)
-    most = f"; most of all {leader.name}, {times(leader)}" if leader else ""
+    most = f"; most of all {words.short(leader.name)}, {times(leader)}" if leader else ""
     because = f" ({changes.warning})" if changes.warning else ""
     count = words.count(len(changes.rows), "comparison")
     return f"{changes.new} against {changes.old}: of {count} {words.listing(said, 7)}{most}{because}."
@@ -62,9 +63,12 @@ def told_before(changes: Changes) -> Iterator[str]:
     if changes.conditions:
         without = ", so there is no verdict; --any-environment gives one"
         so = without if changes.warning == OTHER_ENVIRONMENT else ""
-        yield f"ENVIRONMENT CHANGED{so}: {'; '.join(changes.conditions)}"
+        yield f"ENVIRONMENT CHANGED{so}: {_clauses(changes.conditions)}"
     if changes.versions:
-        yield f"Other versions: {'; '.join(changes.versions)}"
+        yield f"Other versions: {_clauses(changes.versions)}"
+    if changes.options:
+        yield f"Measured in another way: {_clauses(changes.options)}"
+    yield from map(words.note, changes.notes)
     yield from _baselines(changes)
 
 
@@ -82,7 +86,9 @@ def told_after(changes: Changes) -> Iterator[str]:
         )
     for side, names in (("old", changes.only_old), ("new", changes.only_new)):
         if names:
-            yield f"Only in {side}: {words.listing(names, MOST_NAMES)}"
+            yield f"Only in {side}: {words.listing([words.short(name) for name in names], MOST_NAMES)}"
+    if (more := len(_shown(changes)) - MOST_ROWS) > 0:
+        yield f"Not in the table, which has {MOST_ROWS} rows at most: {units.whole(more)} more; see --json"
     if changes.without_baseline:
         groups = dict.fromkeys(name.partition(" | ")[0] for name in changes.without_baseline)
         count, of = words.count(len(changes.without_baseline), "time"), words.listing(list(groups))
@@ -111,18 +117,27 @@ def table(changes: Changes) -> "Table":
         column.justify = "right"
         column.no_wrap = True
     order = list(COUNTED)
-    shown = [row for row in changes.rows if not words.left_out(row)]
-    for row in sorted(shown, key=lambda row: (order.index(row.verdict), -(row.change or 0))):
+    rows = sorted(_shown(changes), key=lambda row: (order.index(row.verdict), -(row.change or 0)))
+    for row in rows[:MOST_ROWS]:
         said = _reason(row) if row.reason != changes.warning else ""  # which stands above
         reason = f" [dim]{escape(one_line(said))}[/]" if said else ""
         made.add_row(
-            escape(one_line(row.name)),
+            escape(words.short(row.name)),
             _value(changes, row.old_value),
             _value(changes, row.new_value),
             units.with_interval(row.change, row.low, row.high),
             f"[{COLOURS[row.verdict]}]{row.verdict}[/]{reason}",
         )
     return made
+
+
+def _shown(changes: Changes) -> list[Change]:
+    return [row for row in changes.rows if not words.left_out(row)]
+
+
+def _clauses(clauses: Sequence[str]) -> str:
+    """Return facts that changed, each no longer than a line or two."""
+    return "; ".join(words.short(clause, 400) for clause in clauses)
 
 
 def _reason(row: Change) -> str:
@@ -171,8 +186,8 @@ def _baselines(changes: Changes) -> Iterator[str]:
 def _regressions(changes: Changes, limit: float) -> str:
     beyond = units.percent(limit)
     if found := changes.regressions:
-        names = "; ".join(f"{row.name}: {times(row)}" for row in found)
-        return f"REGRESSION proved, over {beyond} slower: {names}"
-    if not any(row.p_holm is not None for row in changes.rows):
+        names = [f"{words.short(row.name)}: {times(row)}" for row in found]
+        return f"REGRESSION proved, over {beyond} slower: {words.listing(names, MOST_NAMES)}"
+    if not changes.judged:
         return f"Nothing was judged, so no regression over {beyond} could be proved"
     return f"No regression over {beyond} is proved"

@@ -41,7 +41,5 @@ def _run(view: RunView) -> OverviewLine:
 
 
 def _foreign(view: ForeignView) -> OverviewLine:
-    ratio = view.usual_ratio or units.NOTHING
-    return OverviewLine(
-        view.name, view.machine, (f"{ratio}: {view.how_sure}", *[units.NOTHING] * 2), units.NOTHING
-    )
+    ratio = f"{view.usual_ratio}: {view.how_sure}" if view.usual_ratio else units.NOTHING
+    return OverviewLine(view.name, view.machine, (ratio, *[units.NOTHING] * 2), units.NOTHING)

@@ -3,28 +3,32 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from bench.answer.statistics import Interval, median_interval
-from bench.answer.two_samples import shift_interval
+from bench.answer.two_samples import MOST_PAIRS, shift_interval
 from bench.catalog import BASELINE
-from bench.reporting import plots, units, words
-from bench.reporting.foreign import ForeignView
+from bench.reporting import foreign, units, words
+from bench.reporting.foreign import USUAL, ForeignView
 from bench.reporting.plots import Mark
-from bench.reporting.section import Cell, Column, Drawing, Hero, Section, TextTable
-from bench.reporting.view import describe, slug
+from bench.reporting.section import Cell, Column, Hero, Section
 from bench.results.exchange_pyperf import PyperfBenchmark, PyperfResults
+from bench.results.foreign import told
 
 TOOL = "pyperf"
+MOST_DOTS = 500  # of a row; of more processes, every second, third and so on is drawn
 COLUMNS = (
     Column("Benchmark"), Column("Where"), Column("Median a call", True), Column("95 % interval", True),
     Column("Samples/s", True), Column("÷ baseline", True), Column("Processes × values × calls"),
 )  # fmt: skip
 OPEN = (
-    "pyperf measured one after the other, so that drift of the machine in between is in the ratio and not in "
-    "its interval, and there is no verdict; rnnbench run measures the two side by side."
+    "pyperf measures one benchmark after the other, so that drift of the machine in between is in their "
+    "difference, and there is no verdict; rnnbench run measures two variants side by side."
+)
+OPEN_OF_EXPORT = (
+    "This file was exported from a run. Of it, a ratio has the interval of two independent samples and no "
+    "verdict; the journal of the run compares block by block, and has both."
 )
 
 
@@ -45,38 +49,46 @@ class Line:
 
 def pyperf_view(results: PyperfResults, name: str, *, prefix: str = "") -> ForeignView:
     """Turn one file into text; ``name`` is the file's, ``prefix`` starts the names of its plots."""
-    lines = compared(results.benchmarks)
+    facts, lines = results.facts, compared(results.benchmarks)
     machine = words.machine(
-        {"processor": results.metadata.get("cpu_model_name"), "cpus": results.metadata.get("cpu_count")}
+        {"processor": told(facts, "cpu_model_name"), "cpus": foreign.cpus(facts, "cpu_count")}
     )
     usual = _usual(lines)
-    groups = dict.fromkeys(line.own.group for line in lines)
+    ours = any(line.own.variant for line in lines)
+    note = OPEN_OF_EXPORT if ours else OPEN
+    groups = foreign.grouped(lines, lambda line: line.own.group)
     parts = tuple(
-        _part(group, [line for line in lines if line.own.group == group], number, prefix)
-        for number, group in enumerate(groups, start=1)
+        _part(group, members, number, prefix)
+        for number, (group, members) in enumerate(groups.items(), start=1)
     )
     return ForeignView(
         name=name,
+        kind=foreign.kind_of(TOOL, ours=ours, exported=ours),
         label=results.label,
         machine=machine,
-        usual_ratio=usual.ratio_text if usual else "",
-        hero=_hero(usual, len(lines), machine),
+        machine_facts={
+            "processor": facts["cpu_model_name"],
+            "cpus": facts["cpu_count"],
+            "host": facts["hostname"],
+        },
+        usual_ratio=usual.ratio_text if usual and usual.own.variant == USUAL else "",
+        hero=_hero(usual, len(lines), machine, note),
         sections=(
-            Section(id="times", title="How long does each take?", notes=(OPEN,), parts=parts),
-            Section(id="machine", title="On which machine?", pairs=tuple(_facts(results))),
+            Section(id="times", title="How long does each take?", notes=(note,), parts=parts),
+            *foreign.machine_section(_facts(results)),
         ),
         tool=TOOL,
         how_sure="no verdict",
+        notes=foreign.notes(results.notes, (one.full_name for one in results.benchmarks)),
     )
 
 
 def compared(benchmarks: Sequence[PyperfBenchmark]) -> list[Line]:
-    """Every benchmark over numpy-batched at the same work; those of others over the first of them."""
-    first = next((one for one in benchmarks if not one.variant), None)
+    """Return every benchmark over numpy-batched at the same work; others' have nothing beside them."""
     own = {_work(one): one for one in reversed(benchmarks) if _is_own_baseline(one)}
     lines = []
     for one in benchmarks:
-        baseline = own.get(_work(one)) if one.variant else first
+        baseline = own.get(_work(one)) if one.variant else None
         ratio = None if baseline is None or one is baseline else _ratio(one, baseline)
         lines.append(Line(one, median_interval(one.medians_ns), baseline, ratio))
     return lines
@@ -88,8 +100,10 @@ def with_limits(ratio: Interval) -> str:
     return units.with_interval(ratio.estimate, low, high)
 
 
-def _ratio(one: PyperfBenchmark, other: PyperfBenchmark) -> Interval:
-    """The time of one over that of the other, from the medians of their processes."""
+def _ratio(one: PyperfBenchmark, other: PyperfBenchmark) -> Interval | None:
+    """Return the time of one over that of the other, from their processes; None where these are too many."""
+    if len(one.medians_ns) * len(other.medians_ns) > MOST_PAIRS:
+        return None
     shift = shift_interval(np.log(other.medians_ns), np.log(one.medians_ns))
     low, high = (math.exp(shift.low), math.exp(shift.high)) if shift.finite else (-math.inf, math.inf)
     return Interval(math.exp(shift.estimate), low, high, shift.confidence)
@@ -111,18 +125,15 @@ def _is_own_baseline(one: PyperfBenchmark) -> bool:
 
 
 def _usual(lines: Sequence[Line]) -> Line | None:
-    """torch-rnn, else the first torch variant, else the first benchmark that has something beside it."""
-    ratios = [line for line in lines if line.ratio is not None]
-    torch = [line for line in ratios if line.own.library == "torch"]
-    named = [line for line in torch if line.own.variant == "torch-rnn"]
-    return next(iter([*named, *torch, *ratios]), None)
+    """Return torch-rnn, else the first torch variant that has the baseline beside it."""
+    torch = [line for line in lines if line.ratio is not None and line.own.library == "torch"]
+    return next((line for line in torch if line.own.variant == USUAL), torch[0] if torch else None)
 
 
-def _hero(line: Line | None, count: int, machine: str) -> Hero:
-    """The first ratio worth telling, with all that this way of timing leaves open."""
+def _hero(line: Line | None, count: int, machine: str, note: str) -> Hero:
+    """Return PyTorch against the baseline, with all that the file leaves open."""
     if line is None or line.ratio is None or line.baseline is None:
-        said = f"On this machine ({machine}), {words.count(count, 'benchmark')}, of which no two compare."
-        return Hero("Nothing was compared", facts=(("What was measured", said),))
+        return foreign.nothing_compared(machine, count)
     slower, faster = _name(line.own), _name(line.baseline)
     ratio = line.ratio
     if ratio.estimate < 1:
@@ -133,21 +144,14 @@ def _hero(line: Line | None, count: int, machine: str) -> Hero:
         f"{_name(line.baseline)} {units.duration(float(np.median(line.baseline.medians_ns)))}, "
         f"{_name(line.own)} {units.duration(line.median.estimate)} a call."
     )
-    sure = ("one after the other, no verdict",)
-    return Hero(
-        title, "no verdict", sure=sure, facts=(("What was measured", said), ("How sure that is", OPEN))
-    )
+    facts = (("What was measured", said), ("How sure that is", note))
+    return Hero(title, "no verdict", sure=("from the medians of each process",), facts=facts)
 
 
 def _part(group: str, lines: Sequence[Line], number: int, prefix: str) -> Section:
     lines = sorted(lines, key=lambda line: line.median.estimate)
-    title = group or "benchmarks"
-    marks = tuple(_mark(line) for line in lines)
-    drawing = Drawing(
-        f"{prefix}{number}-{slug(group) or 'benchmarks'}", describe(marks), partial(plots.dot_plot, marks)
-    )
-    table = TextTable(title, COLUMNS, tuple(_row(line) for line in lines), note=_beside(lines))
-    return Section(id=f"times-{number}", title=title, drawings=(drawing,), tables=(table,))
+    marks = [_mark(line) for line in lines]
+    return foreign.part(group, number, prefix, marks, COLUMNS, [_row(line, group) for line in lines])
 
 
 def _mark(line: Line) -> Mark:
@@ -159,22 +163,22 @@ def _mark(line: Line) -> Mark:
         time_ns=line.median.estimate,
         low_ns=line.median.low if finite else None,
         high_ns=line.median.high if finite else None,
-        blocks_ns=line.own.medians_ns,
-        text="baseline" if line.own is line.baseline else line.ratio_text,
+        blocks_ns=line.own.medians_ns[:: 1 + len(line.own.medians_ns) // MOST_DOTS],
+        text="baseline" if line.own is line.baseline else line.ratio_text if line.ratio else "",
         hollow=line.own.known_wrong,
         baseline=line.own is line.baseline,
     )
 
 
-def _row(line: Line) -> tuple[Cell, ...]:
+def _row(line: Line, group: str) -> tuple[Cell, ...]:
     own, processes = line.own, len(line.own.medians_ns)
     marks = ["baseline"] * (own is line.baseline) + ["known wrong gradient"] * own.known_wrong
-    where = own.device or units.NOTHING
+    marks += [words.short(own.group)] * (own.group != group)
     samples = own.shape.B / (line.median.estimate * 1e-9) if own.shape else None
     limits = [units.duration(limit) for limit in (line.median.low, line.median.high) if line.median.finite]
     return (
         Cell(_name(own), note=", ".join(marks), library=own.library),
-        Cell(where if own.threads is None else f"{where}, threads: {own.threads}"),
+        Cell(foreign.where(own.device, own.threads)),
         Cell(units.duration(line.median.estimate), value=line.median.estimate),
         Cell(f"[{', '.join(limits)}]" if limits else units.NOTHING),
         Cell(units.rate(samples), value=samples),
@@ -183,27 +187,20 @@ def _row(line: Line) -> tuple[Cell, ...]:
     )
 
 
-def _beside(lines: Sequence[Line]) -> str:
-    """What the baseline is where nobody declared one."""
-    first = next((line.baseline for line in lines if line.baseline is not None), None)
-    if first is None or first.variant:
-        return ""
-    return f"The baseline is the first benchmark of the file, {first.name}."
-
-
 def _name(one: PyperfBenchmark) -> str:
-    return one.variant or one.name
+    return words.short(one.variant or one.label)
 
 
 def _facts(results: PyperfResults) -> list[tuple[str, str]]:
-    """What the file's metadata tell."""
-    told = results.metadata
-    found = [
-        ("System", told.get("platform")),
-        ("Python", told.get("python_version")),
-        ("NumPy", told.get("numpy_version")),
-        ("PyTorch", told.get("torch_version")),
-        ("pyperf", told.get("perf_version")),
-        ("Started", told.get("date")),
-    ]
-    return [(name, str(value)) for name, value in found if value not in (None, "")]
+    """Return what the file's metadata tell."""
+    fields = {
+        "System": "platform",
+        "Host": "hostname",
+        "Processors": "cpu_config",
+        "Python": "python_version",
+        "NumPy": "numpy_version",
+        "PyTorch": "torch_version",
+        "pyperf": "perf_version",
+        "Started": "date",
+    }
+    return [(title, told(results.facts, name)) for title, name in fields.items()]

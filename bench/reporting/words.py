@@ -12,7 +12,9 @@ from bench.answer.change import Change
 from bench.answer.comparison import Comparison
 from bench.answer.outcome import WITHIN_BUDGET
 from bench.case import Case, sine_case
+from bench.printable import one_line
 from bench.reporting import units
+from bench.results.foreign import Note
 from bench.results.journal import Run
 from bench.results.record import Arm
 
@@ -149,9 +151,9 @@ def work(case: Case) -> str:
 
 def machine(facts: dict[str, Any]) -> str:
     """Processor and how many of them are usable."""
-    name = facts.get("processor") or "an unknown processor"
+    name = short(facts["processor"]) if facts.get("processor") else "an unknown processor"
     cpus = facts.get("usable_cpus") or facts.get("cpus")
-    return f"{name}, {count(cpus, 'processor')}" if cpus else str(name)
+    return f"{name}, {count(cpus, 'processor')}" if cpus else name
 
 
 def listing(items: Sequence[str], most: int = 4) -> str:
@@ -169,3 +171,14 @@ def capital(sentence: str) -> str:
 def count(n: int, noun: str) -> str:
     """1 block, 10 blocks."""
     return f"{units.whole(n)} {noun}" if n == 1 else f"{units.whole(n)} {noun}s"
+
+
+def short(text: object, most: int = 160) -> str:
+    """Return a stranger's text as one line, its middle left out where it is long."""
+    line = one_line(text)
+    return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
+
+
+def note(told: Note) -> str:
+    """Return a note on a file in one line: "There more than once: a and b"."""
+    return f"{short(told.what)}: {listing([short(name) for name in told.names], 6)}"

@@ -4,8 +4,9 @@ A benchmark of pyperf is one entry, a run of pyperf one process: a block. Values
 an entry's name does not tell stands in the metadata, under names that begin with ``rnnbench_``.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,7 +17,18 @@ from bench.case import Shape
 from bench.errors import UserError
 from bench.printable import one_line
 from bench.results.counted import counted_bursts, entry_name, is_known_wrong
-from bench.results.foreign import is_time
+from bench.results.foreign import (
+    Facts,
+    Note,
+    as_fact,
+    as_object,
+    as_text,
+    distinct,
+    is_shape,
+    is_time,
+    left_out_note,
+    several,
+)
 from bench.results.record import Arm, Burst, Entry
 from bench.results.run import Run
 
@@ -24,9 +36,19 @@ VERSION = "1.0"
 OURS = "rnnbench_"
 Metadata = dict[str, str | int | float]
 LABEL = (
-    "pyperf measured these benchmarks one after the other: drift of the machine between two of them is not "
-    "in the interval of their ratio, so there is no verdict"
+    "one benchmark after the other: drift of the machine between two of them is in the difference of their "
+    "times"
 )
+LABEL_OF_EXPORT = "an export of a run: ratios without a verdict, which the journal gives"
+FORMATS = (VERSION, 6, 5, 4)  # the older ones are of pyperf 0.7.4 to 0.9.6
+# what identifies a machine, what comes with versions, what else bears on speed, and how it was measured
+MACHINE = ("cpu_model_name", "cpu_count", "hostname")
+VERSIONS = ("python_implementation", "python_version", "python_compiler", "numpy_version", "torch_version")
+CONDITIONS = ("platform", "aslr", "cpu_affinity", "cpu_config", "timer", "python_gc")
+MEASURED = ("inner_loops", "loops", "warmups", "values", "tags", "command")
+TIMEIT = ("timeit_stmt", "timeit_setup", "timeit_teardown")
+UNTOLD = {"python_gc": "enabled", "loops": 1, "inner_loops": 1}  # what it means where these are not told
+DATED = ("perf_version", "date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +59,8 @@ class PyperfBenchmark:
     medians_ns: tuple[float, ...]  # of every process
     values: int  # of all processes
     loops: int  # calls in a value, of the first process
+    facts: Facts  # of its processes
+    label: str = ""  # what to call it: unlike any other in its file
     group: str = ""
     variant: str = ""  # empty: not one of ours, known by its name alone
     library: str = ""
@@ -47,14 +71,24 @@ class PyperfBenchmark:
     work: str = ""  # the case, in one line
     shape: Shape | None = None
 
+    @property
+    def full_name(self) -> str:
+        """The name: pyperf knows no other."""
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class PyperfResults:
     """One file of pyperf, its benchmarks in the file's order."""
 
-    metadata: Mapping[str, Any]  # what all of them share
+    facts: Facts  # of all of them
     benchmarks: tuple[PyperfBenchmark, ...]
-    label: str = LABEL
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What its numbers are."""
+        return LABEL_OF_EXPORT if any(one.variant for one in self.benchmarks) else LABEL
 
 
 def pyperf_json(run: Run) -> bytes:
@@ -126,22 +160,6 @@ def _machine_metadata(run: Run) -> Iterator[tuple[str, str | int | float]]:
             yield name, fact
 
 
-class _Run(msgspec.Struct):
-    values: list[float] = []
-    metadata: dict[str, Any] = {}
-
-
-class _Benchmark(msgspec.Struct):
-    runs: list[_Run]
-    metadata: dict[str, Any] = {}
-
-
-class _File(msgspec.Struct):
-    version: str | int
-    benchmarks: list[_Benchmark]
-    metadata: dict[str, Any] = {}
-
-
 class _Ours(msgspec.Struct, rename=lambda name: OURS + name):
     """What an export of ours tells of an entry."""
 
@@ -160,52 +178,106 @@ class _Ours(msgspec.Struct, rename=lambda name: OURS + name):
     O: int  # noqa: E741  (and for outputs)
 
 
-def parse_pyperf(tree: dict[str, Any], path: Path) -> PyperfResults:
-    """What a file of pyperf holds; ``path`` is what messages call it.
+def parse_pyperf(tree: Mapping[str, Any], path: Path) -> PyperfResults:
+    """Return what a file of pyperf holds; ``path`` is what messages call it.
+
+    As in pyperf, metadata of the file count for each benchmark, and both for each of its runs, unless these
+    tell otherwise.
 
     Raises:
-        UserError: it is no such file, of another format, measures no time, or holds no benchmark.
+        UserError: it has an unknown format, or no benchmark in it can be used.
     """
-    try:
-        file = msgspec.convert(tree, _File)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path} is no JSON file of pyperf: {error}") from error
-    if file.version != VERSION:
-        raise UserError(f"{path} has format {file.version} of pyperf, {VERSION} is read; try: pyperf convert")
-    benchmarks = [_benchmark(one, file.metadata, path) for one in file.benchmarks]
-    found = {one.name: one for one in benchmarks if one is not None}
+    if (version := tree.get("version", VERSION)) not in FORMATS:
+        known = ", ".join(map(str, FORMATS))
+        said = f"{path} has format {reprlib.repr(version)} of pyperf"
+        raise UserError(f"{said}; those that are read are {known}, so measure anew")
+    found, left_out = [], []
+    for number, one in enumerate(tree["benchmarks"], start=1):
+        one = as_object(one)
+        common = {**as_object(tree.get("metadata")), **as_object(one.get("common_metadata"))}
+        common |= as_object(one.get("metadata"))
+        runs = one.get("runs")
+        told = [
+            (
+                _values(run),
+                {**common, **as_object(run.get("metadata")), "warmups": _length(run.get("warmups"))},
+            )
+            for run in map(as_object, runs if isinstance(runs, list) else ())
+            if _values(run)
+        ]
+        name = as_text((told[0][1] if told else common).get("name")).strip()
+        try:
+            found.append(_benchmark(name, told))
+        except ValueError as error:
+            left_out.append(f"{name or f'benchmark {number}'} ({error})")
     if not found:
-        raise UserError(f"{path} holds no benchmark with values")
-    if len(found) < sum(one is not None for one in benchmarks):
-        raise UserError(f"{path} holds two benchmarks of one name; the file was edited or is damaged")
-    return PyperfResults(file.metadata, tuple(found.values()))
+        raise UserError(f"{path} holds no benchmark that can be used: {left_out[0]}")
+    names = [one.name for one in found]
+    facts = {
+        name: _once(fact for one in found for fact in one.facts.get(name, ()))
+        for name in (*MACHINE, *VERSIONS, *CONDITIONS, *DATED)
+    }
+    mixed = [(one.name, several(one.facts, (*MACHINE, *VERSIONS, *CONDITIONS))) for one in found]
+    mixed_up = tuple(f"{name} ({'; '.join(clauses)})" for name, clauses in mixed if clauses)
+    machines = several(facts, MACHINE)
+    notes = [left_out_note(left_out)]
+    if mixed_up:
+        notes.append(Note("Measured on several machines or in several environments", mixed_up))
+    elif machines:
+        notes.append(Note("Its benchmarks are of several machines, so their times do not compare", machines))
+    return PyperfResults(
+        facts=facts,
+        benchmarks=tuple(
+            replace(one, label=label) for one, label in zip(found, distinct(names, names), strict=True)
+        ),
+        notes=tuple(note for note in notes if note.names),
+    )
 
 
-def _benchmark(one: _Benchmark, common: dict[str, Any], path: Path) -> PyperfBenchmark | None:
-    """One benchmark; None where it has no values, as after calibration alone."""
-    runs = [run for run in one.runs if run.values]
-    if not runs:
-        return None
-    told = {**common, **one.metadata, **one.runs[0].metadata}
-    name = told.get("name")
-    if not isinstance(name, str) or not name:
-        raise UserError(f"{path} holds a benchmark without a name; the file was edited or is damaged")
-    if (unit := told.get("unit", "second")) != "second":
-        raise UserError(f"{path}: {name!r} is measured in {unit!r}; times alone are read")
-    if not all(is_time(value) for run in runs for value in run.values):
-        raise UserError(
-            f"{path} holds a time that is not positive, or none at all; the file was edited or is damaged"
-        )
-    loops = runs[0].metadata.get("loops", told.get("loops", 1))
+def _values(run: Mapping[str, Any]) -> list[Any]:
+    """Return the values of a run; none where it was for calibration, or is no run."""
+    values = run.get("values", run.get("samples"))  # their name up to format 5
+    return values if isinstance(values, list) else []
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, list) else 0
+
+
+def _benchmark(name: str, told: list[tuple[list[Any], dict[str, Any]]]) -> PyperfBenchmark:
+    """Return one benchmark from the values and the metadata of each of its processes.
+
+    Raises:
+        ValueError: it cannot be used.
+    """
+    if not told:
+        raise ValueError("it holds no value, as after calibration alone")
+    if not name:
+        raise ValueError("it has no name")
+    if units := {as_fact(facts["unit"]) for _, facts in told if "unit" in facts} - {"second"}:
+        raise ValueError(f"it is measured in {', '.join(sorted(units))}; times alone are read")
+    if wrong := [value for values, _ in told for value in values if not is_time(value)]:
+        raise ValueError(f"its value {reprlib.repr(wrong[0])} is no time in seconds")
+    first = told[0][1]
+    fields = (*MACHINE, *VERSIONS, *CONDITIONS, *MEASURED, *TIMEIT)
+    facts = {name: _once(own.get(name, UNTOLD.get(name)) for _, own in told) for name in fields}
+    facts |= {name: _once([first.get(name)]) for name in DATED}
+    # after "-with-", another Python of the same machine tells another thing
+    facts["platform"] = _once(fact.partition("-with-")[0] for fact in facts["platform"])
+    facts["values"] = _once(len(values) for values, _ in told)
     made: dict[str, Any] = {
         "name": name,
-        "medians_ns": tuple(1e9 * median(run.values) for run in runs),
-        "values": sum(len(run.values) for run in runs),
-        "loops": loops if isinstance(loops, int) and loops >= 1 else 1,
+        "medians_ns": tuple(1e9 * median(values) for values, _ in told),
+        "values": sum(len(values) for values, _ in told),
+        "loops": loops if isinstance(loops := first.get("loops"), int) and loops >= 1 else 1,
+        "facts": facts,
     }
     try:
-        ours = msgspec.convert(told, _Ours)
+        ours = msgspec.convert(first, _Ours)
     except msgspec.ValidationError:
+        return PyperfBenchmark(**made)
+    shape = Shape(ours.T, ours.B, ours.I, ours.H, ours.O)
+    if not is_shape(shape):
         return PyperfBenchmark(**made)
     return PyperfBenchmark(
         **made,
@@ -217,5 +289,11 @@ def _benchmark(one: _Benchmark, common: dict[str, Any], path: Path) -> PyperfBen
         dtype=ours.dtype,
         known_wrong=bool(ours.known_wrong),
         work=ours.work,
-        shape=Shape(ours.T, ours.B, ours.I, ours.H, ours.O),
+        shape=shape,
     )
+
+
+def _once(facts: Iterable[object]) -> tuple[str, ...]:
+    """Return what is told, each fact once and sorted."""
+    different = {id(fact): fact for fact in facts}.values()  # most are those of the file, the same object
+    return tuple(sorted(set(map(as_fact, different)) - {""}))

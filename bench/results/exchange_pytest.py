@@ -60,6 +60,7 @@ def _benchmark(entry: Entry, arm: Arm, bursts: list[Burst]) -> dict[str, Any]:
             "threads": arm.threads,
             "errors": {check.what: check.error for burst in bursts for check in burst.checks},
             "known_wrong": is_known_wrong(bursts),
+            "exported": True,  # and not measured by pytest-benchmark
         },
         "options": {
             "disable_gc": True,

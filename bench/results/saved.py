@@ -1,29 +1,60 @@
 """Saved results of whatever kind: a run, or a JSON file of another tool, known by what it holds."""
 
 from pathlib import Path
+from typing import Any
 
+from bench.errors import UserError
 from bench.results.exchange import PytestResults, parse_pytest_benchmark
 from bench.results.exchange_pyperf import PyperfResults, parse_pyperf
-from bench.results.foreign import is_pyperf, read_tree
+from bench.results.foreign import TOOLS, as_object, parse_tree, read_content
 from bench.results.run import Run, load_run
 
 Saved = Run | PyperfResults | PytestResults
+JOURNAL = (b'{"seal":', b'{"kind":')  # how the first line of one starts, in this schema or an older one
 
 
 def load_saved(path: Path) -> Saved:
-    """A run's folder or journal; a ``.json`` of pyperf or pytest-benchmark.
+    """Return what a run's folder or journal, or a file of pyperf or pytest-benchmark holds.
+
+    A file's kind is told by its content, whatever its name; gzip may have packed a file of another tool.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or is none of these.
     """
-    return load_foreign(path) if path.suffix == ".json" else load_run(path)
+    if path.is_dir():
+        return load_run(path)
+    try:
+        with path.open("rb") as file:
+            if path.is_file() and file.peek(8).startswith(JOURNAL):
+                return load_run(path)
+            data = read_content(file, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; give a run's folder, a journal or a JSON file of {TOOLS}"
+        ) from error
+    if data.startswith(JOURNAL):  # packed, or through a pipe
+        raise UserError(f"{path} is a journal, but packed or no plain file; give a plain copy of it")
+    try:
+        return _parse(parse_tree(data), path)
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON file of {TOOLS} and no journal of rnnbench: {error}") from error
 
 
-def load_foreign(path: Path) -> PyperfResults | PytestResults:
-    """What another tool saved.
+def _parse(tree: dict[str, Any], path: Path) -> PyperfResults | PytestResults:
+    """Return the results of the tool whose benchmarks the tree holds: pyperf's have runs, the other's stats.
 
     Raises:
-        UserError: it cannot be read, or no tool that is known here wrote it.
+        ValueError: neither wrote it.
+        UserError: nothing in it can be used.
     """
-    tree = read_tree(path)
-    return parse_pyperf(tree, path) if is_pyperf(tree) else parse_pytest_benchmark(tree, path)
+    benchmarks = tree.get("benchmarks", tree.get("benchmark"))
+    if "version" in tree and isinstance(benchmarks, dict):
+        raise UserError(f"{path} has a format of pyperf from before 0.7.4, which is not read; measure anew")
+    if not isinstance(benchmarks, list):
+        raise ValueError("it has no list of benchmarks")
+    if not benchmarks:
+        raise UserError(f"{path} holds no benchmark")
+    kinds = {name for one in benchmarks for name in ("runs", "stats") if name in as_object(one)}
+    if not kinds:
+        raise ValueError("its benchmarks have neither stats, as pytest-benchmark's, nor runs, as pyperf's")
+    return parse_pytest_benchmark(tree, path) if "stats" in kinds else parse_pyperf(tree, path)
