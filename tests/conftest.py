@@ -1,5 +1,6 @@
 """What every test gets, and the option ``--benchmark``; what it does is in benchmark_plugin.py."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker of this one
     # in the background (`nohup make test &`) these are ignored, and would be in all that the tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:

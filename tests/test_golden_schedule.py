@@ -10,6 +10,7 @@ import pytest
 
 from bench.answer.verdict import judge
 from bench.measure import block as block_module
+from bench.measure.block import Blocks
 from bench.measure.messages import Done, Measured, ProbeJob, Ready
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
@@ -55,7 +56,7 @@ class Played:
     probed: ClassVar[list[tuple[int, str]]] = []  # block, letter
     stopped = 0
 
-    def __init__(self, arm, rehearsal, environment):
+    def __init__(self, arm):
         self.arm = arm
         self.letter = LETTERS[arm.id]
         self.block = self.started.count(self.letter)
@@ -64,11 +65,11 @@ class Played:
         self.awake = True
         self.started.append(self.letter)
 
-    def receive(self, deadline_s):
+    def receive(self, expected, deadline_s):
         return Ready({"threads": 1}, 10**8, 0)
 
-    def ask(self, job, deadline_s):
-        assert not self.awake
+    def ask(self, job, expected, deadline_s):
+        assert self.awake
         if isinstance(job, ProbeJob):
             self.probed.append((self.block, self.letter))
             return Measured([Primitive("call", [0], 1, [1])])
@@ -78,6 +79,10 @@ class Played:
         per_call_ns = 1e5 * DRIFT[self.block] * ratio * math.exp(1e-4 * scatter * NOISE[self.block])
         elapsed_ns = [round(N_CALLS * per_call_ns * factor) for factor in (0.9, 1.0, 1.0, 1.1, 5.0)]
         return Done("ok", N_CALLS, elapsed_ns, 10**6, 50, 0, sum(elapsed_ns), 0, "cpu", [])
+
+    def resume(self):
+        assert not self.awake
+        self.awake = True
 
     def pause(self):
         self.awake = False
@@ -105,7 +110,7 @@ class Silent:
 @pytest.fixture
 def played(monkeypatch):
     """Plays a plan; returns its records."""
-    monkeypatch.setattr(block_module, "WorkerProcess", Played)
+    monkeypatch.setattr(Blocks, "_start", lambda blocks, arm: Played(arm))
 
     def play(seed: int) -> list[AnyRecord]:
         for name, empty in (("started", []), ("asked", []), ("probed", []), ("stopped", 0)):

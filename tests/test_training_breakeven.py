@@ -1,6 +1,5 @@
 """What starting costs a training: when a later start is made up for, and where its clock begins."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +10,7 @@ from acceptance.plans import mutated
 from bench.case import Shape
 from bench.training import run as training_run
 from bench.training.curves import Training, make_run
-from bench.training.records import Header, Job, Point, Ready, Start, Stop
+from bench.training.records import Header, Job, Point, Progress, Ready, Start, Stop
 from bench.training.sentences import answer
 from bench.training.work import Settings
 
@@ -65,9 +64,8 @@ class FakeChild:
 
     now = 0
 
-    def __init__(self, job: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, *arguments: object, **options: object) -> None:
         FakeChild.now += 700 * MS
-        self._messages: list[Any] = [Ready("cpu", {}), None]
 
     def __enter__(self) -> "FakeChild":
         return self
@@ -75,14 +73,14 @@ class FakeChild:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def receive(self) -> Any:
-        return self._messages.pop(0)
+    def receive(self, expected: object, deadline_s: float) -> Ready:
+        return Ready("cpu", {})
 
-    def go_on(self) -> None:
-        pass
+    def ask(self, message: object, expected: object, deadline_s: float) -> Progress:
+        return Progress(1, 1.0, MS)
 
 
-RECEIVES = "            while (message := child.receive())"
+RECEIVES = "            ready: Ready = child.receive("
 
 
 @pytest.mark.parametrize("mutant", [False, True], ids=["as it is", "a clock that starts with the training"])

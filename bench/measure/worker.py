@@ -20,7 +20,7 @@ from bench import catalog
 from bench.data import Batch
 from bench.device_facts import device_facts
 from bench.host.lifeline import replies
-from bench.library import library_facts, limit_threads, process_state, set_ieee_precision
+from bench.library import library_facts, limit_threads, process_state, set_ieee_precision, wrong_library
 from bench.measure import primitives
 from bench.measure.burst import bind_job, burst
 from bench.measure.clock import ClockError
@@ -60,6 +60,8 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
             reply: Reply = answer(variant, job, state, fresh=fresh) if right else wrong_threads
         except Exception as error:  # a variant may raise anything; the other entries go on
             reply = Refused(status_of(error), f"{type(error).__name__}: {error}")
+        if other := wrong_library(variant.library):
+            reply = Refused("invalid", f"{variant.name} {other}")
         fresh = False
         yield reply
 

@@ -13,7 +13,7 @@ import pytest
 
 from bench.cli import main
 from bench.host import child, scratch
-from bench.training import load_result
+from bench.training import command, load_result
 from bench.training import run as training
 from faults.runs import PATIENCE_S, TESTS, finish, records, start_program, wait_until_gone
 
@@ -131,8 +131,8 @@ def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_compl
     monkeypatch.setattr("fcntl.flock", lambda *ignored: (_ for _ in ()).throw(OSError("no locks here")))
     monkeypatch.setattr("bench.session.write_report", lambda paths, out: False)
     out = tmp_path / "out"
-    command = ["run", *SMALL, "--device", "cpu", "--blocks", "1", "--variant", "numpy-inplace"]
-    assert main([*command, "--out", str(out)]) == 0
+    asked = ["run", *SMALL, "--device", "cpu", "--blocks", "1", "--variant", "numpy-inplace"]
+    assert main([*asked, "--out", str(out)]) == 0
     bursts = [record for record in records(out) if record["kind"] == "burst"]
     assert records(out)[-1]["status"] == "complete"
     assert bursts
@@ -146,11 +146,10 @@ def test_a_training_that_hangs_ends_at_its_deadline(
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(training, "FIRST_DEADLINE_S", 0.5)
-    monkeypatch.setattr(training, "draw", lambda folder: folder)
     out = tmp_path / "out"
-    command = ["train", "--epochs", "5", "--out", str(out), "--variant", "faults.variants:busy"]
-    monkeypatch.setattr("bench.training.command.draw", lambda folder: folder / "report.html")
-    assert main(command) == 3
+    asked = ["train", "--epochs", "5", "--out", str(out), "--variant", "faults.variants:busy"]
+    monkeypatch.setattr(command, "draw", lambda folder: folder / "report.html")
+    assert main(asked) == 3
     (stop,) = load_result(out).stops
     assert (stop.status, stop.reason.partition(" within")[0]) == ("crashed", "no reply")
 
