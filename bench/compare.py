@@ -8,7 +8,7 @@ from typing import Any
 from bench.answer.change import Change, Changes
 from bench.answer.two_files import compare_pyperf, compare_pytest
 from bench.answer.two_runs import compare_runs
-from bench.errors import UserError
+from bench.errors import Unfinished, UserError
 from bench.results.exchange import PytestResults
 from bench.results.exchange_pyperf import PyperfResults
 from bench.results.files import as_path
@@ -23,6 +23,7 @@ def main(args: argparse.Namespace) -> int:
     """Compare and print; return 1 for a proved regression beyond ``args.fail_slower``, else 0.
 
     Raises:
+        Unfinished: there was nothing to compare or, with ``args.fail_slower``, to judge.
         UserError: a result cannot be read, the two are of different kinds or machines.
     """
     changes = compare(args)
@@ -30,6 +31,9 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(as_tree(changes), indent=2, allow_nan=False))
     else:
         show(changes)
+    if changes.why_no_answer:
+        what = "compared" if changes.limit is None else "judged, so --fail-slower neither passes nor fails"
+        raise Unfinished(f"nothing was {what}: {changes.why_no_answer}")
     return 1 if changes.regressions else 0
 
 

@@ -173,6 +173,6 @@ def _regressions(changes: Changes, limit: float) -> str:
     if found := changes.regressions:
         names = "; ".join(f"{row.name}: {times(row)}" for row in found)
         return f"REGRESSION proved, over {beyond} slower: {names}"
-    if not any(row.p_holm is not None for row in changes.rows):
+    if changes.why_no_answer:
         return f"Nothing was judged, so no regression over {beyond} could be proved"
     return f"No regression over {beyond} is proved"

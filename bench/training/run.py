@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.host import machine
 from bench.host.environ import worker_environment
+from bench.results.folder import drawing_report
 from bench.training import records
 from bench.training.arms import Arm, choose_arms
 from bench.training.curves import file_name, rmse
@@ -89,13 +90,14 @@ def default_folder() -> Path:
 
 def draw(folder: Path) -> Path:
     """Pictures, animation, losses.csv and the report of a saved training; return the report."""
-    from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
-    from bench.reporting.training_pictures import draw_pictures
+    with drawing_report(folder):
+        from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
+        from bench.reporting.training_pictures import draw_pictures
 
-    result = load_result(folder)
-    result.write_losses(folder / "losses.csv")
-    draw_pictures(result, folder)
-    return build_report([folder], None)
+        result = load_result(folder)
+        result.write_losses(folder / "losses.csv")
+        draw_pictures(result, folder)
+        return build_report([folder], None)
 
 
 def run_training(settings: Settings, folder: Path, tell: Tell) -> None:
@@ -179,6 +181,11 @@ def _train_one(
                 child.go_on()
     except ChildError as error:
         return Stop(name, "crashed", str(error), _moved(work, params))
+    if before != job.reports[-1]:
+        reason = (
+            f"its process ended by itself, as if all were done, after {before} of {job.reports[-1]} epochs"
+        )
+        return Stop(name, "crashed", reason, _moved(work, params))
     return Stop(name, "complete", moved=_moved(work, params))
 
 

@@ -14,6 +14,7 @@ import msgspec
 from bench import catalog, data, proof
 from bench.case import Case, Shape
 from bench.library import limit_threads, set_ieee_precision
+from bench.own_variant import load_variant
 from bench.proof import gradcheck
 from bench.proof.agreement import compare
 from bench.results.record import Check, Status
@@ -85,7 +86,7 @@ def expect(folder: Path, cases: list[Case], rows: TextIO) -> None:
 def prove(folder: Path, cases: list[Case], job: Job, rows: TextIO) -> None:
     """Prove the job's variants one after the other and write a row for each case."""
     for spec, number in job.work:
-        variant, case = catalog.find(spec), cases[number]
+        variant, case = load_variant(spec), cases[number]
         bind = _load(variant)
         batch = data.Batch.load(folder / f"inputs{number}.npz")
         expected = proof.Expected.load(folder / f"expected{number}.npz")
