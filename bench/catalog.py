@@ -3,20 +3,24 @@
 The only file that knows ``impl_numpy`` and ``impl_torch``, and it imports them only in ``load``.
 """
 
+import functools
 import importlib
-import sys
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import msgspec
+
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
 from bench.errors import UserError
 from bench.toolchain import why_not_compile
 
 ACCELERATORS = ("cuda", "mps", "xpu")
+DESCRIBING_SECONDS = 60  # a first import of torch from a slow disk can take most of a minute
 
 
 class Bound(Protocol):
@@ -96,45 +100,57 @@ VARIANTS = (
 BASELINE = "numpy-batched"
 
 
+class Description(msgspec.Struct, omit_defaults=True):
+    """What a child tells of a user's own variant: the variant, or why it is none."""
+
+    variant: Variant | None = None
+    error: str = ""
+
+
+def listed(name: str) -> Variant | None:
+    """The variant of that name in the catalogue, None where there is none."""
+    return next((variant for variant in VARIANTS if variant.name == name), None)
+
+
 def find(spec: str) -> Variant:
     """The variant of a name in the catalogue, or of ``module:object`` for one of the user's own.
 
     The object needs ``name``, ``library`` ("numpy" or "torch") and ``bind``; it may narrow ``devices``,
-    ``tasks``, ``layouts``, ``dtypes`` and ``activations``, and say more in ``summary``.
+    ``tasks``, ``layouts``, ``dtypes`` and ``activations``, and say more in ``summary``. Its module is
+    imported in a child process, so that whatever it does is done there.
 
     Raises:
         UserError: unknown name, module or object, or an object without what is needed.
     """
-    for variant in VARIANTS:
-        if variant.name == spec:
-            return variant
+    if (variant := listed(spec)) is not None:
+        return variant
     if ":" not in spec:
         names = ", ".join(variant.name for variant in VARIANTS)
         raise UserError(f"no variant {spec!r}; there are: {names}; or module:object for your own")
-
-    module_name, _, attribute = spec.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # the installed command does not look where the user stands
-    try:
-        own = attrgetter(attribute)(importlib.import_module(module_name))
-    except Exception as error:  # importing runs the user's own code, which may raise anything
-        raise UserError(f"cannot load the variant {spec!r}: {type(error).__name__}: {error}") from error
-    missing = [needed for needed in ("name", "library", "bind") if not hasattr(own, needed)]
-    if missing:
-        raise UserError(f"{spec!r} is no variant: it lacks {', '.join(missing)}")
-    if own.library not in ("numpy", "torch"):
-        raise UserError(f"{spec!r}: library must be 'numpy' or 'torch', not {own.library!r}")
-    if any(variant.name == own.name for variant in VARIANTS):
-        raise UserError(f"{spec!r}: the name {own.name!r} is taken; choose another")
-    optional = ("devices", "tasks", "layouts", "dtypes", "activations")
-    limits: dict[str, Any] = {name: _names(getattr(own, name)) for name in optional if hasattr(own, name)}
-    summary = getattr(own, "summary", "your own")
-    return Variant(own.name, own.library, f"{module_name}:{attribute}.bind", summary, **limits)
+    return _described(spec, Path.cwd())
 
 
-def _names(value: str | Iterable[str]) -> tuple[str, ...]:
-    """One name or several, as a tuple: in a bare string every part of a name would count as a name."""
-    return (value,) if isinstance(value, str) else tuple(value)
+@functools.cache
+def _described(spec: str, folder: Path) -> Variant:
+    """Ask a child, once for each place where the user stands."""
+    from bench.host.child import Child, ChildError  # workers, which import this module too, start no child
+
+    if "\0" in spec:
+        raise UserError(f"cannot load the variant {spec!r}: it holds a zero byte")
+    with Child("bench.own_variant", [spec], os.environ) as child:
+        try:
+            answer: Description = child.receive(Description, DESCRIBING_SECONDS)
+        except ChildError as error:
+            how = (
+                f"took more than {DESCRIBING_SECONDS} s" if error.status == "timeout" else f"failed: {error}"
+            )
+            raise UserError(
+                f"cannot load the variant {spec!r}: importing it {how}; try it by itself: "
+                f"python -c 'import {spec.partition(':')[0]}'"
+            ) from None
+    if answer.variant is None:
+        raise UserError(answer.error)
+    return answer.variant
 
 
 def reference(library: str) -> ModuleType:

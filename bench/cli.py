@@ -2,22 +2,24 @@
 
 import argparse
 import importlib
-import io
-import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
-from bench import __version__
+from bench import __version__, streams
 from bench.advice.arguments import add_advise
 from bench.arguments import positive, seconds, whole
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS
-from bench.errors import UserError
+from bench.errors import UserError, what_failed
 from bench.host.signals import Terminated, terminable
-from bench.printable import printable
+from bench.printable import one_line
 from bench.saved_arguments import add_compare, add_export
 
 EXIT_CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong, or a proved regression;
-2 wrong usage or bad input; 3 partial result; 130, 143 interrupted"""
+2 wrong usage or bad input; 3 partial result, or nothing to judge; 70 a fault of rnnbench itself;
+130, 143 interrupted; 141 what it printed could not be written: its reader has gone, or the disk is full"""
+OUTPUT_LOST, OWN_FAULT = 141, 70
 
 # verb -> module:function that runs it, with the parsed arguments, and returns the exit code
 VERBS = {
@@ -37,32 +39,66 @@ REFINE = "bench.refining:main"  # what runs `run --refine`
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the arguments and run a verb; return the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no µ shows a ? and no traceback
-            stream.reconfigure(errors="replace")
-    args = build_parser().parse_args(argv)
+    streams.prepare()
+    try:
+        try:
+            return _run(build_parser().parse_args(argv))
+        finally:
+            print(end="", flush=True)
+    except streams.OutputLost as lost:
+        streams.give_up_output()
+        if not lost.reader_has_gone:
+            _complain(f"cannot write standard output: {lost.reason}")
+        return OUTPUT_LOST
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run the verb; say in one line what keeps it from its end, and return the exit code."""
     target = REFINE if getattr(args, "refine", None) is not None else VERBS[args.verb]
     module, _, function = target.partition(":")
     try:
+        refuse_lost_folder()
         with terminable():
             code: int = getattr(importlib.import_module(module), function)(args)
-        print(end="", flush=True)
     except UserError as error:
-        print(f"rnnbench: {printable(str(error))}", file=sys.stderr)
-        return 2
+        _complain(error)
+        return error.exit_code
     except MemoryError:
-        print("rnnbench: not enough memory for these sizes; choose smaller ones", file=sys.stderr)
+        _complain("not enough memory for these sizes; choose smaller ones")
         return 2
+    except streams.OutputLost:
+        raise
     except Terminated:
-        print("rnnbench: ended by a signal", file=sys.stderr)
+        _complain("ended by a signal")
         return 143
     except KeyboardInterrupt:
-        print("rnnbench: interrupted", file=sys.stderr)
+        _complain("interrupted")
         return 130
-    except (BrokenPipeError, SystemExit):  # the reader has gone, as `head` does; rich leaves by the second
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        _complain(what_failed(error))
+        return 2
+    except (Exception, SystemExit) as error:
+        if sys.flags.dev_mode:
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
+        _complain(f"a fault of its own, please report it: {said}; python -X dev -m bench shows where")
+        return OWN_FAULT
     return code
+
+
+def refuse_lost_folder() -> None:
+    """Raise UserError where the working directory is gone: every relative path would fail somewhere."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UserError(
+            f"the folder you stand in cannot be used ({error.strerror}); cd to another"
+        ) from error
+
+
+def _complain(what: object) -> None:
+    print(f"rnnbench: {one_line(what)}", file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from typing import Any
 from bench.answer.change import Change, Changes
 from bench.answer.two_files import compare_pyperf, compare_pytest
 from bench.answer.two_runs import compare_runs
-from bench.errors import UserError
+from bench.errors import Unfinished, UserError
 from bench.results.exchange import PytestResults
 from bench.results.exchange_pyperf import PyperfResults
 from bench.results.files import as_path
@@ -25,6 +25,7 @@ def main(args: argparse.Namespace) -> int:
     Where that limit was asked for and nothing could be judged, return 3.
 
     Raises:
+        Unfinished: there was nothing to compare or, with ``args.fail_slower``, to judge.
         UserError: a result cannot be read, the two are of different kinds or machines.
     """
     changes = compare(args)
@@ -34,7 +35,10 @@ def main(args: argparse.Namespace) -> int:
         show(changes)
     if changes.regressions:
         return 1
-    return 3 if changes.limit is not None and not changes.judged else 0
+    if changes.why_no_answer:
+        what = "compared" if changes.limit is None else "judged, so --fail-slower neither passes nor fails"
+        raise Unfinished(f"nothing was {what}: {changes.why_no_answer}")
+    return 0
 
 
 def compare(args: argparse.Namespace) -> Changes:

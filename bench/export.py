@@ -1,13 +1,13 @@
 """The verb ``export``: a run's times in the format of another tool."""
 
 import argparse
-import os
 from pathlib import Path
 
 from bench.errors import UserError
 from bench.results.exchange_pyperf import pyperf_json
 from bench.results.exchange_pytest import pytest_benchmark_json
 from bench.results.files import as_path, write_atomic
+from bench.results.folder import shown
 from bench.results.run import Run, load_run
 from bench.results.table import write_values_csv
 
@@ -25,7 +25,7 @@ def main(args: argparse.Namespace) -> int:
     folder = path if path.is_dir() else path.parent
     out = folder / FILES[args.to] if args.out is None else as_path(args.out)
     export(run, args.to, out)
-    print(f"Exported for {args.to}: {os.path.relpath(out)}")
+    print(f"Exported for {args.to}: {shown(out)}")
     return 0
 
 

@@ -1,7 +1,6 @@
 """``rnnbench run --refine FOLDER``: measure sizes nearer to where the answer of a grid turns round."""
 
 import argparse
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from bench.measure.refine import Refined, load_grid
 from bench.measure.refine import refine as refine_rounds
 from bench.progress import show_progress
 from bench.results.files import as_path
+from bench.results.folder import drawing_report, shown
 
 WITH_IT = ("refine", "budget")  # the options that go together
 
@@ -27,7 +27,8 @@ def main(args: argparse.Namespace) -> int:
     try:
         with terminable():
             refined = refine(folder, budget_s=args.budget, command=["rnnbench", *sys.argv[1:]])
-            disagrees = session.write_report([folder], None)
+            with drawing_report(folder):
+                disagrees = session.write_report([folder], None)
     except Terminated:  # while the report was drawn
         return session.TERMINATED_CODE
     rounds = {0: "No round", 1: "1 round"}.get(len(refined.rounds), f"{len(refined.rounds)} rounds")
@@ -35,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
     if refined.end is None:
         return 1 if disagrees else 0
     if refined.end.status == "interrupted":
-        path = os.path.relpath(refined.rounds[-1])
+        path = shown(refined.rounds[-1])
         print(f"Go on with it: rnnbench run --resume {path}, then --refine again", file=sys.stderr)
     return session.exit_code(refined.end, disagrees=disagrees)
 

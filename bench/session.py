@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.audit import findings as audit
 from bench.device import find_devices, resolve
-from bench.errors import UserError
+from bench.errors import UserError, what_failed
 from bench.host import machine
 from bench.host.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.host.signals import Terminated, terminable
@@ -24,7 +24,7 @@ from bench.measure.preset import GRID_SIZES, Wishes
 from bench.measure.runner import TERMINATED, Runner
 from bench.progress import show_progress
 from bench.results.files import as_path
-from bench.results.folder import as_text, free_folder, run_name
+from bench.results.folder import as_text, drawing_report, free_folder, run_name, shown
 from bench.results.journal import FILE_NAME, Journal, Run, different_machines, make_run
 from bench.results.record import AnyRecord, End, Environment, Missing, Plan
 
@@ -47,11 +47,12 @@ def main(args: argparse.Namespace) -> int:
             else:
                 folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
                 end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name)
-            disagrees = write_report([folder], None)
+            with drawing_report(folder):
+                disagrees = write_report([folder], None)
     except Terminated:  # while the report was drawn
         return TERMINATED_CODE
     if end.status == "interrupted":
-        print(f"\nGo on with it: rnnbench run --resume {os.path.relpath(folder)}", file=sys.stderr)
+        print(f"\nGo on with it: rnnbench run --resume {shown(folder)}", file=sys.stderr)
     return exit_code(end, disagrees=disagrees)
 
 
@@ -189,9 +190,8 @@ def _drive(
             journal.write(setting)
             return Runner(plan, journal.write, display, keep=keep, earlier=earlier).run()
     except OSError as error:
-        what = error.filename or journal.path
         raise UserError(
-            f"the run broke off: {what}: {error.strerror}; what was measured is in {journal.path}, and "
+            f"the run broke off: {what_failed(error)}; what was measured is in {journal.path}, and "
             f"rnnbench run --resume {journal.path.parent} goes on with it"
         ) from error
 
@@ -232,5 +232,5 @@ def write_report(paths: list[Path], out: str | None, *, any_machine: bool = Fals
             print(report.answers[path])
     for banner in report.banners:
         print(banner)
-    print(f"\nReport: {os.path.relpath(report.page)}")
+    print(f"\nReport: {shown(report.page)}")
     return report.disagrees

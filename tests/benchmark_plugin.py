@@ -22,6 +22,7 @@ from bench.device import find_devices
 from bench.errors import UserError
 from bench.library import library_facts
 from bench.measure.clock import synchroniser
+from bench.own_variant import load_variant
 
 THREADS = 1  # of both libraries
 # options of pytest-benchmark that leave it open whether anything is to be timed
@@ -46,7 +47,7 @@ class BenchmarkPlugin:
         """
         specs = config.getoption("benchmark_variant") or [variant.name for variant in catalog.VARIANTS]
         try:
-            self.variants = {spec: catalog.find(spec) for spec in specs}
+            self.variants = {spec: load_variant(spec) for spec in specs}
         except UserError as error:
             raise pytest.UsageError(str(error)) from error
         if config.getoption("benchmark_histogram") and not importlib.util.find_spec("pygal"):

@@ -13,6 +13,7 @@ from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_ca
 from bench.catalog import BASELINE, VARIANTS, find, reference
 from bench.data import make
 from bench.errors import UserError
+from bench.own_variant import load_variant
 
 OWN_VARIANT = '''
 """Somebody's own variant: the reference with its output doubled, so that it can be told apart."""
@@ -111,7 +112,8 @@ def test_what_is_not_supported_has_a_reason(
 
 
 def test_your_own_variant_comes_in_from_a_package_of_your_own(own_package: Path) -> None:
-    own = find("somebodys.variants:Doubled")
+    own = load_variant("somebodys.variants:Doubled")
+    assert own == find("somebodys.variants:Doubled")  # which imports it elsewhere
     assert (own.name, own.library, own.summary) == ("own-doubled", "numpy", "twice the reference")
     assert (own.devices, own.layouts, own.activations) == (("cpu",), LAYOUTS, ACTIVATIONS)
     assert (own.tasks, own.dtypes) == (("forward",), ("float64",))

@@ -1,7 +1,6 @@
 """The verb ``advise``: declare, measure within the time, answer."""
 
 import argparse
-import os
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from bench.errors import UserError
 from bench.host.signals import OutOfTime, Terminated, terminable, time_limit
 from bench.measure.runner import STOPPED, TERMINATED
 from bench.progress import show_progress
+from bench.results.folder import shown
 from bench.results.journal import FILE_NAME, load_run
 
 SIGNALS = {STOPPED: session.EXIT_CODES["interrupted"], TERMINATED: session.TERMINATED_CODE}
@@ -60,4 +60,4 @@ def advise(args: argparse.Namespace, timer: Timer, *, progress: session.Show = s
         pass
     if not (folder / FILE_NAME).exists():
         raise UserError(f"--budget {args.budget:g}s was over before anything was measured; give more")
-    return make_advice(load_run(folder), Path(os.path.relpath(folder)), args.budget)
+    return make_advice(load_run(folder), Path(shown(folder)), args.budget)

@@ -63,6 +63,12 @@ class Change:
         """Whether it is proved to take longer by more than the limit."""
         return self.p_regression is not None and self.p_regression <= ALPHA
 
+    @property
+    def judged(self) -> bool:
+        """Whether there was enough to judge it by, so that a large change would have shown."""
+        too_few = self.detectable is None and self.blocks_needed is not None
+        return self.p is not None and not too_few
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -92,9 +98,16 @@ class Changes:
         return tuple(row for row in self.rows if row.regressed)
 
     @property
-    def judged(self) -> bool:
-        """Whether anything was tested, so that a regression could have been proved."""
-        return any(row.p_holm is not None for row in self.rows)
+    def why_no_answer(self) -> str:
+        """Why nothing was compared or, where a limit is to be kept, judged; empty where something was.
+
+        Without this, a limit that can never be exceeded would look like one that is kept.
+        """
+        if not self.rows:
+            return "the two have nothing in common that compares"
+        if any(row.change is not None if self.limit is None else row.judged for row in self.rows):
+            return ""
+        return self.warning or self.rows[0].reason
 
 
 def measured(

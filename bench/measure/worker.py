@@ -25,6 +25,7 @@ from bench.measure import primitives
 from bench.measure.burst import bind_job, burst
 from bench.measure.clock import ClockError
 from bench.measure.messages import AnyJob, Job, Measured, ProbeJob, Ready, Refused, Reply
+from bench.own_variant import load_variant
 from bench.results.record import Status
 
 
@@ -40,7 +41,7 @@ def main() -> None:
 def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Reply]:
     """Yield ``Ready``, then one reply a job."""
     gc.disable()  # while importing, where it takes a fifth of the time and finds nothing
-    variant = catalog.find(spec)
+    variant = load_variant(spec)
     variant.load()  # imports the library, before any thread pool may be used
     facts = get_ready(variant.library, threads) | device_facts(rehearsal.device)
     gc.enable()

@@ -188,6 +188,6 @@ def _regressions(changes: Changes, limit: float) -> str:
     if found := changes.regressions:
         names = [f"{words.short(row.name)}: {times(row)}" for row in found]
         return f"REGRESSION proved, over {beyond} slower: {words.listing(names, MOST_NAMES)}"
-    if not changes.judged:
+    if changes.why_no_answer:
         return f"Nothing was judged, so no regression over {beyond} could be proved"
     return f"No regression over {beyond} is proved"

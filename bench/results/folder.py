@@ -1,9 +1,12 @@
-"""The folder of a run: one that holds no run yet, and its name as text."""
+"""The folder of a run: one that holds no run yet, its name as text, and a report of it that fails."""
 
 import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.errors import UserError
+from bench.errors import Unfinished, UserError, what_failed
 from bench.results.files import as_path
 from bench.results.reading import FILE_NAME
 
@@ -27,6 +30,30 @@ def free_folder(name: str) -> Path:
 def run_name(folder: Path) -> str:
     """What a run in this folder is called."""
     return as_text(Path(os.path.normpath(folder.absolute())).name)
+
+
+def shown(path: Path) -> str:
+    """A path as seen from where the user stands, or in full where nobody can stand any more."""
+    with suppress(OSError):
+        return os.path.relpath(path)
+    return str(path)
+
+
+@contextmanager
+def drawing_report(folder: Path) -> Iterator[None]:
+    """Say of whatever goes wrong meanwhile that the measurement is safe, and which command draws its report.
+
+    Raises:
+        Unfinished: anything but a signal was raised.
+    """
+    try:
+        yield
+    except Exception as error:
+        path = shown(folder)
+        raise Unfinished(
+            f"what was measured is safe in {path}, but its report could not be drawn: {what_failed(error)}; "
+            f"rnnbench report {shlex.quote(path)} draws it"
+        ) from error
 
 
 def as_text(word: str) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench import catalog
 from bench.host.lifeline import replies
 from bench.measure import clock
 from bench.measure.burst import load_arrays
 from bench.measure.worker import get_ready
+from bench.own_variant import load_variant
 from bench.training.params import NAMES, save_params
 from bench.training.records import Job, Message, Progress, Ready
 
@@ -38,7 +38,7 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
 
     The clock runs around the training steps only; reading results, predicting and saving come after it.
     """
-    variant = catalog.find(job.spec)
+    variant = load_variant(job.spec)
     bind = variant.load()
     facts = get_ready(variant.library, 1)
     arrays = load_arrays(job.inputs)

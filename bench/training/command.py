@@ -1,7 +1,6 @@
 """The verb ``train``: settings from arguments, losses in the terminal, and what came out."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from bench.errors import UserError
 from bench.printable import printable
+from bench.results.folder import shown
 from bench.training.params import save_params
 from bench.training.result import TrainResult, load_result
 from bench.training.run import default_folder, draw, run_training
@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> int:
     result = load_result(folder)
     if args.save:
         save(result, Path(args.save))
-    print(f"\n{result.summary()}\n\nReport: {os.path.relpath(page)}")
+    print(f"\n{result.summary()}\n\nReport: {shown(page)}")
     return EXIT_CODES[result.status]
 
 

@@ -14,6 +14,7 @@ from bench.host.child import Child, ChildError
 from bench.host.environ import worker_environment
 from bench.host.scratch import scratch_folder
 from bench.host.signals import Terminated
+from bench.results.folder import drawing_report
 from bench.series import Decimal, Missing
 from bench.training import records
 from bench.training.arms import Arm, choose_arms
@@ -104,13 +105,14 @@ def default_folder() -> Path:
 
 def draw(folder: Path) -> Path:
     """Pictures, animation, losses.csv and the report of a saved training; return the report."""
-    from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
-    from bench.reporting.training_pictures import draw_pictures
+    with drawing_report(folder):
+        from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
+        from bench.reporting.training_pictures import draw_pictures
 
-    result = load_result(folder)
-    result.write_losses(folder / "losses.csv")
-    draw_pictures(result, folder)
-    return build_report([folder], None)
+        result = load_result(folder)
+        result.write_losses(folder / "losses.csv")
+        draw_pictures(result, folder)
+        return build_report([folder], None)
 
 
 def run_training(
