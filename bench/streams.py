@@ -48,6 +48,9 @@ class _Raw(io.RawIOBase):
 def prepare() -> None:
     """Make the standard streams of a process those described above; other streams in their place stay."""
     _occupy(range(3))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no µ shows a ? and no traceback
     if sys.stdout is sys.__stdout__:
         sys.stdout = _checked(sys.stdout, 1, needed=True)
     if sys.stderr is sys.__stderr__:
