@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
-from bench.errors import UserError
+from bench.errors import UserError, describe_error, did_you_mean
 from bench.toolchain import why_not_compile
 
 ACCELERATORS = ("cuda", "mps", "xpu")
@@ -68,9 +68,18 @@ class Variant:
         return None
 
     def load(self) -> Callable[..., Bound]:
-        """Import the variant's library and return its ``bind``."""
+        """Import the variant's library and return its ``bind``, which raises where it makes no ``Bound``."""
         module, _, attribute = self.target.partition(":")
-        bind: Callable[..., Bound] = attrgetter(attribute)(importlib.import_module(module))
+        own = attrgetter(attribute)(importlib.import_module(module))
+
+        def bind(*arrays: Any, **options: Any) -> Bound:
+            bound: Bound = own(*arrays, **options)
+            lacks = [name for name in ("call", "reset", "result") if not callable(getattr(bound, name, None))]
+            if lacks:
+                kind = type(bound).__name__
+                raise TypeError(f"bind returned {kind}, not a Bound: it has no function {', '.join(lacks)}")
+            return bound
+
         return bind
 
 
@@ -109,7 +118,8 @@ def find(spec: str) -> Variant:
             return variant
     if ":" not in spec:
         names = ", ".join(variant.name for variant in VARIANTS)
-        raise UserError(f"no variant {spec!r}; there are: {names}; or module:object for your own")
+        near = did_you_mean(spec, (variant.name for variant in VARIANTS))
+        raise UserError(f"no variant {spec!r}{near}; there are: {names}; or module:object for your own")
 
     module_name, _, attribute = spec.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
@@ -117,7 +127,10 @@ def find(spec: str) -> Variant:
     try:
         own = attrgetter(attribute)(importlib.import_module(module_name))
     except Exception as error:  # importing runs the user's own code, which may raise anything
-        raise UserError(f"cannot load the variant {spec!r}: {type(error).__name__}: {error}") from error
+        reason = describe_error(error, module_name)
+        if isinstance(error, AttributeError) and module_name in sys.modules:
+            reason += did_you_mean(attribute, vars(sys.modules[module_name]))
+        raise UserError(f"cannot load the variant {spec!r}: {reason}") from error
     missing = [needed for needed in ("name", "library", "bind") if not hasattr(own, needed)]
     if missing:
         raise UserError(f"{spec!r} is no variant: it lacks {', '.join(missing)}")

@@ -142,6 +142,8 @@ class Blocks:
             worker.stop()  # or it would stay awake beside the others
             return error
         worker.pause()
+        if isinstance(reply, Refused):
+            return WorkerError(reply.status, reply.reason)
         if not isinstance(reply, Ready):
             return WorkerError("crashed", "its first message was not that it is ready")
         started = (reply.ready_ns, reply.facts, reply.compile_ns, reply.compile_cpu_ns)

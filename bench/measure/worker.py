@@ -20,6 +20,7 @@ import msgspec
 from bench import catalog
 from bench.data import Batch
 from bench.device_facts import device_facts
+from bench.errors import describe_error
 from bench.library import library_facts, limit_threads, set_ieee_precision
 from bench.measure import primitives
 from bench.measure.burst import bind_job, burst
@@ -43,7 +44,11 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
     """Yield ``Ready``, then one reply a job."""
     gc.disable()  # while importing, where it takes a fifth of the time and finds nothing
     variant = catalog.find(spec)
-    variant.load()  # imports the library, before any thread pool may be used
+    try:
+        variant.load()  # imports the library, before any thread pool may be used
+    except Exception as error:  # and runs the variant's own code
+        yield Refused(status_of(error), describe_error(error, variant.target))
+        return
     facts = get_ready(variant.library, threads) | device_facts(rehearsal.device)
     compile_ns, compile_cpu_ns = rehearse(variant, rehearsal)
     gc.enable()
@@ -58,7 +63,7 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
             right = facts["threads"] in (None, threads)
             reply: Reply = answer(variant, job, fresh=fresh) if right else wrong_threads
         except Exception as error:  # a variant may raise anything; the other entries go on
-            reply = Refused(status_of(error), f"{type(error).__name__}: {error}")
+            reply = Refused(status_of(error), describe_error(error, variant.target))
         if variant.library == "numpy" and "torch" in sys.modules:
             reply = Refused("invalid", f"{variant.name} is a NumPy variant, but imported torch")
         fresh = False

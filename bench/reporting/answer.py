@@ -7,6 +7,9 @@ from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes s
 from bench.results.declared import AS_WRITTEN, BEST, CLAIM, COMPILED
 
 ORDERS_OF_MAGNITUDE = 100.0
+# how an entry ended that gave no result at all
+BROKE = {"crashed": "CRASHED", "timeout": "TIMEOUT", "oom": "OUT OF MEMORY"}
+MOST_BROKE = 5
 
 
 def sentences(facts: Facts) -> list[str]:
@@ -54,8 +57,17 @@ def caveats(facts: Facts) -> list[str]:
         run = facts.run
         planned = run.decision.blocks if run.decision else run.plan.blocks
         how = "Partial result" if summary.state == "partial" else "The run was interrupted"
-        counted = f"{summary.blocks} of {words.count(planned, 'block')} hold values"
+        hold = "holds" if planned == 1 else "hold"
+        counted = f"{summary.blocks} of {words.count(planned, 'block')} {hold} values"
         made.append(f"{how}: {summary.ending}; {counted}.")
+    broke = dict.fromkeys(
+        f"{facts.arm(one.entry).variant} {BROKE[one.status]}: {one.reason.rstrip('.')}."
+        for one in summary.troubles
+        if one.status in BROKE
+    )
+    made += list(broke)[:MOST_BROKE]
+    if len(broke) > MOST_BROKE:
+        made.append(f"{len(broke) - MOST_BROKE} more failed so: see the failures.")
     if summary.disagrees:
         made.append(
             "Something that claims to be right gives wrong results, and has no times: see the failures."

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from bench import catalog
+from bench.errors import describe_error
 from bench.measure import clock
 from bench.measure.burst import load_arrays
 from bench.measure.worker import get_ready
@@ -28,11 +29,14 @@ def main() -> None:
     job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
         os.dup2(2, 1)  # what a variant prints must not look like a reply
-        for message in serve(job):
-            replies.write(msgspec.json.encode(message).decode() + "\n")
-            replies.flush()
-            if not sys.stdin.readline():
-                return
+        try:
+            for message in serve(job):
+                replies.write(msgspec.json.encode(message).decode() + "\n")
+                replies.flush()
+                if not sys.stdin.readline():
+                    return
+        except Exception as error:  # a variant may raise anything; the parent tells what was said last
+            sys.exit(describe_error(error, catalog.find(job.spec).target))
 
 
 def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[Message]:

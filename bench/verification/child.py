@@ -13,6 +13,7 @@ import msgspec
 
 from bench import catalog, data, proof
 from bench.case import Case, Shape
+from bench.errors import describe_error
 from bench.library import limit_threads, set_ieee_precision
 from bench.proof import gradcheck
 from bench.proof.agreement import compare
@@ -93,7 +94,8 @@ def prove(folder: Path, cases: list[Case], job: Job, rows: TextIO) -> None:
         try:
             checks = proof.prove(bind, case, batch, expected, device=job.device, known_wrong=wrong)
         except Exception as error:  # a variant may raise anything; the other cases go on
-            row = make_row(variant, job.device, case, [], "crashed", f"{type(error).__name__}: {error}")
+            reason = describe_error(error, variant.target)
+            row = make_row(variant, job.device, case, [], "crashed", reason)
         else:
             status = proof.status(checks, known_wrong=wrong)
             row = make_row(variant, job.device, case, checks, status, proof.failures(checks))
@@ -150,7 +152,10 @@ def _reference_row(case: Case) -> Row:
 
 def _load(variant: catalog.Variant) -> proof.Bind:
     """The variant's ``bind``, its library at one thread and, for torch, at IEEE precision."""
-    bind = variant.load()
+    try:
+        bind = variant.load()
+    except Exception as error:  # importing runs the variant's own code
+        sys.exit(describe_error(error, variant.target))
     if variant.library == "torch":
         limit_threads(1)
         set_ieee_precision()
