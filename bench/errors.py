@@ -46,8 +46,13 @@ def describe_error(error: BaseException, module: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'forward'?)`` where a word is near to a known one, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    word = word.lower().lstrip("-")  # two options are not alike for their dashes
+    forms: dict[str, str] = {}
+    for one in known:
+        plain = one.lower().lstrip("-")
+        forms |= {plain[: len(word)]: one, plain: one}  # "trian" is meant to begin "train_step"
+    near = difflib.get_close_matches(word, forms, n=1)
+    return f" (did you mean {forms[near[0]]!r}?)" if near else ""
 
 
 def _is_theirs(frame: FrameType, package: str) -> bool:

@@ -44,6 +44,7 @@ def train(
     split: str | None = None,
     target: float | None = None,
     load: str | Path | None = None,
+    every: int = 100,
     out: str | Path | None = None,
     progress: Tell | None = None,
 ) -> TrainResult:
@@ -51,7 +52,7 @@ def train(
 
     ``series`` is a CSV file, None for the primer's sine wave; ``batch`` is the sine's number of training
     windows, a series is trained on all it has. ``split`` is "tail" for a series and "random" for the sine
-    unless said otherwise. ``progress`` is called with variant, epoch and loss every 100 epochs.
+    unless said otherwise. ``progress`` is called with variant, epoch and loss every so many epochs.
 
     Raises:
         UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.
@@ -75,6 +76,7 @@ def train(
         split=split,
         target=target,
         load=None if load is None else str(load),
+        every=every,
     )
     folder = Path(out) if out is not None else default_folder()
     run_training(settings, folder, progress or (lambda variant, epoch, loss: None))
