@@ -197,7 +197,7 @@ def divergence(message: Progress, first: float | None, before: int, lr: float) -
     when = (
         f"epoch {message.epoch}" if message.epoch == before + 1 else f"epochs {before + 1} to {message.epoch}"
     )
-    return f"it diverged in {when} at learning rate {lr:g}: {what}; try a smaller --lr"
+    return f"it diverged in {when} at learning rate {lr:g}: {what}; try a smaller rate"
 
 
 def _start(arm: Arm, ready: Ready, startup_ns: int) -> Start:
