@@ -1,19 +1,23 @@
 """The Python API, for notebooks: ``bench.verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``.
 
-Each does what the command of that name does, and returns an object where the command prints. What a person
-can mend is a ``bench.UserError``.
+Each does what the command of that name does, and returns an object where the command prints. It takes what
+the command takes under the same names: ``--seq-len`` is ``seq_len``, an option that may be repeated takes one
+value or several. What a person can mend is a ``bench.UserError``, which speaks of these names.
 """
 
-import contextlib
-import io
-from collections.abc import Iterable
+import functools
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+import msgspec
 
 from bench import catalog
-from bench.cli import build_parser
+from bench.arguments import Parser
+from bench.cli import VERBS, build_parser
 from bench.device import find_devices, resolve
-from bench.errors import UserError
+from bench.errors import UserError, did_you_mean
 from bench.notebook import Result, Verification
 from bench.results.files import as_path
 from bench.statusline import run_progress, train_progress, verify_progress
@@ -24,25 +28,78 @@ if TYPE_CHECKING:
     from bench.training import TrainResult
 
 PLURALS = {"variants": "variant", "devices": "device", "tasks": "task", "layouts": "layout"}
+COMMAND = re.compile(r"rnnbench (\w+)((?: --[a-z][a-z-]* [^\s,;]+)+)")
+# an option, its value or a word for it: "argument --hidden:", "--save a.npz:", "--budget 9s", "--out DIR"
+OPTION = re.compile(
+    r"(?<![\w-])(?P<argument>argument )?--(?P<name>[a-z][a-z-]*)(?:/--[a-z-]+)*"
+    r"(?: (?P<value>\S+(?=: )|\d[\d.]*s?(?![\w.]))| [A-Z]{2,}(?:\.\w+)?(?!\w))?"
+)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
+def in_python(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function's errors speak of keywords where those of the command line speak of options."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return function(*arguments, **keywords)
+        except UserError as error:
+            raise UserError(keywords_for_options(str(error))) from error.__cause__
+
+    return wrapped
+
+
+def keywords_for_options(message: str) -> str:
+    """Return what an error says in the words of Python: ``out=`` for ``--out``, calls for commands."""
+    parser = build_parser()
+    options = {option for verb in VERBS for option in parser.options(verb)}  # others are of other programs
+
+    def call(found: re.Match[str]) -> str:
+        words = found[2].split()
+        pairs = (
+            f"{_keyword(option)}={value!r}" for option, value in zip(words[::2], words[1::2], strict=True)
+        )
+        return f"bench.{found[1]}({', '.join(pairs)})" if found[1] in VERBS else found[0]
+
+    def keyword(found: re.Match[str]) -> str:
+        name, value = _keyword(found["name"]), found["value"]
+        if f"--{found['name']}" not in options:
+            return found[0]
+        if found["argument"]:
+            return name
+        return f"{name}=" + ("" if value is None else value if value.isdecimal() else repr(value))
+
+    return OPTION.sub(keyword, COMMAND.sub(call, message))
+
+
+def _keyword(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+@in_python
 def verify(
-    variants: str | Iterable[str] | None = None, devices: str | Iterable[str] = ("cpu",)
+    variants: str | Iterable[str] | None = None, devices: str | Iterable[str] | None = None, **wishes: Any
 ) -> Verification:
     """Prove variants, all of them unless named, against the reference: ``rnnbench verify``.
 
+    ``variant`` and ``device`` mean the same; without a device it is the CPU.
+
     Raises:
-        UserError: a variant or device that is not there.
+        UserError: a variant or device that is not there, or a wish that is unknown.
     """
     from bench.verification.command import verify as prove
 
+    args = _parsed("verify", {"variants": variants, "devices": devices, **wishes})
     found = find_devices()
-    ids, _ = resolve(_several(devices), found)
-    specs = [variant.name for variant in catalog.VARIANTS] if variants is None else _several(variants)
+    ids, _ = resolve(args.device or ["cpu"], found)
+    specs = args.variant or [variant.name for variant in catalog.VARIANTS]
     with verify_progress() as progress:
         return Verification(prove(specs, ids, found=found, progress=progress))
 
 
+@in_python
 def run(quick: bool = False, **wishes: Any) -> Result:
     """Prove and time what is wished for, with a journal: ``rnnbench run``, without its report.
 
@@ -63,8 +120,8 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     """
     from bench import refining, session
 
-    command = ["run", *_arguments({"quick": quick, **wishes})]
-    args = _parsed(command)
+    wishes = {"quick": quick, **wishes}
+    args, command = _parsed("run", wishes), ["run", *_arguments(wishes, "run")]
     end: End | None
     if args.resume is not None:
         folder = as_path(args.resume)
@@ -85,6 +142,7 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     return Result.load(folder)
 
 
+@in_python
 def advise(**wishes: Any) -> "Advice":
     """Measure one size now and say in two sentences what to use there and why: ``rnnbench advise``.
 
@@ -100,43 +158,62 @@ def advise(**wishes: Any) -> "Advice":
     from bench.advice.command import SIGNALS, advise
     from bench.advice.declare import Timer
 
-    args = _parsed(["advise", *_arguments(wishes, "advise")])
+    args = _parsed("advise", wishes)
     advice = advise(args, Timer(args.budget), progress=run_progress)
     if advice.run.end is not None and advice.run.end.reason in SIGNALS:
         raise KeyboardInterrupt(f"it was stopped; bench.load({str(advice.journal)!r}) has what was measured")
     return advice
 
 
-def train(variants: str | Iterable[str] = ("numpy-inplace", "torch-rnn"), **settings: Any) -> "TrainResult":
+@in_python
+def train(
+    variants: str | Iterable[str] | None = None,
+    *,
+    progress: Callable[[str, int, float], None] | None = None,
+    **wishes: Any,
+) -> "TrainResult":
     """Train variants from the same start: ``rnnbench train``, with its pictures and its report.
 
-    ``settings`` are those of ``bench.training.train``, where they are described: ``epochs``, ``layout``,
-    ``dtype``, ``lr``, ``series``, ``missing`` and more. Interrupting it ends it; what was trained until then
-    is returned.
+    Wishes are called as the command line's: several ``variants`` (also ``variant``), and with one value
+    ``epochs``, ``layout``, ``dtype``, ``activation``, ``lr``, ``delta``, ``hidden``, ``batch``, ``window``
+    (also ``seq_len``), ``horizon`` (also ``outputs``), ``device``, ``seed``, ``series``, ``column``,
+    ``decimal``, ``encoding``, ``missing``, ``split``, ``target``, ``load``, ``save``, ``every``, ``out``.
+    ``progress`` is called with variant, epoch and loss at every report. Interrupting it ends it; what was
+    trained until then is returned.
 
     Raises:
-        UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.
+        UserError: wishes that make no sense, a file that cannot be used, or a folder that holds a training.
     """
     from bench import training
+    from bench.training.command import make_settings, save
 
-    with train_progress() as progress:
-        return training.train(_several(variants), **{"progress": progress, **settings})
+    args = _parsed("train", {"variants": variants, **wishes})
+    settings = msgspec.structs.asdict(make_settings(args))
+    with train_progress() as shown:
+        result = training.train(**settings, out=args.out, progress=progress or shown)
+    if args.save:
+        save(result, Path(args.save))
+    return result
 
 
-def report(*sources: str | Path | Result, out: str | Path | None = None) -> Path:
+@in_python
+def report(*sources: str | Path | Result, out: str | Path | None = None, any_machine: bool = False) -> Path:
     """Write the report of saved results and return its page: ``rnnbench report``.
 
     A source is a run's folder or journal, a file of pytest-benchmark, or what ``run`` and ``load`` return.
+    ``any_machine`` shows results of different machines beside each other.
 
     Raises:
-        UserError: one cannot be read, the report cannot be written, or several have no ``out``.
+        UserError: one cannot be read, the report cannot be written, several have no ``out``, or they are of
+            different machines and not ``any_machine``.
     """
     from bench.reporting.build import build_report
 
     paths = [source.path if isinstance(source, Result) else Path(source) for source in sources]
-    return build_report(paths, None if out is None else Path(out))
+    return build_report(paths, None if out is None else Path(out), any_machine=any_machine)
 
 
+@in_python
 def load(path: str | Path) -> "Result | TrainResult":
     """Read what was saved: the folder or the journal of a run, or the folder of a training.
 
@@ -154,26 +231,36 @@ def _several(values: Any) -> list[Any]:
     return [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
 
 
-def _arguments(wishes: dict[str, Any], verb: str = "run") -> list[str]:
-    """The wishes as a person would type them."""
-    known = set(vars(build_parser().parse_args([verb]))) - {"verb"}
+def _arguments(wishes: dict[str, Any], verb: str) -> list[str]:
+    """Return the wishes as a person would type them.
+
+    Raises:
+        UserError: one that is unknown, or several values where one is taken.
+    """
+    options = build_parser(_Complaining).options(verb)
+    known = {option.removeprefix("--").replace("-", "_"): option for option in options}
     made = []
-    for name, values in wishes.items():
-        dest = PLURALS.get(name, name)
-        if dest not in known:
-            options = ", ".join(sorted(known))
-            raise UserError(f"bench.{verb}() knows no wish {name!r}; there are: {options}")
-        option = f"--{dest.replace('_', '-')}"
-        for value in [] if values is None or values is False else _several(values):
-            made.append(option if value is True else f"{option}={value}")
+    for name, given in wishes.items():
+        option = known.get(PLURALS.get(name, name))
+        if option is None:
+            near = did_you_mean(name, [*known, *(many for many, one in PLURALS.items() if one in known)])
+            names = ", ".join(sorted(known))
+            raise UserError(f"bench.{verb}() knows no wish {name!r}{near}; there are: {names}")
+        values = [] if given is None or given is False else _several(given)
+        if len(values) > 1 and not options[option]:
+            raise UserError(f"{option} takes one value, not {len(values)}")
+        made += [option if value is True else f"{option}={value}" for value in values]
     return made
 
 
-def _parsed(command: list[str]) -> Any:
-    """What the command line makes of it; what it complains of as an error."""
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return build_parser().parse_args(command)
-    except SystemExit:
-        raise UserError(complaint.getvalue().rpartition("error: ")[2].strip()) from None
+def _parsed(verb: str, wishes: dict[str, Any]) -> Any:
+    """Return what the command line makes of the wishes; what it complains of is an error."""
+    return build_parser(_Complaining).parse_args([verb, *_arguments(wishes, verb)])
+
+
+class _Complaining(Parser):
+    """A parser whose complaints are errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the complaint."""
+        raise UserError(message)

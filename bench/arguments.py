@@ -1,10 +1,66 @@
-"""Numbers as a person types them on the command line, refused in words where they make no sense."""
+"""The command line's parser, and numbers as a person types them, refused where they make no sense."""
 
 import argparse
 import math
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from bench.errors import did_you_mean
+from bench.printable import one_line
 
 MOST = 10_000_000  # of anything that is counted
 SECONDS = {"s": 1.0, "m": 60.0}
+
+
+class Once(argparse.Action):
+    """Store a value and refuse another one: of two sizes the last would be measured, without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store ``values``."""
+        given = vars(namespace).setdefault("given_once", {})
+        if given.setdefault(self.dest, values) != values:
+            raise argparse.ArgumentError(self, f"takes one value, not {given[self.dest]} and {values}")
+        setattr(namespace, self.dest, values)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, which says what was meant and where help is."""
+
+    def options(self, verb: str) -> dict[str, bool]:
+        """Return the long options of a verb that mean something in Python; True: it may be repeated."""
+        verbs = next(one for one in self._actions if isinstance(one, argparse._SubParsersAction))
+        return {
+            option: isinstance(action, argparse._AppendAction)
+            for option, action in verbs.choices[verb]._option_string_actions.items()
+            if option.startswith("--") and option not in ("--help", "--json")
+        }
+
+    def error(self, message: str) -> NoReturn:
+        """Print the complaint and leave with 2."""
+        self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
+
+    def parse_known_args(  # type: ignore[override]  # the inherited one is overloaded
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Parse as the inherited one does, but complain of what is unknown here: this one has the options."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            option = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
+            near = did_you_mean(option, self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+        return parsed, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            near = did_you_mean(str(value), known) or f" (choose from {', '.join(known)})"
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r}{near}")
 
 
 def positive(text: str) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
-from bench.errors import UserError
+from bench.errors import UserError, did_you_mean
 from bench.toolchain import why_not_compile
 
 ACCELERATORS = ("cuda", "mps", "xpu")
@@ -72,10 +72,19 @@ class Variant:
         return None
 
     def load(self) -> Callable[..., Bound]:
-        """Import the variant's library and return its ``bind``."""
+        """Import the variant's library and return its ``bind``, which raises where it makes no ``Bound``."""
         importlib.import_module(self.library)  # a variant of one's own may not import what it says it uses
         module, _, attribute = self.target.partition(":")
-        bind: Callable[..., Bound] = attrgetter(attribute)(importlib.import_module(module))
+        own = attrgetter(attribute)(importlib.import_module(module))
+
+        def bind(*arrays: Any, **options: Any) -> Bound:
+            bound: Bound = own(*arrays, **options)
+            lacks = [name for name in ("call", "reset", "result") if not callable(getattr(bound, name, None))]
+            if lacks:
+                kind = type(bound).__name__
+                raise TypeError(f"bind returned {kind}, not a Bound: it has no function {', '.join(lacks)}")
+            return bound
+
         return bind
 
 
@@ -126,7 +135,8 @@ def find(spec: str) -> Variant:
         return variant
     if ":" not in spec:
         names = ", ".join(variant.name for variant in VARIANTS)
-        raise UserError(f"no variant {spec!r}; there are: {names}; or module:object for your own")
+        near = did_you_mean(spec, (variant.name for variant in VARIANTS))
+        raise UserError(f"no variant {spec!r}{near}; there are: {names}; or module:object for your own")
     return _described(spec, Path.cwd())
 
 

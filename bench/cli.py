@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import __version__, streams
 from bench.advice.arguments import add_advise
-from bench.arguments import positive, seconds, whole
+from bench.arguments import Once, Parser, positive, seconds, whole
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS
 from bench.errors import UserError, what_failed
 from bench.host.signals import Terminated, terminable
@@ -101,9 +101,9 @@ def _complain(what: object) -> None:
     print(f"rnnbench: {one_line(what)}", file=sys.stderr)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all verbs."""
-    parser = argparse.ArgumentParser(
+def build_parser(kind: type[Parser] = Parser) -> Parser:
+    """Return the parser of all verbs, each of which has a parser of that kind."""
+    parser = kind(
         prog="rnnbench",
         description="NumPy or PyTorch for this RNN, on this machine: which, by how much, how sure, and why.",
         epilog=EXIT_CODES,
@@ -190,10 +190,28 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add(
         "--delta", type=float, default=0.025, metavar="SIZE", help="cutoff of the Huber loss (default: 0.025)"
     )
-    add("--hidden", type=positive, default=32, metavar="H", help="hidden units (default: 32)")
-    add("--batch", type=positive, metavar="B", help="training windows of the sine (default: 128)")
-    add("--window", type=positive, default=6, metavar="T", help="values that go in (default: 6)")
-    add("--horizon", type=positive, default=8, metavar="O", help="values to predict (default: 8)")
+    add("--hidden", action=Once, type=positive, default=32, metavar="H", help="hidden units (default: 32)")
+    add(
+        "--batch", action=Once, type=positive, metavar="B", help="training windows of the sine (default: 128)"
+    )
+    add(
+        "--window",
+        "--seq-len",
+        action=Once,
+        type=positive,
+        default=6,
+        metavar="T",
+        help="values that go in (default: 6)",
+    )
+    add(
+        "--horizon",
+        "--outputs",
+        action=Once,
+        type=positive,
+        default=8,
+        metavar="O",
+        help="values to predict (default: 8)",
+    )
     add(
         "--device", default="cpu", metavar="ID", help="of the torch variants: cpu, cuda:0, mps (default: cpu)"
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.catalog import ACCELERATORS
-from bench.errors import UserError
+from bench.errors import UserError, did_you_mean
 from bench.host.child import Child, ChildError
 
 PROBE = "bench.device_probe"
@@ -110,6 +110,7 @@ def _not_here(request: str, found: Devices) -> str:
     kind = request.partition(":")[0]
     reasons = {absent.kind: f": {absent.reason}" for absent in found.absent}
     here = ", ".join(device.id for device in found.present)
-    if kind not in ("cpu", *ACCELERATORS):
-        return f"no device is called {request!r}; here there is: {here}; or ask for all"
+    if kind not in (kinds := ("cpu", *ACCELERATORS)):
+        near = did_you_mean(kind, (one for one in kinds if one[0] == kind[:1].lower()))  # a GPU is no CPU
+        return f"no device is called {request!r}{near}; here there is: {here}; or ask for all"
     return f"no device {request!r} here{reasons.get(kind, '')}; there is: {here}"

@@ -6,6 +6,7 @@ from bench import catalog
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
 from bench.catalog import Variant
 from bench.device import Device, find_devices
+from bench.printable import full_stop
 
 
 def devices_main(args: argparse.Namespace) -> int:
@@ -23,7 +24,7 @@ def devices_main(args: argparse.Namespace) -> int:
     console = Console()
     console.print(table)
     if found.torch_version is None:
-        console.print(f"NumPy variants alone can run: {found.torch_missing}.", markup=False)
+        console.print(full_stop(f"NumPy variants alone can run: {found.torch_missing}"), markup=False)
     else:
         console.print(f"As PyTorch {found.torch_version} sees it; NumPy uses the cpu only.", markup=False)
     return 0

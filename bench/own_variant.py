@@ -19,7 +19,7 @@ import msgspec
 from bench import catalog
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
 from bench.catalog import ACCELERATORS, Description, Variant
-from bench.errors import UserError
+from bench.errors import UserError, describe_error, did_you_mean
 from bench.host.lifeline import replies
 from bench.printable import one_line
 
@@ -31,7 +31,7 @@ LIMITS = {
     "dtypes": DTYPES,
     "activations": ACTIVATIONS,
 }
-LONGEST_NAME, LONGEST_SUMMARY, LONGEST_ERROR = 60, 200, 400  # characters
+LONGEST_NAME, LONGEST_SUMMARY = 60, 200  # characters
 NAME = re.compile(rf"[^/\\]{{1,{LONGEST_NAME}}}")  # it becomes part of files' names
 
 
@@ -62,8 +62,14 @@ def load_variant(spec: str) -> Variant:
         return _checked(attrgetter(attribute)(importlib.import_module(module)), spec)
     except UserError:
         raise
-    except BaseException as error:  # the user's own code runs, which may raise anything, SystemExit too
-        raise UserError(f"cannot load the variant {spec!r}: {_words(error)}") from error
+    except SystemExit as error:
+        leaves = f"its module asks to exit (SystemExit: {error}), where it should only define things"
+        raise UserError(f"cannot load the variant {spec!r}: {leaves}") from error
+    except BaseException as error:  # the user's own code runs, which may raise anything
+        reason = describe_error(error, module)
+        if isinstance(error, AttributeError) and module in sys.modules:
+            reason += did_you_mean(attribute, vars(sys.modules[module]))
+        raise UserError(f"cannot load the variant {spec!r}: {reason}") from error
 
 
 def _checked(own: Any, spec: str) -> Variant:
@@ -113,17 +119,6 @@ def _short(value: object) -> str:
     """What it is in one line, whatever it is."""
     said = one_line(repr(value))
     return said if len(said) <= LONGEST_NAME else f"{said[:LONGEST_NAME]}... ({_kind(value)})"
-
-
-def _words(error: BaseException) -> str:
-    """The error in one line; its own text may fail to be made."""
-    try:
-        said = str(error)
-    except Exception:
-        said = "its message cannot be shown"
-    if isinstance(error, SystemExit):
-        return f"its module asks to exit (SystemExit: {said}), where it should only define things"
-    return one_line(f"{_kind(error)}: {said}")[:LONGEST_ERROR]
 
 
 if __name__ == "__main__":

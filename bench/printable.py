@@ -11,6 +11,12 @@ def printable(text: str) -> str:
     return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def full_stop(text: str) -> str:
+    """Return a sentence that ends in one mark: what somebody else wrote may have one already."""
+    text = text.rstrip()
+    return text if text[-1:] in (".", "?", "!") else f"{text}."
+
+
 def one_line(text: object) -> str:
     """What it says as one line that is fit to look at; never empty."""
     return " ".join(printable(str(text)).split()) or "?"

@@ -106,8 +106,9 @@ def test_too_short_a_time_says_what_would_do() -> None:
         measured(declared(), blocks=3, reason="the time budget of 28 s ended the run after 3 blocks")
     )
     # 2 s beside the measuring, 24 s for 4 blocks, 7 are needed
-    assert "the budget of 30 s held 3 of the 6 blocks that it needs, for which --budget 45s should do" in str(
-        made
+    assert (
+        "the budget of 30 s held 3 of the 6 blocks that it needs, for which a budget of 45 s should do"
+        in str(made)
     )
     assert "so far NumPy measured 3.00 times faster than PyTorch" in made.sentences[0]
 
@@ -362,7 +363,7 @@ def test_in_python_it_is_a_function_like_the_others(capsys: pytest.CaptureFixtur
     assert repr(made).startswith("Use NumPy: 3.00 times faster")
     assert bench.load("mine").run.plan.seed == 7
     with pytest.raises(
-        bench.UserError, match=r"bench.advise\(\) knows no wish 'hiden'; there are: batch, budget"
+        bench.UserError, match=r"bench.advise\(\) knows no wish 'hiden' .* there are: batch, budget"
     ):
         bench.advise(hiden=3)
     with pytest.raises(bench.UserError, match="'soon' is no time above 0"):

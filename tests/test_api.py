@@ -146,12 +146,24 @@ def test_an_interrupted_run_is_raised_again_and_can_be_loaded(here, monkeypatch)
 @pytest.mark.parametrize(
     ("wishes", "message"),
     [
-        ({"hiden": 32}, "knows no wish 'hiden'; there are: activation, batch"),
-        ({"layout": "spiral"}, "argument --layout: invalid choice: 'spiral'"),
-        ({"batch": 0}, "argument --batch: '0' is not a whole number of 1 or more"),
-        ({"variants": ["torch-rn"]}, "no variant 'torch-rn'; there are: numpy-published"),
+        ({"hiden": 32}, "knows no wish 'hiden' (did you mean 'hidden'?); there are: activation, batch"),
+        (
+            {"layout": "spiral"},
+            "layout: invalid choice: 'spiral' (choose from positional, sequence, single_step)",
+        ),
+        ({"batch": 0}, "batch: '0' is not a whole number of 1 or more"),
+        (
+            {"variants": ["torch-rn"]},
+            "no variant 'torch-rn' (did you mean 'torch-rnn'?); there are: numpy-published",
+        ),
         ({"device": "cuda"}, "no device 'cuda' here: no such device"),
-        ({"out": "taken"}, "taken already holds a run"),
+        ({"out": "taken"}, "taken already holds a run; choose another out="),
+        (
+            {"features": 3, "layout": "sequence"},
+            "features= makes random data of any shape, which has no layout=",
+        ),
+        ({"seed": [1, 2]}, "seed= takes one value, not 2"),
+        ({"keep_env": "OMP_NUM_THREADS"}, "keep_env='OMP_NUM_THREADS': both libraries get the same threads"),
     ],
 )
 def test_bad_wishes_are_user_errors(here, capsys, wishes, message):
@@ -159,6 +171,7 @@ def test_bad_wishes_are_user_errors(here, capsys, wishes, message):
     with pytest.raises(bench.UserError) as raised:
         bench.run(quick=True, **wishes)
     assert message in str(raised.value)
+    assert "--" not in str(raised.value)
     assert capsys.readouterr() == ("", "")
 
 
@@ -218,7 +231,7 @@ def test_several_results_make_one_report(saved, tmp_path):
     page = bench.report(saved, bench.load(saved), out=tmp_path / "both")
     assert page == tmp_path / "both" / "report.html"
     assert page.exists()
-    with pytest.raises(bench.UserError, match="several results make one report"):
+    with pytest.raises(bench.UserError, match="several results make one report; name its folder with out="):
         bench.report(saved, saved)
     with pytest.raises(bench.UserError, match="nothing to report on"):
         bench.report()
@@ -274,17 +287,65 @@ def test_verify_without_names_asks_for_every_variant_and_with_one_for_that_one(h
         bench.verify(devices="tpu")
 
 
-def test_train_takes_one_variant_or_several_and_passes_settings_on(monkeypatch):
+def test_train_takes_one_variant_or_several_and_passes_wishes_on(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        "bench.training.train", lambda variants, **settings: asked.append((variants, settings))
-    )
+    monkeypatch.setattr("bench.training.train", lambda **settings: asked.append(settings))
     bench.train("numpy-loop", epochs=5)
-    bench.train(epochs=7, progress=print)
-    assert asked == [
-        (["numpy-loop"], {"epochs": 5, "progress": None}),
-        (["numpy-inplace", "torch-rnn"], {"epochs": 7, "progress": print}),
-    ]
+    bench.train(variant=["numpy-loop", "torch-cell"], seq_len=4, outputs=3, progress=print)
+    bench.train(lr=0.25, series=Path("a.csv"), column="x", device="cpu")
+    first, second, third = asked
+    assert (first["variants"], first["epochs"], first["progress"]) == (("numpy-loop",), 5, None)
+    assert second["variants"] == ("numpy-loop", "torch-cell")
+    assert (second["window"], second["horizon"], second["progress"]) == (4, 3, print)
+    assert third["variants"] == ("numpy-inplace", "torch-rnn")
+    assert (third["lr"], third["series"], third["column"]) == (0.25, "a.csv", "x")
+
+
+@pytest.mark.parametrize("name", ["run", "verify", "train", "advise"])
+def test_every_function_says_what_an_unknown_wish_may_have_meant(name):
+    with pytest.raises(
+        bench.UserError, match=rf"bench.{name}\(\) knows no wish 'devcie' \(did you mean 'dev"
+    ):
+        getattr(bench, name)(devcie="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "wishes", "message"),
+    [
+        ("train", {"layout": "spiral"}, "layout: invalid choice: 'spiral'"),
+        ("train", {"split": "trail"}, "split: invalid choice: 'trail' (did you mean 'tail'?)"),
+        ("train", {"epochs": 2.5}, "epochs: '2.5' is not a whole number of 1 or more"),
+        ("train", {"lr": -1}, "lr= must be a number above 0"),
+        ("train", {"column": "x"}, "column= names a column of a CSV file; give that with series="),
+        ("train", {"variant": "numpy-lop"}, "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"),
+        ("verify", {"variant": "numpy-lop"}, "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"),
+        ("verify", {"device": "tpu"}, "no device is called 'tpu'; here there is: cpu"),
+        ("verify", {"device": "cdua"}, "no device is called 'cdua' (did you mean 'cuda'?)"),
+        ("advise", {"hidden": [32, 64]}, "hidden= takes one value, not 2"),
+        ("advise", {"device": "cpu", "budget": 2.5}, "budget='2.5s': 0.0 s went before anything"),
+        ("advise", {"device": "cpu", "budget": 2.5}, "give more, as budget='30s'"),
+    ],
+)
+def test_what_python_complains_of_is_said_in_its_own_words(here, name, wishes, message):
+    with pytest.raises(bench.UserError) as raised:
+        getattr(bench, name)(**wishes)
+    assert message in str(raised.value)
+    assert "--" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_command_in_a_complaint_is_the_call_that_does_the_same(saved):
+    with pytest.raises(bench.UserError, match=r"make one with bench\.run\(preset='grid'\)"):
+        bench.run(refine=saved)
+
+
+def test_old_names_and_places_of_arguments_go_on_working(here, monkeypatch):
+    asked = []
+    monkeypatch.setattr("bench.verification.command.verify", lambda *given, **_: asked.append(given) or [])
+    bench.verify("numpy-loop", "cpu")
+    bench.verify(variants=["numpy-loop"], devices=("cpu",))
+    bench.verify(variant="numpy-loop", device="cpu")
+    assert asked == [(["numpy-loop"], ["cpu"])] * 3
 
 
 def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):

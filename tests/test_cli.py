@@ -85,7 +85,10 @@ def test_a_second_run_into_the_same_folder_is_refused(here, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "--variant", "torch-rn"], "no variant 'torch-rn'; there are: numpy-published"),
+        (
+            ["run", "--variant", "torch-rn"],
+            "no variant 'torch-rn' (did you mean 'torch-rnn'?); there are: numpy-published",
+        ),
         (["run", "--device", "cuda"], "cuda"),
         (["run", "--blocks", "6"], "needs 9 blocks for a verdict"),
         (["run", "--out", "file/below"], "cannot make the folder file/below"),
@@ -147,3 +150,61 @@ def test_a_disagreement_is_exit_code_1(here, capsys):
 
     assert main(["run", *small, "--variant", "liar:variant", "--out", "mine"]) == 1
     assert "liar" in Path("mine/report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--task", "trian"], "argument --task: invalid choice: 'trian' (did you mean 'train_step'?)"),
+        (["run", "--layout", "seq"], "invalid choice: 'seq' (did you mean 'sequence'?)"),
+        (["run", "--dtype", "Float64"], "invalid choice: 'Float64' (did you mean 'float64'?)"),
+        (["run", "--activation", "relu"], "invalid choice: 'relu' (choose from tanh, sigmoid)"),
+        (["run", "--hiden", "64"], "unrecognized arguments: --hiden 64 (did you mean '--hidden'?)"),
+        (["run", "--batches=64"], "unrecognized arguments: --batches=64 (did you mean '--batch'?)"),
+        (["run", "stray\nword"], "unrecognized arguments: stray word"),
+        (["run", "--hidden"], "argument --hidden: expected one argument"),
+        (["run", "--hidden", "six"], "argument --hidden: 'six' is not a whole number of 1 or more"),
+        (["export", "x", "--to", "cvs"], "argument --to: invalid choice: 'cvs' (did you mean 'csv'?)"),
+        (["compare", "x"], "the following arguments are required: NEW"),
+        (["train", "--epoch", "3", "--laoyut", "x"], "--laoyut x (did you mean '--layout'?)"),
+        (["advise", "--hidden", "32", "--hidden", "64"], "argument --hidden: takes one value, not 32 and 64"),
+        (["rum"], "argument VERB: invalid choice: 'rum' (did you mean 'run'?)"),
+        ([], "the following arguments are required: VERB"),
+    ],
+)
+def test_a_usage_error_is_one_line_that_knows_what_was_meant_and_where_help_is(arguments, said, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+
+    assert stopped.value.code == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.count("\n") == 1
+    verb = " ".join(["rnnbench", *arguments[:1]]) if arguments[:1] != ["rum"] else "rnnbench"
+    assert error.startswith(f"{verb}: ")
+    assert said in error
+    assert error.endswith(f"; see {verb} --help\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--variant", "torch-rn"], "no variant 'torch-rn' (did you mean 'torch-rnn'?)"),
+        (["verify", "--variant", "NumPy-Loop"], "no variant 'NumPy-Loop' (did you mean 'numpy-loop'?)"),
+        (["variants", "--variant", "json:lods"], "no attribute 'lods' (did you mean 'loads'?)"),
+        (["run", "--device", "CPU"], "no device is called 'CPU' (did you mean 'cpu'?)"),
+        (["run", "--device", "cude"], "no device is called 'cude' (did you mean 'cuda'?)"),
+        (["run", "--device", "gpu"], "no device is called 'gpu'; here there is: cpu"),
+    ],
+)
+def test_an_unknown_name_gets_the_one_that_was_meant(here, monkeypatch, capsys, arguments, said):
+    monkeypatch.setattr("bench.verification.command.find_devices", lambda: CPU_ONLY)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_an_option_may_be_repeated_with_the_value_it_has(here, capsys):
+    assert build_parser().parse_args(["advise", "--hidden", "64", "--hidden", "64"]).hidden == 64
+    assert build_parser().parse_args(["train", "--seq-len", "4", "--outputs", "3"]).window == 4

@@ -66,8 +66,8 @@ def test_what_is_counted_as_written_in_place_is_written_in_place(spec: str) -> N
     assert all(into for _, into in counting.run(spec, case))
 
 
-def test_every_variant_of_the_catalogue_but_compiled_code_has_a_formula() -> None:
-    assert set(FORMULAS) == {variant.name for variant in catalog.VARIANTS if not variant.compiles}
+def test_formulas_are_of_variants_of_the_catalogue_and_what_has_none_is_not_counted() -> None:
+    assert set(FORMULAS) <= {variant.name for variant in catalog.VARIANTS if not variant.compiles}
     assert counted("torch-compile", case_of("forward", SHAPES[0])) is None
     assert counted("mine:variant", case_of("forward", SHAPES[0])) is None
 

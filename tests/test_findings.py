@@ -74,7 +74,9 @@ def test_the_published_gradient_still_points_downhill() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "variant", [v for v in catalog.VARIANTS if not v.compiles], ids=lambda variant: variant.name
+    "variant",
+    [v for v in catalog.VARIANTS if not v.compiles and "gradient" in v.tasks and "tanh" in v.activations],
+    ids=lambda variant: variant.name,
 )
 def test_on_single_step_input_the_gradient_of_w_is_exactly_zero(variant: catalog.Variant, dtype: str) -> None:
     """One cell call from h_0 = 0 never uses W: the PyTorch program is not recurrent."""

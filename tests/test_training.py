@@ -210,7 +210,7 @@ def test_a_variant_that_crashes_is_told_and_the_next_one_trains(tmp_path, monkey
     result = run_small(Path("t"), variants=("mine:bad", "numpy-batched"))
 
     assert [stop.status for stop in result.stops] == ["crashed", "complete"]
-    assert "bad: ended with exit code 1 before its reply: RuntimeError: no idea." in result.summary()
+    assert "RuntimeError: no idea (mine.py, line 3, in bind)." in result.summary()
     assert [run.variant for run in result.runs] == ["numpy-batched"]
     assert result.status == "partial"
 

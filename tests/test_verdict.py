@@ -241,10 +241,11 @@ def test_a_twin_that_differs_takes_the_verdicts_from_the_whole_run() -> None:
     assert judge(make_run(example_records())).control.failure == ""
 
 
-def test_a_twin_without_values_is_no_control() -> None:
+def test_a_twin_with_too_few_values_is_no_control_and_is_not_said_to_be_absent() -> None:
     alone = small_run({TWIN: [1.0, 1.0], RIVAL: around(2.0)})
     judgement = judge(alone)
-    assert "there is no twin to compare with" in judgement.control.failure
+    assert judgement.twins[0].ratio is not None
+    assert judgement.control.failure.startswith(f"the twin is no control: {TWIN}, 2 of the 6 blocks")
     assert judgement.rows[RIVAL].verdict == "INVALID"
 
 

@@ -62,6 +62,10 @@ right, wrong, raises, dies, hangs = (
 """
 
 
+def line_of(text: str) -> int:
+    return next(n for n, line in enumerate(OWN.splitlines(), start=1) if text in line)
+
+
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module of somebody's own variants, in the folder where the user stands."""
@@ -114,7 +118,9 @@ def test_each_variant_that_fails_does_so_alone_and_says_how(own: str) -> None:
     assert all(len(of) == len(CASES) for name, of in by_variant.items() if name != REFERENCE)
     assert "dW is off by" in by_variant["own-wrong"][0].reason
     assert by_variant["own-dies"][0].reason == "ended with exit code 3 before its reply: last words"
-    assert by_variant["own-raises"][0].reason == "ValueError: cannot do it"
+    assert by_variant["own-raises"][0].reason == (
+        f"ValueError: cannot do it (own_variants.py, line {line_of('cannot do it')}, in raises)"
+    )
 
 
 def test_what_is_not_supported_is_missing_with_the_reason() -> None:

@@ -12,7 +12,7 @@ from bench.answer.comparison import Comparison
 from bench.answer.outcome import outcomes
 from bench.answer.summary import Row, Summary
 from bench.case import Case
-from bench.printable import printable
+from bench.printable import full_stop, printable
 from bench.reporting import words
 from bench.results.journal import Run
 
@@ -122,4 +122,4 @@ def _times(row: Row) -> dict[str, Any]:
 def _wrong(summary: Summary) -> str:
     """Which results were proved wrong; empty where none were."""
     wrong = [f"{one.entry}: {one.reason}" for one in summary.troubles if one.status == "disagrees"]
-    return f"Wrong results, without times: {words.listing(wrong)}." if wrong else ""
+    return full_stop(f"Wrong results, without times: {words.listing(wrong)}") if wrong else ""

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench.arguments import positive, seconds, whole
+from bench.arguments import Once, positive, seconds, whole
 from bench.case import DTYPES, TASKS
 
 BUDGET_S = 30.0
@@ -15,15 +15,36 @@ def add_advise(parser: argparse.ArgumentParser) -> None:
         "Exit code 3 where no verdict could be reached."
     )
     add = parser.add_argument
-    add("--hidden", type=positive, default=32, metavar="H", help="hidden units (default: 32)")
-    add("--batch", type=positive, default=128, metavar="B", help="samples in a batch (default: 128)")
-    add("--seq-len", type=positive, default=6, metavar="T", help="time steps (default: 6)")
-    add("--features", type=positive, default=1, metavar="I", help="features of a time step (default: 1)")
-    add("--outputs", type=positive, default=8, metavar="O", help="outputs (default: 8)")
+    add("--hidden", action=Once, type=positive, default=32, metavar="H", help="hidden units (default: 32)")
+    add(
+        "--batch",
+        action=Once,
+        type=positive,
+        default=128,
+        metavar="B",
+        help="samples in a batch (default: 128)",
+    )
+    add("--seq-len", action=Once, type=positive, default=6, metavar="T", help="time steps (default: 6)")
+    add(
+        "--features",
+        action=Once,
+        type=positive,
+        default=1,
+        metavar="I",
+        help="features of a time step (default: 1)",
+    )
+    add("--outputs", action=Once, type=positive, default=8, metavar="O", help="outputs (default: 8)")
     add("--task", choices=TASKS, default=TASKS[0], help=f"(default: {TASKS[0]})")
     add("--dtype", choices=DTYPES, default="float32", help="(default: float32)")
     add("--device", action="append", metavar="ID", help="cpu, cuda, cuda:0, mps, xpu, all (default: all)")
-    add("--threads", type=positive, default=1, metavar="N", help="threads on the CPU (default: 1)")
+    add(
+        "--threads",
+        action=Once,
+        type=positive,
+        default=1,
+        metavar="N",
+        help="threads on the CPU (default: 1)",
+    )
     add(
         "--budget",
         type=seconds,

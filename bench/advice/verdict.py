@@ -12,6 +12,7 @@ from bench.answer.statistics import MIN_BLOCKS
 from bench.answer.summary import Summary, summarise
 from bench.measure.budget import fastest_anywhere
 from bench.measure.plan import fewest_blocks
+from bench.printable import full_stop
 from bench.reporting import units, words
 from bench.results.journal import Run
 from bench.results.record import Arm
@@ -35,7 +36,7 @@ def compare_best(run: Run, found: Mapping[str, Outcome]) -> tuple[Run, Summary, 
 def sentence(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:
     """What to use, in the words that the verdict allows, with the interval."""
     if made is None or made.ratio is None:
-        return f"No advice: {_why_nothing(run, summary, made, budget_s)}."
+        return full_stop(f"No advice: {_why_nothing(run, summary, made, budget_s)}")
     lead = words.lead(run, made)
     assert lead is not None
     winner, loser = _name(lead.winner), _name(lead.loser)
@@ -48,7 +49,7 @@ def sentence(run: Run, summary: Summary, made: Comparison | None, budget_s: floa
         return f"Use either: for {where} both take the same time {made.reason}; {quotient} ({times})."
     if made.verdict == "UNRESOLVED":
         why = too_few(run, made, budget_s) or made.reason
-        return f"Either may be faster for {where}: {quotient} ({times}); {why}."
+        return f"Either may be faster for {where}: {quotient} ({times}); {why.rstrip('.')}."
     if made.verdict == "INVALID":
         return f"No advice for {where}: the result is not valid, since {made.reason}; {quotient} ({times})."
     why = too_few(run, made, budget_s) or made.reason
@@ -73,7 +74,7 @@ def too_few(run: Run, made: Comparison | None, budget_s: float) -> str:
     enough_s = ROUND_S * math.ceil((before_s + (needed + 1) * a_block_s) / ROUND_S)
     return (
         f"the budget of {budget_s:g} s held {blocks} of the {needed} blocks that it needs, for which "
-        f"--budget {enough_s}s should do"
+        f"a budget of {enough_s} s should do"
     )
 
 
@@ -89,9 +90,8 @@ def _why_nothing(run: Run, summary: Summary, made: Comparison | None, budget_s: 
     reasons = [f"{trouble.entry}: {trouble.reason}" for trouble in summary.troubles]
     reasons += [item.reason for item in summary.missing if "torch" in item.what]
     if unsteady := [run.entries[burst.entry].arm for burst in run.bursts if burst.settled is False]:
-        reasons.append(
-            f"the calls of {words.listing(unsteady)} came to no steady time: is something else running?"
-        )
+        whose = words.listing(list(dict.fromkeys(unsteady)))
+        reasons.append(f"the calls of {whose} came to no steady time: is something else running?")
     if not reasons and (short := too_few(run, made, budget_s)):
         reasons = [short]
     return words.listing(list(dict.fromkeys(reasons)), 3) or (made.reason if made else summary.ending)
@@ -102,7 +102,8 @@ def _times(summary: Summary, made: Comparison) -> str:
     rows = {row.entry: row for table in summary.tables for row in table.rows}
     one, other = rows[made.baseline], rows[made.entry]
     each = [f"{row.arm.variant} {units.duration(row.median_ns)}" for row in (one, other)]
-    return f"{each[0]}, {each[1]} a call; {words.places(one.arm, other.arm)}"
+    where = words.places(one.arm, other.arm)
+    return f"{', '.join(each)} a call: medians, the ratio is taken within each block; {where}"
 
 
 def _name(arm: Arm) -> str:

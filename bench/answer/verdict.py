@@ -111,7 +111,10 @@ def _control(run: Run, twins: list[Comparison], found: Mapping[str, Outcome]) ->
         most = max(len(outcome.medians) for outcome in found.values())
         if most - 1 <= blocks < MIN_BLOCKS:  # the run is short, or was cut within its last block
             return Control(f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs", floors)
-        return Control(f"there is no twin to compare with: {twins[0].entry}, {twins[0].reason}", floors)
+        measured = next((twin for twin in twins if twin.ratio is not None), None)
+        if measured is None:
+            return Control(f"there is no twin to compare with: {twins[0].entry}, {twins[0].reason}", floors)
+        return Control(f"the twin is no control: {measured.entry}, {measured.reason}", floors)
     return Control("", floors)
 
 

@@ -66,7 +66,7 @@ def audit_load(facts: Mapping[str, Any]) -> Iterator[Finding]:
     end = "see what runs with `top`, end it, wait a minute"
     busy = load is not None and usable and load > BUSY * usable
     if busy:
-        yield unstable("load", f"the machine was busy at the start (load {load}): intervals widen", end)
+        yield unstable("load", f"the machine was busy at the start (load {load}): times scatter more", end)
     for what, share in (facts.get("pressure_percent") or {}).items():
         if share > MAX_PRESSURE[what] and not (what == "cpu" and busy):  # says the same
             yield unstable("load", f"tasks waited for {WAITS_FOR[what]} {share:.0f} % of ten seconds", end)

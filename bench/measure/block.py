@@ -142,11 +142,13 @@ class Blocks:
     def _await_ready(self, block: int, arm: Arm, worker: Child) -> ChildError | None:
         """Wait until the worker is ready and let it sleep; return the error if it does not get there."""
         try:
-            ready: Ready = worker.receive(Ready, self._ready_deadline_s)
+            ready: Ready | Refused = worker.receive(Ready | Refused, self._ready_deadline_s)
         except ChildError as error:
             worker.stop()  # or it would stay awake beside the others
             return error
         worker.pause()
+        if isinstance(ready, Refused):
+            return ChildError("oom" if ready.status == "oom" else "crashed", ready.reason)
         started = (ready.ready_ns, ready.facts, ready.compile_ns, ready.compile_cpu_ns)
         self._write(Worker(block, arm.id, worker.pid, *started))
         return None

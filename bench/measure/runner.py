@@ -67,7 +67,7 @@ class Runner:
             status = "interrupted"
             reason = TERMINATED if isinstance(stop, Terminated) else STOPPED
         if status == "complete" and (failed := self._ledger.failures.total()):
-            status, reason = "partial", f"{'1 burst' if failed == 1 else f'{failed} bursts'} failed; {reason}"
+            status, reason = "partial", f"{_count(failed, 'burst')} failed; {reason}"
         seconds = round(time.perf_counter() - started, 1)
         end = End(status, reason, seconds, utc_now(), round(slept(clocks, sleep_clock()), 1))
         self._write(end)
@@ -145,11 +145,11 @@ class Runner:
             if block == last or block < fewest:
                 continue
             if ended - begun > left_s:
-                return f"the time budget of {budget_s:g} s ended the run after {block} blocks"
+                return f"the time budget of {budget_s:g} s ended the run after {_count(block, 'block')}"
             width = plan.precision if block >= EARLIEST else None
             if width is not None and precise(headlines, self._ledger.bursts, width):
-                return f"every headline was known to within {width:.0%} after {block} blocks"
-        reason = f"{last} blocks were measured"
+                return f"every headline was known to within {width:.0%} after {_count(block, 'block')}"
+        reason = f"{_count(last, 'block')} {'was' if last == 1 else 'were'} measured"
         if budget_s is not None and started is not None and time.perf_counter() - started > budget_s:
             why = "" if plan.budget_holds else ": verdicts need as many"
             reason += f", beyond the time budget of {budget_s:g} s{why}"
@@ -190,3 +190,8 @@ def _is_whole(ledger: Ledger, plan: Plan, groups: list[Group], block: int) -> bo
 
 def _entries(groups: list[Group]) -> list[Entry]:
     return [entry for group in groups for entry in group.entries]
+
+
+def _count(number: int, noun: str) -> str:
+    """Return 1 block, 10 blocks."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -19,6 +19,7 @@ import msgspec
 from bench import catalog
 from bench.data import Batch
 from bench.device_facts import device_facts
+from bench.errors import describe_error
 from bench.host.lifeline import replies
 from bench.library import library_facts, limit_threads, process_state, set_ieee_precision, wrong_library
 from bench.measure import primitives
@@ -42,7 +43,11 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
     """Yield ``Ready``, then one reply a job."""
     gc.disable()  # while importing, where it takes a fifth of the time and finds nothing
     variant = load_variant(spec)
-    variant.load()  # imports the library, before any thread pool may be used
+    try:
+        variant.load()  # imports the library, before any thread pool may be used
+    except Exception as error:  # and runs the variant's own code
+        yield Refused(status_of(error), describe_error(error, variant.target))
+        return
     facts = get_ready(variant.library, threads) | device_facts(rehearsal.device)
     gc.enable()
     state = process_state(variant.library)  # before anything is bound
@@ -60,7 +65,7 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
             right = facts["threads"] in (None, threads)
             reply: Reply = answer(variant, job, state, fresh=fresh) if right else wrong_threads
         except Exception as error:  # a variant may raise anything; the other entries go on
-            reply = Refused(status_of(error), f"{type(error).__name__}: {error}")
+            reply = Refused(status_of(error), describe_error(error, variant.target))
         if other := wrong_library(variant.library):
             reply = Refused("invalid", f"{variant.name} {other}")
         fresh = False

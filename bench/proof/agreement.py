@@ -109,5 +109,11 @@ def mark(checks: list[Check], names: Collection[str]) -> list[Check]:
 
 
 def copy(result: Result) -> Result:
-    """A result of its own: some variants hand out their workspace."""
+    """Return a result of its own: some variants hand out their workspace.
+
+    Raises:
+        TypeError: it is no dict.
+    """
+    if not isinstance(result, dict):
+        raise TypeError(f"result returned {type(result).__name__}, not a dict of arrays")
     return {name: np.array(value) for name, value in result.items()}

@@ -1,12 +1,19 @@
 """The answer of a run in a few sentences, each true to the journal and to its verdict."""
 
 from bench.answer.comparison import Comparison
-from bench.reporting import map_answer, words
+from bench.catalog import VARIANTS
+from bench.printable import full_stop
+from bench.reporting import asked, map_answer, words
 from bench.reporting.elsewhere import accelerators, elsewhere, fastest_forms, not_measured
 from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
 from bench.results.declared import AS_WRITTEN, BEST, CLAIM, COMPILED
 
 ORDERS_OF_MAGNITUDE = 100.0
+# how an entry ended that gave no result at all
+BROKE = {"crashed": "CRASHED", "timeout": "TIMEOUT", "oom": "OUT OF MEMORY"}
+MOST_BROKE = 5
+ASKED, SUMMED_UP = "asked", ("elsewhere", "not_measured")
+COMPILING = {variant.name for variant in VARIANTS if variant.compiles}
 
 
 def sentences(facts: Facts) -> list[str]:
@@ -17,15 +24,18 @@ def sentences(facts: Facts) -> list[str]:
 def parts(facts: Facts) -> list[tuple[str, str]]:
     """The sentences, each with what it is about: the names of those that say it, and the claim."""
     if not any(row.median_ns for row in facts.rows.values()):
-        return [("nothing", f"{_where(facts)} nothing was measured: {_reasons(facts)}.")]
+        return [("nothing", full_stop(f"{_where(facts)} nothing was measured: {_reasons(facts)}"))]
     if facts.is_grid:
         return map_answer.parts(facts.maps, _where(facts))
     main = main_comparison(facts)
     if main is None:
-        made = [("nothing", f"{_where(facts)} nothing was compared: {_reasons(facts)}.")]
+        made = [("nothing", full_stop(f"{_where(facts)} nothing was compared: {_reasons(facts)}"))]
     else:
         said_by = (first, setting, best, compiled, accelerators, elsewhere, not_measured)
         made = [(say.__name__, say(facts, main)) for say in said_by]
+        if told := asked.sentences(facts, main):  # which say what elsewhere and not_measured sum up
+            made = [(about, said) for about, said in made if about not in SUMMED_UP]
+            made[2:2] = [(ASKED, said) for said in told]
     return [(about, said) for about, said in (*made, (CLAIM, claim(facts, main))) if said]
 
 
@@ -42,20 +52,29 @@ def caveats(facts: Facts) -> list[str]:
     """What must be known before the answer: no verdict and why, an early end, something that is wrong."""
     summary, main, made = facts.summary, main_comparison(facts), []
     if summary.control:
-        made.append(f"No verdict: {summary.control}.")
+        made.append(full_stop(f"No verdict: {summary.control}"))
     elif not summary.verdicts:
         made.append(
-            f"A quick run, {words.count(summary.blocks, 'block')}: times, but no verdict. "
-            "Without --quick there are intervals and verdicts."
+            f"A quick run, {words.count(summary.blocks, 'block')}: times, but no verdict. A run that is not "
+            "quick gives verdicts."
         )
     elif not facts.is_grid and main and main.ratio is not None and main.verdict in ("NONE", "INVALID"):
-        made.append(f"No verdict: {main.reason}.")
+        made.append(full_stop(f"No verdict: {main.reason}"))
     if summary.state != "complete":
         run = facts.run
         planned = run.decision.blocks if run.decision else run.plan.blocks
         how = "Partial result" if summary.state == "partial" else "The run was interrupted"
-        counted = f"{summary.blocks} of {words.count(planned, 'block')} hold values"
-        made.append(f"{how}: {summary.ending}; {counted}.")
+        hold = "holds" if planned == 1 else "hold"
+        counted = f"{summary.blocks} of {words.count(planned, 'block')} {hold} values"
+        made.append(f"{how}: {summary.ending.rstrip('.')}; {counted}.")
+    broke = dict.fromkeys(
+        full_stop(f"{facts.arm(one.entry).variant} {BROKE[one.status]}: {one.reason}")
+        for one in summary.troubles
+        if one.status in BROKE
+    )
+    made += list(broke)[:MOST_BROKE]
+    if len(broke) > MOST_BROKE:
+        made.append(f"{len(broke) - MOST_BROKE} more failed so: see the failures.")
     if summary.disagrees:
         made.append(
             "Something that claims to be right gives wrong results, and has no times: see the failures."
@@ -68,7 +87,6 @@ def first(facts: Facts, main: Comparison) -> str:
     baseline, entry = facts.arm(main.baseline), facts.arm(main.entry)
     as_written = ", each as it is usually written" if main.name.startswith(AS_WRITTEN) else ""
     times = f"{baseline.variant} {facts.time(main.baseline)}, {entry.variant} {facts.time(main.entry)} a call"
-    times += " (medians; the ratio is taken within each block)"
     work = words.work(facts.entries[main.entry].case)
     clause = words.clause(facts.run, main)
     if main.ratio is None:
@@ -83,7 +101,8 @@ def setting(facts: Facts, main: Comparison) -> str:
     case = facts.entries[main.entry].case
     place = words.places(facts.arm(main.baseline), facts.arm(main.entry))
     brackets = " Brackets hold 95 % intervals." if main.low is not None else ""
-    return f"That is {words.shape(case)}, {case.dtype}, {case.activation}; {place}.{brackets}"
+    explained = "" if main.ratio is None else f" {words.RATIOS}"
+    return f"That is {words.shape(case)}, {case.dtype}, {case.activation}; {place}.{explained}{brackets}"
 
 
 def best(facts: Facts, main: Comparison) -> str:
@@ -95,7 +114,11 @@ def best(facts: Facts, main: Comparison) -> str:
         return "These are also the fastest forms that block 0 found for each library."
     numpy, torch = facts.arm(made.baseline), facts.arm(made.entry)
     forms = f"{numpy.variant} {facts.time(made.baseline)}, {torch.variant} {facts.time(made.entry)}"
-    return f"With the fastest form of each that needs no compiler ({forms}) {words.clause(facts.run, made)}."
+    group = facts.entries[main.entry].group
+    arms = [facts.arm(entry.id).variant for entry in facts.entries.values() if entry.group == group]
+    needs_none = "" if COMPILING.intersection(arms) else " that needs no compiler"
+    start = "At the first of these, with" if len(asked.compared(facts, main)) > 1 else "With"
+    return f"{start} the fastest form of each{needs_none} ({forms}) {words.clause(facts.run, made)}."
 
 
 def compiled(facts: Facts, main: Comparison) -> str:
@@ -114,7 +137,7 @@ def claim(facts: Facts, main: Comparison | None) -> str:
     if made is None:
         return ""
     if (ahead := words.lead(facts.run, made)) is None:
-        return f"The tutorial's claim could not be tried: {made.reason}."
+        return full_stop(f"The tutorial's claim could not be tried: {made.reason}")
     old, new = facts.entries[made.baseline].case, facts.entries[made.entry].case
     return (
         f"The tutorial says PyTorch is orders of magnitude faster. {_apart(facts, made, ahead)} do not do "

@@ -74,16 +74,18 @@ def told_before(changes: Changes) -> Iterator[str]:
 
 def told_after(changes: Changes) -> Iterator[str]:
     """What the numbers are, what is not in the table, and what --fail-slower found."""
+    own = ", with its own 95 % interval" * any(row.low is not None for row in changes.rows)
+    change = (
+        f"the change is new over old, above 1 is slower{own}; estimated from all {changes.samples}, it need "
+        "not be the quotient of the two numbers beside it."
+    )
     if changes.unit == "ratio":
         yield (
             "Old and new are ratios to the baseline of the same run, so that the machine's drift between the "
-            "runs cancels; the change is new over old, above 1 is slower, with its own 95 % interval."
+            f"runs cancels; {change}"
         )
     elif changes.rows:
-        yield (
-            "Old and new are times of a call; the change is new over old, above 1 is slower. The machine's "
-            "drift between the two is in it."
-        )
+        yield f"Old and new are times of a call; {change} The machine's drift between the two is in it."
     for side, names in (("old", changes.only_old), ("new", changes.only_new)):
         if names:
             yield f"Only in {side}: {words.listing([words.short(name) for name in names], MOST_NAMES)}"

@@ -6,6 +6,7 @@ limits, the break-even) come first.
 
 from collections.abc import Sequence
 
+from bench.printable import full_stop
 from bench.reporting import budget
 from bench.reporting.section import Article, Fold, Section
 from bench.reporting.texttables import (
@@ -19,14 +20,16 @@ from bench.reporting.texttables import (
 )
 from bench.reporting.view import MOST_PLOTS, RunView, TableView
 
+BAR = ", the bar its 95 % interval (often narrower than the dot)"
 FIRST_TABLE = (
-    "A dot is the median time of a call, the bar its 95 % interval (often narrower than the dot), a small "
-    "dot the median of one block. Blue is NumPy, orange PyTorch; the dashed line is the baseline; hollow is "
-    "known to be wrong."
+    "A dot is the median time of a call{bar}, a small dot the median of one block. Blue is NumPy, orange "
+    "PyTorch; the dashed line is the baseline; hollow is known to be wrong."
 )
+OWN_INTERVAL = ", with its own 95 % interval"
 BASELINE = (
-    "÷ baseline: time over the baseline's, below 1 is faster, with its own 95 % interval. The baseline is "
-    "numpy-batched on the CPU with as many threads; the twin is the same thing measured a second time."
+    "÷ baseline: time over the baseline's, below 1 is faster{own}; taken within each block, it need not be "
+    "the ratio of the two times shown. The baseline is numpy-batched on the CPU with as many threads; the "
+    "twin is the same thing measured a second time."
 )
 NOISE = (
     "The baseline is measured twice in every block. What lies between the two is noise; where they differ by "
@@ -69,8 +72,11 @@ def times(tables: Sequence[TableView]) -> Section | None:
     title = "How long does each take?"
     timed = [shown for table in tables if (shown := budget.timed(table)).lines]
     left_out = budget.left_out(tables)
+    lines = [line for table in timed for line in table.lines]
+    first = FIRST_TABLE.format(bar=BAR * any(line.range for line in lines))
+    baseline = BASELINE.format(own=OWN_INTERVAL * any(line.interval for line in lines))
     if len(tables) > MOST_PLOTS:
-        lead = (BASELINE, *left_out)
+        lead = (baseline, *left_out)
         return Section(id="times", title=title, lead=lead, tables=(every_shape(timed),) if timed else ())
     parts = tuple(
         Section(
@@ -79,7 +85,7 @@ def times(tables: Sequence[TableView]) -> Section | None:
             lead=(table.setting,),
             drawings=(table.plot,) if table.plot else (),
             tables=(entries_table(table),),
-            notes=(FIRST_TABLE, BASELINE) if number == 1 else (),
+            notes=(first, baseline) if number == 1 else (),
         )
         for number, table in enumerate(timed, start=1)
     )
@@ -94,7 +100,7 @@ def failures(view: RunView) -> Section | None:
         id="failures",
         title="What failed, and what is missing?",
         tables=(troubles_table(view.troubles),) if view.troubles else (),
-        notes=tuple(f"Not measured here: {what}: {reason}." for what, reason in view.missing),
+        notes=tuple(full_stop(f"Not measured here: {what}: {reason}") for what, reason in view.missing),
         folds=tuple(
             Fold(f"Last lines that {entry} printed", text=stderr)
             for entry, *_, stderr in view.troubles

@@ -41,6 +41,14 @@ class Facts:
         return many or (bool(self.maps) and self.run.plan.preset == "grid")
 
     @property
+    def intervals(self) -> bool:
+        """Whether any time or ratio has an interval."""
+        ratios = (*(row.comparison for row in self.rows.values()), *self.summary.headlines)
+        return any(row.low_ns is not None for row in self.rows.values()) or any(
+            made is not None and made.low is not None for made in ratios
+        )
+
+    @property
     def noise_floor(self) -> str:
         """How far the interval of the same thing measured twice reaches from 1; empty where there is none.
 

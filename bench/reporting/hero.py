@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bench.answer.comparison import Comparison
-from bench.reporting import answer, elsewhere, map_answer, turning, units, words
+from bench.reporting import answer, asked, elsewhere, map_answer, turning, units, words
 from bench.reporting.facts import Facts
 from bench.reporting.section import Hero, Section
 from bench.results.declared import AS_WRITTEN, BEST, CLAIM
@@ -13,6 +13,7 @@ ABOUT = {
     "nothing": "What was measured",
     "first": "Each as it is usually written",
     "setting": "What was measured",
+    answer.ASKED: "What else was asked for",
     "best": "The fastest form of each",
     "compiled": "The fastest form of each",
     "accelerators": "On an accelerator",
@@ -22,7 +23,8 @@ ABOUT = {
 }
 # sections whose first sentence belongs into the answer, and where it stands there
 FROM_SECTIONS = {"limits": "Why", "crossover": "What would change it", "proof": "Is it right?"}
-ORDER = ("Each as it is usually written", "What was measured", "The fastest form of each",
+ORDER = ("Each as it is usually written", "What was measured", "What else was asked for",
+         "The fastest form of each",
          "On an accelerator", "Why", "What would change it", "The tutorial’s claim",
          "Is it right?")  # fmt: skip
 LAST = "not_measured"  # what is not known follows what is
@@ -34,6 +36,8 @@ def hero(facts: Facts, sections: Iterable[Section]) -> Hero:
     if facts.is_grid:
         return _of_maps(facts, [(about, said) for about, said in told if about == FROM_SECTIONS["proof"]])
     main = answer.main_comparison(facts)
+    found = asked.compared(facts, main) if main else []
+    verdicts = {word(facts, one) for one in found} or {word(facts, main)}
     parts = [(part, _about(part, main), sentence) for part, sentence in answer.parts(facts)]
     made = [(ABOUT["elsewhere"], elsewhere.forms(facts, main))] if main else []
     made += [(about, sentence) for part, about, sentence in parts if part != LAST]
@@ -43,10 +47,10 @@ def hero(facts: Facts, sections: Iterable[Section]) -> Hero:
         if sentence:
             said[about].append(sentence)
     return Hero(
-        title=title(facts, main),
-        word=word(facts, main),
-        tone=tone(main),
-        sure=tuple(sure(facts, main)),
+        title=asked.title(facts, found) if len(found) > 1 else title(facts, main),
+        word=verdicts.pop() if len(verdicts) == 1 else "it depends",
+        tone=tone(main) if len({one.verdict for one in found}) < 2 else "calm",
+        sure=tuple(sure(facts, main if len(found) < 2 else None)),
         about=_of_what(facts, main),
         facts=tuple((about, " ".join(sentences)) for about, sentences in said.items() if sentences),
     )

@@ -7,10 +7,13 @@ from statistics import median
 from bench.answer.comparison import Comparison
 from bench.answer.summary import Summary
 from bench.measure import clock
+from bench.printable import full_stop
 from bench.reporting import units, words
 from bench.reporting.facts import Facts
 from bench.results.journal import Run
 from bench.results.record import Plan
+
+EXACT = " with the exact 95 % interval of the signed-rank test"
 
 
 def warnings(run: Run, summary: Summary) -> list[str]:
@@ -21,7 +24,7 @@ def warnings(run: Run, summary: Summary) -> list[str]:
             f"To keep within its time budget the run left out: {words.listing(dropped, 6)} (the whole plan "
             f"would have taken {units.seconds(run.decision.predicted_s)})."
         )
-    return [*made, *(f"{words.capital(warning)}." for warning in summary.warnings)]
+    return [*made, *(full_stop(words.capital(warning)) for warning in summary.warnings)]
 
 
 def noise(run: Run, summary: Summary) -> list[tuple[str, str, str]]:
@@ -100,16 +103,17 @@ def _decided(declared: Sequence[Comparison]) -> str:
     return f"{of} {'is' if len(ran) == 1 else 'are'} {verdicts}{rest}."
 
 
-def validity(run: Run, summary: Summary) -> list[str]:
+def validity(facts: Facts) -> list[str]:
     """How verdicts come about, what was measured how often, and what disturbed it."""
+    run, summary = facts.run, facts.summary
     return [
-        "A verdict FASTER or SLOWER needs p ≤ 0.05, adjusted after Holm for all comparisons of a table; the "
-        "interval shown is that of the one comparison. EQUIVALENT means within "
+        "A verdict FASTER or SLOWER needs p ≤ 0.05, adjusted after Holm for all comparisons of a table"
+        f"{'; the interval shown is that of the one comparison' * facts.intervals}. EQUIVALENT means within "
         f"{units.percent(run.plan.margin)}; UNRESOLVED, that more blocks would be needed to say.",
         "A time is the median over the blocks of the median in each. A ratio is the entry's time over the "
         "baseline's, taken in each block, where they are neighbours in time; over blocks it is the "
-        "Hodges-Lehmann estimate with the exact 95 % interval of the signed-rank test. Below 1 the entry is "
-        "faster.",
+        f"Hodges-Lehmann estimate{EXACT * facts.intervals}. So it need not be the ratio of the two times "
+        "beside it. Below 1 the entry is faster.",
         f"{words.capital(words.count(summary.blocks, 'block'))} count, each with a fresh process for every "
         f"arm. Nothing was discarded: {units.whole(summary.values)} values, "
         f"{units.whole(summary.outliers)} of them outliers.",

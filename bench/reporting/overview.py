@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.reporting import units
+from bench.reporting.asked import EXACTLY_ASKED
 from bench.reporting.foreign import ForeignView
 from bench.reporting.tables import HEADLINES
 from bench.reporting.view import RunView
@@ -31,10 +32,11 @@ def overview(views: Iterable[RunView | ForeignView]) -> list[OverviewLine]:
 def _run(view: RunView) -> OverviewLine:
     ratios = []
     for kind in KINDS:
-        first = next((headline for headline in view.headlines if headline.what == kind), None)
-        ratios.append(
-            f"{first.ratio} {first.interval}".rstrip() + f": {first.verdict}" if first else units.NOTHING
-        )
+        found = [headline for headline in view.headlines if headline.what == kind]
+        several = f" (the first of {len(found)})" if len(found) > 1 and view.preset in EXACTLY_ASKED else ""
+        first = next(iter(found), None)
+        said = f"{first.ratio} {first.interval}".rstrip() + f": {first.verdict}{several}" if first else None
+        ratios.append(said or units.NOTHING)
     return OverviewLine(
         view.name, view.machine, tuple(ratios), view.noise[0][2] if view.noise else units.NOTHING
     )

@@ -7,6 +7,7 @@ from bench.reporting.overview import OverviewLine
 from bench.reporting.section import Cell, Column, TextTable
 from bench.reporting.tables import Headline, Line
 from bench.reporting.view import TableView
+from bench.reporting.words import RATIOS
 
 Three = tuple[str, str, str]
 Trouble = tuple[str, str, str, str, str]
@@ -16,10 +17,16 @@ ENTRIES = (
     Column("Than the baseline"), Column("Samples/s", True), Column("Where"), Column("Proof"),
 )  # fmt: skip
 EVERY_SHAPE = (Column("Size"), *ENTRIES)
+T_INTERVAL = Column("Student’s t interval", True)
 HEADLINES = (
     Column("Comparison"), Column("Entry"), Column("Against"), Column("Entry ÷ other", True),
-    Column("Student’s t interval", True), Column("Verdict"),
+    T_INTERVAL, Column("Verdict"),
 )  # fmt: skip
+WITH_INTERVALS = (
+    "A ratio has its exact interval below it; beside it stands Student’s t interval of the same blocks: "
+    "where the two disagree about 1, there is no verdict. "
+)
+CHOSEN = "The fastest form of each library was chosen in block 0, which is not among the values."
 OVERVIEW = (
     Column("Result"), Column("Machine"), Column("PyTorch ÷ NumPy, as usually written"),
     Column("PyTorch ÷ NumPy, fastest form of each"), Column("The tutorial's claim"),
@@ -43,23 +50,22 @@ def every_shape(tables: Sequence[TableView]) -> TextTable:
 
 def headlines_table(lines: Iterable[Headline], caption: str) -> TextTable:
     """The comparisons that were declared before they were measured."""
+    lines = tuple(lines)
+    intervals = any(line.interval for line in lines)
     rows = tuple(
         (
             Cell(line.what, note=line.where),
             Cell(line.entry, note=line.entry_time),
             Cell(line.baseline, note=line.baseline_time),
             Cell(line.ratio, note=line.interval, value=line.quotient),
-            Cell(line.t_interval),
+            *([Cell(line.t_interval)] if intervals else []),
             Cell(line.verdict, note=line.reason, tone=line.tone),
         )
         for line in lines
     )
-    note = (
-        "A ratio has its exact interval below it; beside it stands Student’s t interval of the same blocks: "
-        "where the two disagree about 1, there is no verdict. The fastest form of each library was chosen in "
-        "block 0, which is not among the values."
-    )
-    return TextTable(caption, HEADLINES, rows, note)
+    columns = HEADLINES if intervals else tuple(one for one in HEADLINES if one is not T_INTERVAL)
+    note = f"{WITH_INTERVALS if intervals else ''}{RATIOS} {CHOSEN}"
+    return TextTable(caption, columns, rows, note)
 
 
 def noise_table(noise: Iterable[Three], caption: str) -> TextTable:

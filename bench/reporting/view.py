@@ -118,7 +118,7 @@ def view(run: Run, *, prefix: str = "", refinements: Sequence[Run] = (), map_bes
         audit=tuple(environment.audit(run)),
         contents=tuple(notes.contents(run, summary)),
         sure=tuple(notes.sure(facts)),
-        validity=tuple(notes.validity(run, summary)),
+        validity=tuple(notes.validity(facts)),
         starts=tuple(notes.starts(run)),
         missing=tuple((item.what, item.reason) for item in summary.missing),
         troubles=tuple(

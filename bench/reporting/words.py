@@ -21,6 +21,10 @@ from bench.results.record import Arm
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch"}
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
 DECIDED = ("FASTER", "SLOWER")
+RATIOS = (
+    "Times are medians over the blocks; a ratio is taken within each block, and need not be that of the two "
+    "times beside it."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bench.errors import UserError, describe_error
 from bench.host.lifeline import replies
 from bench.measure import clock
 from bench.measure.burst import load_arrays
@@ -27,10 +28,15 @@ def main() -> None:
     """Take over standard output and train as the job says."""
     job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
     with replies() as send:
-        for message in serve(job):
-            send(msgspec.json.encode(message))
-            if not sys.stdin.readline():
-                return
+        try:
+            for message in serve(job):
+                send(msgspec.json.encode(message))
+                if not sys.stdin.readline():
+                    return
+        except UserError as error:
+            sys.exit(str(error))
+        except Exception as error:  # a variant may raise anything; the parent tells what was said last
+            sys.exit(describe_error(error, load_variant(job.spec).target))
 
 
 def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[Message]:

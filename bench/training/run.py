@@ -55,6 +55,7 @@ def train(
     split: str | None = None,
     target: float | None = None,
     load: str | Path | None = None,
+    every: int = 100,
     out: str | Path | None = None,
     progress: Tell | None = None,
 ) -> TrainResult:
@@ -64,7 +65,7 @@ def train(
     windows, a series is trained on all it has. ``column`` is needed where several hold numbers; ``decimal``
     ("." or ","), ``encoding`` and ``missing`` ("error", "drop" or "interpolate") say how to read them.
     ``split`` is "tail" for a series and "random" for the sine unless said otherwise. ``progress`` is called
-    with variant, epoch and loss every 100 epochs.
+    with variant, epoch and loss every so many epochs.
 
     Raises:
         UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.
@@ -91,6 +92,7 @@ def train(
         split=split,
         target=target,
         load=None if load is None else str(load),
+        every=every,
     )
     folder = Path(out) if out is not None else default_folder()
     run_training(settings, folder, progress or (lambda variant, epoch, loss: None))
@@ -221,7 +223,7 @@ def divergence(message: Progress, first: float | None, before: int, lr: float) -
     when = (
         f"epoch {message.epoch}" if message.epoch == before + 1 else f"epochs {before + 1} to {message.epoch}"
     )
-    return f"it diverged in {when} at learning rate {lr:g}: {what}; try a smaller --lr"
+    return f"it diverged in {when} at learning rate {lr:g}: {what}; try a smaller rate"
 
 
 def _start(arm: Arm, ready: Ready, startup_ns: int) -> Start:

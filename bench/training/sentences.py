@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bench.printable import full_stop
 from bench.reporting import units, words
 from bench.training.curves import Training, TrainRun
 
@@ -17,7 +18,9 @@ def sentences(training: Training) -> list[str]:
 
 def troubles(training: Training) -> list[str]:
     """What did not go as asked, and what to know of the series."""
-    made = [f"{stop.variant}: {stop.reason}." for stop in training.stops if stop.status != "complete"]
+    made = [
+        full_stop(f"{stop.variant}: {stop.reason}") for stop in training.stops if stop.status != "complete"
+    ]
     missing = training.header.settings.variants[len(training.stops) :]
     if missing:
         made.append(f"Not started: {', '.join(missing)}.")
@@ -140,7 +143,7 @@ def _test_error(training: Training, runs: Sequence[TrainRun]) -> Iterator[str]:
         if header.split == "random":
             yield (
                 "The split is random, so test windows share all but one value with training windows: this "
-                "error is memory as much as forecast. --split tail tests on what comes after."
+                "error is memory as much as forecast. The split “tail” tests on what comes after."
             )
 
 

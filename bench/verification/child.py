@@ -13,6 +13,7 @@ import msgspec
 
 from bench import catalog, data, proof
 from bench.case import Case, Shape
+from bench.errors import describe_error
 from bench.host.lifeline import replies
 from bench.library import computes_elsewhere, limit_threads, set_ieee_precision, wrong_library
 from bench.own_variant import load_variant
@@ -92,7 +93,7 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
                 elsewhere[case.task] = computes_elsewhere(variant.library, call)
             reason = wrong_library(variant.library) or elsewhere[case.task]
         except Exception as error:  # a variant may raise anything; the other cases go on
-            yield make_row(variant, device, case, [], "crashed", f"{type(error).__name__}: {error}")
+            yield make_row(variant, device, case, [], "crashed", describe_error(error, variant.target))
             continue
         if reason:
             yield make_row(variant, device, case, checks, "invalid", f"{variant.name} {reason}")
@@ -151,7 +152,10 @@ def _reference_row(case: Case) -> Row:
 
 def _load(variant: catalog.Variant) -> proof.Bind:
     """Return the variant's ``bind``, its library at one thread and, for torch, at IEEE precision."""
-    bind = variant.load()
+    try:
+        bind = variant.load()
+    except Exception as error:  # importing runs the variant's own code
+        sys.exit(describe_error(error, variant.target))
     if variant.library == "torch":
         limit_threads(1)
         set_ieee_precision()

@@ -26,6 +26,8 @@ VERDICTS = {
     "disagrees": "[red]DISAGREES[/]",
 }
 SEVERITY = tuple(VERDICTS)
+# what the conclusion calls a variant by the worst that happened to it
+FAILED = {"disagrees": "WRONG", "crashed": "CRASHED", "timeout": "TIMEOUT"}
 
 
 @contextmanager
@@ -75,7 +77,7 @@ def table(rows: Iterable[Row]) -> Table:
         previous = key
         verdict = max((row.status for row in of_line), key=SEVERITY.index)
         cells = [_worst_cell(of_line, quantity) for quantity in FORWARD + GRADIENT]
-        allowed = f"{_allowed(of_line, FORWARD)}/{_allowed(of_line, GRADIENT)}"
+        allowed = "/".join(filter(None, (_allowed(of_line, FORWARD), _allowed(of_line, GRADIENT))))
         shown.add_row(*map(escape, key), *cells, allowed, VERDICTS[verdict])
     return shown
 
@@ -109,7 +111,12 @@ def conclusion(rows: Iterable[Row]) -> str:
         if row.status != "missing":
             by_variant.setdefault(row.variant, []).append(row)
     reference = by_variant.pop(REFERENCE)
-    wrong = [name for name, found in by_variant.items() if any(map(claims_wrongly, found))]
+    failed: dict[str, list[str]] = {}
+    for name, found in by_variant.items():
+        worst = max((row.status for row in found), key=SEVERITY.index)
+        if worst in FAILED:
+            failed.setdefault(worst, []).append(name)
+    wrong = [name for names in failed.values() for name in names]
     published = [
         name
         for name, found in by_variant.items()
@@ -120,8 +127,11 @@ def conclusion(rows: Iterable[Row]) -> str:
     sentences = []
     if any(map(claims_wrongly, reference)):
         sentences.append("WRONG: the reference's own gradient is not the derivative of its loss.")
-    if wrong:
-        sentences.append(f"WRONG: {', '.join(wrong)}, as told above.")
+    sentences += [
+        f"{word}: {', '.join(failed[status])}, as told above."
+        for status, word in FAILED.items()
+        if status in failed
+    ]
     if right:
         n_proofs = sum(len(by_variant[name]) for name in right)
         who = f"All {len(right)} variants that claim" if len(right) > 1 else f"{right[0]} claims"
@@ -176,9 +186,9 @@ def _worst_cell(rows: Iterable[Row], quantity: str) -> str:
 
 
 def _allowed(rows: Iterable[Row], quantities: tuple[str, ...]) -> str:
-    """The largest tolerance of these quantities."""
+    """Return the largest tolerance of these quantities; nothing where none of them was compared."""
     tolerances = [t for row in rows for name, t in row.tolerances.items() if name.split()[0] in quantities]
-    return _short(max(tolerances, default=0.0))
+    return _short(max(tolerances)) if any(tolerances) else ""
 
 
 def _short(number: float) -> str:

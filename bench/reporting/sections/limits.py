@@ -7,6 +7,7 @@ from statistics import median
 from bench.answer.limits import KINDS, Limit, Limits, Part, limits
 from bench.answer.operations import Count
 from bench.answer.outcome import Outcome
+from bench.printable import full_stop
 from bench.reporting import answer, units, words
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
@@ -176,4 +177,4 @@ def _particular(made: Limits) -> Iterator[str]:
             "the run did not measure them on arrays of one number."
         )
     for arm, reason, blocks in made.troubles:
-        yield f"{arm} did not time its library in {words.count(len(blocks), 'block')}: {reason}."
+        yield full_stop(f"{arm} did not time its library in {words.count(len(blocks), 'block')}: {reason}")

@@ -1,0 +1,136 @@
+"""What an author of a variant meets: where the code fell over, and what it did that no ``Bound`` does."""
+
+import json
+import sys
+
+import pytest
+
+from bench.cli import main
+
+MINE = """
+from types import SimpleNamespace
+
+from helper import divide
+from impl_numpy import rnn
+from impl_numpy.contract import Bound
+
+
+def make(where):
+    def bind(task, params, x, y, *, activation, delta, lr, device):
+        last = {}
+        if where == "bind":
+            params.append(1)
+
+        def call():
+            if where == "call":
+                1 / 0
+            if where == "helper":
+                divide(1, 0)
+            if where == "project":
+                rnn.predict(params, x, activation="none of these")
+            last["y_hat"] = rnn.predict(params, x, activation=activation)
+
+        def reset():
+            if where == "reset":
+                raise ValueError("two\\nlines")
+
+        def result():
+            assert where != "result"
+            return [1] if where == "list" else last
+
+        return None if where == "nothing" else Bound(call, reset, result)
+
+    return SimpleNamespace(name="numpy-" + where, library="numpy", bind=bind, tasks=["forward"])
+
+
+bind, call, helper, project, reset, result, list_, nothing, right = (
+    make(where)
+    for where in ("bind", "call", "helper", "project", "reset", "result", "list", "nothing", "right")
+)
+"""
+
+
+def line_of(text: str, source: str = MINE) -> int:
+    return next(n for n, line in enumerate(source.splitlines(), start=1) if text in line)
+
+
+SAID = {
+    "bind": f"AttributeError: 'dict' object has no attribute 'append' "
+    f"(mine.py, line {line_of('append')}, in bind)",
+    "call": f"ZeroDivisionError: division by zero (mine.py, line {line_of('1 / 0')}, in call)",
+    "helper": "ZeroDivisionError: division by zero (helper.py, line 2, in divide)",
+    "project": f"KeyError: 'none of these' (mine.py, line {line_of('none of these')}, in call)",
+    "reset": f"ValueError: two lines (mine.py, line {line_of('raise')}, in reset)",
+    "result": f"AssertionError (mine.py, line {line_of('assert')}, in result)",
+    "list": "TypeError: result returned list, not a dict of arrays",
+    "nothing": "TypeError: bind returned NoneType, not a Bound: it has no function call, reset, result",
+}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A module of somebody's variants, where they stand; forgotten afterwards."""
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "helper.py").write_text("def divide(a, b):\n    return a / b\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name in ("mine", "helper"):
+        sys.modules.pop(name, None)
+
+
+def test_verify_names_the_line_of_a_crash_and_calls_it_one(mine, capsys):
+    specs = [f"mine:{name}" for name in (*SAID, "right")]
+    specs = [spec.replace("mine:list", "mine:list_") for spec in specs]
+    command = ["verify", "--device", "cpu", *(f"--variant={spec}" for spec in specs)]
+
+    assert main(command) == 1
+    printed = capsys.readouterr().out
+    for name, said in SAID.items():
+        line = next(line for line in printed.splitlines() if line.startswith(f"numpy-{name} on cpu"))
+        assert line.endswith(f": {said}"), line
+    assert f"CRASHED: {', '.join(f'numpy-{name}' for name in SAID)}, as told above." in printed
+    assert "WRONG" not in printed
+    rows = [line.split() for line in printed.splitlines() if line.strip().startswith("numpy-")]
+    crashed = [row for row in rows if row[-1] == "CRASHED"]
+    assert crashed
+    assert all(row[-2] in ("tanh", "sigmoid") for row in crashed)  # no tolerance where nothing was compared
+    agreed = [row[-2] for row in rows if row[-1] == "agrees"]
+    assert set(agreed) == {"3e-6", "1e-14"}  # of forward alone: it has no gradient
+
+
+def test_run_names_the_line_of_a_crash_on_the_terminal_and_on_the_page(mine, capsys):
+    small = ["--quick", "--blocks=1", "--device=cpu", "--task=forward", "--batch=4", "--hidden=4"]
+    assert main(["run", *small, "--variant=mine:call", "--variant=mine:right", "--out=here"]) == 3
+
+    said = f"numpy-call CRASHED: {SAID['call']}."
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert "1 of 1 block holds values" in printed
+    assert "1 block was measured" in printed
+    assert SAID["call"] in (mine / "here" / "report.md").read_text()
+    lines = (mine / "here" / "journal.jsonl").read_text().splitlines()
+    records = [json.loads(line)["record"] for line in lines]
+    assert {one["reason"] for one in records if one["kind"] == "failure"} == {SAID["call"]}
+
+
+def test_train_names_the_line_of_a_crash(mine, capsys):
+    (mine / "mine.py").write_text(MINE.replace('["forward"]', '["forward", "train_step"]'))
+    assert main(["train", "--epochs=2", "--variant=mine:call", "--out=here"]) == 3
+    assert SAID["call"] in capsys.readouterr().out
+
+
+def test_a_module_that_cannot_be_imported_names_its_line(mine, capsys):
+    (mine / "broken.py").write_text("x = 1\nimport no_such_module\n")
+    sys.modules.pop("broken", None)
+    assert main(["variants", "--variant", "broken:it"]) == 2
+    assert "No module named 'no_such_module' (broken.py, line 2, in <module>)" in capsys.readouterr().err
+
+
+def test_a_module_of_a_package_is_named_with_its_folder(mine, capsys):
+    package = mine / "own_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "fast.py").write_text("from types import SimpleNamespace\n\nfast = SimpleNamespace()\n1 / 0\n")
+    assert main(["variants", "--variant", "own_package.fast:fast"]) == 2
+    assert "(own_package/fast.py, line 4, in <module>)" in capsys.readouterr().err

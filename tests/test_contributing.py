@@ -1,0 +1,105 @@
+"""What CONTRIBUTING says of adding a variant, done to a copy of the project: tests and checks stay green."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+TEMPLATE, *_ = (
+    textwrap.dedent(block)
+    for block in re.findall(r"^ *```python\n(.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL)
+)
+LINE = next(line for line in TEXT.splitlines() if line.strip().startswith('Variant("numpy-mine"'))
+# what may be the only thing that somebody's variant does
+NARROW = 'tasks=("forward",), layouts=("sequence",), dtypes=("float32",), activations=("sigmoid",)'
+OF_THE_CATALOGUE = (
+    "test_agreement.py", "test_catalog.py", "test_counts.py", "test_benchmark_plugin.py", "test_findings.py",
+    "test_toolchain.py",
+)  # fmt: skip
+# of these files, what looks at all variants, and at the new ones one by one
+PICKED = (
+    "numpy-mine or numpy-narrow or names_are or every_name or on_the_cpu_alone or lists_the_catalogue or "
+    "words_of_the_case or formulas_are_of or one_benchmark or only_what_compiles or stay_together"
+)
+UNTYPED = """
+from impl_numpy.rnn import predict
+
+
+class Bound:
+    pass
+
+
+def bind(task, params, x, y, *, activation, delta, lr, device):
+    if task != "forward":
+        raise ValueError(task)
+    bound, last = Bound(), {}
+
+    def call():
+        last["y_hat"] = predict(params, x, activation=activation)
+
+    bound.call, bound.reset, bound.result = call, lambda: None, lambda: last
+    return bound
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The project with two variants more: the template's as it stands, and a narrow one without a type."""
+    folder = tmp_path_factory.mktemp("project")
+    ignored = shutil.ignore_patterns("__pycache__", "images", "data", "acceptance", "faults")
+    for name in ("impl_numpy", "impl_torch", "bench", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("pyproject.toml", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "impl_numpy" / "mine.py").write_text(TEMPLATE)
+    (folder / "impl_numpy" / "narrow.py").write_text(f'"""Variant numpy-narrow."""\n{UNTYPED}')
+    narrow = f'    Variant("numpy-narrow", "numpy", "impl_numpy.narrow:bind", "forward alone", {NARROW}),'
+    catalogue = folder / "bench" / "catalog.py"
+    before, last = catalogue.read_text().split("# fmt: on")
+    catalogue.write_text(
+        f"{before.rstrip().removesuffix(')')}    {LINE.strip()}\n{narrow}  # noqa: E501\n)\n# fmt: on{last}"
+    )
+    return folder
+
+
+def within(folder, *command):
+    """What a command says in the copy, whose packages go before the installed ones."""
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    ended = subprocess.run(
+        [sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_the_tests_that_go_through_the_catalogue_stay_green_and_prove_the_new_variants(copy):
+    files = [f"tests/{name}" for name in OF_THE_CATALOGUE]
+    code, said = within(copy, "pytest", "-v", "-p", "no:cacheprovider", "-k", PICKED, *files)
+    assert code == 0, said
+    assert re.search(r"agrees_with_the_reference\[numpy-mine float64 sigmoid\] PASSED", said)
+    assert re.search(r"agrees_with_the_reference\[numpy-narrow float32 sigmoid\] PASSED", said)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
+def test_ruff_finds_nothing_in_it(copy):
+    for check in (("check",), ("format", "--check")):
+        code, said = within(copy, "ruff", *check, "impl_numpy", "bench/catalog.py", "CONTRIBUTING.md")
+        assert code == 0, said
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+def test_mypy_finds_nothing_in_it_typed_or_not(copy):
+    modules = ("-m", "impl_numpy.mine", "-m", "impl_numpy.narrow")
+    code, said = within(copy, "mypy", "--cache-dir", str(copy / "cache"), *modules)
+    assert code == 0, said
+
+
+def test_params_are_a_dict_and_it_is_said():
+    assert "`params` is a dict" in TEXT
