@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     streams.prepare()
     try:
         try:
-            return _run(build_parser().parse_args(argv))
+            return _run(_parsed(sys.argv[1:] if argv is None else argv))
         finally:
             print(end="", flush=True)
     except streams.OutputLost as lost:
@@ -50,6 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not lost.reader_has_gone:
             _complain(f"cannot write standard output: {lost.reason}")
         return OUTPUT_LOST
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments; leaves with exit code 2 where they make no sense."""
+    parser = build_parser()
+    for option, value in (word.split("=", 1) for word in words if "=" in word):
+        if option.startswith("-") and value == "--":  # argparse would take that for no value at all
+            parser.error(f"argument {option}: expected a value, not --")
+    return parser.parse_args(words)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -215,7 +224,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add(
         "--device", default="cpu", metavar="ID", help="of the torch variants: cpu, cuda:0, mps (default: cpu)"
     )
-    add("--seed", type=int, default=0, metavar="N", help="seed of the split and of the start")
+    add("--seed", type=whole, default=0, metavar="N", help="seed of the split and of the start")
     add("--series", metavar="FILE.csv", help="train on a series of your own, standardised")
     add("--column", metavar="NAME", help="its column (default: the only one that holds numbers)")
     add("--decimal", choices=(".", ","), default=".", metavar="SIGN", help="its decimal sign (default: .)")

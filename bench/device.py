@@ -93,13 +93,9 @@ def resolve(requested: Sequence[str], found: Devices) -> tuple[list[str], list[A
 
 
 def _cpu() -> Device:
-    import psutil
-
     from bench.host import machine
 
-    return Device(
-        "cpu", "cpu", machine.processor_name(), psutil.virtual_memory().total, ("float32", "float64")
-    )
+    return Device("cpu", "cpu", machine.processor_name(), machine.memory_bytes(), ("float32", "float64"))
 
 
 def _numpy_only(reason: str) -> Devices:

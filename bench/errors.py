@@ -1,6 +1,8 @@
 """Errors for people: what is wrong, where, and what to do next."""
 
 import difflib
+import errno
+import tempfile
 import traceback
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -31,6 +33,8 @@ def what_failed(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
+        if error.errno == errno.ENOSPC and not error.filename and tempfile.tempdir:
+            return f"{error.strerror}; temporary files are in {tempfile.tempdir}, which TMPDIR chooses"
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"{type(error).__name__}: {error}"
 

@@ -1,6 +1,7 @@
 """The verbs ``devices`` and ``variants``: where can be timed, and what."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from bench import catalog
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
@@ -8,10 +9,14 @@ from bench.catalog import Variant
 from bench.device import Device, find_devices
 from bench.printable import full_stop
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LEAST_WIDTH = 60  # in less, as COLUMNS=0 asks for, a table shows nothing
+
 
 def devices_main(args: argparse.Namespace) -> int:
     """Print every device with name, memory and dtypes, and why an absent one is absent."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -21,7 +26,7 @@ def devices_main(args: argparse.Namespace) -> int:
         table.add_row(device.id, escape(device.name), memory(device), ", ".join(device.dtypes))
     for absent in found.absent:
         table.add_row(absent.kind, escape(f"absent: {absent.reason}"), style="dim")
-    console = Console()
+    console = _console()
     console.print(table)
     if found.torch_version is None:
         console.print(full_stop(f"NumPy variants alone can run: {found.torch_missing}"), markup=False)
@@ -36,7 +41,6 @@ def variants_main(args: argparse.Namespace) -> int:
     Raises:
         UserError: one of those cannot be loaded.
     """
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -46,13 +50,22 @@ def variants_main(args: argparse.Namespace) -> int:
     for variant in variants:
         cells = (variant.name, variant.summary, ", ".join(variant.devices), limits(variant))
         table.add_row(*map(escape, cells), style="yellow" if variant.known_wrong else "")
-    Console().print(table)
+    _console().print(table)
     return 0
 
 
 def memory(device: Device) -> str:
     """Memory in GiB, as people say it."""
     return "" if device.memory_bytes is None else f"{device.memory_bytes / 2**30:.1f} GiB"
+
+
+def _console() -> "Console":
+    """Standard output, wide enough for a table."""
+    from rich.console import Console
+
+    console = Console()
+    console.width = max(console.width, LEAST_WIDTH)
+    return console
 
 
 def limits(variant: Variant) -> str:

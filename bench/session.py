@@ -221,7 +221,10 @@ def report_main(args: argparse.Namespace) -> int:
 
 def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> bool:
     """Build the report, print headlines and where it is; return whether anything disagrees."""
-    from bench.reporting import build  # jinja2 and matplotlib, needed from here on
+    try:
+        from bench.reporting import build  # jinja2 and matplotlib, needed from here on
+    except Exception as error:  # a matplotlib that is broken, or told to draw in a way that it cannot
+        raise UserError(f"matplotlib or jinja2 cannot be used: {what_failed(error)}") from error
     from bench.training import load_result, records
 
     report = build.write_report(paths, Path(out) if out else None, any_machine=any_machine)

@@ -11,6 +11,7 @@ from bench.advice.advice import Advice, make_advice
 from bench.advice.declare import Timer, declare
 from bench.errors import UserError
 from bench.host.signals import OutOfTime, Terminated, terminable, time_limit
+from bench.library import tell
 from bench.measure.runner import STOPPED, TERMINATED
 from bench.progress import show_progress
 from bench.results.folder import shown
@@ -31,8 +32,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def since_start_s() -> float:
-    """Seconds since this process began: importing took some of them."""
-    return time.time() - psutil.Process().create_time()
+    """Seconds since this process began: importing took some of them; 0 where nobody tells when it began."""
+    return tell(s=lambda: time.time() - psutil.Process().create_time()).get("s", 0.0)  # type: ignore[no-any-return]
 
 
 def exit_code(advice: Advice) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from bench.host import cgroup, linux, software
+from bench.library import tell
 
 ROOT = Path("/")
 
@@ -50,22 +51,29 @@ def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
         "processor": processor_name(root),
         "cpus": os.cpu_count(),
         "usable_cpus": usable_cpus(),
-        "physical_cores": psutil.cpu_count(logical=False),
         "affinity": ranges(allowed),
         "cgroup_quota": cgroup_quota(root),
-        "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()}",
         "architecture": platform.machine(),
         "governor": None,
-        "load_1min": round(psutil.getloadavg()[0], 2),
         "host": host_hash(root),
     }
+    facts |= tell(  # psutil raises where there is no /proc
+        physical_cores=lambda: psutil.cpu_count(logical=False),
+        memory_bytes=memory_bytes,
+        load_1min=lambda: round(psutil.getloadavg()[0], 2),
+    )
     if host_name:
         facts["host_name"] = platform.node()
     facts |= linux.processor(root) | linux.clock_speed(root, allowed) | linux.virtual(root)
     facts |= _power() | linux.state(root) | _limits(root)
     facts |= software.python() | software.libraries() | software.timer() | software.checkout()
     return facts | {"clocks": software.sleep_clock()}
+
+
+def memory_bytes() -> int | None:
+    """All memory of the machine; None where nobody tells, as on Linux without ``/proc``."""
+    return tell(memory=lambda: psutil.virtual_memory().total).get("memory")
 
 
 def processor_name(root: Path = ROOT) -> str:

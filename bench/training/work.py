@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import data
+from bench.arguments import LARGEST_SEED
 from bench.case import Case, sine_case
 from bench.errors import UserError
 from bench.series import Decimal, Missing, Series, read_series
@@ -162,6 +163,8 @@ def _check(settings: Settings) -> None:
     for name in ("epochs", "every", "hidden", "batch", "window", "horizon"):
         if getattr(settings, name) < 1:
             raise UserError(f"--{name} must be 1 or more, not {getattr(settings, name)}")
+    if not 0 <= settings.seed <= LARGEST_SEED:
+        raise UserError(f"--seed must be 0 or more, up to {LARGEST_SEED}, not {settings.seed}")
     for name in ("lr", "delta", "target"):
         value = getattr(settings, name)
         if value is not None and not (math.isfinite(value) and value > 0):
