@@ -8,21 +8,17 @@ from pathlib import Path
 
 from bench import session
 from bench.device import find_devices, resolve
-from bench.errors import UserError
 from bench.measure.refine import Refined, load_grid
 from bench.measure.refine import refine as refine_rounds
 from bench.measure.signals import Terminated, terminable
 from bench.progress import show_progress
 from bench.results.files import as_path
 
-WITH_IT = ("refine", "budget")  # the options that go together
-
 
 def main(args: argparse.Namespace) -> int:
     """Measure the rounds and write the report of the grid with them; return the exit code."""
     session.refuse_windows()
-    if given := session.given(args, WITH_IT):
-        raise UserError(f"--refine measures as the grid was measured: leave out {', '.join(given)}")
+    session.refuse_others(args)
     folder = as_path(args.refine)
     try:
         with terminable():
