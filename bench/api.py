@@ -122,6 +122,7 @@ def run(quick: bool = False, **wishes: Any) -> Result:
 
     wishes = {"quick": quick, **wishes}
     args, command = _parsed("run", wishes), ["run", *_arguments(wishes, "run")]
+    session.refuse_others(args)
     end: End | None
     if args.resume is not None:
         folder = as_path(args.resume)

@@ -16,9 +16,10 @@ from bench.host.signals import Terminated, terminable
 from bench.printable import one_line
 from bench.saved_arguments import add_compare, add_export
 
-EXIT_CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong, or a proved regression;
-2 wrong usage or bad input; 3 partial result, or nothing to judge; 70 a fault of rnnbench itself;
-130, 143 interrupted; 141 what it printed could not be written: its reader has gone, or the disk is full"""
+EXIT_CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes in its proof,
+a proved regression (compare), or a machine that is unfair (check); 2 wrong usage or bad input; 3 partial
+result, or nothing to judge; 70 a fault of rnnbench itself; 130, 143 interrupted; 141 what it printed could
+not be written: its reader has gone, or the disk is full"""
 OUTPUT_LOST, OWN_FAULT = 141, 70
 
 # verb -> module:function that runs it, with the parsed arguments, and returns the exit code
@@ -162,8 +163,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--outputs", action="append", type=positive, metavar="O", help="outputs (default: 8)")
     add("--split", choices=SPLITS, default="random", help="how test windows are kept apart")
     add("--threads", action="append", type=positive, metavar="N", help="threads of both libraries")
-    add("--blocks", type=positive, metavar="N", help="counted blocks (default: 10, full: 20, quick: 3)")
-    add("--budget", type=seconds, metavar="TIME", help="time limit, as 90s or 2m (default run: 114s)")
+    add(
+        "--blocks",
+        type=positive,
+        metavar="N",
+        help="counted blocks (default: 10, grid: 8, full: 20, quick: 3)",
+    )
+    add(
+        "--budget",
+        type=seconds,
+        metavar="TIME",
+        help="time limit, as 90s or 2m (default run: 114s, grid: 585s)",
+    )
     add("--seed", type=whole, metavar="N", help="seed of the order and of the data")
     add("--keep-env", action="append", default=[], metavar="NAME", help="variable to pass on to the workers")
     add("--host-name", action="store_true", help="name the host in the record (default: a hash of it)")
@@ -259,7 +270,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Look for what makes a comparison unfair or unstable on this machine, and tell what mends it. Exit "
-        " code 1 if something is unfair as it stands; what a run mends by itself is only noted."
+        "code 1 if something is unfair as it stands; what a run mends by itself is only noted."
     )
     add = parser.add_argument
     add("--device", action="append", metavar="ID", help="cpu, cuda, cuda:0, mps, xpu, all (default: all)")

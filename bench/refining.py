@@ -7,7 +7,6 @@ from pathlib import Path
 
 from bench import session
 from bench.device import find_devices, resolve
-from bench.errors import UserError
 from bench.host.signals import Terminated, terminable
 from bench.measure.refine import Refined, load_grid
 from bench.measure.refine import refine as refine_rounds
@@ -15,14 +14,11 @@ from bench.progress import show_progress
 from bench.results.files import as_path
 from bench.results.folder import drawing_report, shown
 
-WITH_IT = ("refine", "budget")  # the options that go together
-
 
 def main(args: argparse.Namespace) -> int:
     """Measure the rounds and write the report of the grid with them; return the exit code."""
     session.refuse_windows()
-    if given := session.given(args, WITH_IT):
-        raise UserError(f"--refine measures as the grid was measured: leave out {', '.join(given)}")
+    session.refuse_others(args)
     folder = as_path(args.refine)
     try:
         with terminable():

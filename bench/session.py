@@ -4,7 +4,7 @@ import argparse
 import datetime
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from bench.audit import findings as audit
+from bench.cli import build_parser
 from bench.device import find_devices, resolve
 from bench.errors import UserError, what_failed
 from bench.host import machine
@@ -37,8 +38,7 @@ Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's 
 def main(args: argparse.Namespace) -> int:
     """Measure what ``args`` wish for and write journal and report; return the exit code."""
     refuse_windows()
-    if args.resume is not None and (others := given(args, ("resume",))):
-        raise UserError(f"--resume goes on with the plan that was declared: leave out {', '.join(others)}")
+    refuse_others(args)
     try:
         with terminable():
             if args.resume is not None:
@@ -71,11 +71,19 @@ def refuse_windows() -> None:
         )
 
 
-def given(args: argparse.Namespace, beside: Collection[str]) -> list[str]:
-    """The options that were given beside some, but for those that always have a value."""
-    passed_over = {"verb", "preset", "activation", "dtype", "split", *beside}
-    options = [name for name, value in vars(args).items() if value and name not in passed_over]
-    return [f"--{name.replace('_', '-')}" for name in options]
+def refuse_others(args: argparse.Namespace) -> None:
+    """Raise UserError where a run that is resumed or refined is also told what to measure."""
+    for option, beside, why in (
+        ("resume", {"resume"}, "goes on with the plan that was declared"),
+        ("refine", {"refine", "budget"}, "measures as the grid was measured"),
+    ):
+        if getattr(args, option) is None:
+            continue
+        usual = vars(build_parser().parse_args(["run"]))
+        others = [name for name in usual if name not in beside and getattr(args, name) != usual[name]]
+        if others:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+            raise UserError(f"--{option} {why}: leave out {options}")
 
 
 def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.cli import build_parser, main
+from bench.measure.plan import BLOCKS, BUDGETS_S, QUICK_BLOCKS
+from bench.verification.cases import agreement_cases, reference_cases
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,8 +46,36 @@ def test_the_quick_commands_work(command, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("block", blocks("python"))
-def test_the_python_blocks_run(block):
+def test_the_python_blocks_print_what_they_promise(block, capsys):
     exec(compile(block, "README.md", "exec"), {})
+    promised = re.findall(r"^ *print\(.*\)  # (.*)$", block, re.MULTILINE)
+    assert promised
+    assert capsys.readouterr().out.splitlines() == promised
+
+
+def test_what_a_flag_of_pytest_benchmark_needs_beside_it_is_said():
+    assert "`--benchmark-histogram` needs" in README
+    assert "pytest-benchmark[histogram]" in README
+    assert "all its flags" not in README
+
+
+def test_the_help_names_the_defaults_that_a_run_has(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    blocks = {**BLOCKS, "quick": QUICK_BLOCKS}
+    said = ", ".join(f"{name}: {blocks[name]}" for name in ("grid", "full", "quick"))
+    assert f"(default: {blocks['primer']}, {said})" in told
+    assert f"(default run: {BUDGETS_S['primer']:g}s, grid: {BUDGETS_S['grid']:g}s)" in told
+
+
+def test_the_readme_counts_the_shapes_that_are_proved():
+    cases = agreement_cases()
+    proved = {(case.shape, case.layout) for case in cases}
+    of_the_reference = {case.shape for case in reference_cases()}
+    assert (len(proved), len(of_the_reference)) == (10, 4)
+    assert "at ten shapes" in README
+    assert "at four more" in README.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
