@@ -13,6 +13,7 @@ import msgspec
 import bench
 from bench.errors import UserError
 from bench.results import strict
+from bench.results.files import open_to_read
 from bench.results.migrate import migrate
 from bench.results.record import SCHEMA, AnyRecord, Burst, Check
 from bench.results.seal import FIRST, is_sealed, record_of, unseal
@@ -45,7 +46,7 @@ def read_journal(path: Path) -> tuple[list[AnyRecord], list[str]]:
         UserError: no such file, no plan in the first line, a newer schema, too large, or a damaged line.
     """
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             content = read_content(file, path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give a run's folder or journal") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 from bench.results.exchange import PytestResults, parse_pytest_benchmark
 from bench.results.exchange_pyperf import PyperfResults, parse_pyperf
 from bench.results.foreign import is_pyperf, read_tree
-from bench.results.run import Run, load_run
+from bench.results.journal import Run, load_run
 
 Saved = Run | PyperfResults | PytestResults
 

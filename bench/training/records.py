@@ -13,6 +13,7 @@ import msgspec
 from bench.case import Shape
 from bench.errors import UserError
 from bench.results import strict
+from bench.results.files import open_to_read
 from bench.results.reading import bounded_lines
 from bench.training.work import Settings
 
@@ -153,7 +154,7 @@ def read_records(path: Path) -> list[AnyRecord]:
     file = path / FILE_NAME if path.is_dir() else path
     decode = strict.Decoder[AnyRecord](AnyRecord)
     try:
-        with file.open("rb") as opened:
+        with open_to_read(file) as opened:
             lines = bounded_lines(opened, file)
             records = [decode(line.rstrip(b"\n")) for line in lines if line.endswith(b"\n")]
     except OSError as error:
