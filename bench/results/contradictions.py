@@ -51,10 +51,13 @@ def of_case(case: Case) -> Iterator[str]:
 
 def of_facts(facts: Mapping[str, Any]) -> Iterator[str]:
     """Facts about a machine or a library that are of another kind than those that are worked with."""
-    known: dict[str, Any] = {name: facts.get(name) for name in (*COUNTS, *TABLES, *TEXTS)}
-    for name, value in known.items():
-        kind = int if name in COUNTS else dict if name in TABLES else str
-        if value is not None and (not isinstance(value, kind) or (name in COUNTS and value < 0)):
+    for names, kind in ((TABLES, dict), (TEXTS, str)):
+        for name in names:
+            if not isinstance(facts.get(name), kind | None):
+                yield f"{name} is {shown(facts[name])}"
+    for name in COUNTS:
+        value = facts.get(name, 0)
+        if value is not None and (not isinstance(value, int) or value < 0):
             yield f"{name} is {shown(value)}"
 
 
