@@ -45,7 +45,7 @@ def of_case(case: Case) -> Iterator[str]:
     sizes = {letter: getattr(case.shape, letter) for letter in "TBIHO"}
     if not 1 <= min(sizes.values()) <= max(sizes.values()) <= MOST:
         yield f"a shape of {sizes}"
-    if not (0 < case.lr <= MOST and 0 < case.delta <= MOST):
+    if not (case.lr > 0 and case.delta > 0):
         yield f"a learning rate of {case.lr:g} and a cutoff of {case.delta:g}"
 
 

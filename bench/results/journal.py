@@ -15,7 +15,7 @@ from bench.results.files import open_regular
 from bench.results.reading import FILE_NAME, read_content, read_journal
 from bench.results.record import SCHEMA, AnyRecord, Plan
 from bench.results.run import Run, different_machines, make_run
-from bench.results.writer import APPEND, Writer
+from bench.results.writer import APPEND, SealedWriter
 
 __all__ = [
     "FILE_NAME",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-class Journal(Writer[AnyRecord]):
+class Journal(SealedWriter[AnyRecord]):
     """Appends a run's records to its journal."""
 
     def __init__(self, path: Path) -> None:

@@ -140,24 +140,28 @@ class Room:
             )
 
 
+def first_record(line: bytes) -> dict[str, Any]:
+    """The record of a file's first line, whatever program wrote it; empty where there is none."""
+    try:
+        first = msgspec.json.decode(record_of(line) if is_sealed(line) else line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return first if isinstance(first, dict) else {}
+
+
 def _schema(line: bytes, path: Path) -> int:
     """Look at the first line alone: what a newer program wrote there need not fit our records."""
-    sealed = is_sealed(line)
-    try:
-        first = msgspec.json.decode(record_of(line) if sealed else line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        first = None
-    schema = first.get("schema") if isinstance(first, dict) and first.get("kind") == "plan" else None
+    first = first_record(line)
+    schema = first.get("schema") if first.get("kind") == "plan" else None
     if type(schema) is not int or schema < 1 or not line.endswith(b"\n"):
         raise UserError(f"{path} is no journal of rnnbench: its first line is not a plan")
     if schema <= SCHEMA:
         return schema
-    if sealed:
+    if is_sealed(line):
         try:  # a flipped bit can turn a 2 into a 3
             unseal(FIRST, line)
         except ValueError as error:
             raise UserError(f"{path}, line 1 cannot be read: {error}; the file is damaged") from error
-    assert isinstance(first, dict)
     raise UserError(
         f"{path} has schema {schema}, written by rnnbench {first.get('version', '?')}; this is "
         f"rnnbench {bench.__version__}, which reads up to schema {SCHEMA}; install the newer one"

@@ -27,7 +27,7 @@ Kind = TypeVar("Kind", bound=msgspec.Struct)
 APPEND = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
-class Writer(Generic[Kind]):
+class SealedWriter(Generic[Kind]):
     """Appends records to a file that is locked meanwhile; each is on the disk before ``write`` returns.
 
     The lock belongs to the open file, so it ends with the process, however that ends.

@@ -9,8 +9,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from bench.errors import UserError
 from bench.host import machine
 from bench.host.environ import worker_environment
+from bench.results.files import write_atomic
 from bench.training import records
 from bench.training.arms import Arm, choose_arms
 from bench.training.curves import file_name, rmse
@@ -18,7 +20,7 @@ from bench.training.params import load_params, save_params
 from bench.training.process import Child, ChildError
 from bench.training.records import Header, Job, Point, Progress, Ready, Start, Stop, Writer
 from bench.training.result import TrainResult, load_result
-from bench.training.work import BATCH, Settings, Work, prepare
+from bench.training.work import BATCH, LARGEST, Settings, Work, prepare
 
 MAX_GROWTH = 1e3  # a loss so many times the first has diverged
 Tell = Callable[[str, int, float], None]  # called with variant, epoch and loss at every report
@@ -88,25 +90,55 @@ def default_folder() -> Path:
 
 
 def draw(folder: Path) -> Path:
-    """Pictures, animation, losses.csv and the report of a saved training; return the report."""
+    """Pictures, animation, losses.csv and the report of a saved training; return the report.
+
+    Raises:
+        UserError: it cannot be read, or something cannot be written.
+    """
     from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
     from bench.reporting.training_pictures import draw_pictures
 
     result = load_result(folder)
-    result.write_losses(folder / "losses.csv")
-    draw_pictures(result, folder)
-    return build_report([folder], None)
+    try:
+        result.write_losses(folder / "losses.csv")
+        draw_pictures(result, folder)
+        return build_report([folder], None)
+    except (OSError, UserError) as error:
+        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        raise UserError(
+            f"what was trained is safe in {folder / records.FILE_NAME}, but could not be drawn: {said}; "
+            f"rnnbench report {folder} makes its page"
+        ) from error
 
 
 def run_training(settings: Settings, folder: Path, tell: Tell) -> None:
     """Train the variants in turn and write ``training.jsonl`` and ``params/``.
 
     Ctrl-C ends it: what has been reported stays, the variants after it are not started.
+
+    Raises:
+        UserError: as ``train``, or a disk that is full or broken.
     """
     work = prepare(settings)
     arms = choose_arms(settings, work)
+    try:
+        _run(settings, work, arms, folder, tell)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise UserError(
+            f"the training broke off: {where}{error.strerror or error}; make room, or choose another --out "
+            "or TMPDIR, and train again"
+        ) from error
+
+
+def _run(settings: Settings, work: Work, arms: Sequence[Arm], folder: Path, tell: Tell) -> None:
+    """As ``run_training``, when all is known that has to be.
+
+    Raises:
+        OSError: something cannot be written.
+    """
     environment = worker_environment(1)
-    with Writer(folder) as writer, tempfile.TemporaryDirectory(prefix="rnnbench-train-") as name:
+    with tempfile.TemporaryDirectory(prefix="rnnbench-train-") as name, Writer(folder) as writer:
         writer.write(_header(settings, work, environment.set))
         (folder / "params").mkdir(exist_ok=True)
         save_params(folder / "params" / "start.npz", work.params)
@@ -158,8 +190,9 @@ def _train_one(
     arm: Arm, job: Job, path: Path, work: Work, writer: Writer, tell: Tell, environment: dict[str, str]
 ) -> Stop:
     """Start a child, keep what it tells, and say how it ended."""
-    path.write_bytes(msgspec.json.encode(job))
+    write_atomic(path, msgspec.json.encode(job))
     name, params = arm.variant.name, Path(job.params)
+    params.unlink(missing_ok=True)  # of an earlier training in this folder
     first: float | None = None
     before = 0
     started = time.perf_counter_ns()  # before the child reads any data, so that all of that counts
@@ -172,7 +205,10 @@ def _train_one(
                 else:
                     if reason := divergence(message, first, before, job.lr):
                         return Stop(name, "diverged", reason, _moved(work, params))
-                    writer.write(_point(message, work))
+                    point = _point(message, work)
+                    if reason := overflow(point):
+                        return Stop(name, "diverged", reason, _moved(work, params))
+                    writer.write(point)
                     assert message.loss is not None
                     first, before = message.loss if first is None else first, message.epoch
                     tell(name, message.epoch, message.loss)
@@ -184,7 +220,8 @@ def _train_one(
 
 def divergence(message: Progress, first: float | None, before: int, lr: float) -> str | None:
     """What is wrong with a loss that is not finite or has grown a thousandfold; None where nothing is."""
-    grown = message.loss is None or (first is not None and not message.loss <= MAX_GROWTH * first)
+    most = LARGEST if first is None else min(LARGEST, MAX_GROWTH * first)
+    grown = message.loss is None or not message.loss <= most
     if not grown:
         return None
     what = (
@@ -206,18 +243,35 @@ def _start(arm: Arm, ready: Ready, startup_ns: int) -> Start:
 def _point(message: Progress, work: Work) -> Point:
     """A report for the file; predictions in the series' own units."""
     assert message.loss is not None
-    y_hat = None if message.y_hat is None else work.scaling.invert(np.array(message.y_hat)).tolist()
+    with np.errstate(over="ignore"):
+        y_hat = None if message.y_hat is None else work.scaling.invert(np.array(message.y_hat)).tolist()
     return Point(message.epoch, message.loss, message.elapsed_ns, y_hat)
 
 
+def overflow(point: Point) -> str | None:
+    """What is wrong with predictions that are too large to be worked with; None where nothing is."""
+    if point.y_hat is None or np.abs(point.y_hat).max() <= LARGEST:
+        return None
+    return (
+        f"it diverged by epoch {point.epoch}: predictions beyond {LARGEST:g} in the series' own units; try a "
+        "smaller --lr, or other parameters to start from"
+    )
+
+
 def _moved(work: Work, path: Path) -> dict[str, float] | None:
-    """How far each matrix is from its start, relative to it; None where none was saved."""
+    """How far each matrix is from its start, relative to it; None where none was saved.
+
+    A matrix has no such distance where it was zero at the start, or so small that the ratio is no number.
+    """
     if not path.exists():
         return None
     params = load_params(path)
     moved = {}
-    for name, start in work.params.items():
-        change = params[name].astype(np.float64) - start
-        scale = np.abs(change).max() or 1.0  # a square of what diverges may be too large
-        moved[name] = float(scale * np.linalg.norm(change / scale) / np.linalg.norm(start))
+    with np.errstate(all="ignore"):  # what is no number is left out
+        for name, start in work.params.items():
+            far, norm = params[name].astype(np.float64) - start, start.astype(np.float64)
+            scale, unit = np.abs(far).max() or 1.0, np.abs(norm).max()  # their squares may be too large
+            ratio = scale / unit * (np.linalg.norm(far / scale) / np.linalg.norm(norm / unit))
+            if np.isfinite(ratio):
+                moved[name] = float(ratio)
     return moved
