@@ -186,14 +186,14 @@ def train(
         UserError: wishes that make no sense, a file that cannot be used, or a folder that holds a training.
     """
     from bench import training
-    from bench.training.command import make_settings, save
+    from bench.training.command import make_settings, save, targets
 
     args = _parsed("train", {"variants": variants, **wishes})
     settings = msgspec.structs.asdict(make_settings(args))
+    paths = targets(args.save, settings["variants"])
     with train_progress() as shown:
         result = training.train(**settings, out=args.out, progress=progress or shown)
-    if args.save:
-        save(result, Path(args.save))
+    save(result, paths)
     return result
 
 

@@ -8,7 +8,7 @@ from bench.results.exchange_pyperf import pyperf_json
 from bench.results.exchange_pytest import pytest_benchmark_json
 from bench.results.files import as_path, write_atomic
 from bench.results.folder import shown
-from bench.results.run import Run, load_run
+from bench.results.journal import Run, load_run
 from bench.results.table import write_values_csv
 
 FILES = {"pyperf": "pyperf.json", "pytest-benchmark": "pytest-benchmark.json", "csv": "values.csv"}

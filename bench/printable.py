@@ -2,8 +2,8 @@
 
 import re
 
-# control characters but for tab and newline, and those that change the direction of what follows
-UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# control characters but for tab and newline, separators of lines, and what changes the direction of a text
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
@@ -20,3 +20,8 @@ def full_stop(text: str) -> str:
 def one_line(text: object) -> str:
     """What it says as one line that is fit to look at; never empty."""
     return " ".join(printable(str(text)).split()) or "?"
+
+
+def is_name(text: str) -> bool:
+    """Whether it can stand for a thing wherever names are shown: one line, and nothing that acts unseen."""
+    return text != "" and printable(text) == text and not {"\t", "\n"} & set(text)

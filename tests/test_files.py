@@ -128,7 +128,7 @@ def test_a_folder_that_is_missing_is_named_by_the_file_that_was_wanted(tmp_path:
 def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "report.html"
     folder.mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="it is a folder"):
         write_atomic(folder, NEW)
     assert alone(folder)
 

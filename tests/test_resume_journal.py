@@ -109,7 +109,7 @@ def test_a_file_system_without_locks_is_done_without(path: Path, monkeypatch: py
 
 def test_a_new_journal_is_in_its_folder_on_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr("bench.results.journal.sync_folder", synced.append)
+    monkeypatch.setattr("bench.results.writer.sync_folder", synced.append)
     Journal(path).close()
     assert synced == [path.parent]
 

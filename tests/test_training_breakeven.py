@@ -10,7 +10,7 @@ from acceptance.plans import mutated
 from bench.case import Shape
 from bench.training import run as training_run
 from bench.training.curves import Training, make_run
-from bench.training.records import Header, Job, Point, Progress, Ready, Start, Stop
+from bench.training.records import SCHEMA, Header, Job, Point, Progress, Ready, Start, Stop
 from bench.training.sentences import answer
 from bench.training.work import Settings
 
@@ -21,8 +21,8 @@ def training_of(*runs: tuple[str, float, float]) -> Training:
     """A training of 300 epochs: variant, seconds until its first epoch is done, seconds an epoch."""
     settings = Settings(variants=tuple(name for name, _, _ in runs), epochs=300)
     header = Header(
-        schema=1, started_utc="2026-01-01T00:00:00+00:00", settings=settings, shape=Shape(6, 128, 6, 32, 8),
-        split="tail", mean=0.0, scale=1.0, truth=[[0.0]], naive_rmse=0.3, machine={}, environment={},
+        schema=SCHEMA, started_utc="2026-01-01T00:00:00+00:00", settings=settings,
+        shape=Shape(6, 128, 6, 32, 8), split="tail", mean=0.0, scale=1.0, truth=[[0.0]], naive_rmse=0.3, machine={}, environment={},
     )  # fmt: skip
     epochs = (1, 100, 200, 300)
     made = []

@@ -15,7 +15,7 @@ from bench.cli import main
 from bench.reporting import page, training_pictures
 from bench.reporting.build import build_report
 from bench.training import load_result
-from bench.training.records import Header, Point, Start, Stop, Writer
+from bench.training.records import SCHEMA, Header, Point, Start, Stop, Writer
 from bench.training.sentences import curves, sentences
 from bench.training.work import Settings, prepare
 
@@ -31,8 +31,8 @@ def write_training(folder: Path, runs: dict[str, tuple], *, frames: int = 4, **c
     with Writer(folder) as writer:
         writer.write(
             Header(
-                schema=1, started_utc="2026-01-01T00:00:00+00:00", settings=settings, shape=work.case.shape,
-                split="random", mean=0.0, scale=1.0, truth=work.truth.tolist(), naive_rmse=0.3,
+                schema=SCHEMA, started_utc="2026-01-01T00:00:00+00:00", settings=settings,
+                shape=work.case.shape, split="random", mean=0.0, scale=1.0, truth=work.truth.tolist(), naive_rmse=0.3,
                 machine={"processor": "a processor", "cpus": 2}, environment={"OMP_NUM_THREADS": "1"},
             )
         )  # fmt: skip

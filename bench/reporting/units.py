@@ -5,15 +5,21 @@ import math
 TIME_UNITS = ((1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s"))
 RATE_UNITS = ((1.0, ""), (1e3, " k"), (1e6, " M"), (1e9, " G"))
 NOTHING = "–"  # stands in a table where there is no number
+SHORTEST, LONGEST = 1e-9, 1e15  # numbers that are written out
 TENTH = 0.1  # ratios nearer to 1 than this get a third decimal, or 0.996 and 1.004 would look alike
 
 
 def number(x: float) -> str:
-    """Three significant digits without an exponent; from 1000 on whole, with thin groups of thousands."""
+    """Three significant digits; from 1000 on whole, with thin groups of thousands.
+
+    No exponent, but for what is too long without one.
+    """
     if not math.isfinite(x):
         return NOTHING
     if x == 0:
         return "0"
+    if not SHORTEST <= abs(x) < LONGEST:
+        return f"{x:.2e}"
     decimals = max(0, 2 - math.floor(math.log10(abs(float(f"{x:.3g}")))))
     return f"{x:,.{decimals}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 

@@ -17,6 +17,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.results.files import open_to_read
+
 Array = NDArray[Any]
 MAX_HEADER = 10_000  # bytes of an array's dtype and shape, which are read as Python literals
 # what zipfile and numpy raise, besides ValueError and OSError, for a file that is torn, altered, locked, or
@@ -42,7 +44,7 @@ def read_arrays(
         OSError: the file cannot be read.
         ValueError: it is no npz file, holds other arrays, objects, or more than ``max_bytes``.
     """
-    with Path(path).open("rb") as file:
+    with open_to_read(Path(path)) as file:
         size = file.seek(0, io.SEEK_END)
         try:
             with zipfile.ZipFile(file) as archive:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,6 +14,7 @@ import msgspec
 import bench
 from bench.errors import UserError
 from bench.results import strict
+from bench.results.files import open_to_read
 from bench.results.migrate import migrate
 from bench.results.record import SCHEMA, AnyRecord, Burst, Check
 from bench.results.seal import FIRST, is_sealed, record_of, unseal
@@ -22,7 +24,12 @@ FILE_NAME = "journal.jsonl"
 # is refused, before it fills the machine.
 MAX_BYTES = 2**30
 MAX_RECORDS = 1_000_000
-MAX_LINE = 2**24  # 16 MB; a plan with hundreds of entries has a megabyte
+MAX_LINE = 2**24  # 16 MB; a plan with hundreds of entries has a megabyte,
+MAX_VALUES = 2**20  # and a tenth of so many values, keys and brackets
+# What is made of the lines may take far more memory than they do: an empty list has two bytes, and takes 64.
+MAX_MADE = 2**30  # bytes, about; the million values take a quarter of it
+A_RECORD, A_VALUE = 256, 80  # bytes, about
+WIDEST = 4  # bytes of a character, in a text in which one is not ASCII
 CHECKS, AFTER_CHECKS = b'"checks":', b'],"gates":'  # in the line of a burst
 MAX_SHARED = 100_000  # a file without repetition must not fill a table of what repeats
 
@@ -45,7 +52,7 @@ def read_journal(path: Path) -> tuple[list[AnyRecord], list[str]]:
         UserError: no such file, no plan in the first line, a newer schema, too large, or a damaged line.
     """
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             content = read_content(file, path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give a run's folder or journal") from error
@@ -61,13 +68,14 @@ def read_content(file: BinaryIO, path: Path) -> Content:
         OSError: it cannot be read.
         UserError: no plan in the first line, a newer schema, too large, or a damaged line.
     """
-    schema = _schema(file.readline(MAX_LINE + 1), path)
-    file.seek(0)
+    lines = bounded_lines(file, path)
+    first = next(lines, b"")
+    schema = _schema(first, path)
     records: list[AnyRecord] = []
-    share = _Sharer()
+    share, room = _Sharer(), Room(path)
     end, seal, warnings = 0, FIRST, []
     with collector_paused():
-        for number, line in enumerate(bounded_lines(file, path), start=1):
+        for number, line in enumerate(chain([first], lines), start=1):
             if not line.endswith(b"\n"):
                 warnings.append(f"the last line of {path.name} was torn ({len(line)} bytes) and is left out")
                 break
@@ -76,11 +84,12 @@ def read_content(file: BinaryIO, path: Path) -> Content:
                     data, seal = unseal(seal, line)
                     record = share.decode(data)
                 else:
-                    record = share(_older(line, schema))
+                    record, share.made = share(_older(line, schema)), line
             except ValueError as error:
                 raise UserError(
                     f"{path}, line {number} cannot be read: {error}; the file is damaged"
                 ) from error
+            room.take(share.made, record)
             records.append(record)
             end += len(line)
     return Content(records, schema, end, seal, warnings)
@@ -102,27 +111,57 @@ def bounded_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
             raise UserError(f"{path}, line {number} has more than {MAX_LINE >> 20} MiB; so long is no record")
         if number > MAX_RECORDS:
             raise UserError(f"{path} has more than {MAX_RECORDS} lines; so many records are not read")
+        if strict.values_in(line) > MAX_VALUES:
+            raise UserError(
+                f"{path}, line {number} holds more than {MAX_VALUES} values; no record has so many"
+            )
         yield line
+
+
+class Room:
+    """The memory that what is read from a file may take."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._left = MAX_MADE
+
+    def take(self, data: bytes, record: msgspec.Struct) -> None:
+        """Count what was made of a record's JSON.
+
+        Raises:
+            UserError: it is too much, with all before it.
+        """
+        width = 1 if data.isascii() and b"\\u" not in data else WIDEST
+        values = strict.values_in(data) - 2 * len(record.__struct_fields__)  # a key and its end make nothing
+        self._left -= A_RECORD + width * len(data) + A_VALUE * max(0, values)
+        if self._left < 0:
+            raise UserError(
+                f"{self._path} would take more than {MAX_MADE / 2**30:.0f} GiB once read; so much is not read"
+            )
+
+
+def first_record(line: bytes) -> dict[str, Any]:
+    """The record of a file's first line, whatever program wrote it; empty where there is none."""
+    try:
+        first = msgspec.json.decode(record_of(line) if is_sealed(line) else line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return first if isinstance(first, dict) else {}
 
 
 def _schema(line: bytes, path: Path) -> int:
     """Look at the first line alone: what a newer program wrote there need not fit our records."""
-    sealed = is_sealed(line)
-    try:
-        first = msgspec.json.decode(record_of(line) if sealed else line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        first = None
-    schema = first.get("schema") if isinstance(first, dict) and first.get("kind") == "plan" else None
+    first = first_record(line)
+    schema = first.get("schema") if first.get("kind") == "plan" else None
     if type(schema) is not int or schema < 1 or not line.endswith(b"\n"):
         raise UserError(f"{path} is no journal of rnnbench: its first line is not a plan")
     if schema <= SCHEMA:
         return schema
-    if sealed:
+    if is_sealed(line):
         try:  # a flipped bit can turn a 2 into a 3
             unseal(FIRST, line)
         except ValueError as error:
             raise UserError(f"{path}, line 1 cannot be read: {error}; the file is damaged") from error
-    assert isinstance(first, dict)
     raise UserError(
         f"{path} has schema {schema}, written by rnnbench {first.get('version', '?')}; this is "
         f"rnnbench {bench.__version__}, which reads up to schema {SCHEMA}; install the newer one"
@@ -146,6 +185,7 @@ class _Sharer:
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
+        self.made = b""  # the part of the last line that was not shared
         self._decode_checks = strict.Decoder[list[Check]](list[Check])
 
     def decode(self, data: bytes) -> AnyRecord:
@@ -155,19 +195,22 @@ class _Sharer:
             ValueError: it is no record, or holds something that no record holds.
         """
         # neither key can stand in a text, where its quotes would be escaped
+        self.made = data
         start = data.find(CHECKS) + len(CHECKS)
         end = data.find(AFTER_CHECKS, start)
         if start < len(CHECKS) or end < 0:
             return self(strict.decode(data))
-        told = data[start : end + 1]
+        told, rest = data[start : end + 1], data[: start + 1] + data[end:]
         checks = self._known.get(told)
-        if checks is None:
+        if checks is not None:
+            self.made = rest
+        else:
             try:
                 checks = [self._one(check) for check in self._decode_checks(told)]
             except ValueError:  # let the whole line say what is wrong with it
                 return self(strict.decode(data))
             self._known[told] = checks
-        record = self(strict.decode(data[: start + 1] + data[end:]))
+        record = self(strict.decode(rest))
         if not isinstance(record, Burst):  # facts about a machine may have any names
             return self(strict.decode(data))
         msgspec.structs.force_setattr(record, "checks", checks)

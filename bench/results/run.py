@@ -1,14 +1,10 @@
 """A run as its journal tells it: records sorted by kind, those of repeated blocks left out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from bench.errors import UserError
-from bench.results.reading import FILE_NAME, read_journal
 from bench.results.record import (
-    MAX_BLOCKS,
     AnyRecord,
     Arm,
     Burst,
@@ -60,22 +56,6 @@ class Run:
     def arms(self) -> dict[str, Arm]:
         """The plan's arms by id, in the plan's order."""
         return {arm.id: arm for arm in self.plan.arms}
-
-
-def load_run(path: Path) -> Run:
-    """Read a run from its folder or its journal.
-
-    Raises:
-        UserError: the journal cannot be read, or contradicts its own plan.
-    """
-    path = path / FILE_NAME if path.is_dir() else path
-    records, warnings = read_journal(path)
-    if sum(isinstance(record, Plan) for record in records) > 1:
-        raise UserError(f"{path} holds more than one plan; each run has a journal of its own")
-    run = make_run(records, warnings)
-    for problem in _contradictions(run):
-        raise UserError(f"{path} contradicts itself: {problem}; the file was edited or is damaged")
-    return run
 
 
 def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
@@ -139,34 +119,3 @@ def _valid(records: Sequence[AnyRecord]) -> list[AnyRecord]:
 
 def _of_kind(kind: type[Kind], records: Iterable[AnyRecord]) -> tuple[Kind, ...]:
     return tuple(record for record in records if isinstance(record, kind))
-
-
-def _contradictions(run: Run) -> Iterator[str]:
-    """What no run writes, and what would spoil every number made from it."""
-    entries = run.entries
-    pairs = [*run.plan.pairs, *(run.decision.pairs if run.decision else [])]
-    named = [*{burst.entry: None for burst in run.bursts}, *(failure.entry for failure in run.failures)]
-    named += [name for pair in pairs for name in (pair.entry, pair.baseline)]
-    named += [entry.baseline for entry in entries.values() if entry.baseline]
-    named += [name for rung in run.plan.ladder for name in (rung.entry, rung.above) if name]
-    yield from (f"the plan has no entry {name!r}" for name in dict.fromkeys(named) if name not in entries)
-    arms = run.arms
-    used = [entry.arm for entry in entries.values()] + [probe.arm for probe in run.plan.probes]
-    used += [rates.arm for rates in run.rates]
-    yield from (f"the plan has no arm {name!r}" for name in dict.fromkeys(used) if name not in arms)
-    last = max((burst.block for burst in run.bursts), default=0)
-    if max(last, run.plan.blocks) > MAX_BLOCKS or last > run.plan.blocks:
-        yield f"block {last} of {run.plan.blocks}, where a run has at most {MAX_BLOCKS}"
-    seen: dict[str, set[int]] = {burst.entry: set() for burst in run.bursts}
-    for burst in run.bursts:
-        if burst.block in seen[burst.entry]:
-            yield f"two bursts of {burst.entry!r} in block {burst.block}"
-        seen[burst.entry].add(burst.block)
-        if not burst.elapsed_ns or min(burst.elapsed_ns) <= 0 or burst.n_calls < 1:
-            yield f"a time that is not positive for {burst.entry!r} in block {burst.block}"
-    for primitive in (one for rates in run.rates for one in rates.primitives):
-        if not primitive.elapsed_ns or min(primitive.elapsed_ns) <= 0 or primitive.n_calls < 1:
-            yield f"a time that is not positive for the basic operation {primitive.name!r}"
-        lengths = 3 if primitive.name.startswith("product") else 1
-        if len(primitive.size) != lengths or min(primitive.size) < 0:
-            yield f"a size that is none, {primitive.size}, for the basic operation {primitive.name!r}"

@@ -7,7 +7,7 @@ from bench.errors import UserError
 from bench.results.exchange import PytestResults, parse_pytest_benchmark
 from bench.results.exchange_pyperf import PyperfResults, parse_pyperf
 from bench.results.foreign import TOOLS, as_object, parse_tree, read_content
-from bench.results.run import Run, load_run
+from bench.results.journal import Run, load_run
 
 Saved = Run | PyperfResults | PytestResults
 JOURNAL = (b'{"seal":', b'{"kind":')  # how the first line of one starts, in this schema or an older one

@@ -18,8 +18,10 @@ from bench.results.record import AnyRecord
 Kind = TypeVar("Kind")
 MAX_DEPTH = 32  # our own records go seven levels deep
 MAX_INT = 2**63 - 1  # what arrays hold; as nanoseconds, 292 years
+MAX_VALUES = 2**24  # of a file that is read in one piece
 _DIGITS = bytes.maketrans(b"0123456789", b"0" * 10)
 _LONG = b"0" * 19  # as many digits as MAX_INT has
+_OTHERS = bytes(set(range(256)) - set(b"[{,:"))
 
 _encoder = msgspec.json.Encoder()
 
@@ -57,14 +59,21 @@ def parse(data: bytes) -> Any:
     """Plain objects from JSON, refusing equal keys in one object and numbers that are not finite.
 
     Raises:
-        ValueError: it is no such JSON.
+        ValueError: it is no such JSON, or holds more than MAX_VALUES values.
     """
+    if values_in(data) > MAX_VALUES:
+        raise ValueError(f"it holds more than {MAX_VALUES} values")
     try:
         return json.loads(
             data.decode(), object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite
         )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def values_in(data: bytes) -> int:
+    """How many values, keys and brackets a JSON text has at most; each takes memory, however short it is."""
+    return len(data.translate(None, _OTHERS))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -86,7 +95,7 @@ def check_sizes(value: Any, depth: int = MAX_DEPTH) -> None:
     """Raise ValueError for a tree that is deeper than ``depth`` or holds an integer beyond MAX_INT."""
     if isinstance(value, int) and abs(value) > MAX_INT:
         raise ValueError("an integer beyond 64 bits")
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     if children and not depth:
         raise ValueError("it is nested too deeply")
     for child in children:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.errors import UserError
+from bench.printable import printable
 from bench.results.counted import is_counted
 from bench.results.files import atomic_text
 from bench.results.record import Burst
@@ -56,8 +57,8 @@ def values_frame(run: Run) -> "pd.DataFrame":
 def write_values_csv(run: Run, path: Path) -> None:
     """Write ``values_frame`` as CSV, a burst at a time.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it: a variant's name may
-    come from anyone.
+    A text that a spreadsheet would take for a formula gets an apostrophe before it, and characters that
+    steer a terminal are written as codes: a variant's name may come from anyone.
 
     Raises:
         UserError: the file cannot be written.
@@ -105,16 +106,19 @@ class _Known:
 
 
 def csv_line(cells: Cells) -> str:
-    """Cells as a line of a CSV file, none of which a spreadsheet takes for a formula."""
+    """Cells as a line of a CSV file; none is a formula to a spreadsheet, or steers a terminal."""
     return f"{_csv(cells)}\n"
 
 
 def _csv(cells: Cells) -> str:
     """Cells as a part of a line."""
     line = io.StringIO()
-    csv.writer(line).writerow([*map(_not_a_formula, cells), 0])  # 0: an empty cell alone would get quotes
+    csv.writer(line).writerow([*map(_fit_to_show, cells), 0])  # 0: an empty cell alone would get quotes
     return line.getvalue().removesuffix(",0\r\n")
 
 
-def _not_a_formula(cell: str | int | bool) -> str | int | bool:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+def _fit_to_show(cell: str | int | bool) -> str | int | bool:
+    if not isinstance(cell, str):
+        return cell
+    text = "\r".join(map(printable, cell.split("\r")))  # in quotes, the end of a line is none
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

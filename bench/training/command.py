@@ -2,14 +2,18 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from bench import catalog
 from bench.errors import UserError
 from bench.printable import printable
+from bench.results.files import as_path, check_writable, refuse_target
 from bench.results.folder import shown
+from bench.training.curves import file_name
 from bench.training.params import save_params
 from bench.training.result import TrainResult, load_result
 from bench.training.run import default_folder, draw, run_training
@@ -21,16 +25,17 @@ EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 def main(args: argparse.Namespace) -> int:
     """Train as ``args`` say and draw it; return the exit code."""
     settings = make_settings(args)
-    folder = Path(args.out) if args.out else default_folder()
-    if args.save and not Path(args.save).resolve().parent.is_dir():
-        raise UserError(f"--save {args.save}: there is no such folder; make it first")
+    folder = as_path(args.out) if args.out else default_folder()
+    paths = targets(args.save, settings.variants)
     with Display(settings) as display:
         run_training(settings, folder, display.tell, note)
     print("\nDrawing ...", flush=True)
     page = draw(folder)
     result = load_result(folder)
-    if args.save:
-        save(result, Path(args.save))
+    try:
+        save(result, paths)
+    except UserError as error:
+        raise UserError(f"{error}; the parameters are in {folder / 'params'} all the same") from error
     print(f"\n{result.summary()}\n\nReport: {shown(page)}")
     return EXIT_CODES[result.status]
 
@@ -49,13 +54,37 @@ def note(text: str) -> None:
     print(f"rnnbench: {printable(text)}", file=sys.stderr, flush=True)
 
 
-def save(result: TrainResult, path: Path) -> None:
-    """Each variant's parameters; where there are several, their names become part of the file's."""
-    runs = [run for run in result.runs if run.params]
-    for run in runs:
-        own = path if len(runs) == 1 else path.with_name(f"{path.stem}-{run.variant}{path.suffix or '.npz'}")
-        save_params(own, run.params)
-        print(f"Parameters of {run.variant}: {own}")
+def targets(save: str | None, specs: Sequence[str]) -> list[Path]:
+    """The file for the parameters of each variant; with several, their names become part of the file's.
+
+    Raises:
+        UserError: one of them could not be written, which is better known before the training.
+    """
+    if not save:
+        return []
+    path = as_path(save)
+    try:
+        refuse_target(path)
+        paths = [path]
+        if len(specs) > 1:
+            names = [Path(file_name(catalog.find(spec).name)).stem for spec in specs]
+            paths = [path.with_name(f"{path.stem}-{name}{path.suffix or '.npz'}") for name in names]
+        for own in paths:
+            check_writable(own)
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --save") from error
+    return paths
+
+
+def save(result: TrainResult, paths: Sequence[Path]) -> None:
+    """Write the parameters of each variant that has any; ``paths`` are those of all that were asked for."""
+    kept = {run.variant: run.params for run in result.runs}
+    for stop, path in zip(result.stops, paths, strict=False):  # not all were tried where it was interrupted
+        if params := kept.get(stop.variant):
+            save_params(path, params)
+            print(f"Parameters of {stop.variant}: {path}")
+        else:
+            print(f"No parameters of {stop.variant} were kept, so {path} was not written.")
 
 
 class Display:

@@ -2,22 +2,29 @@
 
 The file is one ``Header``, then for each variant a ``Start``, its ``Point`` lines and a ``Stop``. It is
 written as things happen, so whatever ends a training, the lines that are there can still be drawn.
+
+Schema history
+  1  first version
+  2  lines are sealed (see ``bench.results.seal``)
 """
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 
 from bench.case import Shape
 from bench.errors import UserError
 from bench.results import strict
-from bench.results.reading import bounded_lines
+from bench.results.files import open_to_read
+from bench.results.reading import Room, bounded_lines, first_record
+from bench.results.seal import FIRST, sealed_line, unseal
+from bench.results.writer import SealedWriter
 from bench.training.work import Settings
 
 FILE_NAME = "training.jsonl"
-SCHEMA = 1
+SCHEMA = 2
+UNSEALED = (None, 1)  # schemas of files without seals
 Status = Literal["complete", "diverged", "crashed", "interrupted"]
 Rows = list[list[float]]
 
@@ -74,6 +81,7 @@ class Stop(Record, frozen=True):
 
 
 AnyRecord = Header | Start | Point | Stop
+_decode = strict.Decoder[AnyRecord](AnyRecord)
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -109,7 +117,7 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
 Message = Ready | Progress  # the first by itself, then one a line that the parent sends
 
 
-class Writer:
+class Writer(SealedWriter[AnyRecord]):
     """Appends records to a new file."""
 
     def __init__(self, folder: Path) -> None:
@@ -120,24 +128,12 @@ class Writer:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / FILE_NAME).open("xb")
-        except FileExistsError as error:
-            raise UserError(f"{folder} already holds a training; choose another --out") from error
+            taken = (folder / FILE_NAME).exists()
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
-
-    def write(self, record: AnyRecord) -> None:
-        """Append one record and hand it to the system."""
-        self._file.write(msgspec.json.encode(record) + b"\n")
-        self._file.flush()
-
-    def __enter__(self) -> "Writer":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
+        if taken:
+            raise UserError(f"{folder} already holds a training; choose another --out")
+        super().__init__(folder / FILE_NAME, _decode)
 
 
 def is_training(path: Path) -> bool:
@@ -152,17 +148,78 @@ def read_records(path: Path) -> list[AnyRecord]:
         UserError: it cannot be read, is damaged or too large, or comes from a newer program.
     """
     file = path / FILE_NAME if path.is_dir() else path
-    decode = strict.Decoder[AnyRecord](AnyRecord)
     try:
-        with file.open("rb") as opened:
-            lines = bounded_lines(opened, file)
-            records = [decode(line.rstrip(b"\n")) for line in lines if line.endswith(b"\n")]
+        with open_to_read(file) as opened:
+            records = _read(opened, file)
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; give the folder of a training") from error
-    except ValueError as error:
-        raise UserError(f"{file} cannot be read: {error}; the file is damaged") from error
     if not records or not isinstance(records[0], Header):
         raise UserError(f"{file} is no training of rnnbench: its first line is not a header")
-    if records[0].schema > SCHEMA:
-        raise UserError(f"{file} was written by a newer rnnbench; install that to read it")
     return records
+
+
+class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sealed line, however it is formatted."""
+
+    seal: str
+    record: msgspec.Raw
+
+
+def _read(opened: BinaryIO, file: Path) -> list[AnyRecord]:
+    """The records of all whole lines; those of schema 1 have no seals."""
+    records: list[AnyRecord] = []
+    seal: bytes | None = FIRST
+    room = Room(file)
+    for number, line in enumerate(bounded_lines(opened, file), start=1):
+        if not line.endswith(b"\n"):
+            break
+        if number == 1:
+            seal = _first_seal(line, file)
+        try:
+            if seal is None:
+                record = _decode(line.rstrip(b"\n"))
+            else:
+                record, seal = _unsealed(seal, line)
+        except ValueError as error:
+            raise UserError(f"{file}, line {number} cannot be read: {error}; the file is damaged") from error
+        room.take(line, record)
+        records.append(record)
+    return records
+
+
+def _first_seal(line: bytes, file: Path) -> bytes | None:
+    """What stands for the seal before the first line; None where the lines have none."""
+    sealed = _sealed(line)
+    schema = first_record(bytes(sealed.record) if sealed else line).get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise UserError(f"{file} was written by a newer rnnbench; install that to read it")
+    return None if sealed is None and schema in UNSEALED else FIRST
+
+
+def _sealed(line: bytes) -> _Sealed | None:
+    try:
+        return msgspec.json.decode(line, type=_Sealed)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _unsealed(before: bytes, line: bytes) -> tuple[AnyRecord, bytes]:
+    """The record in the line that comes after one sealed with ``before``, and the line's own seal.
+
+    Another program may have formatted the line anew, or left out a default: what it says fits its seal.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    try:
+        data, seal = unseal(before, line)
+        return _decode(data), seal
+    except ValueError:
+        sealed = _sealed(line)
+        if sealed is None:
+            raise
+        record = _decode(bytes(sealed.record))
+        _, seal = sealed_line(before, msgspec.json.encode(record))
+        if sealed.seal.encode() != seal:
+            raise
+        return record, seal

@@ -1,14 +1,16 @@
 """What a training returns, read back from its folder."""
 
 import base64
-import csv
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.printable import printable
 from bench.results.files import atomic_text
+from bench.results.table import csv_line
+from bench.training.contradictions import contradictions
 from bench.training.curves import Training, default_target, file_name, make_run
 from bench.training.params import Params, load_params
 from bench.training.records import AnyRecord, Header, Point, Start, Stop, read_records
@@ -23,7 +25,7 @@ class TrainResult(Training):
 
     def summary(self) -> str:
         """What came out, in a few sentences."""
-        return "\n".join(sentences(self))
+        return printable("\n".join(sentences(self)))
 
     def _repr_html_(self) -> str:
         """For a notebook: the summary and the animation."""
@@ -37,25 +39,25 @@ class TrainResult(Training):
     def write_losses(self, path: Path) -> None:
         """The curves as CSV, a line for each variant and report."""
         with atomic_text(path) as file:
-            rows = csv.writer(file)
-            rows.writerow(["variant", "epoch", "loss", "training_s", "since_start_s"])
+            file.write(csv_line(("variant", "epoch", "loss", "training_s", "since_start_s")))
             for run in self.runs:
                 for epoch, loss, s in zip(run.epochs, run.losses, run.seconds, strict=True):
-                    rows.writerow(
-                        [run.variant, epoch, repr(float(loss)), f"{s:.9f}", f"{run.startup_s + s:.9f}"]
-                    )
+                    times = f"{s:.9f}", f"{run.startup_s + s:.9f}"
+                    file.write(csv_line((run.variant, int(epoch), repr(float(loss)), *times)))
 
 
 def load_result(path: Path) -> TrainResult:
     """Read a training from its folder or its file.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or contradicts itself.
     """
     records = read_records(path)
     folder = path if path.is_dir() else path.parent
     header = records[0]
     assert isinstance(header, Header)
+    for problem in contradictions(records):
+        raise UserError(f"{path} contradicts itself: {problem}; the file was edited or is damaged")
     stops = {record.variant: record for record in records if isinstance(record, Stop)}
     parts = [
         (start, points, stops.setdefault(start.variant, Stop(start.variant, "interrupted", "it was cut off")))

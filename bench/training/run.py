@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from bench.errors import UserError, what_failed
 from bench.host import machine
 from bench.host.child import Child, ChildError
 from bench.host.environ import worker_environment
 from bench.host.scratch import scratch_folder
 from bench.host.signals import Terminated
+from bench.results.files import write_atomic
 from bench.results.folder import drawing_report
 from bench.series import Decimal, Missing
 from bench.training import records
@@ -22,7 +24,7 @@ from bench.training.curves import file_name, rmse
 from bench.training.params import load_params, save_params
 from bench.training.records import Header, Job, Point, Progress, Ready, Start, Stop, Writer
 from bench.training.result import TrainResult, load_result
-from bench.training.work import BATCH, Settings, Work, prepare
+from bench.training.work import BATCH, LARGEST, Settings, Work, prepare
 
 CHILD = "bench.training.child"
 FIRST_DEADLINE_S = 300.0  # for the first step, imports and compiling included
@@ -127,13 +129,29 @@ def run_training(
 
     Raises:
         Terminated: TERM or a hang-up ended it; what has been reported stays.
+        UserError: as ``train``, or a disk that is full or broken.
     """
     work = prepare(settings)
     arms = choose_arms(settings, work)
     for text in work.notes:
         note(text)
+    try:
+        _run(settings, work, arms, folder, tell)
+    except OSError as error:
+        raise UserError(
+            f"the training broke off: {what_failed(error)}; make room, or choose another --out or TMPDIR, "
+            "and train again"
+        ) from error
+
+
+def _run(settings: Settings, work: Work, arms: Sequence[Arm], folder: Path, tell: Tell) -> None:
+    """As ``run_training``, when all is known that has to be.
+
+    Raises:
+        OSError: something cannot be written.
+    """
     environment = worker_environment(1)
-    with Writer(folder) as writer, scratch_folder("train") as scratch:
+    with scratch_folder("train") as scratch, Writer(folder) as writer:
         writer.write(_header(settings, work, environment.set))
         (folder / "params").mkdir(exist_ok=True)
         save_params(folder / "params" / "start.npz", work.params)
@@ -184,8 +202,9 @@ def _train_one(
     arm: Arm, job: Job, path: Path, work: Work, writer: Writer, tell: Tell, environment: dict[str, str]
 ) -> Stop:
     """Start a child, keep what it tells, and say how it ended."""
-    path.write_bytes(msgspec.json.encode(job))
+    write_atomic(path, msgspec.json.encode(job))
     name, params = arm.variant.name, Path(job.params)
+    params.unlink(missing_ok=True)  # of an earlier training in this folder
     first: float | None = None
     done, deadline_s = 0, FIRST_DEADLINE_S
     steps = max(after - before for before, after in pairwise([0, *job.reports]))  # between two reports
@@ -198,7 +217,10 @@ def _train_one(
                 message: Progress = child.ask("go on", Progress, deadline_s)
                 if reason := divergence(message, first, done, job.lr):
                     return Stop(name, "diverged", reason, _moved(work, params))
-                writer.write(_point(message, work))
+                point = _point(message, work)
+                if reason := overflow(point):
+                    return Stop(name, "diverged", reason, _moved(work, params))
+                writer.write(point)
                 assert message.loss is not None
                 first, done = message.loss if first is None else first, epoch
                 tell(name, epoch, message.loss)
@@ -212,7 +234,8 @@ def _train_one(
 
 def divergence(message: Progress, first: float | None, before: int, lr: float) -> str | None:
     """What is wrong with a loss that is not finite or has grown a thousandfold; None where nothing is."""
-    grown = message.loss is None or (first is not None and not message.loss <= MAX_GROWTH * first)
+    most = LARGEST if first is None else min(LARGEST, MAX_GROWTH * first)
+    grown = message.loss is None or not message.loss <= most
     if not grown:
         return None
     what = (
@@ -234,18 +257,35 @@ def _start(arm: Arm, ready: Ready, startup_ns: int) -> Start:
 def _point(message: Progress, work: Work) -> Point:
     """A report for the file; predictions in the series' own units."""
     assert message.loss is not None
-    y_hat = None if message.y_hat is None else work.scaling.invert(np.array(message.y_hat)).tolist()
+    with np.errstate(over="ignore"):
+        y_hat = None if message.y_hat is None else work.scaling.invert(np.array(message.y_hat)).tolist()
     return Point(message.epoch, message.loss, message.elapsed_ns, y_hat)
 
 
+def overflow(point: Point) -> str | None:
+    """What is wrong with predictions that are too large to be worked with; None where nothing is."""
+    if point.y_hat is None or np.abs(point.y_hat).max() <= LARGEST:
+        return None
+    return (
+        f"it diverged by epoch {point.epoch}: predictions beyond {LARGEST:g} in the series' own units; try a "
+        "smaller --lr, or other parameters to start from"
+    )
+
+
 def _moved(work: Work, path: Path) -> dict[str, float] | None:
-    """How far each matrix is from its start, relative to it; None where none was saved."""
+    """How far each matrix is from its start, relative to it; None where none was saved.
+
+    A matrix has no such distance where it was zero at the start, or so small that the ratio is no number.
+    """
     if not path.exists():
         return None
     params = load_params(path)
     moved = {}
-    for name, start in work.params.items():
-        change = params[name].astype(np.float64) - start
-        scale = np.abs(change).max() or 1.0  # a square of what diverges may be too large
-        moved[name] = float(scale * np.linalg.norm(change / scale) / np.linalg.norm(start))
+    with np.errstate(all="ignore"):  # what is no number is left out
+        for name, start in work.params.items():
+            far, norm = params[name].astype(np.float64) - start, start.astype(np.float64)
+            scale, unit = np.abs(far).max() or 1.0, np.abs(norm).max()  # their squares may be too large
+            ratio = scale / unit * (np.linalg.norm(far / scale) / np.linalg.norm(norm / unit))
+            if np.isfinite(ratio):
+                moved[name] = float(ratio)
     return moved

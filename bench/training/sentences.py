@@ -40,8 +40,8 @@ def answer(training: Training) -> list[str]:
 
 
 def findings(training: Training) -> list[str]:
-    """What the published gradient does, and what is learnt without memory."""
-    return [*_published(training), *_without_memory(training)]
+    """What the published gradient does, what is learnt without memory, and what has no distance."""
+    return [*_published(training), *_without_memory(training), *_from_zero(training)]
 
 
 def curves(training: Training) -> str:
@@ -163,18 +163,20 @@ def _published(training: Training) -> Iterator[str]:
         yield (
             f"What the published gradient does: from the same start (loss {start}) {run.variant} is at "
             f"{loss(wrong)} after {epochs}, {exact.variant} with the exact gradient at {loss(right)}: "
-            f"{_times(wrong / right)}. Its loss was the higher of the two in {higher} of {n} reports."
+            f"{_times(wrong, right)}. Its loss was the higher of the two in {higher} of {n} reports."
         )
 
 
-def _times(ratio: float) -> str:
-    """A ratio of losses as a comparison."""
-    if abs(ratio - 1) < SAME:
+def _times(one: float, other: float) -> str:
+    """How one loss compares with another, which may be zero."""
+    if abs(one - other) <= SAME * other:
         return "the same"
+    if not min(one, other):
+        return "higher" if one > other else "lower"
     return (
-        f"{units.ratio(ratio)} times as high"
-        if ratio > 1
-        else f"lower by a factor of {units.ratio(1 / ratio)}"
+        f"{units.ratio(one / other)} times as high"
+        if one > other
+        else f"lower by a factor of {units.ratio(other / one)}"
     )
 
 
@@ -183,7 +185,7 @@ def _without_memory(training: Training) -> Iterator[str]:
     if training.header.shape.T != 1:
         return
     runs = [run for run in training.runs if run.moved and len(run.losses)]
-    still = [run for run in runs if run.moved["W"] == 0]
+    still = [run for run in runs if run.moved.get("W") == 0]
     if still:
         names = words.listing([run.variant for run in still])
         first, last = loss(float(still[0].losses[0])), loss(float(still[0].losses[-1]))
@@ -192,5 +194,15 @@ def _without_memory(training: Training) -> Iterator[str]:
             "and the gradient of W is exactly zero. The tutorial's PyTorch program learns like that, without "
             f"memory; the loss went from {first} to {last} ({still[0].variant})."
         )
-    if moving := [run for run in runs if run.moved["W"] != 0]:
+    if moving := [run for run in runs if run.moved.get("W")]:
         yield f"W changed in {words.listing([run.variant for run in moving])}, which it should not."
+
+
+def _from_zero(training: Training) -> Iterator[str]:
+    """A matrix that was zero at the start has no distance in units of that."""
+    for stop in training.stops:
+        if stop.moved is not None and (zero := [name for name in ("U", "W", "V") if name not in stop.moved]):
+            yield (
+                f"How far {words.listing(zero)} of {stop.variant} moved has no measure: at the start all of "
+                "it was zero, or next to it."
+            )

@@ -13,6 +13,7 @@ from bench import data
 from bench.arguments import LARGEST_SEED
 from bench.case import Case, sine_case
 from bench.errors import UserError
+from bench.results.files import atomic_file
 from bench.series import Decimal, Missing, Series, read_series
 from bench.training.params import Params, load_params
 
@@ -21,6 +22,7 @@ BATCH = 128  # the primer's training windows
 MAX_TEST = 64  # windows of a series kept for test: a tenth, at least 4, no more than this
 MAX_FRAMES = 54  # epochs at which predictions are kept; the animation holds the last for a while
 SHOWN = 4  # test windows in a picture
+LARGEST, SMALLEST = 1e150, 1e-150  # what is larger or smaller has a square that is no number, or 0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +81,15 @@ class Work:
     notes: tuple[str, ...]  # what a person should know of the series
 
     def save(self, path: Path) -> None:
-        """Write what a child needs, as npz."""
+        """Write what a child needs, as npz.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         arrays: dict[str, Any] = {"x": self.x, "y": self.y, "x_test": self.x_test, "y_test": self.y_test}
         arrays |= self.params
-        np.savez(path, **arrays)
+        with atomic_file(path) as file:
+            np.savez(file, **arrays)
 
 
 def prepare(settings: Settings) -> Work:
@@ -93,7 +100,9 @@ def prepare(settings: Settings) -> Work:
     """
     _check(settings)
     series = _read(settings)
-    split, scaling = _rows(settings, series)
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        split, scaling = _rows(settings, series)
+    _check_range(split, scaling, settings)
     case = sine_case(
         "train_step",
         settings.layout,
@@ -108,7 +117,7 @@ def prepare(settings: Settings) -> Work:
     case = replace(case, lr=settings.lr, delta=settings.delta)
     params = data.initial_params(case.shape, case.seed)
     if settings.load is not None:
-        params = _fitting(load_params(settings.load), params, settings.load)
+        params = _fitting(load_params(settings.load), params, settings.load, settings.dtype)
     train, test = scaling.apply(split.train), scaling.apply(split.test)
     T = settings.window
 
@@ -158,6 +167,26 @@ def _rows(settings: Settings, series: Series | None) -> tuple[data.Split, data.S
     return split, data.fit_scaling(split.train)
 
 
+def _check_range(split: data.Split, scaling: data.Scaling, settings: Settings) -> None:
+    """Raise UserError for a series that overflows, as it is or scaled."""
+    largest = max(float(np.abs(rows).max()) for rows in (split.train, split.test))
+    if largest > LARGEST or not SMALLEST <= scaling.scale <= LARGEST:
+        what = (
+            f"values up to {largest:.3g}"
+            if largest > LARGEST
+            else f"differences of about {scaling.scale:.3g}"
+        )
+        raise UserError(
+            f"{settings.series}: {what}, whose squares no float64 holds; multiply the column by a power of "
+            "ten"
+        )
+    if np.abs(scaling.apply(split.test)).max() > np.finfo(settings.dtype).max:
+        raise UserError(
+            f"{settings.series}: the test windows lie so far from the training windows that no "
+            f"{settings.dtype} holds them; give --split random, --dtype float64, or no such outliers"
+        )
+
+
 def _check(settings: Settings) -> None:
     """Numbers that no parser has looked at, when they come from Python."""
     for name in ("epochs", "every", "hidden", "batch", "window", "horizon"):
@@ -180,7 +209,7 @@ def _check(settings: Settings) -> None:
             raise UserError(f"{name} is about a CSV file; give that too, as series")
 
 
-def _fitting(loaded: Params, wanted: Params, path: str) -> Params:
+def _fitting(loaded: Params, wanted: Params, path: str, dtype: str) -> Params:
     """The loaded parameters, if they have the shapes that these settings need."""
     for name, p in loaded.items():
         if p.shape != wanted[name].shape:
@@ -188,4 +217,6 @@ def _fitting(loaded: Params, wanted: Params, path: str) -> Params:
                 f"{path}: {name} is {p.shape}, but these settings need {wanted[name].shape}; "
                 "give the layout, --hidden, --window and --horizon it was trained with"
             )
+        if not np.abs(p).max(initial=0) <= np.finfo(dtype).max:
+            raise UserError(f"{path}: {name} holds numbers beyond {dtype}; give others, or a wider --dtype")
     return loaded
