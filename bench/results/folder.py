@@ -49,6 +49,8 @@ def drawing_report(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if not folder.is_dir():  # nothing is safe
+            raise
         path = shown(folder)
         raise Unfinished(
             f"what was measured is safe in {path}, but its report could not be drawn: {what_failed(error)}; "
