@@ -22,7 +22,8 @@ def training_of(*runs: tuple[str, float, float]) -> Training:
     """A training of 300 epochs: variant, seconds until its first epoch is done, seconds an epoch."""
     settings = Settings(variants=tuple(name for name, _, _ in runs), epochs=300)
     header = Header(
-        schema=SCHEMA, started_utc="2026-01-01T00:00:00+00:00", settings=settings, shape=Shape(6, 128, 6, 32, 8),
+        schema=SCHEMA, started_utc="2026-01-01T00:00:00+00:00", settings=settings,
+        shape=Shape(6, 128, 6, 32, 8),
         split="tail", mean=0.0, scale=1.0, truth=[[0.0]], naive_rmse=0.3, machine={}, environment={},
     )  # fmt: skip
     epochs = (1, 100, 200, 300)

@@ -31,7 +31,8 @@ def write_training(folder: Path, runs: dict[str, tuple], *, frames: int = 4, **c
     with Writer(folder) as writer:
         writer.write(
             Header(
-                schema=SCHEMA, started_utc="2026-01-01T00:00:00+00:00", settings=settings, shape=work.case.shape,
+                schema=SCHEMA, started_utc="2026-01-01T00:00:00+00:00", settings=settings,
+            shape=work.case.shape,
                 split="random", mean=0.0, scale=1.0, truth=work.truth.tolist(), naive_rmse=0.3,
                 machine={"processor": "a processor", "cpus": 2}, environment={"OMP_NUM_THREADS": "1"},
             )
