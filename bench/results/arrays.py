@@ -7,6 +7,7 @@ packed a thousandfold.
 import io
 import math
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -75,7 +76,8 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
         shape, dtype = _header(data)
     if dtype.hasobject:
         raise ValueError(f"{member.filename} holds Python objects, which are not unpickled")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > member.file_size:
+    possible = all(0 <= length <= sys.maxsize for length in shape)
+    if not possible or math.prod(shape) * dtype.itemsize > member.file_size:
         raise ValueError(f"{member.filename} claims a shape that it has not")
     with archive.open(member) as data:
         array: Array = np.lib.format.read_array(data, allow_pickle=False, max_header_size=MAX_HEADER)

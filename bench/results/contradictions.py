@@ -79,6 +79,8 @@ def _contradictions(run: Run) -> Iterator[str]:
         checked.add(id(burst.checks))
     for rates in run.rates:
         yield from _of_rates(rates)
+    for conditions in run.conditions:
+        yield from of_case(conditions.case)
     for failure in run.failures:
         if failure.status in PASSED:
             yield f"a failure with the status {failure.status}"

@@ -21,7 +21,7 @@ from typing import IO, BinaryIO, TextIO, cast
 
 from bench.errors import UserError
 
-SYSTEM_LINKS = ("/dev", "/proc")  # the links in there, as /dev/stdout, are nobody's to replace
+SYSTEM = ("dev", "proc")  # the links in there, as /dev/stdout, are nobody's to replace
 IN_MEMORY = 2**24  # bytes of a content that waits for its pipe; a longer one waits in a file
 PATIENCE_S = 1.0  # with a pipe that nobody reads yet
 
@@ -186,7 +186,7 @@ def _mode(path: Path) -> int:
 
 def _behind_system_link(path: Path) -> Path:
     """The file that a link of the system's points to; ``path`` itself where it is no such link."""
-    if path.is_symlink() and path.parent.resolve().as_posix().startswith(SYSTEM_LINKS):
+    if path.is_symlink() and path.parent.resolve().parts[1:2] in {(name,) for name in SYSTEM}:
         return path.resolve(strict=True)
     return path
 

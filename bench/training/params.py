@@ -14,6 +14,7 @@ from bench.results.files import atomic_file
 Array = NDArray[Any]
 Params = dict[str, Array]
 NAMES = ("U", "W", "V")
+SHOWN = 200  # characters of what is wrong, which may quote the file
 MAX_BYTES = 2**28  # 256 MiB, 5000 hidden units in float64
 
 
@@ -43,7 +44,8 @@ def load_params(path: str | Path) -> Params:
         raise UserError(f"cannot read {path}: {error.strerror or error}; give a file of --save") from error
     except ValueError as error:
         raise UserError(
-            f"{path} holds no parameters, which are three arrays, U, W and V: {error}; give a file of --save"
+            f"{path} holds no parameters, which are three arrays, U, W and V: {str(error)[:SHOWN]}; give "
+            "a file of --save"
         ) from error
     if bad := [name for name, p in params.items() if p.dtype.kind != "f" or not np.isfinite(p).all()]:
         raise UserError(f"{path}: {', '.join(bad)} must hold finite floating-point numbers only")

@@ -1,5 +1,6 @@
 """F3: a run that was killed outright is completed by ``--resume``, as if nothing had happened."""
 
+import os
 import random
 from pathlib import Path
 
@@ -74,3 +75,20 @@ def test_two_at_once_in_one_folder_do_not_mix(tmp_path: Path) -> None:
     going_on.terminate()
     assert finish(going_on)[0] == 143
     assert load_run(tmp_path).state == "interrupted"
+
+
+@pytest.mark.parametrize("harm", ["deleted", "cut short"])
+def test_a_journal_that_is_harmed_while_it_is_written_ends_the_run(tmp_path: Path, harm: str) -> None:
+    running = start(tmp_path, "--blocks", "200", "--budget", "10m")
+    wait_for_lines(running, tmp_path, 6)
+    journal = tmp_path / JOURNAL
+    if harm == "deleted":
+        journal.unlink()
+    else:
+        os.truncate(journal, 100)
+    code, errors = finish(running)
+    assert code == 2
+    assert errors.count(f"journal.jsonl was {harm}") == 1
+    assert "start anew, with another --out" in errors
+    assert "Traceback" not in errors
+    assert wait_until_gone(running.pid) == []

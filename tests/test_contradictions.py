@@ -1,0 +1,233 @@
+"""Files that are sealed well and contradict themselves: one line, exit code 2, and no traceback."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from journals import example_records
+from test_training_report import FALL, write_training
+
+from bench.cli import main
+from bench.results import reading
+from bench.results.seal import FIRST, record_of, sealed_line
+
+Records = list[dict[str, Any]]
+Capture = pytest.CaptureFixture[str]
+
+
+def seal(path: Path, records: Records) -> None:
+    """Write a file of these records, as somebody might on purpose."""
+    made, before = [], FIRST
+    for record in records:
+        line, before = sealed_line(before, json.dumps(record, separators=(",", ":")).encode())
+        made.append(line)
+    path.write_bytes(b"".join(made))
+
+
+def kind(records: Records, name: str, number: int = 0) -> dict[str, Any]:
+    return [record for record in records if record["kind"] == name][number]
+
+
+@pytest.fixture(scope="module")
+def run() -> Records:
+    examples = example_records(quick=True, broken=True)
+    return [json.loads(msgspec.json.encode(record)) for record in examples]
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Records:
+    runs = {"numpy-inplace": FALL, "torch-rnn": FALL}
+    folder = write_training(tmp_path_factory.mktemp("training"), runs)
+    return [
+        json.loads(record_of(line + b"\n")) for line in (folder / "training.jsonl").read_bytes().splitlines()
+    ]
+
+
+def entry(records: Records, group: int = 0, number: int = 1) -> dict[str, Any]:
+    found: dict[str, Any] = records[0]["groups"][group]["entries"][number]
+    return found
+
+
+def every_case(records: Records) -> Iterator[dict[str, Any]]:
+    for group in records[0]["groups"]:
+        yield from (one["case"] for one in group["entries"])
+
+
+# what is changed in a run, and what is said of it
+OF_RUNS: list[tuple[str, Callable[[Records], object], str]] = [
+    ("task", lambda r: entry(r)["case"].update(task="juggle"), "no task is called 'juggle'"),
+    ("tasks", lambda r: [case.update(task="juggle") for case in every_case(r)], "no task is called 'juggle'"),
+    ("layout", lambda r: entry(r)["case"].update(layout=""), "no layout is called ''"),
+    ("dtype", lambda r: entry(r)["case"].update(dtype="float16"), "no dtype is called 'float16'"),
+    ("activation", lambda r: entry(r)["case"].update(activation="relu"), "no activation is called 'relu'"),
+    ("data", lambda r: entry(r)["case"].update(data="\x1b[31m"), "no data is called"),
+    ("negative", lambda r: entry(r)["case"]["shape"].update(B=-128), "a shape of"),
+    ("empty", lambda r: entry(r)["case"]["shape"].update(H=0), "a shape of"),
+    ("huge", lambda r: entry(r)["case"]["shape"].update(T=2**62), "a shape of"),
+    ("rate", lambda r: entry(r)["case"].update(lr=0.0), "a learning rate of 0"),
+    ("group", lambda r: r[0]["groups"][1].update(name="elsewhere"), "stands in the group 'elsewhere'"),
+    ("unnamed", lambda r: r[0]["groups"][1].update(name=""), "a name is empty"),
+    ("no baseline", lambda r: entry(r).update(baseline=""), "the plan has no entry ''"),
+    ("own baseline", lambda r: entry(r).update(baseline=entry(r)["id"]), "is its own baseline"),
+    ("rung", lambda r: r[0]["ladder"][0].update(entry=""), "the plan has no entry ''"),
+    ("above", lambda r: r[0]["ladder"][-1].update(above=""), "the plan has no entry ''"),
+    ("pair", lambda r: r[0]["pairs"][0].update(baseline="ghost"), "the plan has no entry 'ghost'"),
+    ("arm", lambda r: entry(r).update(arm="ghost"), "the plan has no arm 'ghost'"),
+    ("worker", lambda r: kind(r, "worker").update(arm="ghost"), "the plan has no arm 'ghost'"),
+    ("twice", lambda r: r[0]["arms"].append(r[0]["arms"][0]), "two arms are called"),
+    ("nothing", lambda r: r[0].update(groups=[]), "the plan has no entry"),
+    ("library", lambda r: r[0]["arms"][0].update(library="jax"), "no library is called 'jax'"),
+    ("threads", lambda r: r[0]["arms"][0].update(threads=0), "0 threads of"),
+    ("margin", lambda r: r[0].update(margin=-1.0), "a margin of -1.0"),
+    ("blocks", lambda r: r[0].update(blocks=-3), "of -3, where a run has at most"),
+    ("before", lambda r: kind(r, "worker").update(block=-1), "where a run has at most"),
+    ("no calls", lambda r: kind(r, "burst").update(n_calls=0), "a time that is not positive"),
+    ("eternal", lambda r: kind(r, "burst").update(elapsed_ns=[2**62]), "a number that no run has"),
+    ("position", lambda r: kind(r, "burst").update(position=-1), "a number that no run has"),
+    ("error", lambda r: kind(r, "burst")["checks"][0].update(error=-1.0), "an error or a tolerance below 0"),
+    ("passed", lambda r: kind(r, "failure").update(status="ok"), "a failure with the status ok"),
+    ("cpus", lambda r: r[1]["machine"].update(cpus="many"), "cpus is 'many'"),
+    ("bytes", lambda r: r[1]["machine"].update(memory_bytes=[]), "memory_bytes is []"),
+    ("packages", lambda r: r[1]["machine"].update(packages=[1]), "packages is [1]"),
+    ("precision", lambda r: kind(r, "worker")["facts"].update(precision="ieee"), "precision is 'ieee'"),
+    ("end", lambda r: r[-1].update(seconds=-1.0), "a time taken of -1.0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [case[1:] for case in OF_RUNS], ids=[case[0] for case in OF_RUNS]
+)
+def test_a_run_that_contradicts_itself_is_refused_by_every_verb(
+    tmp_path: Path, run: Records, change: Callable[[Records], object], said: str, capsys: Capture
+) -> None:
+    changed = copy.deepcopy(run)
+    change(changed)
+    seal(tmp_path / "journal.jsonl", changed)
+    for verb in (("report",), ("export", "--to", "csv"), ("compare", str(tmp_path)), ("run", "--resume")):
+        assert main([*verb, str(tmp_path)]) == 2
+        err = capsys.readouterr().err
+        assert "journal.jsonl contradicts itself: " in err
+        assert said in err
+        assert err[:-1].isprintable()
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
+def variant_twice(records: Records) -> None:
+    start = next(n for n, record in enumerate(records) if record["kind"] == "start")
+    records[start:start] = [records[start]]
+
+
+OF_TRAININGS: list[tuple[str, Callable[[Records], object], str]] = [
+    ("points first", lambda r: r.insert(1, r.pop(2)), "a point of epoch 1 belongs to no variant"),
+    ("no start", lambda r: r.pop(1), "a point of epoch 1 belongs to no variant"),
+    ("two starts", variant_twice, "starts before 'numpy-inplace' stops"),
+    ("again", lambda r: r.extend(r[1:7]), "nobody asked for the variant 'numpy-inplace' there"),
+    ("two headers", lambda r: r.append(r[0]), "it has a second header"),
+    ("unknown stop", lambda r: kind(r, "stop").update(variant="ghost"), "'ghost' stops where"),
+    ("unknown", lambda r: r[0]["settings"].update(variants=["numpy-loop", "torch-rnn"]), "nobody asked for"),
+    ("none", lambda r: r[0]["settings"].update(variants=[]), "no variant was asked for"),
+    ("ragged", lambda r: r[0]["truth"][0].pop(), "test windows that are not of 8 values"),
+    ("no truth", lambda r: r[0].update(truth=[]), "test windows that are not of 8 values"),
+    ("ragged frame", lambda r: r[2]["y_hat"][0].pop(), "not of the shape of the test windows"),
+    ("other frame", lambda r: r[2]["y_hat"].pop(), "not of the shape of the test windows"),
+    ("no frame", lambda r: r[2].update(y_hat=[]), "not of the shape of the test windows"),
+    ("huge frame", lambda r: r[2]["y_hat"][0].__setitem__(0, 1e300), "not of the shape of the test windows"),
+    ("epochs", lambda r: r[3].update(epoch=1), "epoch 1 of 300 after epoch 1"),
+    ("beyond", lambda r: r[5].update(epoch=301), "epoch 301 of 300 after epoch 200"),
+    ("back in time", lambda r: r[3].update(elapsed_ns=1), "1 ns in epoch 100 after"),
+    ("loss", lambda r: r[3].update(loss=-1.0), "a loss of -1 in epoch 100"),
+    ("scale", lambda r: r[0].update(scale=0.0), "a scale of 0"),
+    ("shape", lambda r: r[0]["shape"].update(B=-1), "a shape of"),
+    ("layout", lambda r: r[0]["settings"].update(layout="\x1b"), "no layout is called"),
+    ("every", lambda r: r[0]["settings"].update(every=0), "a setting of 0"),
+    ("escape", lambda r: r[1].update(variant="\x1b[31mred"), r"'\x1b[31mred' is no name"),
+    ("direction", lambda r: r[1].update(device="\u202eupc"), r"'\u202eupc' is no name"),
+    ("two lines", lambda r: r[1].update(variant="a\nb"), r"'a\nb' is no name"),
+    ("library", lambda r: r[1].update(library="jax"), "no library is called 'jax'"),
+    ("moved", lambda r: kind(r, "stop").update(moved={"X": 1.0}), "moved by {'X': 1.0}"),
+    ("packages", lambda r: r[0]["machine"].update(packages=5), "packages is 5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [case[1:] for case in OF_TRAININGS], ids=[case[0] for case in OF_TRAININGS]
+)
+def test_a_training_that_contradicts_itself_is_refused(
+    tmp_path: Path, training: Records, change: Callable[[Records], object], said: str, capsys: Capture
+) -> None:
+    changed = copy.deepcopy(training)
+    change(changed)
+    seal(tmp_path / "training.jsonl", changed)
+    assert main(["report", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert "contradicts itself: " in err
+    assert said in err
+    assert err[:-1].isprintable()
+
+
+def test_what_contradicts_nothing_is_read(tmp_path: Path, run: Records, training: Records) -> None:
+    seal(tmp_path / "journal.jsonl", run)
+    seal(tmp_path / "training.jsonl", training)
+    assert main(["export", "--to", "csv", str(tmp_path / "journal.jsonl")]) == 0
+    assert main(["report", str(tmp_path / "training.jsonl"), "--out", str(tmp_path / "out")]) == 0
+
+
+# a little text that makes much
+
+
+def swollen(run: Records, facts: dict[str, Any], workers: int) -> Records:
+    worker = {**kind(run, "worker"), "facts": facts}
+    return [*run[:2], *[worker] * workers]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"x": [[]] * 2000},
+        {"x": [{}] * 2000},
+        {f"{n:x}": 1 for n in range(2000)},
+        {"x": [999] * 4000},
+        {"x": "a" * 40_000 + "\U0001f600"},
+    ],
+    ids=["lists", "objects", "keys", "numbers", "wide"],
+)
+def test_a_journal_is_bounded_by_what_is_made_of_it(
+    tmp_path: Path, run: Records, facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    seal(tmp_path / "journal.jsonl", swollen(run, facts, workers=40))
+    size = (tmp_path / "journal.jsonl").stat().st_size
+    monkeypatch.setattr(reading, "MAX_MADE", 3 * size)
+    assert main(["export", "--to", "csv", str(tmp_path)]) == 2
+    assert "once read; so much is not read" in capsys.readouterr().err
+
+
+def test_a_line_of_too_many_values_is_refused_before_it_is_decoded(
+    tmp_path: Path, run: Records, capsys: Capture
+) -> None:
+    seal(tmp_path / "journal.jsonl", swollen(run, {"x": [[]] * 2**20}, workers=1))
+    assert main(["report", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert "line 3 holds more than 1048576 values" in err
+    assert "memory" not in err
+
+
+# what leaves for a spreadsheet
+
+
+@pytest.mark.parametrize("odd", ["\x1b[31m", "\x00", "\u202e", "\u2066", "\x9b", "\u200f"])
+def test_no_csv_file_carries_a_character_that_acts_unseen(
+    tmp_path: Path, run: Records, odd: str, capsys: Capture
+) -> None:
+    changed = copy.deepcopy(run)
+    changed[0]["run"] += odd
+    changed[0]["arms"][0]["variant"] += odd
+    kind(changed, "burst")["device"] += odd
+    seal(tmp_path / "journal.jsonl", changed)
+    assert main(["export", "--to", "csv", str(tmp_path)]) == 0
+    text = (tmp_path / "values.csv").read_text(encoding="utf-8")
+    assert odd not in text
+    assert text.count(ascii(odd)[1:-1]) > 3

@@ -1,0 +1,288 @@
+"""The file of a training: sealed and synced as a journal, without a NaN, read however it is formatted."""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_training_report import FALL, write_training
+
+from bench.cli import main
+from bench.results.seal import is_sealed, record_of
+from bench.training import load_result
+
+SMALL = ("--variant", "numpy-inplace", "--epochs", "3", "--hidden", "4", "--out", "t")
+FILE = Path("t/training.jsonl")
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lines() -> list[bytes]:
+    return FILE.read_bytes().splitlines(keepends=True)
+
+
+def rewrite(change: Callable[[dict[str, Any]], object], *, sealed: bool) -> None:
+    """Write every line of the file anew, through plain objects, with or without its seal."""
+    read = [json.loads(line if sealed else record_of(line)) for line in lines()]
+    FILE.write_text("".join(json.dumps(change(tree)) + "\n" for tree in read))
+
+
+def load_with(**changes: Any) -> list[str]:
+    """Arguments of a training that starts from parameters of our own."""
+    generator = np.random.default_rng(1)
+    params = {"U": (4, 6), "W": (4, 4), "V": (8, 4)}
+    arrays = {name: generator.standard_normal(shape) for name, shape in params.items()}
+    np.savez("start.npz", **arrays | {name: arrays[name] * by for name, by in changes.items()})
+    return ["train", *SMALL, "--load", "start.npz", "--dtype", "float64"]
+
+
+def series(*values: float) -> list[str]:
+    """Arguments of a training on a series."""
+    Path("mine.csv").write_text("v\n" + "".join(f"{value!r}\n" for value in values))
+    return ["train", *SMALL, "--series", "mine.csv", "--column", "v"]
+
+
+def waves(size: float) -> list[float]:
+    return [size * (1 + 0.5 * float(np.sin(n))) for n in range(40)]
+
+
+# what is written
+
+
+def test_every_line_is_sealed_and_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == FILE.name:
+            synced.append(os.fstat(descriptor).st_size)
+        sync(descriptor)
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("nothing tells the name of an open file here")
+    monkeypatch.setattr(os, "fsync", noted)
+    assert main(["train", *SMALL]) == 0
+    assert all(map(is_sealed, lines()))
+    ends = np.cumsum([len(line) for line in lines()]).tolist()
+    assert synced == ends
+
+
+@pytest.mark.parametrize(("zero", "said"), [("W", "W"), ("UWV", "U, W and V")])
+def test_a_matrix_that_starts_at_zero_is_said_to_have_no_distance(
+    zero: str, said: str, capsys: Capture
+) -> None:
+    assert main(load_with(**dict.fromkeys(zero, 0.0))) == 0
+    assert f"How far {said} of numpy-inplace moved has no measure" in capsys.readouterr().out
+    moved = json.loads(record_of(lines()[-1]))["moved"]
+    assert set(moved) == set("UWV") - set(zero)
+    assert all(0 < far < 1 for far in moved.values())
+
+
+@pytest.mark.parametrize("size", [1e200, 1e300, 1.5e307])
+def test_a_start_that_overflows_has_diverged(size: float, capsys: Capture) -> None:
+    assert main(load_with(V=size)) == 3
+    assert "numpy-inplace: it diverged in epoch 1" in capsys.readouterr().out
+    assert "diverged" in Path("t/report.md").read_text()
+
+
+def test_a_start_beyond_the_dtype_is_refused(capsys: Capture) -> None:
+    assert main([*load_with(V=1e39)[:-1], "float32"]) == 2
+    assert "V holds numbers beyond float32" in capsys.readouterr().err
+    assert not FILE.exists()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        waves(2e301),
+        waves(1e308),
+        [1.7e308 * float(np.sin(n)) for n in range(40)],
+        waves(1e155),
+        waves(1e-320),
+        [5e-324 * (n % 2) for n in range(40)],
+        [1e-320, 1e308, *waves(1.0)],
+    ],
+)
+def test_a_series_that_no_square_can_hold_is_refused_before_the_training(
+    values: list[float], capsys: Capture
+) -> None:
+    assert main(series(*values)) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("rnnbench: mine.csv: ")
+    assert err.endswith("whose squares no float64 holds; multiply the column by a power of ten\n")
+    assert err.count("\n") == 1
+    assert not FILE.exists()
+
+
+def test_test_windows_beyond_the_dtype_are_refused(capsys: Capture) -> None:
+    values = [value * (1 if n < 30 else 1e60) for n, value in enumerate(waves(1.0))]
+    assert main(series(*values)) == 2
+    assert "the test windows lie so far from the training windows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [1e149, 1e-149])
+def test_a_series_that_fits_is_trained_and_read(size: float, capsys: Capture) -> None:
+    assert main(series(*waves(size))) == 0
+    printed = capsys.readouterr()
+    assert not printed.err
+    assert f"e{'+' if size > 1 else '-'}1" in printed.out
+
+
+def test_a_loss_of_zero_is_drawn(capsys: Capture) -> None:
+    assert main(["train", *SMALL, "--delta", "1e-320", "--target", "1e300"]) == 0
+    assert not capsys.readouterr().err
+
+
+# what is read
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_another_format_and_a_missing_default_are_no_damage(sealed: bool, capsys: Capture) -> None:
+    write_training(Path("t"), {"numpy-inplace": FALL})
+    said = load_result(Path("t")).summary()
+
+    def turned(tree: dict[str, Any]) -> dict[str, Any]:
+        record = tree["record"] if sealed else tree
+        if "settings" in record:
+            record["settings"] = dict(reversed(record["settings"].items()))
+            del record["settings"]["split"], record["settings"]["every"]
+        if record["kind"] == "header" and not sealed:
+            record["schema"] = 1
+        return dict(reversed(tree.items()))
+
+    rewrite(turned, sealed=sealed)
+    assert main(["report", "t"]) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_a_file_without_seals_is_of_the_first_schema(capsys: Capture) -> None:
+    write_training(Path("t"), {"numpy-inplace": FALL})
+    rewrite(lambda tree: tree, sealed=False)
+    assert main(["report", "t"]) == 2
+    assert (
+        "training.jsonl, line 1 cannot be read: it has no seal; the file is damaged"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_number_that_was_changed_is_damage(place: int, capsys: Capture) -> None:
+    write_training(Path("t"), {"numpy-inplace": FALL})
+    kept = lines()
+    digit = kept[place].rindex(b"1")
+    kept[place] = kept[place][:digit] + b"2" + kept[place][digit + 1 :]
+    FILE.write_bytes(b"".join(kept))
+    assert main(["report", "t"]) == 2
+    assert f"line {place + 1} cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["drop", "double", "swap"])
+def test_a_line_that_was_lost_doubled_or_moved_is_damage(change: str, capsys: Capture) -> None:
+    write_training(Path("t"), {"numpy-inplace": FALL})
+    kept = lines()
+    kept[2:4] = {"drop": kept[2:3], "double": kept[2:3] * 2, "swap": kept[3:1:-1]}[change]
+    FILE.write_bytes(b"".join(kept))
+    assert main(["report", "t"]) == 2
+    assert "its seal does not fit it and the line before" in capsys.readouterr().err
+
+
+# what happens meanwhile
+
+VARIANT = """
+import types
+from pathlib import Path
+from impl_numpy.inplace import bind as usual
+
+def bind(*args, **options):
+    file = Path({file!r})
+    {harm}
+    return usual(*args, **options)
+
+own = types.SimpleNamespace(name="own", library="numpy", bind=bind)
+"""
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("file.unlink()", "was deleted while"),
+        ("file.write_bytes(b'')", "was cut short by another program"),
+        ("file.write_bytes(file.read_bytes()[:-1])", "was cut short by another program"),
+        ("file.rename(file.with_name('moved'))", "was deleted, moved or replaced"),
+        ("new = file.with_name('new'); new.write_bytes(file.read_bytes()); new.replace(file)", "was deleted"),
+    ],
+    ids=["deleted", "emptied", "cut", "moved", "replaced"],
+)
+def test_a_file_that_is_harmed_while_it_is_written_ends_the_training(
+    folder: Path, harm: str, said: str, capsys: Capture
+) -> None:
+    module = f"harms_{folder.name.replace('-', '_')}"
+    Path(f"{module}.py").write_text(VARIANT.format(file=str(FILE.absolute()), harm=harm))
+    assert main(["train", "--variant", f"{module}:own", *SMALL[2:]]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "start anew" in err
+    assert err.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line_that_says_what_to_do(capsys: Capture) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for most in (0, 100, 2000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            assert main(["train", *SMALL[:-1], f"t{most}"]) == 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        err = capsys.readouterr().err
+        assert err.startswith("rnnbench: the training broke off: ")
+        assert err.endswith("; make room, or choose another --out or TMPDIR, and train again\n")
+        assert err.count("\n") == 1
+
+
+def test_what_cannot_be_drawn_is_said_to_be_safe(capsys: Capture) -> None:
+    Path("t/losses.csv").mkdir(parents=True)
+    assert main(["train", *SMALL]) == 2
+    err = capsys.readouterr().err
+    assert (
+        "what was trained is safe in t/training.jsonl, but could not be drawn: t/losses.csv: it is a folder"
+        in err
+    )
+    assert "rnnbench report t makes its page" in err
+    assert main(["report", "t"]) == 0
+
+
+@pytest.mark.parametrize("length", ["12345678901234567890123", "9223372036854775808"])
+@pytest.mark.parametrize("other", [0, 6])
+def test_a_length_that_no_array_has_is_refused(length: str, other: int, capsys: Capture) -> None:
+    load_with()
+    with zipfile.ZipFile("start.npz") as old, zipfile.ZipFile("odd.npz", "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "U.npy":
+                header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({length}, {other}), }}"
+                content = content[:10] + header.encode().ljust(117) + b"\n" + content[128:]
+            new.writestr(name, content)
+    assert main(["train", *SMALL, "--load", "odd.npz"]) == 2
+    assert "U.npy claims a shape that it has not" in capsys.readouterr().err
+
+
+def test_a_variant_that_no_line_can_name_is_refused_before_the_training(
+    folder: Path, capsys: Capture
+) -> None:
+    module = f"odd_{folder.name.replace('-', '_')}"
+    text = VARIANT.format(file="x", harm="pass").replace('name="own"', r'name="red\x1b[31m"')
+    Path(f"{module}.py").write_text(text)
+    assert main(["train", "--variant", f"{module}:own", *SMALL[2:]]) == 2
+    assert "must be called by one line of text" in capsys.readouterr().err
+    assert not FILE.exists()
