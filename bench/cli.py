@@ -68,8 +68,9 @@ def _run(args: argparse.Namespace) -> int:
     module, _, function = target.partition(":")
     try:
         refuse_lost_folder()
+        run = getattr(importlib.import_module(module), function)
         with terminable():
-            code: int = getattr(importlib.import_module(module), function)(args)
+            code: int = run(args)
     except UserError as error:
         _complain(error)
         return error.exit_code

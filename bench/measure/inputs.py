@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.random  # NumPy would load it at its first use, and the module's own start swallows a Ctrl-C
 
 from bench import data, proof
 from bench.case import Case
