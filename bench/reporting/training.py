@@ -132,7 +132,7 @@ def _sections(
 def _animation(training: TrainResult) -> bytes:
     """The one that was drawn beside the training, or a new one where that is gone."""
     made = training.folder / training_pictures.ANIMATION
-    if made.exists():
+    if made.is_file():
         return made.read_bytes()
     return training_pictures.animation(training_pictures.Pictures(training))
 
