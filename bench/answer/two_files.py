@@ -141,11 +141,11 @@ def _match(old: Sequence[Benchmark], new: Sequence[Benchmark]) -> _Matched[Bench
         Note("Several times in each file, and paired in their order", tuple(repeated)),
         Note("Moved, and taken for the same", tuple(f"{was}, now {name}" for name, was in moved.items())),
     )
-    gone = {*now, *moved.values()}
+    still, before = {*now, *moved.values()}, {*then, *moved}
     return _Matched(
         pairs=tuple(pairs),
-        only_old=tuple(one.label for one in old if one.full_name not in gone),
-        only_new=tuple(one.label for one in new if one.full_name not in {*then, *moved}),
+        only_old=tuple(one.label for one in old if one.full_name not in still),
+        only_new=tuple(one.label for one in new if one.full_name not in before),
         notes=tuple(note for note in notes if note.names),
     )
 

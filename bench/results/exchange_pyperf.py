@@ -40,7 +40,7 @@ LABEL = (
     "times"
 )
 LABEL_OF_EXPORT = "an export of a run: ratios without a verdict, which the journal gives"
-FORMATS = (VERSION, 6, 5, 4)  # the older ones are of pyperf 0.7.4 to 0.9.6
+FORMATS = (VERSION, "6", "5", "4")  # the older ones are of pyperf 0.7.4 to 0.9.6
 # what identifies a machine, what comes with versions, what else bears on speed, and how it was measured
 MACHINE = ("cpu_model_name", "cpu_count", "hostname")
 VERSIONS = ("python_implementation", "python_version", "python_compiler", "numpy_version", "torch_version")
@@ -187,10 +187,10 @@ def parse_pyperf(tree: Mapping[str, Any], path: Path) -> PyperfResults:
     Raises:
         UserError: it has an unknown format, or no benchmark in it can be used.
     """
-    if (version := tree.get("version", VERSION)) not in FORMATS:
-        known = ", ".join(map(str, FORMATS))
+    version = tree.get("version")
+    if version is not None and as_fact(version) not in FORMATS:
         said = f"{path} has format {reprlib.repr(version)} of pyperf"
-        raise UserError(f"{said}; those that are read are {known}, so measure anew")
+        raise UserError(f"{said}; those that are read are {', '.join(FORMATS)}, so measure anew")
     found, left_out = [], []
     for number, one in enumerate(tree["benchmarks"], start=1):
         one = as_object(one)

@@ -333,6 +333,7 @@ def test_only_what_cannot_be_used_is_left_out_and_it_is_told(
     "old_form",
     [
         {"version": 6, "metadata": {"hostname": "h"}},
+        {"version": None, "more": 1},
         {"version": 5, "inner": "common_metadata", "values": "samples"},
         {"version": 4, "inner": "common_metadata", "values": "samples"},
     ],
