@@ -193,7 +193,8 @@ def train(
     paths = targets(args.save, settings["variants"])
     with train_progress() as shown:
         result = training.train(**settings, out=args.out, progress=progress or shown)
-    save(result, paths)
+    if paths:
+        save(result, paths)
     return result
 
 

@@ -133,11 +133,17 @@ def find(spec: str) -> Variant:
     """
     if (variant := listed(spec)) is not None:
         return variant
-    if ":" not in spec:
-        names = ", ".join(variant.name for variant in VARIANTS)
-        near = did_you_mean(spec, (variant.name for variant in VARIANTS))
-        raise UserError(f"no variant {spec!r}{near}; there are: {names}; or module:object for your own")
+    refuse_unknown(spec)
     return _described(spec, Path.cwd())
+
+
+def refuse_unknown(name: str) -> None:
+    """Raise UserError for what can be neither a name of the catalogue nor ``module:object``."""
+    if ":" not in name:
+        names = [variant.name for variant in VARIANTS]
+        near = did_you_mean(name, names)
+        there_are = f"there are: {', '.join(names)}; or module:object for your own"
+        raise UserError(f"no variant {name!r}{near}; {there_are}")
 
 
 @functools.cache

@@ -55,6 +55,7 @@ def load_variant(spec: str) -> Variant:
     """
     if (listed := catalog.listed(spec)) is not None:
         return listed
+    catalog.refuse_unknown(spec)
     module, _, attribute = spec.partition(":")
     try:
         if (here := str(Path.cwd())) not in sys.path:

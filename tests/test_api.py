@@ -316,7 +316,7 @@ def test_every_function_says_what_an_unknown_wish_may_have_meant(name):
         ("train", {"split": "trail"}, "split: invalid choice: 'trail' (did you mean 'tail'?)"),
         ("train", {"epochs": 2.5}, "epochs: '2.5' is not a whole number of 1 or more"),
         ("train", {"lr": -1}, "lr= must be a number above 0"),
-        ("train", {"column": "x"}, "column= names a column of a CSV file; give that with series="),
+        ("train", {"column": "x"}, "column is about a CSV file; give that too, as series"),
         ("train", {"variant": "numpy-lop"}, "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"),
         ("verify", {"variant": "numpy-lop"}, "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"),
         ("verify", {"device": "tpu"}, "no device is called 'tpu'; here there is: cpu"),

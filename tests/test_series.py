@@ -46,8 +46,12 @@ def train(path: Path, *options: str) -> int:
 
 def header(path: Path) -> dict[str, Any]:
     """What the training's file says of its series."""
-    made: dict[str, Any] = json.loads((path.with_suffix("") / "training.jsonl").read_text().splitlines()[0])
-    return made
+    return records(path.with_suffix(""))[0]
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """What stands in a training's sealed lines."""
+    return [json.loads(line)["record"] for line in (folder / "training.jsonl").read_text().splitlines()]
 
 
 def refusal(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
@@ -145,13 +149,12 @@ def test_a_training_of_before_these_options_is_still_read(csv_file: Path) -> Non
     csv_file.write_text("v\n" + "".join(f"{n * n}\n" for n in range(12)))
     assert train(csv_file) == 0
     folder = csv_file.with_suffix("")
-    first, *others = (folder / "training.jsonl").read_text().splitlines()
-    old = json.loads(first)
-    del old["notes"]
+    lines = records(folder)
+    lines[0]["schema"] = 1
+    del lines[0]["notes"]
     for name in ("decimal", "encoding", "missing"):
-        del old["settings"][name]
-    text = "\n".join([json.dumps(old, separators=(",", ":"), ensure_ascii=False), *others, ""])
-    (folder / "training.jsonl").write_text(text)
+        del lines[0]["settings"][name]
+    (folder / "training.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
     assert main(["report", str(folder)]) == 0
 

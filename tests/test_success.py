@@ -58,15 +58,15 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     ("code", "said"),
     [
         ("raise SystemExit(0)", "its module asks to exit (SystemExit: 0)"),
-        ("import os; os._exit(0)", "importing it ended the process (exit code 0)"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended the process (signal 9)"),
+        ("import os; os._exit(0)", "importing it failed: ended with exit code 0"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "importing it failed: killed by SIGKILL"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("class Odd(BaseException): pass\nraise Odd('two\\nlines')", "Odd: two lines"),
         ("def f(", "SyntaxError"),
         ("def f(): f()\nf()", "RecursionError"),
         (
             "class Odd(Exception):\n    def __str__(self): raise ValueError\nraise Odd",
-            "Odd: its message cannot be shown",
+            "Odd (leaves.py, line 3, in <module>)",
         ),
     ],
 )
@@ -135,7 +135,7 @@ def test_a_variant_that_leaves_while_it_trains_has_not_trained(
         "variant = types.SimpleNamespace(name='own', library='numpy', bind=bind)\n"
     )
     assert main(["train", "--variant", "leaves:variant", "--epochs", "3", "--out", "mine"]) == 3
-    assert "after 0 of 3 epochs" in capsys.readouterr().out
+    assert "own: ended with exit code 0 before its reply" in capsys.readouterr().out
 
 
 # readers
@@ -200,9 +200,14 @@ def test_a_training_that_loses_its_reader_is_interrupted_and_keeps_what_it_has(t
         cwd=tmp_path,
     )
     assert ended.returncode == 141, ended.stderr
-    kinds = [json.loads(line) for line in (tmp_path / "mine/training.jsonl").read_text().splitlines()]
-    assert [record["kind"] for record in kinds] == ["header", "start", "point", "stop"]
-    assert kinds[-1]["status"] == "interrupted"
+    kept = training_records(tmp_path / "mine")
+    assert [record["kind"] for record in kept] == ["header", "start", "point", "stop"]
+    assert kept[-1]["status"] == "interrupted"
+
+
+def training_records(folder: Path) -> list[dict[str, Any]]:
+    """What stands in a training's sealed lines."""
+    return [json.loads(line)["record"] for line in (folder / "training.jsonl").read_text().splitlines()]
 
 
 # comparisons
@@ -263,8 +268,7 @@ def test_a_machine_that_tells_nothing_is_described_all_the_same(
     for name in ("virtual_memory", "cpu_count", "getloadavg", "Process"):
         monkeypatch.setattr(f"psutil.{name}", silent)
     assert main(["train", "--variant", "numpy-inplace", "--epochs", "2", "--out", "mine"]) == 0
-    header = json.loads(Path("mine/training.jsonl").read_text().splitlines()[0])
-    assert "memory_bytes" not in header["machine"]
+    assert "memory_bytes" not in training_records(Path("mine"))[0]["machine"]
 
 
 def test_a_fault_of_our_own_is_neither_success_nor_a_wrong_result(

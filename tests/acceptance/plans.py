@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import bench
-from bench import catalog
 from bench.answer.comparison import Comparison
 from bench.answer.verdict import Judgement, judge
 from bench.case import Case, sine_case
 from bench.host import gates
 from bench.measure.runner import Runner
+from bench.own_variant import load_variant
 from bench.results.journal import Run, make_run
 from bench.results.record import SCHEMA, AnyRecord, Arm, Burst, Entry, Group, Plan
 
@@ -47,7 +47,7 @@ def make_plan(
     """One group: the first spec is the baseline, its twin follows, then the others against it."""
     arms: list[Arm] = []
     for spec in specs:
-        found = catalog.find(spec)
+        found = load_variant(spec)
         for is_twin in (False, True) if twin and not arms else (False,):
             name = f"{found.name}@cpu x{threads}" + (" twin" if is_twin else "")
             arms.append(Arm(name, spec, found.name, found.library, "cpu", threads, is_twin))
