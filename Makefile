@@ -15,7 +15,7 @@ report: .venv/ready
 	$(BIN)/rnnbench run
 
 test: .venv/ready-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 benchmark: .venv/ready-dev
 	$(BIN)/pytest --benchmark-only

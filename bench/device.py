@@ -48,7 +48,12 @@ class Devices:
 
 
 def find_devices(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
-    """Ask a child process. One that dies, hangs or lacks torch leaves the cpu, for NumPy alone."""
+    """Ask a child process. One that dies, hangs or lacks torch leaves the cpu, for NumPy alone.
+
+    On Windows, where there are no children, it is the cpu alone.
+    """
+    if os.name == "nt":
+        return find_cpu()
     with Child(PROBE, [], os.environ) as child:
         try:
             answer: dict[str, Any] = child.receive(dict[str, Any], timeout_seconds)
