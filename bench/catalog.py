@@ -110,9 +110,19 @@ class Description(msgspec.Struct, omit_defaults=True):
     error: str = ""
 
 
-def listed(name: str) -> Variant | None:
-    """The variant of that name in the catalogue, None where there is none."""
-    return next((variant for variant in VARIANTS if variant.name == name), None)
+def listed(spec: str) -> Variant | None:
+    """The variant of a name in the catalogue; None for ``module:object``.
+
+    Raises:
+        UserError: unknown name.
+    """
+    for variant in VARIANTS:
+        if variant.name == spec:
+            return variant
+    if ":" not in spec:
+        names = ", ".join(variant.name for variant in VARIANTS)
+        raise UserError(f"no variant {spec!r}; there are: {names}; or module:object for your own")
+    return None
 
 
 def find(spec: str) -> Variant:
@@ -125,12 +135,7 @@ def find(spec: str) -> Variant:
     Raises:
         UserError: unknown name, module or object, or an object without what is needed.
     """
-    if (variant := listed(spec)) is not None:
-        return variant
-    if ":" not in spec:
-        names = ", ".join(variant.name for variant in VARIANTS)
-        raise UserError(f"no variant {spec!r}; there are: {names}; or module:object for your own")
-    return _described(spec, Path.cwd())
+    return listed(spec) or _described(spec, Path.cwd())
 
 
 @functools.cache

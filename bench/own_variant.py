@@ -80,7 +80,7 @@ def _checked(own: Any, spec: str) -> Variant:
         raise UserError(
             f"{spec!r}: name must be 1 to {LONGEST_NAME} visible characters, no slash, not {_short(name)}"
         )
-    if catalog.listed(name) is not None:
+    if any(variant.name == name for variant in catalog.VARIANTS):
         raise UserError(f"{spec!r}: the name {name!r} is taken; choose another")
     if not (isinstance(library, str) and library in LIBRARIES):
         raise UserError(f"{spec!r}: library must be 'numpy' or 'torch', not {_short(library)}")

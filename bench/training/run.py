@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from bench.errors import UserError
 from bench.host import machine
 from bench.host.environ import worker_environment
-from bench.results.folder import drawing_report
+from bench.results.folder import as_text, drawing_report
 from bench.training import records
 from bench.training.arms import Arm, choose_arms
 from bench.training.curves import file_name, rmse
@@ -105,6 +106,10 @@ def run_training(settings: Settings, folder: Path, tell: Tell) -> None:
 
     Ctrl-C ends it: what has been reported stays, the variants after it are not started.
     """
+    if as_text(where := str(folder.absolute())) != where:
+        raise UserError(
+            f"the path {as_text(where)} is not UTF-8, as a training needs it; choose another --out"
+        )
     work = prepare(settings)
     arms = choose_arms(settings, work)
     environment = worker_environment(1)
@@ -144,7 +149,10 @@ def _header(settings: Settings, work: Work, environment: dict[str, str]) -> Head
     return Header(
         schema=records.SCHEMA,
         started_utc=machine.utc_now(),
-        settings=settings,
+        settings=msgspec.structs.replace(
+            settings,
+            **{name: as_text(path) for name in ("series", "load") if (path := getattr(settings, name))},
+        ),
         shape=work.case.shape,
         split=split,
         mean=work.scaling.mean,
