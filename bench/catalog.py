@@ -116,9 +116,21 @@ class Description(msgspec.Struct, omit_defaults=True):
     error: str = ""
 
 
-def listed(name: str) -> Variant | None:
-    """The variant of that name in the catalogue, None where there is none."""
-    return next((variant for variant in VARIANTS if variant.name == name), None)
+def listed(spec: str) -> Variant | None:
+    """The variant of a name in the catalogue; None for ``module:object``.
+
+    Raises:
+        UserError: unknown name.
+    """
+    for variant in VARIANTS:
+        if variant.name == spec:
+            return variant
+    if ":" not in spec:
+        names = [variant.name for variant in VARIANTS]
+        near = did_you_mean(spec, names)
+        there_are = f"there are: {', '.join(names)}; or module:object for your own"
+        raise UserError(f"no variant {spec!r}{near}; {there_are}")
+    return None
 
 
 def find(spec: str) -> Variant:
@@ -131,19 +143,7 @@ def find(spec: str) -> Variant:
     Raises:
         UserError: unknown name, module or object, or an object without what is needed.
     """
-    if (variant := listed(spec)) is not None:
-        return variant
-    refuse_unknown(spec)
-    return _described(spec, Path.cwd())
-
-
-def refuse_unknown(name: str) -> None:
-    """Raise UserError for what can be neither a name of the catalogue nor ``module:object``."""
-    if ":" not in name:
-        names = [variant.name for variant in VARIANTS]
-        near = did_you_mean(name, names)
-        there_are = f"there are: {', '.join(names)}; or module:object for your own"
-        raise UserError(f"no variant {name!r}{near}; {there_are}")
+    return listed(spec) or _described(spec, Path.cwd())
 
 
 @functools.cache

@@ -55,7 +55,6 @@ def load_variant(spec: str) -> Variant:
     """
     if (listed := catalog.listed(spec)) is not None:
         return listed
-    catalog.refuse_unknown(spec)
     module, _, attribute = spec.partition(":")
     try:
         if (here := str(Path.cwd())) not in sys.path:
@@ -85,7 +84,7 @@ def _checked(own: Any, spec: str) -> Variant:
         raise UserError(
             f"{spec!r}: name must be 1 to {LONGEST_NAME} visible characters, no slash, not {_short(name)}"
         )
-    if catalog.listed(name) is not None:
+    if any(variant.name == name for variant in catalog.VARIANTS):
         raise UserError(f"{spec!r}: the name {name!r} is taken; choose another")
     if not (isinstance(library, str) and library in LIBRARIES):
         raise UserError(f"{spec!r}: library must be 'numpy' or 'torch', not {_short(library)}")

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from bench.audit import findings as audit
 from bench.cli import build_parser
 from bench.device import find_devices, resolve
-from bench.errors import UserError, what_failed
+from bench.errors import Unfinished, UserError, what_failed
 from bench.host import machine
 from bench.host.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.host.signals import Terminated, terminable
@@ -36,9 +36,15 @@ Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's 
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measure what ``args`` wish for and write journal and report; return the exit code."""
+    """Measure what ``args`` wish for and write journal and report; return the exit code.
+
+    Raises:
+        UserError: a wish that cannot be met.
+        Unfinished: the report failed, or a variant that was asked for by name has no part in the plan.
+    """
     refuse_windows()
     refuse_others(args)
+    left_out: list[str] = []
     try:
         with terminable():
             if args.resume is not None:
@@ -46,6 +52,7 @@ def main(args: argparse.Namespace) -> int:
                 end = resume(folder)
             else:
                 folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
+                left_out = sorted({*(args.variant or ())} - {arm.spec for arm in plan.arms})
                 end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name)
             with drawing_report(folder):
                 disagrees = write_report([folder], None)
@@ -53,7 +60,10 @@ def main(args: argparse.Namespace) -> int:
         return TERMINATED_CODE
     if end.status == "interrupted":
         print(f"\nGo on with it: rnnbench run --resume {shown(folder)}", file=sys.stderr)
-    return exit_code(end, disagrees=disagrees)
+    code = exit_code(end, disagrees=disagrees)
+    if left_out and code == 0:
+        raise Unfinished(f"asked for and not measured: {', '.join(left_out)}; the report says why")
+    return code
 
 
 def exit_code(end: End, *, disagrees: bool) -> int:

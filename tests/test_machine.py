@@ -300,3 +300,13 @@ def test_a_quiet_machine_gives_no_warning():
 def test_what_bears_on_speed_is_said(facts, dropped, kept, threads, said):
     (warning,) = warnings(QUIET | facts, dropped, kept, threads)
     assert said in warning
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "a line\nand more words than any line that is read", "1 2 3 x/y 5", "some avg10=. total=x"],
+)
+def test_files_that_hold_anything_are_facts_left_out(tmp_path, text):
+    facts = machine.describe(root=put(tmp_path, dict.fromkeys(FILES, text)))
+    assert facts["cpus"] == os.cpu_count()
+    assert "runnable" not in facts

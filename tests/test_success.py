@@ -139,6 +139,19 @@ def test_a_variant_that_leaves_while_it_trains_has_not_trained(
     assert "own: ended with exit code 0 before its reply" in capsys.readouterr().out
 
 
+def test_a_variant_that_was_asked_for_and_has_no_part_is_a_missing_answer(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*SMALL, "--variant", "torch-rnn", "--activation", "sigmoid"]) == 3
+    assert "asked for and not measured: torch-rnn" in capsys.readouterr().err
+    assert "torch-rnn does not support activation sigmoid" in Path("mine/report.md").read_text()
+    Path("own.py").write_text(
+        "import types\nown = types.SimpleNamespace(name='own', library='numpy', bind=print, devices='cuda')\n"
+    )
+    assert main(["verify", "--device", "cpu", "--variant", "own:own"]) == 3
+    assert "own does not support device cpu" in capsys.readouterr().out
+
+
 # readers
 
 
@@ -283,6 +296,12 @@ def test_a_fault_of_our_own_is_neither_success_nor_a_wrong_result(
 
 def _raise(fault: BaseException) -> None:
     raise fault
+
+
+def test_a_folder_whose_name_is_no_text_is_one_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = os.fsdecode(b"r\xff")
+    assert main(["train", "--variant", "numpy-inplace", "--epochs", "2", "--out", folder]) == 2
+    assert "is not UTF-8" in one_line(capsys)
 
 
 def test_a_table_is_never_narrowed_down_to_nothing(

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bench.library import tell
+
 CPU = "sys/devices/system/cpu"
 CPU0 = f"{CPU}/cpu0"
 ROOT = Path("/")
@@ -89,17 +91,19 @@ def state(root: Path = ROOT) -> dict[str, Any]:
         {
             "transparent_huge_pages": _chosen(read(root / "sys/kernel/mm/transparent_hugepage/enabled")),
             "aslr": number(root / "proc/sys/kernel/randomize_va_space"),
-            "swap_bytes": None if swaps is None else 1024 * sum(int(area[-3]) for area in areas),
-            "swap_used_bytes": None if swaps is None else 1024 * sum(int(area[-2]) for area in areas),
             "clocksource": read(root / "sys/devices/system/clocksource/clocksource0/current_clocksource"),
             "mitigations": _mitigations(root),
             "preloaded_everywhere": bool(read(root / "etc/ld.so.preload")) or None,
             "power": _power(root),
             "temperature_c": _temperature(root),
-            "runnable": int(load[3].partition("/")[0]) if len(load) > 3 else None,
             "steal_share": steal_share(root),
             "pressure_percent": _pressure(root),
         }
+        | tell(  # a file may hold anything
+            swap_bytes=lambda: None if swaps is None else 1024 * sum(int(area[-3]) for area in areas),
+            swap_used_bytes=lambda: None if swaps is None else 1024 * sum(int(area[-2]) for area in areas),
+            runnable=lambda: int(load[3].partition("/")[0]) if len(load) > 3 else None,
+        )
     )
 
 
@@ -205,6 +209,6 @@ def _pressure(root: Path) -> dict[str, float]:
     """Percent of the last ten seconds in which some task waited, by what it waited for."""
     found = {}
     for what in ("cpu", "memory", "io"):
-        if shares := re.search(r"some avg10=([\d.]+)", read(root / "proc/pressure" / what) or ""):
+        if shares := re.search(r"some avg10=(\d+(?:\.\d*)?)", read(root / "proc/pressure" / what) or ""):
             found[what] = float(shares[1])
     return found

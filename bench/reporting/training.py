@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.reporting import plots, training_pictures, training_plots, units, words
 from bench.reporting.section import Article, Cell, Column, Hero, Image, Section, TextTable
 from bench.results.files import write_atomic
+from bench.results.folder import run_name
 from bench.training import sentences
 from bench.training.curves import TrainRun
 from bench.training.result import TrainResult, load_result
@@ -48,7 +49,7 @@ def training_article(
     article = Article(
         anchor=anchor,
         kind="A training",
-        name=training.folder.resolve().name,
+        name=run_name(training.folder),
         machine=words.machine(training.header.machine),
         hero=_hero(training),
         banners=tuple(sentences.troubles(training)),

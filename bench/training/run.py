@@ -16,7 +16,7 @@ from bench.host.environ import worker_environment
 from bench.host.scratch import scratch_folder
 from bench.host.signals import Terminated
 from bench.results.files import write_atomic
-from bench.results.folder import drawing_report
+from bench.results.folder import as_text, drawing_report
 from bench.series import Decimal, Missing
 from bench.training import records
 from bench.training.arms import Arm, choose_arms
@@ -131,6 +131,10 @@ def run_training(
         Terminated: TERM or a hang-up ended it; what has been reported stays.
         UserError: as ``train``, or a disk that is full or broken.
     """
+    if as_text(where := str(folder.absolute())) != where:
+        raise UserError(
+            f"the path {as_text(where)} is not UTF-8, as a training needs it; choose another --out"
+        )
     work = prepare(settings)
     arms = choose_arms(settings, work)
     for text in work.notes:
@@ -185,7 +189,11 @@ def _header(settings: Settings, work: Work, environment: dict[str, str]) -> Head
     return Header(
         schema=records.SCHEMA,
         started_utc=machine.utc_now(),
-        settings=msgspec.structs.replace(settings, column=work.column),
+        settings=msgspec.structs.replace(
+            settings,
+            column=work.column,
+            **{name: as_text(path) for name in ("series", "load") if (path := getattr(settings, name))},
+        ),
         shape=work.case.shape,
         split=split,
         mean=work.scaling.mean,
