@@ -1,1 +1,1 @@
-"""The verb ``verify``: every variant proved at many shapes, in one child process per library and device."""
+"""The verb ``verify``: every variant proved at many shapes, each in a process of its own on each device."""
