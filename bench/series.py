@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError
 from bench.printable import one_line
+from bench.results.files import open_to_read
 
 Array = NDArray[Any]
 Decimal = Literal[".", ","]
@@ -150,7 +151,7 @@ def _fill(values: Array, missing: Missing, file: str) -> tuple[Array, list[str]]
 def _read_text(path: str | Path, encoding: str) -> str:
     """The file's text, or what is wrong with its bytes."""
     try:
-        with Path(path).open("rb") as file:
+        with open_to_read(Path(path)) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error

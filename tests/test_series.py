@@ -322,7 +322,7 @@ def test_interpolation_stays_between_its_neighbours_however_large_they_are(csv_f
 def test_a_file_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*nowhere.csv: No such file or directory"):
         read_series(tmp_path / "nowhere.csv", "value")
-    with pytest.raises(UserError, match=r"cannot read .*: Is a directory"):
+    with pytest.raises(UserError, match=r"cannot read .*: it is no regular file"):
         read_series(tmp_path, "value")
 
 

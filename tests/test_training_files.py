@@ -252,13 +252,11 @@ def test_a_full_disk_is_one_line_that_says_what_to_do(capsys: Capture) -> None:
 
 def test_what_cannot_be_drawn_is_said_to_be_safe(capsys: Capture) -> None:
     Path("t/losses.csv").mkdir(parents=True)
-    assert main(["train", *SMALL]) == 2
+    assert main(["train", *SMALL]) == 3
     err = capsys.readouterr().err
-    assert (
-        "what was trained is safe in t/training.jsonl, but could not be drawn: t/losses.csv: it is a folder"
-        in err
-    )
-    assert "rnnbench report t makes its page" in err
+    assert "what was measured is safe in t, but its report could not be drawn: " in err
+    assert "t/losses.csv: it is a folder" in err
+    assert "rnnbench report t draws it" in err
     assert main(["report", "t"]) == 0
 
 
@@ -284,5 +282,5 @@ def test_a_variant_that_no_line_can_name_is_refused_before_the_training(
     text = VARIANT.format(file="x", harm="pass").replace('name="own"', r'name="red\x1b[31m"')
     Path(f"{module}.py").write_text(text)
     assert main(["train", "--variant", f"{module}:own", *SMALL[2:]]) == 2
-    assert "must be called by one line of text" in capsys.readouterr().err
+    assert "name must be 1 to 60 visible characters" in capsys.readouterr().err
     assert not FILE.exists()

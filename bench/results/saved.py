@@ -6,6 +6,7 @@ from typing import Any
 from bench.errors import UserError
 from bench.results.exchange import PytestResults, parse_pytest_benchmark
 from bench.results.exchange_pyperf import PyperfResults, parse_pyperf
+from bench.results.files import open_to_read
 from bench.results.foreign import TOOLS, as_object, parse_tree, read_content
 from bench.results.journal import Run, load_run
 
@@ -24,16 +25,18 @@ def load_saved(path: Path) -> Saved:
     if path.is_dir():
         return load_run(path)
     try:
-        with path.open("rb") as file:
-            if path.is_file() and file.peek(8).startswith(JOURNAL):
+        with open_to_read(path) as file:
+            start = file.read(max(map(len, JOURNAL)))
+            file.seek(0)
+            if start.startswith(JOURNAL):
                 return load_run(path)
             data = read_content(file, path)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; give a run's folder, a journal or a JSON file of {TOOLS}"
         ) from error
-    if data.startswith(JOURNAL):  # packed, or through a pipe
-        raise UserError(f"{path} is a journal, but packed or no plain file; give a plain copy of it")
+    if data.startswith(JOURNAL):
+        raise UserError(f"{path} is a packed journal; unpack it first")
     try:
         return _parse(parse_tree(data), path)
     except ValueError as error:

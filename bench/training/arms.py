@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from bench import catalog
 from bench.device import find_devices, resolve
 from bench.errors import UserError
-from bench.printable import is_name
 from bench.training.work import Settings, Work
 
 
@@ -37,8 +36,6 @@ def choose_arms(settings: Settings, work: Work) -> list[Arm]:
         for task in ("train_step", "forward"):
             if reason := variant.unsupported(work.case.with_task(task), arm.device):
                 raise UserError(f"{reason}; leave it out or choose another")
-        if not is_name(variant.name):
-            raise UserError(f"{spec!r}: a variant must be called by one line of text, not {variant.name!r}")
         if any(variant.name == other.variant.name for other in arms):
             raise UserError(f"{variant.name} is asked for twice; it would do the same again")
         arms.append(arm)
