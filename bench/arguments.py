@@ -56,11 +56,34 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
         return parsed, unknown
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        if not arg_string and not isinstance(action, argparse._SubParsersAction):  # an unset variable's
+            raise argparse.ArgumentError(action, "is empty")
+        return super()._get_value(action, arg_string)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
             near = did_you_mean(str(value), known) or f" (choose from {', '.join(known)})"
             raise argparse.ArgumentError(action, f"invalid choice: {value!r}{near}")
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def number(text: str) -> float:
+    """A number as files hold it, or nan and inf, which what it is for tells of; 1_0 is none.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        if text.isascii() and "_" not in text and text == text.strip():
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number")
 
 
 def positive(text: str) -> int:
@@ -69,7 +92,7 @@ def positive(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: it is none, or no machine has so many.
     """
-    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+    if not _is_digits(text) or not 1 <= int(text) <= MOST:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more, up to {MOST}")
     return int(text)
 
@@ -80,7 +103,7 @@ def whole(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: it is none, or no file of results could hold it.
     """
-    if not text.isdecimal() or len(text) > len(str(LARGEST_SEED)) or int(text) > LARGEST_SEED:
+    if not _is_digits(text) or len(text) > len(str(LARGEST_SEED)) or int(text) > LARGEST_SEED:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more, up to {LARGEST_SEED}")
     return int(text)
 
@@ -91,10 +114,10 @@ def seconds(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: it is none above 0, or longer than anybody waits.
     """
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in SECONDS else (text, "s")
+    count, unit = (text[:-1], text[-1:]) if text[-1:] in SECONDS else (text, "s")
     try:
-        time_s = float(number) * SECONDS[unit]
-    except ValueError:
+        time_s = number(count) * SECONDS[unit]
+    except argparse.ArgumentTypeError:
         time_s = 0.0
     if not 0 < time_s <= MOST:  # neither for NaN
         raise argparse.ArgumentTypeError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import __version__, streams
 from bench.advice.arguments import add_advise
-from bench.arguments import Once, Parser, positive, seconds, whole
+from bench.arguments import Once, Parser, number, positive, seconds, whole
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS
 from bench.errors import UserError, what_failed
 from bench.host.signals import Terminated, terminable
@@ -207,9 +207,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--dtype", choices=DTYPES, default="float32")
     add("--activation", choices=ACTIVATIONS, default="tanh")
     add("--epochs", type=positive, default=20000, metavar="N", help="training steps (default: 20000)")
-    add("--lr", type=float, default=0.1, metavar="RATE", help="learning rate (default: 0.1)")
+    add("--lr", type=number, default=0.1, metavar="RATE", help="learning rate (default: 0.1)")
     add(
-        "--delta", type=float, default=0.025, metavar="SIZE", help="cutoff of the Huber loss (default: 0.025)"
+        "--delta",
+        type=number,
+        default=0.025,
+        metavar="SIZE",
+        help="cutoff of the Huber loss (default: 0.025)",
     )
     add("--hidden", action=Once, type=positive, default=32, metavar="H", help="hidden units (default: 32)")
     add(
@@ -250,7 +254,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "interpolate (take the straight line between its neighbours) (default: error)",
     )
     add("--split", choices=SPLITS, help="test windows (default: tail for a series, random for the sine)")
-    add("--target", type=float, metavar="LOSS", help="time to this loss (default: one that all reach)")
+    add("--target", type=number, metavar="LOSS", help="time to this loss (default: one that all reach)")
     add("--save", metavar="FILE.npz", help="write the parameters there; with several variants, one file each")
     add("--load", metavar="FILE.npz", help="start from such parameters")
     add("--every", type=positive, default=100, metavar="N", help="epochs between reports (default: 100)")

@@ -22,10 +22,8 @@ WIDTH = 140  # of a table that goes to a file
 def main(args: argparse.Namespace) -> int:
     """Compare and print; return 1 for a proved regression beyond ``args.fail_slower``, else 0.
 
-    Where that limit was asked for and nothing could be judged, return 3.
-
     Raises:
-        Unfinished: there was nothing to compare or, with ``args.fail_slower``, to judge.
+        Unfinished: there was nothing to compare or, with ``args.fail_slower``, something could not be judged.
         UserError: a result cannot be read, the two are of different kinds or machines.
     """
     changes = compare(args)
@@ -38,6 +36,8 @@ def main(args: argparse.Namespace) -> int:
     if changes.why_no_answer:
         what = "compared" if changes.limit is None else "judged, so --fail-slower neither passes nor fails"
         raise Unfinished(f"nothing was {what}: {changes.why_no_answer}")
+    if changes.limit is not None and (unknown := _unknown(changes)):
+        raise Unfinished(f"--fail-slower neither passes nor fails: there is no answer for {unknown}")
     return 0
 
 
@@ -75,6 +75,18 @@ def compare(args: argparse.Namespace) -> Changes:
             "times do not compare; --any-machine compares them all the same"
         )
     return changes
+
+
+def _unknown(changes: Changes) -> str:
+    """Name what should have been judged and is wrong or has no times; a time budget may leave out others."""
+    from bench.reporting import words
+
+    names = [
+        words.short(row.name)
+        for row in changes.rows
+        if row.verdict in ("INVALID", "MISSING") and not words.left_out(row)
+    ]
+    return words.listing(names) if names else ""
 
 
 def show(changes: Changes) -> None:

@@ -68,6 +68,8 @@ def describe_error(error: BaseException, module: str) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'forward'?)`` where a word is near to a known one, else nothing."""
     word = word.lower().lstrip("-")  # two options are not alike for their dashes
+    if len(word) < 2:  # which begins anything
+        return ""
     forms: dict[str, str] = {}
     for one in known:
         plain = one.lower().lstrip("-")

@@ -10,7 +10,8 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "What takes longer in NEW than in OLD: two runs, two files of pyperf, or two of pytest-benchmark. Of "
         "runs, each entry's ratio to its baseline is compared, since the machine drifts in between. Exit "
-        "code 1 for a regression that --fail-slower looks for, 3 where nothing compares or can be judged."
+        "code 1 for a regression that --fail-slower looks for, 3 where nothing compares or, with "
+        "--fail-slower, where something has no answer."
     )
     add = parser.add_argument
     add("old", metavar="OLD", help="folder or journal of a run, or a JSON file (.json.gz as well)")

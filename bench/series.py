@@ -6,12 +6,14 @@ with its line, and what to do.
 """
 
 import codecs
+import contextlib
 import csv
 import io
 import itertools
 import math
 import re
 import reprlib
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +34,11 @@ Missing = Literal["error", "drop", "interpolate"]
 Row = tuple[int, list[str]]  # the line that it starts in, and its cells
 
 MAX_BYTES = 2**28  # 256 MiB: over ten million rows of two numbers
+# what .xlsx and .zip, .gz, .xls, .bz2, .xz, .zst and Parquet files begin with
+IF_VALUES = "; if these are values, put a line of names before them"
+PACKED = (
+    b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd", b"PAR1",
+)  # fmt: skip
 DELIMITERS = ",;\t|"
 MOST_LISTED = 30  # columns in a message
 FIRST_ROWS = 20  # that tell the delimiter
@@ -40,6 +47,7 @@ DATES = 100  # rows that tell which way time runs
 # what other programs write for "no value": pandas' own list, and statistical offices' signs
 NO_VALUE = {
     "", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "none", ".", "..", ":", "?", "-", "--",
+    "...", "\u2026", "\u2013", "\u2014", "n.a.", "nd", "n.d.", "nil", "missing", "\\n",
 }  # fmt: skip
 
 # ASCII digits only, no underscores, no "inf" and no "nan": all of those float() takes without a word
@@ -54,6 +62,16 @@ DATE_LIKE = re.compile(r"[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}(?:[T ].*)?", re
 TIME_STAMP = re.compile(  # a year, YYYYMM, YYYYMMDD, or seconds or milliseconds since 1970
     r"(?:(?:1[5-9]|20)[0-9]{2}(?:(?:0[1-9]|1[0-2])(?:[0-3][0-9])?)?|1[0-9]{9}(?:[0-9]{3})?)(?:\.[0-9]*)?"
 )
+MARKS = (  # the longer first: that of UTF-16 begins it
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+STAND_INS = re.compile(
+    r"-?9{2,5}(?:\.(?:0+|9+))?"
+)  # -999 and the like, which stand for "no value" in old formats
+THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+")
+NUMBERED_PART = re.compile(r"(?:([0-9]{4})[- ]?([QMWT])([0-9]{1,2})|([QMWT])([0-9]{1,2})[-/ ]?([0-9]{4}))")
+SUMS = re.compile(r"(?:grand |sub-?)?totals?|sums?|average|mean|gesamt|summe|insgesamt", re.IGNORECASE)
 SEPARATOR_LINE = re.compile(r"""\s*"?sep=([^"'\w\s]|\t)"?[,;\t]*[\r\n]*""", re.IGNORECASE)  # Excel's own
 
 
@@ -101,10 +119,15 @@ def read_series(
     values: list[float] = []
     first_rows: list[list[str]] = []
     row: list[str] = []
+    line = 0
+    stand_ins: Counter[str] = Counter()
     for line, row in table.rows():
         if len(first_rows) < DATES:
             first_rows.append(row)
-        value = table.value(row[index].strip(), index, line)
+        cell = row[index].strip()
+        if STAND_INS.fullmatch(cell):
+            stand_ins[cell] += 1
+        value = table.value(cell, index, line)
         if value is None and missing == "error":
             raise table.wrong(
                 line,
@@ -114,6 +137,13 @@ def read_series(
         values.append(math.nan if value is None else value)
     if not values:
         raise UserError(f"{path} has a header line and no values below it")
+    table.refuse_sums(line, row, first_rows, index)
+    notes += _stand_ins(np.array(values), stand_ins, file)
+    if table.may_part_thousands(first_rows, index):
+        notes.append(
+            f"The point in column {table.shown(index)} of {file} is read as a decimal sign; if it parts "
+            "thousands, remove it from the file."
+        )
     for other in range(len(table.names)):
         if other != index and _newest_first([cells[other].strip() for cells in [*first_rows, row]]):
             notes.append(
@@ -124,6 +154,23 @@ def read_series(
             break
     filled, note = _fill(np.array(values), missing, file)
     return Series(filled, table.names[index], (*notes, *note))
+
+
+def _stand_ins(values: Array, written: Counter[str], file: str) -> Iterator[str]:
+    """Tell of numbers far from all others (n,) that may stand for a missing value, as -999 does."""
+    for cell, times in written.items():
+        rest = values[np.isfinite(values) & (values != float(cell))]
+        if not rest.size:
+            continue
+        low, high = float(rest.min()), float(rest.max())
+        if min(abs(float(cell) - low), abs(float(cell) - high)) > high / 2 - low / 2 and not (
+            low <= float(cell) <= high
+        ):
+            yield (
+                f"{cell} stands in {times} of {len(values)} cells in {file}, far from all other values, and "
+                "is read as a number; if it means that the value is missing, empty those cells and set "
+                "missing to drop or interpolate."
+            )
 
 
 def _fill(values: Array, missing: Missing, file: str) -> tuple[Array, list[str]]:
@@ -157,21 +204,24 @@ def _read_text(path: str | Path, encoding: str) -> str:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise UserError(f"{path} is larger than {MAX_BYTES >> 20} MiB; keep the column that is needed")
-    if data.startswith((b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0")):
+    if data.startswith(PACKED):
         raise UserError(f"{path} is a workbook or a compressed file; save it as CSV")
     try:
         text = data.decode(encoding)
-    except LookupError as error:
-        raise UserError(
-            f"no text encoding is called {encoding!r}; set one as utf-8, cp1252 or utf-16"
-        ) from error
     except UnicodeError as error:
-        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise UserError(f"{path} is UTF-16 text, not {encoding}; set encoding to utf-16") from error
+        for mark, name in MARKS:
+            if data.startswith(mark):
+                raise UserError(
+                    f"{path} is {name.upper()} text, not {encoding}; set encoding to {name}"
+                ) from error
         at = error.start if isinstance(error, UnicodeDecodeError) else 0
         raise UserError(
             f"{path}, line {data.count(10, 0, at) + 1}: not {encoding} text; set encoding to what it was "
             "saved in, as cp1252 (Windows), latin-1 or utf-16"
+        ) from error
+    except (LookupError, ValueError) as error:
+        raise UserError(
+            f"no text encoding is called {reprlib.repr(encoding)}; set one as utf-8, cp1252 or utf-16"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
@@ -179,7 +229,7 @@ def _read_text(path: str | Path, encoding: str) -> str:
             f"{path}, line {line}: a NUL character, which no CSV has; if it is UTF-16 text, set encoding to "
             "utf-16"
         )
-    return text.removeprefix("\ufeff").replace("\r\r\n", "\r\n")  # what Windows makes of \r\n
+    return text.lstrip("\ufeff").replace("\r\r\n", "\r\n")  # what Windows makes of \r\n
 
 
 class _Table:
@@ -229,12 +279,14 @@ class _Table:
         Raises:
             UserError: there is none, or there are several.
         """
-        places = [place for place, name in enumerate(self.names) if name == column]
+        places = [place for place, name in enumerate(self.names) if name and _plain(name) == _plain(column)]
         if not column or not places:
             known = self._listed(range(len(self.names)))
             more = "" if len(self.names) > 1 else "; commas, semicolons, tabs or | separate columns"
             if any(NUMBER_LIKE.fullmatch(name) or DATE_LIKE.fullmatch(name) for name in self.names):
-                more = "; if these are values, put a line of names before them"
+                more = IF_VALUES
+            elif not NUMBER_LIKE.fullmatch(column) and (line := self._later_header(column)):
+                more = f"; line {line} holds it: remove the lines before that one"
             raise UserError(f"{self._path} has no column {column!r}; its columns are: {known}{more}")
         if len(places) > 1:
             which = ", ".join(str(place + 1) for place in places)
@@ -274,7 +326,12 @@ class _Table:
         if len(of_numbers) > 1:
             rest = f" (no numbers: {self._listed(others)})" if others else ""
             choice = self._listed(of_numbers)
-            raise UserError(f"{self._path} has several columns of numbers; choose its column: {choice}{rest}")
+            more = (
+                IF_VALUES if any(map(NUMBER_LIKE.fullmatch, map(self.names.__getitem__, of_numbers))) else ""
+            )
+            raise UserError(
+                f"{self._path} has several columns of numbers; choose its column: {choice}{rest}{more}"
+            )
         (index,) = of_numbers
         if NUMBER_LIKE.fullmatch(self.names[index]) and not self._numbered:
             raise self.wrong(
@@ -306,7 +363,8 @@ class _Table:
                 if row[place].strip():
                     cell = reprlib.repr(row[place])
                     stands = f"{cell} stands in column {place + 1}, which has no name"
-                    raise self.wrong(line, f"{stands}{self._comma_hint()}; otherwise name the column")
+                    hint = self._comma_hint()
+                    raise self.wrong(line, f"{stands}{hint}; {'otherwise ' * bool(hint)}name the column")
             yield line, row
 
     def value(self, cell: str, index: int, line: int) -> float | None:
@@ -324,7 +382,7 @@ class _Table:
         elif cell.casefold() in NO_VALUE:
             return None
         else:
-            wrong = f"{reprlib.repr(cell)} is not a number{self._number_hint(cell)}"
+            wrong = f"{reprlib.repr(cell)} is not a number{self._number_hint(cell, line)}"
         raise self.wrong(line, wrong, index)
 
     @property
@@ -334,6 +392,7 @@ class _Table:
 
     def _listed(self, places: "range | list[int]") -> str:
         names = [one_line(self.names[place]) if self.names[place] else "(no name)" for place in places]
+        names = [repr(name) if ", " in name else name for name in names]
         more = [f"and {len(names) - MOST_LISTED} more"] if len(names) > MOST_LISTED else []
         return ", ".join([*names[:MOST_LISTED], *more])
 
@@ -399,11 +458,50 @@ class _Table:
         for other in DELIMITERS:
             if len(row) == 1 and row[0].count(other) + 1 == len(self.names) > 1:
                 return f"; {other!r} separates the values here, {self._delimiter!r} the names"
+        numbers = sum(bool(NUMBER_LIKE.fullmatch(cell.strip())) for cell in row)
+        if len(row) > len(self.names) and 2 * numbers < len(row):
+            return "; if this is the line of names, remove the lines before it"
         if len(row) < len(self.names):
             return "; is a value missing, or is this no row of the table?"
         if not any(cell.strip() for cell in row[len(self.names) :]):
             return "; remove what separates columns from the end of the line"
         return self._comma_hint()
+
+    def refuse_sums(self, line: int, row: list[str], first_rows: list[list[str]], index: int) -> None:
+        """Refuse a last row that is none of the series but its sum: its value would be one of the series'.
+
+        Raises:
+            UserError: what stands beside its value names a sum, or is no date where all others are dates.
+        """
+        others = [place for place in range(len(row)) if place != index and len(first_rows) > 1]
+        for place in others:
+            cell, before = row[place].strip(), [one[place].strip() for one in first_rows[:-1]]
+            word = SUMS.fullmatch(cell.rstrip(":")) and not any(map(SUMS.fullmatch, before))
+            dates = len(before) > 1 and all(map(DATE_LIKE.fullmatch, before))
+            if word or (dates and not any(map(str.isdigit, cell))):
+                shown = f"{reprlib.repr(cell)} in column {self.shown(place)}" if cell else "no date"
+                raise self.wrong(
+                    line, f"the last row has {shown}: if it holds a sum or a note, remove it; if not, date it"
+                )
+
+    def may_part_thousands(self, first_rows: list[list[str]], index: int) -> bool:
+        """Return whether points may part thousands: in the files of countries that write ; and 1.234,5."""
+        cells = [row[index].strip() for row in first_rows if "." in row[index]]
+        return (
+            self._delimiter == ";"
+            and self._decimal == "."
+            and all(map(THOUSANDS.fullmatch, cells))
+            and any(cells)
+        )
+
+    def _later_header(self, column: str) -> int:
+        """Return the first line after the header that has this name among its cells; 0 for none."""
+        for delimiter in DELIMITERS:
+            with contextlib.suppress(UserError):
+                for line, row in itertools.islice(self._parse(delimiter), 1, FIRST_ROWS):
+                    if _plain(column) in map(_plain, row) and len(row) > 1:
+                        return line
+        return 0
 
     def _comma_hint(self) -> str:
         if self._delimiter not in ("", ","):
@@ -413,11 +511,19 @@ class _Table:
             'is a decimal comma, set decimal to ","'
         )
 
-    def _number_hint(self, cell: str) -> str:
-        """What to do about a number that is written in another way."""
+    def _number_hint(self, cell: str, line: int) -> str:
+        """What to do about a number that is written in another way, or about what is none."""
         other: Decimal = "." if self._decimal == "," else ","
+        if len(self.names) == 1 and re.search(r"[\s,;:^~|<{]", cell):
+            return "; commas, semicolons, tabs or | separate columns, outside quotes"
+        if not any(map(str.isdigit, cell)):
+            if line == self._header_line + 1:
+                return "; if this is a second line of names, remove it"
+            return "; if the value is missing, empty the cell and set missing to drop or interpolate"
+        if DATE_LIKE.fullmatch(cell):
+            return "; choose another column"
         if not NUMBER_LIKE.fullmatch(cell):
-            return ""
+            return "; write it with nothing but digits and a decimal sign"
         if NUMBERS[other].fullmatch(cell):
             thousands = "if it parts thousands, remove it"
             return f'; if {other!r} is its decimal sign, set decimal to "{other}"; {thousands}'
@@ -427,12 +533,19 @@ class _Table:
         )
 
 
+def _plain(name: str) -> str:
+    """Return a column's name as a person types it: in one line, and each letter as one character."""
+    return one_line(unicodedata.normalize("NFC", name))
+
+
 def _newest_first(cells: list[str]) -> bool:
     """Whether these are dates or time stamps that go back and never forward."""
     cells = [cell for cell in cells if cell.casefold() not in NO_VALUE]
     if len(cells) < 2 or cells[0] == cells[-1]:
         return False
-    if all(TIME_STAMP.fullmatch(cell) for cell in cells):
+    if all(parts := [NUMBERED_PART.fullmatch(cell) for cell in cells]):  # 2020Q3, Q3-2020, 2020M03
+        cells = [f"{m[1] or m[6]}{int(m[3] or m[5]):02}" for m in parts if m]
+    if all(parts) or all(TIME_STAMP.fullmatch(cell) for cell in cells):
         times = [float(cell) for cell in cells]
         return times[0] > times[-1] and all(a >= b for a, b in itertools.pairwise(times))
     if any(

@@ -75,10 +75,11 @@ def told_before(changes: Changes) -> Iterator[str]:
 def told_after(changes: Changes) -> Iterator[str]:
     """What the numbers are, what is not in the table, and what --fail-slower found."""
     own = ", with its own 95 % interval" * any(row.low is not None for row in changes.rows)
-    change = (
-        f"the change is new over old, above 1 is slower{own}; estimated from all {changes.samples}, it need "
-        "not be the quotient of the two numbers beside it."
-    )
+    change = f"the change is new over old, above 1 is slower{own}"
+    if any(row.old for row in changes.rows):
+        all_of = f"; estimated from all {changes.samples}"
+        change += f"{all_of}, it need not be the quotient of the two numbers beside it"
+    change += "."
     if changes.unit == "ratio":
         yield (
             "Old and new are ratios to the baseline of the same run, so that the machine's drift between the "

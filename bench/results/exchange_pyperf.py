@@ -34,6 +34,7 @@ from bench.results.run import Run
 
 VERSION = "1.0"
 OURS = "rnnbench_"
+MOST_OF_UNIT = 40  # characters in a message
 Metadata = dict[str, str | int | float]
 LABEL = (
     "one benchmark after the other: drift of the machine between two of them is in the difference of their "
@@ -255,7 +256,8 @@ def _benchmark(name: str, told: list[tuple[list[Any], dict[str, Any]]]) -> Pyper
     if not name:
         raise ValueError("it has no name")
     if units := {as_fact(facts["unit"]) for _, facts in told if "unit" in facts} - {"second"}:
-        raise ValueError(f"it is measured in {', '.join(sorted(units))}; times alone are read")
+        unit = ", ".join(sorted(units))[:MOST_OF_UNIT] if units != {""} else "what is no text"
+        raise ValueError(f"it is measured in {unit}; times alone are read")
     if wrong := [value for values, _ in told for value in values if not is_time(value)]:
         raise ValueError(f"its value {reprlib.repr(wrong[0])} is no time in seconds")
     first = told[0][1]

@@ -30,8 +30,10 @@ def as_path(name: str | Path) -> Path:
     """A path as a person gave it.
 
     Raises:
-        UserError: it holds a zero byte, which no file's name does.
+        UserError: it is empty or holds a zero byte, which no file's name does.
     """
+    if name == "":  # Path would take it for the folder in which the user stands
+        raise UserError("an empty text is no file's name")
     if "\0" in str(name):
         raise UserError(f"{str(name)!r} can be no file's name: it holds a zero byte")
     return Path(name)
