@@ -2,8 +2,9 @@
 
 import re
 
-# control characters but for tab and newline, separators of lines, and what changes the direction of a text
-UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# control characters but for tab and newline, separators of lines, what changes the direction of a text, and
+# halves of characters, which no encoding can write
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
