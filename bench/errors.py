@@ -53,7 +53,7 @@ def describe_error(error: BaseException, module: str) -> str:
     kind = type(error).__name__
     try:
         words = str(error)
-    except Exception:  # an exception is a class of theirs, and may raise as well
+    except BaseException:  # an exception is a class of theirs, and may raise as well
         words = ""
     said = f"{kind}: {one_line(words)[:MOST_WORDS]}" if words.strip() else kind
     package = module.partition(":")[0].partition(".")[0]

@@ -134,3 +134,70 @@ def test_a_module_of_a_package_is_named_with_its_folder(mine, capsys):
     (package / "fast.py").write_text("from types import SimpleNamespace\n\nfast = SimpleNamespace()\n1 / 0\n")
     assert main(["variants", "--variant", "own_package.fast:fast"]) == 2
     assert "(own_package/fast.py, line 4, in <module>)" in capsys.readouterr().err
+
+
+LEAVES = """
+from types import SimpleNamespace
+
+from impl_numpy.contract import Bound, batched
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise SystemExit(0)
+
+
+def leaving(name, error, *, binds=False):
+    def bind(*arguments, **options):
+        if binds:
+            raise error
+        bound = batched(*arguments, **options)
+
+        def call():
+            raise error
+
+        return Bound(call, bound.reset, bound.result)
+
+    return SimpleNamespace(name=name, library="numpy", bind=bind)
+
+
+exits = leaving("exits", SystemExit(0), binds=True)
+interrupts = leaving("interrupts", KeyboardInterrupt())
+closes = leaving("closes", GeneratorExit())
+mute = leaving("mute", Mute())
+half = leaving("half", ValueError("a file named \\udcff"))
+"""
+LEFT = {
+    "exits": f"SystemExit: 0 (leaves.py, line {line_of('raise error', LEAVES)}, in bind)",
+    "interrupts": "KeyboardInterrupt (leaves.py, line 19, in call)",
+    "closes": "GeneratorExit (leaves.py, line 19, in call)",
+    "mute": "Mute (leaves.py, line 19, in call)",
+    "half": r"ValueError: a file named \udcff (leaves.py, line 19, in call)",
+}
+
+
+@pytest.fixture
+def leaves(tmp_path, monkeypatch):
+    """Specs of variants that leave the process, or raise what cannot be printed."""
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    monkeypatch.chdir(tmp_path)
+    return [f"--variant=leaves:{name}" for name in LEFT]
+
+
+def test_a_variant_that_leaves_its_process_is_named_with_its_line_by_verify(leaves, capsys):
+    assert main(["verify", "--device=cpu", *leaves]) == 1
+    printed = capsys.readouterr().out
+    for name, said in LEFT.items():
+        line = next(line for line in printed.splitlines() if line.startswith(f"{name} on cpu"))
+        assert line.endswith(f": {said}"), line
+
+
+def test_a_variant_that_leaves_its_process_is_named_with_its_line_by_run_and_train(leaves, capsys):
+    small = ["--quick", "--blocks=1", "--device=cpu", "--task=forward", "--batch=4", "--hidden=4"]
+    assert main(["run", *small, *leaves, "--out=here"]) == 3
+    printed = capsys.readouterr().out
+    assert [f"{name} CRASHED: {said}." in printed for name, said in LEFT.items()] == [True] * len(LEFT)
+
+    assert main(["train", "--epochs=2", "--hidden=4", "--batch=8", *leaves, "--out=trained"]) == 3
+    printed = capsys.readouterr().out
+    assert [said in printed for said in LEFT.values()] == [True] * len(LEFT)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 VARIABLE = "RNNBENCH_LIFELINE"  # "PID of the parent:descriptor of the pipe"
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main() -> None:
@@ -35,12 +35,17 @@ def tie(lifeline: str) -> None:
 
 
 def die_with_parent() -> bool:
-    """Ask the kernel to kill this process when its parent dies; return whether it can."""
+    """Ask the kernel to kill this process when its parent dies; return whether it can.
+
+    What this process starts and then leaves alone becomes its own child again, and is ended with it.
+    """
     with suppress(OSError, AttributeError, ImportError):
         import ctypes
 
-        kernel = ctypes.CDLL(None)
-        return sys.platform == "linux" and bool(kernel.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)) == 0)
+        if sys.platform == "linux":
+            kernel = ctypes.CDLL(None)
+            kernel.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            return bool(kernel.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)) == 0)
     return False
 
 

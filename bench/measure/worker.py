@@ -45,7 +45,7 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
     variant = load_variant(spec)
     try:
         variant.load()  # imports the library, before any thread pool may be used
-    except Exception as error:  # and runs the variant's own code
+    except BaseException as error:  # and runs the variant's own code, which may leave as well
         yield Refused(status_of(error), describe_error(error, variant.target))
         return
     facts = get_ready(variant.library, threads) | device_facts(rehearsal.device)
@@ -64,7 +64,7 @@ def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Rep
         try:
             right = facts["threads"] in (None, threads)
             reply: Reply = answer(variant, job, state, fresh=fresh) if right else wrong_threads
-        except Exception as error:  # a variant may raise anything; the other entries go on
+        except BaseException as error:  # a variant may raise anything, or leave; the other entries go on
             reply = Refused(status_of(error), describe_error(error, variant.target))
         if other := wrong_library(variant.library):
             reply = Refused("invalid", f"{variant.name} {other}")
@@ -79,7 +79,7 @@ def answer(variant: catalog.Variant, job: AnyJob, state: dict[str, Any], *, fres
     return burst(variant, job, ready=state, fresh=fresh)
 
 
-def status_of(error: Exception) -> Status:
+def status_of(error: BaseException) -> Status:
     """What an error says: no memory (a device's has a class of its own), or a bad clock."""
     if isinstance(error, ClockError):
         return "invalid"
@@ -102,7 +102,7 @@ def rehearse(variant: catalog.Variant, job: Job) -> tuple[int, int]:
     torch imports large parts of itself at first use, and a compiled variant compiles. That is start-up,
     which all workers go through together, and no part of an entry.
     """
-    with suppress(Exception):  # what is wrong with a variant is found, and said, when it is proved
+    with suppress(BaseException):  # what is wrong with a variant is found, and said, when it is proved
         batch = Batch.load(job.inputs)
         started_ns = time.process_time_ns()
         bound = bind_job(variant, job, batch)

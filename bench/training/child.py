@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.errors import UserError, describe_error
 from bench.host.lifeline import replies
+from bench.library import computes_elsewhere, wrong_library
 from bench.measure import clock
 from bench.measure.burst import load_arrays
 from bench.measure.worker import get_ready
@@ -35,7 +36,7 @@ def main() -> None:
                     return
         except UserError as error:
             sys.exit(str(error))
-        except Exception as error:  # a variant may raise anything; the parent tells what was said last
+        except BaseException as error:  # a variant may raise anything; the parent tells what was said last
             sys.exit(describe_error(error, load_variant(job.spec).target))
 
 
@@ -62,6 +63,14 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
         value = clock.take_value(bound.call, epoch - done, synchronise=wait, clock=time_ns)
         done, elapsed_ns = epoch, elapsed_ns + value.elapsed_ns
         result = bound.result()
+        other = wrong_library(variant.library)
+        if (
+            epoch == job.reports[-1]
+        ):  # after the last value: the calls that are watched are none of those timed
+            trial = bind("train_step", start, arrays["x"], arrays["y"], **options)
+            other = other or computes_elsewhere(variant.library, trial.call)
+        if other:
+            raise UserError(f"{variant.name} {other}")
         params = {name: result[name] for name in NAMES}
         if not all(np.isfinite(array).all() for array in (result["loss"], *params.values())):
             yield Progress(epoch, None, elapsed_ns)

@@ -154,9 +154,10 @@ def _run(settings: Settings, work: Work, arms: Sequence[Arm], folder: Path, tell
     Raises:
         OSError: something cannot be written.
     """
-    environment = worker_environment(1)
     with scratch_folder("train") as scratch, Writer(folder) as writer:
-        writer.write(_header(settings, work, environment.set))
+        environment = worker_environment(1, compiled=str(scratch / "compiled"))
+        told = worker_environment(1, compiled="a folder of the training").set
+        writer.write(_header(settings, work, told))
         (folder / "params").mkdir(exist_ok=True)
         save_params(folder / "params" / "start.npz", work.params)
         inputs = scratch / "inputs.npz"

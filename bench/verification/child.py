@@ -92,7 +92,7 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
                 call = proof.bind_case(bind, case, batch, device).call
                 elsewhere[case.task] = computes_elsewhere(variant.library, call)
             reason = wrong_library(variant.library) or elsewhere[case.task]
-        except Exception as error:  # a variant may raise anything; the other cases go on
+        except BaseException as error:  # a variant may raise anything, or leave; the other cases go on
             yield make_row(variant, device, case, [], "crashed", describe_error(error, variant.target))
             continue
         if reason:
@@ -154,7 +154,7 @@ def _load(variant: catalog.Variant) -> proof.Bind:
     """Return the variant's ``bind``, its library at one thread and, for torch, at IEEE precision."""
     try:
         bind = variant.load()
-    except Exception as error:  # importing runs the variant's own code
+    except BaseException as error:  # importing runs the variant's own code
         sys.exit(describe_error(error, variant.target))
     if variant.library == "torch":
         limit_threads(1)

@@ -74,6 +74,25 @@ def test_a_variant_that_leaves_its_group_or_starts_others_is_ended_with_them(
     assert left == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a process was")
+def test_a_process_that_a_variant_left_to_itself_is_ended_too(tmp_path: Path) -> None:
+    running = at_work("train", tmp_path, "orphaning")
+    orphan = psutil.Process(int((tmp_path / "temporary" / "orphan").read_text()))
+    os.kill(running.pid, signal.SIGTERM)
+    assert finish(running)[0] == 143
+    assert psutil.wait_procs([orphan], timeout=PATIENCE_S)[1] == []
+
+
+def test_a_training_leaves_no_folder_of_torch_in_the_place_for_temporary_files(tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    running = start_program(
+        *("train", "--variant", "torch-rnn", "--epochs", "2", "--out", str(tmp_path / "out")),
+        TMPDIR=str(tmp_path / "temporary"),
+    )
+    assert finish(running)[0] == 0
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 @pytest.mark.parametrize("by_kernel", [True, False])
 def test_a_child_dies_with_its_parent_by_the_kernel_or_by_a_pipe(by_kernel: bool) -> None:
     """A parent that is killed outright, with a child that sleeps for ever."""
@@ -242,3 +261,15 @@ def test_verify_finds_a_torch_variant_that_computes_with_numpy(
     rows = json.loads(capsys.readouterr().out)
     statuses = {row["status"] for row in rows if row["variant"] == "disguised"}
     assert (code, statuses) == (1, {"invalid"})
+
+
+def test_a_training_says_of_which_library_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(TESTS)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    names = [f"--variant=faults.variants:{name}" for name in ("disguised", "converted")]
+    assert main(["train", "--epochs", "2", *names, "--out", str(tmp_path)]) == 3
+    printed = capsys.readouterr().out
+    assert "disguised is a PyTorch variant, but PyTorch has 0% of its call: something else comp" in printed
+    assert "converted is a NumPy variant, but imported torch" in printed

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import importlib
 import os
 import resource
 import signal
@@ -168,6 +169,12 @@ def _with_children(*args: Any, **options: Any) -> Bound:
     return variant("", _busy).bind(*args, **options)  # type: ignore[no-any-return]
 
 
+def _orphaning(*args: Any, **options: Any) -> Bound:
+    """Leave a process in a session of its own to itself, then compute for ever."""
+    subprocess.run('setsid sleep 1000 & echo $! > "$TMPDIR/orphan"', shell=True, check=True)
+    return variant("", _busy).bind(*args, **options)  # type: ignore[no-any-return]
+
+
 def _spoiling(*args: Any, **options: Any) -> Bound:
     """Right, from a copy of the inputs; then writes into them."""
     task, params, x, y = args
@@ -210,6 +217,7 @@ other_question = variant("other-question", _answers_another_question)
 busy = variant("busy", _busy)
 deserting = SimpleNamespace(name="deserting", library="numpy", bind=_deserting)
 with_children = SimpleNamespace(name="with-children", library="numpy", bind=_with_children)
+orphaning = SimpleNamespace(name="orphaning", library="numpy", bind=_orphaning)
 threads = SimpleNamespace(name="threads", library="numpy", bind=changing_in_bind)
 no_gc = changing("no-gc", gc.disable)
 nice = changing("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, 17))
@@ -218,6 +226,7 @@ erring = changing("erring", lambda: np.seterr(all="raise", under="ignore"))
 erring_hard = changing("erring-hard", lambda: np.seterr(all="raise"))
 flushing = SimpleNamespace(name="flushing", library="torch", bind=flushing_in_call)
 disguised = changing("disguised", lambda: None, library="torch")
+converted = changing("converted", lambda: importlib.import_module("torch"))
 nan = answering("nan", lambda array: array * np.nan)
 infinite = answering("infinite", lambda array: array + np.inf)
 wrong = answering("wrong", lambda array: array * 1.0005)
