@@ -64,9 +64,7 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
         done, elapsed_ns = epoch, elapsed_ns + value.elapsed_ns
         result = bound.result()
         other = wrong_library(variant.library)
-        if (
-            epoch == job.reports[-1]
-        ):  # after the last value: the calls that are watched are none of those timed
+        if epoch == job.reports[-1]:  # the calls that are watched come after all that are timed
             trial = bind("train_step", start, arrays["x"], arrays["y"], **options)
             other = other or computes_elsewhere(variant.library, trial.call)
         if other:
