@@ -57,7 +57,8 @@ class Parser(argparse.ArgumentParser):
         return parsed, unknown
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        if not arg_string and not isinstance(action, argparse._SubParsersAction):  # an unset variable's
+        text = action.type is None and not isinstance(action, argparse._SubParsersAction)
+        if text and not arg_string:  # as of a variable that is not set
             raise argparse.ArgumentError(action, "is empty")
         return super()._get_value(action, arg_string)
 

@@ -149,3 +149,14 @@ def test_a_quotient_of_two_numbers_is_not_called_an_estimate(
     (tmp_path / "a.json").write_text(json.dumps({"machine_info": {}, "benchmarks": [one]}))
     assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "a.json")]) == 0
     assert "estimated from" not in capsys.readouterr().out
+
+
+def test_files_without_an_answer_are_given_no_verdict(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        one = {"name": name, "fullname": name, "stats": {"median": 1e-3, "min": 1e-4, "max": 1.0}}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"machine_info": {}, "benchmarks": [one]}))
+    files = [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
+    assert main(["report", *files, "--out", str(tmp_path / "out")]) == 0
+    for page in ("report.md", "report.html"):
+        text = (tmp_path / "out" / page).read_text(encoding="utf-8")
+        assert "the verdict is PyTorch's" not in text

@@ -20,6 +20,11 @@ class OverviewLine:
     ratios: tuple[str, ...]
     noise: str
 
+    @property
+    def told(self) -> bool:
+        """Whether it has any number: files of other people's benchmarks have none under these heads."""
+        return any(text != units.NOTHING for text in (*self.ratios, self.noise))
+
 
 KINDS = tuple(HEADLINES[kind] for kind in (AS_WRITTEN, BEST, CLAIM))
 

@@ -102,6 +102,7 @@ def libraries_table(libraries: Iterable[Library]) -> TextTable:
 
 def overview_table(lines: Iterable[OverviewLine], anchors: Iterable[str]) -> TextTable:
     """Several results side by side, each with a link to its part of the page."""
+    lines = tuple(lines)
     rows = tuple(
         (Cell(line.name, link=anchor), *(Cell(text) for text in (line.machine, *line.ratios, line.noise)))
         for line, anchor in zip(lines, anchors, strict=True)
@@ -110,7 +111,8 @@ def overview_table(lines: Iterable[OverviewLine], anchors: Iterable[str]) -> Tex
         "Above 1 NumPy is faster; the verdict is PyTorch's. The claim is the tutorial's PyTorch program over "
         "its NumPy program: different work."
     )
-    return TextTable("Results side by side", OVERVIEW, rows, note)
+    told = any(line.told for line in lines)
+    return TextTable("Results side by side", OVERVIEW, rows, note if told else "")
 
 
 def _entry(line: Line) -> tuple[Cell, ...]:
