@@ -3,6 +3,7 @@
 import json
 import sys
 
+import psutil
 import pytest
 
 from bench.cli import main
@@ -201,3 +202,32 @@ def test_a_variant_that_leaves_its_process_is_named_with_its_line_by_run_and_tra
     assert main(["train", "--epochs=2", "--hidden=4", "--batch=8", *leaves, "--out=trained"]) == 3
     printed = capsys.readouterr().out
     assert [said in printed for said in LEFT.values()] == [True] * len(LEFT)
+
+
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        ("json:fast", "Python has another module of that name: rename json.py"),
+        ("./json.py:fast", "give the name of the module, json, and run from its folder"),
+    ],
+)
+def test_a_name_that_is_not_the_users_file_is_told_with_what_to_do(tmp_path, monkeypatch, capsys, spec, hint):
+    (tmp_path / "json.py").write_text("fast = 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["variants", "--variant", spec]) == 2
+    assert capsys.readouterr().err.rstrip().endswith(f"; {hint}")
+
+
+def test_what_a_module_starts_when_it_is_imported_is_ended(tmp_path, monkeypatch, capsys):
+    (tmp_path / "starts.py").write_text(
+        "import subprocess\n"
+        "started = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(started.pid))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["variants", "--variant", "starts:nothing"]) == 2
+    try:
+        started = psutil.Process(int((tmp_path / "pid").read_text()))
+    except psutil.NoSuchProcess:
+        return
+    assert psutil.wait_procs([started], timeout=30)[1] == []
