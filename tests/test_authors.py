@@ -231,3 +231,27 @@ def test_what_a_module_starts_when_it_is_imported_is_ended(tmp_path, monkeypatch
     except psutil.NoSuchProcess:
         return
     assert psutil.wait_procs([started], timeout=30)[1] == []
+
+
+def test_a_module_that_leaves_a_worker_alone_is_told_by_run(mine, capsys):
+    (mine / "twice.py").write_text(
+        "import sys\n"
+        "from mine import right\n"
+        "if len(sys.argv) > 2: raise SystemExit('not here')\n"  # a worker is told more than what to load
+    )
+    small = ["--quick", "--blocks=1", "--device=cpu", "--task=forward", "--batch=4", "--hidden=4"]
+    assert main(["run", *small, "--variant=twice:right", "--out=here"]) == 3
+    assert "its module asks to exit (SystemExit: not here)" in capsys.readouterr().out
+
+
+def test_a_device_that_is_no_text_is_no_crash_of_ours(mine, capsys):
+    (mine / "numbered.py").write_text(
+        "from types import SimpleNamespace\n"
+        "from mine import right as own\n"
+        "def bind(*arguments, **options):\n"
+        "    bound = own.bind(*arguments, **options)\n"
+        "    return SimpleNamespace(call=bound.call, reset=bound.reset, result=bound.result, device=5)\n"
+        "it = SimpleNamespace(name='it', library='numpy', bind=bind, tasks=['forward'])\n"
+    )
+    assert main(["verify", "--device=cpu", "--variant=numbered:it"]) == 1
+    assert "not true: computed on cpu" in capsys.readouterr().out
