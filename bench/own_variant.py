@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -36,13 +37,15 @@ NAME = re.compile(rf"[^/\\]{{1,{LONGEST_NAME}}}")  # it becomes part of files' n
 
 
 def main() -> None:
-    """Describe the variant that the command line names, and end, whatever its module has started."""
+    """Describe the variant that the command line names, and wait to be ended with all its module started."""
     with replies() as send:
         try:
             answer = Description(load_variant(sys.argv[1]))
         except UserError as error:
             answer = Description(error=str(error))
         send(msgspec.json.encode(answer))
+    with suppress(OSError):  # its module may have closed it
+        os.read(0, 1)
     os._exit(0)
 
 
@@ -69,7 +72,18 @@ def load_variant(spec: str) -> Variant:
         reason = describe_error(error, module)
         if isinstance(error, AttributeError) and module in sys.modules:
             reason += did_you_mean(attribute, vars(sys.modules[module]))
+        reason += _other_file(module)
         raise UserError(f"cannot load the variant {spec!r}: {reason}") from error
+
+
+def _other_file(module: str) -> str:
+    """Return a hint where the name of the module stands for another file than the user means, or for none."""
+    if (path := Path(module)).suffix == ".py":
+        return f"; give the name of the module, {path.stem}, and run from its folder"
+    here, imported = Path(f"{module}.py"), getattr(sys.modules.get(module), "__file__", None)
+    if here.exists() and not (imported and here.samefile(imported)):
+        return f"; Python has another module of that name: rename {here}"
+    return ""
 
 
 def _checked(own: Any, spec: str) -> Variant:

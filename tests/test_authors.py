@@ -3,6 +3,7 @@
 import json
 import sys
 
+import psutil
 import pytest
 
 from bench.cli import main
@@ -201,3 +202,56 @@ def test_a_variant_that_leaves_its_process_is_named_with_its_line_by_run_and_tra
     assert main(["train", "--epochs=2", "--hidden=4", "--batch=8", *leaves, "--out=trained"]) == 3
     printed = capsys.readouterr().out
     assert [said in printed for said in LEFT.values()] == [True] * len(LEFT)
+
+
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        ("json:fast", "Python has another module of that name: rename json.py"),
+        ("./json.py:fast", "give the name of the module, json, and run from its folder"),
+    ],
+)
+def test_a_name_that_is_not_the_users_file_is_told_with_what_to_do(tmp_path, monkeypatch, capsys, spec, hint):
+    (tmp_path / "json.py").write_text("fast = 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["variants", "--variant", spec]) == 2
+    assert capsys.readouterr().err.rstrip().endswith(f"; {hint}")
+
+
+def test_what_a_module_starts_when_it_is_imported_is_ended(tmp_path, monkeypatch, capsys):
+    (tmp_path / "starts.py").write_text(
+        "import subprocess\n"
+        "started = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(started.pid))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["variants", "--variant", "starts:nothing"]) == 2
+    try:
+        started = psutil.Process(int((tmp_path / "pid").read_text()))
+    except psutil.NoSuchProcess:
+        return
+    assert psutil.wait_procs([started], timeout=30)[1] == []
+
+
+def test_a_module_that_leaves_a_worker_alone_is_told_by_run(mine, capsys):
+    (mine / "twice.py").write_text(
+        "import sys\n"
+        "from mine import right\n"
+        "if len(sys.argv) > 2: raise SystemExit('not here')\n"  # a worker is told more than what to load
+    )
+    small = ["--quick", "--blocks=1", "--device=cpu", "--task=forward", "--batch=4", "--hidden=4"]
+    assert main(["run", *small, "--variant=twice:right", "--out=here"]) == 3
+    assert "its module asks to exit (SystemExit: not here)" in capsys.readouterr().out
+
+
+def test_a_device_that_is_no_text_is_no_crash_of_ours(mine, capsys):
+    (mine / "numbered.py").write_text(
+        "from types import SimpleNamespace\n"
+        "from mine import right as own\n"
+        "def bind(*arguments, **options):\n"
+        "    bound = own.bind(*arguments, **options)\n"
+        "    return SimpleNamespace(call=bound.call, reset=bound.reset, result=bound.result, device=5)\n"
+        "it = SimpleNamespace(name='it', library='numpy', bind=bind, tasks=['forward'])\n"
+    )
+    assert main(["verify", "--device=cpu", "--variant=numbered:it"]) == 1
+    assert "not true: computed on cpu" in capsys.readouterr().out

@@ -19,7 +19,7 @@ import msgspec
 from bench import catalog
 from bench.data import Batch
 from bench.device_facts import device_facts
-from bench.errors import describe_error
+from bench.errors import UserError, describe_error
 from bench.host.lifeline import replies
 from bench.library import library_facts, limit_threads, process_state, set_ieee_precision, wrong_library
 from bench.measure import primitives
@@ -42,7 +42,11 @@ def main() -> None:
 def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Reply]:
     """Yield ``Ready``, then one reply a job."""
     gc.disable()  # while importing, where it takes a fifth of the time and finds nothing
-    variant = load_variant(spec)
+    try:
+        variant = load_variant(spec)
+    except UserError as error:
+        yield Refused("crashed", str(error))
+        return
     try:
         variant.load()  # imports the library, before any thread pool may be used
     except BaseException as error:  # and runs the variant's own code, which may leave as well

@@ -183,7 +183,7 @@ class _Trial:
         bound.call()
         error = distance(copy(bound.result()), first)
         tolerance = self.allowed.gradient
-        kind = getattr(bound, "device", "cpu").partition(":")[0]
+        kind = str(getattr(bound, "device", "cpu")).partition(":")[0]
         return first, [
             Check(what="same again after reset", error=error, tolerance=tolerance, passed=error <= tolerance),
             question("inputs unchanged", own.digest() == self.batch.digest()),
