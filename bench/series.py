@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError
+from bench.errors import UserError, did_you_mean
 from bench.printable import one_line
 from bench.results.files import open_to_read
 
@@ -287,7 +287,8 @@ class _Table:
                 more = IF_VALUES
             elif not NUMBER_LIKE.fullmatch(column) and (line := self._later_header(column)):
                 more = f"; line {line} holds it: remove the lines before that one"
-            raise UserError(f"{self._path} has no column {column!r}; its columns are: {known}{more}")
+            near = did_you_mean(column, map(one_line, self.names))
+            raise UserError(f"{self._path} has no column {column!r}{near}; its columns are: {known}{more}")
         if len(places) > 1:
             which = ", ".join(str(place + 1) for place in places)
             raise self.wrong(
