@@ -13,6 +13,7 @@ from bench.printable import one_line
 ROOT = Path(__file__).parents[1]
 STANDARD_LIBRARY = Path(traceback.__file__).parent
 PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota or `ulimit -f`
 MOST_WORDS = 500  # characters of what an error says: a compiler's is as long as what it compiles
 
 
@@ -33,7 +34,7 @@ def what_failed(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        if error.errno == errno.ENOSPC and not error.filename and tempfile.tempdir:
+        if error.errno in NO_ROOM and not error.filename and tempfile.tempdir:
             return f"{error.strerror}; temporary files are in {tempfile.tempdir}, which TMPDIR chooses"
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"{type(error).__name__}: {error}"

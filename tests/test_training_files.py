@@ -250,6 +250,21 @@ def test_a_full_disk_is_one_line_that_says_what_to_do(capsys: Capture) -> None:
         assert err.count("\n") == 1
 
 
+def test_too_little_room_for_temporary_files_is_told_with_their_place(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(Path.cwd()))
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        assert main(["verify", "--variant", "numpy-loop", "--device", "cpu"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    err = capsys.readouterr().err
+    assert f"File too large; temporary files are in {Path.cwd()}, which TMPDIR chooses" in err
+
+
 def test_what_cannot_be_drawn_is_said_to_be_safe(capsys: Capture) -> None:
     Path("t/losses.csv").mkdir(parents=True)
     assert main(["train", *SMALL]) == 3

@@ -10,6 +10,7 @@ from typing import IO
 
 PREFIX = "rnnbench-"
 OWNER = "owner"  # a file that is locked for as long as the folder is in use
+FILES = "files"  # all else; removed before the owner, by which a later run knows what was left
 
 
 @contextmanager
@@ -25,7 +26,11 @@ def scratch_folder(verb: str) -> Iterator[Path]:
         with (folder / f".{OWNER}").open("wb") as owner:
             if _lock(owner):  # under another name until it is locked: nobody may take it for left behind
                 (folder / f".{OWNER}").rename(folder / OWNER)
-            yield folder
+            (folder / FILES).mkdir()
+            try:
+                yield folder / FILES
+            finally:
+                shutil.rmtree(folder / FILES, ignore_errors=True)
 
 
 def _remove_left_behind(parent: Path) -> None:
@@ -33,6 +38,7 @@ def _remove_left_behind(parent: Path) -> None:
     for owner in parent.glob(f"{PREFIX}*/{OWNER}"):
         with suppress(OSError), owner.open("rb") as file:
             if _lock(file) and not owner.parent.is_symlink() and owner.stat().st_uid == os.getuid():
+                shutil.rmtree(owner.parent / FILES, ignore_errors=True)
                 shutil.rmtree(owner.parent, ignore_errors=True)
 
 

@@ -135,6 +135,21 @@ def test_a_folder_in_use_is_not_removed_and_nothing_is_where_nothing_can_be_lock
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_killed_while_it_removes_its_folder_leaves_what_a_later_run_knows(tmp_path: Path) -> None:
+    killed_there = (
+        "import os, signal; from bench.cli import main; remove = os.unlink\n"
+        "def unlink(name, **folder):\n"
+        "    remove(name, **folder)\n"
+        "    if os.path.basename(name) == 'owner': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "os.unlink = unlink\n"
+        "main(['verify', '--device', 'cpu', '--variant', 'numpy-batched'])"
+    )
+    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", killed_there], cwd=TESTS.parent, env=environ, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
