@@ -81,8 +81,9 @@ def _other_file(module: str) -> str:
     if (path := Path(module)).suffix == ".py":
         return f"; give the name of the module, {path.stem}, and run from its folder"
     here, imported = Path(f"{module}.py"), getattr(sys.modules.get(module), "__file__", None)
-    if here.exists() and not (imported and here.samefile(imported)):
-        return f"; Python has another module of that name: rename {here}"
+    with suppress(OSError):  # its name is too long for a file's
+        if here.exists() and not (imported and here.samefile(imported)):
+            return f"; Python has another module of that name: rename {here}"
     return ""
 
 

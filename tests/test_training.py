@@ -76,6 +76,7 @@ def job(tmp_path):
 
 
 def test_only_training_steps_are_inside_the_clock(job, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # as in a child of its own
     tally = Tally()
     counting = catalog.Variant("counting", "numpy", "", "")
     monkeypatch.setattr(child, "load_variant", lambda spec: counting)
@@ -90,7 +91,8 @@ def test_only_training_steps_are_inside_the_clock(job, monkeypatch):
     assert times == [None, 7, 70, 140, 175]
 
 
-def test_the_child_tells_losses_at_every_report_and_predictions_at_frames(job):
+def test_the_child_tells_losses_at_every_report_and_predictions_at_frames(job, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # as in a child of its own
     ready, *points = child.serve(job)
 
     assert isinstance(ready, Ready)
