@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import session
 from bench.device import find_devices, resolve
-from bench.host.signals import Terminated, terminable
+from bench.host.signals import Terminated
 from bench.measure.refine import Refined, load_grid
 from bench.measure.refine import refine as refine_rounds
 from bench.progress import show_progress
@@ -21,10 +21,9 @@ def main(args: argparse.Namespace) -> int:
     session.refuse_others(args)
     folder = as_path(args.refine)
     try:
-        with terminable():
-            refined = refine(folder, budget_s=args.budget, command=["rnnbench", *sys.argv[1:]])
-            with drawing_report(folder):
-                disagrees = session.write_report([folder], None)
+        refined = refine(folder, budget_s=args.budget, command=["rnnbench", *sys.argv[1:]])
+        with drawing_report(folder):
+            disagrees = session.write_report([folder], None)
     except Terminated:  # while the report was drawn
         return session.TERMINATED_CODE
     rounds = {0: "No round", 1: "1 round"}.get(len(refined.rounds), f"{len(refined.rounds)} rounds")

@@ -34,8 +34,8 @@ Missing = Literal["error", "drop", "interpolate"]
 Row = tuple[int, list[str]]  # the line that it starts in, and its cells
 
 MAX_BYTES = 2**28  # 256 MiB: over ten million rows of two numbers
-# what .xlsx and .zip, .gz, .xls, .bz2, .xz, .zst and Parquet files begin with
 IF_VALUES = "; if these are values, put a line of names before them"
+# what .xlsx and .zip, .gz, .xls, .bz2, .xz, .zst and Parquet files begin with
 PACKED = (
     b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd", b"PAR1",
 )  # fmt: skip
@@ -66,9 +66,8 @@ MARKS = (  # the longer first: that of UTF-16 begins it
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-STAND_INS = re.compile(
-    r"-?9{2,5}(?:\.(?:0+|9+))?"
-)  # -999 and the like, which stand for "no value" in old formats
+# -999 and the like, which stand for "no value" in old formats
+STAND_INS = re.compile(r"-?9{2,5}(?:\.(?:0+|9+))?")
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+")
 NUMBERED_PART = re.compile(r"(?:([0-9]{4})[- ]?([QMWT])([0-9]{1,2})|([QMWT])([0-9]{1,2})[-/ ]?([0-9]{4}))")
 SUMS = re.compile(r"(?:grand |sub-?)?totals?|sums?|average|mean|gesamt|summe|insgesamt", re.IGNORECASE)

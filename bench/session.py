@@ -18,7 +18,7 @@ from bench.device import find_devices, resolve
 from bench.errors import Unfinished, UserError, what_failed
 from bench.host import machine
 from bench.host.environ import THREAD_LIMITS, without_person, worker_environment
-from bench.host.signals import Terminated, terminable
+from bench.host.signals import Terminated
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.preset import GRID_SIZES, Wishes
@@ -46,16 +46,15 @@ def main(args: argparse.Namespace) -> int:
     refuse_others(args)
     left_out: list[str] = []
     try:
-        with terminable():
-            if args.resume is not None:
-                folder = as_path(args.resume)
-                end = resume(folder)
-            else:
-                folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
-                left_out = sorted({*(args.variant or ())} - {arm.spec for arm in plan.arms})
-                end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name)
-            with drawing_report(folder):
-                disagrees = write_report([folder], None)
+        if args.resume is not None:
+            folder = as_path(args.resume)
+            end = resume(folder)
+        else:
+            folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
+            left_out = sorted({*(args.variant or ())} - {arm.spec for arm in plan.arms})
+            end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name)
+        with drawing_report(folder):
+            disagrees = write_report([folder], None)
     except Terminated:  # while the report was drawn
         return TERMINATED_CODE
     if end.status == "interrupted":

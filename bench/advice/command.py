@@ -10,7 +10,7 @@ from bench import session
 from bench.advice.advice import Advice, make_advice
 from bench.advice.declare import Timer, declare
 from bench.errors import UserError
-from bench.host.signals import OutOfTime, Terminated, terminable, time_limit
+from bench.host.signals import OutOfTime, Terminated, time_limit
 from bench.library import tell
 from bench.measure.runner import STOPPED, TERMINATED
 from bench.progress import show_progress
@@ -23,8 +23,7 @@ SIGNALS = {STOPPED: session.EXIT_CODES["interrupted"], TERMINATED: session.TERMI
 def main(args: argparse.Namespace) -> int:
     """Measure what ``args`` say and print the advice; return the exit code."""
     try:
-        with terminable():
-            advice = advise(args, Timer(args.budget, since_start_s()))
+        advice = advise(args, Timer(args.budget, since_start_s()))
     except Terminated:  # while nothing was measured
         return session.TERMINATED_CODE
     print(advice.to_json() if args.json else advice)
