@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench import session
 from bench.device import find_devices, resolve
+from bench.host.child import refuse_windows
 from bench.host.signals import Terminated
 from bench.measure.refine import Refined, load_grid
 from bench.measure.refine import refine as refine_rounds
@@ -17,7 +18,7 @@ from bench.results.folder import drawing_report, shown
 
 def main(args: argparse.Namespace) -> int:
     """Measure the rounds and write the report of the grid with them; return the exit code."""
-    session.refuse_windows()
+    refuse_windows()
     session.refuse_others(args)
     folder = as_path(args.refine)
     try:

@@ -2,7 +2,6 @@
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +16,7 @@ from bench.cli import build_parser
 from bench.device import find_devices, resolve
 from bench.errors import Unfinished, UserError, what_failed
 from bench.host import machine
+from bench.host.child import refuse_windows
 from bench.host.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.host.signals import Terminated
 from bench.measure.block import Progress
@@ -70,14 +70,6 @@ def exit_code(end: End, *, disagrees: bool) -> int:
     if end.status == "interrupted":
         return TERMINATED_CODE if end.reason == TERMINATED else EXIT_CODES["interrupted"]
     return 1 if disagrees else EXIT_CODES[end.status]
-
-
-def refuse_windows() -> None:
-    """Raise UserError where workers cannot be stopped and woken."""
-    if os.name == "nt":
-        raise UserError(
-            "run stops and wakes its workers, which Windows cannot: use WSL, or pytest --benchmark"
-        )
 
 
 def refuse_others(args: argparse.Namespace) -> None:

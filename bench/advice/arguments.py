@@ -6,6 +6,14 @@ from bench.arguments import Once, positive, seconds, whole
 from bench.case import DTYPES, TASKS
 
 BUDGET_S = 30.0
+SIZES = (
+    ("--hidden", 32, "H", "hidden units"),
+    ("--batch", 128, "B", "samples in a batch"),
+    ("--seq-len", 6, "T", "time steps"),
+    ("--features", 1, "I", "features of a time step"),
+    ("--outputs", 8, "O", "outputs"),
+    ("--threads", 1, "N", "threads on the CPU"),
+)
 
 
 def add_advise(parser: argparse.ArgumentParser) -> None:
@@ -15,36 +23,12 @@ def add_advise(parser: argparse.ArgumentParser) -> None:
         "Exit code 3 where no verdict could be reached."
     )
     add = parser.add_argument
-    add("--hidden", action=Once, type=positive, default=32, metavar="H", help="hidden units (default: 32)")
-    add(
-        "--batch",
-        action=Once,
-        type=positive,
-        default=128,
-        metavar="B",
-        help="samples in a batch (default: 128)",
-    )
-    add("--seq-len", action=Once, type=positive, default=6, metavar="T", help="time steps (default: 6)")
-    add(
-        "--features",
-        action=Once,
-        type=positive,
-        default=1,
-        metavar="I",
-        help="features of a time step (default: 1)",
-    )
-    add("--outputs", action=Once, type=positive, default=8, metavar="O", help="outputs (default: 8)")
+    for option, default, letter, what in SIZES:
+        text = f"{what} (default: {default})"
+        add(option, action=Once, type=positive, default=default, metavar=letter, help=text)
     add("--task", choices=TASKS, default=TASKS[0], help=f"(default: {TASKS[0]})")
     add("--dtype", choices=DTYPES, default="float32", help="(default: float32)")
     add("--device", action="append", metavar="ID", help="cpu, cuda, cuda:0, mps, xpu, all (default: all)")
-    add(
-        "--threads",
-        action=Once,
-        type=positive,
-        default=1,
-        metavar="N",
-        help="threads on the CPU (default: 1)",
-    )
     add(
         "--budget",
         type=seconds,

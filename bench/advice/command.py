@@ -10,6 +10,7 @@ from bench import session
 from bench.advice.advice import Advice, make_advice
 from bench.advice.declare import Timer, declare
 from bench.errors import UserError
+from bench.host.child import refuse_windows
 from bench.host.signals import OutOfTime, Terminated, time_limit
 from bench.library import tell
 from bench.measure.runner import STOPPED, TERMINATED
@@ -51,7 +52,7 @@ def advise(args: argparse.Namespace, timer: Timer, *, progress: session.Show = s
     Raises:
         UserError: wishes that cannot be met, or a time in which nothing can be measured.
     """
-    session.refuse_windows()
+    refuse_windows()
     folder, plan = declare(args, timer)
     try:
         with time_limit(max(timer.left_s, 0.01)):

@@ -34,6 +34,15 @@ LOOK_S = 0.25  # how often to see whether it still lives, since a child of its o
 KILLED = (-int(getattr(signal, "SIGKILL", 9)), 137)  # 137 is what a shell in between makes of it
 
 
+def refuse_windows() -> None:
+    """Raise UserError where children cannot be stopped, woken and ended."""
+    if os.name == "nt":
+        raise UserError(
+            "processes are stopped, woken and ended together, which Windows cannot: use WSL, or "
+            "pytest --benchmark"
+        )
+
+
 class ChildError(Exception):
     """The child gave no usable reply; ``status`` says how."""
 
@@ -60,6 +69,7 @@ class Child:
         *,
         max_reply_bytes: int = MAX_REPLY_BYTES,
     ) -> None:
+        refuse_windows()
         self._max_reply_bytes = max_reply_bytes
         self._buffer = bytearray()
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
@@ -67,8 +77,6 @@ class Child:
         self._tail = b""  # what came last of what was dropped; at the end, of everything
         self._terminated_at: float | None = None
         self._family: set[psutil.Process] = set()
-        if os.name == "nt":
-            raise UserError("processes are stopped, woken and ended together, which Windows cannot: use WSL")
         pipe, self._lifeline = os.pipe()
         try:
             with undisturbed():  # a signal now would leave a child that nobody knows of

@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+
+from bench.host.locking import try_lock
 
 PREFIX = "rnnbench-"
 OWNER = "owner"  # a file that is locked for as long as the folder is in use
@@ -24,7 +25,7 @@ def scratch_folder(verb: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{verb}-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (folder / f".{OWNER}").open("wb") as owner:
-            if _lock(owner):  # under another name until it is locked: nobody may take it for left behind
+            if try_lock(owner.fileno()):  # renamed only once it is: nobody may take it for left behind
                 (folder / f".{OWNER}").rename(folder / OWNER)
             (folder / FILES).mkdir()
             try:
@@ -37,17 +38,10 @@ def _remove_left_behind(parent: Path) -> None:
     """Remove our folders whose owner no longer holds its lock; other people's stay."""
     for owner in parent.glob(f"{PREFIX}*/{OWNER}"):
         with suppress(OSError), owner.open("rb") as file:
-            if _lock(file) and not owner.parent.is_symlink() and owner.stat().st_uid == os.getuid():
+            if (
+                try_lock(file.fileno())
+                and not owner.parent.is_symlink()
+                and owner.stat().st_uid == os.getuid()
+            ):
                 shutil.rmtree(owner.parent / FILES, ignore_errors=True)
                 shutil.rmtree(owner.parent, ignore_errors=True)
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Lock the file for as long as it is open; return False where another holds it, or nothing can."""
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        return False
-    return True

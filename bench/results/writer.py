@@ -15,13 +15,9 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 
 from bench.errors import UserError
+from bench.host.locking import try_lock
 from bench.results.files import sync_folder
 from bench.results.seal import FIRST, sealed_line
-
-try:
-    import fcntl
-except ImportError:  # Windows, which cannot measure; a file there has no lock
-    fcntl = None  # type: ignore[assignment]  # a module or nothing
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 APPEND = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -60,7 +56,7 @@ class SealedWriter(Generic[Kind]):
         self._decode = decode
         self._end = (0, FIRST)  # where the last whole line ends; one assignment, no signal in between
         self._encoder = msgspec.json.Encoder()
-        if not _lock(descriptor):
+        if try_lock(descriptor) is False:  # where nothing can be locked: better no lock than no run
             self.close()
             raise _being_written(path)
 
@@ -130,18 +126,6 @@ class SealedWriter(Generic[Kind]):
         self.close()
 
 
-def _lock(descriptor: int) -> bool:
-    """Lock an open file for this process; False where another has it."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a network file system without locks; better none than no run
-            pass
-    return True
-
-
 def _refuse_locked(path: Path) -> None:
     """Raise UserError where another process writes ``path``."""
     try:
@@ -149,7 +133,7 @@ def _refuse_locked(path: Path) -> None:
     except OSError:
         return
     try:
-        if not _lock(descriptor):
+        if try_lock(descriptor) is False:
             raise _being_written(path)
     finally:
         os.close(descriptor)
