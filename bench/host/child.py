@@ -91,11 +91,12 @@ class Child:
                     # so that the kernel ends what is stopped when the parent is killed
                     process_group=0,
                 )
-        except KeyboardInterrupt:  # held back until here
-            self.stop()
-            raise
-        except OSError:
-            os.close(self._lifeline)
+        except BaseException:
+            if hasattr(self, "_process"):  # a signal that was held back until here
+                self.stop()
+            else:
+                os.close(self._lifeline)
+                self._printed.close()
             raise
         finally:
             os.close(pipe)

@@ -261,6 +261,22 @@ def test_a_worker_that_ctrl_c_found_half_started_is_not_left_behind(
     assert gone(pids[0])
 
 
+def test_a_ctrl_c_before_the_worker_is_started_is_raised_as_it_is(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The moment in which signals are about to be held back."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(child_module, "undisturbed", interrupted)
+    monkeypatch.setattr(subprocess, "Popen", pytest.fail)
+    before = psutil.Process().num_fds()
+    with pytest.raises(KeyboardInterrupt):
+        start("time.sleep(1000)")
+    assert psutil.Process().num_fds() == before
+
+
 def test_what_a_worker_said_last_is_kept_and_no_more(start: Start) -> None:
     worker = start("sys.stderr.write('x' * 10_000_000 + 'the end'); sys.stderr.flush(); os._exit(3)")
     with pytest.raises(ChildError):
