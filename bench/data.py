@@ -179,25 +179,34 @@ def sine_split(
     return split_windows(windows(series, window + horizon), horizon, split=split, n_test=n_test, seed=seed)
 
 
-def random_batch(case: Case) -> Batch:
-    """Gaussian inputs of any shape, and targets that make a float32 proof possible (float64).
+def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.random.Generator) -> Array:
+    """y (B, O) that makes a float32 proof possible.
 
     Each error y_hat - y at the start is at least 0.1 in size, so that it does not cancel; errors lie on
     both sides of the Huber cutoff where that is above 0.15, and never within 10 % of it.
     """
-    generator = np.random.Generator(np.random.PCG64([case.seed, 1]))
-    shape, params = case.shape, initial_params(case.shape, case.seed)
-    x = generator.standard_normal((shape.T, shape.B, shape.I)) / np.sqrt(shape.I)  # (T, B, I)
-    h = np.zeros((shape.B, shape.H))  # (B, H)
+    h = np.zeros((x.shape[1], len(params["W"])))  # (B, H)
     for x_t in x:
         a = x_t @ params["U"].T + h @ params["W"].T
         h = np.tanh(a) if case.activation == "tanh" else 0.5 * (1 + np.tanh(a / 2))
-    size = generator.uniform(max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (shape.B, shape.O))
+    size = generator.uniform(max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O))
     if case.delta > 0.15:
         inner = generator.uniform(0.1, 0.9 * case.delta, size.shape)
         size = np.where(generator.random(size.shape) < 0.5, inner, size)
     error = size * generator.choice([-1.0, 1.0], size.shape)
-    return Batch(params, x, h @ params["V"].T - error)  # y (B, O)
+    return h @ params["V"].T - error
+
+
+def random_batch(case: Case, draw: int = 1) -> Batch:
+    """Gaussian inputs of any shape, laid out as the case says (float64); another ``draw`` gives others."""
+    generator = np.random.Generator(np.random.PCG64([case.seed, draw]))
+    shape, params = case.shape, initial_params(case.shape, case.seed)
+    if case.data == "random":
+        x = generator.standard_normal((shape.T, shape.B, shape.I)) / np.sqrt(shape.I)  # (T, B, I)
+    else:
+        window = shape.I if case.layout == "single_step" else shape.T
+        x = lay_out(generator.standard_normal((shape.B, window)), case.layout)
+    return Batch(params, x, targets_for(params, x, case, generator))
 
 
 def make(case: Case) -> Batch:
@@ -209,3 +218,11 @@ def make(case: Case) -> Batch:
     rows = sine_split(window, shape.O, shape.B, split=case.split, seed=case.seed).train
     x = lay_out(rows[:, :window], case.layout)
     return Batch(initial_params(shape, case.seed), x, rows[:, window:]).astype(case.dtype)
+
+
+def make_two(case: Case) -> tuple[Batch, Batch]:
+    """The inputs of a case, and a second batch for the same parameters, drawn independently.
+
+    The two are written in by turns while a case is timed, so that what is kept from earlier calls shows.
+    """
+    return make(case), random_batch(case, draw=2).astype(case.dtype)

@@ -1,7 +1,7 @@
 """One entry's time over another's, and how sure that is; ``bench.answer.verdict`` finds the word for it.
 
 A ratio is the time of the entry over the time of its baseline: below 1 the entry is faster. Per block it is
-the log of the ratio of the two medians; over blocks, the Hodges-Lehmann estimate with the exact signed-rank
+the median over rounds of the log of the ratio of the two values; over blocks, the Hodges-Lehmann estimate with the exact signed-rank
 interval of 95 %. That interval is the one of this comparison alone.
 """
 
@@ -11,11 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.answer.outcome import NO_STEADY_STATE, Outcome
-from bench.answer.statistics import MIN_BLOCKS, signed_rank_interval, signed_rank_p, t_interval
+from bench.answer.statistics import (
+    MIN_BLOCKS,
+    paired_log_ratio,
+    signed_rank_interval,
+    signed_rank_p,
+    t_interval,
+)
 from bench.results.journal import Run
 from bench.results.record import Pair
 
-MAX_DISTURBED = 0.2  # share of the blocks: more, and no verdict stands on them
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
 
 
@@ -119,17 +124,14 @@ def compare(run: Run, found: Mapping[str, Outcome], pair: Pair) -> Comparison:
     for outcome, whose in ((one, ""), (other, "its baseline: ")):
         if outcome.status == NO_STEADY_STATE:
             return replace(made, reason=f"{whose}no steady state, {outcome.reason}")
-        if outcome.disturbed > MAX_DISTURBED * len(outcome.medians):
-            often = f"{outcome.disturbed} of {len(outcome.medians)} blocks were disturbed"
-            gates = ", ".join(f"{name} in {blocks}" for name, blocks in outcome.flags.items())
-            return replace(made, verdict="INVALID", reason=f"{whose}{often} ({gates})")
     return replace(made, p=signed_rank_p(logs))
 
 
 def log_ratios(entry: Outcome, baseline: Outcome) -> tuple[float, ...]:
-    """Log of the ratio of the two medians for every block that holds both, in the order of blocks."""
-    shared = sorted(entry.medians.keys() & baseline.medians.keys())
-    return tuple(math.log(entry.medians[block] / baseline.medians[block]) for block in shared)
+    """The paired log ratio of every block that holds both, in the order of blocks."""
+    shared = sorted(entry.times.keys() & baseline.times.keys())
+    pairs = [(entry.times[block], baseline.times[block]) for block in shared]
+    return tuple(paired_log_ratio(one, other) for one, other in pairs if one.keys() & other.keys())
 
 
 def _factor(factor: float) -> str:

@@ -22,8 +22,8 @@ def _of_machine(run: Run) -> Iterator[str]:
 
 
 def _of_libraries(run: Run) -> Iterator[str]:
-    """Each worker against the first one of its arm."""
-    first = {worker.arm: worker.facts for worker in reversed(run.workers)}
+    """Each worker against the first one of its name."""
+    first = {worker.name: worker.facts for worker in reversed(run.workers)}
     for worker in run.workers:
-        for clause in changed(first[worker.arm], worker.facts):
-            yield f"{worker.arm}: {clause}"
+        for clause in changed(first[worker.name], worker.facts):
+            yield f"{worker.name}: {clause}"

@@ -16,6 +16,7 @@ from statistics import median
 from bench.answer.outcome import Outcome
 from bench.answer.statistics import Interval, median_interval
 from bench.results.journal import Run
+from bench.results.declared import measured_as
 from bench.results.record import Arm, Burst, Entry, Worker
 
 
@@ -72,34 +73,34 @@ def costs(run: Run, found: Mapping[str, Outcome]) -> dict[str, Cost]:
 
     An arm that compiles has those of its first entry alone: what binding another one took is not known.
     """
-    workers = {(worker.arm, worker.block): worker for worker in reversed(run.workers)}
+    workers = {(arm, worker.block): worker for worker in reversed(run.workers) for arm in worker.arms}
     bursts: dict[str, dict[int, Burst]] = {}
-    set_up_ns: dict[tuple[str, int], int] = {}  # by arm and block
+    set_up_ns: dict[tuple[str, int], int] = {}  # by worker and block
     for burst in run.bursts:
         bursts.setdefault(burst.entry, {})[burst.block] = burst
         if burst.cold_call_ns:
             more_ns = burst.cold_call_ns - burst.first_call_ns
-            set_up_ns[run.entries[burst.entry].arm, burst.block] = max(0, more_ns)
+            first = workers.get((run.entries[burst.entry].arm, burst.block))
+            set_up_ns[first.name if first else "", burst.block] = max(0, more_ns)
     made: dict[str, Cost] = {}
+    names = measured_as(run.plan.groups)
     seen: set[str] = set()  # arms that compile
     for entry in run.entries.values():
-        outcome, own = found[entry.id], bursts.get(entry.id, {})
+        outcome, own = found[entry.id], bursts.get(names[entry.id], {})
         if outcome.invalid or not outcome.medians:
             continue
-        compiling = [worker for worker in run.workers if worker.arm == entry.arm and worker.compile_ns]
+        compiling = [worker for worker in run.workers if entry.arm in worker.arms and worker.compile_ns]
         if compiling:
             if entry.arm in seen or all(worker.block for worker in compiling):
                 continue
             seen.add(entry.arm)
         parts = {
-            block: _parts(
-                workers[entry.arm, block], own[block], set_up_ns.get((entry.arm, block), 0), step_ns
-            )
+            block: _parts(worker, own[block], set_up_ns.get((worker.name, block), 0), step_ns)
             for block, step_ns in outcome.medians.items()
-            if (entry.arm, block) in workers
+            if (worker := workers.get((entry.arm, block))) is not None
         }
         if parts:
-            cold = any((entry.arm, block) in set_up_ns for block in parts)
+            cold = any((workers[entry.arm, block].name, block) in set_up_ns for block in parts)
             made[entry.id] = Cost(entry, run.arms[entry.arm], parts, *_compiling(compiling), cold)
     return made
 

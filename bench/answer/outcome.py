@@ -7,12 +7,15 @@ of the whole run; a crash or a timeout takes out its block only, unless nothing 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
 from statistics import median
 
 import numpy as np
 
 from bench.answer.statistics import MIN_BLOCKS
-from bench.results.counted import SPOILED, is_counted
+from bench.results.counted import SPOILED, is_counted, per_call_ns
+from bench.results.declared import measured_as
 from bench.results.journal import Run
 from bench.results.record import Burst, Check, Failure
 
@@ -22,23 +25,31 @@ MODE_GAP = 5  # median absolute deviations between two blocks' medians: more par
 MIN_MODE_GAP = 0.01
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outcome:
-    """One entry's counted medians in nanoseconds a call, by block; empty where it has none."""
+    """One entry's counted times in nanoseconds a call, by block and round; empty where it has none."""
 
     entry: str
     status: str  # a record's Status, or "dropped", or "not reached"
     reason: str  # empty where the status is ok
-    medians: dict[int, float] = field(default_factory=dict)
-    values: int = 0
+    times: dict[int, dict[int, float]] = field(default_factory=dict)
     outliers: int = 0  # values beyond 1.5 interquartile ranges of their burst's quartiles
     checks: tuple[Check, ...] = ()  # each once
     digests: frozenset[str] = frozenset()
     lost_blocks: int = 0  # counted blocks in which it failed
     flags: dict[str, int] = field(default_factory=dict)  # gate -> blocks whose counted values it flagged
-    disturbed: int = 0  # counted blocks that any gate flagged, after the repetition too
-    repeated: int = 0  # counted blocks whose values were taken twice
+    disturbed: int = 0  # counted blocks that any gate flagged
     modes: tuple[int, float] | None = None  # blocks in the slower of two modes, and how much slower: 0.1
+
+    @cached_property
+    def medians(self) -> dict[int, float]:
+        """The median of each block's rounds."""
+        return {block: median(rounds.values()) for block, rounds in self.times.items()}
+
+    @property
+    def values(self) -> int:
+        """How many values were counted."""
+        return sum(map(len, self.times.values()))
 
     @property
     def invalid(self) -> bool:
@@ -54,7 +65,10 @@ def outcomes(run: Run) -> dict[str, Outcome]:
         bursts[burst.entry].append(burst)
     for failure in run.failures:
         failures[failure.entry].append(failure)
-    return {entry: _outcome(entry, bursts[entry], failures[entry], run) for entry in run.entries}
+    names = measured_as(run.plan.groups)
+    return {
+        entry: _outcome(entry, bursts[names[entry]], failures[names[entry]], run) for entry in run.entries
+    }
 
 
 def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run) -> Outcome:
@@ -74,7 +88,7 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
     if not good:
         status, reason = _why_none(entry, failures, run)
         return Outcome(entry, status, reason, checks=checks, digests=digests)
-    times = {burst.block: [elapsed / burst.n_calls for elapsed in burst.elapsed_ns] for burst in good}
+    times = {burst.block: per_call_ns(burst) for burst in sorted(good, key=attrgetter("block"))}
     lost = {failure.block: failure for failure in failures if failure.block >= 1}
     reason = ""
     if lost:
@@ -83,22 +97,19 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
     status = "known_wrong" if any(burst.status == "known_wrong" for burst in good) else "ok"
     if any(burst.settled is False for burst in bursts):
         status, reason = NO_STEADY_STATE, "its calls came to no steady time in block 0"
-    medians = {block: median(values) for block, values in sorted(times.items())}
     flags = Counter(flag for burst in good for flag in burst.flags)
     return Outcome(
         entry=entry,
         status=status,
         reason=reason,
-        medians=medians,
-        values=sum(map(len, times.values())),
-        outliers=sum(count_outliers(values) for values in times.values()),
+        times=times,
+        outliers=sum(count_outliers(list(rounds.values())) for rounds in times.values()),
         checks=checks,
         digests=digests,
         lost_blocks=len(lost),
         flags=dict(flags),
         disturbed=sum(bool(burst.flags) for burst in good),
-        repeated=sum(burst.disturbed is not None for burst in good),
-        modes=find_modes(list(medians.values())),
+        modes=find_modes([median(rounds.values()) for rounds in times.values()]),
     )
 
 

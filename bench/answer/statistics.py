@@ -8,7 +8,7 @@ agree: p(mu) <= 1 - confidence exactly where mu lies outside the interval.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,6 +44,20 @@ class Interval:
     def contains(self, value: float) -> bool:
         """Whether the value lies between the limits, or on one."""
         return self.low <= value <= self.high
+
+
+def paired_log_ratio(entry: Mapping[int, float], baseline: Mapping[int, float]) -> float:
+    """The median of log(entry / baseline) over the rounds in which both took a value.
+
+    The two sides of a round are milliseconds apart, so that what slows the machine slows both.
+
+    Raises:
+        ValueError: no round holds both.
+    """
+    logs = sorted(math.log(entry[number] / baseline[number]) for number in entry.keys() & baseline.keys())
+    if not logs:
+        raise ValueError("no round holds a value of both")
+    return (logs[(len(logs) - 1) // 2] + logs[len(logs) // 2]) / 2
 
 
 def hodges_lehmann(x: ArrayLike) -> float:

@@ -89,7 +89,6 @@ class Summary:
     values: int
     outliers: int
     disturbed: int  # bursts that gates flagged, after the repetition too
-    repeated: int  # bursts whose values were taken twice
     modes: dict[str, tuple[int, float]]  # entry id -> blocks in the slower of its two modes, how much slower
     missing: tuple[Missing, ...]
     troubles: tuple[Trouble, ...]
@@ -137,7 +136,6 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
         missing=tuple(run.plan.missing),
         troubles=_troubles(run),
         disturbed=sum(outcome.disturbed for outcome in found.values()),
-        repeated=sum(outcome.repeated for outcome in found.values()),
         modes={entry: outcome.modes for entry, outcome in found.items() if outcome.modes},
         warnings=(*run.environment.warnings, *run.warnings, *_slept(run), *_subnormal(run)),
     )

@@ -57,7 +57,9 @@ def _conditions(old: Run, new: Run) -> Iterator[str]:
 
 def _workers(old: Run, new: Run) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Library, facts then and facts now of every arm that both runs have."""
-    first = [{worker.arm: worker.facts for worker in reversed(run.workers)} for run in (old, new)]
+    first = [
+        {arm: worker.facts for worker in reversed(run.workers) for arm in worker.arms} for run in (old, new)
+    ]
     for arm in new.arms.values():
         if arm.id in first[0] and arm.id in first[1]:
             yield arm.library, first[0][arm.id], first[1][arm.id]

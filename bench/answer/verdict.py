@@ -6,8 +6,7 @@ EQUIVALENT     the 90 % interval lies within the margin; goes before FASTER and 
                where the difference is real though that small
 UNRESOLVED     neither; with the smallest effect that could have been seen and the blocks it would take. Also
                where Student's interval of the same numbers contains 1, so that few blocks decide
-INVALID        measured, but not to be believed: a failed proof, other inputs, a failed control, more than
-               a fifth of the blocks disturbed
+INVALID        measured, but not to be believed: a failed proof, other inputs, a failed control
 MISSING        nothing to compare, and why
 NONE           no word is given: a quick run, fewer blocks than any verdict needs, or no steady state
 =============  =======================================================================================

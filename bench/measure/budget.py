@@ -1,71 +1,101 @@
-"""What block 0 decides: the fastest form of each library, and what a time budget leaves out."""
+"""What block 0 decides: the fastest form of each library, and how many rounds and blocks the time holds."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
 
 from bench.catalog import BASELINE
+from bench.errors import UserError
+from bench.measure.costs import Costs
 from bench.measure.limits import probing
-from bench.measure.plan import least_blocks
-from bench.results.declared import BEST, COMPILED, DISPATCH, LADDER
-from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan, Probe
+from bench.measure.plan import LEAST_ROUNDS, least_blocks
+from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
+from bench.results.declared import BEST, COMPILED, DISPATCH, LADDER, measured_as
+from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
 
-# only of a budget that holds: rather fewer rows than fewer blocks
-SLOWER, ELSEWHERE = "slower forms", "slower places"
-# what goes first when the time is short; the main group and the ladder always stay
-DROP_ORDER = (
-    "single_step",
-    "sequence",
-    "gradient",
-    "forward",
-    "all-thread arms",
-    SLOWER,
-    ELSEWHERE,
-    "blocks",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """Seconds that the parts of a counted block take, as block 0 showed."""
-
-    start_s: float  # every worker of the plan started and ready
-    entries_s: Mapping[str, float]  # entry id -> proof, warm-up and values
-    spent_s: float  # from the start of the run to the end of block 0
-    ready_s: Mapping[str, float] = field(default_factory=dict)  # arm id -> processor time of its start
-    probes_s: Mapping[str, float] = field(default_factory=dict)  # arm id -> its basic operations
+SPARE = 1.03  # of a predicted time: machines do not get faster
 
 
 def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
-    """Choose the best forms, predict the plan's time and drop, in the declared order, what is too much."""
-    groups, blocks, pairs = list(plan.groups), plan.blocks, _best_against_best(plan, bursts)
-    predicted_s = full_s = _predict(groups, blocks, costs, plan.probes)
-    by_arm: dict[str, Callable[[], set[str]]] = {
-        "all-thread arms": lambda: _all_thread_arms(plan, pairs),
-        SLOWER: lambda: _slower_forms(plan, pairs),
-        ELSEWHERE: lambda: _slower_places(plan, fastest_anywhere(plan, bursts)),
-    }
-    for what in DROP_ORDER:
-        if plan.budget_s is None or predicted_s <= plan.budget_s:
-            break
-        if what == "blocks":
-            fewest = least_blocks(plan, groups)
-            while blocks > fewest and _predict(groups, blocks, costs, plan.probes) > plan.budget_s:
-                blocks -= 1
-        elif what in by_arm:
-            dropped = by_arm[what]()
-            groups = [_without(group, dropped) for group in groups]
-        else:
-            groups = [group for n, group in enumerate(groups) if n == 0 or what not in group.name]
-        predicted_s = _predict(groups, blocks, costs, plan.probes)
+    """Choose the best forms, predict the plan's time, and take fewer rounds, then fewer blocks, if it must be.
+
+    A budget that holds leaves out rows first: those that are in no pair.
+
+    Raises:
+        UserError: not even the least that the plan's verdicts need fits the budget.
+    """
+    groups, pairs = list(plan.groups), _best_against_best(plan, bursts)
+    seconds = _Seconds(plan, bursts, costs)
+    whole_s = seconds.predict(groups, plan.blocks, plan.rounds)
+    budget_s = math.inf if plan.budget_s is None else plan.budget_s
+    if plan.budget_holds:
+        for arms in (_slower_forms(plan, pairs), _slower_places(plan, fastest_anywhere(plan, bursts))):
+            if seconds.predict(groups, plan.blocks, plan.rounds) > budget_s:
+                groups = [_without(group, arms) for group in groups]
+    blocks, rounds, fewest = plan.blocks, plan.rounds, least_blocks(plan, groups)
+    while rounds > LEAST_ROUNDS and seconds.predict(groups, blocks, rounds) > budget_s:
+        rounds -= 1
+    while blocks > fewest and seconds.predict(groups, blocks, rounds) > budget_s:
+        blocks -= 1
+    if (least_s := seconds.predict(groups, blocks, rounds)) > budget_s and not plan.budget_holds:
+        raise too_short(plan, least_s)
     names = {group.name for group in groups}
     used = {entry.arm for group in groups for entry in group.entries}
     return Decision(
         pairs=pairs,
-        predicted_s=round(full_s, 1),
+        predicted_s=round(whole_s, 1),
         blocks=blocks,
+        rounds=rounds,
         dropped_groups=[group.name for group in plan.groups if group.name not in names],
         dropped_arms=[arm.id for arm in plan.arms if arm.id not in used],
     )
+
+
+def too_short(plan: Plan, least_s: float) -> UserError:
+    """The error for a time budget that the plan cannot keep."""
+    return UserError(
+        f"--budget {plan.budget_s:g}s cannot be kept: the least for this plan is about {least_s:.0f} s; give "
+        f"--budget {5 * math.ceil(least_s / 5)}s, choose fewer --variant, or take --quick"
+    )
+
+
+class _Seconds:
+    """Predicts the time of a run from what block 0 took."""
+
+    def __init__(self, plan: Plan, bursts: Iterable[Burst], costs: Costs) -> None:
+        self._plan, self._costs = plan, costs
+        self._measured_as = measured_as(plan.groups)
+        self._turn_s: dict[str, float] = {}
+        self._slow: set[str] = set()
+        for burst in bursts:
+            if burst.block == 0:
+                per_call_ns = min(burst.elapsed_ns) / burst.n_calls
+                self._turn_s[burst.entry] = costs.turn_s[burst.entry] + burst.rewarm_calls * per_call_ns / 1e9
+                if per_call_ns > SLOW_CALL_NS:
+                    self._slow.add(burst.entry)
+
+    def predict(self, groups: list[Group], blocks: int, rounds: int) -> float:
+        """Seconds from the start of the run to its end."""
+        return self._costs.spent_s + SPARE * sum(
+            self._block(active(groups, block), block, rounds) for block in range(1, blocks + 1)
+        )
+
+    def _block(self, groups: list[Group], block: int, rounds: int) -> float:
+        costs = self._costs
+        entries = {self._measured_as[entry.id] for entry in _entries(groups)} & self._turn_s.keys()
+        arms = {entry.arm for entry in _entries(groups)}
+        ready = [s for worker, s in costs.ready_s.items() if costs.holds[worker] & arms]
+        share = sum(ready) / (sum(costs.ready_s.values()) or 1.0)
+        return (
+            costs.start_s * share
+            + sum(costs.prove_s[entry] for entry in entries)
+            + sum(
+                self._turn_s[entry] * (math.ceil(rounds / SLOW_ROUNDS) if entry in self._slow else rounds)
+                for entry in entries
+            )
+            + sum(costs.probes_s.get(probe.arm, 0.0) for probe in probing(self._plan.probes, groups, block))
+        )
 
 
 def trimmed(groups: list[Group], decision: Decision) -> list[Group]:
@@ -75,25 +105,12 @@ def trimmed(groups: list[Group], decision: Decision) -> list[Group]:
 
 
 def _without(group: Group, arms: set[str]) -> Group:
-    return Group(group.name, [entry for entry in group.entries if entry.arm not in arms], group.blocks)
-
-
-def _all_thread_arms(plan: Plan, pairs: list[Pair]) -> set[str]:
-    """The CPU's arms with several threads, but for what an accelerator is compared with, and its twin."""
-    entries, arms = _arms_of_entries(plan), {arm.id: arm for arm in plan.arms}
-    rivals = {entries[pair.baseline] for pair in pairs if arms[entries[pair.entry]].device != "cpu"}
-    on_cpu = [arm for arm in plan.arms if arm.device == "cpu"]
-    needed = {arm.threads for arm in plan.arms if arm.device != "cpu"}
-    many = {
-        arm.id for arm in on_cpu if arm.threads > 1 and not (arm.spec == BASELINE and arm.threads in needed)
-    }
-    many -= rivals
-    return many if len(many) < len(on_cpu) else set()
+    return replace(group, entries=[entry for entry in group.entries if entry.arm not in arms])
 
 
 def _slower_forms(plan: Plan, pairs: list[Pair]) -> set[str]:
-    """The arms of a budget that holds which are in no pair of block 0's; baselines and twins always stay."""
-    if not plan.budget_holds or not pairs:
+    """The arms which are in no pair of block 0's; baselines and twins always stay."""
+    if not pairs:
         return set()
     entries = _arms_of_entries(plan)
     best = {entries[side] for pair in pairs for side in (pair.entry, pair.baseline)}
@@ -101,8 +118,8 @@ def _slower_forms(plan: Plan, pairs: list[Pair]) -> set[str]:
 
 
 def _slower_places(plan: Plan, pair: Pair | None) -> set[str]:
-    """The arms of a budget that holds but for that pair, and the baseline and twin with NumPy's threads."""
-    if not plan.budget_holds or pair is None:
+    """The arms but for that pair, and the baseline and twin with NumPy's threads."""
+    if pair is None:
         return set()
     arms = {arm.id: arm for arm in plan.arms}
     entries = _arms_of_entries(plan)
@@ -117,17 +134,8 @@ def _arms_of_entries(plan: Plan) -> dict[str, str]:
     return {entry.id: entry.arm for group in plan.groups for entry in group.entries}
 
 
-def _predict(groups: list[Group], blocks: int, costs: Costs, probes: list[Probe]) -> float:
-    seconds = costs.spent_s
-    for block in range(1, blocks + 1):
-        entries = [entry for group in active(groups, block) for entry in group.entries]
-        starting = {entry.arm for entry in entries} & costs.ready_s.keys()
-        share = sum(costs.ready_s[arm] for arm in starting) / (sum(costs.ready_s.values()) or 1.0)
-        seconds += costs.start_s * (share if costs.ready_s else 1.0)
-        seconds += sum(costs.entries_s.get(entry.id, 0.0) for entry in entries)
-        asked = probing(probes, active(groups, block), block)
-        seconds += sum(costs.probes_s.get(probe.arm, 0.0) for probe in asked)
-    return seconds
+def _entries(groups: Iterable[Group]) -> Iterator[Entry]:
+    return (entry for group in groups for entry in group.entries)
 
 
 def active(groups: list[Group], block: int) -> list[Group]:

@@ -4,7 +4,7 @@ The main process is the NumPy process that computes the expected values, in floa
 compare. So every arm gets the same bytes, and a torch worker never needs NumPy's BLAS.
 """
 
-from collections.abc import Mapping
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,8 @@ import numpy.random  # NumPy would load it at its first use, and the module's ow
 from bench import data, proof
 from bench.case import Case
 from bench.data import Batch
-from bench.measure.messages import Job
-from bench.results.record import Arm, Conditions
+from bench.measure.messages import Drawn, Prove
+from bench.results.record import Arm, Conditions, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,59 +25,65 @@ class Calibration:
     n_calls: int  # in a value
     warmup_calls: int
     settled: bool | None  # whether its calls came to a steady time
+    rewarm_calls: int | None  # before each value; None while block 0 has not found it
 
 
 class JobMaker:
-    """Makes jobs; each case's files are written once into ``folder``. ``gates`` are the plan's."""
+    """Makes jobs; each case's files are written once into ``folder``."""
 
-    def __init__(self, folder: Path, gates: Mapping[str, float]) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._gates = dict(gates)
         self.compiled = str(folder / "compiled")  # what torch.compile makes, shared by the run's blocks
-        self._batches: dict[Case, Batch] = {}
-        self._paths: dict[Case, tuple[str, str]] = {}
+        self._batches: dict[Case, tuple[Batch, Batch]] = {}
+        self._drawn: dict[Case, tuple[Drawn, Drawn]] = {}
+        self._after: dict[tuple[Case, int, int], str] = {}
 
-    def job(self, case: Case, arm: Arm, found: Calibration | None) -> Job:
-        """The job that proves and times ``case``; where nothing was ``found`` yet, the worker calibrates.
+    def prove(self, entry: Entry, arm: Arm, found: Calibration | None) -> Prove:
+        """The job that proves an entry; where nothing was ``found`` yet, the worker calibrates.
 
         Raises:
             UserError: the case is ill-conditioned, so that no tolerance would mean anything.
         """
-        inputs, expected = self._files(case)
-        after = None if found is None or case.task != "train_step" else self._after(case, found.n_calls)
-        return Job(
-            case=case,
+        return Prove(
+            key=entry.id,
+            spec=arm.spec,
+            case=entry.case,
             device=arm.device,
-            inputs=inputs,
-            digest=self._batches[case].digest(),
-            expected=expected,
+            batches=self._files(entry.case),
             n_calls=found.n_calls if found else None,
             warmup_calls=found.warmup_calls if found else 0,
-            gates=self._gates,
-            alone=arm.threads == 1 and arm.device == "cpu",
-            after=after,
         )
+
+    def after(self, case: Case, n_calls: int, which: int) -> str | None:
+        """File of the parameters after ``n_calls`` training steps on one of the batches; else None."""
+        if case.task != "train_step":
+            return None
+        key = (case, n_calls, which)
+        if key not in self._after:
+            path = self._folder / f"after{len(self._after)}.npz"
+            after = proof.expected_after(case, self._batches[case][which], n_calls)
+            np.savez(path, **after)  # type: ignore[arg-type]  # the stub takes any keyword for allow_pickle
+            self._after[key] = str(path)
+        return self._after[key]
+
+    def digest(self, case: Case) -> str:
+        """SHA-256 of both batches of a case that had a job."""
+        return hashlib.sha256("".join(part.digest for part in self._drawn[case]).encode()).hexdigest()
 
     def conditions(self) -> list[Conditions]:
         """What a reference pass finds about each case that had a job."""
-        return [proof.conditions(case, batch) for case, batch in self._batches.items()]
+        return [proof.conditions(case, batches[0]) for case, batches in self._batches.items()]
 
-    def _files(self, case: Case) -> tuple[str, str]:
-        if case not in self._paths:
-            number = len(self._paths)
-            batch = self._batches[case] = data.make(case)
-            inputs = self._folder / f"inputs{number}.npz"
-            expected = self._folder / f"expected{number}.npz"
-            batch.save(inputs)
-            proof.expected(case, batch).save(expected)
-            self._paths[case] = (str(inputs), str(expected))
-        return self._paths[case]
+    def _files(self, case: Case) -> tuple[Drawn, Drawn]:
+        if case not in self._drawn:
+            self._batches[case] = data.make_two(case)
+            self._drawn[case] = (self._draw(case, 0), self._draw(case, 1))
+        return self._drawn[case]
 
-    def _after(self, case: Case, n_calls: int) -> str:
-        """File of the parameters after ``n_calls`` training steps, made when it is first asked for."""
-        number = list(self._paths).index(case)
-        path = self._folder / f"after{number}-{n_calls}.npz"
-        if not path.exists():
-            after = proof.expected_after(case, self._batches[case], n_calls)
-            np.savez(path, **after)  # type: ignore[arg-type]  # the stub takes any keyword for allow_pickle
-        return str(path)
+    def _draw(self, case: Case, which: int) -> Drawn:
+        batch = self._batches[case][which]
+        place = f"{len(self._drawn)}-{which}.npz"
+        inputs, expected = self._folder / f"inputs{place}", self._folder / f"expected{place}"
+        batch.save(inputs)
+        proof.expected(case, batch).save(expected)
+        return Drawn(str(inputs), batch.digest(), str(expected))

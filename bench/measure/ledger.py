@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from bench.case import Case
 from bench.measure.inputs import Calibration
+from bench.results.declared import measured_as
 from bench.results.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Probe, Rates, Worker
 
 Work = tuple[str, str, int, Case]  # spec, device, threads, case: a twin shares its original's
@@ -18,10 +19,11 @@ class Ledger:
     def __init__(self, plan: Plan, records: Iterable[AnyRecord] = ()) -> None:
         self._arms = {arm.id: arm for arm in plan.arms}
         self._entries = {entry.id: entry for group in plan.groups for entry in group.entries}
+        self._measured_as = measured_as(plan.groups)
         self.bursts: list[Burst] = []
         self.found: dict[Work, Calibration] = {}  # in block 0
-        self.ready_s: dict[str, float] = {}  # by arm, the processor time of its start in block 0
-        self._compile_ns: dict[tuple[int, str], int] = {}  # by block and arm
+        self._per_call_ns: dict[str, float] = {}  # by entry, of the last value
+        self._compile_ns: dict[tuple[int, str], int] = {}  # by block and worker
         self.failures: Counter[str] = Counter()  # by entry
         self.lost: set[str] = set()  # entries that are not tried again
         self.done: set[tuple[int, str]] = set()  # block, entry
@@ -34,10 +36,12 @@ class Ledger:
         if isinstance(record, Burst):
             self.bursts.append(record)
             self.done.add((record.block, record.entry))
-            self.found.setdefault(
-                self.work(self._entries[record.entry]),
-                Calibration(record.n_calls, record.warmup_calls, record.settled),
-            )
+            work = self.work(self._entries[record.entry])
+            if work not in self.found or self.found[work].rewarm_calls is None:
+                self.found[work] = Calibration(
+                    record.n_calls, record.warmup_calls, record.settled, record.rewarm_calls
+                )
+            self._per_call_ns[record.entry] = record.elapsed_ns[-1] / record.n_calls
         elif isinstance(record, Failure):
             self.failures[record.entry] += 1
             self.done.add((record.block, record.entry))
@@ -48,9 +52,7 @@ class Ledger:
             self.probed.add((record.block, record.arm))
         elif isinstance(record, Worker):
             if record.compile_ns:
-                self._compile_ns[record.block, record.arm] = record.compile_ns
-            if record.block == 0:
-                self.ready_s[record.arm] = (record.ready_ns - record.compile_cpu_ns) / 1e9
+                self._compile_ns[record.block, record.name] = record.compile_ns
 
     @property
     def compiled(self) -> bool:
@@ -66,6 +68,10 @@ class Ledger:
             if block == 1
         )
 
+    def per_call_ns(self, entry: Entry) -> float:
+        """About how long a call takes; 0 where no value was taken."""
+        return self._per_call_ns.get(entry.id, 0.0)
+
     def work(self, entry: Entry) -> Work:
         """What an entry shares with its twin."""
         arm = self.arm(entry)
@@ -79,4 +85,7 @@ class Ledger:
         """Whether each of a block's entries has its burst, has failed, or is not tried any more, and each of
         its probes was tried."""
         tried = all((block, probe.arm) in self.probed for probe in probes)
-        return tried and all((block, entry.id) in self.done or entry.id in self.lost for entry in entries)
+        return tried and all(
+            (block, name) in self.done or name in self.lost
+            for name in {self._measured_as[entry.id] for entry in entries}
+        )

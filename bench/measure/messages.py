@@ -1,4 +1,7 @@
-"""What the runner and a worker say to each other: one JSON line a message."""
+"""What the runner and a worker say to each other: one JSON line a message.
+
+For each entry: ``Prove``, then a ``Turn`` a round, at last ``Close``. Files hold the arrays.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -6,24 +9,44 @@ import msgspec
 from msgspec import Meta
 
 from bench.case import Case
-from bench.results.record import Check, Primitive, Status, Take
+from bench.results.record import Check, Primitive, Status
 
 Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
 
 
-class Job(msgspec.Struct, frozen=True, tag=True):
-    """Prove and time one case. Files hold the inputs and what the reference expects of them."""
+class Drawn(msgspec.Struct, frozen=True):
+    """One of the two batches of a case."""
 
-    case: Case
-    device: str
-    inputs: str  # npz of the case's Batch
+    inputs: str  # npz of the Batch
     digest: str  # of those inputs
     expected: str  # npz of the proof's Expected
-    n_calls: int | None  # None in block 0: calibrate
+
+
+class Prove(msgspec.Struct, frozen=True, tag=True):
+    """Prove a variant on a case, bind it and hold it; in block 0 find how it is to be timed."""
+
+    key: str  # the entry's id
+    spec: str
+    case: Case
+    device: str
+    batches: tuple[Drawn, Drawn]
+    n_calls: int | None  # of a value; None in block 0: find it
     warmup_calls: int  # at least so many, as block 0 found
-    gates: dict[str, float]  # limits above which the burst is taken once more
-    alone: bool  # one thread on the cpu
-    after: str | None  # npz of the parameters expected after n_calls training steps
+
+
+class Turn(msgspec.Struct, frozen=True, tag=True):
+    """Take one value of an entry that is held."""
+
+    key: str
+    batch: Literal[0, 1]  # which of the two is written in for it
+    n_calls: int
+    rewarm_calls: int | None  # before the value; None in block 0: time them in steps
+    after: str | None  # npz of the parameters expected after n_calls training steps on that batch
+
+
+class Close(msgspec.Struct, frozen=True, tag=True):
+    """Release what is held, and tell whether anything in the process has changed."""
 
 
 class ProbeJob(msgspec.Struct, frozen=True, tag=True):
@@ -43,33 +66,42 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     compile_cpu_ns: int = 0  # its part of ready_ns
 
 
-class Done(msgspec.Struct, frozen=True, tag=True):
-    """The values of one burst, with the proofs before and after them."""
+class Proved(msgspec.Struct, frozen=True, tag=True):
+    """The entry computes what it should, and is held."""
 
     status: Literal["ok", "known_wrong"]
-    n_calls: Annotated[int, Meta(ge=1)]
-    elapsed_ns: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(min_length=1)]
-    first_call_ns: Count
-    warmup_calls: Count
-    residual_ns: int
-    cpu_ns: Count
-    calibration_ns: Count
-    device: str
     checks: list[Check]
-    gates: dict[str, float] = {}
-    flags: list[str] = []
-    disturbed: Take | None = None
-    settled: bool | None = None
-    transfer_ns: int = 0  # of its inputs to the device
-    cold_call_ns: int = 0  # the process's first call; 0 where that was an earlier burst's
+    n_calls: Positive
+    warmup_calls: Count
+    first_call_ns: Count
+    cold_call_ns: Count  # the process's first call; 0 where that was another entry's
+    transfer_ns: Count  # of its inputs to the device
+    calibration_ns: Count
+    settled: bool | None  # None where nobody asked
+
+
+class Value(msgspec.Struct, frozen=True, tag=True):
+    """One value: ``elapsed_ns`` for the calls of the turn. Its result was the expected one."""
+
+    elapsed_ns: Positive
+    cpu_ns: Count
+    residual_ns: int  # what a second synchronise right after it still cost
+    preempted: Count  # times that the process was put aside meanwhile
+    rewarm_ns: list[int] = []  # block 0: the steps before it, each a tenth of its calls
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """No values: the proof failed, or the variant raised."""
+    """No values: a proof failed, or the variant raised."""
 
     status: Status
     reason: str
     checks: list[Check] = []
+
+
+class Closed(msgspec.Struct, frozen=True, tag=True):
+    """Nothing is held any more; ``changed`` tells what of the process is no longer as it was."""
+
+    changed: str
 
 
 class Measured(msgspec.Struct, frozen=True, tag=True):
@@ -78,7 +110,5 @@ class Measured(msgspec.Struct, frozen=True, tag=True):
     primitives: list[Primitive]
 
 
-AnyJob = Job | ProbeJob
-Reply = (
-    Ready | Done | Refused | Measured
-)  # the first by itself; Done or Refused to a Job, Measured or Refused to the other
+Job = Prove | Turn | Close | ProbeJob
+Reply = Ready | Proved | Value | Refused | Closed | Measured

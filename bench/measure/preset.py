@@ -57,6 +57,8 @@ class Wishes:
     threads: tuple[int, ...] = ()
     all_threads: int = 1  # what "all threads" means on this machine
     blocks: int | None = None
+    rounds: int | None = None  # of a block
+    isolate: bool = False  # a worker an arm
     budget_s: float | None = None
     budget_holds: bool = False  # rather no verdict than more time
     seed: int | None = None

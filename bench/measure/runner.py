@@ -16,15 +16,18 @@ from bench.host.scratch import scratch_folder
 from bench.host.signals import OutOfTime, Terminated
 from bench.host.software import sleep_clock, slept
 from bench.measure.block import BURST_DEADLINE_S, READY_DEADLINE_S, Blocks, Progress
-from bench.measure.budget import Costs, active, decide, trimmed
+from bench.measure.budget import active, decide, too_short, trimmed
+from bench.measure.costs import Costs
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
 from bench.measure.stopping import EARLIEST, precise
-from bench.results.declared import COMPILED
+from bench.results.declared import COMPILED, measured_as
 from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
 
+Ended = Literal["complete", "partial", "interrupted"]
+ROUNDS_OF_BLOCK_0 = 5  # enough to see what a round costs, and when an entry is warm again
 TERMINATED, STOPPED = "ended by a signal", "stopped by the user"  # reasons of an End
 
 
@@ -57,10 +60,13 @@ class Runner:
     def run(self) -> End:
         """Measure everything; return how it ended, which is also the journal's last line."""
         started, clocks = time.perf_counter(), sleep_clock()
-        status: Literal["complete", "partial", "interrupted"] = "complete"
+        status: Ended = "complete"
         try:
             with scratch_folder("run") as folder:
-                reason = self._measure(JobMaker(folder, self._plan.gates), started)
+                reason = self._measure(JobMaker(folder), started)
+        except UserError as error:  # of the time budget
+            self._write(self._end("interrupted", str(error), started, clocks))
+            raise
         except OutOfTime:
             status, reason = "interrupted", f"the time budget of {self._plan.budget_s:g} s ended it"
         except KeyboardInterrupt as stop:
@@ -68,10 +74,13 @@ class Runner:
             reason = TERMINATED if isinstance(stop, Terminated) else STOPPED
         if status == "complete" and (failed := self._ledger.failures.total()):
             status, reason = "partial", f"{_count(failed, 'burst')} failed; {reason}"
-        seconds = round(time.perf_counter() - started, 1)
-        end = End(status, reason, seconds, utc_now(), round(slept(clocks, sleep_clock()), 1))
+        end = self._end(status, reason, started, clocks)
         self._write(end)
         return end
+
+    def _end(self, status: Ended, reason: str, started: float, clocks: dict[str, float]) -> End:
+        seconds = round(time.perf_counter() - started, 1)
+        return End(status, reason, seconds, utc_now(), round(slept(clocks, sleep_clock()), 1))
 
     def _measure(self, jobs: JobMaker, started: float) -> str:
         """Everything that is still to be done; return why it stopped there."""
@@ -86,17 +95,27 @@ class Runner:
             self._write(Resumed(0, utc_now()))
         for conditions in jobs.conditions():
             self._write(conditions)
-        blocks = self._blocks(provable, jobs)
-        start_s = blocks.run(0, plan.blocks, provable)
-        ready_s = self._ledger.ready_s
-        if self._ledger.compiled:  # from nothing only in this block; the others start as imports let them
-            start_s = min(start_s, max(*ready_s.values(), sum(ready_s.values()) / usable_cpus()))
-        spent_s = time.perf_counter() - started
-        costs = Costs(start_s, blocks.entries_s, spent_s, ready_s, blocks.probes_s)
+        blocks = self._blocks(jobs)
+        costs = blocks.costs
+
+        def refuse_at_once() -> None:
+            """Before anything is measured: starting the workers alone would take longer than the budget."""
+            least_s = time.perf_counter() - started + least_blocks(plan, provable) * self._start_s(costs)
+            if plan.budget_s is not None and least_s > plan.budget_s and not plan.budget_holds:
+                raise too_short(plan, least_s)
+
+        blocks.run(0, plan.blocks, provable, min(plan.rounds, ROUNDS_OF_BLOCK_0), refuse_at_once)
+        costs.start_s, costs.spent_s = self._start_s(costs), time.perf_counter() - started
         decision = decide(plan, self._ledger.bursts, costs)
         self._write(decision)
         self._progress.decided(decision)
         return self._count(blocks, trimmed(provable, decision), decision, jobs, started, first=1)
+
+    def _start_s(self, costs: Costs) -> float:
+        """Seconds to start all workers. What compiled from nothing will find it compiled."""
+        if not self._ledger.compiled:
+            return costs.start_s
+        return min(costs.start_s, max(*costs.ready_s.values(), sum(costs.ready_s.values()) / usable_cpus()))
 
     def _go_on(self, provable: list[Group], decision: Decision, jobs: JobMaker) -> str:
         """The blocks that are missing. The time budget was block 0's to keep: what it left is measured."""
@@ -109,7 +128,7 @@ class Runner:
         counted = [record for record in self._earlier if getattr(record, "block", 0) < first]
         self._ledger = Ledger(self._plan, counted)
         self._progress.decided(decision)
-        return self._count(self._blocks(provable, jobs), groups, decision, jobs, None, first=first)
+        return self._count(self._blocks(jobs), groups, decision, jobs, None, first=first)
 
     def _count(
         self,
@@ -128,10 +147,11 @@ class Runner:
         headlines = [*plan.pairs, *decision.pairs]
         for entry in _entries(groups):  # the trajectories: computed now, not between two bursts
             if found := self._ledger.found.get(self._ledger.work(entry)):
-                jobs.job(entry.case, self._ledger.arm(entry), found)
+                for which in (0, 1):
+                    jobs.after(entry.case, found.n_calls, which)
         for block in range(first, last + 1):
             begun = time.perf_counter()
-            blocks.run(block, last, active(groups, block))
+            blocks.run(block, last, active(groups, block), decision.rounds)
             ended = time.perf_counter()
             left_s = math.inf if started is None or budget_s is None else budget_s - (ended - started)
             if block == 1 and self._compiles_too_long(groups, last, ended - begun, left_s):
@@ -147,7 +167,7 @@ class Runner:
             if ended - begun > left_s:
                 return f"the time budget of {budget_s:g} s ended the run after {_count(block, 'block')}"
             width = plan.precision if block >= EARLIEST else None
-            if width is not None and precise(headlines, self._ledger.bursts, width):
+            if width is not None and precise(headlines, self._ledger.bursts, measured_as(plan.groups), width):
                 return f"every headline was known to within {width:.0%} after {_count(block, 'block')}"
         reason = f"{_count(last, 'block')} {'was' if last == 1 else 'were'} measured"
         if budget_s is not None and started is not None and time.perf_counter() - started > budget_s:
@@ -161,19 +181,17 @@ class Runner:
         blocks = [min(group.blocks or last, last) - 1 for group in of_compiled]
         return self._ledger.compiles_again and any(n * block_s > left_s for n in blocks)
 
-    def _blocks(self, provable: list[Group], jobs: JobMaker) -> Blocks:
-        """What runs the blocks of the groups."""
-        blocks = Blocks(
+    def _blocks(self, jobs: JobMaker) -> Blocks:
+        """What runs the blocks."""
+        return Blocks(
             self._plan, self._write, self._progress, jobs, self._ledger, keep=self._keep, **self._deadlines
         )
-        blocks.rehearse(provable)
-        return blocks
 
     def _provable(self, group: Group, jobs: JobMaker, *, tell: bool) -> bool:
         """Make the inputs of a group; where that cannot be, write why for each entry if ``tell``."""
         try:
             for entry in group.entries:
-                jobs.job(entry.case, self._ledger.arm(entry), None)
+                jobs.prove(entry, self._ledger.arm(entry), None)
         except UserError as error:
             for failure in (Failure(0, entry.id, "missing", str(error)) for entry in group.entries):
                 if tell:

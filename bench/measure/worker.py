@@ -1,13 +1,13 @@
-"""A worker: a fresh process that holds one arm, and answers each job: a burst, or a probe of its library.
+"""A worker: a fresh process for one library at one place, which holds entries and takes their values in turn.
 
-Started by the runner with its thread limits in the environment, as
-``python -m bench.measure.worker SPEC THREADS REHEARSAL``, where the rehearsal is the arm's first job. Jobs
-come as lines on standard input, replies go out on a private copy of standard output; what a variant
+Started by the runner with its thread limits in the environment, as ``python -m bench.measure.worker SETUP``.
+Jobs come as lines on standard input, replies go out on a private copy of standard output; what a variant
 prints goes to standard error. A worker loads one library: a NumPy worker never imports torch, a torch
 worker never computes with NumPy's BLAS.
 """
 
 import gc
+import importlib
 import sys
 import time
 from collections.abc import Iterator
@@ -17,78 +17,63 @@ from typing import Any, TextIO
 import msgspec
 
 from bench import catalog
+from bench.binding import bind_case
 from bench.data import Batch
 from bench.device_facts import device_facts
 from bench.errors import UserError, describe_error
 from bench.host.lifeline import replies
-from bench.library import library_facts, limit_threads, process_state, set_ieee_precision, wrong_library
+from bench.library import (
+    changed,
+    library_facts,
+    limit_threads,
+    process_state,
+    set_ieee_precision,
+    wrong_library,
+)
 from bench.measure import primitives
-from bench.measure.burst import bind_job, burst
 from bench.measure.clock import ClockError
-from bench.measure.messages import AnyJob, Job, Measured, ProbeJob, Ready, Refused, Reply
+from bench.measure.held import Held, Refusal, hold, load_batches, take
+from bench.measure.messages import Close, Closed, Job, Measured, ProbeJob, Prove, Ready, Refused, Reply, Turn
 from bench.own_variant import load_variant
 from bench.results.record import Status
 
 
+class Setup(msgspec.Struct, frozen=True):
+    """What a worker is: its library and place, and the first job, which it binds once while it starts."""
+
+    library: str
+    device: str
+    threads: int
+    rehearsal: Prove
+
+
 def main() -> None:
     """Take over standard output, get ready, and answer jobs until standard input closes."""
-    spec, threads = sys.argv[1], int(sys.argv[2])
-    rehearsal = msgspec.json.decode(sys.argv[3], type=Job)
+    setup = msgspec.json.decode(sys.argv[1], type=Setup)
     with replies() as send:
-        for reply in serve(spec, threads, rehearsal, sys.stdin):
+        for reply in serve(setup, sys.stdin):
             send(msgspec.json.encode(reply))
 
 
-def serve(spec: str, threads: int, rehearsal: Job, jobs: TextIO) -> Iterator[Reply]:
+def serve(setup: Setup, jobs: TextIO) -> Iterator[Reply]:
     """Yield ``Ready``, then one reply a job."""
     gc.disable()  # while importing, where it takes a fifth of the time and finds nothing
     try:
-        variant = load_variant(spec)
-    except UserError as error:
-        yield Refused("crashed", str(error))
+        importlib.import_module(setup.library)  # before any thread pool may be used
+    except BaseException as error:
+        yield Refused(status_of(error), describe_error(error, setup.library))
         return
-    try:
-        variant.load()  # imports the library, before any thread pool may be used
-    except BaseException as error:  # and runs the variant's own code, which may leave as well
-        yield Refused(status_of(error), describe_error(error, variant.target))
-        return
-    facts = get_ready(variant.library, threads) | device_facts(rehearsal.device)
+    facts = get_ready(setup.library, setup.threads) | device_facts(setup.device)
     gc.enable()
-    state = process_state(variant.library)  # before anything is bound
+    worker = _Worker(setup, process_state(setup.library), facts["threads"])
     gc.disable()
-    compile_ns, compile_cpu_ns = rehearse(variant, rehearsal)
+    compile_ns, compile_cpu_ns = worker.rehearse()
     gc.enable()
     gc.collect()
     gc.freeze()  # the imports' objects: collecting before a value need not visit them again
     yield Ready(facts, time.process_time_ns(), compile_ns, compile_cpu_ns)
-    wrong_threads = Refused("invalid", f"asked for {threads} threads, the library has {facts['threads']}")
-    fresh = True  # nothing was called yet
     for line in jobs:
-        job = msgspec.json.decode(line, type=AnyJob)
-        try:
-            right = facts["threads"] in (None, threads)
-            reply: Reply = answer(variant, job, state, fresh=fresh) if right else wrong_threads
-        except BaseException as error:  # a variant may raise anything, or leave; the other entries go on
-            reply = Refused(status_of(error), describe_error(error, variant.target))
-        if other := wrong_library(variant.library):
-            reply = Refused("invalid", f"{variant.name} {other}")
-        fresh = False
-        yield reply
-
-
-def answer(variant: catalog.Variant, job: AnyJob, state: dict[str, Any], *, fresh: bool = False) -> Reply:
-    """A burst, or the basic operations of the variant's library."""
-    if isinstance(job, ProbeJob):
-        return Measured(primitives.measure(variant.library, job))
-    return burst(variant, job, ready=state, fresh=fresh)
-
-
-def status_of(error: BaseException) -> Status:
-    """What an error says: no memory (a device's has a class of its own), or a bad clock."""
-    if isinstance(error, ClockError):
-        return "invalid"
-    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return "oom" if out_of_memory else "crashed"
+        yield worker.answer(msgspec.json.decode(line, type=Job))
 
 
 def get_ready(library: str, threads: int) -> dict[str, Any]:
@@ -100,19 +85,96 @@ def get_ready(library: str, threads: int) -> dict[str, Any]:
     return library_facts("torch") | {"precision": precision}
 
 
-def rehearse(variant: catalog.Variant, job: Job) -> tuple[int, int]:
-    """Bind the arm's first job once; return what went into compiling, in nanoseconds: wall, processor.
+def status_of(error: BaseException) -> Status:
+    """What an error says: no memory (a device's has a class of its own), or a bad clock."""
+    if isinstance(error, ClockError):
+        return "invalid"
+    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return "oom" if out_of_memory else "crashed"
 
-    torch imports large parts of itself at first use, and a compiled variant compiles. That is start-up,
-    which all workers go through together, and no part of an entry.
-    """
-    with suppress(BaseException):  # what is wrong with a variant is found, and said, when it is proved
-        batch = Batch.load(job.inputs)
-        started_ns = time.process_time_ns()
-        bound = bind_job(variant, job, batch)
-        if compile_ns := int(getattr(bound, "compile_ns", 0)):
-            return compile_ns, time.process_time_ns() - started_ns
-    return 0, 0
+
+class _Worker:
+    """What is held, and the state of the process before anything was bound."""
+
+    def __init__(self, setup: Setup, state: dict[str, Any], threads: int | None) -> None:
+        self._setup = setup
+        self._state = state
+        self._threads = threads  # as the library tells
+        self._variants: dict[str, catalog.Variant] = {}
+        self._held: dict[str, Held] = {}
+        self._batches: dict[str, tuple[Batch, Batch]] = {}  # by the first one's file
+        self._fresh = True  # nothing was called yet
+
+    def rehearse(self) -> tuple[int, int]:
+        """Bind the first job once; return what went into compiling, in nanoseconds: wall, processor.
+
+        torch imports large parts of itself at first use, and a compiled variant compiles. That is start-up,
+        which all workers go through together, and no part of an entry.
+        """
+        job = self._setup.rehearsal
+        with suppress(BaseException):  # what is wrong with a variant is found, and said, when it is proved
+            variant, batch = self._variant(job.spec), Batch.load(job.batches[0].inputs)
+            started_ns = time.process_time_ns()
+            bound = bind_case(variant.load(), variant.library, job.case, batch, job.device).bound
+            if compile_ns := int(getattr(bound, "compile_ns", 0)):
+                return compile_ns, time.process_time_ns() - started_ns
+        return 0, 0
+
+    def answer(self, job: Job) -> Reply:
+        """Do the job; whatever a variant raises becomes a refusal, so that the other entries go on."""
+        if isinstance(job, Close):
+            return self._close()
+        setup, target = self._setup, "" if isinstance(job, ProbeJob) else self._target(job)
+        if self._threads not in (None, setup.threads):
+            return Refused("invalid", f"asked for {setup.threads} threads, the library has {self._threads}")
+        try:
+            reply: Reply
+            if isinstance(job, ProbeJob):
+                reply = Measured(primitives.measure(setup.library, job))
+            elif isinstance(job, Turn):
+                reply = take(self._held[job.key], job)
+            else:
+                reply = self._prove(job)
+        except Refusal as refusal:
+            reply = refusal.reply
+        except UserError as error:  # of a plug-in that is none
+            reply = Refused("crashed", str(error))
+        except BaseException as error:  # a variant may raise anything, or leave
+            reply = Refused(status_of(error), describe_error(error, target))
+        if isinstance(job, Prove):
+            if other := wrong_library(setup.library):
+                reply = Refused("invalid", f"{job.spec} {other}")
+            if changes := self._changes():
+                reply = Refused("invalid", f"{job.spec} changed its process: {changes}")
+        if isinstance(reply, Refused) and isinstance(job, Prove | Turn):
+            self._held.pop(job.key, None)
+        return reply
+
+    def _prove(self, job: Prove) -> Reply:
+        first = job.batches[0].inputs
+        if first not in self._batches:
+            self._batches[first] = load_batches(job.batches)
+        fresh, self._fresh = self._fresh, False
+        self._held[job.key], proved = hold(self._variant(job.spec), job, self._batches[first], fresh=fresh)
+        return proved
+
+    def _close(self) -> Closed:
+        self._held.clear()
+        self._batches.clear()
+        gc.collect()
+        return Closed(wrong_library(self._setup.library) or self._changes())
+
+    def _changes(self) -> str:
+        return changed(self._state, process_state(self._setup.library))
+
+    def _variant(self, spec: str) -> catalog.Variant:
+        if spec not in self._variants:
+            self._variants[spec] = load_variant(spec)
+        return self._variants[spec]
+
+    def _target(self, job: Prove | Turn) -> str:
+        spec = job.spec if isinstance(job, Prove) else self._held[job.key].prove.spec
+        return self._variants[spec].target if spec in self._variants else spec
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def details(run: Run) -> list[tuple[str, Pairs]]:
     found = [(heading, _pairs([facts], names)) for heading, names in groups.items()]
     arms = run.arms
     for library in dict.fromkeys(arm.library for arm in arms.values()):
-        told = [worker.facts for worker in run.workers if arms[worker.arm].library == library]
+        told = [worker.facts for worker in run.workers if arms[worker.arms[0]].library == library]
         names = dict.fromkeys(name for one in told for name in one)
         heading = f"{words.LIBRARIES.get(library, library)} in its workers"
         found.append((heading, _pairs(told, names)))

@@ -11,7 +11,7 @@ from bench.results.run import Run
 from bench.results.table import csv_line
 
 LARGEST = 1_000_000  # bytes of a file in the page
-VALUES = ("entry", "block", "value", "n_calls", "elapsed_ns")
+VALUES = ("entry", "block", "round", "n_calls", "elapsed_ns")
 MEDIANS = ("entry", "block", "median_ns")
 COUNTED = "elapsed_ns is what n_calls calls took together. Block 0 (proof, calibration) does not count."
 
@@ -40,7 +40,7 @@ def data_uri(content: bytes, kind: str) -> str:
 def _values(run: Run) -> Iterator[str]:
     """One line a value; block 0 is there, and does not count."""
     for burst in run.bursts:
-        for number, elapsed in enumerate(burst.elapsed_ns):
+        for number, elapsed in zip(burst.rounds, burst.elapsed_ns, strict=True):
             yield csv_line((burst.entry, burst.block, number, burst.n_calls, elapsed))
 
 

@@ -69,7 +69,7 @@ def libraries(run: Run) -> list[Library]:
     arms = run.arms
     made = []
     for library in dict.fromkeys(arm.library for arm in arms.values()):
-        facts = [worker.facts for worker in run.workers if arms[worker.arm].library == library]
+        facts = [worker.facts for worker in run.workers if arms[worker.arms[0]].library == library]
         if not facts:
             continue
         more = [f"{key.replace('_', ' ')}: {said}" for key in SHOWN if (said := _values(facts, key))]
@@ -103,8 +103,8 @@ def variables(run: Run) -> list[Variables]:
 def audit(run: Run) -> list[str]:
     """What was checked about fairness, and what came out."""
     arms, entries = run.arms, run.entries
-    asked = [(worker, arms[worker.arm].threads) for worker in run.workers]
-    odd = sorted({w.arm for w, n in asked if w.facts.get("threads") not in (None, n)})
+    asked = [(worker, arms[worker.arms[0]].threads) for worker in run.workers]
+    odd = sorted({w.name for w, n in asked if w.facts.get("threads") not in (None, n)})
     unknown = sum(worker.facts.get("threads") is None for worker, _ in asked)
     made = [
         f"Threads, read back from each library: not as asked for in {words.listing(odd)}."

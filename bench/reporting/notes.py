@@ -126,9 +126,9 @@ def _disturbances(run: Run, summary: Summary) -> list[str]:
     made = []
     if run.plan.gates:
         made.append(
-            f"{words.capital(words.count(summary.repeated, 'burst'))} had to be taken twice, since something "
-            f"disturbed them; {units.whole(summary.disturbed)} were disturbed the second time as well, and "
-            "count all the same. Where more than a fifth of an entry's are, it gets no verdict."
+            f"Something disturbed {units.whole(summary.disturbed)} of the processes while they took their "
+            "values, which count all the same: both sides of a round stand milliseconds apart, so that what "
+            "slows the machine slows both."
         )
     if run.void:
         made.append(
@@ -152,11 +152,11 @@ def starts(run: Run) -> list[tuple[str, str, str]]:
             calls_of.setdefault(run.entries[burst.entry].arm, []).append(burst.cold_call_ns)
     made = []
     for arm in run.plan.arms:
-        ready = [worker.ready_ns for worker in run.workers if worker.arm == arm.id]
+        ready = [worker.ready_ns for worker in run.workers if arm.id in worker.arms]
         if ready:
             made.append((arm.id, _median(ready), _median(calls_of.get(arm.id, []))))
         for what, cold in (("compiling from nothing, block 0", True), ("loading what was compiled", False)):
-            times = [w.compile_ns for w in run.workers if w.arm == arm.id and (w.block == 0) == cold]
+            times = [w.compile_ns for w in run.workers if arm.id in w.arms and (w.block == 0) == cold]
             if any(times):
                 made.append((f"{arm.id}: {what} (wall time)", _median(times), units.NOTHING))
     return made

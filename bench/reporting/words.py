@@ -125,7 +125,7 @@ def place(arm: Arm) -> str:
 def device(run: Run, device_id: str) -> str:
     """An accelerator by its id and name, as its workers told: "cuda:0 (NVIDIA H100)"."""
     arms = {arm.id for arm in run.plan.arms if arm.device == device_id}
-    told = (worker.facts.get("device_name") for worker in run.workers if worker.arm in arms)
+    told = (worker.facts.get("device_name") for worker in run.workers if arms & set(worker.arms))
     name = next(filter(None, told), None)
     return f"{device_id} ({name})" if name else device_id
 

@@ -87,6 +87,8 @@ def _contradictions(run: Run) -> Iterator[str]:
     for environment in run.environments:
         yield from of_facts(environment.machine)
     for worker in run.workers:
+        if not worker.arms:
+            yield f"a worker without arms in block {worker.block}"
         yield from of_facts(worker.facts)
 
 
@@ -133,7 +135,7 @@ def _of_references(run: Run) -> Iterator[str]:
         f"the plan has no entry {shown(name)}" for name in dict.fromkeys(named) if name not in entries
     )
     used = [entry.arm for entry in entries.values()] + [probe.arm for probe in plan.probes]
-    used += [rates.arm for rates in run.rates] + [worker.arm for worker in run.workers]
+    used += [rates.arm for rates in run.rates] + [arm for worker in run.workers for arm in worker.arms]
     yield from (f"the plan has no arm {shown(name)}" for name in dict.fromkeys(used) if name not in arms)
     alone = [(entry.id, entry.baseline) for entry in entries.values()]
     alone += [(pair.entry, pair.baseline) for pair in pairs]
@@ -190,15 +192,16 @@ def _of_burst(burst: Burst, *, known: bool) -> Iterator[str]:
     if not burst.elapsed_ns or min(burst.elapsed_ns) <= 0 or burst.n_calls < 1:
         yield f"a time that is not positive {where}"
     numbers = (
-        *burst.elapsed_ns, burst.n_calls, burst.position, burst.first_call_ns, burst.warmup_calls,
+        *burst.elapsed_ns, *burst.rounds, *burst.places, burst.n_calls, burst.first_call_ns, burst.warmup_calls,
+        burst.rewarm_calls,
         burst.residual_ns, burst.cpu_ns, burst.transfer_ns, burst.cold_call_ns,
     )  # fmt: skip
     if min(numbers) < 0 or max(numbers) > LONGEST_NS:
         yield f"a number that no run has, {min(numbers)} or {max(numbers)}, {where}"
     if not known and any(check.error < 0 or check.tolerance < 0 for check in burst.checks):
         yield f"an error or a tolerance below 0 {where}"
-    if burst.disturbed is not None and min(burst.disturbed.elapsed_ns, default=0) <= 0:
-        yield f"a disturbed time that is not positive {where}"
+    if not len(burst.elapsed_ns) == len(set(burst.rounds)) == len(burst.rounds) == len(burst.places):
+        yield f"values whose rounds are not told, {where}"
 
 
 def _of_rates(rates: Rates) -> Iterator[str]:

@@ -13,6 +13,14 @@ def is_counted(burst: Burst) -> bool:
     return burst.block >= 1 and burst.status in ("ok", "known_wrong")
 
 
+def per_call_ns(burst: Burst) -> dict[int, float]:
+    """The time of a call in nanoseconds, by round."""
+    return {
+        number: elapsed / burst.n_calls
+        for number, elapsed in zip(burst.rounds, burst.elapsed_ns, strict=True)
+    }
+
+
 def counted_bursts(run: Run) -> dict[str, list[Burst]]:
     """The counted bursts of every entry that has any, in the plan's order; none of one that disagrees.
 

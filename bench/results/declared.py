@@ -1,5 +1,7 @@
 """What a plan declares before the first value: arms, entries and their tables, headlines, ladder, probes."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from bench.case import Case
@@ -71,3 +73,13 @@ class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     what: str  # "torch-rnn@cuda:0"
     reason: str
+
+
+def measured_as(groups: Iterable[Group]) -> dict[str, str]:
+    """By entry, the entry under which it is measured: the first of all that have its arm and its case."""
+    first: dict[tuple[str, Case], str] = {}
+    return {
+        entry.id: first.setdefault((entry.arm, entry.case), entry.id)
+        for group in groups
+        for entry in group.entries
+    }

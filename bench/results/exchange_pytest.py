@@ -131,7 +131,7 @@ def _machine_info(run: Run) -> dict[str, Any]:
     implementation, _, version = str(machine.get("python") or "").partition(" ")
     system, _, release = str(machine.get("system") or "").partition(" ")
     libraries = {arm.id: arm.library for arm in run.plan.arms}
-    numpy = next((worker.facts for worker in run.workers if libraries.get(worker.arm) == "numpy"), {})
+    numpy = next((worker.facts for worker in run.workers if libraries.get(worker.arms[0]) == "numpy"), {})
     return {
         "node": machine.get("host_name") or "",  # only where the record has it
         "processor": machine.get("processor") or "",

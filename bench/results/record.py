@@ -26,7 +26,7 @@ from bench.results.declared import Pair as Pair
 from bench.results.declared import Probe as Probe
 from bench.results.declared import Rung as Rung
 
-SCHEMA = 2
+SCHEMA = 3
 MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
 
 # what can happen to an entry; "ok" is the status of every Burst that passed its proof
@@ -48,6 +48,7 @@ class Plan(Record, frozen=True):
     preset: str
     seed: int  # of the order
     blocks: int  # counted blocks; block 0 comes on top
+    rounds: int  # of a block, at most
     verdicts: bool  # False for --quick
     margin: float  # equivalence margin, 0.02
     budget_s: float | None
@@ -59,6 +60,7 @@ class Plan(Record, frozen=True):
     precision: float | None = None  # half-width of the headlines' log ratios at which a run may stop early
     ladder: list[Rung] = []  # from the tutorial's NumPy program to its PyTorch program, in single changes
     probes: list[Probe] = []
+    isolate: bool = False  # a worker an arm
     budget_holds: bool = False  # also where verdicts would need more blocks than it lets be
 
 
@@ -73,10 +75,11 @@ class Environment(Record, frozen=True):
 
 
 class Worker(Record, frozen=True):
-    """A fresh process that holds one arm for one block."""
+    """A fresh process for one block: it holds the entries of these arms."""
 
     block: int
-    arm: str
+    name: str  # the same in every block
+    arms: list[str]
     pid: int
     ready_ns: int  # processor time until it was ready: interpreter, imports, first binding
     facts: dict[str, Any]  # versions, threads read back, BLAS kernel, precision switches
@@ -107,35 +110,26 @@ class Conditions(Record, frozen=True):
     gradient_subnormal: int
 
 
-class Take(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Values that something disturbed, so that they were taken once more; kept, but not counted."""
-
-    elapsed_ns: list[int]
-    cpu_ns: int
-    residual_ns: int
-    gates: dict[str, float]
-    flags: list[str]
-
-
 class Burst(Record, frozen=True):
-    """The values of one entry in one block. A value is elapsed_ns[i] / n_calls."""
+    """The values of one entry in one block, one a round. A value is elapsed_ns[i] / n_calls."""
 
     block: int
-    entry: str
-    position: int  # its place in the block's order
+    entry: str  # the first of the plan's entries with this arm and case; the others have the same values
     status: Status
     n_calls: int
     elapsed_ns: list[int]  # one a value: n_calls calls in one clock pair
+    rounds: list[int]  # of each value; slow entries take part in some
+    places: list[int]  # of each value within its round
     first_call_ns: int  # the first call after binding, waiting for the device included
-    warmup_calls: int
+    warmup_calls: int  # after binding
+    rewarm_calls: int  # before each value, since others have run meanwhile
     residual_ns: int  # largest cost of a second synchronise right after a value
     cpu_ns: int  # processor time of the process over all values
-    device: str  # where the arrays really were
+    device: str
     digest: str  # SHA-256 of the inputs
     checks: list[Check]
-    gates: dict[str, float] = {}  # what was read around the values, by name: see bench.host.gates
-    flags: list[str] = []  # the gates that fired; the values count all the same
-    disturbed: Take | None = None  # the first take, where gates fired and these values are its repetition
+    gates: dict[str, float] = {}  # what was read over the values, by name: see bench.host.gates
+    flags: list[str] = []  # the gates above their limits; the values count all the same
     settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0
     transfer_ns: int = 0  # moving parameters, x and y to the device, once; 0 where they are there already
     cold_call_ns: int = 0  # the first call of its process, before the proof; 0 where that was another entry's
@@ -180,6 +174,7 @@ class Decision(Record, frozen=True):
     pairs: list[Pair]  # best against best
     predicted_s: float  # time the whole plan would take
     blocks: int  # counted blocks that will run
+    rounds: int  # of each of them
     dropped_groups: list[str]
     dropped_arms: list[str]
 

@@ -20,11 +20,16 @@ if TYPE_CHECKING:  # it takes long to import, and the CSV does without
     import pandas as pd
 
 COLUMNS = (
-    "run", "block", "position", "entry", "group", "arm", "variant", "library", "device", "threads", "twin",
+    "run", "block", "entry", "group", "arm", "variant", "library", "device", "threads", "twin",
     "known_wrong", "task", "layout", "dtype", "activation", "data", "T", "B", "I", "H", "O", "status",
-    "counted", "value", "n_calls", "elapsed_ns", "per_call_ns", "first_call_ns",
+    "counted", "round", "place", "n_calls", "elapsed_ns", "per_call_ns", "first_call_ns",
 )  # fmt: skip
-OF_A_VALUE = ("value", "elapsed_ns", "per_call_ns")  # the other columns are the same in a whole burst
+OF_A_VALUE = (
+    "round",
+    "place",
+    "elapsed_ns",
+    "per_call_ns",
+)  # the other columns are the same in a whole burst
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 Cells = tuple[str | int | bool, ...]
@@ -33,14 +38,14 @@ Cells = tuple[str | int | bool, ...]
 def values_frame(run: Run) -> "pd.DataFrame":
     """One row a value, in the journal's order; block 0 is there, but not ``counted``.
 
-    ``value`` numbers the values of a burst from 0; ``per_call_ns`` is ``elapsed_ns`` / ``n_calls``.
-    Failures have no values, so they are not here.
+    ``round`` is that of the block, ``place`` where the value stood in it; ``per_call_ns`` is ``elapsed_ns``
+    / ``n_calls``. An arm on a case is measured once, whatever tables hold it: under the name of the first.
     """
     import pandas as pd
 
     known = _Known(run)
     rows = [
-        (run.plan.run, burst.block, burst.position, *known.cells(burst), burst.status, is_counted(burst),
+        (run.plan.run, burst.block, *known.cells(burst), burst.status, is_counted(burst),
          burst.n_calls, burst.first_call_ns)
         for burst in run.bursts
     ]  # fmt: skip
@@ -48,7 +53,8 @@ def values_frame(run: Run) -> "pd.DataFrame":
     sizes = [len(burst.elapsed_ns) for burst in run.bursts]
     frame = bursts.take(np.repeat(np.arange(len(rows)), np.array(sizes, dtype=np.intp)))
     frame = frame.reset_index(drop=True)
-    frame["value"] = list(chain.from_iterable(range(size) for size in sizes))
+    frame["round"] = list(chain.from_iterable(burst.rounds for burst in run.bursts))
+    frame["place"] = list(chain.from_iterable(burst.places for burst in run.bursts))
     frame["elapsed_ns"] = list(chain.from_iterable(burst.elapsed_ns for burst in run.bursts))
     frame["per_call_ns"] = frame["elapsed_ns"] / frame["n_calls"]
     return frame[list(COLUMNS)]
@@ -81,10 +87,10 @@ def _csv_lines(run: Run) -> Iterator[str]:
         if key not in shared:
             shared[key] = _csv(known.cells(burst))
         n_calls, first = burst.n_calls, burst.first_call_ns
-        start = f"{name},{burst.block},{burst.position},{shared[key]},{burst.status},{is_counted(burst)}"
+        start = f"{name},{burst.block},{shared[key]},{burst.status},{is_counted(burst)}"
         yield "".join(
-            f"{start},{number},{n_calls},{elapsed},{elapsed / n_calls!r},{first}\n"
-            for number, elapsed in enumerate(burst.elapsed_ns)
+            f"{start},{number},{place},{n_calls},{elapsed},{elapsed / n_calls!r},{first}\n"
+            for number, place, elapsed in zip(burst.rounds, burst.places, burst.elapsed_ns, strict=True)
         )
 
 

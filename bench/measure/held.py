@@ -1,0 +1,210 @@
+"""An entry that a worker holds: proved, bound to arrays of its own, and asked for one value a round.
+
+Before each value one of the case's two batches is written into those arrays, and after it the result must be
+the one expected of that batch: what was kept from earlier calls shows.
+"""
+
+import gc
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import catalog, proof
+from bench.binding import Binding, bind_case
+from bench.data import Batch
+from bench.library import computes_elsewhere
+from bench.measure import clock, honesty
+from bench.measure.messages import Drawn, Prove, Proved, Refused, Turn, Value
+from bench.measure.steady import settle
+from bench.measure.transfer import mover, transfer_ns
+
+REWARM_STEPS = 10  # of a value's calls each a tenth
+RESULTS = 5  # block 0: how often the time of ``result`` is compared with its time directly after
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A variant bound to a case, the two batches in turn, and what is expected of each."""
+
+    variant: catalog.Variant
+    prove: Prove
+    binding: Binding
+    batches: tuple[Batch, Batch]
+    expected: tuple[proof.Expected, proof.Expected]
+    wait: Callable[[], None]
+    after: dict[str, dict[str, Any]] = field(default_factory=dict)  # by path
+
+
+class Refusal(Exception):
+    """The entry gets no value; holds the reply that says why."""
+
+    def __init__(self, reply: Refused) -> None:
+        super().__init__(reply.reason)
+        self.reply = reply
+
+
+def load_batches(drawn: tuple[Drawn, Drawn]) -> tuple[Batch, Batch]:
+    """Read both batches; the second has the parameters of the first.
+
+    Raises:
+        Refusal: their digests are not the plan's.
+    """
+    one, other = (Batch.load(part.inputs) for part in drawn)
+    if [one.digest(), other.digest()] != [part.digest for part in drawn]:
+        raise Refusal(Refused("invalid", "the inputs' digest differs from the plan's"))
+    return one, Batch(one.params, other.x, other.y)
+
+
+def hold(
+    variant: catalog.Variant, job: Prove, batches: tuple[Batch, Batch], *, fresh: bool
+) -> tuple[Held, Proved]:
+    """Prove the entry, bind it and, in block 0, find how it is to be timed.
+
+    In a ``fresh`` process, which has made no call yet, the first one is timed by itself: it sets up what a
+    library sets up once.
+
+    Raises:
+        Refusal: the proof failed, or its time is not that of the work.
+    """
+    case, device = job.case, job.device
+    expected = (
+        proof.Expected.load(Path(job.batches[0].expected)),
+        proof.Expected.load(Path(job.batches[1].expected)),
+    )
+    wait = clock.synchroniser(device)
+    cold_call_ns = 0
+    if fresh:
+        cold_call_ns = clock.take_value(
+            _bind(variant, job, batches[0]).bound.call, 1, synchronise=wait
+        ).elapsed_ns
+    checks = proof.prove(
+        variant.load(), case, batches[0], expected[0], device=device, known_wrong=variant.known_wrong
+    )
+    status = proof.status(checks, known_wrong=variant.known_wrong)
+    if status == "disagrees":
+        raise Refusal(Refused("disagrees", proof.failures(checks), checks))
+    moved_ns = transfer_ns(batches[0], mover(device), synchronise=wait)
+    held = Held(variant, job, _bind(variant, job, batches[0]), batches, expected, wait)
+    gc.collect()
+    bound, started = held.binding.bound, time.perf_counter_ns()
+    settled, n_calls = None, job.n_calls
+    if n_calls is None:
+        found = settle(bound.call, synchronise=wait)
+        n_calls = clock.calibrate(bound.call, synchronise=wait, reset=bound.reset)
+        settled, first_call_ns, warmup_calls = found.settled, found.first_call_ns, found.warmup_calls
+        if why := _implausible(held, n_calls):
+            raise Refusal(Refused("invalid", f"{variant.name}: {why}", checks))
+    else:
+        first_call_ns, warmup_calls = clock.warm_up(bound.call, synchronise=wait, at_least=job.warmup_calls)
+    proved = Proved(
+        status=status,
+        checks=checks,
+        n_calls=n_calls,
+        warmup_calls=warmup_calls,
+        first_call_ns=first_call_ns,
+        cold_call_ns=cold_call_ns,
+        transfer_ns=moved_ns,
+        calibration_ns=time.perf_counter_ns() - started if job.n_calls is None else 0,
+        settled=settled,
+    )
+    return held, proved
+
+
+def take(held: Held, turn: Turn) -> Value:
+    """Take one value; the batch of the turn is written in first, and its result compared after it.
+
+    Raises:
+        Refusal: the result is not the one expected of that batch.
+    """
+    bound, case = held.binding.bound, held.prove.case
+    held.binding.feed(held.batches[turn.batch])
+    rewarm_ns = _rewarm(held, turn)
+    bound.reset()
+    preempted, cpu_ns = _preempted(), time.process_time_ns()
+    value = clock.take_value(bound.call, turn.n_calls, synchronise=held.wait)
+    cpu_ns, preempted = time.process_time_ns() - cpu_ns, _preempted() - preempted
+    after = None
+    if turn.after is not None:
+        if turn.after not in held.after:
+            held.after[turn.after] = load_arrays(turn.after)
+        after = held.after[turn.after]
+    wrong = held.variant.known_wrong
+    checks = proof.check_last(
+        case, held.binding.result(), held.expected[turn.batch], after=after, device=held.prove.device,
+        known_wrong=wrong,
+    )  # fmt: skip
+    if proof.status(checks, known_wrong=wrong) == "disagrees":
+        raise Refusal(Refused("disagrees", f"after a value: {proof.failures(checks)}", checks))
+    return Value(value.elapsed_ns, cpu_ns, value.residual_ns, preempted, rewarm_ns)
+
+
+def _bind(variant: catalog.Variant, job: Prove, batch: Batch) -> Binding:
+    return bind_case(variant.load(), variant.library, job.case, batch, job.device)
+
+
+def _rewarm(held: Held, turn: Turn) -> list[int]:
+    """Call before the value, since others have run meanwhile; in block 0 in steps that are timed."""
+    call = held.binding.bound.call
+    if turn.rewarm_calls is not None:
+        for _ in range(turn.rewarm_calls):
+            call()
+        held.wait()
+        return []
+    calls = rewarm_step(turn.n_calls)
+    return [
+        clock.take_value(call, calls, synchronise=held.wait).elapsed_ns
+        for _ in range(min(REWARM_STEPS, turn.n_calls + 1))
+    ]
+
+
+def rewarm_step(n_calls: int) -> int:
+    """Calls of a re-warming step."""
+    return max(1, n_calls // REWARM_STEPS)
+
+
+def _implausible(held: Held, n_calls: int) -> str:
+    """Return why the time of a call is not the time of its work, or nothing."""
+    binding, bound, wait = held.binding, held.binding.bound, held.wait
+    first, generator = held.batches[0], np.random.Generator(np.random.PCG64(0))
+
+    def feed() -> None:
+        """Write inputs that no call has seen; their zeros stay."""
+        factors = generator.uniform(0.5, 1.5, first.x.shape).astype(first.x.dtype)
+        binding.feed(Batch(first.params, first.x * factors, first.y))
+
+    if other := computes_elsewhere(held.variant.library, bound.call):
+        return other
+    if kept := honesty.linear(
+        bound.call, feed, bound.reset, n_calls, synchronise=wait, clock=time.perf_counter_ns
+    ):
+        return kept
+    first_ns: list[int] = []
+    second_ns: list[int] = []
+    per_call_ns: list[float] = []
+    for _ in range(RESULTS):
+        feed()
+        bound.reset()
+        per_call_ns.append(clock.take_value(bound.call, n_calls, synchronise=wait).per_call_ns)
+        kept_results = []  # held, so that the second finds no memory of the first
+        for times in (first_ns, second_ns):
+            started = time.perf_counter_ns()
+            kept_results.append(bound.result())
+            times.append(time.perf_counter_ns() - started)
+    return honesty.deferred(first_ns, second_ns, min(per_call_ns)) or honesty.unasked(
+        bound.call, feed, bound.reset, bound.result
+    )
+
+
+def _preempted() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def load_arrays(path: str | Path) -> dict[str, Any]:
+    """All arrays of an npz; nothing is unpickled."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
