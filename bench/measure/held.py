@@ -83,7 +83,8 @@ def hold(
             _bind(variant, job, batches[0]).bound.call, 1, synchronise=wait
         ).elapsed_ns
     checks = proof.prove(
-        variant.load(), case, batches[0], expected[0], device=device, known_wrong=variant.known_wrong
+        variant.load(), case, batches[0], expected[0], library=variant.library, device=device,
+        known_wrong=variant.known_wrong,
     )
     status = proof.status(checks, known_wrong=variant.known_wrong)
     if status == "disagrees":

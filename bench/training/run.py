@@ -166,9 +166,7 @@ def _run(settings: Settings, work: Work, arms: Sequence[Arm], folder: Path, tell
             job = Job(
                 spec=arm.spec,
                 device=arm.device,
-                activation=settings.activation,
-                delta=settings.delta,
-                lr=settings.lr,
+                case=work.case,
                 reports=settings.reports,
                 frames=settings.frames,
                 inputs=str(inputs),
