@@ -201,7 +201,8 @@ def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.ra
         inner = generator.uniform(0.1, 0.9 * case.delta, size.shape)
         size = np.where(generator.random(size.shape) < 0.5, inner, size)
     error = size * generator.choice([-1.0, 1.0], size.shape)
-    return h @ params["V"].T - error
+    y: Array = h @ params["V"].T - error
+    return y
 
 
 def random_batch(case: Case, draw: int = 1) -> Batch:

@@ -1,8 +1,8 @@
 """One entry's time over another's, and how sure that is; ``bench.answer.verdict`` finds the word for it.
 
 A ratio is the time of the entry over the time of its baseline: below 1 the entry is faster. Per block it is
-the median over rounds of the log of the ratio of the two values; over blocks, the Hodges-Lehmann estimate with the exact signed-rank
-interval of 95 %. That interval is the one of this comparison alone.
+the median over rounds of the log of the two values' ratio; over blocks, the Hodges-Lehmann estimate with the
+exact signed-rank interval of 95 %. That interval is the one of this comparison alone.
 """
 
 import math

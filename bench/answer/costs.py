@@ -15,8 +15,8 @@ from statistics import median
 
 from bench.answer.outcome import Outcome
 from bench.answer.statistics import Interval, median_interval
-from bench.results.journal import Run
 from bench.results.declared import measured_as
+from bench.results.journal import Run
 from bench.results.record import Arm, Burst, Entry, Worker
 
 

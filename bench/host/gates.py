@@ -49,7 +49,7 @@ def read(root: Path = Path("/")) -> Reading:
     return Reading(
         wall_ns=time.perf_counter_ns(),
         cpu_ns=time.process_time_ns(),
-        preempted=_preempted(),
+        preempted=preempted(),
         waiting_us=_number_after("some", "total=", root / "proc/pressure/cpu"),
         steal_ticks=_steal(root / "proc/stat"),
         throttled=_throttled(root),
@@ -89,7 +89,8 @@ def in_words(name: str, value: float) -> str:
     return WORDS.get(name, name + " {:.3g}").format(value)
 
 
-def _preempted() -> int | None:
+def preempted() -> int | None:
+    """Times that this process was put aside for another; None where nobody counts."""
     try:
         import resource
     except ImportError:  # Windows

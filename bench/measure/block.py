@@ -5,35 +5,39 @@ In each, workers prove what they hold; then every round visits all entries in an
 taken is written when a session ends. Where a worker dies, its entry has failed, and the session begins anew.
 """
 
-import math
 import random
-import statistics
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
-
-import msgspec
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from statistics import median
+from typing import Protocol, TypeVar
 
 from bench import catalog
-from bench.case import Case
 from bench.host import gates
-from bench.host.child import Child, ChildError
-from bench.host.environ import without_person, worker_environment
-from bench.host.signals import undisturbed
+from bench.host.child import ChildError
+from bench.host.environ import without_person
 from bench.measure import honesty
 from bench.measure.costs import Costs
-from bench.measure.held import rewarm_step
+from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S, Crew
 from bench.measure.inputs import Calibration, JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.limits import probe_job, probing
-from bench.measure.messages import Close, Closed, Job, Measured, ProbeJob, Proved, Ready, Refused, Turn, Value
+from bench.measure.messages import (
+    Close,
+    Closed,
+    Measured,
+    ProbeJob,
+    Proved,
+    Ready,
+    Refused,
+    Setup,
+    Turn,
+    Value,
+)
 from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
-from bench.measure.worker import Setup
+from bench.measure.taken import Taken
 from bench.results.declared import measured_as
 from bench.results.record import (
     AnyRecord,
-    Arm,
     Burst,
     Check,
     Decision,
@@ -41,16 +45,14 @@ from bench.results.record import (
     Failure,
     Group,
     Plan,
+    Primitive,
     Probe,
     Rates,
     Status,
     Worker,
 )
 
-WORKER = "bench.measure.worker"
-READY_DEADLINE_S = 120.0
-BURST_DEADLINE_S = 120.0
-REWARMED = 1.03  # a re-warming step within 3 % of the value after it is warm
+Item = TypeVar("Item")
 
 
 class Progress(Protocol):
@@ -66,21 +68,6 @@ class Progress(Protocol):
         """Block 0 is over, and this is what it decided."""
 
 
-class _Again(Exception):
-    """A worker died or may not go on: the session begins anew without the entry, which has failed."""
-
-
-@dataclass(slots=True)
-class _Taken:
-    """What an entry has given so far in this block."""
-
-    proved: Proved
-    n_calls: int
-    values: list[Value] = field(default_factory=list)
-    rounds: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-
-
 class Blocks:
     """Runs the blocks of a plan; ``write`` appends a record, ``keep`` names variables to pass on."""
 
@@ -94,29 +81,23 @@ class Blocks:
         *,
         keep: Collection[str] = (),
         ready_deadline_s: float = READY_DEADLINE_S,
-        burst_deadline_s: float = BURST_DEADLINE_S,
+        reply_deadline_s: float = REPLY_DEADLINE_S,
     ) -> None:
-        self._plan = plan
-        self._append = write
-        self._progress = progress
-        self._jobs = jobs
-        self._ledger = ledger
-        self._keep = keep
-        self._ready_deadline_s = ready_deadline_s
-        self._burst_deadline_s = burst_deadline_s
-        self._arms = {arm.id: arm for arm in plan.arms}
-        self._measured_as = measured_as(plan.groups)
-        self._accelerated = {
-            entry.id
-            for group in plan.groups
-            for entry in group.entries
-            if self._arms[entry.arm].device != "cpu"
-        }
-        self._compiles = {arm.id for arm in plan.arms if catalog.find(arm.spec).compiles}
-        self._workers: dict[str, Child] = {}
-        self._unready: dict[str, ChildError] = {}  # workers that did not get ready, and why
-        self._failed: set[str] = set()  # entries, in this block
+        self.plan = plan
+        self.progress = progress
+        self.jobs = jobs
+        self.ledger = ledger
+        self.arms = {arm.id: arm for arm in plan.arms}
+        self.measured_as = measured_as(plan.groups)
         self.costs = Costs()
+        self._append = write
+        self._crew = {
+            "compiled": jobs.compiled,
+            "keep": keep,
+            "ready_deadline_s": ready_deadline_s,
+            "reply_deadline_s": reply_deadline_s,
+        }
+        self._compile = {arm.id for arm in plan.arms if catalog.find(arm.spec).compiles}
 
     def run(
         self,
@@ -126,337 +107,323 @@ class Blocks:
         rounds: int,
         started: Callable[[], None] = lambda: None,
     ) -> None:
-        """One block of so many rounds; ``costs`` has what its parts took, from ``started`` on that of starting."""
-        order = random.Random(f"{self._plan.seed}:{block}")
-        parts = sessions(groups, self._measured_as.__getitem__)
-        entries = [entry for part in parts for entry in part.entries if entry.id not in self._ledger.lost]
-        self._failed, self._unready = set(), {}
-        self._progress.starting(block, blocks)
-        begun = time.perf_counter()
+        """One block of so many rounds. When ``started`` is called, ``costs`` tells what the start took."""
+        self.progress.starting(block, blocks)
+        crew = Crew(**self._crew)  # type: ignore[arg-type]  # mypy takes the dict's values for one type
         try:
-            names = list(dict.fromkeys(self._worker_of(entry) for entry in entries))
-            for name in order.sample(names, len(names)):
-                self._start(name, entries)
-            for name in names:
-                self._await_ready(block, name, entries)
-            self.costs.start_s = time.perf_counter() - begun
-            started()
-            for part in order.sample(parts, len(parts)):
-                self._session(block, part, rounds, order)
-            for probe in probing(self._plan.probes, groups, block):
-                self._probe(block, probe, entries)
+            _Block(self, block, groups, crew).run(rounds, started)
         finally:
-            with undisturbed():
-                for worker in self._workers.values():
-                    worker.terminate()
-                for worker in self._workers.values():
-                    worker.stop()
-            self._workers = {}
+            crew.end()
 
-    def _worker_of(self, entry: Entry) -> str:
-        arm = self._arms[entry.arm]
-        own = arm.id in self._compiles or ":" in arm.spec or self._ledger.failures[entry.id] > 0
-        return worker_name(arm, alone=self._plan.isolate or own)
+    def worker_of(self, entry: Entry) -> str:
+        """The worker that holds an entry."""
+        arm = self.arms[entry.arm]
+        own = arm.id in self._compile or ":" in arm.spec or self.ledger.failures[entry.id] > 0
+        return worker_name(arm, alone=self.plan.isolate or own)
 
-    def _start(self, name: str, entries: Sequence[Entry]) -> None:
-        """Start a worker; it rehearses the first of its entries."""
-        first = next(entry for entry in entries if self._worker_of(entry) == name)
-        arm = self._arms[first.arm]
-        rehearsal = self._jobs.prove(first, arm, None)
-        setup = msgspec.json.encode(Setup(arm.library, arm.device, arm.threads, rehearsal)).decode()
-        environment = worker_environment(arm.threads, keep=self._keep, compiled=self._jobs.compiled)
-        self._workers[name] = Child(WORKER, [setup], environment.variables)
+    def write(self, record: AnyRecord) -> None:
+        """Append a record to the journal, and take in what it says."""
+        self._append(record)
+        self.ledger.note(record)
 
-    def _await_ready(self, block: int, name: str, entries: Sequence[Entry]) -> None:
-        """Wait until the worker is ready and let it sleep; note the error if it does not get there."""
-        worker = self._workers[name]
-        try:
-            ready: Ready | Refused = worker.receive(Ready | Refused, self._ready_deadline_s)
-        except ChildError as error:
-            worker.stop()  # or it would stay awake beside the others
-            self._unready[name] = error
-            return
-        worker.pause()
-        if isinstance(ready, Refused):
-            self._unready[name] = ChildError("oom" if ready.status == "oom" else "crashed", ready.reason)
-            return
-        arms = list(dict.fromkeys(entry.arm for entry in entries if self._worker_of(entry) == name))
-        self.costs.ready_s[name] = (ready.ready_ns - ready.compile_cpu_ns) / 1e9
-        self.costs.holds[name] = set(arms)
-        started = (ready.ready_ns, ready.facts, ready.compile_ns, ready.compile_cpu_ns)
-        self._write(Worker(block, name, arms, worker.pid, *started))
 
-    def _session(self, block: int, part: Session, rounds: int, order: random.Random) -> None:
+class _Again(Exception):
+    """A worker died or must not go on: the session begins anew without the entry, which has failed."""
+
+
+class _Block:
+    """One block: what has failed in it, and which workers did not get ready."""
+
+    def __init__(self, blocks: Blocks, number: int, groups: list[Group], crew: Crew) -> None:
+        self._blocks = blocks
+        self._ledger = blocks.ledger
+        self._number = number
+        self._crew = crew
+        self._order = random.Random(f"{blocks.plan.seed}:{number}")
+        self._sessions = sessions(groups, blocks.measured_as.__getitem__)
+        self._probes = probing(blocks.plan.probes, groups, number)
+        self._failed: set[str] = set()  # entries
+        self._unready: dict[str, ChildError] = {}  # workers, and why
+
+    def run(self, rounds: int, started: Callable[[], None]) -> None:
+        """Start the workers, measure session by session, and probe."""
+        begun = time.perf_counter()
+        entries = self._left(entry for session in self._sessions for entry in session.entries)
+        held = self._by_worker(entries)
+        for name in self._shuffled(list(held)):
+            self._crew.start(name, self._setup(held[name]))
+        for name in held:
+            self._get_ready(name, lambda: self._crew.await_ready(name), held[name])  # noqa: B023  (called at once)
+        self._blocks.costs.start_s = time.perf_counter() - begun
+        started()
+        if self._number == 0:
+            self._probe_best_rates(held)
+        for session in self._shuffled(self._sessions):
+            self._session(session, rounds)
+        for probe in self._probes:
+            self._probe(probe)
+
+    def _session(self, session: Session, rounds: int) -> None:
         """Measure a session, anew where a worker dies in it, and write what its entries gave."""
         while True:
+            entries = self._left(session.entries)
             try:
-                taken = self._measure(block, part, rounds, order)
+                taken = self._prove_all(entries)
+                machine = self._take_all(session, taken, rounds)
                 break
             except _Again:
                 continue
-        for entry in part.entries:
+        for name, held in self._by_worker(entries).items():
+            self._close(name, [entry for entry in held if entry.id in taken])
+        for entry in entries:
             if entry.id in taken and entry.id not in self._failed:
-                self._write(taken[entry.id])
+                burst = self._burst(entry, taken[entry.id], machine)
+                per_call_ns = median(burst.elapsed_ns) / burst.n_calls
+                if why := honesty.too_fast(entry.case, per_call_ns, self._ledger.best_rates(entry)):
+                    self._fail(entry, self._blocks.worker_of(entry), "invalid", why)
+                else:
+                    self._blocks.write(burst)
 
-    def _measure(self, block: int, part: Session, rounds: int, order: random.Random) -> dict[str, Burst]:
-        """The bursts of a session's entries.
+    def _prove_all(self, entries: Sequence[Entry]) -> dict[str, Taken]:
+        """Have every worker prove and hold its entries, in shuffled order; return those that are proved.
+
+        The A/A control holds what the baseline's worker holds as well, in an order of its own: so the two
+        differ in nothing but the draw.
 
         Raises:
-            _Again: an entry failed in a way that its worker did not survive.
+            _Again: a worker died.
         """
-        entries = [
-            entry
-            for entry in part.entries
-            if entry.id not in self._failed and entry.id not in self._ledger.lost
-        ]
-        taken: dict[str, _Taken] = {}
-        for name in order.sample(used := self._names(entries), len(used)):
-            own = [entry for entry in entries if self._worker_of(entry) == name]
-            held = own + self._neighbours(own, entries)
-            for entry in order.sample(held, len(held)):
-                self._prove(block, name, entry, taken, entries, answers=entry if entry in own else own[0])
-        slow = {entry.id for entry in entries if self._ledger.per_call_ns(entry) > SLOW_CALL_NS}
-        machine = gates.read()
+        taken: dict[str, Taken] = {}
+        held = self._by_worker(entries)
+        for name in self._shuffled(list(held)):
+            others = self._beside_control(held[name], entries)
+            for entry in self._shuffled([*held[name], *others]):
+                own = entry not in others
+                proved = self._prove(name, entry, answers=entry if own else held[name][0])
+                if own and proved is not None:
+                    taken[entry.id] = Taken(proved)
+        return taken
+
+    def _take_all(self, session: Session, taken: dict[str, Taken], rounds: int) -> dict[str, float]:
+        """Have every entry take its values, round by round; return what the machine's gates saw meanwhile.
+
+        Raises:
+            _Again: a worker died.
+        """
+        arms = self._blocks.arms
+        slow = {entry.id for entry in session.entries if self._ledger.per_call_ns(entry) > SLOW_CALL_NS}
+        accelerated = {entry.id for entry in session.entries if arms[entry.arm].device != "cpu"}
+        before = gates.read()
         for number in range(rounds):
-            for place, entry in enumerate(
-                round_order(part, number, order, slow=slow, accelerated=self._accelerated)
-            ):
-                if entry.id in taken:
-                    self._turn(block, number, place, entry, taken)
-                    last = taken[entry.id].values[-1] if entry.id in taken else None
-                    if last and last.elapsed_ns > SLOW_CALL_NS * taken[entry.id].n_calls:
-                        slow.add(entry.id)
-        seen = gates.between(machine, gates.read(), alone=False)
-        for name in self._names(entries):
-            self._close(block, name, [entry for entry in entries if entry.id in taken])
-        return {
-            entry.id: self._burst(block, entry, taken[entry.id], seen)
-            for entry in entries
-            if entry.id in taken and taken[entry.id].values
-        }
+            order = round_order(session, number, self._order, slow=slow, accelerated=accelerated)
+            for place, entry in enumerate(order):
+                if entry.id not in taken:
+                    continue
+                value = self._turn(entry, taken[entry.id])
+                if value is None:
+                    del taken[entry.id]
+                    continue
+                taken[entry.id].add(value, number, place)
+                if value.elapsed_ns > SLOW_CALL_NS * taken[entry.id].n_calls:
+                    slow.add(entry.id)
+        return gates.between(before, gates.read(), alone=False)
 
-    def _names(self, entries: Sequence[Entry]) -> list[str]:
-        return list(dict.fromkeys(self._worker_of(entry) for entry in entries))
+    def _prove(self, name: str, entry: Entry, *, answers: Entry) -> Proved | None:
+        """Have an entry proved and held. What is held beside another has that one ``answer`` for a crash.
 
-    def _neighbours(self, own: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
-        """For the A/A control: what the baseline's worker holds beside the baseline, to be held here too."""
-        if not any(self._arms[entry.arm].twin for entry in own):
-            return []
-        twins = {(entry.case, self._arms[entry.arm].spec) for entry in own}
-        originals = {
-            self._worker_of(entry)
-            for entry in entries
-            if (entry.case, self._arms[entry.arm].spec) in twins and not self._arms[entry.arm].twin
-        }
-        return [
-            entry
-            for entry in entries
-            if self._worker_of(entry) in originals
-            and (entry.case, self._arms[entry.arm].spec) not in twins
-            and self._ledger.found.get(self._ledger.work(entry)) is not None
-        ]
-
-    def _prove(
-        self,
-        block: int,
-        name: str,
-        entry: Entry,
-        taken: dict[str, _Taken],
-        entries: Sequence[Entry],
-        *,
-        answers: Entry,
-    ) -> None:
-        """Have an entry proved and held. Where it is held beside another, that one ``answers`` for a crash."""
+        Raises:
+            _Again: the worker died, or must not go on.
+        """
         counts = entry is answers
+        if counts:
+            self._blocks.progress.measuring(self._number, entry)
         if name in self._unready:
             if counts:
-                failure = self._unready[name]
-                self._fail(block, entry, name, failure.status, str(failure))
-            return
-        if counts:
-            self._progress.measuring(block, entry)
-        if not self._workers[name].alive:  # it died in the session before
-            self._revive(block, name, entries)
+                self._fail(entry, name, self._unready[name].status, str(self._unready[name]))
+            return None
+        if not self._crew.alive(name):  # it died in the session before, or at the entry before
+            self._get_ready(name, lambda: self._crew.restart(name))
+            raise _Again
         work = self._ledger.work(entry)
         found = self._ledger.found.get(work)
+        job = self._blocks.jobs.prove(entry, self._blocks.arms[entry.arm], found)
         begun = time.perf_counter()
         try:
-            reply = self._ask(name, self._jobs.prove(entry, self._arms[entry.arm], found), Proved | Refused)
+            reply: Proved | Refused = self._crew.ask(name, job, Proved | Refused)
         except ChildError as error:
-            self._fail(block, answers, name, error.status, str(error))
+            self._fail(answers, name, error.status, str(error))
             raise _Again from error
         if not counts:
-            return
+            return None
         if isinstance(reply, Refused):
-            self._refuse(block, entry, name, reply)
-            return
-        self.costs.prove_s[entry.id] = time.perf_counter() - begun - reply.calibration_ns / 1e9
-        taken[entry.id] = _Taken(reply, reply.n_calls)
+            self._refuse(entry, name, reply)
+            return None
+        spent_s = time.perf_counter() - begun - reply.calibration_ns / 1e9
+        self._blocks.costs.prove_s[entry.id] = spent_s
         if found is None:  # at once: its twin is the same work
             self._ledger.found[work] = Calibration(reply.n_calls, reply.warmup_calls, reply.settled, None)
+        return reply
 
-    def _revive(self, block: int, name: str, entries: Sequence[Entry]) -> None:
-        """Put another worker in the place of a dead one."""
-        self._workers[name].stop()
-        self._start(name, entries)
-        self._await_ready(block, name, entries)
-        if name in self._unready:
-            raise _Again
+    def _turn(self, entry: Entry, taken: Taken) -> Value | None:
+        """Have an entry take its value of a round; None where it failed.
 
-    def _turn(self, block: int, number: int, place: int, entry: Entry, taken: dict[str, _Taken]) -> None:
-        """Have an entry take its value of a round; one that fails is taken out."""
-        own, name = taken[entry.id], self._worker_of(entry)
-        which: Literal[0, 1] = 0 if len(own.values) % 2 else 1  # the proof left the first one there
+        Raises:
+            _Again: the worker died, or must not go on.
+        """
+        name, which = self._blocks.worker_of(entry), taken.next_batch
         turn = Turn(
             key=entry.id,
             batch=which,
-            n_calls=own.n_calls,
+            n_calls=taken.n_calls,
             rewarm_calls=self._ledger.found[self._ledger.work(entry)].rewarm_calls,
-            after=self._jobs.after(entry.case, own.n_calls, which),
+            after=self._blocks.jobs.after(entry.case, taken.n_calls, which),
         )
         asked_ns = time.perf_counter_ns()
         try:
-            reply = self._ask(name, turn, Value | Refused)
+            reply: Value | Refused = self._crew.ask(name, turn, Value | Refused)
         except ChildError as error:
-            self._fail(block, entry, name, error.status, str(error))
+            self._fail(entry, name, error.status, str(error))
             raise _Again from error
-        if isinstance(reply, Value) and (
-            why := honesty.round_trip(reply.elapsed_ns, asked_ns, time.perf_counter_ns())
-        ):
+        replied_ns = time.perf_counter_ns()
+        if isinstance(reply, Value):
+            self._blocks.costs.note_turn(entry.id, replied_ns - asked_ns - sum(reply.rewarm_ns))
+            if not (why := honesty.round_trip(reply.elapsed_ns, asked_ns, replied_ns)):
+                return reply
             reply = Refused("invalid", why)
-        if isinstance(reply, Refused):
-            del taken[entry.id]
-            self._refuse(block, entry, name, reply)
-            return
-        if not own.values:  # not the first: what it loads, it loads once
-            self.costs.turn_s[entry.id] = math.inf
-        turn_s = (time.perf_counter_ns() - asked_ns - sum(reply.rewarm_ns)) / 1e9
-        self.costs.turn_s[entry.id] = min(self.costs.turn_s[entry.id], turn_s)
-        own.values.append(reply)
-        own.rounds.append(number)
-        own.places.append(place)
+        self._refuse(entry, name, reply)
+        return None
 
-    def _close(self, block: int, name: str, entries: Sequence[Entry]) -> None:
+    def _close(self, name: str, entries: Sequence[Entry]) -> None:
         """Release what a worker holds; where something in its process changed, all its values are invalid."""
-        if name in self._unready or not self._workers[name].alive:
+        if name in self._unready or not self._crew.alive(name):
             return
         try:
-            reply: Closed = self._ask(name, Close(), Closed)
+            reply: Closed = self._crew.ask(name, Close(), Closed)
         except ChildError:
             return  # its values are taken; the next session starts another
         if reply.changed:
             for entry in entries:
-                if self._worker_of(entry) == name:
-                    self._fail(block, entry, name, "invalid", f"its process changed: {reply.changed}")
-            self._workers[name].stop()
+                self._fail(entry, name, "invalid", f"its process changed: {reply.changed}")
+            self._crew.stop(name)
 
-    def _refuse(self, block: int, entry: Entry, name: str, reply: Refused) -> None:
+    def _refuse(self, entry: Entry, name: str, reply: Refused) -> None:
         """Write why an entry has no values.
 
         Raises:
-            _Again: the worker cannot go on. What it still holds must not be missing for the next entry, and
-                a process that was changed measures something else.
+            _Again: the worker must not go on. What it still holds would be missing for the next entry, and a
+                process that was changed measures something else.
         """
-        self._fail(block, entry, name, reply.status, reply.reason, reply.checks)
+        self._fail(entry, name, reply.status, reply.reason, reply.checks)
         if reply.status in ("oom", "invalid"):
-            self._workers[name].stop()
+            self._crew.stop(name)
             raise _Again
 
-    def _ask(self, name: str, job: Job, expected: Any) -> Any:
-        """Wake the worker for one job; one that fails at it is stopped.
-
-        Raises:
-            ChildError: it gave no usable reply.
-        """
-        worker = self._workers[name]
-        worker.resume()
-        try:
-            reply = worker.ask(job, expected, self._burst_deadline_s)
-        except ChildError:
-            worker.stop()
-            raise
-        worker.pause()
-        return reply
-
-    def _burst(self, block: int, entry: Entry, taken: _Taken, machine: dict[str, float]) -> Burst:
-        """The record of an entry's values in this block."""
-        proved, values, arm = taken.proved, taken.values, self._arms[entry.arm]
-        found = self._ledger.found[self._ledger.work(entry)]
-        rewarm = rewarm_calls(values, taken.n_calls) if found.rewarm_calls is None else found.rewarm_calls
-        elapsed_ns = [value.elapsed_ns for value in values]
-        cpu_ns = sum(value.cpu_ns for value in values)
-        seen = machine | {"preempted": sum(value.preempted for value in values) * 1e9 / sum(elapsed_ns)}
-        if arm.device == "cpu" and arm.threads == 1 and cpu_ns:
-            seen["wall_over_cpu"] = sum(elapsed_ns) / cpu_ns
-        seen = {gate: round(number, 4) for gate, number in seen.items()}
-        return Burst(
-            block=block,
+    def _burst(self, entry: Entry, taken: Taken, machine: dict[str, float]) -> Burst:
+        arm = self._blocks.arms[entry.arm]
+        return taken.burst(
+            block=self._number,
             entry=entry.id,
-            status=proved.status,
-            n_calls=taken.n_calls,
-            elapsed_ns=elapsed_ns,
-            rounds=taken.rounds,
-            places=taken.places,
-            first_call_ns=proved.first_call_ns,
-            warmup_calls=proved.warmup_calls,
-            rewarm_calls=rewarm,
-            residual_ns=max(value.residual_ns for value in values),
-            cpu_ns=cpu_ns,
             device=arm.device,
-            digest=self._jobs.digest(entry.case),
-            checks=proved.checks,
-            gates=seen,
-            flags=gates.fired(seen, self._plan.gates),
-            settled=found.settled,
-            transfer_ns=proved.transfer_ns,
-            cold_call_ns=proved.cold_call_ns,
+            digest=self._blocks.jobs.digest(entry.case),
+            found=self._ledger.found[self._ledger.work(entry)],
+            machine=machine,
+            alone=arm.device == "cpu" and arm.threads == 1,
+            limits=self._blocks.plan.gates,
         )
 
-    def _probe(self, block: int, probe: Probe, entries: Sequence[Entry]) -> None:
+    def _probe(self, probe: Probe) -> None:
         """Have a library's basic operations timed; where that fails, write why. No entry is lost by it."""
-        name = worker_name(self._arms[probe.arm], alone=self._plan.isolate)
-        begun, reason, primitives = time.perf_counter(), "", []
+        name = worker_name(self._blocks.arms[probe.arm], alone=self._blocks.plan.isolate)
+        begun, reason = time.perf_counter(), "nothing of its library could be measured"
+        primitives: list[Primitive] = []
+        if self._crew.has(name):
+            if name not in self._unready and not self._crew.alive(name):
+                self._get_ready(name, lambda: self._crew.restart(name))
+            try:
+                if name in self._unready:
+                    raise self._unready[name]
+                job = probe_job(self._blocks.plan, probe)
+                reply: Measured | Refused = self._crew.ask(name, job, Measured | Refused)
+                primitives, reason = (
+                    (reply.primitives, "") if isinstance(reply, Measured) else ([], reply.reason)
+                )
+            except ChildError as error:
+                reason = str(error)
+        self._blocks.costs.probes_s[probe.arm] = time.perf_counter() - begun
+        self._blocks.write(Rates(self._number, probe.arm, probe.case, primitives, without_person(reason)))
+
+    def _probe_best_rates(self, held: Mapping[str, Sequence[Entry]]) -> None:
+        """Time the products that bound how quick a call can be, for every library, place and dtype."""
+        seen: set[tuple[str, str, int, str]] = set()
+        for name, entries in held.items():
+            for entry in entries:
+                arm, dtype = self._blocks.arms[entry.arm], entry.case.dtype
+                place = (arm.library, arm.device, arm.threads, dtype)
+                if place in seen or name in self._unready or not self._crew.alive(name):
+                    continue
+                seen.add(place)
+                cases = [other.case for other in entries if other.case.dtype == dtype]
+                wanted = [product for case in cases for product in honesty.probe_wanted(case)]
+                unique = list({(op, *size): (op, size) for op, size in wanted}.values())
+                try:
+                    job = ProbeJob(arm.device, dtype, unique)
+                    reply: Measured | Refused = self._crew.ask(name, job, Measured | Refused)
+                except ChildError:
+                    continue  # its entries will tell why
+                if isinstance(reply, Measured):
+                    self._blocks.write(Rates(0, arm.id, entry.case, reply.primitives))
+
+    def _setup(self, entries: Sequence[Entry]) -> Setup:
+        """What a worker of these entries is; it rehearses the first of them."""
+        arm = self._blocks.arms[entries[0].arm]
+        rehearsal = self._blocks.jobs.prove(entries[0], arm, None)
+        return Setup(arm.library, arm.device, arm.threads, rehearsal)
+
+    def _get_ready(self, name: str, wait: Callable[[], Ready], entries: Sequence[Entry] = ()) -> None:
+        """Wait for a worker, and write that it is ready; where it does not get there, note why."""
+        costs = self._blocks.costs
         try:
-            if name not in self._workers:
-                raise ChildError("crashed", "nothing of its library could be measured")
-            if name in self._unready:
-                raise self._unready[name]
-            if not self._workers[name].alive:
-                self._revive(block, name, entries)
-            reply = self._ask(name, probe_job(self._plan, probe), Measured | Refused)
-            if isinstance(reply, Measured):
-                primitives = reply.primitives
-            else:
-                reason = reply.reason
-        except _Again:
-            reason = str(self._unready[name])
+            ready = wait()
         except ChildError as error:
-            reason = str(error)
-        self.costs.probes_s[probe.arm] = time.perf_counter() - begun
-        self._write(Rates(block, probe.arm, probe.case, primitives, without_person(reason)))
+            self._unready[name] = error
+            return
+        arms = list(dict.fromkeys(entry.arm for entry in entries)) or sorted(costs.holds[name])
+        costs.ready_s[name], costs.holds[name] = (ready.ready_ns - ready.compile_cpu_ns) / 1e9, set(arms)
+        started = (ready.ready_ns, ready.facts, ready.compile_ns, ready.compile_cpu_ns)
+        self._blocks.write(Worker(self._number, name, arms, self._crew.pid(name), *started))
 
     def _fail(
-        self, block: int, entry: Entry, name: str, status: Status, reason: str, checks: Sequence[Check] = ()
+        self, entry: Entry, name: str, status: Status, reason: str, checks: Sequence[Check] = ()
     ) -> None:
         """Write why an entry has no values in this block."""
         self._failed.add(entry.id)
-        words = without_person(self._workers[name].last_words())
-        self._write(Failure(block, entry.id, status, without_person(reason), list(checks), words))
+        words = self._crew.last_words(name)
+        failure = Failure(self._number, entry.id, status, without_person(reason), list(checks), words)
+        self._blocks.write(failure)
 
-    def _write(self, record: AnyRecord) -> None:
-        self._append(record)
-        self._ledger.note(record)
+    def _left(self, entries: Iterable[Entry]) -> list[Entry]:
+        """The entries that have not failed."""
+        return [e for e in entries if e.id not in self._failed and e.id not in self._ledger.lost]
 
+    def _by_worker(self, entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
+        for entry in entries:
+            found.setdefault(self._blocks.worker_of(entry), []).append(entry)
+        return found
 
-def rewarm_calls(values: Sequence[Value], n_calls: int) -> int:
-    """Calls after which an entry is warm again: up to the first step as quick as the value that follows.
+    def _beside_control(self, held: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
+        """What the A/A control holds beside its own: its originals' neighbours that are known to run."""
+        arms = self._blocks.arms
+        own = {(entry.case, arms[entry.arm].spec) for entry in held if arms[entry.arm].twin}
+        originals = [e for e in entries if (e.case, arms[e.arm].spec) in own and not arms[e.arm].twin]
+        workers = {self._blocks.worker_of(entry) for entry in originals}
+        return [
+            entry
+            for entry in entries
+            if self._blocks.worker_of(entry) in workers
+            and entry not in originals
+            and self._ledger.found.get(self._ledger.work(entry)) is not None
+        ]
 
-    ``values`` are those of block 0, whose steps were timed. At least one step, at most all of them.
-    """
-    calls = rewarm_step(n_calls)
-    steps = min(len(value.rewarm_ns) for value in values)
-    for step in range(1, steps):
-        ratios = [value.rewarm_ns[step] / calls / (value.elapsed_ns / n_calls) for value in values]
-        if statistics.median(ratios) <= REWARMED:
-            return step * calls
-    return steps * calls
+    def _shuffled(self, items: Sequence[Item]) -> list[Item]:
+        return self._order.sample(items, len(items))

@@ -18,7 +18,7 @@ SPARE = 1.03  # of a predicted time: machines do not get faster
 
 
 def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
-    """Choose the best forms, predict the plan's time, and take fewer rounds, then fewer blocks, if it must be.
+    """Choose the best forms, predict the plan's time, and take fewer rounds, then fewer blocks, if need be.
 
     A budget that holds leaves out rows first: those that are in no pair.
 

@@ -22,6 +22,7 @@ Call = Callable[[], object]
 MIN_VALUE_NS = 5_000_000
 MIN_CLOCK_COSTS = 1000  # a value is at least this many times the clock's own cost
 MAX_CALLS = 1 << 30
+IN_A_ROW = 5  # long values that settle how many calls make one
 WARMUP_NS = 5_000_000
 SLOW_CALL_NS = 20_000_000  # from here on three values a burst instead of five
 MAX_RESIDUAL = 0.01  # of a value: more work than that left after the synchronise makes it invalid
@@ -121,8 +122,8 @@ def calibrate(
 ) -> int:
     """Find N: the calls that make a value of at least 5 ms and 1000 times the clock's cost.
 
-    Doubles N until two values in a row are long enough (one could be a hiccup of the machine), then takes
-    the smallest N that the quicker of them asks for, with a tenth to spare.
+    Doubles N until five values in a row are long enough (some could be hiccups of the machine), then takes
+    the smallest N that the quickest of them asks for, with a tenth to spare.
 
     Raises:
         ClockError: not even a billion calls make a value long enough.
@@ -131,7 +132,7 @@ def calibrate(
     n_calls = 1
     while True:
         values = []
-        for _ in range(2):
+        for _ in range(IN_A_ROW):
             reset()
             values.append(take_value(call, n_calls, synchronise=synchronise, clock=clock))
             if values[-1].elapsed_ns < target_ns:

@@ -5,7 +5,7 @@ the one expected of that batch: what was kept from earlier calls shows.
 """
 
 import gc
-import resource
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,13 +17,14 @@ import numpy as np
 from bench import catalog, proof
 from bench.binding import Binding, bind_case
 from bench.data import Batch
+from bench.host import gates
 from bench.library import computes_elsewhere
 from bench.measure import clock, honesty
 from bench.measure.messages import Drawn, Prove, Proved, Refused, Turn, Value
 from bench.measure.steady import settle
+from bench.measure.taken import REWARM_STEPS, rewarm_step
 from bench.measure.transfer import mover, transfer_ns
 
-REWARM_STEPS = 10  # of a value's calls each a tenth
 RESULTS = 5  # block 0: how often the time of ``result`` is compared with its time directly after
 
 
@@ -83,7 +84,12 @@ def hold(
             _bind(variant, job, batches[0]).bound.call, 1, synchronise=wait
         ).elapsed_ns
     checks = proof.prove(
-        variant.load(), case, batches[0], expected[0], library=variant.library, device=device,
+        variant.load(),
+        case,
+        batches[0],
+        expected[0],
+        library=variant.library,
+        device=device,
         known_wrong=variant.known_wrong,
     )
     status = proof.status(checks, known_wrong=variant.known_wrong)
@@ -126,9 +132,9 @@ def take(held: Held, turn: Turn) -> Value:
     held.binding.feed(held.batches[turn.batch])
     rewarm_ns = _rewarm(held, turn)
     bound.reset()
-    preempted, cpu_ns = _preempted(), time.process_time_ns()
+    preempted, cpu_ns = gates.preempted() or 0, time.process_time_ns()
     value = clock.take_value(bound.call, turn.n_calls, synchronise=held.wait)
-    cpu_ns, preempted = time.process_time_ns() - cpu_ns, _preempted() - preempted
+    cpu_ns, preempted = time.process_time_ns() - cpu_ns, (gates.preempted() or 0) - preempted
     after = None
     if turn.after is not None:
         if turn.after not in held.after:
@@ -163,11 +169,6 @@ def _rewarm(held: Held, turn: Turn) -> list[int]:
     ]
 
 
-def rewarm_step(n_calls: int) -> int:
-    """Calls of a re-warming step."""
-    return max(1, n_calls // REWARM_STEPS)
-
-
 def _implausible(held: Held, n_calls: int) -> str:
     """Return why the time of a call is not the time of its work, or nothing."""
     binding, bound, wait = held.binding, held.binding.bound, held.wait
@@ -196,13 +197,10 @@ def _implausible(held: Held, n_calls: int) -> str:
             started = time.perf_counter_ns()
             kept_results.append(bound.result())
             times.append(time.perf_counter_ns() - started)
+    by_turns = itertools.cycle(held.batches)
     return honesty.deferred(first_ns, second_ns, min(per_call_ns)) or honesty.unasked(
-        bound.call, feed, bound.reset, bound.result
+        bound.call, lambda: binding.feed(next(by_turns)), bound.reset, bound.result
     )
-
-
-def _preempted() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def load_arrays(path: str | Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from bench.case import Case
 from bench.measure.inputs import Calibration
 from bench.results.declared import measured_as
-from bench.results.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Probe, Rates, Worker
+from bench.results.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Primitive, Probe, Rates, Worker
 
 Work = tuple[str, str, int, Case]  # spec, device, threads, case: a twin shares its original's
 
@@ -22,6 +22,7 @@ class Ledger:
         self._measured_as = measured_as(plan.groups)
         self.bursts: list[Burst] = []
         self.found: dict[Work, Calibration] = {}  # in block 0
+        self._best_rates: dict[tuple[str, str, int, str], list[Primitive]] = {}
         self._per_call_ns: dict[str, float] = {}  # by entry, of the last value
         self._compile_ns: dict[tuple[int, str], int] = {}  # by block and worker
         self.failures: Counter[str] = Counter()  # by entry
@@ -50,9 +51,12 @@ class Ledger:
                 self.lost.add(record.entry)
         elif isinstance(record, Rates):
             self.probed.add((record.block, record.arm))
-        elif isinstance(record, Worker):
-            if record.compile_ns:
-                self._compile_ns[record.block, record.name] = record.compile_ns
+            if record.block == 0:
+                arm = self._arms[record.arm]
+                place = (arm.library, arm.device, arm.threads, record.case.dtype)
+                self._best_rates.setdefault(place, []).extend(record.primitives)
+        elif isinstance(record, Worker) and record.compile_ns:
+            self._compile_ns[record.block, record.name] = record.compile_ns
 
     @property
     def compiled(self) -> bool:
@@ -71,6 +75,11 @@ class Ledger:
     def per_call_ns(self, entry: Entry) -> float:
         """About how long a call takes; 0 where no value was taken."""
         return self._per_call_ns.get(entry.id, 0.0)
+
+    def best_rates(self, entry: Entry) -> list[Primitive]:
+        """Products that the entry's library was timed with at its place, in its dtype."""
+        arm = self.arm(entry)
+        return self._best_rates.get((arm.library, arm.device, arm.threads, entry.case.dtype), [])
 
     def work(self, entry: Entry) -> Work:
         """What an entry shares with its twin."""

@@ -35,6 +35,15 @@ class Prove(msgspec.Struct, frozen=True, tag=True):
     warmup_calls: int  # at least so many, as block 0 found
 
 
+class Setup(msgspec.Struct, frozen=True):
+    """What a worker is: its library and place, and the first job, which it binds once while it starts."""
+
+    library: str
+    device: str
+    threads: int
+    rehearsal: Prove
+
+
 class Turn(msgspec.Struct, frozen=True, tag=True):
     """Take one value of an entry that is held."""
 

@@ -15,9 +15,10 @@ from bench.host.machine import usable_cpus, utc_now
 from bench.host.scratch import scratch_folder
 from bench.host.signals import OutOfTime, Terminated
 from bench.host.software import sleep_clock, slept
-from bench.measure.block import BURST_DEADLINE_S, READY_DEADLINE_S, Blocks, Progress
+from bench.measure.block import Blocks, Progress
 from bench.measure.budget import active, decide, too_short, trimmed
 from bench.measure.costs import Costs
+from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.limits import probing
@@ -47,14 +48,14 @@ class Runner:
         keep: Collection[str] = (),
         earlier: Collection[AnyRecord] = (),
         ready_deadline_s: float = READY_DEADLINE_S,
-        burst_deadline_s: float = BURST_DEADLINE_S,
+        reply_deadline_s: float = REPLY_DEADLINE_S,
     ) -> None:
         self._plan = plan
         self._write = write
         self._progress = progress
         self._keep = keep
         self._earlier = list(earlier)
-        self._deadlines = {"ready_deadline_s": ready_deadline_s, "burst_deadline_s": burst_deadline_s}
+        self._deadlines = {"ready_deadline_s": ready_deadline_s, "reply_deadline_s": reply_deadline_s}
         self._ledger = Ledger(plan)
 
     def run(self) -> End:

@@ -33,18 +33,21 @@ from bench.library import (
 from bench.measure import primitives
 from bench.measure.clock import ClockError
 from bench.measure.held import Held, Refusal, hold, load_batches, take
-from bench.measure.messages import Close, Closed, Job, Measured, ProbeJob, Prove, Ready, Refused, Reply, Turn
+from bench.measure.messages import (
+    Close,
+    Closed,
+    Job,
+    Measured,
+    ProbeJob,
+    Prove,
+    Ready,
+    Refused,
+    Reply,
+    Setup,
+    Turn,
+)
 from bench.own_variant import load_variant
 from bench.results.record import Status
-
-
-class Setup(msgspec.Struct, frozen=True):
-    """What a worker is: its library and place, and the first job, which it binds once while it starts."""
-
-    library: str
-    device: str
-    threads: int
-    rehearsal: Prove
 
 
 def main() -> None:

@@ -192,8 +192,8 @@ def _of_burst(burst: Burst, *, known: bool) -> Iterator[str]:
     if not burst.elapsed_ns or min(burst.elapsed_ns) <= 0 or burst.n_calls < 1:
         yield f"a time that is not positive {where}"
     numbers = (
-        *burst.elapsed_ns, *burst.rounds, *burst.places, burst.n_calls, burst.first_call_ns, burst.warmup_calls,
-        burst.rewarm_calls,
+        *burst.elapsed_ns, *burst.rounds, *burst.places, burst.n_calls, burst.first_call_ns,
+        burst.warmup_calls, burst.rewarm_calls,
         burst.residual_ns, burst.cpu_ns, burst.transfer_ns, burst.cold_call_ns,
     )  # fmt: skip
     if min(numbers) < 0 or max(numbers) > LONGEST_NS:

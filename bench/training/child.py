@@ -20,7 +20,7 @@ from bench.errors import UserError, describe_error
 from bench.host.lifeline import replies
 from bench.library import computes_elsewhere, wrong_library
 from bench.measure import clock
-from bench.measure.burst import load_arrays
+from bench.measure.held import load_arrays
 from bench.measure.worker import get_ready
 from bench.own_variant import load_variant
 from bench.training.params import NAMES, save_params
