@@ -176,6 +176,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="time limit, as 90s or 2m (default run: 114s, grid: 585s)",
     )
+    add("--isolate", action="store_true", help="a process for every variant, which takes longer")
     add("--seed", type=whole, metavar="N", help="seed of the order and of the data")
     add("--keep-env", action="append", default=[], metavar="NAME", help="variable to pass on to the workers")
     add("--host-name", action="store_true", help="name the host in the record (default: a hash of it)")

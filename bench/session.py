@@ -139,7 +139,9 @@ def make_wishes(args: argparse.Namespace) -> Wishes:
         threads=tuple(args.threads or ()),
         all_threads=machine.usable_cpus(),
         blocks=args.blocks,
+        isolate=args.isolate,
         budget_s=args.budget,
+        budget_rule="aim" if args.budget is None else "refuse",
         seed=args.seed,
         **sizes,
     )

@@ -80,7 +80,7 @@ def declare(args: argparse.Namespace, timer: Timer) -> tuple[Path, Plan]:
         all_threads=machine.usable_cpus(),
         blocks=MOST_BLOCKS,
         budget_s=round(timer.left_s, 1),
-        budget_holds=True,
+        budget_rule="hold",
         seed=seed,
         **sizes,
     )

@@ -29,7 +29,7 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
     seconds = _Seconds(plan, bursts, costs)
     whole_s = seconds.predict(groups, plan.blocks, plan.rounds)
     budget_s = math.inf if plan.budget_s is None else plan.budget_s
-    if plan.budget_holds:
+    if plan.budget_rule == "hold":
         for arms in (_slower_forms(plan, pairs), _slower_places(plan, fastest_anywhere(plan, bursts))):
             if seconds.predict(groups, plan.blocks, plan.rounds) > budget_s:
                 groups = [_without(group, arms) for group in groups]
@@ -38,7 +38,8 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
         rounds -= 1
     while blocks > fewest and seconds.predict(groups, blocks, rounds) > budget_s:
         blocks -= 1
-    if (least_s := seconds.predict(groups, blocks, rounds)) > budget_s and not plan.budget_holds:
+    least_s = seconds.predict(groups, blocks, rounds)
+    if plan.budget_rule == "refuse" and least_s > budget_s:
         raise too_short(plan, least_s)
     names = {group.name for group in groups}
     used = {entry.arm for group in groups for entry in group.entries}

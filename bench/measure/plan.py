@@ -81,7 +81,7 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         ladder=rungs,
         probes=asked,
         isolate=wishes.isolate,
-        budget_holds=wishes.budget_holds,
+        budget_rule=wishes.budget_rule,
     )
 
 
@@ -99,7 +99,7 @@ def fewest_blocks(groups: list[Group]) -> int:
 
 def least_blocks(plan: Plan, groups: list[Group]) -> int:
     """Blocks that are measured whatever the time budget: what verdicts need, or one."""
-    return fewest_blocks(groups) if plan.verdicts and not plan.budget_holds else 1
+    return fewest_blocks(groups) if plan.verdicts and plan.budget_rule != "hold" else 1
 
 
 def _group(case: Case, arms: list[Arm], missing: list[Missing], wishes: Wishes) -> Group:

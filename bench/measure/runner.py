@@ -102,7 +102,7 @@ class Runner:
         def refuse_at_once() -> None:
             """Before anything is measured: starting the workers alone would take longer than the budget."""
             least_s = time.perf_counter() - started + least_blocks(plan, provable) * self._start_s(costs)
-            if plan.budget_s is not None and least_s > plan.budget_s and not plan.budget_holds:
+            if plan.budget_s is not None and least_s > plan.budget_s and plan.budget_rule == "refuse":
                 raise too_short(plan, least_s)
 
         blocks.run(0, plan.blocks, provable, min(plan.rounds, ROUNDS_OF_BLOCK_0), refuse_at_once)
@@ -172,7 +172,7 @@ class Runner:
                 return f"every headline was known to within {width:.0%} after {_count(block, 'block')}"
         reason = f"{_count(last, 'block')} {'was' if last == 1 else 'were'} measured"
         if budget_s is not None and started is not None and time.perf_counter() - started > budget_s:
-            why = "" if plan.budget_holds else ": verdicts need as many"
+            why = "" if plan.budget_rule == "hold" else ": verdicts need as many"
             reason += f", beyond the time budget of {budget_s:g} s{why}"
         return reason
 

@@ -33,6 +33,10 @@ MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their squ
 Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
 
 
+# of a time budget: kept as far as verdicts let it; refused where it cannot be kept; kept, rather than a verdict
+BudgetRule = Literal["aim", "refuse", "hold"]
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
     """One line of the journal; its class name in lower case is the line's ``kind``."""
 
@@ -61,7 +65,7 @@ class Plan(Record, frozen=True):
     ladder: list[Rung] = []  # from the tutorial's NumPy program to its PyTorch program, in single changes
     probes: list[Probe] = []
     isolate: bool = False  # a worker an arm
-    budget_holds: bool = False  # also where verdicts would need more blocks than it lets be
+    budget_rule: BudgetRule = "aim"
 
 
 class Environment(Record, frozen=True):
