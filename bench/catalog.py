@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
-from bench.errors import UserError, did_you_mean
+from bench.errors import UserError, check_arguments, did_you_mean, place_of
 from bench.toolchain import why_not_compile
 
 ACCELERATORS = ("cuda", "mps", "xpu")
@@ -24,7 +24,11 @@ DESCRIBING_SECONDS = 60  # a first import of torch from a slow disk can take mos
 
 
 class Bound(Protocol):
-    """A task bound to its arrays. ``call`` alone is timed; a torch one also tells its ``device``."""
+    """A task bound to its arrays, which every call reads anew; ``call`` alone is timed.
+
+    One whose library cannot have numbers written into its arrays has ``feed(x, y)`` as well: it gets NumPy
+    arrays, and copies them to where its calls read.
+    """
 
     @property
     def call(self) -> Callable[[], object]:
@@ -78,11 +82,14 @@ class Variant:
         own = attrgetter(attribute)(importlib.import_module(module))
 
         def bind(*arrays: Any, **options: Any) -> Bound:
+            check_arguments(own, *arrays, **options)
             bound: Bound = own(*arrays, **options)
-            lacks = [name for name in ("call", "reset", "result") if not callable(getattr(bound, name, None))]
-            if lacks:
-                kind = type(bound).__name__
-                raise TypeError(f"bind returned {kind}, not a Bound: it has no function {', '.join(lacks)}")
+            parts: dict[str, Any] = {name: getattr(bound, name, None) for name in ("call", "reset", "result")}
+            if lacks := ", ".join(name for name, function in parts.items() if not callable(function)):
+                kind = f"{type(bound).__name__}, not a Bound: it has no function {lacks}"
+                raise TypeError(f"bind returned {kind}{place_of(own)}")
+            for function in parts.values():
+                check_arguments(function)
             return bound
 
         return bind

@@ -35,6 +35,13 @@ class Batch:
         params = {name: p.astype(dtype) for name, p in self.params.items()}
         return Batch(params, self.x.astype(dtype), self.y.astype(dtype))
 
+    def other(self) -> "Batch":
+        """Other inputs for the same parameters; no symmetry of the net makes their results the same.
+
+        Both numbers are exact in any dtype, so the results expected of them serve float32 and float64.
+        """
+        return Batch(self.params, -self.x, self.y / 2)
+
     def digest(self) -> str:
         """SHA-256 over names, dtypes, shapes and bytes: equal digests mean equal inputs."""
         sha = hashlib.sha256()

@@ -2,11 +2,14 @@
 
 import difflib
 import errno
+import inspect
 import tempfile
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path, PurePath
 from types import FrameType
+from typing import Any
 
 from bench.printable import one_line
 
@@ -59,11 +62,35 @@ def describe_error(error: BaseException, module: str) -> str:
     said = f"{kind}: {one_line(words)[:MOST_WORDS]}" if words.strip() else kind
     package = module.partition(":")[0].partition(".")[0]
     places = [
-        f"{_file_name(frame)}, line {line}, in {frame.f_code.co_name}"
+        f"{_file_name(frame.f_code.co_filename, frame.f_globals)}, line {line}, in {frame.f_code.co_name}"
         for frame, line in traceback.walk_tb(error.__traceback__)
         if _is_theirs(frame, package)
     ]
     return f"{said} ({places[-1]})" if places else said
+
+
+def check_arguments(function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+    """Raise a TypeError with a function's place, ``(mine.py, line 12, in bind)``, if it takes others."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some of C's have none
+        return
+    try:
+        signature.bind(*arguments, **options)
+    except TypeError as error:
+        name = getattr(function, "__name__", "bind")
+        raise TypeError(f"cannot call {name}: {error}{place_of(function)}") from None
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Return where a function is written, `` (mine.py, line 12, in bind)``; nothing for one of C's."""
+    while isinstance(function, partial):
+        function = function.func
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    if not (code := getattr(function, "__code__", None)):
+        return ""
+    file = _file_name(code.co_filename, function.__globals__)
+    return f" ({file}, line {code.co_firstlineno}, in {code.co_name})"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -89,8 +116,8 @@ def _is_theirs(frame: FrameType, package: str) -> bool:
     return path.is_absolute() and not library and not ours  # "<string>" is no file
 
 
-def _file_name(frame: FrameType) -> str:
+def _file_name(file: str, module: dict[str, Any]) -> str:
     """Return the file below the folder that it is imported from: ``mine.py``, ``somebodys/variants.py``."""
-    path = PurePath(frame.f_code.co_filename)
-    depth = str(frame.f_globals.get("__name__")).count(".") + 1 + (path.name == "__init__.py")
+    path = PurePath(file)
+    depth = str(module.get("__name__")).count(".") + 1 + (path.name == "__init__.py")
     return PurePath(*path.parts[-depth:]).as_posix()

@@ -1,6 +1,7 @@
 """Turn functions of the reference contract into something that can be timed.
 
-``bind`` does what is not timed (hold the arrays, choose the task) and returns a ``Bound``:
+``bind`` does what is not timed (hold the arrays, choose the task) and returns a ``Bound``. The arrays are the
+caller's, who writes other numbers into x and y between calls: every call reads them anew.
 
 * ``call()``    the work, and the only thing inside the clock;
 * ``reset()``   parameters back to the start;
@@ -40,9 +41,8 @@ def bind(
     activation: str,
     delta: float,
     lr: float,
-    device: str,
 ) -> Bound:
-    """Bind a module's ``predict`` and ``loss_and_grads`` to a task; NumPy knows the CPU only."""
+    """Bind a module's ``predict`` and ``loss_and_grads`` to a task."""
     current = dict(params)
     last: dict[str, Array] = {}
 

@@ -57,7 +57,6 @@ def bind(
     activation: str,
     delta: float,
     lr: float,
-    device: str,
 ) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
@@ -66,7 +65,7 @@ def bind(
 
     U, W, V = (params[name].copy() for name in "UWV")
     UT, WT, VT = U.T, W.T, V.T  # views: they follow the updates
-    rows = x.reshape(T * B, I)
+    rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     # forward needs one hidden state at a time, the gradient needs them all
     a = np.empty((T, B, H), x.dtype)
     hs = np.zeros((2 if task == "forward" else T + 1, B, H), x.dtype)

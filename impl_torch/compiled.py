@@ -23,7 +23,7 @@ import torch._dynamo.config
 import torch._dynamo.utils
 from torch import Tensor
 
-from impl_torch.contract import Array, Bound, to_arrays, to_device
+from impl_torch.contract import Array, Bound, to_arrays
 from impl_torch.rnn import ACTIVATIONS, Params
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of torch, about itself
@@ -94,45 +94,40 @@ def compiled(function: Callable[..., Any], device_kind: str, threads: int) -> Ca
 
 def bind(
     task: str,
-    params: dict[str, Array],
-    x: Array,
-    y: Array,
+    params: Params,
+    x: Tensor,
+    y: Tensor,
     *,
     activation: str,
     delta: float,
     lr: float,
-    device: str,
 ) -> CompiledBound:
-    """Compile ``task`` for these shapes on ``device``, unless this process has, and return its ``Bound``.
+    """Compile ``task`` for these shapes where x is, unless this process has, and return its ``Bound``.
 
     Raises:
         RuntimeError: torch.compile is switched off. Whatever keeps it from compiling is raised as it is.
     """
-    start = {name: to_device(p, device) for name, p in params.items()}
-    x_there, y_there = to_device(x, device), to_device(y, device)
-    delta_there, lr_there = (x_there.new_tensor(number) for number in (delta, lr))
-    current = start
+    delta_there, lr_there = (x.new_tensor(number) for number in (delta, lr))
+    current = params
     last: dict[str, Tensor] = {}
 
     functions = {"forward": forward, "gradient": gradient, "train_step": train_step}
-    function = compiled(functions[task], x_there.device.type, torch.get_num_threads())
+    function = compiled(functions[task], x.device.type, torch.get_num_threads())
 
     def call_forward() -> None:
-        last["y_hat"] = function(current, x_there, activation=activation)
+        last["y_hat"] = function(current, x, activation=activation)
 
     def call_gradient() -> None:
-        last["loss"], grads = function(current, x_there, y_there, delta_there, activation=activation)
+        last["loss"], grads = function(current, x, y, delta_there, activation=activation)
         last.update(dU=grads["U"], dW=grads["W"], dV=grads["V"])
 
     def call_train_step() -> None:
         nonlocal current
-        last["loss"], current = function(
-            current, x_there, y_there, delta_there, lr_there, activation=activation
-        )
+        last["loss"], current = function(current, x, y, delta_there, lr_there, activation=activation)
 
     def reset() -> None:
         nonlocal current
-        current = start
+        current = params
 
     def result() -> dict[str, Array]:
         return to_arrays(last | (current if task == "train_step" else {}))
@@ -140,7 +135,7 @@ def bind(
     calls = {"forward": call_forward, "gradient": call_gradient, "train_step": call_train_step}
     compile_ns = compile_by(calls[task])
     reset()
-    return CompiledBound(calls[task], reset, result, str(x_there.device), compile_ns)
+    return CompiledBound(calls[task], reset, result, compile_ns)
 
 
 def compile_by(call: Callable[[], object]) -> int:

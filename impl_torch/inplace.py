@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impl_torch.contract import Bound, to_arrays, to_device
+from impl_torch.contract import Bound, to_arrays
+from impl_torch.rnn import Params
 
 
 def times_tanh_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
@@ -36,29 +37,27 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor, Tensor, Te
 @torch.inference_mode()
 def bind(
     task: str,
-    params: dict[str, NDArray[Any]],
-    x: NDArray[Any],
-    y: NDArray[Any],
+    params: Params,
+    x: Tensor,
+    y: Tensor,
     *,
     activation: str,
     delta: float,
     lr: float,
-    device: str,
 ) -> Bound:
-    """Allocate the workspace of ``task`` on ``device`` and return its ``Bound``."""
+    """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H = params["W"].shape[0]
+    H, O = params["W"].shape[0], params["V"].shape[0]  # noqa: E741  (and for outputs)
     act, times_act_prime = ACTIVATIONS[activation]
 
-    start = {name: to_device(p, device) for name, p in params.items()}
-    U, W, V = (start[name].clone() for name in "UWV")
+    U, W, V = (params[name].clone() for name in "UWV")
     UT, WT, VT = U.T, W.T, V.T  # views: they follow the updates
-    rows, target = to_device(x, device).reshape(T * B, I), to_device(y, device)
+    rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     # forward needs one hidden state at a time, the gradient needs them all
-    a = target.new_empty((T, B, H))
-    hs = target.new_zeros((2 if task == "forward" else T + 1, B, H))
+    a = x.new_empty((T, B, H))
+    hs = x.new_zeros((2 if task == "forward" else T + 1, B, H))
     a_rows, a_steps, h_steps = a.reshape(T * B, H), a.unbind(), hs.unbind()
-    y_hat = torch.empty_like(target)
+    y_hat = x.new_empty((B, O))
 
     def forward() -> None:
         torch.mm(rows, UT, out=a_rows)  # (T B, H): U x_t of every step
@@ -72,22 +71,21 @@ def bind(
         torch.mm(h, VT, out=y_hat)  # (B, O)
 
     dU, dW, dV = torch.empty_like(U), torch.empty_like(W), torch.empty_like(V)
-    e, e_clipped, part = (torch.empty_like(target) for _ in range(3))
-    das, dh = target.new_empty((T, B, H)), target.new_empty((B, H))
+    e, e_clipped, part = (torch.empty_like(y_hat) for _ in range(3))
+    das, dh = x.new_empty((T, B, H)), x.new_empty((B, H))
     da_steps, dasT = das.unbind(), das.reshape(T * B, H).T
     h_rows = hs[:-1].reshape(-1, H)
-    loss = target.new_zeros(())
-    n_errors = target.numel()
+    loss = x.new_zeros(())
 
     def gradient() -> None:
         forward()
-        torch.sub(y_hat, target, out=e)
+        torch.sub(y_hat, y, out=e)
         torch.clamp(e, -delta, delta, out=e_clipped)
         torch.sub(e, e_clipped, alpha=0.5, out=part)
         torch.mul(part, e_clipped, out=part)
         torch.mean(part, dim=(0, 1), out=loss)
 
-        torch.div(e_clipped, n_errors, out=e_clipped)  # dL/dy_hat
+        torch.div(e_clipped, y.numel(), out=e_clipped)  # dL/dy_hat
         torch.mm(e_clipped.T, h_steps[T], out=dV)
         torch.mm(e_clipped, V, out=dh)  # (B, H)
         for t in range(T, 0, -1):
@@ -104,7 +102,7 @@ def bind(
 
     def reset() -> None:
         for name, p in (("U", U), ("W", W), ("V", V)):
-            p.copy_(start[name])
+            p.copy_(params[name])
 
     def result() -> dict[str, NDArray[Any]]:
         if task == "forward":
@@ -115,4 +113,4 @@ def bind(
 
     calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
     inference = torch.inference_mode()
-    return Bound(inference(calls[task]), inference(reset), result, str(target.device))
+    return Bound(inference(calls[task]), inference(reset), result)

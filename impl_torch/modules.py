@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from impl_torch.contract import Bound, to_arrays, to_device
+from impl_torch.contract import Bound, to_arrays
+from impl_torch.rnn import Params
 
 
 class CellModel(nn.Module):
@@ -56,20 +57,17 @@ def named_weights(model: nn.Module) -> dict[str, Tensor]:
 def bind(
     model_class: type[CellModel] | type[RnnModel],
     task: str,
-    params: dict[str, NDArray[Any]],
-    x: NDArray[Any],
-    y: NDArray[Any],
+    params: Params,
+    x: Tensor,
+    y: Tensor,
     *,
     activation: str,
     delta: float,
     lr: float,
-    device: str,
 ) -> Bound:
-    """Build model, loss and optimizer on ``device``, load ``params`` and return the ``Bound``."""
-    start = {name: to_device(p, device) for name, p in params.items()}
-    x_there, y_there = to_device(x, device), to_device(y, device)
+    """Build model, loss and optimizer where x is, load ``params`` and return the ``Bound``."""
     hidden, features = params["U"].shape
-    model = model_class(features, hidden, len(params["V"])).to(x_there)
+    model = model_class(features, hidden, len(params["V"])).to(x)
     weights = named_weights(model)
     loss_function = nn.HuberLoss(delta=delta)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
@@ -77,11 +75,11 @@ def bind(
 
     def forward() -> None:
         with torch.inference_mode():
-            last["y_hat"] = model(x_there)
+            last["y_hat"] = model(x)
 
     def gradient() -> None:
         optimizer.zero_grad()
-        loss = loss_function(model(x_there), y_there)
+        loss = loss_function(model(x), y)
         loss.backward()
         last["loss"] = loss
 
@@ -92,7 +90,7 @@ def bind(
     def reset() -> None:
         with torch.no_grad():
             for name, weight in weights.items():
-                weight.copy_(start[name])
+                weight.copy_(params[name])
 
     def result() -> dict[str, NDArray[Any]]:
         if task == "forward":
@@ -104,7 +102,7 @@ def bind(
 
     reset()
     calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
-    return Bound(calls[task], reset, result, str(next(model.parameters()).device))
+    return Bound(calls[task], reset, result)
 
 
 cell = partial(bind, CellModel)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench import catalog, proof
+from bench.binding import Binding, bind_case
 from bench.case import Case
 from bench.data import Batch
 from bench.host import gates
@@ -36,9 +37,9 @@ class WarmUp:
     calibration_ns: int
 
 
-def bind_job(variant: catalog.Variant, job: Job, batch: Batch) -> catalog.Bound:
-    """The variant's ``Bound`` for a job."""
-    return proof.bind_case(variant.load(), job.case, batch, job.device)
+def bind_job(variant: catalog.Variant, job: Job, batch: Batch) -> Binding:
+    """The variant bound to a job's case and arrays."""
+    return bind_case(variant.load(), variant.library, job.case, batch, job.device)
 
 
 def burst(
@@ -59,18 +60,18 @@ def burst(
     wrong = variant.known_wrong
     wait = clock.synchroniser(job.device)
     cold_call_ns = cold_call(variant, job, batch, wait) if fresh else 0
-    checks = proof.prove(variant.load(), case, batch, expected, device=job.device, known_wrong=wrong)
+    checks = proof.prove(
+        variant.load(), case, batch, expected, library=variant.library, device=job.device, known_wrong=wrong
+    )
     status = proof.status(checks, known_wrong=wrong)
     if status == "disagrees":
         return Refused("disagrees", proof.failures(checks), checks)
 
-    bound = bind_job(variant, job, batch)
+    binding = bind_job(variant, job, batch)
+    bound = binding.bound
     if job.n_calls is None and (other := computes_elsewhere(variant.library, bound.call)):
         return Refused("invalid", f"{variant.name} {other}", checks)
-    device = str(getattr(bound, "device", "cpu"))
-    if device != job.device:
-        return Refused("invalid", f"asked for {job.device}, but the arrays were on {device}", checks)
-    moved_ns = transfer_ns(batch, mover(device), synchronise=wait)
+    moved_ns = transfer_ns(batch, mover(job.device), synchronise=wait)
     gc.collect()
     warm = warm_up(bound, job, wait)
     take, values = take_values(bound, warm.n_calls, job, wait)
@@ -81,14 +82,16 @@ def burst(
 
     if changes := changed(ready or {}, process_state(variant.library)):
         return Refused("invalid", f"{variant.name} changed its process: {changes}", checks)
-    if batch.digest() != job.digest:
+    if not binding.unchanged(batch):
         return Refused("invalid", f"{variant.name} changed its inputs", checks)
     after = None if job.after is None else load_arrays(job.after)
     if job.n_calls is None and case.task == "train_step":  # block 0 has no trajectory of this length yet
         bound.reset()
         bound.call()
         after = one_step(case, batch, expected)
-    last = proof.check_last(case, bound.result(), expected, after=after, device=job.device, known_wrong=wrong)
+    last = proof.check_last(
+        case, binding.result(), expected, after=after, device=job.device, known_wrong=wrong
+    )
     if proof.status(last, known_wrong=wrong) == "disagrees":
         return Refused("disagrees", f"after timing: {proof.failures(last)}", last)
     if wait is not clock.no_wait and clock.still_busy(values):
@@ -104,7 +107,7 @@ def burst(
         residual_ns=take.residual_ns,
         cpu_ns=take.cpu_ns,
         calibration_ns=warm.calibration_ns,
-        device=device,
+        device=binding.device,
         checks=checks,
         gates=take.gates,
         flags=take.flags,
@@ -117,7 +120,7 @@ def burst(
 
 def cold_call(variant: catalog.Variant, job: Job, batch: Batch, wait: Callable[[], None]) -> int:
     """Nanoseconds of the process's first call; binding is not in it."""
-    bound = bind_job(variant, job, batch)
+    bound = bind_job(variant, job, batch).bound
     wait()
     started = time.perf_counter_ns()
     bound.call()

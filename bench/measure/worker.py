@@ -109,7 +109,7 @@ def rehearse(variant: catalog.Variant, job: Job) -> tuple[int, int]:
     with suppress(BaseException):  # what is wrong with a variant is found, and said, when it is proved
         batch = Batch.load(job.inputs)
         started_ns = time.process_time_ns()
-        bound = bind_job(variant, job, batch)
+        bound = bind_job(variant, job, batch).bound
         if compile_ns := int(getattr(bound, "compile_ns", 0)):
             return compile_ns, time.process_time_ns() - started_ns
     return 0, 0

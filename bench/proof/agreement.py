@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from bench.case import Case
-from bench.proof.reference import Expected
+from bench.proof.reference import Results
 from bench.proof.tolerance import Array, Tolerance, error_between, norm, vanishes
 from bench.results.record import Check
 
@@ -65,17 +65,17 @@ def failures(checks: Iterable[Check]) -> str:
     )
 
 
-def compare_output(case: Case, result: Result, expected: Expected, allowed: Tolerance) -> list[Check]:
+def compare_output(case: Case, result: Result, expected: Results, allowed: Tolerance) -> list[Check]:
     """y_hat of a ``forward``."""
     return [compare("y_hat", result.get("y_hat"), expected.y_hat, allowed.forward, case.dtype)]
 
 
-def compare_loss(case: Case, result: Result, wanted: Array, expected: Expected, tolerance: float) -> Check:
+def compare_loss(case: Case, result: Result, wanted: Array, expected: Results, tolerance: float) -> Check:
     """The loss, relative to what rounding of y_hat and y does to it."""
     return compare("loss", result.get("loss"), wanted, tolerance, case.dtype, scale=expected.loss_scale)
 
 
-def compare_gradient(case: Case, result: Result, expected: Expected, allowed: Tolerance) -> list[Check]:
+def compare_gradient(case: Case, result: Result, expected: Results, allowed: Tolerance) -> list[Check]:
     """Loss and dU dW dV of a ``gradient``."""
     checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]
     for name, grad in expected.grads.items():
@@ -85,7 +85,20 @@ def compare_gradient(case: Case, result: Result, expected: Expected, allowed: To
     return checks
 
 
-def gradient_scale(grad: Array, expected: Expected, dtype: str) -> float:
+@np.errstate(all="ignore")
+def compare_update(
+    case: Case, result: Result, params: Result, expected: Results, allowed: Tolerance, lr: float
+) -> list[Check]:
+    """Loss, and p_new - p_old = -lr dL/dp of a ``train_step``."""
+    checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]
+    for name, grad in expected.grads.items():
+        scale, since = lr * gradient_scale(grad, expected, case.dtype), params[name].astype(np.float64)
+        new, what = result.get(name), f"update {name}"
+        checks.append(compare(what, new, -lr * grad, allowed.gradient, case.dtype, scale=scale, since=since))
+    return checks
+
+
+def gradient_scale(grad: Array, expected: Results, dtype: str) -> float:
     """A gradient's own size; where it vanishes that of dL/dy_hat, so that a zero has to be a zero."""
     return expected.upstream if vanishes(grad, dtype) else norm(grad)
 
@@ -106,14 +119,3 @@ def mark(checks: list[Check], names: Collection[str]) -> list[Check]:
         msgspec.structs.replace(check, what=check.what + KNOWN_WRONG) if check.what in names else check
         for check in checks
     ]
-
-
-def copy(result: Result) -> Result:
-    """Return a result of its own: some variants hand out their workspace.
-
-    Raises:
-        TypeError: it is no dict.
-    """
-    if not isinstance(result, dict):
-        raise TypeError(f"result returned {type(result).__name__}, not a dict of arrays")
-    return {name: np.array(value) for name, value in result.items()}

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bench.binding import Binding, bind_case
+from bench.data import Batch
 from bench.errors import UserError, describe_error
 from bench.host.lifeline import replies
 from bench.library import computes_elsewhere, wrong_library
@@ -49,24 +51,23 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
     bind = variant.load()
     facts = get_ready(variant.library, 1)
     arrays = load_arrays(job.inputs)
-    options = {"activation": job.activation, "delta": job.delta, "lr": job.lr, "device": job.device}
-    start = {name: arrays[name] for name in NAMES}
-    bound = bind("train_step", start, arrays["x"], arrays["y"], **options)
-    device = str(getattr(bound, "device", "cpu"))
-    if device != job.device:
-        raise RuntimeError(f"asked for {job.device}, but the arrays were on {device}")
-    wait = clock.synchroniser(device)
-    yield Ready(device, facts)
+    start = Batch({name: arrays[name] for name in NAMES}, arrays["x"], arrays["y"])
+
+    def bind_to(task: str, batch: Batch) -> Binding:
+        return bind_case(bind, variant.library, job.case.with_task(task), batch, job.device)
+
+    binding = bind_to("train_step", start)
+    wait = clock.synchroniser(binding.device)
+    yield Ready(binding.device, facts)
 
     done = elapsed_ns = 0
     for epoch in job.reports:
-        value = clock.take_value(bound.call, epoch - done, synchronise=wait, clock=time_ns)
+        value = clock.take_value(binding.bound.call, epoch - done, synchronise=wait, clock=time_ns)
         done, elapsed_ns = epoch, elapsed_ns + value.elapsed_ns
-        result = bound.result()
+        result = binding.result()
         other = wrong_library(variant.library)
         if epoch == job.reports[-1] and variant.library == "torch":  # watched once all that is timed is over
-            trial = bind("train_step", start, arrays["x"], arrays["y"], **options)
-            other = computes_elsewhere(variant.library, trial.call)
+            other = computes_elsewhere(variant.library, bind_to("train_step", start).bound.call)
         if other:
             raise UserError(f"{variant.name} {other}")
         params = {name: result[name] for name in NAMES}
@@ -75,18 +76,15 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
             continue
         y_hat = None
         if epoch in job.frames:
-            y_hat = _predict(bind, params, arrays["x_test"], arrays["y_test"], options)
+            y_hat = _predict(bind_to("forward", Batch(params, arrays["x_test"], arrays["y_test"])))
             _keep(Path(job.params), params)
         yield Progress(epoch, float(result["loss"]), elapsed_ns, y_hat)
 
 
-def _predict(
-    bind: Any, params: dict[str, Any], x: Any, y: Any, options: dict[str, Any]
-) -> list[list[float]] | None:
+def _predict(binding: Binding) -> list[list[float]] | None:
     """What the variant predicts for the test windows, by its own forward pass, which keeps no gradients."""
-    bound = bind("forward", params, x, y, **options)
-    bound.call()
-    y_hat = np.asarray(bound.result()["y_hat"], dtype=np.float64)
+    binding.bound.call()
+    y_hat = np.asarray(binding.result()["y_hat"], dtype=np.float64)
     return y_hat.tolist() if np.isfinite(y_hat).all() else None
 
 

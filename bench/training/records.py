@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal
 
 import msgspec
 
-from bench.case import Shape
+from bench.case import Case, Shape
 from bench.errors import UserError
 from bench.results import strict
 from bench.results.files import open_to_read
@@ -89,9 +89,7 @@ class Job(msgspec.Struct, frozen=True):
 
     spec: str
     device: str
-    activation: str
-    delta: float
-    lr: float
+    case: Case  # the task train_step
     reports: list[int]
     frames: list[int]
     inputs: str

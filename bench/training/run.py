@@ -166,9 +166,7 @@ def _run(settings: Settings, work: Work, arms: Sequence[Arm], folder: Path, tell
             job = Job(
                 spec=arm.spec,
                 device=arm.device,
-                activation=settings.activation,
-                delta=settings.delta,
-                lr=settings.lr,
+                case=work.case,
                 reports=settings.reports,
                 frames=settings.frames,
                 inputs=str(inputs),
@@ -224,7 +222,7 @@ def _train_one(
             writer.write(_start(arm, ready, time.perf_counter_ns() - started))
             for epoch in job.reports:
                 message: Progress = child.ask("go on", Progress, deadline_s)
-                if reason := divergence(message, first, done, job.lr):
+                if reason := divergence(message, first, done, job.case.lr):
                     return Stop(name, "diverged", reason, _moved(work, params))
                 point = _point(message, work)
                 if reason := overflow(point):

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from bench import catalog, data, proof
+from bench.binding import Bind, bind_case
 from bench.case import Case, Shape
 from bench.errors import describe_error
 from bench.host.lifeline import replies
@@ -79,7 +80,7 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
     """Prove a variant on the cases whose numbers come in, and yield a row for each."""
     variant = load_variant(spec)
     wrong = variant.known_wrong
-    bind: proof.Bind | None = None
+    bind: Bind | None = None
     elsewhere: dict[str, str] = {}  # by task, why it is not the library's computation
     for number in map(int, numbers):
         case = cases[number]
@@ -87,9 +88,11 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
         expected = proof.Expected.load(folder / f"expected{number}.npz")
         try:
             bind = bind or _load(variant)
-            checks = proof.prove(bind, case, batch, expected, device=device, known_wrong=wrong)
+            checks = proof.prove(
+                bind, case, batch, expected, library=variant.library, device=device, known_wrong=wrong
+            )
             if case.task not in elsewhere:
-                call = proof.bind_case(bind, case, batch, device).call
+                call = bind_case(bind, variant.library, case, batch, device).bound.call
                 elsewhere[case.task] = computes_elsewhere(variant.library, call)
             reason = wrong_library(variant.library) or elsewhere[case.task]
         except BaseException as error:  # a variant may raise anything, or leave; the other cases go on
@@ -150,7 +153,7 @@ def _reference_row(case: Case) -> Row:
     return make_row(reference, "cpu", case, checks, proof.status(checks), proof.failures(checks))
 
 
-def _load(variant: catalog.Variant) -> proof.Bind:
+def _load(variant: catalog.Variant) -> Bind:
     """Return the variant's ``bind``, its library at one thread and, for torch, at IEEE precision."""
     try:
         bind = variant.load()
