@@ -11,6 +11,7 @@ import pytest
 from mutants import reference
 
 from bench import catalog, data, proof
+from bench.binding import bind_case
 from bench.case import DTYPES, Case, Shape, sine_case
 from bench.proof.agreement import compare, failures
 from bench.results.record import Check
@@ -20,12 +21,11 @@ CASE = Case("train_step", Shape(T=5, B=7, I=4, H=6, O=3), "positional", "float32
 
 def run(case: Case, n_calls: int, variant: str = "numpy-batched") -> dict[str, Any]:
     """The result after so many calls."""
-    batch = data.make(case)
-    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": "cpu"}
-    bound = catalog.find(variant).load()(case.task, batch.params, batch.x, batch.y, **options)
+    found = catalog.find(variant)
+    binding = bind_case(found.load(), found.library, case, data.make(case), "cpu")
     for _ in range(n_calls):
-        bound.call()
-    return bound.result()
+        binding.bound.call()
+    return binding.result()
 
 
 def expected_of(case: Case) -> proof.Expected:

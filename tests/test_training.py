@@ -58,6 +58,9 @@ class Tally:
                     tally.now += 10**9  # a second: would show if it were inside the clock
                 bound.call()
 
+            def reset(self):
+                bound.reset()
+
             def result(self):
                 tally.now += 10**9
                 return bound.result()
@@ -70,7 +73,7 @@ def job(tmp_path):
     work = prepare(Settings(**SMALL))
     work.save(tmp_path / "inputs.npz")
     return Job(
-        spec="numpy-batched", device="cpu", activation="tanh", delta=0.025, lr=0.1, reports=[1, 10, 20, 25],
+        spec="numpy-batched", device="cpu", case=work.case, reports=[1, 10, 20, 25],
         frames=[1, 25], inputs=str(tmp_path / "inputs.npz"), params=str(tmp_path / "params.npz"),
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their squ
 Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
 
 
-# of a time budget: kept as far as verdicts let it; refused where it cannot be kept; kept, rather than a verdict
+# of a time budget: kept as far as verdicts let it; else refused; kept, and rather no verdict than more time
 BudgetRule = Literal["aim", "refuse", "hold"]
 
 
