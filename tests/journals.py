@@ -190,8 +190,8 @@ def _decision(plan: record.Plan, *, broken: bool) -> record.Decision:
         if group.name.startswith("train_step"):
             best = "torch-rnn" if broken and group.name == POSITIONAL else "torch-inplace"
             ids = [f"{group.name} | {variant}@cpu x1" for variant in (best, "numpy-inplace")]
-            made.append(record.Pair(f"best against best {group.name} cpu x1", *ids))
+            made.append(record.Pair("best", *ids))
             there = f"{group.name} | torch-inplace@cuda:0 x2"
             if any(entry.id == there for entry in group.entries):
-                made.append(record.Pair(f"best against best {group.name} cuda:0 x2", there, ids[1]))
+                made.append(record.Pair("best", there, ids[1]))
     return record.Decision(made, 95.0, plan.blocks, [], [])

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from bench.catalog import BASELINE
 from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
-from bench.results.declared import BEST, COMPILED, DISPATCH, LADDER
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan, Probe
 
 # only of a budget that holds: rather fewer rows than fewer blocks
@@ -55,7 +56,7 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
             dropped = by_arm[what]()
             groups = [_without(group, dropped) for group in groups]
         else:
-            groups = [group for n, group in enumerate(groups) if n == 0 or what not in group.name]
+            groups = [group for n, group in enumerate(groups) if n == 0 or not _is_of(group, what)]
         predicted_s = _predict(groups, blocks, costs, plan.probes)
     names = {group.name for group in groups}
     used = {entry.arm for group in groups for entry in group.entries}
@@ -74,8 +75,14 @@ def trimmed(groups: list[Group], decision: Decision) -> list[Group]:
     return [_without(group, set(decision.dropped_arms)) for group in kept]
 
 
+def _is_of(group: Group, what: str) -> bool:
+    """Whether a table is of that task or, unless its data are random, of that layout."""
+    case = group.entries[0].case if group.kind == "table" and group.entries else None
+    return case is not None and (case.task == what or (case.layout == what and case.data != "random"))
+
+
 def _without(group: Group, arms: set[str]) -> Group:
-    return Group(group.name, [entry for entry in group.entries if entry.arm not in arms], group.blocks)
+    return replace(group, entries=[entry for entry in group.entries if entry.arm not in arms])
 
 
 def _all_thread_arms(plan: Plan, pairs: list[Pair]) -> set[str]:
@@ -155,7 +162,7 @@ def fastest_anywhere(plan: Plan, bursts: Iterable[Burst]) -> Pair | None:
         arm = arms[entry.arm]
         if entry.id in fastest_ns and not arm.twin:
             best[arm.library] = min(best.get(arm.library, entry.id), entry.id, key=fastest_ns.__getitem__)
-    return Pair(f"{BEST} anywhere", best["torch"], best["numpy"]) if len(best) == 2 else None
+    return Pair("best", best["torch"], best["numpy"]) if len(best) == 2 else None
 
 
 def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
@@ -170,7 +177,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
     pairs: list[Pair] = []
     for group in plan.groups:
         proved = [entry for entry in group.entries if entry.id in fastest_ns and not arms[entry.arm].twin]
-        if group.name in (LADDER, COMPILED, DISPATCH) or not proved or proved[0].case.task != main_task:
+        if group.kind != "table" or not proved or proved[0].case.task != main_task:
             continue
         places = dict.fromkeys(
             (arms[entry.arm].device, arms[entry.arm].threads)
@@ -187,8 +194,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
             def speed(entry: Entry) -> float:
                 return fastest_ns[entry.id]
 
-            name = f"{BEST} {group.name} {device} x{threads}"
-            pairs.append(Pair(name, min(torch, key=speed).id, min(numpy, key=speed).id))
+            pairs.append(Pair("best", min(torch, key=speed).id, min(numpy, key=speed).id))
     return pairs
 
 

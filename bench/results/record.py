@@ -170,7 +170,7 @@ class Decision(Record, frozen=True):
     A later one has the same pairs and drops more: what took much longer than block 0 had promised.
     """
 
-    pairs: list[Pair]  # best against best
+    pairs: list[Pair]  # the fastest forms
     predicted_s: float  # time the whole plan would take
     blocks: int  # counted blocks that will run
     dropped_groups: list[str]
