@@ -10,7 +10,6 @@ from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import geometric_mean, median_interval
 from bench.answer.verdict import Judgement, judge
 from bench.case import Case
-from bench.proof.agreement import KNOWN_WRONG
 from bench.results.declared import GroupKind, PairKind
 from bench.results.journal import Run
 from bench.results.record import Arm, Check, Entry, Missing
@@ -154,7 +153,7 @@ def _row(entry: Entry, arm: Arm, outcome: Outcome, judgement: Judgement) -> Row:
         rate = entry.case.shape.B / (middle * 1e-9)
         if interval.finite:
             low, high = interval.low, interval.high
-    marked = [check for check in outcome.checks if check.what.endswith(KNOWN_WRONG)]
+    marked = [check for check in outcome.checks if check.known_wrong]
     return Row(
         entry=entry.id,
         arm=arm,

@@ -7,7 +7,6 @@ from bench.answer.comparison import Comparison, Kind
 from bench.answer.outcome import Outcome
 from bench.answer.summary import Row, Table
 from bench.catalog import BASELINE
-from bench.proof.agreement import KNOWN_WRONG
 from bench.reporting import units, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import Mark
@@ -198,9 +197,7 @@ def tone(made: Comparison) -> str:
 def proof_detail(row: Row) -> str:
     """The largest error that the proof met, for what was allowed."""
     if row.proof == "known wrong" and row.known_wrong is not None:
-        return (
-            f"{row.known_wrong.what.removesuffix(KNOWN_WRONG)} off by {units.percent(row.known_wrong.error)}"
-        )
+        return f"{row.known_wrong.what} off by {units.percent(row.known_wrong.error)}"
     if row.worst is None or not row.worst.tolerance:
         return "" if row.worst is None or row.worst.passed else f"not so: {row.worst.what}"
     error, allowed = units.error(row.worst.error), units.error(row.worst.tolerance)

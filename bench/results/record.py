@@ -84,6 +84,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: float
     tolerance: float
     passed: bool
+    known_wrong: bool = False  # what a published gradient is known to get wrong
 
 
 class Conditions(Record, frozen=True):
