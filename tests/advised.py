@@ -12,7 +12,6 @@ from bench.advice.command import advise
 from bench.advice.declare import Timer, declare
 from bench.cli import build_parser
 from bench.device import Absent, Device, Devices
-from bench.measure.limits import DISPATCH
 from bench.results.record import AnyRecord, Burst, Decision, End, Pair, Plan, Worker
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
@@ -60,7 +59,7 @@ def measured(
             arm = arms[entry.arm]
             log = twin[place] if arm.twin else logs.get(arm.variant, (0.0,) * 10)[place]
             ns = BASE_NS * math.exp(log)
-            if entry.group == DISPATCH:
+            if entry.group == "dispatch":
                 if calls is None:
                     continue
                 ns *= calls[arm.library]
@@ -75,11 +74,10 @@ def measured(
 
 def _pairs(plan: Plan) -> list[Pair]:
     """Block 0's choice, as the runner makes it."""
-    main = plan.groups[0].name
     ids = {entry.arm.partition("@")[0]: entry.id for entry in plan.groups[0].entries}
     if "torch-inplace" not in ids:
         return []
-    return [Pair(f"best against best {main} cpu x1", ids["torch-inplace"], ids["numpy-inplace"])]
+    return [Pair("best", ids["torch-inplace"], ids["numpy-inplace"])]
 
 
 class Simulated:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from bench.answer.operations import flops
-from bench.measure.limits import DISPATCH, probe_job
+from bench.measure.limits import probe_job
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.results.journal import Run, make_run
@@ -48,12 +48,12 @@ def run(
 ) -> Run:
     """The journal of a plan; ``times`` and ``alone`` are microseconds by arm and block, if not the usual."""
     declared = plan() if declared is None else declared
-    usual = {DISPATCH: (ALONE_US, alone or {}), "": (TIMES_US, times or {})}
+    usual = {"dispatch": (ALONE_US, alone or {}), "": (TIMES_US, times or {})}
     records: list[AnyRecord] = [declared]
     arms = {arm.id: arm for arm in declared.arms}
     for block in range(blocks + 1):
         for entry in (entry for group in declared.groups for entry in group.entries):
-            known, given = usual[DISPATCH if entry.group == DISPATCH else ""]
+            known, given = usual["dispatch" if entry.group == "dispatch" else ""]
             arm = entry.arm.removesuffix(" twin")
             us = given[arm][block - 1] if arm in given and block else known.get(arm, 50.0)
             records.append(_burst(block, entry.id, us))

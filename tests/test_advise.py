@@ -320,7 +320,7 @@ def test_a_budget_that_holds_goes_below_the_blocks_of_a_verdict_and_one_that_doe
     plan = declared()
     entries = {entry.id: 0.5 for group in plan.groups for entry in group.entries}
     costs = Costs(3.0, entries, spent_s=10.0)
-    for holds, blocks in ((True, 2), (False, fewest_blocks(plan.groups))):
+    for holds, blocks in ((True, 2), (False, fewest_blocks(plan.groups, plan.arms))):
         decision = decide(replace(plan, budget_holds=holds, budget_s=26.0, probes=[]), [], costs)
         assert decision.blocks == blocks
 

@@ -18,7 +18,7 @@ from bench.measure.stopping import EARLIEST, PRECISION, precise
 from bench.results.journal import make_run
 from bench.results.record import AnyRecord, Burst, Decision, Group, Pair, Worker
 
-PAIR = Pair("headline", RIVAL, BASE)
+PAIR = Pair("best", RIVAL, BASE)
 
 
 def bursts(ratios: dict[str, list[float]]) -> list[Burst]:
@@ -47,7 +47,7 @@ def test_wide_intervals_do_not_however_clear_the_result(effect: float) -> None:
 def test_one_wide_headline_among_narrow_ones_keeps_it_going() -> None:
     mixed = bursts({BASE: [1.0] * 12, RIVAL: around(2.0, 0.002, 12), THIRD: around(2.0, 0.05, 12)})
     assert precise([PAIR], mixed, PRECISION)
-    assert not precise([PAIR, Pair("other", THIRD, BASE)], mixed, PRECISION)
+    assert not precise([PAIR, Pair("best", THIRD, BASE)], mixed, PRECISION)
 
 
 def test_nothing_measured_is_not_precise() -> None:

@@ -82,7 +82,7 @@ def _needed(run: Run, made: Comparison | None) -> int:
     """Blocks for a verdict: a row of the table needs as many as all of it, a pair apart from it fewer."""
     if made is not None and run.entries[made.entry].baseline != made.baseline:
         return MIN_BLOCKS
-    return fewest_blocks(run.plan.groups)
+    return fewest_blocks(run.plan.groups, run.plan.arms)
 
 
 def _why_nothing(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:

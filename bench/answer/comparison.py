@@ -18,9 +18,12 @@ from bench.answer.statistics import (
     signed_rank_p,
     t_interval,
 )
+from bench.results.declared import PairKind
 from bench.results.journal import Run
-from bench.results.record import Pair
 
+# a declared headline; a row of a table; what only break-evens are about: the same library compiled and not,
+# and what the tutorial's readers have against what they are told to use
+Kind = PairKind | Literal["row", "compiling", "tutorial"]
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
 
 
@@ -28,7 +31,7 @@ Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSI
 class Comparison:
     """The time of ``entry`` over the time of ``baseline`` (ids of entries; ``arm``s are ids of arms)."""
 
-    name: str  # a headline's name; the entry's id for a row of a table
+    kind: Kind
     entry: str
     baseline: str
     arm: str
@@ -85,12 +88,14 @@ class Comparison:
         return f"{self.arm} {words} {self.baseline_arm}{interval}: {self.verdict}{because}"
 
 
-def compare(run: Run, found: Mapping[str, Outcome], pair: Pair) -> Comparison:
+def compare(
+    run: Run, found: Mapping[str, Outcome], entry_id: str, baseline_id: str, kind: Kind = "row"
+) -> Comparison:
     """The numbers of one pair. Its verdict is INVALID, MISSING or NONE, the latter final where p is None."""
-    one, other = found[pair.entry], found[pair.baseline]
-    entry, baseline = run.entries[pair.entry], run.entries[pair.baseline]
+    one, other = found[entry_id], found[baseline_id]
+    entry, baseline = run.entries[entry_id], run.entries[baseline_id]
     made = Comparison(
-        name=pair.name,
+        kind=kind,
         entry=entry.id,
         baseline=baseline.id,
         arm=entry.arm,

@@ -20,7 +20,7 @@ from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import ALPHA
 from bench.answer.surroundings import surroundings
 from bench.answer.verdict import judge
-from bench.results.record import Entry, Pair
+from bench.results.record import Entry
 from bench.results.run import Run, different_machines
 
 
@@ -40,7 +40,7 @@ class Side:
     def logs(self, entry: str, reference: str) -> tuple[Comparison, tuple[float, ...]]:
         """What this run says of an entry, and a log a block: of its ratio; of its time where it is its own
         reference."""
-        made = compare(self.run, self.found, Pair(entry, entry, reference))
+        made = compare(self.run, self.found, entry, reference)
         if entry != reference:
             return made, made.log_ratios
         return made, tuple(math.log(time) for time in self.found[entry].medians.values())

@@ -58,7 +58,7 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
     """Compare every entry with its baseline, and the two entries of every headline."""
     found = outcomes(run) if found is None else found
     drafts = {
-        entry.id: compare(run, found, Pair(entry.id, entry.id, entry.baseline))
+        entry.id: compare(run, found, entry.id, entry.baseline)
         for entry in run.entries.values()
         if entry.baseline is not None
     }
@@ -73,14 +73,15 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
 
     pairs = [*plan.pairs, *(run.decision.pairs if run.decision else [])]
     free = [pair for pair in pairs if pair.entry not in rows or rows[pair.entry].baseline != pair.baseline]
-    judged: dict[str, Comparison] = {}
+    judged: dict[Pair, Comparison] = {}
     for group in plan.groups:
-        among = [compare(run, found, pair) for pair in free if run.entries[pair.entry].group == group.name]
-        judged |= {row.name: row for row in _family(run, among, control)}
-    headlines = [judged.get(pair.name) or replace(rows[pair.entry], name=pair.name) for pair in pairs]
+        among = [pair for pair in free if run.entries[pair.entry].group == group.name]
+        apart = [compare(run, found, pair.entry, pair.baseline, pair.kind) for pair in among]
+        judged |= zip(among, _family(run, apart, control), strict=True)
+    headlines = [judged.get(pair) or replace(rows[pair.entry], kind=pair.kind) for pair in pairs]
     return Judgement(
         rows={entry: rows[entry] for entry in drafts},
-        headlines=tuple(row for row in headlines if not row.twin),
+        headlines=tuple(row for row in headlines if row.kind != "twin"),
         twins=tuple(twins),
         control=control,
     )

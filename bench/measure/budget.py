@@ -11,7 +11,7 @@ from bench.measure.costs import Costs
 from bench.measure.limits import probing
 from bench.measure.plan import LEAST_ROUNDS, least_blocks
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
-from bench.results.declared import BEST, COMPILED, DISPATCH, LADDER, measured_as
+from bench.results.declared import measured_as
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
 
 SPARE = 1.03  # of a predicted time: machines do not get faster
@@ -164,7 +164,7 @@ def fastest_anywhere(plan: Plan, bursts: Iterable[Burst]) -> Pair | None:
         arm = arms[entry.arm]
         if entry.id in fastest_ns and not arm.twin:
             best[arm.library] = min(best.get(arm.library, entry.id), entry.id, key=fastest_ns.__getitem__)
-    return Pair(f"{BEST} anywhere", best["torch"], best["numpy"]) if len(best) == 2 else None
+    return Pair("best", best["torch"], best["numpy"]) if len(best) == 2 else None
 
 
 def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
@@ -179,7 +179,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
     pairs: list[Pair] = []
     for group in plan.groups:
         proved = [entry for entry in group.entries if entry.id in fastest_ns and not arms[entry.arm].twin]
-        if group.name in (LADDER, COMPILED, DISPATCH) or not proved or proved[0].case.task != main_task:
+        if group.kind != "table" or not proved or proved[0].case.task != main_task:
             continue
         places = dict.fromkeys(
             (arms[entry.arm].device, arms[entry.arm].threads)
@@ -196,8 +196,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
             def speed(entry: Entry) -> float:
                 return fastest_ns[entry.id]
 
-            name = f"{BEST} {group.name} {device} x{threads}"
-            pairs.append(Pair(name, min(torch, key=speed).id, min(numpy, key=speed).id))
+            pairs.append(Pair("best", min(torch, key=speed).id, min(numpy, key=speed).id))
     return pairs
 
 

@@ -24,7 +24,7 @@ from bench.measure.ledger import Ledger
 from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
 from bench.measure.stopping import EARLIEST, precise
-from bench.results.declared import COMPILED, measured_as
+from bench.results.declared import measured_as
 from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
 
 Ended = Literal["complete", "partial", "interrupted"]
@@ -156,7 +156,8 @@ class Runner:
             ended = time.perf_counter()
             left_s = math.inf if started is None or budget_s is None else budget_s - (ended - started)
             if block == 1 and self._compiles_too_long(groups, last, ended - begun, left_s):
-                decision = replace(decision, dropped_groups=[*decision.dropped_groups, COMPILED])
+                compiled = [group.name for group in groups if group.kind == "compiled"]
+                decision = replace(decision, dropped_groups=[*decision.dropped_groups, *compiled])
                 groups = trimmed(groups, decision)
                 fewest = least_blocks(plan, groups)
                 left = {entry.id for entry in _entries(groups)}
@@ -178,7 +179,7 @@ class Runner:
 
     def _compiles_too_long(self, groups: list[Group], last: int, block_s: float, left_s: float) -> bool:
         """Whether compiled code was compiled anew in block 1, and its other blocks do not fit the time."""
-        of_compiled = [group for group in groups if group.name == COMPILED]
+        of_compiled = [group for group in groups if group.kind == "compiled"]
         blocks = [min(group.blocks or last, last) - 1 for group in of_compiled]
         return self._ledger.compiles_again and any(n * block_s > left_s for n in blocks)
 

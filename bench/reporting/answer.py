@@ -6,7 +6,6 @@ from bench.printable import full_stop
 from bench.reporting import asked, map_answer, words
 from bench.reporting.elsewhere import accelerators, elsewhere, fastest_forms, not_measured
 from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
-from bench.results.declared import AS_WRITTEN, BEST, CLAIM, COMPILED
 
 ORDERS_OF_MAGNITUDE = 100.0
 # how an entry ended that gave no result at all
@@ -36,14 +35,13 @@ def parts(facts: Facts) -> list[tuple[str, str]]:
         if told := asked.sentences(facts, main):  # which say what elsewhere and not_measured sum up
             made = [(about, said) for about, said in made if about not in SUMMED_UP]
             made[2:2] = [(ASKED, said) for said in told]
-    return [(about, said) for about, said in (*made, (CLAIM, claim(facts, main))) if said]
+    return [(about, said) for about, said in (*made, ("claim", claim(facts, main))) if said]
 
 
 def main_comparison(facts: Facts) -> Comparison | None:
     """What the answer is about: the first declared headline that is no claim, else a table's first row."""
-    for name in (AS_WRITTEN, BEST):
-        if made := facts.summary.headline(name):
-            return made
+    if made := facts.summary.headline("as_written") or facts.summary.headline("best"):
+        return made
     rows = (row.comparison for row in facts.rows.values() if not row.arm.known_wrong)
     return next((made for made in rows if made and made.ratio and made.same_work and not made.twin), None)
 
@@ -85,7 +83,7 @@ def caveats(facts: Facts) -> list[str]:
 def first(facts: Facts, main: Comparison) -> str:
     """The main comparison in one sentence."""
     baseline, entry = facts.arm(main.baseline), facts.arm(main.entry)
-    as_written = ", each as it is usually written" if main.name.startswith(AS_WRITTEN) else ""
+    as_written = ", each as it is usually written" if main.kind == "as_written" else ""
     times = f"{baseline.variant} {facts.time(main.baseline)}, {entry.variant} {facts.time(main.entry)} a call"
     work = words.work(facts.entries[main.entry].case)
     clause = words.clause(facts.run, main)
@@ -108,7 +106,7 @@ def setting(facts: Facts, main: Comparison) -> str:
 def best(facts: Facts, main: Comparison) -> str:
     """The fastest form of each library, at the work and place of the main comparison."""
     made = fastest_forms(facts, main)
-    if made is None or made.name == main.name:
+    if made is None or made == main:
         return ""
     if (made.entry, made.baseline) == (main.entry, main.baseline):
         return "These are also the fastest forms that block 0 found for each library."
@@ -123,7 +121,7 @@ def best(facts: Facts, main: Comparison) -> str:
 
 def compiled(facts: Facts, main: Comparison) -> str:
     """Compiled code against the baseline, where the run measured it."""
-    made = facts.summary.headline(COMPILED)
+    made = facts.summary.headline("compiled")
     if made is None:
         return ""
     entry, baseline = facts.arm(made.entry), facts.arm(made.baseline)
@@ -133,7 +131,7 @@ def compiled(facts: Facts, main: Comparison) -> str:
 
 def claim(facts: Facts, main: Comparison | None) -> str:
     """What the tutorial says, what its two programs do here, and why that is no contest of libraries."""
-    made = facts.summary.headline(CLAIM)
+    made = facts.summary.headline("claim")
     if made is None:
         return ""
     if (ahead := words.lead(facts.run, made)) is None:

@@ -7,10 +7,8 @@ from bench.answer.comparison import Comparison
 from bench.printable import full_stop
 from bench.reporting import units, words
 from bench.reporting.facts import Facts
-from bench.results.declared import AS_WRITTEN, BEST, COMPILED, DISPATCH, LADDER
 
 EXACTLY_ASKED = ("custom", "quick")  # presets of plans that hold what a person asked for, and no more
-OF_THE_PLAN = (LADDER, COMPILED, DISPATCH)  # tables that it adds to those asked for
 COUNTED = {"T": "step", "I": "feature", "O": "output"}  # sizes that are so many of something
 NAMED = {"B": "batch", "H": "hidden"}
 MOST = 12  # sentences
@@ -24,12 +22,11 @@ def compared(facts: Facts, main: Comparison) -> list[Comparison]:
     """
     if facts.run.plan.preset not in EXACTLY_ASKED:
         return [main]
-    kind = next((kind for kind in (AS_WRITTEN, BEST) if main.name.startswith(kind)), None)
-    made = [one for one in facts.summary.headlines if kind is not None and one.name.startswith(kind)]
+    made = [one for one in facts.summary.headlines if one.kind == main.kind]
     told = {facts.entries[one.entry].group for one in (main, *made)}
     for table in facts.summary.tables:
         rows = [row.comparison for row in table.rows if row.arm.id == main.arm and row.comparison]
-        if table.name not in (*OF_THE_PLAN, *told):
+        if table.kind == "table" and table.name not in told:
             made += [one for one in rows if one.baseline_arm == main.baseline_arm]
     device, sides = facts.arm(main.entry).device, (main.entry, main.baseline)
     here = (one for one in made if facts.arm(one.entry).device == device)
@@ -87,7 +84,7 @@ def where(facts: Facts, made: Comparison, found: Sequence[Comparison]) -> str:
             said.append(words.count(size, COUNTED[name]) if name in COUNTED else f"{NAMED[name]} {size}")
     if len({facts.arm(one.entry).threads for one in found}) > 1:
         said.append(words.threads(arm))
-    return f"with {words.listing(said, len(said))}" if said else f"in {made.name}"
+    return f"with {words.listing(said, len(said))}" if said else f"in {facts.entries[made.entry].group}"
 
 
 def _sentence(facts: Facts, made: Comparison, found: Sequence[Comparison]) -> str:

@@ -6,7 +6,6 @@ from bench.answer.comparison import Comparison
 from bench.reporting import answer, asked, elsewhere, map_answer, turning, units, words
 from bench.reporting.facts import Facts
 from bench.reporting.section import Hero, Section
-from bench.results.declared import AS_WRITTEN, BEST, CLAIM
 
 # what a sentence of the answer is about, in the reader's words
 ABOUT = {
@@ -19,7 +18,7 @@ ABOUT = {
     "accelerators": "On an accelerator",
     "elsewhere": "What would change it",
     "not_measured": "What would change it",
-    CLAIM: "The tutorial’s claim",
+    "claim": "The tutorial’s claim",
 }
 # sections whose first sentence belongs into the answer, and where it stands there
 FROM_SECTIONS = {"limits": "Why", "crossover": "What would change it", "proof": "Is it right?"}
@@ -91,7 +90,7 @@ def _of_what(facts: Facts, made: Comparison | None) -> str:
     """Which forms the title compares; empty where nothing was compared."""
     if made is None or made.ratio is None:
         return ""
-    each = "each as usually written: " if made.name.startswith(AS_WRITTEN) else ""
+    each = "each as usually written: " if made.kind == "as_written" else ""
     return f"{each}{words.variant(facts.arm(made.baseline))} and {words.variant(facts.arm(made.entry))}"
 
 
@@ -146,7 +145,7 @@ def _of_maps(facts: Facts, right: Iterable[tuple[str, str]]) -> Hero:
     decided = map_answer.decided(first)
     said = []
     for one in facts.maps:
-        about = f"{ABOUT['best' if one.kind == BEST else 'first']}, {turning.where(one, facts.maps)}"
+        about = f"{ABOUT['best' if one.kind == 'best' else 'first']}, {turning.where(one, facts.maps)}"
         batches = ";\n".join(turning.by_batch(one)) + "."
         said.append((about, batches if one is first else f"{map_answer.title([one])}.\n{batches}"))
     return Hero(
@@ -161,6 +160,6 @@ def _of_maps(facts: Facts, right: Iterable[tuple[str, str]]) -> Hero:
 
 def _about(part: str, main: Comparison | None) -> str:
     """In whose words a sentence stands; the first one is of whatever the run compares."""
-    if part == "first" and main is not None and not main.name.startswith(AS_WRITTEN):
-        return ABOUT["best"] if main.name.startswith(BEST) else ABOUT["setting"]
+    if part == "first" and main is not None and main.kind != "as_written":
+        return ABOUT["best"] if main.kind == "best" else ABOUT["setting"]
     return ABOUT[part]

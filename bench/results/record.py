@@ -4,13 +4,6 @@ A journal is one ``Plan`` (declared before the first value), one ``Environment``
 case, then for each block a ``Worker`` per arm, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
 after block 0 one ``Decision``, later another where more must be dropped; last an ``End``. A run that was cut
 off and went on later has a ``Resumed`` and another ``Environment`` in between.
-
-Schema history
-  1  first version
-  2  lines are sealed (see ``seal``); a Burst tells what disturbed it and keeps the take that was repeated,
-     block 0 whether it settled; Conditions, Resumed; the Plan declares its gates and its precision, its
-     ladder and its probes; Rates; a Burst tells what moving its inputs to the device took,
-     and what the first call of its process did
 """
 
 from typing import Any, Literal
@@ -26,7 +19,7 @@ from bench.results.declared import Pair as Pair
 from bench.results.declared import Probe as Probe
 from bench.results.declared import Rung as Rung
 
-SCHEMA = 3
+SCHEMA = 3  # journals of no other are read
 MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
 
 # what can happen to an entry; "ok" is the status of every Burst that passed its proof
@@ -98,6 +91,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: float
     tolerance: float
     passed: bool
+    known_wrong: bool = False  # what a published gradient is known to get wrong
 
 
 class Conditions(Record, frozen=True):
@@ -175,7 +169,7 @@ class Decision(Record, frozen=True):
     A later one has the same pairs and drops more: what took much longer than block 0 had promised.
     """
 
-    pairs: list[Pair]  # best against best
+    pairs: list[Pair]  # the fastest forms
     predicted_s: float  # time the whole plan would take
     blocks: int  # counted blocks that will run
     rounds: int  # of each of them

@@ -10,7 +10,6 @@ from bench.reporting import units, words
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
 from bench.reporting.sections.ladder_plot import Bar, waterfall
-from bench.results.declared import CLAIM
 
 COLUMNS = (
     Column("Variant"),
@@ -82,7 +81,7 @@ def _lead(made: Ladder) -> list[str]:
 
 def _declared(facts: Facts, whole: Factor) -> list[str]:
     """Why the declared comparison of the same two programs may show another number."""
-    made = facts.summary.headline(CLAIM)
+    made = facts.summary.headline("claim")
     if made is None or made.ratio is None:
         return []
     own, other = (units.ratio(max(x, 1 / x)) for x in (whole.value, made.ratio))
