@@ -8,12 +8,14 @@ exact signed-rank interval of 95 %. That interval is the one of this comparison 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Literal
 
 from bench.answer.outcome import NO_STEADY_STATE, Outcome
 from bench.answer.statistics import (
     MIN_BLOCKS,
-    paired_log_ratio,
+    paired_logs,
+    scatter,
     signed_rank_interval,
     signed_rank_p,
     t_interval,
@@ -40,6 +42,8 @@ class Comparison:
     reason: str = ""
     log_ratios: tuple[float, ...] = ()  # one for each block that holds both
     ratio: float | None = None  # None: nothing to compare
+    process_scatter: float | None = None  # of the log ratios between blocks, and so between processes
+    round_scatter: float | None = None  # between the rounds of one block, the median of the blocks
     low: float | None = None  # None: too few blocks for an interval
     high: float | None = None
     t_low: float | None = None  # Student's interval of the same log ratios, shown beside; None: no interval
@@ -118,6 +122,9 @@ def compare(
 
     interval = signed_rank_interval(logs)
     made = replace(made, log_ratios=logs, ratio=math.exp(interval.estimate))
+    within = [scatter(rounds) for rounds in _rounds(one, other) if len(rounds) > 1]
+    if len(logs) > 1 and within:
+        made = replace(made, process_scatter=scatter(logs), round_scatter=median(within))
     if interval.finite:
         t = t_interval(logs)
         made = replace(made, low=math.exp(interval.low), high=math.exp(interval.high))
@@ -134,9 +141,14 @@ def compare(
 
 def log_ratios(entry: Outcome, baseline: Outcome) -> tuple[float, ...]:
     """The paired log ratio of every block that holds both, in the order of blocks."""
+    return tuple(median(logs) for logs in _rounds(entry, baseline))
+
+
+def _rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
+    """The paired log ratios of the rounds of every block in which a round holds both."""
     shared = sorted(entry.times.keys() & baseline.times.keys())
-    pairs = [(entry.times[block], baseline.times[block]) for block in shared]
-    return tuple(paired_log_ratio(one, other) for one, other in pairs if one.keys() & other.keys())
+    found = [paired_logs(entry.times[block], baseline.times[block]) for block in shared]
+    return [logs for logs in found if logs]
 
 
 def _factor(factor: float) -> str:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,10 +55,21 @@ def paired_log_ratio(entry: Mapping[int, float], baseline: Mapping[int, float]) 
     Raises:
         ValueError: no round holds both.
     """
-    logs = sorted(math.log(entry[number] / baseline[number]) for number in entry.keys() & baseline.keys())
+    logs = paired_logs(entry, baseline)
     if not logs:
         raise ValueError("no round holds a value of both")
-    return (logs[(len(logs) - 1) // 2] + logs[len(logs) // 2]) / 2
+    return median(logs)
+
+
+def paired_logs(entry: Mapping[int, float], baseline: Mapping[int, float]) -> list[float]:
+    """log(entry / baseline) of every round in which both took a value."""
+    return [math.log(entry[number] / baseline[number]) for number in entry.keys() & baseline.keys()]
+
+
+def scatter(x: Sequence[float]) -> float:
+    """A standard deviation that a few outliers do not move: 1.4826 median |x - median x|."""
+    middle = median(x)
+    return 1.4826 * median(abs(value - middle) for value in x)
 
 
 def hodges_lehmann(x: ArrayLike) -> float:

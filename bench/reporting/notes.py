@@ -130,6 +130,14 @@ def _disturbances(run: Run, summary: Summary) -> list[str]:
             "values, which count all the same: both sides of a round stand milliseconds apart, so that what "
             "slows the machine slows both."
         )
+    scatters = [
+        f"{headline.arm} over {headline.baseline_arm}: processes by {units.percent(headline.process_scatter)}, "
+        f"rounds of one process by {units.percent(headline.round_scatter)}"
+        for headline in summary.headlines
+        if headline.process_scatter is not None and headline.round_scatter is not None
+    ]
+    if scatters:
+        made.append(f"By how much a ratio differs (standard deviation): {words.listing(scatters, 6)}.")
     if run.void:
         made.append(
             f"The run was cut off and went on later: {words.count(run.void, 'record')} of the blocks "
