@@ -96,7 +96,9 @@ def tried(library: str, task: str, trick: str = "") -> dict[str, str]:
         bind = partial(TRICKS[trick], bind)
         bind = partial(bind, pool=Postponing) if TRICKS[trick] is asynchronous else bind
     case = Case(task, SHAPE, "positional", "float64", data="random", delta=0.5)
-    return reasons(slowed(bind, world, 1 * US), library, case, n_calls=N_CALLS, clock=world.clock)
+    return reasons(
+        slowed(bind, world, 1 * US), library, case, n_calls=N_CALLS, clock=world.clock, work_clock=world.clock
+    )
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
@@ -271,7 +273,7 @@ def test_work_left_to_result_is_told_with_its_figures() -> None:
         ([2] * 5, [2] * 5, 100),
         ([900] * 5, [900] * 5, 30),  # a copy from a device, waiting included
         ([5, 5000, 5, 9000, 5], [5] * 5, 30),  # the machine was busy twice
-        ([24] * 5, [5] * 5, 5),
+        ([104] * 5, [5] * 5, 5),
         ([500] * 5, [20] * 5, 1000),
     ],
 )

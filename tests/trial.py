@@ -10,9 +10,10 @@ from bench import data, proof
 from bench.case import Case
 from bench.data import Batch
 from bench.measure import honesty
-from bench.measure.clock import Clock, calibrate, no_wait, take_value
+from bench.measure.clock import Clock, calibrate, no_wait, take_value, warm_up
 
 VALUES = 5
+MOST_CALLS = 400  # in a value: of a training, the reference has to make them as well
 
 
 def place(library: str, array: Any) -> Any:
@@ -31,6 +32,7 @@ def reasons(
     *,
     n_calls: int | None = None,
     clock: Clock = time.perf_counter_ns,
+    work_clock: Clock = time.process_time_ns,
     known_wrong: bool = False,
 ) -> dict[str, str]:
     """Why a variant is refused, by the check that refuses it: "results", or a function of ``honesty``."""
@@ -49,23 +51,29 @@ def reasons(
             array[...] = place(library, (values * factor).astype(values.dtype))
 
     def timed(function: Callable[[], Any]) -> tuple[int, Any]:
-        start = clock()
+        start = work_clock()
         result = function()
-        return clock() - start, result
+        return work_clock() - start, result
 
-    n = n_calls or calibrate(bound.call, clock=clock, reset=bound.reset)
+    if n_calls is None:
+        warm_up(bound.call, clock=clock, at_least=100)
+        n_calls = min(MOST_CALLS, calibrate(bound.call, clock=clock, reset=bound.reset))
     unseen = lambda: feed(1 + fed / 4096)  # noqa: E731  (of both batches, and never the same numbers)
     found = {
-        "linear": honesty.linear(bound.call, unseen, bound.reset, n, synchronise=no_wait, clock=clock),
+        "linear": honesty.linear(
+            bound.call, unseen, bound.reset, n_calls, synchronise=no_wait, clock=work_clock
+        ),
         "unasked": honesty.unasked(bound.call, feed, bound.reset, bound.result),
     }
     expected = [proof.expected(case, one) for one in batches]
-    after = [proof.expected_after(case, one, n) if case.task == "train_step" else None for one in batches]
+    after = [
+        proof.expected_after(case, one, n_calls) if case.task == "train_step" else None for one in batches
+    ]
     values, firsts, seconds = [], [], []
     for _ in range(VALUES):
         feed()
         bound.reset()
-        values.append(take_value(bound.call, n, clock=clock).per_call_ns)
+        values.append(take_value(bound.call, n_calls, clock=clock).per_call_ns)
         first_ns, result = timed(bound.result)
         result = {name: np.array(array) for name, array in result.items()}
         seconds.append(timed(bound.result)[0])
