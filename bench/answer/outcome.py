@@ -17,7 +17,7 @@ from bench.results.journal import Run
 from bench.results.record import Burst, Check, Failure
 
 NO_STEADY_STATE = "no_steady_state"  # the status of an entry whose calls never came to a steady time
-WITHIN_BUDGET = "to keep within the time budget"  # how the reason of what was left out ends
+WITHIN_BUDGET = "to keep within the time budget"  # why something was left out
 MODE_GAP = 5  # median absolute deviations between two blocks' medians: more part two modes
 MIN_MODE_GAP = 0.01
 
@@ -39,6 +39,11 @@ class Outcome:
     disturbed: int = 0  # counted blocks that any gate flagged, after the repetition too
     repeated: int = 0  # counted blocks whose values were taken twice
     modes: tuple[int, float] | None = None  # blocks in the slower of two modes, and how much slower: 0.1
+
+    @property
+    def left_out(self) -> bool:
+        """Whether it was dropped for the time budget alone, which says nothing against it."""
+        return self.status == "dropped"
 
     @property
     def invalid(self) -> bool:

@@ -24,8 +24,6 @@ from bench.measure.plan import least_blocks
 from bench.measure.stopping import EARLIEST, precise
 from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
 
-TERMINATED, STOPPED = "ended by a signal", "stopped by the user"  # reasons of an End
-
 
 class Runner:
     """One run of a plan; ``write`` appends a record to the journal, ``keep`` names variables to pass on.
@@ -57,18 +55,21 @@ class Runner:
         """Measure everything; return how it ended, which is also the journal's last line."""
         started, clocks = time.perf_counter(), sleep_clock()
         status: Literal["complete", "partial", "interrupted"] = "complete"
+        stopped_by: Literal["user", "signal"] | None = None
         try:
             with scratch_folder("run") as folder:
                 reason = self._measure(JobMaker(folder, self._plan.gates), started)
         except OutOfTime:
             status, reason = "interrupted", f"the time budget of {self._plan.budget_s:g} s ended it"
         except KeyboardInterrupt as stop:
-            status = "interrupted"
-            reason = TERMINATED if isinstance(stop, Terminated) else STOPPED
+            status, reason, stopped_by = "interrupted", "stopped by the user", "user"
+            if isinstance(stop, Terminated):
+                reason, stopped_by = "ended by a signal", "signal"
         if status == "complete" and (failed := self._ledger.failures.total()):
             status, reason = "partial", f"{_count(failed, 'burst')} failed; {reason}"
         seconds = round(time.perf_counter() - started, 1)
-        end = End(status, reason, seconds, utc_now(), round(slept(clocks, sleep_clock()), 1))
+        slept_s = round(slept(clocks, sleep_clock()), 1)
+        end = End(status, reason, seconds, utc_now(), slept_s, stopped_by)
         self._write(end)
         return end
 
