@@ -156,12 +156,12 @@ def advise(**wishes: Any) -> "Advice":
     Raises:
         UserError: a wish that is unknown or cannot be met, or a time in which nothing can be measured.
     """
-    from bench.advice.command import SIGNALS, advise
+    from bench.advice.command import advise
     from bench.advice.declare import Timer
 
     args = _parsed("advise", wishes)
     advice = advise(args, Timer(args.budget), progress=run_progress)
-    if advice.run.end is not None and advice.run.end.reason in SIGNALS:
+    if advice.stopped_by:
         raise KeyboardInterrupt(f"it was stopped; bench.load({str(advice.journal)!r}) has what was measured")
     return advice
 

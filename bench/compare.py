@@ -84,7 +84,7 @@ def _unknown(changes: Changes) -> str:
     names = [
         words.short(row.name)
         for row in changes.rows
-        if row.verdict in ("INVALID", "MISSING") and not words.left_out(row)
+        if row.verdict in ("INVALID", "MISSING") and not row.left_out
     ]
     return words.listing(names) if names else ""
 

@@ -22,7 +22,7 @@ from bench.host.signals import Terminated
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.preset import GRID_SIZES, Wishes
-from bench.measure.runner import TERMINATED, Runner
+from bench.measure.runner import Runner
 from bench.progress import show_progress
 from bench.results.files import as_path
 from bench.results.folder import as_text, drawing_report, free_folder, run_name, shown
@@ -31,6 +31,7 @@ from bench.results.record import AnyRecord, End, Environment, Missing, Plan
 
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 TERMINATED_CODE = 143
+STOPPED_CODES = {"user": EXIT_CODES["interrupted"], "signal": TERMINATED_CODE}
 
 Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's progress
 
@@ -68,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
 def exit_code(end: End, *, disagrees: bool) -> int:
     """The exit code of a run that ended so."""
     if end.status == "interrupted":
-        return TERMINATED_CODE if end.reason == TERMINATED else EXIT_CODES["interrupted"]
+        return STOPPED_CODES[end.stopped_by or "user"]
     return 1 if disagrees else EXIT_CODES[end.status]
 
 

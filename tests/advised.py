@@ -3,7 +3,7 @@
 import argparse
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from journals import example_environment, example_records
 from msgspec.structs import replace
@@ -47,6 +47,7 @@ def measured(
     twin: Sequence[float] = STILL,
     calls: Mapping[str, float] | None = None,
     reason: str = "10 blocks were measured",
+    stopped_by: Literal["user", "signal"] | None = None,
 ) -> list[AnyRecord]:
     """The records of a run of the plan. ``calls``: by library, the share of its time that dispatch is."""
     template = next(record for record in example_records() if isinstance(record, Burst))
@@ -69,7 +70,7 @@ def measured(
             )
         if block == 0:
             made.append(Decision(_pairs(plan), 25.0, blocks, [], []))
-    return [*made, End("complete", reason, 24.0, "2026-01-02T03:05:42+00:00")]
+    return [*made, End("complete", reason, 24.0, "2026-01-02T03:05:42+00:00", 0.0, stopped_by)]
 
 
 def _pairs(plan: Plan) -> list[Pair]:

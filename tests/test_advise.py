@@ -35,7 +35,7 @@ from bench.device import Device, Devices
 from bench.host.signals import OutOfTime, time_limit, undisturbed
 from bench.measure.budget import Costs, decide, fastest_anywhere
 from bench.measure.plan import fewest_blocks
-from bench.measure.runner import STOPPED, TERMINATED, Runner
+from bench.measure.runner import Runner
 from bench.results.journal import make_run
 from bench.results.record import AnyRecord, Burst, End, Failure, Plan
 
@@ -297,8 +297,8 @@ def test_a_time_is_seconds_or_minutes(text: str, budget_s: float) -> None:
         ({"logs": logs(WILD)}, 0),
         ({"blocks": 3}, 3),
         ({"twin": around(1.5)}, 3),
-        ({"reason": STOPPED}, 130),
-        ({"reason": TERMINATED}, 143),
+        ({"stopped_by": "user"}, 130),
+        ({"stopped_by": "signal"}, 143),
     ],
 )
 def test_exit_codes(options: dict[str, Any], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,7 +371,7 @@ def test_in_python_it_is_a_function_like_the_others(capsys: pytest.CaptureFixtur
 
 
 def test_interrupting_it_in_python_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Simulated, "options", {"reason": STOPPED})
+    monkeypatch.setattr(Simulated, "options", {"stopped_by": "user"})
     with pytest.raises(KeyboardInterrupt, match=r"bench\.load\('mine'\) has what was measured"):
         bench.advise(out="mine")
 

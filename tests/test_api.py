@@ -56,7 +56,7 @@ class Stopped:
         self.write = write
 
     def run(self):
-        end = End("interrupted", "stopped by the user", 0.1, "2026-01-02T03:04:06+00:00")
+        end = End("interrupted", "stopped by the user", 0.1, "2026-01-02T03:04:06+00:00", 0.0, "user")
         self.write(end)
         return end
 

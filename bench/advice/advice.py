@@ -44,6 +44,11 @@ class Advice:
         """Whether there is a verdict."""
         return self.verdict in ANSWERED
 
+    @property
+    def stopped_by(self) -> str | None:
+        """The user or a signal, where one of them ended the run."""
+        return self.run.end.stopped_by if self.run.end else None
+
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON: times in nanoseconds a call, all numbers finite."""
         return {

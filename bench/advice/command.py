@@ -13,12 +13,9 @@ from bench.errors import UserError
 from bench.host.child import refuse_windows
 from bench.host.signals import OutOfTime, Terminated, time_limit
 from bench.library import tell
-from bench.measure.runner import STOPPED, TERMINATED
 from bench.progress import show_progress
 from bench.results.folder import shown
 from bench.results.journal import FILE_NAME, load_run
-
-SIGNALS = {STOPPED: session.EXIT_CODES["interrupted"], TERMINATED: session.TERMINATED_CODE}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -38,9 +35,8 @@ def since_start_s() -> float:
 
 def exit_code(advice: Advice) -> int:
     """0 with a verdict, 1 where a result is wrong, 3 without a verdict, or what a signal asks for."""
-    ended = advice.run.end.reason if advice.run.end else ""
-    if ended in SIGNALS:
-        return SIGNALS[ended]
+    if advice.stopped_by:
+        return session.STOPPED_CODES[advice.stopped_by]
     if advice.disagrees:
         return 1
     return 0 if advice.answered else 3

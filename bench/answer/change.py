@@ -44,6 +44,7 @@ class Change:
     name: str
     verdict: Word
     reason: str = ""
+    left_out: bool = False  # MISSING since a run left it out for its time budget
     old: tuple[float, ...] = ()  # logs, one a block (for other tools: a process)
     new: tuple[float, ...] = ()
     old_value: float | None = None  # what the two runs say by themselves: a ratio, or nanoseconds a call

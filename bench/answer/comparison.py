@@ -40,6 +40,7 @@ class Comparison:
     baseline_arm: str
     verdict: Word
     reason: str = ""
+    left_out: bool = False  # MISSING for the time budget alone, which says nothing against it
     log_ratios: tuple[float, ...] = ()  # one for each block that holds both
     ratio: float | None = None  # None: nothing to compare
     process_scatter: float | None = None  # of the log ratios between blocks, and so between processes
@@ -113,7 +114,8 @@ def compare(
     for outcome, whose in ((one, ""), (other, "its baseline: ")):
         if outcome.invalid or not outcome.medians:
             word: Word = "INVALID" if outcome.invalid else "MISSING"
-            return replace(made, verdict=word, reason=f"{whose}{outcome.status}, {outcome.reason}")
+            reason = f"{whose}{outcome.status}, {outcome.reason}"
+            return replace(made, verdict=word, reason=reason, left_out=outcome.left_out)
     if made.same_work and len(one.digests | other.digests) > 1:
         return replace(made, verdict="INVALID", reason="the two did not get the same inputs")
     logs = log_ratios(one, other)

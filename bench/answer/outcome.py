@@ -20,7 +20,7 @@ from bench.results.journal import Run
 from bench.results.record import Burst, Check, Failure
 
 NO_STEADY_STATE = "no_steady_state"  # the status of an entry whose calls never came to a steady time
-WITHIN_BUDGET = "to keep within the time budget"  # how the reason of what was left out ends
+WITHIN_BUDGET = "to keep within the time budget"  # why something was left out
 MODE_GAP = 5  # median absolute deviations between two blocks' medians: more part two modes
 MIN_MODE_GAP = 0.01
 
@@ -50,6 +50,11 @@ class Outcome:
     def values(self) -> int:
         """How many values were counted."""
         return sum(map(len, self.times.values()))
+
+    @property
+    def left_out(self) -> bool:
+        """Whether it was dropped for the time budget alone, which says nothing against it."""
+        return self.status == "dropped"
 
     @property
     def invalid(self) -> bool:

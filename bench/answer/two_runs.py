@@ -117,7 +117,8 @@ def _draft(old: Side, new: Side, entry: Entry, *, absolute: bool) -> Change:
     final = False
     for side, said in ((new, now), (old, was)):
         if said.p is None:
-            made = replace(made, verdict=said.verdict, reason=f"{side.which}: {said.reason}")
+            reason = f"{side.which}: {said.reason}"
+            made = replace(made, verdict=said.verdict, reason=reason, left_out=said.left_out)
             final = True
     if not logs_then or not logs_now:
         return made

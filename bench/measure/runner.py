@@ -29,7 +29,7 @@ from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group
 
 Ended = Literal["complete", "partial", "interrupted"]
 ROUNDS_OF_BLOCK_0 = 5  # enough to see what a round costs, and when an entry is warm again
-TERMINATED, STOPPED = "ended by a signal", "stopped by the user"  # reasons of an End
+StoppedBy = Literal["user", "signal"]
 
 
 class Runner:
@@ -62,6 +62,7 @@ class Runner:
         """Measure everything; return how it ended, which is also the journal's last line."""
         started, clocks = time.perf_counter(), sleep_clock()
         status: Ended = "complete"
+        stopped_by: StoppedBy | None = None
         try:
             with scratch_folder("run") as folder:
                 reason = self._measure(JobMaker(folder), started)
@@ -71,17 +72,25 @@ class Runner:
         except OutOfTime:
             status, reason = "interrupted", f"the time budget of {self._plan.budget_s:g} s ended it"
         except KeyboardInterrupt as stop:
-            status = "interrupted"
-            reason = TERMINATED if isinstance(stop, Terminated) else STOPPED
+            status, reason, stopped_by = "interrupted", "stopped by the user", "user"
+            if isinstance(stop, Terminated):
+                reason, stopped_by = "ended by a signal", "signal"
         if status == "complete" and (failed := self._ledger.failures.total()):
             status, reason = "partial", f"{_count(failed, 'burst')} failed; {reason}"
-        end = self._end(status, reason, started, clocks)
+        end = self._end(status, reason, started, clocks, stopped_by)
         self._write(end)
         return end
 
-    def _end(self, status: Ended, reason: str, started: float, clocks: dict[str, float]) -> End:
+    def _end(
+        self,
+        status: Ended,
+        reason: str,
+        started: float,
+        clocks: dict[str, float],
+        stopped_by: StoppedBy | None = None,
+    ) -> End:
         seconds = round(time.perf_counter() - started, 1)
-        return End(status, reason, seconds, utc_now(), round(slept(clocks, sleep_clock()), 1))
+        return End(status, reason, seconds, utc_now(), round(slept(clocks, sleep_clock()), 1), stopped_by)
 
     def _measure(self, jobs: JobMaker, started: float) -> str:
         """Everything that is still to be done; return why it stopped there."""

@@ -96,7 +96,7 @@ def told_after(changes: Changes) -> Iterator[str]:
         groups = dict.fromkeys(name.partition(" | ")[0] for name in changes.without_baseline)
         count, of = words.count(len(changes.without_baseline), "time"), words.listing(list(groups))
         yield f"Without a baseline, so without a ratio: {count} of {of}; see --absolute"
-    if left_out := [row.name for row in changes.rows if words.left_out(row)]:
+    if left_out := [row.name for row in changes.rows if row.left_out]:
         groups = dict.fromkeys(name.partition(" | ")[0] for name in left_out)
         many = len(left_out) > 1
         yield (
@@ -135,7 +135,7 @@ def table(changes: Changes) -> "Table":
 
 
 def _shown(changes: Changes) -> list[Change]:
-    return [row for row in changes.rows if not words.left_out(row)]
+    return [row for row in changes.rows if not row.left_out]
 
 
 def _clauses(clauses: Sequence[str]) -> str:

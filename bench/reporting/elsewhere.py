@@ -87,7 +87,7 @@ def not_measured(facts: Facts, main: Comparison) -> str:
     missing: dict[str, list[str]] = {}
     for made in _others(facts, main):
         if made.verdict == "MISSING":
-            why = f", {WITHIN_BUDGET}" if words.left_out(made) else f" ({made.reason})"
+            why = f", {WITHIN_BUDGET}" if made.left_out else f" ({made.reason})"
             missing.setdefault(why, []).append(difference(facts, made, main).removeprefix("with "))
     return " ".join(f"Not measured{why}: {words.listing(what)}." for why, what in missing.items())
 

@@ -30,7 +30,7 @@ def warnings(run: Run, summary: Summary) -> list[str]:
 def noise(run: Run, summary: Summary) -> list[tuple[str, str, str]]:
     """The twins, by table: how far the same thing differs when it is measured twice, and the noise floor."""
     made = []
-    for twin in (one for one in summary.twins if not words.left_out(one)):
+    for twin in (one for one in summary.twins if not one.left_out):
         where = f"{run.entries[twin.entry].group}; {words.place(run.arms[twin.arm])}"
         floor = units.NOTHING if twin.noise_floor is None else units.percent(twin.noise_floor)
         ratio = twin.reason if twin.ratio is None else units.with_interval(twin.ratio, twin.low, twin.high)
@@ -86,7 +86,7 @@ def sure(facts: Facts) -> list[str]:
 
 def _decided(declared: Sequence[Comparison]) -> str:
     """How many comparisons are decided, of those that were run; what was not for the time is no failure."""
-    ran = [one for one in declared if not words.left_out(one)]
+    ran = [one for one in declared if not one.left_out]
     late = len(declared) - len(ran)
     rest = f"; {units.whole(late)} were left out to save time" if late > 1 else ""
     rest = "; one was left out to save time" if late == 1 else rest
@@ -131,8 +131,9 @@ def _disturbances(run: Run, summary: Summary) -> list[str]:
             "slows the machine slows both."
         )
     scatters = [
-        f"{headline.arm} over {headline.baseline_arm}: processes by {units.percent(headline.process_scatter)}, "
-        f"rounds of one process by {units.percent(headline.round_scatter)}"
+        f"{headline.arm} over {headline.baseline_arm}: processes by "
+        f"{units.percent(headline.process_scatter)}, rounds of one process by "
+        f"{units.percent(headline.round_scatter)}"
         for headline in summary.headlines
         if headline.process_scatter is not None and headline.round_scatter is not None
     ]

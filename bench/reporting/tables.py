@@ -151,7 +151,7 @@ def headlines(facts: Facts) -> list[Headline]:
                 tone=tone(one),
                 reason=reason_for(facts, one),
                 quotient=one.ratio,
-                left_out=words.left_out(one),
+                left_out=one.left_out,
             )
         )
     return made

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.answer.change import Change
 from bench.answer.comparison import Comparison
-from bench.answer.outcome import WITHIN_BUDGET
 from bench.case import Case, sine_case
 from bench.printable import one_line
 from bench.reporting import units
@@ -95,11 +93,6 @@ def clause(run: Run, made: Comparison) -> str:
     if made.verdict == "UNRESOLVED":
         return f"it is not resolved whether {entry} or {baseline} is faster: {quotient} ({made.reason})"
     return f"{winner} measured {ahead.times_faster} than {loser}"
-
-
-def left_out(made: Comparison | Change) -> bool:
-    """Whether a comparison is missing for the time budget alone, which says nothing against it."""
-    return made.verdict == "MISSING" and made.reason.endswith(WITHIN_BUDGET)
 
 
 def library(arm: Arm) -> str:

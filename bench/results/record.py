@@ -192,6 +192,7 @@ class End(Record, frozen=True):
     seconds: float
     ended_utc: str
     slept_s: float = 0.0  # of a laptop that was closed meanwhile
+    stopped_by: Literal["user", "signal"] | None = None  # Ctrl-C; TERM or HUP
 
 
 AnyRecord = Plan | Environment | Conditions | Worker | Burst | Rates | Failure | Decision | Resumed | End
