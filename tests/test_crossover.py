@@ -92,7 +92,7 @@ def test_the_preset_measures_one_task_at_36_sizes() -> None:
     assert (plan.blocks, plan.budget_s) == (8, 585.0)
     twins = [entry.case.shape for group in plan.groups for entry in group.entries if "twin" in entry.arm]
     assert [(shape.B, shape.H) for shape in twins] == [(1, 8), (4, 512), (128, 2048)]
-    assert fewest_blocks(plan.groups) == 7  # so that a time budget can take one
+    assert fewest_blocks(plan.groups) == plan.blocks
 
 
 def test_a_ratio_is_pytorchs_time_over_numpys(turning_at_256: Run) -> None:

@@ -19,8 +19,9 @@ from typing import Literal
 from bench.answer.comparison import Comparison, compare
 from bench.answer.costs import Cost, costs
 from bench.answer.outcome import Outcome
-from bench.answer.statistics import ALPHA, Interval, signed_rank_interval
+from bench.answer.statistics import Interval, signed_rank_interval
 from bench.answer.summary import Summary
+from bench.answer.verdict import level
 from bench.results.declared import COMPILED, LADDER
 from bench.results.journal import Run
 from bench.results.record import Group, Pair
@@ -123,7 +124,7 @@ def _step(run: Run, found: Mapping[str, Outcome], summary: Summary, pair: Pair) 
         return made
     if summary.control:
         return replace(made, verdict="INVALID", reason=summary.control)
-    if made.p > ALPHA:
+    if made.p > level(run, run.entries[pair.entry].group):
         return replace(made, verdict="UNRESOLVED", reason=f"p = {made.p:.2g}")
     return replace(made, verdict="FASTER" if made.ratio < 1 else "SLOWER")
 

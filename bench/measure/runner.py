@@ -23,7 +23,7 @@ from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
 from bench.measure.stopping import EARLIEST, precise
 from bench.results.declared import COMPILED
-from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
+from bench.results.record import AnyRecord, Decision, End, Entry, Extended, Failure, Group, Plan, Resumed
 
 TERMINATED, STOPPED = "ended by a signal", "stopped by the user"  # reasons of an End
 
@@ -126,6 +126,7 @@ class Runner:
         budget_s = None if started is None else plan.budget_s
         fewest = least_blocks(plan, groups)
         headlines = [*plan.pairs, *decision.pairs]
+        extended = any(isinstance(one, Extended) for one in self._earlier)  # all that was asked for
         for entry in _entries(groups):  # the trajectories: computed now, not between two bursts
             if found := self._ledger.found.get(self._ledger.work(entry)):
                 jobs.job(entry.case, self._ledger.arm(entry), found)
@@ -146,7 +147,7 @@ class Runner:
                 continue
             if ended - begun > left_s:
                 return f"the time budget of {budget_s:g} s ended the run after {_count(block, 'block')}"
-            width = plan.precision if block >= EARLIEST else None
+            width = plan.precision if block >= EARLIEST and not extended else None
             if width is not None and precise(headlines, self._ledger.bursts, width):
                 return f"every headline was known to within {width:.0%} after {_count(block, 'block')}"
         reason = f"{_count(last, 'block')} {'was' if last == 1 else 'were'} measured"

@@ -26,7 +26,7 @@ def migrate(record: Tree, schema: int) -> Tree:
 def from_1_to_2(record: Tree) -> Tree:
     """Schema 1 read no gates, repeated no value, and knew neither conditions nor resumption."""
     kind = record.get("kind")
-    if kind in ("conditions", "resumed"):
+    if kind in ("conditions", "resumed", "extended"):
         raise ValueError(f"schema 1 has no record of kind {kind}")
     new: Tree = {}
     if kind == "plan":

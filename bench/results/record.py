@@ -3,14 +3,15 @@
 A journal is one ``Plan`` (declared before the first value), one ``Environment``, one ``Conditions`` per
 case, then for each block a ``Worker`` per arm, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
 after block 0 one ``Decision``, later another where more must be dropped; last an ``End``. A run that was cut
-off and went on later has a ``Resumed`` and another ``Environment`` in between.
+off and went on later has another ``Environment`` and a ``Resumed`` in between; where it was over and was
+extended, an ``Extended`` before them.
 
 Schema history
   1  first version
   2  lines are sealed (see ``seal``); a Burst tells what disturbed it and keeps the take that was repeated,
      block 0 whether it settled; Conditions, Resumed; the Plan declares its gates and its precision, its
      ladder and its probes; Rates; a Burst tells what moving its inputs to the device took,
-     and what the first call of its process did
+     and what the first call of its process did; Extended
 """
 
 from typing import Any, Literal
@@ -191,6 +192,15 @@ class Resumed(Record, frozen=True):
     resumed_utc: str
 
 
+class Extended(Record, frozen=True):
+    """A run that was over goes on to more blocks, once: a second look, judged at a level of its own."""
+
+    before: int  # counted blocks of the first look
+    blocks: int  # in all
+    level: float  # of the verdicts from here on
+    extended_utc: str
+
+
 class End(Record, frozen=True):
     """The run is over: ``complete``, ``partial`` (something failed), ``interrupted``."""
 
@@ -201,4 +211,6 @@ class End(Record, frozen=True):
     slept_s: float = 0.0  # of a laptop that was closed meanwhile
 
 
-AnyRecord = Plan | Environment | Conditions | Worker | Burst | Rates | Failure | Decision | Resumed | End
+AnyRecord = (
+    Plan | Environment | Conditions | Worker | Burst | Rates | Failure | Decision | Extended | Resumed | End
+)
