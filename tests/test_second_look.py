@@ -132,7 +132,7 @@ def errors(first: int, levels: tuple[float, float], totals: range) -> tuple[floa
 @pytest.mark.parametrize("first", [6, 8, 10, 14, 20])
 def test_exactly_whatever_the_noise_and_also_where_the_first_look_chooses_the_second(first: int) -> None:
     totals = range(first + 1, 41, 3)
-    assert max(errors(first, (FIRST_LOOK, SECOND_LOOK), totals)) <= 0.0486
+    assert max(errors(first, (FIRST_LOOK, SECOND_LOOK), totals)) <= 0.0486  # as docs/method.md says
     assert min(errors(first, (ALPHA, ALPHA), totals)) > 0.066 > ALPHA
 
 
