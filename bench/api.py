@@ -106,9 +106,9 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     Wishes are called as the command line's, with one value or several: ``variants``, ``devices``, ``tasks``,
     ``layouts`` (also ``variant`` and so on), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
     ``threads``, ``keep_env``; with one value ``preset``, ``dtype``, ``activation``, ``split``, ``blocks``,
-    ``budget``, ``seed``, ``out``; alone ``resume``, the folder of a run that was cut off;
-    ``refine``, the folder of a grid, with or without ``budget``. What is left out, or None, is up to the
-    preset. ::
+    ``budget``, ``seed``, ``out``; alone ``resume``, the folder of a run that was cut off, or with ``blocks``
+    of one that is over and left something UNRESOLVED, to extend it to so many in all, once; ``refine``, the
+    folder of a grid, with or without ``budget``. What is left out, or None, is up to the preset. ::
 
         bench.run(quick=True, variants=["numpy-inplace", "torch-rnn"], hidden=[32, 256])
 
@@ -126,7 +126,7 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     end: End | None
     if args.resume is not None:
         folder = as_path(args.resume)
-        end = session.resume(folder, progress=run_progress)
+        end = session.resume(folder, blocks=args.blocks, progress=run_progress)
     elif args.refine is not None:
         folder = as_path(args.refine)
         refined = refining.refine(

@@ -168,7 +168,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--blocks",
         type=positive,
         metavar="N",
-        help="counted blocks (default: 10, grid: 8, full: 20, quick: 3)",
+        help="counted blocks, with --resume in all (default: 10, grid: 8, full: 20, quick: 3)",
     )
     add(
         "--budget",
@@ -181,7 +181,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--keep-env", action="append", default=[], metavar="NAME", help="variable to pass on to the workers")
     add("--host-name", action="store_true", help="name the host in the record (default: a hash of it)")
     add("--out", metavar="DIR", help="folder of the results (default: results/<time>)")
-    add("--resume", metavar="DIR", help="go on with a run that was cut off; no other option with it")
+    add(
+        "--resume",
+        metavar="DIR",
+        help="go on with a run that was cut off; with --blocks N, extend one that is over and left something "
+        "UNRESOLVED to N blocks in all, once, and judge it at 0.01 instead of 0.04; no other option with it",
+    )
     add(
         "--refine",
         metavar="DIR",

@@ -11,6 +11,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from bench.answer.second_look import extension
 from bench.audit import findings as audit
 from bench.cli import build_parser
 from bench.device import find_devices, resolve
@@ -49,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         if args.resume is not None:
             folder = as_path(args.resume)
-            end = resume(folder)
+            end = resume(folder, blocks=args.blocks)
         else:
             folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
             left_out = sorted({*(args.variant or ())} - {arm.spec for arm in plan.arms})
@@ -76,7 +77,7 @@ def exit_code(end: End, *, disagrees: bool) -> int:
 def refuse_others(args: argparse.Namespace) -> None:
     """Raise UserError where a run that is resumed or refined is also told what to measure."""
     for option, beside, why in (
-        ("resume", {"resume"}, "goes on with the plan that was declared"),
+        ("resume", {"resume", "blocks"}, "goes on with the plan that was declared"),
         ("refine", {"refine", "budget"}, "measures as the grid was measured"),
     ):
         if getattr(args, option) is None:
@@ -160,16 +161,22 @@ def measure(
     return _drive(Journal(folder / FILE_NAME), plan, setting, keep, progress)
 
 
-def resume(folder: Path, *, progress: Show = show_progress) -> End:
+def resume(folder: Path, *, blocks: int | None = None, progress: Show = show_progress) -> End:
     """Go on with a run that was cut off or interrupted: its blocks that are whole stay, the others follow.
 
+    With ``blocks`` a run that is over and undecided is extended to so many, for a second look.
+
     Raises:
-        UserError: no such run, one that another process writes, that is over, or from another machine.
+        UserError: no such run, one that another process writes, that is over and not to be extended, or from
+            another machine.
     """
     journal, records, warnings = Journal.reopen(folder / FILE_NAME)
     try:
         run = make_run(records, warnings)
-        if run.end is not None and run.end.status != "interrupted":
+        if blocks is not None:
+            extended = extension(run, blocks, folder, machine.utc_now())
+            run = make_run([*records, extended], warnings)
+        elif run.end is not None and run.end.status != "interrupted":
             raise UserError(f"{folder} is over ({run.end.reason}): there is nothing to go on with")
         keep = list(run.environment.kept)
         setting = environment(run.plan, keep, host_name="host_name" in run.environment.machine)
@@ -177,7 +184,9 @@ def resume(folder: Path, *, progress: Show = show_progress) -> End:
         for warning in warnings:
             print(f"rnnbench: {warning}", file=sys.stderr)
         earlier: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures]
-        earlier += [run.decision] if run.decision else []
+        earlier += [*run.extensions, *([run.decision] if run.decision else [])]
+        if blocks is not None:
+            journal.write(extended)
     except BaseException:
         journal.close()
         raise

@@ -120,12 +120,12 @@ def test_a_run_that_ended_in_block_0_gives_no_numbers() -> None:
     assert "held 0 of the 6 blocks" in made.sentences[0]
 
 
-def test_six_blocks_of_a_table_that_needs_seven_are_no_verdict_either() -> None:
+def test_six_blocks_of_a_table_that_needs_eight_are_no_verdict_either() -> None:
     """A pair that is a row of the table shares its error rate with the others; one apart from it does not."""
     row = {"numpy-inplace": [0.3] * 10, "torch-rnn": [1.0] * 10, "torch-inplace": around(3.0)}
     made = advice(measured(declared(), row, blocks=6))
     assert made.verdict == "UNRESOLVED"
-    assert "held 6 of the 7 blocks that it needs" in made.sentences[0]
+    assert "held 6 of the 8 blocks that it needs" in made.sentences[0]
     assert advice(measured(declared(), blocks=6)).verdict == "SLOWER"
 
 

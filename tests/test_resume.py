@@ -1,11 +1,12 @@
 """A run that was cut off goes on where it stopped: whole blocks stay, the others follow, nothing twice."""
 
 import pytest
+from msgspec.structs import replace
 from test_runner import Silent, nothing_is_left, small_plan
 
 from bench.measure.runner import Runner
 from bench.results.journal import Journal, load_run, make_run, read_journal
-from bench.results.record import AnyRecord, Burst, Decision, Resumed, Worker
+from bench.results.record import AnyRecord, Burst, Decision, Extended, Resumed, Worker
 
 BLOCKS = 2
 
@@ -32,7 +33,9 @@ def went_on(records: list[AnyRecord]) -> list[AnyRecord]:
     run = make_run(records)
     decision = [run.decision] if run.decision else []
     more: list[AnyRecord] = []
-    earlier = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures, *decision]
+    earlier = [
+        run.plan, *run.workers, *run.bursts, *run.rates, *run.failures, *run.extensions, *decision
+    ]  # fmt: skip
     Runner(run.plan, more.append, Silent(), earlier=earlier).run()
     return [*records, *more]
 
@@ -74,6 +77,20 @@ def test_whole_blocks_are_not_measured_again(uninterrupted) -> None:
     assert list(run.bursts[: len(before)]) == before
     assert len({worker.pid for worker in run.workers}) == 3 * (BLOCKS + 1)
     assert run.void == sum(isinstance(record, Burst | Worker) and record.block == 2 for record in records)
+
+
+def test_an_extension_measures_the_blocks_that_are_missing_and_does_not_stop_early(
+    uninterrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.measure.runner.EARLIEST", 1)
+    monkeypatch.setattr("bench.measure.runner.precise", lambda *_: True)
+    declared = replace(uninterrupted[0], precision=1.0)
+    records = went_on([declared, *uninterrupted[1:], Extended(BLOCKS, BLOCKS + 2, 0.01, "")])
+    run = make_run(records)
+    assert schedule(records)[: len(schedule(uninterrupted))] == schedule(uninterrupted)
+    assert [one.block for one in records if isinstance(one, Resumed)] == [BLOCKS + 1]
+    assert {burst.block for burst in run.bursts} == set(range(BLOCKS + 3))
+    assert (run.state, run.void) == ("complete", 0)
 
 
 def test_what_block_0_found_stays(uninterrupted) -> None:

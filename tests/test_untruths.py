@@ -170,7 +170,10 @@ def test_no_module_says_two_marks_where_it_asks():
 @pytest.mark.parametrize("option", ["--dtype=float64", "--quick", "--hidden=3", "--blocks=7", "--seed=0"])
 def test_no_other_option_goes_with_resume(tmp_path, capsys, option):
     name = option.partition("=")[0]
-    assert main(["run", "--resume", str(tmp_path), option]) == 2
-    assert f"--resume goes on with the plan that was declared: leave out {name}" in capsys.readouterr().err
+    if name != "--blocks":  # which extends a run
+        assert main(["run", "--resume", str(tmp_path), option]) == 2
+        assert (
+            f"--resume goes on with the plan that was declared: leave out {name}" in capsys.readouterr().err
+        )
     assert main(["run", "--refine", str(tmp_path), "--budget=1m", option]) == 2
     assert f"--refine measures as the grid was measured: leave out {name}" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from bench.advice import verdict
 from bench.advice.reason import reason
 from bench.answer.comparison import Comparison
 from bench.answer.outcome import outcomes
+from bench.answer.second_look import proposal
 from bench.answer.summary import Row, Summary
 from bench.case import Case
 from bench.printable import full_stop, printable
@@ -25,7 +26,7 @@ MACHINE = ("processor", "usable_cpus", "memory_bytes", "system", "architecture",
 class Advice:
     """One measured size. ``ratio`` is the time of PyTorch's fastest form over that of NumPy's."""
 
-    sentences: tuple[str, ...]  # the verdict; the reason, where there is one; what is wrong, if anything is
+    sentences: tuple[str, ...]  # the verdict; why, where that is known; how to resolve it; what is wrong
     verdict: str  # the word: FASTER where PyTorch is, SLOWER where NumPy is
     use: str  # numpy, torch, either; empty where nothing can be said
     ratio: float | None
@@ -84,6 +85,7 @@ def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
     said = (
         verdict.sentence(run, summary, made, budget_s),
         reason(run, found, summary, made),
+        _look_again(run, made, journal),
         _wrong(summary),
     )
     return Advice(
@@ -122,6 +124,12 @@ def _measured(run: Run, summary: Summary) -> tuple[Row, ...]:
 def _times(row: Row) -> dict[str, Any]:
     limits = None if row.low_ns is None or row.high_ns is None else [row.low_ns, row.high_ns]
     return {"ns": row.median_ns, "interval": limits, "library": row.arm.library, "device": row.arm.device}
+
+
+def _look_again(run: Run, made: Comparison | None, journal: Path) -> str:
+    """What to type where it is not resolved which is faster; empty where that would not help."""
+    blocks = proposal(run, (made,)) if made is not None else None
+    return "" if blocks is None else words.look_again(str(journal), blocks)
 
 
 def _wrong(summary: Summary) -> str:

@@ -20,8 +20,9 @@ from bench.answer.comparison import Comparison, compare
 from bench.answer.comparison import Kind as PairKind
 from bench.answer.costs import Cost, costs
 from bench.answer.outcome import Outcome
-from bench.answer.statistics import ALPHA, Interval, signed_rank_interval
+from bench.answer.statistics import Interval, signed_rank_interval
 from bench.answer.summary import Summary
+from bench.answer.verdict import level
 from bench.results.journal import Run
 from bench.results.record import Group
 
@@ -126,7 +127,7 @@ def _step(
         return made
     if summary.control:
         return replace(made, verdict="INVALID", reason=summary.control)
-    if made.p > ALPHA:
+    if made.p > level(run, run.entries[made.entry].group):
         return replace(made, verdict="UNRESOLVED", reason=f"p = {made.p:.2g}")
     return replace(made, verdict="FASTER" if made.ratio < 1 else "SLOWER")
 

@@ -1,15 +1,19 @@
 """Verdicts: one word for every comparison of a run.
 
 =============  =======================================================================================
-FASTER SLOWER  p, adjusted after Holm for all comparisons of the table, is at most 0.05
-EQUIVALENT     the 90 % interval lies within the margin; goes before FASTER and SLOWER, and the reason says
-               where the difference is real though that small
+FASTER SLOWER  p, adjusted after Holm for all comparisons of the table, is at most the look's level
+EQUIVALENT     p is at most that level for a ratio at the nearer end of the margin, so the interval of 92 % (a
+               second look: 98 %) lies within it; goes before FASTER and SLOWER, and the reason says where
+               the difference is real though that small
 UNRESOLVED     neither; with the smallest effect that could have been seen and the blocks it would take. Also
                where Student's interval of the same numbers contains 1, so that few blocks decide
 INVALID        measured, but not to be believed: a failed proof, other inputs, a failed control
 MISSING        nothing to compare, and why
 NONE           no word is given: a quick run, fewer blocks than any verdict needs, or no steady state
 =============  =======================================================================================
+
+A run is judged at 0.04; the tables that an extension measured on, anew at 0.01. So both looks together err in
+0.05 at most, however many blocks the second one has. The interval shown is of 95 % all the same.
 
 The control are the baselines' twins, adjusted for among themselves: where one of them differs from its
 original, or the environment changed during the run, the run gives no verdict. Headlines that are rows of a
@@ -25,7 +29,9 @@ from bench.answer.constancy import changes
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import (
     ALPHA,
+    FIRST_LOOK,
     MIN_BLOCKS,
+    SECOND_LOOK,
     blocks_needed,
     blocks_to_detect,
     detectable_effect,
@@ -87,6 +93,15 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
     )
 
 
+def level(run: Run, group: str) -> float:
+    """What the verdicts of a table may err in: an extension is a second look at all that it measured on."""
+    extended = run.extended
+    own = next(table.blocks for table in run.plan.groups if table.name == group)
+    if extended is None or (own is not None and own <= extended.before):
+        return FIRST_LOOK
+    return extended.level
+
+
 def _control(run: Run, twins: list[Comparison], found: Mapping[str, Outcome]) -> Control:
     entries = run.entries
     floors: dict[str, float] = {}
@@ -138,23 +153,24 @@ def _family(run: Run, drafts: Iterable[Comparison], control: Control) -> list[Co
     for draft in drafts:
         if draft.p is not None:
             draft = replace(draft, p_holm=next(next_p), family=size)
-            floor = control.floors[entries[draft.entry].group]
-            draft = _word(draft, control.failure, floor, run.plan.margin)
+            group = entries[draft.entry].group
+            draft = _word(draft, run, control.failure, control.floors[group], level(run, group))
         judged.append(draft)
     return judged
 
 
-def _word(draft: Comparison, failure: str, floor: float, margin: float) -> Comparison:
-    """The verdict of a comparison with an adjusted p."""
+def _word(draft: Comparison, run: Run, failure: str, floor: float, alpha: float) -> Comparison:
+    """The verdict of a comparison with an adjusted p, at the level ``alpha``."""
+    margin = run.plan.margin
     if failure:
         return replace(draft, verdict="INVALID", reason=failure)
-    interval = signed_rank_interval(draft.log_ratios, 0.90)
-    significant = draft.p_holm is not None and draft.p_holm <= ALPHA
+    interval = signed_rank_interval(draft.log_ratios, 1 - 2 * alpha)
+    significant = draft.p_holm is not None and draft.p_holm <= alpha
     if max(abs(interval.low), abs(interval.high)) <= math.log1p(margin):
         tiny = "; the difference is real, though that small" if significant else ""
         return replace(draft, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
     if not significant:
-        return _unresolved(draft, margin)
+        return _unresolved(draft, run, alpha)
     if draft.t_low is not None and draft.t_high is not None and draft.t_low <= 1 <= draft.t_high:
         reason = (
             f"a few blocks differ: Student's interval, {draft.t_low:.4g} to {draft.t_high:.4g}, contains 1"
@@ -166,18 +182,32 @@ def _word(draft: Comparison, failure: str, floor: float, margin: float) -> Compa
     return replace(draft, verdict=word, reason=reason)
 
 
-def _unresolved(draft: Comparison, margin: float) -> Comparison:
-    """Say what could have been seen, and what it would take to see the margin."""
-    interval = signed_rank_interval(draft.log_ratios)
-    effect = detectable_effect(interval, draft.blocks, draft.family)
-    needed = blocks_to_detect(math.log1p(margin), interval, draft.blocks, draft.family)
+def _unresolved(draft: Comparison, run: Run, alpha: float) -> Comparison:
+    """Say what could have been seen, and what it would take to see the margin: by an extension, while there
+    may be one, else by a new run."""
+    margin, interval = run.plan.margin, signed_rank_interval(draft.log_ratios)
+    effect = detectable_effect(interval, draft.blocks, draft.family, alpha)
+    next_level = SECOND_LOOK if run.extended is None else FIRST_LOOK
+    needed = blocks_to_detect(math.log1p(margin), interval, draft.blocks, draft.family, next_level)
     if math.isinf(effect):
-        enough = blocks_needed(draft.family)
+        enough = blocks_needed(draft.family, alpha)
         reason = f"a table of {draft.family} needs {enough} blocks for a verdict, not {draft.blocks}"
         return replace(draft, verdict="UNRESOLVED", reason=reason, blocks_needed=needed)
     seen = math.expm1(effect)
     reason = (
-        f"a difference of {100 * seen:.2g} % could have been seen; "
+        f"{_although(draft, alpha)}a difference of {100 * seen:.2g} % could have been seen; "
         f"{100 * margin:.3g} % would need about {needed} blocks"
     )
     return replace(draft, verdict="UNRESOLVED", reason=reason, detectable=seen, blocks_needed=needed)
+
+
+def _although(draft: Comparison, alpha: float) -> str:
+    """Why there is no word where the interval leaves out 1: it is of 95 %, of one comparison and one look."""
+    if draft.low is None or draft.high is None or draft.p_holm is None or draft.low <= 1 <= draft.high:
+        return ""
+    among = f" among {draft.family} comparisons" if draft.family > 1 else ""
+    look = "first" if alpha == FIRST_LOOK else "second"
+    return (
+        f"its own 95 % interval leaves out 1, but p = {draft.p_holm:.3g}{among} is above the {alpha:g} of a "
+        f"{look} look; "
+    )

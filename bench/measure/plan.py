@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 import bench
 from bench import catalog
-from bench.answer.statistics import MIN_BLOCKS, blocks_needed
+from bench.answer.statistics import ALPHA, MIN_BLOCKS, blocks_needed
 from bench.case import Case, sine_case
 from bench.errors import UserError
 from bench.host.gates import LIMITS
@@ -96,7 +96,7 @@ def fewest_blocks(groups: list[Group], arms: Collection[Arm]) -> int:
     """Blocks below which some family of verdicts, a table or all twins, could not reach one."""
     twins = sum(len(group.entries) - len(_without_twins(group, arms).entries) for group in groups)
     families = [comparisons(group, arms) for group in groups if group.blocks is None]
-    return max(MIN_BLOCKS, *map(blocks_needed, [max(1, twins), *families]))
+    return max(MIN_BLOCKS, blocks_needed(twins, ALPHA), *map(blocks_needed, families))
 
 
 def least_blocks(plan: Plan, groups: list[Group]) -> int:

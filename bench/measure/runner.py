@@ -25,7 +25,7 @@ from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
 from bench.measure.stopping import EARLIEST, precise
 from bench.results.declared import measured_as
-from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
+from bench.results.record import AnyRecord, Decision, End, Entry, Extended, Failure, Group, Plan, Resumed
 
 Ended = Literal["complete", "partial", "interrupted"]
 ROUNDS_OF_BLOCK_0 = 5  # enough to see what a round costs, and when an entry is warm again
@@ -155,6 +155,7 @@ class Runner:
         budget_s = None if started is None else plan.budget_s
         fewest = least_blocks(plan, groups)
         headlines = [*plan.pairs, *decision.pairs]
+        extended = any(isinstance(one, Extended) for one in self._earlier)  # all that was asked for
         for entry in _entries(groups):  # the trajectories: computed now, not between two bursts
             if found := self._ledger.found.get(self._ledger.work(entry)):
                 for which in (0, 1):
@@ -177,7 +178,7 @@ class Runner:
                 continue
             if ended - begun > left_s:
                 return f"the time budget of {budget_s:g} s ended the run after {_count(block, 'block')}"
-            width = plan.precision if block >= EARLIEST else None
+            width = plan.precision if block >= EARLIEST and not extended else None
             if width is not None and precise(headlines, self._ledger.bursts, measured_as(plan.groups), width):
                 return f"every headline was known to within {width:.0%} after {_count(block, 'block')}"
         reason = f"{_count(last, 'block')} {'was' if last == 1 else 'were'} measured"

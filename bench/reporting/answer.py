@@ -1,6 +1,7 @@
 """The answer of a run in a few sentences, each true to the journal and to its verdict."""
 
 from bench.answer.comparison import Comparison
+from bench.answer.second_look import proposal
 from bench.catalog import VARIANTS
 from bench.printable import full_stop
 from bench.reporting import asked, map_answer, words
@@ -30,7 +31,7 @@ def parts(facts: Facts) -> list[tuple[str, str]]:
     if main is None:
         made = [("nothing", full_stop(f"{_where(facts)} nothing was compared: {_reasons(facts)}"))]
     else:
-        said_by = (first, setting, best, compiled, accelerators, elsewhere, not_measured)
+        said_by = (first, setting, best, compiled, accelerators, elsewhere, not_measured, looks)
         made = [(say.__name__, say(facts, main)) for say in said_by]
         if told := asked.sentences(facts, main):  # which say what elsewhere and not_measured sum up
             made = [(about, said) for about, said in made if about not in SUMMED_UP]
@@ -127,6 +128,15 @@ def compiled(facts: Facts, main: Comparison) -> str:
     entry, baseline = facts.arm(made.entry), facts.arm(made.baseline)
     times = f"{entry.variant} {facts.time(made.entry)}, {baseline.variant} {facts.time(made.baseline)}"
     return f"With PyTorch compiled ({times}) {words.clause(facts.run, made)}."
+
+
+def looks(facts: Facts, main: Comparison) -> str:
+    """Whether this is the second look at the run, or that there may be one, where it left something open."""
+    run = facts.run
+    if run.extended is not None:
+        return words.extended(run.extended)
+    blocks = proposal(run, facts.summary.headlines or (main,))
+    return "" if blocks is None else words.look_again("FOLDER", blocks)
 
 
 def claim(facts: Facts, main: Comparison | None) -> str:

@@ -19,12 +19,13 @@ ABOUT = {
     "elsewhere": "What would change it",
     "not_measured": "What would change it",
     "claim": "The tutorial’s claim",
+    "looks": "A second look",
 }
 # sections whose first sentence belongs into the answer, and where it stands there
 FROM_SECTIONS = {"limits": "Why", "crossover": "What would change it", "proof": "Is it right?"}
 ORDER = ("Each as it is usually written", "What was measured", "What else was asked for",
          "The fastest form of each",
-         "On an accelerator", "Why", "What would change it", "The tutorial’s claim",
+         "On an accelerator", "A second look", "Why", "What would change it", "The tutorial’s claim",
          "Is it right?")  # fmt: skip
 LAST = "not_measured"  # what is not known follows what is
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 from bench.answer.comparison import Comparison
+from bench.answer.statistics import FIRST_LOOK
 from bench.answer.summary import Summary
 from bench.measure import clock
 from bench.printable import full_stop
@@ -106,10 +107,14 @@ def _decided(declared: Sequence[Comparison]) -> str:
 def validity(facts: Facts) -> list[str]:
     """How verdicts come about, what was measured how often, and what disturbed it."""
     run, summary = facts.run, facts.summary
+    level = f"{run.extended.level if run.extended else FIRST_LOOK:g}"
+    if run.extended and any(group.blocks is not None for group in run.plan.groups):
+        level += f" ({FIRST_LOOK:g} in tables that got no more blocks)"
     return [
-        "A verdict FASTER or SLOWER needs p ≤ 0.05, adjusted after Holm for all comparisons of a table"
+        f"A verdict FASTER or SLOWER needs p ≤ {level}, adjusted after Holm for all comparisons of a table"
         f"{'; the interval shown is that of the one comparison' * facts.intervals}. EQUIVALENT means within "
         f"{units.percent(run.plan.margin)}; UNRESOLVED, that more blocks would be needed to say.",
+        *([words.extended(run.extended)] if run.extended else []),
         "A time is the median over the blocks of the median in each. A ratio is the entry's time over the "
         "baseline's, taken in each block, where they are neighbours in time; over blocks it is the "
         f"Hodges-Lehmann estimate{EXACT * facts.intervals}. So it need not be the ratio of the two times "

@@ -14,7 +14,7 @@ from bench.printable import one_line
 from bench.reporting import units
 from bench.results.foreign import Note
 from bench.results.journal import Run
-from bench.results.record import Arm
+from bench.results.record import Arm, Extended
 
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch"}
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
@@ -93,6 +93,22 @@ def clause(run: Run, made: Comparison) -> str:
     if made.verdict == "UNRESOLVED":
         return f"it is not resolved whether {entry} or {baseline} is faster: {quotient} ({made.reason})"
     return f"{winner} measured {ahead.times_faster} than {loser}"
+
+
+def extended(made: Extended) -> str:
+    """How a run was extended, and what that means for its verdicts."""
+    return (
+        f"The run was extended from {made.before} to {count(made.blocks, 'block')}: a second look at the "
+        f"same data, judged at {units.percent(made.level)}, so that both together err in 5 % at most."
+    )
+
+
+def look_again(folder: str, blocks: int) -> str:
+    """What to type where something was not resolved."""
+    return (
+        f"To resolve it, rnnbench run --resume {folder} --blocks {blocks} extends the run, once, to so many "
+        "blocks in all."
+    )
 
 
 def library(arm: Arm) -> str:

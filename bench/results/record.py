@@ -3,7 +3,8 @@
 A journal is one ``Plan`` (declared before the first value), one ``Environment``, one ``Conditions`` per
 case, then for each block a ``Worker`` per arm, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
 after block 0 one ``Decision``, later another where more must be dropped; last an ``End``. A run that was cut
-off and went on later has a ``Resumed`` and another ``Environment`` in between.
+off and went on later has another ``Environment`` and a ``Resumed`` in between; where it was over and was
+extended, an ``Extended`` before them.
 """
 
 from typing import Any, Literal
@@ -184,6 +185,15 @@ class Resumed(Record, frozen=True):
     resumed_utc: str
 
 
+class Extended(Record, frozen=True):
+    """A run that was over goes on to more blocks, once: a second look, judged at a level of its own."""
+
+    before: int  # counted blocks of the first look
+    blocks: int  # in all
+    level: float  # of the verdicts from here on
+    extended_utc: str
+
+
 class End(Record, frozen=True):
     """The run is over: ``complete``, ``partial`` (something failed), ``interrupted``."""
 
@@ -195,4 +205,6 @@ class End(Record, frozen=True):
     stopped_by: Literal["user", "signal"] | None = None  # Ctrl-C; TERM or HUP
 
 
-AnyRecord = Plan | Environment | Conditions | Worker | Burst | Rates | Failure | Decision | Resumed | End
+AnyRecord = (
+    Plan | Environment | Conditions | Worker | Burst | Rates | Failure | Decision | Extended | Resumed | End
+)

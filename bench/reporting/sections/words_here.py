@@ -1,5 +1,6 @@
 """What the words on a page mean, for those who meet them there for the first time."""
 
+from bench.answer.statistics import FIRST_LOOK
 from bench.catalog import BASELINE, VARIANTS
 from bench.reporting import units
 from bench.reporting.section import Fold, Pairs, Section
@@ -37,9 +38,13 @@ def words_section(run: Run) -> Section:
 def _verdicts(run: Run) -> Pairs:
     """What a verdict says of an entry against its baseline."""
     margin = units.percent(run.plan.margin)
+    confidence = 1 - 2 * (run.extended.level if run.extended else FIRST_LOOK)
     return (
         ("FASTER, SLOWER", "the times differ, also after allowing for the number of comparisons"),
-        ("EQUIVALENT", f"the same time within {margin}: the 90 % interval of the ratio lies there"),
+        (
+            "EQUIVALENT",
+            f"the same time within {margin}: the {100 * confidence:.0f} % interval of the ratio lies there",
+        ),
         ("UNRESOLVED", "neither could be shown; more blocks would be needed"),
         ("INVALID", "proof, inputs, device or twin failed: there is a number, but no answer"),
         ("MISSING", "it was not measured, for the reason given"),
