@@ -141,6 +141,8 @@ class _Block:
         self._crew = crew
         self._order = random.Random(f"{blocks.plan.seed}:{number}")
         self._sessions = sessions(groups, blocks.measured_as.__getitem__)
+        entries = [entry for session in self._sessions for entry in session.entries]
+        self._worker = {entry.id: blocks.worker_of(entry) for entry in entries}  # whatever fails meanwhile
         self._probes = probing(blocks.plan.probes, groups, number)
         self._failed: set[str] = set()  # entries
         self._unready: dict[str, ChildError] = {}  # workers, and why
@@ -148,8 +150,7 @@ class _Block:
     def run(self, rounds: int, started: Callable[[], None]) -> None:
         """Start the workers, measure session by session, and probe."""
         begun = time.perf_counter()
-        entries = self._left(entry for session in self._sessions for entry in session.entries)
-        held = self._by_worker(entries)
+        held = self._by_worker(self._left(entry for session in self._sessions for entry in session.entries))
         for name in self._shuffled(list(held)):
             self._crew.start(name, self._setup(held[name]))
         for name in held:
@@ -180,7 +181,7 @@ class _Block:
                 burst = self._burst(entry, taken[entry.id], machine)
                 per_call_ns = median(burst.elapsed_ns) / burst.n_calls
                 if why := honesty.too_fast(entry.case, per_call_ns, self._ledger.best_rates(entry)):
-                    self._fail(entry, self._blocks.worker_of(entry), "invalid", why)
+                    self._fail(entry, self._worker[entry.id], "invalid", why)
                 else:
                     self._blocks.write(burst)
 
@@ -270,7 +271,7 @@ class _Block:
         Raises:
             _Again: the worker died, or must not go on.
         """
-        name, which = self._blocks.worker_of(entry), taken.next_batch
+        name, which = self._worker[entry.id], taken.next_batch
         turn = Turn(
             key=entry.id,
             batch=which,
@@ -333,7 +334,9 @@ class _Block:
 
     def _probe(self, probe: Probe) -> None:
         """Have a library's basic operations timed; where that fails, write why. No entry is lost by it."""
-        name = worker_name(self._blocks.arms[probe.arm], alone=self._blocks.plan.isolate)
+        arm = self._blocks.arms[probe.arm]
+        shared = worker_name(arm, alone=self._blocks.plan.isolate)
+        name = shared if self._crew.has(shared) else worker_name(arm, alone=True)
         begun, reason = time.perf_counter(), "nothing of its library could be measured"
         primitives: list[Primitive] = []
         if self._crew.has(name):
@@ -408,21 +411,24 @@ class _Block:
     def _by_worker(self, entries: Iterable[Entry]) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {}
         for entry in entries:
-            found.setdefault(self._blocks.worker_of(entry), []).append(entry)
+            found.setdefault(self._worker[entry.id], []).append(entry)
         return found
 
     def _beside_control(self, held: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
-        """What the A/A control holds beside its own: its originals' neighbours that are known to run."""
-        arms = self._blocks.arms
-        own = {(entry.case, arms[entry.arm].spec) for entry in held if arms[entry.arm].twin}
-        originals = [e for e in entries if (e.case, arms[e.arm].spec) in own and not arms[e.arm].twin]
-        workers = {self._blocks.worker_of(entry) for entry in originals}
+        """What the A/A control holds beside its own: its originals' neighbours that are known to run.
+
+        Nothing where it failed before, which may have been a neighbour's doing.
+        """
+        arms, work, failures = self._blocks.arms, self._ledger.work, self._ledger.failures
+        own = {work(e) for e in held if arms[e.arm].twin and not failures[e.id]}
+        originals = [e for e in entries if work(e) in own and not arms[e.arm].twin]
+        workers = {self._worker[entry.id] for entry in originals}
         return [
             entry
             for entry in entries
-            if self._blocks.worker_of(entry) in workers
+            if self._worker[entry.id] in workers
             and entry not in originals
-            and self._ledger.found.get(self._ledger.work(entry)) is not None
+            and work(entry) in self._ledger.found
         ]
 
     def _shuffled(self, items: Sequence[Item]) -> list[Item]:
