@@ -74,3 +74,4 @@ class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     what: str  # "torch-rnn@cuda:0"
     reason: str
+    library: str = ""  # whose variant it is; empty for a device
