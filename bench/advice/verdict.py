@@ -88,7 +88,7 @@ def _needed(run: Run, made: Comparison | None) -> int:
 def _why_nothing(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:
     """Why there is no comparison at all."""
     reasons = [f"{trouble.entry}: {trouble.reason}" for trouble in summary.troubles]
-    reasons += [item.reason for item in summary.missing if "torch" in item.what]
+    reasons += [item.reason for item in summary.missing if item.library == "torch"]
     if unsteady := [run.entries[burst.entry].arm for burst in run.bursts if burst.settled is False]:
         whose = words.listing(list(dict.fromkeys(unsteady)))
         reasons.append(f"the calls of {whose} came to no steady time: is something else running?")

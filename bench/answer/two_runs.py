@@ -82,9 +82,9 @@ def compare_runs(
         twins=twins,
         only_old=tuple(_only(then, now)),
         only_new=tuple(_only(now, then)),
-        without_baseline=tuple(
-            entry.id for entry in shared if entry.id not in drafts and entry.id not in baselines
-        ),
+        without_baseline={
+            entry.id: entry.group for entry in shared if entry.id not in drafts and entry.id not in baselines
+        },
         machines=tuple(different_machines([before, after])),
         versions=(*around.versions, *_other_inputs(old, new, shared)),
         conditions=around.conditions,
@@ -109,7 +109,7 @@ def _only(these: Mapping[str, Entry], others: Mapping[str, Entry]) -> Iterator[s
 
 def _draft(old: Side, new: Side, entry: Entry, *, absolute: bool) -> Change:
     """The change of one entry; its verdict INVALID, MISSING or NONE is final where there is no p."""
-    made = Change(entry.id, "NONE")
+    made = Change(entry.id, "NONE", group=entry.group)
     reference = entry.id if absolute or entry.baseline is None else entry.baseline
     if not _same(old.run.entries.get(reference), new.run.entries[reference]):
         return replace(made, verdict="MISSING", reason="its baseline is not the same in both runs")

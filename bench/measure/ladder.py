@@ -93,7 +93,7 @@ def compiled_group(case: Case, wishes: Wishes, missing: list[Missing]) -> tuple[
     if "cpu" not in wishes.devices:
         reason = "the CPU was not asked for"
     if reason is not None:
-        missing.append(Missing(ids[2], reason))
+        missing.append(Missing(ids[2], reason, arms[2].library))
         return Group("compiled", []), [], []
     baselines = (None, None, ids[0])
     entries = [

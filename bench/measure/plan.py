@@ -115,7 +115,7 @@ def _group(case: Case, arms: list[Arm], missing: list[Missing], wishes: Wishes) 
             reason = f"{arm.device} has no float64, which this case, or its proof, needs"
         reason = reason or catalog.find(arm.spec).unsupported(case, arm.device)
         if reason is not None:
-            missing.append(Missing(entry_id, reason))
+            missing.append(Missing(entry_id, reason, arm.library))
             continue
         baseline = f"{name} | {catalog.BASELINE}@cpu x{arm.threads}"
         entries.append(Entry(entry_id, name, arm.id, case, None if entry_id == baseline else baseline))

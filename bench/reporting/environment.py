@@ -141,8 +141,8 @@ def _values(facts: Iterable[dict[str, Any]], key: str) -> str:
 
 def _precision(facts: Iterable[dict[str, Any]]) -> str:
     """What float32 means: IEEE everywhere, or the switches that say otherwise."""
-    switches = {f"{name}={value}" for fact in facts for name, value in (fact.get("precision") or {}).items()}
+    switches = {switch for fact in facts for switch in (fact.get("precision") or {}).items()}
     if not switches:
         return ""
-    other = sorted(switch for switch in switches if not switch.endswith("=ieee"))
+    other = sorted(f"{name}={value}" for name, value in switches if value != "ieee")
     return f"float32 precision: {', '.join(other) if other else 'IEEE in every switch'}"

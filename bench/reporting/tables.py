@@ -39,6 +39,7 @@ class Line:
     reason: str
     proof: str
     proof_detail: str
+    left_out: bool  # for the time budget
     median_ns: float | None  # what the texts above say, for sorting
     quotient: float | None
     rate: float | None
@@ -234,6 +235,7 @@ def _line(facts: Facts, row: Row) -> Line:
         reason=reason,
         proof=row.proof,
         proof_detail=proof_detail(row),
+        left_out=row.status == "dropped",
         median_ns=row.median_ns,
         quotient=None if made is None else made.ratio,
         rate=row.samples_per_second,

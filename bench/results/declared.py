@@ -75,6 +75,7 @@ class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     what: str  # "torch-rnn@cuda:0"
     reason: str
+    library: str = ""  # whose variant it is; empty for a device
 
 
 def measured_as(groups: Iterable[Group]) -> dict[str, str]:

@@ -50,7 +50,7 @@ def crossover_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> S
     made = [_batches(maps), _crossings(maps), *(_cells(facts, one) for one in maps)]
     if told is not None:
         lead += predicting.sentences(told, facts.maps[0])
-        made.append(predicting.table(told))
+        made.append(predicting.table(facts, told))
     return Section(
         id="crossover",
         title=TITLE,
