@@ -96,7 +96,7 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         ("test_device.py", "test_asking_for_an_absent_device_is_an_error"),
         ("test_device.py", "test_a_driver_that_breaks_does_not_hide_the_other_devices"),
         ("test_plan.py", "test_absent_devices_asked_for_with_all_are_in_the_plan"),
-        ("test_mutants.py", "test_a_variant_on_another_device_than_asked_for_is_killed"),
+        ("test_binding.py", "test_the_arrays_are_on_the_device_or_nowhere"),
         (RUNNING, "test_what_fails_has_its_status_and_no_value_and_the_others_go_on"),
         (VALUES, "test_numbers_of_the_cpu_never_stand_under_the_name_of_another_device"),
     ]),
