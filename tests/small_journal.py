@@ -33,7 +33,7 @@ def small_records(blocks: int = 2) -> list[AnyRecord]:
     arms = {arm.id for arm in plan.arms}
     made: list[AnyRecord] = [plan, example_environment()]
     for record in example_records(blocks=blocks):
-        if (isinstance(record, Worker) and record.arm in arms) or (
+        if (isinstance(record, Worker) and arms & set(record.arms)) or (
             isinstance(record, Burst) and record.entry in entries
         ):
             made.append(record)

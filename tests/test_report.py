@@ -138,7 +138,7 @@ def test_compiling_has_rows_of_its_own() -> None:
     compiled = tuple(
         replace(worker, compile_ns=9_000_000_000 if worker.block == 0 else 1_400_000_000)
         for worker in run.workers
-        if worker.arm == "torch-rnn@cpu x1"
+        if "torch-rnn@cpu x1" in worker.arms
     )
     rows = {name: time for name, time, _ in starts(dataclasses.replace(run, workers=compiled))}
     assert rows["torch-rnn@cpu x1: compiling from nothing, block 0 (wall time)"] == "9.00 s"
