@@ -55,7 +55,9 @@ def test_one_wide_headline_among_narrow_ones_keeps_it_going() -> None:
 def test_nothing_measured_is_not_precise() -> None:
     assert not precise([], bursts({BASE: [1.0] * 12}), NAMES, PRECISION)
     assert not precise([PAIR], bursts({BASE: [1.0] * 12}), NAMES, PRECISION)
-    assert not precise([PAIR], bursts({BASE: [1.0] * 3, RIVAL: [1.0] * 3}), NAMES, PRECISION)  # no interval yet
+    assert not precise(
+        [PAIR], bursts({BASE: [1.0] * 3, RIVAL: [1.0] * 3}), NAMES, PRECISION
+    )  # no interval yet
 
 
 def test_block_0_does_not_count() -> None:
