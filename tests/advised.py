@@ -55,7 +55,9 @@ def measured(
     made: list[AnyRecord] = [plan, example_environment()]
     for block in range(blocks + 1):
         place = max(0, block - 1)
-        made += [Worker(block, arm.id, 1, START_NS[arm.library], {"threads": 1}) for arm in plan.arms]
+        made += [
+            Worker(block, arm.id, [arm.id], 1, START_NS[arm.library], {"threads": 1}) for arm in plan.arms
+        ]
         for entry in (entry for group in plan.groups for entry in group.entries):
             arm = arms[entry.arm]
             log = twin[place] if arm.twin else logs.get(arm.variant, (0.0,) * 10)[place]
@@ -65,11 +67,11 @@ def measured(
                     continue
                 ns *= calls[arm.library]
             fields: dict[str, Any] = {"block": block, "entry": entry.id, "status": "ok", "n_calls": 1000}
-            made.append(
-                replace(template, **fields, elapsed_ns=[round(1000 * ns)] * 5, first_call_ns=1, flags=[])
-            )
+            fields["rewarm_calls"] = 100
+            elapsed_ns = [round(1000 * ns)] * len(template.rounds)
+            made.append(replace(template, **fields, elapsed_ns=elapsed_ns, first_call_ns=1, flags=[]))
         if block == 0:
-            made.append(Decision(_pairs(plan), 25.0, blocks, [], []))
+            made.append(Decision(_pairs(plan), 25.0, blocks, plan.rounds, [], []))
     return [*made, End("complete", reason, 24.0, "2026-01-02T03:05:42+00:00", 0.0, stopped_by)]
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from bench.answer.size_map import SizeMap, size_maps
 from bench.answer.summary import summarise
 from bench.case import Case
-from bench.measure.budget import Costs, decide
+from bench.measure.budget import decide
+from bench.measure.costs import Costs
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.results.journal import FILE_NAME, Journal, Run, make_run
@@ -47,7 +48,8 @@ def records_of(
             spread = noise(entry.case) if callable(noise) else noise
             bursts.append(_burst(entry, arms[entry.arm], block, time_ns, spread * generator.normal()))
         if block == 0:
-            records += [*bursts, decide(plan, bursts, Costs(0.0, {}, 0.0))]
+            nothing = dict.fromkeys((burst.entry for burst in bursts), 0.0)
+            records += [*bursts, decide(plan, bursts, Costs(prove_s=nothing, turn_s=nothing))]
     records += [burst for burst in bursts if burst.block]
     return [*records, End("complete", "all blocks done", 400.0, "2026-01-02T03:11:05+00:00")]
 
@@ -105,12 +107,14 @@ def _burst(entry: Entry, arm: Arm, block: int, time_ns: Time, noise: float) -> B
     return Burst(
         block=block,
         entry=entry.id,
-        position=0,
         status="ok",
         n_calls=n_calls,
         elapsed_ns=[elapsed],
+        rounds=[0],
+        places=[0],
         first_call_ns=1000,
         warmup_calls=1,
+        rewarm_calls=1,
         residual_ns=0,
         cpu_ns=elapsed,
         device=arm.device,

@@ -1,10 +1,11 @@
 """Synthetic journals: what the default run writes, without running it. Deterministic, no real time.
 
 ``example_plan`` is the plan that the default run declares on a machine with two processors and a compiler;
-``example_records`` gives the records of one run. Noise is lognormal: 1 % shared by a block, 1.5 % a
-process, 0.3 % a value. The same arguments always give the same records.
+``example_records`` gives the records of one run. Noise is lognormal: 1 % shared by a block, 1.5 % an
+entry of it, 0.3 % a value. The same arguments always give the same records.
 """
 
+import random
 from unittest import mock
 
 import numpy as np
@@ -14,9 +15,11 @@ from msgspec.structs import replace
 from bench.case import Case
 from bench.measure.budget import active
 from bench.measure.limits import probe_job, probing
-from bench.measure.plan import make_plan
+from bench.measure.plan import LEAST_ROUNDS, make_plan
 from bench.measure.preset import Wishes
+from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
 from bench.results import record
+from bench.results.declared import measured_as
 
 POSITIONAL = "train_step positional"
 LOOP = "ladder | numpy-loop@cpu x1 positional float64 tanh"
@@ -48,7 +51,7 @@ def example_plan(
             started_utc="2026-01-02T03:04:05+00:00",
             command=["rnnbench", "run", *["--quick"] * quick],
         )
-    return replace(plan, version="0.1.0", blocks=plan.blocks if quick else blocks)
+    return replace(plan, version="0.1.0", blocks=plan.blocks if quick else blocks, rounds=LEAST_ROUNDS)
 
 
 def example_records(
@@ -64,21 +67,22 @@ def example_records(
     by_id = {arm.id: arm for arm in plan.arms}
     records: list[record.AnyRecord] = [plan, example_environment()]
     for block in range(plan.blocks + 1):
-        groups = active(plan.groups, block)
-        used = {entry.arm for group in groups for entry in group.entries}
-        records += [_worker(block, index, arm) for index, arm in enumerate(plan.arms) if arm.id in used]
+        measured = sessions(active(plan.groups, block), measured_as(plan.groups).__getitem__)
+        held = _held(measured, by_id)
+        records += [_worker(block, index, name, held[name]) for index, name in enumerate(held)]
+        first = {arms[0].id for arms in held.values()}  # whose first entry makes its worker's first call
         block_noise = generator.normal(0, 0.01)
         cut_off = broken and block == plan.blocks
-        position = 0
-        for group in groups[: 2 if cut_off else None]:
-            for index in generator.permutation(len(group.entries)):
-                entry = group.entries[index]
-                noise = block_noise + generator.normal(0, 0.015) + generator.normal(0, 0.003, 5)
-                burst = _burst(entry, by_id[entry.arm], block, position, noise)
+        for session in measured[: 2 if cut_off else None]:
+            places = _places(session, by_id, plan.rounds, random.Random(f"{seed}:{block}"))
+            for entry in session.entries:
+                noise = block_noise + generator.normal(0, 0.015) + generator.normal(0, 0.003, plan.rounds)
+                cold = entry.arm in first
+                first -= {entry.arm}
+                burst = _burst(entry, by_id[entry.arm], block, places[entry.id], noise, cold=cold)
                 failure = _failure(entry, block) if broken else None
                 if failure is None or failure.status == "crashed" or block == 0:
                     records.append(failure or burst)
-                position += 1
         if not cut_off:
             records += _rates(plan, by_id, block)
         if block == 0:
@@ -98,39 +102,66 @@ def example_environment() -> record.Environment:
     )
 
 
-def _worker(block: int, index: int, arm: record.Arm) -> record.Worker:
+def _held(measured: list[Session], arms: dict[str, record.Arm]) -> dict[str, list[record.Arm]]:
+    """The arms of every worker, by its name, in the order of their first entries."""
+    held: dict[str, list[record.Arm]] = {}
+    used = dict.fromkeys(entry.arm for session in measured for entry in session.entries)
+    for arm in map(arms.__getitem__, used):
+        held.setdefault(worker_name(arm, alone=arm.variant == "torch-compile"), []).append(arm)
+    return held
+
+
+def _places(
+    session: Session, arms: dict[str, record.Arm], rounds: int, order: random.Random
+) -> dict[str, dict[int, int]]:
+    """By entry, its place in each round that it takes part in."""
+    slow = {entry.id for entry in session.entries if typical_ns(entry, arms[entry.arm]) > SLOW_CALL_NS}
+    accelerated = {entry.id for entry in session.entries if arms[entry.arm].device != "cpu"}
+    places: dict[str, dict[int, int]] = {entry.id: {} for entry in session.entries}
+    for number in range(rounds):
+        visited = round_order(session, number, order, slow=slow, accelerated=accelerated)
+        for place, entry in enumerate(visited):
+            places[entry.id][number] = place
+    return places
+
+
+def _worker(block: int, index: int, name: str, arms: list[record.Arm]) -> record.Worker:
+    arm = arms[0]
     numpy = {"version": "2.4.6", "blas": "openblas", "blas_version": "0.3.30", "kernel": "SkylakeX"}
     torch = {"version": "2.13.0", "blas": "mkl", "blas_version": "2024.2", "kernel": None}
     facts = (numpy if arm.library == "numpy" else torch) | {"threads": arm.threads}
     compile_ns = COMPILE_NS[block > 0] if arm.variant == "torch-compile" else 0
     ready_ns = START_NS[arm.library] + compile_ns
-    return record.Worker(block, arm.id, 4000 + 100 * block + index, ready_ns, facts, compile_ns, compile_ns)
+    pid, held = 4000 + 100 * block + index, [arm.id for arm in arms]
+    return record.Worker(block, name, held, pid, ready_ns, facts, compile_ns, compile_ns)
 
 
 def _burst(
-    entry: record.Entry, arm: record.Arm, block: int, position: int, noise: np.ndarray
+    entry: record.Entry, arm: record.Arm, block: int, places: dict[int, int], noise: np.ndarray, *, cold: bool
 ) -> record.Burst:
+    """``noise`` is of every round; ``cold``: its first call was its worker's."""
     per_call = typical_ns(entry, arm)
     n_calls = max(1, int(np.ceil(5_500_000 / per_call)))
-    values = noise[: 3 if per_call > 20_000_000 else 5]
-    elapsed = [int(per_call * n_calls * np.exp(value)) for value in values]
+    elapsed = [int(per_call * n_calls * np.exp(noise[number])) for number in places]
     wrong = arm.known_wrong and entry.case.task != "forward" and entry.case.shape.T > 1
     return record.Burst(
         block=block,
         entry=entry.id,
-        position=position,
         status="known_wrong" if wrong else "ok",
         n_calls=n_calls,
         elapsed_ns=elapsed,
+        rounds=list(places),
+        places=list(places.values()),
         first_call_ns=int(per_call * 40),
         warmup_calls=max(1, int(5_000_000 / per_call)),
+        rewarm_calls=max(1, n_calls // 10),
         residual_ns=400,
         cpu_ns=int(sum(elapsed) * 1.001),
         device=arm.device,
         digest=DIGEST,
         checks=_checks(entry.case, wrong=wrong),
         transfer_ns=0 if arm.device == "cpu" else TRANSFER_NS,
-        cold_call_ns=COLD_CALL_NS[arm.library] if entry.group == POSITIONAL else 0,
+        cold_call_ns=COLD_CALL_NS[arm.library] if cold else 0,
     )
 
 
@@ -193,4 +224,4 @@ def _decision(plan: record.Plan, *, broken: bool) -> record.Decision:
             there = f"{group.name} | torch-inplace@cuda:0 x2"
             if any(entry.id == there for entry in group.entries):
                 made.append(record.Pair("best", there, ids[1]))
-    return record.Decision(made, 95.0, plan.blocks, [], [])
+    return record.Decision(made, 95.0, plan.blocks, plan.rounds, [], [])

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from journals import example_records
+from journals import example_plan, example_records
 from reports import facts_of, medians
 
 from bench.answer.ladder import Ladder, ladder
 from bench.answer.outcome import outcomes
 from bench.reporting.section import Section
 from bench.reporting.sections.ladder import ladder_section
+from bench.results.declared import measured_as
 from bench.results.journal import Run, make_run
 from bench.results.record import Burst
 
@@ -17,6 +18,7 @@ SINGLE = "ladder | numpy-batched@cpu x1 positional float32 tanh"
 MANUAL = "ladder | torch-manual@cpu x1 positional float32 tanh"
 INPLACE = "ladder | numpy-inplace@cpu x1 positional float32 tanh"
 AUTOGRAD, COMPILED = "compiled | torch-autograd@cpu x1", "compiled | torch-compile@cpu x1"
+MEASURED_AS = measured_as(example_plan().groups)
 
 
 def edited(change: Callable[[Burst], Burst | None], **options: bool) -> Run:
@@ -26,8 +28,9 @@ def edited(change: Callable[[Burst], Burst | None], **options: bool) -> Run:
 
 
 def without(*entries: str, blocks: range = range(1, 99)) -> Run:
-    """The example run without the bursts of some entries."""
-    return edited(lambda burst: None if burst.entry in entries and burst.block in blocks else burst)
+    """The example run without the bursts of some entries, under whatever names they were measured."""
+    names = {MEASURED_AS[entry] for entry in entries}
+    return edited(lambda burst: None if burst.entry in names and burst.block in blocks else burst)
 
 
 def taken(run: Run) -> Ladder:
@@ -44,4 +47,5 @@ def section(run: Run) -> Section:
 
 def per_block(run: Run, above: str, entry: str) -> list[float]:
     """How many times faster the entry is in each block, worked out from the records."""
-    return [one / other for one, other in zip(medians(run, above), medians(run, entry), strict=True)]
+    before, after = medians(run, above), medians(run, entry)
+    return [before[block] / after[block] for block in sorted(before.keys() & after.keys())]

@@ -81,5 +81,5 @@ def _primitive(name: str, size: list[int], ns: float) -> Primitive:
 
 def _burst(block: int, entry: str, us: float) -> Burst:
     """Five values, all the same."""
-    elapsed = [math.floor(us * 1e6 + 0.5)] * 5  # 1000 calls each
-    return Burst(block, entry, 0, "ok", 1000, elapsed, 1, 1, 0, 1, "cpu", "5f" * 32, [])
+    elapsed, rounds = [math.floor(us * 1e6 + 0.5)] * 5, list(range(5))  # 1000 calls each
+    return Burst(block, entry, "ok", 1000, elapsed, rounds, rounds, 1, 1, 1, 0, 1, "cpu", "5f" * 32, [])

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from bench.answer.statistics import signed_rank_interval
 from bench.answer.summary import summarise
 from bench.reporting.answer import Facts
+from bench.results.declared import measured_as
 from bench.results.journal import FILE_NAME, Journal, Run, make_run
-from bench.results.record import AnyRecord, Burst
+from bench.results.record import AnyRecord, Burst, Plan
 
 BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
 USUAL = f"{POSITIONAL} | torch-rnn@cpu x1"
@@ -28,15 +29,18 @@ STILL = (0.0, 0.001, -0.001, 0.002, -0.002, 0.0005, -0.0005, 0.0015, -0.0015, 0.
 
 def with_ratios(records: Sequence[AnyRecord], logs: Mapping[str, Sequence[float]]) -> list[AnyRecord]:
     """The records, but entries take exp(log ratio) of BASE's time, a log ratio for each counted block."""
+    plan = records[0]
+    assert isinstance(plan, Plan)
+    names = measured_as(plan.groups)
+    logs = {names[entry]: of_blocks for entry, of_blocks in logs.items()}
     base = {r.block: r for r in records if isinstance(r, Burst) and r.entry == BASE}
     made = []
     for record in records:
         if isinstance(record, Burst) and record.entry in logs and record.block >= 1:
-            factor = (
-                math.exp(logs[record.entry][record.block - 1]) * record.n_calls / base[record.block].n_calls
-            )
-            elapsed = [round(value * factor) for value in base[record.block].elapsed_ns]
-            record = replace(record, elapsed_ns=elapsed)
+            of_base = base[record.block]
+            factor = math.exp(logs[record.entry][record.block - 1]) * record.n_calls / of_base.n_calls
+            elapsed = [round(value * factor) for value in of_base.elapsed_ns]
+            record = replace(record, elapsed_ns=elapsed, rounds=of_base.rounds, places=of_base.places)
         made.append(record)
     return made
 
@@ -60,15 +64,27 @@ def write_run(folder: Path, records: Sequence[AnyRecord]) -> Path:
     return folder
 
 
-def medians(run: Run, entry: str) -> list[float]:
+def counted(run: Run, entry: str) -> dict[int, Burst]:
+    """An entry's counted bursts by block, under whatever name it was measured."""
+    name = measured_as(run.plan.groups)[entry]
+    return {burst.block: burst for burst in run.bursts if burst.entry == name and burst.block >= 1}
+
+
+def medians(run: Run, entry: str) -> dict[int, float]:
     """Nanoseconds a call by block, worked out from the records, not with what the report uses."""
-    found = {burst.block: burst for burst in run.bursts if burst.entry == entry and burst.block >= 1}
-    return [float(np.median(found[block].elapsed_ns)) / found[block].n_calls for block in sorted(found)]
+    found = counted(run, entry)
+    return {block: float(np.median(found[block].elapsed_ns)) / found[block].n_calls for block in found}
 
 
 def factor(run: Run, slower: str, faster: str) -> list[float]:
-    """How much faster, and the limits."""
-    logs = np.log(medians(run, slower)) - np.log(medians(run, faster))
+    """How much faster, and the limits: from the median over rounds of every block's paired log ratios."""
+    before, after = counted(run, slower), counted(run, faster)
+    logs = []
+    for block in sorted(before.keys() & after.keys()):
+        one, other = (dict(zip(b.rounds, b.elapsed_ns, strict=True)) for b in (before[block], after[block]))
+        ratios = [one[number] / other[number] for number in one.keys() & other.keys()]
+        calls = after[block].n_calls / before[block].n_calls
+        logs.append(float(np.median(np.log(ratios)) + math.log(calls)))
     interval = signed_rank_interval(logs)
     return [math.exp(value) for value in (interval.estimate, interval.low, interval.high)]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from simulated import Array
+from simulated import VALUES, Array
 
 from bench.answer.comparison import Comparison
 from bench.answer.outcome import Outcome
@@ -41,12 +41,12 @@ def alarms(runs: Array, *, twin: bool = True) -> Alarms:
 
 
 def judged(values: Array, *, twin: bool = True) -> Judgement:
-    """The judgement of one run of values (blocks, arms, VALUES), from medians made here."""
+    """The judgement of one run of values (blocks, arms, VALUES)."""
     blocks, arms, _ = values.shape
     run = make_run([plan(blocks, arms, twin=twin)])
-    medians = np.exp(np.median(values, axis=2))
+    times = [[dict(enumerate(burst)) for burst in block] for block in np.exp(values).tolist()]
     found = {
-        entry: Outcome(entry, "ok", "", dict(enumerate(medians[:, place].tolist(), start=1)))
+        entry: Outcome(entry, "ok", "", {block + 1: times[block][place] for block in range(blocks)})
         for place, entry in enumerate(run.entries)
     }
     return judge(run, found)
@@ -82,6 +82,7 @@ def plan(blocks: int, arms: int, *, twin: bool = True) -> record.Plan:
         preset="custom",
         seed=0,
         blocks=blocks,
+        rounds=VALUES,
         verdicts=True,
         margin=0.02,
         budget_s=None,
@@ -106,12 +107,14 @@ def burst(block: int, entry: str, logs: Iterable[float]) -> record.Burst:
     return record.Burst(
         block=block,
         entry=entry,
-        position=0,
         status="ok",
         n_calls=1,
         elapsed_ns=elapsed,
+        rounds=list(range(len(elapsed))),
+        places=[0] * len(elapsed),
         first_call_ns=1,
         warmup_calls=1,
+        rewarm_calls=1,
         residual_ns=0,
         cpu_ns=sum(elapsed),
         device="cpu",
@@ -152,7 +155,7 @@ def precise_enough(logs: Array) -> bool:
     pair = record.Pair("best", "entry", BASELINE)
     bursts = [burst(block, pair.entry, [log]) for block, log in enumerate(logs, start=1)]
     bursts += [burst(block, pair.baseline, [0.0]) for block in range(1, len(logs) + 1)]
-    return precise([pair], bursts, PRECISION)
+    return precise([pair], bursts, {name: name for name in (pair.entry, BASELINE)}, PRECISION)
 
 
 def significant(logs: Array) -> bool:

@@ -33,9 +33,9 @@ def small_records(blocks: int = 2) -> list[AnyRecord]:
     arms = {arm.id for arm in plan.arms}
     made: list[AnyRecord] = [plan, example_environment()]
     for record in example_records(blocks=blocks):
-        if (isinstance(record, Worker) and record.arm in arms) or (
-            isinstance(record, Burst) and record.entry in entries
-        ):
+        if isinstance(record, Worker) and arms & set(record.arms):
+            made.append(replace(record, arms=[arm for arm in record.arms if arm in arms]))
+        elif isinstance(record, Burst) and record.entry in entries:
             made.append(record)
         elif isinstance(record, Decision):
             made.append(replace(record, pairs=[]))

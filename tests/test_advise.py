@@ -33,7 +33,8 @@ from bench.answer.limits import KINDS
 from bench.cli import main
 from bench.device import Device, Devices
 from bench.host.signals import OutOfTime, time_limit, undisturbed
-from bench.measure.budget import Costs, decide, fastest_anywhere
+from bench.measure.budget import decide, fastest_anywhere
+from bench.measure.costs import Costs
 from bench.measure.plan import fewest_blocks
 from bench.measure.runner import Runner
 from bench.results.journal import make_run
@@ -313,15 +314,28 @@ def test_the_time_counts_from_the_start_and_leaves_some_for_the_answer() -> None
     now[0] = 110.0
     assert (timer.spent_s, timer.left_s) == (14.0, 14.0)
     plan = declare(arguments(*SMALL), timer)[1]
-    assert (plan.budget_s, plan.budget_holds) == (14.0, True)
+    assert (plan.budget_s, plan.budget_rule) == (14.0, "hold")
+
+
+def costs_of(plan: Plan, start_s: float) -> Costs:
+    """Block 0 showed 10 s until its end, half a second to prove an entry, and workers alike."""
+    entries = [entry.id for group in plan.groups for entry in group.entries]
+    return Costs(
+        spent_s=10.0,
+        start_s=start_s,
+        ready_s={arm.id: 1.0 for arm in plan.arms},
+        holds={arm.id: {arm.id} for arm in plan.arms},
+        prove_s=dict.fromkeys(entries, 0.5),
+        turn_s=dict.fromkeys(entries, 0.0),
+    )
 
 
 def test_a_budget_that_holds_goes_below_the_blocks_of_a_verdict_and_one_that_does_not_stops_there() -> None:
     plan = declared()
-    entries = {entry.id: 0.5 for group in plan.groups for entry in group.entries}
-    costs = Costs(3.0, entries, spent_s=10.0)
-    for holds, blocks in ((True, 2), (False, fewest_blocks(plan.groups, plan.arms))):
-        decision = decide(replace(plan, budget_holds=holds, budget_s=26.0, probes=[]), [], costs)
+    bursts = [record for record in measured(plan, blocks=0) if isinstance(record, Burst)]
+    for rule, blocks in (("hold", 2), ("aim", fewest_blocks(plan.groups, plan.arms))):
+        short = replace(plan, budget_rule=rule, budget_s=26.0, probes=[])
+        decision = decide(short, bursts, costs_of(plan, 3.0))
         assert decision.blocks == blocks
 
 
@@ -404,8 +418,7 @@ def test_a_real_one_measures_and_answers(
 def test_a_budget_that_holds_leaves_out_slower_forms_before_blocks() -> None:
     plan = replace(declared(), probes=[])
     bursts = [record for record in measured(plan, blocks=1) if isinstance(record, Burst)]
-    entries = {entry.id: 0.5 for group in plan.groups for entry in group.entries}
-    costs = Costs(3.0, entries, spent_s=10.0, ready_s={arm.id: 1.0 for arm in plan.arms})
+    costs = costs_of(plan, 3.0)
     for holds, dropped in ((True, ["torch-rnn@cpu x1"]), (False, [])):
         short = replace(plan, budget_holds=holds, budget_s=26.0)
         assert decide(short, bursts, costs).dropped_arms == dropped
@@ -442,8 +455,7 @@ def test_a_budget_that_holds_leaves_out_slower_places_but_no_pair_that_is_asked_
 ) -> None:
     plan = with_gpu(monkeypatch)
     bursts = [record for record in on_gpu(plan) if isinstance(record, Burst)]
-    entries = {entry.id: 0.5 for group in plan.groups for entry in group.entries}
-    costs = Costs(9.0, entries, spent_s=10.0, ready_s={arm.id: 1.0 for arm in plan.arms})
+    costs = costs_of(plan, 9.0)
     kept = {
         budget_s: {arm.id for arm in plan.arms}
         - set(decide(replace(plan, budget_s=budget_s), bursts, costs).dropped_arms)

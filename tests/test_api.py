@@ -364,7 +364,7 @@ def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):
     with run_progress(plan) as progress:
         progress.starting(0, 3)
         progress.measuring(0, plan.groups[0].entries[0])
-        progress.decided(Decision([], 1.0, 3, [], []))
+        progress.decided(Decision([], 1.0, 3, 15, [], []))
     with verify_progress() as proved:
         proved(1, 2)
     with train_progress() as trained:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from acceptance.plans import mutated
 from grids import crossing_at, grid, maps_of
-from journals import example_records
+from journals import POSITIONAL, example_plan, example_records
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, facts_of, run_with, with_ratios
 
@@ -18,12 +18,13 @@ from bench.answer import breakeven, costs
 from bench.answer.breakeven import BreakEven, break_evens
 from bench.answer.outcome import outcomes
 from bench.answer.summary import summarise
-from bench.measure import burst, worker
+from bench.measure import worker
 from bench.reporting.plots import draw
 from bench.reporting.section import Section, TextTable
 from bench.reporting.sections.breakeven import breakeven_section
 from bench.reporting.sections.breakeven_plot import apart
 from bench.reporting.sections.breakeven_words import sentence
+from bench.results.declared import measured_as
 from bench.results.journal import Run, make_run
 from bench.results.record import AnyRecord, Burst, Worker
 
@@ -48,10 +49,11 @@ def run_of(
 
     ``cold_ns``: of the process's first call, by library; without it none is known, as in older journals.
     """
-    made: list[AnyRecord] = []
+    names, made = measured_as(example_plan().groups), list[AnyRecord]()
+    step_ns = {names[entry]: time_ns for entry, time_ns in step_ns.items()}
     for record in example_records(quick=quick):
         if isinstance(record, Worker):
-            library = record.arm.partition("-")[0]
+            library = record.arms[0].partition("-")[0]
             ready_ns = round(start_ns[library]) + record.compile_cpu_ns
             record = replace(record, ready_ns=ready_ns)
         elif isinstance(record, Burst):
@@ -198,21 +200,13 @@ def test_a_worker_tells_what_compiling_took_of_its_processor_time(
     readings = iter((100, 160))
     monkeypatch.setattr(worker, "time", SimpleNamespace(process_time_ns=lambda: next(readings)))
     monkeypatch.setattr(worker, "Batch", SimpleNamespace(load=lambda path: None))
-    monkeypatch.setattr(worker, "bind_job", lambda *work: SimpleNamespace(**bound))
-    job: Any = SimpleNamespace(inputs="a file")
-    variant: Any = None
-    assert worker.rehearse(variant, job) == told
-
-
-def test_the_first_call_of_a_process_is_timed_with_what_the_device_still_does(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    readings, done = iter((100, 175)), []
-    monkeypatch.setattr(burst, "time", SimpleNamespace(perf_counter_ns=lambda: next(readings)))
-    monkeypatch.setattr(burst, "bind_job", lambda *work: SimpleNamespace(call=lambda: done.append("call")))
-    nothing: Any = None
-    assert burst.cold_call(nothing, nothing, nothing, lambda: done.append("wait")) == 75
-    assert done == ["wait", "call", "wait"]
+    monkeypatch.setattr(worker, "load_variant", lambda spec: SimpleNamespace(load=dict, library="torch"))
+    binding = SimpleNamespace(bound=SimpleNamespace(**bound))
+    monkeypatch.setattr(worker, "bind_case", lambda *work: binding)
+    drawn = SimpleNamespace(inputs="a file")
+    job = SimpleNamespace(spec="mine", case=None, device="cpu", batches=(drawn, drawn))
+    setup: Any = SimpleNamespace(rehearsal=job)
+    assert worker._Worker(setup, {}, 1).rehearse() == told
 
 
 def test_what_starts_later_and_takes_longer_never_catches_up() -> None:

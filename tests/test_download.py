@@ -34,7 +34,7 @@ def rows(section: Section) -> list[dict[str, str]]:
 
 def test_every_value_is_there(default: Run) -> None:
     kept = rows(section_of(default))
-    assert [(row["entry"], int(row["block"]), int(row["value"]), int(row["elapsed_ns"])) for row in kept] == [
+    assert [(row["entry"], int(row["block"]), int(row["round"]), int(row["elapsed_ns"])) for row in kept] == [
         (burst.entry, burst.block, number, elapsed)
         for burst in default.bursts
         for number, elapsed in enumerate(burst.elapsed_ns)

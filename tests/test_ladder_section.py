@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from journals import example_records
-from ladders import MANUAL, edited, section, taken, without
+from journals import example_plan, example_records
+from ladders import MANUAL, MEASURED_AS, edited, section, taken, without
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 from msgspec.structs import replace
@@ -66,14 +66,16 @@ def test_the_words_follow_the_factor(ratio: float, said: str) -> None:
 
     def other(burst: Burst) -> Burst:
         scaled = [round(ratio * 100 / 190 * t) for t in burst.elapsed_ns]
-        return replace(burst, elapsed_ns=scaled) if burst.entry == MANUAL else burst
+        return replace(burst, elapsed_ns=scaled) if burst.entry == MEASURED_AS[MANUAL] else burst
 
     assert re.search(said, section(edited(other)).lead[2])
 
 
 def test_a_first_step_that_slows_down_and_a_whole_that_is_slower_are_said() -> None:
+    later = {MEASURED_AS[rung.entry] for rung in example_plan().ladder} - {CLAIM_OLD}
+
     def turned(burst: Burst) -> Burst:
-        slow = 1000 if burst.entry != CLAIM_OLD and burst.entry.startswith("ladder") else 1
+        slow = 1000 if burst.entry in later else 1
         return replace(burst, elapsed_ns=[slow * t for t in burst.elapsed_ns])
 
     run = edited(turned)

@@ -101,7 +101,7 @@ def test_our_own_export_comes_back_with_all_that_it_told(path: Path) -> None:
     found = load_saved(path)
     assert isinstance(found, PyperfResults)
     one = next(one for one in found.benchmarks if one.name == USUAL)
-    assert one.medians_ns == pytest.approx(medians(run, USUAL))
+    assert one.medians_ns == pytest.approx([*medians(run, USUAL).values()])
     assert (one.variant, one.library, one.device, one.threads) == ("torch-rnn", "torch", "cpu", 1)
     assert one.shape is not None
     assert (one.shape.B, one.shape.H, one.dtype, one.known_wrong) == (128, 32, "float32", False)

@@ -48,7 +48,7 @@ def test_every_fact_has_a_place_and_what_is_unknown_has_none() -> None:
 
 def test_a_library_tells_every_value_that_its_workers_read() -> None:
     run = run_with({})
-    of_numpy = [run.arms[worker.arm].library == "numpy" for worker in run.workers]
+    of_numpy = [run.arms[worker.arms[0]].library == "numpy" for worker in run.workers]
     odd = of_numpy.index(True)
     workers = [
         msgspec.structs.replace(worker, facts={"flushes_subnormals": index == odd})

@@ -19,6 +19,8 @@ from bench.results.journal import make_run
 from bench.results.record import AnyRecord, Burst, Decision, Group, Pair, Worker
 
 PAIR = Pair("best", RIVAL, BASE)
+COMPILED = "torch-compile@cpu x1"
+NAMES = {name: name for name in (BASE, RIVAL, THIRD)}
 
 
 def bursts(ratios: dict[str, list[float]]) -> list[Burst]:
@@ -27,7 +29,7 @@ def bursts(ratios: dict[str, list[float]]) -> list[Burst]:
     made = []
     for entry, values in ratios.items():
         for block, ratio in enumerate(values, start=1):
-            elapsed = [int(1e7 * ratio)] * 5
+            elapsed = [int(1e7 * ratio)] * len(template.rounds)
             made.append(replace(template, entry=entry, block=block, elapsed_ns=elapsed, n_calls=10))
     return made
 
@@ -35,32 +37,38 @@ def bursts(ratios: dict[str, list[float]]) -> list[Burst]:
 @pytest.mark.parametrize("effect", [1.0, 1.5])
 def test_narrow_intervals_stop_a_run_whatever_they_say(effect: float) -> None:
     narrow = bursts({BASE: [1.0] * 12, RIVAL: around(effect, 0.005, 12)})
-    assert precise([PAIR], narrow, PRECISION)
+    assert precise([PAIR], narrow, NAMES, PRECISION)
 
 
 @pytest.mark.parametrize("effect", [1.0, 1.5, 4.0])
 def test_wide_intervals_do_not_however_clear_the_result(effect: float) -> None:
     wide = bursts({BASE: [1.0] * 12, RIVAL: around(effect, 0.05, 12)})
-    assert not precise([PAIR], wide, PRECISION)
+    assert not precise([PAIR], wide, NAMES, PRECISION)
 
 
 def test_one_wide_headline_among_narrow_ones_keeps_it_going() -> None:
     mixed = bursts({BASE: [1.0] * 12, RIVAL: around(2.0, 0.002, 12), THIRD: around(2.0, 0.05, 12)})
-    assert precise([PAIR], mixed, PRECISION)
-    assert not precise([PAIR, Pair("best", THIRD, BASE)], mixed, PRECISION)
+    assert precise([PAIR], mixed, NAMES, PRECISION)
+    assert not precise([PAIR, Pair("best", THIRD, BASE)], mixed, NAMES, PRECISION)
 
 
 def test_nothing_measured_is_not_precise() -> None:
-    assert not precise([], bursts({BASE: [1.0] * 12}), PRECISION)
-    assert not precise([PAIR], bursts({BASE: [1.0] * 12}), PRECISION)
-    assert not precise([PAIR], bursts({BASE: [1.0] * 3, RIVAL: [1.0] * 3}), PRECISION)  # no interval yet
+    assert not precise([], bursts({BASE: [1.0] * 12}), NAMES, PRECISION)
+    assert not precise([PAIR], bursts({BASE: [1.0] * 12}), NAMES, PRECISION)
+    assert not precise(
+        [PAIR], bursts({BASE: [1.0] * 3, RIVAL: [1.0] * 3}), NAMES, PRECISION
+    )  # no interval yet
 
 
 def test_block_0_does_not_count() -> None:
     counted = bursts({BASE: [1.0] * 12, RIVAL: around(2.0, 0.001, 12)})
-    assert precise(
-        [PAIR], [replace(burst, block=0, elapsed_ns=[10**9] * 5) for burst in counted] + counted, 0.01
-    )
+    before = [replace(burst, block=0, elapsed_ns=[10**9] * len(burst.rounds)) for burst in counted]
+    assert precise([PAIR], before + counted, NAMES, PRECISION)
+
+
+def compiled_in(block: int, seconds: float) -> Worker:
+    """The compiled arm's worker of a block, which compiled so long."""
+    return Worker(block, COMPILED, [COMPILED], 1, 1, {}, int(1e9 * seconds), 1)
 
 
 class Compiling:
@@ -70,13 +78,10 @@ class Compiling:
         self.measured: list[set[str]] = []  # the arms of every block
         self._runner, self._seconds = runner, seconds
 
-    def run(self, block: int, blocks: int, groups: list[Group]) -> None:
+    def run(self, block: int, blocks: int, groups: list[Group], rounds: int) -> None:
         self.measured.append({entry.arm for group in groups for entry in group.entries})
         if COMPILED in self.measured[-1]:
-            self._runner._ledger.note(Worker(block, COMPILED, 1, 1, {}, int(1e9 * self._seconds), 1))
-
-
-COMPILED = "torch-compile@cpu x1"
+            self._runner._ledger.note(compiled_in(block, self._seconds))
 
 
 @pytest.mark.parametrize(
@@ -88,9 +93,9 @@ def test_what_compiles_again_in_every_block_is_left_out_where_the_time_does_not_
     plan = replace(example_plan(), budget_s=budget_s)
     written: list[AnyRecord] = []
     runner = Runner(plan, written.append, mock.Mock())
-    runner._ledger.note(Worker(0, COMPILED, 1, 1, {}, int(36e9), 1))
+    runner._ledger.note(compiled_in(0, 36.0))
     blocks: Any = Compiling(runner, seconds)
-    decision = Decision([], 200.0, 3, [], ["numpy-inplace@cpu x2"])
+    decision = Decision([], 200.0, 3, 15, [], ["numpy-inplace@cpu x2"])
     runner._count(blocks, plan.groups, decision, mock.Mock(), time.perf_counter(), first=1)
 
     assert [COMPILED in arms for arms in blocks.measured] == [True, not left_out, not left_out]

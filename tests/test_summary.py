@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from reports import CLAIM_OLD
 
 from bench.answer.summary import Row, Summary, summarise
+from bench.measure.plan import LEAST_ROUNDS
 from bench.results.journal import make_run
 from bench.results.record import Burst, Check, End
 
@@ -45,7 +46,7 @@ def test_a_rows_times_are_those_of_its_bursts(whole: Summary) -> None:
     assert row.fastest_ns == min(medians)
     assert (row.low_ns, row.high_ns) == (sorted(medians)[1], sorted(medians)[-2])  # n = 10 at 97.9 %
     assert row.samples_per_second == pytest.approx(128 / (np.median(medians) * 1e-9))
-    assert (row.blocks, row.values, row.lost_blocks, row.status) == (10, 50, 0, "ok")
+    assert (row.blocks, row.values, row.lost_blocks, row.status) == (10, 10 * LEAST_ROUNDS, 0, "ok")
 
 
 def test_a_baseline_has_no_comparison_and_the_others_have_theirs(whole: Summary) -> None:

@@ -11,6 +11,7 @@ from journals import POSITIONAL, example_records
 from msgspec.structs import replace
 
 from bench.errors import UserError
+from bench.measure.plan import LEAST_ROUNDS
 from bench.results.journal import make_run
 from bench.results.record import Burst, Plan
 from bench.results.table import COLUMNS, values_frame, write_values_csv
@@ -24,7 +25,7 @@ def test_there_is_one_row_for_every_value() -> None:
     assert frame["elapsed_ns"].tolist() == [t for burst in bursts for t in burst.elapsed_ns]
     assert tuple(frame.columns) == COLUMNS
     assert not frame.isna().any().any()
-    assert not frame.duplicated(["block", "entry", "value"]).any()
+    assert not frame.duplicated(["block", "entry", "round"]).any()
 
 
 def test_a_row_says_what_was_measured() -> None:
@@ -34,7 +35,8 @@ def test_a_row_says_what_was_measured() -> None:
     burst = next(
         r for r in records if isinstance(r, Burst) and (r.block, r.entry) == (3, rows["entry"].iloc[0])
     )
-    assert rows["value"].tolist() == [0, 1, 2, 3, 4]
+    assert rows["round"].tolist() == list(range(LEAST_ROUNDS))
+    assert rows["place"].tolist() == burst.places
     assert rows["per_call_ns"].tolist() == [t / burst.n_calls for t in burst.elapsed_ns]
     first = rows.iloc[0].to_dict()
     expected = {
@@ -74,13 +76,13 @@ def test_a_name_that_looks_like_a_formula_is_made_harmless_and_numbers_are_left_
     plan = records[0]
     assert isinstance(plan, Plan)
     arms = [replace(arm, variant=name) if arm.variant == "torch-rnn" else arm for arm in plan.arms]
-    bursts = [replace(r, position=-1) if isinstance(r, Burst) else r for r in records[1:]]
+    bursts = [replace(r, first_call_ns=-1) if isinstance(r, Burst) else r for r in records[1:]]
     write_values_csv(make_run([replace(plan, arms=arms), *bursts]), tmp_path / "values.csv")
     with (tmp_path / "values.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert "'" + name in {row["variant"] for row in rows}
     assert not any(cell.startswith(("=", "+", "@", "\t")) for row in rows for cell in row.values())
-    assert {row["position"] for row in rows} == {"-1"}  # a number, and no text
+    assert {row["first_call_ns"] for row in rows} == {"-1"}  # a number, and no text
 
 
 @pytest.mark.parametrize("name", ["a,b", 'say "x"', "two\nlines", "two\rlines", "", "é"])

@@ -13,6 +13,7 @@ from bench.answer.comparison import Comparison
 from bench.answer.outcome import count_outliers, outcomes
 from bench.answer.statistics import holm, signed_rank_interval
 from bench.answer.verdict import Judgement, judge
+from bench.measure.plan import LEAST_ROUNDS
 from bench.results.journal import Run, make_run
 from bench.results.record import AnyRecord, Burst, Decision, Entry, Failure, Group, Pair
 
@@ -51,8 +52,11 @@ def small_run(ratios: dict[str, list[float]], **options: object) -> Run:
             ratio = ([1.0] * plan.blocks if entry.id == BASE else ratios[entry.id])[block - 1 : block]
             if block == 0 or ratio:
                 elapsed = int(1e9 * (drift * ratio[0] if block else 17.0))
+                rounds = {"rounds": [0, 1, 2], "places": [0, 0, 0]}
                 common = {"block": block, "entry": entry.id, "status": "ok", "n_calls": 10}
-                records.append(replace(template, **common, elapsed_ns=[elapsed, elapsed, 3 * elapsed // 2]))
+                records.append(
+                    replace(template, **common, elapsed_ns=[elapsed, elapsed, 3 * elapsed // 2], **rounds)
+                )
     return make_run(records)
 
 
@@ -344,9 +348,9 @@ def test_outliers_are_counted_not_removed() -> None:
     assert count_outliers([1.0, 1.01, 1.02, 1.03, 1.061]) == 1  # the mark is 1.03 + 1.5 * 0.02
     assert count_outliers([1.0, 1.01, 1.02, 1.03, 1.059]) == 0
     assert count_outliers([1.0, 50.0, 100.0]) == 0
-    run = edited(lambda burst: replace(burst, elapsed_ns=[*burst.elapsed_ns[:-1], 10**12]))
+    run = edited(lambda b: replace(b, elapsed_ns=[10**7] * (len(b.rounds) - 1) + [10**12]))
     found = outcomes(run)[RIVAL]
-    assert (found.outliers, found.values) == (10, 50)
+    assert (found.outliers, found.values) == (10, 10 * LEAST_ROUNDS)
 
 
 def test_a_run_that_was_cut_off_early_says_how_many_blocks_a_verdict_needs() -> None:

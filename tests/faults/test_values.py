@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from msgspec.structs import replace
 
 from bench.catalog import Variant
 from bench.measure import clock
-from bench.measure.burst import burst
-from bench.measure.inputs import JobMaker
-from bench.measure.messages import Done, Job, Refused
+from bench.measure.held import Refusal, hold, load_batches, take
+from bench.measure.inputs import Calibration, JobMaker
+from bench.measure.messages import Prove, Turn, Value
 from bench.measure.worker import status_of
 from bench.proof.agreement import compare
 from bench.results.journal import Journal
@@ -22,11 +23,11 @@ NAN = math.nan
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """The job of block 0 for the baseline on a small case."""
+def job(tmp_path_factory: pytest.TempPathFactory) -> Prove:
+    """The job of a counted block for a small training step: two calls a value."""
     plan = small_plan("numpy-inplace")
-    maker = JobMaker(tmp_path_factory.mktemp("jobs"), plan.gates)
-    return maker.job(plan.groups[0].entries[0].case, plan.arms[0], None)
+    maker = JobMaker(tmp_path_factory.mktemp("jobs"))
+    return maker.prove(plan.groups[0].entries[0], plan.arms[0], Calibration(2, 1, True, 1))
 
 
 def own(name: str) -> Variant:
@@ -34,34 +35,66 @@ def own(name: str) -> Variant:
     return Variant(name, "numpy", f"faults.variants:{name}.bind", "", ("cpu", "cuda", "mps"))
 
 
-def test_a_right_variant_has_values(job: Job) -> None:
+def value_of(variant: Variant, job: Prove) -> Value:
+    """Prove and hold a variant, and take a value on the batch that it was not proved on."""
+    held, proved = hold(variant, job, load_batches(job.batches), fresh=False)
+    return take(held, Turn(job.key, 1, proved.n_calls, 1, None))
+
+
+def test_a_right_variant_has_values(job: Prove) -> None:
     """The negative control of all that follow."""
-    reply = burst(own("quiet"), job)
-    assert isinstance(reply, Done), reply
-    assert min(reply.elapsed_ns) > 0
+    assert value_of(own("quiet"), job).elapsed_ns > 0
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "reason"),
+    ("name", "reason"),
     [
-        ("nan", "disagrees", "is finite"),
-        ("infinite", "disagrees", "is finite"),
-        ("wrong", "disagrees", "off by 0.0005"),
-        ("spoiling", "disagrees", "not true: inputs unchanged"),
-        ("spoiling_late", "invalid", "changed its inputs"),
+        ("nan", "is finite"),
+        ("infinite", "is finite"),
+        ("wrong", "off by 0.0005"),
+        ("spoiling", "not true: inputs unchanged"),
+        ("spoiling_late", "after a value: "),  # it has kept a copy of the first batch
     ],
 )
-def test_a_wrong_answer_has_no_time(job: Job, name: str, status: str, reason: str) -> None:
-    with np.errstate(all="ignore"):
-        reply = burst(own(name), job)
-    assert isinstance(reply, Refused)
-    assert (reply.status, reason in reply.reason) == (status, True), reply.reason
+def test_a_wrong_answer_has_no_time(job: Prove, name: str, reason: str) -> None:
+    with np.errstate(all="ignore"), pytest.raises(Refusal) as refused:
+        value_of(own(name), job)
+    reply = refused.value.reply
+    assert (reply.status, reason in reply.reason) == ("disagrees", True), reply.reason
     assert all(math.isfinite(check.error) for check in reply.checks)
 
 
-def test_numbers_of_the_cpu_never_stand_under_the_name_of_another_device(job: Job) -> None:
+def test_numbers_of_the_cpu_never_stand_under_the_name_of_another_device(job: Prove) -> None:
     with pytest.raises(ValueError, match="cuda:0"):
-        burst(own("quiet"), replace(job, device="cuda:0"))
+        value_of(own("quiet"), replace(job, device="cuda:0"))
+
+
+def test_inputs_that_are_not_the_plans_have_no_value(job: Prove) -> None:
+    one, other = job.batches
+    with pytest.raises(Refusal, match="the inputs' digest differs from the plan's"):
+        load_batches((one, replace(other, digest=one.digest)))
+
+
+def test_the_first_call_of_a_process_is_timed_with_what_the_device_still_does(
+    job: Prove, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    seen: list[list[str]] = []  # of each value: what was done while the clock ran
+    take_value = clock.take_value
+
+    def noted(call: clock.Call, n_calls: int, **options: Any) -> clock.Value:
+        done.clear()
+        value = take_value(lambda: done.append("call") or call(), n_calls, **options)
+        seen.append(list(done))
+        return value
+
+    monkeypatch.setattr(clock, "take_value", noted)
+    monkeypatch.setattr(clock, "synchroniser", lambda device: lambda: done.append("wait"))
+    _, first = hold(own("quiet"), job, load_batches(job.batches), fresh=True)
+    assert first.cold_call_ns > 0
+    assert seen[0][:3] == ["wait", "call", "wait"]
+    _, later = hold(own("quiet"), job, load_batches(job.batches), fresh=False)
+    assert later.cold_call_ns == 0
 
 
 def readings(*steps: float) -> Callable[[], float]:
@@ -88,7 +121,7 @@ def test_a_clock_that_is_broken_gives_no_value(steps: tuple[float, ...]) -> None
     assert clock.take_value(lambda: None, 3, clock=readings(7)).elapsed_ns == 7  # type: ignore[arg-type]
 
 
-def test_a_broken_clock_makes_an_entry_invalid(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_clock_makes_an_entry_invalid(job: Prove, monkeypatch: pytest.MonkeyPatch) -> None:
     take_value = clock.take_value
 
     def stopped(call: clock.Call, n_calls: int, **options: object) -> clock.Value:
@@ -96,7 +129,7 @@ def test_a_broken_clock_makes_an_entry_invalid(job: Job, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(clock, "take_value", stopped)
     with pytest.raises(clock.ClockError) as error:
-        burst(own("quiet"), job)
+        value_of(own("quiet"), job)
     assert status_of(error.value) == "invalid"
 
 
