@@ -33,7 +33,8 @@ COMMAND = re.compile(r"rnnbench (\w+)((?: --[a-z][a-z-]* [^\s,;]+)+)")
 # an option, its value or a word for it: "argument --hidden:", "--save a.npz:", "--budget 9s", "--out DIR"
 OPTION = re.compile(
     r"(?<![\w-])(?P<argument>argument )?--(?P<name>[a-z][a-z-]*)(?:/--[a-z-]+)*"
-    r"(?: (?P<value>\S+(?=: )|\d[\d.]*(?:s|m|min)?(?![\w.]))| [A-Z]{2,}(?:\.\w+)?(?!\w))?"
+    r"(?:=(?P<set>,|\.|[a-z][\w-]*)"
+    r"| (?P<value>\S+(?=: )|\d[\d.]*(?:s|m|min)?(?![\w.]))| [A-Z]{2,}(?:\.\w+)?(?!\w))?"
 )
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,7 +66,7 @@ def keywords_for_options(message: str) -> str:
         return f"bench.{found[1]}({', '.join(pairs)})" if found[1] in VERBS else found[0]
 
     def keyword(found: re.Match[str]) -> str:
-        name, value = _keyword(found["name"]), found["value"]
+        name, value = _keyword(found["name"]), found["set"] or found["value"]
         if f"--{found['name']}" not in options:
             return found[0]
         if found["argument"]:

@@ -8,14 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from journals import example_plan
 
 import bench
 from bench import waiting
 from bench.advice.declare import Timer
+from bench.audit.state import audit_load
 from bench.cli import main
 from bench.host import busy
 from bench.host.busy import NEIGHBOURS, Counters, Usage
+from bench.progress import show_progress
+from bench.reporting.page import emphasise
 from bench.results.journal import load_run
+from bench.training.command import Display
+from bench.training.work import Settings
 from bench.waiting import look_around, wait
 
 QUIET, BUSY = Usage(0.02, 2, 0.1, ()), Usage(1.3, 2, 2.25, ("tar", "chromium"))
@@ -130,7 +136,9 @@ def test_a_quiet_machine_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("verb", [RUN, ["advise", "--device", "cpu"], ["train", "--epochs", "1"]])
+@pytest.mark.parametrize(
+    "verb", [RUN, ["advise", "--device", "cpu", "--budget", "1000m"], ["train", "--epochs", "1"]]
+)
 def test_a_signal_ends_the_waiting(
     verb: list[str], sent: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -175,3 +183,58 @@ def test_from_python_the_line_speaks_of_the_keyword(
     result = bench.train("numpy-inplace", epochs=2, out=tmp_path / "quiet", wait_quiet="5min")
     assert waited == [300.0]
     assert json.loads(json.dumps(result.header.machine))["waited_s"] == 7.0
+
+
+def test_block_0_says_in_plain_words_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nobody watches: a line every ten seconds, and one when it begins."""
+    plan = example_plan()
+    monkeypatch.setattr("bench.progress.time.monotonic", steps(4.0).__next__)
+    entries = [entry for group in plan.groups for entry in group.entries]
+    with show_progress(plan) as display:
+        display.starting(0, plan.blocks)
+        for entry in entries[:7]:
+            display.measuring(0, entry)
+    told = "checking results and finding how long a call takes"
+    assert capsys.readouterr().err.splitlines() == [
+        told, *(f"{told}, entry {number} of {len(entries)}" for number in (3, 6))
+    ]  # fmt: skip
+
+
+def test_a_training_that_nobody_watches_is_told_in_a_handful_of_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Display(Settings(variants=("numpy-loop",), epochs=20000)) as display:
+        for epoch in (1, *range(100, 20001, 100)):
+            display.tell("numpy-loop", epoch, 0.5)
+    epochs = [int(line.split()[2]) for line in capsys.readouterr().out.splitlines()]
+    assert epochs == [1, 4000, 8000, 12000, 16000, 20000]
+
+
+@pytest.mark.parametrize("verb", [["compare", "HERE", "HERE"], ["export", "HERE", "--to", "csv"]])
+@pytest.mark.parametrize("name", ["", "training.jsonl"])
+def test_a_training_is_called_one_and_not_a_run_without_a_journal(
+    verb: list[str], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "training.jsonl").touch()
+    assert main([str(tmp_path / name) if word == "HERE" else word for word in verb]) == 2
+    said = capsys.readouterr().err
+    assert "is a training" in said
+    assert "rnnbench report" in said
+    assert "journal" not in said
+
+
+def test_a_load_that_nobody_makes_any_more_is_no_warning() -> None:
+    ended = {"load_1min": 4.0, "usable_cpus": 2, "others_cpus": 0.03}
+    assert list(audit_load(ended)) == []
+    assert [finding.topic for finding in audit_load({**ended, "others_cpus": 0.5})] == ["load"]
+
+
+def test_a_factor_without_a_verdict_is_not_in_bold() -> None:
+    assert emphasise("NumPy is 3.64 times faster") == "NumPy is <strong>3.64 times faster</strong>"
+    for text in ("NumPy measured 3.64 times faster [3, 4].", "the two measured only 23.5 times apart"):
+        assert emphasise(text) == text
+    assert "<code>rnnbench run --wait-quiet 10min</code>." in emphasise(
+        "So: rnnbench run --wait-quiet 10min."
+    )

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.answer.disturbance import disturbance
 from bench.answer.outcome import NO_STEADY_STATE, Outcome
 from bench.answer.statistics import MIN_BLOCKS, signed_rank_interval, signed_rank_p, t_interval
 from bench.results.journal import Run
 from bench.results.record import Pair
 
-MAX_DISTURBED = 0.2  # share of the blocks: more, and no verdict stands on them
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
 
 
@@ -30,6 +30,7 @@ class Comparison:
     baseline_arm: str
     verdict: Word
     reason: str = ""
+    mend: str = ""  # what to do about the reason, a sentence without a full stop; empty where nothing helps
     log_ratios: tuple[float, ...] = ()  # one for each block that holds both
     ratio: float | None = None  # None: nothing to compare
     low: float | None = None  # None: too few blocks for an interval
@@ -117,12 +118,10 @@ def compare(run: Run, found: Mapping[str, Outcome], pair: Pair) -> Comparison:
     if len(logs) < MIN_BLOCKS:
         return replace(made, reason=f"{len(logs)} of the {MIN_BLOCKS} blocks that a verdict needs")
     for outcome, whose in ((one, ""), (other, "its baseline: ")):
-        if outcome.status == NO_STEADY_STATE:
-            return replace(made, reason=f"{whose}no steady state, {outcome.reason}")
-        if outcome.disturbed > MAX_DISTURBED * len(outcome.medians):
-            often = f"{outcome.disturbed} of {len(outcome.medians)} blocks were disturbed"
-            gates = ", ".join(f"{name} in {blocks}" for name, blocks in outcome.flags.items())
-            return replace(made, verdict="INVALID", reason=f"{whose}{often} ({gates})")
+        why, mend = disturbance(outcome)
+        if why:
+            none = outcome.status == NO_STEADY_STATE
+            return replace(made, verdict="NONE" if none else "INVALID", reason=f"{whose}{why}", mend=mend)
     return replace(made, p=signed_rank_p(logs))
 
 

@@ -26,4 +26,4 @@ def _of_libraries(run: Run) -> Iterator[str]:
     first = {worker.arm: worker.facts for worker in reversed(run.workers)}
     for worker in run.workers:
         for clause in changed(first[worker.arm], worker.facts):
-            yield f"{worker.arm}: {clause}"
+            yield f"{run.arms[worker.arm].title}: {clause}"

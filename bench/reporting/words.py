@@ -16,7 +16,7 @@ from bench.printable import one_line
 from bench.reporting import units
 from bench.results.foreign import Note
 from bench.results.journal import Run
-from bench.results.record import Arm
+from bench.results.record import Arm, Decision, Plan
 
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch"}
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
@@ -97,9 +97,20 @@ def clause(run: Run, made: Comparison) -> str:
     return f"{winner} measured {ahead.times_faster} than {loser}"
 
 
+def is_decided(made: Comparison | None) -> bool:
+    """Whether it is known who is faster."""
+    return made is not None and made.verdict in DECIDED
+
+
 def left_out(made: Comparison | Change) -> bool:
     """Whether a comparison is missing for the time budget alone, which says nothing against it."""
     return made.verdict == "MISSING" and made.reason.endswith(WITHIN_BUDGET)
+
+
+def dropped(plan: Plan, decision: Decision) -> list[str]:
+    """What the time budget left out, in a reader's words: tables, and arms."""
+    titles = {arm.id: arm.title for arm in plan.arms}
+    return [*decision.dropped_groups, *(titles.get(arm, arm) for arm in decision.dropped_arms)]
 
 
 def library(arm: Arm) -> str:

@@ -18,6 +18,7 @@ from bench.training.run import default_folder, draw, run_training
 from bench.training.work import BATCH, Settings
 from bench.waiting import complain
 
+FEW = 5  # lines of a variant after its first, where nobody watches
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 
 
@@ -82,7 +83,7 @@ def save(result: TrainResult, paths: Sequence[Path]) -> None:
 
 
 class Display:
-    """A line for each report on standard output, and a bar below them in a terminal."""
+    """A line for each report and a bar below them in a terminal; else a few lines for each variant."""
 
     def __init__(self, settings: Settings) -> None:
         self._epochs = settings.epochs
@@ -97,12 +98,17 @@ class Display:
             disable=not self._console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._due: dict[str, int] = {}  # the next epoch to tell of
 
     def tell(self, variant: str, epoch: int, loss: float) -> None:
         """Print one report."""
         if variant not in self._tasks:
             self._tasks[variant] = self._bar.add_task(variant, total=self._epochs)
         self._bar.update(self._tasks[variant], completed=epoch)
+        if epoch < self._due.get(variant, 0):
+            return
+        if not self._console.is_terminal:
+            self._due[variant] = (FEW * epoch // self._epochs + 1) * self._epochs // FEW
         line = f"{variant:{self._width}}  epoch {epoch:{len(str(self._epochs))}}  loss {loss:.4e}"
         self._console.print(line, markup=False, soft_wrap=True)
 
