@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import __version__, streams
 from bench.advice.arguments import add_advise
-from bench.arguments import Once, Parser, number, positive, seconds, whole
+from bench.arguments import Once, Parser, add_wait_quiet, number, positive, seconds, whole
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS
 from bench.errors import UserError, what_failed
 from bench.host.signals import Terminated, terminable
@@ -192,6 +192,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="measure more sizes near to where the answer of a grid turns round; --budget limits its time",
     )
+    add_wait_quiet(parser)
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
@@ -265,6 +266,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--load", metavar="FILE.npz", help="start from such parameters")
     add("--every", type=positive, default=100, metavar="N", help="epochs between reports (default: 100)")
     add("--out", metavar="DIR", help="folder of the results (default: results/train-<time>)")
+    add_wait_quiet(parser)
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from bench.measure.preset import Wishes
 from bench.results.journal import Run, make_run
 from bench.results.record import AnyRecord, Arm, Burst, Plan, Primitive, Rates
 
-BLOCKS = 6
+BLOCKS = 7  # a verdict for a table of two needs as many
 BATCHED, CELL, INPLACE = "numpy-batched@cpu x1", "torch-cell@cpu x1", "numpy-inplace@cpu x1"
 TIMES_US: dict[str, float] = {BATCHED: 100.0, CELL: 400.0, INPLACE: 80.0}
 ALONE_US: dict[str, float] = {BATCHED: 40.0, CELL: 336.0, INPLACE: 20.0}

@@ -91,8 +91,8 @@ def test_the_sentence_says_what_the_verdict_allows(word: str) -> None:
     if made.low is not None and word in ("EQUIVALENT", "UNRESOLVED", "INVALID"):
         assert f"PyTorch over NumPy is {made.ratio:.3f}"[:-1] in first
     assert first.count("[") == (0 if word == "NONE" else 1)
-    assert len(made.sentences) == 2
-    assert ("rnnbench check" in made.sentences[1]) == (word == "INVALID")
+    assert len(made.sentences) == (1 if word == "NONE" else 2)  # of what is not decided, nothing is the cause
+    assert ("rnnbench check" in made.sentences[-1]) == (word == "INVALID")
 
 
 def test_a_library_that_is_missing_gives_no_advice_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,8 +477,10 @@ def test_calls_that_never_settle_are_told() -> None:
         for r in measured(declared())
     ]
     said = advice(records).sentences[0]
-    assert said.endswith("torch-inplace@cpu x1 came to no steady time: is something else running?")
-    assert said.count("torch-inplace@cpu x1") == 1
+    assert said.endswith(
+        "torch-inplace came to no steady time; wait until nothing else runs (--wait-quiet 5min)."
+    )
+    assert said.count("torch-inplace") == 1
 
 
 @pytest.mark.parametrize(

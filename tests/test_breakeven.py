@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from acceptance.plans import mutated
 from grids import crossing_at, grid, maps_of
-from journals import POSITIONAL, example_plan, example_records
+from journals import example_plan, example_records
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, facts_of, run_with, with_ratios
 

@@ -275,7 +275,7 @@ def test_losses_are_there_as_csv_and_in_the_terminal(tmp_path, capsys):
         ({"series": "short.csv", "column": "y"}, "no column 'y'; its columns are: x"),
         ({"series": "short.csv"}, "windows of 14 need at least 16"),
         ({"series": "short.csv", "column": "x"}, "windows of 14 need at least 16"),
-        ({"series": "short.csv", "column": "x", "batch": 5}, "leave batch out"),
+        ({"series": "short.csv", "column": "x", "batch": 5}, "leave --batch out"),
         ({"column": "x"}, "column is about a CSV file; give that too"),
         ({"missing": "drop"}, "missing is about a CSV file; give that too"),
         ({"series": "short.csv", "decimal": ";"}, "decimal must be . or ,, not ';'"),

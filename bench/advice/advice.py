@@ -134,5 +134,6 @@ def _look_again(run: Run, made: Comparison | None, journal: Path) -> str:
 
 def _wrong(summary: Summary) -> str:
     """Which results were proved wrong; empty where none were."""
-    wrong = [f"{one.entry}: {one.reason}" for one in summary.troubles if one.status == "disagrees"]
+    titles = {row.entry: row.arm.title for table in summary.tables for row in table.rows}
+    wrong = [f"{titles[one.entry]}: {one.reason}" for one in summary.troubles if one.status == "disagrees"]
     return full_stop(f"Wrong results, without times: {words.listing(wrong)}") if wrong else ""

@@ -16,6 +16,7 @@ from bench.library import tell
 from bench.progress import show_progress
 from bench.results.folder import shown
 from bench.results.journal import FILE_NAME, load_run
+from bench.waiting import Say, complain, look_around
 
 
 def main(args: argparse.Namespace) -> int:
@@ -42,17 +43,21 @@ def exit_code(advice: Advice) -> int:
     return 0 if advice.answered else 3
 
 
-def advise(args: argparse.Namespace, timer: Timer, *, progress: session.Show = show_progress) -> Advice:
-    """Measure one size within the time and answer.
+def advise(
+    args: argparse.Namespace, timer: Timer, *, say: Say = complain, progress: session.Show = show_progress
+) -> Advice:
+    """Measure one size within the time, of which waiting takes none, and answer.
 
     Raises:
         UserError: wishes that cannot be met, or a time in which nothing can be measured.
     """
     refuse_windows()
     folder, plan = declare(args, timer)
+    seen = look_around(args.wait_quiet, say)
+    timer.pause(seen.get("waited_s", 0.0))
     try:
         with time_limit(max(timer.left_s, 0.01)):
-            session.measure(plan, folder, keep=[], progress=progress)
+            session.measure(plan, folder, keep=[], seen=seen, progress=progress)
     except OutOfTime:  # when the run was not begun, or over
         pass
     if not (folder / FILE_NAME).exists():

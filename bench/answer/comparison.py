@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
+from bench.answer.disturbance import UNSTEADY, disturbance
 from bench.answer.outcome import NO_STEADY_STATE, Outcome
 from bench.answer.statistics import (
     MIN_BLOCKS,
@@ -41,6 +42,8 @@ class Comparison:
     verdict: Word
     reason: str = ""
     left_out: bool = False  # MISSING for the time budget alone, which says nothing against it
+    mend: str = ""  # what to do about the reason, a sentence without a full stop; empty where nothing helps
+    disturbed: tuple[str, str] = ("", "")  # by what, in many blocks, and what to do: told where UNRESOLVED
     log_ratios: tuple[float, ...] = ()  # one for each block that holds both
     ratio: float | None = None  # None: nothing to compare
     process_scatter: float | None = None  # of the log ratios between blocks, and so between processes
@@ -137,7 +140,10 @@ def compare(
         return replace(made, reason=f"{len(logs)} of the {MIN_BLOCKS} blocks that a verdict needs")
     for outcome, whose in ((one, ""), (other, "its baseline: ")):
         if outcome.status == NO_STEADY_STATE:
-            return replace(made, reason=f"{whose}no steady state, {outcome.reason}")
+            return replace(made, reason=f"{whose}{outcome.reason}", mend=UNSTEADY)
+    for outcome in (one, other):
+        if not made.disturbed[0]:
+            made = replace(made, disturbed=disturbance(outcome))
     return replace(made, p=signed_rank_p(logs))
 
 

@@ -86,7 +86,7 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
     if refused:
         return Outcome(entry, refused[0].status, refused[0].reason, checks=checks, digests=digests)
     if spoiled:
-        reason = f"a burst in block {spoiled[0].block} is marked so"
+        reason = f"its values of block {spoiled[0].block} are marked so"
         return Outcome(entry, spoiled[0].status, reason, checks=checks, digests=digests)
 
     good = [burst for burst in bursts if is_counted(burst)]
@@ -101,7 +101,7 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
         reason = f"{first.status} in {len(lost)} of {len(lost) + len(times)} blocks: {first.reason}"
     status = "known_wrong" if any(burst.status == "known_wrong" for burst in good) else "ok"
     if any(burst.settled is False for burst in bursts):
-        status, reason = NO_STEADY_STATE, "its calls came to no steady time in block 0"
+        status, reason = NO_STEADY_STATE, "calls came to no steady time"
     flags = Counter(flag for burst in good for flag in burst.flags)
     return Outcome(
         entry=entry,

@@ -85,6 +85,7 @@ class Summary:
     headlines: tuple[Comparison, ...]
     twins: tuple[Comparison, ...]
     control: str
+    mend: str  # what to do about it
     floor: float | None  # how far the first twin's interval reaches from 1: 0.012 for 1.2 %
     means: tuple[Mean, ...]
     values: int
@@ -131,6 +132,7 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
         headlines=judgement.headlines,
         twins=judgement.twins,
         control=judgement.control.failure,
+        mend=judgement.control.mend,
         floor=judgement.twins[0].noise_floor if judgement.twins else None,
         means=_means(tables),
         values=sum(outcome.values for outcome in found.values()),

@@ -147,8 +147,8 @@ def _control(old: Side, new: Side, twins: tuple[Change, ...]) -> tuple[Word, str
     for twin in twins:
         if twin.p_holm is not None and twin.p_holm <= ALPHA:
             return "INVALID", (
-                f"the twin changed: {twin.name} and its original are the same in both runs, and yet their "
-                f"ratio changed by a factor of {twin.change:.4g}"
+                "the A/A control failed: the same code was measured twice in both runs, and yet the ratio of "
+                f"its times changed by a factor of {twin.change:.4g}"
             )
     return "NONE", ""
 

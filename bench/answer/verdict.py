@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 
 from bench.answer.comparison import Comparison, Word, compare
 from bench.answer.constancy import changes
+from bench.answer.disturbance import disturbance
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import (
     ALPHA,
@@ -48,6 +49,7 @@ class Control:
 
     failure: str
     floors: dict[str, float]  # by table, 0.012 for 1.2 %; without a twin that of the nearest in work
+    mend: str = ""  # what to do about the failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +115,28 @@ def _control(run: Run, twins: list[Comparison], found: Mapping[str, Outcome]) ->
         group.name: _nearest(group, floors, run.plan.groups) for group in run.plan.groups if group.entries
     }
     if changed := changes(run):
-        return Control(f"the environment changed during the run ({'; '.join(changed[:3])})", floors)
+        failure = f"the environment changed during the run ({'; '.join(changed[:3])})"
+        return Control(failure, floors, "Measure again from the beginning")
     for twin in twins:
-        if twin.p_holm is not None and twin.p_holm <= ALPHA:
+        if twin.ratio is not None and twin.p_holm is not None and twin.p_holm <= ALPHA:
             failure = (
-                f"the twin differs: {twin.entry} and its original are the same, and yet their times have "
-                f"a ratio of {twin.ratio:.4g}"
+                f"the A/A control failed: {run.arms[twin.arm].variant} is the same code measured twice, and "
+                f"one time was {max(twin.ratio, 1 / twin.ratio):.4g} times the other"
             )
-            return Control(failure, floors)
+            mend = "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)"
+            return Control(failure, floors, mend)
     if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
         blocks = len({block for twin in twins for block in found[twin.entry].medians})
         most = max(len(outcome.medians) for outcome in found.values())
         if most - 1 <= blocks < MIN_BLOCKS:  # the run is short, or was cut within its last block
             return Control(f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs", floors)
-        measured = next((twin for twin in twins if twin.ratio is not None), None)
-        if measured is None:
-            return Control(f"there is no twin to compare with: {twins[0].entry}, {twins[0].reason}", floors)
-        return Control(f"the twin is no control: {measured.entry}, {measured.reason}", floors)
+        for twin in twins:
+            for entry in (twin.entry, twin.baseline):
+                why, mend = disturbance(found[entry])
+                if why and twin.ratio is not None:
+                    return Control(why, floors, mend)
+        why = next((twin for twin in twins if twin.ratio is not None), twins[0]).reason
+        return Control(f"the A/A control, the same code measured twice, has no result: {why}", floors)
     return Control("", floors)
 
 
@@ -154,16 +161,16 @@ def _family(run: Run, drafts: Iterable[Comparison], control: Control) -> list[Co
         if draft.p is not None:
             draft = replace(draft, p_holm=next(next_p), family=size)
             group = entries[draft.entry].group
-            draft = _word(draft, run, control.failure, control.floors[group], level(run, group))
+            draft = _word(draft, run, control, control.floors[group], level(run, group))
         judged.append(draft)
     return judged
 
 
-def _word(draft: Comparison, run: Run, failure: str, floor: float, alpha: float) -> Comparison:
+def _word(draft: Comparison, run: Run, control: Control, floor: float, alpha: float) -> Comparison:
     """The verdict of a comparison with an adjusted p, at the level ``alpha``."""
     margin = run.plan.margin
-    if failure:
-        return replace(draft, verdict="INVALID", reason=failure)
+    if control.failure:
+        return replace(draft, verdict="INVALID", reason=control.failure, mend=control.mend)
     interval = signed_rank_interval(draft.log_ratios, 1 - 2 * alpha)
     significant = draft.p_holm is not None and draft.p_holm <= alpha
     if max(abs(interval.low), abs(interval.high)) <= math.log1p(margin):
@@ -198,7 +205,12 @@ def _unresolved(draft: Comparison, run: Run, alpha: float) -> Comparison:
         f"{_although(draft, alpha)}a difference of {100 * seen:.2g} % could have been seen; "
         f"{100 * margin:.3g} % would need about {needed} blocks"
     )
-    return replace(draft, verdict="UNRESOLVED", reason=reason, detectable=seen, blocks_needed=needed)
+    cause, mend = draft.disturbed
+    if cause:
+        reason = f"{reason}; {cause}"
+    return replace(
+        draft, verdict="UNRESOLVED", reason=reason, mend=mend, detectable=seen, blocks_needed=needed
+    )
 
 
 def _although(draft: Comparison, alpha: float) -> str:

@@ -3,8 +3,9 @@
 from bench.answer.comparison import Comparison
 from bench.answer.second_look import proposal
 from bench.catalog import VARIANTS
+from bench.host.busy import QUIET
 from bench.printable import full_stop
-from bench.reporting import asked, map_answer, words
+from bench.reporting import asked, map_answer, units, words
 from bench.reporting.elsewhere import accelerators, elsewhere, fastest_forms, not_measured
 from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
 
@@ -51,14 +52,13 @@ def caveats(facts: Facts) -> list[str]:
     """What must be known before the answer: no verdict and why, an early end, something that is wrong."""
     summary, main, made = facts.summary, main_comparison(facts), []
     if summary.control:
-        made.append(full_stop(f"No verdict: {summary.control}"))
+        made.append(no_verdict(summary.control, summary.mend))
     elif not summary.verdicts:
         made.append(
-            f"A quick run, {words.count(summary.blocks, 'block')}: times, but no verdict. A run that is not "
-            "quick gives verdicts."
+            f"A quick run, {words.count(summary.blocks, 'block')}: times, but no verdict. {_quick(facts)}"
         )
     elif not facts.is_grid and main and main.ratio is not None and main.verdict in ("NONE", "INVALID"):
-        made.append(full_stop(f"No verdict: {main.reason}"))
+        made.append(no_verdict(main.reason, main.mend))
     if summary.state != "complete":
         run = facts.run
         planned = run.decision.blocks if run.decision else run.plan.blocks
@@ -79,6 +79,30 @@ def caveats(facts: Facts) -> list[str]:
             "Something that claims to be right gives wrong results, and has no times: see the failures."
         )
     return made
+
+
+def no_verdict(why: str, mend: str) -> str:
+    """Say why there is none, and what to do next."""
+    return " ".join(full_stop(text) for text in (f"No verdict: {why}", mend) if text)
+
+
+def _quick(facts: Facts) -> str:
+    """What would give a verdict, and what was in the way of one."""
+    others = facts.run.environment.machine.get("others_cpus") or 0.0
+    seen = [f"used {units.number(others)} processors before it began"] if others >= QUIET else []
+    if often := facts.summary.disturbed:
+        seen.append(f"disturbed {often} of {words.count(_counted(facts), 'measurement')}")
+    if not seen:
+        return "Verdicts take a run that is not quick."
+    return (
+        f"The machine was busy: other programs {' and '.join(seen)}. Verdicts take a run that is not quick "
+        "on a quiet machine: rnnbench run --wait-quiet 10min."
+    )
+
+
+def _counted(facts: Facts) -> int:
+    """Measurements that count: one for each entry and block."""
+    return sum(row.blocks for row in facts.rows.values())
 
 
 def first(facts: Facts, main: Comparison) -> str:

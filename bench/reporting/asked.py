@@ -45,7 +45,9 @@ def sentences(facts: Facts, main: Comparison) -> list[str]:
 def title(facts: Facts, found: Sequence[Comparison]) -> str:
     """Return the answer to several of them, each by itself where they are few."""
     leads = [ahead for one in found if (ahead := words.lead(facts.run, one))]
-    verb = "is" if all(one.verdict in words.DECIDED for one in found) else "measured"
+    decided = [words.is_decided(one) for one in found]
+    verb = "is" if all(decided) else "measured"
+    end = "" if all(decided) else ": not all decided" if any(decided) else ": undecided"
     sides = [words.names(ahead.winner, ahead.loser) for ahead in leads]
     if len(leads) == len(found) <= FEW:
         said, before = [], None
@@ -56,16 +58,16 @@ def title(facts: Facts, found: Sequence[Comparison]) -> str:
                 again if side == before else f"{side[0]} {verb} {times} faster than {side[1]} {place}"
             )
             before = side
-        return ", ".join(said)
+        return ", ".join(said) + end
     if len(leads) == len(found) and len(set(sides)) == 1:
         low, high = (units.ratio(of(ahead.factor for ahead in leads)) for of in (min, max))
         reach = f"{low} to {high} times faster than {sides[0][1]}"
-        return f"{sides[0][0]} {verb} {reach} in all {len(found)} comparisons"
+        return f"{sides[0][0]} {verb} {reach} in all {len(found)} comparisons{end}"
     winners = Counter(winner for winner, _ in sides)
     said = [f"{winner} in {count}" for winner, count in winners.items()]
     if missing := len(found) - len(leads):
         said.append(f"{missing} without a result")
-    return f"Which {verb} faster depends: of {len(found)} comparisons {words.listing(said)}"
+    return f"Which {verb} faster depends: of {len(found)} comparisons {words.listing(said)}{end}"
 
 
 def where(facts: Facts, made: Comparison, found: Sequence[Comparison]) -> str:

@@ -47,11 +47,20 @@ def machine(run: Run) -> list[tuple[str, str]]:
         ("Virtual machine", facts.get("hypervisor")),
         ("Container", facts.get("container")),
         ("Load at the start", facts.get("load_1min")),
+        ("Used by other programs", _others(facts)),
         ("Python", facts.get("python")),
         ("Host", facts.get("host_name")),
         ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
     ]
     return [(name, str(value)) for name, value in found if value not in (None, "")]
+
+
+def _others(facts: dict[str, Any]) -> str | None:
+    """What was seen before the run, and how long its end was waited for."""
+    if (others := facts.get("others_cpus")) is None:
+        return None
+    waited = f", after {units.seconds(facts['waited_s'])} of waiting" if facts.get("waited_s") else ""
+    return f"{units.number(others)} processors at the start{waited}"
 
 
 def _clock_speed(facts: dict[str, Any]) -> str:

@@ -22,7 +22,8 @@ ABOUT = {
     "looks": "A second look",
 }
 # sections whose first sentence belongs into the answer, and where it stands there
-FROM_SECTIONS = {"limits": "Why", "crossover": "What would change it", "proof": "Is it right?"}
+WHY = "limits"  # what is not decided has no why
+FROM_SECTIONS = {WHY: "Why", "crossover": "What would change it", "proof": "Is it right?"}
 ORDER = ("Each as it is usually written", "What was measured", "What else was asked for",
          "The fastest form of each",
          "On an accelerator", "A second look", "Why", "What would change it", "The tutorial’s claim",
@@ -32,10 +33,14 @@ LAST = "not_measured"  # what is not known follows what is
 
 def hero(facts: Facts, sections: Iterable[Section]) -> Hero:
     """The answer of a run; ``sections`` add why it is so, where it ends and whether results are right."""
-    told = [(FROM_SECTIONS[one.id], one.lead[0]) for one in sections if one.id in FROM_SECTIONS and one.lead]
+    main = answer.main_comparison(facts)
+    told = [
+        (FROM_SECTIONS[one.id], one.lead[0])
+        for one in sections
+        if one.id in FROM_SECTIONS and one.lead and (one.id != WHY or words.is_decided(main))
+    ]
     if facts.is_grid:
         return _of_maps(facts, [(about, said) for about, said in told if about == FROM_SECTIONS["proof"]])
-    main = answer.main_comparison(facts)
     found = asked.compared(facts, main) if main else []
     verdicts = {word(facts, one) for one in found} or {word(facts, main)}
     parts = [(part, _about(part, main), sentence) for part, sentence in answer.parts(facts)]
@@ -74,7 +79,7 @@ def title(facts: Facts, made: Comparison | None) -> str:
         return f"Whether {entry} or {baseline} is faster is not resolved"
     if made.verdict == "INVALID":
         return f"{entry} against {baseline} has no valid result"
-    return f"{winner} measured {units.ratio(ahead.factor)} times faster than {loser}"
+    return f"{winner} measured {units.ratio(ahead.factor)} times faster than {loser}: undecided"
 
 
 def word(facts: Facts, made: Comparison | None) -> str:

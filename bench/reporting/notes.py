@@ -20,7 +20,7 @@ EXACT = " with the exact 95 % interval of the signed-rank test"
 def warnings(run: Run, summary: Summary) -> list[str]:
     """What to know about the run and its machine when reading the numbers."""
     made = []
-    if run.decision and (dropped := [*run.decision.dropped_groups, *run.decision.dropped_arms]):
+    if run.decision and (dropped := words.dropped(run.plan, run.decision)):
         made.append(
             f"To keep within its time budget the run left out: {words.listing(dropped, 6)} (the whole plan "
             f"would have taken {units.seconds(run.decision.predicted_s)})."
@@ -57,7 +57,8 @@ def contents(run: Run, summary: Summary) -> list[str]:
             f"A value is the time of {_reach(calls, 'call')} in one clock pair, divided by their number, "
             f"which was chosen for about {units.duration(clock.MIN_VALUE_NS)} or more. A block is a fresh "
             f"process for each arm and {_reach(values, 'value')} of each entry, in random order; "
-            f"{words.count(summary.blocks, 'block')} count, the one before (proof, calibration) does not."
+            f"{words.count(summary.blocks, 'block')} count, the one before, which checks results and finds "
+            "how long a call takes, does not."
         )
     return made
 
@@ -66,7 +67,7 @@ def sure(facts: Facts) -> list[str]:
     """How many comparisons came to what verdict, and how far two measurements of the same thing differ."""
     summary, made = facts.summary, []
     if summary.control:
-        made.append(f"Not at all: {summary.control}. So no verdict is given.")
+        made.append(full_stop(f"Not at all: no verdict is given, since {summary.control}"))
     elif summary.headlines and summary.verdicts:
         made.append(
             f"{_decided(summary.headlines)} All were declared before the first value; each stands on "

@@ -159,8 +159,8 @@ def headlines(facts: Facts) -> list[Headline]:
 
 
 def name(row: Row) -> str:
-    """The variant, told from its twin."""
-    return f"{row.arm.variant} (twin)" if row.arm.twin else words.variant(row.arm)
+    """The variant, told from its twin, the A/A control."""
+    return f"{row.arm.variant} (A/A control)" if row.arm.twin else words.variant(row.arm)
 
 
 def is_baseline(row: Row) -> bool:
@@ -207,7 +207,7 @@ def proof_detail(row: Row) -> str:
 
 def _line(facts: Facts, row: Row) -> Line:
     made = row.comparison
-    label = ["baseline"] if is_baseline(row) else ["twin"] if made and made.twin else []
+    label = ["baseline"] if is_baseline(row) else ["A/A control"] if made and made.twin else []
     if row.arm.known_wrong:
         label.append("known wrong gradient")
     reason = row.reason if made is None else reason_for(facts, made) or row.reason

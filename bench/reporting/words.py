@@ -14,7 +14,7 @@ from bench.printable import one_line
 from bench.reporting import units
 from bench.results.foreign import Note
 from bench.results.journal import Run
-from bench.results.record import Arm, Extended
+from bench.results.record import Arm, Decision, Extended, Plan
 
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch"}
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
@@ -109,6 +109,17 @@ def look_again(folder: str, blocks: int) -> str:
         f"To resolve it, rnnbench run --resume {folder} --blocks {blocks} extends the run, once, to so many "
         "blocks in all."
     )
+
+
+def is_decided(made: Comparison | None) -> bool:
+    """Whether it is known who is faster."""
+    return made is not None and made.verdict in DECIDED
+
+
+def dropped(plan: Plan, decision: Decision) -> list[str]:
+    """What the time budget left out, in a reader's words: tables, and arms."""
+    titles = {arm.id: arm.title for arm in plan.arms}
+    return [*decision.dropped_groups, *(titles.get(arm, arm) for arm in decision.dropped_arms)]
 
 
 def library(arm: Arm) -> str:

@@ -25,6 +25,13 @@ class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     twin: bool = False
     known_wrong: bool = False
 
+    @property
+    def title(self) -> str:
+        """What a sentence calls it: "numpy-batched", "torch-rnn on cuda:0", "torch-rnn with 2 threads"."""
+        device = "" if self.device == "cpu" else f" on {self.device}"
+        threads = f" with {self.threads} threads" if self.threads > 1 and not device else ""
+        return f"{self.variant}{device}{threads}{' (A/A control)' if self.twin else ''}"
+
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An arm on a case, within a group: one row of a table. ``baseline`` is an entry's id or None."""
