@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bench.host.child import ChildError
+from bench.host.gates import Reading
 from bench.measure import block, crew, runner
 from bench.measure.messages import (
     Close,
@@ -74,7 +75,7 @@ class Asked:
 
 @dataclass
 class Stage:
-    """The world: its clock, who is there, and what was asked. ``react`` may give another reply, or a death."""
+    """The world: its clock, and what was asked in it. ``react`` may give another reply, or a death."""
 
     react: Reaction = lambda asked: None
     ready: Callable[[int, str, int], Ready | ChildError | None] = lambda block, worker, life: None
@@ -184,6 +185,7 @@ def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
     assert {name for name in vars(PlayedCrew) if name[0] != "_"} == {
         name for name in vars(crew.Crew) if name[0] != "_"
     }
+    monkeypatch.setattr(block.gates, "read", lambda: Reading(stage.now_ns, 0, None, None, None, None))
     monkeypatch.setattr(block, "Crew", stage.crew)
     monkeypatch.setattr(block, "time", clock)
     monkeypatch.setattr(runner, "time", clock)
