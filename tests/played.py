@@ -116,6 +116,7 @@ class PlayedCrew:
         self.stage = stage
         self.setups: dict[str, Setup] = {}
         self.lives: dict[str, int] = {}
+        self.pids: dict[str, int] = {}
         self.held: dict[str, set[str]] = {}  # by worker that is there
 
     def start(self, name: str, setup: Setup) -> None:
@@ -124,6 +125,7 @@ class PlayedCrew:
         self.lives[name] = self.lives.get(name, -1) + 1
         self.held[name] = set()
         self.stage.started.append((self.stage.block, name, self.lives[name]))
+        self.pids[name] = 1000 + len(self.stage.started)
 
     def await_ready(self, name: str) -> Ready:
         self.stage.now_ns += READY_NS
@@ -164,7 +166,7 @@ class PlayedCrew:
         return name in self.held
 
     def pid(self, name: str) -> int:
-        return 1000 + len(self.stage.started)
+        return self.pids[name]
 
     def last_words(self, name: str) -> str:
         assert name in self.lives, f"{name} was never started"
