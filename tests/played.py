@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bench.host.child import ChildError
+from bench.host.gates import Reading
 from bench.measure import block, crew, runner
 from bench.measure.messages import (
     Close,
@@ -74,7 +75,7 @@ class Asked:
 
 @dataclass
 class Stage:
-    """The world: its clock, who is there, and what was asked. ``react`` may give another reply, or a death."""
+    """The world: its clock, and what was asked in it. ``react`` may give another reply, or a death."""
 
     react: Reaction = lambda asked: None
     ready: Callable[[int, str, int], Ready | ChildError | None] = lambda block, worker, life: None
@@ -115,6 +116,7 @@ class PlayedCrew:
         self.stage = stage
         self.setups: dict[str, Setup] = {}
         self.lives: dict[str, int] = {}
+        self.pids: dict[str, int] = {}
         self.held: dict[str, set[str]] = {}  # by worker that is there
 
     def start(self, name: str, setup: Setup) -> None:
@@ -123,6 +125,7 @@ class PlayedCrew:
         self.lives[name] = self.lives.get(name, -1) + 1
         self.held[name] = set()
         self.stage.started.append((self.stage.block, name, self.lives[name]))
+        self.pids[name] = 1000 + len(self.stage.started)
 
     def await_ready(self, name: str) -> Ready:
         self.stage.now_ns += READY_NS
@@ -163,7 +166,7 @@ class PlayedCrew:
         return name in self.held
 
     def pid(self, name: str) -> int:
-        return 1000 + len(self.stage.started)
+        return self.pids[name]
 
     def last_words(self, name: str) -> str:
         assert name in self.lives, f"{name} was never started"
@@ -184,6 +187,7 @@ def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
     assert {name for name in vars(PlayedCrew) if name[0] != "_"} == {
         name for name in vars(crew.Crew) if name[0] != "_"
     }
+    monkeypatch.setattr(block.gates, "read", lambda: Reading(stage.now_ns, 0, None, None, None, None))
     monkeypatch.setattr(block, "Crew", stage.crew)
     monkeypatch.setattr(block, "time", clock)
     monkeypatch.setattr(runner, "time", clock)

@@ -1,4 +1,4 @@
-"""What an entry has given: calls to warm it again, found from the steps of block 0, and the burst it becomes."""
+"""What an entry has given: how many calls warm it again, and the burst that it becomes."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def value(elapsed_ns: int = 100_000, *steps: int, preempted: int = 0, residual_n
 
 
 def warm_after(step: int) -> Value:
-    """A value of 100 calls of 1 us each, before which every step of 10 calls took twice as long until then."""
+    """100 calls of 1 us each; before them steps of 10, which took twice as long until that one."""
     return value(100_000, *(20_000 if number < step else 10_000 for number in range(REWARM_STEPS)))
 
 
