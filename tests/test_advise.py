@@ -35,7 +35,7 @@ from bench.device import Device, Devices
 from bench.host.signals import OutOfTime, time_limit, undisturbed
 from bench.measure.budget import decide, fastest_anywhere
 from bench.measure.costs import Costs
-from bench.measure.plan import fewest_blocks
+from bench.measure.plan import LEAST_ROUNDS, fewest_blocks
 from bench.measure.runner import Runner
 from bench.results.journal import make_run
 from bench.results.record import AnyRecord, Burst, End, Failure, Plan
@@ -333,10 +333,12 @@ def costs_of(plan: Plan, start_s: float) -> Costs:
 def test_a_budget_that_holds_goes_below_the_blocks_of_a_verdict_and_one_that_does_not_stops_there() -> None:
     plan = declared()
     bursts = [record for record in measured(plan, blocks=0) if isinstance(record, Burst)]
-    for rule, blocks in (("hold", 2), ("aim", fewest_blocks(plan.groups, plan.arms))):
-        short = replace(plan, budget_rule=rule, budget_s=26.0, probes=[])
+    for rule, budget_s, blocks in (("hold", 26.0, 3), ("refuse", 55.0, fewest_blocks(plan.groups, plan.arms))):
+        short = replace(plan, budget_rule=rule, budget_s=budget_s, probes=[])
         decision = decide(short, bursts, costs_of(plan, 3.0))
-        assert decision.blocks == blocks
+        assert (decision.blocks, decision.rounds) == (blocks, LEAST_ROUNDS)
+    with pytest.raises(bench.UserError, match=r"--budget 26s cannot be kept: .* about 51 s"):
+        decide(replace(short, budget_s=26.0), bursts, costs_of(plan, 3.0))
 
 
 class Alarming:
@@ -419,8 +421,8 @@ def test_a_budget_that_holds_leaves_out_slower_forms_before_blocks() -> None:
     plan = replace(declared(), probes=[])
     bursts = [record for record in measured(plan, blocks=1) if isinstance(record, Burst)]
     costs = costs_of(plan, 3.0)
-    for holds, dropped in ((True, ["torch-rnn@cpu x1"]), (False, [])):
-        short = replace(plan, budget_holds=holds, budget_s=26.0)
+    for holds, budget_s, dropped in ((True, 26.0, ["torch-rnn@cpu x1"]), (False, 52.0, [])):
+        short = replace(plan, budget_holds=holds, budget_s=budget_s)
         assert decide(short, bursts, costs).dropped_arms == dropped
     assert decide(replace(plan, budget_s=1000.0), bursts, costs).dropped_arms == []
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from journals import POSITIONAL, example_records
+from journals import POSITIONAL, example_plan, example_records
 from msgspec.structs import replace
 from reports import (
     BASE,
@@ -27,6 +27,7 @@ from reports import (
 from bench.reporting import answer, words
 from bench.reporting.build import headline
 from bench.reporting.tables import lines
+from bench.results.declared import measured_as
 from bench.results.journal import Run, make_run
 from bench.results.record import AnyRecord, Burst, Decision, End, Failure, Plan, Worker
 
@@ -232,12 +233,13 @@ def test_the_claim_stands_first_and_then_what_is_true_of_it(ratio: float, said: 
     """The pair's own times are set, not its share of BASE's."""
     old = {r.block: r for r in example_records() if isinstance(r, Burst) and r.entry == CLAIM_OLD}
     records: list[AnyRecord] = []
+    new = measured_as(example_plan().groups)[CLAIM_NEW]
     for record in example_records():
-        if isinstance(record, Burst) and record.entry == CLAIM_NEW:
-            factor = ratio * record.n_calls / old[record.block].n_calls * math.exp(STILL[record.block % 10])
-            record = replace(
-                record, elapsed_ns=[round(value * factor) for value in old[record.block].elapsed_ns]
-            )
+        if isinstance(record, Burst) and record.entry == new and record.block in old:
+            first = old[record.block]
+            factor = ratio * record.n_calls / first.n_calls * math.exp(STILL[record.block % 10])
+            elapsed = [round(value * factor) for value in first.elapsed_ns]
+            record = replace(record, elapsed_ns=elapsed, rounds=first.rounds, places=first.places)
         records.append(record)
     sentence = answer.sentences(facts_of(make_run(records)))[-1]
     assert sentence.startswith("The tutorial says PyTorch is orders of magnitude faster. ")

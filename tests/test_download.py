@@ -37,7 +37,7 @@ def test_every_value_is_there(default: Run) -> None:
     assert [(row["entry"], int(row["block"]), int(row["round"]), int(row["elapsed_ns"])) for row in kept] == [
         (burst.entry, burst.block, number, elapsed)
         for burst in default.bursts
-        for number, elapsed in enumerate(burst.elapsed_ns)
+        for number, elapsed in zip(burst.rounds, burst.elapsed_ns, strict=True)
     ]
     assert {int(row["n_calls"]) for row in kept} == {burst.n_calls for burst in default.bursts}
     assert section_of(default).files[0].name == "values.csv"

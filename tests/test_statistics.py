@@ -254,3 +254,31 @@ def test_numbers_that_carry_no_estimate_are_refused(x: list) -> None:
             function(x)
     with pytest.raises(ValueError, match="positive"):
         ours.geometric_mean([1.0, 0.0])
+
+
+ROUNDS = range(15)
+DRIFT = [1 + 0.2 * number for number in ROUNDS]  # the machine gets slower from round to round
+
+
+def test_a_paired_log_ratio_is_the_median_over_the_rounds_that_both_took_part_in() -> None:
+    entry = {0: 2.0, 1: 8.0, 3: 4.0, 7: 1e9}
+    assert ours.paired_log_ratio(entry, {0: 1.0, 1: 1.0, 2: 1e-9, 3: 1.0}) == pytest.approx(math.log(4))
+    assert ours.paired_log_ratio(entry, {1: 1.0, 3: 1.0}) == pytest.approx(math.log(32) / 2)  # of two: mean
+    assert ours.paired_log_ratio({0: 1.0}, entry) == -ours.paired_log_ratio(entry, {0: 1.0})
+    with pytest.raises(ValueError, match="no round holds a value of both"):
+        ours.paired_log_ratio({0: 1.0}, {1: 1.0})
+
+
+def ratio_of_medians(entry: dict[int, float], baseline: dict[int, float]) -> float:
+    """A fault: what it was before rounds were paired."""
+    return math.log(np.median([*entry.values()]) / np.median([*baseline.values()]))
+
+
+@pytest.mark.parametrize(
+    ("estimate", "held"), [(ours.paired_log_ratio, True), (ratio_of_medians, False)], ids=["ours", "mutant"]
+)
+def test_what_slows_both_sides_of_a_round_cancels(estimate, held: bool) -> None:
+    """A slow entry takes part in every third round, its baseline in all until something ends it."""
+    entry = {number: 1.1 * DRIFT[number] for number in ROUNDS if number % 3 == 0}
+    baseline = {number: DRIFT[number] for number in ROUNDS if number <= 9}
+    assert (abs(estimate(entry, baseline) - math.log(1.1)) < 1e-12) == held

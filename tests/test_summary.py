@@ -117,8 +117,8 @@ def test_means_over_tables_are_geometric_and_leave_out_twins_and_other_work(whol
 
 def test_a_broken_run_names_every_trouble_once(broken: Summary) -> None:
     assert [(trouble.status, trouble.blocks) for trouble in broken.troubles] == [
-        ("disagrees", (0,)),
         ("timeout", (0,)),
+        ("disagrees", (0,)),
         ("crashed", (2,)),
     ]
     assert "Segmentation fault" in broken.troubles[2].stderr

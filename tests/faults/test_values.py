@@ -24,8 +24,8 @@ NAN = math.nan
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Prove:
-    """The job of a counted block for a small training step: two calls a value."""
-    plan = small_plan("numpy-inplace")
+    """The job of a counted block for a small forward pass: two calls a value."""
+    plan = small_plan("numpy-inplace", tasks=("forward",))
     maker = JobMaker(tmp_path_factory.mktemp("jobs"))
     return maker.prove(plan.groups[0].entries[0], plan.arms[0], Calibration(2, 1, True, 1))
 
@@ -53,7 +53,7 @@ def test_a_right_variant_has_values(job: Prove) -> None:
         ("infinite", "is finite"),
         ("wrong", "off by 0.0005"),
         ("spoiling", "not true: inputs unchanged"),
-        ("spoiling_late", "after a value: "),  # it has kept a copy of the first batch
+        ("spoiling_late", "not true: reads its inputs at every call"),  # it has kept a copy
     ],
 )
 def test_a_wrong_answer_has_no_time(job: Prove, name: str, reason: str) -> None:
