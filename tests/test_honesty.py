@@ -182,14 +182,14 @@ def test_nothing_is_seen_where_every_value_is_one_call() -> None:
 
 @pytest.mark.parametrize(("call_ms", "calls"), [(0.01, 47), (1, 47), (10, 35), (25, 20)])
 def test_slow_calls_are_made_less_often(call_ms: float, calls: int) -> None:
-    world, made = World(), []
+    world, seen = World(), []
 
     def cost(fed: int, reset: int) -> float:
-        made.append(fed)
+        seen.append(fed)
         return call_ms * MS
 
     assert accused(world, *shape_of(world, cost), n_calls=2) == ""
-    assert len(made) == calls
+    assert len(seen) == calls
 
 
 def test_a_change_of_the_machine_in_the_midst_is_no_trick() -> None:

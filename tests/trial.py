@@ -59,15 +59,16 @@ def reasons(
         warm_up(bound.call, clock=clock, at_least=100)
         n_calls = min(MOST_CALLS, calibrate(bound.call, clock=clock, reset=bound.reset))
     unseen = lambda: feed(1 + fed / 4096)  # noqa: E731  (of both batches, and never the same numbers)
-    found = {
+    refusals = {
         "linear": honesty.linear(
             bound.call, unseen, bound.reset, n_calls, synchronise=no_wait, clock=work_clock
         ),
         "unasked": honesty.unasked(bound.call, feed, bound.reset, bound.result),
     }
-    expected = [proof.expected(case, one) for one in batches]
+    expected = [proof.expected(case, inputs) for inputs in batches]
     after = [
-        proof.expected_after(case, one, n_calls) if case.task == "train_step" else None for one in batches
+        proof.expected_after(case, inputs, n_calls) if case.task == "train_step" else None
+        for inputs in batches
     ]
     values, firsts, seconds = [], [], []
     for _ in range(VALUES):
@@ -81,7 +82,7 @@ def reasons(
         which = {"after": after[fed % 2], "known_wrong": known_wrong}
         checks = proof.check_last(case, result, expected[fed % 2], **which)
         if proof.status(checks, known_wrong=known_wrong) == "disagrees":
-            found["results"] = proof.failures(checks)
-    found["deferred"] = honesty.deferred(firsts, seconds, float(np.median(values)))
+            refusals["results"] = proof.failures(checks)
+    refusals["deferred"] = honesty.deferred(firsts, seconds, float(np.median(values)))
     bound.reset()  # what is left to a thread
-    return {check: reason for check, reason in found.items() if reason}
+    return {check: reason for check, reason in refusals.items() if reason}

@@ -100,20 +100,20 @@ def asynchronous(bind: Bind, *arrays: Any, pool: Any = ThreadPoolExecutor, **opt
 def memo(bind: Bind, task: str, params: Any, x: Any, y: Any, **options: Any) -> Bound:
     """Keeps what it has computed for the inputs that it knows, of a training every step."""
     bound = bind(task, params, x, y, **options)
-    results, steps, last = dict[Any, Any](), {"asked": 0, "made": 0}, dict[str, Any]()
+    results, steps, last = dict[Any, Any](), {"asked": 0, "done": 0}, dict[str, Any]()
 
     def call() -> None:
         steps["asked"] += task == "train_step"
         key = (_seen(x), _seen(y), steps["asked"])
         if key not in results:
-            for _ in range(steps["asked"] - steps["made"] if task == "train_step" else 1):
+            for _ in range(steps["asked"] - steps["done"] if task == "train_step" else 1):
                 bound.call()
-            steps["made"] = steps["asked"]
+            steps["done"] = steps["asked"]
             results[key] = bound.result()
         last.update(results[key])
 
     def reset() -> None:
-        steps.update(asked=0, made=0)
+        steps.update(asked=0, done=0)
         bound.reset()
 
     return Bound(call, reset, lambda: last)

@@ -165,8 +165,8 @@ def unasked(call: Call, feed: Call, reset: Call, result: Callable[[], Mapping[st
     def copies() -> list[Array]:
         return [np.array(values, dtype=np.float64) for _, values in sorted(result().items())]
 
-    def distance(one: list[Array], other: list[Array]) -> float:
-        return sum(norm(a - b) for a, b in zip(one, other, strict=True))
+    def distance(left: list[Array], right: list[Array]) -> float:
+        return sum(norm(a - b) for a, b in zip(left, right, strict=True))
 
     first, second = after_call(), after_call()
     feed()
@@ -184,7 +184,7 @@ def probe_wanted(case: Case) -> list[Wanted]:
     Steps can be taken together, (H, T B) (T B, H) for dL/dW, which may be quicker than one by one.
     """
     s = case.shape
-    products = [(one.name, list(one.size)) for one in needed(case).operations if one.is_product]
+    products = [(op.name, list(op.size)) for op in needed(case).operations if op.is_product]
     together = (TN, [s.H, min(s.T * s.B, MOST_ROWS), s.H])
     return [(PRODUCT, [PEAK_PRODUCT] * 3), *products, *([together] if together not in products else [])]
 
@@ -201,10 +201,10 @@ def shortest_call_ns(case: Case, primitives: Iterable[Primitive]) -> float:
     the wall clock's, so that a machine that was busy when they were timed accuses nobody.
     """
     rates = [
-        one.n_calls * flops(one.name, one.size) / elapsed_ns
-        for one in primitives
-        if plain(one.name) == PRODUCT
-        for elapsed_ns in one.elapsed_ns
+        timed.n_calls * flops(timed.name, timed.size) / elapsed_ns
+        for timed in primitives
+        if plain(timed.name) == PRODUCT
+        for elapsed_ns in timed.elapsed_ns
     ]
     return needed(case).product_flops / max(rates) if rates else 0.0
 
