@@ -333,7 +333,10 @@ def costs_of(plan: Plan, start_s: float) -> Costs:
 def test_a_budget_that_holds_goes_below_the_blocks_of_a_verdict_and_one_that_does_not_stops_there() -> None:
     plan = declared()
     bursts = [record for record in measured(plan, blocks=0) if isinstance(record, Burst)]
-    for rule, budget_s, blocks in (("hold", 26.0, 3), ("refuse", 55.0, fewest_blocks(plan.groups, plan.arms))):
+    for rule, budget_s, blocks in (
+        ("hold", 26.0, 3),
+        ("refuse", 55.0, fewest_blocks(plan.groups, plan.arms)),
+    ):
         short = replace(plan, budget_rule=rule, budget_s=budget_s, probes=[])
         decision = decide(short, bursts, costs_of(plan, 3.0))
         assert (decision.blocks, decision.rounds) == (blocks, LEAST_ROUNDS)
