@@ -86,10 +86,8 @@ class _Seconds:
         costs = self._costs
         entries = {self._measured_as[entry.id] for entry in _entries(groups)} & self._turn_s.keys()
         arms = {entry.arm for entry in _entries(groups)}
-        ready = [s for worker, s in costs.ready_s.items() if costs.holds[worker] & arms]
-        share = sum(ready) / (sum(costs.ready_s.values()) or 1.0)
         return (
-            costs.start_s * share
+            costs.starting_s([worker for worker, held in costs.holds.items() if held & arms])
             + sum(costs.prove_s[entry] for entry in entries)
             + sum(
                 self._turn_s[entry] * (math.ceil(rounds / SLOW_ROUNDS) if entry in self._slow else rounds)

@@ -6,6 +6,7 @@ Block 0 proves, calibrates and decides; the other blocks count. Every record goe
 import math
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Literal
 
 from msgspec.structs import replace
@@ -114,7 +115,8 @@ class Runner:
             if plan.budget_s is not None and least_s > plan.budget_s and plan.budget_rule == "refuse":
                 raise too_short(plan, least_s)
 
-        blocks.run(0, plan.blocks, provable, min(plan.rounds, ROUNDS_OF_BLOCK_0), refuse_at_once)
+        rounds = min(plan.rounds, ROUNDS_OF_BLOCK_0)
+        blocks.run(0, plan.blocks, lambda block: provable, rounds, refuse_at_once)
         costs.start_s, costs.spent_s = self._start_s(costs), time.perf_counter() - started
         decision = decide(plan, self._ledger.bursts, costs)
         self._write(decision)
@@ -162,7 +164,7 @@ class Runner:
                     jobs.after(entry.case, found.n_calls, which)
         for block in range(first, last + 1):
             begun = time.perf_counter()
-            blocks.run(block, last, active(groups, block), decision.rounds)
+            blocks.run(block, last, partial(active, groups), decision.rounds)
             ended = time.perf_counter()
             left_s = math.inf if started is None or budget_s is None else budget_s - (ended - started)
             if block == 1 and self._compiles_too_long(groups, last, ended - begun, left_s):
