@@ -415,7 +415,7 @@ class _Block:
                 wanted = [product for case in cases for product in honesty.probe_wanted(case)]
                 unique = list({(op, *size): (op, size) for op, size in wanted}.values())
                 try:
-                    job = ProbeJob(arm.device, dtype, unique)
+                    job = ProbeJob(arm.device, dtype, unique, of_thread=arm.device == "cpu")
                     reply: Measured | Refused = self._crew.ask(name, job, Measured | Refused)
                 except ChildError:
                     continue  # its entries will tell why
