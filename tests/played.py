@@ -13,7 +13,7 @@ import pytest
 
 from bench.host.child import ChildError
 from bench.host.gates import Reading
-from bench.measure import block, crew, runner
+from bench.measure import block, costs, crew, runner
 from bench.measure.messages import (
     Close,
     Closed,
@@ -81,9 +81,10 @@ class Stage:
     ready: Callable[[int, str, int], Ready | ChildError | None] = lambda block, worker, life: None
     per_call_ns: Callable[[Asked], float] = lambda asked: CALL_NS
     now_ns: int = 0
-    block: int = -1
+    crews: int = 0
     asked: list[Asked] = field(default_factory=list)
     started: list[tuple[int, str, int]] = field(default_factory=list)  # block, worker, life
+    answered: dict[tuple[int, str, int], int] = field(default_factory=dict)  # jobs before each was started
     ended: int = 0
 
     def of(self, kind: type, *, block: int | None = None) -> list[Asked]:
@@ -91,8 +92,8 @@ class Stage:
         return [a for a in self.asked if isinstance(a.job, kind) and block in (None, a.block)]
 
     def crew(self, **options: Any) -> "PlayedCrew":
-        """A block's crew."""
-        self.block += 1
+        """A block's crew; which block's, it is told when that is made."""
+        self.crews += 1
         return PlayedCrew(self)
 
     def usual(self, asked: Asked) -> Reply:
@@ -114,6 +115,7 @@ class PlayedCrew:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self.block = -1
         self.setups: dict[str, Setup] = {}
         self.lives: dict[str, int] = {}
         self.pids: dict[str, int] = {}
@@ -124,12 +126,13 @@ class PlayedCrew:
         self.setups[name] = setup
         self.lives[name] = self.lives.get(name, -1) + 1
         self.held[name] = set()
-        self.stage.started.append((self.stage.block, name, self.lives[name]))
+        self.stage.started.append((self.block, name, self.lives[name]))
+        self.stage.answered[self.stage.started[-1]] = len(self.stage.asked)
         self.pids[name] = 1000 + len(self.stage.started)
 
     def await_ready(self, name: str) -> Ready:
         self.stage.now_ns += READY_NS
-        reply = self.stage.ready(self.stage.block, name, self.lives[name])
+        reply = self.stage.ready(self.block, name, self.lives[name])
         if isinstance(reply, ChildError):
             self.stop(name)
             raise reply
@@ -142,7 +145,7 @@ class PlayedCrew:
 
     def ask(self, name: str, job: Job, expected: Any) -> Any:
         assert name in self.held, f"{name} is not there"
-        asked = Asked(self.stage.block, name, self.lives[name], job)
+        asked = Asked(self.block, name, self.lives[name], job)
         if isinstance(job, Turn):
             assert job.key in self.held[name], f"{name} does not hold {job.key}"
         self.stage.asked.append(asked)
@@ -188,7 +191,15 @@ def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
         name for name in vars(crew.Crew) if name[0] != "_"
     }
     monkeypatch.setattr(block.gates, "read", lambda: Reading(stage.now_ns, 0, None, None, None, None))
+    monkeypatch.setattr(costs, "usable_cpus", lambda: 1)
     monkeypatch.setattr(block, "Crew", stage.crew)
+    real_block = block._Block
+
+    def with_number(blocks: Any, number: int, groups: Any, played: Any) -> Any:
+        played.block = number
+        return real_block(blocks, number, groups, played)
+
+    monkeypatch.setattr(block, "_Block", with_number)
     monkeypatch.setattr(block, "time", clock)
     monkeypatch.setattr(runner, "time", clock)
     return stage

@@ -3,14 +3,19 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
-from played import CALL_NS, DIED, N_CALLS, Asked, Reaction, Stage, of_kind, run, set_stage, small_plan
+from played import CALL_NS, DIED, N_CALLS, Asked, Reaction, Silent, Stage, of_kind, run, set_stage, small_plan
 
 from bench.host.child import ChildError
+from bench.measure import costs
+from bench.measure.block import Blocks
+from bench.measure.inputs import JobMaker
+from bench.measure.ledger import Ledger
 from bench.measure.messages import Close, Closed, Prove, Refused, Reply, Turn, Value
-from bench.results.record import Burst, Check, Failure, Plan, Worker
+from bench.results.record import AnyRecord, Burst, Check, Failure, Plan, Worker
 
 BASE, TWIN, RIVAL = "numpy-batched@cpu x1", "numpy-batched@cpu x1 twin", "numpy-inplace@cpu x1"
 SHARED, CONTROL = "numpy@cpu x1", "numpy@cpu x1 control"
@@ -297,3 +302,51 @@ def test_what_is_the_users_own_and_what_compiles_has_a_worker_of_its_own(
     assert where[own] == own
     assert where["torch-compile@cpu x1"] == "torch-compile@cpu x1"
     assert where["torch-rnn@cpu x1"] == "torch@cpu x1"
+
+
+@pytest.fixture
+def processors(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four of them and memory enough, so that the two workers of a block leave room for those of another."""
+    monkeypatch.setattr(costs, "usable_cpus", lambda: 4)
+    monkeypatch.setattr(costs.psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 40))
+
+
+@pytest.mark.usefixtures("processors")
+def test_workers_of_two_blocks_start_together_and_each_block_has_its_own(stage: Stage) -> None:
+    end, records = run(small_plan("numpy-inplace", blocks=4))
+    assert end.status == "complete"
+    assert [[w.block for w in of_kind(records, Worker)].count(block) for block in range(5)] == [2] * 5
+    pids = [worker.pid for worker in of_kind(records, Worker)]
+    assert len(set(pids)) == 10
+    assert all(are_whole(bursts_by_arm(records, block), ROUNDS if block else ROUNDS_0) for block in range(5))
+    assert stage.ended == stage.crews == 5
+    # when workers were started: how many jobs had been answered by then
+    jobs = [sum(asked.block < block for asked in stage.asked) for block in range(5)]
+    begun = [max(stage.answered[at] for at in stage.started if at[0] == block) for block in range(5)]
+    assert [begun[block] < jobs[block] for block in range(5)] == [False, False, True, False, True]
+
+
+@pytest.mark.usefixtures("processors")
+def test_workers_that_wait_for_their_block_are_started_anew_where_something_failed_before(
+    stage: Stage,
+) -> None:
+    stage.react = on_the(1, Turn, RIVAL, lambda: DIED, block=1)
+    _, records = run(small_plan("numpy-inplace", blocks=2))
+    assert {w.name for w in of_kind(records, Worker) if w.block == 2} == {SHARED, CONTROL, RIVAL}
+    assert set(bursts_by_arm(records, 2)) == {BASE, TWIN, RIVAL}
+    assert stage.ended == stage.crews == 4
+
+
+@pytest.mark.usefixtures("processors")
+def test_a_table_that_was_dropped_is_not_measured_by_workers_that_waited(
+    stage: Stage, tmp_path: Path
+) -> None:
+    plan = small_plan("numpy-inplace", batch=(4, 8), blocks=3)
+    written: list[AnyRecord] = []
+    blocks = Blocks(plan, written.append, Silent(), JobMaker(tmp_path), Ledger(plan))
+    for number in range(4):
+        groups = plan.groups if number < 2 else plan.groups[:1]
+        blocks.run(number, 3, lambda block, kept=groups: kept, 3)
+    later = {burst.entry for burst in of_kind(written, Burst) if burst.block > 1}
+    assert later == {entry.id for entry in plan.groups[0].entries}
+    assert stage.ended == stage.crews

@@ -8,7 +8,7 @@ from bench.errors import UserError
 from bench.measure.budget import SPARE, decide
 from bench.measure.costs import Costs
 from bench.measure.messages import Prove, Turn
-from bench.measure.plan import LEAST_ROUNDS, fewest_blocks
+from bench.measure.plan import LEAST_ROUNDS, fewest_blocks, least_blocks
 from bench.results.record import Burst, Decision, End, Plan
 
 ENTRIES = ("numpy-batched@cpu x1", "numpy-batched@cpu x1 twin", "numpy-inplace@cpu x1")
@@ -22,6 +22,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 def plan(budget_s: float | None = None, *, blocks: int = 20, **wishes: object) -> Plan:
     """A plan that is to give verdicts on one table, and does not stop before its last block."""
+    wishes = {"budget_rule": "refuse"} | wishes
     declared = small_plan("numpy-inplace", blocks=blocks, quick=False, budget_s=budget_s, **wishes)
     return replace(declared, groups=declared.groups[:1], probes=[], precision=None)
 
@@ -61,7 +62,7 @@ def test_rounds_go_first_and_every_block_stays(stage: Stage, share: float) -> No
 
 def test_then_blocks_go_down_to_what_verdicts_need(stage: Stage) -> None:
     declared = plan()
-    fewest = fewest_blocks(declared.groups)
+    fewest = fewest_blocks(declared.groups, declared.arms)
     records, decision = whole(budget_s=45.0)
     assert fewest <= decision.blocks < 20
     assert decision.rounds == LEAST_ROUNDS
@@ -70,7 +71,7 @@ def test_then_blocks_go_down_to_what_verdicts_need(stage: Stage) -> None:
 
 
 def test_what_not_even_the_least_fits_is_refused_with_what_would_do(stage: Stage) -> None:
-    budget_s = START_S * (1 + fewest_blocks(plan().groups)) + 1.0  # the starts fit, the rest does not
+    budget_s = START_S * (1 + least_blocks(plan(), plan().groups)) + 1.0  # the starts fit, the rest does not
     records: list = []
     with pytest.raises(UserError) as error:
         run(plan(budget_s), write=records.append)
@@ -84,7 +85,7 @@ def test_what_not_even_the_least_fits_is_refused_with_what_would_do(stage: Stage
     assert not of_kind(records, Decision)
 
     advised_s = float(told.partition("give --budget ")[2].partition("s,")[0])
-    stage.now_ns, stage.block = 0, -1
+    stage.now_ns = 0
     assert run(plan(advised_s))[0].status == "complete"
     assert stage.now_ns / 1e9 <= advised_s
 
@@ -101,45 +102,59 @@ def test_what_the_starts_alone_would_exceed_is_refused_before_anything_is_proved
 
 
 def test_a_quick_run_needs_one_block(stage: Stage) -> None:
-    assert least_s(small_plan("numpy-inplace", blocks=3, budget_s=3.0)) == pytest.approx(2 * START_S, abs=1)
+    assert least_s(
+        small_plan("numpy-inplace", blocks=3, budget_s=3.0, budget_rule="refuse")
+    ) == pytest.approx(2 * START_S, abs=1)
     stage.now_ns = 0
-    _, records = run(small_plan("numpy-inplace", blocks=3, budget_s=7.0))
+    _, records = run(small_plan("numpy-inplace", blocks=3, budget_s=7.0, budget_rule="refuse"))
     assert of_kind(records, Decision)[0].blocks == 1
 
 
 def test_a_budget_that_holds_is_never_refused_and_leaves_out_the_rows_in_no_pair_first(stage: Stage) -> None:
     stage.per_call_ns = lambda asked: CALL_NS / 2 if "inplace" in asked.key else CALL_NS
-    declared = plan(1.0, budget_holds=True)
+    declared = plan(1.0, budget_rule="hold")
     end, records = run(declared)
     (decision,) = of_kind(records, Decision)
     assert (decision.blocks, decision.rounds) == (1, LEAST_ROUNDS)
     assert end.status == "complete"
 
 
-def decided(declared: Plan, per_call_ns: int, *, rounds: float = 0.0) -> float:
+def decided(declared: Plan, per_call_ns: int) -> float:
     """Seconds of a plan, as predicted of a block 0 whose calls took so long."""
     names = [entry.id for group in declared.groups for entry in group.entries]
     bursts = [
         Burst(0, name, "ok", 1, [per_call_ns], [0], [0], 1, 1, 2, 0, 1, "cpu", "", []) for name in names
     ]
-    costs = Costs(
-        1.0, 2.0, {"w": 1.0}, {"w": set(ENTRIES)}, dict.fromkeys(names, 0.5), dict.fromkeys(names, 0.1)
-    )
+    ready_s, holds = {"w": 1.0}, {"w": set(ENTRIES)}
+    spent = (dict.fromkeys(names, seconds) for seconds in (0.5, 0.1))  # to prove one, for a turn
+    costs = Costs(1.0, 2.0, False, ready_s, holds, *spent)
     return decide(declared, bursts, costs).predicted_s
 
 
+@pytest.mark.usefixtures("stage")
 def test_a_block_is_its_start_the_proofs_and_the_turns_with_what_warms_them() -> None:
     declared = plan(blocks=10)
     block_s = 2.0 + 3 * 0.5 + 15 * 3 * (0.1 + 2 * 0.001)
     assert decided(declared, 1_000_000) == pytest.approx(1.0 + SPARE * 10 * block_s, abs=0.1)
 
 
+@pytest.mark.usefixtures("stage")
 def test_slow_entries_are_counted_in_a_third_of_the_rounds() -> None:
     declared = plan(blocks=10)
     block_s = 2.0 + 3 * 0.5 + 5 * 3 * (0.1 + 2 * 0.03)
     assert decided(declared, 30_000_000) == pytest.approx(1.0 + SPARE * 10 * block_s, abs=0.1)
 
 
+@pytest.mark.usefixtures("stage")
 def test_a_worker_that_no_counted_block_needs_costs_no_start() -> None:
-    costs = Costs(1.0, 3.0, {"a": 1.0, "b": 2.0}, {"a": set(ENTRIES), "b": {"torch-rnn@cpu x1"}})
+    costs = Costs(1.0, 3.0, False, {"a": 1.0, "b": 2.0}, {"a": set(ENTRIES), "b": {"torch-rnn@cpu x1"}})
     assert decide(plan(blocks=10), [], costs).predicted_s == pytest.approx(1.0 + SPARE * 10 * 1.0, abs=0.1)
+
+
+@pytest.mark.usefixtures("stage")
+def test_an_aim_that_cannot_be_kept_is_measured_all_the_same() -> None:
+    end, records = run(plan(1.0, budget_rule="aim"))
+    declared = plan()
+    (decision,) = of_kind(records, Decision)
+    assert (decision.blocks, decision.rounds) == (fewest_blocks(declared.groups, declared.arms), LEAST_ROUNDS)
+    assert end.reason.endswith("beyond the time budget of 1 s: verdicts need as many")

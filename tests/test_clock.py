@@ -177,7 +177,7 @@ def test_calibration_resets_before_every_value_and_waits_for_the_device() -> Non
         reset=lambda: resets_at.append(world.events.count("call")),
     )
     assert found == 6  # 1 ms each: the device's time, not the host's
-    assert resets_at == [0, 1, 3, 7, 15]  # before values of 1, 2, 4 and 8 calls, and 8 again
+    assert resets_at == [0, 1, 3, 7, 15, 23, 31, 39]  # before values of 1, 2 and 4 calls, and five of 8
 
 
 def test_calibration_gives_up_on_calls_that_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

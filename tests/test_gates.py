@@ -19,7 +19,7 @@ from bench.host.gates import LIMITS, Reading, between, fired, in_words, read
 from bench.proof import conditions
 from bench.proof.subnormals import count
 from bench.results.journal import make_run
-from bench.results.record import Burst, Conditions, Take, Worker
+from bench.results.record import Burst, Conditions, Worker
 
 S = 1_000_000_000
 QUIET = Reading(wall_ns=0, cpu_ns=0, preempted=5, waiting_us=100, steal_ticks=7, throttled=2)
@@ -90,26 +90,22 @@ def disturbed(blocks: int, entry: str):
 
     def change(burst: Burst) -> Burst:
         if burst.entry == entry and 1 <= burst.block <= blocks:
-            take = Take(burst.elapsed_ns, 1, 0, {"steal": 0.2}, ["steal"])
-            return replace(burst, gates={"steal": 0.1}, flags=["steal"], disturbed=take)
+            return replace(burst, gates={"steal": 0.1}, flags=["steal"])
         return burst
 
     return edited(change)
 
 
 @pytest.mark.parametrize("entry", [RIVAL, BASE])
-def test_more_than_a_fifth_of_the_blocks_disturbed_is_no_verdict(entry: str) -> None:
-    assert row(disturbed(2, entry)).verdict == "FASTER"
-    spoiled = row(disturbed(3, entry))
-    assert (spoiled.verdict, spoiled.p) == ("INVALID", None)
-    assert "the hypervisor gave the processors to other virtual machines in 3 of 10 blocks" in spoiled.reason
-    assert spoiled.mend.startswith("Measure again at another hour")
-    assert spoiled.ratio is not None
+def test_disturbed_blocks_withhold_no_verdict_and_are_told_beside_it(entry: str) -> None:
+    assert row(disturbed(2, entry)).disturbed == ("", "")
+    many = row(disturbed(3, entry))
+    assert (many.verdict, many.ratio) == ("FASTER", row(disturbed(0, entry)).ratio)
+    assert "gave the processors to other virtual machines in 3 of 10 blocks" in many.disturbed[0]
 
 
-def test_a_disturbed_twin_is_no_control() -> None:
-    judgement = judge(disturbed(3, TWIN))
-    assert {twin.entry: twin for twin in judgement.twins}[TWIN].verdict == "INVALID"
+def test_a_disturbed_twin_is_a_control_all_the_same() -> None:
+    assert judge(disturbed(3, TWIN)).control == judge(disturbed(0, TWIN)).control
 
 
 @pytest.mark.parametrize(
@@ -125,17 +121,16 @@ def test_a_disturbed_twin_is_no_control() -> None:
     ],
 )
 def test_what_disturbed_is_one_plain_clause_by_what_disturbed_most(flags: dict[str, int], said: str) -> None:
-    medians = dict.fromkeys(range(1, 11), 1.0)
-    outcome = Outcome("any", "ok", "", medians, flags=flags, disturbed=4 if flags else 2)
+    times = {block: {0: 1.0} for block in range(1, 11)}
+    outcome = Outcome("any", "ok", "", times, flags=flags, disturbed=4 if flags else 2)
     why, mend = disturbance(outcome)
     assert why == said
     assert bool(mend) == bool(said)
     assert not set(LIMITS) & set(f"{why} {mend}".split())
 
 
-def test_disturbed_and_repeated_bursts_are_counted_and_kept() -> None:
-    summary = summarise(disturbed(2, RIVAL))
-    assert (summary.disturbed, summary.repeated) == (2, 2)
+def test_disturbed_bursts_are_counted_and_kept() -> None:
+    assert summarise(disturbed(2, RIVAL)).disturbed == 2
     assert outcomes(disturbed(2, RIVAL))[RIVAL].values == outcomes(disturbed(0, RIVAL))[RIVAL].values
 
 
@@ -211,7 +206,7 @@ def test_a_library_that_changes_during_a_run_gives_no_verdict() -> None:
     records = example_records()
     changed = [
         replace(record, facts={**record.facts, "kernel": "Haswell"})
-        if isinstance(record, Worker) and record.block == 7 and record.arm == "numpy-batched@cpu x1"
+        if isinstance(record, Worker) and record.block == 7 and "numpy-batched@cpu x1" in record.arms
         else record
         for record in records
     ]

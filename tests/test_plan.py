@@ -1,13 +1,15 @@
 """The plan: what is declared before the first value."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
 from bench.case import Shape
 from bench.errors import UserError
-from bench.measure.budget import Costs, decide, trimmed
-from bench.measure.plan import comparisons, fewest_blocks, make_plan
+from bench.measure.budget import decide, trimmed
+from bench.measure.costs import Costs
+from bench.measure.plan import LEAST_ROUNDS, comparisons, make_plan
 from bench.measure.preset import Wishes
 from bench.results.record import Burst, Missing, Plan
 
@@ -139,57 +141,58 @@ def test_too_few_blocks_for_a_table_are_refused_with_the_number_it_needs():
         plan(blocks=6)
 
 
-def decided(budget_s: float | None, *, start_s: float = 1.0, entry_s: float = 0.1):
-    """The decision for the default plan under a budget."""
-    declared = plan(budget_s=budget_s)
+def decided(budget_s: float | None, bursts: Sequence[Burst] = (), **wishes: object):
+    """The decision for the default plan under a budget; by default every value of block 0 took a tenth of a
+    second to ask for.
+    """
+    declared = plan(budget_s=budget_s, **wishes)
     entries = [entry.id for group in declared.groups for entry in group.entries]
-    costs = Costs(start_s, dict.fromkeys(entries, entry_s), spent_s=10.0)
-    return declared, decide(declared, [], costs)
+    slower = [burst(entry, 1000) for entry in entries if entry not in {one.entry for one in bursts}]
+    costs = Costs(10.0, 1.0, False, {}, {}, dict.fromkeys(entries, 0.1), dict.fromkeys(entries, 0.1))
+    return declared, decide(declared, [*bursts, *slower], costs)
 
 
 def test_a_budget_that_suffices_drops_nothing():
-    _, decision = decided(1000.0)
+    _, decision = decided(10_000.0)
 
-    assert decision.blocks == 10
+    assert (decision.blocks, decision.rounds) == (10, 15)
     assert not decision.dropped_groups
     assert not decision.dropped_arms
 
 
-def test_a_short_budget_drops_in_the_declared_order():
-    declared, decision = decided(60.0)
-    names = ["train_step single_step", "train_step sequence", "gradient positional", "forward positional"]
+def test_a_short_budget_is_refused_and_drops_no_table():
+    with pytest.raises(UserError, match="--budget 60s cannot be kept: the least for this plan is about"):
+        decided(60.0, budget_rule="refuse")
 
-    dropped = decision.dropped_groups
-    assert sorted(dropped) == sorted(names[: len(dropped)])
-    assert dropped
-    assert decision.predicted_s > 60
-    assert "train_step positional" not in dropped
-    assert "ladder" not in dropped
+
+def test_a_budget_that_holds_leaves_out_what_is_in_no_pair_and_then_blocks_down_to_one():
+    declared, decision = decided(11.0, budget_rule="hold")
+
+    assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} <= set(decision.dropped_arms)
+    assert (decision.blocks, decision.rounds) == (1, LEAST_ROUNDS)
     assert declared.blocks == 10
 
 
-def test_the_last_thing_a_budget_takes_are_blocks_down_to_what_verdicts_need():
-    declared, decision = decided(1.0)
-
-    assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} <= set(decision.dropped_arms)
-    assert decision.blocks == fewest_blocks(trimmed(declared.groups, decision), declared.arms)
-
-
 def test_a_budget_leaves_an_accelerator_its_baseline():
-    declared = plan(devices=("cpu", "cuda:0"), budget_s=1.0)
-    entries = [entry.id for group in declared.groups for entry in group.entries]
-    decision = decide(declared, [], Costs(1.0, dict.fromkeys(entries, 0.1), spent_s=10.0))
+    declared, decision = decided(1.0, devices=("cpu", "cuda:0"), budget_rule="hold")
     (main, *_) = trimmed(declared.groups, decision)
 
     kept = {entry.id for entry in main.entries}
-    assert any("torch-rnn@cuda:0" in entry for entry in kept)
+    assert kept
     assert all(entry.baseline in kept for entry in main.entries if entry.baseline)
     assert "torch-rnn@cpu x2" in decision.dropped_arms
 
 
 def burst(entry: str, microseconds: int) -> Burst:
     """A burst of block 0 with one value."""
-    return Burst(0, entry, 0, "ok", 1, [microseconds * 1000], 1, 1, 0, 1, "cpu", "", [])
+    elapsed_ns = [microseconds * 1000]
+    return Burst(0, entry, "ok", 1, elapsed_ns, [0], [0], 1, 1, 1, 0, 1, "cpu", "", [])
+
+
+def costs_of(bursts: Sequence[Burst]) -> Costs:
+    """What these took beside their values: nothing."""
+    none = dict.fromkeys((one.entry for one in bursts), 0.0)
+    return Costs(1.0, 1.0, False, {}, {}, none, none)
 
 
 def test_best_against_best_takes_the_fastest_form_of_each_library_in_block_0():
@@ -197,7 +200,7 @@ def test_best_against_best_takes_the_fastest_form_of_each_library_in_block_0():
     times = {"numpy-batched": 100, "numpy-inplace": 70, "torch-rnn": 360, "torch-inplace": 170}
     bursts = [burst(f"train_step positional | {name}@cpu x1", us) for name, us in times.items()]
     bursts.append(burst("train_step positional | numpy-batched@cpu x1 twin", 1))  # never a contestant
-    (pair,) = decide(declared, bursts, Costs(1.0, {}, 1.0)).pairs
+    (pair,) = decide(declared, bursts, costs_of(bursts)).pairs
 
     assert pair.kind == "best"
     assert pair.entry == "train_step positional | torch-inplace@cpu x1"
@@ -211,7 +214,7 @@ def test_an_accelerators_rival_is_numpy_with_whatever_number_of_threads_is_faste
     bursts = [burst(f"train_step positional | {arm}", us) for arm, us in times.items()]
     found = {}
     for where in ("numpy-batched@cpu x2", "numpy-inplace@cpu x1"):
-        pairs = decide(declared, bursts, Costs(1.0, {}, 1.0)).pairs
+        pairs = decide(declared, bursts, costs_of(bursts)).pairs
         found[where] = {pair.entry.partition("| ")[2]: pair.baseline.partition("| ")[2] for pair in pairs}
         bursts = [
             one for one in bursts if "numpy-batched" not in one.entry
@@ -292,11 +295,9 @@ def test_without_a_compiler_the_default_run_says_so(monkeypatch):
 
 
 def test_a_budget_leaves_an_accelerator_the_rival_that_block_0_found():
-    declared = plan(devices=("cpu", "cuda:0"), budget_s=1.0)
     times = {"numpy-inplace@cpu x2": 60, "numpy-inplace@cpu x1": 70, "torch-inplace@cuda:0 x2": 30}
     bursts = [burst(f"train_step positional | {arm}", us) for arm, us in times.items()]
-    entries = [entry.id for group in declared.groups for entry in group.entries]
-    decision = decide(declared, bursts, Costs(1.0, dict.fromkeys(entries, 0.1), spent_s=10.0))
+    _, decision = decided(1.0, bursts, devices=("cpu", "cuda:0"), budget_rule="hold")
 
     assert "numpy-inplace@cpu x2" not in decision.dropped_arms
     assert "torch-rnn@cpu x2" in decision.dropped_arms

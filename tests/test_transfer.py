@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from acceptance.plans import mutated
 
+from bench import catalog
 from bench.case import sine_case
 from bench.data import Batch, make
-from bench.measure import burst, transfer
+from bench.measure import held
 from bench.measure.inputs import JobMaker
-from bench.measure.messages import Done
+from bench.measure.messages import Turn
 from bench.measure.transfer import mover, transfer_ns
-from bench.results.record import Arm
+from bench.results.record import Arm, Entry
 
 CASE = sine_case("forward", "positional", batch=4, hidden=4)
 LAUNCH_NS, ARRAY_NS = 10, 1_000
@@ -94,7 +95,7 @@ def test_the_cpu_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         mover("cuda:0")
 
 
-def test_arrays_move_as_they_are_placed_for_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_move_as_the_variants_move_them(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     fake = SimpleNamespace(tensor=lambda array, *, device: asked.append((array, device)))
     monkeypatch.setitem(sys.modules, "torch", fake)
@@ -104,20 +105,16 @@ def test_arrays_move_as_they_are_placed_for_a_variant(monkeypatch: pytest.Monkey
     assert asked == [("an array", "cuda:1")]
 
 
-def test_a_burst_tells_it_once_and_outside_its_values(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-
-    def told(*args: Any, **options: Any) -> int:
-        order.append("transfer")
-        return 1234
-
-    take_values = burst.take_values
-    monkeypatch.setattr(burst, "transfer_ns", told)
-    monkeypatch.setattr(burst, "take_values", lambda *args: order.append("values") or take_values(*args))
+def test_what_is_proved_tells_it_once_and_no_value_repeats_it(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(held, "transfer_ns", lambda *args, **options: told.append("moved") or 1234)
+    monkeypatch.setattr(held, "_implausible", lambda *args: "")  # its times are not those of this test
     arm = Arm("numpy-batched@cpu x1", "numpy-batched", "numpy-batched", "numpy", "cpu", 1)
-    reply = burst.burst(burst.catalog.find("numpy-batched"), JobMaker(tmp_path, {}).job(CASE, arm, None))
-    assert isinstance(reply, Done)
-    assert reply.transfer_ns == 1234
-    assert order[0] == "transfer"
-    assert order.count("transfer") == 1
-    assert transfer.transfer_ns is not told
+    job = JobMaker(tmp_path).prove(Entry("e", "g", arm.id, CASE, None), arm, None)
+    kept, proved = held.hold(catalog.find("numpy-batched"), job, held.load_batches(job.batches), fresh=True)
+    for batch in (1, 0):
+        held.take(kept, Turn("e", batch, proved.n_calls, 1, None))  # type: ignore[arg-type]
+    assert proved.transfer_ns == 1234
+    assert told == ["moved"]

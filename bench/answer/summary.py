@@ -10,6 +10,7 @@ from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import geometric_mean, median_interval
 from bench.answer.verdict import Judgement, judge
 from bench.case import Case
+from bench.results.counted import is_counted
 from bench.results.declared import GroupKind, PairKind
 from bench.results.journal import Run
 from bench.results.record import Arm, Check, Entry, Missing
@@ -90,7 +91,7 @@ class Summary:
     means: tuple[Mean, ...]
     values: int
     outliers: int
-    disturbed: int  # bursts that gates flagged, after the repetition too
+    disturbed: int  # counted bursts that gates flagged
     modes: dict[str, tuple[int, float]]  # entry id -> blocks in the slower of its two modes, how much slower
     missing: tuple[Missing, ...]
     troubles: tuple[Trouble, ...]
@@ -139,7 +140,7 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
         outliers=sum(outcome.outliers for outcome in found.values()),
         missing=tuple(run.plan.missing),
         troubles=_troubles(run),
-        disturbed=sum(outcome.disturbed for outcome in found.values()),
+        disturbed=sum(is_counted(burst) and bool(burst.flags) for burst in run.bursts),
         modes={entry: outcome.modes for entry, outcome in found.items() if outcome.modes},
         warnings=(*run.environment.warnings, *run.warnings, *_slept(run), *_subnormal(run)),
     )

@@ -116,7 +116,8 @@ class Blocks:
         """
         self.progress.starting(number, last)
         try:
-            if not self._ready_blocks or self._failures != self.ledger.failures.total():
+            as_planned = self._ready_blocks and self._ready_blocks[0].groups == groups_of(number)
+            if not as_planned or self._failures != self.ledger.failures.total():
                 self._end_ready_blocks()
                 self._start(number, last, groups_of)
             started()
@@ -167,6 +168,7 @@ class _Block:
     """One block: what has failed in it, and which workers did not get ready."""
 
     def __init__(self, blocks: Blocks, number: int, groups: list[Group], crew: Crew) -> None:
+        self.groups = groups
         self._blocks = blocks
         self._ledger = blocks.ledger
         self._number = number
