@@ -84,6 +84,15 @@ def test_an_entry_of_two_tables_has_one_burst_a_block_and_shows_in_both(default:
     assert rows[AGAIN].median_ns == rows[FIRST].median_ns is not None
 
 
+def test_the_summary_counts_every_value_once(default: Run) -> None:
+    flagged = edited(lambda burst: replace(burst, flags=["steal"]))
+    frame, made = values_frame(default), summarise(flagged)
+    assert made.values == int(frame["counted"].sum())
+    assert made.disturbed == sum(burst.block >= 1 for burst in flagged.bursts)
+    measured = [outcomes(default)[entry] for entry in frame["entry"].unique()]
+    assert made.outliers == sum(outcome.outliers for outcome in measured) > 0
+
+
 def test_what_failed_under_the_first_name_has_failed_in_both_tables() -> None:
     def late(burst: Burst) -> AnyRecord:
         if (burst.entry, burst.block) == (FIRST, 4):

@@ -11,6 +11,7 @@ from bench.answer.statistics import geometric_mean, median_interval
 from bench.answer.verdict import Judgement, judge
 from bench.case import Case
 from bench.proof.agreement import KNOWN_WRONG
+from bench.results.declared import measured_as
 from bench.results.journal import Run
 from bench.results.record import Arm, Check, Entry, Missing
 
@@ -88,7 +89,7 @@ class Summary:
     means: tuple[Mean, ...]
     values: int
     outliers: int
-    disturbed: int  # bursts that gates flagged, after the repetition too
+    disturbed: int  # bursts that gates flagged
     modes: dict[str, tuple[int, float]]  # entry id -> blocks in the slower of its two modes, how much slower
     missing: tuple[Missing, ...]
     troubles: tuple[Trouble, ...]
@@ -109,6 +110,7 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
     found = outcomes(run) if found is None else found
     judgement = judge(run, found)
     arms = run.arms
+    measured = [found[name] for name in dict.fromkeys(measured_as(run.plan.groups).values())]
     tables = tuple(
         Table(
             group.name,
@@ -131,11 +133,11 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
         control=judgement.control.failure,
         floor=judgement.twins[0].noise_floor if judgement.twins else None,
         means=_means(tables),
-        values=sum(outcome.values for outcome in found.values()),
-        outliers=sum(outcome.outliers for outcome in found.values()),
+        values=sum(outcome.values for outcome in measured),
+        outliers=sum(outcome.outliers for outcome in measured),
         missing=tuple(run.plan.missing),
         troubles=_troubles(run),
-        disturbed=sum(outcome.disturbed for outcome in found.values()),
+        disturbed=sum(outcome.disturbed for outcome in measured),
         modes={entry: outcome.modes for entry, outcome in found.items() if outcome.modes},
         warnings=(*run.environment.warnings, *run.warnings, *_slept(run), *_subnormal(run)),
     )
