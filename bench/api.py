@@ -21,6 +21,7 @@ from bench.errors import UserError, did_you_mean
 from bench.notebook import Result, Verification
 from bench.results.files import as_path
 from bench.statusline import run_progress, train_progress, verify_progress
+from bench.waiting import complain, look_around
 
 if TYPE_CHECKING:
     from bench.advice.advice import Advice
@@ -32,7 +33,8 @@ COMMAND = re.compile(r"rnnbench (\w+)((?: --[a-z][a-z-]* [^\s,;]+)+)")
 # an option, its value or a word for it: "argument --hidden:", "--save a.npz:", "--budget 9s", "--out DIR"
 OPTION = re.compile(
     r"(?<![\w-])(?P<argument>argument )?--(?P<name>[a-z][a-z-]*)(?:/--[a-z-]+)*"
-    r"(?: (?P<value>\S+(?=: )|\d[\d.]*s?(?![\w.]))| [A-Z]{2,}(?:\.\w+)?(?!\w))?"
+    r"(?:=(?P<set>,|\.|[a-z][\w-]*)"
+    r"| (?P<value>\S+(?=: )|\d[\d.]*(?:s|m|min)?(?![\w.]))| [A-Z]{2,}(?:\.\w+)?(?!\w))?"
 )
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,7 +66,7 @@ def keywords_for_options(message: str) -> str:
         return f"bench.{found[1]}({', '.join(pairs)})" if found[1] in VERBS else found[0]
 
     def keyword(found: re.Match[str]) -> str:
-        name, value = _keyword(found["name"]), found["value"]
+        name, value = _keyword(found["name"]), found["set"] or found["value"]
         if f"--{found['name']}" not in options:
             return found[0]
         if found["argument"]:
@@ -106,7 +108,8 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     Wishes are called as the command line's, with one value or several: ``variants``, ``devices``, ``tasks``,
     ``layouts`` (also ``variant`` and so on), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
     ``threads``, ``keep_env``; with one value ``preset``, ``dtype``, ``activation``, ``split``, ``blocks``,
-    ``budget``, ``seed``, ``out``; alone ``resume``, the folder of a run that was cut off;
+    ``budget``, ``seed``, ``out``, ``wait_quiet``; alone ``resume``, the folder of a run that was cut off, or
+    with ``blocks`` of one that is over and left something UNRESOLVED, to extend it to so many in all, once;
     ``refine``, the folder of a grid, with or without ``budget``. What is left out, or None, is up to the
     preset. ::
 
@@ -126,17 +129,25 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     end: End | None
     if args.resume is not None:
         folder = as_path(args.resume)
-        end = session.resume(folder, progress=run_progress)
+        end = session.resume(
+            folder, blocks=args.blocks, wait_s=args.wait_quiet, say=_say, progress=run_progress
+        )
     elif args.refine is not None:
         folder = as_path(args.refine)
         refined = refining.refine(
-            folder, budget_s=args.budget, command=["rnnbench", *command], progress=run_progress
+            folder,
+            budget_s=args.budget,
+            command=["rnnbench", *command],
+            wait_s=args.wait_quiet,
+            say=_say,
+            progress=run_progress,
         )
         end = refined.end
     else:
         folder, plan = session.prepare(args, ["rnnbench", *command])
+        seen = look_around(args.wait_quiet, _say)
         end = session.measure(
-            plan, folder, keep=args.keep_env, host_name=args.host_name, progress=run_progress
+            plan, folder, keep=args.keep_env, host_name=args.host_name, seen=seen, progress=run_progress
         )
     if end is not None and end.status == "interrupted":
         raise KeyboardInterrupt(f"the run was stopped; bench.load({str(folder)!r}) has what was measured")
@@ -149,19 +160,19 @@ def advise(**wishes: Any) -> "Advice":
 
     Wishes are called as the command line's, each with one value: ``hidden``, ``batch``, ``seq_len``,
     ``features``, ``outputs``, ``task``, ``dtype``, ``device``, ``threads``, ``budget`` (seconds, or "2m"),
-    ``seed``, ``out``. ::
+    ``seed``, ``out``, ``wait_quiet``. ::
 
         bench.advise(hidden=64, batch=1, seq_len=100, task="forward", budget="30s")
 
     Raises:
         UserError: a wish that is unknown or cannot be met, or a time in which nothing can be measured.
     """
-    from bench.advice.command import SIGNALS, advise
+    from bench.advice.command import advise
     from bench.advice.declare import Timer
 
     args = _parsed("advise", wishes)
-    advice = advise(args, Timer(args.budget), progress=run_progress)
-    if advice.run.end is not None and advice.run.end.reason in SIGNALS:
+    advice = advise(args, Timer(args.budget), say=_say, progress=run_progress)
+    if advice.stopped_by:
         raise KeyboardInterrupt(f"it was stopped; bench.load({str(advice.journal)!r}) has what was measured")
     return advice
 
@@ -178,7 +189,8 @@ def train(
     Wishes are called as the command line's: several ``variants`` (also ``variant``), and with one value
     ``epochs``, ``layout``, ``dtype``, ``activation``, ``lr``, ``delta``, ``hidden``, ``batch``, ``window``
     (also ``seq_len``), ``horizon`` (also ``outputs``), ``device``, ``seed``, ``series``, ``column``,
-    ``decimal``, ``encoding``, ``missing``, ``split``, ``target``, ``load``, ``save``, ``every``, ``out``.
+    ``decimal``, ``encoding``, ``missing``, ``split``, ``target``, ``load``, ``save``, ``every``, ``out``,
+    ``wait_quiet``.
     ``progress`` is called with variant, epoch and loss at every report. Interrupting it ends it; what was
     trained until then is returned.
 
@@ -192,7 +204,9 @@ def train(
     settings = msgspec.structs.asdict(make_settings(args))
     paths = targets(args.save, settings["variants"])
     with train_progress() as shown:
-        result = training.train(**settings, out=args.out, progress=progress or shown)
+        result = training.train(
+            **settings, out=args.out, progress=progress or shown, note=_say, wait_quiet=args.wait_quiet
+        )
     if paths:
         save(result, paths)
     return result
@@ -226,6 +240,10 @@ def load(path: str | Path) -> "Result | TrainResult":
 
     path = as_path(path)
     return load_result(path) if records.is_training(path) else Result.load(path)
+
+
+def _say(text: str) -> None:
+    complain(keywords_for_options(text))
 
 
 def _several(values: Any) -> list[Any]:

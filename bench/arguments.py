@@ -9,7 +9,7 @@ from bench.printable import one_line
 
 MOST = 10_000_000  # of anything that is counted
 LARGEST_SEED = 2**63 - 1  # that the files of results hold
-SECONDS = {"s": 1.0, "m": 60.0}
+SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
 
 
 class Once(argparse.Action):
@@ -110,14 +110,14 @@ def whole(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A time in seconds: 30, 30s, 1.5m.
+    """A time in seconds: 30, 30s, 1.5m, 5min.
 
     Raises:
         argparse.ArgumentTypeError: it is none above 0, or longer than anybody waits.
     """
-    count, unit = (text[:-1], text[-1:]) if text[-1:] in SECONDS else (text, "s")
+    count = text.rstrip("smin")
     try:
-        time_s = number(count) * SECONDS[unit]
+        time_s = number(count) * SECONDS.get(text[len(count) :], 0.0)
     except argparse.ArgumentTypeError:
         time_s = 0.0
     if not 0 < time_s <= MOST:  # neither for NaN
@@ -125,3 +125,13 @@ def seconds(text: str) -> float:
             f"{text!r} is no time above 0: give 30 or 30s, or minutes as 2m, up to {MOST} s"
         )
     return time_s
+
+
+def add_wait_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the verbs that measure to wait for the end of what else runs."""
+    parser.add_argument(
+        "--wait-quiet",
+        type=seconds,
+        metavar="TIME",
+        help="wait first until other programs are quiet, so long at most, as 5min; then measure all the same",
+    )

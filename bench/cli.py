@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import __version__, streams
 from bench.advice.arguments import add_advise
-from bench.arguments import Once, Parser, number, positive, seconds, whole
+from bench.arguments import Once, Parser, add_wait_quiet, number, positive, seconds, whole
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS
 from bench.errors import UserError, what_failed
 from bench.host.signals import Terminated, terminable
@@ -168,7 +168,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--blocks",
         type=positive,
         metavar="N",
-        help="counted blocks (default: 10, grid: 8, full: 20, quick: 3)",
+        help="counted blocks, with --resume in all (default: 10, grid: 8, full: 20, quick: 3)",
     )
     add(
         "--budget",
@@ -176,16 +176,23 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="time limit, as 90s or 2m (default run: 114s, grid: 585s)",
     )
+    add("--isolate", action="store_true", help="a process for every variant, which takes longer")
     add("--seed", type=whole, metavar="N", help="seed of the order and of the data")
     add("--keep-env", action="append", default=[], metavar="NAME", help="variable to pass on to the workers")
     add("--host-name", action="store_true", help="name the host in the record (default: a hash of it)")
     add("--out", metavar="DIR", help="folder of the results (default: results/<time>)")
-    add("--resume", metavar="DIR", help="go on with a run that was cut off; no other option with it")
+    add(
+        "--resume",
+        metavar="DIR",
+        help="go on with a run that was cut off; with --blocks N, extend one that is over and left something "
+        "UNRESOLVED to N blocks in all, once, and judge it at 0.01 instead of 0.04; no other option with it",
+    )
     add(
         "--refine",
         metavar="DIR",
         help="measure more sizes near to where the answer of a grid turns round; --budget limits its time",
     )
+    add_wait_quiet(parser)
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
@@ -259,6 +266,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     add("--load", metavar="FILE.npz", help="start from such parameters")
     add("--every", type=positive, default=100, metavar="N", help="epochs between reports (default: 100)")
     add("--out", metavar="DIR", help="folder of the results (default: results/train-<time>)")
+    add_wait_quiet(parser)
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:

@@ -84,7 +84,7 @@ def _unknown(changes: Changes) -> str:
     names = [
         words.short(row.name)
         for row in changes.rows
-        if row.verdict in ("INVALID", "MISSING") and not words.left_out(row)
+        if row.verdict in ("INVALID", "MISSING") and not row.left_out
     ]
     return words.listing(names) if names else ""
 
@@ -117,11 +117,12 @@ def as_tree(changes: Changes) -> dict[str, Any]:
     """The same as plain objects; times are nanoseconds a call."""
     from bench.reporting.changes import summary
 
-    told = ("old", "new", "unit", "machines", "versions", "conditions", "options", "warning", "limit")
-    lists = ("only_old", "only_new", "without_baseline")
+    told = ("old", "new", "unit", "machines", "versions", "conditions", "options", "warning", "limit",
+            "only_old", "only_new")  # fmt: skip
     return {
         "summary": summary(changes),
-        **{name: getattr(changes, name) for name in (*told, *lists)},
+        **{name: getattr(changes, name) for name in told},
+        "without_baseline": list(changes.without_baseline),
         "notes": [dataclasses.asdict(note) for note in changes.notes],
         "regressions": [row.name for row in changes.regressions],
         **{name: list(map(_change, getattr(changes, name))) for name in ("rows", "baselines", "twins")},

@@ -9,6 +9,7 @@ from bench.results.exchange_pytest import pytest_benchmark_json
 from bench.results.files import as_path, write_atomic
 from bench.results.folder import shown
 from bench.results.journal import Run, load_run
+from bench.results.saved import refuse_training
 from bench.results.table import write_values_csv
 
 FILES = {"pyperf": "pyperf.json", "pytest-benchmark": "pytest-benchmark.json", "csv": "values.csv"}
@@ -21,6 +22,7 @@ def main(args: argparse.Namespace) -> int:
         UserError: the run cannot be read, holds no counted value, or the file cannot be written.
     """
     path = as_path(args.run)
+    refuse_training(path)
     run = load_run(path)
     folder = path if path.is_dir() else path.parent
     out = folder / FILES[args.to] if args.out is None else as_path(args.out)

@@ -8,7 +8,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
+from bench.reporting import words
 from bench.results.record import Decision, Entry, Plan
+
+EVERY_S = 10.0  # between two lines of block 0 where standard error is no terminal
+
+
+def _name(block: int, blocks: int) -> str:
+    """What a block does, in words."""
+    if block == 0:
+        return "checking results and finding how long a call takes"
+    return f"block {block} of {blocks}"
 
 
 class Display:
@@ -16,7 +26,10 @@ class Display:
 
     def __init__(self, plan: Plan, bar: Progress) -> None:
         self._bar = bar
+        self._plan = plan
         self._blocks = plan.blocks
+        self._titles = {arm.id: arm.title for arm in plan.arms}
+        self._said_at = time.monotonic()
         self._entries = sum(len(group.entries) for group in plan.groups)
         self._task = bar.add_task("starting", total=self._entries * (plan.blocks + 1), left="")
         self._done = 0
@@ -29,13 +42,13 @@ class Display:
         self._done = block * self._entries
         if block >= 1 and self._counted_from is None:
             self._counted_from = (time.monotonic(), self._done)
-        name = "calibration" if block == 0 else f"block {block} of {blocks}"
+        name = _name(block, blocks)
         left = self._left()
         if not self._bar.console.is_terminal:
             self._bar.console.print(f"{name}{f', {left}' if left else ''}", highlight=False)
         self._bar.update(
             self._task,
-            description=f"{name}: starting the workers",
+            description=f"{name}: starting fresh processes",
             completed=self._done,
             total=self._entries * (blocks + 1),
             left=left,
@@ -44,21 +57,32 @@ class Display:
     def measuring(self, block: int, entry: Entry) -> None:
         """An entry is about to take its burst."""
         self._done += 1
-        name = "calibration" if block == 0 else f"block {block} of {self._blocks}"
+        text = f"{_name(block, self._blocks)}, entry {self._done - block * self._entries} of {self._entries}"
+        if not self._bar.console.is_terminal and block == 0 and self._is_time():
+            self._bar.console.print(text, highlight=False)
         self._bar.update(
-            self._task, description=f"{name}: {escape(entry.id)}", completed=self._done, left=self._left()
+            self._task,
+            description=f"{text}: {escape(f'{entry.group}, {self._titles[entry.arm]}')}",
+            completed=self._done,
+            left=self._left(),
         )
 
     def decided(self, decision: Decision) -> None:
         """Say what the time budget drops."""
-        dropped = [*decision.dropped_groups, *decision.dropped_arms]
-        new = [name for name in dropped if name not in self._left_out]
+        new = [name for name in words.dropped(self._plan, decision) if name not in self._left_out]
         why = f"The whole plan would take {decision.predicted_s:.0f} s; to stay within the budget, "
         if self._counted_from is not None:  # block 0 decided earlier
             why = "A block takes longer than block 0 had promised; to stay within the budget, from here on "
         if new:
             self._bar.console.print(f"{why}these are left out: {', '.join(new)}.", highlight=False)
         self._left_out |= set(new)
+
+    def _is_time(self) -> bool:
+        """Whether a line is due where every entry would be too many."""
+        now = time.monotonic()
+        due = now - self._said_at >= EVERY_S
+        self._said_at = now if due else self._said_at
+        return due
 
     def _left(self) -> str:
         if self._counted_from is None:

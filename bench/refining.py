@@ -14,6 +14,7 @@ from bench.measure.refine import refine as refine_rounds
 from bench.progress import show_progress
 from bench.results.files import as_path
 from bench.results.folder import drawing_report, shown
+from bench.waiting import Say, complain, look_around
 
 
 def main(args: argparse.Namespace) -> int:
@@ -22,7 +23,8 @@ def main(args: argparse.Namespace) -> int:
     session.refuse_others(args)
     folder = as_path(args.refine)
     try:
-        refined = refine(folder, budget_s=args.budget, command=["rnnbench", *sys.argv[1:]])
+        command = ["rnnbench", *sys.argv[1:]]
+        refined = refine(folder, budget_s=args.budget, command=command, wait_s=args.wait_quiet)
         with drawing_report(folder):
             disagrees = session.write_report([folder], None)
     except Terminated:  # while the report was drawn
@@ -38,7 +40,13 @@ def main(args: argparse.Namespace) -> int:
 
 
 def refine(
-    folder: Path, *, budget_s: float | None, command: list[str], progress: session.Show = show_progress
+    folder: Path,
+    *,
+    budget_s: float | None,
+    command: list[str],
+    wait_s: float | None = None,
+    say: Say = complain,
+    progress: session.Show = show_progress,
 ) -> Refined:
     """Refine the grid in ``folder``, round by round, with its arms, on its machine.
 
@@ -50,9 +58,10 @@ def refine(
     session.refuse_other_machine(grid, session.environment(grid.plan, keep, host_name=host_name), folder)
     found = find_devices()
     resolve(list(dict.fromkeys(arm.device for arm in grid.plan.arms)), found)
+    seen = look_around(wait_s, say)
     return refine_rounds(
         folder,
-        partial(session.measure, keep=keep, host_name=host_name, progress=progress),
+        partial(session.measure, keep=keep, host_name=host_name, seen=seen, progress=progress),
         command=command,
         budget_s=budget_s,
         no_float64=[device.id for device in found.present if "float64" not in device.dtypes],

@@ -130,7 +130,8 @@ def read_series(
         if value is None and missing == "error":
             raise table.wrong(
                 line,
-                "the value is missing; fill it, remove the line, or set missing to drop or interpolate",
+                "the value is missing; fill it, remove the line, or give --missing=drop or "
+                "--missing=interpolate",
                 index,
             )
         values.append(math.nan if value is None else value)
@@ -167,8 +168,8 @@ def _stand_ins(values: Array, written: Counter[str], file: str) -> Iterator[str]
         ):
             yield (
                 f"{cell} stands in {times} of {len(values)} cells in {file}, far from all other values, and "
-                "is read as a number; if it means that the value is missing, empty those cells and set "
-                "missing to drop or interpolate."
+                "is read as a number; if it means that the value is missing, empty those cells and give "
+                "--missing=drop or --missing=interpolate."
             )
 
 
@@ -186,7 +187,7 @@ def _fill(values: Array, missing: Missing, file: str) -> tuple[Array, list[str]]
         end = "last" if there[0] else "first"
         raise UserError(
             f"{count}, the {end} one too, which has no neighbour to interpolate from; remove its line, or "
-            "set missing to drop"
+            "give --missing=drop"
         )
     places = np.arange(len(values))
     halves = np.interp(places[~there], places[there], values[there] / 2)  # a difference of halves is finite
@@ -211,22 +212,22 @@ def _read_text(path: str | Path, encoding: str) -> str:
         for mark, name in MARKS:
             if data.startswith(mark):
                 raise UserError(
-                    f"{path} is {name.upper()} text, not {encoding}; set encoding to {name}"
+                    f"{path} is {name.upper()} text, not {encoding}; give --encoding={name}"
                 ) from error
         at = error.start if isinstance(error, UnicodeDecodeError) else 0
         raise UserError(
-            f"{path}, line {data.count(10, 0, at) + 1}: not {encoding} text; set encoding to what it was "
-            "saved in, as cp1252 (Windows), latin-1 or utf-16"
+            f"{path}, line {data.count(10, 0, at) + 1}: not {encoding} text; name what it was saved in with "
+            "--encoding, as cp1252 (Windows), latin-1 or utf-16"
         ) from error
     except (LookupError, ValueError) as error:
         raise UserError(
-            f"no text encoding is called {reprlib.repr(encoding)}; set one as utf-8, cp1252 or utf-16"
+            f"no text encoding is called {reprlib.repr(encoding)}; give --encoding=utf-8, cp1252 or utf-16"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UserError(
-            f"{path}, line {line}: a NUL character, which no CSV has; if it is UTF-16 text, set encoding to "
-            "utf-16"
+            f"{path}, line {line}: a NUL character, which no CSV has; if it is UTF-16 text, give "
+            "--encoding=utf-16"
         )
     return text.lstrip("\ufeff").replace("\r\r\n", "\r\n")  # what Windows makes of \r\n
 
@@ -508,7 +509,7 @@ class _Table:
             return ""
         return (
             "; if a comma is part of a number, put the number in quotes or ; between the columns, and if it "
-            'is a decimal comma, set decimal to ","'
+            "is a decimal comma, give --decimal=,"
         )
 
     def _number_hint(self, cell: str, line: int) -> str:
@@ -519,17 +520,19 @@ class _Table:
         if not any(map(str.isdigit, cell)):
             if line == self._header_line + 1:
                 return "; if this is a second line of names, remove it"
-            return "; if the value is missing, empty the cell and set missing to drop or interpolate"
+            return (
+                "; if the value is missing, empty the cell and give --missing=drop or --missing=interpolate"
+            )
         if DATE_LIKE.fullmatch(cell):
             return "; choose another column"
         if not NUMBER_LIKE.fullmatch(cell):
             return "; write it with nothing but digits and a decimal sign"
         if NUMBERS[other].fullmatch(cell):
             thousands = "if it parts thousands, remove it"
-            return f'; if {other!r} is its decimal sign, set decimal to "{other}"; {thousands}'
+            return f"; if {other!r} is its decimal sign, give --decimal={other}; {thousands}"
         comma = self._decimal == "." and cell.rfind(",") > cell.rfind(".") >= 0
         return "; write it with nothing but digits and a decimal sign" + (
-            ', and set decimal to ","' if comma else ""
+            ", and give --decimal=," if comma else ""
         )
 
 

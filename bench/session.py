@@ -3,7 +3,7 @@
 import argparse
 import datetime
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from bench.answer.second_look import extension
 from bench.audit import findings as audit
 from bench.cli import build_parser
 from bench.device import find_devices, resolve
@@ -22,15 +23,17 @@ from bench.host.signals import Terminated
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.preset import GRID_SIZES, Wishes
-from bench.measure.runner import TERMINATED, Runner
+from bench.measure.runner import Runner
 from bench.progress import show_progress
 from bench.results.files import as_path
 from bench.results.folder import as_text, drawing_report, free_folder, run_name, shown
 from bench.results.journal import FILE_NAME, Journal, Run, different_machines, make_run
 from bench.results.record import AnyRecord, End, Environment, Missing, Plan
+from bench.waiting import Say, complain, look_around
 
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 TERMINATED_CODE = 143
+STOPPED_CODES = {"user": EXIT_CODES["interrupted"], "signal": TERMINATED_CODE}
 
 Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's progress
 
@@ -48,11 +51,12 @@ def main(args: argparse.Namespace) -> int:
     try:
         if args.resume is not None:
             folder = as_path(args.resume)
-            end = resume(folder)
+            end = resume(folder, blocks=args.blocks, wait_s=args.wait_quiet)
         else:
             folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
             left_out = sorted({*(args.variant or ())} - {arm.spec for arm in plan.arms})
-            end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name)
+            seen = look_around(args.wait_quiet)
+            end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name, seen=seen)
         with drawing_report(folder):
             disagrees = write_report([folder], None)
     except Terminated:  # while the report was drawn
@@ -68,15 +72,15 @@ def main(args: argparse.Namespace) -> int:
 def exit_code(end: End, *, disagrees: bool) -> int:
     """The exit code of a run that ended so."""
     if end.status == "interrupted":
-        return TERMINATED_CODE if end.reason == TERMINATED else EXIT_CODES["interrupted"]
+        return STOPPED_CODES[end.stopped_by or "user"]
     return 1 if disagrees else EXIT_CODES[end.status]
 
 
 def refuse_others(args: argparse.Namespace) -> None:
     """Raise UserError where a run that is resumed or refined is also told what to measure."""
     for option, beside, why in (
-        ("resume", {"resume"}, "goes on with the plan that was declared"),
-        ("refine", {"refine", "budget"}, "measures as the grid was measured"),
+        ("resume", {"resume", "blocks", "wait_quiet"}, "goes on with the plan that was declared"),
+        ("refine", {"refine", "budget", "wait_quiet"}, "measures as the grid was measured"),
     ):
         if getattr(args, option) is None:
             continue
@@ -139,42 +143,69 @@ def make_wishes(args: argparse.Namespace) -> Wishes:
         threads=tuple(args.threads or ()),
         all_threads=machine.usable_cpus(),
         blocks=args.blocks,
+        isolate=args.isolate,
         budget_s=args.budget,
+        budget_rule="aim" if args.budget is None else "refuse",
         seed=args.seed,
         **sizes,
     )
 
 
 def measure(
-    plan: Plan, folder: Path, *, keep: list[str], host_name: bool = False, progress: Show = show_progress
+    plan: Plan,
+    folder: Path,
+    *,
+    keep: list[str],
+    host_name: bool = False,
+    seen: Mapping[str, Any] | None = None,
+    progress: Show = show_progress,
 ) -> End:
-    """Run the plan with a journal in ``folder`` and a progress display; return how it ended."""
+    """Run the plan with a journal in ``folder`` and a progress display; return how it ended.
+
+    ``seen`` is what ``look_around`` saw before it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
-    setting = environment(plan, keep, host_name=host_name)
+    setting = environment(plan, keep, host_name=host_name, seen=seen)
     return _drive(Journal(folder / FILE_NAME), plan, setting, keep, progress)
 
 
-def resume(folder: Path, *, progress: Show = show_progress) -> End:
+def resume(
+    folder: Path,
+    *,
+    blocks: int | None = None,
+    wait_s: float | None = None,
+    say: Say = complain,
+    progress: Show = show_progress,
+) -> End:
     """Go on with a run that was cut off or interrupted: its blocks that are whole stay, the others follow.
 
+    With ``blocks`` a run that is over and undecided is extended to so many, for a second look.
+
     Raises:
-        UserError: no such run, one that another process writes, that is over, or from another machine.
+        UserError: no such run, one that another process writes, that is over and not to be extended, or from
+            another machine.
     """
     journal, records, warnings = Journal.reopen(folder / FILE_NAME)
     try:
         run = make_run(records, warnings)
-        if run.end is not None and run.end.status != "interrupted":
+        if blocks is not None:
+            extended = extension(run, blocks, folder, machine.utc_now())
+            run = make_run([*records, extended], warnings)
+        elif run.end is not None and run.end.status != "interrupted":
             raise UserError(f"{folder} is over ({run.end.reason}): there is nothing to go on with")
         keep = list(run.environment.kept)
-        setting = environment(run.plan, keep, host_name="host_name" in run.environment.machine)
-        refuse_other_machine(run, setting, folder)
+        host_name = "host_name" in run.environment.machine
+        refuse_other_machine(run, environment(run.plan, keep, host_name=host_name), folder)
+        setting = environment(run.plan, keep, host_name=host_name, seen=look_around(wait_s, say))
         for warning in warnings:
             print(f"rnnbench: {warning}", file=sys.stderr)
         earlier: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures]
-        earlier += [run.decision] if run.decision else []
+        earlier += [*run.extensions, *([run.decision] if run.decision else [])]
+        if blocks is not None:
+            journal.write(extended)
     except BaseException:
         journal.close()
         raise
@@ -205,10 +236,12 @@ def _drive(
         ) from error
 
 
-def environment(plan: Plan, keep: list[str], *, host_name: bool) -> Environment:
+def environment(
+    plan: Plan, keep: list[str], *, host_name: bool, seen: Mapping[str, Any] | None = None
+) -> Environment:
     """The machine as it is now, and what of the shell's variables reaches the workers."""
     passed = worker_environment(1, keep=keep, compiled="a folder of the run")
-    facts = machine.describe(host_name=host_name)
+    facts = machine.describe(host_name=host_name) | dict(seen or {})
     threads = max(arm.threads for arm in plan.arms)
     warnings = audit.warnings(facts, passed.dropped, passed.kept, threads)
     return Environment(facts, passed.set, passed.dropped, passed.kept, warnings)

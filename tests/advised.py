@@ -3,7 +3,7 @@
 import argparse
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from journals import example_environment, example_records
 from msgspec.structs import replace
@@ -12,7 +12,6 @@ from bench.advice.command import advise
 from bench.advice.declare import Timer, declare
 from bench.cli import build_parser
 from bench.device import Absent, Device, Devices
-from bench.measure.limits import DISPATCH
 from bench.results.record import AnyRecord, Burst, Decision, End, Pair, Plan, Worker
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
@@ -48,6 +47,7 @@ def measured(
     twin: Sequence[float] = STILL,
     calls: Mapping[str, float] | None = None,
     reason: str = "10 blocks were measured",
+    stopped_by: Literal["user", "signal"] | None = None,
 ) -> list[AnyRecord]:
     """The records of a run of the plan. ``calls``: by library, the share of its time that dispatch is."""
     template = next(record for record in example_records() if isinstance(record, Burst))
@@ -62,7 +62,7 @@ def measured(
             arm = arms[entry.arm]
             log = twin[place] if arm.twin else logs.get(arm.variant, (0.0,) * 10)[place]
             ns = BASE_NS * math.exp(log)
-            if entry.group == DISPATCH:
+            if entry.group == "dispatch":
                 if calls is None:
                     continue
                 ns *= calls[arm.library]
@@ -72,16 +72,15 @@ def measured(
             made.append(replace(template, **fields, elapsed_ns=elapsed_ns, first_call_ns=1, flags=[]))
         if block == 0:
             made.append(Decision(_pairs(plan), 25.0, blocks, plan.rounds, [], []))
-    return [*made, End("complete", reason, 24.0, "2026-01-02T03:05:42+00:00")]
+    return [*made, End("complete", reason, 24.0, "2026-01-02T03:05:42+00:00", 0.0, stopped_by)]
 
 
 def _pairs(plan: Plan) -> list[Pair]:
     """Block 0's choice, as the runner makes it."""
-    main = plan.groups[0].name
     ids = {entry.arm.partition("@")[0]: entry.id for entry in plan.groups[0].entries}
     if "torch-inplace" not in ids:
         return []
-    return [Pair(f"best against best {main} cpu x1", ids["torch-inplace"], ids["numpy-inplace"])]
+    return [Pair("best", ids["torch-inplace"], ids["numpy-inplace"])]
 
 
 class Simulated:

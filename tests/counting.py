@@ -14,6 +14,7 @@ import numpy as np
 
 from bench import catalog, data
 from bench.answer.operations import NT, PRODUCT, TN, Operation
+from bench.binding import bind_case
 from bench.case import Case
 
 Seen = list[tuple[Operation, bool]]  # whether the result went to an array that was there already
@@ -44,13 +45,9 @@ NO_ARITHMETIC = {
 def run(spec: str, case: Case) -> Seen:
     """Every operation of one call of a variant of the catalogue."""
     variant, batch = catalog.find(spec), data.make(case)
-    arrays = [batch.params, batch.x, batch.y]
-    options: dict[str, Any] = {
-        "activation": case.activation, "delta": case.delta, "lr": case.lr, "device": "cpu"
-    }  # fmt: skip
     if variant.library == "torch":
-        bound = variant.load()(case.task, *arrays, **options)
-        return _torch_operations(bound.call)
+        return _torch_operations(bind_case(variant.load(), "torch", case, batch, "cpu").bound.call)
+    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr}
     with _counting_numpy() as seen:
         params = {name: p.view(Counted) for name, p in batch.params.items()}
         bound = variant.load()(case.task, params, batch.x.view(Counted), batch.y.view(Counted), **options)

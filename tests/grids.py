@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.answer.size_map import BEST, SizeMap, size_maps
+from bench.answer.size_map import SizeMap, size_maps
 from bench.answer.summary import summarise
 from bench.case import Case
 from bench.measure.budget import decide
@@ -89,7 +89,7 @@ def maps_of(*runs: Run) -> tuple[SizeMap, ...]:
 
 def best_map(*runs: Run) -> SizeMap:
     """The map of the fastest forms."""
-    return next(made for made in maps_of(*runs) if made.kind == BEST)
+    return next(made for made in maps_of(*runs) if made.kind == "best")
 
 
 def write_grid(folder: Path, records: Iterable[AnyRecord]) -> Path:

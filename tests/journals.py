@@ -18,7 +18,6 @@ from bench.measure.limits import probe_job, probing
 from bench.measure.plan import LEAST_ROUNDS, make_plan
 from bench.measure.preset import Wishes
 from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
-from bench.proof.agreement import KNOWN_WRONG
 from bench.results import record
 from bench.results.declared import measured_as
 
@@ -194,8 +193,8 @@ def _checks(case: Case, *, wrong: bool = False) -> list[record.Check]:
         record.Check(f"{prefix}V", gradient / 25, gradient, True),
     ]
     for name, error in (("U", 0.31), ("W", 0.27)):
-        what = f"{prefix}{name}" + KNOWN_WRONG * wrong
-        checks.append(record.Check(what, error if wrong else gradient / 16, gradient, not wrong))
+        error = error if wrong else gradient / 16
+        checks.append(record.Check(f"{prefix}{name}", error, gradient, not wrong, wrong))
     return checks
 
 
@@ -221,8 +220,8 @@ def _decision(plan: record.Plan, *, broken: bool) -> record.Decision:
         if group.name.startswith("train_step"):
             best = "torch-rnn" if broken and group.name == POSITIONAL else "torch-inplace"
             ids = [f"{group.name} | {variant}@cpu x1" for variant in (best, "numpy-inplace")]
-            made.append(record.Pair(f"best against best {group.name} cpu x1", *ids))
+            made.append(record.Pair("best", *ids))
             there = f"{group.name} | torch-inplace@cuda:0 x2"
             if any(entry.id == there for entry in group.entries):
-                made.append(record.Pair(f"best against best {group.name} cuda:0 x2", there, ids[1]))
+                made.append(record.Pair("best", there, ids[1]))
     return record.Decision(made, 95.0, plan.blocks, plan.rounds, [], [])

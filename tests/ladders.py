@@ -1,7 +1,6 @@
 """For the tests of the ladder: its entries, the example run with changes, and what is made of it."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from journals import example_plan, example_records
 from reports import facts_of, medians
@@ -20,7 +19,6 @@ MANUAL = "ladder | torch-manual@cpu x1 positional float32 tanh"
 INPLACE = "ladder | numpy-inplace@cpu x1 positional float32 tanh"
 AUTOGRAD, COMPILED = "compiled | torch-autograd@cpu x1", "compiled | torch-compile@cpu x1"
 MEASURED_AS = measured_as(example_plan().groups)
-OLD_JOURNAL = Path(__file__).parent / "data" / "journal-schema-1.jsonl"
 
 
 def edited(change: Callable[[Burst], Burst | None], **options: bool) -> Run:

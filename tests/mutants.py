@@ -3,6 +3,7 @@
 The mathematical ones are the reference's own source with one expression changed; the others wrap a ``Bound``.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +14,10 @@ from typing import Any
 import numpy as np
 
 import impl_numpy.rnn
+from bench.binding import Bind
 from bench.case import TASKS
 from impl_numpy.contract import Bound, bind
 
-Bind = Callable[..., Bound]
 GRADIENT = ("gradient", "train_step")
 CLIP = "np.clip(e, -delta, delta)"
 SOURCE = Path(impl_numpy.rnn.__file__).read_text(encoding="utf-8")
@@ -29,6 +30,7 @@ class Mutant:
     name: str
     bind: Bind
     tasks: tuple[str, ...] = TASKS
+    library: str = "numpy"
 
 
 def changed(old: str, new: str) -> Bind:
@@ -91,6 +93,38 @@ def late(*args: Any, **options: Any) -> Bound:
     return Bound(call, bound.reset, lambda: results[-2])
 
 
+def keeping(library: str, expression: str, *changes: tuple[str, str]) -> Bind:
+    """Uses ``kept``, computed of the inputs when it was bound, in every call."""
+    folder = Path(impl_numpy.__file__).parents[1] / f"impl_{library}"
+    source = (folder / "rnn.py").read_text(encoding="utf-8")
+    if library == "torch":  # autograd would miss what is kept: the gradient by hand, on the same forward pass
+        source += (folder / "manual.py").read_text(encoding="utf-8").replace("from impl_torch.rnn", "# from")
+    for old, new in changes:
+        assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times in the source"
+        source = source.replace(old, new)
+
+    def bind_keeping(task: str, params: Any, x: Any, y: Any, **options: Any) -> Any:
+        module = ModuleType("mutant")
+        exec(compile(source, "keeping.py", "exec"), module.__dict__)
+        vars(module)["kept"] = eval(expression, {"params": params, "x": x, "y": y})
+        contract = importlib.import_module(f"impl_{library}.contract")
+        return contract.bind(module, task, params, x, y, **options)
+
+    return bind_keeping
+
+
+def of_bind(library: str) -> tuple[Mutant, ...]:
+    """Mutants that derive something from x or y in ``bind``; their first results are right."""
+    clone = "copy" if library == "numpy" else "clone"
+    products = ("for x_t in x:", "for x_t in kept:"), ("x_t @ U.T + h @ W.T", "x_t + h @ W.T")
+    x_in_dU, y_in_e = ("da.T @ x[t - 1]", "da.T @ kept[t - 1]"), ("e = y_hat - y ", "e = y_hat - kept ")
+    return (
+        Mutant(f"{library}: x U^T kept", keeping(library, "x @ params['U'].T", *products), TASKS, library),
+        Mutant(f"{library}: x kept for dU", keeping(library, f"x.{clone}()", x_in_dU), GRADIENT, library),
+        Mutant(f"{library}: y kept", keeping(library, f"y.{clone}()", y_in_e), GRADIENT, library),
+    )
+
+
 def scribbling(task: str, params: Any, x: Any, y: Any, **options: Any) -> Bound:
     """Writes into its input after it has used it."""
     bound = reference(task, params, x, y, **options)
@@ -140,6 +174,7 @@ def scaled_by(factor: float, *names: str) -> Callable[[dict[str, Any]], dict[str
     return change
 
 
+KEEPING = (*of_bind("numpy"), *of_bind("torch"))
 MUTANTS = (
     # the forward pass
     Mutant("recurrence dropped", changed("x_t @ U.T + h @ W.T", "x_t @ U.T")),
@@ -178,7 +213,7 @@ MUTANTS = (
     Mutant("learning rate x 1.0005", with_rate(lambda lr: 1.0005 * lr), ("train_step",)),
     Mutant("learning rate built in", with_rate(lambda lr: 0.1), ("train_step",)),
     Mutant("reset forgotten", without_reset, ("train_step",)),
-    Mutant("works once only", stale, ("train_step",)),
+    Mutant("works once only", stale),
     Mutant("result of the call before", late),
     # what it hands out
     Mutant("a NaN", with_results(last_entry_nan)),
@@ -194,4 +229,6 @@ MUTANTS = (
     # what it does to others
     Mutant("writes into its inputs", scribbling),
     Mutant("trains the caller's arrays", updating_in_place, ("train_step",)),
+    # what it keeps
+    *KEEPING,
 )

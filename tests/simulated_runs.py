@@ -152,7 +152,7 @@ def pooled(values: Array) -> Array:
 
 def precise_enough(logs: Array) -> bool:
     """The runner's own rule, asked with the bursts of a pair whose log ratios these are."""
-    pair = record.Pair("headline", "entry", BASELINE)
+    pair = record.Pair("best", "entry", BASELINE)
     bursts = [burst(block, pair.entry, [log]) for block, log in enumerate(logs, start=1)]
     bursts += [burst(block, pair.baseline, [0.0]) for block in range(1, len(logs) + 1)]
     return precise([pair], bursts, {name: name for name in (pair.entry, BASELINE)}, PRECISION)

@@ -9,6 +9,7 @@ import pytest
 
 import impl_numpy.rnn
 from bench import catalog, data, proof
+from bench.binding import bind_case
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
 from bench.data import Batch
 from bench.proof import Expected
@@ -48,7 +49,9 @@ def test_every_variant_agrees_with_the_reference(
     assert cases
     for case in cases:
         batch, expected = inputs(replace(case, task="gradient"))
-        checks = proof.prove(variant.load(), case, batch, expected, known_wrong=variant.known_wrong)
+        checks = proof.prove(
+            variant.load(), case, batch, expected, library=variant.library, known_wrong=variant.known_wrong
+        )
         wrong = variant.known_wrong and case.task != "forward" and case.shape.T > 1 and case.shape.H > 1
         verdict = proof.status(checks, known_wrong=variant.known_wrong)
         assert verdict == ("known_wrong" if wrong else "ok"), f"{case}: {proof.failures(checks)}"
@@ -114,11 +117,10 @@ def test_200_training_steps_from_the_same_start_stay_together(activation: str) -
     for variant in EXACT:
         if variant.unsupported(case, "cpu"):
             continue
-        options = {"activation": activation, "delta": case.delta, "lr": case.lr, "device": "cpu"}
-        bound = variant.load()("train_step", batch.params, batch.x, batch.y, **options)
+        binding = bind_case(variant.load(), variant.library, case, batch, "cpu")
         for _ in range(200):
-            bound.call()
-        result = bound.result()
+            binding.bound.call()
+        result = binding.result()
         for name in ("loss", "U", "W", "V"):
             error = error_between(result[name], after[name], scale=norm(after[name]))
             assert error <= 1e-9, (variant.name, name)

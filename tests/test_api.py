@@ -56,7 +56,7 @@ class Stopped:
         self.write = write
 
     def run(self):
-        end = End("interrupted", "stopped by the user", 0.1, "2026-01-02T03:04:06+00:00")
+        end = End("interrupted", "stopped by the user", 0.1, "2026-01-02T03:04:06+00:00", 0.0, "user")
         self.write(end)
         return end
 
@@ -316,7 +316,7 @@ def test_every_function_says_what_an_unknown_wish_may_have_meant(name):
         ("train", {"split": "trail"}, "split: invalid choice: 'trail' (did you mean 'tail'?)"),
         ("train", {"epochs": 2.5}, "epochs: '2.5' is not a whole number of 1 or more"),
         ("train", {"lr": -1}, "lr= must be a number above 0"),
-        ("train", {"column": "x"}, "column is about a CSV file; give that too, as series"),
+        ("train", {"column": "x"}, "column= is about a CSV file; give that too: series="),
         ("train", {"variant": "numpy-lop"}, "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"),
         ("verify", {"variant": "numpy-lop"}, "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"),
         ("verify", {"device": "tpu"}, "no device is called 'tpu'; here there is: cpu"),
@@ -369,9 +369,12 @@ def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):
         proved(1, 2)
     with train_progress() as trained:
         trained("numpy-loop", 100, 0.5)
-    first = plan.groups[0].entries[0].id
+    what, entries = "checking results and finding how long a call takes", plan.groups[0].entries
+    first = (
+        f"entry 1 of {sum(len(group.entries) for group in plan.groups)}: {entries[0].group}, numpy-batched"
+    )
     assert said == [
-        *("calibration: starting the workers", f"calibration: {first}", ""),
+        *(f"{what}: starting fresh processes", f"{what}, {first}", ""),
         *("computing the reference", "1 of 2 proofs", ""),
         *("numpy-loop · epoch 100 · loss 5.0000e-01", ""),
     ]

@@ -54,6 +54,7 @@ def test_a_machine_that_is_fit_has_no_findings() -> None:
         ({"throttled_periods": 9, "quota_periods": 100}, "unstable", "9 of 100 periods", "quota"),
         ({"cpus": 16}, "note", "may use 8 of 16 processors (0-7)", "taskset -c 0-15"),
         ({"load_1min": 4.1}, "unstable", "busy at the start (load 4.1)", "top"),
+        ({"others_cpus": 1.3}, "unstable", "other programs used 1.3 processors", "--wait-quiet"),
         ({"pressure_percent": {"cpu": 30.0}}, "unstable", "waited for a processor 30 %", "top"),
         ({"pressure_percent": {"memory": 2.0}}, "unstable", "waited for memory", "top"),
         ({"steal_share": 0.04}, "unstable", "gave 4.0% of the processors' time", "not shared"),

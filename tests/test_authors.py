@@ -1,6 +1,7 @@
 """What an author of a variant meets: where the code fell over, and what it did that no ``Bound`` does."""
 
 import json
+import re
 import sys
 
 import psutil
@@ -17,10 +18,13 @@ from impl_numpy.contract import Bound
 
 
 def make(where):
-    def bind(task, params, x, y, *, activation, delta, lr, device):
+    def bind(task, params, x, y, *, activation, delta, lr):
         last = {}
         if where == "bind":
             params.append(1)
+        if where == "tuple":
+            U, W, V = params
+            x @ U.T
 
         def call():
             if where == "call":
@@ -37,16 +41,21 @@ def make(where):
 
         def result():
             assert where != "result"
-            return [1] if where == "list" else last
+            return {"list": [1], "lists": {"y_hat": [1]}}.get(where, last)
 
         return None if where == "nothing" else Bound(call, reset, result)
 
+    def bind_of_old(task, params, x, y, *, activation, delta, lr, device):
+        raise AssertionError
+
+    if where == "old":
+        bind = bind_of_old
     return SimpleNamespace(name="numpy-" + where, library="numpy", bind=bind, tasks=["forward"])
 
 
-bind, call, helper, project, reset, result, list_, nothing, right = (
-    make(where)
-    for where in ("bind", "call", "helper", "project", "reset", "result", "list", "nothing", "right")
+bind, tuple_, call, helper, project, reset, result, list_, lists, nothing, old, right = map(
+    make,
+    "bind tuple call helper project reset result list lists nothing old right".split(),
 )
 """
 
@@ -55,6 +64,7 @@ def line_of(text: str, source: str = MINE) -> int:
     return next(n for n, line in enumerate(source.splitlines(), start=1) if text in line)
 
 
+IN_RESULT = f"(mine.py, line {line_of('def result')}, in result)"
 SAID = {
     "bind": f"AttributeError: 'dict' object has no attribute 'append' "
     f"(mine.py, line {line_of('append')}, in bind)",
@@ -63,8 +73,13 @@ SAID = {
     "project": f"KeyError: 'none of these' (mine.py, line {line_of('none of these')}, in call)",
     "reset": f"ValueError: two lines (mine.py, line {line_of('raise')}, in reset)",
     "result": f"AssertionError (mine.py, line {line_of('assert')}, in result)",
-    "list": "TypeError: result returned list, not a dict of arrays",
-    "nothing": "TypeError: bind returned NoneType, not a Bound: it has no function call, reset, result",
+    "tuple": f"AttributeError: 'str' object has no attribute 'T' (mine.py, line {line_of('U.T')}, in bind)",
+    "list": f"TypeError: result returned list, not a dict of arrays {IN_RESULT}",
+    "lists": f"TypeError: result returned y_hat as list, not a NumPy array {IN_RESULT}",
+    "nothing": f"TypeError: bind returned NoneType, not a Bound: it has no function call, reset, result "
+    f"(mine.py, line {line_of('def bind(')}, in bind)",
+    "old": f"TypeError: cannot call bind_of_old: missing a required argument: 'device' "
+    f"(mine.py, line {line_of('def bind_of_old')}, in bind_of_old)",
 }
 
 
@@ -82,7 +97,7 @@ def mine(tmp_path, monkeypatch):
 
 def test_verify_names_the_line_of_a_crash_and_calls_it_one(mine, capsys):
     specs = [f"mine:{name}" for name in (*SAID, "right")]
-    specs = [spec.replace("mine:list", "mine:list_") for spec in specs]
+    specs = [re.sub("list$|tuple$", r"\g<0>_", spec) for spec in specs]
     command = ["verify", "--device", "cpu", *(f"--variant={spec}" for spec in specs)]
 
     assert main(command) == 1
@@ -242,16 +257,3 @@ def test_a_module_that_leaves_a_worker_alone_is_told_by_run(mine, capsys):
     small = ["--quick", "--blocks=1", "--device=cpu", "--task=forward", "--batch=4", "--hidden=4"]
     assert main(["run", *small, "--variant=twice:right", "--out=here"]) == 3
     assert "its module asks to exit (SystemExit: not here)" in capsys.readouterr().out
-
-
-def test_a_device_that_is_no_text_is_no_crash_of_ours(mine, capsys):
-    (mine / "numbered.py").write_text(
-        "from types import SimpleNamespace\n"
-        "from mine import right as own\n"
-        "def bind(*arguments, **options):\n"
-        "    bound = own.bind(*arguments, **options)\n"
-        "    return SimpleNamespace(call=bound.call, reset=bound.reset, result=bound.result, device=5)\n"
-        "it = SimpleNamespace(name='it', library='numpy', bind=bind, tasks=['forward'])\n"
-    )
-    assert main(["verify", "--device=cpu", "--variant=numbered:it"]) == 1
-    assert "not true: computed on cpu" in capsys.readouterr().out

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from acceptance.plans import mutated
 from grids import crossing_at, grid, maps_of
-from journals import POSITIONAL, example_plan, example_records
+from journals import example_plan, example_records
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, facts_of, run_with, with_ratios
 
 from bench.answer import breakeven, costs
-from bench.answer.breakeven import COMPILING, TUTORIAL, BreakEven, break_evens
+from bench.answer.breakeven import BreakEven, break_evens
 from bench.answer.outcome import outcomes
 from bench.answer.summary import summarise
 from bench.measure import worker
@@ -32,7 +32,6 @@ MS, US = 1_000_000, 1_000
 GAIN_US = 60  # by which the later one's step is shorter
 STEP = {BASE: 100 * US, USUAL: (100 - GAIN_US) * US}
 START = {"numpy": 200 * MS, "torch": 1_700 * MS}
-AS_WRITTEN = f"as written {POSITIONAL} cpu x1"
 STEADY = dict.fromkeys(range(1, 11), 1.0)
 Factors = Mapping[int, float]  # by block
 
@@ -81,11 +80,11 @@ def found_in(run: Run) -> list[BreakEven]:
 
 def usual(run: Run) -> BreakEven:
     """The pair as usually written: numpy-batched against torch-rnn."""
-    return next(made for made in found_in(run) if made.name == AS_WRITTEN)
+    return next(made for made in found_in(run) if made.step.kind == "as_written")
 
 
-def named(run: Run, name: str) -> list[BreakEven]:
-    return [made for made in found_in(run) if made.name == name]
+def of_kind(run: Run, kind: str) -> list[BreakEven]:
+    return [made for made in found_in(run) if made.step.kind == kind]
 
 
 def section_of(run: Run) -> Section:
@@ -162,7 +161,7 @@ CACHE_NS = 2_800 * MS
 
 
 def compiling(run: Run) -> BreakEven:
-    (made,) = named(run, COMPILING)
+    (made,) = of_kind(run, "compiling")
     return made
 
 
@@ -275,13 +274,13 @@ def test_a_run_whose_control_failed_has_no_break_even() -> None:
     made = usual(run)
     assert (made.kind, made.step.verdict) == ("open", "INVALID")
     assert TOLD["INVALID"] in sentence(run, made)
-    (published, *_) = named(run, TUTORIAL)  # a pair that nobody declared follows the run's control
+    (published, *_) = of_kind(run, "tutorial")  # a pair that nobody declared follows the run's control
     assert (published.kind, published.step.verdict) == ("open", "INVALID")
 
 
 def test_what_was_not_measured_has_no_break_even() -> None:
     records = [record for record in example_records() if getattr(record, "entry", "") != USUAL]
-    assert not named(make_run(records), AS_WRITTEN)
+    assert USUAL not in [made.other.entry.id for made in found_in(make_run(records))]
 
 
 def test_a_quick_run_says_that_it_has_no_verdict() -> None:
@@ -309,9 +308,7 @@ def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials() -> None:
 
 def test_an_accelerator_has_its_own_break_even_with_its_transfer() -> None:
     made = found_in(make_run(example_records(with_gpu=True)))
-    (there, *_) = [
-        one for one in made if one.other.arm.device == "cuda:0" and one.name.startswith("as written")
-    ]
+    (there, *_) = [one for one in made if one.other.arm.device == "cuda:0" and one.step.kind == "as_written"]
     assert all(parts.transfer_ns > 0 for parts in there.other.parts.values())
     assert all(parts.transfer_ns == 0 for parts in there.one.parts.values())
     assert "on cuda:0" in sentence(make_run(example_records(with_gpu=True)), there)
@@ -319,7 +316,7 @@ def test_an_accelerator_has_its_own_break_even_with_its_transfer() -> None:
 
 def test_the_tutorials_readers_are_told_that_its_gradient_is_wrong() -> None:
     run = make_run(example_records())
-    told = [sentence(run, made) for made in named(run, TUTORIAL)]
+    told = [sentence(run, made) for made in of_kind(run, "tutorial")]
     assert told[0].startswith("torch-rnn overtakes numpy-published (known wrong gradient) after ")
     assert told[1].startswith("torch-rnn overtakes numpy-loop after ")
     assert not any("use numpy-published" in one for one in told)
@@ -389,7 +386,7 @@ def test_a_grid_has_no_section_since_its_first_size_is_no_answer() -> None:
 
 def test_the_best_pair_is_there_too() -> None:
     run = make_run(with_ratios(example_records(), {BEST_TORCH: around(0.3), BEST_NUMPY: around(0.9)}))
-    (best,) = (made for made in found_in(run) if made.name.startswith("best against best"))
+    (best,) = (made for made in found_in(run) if made.step.kind == "best")
     assert (best.one.entry.id, best.other.entry.id) == (BEST_NUMPY, BEST_TORCH)
     assert "the fastest form of each" in sentence(run, best)
 

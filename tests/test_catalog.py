@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench import listing
+from bench.binding import bind_case
 from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
 from bench.catalog import BASELINE, VARIANTS, find, reference
 from bench.data import make
@@ -32,7 +33,7 @@ class Doubled:
     dtypes = "float64"
 
     @staticmethod
-    def bind(task, params, x, y, *, activation, delta, lr, device):
+    def bind(task, params, x, y, *, activation, delta, lr):
         last = {}
 
         def call():
@@ -128,10 +129,9 @@ def test_your_own_variant_comes_in_from_a_package_of_your_own(own_package: Path)
     batch = make(case)
     results = {}
     for variant in (own, find(BASELINE)):
-        options = {"activation": "tanh", "delta": case.delta, "lr": case.lr, "device": "cpu"}
-        bound = variant.load()("forward", batch.params, batch.x, batch.y, **options)
-        bound.call()
-        results[variant.name] = bound.result()["y_hat"]
+        binding = bind_case(variant.load(), variant.library, case, batch, "cpu")
+        binding.bound.call()
+        results[variant.name] = binding.result()["y_hat"]
     np.testing.assert_array_equal(results["own-doubled"], 2 * results[BASELINE])
 
 

@@ -68,7 +68,7 @@ def test_the_journal_begins_with_the_plan_that_was_typed(here):
     )
 
     assert (first["kind"], first["seed"], first["run"]) == ("plan", 5, "mine")
-    assert first["missing"][0] == {"what": "cuda", "reason": "no such device"}
+    assert first["missing"][0] == {"what": "cuda", "reason": "no such device", "library": ""}
     assert second["kind"] == "environment"
     assert second["set"]["OPENBLAS_NUM_THREADS"] == "1"
 

@@ -5,6 +5,7 @@ Every case costs seconds, so the tests share a few of them; the acceptance tests
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from bench import catalog, data, proof
+from bench.binding import bind_case
 from bench.case import DTYPES, LAYOUTS, Case, sine_case
 from bench.toolchain import why_not_compile
 from bench.verification.cases import ODD, agreement_cases, worth_compiling
@@ -37,10 +39,8 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def bind(case: Case, **changes: Any) -> Any:
-    batch = data.make(case)
-    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": "cpu"}
-    compile_and_bind = catalog.find("torch-compile").load()
-    return compile_and_bind(case.task, batch.params, batch.x, batch.y, **options | changes)
+    changed = replace(case, **changes)
+    return bind_case(catalog.find("torch-compile").load(), "torch", changed, data.make(case), "cpu").bound
 
 
 def n_graphs() -> int:
@@ -64,7 +64,7 @@ def test_it_agrees_with_the_reference(case: Case) -> None:
 def agrees(case: Case) -> None:
     batch = data.make(case)
     bind = catalog.find("torch-compile").load()
-    checks = proof.prove(bind, case, batch, proof.expected(case, batch))
+    checks = proof.prove(bind, case, batch, proof.expected(case, batch), library="torch")
     assert proof.status(checks) == "ok", proof.failures(checks)
 
 

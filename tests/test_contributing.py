@@ -37,7 +37,7 @@ class Bound:
     pass
 
 
-def bind(task, params, x, y, *, activation, delta, lr, device):
+def bind(task, params, x, y, *, activation, delta, lr):
     if task != "forward":
         raise ValueError(task)
     bound, last = Bound(), {}

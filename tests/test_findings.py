@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench import catalog, data, proof
+from bench.binding import bind_case
 from bench.case import ACTIVATIONS, DTYPES, Case, Shape, sine_case
 from bench.proof.tolerance import error_between, norm
 
@@ -13,11 +14,9 @@ torch = pytest.importorskip("torch")
 def errors_of_published(case: Case) -> dict[str, float]:
     """How far its three gradients are from the true ones."""
     batch = data.make(case)
-    bind = catalog.find("numpy-published").load()
-    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": "cpu"}
-    bound = bind("gradient", batch.params, batch.x, batch.y, **options)
-    bound.call()
-    grads, result = proof.expected(case, batch).grads, bound.result()
+    binding = bind_case(catalog.find("numpy-published").load(), "numpy", case, batch, "cpu")
+    binding.bound.call()
+    grads, result = proof.expected(case, batch).grads, binding.result()
     return {
         name: error_between(result[f"d{name}"], grad, scale=norm(grad) or 1.0) for name, grad in grads.items()
     }
@@ -81,11 +80,9 @@ def test_the_published_gradient_still_points_downhill() -> None:
 def test_on_single_step_input_the_gradient_of_w_is_exactly_zero(variant: catalog.Variant, dtype: str) -> None:
     """One cell call from h_0 = 0 never uses W: the PyTorch program is not recurrent."""
     case = sine_case("gradient", "single_step", dtype=dtype)
-    batch = data.make(case)
-    options = {"activation": "tanh", "delta": case.delta, "lr": case.lr, "device": "cpu"}
-    bound = variant.load()("gradient", batch.params, batch.x, batch.y, **options)
-    bound.call()
-    result = bound.result()
+    binding = bind_case(variant.load(), variant.library, case, data.make(case), "cpu")
+    binding.bound.call()
+    result = binding.result()
     assert np.all(result["dW"] == 0)
     assert np.any(result["dU"] != 0)
 

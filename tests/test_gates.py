@@ -9,7 +9,8 @@ from journals import example_records
 from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, TWIN, around, edited, row, small_run
 
-from bench.answer.outcome import find_modes, outcomes
+from bench.answer.disturbance import disturbance
+from bench.answer.outcome import Outcome, find_modes, outcomes
 from bench.answer.summary import summarise
 from bench.answer.verdict import judge
 from bench.case import sine_case
@@ -101,13 +102,35 @@ def test_more_than_a_fifth_of_the_blocks_disturbed_is_no_verdict(entry: str) -> 
     assert row(disturbed(2, entry)).verdict == "FASTER"
     spoiled = row(disturbed(3, entry))
     assert (spoiled.verdict, spoiled.p) == ("INVALID", None)
-    assert "3 of 10 blocks were disturbed (steal in 3)" in spoiled.reason
+    assert "the hypervisor gave the processors to other virtual machines in 3 of 10 blocks" in spoiled.reason
+    assert spoiled.mend.startswith("Measure again at another hour")
     assert spoiled.ratio is not None
 
 
 def test_a_disturbed_twin_is_no_control() -> None:
-    twins = {twin.entry: twin for twin in judge(disturbed(3, TWIN)).twins}
-    assert twins[TWIN].verdict == "INVALID"
+    judgement = judge(disturbed(3, TWIN))
+    assert {twin.entry: twin for twin in judgement.twins}[TWIN].verdict == "INVALID"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"wall_over_cpu": 4}, "other programs used the processors in 4 of 10 blocks"),
+        ({"preempted": 4, "steal": 1}, "other programs used the processors in 4 of 10 blocks"),
+        (
+            {"waiting": 2, "throttled": 3},
+            "the container had used up its quota of processor time in 4 of 10 blocks",
+        ),
+        ({}, ""),
+    ],
+)
+def test_what_disturbed_is_one_plain_clause_by_what_disturbed_most(flags: dict[str, int], said: str) -> None:
+    medians = dict.fromkeys(range(1, 11), 1.0)
+    outcome = Outcome("any", "ok", "", medians, flags=flags, disturbed=4 if flags else 2)
+    why, mend = disturbance(outcome)
+    assert why == said
+    assert bool(mend) == bool(said)
+    assert not set(LIMITS) & set(f"{why} {mend}".split())
 
 
 def test_disturbed_and_repeated_bursts_are_counted_and_kept() -> None:
@@ -125,7 +148,7 @@ def test_calls_that_never_settled_have_times_and_no_verdict() -> None:
     assert outcomes(run)[RIVAL].medians
     made = row(run)
     assert (made.verdict, made.p) == ("NONE", None)
-    assert "no steady state" in made.reason
+    assert made.reason == "calls came to no steady time"
 
 
 def test_two_modes_are_told() -> None:

@@ -210,3 +210,15 @@ def test_the_noise_floor_of_a_run_is_one() -> None:
     facts = facts_of(make_run(example_records()))
     assert facts.noise_floor == units.percent(facts.summary.floor or 0.0)
     assert "lay apart where it was measured twice" in notes.sure(facts)[-1]
+
+
+@pytest.mark.parametrize(("run", "told"), [
+    (run_with({USUAL: around(3.65)}), True),
+    (run_with({USUAL: around(3.65), TWIN: around(1.2)}), False),
+    (run_with({USUAL: around(1.03, NOISY)}), False),
+    (make_run(example_records(quick=True)), False),
+])  # fmt: skip
+def test_of_what_is_undecided_nothing_is_the_cause(run: Run, told: bool) -> None:
+    made = hero_of(run, Section(id="limits", title="Why?", lead=("PyTorch pays more for every operation.",)))
+    assert ("Why" in dict(made.facts)) == told
+    assert made.title.endswith(": undecided") == (not run.plan.verdicts)

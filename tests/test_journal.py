@@ -8,7 +8,8 @@ from journals import example_records
 
 from bench.errors import UserError
 from bench.results.journal import FILE_NAME, Journal, load_run, read_journal
-from bench.results.record import Burst, Check, Decision, End, Environment, Failure, Plan, Worker
+from bench.results.record import SCHEMA, Burst, Check, Decision, End, Environment, Failure, Plan, Worker
+from bench.results.saved import load_saved
 from bench.results.seal import FIRST, record_of, sealed_line
 
 
@@ -153,11 +154,30 @@ def test_an_unknown_field_is_no_record_of_ours(path: Path) -> None:
         read_journal(path)
 
 
-def test_a_newer_schema_names_both_versions(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("schema", "advice"), [(1, "measure anew"), (2, "measure anew"), (7, "install that version")]
+)
+def test_another_schema_is_refused_in_one_line_whatever_its_records_are(
+    path: Path, schema: int, advice: str
+) -> None:
     write(path, example_records(quick=True))
-    seal_anew(path, b'"schema":2', b'"schema":7,"novelty":[1]')
+    seal_anew(path, b'"schema":%d' % SCHEMA, b'"schema":%d,"novelty":[1]' % schema)
     seal_anew(path, b'"version":"0.1.0"', b'"version":"9.9"')
-    with pytest.raises(UserError, match=r"schema 7, written by rnnbench 9\.9; this is rnnbench .* schema 2"):
+    said = rf"has schema {schema}, of rnnbench 9\.9; this one reads {SCHEMA}: {advice}"
+    sealed = path.read_bytes().splitlines(keepends=True)
+    for lines in (sealed, map(record_of, sealed)):  # the first schema had no seals
+        path.write_bytes(b"".join(line.removesuffix(b"\n") + b"\n" for line in lines))
+        with pytest.raises(UserError, match=said):
+            load_saved(path)
+        with pytest.raises(UserError, match=said):
+            Journal.reopen(path)
+
+
+@pytest.mark.parametrize("schema", [b"0", b"-1", b"true", b"3.0", b'"3"', b"null"])
+def test_a_schema_that_never_was_is_no_journal(path: Path, schema: bytes) -> None:
+    write(path, example_records(quick=True))
+    seal_anew(path, b'"schema":%d' % SCHEMA, b'"schema":' + schema)
+    with pytest.raises(UserError, match="no journal of rnnbench"):
         read_journal(path)
 
 

@@ -69,7 +69,7 @@ def test_the_way_leads_from_one_program_to_the_other_without_a_gap(default: Plan
     way = [rung for rung in default.ladder if not rung.branch]
     assert way[0].above is None
     assert [rung.above for rung in way[1:]] == [rung.entry for rung in way[:-1]]
-    (group,) = (group for group in default.groups if group.name == "ladder")
+    (group,) = (group for group in default.groups if group.kind == "ladder")
     entries = {entry.id: entry for entry in group.entries}
     assert len(entries) == len(group.entries)
     first, last = entries[way[0].entry], entries[way[-1].entry]
@@ -80,7 +80,7 @@ def test_the_way_leads_from_one_program_to_the_other_without_a_gap(default: Plan
         *("torch-cell@cpu x1", "float32", "tanh", "single_step"),
     )
     assert {entry.baseline for entry in group.entries} == {None}
-    (claim,) = (pair for pair in default.pairs if pair.name == "claim")
+    (claim,) = (pair for pair in default.pairs if pair.kind == "claim")
     assert (claim.entry, claim.baseline) == (last.id, first.id)
 
 
@@ -92,9 +92,9 @@ def test_a_branch_begins_at_an_entry_of_its_own_group(default: Plan) -> None:
 
 
 def test_the_ladder_takes_part_in_as_many_blocks_as_a_verdict_needs(default: Plan) -> None:
-    (group,) = (group for group in default.groups if group.name == "ladder")
+    (group,) = (group for group in default.groups if group.kind == "ladder")
     assert group.blocks == blocks_needed(1)
-    assert next(g for g in plan(preset="full").groups if g.name == "ladder").blocks is None
+    assert next(g for g in plan(preset="full").groups if g.kind == "ladder").blocks is None
 
 
 def test_a_quick_run_leaves_rungs_out_and_joins_what_changes_there(default: Plan) -> None:
@@ -122,9 +122,9 @@ def test_there_is_no_ladder_without_pytorch_or_the_cpu_or_of_other_work() -> Non
         {"preset": "grid"},
     ):
         declared = plan(**wishes)
-        assert "ladder" not in [group.name for group in declared.groups]
+        assert "ladder" not in [group.kind for group in declared.groups]
         assert not [rung for rung in declared.ladder if not rung.branch]
-        assert "claim" not in [pair.name for pair in declared.pairs]
+        assert "claim" not in [pair.kind for pair in declared.pairs]
 
 
 def test_an_accelerator_has_a_rung_for_the_last_programs_own_work() -> None:
@@ -137,7 +137,7 @@ def test_an_accelerator_has_a_rung_for_the_last_programs_own_work() -> None:
 
 
 def test_dispatch_is_the_main_work_on_arrays_of_one_number(default: Plan) -> None:
-    (group,) = (group for group in default.groups if group.name == "dispatch")
+    (group,) = (group for group in default.groups if group.kind == "dispatch")
     main = default.groups[0].entries[0].case
     assert {entry.case.shape for entry in group.entries} == {Shape(main.shape.T, 1, 1, 1, 1)}
     settings = {(entry.case.task, entry.case.dtype, entry.baseline) for entry in group.entries}
@@ -152,14 +152,14 @@ def test_dispatch_is_the_main_work_on_arrays_of_one_number(default: Plan) -> Non
 
 def test_what_loops_over_samples_has_no_dispatch_of_its_own() -> None:
     declared = plan(variants=("numpy-loop", "numpy-inplace"))
-    dispatch = next(group for group in declared.groups if group.name == "dispatch")
+    dispatch = next(group for group in declared.groups if group.kind == "dispatch")
     assert [entry.arm for entry in dispatch.entries] == ["numpy-batched@cpu x1", "numpy-inplace@cpu x1"]
 
 
 def test_a_device_without_float64_has_no_dispatch_that_could_be_proved() -> None:
     for devices, expected in (((), True), (("mps:0",), False)):
         declared = plan(devices=("cpu", "mps:0"), no_float64=devices)
-        dispatch = next(group for group in declared.groups if group.name == "dispatch")
+        dispatch = next(group for group in declared.groups if group.kind == "dispatch")
         assert any("@mps:0" in entry.arm for entry in dispatch.entries) is expected
         assert any("@cpu" in entry.arm for entry in dispatch.entries)
 
@@ -182,7 +182,7 @@ def test_each_library_is_probed_once_in_each_place() -> None:
 def test_a_quick_run_and_a_grid_do_not_ask_why(wishes: dict[str, object]) -> None:
     declared = plan(**wishes)
     assert not declared.probes
-    assert "dispatch" not in [group.name for group in declared.groups]
+    assert "dispatch" not in [group.kind for group in declared.groups]
 
 
 def test_a_grid_has_a_table_for_every_size_three_twins_and_verdicts_in_eight_blocks() -> None:
@@ -193,9 +193,9 @@ def test_a_grid_has_a_table_for_every_size_three_twins_and_verdicts_in_eight_blo
     assert len(twins) == 3
     assert {(8, 1), (2048, 128)} < {(shape.H, shape.B) for shape in twins}
     assert grid.blocks == 8
-    assert grid.blocks >= fewest_blocks(grid.groups)
-    assert {comparisons(group) for group in grid.groups} == {3}
-    written = [pair for pair in grid.pairs if pair.name.startswith("as written")]
+    assert grid.blocks >= fewest_blocks(grid.groups, grid.arms)
+    assert {comparisons(group, grid.arms) for group in grid.groups} == {3}
+    written = [pair for pair in grid.pairs if pair.kind == "as_written"]
     assert len(written) == 36
     assert len(grid.pairs) == 36 + 3
     assert not grid.ladder

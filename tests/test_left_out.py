@@ -93,7 +93,7 @@ def test_words_and_variants_of_the_page_are_told_in_a_closed_fold(short: RunView
     told = dict(fold.pairs)
     summaries = {variant.name: variant.summary for variant in VARIANTS}
     assert told["torch-rnn"] == summaries["torch-rnn"]
-    assert {"baseline", "twin", "block", "dispatch", "rung", "noise floor", "MISSING"} <= told.keys()
+    assert {"baseline", "A/A control", "block", "dispatch", "rung", "noise floor", "MISSING"} <= told.keys()
     assert "positional input" in told
     assert told.keys() & summaries.keys() == {arm.variant for arm in make_run(shortened()).plan.arms}
 

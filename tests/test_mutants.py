@@ -1,10 +1,12 @@
 """The proof kills every mutant, in both dtypes, and nothing else."""
 
 import pytest
-from mutants import GRADIENT, MUTANTS, Mutant, changed, in_lower_precision, reference, with_results
+from mutants import GRADIENT, KEEPING, MUTANTS, Mutant, changed, in_lower_precision, reference, with_results
 
 from bench import data, proof
-from bench.case import DTYPES, TASKS, Case, Shape, sine_case
+from bench.binding import Bind
+from bench.case import ACTIVATIONS, DTYPES, TASKS, Case, Shape, sine_case
+from bench.results.record import Check
 
 SHAPE = Shape(T=5, B=7, I=4, H=6, O=3)  # no two sizes equal
 
@@ -14,15 +16,20 @@ def case_of(task: str, dtype: str, activation: str = "tanh") -> Case:
     return Case(task, SHAPE, "positional", dtype, activation, data="random", delta=0.5)
 
 
-def verdict(bind: proof.Bind, case: Case) -> str:
+def checks_of(bind: Bind, case: Case, library: str = "numpy") -> list[Check]:
     batch = data.make(case)
-    return proof.status(proof.prove(bind, case, batch, proof.expected(case, batch)))
+    return proof.prove(bind, case, batch, proof.expected(case, batch), library=library)
+
+
+def verdict(bind: Bind, case: Case, library: str = "numpy") -> str:
+    return proof.status(checks_of(bind, case, library))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_mutant_is_killed_where_it_is_wrong_and_passes_elsewhere(mutant: Mutant, dtype: str) -> None:
-    found = {task: verdict(mutant.bind, case_of(task, dtype)) for task in TASKS}
+    pytest.importorskip(mutant.library)
+    found = {task: verdict(mutant.bind, case_of(task, dtype), mutant.library) for task in TASKS}
     assert found == {task: "disagrees" if task in mutant.tasks else "ok" for task in TASKS}
 
 
@@ -48,11 +55,16 @@ def test_a_wrong_gradient_of_w_is_killed_where_the_right_one_is_zero() -> None:
     assert verdict(reference, case) == "ok"
 
 
-def test_a_variant_on_another_device_than_asked_for_is_killed() -> None:
-    case = case_of("forward", "float32")
-    batch = data.make(case)
-    checks = proof.prove(reference, case, batch, proof.expected(case, batch), device="cuda:0")
-    assert [check.what for check in checks if not check.passed] == ["computed on cuda:0"]
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("mutant", KEEPING, ids=lambda mutant: mutant.name)
+def test_what_is_kept_of_other_inputs_fails_that_check_alone_even_for_a_single_number(
+    mutant: Mutant, activation: str
+) -> None:
+    pytest.importorskip(mutant.library)
+    for task in mutant.tasks:
+        case = Case(task, Shape(1, 1, 1, 1, 1), "positional", "float64", activation, data="random")
+        failed = [c.what for c in checks_of(mutant.bind, case, mutant.library) if not c.passed]
+        assert failed == ["reads its inputs at every call"], task
 
 
 def test_at_the_usual_learning_rate_a_gradient_wrong_by_three_per_cent_would_pass_in_float32() -> None:

@@ -53,13 +53,13 @@ def test_every_entry_is_compared_with_the_baseline_of_its_thread_count():
 
 
 def test_the_headline_pairs_are_declared_before_block_0():
-    names = [pair.name for pair in plan().pairs]
+    sides = [(pair.kind, pair.entry) for pair in plan().pairs]
 
-    assert "as written train_step positional cpu x1" in names
-    assert "as written train_step positional cpu x2" in names
-    assert "as written train_step sequence cpu x1" in names
-    assert "claim" in names
-    assert names.count("twin train_step positional x1") == 1
+    assert ("as_written", "train_step positional | torch-rnn@cpu x1") in sides
+    assert ("as_written", "train_step positional | torch-rnn@cpu x2") in sides
+    assert ("as_written", "train_step sequence | torch-rnn@cpu x1") in sides
+    assert "claim" in dict(sides)
+    assert sides.count(("twin", "train_step positional | numpy-batched@cpu x1 twin")) == 1
 
 
 def test_a_quick_run_has_three_blocks_and_no_verdicts():
@@ -96,7 +96,8 @@ def test_an_accelerator_is_compared_with_numpy_on_all_threads():
     entries = {entry.arm: entry for entry in with_gpu.groups[0].entries}
 
     assert entries["torch-rnn@cuda:0 x2"].baseline == "train_step positional | numpy-batched@cpu x2"
-    assert "as written train_step positional cuda:0 x2" in [pair.name for pair in with_gpu.pairs]
+    there = "train_step positional | torch-rnn@cuda:0 x2"
+    assert ("as_written", there) in [(pair.kind, pair.entry) for pair in with_gpu.pairs]
     assert not any(arm.startswith("numpy") and "cuda" in arm for arm in entries)
 
 
@@ -105,7 +106,7 @@ def test_an_accelerator_alone_still_gets_its_baseline():
     arms = {entry.arm for entry in only_gpu.groups[0].entries}
 
     assert "numpy-batched@cpu x2" in arms
-    assert "ladder" not in [group.name for group in only_gpu.groups]
+    assert "ladder" not in [group.kind for group in only_gpu.groups]
 
 
 def test_what_a_variant_does_not_support_is_missing_with_the_reason():
@@ -171,7 +172,7 @@ def test_the_last_thing_a_budget_takes_are_blocks_down_to_what_verdicts_need():
     declared, decision = decided(1.0)
 
     assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} <= set(decision.dropped_arms)
-    assert decision.blocks == fewest_blocks(trimmed(declared.groups, decision))
+    assert decision.blocks == fewest_blocks(trimmed(declared.groups, decision), declared.arms)
 
 
 def test_a_budget_leaves_an_accelerator_its_baseline():
@@ -198,7 +199,7 @@ def test_best_against_best_takes_the_fastest_form_of_each_library_in_block_0():
     bursts.append(burst("train_step positional | numpy-batched@cpu x1 twin", 1))  # never a contestant
     (pair,) = decide(declared, bursts, Costs(1.0, {}, 1.0)).pairs
 
-    assert pair.name == "best against best train_step positional cpu x1"
+    assert pair.kind == "best"
     assert pair.entry == "train_step positional | torch-inplace@cpu x1"
     assert pair.baseline == "train_step positional | numpy-inplace@cpu x1"
 
@@ -221,19 +222,20 @@ def test_an_accelerators_rival_is_numpy_with_whatever_number_of_threads_is_faste
 
 
 def test_the_twin_is_no_comparison():
-    group = plan().groups[0]
+    declared = plan()
+    group = declared.groups[0]
     with_baseline = [entry for entry in group.entries if entry.baseline]
 
-    assert comparisons(group) == len(with_baseline) - 1
+    assert comparisons(group, declared.arms) == len(with_baseline) - 1
 
 
 def test_other_tasks_have_their_headlines_too():
     forward = plan(tasks=("forward",), hidden=(16, 64))
 
-    names = [pair.name for pair in forward.pairs if pair.name.startswith("as written")]
-    assert names == [
-        "as written forward positional T6 B128 I6 H16 O8 cpu x1",
-        "as written forward positional T6 B128 I6 H64 O8 cpu x1",
+    written = [pair.entry for pair in forward.pairs if pair.kind == "as_written"]
+    assert written == [
+        "forward positional T6 B128 I6 H16 O8 | torch-rnn@cpu x1",
+        "forward positional T6 B128 I6 H64 O8 | torch-rnn@cpu x1",
     ]
 
 
@@ -277,15 +279,15 @@ def test_compiled_code_has_a_group_of_its_own_in_fewer_blocks(monkeypatch):
         "torch-compile@cpu x1",
     ]
     assert {entry.case for entry in compiled.entries} == {default.groups[0].entries[0].case}
-    assert "compiled" in [pair.name for pair in default.pairs]
-    assert "compiled" not in [group.name for group in plan(quick=True).groups]
+    assert "compiled" in [pair.kind for pair in default.pairs]
+    assert "compiled" not in [group.kind for group in plan(quick=True).groups]
 
 
 def test_without_a_compiler_the_default_run_says_so(monkeypatch):
     monkeypatch.setattr("bench.catalog.why_not_compile", lambda device: "no C++ compiler found")
     default = plan()
 
-    assert "compiled" not in [group.name for group in default.groups]
+    assert "compiled" not in [group.kind for group in default.groups]
     assert any("no C++ compiler found" in item.reason for item in default.missing)
 
 

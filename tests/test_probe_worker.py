@@ -1,74 +1,53 @@
 """A probe in a real worker and in a run: it answers, it never costs an entry, a resumed run repeats it."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from played import DIED, Asked, Silent, Stage, of_kind, run, set_stage, small_plan
 from test_resume import went_on
-from test_runner import Silent, of_kind, small_plan, start_worker
+from test_runner import start_worker
 
 from bench.host.child import ChildError
 from bench.measure import limits
-from bench.measure.block import Blocks
-from bench.measure.budget import Costs, decide
+from bench.measure.budget import SPARE, decide
+from bench.measure.costs import Costs
 from bench.measure.inputs import JobMaker
 from bench.measure.limits import probe_job
-from bench.measure.messages import Done, Measured, ProbeJob, Ready, Refused
+from bench.measure.messages import Close, Measured, ProbeJob, Ready, Refused
 from bench.measure.runner import Runner
-from bench.results.record import AnyRecord, Burst, Plan, Primitive, Probe, Rates, Resumed, Worker
+from bench.results.record import AnyRecord, Burst, Plan, Primitive, Probe, Rates, Resumed
 
 BASELINE = "numpy-batched@cpu x1"
 WANTED = [("call", [0]), ("tanh", [16])]
 
 
-class Played:
-    """In place of a worker process; what it says to a probe is up to the test, and so is its dying."""
+MEASURED = Measured([Primitive(name, size, 1, [7]) for name, size in WANTED])
 
-    all: ClassVar[list["Played"]] = []
-    probe: ClassVar[Callable[["Played"], Any]]
-    dies_after: ClassVar[str | None] = None  # the arm whose worker dies on its first burst
 
-    def __init__(self, arm: Any) -> None:
-        self.arm, self.pid, self.alive, self.awake, self.stopped = arm, 1, True, True, False
-        self.all.append(self)
+class Probing(Stage):
+    """What a worker says to a probe is up to the test; the products of block 0's beginning are none."""
 
-    def receive(self, expected: Any, deadline_s: float) -> Ready:
-        return Ready({"threads": 1}, 10**8, 0)
+    def __init__(self, probe: Callable[[], Any] = lambda: MEASURED) -> None:
+        super().__init__(react=lambda asked: self.probe() if is_probe(asked) else None)
+        self.probe = probe
 
-    def ask(self, job: Any, expected: Any, deadline_s: float) -> Any:
-        assert self.alive
-        assert [one for one in self.all if one.awake and not one.stopped] == [self]
-        if isinstance(job, ProbeJob):
-            return type(self).probe(self)
-        if self.arm.id == self.dies_after:
-            self.alive = False
-            raise ChildError("crashed", "it died")
-        return Done("ok", 10, [10**6] * 5, 10**6, 1, 0, 1, 0, "cpu", [])
 
-    def resume(self) -> None:
-        self.awake = True
-
-    def pause(self) -> None:
-        self.awake = False
-
-    def terminate(self) -> None:
-        self.awake = False
-
-    def stop(self) -> None:
-        self.alive, self.awake, self.stopped = False, False, True
-
-    def last_words(self) -> str:
-        return ""
+def is_probe(asked: Asked) -> bool:
+    """Whether the job is a plan's probe."""
+    return isinstance(asked.job, ProbeJob) and asked.job.wanted == WANTED
 
 
 @pytest.fixture(autouse=True)
-def _played(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = Measured([Primitive(name, size, 1, [7]) for name, size in WANTED])
-    monkeypatch.setattr(Played, "all", [])
-    monkeypatch.setattr(Played, "probe", lambda worker: measured, raising=False)
-    monkeypatch.setattr(Blocks, "_start", lambda blocks, arm: Played(arm))
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(limits, "wanted", lambda case, specs: WANTED)
+    return set_stage(monkeypatch, Probing())
+
+
+def rates_of(records: list[AnyRecord]) -> list[Rates]:
+    """Those of the plan's probes: the first ones are block 0's best rates."""
+    return of_kind(records, Rates)[1:]
 
 
 def plan_with_probe(*variants: str, blocks: int = 1, arm: str = BASELINE, until: int | None = None) -> Plan:
@@ -76,17 +55,10 @@ def plan_with_probe(*variants: str, blocks: int = 1, arm: str = BASELINE, until:
     return replace(plan, probes=[Probe(arm, plan.groups[0].entries[0].case, until)])
 
 
-def run(plan: Plan) -> tuple[str, list[AnyRecord]]:
-    records: list[AnyRecord] = []
-    status = Runner(plan, records.append, Silent()).run().status
-    assert all(worker.stopped for worker in Played.all)
-    return status, records
-
-
 def test_a_worker_answers_a_probe_and_goes_on_after_one_that_fails(tmp_path) -> None:
     plan = plan_with_probe()
-    arm, case = plan.arms[0], plan.groups[0].entries[0].case
-    job = JobMaker(tmp_path, plan.gates).job(case, arm, None)
+    arm = plan.arms[0]
+    job = JobMaker(tmp_path).prove(plan.groups[0].entries[0], arm, None)
     worker = start_worker(arm, job)
     asked = [("product NT", [4, 4, 4]), ("tanh into", [16])]
     try:
@@ -104,14 +76,14 @@ def test_a_worker_answers_a_probe_and_goes_on_after_one_that_fails(tmp_path) -> 
 
 
 def test_a_block_asks_its_probes_last_and_in_as_many_blocks_as_declared() -> None:
-    status, records = run(plan_with_probe(blocks=2, until=1))
+    end, records = run(plan_with_probe(blocks=2, until=1))
 
-    assert status == "complete"
-    rates = of_kind(records, Rates)
+    assert end.status == "complete"
+    rates = rates_of(records)
     assert [(one.block, one.arm, one.reason) for one in rates] == [(0, BASELINE, ""), (1, BASELINE, "")]
     assert [(one.name, one.size) for one in rates[0].primitives] == WANTED
     for one in rates:
-        later = records[records.index(one) + 1 :]
+        later = records[max(n for n, record in enumerate(records) if record == one) :]
         assert not [burst for burst in of_kind(later, Burst) if burst.block == one.block]
 
 
@@ -123,43 +95,47 @@ def test_a_block_asks_its_probes_last_and_in_as_many_blocks_as_declared() -> Non
     ],
 )
 def test_a_probe_that_fails_is_told_loses_no_entry_and_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, answer: Any, reason: str
+    stage: Probing, answer: Any, reason: str
 ) -> None:
-    def probe(worker: Played) -> Any:
-        if isinstance(answer, ChildError):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(Played, "probe", probe)
+    stage.probe = lambda: answer
     plan = plan_with_probe()
-    status, records = run(plan)
+    end, records = run(plan)
 
-    assert status == "complete"
-    rates = of_kind(records, Rates)
-    assert [(one.block, one.primitives, one.reason) for one in rates] == [(0, [], reason), (1, [], reason)]
+    assert end.status == "complete"
+    told = [(one.block, one.primitives, one.reason) for one in rates_of(records)]
+    assert told == [(0, [], reason), (1, [], reason)]
     assert len(of_kind(records, Burst)) == 2 * len(plan.groups[0].entries)
 
 
-def test_a_worker_that_died_on_its_entry_gets_another_for_its_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Played, "dies_after", BASELINE)
-    plan = plan_with_probe()
-    _, records = run(plan)
-
-    first = next(one for one in of_kind(records, Rates) if one.block == 0)
-    assert (first.reason, len(first.primitives)) == ("", 2)
-    workers = [worker.arm for worker in of_kind(records, Worker) if worker.block == 0]
-    assert sorted(workers) == sorted([*(arm.id for arm in plan.arms), BASELINE])
-
-
-def test_an_arm_that_is_not_there_is_told_without_another_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    def receive(self: Played, expected: Any, deadline_s: float) -> Ready:
-        if self.arm.id == BASELINE:
-            raise ChildError("crashed", "ended with exit code 1 before its reply")
-        return Ready({"threads": 1}, 10**8, 0)
-
-    monkeypatch.setattr(Played, "receive", receive)
+def test_a_worker_that_died_at_its_end_gets_another_for_its_probe(stage: Probing) -> None:
+    stage.react = lambda asked: (
+        DIED if isinstance(asked.job, Close) else stage.probe() if is_probe(asked) else None
+    )
     _, records = run(plan_with_probe())
-    assert {one.reason for one in of_kind(records, Rates)} == {"ended with exit code 1 before its reply"}
+
+    assert [(one.block, one.reason, len(one.primitives)) for one in rates_of(records)] == [
+        (0, "", 2),
+        (1, "", 2),
+    ]
+    lives = [life for block, name, life in stage.started if (block, name) == (1, "numpy@cpu x1")]
+    assert lives == [0, 1]
+
+
+def test_a_worker_that_is_not_there_is_told_without_another_start(stage: Probing) -> None:
+    never = ChildError("crashed", "ended with exit code 1 before its reply")
+    stage.ready = lambda block, worker, life: None if "control" in worker else never
+    _, records = run(plan_with_probe())
+    assert [one.reason for one in rates_of(records)] == [str(never)] * 2
+    assert not [started for started in stage.started if started[2]]
+
+
+def test_a_probe_of_an_arm_that_has_a_worker_of_its_own_is_asked_there(
+    stage: Probing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.catalog.why_not_compile", lambda device: None)
+    _, records = run(plan_with_probe("torch-compile", arm="torch-compile@cpu x1"))
+    assert [one.reason for one in rates_of(records) if one.arm == "torch-compile@cpu x1"][-1] == ""
+    assert {asked.worker for asked in stage.asked if is_probe(asked)} == {"torch-compile@cpu x1"}
 
 
 @pytest.mark.parametrize(("last", "first"), [(False, 1), (True, 2)])
@@ -178,14 +154,14 @@ def test_a_block_without_its_rates_is_measured_again(last: bool, first: int) -> 
     whole = went_on(records[:-1])  # without the end, as a power cut leaves it
 
     assert [one.block for one in of_kind(whole, Resumed)] == [first]
-    assert [one.block for one in of_kind(whole, Rates)] == [0, 1, 2]
+    assert [one.block for one in rates_of(whole)] == [0, 1, 2]
 
 
 def test_the_time_budget_counts_what_probes_take() -> None:
     plan = plan_with_probe(blocks=5, until=3)
-    without = decide(plan, [], Costs(1.0, {}, 10.0))
-    counted = decide(plan, [], Costs(1.0, {}, 10.0, probes_s={BASELINE: 2.0}))
-    assert counted.predicted_s - without.predicted_s == pytest.approx(3 * 2.0)
+    without = decide(plan, [], Costs(10.0))
+    counted = decide(plan, [], Costs(10.0, probes_s={BASELINE: 2.0}))
+    assert counted.predicted_s - without.predicted_s == pytest.approx(3 * 2.0 * SPARE, abs=0.1)
 
 
 def test_a_probe_asks_for_what_the_plans_variants_of_its_library_do(monkeypatch: pytest.MonkeyPatch) -> None:

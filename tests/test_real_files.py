@@ -13,7 +13,7 @@ from test_compare import EARLIER, LATER
 from bench.cli import main
 
 SHORT = ["--variant", "numpy-inplace", "--epochs", "1", "--window", "1", "--horizon", "1", "--hidden", "2"]
-EMPTY = "; if the value is missing, empty the cell and set missing to drop or interpolate"
+EMPTY = "; if the value is missing, empty the cell and give --missing=drop or --missing=interpolate"
 ROWS = "".join(f"2020-01-{day:02},{day % 5}.5\n" for day in range(1, 13))
 
 
@@ -44,7 +44,7 @@ def only_line(capsys: pytest.CaptureFixture[str]) -> str:
         ("d,v\n1,5 kg\n", "'5 kg' is not a number; write it with nothing but digits and a decimal sign"),
         ("v\n1^2\n", "'1^2' is not a number; commas, semicolons, tabs or | separate columns, outside quotes"),
         ("t;;v\n0;1;2\n", "'1' stands in column 2, which has no name; name the column"),
-        ("d,v\n1,2\n".encode("utf-32"), "is UTF-32 text, not utf-8; set encoding to utf-32"),
+        ("d,v\n1,2\n".encode("utf-32"), "is UTF-32 text, not utf-8; give --encoding=utf-32"),
         (b"BZh91AY&SY", "is a workbook or a compressed file; save it as CSV"),
         ("a,1.5,2\nb,2.5,3\n", "choose"),
     ],

@@ -17,7 +17,7 @@ from bench.results.record import AnyRecord, Burst, Decision, End, Environment, F
 def verdicts(run: Run) -> set[str]:
     """All verdicts in the tables but those of the controls."""
     every = (line for table in view(run).tables for line in table.lines)
-    return {line.verdict for line in every if "twin" not in line.marks}
+    return {line.verdict for line in every if "A/A control" not in line.marks}
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,17 @@ def default() -> Run:
 def test_a_failed_control_takes_every_verdict_away() -> None:
     run = run_with({TWIN: around(1.2)})
     text = headline(run)
-    assert text.startswith("No verdict: the twin differs")
+    assert text.startswith(
+        "No verdict: the A/A control failed: numpy-batched is the same code measured twice"
+    )
     assert "1.2" in text.partition("\n")[0]
+    assert "measure again (--wait-quiet 10min).\n" in text
     assert "PyTorch against NumPy has no valid result: the time of PyTorch over that of NumPy is 3.6" in text
     assert "faster" not in text.splitlines()[1]
     shown = view(run)
-    assert shown.banners[0].startswith("No verdict: the twin differs")
+    assert shown.banners[0].startswith(
+        "No verdict: the A/A control failed: numpy-batched is the same code measured twice"
+    )
     assert verdicts(run) == {"", "INVALID"}
     assert "INVALID" not in verdicts(run_with({TWIN: around(1)}))
 

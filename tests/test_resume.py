@@ -1,11 +1,12 @@
 """A run that was cut off goes on where it stopped: whole blocks stay, the others follow, nothing twice."""
 
 import pytest
-from test_runner import Silent, nothing_is_left, small_plan
+from msgspec.structs import replace
+from played import Silent, Stage, set_stage, small_plan
 
 from bench.measure.runner import Runner
 from bench.results.journal import Journal, load_run, make_run, read_journal
-from bench.results.record import AnyRecord, Burst, Decision, Resumed, Worker
+from bench.results.record import AnyRecord, Burst, Decision, Extended, Resumed, Worker
 
 BLOCKS = 2
 
@@ -32,29 +33,37 @@ def went_on(records: list[AnyRecord]) -> list[AnyRecord]:
     run = make_run(records)
     decision = [run.decision] if run.decision else []
     more: list[AnyRecord] = []
-    earlier = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures, *decision]
+    earlier = [
+        run.plan, *run.workers, *run.bursts, *run.rates, *run.failures, *run.extensions, *decision
+    ]  # fmt: skip
     Runner(run.plan, more.append, Silent(), earlier=earlier).run()
     return [*records, *more]
 
 
-def schedule(records: list[AnyRecord]) -> list[tuple[int, int, str]]:
+def schedule(records: list[AnyRecord]) -> list[tuple[int, str, list[int], list[int]]]:
     """What was measured, in order."""
-    return [(burst.block, burst.position, burst.entry) for burst in make_run(records).bursts]
+    return [(burst.block, burst.entry, burst.rounds, burst.places) for burst in make_run(records).bursts]
 
 
-@pytest.fixture(scope="module")
-def uninterrupted():
+@pytest.fixture(autouse=True)
+def stage(monkeypatch) -> Stage:
+    return set_stage(monkeypatch, Stage())
+
+
+@pytest.fixture
+def uninterrupted(stage):
     records: list[AnyRecord] = [plan()]
     Runner(records[0], records.append, Silent()).run()
     return records
 
 
-# a plan, conditions, then for each block three workers and three bursts; a decision after the first block
+# a plan, conditions, then for each block two workers and three bursts; in the first one best rates before
+# the bursts, a decision after them
 @pytest.mark.parametrize(
     ("after", "first"),
-    [(1, 0), (7, 0), (9, 1), (14, 1), (15, 2), (21, 3)],
+    [(1, 0), (7, 0), (9, 1), (13, 1), (14, 2), (19, 3)],
 )
-def test_the_schedule_is_that_of_an_uninterrupted_run(uninterrupted, after, first) -> None:
+def test_the_schedule_is_that_of_an_uninterrupted_run(uninterrupted, stage, after, first) -> None:
     records = went_on(cut_off(after))
     run = make_run(records)
 
@@ -64,7 +73,7 @@ def test_the_schedule_is_that_of_an_uninterrupted_run(uninterrupted, after, firs
     assert run.end is not None
     assert run.end.status == "complete"
     assert len([record for record in records if isinstance(record, Decision)]) == 1
-    assert nothing_is_left()
+    assert stage.ended == stage.block + 1
 
 
 def test_whole_blocks_are_not_measured_again(uninterrupted) -> None:
@@ -72,14 +81,30 @@ def test_whole_blocks_are_not_measured_again(uninterrupted) -> None:
     before = [record for record in records if isinstance(record, Burst) and record.block < 2]
     run = make_run(went_on(records))
     assert list(run.bursts[: len(before)]) == before
-    assert len({worker.pid for worker in run.workers}) == 3 * (BLOCKS + 1)
+    assert len({worker.pid for worker in run.workers}) == 2 * (BLOCKS + 1)
     assert run.void == sum(isinstance(record, Burst | Worker) and record.block == 2 for record in records)
+
+
+def test_an_extension_measures_the_blocks_that_are_missing_and_does_not_stop_early(
+    uninterrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.measure.runner.EARLIEST", 1)
+    monkeypatch.setattr("bench.measure.runner.precise", lambda *_: True)
+    declared = replace(uninterrupted[0], precision=1.0)
+    records = went_on([declared, *uninterrupted[1:], Extended(BLOCKS, BLOCKS + 2, 0.01, "")])
+    run = make_run(records)
+    assert schedule(records)[: len(schedule(uninterrupted))] == schedule(uninterrupted)
+    assert [one.block for one in records if isinstance(one, Resumed)] == [BLOCKS + 1]
+    assert {burst.block for burst in run.bursts} == set(range(BLOCKS + 3))
+    assert (run.state, run.void) == ("complete", 0)
 
 
 def test_what_block_0_found_stays(uninterrupted) -> None:
     run = make_run(went_on(cut_off(17)))
     for entry in run.entries:
-        found = {(burst.n_calls, burst.settled) for burst in run.bursts if burst.entry == entry}
+        found = {
+            (burst.n_calls, burst.rewarm_calls, burst.settled) for burst in run.bursts if burst.entry == entry
+        }
         assert len(found) == 1
 
 

@@ -11,16 +11,18 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
+from msgspec.structs import replace
+from played import of_kind, run, small_plan
 
 from bench.host.child import Child
 from bench.host.environ import worker_environment
-from bench.measure.block import WORKER
+from bench.measure.crew import WORKER
 from bench.measure.inputs import JobMaker
-from bench.measure.messages import Done, Job, Ready, Refused
+from bench.measure.messages import Prove, Proved, Ready, Refused, Setup
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.measure.runner import Runner
-from bench.results.record import AnyRecord, Arm, Burst, Decision, End, Failure, Worker
+from bench.measure.runner import ROUNDS_OF_BLOCK_0
+from bench.results.record import AnyRecord, Arm, Burst, Decision, Failure, Worker
 
 MISBEHAVING = """
 import os, time, types
@@ -71,23 +73,11 @@ wrong = types.SimpleNamespace(name="wrong", library="numpy", bind=bind_wrong)
 """
 
 
-def start_worker(arm: Arm, job: Job) -> Child:
-    """Start a worker for an arm as a block does."""
-    arguments = [arm.spec, str(arm.threads), msgspec.json.encode(job).decode()]
-    return Child(WORKER, arguments, worker_environment(arm.threads).variables)
-
-
-class Silent:
-    """A progress display that shows nothing."""
-
-    def starting(self, block, blocks):
-        pass
-
-    def measuring(self, block, entry):
-        pass
-
-    def decided(self, decision):
-        pass
+def start_worker(arm: Arm, prove: Prove) -> Child:
+    """Start a worker of one arm as a block does; it rehearses that job."""
+    setup = Setup(arm.library, arm.device, arm.threads, prove)
+    environment = worker_environment(arm.threads).variables
+    return Child(WORKER, [msgspec.json.encode(setup).decode()], environment)
 
 
 @pytest.fixture
@@ -96,23 +86,6 @@ def own_variants(tmp_path, monkeypatch):
     (tmp_path / "misbehaving.py").write_text(textwrap.dedent(MISBEHAVING))
     monkeypatch.chdir(tmp_path)
     return "misbehaving"
-
-
-def small_plan(*variants: str, blocks: int = 1):
-    """A quick plan of one small case."""
-    wishes = Wishes(quick=True, variants=variants, batch=(4,), hidden=(4,), blocks=blocks, seed=3)
-    return make_plan(wishes, run="test", started_utc="2026-01-01T00:00:00+00:00", command=["rnnbench"])
-
-
-def run(plan, *, write=None, **deadlines) -> tuple[End, list[AnyRecord]]:
-    """Run a plan, keeping its records."""
-    records: list[AnyRecord] = []
-    end = Runner(plan, write or records.append, Silent(), **deadlines).run()
-    return end, records
-
-
-def of_kind(records, kind):
-    return [record for record in records if isinstance(record, kind)]
 
 
 def nothing_is_left() -> bool:
@@ -131,14 +104,16 @@ def test_a_run_takes_a_burst_of_every_entry_in_every_block():
         (block, entry) for block in (0, 1, 2) for entry in sorted(entries)
     ]
     for burst in bursts:
-        assert len(burst.elapsed_ns) == 5
+        assert burst.rounds == list(range(plan.rounds if burst.block else ROUNDS_OF_BLOCK_0))
+        assert len(burst.elapsed_ns) == len(burst.rounds)
         assert all(elapsed > 0 for elapsed in burst.elapsed_ns)
         assert burst.checks
         assert all(check.passed for check in burst.checks)
         assert burst.device == "cpu"
-        assert burst.cold_call_ns > 0  # each arm has one entry here, so each burst is its process's first
+    for block in (0, 1, 2):  # the first call of each of the two processes
+        assert sum(burst.cold_call_ns > 0 for burst in bursts if burst.block == block) in (1, 2)
     for entry in entries:  # the number of calls is found in block 0 and frozen
-        assert len({burst.n_calls for burst in bursts if burst.entry == entry}) == 1
+        assert len({(burst.n_calls, burst.rewarm_calls) for burst in bursts if burst.entry == entry}) == 1
     assert len({burst.digest for burst in bursts}) == 1
     assert nothing_is_left()
 
@@ -148,19 +123,23 @@ def test_every_block_has_fresh_workers_whose_threads_were_read_back():
     _, records = run(plan)
     workers = of_kind(records, Worker)
 
-    assert len({worker.pid for worker in workers}) == 2 * len(plan.arms)
+    assert len({worker.pid for worker in workers}) == len(workers) == 2 * 2
+    assert {(worker.name, *sorted(worker.arms)) for worker in workers} == {
+        ("numpy@cpu x1", "numpy-batched@cpu x1", "numpy-inplace@cpu x1"),
+        ("numpy@cpu x1 control", "numpy-batched@cpu x1 twin"),
+    }
     assert {worker.facts["threads"] for worker in workers} == {1}
     assert all(worker.ready_ns > 0 for worker in workers)
 
 
-def test_the_order_differs_between_blocks_and_repeats_with_the_seed():
-    plan = small_plan("numpy-inplace", "numpy-loop", blocks=3)
-    orders = [[b.entry for b in of_kind(run(plan)[1], Burst)] for _ in range(2)]
-
-    assert orders[0] == orders[1]
-    size = len(plan.groups[0].entries)
-    blocks = [tuple(orders[0][i : i + size]) for i in range(0, len(orders[0]), size)]
-    assert len(set(blocks)) > 1
+def test_isolated_arms_are_processes_of_their_own():
+    plan = small_plan("numpy-inplace", isolate=True)
+    end, records = run(plan)
+    assert end.status == "complete"
+    workers = of_kind(records, Worker)
+    assert len({worker.pid for worker in workers}) == 2 * len(plan.arms)
+    assert all(worker.arms == [worker.name] for worker in workers)
+    assert all(burst.cold_call_ns > 0 for burst in of_kind(records, Burst))
 
 
 def test_the_decision_follows_block_0_and_the_end_comes_last():
@@ -197,7 +176,7 @@ def test_what_fails_becomes_a_status_and_the_others_go_on(own_variants, variant,
 
 
 def test_a_worker_that_hangs_is_ended_at_its_deadline_and_not_tried_again(own_variants):
-    end, records = run(small_plan(f"{own_variants}:hanging", blocks=2), burst_deadline_s=3)
+    end, records = run(small_plan(f"{own_variants}:hanging", blocks=2), reply_deadline_s=3)
 
     assert end.status == "partial"
     (failure,) = of_kind(records, Failure)
@@ -261,26 +240,32 @@ def test_ctrl_c_ends_the_workers_and_writes_the_end():
     assert nothing_is_left()
 
 
-def test_inputs_that_changed_on_the_way_are_refused(tmp_path):
+@pytest.fixture
+def prove(tmp_path) -> tuple[Arm, Prove]:
+    """An arm and the job that proves it."""
     plan = small_plan("numpy-inplace")
-    entry, arm = plan.groups[0].entries[0], plan.arms[0]
-    job = JobMaker(tmp_path, plan.gates).job(entry.case, plan.arms[0], None)
+    return plan.arms[0], JobMaker(tmp_path).prove(plan.groups[0].entries[0], plan.arms[0], None)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_inputs_that_changed_on_the_way_are_refused(prove, which):
+    arm, job = prove
+    drawn = [replace(part, digest="0") if which == n else part for n, part in enumerate(job.batches)]
     worker = start_worker(arm, job)
     try:
         worker.receive(Ready, 60)
-        broken = type(job)(**{name: getattr(job, name) for name in job.__struct_fields__} | {"digest": "0"})
-        reply = worker.ask(broken, Done | Refused, 60)
+        reply = worker.ask(replace(job, batches=tuple(drawn)), Proved | Refused, 60)
+        right = worker.ask(job, Proved | Refused, 60)
     finally:
         worker.stop()
 
     assert isinstance(reply, Refused)
-    assert reply.status == "invalid"
+    assert (reply.status, reply.reason) == ("invalid", "the inputs' digest differs from the plan's")
+    assert isinstance(right, Proved)
 
 
-def test_a_stopped_worker_is_still_ended(tmp_path):
-    plan = small_plan("numpy-inplace")
-    job = JobMaker(tmp_path, plan.gates).job(plan.groups[0].entries[0].case, plan.arms[0], None)
-    worker = start_worker(plan.arms[0], job)
+def test_a_stopped_worker_is_still_ended(prove):
+    worker = start_worker(*prove)
     worker.receive(Ready, 60)
     worker.pause()
     worker.stop()

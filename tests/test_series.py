@@ -15,11 +15,11 @@ from bench.cli import main
 from bench.errors import UserError
 from bench.series import read_series, sine_series
 
-FILL = "the value is missing; fill it, remove the line, or set missing to drop or interpolate"
-COMMA = '; if a comma is part of a number, put the number in quotes or ; between the columns, and if it is a decimal comma, set decimal to ","'
+FILL = "the value is missing; fill it, remove the line, or give --missing=drop or --missing=interpolate"
+COMMA = "; if a comma is part of a number, put the number in quotes or ; between the columns, and if it is a decimal comma, give --decimal=,"
 DIGITS = "write it with nothing but digits and a decimal sign"
 NO_NAMES = "the first line holds numbers or dates, not the names of columns; put a line of names before it, as: time,value"
-EMPTY = "; if the value is missing, empty the cell and set missing to drop or interpolate"
+EMPTY = "; if the value is missing, empty the cell and give --missing=drop or --missing=interpolate"
 QUOTE = "is a quote opened and not closed?"
 
 
@@ -246,8 +246,8 @@ def test_an_empty_line_is_a_missing_value_where_there_is_one_column(csv_file: Pa
         ("t,value\n0,1\n1;2\n", "FILE, line 3: columns here: 1, in the header: 2; ';' separates the values here, ',' the names"),
         ("t,value\n0,1\n# end\n", "FILE, line 3: columns here: 1, in the header: 2; a comment can only stand above the header: remove it"),
         ("t;value, m\n0;1,5\n", f"FILE: both ',' and ';' could separate its columns; say which in a first line, as: 'sep=;'{COMMA}"),
-        ("t;value\n0;1,5\n", "FILE, line 2, column 'value': '1,5' is not a number; if ',' is its decimal sign, set decimal to \",\"; if it parts thousands, remove it"),
-        ("t;value\n0;1.234,5\n", f"FILE, line 2, column 'value': '1.234,5' is not a number; {DIGITS}, and set decimal to \",\""),
+        ("t;value\n0;1,5\n", "FILE, line 2, column 'value': '1,5' is not a number; if ',' is its decimal sign, give --decimal=,; if it parts thousands, remove it"),
+        ("t;value\n0;1.234,5\n", f"FILE, line 2, column 'value': '1.234,5' is not a number; {DIGITS}, and give --decimal=,"),
         ("t;value\n0;1 234\n", f"FILE, line 2, column 'value': '1 234' is not a number; {DIGITS}"),
         ("t;value\n0;$12\n", f"FILE, line 2, column 'value': '$12' is not a number; {DIGITS}"),
         ("t,value\n0,2020_01\n", f"FILE, line 2, column 'value': '2020_01' is not a number; {DIGITS}"),
@@ -263,10 +263,10 @@ def test_an_empty_line_is_a_missing_value_where_there_is_one_column(csv_file: Pa
         ("#" + "x" * 200_000 + "\n1.5,1\n2.5,2\n", f"FILE, line 2: {NO_NAMES}"),
         ('t,value\n0,"1\n1,2\n', f"FILE, line 2: not CSV: unexpected end of data; {QUOTE}"),
         ('t,value\n\n"a\nb",1\n0,"1"2\n', f"FILE, line 5: not CSV: ',' expected after '\"'; {QUOTE}"),
-        ("t,value\n0,1\n1,\0\n", "FILE, line 3: a NUL character, which no CSV has; if it is UTF-16 text, set encoding to utf-16"),
+        ("t,value\n0,1\n1,\0\n", "FILE, line 3: a NUL character, which no CSV has; if it is UTF-16 text, give --encoding=utf-16"),
         ("value\n" + "1" * 200_000, f"FILE, line 2: not CSV: field larger than field limit (131072); {QUOTE}"),
-        (b"value\n1\n\xff\xfe\n", "FILE, line 3: not utf-8 text; set encoding to what it was saved in, as cp1252 (Windows), latin-1 or utf-16"),
-        ("value\n1\n".encode("utf-16"), "FILE is UTF-16 text, not utf-8; set encoding to utf-16"),
+        (b"value\n1\n\xff\xfe\n", "FILE, line 3: not utf-8 text; name what it was saved in with --encoding, as cp1252 (Windows), latin-1 or utf-16"),
+        ("value\n1\n".encode("utf-16"), "FILE is UTF-16 text, not utf-8; give --encoding=utf-16"),
         (b"PK\x03\x04\x14\0", "FILE is a workbook or a compressed file; save it as CSV"),
     ],
 )  # fmt: skip
@@ -299,12 +299,12 @@ def test_a_column_is_not_guessed(
 @pytest.mark.parametrize(
     ("text", "options", "said"),
     [
-        ("t;v\n0;1.5\n", ["--decimal", ","], "FILE, line 2, column 'v': '1.5' is not a number; if '.' is its decimal sign, set decimal to \".\"; if it parts thousands, remove it"),
+        ("t;v\n0;1.5\n", ["--decimal", ","], "FILE, line 2, column 'v': '1.5' is not a number; if '.' is its decimal sign, give --decimal=.; if it parts thousands, remove it"),
         ("t,v,\nd0,20,0\n", ["--decimal", ","], f"FILE, line 2: '0' stands in column 3, which has no name{COMMA}; otherwise name the column"),
-        ("v\n1\n", ["--encoding", "klingon"], "no text encoding is called 'klingon'; set one as utf-8, cp1252 or utf-16"),
-        ("v\n1\n", ["--encoding", "hex"], "no text encoding is called 'hex'; set one as utf-8, cp1252 or utf-16"),
-        ("t,v\n0,\n1,2\n", ["--missing", "interpolate"], "1 of 2 values in series.csv are missing, the first one too, which has no neighbour to interpolate from; remove its line, or set missing to drop"),
-        ("t,v\n0,1\n1,\n", ["--missing", "interpolate"], "1 of 2 values in series.csv are missing, the last one too, which has no neighbour to interpolate from; remove its line, or set missing to drop"),
+        ("v\n1\n", ["--encoding", "klingon"], "no text encoding is called 'klingon'; give --encoding=utf-8, cp1252 or utf-16"),
+        ("v\n1\n", ["--encoding", "hex"], "no text encoding is called 'hex'; give --encoding=utf-8, cp1252 or utf-16"),
+        ("t,v\n0,\n1,2\n", ["--missing", "interpolate"], "1 of 2 values in series.csv are missing, the first one too, which has no neighbour to interpolate from; remove its line, or give --missing=drop"),
+        ("t,v\n0,1\n1,\n", ["--missing", "interpolate"], "1 of 2 values in series.csv are missing, the last one too, which has no neighbour to interpolate from; remove its line, or give --missing=drop"),
         ("t,v\n0,\n1,\n", ["--missing", "drop"], "2 of 2 values in series.csv are missing; there is nothing to train on"),
         ("t,v\n0,1\n1,inf\n", ["--missing", "drop"], "FILE, line 3, column 'v': 'inf' is not a number" + EMPTY),
     ],

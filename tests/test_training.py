@@ -58,6 +58,9 @@ class Tally:
                     tally.now += 10**9  # a second: would show if it were inside the clock
                 bound.call()
 
+            def reset(self):
+                bound.reset()
+
             def result(self):
                 tally.now += 10**9
                 return bound.result()
@@ -70,7 +73,7 @@ def job(tmp_path):
     work = prepare(Settings(**SMALL))
     work.save(tmp_path / "inputs.npz")
     return Job(
-        spec="numpy-batched", device="cpu", activation="tanh", delta=0.025, lr=0.1, reports=[1, 10, 20, 25],
+        spec="numpy-batched", device="cpu", case=work.case, reports=[1, 10, 20, 25],
         frames=[1, 25], inputs=str(tmp_path / "inputs.npz"), params=str(tmp_path / "params.npz"),
     )  # fmt: skip
 
@@ -272,7 +275,7 @@ def test_losses_are_there_as_csv_and_in_the_terminal(tmp_path, capsys):
         ({"series": "short.csv", "column": "y"}, "no column 'y'; its columns are: x"),
         ({"series": "short.csv"}, "windows of 14 need at least 16"),
         ({"series": "short.csv", "column": "x"}, "windows of 14 need at least 16"),
-        ({"series": "short.csv", "column": "x", "batch": 5}, "leave batch out"),
+        ({"series": "short.csv", "column": "x", "batch": 5}, "leave --batch out"),
         ({"column": "x"}, "column is about a CSV file; give that too"),
         ({"missing": "drop"}, "missing is about a CSV file; give that too"),
         ({"series": "short.csv", "decimal": ";"}, "decimal must be . or ,, not ';'"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from acceptance.plans import mutated
 
-from bench.case import Shape
+from bench.case import Shape, sine_case
 from bench.training import run as training_run
 from bench.training.curves import Training, make_run
 from bench.training.records import SCHEMA, Header, Job, Point, Progress, Ready, Start, Stop
@@ -96,7 +96,8 @@ def test_the_clock_of_a_training_starts_before_its_data_are_touched(
     written: list[Any] = []
     writer: Any = SimpleNamespace(write=written.append)
     arm: Any = SimpleNamespace(variant=SimpleNamespace(name="numpy-loop", library="numpy", known_wrong=False))
-    job = Job("numpy-loop", "cpu", "tanh", 0.025, 0.1, [1], [1], "inputs", str(tmp_path / "none.npz"))
+    case = sine_case("train_step", "positional")
+    job = Job("numpy-loop", "cpu", case, [1], [1], "inputs", str(tmp_path / "none.npz"))
     work: Any = SimpleNamespace(params={})
     train_one(arm, job, tmp_path / "job.json", work, writer, lambda *told: None, {})
     assert (written[0].startup_ns == 700 * MS) is not mutant

@@ -94,7 +94,7 @@ def test_the_cpu_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         mover("cuda:0")
 
 
-def test_arrays_move_as_the_variants_move_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_move_as_they_are_placed_for_a_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     fake = SimpleNamespace(tensor=lambda array, *, device: asked.append((array, device)))
     monkeypatch.setitem(sys.modules, "torch", fake)

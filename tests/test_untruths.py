@@ -87,7 +87,7 @@ def test_many_answers_are_counted_in_the_title_and_told_one_by_one(tmp_path, cap
 
 def test_one_size_has_the_title_that_it_had(tmp_path, capsys):
     _, page = reported(tmp_path / "run", wished(quick=True, hidden=(64,)), capsys)
-    assert re.fullmatch(r"\*\*NumPy measured [\d.]+ times faster than PyTorch\*\*", title(page))
+    assert re.fullmatch(r"\*\*NumPy measured [\d.]+ times faster than PyTorch: undecided\*\*", title(page))
 
 
 def test_a_compiled_form_that_was_chosen_is_not_one_that_needs_no_compiler(tmp_path, capsys):
@@ -163,7 +163,32 @@ def test_no_module_says_two_marks_where_it_asks():
 @pytest.mark.parametrize("option", ["--dtype=float64", "--quick", "--hidden=3", "--blocks=7", "--seed=0"])
 def test_no_other_option_goes_with_resume(tmp_path, capsys, option):
     name = option.partition("=")[0]
-    assert main(["run", "--resume", str(tmp_path), option]) == 2
-    assert f"--resume goes on with the plan that was declared: leave out {name}" in capsys.readouterr().err
+    if name != "--blocks":  # which extends a run
+        assert main(["run", "--resume", str(tmp_path), option]) == 2
+        assert (
+            f"--resume goes on with the plan that was declared: leave out {name}" in capsys.readouterr().err
+        )
     assert main(["run", "--refine", str(tmp_path), "--budget=1m", option]) == 2
     assert f"--refine measures as the grid was measured: leave out {name}" in capsys.readouterr().err
+
+
+def test_a_quick_run_on_a_busy_machine_says_so_and_promises_no_verdict(tmp_path, capsys):
+    calm = wished(variants=("torch-rnn",), quick=True)
+    assert "Verdicts take a run that is not quick." in reported(tmp_path / "calm", calm, capsys)[0]
+    busy = [
+        replace(one, machine={**one.machine, "others_cpus": 1.3})
+        if isinstance(one, Environment)
+        else replace(one, flags=["preempted"])
+        if isinstance(one, Burst) and one.block == 2
+        else one
+        for one in calm
+    ]
+    counted = [one for one in calm if isinstance(one, Burst) and one.block >= 1]
+    often = f"{sum(one.block == 2 for one in counted)} of {len(counted)} measurements"
+    printed, page = reported(tmp_path / "busy", busy, capsys)
+    for text in (printed, page):
+        assert (
+            "The machine was busy: other programs used 1.30 processors before it began and disturbed "
+            f"{often}. Verdicts take a run that is not quick on a quiet machine"
+        ) in text
+    assert "rnnbench run --wait-quiet 10min" in printed

@@ -188,7 +188,7 @@ def test_one_failed_proof_takes_the_entry_out_and_its_time_with_it() -> None:
     assert (made.verdict, made.ratio, made.p) == ("INVALID", None, None)
     assert "dW is off" in made.sentence
     assert judgement.rows[THIRD].verdict == "SLOWER"
-    best = next(pair for pair in judgement.headlines if pair.name.startswith("best against best"))
+    best = next(pair for pair in judgement.headlines if pair.kind == "best")
     assert best.verdict == "INVALID"  # numpy-inplace is its baseline
     assert "its baseline: disagrees" in best.reason
 
@@ -239,8 +239,8 @@ def test_a_twin_that_differs_takes_the_verdicts_from_the_whole_run() -> None:
 
     judgement = judge(edited(slow))
     assert words(judgement) == {made.verdict for made in judgement.headlines} == {"INVALID"}
-    assert "the twin differs" in judgement.control.failure
-    assert TWIN in judgement.control.failure
+    assert "the A/A control failed: numpy-batched is the same code" in judgement.control.failure
+    assert "--wait-quiet" in judgement.control.mend
     assert judgement.rows[RIVAL].ratio is not None  # times are shown, words are not
     assert judge(make_run(example_records())).control.failure == ""
 
@@ -249,7 +249,9 @@ def test_a_twin_with_too_few_values_is_no_control_and_is_not_said_to_be_absent()
     alone = small_run({TWIN: [1.0, 1.0], RIVAL: around(2.0)})
     judgement = judge(alone)
     assert judgement.twins[0].ratio is not None
-    assert judgement.control.failure.startswith(f"the twin is no control: {TWIN}, 2 of the 6 blocks")
+    assert judgement.control.failure.startswith(
+        "the A/A control, the same code measured twice, has no result: 2 of"
+    )
     assert judgement.rows[RIVAL].verdict == "INVALID"
 
 
@@ -285,14 +287,14 @@ def test_a_known_wrong_gradient_never_wins_however_fast() -> None:
 
 def test_headlines_have_the_verdict_of_their_row_and_the_others_are_judged_among_their_group() -> None:
     judgement = judge(make_run(example_records()))
-    by_name = {made.name: made for made in judgement.headlines}
-    written = by_name[f"as written {POSITIONAL} cpu x1"]
+    by_kind = {made.kind: made for made in reversed(judgement.headlines)}  # the first of each
+    written = by_kind["as_written"]
     assert written.p_holm == judgement.rows[written.entry].p_holm
     assert written.family == judgement.rows[written.entry].family == 7
-    best = by_name[f"best against best {POSITIONAL} cpu x1"]
+    best = by_kind["best"]
     assert (best.arm, best.baseline_arm, best.family) == ("torch-inplace@cpu x1", "numpy-inplace@cpu x1", 1)
     assert best.ratio == pytest.approx(171 / 77, rel=0.03)
-    claim = by_name["claim"]
+    claim = by_kind["claim"]
     assert (claim.same_work, claim.baseline_known_wrong, claim.verdict) == (False, True, "FASTER")
     assert claim.ratio == pytest.approx(124 / (27000 * 1.04 * 1.02), rel=0.03)
     assert not any(made.twin for made in judgement.headlines)
@@ -300,19 +302,18 @@ def test_headlines_have_the_verdict_of_their_row_and_the_others_are_judged_among
 
 
 def test_headlines_that_are_no_rows_are_adjusted_for_within_their_group_alone() -> None:
-    more = Pair("best against best elsewhere", THIRD, RIVAL)
+    more = Pair("best", THIRD, RIVAL)
     run = edited(lambda burst: burst)
     assert run.decision is not None
     decided = dataclasses.replace(run, decision=replace(run.decision, pairs=[*run.decision.pairs, more]))
-    families = {made.name: made for made in judge(decided).headlines if made.name.startswith("best")}
-    sizes = {made.name.removeprefix("best against best "): made.family for made in families.values()}
-    assert sizes == {
-        f"{POSITIONAL} cpu x1": 2,
-        "train_step sequence cpu x1": 1,
-        "train_step single_step cpu x1": 1,
-        "elsewhere": 2,
+    best = {made.entry: made for made in judge(decided).headlines if made.kind == "best"}
+    assert {entry: made.family for entry, made in best.items()} == {
+        f"{POSITIONAL} | torch-inplace@cpu x1": 2,
+        "train_step sequence | torch-inplace@cpu x1": 1,
+        "train_step single_step | torch-inplace@cpu x1": 1,
+        THIRD: 2,
     }
-    assert families[more.name].p_holm == pytest.approx(2 * families[more.name].p)
+    assert best[THIRD].p_holm == pytest.approx(2 * best[THIRD].p)
 
 
 def test_a_pair_of_one_run_has_the_true_ratio_in_its_interval_as_often_as_it_says() -> None:
@@ -336,9 +337,9 @@ def test_an_empty_run_is_all_missing_and_no_error() -> None:
 
 def test_a_declared_pair_with_another_baseline_than_the_rows_is_not_the_row() -> None:
     plan = example_plan()
-    pair = Pair("against the third", RIVAL, THIRD)
+    pair = Pair("best", RIVAL, THIRD)
     run = make_run([replace(plan, pairs=[pair]), *example_records()[1:]])
-    made = next(made for made in judge(run).headlines if made.name == pair.name)
+    made = next(made for made in judge(run).headlines if (made.entry, made.baseline) == (RIVAL, THIRD))
     assert made.ratio == pytest.approx(77 / 365, rel=0.03)
     assert isinstance(run.entries[RIVAL], Entry)
 

@@ -10,6 +10,7 @@ from bench.advice import verdict
 from bench.advice.reason import reason
 from bench.answer.comparison import Comparison
 from bench.answer.outcome import outcomes
+from bench.answer.second_look import proposal
 from bench.answer.summary import Row, Summary
 from bench.case import Case
 from bench.printable import full_stop, printable
@@ -25,7 +26,7 @@ MACHINE = ("processor", "usable_cpus", "memory_bytes", "system", "architecture",
 class Advice:
     """One measured size. ``ratio`` is the time of PyTorch's fastest form over that of NumPy's."""
 
-    sentences: tuple[str, ...]  # the verdict; the reason, where there is one; what is wrong, if anything is
+    sentences: tuple[str, ...]  # the verdict; why, where that is known; how to resolve it; what is wrong
     verdict: str  # the word: FASTER where PyTorch is, SLOWER where NumPy is
     use: str  # numpy, torch, either; empty where nothing can be said
     ratio: float | None
@@ -43,6 +44,11 @@ class Advice:
     def answered(self) -> bool:
         """Whether there is a verdict."""
         return self.verdict in ANSWERED
+
+    @property
+    def stopped_by(self) -> str | None:
+        """The user or a signal, where one of them ended the run."""
+        return self.run.end.stopped_by if self.run.end else None
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON: times in nanoseconds a call, all numbers finite."""
@@ -79,6 +85,7 @@ def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
     said = (
         verdict.sentence(run, summary, made, budget_s),
         reason(run, found, summary, made),
+        _look_again(run, made, journal),
         _wrong(summary),
     )
     return Advice(
@@ -119,7 +126,14 @@ def _times(row: Row) -> dict[str, Any]:
     return {"ns": row.median_ns, "interval": limits, "library": row.arm.library, "device": row.arm.device}
 
 
+def _look_again(run: Run, made: Comparison | None, journal: Path) -> str:
+    """What to type where it is not resolved which is faster; empty where that would not help."""
+    blocks = proposal(run, (made,)) if made is not None else None
+    return "" if blocks is None else words.look_again(str(journal), blocks)
+
+
 def _wrong(summary: Summary) -> str:
     """Which results were proved wrong; empty where none were."""
-    wrong = [f"{one.entry}: {one.reason}" for one in summary.troubles if one.status == "disagrees"]
+    titles = {row.entry: row.arm.title for table in summary.tables for row in table.rows}
+    wrong = [f"{titles[one.entry]}: {one.reason}" for one in summary.troubles if one.status == "disagrees"]
     return full_stop(f"Wrong results, without times: {words.listing(wrong)}") if wrong else ""

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench.arguments import Once, positive, seconds, whole
+from bench.arguments import Once, add_wait_quiet, positive, seconds, whole
 from bench.case import DTYPES, TASKS
 
 BUDGET_S = 30.0
@@ -34,8 +34,9 @@ def add_advise(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=BUDGET_S,
         metavar="TIME",
-        help="all that it may take: 30, 30s or 2m (default: 30s)",
+        help="all that it may take, waiting aside: 30, 30s or 2m (default: 30s)",
     )
+    add_wait_quiet(parser)
     add("--seed", type=whole, metavar="N", help="seed of the order and of the data (default: a new one)")
     add("--json", action="store_true", help="print everything as a JSON object")
     add("--out", metavar="DIR", help="folder of the journal (default: results/advise-<time>)")

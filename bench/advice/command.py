@@ -13,12 +13,10 @@ from bench.errors import UserError
 from bench.host.child import refuse_windows
 from bench.host.signals import OutOfTime, Terminated, time_limit
 from bench.library import tell
-from bench.measure.runner import STOPPED, TERMINATED
 from bench.progress import show_progress
 from bench.results.folder import shown
 from bench.results.journal import FILE_NAME, load_run
-
-SIGNALS = {STOPPED: session.EXIT_CODES["interrupted"], TERMINATED: session.TERMINATED_CODE}
+from bench.waiting import Say, complain, look_around
 
 
 def main(args: argparse.Namespace) -> int:
@@ -38,25 +36,28 @@ def since_start_s() -> float:
 
 def exit_code(advice: Advice) -> int:
     """0 with a verdict, 1 where a result is wrong, 3 without a verdict, or what a signal asks for."""
-    ended = advice.run.end.reason if advice.run.end else ""
-    if ended in SIGNALS:
-        return SIGNALS[ended]
+    if advice.stopped_by:
+        return session.STOPPED_CODES[advice.stopped_by]
     if advice.disagrees:
         return 1
     return 0 if advice.answered else 3
 
 
-def advise(args: argparse.Namespace, timer: Timer, *, progress: session.Show = show_progress) -> Advice:
-    """Measure one size within the time and answer.
+def advise(
+    args: argparse.Namespace, timer: Timer, *, say: Say = complain, progress: session.Show = show_progress
+) -> Advice:
+    """Measure one size within the time, of which waiting takes none, and answer.
 
     Raises:
         UserError: wishes that cannot be met, or a time in which nothing can be measured.
     """
     refuse_windows()
     folder, plan = declare(args, timer)
+    seen = look_around(args.wait_quiet, say)
+    timer.pause(seen.get("waited_s", 0.0))
     try:
         with time_limit(max(timer.left_s, 0.01)):
-            session.measure(plan, folder, keep=[], progress=progress)
+            session.measure(plan, folder, keep=[], seen=seen, progress=progress)
     except OutOfTime:  # when the run was not begun, or over
         pass
     if not (folder / FILE_NAME).exists():

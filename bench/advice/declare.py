@@ -40,6 +40,10 @@ class Timer:
     def __post_init__(self) -> None:
         self.begun = self.clock() - self.before_s
 
+    def pause(self, waited_s: float) -> None:
+        """Leave out seconds that have just passed."""
+        self.begun += waited_s
+
     @property
     def spent_s(self) -> float:
         """Seconds since it began."""
@@ -80,7 +84,7 @@ def declare(args: argparse.Namespace, timer: Timer) -> tuple[Path, Plan]:
         all_threads=machine.usable_cpus(),
         blocks=MOST_BLOCKS,
         budget_s=round(timer.left_s, 1),
-        budget_holds=True,
+        budget_rule="hold",
         seed=seed,
         **sizes,
     )

@@ -7,6 +7,7 @@ from bench.answer.comparison import Comparison
 from bench.answer.limits import Kind, Limit, Part, difference, limits
 from bench.answer.outcome import Outcome
 from bench.answer.summary import Summary
+from bench.printable import full_stop
 from bench.reporting import units, words
 from bench.reporting.sections.breakeven_words import sentence
 from bench.results.journal import Run
@@ -31,8 +32,8 @@ def reason(run: Run, found: Mapping[str, Outcome], summary: Summary, made: Compa
     """
     if made is None or made.ratio is None:
         return ""
-    if made.verdict == "INVALID":
-        return "Measure again when nothing else runs: rnnbench check tells what disturbs this machine."
+    if made.verdict in ("INVALID", "NONE"):
+        return full_stop(made.mend) if made.mend else ""
     if made.verdict in words.DECIDED and (told := _by_part(run, found, made)):
         return told
     for one in break_evens(run, found, summary):

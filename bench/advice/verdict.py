@@ -82,16 +82,18 @@ def _needed(run: Run, made: Comparison | None) -> int:
     """Blocks for a verdict: a row of the table needs as many as all of it, a pair apart from it fewer."""
     if made is not None and run.entries[made.entry].baseline != made.baseline:
         return MIN_BLOCKS
-    return fewest_blocks(run.plan.groups)
+    return fewest_blocks(run.plan.groups, run.plan.arms)
 
 
 def _why_nothing(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:
     """Why there is no comparison at all."""
-    reasons = [f"{trouble.entry}: {trouble.reason}" for trouble in summary.troubles]
-    reasons += [item.reason for item in summary.missing if "torch" in item.what]
-    if unsteady := [run.entries[burst.entry].arm for burst in run.bursts if burst.settled is False]:
+    reasons = [f"{_title(run, trouble.entry)}: {trouble.reason}" for trouble in summary.troubles]
+    reasons += [item.reason for item in summary.missing if item.library == "torch"]
+    if unsteady := [_title(run, burst.entry) for burst in run.bursts if burst.settled is False]:
         whose = words.listing(list(dict.fromkeys(unsteady)))
-        reasons.append(f"the calls of {whose} came to no steady time: is something else running?")
+        reasons.append(
+            f"the calls of {whose} came to no steady time; wait until nothing else runs (--wait-quiet 5min)"
+        )
     if not reasons and (short := too_few(run, made, budget_s)):
         reasons = [short]
     return words.listing(list(dict.fromkeys(reasons)), 3) or (made.reason if made else summary.ending)
@@ -104,6 +106,10 @@ def _times(summary: Summary, made: Comparison) -> str:
     each = [f"{row.arm.variant} {units.duration(row.median_ns)}" for row in (one, other)]
     where = words.places(one.arm, other.arm)
     return f"{', '.join(each)} a call: medians, the ratio is taken within each block; {where}"
+
+
+def _title(run: Run, entry: str) -> str:
+    return run.arms[run.entries[entry].arm].title
 
 
 def _name(arm: Arm) -> str:

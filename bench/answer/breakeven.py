@@ -17,16 +17,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.answer.comparison import Comparison, compare
+from bench.answer.comparison import Kind as PairKind
 from bench.answer.costs import Cost, costs
 from bench.answer.outcome import Outcome
-from bench.answer.statistics import ALPHA, Interval, signed_rank_interval
+from bench.answer.statistics import Interval, signed_rank_interval
 from bench.answer.summary import Summary
-from bench.results.declared import COMPILED, LADDER
+from bench.answer.verdict import level
 from bench.results.journal import Run
-from bench.results.record import Group, Pair
+from bench.results.record import Group
 
-COMPILING = "compiling"  # the name of a pair: compiled against the same library without a compiler
-TUTORIAL = "tutorial"  # and of what its readers have against what they are told to use
+Sides = tuple[PairKind, str, str]  # of a pair: its kind, the entry and its baseline
 READERS = ("numpy-published", "numpy-loop")
 TOLD = "torch-rnn"
 # of ``other`` against ``one``: it overtakes or is overtaken; is behind at every number of steps; is ahead
@@ -37,7 +37,6 @@ Kind = Literal["crosses", "never", "always", "open"]
 class BreakEven:
     """Two entries over any number of steps. ``step`` compares one step: other over one."""
 
-    name: str  # of the pair
     one: Cost
     other: Cost
     kind: Kind
@@ -66,74 +65,79 @@ def break_evens(run: Run, found: Mapping[str, Outcome], summary: Summary) -> lis
     """The break-even of every pair that has costs, each pair once."""
     asked, seen, made = list(pairs(run)), set(), []
     known = costs(run, found) if asked else {}
-    for pair in asked:
-        sides = (pair.baseline, pair.entry)
-        if sides in seen or not all(side in known for side in sides):
+    for kind, entry, baseline in asked:
+        if (entry, baseline) in seen or entry not in known or baseline not in known:
             continue
-        seen.add(sides)
-        one, other = known[pair.baseline], known[pair.entry]
-        step = _step(run, found, summary, pair)
+        seen.add((entry, baseline))
+        one, other = known[baseline], known[entry]
+        step = _step(run, found, summary, kind, entry, baseline)
         if not one.parts.keys() & other.parts.keys() or step.ratio is None:
             continue
-        result = _break_even(pair.name, one, other, step)
+        result = _break_even(one, other, step)
         if one.compile_ns or other.compile_ns:
-            result = replace(result, from_cache=_break_even(pair.name, one.cached(), other.cached(), step))
+            result = replace(result, from_cache=_break_even(one.cached(), other.cached(), step))
         made.append(result)
     return made
 
 
-def pairs(run: Run) -> Iterator[Pair]:
+def pairs(run: Run) -> Iterator[Sides]:
     """The headlines of the main table, compiled code, and what the tutorial's readers run."""
-    entries, arms = run.entries, run.arms
-    groups = {group.name: group for group in run.plan.groups}
+    main, *others = run.plan.groups
+    compiled = [group for group in others if group.kind == "compiled"]
     declared = [*run.plan.pairs, *(run.decision.pairs if run.decision else [])]
-    for name in (run.plan.groups[0].name, COMPILED):
-        own = (pair for pair in declared if entries[pair.entry].group == name)
-        yield from (pair for pair in own if not arms[entries[pair.entry].arm].twin)
-    yield from _compiling(run, groups.get(COMPILED))
-    yield from _tutorial(run, groups.get(LADDER))
+    for group in (main, *compiled):
+        ids = {entry.id for entry in group.entries}
+        own = (pair for pair in declared if pair.entry in ids and pair.kind != "twin")
+        yield from ((pair.kind, pair.entry, pair.baseline) for pair in own)
+    for group in compiled:
+        yield from _compiling(run, group)
+    for group in others:
+        if group.kind == "ladder":
+            yield from _tutorial(run, group)
 
 
-def _compiling(run: Run, group: Group | None) -> Iterator[Pair]:
+def _compiling(run: Run, group: Group) -> Iterator[Sides]:
     """What compiles against what does not, within the library."""
-    for entry in group.entries if group else []:
-        for other in group.entries if group and entry.baseline else []:
+    for entry in group.entries:
+        for other in group.entries if entry.baseline else []:
             if other.baseline is None and run.arms[other.arm].library == run.arms[entry.arm].library:
-                yield Pair(COMPILING, entry.id, other.id)
+                yield "compiling", entry.id, other.id
 
 
-def _tutorial(run: Run, group: Group | None) -> Iterator[Pair]:
+def _tutorial(run: Run, group: Group) -> Iterator[Sides]:
     """The first entry of the ladder for each variant, on the CPU: the program as it was published."""
     first: dict[str, str] = {}
-    for entry in reversed(group.entries if group else []):
+    for entry in reversed(group.entries):
         if run.arms[entry.arm].device == "cpu":
             first[run.arms[entry.arm].spec] = entry.id
-    yield from (
-        Pair(TUTORIAL, first[TOLD], first[spec]) for spec in READERS if spec in first and TOLD in first
-    )
+    for spec in READERS:
+        if spec in first and TOLD in first:
+            yield "tutorial", first[TOLD], first[spec]
 
 
-def _step(run: Run, found: Mapping[str, Outcome], summary: Summary, pair: Pair) -> Comparison:
+def _step(
+    run: Run, found: Mapping[str, Outcome], summary: Summary, kind: PairKind, entry: str, baseline: str
+) -> Comparison:
     """One step of the pair: as it was judged, or else, for a pair that was not declared, by its own p."""
     for made in summary.headlines:
-        if (made.entry, made.baseline) == (pair.entry, pair.baseline):
+        if (made.entry, made.baseline) == (entry, baseline):
             return made
-    made = compare(run, found, pair)
+    made = compare(run, found, entry, baseline, kind)
     if made.p is None or made.ratio is None:
         return made
     if summary.control:
         return replace(made, verdict="INVALID", reason=summary.control)
-    if made.p > ALPHA:
+    if made.p > level(run, run.entries[made.entry].group):
         return replace(made, verdict="UNRESOLVED", reason=f"p = {made.p:.2g}")
     return replace(made, verdict="FASTER" if made.ratio < 1 else "SLOWER")
 
 
-def _break_even(name: str, one: Cost, other: Cost, step: Comparison) -> BreakEven:
+def _break_even(one: Cost, other: Cost, step: Comparison) -> BreakEven:
     """Where the lines of the two cross; they share blocks."""
     blocks = sorted(one.parts.keys() & other.parts.keys())
     gaps = [other.fixed_ns(block) - one.fixed_ns(block) for block in blocks]
     gains = [one.step_ns(block) - other.step_ns(block) for block in blocks]
-    made = BreakEven(name, one, other, "open", signed_rank_interval(gaps), step)
+    made = BreakEven(one, other, "open", signed_rank_interval(gaps), step)
     if step.verdict in ("EQUIVALENT", "UNRESOLVED", "INVALID"):
         return replace(made, reason=step.reason)
     found = [_kind(gap, gain) for gap, gain in zip(gaps, gains, strict=True)]

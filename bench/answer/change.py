@@ -19,8 +19,8 @@ most 0.05: that is a test of its own, and a SLOWER alone proves none.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from bench.answer.comparison import Word
 from bench.answer.statistics import ALPHA, MIN_BLOCKS, holm
@@ -44,6 +44,8 @@ class Change:
     name: str
     verdict: Word
     reason: str = ""
+    group: str = ""  # the table that it stands in
+    left_out: bool = False  # MISSING since a run left it out for its time budget
     old: tuple[float, ...] = ()  # logs, one a block (for other tools: a process)
     new: tuple[float, ...] = ()
     old_value: float | None = None  # what the two runs say by themselves: a ratio, or nanoseconds a call
@@ -83,7 +85,8 @@ class Changes:
     twins: tuple[Change, ...] = ()
     only_old: tuple[str, ...] = ()
     only_new: tuple[str, ...] = ()
-    without_baseline: tuple[str, ...] = ()  # entries that no ratio is made of; their times can be compared
+    # entries that no ratio is made of, and their tables; their times can be compared
+    without_baseline: Mapping[str, str] = field(default_factory=dict)
     machines: tuple[str, ...] = ()  # facts in which the machines differ
     versions: tuple[str, ...] = ()  # that changed
     conditions: tuple[str, ...] = ()  # what else changed that bears on speed

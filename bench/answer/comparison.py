@@ -8,19 +8,25 @@ exact signed-rank interval of 95 %. That interval is the one of this comparison 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Literal
 
+from bench.answer.disturbance import UNSTEADY, disturbance
 from bench.answer.outcome import NO_STEADY_STATE, Outcome
 from bench.answer.statistics import (
     MIN_BLOCKS,
-    paired_log_ratio,
+    paired_logs,
+    scatter,
     signed_rank_interval,
     signed_rank_p,
     t_interval,
 )
+from bench.results.declared import PairKind
 from bench.results.journal import Run
-from bench.results.record import Pair
 
+# a declared headline; a row of a table; what only break-evens are about: the same library compiled and not,
+# and what the tutorial's readers have against what they are told to use
+Kind = PairKind | Literal["row", "compiling", "tutorial"]
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
 
 
@@ -28,15 +34,20 @@ Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSI
 class Comparison:
     """The time of ``entry`` over the time of ``baseline`` (ids of entries; ``arm``s are ids of arms)."""
 
-    name: str  # a headline's name; the entry's id for a row of a table
+    kind: Kind
     entry: str
     baseline: str
     arm: str
     baseline_arm: str
     verdict: Word
     reason: str = ""
+    left_out: bool = False  # MISSING for the time budget alone, which says nothing against it
+    mend: str = ""  # what to do about the reason, a sentence without a full stop; empty where nothing helps
+    disturbed: tuple[str, str] = ("", "")  # by what, in many blocks, and what to do: told where UNRESOLVED
     log_ratios: tuple[float, ...] = ()  # one for each block that holds both
     ratio: float | None = None  # None: nothing to compare
+    process_scatter: float | None = None  # of the log ratios between blocks, and so between processes
+    round_scatter: float | None = None  # between the rounds of one block, the median of the blocks
     low: float | None = None  # None: too few blocks for an interval
     high: float | None = None
     t_low: float | None = None  # Student's interval of the same log ratios, shown beside; None: no interval
@@ -85,12 +96,14 @@ class Comparison:
         return f"{self.arm} {words} {self.baseline_arm}{interval}: {self.verdict}{because}"
 
 
-def compare(run: Run, found: Mapping[str, Outcome], pair: Pair) -> Comparison:
+def compare(
+    run: Run, found: Mapping[str, Outcome], entry_id: str, baseline_id: str, kind: Kind = "row"
+) -> Comparison:
     """The numbers of one pair. Its verdict is INVALID, MISSING or NONE, the latter final where p is None."""
-    one, other = found[pair.entry], found[pair.baseline]
-    entry, baseline = run.entries[pair.entry], run.entries[pair.baseline]
+    one, other = found[entry_id], found[baseline_id]
+    entry, baseline = run.entries[entry_id], run.entries[baseline_id]
     made = Comparison(
-        name=pair.name,
+        kind=kind,
         entry=entry.id,
         baseline=baseline.id,
         arm=entry.arm,
@@ -104,7 +117,8 @@ def compare(run: Run, found: Mapping[str, Outcome], pair: Pair) -> Comparison:
     for outcome, whose in ((one, ""), (other, "its baseline: ")):
         if outcome.invalid or not outcome.medians:
             word: Word = "INVALID" if outcome.invalid else "MISSING"
-            return replace(made, verdict=word, reason=f"{whose}{outcome.status}, {outcome.reason}")
+            reason = f"{whose}{outcome.status}, {outcome.reason}"
+            return replace(made, verdict=word, reason=reason, left_out=outcome.left_out)
     if made.same_work and len(one.digests | other.digests) > 1:
         return replace(made, verdict="INVALID", reason="the two did not get the same inputs")
     logs = log_ratios(one, other)
@@ -113,6 +127,9 @@ def compare(run: Run, found: Mapping[str, Outcome], pair: Pair) -> Comparison:
 
     interval = signed_rank_interval(logs)
     made = replace(made, log_ratios=logs, ratio=math.exp(interval.estimate))
+    within = [scatter(rounds) for rounds in _rounds(one, other) if len(rounds) > 1]
+    if len(logs) > 1 and within:
+        made = replace(made, process_scatter=scatter(logs), round_scatter=median(within))
     if interval.finite:
         t = t_interval(logs)
         made = replace(made, low=math.exp(interval.low), high=math.exp(interval.high))
@@ -123,15 +140,23 @@ def compare(run: Run, found: Mapping[str, Outcome], pair: Pair) -> Comparison:
         return replace(made, reason=f"{len(logs)} of the {MIN_BLOCKS} blocks that a verdict needs")
     for outcome, whose in ((one, ""), (other, "its baseline: ")):
         if outcome.status == NO_STEADY_STATE:
-            return replace(made, reason=f"{whose}no steady state, {outcome.reason}")
+            return replace(made, reason=f"{whose}{outcome.reason}", mend=UNSTEADY)
+    for outcome in (one, other):
+        if not made.disturbed[0]:
+            made = replace(made, disturbed=disturbance(outcome))
     return replace(made, p=signed_rank_p(logs))
 
 
 def log_ratios(entry: Outcome, baseline: Outcome) -> tuple[float, ...]:
     """The paired log ratio of every block that holds both, in the order of blocks."""
+    return tuple(median(logs) for logs in _rounds(entry, baseline))
+
+
+def _rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
+    """The paired log ratios of the rounds of every block in which a round holds both."""
     shared = sorted(entry.times.keys() & baseline.times.keys())
-    pairs = [(entry.times[block], baseline.times[block]) for block in shared]
-    return tuple(paired_log_ratio(one, other) for one, other in pairs if one.keys() & other.keys())
+    found = [paired_logs(entry.times[block], baseline.times[block]) for block in shared]
+    return [logs for logs in found if logs]
 
 
 def _factor(factor: float) -> str:

@@ -26,4 +26,4 @@ def _of_libraries(run: Run) -> Iterator[str]:
     first = {worker.name: worker.facts for worker in reversed(run.workers)}
     for worker in run.workers:
         for clause in changed(first[worker.name], worker.facts):
-            yield f"{worker.name}: {clause}"
+            yield f"{run.arms[worker.arms[0]].title}: {clause}"

@@ -29,7 +29,6 @@ from bench.answer.operations import PRODUCT, TRANSCENDENTAL, Count, each
 from bench.answer.outcome import Outcome
 from bench.answer.speeds import Estimate, Library, Prices, estimate, libraries, prices
 from bench.case import Case
-from bench.results.declared import DISPATCH
 from bench.results.journal import Run
 from bench.results.record import Arm, Entry
 
@@ -99,7 +98,8 @@ class Difference:
 
 def limits(run: Run, found: Mapping[str, Outcome]) -> Limits | None:
     """Take the main table apart; None where the run measured neither dispatch nor rates."""
-    calls = {entry.arm: entry.id for entry in run.entries.values() if entry.group == DISPATCH}
+    dispatch = [group for group in run.plan.groups if group.kind == "dispatch"]
+    calls = {entry.arm: entry.id for group in dispatch for entry in group.entries}
     if not calls and not run.plan.probes:
         return None
     by_place = prices(run)

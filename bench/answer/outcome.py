@@ -20,7 +20,7 @@ from bench.results.journal import Run
 from bench.results.record import Burst, Check, Failure
 
 NO_STEADY_STATE = "no_steady_state"  # the status of an entry whose calls never came to a steady time
-WITHIN_BUDGET = "to keep within the time budget"  # how the reason of what was left out ends
+WITHIN_BUDGET = "to keep within the time budget"  # why something was left out
 MODE_GAP = 5  # median absolute deviations between two blocks' medians: more part two modes
 MIN_MODE_GAP = 0.01
 
@@ -52,6 +52,11 @@ class Outcome:
         return sum(map(len, self.times.values()))
 
     @property
+    def left_out(self) -> bool:
+        """Whether it was dropped for the time budget alone, which says nothing against it."""
+        return self.status == "dropped"
+
+    @property
     def invalid(self) -> bool:
         """Whether it was measured but must not be believed."""
         return self.status in SPOILED
@@ -81,7 +86,7 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
     if refused:
         return Outcome(entry, refused[0].status, refused[0].reason, checks=checks, digests=digests)
     if spoiled:
-        reason = f"a burst in block {spoiled[0].block} is marked so"
+        reason = f"its values of block {spoiled[0].block} are marked so"
         return Outcome(entry, spoiled[0].status, reason, checks=checks, digests=digests)
 
     good = [burst for burst in bursts if is_counted(burst)]
@@ -96,7 +101,7 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
         reason = f"{first.status} in {len(lost)} of {len(lost) + len(times)} blocks: {first.reason}"
     status = "known_wrong" if any(burst.status == "known_wrong" for burst in good) else "ok"
     if any(burst.settled is False for burst in bursts):
-        status, reason = NO_STEADY_STATE, "its calls came to no steady time in block 0"
+        status, reason = NO_STEADY_STATE, "calls came to no steady time"
     flags = Counter(flag for burst in good for flag in burst.flags)
     return Outcome(
         entry=entry,

@@ -1,7 +1,7 @@
 """The map of a task that was measured at many sizes: for each H and B, NumPy against PyTorch.
 
-A map is of one kind of comparison in one place. ``best against best`` is the fastest form of each library
-and the answer; ``as written`` is how each is usually written. A ratio is PyTorch's time over NumPy's.
+A map is of one kind of comparison in one place. ``best`` is the fastest form of each library
+and the answer; ``as_written`` is how each is usually written. A ratio is PyTorch's time over NumPy's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from bench.answer.comparison import Comparison
 from bench.answer.summary import Summary
 from bench.case import Case
-from bench.results.declared import AS_WRITTEN, BEST
+from bench.results.declared import PairKind
 from bench.results.journal import Run
 from bench.results.record import Arm
 
-KINDS = (BEST, AS_WRITTEN)
+KINDS: tuple[PairKind, ...] = ("best", "as_written")
 SIGNS = {"SLOWER": 1, "FASTER": -1}  # of the log ratio
 NOT_MEASURED = ("MISSING", "NONE", "INVALID")  # verdicts after which a size may be measured again
 
@@ -56,7 +56,7 @@ class MapCell:
 class SizeMap:
     """All sizes of one task in one place, by B and then H."""
 
-    kind: str
+    kind: PairKind
     case: Case  # what all of them share; its B and H are 1
     device: str  # PyTorch's
     threads: int
@@ -72,15 +72,14 @@ def size_maps(sources: Iterable[tuple[Run, Summary]]) -> tuple[SizeMap, ...]:
 
     A later run adds cells; it replaces one only where that was not measured, or not to be believed.
     """
-    found: dict[tuple[str, str, int, Case], dict[tuple[int, int], MapCell]] = {}
+    found: dict[tuple[PairKind, str, int, Case], dict[tuple[int, int], MapCell]] = {}
     for source, (run, summary) in enumerate(sources):
         times = {row.entry: row.median_ns for table in summary.tables for row in table.rows}
         for made in summary.headlines:
-            kind = next((kind for kind in KINDS if made.name.startswith(kind)), None)
-            if kind is None or not made.same_work:
+            if made.kind not in KINDS or not made.same_work:
                 continue
             case, numpy, torch = run.entries[made.entry].case, run.arms[made.baseline_arm], run.arms[made.arm]
-            cells = found.setdefault((kind, torch.device, torch.threads, _shared(case)), {})
+            cells = found.setdefault((made.kind, torch.device, torch.threads, _shared(case)), {})
             place = case.shape.B, case.shape.H
             if place not in cells or not cells[place].measured:
                 times_ns = times.get(made.baseline), times.get(made.entry)

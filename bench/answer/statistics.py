@@ -11,12 +11,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 ALPHA = 0.05
+FIRST_LOOK, SECOND_LOOK = 0.04, 0.01  # of ALPHA: what a run's verdicts may err in, and an extended run's
 MIN_BLOCKS = 6  # for any verdict: from five blocks there is no interval of 95 %
 POWER = 0.8  # a detectable effect is one that four runs in five would find
 SIMULATED_SAMPLES = 4000
@@ -54,10 +56,21 @@ def paired_log_ratio(entry: Mapping[int, float], baseline: Mapping[int, float]) 
     Raises:
         ValueError: no round holds both.
     """
-    logs = sorted(math.log(entry[number] / baseline[number]) for number in entry.keys() & baseline.keys())
+    logs = paired_logs(entry, baseline)
     if not logs:
         raise ValueError("no round holds a value of both")
-    return (logs[(len(logs) - 1) // 2] + logs[len(logs) // 2]) / 2
+    return median(logs)
+
+
+def paired_logs(entry: Mapping[int, float], baseline: Mapping[int, float]) -> list[float]:
+    """log(entry / baseline) of every round in which both took a value."""
+    return [math.log(entry[number] / baseline[number]) for number in entry.keys() & baseline.keys()]
+
+
+def scatter(x: Sequence[float]) -> float:
+    """A standard deviation that a few outliers do not move: 1.4826 median |x - median x|."""
+    middle = median(x)
+    return 1.4826 * median(abs(value - middle) for value in x)
 
 
 def hodges_lehmann(x: ArrayLike) -> float:
@@ -173,7 +186,7 @@ def geometric_mean(ratios: ArrayLike) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
-def blocks_needed(comparisons: int, alpha: float = ALPHA) -> int:
+def blocks_needed(comparisons: int, alpha: float = FIRST_LOOK) -> int:
     """The fewest blocks at which each of that many comparisons can reach a Holm-adjusted p of alpha.
 
     The smallest p there is, all n blocks on one side, is 2 / 2^n; Holm multiplies it by ``comparisons``.
@@ -184,7 +197,7 @@ def blocks_needed(comparisons: int, alpha: float = ALPHA) -> int:
     return n
 
 
-def detectable_effect(interval: Interval, n: int, comparisons: int, alpha: float = ALPHA) -> float:
+def detectable_effect(interval: Interval, n: int, comparisons: int, alpha: float = FIRST_LOOK) -> float:
     """The true value that four runs in five of this noise would tell from 0 among ``comparisons``.
 
     The noise is taken from the width of the 95 % interval of n numbers, since a single slow block hardly
@@ -197,7 +210,7 @@ def detectable_effect(interval: Interval, n: int, comparisons: int, alpha: float
 
 
 def blocks_to_detect(
-    effect: float, interval: Interval, n: int, comparisons: int, alpha: float = ALPHA
+    effect: float, interval: Interval, n: int, comparisons: int, alpha: float = FIRST_LOOK
 ) -> int | None:
     """About how many blocks would find a true value of ``effect``, by the square root law; None: unknown."""
     if not interval.finite:

@@ -10,8 +10,7 @@ from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import geometric_mean, median_interval
 from bench.answer.verdict import Judgement, judge
 from bench.case import Case
-from bench.proof.agreement import KNOWN_WRONG
-from bench.results.declared import measured_as
+from bench.results.declared import GroupKind, PairKind, measured_as
 from bench.results.journal import Run
 from bench.results.record import Arm, Check, Entry, Missing
 
@@ -47,6 +46,7 @@ class Table:
     """The rows of one group, in the plan's order; ``case`` is the first one's."""
 
     name: str
+    kind: GroupKind
     case: Case
     rows: tuple[Row, ...]
 
@@ -85,6 +85,7 @@ class Summary:
     headlines: tuple[Comparison, ...]
     twins: tuple[Comparison, ...]
     control: str
+    mend: str  # what to do about it
     floor: float | None  # how far the first twin's interval reaches from 1: 0.012 for 1.2 %
     means: tuple[Mean, ...]
     values: int
@@ -100,9 +101,9 @@ class Summary:
         """Whether anything that claims to be right was proved wrong."""
         return any(trouble.status == "disagrees" for trouble in self.troubles)
 
-    def headline(self, name: str) -> Comparison | None:
-        """The first headline whose name starts so: "as written", "best against best", "claim"."""
-        return next((made for made in self.headlines if made.name.startswith(name)), None)
+    def headline(self, kind: PairKind) -> Comparison | None:
+        """The first headline of a kind."""
+        return next((made for made in self.headlines if made.kind == kind), None)
 
 
 def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
@@ -114,6 +115,7 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
     tables = tuple(
         Table(
             group.name,
+            group.kind,
             group.entries[0].case,
             tuple(_row(entry, arms[entry.arm], found[entry.id], judgement) for entry in group.entries),
         )
@@ -131,6 +133,7 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
         headlines=judgement.headlines,
         twins=judgement.twins,
         control=judgement.control.failure,
+        mend=judgement.control.mend,
         floor=judgement.twins[0].noise_floor if judgement.twins else None,
         means=_means(tables),
         values=sum(outcome.values for outcome in measured),
@@ -151,7 +154,7 @@ def _row(entry: Entry, arm: Arm, outcome: Outcome, judgement: Judgement) -> Row:
         rate = entry.case.shape.B / (middle * 1e-9)
         if interval.finite:
             low, high = interval.low, interval.high
-    marked = [check for check in outcome.checks if check.what.endswith(KNOWN_WRONG)]
+    marked = [check for check in outcome.checks if check.known_wrong]
     return Row(
         entry=entry.id,
         arm=arm,

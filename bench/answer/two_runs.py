@@ -20,7 +20,7 @@ from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import ALPHA
 from bench.answer.surroundings import surroundings
 from bench.answer.verdict import judge
-from bench.results.record import Entry, Pair
+from bench.results.record import Entry
 from bench.results.run import Run, different_machines
 
 
@@ -40,7 +40,7 @@ class Side:
     def logs(self, entry: str, reference: str) -> tuple[Comparison, tuple[float, ...]]:
         """What this run says of an entry, and a log a block: of its ratio; of its time where it is its own
         reference."""
-        made = compare(self.run, self.found, Pair(entry, entry, reference))
+        made = compare(self.run, self.found, entry, reference)
         if entry != reference:
             return made, made.log_ratios
         return made, tuple(math.log(time) for time in self.found[entry].medians.values())
@@ -82,9 +82,9 @@ def compare_runs(
         twins=twins,
         only_old=tuple(_only(then, now)),
         only_new=tuple(_only(now, then)),
-        without_baseline=tuple(
-            entry.id for entry in shared if entry.id not in drafts and entry.id not in baselines
-        ),
+        without_baseline={
+            entry.id: entry.group for entry in shared if entry.id not in drafts and entry.id not in baselines
+        },
         machines=tuple(different_machines([before, after])),
         versions=(*around.versions, *_other_inputs(old, new, shared)),
         conditions=around.conditions,
@@ -109,7 +109,7 @@ def _only(these: Mapping[str, Entry], others: Mapping[str, Entry]) -> Iterator[s
 
 def _draft(old: Side, new: Side, entry: Entry, *, absolute: bool) -> Change:
     """The change of one entry; its verdict INVALID, MISSING or NONE is final where there is no p."""
-    made = Change(entry.id, "NONE")
+    made = Change(entry.id, "NONE", group=entry.group)
     reference = entry.id if absolute or entry.baseline is None else entry.baseline
     if not _same(old.run.entries.get(reference), new.run.entries[reference]):
         return replace(made, verdict="MISSING", reason="its baseline is not the same in both runs")
@@ -117,7 +117,8 @@ def _draft(old: Side, new: Side, entry: Entry, *, absolute: bool) -> Change:
     final = False
     for side, said in ((new, now), (old, was)):
         if said.p is None:
-            made = replace(made, verdict=said.verdict, reason=f"{side.which}: {said.reason}")
+            reason = f"{side.which}: {said.reason}"
+            made = replace(made, verdict=said.verdict, reason=reason, left_out=said.left_out)
             final = True
     if not logs_then or not logs_now:
         return made
@@ -146,8 +147,8 @@ def _control(old: Side, new: Side, twins: tuple[Change, ...]) -> tuple[Word, str
     for twin in twins:
         if twin.p_holm is not None and twin.p_holm <= ALPHA:
             return "INVALID", (
-                f"the twin changed: {twin.name} and its original are the same in both runs, and yet their "
-                f"ratio changed by a factor of {twin.change:.4g}"
+                "the A/A control failed: the same code was measured twice in both runs, and yet the ratio of "
+                f"its times changed by a factor of {twin.change:.4g}"
             )
     return "NONE", ""
 

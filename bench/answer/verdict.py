@@ -1,15 +1,19 @@
 """Verdicts: one word for every comparison of a run.
 
 =============  =======================================================================================
-FASTER SLOWER  p, adjusted after Holm for all comparisons of the table, is at most 0.05
-EQUIVALENT     the 90 % interval lies within the margin; goes before FASTER and SLOWER, and the reason says
-               where the difference is real though that small
+FASTER SLOWER  p, adjusted after Holm for all comparisons of the table, is at most the look's level
+EQUIVALENT     p is at most that level for a ratio at the nearer end of the margin, so the interval of 92 % (a
+               second look: 98 %) lies within it; goes before FASTER and SLOWER, and the reason says where
+               the difference is real though that small
 UNRESOLVED     neither; with the smallest effect that could have been seen and the blocks it would take. Also
                where Student's interval of the same numbers contains 1, so that few blocks decide
 INVALID        measured, but not to be believed: a failed proof, other inputs, a failed control
 MISSING        nothing to compare, and why
 NONE           no word is given: a quick run, fewer blocks than any verdict needs, or no steady state
 =============  =======================================================================================
+
+A run is judged at 0.04; the tables that an extension measured on, anew at 0.01. So both looks together err in
+0.05 at most, however many blocks the second one has. The interval shown is of 95 % all the same.
 
 The control are the baselines' twins, adjusted for among themselves: where one of them differs from its
 original, or the environment changed during the run, the run gives no verdict. Headlines that are rows of a
@@ -22,10 +26,13 @@ from dataclasses import dataclass, replace
 
 from bench.answer.comparison import Comparison, Word, compare
 from bench.answer.constancy import changes
+from bench.answer.disturbance import disturbance
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import (
     ALPHA,
+    FIRST_LOOK,
     MIN_BLOCKS,
+    SECOND_LOOK,
     blocks_needed,
     blocks_to_detect,
     detectable_effect,
@@ -42,6 +49,7 @@ class Control:
 
     failure: str
     floors: dict[str, float]  # by table, 0.012 for 1.2 %; without a twin that of the nearest in work
+    mend: str = ""  # what to do about the failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
     """Compare every entry with its baseline, and the two entries of every headline."""
     found = outcomes(run) if found is None else found
     drafts = {
-        entry.id: compare(run, found, Pair(entry.id, entry.id, entry.baseline))
+        entry.id: compare(run, found, entry.id, entry.baseline)
         for entry in run.entries.values()
         if entry.baseline is not None
     }
@@ -73,17 +81,27 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
 
     pairs = [*plan.pairs, *(run.decision.pairs if run.decision else [])]
     free = [pair for pair in pairs if pair.entry not in rows or rows[pair.entry].baseline != pair.baseline]
-    judged: dict[str, Comparison] = {}
+    judged: dict[Pair, Comparison] = {}
     for group in plan.groups:
-        among = [compare(run, found, pair) for pair in free if run.entries[pair.entry].group == group.name]
-        judged |= {row.name: row for row in _family(run, among, control)}
-    headlines = [judged.get(pair.name) or replace(rows[pair.entry], name=pair.name) for pair in pairs]
+        among = [pair for pair in free if run.entries[pair.entry].group == group.name]
+        apart = [compare(run, found, pair.entry, pair.baseline, pair.kind) for pair in among]
+        judged |= zip(among, _family(run, apart, control), strict=True)
+    headlines = [judged.get(pair) or replace(rows[pair.entry], kind=pair.kind) for pair in pairs]
     return Judgement(
         rows={entry: rows[entry] for entry in drafts},
-        headlines=tuple(row for row in headlines if not row.twin),
+        headlines=tuple(row for row in headlines if row.kind != "twin"),
         twins=tuple(twins),
         control=control,
     )
+
+
+def level(run: Run, group: str) -> float:
+    """What the verdicts of a table may err in: an extension is a second look at all that it measured on."""
+    extended = run.extended
+    own = next(table.blocks for table in run.plan.groups if table.name == group)
+    if extended is None or (own is not None and own <= extended.before):
+        return FIRST_LOOK
+    return extended.level
 
 
 def _control(run: Run, twins: list[Comparison], found: Mapping[str, Outcome]) -> Control:
@@ -97,23 +115,28 @@ def _control(run: Run, twins: list[Comparison], found: Mapping[str, Outcome]) ->
         group.name: _nearest(group, floors, run.plan.groups) for group in run.plan.groups if group.entries
     }
     if changed := changes(run):
-        return Control(f"the environment changed during the run ({'; '.join(changed[:3])})", floors)
+        failure = f"the environment changed during the run ({'; '.join(changed[:3])})"
+        return Control(failure, floors, "Measure again from the beginning")
     for twin in twins:
-        if twin.p_holm is not None and twin.p_holm <= ALPHA:
+        if twin.ratio is not None and twin.p_holm is not None and twin.p_holm <= ALPHA:
             failure = (
-                f"the twin differs: {twin.entry} and its original are the same, and yet their times have "
-                f"a ratio of {twin.ratio:.4g}"
+                f"the A/A control failed: {run.arms[twin.arm].variant} is the same code measured twice, and "
+                f"one time was {max(twin.ratio, 1 / twin.ratio):.4g} times the other"
             )
-            return Control(failure, floors)
+            mend = "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)"
+            return Control(failure, floors, mend)
     if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
         blocks = len({block for twin in twins for block in found[twin.entry].medians})
         most = max(len(outcome.medians) for outcome in found.values())
         if most - 1 <= blocks < MIN_BLOCKS:  # the run is short, or was cut within its last block
             return Control(f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs", floors)
-        measured = next((twin for twin in twins if twin.ratio is not None), None)
-        if measured is None:
-            return Control(f"there is no twin to compare with: {twins[0].entry}, {twins[0].reason}", floors)
-        return Control(f"the twin is no control: {measured.entry}, {measured.reason}", floors)
+        for twin in twins:
+            for entry in (twin.entry, twin.baseline):
+                why, mend = disturbance(found[entry])
+                if why and twin.ratio is not None:
+                    return Control(why, floors, mend)
+        why = next((twin for twin in twins if twin.ratio is not None), twins[0]).reason
+        return Control(f"the A/A control, the same code measured twice, has no result: {why}", floors)
     return Control("", floors)
 
 
@@ -137,23 +160,24 @@ def _family(run: Run, drafts: Iterable[Comparison], control: Control) -> list[Co
     for draft in drafts:
         if draft.p is not None:
             draft = replace(draft, p_holm=next(next_p), family=size)
-            floor = control.floors[entries[draft.entry].group]
-            draft = _word(draft, control.failure, floor, run.plan.margin)
+            group = entries[draft.entry].group
+            draft = _word(draft, run, control, control.floors[group], level(run, group))
         judged.append(draft)
     return judged
 
 
-def _word(draft: Comparison, failure: str, floor: float, margin: float) -> Comparison:
-    """The verdict of a comparison with an adjusted p."""
-    if failure:
-        return replace(draft, verdict="INVALID", reason=failure)
-    interval = signed_rank_interval(draft.log_ratios, 0.90)
-    significant = draft.p_holm is not None and draft.p_holm <= ALPHA
+def _word(draft: Comparison, run: Run, control: Control, floor: float, alpha: float) -> Comparison:
+    """The verdict of a comparison with an adjusted p, at the level ``alpha``."""
+    margin = run.plan.margin
+    if control.failure:
+        return replace(draft, verdict="INVALID", reason=control.failure, mend=control.mend)
+    interval = signed_rank_interval(draft.log_ratios, 1 - 2 * alpha)
+    significant = draft.p_holm is not None and draft.p_holm <= alpha
     if max(abs(interval.low), abs(interval.high)) <= math.log1p(margin):
         tiny = "; the difference is real, though that small" if significant else ""
         return replace(draft, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
     if not significant:
-        return _unresolved(draft, margin)
+        return _unresolved(draft, run, alpha)
     if draft.t_low is not None and draft.t_high is not None and draft.t_low <= 1 <= draft.t_high:
         reason = (
             f"a few blocks differ: Student's interval, {draft.t_low:.4g} to {draft.t_high:.4g}, contains 1"
@@ -165,18 +189,37 @@ def _word(draft: Comparison, failure: str, floor: float, margin: float) -> Compa
     return replace(draft, verdict=word, reason=reason)
 
 
-def _unresolved(draft: Comparison, margin: float) -> Comparison:
-    """Say what could have been seen, and what it would take to see the margin."""
-    interval = signed_rank_interval(draft.log_ratios)
-    effect = detectable_effect(interval, draft.blocks, draft.family)
-    needed = blocks_to_detect(math.log1p(margin), interval, draft.blocks, draft.family)
+def _unresolved(draft: Comparison, run: Run, alpha: float) -> Comparison:
+    """Say what could have been seen, and what it would take to see the margin: by an extension, while there
+    may be one, else by a new run."""
+    margin, interval = run.plan.margin, signed_rank_interval(draft.log_ratios)
+    effect = detectable_effect(interval, draft.blocks, draft.family, alpha)
+    next_level = SECOND_LOOK if run.extended is None else FIRST_LOOK
+    needed = blocks_to_detect(math.log1p(margin), interval, draft.blocks, draft.family, next_level)
     if math.isinf(effect):
-        enough = blocks_needed(draft.family)
+        enough = blocks_needed(draft.family, alpha)
         reason = f"a table of {draft.family} needs {enough} blocks for a verdict, not {draft.blocks}"
         return replace(draft, verdict="UNRESOLVED", reason=reason, blocks_needed=needed)
     seen = math.expm1(effect)
     reason = (
-        f"a difference of {100 * seen:.2g} % could have been seen; "
+        f"{_although(draft, alpha)}a difference of {100 * seen:.2g} % could have been seen; "
         f"{100 * margin:.3g} % would need about {needed} blocks"
     )
-    return replace(draft, verdict="UNRESOLVED", reason=reason, detectable=seen, blocks_needed=needed)
+    cause, mend = draft.disturbed
+    if cause:
+        reason = f"{reason}; {cause}"
+    return replace(
+        draft, verdict="UNRESOLVED", reason=reason, mend=mend, detectable=seen, blocks_needed=needed
+    )
+
+
+def _although(draft: Comparison, alpha: float) -> str:
+    """Why there is no word where the interval leaves out 1: it is of 95 %, of one comparison and one look."""
+    if draft.low is None or draft.high is None or draft.p_holm is None or draft.low <= 1 <= draft.high:
+        return ""
+    among = f" among {draft.family} comparisons" if draft.family > 1 else ""
+    look = "first" if alpha == FIRST_LOOK else "second"
+    return (
+        f"its own 95 % interval leaves out 1, but p = {draft.p_holm:.3g}{among} is above the {alpha:g} of a "
+        f"{look} look; "
+    )

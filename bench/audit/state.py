@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.audit.finding import Finding, note, unfair, unstable
 from bench.host import gates
+from bench.host.busy import QUIET
 
 TUNE = "sudo python -m pyperf system tune  (of the package pyperf; lasts until the next start)"
 PERFORMANCE = "sudo cpupower frequency-set -g performance"
@@ -64,8 +65,15 @@ def audit_load(facts: Mapping[str, Any]) -> Iterator[Finding]:
     """What else runs, here or beside this virtual machine."""
     load, usable = facts.get("load_1min"), facts.get("usable_cpus")
     end = "see what runs with `top`, end it, wait a minute"
-    busy = load is not None and usable and load > BUSY * usable
-    if busy:
+    others = facts.get("others_cpus")  # which says more: the load is also of what has just ended
+    busy = load is not None and usable and load > BUSY * usable if others is None else others >= QUIET
+    if busy and others is not None:
+        yield unstable(
+            "load",
+            f"other programs used {others:.2g} processors when the run began: times scatter more",
+            "--wait-quiet 10min, which waits until they are done",
+        )
+    elif busy:
         yield unstable("load", f"the machine was busy at the start (load {load}): times scatter more", end)
     for what, share in (facts.get("pressure_percent") or {}).items():
         if share > MAX_PRESSURE[what] and not (what == "cpu" and busy):  # says the same

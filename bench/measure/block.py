@@ -89,7 +89,7 @@ class Blocks:
         self.ledger = ledger
         self.arms = {arm.id: arm for arm in plan.arms}
         self.measured_as = measured_as(plan.groups)
-        self.costs = Costs()
+        self.costs = Costs(accelerated=any(arm.device != "cpu" for arm in plan.arms))
         self._append = write
         self._crew = {
             "compiled": jobs.compiled,
@@ -97,23 +97,55 @@ class Blocks:
             "ready_deadline_s": ready_deadline_s,
             "reply_deadline_s": reply_deadline_s,
         }
+        self._ready_blocks: list[_Block] = []
+        self._failures = 0  # when they were started
         self._compile = {arm.id for arm in plan.arms if catalog.find(arm.spec).compiles}
 
     def run(
         self,
-        block: int,
-        blocks: int,
-        groups: list[Group],
+        number: int,
+        last: int,
+        groups_of: Callable[[int], list[Group]],
         rounds: int,
         started: Callable[[], None] = lambda: None,
     ) -> None:
-        """One block of so many rounds. When ``started`` is called, ``costs`` tells what the start took."""
-        self.progress.starting(block, blocks)
-        crew = Crew(**self._crew)  # type: ignore[arg-type]  # mypy takes the dict's values for one type
+        """Run a block of so many rounds. When ``started`` is called, ``costs`` tells what the start took.
+
+        Importing a library keeps one processor busy: where there are more, and an import takes most of the
+        start, the workers of the next blocks start at the same time, and sleep until it is their turn.
+        """
+        self.progress.starting(number, last)
         try:
-            _Block(self, block, groups, crew).run(rounds, started)
-        finally:
-            crew.end()
+            if not self._ready_blocks or self._failures != self.ledger.failures.total():
+                self._end_ready_blocks()
+                self._start(number, last, groups_of)
+            started()
+            block = self._ready_blocks.pop(0)
+            try:
+                block.run(rounds)
+            finally:
+                block.end()
+        except BaseException:
+            self._end_ready_blocks()
+            raise
+
+    def _start(self, number: int, last: int, groups_of: Callable[[int], list[Group]]) -> None:
+        """Start the workers of a block and, where that is as quick, of the next ones."""
+        self._failures = self.ledger.failures.total()
+        begun = time.perf_counter()
+        while number <= last and len(self._ready_blocks) < (self.costs.together if number else 1):
+            crew = Crew(**self._crew)  # type: ignore[arg-type]  # mypy takes the dict's values for one type
+            self._ready_blocks.append(_Block(self, number, groups_of(number), crew))
+            self._ready_blocks[-1].start()
+            number += 1
+        for block in self._ready_blocks:
+            block.await_ready()
+        self.costs.start_s = (time.perf_counter() - begun) / len(self._ready_blocks)
+
+    def _end_ready_blocks(self) -> None:
+        for block in self._ready_blocks:
+            block.end()
+        self._ready_blocks = []
 
     def worker_of(self, entry: Entry) -> str:
         """The worker that holds an entry."""
@@ -141,23 +173,36 @@ class _Block:
         self._crew = crew
         self._order = random.Random(f"{blocks.plan.seed}:{number}")
         self._sessions = sessions(groups, blocks.measured_as.__getitem__)
-        self._probes = probing(blocks.plan.probes, groups, number)
+        entries = [entry for session in self._sessions for entry in session.entries]
+        self._worker = {entry.id: blocks.worker_of(entry) for entry in entries}  # whatever fails meanwhile
         self._failed: set[str] = set()  # entries
         self._unready: dict[str, ChildError] = {}  # workers, and why
+        self._held = self._by_worker(self._left(entries))
+        self._ready: list[Worker] = []
+        self._running = False
+        self._probes = probing(blocks.plan.probes, groups, number)
 
-    def run(self, rounds: int, started: Callable[[], None]) -> None:
-        """Start the workers, measure session by session, and probe."""
-        begun = time.perf_counter()
-        entries = self._left(entry for session in self._sessions for entry in session.entries)
-        held = self._by_worker(entries)
-        for name in self._shuffled(list(held)):
-            self._crew.start(name, self._setup(held[name]))
-        for name in held:
-            self._get_ready(name, lambda: self._crew.await_ready(name), held[name])  # noqa: B023  (called at once)
-        self._blocks.costs.start_s = time.perf_counter() - begun
-        started()
+    def start(self) -> None:
+        """Start all workers."""
+        for name in self._shuffled(list(self._held)):
+            self._crew.start(name, self._setup(self._held[name]))
+
+    def await_ready(self) -> None:
+        """Wait for all workers, and let them sleep."""
+        for name in self._held:
+            self._get_ready(name, lambda: self._crew.await_ready(name))  # noqa: B023  (called at once)
+
+    def end(self) -> None:
+        """End all workers."""
+        self._crew.end()
+
+    def run(self, rounds: int) -> None:
+        """Measure session by session, and probe."""
+        for worker in self._ready:
+            self._blocks.write(worker)
+        self._running = True
         if self._number == 0:
-            self._probe_best_rates(held)
+            self._probe_best_rates(self._held)
         for session in self._shuffled(self._sessions):
             self._session(session, rounds)
         for probe in self._probes:
@@ -180,7 +225,7 @@ class _Block:
                 burst = self._burst(entry, taken[entry.id], machine)
                 per_call_ns = median(burst.elapsed_ns) / burst.n_calls
                 if why := honesty.too_fast(entry.case, per_call_ns, self._ledger.best_rates(entry)):
-                    self._fail(entry, self._blocks.worker_of(entry), "invalid", why)
+                    self._fail(entry, self._worker[entry.id], "invalid", why)
                 else:
                     self._blocks.write(burst)
 
@@ -270,7 +315,7 @@ class _Block:
         Raises:
             _Again: the worker died, or must not go on.
         """
-        name, which = self._blocks.worker_of(entry), taken.next_batch
+        name, which = self._worker[entry.id], taken.next_batch
         turn = Turn(
             key=entry.id,
             batch=which,
@@ -333,7 +378,9 @@ class _Block:
 
     def _probe(self, probe: Probe) -> None:
         """Have a library's basic operations timed; where that fails, write why. No entry is lost by it."""
-        name = worker_name(self._blocks.arms[probe.arm], alone=self._blocks.plan.isolate)
+        arm = self._blocks.arms[probe.arm]
+        shared = worker_name(arm, alone=self._blocks.plan.isolate)
+        name = shared if self._crew.has(shared) else worker_name(arm, alone=True)
         begun, reason = time.perf_counter(), "nothing of its library could be measured"
         primitives: list[Primitive] = []
         if self._crew.has(name):
@@ -366,7 +413,7 @@ class _Block:
                 wanted = [product for case in cases for product in honesty.probe_wanted(case)]
                 unique = list({(op, *size): (op, size) for op, size in wanted}.values())
                 try:
-                    job = ProbeJob(arm.device, dtype, unique)
+                    job = ProbeJob(arm.device, dtype, unique, of_thread=arm.device == "cpu")
                     reply: Measured | Refused = self._crew.ask(name, job, Measured | Refused)
                 except ChildError:
                     continue  # its entries will tell why
@@ -379,18 +426,22 @@ class _Block:
         rehearsal = self._blocks.jobs.prove(entries[0], arm, None)
         return Setup(arm.library, arm.device, arm.threads, rehearsal)
 
-    def _get_ready(self, name: str, wait: Callable[[], Ready], entries: Sequence[Entry] = ()) -> None:
-        """Wait for a worker, and write that it is ready; where it does not get there, note why."""
+    def _get_ready(self, name: str, wait: Callable[[], Ready]) -> None:
+        """Wait for a worker, and keep that it is ready; where it does not get there, note why."""
         costs = self._blocks.costs
         try:
             ready = wait()
         except ChildError as error:
             self._unready[name] = error
             return
-        arms = list(dict.fromkeys(entry.arm for entry in entries)) or sorted(costs.holds[name])
+        arms = list(dict.fromkeys(entry.arm for entry in self._held[name]))
         costs.ready_s[name], costs.holds[name] = (ready.ready_ns - ready.compile_cpu_ns) / 1e9, set(arms)
         started = (ready.ready_ns, ready.facts, ready.compile_ns, ready.compile_cpu_ns)
-        self._blocks.write(Worker(self._number, name, arms, self._crew.pid(name), *started))
+        worker = Worker(self._number, name, arms, self._crew.pid(name), *started)
+        if self._running:
+            self._blocks.write(worker)
+        else:  # its block may begin much later, or never
+            self._ready.append(worker)
 
     def _fail(
         self, entry: Entry, name: str, status: Status, reason: str, checks: Sequence[Check] = ()
@@ -408,21 +459,24 @@ class _Block:
     def _by_worker(self, entries: Iterable[Entry]) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {}
         for entry in entries:
-            found.setdefault(self._blocks.worker_of(entry), []).append(entry)
+            found.setdefault(self._worker[entry.id], []).append(entry)
         return found
 
     def _beside_control(self, held: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
-        """What the A/A control holds beside its own: its originals' neighbours that are known to run."""
-        arms = self._blocks.arms
-        own = {(entry.case, arms[entry.arm].spec) for entry in held if arms[entry.arm].twin}
-        originals = [e for e in entries if (e.case, arms[e.arm].spec) in own and not arms[e.arm].twin]
-        workers = {self._blocks.worker_of(entry) for entry in originals}
+        """What the A/A control holds beside its own: its originals' neighbours that are known to run.
+
+        Nothing where it failed before, which may have been a neighbour's doing.
+        """
+        arms, work, failures = self._blocks.arms, self._ledger.work, self._ledger.failures
+        own = {work(e) for e in held if arms[e.arm].twin and not failures[e.id]}
+        originals = [e for e in entries if work(e) in own and not arms[e.arm].twin]
+        workers = {self._worker[entry.id] for entry in originals}
         return [
             entry
             for entry in entries
-            if self._blocks.worker_of(entry) in workers
+            if self._worker[entry.id] in workers
             and entry not in originals
-            and self._ledger.found.get(self._ledger.work(entry)) is not None
+            and work(entry) in self._ledger.found
         ]
 
     def _shuffled(self, items: Sequence[Item]) -> list[Item]:

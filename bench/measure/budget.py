@@ -11,7 +11,7 @@ from bench.measure.costs import Costs
 from bench.measure.limits import probing
 from bench.measure.plan import LEAST_ROUNDS, least_blocks
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
-from bench.results.declared import BEST, COMPILED, DISPATCH, LADDER, measured_as
+from bench.results.declared import measured_as
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
 
 SPARE = 1.03  # of a predicted time: machines do not get faster
@@ -29,7 +29,7 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
     seconds = _Seconds(plan, bursts, costs)
     whole_s = seconds.predict(groups, plan.blocks, plan.rounds)
     budget_s = math.inf if plan.budget_s is None else plan.budget_s
-    if plan.budget_holds:
+    if plan.budget_rule == "hold":
         for arms in (_slower_forms(plan, pairs), _slower_places(plan, fastest_anywhere(plan, bursts))):
             if seconds.predict(groups, plan.blocks, plan.rounds) > budget_s:
                 groups = [_without(group, arms) for group in groups]
@@ -38,7 +38,8 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
         rounds -= 1
     while blocks > fewest and seconds.predict(groups, blocks, rounds) > budget_s:
         blocks -= 1
-    if (least_s := seconds.predict(groups, blocks, rounds)) > budget_s and not plan.budget_holds:
+    least_s = seconds.predict(groups, blocks, rounds)
+    if plan.budget_rule == "refuse" and least_s > budget_s:
         raise too_short(plan, least_s)
     names = {group.name for group in groups}
     used = {entry.arm for group in groups for entry in group.entries}
@@ -85,10 +86,8 @@ class _Seconds:
         costs = self._costs
         entries = {self._measured_as[entry.id] for entry in _entries(groups)} & self._turn_s.keys()
         arms = {entry.arm for entry in _entries(groups)}
-        ready = [s for worker, s in costs.ready_s.items() if costs.holds[worker] & arms]
-        share = sum(ready) / (sum(costs.ready_s.values()) or 1.0)
         return (
-            costs.start_s * share
+            costs.starting_s([worker for worker, held in costs.holds.items() if held & arms])
             + sum(costs.prove_s[entry] for entry in entries)
             + sum(
                 self._turn_s[entry] * (math.ceil(rounds / SLOW_ROUNDS) if entry in self._slow else rounds)
@@ -163,7 +162,7 @@ def fastest_anywhere(plan: Plan, bursts: Iterable[Burst]) -> Pair | None:
         arm = arms[entry.arm]
         if entry.id in fastest_ns and not arm.twin:
             best[arm.library] = min(best.get(arm.library, entry.id), entry.id, key=fastest_ns.__getitem__)
-    return Pair(f"{BEST} anywhere", best["torch"], best["numpy"]) if len(best) == 2 else None
+    return Pair("best", best["torch"], best["numpy"]) if len(best) == 2 else None
 
 
 def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
@@ -178,7 +177,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
     pairs: list[Pair] = []
     for group in plan.groups:
         proved = [entry for entry in group.entries if entry.id in fastest_ns and not arms[entry.arm].twin]
-        if group.name in (LADDER, COMPILED, DISPATCH) or not proved or proved[0].case.task != main_task:
+        if group.kind != "table" or not proved or proved[0].case.task != main_task:
             continue
         places = dict.fromkeys(
             (arms[entry.arm].device, arms[entry.arm].threads)
@@ -195,8 +194,7 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
             def speed(entry: Entry) -> float:
                 return fastest_ns[entry.id]
 
-            name = f"{BEST} {group.name} {device} x{threads}"
-            pairs.append(Pair(name, min(torch, key=speed).id, min(numpy, key=speed).id))
+            pairs.append(Pair("best", min(torch, key=speed).id, min(numpy, key=speed).id))
     return pairs
 
 

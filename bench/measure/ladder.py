@@ -11,7 +11,6 @@ from dataclasses import replace
 from bench import catalog
 from bench.case import Case, sine_case
 from bench.measure.preset import COMPILED_VARIANT, Wishes, make_arm
-from bench.results.declared import CLAIM, COMPILED, LADDER
 from bench.results.record import Arm, Entry, Group, Missing, Pair, Rung
 
 LADDER_BLOCKS = 6  # enough for an interval of each factor, and for the claim's verdict
@@ -43,7 +42,7 @@ def ladder_group(wishes: Wishes) -> tuple[Group, list[Rung], list[Arm]]:
 
     A quick run leaves rungs out; what changed there joins what changes at the next one.
     """
-    group = Group(LADDER, [], None if wishes.preset == "full" else LADDER_BLOCKS)
+    group = Group("ladder", [], None if wishes.preset == "full" else LADDER_BLOCKS, "ladder")
     if wishes.no_torch is not None or "cpu" not in wishes.devices:
         return group, [], []
     arms: dict[str, Arm] = {}
@@ -79,7 +78,7 @@ def ladder_group(wishes: Wishes) -> tuple[Group, list[Rung], list[Arm]]:
 def claim(rungs: Iterable[Rung]) -> list[Pair]:
     """The tutorial's claim: the last rung on the way over the first one. Different work."""
     way = [rung.entry for rung in rungs if not rung.branch]
-    return [Pair(CLAIM, way[-1], way[0])] if len(way) > 1 else []
+    return [Pair("claim", way[-1], way[0])] if len(way) > 1 else []
 
 
 def compiled_group(case: Case, wishes: Wishes, missing: list[Missing]) -> tuple[Group, list[Rung], list[Arm]]:
@@ -89,23 +88,23 @@ def compiled_group(case: Case, wishes: Wishes, missing: list[Missing]) -> tuple[
     """
     specs = (catalog.BASELINE, "torch-autograd", COMPILED_VARIANT)
     arms = [make_arm(spec, "cpu", 1) for spec in specs]
-    ids = [f"{COMPILED} | {arm.id}" for arm in arms]
+    ids = [f"compiled | {arm.id}" for arm in arms]
     reason = wishes.no_torch or catalog.find(COMPILED_VARIANT).unsupported(case, "cpu")
     if "cpu" not in wishes.devices:
         reason = "the CPU was not asked for"
     if reason is not None:
-        missing.append(Missing(ids[2], reason))
-        return Group(COMPILED, []), [], []
+        missing.append(Missing(ids[2], reason, arms[2].library))
+        return Group("compiled", []), [], []
     baselines = (None, None, ids[0])
     entries = [
-        Entry(own, COMPILED, arm.id, case, baseline)
+        Entry(own, "compiled", arm.id, case, baseline)
         for own, arm, baseline in zip(ids, arms, baselines, strict=True)
     ]
-    return Group(COMPILED, entries, LADDER_BLOCKS), [Rung(ids[2], ids[1], "compiled", branch=True)], arms
+    group = Group("compiled", entries, LADDER_BLOCKS, "compiled")
+    return group, [Rung(ids[2], ids[1], "compiled", branch=True)], arms
 
 
 def _entry(arm: Arm, case: Case) -> Entry:
     """One rung. Its case is in its id: a variant stands on more than one."""
-    return Entry(
-        f"{LADDER} | {arm.id} {case.layout} {case.dtype} {case.activation}", LADDER, arm.id, case, None
-    )
+    own = f"ladder | {arm.id} {case.layout} {case.dtype} {case.activation}"
+    return Entry(own, "ladder", arm.id, case, None)

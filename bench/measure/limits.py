@@ -12,7 +12,6 @@ from bench.answer.counts import counted, needed_bytes
 from bench.answer.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, plain
 from bench.case import Case, Shape
 from bench.measure.messages import ProbeJob
-from bench.results.declared import DISPATCH
 from bench.results.record import Arm, Entry, Group, Plan, Probe
 
 LIMITS_BLOCKS = 6
@@ -41,8 +40,8 @@ def dispatch_group(main: Group, arms: dict[str, Arm], no_float64: Collection[str
             continue
         if arm.device in no_float64:
             continue
-        entries.append(Entry(f"{DISPATCH} | {arm.id}", DISPATCH, arm.id, dispatch_case(entry.case), None))
-    return Group(DISPATCH, entries, LIMITS_BLOCKS)
+        entries.append(Entry(f"dispatch | {arm.id}", "dispatch", arm.id, dispatch_case(entry.case), None))
+    return Group("dispatch", entries, LIMITS_BLOCKS, "dispatch")
 
 
 def probes(main: Group, arms: dict[str, Arm]) -> list[Probe]:

@@ -64,6 +64,7 @@ class ProbeJob(msgspec.Struct, frozen=True, tag=True):
     device: str
     dtype: str
     wanted: list[tuple[str, list[int]]]  # name and size, as a record's Primitive has them
+    of_thread: bool = False  # by the processor time of the thread, which no other program adds to
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

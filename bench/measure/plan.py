@@ -5,10 +5,13 @@ A group is a table: entries that are neighbours in time in every block. The base
 """
 
 import secrets
+from collections.abc import Collection, Iterable
+
+from msgspec.structs import replace
 
 import bench
 from bench import catalog
-from bench.answer.statistics import MIN_BLOCKS, blocks_needed
+from bench.answer.statistics import ALPHA, MIN_BLOCKS, blocks_needed
 from bench.case import Case, sine_case
 from bench.errors import UserError
 from bench.host.gates import LIMITS
@@ -17,7 +20,6 @@ from bench.measure.limits import dispatch_group, probes
 from bench.measure.preset import Wishes, cases, choose_arms
 from bench.measure.stopping import PRECISION
 from bench.proof.tolerance import too_small_for_float32
-from bench.results.declared import AS_WRITTEN, COMPILED
 from bench.results.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 
 MARGIN = 0.02
@@ -41,7 +43,7 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
     for number, case in enumerate(cases(wishes)):
         groups.append(_group(case, main_arms if number == 0 else side_arms, missing, wishes))
     if wishes.preset == "grid":
-        groups = _fewer_twins(groups)
+        groups = _fewer_twins(groups, main_arms)
     ladder, rungs, more = ladder_group(wishes) if wishes.standard else (None, [], [])
     if ladder is not None and ladder.entries:
         groups.append(ladder)
@@ -50,7 +52,7 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         compiled, branch, more = compiled_group(groups[0].entries[0].case, wishes, missing)
         groups, rungs, main_arms = [*groups, compiled], [*rungs, *branch], [*main_arms, *more]
     arms = {arm.id: arm for arm in main_arms}
-    if not any(comparisons(group) for group in groups):
+    if not any(comparisons(group, arms.values()) for group in groups):
         reasons = "; ".join(dict.fromkeys(item.reason for item in missing)) or "no variant was chosen"
         raise UserError(f"nothing to measure: {reasons}")
 
@@ -67,7 +69,7 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         command=command,
         preset=_label(wishes),
         seed=secrets.randbelow(1 << 32) if wishes.seed is None else wishes.seed,
-        blocks=_blocks(wishes, groups),
+        blocks=_blocks(wishes, groups, arms.values()),
         rounds=ROUNDS if wishes.rounds is None else wishes.rounds,
         verdicts=not wishes.quick,
         margin=MARGIN,
@@ -81,25 +83,25 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         ladder=rungs,
         probes=asked,
         isolate=wishes.isolate,
-        budget_holds=wishes.budget_holds,
+        budget_rule=wishes.budget_rule,
     )
 
 
-def comparisons(group: Group) -> int:
+def comparisons(group: Group, arms: Iterable[Arm]) -> int:
     """How many verdicts a table asks for: its entries with a baseline; the twin is the control."""
-    return sum(entry.baseline is not None and not entry.arm.endswith(" twin") for entry in group.entries)
+    return sum(entry.baseline is not None for entry in _without_twins(group, arms).entries)
 
 
-def fewest_blocks(groups: list[Group]) -> int:
+def fewest_blocks(groups: list[Group], arms: Collection[Arm]) -> int:
     """Blocks below which some family of verdicts, a table or all twins, could not reach one."""
-    twins = sum(entry.arm.endswith(" twin") for group in groups for entry in group.entries)
-    families = [comparisons(group) for group in groups if group.blocks is None]
-    return max(MIN_BLOCKS, *map(blocks_needed, [max(1, twins), *families]))
+    twins = sum(len(group.entries) - len(_without_twins(group, arms).entries) for group in groups)
+    families = [comparisons(group, arms) for group in groups if group.blocks is None]
+    return max(MIN_BLOCKS, blocks_needed(twins, ALPHA), *map(blocks_needed, families))
 
 
 def least_blocks(plan: Plan, groups: list[Group]) -> int:
     """Blocks that are measured whatever the time budget: what verdicts need, or one."""
-    return fewest_blocks(groups) if plan.verdicts and not plan.budget_holds else 1
+    return fewest_blocks(groups, plan.arms) if plan.verdicts and plan.budget_rule != "hold" else 1
 
 
 def _group(case: Case, arms: list[Arm], missing: list[Missing], wishes: Wishes) -> Group:
@@ -113,7 +115,7 @@ def _group(case: Case, arms: list[Arm], missing: list[Missing], wishes: Wishes) 
             reason = f"{arm.device} has no float64, which this case, or its proof, needs"
         reason = reason or catalog.find(arm.spec).unsupported(case, arm.device)
         if reason is not None:
-            missing.append(Missing(entry_id, reason))
+            missing.append(Missing(entry_id, reason, arm.library))
             continue
         baseline = f"{name} | {catalog.BASELINE}@cpu x{arm.threads}"
         entries.append(Entry(entry_id, name, arm.id, case, None if entry_id == baseline else baseline))
@@ -128,16 +130,16 @@ def _group_name(case: Case) -> str:
     return name if case.shape == sine_case(case.task, case.layout).shape else f"{name} {case.shape}"
 
 
-def _fewer_twins(groups: list[Group]) -> list[Group]:
+def _fewer_twins(groups: list[Group], arms: Collection[Arm]) -> list[Group]:
     """A twin in three tables, of least, middling and most work: more of them would ask for more blocks."""
     by_work = sorted((group for group in groups if group.entries), key=_work)
     kept = {by_work[place].name for place in (0, len(by_work) // 2, -1)} if by_work else set()
-    return [
-        group
-        if group.name in kept
-        else Group(group.name, [entry for entry in group.entries if not entry.arm.endswith(" twin")])
-        for group in groups
-    ]
+    return [group if group.name in kept else _without_twins(group, arms) for group in groups]
+
+
+def _without_twins(group: Group, arms: Iterable[Arm]) -> Group:
+    twins = {arm.id for arm in arms if arm.twin}
+    return replace(group, entries=[entry for entry in group.entries if entry.arm not in twins])
 
 
 def _work(group: Group) -> int:
@@ -155,26 +157,25 @@ def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:
             if entry.baseline is None:
                 continue
             if arm.twin:
-                pairs.append(Pair(f"twin {group.name} x{arm.threads}", entry.id, entry.baseline))
-            elif group.name == COMPILED:
-                pairs.append(Pair(group.name, entry.id, entry.baseline))
+                pairs.append(Pair("twin", entry.id, entry.baseline))
+            elif group.kind == "compiled":
+                pairs.append(Pair("compiled", entry.id, entry.baseline))
             elif arm.spec == USUAL and entry.case.task == main_task:
-                where = f"{arm.device} x{arm.threads}"
-                pairs.append(Pair(f"{AS_WRITTEN} {group.name} {where}", entry.id, entry.baseline))
+                pairs.append(Pair("as_written", entry.id, entry.baseline))
     return pairs
 
 
-def _blocks(wishes: Wishes, groups: list[Group]) -> int:
+def _blocks(wishes: Wishes, groups: list[Group], arms: Collection[Arm]) -> int:
     """Counted blocks; refused where a table could never reach a verdict at that number."""
     if wishes.blocks is not None and wishes.blocks > MAX_BLOCKS:
         raise UserError(f"--blocks {wishes.blocks}: a run has at most {MAX_BLOCKS}")
     if wishes.quick:
         return wishes.blocks or QUICK_BLOCKS
-    needed = fewest_blocks(groups)
+    needed = fewest_blocks(groups, arms)
     if wishes.blocks is None:
         return max(BLOCKS[wishes.preset], needed)
     if wishes.blocks < needed:
-        family = max(comparisons(group) for group in groups)
+        family = max(comparisons(group, arms) for group in groups)
         raise UserError(
             f"a table of {family} comparisons needs {needed} blocks for a verdict, not {wishes.blocks}; "
             "give more --blocks, choose fewer variants, or take --quick for times without verdicts"

@@ -8,7 +8,7 @@ from typing import Any
 from bench import catalog
 from bench.case import LAYOUTS, TASKS, Case, Shape, sine_case
 from bench.errors import UserError
-from bench.results.record import Arm, Missing
+from bench.results.record import Arm, BudgetRule, Missing
 
 PRESETS = ("primer", "grid", "full")
 # of the main case; the slow ones, numpy-published and numpy-loop, stand in the ladder
@@ -60,7 +60,7 @@ class Wishes:
     rounds: int | None = None  # of a block
     isolate: bool = False  # a worker an arm
     budget_s: float | None = None
-    budget_holds: bool = False  # rather no verdict than more time
+    budget_rule: BudgetRule = "aim"
     seed: int | None = None
     exact_cases: tuple[Case, ...] = ()  # of a refinement, in place of tasks, layouts and sizes
     exact_arms: tuple[Arm, ...] = ()  # and these in place of variants, threads and devices

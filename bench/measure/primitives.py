@@ -25,26 +25,26 @@ Call = Callable[[], object]
 Ramp = Callable[[int], Any]  # n numbers from -1 to 1, as an array of the library
 
 
-def measure(library: str, job: ProbeJob) -> list[Primitive]:
+def measure(library: str, job: ProbeJob, clock: Clock = time.perf_counter_ns) -> list[Primitive]:
     """Time everything the job asks for, in its order. Loads no other library than the worker's own."""
     wait = synchroniser(job.device)
     if library == "numpy":
         import numpy as np
 
-        return time_all(np, partial(np.linspace, -1, 1, dtype=job.dtype), job, wait)
+        return time_all(np, partial(np.linspace, -1, 1, dtype=job.dtype), job, wait, clock)
     import torch
 
     where = {"dtype": getattr(torch, job.dtype), "device": job.device}
     with torch.inference_mode():
-        return time_all(torch, partial(torch.linspace, -1, 1, **where), job, wait)
+        return time_all(torch, partial(torch.linspace, -1, 1, **where), job, wait, clock)
 
 
-def time_all(module: Any, ramp: Ramp, job: ProbeJob, wait: Call) -> list[Primitive]:
+def time_all(module: Any, ramp: Ramp, job: ProbeJob, wait: Call, clock: Clock) -> list[Primitive]:
     """Each operation with its values."""
     made = []
     for name, size in job.wanted:
         call = make_call(module, ramp, name, size)
-        made.append(Primitive(name, size, *time_call(call, synchronise=wait)))
+        made.append(Primitive(name, size, *time_call(call, synchronise=wait, clock=clock)))
     return made
 
 

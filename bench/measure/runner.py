@@ -6,6 +6,7 @@ Block 0 proves, calibrates and decides; the other blocks count. Every record goe
 import math
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Literal
 
 from msgspec.structs import replace
@@ -24,12 +25,12 @@ from bench.measure.ledger import Ledger
 from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
 from bench.measure.stopping import EARLIEST, precise
-from bench.results.declared import COMPILED, measured_as
-from bench.results.record import AnyRecord, Decision, End, Entry, Failure, Group, Plan, Resumed
+from bench.results.declared import measured_as
+from bench.results.record import AnyRecord, Decision, End, Entry, Extended, Failure, Group, Plan, Resumed
 
 Ended = Literal["complete", "partial", "interrupted"]
 ROUNDS_OF_BLOCK_0 = 5  # enough to see what a round costs, and when an entry is warm again
-TERMINATED, STOPPED = "ended by a signal", "stopped by the user"  # reasons of an End
+StoppedBy = Literal["user", "signal"]
 
 
 class Runner:
@@ -62,6 +63,7 @@ class Runner:
         """Measure everything; return how it ended, which is also the journal's last line."""
         started, clocks = time.perf_counter(), sleep_clock()
         status: Ended = "complete"
+        stopped_by: StoppedBy | None = None
         try:
             with scratch_folder("run") as folder:
                 reason = self._measure(JobMaker(folder), started)
@@ -71,17 +73,25 @@ class Runner:
         except OutOfTime:
             status, reason = "interrupted", f"the time budget of {self._plan.budget_s:g} s ended it"
         except KeyboardInterrupt as stop:
-            status = "interrupted"
-            reason = TERMINATED if isinstance(stop, Terminated) else STOPPED
+            status, reason, stopped_by = "interrupted", "stopped by the user", "user"
+            if isinstance(stop, Terminated):
+                reason, stopped_by = "ended by a signal", "signal"
         if status == "complete" and (failed := self._ledger.failures.total()):
             status, reason = "partial", f"{_count(failed, 'burst')} failed; {reason}"
-        end = self._end(status, reason, started, clocks)
+        end = self._end(status, reason, started, clocks, stopped_by)
         self._write(end)
         return end
 
-    def _end(self, status: Ended, reason: str, started: float, clocks: dict[str, float]) -> End:
+    def _end(
+        self,
+        status: Ended,
+        reason: str,
+        started: float,
+        clocks: dict[str, float],
+        stopped_by: StoppedBy | None = None,
+    ) -> End:
         seconds = round(time.perf_counter() - started, 1)
-        return End(status, reason, seconds, utc_now(), round(slept(clocks, sleep_clock()), 1))
+        return End(status, reason, seconds, utc_now(), round(slept(clocks, sleep_clock()), 1), stopped_by)
 
     def _measure(self, jobs: JobMaker, started: float) -> str:
         """Everything that is still to be done; return why it stopped there."""
@@ -102,10 +112,11 @@ class Runner:
         def refuse_at_once() -> None:
             """Before anything is measured: starting the workers alone would take longer than the budget."""
             least_s = time.perf_counter() - started + least_blocks(plan, provable) * self._start_s(costs)
-            if plan.budget_s is not None and least_s > plan.budget_s and not plan.budget_holds:
+            if plan.budget_s is not None and least_s > plan.budget_s and plan.budget_rule == "refuse":
                 raise too_short(plan, least_s)
 
-        blocks.run(0, plan.blocks, provable, min(plan.rounds, ROUNDS_OF_BLOCK_0), refuse_at_once)
+        rounds = min(plan.rounds, ROUNDS_OF_BLOCK_0)
+        blocks.run(0, plan.blocks, lambda block: provable, rounds, refuse_at_once)
         costs.start_s, costs.spent_s = self._start_s(costs), time.perf_counter() - started
         decision = decide(plan, self._ledger.bursts, costs)
         self._write(decision)
@@ -146,17 +157,19 @@ class Runner:
         budget_s = None if started is None else plan.budget_s
         fewest = least_blocks(plan, groups)
         headlines = [*plan.pairs, *decision.pairs]
+        extended = any(isinstance(one, Extended) for one in self._earlier)  # all that was asked for
         for entry in _entries(groups):  # the trajectories: computed now, not between two bursts
             if found := self._ledger.found.get(self._ledger.work(entry)):
                 for which in (0, 1):
                     jobs.after(entry.case, found.n_calls, which)
         for block in range(first, last + 1):
             begun = time.perf_counter()
-            blocks.run(block, last, active(groups, block), decision.rounds)
+            blocks.run(block, last, partial(active, groups), decision.rounds)
             ended = time.perf_counter()
             left_s = math.inf if started is None or budget_s is None else budget_s - (ended - started)
             if block == 1 and self._compiles_too_long(groups, last, ended - begun, left_s):
-                decision = replace(decision, dropped_groups=[*decision.dropped_groups, COMPILED])
+                compiled = [group.name for group in groups if group.kind == "compiled"]
+                decision = replace(decision, dropped_groups=[*decision.dropped_groups, *compiled])
                 groups = trimmed(groups, decision)
                 fewest = least_blocks(plan, groups)
                 left = {entry.id for entry in _entries(groups)}
@@ -167,18 +180,18 @@ class Runner:
                 continue
             if ended - begun > left_s:
                 return f"the time budget of {budget_s:g} s ended the run after {_count(block, 'block')}"
-            width = plan.precision if block >= EARLIEST else None
+            width = plan.precision if block >= EARLIEST and not extended else None
             if width is not None and precise(headlines, self._ledger.bursts, measured_as(plan.groups), width):
                 return f"every headline was known to within {width:.0%} after {_count(block, 'block')}"
         reason = f"{_count(last, 'block')} {'was' if last == 1 else 'were'} measured"
         if budget_s is not None and started is not None and time.perf_counter() - started > budget_s:
-            why = "" if plan.budget_holds else ": verdicts need as many"
+            why = "" if plan.budget_rule == "hold" else ": verdicts need as many"
             reason += f", beyond the time budget of {budget_s:g} s{why}"
         return reason
 
     def _compiles_too_long(self, groups: list[Group], last: int, block_s: float, left_s: float) -> bool:
         """Whether compiled code was compiled anew in block 1, and its other blocks do not fit the time."""
-        of_compiled = [group for group in groups if group.name == COMPILED]
+        of_compiled = [group for group in groups if group.kind == "compiled"]
         blocks = [min(group.blocks or last, last) - 1 for group in of_compiled]
         return self._ledger.compiles_again and any(n * block_s > left_s for n in blocks)
 

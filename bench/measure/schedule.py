@@ -61,10 +61,11 @@ def round_order(
     Those on accelerators stand together. Slow ones come last, in every third round, and so never between
     the two sides of another pair.
     """
-    left = {entry.id: entry for entry in session.entries}
+    left = {(entry.arm, entry.case): entry for entry in session.entries}
     shuffled: list[Entry] = []
     for group in order.sample(session.groups, len(session.groups)):
-        own = [left.pop(entry.id) for entry in group.entries if entry.id in left]
+        works = [(entry.arm, entry.case) for entry in group.entries]
+        own = [left.pop(work) for work in works if work in left]
         shuffled += order.sample(own, len(own))
     shuffled.sort(key=lambda entry: entry.id in accelerated, reverse=order.random() < 0.5)
     quick = [entry for entry in shuffled if entry.id not in slow]

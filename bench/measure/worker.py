@@ -133,7 +133,8 @@ class _Worker:
         try:
             reply: Reply
             if isinstance(job, ProbeJob):
-                reply = Measured(primitives.measure(setup.library, job))
+                time_ns = time.thread_time_ns if job.of_thread else time.perf_counter_ns
+                reply = Measured(primitives.measure(setup.library, job, clock=time_ns))
             elif isinstance(job, Turn):
                 reply = take(self._held[job.key], job)
             else:

@@ -1,12 +1,11 @@
 """The proof: does a variant compute what the reference computes? No entry is timed without it."""
 
-from bench.proof.agreement import KNOWN_WRONG, failures
+from bench.proof.agreement import failures
 from bench.proof.prove import check_last, prove, published_gradient_is_wrong, status
 from bench.proof.reference import Expected, expected, expected_after
 from bench.proof.subnormals import conditions
 
 __all__ = [
-    "KNOWN_WRONG",
     "Expected",
     "check_last",
     "conditions",

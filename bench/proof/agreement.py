@@ -1,8 +1,7 @@
 """Checks: how far a variant's results are from those expected, and whether they are results at all.
 
 Only compares, without NumPy's BLAS, so that a torch worker stays one. A check that is a question rather
-than a distance ("inputs unchanged", "dU is finite") has error 0 or 1 and tolerance 0. One that a published
-gradient is known to fail ends in ``KNOWN_WRONG``.
+than a distance ("inputs unchanged", "dU is finite") has error 0 or 1 and tolerance 0.
 """
 
 import sys
@@ -15,8 +14,6 @@ from bench.case import Case
 from bench.proof.reference import Results
 from bench.proof.tolerance import Array, Tolerance, error_between, norm, vanishes
 from bench.results.record import Check
-
-KNOWN_WRONG = " (known wrong)"
 
 Result = dict[str, Array]
 
@@ -61,7 +58,7 @@ def failures(checks: Iterable[Check]) -> str:
         if check.tolerance
         else f"not true: {check.what}"
         for check in checks
-        if not check.passed and not check.what.endswith(KNOWN_WRONG)
+        if not check.passed and not check.known_wrong
     )
 
 
@@ -116,6 +113,5 @@ def distance(again: Result, first: Result) -> float:
 def mark(checks: list[Check], names: Collection[str]) -> list[Check]:
     """Mark the distances of these names as known to fail; anything else about them still has to be right."""
     return [
-        msgspec.structs.replace(check, what=check.what + KNOWN_WRONG) if check.what in names else check
-        for check in checks
+        msgspec.structs.replace(check, known_wrong=True) if check.what in names else check for check in checks
     ]

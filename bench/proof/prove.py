@@ -15,7 +15,6 @@ from bench.binding import Bind, Binding, bind_case
 from bench.case import Case
 from bench.data import Batch
 from bench.proof.agreement import (
-    KNOWN_WRONG,
     Result,
     compare,
     compare_gradient,
@@ -110,7 +109,7 @@ def status(
     checks: Sequence[Check], *, known_wrong: bool = False
 ) -> Literal["ok", "known_wrong", "disagrees"]:
     """What an entry's checks amount to; a variant known to be wrong is excused only where it is marked."""
-    marked = [check for check in checks if known_wrong and check.what.endswith(KNOWN_WRONG)]
+    marked = [check for check in checks if known_wrong and check.known_wrong]
     if not all(check.passed for check in checks if check not in marked):
         return "disagrees"
     return "known_wrong" if marked else "ok"

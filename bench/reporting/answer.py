@@ -1,12 +1,13 @@
 """The answer of a run in a few sentences, each true to the journal and to its verdict."""
 
 from bench.answer.comparison import Comparison
+from bench.answer.second_look import proposal
 from bench.catalog import VARIANTS
+from bench.host.busy import QUIET
 from bench.printable import full_stop
-from bench.reporting import asked, map_answer, words
+from bench.reporting import asked, map_answer, units, words
 from bench.reporting.elsewhere import accelerators, elsewhere, fastest_forms, not_measured
 from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
-from bench.results.declared import AS_WRITTEN, BEST, CLAIM, COMPILED
 
 ORDERS_OF_MAGNITUDE = 100.0
 # how an entry ended that gave no result at all
@@ -31,19 +32,18 @@ def parts(facts: Facts) -> list[tuple[str, str]]:
     if main is None:
         made = [("nothing", full_stop(f"{_where(facts)} nothing was compared: {_reasons(facts)}"))]
     else:
-        said_by = (first, setting, best, compiled, accelerators, elsewhere, not_measured)
+        said_by = (first, setting, best, compiled, accelerators, elsewhere, not_measured, looks)
         made = [(say.__name__, say(facts, main)) for say in said_by]
         if told := asked.sentences(facts, main):  # which say what elsewhere and not_measured sum up
             made = [(about, said) for about, said in made if about not in SUMMED_UP]
             made[2:2] = [(ASKED, said) for said in told]
-    return [(about, said) for about, said in (*made, (CLAIM, claim(facts, main))) if said]
+    return [(about, said) for about, said in (*made, ("claim", claim(facts, main))) if said]
 
 
 def main_comparison(facts: Facts) -> Comparison | None:
     """What the answer is about: the first declared headline that is no claim, else a table's first row."""
-    for name in (AS_WRITTEN, BEST):
-        if made := facts.summary.headline(name):
-            return made
+    if made := facts.summary.headline("as_written") or facts.summary.headline("best"):
+        return made
     rows = (row.comparison for row in facts.rows.values() if not row.arm.known_wrong)
     return next((made for made in rows if made and made.ratio and made.same_work and not made.twin), None)
 
@@ -52,14 +52,13 @@ def caveats(facts: Facts) -> list[str]:
     """What must be known before the answer: no verdict and why, an early end, something that is wrong."""
     summary, main, made = facts.summary, main_comparison(facts), []
     if summary.control:
-        made.append(full_stop(f"No verdict: {summary.control}"))
+        made.append(no_verdict(summary.control, summary.mend))
     elif not summary.verdicts:
         made.append(
-            f"A quick run, {words.count(summary.blocks, 'block')}: times, but no verdict. A run that is not "
-            "quick gives verdicts."
+            f"A quick run, {words.count(summary.blocks, 'block')}: times, but no verdict. {_quick(facts)}"
         )
     elif not facts.is_grid and main and main.ratio is not None and main.verdict in ("NONE", "INVALID"):
-        made.append(full_stop(f"No verdict: {main.reason}"))
+        made.append(no_verdict(main.reason, main.mend))
     if summary.state != "complete":
         run = facts.run
         planned = run.decision.blocks if run.decision else run.plan.blocks
@@ -82,10 +81,34 @@ def caveats(facts: Facts) -> list[str]:
     return made
 
 
+def no_verdict(why: str, mend: str) -> str:
+    """Say why there is none, and what to do next."""
+    return " ".join(full_stop(text) for text in (f"No verdict: {why}", mend) if text)
+
+
+def _quick(facts: Facts) -> str:
+    """What would give a verdict, and what was in the way of one."""
+    others = facts.run.environment.machine.get("others_cpus") or 0.0
+    seen = [f"used {units.number(others)} processors before it began"] if others >= QUIET else []
+    if often := facts.summary.disturbed:
+        seen.append(f"disturbed {often} of {words.count(_counted(facts), 'measurement')}")
+    if not seen:
+        return "Verdicts take a run that is not quick."
+    return (
+        f"The machine was busy: other programs {' and '.join(seen)}. Verdicts take a run that is not quick "
+        "on a quiet machine: rnnbench run --wait-quiet 10min."
+    )
+
+
+def _counted(facts: Facts) -> int:
+    """Measurements that count: one for each entry and block."""
+    return sum(row.blocks for row in facts.rows.values())
+
+
 def first(facts: Facts, main: Comparison) -> str:
     """The main comparison in one sentence."""
     baseline, entry = facts.arm(main.baseline), facts.arm(main.entry)
-    as_written = ", each as it is usually written" if main.name.startswith(AS_WRITTEN) else ""
+    as_written = ", each as it is usually written" if main.kind == "as_written" else ""
     times = f"{baseline.variant} {facts.time(main.baseline)}, {entry.variant} {facts.time(main.entry)} a call"
     work = words.work(facts.entries[main.entry].case)
     clause = words.clause(facts.run, main)
@@ -108,7 +131,7 @@ def setting(facts: Facts, main: Comparison) -> str:
 def best(facts: Facts, main: Comparison) -> str:
     """The fastest form of each library, at the work and place of the main comparison."""
     made = fastest_forms(facts, main)
-    if made is None or made.name == main.name:
+    if made is None or made == main:
         return ""
     if (made.entry, made.baseline) == (main.entry, main.baseline):
         return "These are also the fastest forms that block 0 found for each library."
@@ -123,7 +146,7 @@ def best(facts: Facts, main: Comparison) -> str:
 
 def compiled(facts: Facts, main: Comparison) -> str:
     """Compiled code against the baseline, where the run measured it."""
-    made = facts.summary.headline(COMPILED)
+    made = facts.summary.headline("compiled")
     if made is None:
         return ""
     entry, baseline = facts.arm(made.entry), facts.arm(made.baseline)
@@ -131,9 +154,18 @@ def compiled(facts: Facts, main: Comparison) -> str:
     return f"With PyTorch compiled ({times}) {words.clause(facts.run, made)}."
 
 
+def looks(facts: Facts, main: Comparison) -> str:
+    """Whether this is the second look at the run, or that there may be one, where it left something open."""
+    run = facts.run
+    if run.extended is not None:
+        return words.extended(run.extended)
+    blocks = proposal(run, facts.summary.headlines or (main,))
+    return "" if blocks is None else words.look_again("FOLDER", blocks)
+
+
 def claim(facts: Facts, main: Comparison | None) -> str:
     """What the tutorial says, what its two programs do here, and why that is no contest of libraries."""
-    made = facts.summary.headline(CLAIM)
+    made = facts.summary.headline("claim")
     if made is None:
         return ""
     if (ahead := words.lead(facts.run, made)) is None:

@@ -7,10 +7,8 @@ from bench.answer.comparison import Comparison
 from bench.printable import full_stop
 from bench.reporting import units, words
 from bench.reporting.facts import Facts
-from bench.results.declared import AS_WRITTEN, BEST, COMPILED, DISPATCH, LADDER
 
 EXACTLY_ASKED = ("custom", "quick")  # presets of plans that hold what a person asked for, and no more
-OF_THE_PLAN = (LADDER, COMPILED, DISPATCH)  # tables that it adds to those asked for
 COUNTED = {"T": "step", "I": "feature", "O": "output"}  # sizes that are so many of something
 NAMED = {"B": "batch", "H": "hidden"}
 MOST = 12  # sentences
@@ -24,12 +22,11 @@ def compared(facts: Facts, main: Comparison) -> list[Comparison]:
     """
     if facts.run.plan.preset not in EXACTLY_ASKED:
         return [main]
-    kind = next((kind for kind in (AS_WRITTEN, BEST) if main.name.startswith(kind)), None)
-    made = [one for one in facts.summary.headlines if kind is not None and one.name.startswith(kind)]
+    made = [one for one in facts.summary.headlines if one.kind == main.kind]
     told = {facts.entries[one.entry].group for one in (main, *made)}
     for table in facts.summary.tables:
         rows = [row.comparison for row in table.rows if row.arm.id == main.arm and row.comparison]
-        if table.name not in (*OF_THE_PLAN, *told):
+        if table.kind == "table" and table.name not in told:
             made += [one for one in rows if one.baseline_arm == main.baseline_arm]
     device, sides = facts.arm(main.entry).device, (main.entry, main.baseline)
     here = (one for one in made if facts.arm(one.entry).device == device)
@@ -48,7 +45,9 @@ def sentences(facts: Facts, main: Comparison) -> list[str]:
 def title(facts: Facts, found: Sequence[Comparison]) -> str:
     """Return the answer to several of them, each by itself where they are few."""
     leads = [ahead for one in found if (ahead := words.lead(facts.run, one))]
-    verb = "is" if all(one.verdict in words.DECIDED for one in found) else "measured"
+    decided = [words.is_decided(one) for one in found]
+    verb = "is" if all(decided) else "measured"
+    end = "" if all(decided) else ": not all decided" if any(decided) else ": undecided"
     sides = [words.names(ahead.winner, ahead.loser) for ahead in leads]
     if len(leads) == len(found) <= FEW:
         said, before = [], None
@@ -59,16 +58,16 @@ def title(facts: Facts, found: Sequence[Comparison]) -> str:
                 again if side == before else f"{side[0]} {verb} {times} faster than {side[1]} {place}"
             )
             before = side
-        return ", ".join(said)
+        return ", ".join(said) + end
     if len(leads) == len(found) and len(set(sides)) == 1:
         low, high = (units.ratio(of(ahead.factor for ahead in leads)) for of in (min, max))
         reach = f"{low} to {high} times faster than {sides[0][1]}"
-        return f"{sides[0][0]} {verb} {reach} in all {len(found)} comparisons"
+        return f"{sides[0][0]} {verb} {reach} in all {len(found)} comparisons{end}"
     winners = Counter(winner for winner, _ in sides)
     said = [f"{winner} in {count}" for winner, count in winners.items()]
     if missing := len(found) - len(leads):
         said.append(f"{missing} without a result")
-    return f"Which {verb} faster depends: of {len(found)} comparisons {words.listing(said)}"
+    return f"Which {verb} faster depends: of {len(found)} comparisons {words.listing(said)}{end}"
 
 
 def where(facts: Facts, made: Comparison, found: Sequence[Comparison]) -> str:
@@ -87,7 +86,7 @@ def where(facts: Facts, made: Comparison, found: Sequence[Comparison]) -> str:
             said.append(words.count(size, COUNTED[name]) if name in COUNTED else f"{NAMED[name]} {size}")
     if len({facts.arm(one.entry).threads for one in found}) > 1:
         said.append(words.threads(arm))
-    return f"with {words.listing(said, len(said))}" if said else f"in {made.name}"
+    return f"with {words.listing(said, len(said))}" if said else f"in {facts.entries[made.entry].group}"
 
 
 def _sentence(facts: Facts, made: Comparison, found: Sequence[Comparison]) -> str:

@@ -28,7 +28,7 @@ def map_beside(run: Run, others: Iterable[Run]) -> str:
 def _sizes(run: Run) -> set[tuple[Case, tuple[int, int]]]:
     """What a run compared the two libraries at: the work, and its B and H."""
     declared = [*run.plan.pairs, *(run.decision.pairs if run.decision else ())]
-    cases = [run.entries[pair.entry].case for pair in declared if pair.name.startswith(KINDS)]
+    cases = [run.entries[pair.entry].case for pair in declared if pair.kind in KINDS]
     return {(_work(case), (case.shape.B, case.shape.H)) for case in cases}
 
 

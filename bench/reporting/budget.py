@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from bench.answer.outcome import WITHIN_BUDGET
 from bench.reporting import words
-from bench.reporting.tables import Line
 from bench.reporting.view import TableView
 
 MOST = 6  # names in the line
@@ -13,22 +12,18 @@ MOST = 6  # names in the line
 
 def timed(table: TableView) -> TableView:
     """The table without the rows that were left out."""
-    return replace(table, lines=tuple(line for line in table.lines if not _dropped(line)))
+    return replace(table, lines=tuple(line for line in table.lines if not line.left_out))
 
 
 def left_out(tables: Sequence[TableView]) -> list[str]:
     """The line, where it has anything to say."""
     names: dict[str, None] = {}  # as a set that keeps its order
     for table in tables:
-        if all(map(_dropped, table.lines)):
+        if all(line.left_out for line in table.lines):
             names[_plain(table, tables)] = None
         else:
             names |= dict.fromkeys(_rows(table))
     return [f"Not timed in this run, {WITHIN_BUDGET}: {words.listing(list(names), MOST)}."] if names else []
-
-
-def _dropped(line: Line) -> bool:
-    return line.median_ns is None and line.verdict == "dropped"
 
 
 def _plain(table: TableView, tables: Sequence[TableView]) -> str:
@@ -42,9 +37,9 @@ def _plain(table: TableView, tables: Sequence[TableView]) -> str:
 
 def _rows(table: TableView) -> list[str]:
     """Rows of a table of which others were timed: "2 threads" where nothing was in that place."""
-    kept = {line.place for line in table.lines if not _dropped(line)}
+    kept = {line.place for line in table.lines if not line.left_out}
     return [
         f"{line.variant} ({line.place})" if line.place in kept else line.place.removeprefix("CPU, ")
         for line in table.lines
-        if _dropped(line)
+        if line.left_out
     ]

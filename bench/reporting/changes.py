@@ -93,11 +93,11 @@ def told_after(changes: Changes) -> Iterator[str]:
     if (more := len(_shown(changes)) - MOST_ROWS) > 0:
         yield f"Not in the table, which has {MOST_ROWS} rows at most: {units.whole(more)} more; see --json"
     if changes.without_baseline:
-        groups = dict.fromkeys(name.partition(" | ")[0] for name in changes.without_baseline)
+        groups = dict.fromkeys(changes.without_baseline.values())
         count, of = words.count(len(changes.without_baseline), "time"), words.listing(list(groups))
         yield f"Without a baseline, so without a ratio: {count} of {of}; see --absolute"
-    if left_out := [row.name for row in changes.rows if words.left_out(row)]:
-        groups = dict.fromkeys(name.partition(" | ")[0] for name in left_out)
+    if left_out := [row for row in changes.rows if row.left_out]:
+        groups = dict.fromkeys(row.group for row in left_out)
         many = len(left_out) > 1
         yield (
             f"Not in the table, since {'they were' if many else 'it was'} left out of a run {WITHIN_BUDGET}: "
@@ -135,7 +135,7 @@ def table(changes: Changes) -> "Table":
 
 
 def _shown(changes: Changes) -> list[Change]:
-    return [row for row in changes.rows if not words.left_out(row)]
+    return [row for row in changes.rows if not row.left_out]
 
 
 def _clauses(clauses: Sequence[str]) -> str:

@@ -29,11 +29,11 @@ OWN_INTERVAL = ", with its own 95 % interval"
 BASELINE = (
     "÷ baseline: time over the baseline's, below 1 is faster{own}; taken within each block, it need not be "
     "the ratio of the two times shown. The baseline is numpy-batched on the CPU with as many threads; the "
-    "twin is the same thing measured a second time."
+    "A/A control is the same code measured a second time."
 )
 NOISE = (
     "The baseline is measured twice in every block. What lies between the two is noise; where they differ by "
-    "more than chance (p ≤ 0.05, adjusted for all twins) the whole run gives no verdict."
+    "more than chance (p ≤ 0.05, adjusted for all such controls) the whole run gives no verdict."
 )
 KINDS = {
     "primer": "The tutorial’s sizes", "quick": "A quick run", "grid": "A map of sizes",

@@ -3,13 +3,11 @@
 Every sentence is about declared comparisons beside the main one, and says no more than their verdicts allow.
 """
 
-from collections.abc import Iterable
-
 from bench.answer.comparison import Comparison
 from bench.answer.outcome import WITHIN_BUDGET
 from bench.reporting import units, words
 from bench.reporting.facts import Facts
-from bench.results.declared import AS_WRITTEN, BEST, COMPILED
+from bench.results.declared import PairKind
 
 INPLACE = "-inplace"  # how the names of both forms end that compute in place
 OPEN = {"EQUIVALENT": "the two take the same time", "UNRESOLVED": "which is faster is not resolved"}
@@ -17,7 +15,7 @@ OPEN = {"EQUIVALENT": "the two take the same time", "UNRESOLVED": "which is fast
 
 def fastest_forms(facts: Facts, main: Comparison) -> Comparison | None:
     """The fastest form of each library, at the work and place of the main comparison."""
-    return _alike(facts, main, (made for made in facts.summary.headlines if made.name.startswith(BEST)))
+    return _alike(facts, main, "best")
 
 
 def forms(facts: Facts, main: Comparison) -> str:
@@ -25,9 +23,9 @@ def forms(facts: Facts, main: Comparison) -> str:
 
     The main comparison is one of the usual forms; without a word on that there is nothing to change.
     """
-    if not main.name.startswith(AS_WRITTEN) or main.verdict not in (*words.DECIDED, *OPEN):
+    if main.kind != "as_written" or main.verdict not in (*words.DECIDED, *OPEN):
         return ""
-    compiled = _alike(facts, main, (one for one in facts.summary.headlines if one.name.startswith(COMPILED)))
+    compiled = _alike(facts, main, "compiled")
     said: list[str] = []
     before = ""
     for made, form in ((fastest_forms(facts, main), ""), (compiled, "with PyTorch compiled")):
@@ -45,7 +43,7 @@ def accelerators(facts: Facts, main: Comparison) -> str:
     said, here, case = [], facts.arm(main.entry).device, facts.entries[main.entry].case
     for made in facts.summary.headlines:
         torch, numpy = facts.arm(made.entry), facts.arm(made.baseline)
-        if not made.name.startswith(BEST) or torch.device in ("cpu", here) or made.ratio is None:
+        if made.kind != "best" or torch.device in ("cpu", here) or made.ratio is None:
             continue
         if facts.entries[made.entry].case == case:
             times = f"{torch.variant} {facts.time(made.entry)}; {numpy.variant} {facts.time(made.baseline)}"
@@ -89,7 +87,7 @@ def not_measured(facts: Facts, main: Comparison) -> str:
     missing: dict[str, list[str]] = {}
     for made in _others(facts, main):
         if made.verdict == "MISSING":
-            why = f", {WITHIN_BUDGET}" if words.left_out(made) else f" ({made.reason})"
+            why = f", {WITHIN_BUDGET}" if made.left_out else f" ({made.reason})"
             missing.setdefault(why, []).append(difference(facts, made, main).removeprefix("with "))
     return " ".join(f"Not measured{why}: {words.listing(what)}." for why, what in missing.items())
 
@@ -109,7 +107,7 @@ def difference(facts: Facts, made: Comparison, main: Comparison) -> str:
         parts.append(f"with {case.layout} input")
     elif case.shape != usual.shape:
         parts.append(f"at {case.shape}")
-    return " ".join(parts) or f"in {made.name}"
+    return " ".join(parts) or f"in {facts.entries[made.entry].group}"
 
 
 def _changed(facts: Facts, made: Comparison, main: Comparison) -> tuple[str, str] | None:
@@ -141,17 +139,13 @@ def _form(facts: Facts, made: Comparison) -> str:
 
 def _others(facts: Facts, main: Comparison) -> list[Comparison]:
     """The usual forms at other work or in another place."""
-    return [
-        made
-        for made in facts.summary.headlines
-        if made.name.startswith(AS_WRITTEN) and made.name != main.name
-    ]
+    return [made for made in facts.summary.headlines if made.kind == "as_written" and made != main]
 
 
-def _alike(facts: Facts, main: Comparison, found: Iterable[Comparison]) -> Comparison | None:
-    """The first comparison that is about the same work in the same place."""
+def _alike(facts: Facts, main: Comparison, kind: PairKind) -> Comparison | None:
+    """The first headline of a kind that is about the same work in the same place."""
     arm, case = facts.arm(main.entry), facts.entries[main.entry].case
-    for made in found:
+    for made in (one for one in facts.summary.headlines if one.kind == kind):
         own = facts.arm(made.entry)
         if (own.device, own.threads) == (arm.device, arm.threads) and facts.entries[made.entry].case == case:
             return made

@@ -47,11 +47,20 @@ def machine(run: Run) -> list[tuple[str, str]]:
         ("Virtual machine", facts.get("hypervisor")),
         ("Container", facts.get("container")),
         ("Load at the start", facts.get("load_1min")),
+        ("Used by other programs", _others(facts)),
         ("Python", facts.get("python")),
         ("Host", facts.get("host_name")),
         ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
     ]
     return [(name, str(value)) for name, value in found if value not in (None, "")]
+
+
+def _others(facts: dict[str, Any]) -> str | None:
+    """What was seen before the run, and how long its end was waited for."""
+    if (others := facts.get("others_cpus")) is None:
+        return None
+    waited = f", after {units.seconds(facts['waited_s'])} of waiting" if facts.get("waited_s") else ""
+    return f"{units.number(others)} processors at the start{waited}"
 
 
 def _clock_speed(facts: dict[str, Any]) -> str:
@@ -141,8 +150,8 @@ def _values(facts: Iterable[dict[str, Any]], key: str) -> str:
 
 def _precision(facts: Iterable[dict[str, Any]]) -> str:
     """What float32 means: IEEE everywhere, or the switches that say otherwise."""
-    switches = {f"{name}={value}" for fact in facts for name, value in (fact.get("precision") or {}).items()}
+    switches = {switch for fact in facts for switch in (fact.get("precision") or {}).items()}
     if not switches:
         return ""
-    other = sorted(switch for switch in switches if not switch.endswith("=ieee"))
+    other = sorted(f"{name}={value}" for name, value in switches if value != "ieee")
     return f"float32 precision: {', '.join(other) if other else 'IEEE in every switch'}"

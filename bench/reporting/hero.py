@@ -6,7 +6,6 @@ from bench.answer.comparison import Comparison
 from bench.reporting import answer, asked, elsewhere, map_answer, turning, units, words
 from bench.reporting.facts import Facts
 from bench.reporting.section import Hero, Section
-from bench.results.declared import AS_WRITTEN, BEST, CLAIM
 
 # what a sentence of the answer is about, in the reader's words
 ABOUT = {
@@ -19,23 +18,29 @@ ABOUT = {
     "accelerators": "On an accelerator",
     "elsewhere": "What would change it",
     "not_measured": "What would change it",
-    CLAIM: "The tutorial’s claim",
+    "claim": "The tutorial’s claim",
+    "looks": "A second look",
 }
 # sections whose first sentence belongs into the answer, and where it stands there
-FROM_SECTIONS = {"limits": "Why", "crossover": "What would change it", "proof": "Is it right?"}
+WHY = "limits"  # what is not decided has no why
+FROM_SECTIONS = {WHY: "Why", "crossover": "What would change it", "proof": "Is it right?"}
 ORDER = ("Each as it is usually written", "What was measured", "What else was asked for",
          "The fastest form of each",
-         "On an accelerator", "Why", "What would change it", "The tutorial’s claim",
+         "On an accelerator", "A second look", "Why", "What would change it", "The tutorial’s claim",
          "Is it right?")  # fmt: skip
 LAST = "not_measured"  # what is not known follows what is
 
 
 def hero(facts: Facts, sections: Iterable[Section]) -> Hero:
     """The answer of a run; ``sections`` add why it is so, where it ends and whether results are right."""
-    told = [(FROM_SECTIONS[one.id], one.lead[0]) for one in sections if one.id in FROM_SECTIONS and one.lead]
+    main = answer.main_comparison(facts)
+    told = [
+        (FROM_SECTIONS[one.id], one.lead[0])
+        for one in sections
+        if one.id in FROM_SECTIONS and one.lead and (one.id != WHY or words.is_decided(main))
+    ]
     if facts.is_grid:
         return _of_maps(facts, [(about, said) for about, said in told if about == FROM_SECTIONS["proof"]])
-    main = answer.main_comparison(facts)
     found = asked.compared(facts, main) if main else []
     verdicts = {word(facts, one) for one in found} or {word(facts, main)}
     parts = [(part, _about(part, main), sentence) for part, sentence in answer.parts(facts)]
@@ -74,7 +79,7 @@ def title(facts: Facts, made: Comparison | None) -> str:
         return f"Whether {entry} or {baseline} is faster is not resolved"
     if made.verdict == "INVALID":
         return f"{entry} against {baseline} has no valid result"
-    return f"{winner} measured {units.ratio(ahead.factor)} times faster than {loser}"
+    return f"{winner} measured {units.ratio(ahead.factor)} times faster than {loser}: undecided"
 
 
 def word(facts: Facts, made: Comparison | None) -> str:
@@ -91,7 +96,7 @@ def _of_what(facts: Facts, made: Comparison | None) -> str:
     """Which forms the title compares; empty where nothing was compared."""
     if made is None or made.ratio is None:
         return ""
-    each = "each as usually written: " if made.name.startswith(AS_WRITTEN) else ""
+    each = "each as usually written: " if made.kind == "as_written" else ""
     return f"{each}{words.variant(facts.arm(made.baseline))} and {words.variant(facts.arm(made.entry))}"
 
 
@@ -146,7 +151,7 @@ def _of_maps(facts: Facts, right: Iterable[tuple[str, str]]) -> Hero:
     decided = map_answer.decided(first)
     said = []
     for one in facts.maps:
-        about = f"{ABOUT['best' if one.kind == BEST else 'first']}, {turning.where(one, facts.maps)}"
+        about = f"{ABOUT['best' if one.kind == 'best' else 'first']}, {turning.where(one, facts.maps)}"
         batches = ";\n".join(turning.by_batch(one)) + "."
         said.append((about, batches if one is first else f"{map_answer.title([one])}.\n{batches}"))
     return Hero(
@@ -161,6 +166,6 @@ def _of_maps(facts: Facts, right: Iterable[tuple[str, str]]) -> Hero:
 
 def _about(part: str, main: Comparison | None) -> str:
     """In whose words a sentence stands; the first one is of whatever the run compares."""
-    if part == "first" and main is not None and not main.name.startswith(AS_WRITTEN):
-        return ABOUT["best"] if main.name.startswith(BEST) else ABOUT["setting"]
+    if part == "first" and main is not None and main.kind != "as_written":
+        return ABOUT["best"] if main.kind == "best" else ABOUT["setting"]
     return ABOUT[part]

@@ -7,7 +7,6 @@ from bench.answer.crossover import Crossing, Line, lines
 from bench.answer.size_map import MapCell, SizeMap
 from bench.reporting import turning, words
 from bench.reporting.turning import SIDES
-from bench.results.declared import BEST
 
 
 def title(maps: Sequence[SizeMap]) -> str:
@@ -31,7 +30,7 @@ def parts(maps: Sequence[SizeMap], machine: str) -> list[tuple[str, str]]:
     """The answer line by line, each with what it is about: a sentence a map, then one for each batch."""
     made: list[tuple[str, str]] = []
     for one in maps:
-        about = "best" if one.kind == BEST else "first"
+        about = "best" if one.kind == "best" else "first"
         start = f"{machine} {turning.how(one, maps)}" if not made else words.capital(turning.how(one, maps))
         made.append((about, f"{start}: {title([one])}."))
         made += [(about, f"  {line}.") for line in turning.by_batch(one)]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 from bench.answer.comparison import Comparison
+from bench.answer.statistics import FIRST_LOOK
 from bench.answer.summary import Summary
 from bench.measure import clock
 from bench.printable import full_stop
@@ -19,7 +20,7 @@ EXACT = " with the exact 95 % interval of the signed-rank test"
 def warnings(run: Run, summary: Summary) -> list[str]:
     """What to know about the run and its machine when reading the numbers."""
     made = []
-    if run.decision and (dropped := [*run.decision.dropped_groups, *run.decision.dropped_arms]):
+    if run.decision and (dropped := words.dropped(run.plan, run.decision)):
         made.append(
             f"To keep within its time budget the run left out: {words.listing(dropped, 6)} (the whole plan "
             f"would have taken {units.seconds(run.decision.predicted_s)})."
@@ -30,7 +31,7 @@ def warnings(run: Run, summary: Summary) -> list[str]:
 def noise(run: Run, summary: Summary) -> list[tuple[str, str, str]]:
     """The twins, by table: how far the same thing differs when it is measured twice, and the noise floor."""
     made = []
-    for twin in (one for one in summary.twins if not words.left_out(one)):
+    for twin in (one for one in summary.twins if not one.left_out):
         where = f"{run.entries[twin.entry].group}; {words.place(run.arms[twin.arm])}"
         floor = units.NOTHING if twin.noise_floor is None else units.percent(twin.noise_floor)
         ratio = twin.reason if twin.ratio is None else units.with_interval(twin.ratio, twin.low, twin.high)
@@ -56,7 +57,8 @@ def contents(run: Run, summary: Summary) -> list[str]:
             f"A value is the time of {_reach(calls, 'call')} in one clock pair, divided by their number, "
             f"which was chosen for about {units.duration(clock.MIN_VALUE_NS)} or more. A block is a fresh "
             f"process for each arm and {_reach(values, 'value')} of each entry, in random order; "
-            f"{words.count(summary.blocks, 'block')} count, the one before (proof, calibration) does not."
+            f"{words.count(summary.blocks, 'block')} count, the one before, which checks results and finds "
+            "how long a call takes, does not."
         )
     return made
 
@@ -65,7 +67,7 @@ def sure(facts: Facts) -> list[str]:
     """How many comparisons came to what verdict, and how far two measurements of the same thing differ."""
     summary, made = facts.summary, []
     if summary.control:
-        made.append(f"Not at all: {summary.control}. So no verdict is given.")
+        made.append(full_stop(f"Not at all: no verdict is given, since {summary.control}"))
     elif summary.headlines and summary.verdicts:
         made.append(
             f"{_decided(summary.headlines)} All were declared before the first value; each stands on "
@@ -86,7 +88,7 @@ def sure(facts: Facts) -> list[str]:
 
 def _decided(declared: Sequence[Comparison]) -> str:
     """How many comparisons are decided, of those that were run; what was not for the time is no failure."""
-    ran = [one for one in declared if not words.left_out(one)]
+    ran = [one for one in declared if not one.left_out]
     late = len(declared) - len(ran)
     rest = f"; {units.whole(late)} were left out to save time" if late > 1 else ""
     rest = "; one was left out to save time" if late == 1 else rest
@@ -106,10 +108,14 @@ def _decided(declared: Sequence[Comparison]) -> str:
 def validity(facts: Facts) -> list[str]:
     """How verdicts come about, what was measured how often, and what disturbed it."""
     run, summary = facts.run, facts.summary
+    level = f"{run.extended.level if run.extended else FIRST_LOOK:g}"
+    if run.extended and any(group.blocks is not None for group in run.plan.groups):
+        level += f" ({FIRST_LOOK:g} in tables that got no more blocks)"
     return [
-        "A verdict FASTER or SLOWER needs p ≤ 0.05, adjusted after Holm for all comparisons of a table"
+        f"A verdict FASTER or SLOWER needs p ≤ {level}, adjusted after Holm for all comparisons of a table"
         f"{'; the interval shown is that of the one comparison' * facts.intervals}. EQUIVALENT means within "
         f"{units.percent(run.plan.margin)}; UNRESOLVED, that more blocks would be needed to say.",
+        *([words.extended(run.extended)] if run.extended else []),
         "A time is the median over the blocks of the median in each. A ratio is the entry's time over the "
         "baseline's, taken in each round, where they are neighbours in time; of a block it is their median, "
         f"over blocks the Hodges-Lehmann estimate{EXACT * facts.intervals}. So it need not be the ratio of "
@@ -129,6 +135,15 @@ def _disturbances(run: Run, summary: Summary) -> list[str]:
             f"Something disturbed {words.count(summary.disturbed, 'burst')}; the values count all the same: "
             "both sides of a round stand milliseconds apart, so that what slows the machine slows both."
         )
+    scatters = [
+        f"{headline.arm} over {headline.baseline_arm}: processes by "
+        f"{units.percent(headline.process_scatter)}, rounds of one process by "
+        f"{units.percent(headline.round_scatter)}"
+        for headline in summary.headlines
+        if headline.process_scatter is not None and headline.round_scatter is not None
+    ]
+    if scatters:
+        made.append(f"By how much a ratio differs (standard deviation): {words.listing(scatters, 6)}.")
     if run.void:
         made.append(
             f"The run was cut off and went on later: {words.count(run.void, 'record')} of the blocks "

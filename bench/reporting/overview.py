@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from bench.reporting import units
 from bench.reporting.asked import EXACTLY_ASKED
 from bench.reporting.foreign import ForeignView
-from bench.reporting.tables import HEADLINES
 from bench.reporting.view import RunView
-from bench.results.declared import AS_WRITTEN, BEST, CLAIM
+from bench.results.declared import PairKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class OverviewLine:
         return any(text != units.NOTHING for text in (*self.ratios, self.noise))
 
 
-KINDS = tuple(HEADLINES[kind] for kind in (AS_WRITTEN, BEST, CLAIM))
+KINDS: tuple[PairKind, ...] = ("as_written", "best", "claim")
 
 
 def overview(views: Iterable[RunView | ForeignView]) -> list[OverviewLine]:
@@ -37,7 +36,7 @@ def overview(views: Iterable[RunView | ForeignView]) -> list[OverviewLine]:
 def _run(view: RunView) -> OverviewLine:
     ratios = []
     for kind in KINDS:
-        found = [headline for headline in view.headlines if headline.what == kind]
+        found = [headline for headline in view.headlines if headline.kind == kind]
         several = f" (the first of {len(found)})" if len(found) > 1 and view.preset in EXACTLY_ASKED else ""
         first = next(iter(found), None)
         said = f"{first.ratio} {first.interval}".rstrip() + f": {first.verdict}{several}" if first else None

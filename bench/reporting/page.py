@@ -20,10 +20,13 @@ from bench.reporting.texttables import entries_table
 from bench.reporting.view import RunView
 
 SCRIPT = "page.js"
-# a lone factor, or one with its limits; what a sentence is about
-FACTOR = re.compile(r"((?:\d[\d.,\u202f]* to )?\d[\d.,\u202f]* times(?: faster| slower)?(?: \[[^\]]*\])?)")
+# a lone factor, or one with its limits; what a sentence is about, unless it was measured without a verdict
+FACTOR = re.compile(
+    r"(?<!measured )(?<!only )(?<![\d.,\u202f])"
+    r"((?:\d[\d.,\u202f]* to )?\d[\d.,\u202f]* times(?: faster| slower)?(?: \[[^\]]*\])?)"
+)
 # what a reader can type: "`top`", "rnnbench run --preset grid", "rnnbench run --refine FOLDER"
-COMMAND = re.compile(r"`([^`]+)`|(rnnbench [a-z]+(?: --[a-z-]+(?: (?:[A-Z]+|grid|full)\b)?)*)")
+COMMAND = re.compile(r"`([^`]+)`|(rnnbench [a-z]+(?: --[a-z-]+(?: (?:[A-Z]+|grid|full|\d+(?:s|m|min))\b)?)*)")
 
 
 @lru_cache(maxsize=1)

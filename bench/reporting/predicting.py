@@ -73,14 +73,14 @@ def sentences(told: Told, size_map: SizeMap) -> Iterator[str]:
         yield example
 
 
-def table(told: Told) -> TextTable:
+def table(facts: Facts, told: Told) -> TextTable:
     """The model of every family, and its errors."""
     rows = []
     for arm, family in told.prediction.families.items():
         errors, after = family.errors, told.afterwards.get(arm)
         rows.append(
             (
-                Cell(arm, library=arm.partition("-")[0]),
+                Cell(arm, library=facts.run.arms[arm].library),
                 Cell(MODELS[family.model]),
                 Cell(units.percent(errors.median), value=errors.median),
                 Cell(units.percent(errors.ninth), value=errors.ninth),

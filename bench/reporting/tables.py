@@ -3,22 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.answer.comparison import Comparison
+from bench.answer.comparison import Comparison, Kind
 from bench.answer.outcome import Outcome
 from bench.answer.summary import Row, Table
 from bench.catalog import BASELINE
-from bench.proof.agreement import KNOWN_WRONG
 from bench.reporting import units, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import Mark
-from bench.results.declared import AS_WRITTEN, BEST, CLAIM, COMPILED
 from bench.results.record import Arm
 
-HEADLINES = {
-    AS_WRITTEN: "as usually written",
-    BEST: "fastest form of each",
-    COMPILED: "compiled",
-    CLAIM: "the tutorial's claim",
+HEADLINES: dict[Kind, str] = {
+    "as_written": "as usually written",
+    "best": "fastest form of each",
+    "compiled": "compiled",
+    "claim": "the tutorial's claim",
 }
 MOST_DOTS = 50  # a row: more blocks than that make a smear
 
@@ -41,6 +39,7 @@ class Line:
     reason: str
     proof: str
     proof_detail: str
+    left_out: bool  # for the time budget
     median_ns: float | None  # what the texts above say, for sorting
     quotient: float | None
     rate: float | None
@@ -50,6 +49,7 @@ class Line:
 class Headline:
     """A declared comparison as the reader sees it."""
 
+    kind: Kind
     what: str
     where: str
     entry: str
@@ -80,7 +80,7 @@ def lines(facts: Facts, table: Table) -> list[Line]:
 def title(table: Table) -> str:
     """The work by name: "Training step, positional input"."""
     task = words.capital(words.TASKS[table.case.task])
-    if table.name == COMPILED:
+    if table.kind == "compiled":
         return f"{task}, {table.case.layout} input, compiled"
     return f"{task}, random data" if table.case.data == "random" else f"{task}, {table.case.layout} input"
 
@@ -131,7 +131,6 @@ def headlines(facts: Facts) -> list[Headline]:
     """Every comparison that was declared before it was measured, without the twins."""
     made = []
     for one in facts.summary.headlines:
-        kind = next((kind for kind in HEADLINES if one.name.startswith(kind)), "")
         entry, baseline = facts.rows[one.entry], facts.rows[one.baseline]
         task, layout = words.TASKS[entry.case.task], entry.case.layout
         work = f"{task}, random data" if entry.case.data == "random" else f"{task}, {layout} input"
@@ -139,7 +138,8 @@ def headlines(facts: Facts) -> list[Headline]:
         where = f"{work}, {entry.case.shape}, {entry.case.dtype}; {places}"
         made.append(
             Headline(
-                what=HEADLINES.get(kind, one.name),
+                kind=one.kind,
+                what=HEADLINES[one.kind],
                 where=f"different work; {places}" if not one.same_work else where,
                 entry=name(entry),
                 entry_time=units.duration(entry.median_ns),
@@ -152,15 +152,15 @@ def headlines(facts: Facts) -> list[Headline]:
                 tone=tone(one),
                 reason=reason_for(facts, one),
                 quotient=one.ratio,
-                left_out=words.left_out(one),
+                left_out=one.left_out,
             )
         )
     return made
 
 
 def name(row: Row) -> str:
-    """The variant, told from its twin."""
-    return f"{row.arm.variant} (twin)" if row.arm.twin else words.variant(row.arm)
+    """The variant, told from its twin, the A/A control."""
+    return f"{row.arm.variant} (A/A control)" if row.arm.twin else words.variant(row.arm)
 
 
 def is_baseline(row: Row) -> bool:
@@ -198,9 +198,7 @@ def tone(made: Comparison) -> str:
 def proof_detail(row: Row) -> str:
     """The largest error that the proof met, for what was allowed."""
     if row.proof == "known wrong" and row.known_wrong is not None:
-        return (
-            f"{row.known_wrong.what.removesuffix(KNOWN_WRONG)} off by {units.percent(row.known_wrong.error)}"
-        )
+        return f"{row.known_wrong.what} off by {units.percent(row.known_wrong.error)}"
     if row.worst is None or not row.worst.tolerance:
         return "" if row.worst is None or row.worst.passed else f"not so: {row.worst.what}"
     error, allowed = units.error(row.worst.error), units.error(row.worst.tolerance)
@@ -209,7 +207,7 @@ def proof_detail(row: Row) -> str:
 
 def _line(facts: Facts, row: Row) -> Line:
     made = row.comparison
-    label = ["baseline"] if is_baseline(row) else ["twin"] if made and made.twin else []
+    label = ["baseline"] if is_baseline(row) else ["A/A control"] if made and made.twin else []
     if row.arm.known_wrong:
         label.append("known wrong gradient")
     reason = row.reason if made is None else reason_for(facts, made) or row.reason
@@ -237,6 +235,7 @@ def _line(facts: Facts, row: Row) -> Line:
         reason=reason,
         proof=row.proof,
         proof_detail=proof_detail(row),
+        left_out=row.status == "dropped",
         median_ns=row.median_ns,
         quotient=None if made is None else made.ratio,
         rate=row.samples_per_second,

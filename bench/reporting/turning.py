@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from bench.answer.crossover import Crossing, Line, lines
 from bench.answer.size_map import MapCell, SizeMap
 from bench.reporting import words
-from bench.results.declared import BEST
 
 SIDES = {1: "NumPy", -1: "PyTorch"}  # by the sign of the log ratio
 DIGITS = 3  # of a size that was worked out
@@ -25,9 +24,8 @@ def by_batch(size_map: SizeMap) -> list[str]:
 
 def how(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
     """Which forms were compared, where, and in what else the map differs from others."""
-    forms = (
-        "with the fastest form of each library" if size_map.kind == BEST else "each as it is usually written"
-    )
+    best = size_map.kind == "best"
+    forms = "with the fastest form of each library" if best else "each as it is usually written"
     return f"{forms} {where(size_map, maps)}"
 
 

@@ -19,12 +19,11 @@ from bench.reporting.sections.ladder import ladder_section
 from bench.reporting.sections.limits import limits_section
 from bench.reporting.sections.proof import proof_section
 from bench.reporting.sections.words_here import words_section
-from bench.results.declared import CLAIM, DISPATCH, LADDER
 from bench.results.journal import Run
 
 MOST_PLOTS = 9  # of the tables; where there are more, they are one table without a plot
 MOST_ROWS = 100  # of a plot
-NO_TABLES = (CLAIM, LADDER, DISPATCH)  # groups that no baseline makes a table of
+TABLES = ("table", "compiled")  # kinds of groups that are shown as such
 # what a run answers beyond its tables, in the order of the page
 SECTIONS = (ladder_section, crossover_section, limits_section, breakeven_section)
 
@@ -88,7 +87,7 @@ def view(run: Run, *, prefix: str = "", refinements: Sequence[Run] = (), map_bes
     found = outcomes(run)
     summary = summarise(run, found)
     facts = Facts.of(run, summary, refinements, map_beside)
-    shown = [table for table in summary.tables if table.name not in NO_TABLES]
+    shown = [table for table in summary.tables if table.kind in TABLES]
     drawn = len(shown) <= MOST_PLOTS
     made = [
         _table(facts, table, found, f"{prefix}{number}-{slug(table.name)}" if drawn else "")

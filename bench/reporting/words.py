@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.answer.change import Change
 from bench.answer.comparison import Comparison
-from bench.answer.outcome import WITHIN_BUDGET
 from bench.case import Case, sine_case
 from bench.printable import one_line
 from bench.reporting import units
 from bench.results.foreign import Note
 from bench.results.journal import Run
-from bench.results.record import Arm
+from bench.results.record import Arm, Decision, Extended, Plan
 
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch"}
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
@@ -97,9 +95,31 @@ def clause(run: Run, made: Comparison) -> str:
     return f"{winner} measured {ahead.times_faster} than {loser}"
 
 
-def left_out(made: Comparison | Change) -> bool:
-    """Whether a comparison is missing for the time budget alone, which says nothing against it."""
-    return made.verdict == "MISSING" and made.reason.endswith(WITHIN_BUDGET)
+def extended(made: Extended) -> str:
+    """How a run was extended, and what that means for its verdicts."""
+    return (
+        f"The run was extended from {made.before} to {count(made.blocks, 'block')}: a second look at the "
+        f"same data, judged at {units.percent(made.level)}, so that both together err in 5 % at most."
+    )
+
+
+def look_again(folder: str, blocks: int) -> str:
+    """What to type where something was not resolved."""
+    return (
+        f"To resolve it, rnnbench run --resume {folder} --blocks {blocks} extends the run, once, to so many "
+        "blocks in all."
+    )
+
+
+def is_decided(made: Comparison | None) -> bool:
+    """Whether it is known who is faster."""
+    return made is not None and made.verdict in DECIDED
+
+
+def dropped(plan: Plan, decision: Decision) -> list[str]:
+    """What the time budget left out, in a reader's words: tables, and arms."""
+    titles = {arm.id: arm.title for arm in plan.arms}
+    return [*decision.dropped_groups, *(titles.get(arm, arm) for arm in decision.dropped_arms)]
 
 
 def library(arm: Arm) -> str:

@@ -125,8 +125,6 @@ def _of_references(run: Run) -> Iterator[str]:
     """Names that the plan does not know."""
     entries, arms, plan = run.entries, run.arms, run.plan
     pairs = [*plan.pairs, *(run.decision.pairs if run.decision else [])]
-    if not all(pair.name for pair in pairs):
-        yield "a headline has no name"
     named = [*{burst.entry: None for burst in run.bursts}, *(failure.entry for failure in run.failures)]
     named += [name for pair in pairs for name in (pair.entry, pair.baseline)]
     named += [entry.baseline for entry in entries.values() if entry.baseline is not None]
@@ -148,8 +146,14 @@ def _of_blocks(run: Run) -> Iterator[str]:
     blocks = {worker.block for worker in run.workers} | {burst.block for burst in run.bursts}
     blocks |= {rates.block for rates in run.rates} | {failure.block for failure in run.failures}
     last = max(blocks, default=0)
-    if max(last, plan.blocks) > MAX_BLOCKS or last > plan.blocks or min(blocks, default=0) < 0:
-        yield f"block {last} of {plan.blocks}, where a run has at most {MAX_BLOCKS}"
+    most = max([plan.blocks, *(one.blocks for one in run.extensions)])
+    if max(last, most) > MAX_BLOCKS or last > most or min(blocks, default=0) < 0:
+        yield f"block {last} of {most}, where a run has at most {MAX_BLOCKS}"
+    if len(run.extensions) > 1 or (run.extensions and run.decision is None):
+        yield "it was extended more than once, or before its block 0 was over"
+    for one in run.extensions:
+        if not (1 <= one.before < one.blocks and 0 < one.level <= 1):
+            yield f"it was extended from {one.before} to {one.blocks} blocks, at a level of {one.level:g}"
     declared = [part.blocks for part in (plan, run.decision, *plan.groups, *plan.probes) if part is not None]
     if min(number for number in declared if number is not None) < 1:
         yield "fewer than one block"

@@ -1,15 +1,16 @@
 """What a plan declares before the first value: arms, entries and their tables, headlines, ladder, probes."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
 from bench.case import Case
 
-# the groups that a plan adds to its tables, and the headline of the tutorial's claim, by name
-LADDER, COMPILED, DISPATCH, CLAIM = "ladder", "compiled", "dispatch", "claim"
-# how the names of the other headlines begin: each library as usually written; the fastest form of each
-AS_WRITTEN, BEST = "as written", "best against best"
+# a table as asked for; what a plan adds: the ladder, compiled code, the calls on arrays of one number
+GroupKind = Literal["table", "ladder", "compiled", "dispatch"]
+# each library as usually written; the fastest form of each; compiled code; the tutorial's claim; A/A
+PairKind = Literal["as_written", "best", "compiled", "claim", "twin"]
 
 
 class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +24,13 @@ class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int
     twin: bool = False
     known_wrong: bool = False
+
+    @property
+    def title(self) -> str:
+        """What a sentence calls it: "numpy-batched", "torch-rnn on cuda:0", "torch-rnn with 2 threads"."""
+        device = "" if self.device == "cpu" else f" on {self.device}"
+        threads = f" with {self.threads} threads" if self.threads > 1 and not device else ""
+        return f"{self.variant}{device}{threads}{' (A/A control)' if self.twin else ''}"
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,12 +49,13 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str  # "train_step positional", "ladder", "dispatch"
     entries: list[Entry]
     blocks: int | None = None  # counted blocks that it takes part in; None: all
+    kind: GroupKind = "table"
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A declared headline: the time of ``entry`` over the time of ``baseline``."""
 
-    name: str  # "as written positional", "best against best positional", "claim", "twin"
+    kind: PairKind
     entry: str
     baseline: str
 
@@ -73,6 +82,7 @@ class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     what: str  # "torch-rnn@cuda:0"
     reason: str
+    library: str = ""  # whose variant it is; empty for a device
 
 
 def measured_as(groups: Iterable[Group]) -> dict[str, str]:

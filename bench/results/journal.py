@@ -13,7 +13,7 @@ from bench.results import strict
 from bench.results.contradictions import refuse_contradictions
 from bench.results.files import open_regular
 from bench.results.reading import FILE_NAME, read_content, read_journal
-from bench.results.record import SCHEMA, AnyRecord, Plan
+from bench.results.record import AnyRecord, Plan
 from bench.results.run import Run, different_machines, make_run
 from bench.results.writer import APPEND, SealedWriter
 
@@ -57,11 +57,6 @@ class Journal(SealedWriter[AnyRecord]):
         try:
             with os.fdopen(os.dup(descriptor), "rb") as file:
                 content = read_content(file, path)
-            if content.schema != SCHEMA:
-                raise UserError(
-                    f"{path} has schema {content.schema}, and records of schema {SCHEMA} do not belong into "
-                    "it; run anew"
-                )
             refuse_contradictions(make_run(content.records), path)
             journal._end = (content.end, content.seal)
             journal._cut()

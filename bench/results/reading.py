@@ -1,4 +1,4 @@
-"""Reads a journal line by line, within limits: a file may be damaged, older, newer, or a stranger's."""
+"""Reads a journal line by line, within limits: a file may be damaged, of another schema, or a stranger's."""
 
 import gc
 import os
@@ -11,11 +11,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-import bench
 from bench.errors import UserError
 from bench.results import strict
 from bench.results.files import open_to_read
-from bench.results.migrate import migrate
 from bench.results.record import SCHEMA, AnyRecord, Burst, Check
 from bench.results.seal import FIRST, is_sealed, record_of, unseal
 
@@ -39,7 +37,6 @@ class Content:
     """What a journal's file holds."""
 
     records: list[AnyRecord]
-    schema: int  # the file's; the records are of SCHEMA
     end: int  # bytes of whole lines; what is after them is torn
     seal: bytes  # of the last whole line
     warnings: list[str]
@@ -49,7 +46,7 @@ def read_journal(path: Path) -> tuple[list[AnyRecord], list[str]]:
     """Read all records of a journal; return them and the warnings about the file.
 
     Raises:
-        UserError: no such file, no plan in the first line, a newer schema, too large, or a damaged line.
+        UserError: no such file, no plan in the first line, another schema, too large, or a damaged line.
     """
     try:
         with open_to_read(path) as file:
@@ -66,11 +63,11 @@ def read_content(file: BinaryIO, path: Path) -> Content:
 
     Raises:
         OSError: it cannot be read.
-        UserError: no plan in the first line, a newer schema, too large, or a damaged line.
+        UserError: no plan in the first line, another schema, too large, or a damaged line.
     """
     lines = bounded_lines(file, path)
     first = next(lines, b"")
-    schema = _schema(first, path)
+    _refuse_other_schema(first, path)
     records: list[AnyRecord] = []
     share, room = _Sharer(), Room(path)
     end, seal, warnings = 0, FIRST, []
@@ -80,11 +77,8 @@ def read_content(file: BinaryIO, path: Path) -> Content:
                 warnings.append(f"the last line of {path.name} was torn ({len(line)} bytes) and is left out")
                 break
             try:
-                if schema == SCHEMA:
-                    data, seal = unseal(seal, line)
-                    record = share.decode(data)
-                else:
-                    record, share.made = share(_older(line, schema)), line
+                data, seal = unseal(seal, line)
+                record = share.decode(data)
             except ValueError as error:
                 raise UserError(
                     f"{path}, line {number} cannot be read: {error}; the file is damaged"
@@ -92,7 +86,7 @@ def read_content(file: BinaryIO, path: Path) -> Content:
             room.take(share.made, record)
             records.append(record)
             end += len(line)
-    return Content(records, schema, end, seal, warnings)
+    return Content(records, end, seal, warnings)
 
 
 def bounded_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
@@ -149,31 +143,22 @@ def first_record(line: bytes) -> dict[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _schema(line: bytes, path: Path) -> int:
-    """Look at the first line alone: what a newer program wrote there need not fit our records."""
+def _refuse_other_schema(line: bytes, path: Path) -> None:
+    """Look at the first line alone: what another program wrote there need not fit our records."""
     first = first_record(line)
     schema = first.get("schema") if first.get("kind") == "plan" else None
     if type(schema) is not int or schema < 1 or not line.endswith(b"\n"):
         raise UserError(f"{path} is no journal of rnnbench: its first line is not a plan")
-    if schema <= SCHEMA:
-        return schema
+    if schema == SCHEMA:
+        return
     if is_sealed(line):
-        try:  # a flipped bit can turn a 2 into a 3
+        try:  # a flipped bit can turn a 3 into a 2
             unseal(FIRST, line)
         except ValueError as error:
             raise UserError(f"{path}, line 1 cannot be read: {error}; the file is damaged") from error
-    raise UserError(
-        f"{path} has schema {schema}, written by rnnbench {first.get('version', '?')}; this is "
-        f"rnnbench {bench.__version__}, which reads up to schema {SCHEMA}; install the newer one"
-    )
-
-
-def _older(line: bytes, schema: int) -> AnyRecord:
-    """The record of a line of an older schema, which has no seal."""
-    tree = strict.parse(line)
-    if not isinstance(tree, dict):
-        raise ValueError("it is no JSON object")
-    return strict.decode(msgspec.json.encode(migrate(tree, schema)))
+    version = first.get("version", "?")
+    advice = "measure anew" if schema < SCHEMA else "install that version"
+    raise UserError(f"{path} has schema {schema}, of rnnbench {version}; this one reads {SCHEMA}: {advice}")
 
 
 class _Sharer:

@@ -3,14 +3,8 @@
 A journal is one ``Plan`` (declared before the first value), one ``Environment``, one ``Conditions`` per
 case, then for each block a ``Worker`` per arm, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
 after block 0 one ``Decision``, later another where more must be dropped; last an ``End``. A run that was cut
-off and went on later has a ``Resumed`` and another ``Environment`` in between.
-
-Schema history
-  1  first version
-  2  lines are sealed (see ``seal``); a Burst tells what disturbed it and keeps the take that was repeated,
-     block 0 whether it settled; Conditions, Resumed; the Plan declares its gates and its precision, its
-     ladder and its probes; Rates; a Burst tells what moving its inputs to the device took,
-     and what the first call of its process did
+off and went on later has another ``Environment`` and a ``Resumed`` in between; where it was over and was
+extended, an ``Extended`` before them.
 """
 
 from typing import Any, Literal
@@ -26,11 +20,15 @@ from bench.results.declared import Pair as Pair
 from bench.results.declared import Probe as Probe
 from bench.results.declared import Rung as Rung
 
-SCHEMA = 3
+SCHEMA = 3  # journals of no other are read
 MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
 
 # what can happen to an entry; "ok" is the status of every Burst that passed its proof
 Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
+
+
+# of a time budget: kept as far as verdicts let it; else refused; kept, and rather no verdict than more time
+BudgetRule = Literal["aim", "refuse", "hold"]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
@@ -61,7 +59,7 @@ class Plan(Record, frozen=True):
     ladder: list[Rung] = []  # from the tutorial's NumPy program to its PyTorch program, in single changes
     probes: list[Probe] = []
     isolate: bool = False  # a worker an arm
-    budget_holds: bool = False  # also where verdicts would need more blocks than it lets be
+    budget_rule: BudgetRule = "aim"
 
 
 class Environment(Record, frozen=True):
@@ -94,6 +92,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: float
     tolerance: float
     passed: bool
+    known_wrong: bool = False  # what a published gradient is known to get wrong
 
 
 class Conditions(Record, frozen=True):
@@ -171,7 +170,7 @@ class Decision(Record, frozen=True):
     A later one has the same pairs and drops more: what took much longer than block 0 had promised.
     """
 
-    pairs: list[Pair]  # best against best
+    pairs: list[Pair]  # the fastest forms
     predicted_s: float  # time the whole plan would take
     blocks: int  # counted blocks that will run
     rounds: int  # of each of them
@@ -186,6 +185,15 @@ class Resumed(Record, frozen=True):
     resumed_utc: str
 
 
+class Extended(Record, frozen=True):
+    """A run that was over goes on to more blocks, once: a second look, judged at a level of its own."""
+
+    before: int  # counted blocks of the first look
+    blocks: int  # in all
+    level: float  # of the verdicts from here on
+    extended_utc: str
+
+
 class End(Record, frozen=True):
     """The run is over: ``complete``, ``partial`` (something failed), ``interrupted``."""
 
@@ -194,6 +202,9 @@ class End(Record, frozen=True):
     seconds: float
     ended_utc: str
     slept_s: float = 0.0  # of a laptop that was closed meanwhile
+    stopped_by: Literal["user", "signal"] | None = None  # Ctrl-C; TERM or HUP
 
 
-AnyRecord = Plan | Environment | Conditions | Worker | Burst | Rates | Failure | Decision | Resumed | End
+AnyRecord = (
+    Plan | Environment | Conditions | Worker | Burst | Rates | Failure | Decision | Extended | Resumed | End
+)

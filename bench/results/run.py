@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from msgspec import structs
+
 from bench.results.record import (
     AnyRecord,
     Arm,
@@ -13,6 +15,7 @@ from bench.results.record import (
     End,
     Entry,
     Environment,
+    Extended,
     Failure,
     Plan,
     Rates,
@@ -34,18 +37,24 @@ class Run:
     workers: tuple[Worker, ...]
     bursts: tuple[Burst, ...]
     failures: tuple[Failure, ...]
-    decision: Decision | None  # None where the run was cut off in block 0
+    decision: Decision | None  # the last; its blocks are those of an extension; None: cut off in block 0
     end: End | None  # None where the run was cut off
     warnings: tuple[str, ...] = ()
     environments: tuple[Environment, ...] = ()  # one more each time the run was resumed
     conditions: tuple[Conditions, ...] = ()
     rates: tuple[Rates, ...] = ()
+    extensions: tuple[Extended, ...] = ()  # a run has one at most
     void: int = 0  # workers, bursts and failures left out because their block was begun anew
 
     @property
     def state(self) -> Literal["complete", "partial", "interrupted"]:
         """How the run ended; one without an end was interrupted."""
         return "interrupted" if self.end is None else self.end.status
+
+    @property
+    def extended(self) -> Extended | None:
+        """The extension, where there was one."""
+        return self.extensions[-1] if self.extensions else None
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -63,7 +72,10 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
     valid = _valid(records)
     environments = _of_kind(Environment, valid)
     decisions = _of_kind(Decision, valid)
-    ends = _of_kind(End, valid)
+    ends, extensions = _of_kind(End, valid), _of_kind(Extended, valid)
+    decision = decisions[-1] if decisions else None
+    if decision and extensions:
+        decision = structs.replace(decision, blocks=extensions[-1].blocks)
     measured = (Worker, Burst, Rates, Failure)
     cut_off = () if ends else ("the journal has no end: the run was cut off",)
     return Run(
@@ -72,12 +84,13 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
         workers=_of_kind(Worker, valid),
         bursts=_of_kind(Burst, valid),
         failures=_of_kind(Failure, valid),
-        decision=decisions[-1] if decisions else None,
+        decision=decision,
         end=ends[-1] if ends else None,
         warnings=(*warnings, *cut_off),
         environments=environments,
         conditions=_of_kind(Conditions, valid),
         rates=_of_kind(Rates, valid),
+        extensions=extensions,
         void=sum(isinstance(r, measured) for r in records) - sum(isinstance(r, measured) for r in valid),
     )
 
@@ -100,18 +113,20 @@ def _differ(name: str, facts: Sequence[Any]) -> bool:
 
 
 def _valid(records: Sequence[AnyRecord]) -> list[AnyRecord]:
-    """The records but those that a later ``Resumed`` makes void, in their order."""
+    """The records but those that a later ``Resumed`` or ``Extended`` makes void, in their order."""
     first_void: float = float("inf")  # block from which on what stands before is void
+    goes_on = False  # so that an End before is none
     kept: list[AnyRecord] = []
     for record in reversed(records):
         if isinstance(record, Worker | Burst | Rates | Failure):
             void = record.block >= first_void
         elif isinstance(record, End):
-            void = first_void < float("inf")
+            void = goes_on
         else:
             void = isinstance(record, Decision | Conditions) and first_void <= 0
         if isinstance(record, Resumed):
             first_void = min(first_void, record.block)
+        goes_on = goes_on or isinstance(record, Resumed | Extended)
         if not void:
             kept.append(record)
     return kept[::-1]

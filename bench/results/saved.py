@@ -9,6 +9,7 @@ from bench.results.exchange_pyperf import PyperfResults, parse_pyperf
 from bench.results.files import open_to_read
 from bench.results.foreign import TOOLS, as_object, parse_tree, read_content
 from bench.results.journal import Run, load_run
+from bench.training.records import is_training
 
 Saved = Run | PyperfResults | PytestResults
 JOURNAL = (b'{"seal":', b'{"kind":')  # how the first line of one starts, in this schema or an older one
@@ -22,6 +23,7 @@ def load_saved(path: Path) -> Saved:
     Raises:
         UserError: it cannot be read, or is none of these.
     """
+    refuse_training(path)
     if path.is_dir():
         return load_run(path)
     try:
@@ -41,6 +43,15 @@ def load_saved(path: Path) -> Saved:
         return _parse(parse_tree(data), path)
     except ValueError as error:
         raise UserError(f"{path} is no JSON file of {TOOLS} and no journal of rnnbench: {error}") from error
+
+
+def refuse_training(path: Path) -> None:
+    """Raise UserError where a run is wanted and this is the folder or the file of a training."""
+    if is_training(path):
+        raise UserError(
+            f"{path} is a training, which has one process a variant and no verdicts; rnnbench report shows "
+            "it, several with --out DIR, and what can be compared or exported comes from rnnbench run"
+        )
 
 
 def _parse(tree: dict[str, Any], path: Path) -> PyperfResults | PytestResults:

@@ -1,7 +1,6 @@
 """The verb ``train``: settings from arguments, losses in the terminal, and what came out."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from bench import catalog
 from bench.errors import UserError
-from bench.printable import printable
 from bench.results.files import as_path, check_writable, refuse_target
 from bench.results.folder import shown
 from bench.training.curves import file_name
@@ -18,7 +16,9 @@ from bench.training.params import save_params
 from bench.training.result import TrainResult, load_result
 from bench.training.run import default_folder, draw, run_training
 from bench.training.work import BATCH, Settings
+from bench.waiting import complain
 
+FEW = 5  # lines of a variant after its first, where nobody watches
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 
 
@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
     folder = as_path(args.out) if args.out else default_folder()
     paths = targets(args.save, settings.variants)
     with Display(settings) as display:
-        run_training(settings, folder, display.tell, note)
+        run_training(settings, folder, display.tell, complain, args.wait_quiet)
     print("\nDrawing ...", flush=True)
     page = draw(folder)
     result = load_result(folder)
@@ -47,11 +47,6 @@ def make_settings(args: argparse.Namespace) -> Settings:
     if args.variant:
         chosen["variants"] = tuple(args.variant)
     return Settings(**chosen)
-
-
-def note(text: str) -> None:
-    """Print what a person should know before the training on standard error."""
-    print(f"rnnbench: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def targets(save: str | None, specs: Sequence[str]) -> list[Path]:
@@ -88,7 +83,7 @@ def save(result: TrainResult, paths: Sequence[Path]) -> None:
 
 
 class Display:
-    """A line for each report on standard output, and a bar below them in a terminal."""
+    """A line for each report and a bar below them in a terminal; else a few lines for each variant."""
 
     def __init__(self, settings: Settings) -> None:
         self._epochs = settings.epochs
@@ -103,12 +98,17 @@ class Display:
             disable=not self._console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._due: dict[str, int] = {}  # the next epoch to tell of
 
     def tell(self, variant: str, epoch: int, loss: float) -> None:
         """Print one report."""
         if variant not in self._tasks:
             self._tasks[variant] = self._bar.add_task(variant, total=self._epochs)
         self._bar.update(self._tasks[variant], completed=epoch)
+        if epoch < self._due.get(variant, 0):
+            return
+        if not self._console.is_terminal:
+            self._due[variant] = (FEW * epoch // self._epochs + 1) * self._epochs // FEW
         line = f"{variant:{self._width}}  epoch {epoch:{len(str(self._epochs))}}  loss {loss:.4e}"
         self._console.print(line, markup=False, soft_wrap=True)
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ from bench.training.params import load_params, save_params
 from bench.training.records import Header, Job, Point, Progress, Ready, Start, Stop, Writer
 from bench.training.result import TrainResult, load_result
 from bench.training.work import BATCH, LARGEST, Settings, Work, prepare
+from bench.waiting import Say, look_around
 
 CHILD = "bench.training.child"
 FIRST_DEADLINE_S = 300.0  # for the first step, imports and compiling included
@@ -60,6 +62,8 @@ def train(
     every: int = 100,
     out: str | Path | None = None,
     progress: Tell | None = None,
+    note: Say = lambda text: None,
+    wait_quiet: float | None = None,
 ) -> TrainResult:
     """Train the variants from the same start, draw it all into ``out`` and return what came out.
 
@@ -67,7 +71,8 @@ def train(
     windows, a series is trained on all it has. ``column`` is needed where several hold numbers; ``decimal``
     ("." or ","), ``encoding`` and ``missing`` ("error", "drop" or "interpolate") say how to read them.
     ``split`` is "tail" for a series and "random" for the sine unless said otherwise. ``progress`` is called
-    with variant, epoch and loss every so many epochs.
+    with variant, epoch and loss every so many epochs, ``note`` with what to know before the first.
+    ``wait_quiet`` is how many seconds at most to wait for the end of what else runs.
 
     Raises:
         UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.
@@ -97,7 +102,7 @@ def train(
         every=every,
     )
     folder = Path(out) if out is not None else default_folder()
-    run_training(settings, folder, progress or (lambda variant, epoch, loss: None))
+    run_training(settings, folder, progress or (lambda variant, epoch, loss: None), note, wait_quiet)
     draw(folder)
     return load_result(folder)
 
@@ -120,11 +125,16 @@ def draw(folder: Path) -> Path:
 
 
 def run_training(
-    settings: Settings, folder: Path, tell: Tell, note: Callable[[str], object] = lambda text: None
+    settings: Settings,
+    folder: Path,
+    tell: Tell,
+    note: Say = lambda text: None,
+    wait_s: float | None = None,
 ) -> None:
     """Train the variants in turn and write ``training.jsonl`` and ``params/``.
 
-    ``note`` is called with each sentence about the series before anything is trained.
+    ``note`` is called with each sentence about the series and about what else runs before anything is
+    trained, for whose end it waits ``wait_s`` at most.
     Ctrl-C ends it: what has been reported stays, the variants after it are not started.
 
     Raises:
@@ -139,8 +149,9 @@ def run_training(
     arms = choose_arms(settings, work)
     for text in work.notes:
         note(text)
+    seen = look_around(wait_s, note)
     try:
-        _run(settings, work, arms, folder, tell)
+        _run(settings, work, arms, folder, tell, seen)
     except OSError as error:
         raise UserError(
             f"the training broke off: {what_failed(error)}; make room, or choose another --out or TMPDIR, "
@@ -148,7 +159,9 @@ def run_training(
         ) from error
 
 
-def _run(settings: Settings, work: Work, arms: Sequence[Arm], folder: Path, tell: Tell) -> None:
+def _run(
+    settings: Settings, work: Work, arms: Sequence[Arm], folder: Path, tell: Tell, seen: dict[str, Any]
+) -> None:
     """As ``run_training``, when all is known that has to be.
 
     Raises:
@@ -157,7 +170,7 @@ def _run(settings: Settings, work: Work, arms: Sequence[Arm], folder: Path, tell
     with scratch_folder("train") as scratch, Writer(folder) as writer:
         environment = worker_environment(1, compiled=str(scratch / "compiled"))
         told = worker_environment(1, compiled="a folder of the training").set
-        writer.write(_header(settings, work, told))
+        writer.write(_header(settings, work, told, seen))
         (folder / "params").mkdir(exist_ok=True)
         save_params(folder / "params" / "start.npz", work.params)
         inputs = scratch / "inputs.npz"
@@ -183,7 +196,7 @@ def _run(settings: Settings, work: Work, arms: Sequence[Arm], folder: Path, tell
             writer.write(stop)
 
 
-def _header(settings: Settings, work: Work, environment: dict[str, str]) -> Header:
+def _header(settings: Settings, work: Work, environment: dict[str, str], seen: dict[str, Any]) -> Header:
     split = settings.split or ("random" if settings.series is None else "tail")
     return Header(
         schema=records.SCHEMA,
@@ -199,7 +212,7 @@ def _header(settings: Settings, work: Work, environment: dict[str, str]) -> Head
         scale=work.scaling.scale,
         truth=work.truth.tolist(),
         naive_rmse=rmse(np.broadcast_to(work.last_known, work.truth.shape), work.truth),
-        machine=machine.describe(),
+        machine=machine.describe() | seen,
         environment=environment,
         notes=work.notes,
     )

@@ -201,12 +201,12 @@ def _check(settings: Settings) -> None:
     for name in ("decimal", "missing"):
         known = get_args(get_type_hints(Settings)[name])
         if getattr(settings, name) not in known:
-            raise UserError(f"{name} must be {' or '.join(known)}, not {getattr(settings, name)!r}")
+            raise UserError(f"--{name} must be {' or '.join(known)}, not {getattr(settings, name)!r}")
     if settings.series is not None and settings.batch != BATCH:
-        raise UserError("a series is trained on all its windows at once; leave batch out")
+        raise UserError("a series is trained on all its windows at once; leave --batch out")
     for name in ("column", "decimal", "encoding", "missing"):
         if settings.series is None and getattr(settings, name) != getattr(Settings(), name):
-            raise UserError(f"{name} is about a CSV file; give that too, as series")
+            raise UserError(f"--{name} is about a CSV file; give that too: --series FILE.csv")
 
 
 def _fitting(loaded: Params, wanted: Params, path: str, dtype: str) -> Params:

@@ -113,9 +113,8 @@ def make_row(
     for check in checks:
         if check.tolerance == 0 and check.passed:
             continue
-        name = check.what.removesuffix(proof.KNOWN_WRONG)
-        if name not in worst or check.error > worst[name].error:
-            worst[name] = check
+        if check.what not in worst or check.error > worst[check.what].error:
+            worst[check.what] = check
     return Row(
         variant=variant.name,
         library=variant.library,

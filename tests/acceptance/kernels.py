@@ -1,7 +1,7 @@
 """Variants of known cost, for the harness to measure: every call does fixed work, and never sleeps.
 
 They are a user's own variants, ``acceptance.kernels:same`` and so on, found through PYTHONPATH. What they
-answer is the reference's forward pass, computed when they are bound, so that the proof takes them for
+answer is the reference's forward pass, computed when they are asked for it, so that the proof takes them for
 entries like any other; what they cost is the checksum of the same 4096 bytes, over and over.
 """
 
@@ -37,8 +37,10 @@ def variant(name: str, make_call: Callable[[], Callable[[], object]], library: s
     """A variant whose bind asks ``make_call`` for what a call does."""
 
     def bind(task: str, params: Any, x: Any, y: Any, **options: Any) -> Any:
-        y_hat = rnn.predict(params, x, activation=options["activation"])
-        return SimpleNamespace(call=make_call(), reset=lambda: None, result=lambda: {"y_hat": y_hat})
+        def result() -> dict[str, Any]:
+            return {"y_hat": rnn.predict(params, x, activation=options["activation"])}
+
+        return SimpleNamespace(call=make_call(), reset=lambda: None, result=result)
 
     return SimpleNamespace(name=name, library=library, bind=bind, tasks=("forward",))
 

@@ -24,14 +24,14 @@ LONGEST = 50  # time steps: the graph is as long as the sequence, and compiling 
 ONE_BIND = """
 import json, os, resource, sys, time
 from bench import catalog, data
+from bench.binding import bind_case
 from bench.case import sine_case
 case = sine_case(sys.argv[1], "positional")
 batch = data.make(case)
 started = time.perf_counter()
 bind = catalog.find("torch-compile").load()
 import_s = time.perf_counter() - started
-options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": "cpu"}
-bound = bind(case.task, batch.params, batch.x, batch.y, **options)
+bound = bind_case(bind, "torch", case, batch, "cpu").bound
 kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
 print(import_s, bound.compile_ns / 1e9, kilobytes / 1024)
 """
@@ -68,7 +68,7 @@ def more_cases() -> list[Case]:
 def test_it_agrees_with_the_reference(case: Case) -> None:
     batch = data.make(case)
     bind = catalog.find("torch-compile").load()
-    checks = proof.prove(bind, case, batch, proof.expected(case, batch))
+    checks = proof.prove(bind, case, batch, proof.expected(case, batch), library="torch")
     assert proof.status(checks) == "ok", proof.failures(checks)
 
 

@@ -41,7 +41,7 @@ def replicate(folder: Path) -> Replication:
     ]
     started = utc_now()
     subprocess.run([sys.executable, "-m", "bench", *command], check=True, capture_output=True, timeout=300)
-    headline = next(one for one in judge(load_run(folder)).headlines if one.name.startswith("as written"))
+    headline = next(one for one in judge(load_run(folder)).headlines if one.kind == "as_written")
     numbers = {name: getattr(headline, name) for name in ("ratio", "low", "high", "verdict")}
     return {"utc": started, **numbers, "machine": describe_machine()}
 

@@ -17,6 +17,7 @@ import pytest
 from acceptance.peak import PRINT_PEAK
 
 from bench import catalog
+from bench.binding import bind_case
 from bench.case import sine_case
 from bench.data import make
 from bench.library import limit_threads
@@ -94,11 +95,10 @@ def cost_ns(kernel: Callable[[], Any]) -> float:
 def test_the_in_place_step_is_within_1_5_of_its_unavoidable_operations(
     variant: str, kernels: Callable[[], Kernels], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bind = catalog.find(variant).load()
+    found = catalog.find(variant)
+    bind = found.load()
     limit_threads(1)
-    batch = make(CASE)
-    options = {"activation": CASE.activation, "delta": CASE.delta, "lr": CASE.lr, "device": "cpu"}
-    bound = bind(CASE.task, batch.params, batch.x, batch.y, **options)
+    bound = bind_case(bind, found.library, CASE, make(CASE), "cpu").bound
     with np.errstate(all="ignore"):  # the kernels run on the same arrays again and again
         unavoidable_ns = sum(count * cost_ns(kernel) for count, kernel in kernels())
     step_ns = cost_ns(bound.call)

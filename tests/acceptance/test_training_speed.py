@@ -12,13 +12,13 @@ from bench.training.work import Settings
 EPOCHS = 20000
 CALLS = f"""
 from bench import catalog
+from bench.binding import bind_case
 from bench.case import sine_case
 from bench.data import make
 from bench.measure.clock import take_value
 case = sine_case("train_step", "positional")
 batch = make(case)
-options = dict(activation=case.activation, delta=case.delta, lr=case.lr, device="cpu")
-bound = catalog.find("numpy-inplace").load()(case.task, batch.params, batch.x, batch.y, **options)
+bound = bind_case(catalog.find("numpy-inplace").load(), "numpy", case, batch, "cpu").bound
 bound.call()
 print(take_value(bound.call, {EPOCHS}).elapsed_ns)
 """

@@ -25,6 +25,7 @@ TOPICS = {
     "T18": "Wrong gradients",
     "T19": "Threads",
     "T20": "Isolation",
+    "T21": "Work left out of the clock",
     "F": "Faults",
     "SPEED": "The speed of the suite itself",
     "TIME": "Time to a verdict",
@@ -51,7 +52,7 @@ def topic_of(key: str) -> str:
 
 
 def order(key: str) -> tuple[Any, ...]:
-    """T1 to T20, the other known topics, then whatever else there is; mutants last within their topic."""
+    """T1 to T21, the other known topics, then whatever else there is; mutants last within their topic."""
     topic, known = topic_of(key), [*TOPICS]
     place = known.index(topic) if topic in known else len(known)
     parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", key)]

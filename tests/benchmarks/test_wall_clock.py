@@ -10,6 +10,7 @@ from benchmark_plugin import timed
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import proof
+from bench.binding import bind_case
 from bench.case import sine_case
 from bench.catalog import Variant
 from bench.data import make
@@ -23,7 +24,9 @@ def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, devi
     batch = make(case)
     expected = proof.expected(case, batch)
     bind = entry.load()
-    checks = proof.prove(bind, case, batch, expected, device=device, known_wrong=entry.known_wrong)
+    checks = proof.prove(
+        bind, case, batch, expected, library=entry.library, device=device, known_wrong=entry.known_wrong
+    )
     fail_where_wrong(checks, entry)
 
     benchmark.group = task
@@ -39,8 +42,8 @@ def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, devi
         errors={check.what: check.error for check in checks},
         known_wrong=entry.known_wrong,
     )
-    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr, "device": device}
-    bound = bind(case.task, batch.params, batch.x, batch.y, **options)
+    binding = bind_case(bind, entry.library, case, batch, device)
+    bound = binding.bound
 
     benchmark(timed(bound.call, device))
 
@@ -48,7 +51,7 @@ def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, devi
     bound.call()
     after = proof.expected_after(case, batch, 1) if task == "train_step" else None
     last = proof.check_last(
-        case, bound.result(), expected, after=after, device=device, known_wrong=entry.known_wrong
+        case, binding.result(), expected, after=after, device=device, known_wrong=entry.known_wrong
     )
     fail_where_wrong(last, entry)
 

@@ -15,9 +15,9 @@ import bench
 from bench.cli import main
 from bench.errors import UserError
 from bench.reporting.build import build_report
-from bench.reporting.view import NO_TABLES, slug, view
+from bench.reporting.view import TABLES, slug, view
 from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Group, Plan
+from bench.results.record import AnyRecord, Plan
 from faults.runs import SMALL, finish, start
 from faults.small_run import CPU_ONLY
 
@@ -43,10 +43,10 @@ def renamed(records: list[AnyRecord], names: dict[str, str]) -> list[AnyRecord]:
     for record in records:
         if isinstance(record, Plan):
             groups = [
-                Group(
-                    names.get(group.name, group.name),
-                    [replace(entry, group=names.get(group.name, group.name)) for entry in group.entries],
-                    group.blocks,
+                replace(
+                    group,
+                    name=names.get(group.name, group.name),
+                    entries=[replace(one, group=names.get(group.name, group.name)) for one in group.entries],
                 )
                 for group in record.groups
             ]
@@ -57,7 +57,7 @@ def renamed(records: list[AnyRecord], names: dict[str, str]) -> list[AnyRecord]:
 
 def test_plots_have_stems_of_their_own_even_where_names_differ_in_case_alone() -> None:
     groups = next(record for record in example_records() if isinstance(record, Plan)).groups
-    names = [group.name for group in groups if group.name not in NO_TABLES]
+    names = [group.name for group in groups if group.kind in TABLES]
     for evil in (EVIL, EVIL[8:], [name * 40 for name in EVIL[8:]]):
         others = dict(zip(names, evil, strict=False))
         stems = [drawing.stem for drawing in view(make_run(renamed(example_records(), others))).drawings]

@@ -117,14 +117,15 @@ def _write_into_the_pipe(line: bytes) -> None:
 def changing(name: str, change: Callable[[], object], library: str = "numpy") -> SimpleNamespace:
     """The baseline, but it changes its process in every call."""
 
-    def bind(*args: Any, **options: Any) -> Any:
-        bound = batched(*args, **options)
+    def bind(task: str, params: Any, x: Any, y: Any, **options: Any) -> Bound:
+        arrays = ({name: np.asarray(p) for name, p in params.items()}, np.asarray(x), np.asarray(y))
+        bound = batched(task, *arrays, **options)
 
         def call() -> None:
             change()
             bound.call()
 
-        return SimpleNamespace(call=call, reset=bound.reset, result=bound.result, device="cpu")
+        return Bound(call, bound.reset, bound.result)
 
     return SimpleNamespace(name=name, library=library, bind=bind)
 
@@ -147,7 +148,7 @@ def flushing_in_call(*args: Any, **options: Any) -> Any:
         torch.set_flush_denormal(True)
         bound.call()
 
-    return SimpleNamespace(call=call, reset=bound.reset, result=bound.result, device=bound.device)
+    return SimpleNamespace(call=call, reset=bound.reset, result=bound.result)
 
 
 def _busy(call: Call) -> None:
@@ -178,28 +179,28 @@ def _orphaning(*args: Any, **options: Any) -> Bound:
 def _spoiling(*args: Any, **options: Any) -> Bound:
     """Right, from a copy of the inputs; then writes into them."""
     task, params, x, y = args
-    bound = batched(task, params, x.copy(), y, **options)
-    x[0] += 1
-    return bound
+    usual = batched(task, params, kept := x.copy(), y, **options)
+
+    def call() -> None:
+        kept[...] = x
+        usual.call()
+        x[0] += 1
+
+    return Bound(call, usual.reset, usual.result)
 
 
 def _spoiling_late(*args: Any, **options: Any) -> Bound:
     """As above, but not before it has been proved."""
     task, params, x, y = args
-    bound, calls = batched(task, params, x.copy(), y, **options), [0]
+    bound, calls = batched(task, params, kept := x.copy(), y, **options), [0]
 
     def call() -> None:
+        kept[...] = x
         bound.call()
         calls[0] += 1
         x[0] += calls[0] > 20
 
     return Bound(call, bound.reset, bound.result)
-
-
-def _elsewhere(*args: Any, **options: Any) -> Any:
-    """Computes on the cpu, whatever it was asked for."""
-    bound = batched(*args, **options | {"device": "cpu"})
-    return SimpleNamespace(call=bound.call, reset=bound.reset, result=bound.result, device="cpu")
 
 
 segfaulting = variant("segfaulting", _segfault)
@@ -232,4 +233,3 @@ infinite = answering("infinite", lambda array: array + np.inf)
 wrong = answering("wrong", lambda array: array * 1.0005)
 spoiling = SimpleNamespace(name="spoiling", library="numpy", bind=_spoiling)
 spoiling_late = SimpleNamespace(name="spoiling-late", library="numpy", bind=_spoiling_late)
-elsewhere = SimpleNamespace(name="elsewhere", library="numpy", bind=_elsewhere)

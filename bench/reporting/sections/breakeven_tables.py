@@ -5,21 +5,20 @@ from dataclasses import replace
 from functools import partial
 from itertools import compress
 
-from bench.answer.breakeven import COMPILING, TUTORIAL, BreakEven
+from bench.answer.breakeven import BreakEven
+from bench.answer.comparison import Kind
 from bench.answer.costs import Cost
 from bench.reporting import units, words
 from bench.reporting.section import Cell, Column, TextTable
 from bench.reporting.sections.breakeven_words import compared, duration, gap, noun, steps
-from bench.results.declared import AS_WRITTEN, BEST, COMPILED
+from bench.reporting.tables import HEADLINES
 from bench.results.journal import Run
 
 TOTALS = (1, 100, 10_000, 1_000_000)  # steps
-HOW = {
-    AS_WRITTEN: "as usually written",
-    BEST: "fastest form of each",
-    COMPILED: "compiled",
-    COMPILING: "with and without a compiler",
-    TUTORIAL: "what the tutorial's readers run",
+HOW: dict[Kind, str] = {
+    **HEADLINES,
+    "compiling": "with and without a compiler",
+    "tutorial": "what the tutorial's readers run",
 }
 
 
@@ -37,14 +36,13 @@ def crossing_table(run: Run, made: Sequence[BreakEven]) -> TextTable:
 
 
 def _crossing_row(run: Run, made: BreakEven) -> tuple[Cell, ...]:
-    how = next((text for name, text in HOW.items() if made.name.startswith(name)), made.name)
     first, lead = made.ahead_first, words.lead(run, made.step)
     after = {"crosses": steps(made), "open": "open"}.get(made.kind, "never")
     note = made.reason
     if made.from_cache is not None and made.from_cache.steps is not None:
         note = f"from the cache: {steps(made.from_cache)}"
     return (
-        Cell(compared(made), f"{how}; {words.places(made.one.arm, made.other.arm)}"),
+        Cell(compared(made), f"{HOW[made.step.kind]}; {words.places(made.one.arm, made.other.arm)}"),
         Cell(words.variant(first.arm), library=first.arm.library),
         Cell(gap(made), value=abs(made.gap.estimate)),
         Cell(after, note, value=made.steps),

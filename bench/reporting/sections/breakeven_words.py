@@ -1,9 +1,8 @@
 """Break-evens as sentences that verdicts allow: who starts later, whose step is longer, what follows."""
 
-from bench.answer.breakeven import COMPILING, BreakEven
+from bench.answer.breakeven import BreakEven
 from bench.answer.costs import Cost
 from bench.reporting import units, words
-from bench.results.declared import AS_WRITTEN, BEST
 from bench.results.journal import Run
 
 LONG_NS = 600e9  # from here on in minutes
@@ -25,7 +24,7 @@ def is_sure(made: BreakEven) -> bool:
 
 def is_headline(made: BreakEven) -> bool:
     """Whether it is about the two libraries, and not about two variants."""
-    return made.name.startswith((AS_WRITTEN, BEST))
+    return made.step.kind in ("as_written", "best")
 
 
 def compared(made: BreakEven) -> str:
@@ -66,7 +65,7 @@ def duration(ns: float) -> str:
 def _crosses(run: Run, made: BreakEven) -> str:
     early, late = _name(made, made.ahead_first), _name(made, made.behind_first)
     why = f"{late} starts {gap(made)} later, but {_longer(run, made, early)}"
-    if made.name == COMPILING:
+    if made.step.kind == "compiling":
         return f"Compiling pays after {steps(made)}: {why}{_from_cache(made)}."
     if is_headline(made):
         return f"For fewer than {steps(made)} use {early}: {why}{_who(made)}."
@@ -128,7 +127,7 @@ def _who(made: BreakEven) -> str:
     """The variants and the place behind the names of a headline."""
     if not is_headline(made):
         return ""
-    how = "as usually written" if made.name.startswith(AS_WRITTEN) else "the fastest form of each"
+    how = "as usually written" if made.step.kind == "as_written" else "the fastest form of each"
     return f" ({how}: {compared(made)}; {words.places(made.one.arm, made.other.arm)})"
 
 

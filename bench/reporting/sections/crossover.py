@@ -11,7 +11,6 @@ from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
 from bench.reporting.sections.crossover_lines import lines_plot
 from bench.reporting.sections.crossover_plot import map_plot
-from bench.results.declared import BEST
 
 TITLE = "Where does it turn round?"
 CELLS = (
@@ -51,7 +50,7 @@ def crossover_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> S
     made = [_batches(maps), _crossings(maps), *(_cells(facts, one) for one in maps)]
     if told is not None:
         lead += predicting.sentences(told, facts.maps[0])
-        made.append(predicting.table(told))
+        made.append(predicting.table(facts, told))
     return Section(
         id="crossover",
         title=TITLE,
@@ -64,9 +63,7 @@ def crossover_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> S
 
 def _one_size(facts: Facts) -> Section | None:
     """What a run with one size says: that it cannot tell, and what can: a run beside it, or a later one."""
-    compared = [
-        facts.entries[made.entry].case for made in facts.summary.headlines if made.name.startswith(KINDS)
-    ]
+    compared = [facts.entries[made.entry].case for made in facts.summary.headlines if made.kind in KINDS]
     sizes = {(case.shape.B, case.shape.H) for case in compared}
     if len(sizes) != 1:
         return None
@@ -89,7 +86,7 @@ def _drawings(maps: tuple[SizeMap, ...], prefix: str) -> Iterator[Drawing]:
         caption = TILES + later + LINE if number == 1 else f"The same, {turning.how(one, maps)}.{later}"
         title = _heading(one, maps)
         yield Drawing(f"{prefix}map-{number}", alt, partial(map_plot, one, title), caption)
-        if one.kind == BEST:
+        if one.kind == "best":
             draw = partial(lines_plot, one, f"{title}, along H")
             yield Drawing(f"{prefix}map-{number}-lines", alt, draw, LINES_CAPTION)
 

@@ -10,7 +10,6 @@ from bench.reporting import units, words
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
 from bench.reporting.sections.ladder_plot import Bar, waterfall
-from bench.results.declared import CLAIM
 
 COLUMNS = (
     Column("Variant"),
@@ -32,12 +31,13 @@ def ladder_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Sect
     made = ladder(facts.run, found)
     if made is None:
         return None
+    decided = words.is_decided(facts.summary.headline("claim"))
     branches = [_bar(step, branch=True) for step in made.branches]
     bars = (_start(made), *map(_bar, made.way), *branches)
     return Section(
         id="ladder",
         title="Where does the factor between the tutorial's two programs come from?",
-        lead=(*_lead(made), *(_declared(facts, made.whole) if made.complete else ())),
+        lead=(*_lead(made, decided), *(_declared(facts, made.whole) if made.complete else ())),
         drawings=(Drawing(f"{prefix}ladder", _alt(made), partial(waterfall, bars, _whole(made)), CAPTION),),
         tables=(_table(made),),
         notes=tuple(_notes(made, found)),
@@ -64,11 +64,14 @@ def limits(factor: Factor) -> str:
     return units.interval(*ends)
 
 
-def _lead(made: Ladder) -> list[str]:
-    """The whole as a product; which change carries most; what the library alone is worth."""
-    lead = [f"{_ends(made)} lie {_apart(made.whole)} apart: {product(made)}."]
+def _lead(made: Ladder, decided: bool) -> list[str]:
+    """The whole as a product; where it is decided, which change carries most, what the library is worth."""
+    how = "lie" if decided else "measured"
+    lead = [f"{_ends(made)} {how} {_apart(made.whole)} apart: {product(made)}."]
     if not made.complete:
         lead[0] = f"Of the way between the tutorial's two programs only a part was measured. {lead[0]}"
+    if not decided:
+        return [*lead, "That is undecided: the run gives no verdict on it."]
     if len(made.way) > 1:
         step = made.largest
         others = made.whole.value / step.factor.value
@@ -82,7 +85,7 @@ def _lead(made: Ladder) -> list[str]:
 
 def _declared(facts: Facts, whole: Factor) -> list[str]:
     """Why the declared comparison of the same two programs may show another number."""
-    made = facts.summary.headline(CLAIM)
+    made = facts.summary.headline("claim")
     if made is None or made.ratio is None:
         return []
     own, other = (units.ratio(max(x, 1 / x)) for x in (whole.value, made.ratio))

@@ -16,6 +16,7 @@ from bench.reporting.sections.limits_words import name, sentences, share
 from bench.reporting.sections.speeds import speeds_table
 
 KEY = ("dispatch", "matrix products", "elementwise", "rest")  # as KINDS
+WHY, WHERE = "Why is that so", "Where does the time go"  # with a verdict, and without
 SLIGHT = 0.005  # an overlap that no bar would show
 SHARES = (
     Column("Variant"),
@@ -68,7 +69,7 @@ def limits_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Sect
     draw = partial(stacked, tuple(map(_stack, apart)), KEY)
     return Section(
         id="limits",
-        title="Why is that so, and how fast could it be?",
+        title=f"{WHY if _decided(facts) else WHERE}, and how fast could it be?",
         lead=tuple(_lead(facts, apart)),
         drawings=(Drawing(f"{prefix}limits", _alt(apart), draw, CAPTION),) if apart else (),
         tables=(*_tables(made), *speeds_table(made.libraries)),
@@ -82,7 +83,13 @@ def _lead(facts: Facts, apart: list[Limit]) -> list[str]:
     main = answer.main_comparison(facts)
     chosen = [by_entry[entry] for entry in (main.entry, main.baseline) if entry in by_entry] if main else []
     chosen = chosen or apart[:1]
-    return sentences(chosen, [limit for limit in apart if limit not in chosen])
+    others = [limit for limit in apart if limit not in chosen]
+    return sentences(chosen, others, explain=_decided(facts))
+
+
+def _decided(facts: Facts) -> bool:
+    """Whether the main comparison is: of what is not, nothing is the cause."""
+    return words.is_decided(answer.main_comparison(facts))
 
 
 def _tables(made: Limits) -> Iterator[TextTable]:

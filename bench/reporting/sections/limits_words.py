@@ -15,10 +15,13 @@ NOTHING = 0.005  # of a difference: smaller parts go without saying
 AUTOGRAD = ("torch-autograd", "torch-cell", "torch-rnn")
 
 
-def sentences(chosen: list[Limit], others: list[Limit]) -> list[str]:
-    """About one or two entries, the main ones, each taken apart; ``others`` only widen a range."""
+def sentences(chosen: list[Limit], others: list[Limit], *, explain: bool = True) -> list[str]:
+    """About one or two entries, the main ones, each taken apart; ``others`` only widen a range.
+
+    ``explain`` says what lies between the two, which needs a verdict.
+    """
     chosen = sorted(chosen, key=lambda limit: -limit.time_ns)
-    said = [longer(*chosen)] if len(chosen) == 2 else []
+    said = [longer(*chosen)] if len(chosen) == 2 and explain else []
     said += [spent(limit) for limit in chosen]
     said += [reach([*chosen, *others])] if others else []
     said += [efficiency(chosen), *(growth(limit) for limit in chosen)]

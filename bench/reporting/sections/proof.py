@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bench.answer.outcome import Outcome
-from bench.proof.agreement import KNOWN_WRONG
 from bench.reporting import units, words
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Section, TextTable
@@ -41,7 +40,7 @@ class Proved:
     @property
     def failed(self) -> bool:
         """Whether it claims to be right and is not."""
-        return any(not check.passed and not check.what.endswith(KNOWN_WRONG) for check in self.checks)
+        return any(not check.passed and not check.known_wrong for check in self.checks)
 
     def of(self, quantity: str) -> Check | None:
         """The check of a quantity that comes nearest to its tolerance, or passes it furthest."""
@@ -129,14 +128,14 @@ def _cell(check: Check | None) -> Cell:
     if check is None:
         return Cell(units.NOTHING)
     strain, allowed = check.error / check.tolerance, units.error(check.tolerance)
-    if check.what.endswith(KNOWN_WRONG):
+    if check.known_wrong:
         return Cell(f"off by {units.percent(check.error)}", note=f"allowed {allowed}", value=strain)
     sign = "≤" if check.passed else ">"
     return Cell(units.error(check.error), note=f"{sign} {allowed}", value=strain)
 
 
 def _wrong(one: Proved) -> bool:
-    return any(check.what.endswith(KNOWN_WRONG) for check in one.checks)
+    return any(check.known_wrong for check in one.checks)
 
 
 def _nearest(proved: Iterable[Proved]) -> tuple[Proved, Check] | None:
@@ -151,7 +150,7 @@ def _known_wrong(proved: Iterable[Proved]) -> dict[str, dict[str, float]]:
     for one in proved:
         for check in one.checks:
             quantity = _quantity(check.what)
-            if check.what.endswith(KNOWN_WRONG) and quantity in ("U", "W"):
+            if check.known_wrong and quantity in ("U", "W"):
                 errors = made.setdefault(one.arm.variant, {})
                 errors[quantity] = max(check.error, errors.get(quantity, 0.0))
     return made
@@ -163,9 +162,8 @@ def _in_a_sentence(what: str) -> str:
 
 
 def _quantity(what: str) -> str:
-    """What a check is about: "W" for "update W (known wrong)"; as it is where it is no quantity."""
-    name = what.removesuffix(KNOWN_WRONG)
+    """What a check is about: "W" for "update W"; as it is where it is no quantity."""
     for prefix in PREFIXES:
-        if name.removeprefix(prefix) in QUANTITIES and name != name.removeprefix(prefix):
-            return name.removeprefix(prefix)
-    return "" if name in "UWV" else name
+        if what.removeprefix(prefix) in QUANTITIES and what != what.removeprefix(prefix):
+            return what.removeprefix(prefix)
+    return "" if what in "UWV" else what

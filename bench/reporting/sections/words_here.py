@@ -1,5 +1,6 @@
 """What the words on a page mean, for those who meet them there for the first time."""
 
+from bench.answer.statistics import FIRST_LOOK
 from bench.catalog import BASELINE, VARIANTS
 from bench.reporting import units
 from bench.reporting.section import Fold, Pairs, Section
@@ -15,8 +16,8 @@ MEASURED: Pairs = (
     ("T, B, I, H, O", "steps, samples in a batch, features of a step, hidden units, outputs"),
     ("U, W, V", "the parameters: input to hidden, hidden to hidden, hidden to output"),
     ("baseline", f"what others are compared with: {BASELINE} on the CPU with as many threads"),
-    ("twin", "the baseline measured a second time, in a process of its own: what lies between is noise"),
-    ("noise floor", "how far the twin's interval reaches from 1"),
+    ("A/A control", "the same code measured twice: the baseline once more, in a process of its own"),
+    ("noise floor", "how far the interval of the A/A control reaches from 1"),
     ("block", "one round, in which every variant has a fresh process; block 0 proves and does not count"),
     ("dispatch", "what asking for operations costs by itself: the same calls on arrays of one number each"),
     ("rung", "one program of the ladder: one change away from the program above it"),
@@ -37,11 +38,15 @@ def words_section(run: Run) -> Section:
 def _verdicts(run: Run) -> Pairs:
     """What a verdict says of an entry against its baseline."""
     margin = units.percent(run.plan.margin)
+    confidence = 1 - 2 * (run.extended.level if run.extended else FIRST_LOOK)
     return (
         ("FASTER, SLOWER", "the times differ, also after allowing for the number of comparisons"),
-        ("EQUIVALENT", f"the same time within {margin}: the 90 % interval of the ratio lies there"),
+        (
+            "EQUIVALENT",
+            f"the same time within {margin}: the {100 * confidence:.0f} % interval of the ratio lies there",
+        ),
         ("UNRESOLVED", "neither could be shown; more blocks would be needed"),
-        ("INVALID", "proof, inputs, device or twin failed: there is a number, but no answer"),
+        ("INVALID", "proof, inputs, device or A/A control failed: there is a number, but no answer"),
         ("MISSING", "it was not measured, for the reason given"),
         ("BIMODAL", "the processes of an entry have two speeds"),
     )

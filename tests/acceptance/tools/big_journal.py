@@ -94,7 +94,7 @@ def big_plan(shapes: int, arms: int, blocks: int) -> record.Plan:
                 ],
             )
         )
-    pairs = [record.Pair(f"twin {g.name} x1", g.entries[1].id, g.entries[0].id) for g in groups]
+    pairs = [record.Pair("twin", g.entries[1].id, g.entries[0].id) for g in groups]
     plan = example_plan(blocks=blocks)
     return msgspec.structs.replace(plan, arms=members, groups=groups, pairs=pairs, ladder=[], probes=[])
 

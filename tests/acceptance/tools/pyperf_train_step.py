@@ -3,6 +3,7 @@
 import pyperf
 
 from bench import catalog
+from bench.binding import bind_case
 from bench.case import sine_case
 from bench.data import make
 from bench.library import limit_threads
@@ -16,9 +17,7 @@ def bound_call(variant: str) -> object:
     bind = found.load()
     if found.library == "torch":
         limit_threads(1)
-    batch = make(CASE)
-    options = {"activation": CASE.activation, "delta": CASE.delta, "lr": CASE.lr, "device": "cpu"}
-    return bind(CASE.task, batch.params, batch.x, batch.y, **options).call
+    return bind_case(bind, found.library, CASE, make(CASE), "cpu").bound.call
 
 
 def main() -> None:

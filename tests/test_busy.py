@@ -1,0 +1,240 @@
+"""What else runs is read, said in one line, waited for and kept; a quiet machine is not spoken of."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from journals import example_plan
+
+import bench
+from bench import waiting
+from bench.advice.declare import Timer
+from bench.audit.state import audit_load
+from bench.cli import main
+from bench.host import busy
+from bench.host.busy import NEIGHBOURS, Counters, Usage
+from bench.progress import show_progress
+from bench.reporting.page import emphasise
+from bench.results.journal import load_run
+from bench.training.command import Display
+from bench.training.work import Settings
+from bench.waiting import look_around, wait
+
+QUIET, BUSY = Usage(0.02, 2, 0.1, ()), Usage(1.3, 2, 2.25, ("tar", "chromium"))
+SEEN = "other programs use 65 % of 2 processors (mostly tar and chromium), load 2.2"
+RUN = [
+    "run",
+    "--quick",
+    "--device",
+    "cpu",
+    "--variant",
+    "numpy-inplace",
+    "--hidden",
+    "4",
+    "--batch",
+    "2",
+    "--blocks",
+    "1",
+]
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, *usages: Usage | None) -> None:
+    """Let these be what is seen, one after the other, the last one for good."""
+    told = list(usages)
+    monkeypatch.setattr(busy, "look", lambda sample_s: told.pop(0) if len(told) > 1 else told[0])
+
+
+def steps(each_s: float) -> Iterator[float]:
+    now = 0.0
+    while True:
+        yield now
+        now += each_s
+
+
+def counters(at_s: float, busy_s: float, **programs: float) -> Counters:
+    used = {pid: (name.strip("_"), spent_s) for pid, (name, spent_s) in enumerate(programs.items())}
+    return Counters(at_s, busy_s, 0.0, at_s / 10, used)
+
+
+def test_what_others_used_is_all_that_was_used_but_our_own() -> None:
+    before, after = counters(10, 100, tar=5, idle=7), counters(12, 103, tar=6.5, idle=7.05, new=0.9)
+    usage = busy.between(before, after, cpus=4, load_1min=1.0)
+    assert usage.others == pytest.approx((3 - 0.2) / 2)
+    assert usage.names == ("tar", "new")
+    assert not usage.quiet
+
+
+def test_processes_of_one_name_count_together_and_small_ones_are_not_named() -> None:
+    before = counters(0, 0, tar=0, worker=0, worker_=0)
+    after = counters(1, 1, tar=0.4, worker=0.3, worker_=0.3)
+    assert busy.between(before, after, cpus=1, load_1min=None).names == ("worker", "tar")
+    calm = busy.between(before, counters(1, 0.15, tar=0.04), cpus=1, load_1min=None)
+    assert calm.quiet
+    assert calm.names == ()
+
+
+def test_what_the_hypervisor_took_is_of_other_virtual_machines() -> None:
+    after = Counters(1, 0.6, 0.5, 0.0, {})
+    assert busy.between(Counters(0, 0, 0, 0, {}), after, cpus=1, load_1min=None).names == (NEIGHBOURS,)
+
+
+def test_a_program_that_computes_is_seen_by_its_name() -> None:
+    """Whatever else this machine does: the counters of a child that computed have grown."""
+    code = "import time; t = time.process_time()\nwhile time.process_time() < t + 0.1: pass\nprint(); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        name, spent_s = busy.count().programs[child.pid]
+        child.communicate(b"\n")
+    assert name.startswith("python")
+    assert spent_s >= 0.1
+
+
+def test_a_busy_machine_is_one_line_and_a_quiet_or_unknown_one_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell(monkeypatch, BUSY)
+    assert look_around(None) == {"others_cpus": 1.3}
+    line = capsys.readouterr().err
+    assert line.startswith(f"rnnbench: the machine is busy: {SEEN}. ")
+    assert line.endswith("--wait-quiet 5min\n")
+    tell(monkeypatch, QUIET)
+    assert look_around(None) == {"others_cpus": 0.02}
+    tell(monkeypatch, None)
+    assert look_around(None) == look_around(60.0) == {}
+    assert capsys.readouterr().err == ""
+
+
+def test_waiting_ends_when_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(monkeypatch, BUSY, BUSY, QUIET, BUSY)
+    said: list[str] = []
+    usage, waited_s = wait(60.0, said.append, steps(1.0).__next__)
+    assert (usage, waited_s) == (QUIET, 3.0)
+    assert said == [
+        f"waiting until the machine is quiet, at most 60.0 s: {SEEN}",
+        "the machine is quiet after 3.00 s",
+    ]
+
+
+def test_waiting_ends_with_its_time_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(monkeypatch, BUSY)
+    said: list[str] = []
+    usage, waited_s = wait(5.0, said.append, steps(1.0).__next__)
+    assert (usage, waited_s) == (BUSY, 6.0)
+    assert said[1:] == [f"the machine is still busy after 6.00 s, measuring all the same: {SEEN}"]
+
+
+def test_a_quiet_machine_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(monkeypatch, QUIET, BUSY)
+    said: list[str] = []
+    assert wait(60.0, said.append, steps(0.0).__next__) == (QUIET, 0.0)
+    assert said == []
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "verb", [RUN, ["advise", "--device", "cpu", "--budget", "1000m"], ["train", "--epochs", "1"]]
+)
+def test_a_signal_ends_the_waiting(
+    verb: list[str], sent: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = [BUSY]
+
+    def look(sample_s: float) -> Usage:
+        if not seen:
+            signal.raise_signal(sent)
+        return seen.pop()
+
+    monkeypatch.setattr(busy, "look", look)
+    out = tmp_path / "out"
+    assert main([*verb, "--wait-quiet", "5min", "--out", str(out)]) == code
+    assert not out.exists()
+
+
+def test_what_was_seen_is_kept_without_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tell(monkeypatch, BUSY)
+    folder = tmp_path / "run"
+    assert main([*RUN, "--out", str(folder)]) == 0
+    assert load_run(folder).environment.machine["others_cpus"] == 1.3
+    assert "chromium" not in (folder / "journal.jsonl").read_text()
+
+
+def test_the_waiting_takes_nothing_of_a_budget() -> None:
+    now = 100.0
+    timer = Timer(30.0, clock=lambda: now)
+    now += 300
+    timer.pause(299.0)
+    assert timer.spent_s == pytest.approx(1.0)
+
+
+def test_from_python_the_line_speaks_of_the_keyword(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell(monkeypatch, BUSY)
+    result = bench.train("numpy-inplace", epochs=2, out=tmp_path / "busy")
+    assert "wait_quiet='5min'\n" in capsys.readouterr().err
+    assert result.header.machine["others_cpus"] == 1.3
+    waited: list[float] = []
+    monkeypatch.setattr(waiting, "wait", lambda most_s, say: (QUIET, waited.append(most_s) or 7.0))
+    result = bench.train("numpy-inplace", epochs=2, out=tmp_path / "quiet", wait_quiet="5min")
+    assert waited == [300.0]
+    assert json.loads(json.dumps(result.header.machine))["waited_s"] == 7.0
+
+
+def test_block_0_says_in_plain_words_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nobody watches: a line every ten seconds, and one when it begins."""
+    plan = example_plan()
+    monkeypatch.setattr("bench.progress.time.monotonic", steps(4.0).__next__)
+    entries = [entry for group in plan.groups for entry in group.entries]
+    with show_progress(plan) as display:
+        display.starting(0, plan.blocks)
+        for entry in entries[:7]:
+            display.measuring(0, entry)
+    told = "checking results and finding how long a call takes"
+    assert capsys.readouterr().err.splitlines() == [
+        told, *(f"{told}, entry {number} of {len(entries)}" for number in (3, 6))
+    ]  # fmt: skip
+
+
+def test_a_training_that_nobody_watches_is_told_in_a_handful_of_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Display(Settings(variants=("numpy-loop",), epochs=20000)) as display:
+        for epoch in (1, *range(100, 20001, 100)):
+            display.tell("numpy-loop", epoch, 0.5)
+    epochs = [int(line.split()[2]) for line in capsys.readouterr().out.splitlines()]
+    assert epochs == [1, 4000, 8000, 12000, 16000, 20000]
+
+
+@pytest.mark.parametrize("verb", [["compare", "HERE", "HERE"], ["export", "HERE", "--to", "csv"]])
+@pytest.mark.parametrize("name", ["", "training.jsonl"])
+def test_a_training_is_called_one_and_not_a_run_without_a_journal(
+    verb: list[str], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "training.jsonl").touch()
+    assert main([str(tmp_path / name) if word == "HERE" else word for word in verb]) == 2
+    said = capsys.readouterr().err
+    assert "is a training" in said
+    assert "rnnbench report" in said
+    assert "journal" not in said
+
+
+def test_a_load_that_nobody_makes_any_more_is_no_warning() -> None:
+    ended = {"load_1min": 4.0, "usable_cpus": 2, "others_cpus": 0.03}
+    assert list(audit_load(ended)) == []
+    assert [finding.topic for finding in audit_load({**ended, "others_cpus": 0.5})] == ["load"]
+
+
+def test_a_factor_without_a_verdict_is_not_in_bold() -> None:
+    assert emphasise("NumPy is 3.64 times faster") == "NumPy is <strong>3.64 times faster</strong>"
+    for text in ("NumPy measured 3.64 times faster [3, 4].", "the two measured only 23.5 times apart"):
+        assert emphasise(text) == text
+    assert "<code>rnnbench run --wait-quiet 10min</code>." in emphasise(
+        "So: rnnbench run --wait-quiet 10min."
+    )
