@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -99,8 +100,8 @@ class Compiling:
         self.measured: list[set[str]] = []  # the arms of every block
         self._runner, self._seconds = runner, seconds
 
-    def run(self, block: int, blocks: int, groups: list[Group], rounds: int) -> None:
-        self.measured.append({entry.arm for group in groups for entry in group.entries})
+    def run(self, block: int, blocks: int, active: Callable[[int], list[Group]], rounds: int) -> None:
+        self.measured.append({entry.arm for group in active(block) for entry in group.entries})
         if COMPILED in self.measured[-1]:
             self._runner._ledger.note(compiled_in(block, self._seconds))
 
