@@ -183,8 +183,6 @@ def _implausible(held: Held, n_calls: int) -> str:
 
     if other := computes_elsewhere(held.variant.library, bound.call):
         return other
-    # on a busy machine others may be let in at the same place each time: what they take is no time of ours
-    ticks = time.process_time_ns if held.prove.device == "cpu" else time.perf_counter_ns
     # a busy machine adds nothing to the process's own time, which says nothing about an accelerator
     time_ns = time.process_time_ns if wait is clock.no_wait else time.perf_counter_ns
     if kept := honesty.linear(bound.call, feed, bound.reset, n_calls, synchronise=wait, clock=time_ns):
