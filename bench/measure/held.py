@@ -69,9 +69,12 @@ class Inputs:
         return cls((first, Batch(first.params, second.x, second.y)), (expected[0], expected[1]))
 
 
-def hold(variant: catalog.Variant, job: Prove, inputs: Inputs, *, fresh: bool) -> tuple[Held, Proved]:
+def hold(
+    variant: catalog.Variant, job: Prove, inputs: Inputs, *, fresh: bool, threads: int = 1
+) -> tuple[Held, Proved]:
     """Prove the entry, bind it and, in block 0, find how it is to be timed.
 
+    A single thread of the CPU is timed here by the time of its process, to which other programs add nothing.
     In a ``fresh`` process, which has made no call yet, the first one is timed by itself: it sets up what a
     library sets up once.
 
@@ -103,8 +106,9 @@ def hold(variant: catalog.Variant, job: Prove, inputs: Inputs, *, fresh: bool) -
     bound, started = held.binding.bound, time.perf_counter_ns()
     settled, n_calls = None, job.n_calls
     if n_calls is None:
-        found = settle(bound.call, synchronise=wait)
-        n_calls = clock.calibrate(bound.call, synchronise=wait, reset=bound.reset)
+        time_ns = time.process_time_ns if device == "cpu" and threads == 1 else time.perf_counter_ns
+        found = settle(bound.call, synchronise=wait, clock=time_ns)
+        n_calls = clock.calibrate(bound.call, synchronise=wait, clock=time_ns, reset=bound.reset)
         settled, first_call_ns, warmup_calls = found.settled, found.first_call_ns, found.warmup_calls
         if why := _implausible(held, n_calls):
             raise Refusal(Refused("invalid", f"{variant.name}: {why}", checks))

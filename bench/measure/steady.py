@@ -19,6 +19,7 @@ SLOW_HALF = 5
 SLOW_STEP_NS = 5_000_000
 SLIDE = 5  # steps dropped at the front, and taken anew, after a test that failed
 MAX_STEPS = 300
+MOST_NS = 1_500_000_000  # so that slow calls on a busy machine hold nobody up for long
 TOLERANCE = 0.05  # of the quartiles, between the halves
 SPREAD = 0.20  # of the quartiles, among themselves: two speeds by turns are no steady time
 SHIFT = 0.10  # what the timed values may differ from the steady steps
@@ -44,8 +45,9 @@ def settle(
     synchronise: Call = no_wait,
     clock: Clock = time.perf_counter_ns,
     max_steps: int = MAX_STEPS,
+    most_ns: float = MOST_NS,
 ) -> Settling:
-    """Call on until the time of a call is steady, or ``max_steps`` are over.
+    """Call on until the time of a call is steady, or ``max_steps`` or ``most_ns`` are over.
 
     Raises:
         ClockError: not even a billion calls take any time.
@@ -74,7 +76,8 @@ def settle(
             raise ClockError(f"{MAX_CALLS} calls take less than {STEP_NS} ns: nothing is being done")
     half = SLOW_HALF if times[-1] > SLOW_STEP_NS else HALF
     start = len(times) - 1
-    while len(times) < max_steps:
+    begun = clock()
+    while len(times) < max_steps and clock() - begun < most_ns:
         while len(times) < start + 2 * half:
             step()
         step_ns = median(times[start:]) * n_calls

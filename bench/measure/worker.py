@@ -164,7 +164,9 @@ class _Worker:
         if first not in self._inputs:
             self._inputs[first] = Inputs.load(job.batches)
         fresh, self._fresh = self._fresh, False
-        self._held[job.key], proved = hold(self._variant(job.spec), job, self._inputs[first], fresh=fresh)
+        self._held[job.key], proved = hold(
+            self._variant(job.spec), job, self._inputs[first], fresh=fresh, threads=self._setup.threads
+        )
         return proved
 
     def _close(self) -> Closed:
