@@ -1,11 +1,13 @@
 """Series of times whose truth is known: what a machine does to a number, without a machine.
 
-A simulated run has arms in blocks, each arm of a block a process of its own, each process a burst of values,
-as a real run has. All times are logs: 0.02 is 2 % longer. The noise is that of a shared machine: processes
-differ by 1.2 % for their whole life, neighbouring values hang together, three values in a hundred are spikes.
+A simulated run has arms in blocks, each arm of a block a process of its own, which takes a value in every
+round of the block, as in a real run. All times are logs: 0.02 is 2 % longer. The noise is that of a shared
+machine: processes differ by 1.2 % for their whole life, what an arm takes in neighbouring rounds hangs
+together, three values in a hundred are spikes.
 Every arm takes the same time, but for what a test adds.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,10 +17,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Draw = np.random.Generator
 Drift = Callable[[Array, Draw, int], Array]  # time (count, ...) in [0, 1), draw, blocks -> logs to add
-Order = Callable[[Draw, tuple[int, int, int]], NDArray[np.intp]]  # -> slots of (count, blocks, arms)
+Slots = NDArray[np.intp]  # (count, blocks, VALUES, arms): the place of every value in its run
+Order = Callable[[Draw, tuple[int, int, int, int]], Slots]
 
 BLOCKS = 10
-VALUES = 5  # a burst
+VALUES = 5  # of an arm in a block, one a round
 ARMS = 10  # a baseline, its twin and a table of 8 comparisons
 
 
@@ -64,31 +67,36 @@ def step(size: float) -> Drift:
 
 def each_block(size: float) -> Drift:
     """Grows by ``size`` within every block and falls back before the next, like a processor that warms up."""
-    return lambda time, draw, blocks: size * (time * blocks % 1)
+    return lambda time, draw, blocks: size * _part(time * blocks)
+
+
+def each_round(size: float) -> Drift:
+    """Grows by ``size`` within every round and falls back before the next."""
+    return lambda time, draw, blocks: size * _part(time * blocks * VALUES)
 
 
 def cold_start(size: float, arms: int = ARMS) -> Drift:
-    """Slower by ``size`` for whatever comes first in a block."""
-    return lambda time, draw, blocks: size * (time * blocks % 1 < 1 / arms)
+    """Slower by ``size`` for whatever comes first in a round."""
+    return lambda time, draw, blocks: size * (_part(time * blocks * VALUES) < 1 / arms)
 
 
-def random_order(draw: Draw, shape: tuple[int, int, int]) -> NDArray[np.intp]:
-    """Slots as the runner deals them out: shuffled within every block."""
-    _, blocks, arms = shape
-    places = np.argsort(draw.random(shape), axis=2)
-    return places + arms * np.arange(blocks)[:, np.newaxis]
+def random_order(draw: Draw, shape: tuple[int, int, int, int]) -> Slots:
+    """Slots as the runner deals them out: shuffled within every round."""
+    *_, blocks, rounds, arms = shape
+    places = np.argsort(draw.random(shape), axis=3)
+    return places + arms * np.arange(blocks * rounds).reshape(blocks, rounds, 1)
 
 
-def fixed_order(draw: Draw, shape: tuple[int, int, int]) -> NDArray[np.intp]:
-    """A fault: the same order in every block, the baseline first."""
-    _, blocks, arms = shape
-    return np.broadcast_to(np.arange(blocks * arms).reshape(blocks, arms), shape)
+def fixed_order(draw: Draw, shape: tuple[int, int, int, int]) -> Slots:
+    """A fault: the same order in every round, the baseline first."""
+    return np.broadcast_to(np.arange(math.prod(shape[1:])).reshape(shape[1:]), shape)
 
 
-def one_after_the_other(draw: Draw, shape: tuple[int, int, int]) -> NDArray[np.intp]:
+def one_after_the_other(draw: Draw, shape: tuple[int, int, int, int]) -> Slots:
     """A fault: all of the first arm, then all of the second."""
-    _, blocks, arms = shape
-    return np.broadcast_to(np.arange(blocks * arms).reshape(arms, blocks).T, shape)
+    *_, blocks, rounds, arms = shape
+    slots = np.arange(blocks * rounds * arms).reshape(arms, blocks, rounds)
+    return np.broadcast_to(np.moveaxis(slots, 0, -1), shape)
 
 
 def simulate(
@@ -111,25 +119,29 @@ def simulate(
     logs = process[..., np.newaxis] + noise.value * draw.standard_normal(shape)
     logs += noise.neighbours * _hanging_together(draw, shape, noise.rho)
     logs += np.log1p((draw.random(shape) < noise.spikes) * draw.exponential(0.2, shape))
-    return logs + drift(_time(order(draw, shape[:3]), np.array(costs)), draw, blocks)
+    slots = order(draw, (count, blocks, VALUES, len(costs)))
+    return logs + drift(_time(slots, np.array(costs)), draw, blocks)
 
 
 def log_ratios(values: Array) -> Array:
-    """Logs of the ratio to the baseline's median (count, arms - 1, blocks), the twin first."""
-    medians = np.median(values, axis=3)
-    return np.moveaxis(medians[:, :, 1:] - medians[:, :, :1], 1, 2)
+    """Medians over rounds of the log ratios to the baseline (count, arms - 1, blocks), the twin first."""
+    return np.moveaxis(np.median(values[:, :, 1:] - values[:, :, :1], axis=3), 1, 2)
 
 
-def _time(slots: NDArray[np.intp], costs: Array) -> Array:
+def _time(slots: Slots, costs: Array) -> Array:
     """The moment of every value as a share of the run (count, blocks, arms, VALUES)."""
-    count, blocks, _ = slots.shape
+    count, blocks, rounds, _ = slots.shape
     flat = slots.reshape(count, -1)
     lengths = np.empty(flat.shape)  # by slot
-    np.put_along_axis(lengths, flat, np.tile(costs, blocks)[np.newaxis], axis=1)
+    np.put_along_axis(lengths, flat, np.tile(costs, blocks * rounds)[np.newaxis], axis=1)
     begins = np.cumsum(lengths, axis=1) - lengths
-    of_arm = np.take_along_axis(begins, flat, axis=1).reshape(slots.shape)
-    within = costs[:, np.newaxis] * np.arange(VALUES) / VALUES
-    return (of_arm[..., np.newaxis] + within) / (blocks * costs.sum())
+    times = np.take_along_axis(begins, flat, axis=1).reshape(slots.shape)
+    return np.swapaxes(times, 2, 3) / (blocks * rounds * costs.sum())
+
+
+def _part(time: Array) -> Array:
+    """What lies behind the point; a whole number that rounding left a little too small has nothing there."""
+    return (time + 1e-9) % 1
 
 
 def _hanging_together(draw: Draw, shape: tuple[int, ...], rho: float) -> Array:

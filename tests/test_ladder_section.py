@@ -81,7 +81,7 @@ def test_a_first_step_that_slows_down_and_a_whole_that_is_slower_are_said() -> N
     run = edited(turned)
     lead = section(run).lead
     assert " = 1 ÷ " in lead[0]
-    assert "torch-cell, the second being the slower one, lie " in lead[0]
+    assert "torch-cell, the second being the slower one, " in lead[0]
     assert taken(run).largest.change == "tanh"
 
 

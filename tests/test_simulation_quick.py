@@ -56,7 +56,7 @@ def test_the_interval_holds_the_truth() -> None:
     assert np.mean([misses(series, 0.0) for series in logs]) > 0.99
 
 
-def test_records_give_the_words_that_medians_give() -> None:
+def test_records_give_the_words_that_values_give() -> None:
     for values in simulate(generator(3), 3, noise=SLOW_MODE):
         values[:, 4] += 0.1
         one, other = judged(values), judge(recorded(values))

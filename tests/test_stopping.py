@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -66,6 +67,27 @@ def test_block_0_does_not_count() -> None:
     assert precise([PAIR], before + counted, NAMES, PRECISION)
 
 
+def test_ratios_are_paired_by_round_and_a_block_without_a_shared_one_does_not_count() -> None:
+    """Every round is twice as slow as the one before, and the entry takes part in some of them."""
+    both = bursts({BASE: [1.0] * 12, RIVAL: around(2.0, 0.002, 12)})
+    drifting, apart = [], []
+    for burst in both:
+        rounds = burst.rounds[burst.block % 3 :] if burst.entry == RIVAL else burst.rounds
+        elapsed = [burst.elapsed_ns[0] * 2**number for number in rounds]
+        drifting.append(replace(burst, rounds=rounds, elapsed_ns=elapsed))
+        elsewhere = [number + 100 for number in burst.rounds]
+        apart.append(replace(burst, rounds=elsewhere) if burst.entry == RIVAL else burst)
+    assert precise([PAIR], drifting, NAMES, PRECISION)
+    assert not precise([PAIR], apart, NAMES, PRECISION)
+
+
+def test_what_is_measured_under_another_name_is_found_there() -> None:
+    narrow = bursts({BASE: [1.0] * 12, RIVAL: around(2.0, 0.002, 12)})
+    again = Pair("again", "elsewhere", BASE)
+    assert precise([again], narrow, {"elsewhere": RIVAL, BASE: BASE}, PRECISION)
+    assert not precise([again], narrow, {"elsewhere": "elsewhere", BASE: BASE}, PRECISION)
+
+
 def compiled_in(block: int, seconds: float) -> Worker:
     """The compiled arm's worker of a block, which compiled so long."""
     return Worker(block, COMPILED, [COMPILED], 1, 1, {}, int(1e9 * seconds), 1)
@@ -78,8 +100,8 @@ class Compiling:
         self.measured: list[set[str]] = []  # the arms of every block
         self._runner, self._seconds = runner, seconds
 
-    def run(self, block: int, blocks: int, groups: list[Group], rounds: int) -> None:
-        self.measured.append({entry.arm for group in groups for entry in group.entries})
+    def run(self, block: int, blocks: int, active: Callable[[int], list[Group]], rounds: int) -> None:
+        self.measured.append({entry.arm for group in active(block) for entry in group.entries})
         if COMPILED in self.measured[-1]:
             self._runner._ledger.note(compiled_in(block, self._seconds))
 

@@ -113,7 +113,7 @@ def test_what_is_proved_tells_it_once_and_no_value_repeats_it(
     monkeypatch.setattr(held, "_implausible", lambda *args: "")  # its times are not those of this test
     arm = Arm("numpy-batched@cpu x1", "numpy-batched", "numpy-batched", "numpy", "cpu", 1)
     job = JobMaker(tmp_path).prove(Entry("e", "g", arm.id, CASE, None), arm, None)
-    kept, proved = held.hold(catalog.find("numpy-batched"), job, held.load_batches(job.batches), fresh=True)
+    kept, proved = held.hold(catalog.find("numpy-batched"), job, held.Inputs.load(job.batches), fresh=True)
     for batch in (1, 0):
         held.take(kept, Turn("e", batch, proved.n_calls, 1, None))  # type: ignore[arg-type]
     assert proved.transfer_ns == 1234

@@ -10,8 +10,7 @@ from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import geometric_mean, median_interval
 from bench.answer.verdict import Judgement, judge
 from bench.case import Case
-from bench.results.counted import is_counted
-from bench.results.declared import GroupKind, PairKind
+from bench.results.declared import GroupKind, PairKind, measured_as
 from bench.results.journal import Run
 from bench.results.record import Arm, Check, Entry, Missing
 
@@ -91,7 +90,7 @@ class Summary:
     means: tuple[Mean, ...]
     values: int
     outliers: int
-    disturbed: int  # counted bursts that gates flagged
+    disturbed: int  # bursts that gates flagged
     modes: dict[str, tuple[int, float]]  # entry id -> blocks in the slower of its two modes, how much slower
     missing: tuple[Missing, ...]
     troubles: tuple[Trouble, ...]
@@ -112,6 +111,7 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
     found = outcomes(run) if found is None else found
     judgement = judge(run, found)
     arms = run.arms
+    measured = [found[name] for name in dict.fromkeys(measured_as(run.plan.groups).values())]
     tables = tuple(
         Table(
             group.name,
@@ -136,11 +136,11 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
         mend=judgement.control.mend,
         floor=judgement.twins[0].noise_floor if judgement.twins else None,
         means=_means(tables),
-        values=sum(outcome.values for outcome in found.values()),
-        outliers=sum(outcome.outliers for outcome in found.values()),
+        values=sum(outcome.values for outcome in measured),
+        outliers=sum(outcome.outliers for outcome in measured),
         missing=tuple(run.plan.missing),
         troubles=_troubles(run),
-        disturbed=sum(is_counted(burst) and bool(burst.flags) for burst in run.bursts),
+        disturbed=sum(outcome.disturbed for outcome in measured),
         modes={entry: outcome.modes for entry, outcome in found.items() if outcome.modes},
         warnings=(*run.environment.warnings, *run.warnings, *_slept(run), *_subnormal(run)),
     )

@@ -4,7 +4,6 @@ Before each value one of the case's two batches is written into those arrays, an
 the one expected of that batch: what was kept from earlier calls shows.
 """
 
-import gc
 import itertools
 import time
 from collections.abc import Callable
@@ -49,21 +48,28 @@ class Refusal(Exception):
         self.reply = reply
 
 
-def load_batches(drawn: tuple[Drawn, Drawn]) -> tuple[Batch, Batch]:
-    """Read both batches; the second has the parameters of the first.
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The two batches of a case, and what is expected of each."""
 
-    Raises:
-        Refusal: their digests are not the plan's.
-    """
-    one, other = (Batch.load(part.inputs) for part in drawn)
-    if [one.digest(), other.digest()] != [part.digest for part in drawn]:
-        raise Refusal(Refused("invalid", "the inputs' digest differs from the plan's"))
-    return one, Batch(one.params, other.x, other.y)
+    batches: tuple[Batch, Batch]
+    expected: tuple[proof.Expected, proof.Expected]
+
+    @classmethod
+    def load(cls, drawn: tuple[Drawn, Drawn]) -> "Inputs":
+        """Read them; the second batch has the parameters of the first.
+
+        Raises:
+            Refusal: their digests are not the plan's.
+        """
+        first, second = (Batch.load(part.inputs) for part in drawn)
+        if [first.digest(), second.digest()] != [part.digest for part in drawn]:
+            raise Refusal(Refused("invalid", "the inputs' digest differs from the plan's"))
+        expected = [proof.Expected.load(Path(part.expected)) for part in drawn]
+        return cls((first, Batch(first.params, second.x, second.y)), (expected[0], expected[1]))
 
 
-def hold(
-    variant: catalog.Variant, job: Prove, batches: tuple[Batch, Batch], *, fresh: bool
-) -> tuple[Held, Proved]:
+def hold(variant: catalog.Variant, job: Prove, inputs: Inputs, *, fresh: bool) -> tuple[Held, Proved]:
     """Prove the entry, bind it and, in block 0, find how it is to be timed.
 
     In a ``fresh`` process, which has made no call yet, the first one is timed by itself: it sets up what a
@@ -73,10 +79,7 @@ def hold(
         Refusal: the proof failed, or its time is not that of the work.
     """
     case, device = job.case, job.device
-    expected = (
-        proof.Expected.load(Path(job.batches[0].expected)),
-        proof.Expected.load(Path(job.batches[1].expected)),
-    )
+    batches, expected = inputs.batches, inputs.expected
     wait = clock.synchroniser(device)
     cold_call_ns = 0
     if fresh:
@@ -97,7 +100,6 @@ def hold(
         raise Refusal(Refused("disagrees", proof.failures(checks), checks))
     moved_ns = transfer_ns(batches[0], mover(device), synchronise=wait)
     held = Held(variant, job, _bind(variant, job, batches[0]), batches, expected, wait)
-    gc.collect()
     bound, started = held.binding.bound, time.perf_counter_ns()
     settled, n_calls = None, job.n_calls
     if n_calls is None:

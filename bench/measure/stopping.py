@@ -25,7 +25,7 @@ def precise(
         logs = [
             paired_log_ratio(times[one, block], times[other, block])
             for block in blocks
-            if (one, block) in times and (other, block) in times
+            if times.get((one, block), {}).keys() & times.get((other, block), {}).keys()
         ]
         interval = signed_rank_interval(logs) if logs else None
         if interval is None or not interval.high - interval.low <= 2 * half_width:

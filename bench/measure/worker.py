@@ -32,7 +32,7 @@ from bench.library import (
 )
 from bench.measure import primitives
 from bench.measure.clock import ClockError
-from bench.measure.held import Held, Refusal, hold, load_batches, take
+from bench.measure.held import Held, Inputs, Refusal, hold, take
 from bench.measure.messages import (
     Close,
     Closed,
@@ -105,8 +105,9 @@ class _Worker:
         self._threads = threads  # as the library tells
         self._variants: dict[str, catalog.Variant] = {}
         self._held: dict[str, Held] = {}
-        self._batches: dict[str, tuple[Batch, Batch]] = {}  # by the first one's file
+        self._inputs: dict[str, Inputs] = {}  # by the first batch's file
         self._fresh = True  # nothing was called yet
+        self._collected = False  # garbage, since the last entry was bound
 
     def rehearse(self) -> tuple[int, int]:
         """Bind the first job once; return what went into compiling, in nanoseconds: wall, processor.
@@ -136,6 +137,9 @@ class _Worker:
                 time_ns = time.thread_time_ns if job.of_thread else time.perf_counter_ns
                 reply = Measured(primitives.measure(setup.library, job, clock=time_ns))
             elif isinstance(job, Turn):
+                if not self._collected:  # once, when all are bound: it takes a tenth of a second
+                    gc.collect()
+                    self._collected = True
                 reply = take(self._held[job.key], job)
             else:
                 reply = self._prove(job)
@@ -155,16 +159,17 @@ class _Worker:
         return reply
 
     def _prove(self, job: Prove) -> Reply:
+        self._collected = False
         first = job.batches[0].inputs
-        if first not in self._batches:
-            self._batches[first] = load_batches(job.batches)
+        if first not in self._inputs:
+            self._inputs[first] = Inputs.load(job.batches)
         fresh, self._fresh = self._fresh, False
-        self._held[job.key], proved = hold(self._variant(job.spec), job, self._batches[first], fresh=fresh)
+        self._held[job.key], proved = hold(self._variant(job.spec), job, self._inputs[first], fresh=fresh)
         return proved
 
     def _close(self) -> Closed:
         self._held.clear()
-        self._batches.clear()
+        self._inputs.clear()
         gc.collect()
         return Closed(wrong_library(self._setup.library) or self._changes())
 

@@ -117,11 +117,11 @@ def validity(facts: Facts) -> list[str]:
         f"{units.percent(run.plan.margin)}; UNRESOLVED, that more blocks would be needed to say.",
         *([words.extended(run.extended)] if run.extended else []),
         "A time is the median over the blocks of the median in each. A ratio is the entry's time over the "
-        "baseline's, taken in each block, where they are neighbours in time; over blocks it is the "
-        f"Hodges-Lehmann estimate{EXACT * facts.intervals}. So it need not be the ratio of the two times "
-        "beside it. Below 1 the entry is faster.",
-        f"{words.capital(words.count(summary.blocks, 'block'))} count, each with a fresh process for every "
-        f"arm. Nothing was discarded: {units.whole(summary.values)} values, "
+        "baseline's, taken in each round, where they are neighbours in time; of a block it is their median, "
+        f"over blocks the Hodges-Lehmann estimate{EXACT * facts.intervals}. So it need not be the ratio of "
+        "the two times beside it. Below 1 the entry is faster.",
+        f"{words.capital(words.count(summary.blocks, 'block'))} count, each with fresh "
+        f"processes. Nothing was discarded: {units.whole(summary.values)} values, "
         f"{units.whole(summary.outliers)} of them outliers.",
         *_disturbances(run, summary),
     ]
@@ -132,9 +132,8 @@ def _disturbances(run: Run, summary: Summary) -> list[str]:
     made = []
     if run.plan.gates:
         made.append(
-            f"Something disturbed {units.whole(summary.disturbed)} of the processes while they took their "
-            "values, which count all the same: both sides of a round stand milliseconds apart, so that what "
-            "slows the machine slows both."
+            f"Something disturbed {words.count(summary.disturbed, 'burst')}; the values count all the same: "
+            "both sides of a round stand milliseconds apart, so that what slows the machine slows both."
         )
     scatters = [
         f"{headline.arm} over {headline.baseline_arm}: processes by "

@@ -19,6 +19,7 @@ from simulated import (
     Noise,
     cold_start,
     each_block,
+    each_round,
     fixed_order,
     generator,
     log_ratios,
@@ -109,8 +110,8 @@ def test_the_interval_holds_the_true_difference(condition: str, validity: Record
     assert 0.93 <= held <= 0.97
 
 
-def test_records_give_the_words_that_medians_give(validity: Recorder) -> None:
-    """So that what is found with medians holds for journals."""
+def test_records_give_the_words_that_values_give(validity: Recorder) -> None:
+    """So that what is found with values holds for journals."""
     runs = simulate(generator(200), 200, noise=SLOW_MODE, drift=ramp(0.03))
     runs[:, :, 3] += 0.05
     same = 0
@@ -120,7 +121,7 @@ def test_records_give_the_words_that_medians_give(validity: Recorder) -> None:
 
     validity.record(
         "T2-records",
-        claim="runs judged from medians and from a journal's records: the same words",
+        claim="runs judged from values and from a journal's records: the same words",
         promised=f"{len(runs)} of {len(runs)}",
         measured=f"{same} of {len(runs)}",
         kept=same == len(runs),
@@ -133,7 +134,7 @@ def test_pooling_the_values_of_all_processes_is_caught(validity: Recorder) -> No
     wrong = rate(np.array([pooled(values) for values in runs]))
     validity.record(
         "T2-mutant-pooled",
-        claim="mutant: values of all processes pooled instead of one median a process; intervals excluding 1",
+        claim="mutant: the ratios of all rounds pooled instead of one median a block; intervals excluding 1",
         promised="caught: over 7 %",
         measured=percent(wrong),
         kept=wrong > 0.07,
@@ -142,14 +143,14 @@ def test_pooling_the_values_of_all_processes_is_caught(validity: Recorder) -> No
 
 
 def test_a_fixed_order_is_caught(validity: Recorder) -> None:
-    """A slow drift over the run is no match for blocks, whatever their order; one within each block is."""
+    """A slow drift over the run is no match for rounds, whatever their order; one within each round is."""
     slow, quick = (
         alarms(simulate(generator(202), RUNS // 4, drift=drift, order=fixed_order))
-        for drift in (ramp(0.03), each_block(0.03))
+        for drift in (ramp(0.03), each_round(0.03))
     )
     validity.record(
         "T2-mutant-fixed-order",
-        claim="mutant: the same order in every block, 3 % of drift in each; intervals excluding 1",
+        claim="mutant: the same order in every round, 3 % of drift in each; intervals excluding 1",
         promised="caught: over 7 %",
         measured=f"{percent(quick.intervals)} (under a linear drift over the run: {percent(slow.intervals)})",
         kept=quick.intervals > 0.07,
@@ -172,7 +173,7 @@ def test_a_then_b_is_caught(validity: Recorder) -> None:
     assert min(wrong.values()) > 0.07
 
 
-def test_what_comes_first_in_a_block_may_be_slow(validity: Recorder) -> None:
+def test_what_comes_first_in_a_round_may_be_slow(validity: Recorder) -> None:
     """In shuffled order it is noise; in a fixed order the twin tells, and without a twin nothing would."""
     drift = cold_start(0.05)
     found = alarms(simulate(generator(300), RUNS, drift=drift))
@@ -181,14 +182,14 @@ def test_what_comes_first_in_a_block_may_be_slow(validity: Recorder) -> None:
 
     validity.record(
         "T10-simulated",
-        claim="the first slot of every block 5 % slower, shuffled order: intervals excluding 1; false words",
+        claim="the first slot of every round 5 % slower, shuffled order: intervals excluding 1; false words",
         promised="3 to 7 %; at most 5 % of tables",
         measured=f"{percent(found.intervals)}; {percent(found.tables)}",
         kept=0.03 <= found.intervals <= 0.07 and found.tables <= 0.05,
     )
     validity.record(
         "T10-simulated-twin",
-        claim="the first slot of every block 5 % slower, fixed order: runs refused because the twin differs",
+        claim="the first slot of every round 5 % slower, fixed order: runs refused because the twin differs",
         promised="at least 95 %",
         measured=percent(with_twin.refused),
         kept=with_twin.refused >= 0.95,

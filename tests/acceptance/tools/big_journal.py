@@ -1,4 +1,4 @@
-"""A journal of a million values: 40 shapes, 25 arms each, 200 blocks, five values a burst."""
+"""A journal of a million values: 40 shapes, 25 arms each, 200 blocks, five rounds each."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -43,23 +43,25 @@ def big_records(shapes: int, arms: int, blocks: int) -> Iterator[record.AnyRecor
     for block in range(blocks + 1):
         for number, arm in enumerate(plan.arms):
             facts = {"version": "2.4.6", "blas": "openblas", "kernel": "SkylakeX", "threads": 1}
-            yield record.Worker(block, arm.id, 4000 + number, 1_900_000_000, facts)
+            yield record.Worker(block, arm.id, [arm.id], 4000 + number, 1_900_000_000, facts)
         noise = generator.normal(0, 0.01)
         logs = noise + generator.normal(0, 0.015, (len(entries), 1))
         logs = logs + generator.normal(0, 0.003, (len(entries), VALUES))
-        for position, entry in enumerate(entries):
+        for number, entry in enumerate(entries):
             call_ns = typical_ns[entry.arm]
             n_calls = max(1, int(np.ceil(5_500_000 / call_ns)))
-            elapsed_ns = (call_ns * n_calls * np.exp(logs[position])).astype(int).tolist()
+            elapsed_ns = (call_ns * n_calls * np.exp(logs[number])).astype(int).tolist()
             yield record.Burst(
                 block=block,
                 entry=entry.id,
-                position=position,
                 status="ok",
                 n_calls=n_calls,
                 elapsed_ns=elapsed_ns,
+                rounds=list(range(VALUES)),
+                places=generator.integers(0, len(entries), VALUES).tolist(),
                 first_call_ns=int(call_ns * 40),
                 warmup_calls=max(1, int(5_000_000 / call_ns)),
+                rewarm_calls=max(1, n_calls // 10),
                 residual_ns=400,
                 cpu_ns=int(sum(elapsed_ns) * 1.001),
                 device="cpu",
@@ -68,7 +70,7 @@ def big_records(shapes: int, arms: int, blocks: int) -> Iterator[record.AnyRecor
                 gates={"cpu_over_wall": 1.0 + float(generator.uniform(0, 0.01)), "steal": 0.0},
             )
         if block == 0:
-            yield record.Decision([], 9000.0, blocks, [], [])
+            yield record.Decision([], 9000.0, blocks, VALUES, [], [])
     yield record.End("complete", "all blocks done", 9000.0, "2026-01-02T05:33:05+00:00")
 
 
