@@ -14,8 +14,8 @@ from bench.measure import costs
 from bench.measure.block import Blocks
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
-from bench.measure.messages import Close, Closed, Prove, Refused, Reply, Turn, Value
-from bench.results.record import AnyRecord, Burst, Check, Failure, Plan, Worker
+from bench.measure.messages import Close, Closed, Measured, ProbeJob, Prove, Refused, Reply, Turn, Value
+from bench.results.record import AnyRecord, Burst, Check, Failure, Plan, Primitive, Worker
 
 BASE, TWIN, RIVAL = "numpy-batched@cpu x1", "numpy-batched@cpu x1 twin", "numpy-inplace@cpu x1"
 SHARED, CONTROL = "numpy@cpu x1", "numpy@cpu x1 control"
@@ -248,6 +248,33 @@ def test_a_value_longer_than_its_round_trip_is_invalid(stage: Stage) -> None:
     assert failure.status == "invalid"
     assert "the whole request 1.0 us" in failure.reason
     assert set(bursts_by_arm(records, 1)) == {BASE, TWIN}
+
+
+def test_a_device_that_is_still_busy_after_its_values_makes_them_invalid(stage: Stage) -> None:
+    def react(asked: Asked) -> Reply | None:
+        if not isinstance(asked.job, Turn):
+            return None
+        value = stage.usual(asked)
+        return replace(value, residual_ns=value.elapsed_ns // 50)  # type: ignore[union-attr]
+
+    stage.react = react
+    _, records = run(small_plan("torch-rnn", devices=("cpu", "cuda:0")))
+    failures = of_kind(records, Failure)
+    assert {failure.status for failure in failures} == {"invalid"}
+    assert {failure.reason for failure in failures} == {
+        f"the device was still busy for {N_CALLS * CALL_NS // 50} ns after a value"
+    }
+    assert {"cuda" in failure.entry for failure in failures} == {True}  # the CPU has none to wait for
+    assert bursts_by_arm(records, 1)
+
+
+def test_calls_quicker_than_half_of_their_products_are_invalid(stage: Stage) -> None:
+    slow_product = Measured([Primitive("product", [512, 512, 512], 1, [10**12])])
+    stage.react = lambda asked: slow_product if isinstance(asked.job, ProbeJob) else None
+    _, records = run(small_plan("numpy-inplace"))
+    assert {failure.status for failure in of_kind(records, Failure)} == {"invalid"}
+    assert "they are not computed in the call" in of_kind(records, Failure)[0].reason
+    assert not of_kind(records, Burst)
 
 
 def test_what_block_0_found_is_asked_for_in_all_others(stage: Stage) -> None:

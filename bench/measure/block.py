@@ -15,7 +15,7 @@ from bench import catalog
 from bench.host import gates
 from bench.host.child import ChildError
 from bench.host.environ import without_person
-from bench.measure import honesty
+from bench.measure import clock, honesty
 from bench.measure.costs import Costs
 from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S, Crew
 from bench.measure.inputs import Calibration, JobMaker
@@ -224,12 +224,18 @@ class _Block:
             self._close(name, [entry for entry in held if entry.id in taken])
         for entry in entries:
             if entry.id in taken and entry.id not in self._failed:
-                burst = self._burst(entry, taken[entry.id], machine)
-                per_call_ns = median(burst.elapsed_ns) / burst.n_calls
-                if why := honesty.too_fast(entry.case, per_call_ns, self._ledger.best_rates(entry)):
+                if why := self._implausible(entry, taken[entry.id]):
                     self._fail(entry, self._worker[entry.id], "invalid", why)
                 else:
-                    self._blocks.write(burst)
+                    self._blocks.write(self._burst(entry, taken[entry.id], machine))
+
+    def _implausible(self, entry: Entry, taken: Taken) -> str:
+        """Return why its times cannot be those of its work, or nothing."""
+        values = [clock.Value(taken.n_calls, one.elapsed_ns, one.residual_ns) for one in taken.values]
+        if self._blocks.arms[entry.arm].device != "cpu" and clock.still_busy(values):
+            return f"the device was still busy for {max(v.residual_ns for v in values)} ns after a value"
+        per_call_ns = median(value.per_call_ns for value in values)
+        return honesty.too_fast(entry.case, per_call_ns, self._ledger.best_rates(entry))
 
     def _prove_all(self, entries: Sequence[Entry]) -> dict[str, Taken]:
         """Have every worker prove and hold its entries, in shuffled order; return those that are proved.

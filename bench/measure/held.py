@@ -110,6 +110,8 @@ def hold(
         found = settle(bound.call, synchronise=wait, clock=time_ns)
         n_calls = clock.calibrate(bound.call, synchronise=wait, clock=time_ns, reset=bound.reset)
         settled, first_call_ns, warmup_calls = found.settled, found.first_call_ns, found.warmup_calls
+        if other := computes_elsewhere(variant.library, bound.call):
+            raise Refusal(Refused("invalid", f"{variant.name} {other}", checks))
         if why := _implausible(held, n_calls):
             raise Refusal(Refused("invalid", f"{variant.name}: {why}", checks))
     else:
@@ -185,8 +187,6 @@ def _implausible(held: Held, n_calls: int) -> str:
         factors = generator.uniform(0.5, 1.5, first.x.shape).astype(first.x.dtype)
         binding.feed(Batch(first.params, first.x * factors, first.y))
 
-    if other := computes_elsewhere(held.variant.library, bound.call):
-        return other
     # a busy machine adds nothing to the process's own time, which says nothing about an accelerator
     time_ns = time.process_time_ns if wait is clock.no_wait else time.perf_counter_ns
     if kept := honesty.linear(bound.call, feed, bound.reset, n_calls, synchronise=wait, clock=time_ns):

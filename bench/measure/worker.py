@@ -151,9 +151,9 @@ class _Worker:
             reply = Refused(status_of(error), describe_error(error, target))
         if isinstance(job, Prove):
             if other := wrong_library(setup.library):
-                reply = Refused("invalid", f"{job.spec} {other}")
+                reply = Refused("invalid", f"{self._name(job.spec)} {other}")
             if changes := self._changes():
-                reply = Refused("invalid", f"{job.spec} changed its process: {changes}")
+                reply = Refused("invalid", f"{self._name(job.spec)} changed its process: {changes}")
         if isinstance(reply, Refused) and isinstance(job, Prove | Turn):
             self._held.pop(job.key, None)
         return reply
@@ -182,6 +182,9 @@ class _Worker:
         if spec not in self._variants:
             self._variants[spec] = load_variant(spec)
         return self._variants[spec]
+
+    def _name(self, spec: str) -> str:
+        return self._variants[spec].name if spec in self._variants else spec
 
     def _target(self, job: Prove | Turn) -> str:
         spec = job.spec if isinstance(job, Prove) else self._held[job.key].prove.spec

@@ -51,10 +51,16 @@ def device_variant(device: FakeDevice) -> Any:
     """A variant whose call is a launch, and whose result waits for it."""
 
     def bind(task: str, params: Any, x: Any, y: Any, **options: Any) -> Any:
+        seen = x.copy()
+
+        def call() -> None:
+            device.launch()
+            seen[...] = x
+
         def result() -> dict[str, Any]:
             device.synchronise()
-            return {"y_hat": rnn.predict(params, x, activation=options["activation"])}
+            return {"y_hat": rnn.predict(params, seen, activation=options["activation"])}
 
-        return SimpleNamespace(call=device.launch, reset=lambda: None, result=result)
+        return SimpleNamespace(call=call, reset=lambda: None, result=result)
 
     return SimpleNamespace(name="fake", library="numpy", known_wrong=False, load=lambda: bind)

@@ -14,6 +14,7 @@ from bench.answer.comparison import Comparison
 from bench.answer.verdict import Judgement, judge
 from bench.case import Case, sine_case
 from bench.host import gates
+from bench.measure.plan import ROUNDS
 from bench.measure.runner import Runner
 from bench.own_variant import load_variant
 from bench.results.journal import Run, make_run
@@ -66,6 +67,7 @@ def make_plan(
         preset="custom",
         seed=seed,
         blocks=blocks,
+        rounds=ROUNDS,
         verdicts=True,
         margin=0.02,
         budget_s=None,
@@ -109,8 +111,8 @@ def covers_1(row: Comparison) -> bool:
 
 
 def flagged(run: Run) -> list[Burst]:
-    """Counted bursts that a gate flagged, in the first take or the last."""
-    return [burst for burst in run.bursts if burst.block > 0 and (burst.flags or burst.disturbed)]
+    """Counted bursts that a gate flagged."""
+    return [burst for burst in run.bursts if burst.block > 0 and burst.flags]
 
 
 def values_by_entry(run: Run) -> dict[str, list[float]]:

@@ -46,12 +46,12 @@ def test_slow_first_calls_are_no_part_of_a_value(
         kept=kept,
     )
 
-    make_job = JobMaker.job
+    make_job = JobMaker.prove
 
     def without_warm_up(*args: Any) -> Any:
         return msgspec.structs.replace(make_job(*args), warmup_calls=0)
 
-    monkeypatch.setattr(JobMaker, "job", without_warm_up)
+    monkeypatch.setattr(JobMaker, "prove", without_warm_up)
     run, _ = compared(make_plan(own("same", "slow50"), blocks=BLOCKS, seed=0), tmp_path)
     wrong = first_over_others(counted(run, "slow50"))
     validity.record(

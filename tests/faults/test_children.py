@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from bench.cli import main
-from bench.host import child, scratch
+from bench.host import child, gates, scratch
 from bench.training import command, load_result
 from bench.training import run as training
 from faults.runs import PATIENCE_S, TESTS, finish, records, start_program, wait_until_gone
@@ -154,12 +155,9 @@ def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_compl
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on macOS, in a container that hides much of /proc, and on a network file system."""
-    lacking = (
-        "import functools, pathlib; from bench.host import gates, lifeline; "
-        "gates.read = functools.partial(gates.read, pathlib.Path('/nowhere')); "
-        "lifeline.die_with_parent = lambda: False; lifeline.main()"
-    )
+    lacking = "from bench.host import lifeline; lifeline.die_with_parent = lambda: False; lifeline.main()"
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-P", "-c", lacking))
+    monkeypatch.setattr(gates, "read", partial(gates.read, Path("/nowhere")))
     monkeypatch.delattr(signal, "SIGSTOP")
     monkeypatch.delattr(signal, "SIGCONT")
     monkeypatch.setattr("fcntl.flock", lambda *ignored: (_ for _ in ()).throw(OSError("no locks here")))

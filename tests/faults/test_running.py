@@ -36,7 +36,7 @@ def nothing_is_left() -> bool:
         ("killed", "oom", "killed by SIGKILL"),
         ("too_large", "oom", "MemoryError: Unable to allocate"),
         ("nan", "disagrees", "is finite"),
-        ("spoiling_late", "invalid", "spoiling-late changed its inputs"),
+        ("spoiling_late", "disagrees", "after a value: loss is off by"),
     ],
 )
 def test_what_fails_has_its_status_and_no_value_and_the_others_go_on(
@@ -54,7 +54,7 @@ def test_what_fails_has_its_status_and_no_value_and_the_others_go_on(
 
 @pytest.mark.parametrize("variant", ["stopping", "stubborn"])
 def test_who_hangs_is_ended_at_the_deadline_however_stubborn(variant: str) -> None:
-    end, records = measure(small_plan(f"faults.variants:{variant}"), burst_deadline_s=0.5)
+    end, records = measure(small_plan(f"faults.variants:{variant}"), reply_deadline_s=0.5)
 
     failures = [one for one in records if isinstance(one, Failure) and variant in one.entry]
     assert [(one.status, one.reason) for one in failures] == [("timeout", "no reply within 0.5 s")]
@@ -77,7 +77,7 @@ def test_after_memory_ran_out_the_next_case_gets_a_fresh_worker(variant: str, ag
     failures = [one for one in records if isinstance(one, Failure)]
     assert {one.status for one in failures} == {"oom" if again else "disagrees"}, failures
     workers = [one for one in records if isinstance(one, Worker) and one.block == 0]
-    pids = [one.pid for one in workers if one.arm not in GOOD_ARMS]
+    pids = [one.pid for one in workers if GOOD_ARMS.isdisjoint(one.arms)]
     assert len(pids) == len(set(pids)) == (2 if again else 1)
 
 

@@ -15,17 +15,14 @@ import pytest
 
 from bench.host import child as child_module
 from bench.host.child import Child, ChildError
-from bench.measure.messages import Done, Ready, Refused
+from bench.measure.messages import Ready, Refused, Value
 from faults.runs import PATIENCE_S
 
 READY = '{"type": "Ready", "facts": {}, "ready_ns": 1, "compile_ns": 0}'
-DONE = (
-    '{"type": "Done", "status": "ok", "n_calls": 1, "elapsed_ns": [7], "first_call_ns": 1, '
-    '"warmup_calls": 1, "residual_ns": 0, "cpu_ns": 7, "calibration_ns": 1, "device": "cpu", "checks": []}'
-)
+VALUE = '{"type": "Value", "elapsed_ns": 17, "cpu_ns": 7, "residual_ns": 0, "preempted": 0}'
 SCRIPT = f"""
 import ctypes, os, signal, sys, time
-READY, DONE = {READY!r}, {DONE!r}
+READY, VALUE = {READY!r}, {VALUE!r}
 def say(text):
     os.write(1, text if isinstance(text, bytes) else text.encode())
 """
@@ -71,15 +68,15 @@ def group(number: int) -> list[int]:
 
 
 def ask(worker: Child, deadline_s: float = PATIENCE_S) -> Any:
-    return worker.ask({}, Done | Refused, deadline_s)
+    return worker.ask({}, Value | Refused, deadline_s)
 
 
 def test_a_worker_that_keeps_to_the_protocol_is_understood(start: Start) -> None:
-    worker = start("say(READY + '\\n'); sys.stdin.readline(); say(DONE + '\\n'); sys.stdin.readline()")
+    worker = start("say(READY + '\\n'); sys.stdin.readline(); say(VALUE + '\\n'); sys.stdin.readline()")
     assert isinstance(worker.receive(Ready, PATIENCE_S), Ready)
     reply = ask(worker)
-    assert isinstance(reply, Done)
-    assert reply.elapsed_ns == [7]
+    assert isinstance(reply, Value)
+    assert reply.elapsed_ns == 17
 
 
 @pytest.mark.parametrize(
@@ -89,8 +86,8 @@ def test_a_worker_that_keeps_to_the_protocol_is_understood(start: Start) -> None
         ("say(b'\\xff\\xfe\\n')", "protocol: it sent what is no reply"),
         ("say('\\n')", "protocol: it sent what is no reply"),
         ('say(\'{"type": "Rumour"}\\n\')', "protocol: it sent what is no reply: Invalid value 'Rumour'"),
-        ("say(DONE.replace('[7]', '[NaN]') + '\\n')", "protocol: it sent what is no reply"),
-        ("say(DONE.replace('[7]', '[null]') + '\\n')", "protocol: it sent what is no reply"),
+        ("say(VALUE.replace('17', 'NaN') + '\\n')", "protocol: it sent what is no reply"),
+        ("say(VALUE.replace('17', 'null') + '\\n')", "protocol: it sent what is no reply"),
         ("say('[' * 200_000 + '\\n')", "protocol: it sent what is no reply"),
         ("say(READY.replace('{}', '{\"a\":' * 200_000) + '\\n')", "protocol: it sent what is no reply"),
         ("say(READY + '\\n' + READY + '\\n')", "protocol: it sent more than one reply"),
@@ -153,8 +150,8 @@ def test_being_ready_is_no_answer_to_a_job(start: Start) -> None:
 
 def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next_one(start: Start) -> None:
     worker = start(
-        "signal.signal(signal.SIGUSR1, lambda *_: say(DONE + '\\n')); say(READY + '\\n'); "
-        "sys.stdin.readline(); say(DONE + '\\n'); time.sleep(1000)"
+        "signal.signal(signal.SIGUSR1, lambda *_: say(VALUE + '\\n')); say(READY + '\\n'); "
+        "sys.stdin.readline(); say(VALUE + '\\n'); time.sleep(1000)"
     )
     worker.receive(Ready, PATIENCE_S)
     os.kill(worker.pid, signal.SIGUSR1)
