@@ -5,6 +5,7 @@ In each, workers prove what they hold; then every round visits all entries in an
 taken is written when a session ends. Where a worker dies, its entry has failed, and the session begins anew.
 """
 
+import math
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -15,9 +16,10 @@ from bench import catalog
 from bench.host import gates
 from bench.host.child import ChildError
 from bench.host.environ import without_person
+from bench.host.machine import usable_cpus
 from bench.measure import clock, honesty
 from bench.measure.costs import Costs
-from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S, Crew
+from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S, Crew, first_to_reply
 from bench.measure.inputs import Calibration, JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.limits import probe_job, probing
@@ -99,7 +101,7 @@ class Blocks:
         }
         self._ready_blocks: list[_Block] = []
         self._failures = 0  # when they were started
-        self._compile = {arm.id for arm in plan.arms if catalog.find(arm.spec).compiles}
+        self.compile = {arm.id for arm in plan.arms if catalog.find(arm.spec).compiles}
 
     def run(
         self,
@@ -125,7 +127,7 @@ class Blocks:
             try:
                 block.run(rounds)
             finally:
-                block.end()
+                block.crew.end()
         except BaseException:
             self._end_ready_blocks()
             raise
@@ -133,25 +135,30 @@ class Blocks:
     def _start(self, number: int, last: int, groups_of: Callable[[int], list[Group]]) -> None:
         """Start the workers of a block and, where that is as quick, of the next ones."""
         self._failures = self.ledger.failures.total()
-        begun = time.perf_counter()
-        while number <= last and len(self._ready_blocks) < (self.costs.together if number else 1):
+        for ahead in range(number, min(last, number + (self.costs.together if number else 1) - 1) + 1):
             crew = Crew(**self._crew)  # type: ignore[arg-type]  # mypy takes the dict's values for one type
-            self._ready_blocks.append(_Block(self, number, groups_of(number), crew))
-            self._ready_blocks[-1].start()
-            number += 1
-        for block in self._ready_blocks:
-            block.await_ready()
-        self.costs.start_s = (time.perf_counter() - begun) / len(self._ready_blocks)
+            self._ready_blocks.append(_Block(self, ahead, groups_of(ahead), crew))
+        begun = time.perf_counter()
+        to_start = [(block, name) for block in self._ready_blocks for name in block.workers]
+        to_start.sort(key=lambda one: self.costs.ready_s.get(one[1], math.inf), reverse=True)
+        starting: list[tuple[_Block, str]] = []
+        while to_start or any(not block.may_be_late(name) for block, name in starting):
+            while to_start and len(starting) < usable_cpus():  # the slowest first, one a processor
+                starting.append(to_start.pop(0))
+                starting[-1][0].start(starting[-1][1])
+            block, name = starting.pop(first_to_reply([(block.crew, name) for block, name in starting]))
+            block.await_ready(name)
+        self.costs.note_start((time.perf_counter() - begun) / len(self._ready_blocks))
 
     def _end_ready_blocks(self) -> None:
         for block in self._ready_blocks:
-            block.end()
+            block.crew.end()
         self._ready_blocks = []
 
     def worker_of(self, entry: Entry) -> str:
         """The worker that holds an entry."""
         arm = self.arms[entry.arm]
-        own = arm.id in self._compile or ":" in arm.spec or self.ledger.failures[entry.id] > 0
+        own = arm.id in self.compile or ":" in arm.spec or self.ledger.failures[entry.id] > 0
         return worker_name(arm, alone=self.plan.isolate or own)
 
     def write(self, record: AnyRecord) -> None:
@@ -172,7 +179,7 @@ class _Block:
         self._blocks = blocks
         self._ledger = blocks.ledger
         self._number = number
-        self._crew = crew
+        self.crew = crew
         self._order = random.Random(f"{blocks.plan.seed}:{number}")
         self._sessions = sessions(groups, blocks.measured_as.__getitem__)
         entries = [entry for session in self._sessions for entry in session.entries]
@@ -180,23 +187,25 @@ class _Block:
         self._failed: set[str] = set()  # entries
         self._unready: dict[str, ChildError] = {}  # workers, and why
         self._held = self._by_worker(self._left(entries))
+        self.workers = self._shuffled(list(self._held))
+        self._late: set[str] = set()  # workers that are not ready yet
         self._ready: list[Worker] = []
         self._running = False
         self._probes = probing(blocks.plan.probes, groups, number)
 
-    def start(self) -> None:
-        """Start all workers."""
-        for name in self._shuffled(list(self._held)):
-            self._crew.start(name, self._setup(self._held[name]))
+    def start(self, name: str) -> None:
+        """Start a worker."""
+        self._late.add(name)
+        self.crew.start(name, self._setup(self._held[name]))
 
-    def await_ready(self) -> None:
-        """Wait for all workers, and let them sleep."""
-        for name in self._held:
-            self._get_ready(name, lambda: self._crew.await_ready(name))  # noqa: B023  (called at once)
+    def await_ready(self, name: str) -> None:
+        """Wait for a worker, and let it sleep."""
+        self._late.discard(name)
+        self._get_ready(name, lambda: self.crew.await_ready(name))
 
-    def end(self) -> None:
-        """End all workers."""
-        self._crew.end()
+    def may_be_late(self, name: str) -> bool:
+        """Whether others need not wait for a worker: in block 0, where no time counts, it compiles long."""
+        return self._number == 0 and any(entry.arm in self._blocks.compile for entry in self._held[name])
 
     def run(self, rounds: int) -> None:
         """Measure session by session, and probe."""
@@ -205,10 +214,14 @@ class _Block:
         self._running = True
         if self._number == 0:
             self._probe_best_rates(self._held)
-        for session in self._shuffled(self._sessions):
+        for session in sorted(self._shuffled(self._sessions), key=self._waits):
             self._session(session, rounds)
         for probe in self._probes:
             self._probe(probe)
+
+    def _waits(self, session: Session) -> bool:
+        """Whether a session needs a worker that is not ready yet."""
+        return any(self._worker[entry.id] in self._late for entry in session.entries)
 
     def _session(self, session: Session, rounds: int) -> None:
         """Measure a session, anew where a worker dies in it, and write what its entries gave."""
@@ -294,15 +307,19 @@ class _Block:
             if counts:
                 self._fail(entry, name, self._unready[name].status, str(self._unready[name]))
             return None
-        if not self._crew.alive(name):  # it died in the session before, or at the entry before
-            self._get_ready(name, lambda: self._crew.restart(name))
+        if name in self._late:
+            self.await_ready(name)
+        if name not in self._unready and not self.crew.alive(
+            name
+        ):  # it died in the session before, or at the entry before
+            self._get_ready(name, lambda: self.crew.restart(name))
             raise _Again
         work = self._ledger.work(entry)
         found = self._ledger.found.get(work)
         job = self._blocks.jobs.prove(entry, self._blocks.arms[entry.arm], found)
         begun = time.perf_counter()
         try:
-            reply: Proved | Refused = self._crew.ask(name, job, Proved | Refused)
+            reply: Proved | Refused = self.crew.ask(name, job, Proved | Refused)
         except ChildError as error:
             self._fail(answers, name, error.status, str(error))
             raise _Again from error
@@ -333,7 +350,7 @@ class _Block:
         )
         asked_ns = time.perf_counter_ns()
         try:
-            reply: Value | Refused = self._crew.ask(name, turn, Value | Refused)
+            reply: Value | Refused = self.crew.ask(name, turn, Value | Refused)
         except ChildError as error:
             self._fail(entry, name, error.status, str(error))
             raise _Again from error
@@ -348,16 +365,16 @@ class _Block:
 
     def _close(self, name: str, entries: Sequence[Entry]) -> None:
         """Release what a worker holds; where something in its process changed, all its values are invalid."""
-        if name in self._unready or not self._crew.alive(name):
+        if name in self._unready or not self.crew.alive(name):
             return
         try:
-            reply: Closed = self._crew.ask(name, Close(), Closed)
+            reply: Closed = self.crew.ask(name, Close(), Closed)
         except ChildError:
             return  # its values are taken; the next session starts another
         if reply.changed:
             for entry in entries:
                 self._fail(entry, name, "invalid", f"its process changed: {reply.changed}")
-            self._crew.stop(name)
+            self.crew.stop(name)
 
     def _refuse(self, entry: Entry, name: str, reply: Refused) -> None:
         """Write why an entry has no values.
@@ -368,7 +385,7 @@ class _Block:
         """
         self._fail(entry, name, reply.status, reply.reason, reply.checks)
         if reply.status in ("oom", "invalid"):
-            self._crew.stop(name)
+            self.crew.stop(name)
             raise _Again
 
     def _burst(self, entry: Entry, taken: Taken, machine: dict[str, float]) -> Burst:
@@ -388,17 +405,17 @@ class _Block:
         """Have a library's basic operations timed; where that fails, write why. No entry is lost by it."""
         arm = self._blocks.arms[probe.arm]
         shared = worker_name(arm, alone=self._blocks.plan.isolate)
-        name = shared if self._crew.has(shared) else worker_name(arm, alone=True)
+        name = shared if self.crew.has(shared) else worker_name(arm, alone=True)
         begun, reason = time.perf_counter(), "nothing of its library could be measured"
         primitives: list[Primitive] = []
-        if self._crew.has(name):
-            if name not in self._unready and not self._crew.alive(name):
-                self._get_ready(name, lambda: self._crew.restart(name))
+        if self.crew.has(name):
+            if name not in self._unready and not self.crew.alive(name):
+                self._get_ready(name, lambda: self.crew.restart(name))
             try:
                 if name in self._unready:
                     raise self._unready[name]
                 job = probe_job(self._blocks.plan, probe)
-                reply: Measured | Refused = self._crew.ask(name, job, Measured | Refused)
+                reply: Measured | Refused = self.crew.ask(name, job, Measured | Refused)
                 primitives, reason = (
                     (reply.primitives, "") if isinstance(reply, Measured) else ([], reply.reason)
                 )
@@ -414,7 +431,7 @@ class _Block:
             for entry in entries:
                 arm, dtype = self._blocks.arms[entry.arm], entry.case.dtype
                 place = (arm.library, arm.device, arm.threads, dtype)
-                if place in seen or name in self._unready or not self._crew.alive(name):
+                if place in seen or name in self._unready.keys() | self._late or not self.crew.alive(name):
                     continue
                 seen.add(place)
                 cases = [other.case for other in entries if other.case.dtype == dtype]
@@ -422,7 +439,7 @@ class _Block:
                 unique = list({(op, *size): (op, size) for op, size in wanted}.values())
                 try:
                     job = ProbeJob(arm.device, dtype, unique, of_thread=arm.device == "cpu")
-                    reply: Measured | Refused = self._crew.ask(name, job, Measured | Refused)
+                    reply: Measured | Refused = self.crew.ask(name, job, Measured | Refused)
                 except ChildError:
                     continue  # its entries will tell why
                 if isinstance(reply, Measured):
@@ -443,9 +460,9 @@ class _Block:
             self._unready[name] = error
             return
         arms = list(dict.fromkeys(entry.arm for entry in self._held[name]))
-        costs.ready_s[name], costs.holds[name] = (ready.ready_ns - ready.compile_cpu_ns) / 1e9, set(arms)
+        costs.ready_s[name], costs.holds[name] = ready.ready_ns / 1e9, set(arms)
         started = (ready.ready_ns, ready.facts, ready.compile_ns, ready.compile_cpu_ns)
-        worker = Worker(self._number, name, arms, self._crew.pid(name), *started)
+        worker = Worker(self._number, name, arms, self.crew.pid(name), *started)
         if self._running:
             self._blocks.write(worker)
         else:  # its block may begin much later, or never
@@ -456,7 +473,7 @@ class _Block:
     ) -> None:
         """Write why an entry has no values in this block."""
         self._failed.add(entry.id)
-        words = self._crew.last_words(name)
+        words = self.crew.last_words(name)
         failure = Failure(self._number, entry.id, status, without_person(reason), list(checks), words)
         self._blocks.write(failure)
 

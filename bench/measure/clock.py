@@ -19,7 +19,7 @@ from statistics import median
 Clock = Callable[[], int]  # nanoseconds, never running backwards
 Call = Callable[[], object]
 
-MIN_VALUE_NS = 5_000_000
+MIN_VALUE_NS = 2_500_000
 MIN_CLOCK_COSTS = 1000  # a value is at least this many times the clock's own cost
 MAX_CALLS = 1 << 30
 IN_A_ROW = 5  # long values that settle how many calls make one
@@ -120,7 +120,7 @@ def calibrate(
     reset: Call = no_wait,
     min_value_ns: int = MIN_VALUE_NS,
 ) -> int:
-    """Find N: the calls that make a value of at least 5 ms and 1000 times the clock's cost.
+    """Find N: the calls that make a value of at least 2.5 ms and 1000 times the clock's cost.
 
     Doubles N until five values in a row are long enough (some could be hiccups of the machine), then takes
     the smallest N that the quickest of them asks for, with a tenth to spare.

@@ -17,7 +17,7 @@ class Costs:
     """Seconds of the last block."""
 
     spent_s: float = 0.0  # from the start of the run to the end of block 0
-    start_s: float = 0.0  # every worker of a block started and ready
+    slowness: float = 1.0  # of a start, over what its processor time allows
     accelerated: bool = False  # whether any computes on an accelerator
     ready_s: dict[str, float] = field(default_factory=dict)  # by worker, processor time of its start
     holds: dict[str, set[str]] = field(default_factory=dict)  # by worker, its arms
@@ -34,22 +34,23 @@ class Costs:
         """
         if self.accelerated or not self.ready_s:
             return 1
-        total_s = sum(self.ready_s.values())
+        slowest_s, total_s = max(self.ready_s.values()), sum(self.ready_s.values())
         room = psutil.virtual_memory().available // (2 * WORKER_BYTES * len(self.ready_s))
-        return max(
-            1, min(MOST_TOGETHER, room, math.ceil(usable_cpus() * max(self.ready_s.values()) / total_s))
-        )
+        return max(1, min(MOST_TOGETHER, room, math.ceil(usable_cpus() * slowest_s / total_s)))
 
-    def starting_s(self, workers: Collection[str]) -> float:
-        """Seconds that starting some of the workers takes a block, by what all took in block 0."""
-        if not workers:
-            return 0.0
+    def note_start(self, elapsed_s: float) -> None:
+        """Learn from a start how much longer it takes than its processor time says."""
+        self.slowness = elapsed_s / self._least_s(self.ready_s, 1)
 
-        def share_s(names: Collection[str], together: int) -> float:
-            times = [self.ready_s[name] for name in names]
-            return max(max(times) / together, sum(times) / usable_cpus())
+    def starting_s(self, workers: Collection[str] | None = None) -> float:
+        """Seconds that starting these workers takes a block; all, where none are named."""
+        workers = self.ready_s if workers is None else workers
+        return self.slowness * self._least_s(workers, self.together) if workers else 0.0
 
-        return self.start_s / share_s(self.ready_s, 1) * share_s(workers, self.together)
+    def _least_s(self, workers: Collection[str], together: int) -> float:
+        """What their processor time allows on all processors."""
+        times = [self.ready_s[name] for name in workers]
+        return max(max(times) / together, sum(times) / usable_cpus())
 
     def note_turn(self, entry: str, elapsed_ns: int) -> None:
         """Keep the quickest turn of an entry: the first one loads what is loaded once."""

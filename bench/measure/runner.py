@@ -12,13 +12,12 @@ from typing import Literal
 from msgspec.structs import replace
 
 from bench.errors import UserError
-from bench.host.machine import usable_cpus, utc_now
+from bench.host.machine import utc_now
 from bench.host.scratch import scratch_folder
 from bench.host.signals import OutOfTime, Terminated
 from bench.host.software import sleep_clock, slept
 from bench.measure.block import Blocks, Progress
 from bench.measure.budget import active, decide, too_short, trimmed
-from bench.measure.costs import Costs
 from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
@@ -111,23 +110,17 @@ class Runner:
 
         def refuse_at_once() -> None:
             """Before anything is measured: starting the workers alone would take longer than the budget."""
-            least_s = time.perf_counter() - started + least_blocks(plan, provable) * self._start_s(costs)
+            least_s = time.perf_counter() - started + least_blocks(plan, provable) * costs.starting_s()
             if plan.budget_s is not None and least_s > plan.budget_s and plan.budget_rule == "refuse":
                 raise too_short(plan, least_s)
 
         rounds = min(plan.rounds, ROUNDS_OF_BLOCK_0)
         blocks.run(0, plan.blocks, lambda block: provable, rounds, refuse_at_once)
-        costs.start_s, costs.spent_s = self._start_s(costs), time.perf_counter() - started
+        costs.spent_s = time.perf_counter() - started
         decision = decide(plan, self._ledger.bursts, costs)
         self._write(decision)
         self._progress.decided(decision)
         return self._count(blocks, trimmed(provable, decision), decision, jobs, started, first=1)
-
-    def _start_s(self, costs: Costs) -> float:
-        """Seconds to start all workers. What compiled from nothing will find it compiled."""
-        if not self._ledger.compiled:
-            return costs.start_s
-        return min(costs.start_s, max(*costs.ready_s.values(), sum(costs.ready_s.values()) / usable_cpus()))
 
     def _go_on(self, provable: list[Group], decision: Decision, jobs: JobMaker) -> str:
         """The blocks that are missing. The time budget was block 0's to keep: what it left is measured."""
