@@ -303,15 +303,13 @@ class _Block:
         counts = entry is answers
         if counts:
             self._blocks.progress.measuring(self._number, entry)
+        if name in self._late:
+            self.await_ready(name)
         if name in self._unready:
             if counts:
                 self._fail(entry, name, self._unready[name].status, str(self._unready[name]))
             return None
-        if name in self._late:
-            self.await_ready(name)
-        if name not in self._unready and not self.crew.alive(
-            name
-        ):  # it died in the session before, or at the entry before
+        if not self.crew.alive(name):  # it died in the session before, or at the entry before
             self._get_ready(name, lambda: self.crew.restart(name))
             raise _Again
         work = self._ledger.work(entry)
