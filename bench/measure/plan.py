@@ -25,7 +25,7 @@ from bench.results.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing,
 MARGIN = 0.02
 BLOCKS = {"primer": 10, "grid": 8, "full": 20}
 QUICK_BLOCKS = 3
-ROUNDS, LEAST_ROUNDS = 30, 10  # of a block; fewer where a time budget asks for it
+ROUNDS, LEAST_ROUNDS, QUICK_ROUNDS = 30, 10, 15  # of a block; fewer where a time budget asks for it
 # of the default run two minutes, of the grid ten, less finding devices and drawing the report
 BUDGETS_S = {"primer": 114.0, "grid": 585.0}
 USUAL = "torch-rnn"  # against the baseline: how each is usually written
@@ -70,7 +70,7 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         preset=_label(wishes),
         seed=secrets.randbelow(1 << 32) if wishes.seed is None else wishes.seed,
         blocks=_blocks(wishes, groups, arms.values()),
-        rounds=ROUNDS if wishes.rounds is None else wishes.rounds,
+        rounds=wishes.rounds or (QUICK_ROUNDS if wishes.quick else ROUNDS),
         verdicts=not wishes.quick,
         margin=MARGIN,
         budget_s=_budget_s(wishes),
