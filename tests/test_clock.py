@@ -15,7 +15,6 @@ from bench.measure.clock import (
     clock_cost_ns,
     still_busy,
     take_value,
-    values_per_burst,
     warm_up,
 )
 
@@ -206,10 +205,6 @@ def test_the_first_call_is_told_apart_and_waited_for() -> None:
     first, n_calls = warm_up(compile_then_call, synchronise=world.synchronise, clock=world.clock)
     assert first == 3 * MS + 10 * US + 1 * MS
     assert n_calls == 2
-
-
-def test_a_burst_has_five_values_and_three_of_slow_calls() -> None:
-    assert [values_per_burst(ns) for ns in (1.0, 20 * MS, 20 * MS + 1)] == [5, 5, 3]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ MIN_CLOCK_COSTS = 1000  # a value is at least this many times the clock's own co
 MAX_CALLS = 1 << 30
 IN_A_ROW = 5  # long values that settle how many calls make one
 WARMUP_NS = 5_000_000
-SLOW_CALL_NS = 20_000_000  # from here on three values a burst instead of five
 MAX_RESIDUAL = 0.01  # of a value: more work than that left after the synchronise makes it invalid
 
 
@@ -171,8 +170,3 @@ def still_busy(values: Sequence[Value]) -> bool:
     Of the median value, since a missing wait shows in all of them and a hiccup of the scheduler in one.
     """
     return median(value.residual_ns / value.elapsed_ns for value in values) > MAX_RESIDUAL
-
-
-def values_per_burst(per_call_ns: float) -> int:
-    """Five values, three where one call alone takes longer than a value has to."""
-    return 3 if per_call_ns > SLOW_CALL_NS else 5
