@@ -130,6 +130,9 @@ class PlayedCrew:
         self.stage.answered[self.stage.started[-1]] = len(self.stage.asked)
         self.pids[name] = 1000 + len(self.stage.started)
 
+    def overdue(self, name: str) -> bool:
+        return False
+
     def await_ready(self, name: str) -> Ready:
         self.stage.now_ns += READY_NS
         reply = self.stage.ready(self.block, name, self.lives[name])
@@ -192,6 +195,8 @@ def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
     }
     monkeypatch.setattr(block.gates, "read", lambda: Reading(stage.now_ns, 0, None, None, None, None))
     monkeypatch.setattr(costs, "usable_cpus", lambda: 1)
+    monkeypatch.setattr(block, "usable_cpus", lambda: 1)
+    monkeypatch.setattr(block, "first_to_reply", lambda waiting: 0)
     monkeypatch.setattr(block, "Crew", stage.crew)
     real_block = block._Block
 

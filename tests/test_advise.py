@@ -49,6 +49,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.advice.declare.find_devices", lambda **limits: CPU_ONLY)
     monkeypatch.setattr("bench.advice.command.since_start_s", lambda: 0.1)
+    monkeypatch.setattr("bench.measure.costs.usable_cpus", lambda: 1)
     monkeypatch.setattr("bench.session.Runner", Simulated)
     monkeypatch.setattr(Simulated, "options", {})
     return tmp_path
@@ -318,12 +319,12 @@ def test_the_time_counts_from_the_start_and_leaves_some_for_the_answer() -> None
 
 
 def costs_of(plan: Plan, start_s: float) -> Costs:
-    """Block 0 showed 10 s until its end, half a second to prove an entry, and workers alike."""
+    """Block 0 showed 10 s until its end, half a second to prove an entry, and a worker for each arm."""
     entries = [entry.id for group in plan.groups for entry in group.entries]
     return Costs(
         spent_s=10.0,
-        start_s=start_s,
-        ready_s={arm.id: 1.0 for arm in plan.arms},
+        slowness=1.0,
+        ready_s={arm.id: start_s / len(plan.arms) for arm in plan.arms},
         holds={arm.id: {arm.id} for arm in plan.arms},
         prove_s=dict.fromkeys(entries, 0.5),
         turn_s=dict.fromkeys(entries, 0.0),
@@ -340,7 +341,7 @@ def test_a_budget_that_holds_goes_below_the_blocks_of_a_verdict_and_one_that_doe
         short = replace(plan, budget_rule=rule, budget_s=budget_s, probes=[])
         decision = decide(short, bursts, costs_of(plan, 3.0))
         assert (decision.blocks, decision.rounds) == (blocks, LEAST_ROUNDS)
-    with pytest.raises(bench.UserError, match=r"--budget 26s cannot be kept: .* about 56 s"):
+    with pytest.raises(bench.UserError, match=r"--budget 26s cannot be kept: .* about 57 s"):
         decide(replace(short, budget_s=26.0), bursts, costs_of(plan, 3.0))
 
 

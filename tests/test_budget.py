@@ -8,7 +8,7 @@ from bench.errors import UserError
 from bench.measure.budget import SPARE, decide
 from bench.measure.costs import Costs
 from bench.measure.messages import Prove, Turn
-from bench.measure.plan import LEAST_ROUNDS, fewest_blocks, least_blocks
+from bench.measure.plan import LEAST_ROUNDS, ROUNDS, fewest_blocks, least_blocks
 from bench.results.record import Burst, Decision, End, Plan
 
 ENTRIES = ("numpy-batched@cpu x1", "numpy-batched@cpu x1 twin", "numpy-inplace@cpu x1")
@@ -42,7 +42,7 @@ def least_s(declared: Plan) -> float:
 def test_the_predicted_time_is_what_the_run_then_takes_but_for_the_spare(stage: Stage) -> None:
     records, decision = whole(budget_s=1000.0)
     spent_s = stage.now_ns / 1e9
-    assert (decision.blocks, decision.rounds) == (20, 15)
+    assert (decision.blocks, decision.rounds) == (20, ROUNDS)
     assert decision.dropped_groups == decision.dropped_arms == []
     assert spent_s < decision.predicted_s < SPARE * spent_s
     assert len(of_kind(records, Burst)) == 3 * 21
@@ -54,7 +54,7 @@ def test_rounds_go_first_and_every_block_stays(stage: Stage, share: float) -> No
     stage.now_ns = 0
     records, decision = whole(budget_s=share * free.predicted_s)
     assert decision.blocks == 20
-    assert LEAST_ROUNDS <= decision.rounds < 15
+    assert LEAST_ROUNDS <= decision.rounds < ROUNDS
     assert {len(b.elapsed_ns) for b in of_kind(records, Burst) if b.block} == {decision.rounds}
     assert stage.now_ns / 1e9 < share * free.predicted_s
     assert decision.predicted_s == free.predicted_s  # of the whole plan
@@ -134,20 +134,20 @@ def decided(declared: Plan, per_call_ns: int) -> float:
 @pytest.mark.usefixtures("stage")
 def test_a_block_is_its_start_the_proofs_and_the_turns_with_what_warms_them() -> None:
     declared = plan(blocks=10)
-    block_s = 2.0 + 3 * 0.5 + 15 * 3 * (0.1 + 2 * 0.001)
+    block_s = 2.0 + 3 * 0.5 + ROUNDS * 3 * (0.1 + 2 * 0.001)
     assert decided(declared, 1_000_000) == pytest.approx(1.0 + SPARE * 10 * block_s, abs=0.1)
 
 
 @pytest.mark.usefixtures("stage")
 def test_slow_entries_are_counted_in_a_third_of_the_rounds() -> None:
     declared = plan(blocks=10)
-    block_s = 2.0 + 3 * 0.5 + 5 * 3 * (0.1 + 2 * 0.03)
+    block_s = 2.0 + 3 * 0.5 + ROUNDS / 3 * 3 * (0.1 + 2 * 0.03)
     assert decided(declared, 30_000_000) == pytest.approx(1.0 + SPARE * 10 * block_s, abs=0.1)
 
 
 @pytest.mark.usefixtures("stage")
 def test_a_worker_that_no_counted_block_needs_costs_no_start() -> None:
-    costs = Costs(1.0, 3.0, False, {"a": 1.0, "b": 2.0}, {"a": set(ENTRIES), "b": {"torch-rnn@cpu x1"}})
+    costs = Costs(1.0, 1.0, False, {"a": 1.0, "b": 2.0}, {"a": set(ENTRIES), "b": {"torch-rnn@cpu x1"}})
     assert decide(plan(blocks=10), [], costs).predicted_s == pytest.approx(1.0 + SPARE * 10 * 1.0, abs=0.1)
 
 

@@ -177,7 +177,7 @@ def test_calibration_resets_before_every_value_and_waits_for_the_device() -> Non
         reset=lambda: resets_at.append(world.events.count("call")),
     )
     assert found == 3  # 1 ms each: the device's time, not the host's
-    assert resets_at == [0, 1, 3, 7, 11, 15, 19, 23]  # before values of 1 and 2 calls, and five of 4
+    assert resets_at == [0, 1, 3, 7, 11, 15, 19]  # before values of 1 and 2 calls, and five of 4
 
 
 def test_calibration_gives_up_on_calls_that_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

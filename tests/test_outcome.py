@@ -12,7 +12,7 @@ from bench.answer.comparison import log_ratios
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.summary import summarise
 from bench.measure.plan import LEAST_ROUNDS
-from bench.measure.schedule import sessions
+from bench.measure.schedule import SLOW_ROUNDS, sessions
 from bench.results.declared import Group, measured_as
 from bench.results.journal import Run, make_run
 from bench.results.record import AnyRecord, Burst, Failure
@@ -48,7 +48,9 @@ def test_times_are_by_block_and_round_in_order_and_without_block_0(default: Run)
         }
         for burst in bursts
     }
-    assert {tuple(rounds) for rounds in made[SLOW].times.values()} == {(0, 3, 6)}  # it takes long
+    assert {tuple(rounds) for rounds in made[SLOW].times.values()} == {
+        tuple(range(0, LEAST_ROUNDS, SLOW_ROUNDS))
+    }  # it takes long
     assert {tuple(rounds) for rounds in made[FIRST].times.values()} == {tuple(range(LEAST_ROUNDS))}
     backwards = outcomes(make_run([default.plan, *reversed(default.bursts)]))
     assert list(backwards[FIRST].times) == list(made[FIRST].times) == list(range(1, 11))
@@ -126,7 +128,7 @@ def test_a_row_of_the_values_tells_its_round_and_its_place_there(default: Run) -
     frame = values_frame(default)
     rows = frame[(frame["entry"] == SLOW) & (frame["block"] == 2)]
     (burst,) = (burst for burst in default.bursts if (burst.entry, burst.block) == (SLOW, 2))
-    assert rows["round"].tolist() == burst.rounds == [0, 3, 6]
+    assert rows["round"].tolist() == burst.rounds == list(range(0, LEAST_ROUNDS, SLOW_ROUNDS))
     assert rows["place"].tolist() == burst.places
     assert AGAIN not in set(frame["entry"])
     # in a round of a session every entry has a place of its own

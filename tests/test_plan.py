@@ -9,7 +9,7 @@ from bench.case import Shape
 from bench.errors import UserError
 from bench.measure.budget import decide, trimmed
 from bench.measure.costs import Costs
-from bench.measure.plan import LEAST_ROUNDS, comparisons, make_plan
+from bench.measure.plan import LEAST_ROUNDS, ROUNDS, comparisons, make_plan
 from bench.measure.preset import Wishes
 from bench.results.record import Burst, Missing, Plan
 
@@ -155,7 +155,7 @@ def decided(budget_s: float | None, bursts: Sequence[Burst] = (), **wishes: obje
 def test_a_budget_that_suffices_drops_nothing():
     _, decision = decided(10_000.0)
 
-    assert (decision.blocks, decision.rounds) == (10, 15)
+    assert (decision.blocks, decision.rounds) == (10, ROUNDS)
     assert not decision.dropped_groups
     assert not decision.dropped_arms
 
