@@ -144,7 +144,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "and a report. Without options: the tutorial's training step and its neighbours, about two minutes."
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="3 blocks, under 25 s: times, but no verdicts")
+    add("--quick", action="store_true", help="3 blocks, about 20 s: times, but no verdicts")
     add(
         "--preset",
         choices=("primer", "grid", "full"),
