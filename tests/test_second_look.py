@@ -43,7 +43,9 @@ def judged(logs: Array, extended: Extended | None = None) -> Judgement:
     )
     medians = {entry: np.zeros(len(logs)) if entry == BASELINE else logs for entry in run.entries}
     found = {
-        entry: Outcome(entry, "ok", "", {block: {0: time} for block, time in enumerate(np.exp(values).tolist(), start=1)})
+        entry: Outcome(
+            entry, "ok", "", {block: {0: time} for block, time in enumerate(np.exp(values).tolist(), start=1)}
+        )
         for entry, values in medians.items()
     }
     return judge(run, found)
