@@ -1,7 +1,11 @@
-"""``python -m bench`` is ``rnnbench``."""
+"""``rnnbench``, and ``python -m bench``."""
 
 import sys
 
-from bench.cli import main
+from bench.host.signals import loading
 
-sys.exit(main())
+with loading():
+    from bench.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

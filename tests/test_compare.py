@@ -394,7 +394,7 @@ def test_the_exit_code_is_1_for_a_proved_regression_alone(
     assert "No regression over 5 % is proved" in capsys.readouterr().out
     assert main(["compare", old, slower, "--fail-slower", "5%"]) == 1
     printed = capsys.readouterr().out
-    assert "REGRESSION proved, over 5 % slower: train_step positional | torch-rnn@cpu x1: 1.18" in printed
+    assert "REGRESSION proved, over 5 % slower: train_step positional | torch-rnn@cpu x1: 1.20" in printed
     assert main(["compare", old, slower, "--fail-slower", "40%"]) == 0
     assert main(["compare", old, slower]) == 0
 
@@ -403,8 +403,8 @@ def test_one_sentence_says_it_all_first(saved: Path, capsys: pytest.CaptureFixtu
     main(["compare", str(saved / "old"), str(saved / "slower")])
     first, *rest = capsys.readouterr().out.splitlines()
     assert "1 slower" in first
-    assert "most of all train_step positional | torch-rnn@cpu x1, 1.18" in first
-    assert rest[0].startswith("In absolute time 7 baselines took 0.99")
+    assert "most of all train_step positional | torch-rnn@cpu x1, 1.20" in first
+    assert rest[0].startswith("In absolute time 7 baselines took 0.98")
     assert any("SLOWER" in line and "torch-rnn@cpu x1" in line for line in rest)
     assert any(line.startswith("Without a baseline") for line in rest)
 

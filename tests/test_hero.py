@@ -76,7 +76,7 @@ def test_how_sure_it_is_has_the_interval_the_noise_and_the_blocks() -> None:
     made = hero_of(run)
     assert made.small == ("each as usually written: numpy-batched and torch-rnn", *made.sure)
     assert made.sure[0] == f"95 % interval {main.low:.2f} to {main.high:.2f} times"
-    assert made.sure[1].startswith("noise floor 1.4 % (the same thing measured twice), all of the interval")
+    assert made.sure[1].startswith("noise floor 1.2 % (the same thing measured twice), all of the interval")
     assert made.sure[2].startswith("10 blocks")
     open_ = hero_of(run_with({USUAL: around(1.03, NOISY)}))
     assert open_.sure[0].startswith("PyTorch ÷ NumPy 1.0")

@@ -30,8 +30,14 @@ def executed(notebook: Notebook, folder: Path) -> Notebook:
     nbclient.NotebookClient(fresh, timeout=CELL_SECONDS, record_timing=False, resources=stands_in).execute()
     for cell in fresh.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("data") != {"text/plain": ""}]
+            cell.outputs = [output for output in cell.outputs if not is_empty(output)]
     return fresh
+
+
+def is_empty(output: Notebook) -> bool:
+    """Whether it shows nothing, or only how busy this machine happened to be."""
+    busy = re.fullmatch(r"(rnnbench: the machine is busy: .*\n)+", output.get("text", ""))
+    return bool(busy) or output.get("data") == {"text/plain": ""}
 
 
 def kinds(notebook: Notebook) -> list[list[tuple[str, ...]]]:

@@ -69,7 +69,7 @@ def test_the_page_reads_without_seeing_it(run_folder: Path) -> None:
     said = {str(svg["aria-label"]) for svg in reader.all("svg")}
     assert {svg["role"] for svg in reader.all("svg")} == {"img"}
     assert any("numpy-batched 101 µs, baseline" in text for text in said)
-    assert any("torch-rnn 363 µs, 3.61 [3.57, 3.68]" in text for text in said)
+    assert any("torch-rnn 362 µs, 3.64 [3.59, 3.70]" in text for text in said)
     assert reader.all("html") == [{"lang": "en"}]
     assert all(cell.get("scope") in ("col", "row") for cell in reader.all("th"))
     assert len(reader.all("caption")) == len(reader.all("table")) > 8

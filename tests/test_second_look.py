@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 from simulated import Array, Noise, generator, simulate
-from simulated_runs import BASELINE, GROUP, plan, recorded
+from simulated_runs import BASELINE, GROUP, TWIN, plan, recorded
 from small_journal import write
 
 import bench
@@ -43,7 +43,9 @@ def judged(logs: Array, extended: Extended | None = None) -> Judgement:
     )
     medians = {entry: np.zeros(len(logs)) if entry == BASELINE else logs for entry in run.entries}
     found = {
-        entry: Outcome(entry, "ok", "", dict(enumerate(np.exp(values).tolist(), start=1)))
+        entry: Outcome(
+            entry, "ok", "", {block: {0: time} for block, time in enumerate(np.exp(values).tolist(), start=1)}
+        )
         for entry, values in medians.items()
     }
     return judge(run, found)
@@ -183,7 +185,7 @@ def records(run: Run, *last: AnyRecord, blocks: int = FIRST, **changes: Any) -> 
     """The journal of its first blocks, then ``last``."""
     bursts = [burst for burst in run.bursts if burst.block <= blocks]
     declared = replace(run.plan, blocks=FIRST, **changes)
-    return [declared, *bursts, Decision([], 60.0, FIRST, [], []), *last]
+    return [declared, *bursts, Decision([], 60.0, FIRST, run.plan.rounds, [], []), *last]
 
 
 class Measures:
@@ -295,10 +297,10 @@ def test_what_may_not_be_extended_is_refused_in_one_line_that_says_why(whole: Ru
     ]
     assert "its verdicts stand" in refusal(dataclasses.replace(decided, bursts=tuple(slow)))
     twin = [
-        replace(one, elapsed_ns=[2 * ns for ns in one.elapsed_ns]) if "twin" in one.entry else one
+        replace(one, elapsed_ns=[2 * ns for ns in one.elapsed_ns]) if one.entry == TWIN else one
         for one in decided.bursts
     ]
-    assert "no verdict to look for: the twin differs" in refusal(
+    assert "no verdict to look for: the A/A control failed" in refusal(
         dataclasses.replace(decided, bursts=tuple(twin))
     )
 

@@ -37,6 +37,13 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextmanager
+def loading() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: a module that is being imported may swallow an exception."""
+    with _handled([signal.SIGINT], signal.SIG_DFL):
+        yield
+
+
+@contextmanager
 def terminable() -> Iterator[None]:
     """Turn TERM and HUP into ``Terminated``."""
 
@@ -67,7 +74,7 @@ def time_limit(limit_s: float) -> Iterator[None]:
 
 @contextmanager
 def _handled(
-    numbers: list[signal.Signals], handler: Callable[[int, FrameType | None], None]
+    numbers: list[signal.Signals], handler: Callable[[int, FrameType | None], None] | signal.Handlers
 ) -> Iterator[None]:
     """Another handler for a while; only the main thread may set one. What is ignored stays so (nohup)."""
     if threading.current_thread() is not threading.main_thread():

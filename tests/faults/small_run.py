@@ -6,10 +6,13 @@ Looking for devices would import torch, seconds in which nothing of the run coul
 
 import sys
 
-from bench import session
-from bench.cli import main
-from bench.device import Absent, Device, Devices
-from bench.verification import command as verification
+from bench.host.signals import loading
+
+with loading():
+    from bench import session
+    from bench.cli import main
+    from bench.device import Absent, Device, Devices
+    from bench.verification import command as verification
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),), "2.13.0")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.host.signals import Terminated, terminable, undisturbed
+from bench.host.signals import Terminated, loading, terminable, undisturbed
 from bench.results.journal import FILE_NAME, load_run
-from faults.runs import children_of, finish, records, start, wait_for_lines, wait_until_gone
+from faults.runs import PROJECT, children_of, finish, records, start, wait_for_lines, wait_until_gone
 
 ENDLESS = ("--blocks", "500")
 TO_PROCESS, TO_GROUP = os.kill, os.killpg  # a terminal signals the group, `kill` the process
@@ -44,7 +44,7 @@ def test_a_signal_at_any_moment_ends_run_and_workers_and_keeps_the_journal(
     code, errors = finish(running)
     left = children_of(running.pid)
 
-    if "init_import_site" in errors:  # it hit Python itself, before a line of ours had run
+    if "Fatal Python error: init_" in errors:  # it hit Python itself, before a line of ours had run
         assert not records(tmp_path)
         return
     assert code in ((130,) if number == CTRL_C else (143, 128 + number)), errors
@@ -116,9 +116,17 @@ def test_a_signal_while_workers_are_stopped_is_held_back_and_not_lost(number: in
     assert reached == ["the end"]
 
 
+@pytest.mark.parametrize(("around", "code"), [("loading", -CTRL_C), ("terminable", 0)])
+def test_a_module_that_swallows_a_ctrl_c_while_it_loads_does_not_lose_it(around: str, code: int) -> None:
+    swallows = "try: signal.raise_signal(signal.SIGINT)\n    except BaseException: pass"
+    program = f"import signal\nfrom bench.host.signals import {around}\nwith {around}():\n    {swallows}"
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, cwd=PROJECT, check=False).returncode == code
+
+
 def test_handlers_are_as_before_afterwards() -> None:
     before = [signal.getsignal(number) for number in (CTRL_C, TERM, HANG_UP)]
-    with terminable(), undisturbed():
+    with loading(), terminable(), undisturbed():
         assert [signal.getsignal(number) for number in (CTRL_C, TERM, HANG_UP)] != before
     assert [signal.getsignal(number) for number in (CTRL_C, TERM, HANG_UP)] == before
 
