@@ -331,11 +331,11 @@ def costs_of(plan: Plan, start_s: float) -> Costs:
     )
 
 
-def test_a_budget_that_holds_goes_below_the_blocks_of_a_verdict_and_one_that_does_not_stops_there() -> None:
+def test_a_budget_that_holds_is_ended_by_its_time_and_one_that_does_not_by_the_blocks_of_a_verdict() -> None:
     plan = declared()
     bursts = [record for record in measured(plan, blocks=0) if isinstance(record, Burst)]
     for rule, budget_s, blocks in (
-        ("hold", 26.0, 3),
+        ("hold", 26.0, plan.blocks),  # its time ends it
         ("refuse", 57.0, fewest_blocks(plan.groups, plan.arms)),
     ):
         short = replace(plan, budget_rule=rule, budget_s=budget_s, probes=[])

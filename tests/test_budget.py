@@ -115,7 +115,8 @@ def test_a_budget_that_holds_is_never_refused_and_leaves_out_the_rows_in_no_pair
     declared = plan(1.0, budget_rule="hold")
     end, records = run(declared)
     (decision,) = of_kind(records, Decision)
-    assert (decision.blocks, decision.rounds) == (1, LEAST_ROUNDS)
+    assert (decision.blocks, decision.rounds) == (declared.blocks, LEAST_ROUNDS)  # its time ends it
+    assert max(burst.block for burst in of_kind(records, Burst)) == 1
     assert end.status == "complete"
 
 

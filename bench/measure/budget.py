@@ -9,7 +9,7 @@ from bench.catalog import BASELINE
 from bench.errors import UserError
 from bench.measure.costs import Costs
 from bench.measure.limits import probing
-from bench.measure.plan import LEAST_ROUNDS, least_blocks
+from bench.measure.plan import LEAST_ROUNDS, fewest_blocks, least_blocks
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
 from bench.results.declared import measured_as
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
@@ -34,6 +34,8 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
             if seconds.predict(groups, plan.blocks, plan.rounds) > budget_s:
                 groups = [_without(group, arms) for group in groups]
     blocks, rounds, fewest = plan.blocks, plan.rounds, least_blocks(plan, groups)
+    if plan.budget_rule == "hold":  # ended by its time, not by its blocks: so many rounds as let a verdict be
+        blocks = fewest = min(blocks, fewest_blocks([], plan.arms))
     while rounds > LEAST_ROUNDS and seconds.predict(groups, blocks, rounds) > budget_s:
         rounds -= 1
     while blocks > fewest and seconds.predict(groups, blocks, rounds) > budget_s:
@@ -46,7 +48,7 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
     return Decision(
         pairs=pairs,
         predicted_s=round(whole_s, 1),
-        blocks=blocks,
+        blocks=plan.blocks if plan.budget_rule == "hold" else blocks,
         rounds=rounds,
         dropped_groups=[group.name for group in plan.groups if group.name not in names],
         dropped_arms=[arm.id for arm in plan.arms if arm.id not in used],
