@@ -377,3 +377,12 @@ def test_a_table_that_was_dropped_is_not_measured_by_workers_that_waited(
     later = {burst.entry for burst in of_kind(written, Burst) if burst.block > 1}
     assert later == {entry.id for entry in plan.groups[0].entries}
     assert stage.ended == stage.crews
+
+
+@pytest.mark.usefixtures("processors")
+def test_no_worker_waits_on_for_a_block_that_the_time_leaves_out(stage: Stage) -> None:
+    plan = small_plan("numpy-inplace", blocks=4, budget_s=0.001, budget_rule="hold")
+    end, records = run(plan)
+    assert "time budget" in end.reason
+    assert max(burst.block for burst in of_kind(records, Burst)) == 1
+    assert stage.ended == stage.crews == 3  # block 2's had started with block 1's

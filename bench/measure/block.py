@@ -120,7 +120,7 @@ class Blocks:
         try:
             as_planned = self._ready_blocks and self._ready_blocks[0].groups == groups_of(number)
             if not as_planned or self._failures != self.ledger.failures.total():
-                self._end_ready_blocks()
+                self.close()
                 self._start(number, last, groups_of)
             started()
             block = self._ready_blocks.pop(0)
@@ -129,7 +129,7 @@ class Blocks:
             finally:
                 block.crew.end()
         except BaseException:
-            self._end_ready_blocks()
+            self.close()
             raise
 
     def _start(self, number: int, last: int, groups_of: Callable[[int], list[Group]]) -> None:
@@ -150,7 +150,8 @@ class Blocks:
             block.await_ready(name)
         self.costs.note_start((time.perf_counter() - begun) / len(self._ready_blocks))
 
-    def _end_ready_blocks(self) -> None:
+    def close(self) -> None:
+        """End the workers that wait for blocks which are not measured."""
         for block in self._ready_blocks:
             block.crew.end()
         self._ready_blocks = []

@@ -6,6 +6,7 @@ Block 0 proves, calibrates and decides; the other blocks count. Every record goe
 import math
 import time
 from collections.abc import Callable, Collection
+from contextlib import closing
 from functools import partial
 from typing import Literal
 
@@ -120,7 +121,8 @@ class Runner:
         decision = decide(plan, self._ledger.bursts, costs)
         self._write(decision)
         self._progress.decided(decision)
-        return self._count(blocks, trimmed(provable, decision), decision, jobs, started, first=1)
+        with closing(blocks):
+            return self._count(blocks, trimmed(provable, decision), decision, jobs, started, first=1)
 
     def _go_on(self, provable: list[Group], decision: Decision, jobs: JobMaker) -> str:
         """The blocks that are missing. The time budget was block 0's to keep: what it left is measured."""
@@ -133,7 +135,8 @@ class Runner:
         counted = [record for record in self._earlier if getattr(record, "block", 0) < first]
         self._ledger = Ledger(self._plan, counted)
         self._progress.decided(decision)
-        return self._count(self._blocks(jobs), groups, decision, jobs, None, first=first)
+        with closing(self._blocks(jobs)) as blocks:
+            return self._count(blocks, groups, decision, jobs, None, first=first)
 
     def _count(
         self,
