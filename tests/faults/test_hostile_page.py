@@ -19,7 +19,10 @@ PAYLOAD = (
     "--><![CDATA[]]>{{ 7 * 7 }}${window.pwned=5}<base href=https://example.invalid/>\x1b[31m\u202e=1+1"
 )
 # what the program itself goes by, by the name of the field; anything else a stranger may choose
-CHOSEN = {"kind", "status", "task", "layout", "dtype", "activation", "data", "split", "library", "schema"}
+CHOSEN = {
+    "kind", "status", "task", "layout", "dtype", "activation", "data", "split", "library", "schema",
+    "budget_rule", "stopped_by",
+}  # fmt: skip
 KEPT = {"cpu", "ladder", "dispatch", "compiled", "numpy-batched", "numpy-published"}
 
 
