@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acceptance.tools.headline_run import Silent
 
 import bench
 from bench.answer.comparison import Comparison
@@ -25,19 +26,6 @@ STEP = sine_case("train_step", "positional")  # the tutorial's
 HEADLINE = ("numpy-batched", "numpy-inplace", "torch-rnn", "torch-inplace")
 AGAIN = " again"  # what the name of a second arm of the baseline's code ends with
 TESTS = Path(__file__).parents[1]  # where workers find acceptance.kernels
-
-
-class Silent:
-    """A progress display that shows nothing."""
-
-    def starting(self, block: int, blocks: int) -> None:
-        pass
-
-    def measuring(self, block: int, entry: Entry) -> None:
-        pass
-
-    def decided(self, decision: Any) -> None:
-        pass
 
 
 def own(*names: str) -> list[str]:
@@ -134,6 +122,11 @@ def again(judgement: Judgement) -> Comparison:
 def differs(comparison: Comparison) -> bool:
     """Whether its word is that one of the two is faster."""
     return comparison.verdict in ("FASTER", "SLOWER")
+
+
+def least(runs: int) -> int:
+    """Nine in ten; one run may miss."""
+    return min(runs - 1, runs * 9 // 10)
 
 
 def covers_1(row: Comparison) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from acceptance.load import LOADS, TITLES, load
-from acceptance.plans import HEADLINE, STEP, again, compared, differs, make_plan, row
+from acceptance.plans import HEADLINE, STEP, again, compared, differs, least, make_plan, row
 from acceptance.validity import Recorder
 
 from bench.answer.verdict import Judgement
@@ -50,8 +50,8 @@ def test_words_are_right_whatever_else_runs(
     kept = truth.get("torch-rnn") == "SLOWER" and min(right.values()) >= least(runs) and wrong == 0
     validity.record(
         f"T16-{name}",
-        claim=f"the headline arms at the tutorial's size, {TITLES[name]}, {runs} runs of {BLOCKS} blocks: the "
-        f"words of a quiet run of {TRUTH_BLOCKS} blocks, where that finds more than 3 %",
+        claim=f"the headline arms at the tutorial's size, {TITLES[name]}, {runs} runs of {BLOCKS} blocks: "
+        f"the words of a quiet run of {TRUTH_BLOCKS} blocks, where that finds more than 3 %",
         promised=f"in at least {least(runs)} of {runs} runs each; another word in none",
         measured=", ".join(f"{variant} {truth[variant]} {right[variant]}" for variant in truth)
         + f"; {wrong} others",
@@ -72,8 +72,3 @@ def test_words_are_right_whatever_else_runs(
     )
     assert kept
     assert equal_kept
-
-
-def least(runs: int) -> int:
-    """Nine in ten; one run may miss."""
-    return min(runs - 1, runs * 9 // 10)

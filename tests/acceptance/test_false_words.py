@@ -1,8 +1,8 @@
 """T1: how often a run says that the same code differs from itself: variants of the catalogue, few blocks.
 
-Every run has a variant, its A/A control and the same code once more. The variants take turns, and so do workers
-that the entries share and workers of their own. With ``--state FILE`` each run is kept as it ends, and the next
-time goes on from there: a run of another version of the code does not count.
+Every run has a variant, its A/A control and the same code once more. The variants take turns, and so do
+workers that the entries share and workers of their own. With ``--state FILE`` each run is kept as it ends, and
+the next time goes on from there: a run of another version of the code does not count.
 """
 
 import hashlib
@@ -99,7 +99,9 @@ def test_the_same_code_is_seldom_said_to_differ(
     runs, goal = len(found), GOALS[condition]
     count = {what: sum(one[what] for one in found) for what in ("word", "refused", "pooled", "one_process")}
     most, chance = allowed(runs, goal), allowed(runs, ALPHA)
-    what = f"variants of the catalogue against their own code, {runs} runs of {MIN_BLOCKS} blocks, {condition}"
+    what = (
+        f"variants of the catalogue against their own code, {runs} runs of {MIN_BLOCKS} blocks, {condition}"
+    )
 
     def record(key: str, claim: str, promised: str, measured: int, *, kept: bool) -> None:
         key = f"T1-{condition}{key}"
@@ -115,7 +117,10 @@ def test_the_same_code_is_seldom_said_to_differ(
         kept=count["refused"] <= chance,
     )
     caught = max(count["pooled"], count["one_process"]) > chance  # which errs more depends on the noise
-    for mutant, words in (("pooled", "takes every value for a sample"), ("one_process", "judges by one block")):
+    for mutant, words in (
+        ("pooled", "takes every value for a sample"),
+        ("one_process", "judges by one block"),
+    ):
         record(
             f"-mutant-{mutant}",
             f"caught: a mutant that {words} (Welch's t, control against baseline); {what}",

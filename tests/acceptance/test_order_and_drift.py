@@ -118,8 +118,8 @@ def test_drift_of_the_machine_makes_no_difference(validity: Recorder, tmp_path: 
     wider = float(np.std(unpaired) / np.std(paired))
     validity.record(
         "T11",
-        claim="the same code against itself while the machine drifts by 3 % (steep: 9 % in the run; turns: 9 % "
-        f"every 0.1 s), {total} runs",
+        claim="the same code against itself while the machine drifts by 3 % (steep: 9 % in the run; turns: "
+        f"9 % every 0.1 s), {total} runs",
         promised=f"at least {allowed} intervals with 1",
         measured=f"{covered}; ratios: {'; '.join(measured)}",
         kept=covered >= allowed,
@@ -133,7 +133,7 @@ def test_drift_of_the_machine_makes_no_difference(validity: Recorder, tmp_path: 
     )
     validity.record(
         "T11-mutant-medians",
-        claim="caught: a mutant that takes a block's ratio of medians in place of its rounds' ratios, on turns",
+        claim="caught: a mutant that takes a block's ratio of medians in place of its rounds', on turns",
         promised="scatters at least twice as much between blocks",
         measured=f"{100 * np.std(unpaired):.2f} % against {100 * np.std(paired):.2f} %",
         kept=wider >= 2,
@@ -165,7 +165,7 @@ def test_the_control_holds_what_the_baselines_worker_holds(validity: Recorder, t
     validity.record(
         "T20-neighbours",
         claim="an A/A control, where a neighbour in its process makes the baseline 5 % slower",
-        promised="its interval has 1; without the neighbours (the mutant) it has not, and there is no verdict",
+        promised="its interval has 1; without the neighbours (the mutant) not, and there is no verdict",
         measured=f"{control.ratio:.3f} [{control.low:.3f}, {control.high:.3f}]; the mutant "
         f"{mutant.ratio:.3f} [{mutant.low:.3f}, {mutant.high:.3f}]",
         kept=covers_1(control) and not covers_1(mutant) and bool(without.control.failure),

@@ -79,7 +79,7 @@ def test_what_cools_down_between_its_values_is_warmed_again(
     validity.record(
         "T12-rewarm",
         claim=f"a kernel whose first {COLD_CALLS} calls take three times as long whenever others have run",
-        promised="its ratio to the same kernel without is within 3 % of 1; without re-warming (the mutant) not",
+        promised="its ratio to the kernel without is within 3 % of 1; without re-warming (the mutant) not",
         measured=f"{warm:.3f}; the mutant {cold:.3f}",
         kept=abs(warm - 1) <= 0.03 < cold - 1,
     )
