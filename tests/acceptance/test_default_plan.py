@@ -1,4 +1,4 @@
-"""SPEED: the default run measures its whole plan within its time, a quick one within 20 s; what a turn costs."""
+"""SPEED: the default run measures its whole plan in time, a quick one within 20 s; what a turn costs."""
 
 import subprocess
 import sys

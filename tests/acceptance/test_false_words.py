@@ -1,8 +1,8 @@
 """T1: how often a run says that the same code differs from itself: variants of the catalogue, few blocks.
 
 Every run has a variant, its A/A control and the same code once more. The variants take turns, and so do
-workers that the entries share and workers of their own. With ``--state FILE`` each run is kept as it ends, and
-the next time goes on from there: a run of another version of the code does not count.
+workers that the entries share and workers of their own. With ``--state FILE`` each run is kept as it ends,
+and the next time goes on from there: a run of another version of the code does not count.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """How long it takes until the headline is known to 2 % and to 1 %: by a run of ours, and by pyperf.
 
 The headline is torch-rnn over numpy-batched, the tutorial's training step in float32 and one thread. Both
-programs run whole, by turns. Ours measures the other headline arms and the A/A control as well. pyperf measures
-one after the other, 20 processes of three values each; its interval is Welch's, from the means of its processes.
+programs run whole, by turns. Ours measures the other headline arms and the A/A control as well. pyperf
+measures one after the other, 20 processes of three values each; its interval is Welch's, from their means.
 """
 
 import datetime
@@ -162,10 +162,10 @@ TRUST = {"ours": "see T1 and T2", "pyperf": "7 % without drift, 31 to 58 % with"
 TITLE = "Seconds until the ratio is known"
 TEXT = (
     "numpy-batched against torch-rnn, the tutorial's training step, float32, one thread: seconds from the "
-    "start of the program until the half-width of the 95 % interval of the log ratio is 2 % or 1 % or less and "
-    "stays so; whole programs, by turns: median (least to most). pyperf's interval is made from the means of "
-    "its processes and takes them for independent: of what changes between its two benchmarks it knows "
-    "nothing. The last column is how often such a design finds a difference that is none, in simulation, where "
-    "one time in twenty would be right."
+    "start of the program until the half-width of the 95 % interval of the log ratio is 2 % or 1 % or less "
+    "and stays so; whole programs, by turns: median (least to most). pyperf's interval is made from the means "
+    "of its processes and takes them for independent: of what changes between its two benchmarks it knows "
+    "nothing. The last column is how often such a design finds a difference that is none, in simulation, "
+    "where one time in twenty would be right."
 )
 HEADER = ("program", "runs", "until ± 2 %", "until ± 1 %", "false positives")
