@@ -165,7 +165,7 @@ TEXT = (
     "start of the program until the half-width of the 95 % interval of the log ratio is 2 % or 1 % or less "
     "and stays so; whole programs, by turns: median (least to most). pyperf's interval is made from the "
     "means of its processes and takes them for independent: of what changes between its two benchmarks it "
-    "knows nothing. The last column is how often such a design finds a difference that is none, in simulation, "
-    "where one time in twenty would be right."
+    "knows nothing. The last column is how often such a design finds a difference that is none, in "
+    "simulation, where one time in twenty would be right."
 )
 HEADER = ("program", "runs", "until ± 2 %", "until ± 1 %", "false positives")
