@@ -4,7 +4,7 @@
 # make fix      format and mend what ruff can
 # make benchmark    every variant with pytest-benchmark
 # make figures      measures the figures of README and docs/findings.md and writes them there: a quarter of an hour
-# make acceptance   what the project promises about its verdicts and its speed, measured: half an hour
+# make acceptance   what the project promises about its verdicts and its speed, measured: an hour; ACCEPTANCE=--long: many
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,7 +24,7 @@ figures: .venv/ready-dev
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python docs/figures.py
 
 acceptance: .venv/ready-acceptance
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -s tests/acceptance
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -s tests/acceptance $(ACCEPTANCE)
 
 check: .venv/ready-dev
 	$(BIN)/ruff format --check .

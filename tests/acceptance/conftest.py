@@ -1,4 +1,4 @@
-"""The fixture ``validity``: acceptance tests write what they promise and what they found (validity.py)."""
+"""What acceptance tests share: the page that they write (validity.py), and how many runs they make."""
 
 from pathlib import Path
 
@@ -19,6 +19,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FOLDER",
         help="Where validity.json and validity.md are written; another than docs for trying things out.",
     )
+    parser.addoption("--long", action="store_true", help="As many runs as the promises name: hours.")
+    parser.addoption(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="Where the runs of the false words are kept, so that the next time goes on with them.",
+    )
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether to make as many runs as the promises name."""
+    return bool(request.config.getoption("--long"))
 
 
 @pytest.fixture

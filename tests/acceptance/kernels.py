@@ -21,10 +21,11 @@ from impl_numpy import rnn
 
 PAGE = bytes(range(256)) * 16
 ROUNDS = 200  # of a call: about 0.15 ms; 2, 5 and 10 % more are whole numbers
-SLOT_FILE, ARMS = "slots", 3  # how many bursts there were, and are in a block
+LAST_FILE = "last"  # whose value was the last
 START_FILE = "start"  # when a drift began
+COLD_CALLS, PAUSE_S = 4, 0.004
 REPORT_FILE = "report"  # what a kernel saw
-DRIFT, DRIFT_S = 0.03, 6.0  # about as long as a run of 20 blocks
+DRIFT, DRIFT_S = 0.03, 15.0  # about as long as a run of 12 blocks
 
 
 def checksums(rounds: int) -> None:
@@ -33,8 +34,10 @@ def checksums(rounds: int) -> None:
         zlib.crc32(PAGE)
 
 
-def variant(name: str, make_call: Callable[[], Callable[[], object]], library: str = "numpy") -> Any:
-    """A variant whose bind asks ``make_call`` for what a call does."""
+def variant(
+    name: str, make_call: Callable[[], Callable[[], object]], reset: Callable[[], None] = lambda: None
+) -> Any:
+    """A NumPy variant whose bind asks ``make_call`` for what a call does; ``reset`` comes before a value."""
 
     def bind(task: str, params: Any, x: Any, y: Any, **options: Any) -> Any:
         work, seen = make_call(), x.copy()
@@ -46,9 +49,9 @@ def variant(name: str, make_call: Callable[[], Callable[[], object]], library: s
         def result() -> dict[str, Any]:
             return {"y_hat": rnn.predict(params, seen, activation=options["activation"])}
 
-        return SimpleNamespace(call=call, reset=lambda: None, result=result)
+        return SimpleNamespace(call=call, reset=reset, result=result)
 
-    return SimpleNamespace(name=name, library=library, bind=bind, tasks=("forward",))
+    return SimpleNamespace(name=name, library="numpy", bind=bind, tasks=("forward",))
 
 
 def fixed(name: str, percent: int = 0) -> Any:
@@ -60,33 +63,46 @@ same, copy = fixed("same"), fixed("copy")
 plus2, plus5, plus10, double = fixed("plus2", 2), fixed("plus5", 5), fixed("plus10", 10), fixed("double", 100)
 
 
-class FirstSlot:
-    """5 % more work for whoever comes first in a block, known from a count of bursts in a shared file."""
+def tracked(name: str) -> Any:
+    """5 % more work in a value that comes right after one of ``spoiler``, which a shared file tells."""
+    rounds = ROUNDS
 
-    def __init__(self) -> None:
-        self._binds = 0
-        self._rounds = ROUNDS
+    def reset() -> None:
+        nonlocal rounds
+        path = Path(LAST_FILE)
+        after_spoiler = path.exists() and path.read_text() == "spoiler"
+        rounds = ROUNDS + ROUNDS // 20 if after_spoiler and name != "spoiler" else ROUNDS
+        path.write_text(name)
+
+    return variant(name, lambda: lambda: checksums(rounds), reset)
+
+
+tracked_same, tracked_copy, spoiler = map(tracked, ("tracked_same", "tracked_copy", "spoiler"))
+
+
+class Neighbour:
+    """A variant that, once bound, makes ``beside`` in the same process 5 % slower."""
+
+    bound = False
 
     def make_call(self) -> Callable[[], object]:
-        self._binds += 1
-        if self._binds == 2:  # the first was the worker's rehearsal
-            path = Path(SLOT_FILE)
-            bursts = path.stat().st_size if path.exists() else 0
-            with path.open("ab") as file:
-                file.write(b".")
-            self._rounds = ROUNDS + ROUNDS // 20 if bursts % ARMS == 0 else ROUNDS
-        return partial(checksums, self._rounds)
+        self.bound = True
+        return partial(checksums, ROUNDS)
+
+    def make_call_beside(self) -> Callable[[], object]:
+        return lambda: checksums(ROUNDS + ROUNDS // 20 * self.bound)
 
 
-first_slot = variant("first_slot", FirstSlot().make_call)
-first_slot_copy = variant("first_slot_copy", FirstSlot().make_call)
-first_slot_third = variant("first_slot_third", FirstSlot().make_call)
+_neighbour = Neighbour()
+loud = variant("loud", _neighbour.make_call)
+beside = variant("beside", _neighbour.make_call_beside)
 
 SHAPES: dict[str, Callable[[float], float]] = {
     "ramp": lambda t: t / DRIFT_S,
     "steep": lambda t: 3 * t / DRIFT_S,
     "step": lambda t: float(t > DRIFT_S / 2),
     "sine": lambda t: sin(2 * pi * t / 2.3),
+    "turns": lambda t: 3 * float(t % 0.2 > 0.1),
 }
 
 
@@ -106,6 +122,7 @@ ramp, ramp_copy = (variant(name, partial(drifting_call, "ramp")) for name in ("r
 steep, steep_copy = (variant(name, partial(drifting_call, "steep")) for name in ("steep", "steep_copy"))
 step, step_copy = (variant(name, partial(drifting_call, "step")) for name in ("step", "step_copy"))
 sine, sine_copy = (variant(name, partial(drifting_call, "sine")) for name in ("sine", "sine_copy"))
+turns, turns_copy = (variant(name, partial(drifting_call, "turns")) for name in ("turns", "turns_copy"))
 
 
 def unsettled_call() -> Callable[[], object]:
@@ -131,6 +148,22 @@ def slow_start_call(first: int) -> Callable[[], object]:
 
 
 slow1, slow5, slow50 = (variant(f"slow{n}", partial(slow_start_call, n)) for n in (1, 5, 50))
+
+
+def cooling_call() -> Callable[[], object]:
+    """Three times the work in the first calls after a pause: others ran meanwhile."""
+    last, left = 0.0, 0
+
+    def call() -> None:
+        nonlocal last, left
+        left = COLD_CALLS if time.monotonic() - last > PAUSE_S else max(0, left - 1)
+        checksums(3 * ROUNDS if left else ROUNDS)
+        last = time.monotonic()
+
+    return call
+
+
+cooling = variant("cooling", cooling_call)
 
 
 def reporting_call() -> Callable[[], object]:

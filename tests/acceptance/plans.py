@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acceptance.tools.headline_run import Silent
 
 import bench
 from bench.answer.comparison import Comparison
@@ -18,23 +19,13 @@ from bench.measure.plan import ROUNDS
 from bench.measure.runner import Runner
 from bench.own_variant import load_variant
 from bench.results.journal import Run, make_run
-from bench.results.record import SCHEMA, AnyRecord, Arm, Burst, Entry, Group, Plan
+from bench.results.record import SCHEMA, AnyRecord, Arm, Entry, Group, Plan
 
 CASE = sine_case("forward", "positional", batch=4, hidden=4)  # what the kernels answer; they take no notice
+STEP = sine_case("train_step", "positional")  # the tutorial's
+HEADLINE = ("numpy-batched", "numpy-inplace", "torch-rnn", "torch-inplace")
+AGAIN = " again"  # what the name of a second arm of the baseline's code ends with
 TESTS = Path(__file__).parents[1]  # where workers find acceptance.kernels
-
-
-class Silent:
-    """A progress display that shows nothing."""
-
-    def starting(self, block: int, blocks: int) -> None:
-        pass
-
-    def measuring(self, block: int, entry: Entry) -> None:
-        pass
-
-    def decided(self, decision: Any) -> None:
-        pass
 
 
 def own(*names: str) -> list[str]:
@@ -43,15 +34,33 @@ def own(*names: str) -> list[str]:
 
 
 def make_plan(
-    specs: Sequence[str], *, blocks: int, seed: int, case: Case = CASE, twin: bool = True, threads: int = 1
+    specs: Sequence[str],
+    *,
+    blocks: int,
+    seed: int,
+    case: Case = CASE,
+    rounds: int = ROUNDS,
+    twin: bool = True,
+    again: bool = False,
+    isolate: bool = False,
 ) -> Plan:
-    """One group: the first spec is the baseline, its twin follows, then the others against it."""
+    """One group of one-thread arms: the first spec is the baseline, its A/A control follows, then the others.
+
+    ``again``: the last arm is the baseline's code once more, as an entry that gets a word.
+    """
     arms: list[Arm] = []
-    for spec in specs:
+
+    def add(spec: str, suffix: str = "", *, twin: bool = False) -> None:
         found = load_variant(spec)
-        for is_twin in (False, True) if twin and not arms else (False,):
-            name = f"{found.name}@cpu x{threads}" + (" twin" if is_twin else "")
-            arms.append(Arm(name, spec, found.name, found.library, "cpu", threads, is_twin))
+        name = f"{found.name}{suffix}@cpu x1" + (" twin" if twin else "")
+        arms.append(Arm(name, spec, found.name, found.library, "cpu", 1, twin))
+
+    for number, spec in enumerate(specs):
+        add(spec)
+        if twin and number == 0:
+            add(spec, twin=True)
+    if again:
+        add(specs[0], AGAIN)
     name = f"{case.task} acceptance"
     ids = [f"{name} | {arm.id}" for arm in arms]
     entries = [
@@ -67,7 +76,7 @@ def make_plan(
         preset="custom",
         seed=seed,
         blocks=blocks,
-        rounds=ROUNDS,
+        rounds=rounds,
         verdicts=True,
         margin=0.02,
         budget_s=None,
@@ -76,6 +85,7 @@ def make_plan(
         pairs=[],
         missing=[],
         gates=gates.LIMITS,
+        isolate=isolate,
     )
 
 
@@ -97,10 +107,26 @@ def compared(plan: Plan, folder: Path) -> tuple[Run, Judgement]:
     return run, judge(run)
 
 
-def row(judgement: Judgement, kernel: str) -> Comparison:
-    """The comparison of a kernel with the baseline."""
-    (found,) = (row for row in judgement.rows.values() if row.arm == f"{kernel}@cpu x1")
+def row(judgement: Judgement, name: str) -> Comparison:
+    """The comparison of a kernel or variant with the baseline."""
+    (found,) = (row for row in judgement.rows.values() if row.arm == f"{name}@cpu x1")
     return found
+
+
+def again(judgement: Judgement) -> Comparison:
+    """The comparison of the baseline's code with itself that got a word."""
+    (found,) = (row for row in judgement.rows.values() if AGAIN in row.arm)
+    return found
+
+
+def differs(comparison: Comparison) -> bool:
+    """Whether its word is that one of the two is faster."""
+    return comparison.verdict in ("FASTER", "SLOWER")
+
+
+def least(runs: int) -> int:
+    """Nine in ten; one run may miss."""
+    return min(runs - 1, runs * 9 // 10)
 
 
 def covers_1(row: Comparison) -> bool:
@@ -108,11 +134,6 @@ def covers_1(row: Comparison) -> bool:
     assert row.low is not None
     assert row.high is not None
     return row.low <= 1 <= row.high
-
-
-def flagged(run: Run) -> list[Burst]:
-    """Counted bursts that a gate flagged."""
-    return [burst for burst in run.bursts if burst.block > 0 and burst.flags]
 
 
 def values_by_entry(run: Run) -> dict[str, list[float]]:

@@ -20,6 +20,7 @@ from acceptance.validity import Recorder, describe_machine, write_atomically
 from bench.answer.verdict import judge
 from bench.host.machine import utc_now
 from bench.results.journal import load_run
+from bench.results.record import SCHEMA
 
 NAME = "validity-replications.json"
 BLOCKS, REPLICATIONS, PAIRS = 10, 5, 9  # so many of the ten pairs
@@ -43,7 +44,7 @@ def replicate(folder: Path) -> Replication:
     subprocess.run([sys.executable, "-m", "bench", *command], check=True, capture_output=True, timeout=300)
     headline = next(one for one in judge(load_run(folder)).headlines if one.kind == "as_written")
     numbers = {name: getattr(headline, name) for name in ("ratio", "low", "high", "verdict")}
-    return {"utc": started, **numbers, "machine": describe_machine()}
+    return {"utc": started, **numbers, "machine": describe_machine() | {"schema": SCHEMA}}
 
 
 def append(path: Path, replication: Replication) -> list[Replication]:

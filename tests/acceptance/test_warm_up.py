@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from acceptance.kernels import COLD_CALLS
 from acceptance.plans import compared, make_plan, own, row
 from acceptance.validity import Recorder
 
+from bench.measure import taken
 from bench.measure.inputs import JobMaker
 from bench.results.journal import Run
 from bench.results.record import Burst
@@ -63,6 +65,26 @@ def test_slow_first_calls_are_no_part_of_a_value(
     )
     assert kept
     assert wrong > ALIKE
+
+
+def test_what_cools_down_between_its_values_is_warmed_again(
+    validity: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(own("same", "cooling"), blocks=BLOCKS, seed=0)
+    _, judgement = compared(plan, tmp_path)
+    warm = row(judgement, "cooling").ratio
+    monkeypatch.setattr(taken, "rewarm_calls", lambda *_: 0)
+    _, judgement = compared(plan, tmp_path)
+    cold = row(judgement, "cooling").ratio
+    validity.record(
+        "T12-rewarm",
+        claim=f"a kernel whose first {COLD_CALLS} calls take three times as long whenever others have run",
+        promised="its ratio to the kernel without is within 3 % of 1; without re-warming (the mutant) not",
+        measured=f"{warm:.3f}; the mutant {cold:.3f}",
+        kept=abs(warm - 1) <= 0.03 < cold - 1,
+    )
+    assert abs(warm - 1) <= 0.03
+    assert cold - 1 > 0.03
 
 
 def test_a_kernel_that_never_settles_is_called_so(validity: Recorder, tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""The headline arms, one run: ``BEGUN SEED``; prints the half-width of the as-written ratio after each block.
+
+``BEGUN`` is ``time.perf_counter()`` of whoever started this. A run stops as every run does: from block 10 on,
+once its headlines are known to 1 %.
+"""
+
+import json
+import sys
+import time
+
+from msgspec.structs import replace
+
+from bench.answer.comparison import log_ratios
+from bench.answer.outcome import outcomes
+from bench.answer.statistics import signed_rank_interval
+from bench.host.machine import utc_now
+from bench.measure.plan import make_plan
+from bench.measure.preset import Wishes
+from bench.measure.runner import Runner
+from bench.results.journal import make_run
+from bench.results.record import AnyRecord, Burst, Decision, Entry
+
+VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")  # beside the baseline
+BLOCKS = 40  # at most
+
+
+class Silent:
+    """A progress display that shows nothing."""
+
+    def starting(self, block: int, blocks: int) -> None:
+        """Say nothing."""
+
+    def measuring(self, block: int, entry: Entry) -> None:
+        """Say nothing."""
+
+    def decided(self, decision: Decision) -> None:
+        """Say nothing."""
+
+
+def main(begun: float, seed: int) -> None:
+    """Run, and print ``[[seconds, half-width], ...]``."""
+    wishes = Wishes(variants=VARIANTS, threads=(1,), blocks=BLOCKS, seed=seed)
+    plan = make_plan(wishes, run="headline", started_utc=utc_now(), command=[])
+    plan = replace(plan, groups=plan.groups[:1], probes=[])  # without the limits
+    records: list[AnyRecord] = [plan]
+    ends: dict[int, float] = {}  # of each block
+
+    def write(record: AnyRecord) -> None:
+        records.append(record)
+        if isinstance(record, Burst):
+            ends[record.block] = time.perf_counter() - begun
+
+    Runner(plan, write, Silent()).run()
+    run = make_run(records)
+    found, (pair,) = outcomes(run), (pair for pair in plan.pairs if pair.kind == "as_written")
+    logs = log_ratios(found[pair.entry], found[pair.baseline])
+    intervals = [signed_rank_interval(logs[:count]) for count in range(1, len(logs) + 1)]
+    print(json.dumps([[ends[n], (one.high - one.low) / 2] for n, one in enumerate(intervals, start=1)]))
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))
