@@ -36,6 +36,8 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
     blocks, rounds, fewest = plan.blocks, plan.rounds, least_blocks(plan, groups)
     if plan.budget_rule == "hold":  # ended by its time, not by its blocks: so many rounds as let a verdict be
         blocks = fewest = min(blocks, fewest_blocks([], plan.arms))
+        if seconds.predict(groups, blocks, LEAST_ROUNDS) > budget_s:  # rather a verdict than its reason
+            groups = [group for group in groups if group.kind != "dispatch"]
     while rounds > LEAST_ROUNDS and seconds.predict(groups, blocks, rounds) > budget_s:
         rounds -= 1
     while blocks > fewest and seconds.predict(groups, blocks, rounds) > budget_s:
