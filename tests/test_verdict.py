@@ -245,6 +245,17 @@ def test_a_twin_that_differs_takes_the_verdicts_from_the_whole_run() -> None:
     assert judge(make_run(example_records())).control.failure == ""
 
 
+@pytest.mark.parametrize(("twin", "word"), [(1.005, "SLOWER"), (1.03, "INVALID")])
+def test_a_twin_that_differs_by_less_than_the_margin_is_a_control_all_the_same(
+    twin: float, word: str
+) -> None:
+    judgement = judge(small_run({TWIN: around(twin, 0.001), RIVAL: around(1.15, 0.001)}))
+    p = judgement.twins[0].p_holm
+    assert p is not None
+    assert p < 0.05  # the difference is real
+    assert judgement.rows[RIVAL].verdict == word
+
+
 def test_a_twin_with_too_few_values_is_no_control_and_is_not_said_to_be_absent() -> None:
     alone = small_run({TWIN: [1.0, 1.0], RIVAL: around(2.0)})
     judgement = judge(alone)
