@@ -16,8 +16,8 @@ A run is judged at 0.04; the tables that an extension measured on, anew at 0.01.
 0.05 at most, however many blocks the second one has. The interval shown is of 95 % all the same.
 
 The control are the baselines' twins, adjusted for among themselves: where one of them differs from its
-original and is not EQUIVALENT, or the environment changed during the run, the run gives no verdict. Headlines that are rows of a
-table have the row's verdict; the others are adjusted for among those of the same group.
+original and is not EQUIVALENT, or the environment changed during the run, the run gives no verdict. Headlines
+that are rows of a table have the row's verdict; the others are adjusted for among those of the same group.
 """
 
 import math
