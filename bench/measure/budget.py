@@ -14,6 +14,7 @@ from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
 from bench.results.declared import measured_as
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
 
+CALIBRATION_S, PROOF_S, TURN_S = 0.2, 0.03, 0.004  # of an entry, as usual
 SPARE = 1.03  # of a predicted time: machines do not get faster
 
 
@@ -63,6 +64,12 @@ def too_short(plan: Plan, least_s: float) -> UserError:
         f"--budget {plan.budget_s:g}s cannot be kept: the least for this plan is about {least_s:.0f} s; give "
         f"--budget {5 * math.ceil(least_s / 5)}s, choose fewer --variant, or take --quick"
     )
+
+
+def usual_s(groups: list[Group], blocks: int) -> float:
+    """About what the entries usually take beside the starts, while nothing is known of them."""
+    entries = len(set(measured_as(groups).values()))
+    return entries * (CALIBRATION_S + blocks * (PROOF_S + LEAST_ROUNDS * TURN_S))
 
 
 class _Seconds:

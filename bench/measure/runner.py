@@ -18,7 +18,7 @@ from bench.host.scratch import scratch_folder
 from bench.host.signals import OutOfTime, Terminated
 from bench.host.software import sleep_clock, slept
 from bench.measure.block import Blocks, Progress
-from bench.measure.budget import active, decide, too_short, trimmed
+from bench.measure.budget import active, decide, too_short, trimmed, usual_s
 from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
@@ -113,7 +113,7 @@ class Runner:
             """Before anything is measured: starting the workers alone would take longer than the budget."""
             least_s = time.perf_counter() - started + least_blocks(plan, provable) * costs.starting_s()
             if plan.budget_s is not None and least_s > plan.budget_s and plan.budget_rule == "refuse":
-                raise too_short(plan, least_s)
+                raise too_short(plan, least_s + usual_s(provable, least_blocks(plan, provable)))
 
         rounds = min(plan.rounds, ROUNDS_OF_BLOCK_0)
         blocks.run(0, plan.blocks, lambda block: provable, rounds, refuse_at_once)
