@@ -121,13 +121,14 @@ def compare(
             return replace(made, verdict=word, reason=reason, left_out=outcome.left_out)
     if made.same_work and len(one.digests | other.digests) > 1:
         return replace(made, verdict="INVALID", reason="the two did not get the same inputs")
-    logs = log_ratios(one, other)
+    rounds = _rounds(one, other)
+    logs = tuple(median(block) for block in rounds)
     if not logs:
         return replace(made, verdict="MISSING", reason="no block holds both")
 
     interval = signed_rank_interval(logs)
     made = replace(made, log_ratios=logs, ratio=math.exp(interval.estimate))
-    within = [scatter(rounds) for rounds in _rounds(one, other) if len(rounds) > 1]
+    within = [scatter(block) for block in rounds if len(block) > 1]
     if len(logs) > 1 and within:
         made = replace(made, process_scatter=scatter(logs), round_scatter=median(within))
     if interval.finite:

@@ -2,8 +2,8 @@
 
     C(K) = start + compiling + transfer + first call + K step
 
-``start`` is the interpreter, the imports and the first binding, in processor time, since all workers of a
-block start at once; ``compiling`` is the wall time that it took in block 0, from nothing; ``transfer`` moves
+``start`` is the interpreter, the imports and the first binding, in processor time, since workers start
+side by side; ``compiling`` is the wall time that it took in block 0, from nothing; ``transfer`` moves
 the inputs to an accelerator; the first call is the entry's own after it was bound, and what the first call of
 its process, whichever entry's that was, took longer than the same call once more: what a library sets up
 once. It comes on top of the K steps. All times are in nanoseconds.

@@ -1,1 +1,1 @@
-"""Measuring: the plan, the clock, the worker that holds one arm, and the runner that drives them."""
+"""Measuring: the plan, the clock, the workers that hold entries, and the runner that drives them."""

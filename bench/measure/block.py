@@ -1,6 +1,6 @@
 """A block: fresh workers, which prove and hold their entries, and rounds in which each takes one value.
 
-All workers start and import together; from then on one is awake at a time. Sessions come in shuffled order.
+The workers start, one a processor; from then on one is awake at a time. Sessions come in shuffled order.
 In each, workers prove what they hold; then every round visits all entries in an order of its own. What is
 taken is written when a session ends. Where a worker dies, its entry has failed, and the session begins anew.
 """
@@ -9,6 +9,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Protocol, TypeVar
 
@@ -93,12 +94,13 @@ class Blocks:
         self.measured_as = measured_as(plan.groups)
         self.costs = Costs(accelerated=any(arm.device != "cpu" for arm in plan.arms))
         self._append = write
-        self._crew = {
-            "compiled": jobs.compiled,
-            "keep": keep,
-            "ready_deadline_s": ready_deadline_s,
-            "reply_deadline_s": reply_deadline_s,
-        }
+        self._new_crew = partial(
+            Crew,
+            compiled=jobs.compiled,
+            keep=keep,
+            ready_deadline_s=ready_deadline_s,
+            reply_deadline_s=reply_deadline_s,
+        )
         self._ready_blocks: list[_Block] = []
         self._failures = 0  # when they were started
         self.compile = {arm.id for arm in plan.arms if catalog.find(arm.spec).compiles}
@@ -136,8 +138,7 @@ class Blocks:
         """Start the workers of a block and, where that is as quick, of the next ones."""
         self._failures = self.ledger.failures.total()
         for ahead in range(number, min(last, number + (self.costs.together if number else 1) - 1) + 1):
-            crew = Crew(**self._crew)  # type: ignore[arg-type]  # mypy takes the dict's values for one type
-            self._ready_blocks.append(_Block(self, ahead, groups_of(ahead), crew))
+            self._ready_blocks.append(_Block(self, ahead, groups_of(ahead), self._new_crew()))
         begun = time.perf_counter()
         to_start = [(block, name) for block in self._ready_blocks for name in block.workers]
         to_start.sort(key=lambda one: self.costs.ready_s.get(one[1], math.inf), reverse=True)

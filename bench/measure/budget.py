@@ -3,13 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator
 
-from msgspec.structs import replace
-
 from bench.catalog import BASELINE
 from bench.errors import UserError
 from bench.measure.costs import Costs
 from bench.measure.limits import probing
-from bench.measure.plan import LEAST_ROUNDS, fewest_blocks, least_blocks
+from bench.measure.plan import LEAST_ROUNDS, fewest_blocks, least_blocks, without
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
 from bench.results.declared import measured_as
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
@@ -33,7 +31,7 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
     if plan.budget_rule == "hold":
         for arms in (_slower_forms(plan, pairs), _slower_places(plan, fastest_anywhere(plan, bursts))):
             if seconds.predict(groups, plan.blocks, plan.rounds) > budget_s:
-                groups = [_without(group, arms) for group in groups]
+                groups = [without(group, arms) for group in groups]
     blocks, rounds, fewest = plan.blocks, plan.rounds, least_blocks(plan, groups)
     if plan.budget_rule == "hold":  # ended by its time, not by its blocks: so many rounds as let a verdict be
         blocks = fewest = min(blocks, fewest_blocks([], plan.arms))
@@ -111,11 +109,7 @@ class _Seconds:
 def trimmed(groups: list[Group], decision: Decision) -> list[Group]:
     """The groups and entries that a decision leaves."""
     kept = [group for group in groups if group.name not in decision.dropped_groups]
-    return [_without(group, set(decision.dropped_arms)) for group in kept]
-
-
-def _without(group: Group, arms: set[str]) -> Group:
-    return replace(group, entries=[entry for entry in group.entries if entry.arm not in arms])
+    return [without(group, set(decision.dropped_arms)) for group in kept]
 
 
 def _slower_forms(plan: Plan, pairs: list[Pair]) -> set[str]:

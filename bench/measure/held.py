@@ -87,7 +87,7 @@ def hold(
     cold_call_ns = 0
     if fresh:
         cold_call_ns = clock.take_value(
-            _bind(variant, job, batches[0]).bound.call, 1, synchronise=wait
+            bind_job(variant, job, batches[0]).bound.call, 1, synchronise=wait
         ).elapsed_ns
     checks = proof.prove(
         variant.load(),
@@ -102,7 +102,7 @@ def hold(
     if status == "disagrees":
         raise Refusal(Refused("disagrees", proof.failures(checks), checks))
     moved_ns = transfer_ns(batches[0], mover(device), synchronise=wait)
-    held = Held(variant, job, _bind(variant, job, batches[0]), batches, expected, wait)
+    held = Held(variant, job, bind_job(variant, job, batches[0]), batches, expected, wait)
     bound, started = held.binding.bound, time.perf_counter_ns()
     settled, n_calls = None, job.n_calls
     if n_calls is None:
@@ -158,7 +158,8 @@ def take(held: Held, turn: Turn) -> Value:
     return Value(value.elapsed_ns, cpu_ns, value.residual_ns, preempted, rewarm_ns)
 
 
-def _bind(variant: catalog.Variant, job: Prove, batch: Batch) -> Binding:
+def bind_job(variant: catalog.Variant, job: Prove, batch: Batch) -> Binding:
+    """Bind a variant to the case of a job."""
     return bind_case(variant.load(), variant.library, job.case, batch, job.device)
 
 

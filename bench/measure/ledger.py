@@ -59,11 +59,6 @@ class Ledger:
             self._compile_ns[record.block, record.name] = record.compile_ns
 
     @property
-    def compiled(self) -> bool:
-        """Whether a worker compiled in block 0."""
-        return any(block == 0 for block, _ in self._compile_ns)
-
-    @property
     def compiles_again(self) -> bool:
         """Whether a worker of block 1 compiled nearly as long as in block 0: nothing was kept for it."""
         return any(

@@ -71,7 +71,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     """The library is imported and its threads are limited."""
 
     facts: dict[str, Any]
-    ready_ns: int  # processor time: all workers start at once, so wall time would tell how many they are
+    ready_ns: int  # processor time: workers start side by side, so wall time would tell how many they are
     compile_ns: int  # wall time
     compile_cpu_ns: int = 0  # its part of ready_ns
 

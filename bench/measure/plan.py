@@ -137,9 +137,13 @@ def _fewer_twins(groups: list[Group], arms: Collection[Arm]) -> list[Group]:
     return [group if group.name in kept else _without_twins(group, arms) for group in groups]
 
 
+def without(group: Group, arms: Collection[str]) -> Group:
+    """Leave out a group's entries of these arms, given by their ids."""
+    return replace(group, entries=[entry for entry in group.entries if entry.arm not in arms])
+
+
 def _without_twins(group: Group, arms: Iterable[Arm]) -> Group:
-    twins = {arm.id for arm in arms if arm.twin}
-    return replace(group, entries=[entry for entry in group.entries if entry.arm not in twins])
+    return without(group, {arm.id for arm in arms if arm.twin})
 
 
 def _work(group: Group) -> int:

@@ -17,7 +17,6 @@ from typing import Any, TextIO
 import msgspec
 
 from bench import catalog
-from bench.binding import bind_case
 from bench.data import Batch
 from bench.device_facts import device_facts
 from bench.errors import UserError, describe_error
@@ -32,7 +31,7 @@ from bench.library import (
 )
 from bench.measure import primitives
 from bench.measure.clock import ClockError
-from bench.measure.held import Held, Inputs, Refusal, hold, take
+from bench.measure.held import Held, Inputs, Refusal, bind_job, hold, take
 from bench.measure.messages import (
     Close,
     Closed,
@@ -113,13 +112,13 @@ class _Worker:
         """Bind the first job once; return what went into compiling, in nanoseconds: wall, processor.
 
         torch imports large parts of itself at first use, and a compiled variant compiles. That is start-up,
-        which all workers go through together, and no part of an entry.
+        which every worker goes through, and no part of an entry.
         """
         job = self._setup.rehearsal
         with suppress(BaseException):  # what is wrong with a variant is found, and said, when it is proved
             variant, batch = self._variant(job.spec), Batch.load(job.batches[0].inputs)
             started_ns = time.process_time_ns()
-            bound = bind_case(variant.load(), variant.library, job.case, batch, job.device).bound
+            bound = bind_job(variant, job, batch).bound
             if compile_ns := int(getattr(bound, "compile_ns", 0)):
                 return compile_ns, time.process_time_ns() - started_ns
         return 0, 0

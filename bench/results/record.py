@@ -1,7 +1,7 @@
 """What a journal holds, line by line. Times are integer nanoseconds, as the clock gave them.
 
 A journal is one ``Plan`` (declared before the first value), one ``Environment``, one ``Conditions`` per
-case, then for each block a ``Worker`` per arm, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
+case, then for each block its ``Worker``s, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
 after block 0 one ``Decision``, later another where more must be dropped; last an ``End``. A run that was cut
 off and went on later has another ``Environment`` and a ``Resumed`` in between; where it was over and was
 extended, an ``Extended`` before them.
