@@ -6,11 +6,16 @@ import crashes there.
 
 import importlib.util
 import os
+import platform
+import runpy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bench.catalog import ACCELERATORS
+from bench.device_probe import describe
 from bench.errors import UserError, did_you_mean
 from bench.host.child import Child, ChildError
 
@@ -54,9 +59,10 @@ def find_devices(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
     """
     if os.name == "nt":
         return find_cpu()
+    answer: dict[str, Any]
     with Child(PROBE, [], os.environ) as child:
         try:
-            answer: dict[str, Any] = child.receive(dict[str, Any], timeout_seconds)
+            answer = child.receive(dict[str, Any], timeout_seconds)
         except ChildError as error:
             if error.status == "timeout":
                 return _numpy_only(f"importing PyTorch took more than {timeout_seconds:g} s")
@@ -64,9 +70,22 @@ def find_devices(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
             return _numpy_only(f"importing PyTorch failed: {error}: {child.last_line()}")
     if answer["torch_version"] is None:
         return _numpy_only(answer["torch_missing"])
-    present = [Device(**entry | {"dtypes": tuple(entry["dtypes"])}) for entry in answer["present"]]
-    absent = [Absent(**entry) for entry in answer["absent"]]
-    return Devices((_cpu(), *present), tuple(absent), answer["torch_version"])
+    return _as_devices(answer)
+
+
+def find_soon(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
+    """As ``find_devices``, but without the second that importing torch takes where its build knows no GPU.
+
+    Whether it can be imported shows later, then.
+    """
+    spec = importlib.util.find_spec("torch")
+    version = Path(spec.origin).with_name("version.py") if spec and spec.origin else None
+    if version is not None and version.is_file() and platform.system() != "Darwin":
+        built = SimpleNamespace(**runpy.run_path(str(version)))
+        if not any(getattr(built, kind, None) for kind in ("cuda", "hip", "xpu")):
+            torch = SimpleNamespace(__version__=built.__version__, version=built)
+            return _as_devices(describe(torch, os.environ, platform.system()))
+    return find_devices(timeout_seconds=timeout_seconds)
 
 
 def find_cpu() -> Devices:
@@ -95,6 +114,12 @@ def resolve(requested: Sequence[str], found: Devices) -> tuple[list[str], list[A
             raise UserError(_not_here(request, found))
         ids += wanted
     return list(dict.fromkeys(ids)), missing
+
+
+def _as_devices(answer: dict[str, Any]) -> Devices:
+    present = [Device(**entry | {"dtypes": tuple(entry["dtypes"])}) for entry in answer["present"]]
+    absent = [Absent(**entry) for entry in answer["absent"]]
+    return Devices((_cpu(), *present), tuple(absent), answer["torch_version"])
 
 
 def _cpu() -> Device:

@@ -1,5 +1,6 @@
 """The progress display: what runs, and how long is left."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ class Display:
         self._plan = plan
         self._blocks = plan.blocks
         self._titles = {arm.id: arm.title for arm in plan.arms}
-        self._said_at = time.monotonic()
+        self._begun = self._said_at = time.monotonic()
         self._entries = sum(len(group.entries) for group in plan.groups)
         self._task = bar.add_task("starting", total=self._entries * (plan.blocks + 1), left="")
         self._done = 0
@@ -92,7 +93,10 @@ class Display:
             return ""
         per_entry_s = (time.monotonic() - since) / (self._done - entries)
         total = self._entries * (self._blocks + 1)
-        return f"about {per_entry_s * (total - self._done):.0f} s left"
+        plan, spent_s = self._plan, time.monotonic() - self._begun
+        most_s = plan.budget_s if plan.budget_rule == "hold" and plan.budget_s is not None else math.inf
+        left_s = min(per_entry_s * (total - self._done), max(0.0, most_s - spent_s))
+        return f"about {left_s:.0f} s left"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from bench.advice.arguments import BUDGET_S
-from bench.device import PROBE_SECONDS, Devices, find_cpu, find_devices, resolve
+from bench.device import PROBE_SECONDS, Devices, find_cpu, find_soon, resolve
 from bench.errors import UserError
 from bench.host import machine
 from bench.host.environ import without_person
@@ -22,7 +22,7 @@ from bench.results.folder import as_text, free_folder, run_name
 from bench.results.record import Missing, Plan
 
 MOST_BLOCKS = 20  # fewer where the time is over, or enough is known, before
-RESERVE_S = 2.0  # of the time, for ending the workers and working out the answer
+RESERVE_S = 1.0  # of the time, for ending the workers and working out the answer
 PROBING_S = 60.0  # for measuring: with less, the basic operations are left out, and with them a finer reason
 LEAST_S = 1.0  # for measuring: with less there is no use in starting
 SIZES = ("hidden", "batch", "seq_len", "features", "outputs")
@@ -101,7 +101,7 @@ def _find(asked: list[str] | None, timer: Timer) -> Devices:
     """The devices, within the time; the cpu alone needs none."""
     if set(asked or ()) == {"cpu"}:
         return find_cpu()
-    return find_devices(timeout_seconds=min(PROBE_SECONDS, max(0.1, timer.left_s)))
+    return find_soon(timeout_seconds=min(PROBE_SECONDS, max(0.1, timer.left_s)))
 
 
 def command(args: argparse.Namespace, seed: int) -> list[str]:

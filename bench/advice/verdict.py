@@ -8,10 +8,9 @@ from msgspec import structs
 
 from bench.answer.comparison import Comparison
 from bench.answer.outcome import Outcome
-from bench.answer.statistics import MIN_BLOCKS
+from bench.answer.statistics import MIN_BLOCKS, blocks_needed
 from bench.answer.summary import Summary, summarise
 from bench.measure.budget import fastest_anywhere
-from bench.measure.plan import fewest_blocks
 from bench.printable import full_stop
 from bench.reporting import units, words
 from bench.results.journal import Run
@@ -66,7 +65,7 @@ def work(run: Run) -> str:
 
 def too_few(run: Run, made: Comparison | None, budget_s: float) -> str:
     """Where the time held fewer blocks than a verdict needs: so, and about what time would hold them."""
-    blocks, needed = made.blocks if made else 0, _needed(run, made)
+    blocks, needed = (made.blocks, blocks_needed(max(1, made.family))) if made else (0, MIN_BLOCKS)
     if blocks >= needed or run.end is None:
         return ""
     before_s = budget_s - (run.plan.budget_s or budget_s)
@@ -76,13 +75,6 @@ def too_few(run: Run, made: Comparison | None, budget_s: float) -> str:
         f"the budget of {budget_s:g} s held {blocks} of the {needed} blocks that it needs, for which "
         f"a budget of {enough_s} s should do"
     )
-
-
-def _needed(run: Run, made: Comparison | None) -> int:
-    """Blocks for a verdict: a row of the table needs as many as all of it, a pair apart from it fewer."""
-    if made is not None and run.entries[made.entry].baseline != made.baseline:
-        return MIN_BLOCKS
-    return fewest_blocks(run.plan.groups, run.plan.arms)
 
 
 def _why_nothing(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:

@@ -17,7 +17,8 @@ A run is judged at 0.04; the tables that an extension measured on, anew at 0.01.
 
 The control are the baselines' twins, adjusted for among themselves: where one of them differs from its
 original and is not EQUIVALENT, or the environment changed during the run, the run gives no verdict. Headlines
-that are rows of a table have the row's verdict; the others are adjusted for among those of the same group.
+that are rows of a table have the row's verdict, except what advise asks; the others are adjusted for among
+those of the same group.
 """
 
 import math
@@ -80,7 +81,13 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
         rows |= {row.entry: row for row in _family(run, table, control)}
 
     pairs = [*plan.pairs, *(run.decision.pairs if run.decision else [])]
-    free = [pair for pair in pairs if pair.entry not in rows or rows[pair.entry].baseline != pair.baseline]
+    free = [
+        pair
+        for pair in pairs
+        if pair.entry not in rows
+        or rows[pair.entry].baseline != pair.baseline
+        or (pair.kind == "best" and plan.budget_rule == "hold")  # the one question that advise asks
+    ]
     judged: dict[Pair, Comparison] = {}
     for group in plan.groups:
         among = [pair for pair in free if run.entries[pair.entry].group == group.name]

@@ -103,6 +103,7 @@ class Blocks:
         )
         self._ready_blocks: list[_Block] = []
         self._failures = 0  # when they were started
+        self._start_s = self._measure_s = 0.0  # of the last start, and of the last block after it
         self.compile = {arm.id for arm in plan.arms if catalog.find(arm.spec).compiles}
 
     def run(
@@ -125,11 +126,12 @@ class Blocks:
                 self.close()
                 self._start(number, last, groups_of)
             started()
-            block = self._ready_blocks.pop(0)
+            block, begun = self._ready_blocks.pop(0), time.perf_counter()
             try:
                 block.run(rounds)
             finally:
                 block.crew.end()
+            self._measure_s = time.perf_counter() - begun
         except BaseException:
             self.close()
             raise
@@ -149,7 +151,13 @@ class Blocks:
                 starting[-1][0].start(starting[-1][1])
             block, name = starting.pop(first_to_reply([(block.crew, name) for block, name in starting]))
             block.await_ready(name)
-        self.costs.note_start((time.perf_counter() - begun) / len(self._ready_blocks))
+        self._start_s = time.perf_counter() - begun
+        self.costs.note_start(self._start_s / len(self._ready_blocks))
+
+    @property
+    def next_s(self) -> float:
+        """Seconds of the next block, if it takes as long as the last one: its workers may have started."""
+        return self._measure_s + (0.0 if self._ready_blocks else self._start_s)
 
     def close(self) -> None:
         """End the workers that wait for blocks which are not measured."""

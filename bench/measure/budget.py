@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterable, Iterator
 
+from bench.answer.statistics import MIN_BLOCKS
 from bench.catalog import BASELINE
 from bench.errors import UserError
 from bench.measure.costs import Costs
 from bench.measure.limits import probing
-from bench.measure.plan import LEAST_ROUNDS, fewest_blocks, least_blocks, without
+from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, least_blocks, without
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
 from bench.results.declared import measured_as
 from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
@@ -33,11 +34,13 @@ def decide(plan: Plan, bursts: list[Burst], costs: Costs) -> Decision:
             if seconds.predict(groups, plan.blocks, plan.rounds) > budget_s:
                 groups = [without(group, arms) for group in groups]
     blocks, rounds, fewest = plan.blocks, plan.rounds, least_blocks(plan, groups)
+    least_rounds = LEAST_ROUNDS
     if plan.budget_rule == "hold":  # ended by its time, not by its blocks: so many rounds as let a verdict be
-        blocks = fewest = min(blocks, fewest_blocks([], plan.arms))
-        if seconds.predict(groups, blocks, LEAST_ROUNDS) > budget_s:  # rather a verdict than its reason
+        blocks = fewest = min(blocks, MIN_BLOCKS + 1)  # one to spare, since times are predicted
+        least_rounds = HELD_ROUNDS
+        if seconds.predict(groups, blocks, least_rounds) > budget_s:  # rather a verdict than its reason
             groups = [group for group in groups if group.kind != "dispatch"]
-    while rounds > LEAST_ROUNDS and seconds.predict(groups, blocks, rounds) > budget_s:
+    while rounds > least_rounds and seconds.predict(groups, blocks, rounds) > budget_s:
         rounds -= 1
     while blocks > fewest and seconds.predict(groups, blocks, rounds) > budget_s:
         blocks -= 1

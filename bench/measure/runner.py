@@ -174,7 +174,7 @@ class Runner:
                 self._progress.decided(decision)
             if block == last or block < fewest:
                 continue
-            if ended - begun > left_s:
+            if blocks.next_s > left_s:
                 return f"the time budget of {budget_s:g} s ended the run after {_count(block, 'block')}"
             width = plan.precision if block >= EARLIEST and not extended else None
             if width is not None and precise(headlines, self._ledger.bursts, measured_as(plan.groups), width):

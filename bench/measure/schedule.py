@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench.results.record import Arm, Entry, Group
 
-SLOW_CALL_NS = 20_000_000  # entries with longer calls take part in a third of the rounds
+SLOW_CALL_NS = 10_000_000  # entries with longer calls take part in a third of the rounds
 SLOW_ROUNDS = 3
 
 
