@@ -73,7 +73,7 @@ def find_devices(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
     return _as_devices(answer)
 
 
-def find_soon(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
+def find_devices_quickly(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
     """As ``find_devices``, but without the second that importing torch takes where its build knows no GPU.
 
     Whether it can be imported shows later, then.
@@ -82,7 +82,7 @@ def find_soon(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
     version = Path(spec.origin).with_name("version.py") if spec and spec.origin else None
     if version is not None and version.is_file() and platform.system() != "Darwin":
         built = SimpleNamespace(**runpy.run_path(str(version)))
-        if not any(getattr(built, kind, None) for kind in ("cuda", "hip", "xpu")):
+        if not (built.cuda or built.hip or built.xpu):
             torch = SimpleNamespace(__version__=built.__version__, version=built)
             return _as_devices(describe(torch, os.environ, platform.system()))
     return find_devices(timeout_seconds=timeout_seconds)

@@ -35,7 +35,7 @@ from bench.device import Device, Devices
 from bench.host.signals import OutOfTime, time_limit, undisturbed
 from bench.measure.budget import decide, fastest_anywhere
 from bench.measure.costs import Costs
-from bench.measure.plan import LEAST_ROUNDS, fewest_blocks
+from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, fewest_blocks
 from bench.measure.runner import Runner
 from bench.results.journal import make_run
 from bench.results.record import AnyRecord, Burst, End, Failure, Plan
@@ -47,7 +47,7 @@ WHERE = "for the forward pass at H 64, B 1, T 100, I 1, O 8 (float32)"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, a machine whose devices need no child process, a runner that makes it up."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.advice.declare.find_devices", lambda **limits: CPU_ONLY)
+    monkeypatch.setattr("bench.advice.declare.find_devices_quickly", lambda **limits: CPU_ONLY)
     monkeypatch.setattr("bench.advice.command.since_start_s", lambda: 0.1)
     monkeypatch.setattr("bench.measure.costs.usable_cpus", lambda: 1)
     monkeypatch.setattr("bench.session.Runner", Simulated)
@@ -97,7 +97,7 @@ def test_the_sentence_says_what_the_verdict_allows(word: str) -> None:
 
 
 def test_a_library_that_is_missing_gives_no_advice_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.advice.declare.find_devices", lambda **limits: NO_TORCH)
+    monkeypatch.setattr("bench.advice.declare.find_devices_quickly", lambda **limits: NO_TORCH)
     made = advice(measured(declared()))
     assert (made.verdict, made.use, made.ratio) == ("MISSING", "", None)
     assert made.sentences == ("No advice: PyTorch is not installed.",)
@@ -311,11 +311,11 @@ def test_exit_codes(options: dict[str, Any], code: int, monkeypatch: pytest.Monk
 def test_the_time_counts_from_the_start_and_leaves_some_for_the_answer() -> None:
     now = [100.0]
     timer = Timer(30.0, 4.0, clock=lambda: now[0])
-    assert (timer.spent_s, timer.left_s) == (4.0, 24.0)
+    assert (timer.spent_s, timer.left_s) == (4.0, 25.0)
     now[0] = 110.0
-    assert (timer.spent_s, timer.left_s) == (14.0, 14.0)
+    assert (timer.spent_s, timer.left_s) == (14.0, 15.0)
     plan = declare(arguments(*SMALL), timer)[1]
-    assert (plan.budget_s, plan.budget_rule) == (14.0, "hold")
+    assert (plan.budget_s, plan.budget_rule) == (15.0, "hold")
 
 
 def costs_of(plan: Plan, start_s: float) -> Costs:
@@ -334,13 +334,13 @@ def costs_of(plan: Plan, start_s: float) -> Costs:
 def test_a_budget_that_holds_is_ended_by_its_time_and_one_that_does_not_by_the_blocks_of_a_verdict() -> None:
     plan = declared()
     bursts = [record for record in measured(plan, blocks=0) if isinstance(record, Burst)]
-    for rule, budget_s, blocks in (
-        ("hold", 26.0, plan.blocks),  # its time ends it
-        ("refuse", 57.0, fewest_blocks(plan.groups, plan.arms)),
+    for rule, budget_s, blocks, rounds in (
+        ("hold", 26.0, plan.blocks, HELD_ROUNDS),  # its time ends it
+        ("refuse", 57.0, fewest_blocks(plan.groups, plan.arms), LEAST_ROUNDS),
     ):
         short = replace(plan, budget_rule=rule, budget_s=budget_s, probes=[])
         decision = decide(short, bursts, costs_of(plan, 3.0))
-        assert (decision.blocks, decision.rounds) == (blocks, LEAST_ROUNDS)
+        assert (decision.blocks, decision.rounds) == (blocks, rounds)
     with pytest.raises(bench.UserError, match=r"--budget 26s cannot be kept: .* about 57 s"):
         decide(replace(short, budget_s=26.0), bursts, costs_of(plan, 3.0))
 
@@ -356,7 +356,7 @@ def test_a_run_that_is_out_of_time_says_so_in_its_journal() -> None:
     written: list[AnyRecord] = []
     with time_limit(1000):
         end = Runner(declared("--budget", "20s"), written.append, Alarming()).run()  # type: ignore[arg-type]
-    assert (end.status, end.reason) == ("interrupted", "the time budget of 18 s ended it")
+    assert (end.status, end.reason) == ("interrupted", "the time budget of 19 s ended it")
     assert written[-1] == end
 
 
@@ -406,7 +406,7 @@ def test_a_real_one_measures_and_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """However slow the machine: NumPy alone, one block, and a time that it will not need."""
-    monkeypatch.setattr("bench.advice.declare.find_devices", lambda **limits: NO_TORCH)
+    monkeypatch.setattr("bench.advice.declare.find_devices_quickly", lambda **limits: NO_TORCH)
     monkeypatch.setattr("bench.session.Runner", Runner)
     monkeypatch.setattr("bench.measure.runner.decide", lambda *args: replace(decide(*args), blocks=1))
     size = ("--hidden", "4", "--batch", "2", "--seq-len", "2", "--seed", "3", "--budget", "10m")
@@ -445,7 +445,7 @@ def on_gpu(plan: Plan) -> list[AnyRecord]:
 def with_gpu(monkeypatch: pytest.MonkeyPatch, *words: str) -> Plan:
     gpu = Device("cuda:0", "cuda", "a GPU", None, ("float32", "float64"))
     found = Devices((CPU, gpu), (), "2.13.0")
-    monkeypatch.setattr("bench.advice.declare.find_devices", lambda **limits: found)
+    monkeypatch.setattr("bench.advice.declare.find_devices_quickly", lambda **limits: found)
     monkeypatch.setattr("bench.advice.declare.machine.usable_cpus", lambda: 16)
     return replace(declared(*words), probes=[])
 

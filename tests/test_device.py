@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench import listing
-from bench.device import PROBE, Absent, Device, Devices, find_devices, resolve
+from bench.device import PROBE, Absent, Device, Devices, find_devices, find_devices_quickly, resolve
 from bench.device_probe import describe
 from bench.errors import UserError
 from bench.host import child
@@ -110,6 +110,37 @@ def test_a_driver_that_breaks_does_not_hide_the_other_devices() -> None:
     answer = describe(fake_torch(cuda__device_count=broken, xpu__device_count=lambda: 1), {}, "Linux")
     assert [d["id"] for d in answer["present"]] == ["xpu:0"]
     assert answer["absent"][0] == {"kind": "cuda", "reason": "driver crashed"}
+
+
+@pytest.mark.parametrize(
+    ("built", "system", "asks"),
+    [
+        ("cuda = None\nhip = None\nxpu = None", "Linux", False),
+        ("cuda = '13.0'\nhip = None\nxpu = None", "Linux", True),
+        ("cuda = None\nhip = '7.0'\nxpu = None", "Linux", True),
+        ("cuda = None\nhip = None\nxpu = '2026'", "Linux", True),
+        ("cuda = None", "Darwin", True),  # what a build for macOS has is not told there
+        (None, "Linux", True),
+    ],
+)
+def test_a_build_without_accelerators_is_not_imported_to_learn_that_there_are_none(
+    built: str | None, system: str, asks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if built is not None:
+        (tmp_path / "version.py").write_text(f"__version__ = '9.9'\n{built}\n")
+    asked = Devices((), (), None)
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    )
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("bench.device.find_devices", lambda **limits: asked)
+    found = find_devices_quickly()
+    assert (found is asked) == asks
+    if not asks:
+        assert [device.id for device in found.present] == ["cpu"]
+        assert [absent.kind for absent in found.absent] == ["cuda", "mps", "xpu"]
+        assert "this PyTorch build (9.9) has no CUDA" in found.absent[0].reason
+        assert found.torch_version == "9.9"
 
 
 def test_this_machine_has_a_cpu_and_the_installed_torch(

@@ -7,7 +7,14 @@ import pytest
 
 from bench.audit.findings import warnings
 from bench.host import machine
-from bench.host.environ import HIDDEN, THREAD_LIMITS, recorded, without_person, worker_environment
+from bench.host.environ import (
+    HIDDEN,
+    KEEPS_MEMORY,
+    THREAD_LIMITS,
+    recorded,
+    without_person,
+    worker_environment,
+)
 from bench.results.record import Environment
 
 BASE = {
@@ -24,7 +31,7 @@ BASE = {
     "CUDA_LAUNCH_BLOCKING": "1",
     "ZE_AFFINITY_MASK": "0",
 }
-ADDED = {"PYTHONUTF8", "RNNBENCH_PADDING", *THREAD_LIMITS}
+ADDED = {"PYTHONUTF8", "RNNBENCH_PADDING", *THREAD_LIMITS, *KEEPS_MEMORY}
 
 
 def test_what_is_not_allowed_does_not_get_through() -> None:
@@ -37,7 +44,7 @@ def test_what_is_not_allowed_does_not_get_through() -> None:
 @pytest.mark.parametrize("threads", [1, 16])
 def test_every_thread_limit_is_set_whatever_the_caller_had(threads: int) -> None:
     environment = worker_environment(threads, base=BASE)
-    assert environment.set == dict.fromkeys(THREAD_LIMITS, str(threads))
+    assert environment.set == dict.fromkeys(THREAD_LIMITS, str(threads)) | KEEPS_MEMORY
     assert environment.set.items() <= environment.variables.items()
 
 
@@ -66,6 +73,13 @@ def test_a_variable_to_keep_that_is_not_set_stays_unset() -> None:
     environment = worker_environment(1, keep=["OPENBLAS_CORETYPE"], base={"PATH": "/bin"})
     assert set(environment.variables) == {"PATH", *ADDED}
     assert (environment.dropped, environment.kept) == ({}, {})
+
+
+def test_the_systems_own_way_with_freed_memory_is_had_by_keeping_its_variables() -> None:
+    one, other = KEEPS_MEMORY
+    environment = worker_environment(1, keep=[one, other], base={other: "7"})
+    assert one not in environment.variables | environment.set
+    assert (environment.variables[other], environment.kept) == ("7", {other: "7"})
 
 
 def test_padding_has_a_random_length_so_that_no_stack_layout_is_measured_every_time() -> None:

@@ -80,6 +80,16 @@ def test_block_0_finds_what_warms_it_and_later_blocks_take_that() -> None:
     assert burst([warm_after(4)], found=FOUND).rewarm_calls == 30
 
 
+def test_what_a_process_waited_for_another_is_no_part_of_its_values_and_is_kept() -> None:
+    values = [value(100_000), value(250_000, preempted=1), Value(100_000, 101_000, 0, 1)]
+    made = burst(values)
+    assert (made.elapsed_ns, made.waited_ns) == ([100_000, 125_000, 100_000], [0, 125_000, 0])
+    assert made.gates["wall_over_cpu"] == pytest.approx(450 / 276, abs=1e-4)
+    for never in (burst(values, alone=False), burst([value(), value()])):
+        assert never.waited_ns == []
+        assert min(never.elapsed_ns) == 100_000
+
+
 def test_gates_are_of_the_values_and_of_the_machine_meanwhile() -> None:
     seen = burst([value(10**9, preempted=4), value(10**9)])
     assert seen.gates == {"waiting": 0.01, "preempted": 2.0, "wall_over_cpu": 2.0}

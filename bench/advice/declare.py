@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from bench.advice.arguments import BUDGET_S
-from bench.device import PROBE_SECONDS, Devices, find_cpu, find_soon, resolve
+from bench.device import PROBE_SECONDS, Devices, find_cpu, find_devices_quickly, resolve
 from bench.errors import UserError
 from bench.host import machine
 from bench.host.environ import without_person
@@ -101,7 +101,7 @@ def _find(asked: list[str] | None, timer: Timer) -> Devices:
     """The devices, within the time; the cpu alone needs none."""
     if set(asked or ()) == {"cpu"}:
         return find_cpu()
-    return find_soon(timeout_seconds=min(PROBE_SECONDS, max(0.1, timer.left_s)))
+    return find_devices_quickly(timeout_seconds=min(PROBE_SECONDS, max(0.1, timer.left_s)))
 
 
 def command(args: argparse.Namespace, seed: int) -> list[str]:

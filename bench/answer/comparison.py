@@ -121,7 +121,7 @@ def compare(
             return replace(made, verdict=word, reason=reason, left_out=outcome.left_out)
     if made.same_work and len(one.digests | other.digests) > 1:
         return replace(made, verdict="INVALID", reason="the two did not get the same inputs")
-    rounds = _rounds(one, other)
+    rounds = paired_rounds(one, other)
     logs = tuple(median(block) for block in rounds)
     if not logs:
         return replace(made, verdict="MISSING", reason="no block holds both")
@@ -148,12 +148,7 @@ def compare(
     return replace(made, p=signed_rank_p(logs))
 
 
-def log_ratios(entry: Outcome, baseline: Outcome) -> tuple[float, ...]:
-    """The paired log ratio of every block that holds both, in the order of blocks."""
-    return tuple(median(logs) for logs in _rounds(entry, baseline))
-
-
-def _rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
+def paired_rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
     """The paired log ratios of the rounds of every block in which a round holds both."""
     shared = sorted(entry.times.keys() & baseline.times.keys())
     found = [paired_logs(entry.times[block], baseline.times[block]) for block in shared]

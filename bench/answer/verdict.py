@@ -27,7 +27,6 @@ from dataclasses import dataclass, replace
 
 from bench.answer.comparison import Comparison, Word, compare
 from bench.answer.constancy import changes
-from bench.answer.disturbance import disturbance
 from bench.answer.outcome import Outcome, outcomes
 from bench.answer.statistics import (
     ALPHA,
@@ -139,13 +138,9 @@ def _control(run: Run, twins: list[Comparison], found: Mapping[str, Outcome]) ->
         most = max(len(outcome.medians) for outcome in found.values())
         if most - 1 <= blocks < MIN_BLOCKS:  # the run is short, or was cut within its last block
             return Control(f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs", floors)
-        for twin in twins:
-            for entry in (twin.entry, twin.baseline):
-                why, mend = disturbance(found[entry])
-                if why and twin.ratio is not None:
-                    return Control(why, floors, mend)
-        why = next((twin for twin in twins if twin.ratio is not None), twins[0]).reason
-        return Control(f"the A/A control, the same code measured twice, has no result: {why}", floors)
+        one = next((twin for twin in twins if twin.ratio is not None), twins[0])
+        failure = f"the A/A control, the same code measured twice, has no result: {one.reason}"
+        return Control(failure, floors, one.mend)
     return Control("", floors)
 
 

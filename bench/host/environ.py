@@ -1,8 +1,8 @@
 """The environment of a worker: an allow-list, thread limits, and nothing that changes speed unseen.
 
-Variables that tune a library (``OPENBLAS_CORETYPE`` pins a kernel, ``MALLOC_*`` changes the allocator)
-are dropped from workers, so that the run measures what this machine can do; the journal records what was
-set, dropped and kept. Values are recorded of known variables only: any other may hold a secret.
+Variables that tune a library (``OPENBLAS_CORETYPE`` pins a kernel) are dropped from workers, so that the run
+measures what this machine can do; of memory they keep what they have freed. The journal records what was set,
+dropped and kept. Values are recorded of known variables only: any other may hold a secret.
 """
 
 import os
@@ -20,6 +20,9 @@ THREAD_LIMITS = (
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+# of glibc: whether memory that a call has freed goes back to the system, and is faulted in anew by the next
+# one, hangs on what lies above it in the heap; torch-rnn takes up to twice as long in such a process
+KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 COMPILER_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 ALLOWED = {
     "PATH", "HOME", "USER", "TMPDIR", "TEMP", "TMP", "LANG", "TZ", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH",
@@ -96,14 +99,16 @@ def worker_environment(
         for name, value in base.items()
         if name in ALLOWED or name in keep or name.startswith("LC_") or name.endswith(ALLOWED_ENDINGS)
     }
-    limits = {name: str(threads) for name in THREAD_LIMITS if name not in passed}
+    given = dict.fromkeys(THREAD_LIMITS, str(threads)) | KEEPS_MEMORY
     if compiled is not None:
-        limits |= {name: compiled for name in COMPILER_CACHES} | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
+        given |= dict.fromkeys(COMPILER_CACHES, compiled) | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
+    left_alone = passed.keys() | (KEEPS_MEMORY.keys() & set(keep))  # kept unset is as the system has it
+    given = {name: value for name, value in given.items() if name not in left_alone}
     relevant = speed_variables(base, also=keep)
     return WorkerEnvironment(
-        variables=passed | limits | {"PYTHONUTF8": "1", "RNNBENCH_PADDING": _padding()},
-        set=limits,
-        dropped={name: value for name, value in relevant.items() if name not in passed | limits},
+        variables=passed | given | {"PYTHONUTF8": "1", "RNNBENCH_PADDING": _padding()},
+        set=given,
+        dropped={name: value for name, value in relevant.items() if name not in passed | given},
         kept={name: value for name, value in relevant.items() if name in passed},
     )
 

@@ -13,7 +13,10 @@ from bench.results.table import csv_line
 LARGEST = 1_000_000  # bytes of a file in the page
 VALUES = ("entry", "block", "round", "n_calls", "elapsed_ns")
 MEDIANS = ("entry", "block", "median_ns")
-COUNTED = "elapsed_ns is what n_calls calls took together. Block 0, which checks results, does not count."
+COUNTED = (
+    "elapsed_ns is what n_calls calls took together, without waiting for a processor. Block 0, which checks "
+    "results, does not count."
+)
 
 
 def download_section(run: Run, found: Mapping[str, Outcome], prefix: str) -> Section:

@@ -198,7 +198,7 @@ def _of_burst(burst: Burst, *, known: bool) -> Iterator[str]:
     numbers = (
         *burst.elapsed_ns, *burst.rounds, *burst.places, burst.n_calls, burst.first_call_ns,
         burst.warmup_calls, burst.rewarm_calls,
-        burst.residual_ns, burst.cpu_ns, burst.transfer_ns, burst.cold_call_ns,
+        burst.residual_ns, burst.cpu_ns, burst.transfer_ns, burst.cold_call_ns, *burst.waited_ns,
     )  # fmt: skip
     if min(numbers) < 0 or max(numbers) > LONGEST_NS:
         yield f"a number that no run has, {min(numbers)} or {max(numbers)}, {where}"
@@ -206,6 +206,8 @@ def _of_burst(burst: Burst, *, known: bool) -> Iterator[str]:
         yield f"an error or a tolerance below 0 {where}"
     if not len(burst.elapsed_ns) == len(set(burst.rounds)) == len(burst.rounds) == len(burst.places):
         yield f"values whose rounds are not told, {where}"
+    if len(burst.waited_ns) not in (0, len(burst.elapsed_ns)):
+        yield f"values of which some tell how long they waited, {where}"
 
 
 def _of_rates(rates: Rates) -> Iterator[str]:

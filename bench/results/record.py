@@ -116,7 +116,7 @@ class Burst(Record, frozen=True):
     entry: str  # the first of the plan's entries with this arm and case; the others have the same values
     status: Status
     n_calls: int
-    elapsed_ns: list[int]  # one a value: n_calls calls in one clock pair
+    elapsed_ns: list[int]  # one a value: n_calls calls in one clock pair, less waited_ns
     rounds: list[int]  # of each value; slow entries take part in some
     places: list[int]  # of each value within its round
     first_call_ns: int  # the first call after binding, waiting for the device included
@@ -127,6 +127,8 @@ class Burst(Record, frozen=True):
     device: str
     digest: str  # SHA-256 of the inputs
     checks: list[Check]
+    # within each clock pair, while another program had the processor (one thread on the CPU); [] for 0s
+    waited_ns: list[int] = []
     gates: dict[str, float] = {}  # what was read over the values, by name: see bench.host.gates
     flags: list[str] = []  # the gates above their limits; the values count all the same
     settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0

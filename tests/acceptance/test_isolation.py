@@ -1,8 +1,8 @@
-"""T19, T20: a worker has its arms' threads and loads one library; what shares a worker does not disturb."""
+"""T19 to T21: workers have their threads, load one library and keep memory; sharers do not disturb."""
 
 from math import exp, log
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
 
 import pytest
 from acceptance.kernels import REPORT_FILE
@@ -10,11 +10,18 @@ from acceptance.plans import STEP, compared, make_plan, measure, own, row
 from acceptance.validity import Recorder
 
 from bench.answer.two_samples import shift_interval
+from bench.answer.verdict import judge
+from bench.case import Case, Shape
 from bench.catalog import BASELINE, VARIANTS
+from bench.host.environ import KEEPS_MEMORY
 
 BLOCKS = 6
 TURNS = (True, False, False, True)  # whether every arm has a worker of its own
 NEAR = log(1.02)
+# torch-rnn asks for 0.9 MB in every call here, of which glibc may give back all or nothing when it is freed
+LARGE = Case("forward", Shape(52, 22, 1, 201, 8), "sequence", data="random")
+MEMORY_BLOCKS = 16
+STEADY = 0.04  # standard deviation of the log of a block's ratio
 INVALID = "asked for 1 threads, the library has 2"
 
 
@@ -113,3 +120,36 @@ def test_entries_that_share_a_worker_take_as_long_as_alone(validity: Recorder, t
         kept=not apart,
     )
     assert not apart
+
+
+def test_processes_of_one_arm_have_one_speed(validity: Recorder, tmp_path: Path) -> None:
+    found: dict[bool, list[float]] = {}
+    for system in (False, True):
+        plan = make_plan(
+            ["numpy-inplace", "torch-rnn", "torch-inplace"], blocks=MEMORY_BLOCKS, seed=1, case=LARGE
+        )
+        judgement = judge(measure(plan, tmp_path, keep=tuple(KEEPS_MEMORY) if system else ()))
+        found[system] = list(row(judgement, "torch-rnn").log_ratios)
+
+    def told(system: bool) -> str:
+        logs = sorted(found[system])
+        return f"{100 * stdev(logs):.1f} %, ratios {exp(logs[0]):.3f} to {exp(logs[-1]):.3f}"
+
+    kept, caught = stdev(found[False]) <= STEADY, stdev(found[True]) > STEADY
+    claim = f"torch-rnn over numpy-inplace, forward, {LARGE.shape}, {MEMORY_BLOCKS} blocks"
+    validity.record(
+        "T21",
+        claim=f"{claim}: standard deviation of a block's ratio",
+        promised=f"at most {100 * STEADY:.0f} %",
+        measured=told(False),
+        kept=kept,
+    )
+    validity.record(
+        "T21-mutant",
+        claim=f"caught: workers that leave it to glibc what becomes of freed memory; {claim}",
+        promised=f"over {100 * STEADY:.0f} %",
+        measured=told(True),
+        kept=caught,
+    )
+    assert kept
+    assert caught

@@ -10,7 +10,7 @@ import time
 
 from msgspec.structs import replace
 
-from bench.answer.comparison import log_ratios
+from bench.answer.comparison import compare
 from bench.answer.outcome import outcomes
 from bench.answer.statistics import signed_rank_interval
 from bench.host.machine import utc_now
@@ -52,8 +52,8 @@ def main(begun: float, seed: int) -> None:
 
     Runner(plan, write, Silent()).run()
     run = make_run(records)
-    found, (pair,) = outcomes(run), (pair for pair in plan.pairs if pair.kind == "as_written")
-    logs = log_ratios(found[pair.entry], found[pair.baseline])
+    (pair,) = (pair for pair in plan.pairs if pair.kind == "as_written")
+    logs = compare(run, outcomes(run), pair.entry, pair.baseline).log_ratios
     intervals = [signed_rank_interval(logs[:count]) for count in range(1, len(logs) + 1)]
     print(json.dumps([[ends[n], (one.high - one.low) / 2] for n, one in enumerate(intervals, start=1)]))
 
