@@ -322,8 +322,8 @@ def test_every_function_says_what_an_unknown_wish_may_have_meant(name):
         ("verify", {"device": "tpu"}, "no device is called 'tpu'; here there is: cpu"),
         ("verify", {"device": "cdua"}, "no device is called 'cdua' (did you mean 'cuda'?)"),
         ("advise", {"hidden": [32, 64]}, "hidden= takes one value, not 2"),
-        ("advise", {"device": "cpu", "budget": 2.5}, "budget='2.5s': 0.0 s went before anything"),
-        ("advise", {"device": "cpu", "budget": 2.5}, "give more, as budget='30s'"),
+        ("advise", {"device": "cpu", "budget": 1.5}, "budget='1.5s': 0.0 s went before anything"),
+        ("advise", {"device": "cpu", "budget": 1.5}, "give more, as budget='30s'"),
     ],
 )
 def test_what_python_complains_of_is_said_in_its_own_words(here, name, wishes, message):

@@ -8,7 +8,7 @@ from bench.errors import UserError
 from bench.measure.budget import SPARE, decide
 from bench.measure.costs import Costs
 from bench.measure.messages import Prove, Turn
-from bench.measure.plan import LEAST_ROUNDS, ROUNDS, fewest_blocks, least_blocks
+from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, ROUNDS, fewest_blocks, least_blocks
 from bench.results.record import Burst, Decision, End, Plan
 
 ENTRIES = ("numpy-batched@cpu x1", "numpy-batched@cpu x1 twin", "numpy-inplace@cpu x1")
@@ -115,9 +115,24 @@ def test_a_budget_that_holds_is_never_refused_and_leaves_out_the_rows_in_no_pair
     declared = plan(1.0, budget_rule="hold")
     end, records = run(declared)
     (decision,) = of_kind(records, Decision)
-    assert (decision.blocks, decision.rounds) == (declared.blocks, LEAST_ROUNDS)  # its time ends it
+    assert (decision.blocks, decision.rounds) == (declared.blocks, HELD_ROUNDS)  # its time ends it
     assert max(burst.block for burst in of_kind(records, Burst)) == 1
     assert end.status == "complete"
+
+
+def test_a_block_whose_workers_wait_already_needs_no_time_to_start(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.measure.costs.usable_cpus", lambda: 4)  # so two blocks start together
+    left_s: dict[int, list[float]] = {0: [], 1: []}
+    for budget_s in range(12, 30):
+        stage.now_ns = 0
+        _, records = run(plan(budget_s, budget_rule="hold"))
+        blocks = max(burst.block for burst in of_kind(records, Burst))
+        left_s[blocks % 2].append(budget_s - stage.now_ns / 1e9)
+    measure_s = 3 * PROVE_S + ROUNDS * 3 * TURN_S
+    assert max(left_s[1]) < measure_s  # the second one of two is begun wherever it fits
+    assert measure_s < max(left_s[0]) < measure_s + 2 * START_S
 
 
 def decided(declared: Plan, per_call_ns: int) -> float:

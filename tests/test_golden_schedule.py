@@ -70,7 +70,7 @@ class Script:
         ratio, scatter = TIMES[letter, task]
         drift = DRIFT[asked.block] * ROUND_DRIFT[self.taken[asked.block, asked.key] % ROUNDS]
         self.taken[asked.block, asked.key] += 1
-        return 1e4 * drift * ratio * math.exp(1e-4 * scatter * NOISE[asked.block])
+        return 5e3 * drift * ratio * math.exp(1e-4 * scatter * NOISE[asked.block])
 
 
 @pytest.fixture

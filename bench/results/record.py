@@ -127,13 +127,13 @@ class Burst(Record, frozen=True):
     device: str
     digest: str  # SHA-256 of the inputs
     checks: list[Check]
-    # within each clock pair, while another program had the processor (one thread on the CPU); [] for 0s
-    waited_ns: list[int] = []
     gates: dict[str, float] = {}  # what was read over the values, by name: see bench.host.gates
     flags: list[str] = []  # the gates above their limits; the values count all the same
     settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0
     transfer_ns: int = 0  # moving parameters, x and y to the device, once; 0 where they are there already
     cold_call_ns: int = 0  # the first call of its process, before the proof; 0 where that was another entry's
+    # within each clock pair, while another program had the processor (one thread on the CPU); [] for 0s
+    waited_ns: list[int] = []
 
 
 class Primitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
