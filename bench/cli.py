@@ -174,7 +174,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--budget",
         type=seconds,
         metavar="TIME",
-        help="time limit, as 90s or 2m (default run: 114s, grid: 585s)",
+        help="time limit, as 90s or 2m (default run: 104s, grid: 585s)",
     )
     add("--isolate", action="store_true", help="a process for every variant, which takes longer")
     add("--seed", type=whole, metavar="N", help="seed of the order and of the data")

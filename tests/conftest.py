@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from browsing import chromium as chromium  # a fixture
 
+from bench.host.machine import usable_cpus
+
 BENCHMARKS = Path(__file__).with_name("benchmarks")
 ACCEPTANCE = Path(__file__).with_name("acceptance")
 
@@ -48,6 +50,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="Time this variant only (repeatable): a name of `rnnbench variants`, or module:object.",
     )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: many a test waits for children."""
+    return usable_cpus() + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -40,7 +40,7 @@ def test_the_default_run_holds_the_declared_groups_and_arms():
     assert not any(slow in arm for arm in side for slow in ("published", "loop", "compile"))
     assert all(" x2" not in entry.arm for group in default.groups[1:] for entry in group.entries)
     assert default.blocks == 10
-    assert default.budget_s == 114
+    assert default.budget_s == 104
     assert default.verdicts
 
 

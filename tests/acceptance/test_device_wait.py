@@ -99,7 +99,7 @@ def test_a_whole_burst_waits_for_its_device(
     def values(found: Calibration | None) -> tuple[int, list[clock.Value]]:
         """Calls of a value, and what a worker takes."""
         job = jobs.prove(entry, arm, found)
-        kept, proved = held.hold(device_variant(device), job, held.load_batches(job.batches), fresh=True)
+        kept, proved = held.hold(device_variant(device), job, held.Inputs.load(job.batches), fresh=True)
         turns = [Turn("e", batch, proved.n_calls, 1, None) for batch in (1, 0, 1, 0, 1)]  # type: ignore[arg-type]
         taken = [held.take(kept, turn) for turn in turns]
         return proved.n_calls, [clock.Value(proved.n_calls, v.elapsed_ns, v.residual_ns) for v in taken]

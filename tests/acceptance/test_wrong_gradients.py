@@ -18,7 +18,9 @@ def alive(dtypes: Sequence[str] = DTYPES) -> list[str]:
         mutant.name
         for mutant in MUTANTS
         if any(
-            verdict(mutant.bind, case_of(task, dtype)) == "ok" for task in mutant.tasks for dtype in dtypes
+            verdict(mutant.bind, case_of(task, dtype), mutant.library) == "ok"
+            for task in mutant.tasks
+            for dtype in dtypes
         )
     ]
 
