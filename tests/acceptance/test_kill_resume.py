@@ -1,22 +1,15 @@
 """F3: killed at 50 random moments, or cut off among a block's values, and resumed, a run is as without."""
 
-import json
 import random
 from pathlib import Path
 
 from faults.kills import killed_and_resumed, problems, uninterrupted
-from faults.runs import JOURNAL, finish, start_program
+from faults.runs import JOURNAL, finish, records, start_program
 
 from bench.results.reading import read_journal
 from bench.results.record import Burst
 
 RUNS = 50
-
-
-def block_of(line: bytes) -> int | None:
-    """The block of a burst; None of any other record."""
-    record = json.loads(line)
-    return record["block"] if record["kind"] == "burst" else None
 
 
 def test_nothing_is_lost_by_killing_a_run_at_any_moment(tmp_path: Path, validity) -> None:
@@ -40,8 +33,8 @@ def test_nothing_is_lost_by_killing_a_run_at_any_moment(tmp_path: Path, validity
 def test_a_block_that_was_cut_off_among_its_values_counts_once(tmp_path: Path, validity) -> None:
     whole = uninterrupted(tmp_path / "whole")
     lines = (whole / JOURNAL).read_bytes().splitlines(keepends=True)
-    blocks = [block_of(line) for line in lines]
-    places = [n for n in range(1, len(lines)) if blocks[n - 1] == blocks[n] is not None]
+    blocks = [line["block"] if line["kind"] == "burst" else None for line in records(whole)]
+    places = [n for n in range(1, len(lines)) if blocks[n] and blocks[n - 1] == blocks[n]]
     found, seen = [], 0
     for place in places:
         folder = tmp_path / str(place)
@@ -50,8 +43,8 @@ def test_a_block_that_was_cut_off_among_its_values_counts_once(tmp_path: Path, v
         code, errors = finish(start_program("run", "--resume", str(folder)))
         assert code == 0, errors
         found += [f"cut after {place} lines: {problem}" for problem in problems(folder, whole)]
-        records, _ = read_journal(folder / JOURNAL)  # what the cut block had measured is in there twice
-        seen += bool(problems(folder, whole, bursts=[one for one in records if isinstance(one, Burst)]))
+        journal, _ = read_journal(folder / JOURNAL)  # what the cut block had measured is in there twice
+        seen += bool(problems(folder, whole, bursts=[one for one in journal if isinstance(one, Burst)]))
     validity.record(
         "F3-cut",
         claim=f"a run that was cut off between two values of a block, at each of {len(places)} places",
