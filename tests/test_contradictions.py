@@ -94,6 +94,7 @@ OF_RUNS: list[tuple[str, Callable[[Records], object], str]] = [
     ("places", lambda r: kind(r, "burst")["places"].pop(), "values whose rounds are not told"),
     ("rounds", lambda r: kind(r, "burst")["rounds"].pop(), "values whose rounds are not told"),
     ("values", lambda r: kind(r, "burst")["elapsed_ns"].pop(), "values whose rounds are not told"),
+    ("waits", lambda r: kind(r, "burst").update(waited_ns=[1]), "some tell how long they waited"),
     ("round twice", lambda r: kind(r, "burst")["rounds"].__setitem__(1, 0), "values whose rounds"),
     ("error", lambda r: kind(r, "burst")["checks"][0].update(error=-1.0), "an error or a tolerance below 0"),
     ("passed", lambda r: kind(r, "failure").update(status="ok"), "a failure with the status ok"),
