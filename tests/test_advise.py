@@ -38,7 +38,7 @@ from bench.measure.costs import Costs
 from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, fewest_blocks
 from bench.measure.runner import Runner
 from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, End, Failure, Plan
+from bench.results.record import AnyRecord, Burst, Decision, End, Failure, Plan
 
 WHERE = "for the forward pass at H 64, B 1, T 100, I 1, O 8 (float32)"
 
@@ -290,6 +290,16 @@ def test_wishes_that_cannot_be_met_get_one_line(
 )
 def test_a_time_is_seconds_or_minutes(text: str, budget_s: float) -> None:
     assert arguments("--budget", text).budget == budget_s
+
+
+def test_its_one_question_is_adjusted_for_no_row_of_the_table_it_may_stand_in() -> None:
+    """Six blocks are enough for it, and too few for a table of three."""
+    slower = {"numpy-inplace": [0.2 + x for x in STILL], "torch-inplace": [0.4 - x for x in STILL],
+              "torch-rnn": [1.4] * 10}  # fmt: skip
+    records = measured(declared(), slower, blocks=6)
+    chosen = [replace(one, pairs=[]) if isinstance(one, Decision) else one for one in records]
+    made = advice(chosen)  # torch-inplace against the baseline, which is a row
+    assert (made.verdict, made.use, made.blocks) == ("SLOWER", "numpy", 6)
 
 
 @pytest.mark.parametrize(

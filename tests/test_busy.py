@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from journals import example_plan
+from msgspec.structs import replace
 
 import bench
 from bench import waiting
@@ -205,6 +206,21 @@ def test_block_0_says_in_plain_words_how_far_it_is(
     assert capsys.readouterr().err.splitlines() == [
         told, *(f"{told}, entry {number} of {len(entries)}" for number in (3, 6))
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "left"), [("hold", "about 26 s left"), ("aim", "about 95 s left")])
+def test_no_more_time_is_left_than_a_budget_that_holds(
+    rule: str, left: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("bench.progress.time.monotonic", lambda: now[0])
+    plan = replace(example_plan(), budget_rule=rule, budget_s=36.0)
+    with show_progress(plan) as display:
+        now[0] = 105.0
+        display.starting(1, 20)
+        now[0] = 110.0  # a block took 5 s, and 19 are to come
+        display.starting(2, 20)
+    assert capsys.readouterr().err.splitlines()[-1] == f"block 2 of 20, {left}"
 
 
 def test_a_training_that_nobody_watches_is_told_in_a_handful_of_lines(
