@@ -10,13 +10,13 @@ __version__ = "0.1.0"
 
 # No submodule may have one of these names: importing it would put itself in the function's place.
 _API = {
-    "verify": "bench.api",
-    "run": "bench.api",
-    "train": "bench.api",
-    "report": "bench.api",
-    "advise": "bench.api",
-    "load": "bench.api",
-    "UserError": "bench.errors",
+    "verify": "bench.api.functions",
+    "run": "bench.api.functions",
+    "train": "bench.api.functions",
+    "report": "bench.api.functions",
+    "advise": "bench.api.functions",
+    "load": "bench.api.functions",
+    "UserError": "bench.machine.errors",
 }
 __all__ = ["UserError", "advise", "load", "report", "run", "train", "verify"]
 

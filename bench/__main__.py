@@ -2,10 +2,10 @@
 
 import sys
 
-from bench.host.signals import loading
+from bench.machine.signals import loading
 
 with loading():
-    from bench.cli import main
+    from bench.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,12 +14,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.reporting import words
+from bench.machine import wording
+from bench.records.journal import load_run
 from bench.reporting.build import write_report
 from bench.reporting.page import escape_markdown
 from bench.reporting.section import Section, TextTable
 from bench.reporting.view import RunView, view
-from bench.results.journal import load_run
 from bench.training import load_result
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +98,7 @@ def section(shown: RunView, name: str) -> Section:
 def bullets(sentences: Iterable[str]) -> str:
     """A list in Markdown; the machine is named above it."""
     told = (re.sub(r"^On this machine \([^)]*\), ", "", sentence) for sentence in sentences)
-    return "\n".join(f"* {escape_markdown(words.capital(sentence))}" for sentence in told)
+    return "\n".join(f"* {escape_markdown(wording.capital(sentence))}" for sentence in told)
 
 
 def table(made: TextTable) -> str:

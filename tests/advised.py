@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 from journals import example_environment, example_records
 from msgspec.structs import replace
 
-from bench.advice.command import advise
-from bench.advice.declare import Timer, declare
-from bench.cli import build_parser
-from bench.device import Absent, Device, Devices
-from bench.results.record import AnyRecord, Burst, Decision, End, Pair, Plan, Worker
+from bench.api.advise import advise
+from bench.api.advise_plan import Timer, declare
+from bench.cli.main import build_parser
+from bench.machine.device import Absent, Device, Devices
+from bench.records.record import AnyRecord, Burst, Decision, End, Pair, Plan, Worker
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),), "2.13.0")

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from bench import catalog
-from bench.case import TASKS, sine_case
-from bench.catalog import Variant
-from bench.device import find_devices
-from bench.errors import UserError
-from bench.library import library_facts
-from bench.measure.clock import synchroniser
-from bench.own_variant import load_variant
+from bench.machine.clock import synchroniser
+from bench.machine.device import find_devices
+from bench.machine.errors import UserError
+from bench.machine.library import library_facts
+from bench.workload import catalog
+from bench.workload.case import TASKS, sine_case
+from bench.workload.catalog import Variant
+from bench.workload.own_variant import load_variant
 
 THREADS = 1  # of both libraries
 # options of pytest-benchmark that leave it open whether anything is to be timed

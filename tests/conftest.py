@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from browsing import chromium as chromium  # a fixture
 
-from bench.host.machine import usable_cpus
+from bench.machine.host import usable_cpus
 
 BENCHMARKS = Path(__file__).with_name("benchmarks")
 ACCEPTANCE = Path(__file__).with_name("acceptance")
@@ -33,7 +33,7 @@ def _strict_numbers() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _unknown_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody tells what else runs: no test depends on it."""
-    monkeypatch.setattr("bench.host.busy.look", lambda sample_s: None)
+    monkeypatch.setattr("bench.machine.busy.look", lambda sample_s: None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

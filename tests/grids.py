@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.answer.size_map import SizeMap, size_maps
-from bench.answer.summary import summarise
-from bench.case import Case
+from bench.analysis.size_map import SizeMap, size_maps
+from bench.analysis.summary import summarise
 from bench.measure.budget import decide
 from bench.measure.costs import Costs
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.results.journal import FILE_NAME, Journal, Run, make_run
-from bench.results.record import AnyRecord, Arm, Burst, End, Entry, Environment, Plan
+from bench.records.journal import FILE_NAME, Journal, Run, make_run
+from bench.records.record import AnyRecord, Arm, Burst, End, Entry, Environment, Plan
+from bench.workload.case import Case
 
 Time = Callable[[Arm, Case], float]  # nanoseconds a call
 HIDDEN, BATCH = (8, 32, 128, 512, 1024, 2048), (1, 128)

@@ -2,7 +2,7 @@
 
 import math
 
-from bench.results.record import Arm, Entry
+from bench.records.record import Arm, Entry
 
 # microseconds a call of a training step, float32, tanh, one thread: (positional, single_step)
 TYPICAL_US = {

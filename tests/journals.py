@@ -12,14 +12,14 @@ import numpy as np
 from journal_times import COLD_CALL_NS, COMPILE_NS, START_NS, TRANSFER_NS, primitive_ns, typical_ns
 from msgspec.structs import replace
 
-from bench.case import Case
 from bench.measure.budget import active
 from bench.measure.limits import probe_job, probing
 from bench.measure.plan import LEAST_ROUNDS, make_plan
 from bench.measure.preset import Wishes
 from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
-from bench.results import record
-from bench.results.declared import measured_as
+from bench.records import record
+from bench.records.declared import measured_as
+from bench.workload.case import Case
 
 POSITIONAL = "train_step positional"
 LOOP = "ladder | numpy-loop@cpu x1 positional float64 tanh"
@@ -44,7 +44,9 @@ def example_plan(
         all_threads=2,
         seed=seed,
     )
-    with mock.patch("bench.catalog.why_not_compile", return_value=None):  # else this machine would decide
+    with mock.patch(
+        "bench.workload.catalog.why_not_compile", return_value=None
+    ):  # else this machine would decide
         plan = make_plan(
             wishes,
             run=f"example-{seed}" + "-quick" * quick + "-gpu" * with_gpu + "-broken" * broken,

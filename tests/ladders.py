@@ -5,13 +5,13 @@ from collections.abc import Callable
 from journals import example_plan, example_records
 from reports import facts_of, medians
 
-from bench.answer.ladder import Ladder, ladder
-from bench.answer.outcome import outcomes
+from bench.analysis.ladder import Ladder, ladder
+from bench.analysis.outcome import outcomes
+from bench.records.declared import measured_as
+from bench.records.journal import Run, make_run
+from bench.records.record import Burst
 from bench.reporting.section import Section
 from bench.reporting.sections.ladder import ladder_section
-from bench.results.declared import measured_as
-from bench.results.journal import Run, make_run
-from bench.results.record import Burst
 
 BATCHED = "ladder | numpy-batched@cpu x1 positional float64 tanh"
 SINGLE = "ladder | numpy-batched@cpu x1 positional float32 tanh"

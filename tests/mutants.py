@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import impl_numpy.rnn
-from bench.binding import Bind
-from bench.case import TASKS
+from bench.workload.binding import Bind
+from bench.workload.case import TASKS
 from impl_numpy.contract import Bound, bind
 
 GRADIENT = ("gradient", "train_step")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bench.host.child import ChildError
-from bench.host.gates import Reading
+from bench.machine.child import ChildError
+from bench.machine.gates import Reading
 from bench.measure import block, costs, crew, runner
 from bench.measure.messages import (
     Close,
@@ -31,7 +31,7 @@ from bench.measure.messages import (
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
-from bench.results.record import AnyRecord, End, Plan, Primitive
+from bench.records.record import AnyRecord, End, Plan, Primitive
 
 READY_NS, PROVE_NS, CALL_NS, ASKING_NS = 1_000_000_000, 100_000_000, 100_000, 1_000_000
 N_CALLS = 10

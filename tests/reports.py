@@ -10,12 +10,12 @@ import numpy as np
 from journals import POSITIONAL, example_records
 from msgspec.structs import replace
 
-from bench.answer.statistics import signed_rank_interval
-from bench.answer.summary import summarise
+from bench.analysis.statistics import signed_rank_interval
+from bench.analysis.summary import summarise
+from bench.records.declared import measured_as
+from bench.records.journal import FILE_NAME, Journal, Run, make_run
+from bench.records.record import AnyRecord, Burst, Plan
 from bench.reporting.answer import Facts
-from bench.results.declared import measured_as
-from bench.results.journal import FILE_NAME, Journal, Run, make_run
-from bench.results.record import AnyRecord, Burst, Plan
 
 BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
 USUAL = f"{POSITIONAL} | torch-rnn@cpu x1"

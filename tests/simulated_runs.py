@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from simulated import VALUES, Array
 
-from bench.answer.comparison import Comparison
-from bench.answer.outcome import Outcome
-from bench.answer.statistics import signed_rank_interval, signed_rank_p
-from bench.answer.verdict import Judgement, judge
-from bench.case import sine_case
+from bench.analysis.comparison import Comparison
+from bench.analysis.outcome import Outcome
+from bench.analysis.statistics import signed_rank_interval, signed_rank_p
+from bench.analysis.verdict import Judgement, judge
 from bench.measure.stopping import EARLIEST, PRECISION, precise
-from bench.results import record
-from bench.results.journal import Run, make_run
+from bench.records import record
+from bench.records.journal import Run, make_run
+from bench.workload.case import sine_case
 
 GROUP, BASELINE, TWIN = "simulated", "baseline", "baseline twin"
 SECOND_NS = 1e9

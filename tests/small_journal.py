@@ -6,8 +6,8 @@ from pathlib import Path
 from journals import example_environment, example_plan, example_records
 from msgspec.structs import replace
 
-from bench.results.journal import Journal
-from bench.results.record import AnyRecord, Burst, Decision, End, Environment, Plan, Worker
+from bench.records.journal import Journal
+from bench.records.record import AnyRecord, Burst, Decision, End, Environment, Plan, Worker
 
 
 def small_plan(blocks: int = 2) -> Plan:

@@ -6,7 +6,7 @@ No rates, no durations and no verdicts, which are measured in tests/acceptance: 
 from acceptance.fake_device import FakeDevice
 from acceptance.plans import compared, make_plan, mutated, own, row
 
-from bench.measure import clock
+from bench.machine import clock
 
 BLOCKS = 6
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import impl_numpy.rnn
-from bench import catalog, data, proof
-from bench.binding import bind_case
-from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
-from bench.data import Batch
+from bench import proof
 from bench.proof import Expected
+from bench.proof.cases import RANDOM, agreement_cases
 from bench.proof.tolerance import error_between, norm
-from bench.verification.cases import RANDOM, agreement_cases
+from bench.workload import catalog, data
+from bench.workload.binding import bind_case
+from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.data import Batch
 
 torch = pytest.importorskip("torch")
 QUICK = [variant for variant in catalog.VARIANTS if not variant.compiles]

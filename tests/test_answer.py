@@ -24,12 +24,12 @@ from reports import (
     with_ratios,
 )
 
+from bench.records.declared import measured_as
+from bench.records.journal import Run, make_run
+from bench.records.record import AnyRecord, Burst, Decision, End, Failure, Plan, Worker
 from bench.reporting import answer, words
 from bench.reporting.build import headline
 from bench.reporting.tables import lines
-from bench.results.declared import measured_as
-from bench.results.journal import Run, make_run
-from bench.results.record import AnyRecord, Burst, Decision, End, Failure, Plan, Worker
 
 COMPILED, COMPILED_BASE = "compiled | torch-compile@cpu x1", "compiled | numpy-batched@cpu x1"
 NOISY = (0.1, -0.1, 0.12, -0.12, 0.08, -0.08, 0.15, -0.15, 0.05, -0.05)

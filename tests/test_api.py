@@ -16,14 +16,14 @@ from msgspec.structs import replace
 from reports import Reader, write_run
 
 import bench
-from bench.case import Shape
-from bench.device import Absent, Device, Devices
+from bench.machine.device import Absent, Device, Devices
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.notebook import Verification
-from bench.results.record import Decision, End, Environment
-from bench.statusline import run_progress, train_progress, verify_progress
-from bench.verification.child import Row
+from bench.proof.child import Row
+from bench.records.record import Decision, End, Environment
+from bench.reporting.notebook import Verification
+from bench.reporting.statusline import run_progress, train_progress, verify_progress
+from bench.workload.case import Shape
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "<script>alert(1)</script>&\"'"
@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {"quick": True, "blocks": 1, "variants": "numpy-inplace"
 def here(tmp_path, monkeypatch):
     """An empty folder to stand in, and a machine whose devices need no child process to find."""
     monkeypatch.chdir(tmp_path)
-    for module in ("bench.session", "bench.api"):
+    for module in ("bench.api.session", "bench.api.functions"):
         monkeypatch.setattr(f"{module}.find_devices", lambda: CPU_ONLY)
     return tmp_path
 
@@ -109,7 +109,7 @@ def test_a_small_run_comes_back_with_its_values_its_summary_and_its_answer(here,
 
 
 def test_a_run_can_be_typed_again_as_its_journal_says(here, monkeypatch):
-    monkeypatch.setattr("bench.session.Runner", Stopped)
+    monkeypatch.setattr("bench.api.session.Runner", Stopped)
     with pytest.raises(KeyboardInterrupt):
         bench.run(quick=True, task=("forward", "gradient"), hidden=[8, 16], dtype="float64", out="mine")
 
@@ -121,7 +121,7 @@ def test_a_run_can_be_typed_again_as_its_journal_says(here, monkeypatch):
 
 
 def test_singular_and_plural_mean_the_same_and_none_means_nothing(here, monkeypatch):
-    monkeypatch.setattr("bench.session.Runner", Stopped)
+    monkeypatch.setattr("bench.api.session.Runner", Stopped)
     for number, wishes in enumerate(({"task": "forward"}, {"tasks": ["forward"], "blocks": None})):
         with pytest.raises(KeyboardInterrupt):
             bench.run(quick=True, **wishes, out=f"run{number}")
@@ -131,7 +131,7 @@ def test_singular_and_plural_mean_the_same_and_none_means_nothing(here, monkeypa
 
 
 def test_an_interrupted_run_is_raised_again_and_can_be_loaded(here, monkeypatch):
-    monkeypatch.setattr("bench.session.Runner", Stopped)
+    monkeypatch.setattr("bench.api.session.Runner", Stopped)
     with pytest.raises(KeyboardInterrupt, match=r"bench\.load\('mine'\) has what was measured"):
         bench.run(quick=True, out="mine")
 
@@ -262,7 +262,7 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
             proof("mine", "disagrees", dU=0.5),
         ]
 
-    monkeypatch.setattr("bench.verification.command.verify", prove)
+    monkeypatch.setattr("bench.proof.command.verify", prove)
     found = bench.verify(["numpy-loop", "mine"])
 
     assert asked == {"specs": ["numpy-loop", "mine"], "devices": ["cpu"]}
@@ -276,9 +276,7 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
 
 def test_verify_without_names_asks_for_every_variant_and_with_one_for_that_one(here, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        "bench.verification.command.verify", lambda specs, *_, **__: asked.append(specs) or []
-    )
+    monkeypatch.setattr("bench.proof.command.verify", lambda specs, *_, **__: asked.append(specs) or [])
     bench.verify()
     bench.verify("numpy-loop")
     assert "torch-rnn" in asked[0]
@@ -289,16 +287,18 @@ def test_verify_without_names_asks_for_every_variant_and_with_one_for_that_one(h
 
 def test_train_takes_one_variant_or_several_and_passes_wishes_on(monkeypatch):
     asked = []
-    monkeypatch.setattr("bench.training.train", lambda **settings: asked.append(settings))
+    monkeypatch.setattr(
+        "bench.api.train.train", lambda settings, out, tell, *_: asked.append((settings, tell))
+    )
     bench.train("numpy-loop", epochs=5)
     bench.train(variant=["numpy-loop", "torch-cell"], seq_len=4, outputs=3, progress=print)
     bench.train(lr=0.25, series=Path("a.csv"), column="x", device="cpu")
-    first, second, third = asked
-    assert (first["variants"], first["epochs"], first["progress"]) == (("numpy-loop",), 5, None)
-    assert second["variants"] == ("numpy-loop", "torch-cell")
-    assert (second["window"], second["horizon"], second["progress"]) == (4, 3, print)
-    assert third["variants"] == ("numpy-inplace", "torch-rnn")
-    assert (third["lr"], third["series"], third["column"]) == (0.25, "a.csv", "x")
+    (first, _), (second, told), (third, _) = asked
+    assert (first.variants, first.epochs) == (("numpy-loop",), 5)
+    assert second.variants == ("numpy-loop", "torch-cell")
+    assert (second.window, second.horizon, told) == (4, 3, print)
+    assert third.variants == ("numpy-inplace", "torch-rnn")
+    assert (third.lr, third.series, third.column) == (0.25, "a.csv", "x")
 
 
 @pytest.mark.parametrize("name", ["run", "verify", "train", "advise"])
@@ -341,7 +341,7 @@ def test_a_command_in_a_complaint_is_the_call_that_does_the_same(saved):
 
 def test_old_names_and_places_of_arguments_go_on_working(here, monkeypatch):
     asked = []
-    monkeypatch.setattr("bench.verification.command.verify", lambda *given, **_: asked.append(given) or [])
+    monkeypatch.setattr("bench.proof.command.verify", lambda *given, **_: asked.append(given) or [])
     bench.verify("numpy-loop", "cpu")
     bench.verify(variants=["numpy-loop"], devices=("cpu",))
     bench.verify(variant="numpy-loop", device="cpu")
@@ -357,7 +357,7 @@ def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):
 
     ipython = pytest.importorskip("IPython.display")
     monkeypatch.setattr(ipython, "display", lambda *content, **options: Shown())
-    monkeypatch.setattr("bench.statusline.in_notebook", lambda: True)
+    monkeypatch.setattr("bench.reporting.statusline.in_notebook", lambda: True)
     plan = make_plan(
         Wishes(quick=True), run="r", started_utc="2026-01-02T03:04:05+00:00", command=["rnnbench"]
     )

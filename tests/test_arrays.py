@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.errors import UserError
-from bench.results.arrays import read_arrays
+from bench.machine.arrays import read_arrays
+from bench.machine.errors import UserError
 from bench.training import load_params
 
 NAMES = ("U", "W", "V")

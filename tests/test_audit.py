@@ -6,11 +6,11 @@ import pytest
 from journals import example_records
 from machines import FIT
 
-from bench.audit.finding import LEVELS, Finding
-from bench.audit.findings import audit, banners
+from bench.machine.audit.finding import LEVELS, Finding
+from bench.machine.audit.findings import audit, banners
+from bench.records.journal import make_run
+from bench.records.record import Environment
 from bench.reporting.view import view
-from bench.results.journal import make_run
-from bench.results.record import Environment
 
 NUMPY: dict[str, Any] = {
     "threads": 8,

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from bench.audit.changes import changed, changed_variables
-from bench.host import machine
-from bench.host.software import slept
-from bench.library import library_facts
+from bench.analysis.environment_diff import changed, changed_variables
+from bench.machine import host
+from bench.machine.library import library_facts
+from bench.machine.software import slept
 
 MACHINE: dict[str, Any] = {
     "processor": "Example CPU 9000",
@@ -83,7 +83,7 @@ def test_a_variable_that_reached_the_workers_with_another_value_is_said() -> Non
 
 
 def test_two_descriptions_of_this_machine_and_its_numpy_agree() -> None:
-    assert changed(machine.describe(), machine.describe()) == []
+    assert changed(host.describe(), host.describe()) == []
     assert changed(library_facts("numpy"), library_facts("numpy")) == []
 
 

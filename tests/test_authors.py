@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from bench.cli import main
+from bench.cli.main import main
 
 MINE = """
 from types import SimpleNamespace

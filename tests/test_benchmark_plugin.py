@@ -7,9 +7,9 @@ import benchmark_plugin
 import pytest
 from benchmark_plugin import entries, timed, timing
 
-from bench.case import sine_case
-from bench.catalog import VARIANTS, find
-from bench.device import Device, Devices
+from bench.machine.device import Device, Devices
+from bench.workload.case import sine_case
+from bench.workload.catalog import VARIANTS, find
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data
-from bench.binding import bind_case
-from bench.case import Case, Shape
-from bench.catalog import VARIANTS, Variant
+from bench.workload import data
+from bench.workload.binding import bind_case
+from bench.workload.case import Case, Shape
+from bench.workload.catalog import VARIANTS, Variant
 from impl_numpy.contract import Bound, batched
 
 CASE = Case("forward", Shape(3, 4, 2, 5, 3), "positional", "float64", data="random")

@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 from played import CALL_NS, DIED, N_CALLS, Asked, Reaction, Silent, Stage, of_kind, run, set_stage, small_plan
 
-from bench.host.child import ChildError
+from bench.machine.child import ChildError
 from bench.measure import costs
 from bench.measure.block import Blocks
 from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.messages import Close, Closed, Measured, ProbeJob, Prove, Refused, Reply, Turn, Value
-from bench.results.record import AnyRecord, Burst, Check, Failure, Plan, Primitive, Worker
+from bench.records.record import AnyRecord, Burst, Check, Failure, Plan, Primitive, Worker
 
 BASE, TWIN, RIVAL = "numpy-batched@cpu x1", "numpy-batched@cpu x1 twin", "numpy-inplace@cpu x1"
 SHARED, CONTROL = "numpy@cpu x1", "numpy@cpu x1 control"
@@ -321,7 +321,7 @@ def test_what_is_the_users_own_and_what_compiles_has_a_worker_of_its_own(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent)
-    monkeypatch.setattr("bench.catalog.why_not_compile", lambda device: None)
+    monkeypatch.setattr("bench.workload.catalog.why_not_compile", lambda device: None)
     plan = small_plan("acceptance.kernels:same", "torch-rnn", "torch-compile", tasks=("forward",))
     (own,) = (arm.id for arm in plan.arms if ":" in arm.spec)
     run(plan)

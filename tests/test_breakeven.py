@@ -14,19 +14,19 @@ from journals import example_plan, example_records
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, facts_of, run_with, with_ratios
 
-from bench.answer import breakeven, costs
-from bench.answer.breakeven import BreakEven, break_evens
-from bench.answer.outcome import outcomes
-from bench.answer.summary import summarise
+from bench.analysis import breakeven, costs
+from bench.analysis.breakeven import BreakEven, break_evens
+from bench.analysis.outcome import outcomes
+from bench.analysis.summary import summarise
 from bench.measure import worker
+from bench.records.declared import measured_as
+from bench.records.journal import Run, make_run
+from bench.records.record import AnyRecord, Burst, Worker
 from bench.reporting.plots import draw
 from bench.reporting.section import Section, TextTable
 from bench.reporting.sections.breakeven import breakeven_section
 from bench.reporting.sections.breakeven_plot import apart
 from bench.reporting.sections.breakeven_words import sentence
-from bench.results.declared import measured_as
-from bench.results.journal import Run, make_run
-from bench.results.record import AnyRecord, Burst, Worker
 
 MS, US = 1_000_000, 1_000
 GAIN_US = 60  # by which the later one's step is shorter

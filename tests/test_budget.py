@@ -4,12 +4,12 @@ import pytest
 from msgspec.structs import replace
 from played import ASKING_NS, CALL_NS, N_CALLS, PROVE_NS, READY_NS, Stage, of_kind, run, set_stage, small_plan
 
-from bench.errors import UserError
+from bench.machine.errors import UserError
 from bench.measure.budget import SPARE, decide
 from bench.measure.costs import Costs
 from bench.measure.messages import Prove, Turn
 from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, ROUNDS, fewest_blocks, least_blocks
-from bench.results.record import Burst, Decision, End, Plan
+from bench.records.record import Burst, Decision, End, Plan
 
 ENTRIES = ("numpy-batched@cpu x1", "numpy-batched@cpu x1 twin", "numpy-inplace@cpu x1")
 START_S, PROVE_S, TURN_S = 2 * READY_NS / 1e9, PROVE_NS / 1e9, (N_CALLS * CALL_NS + ASKING_NS) / 1e9

@@ -12,18 +12,17 @@ from journals import example_plan
 from msgspec.structs import replace
 
 import bench
-from bench import waiting
-from bench.advice.declare import Timer
-from bench.audit.state import audit_load
-from bench.cli import main
-from bench.host import busy
-from bench.host.busy import NEIGHBOURS, Counters, Usage
-from bench.progress import show_progress
+from bench.api.advise_plan import Timer
+from bench.api.train import Display
+from bench.cli.main import main
+from bench.machine import busy, waiting
+from bench.machine.audit.state import audit_load
+from bench.machine.busy import NEIGHBOURS, Counters, Usage
+from bench.machine.waiting import look_around, wait
+from bench.records.journal import load_run
+from bench.records.training import Settings
 from bench.reporting.page import emphasise
-from bench.results.journal import load_run
-from bench.training.command import Display
-from bench.training.work import Settings
-from bench.waiting import look_around, wait
+from bench.reporting.progress import show_progress
 
 QUIET, BUSY = Usage(0.02, 2, 0.1, ()), Usage(1.3, 2, 2.25, ("tar", "chromium"))
 SEEN = "other programs use 65 % of 2 processors (mostly tar and chromium), load 2.2"
@@ -196,7 +195,7 @@ def test_block_0_says_in_plain_words_how_far_it_is(
 ) -> None:
     """Where nobody watches: a line every ten seconds, and one when it begins."""
     plan = example_plan()
-    monkeypatch.setattr("bench.progress.time.monotonic", steps(4.0).__next__)
+    monkeypatch.setattr("bench.reporting.progress.time.monotonic", steps(4.0).__next__)
     entries = [entry for group in plan.groups for entry in group.entries]
     with show_progress(plan) as display:
         display.starting(0, plan.blocks)
@@ -213,7 +212,7 @@ def test_no_more_time_is_left_than_a_budget_that_holds(
     rule: str, left: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("bench.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bench.reporting.progress.time.monotonic", lambda: now[0])
     plan = replace(example_plan(), budget_rule=rule, budget_s=36.0)
     with show_progress(plan) as display:
         now[0] = 105.0

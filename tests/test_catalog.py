@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import listing
-from bench.binding import bind_case
-from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
-from bench.catalog import BASELINE, VARIANTS, find, reference
-from bench.data import make
-from bench.errors import UserError
-from bench.own_variant import load_variant
+from bench.api import listing
+from bench.machine.errors import UserError
+from bench.workload.binding import bind_case
+from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.catalog import BASELINE, VARIANTS, find, reference
+from bench.workload.data import make
+from bench.workload.own_variant import load_variant
 
 OWN_VARIANT = '''
 """Somebody's own variant: the reference with its output doubled, so that it can be told apart."""

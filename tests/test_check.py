@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from machines import FIT
 
-from bench.audit import command, probing
-from bench.audit.finding import Finding, note, unfair, unstable
-from bench.cli import main
-from bench.device import Absent, Device, Devices
-from bench.host import child
+from bench.cli.main import main
+from bench.machine import child
+from bench.machine.audit import command, probing
+from bench.machine.audit.finding import Finding, note, unfair, unstable
+from bench.machine.device import Absent, Device, Devices
 
 BAD = unfair("threads", "numpy computes with 64 [threads]", "unset OMP_NUM_THREADS")
 SHAKY = unstable("load", "the machine was busy", "see what runs with `top`")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import VERBS, build_parser, main
-from bench.device import Absent, Device, Devices
+from bench.cli.main import VERBS, build_parser, main
+from bench.machine.device import Absent, Device, Devices
 
 SMALL = ["--quick", "--blocks", "1", "--variant", "numpy-inplace", "--batch", "4", "--hidden", "4"]
 CPU_ONLY = Devices(
@@ -28,7 +28,7 @@ NEEDED = {"report": ["x"], "compare": ["x", "y"], "export": ["x", "--to", "csv"]
 def here(tmp_path, monkeypatch):
     """An empty folder to stand in, and a machine whose devices need no child process to find."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.session.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.api.session.find_devices", lambda: CPU_ONLY)
     return tmp_path
 
 
@@ -198,7 +198,7 @@ def test_a_usage_error_is_one_line_that_knows_what_was_meant_and_where_help_is(a
     ],
 )
 def test_an_unknown_name_gets_the_one_that_was_meant(here, monkeypatch, capsys, arguments, said):
-    monkeypatch.setattr("bench.verification.command.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.proof.command.find_devices", lambda: CPU_ONLY)
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.measure import clock
-from bench.measure.clock import (
+from bench.machine import clock
+from bench.machine.clock import (
     MIN_VALUE_NS,
     ClockError,
     Value,

@@ -13,15 +13,15 @@ from journals import example_environment, example_records
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, TWIN, USUAL, around, with_ratios, write_run
 
-from bench.answer import change
-from bench.answer.change import Change, Changes, judged, measured
-from bench.answer.statistics import holm
-from bench.answer.two_runs import compare_runs
-from bench.cli import main
+from bench.analysis import change
+from bench.analysis.change import Change, Changes, judged, measured
+from bench.analysis.statistics import holm
+from bench.analysis.two_runs import compare_runs
+from bench.cli.main import main
+from bench.records.journal import make_run
+from bench.records.record import AnyRecord, Burst, Decision, Environment, Plan, Worker
+from bench.records.run import Run
 from bench.reporting.changes import table, told_after, told_before
-from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, Decision, Environment, Plan, Worker
-from bench.results.run import Run
 
 SCATTER = np.random.Generator(np.random.PCG64(11)).normal(0, 0.004, (2, 10))
 LATER = example_records(seed=7)

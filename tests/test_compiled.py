@@ -12,11 +12,12 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import catalog, data, proof
-from bench.binding import bind_case
-from bench.case import DTYPES, LAYOUTS, Case, sine_case
-from bench.toolchain import why_not_compile
-from bench.verification.cases import ODD, agreement_cases, worth_compiling
+from bench import proof
+from bench.machine.toolchain import why_not_compile
+from bench.proof.cases import ODD, agreement_cases, worth_compiling
+from bench.workload import catalog, data
+from bench.workload.binding import bind_case
+from bench.workload.case import DTYPES, LAYOUTS, Case, sine_case
 
 torch = pytest.importorskip("torch")
 reason = why_not_compile("cpu")

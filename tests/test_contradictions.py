@@ -11,9 +11,9 @@ import pytest
 from journals import example_records
 from test_training_report import FALL, write_training
 
-from bench.cli import main
-from bench.results import reading
-from bench.results.seal import FIRST, record_of, sealed_line
+from bench.cli.main import main
+from bench.records import reading
+from bench.records.seal import FIRST, record_of, sealed_line
 
 Records = list[dict[str, Any]]
 Capture = pytest.CaptureFixture[str]

@@ -5,11 +5,11 @@ from collections import Counter
 import counting
 import pytest
 
-from bench import catalog
-from bench.answer import formulas
-from bench.answer.counts import FORMULAS, counted, needed, needed_bytes
-from bench.answer.operations import INTO, Count, Operation
-from bench.case import ACTIVATIONS, TASKS, Case, Shape
+from bench.analysis import formulas
+from bench.analysis.counts import FORMULAS, counted, needed, needed_bytes
+from bench.analysis.operations import INTO, Count, Operation
+from bench.workload import catalog
+from bench.workload.case import ACTIVATIONS, TASKS, Case, Shape
 
 SHAPES = (Shape(T=5, B=7, I=4, H=6, O=3), Shape(T=2, B=3, I=8, H=5, O=9), Shape(T=1, B=6, I=2, H=4, O=5))
 IN_PLACE = ("numpy-inplace", "torch-inplace")

@@ -24,16 +24,17 @@ from journals import example_records
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from reports import facts_of
 
-from bench.answer import crossover, size_map
-from bench.answer.comparison import Comparison
-from bench.answer.crossover import Crossing, Line, lines, make_line
-from bench.answer.outcome import outcomes
-from bench.answer.size_map import MapCell
-from bench.answer.summary import summarise
-from bench.answer.verdict import judge
-from bench.case import Case, Shape
+from bench.analysis import crossover, size_map
+from bench.analysis.comparison import Comparison
+from bench.analysis.crossover import Crossing, Line, lines, make_line
+from bench.analysis.outcome import outcomes
+from bench.analysis.size_map import MapCell
+from bench.analysis.summary import summarise
+from bench.analysis.verdict import judge
 from bench.measure.plan import fewest_blocks
 from bench.measure.preset import GRID_SIZES
+from bench.records.journal import Run, make_run
+from bench.records.record import Arm
 from bench.reporting import answer, map_answer, plots, turning
 from bench.reporting.build import headline, write_report
 from bench.reporting.chapters import DECLARED
@@ -41,8 +42,7 @@ from bench.reporting.facts import Facts
 from bench.reporting.sections.crossover import crossover_section
 from bench.reporting.sections.crossover_lines import ratio_ticks
 from bench.reporting.sections.crossover_plot import free_spot, map_plot
-from bench.results.journal import Run, make_run
-from bench.results.record import Arm
+from bench.workload.case import Case, Shape
 
 NUMPY = Arm("numpy-inplace@cpu x1", "numpy-inplace", "numpy-inplace", "numpy", "cpu", 1)
 TORCH = Arm("torch-inplace@cpu x1", "torch-inplace", "torch-inplace", "torch", "cpu", 1)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.case import ACTIVATIONS, LAYOUTS, Case, Shape, sine_case
-from bench.data import (
+from bench.machine.errors import UserError
+from bench.workload.case import ACTIVATIONS, LAYOUTS, Case, Shape, sine_case
+from bench.workload.data import (
     Array,
     Batch,
     fit_scaling,
@@ -21,8 +22,7 @@ from bench.data import (
     split_windows,
     windows,
 )
-from bench.errors import UserError
-from bench.series import sine_series
+from bench.workload.series import sine_series
 from impl_numpy.rnn import predict
 
 T, O, N_TRAIN, N_TEST = 6, 8, 128, 4  # noqa: E741  (the primer's)

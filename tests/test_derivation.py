@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import data
-from bench.case import ACTIVATIONS, sine_case
-from bench.cli import build_parser
+from bench.cli.main import build_parser
+from bench.workload import data
+from bench.workload.case import ACTIVATIONS, sine_case
 from impl_numpy import published, rnn
 
 torch = pytest.importorskip("torch")

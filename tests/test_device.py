@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from bench import listing
-from bench.device import PROBE, Absent, Device, Devices, find_devices, find_devices_quickly, resolve
-from bench.device_probe import describe
-from bench.errors import UserError
-from bench.host import child
-from bench.measure.clock import no_wait, synchroniser
+from bench.api import listing
+from bench.machine import child
+from bench.machine.clock import no_wait, synchroniser
+from bench.machine.device import PROBE, Absent, Device, Devices, find_devices, find_devices_quickly, resolve
+from bench.machine.device_probe import describe
+from bench.machine.errors import UserError
 
 GIB = 2**30
 GPU = SimpleNamespace(name="GPU", total_memory=8 * GIB, has_fp64=False)
@@ -133,7 +133,7 @@ def test_a_build_without_accelerators_is_not_imported_to_learn_that_there_are_no
         "importlib.util.find_spec", lambda name: SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     )
     monkeypatch.setattr("platform.system", lambda: system)
-    monkeypatch.setattr("bench.device.find_devices", lambda **limits: asked)
+    monkeypatch.setattr("bench.machine.device.find_devices", lambda **limits: asked)
     found = find_devices_quickly()
     assert (found is asked) == asks
     if not asks:

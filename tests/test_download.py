@@ -8,11 +8,11 @@ import pytest
 from journals import example_records
 from msgspec.structs import replace
 
-from bench.answer.outcome import outcomes
+from bench.analysis.outcome import outcomes
+from bench.records.journal import Run, make_run
 from bench.reporting import download
 from bench.reporting.download import download_section
 from bench.reporting.section import Section
-from bench.results.journal import Run, make_run
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import os
 import msgspec
 import pytest
 
-from bench.audit.findings import warnings
-from bench.host import machine
-from bench.host.environ import (
+from bench.machine import host
+from bench.machine.audit.findings import warnings
+from bench.machine.environ import (
     HIDDEN,
     KEEPS_MEMORY,
     THREAD_LIMITS,
@@ -15,7 +15,7 @@ from bench.host.environ import (
     without_person,
     worker_environment,
 )
-from bench.results.record import Environment
+from bench.records.record import Environment
 
 BASE = {
     "PATH": "/bin",
@@ -136,7 +136,7 @@ def test_no_secret_and_no_person_gets_into_a_record(monkeypatch: pytest.MonkeyPa
     for name, value in shell().items():
         monkeypatch.setenv(name, value)
     made = worker_environment(1, keep=["CUDA_SECRET", "LD_PRELOAD", "HF_TOKEN"])
-    facts = machine.describe()
+    facts = host.describe()
     said = warnings(facts, made.dropped, made.kept, 1)
     record = msgspec.json.encode(Environment(facts, made.set, made.dropped, made.kept, said)).decode()
 

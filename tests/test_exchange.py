@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench.case import Shape
-from bench.errors import UserError
-from bench.results.exchange import PytestResults
-from bench.results.saved import load_saved
+from bench.machine.errors import UserError
+from bench.records.formats.pytest_benchmark import PytestResults
+from bench.records.saved import load_saved
+from bench.workload.case import Shape
 
 OURS = {
     "library": "numpy",

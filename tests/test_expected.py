@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import data, proof
-from bench.case import Case, Shape
-from bench.data import Batch
-from bench.errors import UserError
+from bench import proof
+from bench.machine.errors import UserError
+from bench.workload import data
+from bench.workload.case import Case, Shape
+from bench.workload.data import Batch
 
 CASE = Case("train_step", Shape(T=5, B=7, I=4, H=6, O=3), "positional", "float32", data="random", delta=0.5)
 

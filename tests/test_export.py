@@ -17,13 +17,13 @@ from pytest_benchmark.stats import Stats
 from reports import BASE, BEST_TORCH, USUAL, around, medians, with_ratios, write_run
 from small_journal import on, small_records
 
-from bench.cli import main
-from bench.errors import UserError
-from bench.results.exchange_pyperf import pyperf_json
-from bench.results.exchange_pytest import pytest_benchmark_json, stats
-from bench.results.journal import load_run, make_run
-from bench.results.record import AnyRecord, Burst, Entry, Plan
-from bench.results.saved import load_saved
+from bench.cli.main import main
+from bench.machine.errors import UserError
+from bench.records.formats.pyperf import pyperf_json
+from bench.records.formats.pytest_benchmark_out import pytest_benchmark_json, stats
+from bench.records.journal import load_run, make_run
+from bench.records.record import AnyRecord, Burst, Entry, Plan
+from bench.records.saved import load_saved
 
 HOSTILE = "=cmd\x1b[31m\n<script>\u202e|"
 PUBLISHED = "numpy-published"

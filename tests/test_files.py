@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.results import files
-from bench.results.files import atomic_file, atomic_text, sync_folder, write_atomic
+from bench.machine import files
+from bench.machine.files import atomic_file, atomic_text, sync_folder, write_atomic
 
 OLD, NEW = b"old\n" * 1000, b"new and longer\n" * 1000
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from bench import catalog, data, proof
-from bench.binding import bind_case
-from bench.case import ACTIVATIONS, DTYPES, Case, Shape, sine_case
+from bench import proof
 from bench.proof.tolerance import error_between, norm
+from bench.workload import catalog, data
+from bench.workload.binding import bind_case
+from bench.workload.case import ACTIVATIONS, DTYPES, Case, Shape, sine_case
 
 torch = pytest.importorskip("torch")
 

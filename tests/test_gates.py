@@ -9,17 +9,17 @@ from journals import example_records
 from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, TWIN, around, edited, row, small_run
 
-from bench.answer.disturbance import disturbance
-from bench.answer.outcome import Outcome, find_modes, outcomes
-from bench.answer.summary import summarise
-from bench.answer.verdict import judge
-from bench.case import sine_case
-from bench.data import make
-from bench.host.gates import LIMITS, Reading, between, fired, in_words, read
+from bench.analysis.disturbance import disturbance
+from bench.analysis.outcome import Outcome, find_modes, outcomes
+from bench.analysis.summary import summarise
+from bench.analysis.verdict import judge
+from bench.machine.gates import LIMITS, Reading, between, fired, in_words, read
 from bench.proof import conditions
 from bench.proof.subnormals import count
-from bench.results.journal import make_run
-from bench.results.record import Burst, Conditions, Worker
+from bench.records.journal import make_run
+from bench.records.record import Burst, Conditions, Worker
+from bench.workload.case import sine_case
+from bench.workload.data import make
 
 S = 1_000_000_000
 QUIET = Reading(wall_ns=0, cpu_ns=0, preempted=5, waiting_us=100, steal_ticks=7, throttled=2)

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import pytest
 from played import N_CALLS, Asked, Stage, of_kind, run, set_stage
 
-from bench.answer.verdict import judge
+from bench.analysis.verdict import judge
 from bench.measure import block as block_module
 from bench.measure.messages import ProbeJob, Prove, Turn
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, Decision, End, Rates, Worker
+from bench.records.journal import make_run
+from bench.records.record import AnyRecord, Burst, Decision, End, Rates, Worker
 
 BLOCKS, ROUNDS = 8, 3
 FEWER = 6  # counted blocks of dispatch and of the probe

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import catalog, data, proof
-from bench.case import ACTIVATIONS, Case, Shape, sine_case
+from bench import proof
 from bench.proof import gradcheck
+from bench.proof.cases import reference_cases
 from bench.proof.tolerance import error_between, norm
-from bench.verification.cases import reference_cases
+from bench.workload import catalog, data
+from bench.workload.case import ACTIVATIONS, Case, Shape, sine_case
 
 torch = pytest.importorskip("torch")
 CASES = reference_cases()

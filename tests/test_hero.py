@@ -8,11 +8,12 @@ from journals import example_plan, example_records
 from msgspec.structs import replace
 from reports import BEST_NUMPY, BEST_TORCH, STILL, TWIN, USUAL, around, facts_of, run_with
 
-from bench.reporting import answer, elsewhere, map_answer, notes, turning, units
+from bench.machine import units
+from bench.records.journal import Run, make_run
+from bench.records.record import AnyRecord, Burst
+from bench.reporting import answer, elsewhere, map_answer, notes, turning
 from bench.reporting.hero import hero
 from bench.reporting.section import Hero, Section
-from bench.results.journal import Run, make_run
-from bench.results.record import AnyRecord, Burst
 
 COMPILED, COMPILED_BASE = "compiled | torch-compile@cpu x1", "compiled | numpy-batched@cpu x1"
 NOISY = (0.1, -0.1, 0.12, -0.12, 0.08, -0.08, 0.15, -0.15, 0.05, -0.05)

@@ -11,8 +11,7 @@ import pytest
 from trial import reasons
 from tricks import TRICKS, Bound, asynchronous, honest
 
-from bench.answer.counts import needed
-from bench.case import TASKS, Case, Shape, sine_case
+from bench.analysis.counts import needed
 from bench.measure.honesty import (
     deferred,
     linear,
@@ -23,7 +22,8 @@ from bench.measure.honesty import (
     unasked,
 )
 from bench.measure.primitives import make_call
-from bench.results.record import Primitive
+from bench.records.record import Primitive
+from bench.workload.case import TASKS, Case, Shape, sine_case
 
 US, MS = 1_000, 1_000_000
 SHAPE = Shape(T=3, B=4, I=3, H=5, O=2)

@@ -56,7 +56,7 @@ def wrong_way(sources: Sources) -> list[str]:
         others = {name.partition(".")[0] for name in imported(text, sources)}
         if package != "bench":
             found += [f"{module} imports {other}" for other in PACKAGES if other in others - {package}]
-        elif module != "bench.catalog":
+        elif module != "bench.workload.catalog":
             named = others | {name.partition(".")[0] for name in names_in_strings(text)}
             found += [f"{module} names {other}" for other in PACKAGES[:2] if other in named]
     return found
@@ -95,7 +95,7 @@ def test_no_imports_go_round_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("module", "text", "said"),
     [
-        ("impl_numpy.new", "import bench.data", "impl_numpy.new imports bench"),
+        ("impl_numpy.new", "import bench.workload.data", "impl_numpy.new imports bench"),
         ("impl_numpy.new", "from bench import data", "impl_numpy.new imports bench"),
         ("impl_torch.new", "def f():\n    import impl_numpy.rnn", "impl_torch.new imports impl_numpy"),
         ("bench.new", "from impl_torch import rnn", "bench.new names impl_torch"),
@@ -103,7 +103,7 @@ def test_no_imports_go_round_in_a_circle() -> None:
     ],
 )  # fmt: skip
 def test_an_import_the_wrong_way_is_noticed(module: str, text: str, said: str) -> None:
-    assert wrong_way({module: text, "bench.data": ""}) == [said]
+    assert wrong_way({module: text, "bench.workload.data": ""}) == [said]
 
 
 def test_a_word_in_a_docstring_is_no_import() -> None:
@@ -130,15 +130,15 @@ def test_the_torch_side_loads_neither_the_numpy_side_nor_the_harness() -> None:
 
 
 def test_the_command_line_starts_without_any_library() -> None:
-    loaded = loaded_by("bench", "bench.cli")
+    loaded = loaded_by("bench", "bench.cli.main")
     third_party = {name for name in top_level(loaded) if name not in sys.stdlib_module_names}
     assert third_party <= top_level(loaded_by("sys")) | {"bench"}
 
 
 def test_a_worker_starts_without_torch_and_the_reports_libraries() -> None:
-    loaded = loaded_by("bench.measure.worker", "bench.device", "bench.library")
+    loaded = loaded_by("bench.measure.worker", "bench.machine.device", "bench.machine.library")
     assert not loaded & ({"torch", "jinja2", "rich"} | HEAVY)
-    assert "bench.measure.clock" in loaded
+    assert "bench.machine.clock" in loaded
 
 
 def test_no_module_of_the_harness_loads_torch_by_being_imported() -> None:
@@ -146,7 +146,9 @@ def test_no_module_of_the_harness_loads_torch_by_being_imported() -> None:
     assert "torch" not in loaded_by(*modules)
 
 
-@pytest.mark.parametrize("module", ["bench.measure.clock", "bench.device_probe", "bench.host.environ"])
+@pytest.mark.parametrize(
+    "module", ["bench.machine.clock", "bench.machine.device_probe", "bench.machine.environ"]
+)
 def test_what_must_stay_light_needs_the_standard_library_alone(module: str) -> None:
     loaded = top_level(loaded_by(module)) - top_level(loaded_by("sys"))
     assert loaded <= {"bench", *sys.stdlib_module_names}

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from journals import example_records
 
-from bench.errors import UserError
-from bench.results.journal import FILE_NAME, Journal, load_run, read_journal
-from bench.results.record import SCHEMA, Burst, Check, Decision, End, Environment, Failure, Plan, Worker
-from bench.results.saved import load_saved
-from bench.results.seal import FIRST, record_of, sealed_line
+from bench.machine.errors import UserError
+from bench.records.journal import FILE_NAME, Journal, load_run, read_journal
+from bench.records.record import SCHEMA, Burst, Check, Decision, End, Environment, Failure, Plan, Worker
+from bench.records.saved import load_saved
+from bench.records.seal import FIRST, record_of, sealed_line
 
 
 @pytest.fixture

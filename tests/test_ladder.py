@@ -22,13 +22,13 @@ from ladders import (
 from msgspec.structs import replace
 from reports import CLAIM_NEW, CLAIM_OLD, facts_of
 
-from bench.answer import ladder as ladder_module
-from bench.answer.ladder import ladder
-from bench.answer.outcome import outcomes
-from bench.answer.statistics import signed_rank_interval
+from bench.analysis import ladder as ladder_module
+from bench.analysis.ladder import ladder
+from bench.analysis.outcome import outcomes
+from bench.analysis.statistics import signed_rank_interval
+from bench.records.journal import Run, make_run
+from bench.records.record import Burst, Plan, Rung
 from bench.reporting.sections.ladder import ladder_section
-from bench.results.journal import Run, make_run
-from bench.results.record import Burst, Plan, Rung
 
 
 @pytest.fixture(scope="module")

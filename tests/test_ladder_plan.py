@@ -6,12 +6,12 @@ import pytest
 from journals import example_plan
 from test_plan import plan
 
-from bench.answer.statistics import blocks_needed
-from bench.case import Case, Shape
+from bench.analysis.statistics import blocks_needed
 from bench.measure import ladder
 from bench.measure.plan import comparisons, fewest_blocks
 from bench.measure.preset import GRID_SIZES
-from bench.results.record import Arm, Entry, Plan
+from bench.records.record import Arm, Entry, Plan
+from bench.workload.case import Case, Shape
 
 PLACE = ("device", "threads")
 

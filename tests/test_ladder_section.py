@@ -13,16 +13,16 @@ from matplotlib.lines import Line2D
 from msgspec.structs import replace
 from reports import CLAIM_NEW, CLAIM_OLD, Reader, facts_of, write_run
 
-from bench.answer.ladder import ladder
-from bench.answer.outcome import outcomes
-from bench.reporting import units
+from bench.analysis.ladder import ladder
+from bench.analysis.outcome import outcomes
+from bench.machine import units
+from bench.records.journal import Run, make_run
+from bench.records.record import AnyRecord, Burst
 from bench.reporting.build import build_report
 from bench.reporting.plots import COLOURS, draw
 from bench.reporting.section import Drawing, Section
 from bench.reporting.sections.ladder import limits, times
 from bench.reporting.sections.ladder_plot import BRANCH, WAY
-from bench.results.journal import Run, make_run
-from bench.results.record import AnyRecord, Burst
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from journals import POSITIONAL, example_records
 from msgspec.structs import replace
 from reports import Reader, write_run
 
-from bench.catalog import VARIANTS
+from bench.records.journal import make_run
+from bench.records.record import AnyRecord, Burst, Decision, Failure
 from bench.reporting.build import build_report
 from bench.reporting.chapters import chapters, times
 from bench.reporting.view import RunView, view
-from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, Decision, Failure
+from bench.workload.catalog import VARIANTS
 
 GROUPS = ["train_step sequence", "gradient positional"]
 ARMS = ["numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from bench import library
-from bench.device_facts import device_facts
-from bench.library import device_name, library_facts, limit_threads, precision, set_ieee_precision
+from bench.machine import library
+from bench.machine.device_facts import device_facts
+from bench.machine.library import device_name, library_facts, limit_threads, precision, set_ieee_precision
 
 
 @pytest.fixture

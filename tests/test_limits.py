@@ -7,15 +7,15 @@ import pytest
 from limit_runs import BATCHED, BLOCKS, CALL_NS, CELL, INPLACE, PASS_A_NS, PRODUCT_FLOPS_A_NS
 from reports import write_run
 
-from bench.answer import formulas, speeds
-from bench.answer.counts import FORMULAS, counted, needed, needed_bytes
-from bench.answer.limits import Limit, Limits, difference, limits
-from bench.answer.operations import Operation, each, nn, nt
-from bench.answer.outcome import outcomes
-from bench.answer.speeds import Prices
-from bench.errors import UserError
-from bench.results.journal import Run, load_run
-from bench.results.record import Primitive, Rates
+from bench.analysis import formulas, speeds
+from bench.analysis.counts import FORMULAS, counted, needed, needed_bytes
+from bench.analysis.limits import Limit, Limits, difference, limits
+from bench.analysis.operations import Operation, each, nn, nt
+from bench.analysis.outcome import outcomes
+from bench.analysis.speeds import Prices
+from bench.machine.errors import UserError
+from bench.records.journal import Run, load_run
+from bench.records.record import Primitive, Rates
 
 KINDS = ["dispatch", "products", "elementwise", "rest"]
 

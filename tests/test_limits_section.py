@@ -8,11 +8,11 @@ from journals import example_records
 from limit_runs import BATCHED, BLOCKS, CELL
 from reports import facts_of
 
-from bench.answer.outcome import outcomes
+from bench.analysis.outcome import outcomes
+from bench.records.journal import Run, make_run
 from bench.reporting import plots
 from bench.reporting.section import Section, TextTable
 from bench.reporting.sections.limits import limits_section
-from bench.results.journal import Run, make_run
 
 
 def section(run: Run) -> Section:
@@ -122,7 +122,7 @@ def test_entries_that_were_not_taken_apart_are_named() -> None:
 
 
 def test_a_variant_without_a_formula_says_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.answer.counts import FORMULAS
+    from bench.analysis.counts import FORMULAS
 
     monkeypatch.delitem(FORMULAS, "torch-cell")
     made = section(limit_runs.run())

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.audit.findings import warnings
-from bench.host import cgroup, linux, machine, software
+from bench.machine import cgroup, host, linux, software
+from bench.machine.audit.findings import warnings
 
 QUIET = {"usable_cpus": 2, "load_1min": 0.1, "governor": None}
 CPUINFO = """processor\t: 0
@@ -115,7 +115,7 @@ def put(root: Path, files: dict[str, str]) -> Path:
     ],
 )
 def test_the_tightest_quota_of_a_process_is_read_in_both_versions_of_cgroups(tmp_path, files, granted):
-    assert machine.cgroup_quota(put(tmp_path, files)) == granted
+    assert host.cgroup_quota(put(tmp_path, files)) == granted
 
 
 def test_a_memory_limit_of_version_1_that_means_none_is_none(tmp_path):
@@ -127,13 +127,13 @@ def test_a_memory_limit_of_version_1_that_means_none_is_none(tmp_path):
 @pytest.mark.parametrize(("quota", "usable"), [(None, 4), (2.9, 2), (0.5, 1), (8.0, 4)])
 def test_usable_processors_are_affinity_and_quota_rounded_down(monkeypatch, quota, usable):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(machine, "cgroup_quota", lambda: quota)
+    monkeypatch.setattr(host, "cgroup_quota", lambda: quota)
 
-    assert machine.usable_cpus() == usable
+    assert host.usable_cpus() == usable
 
 
 def test_the_description_names_no_host_and_no_person():
-    described = machine.describe()
+    described = host.describe()
     values = json.dumps(described)
 
     assert described["cpus"] >= described["usable_cpus"] >= 1
@@ -142,17 +142,17 @@ def test_the_description_names_no_host_and_no_person():
     assert "host_name" not in described
     assert platform.node() not in values.replace(described["system"], "").split('"')
     assert os.path.expanduser("~") not in values  # noqa: PTH111  (a string is what is looked for)
-    assert machine.describe(host_name=True)["host_name"] == platform.node()
+    assert host.describe(host_name=True)["host_name"] == platform.node()
 
 
 def test_the_hash_of_a_host_is_its_own_and_stays(tmp_path, monkeypatch):
     here = put(tmp_path / "here", {"etc/machine-id": "1"})
     there = put(tmp_path / "there", {"etc/machine-id": "2"})
-    first = machine.host_hash(here)
+    first = host.host_hash(here)
 
-    assert first == machine.host_hash(here) != machine.host_hash(there)
+    assert first == host.host_hash(here) != host.host_hash(there)
     monkeypatch.setattr(platform, "node", lambda: "another-name")
-    assert machine.host_hash(here) != first
+    assert host.host_hash(here) != first
 
 
 def test_the_processor_and_its_clock_are_read_from_linuxs_files(tmp_path):
@@ -198,7 +198,7 @@ def test_the_state_of_the_system_is_read_from_linuxs_files(tmp_path):
 
 def test_a_description_joins_all_of_it(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 4}, raising=False)
-    described = machine.describe(root=put(tmp_path, FILES))
+    described = host.describe(root=put(tmp_path, FILES))
 
     assert described["processor"] == "Example CPU 9000"
     assert described["affinity"] == "0-1,4"
@@ -212,7 +212,7 @@ def test_a_description_joins_all_of_it(tmp_path, monkeypatch):
 
 
 def test_where_linuxs_files_are_missing_everything_else_is_still_told(tmp_path):
-    described = machine.describe(root=tmp_path)
+    described = host.describe(root=tmp_path)
 
     assert described["governor"] is None
     assert described["processor"]
@@ -307,6 +307,6 @@ def test_what_bears_on_speed_is_said(facts, dropped, kept, threads, said):
     ["", "x", "a line\nand more words than any line that is read", "1 2 3 x/y 5", "some avg10=. total=x"],
 )
 def test_files_that_hold_anything_are_facts_left_out(tmp_path, text):
-    facts = machine.describe(root=put(tmp_path, dict.fromkeys(FILES, text)))
+    facts = host.describe(root=put(tmp_path, dict.fromkeys(FILES, text)))
     assert facts["cpus"] == os.cpu_count()
     assert "runnable" not in facts

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from small_journal import on, small_records, write
 
-from bench.errors import UserError
+from bench.machine.errors import UserError
+from bench.records.journal import FILE_NAME, Run, different_machines, make_run
 from bench.reporting.build import build_report
-from bench.results.journal import FILE_NAME, Run, different_machines, make_run
 
 
 def run_on(**machine: object) -> Run:

@@ -3,10 +3,11 @@
 import pytest
 from mutants import GRADIENT, KEEPING, MUTANTS, Mutant, changed, in_lower_precision, reference, with_results
 
-from bench import data, proof
-from bench.binding import Bind
-from bench.case import ACTIVATIONS, DTYPES, TASKS, Case, Shape, sine_case
-from bench.results.record import Check
+from bench import proof
+from bench.records.record import Check
+from bench.workload import data
+from bench.workload.binding import Bind
+from bench.workload.case import ACTIVATIONS, DTYPES, TASKS, Case, Shape, sine_case
 
 SHAPE = Shape(T=5, B=7, I=4, H=6, O=3)  # no two sizes equal
 

@@ -8,15 +8,15 @@ import pytest
 from journals import POSITIONAL, example_plan, example_records
 from msgspec.structs import replace
 
-from bench.answer.comparison import paired_rounds
-from bench.answer.outcome import Outcome, outcomes
-from bench.answer.summary import summarise
+from bench.analysis.comparison import paired_rounds
+from bench.analysis.outcome import Outcome, outcomes
+from bench.analysis.summary import summarise
 from bench.measure.plan import LEAST_ROUNDS
 from bench.measure.schedule import SLOW_ROUNDS, sessions
-from bench.results.declared import Group, measured_as
-from bench.results.journal import Run, make_run
-from bench.results.record import AnyRecord, Burst, Failure
-from bench.results.table import values_frame
+from bench.records.declared import Group, measured_as
+from bench.records.journal import Run, make_run
+from bench.records.record import AnyRecord, Burst, Failure
+from bench.records.table import values_frame
 
 FIRST = f"{POSITIONAL} | torch-rnn@cpu x1"
 AGAIN = "ladder | torch-rnn@cpu x1 positional float32 tanh"

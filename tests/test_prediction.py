@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from grids import best_map, crossing_at, grid, grid_plan, run_of, with_ratio
 
-from bench.answer import prediction
-from bench.answer.prediction import Errors, Prediction, learn, predict, times_of
-from bench.answer.summary import summarise
-from bench.answer.time_models import MODELS, sizes_of
-from bench.case import Case, Shape
-from bench.errors import UserError
+from bench.analysis import prediction
+from bench.analysis.prediction import Errors, Prediction, learn, predict, times_of
+from bench.analysis.summary import summarise
+from bench.analysis.time_models import MODELS, sizes_of
+from bench.machine.errors import UserError
+from bench.records.journal import Run
 from bench.reporting import predicting
 from bench.reporting.facts import Facts
-from bench.results.journal import Run
+from bench.workload.case import Case, Shape
 
 CASE = Case("train_step", Shape(6, 1, 6, 1, 8), "sequence", data="random")
 HIDDEN, BATCH = (8, 32, 128, 512, 1024), (1, 4, 32, 128)

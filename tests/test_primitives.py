@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from test_clock import MS, US, World
 
-from bench.case import Case, Shape
 from bench.measure import primitives
 from bench.measure.limits import PEAK_COPY, PEAK_ELEMENTS, wanted
 from bench.measure.messages import ProbeJob
 from bench.measure.primitives import make_call, time_call
+from bench.workload.case import Case, Shape
 
 RAMP = partial(np.linspace, -1, 1, dtype="float32")
 SHAPE = Shape(T=5, B=7, I=4, H=6, O=3)

@@ -9,7 +9,7 @@ from played import DIED, Asked, Silent, Stage, of_kind, run, set_stage, small_pl
 from test_resume import went_on
 from test_runner import start_worker
 
-from bench.host.child import ChildError
+from bench.machine.child import ChildError
 from bench.measure import limits
 from bench.measure.budget import SPARE, decide
 from bench.measure.costs import Costs
@@ -17,7 +17,7 @@ from bench.measure.inputs import JobMaker
 from bench.measure.limits import probe_job
 from bench.measure.messages import Close, Measured, ProbeJob, Ready, Refused
 from bench.measure.runner import Runner
-from bench.results.record import AnyRecord, Burst, Plan, Primitive, Probe, Rates, Resumed
+from bench.records.record import AnyRecord, Burst, Plan, Primitive, Probe, Rates, Resumed
 
 BASELINE = "numpy-batched@cpu x1"
 WANTED = [("call", [0]), ("tanh", [16])]
@@ -132,7 +132,7 @@ def test_a_worker_that_is_not_there_is_told_without_another_start(stage: Probing
 def test_a_probe_of_an_arm_that_has_a_worker_of_its_own_is_asked_there(
     stage: Probing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.catalog.why_not_compile", lambda device: None)
+    monkeypatch.setattr("bench.workload.catalog.why_not_compile", lambda device: None)
     _, records = run(plan_with_probe("torch-compile", arm="torch-compile@cpu x1"))
     assert [one.reason for one in rates_of(records) if one.arm == "torch-compile@cpu x1"][-1] == ""
     assert {asked.worker for asked in stage.asked if is_probe(asked)} == {"torch-compile@cpu x1"}

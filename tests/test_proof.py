@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from mutants import reference
 
-from bench import catalog, data, proof
-from bench.binding import bind_case
-from bench.case import DTYPES, Case, Shape, sine_case
+from bench import proof
 from bench.proof.agreement import compare, failures
-from bench.results.record import Check
+from bench.records.record import Check
+from bench.workload import catalog, data
+from bench.workload.binding import bind_case
+from bench.workload.case import DTYPES, Case, Shape, sine_case
 
 CASE = Case("train_step", Shape(T=5, B=7, I=4, H=6, O=3), "positional", "float32", data="random", delta=0.5)
 

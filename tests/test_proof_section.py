@@ -5,11 +5,11 @@ from journals import example_plan, example_records
 from msgspec.structs import replace
 from reports import facts_of
 
-from bench.answer.outcome import outcomes
+from bench.analysis.outcome import outcomes
+from bench.records.journal import make_run
+from bench.records.record import AnyRecord, Burst, Check
 from bench.reporting.section import Cell, Section
 from bench.reporting.sections.proof import proof_section
-from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, Check
 
 
 def section_of(records: list[AnyRecord]) -> Section:

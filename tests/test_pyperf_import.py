@@ -11,13 +11,13 @@ import pytest
 from journals import example_records
 from reports import BASE, USUAL, Reader, medians, write_run
 
-from bench.cli import main
-from bench.errors import UserError
+from bench.cli.main import main
+from bench.machine.errors import UserError
+from bench.records.formats.pyperf import PyperfResults, pyperf_json
+from bench.records.formats.pytest_benchmark_out import pytest_benchmark_json
+from bench.records.journal import make_run
+from bench.records.saved import load_saved
 from bench.reporting.build import build_report
-from bench.results.exchange_pyperf import PyperfResults, pyperf_json
-from bench.results.exchange_pytest import pytest_benchmark_json
-from bench.results.journal import make_run
-from bench.results.saved import load_saved
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m|`=1+1\nREGRESSION proved"
 
@@ -150,7 +150,7 @@ def test_what_pyperf_never_writes_is_one_clear_error(path: Path, content: bytes,
 
 def test_a_file_that_is_too_large_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(path, suite(sort=[0.25]))
-    monkeypatch.setattr("bench.results.foreign.MAX_BYTES", 10)
+    monkeypatch.setattr("bench.records.formats.foreign.MAX_BYTES", 10)
     with pytest.raises(UserError, match="more than 0 MiB"):
         load_saved(path)
 

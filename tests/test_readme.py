@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import build_parser, main
+from bench.cli.main import build_parser, main
 from bench.measure.plan import BLOCKS, BUDGETS_S, QUICK_BLOCKS
-from bench.verification.cases import agreement_cases, reference_cases
+from bench.proof.cases import agreement_cases, reference_cases
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from journals import example_records
 from reports import BEST_TORCH, write_run
 from test_compare import EARLIER, LATER
 
-from bench.cli import main
+from bench.cli.main import main
 
 SHORT = ["--variant", "numpy-inplace", "--epochs", "1", "--window", "1", "--horizon", "1", "--hidden", "2"]
 EMPTY = "; if the value is missing, empty the cell and give --missing=drop or --missing=interpolate"

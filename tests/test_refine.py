@@ -10,15 +10,15 @@ from grids import best_map, crossing_at, grid, grid_plan, maps_of, records_of, w
 from journals import example_records
 from test_cli import CPU_ONLY
 
-from bench import refining
-from bench.answer.crossover import lines
-from bench.cli import main
-from bench.errors import UserError
+from bench.analysis.crossover import lines
+from bench.api import refining
+from bench.cli.main import main
+from bench.machine.errors import UserError
 from bench.measure import refine as refining_rounds
 from bench.measure.refine import NARROW, Refined, middle_of, open_cases, refine
-from bench.results.journal import load_run
-from bench.results.record import Burst, End, Plan
-from bench.results.refinements import load_refinements, next_folder
+from bench.records.journal import load_run
+from bench.records.record import Burst, End, Plan
+from bench.records.refinements import load_refinements, next_folder
 
 LogRatio = Callable[[int, int], float]
 SIZES = (8, 128, 512)

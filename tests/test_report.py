@@ -7,11 +7,11 @@ from journals import example_plan, example_records
 from msgspec.structs import replace
 from reports import TWIN, USUAL, around, run_with
 
-from bench.reporting import units
+from bench.machine import units
+from bench.records.journal import Run, make_run
+from bench.records.record import AnyRecord, Burst, Decision, End, Environment, Failure
 from bench.reporting.build import headline
 from bench.reporting.view import view
-from bench.results.journal import Run, make_run
-from bench.results.record import AnyRecord, Burst, Decision, End, Environment, Failure
 
 
 def verdicts(run: Run) -> set[str]:

@@ -15,9 +15,9 @@ from PIL import Image
 from reports import facts_of, write_run
 from test_training_report import FALL, write_training
 
+from bench.records.journal import load_run
 from bench.reporting import answer
 from bench.reporting.build import build_report
-from bench.results.journal import load_run
 from bench.training.result import load_result
 
 NUMPY_BLUE, TORCH_ORANGE = (0, 114, 178), (192, 78, 0)

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from journals import example_records
 
+from bench.records.journal import Run, make_run
+from bench.records.record import Environment
 from bench.reporting.details import MOST, details, say
 from bench.reporting.environment import machine as shown_machine
-from bench.results.journal import Run, make_run
-from bench.results.record import Environment
 
 
 def run_with(facts: dict[str, Any]) -> Run:

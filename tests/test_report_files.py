@@ -15,11 +15,11 @@ from journals import example_records
 from msgspec.structs import replace
 from reports import Reader, facts_of, table_rows, write_run
 
-from bench.errors import UserError
+from bench.machine.errors import UserError
+from bench.records.journal import load_run
+from bench.records.record import AnyRecord, Arm, Environment, Missing, Plan
 from bench.reporting import answer, page
 from bench.reporting.build import build_report
-from bench.results.journal import load_run
-from bench.results.record import AnyRecord, Arm, Environment, Missing, Plan
 
 HOSTILE = "<script>alert(1)</script>|`*_[x](javascript:1)&\"' $a$ --> \u202e\x07\nnext"
 

@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 from acceptance.tools.big_journal import big_records
 
+from bench.records.run import Run, make_run
 from bench.reporting import view as views
 from bench.reporting.chapters import times
 from bench.reporting.tables import MOST_DOTS, spread
 from bench.reporting.view import MOST_PLOTS, view
-from bench.results.run import Run, make_run
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from journals import example_records
 from msgspec.structs import replace
 from reports import Reader, table_rows, write_run
 
+from bench.records.journal import Run, make_run
+from bench.records.record import AnyRecord, Environment
 from bench.reporting.beside import map_beside
 from bench.reporting.build import build_report
-from bench.results.journal import Run, make_run
-from bench.results.record import AnyRecord, Environment
 
 GRID_MACHINE = {"processor": "Example CPU 9000", "cpus": 2, "usable_cpus": 2}
 

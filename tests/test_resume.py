@@ -5,8 +5,8 @@ from msgspec.structs import replace
 from played import Silent, Stage, set_stage, small_plan
 
 from bench.measure.runner import Runner
-from bench.results.journal import Journal, load_run, make_run, read_journal
-from bench.results.record import AnyRecord, Burst, Decision, Extended, Resumed, Worker
+from bench.records.journal import Journal, load_run, make_run, read_journal
+from bench.records.record import AnyRecord, Burst, Decision, Extended, Resumed, Worker
 
 BLOCKS = 2
 

@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 from small_journal import on, small_records, write
 
-from bench.errors import UserError
-from bench.results.journal import FILE_NAME, Journal, load_run, make_run, read_journal
-from bench.results.record import AnyRecord, Burst, Conditions, Decision, End, Failure, Resumed, Worker
+from bench.machine.errors import UserError
+from bench.records.journal import FILE_NAME, Journal, load_run, make_run, read_journal
+from bench.records.record import AnyRecord, Burst, Conditions, Decision, End, Failure, Resumed, Worker
 
 RECORDS = small_records(blocks=3)
 END = RECORDS[-1]
@@ -21,7 +21,7 @@ NAMES = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
 HOLDER = """
 import sys
 from pathlib import Path
-from bench.results.journal import Journal
+from bench.records.journal import Journal
 journal = Journal(Path(sys.argv[1])) if sys.argv[2] == "new" else Journal.reopen(Path(sys.argv[1]))
 print("locked", flush=True)
 sys.stdin.read()
@@ -109,7 +109,7 @@ def test_a_file_system_without_locks_is_done_without(path: Path, monkeypatch: py
 
 def test_a_new_journal_is_in_its_folder_on_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr("bench.results.writer.sync_folder", synced.append)
+    monkeypatch.setattr("bench.records.writer.sync_folder", synced.append)
     Journal(path).close()
     assert synced == [path.parent]
 

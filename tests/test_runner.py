@@ -14,15 +14,15 @@ import pytest
 from msgspec.structs import replace
 from played import of_kind, run, small_plan
 
-from bench.host.child import Child
-from bench.host.environ import worker_environment
+from bench.machine.child import Child
+from bench.machine.environ import worker_environment
 from bench.measure.crew import WORKER
 from bench.measure.inputs import JobMaker
 from bench.measure.messages import Prove, Proved, Ready, Refused, Setup
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import ROUNDS_OF_BLOCK_0
-from bench.results.record import AnyRecord, Arm, Burst, Decision, Failure, Worker
+from bench.records.record import AnyRecord, Arm, Burst, Decision, Failure, Worker
 
 MISBEHAVING = """
 import os, time, types

@@ -7,11 +7,11 @@ from dataclasses import replace as replace_case
 import pytest
 from msgspec.structs import replace
 
-from bench.case import sine_case
 from bench.measure import schedule
 from bench.measure.schedule import SLOW_ROUNDS, Session, round_order, sessions, worker_name
-from bench.results.declared import measured_as
-from bench.results.record import Arm, Entry, Group
+from bench.records.declared import measured_as
+from bench.records.record import Arm, Entry, Group
+from bench.workload.case import sine_case
 
 CASE = sine_case("forward", "positional", batch=4, hidden=4)
 ARM = Arm("numpy-batched@cpu x2", "numpy-batched", "numpy-batched", "numpy", "cpu", 2)

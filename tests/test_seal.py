@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_journal import small_records, write
 
-from bench.errors import UserError
-from bench.results import seal
-from bench.results.journal import FILE_NAME, read_journal
+from bench.machine.errors import UserError
+from bench.records import seal
+from bench.records.journal import FILE_NAME, read_journal
 
 RECORDS = small_records()
 

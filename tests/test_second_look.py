@@ -13,16 +13,16 @@ from simulated_runs import BASELINE, GROUP, TWIN, plan, recorded
 from small_journal import write
 
 import bench
-from bench.advice.advice import _look_again
-from bench.answer.outcome import Outcome
-from bench.answer.second_look import extension, proposal
-from bench.answer.statistics import ALPHA, FIRST_LOOK, SECOND_LOOK, signed_rank_probabilities
-from bench.answer.verdict import Judgement, judge, level
-from bench.cli import main
-from bench.errors import UserError
+from bench.analysis.outcome import Outcome
+from bench.analysis.second_look import extension, proposal
+from bench.analysis.statistics import ALPHA, FIRST_LOOK, SECOND_LOOK, signed_rank_probabilities
+from bench.analysis.verdict import Judgement, judge, level
+from bench.cli.main import main
+from bench.machine.errors import UserError
+from bench.records.journal import FILE_NAME, Run, load_run, make_run
+from bench.records.record import AnyRecord, Decision, End, Extended, Resumed
+from bench.reporting.advice import _look_again
 from bench.reporting.build import headline
-from bench.results.journal import FILE_NAME, Run, load_run, make_run
-from bench.results.record import AnyRecord, Decision, End, Extended, Resumed
 
 FIRST, IN_ALL = 10, 20
 NOISY, SEED = Noise(process=0.018, neighbours=0.0, value=0.0, spikes=0.0), 4
@@ -88,7 +88,7 @@ def test_both_looks_together_err_in_5_percent_at_most(no_effect: dict[str, Array
 def test_a_mutant_that_looks_twice_at_5_percent_is_caught(
     no_effect: dict[str, Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.answer.verdict.FIRST_LOOK", ALPHA)
+    monkeypatch.setattr("bench.analysis.verdict.FIRST_LOOK", ALPHA)
     assert share_of_errors(no_effect["normal"], level=ALPHA) > BOUND
 
 
@@ -211,7 +211,7 @@ class Measures:
 @pytest.fixture
 def folder(tmp_path: Path, whole: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Measures, "whole", whole, raising=False)
-    monkeypatch.setattr("bench.session.Runner", Measures)
+    monkeypatch.setattr("bench.api.session.Runner", Measures)
     folder = tmp_path / "a run"
     folder.mkdir()
     return folder

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.cli import main
-from bench.errors import UserError
-from bench.series import read_series, sine_series
+from bench.cli.main import main
+from bench.machine.errors import UserError
+from bench.workload.series import read_series, sine_series
 
 FILL = "the value is missing; fill it, remove the line, or give --missing=drop or --missing=interpolate"
 COMMA = "; if a comma is part of a number, put the number in quotes or ; between the columns, and if it is a decimal comma, give --decimal=,"

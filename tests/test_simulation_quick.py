@@ -32,7 +32,7 @@ from simulated_runs import (
     stopped_at,
 )
 
-from bench.answer.verdict import judge
+from bench.analysis.verdict import judge
 
 RUNS = 200
 PAIR = (1.0, 1.0, 1.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.answer import statistics as ours
+from bench.analysis import statistics as ours
 
 # Hollander, Wolfe and Chicken, example 3.1: Hamilton depression scale factor IV of nine patients, after
 # minus before a tranquilliser

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.measure.clock import ClockError
+from bench.machine.clock import ClockError
 from bench.measure.steady import MAX_STEPS, is_steady, settle
 
 US, MS = 1_000, 1_000_000

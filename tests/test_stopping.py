@@ -11,13 +11,13 @@ from journals import example_plan, example_records
 from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, THIRD, around
 
-from bench.answer.summary import summarise
+from bench.analysis.summary import summarise
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
 from bench.measure.stopping import EARLIEST, PRECISION, precise
-from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, Decision, Group, Pair, Worker
+from bench.records.journal import make_run
+from bench.records.record import AnyRecord, Burst, Decision, Group, Pair, Worker
 
 PAIR = Pair("best", RIVAL, BASE)
 COMPILED = "torch-compile@cpu x1"

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from small_journal import small_records, write
 
-from bench.errors import UserError
-from bench.results import reading, strict
-from bench.results.journal import FILE_NAME, load_run, read_journal
-from bench.results.record import AnyRecord, Burst, Environment, Worker
-from bench.results.saved import load_saved
-from bench.results.seal import FIRST, sealed_line
-from bench.training.records import read_records
+from bench.machine.errors import UserError
+from bench.records import reading, strict
+from bench.records.journal import FILE_NAME, load_run, read_journal
+from bench.records.record import AnyRecord, Burst, Environment, Worker
+from bench.records.saved import load_saved
+from bench.records.seal import FIRST, sealed_line
+from bench.records.training import read_records
 
 RECORDS = small_records()
 PLAN = msgspec.json.encode(RECORDS[0])

@@ -15,7 +15,7 @@ import pytest
 from journals import example_records
 from reports import write_run
 
-from bench.cli import main
+from bench.cli.main import main
 
 SMALL = ["run", "--quick", "--blocks", "1", "--device", "cpu", "--batch", "4", "--hidden", "4"]
 SMALL += ["--variant", "numpy-inplace", "--out", "mine"]
@@ -289,7 +289,7 @@ def test_a_fault_of_our_own_is_neither_success_nor_a_wrong_result(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for fault in (KeyError("x"), SystemExit(0)):
-        monkeypatch.setattr("bench.listing.variants_main", lambda args, fault=fault: _raise(fault))
+        monkeypatch.setattr("bench.api.listing.variants_main", lambda args, fault=fault: _raise(fault))
         assert main(["variants"]) == 70
         assert "a fault of its own" in one_line(capsys)
 

@@ -9,10 +9,10 @@ from journals import DIGEST, LOOP, POSITIONAL, example_plan, example_records
 from msgspec.structs import replace
 from reports import CLAIM_OLD
 
-from bench.answer.summary import Row, Summary, summarise
+from bench.analysis.summary import Row, Summary, summarise
 from bench.measure.plan import LEAST_ROUNDS
-from bench.results.journal import make_run
-from bench.results.record import Burst, Check, End
+from bench.records.journal import make_run
+from bench.records.record import Burst, Check, End
 
 BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
 
@@ -167,7 +167,7 @@ def test_the_summary_is_always_the_same(whole: Summary) -> None:
 
 def test_answers_need_neither_torch_nor_pandas_nor_scipy() -> None:
     code = (
-        "import sys, bench.answer.summary, bench.results.exchange;"
+        "import sys, bench.analysis.summary, bench.records.formats.pytest_benchmark;"
         "print([name for name in ('torch', 'pandas', 'scipy', 'matplotlib') if name in sys.modules])"
     )
     found = subprocess.run(

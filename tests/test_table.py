@@ -10,11 +10,11 @@ import pytest
 from journals import POSITIONAL, example_records
 from msgspec.structs import replace
 
-from bench.errors import UserError
+from bench.machine.errors import UserError
 from bench.measure.plan import LEAST_ROUNDS
-from bench.results.journal import make_run
-from bench.results.record import Burst, Plan
-from bench.results.table import COLUMNS, values_frame, write_values_csv
+from bench.records.journal import make_run
+from bench.records.record import Burst, Plan
+from bench.records.table import COLUMNS, values_frame, write_values_csv
 
 
 def test_there_is_one_row_for_every_value() -> None:
@@ -107,7 +107,7 @@ def test_the_csv_is_the_one_that_pandas_writes(tmp_path: Path) -> None:
 def test_the_csv_is_written_without_pandas(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from journals import example_records\n"
-        "from bench.results.run import make_run; from bench.results.table import write_values_csv\n"
+        "from bench.records.run import make_run; from bench.records.table import write_values_csv\n"
         "write_values_csv(make_run(example_records(quick=True)), Path(sys.argv[1]))\n"
         "sys.exit('pandas' in sys.modules)"
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.host.gates import LIMITS
+from bench.machine.gates import LIMITS
 from bench.measure.inputs import Calibration
 from bench.measure.messages import Proved, Value
 from bench.measure.taken import REWARM_STEPS, Taken, rewarm_calls, rewarm_step

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from small_journal import small_records, write
 
-from bench.cli import main
-from bench.results import files
+from bench.cli.main import main
+from bench.machine import files
 
 if not hasattr(os, "mkfifo"):
     pytest.skip("there are no pipes with a name", allow_module_level=True)

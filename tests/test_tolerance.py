@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from bench.case import Case, Shape
 from bench.proof.tolerance import error_between, norm, tolerance, too_small_for_float32, vanishes
+from bench.workload.case import Case, Shape
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-310, 1e300])

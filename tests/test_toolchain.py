@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import catalog, toolchain
-from bench.case import sine_case
-from bench.toolchain import why_not_compile
+from bench.machine import toolchain
+from bench.machine.toolchain import why_not_compile
+from bench.workload import catalog
+from bench.workload.case import sine_case
 
 
 @pytest.fixture

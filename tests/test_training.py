@@ -12,16 +12,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench import catalog, data
-from bench.case import sine_case
-from bench.cli import main
-from bench.errors import UserError
-from bench.host.child import Child, ChildError
-from bench.training import child, load_params, load_result, predict, train
+import bench
+from bench.cli.main import main
+from bench.machine.child import Child, ChildError
+from bench.machine.errors import UserError
+from bench.records.training import MAX_FRAMES, Job, Progress, Ready, Settings, Start, read_records
+from bench.training import child, load_params, load_result, predict
 from bench.training.curves import difference, huber
-from bench.training.records import Job, Progress, Ready, Start, read_records
 from bench.training.run import divergence, run_training
-from bench.training.work import MAX_FRAMES, Settings, prepare
+from bench.training.work import prepare
+from bench.workload import catalog, data
+from bench.workload.case import sine_case
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"hidden": 5, "batch": 12, "dtype": "float64"}
@@ -157,8 +158,8 @@ def test_time_to_a_target_starts_with_the_process(tmp_path):
 def test_a_series_is_trained_standardised_and_told_in_its_own_units(tmp_path):
     values = 1000 + 50 * np.sin(np.arange(80) / 3)
     (tmp_path / "mine.csv").write_text("day,level\n" + "".join(f"{n},{v}\n" for n, v in enumerate(values)))
-    result = train(
-        ("numpy-inplace",),
+    result = bench.train(
+        "numpy-inplace",
         series=tmp_path / "mine.csv",
         column="level",
         epochs=300,

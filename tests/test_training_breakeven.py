@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from acceptance.plans import mutated
 
-from bench.case import Shape, sine_case
+from bench.records.training import SCHEMA, Header, Job, Point, Progress, Ready, Settings, Start, Stop
 from bench.training import run as training_run
 from bench.training.curves import Training, make_run
-from bench.training.records import SCHEMA, Header, Job, Point, Progress, Ready, Start, Stop
 from bench.training.sentences import answer
-from bench.training.work import Settings
+from bench.workload.case import Shape, sine_case
 
 MS = 1_000_000
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from test_training_report import FALL, write_training
 
-from bench.cli import main
-from bench.results.seal import is_sealed, record_of
+from bench.cli.main import main
+from bench.records.seal import is_sealed, record_of
 from bench.training import load_result
 
 SMALL = ("--variant", "numpy-inplace", "--epochs", "3", "--hidden", "4", "--out", "t")

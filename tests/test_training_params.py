@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import data
-from bench.case import sine_case
-from bench.errors import UserError
+from bench.machine.errors import UserError
 from bench.training import load_params, predict, save_params
+from bench.workload import data
+from bench.workload.case import sine_case
 
 CASE = sine_case("forward", "positional", dtype="float64", batch=5)
 PARAMS = data.make(CASE).params

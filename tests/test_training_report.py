@@ -11,13 +11,13 @@ from journals import example_records
 from PIL import Image
 from reports import write_run
 
-from bench.cli import main
+from bench.cli.main import main
+from bench.records.training import SCHEMA, Header, Point, Settings, Start, Stop, Writer
 from bench.reporting import page, training_pictures
 from bench.reporting.build import build_report
 from bench.training import load_result
-from bench.training.records import SCHEMA, Header, Point, Start, Stop, Writer
 from bench.training.sentences import curves, sentences
-from bench.training.work import Settings, prepare
+from bench.training.work import prepare
 
 EPOCHS = [1, 100, 200, 300]
 FALL = (1e-2, 5e-3, 2e-3, 1e-3)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from acceptance.plans import mutated
 
-from bench import catalog
-from bench.case import sine_case
-from bench.data import Batch, make
 from bench.measure import held
 from bench.measure.inputs import JobMaker
 from bench.measure.messages import Turn
 from bench.measure.transfer import mover, transfer_ns
-from bench.results.record import Arm, Entry
+from bench.records.record import Arm, Entry
+from bench.workload import catalog
+from bench.workload.case import sine_case
+from bench.workload.data import Batch, make
 
 CASE = sine_case("forward", "positional", batch=4, hidden=4)
 LAUNCH_NS, ARRAY_NS = 10, 1_000

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.answer import two_samples as ours
-from bench.answer.statistics import holm
+from bench.analysis import two_samples as ours
+from bench.analysis.statistics import holm
 
 # Hollander, Wolfe and Chicken, example 4.1: permeability of human chorioamnion at term, and at 12 to 26 weeks
 AT_TERM = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46]

@@ -9,10 +9,10 @@ from grids import crossing_at, records_of, with_ratio
 from msgspec.structs import replace
 from reports import TWIN, USUAL, write_run
 
-from bench.cli import main
+from bench.cli.main import main
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.results.record import Burst, Environment, Failure, Missing, Plan
+from bench.records.record import Burst, Environment, Failure, Missing, Plan
 
 DOUBLED = re.compile(r"(?<=\w)[.;:,!?][.;:,!?](?=\s|$)")  # two marks of a sentence in a row
 OF_INTERVALS = (
@@ -23,7 +23,9 @@ FORMS = ("numpy-inplace", "torch-rnn", "torch-inplace")
 
 def wished(**wishes):
     """The records of a run of these wishes: NumPy is faster below 100 hidden units, PyTorch above."""
-    with mock.patch("bench.catalog.why_not_compile", return_value=None):  # else this machine would decide
+    with mock.patch(
+        "bench.workload.catalog.why_not_compile", return_value=None
+    ):  # else this machine would decide
         plan = make_plan(
             Wishes(all_threads=2, seed=1, **wishes),
             run="wished",

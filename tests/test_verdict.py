@@ -9,13 +9,13 @@ import pytest
 from journals import POSITIONAL, example_plan, example_records
 from msgspec.structs import replace
 
-from bench.answer.comparison import Comparison
-from bench.answer.outcome import count_outliers, outcomes
-from bench.answer.statistics import holm, signed_rank_interval
-from bench.answer.verdict import Judgement, judge
+from bench.analysis.comparison import Comparison
+from bench.analysis.outcome import count_outliers, outcomes
+from bench.analysis.statistics import holm, signed_rank_interval
+from bench.analysis.verdict import Judgement, judge
 from bench.measure.plan import LEAST_ROUNDS
-from bench.results.journal import Run, make_run
-from bench.results.record import AnyRecord, Burst, Decision, Entry, Failure, Group, Pair
+from bench.records.journal import Run, make_run
+from bench.records.record import AnyRecord, Burst, Decision, Entry, Failure, Group, Pair
 
 BASE, TWIN, RIVAL, THIRD = (
     f"{POSITIONAL} | {arm}@cpu x1" + twin

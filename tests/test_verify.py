@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.case import Case, Shape
-from bench.device import Absent, Device, Devices
-from bench.errors import UserError
-from bench.host.environ import worker_environment
-from bench.verification import command as verify_module
-from bench.verification.child import REFERENCE, Row, claims_wrongly
-from bench.verification.command import main, verify
-from bench.verification.jobs import Job, expect, run_jobs
+from bench.machine.device import Absent, Device, Devices
+from bench.machine.environ import worker_environment
+from bench.machine.errors import UserError
+from bench.proof import command as verify_module
+from bench.proof.child import REFERENCE, Row, claims_wrongly
+from bench.proof.command import main, verify
+from bench.proof.jobs import Job, expect, run_jobs
+from bench.workload.case import Case, Shape
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 FOUND = Devices((CPU,), (Absent("cuda", "no such card"),), "2.0")
@@ -226,7 +226,5 @@ def test_asking_for_what_is_not_there_is_an_error(variant: str, device: str | No
 
 
 def test_the_parent_imports_no_torch() -> None:
-    code = (
-        "import sys, bench.verification.command, bench.verification.table; sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys, bench.proof.command, bench.proof.table; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

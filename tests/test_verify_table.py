@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.case import Shape
-from bench.device import Absent
-from bench.verification import table as verify_table
-from bench.verification.child import REFERENCE, Row, wrongly_accused
+from bench.machine.device import Absent
+from bench.proof import table as verify_table
+from bench.proof.child import REFERENCE, Row, wrongly_accused
+from bench.workload.case import Shape
 
 
 def row(variant: str, status: Any, error: float = 1e-9, tolerance: float = 1e-5, **changes: Any) -> Row:

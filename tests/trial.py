@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import data, proof
-from bench.case import Case
-from bench.data import Batch
+from bench import proof
+from bench.machine.clock import Clock, calibrate, no_wait, take_value, warm_up
 from bench.measure import honesty
-from bench.measure.clock import Clock, calibrate, no_wait, take_value, warm_up
+from bench.workload import data
+from bench.workload.case import Case
+from bench.workload.data import Batch
 
 VALUES = 5
 MOST_CALLS = 400  # in a value: of a training, the reference has to make them as well

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import catalog
+from bench.workload import catalog
 
 Bind = Callable[..., "Bound"]
 

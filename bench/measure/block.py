@@ -13,12 +13,11 @@ from functools import partial
 from statistics import median
 from typing import Protocol, TypeVar
 
-from bench import catalog
-from bench.host import gates
-from bench.host.child import ChildError
-from bench.host.environ import without_person
-from bench.host.machine import usable_cpus
-from bench.measure import clock, honesty
+from bench.machine import clock, gates
+from bench.machine.child import ChildError
+from bench.machine.environ import without_person
+from bench.machine.host import usable_cpus
+from bench.measure import honesty
 from bench.measure.costs import Costs
 from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S, Crew, first_to_reply
 from bench.measure.inputs import Calibration, JobMaker
@@ -38,8 +37,8 @@ from bench.measure.messages import (
 )
 from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
 from bench.measure.taken import Taken
-from bench.results.declared import measured_as
-from bench.results.record import (
+from bench.records.declared import measured_as
+from bench.records.record import (
     AnyRecord,
     Burst,
     Check,
@@ -54,6 +53,7 @@ from bench.results.record import (
     Status,
     Worker,
 )
+from bench.workload import catalog
 
 Item = TypeVar("Item")
 

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Iterable, Iterator
 
-from bench.answer.statistics import MIN_BLOCKS
-from bench.catalog import BASELINE
-from bench.errors import UserError
+from bench.analysis.statistics import MIN_BLOCKS
+from bench.machine.errors import UserError
 from bench.measure.costs import Costs
 from bench.measure.limits import probing
 from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, least_blocks, without
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
-from bench.results.declared import measured_as
-from bench.results.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
+from bench.records.declared import measured_as
+from bench.records.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
+from bench.workload.catalog import BASELINE
 
 CALIBRATION_S, PROOF_S, TURN_S = 0.2, 0.03, 0.004  # of an entry, as usual
 SPARE = 1.03  # of a predicted time: machines do not get faster

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from bench.host.machine import usable_cpus
+from bench.machine.host import usable_cpus
 
 MOST_TOGETHER = 4  # blocks whose workers start at the same time
 WORKER_BYTES = 500_000_000  # of memory, with torch and what it holds

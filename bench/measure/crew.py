@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from bench.host.child import LOOK_S, Child, ChildError, wait_for_any
-from bench.host.environ import without_person, worker_environment
-from bench.host.signals import undisturbed
+from bench.machine.child import LOOK_S, Child, ChildError, wait_for_any
+from bench.machine.environ import without_person, worker_environment
+from bench.machine.signals import undisturbed
 from bench.measure.messages import Job, Ready, Refused, Setup
 
 WORKER = "bench.measure.worker"

@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from bench import catalog, proof
-from bench.binding import Binding, bind_case
-from bench.data import Batch
-from bench.host import gates
-from bench.library import computes_elsewhere
-from bench.measure import clock, honesty
+from bench import proof
+from bench.machine import clock, gates
+from bench.machine.library import computes_elsewhere
+from bench.measure import honesty
 from bench.measure.messages import Drawn, Prove, Proved, Refused, Turn, Value
 from bench.measure.steady import settle
 from bench.measure.taken import REWARM_STEPS, rewarm_step
 from bench.measure.transfer import mover, transfer_ns
+from bench.workload import catalog
+from bench.workload.binding import Binding, bind_case
+from bench.workload.data import Batch
 
 RESULTS = 5  # block 0: how often the time of ``result`` is compared with its time directly after
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.answer.counts import needed
-from bench.answer.operations import PRODUCT, TN, flops, plain
-from bench.case import Case
-from bench.measure.clock import MIN_VALUE_NS, Call, Clock, no_wait
+from bench.analysis.counts import needed
+from bench.analysis.operations import PRODUCT, TN, flops, plain
+from bench.machine.clock import MIN_VALUE_NS, Call, Clock, no_wait
 from bench.measure.limits import PEAK_PRODUCT, Wanted
 from bench.proof.tolerance import Array, norm
-from bench.results.record import Primitive
+from bench.records.record import Primitive
+from bench.workload.case import Case
 
 FACTOR = 4  # between times that ought to be equal
 SLACK_NS = 10_000  # a few cold caches; calls shorter than this are too short to be judged

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.random  # NumPy would load it at its first use, and the module's own start swallows a Ctrl-C
 
-from bench import data, proof
-from bench.case import Case
-from bench.data import Batch
+from bench import proof
 from bench.measure.messages import Drawn, Prove
-from bench.results.record import Arm, Conditions, Entry
+from bench.records.record import Arm, Conditions, Entry
+from bench.workload import data
+from bench.workload.case import Case
+from bench.workload.data import Batch
 
 
 @dataclass(frozen=True, slots=True)

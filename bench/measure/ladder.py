@@ -8,10 +8,10 @@ workspace that is allocated once, and compiled code.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bench import catalog
-from bench.case import Case, sine_case
 from bench.measure.preset import COMPILED_VARIANT, Wishes, make_arm
-from bench.results.record import Arm, Entry, Group, Missing, Pair, Rung
+from bench.records.record import Arm, Entry, Group, Missing, Pair, Rung
+from bench.workload import catalog
+from bench.workload.case import Case, sine_case
 
 LADDER_BLOCKS = 6  # enough for an interval of each factor, and for the claim's verdict
 QUICK_SKIPS = ("numpy-loop", "torch-manual", "torch-autograd", "numpy-inplace", "torch-inplace")

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from bench.case import Case
 from bench.measure.inputs import Calibration
-from bench.results.declared import measured_as
-from bench.results.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Primitive, Probe, Rates, Worker
+from bench.records.declared import measured_as
+from bench.records.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Primitive, Probe, Rates, Worker
+from bench.workload.case import Case
 
 Work = tuple[str, str, int, Case]  # spec, device, threads, case: a twin shares its original's
 

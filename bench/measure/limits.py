@@ -8,11 +8,11 @@ worker time the basic operations of its library, at the sizes of the main case a
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from bench.answer.counts import counted, needed_bytes
-from bench.answer.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, plain
-from bench.case import Case, Shape
+from bench.analysis.counts import counted, needed_bytes
+from bench.analysis.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, plain
 from bench.measure.messages import ProbeJob
-from bench.results.record import Arm, Entry, Group, Plan, Probe
+from bench.records.record import Arm, Entry, Group, Plan, Probe
+from bench.workload.case import Case, Shape
 
 LIMITS_BLOCKS = 6
 # the number of calls that these make depends on the batch, or on H

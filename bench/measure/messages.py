@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from bench.case import Case
-from bench.results.record import Check, Primitive, Status
+from bench.records.record import Check, Primitive, Status
+from bench.workload.case import Case
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]

@@ -10,17 +10,17 @@ from collections.abc import Collection, Iterable
 from msgspec.structs import replace
 
 import bench
-from bench import catalog
-from bench.answer.statistics import ALPHA, MIN_BLOCKS, blocks_needed
-from bench.case import Case, sine_case
-from bench.errors import UserError
-from bench.host.gates import LIMITS
+from bench.analysis.statistics import ALPHA, MIN_BLOCKS, blocks_needed
+from bench.machine.errors import UserError
+from bench.machine.gates import LIMITS
 from bench.measure.ladder import claim, compiled_group, ladder_group
 from bench.measure.limits import dispatch_group, probes
 from bench.measure.preset import Wishes, cases, choose_arms
 from bench.measure.stopping import PRECISION
 from bench.proof.tolerance import too_small_for_float32
-from bench.results.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
+from bench.records.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
+from bench.workload import catalog
+from bench.workload.case import Case, sine_case
 
 MARGIN = 0.02
 BLOCKS = {"primer": 10, "grid": 8, "full": 20}

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from bench import catalog
-from bench.case import LAYOUTS, TASKS, Case, Shape, sine_case
-from bench.errors import UserError
-from bench.results.record import Arm, BudgetRule, Missing
+from bench.machine.errors import UserError
+from bench.records.record import Arm, BudgetRule, Missing
+from bench.workload import catalog
+from bench.workload.case import LAYOUTS, TASKS, Case, Shape, sine_case
 
 PRESETS = ("primer", "grid", "full")
 # of the main case; the slow ones, numpy-published and numpy-loop, stand in the ladder

@@ -12,17 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.answer.crossover import Crossing, lines
-from bench.answer.size_map import SizeMap, size_maps
-from bench.answer.summary import Summary, summarise
-from bench.case import Case
-from bench.errors import UserError
-from bench.host.machine import utc_now
+from bench.analysis.crossover import Crossing, lines
+from bench.analysis.size_map import SizeMap, size_maps
+from bench.analysis.summary import Summary, summarise
+from bench.machine.errors import UserError
+from bench.machine.host import utc_now
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.results.journal import Run, load_run
-from bench.results.record import End, Plan
-from bench.results.refinements import load_refinements, next_folder
+from bench.records.journal import Run, load_run
+from bench.records.record import End, Plan
+from bench.records.refinements import load_refinements, next_folder
+from bench.workload.case import Case
 
 WORSE = ("complete", "partial", "interrupted")
 ROUNDS = 4  # more than enough to bring a factor of 4 below 1.25

@@ -12,11 +12,11 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from bench.errors import UserError
-from bench.host.machine import utc_now
-from bench.host.scratch import scratch_folder
-from bench.host.signals import OutOfTime, Terminated
-from bench.host.software import sleep_clock, slept
+from bench.machine.errors import UserError
+from bench.machine.host import utc_now
+from bench.machine.scratch import scratch_folder
+from bench.machine.signals import OutOfTime, Terminated
+from bench.machine.software import sleep_clock, slept
 from bench.measure.block import Blocks, Progress
 from bench.measure.budget import active, decide, too_short, trimmed, usual_s
 from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S
@@ -25,8 +25,8 @@ from bench.measure.ledger import Ledger
 from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
 from bench.measure.stopping import EARLIEST, precise
-from bench.results.declared import measured_as
-from bench.results.record import AnyRecord, Decision, End, Entry, Extended, Failure, Group, Plan, Resumed
+from bench.records.declared import measured_as
+from bench.records.record import AnyRecord, Decision, End, Entry, Extended, Failure, Group, Plan, Resumed
 
 Ended = Literal["complete", "partial", "interrupted"]
 ROUNDS_OF_BLOCK_0 = 5  # enough to see what a round costs, and when an entry is warm again

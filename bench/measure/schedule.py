@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from bench.results.record import Arm, Entry, Group
+from bench.records.record import Arm, Entry, Group
 
 SLOW_CALL_NS = 10_000_000  # entries with longer calls take part in a third of the rounds
 SLOW_ROUNDS = 3

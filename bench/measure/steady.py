@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import median, quantiles
 
-from bench.measure.clock import MAX_CALLS, Call, Clock, ClockError, no_wait
+from bench.machine.clock import MAX_CALLS, Call, Clock, ClockError, no_wait
 
 STEP_NS = 500_000  # a step is as many calls as take this long
 HALF = 30  # steps; 5 where one call alone takes longer than SLOW_STEP_NS

@@ -6,9 +6,9 @@ A rule that looks at whether a result is significant finds one that is not there
 
 from collections.abc import Mapping, Sequence
 
-from bench.answer.statistics import paired_log_ratio, signed_rank_interval
-from bench.results.counted import per_call_ns
-from bench.results.record import Burst, Pair
+from bench.analysis.statistics import paired_log_ratio, signed_rank_interval
+from bench.records.counted import per_call_ns
+from bench.records.record import Burst, Pair
 
 PRECISION = 0.01  # half-width of a headline's log ratio
 EARLIEST = 10  # blocks before the rule is asked at all

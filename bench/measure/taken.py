@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
-from bench.host import gates
+from bench.machine import gates
 from bench.measure.inputs import Calibration
 from bench.measure.messages import Proved, Value
-from bench.results.record import Burst
+from bench.records.record import Burst
 
 REWARM_STEPS = 10  # of a value's calls each a tenth
 REWARMED = 1.03  # a step within 3 % of the value after it was warm

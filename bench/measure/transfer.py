@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bench.data import Batch
-from bench.measure.clock import Call, Clock, no_wait
+from bench.machine.clock import Call, Clock, no_wait
+from bench.workload.data import Batch
 
 Move = Callable[[Any], object]  # an array (NumPy) to the device
 

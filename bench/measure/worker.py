@@ -16,12 +16,10 @@ from typing import Any, TextIO
 
 import msgspec
 
-from bench import catalog
-from bench.data import Batch
-from bench.device_facts import device_facts
-from bench.errors import UserError, describe_error
-from bench.host.lifeline import replies
-from bench.library import (
+from bench.machine.clock import ClockError
+from bench.machine.device_facts import device_facts
+from bench.machine.errors import UserError, describe_error
+from bench.machine.library import (
     changed,
     library_facts,
     limit_threads,
@@ -29,8 +27,8 @@ from bench.library import (
     set_ieee_precision,
     wrong_library,
 )
+from bench.machine.lifeline import replies
 from bench.measure import primitives
-from bench.measure.clock import ClockError
 from bench.measure.held import Held, Inputs, Refusal, bind_job, hold, take
 from bench.measure.messages import (
     Close,
@@ -45,8 +43,10 @@ from bench.measure.messages import (
     Setup,
     Turn,
 )
-from bench.own_variant import load_variant
-from bench.results.record import Status
+from bench.records.record import Status
+from bench.workload import catalog
+from bench.workload.data import Batch
+from bench.workload.own_variant import load_variant
 
 
 def main() -> None:

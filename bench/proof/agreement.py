@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable
 import msgspec
 import numpy as np
 
-from bench.case import Case
 from bench.proof.reference import Results
 from bench.proof.tolerance import Array, Tolerance, error_between, norm, vanishes
-from bench.results.record import Check
+from bench.records.record import Check
+from bench.workload.case import Case
 
 Result = dict[str, Array]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import catalog
-from bench.case import Case
-from bench.data import Batch
 from bench.proof.tolerance import Array
+from bench.workload import catalog
+from bench.workload.case import Case
+from bench.workload.data import Batch
 
 COMPLEX_STEP = 1e-20
 COMPLEX_TOLERANCE = 1e-12  # seen: 1e-15, whatever h

@@ -11,9 +11,6 @@ from typing import Literal
 
 import numpy as np
 
-from bench.binding import Bind, Binding, bind_case
-from bench.case import Case
-from bench.data import Batch
 from bench.proof.agreement import (
     Result,
     compare,
@@ -27,7 +24,10 @@ from bench.proof.agreement import (
 )
 from bench.proof.reference import Expected, Results
 from bench.proof.tolerance import Tolerance, norm, tolerance, too_small_for_float32, vanishes
-from bench.results.record import Check
+from bench.records.record import Check
+from bench.workload.binding import Bind, Binding, bind_case
+from bench.workload.case import Case
+from bench.workload.data import Batch
 
 # for a timed float32 result whose shape is too small for a float32 proof; 23 was seen over 300 seeds
 ROOM_IF_SMALL = 100

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import catalog
-from bench.case import Case
-from bench.data import Batch
-from bench.errors import UserError
+from bench.machine.arrays import read_arrays
+from bench.machine.errors import UserError
 from bench.proof.tolerance import Array, norm, tolerance
-from bench.results.arrays import read_arrays
+from bench.workload import catalog
+from bench.workload.case import Case
+from bench.workload.data import Batch
 
 MAX_GROWTH = 10  # of |dL/dh_t| on its way from h_T to h_0
 OTHER = "other_"

@@ -6,11 +6,11 @@ of subnormals while a part of dL/dh_t is not. Neither library flushes them to ze
 
 import numpy as np
 
-from bench import catalog
-from bench.case import Case
-from bench.data import Batch
 from bench.proof.tolerance import Array
-from bench.results.record import Conditions
+from bench.records.record import Conditions
+from bench.workload import catalog
+from bench.workload.case import Case
+from bench.workload.data import Batch
 
 
 def conditions(case: Case, batch: Batch) -> Conditions:

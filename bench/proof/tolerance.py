@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.case import Case
-from bench.errors import UserError
+from bench.machine.errors import UserError
+from bench.workload.case import Case
 
 Array = NDArray[Any]
 

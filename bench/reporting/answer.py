@@ -1,13 +1,14 @@
 """The answer of a run in a few sentences, each true to the journal and to its verdict."""
 
-from bench.answer.comparison import Comparison
-from bench.answer.second_look import proposal
-from bench.catalog import VARIANTS
-from bench.host.busy import QUIET
-from bench.printable import full_stop
-from bench.reporting import asked, map_answer, units, words
+from bench.analysis.comparison import Comparison
+from bench.analysis.second_look import proposal
+from bench.machine import units, wording
+from bench.machine.busy import QUIET
+from bench.machine.wording import full_stop
+from bench.reporting import asked, map_answer, words
 from bench.reporting.elsewhere import accelerators, elsewhere, fastest_forms, not_measured
 from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
+from bench.workload.catalog import VARIANTS
 
 ORDERS_OF_MAGNITUDE = 100.0
 # how an entry ended that gave no result at all
@@ -55,7 +56,7 @@ def caveats(facts: Facts) -> list[str]:
         made.append(no_verdict(summary.control, summary.mend))
     elif not summary.verdicts:
         made.append(
-            f"A quick run, {words.count(summary.blocks, 'block')}: times, but no verdict. {_quick(facts)}"
+            f"A quick run, {wording.count(summary.blocks, 'block')}: times, but no verdict. {_quick(facts)}"
         )
     elif not facts.is_grid and main and main.ratio is not None and main.verdict in ("NONE", "INVALID"):
         made.append(no_verdict(main.reason, main.mend))
@@ -64,7 +65,7 @@ def caveats(facts: Facts) -> list[str]:
         planned = run.decision.blocks if run.decision else run.plan.blocks
         how = "Partial result" if summary.state == "partial" else "The run was interrupted"
         hold = "holds" if planned == 1 else "hold"
-        counted = f"{summary.blocks} of {words.count(planned, 'block')} {hold} values"
+        counted = f"{summary.blocks} of {wording.count(planned, 'block')} {hold} values"
         made.append(f"{how}: {summary.ending.rstrip('.')}; {counted}.")
     broke = dict.fromkeys(
         full_stop(f"{facts.arm(one.entry).variant} {BROKE[one.status]}: {one.reason}")
@@ -91,7 +92,7 @@ def _quick(facts: Facts) -> str:
     others = facts.run.environment.machine.get("others_cpus") or 0.0
     seen = [f"used {units.number(others)} processors before it began"] if others >= QUIET else []
     if often := facts.summary.disturbed:
-        seen.append(f"disturbed {often} of {words.count(_counted(facts), 'measurement')}")
+        seen.append(f"disturbed {often} of {wording.count(_counted(facts), 'measurement')}")
     if not seen:
         return "Verdicts take a run that is not quick."
     return (
@@ -174,9 +175,9 @@ def claim(facts: Facts, main: Comparison | None) -> str:
     return (
         f"The tutorial says PyTorch is orders of magnitude faster. {_apart(facts, made, ahead)} do not do "
         f"the same work: {words.variant(facts.arm(made.baseline))}, {old.dtype}, one sample at a time over "
-        f"{words.count(old.shape.T, 'step')} ({facts.time(made.baseline)}), against "
+        f"{wording.count(old.shape.T, 'step')} ({facts.time(made.baseline)}), against "
         f"{facts.arm(made.entry).variant}, {new.dtype}, the whole batch at once over "
-        f"{words.count(new.shape.T, 'step')} ({facts.time(made.entry)}){_equal_work(facts, main)}."
+        f"{wording.count(new.shape.T, 'step')} ({facts.time(made.entry)}){_equal_work(facts, main)}."
     )
 
 
@@ -217,4 +218,4 @@ def _reasons(facts: Facts) -> str:
     ]
     if summary.state == "interrupted":
         found = [summary.ending]
-    return words.listing(list(dict.fromkeys(found)), 3) or summary.ending
+    return wording.listing(list(dict.fromkeys(found)), 3) or summary.ending

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.answer.comparison import Comparison
-from bench.printable import full_stop
-from bench.reporting import units, words
+from bench.analysis.comparison import Comparison
+from bench.machine import units, wording
+from bench.machine.wording import full_stop
+from bench.reporting import words
 from bench.reporting.facts import Facts
 
 EXACTLY_ASKED = ("custom", "quick")  # presets of plans that hold what a person asked for, and no more
@@ -67,7 +68,7 @@ def title(facts: Facts, found: Sequence[Comparison]) -> str:
     said = [f"{winner} in {count}" for winner, count in winners.items()]
     if missing := len(found) - len(leads):
         said.append(f"{missing} without a result")
-    return f"Which {verb} faster depends: of {len(found)} comparisons {words.listing(said)}{end}"
+    return f"Which {verb} faster depends: of {len(found)} comparisons {wording.listing(said)}{end}"
 
 
 def where(facts: Facts, made: Comparison, found: Sequence[Comparison]) -> str:
@@ -83,14 +84,14 @@ def where(facts: Facts, made: Comparison, found: Sequence[Comparison]) -> str:
     for name in "TBIHO":
         size = getattr(case.shape, name)
         if len({getattr(shape, name) for shape in alike}) > 1:
-            said.append(words.count(size, COUNTED[name]) if name in COUNTED else f"{NAMED[name]} {size}")
+            said.append(wording.count(size, COUNTED[name]) if name in COUNTED else f"{NAMED[name]} {size}")
     if len({facts.arm(one.entry).threads for one in found}) > 1:
         said.append(words.threads(arm))
-    return f"with {words.listing(said, len(said))}" if said else f"in {facts.entries[made.entry].group}"
+    return f"with {wording.listing(said, len(said))}" if said else f"in {facts.entries[made.entry].group}"
 
 
 def _sentence(facts: Facts, made: Comparison, found: Sequence[Comparison]) -> str:
     times = [f"{facts.arm(entry).variant} {facts.time(entry)}" for entry in (made.baseline, made.entry)]
     measured = f" ({', '.join(times)})" if made.ratio is not None else ""
-    said = f"{words.capital(where(facts, made, found))}{measured}, {words.clause(facts.run, made)}"
+    said = f"{wording.capital(where(facts, made, found))}{measured}, {words.clause(facts.run, made)}"
     return full_stop(said)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bench.answer.size_map import KINDS
-from bench.case import Case
+from bench.analysis.size_map import KINDS
+from bench.records.journal import Run, different_machines
 from bench.reporting.facts import MANY_SIZES
-from bench.results.journal import Run, different_machines
+from bench.workload.case import Case
 
 ANY = {"layout": "", "data": "", "split": "", "seed": 0}  # draw the numbers; the work is the shape's
 

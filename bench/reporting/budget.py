@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.answer.outcome import WITHIN_BUDGET
-from bench.reporting import words
+from bench.analysis.outcome import WITHIN_BUDGET
+from bench.machine import wording
 from bench.reporting.view import TableView
 
 MOST = 6  # names in the line
@@ -23,7 +23,7 @@ def left_out(tables: Sequence[TableView]) -> list[str]:
             names[_plain(table, tables)] = None
         else:
             names |= dict.fromkeys(_rows(table))
-    return [f"Not timed in this run, {WITHIN_BUDGET}: {words.listing(list(names), MOST)}."] if names else []
+    return [f"Not timed in this run, {WITHIN_BUDGET}: {wording.listing(list(names), MOST)}."] if names else []
 
 
 def _plain(table: TableView, tables: Sequence[TableView]) -> str:
@@ -31,8 +31,8 @@ def _plain(table: TableView, tables: Sequence[TableView]) -> str:
     first = tables[0].title.split(", ")
     own = [part for part in table.title.split(", ") if part not in first]
     if not own:
-        return table.shape if len(tables) > 1 else words.capital(table.title)
-    return words.listing([part[:1].lower() + part[1:] for part in own])
+        return table.shape if len(tables) > 1 else wording.capital(table.title)
+    return wording.listing([part[:1].lower() + part[1:] for part in own])
 
 
 def _rows(table: TableView) -> list[str]:

@@ -5,10 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.answer.summary import summarise
-from bench.errors import UserError
-from bench.printable import printable
-from bench.reporting import answer, page, plots, words
+from bench.analysis.summary import summarise
+from bench.machine import wording
+from bench.machine.errors import UserError
+from bench.machine.files import write_atomic
+from bench.machine.wording import printable
+from bench.records.formats.foreign import Facts, as_fact
+from bench.records.formats.pyperf import PyperfResults
+from bench.records.journal import Run, different_machines
+from bench.records.reading import collector_paused
+from bench.records.refinements import load_refinements
+from bench.records.saved import Saved, load_saved
+from bench.records.table import write_values_csv
+from bench.records.training import is_training
+from bench.reporting import answer, page, plots
 from bench.reporting.beside import map_beside
 from bench.reporting.chapters import run_article
 from bench.reporting.foreign import ForeignView, foreign_article, foreign_view
@@ -18,15 +28,6 @@ from bench.reporting.section import Article, Drawing
 from bench.reporting.texttables import overview_table
 from bench.reporting.training import training_article
 from bench.reporting.view import RunView, view
-from bench.results.exchange_pyperf import PyperfResults
-from bench.results.files import write_atomic
-from bench.results.foreign import Facts, as_fact
-from bench.results.journal import Run, different_machines
-from bench.results.reading import collector_paused
-from bench.results.refinements import load_refinements
-from bench.results.saved import Saved, load_saved
-from bench.results.table import write_values_csv
-from bench.training.records import is_training
 
 HTML, MARKDOWN, PLOTS = "report.html", "report.md", "plots"
 KEPT = "The raw values are in the journal and in values.csv, the plots in the folder beside this page."
@@ -157,7 +158,7 @@ def _machines(sources: Sequence[Source]) -> list[str]:
         for name, values in facts.items():
             told.setdefault(name, {}).update(dict.fromkeys(filter(None, values)))
     differ = [
-        f"{name}: {words.listing([words.short(value) for value in values])}"
+        f"{name}: {wording.listing([wording.short(value) for value in values])}"
         for name, values in told.items()
         if len(values) > 1
     ]

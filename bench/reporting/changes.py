@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bench.answer.change import OTHER_ENVIRONMENT, Change, Changes
-from bench.answer.comparison import Word
-from bench.answer.outcome import WITHIN_BUDGET
-from bench.printable import one_line
-from bench.reporting import units, words
+from bench.analysis.change import OTHER_ENVIRONMENT, Change, Changes
+from bench.analysis.comparison import Word
+from bench.analysis.outcome import WITHIN_BUDGET
+from bench.machine import units, wording
+from bench.machine.wording import one_line
+from bench.reporting import words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,10 +44,10 @@ def summary(changes: Changes) -> str:
     found = Counter(row.verdict for row in changes.rows)
     said = [f"{found[word]} {name}" for word, name in COUNTED.items() if found[word]]
     leader = next(filter(None, (_largest(changes, word) for word in ("SLOWER", "FASTER"))), None)
-    most = f"; most of all {words.short(leader.name)}, {times(leader)}" if leader else ""
+    most = f"; most of all {wording.short(leader.name)}, {times(leader)}" if leader else ""
     because = f" ({changes.warning})" if changes.warning else ""
-    count = words.count(len(changes.rows), "comparison")
-    return f"{changes.new} against {changes.old}: of {count} {words.listing(said, 7)}{most}{because}."
+    count = wording.count(len(changes.rows), "comparison")
+    return f"{changes.new} against {changes.old}: of {count} {wording.listing(said, 7)}{most}{because}."
 
 
 def times(change: Change) -> str:
@@ -89,19 +90,19 @@ def told_after(changes: Changes) -> Iterator[str]:
         yield f"Old and new are times of a call; {change} The machine's drift between the two is in it."
     for side, names in (("old", changes.only_old), ("new", changes.only_new)):
         if names:
-            yield f"Only in {side}: {words.listing([words.short(name) for name in names], MOST_NAMES)}"
+            yield f"Only in {side}: {wording.listing([wording.short(name) for name in names], MOST_NAMES)}"
     if (more := len(_shown(changes)) - MOST_ROWS) > 0:
         yield f"Not in the table, which has {MOST_ROWS} rows at most: {units.whole(more)} more; see --json"
     if changes.without_baseline:
         groups = dict.fromkeys(changes.without_baseline.values())
-        count, of = words.count(len(changes.without_baseline), "time"), words.listing(list(groups))
+        count, of = wording.count(len(changes.without_baseline), "time"), wording.listing(list(groups))
         yield f"Without a baseline, so without a ratio: {count} of {of}; see --absolute"
     if left_out := [row for row in changes.rows if row.left_out]:
         groups = dict.fromkeys(row.group for row in left_out)
         many = len(left_out) > 1
         yield (
             f"Not in the table, since {'they were' if many else 'it was'} left out of a run {WITHIN_BUDGET}: "
-            f"{words.count(len(left_out), 'comparison')} of {words.listing(list(groups), MOST_NAMES)}"
+            f"{wording.count(len(left_out), 'comparison')} of {wording.listing(list(groups), MOST_NAMES)}"
         )
     if needed := [row.blocks_needed for row in changes.rows if row.blocks_needed is not None]:
         yield f"What is unresolved would need {_range(needed)} {changes.samples} in each"
@@ -125,7 +126,7 @@ def table(changes: Changes) -> "Table":
         said = _reason(row) if row.reason != changes.warning else ""  # which stands above
         reason = f" [dim]{escape(one_line(said))}[/]" if said else ""
         made.add_row(
-            escape(words.short(row.name)),
+            escape(wording.short(row.name)),
             _value(changes, row.old_value),
             _value(changes, row.new_value),
             units.with_interval(row.change, row.low, row.high),
@@ -140,7 +141,7 @@ def _shown(changes: Changes) -> list[Change]:
 
 def _clauses(clauses: Sequence[str]) -> str:
     """Return facts that changed, each no longer than a line or two."""
-    return "; ".join(words.short(clause, 400) for clause in clauses)
+    return "; ".join(wording.short(clause, 400) for clause in clauses)
 
 
 def _reason(row: Change) -> str:
@@ -189,8 +190,8 @@ def _baselines(changes: Changes) -> Iterator[str]:
 def _regressions(changes: Changes, limit: float) -> str:
     beyond = units.percent(limit)
     if found := changes.regressions:
-        names = [f"{words.short(row.name)}: {times(row)}" for row in found]
-        return f"REGRESSION proved, over {beyond} slower: {words.listing(names, MOST_NAMES)}"
+        names = [f"{wording.short(row.name)}: {times(row)}" for row in found]
+        return f"REGRESSION proved, over {beyond} slower: {wording.listing(names, MOST_NAMES)}"
     if changes.why_no_answer:
         return f"Nothing was judged, so no regression over {beyond} could be proved"
     return f"No regression over {beyond} is proved"

@@ -6,7 +6,7 @@ limits, the break-even) come first.
 
 from collections.abc import Sequence
 
-from bench.printable import full_stop
+from bench.machine.wording import full_stop
 from bench.reporting import budget
 from bench.reporting.section import Article, Fold, Section
 from bench.reporting.texttables import (

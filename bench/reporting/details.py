@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.reporting import units, words
-from bench.results.journal import Run
+from bench.machine import units, wording
+from bench.records.journal import Run
+from bench.reporting import words
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -90,7 +91,7 @@ def _pairs(told: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Pairs:
     for name in names:
         values = dict.fromkeys(text for facts in told if (text := say(name, facts.get(name))))
         if values:
-            made.append((NAMES.get(name) or words.capital(_plain(name)), " / ".join(values)[:MOST]))
+            made.append((NAMES.get(name) or wording.capital(_plain(name)), " / ".join(values)[:MOST]))
     return tuple(made)
 
 

@@ -4,11 +4,11 @@ import base64
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
-from bench.answer.outcome import Outcome
-from bench.reporting import words
+from bench.analysis.outcome import Outcome
+from bench.machine import wording
+from bench.records.run import Run
+from bench.records.table import csv_line
 from bench.reporting.section import File, Section
-from bench.results.run import Run
-from bench.results.table import csv_line
 
 LARGEST = 1_000_000  # bytes of a file in the page
 VALUES = ("entry", "block", "round", "n_calls", "elapsed_ns")
@@ -24,7 +24,7 @@ def download_section(run: Run, found: Mapping[str, Outcome], prefix: str) -> Sec
     total = sum(len(burst.elapsed_ns) for burst in run.bursts)
     note = "All that was recorded is in the journal beside this page, one JSON record a line."
     for name, columns, lines, what in (
-        ("values", VALUES, _values(run), words.count(total, "value")),
+        ("values", VALUES, _values(run), wording.count(total, "value")),
         ("medians", MEDIANS, _medians(found), "the median of every block; all values are in values.csv"),
     ):
         text = _limited(chain([csv_line(columns)], lines))

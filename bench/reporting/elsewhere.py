@@ -3,11 +3,12 @@
 Every sentence is about declared comparisons beside the main one, and says no more than their verdicts allow.
 """
 
-from bench.answer.comparison import Comparison
-from bench.answer.outcome import WITHIN_BUDGET
-from bench.reporting import units, words
+from bench.analysis.comparison import Comparison
+from bench.analysis.outcome import WITHIN_BUDGET
+from bench.machine import units, wording
+from bench.records.declared import PairKind
+from bench.reporting import words
 from bench.reporting.facts import Facts
-from bench.results.declared import PairKind
 
 INPLACE = "-inplace"  # how the names of both forms end that compute in place
 OPEN = {"EQUIVALENT": "the two take the same time", "UNRESOLVED": "which is faster is not resolved"}
@@ -35,7 +36,7 @@ def forms(facts: Facts, main: Comparison) -> str:
             start, end = changed
             said.append(f"{form or _form(facts, made)}, {end if start and start == before else start + end}")
             before = start
-    return words.capital("; ".join(said)) + "." if said else ""
+    return wording.capital("; ".join(said)) + "." if said else ""
 
 
 def accelerators(facts: Facts, main: Comparison) -> str:
@@ -74,10 +75,10 @@ def elsewhere(facts: Facts, main: Comparison) -> str:
     if same:
         parts.append(f"{winner} stays ahead {_by(same)}")
     if turned:
-        parts.append(f"it turns round, {loser} being faster, {words.listing(turned)}")
+        parts.append(f"it turns round, {loser} being faster, {wording.listing(turned)}")
     if open_:
-        parts.append(f"it is open {words.listing(open_)}")
-    return words.capital("; ".join(parts)) + "." if parts else ""
+        parts.append(f"it is open {wording.listing(open_)}")
+    return wording.capital("; ".join(parts)) + "." if parts else ""
 
 
 def not_measured(facts: Facts, main: Comparison) -> str:
@@ -89,7 +90,7 @@ def not_measured(facts: Facts, main: Comparison) -> str:
         if made.verdict == "MISSING":
             why = f", {WITHIN_BUDGET}" if made.left_out else f" ({made.reason})"
             missing.setdefault(why, []).append(difference(facts, made, main).removeprefix("with "))
-    return " ".join(f"Not measured{why}: {words.listing(what)}." for why, what in missing.items())
+    return " ".join(f"Not measured{why}: {wording.listing(what)}." for why, what in missing.items())
 
 
 def difference(facts: Facts, made: Comparison, main: Comparison) -> str:
@@ -155,7 +156,7 @@ def _alike(facts: Facts, main: Comparison, kind: PairKind) -> Comparison | None:
 def _by(same: list[tuple[str, words.Lead]]) -> str:
     """Where the same side leads: each with its factor, or their range where they are many."""
     if len(same) <= 2:
-        return words.listing([f"{where} ({other.times})" for where, other in same])
+        return wording.listing([f"{where} ({other.times})" for where, other in same])
     factors = [other.factor for _, other in same]
     reach = f"{units.ratio(min(factors))} to {units.ratio(max(factors))} times"
-    return f"{words.listing([where for where, _ in same])} ({reach})"
+    return f"{wording.listing([where for where, _ in same])} ({reach})"

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bench.reporting import units, words
-from bench.results.journal import Run
+from bench.machine import units, wording
+from bench.records.journal import Run
+from bench.reporting import words
 
 # facts of a worker that are shown beside its library; the others are among the details
 SHOWN = ("cpu_capability", "threading", "cuda", "device_name", "driver", "cudnn")
@@ -116,7 +117,7 @@ def audit(run: Run) -> list[str]:
     odd = sorted({w.name for w, n in asked if w.facts.get("threads") not in (None, n)})
     unknown = sum(worker.facts.get("threads") is None for worker, _ in asked)
     made = [
-        f"Threads, read back from each library: not as asked for in {words.listing(odd)}."
+        f"Threads, read back from each library: not as asked for in {wording.listing(odd)}."
         if odd
         else f"Threads, read back from each library: as asked for in all {len(asked) - unknown} workers."
     ]

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.answer.size_map import SizeMap, size_maps
-from bench.answer.summary import Row, Summary, summarise
-from bench.reporting import units
-from bench.results.journal import Run
-from bench.results.record import Arm, Entry
+from bench.analysis.size_map import SizeMap, size_maps
+from bench.analysis.summary import Row, Summary, summarise
+from bench.machine import units
+from bench.records.journal import Run
+from bench.records.record import Arm, Entry
 
 MANY_SIZES = 6  # of one map: so many are no list of clauses any more
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from bench.catalog import BASELINE
-from bench.reporting import plots, units, words
+from bench.machine import units, wording
+from bench.records.formats.foreign import Facts, Note, repeated, told
+from bench.records.formats.pytest_benchmark import PytestResults, PytestRow
+from bench.reporting import plots, words
 from bench.reporting.plots import Mark
 from bench.reporting.section import Article, Cell, Column, Drawing, Hero, Section, TextTable
 from bench.reporting.view import MOST_PLOTS, MOST_ROWS, slug
-from bench.results.exchange import PytestResults, PytestRow
-from bench.results.foreign import Facts, Note, repeated, told
+from bench.workload.catalog import BASELINE
 
 USUAL = "torch-rnn"  # PyTorch as it is usually written
 MOST_TABLE_ROWS = 2000  # of a table; a page with more is slow to read and to sort
@@ -56,7 +57,7 @@ def kind_of(tool: str, *, ours: bool, exported: bool) -> str:
 
 def nothing_compared(machine: str, count: int) -> Hero:
     """Return the head of a file in which nothing is to be compared: its benchmarks are somebody else's."""
-    benchmarks = words.count(count, "benchmark")
+    benchmarks = wording.count(count, "benchmark")
     said = f"On this machine ({machine}), {benchmarks}, none of them PyTorch against {BASELINE}."
     return Hero("Nothing was compared", facts=(("What was measured", said),))
 
@@ -82,13 +83,13 @@ def cpus(facts: Facts, name: str) -> int | None:
 
 def machine_section(found: Sequence[tuple[str, str]]) -> tuple[Section, ...]:
     """Return what a file tells of its machine; nothing where it tells nothing."""
-    pairs = tuple((title, words.short(fact)) for title, fact in found if fact.strip())
+    pairs = tuple((title, wording.short(fact)) for title, fact in found if fact.strip())
     return (Section(id="machine", title="On which machine?", pairs=pairs),) if pairs else ()
 
 
 def where(device: str, threads: int | None) -> str:
     """Return a place: "cpu, threads: 1"; a dash where nothing is told."""
-    place = words.short(device or units.NOTHING)
+    place = wording.short(device or units.NOTHING)
     return place if threads is None else f"{place}, threads: {threads}"
 
 
@@ -97,14 +98,14 @@ def part(
     rows: Sequence[tuple[Cell, ...]],
 ) -> Section:  # fmt: skip
     """Return a group of benchmarks: a picture, unless they are many, and a table without empty columns."""
-    title = words.short(group) if group else "benchmarks"
+    title = wording.short(group) if group else "benchmarks"
     full = [n for n in range(len(columns)) if any(row[n].text != units.NOTHING for row in rows)]
     more = len(rows) - MOST_TABLE_ROWS
     table = TextTable(
         title,
         tuple(columns[n] for n in full),
         tuple(tuple(row[n] for n in full) for row in rows[:MOST_TABLE_ROWS]),
-        f"{words.count(more, 'more benchmark')} of the file, which take longer, are not shown."
+        f"{wording.count(more, 'more benchmark')} of the file, which take longer, are not shown."
         if more > 0
         else "",
     )
@@ -221,7 +222,7 @@ def _part(group: str, rows: Sequence[PytestRow], number: int, prefix: str) -> Se
 
 def _row(row: PytestRow, group: str) -> tuple[Cell, ...]:
     marks = ["baseline"] * _is_baseline(row) + ["known wrong gradient"] * row.known_wrong
-    marks += [words.short(row.group)] * (row.group != group)
+    marks += [wording.short(row.group)] * (row.group != group)
     worst = max((row.errors or {}).items(), key=lambda item: item[1], default=None)
     samples = row.shape.B / (row.median_ns * 1e-9) if row.shape else None
     rounds = units.NOTHING
@@ -230,13 +231,13 @@ def _row(row: PytestRow, group: str) -> tuple[Cell, ...]:
     return (
         Cell(_name(row), note=", ".join(marks), library=row.library),
         Cell(where(row.device, row.threads)),
-        Cell(words.short(row.dtype or units.NOTHING)),
+        Cell(wording.short(row.dtype or units.NOTHING)),
         Cell(units.duration(row.median_ns), value=row.median_ns),
         Cell(units.duration(row.iqr_ns), value=row.iqr_ns),
         Cell(units.rate(samples), value=samples),
         Cell(units.NOTHING if _is_baseline(row) else _ratio(row), value=row.ratio),
         Cell(rounds),
-        Cell(f"largest error: {words.short(worst[0])} {units.error(worst[1])}" if worst else units.NOTHING),
+        Cell(f"largest error: {wording.short(worst[0])} {units.error(worst[1])}" if worst else units.NOTHING),
     )
 
 
@@ -245,7 +246,7 @@ def _ratio(row: PytestRow) -> str:
 
 
 def _name(row: PytestRow) -> str:
-    return words.short(row.variant or row.label)
+    return wording.short(row.variant or row.label)
 
 
 def _is_baseline(row: PytestRow) -> bool:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from bench.answer.comparison import Comparison
-from bench.reporting import answer, asked, elsewhere, map_answer, turning, units, words
+from bench.analysis.comparison import Comparison
+from bench.machine import units, wording
+from bench.reporting import answer, asked, elsewhere, map_answer, turning, words
 from bench.reporting.facts import Facts
 from bench.reporting.section import Hero, Section
 
@@ -129,7 +130,7 @@ def sure(facts: Facts, made: Comparison | None) -> list[str]:
     if facts.noise_floor:
         said.append(f"noise floor {facts.noise_floor} (the same thing measured twice){where}")
     if facts.summary.blocks:
-        said.append(f"{words.count(facts.summary.blocks, 'block')} of fresh processes in random order")
+        said.append(f"{wording.count(facts.summary.blocks, 'block')} of fresh processes in random order")
     return said + (_two_speeds(facts, made) if made else [])
 
 
@@ -139,7 +140,7 @@ def _two_speeds(facts: Facts, made: Comparison) -> list[str]:
     for entry in (made.entry, made.baseline):
         if entry in facts.summary.modes:
             blocks, slower = facts.summary.modes[entry]
-            often = f"{blocks} of {words.count(facts.rows[entry].blocks, 'block')}"
+            often = f"{blocks} of {wording.count(facts.rows[entry].blocks, 'block')}"
             variant = words.variant(facts.arm(entry))
             said.append(f"{variant} ran at two speeds: {units.percent(slower)} slower in {often}")
     return said

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.answer.crossover import Crossing, Line, lines
-from bench.answer.size_map import MapCell, SizeMap
+from bench.analysis.crossover import Crossing, Line, lines
+from bench.analysis.size_map import MapCell, SizeMap
+from bench.machine import wording
 from bench.reporting import turning, words
 from bench.reporting.turning import SIDES
 
@@ -31,7 +32,7 @@ def parts(maps: Sequence[SizeMap], machine: str) -> list[tuple[str, str]]:
     made: list[tuple[str, str]] = []
     for one in maps:
         about = "best" if one.kind == "best" else "first"
-        start = f"{machine} {turning.how(one, maps)}" if not made else words.capital(turning.how(one, maps))
+        start = f"{machine} {turning.how(one, maps)}" if not made else wording.capital(turning.how(one, maps))
         made.append((about, f"{start}: {title([one])}."))
         made += [(about, f"  {line}.") for line in turning.by_batch(one)]
     return [*made, ("setting", f"All sizes: {turning.work(maps)}.")]
@@ -41,7 +42,7 @@ def certainty(maps: Sequence[SizeMap]) -> str:
     """How many sizes have a verdict, and how often one of those is by chance."""
     counted = [f"{decided(one)} of {len(one.cells)} {turning.how(one, maps)}" for one in maps]
     return (
-        f"Sizes that are decided: {words.listing(counted)}. Each is judged by itself: of the sizes at the "
+        f"Sizes that are decided: {wording.listing(counted)}. Each is judged by itself: of the sizes at the "
         "border, where both take the same time, about 5 % may be called wrongly, for one side or the other."
     )
 

@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bench.answer.comparison import Comparison
-from bench.answer.statistics import FIRST_LOOK
-from bench.answer.summary import Summary
-from bench.measure import clock
-from bench.printable import full_stop
-from bench.reporting import units, words
+from bench.analysis.comparison import Comparison
+from bench.analysis.statistics import FIRST_LOOK
+from bench.analysis.summary import Summary
+from bench.machine import clock, units, wording
+from bench.machine.wording import full_stop
+from bench.records.journal import Run
+from bench.records.record import Plan
+from bench.reporting import words
 from bench.reporting.facts import Facts
-from bench.results.journal import Run
-from bench.results.record import Plan
 
 EXACT = " with the exact 95 % interval of the signed-rank test"
 
@@ -22,10 +22,10 @@ def warnings(run: Run, summary: Summary) -> list[str]:
     made = []
     if run.decision and (dropped := words.dropped(run.plan, run.decision)):
         made.append(
-            f"To keep within its time budget the run left out: {words.listing(dropped, 6)} (the whole plan "
+            f"To keep within its time budget the run left out: {wording.listing(dropped, 6)} (the whole plan "
             f"would have taken {units.seconds(run.decision.predicted_s)})."
         )
-    return [*made, *(full_stop(words.capital(warning)) for warning in summary.warnings)]
+    return [*made, *(full_stop(wording.capital(warning)) for warning in summary.warnings)]
 
 
 def noise(run: Run, summary: Summary) -> list[tuple[str, str, str]]:
@@ -57,7 +57,7 @@ def contents(run: Run, summary: Summary) -> list[str]:
             f"A value is the time of {_reach(calls, 'call')} in one clock pair, divided by their number, "
             f"which was chosen for about {units.duration(clock.MIN_VALUE_NS)} or more. A block is a fresh "
             f"process for each arm and {_reach(values, 'value')} of each entry, in random order; "
-            f"{words.count(summary.blocks, 'block')} count, the one before, which checks results and finds "
+            f"{wording.count(summary.blocks, 'block')} count, the one before, which checks results and finds "
             "how long a call takes, does not."
         )
     return made
@@ -71,13 +71,13 @@ def sure(facts: Facts) -> list[str]:
     elif summary.headlines and summary.verdicts:
         made.append(
             f"{_decided(summary.headlines)} All were declared before the first value; each stands on "
-            f"{words.count(summary.blocks, 'block')} at most, with fresh processes in random order."
+            f"{wording.count(summary.blocks, 'block')} at most, with fresh processes in random order."
         )
     elif not summary.verdicts:
         made.append("These are times of a quick run, without verdicts.")
     if facts.noise_floor and not summary.control:
         twice = len({facts.entries[twin.entry].case.shape for twin in summary.twins if twin.noise_floor})
-        where = f"at the {words.count(twice, 'size')} " if facts.is_grid and twice > 1 else ""
+        where = f"at the {wording.count(twice, 'size')} " if facts.is_grid and twice > 1 else ""
         made.append(
             f"The noise floor says how far the same code lay apart {where}where it was measured twice: so "
             f"far does the interval of its ratio reach from 1 ({facts.noise_floor}). Verdicts do not come "
@@ -94,12 +94,12 @@ def _decided(declared: Sequence[Comparison]) -> str:
     rest = "; one was left out to save time" if late == 1 else rest
     if not ran:
         return f"No comparison was run{rest}."
-    which = words.count(len(ran), "comparison") + (" that were run" if late and len(ran) > 1 else "")
+    which = wording.count(len(ran), "comparison") + (" that were run" if late and len(ran) > 1 else "")
     counts = Counter(one.verdict for one in ran)
     decided = counts.pop("FASTER", 0) + counts.pop("SLOWER", 0)
     if not counts and decided > 1:
         return f"All {which} are decided, FASTER or SLOWER{rest}."
-    others = words.listing([f"{word} {n}" for word, n in counts.items()])
+    others = wording.listing([f"{word} {n}" for word, n in counts.items()])
     of = f"{decided} of {which}"
     verdicts = f"decided, FASTER or SLOWER{f'; the others: {others}' if others else ''}"
     return f"{of} {'is' if len(ran) == 1 else 'are'} {verdicts}{rest}."
@@ -120,7 +120,7 @@ def validity(facts: Facts) -> list[str]:
         "baseline's, taken in each round, where they are neighbours in time; of a block it is their median, "
         f"over blocks the Hodges-Lehmann estimate{EXACT * facts.intervals}. So it need not be the ratio of "
         "the two times beside it. Below 1 the entry is faster.",
-        f"{words.capital(words.count(summary.blocks, 'block'))} count, each with fresh "
+        f"{wording.capital(wording.count(summary.blocks, 'block'))} count, each with fresh "
         f"processes. Nothing was discarded: {units.whole(summary.values)} values, "
         f"{units.whole(summary.outliers)} of them outliers.",
         *_disturbances(run, summary),
@@ -132,8 +132,8 @@ def _disturbances(run: Run, summary: Summary) -> list[str]:
     made = []
     if run.plan.gates:
         made.append(
-            f"Something disturbed {words.count(summary.disturbed, 'burst')}; the values count all the same: "
-            "both sides of a round stand milliseconds apart, so that what slows the machine slows both."
+            f"Something disturbed {wording.count(summary.disturbed, 'burst')}; the values count: both "
+            "sides of a round stand milliseconds apart, so that what slows the machine slows both."
         )
     scatters = [
         f"{headline.arm} over {headline.baseline_arm}: processes by "
@@ -143,18 +143,18 @@ def _disturbances(run: Run, summary: Summary) -> list[str]:
         if headline.process_scatter is not None and headline.round_scatter is not None
     ]
     if scatters:
-        made.append(f"By how much a ratio differs (standard deviation): {words.listing(scatters, 6)}.")
+        made.append(f"By how much a ratio differs (standard deviation): {wording.listing(scatters, 6)}.")
     if run.void:
         made.append(
-            f"The run was cut off and went on later: {words.count(run.void, 'record')} of the blocks "
+            f"The run was cut off and went on later: {wording.count(run.void, 'record')} of the blocks "
             "that were measured anew are kept in the journal and do not count."
         )
     modes = [
-        f"{entry} (slower by {units.percent(slower)} in {words.count(blocks, 'block')})"
+        f"{entry} (slower by {units.percent(slower)} in {wording.count(blocks, 'block')})"
         for entry, (blocks, slower) in summary.modes.items()
     ]
     if modes:
-        made.append(f"BIMODAL, the processes of an entry having two speeds: {words.listing(modes, 12)}.")
+        made.append(f"BIMODAL, the processes of an entry having two speeds: {wording.listing(modes, 12)}.")
     return made
 
 
@@ -185,7 +185,7 @@ def reproduce(plan: Plan, summary: Summary) -> list[tuple[str, str]]:
         ("Order", f"shuffled from seed {plan.seed} (--seed {plan.seed} makes it again)"),
         (
             "Plan",
-            f"preset {plan.preset}, {words.count(plan.blocks, 'block')}, declared before the first value",
+            f"preset {plan.preset}, {wording.count(plan.blocks, 'block')}, declared before the first value",
         ),
         ("Started", f"{plan.started_utc}{took}"),
     ]
@@ -199,4 +199,4 @@ def _median(times_ns: Iterable[int]) -> str:
 def _reach(counts: list[int], noun: str) -> str:
     """3 to 5 values."""
     low, high = min(counts), max(counts)
-    return words.count(high, noun) if low == high else f"{units.whole(low)} to {words.count(high, noun)}"
+    return wording.count(high, noun) if low == high else f"{units.whole(low)} to {wording.count(high, noun)}"

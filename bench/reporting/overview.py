@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.reporting import units
+from bench.machine import units
+from bench.records.declared import PairKind
 from bench.reporting.asked import EXACTLY_ASKED
 from bench.reporting.foreign import ForeignView
 from bench.reporting.view import RunView
-from bench.results.declared import PairKind
 
 
 @dataclass(frozen=True, slots=True)

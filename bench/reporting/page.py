@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from bench.printable import printable
+from bench.machine.wording import printable
 from bench.reporting.download import data_uri
 from bench.reporting.inline_svg import inline_svg
 from bench.reporting.section import Drawing, Image

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench.reporting import units
+from bench.machine import units
 
 # after Okabe and Ito, told apart by all common kinds of colour vision, and dark enough for text on white
 COLOURS = {"numpy": "#0072B2", "torch": "#C04E00"}

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from bench.answer.prediction import Errors, Prediction, Times, Winners, learn, times_of
-from bench.answer.size_map import MapCell, SizeMap
-from bench.case import Case
-from bench.reporting import units, words
+from bench.analysis.prediction import Errors, Prediction, Times, Winners, learn, times_of
+from bench.analysis.size_map import MapCell, SizeMap
+from bench.machine import units, wording
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, TextTable
+from bench.workload.case import Case
 
 MODELS = {
     "interpolation": "interpolation in log sizes",
@@ -66,7 +66,7 @@ def sentences(told: Told, size_map: SizeMap) -> Iterator[str]:
     if told.afterwards:
         sizes = {shape for errors in told.afterwards.values() for shape in errors.logs}
         yield (
-            f"Predicted from the grid and only then measured, at {words.count(len(sizes), 'size')}, "
+            f"Predicted from the grid and only then measured, at {wording.count(len(sizes), 'size')}, "
             f"{_off(Errors.pooled(told.afterwards.values()))}{_right(told.winners)}."
         )
     if (example := _example(told.prediction, size_map)) is not None:

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.answer.statistics import Interval, median_interval
-from bench.answer.two_samples import MOST_PAIRS, shift_interval
-from bench.catalog import BASELINE
-from bench.reporting import foreign, units, words
+from bench.analysis.statistics import Interval, median_interval
+from bench.analysis.two_samples import MOST_PAIRS, shift_interval
+from bench.machine import units, wording
+from bench.records.formats.foreign import told
+from bench.records.formats.pyperf import PyperfBenchmark, PyperfResults
+from bench.reporting import foreign, words
 from bench.reporting.foreign import USUAL, ForeignView
 from bench.reporting.plots import Mark
 from bench.reporting.section import Cell, Column, Hero, Section
-from bench.results.exchange_pyperf import PyperfBenchmark, PyperfResults
-from bench.results.foreign import told
+from bench.workload.catalog import BASELINE
 
 TOOL = "pyperf"
 MOST_DOTS = 500  # of a row; of more processes, every second, third and so on is drawn
@@ -173,7 +174,7 @@ def _mark(line: Line) -> Mark:
 def _row(line: Line, group: str) -> tuple[Cell, ...]:
     own, processes = line.own, len(line.own.medians_ns)
     marks = ["baseline"] * (own is line.baseline) + ["known wrong gradient"] * own.known_wrong
-    marks += [words.short(own.group)] * (own.group != group)
+    marks += [wording.short(own.group)] * (own.group != group)
     samples = own.shape.B / (line.median.estimate * 1e-9) if own.shape else None
     limits = [units.duration(limit) for limit in (line.median.low, line.median.high) if line.median.finite]
     return (
@@ -188,7 +189,7 @@ def _row(line: Line, group: str) -> tuple[Cell, ...]:
 
 
 def _name(one: PyperfBenchmark) -> str:
-    return words.short(one.variant or one.label)
+    return wording.short(one.variant or one.label)
 
 
 def _facts(results: PyperfResults) -> list[tuple[str, str]]:

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.answer.comparison import Comparison, Kind
-from bench.answer.outcome import Outcome
-from bench.answer.summary import Row, Table
-from bench.catalog import BASELINE
-from bench.reporting import units, words
+from bench.analysis.comparison import Comparison, Kind
+from bench.analysis.outcome import Outcome
+from bench.analysis.summary import Row, Table
+from bench.machine import units, wording
+from bench.records.record import Arm
+from bench.reporting import words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import Mark
-from bench.results.record import Arm
+from bench.workload.catalog import BASELINE
 
 HEADLINES: dict[Kind, str] = {
     "as_written": "as usually written",
@@ -79,7 +80,7 @@ def lines(facts: Facts, table: Table) -> list[Line]:
 
 def title(table: Table) -> str:
     """The work by name: "Training step, positional input"."""
-    task = words.capital(words.TASKS[table.case.task])
+    task = wording.capital(words.TASKS[table.case.task])
     if table.kind == "compiled":
         return f"{task}, {table.case.layout} input, compiled"
     return f"{task}, random data" if table.case.data == "random" else f"{task}, {table.case.layout} input"

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.reporting import plots, training_pictures, training_plots, units, words
+from bench.machine import units, wording
+from bench.machine.files import write_atomic
+from bench.records.folder import run_name
+from bench.reporting import plots, training_pictures, training_plots, words
 from bench.reporting.section import Article, Cell, Column, Hero, Image, Section, TextTable
-from bench.results.files import write_atomic
-from bench.results.folder import run_name
 from bench.training import sentences
 from bench.training.curves import TrainRun
 from bench.training.result import TrainResult, load_result
@@ -92,7 +93,7 @@ def _hero(training: TrainResult) -> Hero:
     name, time = sentences.name(there[0]), _target_time(there[0])
     later = [f"{sentences.name(run)} in {_target_time(run)}" for run in there[1:]]
     return Hero(
-        f"{name} reached the target loss in {time}" + (f", {words.listing(later)}" if later else ""),
+        f"{name} reached the target loss in {time}" + (f", {wording.listing(later)}" if later else ""),
         "no verdict",
         sure=("one process each", "start-up and first call included"),
         facts=(
@@ -178,12 +179,15 @@ def _setting(training: TrainResult) -> str:
     else:
         data = f"Column {chosen.column} of {Path(chosen.series).name}, standardised on its training windows"
     start = "" if chosen.load is None else f", from the parameters in {Path(chosen.load).name}"
-    trained, tested = words.count(shape.B, "training window"), words.count(len(header.truth), "test window")
+    trained, tested = (
+        wording.count(shape.B, "training window"),
+        wording.count(len(header.truth), "test window"),
+    )
     return (
         f"{data}; {trained} of {chosen.window} values in and {chosen.horizon} out, {tested} ({header.split} "
         f"split); {chosen.layout} input, hidden {shape.H}, {chosen.activation}, {chosen.dtype}; full batch, "
-        f"{words.count(chosen.epochs, 'epoch')}, learning rate {chosen.lr:g}, Huber cutoff {chosen.delta:g}, "
-        f"seed {chosen.seed}{start}"
+        f"{wording.count(chosen.epochs, 'epoch')}, learning rate {chosen.lr:g}, Huber cutoff "
+        f"{chosen.delta:g}, seed {chosen.seed}{start}"
     )
 
 
@@ -200,7 +204,7 @@ def _notes(training: TrainResult) -> list[str]:
         "here it starts before the process does. It is laxer in one thing: MLPerf's clock never pauses, and "
         "this one does at reports. The series is cut into windows, the same for all, before any clock "
         "starts.",
-        f"Loss and target are looked at every {words.count(training.header.settings.every, 'epoch')}.",
+        f"Loss and target are looked at every {wording.count(training.header.settings.every, 'epoch')}.",
     ]
 
 
@@ -230,5 +234,5 @@ def _describe_curves(training: TrainResult, runs: list[TrainRun]) -> str:
 
 
 def _describe_animation(training: TrainResult) -> str:
-    names = words.listing([sentences.name(run) for run in training.runs if run.frames])
+    names = wording.listing([sentences.name(run) for run in training.runs if run.frames])
     return f"Predictions of {names} over the truth of the test windows, from the first epoch to the last."

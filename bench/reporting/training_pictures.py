@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.machine.files import write_atomic
+from bench.machine.units import whole
 from bench.reporting.plots import FAINT, SOFT, STYLE
 from bench.reporting.training_plots import colour
-from bench.reporting.units import whole
-from bench.results.files import write_atomic
 from bench.training.curves import Training, TrainRun
 from bench.training.sentences import name
 

@@ -10,11 +10,11 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from bench.machine.units import whole
+from bench.records.training import LARGEST
 from bench.reporting.plots import COLOURS, FAINT, OTHER, SOFT, STYLE, TICKS
-from bench.reporting.units import whole
 from bench.training.curves import Training, TrainRun
 from bench.training.sentences import curves, loss, name
-from bench.training.work import LARGEST
 
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 LEAST = 1e-100  # a smaller loss, which may be 0, is drawn there: it has no place on a logarithmic axis

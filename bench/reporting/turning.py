@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from bench.answer.crossover import Crossing, Line, lines
-from bench.answer.size_map import MapCell, SizeMap
+from bench.analysis.crossover import Crossing, Line, lines
+from bench.analysis.size_map import MapCell, SizeMap
+from bench.machine import wording
 from bench.reporting import words
 
 SIDES = {1: "NumPy", -1: "PyTorch"}  # by the sign of the log ratio
@@ -32,7 +33,7 @@ def how(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
 def where(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
     """The map's place: on cpu with one thread; and its T, I and O where these differ among the maps."""
     counts = sorted({cell.numpy.threads for cell in size_map.cells})
-    threads = words.listing(["one" if n == 1 else str(n) for n in counts]).replace(" and ", " or ")
+    threads = wording.listing(["one" if n == 1 else str(n) for n in counts]).replace(" and ", " or ")
     threads += " thread" if counts == [1] else " threads"
     place = f"on cpu with {threads}"
     if size_map.device != "cpu":
@@ -91,7 +92,7 @@ def work(maps: Sequence[SizeMap]) -> str:
     case = maps[0].case
     data = "random data" if case.data == "random" else f"{case.layout} input"
     shapes = [
-        f"{words.count(s.T, 'step')} of {words.count(s.I, 'feature')}, {words.count(s.O, 'output')}"
+        f"{wording.count(s.T, 'step')} of {wording.count(s.I, 'feature')}, {wording.count(s.O, 'output')}"
         for s in dict.fromkeys(one.case.shape for one in maps)
     ]
     return f"the {words.TASKS[case.task]} on {data}, {'; '.join(shapes)}, {case.dtype}, {case.activation}"
@@ -106,7 +107,7 @@ def _undecided(line: Line) -> list[str]:
 
 
 def _list(sizes: Iterable[int]) -> str:
-    return words.listing([str(number) for number in sizes], MOST)
+    return wording.listing([str(number) for number in sizes], MOST)
 
 
 def _rounded(number: float, whole: Callable[[float], int]) -> str:

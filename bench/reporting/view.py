@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bench.answer.outcome import Outcome, outcomes
-from bench.answer.summary import Table, summarise
-from bench.reporting import answer, details, environment, notes, plots, tables, units, words
+from bench.analysis.outcome import Outcome, outcomes
+from bench.analysis.summary import Table, summarise
+from bench.machine import units, wording
+from bench.records.journal import Run
+from bench.reporting import answer, details, environment, notes, plots, tables, words
 from bench.reporting.answer import Facts
 from bench.reporting.download import download_section
 from bench.reporting.hero import hero
@@ -19,7 +21,6 @@ from bench.reporting.sections.ladder import ladder_section
 from bench.reporting.sections.limits import limits_section
 from bench.reporting.sections.proof import proof_section
 from bench.reporting.sections.words_here import words_section
-from bench.results.journal import Run
 
 MOST_PLOTS = 9  # of the tables; where there are more, they are one table without a plot
 MOST_ROWS = 100  # of a plot
@@ -154,5 +155,5 @@ def _undrawn(made: list[TableView]) -> list[str]:
     without = sum(table.plot is None for table in measured)
     if not without or len(made) > MOST_PLOTS:
         return []
-    counted = words.count(len(measured), "table")
+    counted = wording.count(len(measured), "table")
     return [f"No plot for {without} of {counted}: those of more than {MOST_ROWS} rows are not drawn."]

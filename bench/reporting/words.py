@@ -4,17 +4,15 @@ A ratio is the entry's time over its baseline's; a sentence turns it, and its li
 side comes first with a factor above 1.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.answer.comparison import Comparison
-from bench.case import Case, sine_case
-from bench.printable import one_line
-from bench.reporting import units
-from bench.results.foreign import Note
-from bench.results.journal import Run
-from bench.results.record import Arm, Decision, Extended, Plan
+from bench.analysis.comparison import Comparison
+from bench.machine import units, wording
+from bench.records.formats.foreign import Note
+from bench.records.journal import Run
+from bench.records.record import Arm, Decision, Extended, Plan
+from bench.workload.case import Case, sine_case
 
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch"}
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
@@ -98,8 +96,8 @@ def clause(run: Run, made: Comparison) -> str:
 def extended(made: Extended) -> str:
     """How a run was extended, and what that means for its verdicts."""
     return (
-        f"The run was extended from {made.before} to {count(made.blocks, 'block')}: a second look at the "
-        f"same data, judged at {units.percent(made.level)}, so that both together err in 5 % at most."
+        f"The run was extended from {made.before} to {wording.count(made.blocks, 'block')}: a second look at "
+        f"the same data, judged at {units.percent(made.level)}, so that both together err in 5 % at most."
     )
 
 
@@ -160,8 +158,8 @@ def places(one: Arm, other: Arm) -> str:
 def shape(case: Case) -> str:
     """The shape in words: batch 128, 6 steps of 6 features, hidden 32, 8 outputs."""
     s = case.shape
-    steps = f"{count(s.T, 'step')} of {count(s.I, 'feature')}"
-    return f"batch {s.B}, {steps}, hidden {s.H}, {count(s.O, 'output')}"
+    steps = f"{wording.count(s.T, 'step')} of {wording.count(s.I, 'feature')}"
+    return f"batch {s.B}, {steps}, hidden {s.H}, {wording.count(s.O, 'output')}"
 
 
 def work(case: Case) -> str:
@@ -175,34 +173,11 @@ def work(case: Case) -> str:
 
 def machine(facts: dict[str, Any]) -> str:
     """Processor and how many of them are usable."""
-    name = short(facts["processor"]) if facts.get("processor") else "an unknown processor"
+    name = wording.short(facts["processor"]) if facts.get("processor") else "an unknown processor"
     cpus = facts.get("usable_cpus") or facts.get("cpus")
-    return f"{name}, {count(cpus, 'processor')}" if cpus else name
-
-
-def listing(items: Sequence[str], most: int = 4) -> str:
-    """a, b and c; beyond ``most`` the rest is counted."""
-    if len(items) > most:
-        items = [*items[: most - 1], f"{len(items) - most + 1} more"]
-    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
-
-
-def capital(sentence: str) -> str:
-    """The sentence with a capital first letter, unless it starts with the name of a variant."""
-    return sentence if "-" in sentence.partition(" ")[0] else sentence[:1].upper() + sentence[1:]
-
-
-def count(n: int, noun: str) -> str:
-    """1 block, 10 blocks."""
-    return f"{units.whole(n)} {noun}" if n == 1 else f"{units.whole(n)} {noun}s"
-
-
-def short(text: object, most: int = 160) -> str:
-    """Return a stranger's text as one line, its middle left out where it is long."""
-    line = one_line(text)
-    return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"
+    return f"{name}, {wording.count(cpus, 'processor')}" if cpus else name
 
 
 def note(told: Note) -> str:
     """Return a note on a file in one line: "There more than once: a and b"."""
-    return f"{short(told.what)}: {listing([short(name) for name in told.names], 6)}"
+    return f"{wording.short(told.what)}: {wording.listing([wording.short(name) for name in told.names], 6)}"

@@ -1,8 +1,7 @@
-"""Training with both libraries from the same start: ``train``, and what to do with its parameters."""
+"""Training with both libraries from the same start: what comes out, and its parameters."""
 
 from bench.training.curves import TrainRun
 from bench.training.params import load_params, predict, save_params
 from bench.training.result import TrainResult, load_result
-from bench.training.run import train
 
-__all__ = ["TrainResult", "TrainRun", "load_params", "load_result", "predict", "save_params", "train"]
+__all__ = ["TrainResult", "TrainRun", "load_params", "load_result", "predict", "save_params"]

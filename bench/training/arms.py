@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from bench import catalog
-from bench.device import find_devices, resolve
-from bench.errors import UserError
-from bench.training.work import Settings, Work
+from bench.machine.device import find_devices, resolve
+from bench.machine.errors import UserError
+from bench.records.training import Settings
+from bench.training.work import Work
+from bench.workload import catalog
 
 
 @dataclass(frozen=True, slots=True)

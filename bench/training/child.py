@@ -14,17 +14,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench.binding import Binding, bind_case
-from bench.data import Batch
-from bench.errors import UserError, describe_error
-from bench.host.lifeline import replies
-from bench.library import computes_elsewhere, wrong_library
-from bench.measure import clock
+from bench.machine import clock
+from bench.machine.errors import UserError, describe_error
+from bench.machine.library import computes_elsewhere, wrong_library
+from bench.machine.lifeline import replies
 from bench.measure.held import load_arrays
 from bench.measure.worker import get_ready
-from bench.own_variant import load_variant
+from bench.records.training import Job, Message, Progress, Ready
 from bench.training.params import NAMES, save_params
-from bench.training.records import Job, Message, Progress, Ready
+from bench.workload.binding import Binding, bind_case
+from bench.workload.data import Batch
+from bench.workload.own_variant import load_variant
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.records.training import Header, Point, Start, Stop
 from bench.training.params import Params
-from bench.training.records import Header, Point, Start, Stop
 from bench.training.work import SHOWN
 
 Array = NDArray[Any]

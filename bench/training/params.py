@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import catalog
-from bench.errors import UserError
-from bench.results.arrays import read_arrays
-from bench.results.files import atomic_file
+from bench.machine.arrays import read_arrays
+from bench.machine.errors import UserError
+from bench.machine.files import atomic_file
+from bench.workload import catalog
 
 Array = NDArray[Any]
 Params = dict[str, Array]
@@ -58,6 +58,6 @@ def load_params(path: str | Path) -> Params:
 
 
 def predict(params: Params, x: Array, activation: str = "tanh") -> Array:
-    """The reference's y_hat (B, O) for x (T, B, I), as ``bench.data.lay_out`` makes it; no gradients."""
+    """The reference's y_hat (B, O) for x (T, B, I), as ``data.lay_out`` makes it; no gradients."""
     y_hat: Array = catalog.reference("numpy").predict(params, x, activation=activation)
     return y_hat

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.printable import printable
-from bench.results.files import atomic_text
-from bench.results.table import csv_line
-from bench.training.contradictions import contradictions
+from bench.machine.errors import UserError
+from bench.machine.files import atomic_text
+from bench.machine.wording import printable
+from bench.records.table import csv_line
+from bench.records.training import AnyRecord, Header, Point, Start, Stop, read_records
+from bench.records.training_contradictions import contradictions
 from bench.training.curves import Training, default_target, file_name, make_run
 from bench.training.params import Params, load_params
-from bench.training.records import AnyRecord, Header, Point, Start, Stop, read_records
 from bench.training.sentences import sentences
 
 

@@ -1,6 +1,5 @@
 """Runs a training: one child per variant, one after the other, each line on disk as it comes."""
 
-import datetime
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -10,23 +9,32 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench.errors import UserError, what_failed
-from bench.host import machine
-from bench.host.child import Child, ChildError
-from bench.host.environ import worker_environment
-from bench.host.scratch import scratch_folder
-from bench.host.signals import Terminated
-from bench.results.files import write_atomic
-from bench.results.folder import as_text, drawing_report
-from bench.series import Decimal, Missing
-from bench.training import records
+from bench.machine import host
+from bench.machine.child import Child, ChildError
+from bench.machine.environ import worker_environment
+from bench.machine.errors import UserError, what_failed
+from bench.machine.files import write_atomic
+from bench.machine.scratch import scratch_folder
+from bench.machine.signals import Terminated
+from bench.machine.waiting import Say, look_around
+from bench.records import training
+from bench.records.folder import as_text
+from bench.records.training import (
+    LARGEST,
+    Header,
+    Job,
+    Point,
+    Progress,
+    Ready,
+    Settings,
+    Start,
+    Stop,
+    Writer,
+)
 from bench.training.arms import Arm, choose_arms
 from bench.training.curves import file_name, rmse
 from bench.training.params import load_params, save_params
-from bench.training.records import Header, Job, Point, Progress, Ready, Start, Stop, Writer
-from bench.training.result import TrainResult, load_result
-from bench.training.work import BATCH, LARGEST, Settings, Work, prepare
-from bench.waiting import Say, look_around
+from bench.training.work import Work, prepare
 
 CHILD = "bench.training.child"
 FIRST_DEADLINE_S = 300.0  # for the first step, imports and compiling included
@@ -34,94 +42,6 @@ SLOWER = 20  # times the steps may take by then, before it is taken for hung
 MAX_REPORT_BYTES = 256 << 20  # predictions of all test windows stand in it
 MAX_GROWTH = 1e3  # a loss so many times the first has diverged
 Tell = Callable[[str, int, float], None]  # called with variant, epoch and loss at every report
-
-
-def train(
-    variants: Sequence[str] = ("numpy-inplace", "torch-rnn"),
-    *,
-    layout: str = "positional",
-    dtype: str = "float32",
-    activation: str = "tanh",
-    epochs: int = 20000,
-    lr: float = 0.1,
-    delta: float = 0.025,
-    hidden: int = 32,
-    batch: int = BATCH,
-    window: int = 6,
-    horizon: int = 8,
-    device: str = "cpu",
-    seed: int = 0,
-    series: str | Path | None = None,
-    column: str | None = None,
-    decimal: Decimal = ".",
-    encoding: str = "utf-8",
-    missing: Missing = "error",
-    split: str | None = None,
-    target: float | None = None,
-    load: str | Path | None = None,
-    every: int = 100,
-    out: str | Path | None = None,
-    progress: Tell | None = None,
-    note: Say = lambda text: None,
-    wait_quiet: float | None = None,
-) -> TrainResult:
-    """Train the variants from the same start, draw it all into ``out`` and return what came out.
-
-    ``series`` is a CSV file, None for the primer's sine wave; ``batch`` is the sine's number of training
-    windows, a series is trained on all it has. ``column`` is needed where several hold numbers; ``decimal``
-    ("." or ","), ``encoding`` and ``missing`` ("error", "drop" or "interpolate") say how to read them.
-    ``split`` is "tail" for a series and "random" for the sine unless said otherwise. ``progress`` is called
-    with variant, epoch and loss every so many epochs, ``note`` with what to know before the first.
-    ``wait_quiet`` is how many seconds at most to wait for the end of what else runs.
-
-    Raises:
-        UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.
-    """
-    settings = Settings(
-        variants=tuple(variants),
-        layout=layout,
-        dtype=dtype,
-        activation=activation,
-        epochs=epochs,
-        lr=lr,
-        delta=delta,
-        hidden=hidden,
-        batch=batch,
-        window=window,
-        horizon=horizon,
-        device=device,
-        seed=seed,
-        series=None if series is None else str(series),
-        column=None if column is None else str(column),
-        decimal=decimal,
-        encoding=str(encoding),
-        missing=missing,
-        split=split,
-        target=target,
-        load=None if load is None else str(load),
-        every=every,
-    )
-    folder = Path(out) if out is not None else default_folder()
-    run_training(settings, folder, progress or (lambda variant, epoch, loss: None), note, wait_quiet)
-    draw(folder)
-    return load_result(folder)
-
-
-def default_folder() -> Path:
-    """results/train-<time>."""
-    return Path("results") / datetime.datetime.now().strftime("train-%Y-%m-%d-%H%M%S")
-
-
-def draw(folder: Path) -> Path:
-    """Pictures, animation, losses.csv and the report of a saved training; return the report."""
-    with drawing_report(folder):
-        from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
-        from bench.reporting.training_pictures import draw_pictures
-
-        result = load_result(folder)
-        result.write_losses(folder / "losses.csv")
-        draw_pictures(result, folder)
-        return build_report([folder], None)
 
 
 def run_training(
@@ -199,8 +119,8 @@ def _run(
 def _header(settings: Settings, work: Work, environment: dict[str, str], seen: dict[str, Any]) -> Header:
     split = settings.split or ("random" if settings.series is None else "tail")
     return Header(
-        schema=records.SCHEMA,
-        started_utc=machine.utc_now(),
+        schema=training.SCHEMA,
+        started_utc=host.utc_now(),
         settings=msgspec.structs.replace(
             settings,
             column=work.column,
@@ -212,7 +132,7 @@ def _header(settings: Settings, work: Work, environment: dict[str, str], seen: d
         scale=work.scaling.scale,
         truth=work.truth.tolist(),
         naive_rmse=rmse(np.broadcast_to(work.last_known, work.truth.shape), work.truth),
-        machine=machine.describe() | seen,
+        machine=host.describe() | seen,
         environment=environment,
         notes=work.notes,
     )

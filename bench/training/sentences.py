@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bench.printable import full_stop
-from bench.reporting import units, words
+from bench.machine import units, wording
+from bench.machine.wording import full_stop
 from bench.training.curves import Training, TrainRun
 
 SAME = 0.01  # losses that differ by less are one line in the plot
@@ -79,8 +79,8 @@ def _to_target(target: float, runs: Sequence[TrainRun]) -> Iterator[str]:
     if there:
         yield (
             f"From the start of its process, a loss of {loss(target)} was reached by "
-            f"{words.listing(each, most=len(each))}. Start-up and first call are part of that: "
-            f"{words.listing(parts, most=len(parts)) if len(parts) < 3 else '; '.join(parts)}."
+            f"{wording.listing(each, most=len(each))}. Start-up and first call are part of that: "
+            f"{wording.listing(parts, most=len(parts)) if len(parts) < 3 else '; '.join(parts)}."
         )
     for run in runs:
         if run not in there:
@@ -97,7 +97,7 @@ def _break_even(runs: Sequence[TrainRun]) -> Iterator[str]:
         early, late = (one, other) if gap_s > 0 else (other, one)
         later = f"{name(late)} has its first epoch done {units.seconds(abs(gap_s))} later than {name(early)}"
         if gap_s * gain_s > 0:
-            epochs = words.count(1 + round(gap_s / gain_s), "epoch")
+            epochs = wording.count(1 + round(gap_s / gain_s), "epoch")
             yield f"{later} and, at its shorter epoch, is level with it after {epochs}."
         else:
             yield f"{later}, and an epoch takes it longer: it never catches up."
@@ -109,14 +109,14 @@ def _until_first(run: TrainRun) -> float:
 
 
 def _epochs(run: TrainRun) -> str:
-    return words.count(int(run.epochs[-1]), "epoch")
+    return wording.count(int(run.epochs[-1]), "epoch")
 
 
 def _pace(runs: Sequence[TrainRun]) -> Iterator[str]:
     """Time per epoch; no verdict, since each variant had one process only."""
     each = [f"{name(run)} {units.duration(run.per_epoch_s * 1e9)}" for run in runs if run.per_epoch_s]
     if each:
-        told = words.listing(each, most=len(runs))
+        told = wording.listing(each, most=len(runs))
         yield f"An epoch took {told}: one process each, so there is no interval; rnnbench run gives one."
 
 
@@ -136,8 +136,8 @@ def _test_error(training: Training, runs: Sequence[TrainRun]) -> Iterator[str]:
     if each:
         header = training.header
         yield (
-            f"Test error, RMSE over {words.count(len(header.truth), 'window')} in the series' own units: "
-            f"{words.listing(each, most=len(each))}; repeating the last known value gives "
+            f"Test error, RMSE over {wording.count(len(header.truth), 'window')} in the series' own units: "
+            f"{wording.listing(each, most=len(each))}; repeating the last known value gives "
             f"{units.number(header.naive_rmse)}."
         )
         if header.split == "random":
@@ -158,7 +158,7 @@ def _published(training: Training) -> Iterator[str]:
             continue
         n = min(len(run.losses), len(exact.losses))
         wrong, right = float(run.losses[n - 1]), float(exact.losses[n - 1])
-        start, epochs = loss(float(exact.losses[0])), words.count(int(exact.epochs[n - 1]), "epoch")
+        start, epochs = loss(float(exact.losses[0])), wording.count(int(exact.epochs[n - 1]), "epoch")
         higher = int(np.sum(run.losses[:n] > exact.losses[:n]))
         yield (
             f"What the published gradient does: from the same start (loss {start}) {run.variant} is at "
@@ -187,7 +187,7 @@ def _without_memory(training: Training) -> Iterator[str]:
     runs = [run for run in training.runs if run.moved and len(run.losses)]
     still = [run for run in runs if run.moved.get("W") == 0]
     if still:
-        names = words.listing([run.variant for run in still])
+        names = wording.listing([run.variant for run in still])
         first, last = loss(float(still[0].losses[0])), loss(float(still[0].losses[-1]))
         yield (
             f"W did not change at all in {names}: with a single step h_0 = 0 is all there is to remember, "
@@ -195,7 +195,7 @@ def _without_memory(training: Training) -> Iterator[str]:
             f"memory; the loss went from {first} to {last} ({still[0].variant})."
         )
     if moving := [run for run in runs if run.moved.get("W")]:
-        yield f"W changed in {words.listing([run.variant for run in moving])}, which it should not."
+        yield f"W changed in {wording.listing([run.variant for run in moving])}, which it should not."
 
 
 def _from_zero(training: Training) -> Iterator[str]:
@@ -203,6 +203,6 @@ def _from_zero(training: Training) -> Iterator[str]:
     for stop in training.stops:
         if stop.moved is not None and (zero := [name for name in ("U", "W", "V") if name not in stop.moved]):
             yield (
-                f"How far {words.listing(zero)} of {stop.variant} moved has no measure: at the start all of "
-                "it was zero, or next to it."
+                f"How far {wording.listing(zero)} of {stop.variant} moved has no measure: at the start all "
+                "of it was zero, or next to it."
             )

@@ -5,63 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import data
-from bench.arguments import LARGEST_SEED
-from bench.case import Case, sine_case
-from bench.errors import UserError
-from bench.results.files import atomic_file
-from bench.series import Decimal, Missing, Series, read_series
+from bench.machine.errors import UserError
+from bench.machine.files import atomic_file
+from bench.records.training import BATCH, LARGEST, SMALLEST, Settings
 from bench.training.params import Params, load_params
+from bench.workload import data
+from bench.workload.case import LARGEST_SEED, Case, sine_case
+from bench.workload.series import Series, read_series
 
 Array = NDArray[Any]
-BATCH = 128  # the primer's training windows
 MAX_TEST = 64  # windows of a series kept for test: a tenth, at least 4, no more than this
-MAX_FRAMES = 54  # epochs at which predictions are kept; the animation holds the last for a while
 SHOWN = 4  # test windows in a picture
-LARGEST, SMALLEST = 1e150, 1e-150  # what is larger or smaller has a square that is no number, or 0
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person can choose. ``series`` is a CSV file, None for the primer's sine wave."""
-
-    variants: tuple[str, ...] = ("numpy-inplace", "torch-rnn")
-    layout: str = "positional"
-    dtype: str = "float32"
-    activation: str = "tanh"
-    epochs: int = 20000
-    lr: float = 0.1
-    delta: float = 0.025
-    hidden: int = 32
-    batch: int = BATCH
-    window: int = 6
-    horizon: int = 8
-    device: str = "cpu"
-    seed: int = 0
-    series: str | None = None
-    column: str | None = None  # None for the only one that holds numbers
-    decimal: Decimal = "."
-    encoding: str = "utf-8"
-    missing: Missing = "error"
-    split: str | None = None  # tail for a series, random for the sine
-    target: float | None = None  # a loss; None for one that every variant reached
-    load: str | None = None
-    every: int = 100
-
-    @property
-    def reports(self) -> list[int]:
-        """Epochs after which the loss is told: the first, every so many, the last."""
-        return sorted({1, *range(self.every, self.epochs + 1, self.every), self.epochs})
-
-    @property
-    def frames(self) -> list[int]:
-        """Those of the reports at which predictions are kept: closer at the start, where most happens."""
-        reports = self.reports
-        places = np.linspace(0, 1, MAX_FRAMES) ** 2 * (len(reports) - 1)
-        return [reports[place] for place in np.unique(np.round(places).astype(int))]
 
 
 @dataclass(frozen=True, slots=True)

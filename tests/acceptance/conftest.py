@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from acceptance.validity import Recorder, Validity
 
-from bench.host.machine import utc_now
+from bench.machine.host import utc_now
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = pytest.StashKey[Validity]()

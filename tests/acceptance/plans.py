@@ -11,15 +11,15 @@ import pytest
 from acceptance.tools.headline_run import Silent
 
 import bench
-from bench.answer.comparison import Comparison
-from bench.answer.verdict import Judgement, judge
-from bench.case import Case, sine_case
-from bench.host import gates
+from bench.analysis.comparison import Comparison
+from bench.analysis.verdict import Judgement, judge
+from bench.machine import gates
 from bench.measure.plan import ROUNDS
 from bench.measure.runner import Runner
-from bench.own_variant import load_variant
-from bench.results.journal import Run, make_run
-from bench.results.record import SCHEMA, AnyRecord, Arm, Entry, Group, Plan
+from bench.records.journal import Run, make_run
+from bench.records.record import SCHEMA, AnyRecord, Arm, Entry, Group, Plan
+from bench.workload.case import Case, sine_case
+from bench.workload.own_variant import load_variant
 
 CASE = sine_case("forward", "positional", batch=4, hidden=4)  # what the kernels answer; they take no notice
 STEP = sine_case("train_step", "positional")  # the tutorial's

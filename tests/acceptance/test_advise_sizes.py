@@ -12,15 +12,15 @@ import pytest
 from acceptance.plans import compared, make_plan, row
 from acceptance.validity import Recorder
 
-from bench.advice.verdict import compare_best
-from bench.answer.outcome import outcomes
-from bench.binding import bind_case
-from bench.case import Case, Shape
-from bench.catalog import BASELINE, find
-from bench.data import make
-from bench.library import limit_threads
+from bench.analysis.outcome import outcomes
+from bench.machine.library import limit_threads
 from bench.measure.plan import LEAST_ROUNDS
-from bench.results.journal import load_run
+from bench.records.journal import load_run
+from bench.reporting.verdict import compare_best
+from bench.workload.binding import bind_case
+from bench.workload.case import Case, Shape
+from bench.workload.catalog import BASELINE, find
+from bench.workload.data import make
 
 BUDGET, MOST_CALL_S = "20s", 0.05
 TRUTH_BLOCKS = 20

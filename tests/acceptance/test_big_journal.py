@@ -21,7 +21,7 @@ sys.exit(code)
 """
 # the table as it once was made: a dict a value, and a frame of them all
 A_DICT_A_VALUE = """
-import pandas, bench.results.table as table, bench.reporting.build as build
+import pandas, bench.records.table as table, bench.reporting.build as build
 def write(run, path):
     rows = []
     for burst in run.bursts:

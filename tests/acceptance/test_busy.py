@@ -10,7 +10,7 @@ from acceptance.load import LOADS, TITLES, load
 from acceptance.plans import HEADLINE, STEP, again, compared, differs, least, make_plan, row
 from acceptance.validity import Recorder
 
-from bench.answer.verdict import Judgement
+from bench.analysis.verdict import Judgement
 from bench.measure.plan import LEAST_ROUNDS, ROUNDS
 
 BLOCKS, TRUTH_BLOCKS = 8, 20

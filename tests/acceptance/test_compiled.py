@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import catalog, data, proof
-from bench.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, sine_case
-from bench.host.environ import worker_environment
-from bench.toolchain import why_not_compile
-from bench.verification.cases import agreement_cases
+from bench import proof
+from bench.machine.environ import worker_environment
+from bench.machine.toolchain import why_not_compile
+from bench.proof.cases import agreement_cases
+from bench.workload import catalog, data
+from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, sine_case
 
 torch = pytest.importorskip("torch")
 reason = why_not_compile("cpu")

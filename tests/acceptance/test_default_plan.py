@@ -16,7 +16,7 @@ from bench.measure import runner
 from bench.measure.crew import Crew
 from bench.measure.messages import Turn
 from bench.measure.plan import ROUNDS
-from bench.results.journal import load_run
+from bench.records.journal import load_run
 
 DEFAULT_S, QUICK_S, LEAST_BLOCKS, MOST_MB = 110.0, 20.0, 9, 300.0
 SWITCH_MS = 1.0

@@ -9,10 +9,11 @@ from acceptance.fake_device import WORK_NS, FakeDevice, device_variant
 from acceptance.plans import CASE, mutated
 from acceptance.validity import Recorder
 
-from bench.measure import clock, held
+from bench.machine import clock
+from bench.measure import held
 from bench.measure.inputs import Calibration, JobMaker
 from bench.measure.messages import Turn
-from bench.results.record import Arm, Entry
+from bench.records.record import Arm, Entry
 
 N_CALLS, VALUES, TOLERANCE = 8, 15, 0.05
 OPENING = "        synchronise()\n        start = clock()", "        start = clock()"

@@ -18,11 +18,11 @@ from acceptance.validity import Recorder
 from scipy import stats
 
 import bench
-from bench.answer.statistics import ALPHA, MIN_BLOCKS
+from bench.analysis.statistics import ALPHA, MIN_BLOCKS
 from bench.measure.plan import LEAST_ROUNDS
 
 ROOT = Path(bench.__file__).parents[1]
-SOURCES = ("bench/measure", "bench/answer", "bench/host", "impl_numpy", "impl_torch")
+SOURCES = ("bench/measure", "bench/analysis", "bench/machine", "impl_numpy", "impl_torch")
 RUNS, LONG_RUNS = 20, 300
 GOALS = {"quiet": 0.01, "busy": 0.05}
 BUSY = [name for name in LOADS if name != "quiet"]

@@ -8,10 +8,10 @@ from acceptance.validity import Recorder
 from trial import reasons
 from tricks import TRICKS, honest
 
-from bench.case import TASKS, sine_case
-from bench.catalog import VARIANTS
-from bench.library import limit_threads
+from bench.machine.library import limit_threads
 from bench.measure import honesty
+from bench.workload.case import TASKS, sine_case
+from bench.workload.catalog import VARIANTS
 
 LIBRARIES = ("numpy", "torch")
 TRIED = [*itertools.product(TRICKS, TASKS, LIBRARIES)]

@@ -12,8 +12,8 @@ from acceptance.plans import HEADLINE, STEP, again, compared, make_plan, own, ro
 from acceptance.validity import Recorder
 from scipy import stats
 
-from bench.answer.comparison import Comparison
-from bench.answer.statistics import ALPHA, detectable_effect, signed_rank_interval, signed_rank_p
+from bench.analysis.comparison import Comparison
+from bench.analysis.statistics import ALPHA, detectable_effect, signed_rank_interval, signed_rank_p
 from bench.measure.plan import ROUNDS
 
 RUNS, BLOCKS = 10, 20

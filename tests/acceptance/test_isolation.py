@@ -9,11 +9,11 @@ from acceptance.kernels import REPORT_FILE
 from acceptance.plans import STEP, compared, make_plan, measure, own, row
 from acceptance.validity import Recorder
 
-from bench.answer.two_samples import shift_interval
-from bench.answer.verdict import judge
-from bench.case import Case, Shape
-from bench.catalog import BASELINE, VARIANTS
-from bench.host.environ import KEEPS_MEMORY
+from bench.analysis.two_samples import shift_interval
+from bench.analysis.verdict import judge
+from bench.machine.environ import KEEPS_MEMORY
+from bench.workload.case import Case, Shape
+from bench.workload.catalog import BASELINE, VARIANTS
 
 BLOCKS = 6
 TURNS = (True, False, False, True)  # whether every arm has a worker of its own

@@ -6,8 +6,8 @@ from pathlib import Path
 from faults.kills import killed_and_resumed, problems, uninterrupted
 from faults.runs import JOURNAL, finish, records, start_program
 
-from bench.results.reading import read_journal
-from bench.results.record import Burst
+from bench.records.reading import read_journal
+from bench.records.record import Burst
 
 RUNS = 50
 

@@ -14,8 +14,8 @@ from acceptance.kernels import checksums
 from acceptance.plans import mutated
 from acceptance.validity import Recorder
 
-from bench.measure import clock
-from bench.measure.clock import ClockError, Value, calibrate, clock_cost_ns, take_value
+from bench.machine import clock
+from bench.machine.clock import ClockError, Value, calibrate, clock_cost_ns, take_value
 
 US, MS = 1_000, 1_000_000
 TakeValue = Callable[..., Value]

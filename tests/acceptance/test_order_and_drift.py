@@ -15,12 +15,12 @@ from acceptance.kernels import LAST_FILE, SHAPES, START_FILE
 from acceptance.plans import compared, covers_1, differs, make_plan, own, row
 from acceptance.validity import Recorder
 
-from bench.answer.comparison import Comparison
-from bench.answer.outcome import outcomes
-from bench.answer.statistics import signed_rank_interval
+from bench.analysis.comparison import Comparison
+from bench.analysis.outcome import outcomes
+from bench.analysis.statistics import signed_rank_interval
 from bench.measure import block
 from bench.measure.schedule import worker_name
-from bench.results.journal import Run
+from bench.records.journal import Run
 
 ORDER_RUNS, ORDER_BLOCKS = 4, 10
 DRIFT_RUNS, DRIFT_BLOCKS = 2, 12  # of each shape

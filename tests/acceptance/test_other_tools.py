@@ -16,7 +16,7 @@ from statistics import median
 import pytest
 from acceptance.validity import Recorder
 
-from bench.answer.statistics import signed_rank_interval
+from bench.analysis.statistics import signed_rank_interval
 
 TOOLS = Path(__file__).parent / "tools"
 ROUNDS = 10

@@ -13,7 +13,7 @@ import pytest
 from acceptance.validity import Recorder
 from scipy import stats
 
-from bench.answer import statistics as ours
+from bench.analysis import statistics as ours
 
 SAMPLES = 1000
 NEAR = 1e-9

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from acceptance.validity import Recorder, describe_machine, write_atomically
 
-from bench.answer.verdict import judge
-from bench.host.machine import utc_now
-from bench.results.journal import load_run
-from bench.results.record import SCHEMA
+from bench.analysis.verdict import judge
+from bench.machine.host import utc_now
+from bench.records.journal import load_run
+from bench.records.record import SCHEMA
 
 NAME = "validity-replications.json"
 BLOCKS, REPLICATIONS, PAIRS = 10, 5, 9  # so many of the ten pairs

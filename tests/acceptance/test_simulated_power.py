@@ -20,7 +20,7 @@ from simulated_runs import (
     stopped_at,
 )
 
-from bench.answer.statistics import detectable_effect, signed_rank_interval
+from bench.analysis.statistics import detectable_effect, signed_rank_interval
 
 RUNS = 2000
 PAIR = (1.0, 1.0, 1.0)  # costs of a baseline, its twin and one arm

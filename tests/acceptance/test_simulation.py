@@ -37,8 +37,8 @@ from simulated_runs import (
     recorded,
 )
 
-from bench.answer.statistics import signed_rank_interval
-from bench.answer.verdict import judge
+from bench.analysis.statistics import signed_rank_interval
+from bench.analysis.verdict import judge
 
 RUNS = 2000
 COMPARISONS = ARMS - 2

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import catalog
-from bench.binding import bind_case
-from bench.case import sine_case
-from bench.data import make
-from bench.library import limit_threads
-from bench.measure.clock import calibrate, take_value
+from bench.machine.clock import calibrate, take_value
+from bench.machine.library import limit_threads
+from bench.workload import catalog
+from bench.workload.binding import bind_case
+from bench.workload.case import sine_case
+from bench.workload.data import make
 
 Kernels = list[tuple[int, Callable[[], Any]]]  # how often a step needs it, and the kernel
 CASE = sine_case("train_step", "positional")

@@ -19,7 +19,7 @@ from typing import Any
 from acceptance.plans import least
 from acceptance.validity import Recorder
 
-from bench.host.environ import worker_environment
+from bench.machine.environ import worker_environment
 
 TOOLS = Path(__file__).parent / "tools"
 PAIR = ("numpy-batched", "torch-rnn")

@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.host.environ import worker_environment
+from bench.machine.environ import worker_environment
+from bench.records.training import Settings
 from bench.training.result import load_result
 from bench.training.run import run_training
-from bench.training.work import Settings
 
 EPOCHS = 20000
 CALLS = f"""

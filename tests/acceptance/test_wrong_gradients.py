@@ -8,8 +8,8 @@ from acceptance.validity import Recorder
 from mutants import MUTANTS, reference
 from test_mutants import case_of, verdict
 
-from bench.case import ACTIVATIONS, DTYPES, TASKS
 from bench.proof.tolerance import TOLERANCES, Tolerance
+from bench.workload.case import ACTIVATIONS, DTYPES, TASKS
 
 
 def alive(dtypes: Sequence[str] = DTYPES) -> list[str]:

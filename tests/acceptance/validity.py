@@ -17,7 +17,7 @@ from typing import Any
 
 from acceptance.validity_page import Data, order, render
 
-from bench.host import machine
+from bench.machine import host
 
 JSON_NAME, PAGE_NAME = "validity.json", "validity.md"
 KEY = re.compile(r"[A-Z]+[0-9]*(-[A-Za-z0-9._]+)*")
@@ -83,7 +83,7 @@ class Recorder:
 
 def describe_machine() -> dict[str, Any]:
     """What the figures depend on most; nothing in it names a host."""
-    known = machine.describe()
+    known = host.describe()
     found = {name: known[name] for name in ("processor", "cpus", "usable_cpus", "system", "python")}
     if known.get("family"):  # processors of one name may be years apart
         found["processor"] += f" (family {known['family']}, model {known['model']})"

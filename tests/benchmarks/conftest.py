@@ -8,8 +8,8 @@ import pytest
 import threadpoolctl
 from benchmark_plugin import THREADS
 
-from bench import catalog
-from bench.library import precision, set_ieee_precision
+from bench.machine.library import precision, set_ieee_precision
+from bench.workload import catalog
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,12 +10,12 @@ from benchmark_plugin import timed
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import proof
-from bench.binding import bind_case
-from bench.case import sine_case
-from bench.catalog import Variant
-from bench.data import make
-from bench.library import library_facts
-from bench.results.record import Check
+from bench.machine.library import library_facts
+from bench.records.record import Check
+from bench.workload.binding import bind_case
+from bench.workload.case import sine_case
+from bench.workload.catalog import Variant
+from bench.workload.data import make
 
 
 @pytest.mark.benchmark(disable_gc=True)

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.results.journal import load_run
-from bench.results.record import Burst
+from bench.records.journal import load_run
+from bench.records.record import Burst
 from faults.runs import finish, records, start, start_program, wait_for_lines, wait_until_gone
 
 BLOCKS = 2

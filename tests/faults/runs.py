@@ -14,8 +14,8 @@ import psutil
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
-from bench.results.record import AnyRecord, End, Plan
-from bench.results.seal import record_of
+from bench.records.record import AnyRecord, End, Plan
+from bench.records.seal import record_of
 
 PROJECT = Path(__file__).parents[2]
 SMALL_RUN = Path(__file__).with_name("small_run.py")

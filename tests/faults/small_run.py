@@ -6,13 +6,13 @@ Looking for devices would import torch, seconds in which nothing of the run coul
 
 import sys
 
-from bench.host.signals import loading
+from bench.machine.signals import loading
 
 with loading():
-    from bench import session
-    from bench.cli import main
-    from bench.device import Absent, Device, Devices
-    from bench.verification import command as verification
+    from bench.api import session
+    from bench.cli.main import main
+    from bench.machine.device import Absent, Device, Devices
+    from bench.proof import command as verification
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),), "2.13.0")

@@ -16,7 +16,7 @@ def state() -> dict[str, Any]:
     import threadpoolctl
     import torch
 
-    from bench.library import precision
+    from bench.machine.library import precision
 
     return {
         "affinity": sorted(os.sched_getaffinity(0)),

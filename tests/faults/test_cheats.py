@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.results.record import Burst, Failure
+from bench.records.record import Burst, Failure
 from faults.cheats import KEPT, NAMES
 from faults.runs import GOOD_ARMS, TESTS, measure, small_plan
 

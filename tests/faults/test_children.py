@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.cli import main
-from bench.host import child, gates, scratch
-from bench.training import command, load_result
+from bench.api import train
+from bench.cli.main import main
+from bench.machine import child, gates, scratch
+from bench.training import load_result
 from bench.training import run as training
 from faults.runs import PATIENCE_S, TESTS, finish, records, start_program, wait_until_gone
 
@@ -97,11 +98,11 @@ def test_a_training_leaves_no_folder_of_torch_in_the_place_for_temporary_files(t
 @pytest.mark.parametrize("by_kernel", [True, False])
 def test_a_child_dies_with_its_parent_by_the_kernel_or_by_a_pipe(by_kernel: bool) -> None:
     """A parent that is killed outright, with a child that sleeps for ever."""
-    launch = "from bench.host import lifeline; lifeline.main()"
+    launch = "from bench.machine import lifeline; lifeline.main()"
     if not by_kernel:
         launch = launch.replace("; ", "; lifeline.die_with_parent = lambda: False; ", 1)
     parent = (
-        f"import os, sys, time; from bench.host import child; "
+        f"import os, sys, time; from bench.machine import child; "
         f"child.LAUNCHER = (sys.executable, '-P', '-c', {launch!r}); "
         f"sleep = 'import time; time.sleep(1000)'; "
         f"sleeper = child.Child('timeit', ['-n', '1', '-r', '1', sleep], os.environ); "
@@ -138,7 +139,7 @@ def test_a_folder_in_use_is_not_removed_and_nothing_is_where_nothing_can_be_lock
 
 def test_what_is_killed_while_it_removes_its_folder_leaves_what_a_later_run_knows(tmp_path: Path) -> None:
     killed_there = (
-        "import os, signal; from bench.cli import main; remove = os.unlink\n"
+        "import os, signal; from bench.cli.main import main; remove = os.unlink\n"
         "def unlink(name, **folder):\n"
         "    remove(name, **folder)\n"
         "    if os.path.basename(name) == 'owner': os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -155,13 +156,13 @@ def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_compl
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on macOS, in a container that hides much of /proc, and on a network file system."""
-    lacking = "from bench.host import lifeline; lifeline.die_with_parent = lambda: False; lifeline.main()"
+    lacking = "from bench.machine import lifeline; lifeline.die_with_parent = lambda: False; lifeline.main()"
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-P", "-c", lacking))
     monkeypatch.setattr(gates, "read", partial(gates.read, Path("/nowhere")))
     monkeypatch.delattr(signal, "SIGSTOP")
     monkeypatch.delattr(signal, "SIGCONT")
     monkeypatch.setattr("fcntl.flock", lambda *ignored: (_ for _ in ()).throw(OSError("no locks here")))
-    monkeypatch.setattr("bench.session.write_report", lambda paths, out: False)
+    monkeypatch.setattr("bench.api.session.write_report", lambda paths, out: False)
     out = tmp_path / "out"
     asked = ["run", *SMALL, "--device", "cpu", "--blocks", "1", "--variant", "numpy-inplace"]
     assert main([*asked, "--out", str(out)]) == 0
@@ -180,7 +181,7 @@ def test_a_training_that_hangs_ends_at_its_deadline(
     monkeypatch.setattr(training, "FIRST_DEADLINE_S", 0.5)
     out = tmp_path / "out"
     asked = ["train", "--epochs", "5", "--out", str(out), "--variant", "faults.variants:busy"]
-    monkeypatch.setattr(command, "draw", lambda folder: folder / "report.html")
+    monkeypatch.setattr(train, "draw", lambda folder: folder / "report.html")
     assert main(asked) == 3
     (stop,) = load_result(out).stops
     assert (stop.status, stop.reason.partition(" within")[0]) == ("crashed", "no reply")

@@ -11,7 +11,7 @@ import pytest
 from journals import example_records
 from reports import USUAL, Reader, table_rows, write_run
 
-from bench.cli import main
+from bench.cli.main import main
 
 Tree = dict[str, Any]
 HEADLINE = re.compile(r"times faster|PyTorch ÷ NumPy, as usually written \|.*\d")
@@ -403,7 +403,7 @@ def test_any_other_file_is_one_clear_line(
 def test_a_gzip_bomb_is_refused_before_it_is_unpacked(
     write: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.results.foreign.MAX_BYTES", 2**20)
+    monkeypatch.setattr("bench.records.formats.foreign.MAX_BYTES", 2**20)
     assert main(["report", write("bomb", gzip.compress(b" " * 2**24))]) == 2
     assert "more than 1 MiB, which is not read" in capsys.readouterr().err
 

@@ -9,8 +9,8 @@ from browsing import OVERFLOW, PHONE, TORN, visit
 from journals import example_records
 from reports import write_run
 
+from bench.records.record import AnyRecord
 from bench.reporting.build import build_report
-from bench.results.record import AnyRecord
 
 PAYLOAD = (
     "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=2>'\">"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.results.journal import load_run
+from bench.records.journal import load_run
 from faults.kills import BLOCKS, killed_and_resumed, problems, uninterrupted
 from faults.runs import JOURNAL, SMALL, finish, records, start, start_program, wait_for_lines, wait_until_gone
 

@@ -9,14 +9,14 @@ from journals import example_plan, example_records
 from msgspec.structs import replace
 from reports import Reader, write_run
 
-from bench.cli import main
-from bench.progress import show_progress
+from bench.cli.main import main
+from bench.records.journal import FILE_NAME, load_run, make_run
+from bench.records.record import AnyRecord, Arm, Burst, Decision, Environment, Failure, Missing, Plan
+from bench.records.table import write_values_csv
 from bench.reporting import page
 from bench.reporting.build import Source, content_of, headline
+from bench.reporting.progress import show_progress
 from bench.reporting.view import view
-from bench.results.journal import FILE_NAME, load_run, make_run
-from bench.results.record import AnyRecord, Arm, Burst, Decision, Environment, Failure, Missing, Plan
-from bench.results.table import write_values_csv
 
 PAYLOADS = [
     "</script><script>alert(1)</script>",

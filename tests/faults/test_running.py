@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.results.record import Burst, Failure, Worker
+from bench.records.record import Burst, Failure, Worker
 from faults.runs import GOOD_ARMS, TESTS, children_of, measure, small_plan
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.host.signals import Terminated, loading, terminable, undisturbed
-from bench.results.journal import FILE_NAME, load_run
+from bench.machine.signals import Terminated, loading, terminable, undisturbed
+from bench.records.journal import FILE_NAME, load_run
 from faults.runs import PROJECT, children_of, finish, records, start, wait_for_lines, wait_until_gone
 
 ENDLESS = ("--blocks", "500")
@@ -119,7 +119,7 @@ def test_a_signal_while_workers_are_stopped_is_held_back_and_not_lost(number: in
 @pytest.mark.parametrize(("around", "code"), [("loading", -CTRL_C), ("terminable", 0)])
 def test_a_module_that_swallows_a_ctrl_c_while_it_loads_does_not_lose_it(around: str, code: int) -> None:
     swallows = "try: signal.raise_signal(signal.SIGINT)\n    except BaseException: pass"
-    program = f"import signal\nfrom bench.host.signals import {around}\nwith {around}():\n    {swallows}"
+    program = f"import signal\nfrom bench.machine.signals import {around}\nwith {around}():\n    {swallows}"
     command = [sys.executable, "-c", program]
     assert subprocess.run(command, cwd=PROJECT, check=False).returncode == code
 

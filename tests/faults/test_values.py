@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from bench.catalog import Variant
-from bench.measure import clock
+from bench.machine import clock
 from bench.measure.held import Inputs, Refusal, hold, take
 from bench.measure.inputs import Calibration, JobMaker
 from bench.measure.messages import Prove, Turn, Value
 from bench.measure.worker import status_of
 from bench.proof.agreement import compare
-from bench.results.journal import Journal
+from bench.records.journal import Journal
+from bench.workload.catalog import Variant
 from faults.runs import TESTS, measure, small_plan
 
 NAN = math.nan

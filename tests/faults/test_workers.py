@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.host import child as child_module
-from bench.host.child import Child, ChildError
+from bench.machine import child as child_module
+from bench.machine.child import Child, ChildError
 from bench.measure.messages import Ready, Refused, Value
 from faults.runs import PATIENCE_S
 

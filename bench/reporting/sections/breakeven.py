@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 
-from bench.answer.breakeven import BreakEven, break_evens
-from bench.answer.costs import Cost, costs
-from bench.answer.outcome import Outcome
-from bench.reporting import units, words
+from bench.analysis.breakeven import BreakEven, break_evens
+from bench.analysis.costs import Cost, costs
+from bench.analysis.outcome import Outcome
+from bench.machine import units
+from bench.reporting import words
 from bench.reporting.answer import Facts
 from bench.reporting.section import Drawing, Section
 from bench.reporting.sections.breakeven_plot import Crossing, Line, cost_plot

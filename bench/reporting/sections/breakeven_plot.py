@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from bench.machine.units import whole
 from bench.reporting.plots import COLOURS, FAINT, INK, OTHER, SOFT, style
 from bench.reporting.sections.label_places import Label, places
-from bench.reporting.units import whole
 
 SIZE = (8.2, 4.9)  # inches
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))  # told apart without colour, too

@@ -5,14 +5,15 @@ from dataclasses import replace
 from functools import partial
 from itertools import compress
 
-from bench.answer.breakeven import BreakEven
-from bench.answer.comparison import Kind
-from bench.answer.costs import Cost
-from bench.reporting import units, words
+from bench.analysis.breakeven import BreakEven
+from bench.analysis.comparison import Kind
+from bench.analysis.costs import Cost
+from bench.machine import units, wording
+from bench.records.journal import Run
+from bench.reporting import words
 from bench.reporting.section import Cell, Column, TextTable
 from bench.reporting.sections.breakeven_words import compared, duration, gap, noun, steps
 from bench.reporting.tables import HEADLINES
-from bench.results.journal import Run
 
 TOTALS = (1, 100, 10_000, 1_000_000)  # steps
 HOW: dict[Kind, str] = {
@@ -56,8 +57,8 @@ def cost_table(shown: Sequence[Cost]) -> TextTable:
     What no arm pays has no column. Totals have no limits: those of their parts stand beside them.
     """
     one = noun(shown[0])
-    titles = ["Start and import", "First call", "Compiling", "Transfer", words.capital(f"a {one}")]
-    titles += [words.count(k, one) for k in TOTALS]
+    titles = ["Start and import", "First call", "Compiling", "Transfer", wording.capital(f"a {one}")]
+    titles += [wording.count(k, one) for k in TOTALS]
     columns = [Column("Variant"), *(Column(title, number=True) for title in titles)]
     rows = [_cost_row(cost) for cost in shown]
     kept = [any(row[place].text != units.NOTHING for row in rows) for place in range(len(columns))]

@@ -1,9 +1,10 @@
 """Break-evens as sentences that verdicts allow: who starts later, whose step is longer, what follows."""
 
-from bench.answer.breakeven import BreakEven
-from bench.answer.costs import Cost
-from bench.reporting import units, words
-from bench.results.journal import Run
+from bench.analysis.breakeven import BreakEven
+from bench.analysis.costs import Cost
+from bench.machine import units, wording
+from bench.records.journal import Run
+from bench.reporting import words
 
 LONG_NS = 600e9  # from here on in minutes
 
@@ -13,7 +14,7 @@ def sentence(run: Run, made: BreakEven) -> str:
     if made.kind == "open":
         return _open(made)
     told = _crosses(run, made) if made.kind == "crosses" else _never(run, made)
-    return told if is_sure(made) else f"No verdict, but in {words.count(made.step.blocks, 'block')}: {told}"
+    return told if is_sure(made) else f"No verdict, but in {wording.count(made.step.blocks, 'block')}: {told}"
 
 
 def is_sure(made: BreakEven) -> bool:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from functools import partial
 
-from bench.answer.crossover import Axis, Crossing, Line, lines
-from bench.answer.outcome import Outcome
-from bench.answer.size_map import KINDS, MapCell, SizeMap
-from bench.reporting import map_answer, predicting, tables, turning, units, words
+from bench.analysis.crossover import Axis, Crossing, Line, lines
+from bench.analysis.outcome import Outcome
+from bench.analysis.size_map import KINDS, MapCell, SizeMap
+from bench.machine import units, wording
+from bench.reporting import map_answer, predicting, tables, turning, words
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
 from bench.reporting.sections.crossover_lines import lines_plot
@@ -45,7 +46,7 @@ def crossover_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> S
         return _one_size(facts)
     told = predicting.tell(facts)
     maps = facts.maps
-    lead = [words.capital(f"{turning.how(one, maps)}: {map_answer.title([one])}.") for one in maps]
+    lead = [wording.capital(f"{turning.how(one, maps)}: {map_answer.title([one])}.") for one in maps]
     lead.append(map_answer.certainty(maps))
     made = [_batches(maps), _crossings(maps), *(_cells(facts, one) for one in maps)]
     if told is not None:
@@ -144,13 +145,13 @@ def _crossing(comparison: Cell, line: Line, crossing: Crossing) -> tuple[Cell, .
 
 def _heading(size_map: SizeMap, maps: tuple[SizeMap, ...]) -> str:
     """What a map is about, for above it and its column."""
-    return f"{words.capital(tables.HEADLINES[size_map.kind])}, {turning.where(size_map, maps)}"
+    return f"{wording.capital(tables.HEADLINES[size_map.kind])}, {turning.where(size_map, maps)}"
 
 
 def _comparison(size_map: SizeMap, maps: tuple[SizeMap, ...]) -> Cell:
     """The kind of comparison, and where."""
     kind = tables.HEADLINES[size_map.kind]
-    return Cell(words.capital(kind), note=turning.where(size_map, maps))
+    return Cell(wording.capital(kind), note=turning.where(size_map, maps))
 
 
 def _cells(facts: Facts, size_map: SizeMap) -> TextTable:

@@ -13,9 +13,10 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
-from bench.answer.crossover import Line, lines
-from bench.answer.size_map import MapCell, SizeMap
-from bench.reporting import plots, units
+from bench.analysis.crossover import Line, lines
+from bench.analysis.size_map import MapCell, SizeMap
+from bench.machine import units
+from bench.reporting import plots
 from bench.reporting.plots import COLOURS, INK, SOFT
 
 TILE_INCHES = (1.05, 0.56)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from bench.answer.ladder import Factor, Ladder, Step, Timed, ladder
-from bench.answer.outcome import Outcome
-from bench.reporting import units, words
+from bench.analysis.ladder import Factor, Ladder, Step, Timed, ladder
+from bench.analysis.outcome import Outcome
+from bench.machine import units, wording
+from bench.reporting import words
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
 from bench.reporting.sections.ladder_plot import Bar, waterfall
@@ -100,7 +101,7 @@ def _declared(facts: Facts, whole: Factor) -> list[str]:
 def _ends(made: Ladder) -> str:
     first, last = words.variant(made.first.arm), words.variant(made.way[-1].rung.arm)
     if not made.complete:
-        return f"{words.capital(first)} and {last}"
+        return f"{wording.capital(first)} and {last}"
     slower = " the second being the slower one," if made.whole.value < 1 else ""
     return f"The tutorial's two programs, {first} and {last},{slower}"
 
@@ -160,7 +161,7 @@ def _notes(made: Ladder, found: Mapping[str, Outcome]) -> list[str]:
     notes = [
         "A factor is the time of the rung above over its own, taken within each block: × made it faster, ÷ "
         "slower. It is the geometric mean over the "
-        f"{words.count(whole.blocks, 'block')} that hold every rung, with Student's 95 % interval, so that "
+        f"{wording.count(whole.blocks, 'block')} that hold every rung, with Student's 95 % interval, so that "
         "the factors multiply to the whole exactly; the times are geometric means over the same blocks. "
         "Hodges-Lehmann estimates, which the other tables use, do not multiply: for the whole way theirs is "
         f"{times(whole.hodges_lehmann)}.",
@@ -173,10 +174,10 @@ def _notes(made: Ladder, found: Mapping[str, Outcome]) -> list[str]:
         )
     rungs = (made.first, *(step.rung for step in (*made.way, *made.branches)))
     if wrong := dict.fromkeys(rung.arm.variant for rung in rungs if rung.arm.known_wrong):
-        notes.append(f"The gradient of {words.listing(list(wrong))} is known to be wrong.")
+        notes.append(f"The gradient of {wording.listing(list(wrong))} is known to be wrong.")
     if made.left_out:
         why = [f"{entry} ({found[entry].reason or 'no block in common'})" for entry in made.left_out]
-        notes.append(f"Left out, what changes there joining what changes next: {words.listing(why, 12)}.")
+        notes.append(f"Left out, what changes there joining what changes next: {wording.listing(why, 12)}.")
     return notes
 
 

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from bench.reporting import plots, units
+from bench.machine import units
+from bench.reporting import plots
 from bench.reporting.plots import FAINT, INK, OTHER, SOFT
 
 ROW_INCHES = 0.46

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from functools import partial
 from statistics import median
 
-from bench.answer.limits import KINDS, Limit, Limits, Part, limits
-from bench.answer.operations import Count
-from bench.answer.outcome import Outcome
-from bench.printable import full_stop
-from bench.reporting import answer, units, words
+from bench.analysis.limits import KINDS, Limit, Limits, Part, limits
+from bench.analysis.operations import Count
+from bench.analysis.outcome import Outcome
+from bench.machine import units, wording
+from bench.machine.wording import full_stop
+from bench.reporting import answer, words
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
 from bench.reporting.sections.limits_plot import Segment, Stack, stacked
@@ -167,7 +168,7 @@ def _alt(apart: list[Limit]) -> str:
 def _particular(made: Limits) -> Iterator[str]:
     """What holds for this run alone: parts that overlap, entries without parts, probes that failed."""
     overlapping = [
-        f"{words.variant(limit.arm)} in {len(limit.overlaps)} of {words.count(limit.blocks, 'block')} "
+        f"{words.variant(limit.arm)} in {len(limit.overlaps)} of {wording.count(limit.blocks, 'block')} "
         f"(in the median by {units.percent(median(limit.overlaps))})"
         for limit in made.entries
         if limit.overlaps and median(limit.overlaps) > SLIGHT
@@ -180,8 +181,8 @@ def _particular(made: Limits) -> Iterator[str]:
     if whole := [limit for limit in made.entries if not limit.parts]:
         names = [f"{words.variant(limit.arm)} ({words.place(limit.arm)})" for limit in whole]
         yield (
-            f"Not taken apart: {words.listing(names, 12)}. How many calls they make depends on the sizes, or "
-            "the run did not measure them on arrays of one number."
+            f"Not taken apart: {wording.listing(names, 12)}. How many calls they make depends on the sizes, "
+            "or the run did not measure them on arrays of one number."
         )
     for arm, reason, blocks in made.troubles:
-        yield full_stop(f"{arm} did not time its library in {words.count(len(blocks), 'block')}: {reason}")
+        yield full_stop(f"{arm} did not time its library in {wording.count(len(blocks), 'block')}: {reason}")

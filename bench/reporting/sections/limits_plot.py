@@ -9,7 +9,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from bench.reporting import plots, units
+from bench.machine import units
+from bench.reporting import plots
 from bench.reporting.plots import FAINT, INK, OTHER, SOFT
 
 ROW_INCHES = 0.44

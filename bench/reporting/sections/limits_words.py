@@ -1,8 +1,9 @@
 """Why, in sentences: what the slower one spends its extra time on, and what would change that."""
 
-from bench.answer.limits import Kind, Limit, Part, difference
-from bench.answer.speeds import Estimate
-from bench.reporting import units, words
+from bench.analysis.limits import Kind, Limit, Part, difference
+from bench.analysis.speeds import Estimate
+from bench.machine import units, wording
+from bench.reporting import words
 
 PARTS: dict[Kind, str] = {
     "dispatch": "dispatch",
@@ -83,7 +84,7 @@ def _amounts(parts: list[tuple[str, float]], verbs: tuple[str, str], end: str) -
     """Elementwise work adds 42 µs, matrix products 35 µs: the verb once."""
     (what, ns), *others = parts
     first = f"{what} {verbs[what in PLURAL]} {units.duration(ns)}{end}"
-    return words.listing([first, *(f"{other} {units.duration(more)}" for other, more in others)])
+    return wording.listing([first, *(f"{other} {units.duration(more)}" for other, more in others)])
 
 
 def spent(limit: Limit) -> str:
@@ -96,10 +97,10 @@ def spent(limit: Limit) -> str:
     ]
     calls = ""
     if largest.kind == "dispatch" and limit.count is not None:
-        calls = f" for {words.count(limit.count.calls, 'operation')}"
+        calls = f" for {wording.count(limit.count.calls, 'operation')}"
     times = f"{units.duration(largest.time_ns)} of {units.duration(limit.time_ns)}{calls}"
     what = f"{share(largest.share)} of {_whose(limit)} is {name(limit, largest)}"
-    return f"{what}, {times}; {words.listing(others)}."
+    return f"{what}, {times}; {wording.listing(others)}."
 
 
 def reach(every: list[Limit]) -> str:
@@ -121,9 +122,9 @@ def efficiency(chosen: list[Limit]) -> str:
     takes = [f"{words.library(one.arm)} {units.duration(bound.time_ns)}" for one, bound in bounded]
     runs = [f"{words.variant(one.arm)} runs at {share(bound.efficiency)}" for one, bound in bounded]
     runs[0] += " of that speed"
-    needed = words.listing(list(dict.fromkeys(takes)))
+    needed = wording.listing(list(dict.fromkeys(takes)))
     rates = "at the best rates measured here"
-    return f"What the mathematics needs would take {needed} {rates}: {words.listing(runs)}."
+    return f"What the mathematics needs would take {needed} {rates}: {wording.listing(runs)}."
 
 
 def growth(limit: Limit) -> str:

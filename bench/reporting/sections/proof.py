@@ -7,11 +7,11 @@ what was allowed: E / tolerance, where E = |a - b| / |b| is normwise, against a 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bench.answer.outcome import Outcome
-from bench.reporting import units, words
+from bench.analysis.outcome import Outcome
+from bench.machine import units, wording
+from bench.records.record import Arm, Check
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, Section, TextTable
-from bench.results.record import Arm, Check
 
 QUANTITIES = {
     "y_hat": "Prediction", "loss": "Loss", "U": "Gradient of U", "W": "Gradient of W", "V": "Gradient of V",
@@ -85,11 +85,11 @@ def lead(proved: list[Proved]) -> Iterator[str]:
     right = [one for one in proved if not one.failed and not _wrong(one)]
     wrong = _known_wrong(proved)
     if failed:
-        names = words.listing(list(dict.fromkeys(one.arm.variant for one in failed)))
+        names = wording.listing(list(dict.fromkeys(one.arm.variant for one in failed)))
         yield f"No: {names} claims to be right and is not, and has no times."
     if right:
         count = len({one.arm.variant for one in right})
-        variants, agree = words.count(count, "variant"), "agrees" if count == 1 else "agree"
+        variants, agree = wording.count(count, "variant"), "agrees" if count == 1 else "agree"
         who = f"All others, {variants}, agree" if failed else f"Yes: {variants} {agree}"
         yield f"{who} with an independent float64 reference{''.join(_although(wrong))}."
     if nearest := _nearest(right):
@@ -99,7 +99,7 @@ def lead(proved: list[Proved]) -> Iterator[str]:
             f"{units.error(check.error)} of {units.error(check.tolerance)} allowed."
         )
     for variant, checks in wrong.items():
-        names = words.listing([f"{name} by {units.percent(error)}" for name, error in checks.items()])
+        names = wording.listing([f"{name} by {units.percent(error)}" for name, error in checks.items()])
         yield (
             f"{variant} is known to be wrong, as it was published: its gradient is off in {names}. It is "
             "timed since the tutorial’s claim is about it, and is never called a winner."

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from bench.answer.operations import INTO, NT, TN, plain
-from bench.answer.speeds import Estimate, Library, Speed
-from bench.reporting import units, words
+from bench.analysis.operations import INTO, NT, TN, plain
+from bench.analysis.speeds import Estimate, Library, Speed
+from bench.machine import units, wording
+from bench.reporting import words
 from bench.reporting.section import Cell, Column, TextTable
 
 STORED = {NT: "the right one stored transposed", TN: "the left one stored transposed"}
@@ -61,7 +62,7 @@ def _product(one: Speed) -> tuple[str, str]:
 
 
 def _elements(n: int) -> str:
-    return words.count(n, "element")
+    return wording.count(n, "element")
 
 
 def _cell(made: Estimate | None, unit: str) -> Cell:

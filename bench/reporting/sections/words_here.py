@@ -1,10 +1,10 @@
 """What the words on a page mean, for those who meet them there for the first time."""
 
-from bench.answer.statistics import FIRST_LOOK
-from bench.catalog import BASELINE, VARIANTS
-from bench.reporting import units
+from bench.analysis.statistics import FIRST_LOOK
+from bench.machine import units
+from bench.records.journal import Run
 from bench.reporting.section import Fold, Pairs, Section
-from bench.results.journal import Run
+from bench.workload.catalog import BASELINE, VARIANTS
 
 LAYOUTS = {
     "positional": "six steps; step t sees value t in component t, zeros elsewhere: the tutorial's NumPy "

@@ -9,9 +9,9 @@ import numpy as np
 from journal_times import TYPICAL_US
 from journals import DIGEST, example_environment, example_plan
 
-from bench.case import sine_case
-from bench.results import record
-from bench.results.seal import FIRST, sealed_line
+from bench.records import record
+from bench.records.seal import FIRST, sealed_line
+from bench.workload.case import sine_case
 
 SHAPES, ARMS, BLOCKS, VALUES = 40, 25, 200, 5
 CUSTOM_US = 250.0  # a call of a user's own variant

@@ -10,15 +10,15 @@ import time
 
 from msgspec.structs import replace
 
-from bench.answer.comparison import compare
-from bench.answer.outcome import outcomes
-from bench.answer.statistics import signed_rank_interval
-from bench.host.machine import utc_now
+from bench.analysis.comparison import compare
+from bench.analysis.outcome import outcomes
+from bench.analysis.statistics import signed_rank_interval
+from bench.machine.host import utc_now
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
-from bench.results.journal import make_run
-from bench.results.record import AnyRecord, Burst, Decision, Entry
+from bench.records.journal import make_run
+from bench.records.record import AnyRecord, Burst, Decision, Entry
 
 VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")  # beside the baseline
 BLOCKS = 40  # at most

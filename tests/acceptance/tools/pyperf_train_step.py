@@ -2,11 +2,11 @@
 
 import pyperf
 
-from bench import catalog
-from bench.binding import bind_case
-from bench.case import sine_case
-from bench.data import make
-from bench.library import limit_threads
+from bench.machine.library import limit_threads
+from bench.workload import catalog
+from bench.workload.binding import bind_case
+from bench.workload.case import sine_case
+from bench.workload.data import make
 
 CASE = sine_case("train_step", "positional")
 

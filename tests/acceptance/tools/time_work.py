@@ -13,7 +13,7 @@ from statistics import median
 
 from work import work
 
-from bench.measure.clock import Value, calibrate, take_value
+from bench.machine.clock import Value, calibrate, take_value
 
 Take = Callable[[Callable[[], object], int], Value]
 BEFORE_S = 0.5

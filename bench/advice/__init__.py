@@ -1,1 +1,0 @@
-"""Advice: one size is measured now, within a time, and two sentences say what to use there and why."""

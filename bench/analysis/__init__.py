@@ -1,0 +1,1 @@
+"""What the values say: intervals and verdicts, then the answers. No words, no files."""

@@ -1,0 +1,161 @@
+"""From how many steps on it pays to start later: where the lines of two costs cross.
+
+With the costs C(K) = F + K s of ``one`` and ``other`` (bench.analysis.costs), taken within a block, both have
+done K* steps at the same time for::
+
+    K* = (F_other - F_one) / (s_one - s_other)
+
+Over blocks, K* is the Hodges-Lehmann estimate of log K* with the signed-rank interval of 95 %. There is one
+only where the lines cross, at one step or later, in every block. Where one side is ahead at every number of
+steps in every block, the other never catches up. All else is open, and so is a pair whose steps were not
+told apart.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bench.analysis.comparison import Comparison, compare
+from bench.analysis.comparison import Kind as PairKind
+from bench.analysis.costs import Cost, costs
+from bench.analysis.outcome import Outcome
+from bench.analysis.statistics import Interval, signed_rank_interval
+from bench.analysis.summary import Summary
+from bench.analysis.verdict import level
+from bench.records.journal import Run
+from bench.records.record import Group
+
+Sides = tuple[PairKind, str, str]  # of a pair: its kind, the entry and its baseline
+READERS = ("numpy-published", "numpy-loop")
+TOLD = "torch-rnn"
+# of ``other`` against ``one``: it overtakes or is overtaken; is behind at every number of steps; is ahead
+Kind = Literal["crosses", "never", "always", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """Two entries over any number of steps. ``step`` compares one step: other over one."""
+
+    one: Cost
+    other: Cost
+    kind: Kind
+    gap: Interval  # F_other - F_one in nanoseconds: above 0, other starts later
+    step: Comparison
+    steps: float | None = None  # K*
+    low: float | None = None  # None: too few blocks for an interval
+    high: float | None = None
+    reason: str = ""  # where open
+    from_cache: "BreakEven | None" = None  # where something is compiled: the same, had it been done before
+
+    @property
+    def ahead_first(self) -> Cost:
+        """Who has the first step done earlier; where nothing crosses, who is ahead throughout."""
+        if self.kind in ("never", "always"):
+            return self.one if self.kind == "never" else self.other
+        return self.one if self.gap.estimate > 0 else self.other
+
+    @property
+    def behind_first(self) -> Cost:
+        """The other side."""
+        return self.other if self.ahead_first is self.one else self.one
+
+
+def break_evens(run: Run, found: Mapping[str, Outcome], summary: Summary) -> list[BreakEven]:
+    """The break-even of every pair that has costs, each pair once."""
+    asked, seen, made = list(pairs(run)), set(), []
+    known = costs(run, found) if asked else {}
+    for kind, entry, baseline in asked:
+        if (entry, baseline) in seen or entry not in known or baseline not in known:
+            continue
+        seen.add((entry, baseline))
+        one, other = known[baseline], known[entry]
+        step = _step(run, found, summary, kind, entry, baseline)
+        if not one.parts.keys() & other.parts.keys() or step.ratio is None:
+            continue
+        result = _break_even(one, other, step)
+        if one.compile_ns or other.compile_ns:
+            result = replace(result, from_cache=_break_even(one.cached(), other.cached(), step))
+        made.append(result)
+    return made
+
+
+def pairs(run: Run) -> Iterator[Sides]:
+    """The headlines of the main table, compiled code, and what the tutorial's readers run."""
+    main, *others = run.plan.groups
+    compiled = [group for group in others if group.kind == "compiled"]
+    declared = [*run.plan.pairs, *(run.decision.pairs if run.decision else [])]
+    for group in (main, *compiled):
+        ids = {entry.id for entry in group.entries}
+        own = (pair for pair in declared if pair.entry in ids and pair.kind != "twin")
+        yield from ((pair.kind, pair.entry, pair.baseline) for pair in own)
+    for group in compiled:
+        yield from _compiling(run, group)
+    for group in others:
+        if group.kind == "ladder":
+            yield from _tutorial(run, group)
+
+
+def _compiling(run: Run, group: Group) -> Iterator[Sides]:
+    """What compiles against what does not, within the library."""
+    for entry in group.entries:
+        for other in group.entries if entry.baseline else []:
+            if other.baseline is None and run.arms[other.arm].library == run.arms[entry.arm].library:
+                yield "compiling", entry.id, other.id
+
+
+def _tutorial(run: Run, group: Group) -> Iterator[Sides]:
+    """The first entry of the ladder for each variant, on the CPU: the program as it was published."""
+    first: dict[str, str] = {}
+    for entry in reversed(group.entries):
+        if run.arms[entry.arm].device == "cpu":
+            first[run.arms[entry.arm].spec] = entry.id
+    for spec in READERS:
+        if spec in first and TOLD in first:
+            yield "tutorial", first[TOLD], first[spec]
+
+
+def _step(
+    run: Run, found: Mapping[str, Outcome], summary: Summary, kind: PairKind, entry: str, baseline: str
+) -> Comparison:
+    """One step of the pair: as it was judged, or else, for a pair that was not declared, by its own p."""
+    for made in summary.headlines:
+        if (made.entry, made.baseline) == (entry, baseline):
+            return made
+    made = compare(run, found, entry, baseline, kind)
+    if made.p is None or made.ratio is None:
+        return made
+    if summary.control:
+        return replace(made, verdict="INVALID", reason=summary.control)
+    if made.p > level(run, run.entries[made.entry].group):
+        return replace(made, verdict="UNRESOLVED", reason=f"p = {made.p:.2g}")
+    return replace(made, verdict="FASTER" if made.ratio < 1 else "SLOWER")
+
+
+def _break_even(one: Cost, other: Cost, step: Comparison) -> BreakEven:
+    """Where the lines of the two cross; they share blocks."""
+    blocks = sorted(one.parts.keys() & other.parts.keys())
+    gaps = [other.fixed_ns(block) - one.fixed_ns(block) for block in blocks]
+    gains = [one.step_ns(block) - other.step_ns(block) for block in blocks]
+    made = BreakEven(one, other, "open", signed_rank_interval(gaps), step)
+    if step.verdict in ("EQUIVALENT", "UNRESOLVED", "INVALID"):
+        return replace(made, reason=step.reason)
+    found = [_kind(gap, gain) for gap, gain in zip(gaps, gains, strict=True)]
+    if len(set(found)) > 1:
+        crossing = found.count("crosses")
+        return replace(made, reason=f"their lines cross in {crossing} of {len(blocks)} blocks")
+    made = replace(made, kind=found[0])
+    if made.kind != "crosses":
+        return made
+    interval = signed_rank_interval([math.log(gap / gain) for gap, gain in zip(gaps, gains, strict=True)])
+    made = replace(made, steps=math.exp(interval.estimate))
+    if interval.finite:
+        made = replace(made, low=math.exp(interval.low), high=math.exp(interval.high))
+    return made
+
+
+def _kind(gap: float, gain: float) -> Kind:
+    """Of one block: ``gap`` is how much later the other starts, ``gain`` how much shorter its step is."""
+    if gap * gain > 0 and gap / gain >= 1:
+        return "crosses"
+    return "never" if gap > gain else "always"

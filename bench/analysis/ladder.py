@@ -1,0 +1,161 @@
+"""The ladder: what each single change contributes on the way from the first program to the last.
+
+Where t_0 ... t_k are the medians of the rungs in one block, rung i made it t_(i-1) / t_i times faster there.
+Its factor is exp of the mean, over the blocks that hold every rung, of the logarithm of that, with Student's
+interval. Means of logarithms add up, so the product of the factors is exactly the factor of the whole way,
+t_0 / t_k. The Hodges-Lehmann estimate is a median, which does not add up: it only stands beside.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from bench.analysis.outcome import Outcome
+from bench.analysis.statistics import hodges_lehmann, t_interval
+from bench.records.journal import Run
+from bench.records.record import Arm, Entry, Rung
+
+FEWEST = 3  # blocks for an interval
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """How many times faster a change made it; below 1 it made it slower."""
+
+    value: float
+    low: float | None  # Student's 95 % interval; None with fewer than three blocks
+    high: float | None
+    hodges_lehmann: float
+    blocks: int
+
+    @property
+    def sign(self) -> int:
+        """1 where the interval lies above 1, -1 where below; 0 where it contains 1, or there is none."""
+        if self.low is None or self.high is None:
+            return 0
+        return (self.low > 1) - (self.high < 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """An entry in its place, and the geometric mean of its medians over the blocks that were used."""
+
+    entry: Entry
+    arm: Arm
+    time_ns: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rung that was measured, what is different from the one above it, and what that brought."""
+
+    rung: Timed
+    above: Timed
+    change: str
+    factor: Factor
+
+    @property
+    def library_alone(self) -> bool:
+        """Whether NumPy and PyTorch do the same work here, in the same place."""
+        one, other = self.rung.arm, self.above.arm
+        same_place = (one.device, one.threads) == (other.device, other.threads)
+        return self.rung.entry.case == self.above.entry.case and same_place and one.library != other.library
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The way from the first rung to the last, the branches beside it, and what the whole way brought."""
+
+    first: Timed
+    start: str  # what the first rung is
+    way: tuple[Step, ...]
+    whole: Factor
+    branches: tuple[Step, ...]
+    left_out: tuple[str, ...]  # rungs without values; what changes there joins what changes at the next one
+    complete: bool  # the way begins and ends where the plan says
+
+    @property
+    def largest(self) -> Step:
+        """The step that carries most of the whole way."""
+        faster = self.whole.value >= 1
+        return max(self.way, key=lambda step: step.factor.value if faster else 1 / step.factor.value)
+
+
+def ladder(run: Run, found: Mapping[str, Outcome]) -> Ladder | None:
+    """Take the way apart; None where the plan has no ladder, or fewer than two of its rungs have times."""
+    main = [rung for rung in run.plan.ladder if not rung.branch]
+    kept, blocks = _together([rung.entry for rung in main if found[rung.entry].medians], found)
+    if len(kept) < 2:
+        return None
+    changes: dict[str, str] = {}
+    passed: list[str] = []
+    for rung in main:
+        passed.append(rung.change)
+        if rung.entry in kept:
+            changes[rung.entry], passed = "; ".join(passed), []
+    timed = [_timed(run, found, entry, blocks) for entry in kept]
+    way = [
+        Step(own, above, changes[own.entry.id], _factor(found, above, own, blocks))
+        for above, own in pairwise(timed)
+    ]
+    measured = {*kept, *(rung.entry for rung in run.plan.ladder if rung.branch and found[rung.entry].medians)}
+    return Ladder(
+        first=timed[0],
+        start=changes[kept[0]],
+        way=tuple(way),
+        whole=_factor(found, timed[0], timed[-1], blocks),
+        branches=tuple(_branches(run, found)),
+        left_out=tuple(rung.entry for rung in run.plan.ladder if rung.entry not in measured),
+        complete=(kept[0], kept[-1]) == (main[0].entry, main[-1].entry),
+    )
+
+
+def _together(entries: list[str], found: Mapping[str, Outcome]) -> tuple[list[str], list[int]]:
+    """The entries with the blocks that hold them all; without any, those with the fewest blocks go."""
+    kept = list(dict.fromkeys(entries))
+    while kept:
+        if blocks := set.intersection(*(set(found[entry].medians) for entry in kept)):
+            return kept, sorted(blocks)
+        kept.remove(min(kept, key=lambda entry: len(found[entry].medians)))
+    return [], []
+
+
+def _branches(run: Run, found: Mapping[str, Outcome]) -> Iterator[Step]:
+    """The branches that were measured, each over the blocks that hold both its ends."""
+    for rung in run.plan.ladder:
+        above, change = _above(run.plan.ladder, rung, found)
+        if not rung.branch or above is None:
+            continue
+        blocks = sorted(found[rung.entry].medians.keys() & found[above].medians.keys())
+        if blocks:
+            start, end = (_timed(run, found, entry, blocks) for entry in (above, rung.entry))
+            yield Step(end, start, change, _factor(found, start, end, blocks))
+
+
+def _above(rungs: Sequence[Rung], rung: Rung, found: Mapping[str, Outcome]) -> tuple[str | None, str]:
+    """The nearest entry above a rung that has times, and all that changes between the two."""
+    others = {other.entry: other for other in rungs if other.entry != rung.entry}
+    changes, above = [rung.change], rung.above
+    while above is not None and not found[above].medians:
+        passed = others.pop(above, None)  # never twice: a file may lead in a circle
+        above = passed.above if passed else None
+        changes += [passed.change] if passed else []
+    return above, "; ".join(reversed(changes))
+
+
+def _timed(run: Run, found: Mapping[str, Outcome], entry_id: str, blocks: Sequence[int]) -> Timed:
+    entry, medians = run.entries[entry_id], found[entry_id].medians
+    time_ns = math.exp(float(np.mean([math.log(medians[block]) for block in blocks])))
+    return Timed(entry, run.arms[entry.arm], time_ns)
+
+
+def _factor(found: Mapping[str, Outcome], above: Timed, own: Timed, blocks: Sequence[int]) -> Factor:
+    before, after = found[above.entry.id].medians, found[own.entry.id].medians
+    logs = [math.log(before[block] / after[block]) for block in blocks]
+    interval, low, high = t_interval(logs), None, None
+    if len(logs) >= FEWEST:
+        low, high = math.exp(interval.low), math.exp(interval.high)
+    return Factor(math.exp(interval.estimate), low, high, math.exp(hodges_lehmann(logs)), len(logs))

@@ -1,0 +1,204 @@
+"""Where the time of a call goes, and how little it could be.
+
+Per counted block, of an entry of the main table with time t ::
+
+    dispatch     the time of the same calls on arrays of one number each, measured as an entry of its own
+    products     sum over its matrix products of what they cost beyond being called (see ``speeds``)
+    elementwise  the same over its passes
+    rest         t less these: autograd's work on arrays, copies, zeros, caches that others have filled
+
+Each was measured by itself. Where they add up to more than t, they are scaled to t, and ``overlaps`` says by
+how much they exceeded it. A share is the median over blocks.
+
+No call can be quicker than ::
+
+    lower bound = max(needed product flops / best product rate + needed activations / best activation rate,
+                      the time of a copy that moves the bytes that must be read and written)
+
+with the best rates that the entry's own library showed at any size in that block. Efficiency is the lower
+bound over t.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from bench.analysis.counts import counted, needed, needed_bytes
+from bench.analysis.operations import PRODUCT, TRANSCENDENTAL, Count, each
+from bench.analysis.outcome import Outcome
+from bench.analysis.speeds import Estimate, Library, Prices, estimate, libraries, prices
+from bench.records.journal import Run
+from bench.records.record import Arm, Entry
+from bench.workload.case import Case
+
+Kind = Literal["dispatch", "products", "elementwise", "rest"]
+KINDS: tuple[Kind, ...] = ("dispatch", "products", "elementwise", "rest")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an entry's time."""
+
+    kind: Kind
+    time_ns: float  # its share of the entry's time
+    share: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The lower bound of an entry, and the share of its time that it is."""
+
+    time_ns: float
+    by: Literal["arithmetic", "memory"]
+    efficiency: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One entry taken apart."""
+
+    entry: Entry
+    arm: Arm
+    time_ns: float  # median over all its counted blocks
+    count: Count | None  # None: no formula
+    parts: tuple[Part, ...]  # two where products and passes could not be priced; empty without dispatch
+    overlaps: tuple[float, ...]  # of the blocks in which the parts exceed the whole: 0.05 for 5 %
+    blocks: int  # in which it was taken apart
+    bound: Bound | None
+
+    def part(self, kind: Kind) -> Part | None:
+        """Its part of a kind."""
+        return next((part for part in self.parts if part.kind == kind), None)
+
+    @property
+    def largest(self) -> Part | None:
+        """Where most of its time goes."""
+        return max(self.parts, key=lambda part: part.share.value, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Everything a run tells about why."""
+
+    entries: tuple[Limit, ...]  # of the main table, in its order
+    libraries: tuple[Library, ...]
+    troubles: tuple[
+        tuple[str, str, tuple[int, ...]], ...
+    ]  # a probe's arm, why it has no values, in which blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """By how much one entry takes longer than another, and what of that lies in which part."""
+
+    time_ns: float
+    parts: dict[Kind, float]
+
+
+def limits(run: Run, found: Mapping[str, Outcome]) -> Limits | None:
+    """Take the main table apart; None where the run measured neither dispatch nor rates."""
+    dispatch = [group for group in run.plan.groups if group.kind == "dispatch"]
+    calls = {entry.arm: entry.id for group in dispatch for entry in group.entries}
+    if not calls and not run.plan.probes:
+        return None
+    by_place = prices(run)
+    made = []
+    for entry in (entry for group in run.plan.groups[:1] for entry in group.entries):
+        arm, outcome = run.arms[entry.arm], found[entry.id]
+        if arm.twin or not outcome.medians:
+            continue
+        alone = found[calls[arm.id]].medians if arm.id in calls else {}
+        own = by_place.get((arm.library, arm.device), {}) if _probed(arm) else {}
+        made.append(_limit(entry, arm, outcome.medians, alone, own))
+    return Limits(tuple(made), libraries(run), tuple(_troubles(run)))
+
+
+def difference(slower: Limit, faster: Limit) -> Difference | None:
+    """What lies between two entries; None where they were not taken apart into the same parts."""
+    others = {part.kind: part.time_ns for part in faster.parts}
+    if not others or [part.kind for part in slower.parts] != list(others):
+        return None
+    parts = {part.kind: part.time_ns - others[part.kind] for part in slower.parts}
+    return Difference(slower.time_ns - faster.time_ns, parts)
+
+
+def _probed(arm: Arm) -> bool:
+    """Whether a probe in its place computes as it does: with one thread on the CPU."""
+    return arm.device != "cpu" or arm.threads == 1
+
+
+def _limit(
+    entry: Entry, arm: Arm, times: Mapping[int, float], alone: Mapping[int, float], own: Mapping[int, Prices]
+) -> Limit:
+    count, time_ns = counted(arm.spec, entry.case), median(times.values())
+    shares: list[dict[Kind, float]] = []
+    overlaps = []
+    for block, parts in _measured(count, times, alone, own).items():
+        whole = max(times[block], sum(parts.values()))
+        shares.append({kind: ns / whole for kind, ns in parts.items()})
+        shares[-1]["rest"] = 1 - sum(parts.values()) / whole
+        if whole > times[block]:
+            overlaps.append(whole / times[block] - 1)
+    made, bound = tuple(_parts(shares, time_ns)), _bound(entry.case, times, own)
+    return Limit(entry, arm, time_ns, count, made, tuple(overlaps), len(shares), bound)
+
+
+def _measured(
+    count: Count | None, times: Mapping[int, float], alone: Mapping[int, float], own: Mapping[int, Prices]
+) -> dict[int, dict[Kind, float]]:
+    """Nanoseconds of all parts but the rest, by block; with products and passes in all of them or in none."""
+    priced: dict[int, dict[Kind, float]] = {}
+    for block in times.keys() & alone.keys() & own.keys():
+        if count is not None and (found := _priced(count, own[block])):
+            priced[block] = {"dispatch": alone[block], **found}
+    return priced or {block: {"dispatch": alone[block]} for block in times.keys() & alone.keys()}
+
+
+def _priced(count: Count, own: Prices) -> dict[Kind, float] | None:
+    """What the products and passes cost beyond being called; None where one of them has no price."""
+    sums: dict[Kind, float] = {"products": 0.0, "elementwise": 0.0}
+    for one in count.operations:
+        if (extra := own.extra_ns(one)) is None:
+            return None
+        sums["products" if one.is_product else "elementwise"] += extra
+    return sums
+
+
+def _parts(by_block: Sequence[Mapping[Kind, float]], time_ns: float) -> Iterable[Part]:
+    """Shares by block, put together; the blocks have the same kinds."""
+    for kind in KINDS:
+        if shares := [shares[kind] for shares in by_block if kind in shares]:
+            found = estimate(shares)
+            yield Part(kind, found.value * time_ns, found)
+
+
+def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) -> Bound | None:
+    """The lower bound over the blocks whose probe knows all that it takes."""
+    found = {block: bounds for block in times.keys() & own.keys() if (bounds := _bounds(case, own[block]))}
+    if not found:
+        return None
+    arithmetic, memory = (median(one[place] for one in found.values()) for place in (0, 1))
+    efficiency = estimate(max(bounds) / times[block] for block, bounds in found.items())
+    time_ns = median(max(bounds) for bounds in found.values())
+    return Bound(time_ns, "arithmetic" if arithmetic >= memory else "memory", efficiency)
+
+
+def _bounds(case: Case, own: Prices) -> tuple[float, float] | None:
+    """Nanoseconds that arithmetic and memory take at least."""
+    work = needed(case)
+    product_rate, activation_rate = own.best((PRODUCT,)), own.best(TRANSCENDENTAL)
+    memory = own.extra_ns(each("copy", needed_bytes(case) // work.itemsize // 2))
+    if product_rate is None or activation_rate is None or memory is None:
+        return None
+    return work.product_flops / product_rate + work.activations / activation_rate, memory
+
+
+def _troubles(run: Run) -> Iterable[tuple[str, str, tuple[int, ...]]]:
+    """Probes that gave nothing, alike in arm and reason taken together."""
+    alike: dict[tuple[str, str], list[int]] = {}
+    for rates in run.rates:
+        if not rates.primitives:
+            alike.setdefault((rates.arm, rates.reason), []).append(rates.block)
+    for (arm, reason), blocks in alike.items():
+        yield arm, reason, tuple(blocks)

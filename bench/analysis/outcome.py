@@ -1,0 +1,166 @@
+"""What became of each entry: the median of every counted block, or why there is none.
+
+Block 0 (proof, calibration, choice of the best forms) is never counted. One failed proof takes an entry out
+of the whole run; a crash or a timeout takes out its block only, unless nothing is left.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
+from statistics import median
+
+import numpy as np
+
+from bench.analysis.statistics import MIN_BLOCKS
+from bench.records.counted import SPOILED, is_counted, per_call_ns
+from bench.records.declared import measured_as
+from bench.records.journal import Run
+from bench.records.record import Burst, Check, Failure
+
+NO_STEADY_STATE = "no_steady_state"  # the status of an entry whose calls never came to a steady time
+WITHIN_BUDGET = "to keep within the time budget"  # why something was left out
+MODE_GAP = 5  # median absolute deviations between two blocks' medians: more part two modes
+MIN_MODE_GAP = 0.01
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One entry's counted times in nanoseconds a call, by block and round; empty where it has none."""
+
+    entry: str
+    status: str  # a record's Status, or "dropped", or "not reached"
+    reason: str  # empty where the status is ok
+    times: dict[int, dict[int, float]] = field(default_factory=dict)
+    outliers: int = 0  # values beyond 1.5 interquartile ranges of their burst's quartiles
+    checks: tuple[Check, ...] = ()  # each once
+    digests: frozenset[str] = frozenset()
+    lost_blocks: int = 0  # counted blocks in which it failed
+    flags: dict[str, int] = field(default_factory=dict)  # gate -> blocks whose counted values it flagged
+    disturbed: int = 0  # counted blocks that any gate flagged
+    modes: tuple[int, float] | None = None  # blocks in the slower of two modes, and how much slower: 0.1
+
+    @cached_property
+    def medians(self) -> dict[int, float]:
+        """The median of each block's rounds."""
+        return {block: median(rounds.values()) for block, rounds in self.times.items()}
+
+    @property
+    def values(self) -> int:
+        """How many values were counted."""
+        return sum(map(len, self.times.values()))
+
+    @property
+    def left_out(self) -> bool:
+        """Whether it was dropped for the time budget alone, which says nothing against it."""
+        return self.status == "dropped"
+
+    @property
+    def invalid(self) -> bool:
+        """Whether it was measured but must not be believed."""
+        return self.status in SPOILED
+
+
+def outcomes(run: Run) -> dict[str, Outcome]:
+    """The outcome of every entry of the plan, in the plan's order."""
+    bursts: dict[str, list[Burst]] = {entry: [] for entry in run.entries}
+    failures: dict[str, list[Failure]] = {entry: [] for entry in run.entries}
+    for burst in run.bursts:
+        bursts[burst.entry].append(burst)
+    for failure in run.failures:
+        failures[failure.entry].append(failure)
+    names = measured_as(run.plan.groups)
+    return {
+        entry: _outcome(entry, bursts[names[entry]], failures[names[entry]], run) for entry in run.entries
+    }
+
+
+def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run) -> Outcome:
+    spoiled = [burst for burst in bursts if burst.status in SPOILED]
+    refused = [failure for failure in failures if failure.status in SPOILED]
+    lists = [burst.checks for burst in bursts] + [failure.checks for failure in failures]
+    lists = list({id(made): made for made in lists}.values())  # mostly one list, shared by all blocks
+    checks = tuple(dict.fromkeys(check for made in lists for check in made))
+    digests = frozenset(burst.digest for burst in bursts)
+    if refused:
+        return Outcome(entry, refused[0].status, refused[0].reason, checks=checks, digests=digests)
+    if spoiled:
+        reason = f"its values of block {spoiled[0].block} are marked so"
+        return Outcome(entry, spoiled[0].status, reason, checks=checks, digests=digests)
+
+    good = [burst for burst in bursts if is_counted(burst)]
+    if not good:
+        status, reason = _why_none(entry, failures, run)
+        return Outcome(entry, status, reason, checks=checks, digests=digests)
+    times = {burst.block: per_call_ns(burst) for burst in sorted(good, key=attrgetter("block"))}
+    lost = {failure.block: failure for failure in failures if failure.block >= 1}
+    reason = ""
+    if lost:
+        first = next(iter(lost.values()))
+        reason = f"{first.status} in {len(lost)} of {len(lost) + len(times)} blocks: {first.reason}"
+    status = "known_wrong" if any(burst.status == "known_wrong" for burst in good) else "ok"
+    if any(burst.settled is False for burst in bursts):
+        status, reason = NO_STEADY_STATE, "calls came to no steady time"
+    flags = Counter(flag for burst in good for flag in burst.flags)
+    return Outcome(
+        entry=entry,
+        status=status,
+        reason=reason,
+        times=times,
+        outliers=sum(count_outliers(list(rounds.values())) for rounds in times.values()),
+        checks=checks,
+        digests=digests,
+        lost_blocks=len(lost),
+        flags=dict(flags),
+        disturbed=sum(bool(burst.flags) for burst in good),
+        modes=find_modes([median(rounds.values()) for rounds in times.values()]),
+    )
+
+
+def _why_none(entry: str, failures: list[Failure], run: Run) -> tuple[str, str]:
+    """Status and reason of an entry without counted values."""
+    if failures:
+        return failures[-1].status, failures[-1].reason
+    planned = run.entries[entry]
+    if run.decision and planned.group in run.decision.dropped_groups:
+        return "dropped", f"its table was left out {WITHIN_BUDGET}"
+    if run.decision and planned.arm in run.decision.dropped_arms:
+        return "dropped", f"its arm was left out {WITHIN_BUDGET}"
+    return "not reached", "the run ended before it was measured"
+
+
+def find_modes(medians: Sequence[float]) -> tuple[int, float] | None:
+    """Whether processes fall into two modes: how many in the slower one, and by how much it is slower.
+
+    They do where the largest gap between neighbours exceeds five median absolute deviations of the logs, each
+    taken from the median of its own side, and one per cent. One process alone is an outlier and no mode.
+    """
+    logs = np.sort(np.log(medians))
+    if len(logs) < MIN_BLOCKS:
+        return None
+    gaps = np.diff(logs)[1:-1]
+    at = int(np.argmax(gaps)) + 1
+    fast, slow = np.median(logs[: at + 1]), np.median(logs[at + 1 :])
+    deviations = np.abs(logs - np.where(np.arange(len(logs)) <= at, fast, slow))
+    if not gaps[at - 1] > max(MODE_GAP * float(np.median(deviations)), MIN_MODE_GAP):
+        return None
+    return len(logs) - at - 1, float(np.expm1(slow - fast))
+
+
+def count_outliers(values: list[float]) -> int:
+    """Values further than 1.5 interquartile ranges outside the quartiles: counted, never taken out."""
+    if len(values) < 4:
+        return 0  # quartiles of three values are the values
+    ordered = sorted(values)
+    low, high = _quantile(ordered, 0.25), _quantile(ordered, 0.75)
+    reach = 1.5 * (high - low)
+    return sum(value < low - reach or value > high + reach for value in values)
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    """Linear between two ranks, as NumPy has it; of five values NumPy takes twenty times as long."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)

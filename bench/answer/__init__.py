@@ -1,1 +1,0 @@
-"""Answers computed from saved results alone: statistics and verdicts."""

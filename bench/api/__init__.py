@@ -1,0 +1,1 @@
+"""What a person can ask for: the Python API, and the verbs of the command line."""

@@ -1,0 +1,114 @@
+"""From the arguments to a plan: one case, the fastest forms of each library, and a time that is kept."""
+
+import argparse
+import datetime
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from bench.cli.advise_arguments import BUDGET_S
+from bench.machine import host
+from bench.machine.device import PROBE_SECONDS, Devices, find_cpu, find_devices_quickly, resolve
+from bench.machine.environ import without_person
+from bench.machine.errors import UserError
+from bench.measure.plan import make_plan
+from bench.measure.preset import SIZE_VARIANTS, Wishes
+from bench.records.folder import as_text, free_folder, run_name
+from bench.records.record import Missing, Plan
+
+MOST_BLOCKS = 20  # fewer where the time is over, or enough is known, before
+RESERVE_S = 1.0  # of the time, for ending the workers and working out the answer
+PROBING_S = 60.0  # for measuring: with less, the basic operations are left out, and with them a finer reason
+LEAST_S = 1.0  # for measuring: with less there is no use in starting
+SIZES = ("hidden", "batch", "seq_len", "features", "outputs")
+
+
+@dataclass(slots=True)
+class Timer:
+    """What is left of a budget that counts since it was made, or since ``before_s`` earlier."""
+
+    budget_s: float
+    before_s: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = self.clock() - self.before_s
+
+    def pause(self, waited_s: float) -> None:
+        """Leave out seconds that have just passed."""
+        self.begun += waited_s
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since it began."""
+        return self.clock() - self.begun
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that measuring may take from now on."""
+        return self.budget_s - RESERVE_S - self.spent_s
+
+
+def declare(args: argparse.Namespace, timer: Timer) -> tuple[Path, Plan]:
+    """The folder of the journal, not made yet, and the plan. Its seed is of the order and of the data.
+
+    Raises:
+        UserError: the folder holds a run, a device is absent, or no time is left for measuring.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    folder = free_folder(args.out or f"results/advise-{started:%Y-%m-%d-%H%M%S}")
+    seed = secrets.randbelow(1 << 32) if args.seed is None else args.seed
+    found = _find(args.device, timer)
+    devices, missing = resolve(args.device or ["all"], found)
+    if timer.left_s < LEAST_S:
+        raise UserError(
+            f"--budget {args.budget:g}s: {timer.spent_s:.1f} s went before anything could be measured, and "
+            f"the answer needs {RESERVE_S:g} s; give more, as --budget {BUDGET_S:g}s"
+        )
+    sizes: dict[str, Any] = {name: (getattr(args, name),) for name in SIZES}
+    wishes = Wishes(
+        devices=tuple(devices),
+        missing=tuple(Missing(item.kind, item.reason) for item in missing),
+        no_torch=found.torch_missing,
+        no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
+        variants=SIZE_VARIANTS,
+        tasks=(args.task,),
+        dtype=args.dtype,
+        threads=(args.threads,),
+        all_threads=host.usable_cpus(),
+        blocks=MOST_BLOCKS,
+        budget_s=round(timer.left_s, 1),
+        budget_rule="hold",
+        seed=seed,
+        **sizes,
+    )
+    plan = make_plan(
+        wishes,
+        run=run_name(folder),
+        started_utc=started.isoformat(timespec="seconds"),
+        command=[without_person(as_text(word)) for word in command(args, seed)],
+    )
+    return folder, plan if timer.left_s >= PROBING_S else replace(plan, probes=[])
+
+
+def _find(asked: list[str] | None, timer: Timer) -> Devices:
+    """The devices, within the time; the cpu alone needs none."""
+    if set(asked or ()) == {"cpu"}:
+        return find_cpu()
+    return find_devices_quickly(timeout_seconds=min(PROBE_SECONDS, max(0.1, timer.left_s)))
+
+
+def command(args: argparse.Namespace, seed: int) -> list[str]:
+    """What measures the same again: every choice written out, but for where the journal goes."""
+    words = ["rnnbench", "advise"]
+    for name in (*SIZES, "task", "dtype", "threads"):
+        words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
+    for device in args.device or ():
+        words += ["--device", device]
+    return [*words, "--budget", f"{args.budget:g}s", "--seed", str(seed)]

@@ -1,0 +1,47 @@
+"""The verb ``export``: a run's times in the format of another tool."""
+
+import argparse
+from pathlib import Path
+
+from bench.machine.errors import UserError
+from bench.machine.files import as_path, write_atomic
+from bench.records.folder import shown
+from bench.records.formats.pyperf import pyperf_json
+from bench.records.formats.pytest_benchmark_out import pytest_benchmark_json
+from bench.records.journal import Run, load_run
+from bench.records.saved import refuse_training
+from bench.records.table import write_values_csv
+
+FILES = {"pyperf": "pyperf.json", "pytest-benchmark": "pytest-benchmark.json", "csv": "values.csv"}
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the file, say where it is, and return 0.
+
+    Raises:
+        UserError: the run cannot be read, holds no counted value, or the file cannot be written.
+    """
+    path = as_path(args.run)
+    refuse_training(path)
+    run = load_run(path)
+    folder = path if path.is_dir() else path.parent
+    out = folder / FILES[args.to] if args.out is None else as_path(args.out)
+    export(run, args.to, out)
+    print(f"Exported for {args.to}: {shown(out)}")
+    return 0
+
+
+def export(run: Run, to: str, out: Path) -> None:
+    """Write a run's times to ``out`` for ``pyperf``, ``pytest-benchmark``, or as ``csv``.
+
+    Raises:
+        UserError: as ``main``.
+    """
+    if to == "csv":
+        write_values_csv(run, out)
+        return
+    content = pyperf_json(run) if to == "pyperf" else pytest_benchmark_json(run)
+    try:
+        write_atomic(out, content)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from error

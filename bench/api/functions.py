@@ -1,0 +1,283 @@
+"""The Python API, for notebooks: ``bench.verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``.
+
+Each does what the command of that name does, and returns an object where the command prints. It takes what
+the command takes under the same names: ``--seq-len`` is ``seq_len``, an option that may be repeated takes one
+value or several. What a person can mend is a ``bench.UserError``, which speaks of these names.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+from bench.cli.arguments import Parser
+from bench.cli.main import VERBS, build_parser
+from bench.machine.device import find_devices, resolve
+from bench.machine.errors import UserError, did_you_mean
+from bench.machine.files import as_path
+from bench.machine.waiting import complain, look_around
+from bench.reporting.notebook import Result, Verification
+from bench.reporting.statusline import run_progress, train_progress, verify_progress
+from bench.workload import catalog
+
+if TYPE_CHECKING:
+    from bench.records.record import End
+    from bench.reporting.advice import Advice
+    from bench.training import TrainResult
+
+PLURALS = {"variants": "variant", "devices": "device", "tasks": "task", "layouts": "layout"}
+COMMAND = re.compile(r"rnnbench (\w+)((?: --[a-z][a-z-]* [^\s,;]+)+)")
+# an option, its value or a word for it: "argument --hidden:", "--save a.npz:", "--budget 9s", "--out DIR"
+OPTION = re.compile(
+    r"(?<![\w-])(?P<argument>argument )?--(?P<name>[a-z][a-z-]*)(?:/--[a-z-]+)*"
+    r"(?:=(?P<set>,|\.|[a-z][\w-]*)"
+    r"| (?P<value>\S+(?=: )|\d[\d.]*(?:s|m|min)?(?![\w.]))| [A-Z]{2,}(?:\.\w+)?(?!\w))?"
+)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def in_python(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function's errors speak of keywords where those of the command line speak of options."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return function(*arguments, **keywords)
+        except UserError as error:
+            raise UserError(keywords_for_options(str(error))) from error.__cause__
+
+    return wrapped
+
+
+def keywords_for_options(message: str) -> str:
+    """Return what an error says in the words of Python: ``out=`` for ``--out``, calls for commands."""
+    parser = build_parser()
+    options = {option for verb in VERBS for option in parser.options(verb)}  # others are of other programs
+
+    def call(found: re.Match[str]) -> str:
+        words = found[2].split()
+        pairs = (
+            f"{_keyword(option)}={value!r}" for option, value in zip(words[::2], words[1::2], strict=True)
+        )
+        return f"bench.{found[1]}({', '.join(pairs)})" if found[1] in VERBS else found[0]
+
+    def keyword(found: re.Match[str]) -> str:
+        name, value = _keyword(found["name"]), found["set"] or found["value"]
+        if f"--{found['name']}" not in options:
+            return found[0]
+        if found["argument"]:
+            return name
+        return f"{name}=" + ("" if value is None else value if value.isdecimal() else repr(value))
+
+    return OPTION.sub(keyword, COMMAND.sub(call, message))
+
+
+def _keyword(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+@in_python
+def verify(
+    variants: str | Iterable[str] | None = None, devices: str | Iterable[str] | None = None, **wishes: Any
+) -> Verification:
+    """Prove variants, all of them unless named, against the reference: ``rnnbench verify``.
+
+    ``variant`` and ``device`` mean the same; without a device it is the CPU.
+
+    Raises:
+        UserError: a variant or device that is not there, or a wish that is unknown.
+    """
+    from bench.proof.command import verify as prove
+
+    args = _parsed("verify", {"variants": variants, "devices": devices, **wishes})
+    found = find_devices()
+    ids, _ = resolve(args.device or ["cpu"], found)
+    specs = args.variant or [variant.name for variant in catalog.VARIANTS]
+    with verify_progress() as progress:
+        return Verification(prove(specs, ids, found=found, progress=progress))
+
+
+@in_python
+def run(quick: bool = False, **wishes: Any) -> Result:
+    """Prove and time what is wished for, with a journal: ``rnnbench run``, without its report.
+
+    Wishes are called as the command line's, with one value or several: ``variants``, ``devices``, ``tasks``,
+    ``layouts`` (also ``variant`` and so on), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
+    ``threads``, ``keep_env``; with one value ``preset``, ``dtype``, ``activation``, ``split``, ``blocks``,
+    ``budget``, ``seed``, ``out``, ``wait_quiet``; alone ``resume``, the folder of a run that was cut off, or
+    with ``blocks`` of one that is over and left something UNRESOLVED, to extend it to so many in all, once;
+    ``refine``, the folder of a grid, with or without ``budget``. What is left out, or None, is up to the
+    preset. ::
+
+        bench.run(quick=True, variants=["numpy-inplace", "torch-rnn"], hidden=[32, 256])
+
+    Interrupting the notebook ends the run as Ctrl-C ends the command: its journal is complete, and
+    KeyboardInterrupt, which tells where it is, is raised again, so that the cells after this one do not run.
+
+    Raises:
+        UserError: a wish that is unknown or cannot be met.
+    """
+    from bench.api import refining, session
+
+    wishes = {"quick": quick, **wishes}
+    args, command = _parsed("run", wishes), ["run", *_arguments(wishes, "run")]
+    session.refuse_others(args)
+    end: End | None
+    if args.resume is not None:
+        folder = as_path(args.resume)
+        end = session.resume(
+            folder, blocks=args.blocks, wait_s=args.wait_quiet, say=_say, progress=run_progress
+        )
+    elif args.refine is not None:
+        folder = as_path(args.refine)
+        refined = refining.refine(
+            folder,
+            budget_s=args.budget,
+            command=["rnnbench", *command],
+            wait_s=args.wait_quiet,
+            say=_say,
+            progress=run_progress,
+        )
+        end = refined.end
+    else:
+        folder, plan = session.prepare(args, ["rnnbench", *command])
+        seen = look_around(args.wait_quiet, _say)
+        end = session.measure(
+            plan, folder, keep=args.keep_env, host_name=args.host_name, seen=seen, progress=run_progress
+        )
+    if end is not None and end.status == "interrupted":
+        raise KeyboardInterrupt(f"the run was stopped; bench.load({str(folder)!r}) has what was measured")
+    return Result.load(folder)
+
+
+@in_python
+def advise(**wishes: Any) -> "Advice":
+    """Measure one size now and say in two sentences what to use there and why: ``rnnbench advise``.
+
+    Wishes are called as the command line's, each with one value: ``hidden``, ``batch``, ``seq_len``,
+    ``features``, ``outputs``, ``task``, ``dtype``, ``device``, ``threads``, ``budget`` (seconds, or "2m"),
+    ``seed``, ``out``, ``wait_quiet``. ::
+
+        bench.advise(hidden=64, batch=1, seq_len=100, task="forward", budget="30s")
+
+    Raises:
+        UserError: a wish that is unknown or cannot be met, or a time in which nothing can be measured.
+    """
+    from bench.api.advise import advise
+    from bench.api.advise_plan import Timer
+
+    args = _parsed("advise", wishes)
+    advice = advise(args, Timer(args.budget), say=_say, progress=run_progress)
+    if advice.stopped_by:
+        raise KeyboardInterrupt(f"it was stopped; bench.load({str(advice.journal)!r}) has what was measured")
+    return advice
+
+
+@in_python
+def train(
+    variants: str | Iterable[str] | None = None,
+    *,
+    progress: Callable[[str, int, float], None] | None = None,
+    **wishes: Any,
+) -> "TrainResult":
+    """Train variants from the same start: ``rnnbench train``, with its pictures and its report.
+
+    Wishes are called as the command line's: several ``variants`` (also ``variant``), and with one value
+    ``epochs``, ``layout``, ``dtype``, ``activation``, ``lr``, ``delta``, ``hidden``, ``batch``, ``window``
+    (also ``seq_len``), ``horizon`` (also ``outputs``), ``device``, ``seed``, ``series``, ``column``,
+    ``decimal``, ``encoding``, ``missing``, ``split``, ``target``, ``load``, ``save``, ``every``, ``out``,
+    ``wait_quiet``.
+    ``progress`` is called with variant, epoch and loss at every report. Interrupting it ends it; what was
+    trained until then is returned.
+
+    Raises:
+        UserError: wishes that make no sense, a file that cannot be used, or a folder that holds a training.
+    """
+    from bench.api.train import make_settings, save, targets
+    from bench.api.train import train as train_all
+
+    args = _parsed("train", {"variants": variants, **wishes})
+    settings = make_settings(args)
+    paths = targets(args.save, settings.variants)
+    with train_progress() as shown:
+        result = train_all(settings, args.out, progress or shown, _say, args.wait_quiet)
+    if paths:
+        save(result, paths)
+    return result
+
+
+@in_python
+def report(*sources: str | Path | Result, out: str | Path | None = None, any_machine: bool = False) -> Path:
+    """Write the report of saved results and return its page: ``rnnbench report``.
+
+    A source is a run's folder or journal, a file of pytest-benchmark, or what ``run`` and ``load`` return.
+    ``any_machine`` shows results of different machines beside each other.
+
+    Raises:
+        UserError: one cannot be read, the report cannot be written, several have no ``out``, or they are of
+            different machines and not ``any_machine``.
+    """
+    from bench.reporting.build import build_report
+
+    paths = [source.path if isinstance(source, Result) else Path(source) for source in sources]
+    return build_report(paths, None if out is None else Path(out), any_machine=any_machine)
+
+
+@in_python
+def load(path: str | Path) -> "Result | TrainResult":
+    """Read what was saved: the folder or the journal of a run, or the folder of a training.
+
+    Raises:
+        UserError: the journal cannot be read, or contradicts its own plan.
+    """
+    from bench.records import training
+    from bench.training import load_result
+
+    path = as_path(path)
+    return load_result(path) if training.is_training(path) else Result.load(path)
+
+
+def _say(text: str) -> None:
+    complain(keywords_for_options(text))
+
+
+def _several(values: Any) -> list[Any]:
+    """One value or several, as a list."""
+    return [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
+
+
+def _arguments(wishes: dict[str, Any], verb: str) -> list[str]:
+    """Return the wishes as a person would type them.
+
+    Raises:
+        UserError: one that is unknown, or several values where one is taken.
+    """
+    options = build_parser(_Complaining).options(verb)
+    known = {option.removeprefix("--").replace("-", "_"): option for option in options}
+    made = []
+    for name, given in wishes.items():
+        option = known.get(PLURALS.get(name, name))
+        if option is None:
+            near = did_you_mean(name, [*known, *(many for many, one in PLURALS.items() if one in known)])
+            names = ", ".join(sorted(known))
+            raise UserError(f"bench.{verb}() knows no wish {name!r}{near}; there are: {names}")
+        values = [] if given is None or given is False else _several(given)
+        if len(values) > 1 and not options[option]:
+            raise UserError(f"{option} takes one value, not {len(values)}")
+        made += [option if value is True else f"{option}={value}" for value in values]
+    return made
+
+
+def _parsed(verb: str, wishes: dict[str, Any]) -> Any:
+    """Return what the command line makes of the wishes; what it complains of is an error."""
+    return build_parser(_Complaining).parse_args([verb, *_arguments(wishes, verb)])
+
+
+class _Complaining(Parser):
+    """A parser whose complaints are errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the complaint."""
+        raise UserError(message)

@@ -1,0 +1,81 @@
+"""The verbs ``devices`` and ``variants``: where can be timed, and what."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from bench.machine.device import Device, find_devices
+from bench.machine.wording import full_stop
+from bench.workload import catalog
+from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
+from bench.workload.catalog import Variant
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LEAST_WIDTH = 60  # in less, as COLUMNS=0 asks for, a table shows nothing
+
+
+def devices_main(args: argparse.Namespace) -> int:
+    """Print every device with name, memory and dtypes, and why an absent one is absent."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    found = find_devices()
+    table = Table("device", "name", "memory", "dtypes", title="Devices of this machine")
+    for device in found.present:
+        table.add_row(device.id, escape(device.name), memory(device), ", ".join(device.dtypes))
+    for absent in found.absent:
+        table.add_row(absent.kind, escape(f"absent: {absent.reason}"), style="dim")
+    console = _console()
+    console.print(table)
+    if found.torch_version is None:
+        console.print(full_stop(f"NumPy variants alone can run: {found.torch_missing}"), markup=False)
+    else:
+        console.print(f"As PyTorch {found.torch_version} sees it; NumPy uses the cpu only.", markup=False)
+    return 0
+
+
+def variants_main(args: argparse.Namespace) -> int:
+    """Print the catalogue, and the user's own variants that ``args.variant`` names.
+
+    Raises:
+        UserError: one of those cannot be loaded.
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    own = [catalog.find(spec) for spec in getattr(args, "variant", None) or []]
+    variants = dict.fromkeys([*catalog.VARIANTS, *own])
+    table = Table("variant", "what it is", "devices", "limits", title="What can be timed")
+    for variant in variants:
+        cells = (variant.name, variant.summary, ", ".join(variant.devices), limits(variant))
+        table.add_row(*map(escape, cells), style="yellow" if variant.known_wrong else "")
+    _console().print(table)
+    return 0
+
+
+def memory(device: Device) -> str:
+    """Memory in GiB, as people say it."""
+    return "" if device.memory_bytes is None else f"{device.memory_bytes / 2**30:.1f} GiB"
+
+
+def _console() -> "Console":
+    """Standard output, wide enough for a table."""
+    from rich.console import Console
+
+    console = Console()
+    console.width = max(console.width, LEAST_WIDTH)
+    return console
+
+
+def limits(variant: Variant) -> str:
+    """What of the tasks, layouts, dtypes and activations the variant does not support."""
+    lacks = []
+    for what, supported, every in (
+        ("task", variant.tasks, TASKS),
+        ("layout", variant.layouts, LAYOUTS),
+        ("dtype", variant.dtypes, DTYPES),
+        ("activation", variant.activations, ACTIVATIONS),
+    ):
+        lacks += [f"no {what} {one}" for one in every if one not in supported]
+    return ", ".join(lacks)

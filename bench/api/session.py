@@ -1,0 +1,282 @@
+"""The verbs ``run`` and ``report``: from wishes to a plan, a journal, and the report of it."""
+
+import argparse
+import datetime
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from bench.analysis.second_look import extension
+from bench.cli.main import build_parser
+from bench.machine import host
+from bench.machine.audit import findings as audit
+from bench.machine.child import refuse_windows
+from bench.machine.device import find_devices, resolve
+from bench.machine.environ import THREAD_LIMITS, without_person, worker_environment
+from bench.machine.errors import Unfinished, UserError, what_failed
+from bench.machine.files import as_path
+from bench.machine.signals import Terminated
+from bench.machine.waiting import Say, complain, look_around
+from bench.measure.block import Progress
+from bench.measure.plan import make_plan
+from bench.measure.preset import GRID_SIZES, Wishes
+from bench.measure.runner import Runner
+from bench.records.folder import as_text, drawing_report, free_folder, run_name, shown
+from bench.records.journal import FILE_NAME, Journal, Run, different_machines, make_run
+from bench.records.record import AnyRecord, End, Environment, Missing, Plan
+from bench.reporting.progress import show_progress
+
+EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
+TERMINATED_CODE = 143
+STOPPED_CODES = {"user": EXIT_CODES["interrupted"], "signal": TERMINATED_CODE}
+
+Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's progress
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measure what ``args`` wish for and write journal and report; return the exit code.
+
+    Raises:
+        UserError: a wish that cannot be met.
+        Unfinished: the report failed, or a variant that was asked for by name has no part in the plan.
+    """
+    refuse_windows()
+    refuse_others(args)
+    left_out: list[str] = []
+    try:
+        if args.resume is not None:
+            folder = as_path(args.resume)
+            end = resume(folder, blocks=args.blocks, wait_s=args.wait_quiet)
+        else:
+            folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
+            left_out = sorted({*(args.variant or ())} - {arm.spec for arm in plan.arms})
+            seen = look_around(args.wait_quiet)
+            end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name, seen=seen)
+        with drawing_report(folder):
+            disagrees = write_report([folder], None)
+    except Terminated:  # while the report was drawn
+        return TERMINATED_CODE
+    if end.status == "interrupted":
+        print(f"\nGo on with it: rnnbench run --resume {shown(folder)}", file=sys.stderr)
+    code = exit_code(end, disagrees=disagrees)
+    if left_out and code == 0:
+        raise Unfinished(f"asked for and not measured: {', '.join(left_out)}; the report says why")
+    return code
+
+
+def exit_code(end: End, *, disagrees: bool) -> int:
+    """The exit code of a run that ended so."""
+    if end.status == "interrupted":
+        return STOPPED_CODES[end.stopped_by or "user"]
+    return 1 if disagrees else EXIT_CODES[end.status]
+
+
+def refuse_others(args: argparse.Namespace) -> None:
+    """Raise UserError where a run that is resumed or refined is also told what to measure."""
+    for option, beside, why in (
+        ("resume", {"resume", "blocks", "wait_quiet"}, "goes on with the plan that was declared"),
+        ("refine", {"refine", "budget", "wait_quiet"}, "measures as the grid was measured"),
+    ):
+        if getattr(args, option) is None:
+            continue
+        usual = vars(build_parser().parse_args(["run"]))
+        others = [name for name in usual if name not in beside and getattr(args, name) != usual[name]]
+        if others:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+            raise UserError(f"--{option} {why}: leave out {options}")
+
+
+def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
+    """The folder of the results, not made yet, and the plan for what ``args`` wish for.
+
+    Raises:
+        UserError: the folder holds a run already, or the wishes cannot be met.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    folder = free_folder(args.out or f"results/{started:%Y-%m-%d-%H%M%S}")
+    if limits := sorted(set(args.keep_env) & set(THREAD_LIMITS)):
+        raise UserError(
+            f"--keep-env {limits[0]}: both libraries get the same threads; choose them with --threads"
+        )
+    wishes = make_wishes(args)
+    return folder, make_plan(
+        wishes,
+        run=run_name(folder),
+        started_utc=started.isoformat(timespec="seconds"),
+        command=[without_person(as_text(word)) for word in command],
+    )
+
+
+def make_wishes(args: argparse.Namespace) -> Wishes:
+    """Find the devices and turn the arguments into wishes.
+
+    Raises:
+        UserError: a device that is asked for is absent.
+    """
+    found = find_devices()
+    devices, missing = resolve(args.device or ["all"], found)
+    sizes: dict[str, Any] = {
+        name: tuple(values)
+        for name in ("seq_len", "batch", "features", "hidden", "outputs")
+        if (values := getattr(args, name)) is not None
+    }
+    if args.preset == "grid":
+        sizes = {**GRID_SIZES, **sizes}
+    return Wishes(
+        preset=args.preset,
+        quick=args.quick,
+        devices=tuple(devices),
+        missing=tuple(Missing(item.kind, item.reason) for item in missing),
+        no_torch=found.torch_missing,
+        no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
+        variants=tuple(args.variant or ()),
+        tasks=tuple(args.task or ()),
+        layouts=tuple(args.layout or ()),
+        activation=args.activation,
+        dtype=args.dtype,
+        split=args.split,
+        threads=tuple(args.threads or ()),
+        all_threads=host.usable_cpus(),
+        blocks=args.blocks,
+        isolate=args.isolate,
+        budget_s=args.budget,
+        budget_rule="aim" if args.budget is None else "refuse",
+        seed=args.seed,
+        **sizes,
+    )
+
+
+def measure(
+    plan: Plan,
+    folder: Path,
+    *,
+    keep: list[str],
+    host_name: bool = False,
+    seen: Mapping[str, Any] | None = None,
+    progress: Show = show_progress,
+) -> End:
+    """Run the plan with a journal in ``folder`` and a progress display; return how it ended.
+
+    ``seen`` is what ``look_around`` saw before it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
+    setting = environment(plan, keep, host_name=host_name, seen=seen)
+    return _drive(Journal(folder / FILE_NAME), plan, setting, keep, progress)
+
+
+def resume(
+    folder: Path,
+    *,
+    blocks: int | None = None,
+    wait_s: float | None = None,
+    say: Say = complain,
+    progress: Show = show_progress,
+) -> End:
+    """Go on with a run that was cut off or interrupted: its blocks that are whole stay, the others follow.
+
+    With ``blocks`` a run that is over and undecided is extended to so many, for a second look.
+
+    Raises:
+        UserError: no such run, one that another process writes, that is over and not to be extended, or from
+            another machine.
+    """
+    journal, records, warnings = Journal.reopen(folder / FILE_NAME)
+    try:
+        run = make_run(records, warnings)
+        if blocks is not None:
+            extended = extension(run, blocks, folder, host.utc_now())
+            run = make_run([*records, extended], warnings)
+        elif run.end is not None and run.end.status != "interrupted":
+            raise UserError(f"{folder} is over ({run.end.reason}): there is nothing to go on with")
+        keep = list(run.environment.kept)
+        host_name = "host_name" in run.environment.machine
+        refuse_other_machine(run, environment(run.plan, keep, host_name=host_name), folder)
+        setting = environment(run.plan, keep, host_name=host_name, seen=look_around(wait_s, say))
+        for warning in warnings:
+            print(f"rnnbench: {warning}", file=sys.stderr)
+        earlier: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures]
+        earlier += [*run.extensions, *([run.decision] if run.decision else [])]
+        if blocks is not None:
+            journal.write(extended)
+    except BaseException:
+        journal.close()
+        raise
+    return _drive(journal, run.plan, setting, keep, progress, earlier=earlier)
+
+
+def _drive(
+    journal: Journal,
+    plan: Plan,
+    setting: Environment,
+    keep: list[str],
+    progress: Show,
+    earlier: Sequence[AnyRecord] = (),
+) -> End:
+    """Write what is known before the first value, then measure."""
+    # expected results are computed here; idle threads would spin
+    one_thread = threadpool_limits(1)  # type: ignore[no-untyped-call]  # it has no type hints
+    try:
+        with one_thread, journal, progress(plan) as display:
+            if not earlier:
+                journal.write(plan)
+            journal.write(setting)
+            return Runner(plan, journal.write, display, keep=keep, earlier=earlier).run()
+    except OSError as error:
+        raise UserError(
+            f"the run broke off: {what_failed(error)}; what was measured is in {journal.path}, and "
+            f"rnnbench run --resume {journal.path.parent} goes on with it"
+        ) from error
+
+
+def environment(
+    plan: Plan, keep: list[str], *, host_name: bool, seen: Mapping[str, Any] | None = None
+) -> Environment:
+    """The machine as it is now, and what of the shell's variables reaches the workers."""
+    passed = worker_environment(1, keep=keep, compiled="a folder of the run")
+    facts = host.describe(host_name=host_name) | dict(seen or {})
+    threads = max(arm.threads for arm in plan.arms)
+    warnings = audit.warnings(facts, passed.dropped, passed.kept, threads)
+    return Environment(facts, passed.set, passed.dropped, passed.kept, warnings)
+
+
+def refuse_other_machine(run: Run, here: Environment, folder: Path) -> None:
+    """Raise UserError where the run in ``folder`` is of another machine than this one."""
+    if differ := different_machines([run, replace(run, environment=here)]):
+        raise UserError(
+            f"{folder} was measured on another machine (other: {', '.join(differ)}): go on with it there"
+        )
+
+
+def report_main(args: argparse.Namespace) -> int:
+    """Write the report of saved results; return the exit code."""
+    paths = [as_path(name) for name in args.files]
+    return 1 if write_report(paths, args.out, any_machine=args.any_machine) else 0
+
+
+def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> bool:
+    """Build the report, print headlines and where it is; return whether anything disagrees."""
+    try:
+        from bench.reporting import build  # jinja2 and matplotlib, needed from here on
+    except Exception as error:  # a matplotlib that is broken, or told to draw in a way that it cannot
+        raise UserError(f"matplotlib or jinja2 cannot be used: {what_failed(error)}") from error
+    from bench.records import training
+    from bench.training import load_result
+
+    report = build.write_report(paths, Path(out) if out else None, any_machine=any_machine)
+    for path in paths:
+        if training.is_training(path):
+            print(load_result(path).summary())
+        elif path in report.answers:
+            print(report.answers[path])
+    for banner in report.banners:
+        print(banner)
+    print(f"\nReport: {shown(report.page)}")
+    return report.disagrees

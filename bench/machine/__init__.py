@@ -1,0 +1,1 @@
+"""This computer: files, processes, devices, libraries, the clock, and what is unfair on it."""

@@ -1,0 +1,1 @@
+"""What is unfair or unstable on this machine."""

@@ -1,0 +1,169 @@
+"""The child processes of ``rnnbench verify``.
+
+With the arguments ``FOLDER expect`` one checks the reference by differences of its own loss, computes what it
+expects of every case, and replies with all rows at once. With ``FOLDER prove SPEC DEVICE`` one proves a
+variant, case by case as their numbers come in; so nothing that a variant does to its process reaches another.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from bench import proof
+from bench.machine.errors import describe_error
+from bench.machine.library import computes_elsewhere, limit_threads, set_ieee_precision, wrong_library
+from bench.machine.lifeline import replies
+from bench.proof import gradcheck
+from bench.proof.agreement import compare
+from bench.proof.cases import reference_cases
+from bench.records.record import Check, Status
+from bench.workload import catalog, data
+from bench.workload.binding import Bind, bind_case
+from bench.workload.case import Case, Shape
+from bench.workload.own_variant import load_variant
+
+REFERENCE = "reference"  # the name of the rows about the reference itself
+
+
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One variant on one case; ``errors`` and ``tolerances`` by quantity, null where there is no number."""
+
+    variant: str
+    library: str
+    device: str
+    dtype: str
+    task: str
+    layout: str
+    activation: str
+    shape: Shape
+    errors: dict[str, float | None]
+    tolerances: dict[str, float]
+    status: Status
+    reason: str = ""
+
+
+def claims_wrongly(row: Row) -> bool:
+    """Whether the row shows something that claims to be right and is not, or could not be shown to be."""
+    return row.status not in ("ok", "known_wrong", "missing")
+
+
+def wrongly_accused(row: Row) -> bool:
+    """Whether a gradient that is known to be wrong turned out right."""
+    within = all(e is not None and e <= row.tolerances[name] for name, e in row.errors.items())
+    return row.status == "known_wrong" and within
+
+
+def main() -> None:
+    """Run as told by the command line, and send the results as replies."""
+    folder, what = Path(sys.argv[1]), sys.argv[2]
+    cases = msgspec.json.decode((folder / "cases.json").read_bytes(), type=list[Case])
+    with replies() as send:
+        if what == "expect":
+            send(msgspec.json.encode(expect(folder, cases)))
+        else:
+            for row in prove(folder, cases, sys.argv[3], sys.argv[4], sys.stdin):
+                send(msgspec.json.encode(row))
+
+
+def expect(folder: Path, cases: list[Case]) -> list[Row]:
+    """Write inputs and expected results of each case; return rows that check the reference itself."""
+    rows = [_reference_row(case) for case in reference_cases()]
+    for number, case in enumerate(cases):
+        batch = data.make(case)
+        batch.save(folder / f"inputs{number}.npz")
+        proof.expected(case, batch).save(folder / f"expected{number}.npz")
+    return rows
+
+
+def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iterable[str]) -> Iterator[Row]:
+    """Prove a variant on the cases whose numbers come in, and yield a row for each."""
+    variant = load_variant(spec)
+    wrong = variant.known_wrong
+    bind: Bind | None = None
+    elsewhere: dict[str, str] = {}  # by task, why it is not the library's computation
+    for number in map(int, numbers):
+        case = cases[number]
+        batch = data.Batch.load(folder / f"inputs{number}.npz")
+        expected = proof.Expected.load(folder / f"expected{number}.npz")
+        try:
+            bind = bind or _load(variant)
+            checks = proof.prove(
+                bind, case, batch, expected, library=variant.library, device=device, known_wrong=wrong
+            )
+            if case.task not in elsewhere:
+                call = bind_case(bind, variant.library, case, batch, device).bound.call
+                elsewhere[case.task] = computes_elsewhere(variant.library, call)
+            reason = wrong_library(variant.library) or elsewhere[case.task]
+        except BaseException as error:  # a variant may raise anything, or leave; the other cases go on
+            yield make_row(variant, device, case, [], "crashed", describe_error(error, variant.target))
+            continue
+        if reason:
+            yield make_row(variant, device, case, checks, "invalid", f"{variant.name} {reason}")
+        else:
+            status = proof.status(checks, known_wrong=wrong)
+            yield make_row(variant, device, case, checks, status, proof.failures(checks))
+
+
+def make_row(
+    variant: catalog.Variant, device: str, case: Case, checks: list[Check], status: Status, reason: str
+) -> Row:
+    """A row of all that has an error, and of the questions that failed."""
+    worst: dict[str, Check] = {}
+    for check in checks:
+        if check.tolerance == 0 and check.passed:
+            continue
+        if check.what not in worst or check.error > worst[check.what].error:
+            worst[check.what] = check
+    return Row(
+        variant=variant.name,
+        library=variant.library,
+        device=device,
+        dtype=case.dtype,
+        task=case.task,
+        layout=case.layout,
+        activation=case.activation,
+        shape=case.shape,
+        errors={
+            name: check.error if check.error < sys.float_info.max else None for name, check in worst.items()
+        },
+        tolerances={name: check.tolerance for name, check in worst.items()},
+        status=status,
+        reason=reason,
+    )
+
+
+def _reference_row(case: Case) -> Row:
+    """The reference's gradient by hand against the two by differences."""
+    batch = data.make(case)
+    grads = catalog.reference("numpy").loss_and_grads(
+        batch.params, batch.x, batch.y, activation=case.activation, delta=case.delta
+    )[1]
+    checks = []
+    for how, found, tolerance in (
+        ("complex step", gradcheck.complex_step(case, batch), gradcheck.COMPLEX_TOLERANCE),
+        ("central differences", gradcheck.central_differences(case, batch), gradcheck.CENTRAL_TOLERANCE),
+    ):
+        checks += [
+            compare(f"d{name}, {how}", grads[name], found[name], tolerance, "float64") for name in grads
+        ]
+    target = f"{catalog.reference('numpy').__name__}:loss_and_grads"
+    reference = catalog.Variant(REFERENCE, "numpy", target, "")
+    return make_row(reference, "cpu", case, checks, proof.status(checks), proof.failures(checks))
+
+
+def _load(variant: catalog.Variant) -> Bind:
+    """Return the variant's ``bind``, its library at one thread and, for torch, at IEEE precision."""
+    try:
+        bind = variant.load()
+    except BaseException as error:  # importing runs the variant's own code
+        sys.exit(describe_error(error, variant.target))
+    if variant.library == "torch":
+        limit_threads(1)
+        set_ieee_precision()
+    return bind
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""What ``rnnbench verify`` prints: one table, what is missing and why, and the conclusion in a sentence."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from bench.machine.device import Absent
+from bench.proof.child import REFERENCE, Row, claims_wrongly, wrongly_accused
+
+FORWARD = ("y_hat", "loss")
+GRADIENT = ("dU", "dW", "dV", "update")
+NO_TERMINAL_WIDTH = 200  # nothing is cut short in a file
+VERDICTS = {
+    "ok": "agrees",
+    "known_wrong": "[yellow]known wrong[/]",
+    "invalid": "[red]INVALID[/]",
+    "oom": "[red]OUT OF MEMORY[/]",
+    "timeout": "[red]TIMEOUT[/]",
+    "crashed": "[red]CRASHED[/]",
+    "disagrees": "[red]DISAGREES[/]",
+}
+SEVERITY = tuple(VERDICTS)
+# what the conclusion calls a variant by the worst that happened to it
+FAILED = {"disagrees": "WRONG", "crashed": "CRASHED", "timeout": "TIMEOUT"}
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error while variants are proved, if that is a terminal."""
+    console = Console(stderr=True)
+    columns = (BarColumn(bar_width=30), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("computing the reference", total=None)
+        yield lambda done, total: bar.update(
+            task, completed=done, total=total, description=f"{done} of {total} proofs"
+        )
+
+
+def show(rows: Sequence[Row], absent: Sequence[Absent], console: Console | None = None) -> None:
+    """Print everything on ``console``, standard output unless given."""
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = NO_TERMINAL_WIDTH
+    console.print(table(row for row in rows if row.variant != REFERENCE))
+    for line in [*missing(rows, absent), *failures(rows), conclusion(rows)]:
+        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def table(rows: Iterable[Row]) -> Table:
+    """One line per variant, device, dtype, layout and activation: its worst errors over shapes and tasks."""
+    shown = Table(
+        *("variant", "device", "dtype", "layout", "act."),
+        *(*FORWARD, *GRADIENT),
+        *("allowed", "verdict"),
+        title="Worst errors against the float64 reference, |a - b| / |b|",
+        caption="allowed: for y_hat and loss / for gradients and the update",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+    )
+    for column in shown.columns:
+        column.no_wrap = True
+    lines: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        if row.status != "missing":
+            key: tuple[str, ...] = (row.variant, row.device, row.dtype, row.layout, row.activation)
+            lines.setdefault(key, []).append(row)
+    previous = next(iter(lines), None)
+    for key, of_line in lines.items():
+        if previous and key[:2] != previous[:2]:
+            shown.add_section()
+        previous = key
+        verdict = max((row.status for row in of_line), key=SEVERITY.index)
+        cells = [_worst_cell(of_line, quantity) for quantity in FORWARD + GRADIENT]
+        allowed = "/".join(filter(None, (_allowed(of_line, FORWARD), _allowed(of_line, GRADIENT))))
+        shown.add_row(*map(escape, key), *cells, allowed, VERDICTS[verdict])
+    return shown
+
+
+def missing(rows: Iterable[Row], absent: Iterable[Absent]) -> list[str]:
+    """What could not be proved, each reason once."""
+    reasons = dict.fromkeys(row.reason for row in rows if row.status == "missing")
+    return [f"MISSING {device.kind}: {device.reason}" for device in absent] + [
+        f"MISSING {reason}" for reason in reasons
+    ]
+
+
+def failures(rows: Iterable[Row]) -> list[str]:
+    """What went wrong, for each variant and device the first time in full."""
+    failed: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.status in ("disagrees", "crashed", "timeout"):
+            failed.setdefault((row.variant, row.device), []).append(row)
+    return [
+        f"{variant} on {device}: {first.status} in {_proofs(len(of_arm))}, first in {first.task}, "
+        f"{first.layout}, {first.dtype}, {first.activation}, {first.shape}: {first.reason}"
+        for (variant, device), of_arm in failed.items()
+        for first in of_arm[:1]
+    ]
+
+
+def conclusion(rows: Iterable[Row]) -> str:
+    """The answer in plain words."""
+    by_variant: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.status != "missing":
+            by_variant.setdefault(row.variant, []).append(row)
+    reference = by_variant.pop(REFERENCE)
+    failed: dict[str, list[str]] = {}
+    for name, found in by_variant.items():
+        worst = max((row.status for row in found), key=SEVERITY.index)
+        if worst in FAILED:
+            failed.setdefault(worst, []).append(name)
+    wrong = [name for names in failed.values() for name in names]
+    published = [
+        name
+        for name, found in by_variant.items()
+        if name not in wrong and any(row.status == "known_wrong" for row in found)
+    ]
+    right = [name for name in by_variant if name not in wrong + published]
+
+    sentences = []
+    if any(map(claims_wrongly, reference)):
+        sentences.append("WRONG: the reference's own gradient is not the derivative of its loss.")
+    sentences += [
+        f"{word}: {', '.join(failed[status])}, as told above."
+        for status, word in FAILED.items()
+        if status in failed
+    ]
+    if right:
+        n_proofs = sum(len(by_variant[name]) for name in right)
+        who = f"All {len(right)} variants that claim" if len(right) > 1 else f"{right[0]} claims"
+        verb = "agree" if len(right) > 1 else "and agrees"
+        sentences.append(f"{who} to be right {verb} with the reference in {_proofs(n_proofs)}.")
+    sentences += [_published(name, by_variant[name]) for name in published]
+    by_steps, by_differences = (
+        _largest(reference, [f"d{name}, {how}" for name in "UWV"])
+        for how in ("complex step", "central differences")
+    )
+    sentences.append(
+        f"The reference's own gradient is within {_short(by_steps)} of complex steps and "
+        f"{_short(by_differences)} of central differences."
+    )
+    return " ".join(sentences)
+
+
+def _published(name: str, rows: list[Row]) -> str:
+    """What is wrong with a gradient that is known to be wrong, or that it is not."""
+    wrong = [row for row in rows if row.status == "known_wrong"]
+    if accused := [row for row in wrong if wrongly_accused(row)]:
+        return f"{name} is listed as known wrong, but was right in {len(accused)} of {_proofs(len(wrong))}."
+    gradients = [row for row in wrong if row.task == "gradient"]
+    off = [row.errors[name] or 0.0 for row in gradients for name in ("dU", "dW")]
+    return (
+        f"{name} is wrong where it is known to be: its gradients of U and W are off by {min(off):.0%} to "
+        f"{max(off):.0%}, V's by no more than {_short(_largest(gradients, ['dV']))}."
+    )
+
+
+def _proofs(number: int) -> str:
+    return f"{number} proof" if number == 1 else f"{number} proofs"
+
+
+def _largest(rows: Iterable[Row], names: Sequence[str]) -> float:
+    """The largest error of these quantities."""
+    return max((row.errors.get(name) or 0.0 for row in rows for name in names), default=0.0)
+
+
+def _worst_cell(rows: Iterable[Row], quantity: str) -> str:
+    """The error of a quantity that is the largest part of its tolerance; ``update`` is that of U, W and V."""
+    found = [
+        (math.inf if error is None else error, row.tolerances[name])
+        for row in rows
+        for name, error in row.errors.items()
+        if name.split()[0] == quantity and row.tolerances[name]
+    ]
+    if not found:
+        return ""
+    error, tolerance = max(found, key=lambda pair: pair[0] / pair[1])
+    return _short(error) if error <= tolerance else f"[red]{_short(error)}[/]"
+
+
+def _allowed(rows: Iterable[Row], quantities: tuple[str, ...]) -> str:
+    """Return the largest tolerance of these quantities; nothing where none of them was compared."""
+    tolerances = [t for row in rows for name, t in row.tolerances.items() if name.split()[0] in quantities]
+    return _short(max(tolerances)) if any(tolerances) else ""
+
+
+def _short(number: float) -> str:
+    """3e-6, 38%, 0."""
+    if number == 0 or not math.isfinite(number):
+        return f"{number:g}"
+    return f"{number:.0%}" if 0.01 <= number < 100 else f"{number:.0e}".replace("e-0", "e-")

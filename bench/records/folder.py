@@ -1,0 +1,63 @@
+"""The folder of a run: one that holds no run yet, its name as text, and a report of it that fails."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bench.machine.errors import Unfinished, UserError, what_failed
+from bench.machine.files import as_path
+from bench.records.reading import FILE_NAME
+
+
+def free_folder(name: str) -> Path:
+    """The folder of that name, which need not be there.
+
+    Raises:
+        UserError: it holds a run already, or cannot be looked into.
+    """
+    folder = as_path(name)
+    try:
+        taken = (folder / FILE_NAME).exists()
+    except OSError as error:
+        raise UserError(f"cannot look into {folder}: {error.strerror}; choose another --out") from error
+    if taken:
+        raise UserError(f"{folder} already holds a run; choose another --out")
+    return folder
+
+
+def run_name(folder: Path) -> str:
+    """What a run in this folder is called."""
+    return as_text(Path(os.path.normpath(folder.absolute())).name)
+
+
+def shown(path: Path) -> str:
+    """A path as seen from where the user stands, or in full where nobody can stand any more."""
+    with suppress(OSError):
+        return os.path.relpath(path)
+    return str(path)
+
+
+@contextmanager
+def drawing_report(folder: Path) -> Iterator[None]:
+    """Say of whatever goes wrong meanwhile that the measurement is safe, and which command draws its report.
+
+    Raises:
+        Unfinished: anything but a signal was raised.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not folder.is_dir():  # nothing is safe
+            raise
+        path = shown(folder)
+        raise Unfinished(
+            f"what was measured is safe in {path}, but its report could not be drawn: {what_failed(error)}; "
+            f"rnnbench report {shlex.quote(path)} draws it"
+        ) from error
+
+
+def as_text(word: str) -> str:
+    """A file's name as text that can be written, whatever bytes it is made of."""
+    return os.fsencode(word).decode(errors="replace")

@@ -1,0 +1,1 @@
+"""The files of other tools: pyperf and pytest-benchmark."""

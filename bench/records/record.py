@@ -1,0 +1,212 @@
+"""What a journal holds, line by line. Times are integer nanoseconds, as the clock gave them.
+
+A journal is one ``Plan`` (declared before the first value), one ``Environment``, one ``Conditions`` per
+case, then for each block its ``Worker``s, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
+after block 0 one ``Decision``, later another where more must be dropped; last an ``End``. A run that was cut
+off and went on later has another ``Environment`` and a ``Resumed`` in between; where it was over and was
+extended, an ``Extended`` before them.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from bench.records.declared import Arm as Arm  # re-exported: whoever reads records needs them all
+from bench.records.declared import Entry as Entry
+from bench.records.declared import Group as Group
+from bench.records.declared import Missing as Missing
+from bench.records.declared import Pair as Pair
+from bench.records.declared import Probe as Probe
+from bench.records.declared import Rung as Rung
+from bench.workload.case import Case
+
+SCHEMA = 3  # journals of no other are read
+MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
+
+# what can happen to an entry; "ok" is the status of every Burst that passed its proof
+Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
+
+
+# of a time budget: kept as far as verdicts let it; else refused; kept, and rather no verdict than more time
+BudgetRule = Literal["aim", "refuse", "hold"]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
+    """One line of the journal; its class name in lower case is the line's ``kind``."""
+
+
+class Plan(Record, frozen=True):
+    """What is going to be measured, declared before the first value."""
+
+    schema: int
+    run: str  # name of the run's folder
+    version: str  # of rnnbench
+    started_utc: str  # ISO 8601
+    command: list[str]
+    preset: str
+    seed: int  # of the order
+    blocks: int  # counted blocks; block 0 comes on top
+    rounds: int  # of a block, at most
+    verdicts: bool  # False for --quick
+    margin: float  # equivalence margin, 0.02
+    budget_s: float | None
+    arms: list[Arm]
+    groups: list[Group]
+    pairs: list[Pair]  # headlines known before block 0
+    missing: list[Missing]
+    gates: dict[str, float] = {}  # above which a burst counts as disturbed, by the name of what is read
+    precision: float | None = None  # half-width of the headlines' log ratios at which a run may stop early
+    ladder: list[Rung] = []  # from the tutorial's NumPy program to its PyTorch program, in single changes
+    probes: list[Probe] = []
+    isolate: bool = False  # a worker an arm
+    budget_rule: BudgetRule = "aim"
+
+
+class Environment(Record, frozen=True):
+    """The machine and the variables that change speed: set for workers, dropped from them, kept."""
+
+    machine: dict[str, Any]
+    set: dict[str, str]
+    dropped: dict[str, str]
+    kept: dict[str, str]
+    warnings: list[str]
+
+
+class Worker(Record, frozen=True):
+    """A fresh process for one block: it holds the entries of these arms."""
+
+    block: int
+    name: str  # the same in every block
+    arms: list[str]
+    pid: int
+    ready_ns: int  # processor time until it was ready: interpreter, imports, first binding
+    facts: dict[str, Any]  # versions, threads read back, BLAS kernel, precision switches
+    compile_ns: int = 0  # wall time that compiling took: in block 0 from nothing, later from the run's cache
+    compile_cpu_ns: int = 0  # of ready_ns, what compiling took of it
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One comparison of the proof: a normwise error against its tolerance."""
+
+    what: str  # "y_hat", "loss", "dU", "update W", ...
+    error: float
+    tolerance: float
+    passed: bool
+    known_wrong: bool = False  # what a published gradient is known to get wrong
+
+
+class Conditions(Record, frozen=True):
+    """What an untimed reference pass in the case's dtype found about its numbers.
+
+    Subnormal numbers can cost a processor a hundred times what others do. They are counted in every hidden
+    state h_t and every dL/dh_t: the gradients of the weights can be free of them all the same.
+    """
+
+    case: Case
+    hidden: int  # values of h_t, over all t
+    hidden_subnormal: int
+    gradient: int  # values of dL/dh_t, over all t; 0 for a forward pass
+    gradient_subnormal: int
+
+
+class Burst(Record, frozen=True):
+    """The values of one entry in one block, one a round. A value is elapsed_ns[i] / n_calls."""
+
+    block: int
+    entry: str  # the first of the plan's entries with this arm and case; the others have the same values
+    status: Status
+    n_calls: int
+    elapsed_ns: list[int]  # one a value: n_calls calls in one clock pair, less waited_ns
+    rounds: list[int]  # of each value; slow entries take part in some
+    places: list[int]  # of each value within its round
+    first_call_ns: int  # the first call after binding, waiting for the device included
+    warmup_calls: int  # after binding
+    rewarm_calls: int  # before each value, since others have run meanwhile
+    residual_ns: int  # largest cost of a second synchronise right after a value
+    cpu_ns: int  # processor time of the process over all values
+    device: str
+    digest: str  # SHA-256 of the inputs
+    checks: list[Check]
+    gates: dict[str, float] = {}  # what was read over the values, by name: see bench.machine.gates
+    flags: list[str] = []  # the gates above their limits; the values count all the same
+    settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0
+    transfer_ns: int = 0  # moving parameters, x and y to the device, once; 0 where they are there already
+    cold_call_ns: int = 0  # the first call of its process, before the proof; 0 where that was another entry's
+    # within each clock pair, while another program had the processor (one thread on the CPU); [] for 0s
+    waited_ns: list[int] = []
+
+
+class Primitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One basic operation of a library. A value is elapsed_ns[i] / n_calls."""
+
+    name: str  # "product", "tanh", "multiply", "copy", ...
+    size: list[int]  # m, k, n of a product (m, k) (k, n); the number of elements of what works on each
+    n_calls: int
+    elapsed_ns: list[int]
+
+
+class Rates(Record, frozen=True):
+    """What the library of an arm took for basic operations in one block: its own speed, without an RNN."""
+
+    block: int
+    arm: str
+    case: Case  # whose sizes these are
+    primitives: list[Primitive]
+    reason: str = ""  # why there are none
+
+
+class Failure(Record, frozen=True):
+    """Why an entry has no values in a block."""
+
+    block: int
+    entry: str
+    status: Status
+    reason: str
+    checks: list[Check] = []
+    stderr: str = ""  # the last lines the worker printed
+
+
+class Decision(Record, frozen=True):
+    """What block 0 decided: the fastest proved form per library, and what the budget drops.
+
+    A later one has the same pairs and drops more: what took much longer than block 0 had promised.
+    """
+
+    pairs: list[Pair]  # the fastest forms
+    predicted_s: float  # time the whole plan would take
+    blocks: int  # counted blocks that will run
+    rounds: int  # of each of them
+    dropped_groups: list[str]
+    dropped_arms: list[str]
+
+
+class Resumed(Record, frozen=True):
+    """The run went on from ``block``, anew: what stands before this line of that block and later is void."""
+
+    block: int
+    resumed_utc: str
+
+
+class Extended(Record, frozen=True):
+    """A run that was over goes on to more blocks, once: a second look, judged at a level of its own."""
+
+    before: int  # counted blocks of the first look
+    blocks: int  # in all
+    level: float  # of the verdicts from here on
+    extended_utc: str
+
+
+class End(Record, frozen=True):
+    """The run is over: ``complete``, ``partial`` (something failed), ``interrupted``."""
+
+    status: Literal["complete", "partial", "interrupted"]
+    reason: str
+    seconds: float
+    ended_utc: str
+    slept_s: float = 0.0  # of a laptop that was closed meanwhile
+    stopped_by: Literal["user", "signal"] | None = None  # Ctrl-C; TERM or HUP
+
+
+AnyRecord = (
+    Plan | Environment | Conditions | Worker | Burst | Rates | Failure | Decision | Extended | Resumed | End
+)

@@ -1,0 +1,130 @@
+"""All values of a run in one table: as a pandas frame, and as a CSV file."""
+
+import csv
+import io
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.machine.errors import UserError
+from bench.machine.files import atomic_text
+from bench.machine.wording import printable
+from bench.records.counted import is_counted
+from bench.records.record import Burst
+from bench.records.run import Run
+
+if TYPE_CHECKING:  # it takes long to import, and the CSV does without
+    import pandas as pd
+
+COLUMNS = (
+    "run", "block", "entry", "group", "arm", "variant", "library", "device", "threads", "twin",
+    "known_wrong", "task", "layout", "dtype", "activation", "data", "T", "B", "I", "H", "O", "status",
+    "counted", "round", "place", "n_calls", "elapsed_ns", "per_call_ns", "first_call_ns",
+)  # fmt: skip
+OF_A_VALUE = (
+    "round",
+    "place",
+    "elapsed_ns",
+    "per_call_ns",
+)  # the other columns are the same in a whole burst
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+Cells = tuple[str | int | bool, ...]
+
+
+def values_frame(run: Run) -> "pd.DataFrame":
+    """One row a value, in the journal's order; block 0 is there, but not ``counted``.
+
+    ``round`` is that of the block, ``place`` where the value stood in it; ``per_call_ns`` is ``elapsed_ns``
+    / ``n_calls``. An arm on a case is measured once, whatever tables hold it: under the name of the first.
+    """
+    import pandas as pd
+
+    known = _Known(run)
+    rows = [
+        (run.plan.run, burst.block, *known.cells(burst), burst.status, is_counted(burst),
+         burst.n_calls, burst.first_call_ns)
+        for burst in run.bursts
+    ]  # fmt: skip
+    bursts = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in OF_A_VALUE])
+    sizes = [len(burst.elapsed_ns) for burst in run.bursts]
+    frame = bursts.take(np.repeat(np.arange(len(rows)), np.array(sizes, dtype=np.intp)))
+    frame = frame.reset_index(drop=True)
+    frame["round"] = list(chain.from_iterable(burst.rounds for burst in run.bursts))
+    frame["place"] = list(chain.from_iterable(burst.places for burst in run.bursts))
+    frame["elapsed_ns"] = list(chain.from_iterable(burst.elapsed_ns for burst in run.bursts))
+    frame["per_call_ns"] = frame["elapsed_ns"] / frame["n_calls"]
+    return frame[list(COLUMNS)]
+
+
+def write_values_csv(run: Run, path: Path) -> None:
+    """Write ``values_frame`` as CSV, a burst at a time.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it, and characters that
+    steer a terminal are written as codes: a variant's name may come from anyone.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        with atomic_text(path) as file:
+            file.write(",".join(COLUMNS) + "\n")
+            file.writelines(_csv_lines(run))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+
+
+def _csv_lines(run: Run) -> Iterator[str]:
+    """The lines of each burst. A million values: what they share is made once, the rest by hand."""
+    known = _Known(run)
+    name = _csv((run.plan.run,))
+    shared: dict[tuple[str, str], str] = {}
+    for burst in run.bursts:
+        key = burst.entry, burst.device
+        if key not in shared:
+            shared[key] = _csv(known.cells(burst))
+        n_calls, first = burst.n_calls, burst.first_call_ns
+        start = f"{name},{burst.block},{shared[key]},{burst.status},{is_counted(burst)}"
+        yield "".join(
+            f"{start},{number},{place},{n_calls},{elapsed},{elapsed / n_calls!r},{first}\n"
+            for number, place, elapsed in zip(burst.rounds, burst.places, burst.elapsed_ns, strict=True)
+        )
+
+
+class _Known:
+    """What the plan knows of each burst's entry: the columns from ``entry`` to ``O``."""
+
+    def __init__(self, run: Run) -> None:
+        self._entries, self._arms = run.entries, run.arms
+
+    def cells(self, burst: Burst) -> Cells:
+        """The device is where the burst's arrays really were."""
+        entry = self._entries[burst.entry]
+        arm, case, shape = self._arms[entry.arm], entry.case, entry.case.shape
+        return (
+            entry.id, entry.group, arm.id, arm.variant, arm.library, burst.device, arm.threads, arm.twin,
+            arm.known_wrong, case.task, case.layout, case.dtype, case.activation, case.data, shape.T, shape.B,
+            shape.I, shape.H, shape.O,
+        )  # fmt: skip
+
+
+def csv_line(cells: Cells) -> str:
+    """Cells as a line of a CSV file; none is a formula to a spreadsheet, or steers a terminal."""
+    return f"{_csv(cells)}\n"
+
+
+def _csv(cells: Cells) -> str:
+    """Cells as a part of a line."""
+    line = io.StringIO()
+    csv.writer(line).writerow([*map(_fit_to_show, cells), 0])  # 0: an empty cell alone would get quotes
+    return line.getvalue().removesuffix(",0\r\n")
+
+
+def _fit_to_show(cell: str | int | bool) -> str | int | bool:
+    if not isinstance(cell, str):
+        return cell
+    text = "\r".join(map(printable, cell.split("\r")))  # in quotes, the end of a line is none
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

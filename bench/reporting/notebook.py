@@ -1,0 +1,171 @@
+"""What ``bench.run``, ``bench.load`` and ``bench.verify`` return: objects that show themselves in a notebook.
+
+They hold frames, and are none themselves: a frame that carries a run along loses it at the first operation
+(or keeps it where it is no longer true), and its own display would stand in the way of the answer.
+"""
+
+import html
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.summary import Row, summarise
+from bench.proof import child
+from bench.records.journal import Run, load_run
+from bench.records.refinements import load_refinements
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBERS = ("median_ns", "median_low_ns", "median_high_ns", "samples_per_second", "ratio", "low", "high")
+ERRORS = ("y_hat", "loss", "dU", "dW", "dV", "update U", "update W", "update V")
+
+
+class Result:
+    """A run, from its journal: the answer at a glance, ``frame`` and ``summary()`` to work with.
+
+    ``path`` is its folder or journal; ``run`` is all that the journal says, record by record.
+    """
+
+    def __init__(self, path: Path, run: Run) -> None:
+        self.path = path
+        self.run = run
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Result":
+        """Read a run from its folder or its journal.
+
+        Raises:
+            UserError: the journal cannot be read, or contradicts its own plan.
+        """
+        return cls(Path(path), load_run(Path(path)))
+
+    @cached_property
+    def frame(self) -> "pd.DataFrame":
+        """One row a value: its entry's arm and case, ``block`` (0 is not ``counted``), ``per_call_ns``."""
+        from bench.records.table import values_frame
+
+        return values_frame(self.run)
+
+    def summary(self) -> "pd.DataFrame":
+        """One row an entry, in the plan's order, as the report has it.
+
+        ``median_ns`` is the time of a call, ``median_low_ns`` and ``median_high_ns`` its 95 % interval;
+        ``ratio`` is that time over the baseline's, ``low`` and ``high`` its 95 % interval. Where there is no
+        number there is NaN, and ``reason`` says why.
+        """
+        import pandas as pd
+
+        tables = summarise(self.run).tables
+        frame = pd.DataFrame([_summary_row(table.name, row) for table in tables for row in table.rows])
+        return frame.astype(dict.fromkeys(NUMBERS, float))
+
+    def __repr__(self) -> str:
+        """The answer in plain English."""
+        from bench.reporting.build import headline
+
+        return headline(self.run, load_refinements(self.path))
+
+    def _repr_html_(self) -> str:
+        """The answer and the first table."""
+        from bench.reporting.page import render_cell
+        from bench.reporting.view import view
+
+        return render_cell(view(self.run, refinements=load_refinements(self.path)))
+
+
+class Verification:
+    """What was proved: the conclusion at a glance, ``frame`` and ``summary()`` to work with."""
+
+    def __init__(self, rows: Sequence[child.Row]) -> None:
+        self.rows = tuple(rows)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that claims to be right is right."""
+        return not any(map(child.claims_wrongly, self.rows))
+
+    @cached_property
+    def frame(self) -> "pd.DataFrame":
+        """One row a proof: a variant on a device and a case, and its errors (NaN where none was asked for).
+
+        The rows of the variant ``reference`` compare its gradient with complex steps and with central
+        differences.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([_proof_row(row) for row in self.rows])
+
+    def summary(self) -> "pd.DataFrame":
+        """One row a variant and device: how many proofs ended how, and the largest errors by quantity."""
+        import pandas as pd
+
+        shown = self.frame[self.frame.status != "missing"]
+        by = ["variant", "device"]
+        counts = shown.groupby(by, sort=False).size().rename("proofs")
+        statuses = pd.crosstab([shown.variant, shown.device], shown.status).reindex(counts.index)
+        errors = shown.groupby(by, sort=False)[[name for name in ERRORS if name in shown]].max()
+        return pd.concat([counts, statuses, errors], axis=1).reset_index()
+
+    def __repr__(self) -> str:
+        """The conclusion in plain English."""
+        from bench.proof.table import conclusion, failures
+
+        return "\n".join([*failures(self.rows), conclusion(self.rows)])
+
+    def _repr_html_(self) -> str:
+        """The conclusion and the summary."""
+        table = self.summary().to_html(index=False, border=0, na_rep="", float_format="{:.1e}".format)
+        return "".join(f"<p>{html.escape(line)}</p>" for line in repr(self).splitlines()) + table
+
+
+def _summary_row(group: str, row: Row) -> dict[str, Any]:
+    from bench.reporting.tables import verdict
+
+    made, arm, case = row.comparison, row.arm, row.case
+    return {
+        "group": group,
+        "entry": row.entry,
+        "variant": arm.variant,
+        "library": arm.library,
+        "device": arm.device,
+        "threads": arm.threads,
+        "twin": arm.twin,
+        "known_wrong": arm.known_wrong,
+        "task": case.task,
+        "layout": case.layout,
+        "dtype": case.dtype,
+        "activation": case.activation,
+        **asdict(case.shape),
+        "status": row.status,
+        "proof": row.proof,
+        "blocks": row.blocks,
+        "median_ns": row.median_ns,
+        "median_low_ns": row.low_ns,
+        "median_high_ns": row.high_ns,
+        "samples_per_second": row.samples_per_second,
+        "baseline": made.baseline if made else "",
+        "ratio": made.ratio if made else None,
+        "low": made.low if made else None,
+        "high": made.high if made else None,
+        "verdict": verdict(made) if made else "",
+        "reason": (made.reason if made else "") or row.reason,
+    }
+
+
+def _proof_row(row: child.Row) -> dict[str, Any]:
+    return {
+        "variant": row.variant,
+        "library": row.library,
+        "device": row.device,
+        "dtype": row.dtype,
+        "task": row.task,
+        "layout": row.layout,
+        "activation": row.activation,
+        **asdict(row.shape),
+        "status": row.status,
+        "reason": row.reason,
+        **row.errors,
+    }

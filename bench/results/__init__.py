@@ -1,1 +1,0 @@
-"""Results: the records of a run, the journal they are written to, and tables made of it."""

@@ -1,0 +1,90 @@
+"""The work to be timed: shapes, layouts and cases. A case is equal for every variant."""
+
+from dataclasses import dataclass, replace
+
+from bench.machine.errors import UserError
+
+TASKS = ("train_step", "gradient", "forward")
+LARGEST_SEED = 2**63 - 1  # that the files of results hold
+LAYOUTS = ("positional", "sequence", "single_step")
+DTYPES = ("float32", "float64")
+ACTIVATIONS = ("tanh", "sigmoid")
+SPLITS = ("random", "tail")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the RNN sees: T steps, batch B, I features, H hidden units, O outputs."""
+
+    T: int
+    B: int
+    I: int  # noqa: E741  (the project's letter for features)
+    H: int
+    O: int  # noqa: E741  (and for outputs)
+
+    @property
+    def work(self) -> int:
+        """T B H^2: what a call takes is about proportional to it, where H is large."""
+        return self.T * self.B * self.H**2
+
+    def __str__(self) -> str:
+        return f"T{self.T} B{self.B} I{self.I} H{self.H} O{self.O}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One piece of work.
+
+    ``data`` is ``sine`` (windows of a sine wave in one of the layouts) or ``random`` (any shape).
+    ``seed`` draws the data and the initial parameters, ``lr`` and ``delta`` (the Huber cutoff) are the
+    training step's.
+    """
+
+    task: str
+    shape: Shape
+    layout: str = "positional"
+    dtype: str = "float32"
+    activation: str = "tanh"
+    data: str = "sine"
+    split: str = "random"
+    seed: int = 0
+    lr: float = 0.1
+    delta: float = 0.025
+
+    def __str__(self) -> str:
+        return f"{self.task} · {self.layout} · {self.dtype} · {self.activation} · {self.shape}"
+
+    def with_task(self, task: str) -> "Case":
+        """The same work for another task."""
+        return replace(self, task=task)
+
+
+def sine_case(
+    task: str,
+    layout: str,
+    *,
+    window: int = 6,
+    batch: int = 128,
+    hidden: int = 32,
+    outputs: int = 8,
+    dtype: str = "float32",
+    activation: str = "tanh",
+    split: str = "random",
+    seed: int = 0,
+) -> Case:
+    """A case on sine windows; the defaults are the primer's: 6 values in, 8 out, 128 samples, H = 32.
+
+    Raises:
+        UserError: a size below 1.
+    """
+    sizes = {"seq-len": window, "batch": batch, "hidden": hidden, "outputs": outputs}
+    for name, size in sizes.items():
+        if size < 1:
+            raise UserError(f"--{name} must be 1 or more, not {size}")
+    steps, features = {
+        "single_step": (1, window),
+        "positional": (window, window),
+        "sequence": (window, 1),
+    }[layout]
+    shape = Shape(T=steps, B=batch, I=features, H=hidden, O=outputs)
+    return Case(task, shape, layout, dtype, activation, split=split, seed=seed)

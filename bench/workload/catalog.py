@@ -1,0 +1,181 @@
+"""The one list of variants. Tests and timing iterate it, so nothing can be timed unproved.
+
+The only file that knows ``impl_numpy`` and ``impl_torch``, and it imports them only in ``load``.
+"""
+
+import functools
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import msgspec
+
+from bench.machine.device import ACCELERATORS
+from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
+from bench.machine.toolchain import why_not_compile
+from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
+
+DESCRIBING_SECONDS = 60  # a first import of torch from a slow disk can take most of a minute
+
+
+class Bound(Protocol):
+    """A task bound to its arrays, which every call reads anew; ``call`` alone is timed.
+
+    One whose library cannot have numbers written into its arrays has ``feed(x, y)`` as well: it gets NumPy
+    arrays, and copies them to where its calls read.
+    """
+
+    @property
+    def call(self) -> Callable[[], object]:
+        """The work, without waiting for the device."""
+
+    @property
+    def reset(self) -> Callable[[], None]:
+        """Parameters back to the start."""
+
+    @property
+    def result(self) -> Callable[[], dict[str, Any]]:
+        """NumPy arrays of the last call: y_hat; loss dU dW dV; or loss U W V."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One implementation of the recurrence, and what it supports."""
+
+    name: str
+    library: str  # numpy or torch: decides which library its worker may load
+    target: str  # module:attribute of its bind
+    summary: str
+    devices: tuple[str, ...] = ("cpu",)  # device kinds
+    tasks: tuple[str, ...] = TASKS
+    layouts: tuple[str, ...] = LAYOUTS
+    dtypes: tuple[str, ...] = DTYPES
+    activations: tuple[str, ...] = ACTIVATIONS
+    known_wrong: bool = False  # a published gradient that is known to be wrong for T > 1
+    compiles: bool = False  # its bind compiles: it needs a compiler, and seconds
+
+    def unsupported(self, case: Case, device: str) -> str | None:
+        """Why this variant cannot run the case on the device, or None where it can."""
+        kind = device.partition(":")[0]
+        for what, value, supported in (
+            ("device", kind, self.devices),
+            ("task", case.task, self.tasks),
+            ("layout", case.layout, self.layouts),
+            ("dtype", case.dtype, self.dtypes),
+            ("activation", case.activation, self.activations),
+        ):
+            if value not in supported and (what, case.data) != ("layout", "random"):
+                return f"{self.name} does not support {what} {value} (it does: {', '.join(supported)})"
+        if self.compiles and (reason := why_not_compile(device)):
+            return f"{self.name} cannot compile: {reason}"
+        return None
+
+    def load(self) -> Callable[..., Bound]:
+        """Import the variant's library and return its ``bind``, which raises where it makes no ``Bound``."""
+        importlib.import_module(self.library)  # a variant of one's own may not import what it says it uses
+        module, _, attribute = self.target.partition(":")
+        own = attrgetter(attribute)(importlib.import_module(module))
+
+        def bind(*arrays: Any, **options: Any) -> Bound:
+            check_arguments(own, *arrays, **options)
+            bound: Bound = own(*arrays, **options)
+            parts: dict[str, Any] = {name: getattr(bound, name, None) for name in ("call", "reset", "result")}
+            if lacks := ", ".join(name for name, function in parts.items() if not callable(function)):
+                kind = f"{type(bound).__name__}, not a Bound: it has no function {lacks}"
+                raise TypeError(f"bind returned {kind}{place_of(own)}")
+            for function in parts.values():
+                check_arguments(function)
+            return bound
+
+        return bind
+
+
+def _torch(name: str, target: str, summary: str, **limits: Any) -> Variant:
+    return Variant(name, "torch", f"impl_torch.{target}", summary, ("cpu", *ACCELERATORS), **limits)
+
+
+# fmt: off
+VARIANTS = (
+    Variant("numpy-published", "numpy", "impl_numpy.contract:published", "the tutorial's recursion, per sample; its gradient is known to be wrong", known_wrong=True),  # noqa: E501
+    Variant("numpy-loop", "numpy", "impl_numpy.contract:loop", "exact BPTT, one sample at a time"),
+    Variant("numpy-batched", "numpy", "impl_numpy.contract:batched", "exact BPTT over the batch: the reference and the baseline"),  # noqa: E501
+    Variant("numpy-inplace", "numpy", "impl_numpy.inplace:bind", "the same in a workspace allocated once"),
+    _torch("torch-autograd", "contract:autograd", "the same operations on tensors, autograd"),
+    _torch("torch-cell", "modules:cell", "nn.RNNCell unrolled, Linear, HuberLoss, SGD", activations=("tanh",)),  # noqa: E501
+    _torch("torch-rnn", "modules:rnn", "nn.RNN, Linear, HuberLoss, SGD", activations=("tanh",)),
+    _torch("torch-manual", "contract:manual", "the hand-derived gradient on tensors: no autograd"),
+    _torch("torch-inplace", "inplace:bind", "the same in a workspace allocated once"),
+    _torch("torch-compile", "compiled:bind", "loss, gradient and update as one compiled graph", compiles=True),  # noqa: E501
+)
+# fmt: on
+BASELINE = "numpy-batched"
+
+
+class Description(msgspec.Struct, omit_defaults=True):
+    """What a child tells of a user's own variant: the variant, or why it is none."""
+
+    variant: Variant | None = None
+    error: str = ""
+
+
+def listed(spec: str) -> Variant | None:
+    """The variant of a name in the catalogue; None for ``module:object``.
+
+    Raises:
+        UserError: unknown name.
+    """
+    for variant in VARIANTS:
+        if variant.name == spec:
+            return variant
+    if ":" not in spec:
+        names = [variant.name for variant in VARIANTS]
+        near = did_you_mean(spec, names)
+        there_are = f"there are: {', '.join(names)}; or module:object for your own"
+        raise UserError(f"no variant {spec!r}{near}; {there_are}")
+    return None
+
+
+def find(spec: str) -> Variant:
+    """The variant of a name in the catalogue, or of ``module:object`` for one of the user's own.
+
+    The object needs ``name``, ``library`` ("numpy" or "torch") and ``bind``; it may narrow ``devices``,
+    ``tasks``, ``layouts``, ``dtypes`` and ``activations``, and say more in ``summary``. Its module is
+    imported in a child process, so that whatever it does is done there.
+
+    Raises:
+        UserError: unknown name, module or object, or an object without what is needed.
+    """
+    return listed(spec) or _described(spec, Path.cwd())
+
+
+@functools.cache
+def _described(spec: str, folder: Path) -> Variant:
+    """Ask a child, once for each place where the user stands."""
+    from bench.machine.child import Child, ChildError  # workers, which import this module too, start no child
+
+    if "\0" in spec:
+        raise UserError(f"cannot load the variant {spec!r}: it holds a zero byte")
+    with Child("bench.workload.own_variant", [spec], os.environ) as child:
+        try:
+            answer: Description = child.receive(Description, DESCRIBING_SECONDS)
+        except ChildError as error:
+            how = (
+                f"took more than {DESCRIBING_SECONDS} s" if error.status == "timeout" else f"failed: {error}"
+            )
+            raise UserError(
+                f"cannot load the variant {spec!r}: importing it {how}; try it by itself: "
+                f"python -c 'import {spec.partition(':')[0]}'"
+            ) from None
+    if answer.variant is None:
+        raise UserError(answer.error)
+    return answer.variant
+
+
+def reference(library: str) -> ModuleType:
+    """The module that holds the reference contract of ``numpy`` or ``torch``."""
+    return importlib.import_module(f"impl_{library}.rnn")

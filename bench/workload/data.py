@@ -1,0 +1,236 @@
+"""The one data module: both libraries get their numbers here, the same bytes.
+
+A case becomes (params, x, y): a series is cut into windows, split, laid out for the RNN, and cast once
+from float64. Everything is NumPy, seeded by ``numpy.random.PCG64``; implementations receive arrays and
+never import this.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.machine.arrays import read_arrays
+from bench.machine.errors import UserError
+from bench.workload.case import Case, Shape
+from bench.workload.series import sine_series
+
+Array = NDArray[Any]
+N_TEST = 4  # windows the primer keeps for its test pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What every variant of a case receives: params U (H, I), W (H, H), V (O, H); x (T, B, I); y (B, O)."""
+
+    params: dict[str, Array]
+    x: Array
+    y: Array
+
+    def astype(self, dtype: str) -> "Batch":
+        """The same numbers in another dtype."""
+        params = {name: p.astype(dtype) for name, p in self.params.items()}
+        return Batch(params, self.x.astype(dtype), self.y.astype(dtype))
+
+    def other(self) -> "Batch":
+        """Other inputs for the same parameters; no symmetry of the net makes their results the same.
+
+        Both numbers are exact in any dtype, so the results expected of them serve float32 and float64.
+        """
+        return Batch(self.params, -self.x, self.y / 2)
+
+    def digest(self) -> str:
+        """SHA-256 over names, dtypes, shapes and bytes: equal digests mean equal inputs."""
+        sha = hashlib.sha256()
+        for name, array in [*sorted(self.params.items()), ("x", self.x), ("y", self.y)]:
+            sha.update(f"{name} {array.dtype.str} {array.shape};".encode())
+            sha.update(np.ascontiguousarray(array).tobytes())
+        return sha.hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the arrays as npz, for a worker to load."""
+        np.savez(path, U=self.params["U"], W=self.params["W"], V=self.params["V"], x=self.x, y=self.y)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Batch":
+        """Read what ``save`` wrote; nothing is unpickled.
+
+        Raises:
+            ValueError: it is another file.
+        """
+        arrays = read_arrays(path, ("U", "W", "V", "x", "y"))
+        return cls({name: arrays[name] for name in "UWV"}, arrays["x"], arrays["y"])
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Windows kept for training and for test, one a row: (windows, T + O)."""
+
+    train: Array
+    test: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """(value - mean) / scale, its two numbers taken from training rows only."""
+
+    mean: float
+    scale: float
+
+    def apply(self, values: Array) -> Array:
+        """To units of the training rows' standard deviation."""
+        return (values - self.mean) / self.scale
+
+    def invert(self, values: Array) -> Array:
+        """Back to the series' own units."""
+        return values * self.scale + self.mean
+
+
+def windows(series: Array, length: int) -> Array:
+    """All runs of ``length`` successive values but the last, one a row.
+
+    The last is left out because the primer's loop stops one short: 146 points and windows of 14 give
+    132 of the 133 there are.
+
+    Raises:
+        UserError: the series is too short for two windows.
+    """
+    if len(series) < length + 2:
+        raise UserError(
+            f"the series has {len(series)} values; windows of {length} need at least {length + 2}"
+        )
+    return np.lib.stride_tricks.sliding_window_view(series, length)[:-1].copy()
+
+
+def split_windows(rows: Array, horizon: int, *, split: str, n_test: int, seed: int) -> Split:
+    """Keep ``n_test`` windows for test.
+
+    ``random`` shuffles first, as the primer does. Neighbouring windows share all values but one, so
+    almost every test value has been trained on: that split leaks, and measures memory. ``tail`` tests
+    on the last windows, and drops the ``horizon - 1`` before them, whose targets reach into the test.
+
+    Raises:
+        UserError: no training window would be left.
+    """
+    if split == "random":
+        rows = np.random.Generator(np.random.PCG64(seed)).permutation(rows)
+        train, test = rows[n_test:], rows[:n_test]
+    else:
+        train, test = rows[: max(0, len(rows) - n_test - (horizon - 1))], rows[len(rows) - n_test :]
+    if not len(train):
+        raise UserError(
+            f"the series gives {len(rows)} windows; with {n_test} for test none is left to train on"
+        )
+    return Split(train, test)
+
+
+def fit_scaling(train: Array) -> Scaling:
+    """Mean and standard deviation of the training rows.
+
+    Raises:
+        UserError: the rows are constant, so there is nothing to learn or to scale by.
+    """
+    if np.ptp(train) == 0:  # the standard deviation of equal numbers need not be exactly 0
+        raise UserError(
+            f"the series is constant ({train.flat[0]:g}) over its training rows; nothing to learn"
+        )
+    return Scaling(float(np.mean(train)), float(np.std(train)))
+
+
+def lay_out(inputs: Array, layout: str) -> Array:
+    """Input windows (B, window) as the RNN's x (T, B, I).
+
+    ==============  ======  ======  =================================================
+    layout          T       I       x
+    ==============  ======  ======  =================================================
+    single_step     1       window  x[0, n, :] = window n
+    positional      window  window  x[t, n, t] = value t of window n, zero elsewhere
+    sequence        window  1       x[t, n, 0] = value t of window n
+    ==============  ======  ======  =================================================
+    """
+    batch, window = inputs.shape
+    if layout == "single_step":
+        return inputs[np.newaxis].copy()  # (1, B, window)
+    if layout == "sequence":
+        return inputs.T[:, :, np.newaxis].copy()  # (window, B, 1)
+    x = np.zeros((window, batch, window), dtype=inputs.dtype)  # (window, B, window)
+    steps = np.arange(window)
+    x[steps, :, steps] = inputs.T
+    return x
+
+
+def initial_params(shape: Shape, seed: int) -> dict[str, Array]:
+    """The primer's start: W the QR factor of a Gaussian matrix, U and V Gaussian with singular values 1."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    U = _unit_singular_values(generator.standard_normal((shape.H, shape.I)))  # (H, I)
+    W, _ = np.linalg.qr(generator.standard_normal((shape.H, shape.H)))  # (H, H)
+    V = _unit_singular_values(generator.standard_normal((shape.O, shape.H)))  # (O, H)
+    return {"U": U, "W": W, "V": V}
+
+
+def _unit_singular_values(matrix: Array) -> Array:
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+    product: Array = left @ right
+    return product
+
+
+def sine_split(
+    window: int, horizon: int, n_train: int, *, split: str = "random", n_test: int = N_TEST, seed: int
+) -> Split:
+    """The primer's windows: 6 in, 8 out, 128 to train and 4 to test come from 146 points."""
+    gap = horizon - 1 if split == "tail" else 0
+    series = sine_series(n_train + n_test + gap + window + horizon)
+    return split_windows(windows(series, window + horizon), horizon, split=split, n_test=n_test, seed=seed)
+
+
+def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.random.Generator) -> Array:
+    """y (B, O) that makes a float32 proof possible.
+
+    Each error y_hat - y at the start is at least 0.1 in size, so that it does not cancel; errors lie on
+    both sides of the Huber cutoff where that is above 0.15, and never within 10 % of it.
+    """
+    h = np.zeros((x.shape[1], len(params["W"])))  # (B, H)
+    for x_t in x:
+        a = x_t @ params["U"].T + h @ params["W"].T
+        h = np.tanh(a) if case.activation == "tanh" else 0.5 * (1 + np.tanh(a / 2))
+    size = generator.uniform(max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O))
+    if case.delta > 0.15:
+        inner = generator.uniform(0.1, 0.9 * case.delta, size.shape)
+        size = np.where(generator.random(size.shape) < 0.5, inner, size)
+    error = size * generator.choice([-1.0, 1.0], size.shape)
+    y: Array = h @ params["V"].T - error
+    return y
+
+
+def random_batch(case: Case, draw: int = 1) -> Batch:
+    """Gaussian inputs of any shape, laid out as the case says (float64); another ``draw`` gives others."""
+    generator = np.random.Generator(np.random.PCG64([case.seed, draw]))
+    shape, params = case.shape, initial_params(case.shape, case.seed)
+    if case.data == "random":
+        x = generator.standard_normal((shape.T, shape.B, shape.I)) / np.sqrt(shape.I)  # (T, B, I)
+    else:
+        window = shape.I if case.layout == "single_step" else shape.T
+        x = lay_out(generator.standard_normal((shape.B, window)), case.layout)
+    return Batch(params, x, targets_for(params, x, case, generator))
+
+
+def make(case: Case) -> Batch:
+    """The inputs of a case, in its dtype: drawn in float64 and cast once."""
+    if case.data == "random":
+        return random_batch(case).astype(case.dtype)
+    shape = case.shape
+    window = shape.I if case.layout == "single_step" else shape.T
+    rows = sine_split(window, shape.O, shape.B, split=case.split, seed=case.seed).train
+    x = lay_out(rows[:, :window], case.layout)
+    return Batch(initial_params(shape, case.seed), x, rows[:, window:]).astype(case.dtype)
+
+
+def make_two(case: Case) -> tuple[Batch, Batch]:
+    """The inputs of a case, and a second batch for the same parameters, drawn independently.
+
+    The two are written in by turns while a case is timed, so that what is kept from earlier calls shows.
+    """
+    return make(case), random_batch(case, draw=2).astype(case.dtype)

@@ -1,0 +1,141 @@
+"""A variant of the user's own, ``module:object``: loaded and checked in a process that it may ruin.
+
+The main process never imports a user's module: it asks a child that runs this one. Workers, which are
+children themselves, call ``load_variant``.
+"""
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from itertools import islice
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.machine.device import ACCELERATORS
+from bench.machine.errors import UserError, describe_error, did_you_mean
+from bench.machine.lifeline import replies
+from bench.machine.wording import one_line
+from bench.workload import catalog
+from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
+from bench.workload.catalog import Description, Variant
+
+LIBRARIES = ("numpy", "torch")
+LIMITS = {
+    "devices": ("cpu", *ACCELERATORS),
+    "tasks": TASKS,
+    "layouts": LAYOUTS,
+    "dtypes": DTYPES,
+    "activations": ACTIVATIONS,
+}
+LONGEST_NAME, LONGEST_SUMMARY = 60, 200  # characters
+NAME = re.compile(rf"[^/\\]{{1,{LONGEST_NAME}}}")  # it becomes part of files' names
+
+
+def main() -> None:
+    """Describe the variant that the command line names, and wait to be ended with all its module started."""
+    with replies() as send:
+        try:
+            answer = Description(load_variant(sys.argv[1]))
+        except UserError as error:
+            answer = Description(error=str(error))
+        send(msgspec.json.encode(answer))
+    with suppress(OSError):  # its module may have closed it
+        os.read(0, 1)
+    os._exit(0)
+
+
+def load_variant(spec: str) -> Variant:
+    """The variant of a name in the catalogue, or that of ``module:object``, whose module is imported here.
+
+    Raises:
+        UserError: unknown name, module or object, a module that raises or leaves, or an object without what
+            a variant needs.
+    """
+    if (listed := catalog.listed(spec)) is not None:
+        return listed
+    module, _, attribute = spec.partition(":")
+    try:
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)  # an installed command does not look where the user stands
+        return _checked(attrgetter(attribute)(importlib.import_module(module)), spec)
+    except UserError:
+        raise
+    except SystemExit as error:
+        leaves = f"its module asks to exit (SystemExit: {error}), where it should only define things"
+        raise UserError(f"cannot load the variant {spec!r}: {leaves}") from error
+    except BaseException as error:  # the user's own code runs, which may raise anything
+        reason = describe_error(error, module)
+        if isinstance(error, AttributeError) and module in sys.modules:
+            reason += did_you_mean(attribute, vars(sys.modules[module]))
+        reason += _other_file(module)
+        raise UserError(f"cannot load the variant {spec!r}: {reason}") from error
+
+
+def _other_file(module: str) -> str:
+    """Return a hint where the name of the module stands for another file than the user means, or for none."""
+    if (path := Path(module)).suffix == ".py":
+        return f"; give the name of the module, {path.stem}, and run from its folder"
+    here, imported = Path(f"{module}.py"), getattr(sys.modules.get(module), "__file__", None)
+    with suppress(OSError):  # its name is too long for a file's
+        if here.exists() and not (imported and here.samefile(imported)):
+            return f"; Python has another module of that name: rename {here}"
+    return ""
+
+
+def _checked(own: Any, spec: str) -> Variant:
+    """The object as a variant; reading its attributes may run more of the user's code."""
+    missing = [needed for needed in ("name", "library", "bind") if not hasattr(own, needed)]
+    if missing:
+        raise UserError(f"{spec!r} is no variant: it lacks {', '.join(missing)}")
+    name, library, summary = own.name, own.library, getattr(own, "summary", "your own")
+    if not isinstance(name, str):
+        raise UserError(f"{spec!r}: name must be text, not {_kind(name)}")
+    if not (NAME.fullmatch(name) and name.isprintable() and name == name.strip()):
+        raise UserError(
+            f"{spec!r}: name must be 1 to {LONGEST_NAME} visible characters, no slash, not {_short(name)}"
+        )
+    if any(variant.name == name for variant in catalog.VARIANTS):
+        raise UserError(f"{spec!r}: the name {name!r} is taken; choose another")
+    if not (isinstance(library, str) and library in LIBRARIES):
+        raise UserError(f"{spec!r}: library must be 'numpy' or 'torch', not {_short(library)}")
+    if not callable(own.bind):
+        raise UserError(f"{spec!r}: bind must be a function, not {_kind(own.bind)}")
+    if not isinstance(summary, str):
+        raise UserError(f"{spec!r}: summary must be text, not {_kind(summary)}")
+    limits: dict[str, Any] = {
+        what: _names(getattr(own, what), what, known, spec)
+        for what, known in LIMITS.items()
+        if hasattr(own, what)
+    }
+    return Variant(str(name), str(library), f"{spec}.bind", one_line(summary)[:LONGEST_SUMMARY], **limits)
+
+
+def _names(value: str | Iterable[str], what: str, known: Collection[str], spec: str) -> tuple[str, ...]:
+    """One name or several, as a tuple: in a bare string every part of a name would count as a name."""
+    if not isinstance(value, Iterable):
+        raise UserError(f"{spec!r}: {what} must be a list of names, not {_kind(value)}")
+    several = (value,) if isinstance(value, str) else tuple(islice(value, len(known) + 1))
+    for name in several or ("nothing",):
+        if not (isinstance(name, str) and name in known):
+            raise UserError(f"{spec!r}: {what} must be of {', '.join(known)}, not {_short(name)}")
+    return tuple(dict.fromkeys(map(str, several)))
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _short(value: object) -> str:
+    """What it is in one line, whatever it is."""
+    said = one_line(repr(value))
+    return said if len(said) <= LONGEST_NAME else f"{said[:LONGEST_NAME]}... ({_kind(value)})"
+
+
+if __name__ == "__main__":
+    main()
