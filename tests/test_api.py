@@ -262,7 +262,7 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
             proof("mine", "disagrees", dU=0.5),
         ]
 
-    monkeypatch.setattr("bench.proof.command.verify", prove)
+    monkeypatch.setattr("bench.proof.verify.verify", prove)
     found = bench.verify(["numpy-loop", "mine"])
 
     assert asked == {"specs": ["numpy-loop", "mine"], "devices": ["cpu"]}
@@ -276,7 +276,7 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
 
 def test_verify_without_names_asks_for_every_variant_and_with_one_for_that_one(here, monkeypatch):
     asked = []
-    monkeypatch.setattr("bench.proof.command.verify", lambda specs, *_, **__: asked.append(specs) or [])
+    monkeypatch.setattr("bench.proof.verify.verify", lambda specs, *_, **__: asked.append(specs) or [])
     bench.verify()
     bench.verify("numpy-loop")
     assert "torch-rnn" in asked[0]
@@ -341,7 +341,7 @@ def test_a_command_in_a_complaint_is_the_call_that_does_the_same(saved):
 
 def test_old_names_and_places_of_arguments_go_on_working(here, monkeypatch):
     asked = []
-    monkeypatch.setattr("bench.proof.command.verify", lambda *given, **_: asked.append(given) or [])
+    monkeypatch.setattr("bench.proof.verify.verify", lambda *given, **_: asked.append(given) or [])
     bench.verify("numpy-loop", "cpu")
     bench.verify(variants=["numpy-loop"], devices=("cpu",))
     bench.verify(variant="numpy-loop", device="cpu")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from machines import FIT
 
+from bench.api import check
 from bench.cli.main import main
 from bench.machine import child
-from bench.machine.audit import command, probing
+from bench.machine.audit import here, probing
 from bench.machine.audit.finding import Finding, note, unfair, unstable
 from bench.machine.device import Absent, Device, Devices
 
@@ -34,7 +35,7 @@ CPU_ONLY = Devices(
 def test_it_ends_with_one_sentence_and_only_what_is_unfair_fails(
     monkeypatch, capsys, findings, code, sentence
 ):
-    monkeypatch.setattr(command, "audit_here", lambda devices: findings)
+    monkeypatch.setattr(check, "audit_here", lambda devices: findings)
 
     assert main(["check"]) == code
     printed = capsys.readouterr().out
@@ -44,7 +45,7 @@ def test_it_ends_with_one_sentence_and_only_what_is_unfair_fails(
 
 
 def test_json_is_a_list_of_the_findings(monkeypatch, capsys):
-    monkeypatch.setattr(command, "audit_here", lambda devices: [BAD, FINE])
+    monkeypatch.setattr(check, "audit_here", lambda devices: [BAD, FINE])
 
     assert main(["check", "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
@@ -52,7 +53,7 @@ def test_json_is_a_list_of_the_findings(monkeypatch, capsys):
 
 
 def test_a_device_that_is_not_here_is_wrong_usage(monkeypatch, capsys):
-    monkeypatch.setattr(command, "find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr(check, "find_devices", lambda: CPU_ONLY)
 
     assert main(["check", "--device", "cuda"]) == 2
     assert "no device 'cuda' here: no driver" in capsys.readouterr().err
@@ -63,7 +64,7 @@ def test_a_device_that_is_not_here_is_wrong_usage(monkeypatch, capsys):
 )
 def test_accelerators_are_asked_about_unless_others_are_named(monkeypatch, typed, wanted):
     asked = []
-    monkeypatch.setattr(command, "audit_here", lambda devices: asked.append(devices) or [])
+    monkeypatch.setattr(check, "audit_here", lambda devices: asked.append(devices) or [])
 
     assert main(["check", *typed]) == 0
     assert asked == [wanted]
@@ -71,12 +72,12 @@ def test_accelerators_are_asked_about_unless_others_are_named(monkeypatch, typed
 
 def quiet(monkeypatch, probed: probing.Probed) -> None:
     """A fit machine at once: no waiting, no children."""
-    monkeypatch.setattr(command, "SAMPLE_S", 0)
-    monkeypatch.setattr(command.machine, "describe", lambda: FIT)
-    monkeypatch.setattr(command.machine, "usable_cpus", lambda: 8)
-    monkeypatch.setattr(command.gates, "between", lambda before, after, alone: {})
-    monkeypatch.setattr(command, "probe_libraries", lambda threads, pins: probed)
-    monkeypatch.setattr(command, "speed_variables", dict)
+    monkeypatch.setattr(here, "SAMPLE_S", 0)
+    monkeypatch.setattr(here.host, "describe", lambda: FIT)
+    monkeypatch.setattr(here.host, "usable_cpus", lambda: 8)
+    monkeypatch.setattr(here.gates, "between", lambda before, after, alone: {})
+    monkeypatch.setattr(here, "probe_libraries", lambda threads, pins: probed)
+    monkeypatch.setattr(here, "speed_variables", dict)
 
 
 def test_this_machine_is_audited_with_what_the_libraries_told(monkeypatch):
@@ -85,7 +86,7 @@ def test_this_machine_is_audited_with_what_the_libraries_told(monkeypatch):
     devices = {"cuda:0": {"temperature_c": 99}, "cuda:1": {"temperature_c": 99}}
     quiet(monkeypatch, probing.Probed(libraries, devices, {}, pinned_kernel="Haswell"))
 
-    said = [finding.what for finding in command.audit_here(["cuda:1"])]
+    said = [finding.what for finding in here.audit_here(["cuda:1"])]
     assert said[0] == "torch computes with 1 threads where 8 were asked for"
     assert any("NumPy gets the kernel Haswell with them, SkylakeX without" in what for what in said)
     assert ["cuda:1 is at 99" in what or "cuda:0" in what for what in said].count(True) == 1
@@ -94,7 +95,7 @@ def test_this_machine_is_audited_with_what_the_libraries_told(monkeypatch):
 def test_a_library_that_tells_nothing_is_named(monkeypatch):
     quiet(monkeypatch, probing.Probed(silent={"torch": "No module named 'torch'"}))
 
-    (finding,) = [finding for finding in command.audit_here() if finding.topic == "torch"]
+    (finding,) = [finding for finding in here.audit_here() if finding.topic == "torch"]
     assert finding.what == "nothing is known about torch: No module named 'torch'"
     assert (finding.level, finding.mend) == ("note", "pip install torch")
 
@@ -172,7 +173,7 @@ def test_nvidia_smi_tells_the_state_of_a_device_whose_uuid_is_not_recorded(tmp_p
     }
 
 
-@pytest.mark.parametrize("command", [["/no/such/program"], [sys.executable, "-c", "print('1, 2')"]])
-def test_without_nvidia_smi_a_device_keeps_what_torch_told(command):
-    assert probing.with_nvidia_smi({"uuid": "GPU-1", "memory_bytes": 1}, command) == {"memory_bytes": 1}
-    assert probing.with_nvidia_smi({"memory_bytes": 1}, command) == {"memory_bytes": 1}
+@pytest.mark.parametrize("here", [["/no/such/program"], [sys.executable, "-c", "print('1, 2')"]])
+def test_without_nvidia_smi_a_device_keeps_what_torch_told(here):
+    assert probing.with_nvidia_smi({"uuid": "GPU-1", "memory_bytes": 1}, here) == {"memory_bytes": 1}
+    assert probing.with_nvidia_smi({"memory_bytes": 1}, here) == {"memory_bytes": 1}

@@ -198,7 +198,7 @@ def test_a_usage_error_is_one_line_that_knows_what_was_meant_and_where_help_is(a
     ],
 )
 def test_an_unknown_name_gets_the_one_that_was_meant(here, monkeypatch, capsys, arguments, said):
-    monkeypatch.setattr("bench.proof.command.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.proof.verify.find_devices", lambda: CPU_ONLY)
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert said in error

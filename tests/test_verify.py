@@ -11,10 +11,10 @@ import pytest
 from bench.machine.device import Absent, Device, Devices
 from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError
-from bench.proof import command as verify_module
+from bench.proof import verify as verify_module
 from bench.proof.child import REFERENCE, Row, claims_wrongly
-from bench.proof.command import main, verify
 from bench.proof.jobs import Job, expect, run_jobs
+from bench.proof.verify import main, verify
 from bench.workload.case import Case, Shape
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
@@ -226,5 +226,5 @@ def test_asking_for_what_is_not_there_is_an_error(variant: str, device: str | No
 
 
 def test_the_parent_imports_no_torch() -> None:
-    code = "import sys, bench.proof.command, bench.proof.table; sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.proof.verify, bench.reporting.verify_table; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,6 +1,5 @@
 """The verb ``advise``: declare, measure within the time, answer."""
 
-import argparse
 import time
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import psutil
 
 from bench.api import session
 from bench.api.advise_plan import Timer, declare
+from bench.api.options import AdviseOptions
 from bench.machine.child import refuse_windows
 from bench.machine.errors import UserError
 from bench.machine.library import tell
@@ -19,7 +19,7 @@ from bench.reporting.advice import Advice, make_advice
 from bench.reporting.progress import show_progress
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: AdviseOptions) -> int:
     """Measure what ``args`` say and print the advice; return the exit code."""
     try:
         advice = advise(args, Timer(args.budget, since_start_s()))
@@ -44,7 +44,7 @@ def exit_code(advice: Advice) -> int:
 
 
 def advise(
-    args: argparse.Namespace, timer: Timer, *, say: Say = complain, progress: session.Show = show_progress
+    args: AdviseOptions, timer: Timer, *, say: Say = complain, progress: session.Show = show_progress
 ) -> Advice:
     """Measure one size within the time, of which waiting takes none, and answer.
 

@@ -1,17 +1,16 @@
 """From the arguments to a plan: one case, the fastest forms of each library, and a time that is kept."""
 
-import argparse
 import datetime
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
-from bench.cli.advise_arguments import BUDGET_S
+from bench.api.options import AdviseOptions
 from bench.machine import host
 from bench.machine.device import PROBE_SECONDS, Devices, find_cpu, find_devices_quickly, resolve
 from bench.machine.environ import without_person
@@ -55,7 +54,7 @@ class Timer:
         return self.budget_s - RESERVE_S - self.spent_s
 
 
-def declare(args: argparse.Namespace, timer: Timer) -> tuple[Path, Plan]:
+def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
     """The folder of the journal, not made yet, and the plan. Its seed is of the order and of the data.
 
     Raises:
@@ -69,7 +68,7 @@ def declare(args: argparse.Namespace, timer: Timer) -> tuple[Path, Plan]:
     if timer.left_s < LEAST_S:
         raise UserError(
             f"--budget {args.budget:g}s: {timer.spent_s:.1f} s went before anything could be measured, and "
-            f"the answer needs {RESERVE_S:g} s; give more, as --budget {BUDGET_S:g}s"
+            f"the answer needs {RESERVE_S:g} s; give more, as --budget {AdviseOptions().budget:g}s"
         )
     sizes: dict[str, Any] = {name: (getattr(args, name),) for name in SIZES}
     wishes = Wishes(
@@ -97,18 +96,18 @@ def declare(args: argparse.Namespace, timer: Timer) -> tuple[Path, Plan]:
     return folder, plan if timer.left_s >= PROBING_S else replace(plan, probes=[])
 
 
-def _find(asked: list[str] | None, timer: Timer) -> Devices:
+def _find(asked: Sequence[str], timer: Timer) -> Devices:
     """The devices, within the time; the cpu alone needs none."""
-    if set(asked or ()) == {"cpu"}:
+    if set(asked) == {"cpu"}:
         return find_cpu()
     return find_devices_quickly(timeout_seconds=min(PROBE_SECONDS, max(0.1, timer.left_s)))
 
 
-def command(args: argparse.Namespace, seed: int) -> list[str]:
+def command(args: AdviseOptions, seed: int) -> list[str]:
     """What measures the same again: every choice written out, but for where the journal goes."""
     words = ["rnnbench", "advise"]
     for name in (*SIZES, "task", "dtype", "threads"):
         words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
-    for device in args.device or ():
+    for device in args.device:
         words += ["--device", device]
     return [*words, "--budget", f"{args.budget:g}s", "--seed", str(seed)]

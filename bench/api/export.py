@@ -1,8 +1,8 @@
 """The verb ``export``: a run's times in the format of another tool."""
 
-import argparse
 from pathlib import Path
 
+from bench.api.options import ExportOptions
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, write_atomic
 from bench.records.folder import shown
@@ -15,7 +15,7 @@ from bench.records.table import write_values_csv
 FILES = {"pyperf": "pyperf.json", "pytest-benchmark": "pytest-benchmark.json", "csv": "values.csv"}
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: ExportOptions) -> int:
     """Write the file, say where it is, and return 0.
 
     Raises:

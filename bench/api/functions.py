@@ -8,13 +8,13 @@ value or several. What a person can mend is a ``bench.UserError``, which speaks 
 import functools
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from bench.cli.arguments import Parser
-from bench.cli.main import VERBS, build_parser
+from bench.api.options import VERBS, as_words, from_keywords, option_of, spelled
 from bench.machine.device import find_devices, resolve
-from bench.machine.errors import UserError, did_you_mean
+from bench.machine.errors import UserError
 from bench.machine.files import as_path
 from bench.machine.waiting import complain, look_around
 from bench.reporting.notebook import Result, Verification
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from bench.reporting.advice import Advice
     from bench.training import TrainResult
 
-PLURALS = {"variants": "variant", "devices": "device", "tasks": "task", "layouts": "layout"}
 COMMAND = re.compile(r"rnnbench (\w+)((?: --[a-z][a-z-]* [^\s,;]+)+)")
 # an option, its value or a word for it: "argument --hidden:", "--save a.npz:", "--budget 9s", "--out DIR"
 OPTION = re.compile(
@@ -53,8 +52,14 @@ def in_python(function: Callable[P, T]) -> Callable[P, T]:
 
 def keywords_for_options(message: str) -> str:
     """Return what an error says in the words of Python: ``out=`` for ``--out``, calls for commands."""
-    parser = build_parser()
-    options = {option for verb in VERBS for option in parser.options(verb)}  # others are of other programs
+    options = {
+        spelled(name)
+        for kind in VERBS.values()
+        for item in fields(kind)
+        if option_of(item).in_python and not option_of(item).positional
+        for name in (item.name, option_of(item).also)
+        if name
+    }  # others are of other programs
 
     def call(found: re.Match[str]) -> str:
         words = found[2].split()
@@ -89,9 +94,9 @@ def verify(
     Raises:
         UserError: a variant or device that is not there, or a wish that is unknown.
     """
-    from bench.proof.command import verify as prove
+    from bench.proof.verify import verify as prove
 
-    args = _parsed("verify", {"variants": variants, "devices": devices, **wishes})
+    args = from_keywords("verify", {"variants": variants, "devices": devices, **wishes})
     found = find_devices()
     ids, _ = resolve(args.device or ["cpu"], found)
     specs = args.variant or [variant.name for variant in catalog.VARIANTS]
@@ -122,7 +127,8 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     from bench.api import refining, session
 
     wishes = {"quick": quick, **wishes}
-    args, command = _parsed("run", wishes), ["run", *_arguments(wishes, "run")]
+    args = from_keywords("run", wishes)
+    command = ["run", *as_words(args)]
     session.refuse_others(args)
     end: End | None
     if args.resume is not None:
@@ -168,7 +174,7 @@ def advise(**wishes: Any) -> "Advice":
     from bench.api.advise import advise
     from bench.api.advise_plan import Timer
 
-    args = _parsed("advise", wishes)
+    args = from_keywords("advise", wishes)
     advice = advise(args, Timer(args.budget), say=_say, progress=run_progress)
     if advice.stopped_by:
         raise KeyboardInterrupt(f"it was stopped; bench.load({str(advice.journal)!r}) has what was measured")
@@ -198,7 +204,7 @@ def train(
     from bench.api.train import make_settings, save, targets
     from bench.api.train import train as train_all
 
-    args = _parsed("train", {"variants": variants, **wishes})
+    args = from_keywords("train", {"variants": variants, **wishes})
     settings = make_settings(args)
     paths = targets(args.save, settings.variants)
     with train_progress() as shown:
@@ -241,43 +247,3 @@ def load(path: str | Path) -> "Result | TrainResult":
 
 def _say(text: str) -> None:
     complain(keywords_for_options(text))
-
-
-def _several(values: Any) -> list[Any]:
-    """One value or several, as a list."""
-    return [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
-
-
-def _arguments(wishes: dict[str, Any], verb: str) -> list[str]:
-    """Return the wishes as a person would type them.
-
-    Raises:
-        UserError: one that is unknown, or several values where one is taken.
-    """
-    options = build_parser(_Complaining).options(verb)
-    known = {option.removeprefix("--").replace("-", "_"): option for option in options}
-    made = []
-    for name, given in wishes.items():
-        option = known.get(PLURALS.get(name, name))
-        if option is None:
-            near = did_you_mean(name, [*known, *(many for many, one in PLURALS.items() if one in known)])
-            names = ", ".join(sorted(known))
-            raise UserError(f"bench.{verb}() knows no wish {name!r}{near}; there are: {names}")
-        values = [] if given is None or given is False else _several(given)
-        if len(values) > 1 and not options[option]:
-            raise UserError(f"{option} takes one value, not {len(values)}")
-        made += [option if value is True else f"{option}={value}" for value in values]
-    return made
-
-
-def _parsed(verb: str, wishes: dict[str, Any]) -> Any:
-    """Return what the command line makes of the wishes; what it complains of is an error."""
-    return build_parser(_Complaining).parse_args([verb, *_arguments(wishes, verb)])
-
-
-class _Complaining(Parser):
-    """A parser whose complaints are errors."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the complaint."""
-        raise UserError(message)

@@ -1,8 +1,8 @@
 """The verbs ``devices`` and ``variants``: where can be timed, and what."""
 
-import argparse
 from typing import TYPE_CHECKING
 
+from bench.api import options
 from bench.machine.device import Device, find_devices
 from bench.machine.wording import full_stop
 from bench.workload import catalog
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEAST_WIDTH = 60  # in less, as COLUMNS=0 asks for, a table shows nothing
 
 
-def devices_main(args: argparse.Namespace) -> int:
+def devices_main(args: options.DevicesOptions) -> int:
     """Print every device with name, memory and dtypes, and why an absent one is absent."""
     from rich.markup import escape
     from rich.table import Table
@@ -35,7 +35,7 @@ def devices_main(args: argparse.Namespace) -> int:
     return 0
 
 
-def variants_main(args: argparse.Namespace) -> int:
+def variants_main(args: options.VariantsOptions) -> int:
     """Print the catalogue, and the user's own variants that ``args.variant`` names.
 
     Raises:
@@ -44,7 +44,7 @@ def variants_main(args: argparse.Namespace) -> int:
     from rich.markup import escape
     from rich.table import Table
 
-    own = [catalog.find(spec) for spec in getattr(args, "variant", None) or []]
+    own = [catalog.find(spec) for spec in args.variant]
     variants = dict.fromkeys([*catalog.VARIANTS, *own])
     table = Table("variant", "what it is", "devices", "limits", title="What can be timed")
     for variant in variants:

@@ -1,12 +1,11 @@
 """``rnnbench run --refine FOLDER``: measure sizes nearer to where the answer of a grid turns round."""
 
-import argparse
 import sys
 from functools import partial
 from pathlib import Path
 
 from bench.api import session
-from bench.machine.child import refuse_windows
+from bench.api.options import RunOptions
 from bench.machine.device import find_devices, resolve
 from bench.machine.files import as_path
 from bench.machine.signals import Terminated
@@ -17,11 +16,9 @@ from bench.records.folder import drawing_report, shown
 from bench.reporting.progress import show_progress
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: RunOptions, grid: str) -> int:
     """Measure the rounds and write the report of the grid with them; return the exit code."""
-    refuse_windows()
-    session.refuse_others(args)
-    folder = as_path(args.refine)
+    folder = as_path(grid)
     try:
         command = ["rnnbench", *sys.argv[1:]]
         refined = refine(folder, budget_s=args.budget, command=command, wait_s=args.wait_quiet)

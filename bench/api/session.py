@@ -1,6 +1,5 @@
 """The verbs ``run`` and ``report``: from wishes to a plan, a journal, and the report of it."""
 
-import argparse
 import datetime
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from bench.analysis.second_look import extension
-from bench.cli.main import build_parser
+from bench.api.options import ReportOptions, RunOptions, changed, spelled
 from bench.machine import host
 from bench.machine.audit import findings as audit
 from bench.machine.child import refuse_windows
@@ -38,7 +37,7 @@ STOPPED_CODES = {"user": EXIT_CODES["interrupted"], "signal": TERMINATED_CODE}
 Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's progress
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: RunOptions) -> int:
     """Measure what ``args`` wish for and write journal and report; return the exit code.
 
     Raises:
@@ -47,6 +46,10 @@ def main(args: argparse.Namespace) -> int:
     """
     refuse_windows()
     refuse_others(args)
+    if args.refine is not None:
+        from bench.api import refining
+
+        return refining.main(args, args.refine)
     left_out: list[str] = []
     try:
         if args.resume is not None:
@@ -54,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
             end = resume(folder, blocks=args.blocks, wait_s=args.wait_quiet)
         else:
             folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
-            left_out = sorted({*(args.variant or ())} - {arm.spec for arm in plan.arms})
+            left_out = sorted(set(args.variant) - {arm.spec for arm in plan.arms})
             seen = look_around(args.wait_quiet)
             end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name, seen=seen)
         with drawing_report(folder):
@@ -76,7 +79,7 @@ def exit_code(end: End, *, disagrees: bool) -> int:
     return 1 if disagrees else EXIT_CODES[end.status]
 
 
-def refuse_others(args: argparse.Namespace) -> None:
+def refuse_others(args: RunOptions) -> None:
     """Raise UserError where a run that is resumed or refined is also told what to measure."""
     for option, beside, why in (
         ("resume", {"resume", "blocks", "wait_quiet"}, "goes on with the plan that was declared"),
@@ -84,14 +87,11 @@ def refuse_others(args: argparse.Namespace) -> None:
     ):
         if getattr(args, option) is None:
             continue
-        usual = vars(build_parser().parse_args(["run"]))
-        others = [name for name in usual if name not in beside and getattr(args, name) != usual[name]]
-        if others:
-            options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
-            raise UserError(f"--{option} {why}: leave out {options}")
+        if others := [spelled(name) for name in changed(args) if name not in beside]:
+            raise UserError(f"--{option} {why}: leave out {', '.join(others)}")
 
 
-def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
+def prepare(args: RunOptions, command: list[str]) -> tuple[Path, Plan]:
     """The folder of the results, not made yet, and the plan for what ``args`` wish for.
 
     Raises:
@@ -112,8 +112,8 @@ def prepare(args: argparse.Namespace, command: list[str]) -> tuple[Path, Plan]:
     )
 
 
-def make_wishes(args: argparse.Namespace) -> Wishes:
-    """Find the devices and turn the arguments into wishes.
+def make_wishes(args: RunOptions) -> Wishes:
+    """Find the devices and turn what is asked for into wishes.
 
     Raises:
         UserError: a device that is asked for is absent.
@@ -121,9 +121,9 @@ def make_wishes(args: argparse.Namespace) -> Wishes:
     found = find_devices()
     devices, missing = resolve(args.device or ["all"], found)
     sizes: dict[str, Any] = {
-        name: tuple(values)
+        name: values
         for name in ("seq_len", "batch", "features", "hidden", "outputs")
-        if (values := getattr(args, name)) is not None
+        if (values := getattr(args, name))
     }
     if args.preset == "grid":
         sizes = {**GRID_SIZES, **sizes}
@@ -134,13 +134,13 @@ def make_wishes(args: argparse.Namespace) -> Wishes:
         missing=tuple(Missing(item.kind, item.reason) for item in missing),
         no_torch=found.torch_missing,
         no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
-        variants=tuple(args.variant or ()),
-        tasks=tuple(args.task or ()),
-        layouts=tuple(args.layout or ()),
+        variants=args.variant,
+        tasks=args.task,
+        layouts=args.layout,
         activation=args.activation,
         dtype=args.dtype,
         split=args.split,
-        threads=tuple(args.threads or ()),
+        threads=args.threads,
         all_threads=host.usable_cpus(),
         blocks=args.blocks,
         isolate=args.isolate,
@@ -155,7 +155,7 @@ def measure(
     plan: Plan,
     folder: Path,
     *,
-    keep: list[str],
+    keep: Sequence[str],
     host_name: bool = False,
     seen: Mapping[str, Any] | None = None,
     progress: Show = show_progress,
@@ -216,7 +216,7 @@ def _drive(
     journal: Journal,
     plan: Plan,
     setting: Environment,
-    keep: list[str],
+    keep: Sequence[str],
     progress: Show,
     earlier: Sequence[AnyRecord] = (),
 ) -> End:
@@ -237,7 +237,7 @@ def _drive(
 
 
 def environment(
-    plan: Plan, keep: list[str], *, host_name: bool, seen: Mapping[str, Any] | None = None
+    plan: Plan, keep: Sequence[str], *, host_name: bool, seen: Mapping[str, Any] | None = None
 ) -> Environment:
     """The machine as it is now, and what of the shell's variables reaches the workers."""
     passed = worker_environment(1, keep=keep, compiled="a folder of the run")
@@ -255,7 +255,7 @@ def refuse_other_machine(run: Run, here: Environment, folder: Path) -> None:
         )
 
 
-def report_main(args: argparse.Namespace) -> int:
+def report_main(args: ReportOptions) -> int:
     """Write the report of saved results; return the exit code."""
     paths = [as_path(name) for name in args.files]
     return 1 if write_report(paths, args.out, any_machine=args.any_machine) else 0

@@ -1,6 +1,5 @@
 """The verb ``train``: settings from arguments, losses in the terminal, and what came out."""
 
-import argparse
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from bench.api.options import TrainOptions
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
 from bench.machine.waiting import Say, complain
@@ -23,7 +23,7 @@ FEW = 5  # lines of a variant after its first, where nobody watches
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: TrainOptions) -> int:
     """Train as ``args`` say and draw it; return the exit code."""
     settings = make_settings(args)
     folder = as_path(args.out) if args.out else default_folder()
@@ -72,7 +72,7 @@ def draw(folder: Path) -> Path:
         return build_report([folder], None)
 
 
-def make_settings(args: argparse.Namespace) -> Settings:
+def make_settings(args: TrainOptions) -> Settings:
     """The arguments as settings; what was not given keeps its default."""
     chosen = {name: getattr(args, name) for name in Settings.__struct_fields__ if name != "variants"}
     chosen["batch"] = args.batch or BATCH

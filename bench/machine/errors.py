@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.machine.wording import one_line
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STANDARD_LIBRARY = Path(traceback.__file__).parent
 PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, quota or `ulimit -f`

@@ -111,7 +111,7 @@ class Verification:
 
     def __repr__(self) -> str:
         """The conclusion in plain English."""
-        from bench.proof.table import conclusion, failures
+        from bench.reporting.verify_table import conclusion, failures
 
         return "\n".join([*failures(self.rows), conclusion(self.rows)])
 

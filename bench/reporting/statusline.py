@@ -52,7 +52,7 @@ def verify_progress() -> Iterator[Callable[[int, int], None]]:
             say("computing the reference")
             yield lambda done, total: say(f"{done} of {total} proofs")
     else:
-        from bench.proof.table import progress
+        from bench.reporting.verify_table import progress
 
         with progress() as show:
             yield show

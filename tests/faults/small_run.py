@@ -12,7 +12,7 @@ with loading():
     from bench.api import session
     from bench.cli.main import main
     from bench.machine.device import Absent, Device, Devices
-    from bench.proof import command as verification
+    from bench.proof import verify as verification
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),), "2.13.0")

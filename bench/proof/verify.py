@@ -1,51 +1,21 @@
-"""The verb ``verify``: prove every variant on every device, dtype, layout and activation it supports.
+"""Prove every variant on every device, dtype, layout and activation it supports.
 
 Expected results come from one NumPy process; each variant has a process of its own on each device. Those that
 compile are proved on few cases.
 """
 
-import argparse
-import sys
 from collections.abc import Callable, Sequence
 
-import msgspec
-
-from bench.machine.device import Devices, find_devices, resolve
+from bench.machine.device import Devices
 from bench.machine.scratch import scratch_folder
 from bench.proof.cases import agreement_cases, worth_compiling
-from bench.proof.child import Row, claims_wrongly, make_row
+from bench.proof.child import Row, make_row
 from bench.proof.jobs import Job, expect, run_jobs
 from bench.workload import catalog
 from bench.workload.case import Case
 from bench.workload.catalog import Variant
 
 TIMEOUT_S = 120.0  # for a case, and for all of the reference's: a hundred times what they take
-
-
-def main(args: argparse.Namespace) -> int:
-    """Verify what ``args`` ask for; return 1 if anything that claims to be right is not.
-
-    Returns 3 where a variant that was asked for by name could not be proved on anything.
-
-    Raises:
-        UserError: a variant or device that is not there.
-    """
-    found = find_devices()
-    devices, absent = resolve(args.device or ["all"], found)
-    specs = args.variant or [variant.name for variant in catalog.VARIANTS]
-
-    from bench.proof import table as verify_table
-
-    with verify_table.progress() as progress:
-        rows = verify(specs, devices, found=found, progress=progress)
-    if args.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode() + "\n")
-    else:
-        verify_table.show(rows, absent)
-    if any(claims_wrongly(row) for row in rows):
-        return 1
-    proved = {row.variant for row in rows if row.status != "missing"}
-    return 3 if args.variant and any(row.variant not in proved for row in rows) else 0
 
 
 def verify(

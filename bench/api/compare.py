@@ -1,6 +1,5 @@
 """The verb ``compare``: what takes longer in a new result than in an old one."""
 
-import argparse
 import dataclasses
 import json
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from bench.analysis.change import Change, Changes
 from bench.analysis.two_files import compare_pyperf, compare_pytest
 from bench.analysis.two_runs import compare_runs
+from bench.api.options import CompareOptions
 from bench.machine import wording
 from bench.machine.errors import Unfinished, UserError
 from bench.machine.files import as_path
@@ -20,7 +20,7 @@ KINDS = {Run: "a run", PyperfResults: "a file of pyperf", PytestResults: "a file
 WIDTH = 140  # of a table that goes to a file
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: CompareOptions) -> int:
     """Compare and print; return 1 for a proved regression beyond ``args.fail_slower``, else 0.
 
     Raises:
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def compare(args: argparse.Namespace) -> Changes:
+def compare(args: CompareOptions) -> Changes:
     """What the arguments ask for.
 
     Raises:

@@ -1,29 +1,16 @@
-"""The verb ``check``: is this machine, as it stands, fit for timing; and what mends it where it is not."""
+"""The verb ``check``: what is unfair or unstable on this machine, and what mends it."""
 
-import argparse
 import dataclasses
 import json
-import time
 from collections.abc import Sequence
 
-from bench.machine import gates, host
-from bench.machine.audit.finding import LEVELS, Finding, Level, note
-from bench.machine.audit.findings import audit
-from bench.machine.audit.probing import Probed, probe_libraries
-from bench.machine.audit.variables import PINS
+from bench.api.options import CheckOptions
+from bench.machine.audit.finding import LEVELS, Finding
+from bench.machine.audit.here import COLOURS, HEADINGS, audit_here
 from bench.machine.device import find_devices, resolve
-from bench.machine.environ import speed_variables, worker_environment
-
-SAMPLE_S = 0.5
-HEADINGS: dict[Level, str] = {
-    "unfair": "Unfair to one library",
-    "unstable": "Makes times unstable",
-    "note": "Good to know",
-}
-COLOURS: dict[Level, str] = {"unfair": "red", "unstable": "yellow", "note": "cyan"}
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: CheckOptions) -> int:
     """Audit and print; return 1 if something is unfair on this machine as it stands, else 0.
 
     Raises:
@@ -39,33 +26,6 @@ def main(args: argparse.Namespace) -> int:
     else:
         show(findings)
     return 1 if any(finding.level == "unfair" for finding in findings) else 0
-
-
-def audit_here(devices: Sequence[str] | None = None) -> list[Finding]:
-    """Look at this machine, ask both libraries, and audit. ``devices``: accelerators; None for all."""
-    before = gates.read()
-    time.sleep(SAMPLE_S)
-    sample = gates.between(before, gates.read(), alone=False)
-    facts = host.describe()  # before the children start, which are a load of their own
-    threads = host.usable_cpus()
-    environment = worker_environment(threads)
-    pins = [name for name in PINS if name in environment.dropped]
-    probed = probe_libraries(threads, pins)
-    findings = audit(
-        facts,
-        threads=threads,
-        dropped=environment.dropped,
-        kept=environment.kept,
-        shell=speed_variables(),
-        libraries=probed.libraries,
-        devices={id: state for id, state in probed.devices.items() if devices is None or id in devices},
-        kernels=_kernels(probed),
-        sample=sample,
-    )
-    return findings + [
-        note(library, f"nothing is known about {library}: {reason}", f"pip install {library}")
-        for library, reason in probed.silent.items()
-    ]
 
 
 def show(findings: Sequence[Finding]) -> None:
@@ -96,8 +56,3 @@ def sentence(findings: Sequence[Finding]) -> str:
 
 def _count(number: int) -> str:
     return "one thing is" if number == 1 else f"{number} things are"
-
-
-def _kernels(probed: Probed) -> tuple[str, str] | None:
-    free = probed.libraries.get("numpy", {}).get("kernel")
-    return (probed.pinned_kernel, free) if probed.pinned_kernel and free else None
