@@ -11,6 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("impl_numpy", "impl_torch", "bench")
+ROOMS = (  # each imports only those before it
+    "machine", "workload", "records", "proof", "analysis", "measure", "training", "reporting", "api", "cli",
+)  # fmt: skip
+DOORS = ("bench", "bench.__main__")  # all that stands beside the rooms
 HEAVY = {"pandas", "matplotlib", "scipy"}
 
 Sources = dict[str, str]  # module -> its text
@@ -62,6 +66,23 @@ def wrong_way(sources: Sources) -> list[str]:
     return found
 
 
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "bench" and module not in DOORS else None
+
+
+def upward(sources: Sources) -> list[str]:
+    """Imports of a later room, and modules that stand in no room."""
+    found = [f"{module} is in no room" for module in sources if room_of(module) not in (None, *ROOMS)]
+    for module, text in sources.items():
+        here = room_of(module)
+        for name in imported(text, sources):
+            there = room_of(name)
+            if here in ROOMS and there in ROOMS and ROOMS.index(there) > ROOMS.index(here):
+                found.append(f"{module} imports {name}")
+    return found
+
+
 def cycle(sources: Sources) -> list[str]:
     """One import cycle, or nothing."""
     graph = {module: set(imported(text, sources)) & set(sources) for module, text in sources.items()}
@@ -86,6 +107,30 @@ def modules_of(package: str) -> list[str]:
 
 def test_imports_run_one_way() -> None:
     assert wrong_way(read_sources()) == []
+
+
+def test_every_room_imports_only_those_before_it() -> None:
+    assert upward(read_sources()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "said"),
+    [
+        (
+            "bench.machine.software",
+            "from bench.measure import clock",
+            "bench.machine.software imports bench.measure.clock",
+        ),
+        (
+            "bench.training.sentences",
+            "def f():\n    from bench.reporting.words import listing",
+            "bench.training.sentences imports bench.reporting.words",
+        ),
+        ("bench.loose", "", "bench.loose is in no room"),
+    ],
+)
+def test_an_import_of_a_later_room_is_noticed(module: str, text: str, said: str) -> None:
+    assert upward({module: text, "bench.measure.clock": "", "bench.reporting.words": ""}) == [said]
 
 
 def test_no_imports_go_round_in_a_circle() -> None:
