@@ -3,8 +3,8 @@
 Everything in it is plain text that may come from a stranger's file: whoever renders it escapes it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
@@ -43,12 +43,16 @@ class TextTable:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture: ``stem`` names its files; ``alt`` says its numbers in words, for those who do not see it."""
+    """A picture: ``stem`` names its files; ``alt`` says its numbers in words, for those who do not see it.
+
+    ``narrow`` draws it anew for a narrow screen, 3.4 inches wide; without it, such a screen scales it down.
+    """
 
     stem: str
     alt: str
     draw: Callable[[], Figure]
     caption: str = ""
+    narrow: Callable[[], Figure] | None = None
 
     @property
     def file(self) -> str:
@@ -98,6 +102,14 @@ class Section:
     parts: tuple["Section", ...] = ()  # sections of its own, one level below
     folds: tuple[Fold, ...] = ()
     files: tuple[File, ...] = ()
+    open: bool = True  # whether a page with scripts shows more than its title at first
+
+    @property
+    def pictures(self) -> Iterator["Drawing | Image"]:
+        """Yield all that it shows, that of its parts included."""
+        yield from self.drawings
+        for part in self.parts:
+            yield from part.pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +141,12 @@ class Article:
     banners: tuple[str, ...]  # what the answer depends on: before it
     warnings: tuple[str, ...]  # about the machine and the time budget: after it
     sections: tuple[Section, ...]
+    summary: tuple[str, ...] = ()  # what a terminal says of it
+    overview: tuple[Cell, ...] = ()  # its cells in the table of several results, after name and machine
+    machine_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what tells machines apart
+
+    @property
+    def pictures(self) -> Iterator[Drawing | Image]:
+        """Yield all that it shows."""
+        for section in self.sections:
+            yield from section.pictures
