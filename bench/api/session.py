@@ -46,10 +46,6 @@ def main(args: RunOptions) -> int:
     """
     refuse_windows()
     refuse_others(args)
-    if args.refine is not None:
-        from bench.api import refining
-
-        return refining.main(args, args.refine)
     left_out: list[str] = []
     try:
         if args.resume is not None:
