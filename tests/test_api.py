@@ -116,7 +116,7 @@ def test_a_run_can_be_typed_again_as_its_journal_says(here, monkeypatch):
     command = bench.load("mine").run.plan.command
     assert command[:3] == ["rnnbench", "run", "--quick"]
     assert command[3:] == [
-        *("--task=forward", "--task=gradient", "--hidden=8", "--hidden=16", "--dtype=float64", "--out=mine")
+        *("--task=forward", "--task=gradient", "--dtype=float64", "--hidden=8", "--hidden=16", "--out=mine")
     ]
 
 
@@ -265,7 +265,7 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
     monkeypatch.setattr("bench.proof.verify.verify", prove)
     found = bench.verify(["numpy-loop", "mine"])
 
-    assert asked == {"specs": ["numpy-loop", "mine"], "devices": ["cpu"]}
+    assert asked == {"specs": ("numpy-loop", "mine"), "devices": ["cpu"]}
     assert not found.ok
     assert "WRONG: mine" in repr(found)
     assert list(found.frame.status) == ["ok", "ok", "disagrees"]
@@ -280,7 +280,7 @@ def test_verify_without_names_asks_for_every_variant_and_with_one_for_that_one(h
     bench.verify()
     bench.verify("numpy-loop")
     assert "torch-rnn" in asked[0]
-    assert asked[1] == ["numpy-loop"]
+    assert asked[1] == ("numpy-loop",)
     with pytest.raises(bench.UserError, match="no device is called 'tpu'"):
         bench.verify(devices="tpu")
 
@@ -345,7 +345,7 @@ def test_old_names_and_places_of_arguments_go_on_working(here, monkeypatch):
     bench.verify("numpy-loop", "cpu")
     bench.verify(variants=["numpy-loop"], devices=("cpu",))
     bench.verify(variant="numpy-loop", device="cpu")
-    assert asked == [(["numpy-loop"], ["cpu"])] * 3
+    assert asked == [(("numpy-loop",), ["cpu"])] * 3
 
 
 def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):

@@ -33,8 +33,8 @@ def here(tmp_path, monkeypatch):
 
 
 def test_every_verb_of_the_parser_has_a_function():
-    for verb, target in VERBS.items():
-        module, _, function = target.partition(":")
+    for verb, declared in VERBS.items():
+        module, _, function = declared.target.partition(":")
         assert callable(getattr(__import__(module, fromlist=[function]), function)), verb
         assert build_parser().parse_args([verb, *NEEDED.get(verb, [])]).verb == verb
 
@@ -198,7 +198,7 @@ def test_a_usage_error_is_one_line_that_knows_what_was_meant_and_where_help_is(a
     ],
 )
 def test_an_unknown_name_gets_the_one_that_was_meant(here, monkeypatch, capsys, arguments, said):
-    monkeypatch.setattr("bench.proof.verify.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.api.verify.find_devices", lambda: CPU_ONLY)
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert said in error

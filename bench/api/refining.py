@@ -6,7 +6,6 @@ from pathlib import Path
 
 from bench.api import session
 from bench.api.options import RunOptions
-from bench.machine.child import refuse_windows
 from bench.machine.device import find_devices, resolve
 from bench.machine.files import as_path
 from bench.machine.signals import Terminated
@@ -17,13 +16,9 @@ from bench.records.folder import drawing_report, shown
 from bench.reporting.progress import show_progress
 
 
-def main(args: RunOptions) -> int:
-    """Measure rounds that refine a grid and report it, or any other run; return the exit code."""
-    if args.refine is None:
-        return session.main(args)
-    refuse_windows()
-    session.refuse_others(args)
-    folder = as_path(args.refine)
+def main(args: RunOptions, grid: str) -> int:
+    """Measure the rounds and write the report of the grid with them; return the exit code."""
+    folder = as_path(grid)
     try:
         command = ["rnnbench", *sys.argv[1:]]
         refined = refine(folder, budget_s=args.budget, command=command, wait_s=args.wait_quiet)

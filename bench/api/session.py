@@ -14,18 +14,16 @@ from bench.analysis.second_look import extension
 from bench.api.options import ReportOptions, RunOptions, changed, spelled
 from bench.machine import host
 from bench.machine.audit import findings as audit
-from bench.machine.child import refuse_windows
 from bench.machine.device import find_devices, resolve
 from bench.machine.environ import THREAD_LIMITS, without_person, worker_environment
-from bench.machine.errors import Unfinished, UserError, what_failed
+from bench.machine.errors import UserError, what_failed
 from bench.machine.files import as_path
-from bench.machine.signals import Terminated
 from bench.machine.waiting import Say, complain, look_around
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.preset import GRID_SIZES, Wishes
 from bench.measure.runner import Runner
-from bench.records.folder import as_text, drawing_report, free_folder, run_name, shown
+from bench.records.folder import as_text, free_folder, run_name, shown
 from bench.records.journal import FILE_NAME, Journal, Run, different_machines, make_run
 from bench.records.record import AnyRecord, End, Environment, Missing, Plan
 from bench.reporting.progress import show_progress
@@ -35,37 +33,6 @@ TERMINATED_CODE = 143
 STOPPED_CODES = {"user": EXIT_CODES["interrupted"], "signal": TERMINATED_CODE}
 
 Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's progress
-
-
-def main(args: RunOptions) -> int:
-    """Measure what ``args`` wish for and write journal and report; return the exit code.
-
-    Raises:
-        UserError: a wish that cannot be met.
-        Unfinished: the report failed, or a variant that was asked for by name has no part in the plan.
-    """
-    refuse_windows()
-    refuse_others(args)
-    left_out: list[str] = []
-    try:
-        if args.resume is not None:
-            folder = as_path(args.resume)
-            end = resume(folder, blocks=args.blocks, wait_s=args.wait_quiet)
-        else:
-            folder, plan = prepare(args, ["rnnbench", *sys.argv[1:]])
-            left_out = sorted(set(args.variant) - {arm.spec for arm in plan.arms})
-            seen = look_around(args.wait_quiet)
-            end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name, seen=seen)
-        with drawing_report(folder):
-            disagrees = write_report([folder], None)
-    except Terminated:  # while the report was drawn
-        return TERMINATED_CODE
-    if end.status == "interrupted":
-        print(f"\nGo on with it: rnnbench run --resume {shown(folder)}", file=sys.stderr)
-    code = exit_code(end, disagrees=disagrees)
-    if left_out and code == 0:
-        raise Unfinished(f"asked for and not measured: {', '.join(left_out)}; the report says why")
-    return code
 
 
 def exit_code(end: End, *, disagrees: bool) -> int:

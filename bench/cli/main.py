@@ -34,7 +34,7 @@ class Verb:
 
 VERBS = {
     "run": Verb(
-        "bench.api.refining:main",
+        "bench.api.run:main",
         "prove, time, keep a journal, write the report",
         "Prove every variant on the exact case, time it in fresh processes in random order, write a journal "
         "and a report. Without options: the tutorial's training step and its neighbours, about two minutes.",
