@@ -16,8 +16,9 @@ from bench.measure.budget import decide
 from bench.measure.costs import Costs
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.records.journal import FILE_NAME, Journal, Run, make_run
+from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, Arm, Burst, End, Entry, Environment, Plan
+from bench.records.run import Run, make_run
 from bench.workload.case import Case
 
 Time = Callable[[Arm, Case], float]  # nanoseconds a call

@@ -18,7 +18,7 @@ from bench.measure.plan import LEAST_ROUNDS, make_plan
 from bench.measure.preset import Wishes
 from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
 from bench.records import record
-from bench.records.declared import measured_as
+from bench.records.record import measured_as
 from bench.workload.case import Case
 
 POSITIONAL = "train_step positional"

@@ -7,9 +7,8 @@ from reports import facts_of, medians
 
 from bench.analysis.ladder import Ladder, ladder
 from bench.analysis.outcome import outcomes
-from bench.records.declared import measured_as
-from bench.records.journal import Run, make_run
-from bench.records.record import Burst
+from bench.records.record import Burst, measured_as
+from bench.records.run import Run, make_run
 from bench.reporting.section import Section
 from bench.reporting.sections.ladder import ladder_section
 

@@ -10,8 +10,8 @@ from bench.analysis.operations import flops
 from bench.measure.limits import probe_job
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.records.journal import Run, make_run
 from bench.records.record import AnyRecord, Arm, Burst, Plan, Primitive, Rates
+from bench.records.run import Run, make_run
 
 BLOCKS = 7  # a verdict for a table of two needs as many
 BATCHED, CELL, INPLACE = "numpy-batched@cpu x1", "torch-cell@cpu x1", "numpy-inplace@cpu x1"

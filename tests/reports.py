@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from bench.analysis.statistics import signed_rank_interval
 from bench.analysis.summary import summarise
-from bench.records.declared import measured_as
-from bench.records.journal import FILE_NAME, Journal, Run, make_run
-from bench.records.record import AnyRecord, Burst, Plan
+from bench.records.journal import FILE_NAME, Journal
+from bench.records.record import AnyRecord, Burst, Plan, measured_as
+from bench.records.run import Run, make_run
 from bench.reporting.answer import Facts
 
 BASE = f"{POSITIONAL} | numpy-batched@cpu x1"

@@ -12,7 +12,7 @@ from bench.analysis.statistics import signed_rank_interval, signed_rank_p
 from bench.analysis.verdict import Judgement, judge
 from bench.measure.stopping import EARLIEST, PRECISION, precise
 from bench.records import record
-from bench.records.journal import Run, make_run
+from bench.records.run import Run, make_run
 from bench.workload.case import sine_case
 
 GROUP, BASELINE, TWIN = "simulated", "baseline", "baseline twin"

@@ -35,8 +35,8 @@ from bench.measure.budget import decide, fastest_anywhere
 from bench.measure.costs import Costs
 from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, fewest_blocks
 from bench.measure.runner import Runner
-from bench.records.journal import make_run
 from bench.records.record import AnyRecord, Burst, Decision, End, Failure, Plan
+from bench.records.run import make_run
 from bench.reporting.advice import Advice, make_advice
 from bench.reporting.reason import WHAT, _say
 

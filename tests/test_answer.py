@@ -24,9 +24,8 @@ from reports import (
     with_ratios,
 )
 
-from bench.records.declared import measured_as
-from bench.records.journal import Run, make_run
-from bench.records.record import AnyRecord, Burst, Decision, End, Failure, Plan, Worker
+from bench.records.record import AnyRecord, Burst, Decision, End, Failure, Plan, Worker, measured_as
+from bench.records.run import Run, make_run
 from bench.reporting import answer, words
 from bench.reporting.build import headline
 from bench.reporting.tables import lines

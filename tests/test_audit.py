@@ -8,8 +8,8 @@ from machines import FIT
 
 from bench.machine.audit.finding import LEVELS, Finding
 from bench.machine.audit.findings import audit, banners
-from bench.records.journal import make_run
 from bench.records.record import Environment
+from bench.records.run import make_run
 from bench.reporting.view import view
 
 NUMPY: dict[str, Any] = {

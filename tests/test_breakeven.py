@@ -19,9 +19,8 @@ from bench.analysis.breakeven import BreakEven, break_evens
 from bench.analysis.outcome import outcomes
 from bench.analysis.summary import summarise
 from bench.measure import worker
-from bench.records.declared import measured_as
-from bench.records.journal import Run, make_run
-from bench.records.record import AnyRecord, Burst, Worker
+from bench.records.record import AnyRecord, Burst, Worker, measured_as
+from bench.records.run import Run, make_run
 from bench.reporting.plots import draw
 from bench.reporting.section import Section, TextTable
 from bench.reporting.sections.breakeven import breakeven_section

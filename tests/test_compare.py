@@ -18,9 +18,8 @@ from bench.analysis.change import Change, Changes, judged, measured
 from bench.analysis.statistics import holm
 from bench.analysis.two_runs import compare_runs
 from bench.cli.main import main
-from bench.records.journal import make_run
 from bench.records.record import AnyRecord, Burst, Decision, Environment, Plan, Worker
-from bench.records.run import Run
+from bench.records.run import Run, make_run
 from bench.reporting.changes import table, told_after, told_before
 
 SCATTER = np.random.Generator(np.random.PCG64(11)).normal(0, 0.004, (2, 10))

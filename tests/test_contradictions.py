@@ -12,8 +12,8 @@ from journals import example_records
 from test_training_report import FALL, write_training
 
 from bench.cli.main import main
-from bench.records import reading
-from bench.records.seal import FIRST, record_of, sealed_line
+from bench.records import sealed
+from bench.records.sealed import FIRST, record_of, sealed_line
 
 Records = list[dict[str, Any]]
 Capture = pytest.CaptureFixture[str]
@@ -208,7 +208,7 @@ def test_a_journal_is_bounded_by_what_is_made_of_it(
 ) -> None:
     seal(tmp_path / "journal.jsonl", swollen(run, facts, workers=40))
     size = (tmp_path / "journal.jsonl").stat().st_size
-    monkeypatch.setattr(reading, "MAX_MADE", 3 * size)
+    monkeypatch.setattr(sealed, "MAX_MADE", 3 * size)
     assert main(["export", "--to", "csv", str(tmp_path)]) == 2
     assert "once read; so much is not read" in capsys.readouterr().err
 

@@ -33,8 +33,8 @@ from bench.analysis.summary import summarise
 from bench.analysis.verdict import judge
 from bench.measure.plan import fewest_blocks
 from bench.measure.preset import GRID_SIZES
-from bench.records.journal import Run, make_run
 from bench.records.record import Arm
+from bench.records.run import Run, make_run
 from bench.reporting import answer, map_answer, plots, turning
 from bench.reporting.build import headline, write_report
 from bench.reporting.chapters import DECLARED

@@ -9,7 +9,7 @@ from journals import example_records
 from msgspec.structs import replace
 
 from bench.analysis.outcome import outcomes
-from bench.records.journal import Run, make_run
+from bench.records.run import Run, make_run
 from bench.reporting import download
 from bench.reporting.download import download_section
 from bench.reporting.section import Section

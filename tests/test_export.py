@@ -20,9 +20,10 @@ from small_journal import on, small_records
 from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.records.formats.pyperf import pyperf_json
-from bench.records.formats.pytest_benchmark_out import pytest_benchmark_json, stats
-from bench.records.journal import load_run, make_run
+from bench.records.formats.pytest_benchmark import pytest_benchmark_json, stats
+from bench.records.journal import load_run
 from bench.records.record import AnyRecord, Burst, Entry, Plan
+from bench.records.run import make_run
 from bench.records.saved import load_saved
 
 HOSTILE = "=cmd\x1b[31m\n<script>\u202e|"

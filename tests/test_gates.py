@@ -16,8 +16,8 @@ from bench.analysis.verdict import judge
 from bench.machine.gates import LIMITS, Reading, between, fired, in_words, read
 from bench.proof import conditions
 from bench.proof.subnormals import count
-from bench.records.journal import make_run
 from bench.records.record import Burst, Conditions, Worker
+from bench.records.run import make_run
 from bench.workload.case import sine_case
 from bench.workload.data import make
 

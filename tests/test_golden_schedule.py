@@ -13,8 +13,8 @@ from bench.measure import block as block_module
 from bench.measure.messages import ProbeJob, Prove, Turn
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.records.journal import make_run
 from bench.records.record import AnyRecord, Burst, Decision, End, Rates, Worker
+from bench.records.run import make_run
 
 BLOCKS, ROUNDS = 8, 3
 FEWER = 6  # counted blocks of dispatch and of the probe

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from reports import BEST_NUMPY, BEST_TORCH, STILL, TWIN, USUAL, around, facts_of, run_with
 
 from bench.machine import units
-from bench.records.journal import Run, make_run
 from bench.records.record import AnyRecord, Burst
+from bench.records.run import Run, make_run
 from bench.reporting import answer, elsewhere, map_answer, notes, turning
 from bench.reporting.hero import hero
 from bench.reporting.section import Hero, Section

@@ -26,8 +26,8 @@ from bench.analysis import ladder as ladder_module
 from bench.analysis.ladder import ladder
 from bench.analysis.outcome import outcomes
 from bench.analysis.statistics import signed_rank_interval
-from bench.records.journal import Run, make_run
 from bench.records.record import Burst, Plan, Rung
+from bench.records.run import Run, make_run
 from bench.reporting.sections.ladder import ladder_section
 
 

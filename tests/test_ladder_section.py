@@ -16,8 +16,8 @@ from reports import CLAIM_NEW, CLAIM_OLD, Reader, facts_of, write_run
 from bench.analysis.ladder import ladder
 from bench.analysis.outcome import outcomes
 from bench.machine import units
-from bench.records.journal import Run, make_run
 from bench.records.record import AnyRecord, Burst
+from bench.records.run import Run, make_run
 from bench.reporting.build import build_report
 from bench.reporting.plots import COLOURS, draw
 from bench.reporting.section import Drawing, Section

@@ -7,8 +7,8 @@ from journals import POSITIONAL, example_records
 from msgspec.structs import replace
 from reports import Reader, write_run
 
-from bench.records.journal import make_run
 from bench.records.record import AnyRecord, Burst, Decision, Failure
+from bench.records.run import make_run
 from bench.reporting.build import build_report
 from bench.reporting.chapters import chapters, times
 from bench.reporting.view import RunView, view

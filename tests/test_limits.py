@@ -14,8 +14,9 @@ from bench.analysis.operations import Operation, each, nn, nt
 from bench.analysis.outcome import outcomes
 from bench.analysis.speeds import Prices
 from bench.machine.errors import UserError
-from bench.records.journal import Run, load_run
+from bench.records.journal import load_run
 from bench.records.record import Primitive, Rates
+from bench.records.run import Run
 
 KINDS = ["dispatch", "products", "elementwise", "rest"]
 

@@ -9,7 +9,7 @@ from limit_runs import BATCHED, BLOCKS, CELL
 from reports import facts_of
 
 from bench.analysis.outcome import outcomes
-from bench.records.journal import Run, make_run
+from bench.records.run import Run, make_run
 from bench.reporting import plots
 from bench.reporting.section import Section, TextTable
 from bench.reporting.sections.limits import limits_section

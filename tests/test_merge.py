@@ -6,7 +6,8 @@ import pytest
 from small_journal import on, small_records, write
 
 from bench.machine.errors import UserError
-from bench.records.journal import FILE_NAME, Run, different_machines, make_run
+from bench.records.journal import FILE_NAME
+from bench.records.run import Run, different_machines, make_run
 from bench.reporting.build import build_report
 
 

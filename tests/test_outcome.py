@@ -13,9 +13,8 @@ from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.summary import summarise
 from bench.measure.plan import LEAST_ROUNDS
 from bench.measure.schedule import SLOW_ROUNDS, sessions
-from bench.records.declared import Group, measured_as
-from bench.records.journal import Run, make_run
-from bench.records.record import AnyRecord, Burst, Failure
+from bench.records.record import AnyRecord, Burst, Failure, Group, measured_as
+from bench.records.run import Run, make_run
 from bench.records.table import values_frame
 
 FIRST = f"{POSITIONAL} | torch-rnn@cpu x1"

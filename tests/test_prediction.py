@@ -12,7 +12,7 @@ from bench.analysis.prediction import Errors, Prediction, learn, predict, times_
 from bench.analysis.summary import summarise
 from bench.analysis.time_models import MODELS, sizes_of
 from bench.machine.errors import UserError
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.reporting import predicting
 from bench.reporting.facts import Facts
 from bench.workload.case import Case, Shape

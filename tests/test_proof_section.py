@@ -6,8 +6,8 @@ from msgspec.structs import replace
 from reports import facts_of
 
 from bench.analysis.outcome import outcomes
-from bench.records.journal import make_run
 from bench.records.record import AnyRecord, Burst, Check
+from bench.records.run import make_run
 from bench.reporting.section import Cell, Section
 from bench.reporting.sections.proof import proof_section
 

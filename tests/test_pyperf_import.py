@@ -14,8 +14,8 @@ from reports import BASE, USUAL, Reader, medians, write_run
 from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.records.formats.pyperf import PyperfResults, pyperf_json
-from bench.records.formats.pytest_benchmark_out import pytest_benchmark_json
-from bench.records.journal import make_run
+from bench.records.formats.pytest_benchmark import pytest_benchmark_json
+from bench.records.run import make_run
 from bench.records.saved import load_saved
 from bench.reporting.build import build_report
 

@@ -16,9 +16,9 @@ from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.measure import refine as refining_rounds
 from bench.measure.refine import NARROW, Refined, middle_of, open_cases, refine
+from bench.records.folder import load_refinements, next_folder
 from bench.records.journal import load_run
 from bench.records.record import Burst, End, Plan
-from bench.records.refinements import load_refinements, next_folder
 
 LogRatio = Callable[[int, int], float]
 SIZES = (8, 128, 512)

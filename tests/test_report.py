@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from reports import TWIN, USUAL, around, run_with
 
 from bench.machine import units
-from bench.records.journal import Run, make_run
 from bench.records.record import AnyRecord, Burst, Decision, End, Environment, Failure
+from bench.records.run import Run, make_run
 from bench.reporting.build import headline
 from bench.reporting.view import view
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from journals import example_records
 
-from bench.records.journal import Run, make_run
 from bench.records.record import Environment
+from bench.records.run import Run, make_run
 from bench.reporting.details import MOST, details, say
 from bench.reporting.environment import machine as shown_machine
 

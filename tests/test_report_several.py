@@ -10,8 +10,8 @@ from journals import example_records
 from msgspec.structs import replace
 from reports import Reader, table_rows, write_run
 
-from bench.records.journal import Run, make_run
 from bench.records.record import AnyRecord, Environment
+from bench.records.run import Run, make_run
 from bench.reporting.beside import map_beside
 from bench.reporting.build import build_report
 

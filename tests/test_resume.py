@@ -5,8 +5,9 @@ from msgspec.structs import replace
 from played import Silent, Stage, set_stage, small_plan
 
 from bench.measure.runner import Runner
-from bench.records.journal import Journal, load_run, make_run, read_journal
+from bench.records.journal import Journal, load_run, read_journal
 from bench.records.record import AnyRecord, Burst, Decision, Extended, Resumed, Worker
+from bench.records.run import make_run
 
 BLOCKS = 2
 

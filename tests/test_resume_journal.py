@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from small_journal import on, small_records, write
 
 from bench.machine.errors import UserError
-from bench.records.journal import FILE_NAME, Journal, load_run, make_run, read_journal
+from bench.records.journal import FILE_NAME, Journal, load_run, read_journal
 from bench.records.record import AnyRecord, Burst, Conditions, Decision, End, Failure, Resumed, Worker
+from bench.records.run import make_run
 
 RECORDS = small_records(blocks=3)
 END = RECORDS[-1]
@@ -109,7 +110,7 @@ def test_a_file_system_without_locks_is_done_without(path: Path, monkeypatch: py
 
 def test_a_new_journal_is_in_its_folder_on_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr("bench.records.writer.sync_folder", synced.append)
+    monkeypatch.setattr("bench.records.sealed.sync_folder", synced.append)
     Journal(path).close()
     assert synced == [path.parent]
 

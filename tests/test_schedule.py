@@ -9,8 +9,7 @@ from msgspec.structs import replace
 
 from bench.measure import schedule
 from bench.measure.schedule import SLOW_ROUNDS, Session, round_order, sessions, worker_name
-from bench.records.declared import measured_as
-from bench.records.record import Arm, Entry, Group
+from bench.records.record import Arm, Entry, Group, measured_as
 from bench.workload.case import sine_case
 
 CASE = sine_case("forward", "positional", batch=4, hidden=4)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_journal import small_records, write
 
 from bench.machine.errors import UserError
-from bench.records import seal
+from bench.records import sealed
 from bench.records.journal import FILE_NAME, read_journal
 
 RECORDS = small_records()
@@ -39,27 +39,27 @@ def flipped(content: bytes, place: int, bit: int) -> bytes:
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=5))
 def test_what_is_sealed_is_unsealed_in_the_same_order(records: list[bytes]) -> None:
-    before, lines = seal.FIRST, []
+    before, lines = sealed.FIRST, []
     for record in records:
-        line, before = seal.sealed_line(before, record)
+        line, before = sealed.sealed_line(before, record)
         lines.append(line)
-    last, before, found = before, seal.FIRST, []
+    last, before, found = before, sealed.FIRST, []
     for line in lines:
-        assert seal.is_sealed(line)
-        record, before = seal.unseal(before, line)
+        assert sealed.is_sealed(line)
+        record, before = sealed.unseal(before, line)
         found.append(record)
     assert (found, before) == (records, last)
 
 
 @pytest.mark.parametrize("line", [b"", b"\n", b"{}\n", b'{"kind":"end"}\n', b'{"seal":"00","record":{}}\n'])
 def test_a_line_without_a_seal_is_said_to_have_none(line: bytes) -> None:
-    assert not seal.is_sealed(line)
+    assert not sealed.is_sealed(line)
     with pytest.raises(ValueError, match="it has no seal"):
-        seal.unseal(seal.FIRST, line)
+        sealed.unseal(sealed.FIRST, line)
 
 
 def test_the_seal_is_the_start_of_a_sha256_over_the_seal_before_and_the_record() -> None:
-    line, own = seal.sealed_line(b"0123456789abcdef", b'{"a":1}')
+    line, own = sealed.sealed_line(b"0123456789abcdef", b'{"a":1}')
     # printf '0123456789abcdef{"a":1}' | sha256sum
     assert (line, own) == (b'{"seal":"565a924995d14ab0","record":{"a":1}}\n', b"565a924995d14ab0")
 
@@ -107,8 +107,8 @@ def test_a_line_that_is_lost_doubled_or_moved_is_noticed(
 
 
 def test_seals_that_are_no_chain_would_not_notice_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chained = seal._seal
-    monkeypatch.setattr(seal, "_seal", lambda before, record: chained(b"", record))
+    chained = sealed._seal
+    monkeypatch.setattr(sealed, "_seal", lambda before, record: chained(b"", record))
     path.unlink()
     write(path, RECORDS)
     lines = path.read_bytes().splitlines(keepends=True)
@@ -139,6 +139,6 @@ def test_what_a_power_cut_leaves_after_the_last_line_is_left_out(path: Path, tai
 
 def test_a_journal_whose_seals_were_stripped_is_refused(path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
-    assert "line 1 cannot be read: it has no seal" in refusal(
-        path, b"\n".join(seal.record_of(line) for line in lines) + b"\n"
+    assert "is no journal of rnnbench" in refusal(
+        path, b"\n".join(sealed.record_of(line) for line in lines) + b"\n"
     )

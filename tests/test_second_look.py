@@ -19,8 +19,9 @@ from bench.analysis.statistics import ALPHA, FIRST_LOOK, SECOND_LOOK, signed_ran
 from bench.analysis.verdict import Judgement, judge, level
 from bench.cli.main import main
 from bench.machine.errors import UserError
-from bench.records.journal import FILE_NAME, Run, load_run, make_run
+from bench.records.journal import FILE_NAME, load_run
 from bench.records.record import AnyRecord, Decision, End, Extended, Resumed
+from bench.records.run import Run, make_run
 from bench.reporting.advice import _look_again
 from bench.reporting.build import headline
 

@@ -16,8 +16,8 @@ from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
 from bench.measure.stopping import EARLIEST, PRECISION, precise
-from bench.records.journal import make_run
 from bench.records.record import AnyRecord, Burst, Decision, Group, Pair, Worker
+from bench.records.run import make_run
 
 PAIR = Pair("best", RIVAL, BASE)
 COMPILED = "torch-compile@cpu x1"

@@ -9,11 +9,11 @@ import pytest
 from small_journal import small_records, write
 
 from bench.machine.errors import UserError
-from bench.records import reading, strict
-from bench.records.journal import FILE_NAME, load_run, read_journal
+from bench.records import sealed
+from bench.records.journal import FILE_NAME, decode, load_run, read_journal
 from bench.records.record import AnyRecord, Burst, Environment, Worker
 from bench.records.saved import load_saved
-from bench.records.seal import FIRST, sealed_line
+from bench.records.sealed import FIRST, sealed_line
 from bench.records.training import read_records
 
 RECORDS = small_records()
@@ -30,7 +30,7 @@ def worker(facts: bytes) -> bytes:
     return WORKER.replace(b'"facts":{', b'"facts":{"more":' + facts + b",")
 
 
-def sealed(*records: bytes) -> bytes:
+def lines_of(*records: bytes) -> bytes:
     made, seal = [], FIRST
     for record in records:
         line, seal = sealed_line(seal, record)
@@ -40,8 +40,8 @@ def sealed(*records: bytes) -> bytes:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
 def test_what_this_program_writes_is_read_at_first_sight(record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strict, "parse", lambda data: pytest.fail("a second look"))
-    assert strict.decode(msgspec.json.encode(record)) == record
+    monkeypatch.setattr("json.loads", lambda *given, **options: pytest.fail("a second look"))
+    assert decode(msgspec.json.encode(record)) == record
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_this_program_writes_is_read_at_first_sight(record, monkeypatch: py
 def test_what_is_no_record_is_refused(old: bytes, new: bytes, said: str) -> None:
     assert old in BURST
     with pytest.raises(ValueError, match=said):
-        strict.decode(BURST.replace(old, new, 1))
+        decode(BURST.replace(old, new, 1))
 
 
 @pytest.mark.parametrize(
@@ -80,50 +80,48 @@ def test_what_is_no_record_is_refused(old: bytes, new: bytes, said: str) -> None
         (
             b'"task":"train_step"',
             b'"task":"train_step","mood":1',
-            r"unknown field `mood` - at `\$.groups\[0\]",
+            "that no record keeps",
         ),
-        (b'"T":6', b'"T":6,"Z":6', r"unknown field `Z` - at `\$.*shape`"),
+        (b'"T":6', b'"T":6,"Z":6', "that no record keeps"),
         (b'"T":6', b'"T":6,"T":7', "field `T` is there twice"),
     ],
 )
 def test_a_case_and_a_shape_know_no_other_fields_either(old: bytes, new: bytes, said: str) -> None:
     assert old in PLAN
     with pytest.raises(ValueError, match=said):
-        strict.decode(PLAN.replace(old, new, 1))
+        decode(PLAN.replace(old, new, 1))
 
 
 def test_equal_keys_are_found_where_anything_may_stand() -> None:
     with pytest.raises(ValueError, match="field `a` is there twice"):
-        strict.decode(worker(b'[{"a":1,"a":1}]'))
+        decode(worker(b'[{"a":1,"a":1}]'))
 
 
 def test_spaces_order_and_defaults_left_out_do_no_harm() -> None:
     whole = json.loads(BURST)
-    record = strict.decode(BURST)
+    record = decode(BURST)
     fewer = {name: value for name, value in whole.items() if name not in ("gates", "flags", "disturbed")}
     turned = dict(reversed(fewer.items()))
     for data in (json.dumps(whole, indent=1), json.dumps(fewer), json.dumps(turned)):
-        assert strict.decode(data.encode()) == record
+        assert decode(data.encode()) == record
 
 
 def test_depth_is_limited_far_below_what_recursion_stands() -> None:
-    assert strict.decode(worker(nested(strict.MAX_DEPTH - 2)))
-    for depth in (strict.MAX_DEPTH - 1, 500, 100_000):
+    assert decode(worker(nested(sealed.MAX_DEPTH - 2)))
+    for depth in (sealed.MAX_DEPTH - 1, 500, 100_000):
         with pytest.raises(ValueError, match="nested too deeply"):
-            strict.decode(worker(nested(depth)))
-    with pytest.raises(ValueError, match="nested too deeply"):
-        strict.parse(nested(100_000))
+            decode(worker(nested(depth)))
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
 def test_plain_objects_hold_no_number_that_is_not_finite(text: str) -> None:
-    with pytest.raises(ValueError, match="no finite number"):
-        strict.parse(f'{{"a":[{text}]}}'.encode())
+    with pytest.raises(ValueError, match=r"malformed|out of range"):
+        decode(worker(f'{{"a":[{text}]}}'.encode()))
 
 
 def test_the_line_is_named_where_a_sealed_record_is_none(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
-    path.write_bytes(sealed(PLAN, BURST, BURST.replace(b'"block":0', b'"block":0,"block":1')))
+    path.write_bytes(lines_of(PLAN, BURST, BURST.replace(b'"block":0', b'"block":0,"block":1')))
     with pytest.raises(UserError, match="line 3 cannot be read: field `block` is there twice"):
         read_journal(path)
 
@@ -143,9 +141,9 @@ def test_a_file_a_line_and_a_number_of_lines_have_limits(
     }
     for name, (enough, said) in limits.items():
         with monkeypatch.context() as patch:
-            patch.setattr(reading, name, enough)
+            patch.setattr(sealed, name, enough)
             assert read_journal(path) == (RECORDS, [])
-            patch.setattr(reading, name, enough - 1)
+            patch.setattr(sealed, name, enough - 1)
             with pytest.raises(UserError, match=said):
                 read_journal(path)
 
@@ -154,9 +152,9 @@ def test_a_line_without_end_is_refused_before_it_is_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / FILE_NAME
-    monkeypatch.setattr(reading, "MAX_LINE", 10_000)
+    monkeypatch.setattr(sealed, "MAX_LINE", 10_000)
     with path.open("wb") as file:
-        file.write(sealed(PLAN))
+        file.write(lines_of(PLAN))
         file.truncate(2**29)  # half a gigabyte of zeros, none of which is on the disk
     with pytest.raises(UserError, match="line 2 has more than"):
         load_run(path)
@@ -165,7 +163,7 @@ def test_a_line_without_end_is_refused_before_it_is_in_memory(
 def test_a_table_of_what_repeats_is_no_way_to_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_SHARED", 3)
+    monkeypatch.setattr("bench.records.journal.MAX_SHARED", 3)
     path = tmp_path / FILE_NAME
     write(path, RECORDS)
     assert read_journal(path) == (RECORDS, [])
@@ -196,7 +194,7 @@ def test_what_is_recognised_by_its_bytes_is_read_as_strictly(
 ) -> None:
     assert old in BURST
     path = tmp_path / FILE_NAME
-    path.write_bytes(sealed(PLAN, BURST, BURST.replace(old, new, 1)))
+    path.write_bytes(lines_of(PLAN, BURST, BURST.replace(old, new, 1)))
     with pytest.raises(UserError, match=f"line 3 cannot be read: .*({said})"):
         read_journal(path)
 
@@ -213,7 +211,7 @@ def test_the_collector_is_afterwards_as_it_was(tmp_path: Path, on: bool) -> None
     path = tmp_path / FILE_NAME
     (gc.enable if on else gc.disable)()
     try:
-        path.write_bytes(sealed(PLAN) + b"{}\n")
+        path.write_bytes(lines_of(PLAN) + b"{}\n")
         with pytest.raises(UserError):
             read_journal(path)
         assert gc.isenabled() is on

@@ -11,8 +11,8 @@ from reports import CLAIM_OLD
 
 from bench.analysis.summary import Row, Summary, summarise
 from bench.measure.plan import LEAST_ROUNDS
-from bench.records.journal import make_run
 from bench.records.record import Burst, Check, End
+from bench.records.run import make_run
 
 BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
 

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from bench.machine.errors import UserError
 from bench.measure.plan import LEAST_ROUNDS
-from bench.records.journal import make_run
 from bench.records.record import Burst, Plan
+from bench.records.run import make_run
 from bench.records.table import COLUMNS, values_frame, write_values_csv
 
 

@@ -12,7 +12,7 @@ import pytest
 from test_training_report import FALL, write_training
 
 from bench.cli.main import main
-from bench.records.seal import is_sealed, record_of
+from bench.records.sealed import is_sealed, record_of
 from bench.training import load_result
 
 SMALL = ("--variant", "numpy-inplace", "--epochs", "3", "--hidden", "4", "--out", "t")
@@ -215,7 +215,7 @@ own = types.SimpleNamespace(name="own", library="numpy", bind=bind)
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        ("file.unlink()", "was deleted while"),
+        ("file.unlink()", "was deleted, moved or replaced while"),
         ("file.write_bytes(b'')", "was cut short by another program"),
         ("file.write_bytes(file.read_bytes()[:-1])", "was cut short by another program"),
         ("file.rename(file.with_name('moved'))", "was deleted, moved or replaced"),

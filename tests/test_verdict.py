@@ -14,8 +14,8 @@ from bench.analysis.outcome import count_outliers, outcomes
 from bench.analysis.statistics import holm, signed_rank_interval
 from bench.analysis.verdict import Judgement, judge
 from bench.measure.plan import LEAST_ROUNDS
-from bench.records.journal import Run, make_run
 from bench.records.record import AnyRecord, Burst, Decision, Entry, Failure, Group, Pair
+from bench.records.run import Run, make_run
 
 BASE, TWIN, RIVAL, THIRD = (
     f"{POSITIONAL} | {arm}@cpu x1" + twin

@@ -23,8 +23,8 @@ from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import Interval, signed_rank_interval
 from bench.analysis.summary import Summary
 from bench.analysis.verdict import level
-from bench.records.journal import Run
 from bench.records.record import Group
+from bench.records.run import Run
 
 Sides = tuple[PairKind, str, str]  # of a pair: its kind, the entry and its baseline
 READERS = ("numpy-published", "numpy-loop")

@@ -21,8 +21,8 @@ from bench.analysis.statistics import (
     signed_rank_p,
     t_interval,
 )
-from bench.records.declared import PairKind
-from bench.records.journal import Run
+from bench.records.record import PairKind
+from bench.records.run import Run
 
 # a declared headline; a row of a table; what only break-evens are about: the same library compiled and not,
 # and what the tutorial's readers have against what they are told to use

@@ -7,7 +7,7 @@ values before and after are no samples of the same thing.
 from collections.abc import Iterator
 
 from bench.analysis.environment_diff import changed, changed_variables
-from bench.records.journal import Run
+from bench.records.run import Run
 
 
 def changes(run: Run) -> list[str]:

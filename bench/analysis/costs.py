@@ -15,9 +15,8 @@ from statistics import median
 
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import Interval, median_interval
-from bench.records.declared import measured_as
-from bench.records.journal import Run
-from bench.records.record import Arm, Burst, Entry, Worker
+from bench.records.record import Arm, Burst, Entry, Worker, measured_as
+from bench.records.run import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ import numpy as np
 
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import hodges_lehmann, t_interval
-from bench.records.journal import Run
 from bench.records.record import Arm, Entry, Rung
+from bench.records.run import Run
 
 FEWEST = 3  # blocks for an interval
 

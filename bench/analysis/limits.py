@@ -28,8 +28,8 @@ from bench.analysis.counts import counted, needed, needed_bytes
 from bench.analysis.operations import PRODUCT, TRANSCENDENTAL, Count, each
 from bench.analysis.outcome import Outcome
 from bench.analysis.speeds import Estimate, Library, Prices, estimate, libraries, prices
-from bench.records.journal import Run
 from bench.records.record import Arm, Entry
+from bench.records.run import Run
 from bench.workload.case import Case
 
 Kind = Literal["dispatch", "products", "elementwise", "rest"]

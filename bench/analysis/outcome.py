@@ -14,10 +14,8 @@ from statistics import median
 import numpy as np
 
 from bench.analysis.statistics import MIN_BLOCKS
-from bench.records.counted import SPOILED, is_counted, per_call_ns
-from bench.records.declared import measured_as
-from bench.records.journal import Run
-from bench.records.record import Burst, Check, Failure
+from bench.records.record import Burst, Check, Failure, measured_as
+from bench.records.run import SPOILED, Run, is_counted, per_call_ns
 
 NO_STEADY_STATE = "no_steady_state"  # the status of an entry whose calls never came to a steady time
 WITHIN_BUDGET = "to keep within the time budget"  # why something was left out

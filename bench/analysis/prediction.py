@@ -17,7 +17,7 @@ from bench.analysis.size_map import MapCell, size_maps
 from bench.analysis.summary import Summary, summarise
 from bench.analysis.time_models import MODELS, Fitted, Model, sizes_of
 from bench.machine.errors import UserError
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.workload.case import Case, Shape
 
 FEWEST = 6  # sizes of a family, to leave one out and still see a surface

@@ -13,8 +13,8 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.statistics import MIN_BLOCKS, SECOND_LOOK, blocks_needed
 from bench.analysis.verdict import judge
 from bench.machine.errors import UserError
-from bench.records.journal import Run
 from bench.records.record import MAX_BLOCKS, Extended
+from bench.records.run import Run
 
 MOST_PROPOSED = 40  # blocks in all: where it would take more, other means are better
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.summary import Summary
-from bench.records.declared import PairKind
-from bench.records.journal import Run
-from bench.records.record import Arm
+from bench.records.record import Arm, PairKind
+from bench.records.run import Run
 from bench.workload.case import Case
 
 KINDS: tuple[PairKind, ...] = ("best", "as_written")

@@ -16,8 +16,8 @@ import numpy as np
 
 from bench.analysis.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, Operation, flops, plain
 from bench.analysis.statistics import median_interval
-from bench.records.journal import Run
 from bench.records.record import Arm, Probe, Rates
+from bench.records.run import Run
 from bench.workload.case import Case
 
 Size = tuple[int, ...]

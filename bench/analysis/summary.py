@@ -9,9 +9,8 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.statistics import geometric_mean, median_interval
 from bench.analysis.verdict import Judgement, judge
-from bench.records.declared import GroupKind, PairKind, measured_as
-from bench.records.journal import Run
-from bench.records.record import Arm, Check, Entry, Missing
+from bench.records.record import Arm, Check, Entry, GroupKind, Missing, PairKind, measured_as
+from bench.records.run import Run
 from bench.workload.case import Case
 
 Proof = Literal["passed", "known wrong", "failed", "not proved"]

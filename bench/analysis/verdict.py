@@ -39,8 +39,8 @@ from bench.analysis.statistics import (
     holm,
     signed_rank_interval,
 )
-from bench.records.journal import Run
 from bench.records.record import Group, Pair
+from bench.records.run import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ from bench.measure.plan import make_plan
 from bench.measure.preset import GRID_SIZES, Wishes
 from bench.measure.runner import Runner
 from bench.records.folder import as_text, free_folder, run_name, shown
-from bench.records.journal import FILE_NAME, Journal, Run, different_machines, make_run
+from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, End, Environment, Missing, Plan
+from bench.records.run import Run, different_machines, make_run
 from bench.reporting.progress import show_progress
 
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}

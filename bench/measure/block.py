@@ -37,7 +37,6 @@ from bench.measure.messages import (
 )
 from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
 from bench.measure.taken import Taken
-from bench.records.declared import measured_as
 from bench.records.record import (
     AnyRecord,
     Burst,
@@ -52,6 +51,7 @@ from bench.records.record import (
     Rates,
     Status,
     Worker,
+    measured_as,
 )
 from bench.workload import catalog
 

@@ -9,8 +9,7 @@ from bench.measure.costs import Costs
 from bench.measure.limits import probing
 from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, least_blocks, without
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
-from bench.records.declared import measured_as
-from bench.records.record import Arm, Burst, Decision, Entry, Group, Pair, Plan
+from bench.records.record import Arm, Burst, Decision, Entry, Group, Pair, Plan, measured_as
 from bench.workload.catalog import BASELINE
 
 CALIBRATION_S, PROOF_S, TURN_S = 0.2, 0.03, 0.004  # of an entry, as usual

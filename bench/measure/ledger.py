@@ -4,8 +4,19 @@ from collections import Counter
 from collections.abc import Iterable
 
 from bench.measure.inputs import Calibration
-from bench.records.declared import measured_as
-from bench.records.record import AnyRecord, Arm, Burst, Entry, Failure, Plan, Primitive, Probe, Rates, Worker
+from bench.records.record import (
+    AnyRecord,
+    Arm,
+    Burst,
+    Entry,
+    Failure,
+    Plan,
+    Primitive,
+    Probe,
+    Rates,
+    Worker,
+    measured_as,
+)
 from bench.workload.case import Case
 
 Work = tuple[str, str, int, Case]  # spec, device, threads, case: a twin shares its original's

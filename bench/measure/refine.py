@@ -19,9 +19,10 @@ from bench.machine.errors import UserError
 from bench.machine.host import utc_now
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
-from bench.records.journal import Run, load_run
+from bench.records.folder import load_refinements, next_folder
+from bench.records.journal import load_run
 from bench.records.record import End, Plan
-from bench.records.refinements import load_refinements, next_folder
+from bench.records.run import Run
 from bench.workload.case import Case
 
 WORSE = ("complete", "partial", "interrupted")

@@ -25,8 +25,18 @@ from bench.measure.ledger import Ledger
 from bench.measure.limits import probing
 from bench.measure.plan import least_blocks
 from bench.measure.stopping import EARLIEST, precise
-from bench.records.declared import measured_as
-from bench.records.record import AnyRecord, Decision, End, Entry, Extended, Failure, Group, Plan, Resumed
+from bench.records.record import (
+    AnyRecord,
+    Decision,
+    End,
+    Entry,
+    Extended,
+    Failure,
+    Group,
+    Plan,
+    Resumed,
+    measured_as,
+)
 
 Ended = Literal["complete", "partial", "interrupted"]
 ROUNDS_OF_BLOCK_0 = 5  # enough to see what a round costs, and when an entry is warm again

@@ -7,8 +7,8 @@ A rule that looks at whether a result is significant finds one that is not there
 from collections.abc import Mapping, Sequence
 
 from bench.analysis.statistics import paired_log_ratio, signed_rank_interval
-from bench.records.counted import per_call_ns
 from bench.records.record import Burst, Pair
+from bench.records.run import per_call_ns
 
 PRECISION = 0.01  # half-width of a headline's log ratio
 EARLIEST = 10  # blocks before the rule is asked at all

@@ -1,6 +1,7 @@
 """The folder of a run: one that holds no run yet, its name as text, and a report of it that fails."""
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,7 +9,8 @@ from pathlib import Path
 
 from bench.machine.errors import Unfinished, UserError, what_failed
 from bench.machine.files import as_path
-from bench.records.reading import FILE_NAME
+from bench.records.journal import FILE_NAME, load_run
+from bench.records.run import Run
 
 
 def free_folder(name: str) -> Path:
@@ -61,3 +63,29 @@ def drawing_report(folder: Path) -> Iterator[None]:
 def as_text(word: str) -> str:
     """A file's name as text that can be written, whatever bytes it is made of."""
     return os.fsencode(word).decode(errors="replace")
+
+
+NAME = re.compile(r"refine-([1-9][0-9]{0,5})")
+
+
+def load_refinements(path: Path) -> tuple[Run, ...]:
+    """Read the runs that refine the one in ``path``, a folder or a journal, in their order.
+
+    Raises:
+        UserError: one of the journals cannot be read, or contradicts its own plan.
+    """
+    folder = path.parent if path.name == FILE_NAME else path
+    if not folder.is_dir():
+        return ()
+    return tuple(load_run(one) for _, one in _numbered(folder) if (one / FILE_NAME).exists())
+
+
+def next_folder(folder: Path) -> Path:
+    """The folder of the next refinement, after all that exist."""
+    last = max((number for number, _ in _numbered(folder)), default=0)
+    return folder / f"refine-{last + 1}"
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    found = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    return sorted((int(match[1]), path) for match, path in found if match)

@@ -8,11 +8,12 @@ from bench.machine.files import open_to_read
 from bench.records.formats.foreign import TOOLS, as_object, parse_tree, read_content
 from bench.records.formats.pyperf import PyperfResults, parse_pyperf
 from bench.records.formats.pytest_benchmark import PytestResults, parse_pytest_benchmark
-from bench.records.journal import Run, load_run
+from bench.records.journal import load_run
+from bench.records.run import Run
 from bench.records.training import is_training
 
 Saved = Run | PyperfResults | PytestResults
-JOURNAL = (b'{"seal":', b'{"kind":')  # how the first line of one starts, in this schema or an older one
+JOURNAL = b'{"seal":'  # how a journal starts
 
 
 def load_saved(path: Path) -> Saved:
@@ -28,7 +29,7 @@ def load_saved(path: Path) -> Saved:
         return load_run(path)
     try:
         with open_to_read(path) as file:
-            start = file.read(max(map(len, JOURNAL)))
+            start = file.read(len(JOURNAL))
             file.seek(0)
             if start.startswith(JOURNAL):
                 return load_run(path)

@@ -12,9 +12,8 @@ import numpy as np
 from bench.machine.errors import UserError
 from bench.machine.files import atomic_text
 from bench.machine.wording import printable
-from bench.records.counted import is_counted
 from bench.records.record import Burst
-from bench.records.run import Run
+from bench.records.run import Run, is_counted
 
 if TYPE_CHECKING:  # it takes long to import, and the CSV does without
     import pandas as pd

@@ -5,7 +5,7 @@ written as things happen, so whatever ends a training, the lines that are there 
 
 Schema history
   1  first version
-  2  lines are sealed (see ``bench.records.seal``)
+  2  lines are sealed (see ``bench.records.sealed``)
 """
 
 from pathlib import Path
@@ -16,10 +16,16 @@ import numpy as np
 
 from bench.machine.errors import UserError
 from bench.machine.files import open_to_read
-from bench.records import strict
-from bench.records.reading import Room, bounded_lines, first_record
-from bench.records.seal import FIRST, sealed_line, unseal
-from bench.records.writer import SealedWriter
+from bench.records.sealed import (
+    FIRST,
+    Decoder,
+    Room,
+    SealedWriter,
+    bounded_lines,
+    first_record,
+    sealed_line,
+    unseal,
+)
 from bench.workload.case import Case, Shape
 from bench.workload.series import Decimal, Missing
 
@@ -124,7 +130,7 @@ class Stop(Record, frozen=True):
 
 
 AnyRecord = Header | Start | Point | Stop
-_decode = strict.Decoder[AnyRecord](AnyRecord)
+_decode = Decoder[AnyRecord](AnyRecord)
 
 
 class Job(msgspec.Struct, frozen=True):

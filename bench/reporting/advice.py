@@ -12,7 +12,7 @@ from bench.analysis.second_look import proposal
 from bench.analysis.summary import Row, Summary
 from bench.machine import wording
 from bench.machine.wording import full_stop, printable
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.reporting import verdict, words
 from bench.reporting.reason import reason
 from bench.workload.case import Case

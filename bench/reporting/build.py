@@ -10,12 +10,12 @@ from bench.machine import wording
 from bench.machine.errors import UserError
 from bench.machine.files import write_atomic
 from bench.machine.wording import printable
+from bench.records.folder import load_refinements
 from bench.records.formats.foreign import Facts, as_fact
 from bench.records.formats.pyperf import PyperfResults
-from bench.records.journal import Run, different_machines
-from bench.records.reading import collector_paused
-from bench.records.refinements import load_refinements
+from bench.records.run import Run, different_machines
 from bench.records.saved import Saved, load_saved
+from bench.records.sealed import collector_paused
 from bench.records.table import write_values_csv
 from bench.records.training import is_training
 from bench.reporting import answer, page, plots

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.machine import units, wording
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.reporting import words
 
 Pairs = tuple[tuple[str, str], ...]

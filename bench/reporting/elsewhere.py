@@ -6,7 +6,7 @@ Every sentence is about declared comparisons beside the main one, and says no mo
 from bench.analysis.comparison import Comparison
 from bench.analysis.outcome import WITHIN_BUDGET
 from bench.machine import units, wording
-from bench.records.declared import PairKind
+from bench.records.record import PairKind
 from bench.reporting import words
 from bench.reporting.facts import Facts
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.machine import units, wording
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.reporting import words
 
 # facts of a worker that are shown beside its library; the others are among the details

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from bench.analysis.size_map import SizeMap, size_maps
 from bench.analysis.summary import Row, Summary, summarise
 from bench.machine import units
-from bench.records.journal import Run
 from bench.records.record import Arm, Entry
+from bench.records.run import Run
 
 MANY_SIZES = 6  # of one map: so many are no list of clauses any more
 

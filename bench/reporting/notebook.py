@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.summary import Row, summarise
 from bench.proof import child
-from bench.records.journal import Run, load_run
-from bench.records.refinements import load_refinements
+from bench.records.folder import load_refinements
+from bench.records.journal import load_run
+from bench.records.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd

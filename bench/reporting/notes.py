@@ -9,8 +9,8 @@ from bench.analysis.statistics import FIRST_LOOK
 from bench.analysis.summary import Summary
 from bench.machine import clock, units, wording
 from bench.machine.wording import full_stop
-from bench.records.journal import Run
 from bench.records.record import Plan
+from bench.records.run import Run
 from bench.reporting import words
 from bench.reporting.facts import Facts
 

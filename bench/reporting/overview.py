@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.machine import units
-from bench.records.declared import PairKind
+from bench.records.record import PairKind
 from bench.reporting.asked import EXACTLY_ASKED
 from bench.reporting.foreign import ForeignView
 from bench.reporting.view import RunView

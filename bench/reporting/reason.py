@@ -9,7 +9,7 @@ from bench.analysis.outcome import Outcome
 from bench.analysis.summary import Summary
 from bench.machine import units
 from bench.machine.wording import full_stop
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.reporting import words
 from bench.reporting.sections.breakeven_words import sentence
 

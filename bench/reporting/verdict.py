@@ -13,8 +13,8 @@ from bench.analysis.summary import Summary, summarise
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.measure.budget import fastest_anywhere
-from bench.records.journal import Run
 from bench.records.record import Arm
+from bench.records.run import Run
 from bench.reporting import words
 
 ROUND_S = 5  # a time that would do is said in multiples of this

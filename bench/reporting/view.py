@@ -8,7 +8,7 @@ from functools import partial
 from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.summary import Table, summarise
 from bench.machine import units, wording
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.reporting import answer, details, environment, notes, plots, tables, words
 from bench.reporting.answer import Facts
 from bench.reporting.download import download_section

@@ -10,8 +10,8 @@ from typing import Any
 from bench.analysis.comparison import Comparison
 from bench.machine import units, wording
 from bench.records.formats.foreign import Note
-from bench.records.journal import Run
 from bench.records.record import Arm, Decision, Extended, Plan
+from bench.records.run import Run
 from bench.workload.case import Case, sine_case
 
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch"}

@@ -16,8 +16,8 @@ from bench.analysis.verdict import Judgement, judge
 from bench.machine import gates
 from bench.measure.plan import ROUNDS
 from bench.measure.runner import Runner
-from bench.records.journal import Run, make_run
 from bench.records.record import SCHEMA, AnyRecord, Arm, Entry, Group, Plan
+from bench.records.run import Run, make_run
 from bench.workload.case import Case, sine_case
 from bench.workload.own_variant import load_variant
 

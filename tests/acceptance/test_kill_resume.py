@@ -6,7 +6,7 @@ from pathlib import Path
 from faults.kills import killed_and_resumed, problems, uninterrupted
 from faults.runs import JOURNAL, finish, records, start_program
 
-from bench.records.reading import read_journal
+from bench.records.journal import read_journal
 from bench.records.record import Burst
 
 RUNS = 50

@@ -20,7 +20,7 @@ from bench.analysis.outcome import outcomes
 from bench.analysis.statistics import signed_rank_interval
 from bench.measure import block
 from bench.measure.schedule import worker_name
-from bench.records.journal import Run
+from bench.records.run import Run
 
 ORDER_RUNS, ORDER_BLOCKS = 4, 10
 DRIFT_RUNS, DRIFT_BLOCKS = 2, 12  # of each shape

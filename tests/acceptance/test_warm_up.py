@@ -12,8 +12,8 @@ from acceptance.validity import Recorder
 
 from bench.measure import taken
 from bench.measure.inputs import JobMaker
-from bench.records.journal import Run
 from bench.records.record import Burst
+from bench.records.run import Run
 
 BLOCKS = 6
 SLOW = {"slow1": 1, "slow5": 5, "slow50": 50}  # so many first calls take three times as long

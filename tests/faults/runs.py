@@ -15,7 +15,7 @@ from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, End, Plan
-from bench.records.seal import record_of
+from bench.records.sealed import record_of
 
 PROJECT = Path(__file__).parents[2]
 SMALL_RUN = Path(__file__).with_name("small_run.py")

@@ -14,8 +14,8 @@ from reports import write_run
 import bench
 from bench.cli.main import main
 from bench.machine.errors import UserError
-from bench.records.journal import make_run
 from bench.records.record import AnyRecord, Plan
+from bench.records.run import make_run
 from bench.reporting.build import build_report
 from bench.reporting.view import TABLES, slug, view
 from faults.runs import SMALL, finish, start

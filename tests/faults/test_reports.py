@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from reports import Reader, write_run
 
 from bench.cli.main import main
-from bench.records.journal import FILE_NAME, load_run, make_run
+from bench.records.journal import FILE_NAME, load_run
 from bench.records.record import AnyRecord, Arm, Burst, Decision, Environment, Failure, Missing, Plan
+from bench.records.run import make_run
 from bench.records.table import write_values_csv
 from bench.reporting import page
 from bench.reporting.build import Source, content_of, headline

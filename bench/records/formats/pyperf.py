@@ -15,7 +15,6 @@ import msgspec
 
 from bench.machine.errors import UserError
 from bench.machine.wording import one_line
-from bench.records.counted import counted_bursts, entry_name, is_known_wrong
 from bench.records.formats.foreign import (
     Facts,
     Note,
@@ -29,7 +28,7 @@ from bench.records.formats.foreign import (
     several,
 )
 from bench.records.record import Arm, Burst, Entry
-from bench.records.run import Run
+from bench.records.run import Run, counted_bursts, entry_name, is_known_wrong
 from bench.workload.case import Shape
 
 VERSION = "1.0"

@@ -9,7 +9,7 @@ from bench.analysis.breakeven import BreakEven
 from bench.analysis.comparison import Kind
 from bench.analysis.costs import Cost
 from bench.machine import units, wording
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.reporting import words
 from bench.reporting.section import Cell, Column, TextTable
 from bench.reporting.sections.breakeven_words import compared, duration, gap, noun, steps

@@ -3,7 +3,7 @@
 from bench.analysis.breakeven import BreakEven
 from bench.analysis.costs import Cost
 from bench.machine import units, wording
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.reporting import words
 
 LONG_NS = 600e9  # from here on in minutes

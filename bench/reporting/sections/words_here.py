@@ -2,7 +2,7 @@
 
 from bench.analysis.statistics import FIRST_LOOK
 from bench.machine import units
-from bench.records.journal import Run
+from bench.records.run import Run
 from bench.reporting.section import Fold, Pairs, Section
 from bench.workload.catalog import BASELINE, VARIANTS
 

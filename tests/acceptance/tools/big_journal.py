@@ -10,7 +10,7 @@ from journal_times import TYPICAL_US
 from journals import DIGEST, example_environment, example_plan
 
 from bench.records import record
-from bench.records.seal import FIRST, sealed_line
+from bench.records.sealed import FIRST, sealed_line
 from bench.workload.case import sine_case
 
 SHAPES, ARMS, BLOCKS, VALUES = 40, 25, 200, 5

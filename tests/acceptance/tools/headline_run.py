@@ -17,8 +17,8 @@ from bench.machine.host import utc_now
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
-from bench.records.journal import make_run
 from bench.records.record import AnyRecord, Burst, Decision, Entry
+from bench.records.run import make_run
 
 VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")  # beside the baseline
 BLOCKS = 40  # at most
