@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from bench.machine.clock import synchroniser
 from bench.machine.device import find_devices
 from bench.machine.errors import UserError
-from bench.machine.library import library_facts
+from bench.machine.libraries import NUMPY, TORCH
 from bench.workload import catalog
 from bench.workload.case import TASKS, sine_case
 from bench.workload.catalog import Variant
@@ -121,7 +120,7 @@ def timed(call: Callable[[], object], device: str) -> Callable[[], object]:
     """What goes inside pytest-benchmark's clock: the call, and on an accelerator the wait for its work."""
     if device == "cpu":
         return call
-    wait = synchroniser(device)
+    wait = TORCH.synchroniser(device)
 
     def call_and_wait() -> None:
         call()
@@ -132,7 +131,7 @@ def timed(call: Callable[[], object], device: str) -> Callable[[], object]:
 
 def library_info() -> dict[str, Any]:
     """Versions of both libraries, NumPy's BLAS and the kernel it chose, and the threads they are given."""
-    facts = library_facts("numpy")
+    facts = NUMPY.facts()
     try:
         torch_version = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:

@@ -6,7 +6,7 @@ import pytest
 
 from bench.analysis.environment_diff import changed, changed_variables
 from bench.machine import host
-from bench.machine.library import library_facts
+from bench.machine.libraries import NUMPY
 from bench.machine.software import slept
 
 MACHINE: dict[str, Any] = {
@@ -84,7 +84,7 @@ def test_a_variable_that_reached_the_workers_with_another_value_is_said() -> Non
 
 def test_two_descriptions_of_this_machine_and_its_numpy_agree() -> None:
     assert changed(host.describe(), host.describe()) == []
-    assert changed(library_facts("numpy"), library_facts("numpy")) == []
+    assert changed(NUMPY.facts(), NUMPY.facts()) == []
 
 
 @pytest.mark.parametrize(

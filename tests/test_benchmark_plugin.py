@@ -8,6 +8,7 @@ import pytest
 from benchmark_plugin import entries, timed, timing
 
 from bench.machine.device import Device, Devices
+from bench.machine.libraries import PyTorch
 from bench.workload.case import sine_case
 from bench.workload.catalog import VARIANTS, find
 
@@ -87,7 +88,7 @@ def test_numpy_variants_alone_do_not_start_torch_to_look_for_devices(monkeypatch
 
 def test_an_accelerator_is_waited_for_inside_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
-    monkeypatch.setattr(benchmark_plugin, "synchroniser", lambda device: lambda: events.append(device))
+    monkeypatch.setattr(PyTorch, "synchroniser", lambda own, device: lambda: events.append(device))
 
     def call() -> None:
         events.append("call")

@@ -14,10 +14,11 @@ import pytest
 
 from bench.api import listing
 from bench.machine import child
-from bench.machine.clock import no_wait, synchroniser
+from bench.machine.clock import no_wait
 from bench.machine.device import PROBE, Absent, Device, Devices, find_devices, find_devices_quickly, resolve
-from bench.machine.device_probe import describe
 from bench.machine.errors import UserError
+from bench.machine.libraries import NUMPY, TORCH
+from bench.machine.libraries.torch_devices import describe
 
 GIB = 2**30
 GPU = SimpleNamespace(name="GPU", total_memory=8 * GIB, has_fp64=False)
@@ -162,7 +163,8 @@ def test_this_machine_has_a_cpu_and_the_installed_torch(
 
 FAILED = "importing PyTorch failed: ended with exit code"
 HIDE_TORCH = (
-    f"import runpy, sys; sys.modules['torch'] = None; runpy.run_module({PROBE!r}, run_name='__main__')"
+    "import runpy, sys; sys.modules['torch'] = None; del sys.argv[1]; "
+    f"runpy.run_module({PROBE!r}, run_name='__main__')"
 )
 
 
@@ -239,7 +241,7 @@ def test_asking_for_an_absent_device_is_an_error(request_: str, said: str) -> No
 
 
 def test_the_cpu_is_never_waited_for() -> None:
-    assert synchroniser("cpu") is no_wait
+    assert TORCH.synchroniser("cpu") is NUMPY.synchroniser("cpu") is no_wait
 
 
 def test_waiting_is_for_exactly_the_device_under_test(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +254,7 @@ def test_waiting_is_for_exactly_the_device_under_test(monkeypatch: pytest.Monkey
     )
     monkeypatch.setitem(sys.modules, "torch", fake)
     for device in ("cuda:1", "xpu:0", "mps:0"):
-        synchroniser(device)()
+        TORCH.synchroniser(device)()
     assert waits == [("cuda", "cuda:1"), ("xpu", "xpu:0"), ("mps",)]
 
 

@@ -181,7 +181,7 @@ def test_the_command_line_starts_without_any_library() -> None:
 
 
 def test_a_worker_starts_without_torch_and_the_reports_libraries() -> None:
-    loaded = loaded_by("bench.measure.worker", "bench.machine.device", "bench.machine.library")
+    loaded = loaded_by("bench.measure.worker", "bench.machine.device", "bench.machine.libraries")
     assert not loaded & ({"torch", "jinja2", "rich"} | HEAVY)
     assert "bench.machine.clock" in loaded
 
@@ -191,9 +191,7 @@ def test_no_module_of_the_harness_loads_torch_by_being_imported() -> None:
     assert "torch" not in loaded_by(*modules)
 
 
-@pytest.mark.parametrize(
-    "module", ["bench.machine.clock", "bench.machine.device_probe", "bench.machine.environ"]
-)
+@pytest.mark.parametrize("module", ["bench.machine.clock", "bench.machine.probe", "bench.machine.environ"])
 def test_what_must_stay_light_needs_the_standard_library_alone(module: str) -> None:
     loaded = top_level(loaded_by(module)) - top_level(loaded_by("sys"))
     assert loaded <= {"bench", *sys.stdlib_module_names}

@@ -1,17 +1,16 @@
 """Moving the inputs to a device is timed once, whole, alone, and never on the CPU."""
 
-import sys
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from acceptance.plans import mutated
 
+from bench.machine.libraries import NUMPY
 from bench.measure import held
 from bench.measure.inputs import JobMaker
 from bench.measure.messages import Turn
-from bench.measure.transfer import mover, transfer_ns
+from bench.measure.transfer import transfer_ns
 from bench.records.record import Arm, Entry
 from bench.workload import catalog
 from bench.workload.case import sine_case
@@ -85,24 +84,7 @@ def test_on_the_cpu_nothing_moves_and_no_clock_is_read(batch: Batch) -> None:
     def never() -> int:
         raise AssertionError("the clock was read")
 
-    assert transfer_ns(batch, mover("cpu"), clock=never) == 0
-
-
-def test_the_cpu_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)  # importing it raises
-    assert mover("cpu") is None
-    with pytest.raises(ImportError):
-        mover("cuda:0")
-
-
-def test_arrays_move_as_the_variants_move_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    fake = SimpleNamespace(tensor=lambda array, *, device: asked.append((array, device)))
-    monkeypatch.setitem(sys.modules, "torch", fake)
-    move = mover("cuda:1")
-    assert move is not None
-    move("an array")
-    assert asked == [("an array", "cuda:1")]
+    assert transfer_ns(batch, NUMPY.mover("cpu"), clock=never) == 0
 
 
 def test_what_is_proved_tells_it_once_and_no_value_repeats_it(

@@ -10,7 +10,7 @@ from bench.api.advise_plan import Timer, declare
 from bench.api.options import AdviseOptions
 from bench.machine.child import refuse_windows
 from bench.machine.errors import UserError
-from bench.machine.library import tell
+from bench.machine.libraries import tell
 from bench.machine.signals import OutOfTime, Terminated, time_limit
 from bench.machine.waiting import Say, complain, look_around
 from bench.records.folder import shown

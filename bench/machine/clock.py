@@ -13,7 +13,6 @@ import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from statistics import median
 
 Clock = Callable[[], int]  # nanoseconds, never running backwards
@@ -47,22 +46,6 @@ class Value:
 
 def no_wait() -> None:
     """The CPU's synchronise: its work is done when the call returns."""
-
-
-def synchroniser(device: str) -> Callable[[], None]:
-    """What waits for exactly this device; a no-op for the cpu, whose work is done when a call returns.
-
-    For an accelerator it imports torch, so only a torch worker asks for one.
-    """
-    kind = device.partition(":")[0]
-    if kind == "cpu":
-        return no_wait
-    import torch
-
-    if kind == "mps":  # there is only one, and its synchronise takes no device
-        return torch.mps.synchronize
-    synchronize: Callable[[str], None] = torch.get_device_module(kind).synchronize
-    return partial(synchronize, device)
 
 
 def take_value(

@@ -4,22 +4,17 @@ Found in a child process, so that the main process never imports torch and a dri
 import crashes there.
 """
 
-import importlib.util
 import os
-import platform
-import runpy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from bench.machine.child import Child, ChildError
-from bench.machine.device_probe import describe
 from bench.machine.errors import UserError, did_you_mean
+from bench.machine.libraries import TORCH
 
-ACCELERATORS = ("cuda", "mps", "xpu")
-PROBE = "bench.machine.device_probe"
+ACCELERATORS = TORCH.accelerators
+PROBE = "bench.machine.probe"
 PROBE_SECONDS = 120  # a first import of torch from a slow disk can take most of a minute
 
 
@@ -60,7 +55,7 @@ def find_devices(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
     if os.name == "nt":
         return find_cpu()
     answer: dict[str, Any]
-    with Child(PROBE, [], os.environ) as child:
+    with Child(PROBE, [TORCH.name], os.environ) as child:
         try:
             answer = child.receive(dict[str, Any], timeout_seconds)
         except ChildError as error:
@@ -68,8 +63,8 @@ def find_devices(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
                 return _numpy_only(f"importing PyTorch took more than {timeout_seconds:g} s")
             child.stop()  # what it printed is whole from here on
             return _numpy_only(f"importing PyTorch failed: {error}: {child.last_line()}")
-    if answer["torch_version"] is None:
-        return _numpy_only(answer["torch_missing"])
+    if "missing" in answer:
+        return _numpy_only(answer["missing"])
     return _as_devices(answer)
 
 
@@ -78,20 +73,15 @@ def find_devices_quickly(*, timeout_seconds: float = PROBE_SECONDS) -> Devices:
 
     Whether it can be imported shows later, then.
     """
-    spec = importlib.util.find_spec("torch")
-    version = Path(spec.origin).with_name("version.py") if spec and spec.origin else None
-    if version is not None and version.is_file() and platform.system() != "Darwin":
-        built = SimpleNamespace(**runpy.run_path(str(version)))
-        if not (built.cuda or built.hip or built.xpu):
-            torch = SimpleNamespace(__version__=built.__version__, version=built)
-            return _as_devices(describe(torch, os.environ, platform.system()))
+    if answer := TORCH.find_accelerators_unloaded():
+        return _as_devices(answer)
     return find_devices(timeout_seconds=timeout_seconds)
 
 
 def find_cpu() -> Devices:
     """The cpu alone, without the seconds that importing torch takes; whether that works shows later."""
-    if importlib.util.find_spec("torch") is None:
-        return _numpy_only("PyTorch is not installed")
+    if reason := TORCH.missing():
+        return _numpy_only(reason)
     return Devices((_cpu(),), (), None)
 
 
@@ -119,7 +109,7 @@ def resolve(requested: Sequence[str], found: Devices) -> tuple[list[str], list[A
 def _as_devices(answer: dict[str, Any]) -> Devices:
     present = [Device(**entry | {"dtypes": tuple(entry["dtypes"])}) for entry in answer["present"]]
     absent = [Absent(**entry) for entry in answer["absent"]]
-    return Devices((_cpu(), *present), tuple(absent), answer["torch_version"])
+    return Devices((_cpu(), *present), tuple(absent), answer["version"])
 
 
 def _cpu() -> Device:

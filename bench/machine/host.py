@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from bench.machine import cgroup, linux, software
-from bench.machine.library import tell
+from bench.machine.libraries import tell
 
 ROOT = Path("/")
 

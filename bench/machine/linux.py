@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.machine.library import tell
+from bench.machine.libraries import tell
 
 CPU = "sys/devices/system/cpu"
 CPU0 = f"{CPU}/cpu0"

@@ -15,12 +15,12 @@ import numpy as np
 
 from bench import proof
 from bench.machine import clock, gates
-from bench.machine.library import computes_elsewhere
+from bench.machine.libraries import library
 from bench.measure import honesty
 from bench.measure.messages import Drawn, Prove, Proved, Refused, Turn, Value
 from bench.measure.steady import settle
 from bench.measure.taken import REWARM_STEPS, rewarm_step
-from bench.measure.transfer import mover, transfer_ns
+from bench.measure.transfer import transfer_ns
 from bench.workload import catalog
 from bench.workload.binding import Binding, bind_case
 from bench.workload.data import Batch
@@ -84,7 +84,8 @@ def hold(
     """
     case, device = job.case, job.device
     batches, expected = inputs.batches, inputs.expected
-    wait = clock.synchroniser(device)
+    own = library(variant.library)
+    wait = own.synchroniser(device)
     cold_call_ns = 0
     if fresh:
         cold_call_ns = clock.take_value(
@@ -102,7 +103,7 @@ def hold(
     status = proof.status(checks, known_wrong=variant.known_wrong)
     if status == "disagrees":
         raise Refusal(Refused("disagrees", proof.failures(checks), checks))
-    moved_ns = transfer_ns(batches[0], mover(device), synchronise=wait)
+    moved_ns = transfer_ns(batches[0], own.mover(device), synchronise=wait)
     held = Held(variant, job, bind_job(variant, job, batches[0]), batches, expected, wait)
     bound, started = held.binding.bound, time.perf_counter_ns()
     settled, n_calls = None, job.n_calls
@@ -111,7 +112,7 @@ def hold(
         found = settle(bound.call, synchronise=wait, clock=time_ns)
         n_calls = clock.calibrate(bound.call, synchronise=wait, clock=time_ns, reset=bound.reset)
         settled, first_call_ns, warmup_calls = found.settled, found.first_call_ns, found.warmup_calls
-        if other := computes_elsewhere(variant.library, bound.call):
+        if other := own.computes_elsewhere(bound.call):
             raise Refusal(Refused("invalid", f"{variant.name} {other}", checks))
         if why := _implausible(held, n_calls):
             raise Refusal(Refused("invalid", f"{variant.name}: {why}", checks))

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bench.machine.clock import Clock, no_wait, synchroniser, take_value
+from bench.machine.clock import Clock, no_wait, take_value
+from bench.machine.libraries import Ramp, library
 from bench.measure.messages import ProbeJob
 from bench.records.record import Primitive
 
@@ -22,21 +23,16 @@ ROUGH_NS = 100_000  # a value at least so long tells how many calls make a good 
 TWO_OPERANDS = ("add", "multiply", "call")
 
 Call = Callable[[], object]
-Ramp = Callable[[int], Any]  # n numbers from -1 to 1, as an array of the library
 
 
-def measure(library: str, job: ProbeJob, clock: Clock = time.perf_counter_ns) -> list[Primitive]:
+def measure(name: str, job: ProbeJob, clock: Clock = time.perf_counter_ns) -> list[Primitive]:
     """Time everything the job asks for, in its order. Loads no other library than the worker's own."""
-    wait = synchroniser(job.device)
-    if library == "numpy":
-        import numpy as np
-
-        return time_all(np, partial(np.linspace, -1, 1, dtype=job.dtype), job, wait, clock)
-    import torch
-
-    where = {"dtype": getattr(torch, job.dtype), "device": job.device}
-    with torch.inference_mode():
-        return time_all(torch, partial(torch.linspace, -1, 1, **where), job, wait, clock)
+    own = library(name)
+    with own.operations(job.dtype, job.device) as operations:
+        if operations is None:
+            return []
+        module, ramp = operations
+        return time_all(module, ramp, job, own.synchroniser(job.device), clock)
 
 
 def time_all(module: Any, ramp: Ramp, job: ProbeJob, wait: Call, clock: Clock) -> list[Primitive]:
@@ -49,7 +45,7 @@ def time_all(module: Any, ramp: Ramp, job: ProbeJob, wait: Call, clock: Clock) -
 
 
 def make_call(module: Any, ramp: Ramp, name: str, size: list[int]) -> Call:
-    """One operation, ready to be called; ``module`` is numpy or torch, which name their functions alike.
+    """One operation, ready to be called; ``module`` names its functions as NumPy does.
 
     Raises:
         AttributeError: the library has no such operation.

@@ -1,26 +1,10 @@
 """What moving a piece of work to its device takes: a cost of starting, and no part of any value."""
 
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 from bench.machine.clock import Call, Clock, no_wait
+from bench.machine.libraries import Move
 from bench.workload.data import Batch
-
-Move = Callable[[Any], object]  # an array (NumPy) to the device
-
-
-def mover(device: str) -> Move | None:
-    """What copies an array to the device; None for the cpu, where the arrays lie already.
-
-    For an accelerator it imports torch, so only a torch worker asks for one.
-    """
-    if device.partition(":")[0] == "cpu":
-        return None
-    import torch
-
-    return partial(torch.tensor, device=device)
 
 
 def transfer_ns(

@@ -7,7 +7,6 @@ worker never computes with NumPy's BLAS.
 """
 
 import gc
-import importlib
 import sys
 import time
 from collections.abc import Iterator
@@ -17,16 +16,8 @@ from typing import Any, TextIO
 import msgspec
 
 from bench.machine.clock import ClockError
-from bench.machine.device_facts import device_facts
 from bench.machine.errors import UserError, describe_error
-from bench.machine.library import (
-    changed,
-    library_facts,
-    limit_threads,
-    process_state,
-    set_ieee_precision,
-    wrong_library,
-)
+from bench.machine.libraries import changed_state, library, process_state, wrong_library
 from bench.machine.lifeline import replies
 from bench.measure import primitives
 from bench.measure.held import Held, Inputs, Refusal, bind_job, hold, take
@@ -60,12 +51,14 @@ def main() -> None:
 def serve(setup: Setup, jobs: TextIO) -> Iterator[Reply]:
     """Yield ``Ready``, then one reply a job."""
     gc.disable()  # while importing, where it takes a fifth of the time and finds nothing
+    own = library(setup.library)
     try:
-        importlib.import_module(setup.library)  # before any thread pool may be used
+        own.load()  # before any thread pool may be used
     except BaseException as error:
         yield Refused(status_of(error), describe_error(error, setup.library))
         return
-    facts = get_ready(setup.library, setup.threads) | device_facts(setup.device)
+    own.prepare(setup.threads)
+    facts = own.facts() | own.device_facts(setup.device)
     gc.enable()
     worker = _Worker(setup, process_state(setup.library), facts["threads"])
     gc.disable()
@@ -76,15 +69,6 @@ def serve(setup: Setup, jobs: TextIO) -> Iterator[Reply]:
     yield Ready(facts, time.process_time_ns(), compile_ns, compile_cpu_ns)
     for line in jobs:
         yield worker.answer(msgspec.json.decode(line, type=Job))
-
-
-def get_ready(library: str, threads: int) -> dict[str, Any]:
-    """Limit threads and precision, and read both back."""
-    if library == "numpy":
-        return library_facts("numpy")
-    limit_threads(threads)
-    precision = set_ieee_precision()
-    return library_facts("torch") | {"precision": precision}
 
 
 def status_of(error: BaseException) -> Status:
@@ -175,7 +159,7 @@ class _Worker:
         return Closed(wrong_library(self._setup.library) or self._changes())
 
     def _changes(self) -> str:
-        return changed(self._state, process_state(self._setup.library))
+        return changed_state(self._state, process_state(self._setup.library))
 
     def _variant(self, spec: str) -> catalog.Variant:
         if spec not in self._variants:

@@ -13,7 +13,7 @@ import msgspec
 
 from bench import proof
 from bench.machine.errors import describe_error
-from bench.machine.library import computes_elsewhere, limit_threads, set_ieee_precision, wrong_library
+from bench.machine.libraries import library, wrong_library
 from bench.machine.lifeline import replies
 from bench.proof import gradcheck
 from bench.proof.agreement import compare
@@ -94,7 +94,7 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
             )
             if case.task not in elsewhere:
                 call = bind_case(bind, variant.library, case, batch, device).bound.call
-                elsewhere[case.task] = computes_elsewhere(variant.library, call)
+                elsewhere[case.task] = library(variant.library).computes_elsewhere(call)
             reason = wrong_library(variant.library) or elsewhere[case.task]
         except BaseException as error:  # a variant may raise anything, or leave; the other cases go on
             yield make_row(variant, device, case, [], "crashed", describe_error(error, variant.target))
@@ -154,14 +154,12 @@ def _reference_row(case: Case) -> Row:
 
 
 def _load(variant: catalog.Variant) -> Bind:
-    """Return the variant's ``bind``, its library at one thread and, for torch, at IEEE precision."""
+    """Return the variant's ``bind``, its library at one thread and at IEEE precision."""
     try:
         bind = variant.load()
     except BaseException as error:  # importing runs the variant's own code
         sys.exit(describe_error(error, variant.target))
-    if variant.library == "torch":
-        limit_threads(1)
-        set_ieee_precision()
+    library(variant.library).prepare(threads=1)
     return bind
 
 

@@ -16,10 +16,9 @@ import numpy as np
 
 from bench.machine import clock
 from bench.machine.errors import UserError, describe_error
-from bench.machine.library import computes_elsewhere, wrong_library
+from bench.machine.libraries import library, wrong_library
 from bench.machine.lifeline import replies
 from bench.measure.held import load_arrays
-from bench.measure.worker import get_ready
 from bench.records.training import Job, Message, Progress, Ready
 from bench.training.params import NAMES, save_params
 from bench.workload.binding import Binding, bind_case
@@ -49,7 +48,9 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
     """
     variant = load_variant(job.spec)
     bind = variant.load()
-    facts = get_ready(variant.library, 1)
+    own = library(variant.library)
+    own.prepare(threads=1)
+    facts = own.facts()
     arrays = load_arrays(job.inputs)
     start = Batch({name: arrays[name] for name in NAMES}, arrays["x"], arrays["y"])
 
@@ -57,7 +58,7 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
         return bind_case(bind, variant.library, job.case.with_task(task), batch, job.device)
 
     binding = bind_to("train_step", start)
-    wait = clock.synchroniser(binding.device)
+    wait = own.synchroniser(binding.device)
     yield Ready(binding.device, facts)
 
     done = elapsed_ns = 0
@@ -66,8 +67,8 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
         done, elapsed_ns = epoch, elapsed_ns + value.elapsed_ns
         result = binding.result()
         other = wrong_library(variant.library)
-        if epoch == job.reports[-1] and variant.library == "torch":  # watched once all that is timed is over
-            other = computes_elsewhere(variant.library, bind_to("train_step", start).bound.call)
+        if epoch == job.reports[-1]:  # watched once all that is timed is over
+            other = other or own.computes_elsewhere(bind_to("train_step", start).bound.call)
         if other:
             raise UserError(f"{variant.name} {other}")
         params = {name: result[name] for name in NAMES}

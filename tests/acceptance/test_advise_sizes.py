@@ -13,7 +13,7 @@ from acceptance.plans import compared, make_plan, row
 from acceptance.validity import Recorder
 
 from bench.analysis.outcome import outcomes
-from bench.machine.library import limit_threads
+from bench.machine.libraries import limit_threads
 from bench.measure.plan import LEAST_ROUNDS
 from bench.records.journal import load_run
 from bench.reporting.verdict import compare_best

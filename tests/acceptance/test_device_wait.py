@@ -10,6 +10,7 @@ from acceptance.plans import CASE, mutated
 from acceptance.validity import Recorder
 
 from bench.machine import clock
+from bench.machine.libraries import NumPy
 from bench.measure import held
 from bench.measure.inputs import Calibration, JobMaker
 from bench.measure.messages import Turn
@@ -93,7 +94,7 @@ def test_without_the_opening_wait_earlier_work_is_timed_as_well(
 def test_a_whole_burst_waits_for_its_device(
     validity: Recorder, device: FakeDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock, "synchroniser", lambda _: device.synchronise)
+    monkeypatch.setattr(NumPy, "synchroniser", lambda own, _: device.synchronise)
     arm = Arm("fake@cpu x2", "fake", "fake", "numpy", "cpu", 2)  # the device's thread is the second
     entry, jobs = Entry("e", "g", arm.id, CASE, None), JobMaker(tmp_path)
 

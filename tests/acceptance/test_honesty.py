@@ -8,7 +8,7 @@ from acceptance.validity import Recorder
 from trial import reasons
 from tricks import TRICKS, honest
 
-from bench.machine.library import limit_threads
+from bench.machine.libraries import limit_threads
 from bench.measure import honesty
 from bench.workload.case import TASKS, sine_case
 from bench.workload.catalog import VARIANTS

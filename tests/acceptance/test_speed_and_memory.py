@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bench.machine.clock import calibrate, take_value
-from bench.machine.library import limit_threads
+from bench.machine.libraries import limit_threads
 from bench.workload import catalog
 from bench.workload.binding import bind_case
 from bench.workload.case import sine_case

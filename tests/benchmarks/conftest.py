@@ -8,7 +8,7 @@ import pytest
 import threadpoolctl
 from benchmark_plugin import THREADS
 
-from bench.machine.library import precision, set_ieee_precision
+from bench.machine.libraries import TORCH
 from bench.workload import catalog
 
 
@@ -27,11 +27,11 @@ def entry(variant: str) -> Iterator[catalog.Variant]:
     found.load()
     torch = sys.modules.get("torch")
     torch_threads = torch.get_num_threads() if torch else 0
-    before = precision() if torch else {}
+    before = TORCH.precision() if torch else {}
     with threadpoolctl.threadpool_limits(THREADS):
         if torch:
             torch.set_num_threads(THREADS)
-            set_ieee_precision()
+            TORCH.set_ieee_precision()
         yield found
     if torch:
         torch.set_num_threads(torch_threads)

@@ -10,7 +10,7 @@ from benchmark_plugin import timed
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import proof
-from bench.machine.library import library_facts
+from bench.machine.libraries import library
 from bench.records.record import Check
 from bench.workload.binding import bind_case
 from bench.workload.case import sine_case
@@ -38,7 +38,7 @@ def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, devi
         layout=case.layout,
         dtype=case.dtype,
         shape=asdict(case.shape),
-        threads=library_facts(entry.library)["threads"],
+        threads=library(entry.library).facts()["threads"],
         errors={check.what: check.error for check in checks},
         known_wrong=entry.known_wrong,
     )

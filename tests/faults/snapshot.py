@@ -16,7 +16,7 @@ def state() -> dict[str, Any]:
     import threadpoolctl
     import torch
 
-    from bench.machine.library import precision
+    from bench.machine.libraries import TORCH
 
     return {
         "affinity": sorted(os.sched_getaffinity(0)),
@@ -25,7 +25,7 @@ def state() -> dict[str, Any]:
         "collector": (gc.isenabled(), gc.get_threshold()),
         "pools": {pool["filepath"]: pool["num_threads"] for pool in threadpoolctl.threadpool_info()},
         "torch threads": torch.get_num_threads(),
-        "precision": precision(),
+        "precision": TORCH.precision(),
         "smallest numbers": (float(torch.tensor(1e-40) * 1), float(np.float32(1e-40) * np.float32(1))),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "grad mode": torch.is_grad_enabled(),

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.machine import clock
+from bench.machine.libraries import NumPy
 from bench.measure.held import Inputs, Refusal, hold, take
 from bench.measure.inputs import Calibration, JobMaker
 from bench.measure.messages import Prove, Turn, Value
@@ -89,7 +90,7 @@ def test_the_first_call_of_a_process_is_timed_with_what_the_device_still_does(
         return value
 
     monkeypatch.setattr(clock, "take_value", noted)
-    monkeypatch.setattr(clock, "synchroniser", lambda device: lambda: done.append("wait"))
+    monkeypatch.setattr(NumPy, "synchroniser", lambda own, device: lambda: done.append("wait"))
     _, first = hold(own("quiet"), job, Inputs.load(job.batches), fresh=True)
     assert first.cold_call_ns > 0
     assert seen[0][:3] == ["wait", "call", "wait"]

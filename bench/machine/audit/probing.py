@@ -10,7 +10,7 @@ from typing import Any
 from bench.machine.child import Child, ChildError
 from bench.machine.environ import worker_environment
 
-PROBE = "bench.machine.audit.probe"
+PROBE = "bench.machine.probe"
 PROBE_SECONDS = 60.0
 # what nvidia-smi is asked for, and what the facts call it
 QUERY = {
@@ -100,7 +100,7 @@ def _answer(child: Child, deadline: float) -> dict[str, Any] | str:
             return "it took too long to import"
         child.stop()  # what it printed is whole from here on
         return f"{error}: {child.last_line()}"
-    return answer
+    return answer.get("missing", answer)  # type: ignore[no-any-return]
 
 
 def _number(word: str) -> Any:

@@ -2,7 +2,7 @@
 
 import pyperf
 
-from bench.machine.library import limit_threads
+from bench.machine.libraries import limit_threads
 from bench.workload import catalog
 from bench.workload.binding import bind_case
 from bench.workload.case import sine_case

@@ -1,22 +1,27 @@
-"""The child process that imports torch and tells which accelerators it sees; see device.py.
+"""Accelerators as torch sees them: which there are, why others are absent, and what each tells of itself.
 
-It replies with one JSON object: ``torch_version``, ``present`` and ``absent``; or no version and
-``torch_missing``.
+Whatever a driver, a build or a missing package cannot tell is left out; nothing here waits for a device.
 """
 
-import json
 import os
-import platform
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.machine.lifeline import replies
+from bench.machine.environ import recorded
+from bench.machine.libraries.library import first_sentence, tell
 
 BOTH_DTYPES = ("float32", "float64")
 CUDA_SELECTORS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 XPU_SELECTORS = ("ZE_AFFINITY_MASK", "ONEAPI_DEVICE_SELECTOR")
 
 Found = list[dict[str, Any]]
+VARIABLES = {
+    "module_loading": "CUDA_MODULE_LOADING",
+    "launch_blocking": "CUDA_LAUNCH_BLOCKING",
+    "cublas_workspace": "CUBLAS_WORKSPACE_CONFIG",
+    "allocator_config": "PYTORCH_CUDA_ALLOC_CONF",
+}
 
 
 class NotHere(Exception):
@@ -79,7 +84,7 @@ def xpu_devices(torch: Any, environ: Mapping[str, str]) -> Found:
 
 
 def describe(torch: Any, environ: Mapping[str, str], system: str) -> dict[str, Any]:
-    """What this torch sees: the accelerators that are present, and why the other kinds are absent."""
+    """Return what this torch sees: its version, the accelerators that are here, and why others are not."""
     lookups: dict[str, Callable[[], Found]] = {
         "cuda": lambda: cuda_devices(torch, environ),
         "mps": lambda: mps_devices(torch, system),
@@ -91,28 +96,73 @@ def describe(torch: Any, environ: Mapping[str, str], system: str) -> dict[str, A
         try:
             present += look_up()
         except Exception as error:  # one broken driver must not hide the other devices
-            absent.append({"kind": kind, "reason": _first_sentence(error)})
-    return {
-        "torch_version": str(torch.__version__),
-        "present": present,
-        "absent": absent,
+            absent.append({"kind": kind, "reason": first_sentence(error)})
+    return {"version": str(torch.__version__), "present": present, "absent": absent}
+
+
+def device_name(device: str) -> str | None:
+    """Return what an accelerator is called, from the loaded torch; None for the cpu."""
+    kind = device.partition(":")[0]
+    if kind == "cpu":
+        return None
+    if kind == "mps":
+        return "Apple GPU"
+    name: str = sys.modules["torch"].get_device_module(kind).get_device_name(device)
+    return name
+
+
+def accelerator_facts(device: str) -> dict[str, Any]:
+    """Return memory, versions, capability, clocks and state of an accelerator; nothing for the cpu."""
+    ask = {"cuda": _cuda, "mps": _mps, "xpu": _xpu}.get(device.partition(":")[0])
+    return ask(device) if ask else {}
+
+
+def _cuda(device: str) -> dict[str, Any]:
+    torch = sys.modules["torch"]
+    properties: Any = tell(all=lambda: torch.cuda.get_device_properties(device)).get("all")
+    variables = {
+        name: recorded(variable, os.environ[variable])
+        for name, variable in VARIABLES.items()
+        if variable in os.environ
     }
+    return variables | tell(
+        memory_bytes=lambda: properties.total_memory,
+        multiprocessors=lambda: properties.multi_processor_count,
+        compute_capability=lambda: f"{properties.major}.{properties.minor}",
+        l2_cache_bytes=lambda: properties.L2_cache_size,
+        max_clock_mhz=lambda: properties.clock_rate // 1000,
+        runtime=lambda: torch.version.hip or torch.version.cuda,
+        driver=lambda: _driver(torch._C._cuda_getDriverVersion()),
+        allocator=lambda: torch.cuda.memory.get_allocator_backend(),
+        cudnn=lambda: torch.backends.cudnn.version(),
+        cudnn_enabled=lambda: torch.backends.cudnn.enabled,
+        cudnn_benchmark=lambda: torch.backends.cudnn.benchmark,
+        cudnn_deterministic=lambda: torch.backends.cudnn.deterministic,
+        # the next three need the package nvidia-ml-py
+        clock_mhz=lambda: torch.cuda.clock_rate(device),
+        temperature_c=lambda: torch.cuda.temperature(device),
+        power_w=lambda: torch.cuda.power_draw(device) / 1000,
+    )
 
 
-def main() -> None:
-    """Reply with what torch sees; that it cannot be imported is an answer too."""
-    with replies() as send:
-        try:
-            import torch
-        except (ImportError, OSError) as error:  # OSError: one of its shared libraries is missing
-            if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-                reason = "PyTorch is not installed"
-            else:
-                reason = f"PyTorch cannot be imported: {_first_sentence(error)}"
-            answer: dict[str, Any] = {"torch_version": None, "torch_missing": reason}
-        else:
-            answer = describe(torch, os.environ, platform.system())
-        send(json.dumps(answer).encode())
+def _driver(number: int) -> str:
+    """The newest CUDA that the driver can serve: 12040 is 12.4."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _mps(device: str) -> dict[str, Any]:
+    torch = sys.modules["torch"]
+    return tell(memory_bytes=lambda: torch.mps.recommended_max_memory())
+
+
+def _xpu(device: str) -> dict[str, Any]:
+    xpu = sys.modules["torch"].xpu
+    properties: Any = tell(all=lambda: xpu.get_device_properties(device)).get("all")
+    return tell(
+        memory_bytes=lambda: properties.total_memory,
+        driver=lambda: properties.driver_version,
+        multiprocessors=lambda: properties.gpu_subslice_count,
+    )
 
 
 def _selected_by(selectors: tuple[str, ...], environ: Mapping[str, str]) -> str:
@@ -129,12 +179,3 @@ def _entry(device: str, name: str, memory_bytes: int, dtypes: tuple[str, ...]) -
         "memory_bytes": int(memory_bytes),
         "dtypes": list(dtypes),
     }
-
-
-def _first_sentence(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].split(". ")[0].rstrip(".") if lines else type(error).__name__
-
-
-if __name__ == "__main__":
-    main()

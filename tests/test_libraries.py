@@ -1,4 +1,4 @@
-"""A worker's threads and precision are set, and read back rather than believed."""
+"""A library is a record; a worker's threads and precision are set, and read back rather than believed."""
 
 import json
 import sys
@@ -10,16 +10,29 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from bench.machine import library
-from bench.machine.device_facts import device_facts
-from bench.machine.library import device_name, library_facts, limit_threads, precision, set_ieee_precision
+from bench.machine import libraries
+from bench.machine.errors import UserError
+from bench.machine.libraries import (
+    LIBRARIES,
+    NEUTRAL,
+    NUMPY,
+    TORCH,
+    Library,
+    library,
+    limit_threads,
+    process_state,
+    register,
+    tell,
+    wrong_library,
+)
+from bench.machine.libraries.torch_library import PRECISION_SWITCHES
 
 
 @pytest.fixture
 def torch() -> Iterator[Any]:
     """The real torch, its threads and precision switches put back afterwards."""
     torch = pytest.importorskip("torch")
-    threads, before = torch.get_num_threads(), precision()
+    threads, before = torch.get_num_threads(), TORCH.precision()
     yield torch
     torch.set_num_threads(threads)
     for name, value in before.items():
@@ -34,9 +47,9 @@ def test_numpy_tells_its_blas_kernel_and_the_threads_it_really_has() -> None:
     if not pools:
         pytest.skip("threadpoolctl does not see this NumPy's BLAS")
     with threadpoolctl.threadpool_limits(2):
-        before = library_facts("numpy")["threads"]
+        before = NUMPY.facts()["threads"]
         limit_threads(1)
-        facts = library_facts("numpy")
+        facts = NUMPY.facts()
     assert (before, facts["threads"]) == (2, 1)
     assert facts["version"] == np.__version__
     assert facts["blas"] == pools[0]["internal_api"]
@@ -48,7 +61,7 @@ def test_a_blas_that_cannot_be_seen_is_named_and_its_threads_are_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(threadpoolctl, "threadpool_info", list)
-    facts = library_facts("numpy")
+    facts = NUMPY.facts()
     assert facts["blas"]
     assert (facts["threads"], facts["kernel"]) == (None, None)
 
@@ -64,13 +77,13 @@ def test_numpys_own_blas_is_reported_when_another_is_loaded_as_well(monkeypatch:
 
     both = [pool("scipy.libs", "Zen"), pool("numpy.libs", "SkylakeX")]
     monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: both)
-    assert library_facts("numpy")["kernel"] == "SkylakeX"
+    assert NUMPY.facts()["kernel"] == "SkylakeX"
 
 
 def test_torch_tells_threads_capability_and_precision(torch: Any) -> None:
     torch.set_num_threads(2)
     limit_threads(1)
-    facts = library_facts("torch")
+    facts = TORCH.facts()
     assert facts["threads"] == torch.get_num_threads() == 1
     assert facts["interop_threads"] == torch.get_num_interop_threads()
     assert facts["version"] == torch.__version__
@@ -81,9 +94,9 @@ def test_torch_tells_threads_capability_and_precision(torch: Any) -> None:
 
 def test_every_precision_switch_of_this_torch_ends_at_ieee(torch: Any) -> None:
     torch.backends.cuda.matmul.fp32_precision = "tf32"
-    assert precision()["torch.backends.cuda.matmul"] == "tf32"
-    assert set_ieee_precision() == dict.fromkeys(library.PRECISION_SWITCHES, "ieee")
-    assert library_facts("torch")["precision"] == dict.fromkeys(library.PRECISION_SWITCHES, "ieee")
+    assert TORCH.precision()["torch.backends.cuda.matmul"] == "tf32"
+    assert TORCH.set_ieee_precision() == dict.fromkeys(PRECISION_SWITCHES, "ieee")
+    assert TORCH.facts()["precision"] == dict.fromkeys(PRECISION_SWITCHES, "ieee")
 
 
 def test_a_build_without_a_switch_is_no_error_and_a_switch_that_refuses_shows(
@@ -94,7 +107,7 @@ def test_a_build_without_a_switch_is_no_error_and_a_switch_that_refuses_shows(
 
     backends = SimpleNamespace(fp32_precision="none", cuda=SimpleNamespace(matmul=Stubborn()))
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(backends=backends))
-    assert set_ieee_precision() == {"torch.backends": "ieee", "torch.backends.cuda.matmul": "tf32"}
+    assert TORCH.set_ieee_precision() == {"torch.backends": "ieee", "torch.backends.cuda.matmul": "tf32"}
 
 
 def test_threads_of_torch_are_limited_only_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,18 +141,17 @@ def test_an_accelerator_is_called_by_its_name_and_the_cpu_by_none(monkeypatch) -
             return {"cuda": Module}[kind]
 
     monkeypatch.setitem(sys.modules, "torch", Torch)
-    assert device_name("cuda:1") == "name of cuda:1"
-    assert device_name("cpu") is None
-    assert device_name("mps:0") == "Apple GPU"
+    for device, name in (("cuda:1", "name of cuda:1"), ("cpu", None), ("mps:0", "Apple GPU")):
+        assert TORCH.device_facts(device)["device_name"] == name
 
 
 def test_each_library_tells_what_it_does_with_subnormal_numbers(torch: Any) -> None:
-    assert library_facts("numpy")["flushes_subnormals"] is False
-    before = library_facts("torch")["flushes_subnormals"]
+    assert NUMPY.facts()["flushes_subnormals"] is False
+    before = TORCH.facts()["flushes_subnormals"]
     try:
         if not torch.set_flush_denormal(True):
             pytest.skip("this processor cannot flush subnormal numbers")
-        flushing = library_facts("torch")["flushes_subnormals"], library_facts("numpy")["flushes_subnormals"]
+        flushing = TORCH.facts()["flushes_subnormals"], NUMPY.facts()["flushes_subnormals"]
     finally:
         torch.set_flush_denormal(False)
     assert before is False
@@ -147,26 +159,26 @@ def test_each_library_tells_what_it_does_with_subnormal_numbers(torch: Any) -> N
 
 
 def test_numpy_tells_which_vector_units_it_found_and_which_not() -> None:
-    facts = library_facts("numpy")
+    facts = NUMPY.facts()
     assert {"cpu_capability", "cpu_baseline", "cpu_not_found"} <= set(facts)
     assert not set(facts["cpu_not_found"].split()) & set(facts["cpu_capability"].split())
 
 
 def test_torch_tells_its_build_and_its_switches(torch: Any) -> None:
-    facts = library_facts("torch")
+    facts = TORCH.facts()
     assert facts["git"] == torch.version.git_version
     assert facts["grad_mode"] == "on"
     assert facts["mkldnn"] in ("on", "off")
     assert facts["deterministic_algorithms"] is False
     with torch.no_grad():
-        assert library_facts("torch")["grad_mode"] == "off"
+        assert TORCH.facts()["grad_mode"] == "off"
 
 
 def test_what_cannot_be_told_is_left_out() -> None:
     def fails() -> None:
         raise RuntimeError("the driver is too old")
 
-    assert library.tell(known=lambda: 1, unknown=lambda: None, failing=fails, off=lambda: False) == {
+    assert tell(known=lambda: 1, unknown=lambda: None, failing=fails, off=lambda: False) == {
         "known": 1,
         "off": False,
     }
@@ -197,7 +209,7 @@ def test_an_accelerator_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> No
     )
     monkeypatch.setitem(sys.modules, "torch", fake)
     monkeypatch.setenv("CUDA_MODULE_LOADING", "LAZY")
-    facts = device_facts("cuda:0")
+    facts = TORCH.device_facts("cuda:0")
 
     assert facts == {
         "device_name": "Example GPU",
@@ -212,4 +224,81 @@ def test_an_accelerator_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> No
         "cudnn_enabled": True,
         "cudnn_benchmark": False,
     }
-    assert device_facts("cpu") == {"device_name": None}
+    assert TORCH.device_facts("cpu") == {"device_name": None}
+
+
+@pytest.fixture
+def third(monkeypatch: pytest.MonkeyPatch) -> Library:
+    """A library that is declared for as long as a test takes."""
+    monkeypatch.setattr(libraries, "LIBRARIES", dict(LIBRARIES))
+    return register(Library("toy", "Toy", "#7a3e9d", module="array"))
+
+
+def test_a_library_is_found_by_its_name_with_label_and_colour(third: Library) -> None:
+    assert (library("numpy").label, library("torch").label, library("toy")) == ("NumPy", "PyTorch", third)
+    assert len({library(name).colour for name in ("numpy", "torch", "toy", "unknown")}) == 4
+
+
+def test_a_library_that_nobody_declared_is_called_by_its_name() -> None:
+    unknown = library("jax")
+    assert (unknown.label, unknown.colour) == ("jax", NEUTRAL)
+    assert "jax" not in LIBRARIES
+
+
+def test_a_name_is_declared_once(third: Library) -> None:
+    assert register(third) is third
+    with pytest.raises(UserError, match="'toy' is declared already, as Toy"):
+        register(Library("toy", "Another"))
+
+
+def test_a_library_of_ones_own_has_what_the_harness_asks_for_without_saying_so(third: Library) -> None:
+    third.prepare(1)
+    assert third.load().__name__ == "array"
+    assert third.missing() is None
+    assert third.facts()["threads"] is None
+    assert third.synchroniser("cpu") is NUMPY.synchroniser("cpu")
+    assert (third.mover("cpu"), third.accelerators, third.find_accelerators()["present"]) == (None, (), [])
+    held = third.place(np.arange(3.0), "cpu")
+    third.write(held, np.full(3, 7.0))
+    assert third.as_numpy(held).tolist() == [7, 7, 7]
+    assert (third.computes_elsewhere(lambda: None), third.why_not_compile("cpu")) == ("", None)
+    with third.operations("float32", "cpu") as operations:
+        assert operations is None
+    json.dumps(process_state("toy"))
+
+
+def test_what_cannot_be_found_is_missing_and_says_so() -> None:
+    assert Library("no", "No Such", module="no_such_module").missing() == "No Such is not installed"
+
+
+def test_a_process_speaks_for_its_own_library_alone(third: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
+    monkeypatch.delitem(sys.modules, "array", raising=False)
+    assert wrong_library("torch") == ""  # NumPy is in every process
+    assert wrong_library("numpy") == "is a NumPy variant, but imported torch"
+    assert wrong_library("toy") == "is a Toy variant, but imported torch"
+    monkeypatch.delitem(sys.modules, "torch")
+    assert wrong_library("numpy") == wrong_library("toy") == ""
+    monkeypatch.setitem(sys.modules, "array", SimpleNamespace())
+    assert wrong_library("numpy") == "is a NumPy variant, but imported toy"
+
+
+def test_an_array_moves_to_a_device_as_the_variants_move_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    fake = SimpleNamespace(tensor=lambda array, *, device: asked.append((array, device)))
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it raises
+    assert TORCH.mover("cpu") is NUMPY.mover("cpu") is None
+    with pytest.raises(ImportError):
+        TORCH.mover("cuda:0")
+    monkeypatch.setitem(sys.modules, "torch", fake)
+    move = TORCH.mover("cuda:1")
+    assert move is not None
+    move("an array")
+    assert asked == [("an array", "cuda:1")]
+
+
+def test_a_tensor_is_written_and_read_in_place(torch: Any) -> None:
+    held = TORCH.place(np.arange(3.0)[::-1], "cpu")
+    assert held.is_contiguous()
+    TORCH.write(held, np.full(3, 7.0))
+    assert TORCH.as_numpy(held).tolist() == [7, 7, 7]

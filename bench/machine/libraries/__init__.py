@@ -1,0 +1,84 @@
+"""The libraries that variants compute with, by name: NumPy, PyTorch, and what a variant of one's own brings.
+
+Importing this loads none of them.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from bench.machine.errors import UserError
+from bench.machine.libraries.library import NEUTRAL, NEUTRAL_DARK, Library, Move, Ramp, Wait, tell
+from bench.machine.libraries.numpy_library import NUMPY, NumPy
+from bench.machine.libraries.torch_library import TORCH, PyTorch
+
+__all__ = [
+    "LIBRARIES", "NEUTRAL", "NEUTRAL_DARK", "NUMPY", "TORCH", "Library", "Move", "NumPy",
+    "PyTorch", "Ramp", "Wait", "changed_state", "library", "limit_threads",
+    "process_state", "register", "tell", "wrong_library",
+]  # fmt: skip
+
+LIBRARIES: dict[str, Library] = {NUMPY.name: NUMPY, TORCH.name: TORCH}
+
+
+def register(new: Library) -> Library:
+    """Add a library, so that ``library`` finds it; return it.
+
+    Raises:
+        UserError: another library has that name.
+    """
+    if LIBRARIES.setdefault(new.name, new) != new:
+        raise UserError(f"the library {new.name!r} is declared already, as {library(new.name).label}")
+    return new
+
+
+def library(name: str) -> Library:
+    """Return the library of a name; one that nobody has declared is called by its name."""
+    return LIBRARIES.get(name) or Library(name, name)
+
+
+def limit_threads(n: int) -> None:
+    """Limit the thread pools of every library that is loaded to ``n`` threads."""
+    for each in LIBRARIES.values():
+        if each.loaded:
+            each.limit_threads(n)
+
+
+def wrong_library(name: str) -> str:
+    """Return why this process cannot speak for the library of this name, or nothing."""
+    own = library(name)
+    for other in LIBRARIES.values():
+        if other.name != name and other.loaded and not other.everywhere:
+            return f"is a {own.label} variant, but imported {other.name}"
+    return ""
+
+
+def process_state(name: str) -> dict[str, Any]:
+    """Return what a variant could change in its process, and thereby its speed or its rivals'.
+
+    Processors allowed and priority, collection of garbage, tracing; and the library's own settings.
+    """
+    return (
+        {
+            "garbage collection": gc.isenabled(),
+            "tracing": sys.gettrace() is not None or sys.getprofile() is not None,
+            "switch interval": sys.getswitchinterval(),
+        }
+        | tell(
+            affinity=lambda: sorted(os.sched_getaffinity(0)),
+            priority=lambda: os.getpriority(os.PRIO_PROCESS, 0),
+            scheduling=lambda: os.sched_getscheduler(0),
+        )
+        | library(name).state()
+    )
+
+
+def changed_state(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return in words what of a process's state is no longer as it was; nothing where all is."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} was {value}, is {after.get(name)}"
+        for name, value in before.items()
+        if after.get(name) != value
+    )
