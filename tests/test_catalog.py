@@ -1,6 +1,5 @@
 """The one list of variants: what is in it, what it refuses and why, and how one of your own comes in."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +8,14 @@ import numpy as np
 import pytest
 
 from bench.api import listing
+from bench.api.options import VariantsOptions
 from bench.machine.errors import UserError
 from bench.workload.binding import bind_case
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
-from bench.workload.catalog import BASELINE, VARIANTS, find, reference
+from bench.workload.catalog import BASELINE, VARIANTS, find
 from bench.workload.data import make
 from bench.workload.own_variant import load_variant
+from bench.workload.rnn import RNN
 
 OWN_VARIANT = '''
 """Somebody's own variant: the reference with its output doubled, so that it can be told apart."""
@@ -90,7 +91,7 @@ def test_a_numpy_variant_runs_on_the_cpu_alone_and_only_the_published_gradient_i
 
 def test_the_references_keep_the_contract() -> None:
     for library in ("numpy", "torch"):
-        module = reference(library)
+        module = RNN.reference(library)
         assert all(callable(getattr(module, name)) for name in ("forward", "loss_and_grads", "sgd_step"))
 
 
@@ -170,7 +171,7 @@ def test_variants_lists_the_catalogue_and_your_own(
     own_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert listing.variants_main(argparse.Namespace(variant=["somebodys.variants:Doubled"])) == 0
+    assert listing.variants_main(VariantsOptions(variant=("somebodys.variants:Doubled",))) == 0
     printed = capsys.readouterr().out
     for variant in VARIANTS:
         assert variant.name in printed
@@ -178,7 +179,7 @@ def test_variants_lists_the_catalogue_and_your_own(
     assert "twice the reference" in printed
     assert "no task train_step, no task gradient, no dtype float32" in printed
 
-    assert listing.variants_main(argparse.Namespace()) == 0
+    assert listing.variants_main(VariantsOptions()) == 0
     assert "own-doubled" not in capsys.readouterr().out
 
 

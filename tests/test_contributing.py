@@ -62,7 +62,7 @@ def copy(tmp_path_factory):
     (folder / "impl_numpy" / "mine.py").write_text(TEMPLATE)
     (folder / "impl_numpy" / "narrow.py").write_text(f'"""Variant numpy-narrow."""\n{UNTYPED}')
     narrow = f'    Variant("numpy-narrow", "numpy", "impl_numpy.narrow:bind", "forward alone", {NARROW}),'
-    catalogue = folder / "bench" / "catalog.py"
+    catalogue = folder / "bench" / "workload" / "catalog.py"
     before, last = catalogue.read_text().split("# fmt: on")
     catalogue.write_text(
         f"{before.rstrip().removesuffix(')')}    {LINE.strip()}\n{narrow}  # noqa: E501\n)\n# fmt: on{last}"

@@ -1,16 +1,16 @@
 """The plan's ladder, dispatch table, probes and grid: what is declared so that a run can say why."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from journals import example_plan
 from test_plan import plan
 
 from bench.analysis.statistics import blocks_needed
-from bench.measure import ladder
 from bench.measure.plan import comparisons, fewest_blocks
 from bench.measure.preset import GRID_SIZES
 from bench.records.record import Arm, Entry, Plan
+from bench.workload import catalog
 from bench.workload.case import Case, Shape
 
 PLACE = ("device", "threads")
@@ -60,8 +60,8 @@ def test_every_rung_differs_from_the_one_above_in_exactly_one_thing(default: Pla
 
 
 def test_two_changes_at_once_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_tanh = tuple(rung for rung in ladder.RUNGS if rung[2] != "tanh")
-    monkeypatch.setattr(ladder, "RUNGS", tuple((*rung[:3], None) for rung in without_tanh))
+    without_tanh = tuple(step for step in catalog.LADDER if step.change != "tanh")
+    monkeypatch.setattr(catalog, "LADDER", tuple(replace(step, branches_from=None) for step in without_tanh))
     assert ("the exact gradient", {"variant", "activation"}) in steps(example_plan())
 
 

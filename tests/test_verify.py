@@ -1,6 +1,5 @@
 """``rnnbench verify``: what it proves in which process, what it prints, and how it ends."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -8,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.api import verify as verb
+from bench.api.options import VerifyOptions
 from bench.machine.device import Absent, Device, Devices
 from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError
 from bench.proof import verify as verify_module
 from bench.proof.child import REFERENCE, Row, claims_wrongly
 from bench.proof.jobs import Job, expect, run_jobs
-from bench.proof.verify import main, verify
+from bench.proof.verify import verify
 from bench.workload.case import Case, Shape
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
@@ -169,20 +170,20 @@ def test_the_children_get_one_thread_and_no_tuning(monkeypatch: pytest.MonkeyPat
 # how it ends
 
 
-def arguments(*variants: str, as_json: bool = True, device: str | None = None) -> argparse.Namespace:
-    return argparse.Namespace(variant=list(variants), device=device and [device], json=as_json)
+def arguments(*variants: str, as_json: bool = True, device: str | None = None) -> VerifyOptions:
+    return VerifyOptions(variant=variants, device=(device,) if device else (), json=as_json)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command on this file's devices and cases."""
-    monkeypatch.setattr(verify_module, "find_devices", lambda: FOUND)
+    monkeypatch.setattr(verb, "find_devices", lambda: FOUND)
     monkeypatch.setattr(verify_module, "agreement_cases", lambda: CASES)
 
 
 @pytest.mark.usefixtures("quick")
 def test_json_is_a_list_of_rows_with_the_promised_keys(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments("numpy-loop")) == 0
+    assert verb.main(arguments("numpy-loop")) == 0
 
     def forbidden(literal: str) -> None:
         raise AssertionError(f"{literal} is no JSON")
@@ -201,7 +202,7 @@ def test_json_is_a_list_of_rows_with_the_promised_keys(capsys: pytest.CaptureFix
 def test_the_exit_code_is_1_when_something_that_claims_to_be_right_is_not(
     own: str, name: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(arguments(f"{own}:{name}")) == code
+    assert verb.main(arguments(f"{own}:{name}")) == code
     json.loads(capsys.readouterr().out)
 
 
@@ -209,7 +210,7 @@ def test_the_exit_code_is_1_when_something_that_claims_to_be_right_is_not(
 def test_the_published_gradient_is_wrong_where_it_should_be_and_that_is_fine(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(arguments("numpy-published", as_json=False)) == 0
+    assert verb.main(arguments("numpy-published", as_json=False)) == 0
     text = capsys.readouterr().out
     assert "known wrong" in text
     assert "MISSING cuda: no such card" in text
@@ -222,7 +223,7 @@ def test_the_published_gradient_is_wrong_where_it_should_be_and_that_is_fine(
 )
 def test_asking_for_what_is_not_there_is_an_error(variant: str, device: str | None, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        main(arguments(variant, device=device))
+        verb.main(arguments(variant, device=device))
 
 
 def test_the_parent_imports_no_torch() -> None:

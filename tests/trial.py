@@ -1,7 +1,7 @@
 """A variant on trial for its honesty: every check that the harness makes of it, in one process."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def reasons(
     n_calls: int | None = None,
     clock: Clock = time.perf_counter_ns,
     work_clock: Clock = time.process_time_ns,
-    known_wrong: bool = False,
+    known_wrong: Collection[str] = (),
 ) -> dict[str, str]:
     """Why a variant is refused, by the check that refuses it: "results", or a function of ``honesty``."""
     batch = data.make(case)
@@ -82,7 +82,7 @@ def reasons(
         firsts.append(first_ns)
         which = {"after": after[fed % 2], "known_wrong": known_wrong}
         checks = proof.check_last(case, result, expected[fed % 2], **which)
-        if proof.status(checks, known_wrong=known_wrong) == "disagrees":
+        if proof.status(checks, known_wrong=bool(known_wrong)) == "disagrees":
             refusals["results"] = proof.failures(checks)
     refusals["deferred"] = honesty.deferred(firsts, seconds, float(np.median(values)))
     bound.reset()  # what is left to a thread

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.workload import catalog
+from bench.workload.rnn import RNN
 
 Bind = Callable[..., "Bound"]
 
@@ -30,7 +30,7 @@ def honest(
     library: str, task: str, params: Any, x: Any, y: Any, *, activation: str, delta: float, lr: float
 ) -> Bound:
     """The reference of a library, which reads its arrays in every call."""
-    reference = catalog.reference(library)
+    reference = RNN.reference(library)
     current, last = dict(params), dict[str, Any]()
 
     def call() -> None:

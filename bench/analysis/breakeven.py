@@ -25,10 +25,9 @@ from bench.analysis.summary import Summary
 from bench.analysis.verdict import level
 from bench.records.record import Group
 from bench.records.run import Run
+from bench.workload.catalog import BASELINE, VARIANTS, by_role
 
 Sides = tuple[PairKind, str, str]  # of a pair: its kind, the entry and its baseline
-READERS = ("numpy-published", "numpy-loop")
-TOLD = "torch-rnn"
 # of ``other`` against ``one``: it overtakes or is overtaken; is behind at every number of steps; is ahead
 Kind = Literal["crosses", "never", "always", "open"]
 
@@ -110,9 +109,10 @@ def _tutorial(run: Run, group: Group) -> Iterator[Sides]:
     for entry in reversed(group.entries):
         if run.arms[entry.arm].device == "cpu":
             first[run.arms[entry.arm].spec] = entry.id
-    for spec in READERS:
-        if spec in first and TOLD in first:
-            yield "tutorial", first[TOLD], first[spec]
+    (usual,) = (one.name for one in by_role("as_written") if one.name != BASELINE)
+    for variant in VARIANTS:
+        if variant.loops_over_batch and variant.name in first and usual in first:
+            yield "tutorial", first[usual], first[variant.name]
 
 
 def _step(

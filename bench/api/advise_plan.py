@@ -16,7 +16,7 @@ from bench.machine.device import PROBE_SECONDS, Devices, find_cpu, find_devices_
 from bench.machine.environ import without_person
 from bench.machine.errors import UserError
 from bench.measure.plan import make_plan
-from bench.measure.preset import SIZE_VARIANTS, Wishes
+from bench.measure.preset import Wishes, size_variants
 from bench.records.folder import as_text, free_folder, run_name
 from bench.records.record import Missing, Plan
 
@@ -76,7 +76,7 @@ def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
         missing=tuple(Missing(item.kind, item.reason) for item in missing),
         no_torch=found.torch_missing,
         no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
-        variants=SIZE_VARIANTS,
+        variants=size_variants(),
         tasks=(args.task,),
         dtype=args.dtype,
         threads=(args.threads,),

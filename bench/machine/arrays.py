@@ -35,9 +35,9 @@ _HEADERS = {
 
 
 def read_arrays(
-    path: str | Path, names: Collection[str], *, max_bytes: int | None = None
+    path: str | Path, names: Collection[str] | None, *, max_bytes: int | None = None
 ) -> dict[str, Array]:
-    """The arrays of an npz file, which must be those of ``names``, whatever their order.
+    """The arrays of an npz file, which must be those of ``names`` unless that is None, whatever their order.
 
     Without ``max_bytes`` they may have as many bytes as the file: what this program writes is not packed.
 
@@ -52,14 +52,15 @@ def read_arrays(
                 members = archive.infolist()
                 _check_members(members, names, size if max_bytes is None else max_bytes)
                 by_name = {member.filename.removesuffix(".npy"): member for member in members}
-                return {name: _read(archive, by_name[name]) for name in names}
+                return {name: _read(archive, by_name[name]) for name in (by_name if names is None else names)}
         except BROKEN as error:
             raise ValueError(f"it is no npz file: {error}") from error
 
 
-def _check_members(members: list[zipfile.ZipInfo], names: Collection[str], max_bytes: int) -> None:
+def _check_members(members: list[zipfile.ZipInfo], names: Collection[str] | None, max_bytes: int) -> None:
     """Raise ValueError unless there is one member a name, and no more bytes than allowed."""
-    found, wanted = sorted(member.filename for member in members), sorted(f"{name}.npy" for name in names)
+    found = sorted(member.filename for member in members)
+    wanted = sorted(set(found) if names is None else (f"{name}.npy" for name in names))
     if found != wanted:
         missing = [name for name in wanted if name not in found]
         other = [name for name in found if name not in wanted] or ["one of them twice"]

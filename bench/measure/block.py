@@ -168,7 +168,7 @@ class Blocks:
     def worker_of(self, entry: Entry) -> str:
         """The worker that holds an entry."""
         arm = self.arms[entry.arm]
-        own = arm.id in self.compile or ":" in arm.spec or self.ledger.failures[entry.id] > 0
+        own = catalog.find(arm.spec).alone or self.ledger.failures[entry.id] > 0
         return worker_name(arm, alone=self.plan.isolate or own)
 
     def write(self, record: AnyRecord) -> None:

@@ -66,7 +66,7 @@ class Inputs:
         first, second = (Batch.load(part.inputs) for part in drawn)
         if [first.digest(), second.digest()] != [part.digest for part in drawn]:
             raise Refusal(Refused("invalid", "the inputs' digest differs from the plan's"))
-        expected = [proof.Expected.load(Path(part.expected)) for part in drawn]
+        expected = [proof.Expected.load(Path(part.expected), first.params) for part in drawn]
         return cls((first, Batch(first.params, second.x, second.y)), (expected[0], expected[1]))
 
 
@@ -98,7 +98,7 @@ def hold(
         expected[0],
         library=variant.library,
         device=device,
-        known_wrong=variant.known_wrong,
+        known_wrong=variant.wrong_gradients,
     )
     status = proof.status(checks, known_wrong=variant.known_wrong)
     if status == "disagrees":
@@ -150,12 +150,11 @@ def take(held: Held, turn: Turn) -> Value:
         if turn.after not in held.after:
             held.after[turn.after] = load_arrays(turn.after)
         after = held.after[turn.after]
-    wrong = held.variant.known_wrong
     checks = proof.check_last(
         case, held.binding.result(), held.expected[turn.batch], after=after, device=held.prove.device,
-        known_wrong=wrong,
+        known_wrong=held.variant.wrong_gradients,
     )  # fmt: skip
-    if proof.status(checks, known_wrong=wrong) == "disagrees":
+    if proof.status(checks, known_wrong=held.variant.known_wrong) == "disagrees":
         raise Refusal(Refused("disagrees", f"after a value: {proof.failures(checks)}", checks))
     return Value(value.elapsed_ns, cpu_ns, value.residual_ns, preempted, rewarm_ns)
 

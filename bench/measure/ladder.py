@@ -6,35 +6,14 @@ workspace that is allocated once, and compiled code.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from bench.measure.preset import COMPILED_VARIANT, Wishes, make_arm
+from bench.measure.preset import Wishes, make_arm
 from bench.records.record import Arm, Entry, Group, Missing, Pair, Rung
 from bench.workload import catalog
 from bench.workload.case import Case, sine_case
 
 LADDER_BLOCKS = 6  # enough for an interval of each factor, and for the claim's verdict
-QUICK_SKIPS = ("numpy-loop", "torch-manual", "torch-autograd", "numpy-inplace", "torch-inplace")
-
-_PUBLISHED = sine_case("train_step", "positional", dtype="float64", activation="sigmoid")
-_DOUBLE = replace(_PUBLISHED, activation="tanh")
-_SINGLE = replace(_DOUBLE, dtype="float32")
-_LESS_WORK = sine_case("train_step", "single_step")
-# variant, case, change, and the place of the rung above where it is no neighbour: a branch
-RUNGS: tuple[tuple[str, Case, str, int | None], ...] = (
-    ("numpy-published", _PUBLISHED, "as published: one sample at a time, sigmoid, float64", None),
-    ("numpy-published", _DOUBLE, "tanh", None),
-    ("numpy-loop", _DOUBLE, "the exact gradient", None),
-    ("numpy-batched", _DOUBLE, "the whole batch at once", None),
-    ("numpy-batched", _SINGLE, "float32", None),
-    ("torch-manual", _SINGLE, "the same by PyTorch", None),
-    ("torch-autograd", _SINGLE, "autograd", None),
-    ("torch-cell", _SINGLE, "modules and an optimizer", None),
-    ("torch-cell", _LESS_WORK, "less work: 1 recurrent step instead of 6", None),
-    ("numpy-inplace", _SINGLE, "a workspace allocated once", 4),
-    ("torch-inplace", _SINGLE, "a workspace allocated once", 5),
-    ("torch-rnn", _SINGLE, "nn.RNN: all steps in one call", 7),
-)
+QUICK_ROLES = ("as_written", "tutorial")  # of what stands on the rungs that a quick run takes
 
 
 def ladder_group(wishes: Wishes) -> tuple[Group, list[Rung], list[Arm]]:
@@ -47,31 +26,30 @@ def ladder_group(wishes: Wishes) -> tuple[Group, list[Rung], list[Arm]]:
         return group, [], []
     arms: dict[str, Arm] = {}
     rungs: list[Rung] = []
-    places: dict[int, str] = {}  # of those in RUNGS that are taken
+    places: dict[int, str] = {}  # of those in LADDER that are taken
     passed: list[str] = []
     above: str | None = None
     accelerators = [device for device in wishes.devices if device != "cpu"]
-    for place, (spec, work, change, branches_from) in enumerate(RUNGS):
-        case = replace(work, seed=wishes.seed or 0)
-        passed.append(change)
-        if wishes.quick and spec in QUICK_SKIPS:
-            if branches_from is not None:
-                passed = []
+    last = max(place for place, step in enumerate(catalog.LADDER) if step.branches_from is None)
+    for place, step in enumerate(catalog.LADDER):
+        branch = step.branches_from is not None
+        passed.append(step.change)
+        if wishes.quick and catalog.find(step.variant).role not in QUICK_ROLES:
+            passed = [] if branch else passed
             continue
-        arm = make_arm(spec, "cpu", 1)
+        case = _case(step, wishes.seed or 0)
+        arm = make_arm(step.variant, "cpu", 1)
         entry = _entry(arm, case)
-        branch = branches_from is not None
-        start = places[branches_from] if branches_from is not None else above
+        start = above if step.branches_from is None else places[step.branches_from]
         rungs.append(Rung(entry.id, start, "; ".join(passed), branch))
         group.entries.append(entry)
         arms[arm.id], places[place] = arm, entry.id
         passed, above = [], above if branch else entry.id
-        if work == _LESS_WORK:
-            for device in accelerators:
-                there = make_arm(spec, device, wishes.all_threads)
-                group.entries.append(_entry(there, case))
-                arms[there.id] = there
-                rungs.append(Rung(group.entries[-1].id, entry.id, f"on {device}", branch=True))
+        for device in accelerators if place == last else ():
+            there = make_arm(step.variant, device, wishes.all_threads)
+            group.entries.append(_entry(there, case))
+            arms[there.id] = there
+            rungs.append(Rung(group.entries[-1].id, entry.id, f"on {device}", branch=True))
     return group, rungs, list(arms.values())
 
 
@@ -86,10 +64,10 @@ def compiled_group(case: Case, wishes: Wishes, missing: list[Missing]) -> tuple[
 
     Where nothing can be compiled, ``missing`` gets the reason.
     """
-    specs = (catalog.BASELINE, "torch-autograd", COMPILED_VARIANT)
-    arms = [make_arm(spec, "cpu", 1) for spec in specs]
+    (plain,), (compiled,) = catalog.by_role("plain"), catalog.by_role("compiled")
+    arms = [make_arm(spec, "cpu", 1) for spec in (catalog.BASELINE, plain.name, compiled.name)]
     ids = [f"compiled | {arm.id}" for arm in arms]
-    reason = wishes.no_torch or catalog.find(COMPILED_VARIANT).unsupported(case, "cpu")
+    reason = wishes.no_torch or compiled.unsupported(case, "cpu")
     if "cpu" not in wishes.devices:
         reason = "the CPU was not asked for"
     if reason is not None:
@@ -102,6 +80,11 @@ def compiled_group(case: Case, wishes: Wishes, missing: list[Missing]) -> tuple[
     ]
     group = Group("compiled", entries, LADDER_BLOCKS, "compiled")
     return group, [Rung(ids[2], ids[1], "compiled", branch=True)], arms
+
+
+def _case(step: catalog.Step, seed: int) -> Case:
+    """Return the work of a rung."""
+    return sine_case("train_step", step.layout, dtype=step.dtype, activation=step.activation, seed=seed)
 
 
 def _entry(arm: Arm, case: Case) -> Entry:

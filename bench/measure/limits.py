@@ -12,11 +12,10 @@ from bench.analysis.counts import counted, needed_bytes
 from bench.analysis.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, plain
 from bench.measure.messages import ProbeJob
 from bench.records.record import Arm, Entry, Group, Plan, Probe
+from bench.workload import catalog
 from bench.workload.case import Case, Shape
 
 LIMITS_BLOCKS = 6
-# the number of calls that these make depends on the batch, or on H
-LOOPS = ("numpy-published", "numpy-loop")
 CALL, COPY = "call", "copy"
 PEAK_PRODUCT, PEAK_ELEMENTS, PEAK_COPY = 512, 1 << 20, 1 << 24
 
@@ -36,7 +35,7 @@ def dispatch_group(main: Group, arms: dict[str, Arm], no_float64: Collection[str
     entries = []
     for entry in main.entries:
         arm = arms[entry.arm]
-        if arm.twin or arm.spec in LOOPS or (arm.device == "cpu" and arm.threads > 1):
+        if arm.twin or catalog.find(arm.spec).loops_over_batch or (arm.device == "cpu" and arm.threads > 1):
             continue
         if arm.device in no_float64:
             continue
@@ -77,7 +76,7 @@ def wanted(case: Case, specs: Iterable[str]) -> list[Wanted]:
     place they are timed at B H alone. A copy is timed that moves as many bytes as a call has to.
     """
     s = case.shape
-    counts = [counted(spec, case) for spec in specs if spec not in LOOPS]
+    counts = [counted(spec, case) for spec in specs if not catalog.find(spec).loops_over_batch]
     operations = [one for count in counts if count for one in count.operations]
     made: list[Wanted] = [(CALL, [0])]
     for one in operations:

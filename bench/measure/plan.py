@@ -21,6 +21,7 @@ from bench.proof.tolerance import too_small_for_float32
 from bench.records.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
 from bench.workload import catalog
 from bench.workload.case import Case, sine_case
+from bench.workload.cell import find_cell
 
 MARGIN = 0.02
 BLOCKS = {"primer": 10, "grid": 8, "full": 20}
@@ -29,7 +30,6 @@ ROUNDS, LEAST_ROUNDS, QUICK_ROUNDS = 30, 10, 15  # of a block; fewer where a tim
 HELD_ROUNDS = 7  # where a budget holds, at least: of slow calls three values
 # of the default run 110 s, of the grid ten minutes, less finding devices and drawing the report
 BUDGETS_S = {"primer": 104.0, "grid": 585.0}
-USUAL = "torch-rnn"  # against the baseline: how each is usually written
 
 
 def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str]) -> Plan:
@@ -118,7 +118,7 @@ def _group(case: Case, arms: list[Arm], missing: list[Missing], wishes: Wishes) 
         if reason is not None:
             missing.append(Missing(entry_id, reason, arm.library))
             continue
-        baseline = f"{name} | {catalog.BASELINE}@cpu x{arm.threads}"
+        baseline = f"{name} | {catalog.find(find_cell(case.cell).baseline).name}@cpu x{arm.threads}"
         entries.append(Entry(entry_id, name, arm.id, case, None if entry_id == baseline else baseline))
     return Group(name, entries)
 
@@ -165,7 +165,7 @@ def _pairs(groups: list[Group], arms: dict[str, Arm]) -> list[Pair]:
                 pairs.append(Pair("twin", entry.id, entry.baseline))
             elif group.kind == "compiled":
                 pairs.append(Pair("compiled", entry.id, entry.baseline))
-            elif arm.spec == USUAL and entry.case.task == main_task:
+            elif catalog.find(arm.spec).role == "as_written" and entry.case.task == main_task:
                 pairs.append(Pair("as_written", entry.id, entry.baseline))
     return pairs
 

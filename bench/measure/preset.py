@@ -1,6 +1,6 @@
 """What to measure: the user's wishes, and the presets that fill in what they leave open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -9,19 +9,10 @@ from bench.machine.errors import UserError
 from bench.records.record import Arm, BudgetRule, Missing
 from bench.workload import catalog
 from bench.workload.case import LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.cell import find_cell
 
 PRESETS = ("primer", "grid", "full")
-# of the main case; the slow ones, numpy-published and numpy-loop, stand in the ladder
-PRIMER_VARIANTS = (
-    "numpy-batched", "numpy-inplace", "torch-autograd", "torch-cell", "torch-rnn", "torch-inplace",
-)  # fmt: skip
-QUICK_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-cell", "torch-rnn", "torch-inplace")
-# beside the baseline, how PyTorch is usually written and the fastest forms: where a size is the question
-SIZE_VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")
 GRID_SIZES = {"hidden": (8, 32, 128, 512, 1024, 2048), "batch": (1, 4, 16, 32, 64, 128), "features": (6,)}
-COMPILED_VARIANT = "torch-compile"  # in a group of its own, with fewer blocks: each compiles
-ALL_THREADS_VARIANTS = ("numpy-batched", "numpy-inplace", "torch-rnn")
-ACCELERATOR_VARIANTS = ("torch-autograd", "torch-cell", "torch-rnn", "torch-inplace")
 # in the order of their importance; the first is the main one, which every arm takes part in
 PRIMER_WORK = (
     ("train_step", "positional"),
@@ -108,6 +99,7 @@ def cases(wishes: Wishes) -> list[Case]:
         "activation": wishes.activation,
         "split": wishes.split,
         "seed": wishes.seed or 0,
+        "cell": catalog.cell_of(wishes.variants),
     }
     found: list[Case] = []
     for task, layout in work:
@@ -137,38 +129,64 @@ def choose_arms(wishes: Wishes) -> tuple[list[Arm], list[Arm]]:
     if wishes.exact_arms:
         return list(wishes.exact_arms), list(wishes.exact_arms)
     accelerators = [device for device in wishes.devices if device != "cpu"]
-    every = tuple(variant.name for variant in catalog.VARIANTS)
-    full = wishes.preset == "full" and not wishes.quick
-    preset, accelerated = (every, every) if full else (PRIMER_VARIANTS, ACCELERATOR_VARIANTS)
-    if wishes.quick:
-        preset = QUICK_VARIANTS
-    elif wishes.preset == "grid":
-        preset, accelerated = SIZE_VARIANTS, SIZE_VARIANTS[1:]
+    preset, accelerated = _preset_variants(wishes)
+    baseline = find_cell(catalog.cell_of(wishes.variants)).baseline
     arms: list[Arm] = []
     if "cpu" in wishes.devices:
         for threads in wishes.threads or (1,):
-            arms += _with_baseline(wishes.variants or preset, "cpu", threads)
+            arms += _with_baseline(baseline, wishes.variants or preset, "cpu", threads)
     for device in accelerators:
         specs = wishes.variants or accelerated
         able = [spec for spec in specs if device.partition(":")[0] in catalog.find(spec).devices]
         if able or not arms:
-            arms += _with_baseline(able or specs, device, wishes.all_threads)
+            arms += _with_baseline(baseline, able or specs, device, wishes.all_threads)
     if wishes.quick or not wishes.standard:
         return _unique(arms), _unique(arms)
 
     side = _unique(arms)
     if "cpu" in wishes.devices and wishes.all_threads > 1:
-        specs = every if full else ALL_THREADS_VARIANTS
-        arms += [arm for arm in _with_baseline(specs, "cpu", wishes.all_threads) if not arm.twin]
+        specs = preset if wishes.preset == "full" else _all_threads_variants()
+        arms += [arm for arm in _with_baseline(baseline, specs, "cpu", wishes.all_threads) if not arm.twin]
     everything = _unique(arms)
-    return everything, everything if full else side
+    return everything, everything if wishes.preset == "full" else side
 
 
-def _with_baseline(specs: Sequence[str], device: str, threads: int) -> list[Arm]:
+def _preset_variants(wishes: Wishes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the variants that a preset measures on the CPU, and those that accelerators choose from.
+
+    The default leaves the slow ones, which loop over the batch, to the ladder. Where a size is the question,
+    as in a grid, how each library is usually written and its fastest forms suffice.
+    """
+    default = names(catalog.by_role("as_written", "fastest", "tutorial", "plain"))
+    if wishes.quick:
+        return names(catalog.by_role("as_written", "fastest", "tutorial")), default
+    if wishes.preset == "full":
+        return names(catalog.VARIANTS), names(catalog.VARIANTS)
+    return (size_variants(), size_variants()) if wishes.preset == "grid" else (default, default)
+
+
+def size_variants() -> tuple[str, ...]:
+    """Return what is measured beside the baseline where a size is the question."""
+    return tuple(name for name in names(catalog.by_role("as_written", "fastest")) if name != catalog.BASELINE)
+
+
+def _all_threads_variants() -> tuple[str, ...]:
+    """Return what the default also measures on all threads: as usually written, and NumPy's fastest form."""
+    library = catalog.find(catalog.BASELINE).library
+    chosen = catalog.by_role("as_written", "fastest")
+    return names(one for one in chosen if one.role == "as_written" or one.library == library)
+
+
+def names(variants: Iterable[catalog.Variant]) -> tuple[str, ...]:
+    """Return the names of variants."""
+    return tuple(variant.name for variant in variants)
+
+
+def _with_baseline(own_baseline: str, specs: Sequence[str], device: str, threads: int) -> list[Arm]:
     """The baseline at that thread count, its twin, and the variants on the device."""
     baseline = [
-        make_arm(catalog.BASELINE, "cpu", threads),
-        make_arm(catalog.BASELINE, "cpu", threads, twin=True),
+        make_arm(own_baseline, "cpu", threads),
+        make_arm(own_baseline, "cpu", threads, twin=True),
     ]
     return baseline + [make_arm(spec, device, threads) for spec in specs]
 

@@ -22,6 +22,7 @@ from bench.records.record import Check, Status
 from bench.workload import catalog, data
 from bench.workload.binding import Bind, bind_case
 from bench.workload.case import Case, Shape
+from bench.workload.cell import find_cell
 from bench.workload.own_variant import load_variant
 
 REFERENCE = "reference"  # the name of the rows about the reference itself
@@ -80,17 +81,22 @@ def expect(folder: Path, cases: list[Case]) -> list[Row]:
 def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iterable[str]) -> Iterator[Row]:
     """Prove a variant on the cases whose numbers come in, and yield a row for each."""
     variant = load_variant(spec)
-    wrong = variant.known_wrong
     bind: Bind | None = None
     elsewhere: dict[str, str] = {}  # by task, why it is not the library's computation
     for number in map(int, numbers):
         case = cases[number]
         batch = data.Batch.load(folder / f"inputs{number}.npz")
-        expected = proof.Expected.load(folder / f"expected{number}.npz")
+        expected = proof.Expected.load(folder / f"expected{number}.npz", batch.params)
         try:
             bind = bind or _load(variant)
             checks = proof.prove(
-                bind, case, batch, expected, library=variant.library, device=device, known_wrong=wrong
+                bind,
+                case,
+                batch,
+                expected,
+                library=variant.library,
+                device=device,
+                known_wrong=variant.wrong_gradients,
             )
             if case.task not in elsewhere:
                 call = bind_case(bind, variant.library, case, batch, device).bound.call
@@ -102,7 +108,7 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
         if reason:
             yield make_row(variant, device, case, checks, "invalid", f"{variant.name} {reason}")
         else:
-            status = proof.status(checks, known_wrong=wrong)
+            status = proof.status(checks, known_wrong=variant.known_wrong)
             yield make_row(variant, device, case, checks, status, proof.failures(checks))
 
 
@@ -137,7 +143,8 @@ def make_row(
 def _reference_row(case: Case) -> Row:
     """The reference's gradient by hand against the two by differences."""
     batch = data.make(case)
-    grads = catalog.reference("numpy").loss_and_grads(
+    reference = find_cell(case.cell).reference()
+    grads = reference.loss_and_grads(
         batch.params, batch.x, batch.y, activation=case.activation, delta=case.delta
     )[1]
     checks = []
@@ -148,9 +155,8 @@ def _reference_row(case: Case) -> Row:
         checks += [
             compare(f"d{name}, {how}", grads[name], found[name], tolerance, "float64") for name in grads
         ]
-    target = f"{catalog.reference('numpy').__name__}:loss_and_grads"
-    reference = catalog.Variant(REFERENCE, "numpy", target, "")
-    return make_row(reference, "cpu", case, checks, proof.status(checks), proof.failures(checks))
+    shown = catalog.Variant(REFERENCE, "numpy", f"{reference.__name__}:loss_and_grads", "")
+    return make_row(shown, "cpu", case, checks, proof.status(checks), proof.failures(checks))
 
 
 def _load(variant: catalog.Variant) -> Bind:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from bench.proof.tolerance import Array
-from bench.workload import catalog
 from bench.workload.case import Case
+from bench.workload.cell import find_cell
 from bench.workload.data import Batch
 
 COMPLEX_STEP = 1e-20
@@ -34,12 +34,12 @@ def huber(e: Array, delta: float) -> Any:
 
 def loss(case: Case, batch: Batch) -> Any:
     """The loss through the reference's ``forward``, real or complex as the parameters are."""
-    y_hat, _ = catalog.reference("numpy").forward(batch.params, batch.x, activation=case.activation)
+    y_hat, _ = find_cell(case.cell).reference().forward(batch.params, batch.x, activation=case.activation)
     return huber(y_hat - batch.y, case.delta)
 
 
 def complex_step(case: Case, batch: Batch, *, h: float = COMPLEX_STEP) -> dict[str, Array]:
-    """The gradient by complex steps: a forward pass for every entry of U, W and V, so for small shapes."""
+    """The gradient by complex steps: a forward pass for every parameter, so for small shapes."""
     start = batch.astype("complex128")
     grads = {name: np.empty(p.shape) for name, p in batch.params.items()}
     for name, index in entries(batch):
@@ -48,7 +48,7 @@ def complex_step(case: Case, batch: Batch, *, h: float = COMPLEX_STEP) -> dict[s
 
 
 def central_differences(case: Case, batch: Batch, *, h: float = CENTRAL_STEP) -> dict[str, Array]:
-    """The gradient by central differences: two forward passes for every entry of U, W and V."""
+    """The gradient by central differences: two forward passes for every parameter."""
     start = batch.astype("float64")
     grads = {name: np.empty(p.shape) for name, p in batch.params.items()}
     for name, index in entries(batch):

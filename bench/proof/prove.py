@@ -5,7 +5,7 @@ compare and may run anywhere.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -31,7 +31,6 @@ from bench.workload.data import Batch
 
 # for a timed float32 result whose shape is too small for a float32 proof; 23 was seen over 300 seeds
 ROOM_IF_SMALL = 100
-WRONG = frozenset({"dU", "dW", "update U", "update W", "U", "W"})  # along the published gradient
 READS = "reads its inputs at every call"
 NEAR = Tolerance(1e-3, 1e-3)  # results of other inputs than those fed are off by about their own size
 
@@ -44,7 +43,7 @@ def prove(
     *,
     library: str = "numpy",
     device: str = "cpu",
-    known_wrong: bool = False,
+    known_wrong: Collection[str] = (),
 ) -> list[Check]:
     """Check a variant on a case before it is timed: its numbers against ``expected``, and its manners.
 
@@ -52,6 +51,7 @@ def prove(
     at the case's own they move by thousandths, and in float32 a few per cent of that drown in rounding. One
     step at the case's own rate follows. Manners: names, shapes and dtype of the results; inputs stay as they
     are, and are read at every call; ``reset`` leads back to the start; training goes on from call to call.
+    ``known_wrong`` are parameters whose gradient may be wrong where a published one is.
 
     A float32 case too small for that is proved in float64, on the same numbers.
 
@@ -61,7 +61,7 @@ def prove(
     same_inputs = batch.digest() == expected.digest
     if case.dtype == "float32" and too_small_for_float32(case):
         case, batch = replace(case, dtype="float64"), batch.astype("float64")
-    wrong = WRONG if known_wrong and published_gradient_is_wrong(case) else frozenset[str]()
+    wrong = _excused(case, known_wrong)
     trial = _Trial(bind, library, case, batch, expected, device, wrong)
     same = question("inputs are those of the expected results", same_inputs)
     return mark([same, *trial.checks()], wrong)
@@ -74,20 +74,20 @@ def check_last(
     *,
     after: Result | None,
     device: str = "cpu",
-    known_wrong: bool = False,
+    known_wrong: Collection[str] = (),
 ) -> list[Check]:
     """Check the last timed result: against ``expected``, or a training step's against ``after``.
 
     Each step rounds each parameter once, so that n steps stray from the exact path like a random walk: the
     forward tolerance is multiplied by sqrt(n). (Over 5000 float32 steps an eighth of that was seen.) Along a
-    known wrong gradient only the first step's loss and V can be right.
+    known wrong gradient only the first step's loss and other parameters can be right.
     """
     allowed = tolerance(case, device)
     if case.dtype == "float32" and too_small_for_float32(case):
         allowed = Tolerance(ROOM_IF_SMALL * allowed.forward, ROOM_IF_SMALL * allowed.gradient)
     if case.task == "forward":
         return compare_output(case, result, expected, allowed)
-    wrong = {"dU", "dW", "U", "W"} if known_wrong and published_gradient_is_wrong(case) else set()
+    wrong = _excused(case, known_wrong)
     if case.task == "gradient":
         return mark(compare_gradient(case, result, expected, allowed), wrong)
 
@@ -96,8 +96,14 @@ def check_last(
     n_calls = int(after["n_calls"])
     walk = allowed.forward * math.sqrt(n_calls)
     checks = [compare_loss(case, result, after["loss"], expected, walk)]
-    checks += [compare(name, result.get(name), after[name], walk, case.dtype) for name in "UWV"]
-    return mark(checks, wrong | {"loss", "V"} if wrong and n_calls > 1 else wrong)
+    checks += [compare(name, result.get(name), after[name], walk, case.dtype) for name in expected.grads]
+    return mark(checks, wrong | {"loss", *expected.grads} if wrong and n_calls > 1 else wrong)
+
+
+def _excused(case: Case, known_wrong: Collection[str]) -> frozenset[str]:
+    """Return the names of the checks that fail along a wrong gradient of these parameters."""
+    wrong = known_wrong if published_gradient_is_wrong(case) else ()
+    return frozenset(what + name for name in wrong for what in ("d", "update ", ""))
 
 
 def published_gradient_is_wrong(case: Case) -> bool:
@@ -136,7 +142,7 @@ class _Trial:
     def _large_rate(self) -> float:
         """A learning rate with |lr g| >= |p| for every parameter p."""
         params, grads, dtype = self.batch.params, self.expected.grads, self.case.dtype
-        rates = [norm(params[name]) / norm(grads[name]) for name in "UWV" if not vanishes(grads[name], dtype)]
+        rates = [norm(params[name]) / norm(grad) for name, grad in grads.items() if not vanishes(grad, dtype)]
         return max(rates, default=self.case.lr)
 
     def _numbers_and_manners(self, lr: float) -> list[Check]:

@@ -5,6 +5,7 @@
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ import numpy as np
 from bench.machine.arrays import read_arrays
 from bench.machine.errors import UserError
 from bench.proof.tolerance import Array, norm, tolerance
-from bench.workload import catalog
 from bench.workload.case import Case
+from bench.workload.cell import find_cell
 from bench.workload.data import Batch
 
 MAX_GROWTH = 10  # of |dL/dh_t| on its way from h_T to h_0
 OTHER = "other_"
-NAMES = ("y_hat", "loss", "dU", "dW", "dV", "loss_scale", "upstream")  # of the arrays in a file
+NAMES = ("y_hat", "loss", "loss_scale", "upstream")  # of the arrays in a file, beside the gradients
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +30,23 @@ class Results:
 
     y_hat: Array  # (B, O)
     loss: Array  # 0-d
-    grads: dict[str, Array]  # U W V
+    grads: dict[str, Array]  # by parameter
     loss_scale: float  # mean(|y_hat| + |y|) delta: what rounding y_hat and y does to the loss
     upstream: float  # |dL/dy_hat|, for gradients that vanish
 
     def arrays(self, prefix: str = "") -> dict[str, Any]:
         """Name and array of each, for a file."""
-        grads = [self.grads[name] for name in "UWV"]
-        values = (self.y_hat, self.loss, *grads, self.loss_scale, self.upstream)
-        return {prefix + name: value for name, value in zip(NAMES, values, strict=True)}
+        values = (self.y_hat, self.loss, self.loss_scale, self.upstream)
+        arrays = dict(zip(NAMES, values, strict=True))
+        arrays |= {f"d{name}": grad for name, grad in self.grads.items()}
+        return {prefix + name: value for name, value in arrays.items()}
 
 
-def read_results(file: dict[str, Array], prefix: str = "") -> Results:
+def read_results(file: dict[str, Array], parameters: Collection[str], prefix: str = "") -> Results:
     """What ``Results.arrays`` took apart."""
-    y_hat, loss, dU, dW, dV, loss_scale, upstream = (file[prefix + name] for name in NAMES)
-    return Results(y_hat, loss, {"U": dU, "W": dW, "V": dV}, float(loss_scale), float(upstream))
+    y_hat, loss, loss_scale, upstream = (file[prefix + name] for name in NAMES)
+    grads = {name: file[f"{prefix}d{name}"] for name in parameters}
+    return Results(y_hat, loss, grads, float(loss_scale), float(upstream))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,16 @@ class Expected(Results):
             np.savez(file, **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> "Expected":
-        """Read what ``save`` wrote; nothing is unpickled.
+    def load(cls, path: Path, parameters: Collection[str]) -> "Expected":
+        """Read what ``save`` wrote for a cell with these parameters; nothing is unpickled.
 
         Raises:
             ValueError: it is another file.
         """
-        file = read_arrays(path, ("digest", *NAMES, *(f"{OTHER}{name}" for name in NAMES)))
-        return _expected(read_results(file), str(file["digest"]), read_results(file, OTHER))
+        names = (*NAMES, *(f"d{name}" for name in parameters))
+        file = read_arrays(path, ("digest", *names, *(f"{OTHER}{name}" for name in names)))
+        results, other = read_results(file, parameters), read_results(file, parameters, OTHER)
+        return _expected(results, str(file["digest"]), other)
 
 
 def _expected(results: Results, digest: str, other: Results) -> Expected:
@@ -95,26 +100,22 @@ def expected(case: Case, batch: Batch) -> Expected:
 
 def _results(case: Case, batch: Batch) -> tuple[Results, float]:
     """The reference's results, and how much dL/dh_t grows from h_T to h_0: NaN where one is not finite."""
-    reference = catalog.reference("numpy")
-    exact = batch.astype("float64")
-    params, x, y = exact.params, exact.x, exact.y
+    cell, exact = find_cell(case.cell), batch.astype("float64")
+    reference, params, x, y = cell.reference(), exact.params, exact.x, exact.y
     with np.errstate(all="ignore"):  # what is not finite is refused below
         y_hat, hs = reference.forward(params, x, activation=case.activation)
         loss, grads = reference.loss_and_grads(params, x, y, activation=case.activation, delta=case.delta)
         dy_hat = np.clip(y_hat - y, -case.delta, case.delta) / y_hat.size  # (B, O)
-        _, act_prime = reference.ACTIVATIONS[case.activation]
-        dh_last = dh = dy_hat @ params["V"]  # (B, H)
-        for h in reversed(hs[1:]):
-            dh = (dh * act_prime(h)) @ params["W"]
-    finite = all(np.isfinite(values).all() for values in (y_hat, loss, dh, *grads.values()))
-    growth = norm(dh) / (norm(dh_last) or 1.0) if finite else math.nan
+        dhs = list(cell.hidden_gradients(params, x, hs, dy_hat, activation=case.activation))
+    finite = all(np.isfinite(values).all() for values in (y_hat, loss, dhs[-1], *grads.values()))
+    growth = norm(dhs[-1]) / (norm(dhs[0]) or 1.0) if finite else math.nan
     loss_scale = float(np.mean(np.abs(y_hat) + np.abs(y))) * case.delta
     return Results(y_hat, np.asarray(loss), grads, loss_scale, norm(dy_hat)), growth
 
 
 def expected_after(case: Case, batch: Batch, n_calls: int) -> dict[str, Array]:
-    """Train ``n_calls`` >= 1 steps: U W V after them, the last step's ``loss``, and ``n_calls`` itself."""
-    reference = catalog.reference("numpy")
+    """Train ``n_calls`` >= 1 steps: the parameters after them, the last step's ``loss``, and ``n_calls``."""
+    reference = find_cell(case.cell).reference()
     exact = batch.astype("float64")
     params = exact.params
     for _ in range(n_calls):

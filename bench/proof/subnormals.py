@@ -8,25 +8,21 @@ import numpy as np
 
 from bench.proof.tolerance import Array
 from bench.records.record import Conditions
-from bench.workload import catalog
 from bench.workload.case import Case
+from bench.workload.cell import find_cell
 from bench.workload.data import Batch
 
 
 def conditions(case: Case, batch: Batch) -> Conditions:
     """Count them in every h_t and dL/dh_t (B, H) of an untimed reference pass in the case's dtype."""
-    reference = catalog.reference("numpy")
+    cell = find_cell(case.cell)
     params, x, y = batch.params, batch.x, batch.y
     with np.errstate(all="ignore"):  # what is not finite is refused by the proof
-        y_hat, hs = reference.forward(params, x, activation=case.activation)
+        y_hat, hs = cell.reference().forward(params, x, activation=case.activation)
         upstream: list[Array] = []
         if case.task != "forward":
-            _, act_prime = reference.ACTIVATIONS[case.activation]
-            dh = (np.clip(y_hat - y, -case.delta, case.delta) / y_hat.size) @ params["V"]  # (B, H)
-            for h in reversed(hs[1:]):
-                upstream.append(dh)
-                dh = (dh * act_prime(h)) @ params["W"]
-            upstream.append(dh)
+            dy_hat = np.clip(y_hat - y, -case.delta, case.delta) / y_hat.size  # (B, O)
+            upstream += cell.hidden_gradients(params, x, hs, dy_hat, activation=case.activation)
     return Conditions(
         case=case,
         hidden=sum(h.size for h in hs[1:]),

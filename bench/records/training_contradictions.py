@@ -10,8 +10,6 @@ from bench.records.contradictions import LIBRARIES, LONGEST_NS, of_case, of_fact
 from bench.records.training import LARGEST, SMALLEST, AnyRecord, Header, Point, Rows, Start, Stop
 from bench.workload.case import Case
 
-MATRICES = {"U", "W", "V"}
-
 
 def contradictions(records: Sequence[AnyRecord]) -> Iterator[str]:
     """What is wrong with the records of a file, whose first is its header; the first cause first."""
@@ -104,7 +102,7 @@ def _of_stop(stop: Stop) -> Iterator[str]:
     if not is_name(stop.variant):
         yield f"{shown(stop.variant)} is no name"
     moved = stop.moved or {}
-    if not moved.keys() <= MATRICES or any(far < 0 for far in moved.values()):
+    if not all(map(is_name, moved)) or any(far < 0 for far in moved.values()):
         yield f"{shown(stop.variant)} moved by {shown(moved)}"
 
 

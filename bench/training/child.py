@@ -20,8 +20,9 @@ from bench.machine.libraries import library, wrong_library
 from bench.machine.lifeline import replies
 from bench.measure.held import load_arrays
 from bench.records.training import Job, Message, Progress, Ready
-from bench.training.params import NAMES, save_params
+from bench.training.params import save_params
 from bench.workload.binding import Binding, bind_case
+from bench.workload.cell import find_cell
 from bench.workload.data import Batch
 from bench.workload.own_variant import load_variant
 
@@ -52,7 +53,8 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
     own.prepare(threads=1)
     facts = own.facts()
     arrays = load_arrays(job.inputs)
-    start = Batch({name: arrays[name] for name in NAMES}, arrays["x"], arrays["y"])
+    parameters = find_cell(job.case.cell).parameters
+    start = Batch({name: arrays[name] for name in parameters}, arrays["x"], arrays["y"])
 
     def bind_to(task: str, batch: Batch) -> Binding:
         return bind_case(bind, variant.library, job.case.with_task(task), batch, job.device)
@@ -71,7 +73,7 @@ def serve(job: Job, *, time_ns: clock.Clock = time.perf_counter_ns) -> Iterator[
             other = other or own.computes_elsewhere(bind_to("train_step", start).bound.call)
         if other:
             raise UserError(f"{variant.name} {other}")
-        params = {name: result[name] for name in NAMES}
+        params = {name: result[name] for name in parameters}
         if not all(np.isfinite(array).all() for array in (result["loss"], *params.values())):
             yield Progress(epoch, None, elapsed_ns)
             continue

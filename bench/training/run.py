@@ -219,7 +219,7 @@ def _moved(work: Work, path: Path) -> dict[str, float] | None:
     """
     if not path.exists():
         return None
-    params = load_params(path)
+    params = load_params(path, work.case.cell)
     moved = {}
     with np.errstate(all="ignore"):  # what is no number is left out
         for name, start in work.params.items():

@@ -14,6 +14,7 @@ from bench.records.training import BATCH, LARGEST, SMALLEST, Settings
 from bench.training.params import Params, load_params
 from bench.workload import data
 from bench.workload.case import LARGEST_SEED, Case, sine_case
+from bench.workload.catalog import cell_of
 from bench.workload.series import Series, read_series
 
 Array = NDArray[Any]
@@ -71,10 +72,10 @@ def prepare(settings: Settings) -> Work:
         activation=settings.activation,
         seed=settings.seed,
     )
-    case = replace(case, lr=settings.lr, delta=settings.delta)
-    params = data.initial_params(case.shape, case.seed)
+    case = replace(case, lr=settings.lr, delta=settings.delta, cell=cell_of(settings.variants))
+    params = data.initial_params(case)
     if settings.load is not None:
-        params = _fitting(load_params(settings.load), params, settings.load, settings.dtype)
+        params = _fitting(load_params(settings.load, case.cell), params, settings.load, settings.dtype)
     train, test = scaling.apply(split.train), scaling.apply(split.test)
     T = settings.window
 

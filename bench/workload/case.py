@@ -10,6 +10,7 @@ LAYOUTS = ("positional", "sequence", "single_step")
 DTYPES = ("float32", "float64")
 ACTIVATIONS = ("tanh", "sigmoid")
 SPLITS = ("random", "tail")
+DEFAULT_CELL = "rnn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Case:
 
     ``data`` is ``sine`` (windows of a sine wave in one of the layouts) or ``random`` (any shape).
     ``seed`` draws the data and the initial parameters, ``lr`` and ``delta`` (the Huber cutoff) are the
-    training step's.
+    training step's. ``cell`` is the name of a cell, or ``module:object`` of one's own.
     """
 
     task: str
@@ -50,9 +51,11 @@ class Case:
     seed: int = 0
     lr: float = 0.1
     delta: float = 0.025
+    cell: str = DEFAULT_CELL
 
     def __str__(self) -> str:
-        return f"{self.task} · {self.layout} · {self.dtype} · {self.activation} · {self.shape}"
+        cell = "" if self.cell == DEFAULT_CELL else f"{self.cell} · "
+        return f"{cell}{self.task} · {self.layout} · {self.dtype} · {self.activation} · {self.shape}"
 
     def with_task(self, task: str) -> "Case":
         """The same work for another task."""
@@ -71,6 +74,7 @@ def sine_case(
     activation: str = "tanh",
     split: str = "random",
     seed: int = 0,
+    cell: str = DEFAULT_CELL,
 ) -> Case:
     """A case on sine windows; the defaults are the primer's: 6 values in, 8 out, 128 samples, H = 32.
 
@@ -87,4 +91,4 @@ def sine_case(
         "sequence": (window, 1),
     }[layout]
     shape = Shape(T=steps, B=batch, I=features, H=hidden, O=outputs)
-    return Case(task, shape, layout, dtype, activation, split=split, seed=seed)
+    return Case(task, shape, layout, dtype, activation, split=split, seed=seed, cell=cell)

@@ -1,25 +1,27 @@
 """The one list of variants. Tests and timing iterate it, so nothing can be timed unproved.
 
-The only file that knows ``impl_numpy`` and ``impl_torch``, and it imports them only in ``load``.
+It and the cell ``rnn`` alone know ``impl_numpy`` and ``impl_torch``, which are imported only in ``load``.
 """
 
 import functools
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from bench.machine.device import ACCELERATORS
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
 from bench.machine.toolchain import why_not_compile
-from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
+from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
 
+# of all that computes a cell: how each library is usually written; a candidate for its fastest form; one of
+# the tutorial's own programs; the reference's plain operations; compiled code; or one for its own sake
+Role = Literal["as_written", "fastest", "tutorial", "plain", "compiled", "other"]
 DESCRIBING_SECONDS = 60  # a first import of torch from a slow disk can take most of a minute
 
 
@@ -56,8 +58,23 @@ class Variant:
     layouts: tuple[str, ...] = LAYOUTS
     dtypes: tuple[str, ...] = DTYPES
     activations: tuple[str, ...] = ACTIVATIONS
-    known_wrong: bool = False  # a published gradient that is known to be wrong for T > 1
+    cell: str = DEFAULT_CELL  # the name of a cell, or module:object of one's own
+    wrong_gradients: tuple[str, ...] = ()  # parameters whose published gradient is known to be wrong
+    role: Role = "other"
+    loops_over_batch: bool = False  # how many calls it makes of its library depends on the batch, or on H
+    autograd: bool = False  # its gradient is its library's, by automatic differentiation
     compiles: bool = False  # its bind compiles: it needs a compiler, and seconds
+    own: bool = False  # of the user's own, not of the catalogue
+
+    @property
+    def alone(self) -> bool:
+        """Whether it needs a worker of its own: it compiles, or may do anything to its process."""
+        return self.compiles or self.own
+
+    @property
+    def known_wrong(self) -> bool:
+        """Whether its gradient is known to be wrong."""
+        return bool(self.wrong_gradients)
 
     def unsupported(self, case: Case, device: str) -> str | None:
         """Why this variant cannot run the case on the device, or None where it can."""
@@ -68,6 +85,7 @@ class Variant:
             ("layout", case.layout, self.layouts),
             ("dtype", case.dtype, self.dtypes),
             ("activation", case.activation, self.activations),
+            ("cell", case.cell, (self.cell,)),
         ):
             if value not in supported and (what, case.data) != ("layout", "random"):
                 return f"{self.name} does not support {what} {value} (it does: {', '.join(supported)})"
@@ -101,19 +119,65 @@ def _torch(name: str, target: str, summary: str, **limits: Any) -> Variant:
 
 # fmt: off
 VARIANTS = (
-    Variant("numpy-published", "numpy", "impl_numpy.contract:published", "the tutorial's recursion, per sample; its gradient is known to be wrong", known_wrong=True),  # noqa: E501
-    Variant("numpy-loop", "numpy", "impl_numpy.contract:loop", "exact BPTT, one sample at a time"),
-    Variant("numpy-batched", "numpy", "impl_numpy.contract:batched", "exact BPTT over the batch: the reference and the baseline"),  # noqa: E501
-    Variant("numpy-inplace", "numpy", "impl_numpy.inplace:bind", "the same in a workspace allocated once"),
-    _torch("torch-autograd", "contract:autograd", "the same operations on tensors, autograd"),
-    _torch("torch-cell", "modules:cell", "nn.RNNCell unrolled, Linear, HuberLoss, SGD", activations=("tanh",)),  # noqa: E501
-    _torch("torch-rnn", "modules:rnn", "nn.RNN, Linear, HuberLoss, SGD", activations=("tanh",)),
+    Variant("numpy-published", "numpy", "impl_numpy.contract:published", "the tutorial's recursion, per sample; its gradient is known to be wrong", role="tutorial", loops_over_batch=True, wrong_gradients=("U", "W")),  # noqa: E501
+    Variant("numpy-loop", "numpy", "impl_numpy.contract:loop", "exact BPTT, one sample at a time", loops_over_batch=True),  # noqa: E501
+    Variant("numpy-batched", "numpy", "impl_numpy.contract:batched", "exact BPTT over the batch: the reference and the baseline", role="as_written"),  # noqa: E501
+    Variant("numpy-inplace", "numpy", "impl_numpy.inplace:bind", "the same in a workspace allocated once", role="fastest"),  # noqa: E501
+    _torch("torch-autograd", "contract:autograd", "the same operations on tensors, autograd", role="plain", autograd=True),  # noqa: E501
+    _torch("torch-cell", "modules:cell", "nn.RNNCell unrolled, Linear, HuberLoss, SGD", role="tutorial", autograd=True, activations=("tanh",)),  # noqa: E501
+    _torch("torch-rnn", "modules:rnn", "nn.RNN, Linear, HuberLoss, SGD", role="as_written", autograd=True, activations=("tanh",)),  # noqa: E501
     _torch("torch-manual", "contract:manual", "the hand-derived gradient on tensors: no autograd"),
-    _torch("torch-inplace", "inplace:bind", "the same in a workspace allocated once"),
-    _torch("torch-compile", "compiled:bind", "loss, gradient and update as one compiled graph", compiles=True),  # noqa: E501
+    _torch("torch-inplace", "inplace:bind", "the same in a workspace allocated once", role="fastest"),
+    _torch("torch-compile", "compiled:bind", "loss, gradient and update as one compiled graph", role="compiled", compiles=True),  # noqa: E501
 )
 # fmt: on
 BASELINE = "numpy-batched"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rung of the ladder: a variant on the tutorial's training step, and what changed from the rung above.
+
+    The case is that of ``sine_case`` but for what is given here.
+    """
+
+    variant: str
+    change: str
+    dtype: str = "float32"
+    activation: str = "tanh"
+    layout: str = "positional"
+    branches_from: int | None = None  # the place of the rung above, where that is no neighbour: a branch
+
+
+# from the tutorial's NumPy program to its PyTorch program; then what lies on no way from one to the other
+LADDER = (
+    Step(
+        *("numpy-published", "as published: one sample at a time, sigmoid, float64"),
+        dtype="float64",
+        activation="sigmoid",
+    ),
+    Step("numpy-published", "tanh", dtype="float64"),
+    Step("numpy-loop", "the exact gradient", dtype="float64"),
+    Step("numpy-batched", "the whole batch at once", dtype="float64"),
+    Step("numpy-batched", "float32"),
+    Step("torch-manual", "the same by PyTorch"),
+    Step("torch-autograd", "autograd"),
+    Step("torch-cell", "modules and an optimizer"),
+    Step("torch-cell", "less work: 1 recurrent step instead of 6", layout="single_step"),
+    Step("numpy-inplace", "a workspace allocated once", branches_from=4),
+    Step("torch-inplace", "a workspace allocated once", branches_from=5),
+    Step("torch-rnn", "nn.RNN: all steps in one call", branches_from=7),
+)
+
+
+def by_role(*roles: Role) -> tuple[Variant, ...]:
+    """Return the variants of these roles that take the whole batch at once, in the catalogue's order."""
+    return tuple(one for one in VARIANTS if one.role in roles and not one.loops_over_batch)
+
+
+def by_name(name: str) -> Variant | None:
+    """Return the catalogue's variant of this name; None for any other, as saved files may hold."""
+    return next((variant for variant in VARIANTS if variant.name == name), None)
 
 
 class Description(msgspec.Struct, omit_defaults=True):
@@ -129,9 +193,8 @@ def listed(spec: str) -> Variant | None:
     Raises:
         UserError: unknown name.
     """
-    for variant in VARIANTS:
-        if variant.name == spec:
-            return variant
+    if (variant := by_name(spec)) is not None:
+        return variant
     if ":" not in spec:
         names = [variant.name for variant in VARIANTS]
         near = did_you_mean(spec, names)
@@ -151,6 +214,22 @@ def find(spec: str) -> Variant:
         UserError: unknown name, module or object, or an object without what is needed.
     """
     return listed(spec) or _described(spec, Path.cwd())
+
+
+def cell_of(specs: Iterable[str]) -> str:
+    """Return the cell that all these variants compute; the RNN where there are none.
+
+    Raises:
+        UserError: no such variant, or they compute different cells, which cannot be compared.
+    """
+    cells = {find(spec).cell: spec for spec in specs}
+    if len(cells) > 1:
+        (one, first), (other, second) = list(cells.items())[:2]
+        raise UserError(
+            f"{first} computes the cell {one}, {second} the cell {other}, which no run compares: choose "
+            "variants of one cell"
+        )
+    return next(iter(cells), DEFAULT_CELL)
 
 
 @functools.cache
@@ -174,8 +253,3 @@ def _described(spec: str, folder: Path) -> Variant:
     if answer.variant is None:
         raise UserError(answer.error)
     return answer.variant
-
-
-def reference(library: str) -> ModuleType:
-    """The module that holds the reference contract of ``numpy`` or ``torch``."""
-    return importlib.import_module(f"impl_{library}.rnn")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from bench.machine.arrays import read_arrays
 from bench.machine.errors import UserError
-from bench.workload.case import Case, Shape
+from bench.workload.case import Case
+from bench.workload.cell import find_cell
 from bench.workload.series import sine_series
 
 Array = NDArray[Any]
@@ -24,7 +25,7 @@ N_TEST = 4  # windows the primer keeps for its test pictures
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What every variant of a case receives: params U (H, I), W (H, H), V (O, H); x (T, B, I); y (B, O)."""
+    """What every variant of a case receives: the cell's parameters by name; x (T, B, I); y (B, O)."""
 
     params: dict[str, Array]
     x: Array
@@ -52,7 +53,7 @@ class Batch:
 
     def save(self, path: str | Path) -> None:
         """Write the arrays as npz, for a worker to load."""
-        np.savez(path, U=self.params["U"], W=self.params["W"], V=self.params["V"], x=self.x, y=self.y)
+        np.savez(path, allow_pickle=False, **self.params, x=self.x, y=self.y)
 
     @classmethod
     def load(cls, path: str | Path) -> "Batch":
@@ -61,8 +62,11 @@ class Batch:
         Raises:
             ValueError: it is another file.
         """
-        arrays = read_arrays(path, ("U", "W", "V", "x", "y"))
-        return cls({name: arrays[name] for name in "UWV"}, arrays["x"], arrays["y"])
+        arrays = read_arrays(path, None)
+        if missing := {"x", "y"} - arrays.keys():
+            raise ValueError(f"it has no {min(missing)}")
+        x, y = arrays.pop("x"), arrays.pop("y")
+        return cls(arrays, x, y)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,19 +166,10 @@ def lay_out(inputs: Array, layout: str) -> Array:
     return x
 
 
-def initial_params(shape: Shape, seed: int) -> dict[str, Array]:
-    """The primer's start: W the QR factor of a Gaussian matrix, U and V Gaussian with singular values 1."""
-    generator = np.random.Generator(np.random.PCG64(seed))
-    U = _unit_singular_values(generator.standard_normal((shape.H, shape.I)))  # (H, I)
-    W, _ = np.linalg.qr(generator.standard_normal((shape.H, shape.H)))  # (H, H)
-    V = _unit_singular_values(generator.standard_normal((shape.O, shape.H)))  # (O, H)
-    return {"U": U, "W": W, "V": V}
-
-
-def _unit_singular_values(matrix: Array) -> Array:
-    left, _, right = np.linalg.svd(matrix, full_matrices=False)
-    product: Array = left @ right
-    return product
+def initial_params(case: Case) -> dict[str, Array]:
+    """Draw the parameters that the case's cell starts from, float64."""
+    generator = np.random.Generator(np.random.PCG64(case.seed))
+    return find_cell(case.cell).initial(case.shape, generator)
 
 
 def sine_split(
@@ -192,23 +187,20 @@ def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.ra
     Each error y_hat - y at the start is at least 0.1 in size, so that it does not cancel; errors lie on
     both sides of the Huber cutoff where that is above 0.15, and never within 10 % of it.
     """
-    h = np.zeros((x.shape[1], len(params["W"])))  # (B, H)
-    for x_t in x:
-        a = x_t @ params["U"].T + h @ params["W"].T
-        h = np.tanh(a) if case.activation == "tanh" else 0.5 * (1 + np.tanh(a / 2))
+    y_hat = find_cell(case.cell).reference().predict(params, x, activation=case.activation)
     size = generator.uniform(max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O))
     if case.delta > 0.15:
         inner = generator.uniform(0.1, 0.9 * case.delta, size.shape)
         size = np.where(generator.random(size.shape) < 0.5, inner, size)
     error = size * generator.choice([-1.0, 1.0], size.shape)
-    y: Array = h @ params["V"].T - error
+    y: Array = y_hat - error
     return y
 
 
 def random_batch(case: Case, draw: int = 1) -> Batch:
     """Gaussian inputs of any shape, laid out as the case says (float64); another ``draw`` gives others."""
     generator = np.random.Generator(np.random.PCG64([case.seed, draw]))
-    shape, params = case.shape, initial_params(case.shape, case.seed)
+    shape, params = case.shape, initial_params(case)
     if case.data == "random":
         x = generator.standard_normal((shape.T, shape.B, shape.I)) / np.sqrt(shape.I)  # (T, B, I)
     else:
@@ -225,7 +217,7 @@ def make(case: Case) -> Batch:
     window = shape.I if case.layout == "single_step" else shape.T
     rows = sine_split(window, shape.O, shape.B, split=case.split, seed=case.seed).train
     x = lay_out(rows[:, :window], case.layout)
-    return Batch(initial_params(shape, case.seed), x, rows[:, window:]).astype(case.dtype)
+    return Batch(initial_params(case), x, rows[:, window:]).astype(case.dtype)
 
 
 def make_two(case: Case) -> tuple[Batch, Batch]:

@@ -4,26 +4,25 @@ The main process never imports a user's module: it asks a child that runs this o
 children themselves, call ``load_variant``.
 """
 
-import importlib
 import os
 import re
 import sys
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from itertools import islice
-from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench.machine.device import ACCELERATORS
-from bench.machine.errors import UserError, describe_error, did_you_mean
+from bench.machine.errors import UserError
 from bench.machine.lifeline import replies
 from bench.machine.wording import one_line
 from bench.workload import catalog
-from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
+from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS
 from bench.workload.catalog import Description, Variant
+from bench.workload.cell import find_cell
+from bench.workload.own_object import load_object
 
 LIBRARIES = ("numpy", "torch")
 LIMITS = {
@@ -59,33 +58,7 @@ def load_variant(spec: str) -> Variant:
     """
     if (listed := catalog.listed(spec)) is not None:
         return listed
-    module, _, attribute = spec.partition(":")
-    try:
-        if (here := str(Path.cwd())) not in sys.path:
-            sys.path.append(here)  # an installed command does not look where the user stands
-        return _checked(attrgetter(attribute)(importlib.import_module(module)), spec)
-    except UserError:
-        raise
-    except SystemExit as error:
-        leaves = f"its module asks to exit (SystemExit: {error}), where it should only define things"
-        raise UserError(f"cannot load the variant {spec!r}: {leaves}") from error
-    except BaseException as error:  # the user's own code runs, which may raise anything
-        reason = describe_error(error, module)
-        if isinstance(error, AttributeError) and module in sys.modules:
-            reason += did_you_mean(attribute, vars(sys.modules[module]))
-        reason += _other_file(module)
-        raise UserError(f"cannot load the variant {spec!r}: {reason}") from error
-
-
-def _other_file(module: str) -> str:
-    """Return a hint where the name of the module stands for another file than the user means, or for none."""
-    if (path := Path(module)).suffix == ".py":
-        return f"; give the name of the module, {path.stem}, and run from its folder"
-    here, imported = Path(f"{module}.py"), getattr(sys.modules.get(module), "__file__", None)
-    with suppress(OSError):  # its name is too long for a file's
-        if here.exists() and not (imported and here.samefile(imported)):
-            return f"; Python has another module of that name: rename {here}"
-    return ""
+    return _checked(load_object(spec, "variant"), spec)
 
 
 def _checked(own: Any, spec: str) -> Variant:
@@ -108,12 +81,17 @@ def _checked(own: Any, spec: str) -> Variant:
         raise UserError(f"{spec!r}: bind must be a function, not {_kind(own.bind)}")
     if not isinstance(summary, str):
         raise UserError(f"{spec!r}: summary must be text, not {_kind(summary)}")
+    cell = getattr(own, "cell", DEFAULT_CELL)
+    if not isinstance(cell, str):
+        raise UserError(f"{spec!r}: cell must be a name or module:object, not {_kind(cell)}")
+    find_cell(cell)
     limits: dict[str, Any] = {
         what: _names(getattr(own, what), what, known, spec)
         for what, known in LIMITS.items()
         if hasattr(own, what)
     }
-    return Variant(str(name), str(library), f"{spec}.bind", one_line(summary)[:LONGEST_SUMMARY], **limits)
+    summary = one_line(summary)[:LONGEST_SUMMARY]
+    return Variant(str(name), str(library), f"{spec}.bind", summary, cell=cell, own=True, **limits)
 
 
 def _names(value: str | Iterable[str], what: str, known: Collection[str], spec: str) -> tuple[str, ...]:

@@ -63,4 +63,6 @@ def device_variant(device: FakeDevice) -> Any:
 
         return SimpleNamespace(call=call, reset=lambda: None, result=result)
 
-    return SimpleNamespace(name="fake", library="numpy", known_wrong=False, load=lambda: bind)
+    return SimpleNamespace(
+        name="fake", library="numpy", known_wrong=False, wrong_gradients=(), load=lambda: bind
+    )

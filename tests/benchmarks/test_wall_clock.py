@@ -25,7 +25,7 @@ def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, devi
     expected = proof.expected(case, batch)
     bind = entry.load()
     checks = proof.prove(
-        bind, case, batch, expected, library=entry.library, device=device, known_wrong=entry.known_wrong
+        bind, case, batch, expected, library=entry.library, device=device, known_wrong=entry.wrong_gradients
     )
     fail_where_wrong(checks, entry)
 
@@ -40,7 +40,7 @@ def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, devi
         shape=asdict(case.shape),
         threads=library(entry.library).facts()["threads"],
         errors={check.what: check.error for check in checks},
-        known_wrong=entry.known_wrong,
+        known_wrong=entry.wrong_gradients,
     )
     binding = bind_case(bind, entry.library, case, batch, device)
     bound = binding.bound
@@ -51,7 +51,7 @@ def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, devi
     bound.call()
     after = proof.expected_after(case, batch, 1) if task == "train_step" else None
     last = proof.check_last(
-        case, binding.result(), expected, after=after, device=device, known_wrong=entry.known_wrong
+        case, binding.result(), expected, after=after, device=device, known_wrong=entry.wrong_gradients
     )
     fail_where_wrong(last, entry)
 
