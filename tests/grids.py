@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.analysis.size_map import SizeMap, size_maps
+from bench.analysis.crossover import SizeMap, size_maps
 from bench.analysis.summary import summarise
 from bench.measure.budget import decide
 from bench.measure.costs import Costs

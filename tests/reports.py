@@ -10,7 +10,7 @@ import numpy as np
 from journals import POSITIONAL, example_records
 from msgspec.structs import replace
 
-from bench.analysis.statistics import signed_rank_interval
+from bench.analysis.statistics import rank_interval
 from bench.analysis.summary import summarise
 from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, Burst, Plan, measured_as
@@ -85,7 +85,7 @@ def factor(run: Run, slower: str, faster: str) -> list[float]:
         ratios = [one[number] / other[number] for number in one.keys() & other.keys()]
         calls = after[block].n_calls / before[block].n_calls
         logs.append(float(np.median(np.log(ratios)) + math.log(calls)))
-    interval = signed_rank_interval(logs)
+    interval = rank_interval(logs)
     return [math.exp(value) for value in (interval.estimate, interval.low, interval.high)]
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from simulated import VALUES, Array
 
-from bench.analysis.comparison import Comparison
 from bench.analysis.outcome import Outcome
-from bench.analysis.statistics import signed_rank_interval, signed_rank_p
-from bench.analysis.verdict import Judgement, judge
+from bench.analysis.statistics import rank_interval, rank_p
+from bench.analysis.verdict import Comparison, Judgement, judge
 from bench.measure.stopping import EARLIEST, PRECISION, precise
 from bench.records import record
 from bench.records.run import Run, make_run
@@ -160,7 +159,7 @@ def precise_enough(logs: Array) -> bool:
 
 def significant(logs: Array) -> bool:
     """A fault: a rule that looks at the result."""
-    return signed_rank_p(logs) <= 0.05
+    return rank_p(logs) <= 0.05
 
 
 def stopped_at(logs: Array, stops: Stops) -> int:
@@ -170,4 +169,4 @@ def stopped_at(logs: Array, stops: Stops) -> int:
 
 def misses(logs: Array, truth: float = 0.0) -> bool:
     """Whether the 95 % interval of log ratios does not hold the truth."""
-    return not signed_rank_interval(logs).contains(truth)
+    return not rank_interval(logs).contains(truth)

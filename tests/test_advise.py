@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from reports import write_run
 
 import bench
-from bench.analysis.limits import KINDS
+from bench.analysis.time_split import KINDS
 from bench.api.advise import exit_code
 from bench.api.advise_plan import Timer, declare
 from bench.cli.main import main

@@ -14,7 +14,7 @@ from journals import example_plan, example_records
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, facts_of, run_with, with_ratios
 
-from bench.analysis import breakeven, costs
+from bench.analysis import breakeven
 from bench.analysis.breakeven import BreakEven, break_evens
 from bench.analysis.outcome import outcomes
 from bench.analysis.summary import summarise
@@ -149,7 +149,7 @@ def test_each_part_of_a_start_counts(options: dict[str, Any]) -> None:
 def test_a_mutant_that_forgets_a_part_does_not_find_the_crossing(
     monkeypatch: pytest.MonkeyPatch, forgotten: str, options: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(costs, "_parts", mutated(costs._parts, forgotten, "0"))
+    monkeypatch.setattr(breakeven, "_parts", mutated(breakeven._parts, forgotten, "0"))
     made = usual(run_of(**{"start_ns": {"numpy": 1, "torch": 1}, **options}))
     assert made.steps != pytest.approx(600 * MS / (GAIN_US * US), rel=1e-4)
 
@@ -176,19 +176,19 @@ def test_compiling_from_nothing_is_block_0s_and_the_cache_is_told_apart() -> Non
 
 
 def test_a_mutant_that_forgets_to_compile_finds_no_such_crossing(monkeypatch: pytest.MonkeyPatch) -> None:
-    forgets = mutated(costs.Cost.fixed_ns, "self.compile_ns + ", "")
-    monkeypatch.setattr(costs.Cost, "fixed_ns", forgets)
+    forgets = mutated(breakeven.Cost.fixed_ns, "self.compile_ns + ", "")
+    monkeypatch.setattr(breakeven.Cost, "fixed_ns", forgets)
     assert compiling(compiled_run()).steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
 
 
 def test_a_mutant_that_takes_compiling_from_later_blocks_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    later = mutated(costs._compiling, "worker.block == 0", "worker.block > 0")
-    monkeypatch.setattr(costs, "_compiling", later)
+    later = mutated(breakeven._compile_times, "worker.block == 0", "worker.block > 0")
+    monkeypatch.setattr(breakeven, "_compile_times", later)
     assert compiling(compiled_run()).steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
 
 
 def test_a_mutant_that_counts_compiling_twice_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(costs, "_parts", mutated(costs._parts, " - worker.compile_cpu_ns", ""))
+    monkeypatch.setattr(breakeven, "_parts", mutated(breakeven._parts, " - worker.compile_cpu_ns", ""))
     assert compiling(compiled_run()).steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
 
 

@@ -13,10 +13,9 @@ from journals import example_environment, example_records
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, TWIN, USUAL, around, with_ratios, write_run
 
-from bench.analysis import change
-from bench.analysis.change import Change, Changes, judged, measured
+from bench.analysis import regression
+from bench.analysis.regression import Change, Changes, compare_runs, judged, measured
 from bench.analysis.statistics import holm
-from bench.analysis.two_runs import compare_runs
 from bench.cli.main import main
 from bench.records.record import AnyRecord, Burst, Decision, Environment, Plan, Worker
 from bench.records.run import Run, make_run
@@ -306,7 +305,7 @@ def test_pooled_values_or_drift_in_the_times_would_be_found_out() -> None:
 
 
 def test_without_holm_there_would_be_more_than_one_in_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change, "holm", lambda p_values: list(p_values))
+    monkeypatch.setattr(regression, "holm", lambda p_values: list(p_values))
     assert holm([0.02, 0.04]) != [0.02, 0.04]
     assert false_words(by_ratios, 300) > 0.10
 

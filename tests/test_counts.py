@@ -5,9 +5,8 @@ from collections import Counter
 import counting
 import pytest
 
-from bench.analysis import formulas
-from bench.analysis.counts import FORMULAS, counted, needed, needed_bytes
-from bench.analysis.operations import INTO, Count, Operation
+from bench.analysis import operations as formulas
+from bench.analysis.operations import FORMULAS, INTO, Count, Operation, counted, needed, needed_bytes
 from bench.workload import catalog
 from bench.workload.case import ACTIVATIONS, TASKS, Case, Shape
 

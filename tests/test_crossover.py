@@ -24,13 +24,11 @@ from journals import example_records
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from reports import facts_of
 
-from bench.analysis import crossover, size_map
-from bench.analysis.comparison import Comparison
-from bench.analysis.crossover import Crossing, Line, lines, make_line
+from bench.analysis import crossover
+from bench.analysis.crossover import Crossing, Line, MapCell, lines, make_line
 from bench.analysis.outcome import outcomes
-from bench.analysis.size_map import MapCell
 from bench.analysis.summary import summarise
-from bench.analysis.verdict import judge
+from bench.analysis.verdict import Comparison, judge
 from bench.measure.plan import fewest_blocks
 from bench.measure.preset import GRID_SIZES
 from bench.records.record import Arm
@@ -285,7 +283,7 @@ def test_interpolating_in_linear_h_is_noticed(turning_at_256: Run, monkeypatch: 
 
 
 def test_taking_unresolved_for_a_sign_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(size_map, "SIGNS", {**size_map.SIGNS, "UNRESOLVED": 1})
+    monkeypatch.setattr(crossover, "SIGNS", {**crossover.SIGNS, "UNRESOLVED": 1})
     assert not is_sound(row(*UNRESOLVED))
 
 

@@ -9,8 +9,7 @@ from journals import example_records
 from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, TWIN, around, edited, row, small_run
 
-from bench.analysis.disturbance import disturbance
-from bench.analysis.outcome import Outcome, find_modes, outcomes
+from bench.analysis.outcome import Outcome, disturbance, find_modes, outcomes
 from bench.analysis.summary import summarise
 from bench.analysis.verdict import judge
 from bench.machine.gates import LIMITS, Reading, between, fired, in_words, read

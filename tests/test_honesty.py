@@ -11,7 +11,7 @@ import pytest
 from trial import reasons
 from tricks import TRICKS, Bound, asynchronous, honest
 
-from bench.analysis.counts import needed
+from bench.analysis.operations import needed
 from bench.measure.honesty import (
     deferred,
     linear,

@@ -25,7 +25,7 @@ from reports import CLAIM_NEW, CLAIM_OLD, facts_of
 from bench.analysis import ladder as ladder_module
 from bench.analysis.ladder import ladder
 from bench.analysis.outcome import outcomes
-from bench.analysis.statistics import signed_rank_interval
+from bench.analysis.statistics import rank_interval
 from bench.records.record import Burst, Plan, Rung
 from bench.records.run import Run, make_run
 from bench.reporting.sections.ladder import ladder_section
@@ -52,7 +52,7 @@ def test_hodges_lehmann_estimates_would_not_multiply(default: Run, monkeypatch: 
     assert math.prod(step.factor.hodges_lehmann for step in made.way) != pytest.approx(
         made.whole.hodges_lehmann, rel=1e-5
     )
-    monkeypatch.setattr(ladder_module, "t_interval", signed_rank_interval)  # its estimate is theirs
+    monkeypatch.setattr(ladder_module, "mean_interval", rank_interval)  # its estimate is theirs
     mutant = taken(default)
     product = math.prod(step.factor.value for step in mutant.way)
     assert product != pytest.approx(mutant.whole.value, rel=1e-5)

@@ -7,12 +7,10 @@ import pytest
 from limit_runs import BATCHED, BLOCKS, CALL_NS, CELL, INPLACE, PASS_A_NS, PRODUCT_FLOPS_A_NS
 from reports import write_run
 
-from bench.analysis import formulas, speeds
-from bench.analysis.counts import FORMULAS, counted, needed, needed_bytes
-from bench.analysis.limits import Limit, Limits, difference, limits
-from bench.analysis.operations import Operation, each, nn, nt
+from bench.analysis import operations, time_split
+from bench.analysis.operations import FORMULAS, Operation, counted, each, needed, needed_bytes, nn, nt
 from bench.analysis.outcome import outcomes
-from bench.analysis.speeds import Prices
+from bench.analysis.time_split import Limit, Limits, Prices, difference, limits
 from bench.machine.errors import UserError
 from bench.records.journal import load_run
 from bench.records.record import Primitive, Rates
@@ -88,7 +86,7 @@ def test_a_formula_with_one_product_less_moves_the_share(monkeypatch: pytest.Mon
         "numpy-batched",
         lambda case: [
             one
-            for one in formulas.numpy_batched(case)
+            for one in operations.numpy_batched(case)
             if (one.name, one.size) != (product.name, product.size)
         ],
     )
@@ -133,7 +131,7 @@ def test_block_0_says_nothing() -> None:
         return rates if rates.block else limit_runs.replace(rates, primitives=slow)
 
     made = taken_apart(limit_runs.with_rates(limit_runs.run(), slow_at_first))
-    assert made.libraries[0].call_ns == speeds.Estimate(CALL_NS, CALL_NS, CALL_NS)
+    assert made.libraries[0].call_ns == time_split.Estimate(CALL_NS, CALL_NS, CALL_NS)
     only_block_0 = limit_runs.with_rates(limit_runs.run(), lambda rates: None if rates.block else rates)
     assert [part.kind for part in limit_of(only_block_0, CELL).parts] == ["dispatch", "rest"]
     assert taken_apart(only_block_0).libraries == ()
@@ -302,4 +300,4 @@ def test_the_best_rate_is_that_of_any_size_and_form() -> None:
     assert own.best(("product",)) == pytest.approx(4)
     assert own.best(("tanh", "exp")) == pytest.approx(4)
     assert own.best(("exp",)) is None
-    assert speeds.estimate([3.0]) == speeds.Estimate(3.0, None, None)
+    assert time_split.estimate([3.0]) == time_split.Estimate(3.0, None, None)

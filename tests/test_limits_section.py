@@ -122,7 +122,7 @@ def test_entries_that_were_not_taken_apart_are_named() -> None:
 
 
 def test_a_variant_without_a_formula_says_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.analysis.counts import FORMULAS
+    from bench.analysis.operations import FORMULAS
 
     monkeypatch.delitem(FORMULAS, "torch-cell")
     made = section(limit_runs.run())

@@ -8,9 +8,9 @@ import pytest
 from journals import POSITIONAL, example_plan, example_records
 from msgspec.structs import replace
 
-from bench.analysis.comparison import paired_rounds
 from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.summary import summarise
+from bench.analysis.verdict import paired_rounds
 from bench.measure.plan import LEAST_ROUNDS
 from bench.measure.schedule import SLOW_ROUNDS, sessions
 from bench.records.record import AnyRecord, Burst, Failure, Group, measured_as

@@ -8,9 +8,8 @@ import pytest
 from grids import best_map, crossing_at, grid, grid_plan, run_of, with_ratio
 
 from bench.analysis import prediction
-from bench.analysis.prediction import Errors, Prediction, learn, predict, times_of
+from bench.analysis.prediction import MODELS, Errors, Prediction, learn, predict, sizes_of, times_of
 from bench.analysis.summary import summarise
-from bench.analysis.time_models import MODELS, sizes_of
 from bench.machine.errors import UserError
 from bench.records.run import Run
 from bench.reporting import predicting

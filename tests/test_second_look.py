@@ -14,9 +14,8 @@ from small_journal import write
 
 import bench
 from bench.analysis.outcome import Outcome
-from bench.analysis.second_look import extension, proposal
 from bench.analysis.statistics import ALPHA, FIRST_LOOK, SECOND_LOOK, signed_rank_probabilities
-from bench.analysis.verdict import Judgement, judge, level
+from bench.analysis.verdict import Judgement, extension, judge, level, proposal
 from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.records.journal import FILE_NAME, load_run

@@ -9,10 +9,9 @@ import pytest
 from journals import POSITIONAL, example_plan, example_records
 from msgspec.structs import replace
 
-from bench.analysis.comparison import Comparison
 from bench.analysis.outcome import count_outliers, outcomes
-from bench.analysis.statistics import holm, signed_rank_interval
-from bench.analysis.verdict import Judgement, judge
+from bench.analysis.statistics import holm, rank_interval
+from bench.analysis.verdict import Comparison, Judgement, judge
 from bench.measure.plan import LEAST_ROUNDS
 from bench.records.record import AnyRecord, Burst, Decision, Entry, Failure, Group, Pair
 from bench.records.run import Run, make_run
@@ -76,7 +75,7 @@ def words(judgement: Judgement) -> set[str]:
 def test_the_ratio_is_entry_over_baseline_with_the_interval_of_the_log_ratios() -> None:
     ratios = around(0.8)
     made = row(small_run({RIVAL: ratios}))
-    interval = signed_rank_interval(np.log(ratios))
+    interval = rank_interval(np.log(ratios))
     assert (made.ratio, made.low, made.high) == pytest.approx(
         tuple(math.exp(x) for x in (interval.estimate, interval.low, interval.high)), rel=1e-6
     )

@@ -1,7 +1,22 @@
-"""Whether the environment of a run changed: between its parts, or between two runs that are compared."""
+"""Whether the environment of a run changed: between its parts, or between two runs that are compared.
+
+Whether a run stood on the same ground from its first block to its last.
+
+Runs are resumed hours later, and a worker tells what its library really is each time: where that changed,
+values before and after are no samples of the same thing.
+
+What is different around two runs that are compared: what somebody may want to compare, and what spoils it.
+
+Another version of a library, of Python or of rnnbench is what people compare, so it is listed and the verdict
+stands. Another processor kernel of the BLAS, another clock governor, other threads or limits are not: what
+they change would be taken for a change of the code, so there is no verdict unless that is asked for.
+"""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from bench.records.run import Run
 
 # facts of a machine that bear on speed and stand still while nobody changes anything
 MACHINE = (
@@ -66,3 +81,79 @@ def _word(value: Any) -> str:
     if value in (None, "", [], {}):
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def changes(run: Run) -> list[str]:
+    """What bears on speed and changed within the run, in words; empty where nothing did."""
+    return list(dict.fromkeys([*_of_machine(run), *_of_libraries(run)]))
+
+
+def _of_machine(run: Run) -> Iterator[str]:
+    for later in run.environments[1:]:
+        yield from changed(run.environment.machine, later.machine, code=True)
+        yield from changed_variables(run.environment.kept, later.kept)
+
+
+def _of_libraries(run: Run) -> Iterator[str]:
+    """Each worker against the first one of its name."""
+    first = {worker.name: worker.facts for worker in reversed(run.workers)}
+    for worker in run.workers:
+        for clause in changed(first[worker.name], worker.facts):
+            yield f"{run.arms[worker.arms[0]].title}: {clause}"
+
+
+# what comes with another version of something that is installed on purpose
+VERSIONS = frozenset(
+    {
+        *("packages", "python", "python_build", "version", "git", "blas", "blas_version", "cuda", "runtime"),
+        *("cudnn", "driver", *CODE),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Clauses such as "governor: performance, now powersave"."""
+
+    versions: tuple[str, ...]
+    conditions: tuple[str, ...]  # all else that bears on speed
+
+
+def surroundings(old: Run, new: Run) -> Surroundings:
+    """What differs between the first environments of two runs, and between the first workers of each arm."""
+    return Surroundings(
+        versions=tuple(dict.fromkeys(_versions(old, new))),
+        conditions=tuple(dict.fromkeys(_conditions(old, new))),
+    )
+
+
+def _versions(old: Run, new: Run) -> Iterator[str]:
+    facts = [_only(run.environment.machine, versions=True) for run in (old, new)]
+    packages = changed(facts[0], facts[1], code=True)
+    yield from packages
+    for library, before, after in _workers(old, new):
+        for clause in changed(_only(before, versions=True), _only(after, versions=True)):
+            if f"packages {library}{clause.removeprefix('version')}" not in packages:
+                yield f"{library} {clause}"
+
+
+def _conditions(old: Run, new: Run) -> Iterator[str]:
+    yield from changed(*(_only(run.environment.machine, versions=False) for run in (old, new)))
+    yield from changed_variables(old.environment.kept, new.environment.kept)
+    for library, before, after in _workers(old, new):
+        for clause in changed(_only(before, versions=False), _only(after, versions=False)):
+            yield f"{library} {clause}"
+
+
+def _workers(old: Run, new: Run) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Library, facts then and facts now of every arm that both runs have."""
+    first = [
+        {arm: worker.facts for worker in reversed(run.workers) for arm in worker.arms} for run in (old, new)
+    ]
+    for arm in new.arms.values():
+        if arm.id in first[0] and arm.id in first[1]:
+            yield arm.library, first[0][arm.id], first[1][arm.id]
+
+
+def _only(facts: Mapping[str, Any], *, versions: bool) -> dict[str, Any]:
+    return {name: fact for name, fact in facts.items() if (name in VERSIONS) == versions}

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from bench.analysis.outcome import Outcome
-from bench.analysis.statistics import hodges_lehmann, t_interval
+from bench.analysis.statistics import hodges_lehmann, mean_interval
 from bench.records.record import Arm, Entry, Rung
 from bench.records.run import Run
 
@@ -155,7 +155,7 @@ def _timed(run: Run, found: Mapping[str, Outcome], entry_id: str, blocks: Sequen
 def _factor(found: Mapping[str, Outcome], above: Timed, own: Timed, blocks: Sequence[int]) -> Factor:
     before, after = found[above.entry.id].medians, found[own.entry.id].medians
     logs = [math.log(before[block] / after[block]) for block in blocks]
-    interval, low, high = t_interval(logs), None, None
+    interval, low, high = mean_interval(logs), None, None
     if len(logs) >= FEWEST:
         low, high = math.exp(interval.low), math.exp(interval.high)
     return Factor(math.exp(interval.estimate), low, high, math.exp(hodges_lehmann(logs)), len(logs))

@@ -6,10 +6,36 @@ left one is stored as (k, m). A *pass* works on each of n elements; it makes n f
 `` into`` says that the result goes to an array that is there already; else the library allocates one.
 
 Filling with zeros, copying and views are no arithmetic and are not counted.
+
+The operations of the variants that take the whole batch at once, as they ask their library for them.
+
+A pass is named after what it costs: ``tanh``, ``sigmoid`` and ``exp`` as they are; ``add`` adds, subtracts or
+sums; ``multiply`` is any other cheap one (a product, a quotient, a clip, a comparison, and a Huber loss or a
+derivative that the library has in one). The tests run every variant and count what it really asks for.
+
+The operations of the variants that take one sample at a time: B times what one sample asks for.
+
+Vectors are matrices of one column: U x_t is a product (H, I) (I, 1). An outer product is a pass over all
+elements of its result, the only array of that size.
+
+What each variant does in one call, and what the mathematics needs, counted by formulas of T, B, I, H, O.
+
+The products, with how often they are made (``docs/limits.md`` has the whole table)::
+
+    U x_t            (B, I) (I, H)    T times; in one product over all steps where it can be: (T B, I) (I, H)
+    W h_{t-1}        (B, H) (H, H)    T times, though h_0 = 0 would need T - 1
+    V h_T            (B, H) (H, O)    once
+    dL/dV            (O, B) (B, H)    once
+    dL/dh_T          (B, O) (O, H)    once
+    dL/dU            (H, B) (B, I)    T times; over all steps: (H, T B) (T B, I)
+    dL/dW            (H, B) (B, H)    T times; over all steps: (H, T B) (T B, H)
+    dL/dh_{t-1}      (B, H) (H, H)    T - 1 times; T times where dL/dh_0 is worked out too
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+
+from bench.workload.case import Case, Shape
 
 PRODUCT, NT, TN = "product", "product NT", "product TN"
 INTO = " into"
@@ -128,3 +154,218 @@ def tn(m: int, k: int, n: int, times: int = 1) -> Operation:
 def each(name: str, n: int, arrays: int = 3, times: int = 1) -> Operation:
     """A pass over n elements."""
     return Operation(name, (n,), times, arrays)
+
+
+Operations = list[Operation]
+Passes = tuple[tuple[str, int], ...]  # name, and how many arrays of its size it reads and writes
+# e, its clip, its mean product with e - clip / 2, and clip / n
+HUBER: Passes = (
+    ("add", 3), ("multiply", 2), ("multiply", 2), ("add", 3), ("multiply", 3), ("add", 1), ("multiply", 2),
+)  # fmt: skip
+SCALE_AND_SUBTRACT: Passes = (("multiply", 2), ("add", 3))  # p - lr dL/dp
+SUBTRACT_SCALED: Passes = (("add", 3),)  # the same in one
+# dL/dh act'(a): dh (1 - h h) or dh (h (1 - h))
+DERIVATIVE: Passes = (("multiply", 3), ("add", 2), ("multiply", 3))
+
+
+def numpy_batched(case: Case) -> Operations:
+    """impl_numpy/rnn.py: BPTT by hand, an array for every result."""
+    return _by_hand(case, numpy_activation(case))
+
+
+def torch_manual(case: Case) -> Operations:
+    """impl_torch/manual.py: the same, line by line."""
+    return _by_hand(case, ((case.activation, 2),))
+
+
+def numpy_inplace(case: Case) -> Operations:
+    """impl_numpy/inplace.py: nothing is allocated, dL/dU and dL/dW are one product each.
+
+    Its sigmoid is (1 + tanh(a / 2)) / 2.
+    """
+    halves = (("multiply", 2), ("multiply", 2), ("add", 2)) if case.activation == "sigmoid" else ()
+    activation = (("add", 3), ("tanh", 2), *halves)
+    return _in_place(case, activation, HUBER, DERIVATIVE, SCALE_AND_SUBTRACT)
+
+
+def torch_inplace(case: Case) -> Operations:
+    """impl_torch/inplace.py: the same, but addmm adds U x_t within the product, addcmul and ``alpha``
+    multiply within another pass."""
+    huber = tuple(one for place, one in enumerate(HUBER) if place != 2)
+    return _in_place(
+        case, ((case.activation, 2),), huber, (("multiply", 3), ("multiply", 4)), SUBTRACT_SCALED
+    )
+
+
+def torch_autograd(case: Case) -> Operations:
+    """impl_torch/rnn.py: autograd over the plain recurrence."""
+    return _autograd(case, SCALE_AND_SUBTRACT)
+
+
+def torch_cell(case: Case) -> Operations:
+    """``nn.RNNCell`` step by step, and an optimizer."""
+    return _autograd(case, SUBTRACT_SCALED)
+
+
+def torch_rnn(case: Case) -> Operations:
+    """``nn.RNN``, which makes U x_t of all steps in one product, and an optimizer."""
+    return _autograd(case, SUBTRACT_SCALED, at_once=True)
+
+
+def numpy_activation(case: Case) -> Passes:
+    """tanh; or the sigmoid that never overflows: a comparison, -a, two selections, one exp, and twice 1 + z
+    and a quotient."""
+    if case.activation == "tanh":
+        return (("tanh", 2),)
+    selections = tuple(("multiply", arrays) for arrays in (2, 4, 4, 2, 3))
+    return (*selections, *((("add", 2),) * 3), ("exp", 2))
+
+
+def passes(n: int, named: Passes) -> Operations:
+    """Passes over the same n elements."""
+    return [each(name, n, arrays) for name, arrays in named]
+
+
+def update(s: Shape, named: Passes) -> Operations:
+    """Passes over each of U, W and V."""
+    return [one for n in (s.H * s.I, s.H * s.H, s.O * s.H) for one in passes(n, named)]
+
+
+def _by_hand(case: Case, activation: Passes) -> Operations:
+    """The gradient written out. The walk back goes on to dL/dh_0, which nobody needs."""
+    s, hidden = case.shape, case.shape.B * case.shape.H
+    step = [nt(s.B, s.I, s.H), nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), *activation))]
+    made = [*repeated(s.T, step), nt(s.B, s.H, s.O)]
+    if case.task == "forward":
+        return made
+    back = [tn(s.H, s.B, s.I), tn(s.H, s.B, s.H), nn(s.B, s.H, s.H), *passes(hidden, DERIVATIVE)]
+    back += [each("add", s.H * s.I), each("add", s.H * s.H)]
+    made += [*passes(s.B * s.O, HUBER), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H), *repeated(s.T, back)]
+    return made + (update(s, SCALE_AND_SUBTRACT) if case.task == "train_step" else [])
+
+
+def _in_place(
+    case: Case, activation: Passes, huber: Passes, derivative: Passes, updates: Passes
+) -> Operations:
+    """Everything written into a workspace, and as much as can be in one product over all steps."""
+    s, hidden = case.shape, case.shape.B * case.shape.H
+    made = [nt(s.T * s.B, s.I, s.H), nt(s.B, s.H, s.H, s.T), nt(s.B, s.H, s.O)]
+    made += repeated(s.T, passes(hidden, activation))
+    if case.task != "forward":
+        made += [*passes(s.B * s.O, huber), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
+        made += [*repeated(s.T, passes(hidden, derivative)), *repeated(s.T - 1, [nn(s.B, s.H, s.H)])]
+        made += [tn(s.H, s.T * s.B, s.I), tn(s.H, s.T * s.B, s.H)]
+    return into(made + (update(s, updates) if case.task == "train_step" else []))
+
+
+def _autograd(case: Case, updates: Passes, *, at_once: bool = False) -> Operations:
+    """The recurrence and what autograd makes of it; ``at_once``: U x_t of all steps in one product.
+
+    The loss, its derivative and that of the activation are a pass each. A parameter that is used T times
+    has T gradients, which take T - 1 additions.
+    """
+    s, hidden, errors = case.shape, case.shape.B * case.shape.H, case.shape.B * case.shape.O
+    step = [nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), (case.activation, 2)))]
+    inputs = nt(s.T * s.B, s.I, s.H) if at_once else nt(s.B, s.I, s.H, s.T)
+    made = [inputs, *repeated(s.T, step), nt(s.B, s.H, s.O)]
+    if case.task == "forward":
+        return made
+    made += [*passes(errors, (("multiply", 2), ("multiply", 3))), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
+    made += repeated(s.T, [each("multiply", hidden), tn(s.H, s.B, s.H)])
+    made += repeated(s.T - 1, [nn(s.B, s.H, s.H), each("add", s.H * s.H)])
+    if at_once:
+        made += [tn(s.H, s.T * s.B, s.I)]
+    else:
+        made += [*repeated(s.T, [tn(s.H, s.B, s.I)]), *repeated(s.T - 1, [each("add", s.H * s.I)])]
+    return made + (update(s, updates) if case.task == "train_step" else [])
+
+
+OUTER_AND_ADD = (("multiply", 1), ("add", 3))
+
+
+def loop(case: Case) -> Operations:
+    """impl_numpy/loop.py: exact BPTT, sample by sample."""
+    s = case.shape
+    made = [*repeated(s.T, _step(case)), nn(s.O, s.H, 1)]
+    if case.task == "forward":
+        return repeated(s.B, made)
+    back = [*passes(s.H, DERIVATIVE), *passes(s.H * s.I, OUTER_AND_ADD), *passes(s.H * s.H, OUTER_AND_ADD)]
+    made += [*_output(case), *repeated(s.T, [*back, tn(s.H, s.H, 1)])]
+    return _whole(case, made)
+
+
+def published(case: Case) -> Operations:
+    """impl_numpy/published.py: R_U and R_W carried forwards; diag(d) M column by column."""
+    if case.task == "forward":
+        return loop(case)
+    s = case.shape
+    columns, rows = each("multiply", s.H, times=s.H), each("multiply", s.H, times=s.I)
+    forwards = [*_step(case), *passes(s.H, DERIVATIVE[:2]), columns, nn(s.H, s.H, s.I), nn(s.H, s.H, s.H)]
+    forwards += [*passes(s.H * s.I, OUTER_AND_ADD), *passes(s.H * s.H, OUTER_AND_ADD)]
+    made = [*repeated(s.T, forwards), nn(s.O, s.H, 1), *_output(case)]
+    made += [rows, each("add", s.H * s.I), columns, each("add", s.H * s.H)]
+    return _whole(case, made)
+
+
+def _step(case: Case) -> Operations:
+    """h_t = act(U x_t + W h_{t-1}) of one sample."""
+    s = case.shape
+    return [nn(s.H, s.I, 1), nn(s.H, s.H, 1), *passes(s.H, (("add", 3), *numpy_activation(case)))]
+
+
+def _output(case: Case) -> Operations:
+    """The loss of one sample, its part of dL/dV, and dL/dh_T."""
+    s = case.shape
+    return [*passes(s.O, HUBER), *passes(s.O * s.H, OUTER_AND_ADD), tn(s.H, s.O, 1)]
+
+
+def _whole(case: Case, sample: Operations) -> Operations:
+    """All samples, and the update."""
+    updates = update(case.shape, SCALE_AND_SUBTRACT) if case.task == "train_step" else []
+    return [*repeated(case.shape.B, sample), *updates]
+
+
+FORMULAS: dict[str, Callable[[Case], Operations]] = {
+    "numpy-published": published,
+    "numpy-loop": loop,
+    "numpy-batched": numpy_batched,
+    "numpy-inplace": numpy_inplace,
+    "torch-manual": torch_manual,
+    "torch-inplace": torch_inplace,
+    "torch-autograd": torch_autograd,
+    "torch-cell": torch_cell,
+    "torch-rnn": torch_rnn,
+}
+
+
+def counted(spec: str, case: Case) -> Count | None:
+    """What one call of a variant of the catalogue does; None where there is no formula.
+
+    Code that a compiler made has none, and neither has a variant from outside. On an accelerator
+    ``torch-rnn`` is one call of a library of the device, which makes the same products.
+    """
+    formula = FORMULAS.get(spec)
+    return None if formula is None else Count(gathered(formula(case)), ITEMSIZE[case.dtype])
+
+
+def needed(case: Case) -> Count:
+    """What the mathematics needs, whoever computes it: the products, and an activation per hidden unit.
+
+    h_0 = 0, so W h_0, its part of dL/dW and dL/dh_0 need nothing. All other passes could be made along with
+    these: they add nothing here.
+    """
+    s, steps = case.shape, case.shape.T
+    made = [nt(s.B, s.I, s.H, steps), nt(s.B, s.H, s.H, steps - 1), nt(s.B, s.H, s.O)]
+    made.append(each(case.activation, s.B * s.H, arrays=2, times=steps))
+    if case.task != "forward":
+        made += [tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
+        made += [tn(s.H, s.B, s.I, steps), tn(s.H, s.B, s.H, steps - 1), nn(s.B, s.H, s.H, steps - 1)]
+    return Count(gathered(made), ITEMSIZE[case.dtype])
+
+
+def needed_bytes(case: Case) -> int:
+    """Bytes that move at least: what a call reads and what it hands out, each array once."""
+    s = case.shape
+    params = s.H * s.I + s.H * s.H + s.O * s.H
+    moved = s.T * s.B * s.I + params + s.B * s.O  # x, parameters; y, or y_hat of a forward pass
+    return ITEMSIZE[case.dtype] * (moved + (params if case.task != "forward" else 0))

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.analysis.comparison import Comparison
 from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.statistics import geometric_mean, median_interval
-from bench.analysis.verdict import Judgement, judge
+from bench.analysis.verdict import Comparison, Judgement, judge
 from bench.records.record import Arm, Check, Entry, GroupKind, Missing, PairKind, measured_as
 from bench.records.run import Run
 from bench.workload.case import Case

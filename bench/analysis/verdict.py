@@ -1,4 +1,10 @@
-"""Verdicts: one word for every comparison of a run.
+"""One entry's time over another's, and how sure that is; ``bench.analysis.verdict`` finds the word for it.
+
+A ratio is the time of the entry over the time of its baseline: below 1 the entry is faster. Per block it is
+the median over rounds of the log of the two values' ratio; over blocks, the Hodges-Lehmann estimate with the
+exact signed-rank interval of 95 %. That interval is the one of this comparison alone.
+
+Verdicts: one word for every comparison of a run.
 
 =============  =======================================================================================
 FASTER SLOWER  p, adjusted after Holm for all comparisons of the table, is at most the look's level
@@ -19,15 +25,24 @@ The control are the baselines' twins, adjusted for among themselves: where one o
 original and is not EQUIVALENT, or the environment changed during the run, the run gives no verdict. Headlines
 that are rows of a table have the row's verdict, except what advise asks; the others are adjusted for among
 those of the same group.
+
+A second look: whether a run that is over may be extended, to how many blocks, and what that costs.
+
+To go on with a run because it came out undecided is to look at the same data twice, and two looks at 5 % err
+in 8 to 9 runs of 100. So the 5 % are shared beforehand: every run is judged at 0.04, and an extended one
+anew, over all its blocks, at 0.01. Their sum is a bound whatever the noise, the number of blocks and of
+comparisons. A third look has no share left.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Literal
 
-from bench.analysis.comparison import Comparison, Word, compare
-from bench.analysis.constancy import changes
-from bench.analysis.outcome import Outcome, outcomes
+from bench.analysis.environment_diff import changes
+from bench.analysis.outcome import NO_STEADY_STATE, UNSTEADY, Outcome, disturbance, outcomes
 from bench.analysis.statistics import (
     ALPHA,
     FIRST_LOOK,
@@ -37,10 +52,150 @@ from bench.analysis.statistics import (
     blocks_to_detect,
     detectable_effect,
     holm,
-    signed_rank_interval,
+    mean_interval,
+    paired_logs,
+    rank_interval,
+    rank_p,
+    scatter,
 )
-from bench.records.record import Group, Pair
+from bench.machine.errors import UserError
+from bench.records.record import MAX_BLOCKS, Extended, Group, Pair, PairKind
 from bench.records.run import Run
+
+# a declared headline; a row of a table; what only break-evens are about: the same library compiled and not,
+# and what the tutorial's readers have against what they are told to use
+Kind = PairKind | Literal["row", "compiling", "tutorial"]
+Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The time of ``entry`` over the time of ``baseline`` (ids of entries; ``arm``s are ids of arms)."""
+
+    kind: Kind
+    entry: str
+    baseline: str
+    arm: str
+    baseline_arm: str
+    verdict: Word
+    reason: str = ""
+    left_out: bool = False  # MISSING for the time budget alone, which says nothing against it
+    mend: str = ""  # what to do about the reason, a sentence without a full stop; empty where nothing helps
+    disturbed: tuple[str, str] = ("", "")  # by what, in many blocks, and what to do: told where UNRESOLVED
+    log_ratios: tuple[float, ...] = ()  # one for each block that holds both
+    ratio: float | None = None  # None: nothing to compare
+    process_scatter: float | None = None  # of the log ratios between blocks, and so between processes
+    round_scatter: float | None = None  # between the rounds of one block, the median of the blocks
+    low: float | None = None  # None: too few blocks for an interval
+    high: float | None = None
+    t_low: float | None = None  # Student's interval of the same log ratios, shown beside; None: no interval
+    t_high: float | None = None
+    p: float | None = None  # None: no verdict can be given
+    p_holm: float | None = None  # adjusted for all ``family`` comparisons of the table
+    family: int = 0
+    detectable: float | None = None  # where UNRESOLVED: 0.03 for 3 %; None: nothing at all
+    blocks_needed: int | None = None  # where UNRESOLVED: about so many find an effect as large as the margin
+    twin: bool = False
+    same_work: bool = True  # False: the two cases differ
+    known_wrong: bool = False  # the entry's gradient is known to be wrong
+    baseline_known_wrong: bool = False
+
+    @property
+    def blocks(self) -> int:
+        """Counted blocks that hold both."""
+        return len(self.log_ratios)
+
+    @property
+    def wins(self) -> bool:
+        """FASTER, with results that are right."""
+        return self.verdict == "FASTER" and not self.known_wrong
+
+    @property
+    def noise_floor(self) -> float | None:
+        """For a twin: how far its interval reaches from 1, 0.012 for 1.2 %; None without an interval."""
+        if self.low is None or self.high is None:
+            return None
+        return math.expm1(max(abs(math.log(self.low)), abs(math.log(self.high))))
+
+    @property
+    def sentence(self) -> str:
+        """The comparison in words, the faster side's factor above 1."""
+        because = f" ({self.reason})" if self.reason else ""
+        if self.ratio is None:
+            return f"{self.arm} against {self.baseline_arm}: {self.verdict}{because}"
+        faster = self.ratio < 1
+        factor = 1 / self.ratio if faster else self.ratio
+        words = "is {} times as fast as" if faster else "takes {} times the time of"
+        interval = ""
+        if self.low is not None and self.high is not None:
+            low, high = (1 / self.high, 1 / self.low) if faster else (self.low, self.high)
+            interval = f", 95 % interval {_factor(low)} to {_factor(high)}"
+        words = words.format(_factor(factor))
+        return f"{self.arm} {words} {self.baseline_arm}{interval}: {self.verdict}{because}"
+
+
+def compare(
+    run: Run, found: Mapping[str, Outcome], entry_id: str, baseline_id: str, kind: Kind = "row"
+) -> Comparison:
+    """The numbers of one pair. Its verdict is INVALID, MISSING or NONE, the latter final where p is None."""
+    one, other = found[entry_id], found[baseline_id]
+    entry, baseline = run.entries[entry_id], run.entries[baseline_id]
+    made = Comparison(
+        kind=kind,
+        entry=entry.id,
+        baseline=baseline.id,
+        arm=entry.arm,
+        baseline_arm=baseline.arm,
+        verdict="NONE",
+        twin=run.arms[entry.arm].twin,
+        same_work=entry.case == baseline.case,
+        known_wrong=one.status == "known_wrong",
+        baseline_known_wrong=other.status == "known_wrong",
+    )
+    for outcome, whose in ((one, ""), (other, "its baseline: ")):
+        if outcome.invalid or not outcome.medians:
+            word: Word = "INVALID" if outcome.invalid else "MISSING"
+            reason = f"{whose}{outcome.status}, {outcome.reason}"
+            return replace(made, verdict=word, reason=reason, left_out=outcome.left_out)
+    if made.same_work and len(one.digests | other.digests) > 1:
+        return replace(made, verdict="INVALID", reason="the two did not get the same inputs")
+    rounds = paired_rounds(one, other)
+    logs = tuple(median(block) for block in rounds)
+    if not logs:
+        return replace(made, verdict="MISSING", reason="no block holds both")
+
+    interval = rank_interval(logs)
+    made = replace(made, log_ratios=logs, ratio=math.exp(interval.estimate))
+    within = [scatter(block) for block in rounds if len(block) > 1]
+    if len(logs) > 1 and within:
+        made = replace(made, process_scatter=scatter(logs), round_scatter=median(within))
+    if interval.finite:
+        t = mean_interval(logs)
+        made = replace(made, low=math.exp(interval.low), high=math.exp(interval.high))
+        made = replace(made, t_low=math.exp(t.low), t_high=math.exp(t.high))
+    if not run.plan.verdicts:
+        return replace(made, reason="a quick run gives no verdict")
+    if len(logs) < MIN_BLOCKS:
+        return replace(made, reason=f"{len(logs)} of the {MIN_BLOCKS} blocks that a verdict needs")
+    for outcome, whose in ((one, ""), (other, "its baseline: ")):
+        if outcome.status == NO_STEADY_STATE:
+            return replace(made, reason=f"{whose}{outcome.reason}", mend=UNSTEADY)
+    for outcome in (one, other):
+        if not made.disturbed[0]:
+            made = replace(made, disturbed=disturbance(outcome))
+    return replace(made, p=rank_p(logs))
+
+
+def paired_rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
+    """The paired log ratios of the rounds of every block in which a round holds both."""
+    shared = sorted(entry.times.keys() & baseline.times.keys())
+    found = [paired_logs(entry.times[block], baseline.times[block]) for block in shared]
+    return [logs for logs in found if logs]
+
+
+def _factor(factor: float) -> str:
+    """Three digits; near 1 those of the difference matter."""
+    return f"{factor:.3f}" if factor < 1.1 else f"{factor:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +330,7 @@ def _word(draft: Comparison, run: Run, control: Control, floor: float, alpha: fl
     margin = run.plan.margin
     if control.failure:
         return replace(draft, verdict="INVALID", reason=control.failure, mend=control.mend)
-    interval = signed_rank_interval(draft.log_ratios, 1 - 2 * alpha)
+    interval = rank_interval(draft.log_ratios, confidence=1 - 2 * alpha)
     significant = draft.p_holm is not None and draft.p_holm <= alpha
     if max(abs(interval.low), abs(interval.high)) <= math.log1p(margin):
         tiny = "; the difference is real, though that small" if significant else ""
@@ -196,10 +351,10 @@ def _word(draft: Comparison, run: Run, control: Control, floor: float, alpha: fl
 def _unresolved(draft: Comparison, run: Run, alpha: float) -> Comparison:
     """Say what could have been seen, and what it would take to see the margin: by an extension, while there
     may be one, else by a new run."""
-    margin, interval = run.plan.margin, signed_rank_interval(draft.log_ratios)
-    effect = detectable_effect(interval, draft.blocks, draft.family, alpha)
+    margin, interval = run.plan.margin, rank_interval(draft.log_ratios)
+    effect = detectable_effect(interval, (draft.blocks,), draft.family, alpha)
     next_level = SECOND_LOOK if run.extended is None else FIRST_LOOK
-    needed = blocks_to_detect(math.log1p(margin), interval, draft.blocks, draft.family, next_level)
+    needed = blocks_to_detect(math.log1p(margin), interval, (draft.blocks,), draft.family, next_level)
     if math.isinf(effect):
         enough = blocks_needed(draft.family, alpha)
         reason = f"a table of {draft.family} needs {enough} blocks for a verdict, not {draft.blocks}"
@@ -227,3 +382,67 @@ def _although(draft: Comparison, alpha: float) -> str:
         f"its own 95 % interval leaves out 1, but p = {draft.p_holm:.3g}{among} is above the {alpha:g} of a "
         f"{look} look; "
     )
+
+
+MOST_PROPOSED = 40  # blocks in all: where it would take more, other means are better
+
+
+def extension(run: Run, blocks: int, folder: Path, now_utc: str) -> Extended:
+    """The record that extends a run to ``blocks`` in all.
+
+    Raises:
+        UserError: it is not over, was extended before, gives no verdict, has all its verdicts already, or
+            would have none after so many blocks either.
+    """
+    before = counted_blocks(run)
+    if run.state == "interrupted":
+        raise UserError(f"{folder} was cut off: go on with it first, without --blocks")
+    if (earlier := run.extended) is not None:
+        raise UserError(
+            f"{folder} was extended already, from {earlier.before} to {earlier.blocks} blocks, and a third "
+            "look would find what is not there; measure anew with rnnbench run"
+        )
+    judgement = judge(run)
+    if not run.plan.verdicts or judgement.control.failure:
+        why = judgement.control.failure or "a quick run gives none"
+        raise UserError(f"{folder} has no verdict to look for: {why}; measure anew with rnnbench run")
+    open_ones = undecided(run, judgement.headlines or judgement.rows.values())
+    if not open_ones:
+        raise UserError(
+            f"{folder} left nothing undecided that more blocks could decide: its verdicts stand; to see "
+            "whether they come again, measure anew with rnnbench run"
+        )
+    if not before < blocks <= MAX_BLOCKS:
+        raise UserError(
+            f"--blocks {blocks}: counted in all, and {folder} has {before} already; give more, up to "
+            f"{MAX_BLOCKS}"
+        )
+    least = min(blocks_needed(made.family, SECOND_LOOK) for made in open_ones)
+    if blocks < least:
+        raise UserError(f"--blocks {blocks}: a second look at it needs {least} blocks in all for any verdict")
+    return Extended(before, blocks, SECOND_LOOK, now_utc)
+
+
+def proposal(run: Run, made: Iterable[Comparison]) -> int | None:
+    """Blocks in all that should decide what is undecided here, as far as 40 can; None: no extension."""
+    if run.state == "interrupted" or run.extended is not None:
+        return None
+    needed = [one.blocks_needed for one in undecided(run, made) if one.blocks_needed is not None]
+    return max((blocks for blocks in needed if blocks <= MOST_PROPOSED), default=None)
+
+
+def undecided(run: Run, made: Iterable[Comparison]) -> list[Comparison]:
+    """Those without a word, or without enough blocks for one, in tables that an extension measures on."""
+    whole = {group.name for group in run.plan.groups if group.blocks is None}
+    return [
+        one
+        for one in made
+        if not one.twin
+        and run.entries[one.entry].group in whole
+        and (one.verdict == "UNRESOLVED" or (one.verdict == "NONE" and one.blocks < MIN_BLOCKS))
+    ]
+
+
+def counted_blocks(run: Run) -> int:
+    """The last block that counts and of which anything was measured."""
+    return max((burst.block for burst in run.bursts), default=0)

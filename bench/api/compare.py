@@ -4,9 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
-from bench.analysis.change import Change, Changes
-from bench.analysis.two_files import compare_pyperf, compare_pytest
-from bench.analysis.two_runs import compare_runs
+from bench.analysis.regression import Change, Changes, compare_pyperf, compare_pytest, compare_runs
 from bench.api.options import CompareOptions
 from bench.machine import wording
 from bench.machine.errors import Unfinished, UserError

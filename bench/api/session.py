@@ -10,7 +10,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from bench.analysis.second_look import extension
+from bench.analysis.verdict import extension
 from bench.api.options import ReportOptions, RunOptions, changed, spelled
 from bench.machine import host
 from bench.machine.audit import findings as audit

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.counts import needed
-from bench.analysis.operations import PRODUCT, TN, flops, plain
+from bench.analysis.operations import PRODUCT, TN, flops, needed, plain
 from bench.machine.clock import MIN_VALUE_NS, Call, Clock, no_wait
 from bench.measure.limits import PEAK_PRODUCT, Wanted
 from bench.proof.tolerance import Array, norm

@@ -8,8 +8,7 @@ worker time the basic operations of its library, at the sizes of the main case a
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from bench.analysis.counts import counted, needed_bytes
-from bench.analysis.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, plain
+from bench.analysis.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, counted, needed_bytes, plain
 from bench.measure.messages import ProbeJob
 from bench.records.record import Arm, Entry, Group, Plan, Probe
 from bench.workload import catalog

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.analysis.crossover import Crossing, lines
-from bench.analysis.size_map import SizeMap, size_maps
+from bench.analysis.crossover import Crossing, SizeMap, lines, size_maps
 from bench.analysis.summary import Summary, summarise
 from bench.machine.errors import UserError
 from bench.machine.host import utc_now

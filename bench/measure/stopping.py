@@ -6,7 +6,7 @@ A rule that looks at whether a result is significant finds one that is not there
 
 from collections.abc import Mapping, Sequence
 
-from bench.analysis.statistics import paired_log_ratio, signed_rank_interval
+from bench.analysis.statistics import paired_log_ratio, rank_interval
 from bench.records.record import Burst, Pair
 from bench.records.run import per_call_ns
 
@@ -27,7 +27,7 @@ def precise(
             for block in blocks
             if times.get((one, block), {}).keys() & times.get((other, block), {}).keys()
         ]
-        interval = signed_rank_interval(logs) if logs else None
+        interval = rank_interval(logs) if logs else None
         if interval is None or not interval.high - interval.low <= 2 * half_width:
             return False
     return bool(pairs)

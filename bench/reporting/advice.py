@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.comparison import Comparison
 from bench.analysis.outcome import outcomes
-from bench.analysis.second_look import proposal
 from bench.analysis.summary import Row, Summary
+from bench.analysis.verdict import Comparison, proposal
 from bench.machine import wording
 from bench.machine.wording import full_stop, printable
 from bench.records.run import Run

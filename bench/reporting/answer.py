@@ -1,7 +1,6 @@
 """The answer of a run in a few sentences, each true to the journal and to its verdict."""
 
-from bench.analysis.comparison import Comparison
-from bench.analysis.second_look import proposal
+from bench.analysis.verdict import Comparison, proposal
 from bench.machine import units, wording
 from bench.machine.busy import QUIET
 from bench.machine.wording import full_stop

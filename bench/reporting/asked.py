@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.analysis.comparison import Comparison
+from bench.analysis.verdict import Comparison
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.reporting import words

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bench.analysis.size_map import KINDS
+from bench.analysis.crossover import KINDS
 from bench.records.run import Run, different_machines
 from bench.reporting.facts import MANY_SIZES
 from bench.workload.case import Case

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bench.analysis.change import OTHER_ENVIRONMENT, Change, Changes
-from bench.analysis.comparison import Word
 from bench.analysis.outcome import WITHIN_BUDGET
+from bench.analysis.regression import OTHER_ENVIRONMENT, Change, Changes
+from bench.analysis.verdict import Word
 from bench.machine import units, wording
 from bench.machine.wording import one_line
 from bench.reporting import words

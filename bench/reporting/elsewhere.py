@@ -3,8 +3,8 @@
 Every sentence is about declared comparisons beside the main one, and says no more than their verdicts allow.
 """
 
-from bench.analysis.comparison import Comparison
 from bench.analysis.outcome import WITHIN_BUDGET
+from bench.analysis.verdict import Comparison
 from bench.machine import units, wording
 from bench.records.record import PairKind
 from bench.reporting import words

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.size_map import SizeMap, size_maps
+from bench.analysis.crossover import SizeMap, size_maps
 from bench.analysis.summary import Row, Summary, summarise
 from bench.machine import units
 from bench.records.record import Arm, Entry

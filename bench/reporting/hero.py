@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bench.analysis.comparison import Comparison
+from bench.analysis.verdict import Comparison
 from bench.machine import units, wording
 from bench.reporting import answer, asked, elsewhere, map_answer, turning, words
 from bench.reporting.facts import Facts

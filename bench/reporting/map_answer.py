@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.analysis.crossover import Crossing, Line, lines
-from bench.analysis.size_map import MapCell, SizeMap
+from bench.analysis.crossover import Crossing, Line, MapCell, SizeMap, lines
 from bench.machine import wording
 from bench.reporting import turning, words
 from bench.reporting.turning import SIDES

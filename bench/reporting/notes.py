@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bench.analysis.comparison import Comparison
 from bench.analysis.statistics import FIRST_LOOK
 from bench.analysis.summary import Summary
+from bench.analysis.verdict import Comparison
 from bench.machine import clock, units, wording
 from bench.machine.wording import full_stop
 from bench.records.record import Plan

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from bench.analysis.crossover import MapCell, SizeMap
 from bench.analysis.prediction import Errors, Prediction, Times, Winners, learn, times_of
-from bench.analysis.size_map import MapCell, SizeMap
 from bench.machine import units, wording
 from bench.reporting.answer import Facts
 from bench.reporting.section import Cell, Column, TextTable

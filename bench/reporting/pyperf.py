@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.statistics import Interval, median_interval
-from bench.analysis.two_samples import MOST_PAIRS, shift_interval
+from bench.analysis.statistics import MOST_PAIRS, Interval, median_interval, rank_interval
 from bench.machine import units, wording
 from bench.records.formats.foreign import told
 from bench.records.formats.pyperf import PyperfBenchmark, PyperfResults
@@ -105,7 +104,7 @@ def _ratio(one: PyperfBenchmark, other: PyperfBenchmark) -> Interval | None:
     """Return the time of one over that of the other, from their processes; None where these are too many."""
     if len(one.medians_ns) * len(other.medians_ns) > MOST_PAIRS:
         return None
-    shift = shift_interval(np.log(other.medians_ns), np.log(one.medians_ns))
+    shift = rank_interval(np.log(other.medians_ns), np.log(one.medians_ns))
     low, high = (math.exp(shift.low), math.exp(shift.high)) if shift.finite else (-math.inf, math.inf)
     return Interval(math.exp(shift.estimate), low, high, shift.confidence)
 

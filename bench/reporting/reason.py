@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from bench.analysis.breakeven import break_evens
-from bench.analysis.comparison import Comparison
-from bench.analysis.limits import Kind, Limit, Part, difference, limits
 from bench.analysis.outcome import Outcome
 from bench.analysis.summary import Summary
+from bench.analysis.time_split import Kind, Limit, Part, difference, limits
+from bench.analysis.verdict import Comparison
 from bench.machine import units
 from bench.machine.wording import full_stop
 from bench.records.run import Run

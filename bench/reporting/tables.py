@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.analysis.comparison import Comparison, Kind
 from bench.analysis.outcome import Outcome
 from bench.analysis.summary import Row, Table
+from bench.analysis.verdict import Comparison, Kind
 from bench.machine import units, wording
 from bench.records.record import Arm
 from bench.reporting import words

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from bench.analysis.crossover import Crossing, Line, lines
-from bench.analysis.size_map import MapCell, SizeMap
+from bench.analysis.crossover import Crossing, Line, MapCell, SizeMap, lines
 from bench.machine import wording
 from bench.reporting import words
 

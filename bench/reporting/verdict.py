@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from bench.analysis.comparison import Comparison
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import MIN_BLOCKS, blocks_needed
 from bench.analysis.summary import Summary, summarise
+from bench.analysis.verdict import Comparison
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.measure.budget import fastest_anywhere

@@ -7,7 +7,7 @@ side comes first with a factor above 1.
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis.comparison import Comparison
+from bench.analysis.verdict import Comparison
 from bench.machine import units, wording
 from bench.records.formats.foreign import Note
 from bench.records.record import Arm, Decision, Extended, Plan

@@ -11,8 +11,7 @@ import pytest
 from acceptance.tools.headline_run import Silent
 
 import bench
-from bench.analysis.comparison import Comparison
-from bench.analysis.verdict import Judgement, judge
+from bench.analysis.verdict import Comparison, Judgement, judge
 from bench.machine import gates
 from bench.measure.plan import ROUNDS
 from bench.measure.runner import Runner

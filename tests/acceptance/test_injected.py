@@ -12,8 +12,8 @@ from acceptance.plans import HEADLINE, STEP, again, compared, make_plan, own, ro
 from acceptance.validity import Recorder
 from scipy import stats
 
-from bench.analysis.comparison import Comparison
-from bench.analysis.statistics import ALPHA, detectable_effect, signed_rank_interval, signed_rank_p
+from bench.analysis.statistics import ALPHA, detectable_effect, rank_interval, rank_p
+from bench.analysis.verdict import Comparison
 from bench.measure.plan import ROUNDS
 
 RUNS, BLOCKS = 10, 20
@@ -55,9 +55,9 @@ def power_at_the_detectable_effect(noise: list[np.ndarray], values: int = 1) -> 
         for _ in range(SPLITS):
             shuffled = random.permutation(series)
             half = len(shuffled) // 2
-            interval = signed_rank_interval(shuffled[:half])
-            effect = detectable_effect(interval, half, comparisons=1) / math.sqrt(values)
-            hits += [signed_rank_p(shuffled[half:] + sign * effect) <= ALPHA for sign in (-1, 1)]
+            interval = rank_interval(shuffled[:half])
+            effect = detectable_effect(interval, (half,), comparisons=1) / math.sqrt(values)
+            hits += [rank_p(shuffled[half:] + sign * effect) <= ALPHA for sign in (-1, 1)]
     return float(np.mean(hits))
 
 
@@ -109,7 +109,7 @@ def test_what_is_called_detectable_on_the_rnn_is_found(validity: Recorder, tmp_p
         _, judgement = compared(plan, tmp_path)
         (control,) = judgement.twins
         noise += [np.array(control.log_ratios), np.array(again(judgement).log_ratios)]
-        effect = detectable_effect(signed_rank_interval(control.log_ratios), BLOCKS, comparisons=1)
+        effect = detectable_effect(rank_interval(control.log_ratios), (BLOCKS,), comparisons=1)
         seen.append(f"{variant} {100 * np.std(control.log_ratios, ddof=1):.2f} %, {100 * effect:.1f} %")
     validity.record(
         "T3-rnn",

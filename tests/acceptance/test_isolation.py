@@ -9,7 +9,7 @@ from acceptance.kernels import REPORT_FILE
 from acceptance.plans import STEP, compared, make_plan, measure, own, row
 from acceptance.validity import Recorder
 
-from bench.analysis.two_samples import shift_interval
+from bench.analysis.statistics import rank_interval
 from bench.analysis.verdict import judge
 from bench.machine.environ import KEEPS_MEMORY
 from bench.workload.case import Case, Shape
@@ -105,7 +105,7 @@ def test_entries_that_share_a_worker_take_as_long_as_alone(validity: Recorder, t
         _, judgement = compared(plan, tmp_path)
         for name in names:
             logs[alone][name] += row(judgement, name).log_ratios
-    shifts = {name: shift_interval(logs[True][name], logs[False][name]) for name in names}
+    shifts = {name: rank_interval(logs[True][name], logs[False][name]) for name in names}
     apart = [name for name, shift in shifts.items() if shift.low > NEAR or shift.high < -NEAR]
     blocks = BLOCKS * TURNS.count(True)
     validity.record(

@@ -15,9 +15,9 @@ from acceptance.kernels import LAST_FILE, SHAPES, START_FILE
 from acceptance.plans import compared, covers_1, differs, make_plan, own, row
 from acceptance.validity import Recorder
 
-from bench.analysis.comparison import Comparison
 from bench.analysis.outcome import outcomes
-from bench.analysis.statistics import signed_rank_interval
+from bench.analysis.statistics import rank_interval
+from bench.analysis.verdict import Comparison
 from bench.measure import block
 from bench.measure.schedule import worker_name
 from bench.records.run import Run
@@ -114,7 +114,7 @@ def test_drift_of_the_machine_makes_no_difference(validity: Recorder, tmp_path: 
                 unpaired += of_medians(run)
         measured.append(f"{shape} {', '.join(f'{ratio:.3f}' for ratio in ratios)}")
     allowed = total - 2
-    interval = signed_rank_interval(sequential)
+    interval = rank_interval(sequential)
     wider = float(np.std(unpaired) / np.std(paired))
     validity.record(
         "T11",

@@ -16,7 +16,7 @@ from statistics import median
 import pytest
 from acceptance.validity import Recorder
 
-from bench.analysis.statistics import signed_rank_interval
+from bench.analysis.statistics import rank_interval
 
 TOOLS = Path(__file__).parent / "tools"
 ROUNDS = 10
@@ -57,7 +57,7 @@ def call(*arguments: str | Path) -> str:
 def agree(theirs: Sequence[float], ours: Sequence[float]) -> tuple[bool, str]:
     """Whether the ratio's interval holds 1 or lies within the margin at 90 %; and the ratio in words."""
     logs = [math.log(one / other) for one, other in zip(theirs, ours, strict=True)]
-    interval, narrow = signed_rank_interval(logs), signed_rank_interval(logs, 0.90)
+    interval, narrow = rank_interval(logs), rank_interval(logs, confidence=0.90)
     equivalent = max(abs(narrow.low), abs(narrow.high)) <= math.log1p(MARGIN)
     ratio, low, high = (math.exp(x) for x in (interval.estimate, interval.low, interval.high))
     return interval.contains(0) or equivalent, f"{ratio:.4f} [{low:.4f}, {high:.4f}]"

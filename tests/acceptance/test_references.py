@@ -94,7 +94,7 @@ def p_values() -> list[list[float]]:
 
 def inversion_error(x: np.ndarray) -> float:
     """0 where SciPy's test turns round within ``NEAR`` of both limits, 1 where it does not."""
-    interval = ours.signed_rank_interval(x)
+    interval = ours.rank_interval(x)
     for limit, inwards in ((interval.low, NEAR), (interval.high, -NEAR)):
         inside, outside = (
             stats.wilcoxon(x - (limit + by), method="exact").pvalue for by in (inwards, -inwards)
@@ -110,7 +110,9 @@ def of_limits(ours_is: ours.Interval, wanted: Sequence[float]) -> float:
 
 def t_error(x: np.ndarray) -> float:
     wanted = stats.t.interval(0.95, len(x) - 1, loc=np.mean(x), scale=stats.sem(x))
-    return max(of_limits(ours.t_interval(x), wanted), abs(ours.t_interval(x).estimate - float(np.mean(x))))
+    return max(
+        of_limits(ours.mean_interval(x), wanted), abs(ours.mean_interval(x).estimate - float(np.mean(x)))
+    )
 
 
 def median_interval_error(x: np.ndarray) -> float:
@@ -132,17 +134,17 @@ CHECKS: dict[str, tuple[str, Callable[[], list], Callable]] = {
     "p": (
         "signed-rank p against counting in exact fractions, ties included",
         everything,
-        lambda x: abs(ours.signed_rank_p(x) - exact_p(x)),
+        lambda x: abs(ours.rank_p(x) - exact_p(x)),
     ),
     "p-scipy": (
         "signed-rank p against scipy.stats.wilcoxon, no ties",
         lambda: samples(ties=False),
-        lambda x: abs(ours.signed_rank_p(x) - stats.wilcoxon(x, method="exact").pvalue),
+        lambda x: abs(ours.rank_p(x) - stats.wilcoxon(x, method="exact").pvalue),
     ),
     "interval": (
         "signed-rank interval against counting in exact fractions, ties included",
         everything,
-        lambda x: of_limits(ours.signed_rank_interval(x), exact_limits(x)),
+        lambda x: of_limits(ours.rank_interval(x), exact_limits(x)),
     ),
     "interval-scipy": (
         "scipy.stats.wilcoxon turns round within 1e-9 of both limits, no ties (0; 1 where it does not)",
@@ -187,12 +189,12 @@ def test_wrong_statistics_are_caught(validity: Recorder, monkeypatch: pytest.Mon
 
     wrong: dict[str, tuple[str, Callable]] = {
         "estimate": ("hodges_lehmann", lambda x: float(np.median(x))),
-        "p": ("signed_rank_p", normal_p),
-        "p-scipy": ("signed_rank_p", normal_p),
-        "interval": ("signed_rank_interval", ours.median_interval),
-        "interval-scipy": ("signed_rank_interval", ours.median_interval),
-        "t": ("t_interval", t_with_normal_quantile),
-        "median": ("median_interval", ours.signed_rank_interval),
+        "p": ("rank_p", normal_p),
+        "p-scipy": ("rank_p", normal_p),
+        "interval": ("rank_interval", ours.median_interval),
+        "interval-scipy": ("rank_interval", ours.median_interval),
+        "t": ("mean_interval", t_with_normal_quantile),
+        "median": ("median_interval", ours.rank_interval),
         "holm": ("holm", holm_without_running_maximum),
     }
     caught = []

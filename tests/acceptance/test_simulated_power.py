@@ -20,7 +20,7 @@ from simulated_runs import (
     stopped_at,
 )
 
-from bench.analysis.statistics import detectable_effect, signed_rank_interval
+from bench.analysis.statistics import detectable_effect, rank_interval
 
 RUNS = 2000
 PAIR = (1.0, 1.0, 1.0)  # costs of a baseline, its twin and one arm
@@ -44,8 +44,8 @@ def power(noise: Noise, seed: int, comparisons_meant: int | None = None) -> tupl
             continue  # refused
         effect = row.detectable
         if comparisons_meant is not None:
-            interval = signed_rank_interval(row.log_ratios)
-            effect = math.expm1(detectable_effect(interval, row.blocks, comparisons_meant))
+            interval = rank_interval(row.log_ratios)
+            effect = math.expm1(detectable_effect(interval, (row.blocks,), comparisons_meant))
         fresh[:, place_of(row.entry)] += math.log1p(effect)
         judgement = judged(fresh)
         if not judgement.control.failure:

@@ -37,7 +37,7 @@ from simulated_runs import (
     recorded,
 )
 
-from bench.analysis.statistics import signed_rank_interval
+from bench.analysis.statistics import rank_interval
 from bench.analysis.verdict import judge
 
 RUNS = 2000
@@ -59,7 +59,7 @@ def percent(share: float) -> str:
 
 def level(n: int) -> float:
     """How often the exact interval of n blocks is meant to miss."""
-    return 1 - signed_rank_interval(np.zeros(n)).confidence
+    return 1 - rank_interval(np.zeros(n)).confidence
 
 
 def rate(logs: Array) -> float:

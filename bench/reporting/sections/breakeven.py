@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from bench.analysis.breakeven import BreakEven, break_evens
-from bench.analysis.costs import Cost, costs
+from bench.analysis.breakeven import BreakEven, Cost, break_evens, costs
 from bench.analysis.outcome import Outcome
 from bench.machine import units
 from bench.reporting import words

@@ -5,9 +5,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import compress
 
-from bench.analysis.breakeven import BreakEven
-from bench.analysis.comparison import Kind
-from bench.analysis.costs import Cost
+from bench.analysis.breakeven import BreakEven, Cost
+from bench.analysis.verdict import Kind
 from bench.machine import units, wording
 from bench.records.run import Run
 from bench.reporting import words

@@ -1,7 +1,6 @@
 """Break-evens as sentences that verdicts allow: who starts later, whose step is longer, what follows."""
 
-from bench.analysis.breakeven import BreakEven
-from bench.analysis.costs import Cost
+from bench.analysis.breakeven import BreakEven, Cost
 from bench.machine import units, wording
 from bench.records.run import Run
 from bench.reporting import words

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from functools import partial
 
-from bench.analysis.crossover import Axis, Crossing, Line, lines
+from bench.analysis.crossover import KINDS, Axis, Crossing, Line, MapCell, SizeMap, lines
 from bench.analysis.outcome import Outcome
-from bench.analysis.size_map import KINDS, MapCell, SizeMap
 from bench.machine import units, wording
 from bench.reporting import map_answer, predicting, tables, turning, words
 from bench.reporting.answer import Facts

@@ -10,8 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench.analysis.crossover import Line, lines
-from bench.analysis.size_map import MapCell, SizeMap
+from bench.analysis.crossover import Line, MapCell, SizeMap, lines
 from bench.reporting import plots
 from bench.reporting.plots import FAINT, SOFT
 from bench.reporting.sections.crossover_plot import CROSSING, bare, head, known, of_grid

@@ -13,8 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
-from bench.analysis.crossover import Line, lines
-from bench.analysis.size_map import MapCell, SizeMap
+from bench.analysis.crossover import Line, MapCell, SizeMap, lines
 from bench.machine import units
 from bench.reporting import plots
 from bench.reporting.plots import COLOURS, INK, SOFT

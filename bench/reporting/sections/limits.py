@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 from statistics import median
 
-from bench.analysis.limits import KINDS, Limit, Limits, Part, limits
 from bench.analysis.operations import Count
 from bench.analysis.outcome import Outcome
+from bench.analysis.time_split import KINDS, Limit, Limits, Part, limits
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.reporting import answer, words

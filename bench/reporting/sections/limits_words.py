@@ -1,7 +1,6 @@
 """Why, in sentences: what the slower one spends its extra time on, and what would change that."""
 
-from bench.analysis.limits import Kind, Limit, Part, difference
-from bench.analysis.speeds import Estimate
+from bench.analysis.time_split import Estimate, Kind, Limit, Part, difference
 from bench.machine import units, wording
 from bench.reporting import words
 

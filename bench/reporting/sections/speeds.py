@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from bench.analysis.operations import INTO, NT, TN, plain
-from bench.analysis.speeds import Estimate, Library, Speed
+from bench.analysis.time_split import Estimate, Library, Speed
 from bench.machine import units, wording
 from bench.reporting import words
 from bench.reporting.section import Cell, Column, TextTable

@@ -10,9 +10,9 @@ import time
 
 from msgspec.structs import replace
 
-from bench.analysis.comparison import compare
 from bench.analysis.outcome import outcomes
-from bench.analysis.statistics import signed_rank_interval
+from bench.analysis.statistics import rank_interval
+from bench.analysis.verdict import compare
 from bench.machine.host import utc_now
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
@@ -54,7 +54,7 @@ def main(begun: float, seed: int) -> None:
     run = make_run(records)
     (pair,) = (pair for pair in plan.pairs if pair.kind == "as_written")
     logs = compare(run, outcomes(run), pair.entry, pair.baseline).log_ratios
-    intervals = [signed_rank_interval(logs[:count]) for count in range(1, len(logs) + 1)]
+    intervals = [rank_interval(logs[:count]) for count in range(1, len(logs) + 1)]
     print(json.dumps([[ends[n], (one.high - one.low) / 2] for n, one in enumerate(intervals, start=1)]))
 
 
