@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Literal
 from journals import example_environment, example_records
 from msgspec.structs import replace
 
-from bench.api.advise import advise
-from bench.api.advise_plan import Timer, declare
+from bench.api.advise import Timer, advise, declare
 from bench.cli.main import build_parser
 from bench.machine.device import Absent, Device, Devices
 from bench.records.record import AnyRecord, Burst, Decision, End, Pair, Plan, Worker

@@ -26,8 +26,7 @@ from reports import write_run
 
 import bench
 from bench.analysis.time_split import KINDS
-from bench.api.advise import exit_code
-from bench.api.advise_plan import Timer, declare
+from bench.api.advise import Timer, declare, exit_code
 from bench.cli.main import main
 from bench.machine.device import Device, Devices
 from bench.machine.signals import OutOfTime, time_limit, undisturbed
@@ -47,10 +46,10 @@ WHERE = "for the forward pass at H 64, B 1, T 100, I 1, O 8 (float32)"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, a machine whose devices need no child process, a runner that makes it up."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.api.advise_plan.find_devices_quickly", lambda **limits: CPU_ONLY)
+    monkeypatch.setattr("bench.api.advise.find_devices_quickly", lambda **limits: CPU_ONLY)
     monkeypatch.setattr("bench.api.advise.since_start_s", lambda: 0.1)
     monkeypatch.setattr("bench.measure.costs.usable_cpus", lambda: 1)
-    monkeypatch.setattr("bench.api.session.Runner", Simulated)
+    monkeypatch.setattr("bench.api.run.Runner", Simulated)
     monkeypatch.setattr(Simulated, "options", {})
     return tmp_path
 
@@ -97,7 +96,7 @@ def test_the_sentence_says_what_the_verdict_allows(word: str) -> None:
 
 
 def test_a_library_that_is_missing_gives_no_advice_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.api.advise_plan.find_devices_quickly", lambda **limits: NO_TORCH)
+    monkeypatch.setattr("bench.api.advise.find_devices_quickly", lambda **limits: NO_TORCH)
     made = advice(measured(declared()))
     assert (made.verdict, made.use, made.ratio) == ("MISSING", "", None)
     assert made.sentences == ("No advice: PyTorch is not installed.",)
@@ -416,8 +415,8 @@ def test_a_real_one_measures_and_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """However slow the machine: NumPy alone, one block, and a time that it will not need."""
-    monkeypatch.setattr("bench.api.advise_plan.find_devices_quickly", lambda **limits: NO_TORCH)
-    monkeypatch.setattr("bench.api.session.Runner", Runner)
+    monkeypatch.setattr("bench.api.advise.find_devices_quickly", lambda **limits: NO_TORCH)
+    monkeypatch.setattr("bench.api.run.Runner", Runner)
     monkeypatch.setattr("bench.measure.runner.decide", lambda *args: replace(decide(*args), blocks=1))
     size = ("--hidden", "4", "--batch", "2", "--seq-len", "2", "--seed", "3", "--budget", "10m")
     assert main(["advise", *size, "--json", "--out", "mine"]) == 3
@@ -455,8 +454,8 @@ def on_gpu(plan: Plan) -> list[AnyRecord]:
 def with_gpu(monkeypatch: pytest.MonkeyPatch, *words: str) -> Plan:
     gpu = Device("cuda:0", "cuda", "a GPU", None, ("float32", "float64"))
     found = Devices((CPU, gpu), (), "2.13.0")
-    monkeypatch.setattr("bench.api.advise_plan.find_devices_quickly", lambda **limits: found)
-    monkeypatch.setattr("bench.api.advise_plan.machine.usable_cpus", lambda: 16)
+    monkeypatch.setattr("bench.api.advise.find_devices_quickly", lambda **limits: found)
+    monkeypatch.setattr("bench.api.advise.machine.usable_cpus", lambda: 16)
     return replace(declared(*words), probes=[])
 
 

@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {"quick": True, "blocks": 1, "variants": "numpy-inplace"
 def here(tmp_path, monkeypatch):
     """An empty folder to stand in, and a machine whose devices need no child process to find."""
     monkeypatch.chdir(tmp_path)
-    for module in ("bench.api.session", "bench.api.functions"):
+    for module in ("bench.api.run", "bench.api.functions"):
         monkeypatch.setattr(f"{module}.find_devices", lambda: CPU_ONLY)
     return tmp_path
 
@@ -109,7 +109,7 @@ def test_a_small_run_comes_back_with_its_values_its_summary_and_its_answer(here,
 
 
 def test_a_run_can_be_typed_again_as_its_journal_says(here, monkeypatch):
-    monkeypatch.setattr("bench.api.session.Runner", Stopped)
+    monkeypatch.setattr("bench.api.run.Runner", Stopped)
     with pytest.raises(KeyboardInterrupt):
         bench.run(quick=True, task=("forward", "gradient"), hidden=[8, 16], dtype="float64", out="mine")
 
@@ -121,7 +121,7 @@ def test_a_run_can_be_typed_again_as_its_journal_says(here, monkeypatch):
 
 
 def test_singular_and_plural_mean_the_same_and_none_means_nothing(here, monkeypatch):
-    monkeypatch.setattr("bench.api.session.Runner", Stopped)
+    monkeypatch.setattr("bench.api.run.Runner", Stopped)
     for number, wishes in enumerate(({"task": "forward"}, {"tasks": ["forward"], "blocks": None})):
         with pytest.raises(KeyboardInterrupt):
             bench.run(quick=True, **wishes, out=f"run{number}")
@@ -131,7 +131,7 @@ def test_singular_and_plural_mean_the_same_and_none_means_nothing(here, monkeypa
 
 
 def test_an_interrupted_run_is_raised_again_and_can_be_loaded(here, monkeypatch):
-    monkeypatch.setattr("bench.api.session.Runner", Stopped)
+    monkeypatch.setattr("bench.api.run.Runner", Stopped)
     with pytest.raises(KeyboardInterrupt, match=r"bench\.load\('mine'\) has what was measured"):
         bench.run(quick=True, out="mine")
 

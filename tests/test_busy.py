@@ -12,7 +12,7 @@ from journals import example_plan
 from msgspec.structs import replace
 
 import bench
-from bench.api.advise_plan import Timer
+from bench.api.advise import Timer
 from bench.api.train import Display
 from bench.cli.main import main
 from bench.machine import busy, waiting

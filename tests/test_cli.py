@@ -28,7 +28,7 @@ NEEDED = {"report": ["x"], "compare": ["x", "y"], "export": ["x", "--to", "csv"]
 def here(tmp_path, monkeypatch):
     """An empty folder to stand in, and a machine whose devices need no child process to find."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.api.session.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.api.run.find_devices", lambda: CPU_ONLY)
     return tmp_path
 
 

@@ -11,7 +11,7 @@ from journals import example_records
 from test_cli import CPU_ONLY
 
 from bench.analysis.crossover import lines
-from bench.api import refining
+from bench.api import run
 from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.measure import refine as refining_rounds
@@ -218,9 +218,9 @@ def test_the_command_measures_and_reports(
 ) -> None:
     machine = Machine(crossing_at(200))
     folder = grid_folder(tmp_path, machine.log_ratio)
-    monkeypatch.setattr(refining.session, "measure", lambda plan, where, **_: machine.measure(plan, where))
-    monkeypatch.setattr(refining.session, "refuse_other_machine", lambda *_: None)
-    monkeypatch.setattr(refining, "find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr(run, "measure", lambda plan, where, **_: machine.measure(plan, where))
+    monkeypatch.setattr(run, "refuse_other_machine", lambda *_: None)
+    monkeypatch.setattr(run, "find_devices", lambda: CPU_ONLY)
     assert main(["run", "--refine", str(folder)]) == 0
     printed = capsys.readouterr()
     assert "PyTorch above some H between" in printed.out

@@ -211,7 +211,7 @@ class Measures:
 @pytest.fixture
 def folder(tmp_path: Path, whole: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Measures, "whole", whole, raising=False)
-    monkeypatch.setattr("bench.api.session.Runner", Measures)
+    monkeypatch.setattr("bench.api.run.Runner", Measures)
     folder = tmp_path / "a run"
     folder.mkdir()
     return folder

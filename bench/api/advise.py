@@ -1,22 +1,125 @@
-"""The verb ``advise``: declare, measure within the time, answer."""
+"""The verb ``advise``: one size declared, measured within a time, and answered in two sentences."""
 
+import datetime
+import secrets
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
+from msgspec.structs import replace
 
-from bench.api import session
-from bench.api.advise_plan import Timer, declare
+from bench.api import run
 from bench.api.options import AdviseOptions
+from bench.machine import host
 from bench.machine.child import refuse_windows
+from bench.machine.device import PROBE_SECONDS, Devices, find_cpu, find_devices_quickly, resolve
+from bench.machine.environ import without_person
 from bench.machine.errors import UserError
 from bench.machine.libraries import tell
 from bench.machine.signals import OutOfTime, Terminated, time_limit
 from bench.machine.waiting import Say, complain, look_around
-from bench.records.folder import shown
+from bench.measure.plan import make_plan
+from bench.measure.preset import Wishes, size_variants
+from bench.records.folder import as_text, free_folder, run_name, shown
 from bench.records.journal import FILE_NAME, load_run
+from bench.records.record import Missing, Plan
 from bench.reporting.advice import Advice, make_advice
 from bench.reporting.progress import show_progress
+
+MOST_BLOCKS = 20  # fewer where the time is over, or enough is known, before
+RESERVE_S = 1.0  # of the time, for ending the workers and working out the answer
+PROBING_S = 60.0  # for measuring: with less, the basic operations are left out, and with them a finer reason
+LEAST_S = 1.0  # for measuring: with less there is no use in starting
+SIZES = ("hidden", "batch", "seq_len", "features", "outputs")
+
+
+@dataclass(slots=True)
+class Timer:
+    """What is left of a budget that counts since it was made, or since ``before_s`` earlier."""
+
+    budget_s: float
+    before_s: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = self.clock() - self.before_s
+
+    def pause(self, waited_s: float) -> None:
+        """Leave out seconds that have just passed."""
+        self.begun += waited_s
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since it began."""
+        return self.clock() - self.begun
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that measuring may take from now on."""
+        return self.budget_s - RESERVE_S - self.spent_s
+
+
+def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
+    """The folder of the journal, not made yet, and the plan. Its seed is of the order and of the data.
+
+    Raises:
+        UserError: the folder holds a run, a device is absent, or no time is left for measuring.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    folder = free_folder(args.out or f"results/advise-{started:%Y-%m-%d-%H%M%S}")
+    seed = secrets.randbelow(1 << 32) if args.seed is None else args.seed
+    found = _find(args.device, timer)
+    devices, missing = resolve(args.device or ["all"], found)
+    if timer.left_s < LEAST_S:
+        raise UserError(
+            f"--budget {args.budget:g}s: {timer.spent_s:.1f} s went before anything could be measured, and "
+            f"the answer needs {RESERVE_S:g} s; give more, as --budget {AdviseOptions().budget:g}s"
+        )
+    sizes: dict[str, Any] = {name: (getattr(args, name),) for name in SIZES}
+    wishes = Wishes(
+        devices=tuple(devices),
+        missing=tuple(Missing(item.kind, item.reason) for item in missing),
+        no_torch=found.torch_missing,
+        no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
+        variants=size_variants(),
+        tasks=(args.task,),
+        dtype=args.dtype,
+        threads=(args.threads,),
+        all_threads=host.usable_cpus(),
+        blocks=MOST_BLOCKS,
+        budget_s=round(timer.left_s, 1),
+        budget_rule="hold",
+        seed=seed,
+        **sizes,
+    )
+    plan = make_plan(
+        wishes,
+        run=run_name(folder),
+        started_utc=started.isoformat(timespec="seconds"),
+        command=[without_person(as_text(word)) for word in command(args, seed)],
+    )
+    return folder, plan if timer.left_s >= PROBING_S else replace(plan, probes=[])
+
+
+def _find(asked: Sequence[str], timer: Timer) -> Devices:
+    """The devices, within the time; the cpu alone needs none."""
+    if set(asked) == {"cpu"}:
+        return find_cpu()
+    return find_devices_quickly(timeout_seconds=min(PROBE_SECONDS, max(0.1, timer.left_s)))
+
+
+def command(args: AdviseOptions, seed: int) -> list[str]:
+    """What measures the same again: every choice written out, but for where the journal goes."""
+    words = ["rnnbench", "advise"]
+    for name in (*SIZES, "task", "dtype", "threads"):
+        words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
+    for device in args.device:
+        words += ["--device", device]
+    return [*words, "--budget", f"{args.budget:g}s", "--seed", str(seed)]
 
 
 def main(args: AdviseOptions) -> int:
@@ -24,7 +127,7 @@ def main(args: AdviseOptions) -> int:
     try:
         advice = advise(args, Timer(args.budget, since_start_s()))
     except Terminated:  # while nothing was measured
-        return session.TERMINATED_CODE
+        return run.TERMINATED_CODE
     print(advice.to_json() if args.json else advice)
     return exit_code(advice)
 
@@ -37,14 +140,14 @@ def since_start_s() -> float:
 def exit_code(advice: Advice) -> int:
     """0 with a verdict, 1 where a result is wrong, 3 without a verdict, or what a signal asks for."""
     if advice.stopped_by:
-        return session.STOPPED_CODES[advice.stopped_by]
+        return run.STOPPED_CODES[advice.stopped_by]
     if advice.disagrees:
         return 1
     return 0 if advice.answered else 3
 
 
 def advise(
-    args: AdviseOptions, timer: Timer, *, say: Say = complain, progress: session.Show = show_progress
+    args: AdviseOptions, timer: Timer, *, say: Say = complain, progress: run.Show = show_progress
 ) -> Advice:
     """Measure one size within the time, of which waiting takes none, and answer.
 
@@ -57,7 +160,7 @@ def advise(
     timer.pause(seen.get("waited_s", 0.0))
     try:
         with time_limit(max(timer.left_s, 0.01)):
-            session.measure(plan, folder, keep=[], seen=seen, progress=progress)
+            run.measure(plan, folder, keep=[], seen=seen, progress=progress)
     except OutOfTime:  # when the run was not begun, or over
         pass
     if not (folder / FILE_NAME).exists():

@@ -16,13 +16,12 @@ from bench.api.options import VERBS, as_words, from_keywords, option_of, spelled
 from bench.machine.device import find_devices, resolve
 from bench.machine.errors import UserError
 from bench.machine.files import as_path
-from bench.machine.waiting import complain, look_around
+from bench.machine.waiting import complain
 from bench.reporting.notebook import Result, Verification
 from bench.reporting.statusline import run_progress, train_progress, verify_progress
 from bench.workload import catalog
 
 if TYPE_CHECKING:
-    from bench.records.record import End
     from bench.reporting.advice import Advice
     from bench.training import TrainResult
 
@@ -124,36 +123,12 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     Raises:
         UserError: a wish that is unknown or cannot be met.
     """
-    from bench.api import refining, session
+    from bench.api.run import carry_out
 
-    wishes = {"quick": quick, **wishes}
-    args = from_keywords("run", wishes)
-    command = ["run", *as_words(args)]
-    session.refuse_others(args)
-    end: End | None
-    if args.resume is not None:
-        folder = as_path(args.resume)
-        end = session.resume(
-            folder, blocks=args.blocks, wait_s=args.wait_quiet, say=_say, progress=run_progress
-        )
-    elif args.refine is not None:
-        folder = as_path(args.refine)
-        refined = refining.refine(
-            folder,
-            budget_s=args.budget,
-            command=["rnnbench", *command],
-            wait_s=args.wait_quiet,
-            say=_say,
-            progress=run_progress,
-        )
-        end = refined.end
-    else:
-        folder, plan = session.prepare(args, ["rnnbench", *command])
-        seen = look_around(args.wait_quiet, _say)
-        end = session.measure(
-            plan, folder, keep=args.keep_env, host_name=args.host_name, seen=seen, progress=run_progress
-        )
-    if end is not None and end.status == "interrupted":
+    args = from_keywords("run", {"quick": quick, **wishes})
+    measured = carry_out(args, ["rnnbench", "run", *as_words(args)], say=_say, progress=run_progress)
+    folder = measured.folder
+    if measured.end is not None and measured.end.status == "interrupted":
         raise KeyboardInterrupt(f"the run was stopped; bench.load({str(folder)!r}) has what was measured")
     return Result.load(folder)
 
@@ -171,8 +146,7 @@ def advise(**wishes: Any) -> "Advice":
     Raises:
         UserError: a wish that is unknown or cannot be met, or a time in which nothing can be measured.
     """
-    from bench.api.advise import advise
-    from bench.api.advise_plan import Timer
+    from bench.api.advise import Timer, advise
 
     args = from_keywords("advise", wishes)
     advice = advise(args, Timer(args.budget), say=_say, progress=run_progress)

@@ -51,7 +51,7 @@ VERBS = {
         "predictions and an animation. Exit code 3 where one diverged or crashed.",
     ),
     "report": Verb(
-        "bench.api.session:report_main",
+        "bench.api.run:report_main",
         "write the report of saved results",
         "Write report.html, report.md, values.csv and plots from saved results.",
     ),

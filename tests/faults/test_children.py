@@ -162,7 +162,7 @@ def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_compl
     monkeypatch.delattr(signal, "SIGSTOP")
     monkeypatch.delattr(signal, "SIGCONT")
     monkeypatch.setattr("fcntl.flock", lambda *ignored: (_ for _ in ()).throw(OSError("no locks here")))
-    monkeypatch.setattr("bench.api.session.write_report", lambda paths, out: False)
+    monkeypatch.setattr("bench.api.run.write_report", lambda paths, out: False)
     out = tmp_path / "out"
     asked = ["run", *SMALL, "--device", "cpu", "--blocks", "1", "--variant", "numpy-inplace"]
     assert main([*asked, "--out", str(out)]) == 0

@@ -30,7 +30,7 @@ SMALLEST = ["run", *SMALL, "--blocks", "1"]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to stand in, and a machine whose devices need no child process to find."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.api.session.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.api.run.find_devices", lambda: CPU_ONLY)
     return tmp_path
 
 
@@ -42,7 +42,7 @@ def kinds(folder: Path) -> set[str]:
 
 
 def test_without_torch_numpy_is_measured_and_the_reason_is_said(here: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("bench.api.session.find_devices", lambda: NO_TORCH)
+    monkeypatch.setattr("bench.api.run.find_devices", lambda: NO_TORCH)
     code = main([*SMALLEST, "--variant", "torch-rnn", "--out", "mine"])
     assert code in (0, 3), capsys.readouterr().err  # what was asked for is missing, the rest is complete
     measured = {one["entry"].partition(" | ")[2] for one in records(here / "mine") if one["kind"] == "burst"}
@@ -61,7 +61,7 @@ def test_without_torch_numpy_is_measured_and_the_reason_is_said(here: Path, monk
 def test_where_nothing_can_be_measured_there_is_a_sentence_and_no_success(
     here: Path, monkeypatch, capsys, arguments: list[str], said: str
 ) -> None:
-    monkeypatch.setattr("bench.api.session.find_devices", lambda: NO_TORCH)
+    monkeypatch.setattr("bench.api.run.find_devices", lambda: NO_TORCH)
     code = main(["run", *TINY, "--out", "mine", *arguments])
     printed = "".join(capsys.readouterr())
     assert code in (2, 3), printed

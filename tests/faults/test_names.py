@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_is_one_line_and_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.api.session.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.api.run.find_devices", lambda: CPU_ONLY)
     Path("file").write_text("precious")
     Path("loop").symlink_to("loop")
     code = main(["run", *SMALL, "--blocks", "1", "--out", name])
@@ -120,7 +120,7 @@ def test_a_folder_with_a_zero_byte_in_its_name_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.api.session.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.api.run.find_devices", lambda: CPU_ONLY)
     with pytest.raises(UserError):
         bench.run(quick=True, variants="numpy-inplace", batch=4, hidden=4, blocks=1, out="a\0b")
     with pytest.raises(UserError):
@@ -132,7 +132,7 @@ def test_a_folder_with_a_zero_byte_in_its_name_is_refused(
 def test_a_variant_that_is_a_path_is_one_line_and_exit_code_2(
     spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.api.session.find_devices", lambda: CPU_ONLY)
+    monkeypatch.setattr("bench.api.run.find_devices", lambda: CPU_ONLY)
     assert main(["run", "--quick", "--variant", spec]) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error
