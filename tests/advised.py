@@ -1,6 +1,5 @@
 """For the tests of ``advise``: what it would measure, made up. No processor, no clock."""
 
-import argparse
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -9,7 +8,9 @@ from journals import example_environment, example_records
 from msgspec.structs import replace
 
 from bench.api.advise import Timer, advise, declare
+from bench.api.options import AdviseOptions
 from bench.cli.main import build_parser
+from bench.cli.parser import options_from
 from bench.machine.device import Absent, Device, Devices
 from bench.records.record import AnyRecord, Burst, Decision, End, Pair, Plan, Worker
 
@@ -27,9 +28,10 @@ NUMPY_AHEAD: Logs = {"numpy-inplace": [math.log(0.8) + x for x in STILL], "torch
                      "torch-inplace": [math.log(2.4) - x for x in STILL]}  # fmt: skip
 
 
-def arguments(*words: str) -> argparse.Namespace:
+def arguments(*words: str) -> AdviseOptions:
     """The arguments of ``rnnbench advise``."""
-    return build_parser().parse_args(["advise", *words])
+    options: AdviseOptions = options_from(build_parser().parse_args(["advise", *words]), AdviseOptions)
+    return options
 
 
 def declared(*words: str) -> Plan:

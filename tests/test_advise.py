@@ -455,7 +455,7 @@ def with_gpu(monkeypatch: pytest.MonkeyPatch, *words: str) -> Plan:
     gpu = Device("cuda:0", "cuda", "a GPU", None, ("float32", "float64"))
     found = Devices((CPU, gpu), (), "2.13.0")
     monkeypatch.setattr("bench.api.advise.find_devices_quickly", lambda **limits: found)
-    monkeypatch.setattr("bench.api.advise.machine.usable_cpus", lambda: 16)
+    monkeypatch.setattr("bench.machine.host.usable_cpus", lambda: 16)
     return replace(declared(*words), probes=[])
 
 
