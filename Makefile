@@ -1,5 +1,6 @@
 # make report   set up, run the default benchmark, write the report
 # make test     set up, run the tests
+# make test-fast    those that start no process: half a minute
 # make check    format, lint, types; changes nothing
 # make fix      format and mend what ruff can
 # make benchmark    every variant with pytest-benchmark
@@ -9,13 +10,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test check fix benchmark acceptance figures clean
+.PHONY: report test test-fast check fix benchmark acceptance figures clean
 
 report: .venv/ready
 	$(BIN)/rnnbench run
 
 test: .venv/ready-dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto $(TESTS)
+
+test-fast: .venv/ready-dev
+	$(BIN)/pytest -n auto --fast
 
 benchmark: .venv/ready-dev
 	$(BIN)/pytest --benchmark-only

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="Time this variant only (repeatable): a name of `rnnbench variants`, or module:object.",
     )
+    parser.addoption("--fast", action="store_true", help="Skip every test that starts a process.")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -57,7 +59,13 @@ def pytest_xdist_auto_num_workers() -> int:
     return usable_cpus() + 1
 
 
+def _refuse_processes(*_: object, **__: object) -> None:
+    pytest.skip("starts a process")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--fast") and hasattr(config, "workerinput"):  # in the workers, which pytest starts
+        subprocess.Popen.__init__ = _refuse_processes  # type: ignore[method-assign]
     os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker of this one
     # in the background (`nohup make test &`) these are ignored, and would be in all that the tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
