@@ -27,7 +27,7 @@ from bench.records.folder import as_text, free_folder, run_name, shown
 from bench.records.journal import FILE_NAME, load_run
 from bench.records.record import Missing, Plan
 from bench.reporting.advice import Advice, make_advice
-from bench.reporting.progress import show_progress
+from bench.reporting.display import run_progress
 
 MOST_BLOCKS = 20  # fewer where the time is over, or enough is known, before
 RESERVE_S = 1.0  # of the time, for ending the workers and working out the answer
@@ -147,7 +147,7 @@ def exit_code(advice: Advice) -> int:
 
 
 def advise(
-    args: AdviseOptions, timer: Timer, *, say: Say = complain, progress: run.Show = show_progress
+    args: AdviseOptions, timer: Timer, *, say: Say = complain, progress: run.Show = run_progress
 ) -> Advice:
     """Measure one size within the time, of which waiting takes none, and answer.
 

@@ -18,7 +18,7 @@ from bench.machine.errors import UserError
 from bench.machine.files import as_path
 from bench.machine.waiting import complain
 from bench.reporting.notebook import Result, Verification
-from bench.reporting.statusline import run_progress, train_progress, verify_progress
+from bench.reporting.display import run_progress, train_progress, verify_progress
 from bench.workload import catalog
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ OPTION = re.compile(
     r"(?:=(?P<set>,|\.|[a-z][\w-]*)"
     r"| (?P<value>\S+(?=: )|\d[\d.]*(?:s|m|min)?(?![\w.]))| [A-Z]{2,}(?:\.\w+)?(?!\w))?"
 )
+quietly = functools.partial(run_progress, lines=False)  # a display that leaves nothing behind
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -126,7 +128,7 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     from bench.api.run import carry_out
 
     args = from_keywords("run", {"quick": quick, **wishes})
-    measured = carry_out(args, ["rnnbench", "run", *as_words(args)], say=_say, progress=run_progress)
+    measured = carry_out(args, ["rnnbench", "run", *as_words(args)], say=_say, progress=quietly)
     folder = measured.folder
     if measured.end is not None and measured.end.status == "interrupted":
         raise KeyboardInterrupt(f"the run was stopped; bench.load({str(folder)!r}) has what was measured")
@@ -149,7 +151,7 @@ def advise(**wishes: Any) -> "Advice":
     from bench.api.advise import Timer, advise
 
     args = from_keywords("advise", wishes)
-    advice = advise(args, Timer(args.budget), say=_say, progress=run_progress)
+    advice = advise(args, Timer(args.budget), say=_say, progress=quietly)
     if advice.stopped_by:
         raise KeyboardInterrupt(f"it was stopped; bench.load({str(advice.journal)!r}) has what was measured")
     return advice
@@ -181,7 +183,7 @@ def train(
     args = from_keywords("train", {"variants": variants, **wishes})
     settings = make_settings(args)
     paths = targets(args.save, settings.variants)
-    with train_progress() as shown:
+    with train_progress(settings, lines=False) as shown:
         result = train_all(settings, args.out, progress or shown, _say, args.wait_quiet)
     if paths:
         save(result, paths)

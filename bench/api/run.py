@@ -32,7 +32,7 @@ from bench.records.folder import as_text, drawing_report, free_folder, run_name,
 from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, End, Environment, Missing, Plan
 from bench.records.run import Run, different_machines, make_run
-from bench.reporting.progress import show_progress
+from bench.reporting.display import run_progress
 
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 TERMINATED_CODE = 143
@@ -76,7 +76,7 @@ def main(args: RunOptions) -> int:
 
 
 def carry_out(
-    args: RunOptions, command: list[str], *, say: Say = complain, progress: Show = show_progress
+    args: RunOptions, command: list[str], *, say: Say = complain, progress: Show = run_progress
 ) -> Measured:
     """Measure a new run, go on with one, or refine one.
 
@@ -194,7 +194,7 @@ def measure(
     keep: Sequence[str],
     host_name: bool = False,
     seen: Mapping[str, Any] | None = None,
-    progress: Show = show_progress,
+    progress: Show = run_progress,
 ) -> End:
     """Run the plan with a journal in ``folder`` and a progress display; return how it ended.
 
@@ -214,7 +214,7 @@ def resume(
     blocks: int | None = None,
     wait_s: float | None = None,
     say: Say = complain,
-    progress: Show = show_progress,
+    progress: Show = run_progress,
 ) -> End:
     """Go on with a run that was cut off or interrupted: its blocks that are whole stay, the others follow.
 
@@ -306,7 +306,7 @@ def refine(
     command: list[str],
     wait_s: float | None = None,
     say: Say = complain,
-    progress: Show = show_progress,
+    progress: Show = run_progress,
 ) -> Refined:
     """Refine the grid in ``folder``, round by round, with its arms, on its machine.
 

@@ -4,22 +4,19 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-
 from bench.api.options import TrainOptions
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
 from bench.machine.waiting import Say, complain
 from bench.records.folder import drawing_report, shown
 from bench.records.training import BATCH, Settings
+from bench.reporting.display import train_progress
 from bench.training.curves import file_name
 from bench.training.params import save_params
 from bench.training.result import TrainResult, load_result
 from bench.training.run import Tell, run_training
 from bench.workload import catalog
 
-FEW = 5  # lines of a variant after its first, where nobody watches
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 
 
@@ -28,8 +25,8 @@ def main(args: TrainOptions) -> int:
     settings = make_settings(args)
     folder = as_path(args.out) if args.out else default_folder()
     paths = targets(args.save, settings.variants)
-    with Display(settings) as display:
-        run_training(settings, folder, display.tell, complain, args.wait_quiet)
+    with train_progress(settings) as tell:
+        run_training(settings, folder, tell, complain, args.wait_quiet)
     print("\nDrawing ...", flush=True)
     page = draw(folder)
     result = load_result(folder)
@@ -112,41 +109,3 @@ def save(result: TrainResult, paths: Sequence[Path]) -> None:
             print(f"Parameters of {stop.variant}: {path}")
         else:
             print(f"No parameters of {stop.variant} were kept, so {path} was not written.")
-
-
-class Display:
-    """A line for each report and a bar below them in a terminal; else a few lines for each variant."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._epochs = settings.epochs
-        self._width = max(len(name) for name in settings.variants)
-        self._console = Console(highlight=False)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed} of {task.total} epochs"),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._due: dict[str, int] = {}  # the next epoch to tell of
-
-    def tell(self, variant: str, epoch: int, loss: float) -> None:
-        """Print one report."""
-        if variant not in self._tasks:
-            self._tasks[variant] = self._bar.add_task(variant, total=self._epochs)
-        self._bar.update(self._tasks[variant], completed=epoch)
-        if epoch < self._due.get(variant, 0):
-            return
-        if not self._console.is_terminal:
-            self._due[variant] = (FEW * epoch // self._epochs + 1) * self._epochs // FEW
-        line = f"{variant:{self._width}}  epoch {epoch:{len(str(self._epochs))}}  loss {loss:.4e}"
-        self._console.print(line, markup=False, soft_wrap=True)
-
-    def __enter__(self) -> "Display":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()

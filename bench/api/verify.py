@@ -23,9 +23,9 @@ def main(args: VerifyOptions) -> int:
     devices, absent = resolve(args.device or ["all"], found)
     specs = args.variant or [variant.name for variant in catalog.VARIANTS]
 
-    from bench.reporting import verify_table  # rich, needed from here on
+    from bench.reporting import display, verify_table  # rich, needed from here on
 
-    with verify_table.progress() as progress:
+    with display.verify_progress() as progress:
         rows = verify(specs, devices, found=found, progress=progress)
     if args.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode() + "\n")

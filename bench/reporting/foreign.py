@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 from bench.machine import units, wording
 from bench.records.formats.foreign import Facts, Note, repeated, told
 from bench.records.formats.pytest_benchmark import PytestResults, PytestRow
-from bench.reporting import plots, words
+from bench.reporting import words
+from bench.reporting.article import MOST_PLOTS, dot_plot, slug
 from bench.reporting.plots import Mark
-from bench.reporting.section import Article, Cell, Column, Drawing, Hero, Section, TextTable
-from bench.reporting.view import MOST_PLOTS, MOST_ROWS, slug
+from bench.reporting.section import Article, Cell, Column, Hero, Section, TextTable
 from bench.workload.catalog import BASELINE
 
 USUAL = "torch-rnn"  # PyTorch as it is usually written
@@ -40,12 +39,6 @@ class ForeignView:
     tool: str
     how_sure: str  # said of the ratio
     notes: tuple[str, ...] = ()  # what must be known of the file
-
-    @property
-    def drawings(self) -> list[Drawing]:
-        """All that is to be drawn."""
-        parts = (part for section in self.sections for part in (section, *section.parts))
-        return [one for part in parts for one in part.drawings if isinstance(one, Drawing)]
 
 
 def kind_of(tool: str, *, ours: bool, exported: bool) -> str:
@@ -109,26 +102,25 @@ def part(
         if more > 0
         else "",
     )
-    drawings: tuple[Drawing, ...] = ()
-    if len(marks) <= MOST_ROWS:
-        with_ratio = any(mark.text for mark in marks)
-        draw = partial(plots.dot_plot, tuple(marks), ratio_title="÷ baseline" if with_ratio else "")
-        alt = ", and its ratio to the baseline" if with_ratio else ""
-        times = (
-            f"{mark.label} {units.duration(mark.time_ns)}{', ' * bool(mark.text)}{mark.text}"
-            for mark in marks
-        )
-        stem = f"{prefix}{number}-{slug(group) or 'benchmarks'}"
-        alt = f"Time of a call on a logarithmic axis{alt}. {'; '.join(times)}."
-        drawings = (Drawing(stem, alt, draw),)
+    drawings = dot_plot(f"{prefix}{number}-{slug(group) or 'benchmarks'}", tuple(marks))
     return Section(id=f"times-{number}", title=title, drawings=drawings, tables=(table,))
 
 
 def foreign_article(view: ForeignView, anchor: str) -> Article:
     """Return a file as a part of the page."""
-    banner = f"{view.tool}: {view.label}."
+    ratio = f"{view.usual_ratio}: {view.how_sure}" if view.usual_ratio else units.NOTHING
     return Article(
-        anchor, view.kind, view.name, view.machine, view.hero, (banner,), view.notes, view.sections
+        anchor=anchor,
+        kind=view.kind,
+        name=view.name,
+        machine=view.machine,
+        hero=view.hero,
+        banners=(f"{view.tool}: {view.label}.",),
+        warnings=view.notes,
+        sections=view.sections,
+        summary=tuple(f"{view.name}: {note}" for note in view.notes),
+        overview=(Cell(ratio), *(Cell(units.NOTHING),) * 3),
+        machine_facts=view.machine_facts,
     )
 
 

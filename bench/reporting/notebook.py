@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NUMBERS = ("median_ns", "median_low_ns", "median_high_ns", "samples_per_second", "ratio", "low", "high")
+OF_ARM = ("variant", "library", "device", "threads", "twin", "known_wrong")
+OF_CASE = ("task", "layout", "dtype", "activation")
+OF_PROOF = ("variant", "library", "device", "dtype", "task", "layout", "activation")
 ERRORS = ("y_hat", "loss", "dU", "dW", "dV", "update U", "update W", "update V")
 
 
@@ -71,10 +74,11 @@ class Result:
 
     def _repr_html_(self) -> str:
         """The answer and the first table."""
-        from bench.reporting.page import render_cell
-        from bench.reporting.view import view
+        from bench.reporting import answer, page, tables
 
-        return render_cell(view(self.run, refinements=load_refinements(self.path)))
+        facts = answer.Facts.of(self.run, summarise(self.run), load_refinements(self.path))
+        first = [tables.times_table(facts, table) for table in facts.summary.tables[:1]]
+        return page.render_cell(answer.caveats(facts), answer.sentences(facts), first)
 
 
 class Verification:
@@ -125,32 +129,19 @@ class Verification:
 def _summary_row(group: str, row: Row) -> dict[str, Any]:
     from bench.reporting.tables import verdict
 
-    made, arm, case = row.comparison, row.arm, row.case
+    made = row.comparison
     return {
         "group": group,
         "entry": row.entry,
-        "variant": arm.variant,
-        "library": arm.library,
-        "device": arm.device,
-        "threads": arm.threads,
-        "twin": arm.twin,
-        "known_wrong": arm.known_wrong,
-        "task": case.task,
-        "layout": case.layout,
-        "dtype": case.dtype,
-        "activation": case.activation,
-        **asdict(case.shape),
-        "status": row.status,
-        "proof": row.proof,
-        "blocks": row.blocks,
-        "median_ns": row.median_ns,
+        **{name: getattr(row.arm, name) for name in OF_ARM},
+        **{name: getattr(row.case, name) for name in OF_CASE},
+        **asdict(row.case.shape),
+        **{name: getattr(row, name) for name in ("status", "proof", "blocks", "median_ns")},
         "median_low_ns": row.low_ns,
         "median_high_ns": row.high_ns,
         "samples_per_second": row.samples_per_second,
         "baseline": made.baseline if made else "",
-        "ratio": made.ratio if made else None,
-        "low": made.low if made else None,
-        "high": made.high if made else None,
+        **{name: getattr(made, name) if made else None for name in ("ratio", "low", "high")},
         "verdict": verdict(made) if made else "",
         "reason": (made.reason if made else "") or row.reason,
     }
@@ -158,13 +149,7 @@ def _summary_row(group: str, row: Row) -> dict[str, Any]:
 
 def _proof_row(row: child.Row) -> dict[str, Any]:
     return {
-        "variant": row.variant,
-        "library": row.library,
-        "device": row.device,
-        "dtype": row.dtype,
-        "task": row.task,
-        "layout": row.layout,
-        "activation": row.activation,
+        **{name: getattr(row, name) for name in OF_PROOF},
         **asdict(row.shape),
         "status": row.status,
         "reason": row.reason,

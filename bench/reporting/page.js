@@ -61,17 +61,17 @@
     if (table.tBodies[0].rows.length > LONG) makeFilter(table);
   }
 
-  // --- sections: all open or all closed at once; what a link leads to is opened, and all for printing
+  // --- sections: what is not asked first is closed; a link opens what it leads to, and paper all
 
   const sections = [...document.querySelectorAll("section > details")];
+  document.querySelectorAll("details.shut").forEach((section) => (section.open = false));
   const contents = document.querySelector("nav.contents");
   if (contents && sections.length) {
     const button = make("button", { type: "button", className: "fold" });
-    const name = () => {
-      button.textContent = sections.some((section) => section.open) ? "Close all sections" : "Open all sections";
-    };
+    const closed = () => sections.some((section) => !section.open);
+    const name = () => (button.textContent = `${closed() ? "Open" : "Close"} all sections`);
     button.addEventListener("click", () => {
-      const open = !sections.some((section) => section.open);
+      const open = closed();
       sections.forEach((section) => (section.open = open));
     });
     sections.forEach((section) => section.addEventListener("toggle", name));
@@ -81,8 +81,10 @@
 
   const reveal = () => {
     const target = document.getElementById(location.hash.slice(1));
-    const details = [target?.closest("details"), target?.querySelector(":scope > details")];
-    details.forEach((one) => one && (one.open = true));
+    for (let one = target?.querySelector(":scope > details") ?? target; one; one = one.parentElement) {
+      if (one.matches("details")) one.open = true;
+    }
+    target?.scrollIntoView();
   };
   addEventListener("hashchange", reveal);
   reveal();

@@ -1,10 +1,10 @@
-"""From views to files' text: one HTML page that needs nothing else, and the same facts in Markdown."""
+"""From articles to files' text: one HTML page that needs nothing else, and the same facts in Markdown."""
 
 import base64
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -13,13 +13,10 @@ import jinja2
 from markupsafe import Markup, escape
 
 from bench.machine.wording import printable
-from bench.reporting.download import data_uri
-from bench.reporting.inline_svg import inline_svg
-from bench.reporting.section import Drawing, Image
-from bench.reporting.texttables import entries_table
-from bench.reporting.view import RunView
+from bench.reporting.section import Drawing, Image, TextTable, data_uri
 
 SCRIPT = "page.js"
+NARROW = "-narrow"  # ends the name of a drawing for narrow screens
 # a lone factor, or one with its limits; what a sentence is about, unless it was measured without a verdict
 FACTOR = re.compile(
     r"(?<!measured )(?<!only )(?<![\d.,\u202f])"
@@ -31,7 +28,7 @@ COMMAND = re.compile(r"`([^`]+)`|(rnnbench [a-z]+(?: --[a-z-]+(?: (?:[A-Z]+|grid
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    """Templates of this package; everything that goes into HTML is escaped."""
+    """Return the templates of this package; everything that goes into HTML is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bench", "reporting"),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
@@ -39,52 +36,33 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["md"] = escape_markdown
-    environment.filters["commands"] = commands
-    environment.filters["emphasise"] = emphasise
+    environment.filters |= {"md": escape_markdown, "commands": commands, "emphasise": emphasise}
     return environment
 
 
 def render_html(content: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
-    """The page; ``images`` are SVG or GIF by stem, which become part of it."""
-    script = read_script()
+    """Return the page; ``images`` are SVG or GIF by name, which become part of it."""
+    script = resources.files("bench.reporting").joinpath(SCRIPT).read_text(encoding="utf-8")
+    # what the page's policy lets run: this script, and nothing else
+    digest = "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = _environment().get_template("page.html.j2")
+    sources = {name: _source(image) for name, image in images.items()}
 
-    def picture(drawing: Drawing | Image) -> Markup:
-        return picture_html(images[drawing.stem], drawing)
+    def picture(drawing: Drawing | Image) -> Mapping[str, str | None]:
+        image = images[drawing.stem]
+        still = data_uri(last_frame(image), "image/png") if image.startswith(b"GIF8") else None
+        return {"wide": sources[drawing.stem], "narrow": sources.get(drawing.stem + NARROW), "still": still}
 
-    text = (
-        _environment()
-        .get_template("page.html.j2")
-        .render(content, picture=picture, script=Markup(script), script_hash=script_hash(script))
-    )
+    text = page.render(content, picture=picture, script=Markup(script), script_hash=digest)
     return printable(text).strip() + "\n"
 
 
-@lru_cache(maxsize=1)
-def read_script() -> str:
-    """The page's one script."""
-    return resources.files("bench.reporting").joinpath(SCRIPT).read_text(encoding="utf-8")
-
-
-def script_hash(script: str) -> str:
-    """What the page's policy lets run: base64(SHA-256(script)), and nothing else."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def picture_html(image: bytes, drawing: Drawing | Image) -> Markup:
-    """An SVG as a part of the page; what moves as an image that the page holds, and its end for those who
-    asked their system for less motion."""
-    if image.startswith(b"GIF8"):
-        moving, still = data_uri(image, "image/gif"), data_uri(last_frame(image), "image/png")
-        return Markup(
-            '<picture><source media="(prefers-reduced-motion: reduce)" srcset="{}">'
-            '<img class="drawing" src="{}" alt="{}"></picture>'
-        ).format(still, moving, drawing.alt)
-    return inline_svg(image, f"{drawing.stem}-", drawing.alt)
+def _source(image: bytes) -> str:
+    return data_uri(image, "image/gif" if image.startswith(b"GIF8") else "image/svg+xml")
 
 
 def last_frame(animation: bytes) -> bytes:
-    """How a GIF ends, as PNG."""
+    """Return how a GIF ends, as PNG: for those who asked their system for less motion."""
     from PIL import Image as Picture  # matplotlib's own, and as slow to load
     from PIL import ImageSequence
 
@@ -97,30 +75,30 @@ def last_frame(animation: bytes) -> bytes:
 
 
 def render_markdown(content: Mapping[str, Any]) -> str:
-    """The same facts in Markdown, with links to the plots' files."""
+    """Return the same facts in Markdown, with links to the plots' files."""
     text = _environment().get_template("report.md.j2").render(content)
     return re.sub(r"\n{3,}", "\n\n", printable(text)).strip() + "\n"
 
 
-def render_cell(view: RunView) -> str:
-    """A run's answer and its first table, for the output of a notebook's cell."""
-    tables = [entries_table(table) for table in view.tables[:1]]
-    return _environment().get_template("cell.html.j2").render(view=view, tables=tables).strip() + "\n"
+def render_cell(banners: Iterable[str], sentences: Iterable[str], tables: Sequence[TextTable]) -> str:
+    """Return a run's answer and its first table, for the output of a notebook's cell."""
+    cell = _environment().get_template("cell.html.j2")
+    return cell.render(banners=banners, sentences=sentences, tables=tables).strip() + "\n"
 
 
 def commands(text: str) -> Markup:
-    """HTML of a sentence with commands set as such; escaped first, so that the tags are ours alone."""
+    """Return a sentence in HTML, commands set as such; escaped first, so that the tags are ours alone."""
     text = re.sub(r"(?<=\d) (?=[%µmn]|s\b)", "\N{NO-BREAK SPACE}", text)  # a number stays with its unit
     return Markup(COMMAND.sub(r"<code>\1\2</code>", str(escape(text))))
 
 
 def emphasise(text: str) -> Markup:
-    """The same, with the sentence's factors in bold."""
+    """Return the same, with the sentence's factors in bold."""
     return Markup(FACTOR.sub(r"<strong>\1</strong>", str(commands(text))))
 
 
 def escape_markdown(text: object) -> str:
-    """Text that no Markdown reader takes for markup, a table's border, HTML or a new line.
+    """Return text that no Markdown reader takes for markup, a table's border, HTML or a new line.
 
     Brackets stay as they are, unless what follows would make a link of them: every interval has them.
     """

@@ -5,6 +5,7 @@ Figures are made without pyplot and without state, under fixed settings: the sam
 
 import io
 import math
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,11 +39,14 @@ TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (
     (0.5, (1, 2, 3, 5)),
     (0.0, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)),
 )
-AXES_INCHES = 4.3
-ROW_INCHES = 0.27
+AXES_INCHES, SLIM_INCHES = 4.3, 3.3
+ROW_INCHES, SLIM_ROW_INCHES = 0.27, 0.42
 LONGEST_LABEL = 64
 TIME_COLUMN, RATIO_COLUMN = 1.17, 1.21  # where the numbers stand, in widths of the axes
-FORMATS: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+ABOVE = 0.36  # rows from a mark up to its label, where that stands above it
+SMALL = 8.0  # points of what stands above it
+LONG = re.compile(rb"-?\d+\.\d{4,}")  # hundredths of a point are more than an eye sees
+NO_DATE: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 @contextmanager
@@ -71,11 +75,17 @@ class Mark:
 
 
 @style()
-def dot_plot(marks: Sequence[Mark], *, ratio_title: str = "÷ baseline") -> Figure:
-    """Times as dots, the blocks' medians as small ones, the interval as a bar; sections as they come."""
+def dot_plot(marks: Sequence[Mark], *, ratio_title: str = "÷ baseline", narrow: bool = False) -> Figure:
+    """Return times as dots, the blocks' medians as small ones, the interval as a bar; sections as they come.
+
+    A ``narrow`` figure has labels and numbers above the dots in place of beside them.
+    """
     sections = list(dict.fromkeys(mark.section for mark in marks))
     titled = len(sections) > 1
-    figure, axes = _canvas(len(marks) + (len(sections) - 1) * 1.6 + titled, marks, ratio_title)
+    rows = len(marks) + (len(sections) - 1) * 1.6 + titled
+    figure, axes = row_axes(rows, narrow=narrow)
+    log_axis(axes, [t for mark in marks for t in (mark.time_ns, mark.low_ns, mark.high_ns, *mark.blocks_ns)])
+    row_text(axes, -1, "", "per call", ratio_title, color=SOFT, narrow=narrow, fontsize=8.5)
     y = 0.0
     for section in sections:
         members = [mark for mark in marks if mark.section == section]
@@ -86,44 +96,67 @@ def dot_plot(marks: Sequence[Mark], *, ratio_title: str = "÷ baseline") -> Figu
             if mark.baseline:
                 first = y - members.index(mark)
                 ends = [first - 0.5, first + len(members) - 0.5]
-                axes.plot(
-                    [mark.time_ns] * 2, ends, color=SOFT, linewidth=0.9, linestyle=(0, (3, 3)), zorder=2
-                )
-            _row(axes, y, mark)
+                dashed: Any = {"color": SOFT, "linewidth": 0.9, "linestyle": (0, (3, 3)), "zorder": 2}
+                axes.plot([mark.time_ns] * 2, ends, **dashed)
+            _row(axes, y, mark, narrow)
             y += 1
         y += 0.6
     return figure
 
 
-def draw(figure: Figure) -> dict[str, bytes]:
-    """The figure as PNG and as SVG, always the same bytes for the same figure."""
+def draw(figure: Figure, kinds: Iterable[str] = ("svg",)) -> dict[str, bytes]:
+    """Return the figure as SVG, or in other ``kinds``, always the same bytes for the same figure."""
     files = {}
-    for kind, metadata in FORMATS.items():
+    for kind in kinds:
         buffer = io.BytesIO()
         with style(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in another script
             figure.savefig(
-                buffer, format=kind, dpi=160, metadata=metadata, bbox_inches="tight", pad_inches=0.12
+                buffer, format=kind, dpi=160, metadata=NO_DATE[kind], bbox_inches="tight", pad_inches=0.12
             )
-        files[kind] = buffer.getvalue()
+        image = buffer.getvalue()
+        files[kind] = LONG.sub(_hundredths, image) if kind == "svg" else image
     return files
 
 
-def _canvas(rows: float, marks: Sequence[Mark], ratio_title: str) -> tuple[Figure, Axes]:
-    """A figure whose rows have the same height however many there are; y counts rows from the top."""
-    figure = Figure(figsize=(AXES_INCHES, ROW_INCHES * (rows + 1)), facecolor="white")
+def _hundredths(number: re.Match[bytes]) -> bytes:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".").encode()
+
+
+def row_axes(rows: float, *, narrow: bool = False) -> tuple[Figure, Axes]:
+    """Return a figure whose rows have the same height however many there are; y counts rows from the top."""
+    width, height = (SLIM_INCHES, SLIM_ROW_INCHES) if narrow else (AXES_INCHES, ROW_INCHES)
+    figure = Figure(figsize=(width, height * (rows + 1)), facecolor="white")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_ylim(rows - 0.3, -1.3)
     axes.yaxis.set_major_locator(NullLocator())
-    times = [time for mark in marks for time in (mark.time_ns, mark.low_ns, mark.high_ns, *mark.blocks_ns)]
-    log_axis(axes, times)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
-    beside(axes, TIME_COLUMN, -1, "per call", ha="right", color=SOFT, fontsize=8.5)
-    beside(axes, RATIO_COLUMN, -1, ratio_title, color=SOFT, fontsize=8.5)
     return figure, axes
+
+
+def row_text(
+    axes: Axes, y: float, label: str, time: str, ratio: str, *, color: str = INK, narrow: bool = False,
+    **how: Any,
+) -> None:  # fmt: skip
+    """Write what a row is and its numbers: beside the axes, or above the row in a narrow figure."""
+    numbers = how | ({"color": color} if not label else {})
+    if narrow:
+        how = {"fontsize": SMALL} | how
+        beside(axes, 0, y - ABOVE, label, **(how | {"ha": "left", "color": color}))
+        beside(
+            axes,
+            1,
+            y - ABOVE,
+            f"{time}   {ratio}".rstrip(),
+            **({"fontsize": SMALL} | numbers | {"ha": "right"}),
+        )
+        return
+    beside(axes, -0.02, y, label, **(how | {"ha": "right", "color": color}))
+    beside(axes, TIME_COLUMN, y, time, **(numbers | {"ha": "right"}))
+    beside(axes, RATIO_COLUMN, y, ratio, **numbers)
 
 
 def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
@@ -142,8 +175,8 @@ def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
     axes.tick_params(axis="x", length=0, labelsize=8.5)
 
 
-def _row(axes: Axes, y: float, mark: Mark) -> None:
-    """Label, the blocks' medians, interval, dot and numbers of one row."""
+def _row(axes: Axes, y: float, mark: Mark, narrow: bool) -> None:
+    """Draw label, the blocks' medians, interval, dot and numbers of one row."""
     colour = COLOURS.get(mark.library, OTHER)
     blocks: Any = {"color": colour, "alpha": 0.7, "markersize": 3, "markeredgewidth": 0, "zorder": 4}
     bar: Any = {"color": colour, "alpha": 0.35, "linewidth": 5, "solid_capstyle": "butt", "zorder": 3}
@@ -153,13 +186,13 @@ def _row(axes: Axes, y: float, mark: Mark) -> None:
     if mark.low_ns and mark.high_ns:
         axes.plot([mark.low_ns, mark.high_ns], [y, y], **bar)
     axes.plot([mark.time_ns], [y], "o", markerfacecolor="white" if mark.hollow else colour, **dot)
-    beside(axes, -0.02, y, mark.label, ha="right", color=colour)
-    beside(axes, TIME_COLUMN, y, units.duration(mark.time_ns), ha="right")
-    beside(axes, RATIO_COLUMN, y, mark.text)
+    row_text(axes, y, mark.label, units.duration(mark.time_ns), mark.text, color=colour, narrow=narrow)
 
 
 def beside(axes: Axes, x: float, y: float, text: str, **how: Any) -> None:
-    """Text at x in widths of the axes and y in rows; printable characters, and no more than fit."""
+    """Write at x in widths of the axes and y in rows; printable characters, and no more than fit."""
+    if not text:
+        return
     text = "".join(c if c.isprintable() else "?" for c in text)
     text = text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
     axes.text(x, y, text, va="center", transform=_rows(axes), parse_math=False, **({"color": INK} | how))

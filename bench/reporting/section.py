@@ -3,6 +3,7 @@
 Everything in it is plain text that may come from a stranger's file: whoever renders it escapes it.
 """
 
+import base64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -86,6 +87,11 @@ class File:
     name: str
     href: str
     what: str
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """Return a link that holds a file; ``kind`` is its media type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,11 @@
 """What ``rnnbench verify`` prints: one table, what is missing and why, and the conclusion in a sentence."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from bench.machine.device import Absent
@@ -28,18 +26,6 @@ VERDICTS = {
 SEVERITY = tuple(VERDICTS)
 # what the conclusion calls a variant by the worst that happened to it
 FAILED = {"disagrees": "WRONG", "crashed": "CRASHED", "timeout": "TIMEOUT"}
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error while variants are proved, if that is a terminal."""
-    console = Console(stderr=True)
-    columns = (BarColumn(bar_width=30), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("computing the reference", total=None)
-        yield lambda done, total: bar.update(
-            task, completed=done, total=total, description=f"{done} of {total} proofs"
-        )
 
 
 def show(rows: Sequence[Row], absent: Sequence[Absent], console: Console | None = None) -> None:

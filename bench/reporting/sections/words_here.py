@@ -3,6 +3,7 @@
 from bench.analysis.statistics import FIRST_LOOK
 from bench.machine import units
 from bench.records.run import Run
+from bench.reporting.facts import Facts
 from bench.reporting.section import Fold, Pairs, Section
 from bench.workload.catalog import BASELINE, VARIANTS
 
@@ -24,8 +25,9 @@ MEASURED: Pairs = (
 )
 
 
-def words_section(run: Run) -> Section:
+def words_section(facts: Facts, found: object, prefix: str) -> Section:
     """Variants and kinds of input that the plan holds, how it was measured, and the verdicts; closed."""
+    run = facts.run
     arms = {arm.variant for arm in run.plan.arms}
     cases = [entry.case for entry in run.entries.values()]
     layouts = {case.layout for case in cases if case.data != "random"}

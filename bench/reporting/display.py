@@ -1,0 +1,175 @@
+"""What shows that a run, a verification or a training goes on, and how long is left.
+
+A bar in a terminal, in a notebook one line that is rewritten in place; elsewhere a line now and then, or
+nothing.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+
+from bench.records.record import Decision, Entry, Plan
+from bench.reporting import words
+
+if TYPE_CHECKING:
+    from bench.records.training import Settings
+
+EVERY_S = 10.0  # between two lines of block 0 where nobody watches
+FEW = 5  # lines of a variant's training after its first, where nobody watches
+PROVING = "checking results and finding how long a call takes"
+
+
+class Screen:
+    """Where progress is shown: ``update`` what is under way, ``line`` what is to stay."""
+
+    def __init__(self, bar: Progress, write: Callable[[str], None] | None = None) -> None:
+        self.watched = bar.console.is_terminal
+        self._bar = bar
+        self._write = write
+        self._task = bar.add_task("", total=None, left="")
+
+    def update(self, text: str, done: int | None = None, total: int | None = None, left: str = "") -> None:
+        """Show what is done now."""
+        self._bar.update(self._task, description=escape(text), completed=done, total=total, left=left)
+        if self._write is not None:
+            self._write(" · ".join(filter(None, (text, left))))
+
+    def line(self, text: str) -> None:
+        """Print a line that stays."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def in_notebook() -> bool:
+    """Tell whether outputs are shown by a notebook."""
+    return "IPython" in sys.modules and Console().is_jupyter
+
+
+@contextmanager
+def screen(*, lines: bool = True, stderr: bool = True) -> Iterator[Screen]:
+    """Give a screen for some time; nothing but the lines is left of it, and these only with ``lines``."""
+    notebook = in_notebook()
+    console = Console(stderr=stderr, quiet=notebook)
+    console.quiet = console.quiet or not (lines or console.is_terminal)
+    columns = (
+        BarColumn(bar_width=24), TextColumn("{task.fields[left]:>18}"), TextColumn("{task.description}"),
+    )  # fmt: skip
+    with Progress(
+        *columns, console=console, transient=True, disable=notebook or not console.is_terminal
+    ) as bar:
+        if not notebook:
+            yield Screen(bar)
+            return
+        from IPython.display import display  # in a notebook it is there; this package does not depend on it
+
+        handle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        yield Screen(bar, lambda text: handle.update({"text/plain": text}, raw=True))
+        handle.update({"text/plain": ""}, raw=True)
+
+
+class RunProgress:
+    """Follows a run: all entries of all blocks on one bar; a line a block where nobody watches."""
+
+    def __init__(self, plan: Plan, screen: Screen) -> None:
+        self._plan = plan
+        self._screen = screen
+        self._blocks = plan.blocks
+        self._titles = {arm.id: arm.title for arm in plan.arms}
+        self._begun = self._printed = time.monotonic()
+        self._entries = sum(len(group.entries) for group in plan.groups)
+        self._done = 0
+        self._counted_from: tuple[float, int] | None = None  # when block 1 began, after how many entries
+        self._left_out: set[str] = set()
+
+    def starting(self, block: int, blocks: int) -> None:
+        """Show that a block's workers are being started."""
+        self._blocks = blocks
+        self._done = block * self._entries
+        if block >= 1 and self._counted_from is None:
+            self._counted_from = (time.monotonic(), self._done)
+        name, left = self._name(block), self._left()
+        if not self._screen.watched:
+            self._screen.line(f"{name}{f', {left}' if left else ''}")
+        self._update(f"{name}: starting fresh processes", left)
+
+    def measuring(self, block: int, entry: Entry) -> None:
+        """Show that an entry is about to be timed."""
+        self._done += 1
+        number = self._done - block * self._entries
+        text = f"{self._name(block)}, entry {number} of {self._entries}"
+        now = time.monotonic()
+        if not self._screen.watched and block == 0 and now - self._printed >= EVERY_S:
+            self._printed = now
+            self._screen.line(text)
+        self._update(f"{text}: {entry.group}, {self._titles[entry.arm]}", self._left())
+
+    def decided(self, decision: Decision) -> None:
+        """Say what the time budget drops."""
+        new = [name for name in words.dropped(self._plan, decision) if name not in self._left_out]
+        why = f"The whole plan would take {decision.predicted_s:.0f} s; to stay within the budget, "
+        if self._counted_from is not None:  # block 0 decided earlier
+            why = "A block takes longer than block 0 had promised; to stay within the budget, from here on "
+        if new:
+            self._screen.line(f"{why}these are left out: {', '.join(new)}.")
+        self._left_out |= set(new)
+
+    def _update(self, text: str, left: str) -> None:
+        self._screen.update(text, self._done, self._entries * (self._blocks + 1), left)
+
+    def _name(self, block: int) -> str:
+        return PROVING if block == 0 else f"block {block} of {self._blocks}"
+
+    def _left(self) -> str:
+        """Return how long is left, once an entry of block 1 is done."""
+        since, entries = self._counted_from or (0.0, self._done)
+        if self._done <= entries:
+            return ""
+        now, plan = time.monotonic(), self._plan
+        a_piece_s = (now - since) / (self._done - entries)
+        most_s = plan.budget_s if plan.budget_rule == "hold" and plan.budget_s is not None else math.inf
+        to_come = self._entries * (self._blocks + 1) - self._done
+        return f"about {min(a_piece_s * to_come, max(0.0, most_s - (now - self._begun))):.0f} s left"
+
+
+@contextmanager
+def run_progress(plan: Plan, *, lines: bool = True) -> Iterator[RunProgress]:
+    """Show a run while it lasts."""
+    with screen(lines=lines) as shown:
+        yield RunProgress(plan, shown)
+
+
+@contextmanager
+def verify_progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a verification while it lasts: called with the number of proofs so far and in the end."""
+    with screen(lines=False) as shown:
+        shown.update("computing the reference")
+        yield lambda done, total: shown.update(f"{done} of {total} proofs", done, total)
+
+
+@contextmanager
+def train_progress(
+    settings: "Settings", *, lines: bool = True
+) -> Iterator[Callable[[str, int, float], None]]:
+    """Show a training while it lasts: called with variant, epoch and loss at every report.
+
+    With ``lines``, each report is one in a terminal; where nobody watches, a few for each variant.
+    """
+    width, most = max(map(len, settings.variants)), settings.epochs
+    due: dict[str, int] = {}  # the next epoch to tell of
+    with screen(lines=lines, stderr=False) as shown:
+
+        def tell(variant: str, epoch: int, loss: float) -> None:
+            shown.update(f"{variant} · epoch {epoch} · loss {loss:.4e}", epoch, most)
+            if not lines or epoch < due.get(variant, 0):
+                return
+            if not shown.watched:
+                due[variant] = (FEW * epoch // most + 1) * most // FEW
+            shown.line(f"{variant:{width}}  epoch {epoch:{len(str(most))}}  loss {loss:.4e}")
+
+        yield tell
