@@ -16,10 +16,10 @@ from pathlib import Path
 
 from bench.machine import wording
 from bench.records.journal import load_run
+from bench.reporting.article import run_article
 from bench.reporting.build import write_report
 from bench.reporting.page import escape_markdown
-from bench.reporting.section import Section, TextTable
-from bench.reporting.view import RunView, view
+from bench.reporting.section import Article, Section, TextTable
 from bench.training import load_result
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ PICTURES = {
     "limits.png": "report/plots/1-limits.png",
     "breakeven.png": "report/plots/1-breakeven.png",
     "crossover.png": "report/plots/2-map-1.png",
-    "training_loss.png": "train/plots/loss.png",
+    "training_loss.png": "report/plots/3-loss.png",
     "training.gif": "train/animation.gif",
 }
 
@@ -46,7 +46,7 @@ def main() -> None:
     folder = saved or ROOT / "results" / "figures"
     if saved is None:
         measure(folder)
-    write_report([folder / name for name in MEASURED], folder / "report")
+    write_report([folder / name for name in MEASURED], folder / "report", png=True)
     for name, source in PICTURES.items():
         shutil.copyfile(folder / source, IMAGES / name)
     made = blocks(folder)
@@ -69,18 +69,20 @@ def blocks(folder: Path) -> dict[str, str]:
     """What stands between the marks, by name."""
     run = load_run(folder / "run")
     grid = load_run(folder / "grid")
-    shown = view(run)
-    sizes = view(grid, refinements=[load_run(path) for path in sorted((folder / "grid").glob("refine-*"))])
+    shown = run_article(run)
+    sizes = run_article(
+        grid, refinements=[load_run(path) for path in sorted((folder / "grid").glob("refine-*"))]
+    )
     ladder = section(shown, "ladder")
     packages = run.environment.machine["packages"]
     machine = f"{shown.machine}, no GPU; NumPy {packages['numpy']}, PyTorch {packages['torch']}"
     why = [*section(shown, "limits").lead[:2], *section(shown, "breakeven").lead[:2]]
     turns = section(sizes, "crossover").lead[:2]
     return {
-        "answer": f"On {machine}:\n\n" + bullets([*shown.answer, *turns, *why[:1]]),
+        "answer": f"On {machine}:\n\n" + bullets([*shown.summary, *turns, *why[:1]]),
         "ladder": bullets(ladder.lead),
         "ladder-table": table(ladder.tables[0]),
-        "answers": bullets([*why, *sizes.answer]),
+        "answers": bullets([*why, *sizes.summary]),
         "training": bullets(load_result(folder / "train").summary().splitlines()[:2]),
     }
 
@@ -90,7 +92,7 @@ def by_kind(answer: Iterable[str]) -> list[str]:
     return [sentence for sentence in answer if not re.match(r"B = |All sizes", sentence)]
 
 
-def section(shown: RunView, name: str) -> Section:
+def section(shown: Article, name: str) -> Section:
     """A section of the page by its anchor."""
     return next(one for one in shown.sections if one.id == name)
 

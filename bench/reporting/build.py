@@ -88,7 +88,7 @@ def write_report(
             anchor = f"result-{len(articles) + len(trainings) + 1}"
             article, drawn = training_article(path, folder, anchor, prefix=prefixes[path])
             trainings.append(article)
-            images |= drawn
+            images |= drawn | _write_plots(article, folder / PLOTS, png)
         content = content_of([*articles.values(), *trainings])
         content["files"] = KEPT.format(
             "the journal and in values.csv"

@@ -6,9 +6,8 @@ The facts at once, and below them, closed, all that the environment record and t
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.machine import units, wording
+from bench.machine import libraries, units, wording
 from bench.records.run import Run
-from bench.reporting import words
 from bench.reporting.facts import Facts
 from bench.reporting.section import Cell, Column, Fold, Pairs, Section, TextTable
 
@@ -60,7 +59,7 @@ LIBRARIES = tuple(map(Column, ("Library", "Version", "BLAS", "Kernel that ran", 
 def environment_section(facts: Facts, found: object, prefix: str) -> Section:
     """Return machine, libraries and variables, and whether it was fair."""
     environment = facts.run.environment
-    rows = tuple(libraries(facts.run))
+    rows = tuple(library_rows(facts.run))
     return Section(
         id="machine",
         title="On which machine, and was it fair?",
@@ -107,12 +106,12 @@ def machine(facts: Mapping[str, Any]) -> Pairs:
     return tuple((name, str(value)) for name, value in known.items() if value not in (None, ""))
 
 
-def libraries(run: Run) -> Iterable[tuple[Cell, ...]]:
+def library_rows(run: Run) -> Iterable[tuple[Cell, ...]]:
     """Yield version, BLAS and kernel of each library, as its workers read them."""
     for library, facts in _by_library(run).items():
         more = [f"{key.replace('_', ' ')}: {told}" for key in BESIDE if (told := _values(facts, key))]
         cells = (
-            words.LIBRARIES.get(library, library),
+            libraries.library(library).label,
             _values(facts, "version"),
             f"{_values(facts, 'blas')} {_values(facts, 'blas_version')}".strip(),
             _values(facts, "kernel") or "not told by the library",
@@ -160,7 +159,7 @@ def details(run: Run) -> list[tuple[str, Pairs]]:
     sections = [(heading, _pairs([facts], names)) for heading, names in groups.items()]
     for library, told in _by_library(run).items():
         names = dict.fromkeys(name for of_worker in told for name in of_worker)
-        sections.append((f"{words.LIBRARIES.get(library, library)} in its workers", _pairs(told, names)))
+        sections.append((f"{libraries.library(library).label} in its workers", _pairs(told, names)))
     return [(heading, pairs) for heading, pairs in sections if pairs]
 
 
@@ -183,9 +182,9 @@ def say(name: str, value: Any) -> str:
 def _by_library(run: Run) -> dict[str, list[dict[str, Any]]]:
     """Return what the workers of each library read, in the plan's order."""
     told: dict[str, list[dict[str, Any]]] = {}
-    libraries_of = {arm.id: arm.library for arm in run.plan.arms}
-    for library in libraries_of.values():
-        facts = [worker.facts for worker in run.workers if libraries_of[worker.arms[0]] == library]
+    library_of = {arm.id: arm.library for arm in run.plan.arms}
+    for library in library_of.values():
+        facts = [worker.facts for worker in run.workers if library_of[worker.arms[0]] == library]
         if facts:
             told[library] = facts
     return told

@@ -17,11 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench.machine import units
+from bench.machine import libraries, units
 
 # after Okabe and Ito, told apart by all common kinds of colour vision, and dark enough for text on white
-COLOURS = {"numpy": "#0072B2", "torch": "#C04E00"}
-OTHER = "#555555"
+COLOURS = {name: library.colour for name, library in libraries.LIBRARIES.items()}
+OTHER = libraries.NEUTRAL
 INK, SOFT, FAINT = "#1d2530", "#5b6672", "#dfe4ea"
 STYLE: Any = {  # Any: the stubs know these names only as literals
     "font.family": "DejaVu Sans",  # comes with Matplotlib, so it is there on every machine
@@ -104,6 +104,11 @@ def dot_plot(marks: Sequence[Mark], *, ratio_title: str = "÷ baseline", narrow:
     return figure
 
 
+def colour_of(library: str) -> str:
+    """Return the colour of a library; grey for one that nobody has declared."""
+    return libraries.library(library).colour
+
+
 def draw(figure: Figure, kinds: Iterable[str] = ("svg",)) -> dict[str, bytes]:
     """Return the figure as SVG, or in other ``kinds``, always the same bytes for the same figure."""
     files = {}
@@ -177,7 +182,7 @@ def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
 
 def _row(axes: Axes, y: float, mark: Mark, narrow: bool) -> None:
     """Draw label, the blocks' medians, interval, dot and numbers of one row."""
-    colour = COLOURS.get(mark.library, OTHER)
+    colour = colour_of(mark.library)
     blocks: Any = {"color": colour, "alpha": 0.7, "markersize": 3, "markeredgewidth": 0, "zorder": 4}
     bar: Any = {"color": colour, "alpha": 0.35, "linewidth": 5, "solid_capstyle": "butt", "zorder": 3}
     dot: Any = {"color": colour, "markersize": 6, "markeredgewidth": 1.4, "zorder": 5}
