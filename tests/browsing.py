@@ -35,9 +35,9 @@ class Visit:
         return [url for url in self.requests if not url.startswith(("file:", "data:"))]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """A browser for the tests of a module."""
+    """A browser for all tests."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine")
@@ -119,14 +119,18 @@ LOW_CONTRAST = """() => {
 # how far the page is wider than its window
 OVERFLOW = "() => document.scrollingElement.scrollWidth - innerWidth"
 
-# references within pictures that lead nowhere, and ids that are there twice
+# links within the page that lead nowhere, and ids that are there twice
 TORN = """() => {
   const known = new Set();
   const twice = [];
   for (const { id } of document.querySelectorAll("[id]")) (known.has(id) ? twice.push(id) : known.add(id));
-  const used = [...document.querySelectorAll("use, a[href^='#']")]
-    .map((one) => one.getAttribute("href").slice(1));
-  const clips = [...document.querySelectorAll("[clip-path]")]
-    .map((one) => one.getAttribute("clip-path").slice(5, -1));
-  return { twice, lost: [...used, ...clips].filter((id) => !known.has(id)), used: used.length };
+  const used = [...document.querySelectorAll("a[href^='#']")].map((one) => one.getAttribute("href").slice(1));
+  return { twice, lost: used.filter((id) => !known.has(id)), used: used.length };
 }"""
+
+# what can be scrolled sideways, or reaches beyond the window, and pictures that could not be decoded
+CUT = """() => [...document.querySelectorAll(".scroll, img, td, th, p, li, dd")]
+  .filter((one) => one.checkVisibility())
+  .filter((one) => (one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline")
+    || one.getBoundingClientRect().right > innerWidth || one.naturalWidth === 0)
+  .map((one) => `${one.tagName} ${one.alt ?? one.textContent}`.slice(0, 90))"""

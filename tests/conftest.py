@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import benchmark_plugin
 import numpy as np
@@ -13,6 +14,9 @@ import pytest
 from browsing import chromium as chromium  # a fixture
 
 from bench.machine.host import usable_cpus
+
+if TYPE_CHECKING:
+    from bench.records.run import Run
 
 BENCHMARKS = Path(__file__).with_name("benchmarks")
 ACCEPTANCE = Path(__file__).with_name("acceptance")
@@ -35,6 +39,38 @@ def _strict_numbers() -> Iterator[None]:
 def _unknown_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody tells what else runs: no test depends on it."""
     monkeypatch.setattr("bench.machine.busy.look", lambda sample_s: None)
+
+
+@pytest.fixture(scope="session")
+def default_run() -> "Run":
+    """The example of a default run."""
+    from journals import example_records
+
+    from bench.records.run import make_run
+
+    return make_run(example_records())
+
+
+@pytest.fixture(scope="session")
+def default_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the example, drawn once for all tests, which only read it; in the run's folder."""
+    from journals import example_records
+    from reports import write_run
+
+    from bench.reporting.build import build_report
+
+    return build_report([write_run(tmp_path_factory.mktemp("default"), example_records())], None)
+
+
+@pytest.fixture(scope="session")
+def grid_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a small grid, drawn once for all tests; in the run's folder."""
+    from grids import crossing_at, grid_plan, records_of, with_ratio, write_grid
+
+    from bench.reporting.build import build_report
+
+    records = records_of(grid_plan(batch=(1, 16)), with_ratio(crossing_at(300.0)))
+    return build_report([write_grid(tmp_path_factory.mktemp("grid"), records)], None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

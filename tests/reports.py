@@ -3,7 +3,7 @@
 import html.parser
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ TWIN = f"{BASE} twin"
 BEST_NUMPY, BEST_TORCH = f"{POSITIONAL} | numpy-inplace@cpu x1", f"{POSITIONAL} | torch-inplace@cpu x1"
 CLAIM_OLD = "ladder | numpy-published@cpu x1 positional float64 sigmoid"
 CLAIM_NEW = "ladder | torch-cell@cpu x1 single_step float32 tanh"
+PROSE = {"p", "li", "dd", "dt", "figcaption", "caption", "td", "th"}
 VOID = {"meta", "img", "br", "source"}
 STILL = (0.0, 0.001, -0.001, 0.002, -0.002, 0.0005, -0.0005, 0.0015, -0.0015, 0.0)  # log ratios: hardly any
 
@@ -119,6 +120,34 @@ class Reader(html.parser.HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+
+class Prose(Reader):
+    """The texts of a page's paragraphs, lists, captions and cells, but for those of sections ``apart``."""
+
+    def __init__(self, page: str, apart: Collection[str]) -> None:
+        self.texts: list[tuple[str, str]] = []
+        self._apart, self._skipped = apart, ""
+        super().__init__(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        super().handle_starttag(tag, attributes)
+        if tag == "section" and dict(attributes).get("id") in self._apart:
+            self._skipped = tag
+        if tag in PROSE and not self._skipped:
+            self.texts.append((tag, ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        super().handle_endtag(tag)
+        if tag == self._skipped:
+            self._skipped = ""
+
+    def handle_data(self, data: str) -> None:
+        super().handle_data(data)
+        inside = [tag for tag in self._open if tag in PROSE]
+        if inside and not self._skipped and "nav" not in self._open:
+            tag, text = self.texts[-1]
+            self.texts[-1] = (tag, text + data)
 
 
 def table_rows(markdown: str) -> list[list[str]]:

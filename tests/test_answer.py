@@ -28,7 +28,7 @@ from bench.records.record import AnyRecord, Burst, Decision, End, Failure, Plan,
 from bench.records.run import Run, make_run
 from bench.reporting import answer, words
 from bench.reporting.build import headline
-from bench.reporting.tables import lines
+from bench.reporting.tables import times_table
 
 COMPILED, COMPILED_BASE = "compiled | torch-compile@cpu x1", "compiled | numpy-batched@cpu x1"
 NOISY = (0.1, -0.1, 0.12, -0.12, 0.08, -0.08, 0.15, -0.15, 0.05, -0.05)
@@ -158,11 +158,11 @@ def test_what_is_known_to_be_wrong_never_wins() -> None:
         records.append(record)
     facts = facts_of(make_run(records))
     table = facts.summary.tables[0]
-    line = next(line for line in lines(facts, table) if line.variant == "torch-autograd")
-    assert (line.verdict, line.tone, line.reason) == ("FASTER", "calm", "no winner: known wrong gradient")
-    assert "known wrong gradient" in line.marks
-    right = next(line for line in lines(facts, table) if line.variant == "numpy-inplace")
-    assert (right.verdict, right.tone) == ("FASTER", "good")
+    rows = {row[0].text: row for row in times_table(facts, table).rows}
+    wrong = rows["torch-autograd"][3]
+    assert (wrong.text, wrong.tone, wrong.note) == ("FASTER", "calm", "no winner: known wrong gradient")
+    assert "known wrong gradient" in rows["torch-autograd"][0].note
+    assert (rows["numpy-inplace"][3].text, rows["numpy-inplace"][3].tone) == ("FASTER", "good")
     assert "torch-autograd" not in " ".join(answer.sentences(facts))
     assert "numpy-published" not in " ".join(answer.sentences(facts)[:-1])  # only the claim names it
     for sentence in answer.sentences(facts):

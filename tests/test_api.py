@@ -21,8 +21,9 @@ from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.proof.child import Row
 from bench.records.record import Decision, End, Environment
+from bench.records.training import Settings
+from bench.reporting.display import run_progress, train_progress, verify_progress
 from bench.reporting.notebook import Verification
-from bench.reporting.statusline import run_progress, train_progress, verify_progress
 from bench.workload.case import Shape
 
 ROOT = Path(__file__).parents[1]
@@ -357,7 +358,7 @@ def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):
 
     ipython = pytest.importorskip("IPython.display")
     monkeypatch.setattr(ipython, "display", lambda *content, **options: Shown())
-    monkeypatch.setattr("bench.reporting.statusline.in_notebook", lambda: True)
+    monkeypatch.setattr("bench.reporting.display.in_notebook", lambda: True)
     plan = make_plan(
         Wishes(quick=True), run="r", started_utc="2026-01-02T03:04:05+00:00", command=["rnnbench"]
     )
@@ -367,7 +368,7 @@ def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):
         progress.decided(Decision([], 1.0, 3, 15, [], []))
     with verify_progress() as proved:
         proved(1, 2)
-    with train_progress() as trained:
+    with train_progress(Settings(variants=("numpy-loop",)), lines=False) as trained:
         trained("numpy-loop", 100, 0.5)
     what, entries = "checking results and finding how long a call takes", plan.groups[0].entries
     first = (

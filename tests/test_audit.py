@@ -10,7 +10,7 @@ from bench.machine.audit.finding import LEVELS, Finding
 from bench.machine.audit.findings import audit, banners
 from bench.records.record import Environment
 from bench.records.run import make_run
-from bench.reporting.view import view
+from bench.reporting.article import run_article
 
 NUMPY: dict[str, Any] = {
     "threads": 8,
@@ -222,5 +222,5 @@ def test_a_report_says_what_is_unfair_and_unstable_above_its_numbers_with_what_m
     assert "does not reach" in said[1]
 
     plan, _, *rest = example_records()
-    shown = view(make_run([plan, Environment(FIT, {}, {}, {}, said), *rest])).warnings
+    shown = run_article(make_run([plan, Environment(FIT, {}, {}, {}, said), *rest])).warnings
     assert any(warning.startswith("ASLR is off") for warning in shown)

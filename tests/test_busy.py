@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 import bench
 from bench.api.advise import Timer
-from bench.api.train import Display
 from bench.cli.main import main
 from bench.machine import busy, waiting
 from bench.machine.audit.state import audit_load
@@ -21,8 +20,8 @@ from bench.machine.busy import NEIGHBOURS, Counters, Usage
 from bench.machine.waiting import look_around, wait
 from bench.records.journal import load_run
 from bench.records.training import Settings
+from bench.reporting.display import run_progress, train_progress
 from bench.reporting.page import emphasise
-from bench.reporting.progress import show_progress
 
 QUIET, BUSY = Usage(0.02, 2, 0.1, ()), Usage(1.3, 2, 2.25, ("tar", "chromium"))
 SEEN = "other programs use 65 % of 2 processors (mostly tar and chromium), load 2.2"
@@ -195,9 +194,9 @@ def test_block_0_says_in_plain_words_how_far_it_is(
 ) -> None:
     """Where nobody watches: a line every ten seconds, and one when it begins."""
     plan = example_plan()
-    monkeypatch.setattr("bench.reporting.progress.time.monotonic", steps(4.0).__next__)
+    monkeypatch.setattr("bench.reporting.display.time.monotonic", steps(4.0).__next__)
     entries = [entry for group in plan.groups for entry in group.entries]
-    with show_progress(plan) as display:
+    with run_progress(plan) as display:
         display.starting(0, plan.blocks)
         for entry in entries[:7]:
             display.measuring(0, entry)
@@ -212,9 +211,9 @@ def test_no_more_time_is_left_than_a_budget_that_holds(
     rule: str, left: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("bench.reporting.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bench.reporting.display.time.monotonic", lambda: now[0])
     plan = replace(example_plan(), budget_rule=rule, budget_s=36.0)
-    with show_progress(plan) as display:
+    with run_progress(plan) as display:
         now[0] = 105.0
         display.starting(1, 20)
         now[0] = 110.0  # a block took 5 s, and 19 are to come
@@ -225,9 +224,9 @@ def test_no_more_time_is_left_than_a_budget_that_holds(
 def test_a_training_that_nobody_watches_is_told_in_a_handful_of_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Display(Settings(variants=("numpy-loop",), epochs=20000)) as display:
+    with train_progress(Settings(variants=("numpy-loop",), epochs=20000)) as tell:
         for epoch in (1, *range(100, 20001, 100)):
-            display.tell("numpy-loop", epoch, 0.5)
+            tell("numpy-loop", epoch, 0.5)
     epochs = [int(line.split()[2]) for line in capsys.readouterr().out.splitlines()]
     assert epochs == [1, 4000, 8000, 12000, 16000, 20000]
 

@@ -3,15 +3,18 @@
 import base64
 import csv
 import io
+from dataclasses import replace as replaced
 
 import pytest
 from journals import example_records
 from msgspec.structs import replace
 
-from bench.analysis.outcome import outcomes
+from bench.analysis.outcome import Outcome, outcomes
+from bench.analysis.summary import summarise
 from bench.records.run import Run, make_run
 from bench.reporting import download
 from bench.reporting.download import download_section
+from bench.reporting.facts import Facts
 from bench.reporting.section import Section
 
 
@@ -20,8 +23,9 @@ def default() -> Run:
     return make_run(example_records(quick=True))
 
 
-def section_of(run: Run) -> Section:
-    return download_section(run, outcomes(run), "")
+def section_of(run: Run, found: dict[str, Outcome] | None = None) -> Section:
+    found = outcomes(run) if found is None else found
+    return download_section(Facts.of(run, summarise(run)), found, "")
 
 
 def rows(section: Section) -> list[dict[str, str]]:
@@ -63,6 +67,6 @@ def test_too_many_values_are_medians_and_too_many_of_these_are_a_sentence(
 def test_no_cell_is_a_formula_nor_breaks_its_line(default: Run, start: str) -> None:
     burst = default.bursts[0]
     hostile = replace(burst, entry=f'{start}SUM(A1),"\nnext')
-    run = make_run([default.plan, hostile])
-    (row, *_) = rows(download_section(run, {}, ""))
+    facts = replaced(Facts.of(default, summarise(default)), run=make_run([default.plan, hostile]))
+    (row, *_) = rows(download_section(facts, {}, ""))
     assert row["entry"] == f"'{start}SUM(A1),\"\nnext"

@@ -11,7 +11,8 @@ from reports import BEST_NUMPY, BEST_TORCH, STILL, TWIN, USUAL, around, facts_of
 from bench.machine import units
 from bench.records.record import AnyRecord, Burst
 from bench.records.run import Run, make_run
-from bench.reporting import answer, elsewhere, map_answer, notes, turning
+from bench.reporting import answer, elsewhere, map_answer, turning
+from bench.reporting.article import how_sure
 from bench.reporting.hero import hero
 from bench.reporting.section import Hero, Section
 
@@ -201,16 +202,15 @@ def test_the_noise_floor_of_a_grid_is_that_of_all_its_twins() -> None:
     low, high = units.percent(floors[0]), units.percent(floors[-1])
     assert facts.noise_floor == f"{low.removesuffix(' %')} to {high}, by size"
     assert f"noise floor {facts.noise_floor} (the same thing measured twice)" in hero(facts, ()).sure
-    said = notes.sure(facts)[-1]
-    assert f"at the {len(floors)} sizes where it was measured twice" in said
+    said = how_sure(facts)[-1]
+    assert f"measured twice, at {len(floors)} sizes." in said
     assert facts.noise_floor in said
-    assert "may rest on a smaller difference" in said
 
 
 def test_the_noise_floor_of_a_run_is_one() -> None:
     facts = facts_of(make_run(example_records()))
     assert facts.noise_floor == units.percent(facts.summary.floor or 0.0)
-    assert "lay apart where it was measured twice" in notes.sure(facts)[-1]
+    assert how_sure(facts)[-1].endswith("the same code measured twice.")
 
 
 @pytest.mark.parametrize(("run", "told"), [

@@ -9,8 +9,7 @@ from journals import example_records
 
 from bench.records.record import Environment
 from bench.records.run import Run, make_run
-from bench.reporting.details import MOST, details, say
-from bench.reporting.environment import machine as shown_machine
+from bench.reporting.environment import MOST, details, machine, say
 
 
 def run_with(facts: dict[str, Any]) -> Run:
@@ -61,10 +60,10 @@ def test_a_library_tells_every_value_that_its_workers_read() -> None:
 
 def test_clock_and_virtual_machine_are_seen_at_once() -> None:
     facts = {"governor": "schedutil", "turbo": "on", "mhz": {"max": 3900, "cur": 2500}, "hypervisor": "KVM"}
-    assert shown_machine(run_with(facts)) == [
+    assert machine(facts) == (
         ("Clock speed", "governor schedutil; turbo on; at most 3900, now 2500 MHz"),
         ("Virtual machine", "KVM"),
-    ]
+    )
 
 
 def test_facts_of_a_strange_shape_break_nothing_and_stay_short() -> None:
@@ -77,4 +76,4 @@ def test_facts_of_a_strange_shape_break_nothing_and_stay_short() -> None:
     }
     shown = dict(details(run_with(facts)))
     assert all(len(value) <= MOST for pairs in shown.values() for _, value in pairs)
-    assert shown_machine(run_with(facts)) == []
+    assert machine(facts) == ()

@@ -19,16 +19,15 @@ from bench.machine.errors import UserError
 from bench.records.journal import load_run
 from bench.records.record import AnyRecord, Arm, Environment, Missing, Plan
 from bench.reporting import answer, page
-from bench.reporting.build import build_report
+from bench.reporting.build import build_report, write_report
 
 HOSTILE = "<script>alert(1)</script>|`*_[x](javascript:1)&\"' $a$ --> \u202e\x07\nnext"
 
 
 @pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_run(tmp_path_factory.mktemp("run"), example_records())
-    assert build_report([folder], None) == folder / "report.html"
-    return folder
+def run_folder(default_page: Path) -> Path:
+    assert default_page.name == "report.html"
+    return default_page.parent
 
 
 def test_all_files_stand_beside_the_journal(run_folder: Path) -> None:
@@ -38,9 +37,17 @@ def test_all_files_stand_beside_the_journal(run_folder: Path) -> None:
     stems = {path.stem for path in (run_folder / "plots").iterdir()}
     assert "1-train_step-positional" in stems
     assert "ladder" in stems
+    assert {path.suffix for path in (run_folder / "plots").iterdir()} == {".svg"}
     for stem in stems:
-        assert (run_folder / "plots" / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
         ET.parse(run_folder / "plots" / f"{stem}.svg")
+
+
+def test_plots_are_there_as_png_too_where_that_is_asked_for(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, example_records(quick=True))
+    write_report([folder], None, png=True)
+    pngs = [path for path in (folder / "plots").iterdir() if path.suffix == ".png"]
+    assert len(pngs) == len(list((folder / "plots").glob("*.svg"))) > 1
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pngs)
 
 
 def test_the_page_needs_nothing_but_itself_and_runs_no_script_but_its_own(run_folder: Path) -> None:
@@ -56,8 +63,10 @@ def test_the_page_needs_nothing_but_itself_and_runs_no_script_but_its_own(run_fo
         "style-src": "'unsafe-inline'",
         "script-src": f"'sha256-{digest}'",
     }
-    assert not {"link", "iframe", "object", "form", "img"} & {tag for tag, _ in reader.tags}
-    rest = re.sub(r'href="data:[^"]*"|url\(#[\w-]+\)', "", text.replace(script, ""))
+    assert not {"link", "iframe", "object", "form", "svg"} & {tag for tag, _ in reader.tags}
+    images = [*reader.all("img"), *reader.all("source")]
+    assert all(str(one.get("src") or one.get("srcset")).startswith("data:image/") for one in images)
+    rest = re.sub(r'(href|src|srcset)="data:[^"]*"', "", text.replace(script, ""))
     assert not re.search(r"url\(|@import|\son\w+=|https?:", rest)
 
 
@@ -66,13 +75,20 @@ def test_the_page_reads_without_seeing_it(run_folder: Path) -> None:
     levels = [int(tag[1]) for tag, _ in reader.tags if re.fullmatch(r"h\d", tag)]
     assert levels.count(1) == 1
     assert all(below <= above + 1 for above, below in pairwise([0, *levels]))  # no level is skipped
-    said = {str(svg["aria-label"]) for svg in reader.all("svg")}
-    assert {svg["role"] for svg in reader.all("svg")} == {"img"}
+    said = {str(image["alt"]) for image in reader.all("img")}
+    assert len(said) > 5
     assert any("numpy-batched 101 µs, baseline" in text for text in said)
     assert any("torch-rnn 362 µs, 3.64 [3.59, 3.70]" in text for text in said)
     assert reader.all("html") == [{"lang": "en"}]
     assert all(cell.get("scope") in ("col", "row") for cell in reader.all("th"))
     assert len(reader.all("caption")) == len(reader.all("table")) > 8
+
+
+def test_every_picture_of_the_page_is_the_one_beside_it(run_folder: Path) -> None:
+    reader = Reader((run_folder / "report.html").read_text(encoding="utf-8"))
+    sources = [str(image["src"]).partition("base64,")[2] for image in reader.all("img")]
+    files = [path.read_bytes() for path in (run_folder / "plots").glob("*.svg")]
+    assert sorted(map(base64.b64decode, sources)) == sorted(files)
 
 
 def test_page_and_markdown_open_with_the_same_answer(run_folder: Path) -> None:
@@ -150,7 +166,7 @@ def test_escaping_can_fail() -> None:
 
 def test_the_same_journal_gives_the_same_bytes(run_folder: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from bench.reporting.build import build_report; "
+        "import sys; from pathlib import Path; from bench.reporting.build import build_report, write_report; "
         "build_report([Path(sys.argv[1])], Path(sys.argv[2]))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}

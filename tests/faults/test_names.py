@@ -16,8 +16,8 @@ from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.records.record import AnyRecord, Plan
 from bench.records.run import make_run
+from bench.reporting.article import TABLES, run_article, slug
 from bench.reporting.build import build_report
-from bench.reporting.view import TABLES, slug, view
 from faults.runs import SMALL, finish, start
 from faults.small_run import CPU_ONLY
 
@@ -60,7 +60,8 @@ def test_plots_have_stems_of_their_own_even_where_names_differ_in_case_alone() -
     names = [group.name for group in groups if group.kind in TABLES]
     for evil in (EVIL, EVIL[8:], [name * 40 for name in EVIL[8:]]):
         others = dict(zip(names, evil, strict=False))
-        stems = [drawing.stem for drawing in view(make_run(renamed(example_records(), others))).drawings]
+        run = make_run(renamed(example_records(), others))
+        stems = [drawing.stem for drawing in run_article(run).pictures]
         assert len({stem.lower() for stem in stems}) == len(stems)
         assert all(re.fullmatch(r"[a-z0-9_-]{1,80}", stem) for stem in stems)
 

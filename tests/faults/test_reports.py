@@ -15,9 +15,9 @@ from bench.records.record import AnyRecord, Arm, Burst, Decision, Environment, F
 from bench.records.run import make_run
 from bench.records.table import write_values_csv
 from bench.reporting import page
-from bench.reporting.build import Source, content_of, headline
-from bench.reporting.progress import show_progress
-from bench.reporting.view import view
+from bench.reporting.article import run_article
+from bench.reporting.build import content_of, headline
+from bench.reporting.display import run_progress
 
 PAYLOADS = [
     "</script><script>alert(1)</script>",
@@ -81,9 +81,9 @@ def spoiled(payload: str) -> list[AnyRecord]:
 def rendered(records: list[AnyRecord]) -> tuple[str, str, str]:
     """HTML, Markdown and the terminal's text of a run; no plots are drawn, which take long."""
     run = make_run(records)
-    shown = view(run)
-    content = content_of([Source(run, shown)], [])
-    images = {drawing.stem: b"<svg/>" for drawing in shown.drawings}
+    shown = run_article(run, anchor="result-1")
+    content = content_of([shown])
+    images = {drawing.stem: b"<svg/>" for drawing in shown.pictures}
     return page.render_html(content, images), page.render_markdown(content), headline(run)
 
 
@@ -148,7 +148,7 @@ def test_markup_in_a_name_does_not_end_the_display_of_a_run(monkeypatch, capsys)
     monkeypatch.setenv("COLUMNS", "200")  # wide enough for the name
     plan = example_plan(quick=True)
     entry = replace(plan.groups[0].entries[0], group="[/nothing] [red]name")
-    with show_progress(plan) as display:
+    with run_progress(plan) as display:
         display.measuring(0, entry)
     assert "[/nothing] [red]name" in capsys.readouterr().err
 
