@@ -17,8 +17,8 @@ from bench.machine.device import find_devices, resolve
 from bench.machine.errors import UserError
 from bench.machine.files import as_path
 from bench.machine.waiting import complain
-from bench.reporting.notebook import Result, Verification
 from bench.reporting.display import run_progress, train_progress, verify_progress
+from bench.reporting.notebook import Result, Verification
 from bench.workload import catalog
 
 if TYPE_CHECKING:
