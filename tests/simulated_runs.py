@@ -8,7 +8,7 @@ from simulated import VALUES, Array
 
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import rank_interval, rank_p
-from bench.analysis.verdict import Comparison, Judgement, judge
+from bench.analysis.verdict import Comparison, Judgement, judge_run
 from bench.measure.stopping import EARLIEST, PRECISION, precise
 from bench.records import record
 from bench.records.run import Run, make_run
@@ -48,7 +48,7 @@ def judged(values: Array, *, twin: bool = True) -> Judgement:
         entry: Outcome(entry, "ok", "", {block + 1: times[block][place] for block in range(blocks)})
         for place, entry in enumerate(run.entries)
     }
-    return judge(run, found)
+    return judge_run(run, found)
 
 
 def recorded(values: Array) -> Run:

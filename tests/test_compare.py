@@ -13,9 +13,10 @@ from journals import example_environment, example_records
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, TWIN, USUAL, around, with_ratios, write_run
 
-from bench.analysis import regression
-from bench.analysis.regression import Change, Changes, compare_runs, judged, measured
+from bench.analysis import verdict
+from bench.analysis.regression import Change, Changes, compare_runs
 from bench.analysis.statistics import holm
+from bench.analysis.verdict import judge, measured
 from bench.cli.main import main
 from bench.records.record import AnyRecord, Burst, Decision, Environment, Plan, Worker
 from bench.records.run import Run, make_run
@@ -96,21 +97,21 @@ def test_drift_of_the_whole_machine_is_no_change_but_is_told_and_shows_in_absolu
     then, now = make_run(EARLIER), make_run(slowed(EARLIER, 1.10))
     changes = compare_runs(then, now)
     assert {one.verdict for one in changes.rows} <= {"EQUIVALENT", "UNRESOLVED"}
-    assert all(abs(one.change - 1) < 1e-4 for one in changes.rows if one.change)
+    assert all(abs(one.ratio - 1) < 1e-4 for one in changes.rows if one.ratio)
     drift = next(one for one in changes.baselines if one.name == BASE)
-    assert drift.change == pytest.approx(1.10, rel=1e-3)
+    assert drift.ratio == pytest.approx(1.10, rel=1e-3)
     assert drift.verdict == "NONE"
     absolute = compare_runs(then, now, absolute=True)
     assert row(absolute, USUAL).verdict == "SLOWER"
-    assert row(absolute, USUAL).change == pytest.approx(1.10, rel=1e-3)
+    assert row(absolute, USUAL).ratio == pytest.approx(1.10, rel=1e-3)
     assert row(absolute, BASE).old_value == pytest.approx(drift.old_value)
 
 
 def test_a_slower_baseline_moves_every_ratio_and_the_baselines_time_says_why() -> None:
     changes = compare_runs(make_run(EARLIER), make_run(slowed(EARLIER, 1.2, BASE)))
     usual = row(changes, USUAL)
-    assert usual.change == pytest.approx(1 / 1.2, rel=1e-3)
-    assert next(one for one in changes.baselines if one.name == BASE).change == pytest.approx(1.2, rel=1e-3)
+    assert usual.ratio == pytest.approx(1 / 1.2, rel=1e-3)
+    assert next(one for one in changes.baselines if one.name == BASE).ratio == pytest.approx(1.2, rel=1e-3)
 
 
 def test_unresolved_says_what_could_have_been_seen() -> None:
@@ -129,7 +130,7 @@ def test_unresolved_says_what_could_have_been_seen() -> None:
 def test_one_wild_block_leaves_it_unresolved() -> None:
     """Welch's interval stands beside the exact one."""
     old, new = [*np.linspace(0, 0.008, 9), 3.0], [*np.linspace(0.05, 0.058, 10)]
-    (found,) = judged([measured(Change("x", "NONE"), old, new)], 0.02)
+    (found,) = judge([measured(Change(name="x"), old, new)], 0.02)
     assert found.p_holm is not None
     assert (found.p_holm <= 0.05, found.verdict) == (True, "UNRESOLVED")
     assert "Welch" in found.reason
@@ -143,17 +144,17 @@ def test_quick_runs_have_ratios_and_no_verdict() -> None:
         make_run(example_records(quick=True)), make_run(example_records(quick=True, seed=2))
     )
     assert {one.verdict for one in changes.rows} == {"NONE"}
-    assert row(changes, USUAL).change is not None
+    assert row(changes, USUAL).ratio is not None
     assert row(changes, USUAL).reason == "old run: a quick run gives no verdict"
 
 
 def test_what_failed_in_one_run_has_the_word_and_the_reason_of_that_run() -> None:
     changes = compare_runs(make_run(EARLIER), make_run(example_records(broken=True)))
     wrong = row(changes, BEST_TORCH)
-    assert (wrong.verdict, wrong.change) == ("INVALID", None)
+    assert (wrong.verdict, wrong.ratio) == ("INVALID", None)
     assert wrong.reason.startswith("new run: disagrees")
     late = row(changes, "train_step sequence | torch-autograd@cpu x1")
-    assert (late.verdict, late.change) == ("MISSING", None)
+    assert (late.verdict, late.ratio) == ("MISSING", None)
 
 
 def test_what_a_time_budget_left_out_of_a_run_is_one_line_and_no_row() -> None:
@@ -179,7 +180,7 @@ def test_a_run_whose_twin_differs_judges_nothing() -> None:
     changes = compared({TWIN: 1.0}, {TWIN: 1.2})
     assert "the new run gives no verdict by itself: the A/A control failed" in changes.warning
     assert "SLOWER" not in {one.verdict for one in changes.rows}
-    assert {one.verdict for one in changes.rows if one.change is not None} == {"INVALID"}
+    assert {one.verdict for one in changes.rows if one.ratio is not None} == {"INVALID"}
 
 
 def test_a_twin_that_changed_between_the_runs_judges_nothing() -> None:
@@ -248,17 +249,17 @@ def test_slower_and_significant_is_no_proof_of_a_regression_beyond_the_limit() -
     """The mutant: an exit code by the verdict and the estimate alone."""
     noise = np.random.Generator(np.random.PCG64(5)).normal(0, 0.02, (2, 10))
     noise -= np.median(noise, axis=1, keepdims=True)
-    drafts = [measured(Change("x", "NONE"), noise[0], noise[1] + np.log(1.06))]
-    (found,) = judged(drafts, 0.02, 0.05)
+    drafts = [measured(Change(name="x"), noise[0], noise[1] + np.log(1.06))]
+    (found,) = judge(drafts, 0.02, limit=0.05)
     assert (found.verdict, found.regressed) == ("SLOWER", False)
-    assert found.change is not None
-    assert found.change > 1.05
+    assert found.ratio is not None
+    assert found.ratio > 1.05
 
 
 def test_a_regression_is_adjusted_for_all_entries() -> None:
     old, new = [0.00, 0.01, 0.02, 0.03, 0.04, 0.05], [0.10, 0.11, 0.12, 0.095, 0.105, 0.115]
-    alone = judged([measured(Change("x", "NONE"), old, new)], 0.02, 0.05)
-    many = judged([measured(Change(str(n), "NONE"), old, new) for n in range(100)], 0.02, 0.05)
+    alone = judge([measured(Change(name="x"), old, new)], 0.02, limit=0.05)
+    many = judge([measured(Change(name=str(n)), old, new) for n in range(100)], 0.02, limit=0.05)
     assert alone[0].regressed
     assert not any(one.regressed for one in many)
 
@@ -266,18 +267,18 @@ def test_a_regression_is_adjusted_for_all_entries() -> None:
 # two runs of the same code
 
 
-def false_words(judge: Callable[[np.ndarray, np.ndarray], bool], tables: int) -> float:
+def false_words(finds: Callable[[np.ndarray, np.ndarray], bool], tables: int) -> float:
     """The share of tables with a false word: the same code twice, a machine 7 % slower the second time."""
     draw = simulated.generator(21)
     old = simulated.simulate(draw, tables, drift=simulated.wave(0.05))
     new = simulated.simulate(draw, tables, drift=simulated.ramp(0.05)) + 0.07
-    return float(np.mean([judge(*pair) for pair in zip(old, new, strict=True)]))
+    return float(np.mean([finds(*pair) for pair in zip(old, new, strict=True)]))
 
 
 def words_of(old: np.ndarray, new: np.ndarray) -> bool:
     """Whether a table with these samples (rows, n) has a word that says there is a change."""
-    drafts = [measured(Change(str(n), "NONE"), *pair) for n, pair in enumerate(zip(old, new, strict=True))]
-    return any(one.verdict in ("FASTER", "SLOWER") for one in judged(drafts, 0.02))
+    drafts = [measured(Change(name=str(n)), *pair) for n, pair in enumerate(zip(old, new, strict=True))]
+    return any(one.verdict in ("FASTER", "SLOWER") for one in judge(drafts, 0.02))
 
 
 def by_ratios(old: np.ndarray, new: np.ndarray) -> bool:
@@ -305,7 +306,7 @@ def test_pooled_values_or_drift_in_the_times_would_be_found_out() -> None:
 
 
 def test_without_holm_there_would_be_more_than_one_in_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regression, "holm", lambda p_values: list(p_values))
+    monkeypatch.setattr(verdict, "holm", lambda p_values: list(p_values))
     assert holm([0.02, 0.04]) != [0.02, 0.04]
     assert false_words(by_ratios, 300) > 0.10
 
@@ -326,7 +327,7 @@ def test_another_environment_is_told_and_there_is_no_verdict_unless_asked_for(fa
     changes = compare_runs(then, now)
     assert len(changes.conditions) == 1
     assert next(iter(facts)).replace("_", " ") in changes.conditions[0]
-    assert {one.verdict for one in changes.rows if one.change is not None} == {"NONE"}
+    assert {one.verdict for one in changes.rows if one.ratio is not None} == {"NONE"}
     assert row(compare_runs(then, now, any_environment=True), USUAL).verdict == "SLOWER"
 
 

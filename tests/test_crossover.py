@@ -28,7 +28,7 @@ from bench.analysis import crossover
 from bench.analysis.crossover import Crossing, Line, MapCell, lines, make_line
 from bench.analysis.outcome import outcomes
 from bench.analysis.summary import summarise
-from bench.analysis.verdict import Comparison, judge
+from bench.analysis.verdict import Comparison, judge_run
 from bench.measure.plan import fewest_blocks
 from bench.measure.preset import GRID_SIZES
 from bench.records.record import Arm
@@ -45,11 +45,18 @@ NUMPY = Arm("numpy-inplace@cpu x1", "numpy-inplace", "numpy-inplace", "numpy", "
 TORCH = Arm("torch-inplace@cpu x1", "torch-inplace", "torch-inplace", "torch", "cpu", 1)
 
 
+def bare(verdict: str) -> Comparison:
+    """A comparison without numbers."""
+    names = {"entry": "one", "baseline": "other", "arm": TORCH.id, "baseline_arm": NUMPY.id}
+    return Comparison(kind="best", verdict=verdict, **names)  # type: ignore[arg-type]
+
+
 def cell(H: int, ratio: float, verdict: str, width: float = 0.02, B: int = 1) -> MapCell:
     """A size whose interval is a little wider than its ratio."""
-    made = Comparison("best", "one", "other", TORCH.id, NUMPY.id, verdict)  # type: ignore[arg-type]
-    made = replace(made, ratio=ratio, low=ratio * math.exp(-width), high=ratio * math.exp(width))
-    return MapCell(Case("train_step", Shape(6, B, 6, H, 8)), made, NUMPY, TORCH, 1000.0, 1000.0 * ratio, 0)
+    limits = {"low": ratio * math.exp(-width), "high": ratio * math.exp(width)}
+    comparison = replace(bare(verdict), ratio=ratio, **limits)
+    case = Case("train_step", Shape(6, B, 6, H, 8))
+    return MapCell(case, comparison, TORCH, NUMPY, 1000.0 * ratio, 1000.0, 0)
 
 
 def row(*cells: MapCell) -> Line:
@@ -74,10 +81,10 @@ def test_a_grid_has_a_map_of_each_kind_with_every_size(turning_at_256: Run) -> N
     for made in (best, written):
         assert [(one.B, one.H) for one in made.cells] == [(B, H) for B in BATCH for H in HIDDEN]
         assert (made.device, made.threads, made.case.shape) == ("cpu", 1, Shape(6, 1, 6, 1, 8))
-    assert {(one.numpy.variant, one.torch.variant) for one in best.cells} == {
+    assert {(one.baseline.variant, one.arm.variant) for one in best.cells} == {
         ("numpy-inplace", "torch-inplace")
     }
-    assert {(one.numpy.variant, one.torch.variant) for one in written.cells} == {
+    assert {(one.baseline.variant, one.arm.variant) for one in written.cells} == {
         ("numpy-batched", "torch-rnn")
     }
 
@@ -95,9 +102,9 @@ def test_the_preset_measures_one_task_at_36_sizes() -> None:
 
 def test_a_ratio_is_pytorchs_time_over_numpys(turning_at_256: Run) -> None:
     for one in best_map(turning_at_256).cells:
-        assert one.made.ratio == pytest.approx(math.sqrt(256 / one.H), rel=0.02)
-        assert one.torch_ns / one.numpy_ns == pytest.approx(one.made.ratio, rel=0.02)
-        assert one.sign == (1 if one.H < 256 else -1)
+        assert one.comparison.ratio == pytest.approx(math.sqrt(256 / one.H), rel=0.02)
+        assert one.arm_ns / one.baseline_ns == pytest.approx(one.comparison.ratio, rel=0.02)
+        assert one.winner == ("numpy" if one.H < 256 else "torch")
 
 
 def test_a_run_of_one_size_has_no_map() -> None:
@@ -113,14 +120,14 @@ def test_a_later_run_adds_sizes_and_replaces_only_what_was_not_measured(turning_
     found = {one.H: one for one in made.cells if one.B == 1}
     assert sorted(found) == [8, 32, 128, 256, 512, 1024, 2048]
     assert (found[256].source, found[512].source) == (1, 0)
-    assert found[512].made.ratio == pytest.approx(
+    assert found[512].comparison.ratio == pytest.approx(
         math.sqrt(0.5), rel=0.02
     )  # the first that was measured stays
 
     lost = crashed(turning_at_256, "H512")
     found = {one.H: one for one in best_map(lost, later).cells if one.B == 1}
     assert found[512].source == 1
-    assert found[512].made.ratio == pytest.approx(math.e, rel=0.02)
+    assert found[512].comparison.ratio == pytest.approx(math.e, rel=0.02)
 
 
 def crashed(run: Run, size: str) -> Run:
@@ -258,7 +265,8 @@ def test_nothing_decided_is_said() -> None:
 
 def test_a_size_that_was_not_measured_leaves_the_bracket_as_it_is() -> None:
     absent = replace(
-        cell(200, 1.0, "MISSING"), made=Comparison("best", "a", "b", TORCH.id, NUMPY.id, "MISSING")
+        cell(200, 1.0, "MISSING"),
+        comparison=bare("MISSING"),
     )
     with_it, without = (row(decided(100, 2.0), *more, decided(400, 0.5)) for more in ((absent,), ()))
     assert with_it.crossings[0].low == without.crossings[0].low
@@ -268,7 +276,7 @@ def test_a_size_that_was_not_measured_leaves_the_bracket_as_it_is() -> None:
 def test_noise_decides_nothing() -> None:
     run = grid(lambda H, B: 0.0, hidden=(8, 32), batch=(1,), noise=0.05)
     assert all(line.crossings == () for line in lines(best_map(run)))
-    assert {one.sign for one in best_map(run).cells} == {None}
+    assert {one.winner for one in best_map(run).cells} == {None}
 
 
 # ---- mutants
@@ -282,14 +290,16 @@ def test_interpolating_in_linear_h_is_noticed(turning_at_256: Run, monkeypatch: 
 
 
 def test_taking_unresolved_for_a_sign_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crossover, "SIGNS", {**crossover.SIGNS, "UNRESOLVED": 1})
+    baselines = property(lambda cell: cell.arm if cell.comparison.verdict == "FASTER" else cell.baseline)
+    monkeypatch.setattr(crossover.MapCell, "faster", baselines)
     assert not is_sound(row(*UNRESOLVED))
 
 
 def test_not_widening_what_has_no_verdict_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lower limits of 800 are above 1, so that without widening they pass it only behind 800."""
     narrow = [
-        replace(one, made=replace(one.made, verdict="SLOWER")) if one.H == 800 else one for one in UNRESOLVED
+        replace(one, comparison=replace(one.comparison, verdict="SLOWER")) if one.H == 800 else one
+        for one in UNRESOLVED
     ]
     assert row(*narrow).crossings[0].low > 801
     assert row(*UNRESOLVED).crossings[0].low < 801
@@ -500,7 +510,7 @@ def test_a_size_without_a_twin_borrows_the_noise_floor_of_the_one_nearest_in_wor
     def noise(case: Case) -> float:
         return 0.05 if case.shape.H == 8 else 0.002
 
-    floors = judge(
+    floors = judge_run(
         grid(crossing_at(100), hidden=(8, 16, 512, 1024, 2048), batch=(1,), noise=noise)
     ).control.floors
     by_hidden = {int(name.partition(" H")[2].split()[0]): floor for name, floor in floors.items()}

@@ -11,7 +11,7 @@ from test_verdict import BASE, RIVAL, TWIN, around, edited, row, small_run
 
 from bench.analysis.outcome import Outcome, disturbance, find_modes, outcomes
 from bench.analysis.summary import summarise
-from bench.analysis.verdict import judge
+from bench.analysis.verdict import judge_run
 from bench.machine.gates import LIMITS, Reading, between, fired, in_words, read
 from bench.proof import conditions
 from bench.proof.subnormals import count
@@ -104,7 +104,7 @@ def test_disturbed_blocks_withhold_no_verdict_and_are_told_beside_it(entry: str)
 
 
 def test_a_disturbed_twin_is_a_control_all_the_same() -> None:
-    assert judge(disturbed(3, TWIN)).control == judge(disturbed(0, TWIN)).control
+    assert judge_run(disturbed(3, TWIN)).control == judge_run(disturbed(0, TWIN)).control
 
 
 @pytest.mark.parametrize(
@@ -193,10 +193,10 @@ def test_a_machine_that_changes_during_a_run_gives_no_verdict() -> None:
     records = example_records()
     environment = records[1]
     calm = make_run([*records[:2], environment, *records[2:]])
-    assert judge(calm).control.failure == ""
+    assert judge_run(calm).control.failure == ""
 
     other = replace(environment, machine={**environment.machine, "governor": "powersave"})
-    failure = judge(make_run([*records[:2], other, *records[2:]])).control.failure
+    failure = judge_run(make_run([*records[:2], other, *records[2:]])).control.failure
     assert "the environment changed" in failure
     assert "governor: performance, now powersave" in failure
 
@@ -210,7 +210,7 @@ def test_a_library_that_changes_during_a_run_gives_no_verdict() -> None:
         for record in records
     ]
     run = make_run(changed)
-    assert "kernel: SkylakeX, now Haswell" in judge(run).control.failure
-    assert {made.verdict for made in judge(run).rows.values() if made.p is not None and not made.twin} == {
-        "INVALID"
-    }
+    assert "kernel: SkylakeX, now Haswell" in judge_run(run).control.failure
+    assert {
+        made.verdict for made in judge_run(run).rows.values() if made.p is not None and not made.twin
+    } == {"INVALID"}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from played import N_CALLS, Asked, Stage, of_kind, run, set_stage
 
-from bench.analysis.verdict import judge
+from bench.analysis.verdict import judge_run
 from bench.measure import block as block_module
 from bench.measure.messages import ProbeJob, Prove, Turn
 from bench.measure.plan import make_plan
@@ -197,7 +197,7 @@ def test_calls_are_calibrated_once_for_each_piece_of_work_and_never_again(played
     ],
 )
 def test_the_statistics_and_the_verdict_are_those_of_the_script(played, entry, verdict, ratio, half_width):
-    row = judge(make_run(played(seed=7)[1])).rows[entry]
+    row = judge_run(make_run(played(seed=7)[1])).rows[entry]
 
     assert row.verdict == verdict
     assert row.blocks == BLOCKS

@@ -107,7 +107,7 @@ def test_a_middle_without_a_verdict_is_the_crossing(tmp_path: Path) -> None:
     assert machine.rounds[0] == [(1, 256)]
     assert all((1, 256) not in sizes for sizes in machine.rounds[1:])
     measured = [cell for cell in best_map(load_run(folder), *load_refinements(folder)).cells if cell.H == 256]
-    assert [cell.sign for cell in measured] == [None]
+    assert [cell.winner for cell in measured] == [None]
     assert "has no verdict" in refined.reason or "rounds were measured" in refined.reason
 
 

@@ -15,7 +15,7 @@ from small_journal import write
 import bench
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import ALPHA, FIRST_LOOK, SECOND_LOOK, signed_rank_probabilities
-from bench.analysis.verdict import Judgement, extension, judge, level, proposal
+from bench.analysis.verdict import Judgement, extension, judge_run, level, proposal
 from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.records.journal import FILE_NAME, load_run
@@ -48,7 +48,7 @@ def judged(logs: Array, extended: Extended | None = None) -> Judgement:
         )
         for entry, values in medians.items()
     }
-    return judge(run, found)
+    return judge_run(run, found)
 
 
 def errs(logs: Array, first: int, level: float) -> bool:
@@ -228,7 +228,7 @@ def test_the_command_extends_a_run_and_the_report_says_so(
     assert run.extended is not None
     assert (run.extended.before, run.extended.blocks, run.extended.level) == (FIRST, IN_ALL, SECOND_LOOK)
     assert (run.state, run.void, run.decision.blocks, run.plan.blocks) == ("complete", 0, IN_ALL, FIRST)
-    assert judge(run).rows[ROW].blocks == IN_ALL
+    assert judge_run(run).rows[ROW].blocks == IN_ALL
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "needs p ≤ 0.01" in page
     assert main(["run", "--resume", str(folder), "--blocks", "40"]) == 2
@@ -316,7 +316,7 @@ def test_a_table_with_blocks_of_its_own_is_neither_extended_nor_judged_anew(whol
 
 def test_what_to_type_next_stands_where_it_is_unresolved_and_blocks_would_help(whole: Run) -> None:
     run = make_run(records(whole, OVER))
-    row = dataclasses.replace(judge(run).rows[ROW], blocks_needed=34)
+    row = dataclasses.replace(judge_run(run).rows[ROW], blocks_needed=34)
     assert row.verdict == "UNRESOLVED"
     assert proposal(run, [row]) == 34
     told = "rnnbench run --resume results/a --blocks 34 extends the run, once, to so many blocks in all"

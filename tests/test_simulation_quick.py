@@ -32,7 +32,7 @@ from simulated_runs import (
     stopped_at,
 )
 
-from bench.analysis.verdict import judge
+from bench.analysis.verdict import judge_run
 
 RUNS = 200
 PAIR = (1.0, 1.0, 1.0)
@@ -59,7 +59,7 @@ def test_the_interval_holds_the_truth() -> None:
 def test_records_give_the_words_that_values_give() -> None:
     for values in simulate(generator(3), 3, noise=SLOW_MODE):
         values[:, 4] += 0.1
-        one, other = judged(values), judge(recorded(values))
+        one, other = judged(values), judge_run(recorded(values))
         assert [row.verdict for row in one.rows.values()] == [row.verdict for row in other.rows.values()]
         assert "SLOWER" in {row.verdict for row in one.rows.values()} or one.control.failure
 

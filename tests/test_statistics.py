@@ -128,7 +128,7 @@ def test_p_is_scipys_where_there_are_no_ties(count: int) -> None:
 def test_the_one_sided_p_is_scipys() -> None:
     for old, new in drawn(2, 100):
         above = stats.mannwhitneyu(new - 0.3, old, alternative="greater", method="exact").pvalue
-        assert ours.exceeds_p(old, new, 0.3) == pytest.approx(above, rel=1e-11)
+        assert ours.exceeds_p(old, new, limit=0.3) == pytest.approx(above, rel=1e-11)
 
 
 @one_and_two
@@ -172,14 +172,17 @@ def test_with_ties_and_zeros_p_is_never_below_that_of_any_breaking_of_them(count
         broken = [[x + draw.uniform(-1e-6, 1e-6, len(x)) for x in samples] for _ in range(20)]
         assert ours.rank_p(*samples) >= max(ours.rank_p(*one) for one in broken) - 1e-12
         if count == 2:
-            assert ours.exceeds_p(*samples, 0.0) >= max(ours.exceeds_p(*one, 0.0) for one in broken) - 1e-12
+            assert (
+                ours.exceeds_p(*samples, limit=0.0)
+                >= max(ours.exceeds_p(*one, limit=0.0) for one in broken) - 1e-12
+            )
 
 
 def test_textbook_examples_come_out_as_printed() -> None:
     """T+ = 5 of 45: one-sided p 0.0195; -0.46 (-0.786 to -0.01) at 96.1 %.
     W = 30: one-sided p 0.1272; 0.305 (-0.15 to 0.76) at 96.0 %."""
     assert ours.rank_p(DEPRESSION) / 2 == pytest.approx(0.0195, abs=5e-5)
-    assert ours.exceeds_p(EARLIER, AT_TERM, 0.0) == pytest.approx(0.1272, abs=5e-5)
+    assert ours.exceeds_p(EARLIER, AT_TERM, limit=0.0) == pytest.approx(0.1272, abs=5e-5)
     for samples, expected in (
         ((DEPRESSION,), (-0.46, -0.786, -0.010, 0.961)),
         ((EARLIER, AT_TERM), (0.305, -0.15, 0.76, 0.960)),

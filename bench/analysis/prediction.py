@@ -260,11 +260,11 @@ def _winners(cells: Iterable[MapCell], errors: Mapping[str, Mapping[Shape, float
     """A predicted ratio is the measured one times the errors' ratio, so that both name the winner."""
     hits: list[bool] = []
     for cell in cells:
-        one, other = errors.get(cell.torch.id, {}), errors.get(cell.numpy.id, {})
+        own, other = errors.get(cell.arm.id, {}), errors.get(cell.baseline.id, {})
         shape = cell.case.shape
-        if cell.sign and cell.torch_ns and cell.numpy_ns and shape in one and shape in other:
-            log_ratio = math.log(cell.torch_ns / cell.numpy_ns) + one[shape] - other[shape]
-            hits.append(log_ratio * cell.sign > 0)
+        if cell.faster and cell.arm_ns and cell.baseline_ns and shape in own and shape in other:
+            log_ratio = math.log(cell.arm_ns / cell.baseline_ns) + own[shape] - other[shape]
+            hits.append(cell.faster == (cell.arm if log_ratio < 0 else cell.baseline))
     return Winners(sum(hits), len(hits))
 
 

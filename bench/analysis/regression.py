@@ -1,37 +1,21 @@
-"""How much longer something takes than before, and how sure that is: one word for each change of a family.
+"""What takes longer than before, and what only seems to: two runs, or two files of another tool.
 
-Old and new are two runs, so two points in time: their blocks are independent samples of logs, of ratios to
-a baseline or of times. A change is exp of the Hodges-Lehmann shift between them, above 1 where the new one
-takes longer, with the exact Mann-Whitney interval. The words are those of ``bench.analysis.verdict``:
+The machine is not the same twice, so what is compared of two runs is each entry's ratio to its baseline:
+per block the log of (median of the entry / median of the baseline), as within a run, and the drift between
+the two runs, which both share, cancels. ``absolute`` compares the times themselves, with the drift in them.
+What one session does to one library alone, in all of its blocks, is in no interval of either. Old and new
+are independent samples; the words are those of ``bench.analysis.verdict``, with the Mann-Whitney test and
+Welch's interval.
 
-=============  =======================================================================================
-FASTER SLOWER  the rank sum test's p, adjusted after Holm for all changes of the family, is at most 0.05
-EQUIVALENT     the 90 % interval lies within the margin; goes before FASTER and SLOWER
-UNRESOLVED     neither; with the smallest change that could have been seen. Also where Welch's interval of
-               the same numbers contains no change, so that few blocks decide
-INVALID        measured, but not to be believed
-MISSING        nothing to compare, and why
-NONE           no word is given, and why
-=============  =======================================================================================
+The control are the twins, adjusted for among themselves: the same code over itself, whose ratio must not
+have changed. Where it has, or a run by itself gives no verdict, this gives none.
 
-A regression is proved where the one-sided test of "longer by no more than the limit" has an adjusted p of at
-most 0.05: that is a test of its own, and a SLOWER alone proves none.
-
-Two runs of the same entries: what takes longer than before, and what only seems to.
-
-The machine is not the same twice, so what is compared is each entry's ratio to its baseline: per block the
-log of (median of the entry / median of the baseline), as within a run, and the drift between the two runs,
-which both share, cancels. ``absolute`` compares the times themselves, with the drift in them. What one
-session does to one library alone, in all of its blocks, is in no interval of either.
-
-The control are the twins, adjusted for among themselves: the same code over itself, whose ratio must not have
-changed. Where it has, or a run by itself gives no verdict, this gives none.
-
-Two files of another tool: what takes longer in the new one.
+A regression is proved where the one-sided test of "longer by no more than the limit" has an adjusted p of
+at most 0.05: that is a test of its own, and a SLOWER alone proves none.
 
 pyperf starts every benchmark in many processes, so their medians are independent samples, as blocks are;
-but it has no baseline beside them, so times are compared as they are, with the machine's drift between the
-two files in them. pytest-benchmark knows one process: a ratio, without an interval or a verdict.
+but it has no baseline beside them, so times are compared as they are. pytest-benchmark knows one process: a
+ratio, without an interval or a verdict.
 """
 
 import math
@@ -39,23 +23,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
+from types import ModuleType
 from typing import Generic, TypeVar
 
-from bench.analysis.environment_diff import surroundings
+from bench.analysis.environment_diff import differences
 from bench.analysis.outcome import Outcome, outcomes
-from bench.analysis.statistics import (
-    ALPHA,
-    MIN_BLOCKS,
-    MOST_PAIRS,
-    blocks_needed,
-    detectable_effect,
-    exceeds_p,
-    holm,
-    mean_interval,
-    rank_interval,
-    rank_p,
-)
-from bench.analysis.verdict import Comparison, Word, compare, judge
+from bench.analysis.statistics import ALPHA, MOST_PAIRS
+from bench.analysis.verdict import Comparison, Effect, Word, compare, judge, judge_run, measured
 from bench.records.formats import pyperf, pytest_benchmark
 from bench.records.formats.foreign import Facts, Note, told
 from bench.records.formats.pyperf import PyperfBenchmark, PyperfResults
@@ -64,30 +38,19 @@ from bench.records.record import Entry
 from bench.records.run import Run, different_machines
 
 OTHER_ENVIRONMENT = "the environment changed"  # why there is no verdict
+MARGIN = 0.02  # for EQUIVALENT, of other tools: as a run declares it
+ONE_PROCESS = "one process each: no interval, no verdict"
+PYPERF_OPTIONS = (*pyperf.MEASURED, *pyperf.TIMEIT)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Effect):
     """The new measurement over the old one: of an entry, a baseline, or another tool's benchmark."""
 
     name: str
-    verdict: Word
-    reason: str = ""
     group: str = ""  # the table that it stands in
-    left_out: bool = False  # MISSING since a run left it out for its time budget
-    old: tuple[float, ...] = ()  # logs, one a block (for other tools: a process)
-    new: tuple[float, ...] = ()
-    old_value: float | None = None  # what the two runs say by themselves: a ratio, or nanoseconds a call
+    old_value: float | None = None  # what the two say by themselves: a ratio, or nanoseconds a call
     new_value: float | None = None
-    change: float | None = None  # None: nothing to compare
-    low: float | None = None  # None: too few blocks for an interval
-    high: float | None = None
-    p: float | None = None  # None: no verdict can be given
-    p_holm: float | None = None  # adjusted for all ``family`` changes
-    family: int = 0
-    detectable: float | None = None  # where UNRESOLVED: 0.03 for 3 %; None: nothing at all
-    blocks_needed: int | None = None  # where UNRESOLVED: about so many in each run find the margin
-    p_regression: float | None = None  # adjusted: that it takes longer by no more than the limit
 
     @property
     def regressed(self) -> bool:
@@ -108,7 +71,7 @@ class Changes:
     old: str  # what to call it
     new: str
     unit: str  # of old_value and new_value: "ratio" to the baseline, or "ns" a call
-    rows: tuple[Change, ...]  # one family
+    rows: tuple[Change, ...] = ()  # one family
     samples: str = "blocks"  # or processes: what is independent of each other
     baselines: tuple[Change, ...] = ()  # in absolute time, without a verdict
     twins: tuple[Change, ...] = ()
@@ -137,86 +100,9 @@ class Changes:
         """
         if not self.rows:
             return "the two have nothing in common that compares"
-        if any(row.change is not None if self.limit is None else row.judged for row in self.rows):
+        if any(row.ratio is not None if self.limit is None else row.judged for row in self.rows):
             return ""
         return self.warning or self.rows[0].reason
-
-
-def measured(
-    change: Change, old: Sequence[float], new: Sequence[float], *, final: bool = False, of: str = "blocks"
-) -> Change:
-    """The change with its numbers, from logs; ``final``: its verdict stands, and it gets no p."""
-    interval = rank_interval(old, new)
-    change = replace(change, old=tuple(old), new=tuple(new), change=math.exp(interval.estimate))
-    if interval.finite:
-        change = replace(change, low=math.exp(interval.low), high=math.exp(interval.high))
-    if final:
-        return change
-    if (fewer := min(len(old), len(new))) < MIN_BLOCKS:
-        return replace(change, reason=f"{fewer} of the {MIN_BLOCKS} {of} that a verdict needs")
-    return replace(change, p=rank_p(old, new))
-
-
-def judged(
-    drafts: Sequence[Change], margin: float, limit: float | None = None, *, of: str = "blocks"
-) -> tuple[Change, ...]:
-    """Adjust the p values of a family together and find the words.
-
-    ``limit`` 0.05 looks for regressions beyond 5 %; ``of`` says what the logs are of.
-    """
-    tested = [draft for draft in drafts if draft.p is not None]
-    adjusted = iter(holm([draft.p for draft in tested if draft.p is not None]))
-    beyond = iter(
-        []
-        if limit is None
-        else holm([exceeds_p(draft.old, draft.new, math.log1p(limit)) for draft in tested])
-    )
-    return tuple(
-        draft
-        if draft.p is None
-        else _word(
-            replace(draft, p_holm=next(adjusted), family=len(tested), p_regression=next(beyond, None)),
-            margin,
-            of,
-        )
-        for draft in drafts
-    )
-
-
-def _word(draft: Change, margin: float, of: str) -> Change:
-    """The verdict of a change with an adjusted p."""
-    interval = rank_interval(draft.old, draft.new, confidence=0.90)
-    significant = draft.p_holm is not None and draft.p_holm <= ALPHA
-    if max(abs(interval.low), abs(interval.high)) <= math.log1p(margin):
-        tiny = "; the change is real, though that small" if significant else ""
-        return replace(draft, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
-    if not significant:
-        return _unresolved(draft, margin, of)
-    welch = mean_interval(draft.old, draft.new)
-    if welch.contains(0.0):
-        low, high = math.exp(welch.low), math.exp(welch.high)
-        reason = f"a few {of} differ: Welch's interval, {low:.4g} to {high:.4g}, contains 1"
-        return replace(draft, verdict="UNRESOLVED", reason=reason, p_regression=None)
-    word: Word = "FASTER" if interval.estimate < 0 else "SLOWER"
-    return replace(draft, verdict=word, reason="")
-
-
-def _unresolved(draft: Change, margin: float, of: str) -> Change:
-    """Say what could have been seen, and what it would take to see the margin."""
-    m, n = len(draft.old), len(draft.new)
-    shift = detectable_effect(rank_interval(draft.old, draft.new), (m, n), draft.family, ALPHA)
-    if math.isinf(shift):
-        needed = blocks_needed(draft.family, ALPHA, runs=2)
-        reason = f"{draft.family} changes need {needed} {of} in each for a verdict, not {m} and {n}"
-        return replace(draft, verdict="UNRESOLVED", reason=reason, blocks_needed=needed)
-    seen = math.expm1(shift)
-    enough = math.ceil(min(m, n) * (shift / math.log1p(margin)) ** 2)  # the square root law
-    needed = max(min(m, n) + 1, enough)
-    reason = (
-        f"a change of {100 * seen:.2g} % could have been seen; {100 * margin:.3g} % would need about "
-        f"{needed} {of} in each"
-    )
-    return replace(draft, verdict="UNRESOLVED", reason=reason, detectable=seen, blocks_needed=needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,18 +113,15 @@ class Side:
     found: Mapping[str, Outcome]
     which: str  # "old run"
 
-    @classmethod
-    def of(cls, run: Run, which: str) -> "Side":
-        """A run with its outcomes."""
-        return cls(run, outcomes(run), which)
-
     def logs(self, entry: str, reference: str) -> tuple[Comparison, tuple[float, ...]]:
-        """What this run says of an entry, and a log a block: of its ratio; of its time where it is its own
-        reference."""
-        made = compare(self.run, self.found, entry, reference)
+        """Return what this run says of an entry, and a log a block: of its ratio to the reference.
+
+        Where it is its own reference, of its time in nanoseconds.
+        """
+        comparison = compare(self.run, self.found, entry, reference)
         if entry != reference:
-            return made, made.log_ratios
-        return made, tuple(math.log(time) for time in self.found[entry].medians.values())
+            return comparison, comparison.log_ratios
+        return comparison, tuple(math.log(time) for time in self.found[entry].medians.values())
 
 
 def compare_runs(
@@ -250,20 +133,23 @@ def compare_runs(
     any_environment: bool = False,
     limit: float | None = None,
 ) -> Changes:
-    """Every entry of the new run over that of the old one: the same arm on the same case, in the same group.
+    """Compare every entry of two runs: the same arm on the same case, in the same group.
 
     The seed of the data may be another one: it is the same work.
     """
-    old, new = Side.of(before, "old run"), Side.of(after, "new run")
-    around = surroundings(before, after)
+    old, new = Side(before, outcomes(before), "old run"), Side(after, outcomes(after), "new run")
+    versions, conditions = differences(before, after)
     then, now, arms, margin = before.entries, after.entries, after.arms, after.plan.margin
     shared = [entry for entry in now.values() if _same(then.get(entry.id), entry)]
-    compared = [entry for entry in shared if absolute or entry.baseline is not None]
-    drafts = {entry.id: _draft(old, new, entry, absolute=absolute) for entry in compared}
-    twins = judged([drafts[entry.id] for entry in compared if arms[entry.arm].twin], margin)
-    rows = [drafts[entry.id] for entry in compared if not arms[entry.arm].twin]
+    drafts = {
+        entry.id: _change(old, new, entry, entry.id if absolute else entry.baseline or entry.id)
+        for entry in shared
+        if absolute or entry.baseline is not None
+    }
+    twins = judge((draft for name, draft in drafts.items() if arms[now[name].arm].twin), margin)
+    rows = [draft for name, draft in drafts.items() if not arms[now[name].arm].twin]
     word, warning = _control(old, new, () if absolute else twins)
-    if not warning and around.conditions and not any_environment:
+    if not warning and conditions and not any_environment:
         word, warning = "NONE", OTHER_ENVIRONMENT
     if warning:
         rows = [row if row.p is None else replace(row, verdict=word, reason=warning, p=None) for row in rows]
@@ -272,7 +158,7 @@ def compare_runs(
         old=names[0],
         new=names[1],
         unit="ns" if absolute else "ratio",
-        rows=judged(rows, margin, limit),
+        rows=judge(rows, margin, limit=limit),
         baselines=() if absolute else tuple(_drift(old, new, name) for name in baselines),
         twins=twins,
         only_old=tuple(_only(then, now)),
@@ -281,8 +167,8 @@ def compare_runs(
             entry.id: entry.group for entry in shared if entry.id not in drafts and entry.id not in baselines
         },
         machines=tuple(different_machines([before, after])),
-        versions=(*around.versions, *_other_inputs(old, new, shared)),
-        conditions=around.conditions,
+        versions=(*versions, *_other_inputs(old, new, shared)),
+        conditions=conditions,
         warning=warning,
         limit=limit,
     )
@@ -296,70 +182,66 @@ def _same(before: Entry | None, now: Entry) -> bool:
 
 
 def _only(these: Mapping[str, Entry], others: Mapping[str, Entry]) -> Iterator[str]:
-    """Entries that the others lack; with the case where they have one of that name for other work."""
+    """Yield entries that the others lack; with the case where they have one of that name for other work."""
     for entry in these.values():
         if not _same(others.get(entry.id), entry):
             yield f"{entry.id} ({entry.case})" if entry.id in others else entry.id
 
 
-def _draft(old: Side, new: Side, entry: Entry, *, absolute: bool) -> Change:
-    """The change of one entry; its verdict INVALID, MISSING or NONE is final where there is no p."""
-    made = Change(entry.id, "NONE", group=entry.group)
-    reference = entry.id if absolute or entry.baseline is None else entry.baseline
+def _change(old: Side, new: Side, entry: Entry, reference: str) -> Change:
+    """Return the change of one entry; its verdict INVALID, MISSING or NONE is final where there is no p."""
+    change = Change(name=entry.id, group=entry.group)
     if not _same(old.run.entries.get(reference), new.run.entries[reference]):
-        return replace(made, verdict="MISSING", reason="its baseline is not the same in both runs")
+        return replace(change, verdict="MISSING", reason="its baseline is not the same in both runs")
     (was, logs_then), (now, logs_now) = (side.logs(entry.id, reference) for side in (old, new))
-    final = False
-    for side, said in ((new, now), (old, was)):
-        if said.p is None:
-            reason = f"{side.which}: {said.reason}"
-            made = replace(made, verdict=said.verdict, reason=reason, left_out=said.left_out)
-            final = True
+    for side, own in ((new, now), (old, was)):
+        if own.p is None:
+            reason = f"{side.which}: {own.reason}"
+            change = replace(change, verdict=own.verdict, reason=reason, left_out=own.left_out)
     if not logs_then or not logs_now:
-        return made
-    values = (math.exp(median(logs_then)), math.exp(median(logs_now))) if absolute else (was.ratio, now.ratio)
-    made = replace(made, old_value=values[0], new_value=values[1])
-    return measured(made, logs_then, logs_now, final=final)
+        return change
+    values = (was.ratio, now.ratio)
+    if reference == entry.id:
+        values = (math.exp(median(logs_then)), math.exp(median(logs_now)))
+    change = replace(change, old_value=values[0], new_value=values[1])
+    return measured(change, logs_then, logs_now, final=was.p is None or now.p is None)
 
 
 def _drift(old: Side, new: Side, baseline: str) -> Change:
-    """What a baseline did in absolute time."""
-    made = Change(baseline, "NONE")
+    """Return what a baseline did in absolute time."""
     if baseline not in old.run.entries or baseline not in new.run.entries:
-        return replace(made, verdict="MISSING", reason="it is not in both runs")
+        return Change(name=baseline, verdict="MISSING", reason="it is not in both runs")
     then, now = (side.logs(baseline, baseline)[1] for side in (old, new))
     if not then or not now:
-        return replace(made, verdict="MISSING", reason="it has no times in both runs")
-    made = replace(made, old_value=math.exp(median(then)), new_value=math.exp(median(now)))
-    return measured(made, then, now, final=True)
+        return Change(name=baseline, verdict="MISSING", reason="it has no times in both runs")
+    values = [math.exp(median(logs)) for logs in (then, now)]
+    return measured(Change(name=baseline, old_value=values[0], new_value=values[1]), then, now, final=True)
 
 
-def _control(old: Side, new: Side, twins: tuple[Change, ...]) -> tuple[Word, str]:
-    """Why no row may be believed; empty where they may."""
+def _control(old: Side, new: Side, twins: Iterable[Change]) -> tuple[Word, str]:
+    """Return why no row may be believed; empty where they may."""
     for side in (old, new):
-        if failure := judge(side.run, side.found).control.failure:
+        if failure := judge_run(side.run, side.found).control.failure:
             return "INVALID", f"the {side.which} gives no verdict by itself: {failure}"
     for twin in twins:
         if twin.p_holm is not None and twin.p_holm <= ALPHA:
             return "INVALID", (
                 "the A/A control failed: the same code was measured twice in both runs, and yet the ratio of "
-                f"its times changed by a factor of {twin.change:.4g}"
+                f"its times changed by a factor of {twin.ratio:.4g}"
             )
     return "NONE", ""
 
 
 def _other_inputs(old: Side, new: Side, shared: list[Entry]) -> Iterator[str]:
-    """Whether the same case came as other bytes."""
+    """Yield that the same case came as other bytes, where it did."""
     digests = [(old.found[entry.id].digests, new.found[entry.id].digests) for entry in shared]
-    told = [then == now for then, now in digests if then and now]
-    if not all(told):
-        count = f"{told.count(False)} of {len(told)}"
+    alike = [then == now for then, now in digests if then and now]
+    if not all(alike):
+        count = f"{alike.count(False)} of {len(alike)}"
         yield f"inputs: other bytes for {count} entries (another seed, or a library that rounds otherwise)"
 
 
-MARGIN = 0.02  # for EQUIVALENT, as a run declares it
-ONE_PROCESS = "one process each: no interval, no verdict"
-PYPERF_OPTIONS = (*pyperf.MEASURED, *pyperf.TIMEIT)
+# files of other tools
 
 Pairs = Sequence[tuple[Facts, Facts]]
 Benchmark = TypeVar("Benchmark", bound=PyperfBenchmark | PytestRow)
@@ -386,32 +268,24 @@ def compare_pyperf(
     """Compare the benchmarks of one name in two files of pyperf, by the medians of their processes."""
     matched = _match(old.benchmarks, new.benchmarks)
     facts = [(then.facts, now.facts) for _, then, now in matched.pairs]
-    conditions = tuple(_changed(pyperf.CONDITIONS, facts))
-    spoiled = bool(conditions) and not any_environment
+    changes = _around(old, new, names, matched, pyperf, facts)
+    spoiled = bool(changes.conditions) and not any_environment
     warning = OTHER_ENVIRONMENT if spoiled else ""
     rows = []
     for name, *pair in matched.pairs:
         logs = [[math.log(time) for time in one.medians_ns] for one in pair]
         values = [math.exp(median(of)) for of in logs]
-        row = Change(name, "NONE", warning, old_value=values[0], new_value=values[1])
+        row = Change(name=name, reason=warning, old_value=values[0], new_value=values[1])
         if math.prod(map(len, logs)) > MOST_PAIRS:
             reason = f"{len(logs[0])} and {len(logs[1])} processes are too many for the exact test"
-            rows.append(replace(row, reason=reason, change=values[1] / values[0]))
+            rows.append(replace(row, reason=reason, ratio=values[1] / values[0]))
         else:
             rows.append(measured(row, *logs, final=spoiled, of="processes"))
-    return Changes(
-        old=names[0],
-        new=names[1],
-        unit="ns",
-        rows=judged(rows, MARGIN, limit, of="processes"),
+    return replace(
+        changes,
+        rows=judge(rows, MARGIN, limit=limit, of="processes"),
         samples="processes",
-        only_old=matched.only_old,
-        only_new=matched.only_new,
-        machines=tuple(dict(_different(pyperf.MACHINE, facts))),
-        versions=tuple(_changed(pyperf.VERSIONS, facts)),
-        conditions=conditions,
         options=tuple(_changed(PYPERF_OPTIONS, facts, "none")),
-        notes=(*_told_of(old, names[0]), *_told_of(new, names[1]), *matched.notes),
         warning=warning,
         limit=limit,
     )
@@ -426,35 +300,53 @@ def compare_pytest(
 ) -> Changes:
     """Compare the benchmarks of one name in two files of pytest-benchmark: medians, and nothing surer."""
     matched = _match(old.rows, new.rows)
-    facts = [(old.facts, new.facts)]
     both = [(then.options, now.options) for _, then, now in matched.pairs]
     options = [pair for pair in both if all(pair)]  # very old files tell none at all
-    kinds = dict.fromkeys(name for pair in options for one in pair for name in one)
     rows = tuple(
         Change(
-            name,
-            "NONE",
-            ONE_PROCESS,
+            name=name,
+            reason=ONE_PROCESS,
             old_value=then.median_ns,
             new_value=now.median_ns,
-            change=now.median_ns / then.median_ns,
+            ratio=now.median_ns / then.median_ns,
         )
         for name, then, now in matched.pairs
     )
+    return replace(
+        _around(old, new, names, matched, pytest_benchmark, [(old.facts, new.facts)]),
+        rows=rows,
+        options=tuple(
+            _changed(dict.fromkeys(name for pair in options for of in pair for name in of), options, "none")
+        ),
+        warning=ONE_PROCESS,
+        limit=limit,
+    )
+
+
+def _around(
+    old: PyperfResults | PytestResults,
+    new: PyperfResults | PytestResults,
+    names: tuple[str, str],
+    matched: _Matched[Benchmark],
+    tool: ModuleType,
+    facts: Pairs,
+) -> Changes:
+    """Return what differs around the benchmarks of two files, and which only one has; no rows yet."""
+    notes = [
+        replace(note, what=f"{name}: {note.what}")
+        for name, results in zip(names, (old, new), strict=True)
+        for note in results.notes
+    ]
     return Changes(
         old=names[0],
         new=names[1],
         unit="ns",
-        rows=rows,
         only_old=matched.only_old,
         only_new=matched.only_new,
-        machines=tuple(dict(_different(pytest_benchmark.MACHINE, facts))),
-        versions=tuple(_changed(pytest_benchmark.VERSIONS, facts)),
-        conditions=tuple(_changed(pytest_benchmark.CONDITIONS, facts)),
-        options=tuple(_changed(kinds, options, "none")),
-        notes=(*_told_of(old, names[0]), *_told_of(new, names[1]), *matched.notes),
-        warning=ONE_PROCESS,
-        limit=limit,
+        machines=tuple(dict(_different(tool.MACHINE, facts))),
+        versions=tuple(_changed(tool.VERSIONS, facts)),
+        conditions=tuple(_changed(tool.CONDITIONS, facts)),
+        notes=(*notes, *matched.notes),
     )
 
 
@@ -489,10 +381,10 @@ def _match(old: Sequence[Benchmark], new: Sequence[Benchmark]) -> _Matched[Bench
 
 
 def _by_full_name(benchmarks: Iterable[Benchmark]) -> dict[str, list[Benchmark]]:
-    found: dict[str, list[Benchmark]] = {}
-    for one in benchmarks:
-        found.setdefault(one.full_name, []).append(one)
-    return found
+    by_name: dict[str, list[Benchmark]] = {}
+    for benchmark in benchmarks:
+        by_name.setdefault(benchmark.full_name, []).append(benchmark)
+    return by_name
 
 
 def _moved(then: Mapping[str, list[Benchmark]], now: Mapping[str, list[Benchmark]]) -> dict[str, str]:
@@ -505,15 +397,10 @@ def _moved(then: Mapping[str, list[Benchmark]], now: Mapping[str, list[Benchmark
     return {is_[name]: was[name] for name in is_ if name in was and is_[name] != was[name]}
 
 
-def _told_of(results: PyperfResults | PytestResults, name: str) -> Iterator[Note]:
-    """What must be told of one file, with its name."""
-    return (replace(note, what=f"{name}: {note.what}") for note in results.notes)
-
-
 def _different(
     names: Iterable[str], facts: Pairs, untold: str = ""
 ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Names of facts that both sides of a pair tell, and not alike, with what those pairs tell.
+    """Yield names of facts that both sides of a pair tell, and not alike, with what those pairs tell.
 
     ``untold`` is what a side says by not telling a fact; where that is nothing, it is not compared.
     """
@@ -524,7 +411,7 @@ def _different(
 
 
 def _changed(names: Iterable[str], facts: Pairs, untold: str = "") -> Iterator[str]:
-    """ "python version: 3.11.2, now 3.12.1"; of many pairs, what most of them tell and how many others do."""
+    """Yield "python version: 3.11.2, now 3.12.1": of many pairs, what most tell and how many differ."""
     for name, differ in _different(names, facts, untold):
         (old, new), alike = Counter(differ).most_common(1)[0]
         share = f" ({len(differ)} of {len(facts)} benchmarks differ)" if alike < len(facts) else ""

@@ -116,14 +116,14 @@ def rank_p(*samples: ArrayLike, mu: float = 0.0) -> float:
     return min(1.0, 2 * float(np.sum(_probabilities(_sizes(*samples))[: smaller + 1])))
 
 
-def exceeds_p(old: ArrayLike, new: ArrayLike, limit: float) -> float:
-    """Return the exact one-sided p of the hypothesis that new (n,) is old (m,) moved by ``limit`` or less.
+def exceeds_p(*samples: ArrayLike, limit: float) -> float:
+    """Return the exact one-sided p that the middle of one sample, or the shift of two, is ``limit`` or less.
 
     Raises:
         ValueError: no numbers, or one that is not finite.
     """
-    for_it = int(np.sum(_contrasts(old, new) <= limit))
-    return min(1.0, float(np.sum(_probabilities(_sizes(old, new))[: for_it + 1])))
+    for_it = int(np.sum(_contrasts(*samples) <= limit))
+    return min(1.0, float(np.sum(_probabilities(_sizes(*samples))[: for_it + 1])))
 
 
 def mean_interval(*samples: ArrayLike, confidence: float = 0.95) -> Interval:

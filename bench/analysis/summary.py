@@ -7,7 +7,7 @@ from typing import Literal
 
 from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.statistics import geometric_mean, median_interval
-from bench.analysis.verdict import Comparison, Judgement, judge
+from bench.analysis.verdict import Comparison, Judgement, judge_run
 from bench.records.record import Arm, Check, Entry, GroupKind, Missing, PairKind, measured_as
 from bench.records.run import Run
 from bench.workload.case import Case
@@ -107,7 +107,7 @@ class Summary:
 def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
     """Work out everything a report says about a run; ``found`` are its outcomes, where they are known."""
     found = outcomes(run) if found is None else found
-    judgement = judge(run, found)
+    judgement = judge_run(run, found)
     arms = run.arms
     measured = [found[name] for name in dict.fromkeys(measured_as(run.plan.groups).values())]
     tables = tuple(

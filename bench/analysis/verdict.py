@@ -1,45 +1,39 @@
-"""One entry's time over another's, and how sure that is; ``bench.analysis.verdict`` finds the word for it.
-
-A ratio is the time of the entry over the time of its baseline: below 1 the entry is faster. Per block it is
-the median over rounds of the log of the two values' ratio; over blocks, the Hodges-Lehmann estimate with the
-exact signed-rank interval of 95 %. That interval is the one of this comparison alone.
-
-Verdicts: one word for every comparison of a run.
+"""Verdicts: one word for every effect, of an entry within a run and of a change between two runs.
 
 =============  =======================================================================================
-FASTER SLOWER  p, adjusted after Holm for all comparisons of the table, is at most the look's level
-EQUIVALENT     p is at most that level for a ratio at the nearer end of the margin, so the interval of 92 % (a
-               second look: 98 %) lies within it; goes before FASTER and SLOWER, and the reason says where
-               the difference is real though that small
+FASTER SLOWER  p, adjusted after Holm for all effects of the family (a table, two runs), is at most the level
+EQUIVALENT     p is at most that level for a ratio at the nearer end of the margin, so that the interval of
+               1 - 2 x level lies within it; goes before FASTER and SLOWER, and the reason says where the
+               difference is real though that small
 UNRESOLVED     neither; with the smallest effect that could have been seen and the blocks it would take. Also
-               where Student's interval of the same numbers contains 1, so that few blocks decide
+               where Student's or Welch's interval of the same numbers contains 1, so that few blocks decide
 INVALID        measured, but not to be believed: a failed proof, other inputs, a failed control
 MISSING        nothing to compare, and why
 NONE           no word is given: a quick run, fewer blocks than any verdict needs, or no steady state
 =============  =======================================================================================
 
-A run is judged at 0.04; the tables that an extension measured on, anew at 0.01. So both looks together err in
-0.05 at most, however many blocks the second one has. The interval shown is of 95 % all the same.
+An effect is a ratio of times, below 1 where the first side is faster: exp of the Hodges-Lehmann estimate with
+its exact interval of 95 %, which is the one of this effect alone. Within a run it is an entry's time over its
+baseline's: per block the median over rounds of the log of the two values' ratio. Between two runs
+(``bench.analysis.regression``) it is the new time or ratio over the old one.
+
+The level is 0.05. A run may be extended once, which is to look at the same data twice, and two looks at 5 %
+err in 8 to 9 runs of 100. So the 5 % are shared beforehand: every run is judged at 0.04, and the tables that
+an extension measured on anew, over all their blocks, at 0.01. Their sum is a bound whatever the noise, the
+number of blocks and of comparisons. A third look has no share left.
 
 The control are the baselines' twins, adjusted for among themselves: where one of them differs from its
 original and is not EQUIVALENT, or the environment changed during the run, the run gives no verdict. Headlines
 that are rows of a table have the row's verdict, except what advise asks; the others are adjusted for among
 those of the same group.
-
-A second look: whether a run that is over may be extended, to how many blocks, and what that costs.
-
-To go on with a run because it came out undecided is to look at the same data twice, and two looks at 5 % err
-in 8 to 9 runs of 100. So the 5 % are shared beforehand: every run is judged at 0.04, and an extended one
-anew, over all its blocks, at 0.01. Their sum is a bound whatever the noise, the number of blocks and of
-comparisons. A third look has no share left.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Literal, TypeVar
 
 from bench.analysis.environment_diff import changes
 from bench.analysis.outcome import NO_STEADY_STATE, UNSTEADY, Outcome, disturbance, outcomes
@@ -51,6 +45,7 @@ from bench.analysis.statistics import (
     blocks_needed,
     blocks_to_detect,
     detectable_effect,
+    exceeds_p,
     holm,
     mean_interval,
     paired_logs,
@@ -66,10 +61,46 @@ from bench.records.run import Run
 # and what the tutorial's readers have against what they are told to use
 Kind = PairKind | Literal["row", "compiling", "tutorial"]
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
+DECIDED: tuple[Word, ...] = ("FASTER", "SLOWER")
+INTERVALS = {1: "Student's", 2: "Welch's"}  # of the mean, by the number of samples
+LOOKS = {FIRST_LOOK: " of a first look", SECOND_LOOK: " of a second look"}
+MOST_PROPOSED = 40  # blocks in all: where it would take more, other means are better
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """A ratio of times, and how sure it is; ``verdict`` is one word for it, ``reason`` says why.
+
+    A verdict INVALID, MISSING or NONE is final where ``p`` is None.
+    """
+
+    verdict: Word = "NONE"
+    reason: str = ""
+    mend: str = ""  # what to do about the reason, a sentence without a full stop; empty where nothing helps
+    left_out: bool = False  # MISSING for the time budget alone, which says nothing against it
+    disturbed: tuple[str, str] = ("", "")  # by what, in many blocks, and what to do: told where UNRESOLVED
+    samples: tuple[tuple[float, ...], ...] = ()  # logs, one a block: of ratios; of two runs, old and new
+    ratio: float | None = None  # None: nothing to compare
+    low: float | None = None  # None: too few blocks for an interval
+    high: float | None = None
+    t_low: float | None = None  # Student's or Welch's interval of the same logs; None: no interval
+    t_high: float | None = None
+    level: float = ALPHA  # what its verdict may err in
+    p: float | None = None  # None: no verdict can be given
+    p_holm: float | None = None  # adjusted for all ``family`` effects that are judged together
+    family: int = 0
+    p_regression: float | None = None  # adjusted: that it takes longer by no more than a limit
+    detectable: float | None = None  # where UNRESOLVED: 0.03 for 3 %; None: nothing at all
+    blocks_needed: int | None = None  # where UNRESOLVED: about so many find an effect as large as the margin
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that count; of two runs, of the one that has fewer."""
+        return min(map(len, self.samples), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(Effect):
     """The time of ``entry`` over the time of ``baseline`` (ids of entries; ``arm``s are ids of arms)."""
 
     kind: Kind
@@ -77,38 +108,17 @@ class Comparison:
     baseline: str
     arm: str
     baseline_arm: str
-    verdict: Word
-    reason: str = ""
-    left_out: bool = False  # MISSING for the time budget alone, which says nothing against it
-    mend: str = ""  # what to do about the reason, a sentence without a full stop; empty where nothing helps
-    disturbed: tuple[str, str] = ("", "")  # by what, in many blocks, and what to do: told where UNRESOLVED
-    log_ratios: tuple[float, ...] = ()  # one for each block that holds both
-    ratio: float | None = None  # None: nothing to compare
-    process_scatter: float | None = None  # of the log ratios between blocks, and so between processes
-    round_scatter: float | None = None  # between the rounds of one block, the median of the blocks
-    low: float | None = None  # None: too few blocks for an interval
-    high: float | None = None
-    t_low: float | None = None  # Student's interval of the same log ratios, shown beside; None: no interval
-    t_high: float | None = None
-    p: float | None = None  # None: no verdict can be given
-    p_holm: float | None = None  # adjusted for all ``family`` comparisons of the table
-    family: int = 0
-    detectable: float | None = None  # where UNRESOLVED: 0.03 for 3 %; None: nothing at all
-    blocks_needed: int | None = None  # where UNRESOLVED: about so many find an effect as large as the margin
     twin: bool = False
     same_work: bool = True  # False: the two cases differ
     known_wrong: bool = False  # the entry's gradient is known to be wrong
     baseline_known_wrong: bool = False
+    process_scatter: float | None = None  # of the log ratios between blocks, and so between processes
+    round_scatter: float | None = None  # between the rounds of one block, the median of the blocks
 
     @property
-    def blocks(self) -> int:
-        """Counted blocks that hold both."""
-        return len(self.log_ratios)
-
-    @property
-    def wins(self) -> bool:
-        """FASTER, with results that are right."""
-        return self.verdict == "FASTER" and not self.known_wrong
+    def log_ratios(self) -> tuple[float, ...]:
+        """One for each counted block that holds both."""
+        return self.samples[0] if self.samples else ()
 
     @property
     def noise_floor(self) -> float | None:
@@ -117,94 +127,14 @@ class Comparison:
             return None
         return math.expm1(max(abs(math.log(self.low)), abs(math.log(self.high))))
 
-    @property
-    def sentence(self) -> str:
-        """The comparison in words, the faster side's factor above 1."""
-        because = f" ({self.reason})" if self.reason else ""
-        if self.ratio is None:
-            return f"{self.arm} against {self.baseline_arm}: {self.verdict}{because}"
-        faster = self.ratio < 1
-        factor = 1 / self.ratio if faster else self.ratio
-        words = "is {} times as fast as" if faster else "takes {} times the time of"
-        interval = ""
-        if self.low is not None and self.high is not None:
-            low, high = (1 / self.high, 1 / self.low) if faster else (self.low, self.high)
-            interval = f", 95 % interval {_factor(low)} to {_factor(high)}"
-        words = words.format(_factor(factor))
-        return f"{self.arm} {words} {self.baseline_arm}{interval}: {self.verdict}{because}"
-
-
-def compare(
-    run: Run, found: Mapping[str, Outcome], entry_id: str, baseline_id: str, kind: Kind = "row"
-) -> Comparison:
-    """The numbers of one pair. Its verdict is INVALID, MISSING or NONE, the latter final where p is None."""
-    one, other = found[entry_id], found[baseline_id]
-    entry, baseline = run.entries[entry_id], run.entries[baseline_id]
-    made = Comparison(
-        kind=kind,
-        entry=entry.id,
-        baseline=baseline.id,
-        arm=entry.arm,
-        baseline_arm=baseline.arm,
-        verdict="NONE",
-        twin=run.arms[entry.arm].twin,
-        same_work=entry.case == baseline.case,
-        known_wrong=one.status == "known_wrong",
-        baseline_known_wrong=other.status == "known_wrong",
-    )
-    for outcome, whose in ((one, ""), (other, "its baseline: ")):
-        if outcome.invalid or not outcome.medians:
-            word: Word = "INVALID" if outcome.invalid else "MISSING"
-            reason = f"{whose}{outcome.status}, {outcome.reason}"
-            return replace(made, verdict=word, reason=reason, left_out=outcome.left_out)
-    if made.same_work and len(one.digests | other.digests) > 1:
-        return replace(made, verdict="INVALID", reason="the two did not get the same inputs")
-    rounds = paired_rounds(one, other)
-    logs = tuple(median(block) for block in rounds)
-    if not logs:
-        return replace(made, verdict="MISSING", reason="no block holds both")
-
-    interval = rank_interval(logs)
-    made = replace(made, log_ratios=logs, ratio=math.exp(interval.estimate))
-    within = [scatter(block) for block in rounds if len(block) > 1]
-    if len(logs) > 1 and within:
-        made = replace(made, process_scatter=scatter(logs), round_scatter=median(within))
-    if interval.finite:
-        t = mean_interval(logs)
-        made = replace(made, low=math.exp(interval.low), high=math.exp(interval.high))
-        made = replace(made, t_low=math.exp(t.low), t_high=math.exp(t.high))
-    if not run.plan.verdicts:
-        return replace(made, reason="a quick run gives no verdict")
-    if len(logs) < MIN_BLOCKS:
-        return replace(made, reason=f"{len(logs)} of the {MIN_BLOCKS} blocks that a verdict needs")
-    for outcome, whose in ((one, ""), (other, "its baseline: ")):
-        if outcome.status == NO_STEADY_STATE:
-            return replace(made, reason=f"{whose}{outcome.reason}", mend=UNSTEADY)
-    for outcome in (one, other):
-        if not made.disturbed[0]:
-            made = replace(made, disturbed=disturbance(outcome))
-    return replace(made, p=rank_p(logs))
-
-
-def paired_rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
-    """The paired log ratios of the rounds of every block in which a round holds both."""
-    shared = sorted(entry.times.keys() & baseline.times.keys())
-    found = [paired_logs(entry.times[block], baseline.times[block]) for block in shared]
-    return [logs for logs in found if logs]
-
-
-def _factor(factor: float) -> str:
-    """Three digits; near 1 those of the difference matter."""
-    return f"{factor:.3f}" if factor < 1.1 else f"{factor:.3g}"
-
 
 @dataclass(frozen=True, slots=True)
 class Control:
     """What the twins showed: why the run gives no verdict (empty where it does), and how noisy it was."""
 
-    failure: str
-    floors: dict[str, float]  # by table, 0.012 for 1.2 %; without a twin that of the nearest in work
+    failure: str = ""
     mend: str = ""  # what to do about the failure
+    floors: dict[str, float] = field(default_factory=dict)  # by table, 0.012 for 1.2 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,22 +147,139 @@ class Judgement:
     control: Control
 
 
-def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
-    """Compare every entry with its baseline, and the two entries of every headline."""
+E = TypeVar("E", bound=Effect)
+
+
+def measured(effect: E, *samples: Sequence[float], of: str = "blocks", final: bool = False) -> E:
+    """Return the effect with its numbers, from the logs of one sample, or of an old and a new one.
+
+    ``of`` says what the logs are of. ``final``: its verdict stands, and it gets no p.
+    """
+    interval = rank_interval(*samples)
+    effect = replace(effect, samples=tuple(map(tuple, samples)), ratio=math.exp(interval.estimate))
+    if interval.finite:
+        effect = replace(effect, low=math.exp(interval.low), high=math.exp(interval.high))
+        mean = mean_interval(*samples)
+        effect = replace(effect, t_low=_exp(mean.low), t_high=_exp(mean.high))
+    if final:
+        return effect
+    if effect.blocks < MIN_BLOCKS:
+        return replace(effect, reason=f"{effect.blocks} of the {MIN_BLOCKS} {of} that a verdict needs")
+    return replace(effect, p=rank_p(*samples))
+
+
+def judge(
+    effects: Iterable[E],
+    margin: float,
+    *,
+    control: Control | None = None,
+    floor: float = 0.0,
+    next_level: float = ALPHA,
+    limit: float | None = None,
+    of: str = "blocks",
+) -> tuple[E, ...]:
+    """Adjust the p values of a family together, and find the word of every effect that has one.
+
+    Args:
+        effects: The family; those without a p keep the verdict that they have.
+        margin: Of equivalence, 0.02 for 2 %.
+        control: What it shows; where it failed, all are INVALID.
+        floor: The noise floor, 0.012 for 1.2 %.
+        next_level: At which more blocks would be judged.
+        limit: 0.05 tests as well whether each takes over 5 % longer.
+        of: What the samples are of, for the reasons: "blocks".
+    """
+    effects = list(effects)
+    tested = [effect for effect in effects if effect.p is not None]
+    adjusted = iter(holm([effect.p for effect in tested if effect.p is not None]))
+    beyond = () if limit is None else holm([exceeds_p(*e.samples, limit=math.log1p(limit)) for e in tested])
+    regressions = iter(beyond)
+    judged = []
+    for effect in effects:
+        if effect.p is not None:
+            effect = replace(
+                effect, p_holm=next(adjusted), family=len(tested), p_regression=next(regressions, None)
+            )
+            if control and control.failure:
+                effect = replace(effect, verdict="INVALID", reason=control.failure, mend=control.mend)
+            else:
+                effect = _with_word(effect, margin, floor, next_level, of)
+        judged.append(effect)
+    return tuple(judged)
+
+
+def compare(
+    run: Run, found: Mapping[str, Outcome], entry_id: str, baseline_id: str, kind: Kind = "row"
+) -> Comparison:
+    """Return the numbers of one pair, without a word for them."""
+    own, other = found[entry_id], found[baseline_id]
+    entry, baseline = run.entries[entry_id], run.entries[baseline_id]
+    comparison = Comparison(
+        kind=kind,
+        entry=entry.id,
+        baseline=baseline.id,
+        arm=entry.arm,
+        baseline_arm=baseline.arm,
+        level=level(run, entry.group),
+        twin=run.arms[entry.arm].twin,
+        same_work=entry.case == baseline.case,
+        known_wrong=own.status == "known_wrong",
+        baseline_known_wrong=other.status == "known_wrong",
+    )
+    sides = ((own, ""), (other, "its baseline: "))
+    for outcome, whose in sides:
+        if outcome.invalid or not outcome.medians:
+            word: Word = "INVALID" if outcome.invalid else "MISSING"
+            reason = f"{whose}{outcome.status}, {outcome.reason}"
+            return replace(comparison, verdict=word, reason=reason, left_out=outcome.left_out)
+    if comparison.same_work and len(own.digests | other.digests) > 1:
+        return replace(comparison, verdict="INVALID", reason="the two did not get the same inputs")
+    rounds = paired_rounds(own, other)
+    if not rounds:
+        return replace(comparison, verdict="MISSING", reason="no block holds both")
+    logs = [median(block) for block in rounds]
+    within = [scatter(block) for block in rounds if len(block) > 1]
+    if len(logs) > 1 and within:
+        comparison = replace(comparison, process_scatter=scatter(logs), round_scatter=median(within))
+    if not run.plan.verdicts:
+        return measured(replace(comparison, reason="a quick run gives no verdict"), logs, final=True)
+    comparison = measured(comparison, logs)
+    if comparison.p is None:
+        return comparison
+    for outcome, whose in sides:
+        if outcome.status == NO_STEADY_STATE:
+            return replace(comparison, p=None, reason=f"{whose}{outcome.reason}", mend=UNSTEADY)
+    causes = [disturbance(outcome) for outcome, _ in sides]
+    return replace(comparison, disturbed=next((cause for cause in causes if cause[0]), ("", "")))
+
+
+def paired_rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
+    """Return the paired log ratios of the rounds of every block in which a round holds both."""
+    shared = sorted(entry.times.keys() & baseline.times.keys())
+    rounds = [paired_logs(entry.times[block], baseline.times[block]) for block in shared]
+    return [logs for logs in rounds if logs]
+
+
+def judge_run(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
+    """Judge every entry against its baseline, and the two entries of every headline."""
     found = outcomes(run) if found is None else found
-    drafts = {
+    plan, next_level = run.plan, SECOND_LOOK if run.extended is None else FIRST_LOOK
+    rows = {
         entry.id: compare(run, found, entry.id, entry.baseline)
         for entry in run.entries.values()
         if entry.baseline is not None
     }
-    plan = run.plan
-    no_control = Control("", {group.name: 0.0 for group in plan.groups})
-    twins = _family(run, (draft for draft in drafts.values() if draft.twin), no_control)
+    twins = judge((row for row in rows.values() if row.twin), plan.margin, next_level=next_level)
     control = _control(run, twins, found)
-    rows = {twin.entry: twin for twin in twins}
+
+    def judged(table: Group, family: Iterable[Comparison]) -> tuple[Comparison, ...]:
+        floor = control.floors.get(table.name, 0.0)
+        return judge(family, plan.margin, control=control, floor=floor, next_level=next_level)
+
     for group in plan.groups:
-        table = [drafts[entry.id] for entry in group.entries if entry.id in drafts.keys() - rows.keys()]
-        rows |= {row.entry: row for row in _family(run, table, control)}
+        own = [rows[entry.id] for entry in group.entries if entry.id in rows and not rows[entry.id].twin]
+        rows |= {row.entry: row for row in judged(group, own)}
+    rows |= {twin.entry: twin for twin in twins}
 
     pairs = [*plan.pairs, *(run.decision.pairs if run.decision else [])]
     free = [
@@ -242,22 +289,17 @@ def judge(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
         or rows[pair.entry].baseline != pair.baseline
         or (pair.kind == "best" and plan.budget_rule == "hold")  # the one question that advise asks
     ]
-    judged: dict[Pair, Comparison] = {}
+    apart: dict[Pair, Comparison] = {}
     for group in plan.groups:
         among = [pair for pair in free if run.entries[pair.entry].group == group.name]
-        apart = [compare(run, found, pair.entry, pair.baseline, pair.kind) for pair in among]
-        judged |= zip(among, _family(run, apart, control), strict=True)
-    headlines = [judged.get(pair) or replace(rows[pair.entry], kind=pair.kind) for pair in pairs]
-    return Judgement(
-        rows={entry: rows[entry] for entry in drafts},
-        headlines=tuple(row for row in headlines if row.kind != "twin"),
-        twins=tuple(twins),
-        control=control,
-    )
+        family = (compare(run, found, pair.entry, pair.baseline, pair.kind) for pair in among)
+        apart |= zip(among, judged(group, family), strict=True)
+    headlines = [apart.get(pair) or replace(rows[pair.entry], kind=pair.kind) for pair in pairs]
+    return Judgement(rows, tuple(row for row in headlines if row.kind != "twin"), twins, control)
 
 
 def level(run: Run, group: str) -> float:
-    """What the verdicts of a table may err in: an extension is a second look at all that it measured on."""
+    """Return what the verdicts of a table may err in: an extension is a second look at all it measured on."""
     extended = run.extended
     own = next(table.blocks for table in run.plan.groups if table.name == group)
     if extended is None or (own is not None and own <= extended.before):
@@ -265,19 +307,19 @@ def level(run: Run, group: str) -> float:
     return extended.level
 
 
-def _control(run: Run, twins: list[Comparison], found: Mapping[str, Outcome]) -> Control:
-    entries = run.entries
+def _control(run: Run, twins: Sequence[Comparison], found: Mapping[str, Outcome]) -> Control:
+    """Return why the run gives no verdict, and the noise floor of every table."""
     floors: dict[str, float] = {}
     for twin in twins:
         if twin.noise_floor is not None:
-            group = entries[twin.entry].group
+            group = run.entries[twin.entry].group
             floors[group] = max(twin.noise_floor, floors.get(group, 0.0))
     floors = {
         group.name: _nearest(group, floors, run.plan.groups) for group in run.plan.groups if group.entries
     }
     if changed := changes(run):
         failure = f"the environment changed during the run ({'; '.join(changed[:3])})"
-        return Control(failure, floors, "Measure again from the beginning")
+        return Control(failure, "Measure again from the beginning", floors)
     for twin in twins:
         if twin.verdict == "EQUIVALENT":  # a difference may be real, though smaller than any that counts
             continue
@@ -287,108 +329,92 @@ def _control(run: Run, twins: list[Comparison], found: Mapping[str, Outcome]) ->
                 f"one time was {max(twin.ratio, 1 / twin.ratio):.4g} times the other"
             )
             mend = "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)"
-            return Control(failure, floors, mend)
+            return Control(failure, mend, floors)
     if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
         blocks = len({block for twin in twins for block in found[twin.entry].medians})
         most = max(len(outcome.medians) for outcome in found.values())
         if most - 1 <= blocks < MIN_BLOCKS:  # the run is short, or was cut within its last block
-            return Control(f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs", floors)
-        one = next((twin for twin in twins if twin.ratio is not None), twins[0])
-        failure = f"the A/A control, the same code measured twice, has no result: {one.reason}"
-        return Control(failure, floors, one.mend)
-    return Control("", floors)
+            short = f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs"
+            return Control(short, floors=floors)
+        first = next((twin for twin in twins if twin.ratio is not None), twins[0])
+        failure = f"the A/A control, the same code measured twice, has no result: {first.reason}"
+        return Control(failure, first.mend, floors)
+    return Control(floors=floors)
 
 
 def _nearest(group: Group, floors: Mapping[str, float], groups: Sequence[Group]) -> float:
-    """The noise floor of a table, or of the one with a twin whose entries do about as much work."""
+    """Return the noise floor of a table, or of the one with a twin whose entries do about as much work."""
 
-    def apart(one: Group) -> tuple[bool, float]:
-        work, other = (max(1, table.entries[0].case.shape.work) for table in (one, group))
-        return one is not group, abs(math.log(work / other))
+    def distance(table: Group) -> tuple[bool, float]:
+        work, own = (max(1, each.entries[0].case.shape.work) for each in (table, group))
+        return table is not group, abs(math.log(work / own))
 
-    nearest = min((one for one in groups if one.name in floors), key=apart, default=None)
+    nearest = min((table for table in groups if table.name in floors), key=distance, default=None)
     return 0.0 if nearest is None else floors[nearest.name]
 
 
-def _family(run: Run, drafts: Iterable[Comparison], control: Control) -> list[Comparison]:
-    """Adjust the p values together, and find the words."""
-    drafts, entries = list(drafts), run.entries
-    adjusted = holm([draft.p for draft in drafts if draft.p is not None])
-    size, next_p = len(adjusted), iter(adjusted)
-    judged = []
-    for draft in drafts:
-        if draft.p is not None:
-            draft = replace(draft, p_holm=next(next_p), family=size)
-            group = entries[draft.entry].group
-            draft = _word(draft, run, control, control.floors[group], level(run, group))
-        judged.append(draft)
-    return judged
-
-
-def _word(draft: Comparison, run: Run, control: Control, floor: float, alpha: float) -> Comparison:
-    """The verdict of a comparison with an adjusted p, at the level ``alpha``."""
-    margin = run.plan.margin
-    if control.failure:
-        return replace(draft, verdict="INVALID", reason=control.failure, mend=control.mend)
-    interval = rank_interval(draft.log_ratios, confidence=1 - 2 * alpha)
-    significant = draft.p_holm is not None and draft.p_holm <= alpha
+def _with_word(effect: E, margin: float, floor: float, next_level: float, of: str) -> E:
+    """Return an effect that has an adjusted p with the word for it."""
+    interval = rank_interval(*effect.samples, confidence=1 - 2 * effect.level)
+    significant = effect.p_holm is not None and effect.p_holm <= effect.level
     if max(abs(interval.low), abs(interval.high)) <= math.log1p(margin):
         tiny = "; the difference is real, though that small" if significant else ""
-        return replace(draft, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
+        return replace(effect, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
     if not significant:
-        return _unresolved(draft, run, alpha)
-    if draft.t_low is not None and draft.t_high is not None and draft.t_low <= 1 <= draft.t_high:
+        return _unresolved(effect, margin, next_level, of)
+    if effect.t_low is not None and effect.t_high is not None and effect.t_low <= 1 <= effect.t_high:
         reason = (
-            f"a few blocks differ: Student's interval, {draft.t_low:.4g} to {draft.t_high:.4g}, contains 1"
+            f"a few {of} differ: {INTERVALS[len(effect.samples)]} interval, {effect.t_low:.4g} to "
+            f"{effect.t_high:.4g}, contains 1"
         )
-        return replace(draft, verdict="UNRESOLVED", reason=reason)
+        return replace(effect, verdict="UNRESOLVED", reason=reason, p_regression=None)
     word: Word = "FASTER" if interval.estimate < 0 else "SLOWER"
     small = abs(interval.estimate) <= math.log1p(floor)
     reason = f"less than the noise floor of {100 * floor:.2g} %" if small else ""
-    return replace(draft, verdict=word, reason=reason)
+    return replace(effect, verdict=word, reason=reason)
 
 
-def _unresolved(draft: Comparison, run: Run, alpha: float) -> Comparison:
-    """Say what could have been seen, and what it would take to see the margin: by an extension, while there
-    may be one, else by a new run."""
-    margin, interval = run.plan.margin, rank_interval(draft.log_ratios)
-    effect = detectable_effect(interval, (draft.blocks,), draft.family, alpha)
-    next_level = SECOND_LOOK if run.extended is None else FIRST_LOOK
-    needed = blocks_to_detect(math.log1p(margin), interval, (draft.blocks,), draft.family, next_level)
-    if math.isinf(effect):
-        enough = blocks_needed(draft.family, alpha)
-        reason = f"a table of {draft.family} needs {enough} blocks for a verdict, not {draft.blocks}"
-        return replace(draft, verdict="UNRESOLVED", reason=reason, blocks_needed=needed)
-    seen = math.expm1(effect)
+def _unresolved(effect: E, margin: float, next_level: float, of: str) -> E:
+    """Say what could have been seen, and what it would take to see the margin."""
+    sizes = tuple(map(len, effect.samples))
+    each = f"{of} in each" if len(sizes) > 1 else of
+    interval = rank_interval(*effect.samples)
+    visible = detectable_effect(interval, sizes, effect.family, effect.level)
+    needed = blocks_to_detect(math.log1p(margin), interval, sizes, effect.family, next_level)
+    effect = replace(effect, verdict="UNRESOLVED", blocks_needed=needed)
+    if math.isinf(visible):
+        least, have = blocks_needed(effect.family, effect.level, len(sizes)), " and ".join(map(str, sizes))
+        return replace(
+            effect, reason=f"a table of {effect.family} needs {least} {each} for a verdict, not {have}"
+        )
+    seen = math.expm1(visible)
     reason = (
-        f"{_although(draft, alpha)}a difference of {100 * seen:.2g} % could have been seen; "
-        f"{100 * margin:.3g} % would need about {needed} blocks"
+        f"{_although(effect)}a difference of {100 * seen:.2g} % could have been seen; {100 * margin:.3g} % "
+        f"would need about {needed} {each}"
     )
-    cause, mend = draft.disturbed
-    if cause:
-        reason = f"{reason}; {cause}"
-    return replace(
-        draft, verdict="UNRESOLVED", reason=reason, mend=mend, detectable=seen, blocks_needed=needed
-    )
+    cause, mend = effect.disturbed
+    reason = f"{reason}; {cause}" if cause else reason
+    return replace(effect, reason=reason, mend=mend, detectable=seen)
 
 
-def _although(draft: Comparison, alpha: float) -> str:
-    """Why there is no word where the interval leaves out 1: it is of 95 %, of one comparison and one look."""
-    if draft.low is None or draft.high is None or draft.p_holm is None or draft.low <= 1 <= draft.high:
+def _although(effect: Effect) -> str:
+    """Say why there is no word where the interval leaves out 1: it is of 95 %, of one effect and one look."""
+    if effect.low is None or effect.high is None or effect.low <= 1 <= effect.high:
         return ""
-    among = f" among {draft.family} comparisons" if draft.family > 1 else ""
-    look = "first" if alpha == FIRST_LOOK else "second"
+    among = f" among {effect.family} comparisons" if effect.family > 1 else ""
     return (
-        f"its own 95 % interval leaves out 1, but p = {draft.p_holm:.3g}{among} is above the {alpha:g} of a "
-        f"{look} look; "
+        f"its own 95 % interval leaves out 1, but p = {effect.p_holm:.3g}{among} is above the "
+        f"{effect.level:g}{LOOKS.get(effect.level, '')}; "
     )
 
 
-MOST_PROPOSED = 40  # blocks in all: where it would take more, other means are better
+def _exp(log: float) -> float:
+    """Return exp(log), infinite where that is no number any more."""
+    return math.exp(log) if log < 700 else math.inf
 
 
 def extension(run: Run, blocks: int, folder: Path, now_utc: str) -> Extended:
-    """The record that extends a run to ``blocks`` in all.
+    """Return the record that extends a run to ``blocks`` in all.
 
     Raises:
         UserError: it is not over, was extended before, gives no verdict, has all its verdicts already, or
@@ -402,12 +428,12 @@ def extension(run: Run, blocks: int, folder: Path, now_utc: str) -> Extended:
             f"{folder} was extended already, from {earlier.before} to {earlier.blocks} blocks, and a third "
             "look would find what is not there; measure anew with rnnbench run"
         )
-    judgement = judge(run)
+    judgement = judge_run(run)
     if not run.plan.verdicts or judgement.control.failure:
         why = judgement.control.failure or "a quick run gives none"
         raise UserError(f"{folder} has no verdict to look for: {why}; measure anew with rnnbench run")
-    open_ones = undecided(run, judgement.headlines or judgement.rows.values())
-    if not open_ones:
+    open_rows = undecided(run, judgement.headlines or judgement.rows.values())
+    if not open_rows:
         raise UserError(
             f"{folder} left nothing undecided that more blocks could decide: its verdicts stand; to see "
             "whether they come again, measure anew with rnnbench run"
@@ -417,32 +443,32 @@ def extension(run: Run, blocks: int, folder: Path, now_utc: str) -> Extended:
             f"--blocks {blocks}: counted in all, and {folder} has {before} already; give more, up to "
             f"{MAX_BLOCKS}"
         )
-    least = min(blocks_needed(made.family, SECOND_LOOK) for made in open_ones)
+    least = min(blocks_needed(row.family, SECOND_LOOK) for row in open_rows)
     if blocks < least:
         raise UserError(f"--blocks {blocks}: a second look at it needs {least} blocks in all for any verdict")
     return Extended(before, blocks, SECOND_LOOK, now_utc)
 
 
-def proposal(run: Run, made: Iterable[Comparison]) -> int | None:
-    """Blocks in all that should decide what is undecided here, as far as 40 can; None: no extension."""
+def proposal(run: Run, comparisons: Iterable[Comparison]) -> int | None:
+    """Return the blocks in all that should decide what is undecided, as far as 40 can; None: no extension."""
     if run.state == "interrupted" or run.extended is not None:
         return None
-    needed = [one.blocks_needed for one in undecided(run, made) if one.blocks_needed is not None]
+    needed = [row.blocks_needed for row in undecided(run, comparisons) if row.blocks_needed is not None]
     return max((blocks for blocks in needed if blocks <= MOST_PROPOSED), default=None)
 
 
-def undecided(run: Run, made: Iterable[Comparison]) -> list[Comparison]:
-    """Those without a word, or without enough blocks for one, in tables that an extension measures on."""
+def undecided(run: Run, comparisons: Iterable[Comparison]) -> list[Comparison]:
+    """Return those without a word, or enough blocks for one, in tables that an extension measures on."""
     whole = {group.name for group in run.plan.groups if group.blocks is None}
     return [
-        one
-        for one in made
-        if not one.twin
-        and run.entries[one.entry].group in whole
-        and (one.verdict == "UNRESOLVED" or (one.verdict == "NONE" and one.blocks < MIN_BLOCKS))
+        row
+        for row in comparisons
+        if not row.twin
+        and run.entries[row.entry].group in whole
+        and (row.verdict == "UNRESOLVED" or (row.verdict == "NONE" and row.blocks < MIN_BLOCKS))
     ]
 
 
 def counted_blocks(run: Run) -> int:
-    """The last block that counts and of which anything was measured."""
+    """Return the last block that counts and of which anything was measured."""
     return max((burst.block for burst in run.bursts), default=0)

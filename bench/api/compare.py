@@ -15,6 +15,10 @@ from bench.records.run import Run
 from bench.records.saved import load_saved
 
 KINDS = {Run: "a run", PyperfResults: "a file of pyperf", PytestResults: "a file of pytest-benchmark"}
+TOLD_OF_A_CHANGE = (
+    "name", "verdict", "reason", "group", "left_out", "old_value", "new_value", "low", "high", "p", "p_holm",
+    "family", "detectable", "blocks_needed", "p_regression", "regressed",
+)  # fmt: skip
 WIDTH = 140  # of a table that goes to a file
 
 
@@ -129,6 +133,10 @@ def as_tree(changes: Changes) -> dict[str, Any]:
 
 def _change(change: Change) -> dict[str, Any]:
     """A change without its samples, but for how many there are."""
-    tree = dataclasses.asdict(change)
-    counts = {f"{side}_samples": len(tree.pop(side)) for side in ("old", "new")}
-    return {**tree, **counts, "regressed": change.regressed}
+    old, new = change.samples or ((), ())
+    return {
+        **{name: getattr(change, name) for name in TOLD_OF_A_CHANGE},
+        "change": change.ratio,
+        "old_samples": len(old),
+        "new_samples": len(new),
+    }

@@ -145,7 +145,7 @@ def _source(run: Run) -> tuple[Run, Summary]:
 
 def _nothing_left(maps: Sequence[SizeMap]) -> str:
     """Why no round is needed."""
-    if not any(cell.sign for size_map in maps for cell in size_map.cells):
+    if not any(cell.winner for size_map in maps for cell in size_map.cells):
         return "no size has a verdict, so there is nothing to go towards"
     if not any(line.crossings for size_map in maps for line in lines(size_map)):
         return "the answer does not turn round between any two sizes of the grid"

@@ -52,9 +52,9 @@ def summary(changes: Changes) -> str:
 
 def times(change: Change) -> str:
     """ "1.08 times as long [1.06, 1.10]"."""
-    if change.change is None:
+    if change.ratio is None:
         return "nothing to compare"
-    return f"{units.ratio(change.change)} times as long {units.interval(change.low, change.high)}".rstrip()
+    return f"{units.ratio(change.ratio)} times as long {units.interval(change.low, change.high)}".rstrip()
 
 
 def told_before(changes: Changes) -> Iterator[str]:
@@ -77,7 +77,7 @@ def told_after(changes: Changes) -> Iterator[str]:
     """What the numbers are, what is not in the table, and what --fail-slower found."""
     own = ", with its own 95 % interval" * any(row.low is not None for row in changes.rows)
     change = f"the change is new over old, above 1 is slower{own}"
-    if any(row.old for row in changes.rows):
+    if any(row.samples for row in changes.rows):
         all_of = f"; estimated from all {changes.samples}"
         change += f"{all_of}, it need not be the quotient of the two numbers beside it"
     change += "."
@@ -121,7 +121,7 @@ def table(changes: Changes) -> "Table":
         column.justify = "right"
         column.no_wrap = True
     order = list(COUNTED)
-    rows = sorted(_shown(changes), key=lambda row: (order.index(row.verdict), -(row.change or 0)))
+    rows = sorted(_shown(changes), key=lambda row: (order.index(row.verdict), -(row.ratio or 0)))
     for row in rows[:MOST_ROWS]:
         said = _reason(row) if row.reason != changes.warning else ""  # which stands above
         reason = f" [dim]{escape(one_line(said))}[/]" if said else ""
@@ -129,7 +129,7 @@ def table(changes: Changes) -> "Table":
             escape(wording.short(row.name)),
             _value(changes, row.old_value),
             _value(changes, row.new_value),
-            units.with_interval(row.change, row.low, row.high),
+            units.with_interval(row.ratio, row.low, row.high),
             f"[{COLOURS[row.verdict]}]{row.verdict}[/]{reason}",
         )
     return made
@@ -163,13 +163,13 @@ def _value(changes: Changes, value: float | None) -> str:
 
 
 def _largest(changes: Changes, word: Word) -> Change | None:
-    rows = [row for row in changes.rows if row.verdict == word and row.change is not None]
-    return max(rows, key=lambda row: max(row.change or 1, 1 / (row.change or 1)), default=None)
+    rows = [row for row in changes.rows if row.verdict == word and row.ratio is not None]
+    return max(rows, key=lambda row: max(row.ratio or 1, 1 / (row.ratio or 1)), default=None)
 
 
 def _baselines(changes: Changes) -> Iterator[str]:
     """What the baselines did in absolute time: each of a few, the range of many."""
-    measured = [change for change in changes.baselines if change.change is not None]
+    measured = [change for change in changes.baselines if change.ratio is not None]
     if not measured:
         return
     if changes.machines:
@@ -181,7 +181,7 @@ def _baselines(changes: Changes) -> Iterator[str]:
     if len(measured) <= MOST_BASELINES:
         said = "; ".join(f"{change.name} took {times(change)}" for change in measured)
     else:
-        ratios = sorted(change.change or 0 for change in measured)
+        ratios = sorted(change.ratio or 0 for change in measured)
         low, high = units.ratio(ratios[0]), units.ratio(ratios[-1])
         said = f"{len(measured)} baselines took {low} to {high} times as long"
     yield f"In absolute time {said}: {why}"

@@ -11,7 +11,7 @@ import pytest
 from acceptance.tools.headline_run import Silent
 
 import bench
-from bench.analysis.verdict import Comparison, Judgement, judge
+from bench.analysis.verdict import Comparison, Judgement, judge_run
 from bench.machine import gates
 from bench.measure.plan import ROUNDS
 from bench.measure.runner import Runner
@@ -103,7 +103,7 @@ def compared(plan: Plan, folder: Path) -> tuple[Run, Judgement]:
     """Run the plan and judge it; every burst must have come."""
     run = measure(plan, folder)
     assert run.state == "complete", [failure.reason for failure in run.failures]
-    return run, judge(run)
+    return run, judge_run(run)
 
 
 def row(judgement: Judgement, name: str) -> Comparison:

@@ -10,7 +10,7 @@ from acceptance.plans import STEP, compared, make_plan, measure, own, row
 from acceptance.validity import Recorder
 
 from bench.analysis.statistics import rank_interval
-from bench.analysis.verdict import judge
+from bench.analysis.verdict import judge_run
 from bench.machine.environ import KEEPS_MEMORY
 from bench.workload.case import Case, Shape
 from bench.workload.catalog import BASELINE, VARIANTS
@@ -128,7 +128,7 @@ def test_processes_of_one_arm_have_one_speed(validity: Recorder, tmp_path: Path)
         plan = make_plan(
             ["numpy-inplace", "torch-rnn", "torch-inplace"], blocks=MEMORY_BLOCKS, seed=1, case=LARGE
         )
-        judgement = judge(measure(plan, tmp_path, keep=tuple(KEEPS_MEMORY) if system else ()))
+        judgement = judge_run(measure(plan, tmp_path, keep=tuple(KEEPS_MEMORY) if system else ()))
         found[system] = list(row(judgement, "torch-rnn").log_ratios)
 
     def told(system: bool) -> str:

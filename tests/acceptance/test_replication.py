@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from acceptance.validity import Recorder, describe_machine, write_atomically
 
-from bench.analysis.verdict import judge
+from bench.analysis.verdict import judge_run
 from bench.machine.host import utc_now
 from bench.records.journal import load_run
 from bench.records.record import SCHEMA
@@ -42,7 +42,7 @@ def replicate(folder: Path) -> Replication:
     ]
     started = utc_now()
     subprocess.run([sys.executable, "-m", "bench", *command], check=True, capture_output=True, timeout=300)
-    headline = next(one for one in judge(load_run(folder)).headlines if one.kind == "as_written")
+    headline = next(one for one in judge_run(load_run(folder)).headlines if one.kind == "as_written")
     numbers = {name: getattr(headline, name) for name in ("ratio", "low", "high", "verdict")}
     return {"utc": started, **numbers, "machine": describe_machine() | {"schema": SCHEMA}}
 

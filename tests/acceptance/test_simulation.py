@@ -38,7 +38,7 @@ from simulated_runs import (
 )
 
 from bench.analysis.statistics import rank_interval
-from bench.analysis.verdict import judge
+from bench.analysis.verdict import judge_run
 
 RUNS = 2000
 COMPARISONS = ARMS - 2
@@ -116,7 +116,7 @@ def test_records_give_the_words_that_values_give(validity: Recorder) -> None:
     runs[:, :, 3] += 0.05
     same = 0
     for values in runs:
-        one, other = judged(values), judge(recorded(values))
+        one, other = judged(values), judge_run(recorded(values))
         same += [row.verdict for row in one.rows.values()] == [row.verdict for row in other.rows.values()]
 
     validity.record(
