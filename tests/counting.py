@@ -1,4 +1,4 @@
-"""Counts what a variant really asks its library for, in the terms of ``bench.analysis.operations``.
+"""Counts what a variant really asks its library for, in the terms of ``bench.workload.operations``.
 
 NumPy's arrays are of a class that sees every ufunc; torch's operations pass through a dispatch mode. What is
 neither arithmetic nor known to be none is an error, so that nothing is overlooked.
@@ -12,10 +12,10 @@ from unittest import mock
 
 import numpy as np
 
-from bench.analysis.operations import NT, PRODUCT, TN, Operation
 from bench.workload import catalog, data
 from bench.workload.binding import bind_case
 from bench.workload.case import Case
+from bench.workload.operations import NT, PRODUCT, TN, Operation
 
 Seen = list[tuple[Operation, bool]]  # whether the result went to an array that was there already
 

@@ -1,17 +1,20 @@
 """Runs in which everything that says why has an exact value: times, dispatch, and prices without noise."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
-from bench.analysis.operations import flops
 from bench.measure.limits import probe_job
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.records.record import AnyRecord, Arm, Burst, Plan, Primitive, Rates
 from bench.records.run import Run, make_run
+from bench.workload import catalog
+from bench.workload.operations import flops
 
 BLOCKS = 7  # a verdict for a table of two needs as many
 BATCHED, CELL, INPLACE = "numpy-batched@cpu x1", "torch-cell@cpu x1", "numpy-inplace@cpu x1"
@@ -83,3 +86,11 @@ def _burst(block: int, entry: str, us: float) -> Burst:
     """Five values, all the same."""
     elapsed, rounds = [math.floor(us * 1e6 + 0.5)] * 5, list(range(5))  # 1000 calls each
     return Burst(block, entry, "ok", 1000, elapsed, rounds, rounds, 1, 1, 1, 0, 1, "cpu", "5f" * 32, [])
+
+
+def without_formula(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have nobody count what a variant of the catalogue asks for."""
+    variants = (
+        dataclasses.replace(one, operations="") if one.name == name else one for one in catalog.VARIANTS
+    )
+    monkeypatch.setattr(catalog, "VARIANTS", tuple(variants))

@@ -11,7 +11,6 @@ import pytest
 from trial import reasons
 from tricks import TRICKS, Bound, asynchronous, honest
 
-from bench.analysis.operations import needed
 from bench.measure.honesty import (
     deferred,
     linear,
@@ -24,6 +23,7 @@ from bench.measure.honesty import (
 from bench.measure.primitives import make_call
 from bench.records.record import Primitive
 from bench.workload.case import TASKS, Case, Shape, sine_case
+from bench.workload.rnn import RNN
 
 US, MS = 1_000, 1_000_000
 SHAPE = Shape(T=3, B=4, I=3, H=5, O=2)
@@ -300,7 +300,7 @@ def test_no_call_is_quicker_than_half_of_its_products_at_the_best_rate_seen() ->
         Primitive("product NT into", [128, 32, 32], 100, [2 * 128 * 32 * 32]),  # 100 flops a ns
         Primitive("tanh", [1 << 20], 1, [1]),  # no product
     ]
-    assert needed(CASE).product_flops == FLOPS
+    assert RNN.count_needed(CASE).product_flops == FLOPS
     assert shortest_call_ns(CASE, primitives) == pytest.approx(FLOPS / 100, rel=1e-6)
     assert too_fast(CASE, 0.51 * FLOPS / 100, primitives) == ""
     assert too_fast(CASE, 0.49 * FLOPS / 100, primitives) == (

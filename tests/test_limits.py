@@ -7,14 +7,17 @@ import pytest
 from limit_runs import BATCHED, BLOCKS, CALL_NS, CELL, INPLACE, PASS_A_NS, PRODUCT_FLOPS_A_NS
 from reports import write_run
 
-from bench.analysis import operations, time_split
-from bench.analysis.operations import FORMULAS, Operation, counted, each, needed, needed_bytes, nn, nt
+from bench.analysis import time_split
 from bench.analysis.outcome import outcomes
 from bench.analysis.time_split import Limit, Limits, Prices, difference, limits
 from bench.machine.errors import UserError
 from bench.records.journal import load_run
 from bench.records.record import Primitive, Rates
 from bench.records.run import Run
+from bench.workload import rnn_operations
+from bench.workload.catalog import counted
+from bench.workload.operations import Operation, each, nn, nt
+from bench.workload.rnn import RNN
 
 KINDS = ["dispatch", "products", "elementwise", "rest"]
 
@@ -81,14 +84,11 @@ def test_a_price_that_counts_the_call_again_is_noticed(monkeypatch: pytest.Monke
 def test_a_formula_with_one_product_less_moves_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
     right = limit_of(limit_runs.run(), BATCHED)
     product = nn(128, 32, 32)
-    monkeypatch.setitem(
-        FORMULAS,
-        "numpy-batched",
-        lambda case: [
-            one
-            for one in operations.numpy_batched(case)
-            if (one.name, one.size) != (product.name, product.size)
-        ],
+    honest = rnn_operations.numpy_batched
+    monkeypatch.setattr(
+        rnn_operations,
+        "numpy_batched",
+        lambda case: [one for one in honest(case) if (one.name, one.size) != (product.name, product.size)],
     )
     wrong = limit_of(limit_runs.run(), BATCHED)
     missing = 6 * (product.flops - 2) / PRODUCT_FLOPS_A_NS
@@ -139,7 +139,7 @@ def test_block_0_says_nothing() -> None:
 
 def test_the_lower_bound_is_the_needed_work_at_the_librarys_best_rates() -> None:
     limit = limit_of(limit_runs.run(), CELL)
-    work = needed(limit.entry.case)
+    work = RNN.count_needed(limit.entry.case)
     peak = 2 * 512**3 / (CALL_NS + 2 * 512**3 / PRODUCT_FLOPS_A_NS)
     tanh = (1 << 20) / (CALL_NS + (1 << 20) / PASS_A_NS)
     expected = work.product_flops / peak + work.activations / tanh
@@ -158,7 +158,7 @@ def test_where_moving_the_bytes_takes_longer_that_is_the_lower_bound() -> None:
     limit = limit_of(limit_runs.run(priced=slow_memory), CELL)
     assert limit.bound is not None
     assert limit.bound.by == "memory"
-    copied = needed_bytes(limit.entry.case) / limit_runs.BYTES_A_NS
+    copied = RNN.bytes_needed(limit.entry.case) / limit_runs.BYTES_A_NS
     assert limit.bound.time_ns == pytest.approx(1000 * copied, rel=1e-3)
 
 
@@ -184,7 +184,7 @@ def test_the_difference_of_two_entries_is_split_into_their_parts() -> None:
 def test_a_variant_without_a_formula_has_dispatch_and_everything_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(FORMULAS, "torch-cell")
+    limit_runs.without_formula(monkeypatch, "torch-cell")
     limit = limit_of(limit_runs.run(), CELL)
     assert {kind: round(share, 3) for kind, share in shares(limit).items()} == {
         "dispatch": 0.84,

@@ -122,9 +122,7 @@ def test_entries_that_were_not_taken_apart_are_named() -> None:
 
 
 def test_a_variant_without_a_formula_says_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.analysis.operations import FORMULAS
-
-    monkeypatch.delitem(FORMULAS, "torch-cell")
+    limit_runs.without_formula(monkeypatch, "torch-cell")
     made = section(limit_runs.run())
     assert cells(made.tables[0])["torch-cell"][4] == ("16 % [16, 16]", "everything else, 64.0 µs")
     assert any("everything else 16 %" in sentence for sentence in made.lead)

@@ -35,25 +35,24 @@ from typing import Literal
 
 import numpy as np
 
-from bench.analysis.operations import (
+from bench.analysis.outcome import Outcome
+from bench.analysis.statistics import median_interval
+from bench.records.record import Arm, Entry, Probe, Rates
+from bench.records.run import Run
+from bench.workload.case import Case
+from bench.workload.catalog import counted
+from bench.workload.cell import house_cell
+from bench.workload.operations import (
     INTO,
     ITEMSIZE,
     PRODUCT,
     TRANSCENDENTAL,
     Count,
     Operation,
-    counted,
     each,
     flops,
-    needed,
-    needed_bytes,
     plain,
 )
-from bench.analysis.outcome import Outcome
-from bench.analysis.statistics import median_interval
-from bench.records.record import Arm, Entry, Probe, Rates
-from bench.records.run import Run
-from bench.workload.case import Case
 
 Size = tuple[int, ...]
 
@@ -348,9 +347,11 @@ def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) ->
 
 def _bounds(case: Case, own: Prices) -> tuple[float, float] | None:
     """Nanoseconds that arithmetic and memory take at least."""
-    work = needed(case)
+    if (cell := house_cell(case.cell)) is None:
+        return None
+    work = cell.count_needed(case)
     product_rate, activation_rate = own.best((PRODUCT,)), own.best(TRANSCENDENTAL)
-    memory = own.extra_ns(each("copy", needed_bytes(case) // work.itemsize // 2))
+    memory = own.extra_ns(each("copy", cell.bytes_needed(case) // work.itemsize // 2))
     if product_rate is None or activation_rate is None or memory is None:
         return None
     return work.product_flops / product_rate + work.activations / activation_rate, memory

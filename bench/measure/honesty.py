@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.operations import PRODUCT, TN, flops, needed, plain
 from bench.machine.clock import MIN_VALUE_NS, Call, Clock, no_wait
 from bench.measure.limits import PEAK_PRODUCT, Wanted
 from bench.proof.tolerance import Array, norm
 from bench.records.record import Primitive
 from bench.workload.case import Case
+from bench.workload.cell import find_cell
+from bench.workload.operations import PRODUCT, TN, flops, plain
 
 FACTOR = 4  # between times that ought to be equal
 SLACK_NS = 10_000  # a few cold caches; calls shorter than this are too short to be judged
@@ -183,7 +184,9 @@ def probe_wanted(case: Case) -> list[Wanted]:
     Steps can be taken together, (H, T B) (T B, H) for dL/dW, which may be quicker than one by one.
     """
     s = case.shape
-    products = [(op.name, list(op.size)) for op in needed(case).operations if op.is_product]
+    products = [
+        (op.name, list(op.size)) for op in find_cell(case.cell).count_needed(case).operations if op.is_product
+    ]
     together = (TN, [s.H, min(s.T * s.B, MOST_ROWS), s.H])
     return [(PRODUCT, [PEAK_PRODUCT] * 3), *products, *([together] if together not in products else [])]
 
@@ -205,7 +208,7 @@ def shortest_call_ns(case: Case, primitives: Iterable[Primitive]) -> float:
         if plain(timed.name) == PRODUCT
         for elapsed_ns in timed.elapsed_ns
     ]
-    return needed(case).product_flops / max(rates) if rates else 0.0
+    return find_cell(case.cell).count_needed(case).product_flops / max(rates) if rates else 0.0
 
 
 def too_fast(case: Case, per_call_ns: float, primitives: Iterable[Primitive]) -> str:

@@ -8,11 +8,12 @@ worker time the basic operations of its library, at the sizes of the main case a
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from bench.analysis.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, counted, needed_bytes, plain
 from bench.measure.messages import ProbeJob
 from bench.records.record import Arm, Entry, Group, Plan, Probe
 from bench.workload import catalog
 from bench.workload.case import Case, Shape
+from bench.workload.cell import find_cell
+from bench.workload.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, plain
 
 LIMITS_BLOCKS = 6
 CALL, COPY = "call", "copy"
@@ -75,7 +76,8 @@ def wanted(case: Case, specs: Iterable[str]) -> list[Wanted]:
     place they are timed at B H alone. A copy is timed that moves as many bytes as a call has to.
     """
     s = case.shape
-    counts = [counted(spec, case) for spec in specs if not catalog.find(spec).loops_over_batch]
+    variants = [catalog.find(spec) for spec in specs]
+    counts = [variant.count(case) for variant in variants if not variant.loops_over_batch]
     operations = [one for count in counts if count for one in count.operations]
     made: list[Wanted] = [(CALL, [0])]
     for one in operations:
@@ -87,6 +89,6 @@ def wanted(case: Case, specs: Iterable[str]) -> list[Wanted]:
     made.append((PRODUCT, [PEAK_PRODUCT] * 3))
     kinds = {kind: None for one in operations if (kind := plain(one.name)) in TRANSCENDENTAL}
     made += [(kind, [PEAK_ELEMENTS]) for kind in kinds or ("tanh",)]
-    moved = needed_bytes(case) // ITEMSIZE[case.dtype]
+    moved = find_cell(case.cell).bytes_needed(case) // ITEMSIZE[case.dtype]
     made += [(COPY, [n]) for n in (1, max(1, moved // 2), PEAK_COPY)]
     return list({(name, *size): (name, size) for name, size in made}.values())

@@ -1,6 +1,6 @@
 """Basic operations of a library, timed by a worker: its own speed at the sizes of a case, and at its best.
 
-Names and sizes are those of ``bench.analysis.operations``, and two more: ``copy`` of n elements into an array
+Names and sizes are those of ``bench.workload.operations``, and two more: ``copy`` of n elements into an array
 that is there already, and ``call``, an addition of arrays without elements: the least that a call costs.
 Operands lie between -1 and 1. After one call, values grow until one tells how many calls take about 2 ms;
 three values of so many are kept.

@@ -97,6 +97,7 @@ class Header(Record, frozen=True):
     machine: dict[str, Any]
     environment: dict[str, str]  # variables set for the children
     notes: tuple[str, ...] = ()  # what a person should know of the series
+    parameters: tuple[str, ...] = ("U", "W", "V")  # names of those that are trained
 
 
 class Start(Record, frozen=True):

@@ -135,6 +135,7 @@ def _header(settings: Settings, work: Work, environment: dict[str, str], seen: d
         machine=host.describe() | seen,
         environment=environment,
         notes=work.notes,
+        parameters=tuple(work.params),
     )
 
 

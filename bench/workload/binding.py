@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.machine.errors import place_of
+from bench.machine.libraries import Library
+from bench.machine.libraries import library as find_library
 from bench.workload.case import Case
 from bench.workload.catalog import Bound
 from bench.workload.data import Array, Batch
@@ -23,26 +25,20 @@ class Binding:
     """A variant's ``Bound`` and the arrays that it was given."""
 
     bound: Bound
+    library: Library
+    device: str  # where the arrays are: cpu, cuda:0
     params: dict[str, Any]
     x: Any
     y: Any
     first: Batch  # what was in the arrays when they were bound
-
-    @property
-    def device(self) -> str:
-        """Where the arrays are: cpu, cuda:0."""
-        return str(self.x.device)
 
     def feed(self, batch: Batch) -> None:
         """Write the x and y of another batch of the same shapes where the calls read them."""
         if own := getattr(self.bound, "feed", None):
             own(batch.x.copy(), batch.y.copy())
             return
-        for held, array in ((self.x, batch.x), (self.y, batch.y)):
-            if isinstance(held, np.ndarray):
-                held[...] = array
-            else:
-                held.detach().copy_(place(array, "torch", "cpu"))
+        self.library.write(self.x, batch.x)
+        self.library.write(self.y, batch.y)
 
     def result(self) -> dict[str, Array]:
         """The results of the last call, as copies: some variants hand out their workspace.
@@ -63,7 +59,7 @@ class Binding:
         inputs = self.first if hasattr(self.bound, "feed") else batch  # a feed of its own leaves ours alone
         pairs = [(self.x, inputs.x), (self.y, inputs.y)]
         pairs += [(held, self.first.params[name]) for name, held in self.params.items()]
-        return all(np.array_equal(_as_numpy(held), array) for held, array in pairs)
+        return all(np.array_equal(self.library.as_numpy(held), array) for held, array in pairs)
 
 
 def bind_case(bind: Bind, library: str, case: Case, batch: Batch, device: str) -> Binding:
@@ -72,25 +68,9 @@ def bind_case(bind: Bind, library: str, case: Case, batch: Batch, device: str) -
     Raises:
         ValueError: the library has no arrays there.
     """
-    params = {name: place(p, library, device) for name, p in batch.params.items()}
-    x, y = place(batch.x, library, device), place(batch.y, library, device)
+    own_library = find_library(library)
+    params = {name: own_library.place(p, device) for name, p in batch.params.items()}
+    x, y = own_library.place(batch.x, device), own_library.place(batch.y, device)
     own = dict(params)  # what a variant puts into the dict is its own, what it writes into an array is not
     bound = bind(case.task, own, x, y, activation=case.activation, delta=case.delta, lr=case.lr)
-    return Binding(bound, params, x, y, batch)
-
-
-def place(array: Array, library: str, device: str) -> Any:
-    """A contiguous copy of an array as one of ``library``, numpy or torch, on ``device``.
-
-    Raises:
-        ValueError: the library has no arrays there.
-    """
-    if library == "torch":
-        import torch
-
-        return torch.tensor(np.ascontiguousarray(array), device=device)
-    return np.asarray(array, order="C", copy=True, device=device)  # type: ignore[call-overload]
-
-
-def _as_numpy(array: Any) -> Array:
-    return array if isinstance(array, np.ndarray) else array.detach().cpu().numpy()
+    return Binding(bound, own_library, device, params, x, y, batch)

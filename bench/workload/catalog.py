@@ -18,6 +18,7 @@ from bench.machine.device import ACCELERATORS
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
 from bench.machine.toolchain import why_not_compile
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
+from bench.workload.operations import Count
 
 # of all that computes a cell: how each library is usually written; a candidate for its fastest form; one of
 # the tutorial's own programs; the reference's plain operations; compiled code; or one for its own sake
@@ -61,6 +62,7 @@ class Variant:
     cell: str = DEFAULT_CELL  # the name of a cell, or module:object of one's own
     wrong_gradients: tuple[str, ...] = ()  # parameters whose published gradient is known to be wrong
     role: Role = "other"
+    operations: str = ""  # module:function that counts what a call asks its library for, if anybody has
     loops_over_batch: bool = False  # how many calls it makes of its library depends on the batch, or on H
     autograd: bool = False  # its gradient is its library's, by automatic differentiation
     compiles: bool = False  # its bind compiles: it needs a compiler, and seconds
@@ -93,6 +95,16 @@ class Variant:
             return f"{self.name} cannot compile: {reason}"
         return None
 
+    def count(self, case: Case) -> Count | None:
+        """Count what one call does; None where nobody has written a formula.
+
+        On an accelerator ``torch-rnn`` is one call of a library of the device, which makes the same products.
+        """
+        if not self.operations:
+            return None
+        module, _, function = self.operations.partition(":")
+        return Count.of(getattr(importlib.import_module(module), function)(case), case.dtype)
+
     def load(self) -> Callable[..., Bound]:
         """Import the variant's library and return its ``bind``, which raises where it makes no ``Bound``."""
         importlib.import_module(self.library)  # a variant of one's own may not import what it says it uses
@@ -113,22 +125,47 @@ class Variant:
         return bind
 
 
-def _torch(name: str, target: str, summary: str, **limits: Any) -> Variant:
-    return Variant(name, "torch", f"impl_torch.{target}", summary, ("cpu", *ACCELERATORS), **limits)
+def _torch(name: str, target: str, summary: str, **more: Any) -> Variant:
+    return Variant(name, "torch", f"impl_torch.{target}", summary, ("cpu", *ACCELERATORS), **more)
+
+
+def _counted(function: str) -> str:
+    return f"bench.workload.rnn_operations:{function}"
 
 
 # fmt: off
 VARIANTS = (
-    Variant("numpy-published", "numpy", "impl_numpy.contract:published", "the tutorial's recursion, per sample; its gradient is known to be wrong", role="tutorial", loops_over_batch=True, wrong_gradients=("U", "W")),  # noqa: E501
-    Variant("numpy-loop", "numpy", "impl_numpy.contract:loop", "exact BPTT, one sample at a time", loops_over_batch=True),  # noqa: E501
-    Variant("numpy-batched", "numpy", "impl_numpy.contract:batched", "exact BPTT over the batch: the reference and the baseline", role="as_written"),  # noqa: E501
-    Variant("numpy-inplace", "numpy", "impl_numpy.inplace:bind", "the same in a workspace allocated once", role="fastest"),  # noqa: E501
-    _torch("torch-autograd", "contract:autograd", "the same operations on tensors, autograd", role="plain", autograd=True),  # noqa: E501
-    _torch("torch-cell", "modules:cell", "nn.RNNCell unrolled, Linear, HuberLoss, SGD", role="tutorial", autograd=True, activations=("tanh",)),  # noqa: E501
-    _torch("torch-rnn", "modules:rnn", "nn.RNN, Linear, HuberLoss, SGD", role="as_written", autograd=True, activations=("tanh",)),  # noqa: E501
-    _torch("torch-manual", "contract:manual", "the hand-derived gradient on tensors: no autograd"),
-    _torch("torch-inplace", "inplace:bind", "the same in a workspace allocated once", role="fastest"),
-    _torch("torch-compile", "compiled:bind", "loss, gradient and update as one compiled graph", role="compiled", compiles=True),  # noqa: E501
+    Variant("numpy-published", "numpy", "impl_numpy.contract:published",
+        "the tutorial's recursion, per sample; its gradient is known to be wrong",
+        role="tutorial", loops_over_batch=True, wrong_gradients=("U", "W"),
+        operations=_counted("numpy_published")),
+    Variant("numpy-loop", "numpy", "impl_numpy.contract:loop",
+        "exact BPTT, one sample at a time",
+        loops_over_batch=True, operations=_counted("numpy_loop")),
+    Variant("numpy-batched", "numpy", "impl_numpy.contract:batched",
+        "exact BPTT over the batch: the reference and the baseline",
+        role="as_written", operations=_counted("numpy_batched")),
+    Variant("numpy-inplace", "numpy", "impl_numpy.inplace:bind",
+        "the same in a workspace allocated once",
+        role="fastest", operations=_counted("numpy_inplace")),
+    _torch("torch-autograd", "contract:autograd",
+        "the same operations on tensors, autograd",
+        role="plain", autograd=True, operations=_counted("torch_autograd")),
+    _torch("torch-cell", "modules:cell",
+        "nn.RNNCell unrolled, Linear, HuberLoss, SGD",
+        role="tutorial", autograd=True, activations=("tanh",), operations=_counted("torch_cell")),
+    _torch("torch-rnn", "modules:rnn",
+        "nn.RNN, Linear, HuberLoss, SGD",
+        role="as_written", autograd=True, activations=("tanh",), operations=_counted("torch_rnn")),
+    _torch("torch-manual", "contract:manual",
+        "the hand-derived gradient on tensors: no autograd",
+        operations=_counted("torch_manual")),
+    _torch("torch-inplace", "inplace:bind",
+        "the same in a workspace allocated once",
+        role="fastest", operations=_counted("torch_inplace")),
+    _torch("torch-compile", "compiled:bind",
+        "loss, gradient and update as one compiled graph",
+        role="compiled", compiles=True),
 )
 # fmt: on
 BASELINE = "numpy-batched"
@@ -178,6 +215,12 @@ def by_role(*roles: Role) -> tuple[Variant, ...]:
 def by_name(name: str) -> Variant | None:
     """Return the catalogue's variant of this name; None for any other, as saved files may hold."""
     return next((variant for variant in VARIANTS if variant.name == name), None)
+
+
+def counted(spec: str, case: Case) -> Count | None:
+    """Count what one call of a variant of the catalogue does; None for others, and without a formula."""
+    variant = by_name(spec)
+    return None if variant is None else variant.count(case)
 
 
 class Description(msgspec.Struct, omit_defaults=True):

@@ -6,13 +6,15 @@ imported wherever the reference is computed, in the process of the command too: 
 
 import functools
 import importlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bench.machine.errors import UserError
-from bench.workload.case import Shape
+from bench.workload.case import Case, Shape
+from bench.workload.operations import ITEMSIZE, Count, Operations
 from bench.workload.own_object import load_object
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Cell:
         initial: makes the parameters at the start, float64, for a shape and a generator of random numbers.
         hidden_gradients: yields dL/dh_T, ..., dL/dh_0, each (B, H), for ``params``, ``x``, the states
             [h_0, ..., h_T] and dL/dy_hat, with the keyword ``activation``.
+        needed: counts the operations that the mathematics of a call needs, whoever computes it; None where
+            nobody has counted them.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Cell:
     baseline: str
     initial: Callable[[Shape, "Generator"], Params]
     hidden_gradients: Callable[..., Iterator[Any]]
+    needed: Callable[[Case], Operations] | None = None
 
     def shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter."""
@@ -64,6 +69,16 @@ class Cell:
             )
             for name, letters in self.parameters.items()
         )
+
+    def count_needed(self, case: Case) -> Count:
+        """Count what the mathematics of a call needs; nothing where nobody has counted it."""
+        return Count.of(self.needed(case) if self.needed else (), case.dtype)
+
+    def bytes_needed(self, case: Case) -> int:
+        """Return the bytes that move at least: what a call reads and what it hands out, each array once."""
+        s, params = case.shape, sum(map(math.prod, self.shapes(case.shape).values()))
+        moved = s.T * s.B * s.I + params + s.B * s.O  # x, parameters; y, or y_hat of a forward pass
+        return ITEMSIZE[case.dtype] * (moved + (params if case.task != "forward" else 0))
 
     def described(self) -> str:
         """Return the parameters as people write them: "U (H, I), W (H, H), V (O, H)"."""
@@ -89,3 +104,8 @@ def find_cell(spec: str) -> Cell:
     if taken := sorted(RESERVED & cell.parameters.keys()):
         raise UserError(f"{spec!r}: no parameter of a cell can be called {taken[0]}; choose another name")
     return cell
+
+
+def house_cell(spec: str) -> Cell | None:
+    """Return the cell of this name; None for one from outside, which no reader of a file imports."""
+    return find_cell(spec) if spec in CELLS else None

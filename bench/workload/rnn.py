@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bench.workload.case import Shape
 from bench.workload.cell import Cell, Params
+from bench.workload.rnn_operations import needed
 
 Array = NDArray[Any]
 
@@ -45,4 +46,5 @@ RNN = Cell(
     baseline="numpy-batched",
     initial=initial_params,
     hidden_gradients=hidden_gradients,
+    needed=needed,
 )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 from statistics import median
 
-from bench.analysis.operations import Count
 from bench.analysis.outcome import Outcome
 from bench.analysis.time_split import KINDS, Limit, Limits, Part, limits
 from bench.machine import units, wording
@@ -15,6 +14,7 @@ from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
 from bench.reporting.sections.limits_plot import Segment, Stack, stacked
 from bench.reporting.sections.limits_words import name, sentences, share
 from bench.reporting.sections.speeds import speeds_table
+from bench.workload.operations import Count
 
 KEY = ("dispatch", "matrix products", "elementwise", "rest")  # as KINDS
 WHY, WHERE = "Why is that so", "Where does the time go"  # with a verdict, and without

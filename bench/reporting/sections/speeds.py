@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from bench.analysis.operations import INTO, NT, TN, plain
 from bench.analysis.time_split import Estimate, Library, Speed
 from bench.machine import units, wording
 from bench.reporting import words
 from bench.reporting.section import Cell, Column, TextTable
+from bench.workload.operations import INTO, NT, TN, plain
 
 STORED = {NT: "the right one stored transposed", TN: "the left one stored transposed"}
 NOTE = (

@@ -1,24 +1,4 @@
-"""Basic operations, and what a call of them amounts to: how many there are, their flops, their bytes.
-
-A *product* is a matrix product (m, k) (k, n); it makes 2 m k n flops. Its form says how the two operands lie
-in memory, as BLAS puts it: plain, both row by row; ``NT``, the right one is stored as (n, k); ``TN``, the
-left one is stored as (k, m). A *pass* works on each of n elements; it makes n flops, also where it is a tanh.
-`` into`` says that the result goes to an array that is there already; else the library allocates one.
-
-Filling with zeros, copying and views are no arithmetic and are not counted.
-
-The operations of the variants that take the whole batch at once, as they ask their library for them.
-
-A pass is named after what it costs: ``tanh``, ``sigmoid`` and ``exp`` as they are; ``add`` adds, subtracts or
-sums; ``multiply`` is any other cheap one (a product, a quotient, a clip, a comparison, and a Huber loss or a
-derivative that the library has in one). The tests run every variant and count what it really asks for.
-
-The operations of the variants that take one sample at a time: B times what one sample asks for.
-
-Vectors are matrices of one column: U x_t is a product (H, I) (I, 1). An outer product is a pass over all
-elements of its result, the only array of that size.
-
-What each variant does in one call, and what the mathematics needs, counted by formulas of T, B, I, H, O.
+"""The operations of the Elman cell: what the mathematics needs, and what each variant asks its library for.
 
 The products, with how often they are made (``docs/limits.md`` has the whole table)::
 
@@ -30,133 +10,17 @@ The products, with how often they are made (``docs/limits.md`` has the whole tab
     dL/dU            (H, B) (B, I)    T times; over all steps: (H, T B) (T B, I)
     dL/dW            (H, B) (B, H)    T times; over all steps: (H, T B) (T B, H)
     dL/dh_{t-1}      (B, H) (H, H)    T - 1 times; T times where dL/dh_0 is worked out too
+
+A pass is named after what it costs: ``tanh``, ``sigmoid`` and ``exp`` as they are; ``add`` adds, subtracts or
+sums; ``multiply`` is any other cheap one (a product, a quotient, a clip, a comparison, and a Huber loss or a
+derivative that the library has in one). Of one sample, vectors are matrices of one column: U x_t is a product
+(H, I) (I, 1), and an outer product is a pass over all elements of its result, the only array of that size.
+The tests run every variant and count what it really asks for.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-
 from bench.workload.case import Case, Shape
+from bench.workload.operations import Operations, each, into, nn, nt, repeated, tn
 
-PRODUCT, NT, TN = "product", "product NT", "product TN"
-INTO = " into"
-TRANSCENDENTAL = ("tanh", "sigmoid", "exp")
-ITEMSIZE = {"float32": 4, "float64": 8}
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """``times`` times the same basic operation; ``size`` is (m, k, n), or (n,) of a pass."""
-
-    name: str  # "product NT", "tanh into", "add", ...
-    size: tuple[int, ...]
-    times: int = 1
-    arrays: int = 3  # of a pass, that it reads and writes and that have its size
-
-    @property
-    def is_product(self) -> bool:
-        """Whether it is a matrix product."""
-        return self.name.startswith(PRODUCT)
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations, all times together."""
-        return self.times * flops(self.name, self.size)
-
-    @property
-    def elements_moved(self) -> int:
-        """Elements of its operands and its result, all times together."""
-        if self.is_product:
-            m, k, n = self.size
-            return self.times * (m * k + k * n + m * n)
-        return self.times * self.arrays * self.size[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What one call does."""
-
-    operations: tuple[Operation, ...]
-    itemsize: int  # bytes of an element
-
-    @property
-    def calls(self) -> int:
-        """How many operations the library is asked for."""
-        return sum(one.times for one in self.operations)
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations: those of the products, and one for each element of a pass."""
-        return sum(one.flops for one in self.operations)
-
-    @property
-    def product_flops(self) -> int:
-        """Those of the products alone."""
-        return sum(one.flops for one in self.operations if one.is_product)
-
-    @property
-    def activations(self) -> int:
-        """Elements that go through a tanh, a sigmoid or an exp."""
-        return sum(one.flops for one in self.operations if plain(one.name) in TRANSCENDENTAL)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the operands and results of every operation: traffic, most of it within the caches."""
-        return self.itemsize * sum(one.elements_moved for one in self.operations)
-
-
-def flops(name: str, size: Iterable[int]) -> int:
-    """Of one operation: 2 m k n of a product, n of a pass."""
-    made = 2 if name.startswith(PRODUCT) else 1
-    for length in size:
-        made *= length
-    return made
-
-
-def plain(name: str) -> str:
-    """The operation without its form."""
-    return name.partition(" ")[0]
-
-
-def into(operations: Iterable[Operation]) -> list[Operation]:
-    """The same operations, their results written into arrays that are there already."""
-    return [replace(one, name=one.name + INTO) for one in operations]
-
-
-def repeated(times: int, operations: Iterable[Operation]) -> list[Operation]:
-    """The operations ``times`` times over."""
-    return [replace(one, times=one.times * times) for one in operations if times]
-
-
-def gathered(operations: Iterable[Operation]) -> tuple[Operation, ...]:
-    """Each operation once, in the order of its first place, with all its times."""
-    times: dict[Operation, int] = {}
-    for one in operations:
-        alike = replace(one, times=1)
-        times[alike] = times.get(alike, 0) + one.times
-    return tuple(replace(one, times=n) for one, n in times.items() if n)
-
-
-def nn(m: int, k: int, n: int, times: int = 1) -> Operation:
-    """A product of two matrices that are stored row by row."""
-    return Operation(PRODUCT, (m, k, n), times)
-
-
-def nt(m: int, k: int, n: int, times: int = 1) -> Operation:
-    """A product whose right operand is stored as (n, k)."""
-    return Operation(NT, (m, k, n), times)
-
-
-def tn(m: int, k: int, n: int, times: int = 1) -> Operation:
-    """A product whose left operand is stored as (k, m)."""
-    return Operation(TN, (m, k, n), times)
-
-
-def each(name: str, n: int, arrays: int = 3, times: int = 1) -> Operation:
-    """A pass over n elements."""
-    return Operation(name, (n,), times, arrays)
-
-
-Operations = list[Operation]
 Passes = tuple[tuple[str, int], ...]  # name, and how many arrays of its size it reads and writes
 # e, its clip, its mean product with e - clip / 2, and clip / n
 HUBER: Passes = (
@@ -164,8 +28,24 @@ HUBER: Passes = (
 )  # fmt: skip
 SCALE_AND_SUBTRACT: Passes = (("multiply", 2), ("add", 3))  # p - lr dL/dp
 SUBTRACT_SCALED: Passes = (("add", 3),)  # the same in one
+OUTER_AND_ADD: Passes = (("multiply", 1), ("add", 3))  # of one sample
 # dL/dh act'(a): dh (1 - h h) or dh (h (1 - h))
 DERIVATIVE: Passes = (("multiply", 3), ("add", 2), ("multiply", 3))
+
+
+def needed(case: Case) -> Operations:
+    """What the mathematics needs, whoever computes it: the products, and an activation per hidden unit.
+
+    h_0 = 0, so W h_0, its part of dL/dW and dL/dh_0 need nothing. All other passes could be made along with
+    these: they add nothing here.
+    """
+    s, steps = case.shape, case.shape.T
+    made = [nt(s.B, s.I, s.H, steps), nt(s.B, s.H, s.H, steps - 1), nt(s.B, s.H, s.O)]
+    made.append(each(case.activation, s.B * s.H, arrays=2, times=steps))
+    if case.task != "forward":
+        made += [tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
+        made += [tn(s.H, s.B, s.I, steps), tn(s.H, s.B, s.H, steps - 1), nn(s.B, s.H, s.H, steps - 1)]
+    return made
 
 
 def numpy_batched(case: Case) -> Operations:
@@ -280,10 +160,7 @@ def _autograd(case: Case, updates: Passes, *, at_once: bool = False) -> Operatio
     return made + (update(s, updates) if case.task == "train_step" else [])
 
 
-OUTER_AND_ADD = (("multiply", 1), ("add", 3))
-
-
-def loop(case: Case) -> Operations:
+def numpy_loop(case: Case) -> Operations:
     """impl_numpy/loop.py: exact BPTT, sample by sample."""
     s = case.shape
     made = [*repeated(s.T, _step(case)), nn(s.O, s.H, 1)]
@@ -294,10 +171,10 @@ def loop(case: Case) -> Operations:
     return _whole(case, made)
 
 
-def published(case: Case) -> Operations:
+def numpy_published(case: Case) -> Operations:
     """impl_numpy/published.py: R_U and R_W carried forwards; diag(d) M column by column."""
     if case.task == "forward":
-        return loop(case)
+        return numpy_loop(case)
     s = case.shape
     columns, rows = each("multiply", s.H, times=s.H), each("multiply", s.H, times=s.I)
     forwards = [*_step(case), *passes(s.H, DERIVATIVE[:2]), columns, nn(s.H, s.H, s.I), nn(s.H, s.H, s.H)]
@@ -323,49 +200,3 @@ def _whole(case: Case, sample: Operations) -> Operations:
     """All samples, and the update."""
     updates = update(case.shape, SCALE_AND_SUBTRACT) if case.task == "train_step" else []
     return [*repeated(case.shape.B, sample), *updates]
-
-
-FORMULAS: dict[str, Callable[[Case], Operations]] = {
-    "numpy-published": published,
-    "numpy-loop": loop,
-    "numpy-batched": numpy_batched,
-    "numpy-inplace": numpy_inplace,
-    "torch-manual": torch_manual,
-    "torch-inplace": torch_inplace,
-    "torch-autograd": torch_autograd,
-    "torch-cell": torch_cell,
-    "torch-rnn": torch_rnn,
-}
-
-
-def counted(spec: str, case: Case) -> Count | None:
-    """What one call of a variant of the catalogue does; None where there is no formula.
-
-    Code that a compiler made has none, and neither has a variant from outside. On an accelerator
-    ``torch-rnn`` is one call of a library of the device, which makes the same products.
-    """
-    formula = FORMULAS.get(spec)
-    return None if formula is None else Count(gathered(formula(case)), ITEMSIZE[case.dtype])
-
-
-def needed(case: Case) -> Count:
-    """What the mathematics needs, whoever computes it: the products, and an activation per hidden unit.
-
-    h_0 = 0, so W h_0, its part of dL/dW and dL/dh_0 need nothing. All other passes could be made along with
-    these: they add nothing here.
-    """
-    s, steps = case.shape, case.shape.T
-    made = [nt(s.B, s.I, s.H, steps), nt(s.B, s.H, s.H, steps - 1), nt(s.B, s.H, s.O)]
-    made.append(each(case.activation, s.B * s.H, arrays=2, times=steps))
-    if case.task != "forward":
-        made += [tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
-        made += [tn(s.H, s.B, s.I, steps), tn(s.H, s.B, s.H, steps - 1), nn(s.B, s.H, s.H, steps - 1)]
-    return Count(gathered(made), ITEMSIZE[case.dtype])
-
-
-def needed_bytes(case: Case) -> int:
-    """Bytes that move at least: what a call reads and what it hands out, each array once."""
-    s = case.shape
-    params = s.H * s.I + s.H * s.H + s.O * s.H
-    moved = s.T * s.B * s.I + params + s.B * s.O  # x, parameters; y, or y_hat of a forward pass
-    return ITEMSIZE[case.dtype] * (moved + (params if case.task != "forward" else 0))
