@@ -14,7 +14,7 @@ from bench.analysis.summary import summarise
 from bench.analysis.verdict import judge_run
 from bench.machine.gates import LIMITS, Reading, between, fired, in_words, read
 from bench.proof import conditions
-from bench.proof.subnormals import count
+from bench.proof.reference import count_subnormals
 from bench.records.record import Burst, Conditions, Worker
 from bench.records.run import make_run
 from bench.workload.case import sine_case
@@ -186,7 +186,7 @@ def test_subnormal_numbers_are_counted_in_a_case_and_said() -> None:
 
 def test_zeros_and_normal_numbers_are_not_subnormal() -> None:
     array = np.array([0.0, 1.0, -1e-40, 1e-38, np.inf, np.nan], dtype=np.float32)
-    assert count([array, array]) == 4
+    assert count_subnormals([array, array]) == 4
 
 
 def test_a_machine_that_changes_during_a_run_gives_no_verdict() -> None:

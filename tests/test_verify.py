@@ -14,8 +14,7 @@ from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError
 from bench.proof import verify as verify_module
 from bench.proof.child import REFERENCE, Row, claims_wrongly
-from bench.proof.jobs import Job, expect, run_jobs
-from bench.proof.verify import verify
+from bench.proof.verify import Job, expect, run_jobs, verify
 from bench.workload.case import Case, Shape
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))

@@ -457,7 +457,8 @@ class _Block:
         """What a worker of these entries is; it rehearses the first of them."""
         arm = self._blocks.arms[entries[0].arm]
         rehearsal = self._blocks.jobs.prove(entries[0], arm, None)
-        return Setup(arm.library, arm.device, arm.threads, rehearsal)
+        own_library = catalog.find(arm.spec).own_library
+        return Setup(arm.library, arm.device, arm.threads, rehearsal, own_library)
 
     def _get_ready(self, name: str, wait: Callable[[], Ready]) -> None:
         """Wait for a worker, and keep that it is ready; where it does not get there, note why."""

@@ -9,8 +9,9 @@ from bench.measure.costs import Costs
 from bench.measure.limits import probing
 from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, least_blocks, without
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
-from bench.records.record import Arm, Burst, Decision, Entry, Group, Pair, Plan, measured_as
-from bench.workload.catalog import BASELINE
+from bench.records.record import Burst, Decision, Entry, Group, Pair, Plan, measured_as
+from bench.workload.catalog import find
+from bench.workload.cell import find_cell
 
 CALIBRATION_S, PROOF_S, TURN_S = 0.2, 0.03, 0.004  # of an entry, as usual
 SPARE = 1.03  # of a predicted time: machines do not get faster
@@ -120,7 +121,7 @@ def _slower_forms(plan: Plan, pairs: list[Pair]) -> set[str]:
         return set()
     entries = _arms_of_entries(plan)
     best = {entries[side] for pair in pairs for side in (pair.entry, pair.baseline)}
-    return {arm.id for arm in plan.arms if arm.id not in best and arm.spec != BASELINE}
+    return {arm.id for arm in plan.arms if arm.id not in best and arm.spec != _baseline(plan)}
 
 
 def _slower_places(plan: Plan, pair: Pair | None) -> set[str]:
@@ -132,7 +133,9 @@ def _slower_places(plan: Plan, pair: Pair | None) -> set[str]:
     kept = {entries[pair.entry], entries[pair.baseline]}
     threads = arms[entries[pair.baseline]].threads
     return {
-        arm.id for arm in plan.arms if arm.id not in kept and (arm.spec, arm.threads) != (BASELINE, threads)
+        arm.id
+        for arm in plan.arms
+        if arm.id not in kept and (arm.spec, arm.threads) != (_baseline(plan), threads)
     }
 
 
@@ -159,26 +162,37 @@ def fastest_of_block_0(bursts: Iterable[Burst]) -> dict[str, float]:
 
 
 def fastest_anywhere(plan: Plan, bursts: Iterable[Burst]) -> Pair | None:
-    """The fastest proved form of PyTorch in the main table over that of NumPy, by block 0 alone.
+    """The fastest proved form of another library in the main table over that of the baseline's, by block 0.
 
     Wherever they computed. None where block 0 has not both.
     """
-    arms, fastest_ns = {arm.id: arm for arm in plan.arms}, fastest_of_block_0(bursts)
-    best: dict[str, str] = {}  # by library
-    for entry in plan.groups[0].entries:
-        arm = arms[entry.arm]
-        if entry.id in fastest_ns and not arm.twin:
-            best[arm.library] = min(best.get(arm.library, entry.id), entry.id, key=fastest_ns.__getitem__)
-    return Pair("best", best["torch"], best["numpy"]) if len(best) == 2 else None
+    arms, fastest_ns, home = {arm.id: arm for arm in plan.arms}, fastest_of_block_0(bursts), _home(plan)
+    proved = [e for e in plan.groups[0].entries if e.id in fastest_ns and not arms[e.arm].twin]
+    own = [entry.id for entry in proved if arms[entry.arm].library == home]
+    others = [entry.id for entry in proved if arms[entry.arm].library != home]
+    if not (own and others):
+        return None
+    return Pair("best", min(others, key=fastest_ns.__getitem__), min(own, key=fastest_ns.__getitem__))
+
+
+def _home(plan: Plan) -> str:
+    """Return the library of the baseline, which those of others are compared with."""
+    return find(_baseline(plan)).library
+
+
+def _baseline(plan: Plan) -> str:
+    """Return the variant that others are compared with, as the plan's arms name it."""
+    return find_cell(plan.groups[0].entries[0].case.cell).baseline
 
 
 def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
-    """Per group of the main task and per device: the fastest proved NumPy form and the fastest torch form.
+    """Per group of the main task, per other library and place: its fastest proved form and that of the
+    baseline's library.
 
     Chosen from block 0 alone, so that no pair is picked by the values that judge it. On the CPU both have as
-    many threads; an accelerator's rival is NumPy with whatever number of threads is fastest.
+    many threads; an accelerator's rival is on the CPU with whatever number of threads is fastest.
     """
-    arms = {arm.id: arm for arm in plan.arms}
+    arms, home = {arm.id: arm for arm in plan.arms}, _home(plan)
     fastest_ns = fastest_of_block_0(bursts)
     main_task = plan.groups[0].entries[0].case.task
     pairs: list[Pair] = []
@@ -186,24 +200,18 @@ def _best_against_best(plan: Plan, bursts: list[Burst]) -> list[Pair]:
         proved = [entry for entry in group.entries if entry.id in fastest_ns and not arms[entry.arm].twin]
         if group.kind != "table" or not proved or proved[0].case.task != main_task:
             continue
-        places = dict.fromkeys(
-            (arms[entry.arm].device, arms[entry.arm].threads)
-            for entry in proved
-            if arms[entry.arm].library == "torch"
-        )
-        for device, threads in places:
-            torch = [entry for entry in proved if _is(arms[entry.arm], "torch", device, threads)]
-            rivals = [entry for entry in proved if arms[entry.arm].library == "numpy"]
-            numpy = [one for one in rivals if device != "cpu" or arms[one.arm].threads == threads]
-            if not numpy:
-                continue
-
-            def speed(entry: Entry) -> float:
-                return fastest_ns[entry.id]
-
-            pairs.append(Pair("best", min(torch, key=speed).id, min(numpy, key=speed).id))
+        forms: dict[tuple[str, str, int], list[str]] = {}  # by library, device and threads
+        for entry in proved:
+            arm = arms[entry.arm]
+            forms.setdefault((arm.library, arm.device, arm.threads), []).append(entry.id)
+        for (library, device, threads), own in forms.items():
+            rivals = [
+                entry
+                for (other, _, theirs), entries in forms.items()
+                if other == home and (device != "cpu" or theirs == threads)
+                for entry in entries
+            ]
+            if library != home and rivals:
+                best = (min(ids, key=fastest_ns.__getitem__) for ids in (own, rivals))
+                pairs.append(Pair("best", *best))
     return pairs
-
-
-def _is(arm: Arm, library: str, device: str, threads: int) -> bool:
-    return (arm.library, arm.device, arm.threads) == (library, device, threads)

@@ -42,6 +42,7 @@ class Setup(msgspec.Struct, frozen=True):
     device: str
     threads: int
     rehearsal: Prove
+    own_library: str = ""  # module:object of the library, where it is the user's own
 
 
 class Turn(msgspec.Struct, frozen=True, tag=True):

@@ -13,12 +13,13 @@ import bench
 from bench.analysis.statistics import ALPHA, MIN_BLOCKS, blocks_needed
 from bench.machine.errors import UserError
 from bench.machine.gates import LIMITS
+from bench.machine.libraries import library
 from bench.measure.ladder import claim, compiled_group, ladder_group
 from bench.measure.limits import dispatch_group, probes
 from bench.measure.preset import Wishes, cases, choose_arms
 from bench.measure.stopping import PRECISION
 from bench.proof.tolerance import too_small_for_float32
-from bench.records.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, Pair, Plan
+from bench.records.record import MAX_BLOCKS, SCHEMA, Arm, Entry, Group, Missing, OwnLibrary, Pair, Plan
 from bench.workload import catalog
 from bench.workload.case import Case, sine_case
 from bench.workload.cell import find_cell
@@ -85,7 +86,14 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         probes=asked,
         isolate=wishes.isolate,
         budget_rule=wishes.budget_rule,
+        libraries=_own_libraries(arm for arm in arms.values() if arm.id in used),
     )
+
+
+def _own_libraries(arms: Iterable[Arm]) -> list[OwnLibrary]:
+    """Return how the libraries are shown that are somebody's own."""
+    names = dict.fromkeys(arm.library for arm in arms if catalog.find(arm.spec).own_library)
+    return [OwnLibrary(one.name, one.label, one.colour, one.dark_colour) for one in map(library, names)]
 
 
 def comparisons(group: Group, arms: Iterable[Arm]) -> int:

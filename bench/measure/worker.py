@@ -37,7 +37,7 @@ from bench.measure.messages import (
 from bench.records.record import Status
 from bench.workload import catalog
 from bench.workload.data import Batch
-from bench.workload.own_variant import load_variant
+from bench.workload.own_variant import load_library, load_variant
 
 
 def main() -> None:
@@ -51,9 +51,12 @@ def main() -> None:
 def serve(setup: Setup, jobs: TextIO) -> Iterator[Reply]:
     """Yield ``Ready``, then one reply a job."""
     gc.disable()  # while importing, where it takes a fifth of the time and finds nothing
-    own = library(setup.library)
     try:
+        own = load_library(setup.own_library) if setup.own_library else library(setup.library)
         own.load()  # before any thread pool may be used
+    except UserError as error:
+        yield Refused("crashed", str(error))
+        return
     except BaseException as error:
         yield Refused(status_of(error), describe_error(error, setup.library))
         return

@@ -2,8 +2,7 @@
 
 from bench.proof.agreement import failures
 from bench.proof.prove import check_last, prove, published_gradient_is_wrong, status
-from bench.proof.reference import Expected, expected, expected_after
-from bench.proof.subnormals import conditions
+from bench.proof.reference import Expected, conditions, expected, expected_after
 
 __all__ = [
     "Expected",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import product
 
 from bench.proof.tolerance import too_small_for_float32
-from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
 
 # shape, layout, Huber cutoff: 0.5 puts errors on both sides of it, 0.025 all of them outside
 RANDOM = (
@@ -31,12 +31,14 @@ SMALL = (
 )
 
 
-def agreement_cases() -> list[Case]:
+def agreement_cases(cell: str = DEFAULT_CELL) -> list[Case]:
     """Every task, dtype and activation at every shape; shapes too small for float32 in float64 only."""
     cases = []
     for dtype, activation in product(DTYPES, ACTIVATIONS):
-        cases += [sine_case(TASKS[0], layout, dtype=dtype, activation=activation) for layout in LAYOUTS]
-        cases += _random(RANDOM, dtype, activation)
+        cases += [
+            sine_case(TASKS[0], layout, dtype=dtype, activation=activation, cell=cell) for layout in LAYOUTS
+        ]
+        cases += _random(RANDOM, dtype, activation, cell)
     cases = [case for case in cases if case.dtype == "float64" or not too_small_for_float32(case)]
     return [replace(case, task=task) for case in cases for task in TASKS]
 
@@ -58,13 +60,15 @@ def worth_compiling(case: Case) -> bool:
     return case.task == "train_step" or case.dtype == "float32"
 
 
-def reference_cases() -> list[Case]:
+def reference_cases(cell: str = DEFAULT_CELL) -> list[Case]:
     """Small shapes on which the reference's gradient is checked by differences."""
-    return [case for activation in ACTIVATIONS for case in _random(SMALL, "float64", activation)]
+    return [case for activation in ACTIVATIONS for case in _random(SMALL, "float64", activation, cell)]
 
 
-def _random(shapes: tuple[tuple[Shape, str, float], ...], dtype: str, activation: str) -> list[Case]:
+def _random(
+    shapes: tuple[tuple[Shape, str, float], ...], dtype: str, activation: str, cell: str
+) -> list[Case]:
     return [
-        Case("gradient", shape, layout, dtype, activation, data="random", delta=delta)
+        Case("gradient", shape, layout, dtype, activation, data="random", delta=delta, cell=cell)
         for shape, layout, delta in shapes
     ]

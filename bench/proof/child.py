@@ -10,18 +10,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from bench import proof
 from bench.machine.errors import describe_error
 from bench.machine.libraries import library, wrong_library
 from bench.machine.lifeline import replies
 from bench.proof import gradcheck
-from bench.proof.agreement import compare
 from bench.proof.cases import reference_cases
 from bench.records.record import Check, Status
 from bench.workload import catalog, data
 from bench.workload.binding import Bind, bind_case
-from bench.workload.case import Case, Shape
+from bench.workload.case import DEFAULT_CELL, Case, Shape
 from bench.workload.cell import find_cell
 from bench.workload.own_variant import load_variant
 
@@ -43,6 +43,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     tolerances: dict[str, float]
     status: Status
     reason: str = ""
+    cell: str = DEFAULT_CELL
 
 
 def claims_wrongly(row: Row) -> bool:
@@ -70,7 +71,8 @@ def main() -> None:
 
 def expect(folder: Path, cases: list[Case]) -> list[Row]:
     """Write inputs and expected results of each case; return rows that check the reference itself."""
-    rows = [_reference_row(case) for case in reference_cases()]
+    cells = dict.fromkeys(case.cell for case in cases)
+    rows = [_reference_row(case) for cell in cells for case in reference_cases(cell)]
     for number, case in enumerate(cases):
         batch = data.make(case)
         batch.save(folder / f"inputs{number}.npz")
@@ -137,26 +139,17 @@ def make_row(
         tolerances={name: check.tolerance for name, check in worst.items()},
         status=status,
         reason=reason,
+        cell=case.cell,
     )
 
 
 def _reference_row(case: Case) -> Row:
-    """The reference's gradient by hand against the two by differences."""
-    batch = data.make(case)
-    reference = find_cell(case.cell).reference()
-    grads = reference.loss_and_grads(
-        batch.params, batch.x, batch.y, activation=case.activation, delta=case.delta
-    )[1]
-    checks = []
-    for how, found, tolerance in (
-        ("complex step", gradcheck.complex_step(case, batch), gradcheck.COMPLEX_TOLERANCE),
-        ("central differences", gradcheck.central_differences(case, batch), gradcheck.CENTRAL_TOLERANCE),
-    ):
-        checks += [
-            compare(f"d{name}, {how}", grads[name], found[name], tolerance, "float64") for name in grads
-        ]
-    shown = catalog.Variant(REFERENCE, "numpy", f"{reference.__name__}:loss_and_grads", "")
-    return make_row(shown, "cpu", case, checks, proof.status(checks), proof.failures(checks))
+    """Return how far the reference's gradient is from those by differences, by the way these are made."""
+    checks = gradcheck.check_reference(case)
+    target = f"{find_cell(case.cell).references['numpy']}:loss_and_grads"
+    status, reason = proof.status(checks), proof.failures(checks)
+    by_way = [structs.replace(check, what=check.what.partition(", ")[2]) for check in checks]
+    return make_row(catalog.Variant(REFERENCE, "numpy", target, ""), "cpu", case, by_way, status, reason)
 
 
 def _load(variant: catalog.Variant) -> Bind:

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from bench.proof.agreement import compare
 from bench.proof.tolerance import Array
+from bench.records.record import Check
 from bench.workload.case import Case
 from bench.workload.cell import find_cell
-from bench.workload.data import Batch
+from bench.workload.data import Batch, make
 
 COMPLEX_STEP = 1e-20
 COMPLEX_TOLERANCE = 1e-12  # seen: 1e-15, whatever h
@@ -67,3 +69,26 @@ def shifted(batch: Batch, name: str, index: tuple[int, ...], by: complex) -> Bat
     moved = batch.params[name].copy()
     moved[index] += by
     return Batch(batch.params | {name: moved}, batch.x, batch.y)
+
+
+# how -> the gradient by that way, and what it may be off by
+WAYS = {
+    "complex step": (complex_step, COMPLEX_TOLERANCE),
+    "central differences": (central_differences, CENTRAL_TOLERANCE),
+}
+
+
+def check_reference(case: Case) -> list[Check]:
+    """Compare the reference's gradient, by hand, with the two by differences: a check a parameter and way."""
+    batch = make(case)
+    reference = find_cell(case.cell).reference()
+    _, grads = reference.loss_and_grads(
+        batch.params, batch.x, batch.y, activation=case.activation, delta=case.delta
+    )
+    checks = []
+    for how, (differentiate, tolerance) in WAYS.items():
+        others = differentiate(case, batch)
+        checks += [
+            compare(f"d{name}, {how}", grads[name], others[name], tolerance, "float64") for name in grads
+        ]
+    return checks

@@ -1,4 +1,4 @@
-"""What a variant must compute: the float64 reference's results on a case's own inputs.
+"""What a variant must compute: the float64 reference's results on a case's own inputs, and their conditions.
 
 ``expected`` and ``expected_after`` use NumPy's BLAS and belong in a NumPy process; others read the file that
 ``Expected.save`` wrote.
@@ -15,6 +15,7 @@ import numpy as np
 from bench.machine.arrays import read_arrays
 from bench.machine.errors import UserError
 from bench.proof.tolerance import Array, norm, tolerance
+from bench.records.record import Conditions
 from bench.workload.case import Case
 from bench.workload.cell import find_cell
 from bench.workload.data import Batch
@@ -123,3 +124,35 @@ def expected_after(case: Case, batch: Batch, n_calls: int) -> dict[str, Array]:
             params, exact.x, exact.y, lr=case.lr, activation=case.activation, delta=case.delta
         )
     return {"loss": np.asarray(loss), **params, "n_calls": np.asarray(n_calls)}
+
+
+def conditions(case: Case, batch: Batch) -> Conditions:
+    """Count subnormal numbers in every h_t and dL/dh_t (B, H) of an untimed pass in the case's dtype.
+
+    A processor may take a hundred times as long over each. Back-propagation through a contractive recurrence
+    walks down through them: the weights' gradients can be free of them while a part of dL/dh_t is not.
+    Neither library flushes them to zero here.
+    """
+    cell = find_cell(case.cell)
+    params, x, y = batch.params, batch.x, batch.y
+    with np.errstate(all="ignore"):  # what is not finite is refused by the proof
+        y_hat, hs = cell.reference().forward(params, x, activation=case.activation)
+        upstream: list[Array] = []
+        if case.task != "forward":
+            dy_hat = np.clip(y_hat - y, -case.delta, case.delta) / y_hat.size  # (B, O)
+            upstream += cell.hidden_gradients(params, x, hs, dy_hat, activation=case.activation)
+    return Conditions(
+        case=case,
+        hidden=sum(h.size for h in hs[1:]),
+        hidden_subnormal=count_subnormals(hs[1:]),
+        gradient=sum(dh.size for dh in upstream),
+        gradient_subnormal=count_subnormals(upstream),
+    )
+
+
+def count_subnormals(arrays: list[Array]) -> int:
+    """How many numbers are neither zero nor as large as the smallest normal one."""
+    return sum(
+        int(np.sum((array != 0) & (np.abs(array) < np.finfo(array.dtype).smallest_normal)))
+        for array in arrays
+    )

@@ -117,6 +117,15 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     """One line of the journal; its class name in lower case is the line's ``kind``."""
 
 
+class OwnLibrary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a library of somebody's own is shown: whoever reads a run does not load it."""
+
+    name: str
+    label: str
+    colour: str  # "#117733", for text and bars on a light page
+    dark_colour: str
+
+
 class Plan(Record, frozen=True):
     """What is going to be measured, declared before the first value."""
 
@@ -142,6 +151,7 @@ class Plan(Record, frozen=True):
     probes: list[Probe] = []
     isolate: bool = False  # a worker an arm
     budget_rule: BudgetRule = "aim"
+    libraries: list[OwnLibrary] = []  # of the arms, but for NumPy and PyTorch
 
 
 class Environment(Record, frozen=True):

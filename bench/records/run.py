@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from msgspec import structs
 
 from bench.machine.errors import UserError
+from bench.machine.libraries import introduce
 from bench.machine.wording import one_line
 from bench.records.record import (
     AnyRecord,
@@ -79,9 +80,12 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
     if decision and extensions:
         decision = structs.replace(decision, blocks=extensions[-1].blocks)
     measured = (Worker, Burst, Rates, Failure)
+    plan = _of_kind(Plan, valid)[0]
+    for own in plan.libraries:
+        introduce(own.name, own.label, own.colour, own.dark_colour)
     cut_off = () if ends else ("the journal has no end: the run was cut off",)
     return Run(
-        plan=_of_kind(Plan, valid)[0],
+        plan=plan,
         environment=environments[0] if environments else Environment({}, {}, {}, {}, []),
         workers=_of_kind(Worker, valid),
         bursts=_of_kind(Burst, valid),

@@ -3,10 +3,10 @@
 Whoever reads a training may rely on what is checked here, pictures and plots above all.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from bench.machine.wording import is_name
-from bench.records.contradictions import LIBRARIES, LONGEST_NS, of_case, of_facts, shown
+from bench.records.contradictions import LONGEST_NS, of_case, of_facts, shown
 from bench.records.training import LARGEST, SMALLEST, AnyRecord, Header, Point, Rows, Start, Stop
 from bench.workload.case import Case
 
@@ -39,7 +39,7 @@ def contradictions(records: Sequence[AnyRecord]) -> Iterator[str]:
                     tried.append(record.variant)
                 elif started.variant != record.variant:
                     yield f"{shown(record.variant)} stops where {shown(started.variant)} was started"
-                yield from _of_stop(record)
+                yield from _of_stop(record, header.parameters)
                 started = None
     yield from _of_variants(tried, header.settings.variants)
 
@@ -62,7 +62,7 @@ def _of_header(header: Header) -> Iterator[str]:
         yield f"a setting of {min(*counts, settings.every)}"
     if settings.target is not None and settings.target <= 0:
         yield f"a target of {settings.target:g}"
-    names = [*settings.variants, settings.device]
+    names = [*settings.variants, settings.device, *header.parameters]
     yield from (f"{shown(name)} is no name" for name in names if not is_name(name))
     if not settings.variants:
         yield "no variant was asked for"
@@ -76,10 +76,8 @@ def _of_header(header: Header) -> Iterator[str]:
 
 
 def _of_start(start: Start) -> Iterator[str]:
-    names = (start.variant, start.device)
+    names = (start.variant, start.library, start.device)
     yield from (f"{shown(name)} is no name" for name in names if not is_name(name))
-    if start.library not in LIBRARIES:
-        yield f"no library is called {shown(start.library)}"
     if not 0 <= start.startup_ns <= LONGEST_NS:
         yield f"a start that took {start.startup_ns} ns"
     yield from of_facts(start.facts)
@@ -98,11 +96,11 @@ def _of_point(point: Point, last: Point | None, header: Header) -> Iterator[str]
         yield f"predictions in epoch {point.epoch} that are not of the shape of the test windows"
 
 
-def _of_stop(stop: Stop) -> Iterator[str]:
+def _of_stop(stop: Stop, parameters: Collection[str]) -> Iterator[str]:
     if not is_name(stop.variant):
         yield f"{shown(stop.variant)} is no name"
     moved = stop.moved or {}
-    if not all(map(is_name, moved)) or any(far < 0 for far in moved.values()):
+    if not moved.keys() <= set(parameters) or any(far < 0 for far in moved.values()):
         yield f"{shown(stop.variant)} moved by {shown(moved)}"
 
 

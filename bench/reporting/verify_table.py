@@ -9,10 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.machine.device import Absent
+from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, claims_wrongly, wrongly_accused
+from bench.workload.cell import find_cell
 
 FORWARD = ("y_hat", "loss")
-GRADIENT = ("dU", "dW", "dV", "update")
 NO_TERMINAL_WIDTH = 200  # nothing is cut short in a file
 VERDICTS = {
     "ok": "agrees",
@@ -40,9 +41,12 @@ def show(rows: Sequence[Row], absent: Sequence[Absent], console: Console | None 
 
 def table(rows: Iterable[Row]) -> Table:
     """One line per variant, device, dtype, layout and activation: its worst errors over shapes and tasks."""
+    rows = list(rows)
+    parameters = dict.fromkeys(name for row in rows for name in find_cell(row.cell).parameters)
+    gradient = (*(f"d{name}" for name in parameters), "update")
     shown = Table(
         *("variant", "device", "dtype", "layout", "act."),
-        *(*FORWARD, *GRADIENT),
+        *(*FORWARD, *gradient),
         *("allowed", "verdict"),
         title="Worst errors against the float64 reference, |a - b| / |b|",
         caption="allowed: for y_hat and loss / for gradients and the update",
@@ -62,8 +66,8 @@ def table(rows: Iterable[Row]) -> Table:
             shown.add_section()
         previous = key
         verdict = max((row.status for row in of_line), key=SEVERITY.index)
-        cells = [_worst_cell(of_line, quantity) for quantity in FORWARD + GRADIENT]
-        allowed = "/".join(filter(None, (_allowed(of_line, FORWARD), _allowed(of_line, GRADIENT))))
+        cells = [_worst_cell(of_line, quantity) for quantity in FORWARD + gradient]
+        allowed = "/".join(filter(None, (_allowed(of_line, FORWARD), _allowed(of_line, gradient))))
         shown.add_row(*map(escape, key), *cells, allowed, VERDICTS[verdict])
     return shown
 
@@ -124,10 +128,7 @@ def conclusion(rows: Iterable[Row]) -> str:
         verb = "agree" if len(right) > 1 else "and agrees"
         sentences.append(f"{who} to be right {verb} with the reference in {_proofs(n_proofs)}.")
     sentences += [_published(name, by_variant[name]) for name in published]
-    by_steps, by_differences = (
-        _largest(reference, [f"d{name}, {how}" for name in "UWV"])
-        for how in ("complex step", "central differences")
-    )
+    by_steps, by_differences = (_largest(reference, [how]) for how in gradcheck.WAYS)
     sentences.append(
         f"The reference's own gradient is within {_short(by_steps)} of complex steps and "
         f"{_short(by_differences)} of central differences."

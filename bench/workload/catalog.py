@@ -16,6 +16,7 @@ import msgspec
 
 from bench.machine.device import ACCELERATORS
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
+from bench.machine.libraries import introduce, library
 from bench.machine.toolchain import why_not_compile
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
 from bench.workload.operations import Count
@@ -51,7 +52,7 @@ class Variant:
     """One implementation of the recurrence, and what it supports."""
 
     name: str
-    library: str  # numpy or torch: decides which library its worker may load
+    library: str  # the name of the one that its worker may load
     target: str  # module:attribute of its bind
     summary: str
     devices: tuple[str, ...] = ("cpu",)  # device kinds
@@ -67,6 +68,7 @@ class Variant:
     autograd: bool = False  # its gradient is its library's, by automatic differentiation
     compiles: bool = False  # its bind compiles: it needs a compiler, and seconds
     own: bool = False  # of the user's own, not of the catalogue
+    own_library: str = ""  # module:object of its library, where that is the user's own
 
     @property
     def alone(self) -> bool:
@@ -107,7 +109,7 @@ class Variant:
 
     def load(self) -> Callable[..., Bound]:
         """Import the variant's library and return its ``bind``, which raises where it makes no ``Bound``."""
-        importlib.import_module(self.library)  # a variant of one's own may not import what it says it uses
+        library(self.library).load()  # a variant of one's own may not import what it says it uses
         module, _, attribute = self.target.partition(":")
         own = attrgetter(attribute)(importlib.import_module(module))
 
@@ -227,6 +229,7 @@ class Description(msgspec.Struct, omit_defaults=True):
     """What a child tells of a user's own variant: the variant, or why it is none."""
 
     variant: Variant | None = None
+    shown: tuple[str, str, str] | None = None  # label, colour and dark colour of a library of the user's own
     error: str = ""
 
 
@@ -249,9 +252,10 @@ def listed(spec: str) -> Variant | None:
 def find(spec: str) -> Variant:
     """The variant of a name in the catalogue, or of ``module:object`` for one of the user's own.
 
-    The object needs ``name``, ``library`` ("numpy" or "torch") and ``bind``; it may narrow ``devices``,
-    ``tasks``, ``layouts``, ``dtypes`` and ``activations``, and say more in ``summary``. Its module is
-    imported in a child process, so that whatever it does is done there.
+    The object needs ``name``, ``library`` ("numpy", "torch", or ``module:object`` of one's own) and ``bind``;
+    it may narrow ``devices``, ``tasks``, ``layouts``, ``dtypes`` and ``activations``, compute another
+    ``cell``, and say more in ``summary``. Its module is imported in a child process, so that whatever it does
+    is done there.
 
     Raises:
         UserError: unknown name, module or object, or an object without what is needed.
@@ -295,4 +299,6 @@ def _described(spec: str, folder: Path) -> Variant:
             ) from None
     if answer.variant is None:
         raise UserError(answer.error)
+    if answer.shown is not None:
+        introduce(answer.variant.library, *answer.shown)
     return answer.variant

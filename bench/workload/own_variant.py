@@ -16,15 +16,15 @@ import msgspec
 
 from bench.machine.device import ACCELERATORS
 from bench.machine.errors import UserError
+from bench.machine.libraries import LIBRARIES, Library, library, register
 from bench.machine.lifeline import replies
-from bench.machine.wording import one_line
+from bench.machine.wording import is_name, one_line
 from bench.workload import catalog
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS
 from bench.workload.catalog import Description, Variant
 from bench.workload.cell import find_cell
 from bench.workload.own_object import load_object
 
-LIBRARIES = ("numpy", "torch")
 LIMITS = {
     "devices": ("cpu", *ACCELERATORS),
     "tasks": TASKS,
@@ -32,6 +32,8 @@ LIMITS = {
     "dtypes": DTYPES,
     "activations": ACTIVATIONS,
 }
+HOUSE_LIBRARIES = tuple(LIBRARIES)  # those that need no declaration
+COLOUR = re.compile("#[0-9a-fA-F]{6}")
 LONGEST_NAME, LONGEST_SUMMARY = 60, 200  # characters
 NAME = re.compile(rf"[^/\\]{{1,{LONGEST_NAME}}}")  # it becomes part of files' names
 
@@ -40,7 +42,10 @@ def main() -> None:
     """Describe the variant that the command line names, and wait to be ended with all its module started."""
     with replies() as send:
         try:
-            answer = Description(load_variant(sys.argv[1]))
+            variant = load_variant(sys.argv[1])
+            own = library(variant.library)
+            shown = (own.label, own.colour, own.dark_colour) if variant.own_library else None
+            answer = Description(variant, shown)
         except UserError as error:
             answer = Description(error=str(error))
         send(msgspec.json.encode(answer))
@@ -61,12 +66,30 @@ def load_variant(spec: str) -> Variant:
     return _checked(load_object(spec, "variant"), spec)
 
 
+def load_library(spec: str) -> Library:
+    """Import the library of ``module:object`` and add it to those of this process.
+
+    Raises:
+        UserError: it cannot be loaded, is no library, or cannot be shown.
+    """
+    own = load_object(spec, "library")
+    if not isinstance(own, Library):
+        raise UserError(f"{spec!r} is no library: it must be a bench.machine.libraries.Library")
+    for name in (own.name, own.label):
+        if not (isinstance(name, str) and NAME.fullmatch(name) and is_name(name)):
+            raise UserError(f"{spec!r}: name and label of a library must be names, not {_short(name)}")
+    for colour in (own.colour, own.dark_colour):
+        if not (isinstance(colour, str) and COLOUR.fullmatch(colour)):
+            raise UserError(f"{spec!r}: a colour must be written as #117733, not {_short(colour)}")
+    return register(own)
+
+
 def _checked(own: Any, spec: str) -> Variant:
     """The object as a variant; reading its attributes may run more of the user's code."""
     missing = [needed for needed in ("name", "library", "bind") if not hasattr(own, needed)]
     if missing:
         raise UserError(f"{spec!r} is no variant: it lacks {', '.join(missing)}")
-    name, library, summary = own.name, own.library, getattr(own, "summary", "your own")
+    name, uses, summary = own.name, own.library, getattr(own, "summary", "your own")
     if not isinstance(name, str):
         raise UserError(f"{spec!r}: name must be text, not {_kind(name)}")
     if not (NAME.fullmatch(name) and name.isprintable() and name == name.strip()):
@@ -75,8 +98,12 @@ def _checked(own: Any, spec: str) -> Variant:
         )
     if any(variant.name == name for variant in catalog.VARIANTS):
         raise UserError(f"{spec!r}: the name {name!r} is taken; choose another")
-    if not (isinstance(library, str) and library in LIBRARIES):
-        raise UserError(f"{spec!r}: library must be 'numpy' or 'torch', not {_short(library)}")
+    own_library = uses if isinstance(uses, str) and ":" in uses else ""
+    if own_library:
+        uses = load_library(own_library).name
+    elif not (isinstance(uses, str) and uses in HOUSE_LIBRARIES):
+        known = ", ".join(map(repr, HOUSE_LIBRARIES))
+        raise UserError(f"{spec!r}: library must be {known} or module:object, not {_short(uses)}")
     if not callable(own.bind):
         raise UserError(f"{spec!r}: bind must be a function, not {_kind(own.bind)}")
     if not isinstance(summary, str):
@@ -91,7 +118,13 @@ def _checked(own: Any, spec: str) -> Variant:
         if hasattr(own, what)
     }
     summary = one_line(summary)[:LONGEST_SUMMARY]
-    return Variant(str(name), str(library), f"{spec}.bind", summary, cell=cell, own=True, **limits)
+    return Variant(
+        *(str(name), str(uses), f"{spec}.bind", summary),
+        cell=cell,
+        own=True,
+        own_library=own_library,
+        **limits,
+    )
 
 
 def _names(value: str | Iterable[str], what: str, known: Collection[str], spec: str) -> tuple[str, ...]:

@@ -16,11 +16,12 @@ from bench.machine.libraries.torch_library import TORCH, PyTorch
 
 __all__ = [
     "LIBRARIES", "NEUTRAL", "NEUTRAL_DARK", "NUMPY", "TORCH", "Library", "Move", "NumPy",
-    "PyTorch", "Ramp", "Wait", "changed_state", "library", "limit_threads",
+    "PyTorch", "Ramp", "Wait", "changed_state", "introduce", "library", "limit_threads",
     "process_state", "register", "tell", "wrong_library",
 ]  # fmt: skip
 
 LIBRARIES: dict[str, Library] = {NUMPY.name: NUMPY, TORCH.name: TORCH}
+_SHOWN: dict[str, Library] = {}  # of others, no more than how they are shown
 
 
 def register(new: Library) -> Library:
@@ -34,9 +35,14 @@ def register(new: Library) -> Library:
     return new
 
 
+def introduce(name: str, label: str, colour: str, dark_colour: str) -> None:
+    """Note how a library of somebody's own is shown, in a process that does not load it."""
+    _SHOWN.setdefault(name, Library(name, label, colour, dark_colour))
+
+
 def library(name: str) -> Library:
     """Return the library of a name; one that nobody has declared is called by its name."""
-    return LIBRARIES.get(name) or Library(name, name)
+    return LIBRARIES.get(name) or _SHOWN.get(name) or Library(name, name)
 
 
 def limit_threads(n: int) -> None:

@@ -1,0 +1,22 @@
+"""What cannot be used, and is told so in one line."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from bench.machine.libraries import Library
+from third_parties.gru import GRU
+
+
+def variant(library: str, **more: Any) -> SimpleNamespace:
+    """A variant that no proof ever sees."""
+    return SimpleNamespace(name="odd", library=library, bind=print, **more)
+
+
+TAKEN = replace(GRU, parameters={"loss": "HH"})
+RED, LINES = Library("red", "Red", colour="red"), Library("lines", "two\nlines")
+OTHER_NUMPY = Library("numpy", "My NumPy")
+bright, nameless = (variant(f"{__name__}:{name}") for name in ("RED", "LINES"))
+taken = variant(f"{__name__}:OTHER_NUMPY")
+lost = variant("third_parties.gru:GRU")
+celled = variant("numpy", cell=3)
