@@ -157,7 +157,7 @@ def test_a_layout_that_a_variant_lacks_does_not_keep_it_from_random_data(own_pac
         (".variants:Doubled", r"cannot load the variant '.variants:Doubled'"),
         ("somebodys.typo:Doubled", r"cannot load the variant .*: SyntaxError: .*typo.py, line 1"),
         ("somebodys.variants:Nameless", r"'somebodys.variants:Nameless' is no variant: it lacks name, bind"),
-        ("somebodys.variants:Foreign", r"library must be 'numpy' or 'torch', not 'jax'"),
+        ("somebodys.variants:Foreign", r"library must be 'numpy', 'torch' or module:object, not 'jax'"),
         ("somebodys.variants:Taken", r"the name 'numpy-batched' is taken; choose another"),
     ],
 )  # fmt: skip

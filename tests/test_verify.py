@@ -177,7 +177,7 @@ def arguments(*variants: str, as_json: bool = True, device: str | None = None) -
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command on this file's devices and cases."""
     monkeypatch.setattr(verb, "find_devices", lambda: FOUND)
-    monkeypatch.setattr(verify_module, "agreement_cases", lambda: CASES)
+    monkeypatch.setattr(verify_module, "agreement_cases", lambda cell: CASES)
 
 
 @pytest.mark.usefixtures("quick")

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from bench.machine.device import Absent
 from bench.proof import gradcheck
-from bench.proof import table as verify_table
 from bench.proof.child import REFERENCE, Row, wrongly_accused
+from bench.reporting import verify_table
 from bench.workload.case import Shape
 
 

@@ -13,7 +13,6 @@ import bench
 from bench.analysis.statistics import ALPHA, MIN_BLOCKS, blocks_needed
 from bench.machine.errors import UserError
 from bench.machine.gates import LIMITS
-from bench.machine.libraries import library
 from bench.measure.ladder import claim, compiled_group, ladder_group
 from bench.measure.limits import dispatch_group, probes
 from bench.measure.preset import Wishes, cases, choose_arms
@@ -86,14 +85,11 @@ def make_plan(wishes: Wishes, *, run: str, started_utc: str, command: list[str])
         probes=asked,
         isolate=wishes.isolate,
         budget_rule=wishes.budget_rule,
-        libraries=_own_libraries(arm for arm in arms.values() if arm.id in used),
+        libraries=[
+            OwnLibrary.of(name)
+            for name in catalog.own_libraries(arm.spec for arm in arms.values() if arm.id in used)
+        ],
     )
-
-
-def _own_libraries(arms: Iterable[Arm]) -> list[OwnLibrary]:
-    """Return how the libraries are shown that are somebody's own."""
-    names = dict.fromkeys(arm.library for arm in arms if catalog.find(arm.spec).own_library)
-    return [OwnLibrary(one.name, one.label, one.colour, one.dark_colour) for one in map(library, names)]
 
 
 def comparisons(group: Group, arms: Iterable[Arm]) -> int:

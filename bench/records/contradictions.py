@@ -5,7 +5,6 @@ there, sizes and times are possible ones, and facts about the machine are of the
 name looks like is anybody's choice: whoever shows one makes it printable.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -14,7 +13,6 @@ from typing import Any
 
 from bench.machine.errors import UserError
 from bench.machine.libraries import LIBRARIES
-from bench.machine.wording import is_name
 from bench.records.record import MAX_BLOCKS, Burst, Plan, Rates
 from bench.records.run import Run
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS, Case
@@ -26,7 +24,6 @@ CHOICES = {
     "task": TASKS, "layout": LAYOUTS, "dtype": DTYPES, "activation": ACTIVATIONS, "split": SPLITS,
     "data": ("sine", "random"),
 }  # fmt: skip
-COLOUR = re.compile("#[0-9a-fA-F]{6}")
 PASSED = ("ok", "known_wrong")  # no status of a failure
 # facts that are worked with, and what they are; others are only shown
 COUNTS = ("cpus", "usable_cpus", "physical_cores", "memory_bytes")
@@ -111,10 +108,7 @@ def _of_plan(plan: Plan) -> Iterator[str]:
         yield from (f"two {what} are called {shown(name)}" for name, n in Counter(names).items() if n > 1)
     libraries = {*LIBRARIES, *(own.name for own in plan.libraries)}
     for own in plan.libraries:
-        if not (is_name(own.name) and is_name(own.label)):
-            yield f"{shown(own.label)} is no name of a library"
-        if not (COLOUR.fullmatch(own.colour) and COLOUR.fullmatch(own.dark_colour)):
-            yield f"{shown(own.colour)} is no colour of {shown(own.name)}"
+        yield from own.problems()
     for arm in plan.arms:
         if arm.library not in libraries:
             yield f"no library is called {shown(arm.library)}"

@@ -7,13 +7,17 @@ off and went on later has another ``Environment`` and a ``Resumed`` in between; 
 extended, an ``Extended`` before them.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
 
+from bench.machine.libraries import introduce, library
+from bench.machine.wording import is_name, short
 from bench.workload.case import Case
 
+COLOUR = re.compile("#[0-9a-fA-F]{6}")
 # a table as asked for; what a plan adds: the ladder, compiled code, the calls on arrays of one number
 GroupKind = Literal["table", "ladder", "compiled", "dispatch"]
 # each library as usually written; the fastest form of each; compiled code; the tutorial's claim; A/A
@@ -124,6 +128,23 @@ class OwnLibrary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: str
     colour: str  # "#117733", for text and bars on a light page
     dark_colour: str
+
+    @classmethod
+    def of(cls, name: str) -> "OwnLibrary":
+        """Note how a library is shown that this process knows."""
+        one = library(name)
+        return cls(one.name, one.label, one.colour, one.dark_colour)
+
+    def introduce(self) -> None:
+        """Have this process show the library like that, unless it knows one of that name."""
+        introduce(self.name, self.label, self.colour, self.dark_colour)
+
+    def problems(self) -> Iterator[str]:
+        """What makes it none that can be shown."""
+        if not (is_name(self.name) and is_name(self.label)):
+            yield f"no library is called {short(self.label)}"
+        if not (COLOUR.fullmatch(self.colour) and COLOUR.fullmatch(self.dark_colour)):
+            yield f"no colour is called {short(self.colour)}"
 
 
 class Plan(Record, frozen=True):

@@ -7,7 +7,6 @@ from typing import Any, Literal, TypeVar
 from msgspec import structs
 
 from bench.machine.errors import UserError
-from bench.machine.libraries import introduce
 from bench.machine.wording import one_line
 from bench.records.record import (
     AnyRecord,
@@ -82,7 +81,7 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
     measured = (Worker, Burst, Rates, Failure)
     plan = _of_kind(Plan, valid)[0]
     for own in plan.libraries:
-        introduce(own.name, own.label, own.colour, own.dark_colour)
+        own.introduce()
     cut_off = () if ends else ("the journal has no end: the run was cut off",)
     return Run(
         plan=plan,

@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.machine.errors import UserError
 from bench.machine.files import open_to_read
+from bench.records.record import OwnLibrary
 from bench.records.sealed import (
     FIRST,
     Decoder,
@@ -98,6 +99,7 @@ class Header(Record, frozen=True):
     environment: dict[str, str]  # variables set for the children
     notes: tuple[str, ...] = ()  # what a person should know of the series
     parameters: tuple[str, ...] = ("U", "W", "V")  # names of those that are trained
+    libraries: tuple[OwnLibrary, ...] = ()  # of the variants, but for NumPy and PyTorch
 
 
 class Start(Record, frozen=True):

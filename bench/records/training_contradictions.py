@@ -5,6 +5,7 @@ Whoever reads a training may rely on what is checked here, pictures and plots ab
 
 from collections.abc import Collection, Iterator, Sequence
 
+from bench.machine.libraries import LIBRARIES
 from bench.machine.wording import is_name
 from bench.records.contradictions import LONGEST_NS, of_case, of_facts, shown
 from bench.records.training import LARGEST, SMALLEST, AnyRecord, Header, Point, Rows, Start, Stop
@@ -26,7 +27,7 @@ def contradictions(records: Sequence[AnyRecord]) -> Iterator[str]:
             case Start():
                 if started is not None:
                     yield f"{shown(record.variant)} starts before {shown(started.variant)} stops"
-                yield from _of_start(record)
+                yield from _of_start(record, {*LIBRARIES, *(own.name for own in header.libraries)})
                 tried.append(record.variant)
                 started, last = record, None
             case Point():
@@ -64,6 +65,8 @@ def _of_header(header: Header) -> Iterator[str]:
         yield f"a target of {settings.target:g}"
     names = [*settings.variants, settings.device, *header.parameters]
     yield from (f"{shown(name)} is no name" for name in names if not is_name(name))
+    for own in header.libraries:
+        yield from own.problems()
     if not settings.variants:
         yield "no variant was asked for"
     if abs(header.mean) > LARGEST or not SMALLEST <= header.scale <= LARGEST:
@@ -75,9 +78,11 @@ def _of_header(header: Header) -> Iterator[str]:
     yield from of_facts(header.machine)
 
 
-def _of_start(start: Start) -> Iterator[str]:
-    names = (start.variant, start.library, start.device)
+def _of_start(start: Start, libraries: Collection[str]) -> Iterator[str]:
+    names = (start.variant, start.device)
     yield from (f"{shown(name)} is no name" for name in names if not is_name(name))
+    if start.library not in libraries:
+        yield f"no library is called {shown(start.library)}"
     if not 0 <= start.startup_ns <= LONGEST_NS:
         yield f"a start that took {start.startup_ns} ns"
     yield from of_facts(start.facts)

@@ -9,8 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.machine.device import Absent
+from bench.machine.wording import listing
 from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, claims_wrongly, wrongly_accused
+from bench.workload import catalog
 from bench.workload.cell import find_cell
 
 FORWARD = ("y_hat", "loss")
@@ -141,11 +143,14 @@ def _published(name: str, rows: list[Row]) -> str:
     wrong = [row for row in rows if row.status == "known_wrong"]
     if accused := [row for row in wrong if wrongly_accused(row)]:
         return f"{name} is listed as known wrong, but was right in {len(accused)} of {_proofs(len(wrong))}."
-    gradients = [row for row in wrong if row.task == "gradient"]
-    off = [row.errors[name] or 0.0 for row in gradients for name in ("dU", "dW")]
+    gradients, variant = [row for row in wrong if row.task == "gradient"], catalog.find(name)
+    known = variant.wrong_gradients
+    others = [other for other in find_cell(variant.cell).parameters if other not in known]
+    off = [row.errors[f"d{other}"] or 0.0 for row in gradients for other in known]
+    right = _short(_largest(gradients, [f"d{other}" for other in others]))
     return (
-        f"{name} is wrong where it is known to be: its gradients of U and W are off by {min(off):.0%} to "
-        f"{max(off):.0%}, V's by no more than {_short(_largest(gradients, ['dV']))}."
+        f"{name} is wrong where it is known to be: its gradients of {listing(known)} are off by "
+        f"{min(off):.0%} to {max(off):.0%}, {listing(others)}'s by no more than {right}."
     )
 
 

@@ -58,6 +58,8 @@ def load_result(path: Path) -> TrainResult:
     assert isinstance(header, Header)
     for problem in contradictions(records):
         raise UserError(f"{path} contradicts itself: {problem}; the file was edited or is damaged")
+    for own in header.libraries:
+        own.introduce()
     stops = {record.variant: record for record in records if isinstance(record, Stop)}
     parts = [
         (start, points, stops.setdefault(start.variant, Stop(start.variant, "interrupted", "it was cut off")))

@@ -19,6 +19,7 @@ from bench.machine.signals import Terminated
 from bench.machine.waiting import Say, look_around
 from bench.records import training
 from bench.records.folder import as_text
+from bench.records.record import OwnLibrary
 from bench.records.training import (
     LARGEST,
     Header,
@@ -35,6 +36,7 @@ from bench.training.arms import Arm, choose_arms
 from bench.training.curves import file_name, rmse
 from bench.training.params import load_params, save_params
 from bench.training.work import Work, prepare
+from bench.workload.catalog import own_libraries
 
 CHILD = "bench.training.child"
 FIRST_DEADLINE_S = 300.0  # for the first step, imports and compiling included
@@ -136,6 +138,7 @@ def _header(settings: Settings, work: Work, environment: dict[str, str], seen: d
         environment=environment,
         notes=work.notes,
         parameters=tuple(work.params),
+        libraries=tuple(map(OwnLibrary.of, own_libraries(settings.variants))),
     )
 
 

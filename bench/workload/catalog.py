@@ -279,6 +279,12 @@ def cell_of(specs: Iterable[str]) -> str:
     return next(iter(cells), DEFAULT_CELL)
 
 
+def own_libraries(specs: Iterable[str]) -> list[str]:
+    """Return the libraries of these variants that are somebody's own, each once."""
+    variants = map(find, specs)
+    return list(dict.fromkeys(variant.library for variant in variants if variant.own_library))
+
+
 @functools.cache
 def _described(spec: str, folder: Path) -> Variant:
     """Ask a child, once for each place where the user stands."""

@@ -99,10 +99,10 @@ def sgd_step(
 
 def initial(shape: Shape, generator: np.random.Generator) -> Params:
     """Draw the start: Gaussian input and output weights, orthogonal recurrent ones."""
-    params = {f"U{gate}": generator.standard_normal((shape.H, shape.I)) / shape.I for gate in GATES}
+    params = {f"U{gate}": generator.standard_normal((shape.H, shape.I)) / (2 * shape.I) for gate in GATES}
     for gate in GATES:
         params[f"W{gate}"], _ = np.linalg.qr(generator.standard_normal((shape.H, shape.H)))
-    return params | {"V": generator.standard_normal((shape.O, shape.H)) / np.sqrt(shape.H)}
+    return params | {"V": 4 * generator.standard_normal((shape.O, shape.H)) / np.sqrt(shape.H)}
 
 
 def bind(
