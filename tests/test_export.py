@@ -19,8 +19,9 @@ from small_journal import on, small_records
 
 from bench.cli.main import main
 from bench.machine.errors import UserError
+from bench.records.formats.foreign import ToolResults, told
 from bench.records.formats.pyperf import pyperf_json
-from bench.records.formats.pytest_benchmark import pytest_benchmark_json, stats
+from bench.records.formats.pytest_benchmark import pytest_benchmark_json
 from bench.records.journal import load_run
 from bench.records.record import AnyRecord, Burst, Entry, Plan
 from bench.records.run import make_run
@@ -147,36 +148,44 @@ def test_pytest_benchmark_compares_two_exports(folder: Path) -> None:
     assert len(names) == len({one["name"] for one in tree["benchmarks"]})
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 8, 9, 50])
-def test_the_16_statistics_are_those_of_pytest_benchmark(n: int) -> None:
-    theirs = Stats()
-    for number in range(n):
-        theirs.update(1e-4 * (1 + (number * 7919 % 101) / 100 + 5 * (number == 3)))
-    found = stats(theirs.data)
-    assert list(found) == list(Stats.fields)
-    assert found == pytest.approx(theirs.as_dict())
+def test_the_16_statistics_are_those_of_pytest_benchmark(folder: Path) -> None:
+    tree = json.loads((folder / "a" / "pytest-benchmark.json").read_text())
+    for one in tree["benchmarks"]:
+        theirs = Stats()
+        for value in one["stats"].pop("data"):
+            theirs.update(value)
+        assert one["stats"].pop("iterations") >= 1
+        assert list(one["stats"]) == list(Stats.fields)
+        assert one["stats"] == pytest.approx(theirs.as_dict())
 
 
-def test_the_export_comes_back_with_variant_device_and_ratio(folder: Path) -> None:
-    results = load_saved(folder / "a" / "pytest-benchmark.json")
-    rows = {row.name: row for row in results.rows}
+@pytest.mark.parametrize("name", ["pyperf", "pytest-benchmark"])
+def test_the_export_comes_back_with_all_that_it_told(folder: Path, name: str) -> None:
+    results = load_saved(folder / "a" / f"{name}.json")
+    assert isinstance(results, ToolResults)
+    assert results.origin == "export"
+    rows = {one.name: one for one in results.benchmarks}
     usual, base = rows[USUAL], rows[BASE]
-    assert (usual.variant, usual.library, usual.device, usual.task) == (
-        "torch-rnn",
-        "torch",
-        "cpu",
-        "train_step",
+    assert usual.own is not None
+    assert base.own is not None
+    assert (usual.own.variant, usual.own.library, usual.own.device) == ("torch-rnn", "torch", "cpu")
+    assert (usual.own.dtype, usual.own.threads, usual.own.shape.B, usual.own.shape.H) == (
+        "float32",
+        1,
+        128,
+        32,
     )
-    assert (usual.layout, usual.dtype, usual.threads) == ("positional", "float32", 1)
-    assert usual.shape is not None
-    assert (usual.shape.B, usual.shape.H) == (128, 32)
-    assert usual.ratio == pytest.approx(usual.median_ns / base.median_ns)
-    assert base.ratio == 1.0
-    assert usual.errors is not None
-    assert "update U" in usual.errors
-    assert results.facts["numpy"] == ("2.4.6",)
-    assert results.facts["blas_kernel"] == ("SkylakeX",)
-    assert "node" not in results.facts
+    assert (base.own.is_baseline, base.own.work, base.group) == (True, usual.own.work, usual.group)
+    assert any(one.own and one.own.known_wrong for one in results.benchmarks)
+    run = load_run(folder / "a")
+    assert statistics.median(usual.medians_ns) == pytest.approx(
+        statistics.median(medians(run, USUAL).values()), rel=0.01
+    )
+    assert told(results.facts, {"pyperf": "numpy_version"}.get(name, "numpy")) == "2.4.6"
+    if name == "pytest-benchmark":
+        assert "update U" in usual.own.errors
+        assert results.facts["blas_kernel"] == ("SkylakeX",)
+        assert "node" not in results.facts
 
 
 # what no tool may be given

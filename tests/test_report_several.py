@@ -131,7 +131,7 @@ def test_a_file_of_pytest_benchmark_has_times_but_no_verdict(tmp_path: Path) -> 
     assert path == tmp_path / "report.html"
     text = " ".join(Reader(path.read_text(encoding="utf-8")).text.split())
     assert "one process, fixed order" in text
-    assert "NumPy measured 3.65 times faster than PyTorch" in text
+    assert "numpy-batched measured 3.65 times faster than torch-rnn" in text
     assert (
         "numpy-batched 100 µs, torch-rnn 365 µs a call (T6 B128 I6 H32 O8; float32; cpu, threads: 1)" in text
     )

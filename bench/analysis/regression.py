@@ -23,24 +23,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from types import ModuleType
-from typing import Generic, TypeVar
 
 from bench.analysis.environment_diff import differences
 from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.statistics import ALPHA, MOST_PAIRS
 from bench.analysis.verdict import Comparison, Effect, Word, compare, judge, judge_run, measured
-from bench.records.formats import pyperf, pytest_benchmark
-from bench.records.formats.foreign import Facts, Note, told
-from bench.records.formats.pyperf import PyperfBenchmark, PyperfResults
-from bench.records.formats.pytest_benchmark import PytestResults, PytestRow
+from bench.records.formats.foreign import Benchmark, Facts, Note, Tool, ToolResults, told
 from bench.records.record import Entry
 from bench.records.run import Run, different_machines
 
 OTHER_ENVIRONMENT = "the environment changed"  # why there is no verdict
 MARGIN = 0.02  # for EQUIVALENT, of other tools: as a run declares it
 ONE_PROCESS = "one process each: no interval, no verdict"
-PYPERF_OPTIONS = (*pyperf.MEASURED, *pyperf.TIMEIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,12 +237,9 @@ def _other_inputs(old: Side, new: Side, shared: list[Entry]) -> Iterator[str]:
 
 # files of other tools
 
-Pairs = Sequence[tuple[Facts, Facts]]
-Benchmark = TypeVar("Benchmark", bound=PyperfBenchmark | PytestRow)
-
 
 @dataclass(frozen=True, slots=True)
-class _Matched(Generic[Benchmark]):
+class _Matched:
     """What two files have in common, by what to call it; what only one has; what must be told of that."""
 
     pairs: tuple[tuple[str, Benchmark, Benchmark], ...]
@@ -257,81 +248,32 @@ class _Matched(Generic[Benchmark]):
     notes: tuple[Note, ...]
 
 
-def compare_pyperf(
-    old: PyperfResults,
-    new: PyperfResults,
+def compare_files(
+    old: ToolResults,
+    new: ToolResults,
     *,
     names: tuple[str, str] = ("old", "new"),
     any_environment: bool = False,
     limit: float | None = None,
 ) -> Changes:
-    """Compare the benchmarks of one name in two files of pyperf, by the medians of their processes."""
-    matched = _match(old.benchmarks, new.benchmarks)
-    facts = [(then.facts, now.facts) for _, then, now in matched.pairs]
-    changes = _around(old, new, names, matched, pyperf, facts)
-    spoiled = bool(changes.conditions) and not any_environment
-    warning = OTHER_ENVIRONMENT if spoiled else ""
+    """Compare the benchmarks of one name in two files of one tool, by the medians of their processes."""
+    tool, matched = new.tool, _match(old.benchmarks, new.benchmarks)
+    facts = [(then.facts, now.facts) for _, then, now in matched.pairs] or [(old.facts, new.facts)]
+    conditions = tuple(_changed(tool.conditions, facts))
+    spoiled = bool(conditions) and not any_environment
+    warning = ONE_PROCESS if tool.one_process else OTHER_ENVIRONMENT if spoiled else ""
     rows = []
     for name, *pair in matched.pairs:
         logs = [[math.log(time) for time in one.medians_ns] for one in pair]
         values = [math.exp(median(of)) for of in logs]
         row = Change(name=name, reason=warning, old_value=values[0], new_value=values[1])
-        if math.prod(map(len, logs)) > MOST_PAIRS:
+        if tool.one_process:
+            rows.append(replace(row, ratio=values[1] / values[0]))
+        elif math.prod(map(len, logs)) > MOST_PAIRS:
             reason = f"{len(logs[0])} and {len(logs[1])} processes are too many for the exact test"
             rows.append(replace(row, reason=reason, ratio=values[1] / values[0]))
         else:
             rows.append(measured(row, *logs, final=spoiled, of="processes"))
-    return replace(
-        changes,
-        rows=judge(rows, MARGIN, limit=limit, of="processes"),
-        samples="processes",
-        options=tuple(_changed(PYPERF_OPTIONS, facts, "none")),
-        warning=warning,
-        limit=limit,
-    )
-
-
-def compare_pytest(
-    old: PytestResults,
-    new: PytestResults,
-    *,
-    names: tuple[str, str] = ("old", "new"),
-    limit: float | None = None,
-) -> Changes:
-    """Compare the benchmarks of one name in two files of pytest-benchmark: medians, and nothing surer."""
-    matched = _match(old.rows, new.rows)
-    both = [(then.options, now.options) for _, then, now in matched.pairs]
-    options = [pair for pair in both if all(pair)]  # very old files tell none at all
-    rows = tuple(
-        Change(
-            name=name,
-            reason=ONE_PROCESS,
-            old_value=then.median_ns,
-            new_value=now.median_ns,
-            ratio=now.median_ns / then.median_ns,
-        )
-        for name, then, now in matched.pairs
-    )
-    return replace(
-        _around(old, new, names, matched, pytest_benchmark, [(old.facts, new.facts)]),
-        rows=rows,
-        options=tuple(
-            _changed(dict.fromkeys(name for pair in options for of in pair for name in of), options, "none")
-        ),
-        warning=ONE_PROCESS,
-        limit=limit,
-    )
-
-
-def _around(
-    old: PyperfResults | PytestResults,
-    new: PyperfResults | PytestResults,
-    names: tuple[str, str],
-    matched: _Matched[Benchmark],
-    tool: ModuleType,
-    facts: Pairs,
-) -> Changes:
-    """Return what differs around the benchmarks of two files, and which only one has; no rows yet."""
     notes = [
         replace(note, what=f"{name}: {note.what}")
         for name, results in zip(names, (old, new), strict=True)
@@ -341,16 +283,26 @@ def _around(
         old=names[0],
         new=names[1],
         unit="ns",
+        rows=judge(rows, MARGIN, limit=limit, of="processes"),
+        samples="processes",
         only_old=matched.only_old,
         only_new=matched.only_new,
-        machines=tuple(dict(_different(tool.MACHINE, facts))),
-        versions=tuple(_changed(tool.VERSIONS, facts)),
-        conditions=tuple(_changed(tool.CONDITIONS, facts)),
+        machines=tuple(dict(_different(tool.machine, facts))),
+        versions=tuple(_changed(tool.versions, facts)),
+        conditions=conditions,
+        options=tuple(_changed(tool.measured, [pair for pair in facts if _tell(tool, pair)], "none")),
         notes=(*notes, *matched.notes),
+        warning=warning,
+        limit=limit,
     )
 
 
-def _match(old: Sequence[Benchmark], new: Sequence[Benchmark]) -> _Matched[Benchmark]:
+def _tell(tool: Tool, pair: tuple[Facts, Facts]) -> bool:
+    """Return whether both of a pair tell anything of how they were measured: very old files do not."""
+    return all(any(name in facts for name in tool.measured) for facts in pair)
+
+
+def _match(old: Sequence[Benchmark], new: Sequence[Benchmark]) -> _Matched:
     """Pair benchmarks by their full names, and tests that moved by their names.
 
     A full name that both files have equally often is paired in their order; one that they do not is not.
@@ -398,7 +350,7 @@ def _moved(then: Mapping[str, list[Benchmark]], now: Mapping[str, list[Benchmark
 
 
 def _different(
-    names: Iterable[str], facts: Pairs, untold: str = ""
+    names: Iterable[str], facts: Sequence[tuple[Facts, Facts]], untold: str = ""
 ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Yield names of facts that both sides of a pair tell, and not alike, with what those pairs tell.
 
@@ -410,7 +362,7 @@ def _different(
             yield name, differ
 
 
-def _changed(names: Iterable[str], facts: Pairs, untold: str = "") -> Iterator[str]:
+def _changed(names: Iterable[str], facts: Sequence[tuple[Facts, Facts]], untold: str = "") -> Iterator[str]:
     """Yield "python version: 3.11.2, now 3.12.1": of many pairs, what most tell and how many differ."""
     for name, differ in _different(names, facts, untold):
         (old, new), alike = Counter(differ).most_common(1)[0]

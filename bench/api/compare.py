@@ -4,17 +4,15 @@ import dataclasses
 import json
 from typing import Any
 
-from bench.analysis.regression import Change, Changes, compare_pyperf, compare_pytest, compare_runs
+from bench.analysis.regression import Change, Changes, compare_files, compare_runs
 from bench.api.options import CompareOptions
 from bench.machine import wording
 from bench.machine.errors import Unfinished, UserError
 from bench.machine.files import as_path
-from bench.records.formats.pyperf import PyperfResults
-from bench.records.formats.pytest_benchmark import PytestResults
+from bench.records.formats.foreign import ToolResults
 from bench.records.run import Run
 from bench.records.saved import load_saved
 
-KINDS = {Run: "a run", PyperfResults: "a file of pyperf", PytestResults: "a file of pytest-benchmark"}
 TOLD_OF_A_CHANGE = (
     "name", "verdict", "reason", "group", "left_out", "old_value", "new_value", "low", "high", "p", "p_holm",
     "family", "detectable", "blocks_needed", "p_regression", "regressed",
@@ -62,16 +60,13 @@ def compare(args: CompareOptions) -> Changes:
             any_environment=any_environment,
             limit=args.fail_slower,
         )
-    elif isinstance(old, PyperfResults) and isinstance(new, PyperfResults):
-        changes = compare_pyperf(
+    elif isinstance(old, ToolResults) and isinstance(new, ToolResults) and old.tool is new.tool:
+        changes = compare_files(
             old, new, names=names, any_environment=any_environment, limit=args.fail_slower
         )
-    elif isinstance(old, PytestResults) and isinstance(new, PytestResults):
-        changes = compare_pytest(old, new, names=names, limit=args.fail_slower)
     else:
-        raise UserError(
-            f"{args.old} is {KINDS[type(old)]} and {args.new} {KINDS[type(new)]}; compare two of one kind"
-        )
+        kinds = ["a run" if isinstance(one, Run) else f"a file of {one.tool.name}" for one in (old, new)]
+        raise UserError(f"{args.old} is {kinds[0]} and {args.new} {kinds[1]}; compare two of one kind")
     if changes.machines and not args.any_machine:
         raise UserError(
             f"{args.old} and {args.new} are of different machines ({', '.join(changes.machines)}), so their "

@@ -1,19 +1,11 @@
 """The verb ``export``: a run's times in the format of another tool."""
 
-from pathlib import Path
-
 from bench.api.options import ExportOptions
-from bench.machine.errors import UserError
-from bench.machine.files import as_path, write_atomic
+from bench.machine.files import as_path
 from bench.records.folder import shown
-from bench.records.formats.pyperf import pyperf_json
-from bench.records.formats.pytest_benchmark import pytest_benchmark_json
+from bench.records.formats import FILES, export
 from bench.records.journal import load_run
-from bench.records.run import Run
 from bench.records.saved import refuse_training
-from bench.records.table import write_values_csv
-
-FILES = {"pyperf": "pyperf.json", "pytest-benchmark": "pytest-benchmark.json", "csv": "values.csv"}
 
 
 def main(args: ExportOptions) -> int:
@@ -30,19 +22,3 @@ def main(args: ExportOptions) -> int:
     export(run, args.to, out)
     print(f"Exported for {args.to}: {shown(out)}")
     return 0
-
-
-def export(run: Run, to: str, out: Path) -> None:
-    """Write a run's times to ``out`` for ``pyperf``, ``pytest-benchmark``, or as ``csv``.
-
-    Raises:
-        UserError: as ``main``.
-    """
-    if to == "csv":
-        write_values_csv(run, out)
-        return
-    content = pyperf_json(run) if to == "pyperf" else pytest_benchmark_json(run)
-    try:
-        write_atomic(out, content)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from error

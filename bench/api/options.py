@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine.errors import UserError, did_you_mean
+from bench.records.formats import FILES
 from bench.workload.case import ACTIVATIONS, DTYPES, LARGEST_SEED, LAYOUTS, SPLITS, TASKS
 
 MOST = 10_000_000  # of anything that is counted
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
-EXPORTS = ("pyperf", "pytest-benchmark", "csv")
 PLURALS = {"variants": "variant", "devices": "device", "tasks": "task", "layouts": "layout"}
 DEVICES = "cpu, cuda, cuda:0, mps, xpu, all (default: all)"
 VARIANT = "a name of `rnnbench variants`, or module:object"
@@ -320,7 +320,7 @@ class ExportOptions:
     """What ``export`` is asked for: a run, the tool, and the file."""
 
     run: str = option(MISSING, "folder or journal of a run", metavar="RUN", positional=True)
-    to: str = option(MISSING, "whose format", choices=EXPORTS)
+    to: str = option(MISSING, "whose format", choices=tuple(FILES))
     out: str | None = option(None, "(default: in the run's folder)", metavar="FILE")
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 from bench.machine.errors import UserError
 from bench.machine.files import open_to_read
-from bench.records.formats.foreign import TOOLS, as_object, parse_tree, read_content
-from bench.records.formats.pyperf import PyperfResults, parse_pyperf
-from bench.records.formats.pytest_benchmark import PytestResults, parse_pytest_benchmark
+from bench.records.formats.foreign import ToolResults, as_object, parse_tree, read_content
+from bench.records.formats.pyperf import parse_pyperf
+from bench.records.formats.pytest_benchmark import parse_pytest_benchmark
 from bench.records.journal import load_run
 from bench.records.run import Run
 from bench.records.training import is_training
 
-Saved = Run | PyperfResults | PytestResults
+Saved = Run | ToolResults
 JOURNAL = b'{"seal":'  # how a journal starts
 
 
@@ -36,14 +36,17 @@ def load_saved(path: Path) -> Saved:
             data = read_content(file, path)
     except OSError as error:
         raise UserError(
-            f"cannot read {path}: {error.strerror}; give a run's folder, a journal or a JSON file of {TOOLS}"
+            f"cannot read {path}: {error.strerror}; give a run's folder, a journal or a JSON file of "
+            "pytest-benchmark or pyperf"
         ) from error
     if data.startswith(JOURNAL):
         raise UserError(f"{path} is a packed journal; unpack it first")
     try:
         return _parse(parse_tree(data), path)
     except ValueError as error:
-        raise UserError(f"{path} is no JSON file of {TOOLS} and no journal of rnnbench: {error}") from error
+        raise UserError(
+            f"{path} is no JSON file of pytest-benchmark or pyperf and no journal of rnnbench: {error}"
+        ) from error
 
 
 def refuse_training(path: Path) -> None:
@@ -55,7 +58,7 @@ def refuse_training(path: Path) -> None:
         )
 
 
-def _parse(tree: dict[str, Any], path: Path) -> PyperfResults | PytestResults:
+def _parse(tree: dict[str, Any], path: Path) -> ToolResults:
     """Return the results of the tool whose benchmarks the tree holds: pyperf's have runs, the other's stats.
 
     Raises:

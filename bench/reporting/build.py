@@ -11,7 +11,6 @@ from bench.machine.errors import UserError
 from bench.machine.files import write_atomic
 from bench.machine.wording import printable
 from bench.records.folder import load_refinements
-from bench.records.formats.pyperf import PyperfResults
 from bench.records.run import Run, different_machines
 from bench.records.saved import Saved, load_saved
 from bench.records.sealed import collector_paused
@@ -20,8 +19,7 @@ from bench.records.training import is_training
 from bench.reporting import answer, page, plots
 from bench.reporting.article import run_article
 from bench.reporting.beside import map_beside
-from bench.reporting.foreign import foreign_article, foreign_view
-from bench.reporting.pyperf import pyperf_view
+from bench.reporting.other_tools import tool_article
 from bench.reporting.section import Article, Cell, Drawing
 from bench.reporting.tables import overview_table
 from bench.reporting.training import training_article
@@ -141,9 +139,7 @@ def _article(
     if isinstance(saved, Run):
         beside = map_beside(saved, runs)
         return run_article(saved, anchor=anchor, prefix=prefix, refinements=refinements, map_beside=beside)
-    if isinstance(saved, PyperfResults):
-        return foreign_article(pyperf_view(saved, path.name, prefix=prefix), anchor)
-    return foreign_article(foreign_view(saved, path.name, prefix=prefix), anchor)
+    return tool_article(saved, path.name, anchor, prefix=prefix)
 
 
 def _machines(articles: Sequence[Article]) -> list[str]:

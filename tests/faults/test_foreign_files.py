@@ -256,7 +256,7 @@ def test_options_that_differ_are_told_in_one_line(write: Any, capsys: pytest.Cap
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line.startswith("Measured in another")] == [
         "Measured in another way: disable gc: False, now True; timer: perf_counter, now process_time; "
-        "min rounds: 5, now 9; warmup: False, now 3; min time: none, now 1"
+        "min rounds: 5, now 9; min time: none, now 1; warmup: False, now 3"
     ]
     assert main(["compare", old, old]) == 0
     assert "Measured in another" not in capsys.readouterr().out
@@ -286,6 +286,7 @@ def test_a_collector_that_is_off_on_one_side_alone_is_a_change(write: Any, compa
         entry(stats={"median": 1e-3, "min": 0.0, "max": float("inf"), "iqr": float("nan"), "rounds": 0}),
         entry(extra_info={"loss": float("nan"), "more": {"x": [float("-inf")]}}),
         entry(extra_info=None, options=None, params=[[]], group=3, more=10**400),
+        entry(params=json.loads(40 * "[" + 40 * "]"), extra_info={"rounds": 2**70}),
         {"fullname": "t", "stats": {"median": 1e-3}},
     ],
 )

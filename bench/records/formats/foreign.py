@@ -9,21 +9,41 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeGuard
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Any, BinaryIO, Literal, TypeGuard
+
+import msgspec
 
 from bench.machine.errors import UserError
 from bench.machine.wording import one_line
 from bench.workload.case import Shape
+from bench.workload.catalog import BASELINE
 
 MAX_BYTES = 2**28  # 256 MiB, unpacked; a million values have a tenth of it
 MAX_ITEMS = 2**23  # values, lists and objects; of small objects, so many fill a gigabyte of memory
-TOOLS = "pytest-benchmark or pyperf"
 GZIP = b"\x1f\x8b"
 LONG_INTEGER = 19  # digits; longer ones may be beyond 64 bits
-Facts = Mapping[str, tuple[str, ...]]  # what is told under each name: several things where they differ
 SHORTEST_S, LONGEST_S = 1e-12, 1e9  # of a call
+
+Facts = Mapping[str, tuple[str, ...]]  # what is told under each name: several things where they differ
+Origin = Literal["stranger", "plugin", "export"]  # whose file: anybody's, by pytest --benchmark, exported
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that times benchmarks: under which names its files tell what."""
+
+    name: str
+    machine: tuple[str, ...]  # what identifies a machine
+    versions: tuple[str, ...]
+    conditions: tuple[str, ...]  # what else bears on speed
+    measured: tuple[str, ...]  # how it was measured
+    processor: tuple[str, ...]  # the first of these that is told
+    cpus: str
+    host: str
+    environment: tuple[tuple[str, ...], ...]  # for people: a title, and what stands under it
+    one_process: bool  # so that nothing tells how sure its times are
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +52,58 @@ class Note:
 
     what: str
     names: tuple[str, ...]
+
+
+class Own(msgspec.Struct, frozen=True):
+    """What rnnbench tells of a benchmark of its own in the file of another tool."""
+
+    variant: str
+    library: str
+    device: str
+    threads: int | None
+    dtype: str
+    work: str  # in one line
+    shape: Shape
+    known_wrong: bool = False
+    exported: bool = False
+    errors: dict[str, float] = {}  # of the proof, by what was checked
+
+    @property
+    def is_baseline(self) -> bool:
+        """Return whether others of the same work are compared with it."""
+        return self.variant == BASELINE and self.device == "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark; times in nanoseconds a call."""
+
+    name: str
+    full_name: str  # with its file, where the tool knows one
+    group: str
+    medians_ns: tuple[float, ...]  # of every process
+    values: int | None  # of all processes
+    calls: int | None  # in a value
+    facts: Facts  # where and how it was measured
+    own: Own | None  # None: not one of ours, known by its name alone
+    iqr_ns: float | None = None
+    label: str = ""  # what to call it: unlike any other in its file
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResults:
+    """One file of another tool, its benchmarks in the file's order."""
+
+    tool: Tool
+    facts: Facts  # of all of them
+    benchmarks: tuple[Benchmark, ...]
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def origin(self) -> Origin:
+        """Return whose file it is."""
+        own = [one.own for one in self.benchmarks if one.own]
+        return "export" if any(one.exported for one in own) else "plugin" if own else "stranger"
 
 
 class Twice:
@@ -50,19 +122,14 @@ def read_content(file: BinaryIO, path: object) -> bytes:
     """
     data = file.read(MAX_BYTES + 1)
     if data.startswith(GZIP):
-        data = _unpacked(data, path)
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+                data = packed.read(MAX_BYTES + 1)  # of what is too large, no more than shows that
+        except (EOFError, OSError, zlib.error) as error:
+            raise UserError(f"{path} is a damaged gzip file ({error}); copy it anew") from error
     if len(data) > MAX_BYTES:
         raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB, which is not read")
     return data
-
-
-def _unpacked(data: bytes, path: object) -> bytes:
-    """Return what gzip has packed; of what is too large, no more than shows that."""
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            return file.read(MAX_BYTES + 1)
-    except (EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{path} is a damaged gzip file ({error}); copy it anew") from error
 
 
 def parse_tree(data: bytes) -> dict[str, Any]:
@@ -91,14 +158,57 @@ def parse_tree(data: bytes) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        found |= {name: Twice() for name, times in Counter(name for name, _ in pairs).items() if times > 1}
-    return found
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        fields |= {name: Twice() for name, times in Counter(name for name, _ in pairs).items() if times > 1}
+    return fields
 
 
 def _integer(text: str) -> int | float:
     return int(text) if len(text) < LONG_INTEGER else float(text)
+
+
+def read_benchmarks(
+    tree: Mapping[str, Any], path: object, read: Callable[[Mapping[str, Any], str], Benchmark]
+) -> tuple[tuple[Benchmark, ...], tuple[Note, ...]]:
+    """Return a file's benchmarks, each with a label of its own, and a note of those that cannot be used.
+
+    ``read`` makes one from its object and a name for where it has none; it raises ValueError where it cannot.
+
+    Raises:
+        UserError: none can be used.
+    """
+    benchmarks, left_out = [], []
+    for number, one in enumerate(tree["benchmarks"], start=1):
+        try:
+            benchmarks.append(read(as_object(one), f"benchmark {number}"))
+        except ValueError as error:
+            left_out.append(str(error))
+    if not benchmarks:
+        raise UserError(f"{path} holds no benchmark that can be used: {left_out[0]}")
+    notes = (Note("Left out, since it cannot be used", tuple(left_out)),) if left_out else ()
+    return _labelled(benchmarks), notes
+
+
+def _labelled(benchmarks: Sequence[Benchmark]) -> tuple[Benchmark, ...]:
+    """Label benchmarks by name, by full name where names repeat, numbered where both do."""
+    names = Counter(one.name for one in benchmarks)
+    seen: Counter[str] = Counter()
+    labelled = []
+    for one in benchmarks:
+        label = one.full_name if names[one.name] > 1 else one.name
+        seen[label] += 1
+        labelled.append(replace(one, label=f"{label} ({seen[label]})" if seen[label] > 1 else label))
+    return tuple(labelled)
+
+
+def own_of(facts: Mapping[str, Any]) -> Own | None:
+    """Return what rnnbench tells of a benchmark; None where it is not one of ours, or not all is told."""
+    try:
+        own = msgspec.convert(facts, Own)
+    except msgspec.ValidationError:
+        return None
+    return own if min(astuple(own.shape)) >= 1 and all(map(math.isfinite, own.errors.values())) else None
 
 
 def is_time(seconds: object) -> TypeGuard[float]:
@@ -109,6 +219,11 @@ def is_time(seconds: object) -> TypeGuard[float]:
 def is_number(value: object) -> TypeGuard[float]:
     """Return whether it is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def as_count(value: object) -> int | None:
+    """Return how many there are of something; None where a file does not tell."""
+    return value if isinstance(value, int) and value >= 1 else None
 
 
 def as_object(value: object) -> dict[str, Any]:
@@ -123,37 +238,9 @@ def as_text(value: object) -> str:
 
 def as_fact(value: object) -> str:
     """Return a fact in one line; empty where there is none, or more than a line tells."""
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
         value = ", ".join(value)
     return one_line(value) if isinstance(value, bool | int | float | str) and value != "" else ""
-
-
-def distinct(names: Sequence[str], full_names: Sequence[str]) -> tuple[str, ...]:
-    """Return what to call benchmarks: by name, by full name where names repeat, numbered where both do."""
-    found = Counter(names)
-    labels = [full if found[name] > 1 else name for name, full in zip(names, full_names, strict=True)]
-    seen: Counter[str] = Counter()
-    numbered = []
-    for label in labels:
-        seen[label] += 1
-        numbered.append(f"{label} ({seen[label]})" if seen[label] > 1 else label)
-    return tuple(numbered)
-
-
-def left_out_note(left_out: Iterable[str]) -> Note:
-    """Return that these benchmarks of a file, each with its reason, are not used."""
-    return Note("Left out, since it cannot be used", tuple(left_out))
-
-
-def repeated(full_names: Iterable[str]) -> tuple[Note, ...]:
-    """Return that full names are there more than once; nothing where none is."""
-    twice = tuple(name for name, times in Counter(full_names).items() if times > 1)
-    return (Note("There more than once under the same full name", twice),) if twice else ()
-
-
-def is_shape(shape: Shape) -> bool:
-    """Return whether there is anything of such a shape."""
-    return all(getattr(shape, size) >= 1 for size in Shape.__slots__)
 
 
 def told(facts: Facts, name: str) -> str:
