@@ -14,6 +14,7 @@ import pytest
 from journals import example_records
 from msgspec.structs import replace
 from reports import Reader, write_run
+from trainings import settings
 
 import bench
 from bench.machine.device import Absent, Device, Devices
@@ -21,7 +22,6 @@ from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.proof.child import Row
 from bench.records.record import Decision, End, Environment
-from bench.records.training import Settings
 from bench.reporting.display import run_progress, train_progress, verify_progress
 from bench.reporting.notebook import Verification
 from bench.workload.case import Shape
@@ -289,8 +289,11 @@ def test_verify_without_names_asks_for_every_variant_and_with_one_for_that_one(h
 def test_train_takes_one_variant_or_several_and_passes_wishes_on(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "bench.api.train.train", lambda settings, out, tell, *_: asked.append((settings, tell))
+        "bench.api.train.run_training", lambda settings, out, tell, *_: asked.append((settings, tell))
     )
+    monkeypatch.setattr("bench.api.train.draw", lambda folder: None)
+    monkeypatch.setattr("bench.api.train.load_result", lambda folder: None)
+    monkeypatch.setattr("bench.api.train.save", lambda result, paths: None)
     bench.train("numpy-loop", epochs=5)
     bench.train(variant=["numpy-loop", "torch-cell"], seq_len=4, outputs=3, progress=print)
     bench.train(lr=0.25, series=Path("a.csv"), column="x", device="cpu")
@@ -368,7 +371,7 @@ def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):
         progress.decided(Decision([], 1.0, 3, 15, [], []))
     with verify_progress() as proved:
         proved(1, 2)
-    with train_progress(Settings(variants=("numpy-loop",)), lines=False) as trained:
+    with train_progress(settings("numpy-loop"), lines=False) as trained:
         trained("numpy-loop", 100, 0.5)
     what, entries = "checking results and finding how long a call takes", plan.groups[0].entries
     first = (

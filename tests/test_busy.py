@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from journals import example_plan
 from msgspec.structs import replace
+from trainings import settings
 
 import bench
 from bench.api.advise import Timer
@@ -19,7 +20,6 @@ from bench.machine.audit.state import audit_load
 from bench.machine.busy import NEIGHBOURS, Counters, Usage
 from bench.machine.waiting import look_around, wait
 from bench.records.journal import load_run
-from bench.records.training import Settings
 from bench.reporting.display import run_progress, train_progress
 from bench.reporting.page import emphasise
 
@@ -224,7 +224,7 @@ def test_no_more_time_is_left_than_a_budget_that_holds(
 def test_a_training_that_nobody_watches_is_told_in_a_handful_of_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with train_progress(Settings(variants=("numpy-loop",), epochs=20000)) as tell:
+    with train_progress(settings("numpy-loop", epochs=20000)) as tell:
         for epoch in (1, *range(100, 20001, 100)):
             tell("numpy-loop", epoch, 0.5)
     epochs = [int(line.split()[2]) for line in capsys.readouterr().out.splitlines()]

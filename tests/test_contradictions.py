@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 from journals import example_records
-from test_training_report import FALL, write_training
 
 from bench.cli.main import main
 from bench.records import sealed
-from bench.records.sealed import FIRST, record_of, sealed_line
+from bench.records.sealed import FIRST, sealed_line
 
 Records = list[dict[str, Any]]
 Capture = pytest.CaptureFixture[str]
@@ -36,15 +35,6 @@ def kind(records: Records, name: str, number: int = 0) -> dict[str, Any]:
 def run() -> Records:
     examples = example_records(quick=True, broken=True)
     return [json.loads(msgspec.json.encode(record)) for record in examples]
-
-
-@pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Records:
-    runs = {"numpy-inplace": FALL, "torch-rnn": FALL}
-    folder = write_training(tmp_path_factory.mktemp("training"), runs)
-    return [
-        json.loads(record_of(line + b"\n")) for line in (folder / "training.jsonl").read_bytes().splitlines()
-    ]
 
 
 def entry(records: Records, group: int = 0, number: int = 1) -> dict[str, Any]:
@@ -124,64 +114,9 @@ def test_a_run_that_contradicts_itself_is_refused_by_every_verb(
     assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
 
 
-def variant_twice(records: Records) -> None:
-    start = next(n for n, record in enumerate(records) if record["kind"] == "start")
-    records[start:start] = [records[start]]
-
-
-OF_TRAININGS: list[tuple[str, Callable[[Records], object], str]] = [
-    ("points first", lambda r: r.insert(1, r.pop(2)), "a point of epoch 1 belongs to no variant"),
-    ("no start", lambda r: r.pop(1), "a point of epoch 1 belongs to no variant"),
-    ("two starts", variant_twice, "starts before 'numpy-inplace' stops"),
-    ("again", lambda r: r.extend(r[1:7]), "nobody asked for the variant 'numpy-inplace' there"),
-    ("two headers", lambda r: r.append(r[0]), "it has a second header"),
-    ("unknown stop", lambda r: kind(r, "stop").update(variant="ghost"), "'ghost' stops where"),
-    ("unknown", lambda r: r[0]["settings"].update(variants=["numpy-loop", "torch-rnn"]), "nobody asked for"),
-    ("none", lambda r: r[0]["settings"].update(variants=[]), "no variant was asked for"),
-    ("ragged", lambda r: r[0]["truth"][0].pop(), "test windows that are not of 8 values"),
-    ("no truth", lambda r: r[0].update(truth=[]), "test windows that are not of 8 values"),
-    ("ragged frame", lambda r: r[2]["y_hat"][0].pop(), "not of the shape of the test windows"),
-    ("other frame", lambda r: r[2]["y_hat"].pop(), "not of the shape of the test windows"),
-    ("no frame", lambda r: r[2].update(y_hat=[]), "not of the shape of the test windows"),
-    ("huge frame", lambda r: r[2]["y_hat"][0].__setitem__(0, 1e300), "not of the shape of the test windows"),
-    ("epochs", lambda r: r[3].update(epoch=1), "epoch 1 of 300 after epoch 1"),
-    ("beyond", lambda r: r[5].update(epoch=301), "epoch 301 of 300 after epoch 200"),
-    ("back in time", lambda r: r[3].update(elapsed_ns=1), "1 ns in epoch 100 after"),
-    ("loss", lambda r: r[3].update(loss=-1.0), "a loss of -1 in epoch 100"),
-    ("scale", lambda r: r[0].update(scale=0.0), "a scale of 0"),
-    ("shape", lambda r: r[0]["shape"].update(B=-1), "a shape of"),
-    ("layout", lambda r: r[0]["settings"].update(layout="\x1b"), "no layout is called"),
-    ("every", lambda r: r[0]["settings"].update(every=0), "a setting of 0"),
-    ("escape", lambda r: r[1].update(variant="\x1b[31mred"), r"'\x1b[31mred' is no name"),
-    ("direction", lambda r: r[1].update(device="\u202eupc"), r"'\u202eupc' is no name"),
-    ("two lines", lambda r: r[1].update(variant="a\nb"), r"'a\nb' is no name"),
-    ("library", lambda r: r[1].update(library="jax"), "no library is called 'jax'"),
-    ("moved", lambda r: kind(r, "stop").update(moved={"X": 1.0}), "moved by {'X': 1.0}"),
-    ("packages", lambda r: r[0]["machine"].update(packages=5), "packages is 5"),
-]
-
-
-@pytest.mark.parametrize(
-    ("change", "said"), [case[1:] for case in OF_TRAININGS], ids=[case[0] for case in OF_TRAININGS]
-)
-def test_a_training_that_contradicts_itself_is_refused(
-    tmp_path: Path, training: Records, change: Callable[[Records], object], said: str, capsys: Capture
-) -> None:
-    changed = copy.deepcopy(training)
-    change(changed)
-    seal(tmp_path / "training.jsonl", changed)
-    assert main(["report", str(tmp_path)]) == 2
-    err = capsys.readouterr().err
-    assert "contradicts itself: " in err
-    assert said in err
-    assert err[:-1].isprintable()
-
-
-def test_what_contradicts_nothing_is_read(tmp_path: Path, run: Records, training: Records) -> None:
+def test_what_contradicts_nothing_is_read(tmp_path: Path, run: Records) -> None:
     seal(tmp_path / "journal.jsonl", run)
-    seal(tmp_path / "training.jsonl", training)
     assert main(["export", "--to", "csv", str(tmp_path / "journal.jsonl")]) == 0
-    assert main(["report", str(tmp_path / "training.jsonl"), "--out", str(tmp_path / "out")]) == 0
 
 
 # a little text that makes much

@@ -122,9 +122,9 @@ def test_every_room_imports_only_those_before_it() -> None:
             "bench.machine.software imports bench.measure.clock",
         ),
         (
-            "bench.training.sentences",
+            "bench.training.result",
             "def f():\n    from bench.reporting.words import listing",
-            "bench.training.sentences imports bench.reporting.words",
+            "bench.training.result imports bench.reporting.words",
         ),
         ("bench.loose", "", "bench.loose is in no room"),
     ],

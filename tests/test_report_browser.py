@@ -12,7 +12,7 @@ from browsing import CUT, DESK, LOW_CONTRAST, OVERFLOW, PHONE, TABLET, TORN, vis
 from journals import example_records
 from PIL import Image
 from reports import facts_of, write_run
-from test_training_report import FALL, write_training
+from trainings import FALL, write_training
 
 from bench.records.journal import load_run
 from bench.reporting import answer
@@ -32,7 +32,7 @@ def page(default_page: Path) -> Path:
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A quick run and a training on one page."""
-    from bench.reporting.training_pictures import draw_pictures
+    from bench.reporting.training_plots import draw_pictures
 
     folder = tmp_path_factory.mktemp("several")
     training = write_training(folder / "training", {"numpy-inplace": FALL, "torch-rnn": FALL})

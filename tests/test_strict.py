@@ -14,7 +14,6 @@ from bench.records.journal import FILE_NAME, decode, load_run, read_journal
 from bench.records.record import AnyRecord, Burst, Environment, Worker
 from bench.records.saved import load_saved
 from bench.records.sealed import FIRST, sealed_line
-from bench.records.training import read_records
 
 RECORDS = small_records()
 PLAN = msgspec.json.encode(RECORDS[0])
@@ -217,24 +216,6 @@ def test_the_collector_is_afterwards_as_it_was(tmp_path: Path, on: bool) -> None
         assert gc.isenabled() is on
     finally:
         gc.enable()
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        (
-            b'{"kind":"stop","variant":"a","variant":"b","status":"complete"}',
-            "field `variant` is there twice",
-        ),
-        (b'{"kind":"stop","variant":"a","mood":"b","status":"complete"}', "unknown field `mood`"),
-        (b'{"kind":"point","epoch":1,"loss":NaN,"elapsed_ns":1}', "malformed"),
-        (b'{"kind":"start","facts":{"a":' + nested(50_000) + b"}}", "nested too deeply"),
-    ],
-)
-def test_the_records_of_a_training_are_read_as_strictly(tmp_path: Path, line: bytes, said: str) -> None:
-    (tmp_path / "training.jsonl").write_bytes(line + b"\n")
-    with pytest.raises(UserError, match=f"{said}.*; the file is damaged"):
-        read_records(tmp_path)
 
 
 def test_a_file_of_pytest_benchmark_has_limits(tmp_path: Path) -> None:

@@ -6,38 +6,50 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from acceptance.plans import mutated
+from trainings import MS, settings
 
 import bench
 from bench.cli.main import main
 from bench.machine.child import Child, ChildError
 from bench.machine.errors import UserError
-from bench.records.training import MAX_FRAMES, Job, Progress, Ready, Settings, Start, read_records
-from bench.training import child, load_params, load_result, predict
-from bench.training.curves import difference, huber
-from bench.training.run import divergence, run_training
-from bench.training.work import prepare
+from bench.records.training import Settings, Start, read_records
+from bench.training import TrainResult, child, load_params, load_result, predict, train
+from bench.training.child import Job, Progress, Ready, Step
+from bench.training.result import difference, huber
+from bench.training.setup import Learner, prepare
+from bench.training.train import MAX_FRAMES, frames, reports, run_training
 from bench.workload import catalog, data
 from bench.workload.case import sine_case
 from bench.workload.rnn import RNN
 
 ROOT = Path(__file__).parents[1]
-SMALL = {"hidden": 5, "batch": 12, "dtype": "float64"}
+SMALL: dict[str, Any] = {"hidden": 5, "batch": 12, "dtype": "float64"}
+TWO = ("numpy-inplace", "torch-rnn")
+
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
 
 
 def quiet(variant: str, epoch: int, loss: float) -> None:
     """Nobody listens."""
 
 
-def run_small(folder: Path, **changes):
+def run_small(folder: Path, *variants: str, **options: Any) -> TrainResult:
     """Train without drawing and read it back."""
-    variants = changes.pop("variants", ("numpy-inplace",))
-    run_training(Settings(**{**SMALL, "epochs": 200, "variants": variants, **changes}), folder, quiet)
+    run_training(settings(*variants, **{**SMALL, "epochs": 200, **options}), folder, quiet)
     return load_result(folder)
+
+
+# the child
 
 
 class Tally:
@@ -47,48 +59,45 @@ class Tally:
         self.now = self.calls = 0
         self._bind = catalog.find("numpy-batched").load()
 
-    def bind(self, task, params, x, y, **options):
+    def bind(self, task: str, params: Any, x: Any, y: Any, **options: Any) -> Any:
         bound = self._bind(task, params, x, y, **options)
-        tally = self
+        second = 10**9  # would show if it were inside the clock
 
-        class Bound:
-            def call(self):
-                if task == "train_step":
-                    tally.calls += 1
-                    tally.now += 7
-                else:
-                    tally.now += 10**9  # a second: would show if it were inside the clock
-                bound.call()
+        def call() -> None:
+            self.calls += task == "train_step"
+            self.now += 7 if task == "train_step" else second
+            bound.call()
 
-            def reset(self):
-                bound.reset()
+        def result() -> Any:
+            self.now += second
+            return bound.result()
 
-            def result(self):
-                tally.now += 10**9
-                return bound.result()
-
-        return Bound()
+        return SimpleNamespace(call=call, reset=bound.reset, result=result)
 
 
 @pytest.fixture
-def job(tmp_path):
-    work = prepare(Settings(**SMALL))
-    work.save(tmp_path / "inputs.npz")
-    return Job(
-        spec="numpy-batched", device="cpu", case=work.case, reports=[1, 10, 20, 25],
-        frames=[1, 25], inputs=str(tmp_path / "inputs.npz"), params=str(tmp_path / "params.npz"),
-    )  # fmt: skip
-
-
-def test_only_training_steps_are_inside_the_clock(job, monkeypatch):
+def job(tmp_path: Path, monkeypatch: Patch) -> Job:
     monkeypatch.delitem(sys.modules, "torch", raising=False)  # as in a child of its own
+    prepared = prepare(settings(**SMALL))
+    prepared.train.save(tmp_path / "train.npz")
+    prepared.test.save(tmp_path / "test.npz")
+    paths = [str(tmp_path / f"{name}.npz") for name in ("train", "test", "params")]
+    return Job("numpy-batched", "cpu", prepared.case, *paths)
+
+
+def steps() -> Iterator[str]:
+    for epoch in (1, 10, 20, 25):
+        yield msgspec.json.encode(Step(epoch, predict=epoch in (1, 25), last=epoch == 25)).decode()
+
+
+def test_only_training_steps_are_inside_the_clock(job: Job, monkeypatch: Patch) -> None:
     tally = Tally()
     counting = catalog.Variant("counting", "numpy", "", "")
     monkeypatch.setattr(child, "load_variant", lambda spec: counting)
     monkeypatch.setattr(catalog.Variant, "load", lambda self: tally.bind)
 
     times = []
-    for message in child.serve(job, time_ns=lambda: tally.now):
+    for message in child.serve(job, steps(), time_ns=lambda: tally.now):
         tally.now += 10**9  # the parent prints, draws, thinks
         times.append(getattr(message, "elapsed_ns", None))
 
@@ -96,125 +105,124 @@ def test_only_training_steps_are_inside_the_clock(job, monkeypatch):
     assert times == [None, 7, 70, 140, 175]
 
 
-def test_the_child_tells_losses_at_every_report_and_predictions_at_frames(job, monkeypatch):
-    monkeypatch.delitem(sys.modules, "torch", raising=False)  # as in a child of its own
-    ready, *points = child.serve(job)
+def test_the_child_tells_losses_at_every_step_and_predictions_where_asked(job: Job) -> None:
+    ready, *answers = child.serve(job, steps())
 
     assert isinstance(ready, Ready)
-    assert [point.epoch for point in points] == [1, 10, 20, 25]
-    assert [point.y_hat is not None for point in points] == [True, False, False, True]
-    work = prepare(Settings(**SMALL))
-    assert points[-1].y_hat == pytest.approx(predict(load_params(job.params), work.x_test), abs=1e-14)
+    assert [isinstance(one, Progress) and one.y_hat is not None for one in answers] == [1, 0, 0, 1]
+    last = answers[-1]
+    assert isinstance(last, Progress)
+    x_test = data.Batch.load(job.test).x
+    assert np.array(last.y_hat) == pytest.approx(predict(load_params(job.params), x_test), abs=1e-14)
 
 
-def test_the_curve_is_that_of_the_reference(tmp_path):
-    result = run_small(tmp_path / "t", epochs=30, every=10)
-    batch = data.make(sine_case("train_step", "positional", hidden=5, batch=12, dtype="float64"))
-    params, losses = batch.params, []
-    for _ in range(30):
-        loss, params = RNN.reference("numpy").sgd_step(params, batch.x, batch.y)
-        losses.append(float(loss))
-
-    run = result.runs[0]
-    assert run.epochs.tolist() == [1, 10, 20, 30]
-    assert run.losses == pytest.approx([losses[epoch - 1] for epoch in run.epochs], rel=1e-12)
-    assert run.params["W"] == pytest.approx(params["W"], abs=1e-12)
-    e = run.test_predictions - result.truth
-    assert (run.rmse, run.huber) == pytest.approx((np.sqrt(np.mean(e**2)), huber(e, 0.025)), rel=1e-12)
+def test_a_child_that_dies_says_so() -> None:
+    with (
+        Child("bench.training.child", ['{"spec":1}'], dict(os.environ)) as dying,
+        pytest.raises(ChildError, match="exit code 1"),
+    ):
+        dying.receive(Ready, 60)
 
 
-def test_either_library_goes_on_where_the_other_stopped_and_their_curves_are_one(tmp_path):
-    whole = run_small(tmp_path / "whole", variants=("numpy-inplace", "torch-rnn"))
-    first = run_small(tmp_path / "first", epochs=100)
-    start = str(first.folder / "params" / "numpy-inplace.npz")
-    second = run_small(tmp_path / "second", epochs=100, variants=("torch-rnn",), load=start)
-
-    assert whole.difference.largest < 1e-9
-    assert second.runs[0].losses[-1] == pytest.approx(whole.runs[0].losses[-1], rel=1e-9)
-    for name, p in whole.runs[0].params.items():
-        assert second.runs[0].params[name] == pytest.approx(p, rel=1e-9, abs=1e-9)
-    assert second.runs[0].losses[-1] != pytest.approx(first.runs[0].losses[-1], rel=1e-3)
+# the parent
 
 
-def test_curves_that_part_are_seen_to_part(tmp_path):
-    one, other = run_small(tmp_path / "a").runs + run_small(tmp_path / "b", lr=0.2).runs
-
-    assert difference([one, other]).largest > 0.01
-    assert difference([one, one]).largest == 0
-    assert difference([one]) is None
-
-
-def test_time_to_a_target_starts_with_the_process(tmp_path):
-    result = run_small(tmp_path / "t", target=1.0)
-    never = run_small(tmp_path / "never", target=1e-12)
-
-    run = result.runs[0]
-    assert run.epochs_to_target == 1
-    assert run.time_to_target_s == run.startup_s + run.first_call_s
-    assert run.startup_s > 0.01  # an interpreter does not start faster
-    assert never.runs[0].time_to_target_s is None
-    assert "did not reach a loss of 1.00e-12 in 200 epochs" in never.summary()
+def test_frames_are_few_and_reach_from_the_first_report_to_the_last() -> None:
+    for chosen in (settings(), settings(epochs=1), settings(epochs=150), settings(every=1)):
+        told = reports(chosen)
+        kept = frames(told)
+        assert (kept[0], kept[-1], told[-1]) == (1, chosen.epochs, chosen.epochs)
+        assert len(kept) <= MAX_FRAMES
+        assert set(kept) <= set(told)
+    assert len(reports(settings())) == 201
 
 
-def test_a_series_is_trained_standardised_and_told_in_its_own_units(tmp_path):
-    values = 1000 + 50 * np.sin(np.arange(80) / 3)
-    (tmp_path / "mine.csv").write_text("day,level\n" + "".join(f"{n},{v}\n" for n, v in enumerate(values)))
-    result = bench.train(
-        "numpy-inplace",
-        series=tmp_path / "mine.csv",
-        column="level",
-        epochs=300,
-        lr=0.5,
-        out=tmp_path / "t",
-    )
+class FakeChild:
+    """A child that takes 700 ms to start and read its data, by a clock of its own."""
 
-    run, header = result.runs[0], result.header
-    assert header.split == "tail"
-    assert result.truth[-1] == pytest.approx(values[-9:-1])  # the last window is left out, as on the sine
-    train_rows = np.lib.stride_tricks.sliding_window_view(values, 14)[:-1][: -len(result.truth) - 7]
-    assert (header.mean, header.scale) == pytest.approx((train_rows.mean(), train_rows.std()))
-    assert np.abs(run.test_predictions - 1000).max() < 100
-    assert run.rmse < header.naive_rmse
-    assert sorted(path.name for path in (tmp_path / "t" / "pictures").iterdir())[-1] == "epoch-300.png"
+    now = 0
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        FakeChild.now += 700 * MS
+
+    def __enter__(self) -> "FakeChild":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def receive(self, expected: object, deadline_s: float) -> Ready:
+        return Ready("cpu", {})
+
+    def ask(self, message: object, expected: object, deadline_s: float) -> Progress:
+        return Progress(1.0, MS)
 
 
-def test_divergence_is_said_with_epoch_and_learning_rate_and_keeps_what_was(tmp_path, monkeypatch, capsys):
+def training_of(chosen: Settings, folder: Path, lines: list[Any]) -> train._Training:
+    """The parent's side of a variant, whose lines go to a list."""
+    learner = Learner("numpy-loop", catalog.find("numpy-loop"), "cpu")
+    writer: Any = SimpleNamespace(write=lines.append)
+    return train._Training(chosen, prepare(chosen), learner, folder, folder / "params.npz", writer, quiet)
+
+
+RECEIVES = "            ready: Ready = child.receive("
+
+
+@pytest.mark.parametrize("mutant", [False, True], ids=["as it is", "a clock that starts with the training"])
+def test_the_clock_of_a_training_starts_before_its_data_are_touched(
+    tmp_path: Path, monkeypatch: Patch, mutant: bool
+) -> None:
+    monkeypatch.setattr(train, "Child", FakeChild)
+    monkeypatch.setattr(train, "time", SimpleNamespace(perf_counter_ns=lambda: FakeChild.now))
+    run = train._Training._train
+    if mutant:
+        run = mutated(run, RECEIVES, f"            started = time.perf_counter_ns()\n{RECEIVES}")
+    lines: list[Any] = []
+    run(training_of(settings(epochs=1, **SMALL), tmp_path, lines))
+    assert (lines[0].startup_ns == 700 * MS) is not mutant
+
+
+@pytest.mark.parametrize(
+    ("loss", "most", "said"),
+    [
+        (None, 100.0, "not finite"),
+        (101.0, 100.0, "the loss is 101"),
+        (99.0, 100.0, ""),
+        (-1.0, 100.0, "the loss is -1"),
+        (float("nan"), 100.0, "the loss is nan"),
+    ],
+)
+def test_a_loss_diverges_that_is_no_loss_or_too_large(
+    tmp_path: Path, loss: float | None, most: float, said: str
+) -> None:
+    training = training_of(settings(lr=0.5, **SMALL), tmp_path, [])
+    if not said:
+        assert training._point(Progress(loss, 1), 100, 200, most).loss == loss
+        return
+    with pytest.raises(train._Diverged, match=f"in epochs 101 to 200 at learning rate 0.5: .*{said}; try a"):
+        training._point(Progress(loss, 1), 100, 200, most)
+
+
+def test_divergence_is_said_with_epoch_and_learning_rate_and_keeps_what_was(
+    tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
     monkeypatch.chdir(tmp_path)
-
     arguments = ["--variant", "numpy-inplace", "--hidden", "4", "--epochs", "200", "--out", "t"]
     assert main(["train", "--lr", "1e9", *arguments]) == 3
-    printed = capsys.readouterr().out
-    assert "it diverged in epochs 2 to 100 at learning rate 1e+09" in printed
+    assert "it diverged in epochs 2 to 100 at learning rate 1e+09" in capsys.readouterr().out
     assert load_result(Path("t")).runs[0].epochs.tolist() == [1]
     assert Path("t/report.html").exists()
     assert "diverged" in Path("t/report.md").read_text()
 
 
-@pytest.mark.parametrize(
-    ("loss", "first", "said"),
-    [
-        (None, 0.1, "not finite"),
-        (101.0, 0.1, "rose to 101"),
-        (99.0, 0.1, None),
-        (5000.0, None, None),
-        (float("nan"), 0.1, "rose"),
-    ],
-)
-def test_a_loss_diverges_a_thousandfold_above_the_first(loss, first, said):
-    found = divergence(Progress(200, loss, 1), first, 100, 0.5)
-
-    assert found is None if said is None else said in found
-    assert found is None or "epochs 101 to 200 at learning rate 0.5" in found
-
-
-def test_a_variant_that_crashes_is_told_and_the_next_one_trains(tmp_path, monkeypatch):
+def test_a_variant_that_crashes_is_told_and_the_next_one_trains(tmp_path: Path, monkeypatch: Patch) -> None:
     (tmp_path / "mine.py").write_text(
         "import types\n"
         "def bind(*args, **options):\n    raise RuntimeError('no idea')\n"
         "bad = types.SimpleNamespace(name='bad', library='numpy', bind=bind)\n"
     )
     monkeypatch.chdir(tmp_path)
-    result = run_small(Path("t"), variants=("mine:bad", "numpy-batched"))
+    result = run_small(Path("t"), "mine:bad", "numpy-batched")
 
     assert [stop.status for stop in result.stops] == ["crashed", "complete"]
     assert "RuntimeError: no idea (mine.py, line 3, in bind)." in result.summary()
@@ -222,8 +230,8 @@ def test_a_variant_that_crashes_is_told_and_the_next_one_trains(tmp_path, monkey
     assert result.status == "partial"
 
 
-def test_control_c_keeps_what_was_trained_and_draws_it(tmp_path):
-    command = [sys.executable, "-m", "bench", "train", "--variant", "numpy-batched", "--variant", "torch-rnn"]
+def test_control_c_keeps_what_was_trained_and_draws_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "train", *(f"--variant={name}" for name in TWO)]
     command += ["--epochs", "10000000", "--out", "t"]
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -243,35 +251,20 @@ def test_control_c_keeps_what_was_trained_and_draws_it(tmp_path):
     result = load_result(tmp_path / "t")
     assert result.status == "interrupted"
     assert len(result.runs[0].epochs) > 3
-    assert {"animation.gif", "losses.csv", "report.html"} <= {
-        path.name for path in (tmp_path / "t").iterdir()
-    }
+    files = {path.name for path in (tmp_path / "t").iterdir()}
+    assert files >= {"animation.gif", "losses.csv", "report.html"}
 
 
-def test_losses_are_there_as_csv_and_in_the_terminal(tmp_path, capsys):
-    arguments = [
-        "--hidden",
-        "4",
-        "--epochs",
-        "250",
-        "--save",
-        str(tmp_path / "p.npz"),
-        "--out",
-        str(tmp_path / "t"),
-    ]
-    assert main(["train", "--variant", "numpy-inplace", *arguments]) == 0
-
-    rows = list(csv.DictReader((tmp_path / "t" / "losses.csv").read_text().splitlines()))
-    assert [row["epoch"] for row in rows] == ["1", "100", "200", "250"]
-    run = load_result(tmp_path / "t").runs[0]
-    assert [float(row["loss"]) for row in rows] == run.losses.tolist()
-    printed = capsys.readouterr().out
-    assert f"numpy-inplace  epoch 200  loss {run.losses[2]:.4e}" in printed
-    assert load_params(tmp_path / "p.npz")["W"].tobytes() == run.params["W"].tobytes()
+def test_a_folder_that_holds_a_training_is_refused(tmp_path: Path) -> None:
+    run_small(tmp_path, epochs=2)
+    before = (tmp_path / "training.jsonl").read_bytes()
+    with pytest.raises(UserError, match="already holds a training; choose another --out"):
+        run_small(tmp_path, epochs=2)
+    assert (tmp_path / "training.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("options", "said"),
     [
         ({"series": "nowhere.csv", "column": "x"}, "cannot read nowhere.csv"),
         ({"series": "short.csv", "column": "y"}, "no column 'y'; its columns are: x"),
@@ -280,37 +273,120 @@ def test_losses_are_there_as_csv_and_in_the_terminal(tmp_path, capsys):
         ({"series": "short.csv", "column": "x", "batch": 5}, "leave --batch out"),
         ({"column": "x"}, "column is about a CSV file; give that too"),
         ({"missing": "drop"}, "missing is about a CSV file; give that too"),
-        ({"series": "short.csv", "decimal": ";"}, "decimal must be . or ,, not ';'"),
-        ({"series": "short.csv", "missing": "guess"}, "missing must be error or drop or interpolate, not"),
         ({"load": "other.npz"}, r"U is \(3, 6\), but these settings need \(5, 6\)"),
         ({"lr": -1.0}, "--lr must be a number above 0"),
         ({"delta": float("nan")}, "--delta must be a number above 0"),
-        ({"epochs": 0}, "--epochs must be 1 or more"),
-        ({"variants": ("numpy-inplac",)}, "no variant 'numpy-inplac'"),
-        ({"variants": ("numpy-loop", "numpy-loop")}, "asked for twice"),
-        ({"variants": ("torch-rnn",), "activation": "sigmoid"}, "does not support activation sigmoid"),
+        ({"target": 0.0}, "--target must be a number above 0"),
+        ({"variant": ("numpy-inplac",)}, "no variant 'numpy-inplac'"),
+        ({"variant": ("numpy-loop", "numpy-loop")}, "asked for twice"),
+        ({"variant": ("torch-rnn",), "activation": "sigmoid"}, "does not support activation sigmoid"),
     ],
 )
-def test_bad_settings_are_refused_before_anything_is_written(tmp_path, monkeypatch, settings, said):
+def test_bad_settings_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: Patch, options: dict[str, Any], said: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("short.csv").write_text("x\n1\n2\n3\n")
     np.savez("other.npz", U=np.ones((3, 6)), W=np.ones((3, 3)), V=np.ones((8, 3)))
-
+    variants = options.pop("variant", ("numpy-inplace",))
     with pytest.raises(UserError, match=said):
-        run_training(Settings(**{"hidden": 5, "variants": ("numpy-inplace",), **settings}), Path("t"), quiet)
+        run_training(settings(*variants, hidden=5, **options), Path("t"), quiet)
     assert not Path("t").exists()
 
 
-def test_a_folder_that_holds_a_training_is_refused(tmp_path):
-    run_small(tmp_path, epochs=2)
-    before = (tmp_path / "training.jsonl").read_bytes()
-
-    with pytest.raises(UserError, match="already holds a training; choose another --out"):
-        run_small(tmp_path, epochs=2)
-    assert (tmp_path / "training.jsonl").read_bytes() == before
+# what comes out
 
 
-def test_a_training_that_was_cut_off_can_still_be_read(tmp_path):
+def test_the_curve_is_that_of_the_reference(tmp_path: Path) -> None:
+    result = run_small(tmp_path / "t", epochs=30, every=10)
+    batch = data.make(sine_case("train_step", "positional", hidden=5, batch=12, dtype="float64"))
+    params, losses = batch.params, []
+    for _ in range(30):
+        loss, params = RNN.reference("numpy").sgd_step(params, batch.x, batch.y)
+        losses.append(float(loss))
+
+    (run,) = result.runs
+    assert run.epochs.tolist() == [1, 10, 20, 30]
+    assert run.losses == pytest.approx([losses[epoch - 1] for epoch in run.epochs], rel=1e-12)
+    assert run.params["W"] == pytest.approx(params["W"], abs=1e-12)
+    e = run.test_predictions - result.truth
+    assert (run.rmse, run.huber) == pytest.approx((np.sqrt(np.mean(e**2)), huber(e, 0.025)), rel=1e-12)
+    start = next(record for record in read_records(tmp_path / "t") if isinstance(record, Start))
+    assert (start.variant, start.library, start.device) == ("numpy-inplace", "numpy", "cpu")
+    assert start.facts["threads"] == 1
+
+
+def test_either_library_goes_on_where_the_other_stopped_and_their_curves_are_one(tmp_path: Path) -> None:
+    whole = run_small(tmp_path / "whole", *TWO)
+    first = run_small(tmp_path / "first", epochs=100)
+    start = str(first.folder / "params" / "numpy-inplace.npz")
+    second = run_small(tmp_path / "second", "torch-rnn", epochs=100, load=start)
+
+    assert whole.difference is not None
+    assert whole.difference.largest < 1e-9
+    assert second.runs[0].losses[-1] == pytest.approx(whole.runs[0].losses[-1], rel=1e-9)
+    for name, p in whole.runs[0].params.items():
+        assert second.runs[0].params[name] == pytest.approx(p, rel=1e-9, abs=1e-9)
+    assert second.runs[0].losses[-1] != pytest.approx(first.runs[0].losses[-1], rel=1e-3)
+
+
+def test_curves_that_part_are_seen_to_part(tmp_path: Path) -> None:
+    one, other = run_small(tmp_path / "a").runs + run_small(tmp_path / "b", lr=0.2).runs
+    apart, same = difference([one, other]), difference([one, one])
+    assert apart is not None
+    assert apart.largest > 0.01
+    assert same is not None
+    assert same.largest == 0
+    assert difference([one]) is None
+
+
+def test_time_to_a_target_starts_with_the_process(tmp_path: Path) -> None:
+    (run,) = run_small(tmp_path / "t", target=1.0).runs
+    never = run_small(tmp_path / "never", target=1e-12)
+
+    assert run.epochs_to_target == 1
+    assert run.time_to_target_s == run.first_epoch_s == run.startup_s + (run.first_call_s or 0.0)
+    assert run.startup_s > 0.01  # an interpreter does not start faster
+    assert never.runs[0].time_to_target_s is None
+    assert "did not reach a loss of 1.00e-12 in 200 epochs" in never.summary()
+
+
+def test_a_series_is_trained_standardised_and_told_in_its_own_units(tmp_path: Path) -> None:
+    values = 1000 + 50 * np.sin(np.arange(80) / 3)
+    (tmp_path / "mine.csv").write_text("day,level\n" + "".join(f"{n},{v}\n" for n, v in enumerate(values)))
+    result = bench.train(
+        "numpy-inplace",
+        series=tmp_path / "mine.csv",
+        column="level",
+        epochs=300,
+        lr=0.5,
+        out=tmp_path / "t",
+    )
+
+    (run,), header = result.runs, result.header
+    assert header.split == "tail"
+    assert result.truth[-1] == pytest.approx(values[-9:-1])  # the last window is left out, as on the sine
+    train_rows = np.lib.stride_tricks.sliding_window_view(values, 14)[:-1][: -len(result.truth) - 7]
+    assert (header.mean, header.scale) == pytest.approx((train_rows.mean(), train_rows.std()))
+    assert np.abs(run.test_predictions - 1000).max() < 100
+    assert run.rmse is not None
+    assert run.rmse < header.naive_rmse
+    assert sorted(path.name for path in (tmp_path / "t" / "pictures").iterdir())[-1] == "epoch-300.png"
+
+
+def test_losses_are_there_as_csv_and_in_the_terminal(tmp_path: Path, capsys: Capture) -> None:
+    arguments = ["--variant", "numpy-inplace", "--hidden", "4", "--epochs", "250", "--out", f"{tmp_path}/t"]
+    assert main(["train", *arguments, "--save", f"{tmp_path}/p.npz"]) == 0
+
+    rows = list(csv.DictReader((tmp_path / "t" / "losses.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "100", "200", "250"]
+    (run,) = load_result(tmp_path / "t").runs
+    assert [float(row["loss"]) for row in rows] == run.losses.tolist()
+    assert f"numpy-inplace  epoch 200  loss {run.losses[2]:.4e}" in capsys.readouterr().out
+    assert load_params(tmp_path / "p.npz")["W"].tobytes() == run.params["W"].tobytes()
+
+
+def test_a_training_that_was_cut_off_can_still_be_read(tmp_path: Path) -> None:
     run_small(tmp_path)
     file = tmp_path / "training.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
@@ -320,37 +396,3 @@ def test_a_training_that_was_cut_off_can_still_be_read(tmp_path):
     assert result.status == "interrupted"
     assert result.runs[0].epochs.tolist() == [1, 100]
     assert "it was cut off" in result.summary()
-
-
-@pytest.mark.parametrize("content", [b"", b"{}\n", b"no json\n"])
-def test_a_file_that_is_no_training_is_refused(tmp_path, content):
-    (tmp_path / "training.jsonl").write_bytes(content)
-
-    with pytest.raises(UserError, match=r"no training|damaged"):
-        load_result(tmp_path)
-
-
-def test_frames_are_few_and_reach_from_the_first_report_to_the_last():
-    for settings in (Settings(), Settings(epochs=1), Settings(epochs=150), Settings(every=1)):
-        assert settings.frames[0] == 1
-        assert settings.frames[-1] == settings.epochs == settings.reports[-1]
-        assert len(settings.frames) <= MAX_FRAMES
-        assert set(settings.frames) <= set(settings.reports)
-    assert len(Settings().reports) == 201
-
-
-def test_a_child_that_dies_says_so(tmp_path):
-    (tmp_path / "job.json").write_bytes(msgspec.json.encode({"spec": 1}))
-    with (
-        Child("bench.training.child", [str(tmp_path / "job.json")], dict(os.environ)) as dying,
-        pytest.raises(ChildError, match="exit code 1"),
-    ):
-        dying.receive(Ready, 60)
-
-
-def test_the_records_tell_library_and_threads(tmp_path):
-    run_small(tmp_path, epochs=2)
-
-    start = next(record for record in read_records(tmp_path) if isinstance(record, Start))
-    assert (start.variant, start.library, start.device) == ("numpy-inplace", "numpy", "cpu")
-    assert start.facts["threads"] == 1

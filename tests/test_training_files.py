@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_training_report import FALL, write_training
+from trainings import FALL, write_training
 
 from bench.cli.main import main
-from bench.records.sealed import is_sealed, record_of
+from bench.records.sealed import FIRST, is_sealed, record_of, sealed_line
 from bench.training import load_result
 
 SMALL = ("--variant", "numpy-inplace", "--epochs", "3", "--hidden", "4", "--out", "t")
@@ -29,12 +29,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def lines() -> list[bytes]:
     return FILE.read_bytes().splitlines(keepends=True)
-
-
-def rewrite(change: Callable[[dict[str, Any]], object], *, sealed: bool) -> None:
-    """Write every line of the file anew, through plain objects, with or without its seal."""
-    read = [json.loads(line if sealed else record_of(line)) for line in lines()]
-    FILE.write_text("".join(json.dumps(change(tree)) + "\n" for tree in read))
 
 
 def load_with(**changes: Any) -> list[str]:
@@ -82,10 +76,10 @@ def test_a_matrix_that_starts_at_zero_is_said_to_have_no_distance(
     zero: str, said: str, capsys: Capture
 ) -> None:
     assert main(load_with(**dict.fromkeys(zero, 0.0))) == 0
-    assert f"How far {said} of numpy-inplace moved has no measure" in capsys.readouterr().out
+    assert f"{said} of numpy-inplace started at zero" in capsys.readouterr().out
     moved = json.loads(record_of(lines()[-1]))["moved"]
-    assert set(moved) == set("UWV") - set(zero)
-    assert all(0 < far < 1 for far in moved.values())
+    assert {name for name, distance in moved.items() if distance is None} == set(zero)
+    assert all(0 < distance < 1 for name, distance in moved.items() if name not in zero)
 
 
 @pytest.mark.parametrize("size", [1e200, 1e300, 1.5e307])
@@ -146,33 +140,22 @@ def test_a_loss_of_zero_is_drawn(capsys: Capture) -> None:
 # what is read
 
 
-@pytest.mark.parametrize("sealed", [True, False])
-def test_another_format_and_a_missing_default_are_no_damage(sealed: bool, capsys: Capture) -> None:
-    write_training(Path("t"), {"numpy-inplace": FALL})
-    said = load_result(Path("t")).summary()
-
-    def turned(tree: dict[str, Any]) -> dict[str, Any]:
-        record = tree["record"] if sealed else tree
-        if "settings" in record:
-            record["settings"] = dict(reversed(record["settings"].items()))
-            del record["settings"]["split"], record["settings"]["every"]
-        if record["kind"] == "header" and not sealed:
-            record["schema"] = 1
-        return dict(reversed(tree.items()))
-
-    rewrite(turned, sealed=sealed)
-    assert main(["report", "t"]) == 0
-    assert said in capsys.readouterr().out
-
-
-def test_a_file_without_seals_is_of_the_first_schema(capsys: Capture) -> None:
-    write_training(Path("t"), {"numpy-inplace": FALL})
-    rewrite(lambda tree: tree, sealed=False)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is no training of rnnbench"),
+        (b"{}\n", "is no training of rnnbench"),
+        (b"no json\n", "is no training of rnnbench"),
+        (b'{"kind":"header","schema":1}\n', "is no training of rnnbench"),  # as before lines were sealed
+        (sealed_line(FIRST, b'{"kind":"header","schema":3}')[0], "has schema 3"),
+        (sealed_line(FIRST, b'{"kind":"header","schema":2,"schema":2}')[0], "line 1 cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_training_is_refused(content: bytes, said: str, capsys: Capture) -> None:
+    FILE.parent.mkdir()
+    FILE.write_bytes(content)
     assert main(["report", "t"]) == 2
-    assert (
-        "training.jsonl, line 1 cannot be read: it has no seal; the file is damaged"
-        in capsys.readouterr().err
-    )
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", range(5))
@@ -194,6 +177,80 @@ def test_a_line_that_was_lost_doubled_or_moved_is_damage(change: str, capsys: Ca
     FILE.write_bytes(b"".join(kept))
     assert main(["report", "t"]) == 2
     assert "its seal does not fit it and the line before" in capsys.readouterr().err
+
+
+# what contradicts itself, or is out of bounds
+
+Records = list[dict[str, Any]]
+
+
+def seal(records: Records) -> None:
+    """Write a file of these records, as somebody might on purpose."""
+    content, before = b"", FIRST
+    for record in records:
+        line, before = sealed_line(before, json.dumps(record, separators=(",", ":")).encode())
+        content += line
+    FILE.write_bytes(content)
+
+
+def of_kind(records: Records, name: str) -> dict[str, Any]:
+    return next(record for record in records if record["kind"] == name)
+
+
+CONTRADICTIONS: list[tuple[Callable[[Records], object], str]] = [
+    (lambda r: r.insert(1, r.pop(2)), "a point of epoch 1 belongs to no variant"),
+    (lambda r: r.pop(1), "a point of epoch 1 belongs to no variant"),
+    (lambda r: r.insert(1, r[1]), "starts before 'numpy-inplace' stops"),
+    (lambda r: r.extend(r[1:7]), "nobody asked for the variant 'numpy-inplace' there"),
+    (lambda r: r.append(r[0]), "it has a second header"),
+    (lambda r: of_kind(r, "stop").update(variant="ghost"), "'ghost' stops where"),
+    (lambda r: r[0]["settings"].update(variants=["numpy-loop", "torch-rnn"]), "nobody asked for"),
+    (lambda r: r[0]["settings"].update(variants=[]), "no variant was asked for"),
+    (lambda r: r[0]["truth"][0].pop(), "test windows that are not of 8 values"),
+    (lambda r: r[0].update(truth=[]), "test windows that are not of 8 values"),
+    (lambda r: r[2]["y_hat"][0].pop(), "not of the shape of the test windows"),
+    (lambda r: r[2]["y_hat"].pop(), "not of the shape of the test windows"),
+    (lambda r: r[2].update(y_hat=[]), "not of the shape of the test windows"),
+    (lambda r: r[3].update(epoch=1), "epoch 1 of 300 after epoch 1"),
+    (lambda r: r[5].update(epoch=301), "epoch 301 of 300 after epoch 200"),
+    (lambda r: r[3].update(elapsed_ns=1), "1 ns in epoch 100 after"),
+    (lambda r: r[0]["shape"].update(B=-1), "a shape of"),
+    (lambda r: r[0]["settings"].update(layout="\x1b"), "no layout is called"),
+    (lambda r: r[1].update(variant="\x1b[31mred"), r"'\x1b[31mred' is no name"),
+    (lambda r: r[1].update(device="\u202eupc"), r"'\u202eupc' is no name"),
+    (lambda r: r[1].update(variant="a\nb"), r"'a\nb' is no name"),
+    (lambda r: r[1].update(library="jax"), "no library is called 'jax'"),
+    (lambda r: r[0].update(parameters=["\x07"]), r"'\x07' is no name"),
+    (lambda r: of_kind(r, "stop").update(moved={"X": 1.0}), "moved by {'X': 1.0}"),
+    (lambda r: r[0]["machine"].update(packages=5), "packages is 5"),
+]
+BOUNDS: list[tuple[Callable[[Records], object], str]] = [
+    (lambda r: r[3].update(loss=-1.0), "$.loss"),
+    (lambda r: r[3].update(elapsed_ns=10**17), "$.elapsed_ns"),
+    (lambda r: r[2]["y_hat"][0].__setitem__(0, 1e300), "$.y_hat[0][0]"),
+    (lambda r: r[0].update(scale=0.0), "$.scale"),
+    (lambda r: r[0]["settings"].update(every=0), "$.settings.every"),
+    (lambda r: r[0]["settings"].update(lr=0.0), "$.settings.lr"),
+    (lambda r: of_kind(r, "stop").update(moved={"W": -1.0}), "$.moved[...]"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), [(lambda r: None, ""), *CONTRADICTIONS, *BOUNDS])
+def test_a_training_that_contradicts_itself_or_is_out_of_bounds_is_refused(
+    change: Callable[[Records], object], said: str, capsys: Capture
+) -> None:
+    write_training(Path("t"), {"numpy-inplace": FALL, "torch-rnn": FALL})
+    records = [json.loads(record_of(line)) for line in lines()]
+    change(records)
+    seal(records)
+    if not said:
+        assert load_result(Path("t")).status == "complete"
+        return
+    assert main(["report", "t"]) == 2
+    err = capsys.readouterr().err
+    assert "contradicts itself: " in err or "cannot be read: " in err
+    assert said in err
+    assert err[:-1].isprintable()
 
 
 # what happens meanwhile

@@ -8,6 +8,7 @@ value or several. What a person can mend is a ``bench.UserError``, which speaks 
 import functools
 import re
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -177,17 +178,11 @@ def train(
     Raises:
         UserError: wishes that make no sense, a file that cannot be used, or a folder that holds a training.
     """
-    from bench.api.train import make_settings, save, targets
     from bench.api.train import train as train_all
 
     args = from_keywords("train", {"variants": variants, **wishes})
-    settings = make_settings(args)
-    paths = targets(args.save, settings.variants)
-    with train_progress(settings, lines=False) as shown:
-        result = train_all(settings, args.out, progress or shown, _say, args.wait_quiet)
-    if paths:
-        save(result, paths)
-    return result
+    quiet = functools.partial(train_progress, lines=False)
+    return train_all(args, (lambda _: nullcontext(progress)) if progress else quiet, _say)
 
 
 @in_python

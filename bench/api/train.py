@@ -1,103 +1,117 @@
-"""The verb ``train``: settings from arguments, losses in the terminal, and what came out."""
+"""The verb ``train``: settings from options, losses in the terminal, and what came out."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from bench.api.options import TrainOptions
+import msgspec
+
+from bench.api.options import TrainOptions, changed
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
 from bench.machine.waiting import Say, complain
 from bench.records.folder import drawing_report, shown
-from bench.records.training import BATCH, Settings
+from bench.records.training import Settings
 from bench.reporting.display import train_progress
-from bench.training.curves import file_name
 from bench.training.params import save_params
-from bench.training.result import TrainResult, load_result
-from bench.training.run import Tell, run_training
+from bench.training.result import TrainResult, load_result, params_file
+from bench.training.train import Tell, run_training
 from bench.workload import catalog
 
+VARIANTS = ("numpy-inplace", "torch-rnn")  # where none is asked for
+OF_A_FILE = ("column", "decimal", "encoding", "missing")
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 
 
 def main(args: TrainOptions) -> int:
     """Train as ``args`` say and draw it; return the exit code."""
+    result = train(args, _display, complain)
+    print(f"\n{result.summary()}\n\nReport: {shown(result.folder / 'report.html')}")
+    return EXIT_CODES[result.status]
+
+
+def train(
+    args: TrainOptions, display: Callable[[Settings], AbstractContextManager[Tell]], say: Say
+) -> TrainResult:
+    """Train, draw it all, save the parameters that are asked for, and return what came out.
+
+    Raises:
+        UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.
+    """
     settings = make_settings(args)
     folder = as_path(args.out) if args.out else default_folder()
     paths = targets(args.save, settings.variants)
-    with train_progress(settings) as tell:
-        run_training(settings, folder, tell, complain, args.wait_quiet)
-    print("\nDrawing ...", flush=True)
-    page = draw(folder)
+    with display(settings) as tell:
+        run_training(settings, folder, tell, say, args.wait_quiet)
+    draw(folder)
     result = load_result(folder)
     try:
         save(result, paths)
     except UserError as error:
         raise UserError(f"{error}; the parameters are in {folder / 'params'} all the same") from error
-    print(f"\n{result.summary()}\n\nReport: {shown(page)}")
-    return EXIT_CODES[result.status]
+    return result
 
 
-def train(
-    settings: Settings, out: str | None, tell: Tell, say: Say = complain, wait_quiet: float | None = None
-) -> TrainResult:
-    """Train, draw it all into ``out`` and return what came out.
-
-    Raises:
-        UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.
-    """
-    folder = as_path(out) if out else default_folder()
-    run_training(settings, folder, tell, say, wait_quiet)
-    draw(folder)
-    return load_result(folder)
+@contextmanager
+def _display(settings: Settings) -> Iterator[Tell]:
+    with train_progress(settings) as tell:
+        yield tell
+    print("\nDrawing ...", flush=True)
 
 
 def default_folder() -> Path:
-    """results/train-<time>."""
+    """Return results/train-<time>."""
     return Path("results") / datetime.datetime.now().strftime("train-%Y-%m-%d-%H%M%S")
 
 
-def draw(folder: Path) -> Path:
-    """Pictures, animation, losses.csv and the report of a saved training; return the report."""
+def draw(folder: Path) -> None:
+    """Write pictures, animation, losses.csv and the report of a saved training."""
     with drawing_report(folder):
         from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
-        from bench.reporting.training_pictures import draw_pictures
+        from bench.reporting.training_plots import draw_pictures
 
         result = load_result(folder)
         result.write_losses(folder / "losses.csv")
         draw_pictures(result, folder)
-        return build_report([folder], None)
+        build_report([folder], None)
 
 
 def make_settings(args: TrainOptions) -> Settings:
-    """The arguments as settings; what was not given keeps its default."""
-    chosen = {name: getattr(args, name) for name in Settings.__struct_fields__ if name != "variants"}
-    chosen["batch"] = args.batch or BATCH
-    if args.variant:
-        chosen["variants"] = tuple(args.variant)
-    return Settings(**chosen)
+    """Return what the options say of the training itself.
+
+    Raises:
+        UserError: an option that makes no sense with, or without, a series.
+    """
+    if args.series is not None and args.batch:
+        raise UserError("a series is trained on all its windows at once; leave --batch out")
+    for name in OF_A_FILE:
+        if args.series is None and name in changed(args):
+            raise UserError(f"--{name} is about a CSV file; give that too: --series FILE.csv")
+    names = [item.name for item in msgspec.structs.fields(Settings) if item.name != "variants"]
+    return Settings(variants=args.variant or VARIANTS, **{name: getattr(args, name) for name in names})
 
 
-def targets(save: str | None, specs: Sequence[str]) -> list[Path]:
-    """The file for the parameters of each variant; with several, their names become part of the file's.
+def targets(path: str | None, specs: Sequence[str]) -> list[Path]:
+    """Return the file for the parameters of each variant; with several, their names become part of it.
 
     Raises:
         UserError: one of them could not be written, which is better known before the training.
     """
-    if not save:
+    if not path:
         return []
-    path = as_path(save)
+    file = as_path(path)
+    files = [file]
     try:
-        refuse_target(path)
-        paths = [path]
+        refuse_target(file)
         if len(specs) > 1:
-            names = [Path(file_name(catalog.find(spec).name)).stem for spec in specs]
-            paths = [path.with_name(f"{path.stem}-{name}{path.suffix or '.npz'}") for name in names]
-        for own in paths:
+            names = [Path(params_file(catalog.find(spec).name)).stem for spec in specs]
+            files = [file.with_name(f"{file.stem}-{name}{file.suffix or '.npz'}") for name in names]
+        for own in files:
             check_writable(own)
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --save") from error
-    return paths
+    return files
 
 
 def save(result: TrainResult, paths: Sequence[Path]) -> None:

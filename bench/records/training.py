@@ -1,82 +1,63 @@
-"""What ``training.jsonl`` holds, line by line, and what a child tells while it trains.
+"""What ``training.jsonl`` holds, line by line: sealed as a journal's lines are, and read as strictly.
 
 The file is one ``Header``, then for each variant a ``Start``, its ``Point`` lines and a ``Stop``. It is
-written as things happen, so whatever ends a training, the lines that are there can still be drawn.
-
-Schema history
-  1  first version
-  2  lines are sealed (see ``bench.records.sealed``)
+written as things happen, so whatever ends a training, the lines that are there can still be drawn. Whoever
+reads one may rely on the bounds of the types, and on what ``_contradictions`` refuses.
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-import numpy as np
 
 from bench.machine.errors import UserError
 from bench.machine.files import open_to_read
+from bench.machine.libraries import LIBRARIES
+from bench.machine.wording import is_name
+from bench.records.contradictions import LONGEST_NS, MOST, of_case, of_facts, shown
 from bench.records.record import OwnLibrary
-from bench.records.sealed import (
-    FIRST,
-    Decoder,
-    Room,
-    SealedWriter,
-    bounded_lines,
-    first_record,
-    sealed_line,
-    unseal,
-)
+from bench.records.sealed import Decoder, Format, SealedWriter, read_sealed
 from bench.workload.case import Case, Shape
 from bench.workload.series import Decimal, Missing
 
 FILE_NAME = "training.jsonl"
 SCHEMA = 2
-UNSEALED = (None, 1)  # schemas of files without seals
-Status = Literal["complete", "diverged", "crashed", "interrupted"]
-Rows = list[list[float]]
-BATCH = 128  # the primer's training windows
-MAX_FRAMES = 54  # epochs at which predictions are kept; the animation holds the last for a while
 LARGEST, SMALLEST = 1e150, 1e-150  # what is larger or smaller has a square that is no number, or 0
+Status = Literal["complete", "diverged", "crashed", "interrupted"]
+Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+Time = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_NS)]  # in nanoseconds
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Size = Annotated[float, msgspec.Meta(ge=0, le=2 * LARGEST)]  # of a loss, an error, a distance
+Value = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
+Rows = list[list[Value]]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person can choose. ``series`` is a CSV file, None for the primer's sine wave."""
+    """What a person chose, by the names of the options of ``train``, whose defaults it has."""
 
-    variants: tuple[str, ...] = ("numpy-inplace", "torch-rnn")
-    layout: str = "positional"
-    dtype: str = "float32"
-    activation: str = "tanh"
-    epochs: int = 20000
-    lr: float = 0.1
-    delta: float = 0.025
-    hidden: int = 32
-    batch: int = BATCH
-    window: int = 6
-    horizon: int = 8
-    device: str = "cpu"
-    seed: int = 0
-    series: str | None = None
-    column: str | None = None  # None for the only one that holds numbers
-    decimal: Decimal = "."
-    encoding: str = "utf-8"
-    missing: Missing = "error"
-    split: str | None = None  # tail for a series, random for the sine
-    target: float | None = None  # a loss; None for one that every variant reached
-    load: str | None = None
-    every: int = 100
-
-    @property
-    def reports(self) -> list[int]:
-        """Epochs after which the loss is told: the first, every so many, the last."""
-        return sorted({1, *range(self.every, self.epochs + 1, self.every), self.epochs})
-
-    @property
-    def frames(self) -> list[int]:
-        """Those of the reports at which predictions are kept: closer at the start, where most happens."""
-        reports = self.reports
-        places = np.linspace(0, 1, MAX_FRAMES) ** 2 * (len(reports) - 1)
-        return [reports[place] for place in np.unique(np.round(places).astype(int))]
+    variants: tuple[str, ...]
+    layout: str
+    dtype: str
+    activation: str
+    epochs: Count
+    lr: Positive
+    delta: Positive
+    hidden: Count
+    batch: Count | None  # training windows of the sine; a series is trained on all that it has
+    window: Count
+    horizon: Count
+    device: str
+    seed: int
+    series: str | None  # a CSV file; None for the primer's sine wave
+    column: str | None
+    decimal: Decimal
+    encoding: str
+    missing: Missing
+    split: str | None  # None: tail for a series, random for the sine
+    target: Positive | None  # a loss; None for one that every variant reached
+    load: str | None  # a file of parameters to start from
+    every: Count
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
@@ -91,10 +72,10 @@ class Header(Record, frozen=True):
     settings: Settings
     shape: Shape
     split: str
-    mean: float  # of the scaling: (value - mean) / scale is what was trained on
-    scale: float
+    mean: Value  # of the scaling: (value - mean) / scale is what was trained on
+    scale: Annotated[float, msgspec.Meta(ge=SMALLEST, le=LARGEST)]
     truth: Rows
-    naive_rmse: float  # of repeating the last known value
+    naive_rmse: Size  # of repeating the last known value
     machine: dict[str, Any]
     environment: dict[str, str]  # variables set for the children
     notes: tuple[str, ...] = ()  # what a person should know of the series
@@ -109,62 +90,32 @@ class Start(Record, frozen=True):
     library: str
     device: str
     known_wrong: bool
-    startup_ns: int
+    startup_ns: Time
     facts: dict[str, Any]
 
 
 class Point(Record, frozen=True):
     """After ``epoch`` training steps: the last one's loss, the time all took, predictions where kept."""
 
-    epoch: int
-    loss: float
-    elapsed_ns: int
+    epoch: Count
+    loss: Size
+    elapsed_ns: Time
     y_hat: Rows | None = None  # (tests, O), in the series' own units
 
 
 class Stop(Record, frozen=True):
-    """How a variant ended, also one that never started. ``moved`` is |p - start| / |start| for U, W and V,
-    where predictions were last kept."""
+    """How a variant ended, also one that never started. ``moved`` is |p - start| / |start| of each parameter
+    where predictions were last kept; None for a start of zero."""
 
     variant: str
     status: Status
     reason: str = ""
-    moved: dict[str, float] | None = None
+    moved: dict[str, Annotated[float, msgspec.Meta(ge=0)] | None] | None = None
 
 
 AnyRecord = Header | Start | Point | Stop
+FORMAT = Format("training", "header", SCHEMA)
 _decode = Decoder[AnyRecord](AnyRecord)
-
-
-class Job(msgspec.Struct, frozen=True):
-    """What a child is to do; its arrays are in ``inputs``, its parameters go to ``params``."""
-
-    spec: str
-    device: str
-    case: Case  # the task train_step
-    reports: list[int]
-    frames: list[int]
-    inputs: str
-    params: str
-
-
-class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The child is about to make its first call."""
-
-    device: str
-    facts: dict[str, Any]
-
-
-class Progress(msgspec.Struct, frozen=True, tag=True):
-    """As ``Point``, in the units of the training; ``loss`` is None where it or a parameter is not finite."""
-
-    epoch: int
-    loss: float | None
-    elapsed_ns: int
-    y_hat: Rows | None = None
-
-
-Message = Ready | Progress  # the first by itself, then one a line that the parent sends
 
 
 class Writer(SealedWriter[AnyRecord]):
@@ -187,89 +138,97 @@ class Writer(SealedWriter[AnyRecord]):
 
 
 def is_training(path: Path) -> bool:
-    """Whether this is the folder or the file of a training."""
+    """Return whether this is the folder or the file of a training."""
     return path.name == FILE_NAME or (path / FILE_NAME).is_file()
 
 
 def read_records(path: Path) -> list[AnyRecord]:
-    """All records of a folder or its file; a last line that was torn is left out.
+    """Return all records of a folder or its file; a last line that was torn is left out.
 
     Raises:
-        UserError: it cannot be read, is damaged or too large, or comes from a newer program.
+        UserError: it cannot be read, is damaged or too large, has another schema, or contradicts itself.
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
         with open_to_read(file) as opened:
-            records = _read(opened, file)
+            records = read_sealed(opened, file, FORMAT, lambda data: (_decode(data), data)).records
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; give the folder of a training") from error
-    if not records or not isinstance(records[0], Header):
-        raise UserError(f"{file} is no training of rnnbench: its first line is not a header")
+    header = records[0]
+    assert isinstance(header, Header)  # as its format says
+    for problem in _contradictions(header, records[1:]):
+        raise UserError(f"{path} contradicts itself: {problem}; the file was edited or is damaged")
     return records
 
 
-class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sealed line, however it is formatted."""
-
-    seal: str
-    record: msgspec.Raw
-
-
-def _read(opened: BinaryIO, file: Path) -> list[AnyRecord]:
-    """The records of all whole lines; those of schema 1 have no seals."""
-    records: list[AnyRecord] = []
-    seal: bytes | None = FIRST
-    room = Room(file)
-    for number, line in enumerate(bounded_lines(opened, file), start=1):
-        if not line.endswith(b"\n"):
-            break
-        if number == 1:
-            seal = _first_seal(line, file)
-        try:
-            if seal is None:
-                record = _decode(line.rstrip(b"\n"))
-            else:
-                record, seal = _unsealed(seal, line)
-        except ValueError as error:
-            raise UserError(f"{file}, line {number} cannot be read: {error}; the file is damaged") from error
-        room.take(line, record)
-        records.append(record)
-    return records
-
-
-def _first_seal(line: bytes, file: Path) -> bytes | None:
-    """What stands for the seal before the first line; None where the lines have none."""
-    sealed = _sealed(line)
-    schema = first_record(bytes(sealed.record) if sealed else line).get("schema")
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise UserError(f"{file} was written by a newer rnnbench; install that to read it")
-    return None if sealed is None and schema in UNSEALED else FIRST
+def _contradictions(header: Header, records: Sequence[AnyRecord]) -> Iterator[str]:
+    """Yield what no training writes, the first cause first; by itself each line may be possible."""
+    yield from _of_header(header)
+    asked = header.settings.variants
+    tried: list[str] = []
+    started: Start | None = None
+    before = (0, 0)  # epoch and time of the point before
+    for record in records:
+        if isinstance(record, Header):
+            yield "it has a second header"
+        elif isinstance(record, Point):
+            if started is None:
+                yield f"a point of epoch {record.epoch} belongs to no variant"
+            yield from _of_point(record, before, header)
+            before = (record.epoch, record.elapsed_ns)
+        else:
+            if started is None:
+                tried.append(record.variant)
+            elif isinstance(record, Start):
+                yield f"{shown(record.variant)} starts before {shown(started.variant)} stops"
+            elif record.variant != started.variant:
+                yield f"{shown(record.variant)} stops where {shown(started.variant)} was started"
+            started, before = (record, (0, 0)) if isinstance(record, Start) else (None, before)
+            yield from _of_variant(record, header)
+    for place, name in enumerate(tried):
+        wanted = asked[place] if place < len(asked) else ""
+        own = ":" in wanted  # one of the user's own may be called anything
+        if name in tried[:place] or not (own or name == wanted):
+            yield f"nobody asked for the variant {shown(name)} there"
 
 
-def _sealed(line: bytes) -> _Sealed | None:
-    try:
-        return msgspec.json.decode(line, type=_Sealed)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+def _of_header(header: Header) -> Iterator[str]:
+    settings, shape = header.settings, header.shape
+    case = Case("train_step", shape, settings.layout, settings.dtype, settings.activation, split=header.split)
+    yield from of_case(case)
+    names = [*settings.variants, settings.device, *header.parameters]
+    yield from (f"{shown(name)} is no name" for name in names if not is_name(name))
+    for own in header.libraries:
+        yield from own.problems()
+    if not settings.variants:
+        yield "no variant was asked for"
+    if not header.truth or not _fits(header.truth, len(header.truth), shape.O):
+        yield f"test windows that are not of {shape.O} values"
+    yield from of_facts(header.machine)
 
 
-def _unsealed(before: bytes, line: bytes) -> tuple[AnyRecord, bytes]:
-    """The record in the line that comes after one sealed with ``before``, and the line's own seal.
+def _of_variant(record: Start | Stop, header: Header) -> Iterator[str]:
+    if not is_name(record.variant):
+        yield f"{shown(record.variant)} is no name"
+    if isinstance(record, Start):
+        if not is_name(record.device):
+            yield f"{shown(record.device)} is no name"
+        if record.library not in {*LIBRARIES, *(own.name for own in header.libraries)}:
+            yield f"no library is called {shown(record.library)}"
+        yield from of_facts(record.facts)
+    elif not (record.moved or {}).keys() <= set(header.parameters):
+        yield f"{shown(record.variant)} moved by {shown(record.moved)}"
 
-    Another program may have formatted the line anew, or left out a default: what it says fits its seal.
 
-    Raises:
-        ValueError: it says something else.
-    """
-    try:
-        data, seal = unseal(before, line)
-        return _decode(data), seal
-    except ValueError:
-        sealed = _sealed(line)
-        if sealed is None:
-            raise
-        record = _decode(bytes(sealed.record))
-        _, seal = sealed_line(before, msgspec.json.encode(record))
-        if sealed.seal.encode() != seal:
-            raise
-        return record, seal
+def _of_point(point: Point, before: tuple[int, int], header: Header) -> Iterator[str]:
+    if not before[0] < point.epoch <= header.settings.epochs:
+        yield f"epoch {point.epoch} of {header.settings.epochs} after epoch {before[0]}"
+    if point.elapsed_ns < before[1]:
+        yield f"{point.elapsed_ns} ns in epoch {point.epoch} after {before[1]} ns"
+    if point.y_hat is not None and not _fits(point.y_hat, len(header.truth), header.shape.O):
+        yield f"predictions in epoch {point.epoch} that are not of the shape of the test windows"
+
+
+def _fits(rows: Rows, count: int, length: int) -> bool:
+    """Return whether there are so many rows of that length."""
+    return len(rows) == count and all(len(row) == length for row in rows)

@@ -1,119 +1,185 @@
-"""The plot of a training: loss over epochs, and over the wall clock from the start of each process."""
+"""The pictures of a training: its losses, and predictions over the truth, epoch by epoch, as an animation."""
 
-from collections.abc import Sequence
+import io
+import math
+import tempfile
+from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from bench.machine.files import write_atomic
+from bench.machine.libraries import library
 from bench.machine.units import whole
 from bench.records.training import LARGEST
-from bench.reporting.plots import COLOURS, FAINT, OTHER, SOFT, STYLE, TICKS
-from bench.training.curves import Training, TrainRun
-from bench.training.sentences import curves, loss, name
+from bench.reporting.plots import FAINT, SOFT, style
+from bench.training.result import TrainResult, TrainRun, loss
 
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+# digits that get a tick, by the range of the axis, largest over smallest
+TICKS = ((5, (1, 1.5, 2, 3, 4, 5, 7)), (200, (1, 2, 5)), (math.inf, (1,)))
 LEAST = 1e-100  # a smaller loss, which may be 0, is drawn there: it has no place on a logarithmic axis
-MOST_TICKS = 12
-LABEL_GAP = 0.065  # between labels, in heights of the axes
+WIDE, NARROW = (9.0, 3.6), (3.4, 5.4)  # inches
+ANIMATION = "animation.gif"
+TRUTH, PREDICTION = "#2e9e4f", "#d62728"  # the tutorial's green and red; told apart by width as well
+WINDOWS = 4  # test windows in a picture
+GAP = 3  # between windows, in values
+PANEL = (2.7, 2.0)  # inches
+SINE_LIMITS = (-1.1, 1.1)
+HOLD = 6  # frames for which the animation shows the end
+FRAMES_PER_S = 8
+MAX_BYTES = 2_000_000
+RESOLUTIONS = (100, 80, 64, 48, 32, 24)  # dots per inch; the first that stays below the limit is used
 
 
-def loss_plot(training: Training) -> Figure:
-    """Both views side by side, with one loss axis; every curve has its name at its end."""
-    runs = [run for run in training.runs if len(run.losses)]
-    target = None if training.target is None else min(max(training.target, LEAST), LARGEST)
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
-        figure = Figure(figsize=(10.8, 4.3), facecolor="white")
-        left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.45})
-        for number, run in enumerate(runs):
-            since = run.startup_s + run.seconds
-            _curve(left, run, run.epochs, number, len(runs))
-            _curve(right, run, since, number, len(runs))
-            if run.time_to_target_s is not None:
-                right.plot(run.time_to_target_s, target, "o", color=colour(run), markersize=5)
-        for axes, label in ((left, "epochs"), (right, "seconds since the process started")):
-            _dress(axes, label, target)
-            _names(axes, runs, [run.epochs if axes is left else run.startup_s + run.seconds for run in runs])
-        left.set_ylabel("training loss (Huber)", color=SOFT)
-        left.set_title(_wrapped(curves(training)), fontsize=9, color=SOFT, loc="left")
-        right.set_title(
-            "start-up, reading the data\nand first call included", fontsize=9, color=SOFT, loc="left"
-        )
-        if training.target is not None:
-            place: Any = {"xy": (0.01, target), "xycoords": left.get_yaxis_transform()}
-            place |= {"xytext": (0, 3), "textcoords": "offset points"}
-            left.annotate(f"target {loss(training.target)}", **place, fontsize=8, color=SOFT)
-        return figure
+@style()
+def loss_plot(result: TrainResult, *, narrow: bool = False) -> Figure:
+    """Draw the loss over epochs and over the wall clock; one below the other for a narrow screen."""
+    figure = Figure(figsize=NARROW if narrow else WIDE, facecolor="white", layout="constrained")
+    over_epochs, over_time = figure.subplots(*((2, 1) if narrow else (1, 2)), sharey=True)
+    target = None if result.target is None else min(max(result.target, LEAST), LARGEST)
+    for number, run in enumerate(result.learned):
+        below = len(result.learned) - 1 - number  # curves that will be drawn over this one
+        how: Any = {
+            "color": colour(run), "linestyle": DASHES[number % len(DASHES)], "label": run.title,
+            "linewidth": 1.4 + 0.8 * below, "alpha": 0.55 if below else 1,
+            "marker": "o" if len(run.losses) == 1 else "",
+        }  # fmt: skip
+        losses = np.maximum(run.losses, LEAST)
+        over_epochs.plot(run.epochs, losses, **how)
+        over_time.plot(run.startup_s + run.seconds, losses, **how)
+        if run.time_to_target_s is not None:
+            over_time.plot(run.time_to_target_s, target, "o", color=colour(run), markersize=5)
+    for axes, label in ((over_epochs, "epochs"), (over_time, "seconds since the process started")):
+        axes.set(xscale="log", yscale="log")
+        axes.set_xlabel(label, color=SOFT)
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            digits = next(digits for most, digits in TICKS if high / low < most)
+            axis.set_major_locator(LogLocator(subs=digits, numticks=10))
+            axis.set_major_formatter(
+                FuncFormatter(lambda x, _: whole(round(x)) if 1000 <= x < 1e7 else f"{x:g}")
+            )
+            axis.set_minor_locator(NullLocator())
+        axes.tick_params(labelsize=8.5, length=0, labelleft=True, labelcolor=SOFT)
+        _dress(axes, "both")
+        if target is not None:
+            axes.axhline(target, color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
+    over_epochs.set_ylabel("training loss (Huber)", color=SOFT)
+    if result.target is not None:
+        text, place = f"target {loss(result.target)}", over_epochs.get_yaxis_transform()
+        over_epochs.text(0.01, target, text, transform=place, va="bottom", fontsize=8, color=SOFT)
+    figure.legend(
+        *over_epochs.get_legend_handles_labels(), loc="outside upper center", frameon=False, fontsize=8.5,
+        ncols=2 if narrow else 4, labelcolor="linecolor",
+    )  # fmt: skip
+    return figure
 
 
 def colour(run: TrainRun) -> str:
-    """The library's."""
-    return COLOURS.get(run.library, OTHER)
+    """Return the colour of a variant's library."""
+    return library(run.library).colour
 
 
-def _curve(axes: Axes, run: TrainRun, x: np.ndarray, number: int, count: int) -> None:
-    """A line; the earlier ones are wider, so that one that lies below another still shows."""
-    below = count - 1 - number  # how many will be drawn over it
-    how: Any = {"linewidth": 1.4 + 1.6 * below / max(1, count - 1), "alpha": 0.55 if below else 1}
-    how["marker"] = "o" if len(x) == 1 else ""
-    axes.plot(x, _drawn(run), color=colour(run), linestyle=DASHES[number % len(DASHES)], **how)
+class Pictures:
+    """A figure with a panel for each variant, brought from epoch to epoch."""
+
+    @style()
+    def __init__(self, result: TrainResult) -> None:
+        self._runs = [run for run in result.runs if run.frames]
+        self.epochs = sorted({epoch for run in self._runs for epoch in run.frames})
+        columns = min(2, len(self._runs))
+        rows = math.ceil(len(self._runs) / columns)
+        size = (PANEL[0] * columns, PANEL[1] * rows + 0.6)
+        self.figure = Figure(figsize=size, facecolor="white", layout="constrained")
+        panels = np.ravel(self.figure.subplots(rows, columns, squeeze=False, sharey=True))
+        self._heading = self.figure.suptitle(" ", fontsize=10, color=SOFT)
+        count = len(result.truth)
+        self._windows = np.unique(np.linspace(0, count - 1, min(WINDOWS, count)).round()).astype(int)
+        self._lines = [self._panel(axes, run, result) for axes, run in zip(panels, self._runs, strict=False)]
+        for axes in panels[len(self._runs) :]:
+            axes.set_visible(False)
+        handles = [
+            Line2D([], [], color=TRUTH, linewidth=4, alpha=0.6, label="truth"),
+            Line2D([], [], color=PREDICTION, linewidth=1.4, label="prediction"),
+        ]
+        self.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+        self.show(self.epochs[0])
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")  # the places stay: nothing moves from frame to frame
+
+    def show(self, epoch: int) -> None:
+        """Put the predictions of an epoch into the panels; a variant that ended before keeps its last."""
+        self._heading.set_text(f"epoch {whole(epoch):>{len(whole(self.epochs[-1]))}}")
+        for run, (lines, title) in zip(self._runs, self._lines, strict=True):
+            at = max((kept for kept in run.frames if kept <= epoch), default=min(run.frames))
+            title.set_text(run.title if at == epoch else f"{run.title}, epoch {whole(at)}")
+            for line, window in zip(lines, self._windows, strict=True):
+                line.set_ydata(run.frames[at][window])
+
+    def png(self) -> bytes:
+        """Return the figure as it stands."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+        return buffer.getvalue()
+
+    def animation(self) -> bytes:
+        """Return all epochs as GIF, in the best resolution that keeps it under two megabytes."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / ANIMATION  # the writer takes a file's name only
+            for dpi in RESOLUTIONS:
+                writer = PillowWriter(fps=FRAMES_PER_S)
+                with writer.saving(self.figure, str(path), dpi):
+                    for epoch in [*self.epochs, *[self.epochs[-1]] * HOLD]:
+                        self.show(epoch)
+                        writer.grab_frame()
+                if path.stat().st_size < MAX_BYTES:
+                    break
+            return path.read_bytes()
+
+    def _panel(self, axes: Axes, run: TrainRun, result: TrainResult) -> tuple[list[Line2D], Any]:
+        """Draw the truth once, and lines that will be the predictions."""
+        truth, lines = result.truth, []
+        length = truth.shape[1]
+        for place, window in enumerate(self._windows):
+            x = place * (length + GAP) + np.arange(length)
+            marker = "o" if length == 1 else ""
+            axes.plot(x, truth[window], color=TRUTH, linewidth=4, alpha=0.6, marker=marker)
+            lines += axes.plot(x, truth[window], color=PREDICTION, linewidth=1.4, marker="o", markersize=2.5)
+        axes.set_ylim(SINE_LIMITS)
+        if (
+            result.header.settings.series is not None
+        ):  # the range of truth and last predictions, and some room
+            kept = [run.test_predictions for run in self._runs if run.status != "diverged"]
+            values = np.array([truth, *kept])[:, self._windows]
+            margin = 0.15 * np.ptp(values) or 1.0
+            axes.set_ylim(values.min() - margin, values.max() + margin)
+        axes.set_xticks([])
+        axes.tick_params(labelsize=8.5, length=0, labelleft=True, labelcolor=SOFT)
+        _dress(axes, "y")
+        axes.spines["bottom"].set_visible(False)
+        return lines, axes.set_title(" ", fontsize=9.5, color=colour(run))
 
 
-def _drawn(run: TrainRun) -> np.ndarray:
-    """The losses as the axis can show them."""
-    return np.maximum(run.losses, LEAST)
+def draw_pictures(result: TrainResult, folder: Path) -> None:
+    """Write ``pictures/epoch-*.png`` and ``animation.gif``; nothing where no prediction was kept."""
+    if not any(run.frames for run in result.runs):
+        return
+    pictures = Pictures(result)
+    (folder / "pictures").mkdir(exist_ok=True)
+    digits = len(str(pictures.epochs[-1]))
+    for epoch in pictures.epochs:
+        pictures.show(epoch)
+        write_atomic(folder / "pictures" / f"epoch-{epoch:0{digits}}.png", pictures.png())
+    write_atomic(folder / ANIMATION, pictures.animation())
 
 
-def _dress(axes: Axes, label: str, target: float | None) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel(label, color=SOFT)
-    _ticks(axes.xaxis, *axes.get_xlim())
-    _ticks(axes.yaxis, *axes.get_ylim())
-    axes.tick_params(labelsize=8.5, length=0, which="both", labelleft=True)
-    axes.grid(color=FAINT, linewidth=0.7)
+def _dress(axes: Axes, grid: Any) -> None:
+    """Leave of the frame what is needed."""
+    axes.grid(axis=grid, color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
-    for side in ("right", "top"):
-        axes.spines[side].set_visible(False)
-    if target is not None:
-        axes.axhline(target, color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
-
-
-def _ticks(axis: Axis, low: float, high: float) -> None:
-    """A handful of ticks on a log axis, written out."""
-    span = np.log10(high) - np.log10(low)
-    digits = next(digits for least, digits in TICKS if span > least)
-    first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
-    powers = range(first, last + 1, 1 + (last - first) // MOST_TICKS)
-    ticks = [digit * 10.0**power for power in powers for digit in digits]
-    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}" if x < 1000 else whole(round(x))))
-    axis.set_minor_locator(NullLocator())
-
-
-def _names(axes: Axes, runs: Sequence[TrainRun], xs: Sequence[np.ndarray]) -> None:
-    """A name beside the end of each curve, moved apart where they would touch."""
-    low, high = np.log(axes.get_ylim())
-    places = [(np.log(_drawn(run)[-1]) - low) / (high - low) for run in runs]
-    order = sorted(range(len(runs)), key=lambda number: places[number])
-    free = 0.0
-    for number in order:
-        places[number] = free = max(places[number], free)
-        free += LABEL_GAP * (2 if runs[number].known_wrong else 1)
-    for run, x, place in zip(runs, xs, places, strict=True):
-        axes.annotate(
-            name(run).replace(" (", "\n("), (x[-1], _drawn(run)[-1]), (1.02, place), xycoords="data",
-            textcoords="axes fraction", color=colour(run), fontsize=8.5, va="baseline", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.8, "shrinkB": 2},
-        )  # fmt: skip
-
-
-def _wrapped(text: str) -> str:
-    """Two lines where one would be too wide."""
-    return text.replace(": ", ":\n", 1)
+    axes.spines[["right", "top"]].set_visible(False)

@@ -1,7 +1,6 @@
 """Training with both libraries from the same start: what comes out, and its parameters."""
 
-from bench.training.curves import TrainRun
 from bench.training.params import load_params, predict, save_params
-from bench.training.result import TrainResult, load_result
+from bench.training.result import TrainResult, TrainRun, load_result
 
 __all__ = ["TrainResult", "TrainRun", "load_params", "load_result", "predict", "save_params"]

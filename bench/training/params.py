@@ -15,7 +15,7 @@ from bench.workload.cell import find_cell
 
 Array = NDArray[Any]
 Params = dict[str, Array]
-SHOWN = 200  # characters of what is wrong, which may quote the file
+MOST_QUOTED = 200  # characters of what is wrong, which may quote the file
 MAX_BYTES = 2**28  # 256 MiB, 5000 hidden units in float64
 
 
@@ -32,32 +32,33 @@ def save_params(path: str | Path, params: Params) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another file") from error
 
 
-def load_params(path: str | Path, cell: str = DEFAULT_CELL) -> Params:
-    """Read what ``save_params`` wrote for a cell; nothing is unpickled.
+def load_params(path: str | Path, cell: str | None = DEFAULT_CELL) -> Params:
+    """Read what ``save_params`` wrote for a cell, or for any; nothing is unpickled.
 
     Raises:
         UserError: no such file, no npz, too large, an array that is missing, of another shape, or not finite,
             or something else beside them.
     """
-    wanted = find_cell(cell)
+    wanted = None if cell is None else find_cell(cell)
+    names = None if wanted is None else list(wanted.parameters)
     try:
-        params = read_arrays(path, wanted.parameters, max_bytes=MAX_BYTES)
+        params = read_arrays(path, names, max_bytes=MAX_BYTES)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; give a file of --save") from error
     except ValueError as error:
         raise UserError(
-            f"{path} holds no parameters, which are {len(wanted.parameters)} arrays, "
-            f"{listing(list(wanted.parameters))}: {str(error)[:SHOWN]}; give a file of --save"
+            f"{path} holds no parameters, which are the arrays {listing(names or ['of a cell'])}: "
+            f"{str(error)[:MOST_QUOTED]}; give a file of --save"
         ) from error
     if bad := [name for name, p in params.items() if p.dtype.kind != "f" or not np.isfinite(p).all()]:
         raise UserError(f"{path}: {', '.join(bad)} must hold finite floating-point numbers only")
-    if not wanted.fits({name: p.shape for name, p in params.items()}):
+    if wanted and not wanted.fits({name: p.shape for name, p in params.items()}):
         shapes = ", ".join(f"{name} {p.shape}" for name, p in params.items())
         raise UserError(f"{path}: {shapes} do not fit together; they must be {wanted.described()}")
     return params
 
 
 def predict(params: Params, x: Array, activation: str = "tanh", cell: str = DEFAULT_CELL) -> Array:
-    """The reference's y_hat (B, O) for x (T, B, I), as ``data.lay_out`` makes it; no gradients."""
+    """Return the reference's y_hat (B, O) for x (T, B, I), as ``data.lay_out`` makes it; no gradients."""
     y_hat: Array = find_cell(cell).reference().predict(params, x, activation=activation)
     return y_hat

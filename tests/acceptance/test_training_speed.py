@@ -4,18 +4,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.api.options import TrainOptions
+from bench.api.train import make_settings
 from bench.machine.environ import worker_environment
-from bench.records.training import Settings
-from bench.training.result import load_result
-from bench.training.run import run_training
+from bench.training import load_result
+from bench.training.train import run_training
 
 EPOCHS = 20000
 CALLS = f"""
-from bench import catalog
-from bench.binding import bind_case
-from bench.case import sine_case
-from bench.data import make
-from bench.measure.clock import take_value
+from bench.machine.clock import take_value
+from bench.workload import catalog
+from bench.workload.binding import bind_case
+from bench.workload.case import sine_case
+from bench.workload.data import make
 case = sine_case("train_step", "positional")
 batch = make(case)
 bound = bind_case(catalog.find("numpy-inplace").load(), "numpy", case, batch, "cpu").bound
@@ -39,7 +40,8 @@ def calls_s() -> float:
 
 def training_s(folder: Path) -> float:
     """Seconds of training as the result tells them."""
-    run_training(Settings(variants=("numpy-inplace",), epochs=EPOCHS), folder, lambda *told: None)
+    settings = make_settings(TrainOptions(variant=("numpy-inplace",), epochs=EPOCHS))
+    run_training(settings, folder, lambda variant, epoch, loss: None)
     return float(load_result(folder).runs[0].seconds[-1])
 
 

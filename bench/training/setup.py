@@ -1,0 +1,161 @@
+"""What is trained and by whom: the arrays that settings stand for, and each variant on its device."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.machine.device import find_devices, resolve
+from bench.machine.errors import UserError
+from bench.records.training import LARGEST, SMALLEST, Settings
+from bench.training.params import Params, load_params
+from bench.workload import catalog, data
+from bench.workload.case import Case, sine_case
+from bench.workload.data import Batch
+from bench.workload.series import read_series
+
+Array = NDArray[Any]
+SINE_BATCH = 128  # the primer's training windows
+MAX_TEST = 64  # windows of a series kept for test: a tenth, at least 4, no more than this
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The arrays. Those of the batches are as trained on, the others in the series' own units."""
+
+    case: Case
+    train: Batch
+    test: Batch  # with the parameters of the start
+    scaling: data.Scaling
+    truth: Array  # (tests, O)
+    last_known: Array  # (tests, 1): the last input value, for a forecast that knows nothing
+    column: str | None  # the one that was read
+    notes: tuple[str, ...]  # what a person should know of the series
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A variant on its device; ``spec`` is what a person called it."""
+
+    spec: str
+    variant: catalog.Variant
+    device: str
+
+
+def prepare(settings: Settings) -> TrainingData:
+    """Make the arrays: windows, split, scaling from training rows only, layout, one cast.
+
+    Raises:
+        UserError: a number that makes no sense, a series or parameters that cannot be used.
+    """
+    for name in ("lr", "delta", "target"):
+        value = getattr(settings, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UserError(f"--{name} must be a number above 0, not {value}")
+    T, horizon, seed = settings.window, settings.horizon, settings.seed
+    series, scaling = None, data.Scaling(0.0, 1.0)
+    if settings.series is None:
+        kind = settings.split or "random"
+        split = data.sine_split(T, horizon, settings.batch or SINE_BATCH, split=kind, seed=seed)
+    else:
+        series = read_series(
+            settings.series, settings.column, decimal=settings.decimal, encoding=settings.encoding,
+            missing=settings.missing,
+        )  # fmt: skip
+        kind = settings.split or "tail"
+        rows = data.windows(series.values, T + horizon)
+        n_test = min(MAX_TEST, max(data.N_TEST, len(rows) // 10))
+        split = data.split_windows(rows, horizon, split=kind, n_test=n_test, seed=seed)
+        with np.errstate(all="ignore"):  # what overflows is refused below
+            scaling = data.fit_scaling(split.train)
+            _check_range(split, scaling, settings)
+    case = replace(
+        sine_case(
+            "train_step", settings.layout, window=T, batch=len(split.train), hidden=settings.hidden,
+            outputs=horizon, dtype=settings.dtype, activation=settings.activation, split=kind, seed=seed,
+        ),
+        lr=settings.lr,
+        delta=settings.delta,
+        cell=catalog.cell_of(settings.variants),
+    )  # fmt: skip
+    params = data.initial_params(case)
+    if settings.load is not None:
+        params = _load(settings.load, params, case)
+
+    def batch(rows: Array) -> Batch:
+        scaled = scaling.apply(rows)
+        return Batch(params, data.lay_out(scaled[:, :T], settings.layout), scaled[:, T:]).astype(case.dtype)
+
+    return TrainingData(
+        case=case,
+        train=batch(split.train),
+        test=batch(split.test),
+        scaling=scaling,
+        truth=split.test[:, T:],
+        last_known=split.test[:, T - 1 : T],
+        column=series.column if series else None,
+        notes=series.notes if series else (),
+    )
+
+
+def choose_learners(settings: Settings, case: Case) -> list[Learner]:
+    """Find variants and devices; a variant that knows the CPU only stays there.
+
+    Raises:
+        UserError: no such variant or device, one twice, or one that does not support the settings.
+    """
+    devices = ["cpu"]
+    if settings.device != "cpu":
+        devices, _ = resolve([settings.device], find_devices())
+    if len(devices) != 1:
+        raise UserError(f"--device {settings.device} is {', '.join(devices)}; training takes one")
+    (device,) = devices
+    learners: dict[str, Learner] = {}
+    for spec in settings.variants:
+        variant = catalog.find(spec)
+        own = device if device.partition(":")[0] in variant.devices else "cpu"
+        for task in ("train_step", "forward"):
+            if reason := variant.unsupported(case.with_task(task), own):
+                raise UserError(f"{reason}; leave it out or choose another")
+        if variant.name in learners:
+            raise UserError(f"{variant.name} is asked for twice; it would do the same again")
+        learners[variant.name] = Learner(spec, variant, own)
+    if all(learner.device != device for learner in learners.values()):
+        raise UserError(f"no variant of these runs on {device}; add one that does (rnnbench variants)")
+    return list(learners.values())
+
+
+def _check_range(split: data.Split, scaling: data.Scaling, settings: Settings) -> None:
+    """Raise UserError for a series that overflows, as it is or scaled."""
+    largest = max(float(np.abs(rows).max()) for rows in (split.train, split.test))
+    if largest > LARGEST or not SMALLEST <= scaling.scale <= LARGEST:
+        what = f"values up to {largest:.3g}"
+        if largest <= LARGEST:
+            what = f"differences of about {scaling.scale:.3g}"
+        raise UserError(
+            f"{settings.series}: {what}, whose squares no float64 holds; multiply the column by a power of "
+            "ten"
+        )
+    if np.abs(scaling.apply(split.test)).max() > np.finfo(settings.dtype).max:
+        raise UserError(
+            f"{settings.series}: the test windows lie so far from the training windows that no "
+            f"{settings.dtype} holds them; give --split random, --dtype float64, or no such outliers"
+        )
+
+
+def _load(path: str, wanted: Params, case: Case) -> Params:
+    """Read parameters that have the shapes of ``wanted`` and fit into the dtype."""
+    loaded = load_params(path, case.cell)
+    for name, p in loaded.items():
+        if p.shape != wanted[name].shape:
+            raise UserError(
+                f"{path}: {name} is {p.shape}, but these settings need {wanted[name].shape}; "
+                "give the layout, --hidden, --window and --horizon it was trained with"
+            )
+        if not np.abs(p).max(initial=0) <= np.finfo(case.dtype).max:
+            raise UserError(
+                f"{path}: {name} holds numbers beyond {case.dtype}; give others, or a wider --dtype"
+            )
+    return loaded
