@@ -240,9 +240,9 @@ def test_what_the_libraries_can_do_by_themselves() -> None:
     assert (numpy.arm.id, torch.arm.id) == (BATCHED, CELL)
     assert numpy.call_ns is not None
     assert numpy.call_ns.value == pytest.approx(CALL_NS, rel=1e-3)
-    assert numpy.peak is not None
-    assert numpy.peak.size == (512, 512, 512)
-    assert numpy.peak.rate.value == pytest.approx(250, rel=0.01)
+    best = max(numpy.products, key=lambda speed: speed.rate.value)
+    assert best.size == (512, 512, 512)
+    assert best.rate.value == pytest.approx(250, rel=0.01)
     small = next(one for one in numpy.products if one.size == (128, 6, 32))
     assert small.rate.value == pytest.approx(2 * 128 * 6 * 32 / (CALL_NS + 2 * 128 * 6 * 32 / 250), rel=1e-3)
     assert (1, 1, 1) not in {one.size for one in numpy.products}

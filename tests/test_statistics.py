@@ -309,13 +309,6 @@ def test_holm_keeps_false_alarms_below_five_percent_and_doing_nothing_would_not(
     assert plain / 400 > 0.15
 
 
-def test_a_geometric_mean_does_not_depend_on_the_side_called_baseline() -> None:
-    ratios = np.array([0.5, 2.0, 8.0])
-    assert ours.geometric_mean(ratios) == pytest.approx(2.0)
-    assert ours.geometric_mean(1 / ratios) == pytest.approx(0.5)
-    assert np.mean(ratios) * np.mean(1 / ratios) > 1.5  # the arithmetic one does
-
-
 # blocks
 
 
@@ -419,8 +412,6 @@ def test_numbers_that_carry_no_estimate_are_refused(bad: Any) -> None:
         for pair in ((bad, [1.0, 2.0]), ([1.0, 2.0], bad)):
             with pytest.raises(ValueError, match="an estimate needs"):
                 function(*pair)
-    with pytest.raises(ValueError, match="positive"):
-        ours.geometric_mean([1.0, 0.0])
 
 
 # rounds

@@ -43,10 +43,9 @@ def test_a_rows_times_are_those_of_its_bursts(whole: Summary) -> None:
     medians = [np.median(r.elapsed_ns) / r.n_calls for r in records if r.block >= 1]
     row = row_of(whole, BASE)
     assert row.median_ns == pytest.approx(np.median(medians))
-    assert row.fastest_ns == pytest.approx(min(medians))
     assert (row.low_ns, row.high_ns) == (sorted(medians)[1], sorted(medians)[-2])  # n = 10 at 97.9 %
     assert row.samples_per_second == pytest.approx(128 / (np.median(medians) * 1e-9))
-    assert (row.blocks, row.values, row.lost_blocks, row.status) == (10, 10 * LEAST_ROUNDS, 0, "ok")
+    assert (row.blocks, row.values, row.status) == (10, 10 * LEAST_ROUNDS, "ok")
 
 
 def test_a_baseline_has_no_comparison_and_the_others_have_theirs(whole: Summary) -> None:
@@ -102,19 +101,6 @@ def test_headlines_are_found_by_their_kind(whole: Summary) -> None:
     assert whole.headline("twin") is None
 
 
-def test_means_over_tables_are_geometric_and_leave_out_twins_and_other_work(whole: Summary) -> None:
-    mean = next(mean for mean in whole.means if mean.arm == "torch-cell@cpu x1")
-    assert len(mean.tables) == 5
-    ratios = [
-        row.comparison.ratio
-        for table in whole.tables
-        for row in table.rows
-        if row.arm.id == mean.arm and row.comparison is not None
-    ]
-    assert mean.ratio == pytest.approx(float(np.prod(ratios)) ** (1 / 5))
-    assert not any("twin" in mean.arm for mean in whole.means)
-
-
 def test_a_broken_run_names_every_trouble_once(broken: Summary) -> None:
     assert [(trouble.status, trouble.blocks) for trouble in broken.troubles] == [
         ("timeout", (0,)),
@@ -132,7 +118,7 @@ def test_a_broken_run_names_every_trouble_once(broken: Summary) -> None:
         None,
     )
     crashed = row_of(broken, LOOP)
-    assert (crashed.status, crashed.blocks, crashed.lost_blocks) == ("ok", 5, 1)
+    assert (crashed.status, crashed.blocks) == ("ok", 5)
     assert "crashed in 1 of 6 blocks" in crashed.reason
     hung = row_of(broken, "train_step sequence | torch-autograd@cpu x1")
     assert (hung.status, hung.proof, hung.comparison.verdict) == ("timeout", "not proved", "MISSING")

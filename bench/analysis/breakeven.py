@@ -1,4 +1,6 @@
-"""What an entry costs from the start of its process until K steps are done, part by part and block by block::
+"""From how many steps on it pays to start later: what entries cost, and where the lines of two costs cross.
+
+An entry costs, from the start of its process until K steps are done, part by part and block by block ::
 
     C(K) = start + compiling + transfer + first call + K step
 
@@ -8,10 +10,8 @@ the inputs to an accelerator; the first call is the entry's own after it was bou
 its process, whichever entry's that was, took longer than the same call once more: what a library sets up
 once. It comes on top of the K steps. All times are in nanoseconds.
 
-From how many steps on it pays to start later: where the lines of two costs cross.
-
-With the costs C(K) = F + K s of ``one`` and ``other`` taken within a block, both have
-done K* steps at the same time for::
+With the costs C(K) = F + K s of ``one`` and ``other``, taken within a block, both have done K* steps at the
+same time for::
 
     K* = (F_other - F_one) / (s_one - s_other)
 
@@ -30,7 +30,7 @@ from typing import Literal
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import Interval, median_interval, rank_interval
 from bench.analysis.summary import Summary
-from bench.analysis.verdict import Comparison, compare, level
+from bench.analysis.verdict import Comparison, compare
 from bench.analysis.verdict import Kind as PairKind
 from bench.records.record import Arm, Burst, Entry, Group, Worker, measured_as
 from bench.records.run import Run
@@ -64,29 +64,29 @@ class Cost:
         return self.arm.id, self.entry.case
 
     def cached(self) -> "Cost":
-        """The same where an earlier process has compiled."""
+        """Return the same where an earlier process has compiled."""
         return replace(self, compile_ns=self.from_cache_ns)
 
     def step_ns(self, block: int) -> float:
-        """One step, in one block."""
+        """Return one step, in one block."""
         return self.parts[block].step_ns
 
     def fixed_ns(self, block: int) -> float:
-        """All that is paid once."""
+        """Return all that is paid once."""
         parts = self.parts[block]
         return parts.start_ns + self.compile_ns + parts.transfer_ns + parts.first_call_ns
 
     def total_ns(self, steps: float, block: int) -> float:
-        """C(steps) in one block."""
+        """Return C(steps) in one block."""
         return self.fixed_ns(block) + steps * self.step_ns(block)
 
     def typical(self, part: Callable[[int], float]) -> Interval:
-        """The median over blocks of something that each has, with its exact interval."""
+        """Return the median over blocks of something that each has, with its exact interval."""
         return median_interval([part(block) for block in self.parts])
 
 
 def costs(run: Run, found: Mapping[str, Outcome]) -> dict[str, Cost]:
-    """The costs of every entry with counted times, by id.
+    """Return the costs of every entry with counted times, by id.
 
     An arm that compiles has those of its first entry alone: what binding another one took is not known.
     """
@@ -99,7 +99,7 @@ def costs(run: Run, found: Mapping[str, Outcome]) -> dict[str, Cost]:
             more_ns = burst.cold_call_ns - burst.first_call_ns
             first = workers.get((run.entries[burst.entry].arm, burst.block))
             set_up_ns[first.name if first else "", burst.block] = max(0, more_ns)
-    made: dict[str, Cost] = {}
+    by_entry: dict[str, Cost] = {}
     names = measured_as(run.plan.groups)
     seen: set[str] = set()  # arms that compile
     for entry in run.entries.values():
@@ -118,8 +118,8 @@ def costs(run: Run, found: Mapping[str, Outcome]) -> dict[str, Cost]:
         }
         if parts:
             cold = any((workers[entry.arm, block].name, block) in set_up_ns for block in parts)
-            made[entry.id] = Cost(entry, run.arms[entry.arm], parts, *_compile_times(compiling), cold)
-    return made
+            by_entry[entry.id] = Cost(entry, run.arms[entry.arm], parts, *_compile_times(compiling), cold)
+    return by_entry
 
 
 def _parts(worker: Worker, burst: Burst, set_up_ns: int, step_ns: float) -> Parts:
@@ -132,7 +132,7 @@ def _parts(worker: Worker, burst: Burst, set_up_ns: int, step_ns: float) -> Part
 
 
 def _compile_times(workers: list[Worker]) -> tuple[float, float]:
-    """What compiling took from nothing, and from the cache; zeros where nothing is compiled."""
+    """Return what compiling took from nothing, and from the cache; zeros where nothing is compiled."""
     nothing = [worker.compile_ns for worker in workers if worker.block == 0]
     cache = [worker.compile_ns for worker in workers if worker.block > 0]
     return (float(median(nothing)), float(median(cache or nothing))) if nothing else (0.0, 0.0)
@@ -172,13 +172,15 @@ class BreakEven:
 
 
 def break_evens(run: Run, found: Mapping[str, Outcome], summary: Summary) -> list[BreakEven]:
-    """The break-even of every pair that has costs, each pair once."""
-    asked, seen, made = list(pairs(run)), set(), []
-    known = costs(run, found) if asked else {}
-    for kind, entry, baseline in asked:
-        if (entry, baseline) in seen or entry not in known or baseline not in known:
+    """Return the break-even of every pair that has costs, each pair once."""
+    kinds: dict[tuple[str, str], PairKind] = {}
+    for kind, entry, baseline in pairs(run):
+        kinds.setdefault((entry, baseline), kind)
+    known = costs(run, found) if kinds else {}
+    results = []
+    for (entry, baseline), kind in kinds.items():
+        if entry not in known or baseline not in known:
             continue
-        seen.add((entry, baseline))
         one, other = known[baseline], known[entry]
         step = _step(run, found, summary, kind, entry, baseline)
         if not one.parts.keys() & other.parts.keys() or step.ratio is None:
@@ -186,12 +188,12 @@ def break_evens(run: Run, found: Mapping[str, Outcome], summary: Summary) -> lis
         result = _break_even(one, other, step)
         if one.compile_ns or other.compile_ns:
             result = replace(result, from_cache=_break_even(one.cached(), other.cached(), step))
-        made.append(result)
-    return made
+        results.append(result)
+    return results
 
 
 def pairs(run: Run) -> Iterator[Sides]:
-    """The headlines of the main table, compiled code, and what the tutorial's readers run."""
+    """Yield the headlines of the main table, compiled code, and what the tutorial's readers run."""
     main, *others = run.plan.groups
     compiled = [group for group in others if group.kind == "compiled"]
     declared = [*run.plan.pairs, *(run.decision.pairs if run.decision else [])]
@@ -207,7 +209,7 @@ def pairs(run: Run) -> Iterator[Sides]:
 
 
 def _compiling(run: Run, group: Group) -> Iterator[Sides]:
-    """What compiles against what does not, within the library."""
+    """Yield what compiles against what does not, within the library."""
     for entry in group.entries:
         for other in group.entries if entry.baseline else []:
             if other.baseline is None and run.arms[other.arm].library == run.arms[entry.arm].library:
@@ -229,44 +231,44 @@ def _tutorial(run: Run, group: Group) -> Iterator[Sides]:
 def _step(
     run: Run, found: Mapping[str, Outcome], summary: Summary, kind: PairKind, entry: str, baseline: str
 ) -> Comparison:
-    """One step of the pair: as it was judged, or else, for a pair that was not declared, by its own p."""
-    for made in summary.headlines:
-        if (made.entry, made.baseline) == (entry, baseline):
-            return made
-    made = compare(run, found, entry, baseline, kind)
-    if made.p is None or made.ratio is None:
-        return made
+    """Return one step of a pair: as it was judged, or else, where it was not declared, by its own p."""
+    for row in summary.headlines:
+        if (row.entry, row.baseline) == (entry, baseline):
+            return row
+    step = compare(run, found, entry, baseline, kind)
+    if step.p is None or step.ratio is None:
+        return step
     if summary.control:
-        return replace(made, verdict="INVALID", reason=summary.control)
-    if made.p > level(run, run.entries[made.entry].group):
-        return replace(made, verdict="UNRESOLVED", reason=f"p = {made.p:.2g}")
-    return replace(made, verdict="FASTER" if made.ratio < 1 else "SLOWER")
+        return replace(step, verdict="INVALID", reason=summary.control)
+    if step.p > step.level:
+        return replace(step, verdict="UNRESOLVED", reason=f"p = {step.p:.2g}")
+    return replace(step, verdict="FASTER" if step.ratio < 1 else "SLOWER")
 
 
 def _break_even(one: Cost, other: Cost, step: Comparison) -> BreakEven:
-    """Where the lines of the two cross; they share blocks."""
+    """Return where the lines of the two cross; they share blocks."""
     blocks = sorted(one.parts.keys() & other.parts.keys())
     gaps = [other.fixed_ns(block) - one.fixed_ns(block) for block in blocks]
     gains = [one.step_ns(block) - other.step_ns(block) for block in blocks]
-    made = BreakEven(one, other, "open", rank_interval(gaps), step)
+    result = BreakEven(one, other, "open", rank_interval(gaps), step)
     if step.verdict in ("EQUIVALENT", "UNRESOLVED", "INVALID"):
-        return replace(made, reason=step.reason)
-    found = [_kind(gap, gain) for gap, gain in zip(gaps, gains, strict=True)]
-    if len(set(found)) > 1:
-        crossing = found.count("crosses")
-        return replace(made, reason=f"their lines cross in {crossing} of {len(blocks)} blocks")
-    made = replace(made, kind=found[0])
-    if made.kind != "crosses":
-        return made
+        return replace(result, reason=step.reason)
+    kinds = [_kind(gap, gain) for gap, gain in zip(gaps, gains, strict=True)]
+    if len(set(kinds)) > 1:
+        crossing = kinds.count("crosses")
+        return replace(result, reason=f"their lines cross in {crossing} of {len(blocks)} blocks")
+    result = replace(result, kind=kinds[0])
+    if result.kind != "crosses":
+        return result
     interval = rank_interval([math.log(gap / gain) for gap, gain in zip(gaps, gains, strict=True)])
-    made = replace(made, steps=math.exp(interval.estimate))
+    result = replace(result, steps=math.exp(interval.estimate))
     if interval.finite:
-        made = replace(made, low=math.exp(interval.low), high=math.exp(interval.high))
-    return made
+        result = replace(result, low=math.exp(interval.low), high=math.exp(interval.high))
+    return result
 
 
 def _kind(gap: float, gain: float) -> Kind:
-    """Of one block: ``gap`` is how much later the other starts, ``gain`` how much shorter its step is."""
+    """Return it for one block: the other starts ``gap`` later, and its step is ``gain`` shorter."""
     if gap * gain > 0 and gap / gain >= 1:
         return "crosses"
     return "never" if gap > gain else "always"

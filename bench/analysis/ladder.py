@@ -59,10 +59,10 @@ class Step:
 
     @property
     def library_alone(self) -> bool:
-        """Whether NumPy and PyTorch do the same work here, in the same place."""
-        one, other = self.rung.arm, self.above.arm
-        same_place = (one.device, one.threads) == (other.device, other.threads)
-        return self.rung.entry.case == self.above.entry.case and same_place and one.library != other.library
+        """Whether two libraries do the same work here, in the same place."""
+        own, above = self.rung.arm, self.above.arm
+        same_place = (own.device, own.threads) == (above.device, above.threads)
+        return self.rung.entry.case == self.above.entry.case and same_place and own.library != above.library
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Ladder:
 
 
 def ladder(run: Run, found: Mapping[str, Outcome]) -> Ladder | None:
-    """Take the way apart; None where the plan has no ladder, or fewer than two of its rungs have times."""
+    """Take the way apart; return None without a ladder, or where fewer than two of its rungs have times."""
     main = [rung for rung in run.plan.ladder if not rung.branch]
     kept, blocks = _together([rung.entry for rung in main if found[rung.entry].medians], found)
     if len(kept) < 2:
@@ -114,7 +114,7 @@ def ladder(run: Run, found: Mapping[str, Outcome]) -> Ladder | None:
 
 
 def _together(entries: list[str], found: Mapping[str, Outcome]) -> tuple[list[str], list[int]]:
-    """The entries with the blocks that hold them all; without any, those with the fewest blocks go."""
+    """Return the entries with the blocks that hold them all; where none does, those with the fewest go."""
     kept = list(dict.fromkeys(entries))
     while kept:
         if blocks := set.intersection(*(set(found[entry].medians) for entry in kept)):
@@ -124,7 +124,7 @@ def _together(entries: list[str], found: Mapping[str, Outcome]) -> tuple[list[st
 
 
 def _branches(run: Run, found: Mapping[str, Outcome]) -> Iterator[Step]:
-    """The branches that were measured, each over the blocks that hold both its ends."""
+    """Yield the branches that were measured, each over the blocks that hold both its ends."""
     for rung in run.plan.ladder:
         above, change = _above(run.plan.ladder, rung, found)
         if not rung.branch or above is None:
@@ -136,7 +136,7 @@ def _branches(run: Run, found: Mapping[str, Outcome]) -> Iterator[Step]:
 
 
 def _above(rungs: Sequence[Rung], rung: Rung, found: Mapping[str, Outcome]) -> tuple[str | None, str]:
-    """The nearest entry above a rung that has times, and all that changes between the two."""
+    """Return the nearest entry above that has times, and all that changes between the two."""
     others = {other.entry: other for other in rungs if other.entry != rung.entry}
     changes, above = [rung.change], rung.above
     while above is not None and not found[above].medians:

@@ -1,9 +1,7 @@
-"""What became of each entry: the median of every counted block, or why there is none.
+"""What became of each entry: the median of every counted block, or why there is none; and what disturbed it.
 
 Block 0 (proof, calibration, choice of the best forms) is never counted. One failed proof takes an entry out
 of the whole run; a crash or a timeout takes out its block only, unless nothing is left.
-
-What disturbed an entry often: one clause in plain words, and what to do about it.
 
 The gates of ``bench.machine.gates`` flag single measurements; here they become causes that a person knows.
 They withhold no verdict: both sides of a round stand milliseconds apart, so that what slows the machine slows
@@ -40,7 +38,6 @@ class Outcome:
     outliers: int = 0  # values beyond 1.5 interquartile ranges of their burst's quartiles
     checks: tuple[Check, ...] = ()  # each once
     digests: frozenset[str] = frozenset()
-    lost_blocks: int = 0  # counted blocks in which it failed
     flags: dict[str, int] = field(default_factory=dict)  # gate -> blocks whose counted values it flagged
     disturbed: int = 0  # counted blocks that any gate flagged
     modes: tuple[int, float] | None = None  # blocks in the slower of two modes, and how much slower: 0.1
@@ -67,7 +64,7 @@ class Outcome:
 
 
 def outcomes(run: Run) -> dict[str, Outcome]:
-    """The outcome of every entry of the plan, in the plan's order."""
+    """Return the outcome of every entry of the plan, in the plan's order."""
     bursts: dict[str, list[Burst]] = {entry: [] for entry in run.entries}
     failures: dict[str, list[Failure]] = {entry: [] for entry in run.entries}
     for burst in run.bursts:
@@ -115,7 +112,6 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
         outliers=sum(count_outliers(list(rounds.values())) for rounds in times.values()),
         checks=checks,
         digests=digests,
-        lost_blocks=len(lost),
         flags=dict(flags),
         disturbed=sum(bool(burst.flags) for burst in good),
         modes=find_modes([median(rounds.values()) for rounds in times.values()]),
@@ -123,7 +119,7 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
 
 
 def _why_none(entry: str, failures: list[Failure], run: Run) -> tuple[str, str]:
-    """Status and reason of an entry without counted values."""
+    """Return status and reason of an entry without counted values."""
     if failures:
         return failures[-1].status, failures[-1].reason
     planned = run.entries[entry]
@@ -135,7 +131,7 @@ def _why_none(entry: str, failures: list[Failure], run: Run) -> tuple[str, str]:
 
 
 def find_modes(medians: Sequence[float]) -> tuple[int, float] | None:
-    """Whether processes fall into two modes: how many in the slower one, and by how much it is slower.
+    """Return how many processes are in the slower of two modes, and by how much; None without two modes.
 
     They do where the largest gap between neighbours exceeds five median absolute deviations of the logs, each
     taken from the median of its own side, and one per cent. One process alone is an outlier and no mode.
@@ -153,7 +149,7 @@ def find_modes(medians: Sequence[float]) -> tuple[int, float] | None:
 
 
 def count_outliers(values: list[float]) -> int:
-    """Values further than 1.5 interquartile ranges outside the quartiles: counted, never taken out."""
+    """Count values further than 1.5 interquartile ranges outside the quartiles; none is taken out."""
     if len(values) < 4:
         return 0  # quartiles of three values are the values
     ordered = sorted(values)
@@ -163,7 +159,7 @@ def count_outliers(values: list[float]) -> int:
 
 
 def _quantile(ordered: list[float], share: float) -> float:
-    """Linear between two ranks, as NumPy has it; of five values NumPy takes twenty times as long."""
+    """Interpolate between two ranks, as NumPy does; of five values NumPy takes twenty times as long."""
     place = share * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
@@ -188,7 +184,7 @@ OTHERS = ("other programs used the processors", WAIT)  # what all other gates me
 
 
 def disturbance(outcome: Outcome) -> tuple[str, str]:
-    """What disturbed many of an entry's blocks, and what to do; both empty where nothing did."""
+    """Return what disturbed many of an entry's blocks, and what to do; both empty where nothing did."""
     blocks = len(outcome.medians)
     if outcome.disturbed <= MANY * blocks:
         return "", ""

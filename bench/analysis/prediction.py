@@ -1,4 +1,8 @@
-"""Three models of the time t of a call as a function of the sizes T, B, I, H and O.
+"""The time of a size that was not measured, from those of a grid that were, and how far off that is.
+
+Each family (an arm: variant, device, threads) has the one of three models of the time t of a call that proves
+better when every size in turn is left out of the fit and predicted. An error is predicted over measured time,
+as a log; what is stated of errors are the median and the 90th percentile of their sizes.
 
 ``interpolation``: log t over the logs of the sizes, a thin plate spline with a linear part, which passes
 through every point. ``operations``: t is a sum of what a call does, each with a cost of its own that is not
@@ -10,13 +14,6 @@ that is the call itself and each time step; tanh and other elementwise work; the
 output products; reading, clearing and updating W, once and in each step; and the recurrent product of one
 sample alone, a matrix times a vector. ``both``: operations times a thin plate spline through what they leave
 over.
-
-The time of a size that was not measured, from those of a grid that were, and how far off that is.
-
-Each family (an arm: variant, device, threads) has the model that proves better when every size in turn is
-left out of the fit and predicted: one that interpolates, one that counts operations, or both in one
-(``bench.analysis.prediction``). An error is predicted over measured time, as a log; what is stated of errors
-are the median and the 90th percentile of their sizes.
 """
 
 import math
@@ -40,12 +37,12 @@ SMALLEST = 1e-3  # nanoseconds, where every cost was found to be 0
 
 
 def sizes_of(shapes: Sequence[Shape]) -> Array:
-    """T, B, I, H and O of each shape (n, 5)."""
+    """Return T, B, I, H and O of each shape (n, 5)."""
     return np.array([(s.T, s.B, s.I, s.H, s.O) for s in shapes], dtype=np.float64)
 
 
 def interpolation(sizes: Array, log_t: Array) -> Fitted:
-    """A thin plate spline over the logs of those sizes that vary; unbent where these lie on a line."""
+    """Fit a thin plate spline over the logs of those sizes that vary; unbent where these lie on a line."""
     from scipy.interpolate import RBFInterpolator  # takes a while to load
 
     varied = np.ptp(sizes, axis=0) > 0
@@ -59,7 +56,7 @@ def interpolation(sizes: Array, log_t: Array) -> Fitted:
 
 
 def operations(sizes: Array, log_t: Array) -> Fitted:
-    """Costs of what a call does."""
+    """Fit costs of what a call does."""
     from scipy.optimize import nnls
 
     t = np.exp(log_t)
@@ -70,7 +67,7 @@ def operations(sizes: Array, log_t: Array) -> Fitted:
 
 
 def both(sizes: Array, log_t: Array) -> Fitted:
-    """The costs, and what is left over interpolated."""
+    """Fit the costs, and interpolate what is left over."""
     counted = operations(sizes, log_t)
     rest = interpolation(sizes, log_t - counted(sizes))
     return lambda at: counted(at) + rest(at)
@@ -80,7 +77,7 @@ MODELS: dict[str, Model] = {"interpolation": interpolation, "operations": operat
 
 
 def _counts(sizes: Array) -> Array:
-    """How often a call does each thing (n, 9)."""
+    """Return how often a call does each thing (n, 9)."""
     T, B, I, H, O = sizes.T  # noqa: E741  (the project's letters)
     W = H**2
     counts = [np.ones_like(T), T, T * B * H, T * B * W, T * B * H * I, B * H * O, W, T * W, T * W * (B == 1)]
@@ -109,7 +106,7 @@ class Errors:
 
     @classmethod
     def pooled(cls, several: Iterable["Errors"]) -> "Errors":
-        """All of several families together."""
+        """Return all of several families together."""
         return cls(dict(enumerate(log for errors in several for log in errors.logs.values())))
 
     def _quantile(self, share: float) -> float:
@@ -152,7 +149,7 @@ class Prediction:
     measured: dict[str, tuple[int, int]]  # T, B, I, H and O
 
     def predict(self, case: Case, arm: str) -> Predicted:
-        """The time of ``case`` on an arm, as "numpy-inplace@cpu x1".
+        """Return the time of ``case`` on an arm, as "numpy-inplace@cpu x1".
 
         Raises:
             UserError: an arm that the grid does not have, other work, or a size outside the grid.
@@ -177,7 +174,7 @@ class Prediction:
         return _winners(cells, {arm: family.errors.logs for arm, family in self.families.items()})
 
     def errors_at(self, times: Times) -> dict[str, Errors]:
-        """What is off at sizes that the grid did not measure, by family."""
+        """Return what is off at sizes that the grid did not measure, by family."""
         return {
             arm: Errors(
                 {
@@ -195,7 +192,7 @@ class Prediction:
 
 
 def predict(run: Run, case: Case, arm: str) -> Predicted:
-    """The time of a size that a grid did not measure, on one of its arms, as "numpy-inplace@cpu x1".
+    """Return the time of a size that a grid did not measure, on an arm as "numpy-inplace@cpu x1".
 
     Raises:
         UserError: the run has too few sizes, or not that arm, or the case is other work or out of reach.
@@ -211,7 +208,7 @@ def predict(run: Run, case: Case, arm: str) -> Predicted:
 
 
 def times_of(summary: Summary, like: Case) -> Times:
-    """Median times of all arms in the tables of the same task; no twins."""
+    """Return the median times of all arms in the tables of the same task; no twins."""
     times: Times = {}
     for row in (row for table in summary.tables for row in table.rows):
         if row.median_ns is not None and not row.arm.twin and _work(row.case) == _work(like):
@@ -220,7 +217,7 @@ def times_of(summary: Summary, like: Case) -> Times:
 
 
 def learn(times: Times, case: Case) -> Prediction | None:
-    """Choose and fit a model for every family; None where a family has too few sizes to judge a model."""
+    """Choose and fit a model for every family; return None where none has enough sizes to judge a model."""
     families = {arm: _family(arm, of_arm) for arm, of_arm in times.items() if len(of_arm) >= FEWEST}
     if not families:
         return None
@@ -241,7 +238,7 @@ def _family(arm: str, times: Mapping[Shape, float]) -> Family:
 
 
 def _left_out(model: Model, times: Mapping[Shape, float]) -> dict[Shape, float]:
-    """The error at each size of a model that was fitted to all others."""
+    """Return the error at each size of a model that was fitted to all others."""
     shapes = list(times)
     sizes, logs = sizes_of(shapes), np.log([times[shape] for shape in shapes])
     errors: dict[Shape, float] = {}
@@ -257,7 +254,7 @@ def _mean(errors: Errors) -> float:
 
 
 def _winners(cells: Iterable[MapCell], errors: Mapping[str, Mapping[Shape, float]]) -> Winners:
-    """A predicted ratio is the measured one times the errors' ratio, so that both name the winner."""
+    """Count winners named rightly; a predicted ratio is the measured one times that of the errors."""
     hits: list[bool] = []
     for cell in cells:
         own, other = errors.get(cell.arm.id, {}), errors.get(cell.baseline.id, {})

@@ -236,18 +236,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def geometric_mean(ratios: ArrayLike) -> float:
-    """Return the mean of ratios: that of a ratio and its inverse is 1, whichever side is called the baseline.
-
-    Raises:
-        ValueError: no numbers, or one that is not positive and finite.
-    """
-    values = _checked(ratios)
-    if np.min(values) <= 0:
-        raise ValueError(f"a geometric mean needs positive numbers, not {np.min(values):g}")
-    return float(np.exp(np.mean(np.log(values))))
-
-
 def blocks_needed(comparisons: int, alpha: float = FIRST_LOOK, runs: int = 1) -> int:
     """Return the fewest blocks, in each of ``runs`` (1 or 2), of which every comparison can be significant.
 

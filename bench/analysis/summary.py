@@ -1,12 +1,12 @@
-"""Everything a report says about one run, worked out: tables, headlines, noise, what failed and why."""
+"""All that a report tells about one run: tables, headlines, noise, what failed and why."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.analysis.outcome import Outcome, outcomes
-from bench.analysis.statistics import geometric_mean, median_interval
+from bench.analysis.statistics import median_interval
 from bench.analysis.verdict import Comparison, Judgement, judge_run
 from bench.records.record import Arm, Check, Entry, GroupKind, Missing, PairKind, measured_as
 from bench.records.run import Run
@@ -27,14 +27,12 @@ class Row:
     median_ns: float | None  # of the blocks' medians
     low_ns: float | None  # 95 % interval from order statistics; None with fewer than 6 blocks
     high_ns: float | None
-    fastest_ns: float | None  # the fastest process: the smallest of the blocks' medians
     samples_per_second: float | None
     comparison: Comparison | None  # None for a baseline
     proof: Proof
     worst: Check | None  # the largest error for its tolerance, known wrong ones left out
     known_wrong: Check | None  # the largest error that is known
     blocks: int
-    lost_blocks: int
     values: int
     outliers: int
 
@@ -47,15 +45,6 @@ class Table:
     kind: GroupKind
     case: Case
     rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """One arm's ratio to its baselines over several tables, as a geometric mean."""
-
-    arm: str
-    ratio: float
-    tables: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +74,6 @@ class Summary:
     control: str
     mend: str  # what to do about it
     floor: float | None  # how far the first twin's interval reaches from 1: 0.012 for 1.2 %
-    means: tuple[Mean, ...]
     values: int
     outliers: int
     disturbed: int  # bursts that gates flagged
@@ -100,8 +88,8 @@ class Summary:
         return any(trouble.status == "disagrees" for trouble in self.troubles)
 
     def headline(self, kind: PairKind) -> Comparison | None:
-        """The first headline of a kind."""
-        return next((made for made in self.headlines if made.kind == kind), None)
+        """Return the first headline of a kind."""
+        return next((row for row in self.headlines if row.kind == kind), None)
 
 
 def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
@@ -133,23 +121,21 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
         control=judgement.control.failure,
         mend=judgement.control.mend,
         floor=judgement.twins[0].noise_floor if judgement.twins else None,
-        means=_means(tables),
         values=sum(outcome.values for outcome in measured),
         outliers=sum(outcome.outliers for outcome in measured),
         missing=tuple(run.plan.missing),
         troubles=_troubles(run),
         disturbed=sum(outcome.disturbed for outcome in measured),
         modes={entry: outcome.modes for entry, outcome in found.items() if outcome.modes},
-        warnings=(*run.environment.warnings, *run.warnings, *_slept(run), *_subnormal(run)),
+        warnings=tuple(_warnings(run)),
     )
 
 
 def _row(entry: Entry, arm: Arm, outcome: Outcome, judgement: Judgement) -> Row:
-    middle = low = high = fastest = rate = None
+    middle = low = high = rate = None
     if outcome.medians:
         interval = median_interval(list(outcome.medians.values()))
-        middle, fastest = interval.estimate, min(outcome.medians.values())
-        rate = entry.case.shape.B / (middle * 1e-9)
+        middle, rate = interval.estimate, entry.case.shape.B / (interval.estimate * 1e-9)
         if interval.finite:
             low, high = interval.low, interval.high
     marked = [check for check in outcome.checks if check.known_wrong]
@@ -162,14 +148,12 @@ def _row(entry: Entry, arm: Arm, outcome: Outcome, judgement: Judgement) -> Row:
         median_ns=middle,
         low_ns=low,
         high_ns=high,
-        fastest_ns=fastest,
         samples_per_second=rate,
         comparison=judgement.rows.get(entry.id),
         proof=_proof(outcome, marked),
         worst=_worst(check for check in outcome.checks if check not in marked),
         known_wrong=_worst(marked),
         blocks=len(outcome.medians),
-        lost_blocks=outcome.lost_blocks,
         values=outcome.values,
         outliers=outcome.outliers,
     )
@@ -184,56 +168,36 @@ def _proof(outcome: Outcome, marked: list[Check]) -> Proof:
 
 
 def _worst(checks: Iterable[Check]) -> Check | None:
-    """The check that comes nearest to its tolerance, or passes it furthest; the first of equals."""
+    """Return the check that comes nearest to its tolerance, or passes it furthest; the first of equals."""
     return max(checks, key=_strain, default=None)
 
 
 def _strain(check: Check) -> float:
-    """Error in tolerances; a check that is a question has tolerance 0."""
+    """Return the error in tolerances; a check that is a question has tolerance 0."""
     if check.tolerance > 0:
         return check.error / check.tolerance
     return 0.0 if check.passed else math.inf
 
 
-def _means(tables: Iterable[Table]) -> tuple[Mean, ...]:
-    """Arms that are compared on the same work as their baselines in two or more tables."""
-    ratios: dict[str, dict[str, float]] = {}
-    for table in tables:
-        for row in table.rows:
-            made = row.comparison
-            if made is not None and made.ratio is not None and made.same_work and not made.twin:
-                ratios.setdefault(row.arm.id, {})[table.name] = made.ratio
-    return tuple(
-        Mean(arm, geometric_mean(list(by_table.values())), tuple(by_table))
-        for arm, by_table in ratios.items()
-        if len(by_table) > 1
-    )
-
-
-def _slept(run: Run) -> tuple[str, ...]:
-    if run.end is None or not run.end.slept_s:
-        return ()
-    return (f"the machine slept for {run.end.slept_s:.0f} s during the run",)
-
-
-def _subnormal(run: Run) -> tuple[str, ...]:
-    """Cases whose numbers are so small that a processor may be slow with them."""
-    made = []
-    for one in run.conditions:
+def _warnings(run: Run) -> Iterator[str]:
+    """Yield what was odd: as the journal tells, a machine that slept, numbers that slow a processor."""
+    yield from (*run.environment.warnings, *run.warnings)
+    if run.end is not None and run.end.slept_s:
+        yield f"the machine slept for {run.end.slept_s:.0f} s during the run"
+    for found in run.conditions:
         for what, count, of in (
-            ("hidden states", one.hidden_subnormal, one.hidden),
-            ("gradients of hidden states", one.gradient_subnormal, one.gradient),
+            ("hidden states", found.hidden_subnormal, found.hidden),
+            ("gradients of hidden states", found.gradient_subnormal, found.gradient),
         ):
             if count:
-                made.append(
-                    f"{one.case}: {count} of {of} {what} are subnormal numbers, over which processors can "
+                yield (
+                    f"{found.case}: {count} of {of} {what} are subnormal numbers, over which processors can "
                     "take much longer; the ratio holds for such data"
                 )
-    return tuple(made)
 
 
 def _troubles(run: Run) -> tuple[Trouble, ...]:
-    """Failures, those alike in entry, status and reason taken together, in the journal's order."""
+    """Return failures, those alike in entry, status and reason taken together, in the journal's order."""
     alike: dict[tuple[str, str, str], list[tuple[int, str]]] = {}
     for failure in run.failures:
         key = (failure.entry, failure.status, failure.reason)

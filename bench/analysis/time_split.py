@@ -1,23 +1,22 @@
-"""How fast a library is by itself: what its probe timed in each block, and what follows from that.
-
-Below, t(op, size) is the time of a call. What an operation costs beyond being called is ::
-
-    extra(op, size) = t(op, size) - t(op, 1)
-
-for a product of the size itself, for a pass linear between the sizes that were timed, and beyond the largest
-in proportion to the elements. An operation whose form was not timed has the price of the plain one.
-
-Where the time of a call goes, and how little it could be.
+"""Where the time of a call goes, how little it could be, and how fast a library is by itself.
 
 Per counted block, of an entry of the main table with time t ::
 
     dispatch     the time of the same calls on arrays of one number each, measured as an entry of its own
-    products     sum over its matrix products of what they cost beyond being called (see ``speeds``)
+    products     sum over its matrix products of what they cost beyond being called
     elementwise  the same over its passes
     rest         t less these: autograd's work on arrays, copies, zeros, caches that others have filled
 
 Each was measured by itself. Where they add up to more than t, they are scaled to t, and ``overlaps`` says by
 how much they exceeded it. A share is the median over blocks.
+
+With t(op, size), the time of a call as the library's probe took it in that block, an operation costs ::
+
+    extra(op, size) = t(op, size) - t(op, 1)
+
+beyond being called: a product at the size itself, a pass linear between the sizes that were timed, and
+beyond the largest in proportion to the elements. An operation whose form was not timed has the price of the
+plain one.
 
 No call can be quicker than ::
 
@@ -86,11 +85,6 @@ class Library:
     activations: tuple[Speed, ...]  # 10^9 elements a second, those of 1 element left out
     copy: Speed | None  # GB/s, read and written, of the largest copy
 
-    @property
-    def peak(self) -> Speed | None:
-        """The product with the best rate."""
-        return max(self.products, key=lambda speed: speed.rate.value, default=None)
-
 
 class Prices:
     """What the operations of a library took in one block, in nanoseconds a call."""
@@ -101,7 +95,7 @@ class Prices:
             self.ns.setdefault(one.name, {})[tuple(one.size)] = median(one.elapsed_ns) / one.n_calls
 
     def extra_ns(self, operation: Operation) -> float | None:
-        """What an operation costs beyond being called, all times together; None where that is not known."""
+        """Return what an operation costs beyond being called, all times together; None where unknown."""
         for form in _forms(operation.name):
             known = self.ns.get(form, {})
             smallest = known.get((1,) * len(operation.size))
@@ -114,7 +108,7 @@ class Prices:
         return None
 
     def best(self, kinds: Sequence[str]) -> float | None:
-        """The best rate at any size among operations of these kinds: flops a nanosecond."""
+        """Return the best rate at any size among operations of these kinds: flops a nanosecond."""
         rates = [
             flops(name, size) / ns
             for name, by_size in self.ns.items()
@@ -125,17 +119,17 @@ class Prices:
 
 
 def prices(run: Run) -> dict[tuple[str, str], dict[int, Prices]]:
-    """By library and device, then by counted block."""
-    arms, made = run.arms, dict[tuple[str, str], dict[int, Prices]]()
+    """Return them by library and device, then by counted block."""
+    by_place: dict[tuple[str, str], dict[int, Prices]] = {}
     for rates in run.rates:
         if rates.block >= 1 and rates.primitives:
-            arm = arms[rates.arm]
-            made.setdefault((arm.library, arm.device), {})[rates.block] = Prices(rates)
-    return made
+            arm = run.arms[rates.arm]
+            by_place.setdefault((arm.library, arm.device), {})[rates.block] = Prices(rates)
+    return by_place
 
 
 def libraries(run: Run) -> tuple[Library, ...]:
-    """One for each probe that has values, in the plan's order."""
+    """Return one for each probe that has values, in the plan's order."""
     by_place = prices(run)
     made = []
     for probe in run.plan.probes:
@@ -146,7 +140,7 @@ def libraries(run: Run) -> tuple[Library, ...]:
 
 
 def estimate(values: Iterable[float]) -> Estimate:
-    """The median of some blocks' values, and its 95 % interval."""
+    """Return the median of some blocks' values, and its 95 % interval."""
     found = median_interval(list(values))
     return Estimate(found.estimate, *((found.low, found.high) if found.finite else (None, None)))
 
@@ -159,7 +153,7 @@ def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> Library:
                 times.setdefault((name, size), []).append(ns)
 
     def speeds(kinds: Sequence[str], work: Callable[[str, Size], int]) -> tuple[Speed, ...]:
-        """Those of a kind at more than one number: work a nanosecond."""
+        """Return those of a kind at more than one number: work a nanosecond."""
         return tuple(
             Speed(name, size, estimate(work(name, size) / one for one in ns))
             for (name, size), ns in times.items()
@@ -180,12 +174,12 @@ def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> Library:
 
 
 def _forms(name: str) -> dict[str, None]:
-    """The name, then plainer ones."""
+    """Return the name, then plainer ones."""
     return dict.fromkeys((name, name.removesuffix(INTO), plain(name)))
 
 
 def _between(known: dict[Size, float], n: int) -> float:
-    """What a pass over n elements costs beyond one over 1 element."""
+    """Return what a pass over n elements costs beyond one over 1 element."""
     sizes = sorted(size[0] for size in known if size[0] >= 1)
     extras = [max(0.0, known[(size,)] - known[(1,)]) for size in sizes]
     if n > sizes[-1]:
@@ -229,7 +223,7 @@ class Limit:
     bound: Bound | None
 
     def part(self, kind: Kind) -> Part | None:
-        """Its part of a kind."""
+        """Return its part of a kind."""
         return next((part for part in self.parts if part.kind == kind), None)
 
     @property
@@ -258,7 +252,7 @@ class Difference:
 
 
 def limits(run: Run, found: Mapping[str, Outcome]) -> Limits | None:
-    """Take the main table apart; None where the run measured neither dispatch nor rates."""
+    """Take the main table apart; return None where the run measured neither dispatch nor rates."""
     dispatch = [group for group in run.plan.groups if group.kind == "dispatch"]
     calls = {entry.arm: entry.id for group in dispatch for entry in group.entries}
     if not calls and not run.plan.probes:
@@ -276,7 +270,7 @@ def limits(run: Run, found: Mapping[str, Outcome]) -> Limits | None:
 
 
 def difference(slower: Limit, faster: Limit) -> Difference | None:
-    """What lies between two entries; None where they were not taken apart into the same parts."""
+    """Return what lies between two entries; None where they were not taken apart into the same parts."""
     others = {part.kind: part.time_ns for part in faster.parts}
     if not others or [part.kind for part in slower.parts] != list(others):
         return None
@@ -308,7 +302,7 @@ def _limit(
 def _measured(
     count: Count | None, times: Mapping[int, float], alone: Mapping[int, float], own: Mapping[int, Prices]
 ) -> dict[int, dict[Kind, float]]:
-    """Nanoseconds of all parts but the rest, by block; with products and passes in all of them or in none."""
+    """Return nanoseconds of all parts but the rest, by block, with products and passes in all or in none."""
     priced: dict[int, dict[Kind, float]] = {}
     for block in times.keys() & alone.keys() & own.keys():
         if count is not None and (found := _priced(count, own[block])):
@@ -317,7 +311,7 @@ def _measured(
 
 
 def _priced(count: Count, own: Prices) -> dict[Kind, float] | None:
-    """What the products and passes cost beyond being called; None where one of them has no price."""
+    """Return what the products and passes cost beyond being called; None where one has no price."""
     sums: dict[Kind, float] = {"products": 0.0, "elementwise": 0.0}
     for one in count.operations:
         if (extra := own.extra_ns(one)) is None:
@@ -327,7 +321,7 @@ def _priced(count: Count, own: Prices) -> dict[Kind, float] | None:
 
 
 def _parts(by_block: Sequence[Mapping[Kind, float]], time_ns: float) -> Iterable[Part]:
-    """Shares by block, put together; the blocks have the same kinds."""
+    """Yield shares by block, put together; the blocks have the same kinds."""
     for kind in KINDS:
         if shares := [shares[kind] for shares in by_block if kind in shares]:
             found = estimate(shares)
@@ -335,7 +329,7 @@ def _parts(by_block: Sequence[Mapping[Kind, float]], time_ns: float) -> Iterable
 
 
 def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) -> Bound | None:
-    """The lower bound over the blocks whose probe knows all that it takes."""
+    """Return the lower bound over the blocks whose probe knows all that it takes."""
     found = {block: bounds for block in times.keys() & own.keys() if (bounds := _bounds(case, own[block]))}
     if not found:
         return None
@@ -346,7 +340,7 @@ def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) ->
 
 
 def _bounds(case: Case, own: Prices) -> tuple[float, float] | None:
-    """Nanoseconds that arithmetic and memory take at least."""
+    """Return the nanoseconds that arithmetic and memory take at least."""
     if (cell := house_cell(case.cell)) is None:
         return None
     work = cell.count_needed(case)
@@ -358,7 +352,7 @@ def _bounds(case: Case, own: Prices) -> tuple[float, float] | None:
 
 
 def _troubles(run: Run) -> Iterable[tuple[str, str, tuple[int, ...]]]:
-    """Probes that gave nothing, alike in arm and reason taken together."""
+    """Yield probes that gave nothing, alike in arm and reason taken together."""
     alike: dict[tuple[str, str], list[int]] = {}
     for rates in run.rates:
         if not rates.primitives:
