@@ -19,7 +19,7 @@ Result = dict[str, Array]
 
 
 def question(what: str, answer: bool) -> Check:
-    """A check without a distance."""
+    """Make a check without a distance."""
     return Check(what=what, error=0.0 if answer else 1.0, tolerance=0.0, passed=answer)
 
 
@@ -34,7 +34,7 @@ def compare(
     scale: float | None = None,
     since: Array | float = 0.0,
 ) -> Check:
-    """|actual - since - wanted| / scale against a tolerance; ``scale`` is |wanted| unless given.
+    """Hold |actual - since - wanted| / scale against a tolerance; ``scale`` is |wanted| unless given.
 
     What cannot be compared fails as a question.
     """
@@ -52,7 +52,7 @@ def compare(
 
 
 def failures(checks: Iterable[Check]) -> str:
-    """The failed checks in words; those known to fail are left out."""
+    """Tell the failed checks in words; those known to fail are left out."""
     return "; ".join(
         f"{check.what} is off by {check.error:.2g}, allowed is {check.tolerance:.2g}"
         if check.tolerance
@@ -63,17 +63,17 @@ def failures(checks: Iterable[Check]) -> str:
 
 
 def compare_output(case: Case, result: Result, expected: Results, allowed: Tolerance) -> list[Check]:
-    """y_hat of a ``forward``."""
+    """Compare y_hat of a ``forward``."""
     return [compare("y_hat", result.get("y_hat"), expected.y_hat, allowed.forward, case.dtype)]
 
 
 def compare_loss(case: Case, result: Result, wanted: Array, expected: Results, tolerance: float) -> Check:
-    """The loss, relative to what rounding of y_hat and y does to it."""
+    """Compare the loss, relative to what rounding of y_hat and y does to it."""
     return compare("loss", result.get("loss"), wanted, tolerance, case.dtype, scale=expected.loss_scale)
 
 
 def compare_gradient(case: Case, result: Result, expected: Results, allowed: Tolerance) -> list[Check]:
-    """Loss and dU dW dV of a ``gradient``."""
+    """Compare the loss and the gradients of a ``gradient``."""
     checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]
     for name, grad in expected.grads.items():
         scale = gradient_scale(grad, expected, case.dtype)
@@ -86,7 +86,7 @@ def compare_gradient(case: Case, result: Result, expected: Results, allowed: Tol
 def compare_update(
     case: Case, result: Result, params: Result, expected: Results, allowed: Tolerance, lr: float
 ) -> list[Check]:
-    """Loss, and p_new - p_old = -lr dL/dp of a ``train_step``."""
+    """Compare the loss, and p_new - p_old = -lr dL/dp of a ``train_step``."""
     checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]
     for name, grad in expected.grads.items():
         scale, since = lr * gradient_scale(grad, expected, case.dtype), params[name].astype(np.float64)
@@ -96,13 +96,13 @@ def compare_update(
 
 
 def gradient_scale(grad: Array, expected: Results, dtype: str) -> float:
-    """A gradient's own size; where it vanishes that of dL/dy_hat, so that a zero has to be a zero."""
+    """Return a gradient's own size; where it vanishes that of dL/dy_hat, so that a zero has to be a zero."""
     return expected.upstream if vanishes(grad, dtype) else norm(grad)
 
 
 @np.errstate(all="ignore")
 def distance(again: Result, first: Result) -> float:
-    """How far two results are apart, all their arrays taken together."""
+    """Return how far two results are apart, all their arrays taken together."""
     shapes = [[(name, values.shape) for name, values in result.items()] for result in (again, first)]
     if shapes[0] != shapes[1] or not first:
         return sys.float_info.max

@@ -32,7 +32,7 @@ SMALL = (
 
 
 def agreement_cases(cell: str = DEFAULT_CELL) -> list[Case]:
-    """Every task, dtype and activation at every shape; shapes too small for float32 in float64 only."""
+    """List every task, dtype and activation at every shape; shapes too small for float32 in float64 only."""
     cases = []
     for dtype, activation in product(DTYPES, ACTIVATIONS):
         cases += [
@@ -44,7 +44,7 @@ def agreement_cases(cell: str = DEFAULT_CELL) -> list[Case]:
 
 
 def worth_compiling(case: Case) -> bool:
-    """Whether a variant that compiles, which takes seconds for every case, is proved on this one too.
+    """Return whether a variant that compiles, which takes seconds for every case, is proved on this one too.
 
     At the tutorial's size: the training step in every layout, and in one of them the other dtype and the
     other tasks. Then an odd shape of random data, in float64 with the sigmoid. The tests prove more.
@@ -61,7 +61,7 @@ def worth_compiling(case: Case) -> bool:
 
 
 def reference_cases(cell: str = DEFAULT_CELL) -> list[Case]:
-    """Small shapes on which the reference's gradient is checked by differences."""
+    """List small shapes on which the reference's gradient is checked by differences."""
     return [case for activation in ACTIVATIONS for case in _random(SMALL, "float64", activation, cell)]
 
 

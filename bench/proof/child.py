@@ -47,18 +47,18 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def claims_wrongly(row: Row) -> bool:
-    """Whether the row shows something that claims to be right and is not, or could not be shown to be."""
+    """Return whether what claims to be right is not, or could not be shown to be."""
     return row.status not in ("ok", "known_wrong", "missing")
 
 
 def wrongly_accused(row: Row) -> bool:
-    """Whether a gradient that is known to be wrong turned out right."""
+    """Return whether a gradient that is known to be wrong turned out right."""
     within = all(e is not None and e <= row.tolerances[name] for name, e in row.errors.items())
     return row.status == "known_wrong" and within
 
 
 def main() -> None:
-    """Run as told by the command line, and send the results as replies."""
+    """Do what the command line names, and send the results as replies."""
     folder, what = Path(sys.argv[1]), sys.argv[2]
     cases = msgspec.json.decode((folder / "cases.json").read_bytes(), type=list[Case])
     with replies() as send:
@@ -117,7 +117,7 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
 def make_row(
     variant: catalog.Variant, device: str, case: Case, checks: list[Check], status: Status, reason: str
 ) -> Row:
-    """A row of all that has an error, and of the questions that failed."""
+    """Make a row of all that has an error, and of the questions that failed."""
     worst: dict[str, Check] = {}
     for check in checks:
         if check.tolerance == 0 and check.passed:

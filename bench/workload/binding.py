@@ -41,10 +41,10 @@ class Binding:
         self.library.write(self.y, batch.y)
 
     def result(self) -> dict[str, Array]:
-        """The results of the last call, as copies: some variants hand out their workspace.
+        """Return the results of the last call, as copies: some variants hand out their workspace.
 
         Raises:
-            TypeError: it is no dict of NumPy arrays; told with the place of the variant's ``result``.
+            TypeError: it is no dict of NumPy arrays; the message has the place of the variant's ``result``.
         """
         result, place = self.bound.result(), place_of(self.bound.result)
         if not isinstance(result, dict):
@@ -55,7 +55,7 @@ class Binding:
         return {name: np.array(value) for name, value in result.items()}
 
     def unchanged(self, batch: Batch) -> bool:
-        """Whether x and y are still those of ``batch``, which was fed last, and the parameters as bound."""
+        """Return whether x and y are still those of ``batch``, fed last, and the parameters as bound."""
         inputs = self.first if hasattr(self.bound, "feed") else batch  # a feed of its own leaves ours alone
         pairs = [(self.x, inputs.x), (self.y, inputs.y)]
         pairs += [(held, self.first.params[name]) for name, held in self.params.items()]

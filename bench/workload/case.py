@@ -25,7 +25,7 @@ class Shape:
 
     @property
     def work(self) -> int:
-        """T B H^2: what a call takes is about proportional to it, where H is large."""
+        """Return T B H^2, to which the time of a call is about proportional where H is large."""
         return self.T * self.B * self.H**2
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Case:
         return f"{cell}{self.task} · {self.layout} · {self.dtype} · {self.activation} · {self.shape}"
 
     def with_task(self, task: str) -> "Case":
-        """The same work for another task."""
+        """Return the same work for another task."""
         return replace(self, task=task)
 
 
@@ -76,7 +76,7 @@ def sine_case(
     seed: int = 0,
     cell: str = DEFAULT_CELL,
 ) -> Case:
-    """A case on sine windows; the defaults are the primer's: 6 values in, 8 out, 128 samples, H = 32.
+    """Make a case on sine windows; the defaults are the primer's: 6 values in, 8 out, 128 samples, H = 32.
 
     Raises:
         UserError: a size below 1.

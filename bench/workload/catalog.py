@@ -36,15 +36,15 @@ class Bound(Protocol):
 
     @property
     def call(self) -> Callable[[], object]:
-        """The work, without waiting for the device."""
+        """Does the work, without waiting for the device."""
 
     @property
     def reset(self) -> Callable[[], None]:
-        """Parameters back to the start."""
+        """Puts the parameters back to the start."""
 
     @property
     def result(self) -> Callable[[], dict[str, Any]]:
-        """NumPy arrays of the last call: y_hat; loss dU dW dV; or loss U W V."""
+        """Returns NumPy arrays of the last call: y_hat; loss and dU dW dV; or loss and U W V."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +72,16 @@ class Variant:
 
     @property
     def alone(self) -> bool:
-        """Whether it needs a worker of its own: it compiles, or may do anything to its process."""
+        """Return whether it needs a worker of its own: it compiles, or may do anything to its process."""
         return self.compiles or self.own
 
     @property
     def known_wrong(self) -> bool:
-        """Whether its gradient is known to be wrong."""
+        """Return whether its gradient is known to be wrong."""
         return bool(self.wrong_gradients)
 
     def unsupported(self, case: Case, device: str) -> str | None:
-        """Why this variant cannot run the case on the device, or None where it can."""
+        """Return why this variant cannot run the case on the device, or None where it can."""
         kind = device.partition(":")[0]
         for what, value, supported in (
             ("device", kind, self.devices),
@@ -211,7 +211,7 @@ LADDER = (
 
 def by_role(*roles: Role) -> tuple[Variant, ...]:
     """Return the variants of these roles that take the whole batch at once, in the catalogue's order."""
-    return tuple(one for one in VARIANTS if one.role in roles and not one.loops_over_batch)
+    return tuple(v for v in VARIANTS if v.role in roles and not v.loops_over_batch)
 
 
 def by_name(name: str) -> Variant | None:
@@ -226,7 +226,7 @@ def counted(spec: str, case: Case) -> Count | None:
 
 
 class Description(msgspec.Struct, omit_defaults=True):
-    """What a child tells of a user's own variant: the variant, or why it is none."""
+    """A child's answer about a user's own variant: the variant, or why it is none."""
 
     variant: Variant | None = None
     shown: tuple[str, str, str] | None = None  # label, colour and dark colour of a library of the user's own
@@ -234,7 +234,7 @@ class Description(msgspec.Struct, omit_defaults=True):
 
 
 def listed(spec: str) -> Variant | None:
-    """The variant of a name in the catalogue; None for ``module:object``.
+    """Return the variant of a name in the catalogue; None for ``module:object``.
 
     Raises:
         UserError: unknown name.
@@ -250,7 +250,7 @@ def listed(spec: str) -> Variant | None:
 
 
 def find(spec: str) -> Variant:
-    """The variant of a name in the catalogue, or of ``module:object`` for one of the user's own.
+    """Return the variant of a name in the catalogue, or of ``module:object`` for one of the user's own.
 
     The object needs ``name``, ``library`` ("numpy", "torch", or ``module:object`` of one's own) and ``bind``;
     it may narrow ``devices``, ``tasks``, ``layouts``, ``dtypes`` and ``activations``, compute another
@@ -271,10 +271,10 @@ def cell_of(specs: Iterable[str]) -> str:
     """
     cells = {find(spec).cell: spec for spec in specs}
     if len(cells) > 1:
-        (one, first), (other, second) = list(cells.items())[:2]
+        (cell, variant), (other_cell, other) = list(cells.items())[:2]
         raise UserError(
-            f"{first} computes the cell {one}, {second} the cell {other}, which no run compares: choose "
-            "variants of one cell"
+            f"{variant} computes the cell {cell}, {other} the cell {other_cell}, which no run compares: "
+            "choose variants of one cell"
         )
     return next(iter(cells), DEFAULT_CELL)
 

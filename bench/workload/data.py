@@ -32,19 +32,19 @@ class Batch:
     y: Array
 
     def astype(self, dtype: str) -> "Batch":
-        """The same numbers in another dtype."""
+        """Return the same numbers in another dtype."""
         params = {name: p.astype(dtype) for name, p in self.params.items()}
         return Batch(params, self.x.astype(dtype), self.y.astype(dtype))
 
     def other(self) -> "Batch":
-        """Other inputs for the same parameters; no symmetry of the net makes their results the same.
+        """Return other inputs for the same parameters; no symmetry of the net makes their results the same.
 
         Both numbers are exact in any dtype, so the results expected of them serve float32 and float64.
         """
         return Batch(self.params, -self.x, self.y / 2)
 
     def digest(self) -> str:
-        """SHA-256 over names, dtypes, shapes and bytes: equal digests mean equal inputs."""
+        """Return SHA-256 over names, dtypes, shapes and bytes: equal digests mean equal inputs."""
         sha = hashlib.sha256()
         for name, array in [*sorted(self.params.items()), ("x", self.x), ("y", self.y)]:
             sha.update(f"{name} {array.dtype.str} {array.shape};".encode())
@@ -85,16 +85,16 @@ class Scaling:
     scale: float
 
     def apply(self, values: Array) -> Array:
-        """To units of the training rows' standard deviation."""
+        """Convert to units of the training rows' standard deviation."""
         return (values - self.mean) / self.scale
 
     def invert(self, values: Array) -> Array:
-        """Back to the series' own units."""
+        """Convert back to the series' own units."""
         return values * self.scale + self.mean
 
 
 def windows(series: Array, length: int) -> Array:
-    """All runs of ``length`` successive values but the last, one a row.
+    """Cut out all runs of ``length`` successive values but the last, one a row.
 
     The last is left out because the primer's loop stops one short: 146 points and windows of 14 give
     132 of the 133 there are.
@@ -132,7 +132,7 @@ def split_windows(rows: Array, horizon: int, *, split: str, n_test: int, seed: i
 
 
 def fit_scaling(train: Array) -> Scaling:
-    """Mean and standard deviation of the training rows.
+    """Take mean and standard deviation of the training rows.
 
     Raises:
         UserError: the rows are constant, so there is nothing to learn or to scale by.
@@ -145,7 +145,7 @@ def fit_scaling(train: Array) -> Scaling:
 
 
 def lay_out(inputs: Array, layout: str) -> Array:
-    """Input windows (B, window) as the RNN's x (T, B, I).
+    """Lay input windows (B, window) out as x (T, B, I).
 
     ==============  ======  ======  =================================================
     layout          T       I       x
@@ -175,14 +175,14 @@ def initial_params(case: Case) -> dict[str, Array]:
 def sine_split(
     window: int, horizon: int, n_train: int, *, split: str = "random", n_test: int = N_TEST, seed: int
 ) -> Split:
-    """The primer's windows: 6 in, 8 out, 128 to train and 4 to test come from 146 points."""
+    """Cut and split the sine as the primer does: 146 points for 6 in, 8 out, 128 to train, 4 to test."""
     gap = horizon - 1 if split == "tail" else 0
     series = sine_series(n_train + n_test + gap + window + horizon)
     return split_windows(windows(series, window + horizon), horizon, split=split, n_test=n_test, seed=seed)
 
 
 def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.random.Generator) -> Array:
-    """y (B, O) that makes a float32 proof possible.
+    """Draw targets y (B, O) that make a float32 proof possible.
 
     Each error y_hat - y at the start is at least 0.1 in size, so that it does not cancel; errors lie on
     both sides of the Huber cutoff where that is above 0.15, and never within 10 % of it.
@@ -198,7 +198,7 @@ def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.ra
 
 
 def random_batch(case: Case, draw: int = 1) -> Batch:
-    """Gaussian inputs of any shape, laid out as the case says (float64); another ``draw`` gives others."""
+    """Draw Gaussian inputs of any shape, laid out as the case says, float64; each ``draw`` has its own."""
     generator = np.random.Generator(np.random.PCG64([case.seed, draw]))
     shape, params = case.shape, initial_params(case)
     if case.data == "random":
@@ -210,7 +210,7 @@ def random_batch(case: Case, draw: int = 1) -> Batch:
 
 
 def make(case: Case) -> Batch:
-    """The inputs of a case, in its dtype: drawn in float64 and cast once."""
+    """Make the inputs of a case, in its dtype: drawn in float64 and cast once."""
     if case.data == "random":
         return random_batch(case).astype(case.dtype)
     shape = case.shape
@@ -221,7 +221,7 @@ def make(case: Case) -> Batch:
 
 
 def make_two(case: Case) -> tuple[Batch, Batch]:
-    """The inputs of a case, and a second batch for the same parameters, drawn independently.
+    """Make the inputs of a case, and a second batch for the same parameters, drawn independently.
 
     The two are written in by turns while a case is timed, so that what is kept from earlier calls shows.
     """

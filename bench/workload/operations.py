@@ -8,6 +8,7 @@ left one is stored as (k, m). A *pass* works on each of n elements; it makes n f
 Filling with zeros, copying and views are no arithmetic and are not counted.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -28,17 +29,17 @@ class Operation:
 
     @property
     def is_product(self) -> bool:
-        """Whether it is a matrix product."""
+        """Return whether it is a matrix product."""
         return self.name.startswith(PRODUCT)
 
     @property
     def flops(self) -> int:
-        """Floating-point operations, all times together."""
+        """Count floating-point operations, all times together."""
         return self.times * flops(self.name, self.size)
 
     @property
     def elements_moved(self) -> int:
-        """Elements of its operands and its result, all times together."""
+        """Count elements of its operands and its result, all times together."""
         if self.is_product:
             m, k, n = self.size
             return self.times * (m * k + k * n + m * n)
@@ -62,77 +63,74 @@ class Count:
 
     @property
     def calls(self) -> int:
-        """How many operations the library is asked for."""
-        return sum(one.times for one in self.operations)
+        """Count the operations that the library is asked for."""
+        return sum(operation.times for operation in self.operations)
 
     @property
     def flops(self) -> int:
-        """Floating-point operations: those of the products, and one for each element of a pass."""
-        return sum(one.flops for one in self.operations)
+        """Count floating-point operations: those of the products, and one for each element of a pass."""
+        return sum(operation.flops for operation in self.operations)
 
     @property
     def product_flops(self) -> int:
-        """Those of the products alone."""
-        return sum(one.flops for one in self.operations if one.is_product)
+        """Count those of the products alone."""
+        return sum(operation.flops for operation in self.operations if operation.is_product)
 
     @property
     def activations(self) -> int:
-        """Elements that go through a tanh, a sigmoid or an exp."""
-        return sum(one.flops for one in self.operations if plain(one.name) in TRANSCENDENTAL)
+        """Count elements that go through a tanh, a sigmoid or an exp."""
+        return sum(o.flops for o in self.operations if plain(o.name) in TRANSCENDENTAL)
 
     @property
     def bytes(self) -> int:
-        """Bytes of the operands and results of every operation: traffic, most of it within the caches."""
-        return self.itemsize * sum(one.elements_moved for one in self.operations)
+        """Count bytes of operands and results of every operation: traffic, most of it within the caches."""
+        return self.itemsize * sum(operation.elements_moved for operation in self.operations)
 
 
 def flops(name: str, size: Iterable[int]) -> int:
-    """Of one operation: 2 m k n of a product, n of a pass."""
-    made = 2 if name.startswith(PRODUCT) else 1
-    for length in size:
-        made *= length
-    return made
+    """Count the flops of one operation: 2 m k n of a product, n of a pass."""
+    return math.prod(size) * (2 if name.startswith(PRODUCT) else 1)
 
 
 def plain(name: str) -> str:
-    """The operation without its form."""
+    """Return the operation without its form."""
     return name.partition(" ")[0]
 
 
 def into(operations: Iterable[Operation]) -> list[Operation]:
-    """The same operations, their results written into arrays that are there already."""
-    return [replace(one, name=one.name + INTO) for one in operations]
+    """Return the same operations, their results written into arrays that are there already."""
+    return [replace(operation, name=operation.name + INTO) for operation in operations]
 
 
 def repeated(times: int, operations: Iterable[Operation]) -> list[Operation]:
-    """The operations ``times`` times over."""
-    return [replace(one, times=one.times * times) for one in operations if times]
+    """Return the operations ``times`` times over."""
+    return [replace(operation, times=operation.times * times) for operation in operations if times]
 
 
 def gathered(operations: Iterable[Operation]) -> tuple[Operation, ...]:
-    """Each operation once, in the order of its first place, with all its times."""
+    """List each operation once, in the order of its first place, with all its times."""
     times: dict[Operation, int] = {}
-    for one in operations:
-        alike = replace(one, times=1)
-        times[alike] = times.get(alike, 0) + one.times
-    return tuple(replace(one, times=n) for one, n in times.items() if n)
+    for operation in operations:
+        alike = replace(operation, times=1)
+        times[alike] = times.get(alike, 0) + operation.times
+    return tuple(replace(alike, times=n) for alike, n in times.items() if n)
 
 
 def nn(m: int, k: int, n: int, times: int = 1) -> Operation:
-    """A product of two matrices that are stored row by row."""
+    """Make a product of two matrices that are stored row by row."""
     return Operation(PRODUCT, (m, k, n), times)
 
 
 def nt(m: int, k: int, n: int, times: int = 1) -> Operation:
-    """A product whose right operand is stored as (n, k)."""
+    """Make a product whose right operand is stored as (n, k)."""
     return Operation(NT, (m, k, n), times)
 
 
 def tn(m: int, k: int, n: int, times: int = 1) -> Operation:
-    """A product whose left operand is stored as (k, m)."""
+    """Make a product whose left operand is stored as (k, m)."""
     return Operation(TN, (m, k, n), times)
 
 
 def each(name: str, n: int, arrays: int = 3, times: int = 1) -> Operation:
-    """A pass over n elements."""
+    """Make a pass over n elements."""
     return Operation(name, (n,), times, arrays)

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def load_variant(spec: str) -> Variant:
-    """The variant of a name in the catalogue, or that of ``module:object``, whose module is imported here.
+    """Return the variant of a name in the catalogue, or of ``module:object``, whose module is imported here.
 
     Raises:
         UserError: unknown name, module or object, a module that raises or leaves, or an object without what
@@ -85,7 +85,7 @@ def load_library(spec: str) -> Library:
 
 
 def _checked(own: Any, spec: str) -> Variant:
-    """The object as a variant; reading its attributes may run more of the user's code."""
+    """Make a variant of the object; reading its attributes may run more of the user's code."""
     missing = [needed for needed in ("name", "library", "bind") if not hasattr(own, needed)]
     if missing:
         raise UserError(f"{spec!r} is no variant: it lacks {', '.join(missing)}")
@@ -128,7 +128,7 @@ def _checked(own: Any, spec: str) -> Variant:
 
 
 def _names(value: str | Iterable[str], what: str, known: Collection[str], spec: str) -> tuple[str, ...]:
-    """One name or several, as a tuple: in a bare string every part of a name would count as a name."""
+    """Return one name or several as a tuple: in a bare string every part of a name would count as a name."""
     if not isinstance(value, Iterable):
         raise UserError(f"{spec!r}: {what} must be a list of names, not {_kind(value)}")
     several = (value,) if isinstance(value, str) else tuple(islice(value, len(known) + 1))
@@ -143,9 +143,9 @@ def _kind(value: object) -> str:
 
 
 def _short(value: object) -> str:
-    """What it is in one line, whatever it is."""
-    said = one_line(repr(value))
-    return said if len(said) <= LONGEST_NAME else f"{said[:LONGEST_NAME]}... ({_kind(value)})"
+    """Show whatever it is in one line."""
+    line = one_line(repr(value))
+    return line if len(line) <= LONGEST_NAME else f"{line[:LONGEST_NAME]}... ({_kind(value)})"
 
 
 if __name__ == "__main__":

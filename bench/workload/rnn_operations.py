@@ -34,7 +34,7 @@ DERIVATIVE: Passes = (("multiply", 3), ("add", 2), ("multiply", 3))
 
 
 def needed(case: Case) -> Operations:
-    """What the mathematics needs, whoever computes it: the products, and an activation per hidden unit.
+    """Count what the mathematics needs, whoever computes it: products, and an activation per hidden unit.
 
     h_0 = 0, so W h_0, its part of dL/dW and dL/dh_0 need nothing. All other passes could be made along with
     these: they add nothing here.
@@ -49,17 +49,17 @@ def needed(case: Case) -> Operations:
 
 
 def numpy_batched(case: Case) -> Operations:
-    """impl_numpy/rnn.py: BPTT by hand, an array for every result."""
+    """Count impl_numpy/rnn.py: BPTT by hand, an array for every result."""
     return _by_hand(case, numpy_activation(case))
 
 
 def torch_manual(case: Case) -> Operations:
-    """impl_torch/manual.py: the same, line by line."""
+    """Count impl_torch/manual.py: the same, line by line."""
     return _by_hand(case, ((case.activation, 2),))
 
 
 def numpy_inplace(case: Case) -> Operations:
-    """impl_numpy/inplace.py: nothing is allocated, dL/dU and dL/dW are one product each.
+    """Count impl_numpy/inplace.py: nothing is allocated, dL/dU and dL/dW are one product each.
 
     Its sigmoid is (1 + tanh(a / 2)) / 2.
     """
@@ -69,32 +69,36 @@ def numpy_inplace(case: Case) -> Operations:
 
 
 def torch_inplace(case: Case) -> Operations:
-    """impl_torch/inplace.py: the same, but addmm adds U x_t within the product, addcmul and ``alpha``
-    multiply within another pass."""
-    huber = tuple(one for place, one in enumerate(HUBER) if place != 2)
+    """Count impl_torch/inplace.py: the same, but addmm adds U x_t within the product.
+
+    addcmul and ``alpha`` multiply within another pass.
+    """
+    huber = HUBER[:2] + HUBER[3:]
     return _in_place(
         case, ((case.activation, 2),), huber, (("multiply", 3), ("multiply", 4)), SUBTRACT_SCALED
     )
 
 
 def torch_autograd(case: Case) -> Operations:
-    """impl_torch/rnn.py: autograd over the plain recurrence."""
+    """Count impl_torch/rnn.py: autograd over the plain recurrence."""
     return _autograd(case, SCALE_AND_SUBTRACT)
 
 
 def torch_cell(case: Case) -> Operations:
-    """``nn.RNNCell`` step by step, and an optimizer."""
+    """Count ``nn.RNNCell`` step by step, and an optimizer."""
     return _autograd(case, SUBTRACT_SCALED)
 
 
 def torch_rnn(case: Case) -> Operations:
-    """``nn.RNN``, which makes U x_t of all steps in one product, and an optimizer."""
+    """Count ``nn.RNN``, which makes U x_t of all steps in one product, and an optimizer."""
     return _autograd(case, SUBTRACT_SCALED, at_once=True)
 
 
 def numpy_activation(case: Case) -> Passes:
-    """tanh; or the sigmoid that never overflows: a comparison, -a, two selections, one exp, and twice 1 + z
-    and a quotient."""
+    """Return the passes of tanh, or of the sigmoid that never overflows.
+
+    That is a comparison, -a, two selections, one exp, and twice 1 + z and a quotient.
+    """
     if case.activation == "tanh":
         return (("tanh", 2),)
     selections = tuple(("multiply", arrays) for arrays in (2, 4, 4, 2, 3))
@@ -102,17 +106,17 @@ def numpy_activation(case: Case) -> Passes:
 
 
 def passes(n: int, named: Passes) -> Operations:
-    """Passes over the same n elements."""
+    """Make passes over the same n elements."""
     return [each(name, n, arrays) for name, arrays in named]
 
 
 def update(s: Shape, named: Passes) -> Operations:
-    """Passes over each of U, W and V."""
-    return [one for n in (s.H * s.I, s.H * s.H, s.O * s.H) for one in passes(n, named)]
+    """Make passes over each of U, W and V."""
+    return [operation for n in (s.H * s.I, s.H * s.H, s.O * s.H) for operation in passes(n, named)]
 
 
 def _by_hand(case: Case, activation: Passes) -> Operations:
-    """The gradient written out. The walk back goes on to dL/dh_0, which nobody needs."""
+    """Count the gradient written out. The walk back goes on to dL/dh_0, which nobody needs."""
     s, hidden = case.shape, case.shape.B * case.shape.H
     step = [nt(s.B, s.I, s.H), nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), *activation))]
     made = [*repeated(s.T, step), nt(s.B, s.H, s.O)]
@@ -127,7 +131,7 @@ def _by_hand(case: Case, activation: Passes) -> Operations:
 def _in_place(
     case: Case, activation: Passes, huber: Passes, derivative: Passes, updates: Passes
 ) -> Operations:
-    """Everything written into a workspace, and as much as can be in one product over all steps."""
+    """Count everything written into a workspace, and as much as can be in one product over all steps."""
     s, hidden = case.shape, case.shape.B * case.shape.H
     made = [nt(s.T * s.B, s.I, s.H), nt(s.B, s.H, s.H, s.T), nt(s.B, s.H, s.O)]
     made += repeated(s.T, passes(hidden, activation))
@@ -139,7 +143,7 @@ def _in_place(
 
 
 def _autograd(case: Case, updates: Passes, *, at_once: bool = False) -> Operations:
-    """The recurrence and what autograd makes of it; ``at_once``: U x_t of all steps in one product.
+    """Count the recurrence and its autograd; ``at_once``: U x_t of all steps in one product.
 
     The loss, its derivative and that of the activation are a pass each. A parameter that is used T times
     has T gradients, which take T - 1 additions.
@@ -161,7 +165,7 @@ def _autograd(case: Case, updates: Passes, *, at_once: bool = False) -> Operatio
 
 
 def numpy_loop(case: Case) -> Operations:
-    """impl_numpy/loop.py: exact BPTT, sample by sample."""
+    """Count impl_numpy/loop.py: exact BPTT, sample by sample."""
     s = case.shape
     made = [*repeated(s.T, _step(case)), nn(s.O, s.H, 1)]
     if case.task == "forward":
@@ -172,7 +176,7 @@ def numpy_loop(case: Case) -> Operations:
 
 
 def numpy_published(case: Case) -> Operations:
-    """impl_numpy/published.py: R_U and R_W carried forwards; diag(d) M column by column."""
+    """Count impl_numpy/published.py: R_U and R_W carried forwards; diag(d) M column by column."""
     if case.task == "forward":
         return numpy_loop(case)
     s = case.shape
@@ -185,18 +189,18 @@ def numpy_published(case: Case) -> Operations:
 
 
 def _step(case: Case) -> Operations:
-    """h_t = act(U x_t + W h_{t-1}) of one sample."""
+    """Count h_t = act(U x_t + W h_{t-1}) of one sample."""
     s = case.shape
     return [nn(s.H, s.I, 1), nn(s.H, s.H, 1), *passes(s.H, (("add", 3), *numpy_activation(case)))]
 
 
 def _output(case: Case) -> Operations:
-    """The loss of one sample, its part of dL/dV, and dL/dh_T."""
+    """Count the loss of one sample, its part of dL/dV, and dL/dh_T."""
     s = case.shape
     return [*passes(s.O, HUBER), *passes(s.O * s.H, OUTER_AND_ADD), tn(s.H, s.O, 1)]
 
 
 def _whole(case: Case, sample: Operations) -> Operations:
-    """All samples, and the update."""
+    """Count all samples, and the update."""
     updates = update(case.shape, SCALE_AND_SUBTRACT) if case.task == "train_step" else []
     return [*repeated(case.shape.B, sample), *updates]

@@ -75,7 +75,7 @@ SEPARATOR_LINE = re.compile(r"""\s*"?sep=([^"'\w\s]|\t)"?[,;\t]*[\r\n]*""", re.I
 
 
 def sine_series(n_points: int) -> Array:
-    """sin over two periods, [0, 4 pi], at ``n_points`` equal steps (float64)."""
+    """Sample sin over two periods, [0, 4 pi], at ``n_points`` equal steps (float64)."""
     return np.sin(np.linspace(0, 4 * np.pi, n_points))
 
 
@@ -174,7 +174,7 @@ def _stand_ins(values: Array, written: Counter[str], file: str) -> Iterator[str]
 
 
 def _fill(values: Array, missing: Missing, file: str) -> tuple[Array, list[str]]:
-    """Values (n,) without the missing ones, or with others in their place, and a sentence about that."""
+    """Leave the missing of values (n,) out, or put others in their place; return a sentence about that."""
     there = np.isfinite(values)
     count = f"{len(values) - there.sum()} of {len(values)} values in {file} are missing"
     if there.all():
@@ -196,7 +196,7 @@ def _fill(values: Array, missing: Missing, file: str) -> tuple[Array, list[str]]
 
 
 def _read_text(path: str | Path, encoding: str) -> str:
-    """The file's text, or what is wrong with its bytes."""
+    """Return the file's text, or raise UserError that says what is wrong with its bytes."""
     try:
         with open_to_read(Path(path)) as file:
             data = file.read(MAX_BYTES + 1)
@@ -270,7 +270,7 @@ class _Table:
         return UserError(f"{self._path}, line {line}{where}: {what}")
 
     def shown(self, index: int) -> str:
-        """A column's name for a message: in quotes, and never more than a line."""
+        """Return a column's name for a message: in quotes, and never more than a line."""
         return reprlib.repr(one_line(self.names[index]))
 
     def find(self, column: str) -> int:
@@ -388,7 +388,7 @@ class _Table:
 
     @property
     def _numbered(self) -> bool:
-        """Whether the names are those that pandas gives: none for the index, then 0, 1, 2."""
+        """Return whether the names are those that pandas gives: none for the index, then 0, 1, 2."""
         return len(self.names) > 1 and self.names == ["", *map(str, range(len(self.names) - 1))]
 
     def _listed(self, places: "range | list[int]") -> str:
@@ -445,7 +445,7 @@ class _Table:
         return fitting[0] if fitting else max(several, key=lambda delimiter: widths[delimiter][0])
 
     def _widths(self, delimiter: str) -> list[int]:
-        """The lengths of the first rows that are not empty; [0] where they are no CSV with this delimiter."""
+        """Return the lengths of the first rows that are not empty; [0] where this delimiter makes no CSV."""
         try:
             rows = (row for _, row in self._parse(delimiter) if any(row))
             return [len(row) for row in itertools.islice(rows, FIRST_ROWS)] or [0]
@@ -453,7 +453,7 @@ class _Table:
             return [0]
 
     def _why(self, row: list[str]) -> str:
-        """A guess why a row is longer or shorter than the header."""
+        """Guess why a row is longer or shorter than the header."""
         if row[0].startswith("#"):
             return "; a comment can only stand above the header: remove it"
         for other in DELIMITERS:
@@ -476,7 +476,7 @@ class _Table:
         """
         others = [place for place in range(len(row)) if place != index and len(first_rows) > 1]
         for place in others:
-            cell, before = row[place].strip(), [one[place].strip() for one in first_rows[:-1]]
+            cell, before = row[place].strip(), [earlier[place].strip() for earlier in first_rows[:-1]]
             word = SUMS.fullmatch(cell.rstrip(":")) and not any(map(SUMS.fullmatch, before))
             dates = len(before) > 1 and all(map(DATE_LIKE.fullmatch, before))
             if word or (dates and not any(map(str.isdigit, cell))):
@@ -513,7 +513,7 @@ class _Table:
         )
 
     def _number_hint(self, cell: str, line: int) -> str:
-        """What to do about a number that is written in another way, or about what is none."""
+        """Say what to do about a number that is written in another way, or about what is none."""
         other: Decimal = "." if self._decimal == "," else ","
         if len(self.names) == 1 and re.search(r"[\s,;:^~|<{]", cell):
             return "; commas, semicolons, tabs or | separate columns, outside quotes"
@@ -542,7 +542,7 @@ def _plain(name: str) -> str:
 
 
 def _newest_first(cells: list[str]) -> bool:
-    """Whether these are dates or time stamps that go back and never forward."""
+    """Return whether these are dates or time stamps that go back and never forward."""
     cells = [cell for cell in cells if cell.casefold() not in NO_VALUE]
     if len(cells) < 2 or cells[0] == cells[-1]:
         return False
