@@ -26,7 +26,7 @@ CASES = [
 ]
 KEYS = {
     *("variant", "library", "device", "dtype", "task", "layout", "activation", "shape"),
-    *("errors", "tolerances", "status"),
+    *("errors", "tolerances", "status", "cell"),
 }
 OWN = """
 import os, sys, time

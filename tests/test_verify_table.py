@@ -25,6 +25,7 @@ def row(variant: str, status: Any, error: float = 1e-9, tolerance: float = 1e-5,
         "errors": {"loss": 1e-9, "dU": error, "dW": error, "dV": 1e-9},
         "tolerances": {"loss": 3e-6, "dU": tolerance, "dW": tolerance, "dV": 1e-5},
         "status": status,
+        "cell": "rnn",
     }
     return Row(**options | changes)
 

@@ -21,7 +21,7 @@ from bench.proof.cases import reference_cases
 from bench.records.record import Check, Status
 from bench.workload import catalog, data
 from bench.workload.binding import Bind, bind_case
-from bench.workload.case import DEFAULT_CELL, Case, Shape
+from bench.workload.case import Case, Shape
 from bench.workload.cell import find_cell
 from bench.workload.own_variant import load_variant
 
@@ -42,8 +42,8 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: dict[str, float | None]
     tolerances: dict[str, float]
     status: Status
+    cell: str
     reason: str = ""
-    cell: str = DEFAULT_CELL
 
 
 def claims_wrongly(row: Row) -> bool:
@@ -138,8 +138,8 @@ def make_row(
         },
         tolerances={name: check.tolerance for name, check in worst.items()},
         status=status,
-        reason=reason,
         cell=case.cell,
+        reason=reason,
     )
 
 
