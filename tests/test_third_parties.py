@@ -128,7 +128,8 @@ def test_the_report_of_a_run_from_outside_is_drawn_without_its_modules(tmp_path:
         [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, cwd=tmp_path
     )
     assert told.returncode == 0, told.stderr
-    assert "toy-lists" in (folder / "report.html").read_text(encoding="utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert all(shown in page for shown in ("toy-lists", "Toy lists", "#117733", "#7fd49b"))
 
 
 def test_variants_of_two_cells_are_not_compared() -> None:

@@ -16,6 +16,7 @@ from bench.proof import child
 from bench.records.folder import load_refinements
 from bench.records.journal import load_run
 from bench.records.run import Run
+from bench.workload.cell import find_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,6 @@ NUMBERS = ("median_ns", "median_low_ns", "median_high_ns", "samples_per_second",
 OF_ARM = ("variant", "library", "device", "threads", "twin", "known_wrong")
 OF_CASE = ("task", "layout", "dtype", "activation")
 OF_PROOF = ("variant", "library", "device", "dtype", "task", "layout", "activation")
-ERRORS = ("y_hat", "loss", "dU", "dW", "dV", "update U", "update W", "update V")
 
 
 class Result:
@@ -111,7 +111,9 @@ class Verification:
         by = ["variant", "device"]
         counts = shown.groupby(by, sort=False).size().rename("proofs")
         statuses = pd.crosstab([shown.variant, shown.device], shown.status).reindex(counts.index)
-        errors = shown.groupby(by, sort=False)[[name for name in ERRORS if name in shown]].max()
+        parameters = dict.fromkeys(name for row in self.rows for name in find_cell(row.cell).parameters)
+        names = ["y_hat", "loss", *(what + name for what in ("d", "update ") for name in parameters)]
+        errors = shown.groupby(by, sort=False)[[name for name in names if name in shown]].max()
         return pd.concat([counts, statuses, errors], axis=1).reset_index()
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from bench.machine.libraries import LIBRARIES
+from bench.machine.libraries import KNOWN
 from bench.machine.wording import printable
 from bench.reporting.section import Drawing, Image, TextTable, data_uri
 
@@ -38,7 +38,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"md": escape_markdown, "commands": commands, "emphasise": emphasise}
-    environment.globals["libraries"] = LIBRARIES
+    environment.globals["libraries"] = KNOWN
     return environment
 
 

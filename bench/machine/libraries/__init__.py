@@ -6,6 +6,7 @@ Importing this loads none of them.
 import gc
 import os
 import sys
+from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,13 +16,14 @@ from bench.machine.libraries.numpy_library import NUMPY, NumPy
 from bench.machine.libraries.torch_library import TORCH, PyTorch
 
 __all__ = [
-    "LIBRARIES", "NEUTRAL", "NEUTRAL_DARK", "NUMPY", "TORCH", "Library", "Move", "NumPy",
+    "KNOWN", "LIBRARIES", "NEUTRAL", "NEUTRAL_DARK", "NUMPY", "TORCH", "Library", "Move", "NumPy",
     "PyTorch", "Ramp", "Wait", "changed_state", "introduce", "library", "limit_threads",
     "process_state", "register", "tell", "wrong_library",
 ]  # fmt: skip
 
 LIBRARIES: dict[str, Library] = {NUMPY.name: NUMPY, TORCH.name: TORCH}
 _SHOWN: dict[str, Library] = {}  # of others, no more than how they are shown
+KNOWN = ChainMap(LIBRARIES, _SHOWN)  # all that have a name and colours here
 
 
 def register(new: Library) -> Library:
@@ -42,7 +44,7 @@ def introduce(name: str, label: str, colour: str, dark_colour: str) -> None:
 
 def library(name: str) -> Library:
     """Return the library of a name; one that nobody has declared is called by its name."""
-    return LIBRARIES.get(name) or _SHOWN.get(name) or Library(name, name)
+    return KNOWN.get(name) or Library(name, name)
 
 
 def limit_threads(n: int) -> None:
