@@ -11,6 +11,7 @@ import pytest
 from acceptance.plans import mutated
 from grids import crossing_at, grid, maps_of
 from journals import example_plan, example_records
+from matplotlib.text import Annotation
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, facts_of, run_with, with_ratios
 
@@ -22,10 +23,8 @@ from bench.measure import worker
 from bench.records.record import AnyRecord, Burst, Worker, measured_as
 from bench.records.run import Run, make_run
 from bench.reporting.plots import draw
-from bench.reporting.section import Section, TextTable
-from bench.reporting.sections.breakeven import breakeven_section
-from bench.reporting.sections.breakeven_plot import apart
-from bench.reporting.sections.breakeven_words import sentence
+from bench.reporting.section import Drawing, Section, TextTable
+from bench.reporting.sections.breakeven import breakeven_section, sentence
 
 MS, US = 1_000_000, 1_000
 GAIN_US = 60  # by which the later one's step is shorter
@@ -370,6 +369,25 @@ def test_the_plot_is_the_same_bytes_and_its_text_says_the_numbers() -> None:
     assert "numpy-batched against torch-rnn at 25\u202f000 steps" in drawing.alt
 
 
+def test_a_crossing_has_one_number_in_picture_and_table() -> None:
+    section = section_of(compiled_run())
+    (drawing,), (crossing, _) = section.drawings, section.tables
+    assert isinstance(drawing, Drawing)
+    (axes,) = drawing.draw().axes
+    drawn = {text.get_text(): text.xy[0] for text in axes.texts if isinstance(text, Annotation)}
+    told = {row[5].text: row[3].value for row in crossing.rows if row[5].value is not None}
+    assert "1" in told
+    assert drawn == pytest.approx(told)
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert {"numpy-batched", "torch-rnn", "torch-compile"} < set(names)
+
+
+def test_three_sentences_at_most_one_for_each_kind() -> None:
+    lead = section_of(make_run(example_records())).lead
+    starts = ("PyTorch never catches up", "Compiling pays after", "torch-rnn overtakes numpy-published")
+    assert [sentence.startswith(start) for sentence, start in zip(lead, starts, strict=True)] == [True] * 3
+
+
 def test_a_run_without_pairs_has_no_section() -> None:
     records = [record for record in example_records() if not isinstance(record, Worker)]
     run = make_run(records)
@@ -387,7 +405,7 @@ def test_the_best_pair_is_there_too() -> None:
     run = make_run(with_ratios(example_records(), {BEST_TORCH: around(0.3), BEST_NUMPY: around(0.9)}))
     (best,) = (made for made in found_in(run) if made.step.kind == "best")
     assert (best.one.entry.id, best.other.entry.id) == (BEST_NUMPY, BEST_TORCH)
-    assert "the fastest form of each" in sentence(run, best)
+    assert any(row[0].note.startswith("fastest form of each") for row in section_of(run).tables[0].rows)
 
 
 @pytest.mark.parametrize(
@@ -405,15 +423,3 @@ def test_the_best_pair_is_there_too() -> None:
 )
 def test_one_block_crosses_or_does_not(gap: float, gain: float, kind: str) -> None:
     assert breakeven._kind(gap, gain) == kind
-
-
-@pytest.mark.parametrize(
-    "places", [[0.5], [0.1, 0.9], [0.5, 0.5], [0.5, 0.51, 0.2, 0.52, 0.9], [0.9, 0.89, 0.1]]
-)
-def test_labels_are_apart_in_their_order_and_no_further_than_needed(places: list[float]) -> None:
-    moved = apart(places, 0.1)
-    order = np.argsort(places, kind="stable")
-    assert np.all(np.diff(np.array(moved)[order]) >= 0.1 - 1e-12)
-    assert np.mean(moved) == pytest.approx(np.mean(places))
-    if len(places) == 1 or np.min(np.diff(np.sort(places))) >= 0.1:
-        assert moved == pytest.approx(places)

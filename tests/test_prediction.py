@@ -8,12 +8,13 @@ import pytest
 from grids import best_map, crossing_at, grid, grid_plan, run_of, with_ratio
 
 from bench.analysis import prediction
+from bench.analysis.outcome import outcomes
 from bench.analysis.prediction import MODELS, Errors, Prediction, learn, predict, sizes_of, times_of
 from bench.analysis.summary import summarise
 from bench.machine.errors import UserError
 from bench.records.run import Run
-from bench.reporting import predicting
 from bench.reporting.facts import Facts
+from bench.reporting.sections.crossover import crossover_section
 from bench.workload.case import Case, Shape
 
 CASE = Case("train_step", Shape(6, 1, 6, 1, 8), "sequence", data="random")
@@ -153,11 +154,10 @@ def test_sizes_measured_afterwards_are_predicted_from_the_grid_alone(measured: R
     cases = tuple(replace(best_map(measured).cells[0].case, shape=Shape(6, B, 6, 200, 8)) for B in BATCH)
     later = run_of(grid_plan(exact_cases=cases), with_ratio(lambda H, B: 0.5 + crossing_at(256)(H, B)))
     facts = Facts.of(measured, summarise(measured), [later])
-    told = predicting.tell(facts)
-    assert told is not None
-    assert {len(errors.logs) for errors in told.afterwards.values()} == {len(BATCH)}
-    assert told.afterwards[NUMPY].median < 0.1
-    assert told.afterwards[TORCH].median == pytest.approx(math.expm1(0.5), abs=0.15)  # it takes e^0.5 as long
-    said = " ".join(predicting.sentences(told, facts.maps[0]))
-    assert "only then measured, at 4 sizes, half of the times" in said
-    assert "For instance H = " in said
+    section = crossover_section(facts, outcomes(measured), "")
+    assert section is not None
+    afterwards = {row[0].text: row[5].value for row in section.tables[-1].rows}
+    assert afterwards[NUMPY] < 0.1
+    assert afterwards[TORCH] == pytest.approx(math.expm1(0.5), abs=0.15)  # it takes e^0.5 as long
+    assert section.lead[2].startswith("Predicted from all other sizes, a time is off by ")
+    assert section.notes[-1].startswith("Predicted first and measured afterwards, at 4 sizes: off by ")

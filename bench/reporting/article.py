@@ -27,10 +27,10 @@ from bench.reporting.plots import Mark
 from bench.reporting.section import Article, Drawing, Fold, Section
 from bench.reporting.sections.breakeven import breakeven_section
 from bench.reporting.sections.crossover import crossover_section
+from bench.reporting.sections.glossary import words_section
 from bench.reporting.sections.ladder import ladder_section
 from bench.reporting.sections.limits import limits_section
 from bench.reporting.sections.proof import proof_section
-from bench.reporting.sections.words_here import words_section
 
 MOST_PLOTS = 9  # of the tables; where there are more, they are one table without a plot
 MOST_ROWS = 100  # of a plot

@@ -7,15 +7,16 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, NullLocator
 
 from bench.machine import libraries, units
 
@@ -29,6 +30,7 @@ STYLE: Any = {  # Any: the stubs know these names only as literals
     "svg.hashsalt": "rnnbench",
     "svg.fonttype": "path",
     "text.color": INK,
+    "text.parse_math": False,  # a stranger's $ is no formula
     "axes.edgecolor": FAINT,
     "xtick.color": SOFT,
 }
@@ -40,12 +42,14 @@ TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (
     (0.0, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)),
 )
 AXES_INCHES, SLIM_INCHES = 4.3, 3.3
+PLAIN_INCHES, SIDE_INCHES = 4.7, 0.6  # of axes without labels at their side, and what those take
 ROW_INCHES, SLIM_ROW_INCHES = 0.27, 0.42
 LONGEST_LABEL = 64
 TIME_COLUMN, RATIO_COLUMN = 1.17, 1.21  # where the numbers stand, in widths of the axes
 ABOVE = 0.36  # rows from a mark up to its label, where that stands above it
 SMALL = 8.0  # points of what stands above it
 LONG = re.compile(rb"-?\d+\.\d{4,}")  # hundredths of a point are more than an eye sees
+WHISKER: Any = {"color": INK, "linewidth": 1.1, "marker": "|", "markersize": 7, "zorder": 5}  # an interval
 NO_DATE: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
@@ -142,6 +146,34 @@ def row_axes(rows: float, *, narrow: bool = False) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def plain_axes(height: float, *, labelled: bool = False, narrow: bool = False) -> tuple[Figure, Axes]:
+    """Return a white figure of so many inches and its axes without a frame; ``labelled``: at their side."""
+    width = (SLIM_INCHES if narrow else PLAIN_INCHES) - SIDE_INCHES * labelled
+    figure = Figure(figsize=(width, height), facecolor="white")
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(which="both", length=0, labelsize=8.5, labelcolor=SOFT)
+    axes.xaxis.label.set_color(SOFT)
+    axes.yaxis.label.set_color(SOFT)
+    axes.grid(color=FAINT, linewidth=0.7)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def set_ticks(axis: Axis, locator: Locator, text: Callable[[float], str]) -> None:
+    """Put ticks where the locator says and nowhere else, each with its text."""
+    axis.set_major_locator(locator)
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda x, _: text(x)))
+
+
+def legend_below(axes: Axes, columns: int, **how: Any) -> None:
+    """Put a legend under the axes and their label."""
+    place: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 3.5}  # in letters
+    axes.legend(ncols=columns, frameon=False, fontsize=8.5, columnspacing=1.2, **place, **how)
+
+
 def row_text(
     axes: Axes, y: float, label: str, time: str, ratio: str, *, color: str = INK, narrow: bool = False,
     **how: Any,
@@ -174,9 +206,8 @@ def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
     ticks = [digit * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for digit in digits]
     axes.set_xscale("log")
     axes.set_xlim(10**low, 10**high)
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= math.log10(tick) <= high]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _tick(x)))
+    shown = [time_ns for time_ns in ticks if low <= math.log10(time_ns) <= high]
+    set_ticks(axes.xaxis, FixedLocator(shown), tick)
     axes.tick_params(axis="x", length=0, labelsize=8.5)
 
 
@@ -195,20 +226,24 @@ def _row(axes: Axes, y: float, mark: Mark, narrow: bool) -> None:
 
 
 def beside(axes: Axes, x: float, y: float, text: str, **how: Any) -> None:
-    """Write at x in widths of the axes and y in rows; printable characters, and no more than fit."""
+    """Write at x in widths of the axes and y in rows."""
     if not text:
         return
+    axes.text(x, y, fitting(text), transform=_rows(axes), **({"color": INK, "va": "center"} | how))
+
+
+def fitting(text: str) -> str:
+    """Return a stranger's text as a label: printable characters, and no more than fit."""
     text = "".join(c if c.isprintable() else "?" for c in text)
-    text = text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
-    axes.text(x, y, text, va="center", transform=_rows(axes), parse_math=False, **({"color": INK} | how))
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
 def _rows(axes: Axes) -> Any:
     return axes.get_yaxis_transform(which="grid")
 
 
-def _tick(ns: float) -> str:
-    """A tick's time without digits it does not need: 100 µs, 1.5 ms."""
+def tick(ns: float) -> str:
+    """Return a tick's time without digits it does not need: 100 µs, 1.5 ms."""
     size, name = max(
         (unit for unit in units.TIME_UNITS if ns >= unit[0] * 0.9999), default=units.TIME_UNITS[0]
     )

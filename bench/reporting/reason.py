@@ -11,7 +11,7 @@ from bench.machine import units
 from bench.machine.wording import full_stop
 from bench.records.run import Run
 from bench.reporting import words
-from bench.reporting.sections.breakeven_words import sentence
+from bench.reporting.sections.breakeven import sentence
 
 LARGE = 0.5  # share of the difference from which on a part explains it
 WHAT: dict[Kind, str] = {

@@ -1,148 +1,360 @@
-"""The section on what it costs to start: from how many steps on a later start pays, and what is paid once."""
+"""What it costs to start: from how many steps on a later start pays, and what is paid once.
 
-from collections.abc import Sequence
+A sentence says what the verdict on one step allows, and no more.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import compress, count
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from bench.analysis.breakeven import BreakEven, Cost, break_evens, costs
 from bench.analysis.outcome import Outcome
-from bench.machine import units
-from bench.reporting import words
-from bench.reporting.answer import Facts
-from bench.reporting.section import Drawing, Section
-from bench.reporting.sections.breakeven_plot import Crossing, Line, cost_plot
-from bench.reporting.sections.breakeven_tables import cost_table, crossing_table
-from bench.reporting.sections.breakeven_words import compared, is_headline, noun, sentence, steps
+from bench.analysis.verdict import Kind
+from bench.machine import units, wording
+from bench.records.run import Run
+from bench.reporting import plots, words
+from bench.reporting.facts import Facts
+from bench.reporting.plots import INK
+from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
+from bench.reporting.tables import HEADLINES
 
+BETWEEN_LIBRARIES: tuple[Kind, ...] = ("as_written", "best")
+FIRST: tuple[Kind, ...] = ("as_written", "compiling", "tutorial", "best", "compiled")  # of the sentences
+MOST_SENTENCES = 3
 MOST_LINES = 9  # of the plot
+LONG_NS = 600e9  # from here on in minutes
+TOTALS = (1, 100, 10_000, 1_000_000)  # steps
+LEAST_REACH, MOST_REACH = 1e6, 1e9  # steps on the axis
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))  # told apart without colour, too
+HOW: dict[Kind, str] = {
+    **HEADLINES,
+    "compiling": "with and without a compiler",
+    "tutorial": "what the tutorial's readers run",
+}
 CAPTION = (
-    "The time from the start of a process until so many steps are done, on logarithmic axes. A line is flat "
-    "as long as starting is most of it. A ring marks where a later start is made up for, its bar the 95 % "
-    "interval. Blue is NumPy, orange PyTorch."
+    "Time from the start of a process until so many steps are done. A number is a crossing, as in the table "
+    "below; its bar is the 95 % interval."
 )
-COLD = "that of a freshly bound task, and what a library set up at the very first call of its process"
-WARM = (
-    "that of a freshly bound task in a process that has proved the variant: what a library sets up once, at "
-    "its very first call, is not in it"
+CROSSINGS = (
+    Column("Compared"), Column("Ahead at first"), Column("Starts apart by", number=True),
+    Column("Overtaken after", number=True), Column("A step of the slower takes", number=True),
+    Column("In the picture", number=True),
+)  # fmt: skip
+PARTS = (
+    "Start and import is processor time: the interpreter, the library, the first binding. The first "
+    "call holds what a library sets up once, where that is known. A step is the time of a call."
 )
+LEVEL = (
+    "Two are level at the difference of what they pay once over the difference of a step, taken within each "
+    "block; over blocks that is the Hodges-Lehmann estimate, with an interval where the lines cross in all."
+)
+COMPILING = (
+    "Compiling is the wall time of block 0, from nothing; from the cache, the median of later processes."
+)
+TRANSFER = "Transfer moves parameters and data to the device once, by the host's clock."
 
 
 def breakeven_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Section | None:
-    """What starting costs; None where no pair was measured, and on a grid, whose first size is no answer."""
+    """Return what starting costs; None where no pair was measured, and on a grid: no size is its answer."""
     if facts.is_grid:
         return None
-    made = break_evens(facts.run, found, facts.summary)
-    if not made:
+    every = break_evens(facts.run, found, facts.summary)
+    if not every:
         return None
-    shown = _shown(facts, costs(facts.run, found), made)
-    told = _important(made)
-    lines, crossings = _lines(told), _crossings(told)
-    draw = partial(cost_plot, lines, crossings, noun(made[0].one))
+    main = _main(every)
+    numbers = _numbers(main)
+    shown = _shown(facts, costs(facts.run, found), every)
+    draw = partial(cost_plot, main, numbers)
+    picture = Drawing(f"{prefix}breakeven", _alt(main), draw, CAPTION, partial(draw, narrow=True))
     return Section(
         id="breakeven",
         title="What does it cost to start?",
-        lead=tuple(sentence(facts.run, one) for one in told),
-        drawings=(Drawing(f"{prefix}breakeven", _alt(lines, told), draw, CAPTION),),
-        tables=(crossing_table(facts.run, made), cost_table(shown)),
+        lead=tuple(sentence(facts.run, one) for one in _told(main)),
+        drawings=(picture,),
+        tables=(_crossing_table(facts.run, every, numbers), _cost_table(shown)),
         notes=tuple(_notes(shown)),
     )
 
 
-def _important(made: Sequence[BreakEven]) -> list[BreakEven]:
-    """What is told and drawn: headlines of the first place and of accelerators, and what is no headline."""
-    place = _place(made[0])
+def _main(every: Sequence[BreakEven]) -> list[BreakEven]:
+    """Return what is drawn: pairs of libraries, unless in a second place of the CPU, and all other pairs."""
+    place = _place(every[0])
     return [
-        one for one in made if _place(one) == place or one.other.arm.device != "cpu" or not is_headline(one)
+        one
+        for one in every
+        if _place(one) == place or one.other.arm.device != "cpu" or one.step.kind not in BETWEEN_LIBRARIES
     ]
 
 
-def _place(made: BreakEven) -> tuple[str, int]:
-    return made.other.arm.device, made.other.arm.threads
+def _told(main: Sequence[BreakEven]) -> list[BreakEven]:
+    """Return the first pair of each kind on each device, as many as are told in sentences."""
+    chosen: dict[tuple[int, str], BreakEven] = {}
+    for one in main:
+        chosen.setdefault((FIRST.index(one.step.kind), one.other.arm.device), one)
+    order = sorted(chosen, key=lambda key: key[0])
+    return [chosen[key] for key in order[:MOST_SENTENCES]]
 
 
-def _shown(facts: Facts, known: dict[str, Cost], made: Sequence[BreakEven]) -> list[Cost]:
-    """The main table's arms, and those of the pairs that are not among them."""
+def _numbers(main: Sequence[BreakEven]) -> dict[tuple[object, object], int]:
+    """Return the numbers that crossings have in picture and table, by their two sides."""
+    drawn = {side.work for side in _sides(main)[:MOST_LINES]}
+    crossing = (
+        _pair(one) for one in main if one.steps is not None and {one.one.work, one.other.work} <= drawn
+    )
+    return dict(zip(dict.fromkeys(crossing), count(1), strict=False))
+
+
+def _place(one: BreakEven) -> tuple[str, int]:
+    return one.other.arm.device, one.other.arm.threads
+
+
+def _pair(one: BreakEven) -> tuple[object, object]:
+    return one.one.work, one.other.work
+
+
+def _sides(pairs: Sequence[BreakEven]) -> list[Cost]:
+    """Return the arms of all pairs, each once."""
+    sides: dict[object, Cost] = {}
+    for side in (side for one in pairs for side in (one.one, one.other)):
+        sides.setdefault(side.work, side)
+    return list(sides.values())
+
+
+def _shown(facts: Facts, known: dict[str, Cost], every: Sequence[BreakEven]) -> list[Cost]:
+    """Return the main table's arms, and those of the pairs that are not among them."""
     main = facts.run.plan.groups[0].name
     sides: dict[object, Cost] = {}
-    for cost in known.values():
-        if cost.entry.group == main and not cost.arm.twin:
-            sides.setdefault(cost.work, cost)
-    for side in _sides(made):
+    own = [cost for cost in known.values() if cost.entry.group == main and not cost.arm.twin]
+    for side in (*own, *_sides(every)):
         sides.setdefault(side.work, side)
     return list(sides.values())
 
 
-def _sides(made: Sequence[BreakEven]) -> list[Cost]:
-    """The arms of all pairs, each once."""
-    sides: dict[object, Cost] = {}
-    for side in (side for one in made for side in (one.one, one.other)):
-        sides.setdefault(side.work, side)
-    return list(sides.values())
+# ---- sentences
 
 
-def _lines(made: Sequence[BreakEven]) -> list[Line]:
-    return [
-        Line(
-            label=_label(side),
-            library=side.arm.library,
-            fixed_ns=side.typical(side.fixed_ns).estimate,
-            step_ns=side.typical(side.step_ns).estimate,
+def sentence(run: Run, one: BreakEven) -> str:
+    """Say of one pair from how many steps on which side is ahead, and why."""
+    if one.kind == "open":
+        return _open(one)
+    early, late = _name(one, one.ahead_first), _name(one, one.behind_first)
+    lead = words.lead(run, one.step)
+    assert lead is not None  # a pair without a ratio has no break-even
+    step = _noun(one.one)
+    if one.kind == "crosses":
+        why = f"{late} starts {_gap(one)} later, but each {step} of {early} takes {lead.times} as long."
+        start = f"{late} overtakes {early} after {_steps(one)}"
+        if one.step.kind == "compiling":
+            start = f"Compiling pays after {_steps(one)}"
+        elif one.step.kind in BETWEEN_LIBRARIES:
+            start = f"For fewer than {_steps(one)} use {early}"
+        text = f"{start}: {why}"
+    else:
+        later = (one.gap.estimate > 0) == (one.kind == "never")
+        starts = f"{_gap(one)} {'later, and' if later else 'earlier, but'}"
+        text = (
+            f"{late} never catches up with {early} at this size: it starts {starts} each {step} takes "
+            f"{lead.times} as long."
         )
-        for side in _sides(made)[:MOST_LINES]
-    ]
+    sure = one.step.verdict in words.DECIDED and (one.kind != "crosses" or one.low is not None)
+    return text if sure else f"No verdict, but in {wording.count(one.step.blocks, 'block')}: {text}"
 
 
-def _label(side: Cost) -> str:
-    """A variant, and where it is when that is not one thread of the CPU."""
-    usual = side.arm.device == "cpu" and side.arm.threads == 1
-    return words.variant(side.arm) + ("" if usual else f", {words.place(side.arm)}")
+def _open(one: BreakEven) -> str:
+    early, late, step = _name(one, one.ahead_first), _name(one, one.behind_first), _noun(one.one)
+    if one.step.verdict == "INVALID":
+        return f"From how many {step}s on {late} is ahead of {early} cannot be said: {one.reason}."
+    if one.step.verdict == "EQUIVALENT":
+        return (
+            f"{early} starts {_gap(one)} earlier than {late}, and a {step} takes both the same time "
+            f"({one.reason}): only the start counts."
+        )
+    unresolved = one.step.verdict == "UNRESOLVED"
+    why = f"it is not resolved whose {step} is shorter ({one.reason})" if unresolved else one.reason
+    return f"Whether {late} ever overtakes {early} is open: it starts {_gap(one)} later, and {why}."
 
 
-def _crossings(made: Sequence[BreakEven]) -> list[Crossing]:
-    """Where lines of the plot cross, each once."""
-    drawn = {side.work for side in _sides(made)[:MOST_LINES]}
-    found: dict[object, Crossing] = {}
-    for one in made:
-        if one.steps is None or not {one.one.work, one.other.work} <= drawn:
-            continue
-        early = one.ahead_first
-        total_ns = early.typical(partial(early.total_ns, one.steps)).estimate
-        crossing = Crossing(one.steps, one.low, one.high, total_ns, steps(one))
-        found.setdefault((one.one.work, one.other.work), crossing)
-    return list(found.values())
+def _name(one: BreakEven, side: Cost) -> str:
+    """Return a library between libraries, a variant where the two are told apart by that."""
+    if one.step.kind not in BETWEEN_LIBRARIES:
+        return words.variant(side.arm)
+    return words.library(side.arm) + ("" if side.arm.device == "cpu" else f" on {side.arm.device}")
 
 
-def _alt(lines: Sequence[Line], made: Sequence[BreakEven]) -> str:
-    """The plot's numbers in words."""
-    each = "; ".join(
-        f"{line.label} starts with {units.duration(line.fixed_ns)} and goes on with "
-        f"{units.duration(line.step_ns)} a {noun(made[0].one)}"
-        for line in lines
+def _compared(one: BreakEven) -> str:
+    return f"{words.variant(one.one.arm)} against {words.variant(one.other.arm)}"
+
+
+def _noun(cost: Cost) -> str:
+    """Return what is done again and again."""
+    return "step" if cost.entry.case.task == "train_step" else "call"
+
+
+def _steps(one: BreakEven) -> str:
+    """Return "1 320 steps [1 280, 1 370]"; a dash where nothing crosses."""
+    if one.steps is None:
+        return units.NOTHING
+    limits = "" if one.low is None or one.high is None else f" [{_few(one.low)}, {_few(one.high)}]"
+    return f"{_few(one.steps)} {_noun(one.one)}{'' if _few(one.steps) == '1' else 's'}{limits}"
+
+
+def _few(steps: float) -> str:
+    """Return a number of steps to three digits: nobody counts them more closely."""
+    return units.whole(max(1, round(float(f"{steps:.3g}"))))
+
+
+def _gap(one: BreakEven) -> str:
+    """Return how far apart the two start, with limits; which is earlier is for the sentence to say."""
+    gap = one.gap
+    text = _duration(abs(gap.estimate))
+    if not gap.finite:
+        return text
+    if gap.contains(0):
+        return f"{text} (not told from none)"
+    low, high = sorted((abs(gap.low), abs(gap.high)))
+    return f"{text} [{_duration(low)}, {_duration(high)}]"
+
+
+def _duration(ns: float) -> str:
+    return units.duration(ns) if ns < LONG_NS else units.seconds(ns / 1e9)
+
+
+def _alt(main: Sequence[BreakEven]) -> str:
+    where = "; ".join(f"{_compared(one)} at {_steps(one)}" for one in main if one.steps is not None)
+    return (
+        f"Time over the number of {_noun(main[0].one)}s, a line a variant. They cross: {where or 'nowhere'}."
     )
-    where = "; ".join(f"{compared(one)} at {steps(one)}" for one in made if one.steps is not None)
-    return f"Time over the number of {noun(made[0].one)}s. {each}. Lines cross: {where or 'nowhere'}."
 
 
 def _notes(shown: Sequence[Cost]) -> list[str]:
-    """What each part is, and how a number of steps is found."""
-    case = shown[0].entry.case
-    made = [
-        f"Where nothing else is said, all of it is for {words.work(case)}: {words.shape(case)}.",
-        "Start and import is the interpreter, the library and the first binding of the task, in processor "
-        "time, since all workers of a block start together.",
-        f"The first call is {COLD if any(cost.cold for cost in shown) else WARM}. It comes on top of the "
-        "steps. What builds an optimizer of torch.optim imports more, and so starts later.",
-        "Within each block the parts are added up. Two are level at the difference of what they pay once "
-        "over the difference of a step. Over blocks that is the Hodges-Lehmann estimate of its logarithm, "
-        "with the 95 % interval of the signed-rank test, where the lines cross in every block.",
-    ]
-    if any(cost.compile_ns for cost in shown):
-        made.append(
-            "Compiling is the wall time of block 0, when the compiler started from nothing while other "
-            "workers were starting; from the cache is the median of the later processes."
-        )
-    if any(cost.arm.device != "cpu" for cost in shown):
-        made.append(
-            "Transfer moves parameters and data to the device once, by the host's clock, which waits for the "
-            "device before and after."
-        )
-    return made
+    """Say what each part is, and how a number of steps is found."""
+    compiling = [COMPILING] * any(cost.compile_ns for cost in shown)
+    return [PARTS, LEVEL, *compiling, *[TRANSFER] * any(cost.arm.device != "cpu" for cost in shown)]
+
+
+# ---- tables
+
+
+def _crossing_table(
+    run: Run, every: Sequence[BreakEven], numbers: dict[tuple[object, object], int]
+) -> TextTable:
+    """Return a row a pair: who is ahead at first, and from how many steps on no longer."""
+    rows = tuple(_crossing_row(run, one, numbers.get(_pair(one))) for one in every)
+    return TextTable("From how many steps on a later start pays", CROSSINGS, rows)
+
+
+def _crossing_row(run: Run, one: BreakEven, number: int | None) -> tuple[Cell, ...]:
+    first, lead = one.ahead_first, words.lead(run, one.step)
+    after = {"crosses": _steps(one), "open": "open"}.get(one.kind, "never")
+    note = one.reason
+    if one.from_cache is not None and one.from_cache.steps is not None:
+        note = f"from the cache: {_steps(one.from_cache)}"
+    return (
+        Cell(_compared(one), f"{HOW[one.step.kind]}; {words.places(one.one.arm, one.other.arm)}"),
+        Cell(words.variant(first.arm), library=first.arm.library),
+        Cell(_gap(one), value=abs(one.gap.estimate)),
+        Cell(after, note, value=one.steps),
+        Cell(lead.times if lead else units.NOTHING, value=lead.factor if lead else None),
+        Cell(units.NOTHING if number is None else str(number), value=number),
+    )
+
+
+def _cost_table(shown: Sequence[Cost]) -> TextTable:
+    """Return a row an arm: what it pays once, and in all for several numbers of steps.
+
+    What no arm pays has no column. Totals have no limits: those of their parts stand beside them.
+    """
+    step = _noun(shown[0])
+    titles = ["Start and import", "First call", "Compiling", "Transfer"]
+    titles += [wording.count(k, step) for k in TOTALS]
+    columns = [Column("Variant"), *(Column(title, number=True) for title in titles)]
+    rows = [_cost_row(cost) for cost in shown]
+    kept = [any(row[place].text != units.NOTHING for row in rows) for place in range(len(columns))]
+    return TextTable(
+        f"What is paid once, and in all, for {words.work(shown[0].entry.case)}",
+        tuple(compress(columns, kept)),
+        tuple(tuple(compress(row, kept)) for row in rows),
+    )
+
+
+def _cost_row(cost: Cost) -> tuple[Cell, ...]:
+    parts, compiling = cost.parts, Cell(units.NOTHING)
+    if cost.compile_ns:
+        note = f"{_duration(cost.from_cache_ns)} from the cache"
+        compiling = Cell(_duration(cost.compile_ns), note, value=cost.compile_ns)
+    where = f"{words.place(cost.arm)}; {cost.entry.case.dtype}"
+    return (
+        Cell(words.variant(cost.arm), where, library=cost.arm.library),
+        _cell(cost, lambda block: parts[block].start_ns),
+        _cell(cost, lambda block: parts[block].first_call_ns),
+        compiling,
+        _cell(cost, lambda block: parts[block].transfer_ns),
+        *(replace(_cell(cost, partial(cost.total_ns, k)), note="") for k in TOTALS),
+    )
+
+
+def _cell(cost: Cost, part: Callable[[int], float]) -> Cell:
+    """Return the median of something that each block has, and limits where there are some."""
+    typical = cost.typical(part)
+    if not typical.estimate:
+        return Cell(units.NOTHING)
+    limits = f"{_duration(typical.low)} to {_duration(typical.high)}" if typical.finite else ""
+    return Cell(_duration(typical.estimate), limits, value=typical.estimate)
+
+
+# ---- picture
+
+
+@plots.style()
+def cost_plot(
+    main: Sequence[BreakEven], numbers: dict[tuple[object, object], int], *, narrow: bool = False
+) -> Figure:
+    """Draw the lines C(K) = fixed + K step on two log axes, and a number where two of them cross."""
+    figure, axes = plots.plain_axes(3.0, labelled=True, narrow=narrow)
+    steps = np.geomspace(1, _reach(main), 240)
+    used: dict[str, int] = {}
+    for side in _sides(main)[:MOST_LINES]:
+        number = used[side.arm.library] = used.get(side.arm.library, -1) + 1
+        fixed, step = side.typical(side.fixed_ns).estimate, side.typical(side.step_ns).estimate
+        how: Any = {"color": plots.colour_of(side.arm.library), "linestyle": DASHES[number % len(DASHES)]}
+        axes.plot(steps, fixed + steps * step, label=plots.fitting(_label(side)), linewidth=1.6, **how)
+    axes.set(xscale="log", yscale="log", xlim=(1, steps[-1]), xlabel=f"{_noun(main[0].one)}s")
+    axes.set_title("time since the process started", loc="left", fontsize=9)
+    plots.set_ticks(axes.xaxis, LogLocator(numticks=5 if narrow else 9), lambda x: units.whole(round(x)))
+    plots.set_ticks(axes.yaxis, LogLocator(numticks=9), plots.tick)
+    for one in main:
+        if _pair(one) in numbers and one.steps is not None and one.steps <= steps[-1]:
+            _mark(axes, one, numbers[_pair(one)])
+    plots.legend_below(axes, 2)
+    return figure
+
+
+def _label(side: Cost) -> str:
+    """Return a variant, and where it is when that is not one thread of the CPU."""
+    usual = side.arm.device == "cpu" and side.arm.threads == 1
+    return side.arm.variant + ("" if usual else f", {words.place(side.arm)}")
+
+
+def _reach(main: Sequence[BreakEven]) -> float:
+    """Return the last number of steps on the axis: a power of ten beyond every crossing, within reason."""
+    last = max((one.high or one.steps for one in main if one.steps is not None), default=1.0)
+    return float(min(MOST_REACH, max(LEAST_REACH, 10 ** math.ceil(math.log10(2 * last)))))
+
+
+def _mark(axes: Axes, one: BreakEven, number: int) -> None:
+    """Draw a number where two lines cross, and the interval as a bar."""
+    early, steps = one.ahead_first, one.steps or 1.0
+    total_ns = early.typical(partial(early.total_ns, steps)).estimate
+    if one.low is not None and one.high is not None:
+        axes.plot([one.low, one.high], [total_ns] * 2, **plots.WHISKER)
+    ring: Any = {"color": INK, "markerfacecolor": "white", "markersize": 12, "zorder": 6}
+    axes.plot([steps], [total_ns], "o", **ring)
+    axes.annotate(str(number), (steps, total_ns), ha="center", va="center_baseline", fontsize=8.5, zorder=7)

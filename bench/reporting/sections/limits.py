@@ -1,188 +1,293 @@
-"""The section that says why: where the time of a call goes, and how far that is from the machine's limit."""
+"""Why: where the time of a call goes, how far that is from the machine's limit, and what libraries can do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from statistics import median
+from typing import Any
+
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.outcome import Outcome
-from bench.analysis.time_split import KINDS, Limit, Limits, Part, limits
+from bench.analysis.time_split import (
+    KINDS,
+    Estimate,
+    Kind,
+    Library,
+    Limit,
+    Limits,
+    Part,
+    Speed,
+    difference,
+    limits,
+)  # fmt: skip
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
-from bench.reporting import answer, words
-from bench.reporting.answer import Facts
+from bench.reporting import answer, plots, words
+from bench.reporting.facts import Facts
+from bench.reporting.plots import INK, OTHER
 from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
-from bench.reporting.sections.limits_plot import Segment, Stack, stacked
-from bench.reporting.sections.limits_words import name, sentences, share
-from bench.reporting.sections.speeds import speeds_table
-from bench.workload.operations import Count
+from bench.workload.operations import INTO, NT, TN, plain
 
-KEY = ("dispatch", "matrix products", "elementwise", "rest")  # as KINDS
 WHY, WHERE = "Why is that so", "Where does the time go"  # with a verdict, and without
+PARTS: dict[Kind, str] = {
+    "dispatch": "dispatch", "products": "matrix products", "elementwise": "elementwise work",
+    "rest": "the rest",
+}  # fmt: skip
+DISPATCH = "dispatch (asking for its operations, whatever their size)"
 SLIGHT = 0.005  # an overlap that no bar would show
 SHARES = (
-    Column("Variant"),
-    Column("Time a call", number=True),
-    Column("Dispatch", number=True),
-    Column("Matrix products", number=True),
-    Column("Elementwise", number=True),
-    Column("Autograd and rest", number=True),
-)
+    Column("Variant"), Column("Dispatch", number=True), Column("Matrix products", number=True),
+    Column("Elementwise", number=True), Column("Rest", number=True),
+)  # fmt: skip
 BOUNDS = (
-    Column("Variant"),
-    Column("Time a call", number=True),
-    Column("Operations", number=True),
-    Column("Mflop", number=True),
-    Column("MB", number=True),
-    Column("Lower bound", number=True),
-    Column("Efficiency", number=True),
-)
-CAPTION = (
-    "Each bar is the time of a call, in its parts from left to right: dispatch in the strongest tint, the "
-    "rest in the lightest. The thin line in a bar shows where the 95 % interval puts the end of dispatch, "
-    "the mark above it the lower bound. Blue is NumPy, orange PyTorch."
-)
+    Column("Variant"), Column("Operations", number=True), Column("Mflop", number=True),
+    Column("MB", number=True), Column("Lower bound", number=True), Column("Efficiency", number=True),
+)  # fmt: skip
+CAPTION = "A bar is the time of a call in its parts, the triangle the lower bound of that time."
 NOTES = (
-    "Dispatch is measured: the same calls on arrays of one number each. It is what Python, the library's "
-    "way to each operation and autograd's book-keeping take at any size. Matrix products and elementwise "
-    "work are what the counted operations cost beyond that, timed one by one at their own sizes with no RNN "
-    "around them. The rest is what remains: autograd's work on arrays, copies, filling with zeros, data "
-    "pushed out of a cache.",
-    "Dispatch is as a rule more than the number of operations times a call that has nothing to do: a real "
-    "call has arguments to look at and a result to make, autograd keeps its books, and Python runs between "
-    "the calls.",
-    "A share is the median over blocks, with its 95 % interval; those of a row add up to 100 % only nearly. "
-    "The time below it is that share of the time of a call.",
-    "The lower bound is what the products and activations that the mathematics needs would take at the best "
-    "rates that the entry's own library showed here at any size, or a copy of all bytes that have to be "
-    "read and written, whichever takes longer. Efficiency is the lower bound over the time.",
-    "Operations, flops and bytes are counted by formulas (docs/limits.md), which the tests hold against "
-    "what each variant really asks its library for. A tanh counts as one flop an element. Bytes are those "
-    "of all operands and results; most of them never leave the caches.",
+    "Dispatch is measured: the same calls on arrays of one number. Products and elementwise work are what "
+    "the counted operations cost beyond that, timed alone; the rest is what remains, as autograd, copies "
+    "and caches. docs/limits.md has the formulas.",
+    "The lower bound is what the products and activations that the mathematics needs take at the library's "
+    "best rates here, or a copy of the bytes it needs; efficiency is the bound over the time.",
 )
+SPEEDS = (
+    "Medians over blocks. A product of (m, k) and (k, n) makes 2 m k n flops; a copy counts bytes read and "
+    "written."
+)
+STORED = {NT: "right one transposed", TN: "left one transposed"}
+UNITS = ("ns", "Gflop/s", "G elements/s", "GB/s")  # in the order of the table
+Operation = tuple[str, str, str]  # what it is, a note, its unit
+ROW_INCHES, HEIGHT = 0.54, 0.42  # of a row; of a bar, in rows
+TINTS = (1.0, 0.66, 0.4, 0.18)  # how strong the colour of each part is, the first one's first
+NARROW = 0.085  # of the axis: narrower parts carry no number
 
 
 def limits_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Section | None:
-    """Why; None where the run measured neither dispatch nor its libraries."""
-    made = limits(facts.run, found)
-    if made is None or not (made.entries or made.libraries):
+    """Return why; None where the run measured neither dispatch nor its libraries."""
+    every = limits(facts.run, found)
+    if every is None or not (every.entries or every.libraries):
         return None
-    apart = [limit for limit in made.entries if limit.parts]
-    draw = partial(stacked, tuple(map(_stack, apart)), KEY)
+    apart = [limit for limit in every.entries if limit.parts]
+    draw = partial(stacked, apart)
+    picture = Drawing(f"{prefix}limits", _alt(apart), draw, CAPTION, partial(draw, narrow=True))
+    decided = words.is_decided(answer.main_comparison(facts))  # of what is not, nothing is the cause
     return Section(
         id="limits",
-        title=f"{WHY if _decided(facts) else WHERE}, and how fast could it be?",
-        lead=tuple(_lead(facts, apart)),
-        drawings=(Drawing(f"{prefix}limits", _alt(apart), draw, CAPTION),) if apart else (),
-        tables=(*_tables(made), *speeds_table(made.libraries)),
-        notes=(*_particular(made), *NOTES),
+        title=f"{WHY if decided else WHERE}, and how fast could it be?",
+        lead=tuple(_lead(_main(facts, apart), explain=decided)),
+        drawings=(picture,) if apart else (),
+        tables=tuple(_tables(every, apart)),
+        notes=(*_notes(every), *NOTES),
     )
 
 
-def _lead(facts: Facts, apart: list[Limit]) -> list[str]:
-    """About the two sides of the main comparison; the table's first entry where neither was taken apart."""
+def share(estimate: Estimate) -> str:
+    """Return a share and its 95 % interval: 84 % [83, 86]."""
+    text = units.percent(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return text
+    low, high = (units.percent(limit).removesuffix(" %") for limit in (estimate.low, estimate.high))
+    return f"{text} [{low}, {high}]"
+
+
+def _main(facts: Facts, apart: Sequence[Limit]) -> list[Limit]:
+    """Return the sides of the main comparison, slower first; the first entry where neither has parts."""
     by_entry = {limit.entry.id: limit for limit in apart}
     main = answer.main_comparison(facts)
-    chosen = [by_entry[entry] for entry in (main.entry, main.baseline) if entry in by_entry] if main else []
-    chosen = chosen or apart[:1]
-    others = [limit for limit in apart if limit not in chosen]
-    return sentences(chosen, others, explain=_decided(facts))
+    sides = [by_entry[entry] for entry in (main.entry, main.baseline) if entry in by_entry] if main else []
+    return sorted(sides or apart[:1], key=lambda limit: -limit.time_ns)
 
 
-def _decided(facts: Facts) -> bool:
-    """Whether the main comparison is: of what is not, nothing is the cause."""
-    return words.is_decided(answer.main_comparison(facts))
+def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
+    """Say what the slower one spends its extra time on, what each spends most on, and how far it could go.
+
+    ``explain`` allows the first of these, which needs a verdict.
+    """
+    if len(sides) == 2 and explain and (sentence := _extra(*sides)):
+        yield sentence
+    if sides:
+        yield f"{'; '.join(_most(limit) for limit in sides)}."
+    bounded = [(limit, limit.bound) for limit in sides if limit.bound]
+    if bounded:
+        least = [f"{words.library(limit.arm)} {units.duration(bound.time_ns)}" for limit, bound in bounded]
+        runs = [f"{words.variant(limit.arm)} runs at {share(bound.efficiency)}" for limit, bound in bounded]
+        needed = wording.listing(list(dict.fromkeys(least)))
+        rates = "At its library's best rates the work would take"
+        yield f"{rates} {needed}: {wording.listing(runs)} of that speed."
 
 
-def _tables(made: Limits) -> Iterator[TextTable]:
-    """Two tables with a row an entry: all of it in one would be wider than a page."""
-    if made.entries:
-        yield TextTable("Where the time of a call goes", SHARES, tuple(map(_shares, made.entries)))
-        yield TextTable("What a call consists of, and how fast that could be", BOUNDS,
-                        tuple(map(_bounds, made.entries)))  # fmt: skip
-
-
-def _shares(limit: Limit) -> tuple[Cell, ...]:
-    parts = {part.kind: part for part in limit.parts}
-    return (*_heads(limit), *(_part(limit, parts.get(kind)) for kind in KINDS))
-
-
-def _bounds(limit: Limit) -> tuple[Cell, ...]:
-    bound, bounds = limit.bound, [Cell(units.NOTHING)] * 2
-    if bound is not None:
-        bounds = [
-            Cell(units.duration(bound.time_ns), f"by {bound.by}", bound.time_ns),
-            Cell(share(bound.efficiency), value=bound.efficiency.value),
-        ]
-    return (*_heads(limit), *_amounts(limit.count), *bounds)
-
-
-def _heads(limit: Limit) -> tuple[Cell, Cell]:
-    """Who it is, and its time."""
+def _extra(slower: Limit, faster: Limit) -> str:
+    """Return the part in which most of the difference lies; empty where the two have other parts."""
+    between = difference(slower, faster)
+    if between is None or between.time_ns <= 0:
+        return ""
+    kind, most_ns = max(between.parts.items(), key=lambda item: item[1])
+    own, _ = words.names(slower.arm, faster.arm)
+    what = DISPATCH if kind == "dispatch" else PARTS[kind]
     return (
-        Cell(words.variant(limit.arm), words.place(limit.arm), library=limit.arm.library),
-        Cell(units.duration(limit.time_ns), value=limit.time_ns),
+        f"{own} spends {units.duration(most_ns)} more on {what}; in all, {units.duration(between.time_ns)} "
+        f"lie between {words.variant(slower.arm)} and {words.variant(faster.arm)}."
     )
 
 
-def _part(limit: Limit, part: Part | None) -> Cell:
+def _most(limit: Limit) -> str:
+    """Return "84 % of torch-cell's training step is dispatch (336 µs, 65 operations)"."""
+    part = max(limit.parts, key=lambda part: part.share.value)
+    calls = ""
+    if part.kind == "dispatch" and limit.count is not None:
+        calls = f", {wording.count(limit.count.calls, 'operation')}"
+    whose = f"{words.variant(limit.arm)}'s {words.TASKS[limit.entry.case.task]}"
+    return f"{share(part.share)} of {whose} is {PARTS[part.kind]} ({units.duration(part.time_ns)}{calls})"
+
+
+def _alt(apart: Sequence[Limit]) -> str:
+    each = "; ".join(f"{words.variant(one.arm)} {units.duration(one.time_ns)}" for one in apart)
+    return f"Time of a call in its parts, a bar a variant; the table has the parts. {each}."
+
+
+def _tables(every: Limits, apart: Sequence[Limit]) -> Iterator[TextTable]:
+    """Yield two tables with a row an entry, since one would be too wide, and that of the libraries."""
+    if apart:
+        rows = tuple((_head(limit), *(_share(limit, kind) for kind in KINDS)) for limit in apart)
+        yield TextTable("Where the time of a call goes", SHARES, rows)
+    if bounded := [limit for limit in every.entries if limit.bound or limit.parts]:
+        rows = tuple((_head(limit), *_bounds(limit)) for limit in bounded)
+        yield TextTable("What a call consists of, and how fast that could be", BOUNDS, rows)
+    if every.libraries:
+        yield _speeds_table(every.libraries)
+
+
+def _head(limit: Limit) -> Cell:
+    return Cell(words.variant(limit.arm), words.place(limit.arm), library=limit.arm.library)
+
+
+def _share(limit: Limit, kind: Kind) -> Cell:
+    part = limit.part(kind)
     if part is None:
         return Cell(units.NOTHING)
-    whole = "everything else, " if part.kind == "rest" and len(limit.parts) == 2 else ""
-    return Cell(share(part.share), f"{whole}{units.duration(part.time_ns)}", part.share.value)
+    return Cell(share(part.share), units.duration(part.time_ns), part.share.value)
 
 
-def _amounts(count: Count | None) -> list[Cell]:
-    """Operations, millions of flops, megabytes."""
-    if count is None:
-        return [Cell(units.NOTHING)] * 3
-    large = [Cell(units.number(amount / 1e6), value=amount / 1e6) for amount in (count.flops, count.bytes)]
-    return [Cell(units.whole(count.calls), value=count.calls), *large]
+def _bounds(limit: Limit) -> list[Cell]:
+    """Return operations, millions of flops, megabytes, the lower bound and the efficiency."""
+    cells, count, bound = [Cell(units.NOTHING)] * 5, limit.count, limit.bound
+    if count is not None:
+        large = [amount / 1e6 for amount in (count.flops, count.bytes)]
+        cells[0] = Cell(units.whole(count.calls), value=count.calls)
+        cells[1:3] = [Cell(units.number(amount), value=amount) for amount in large]
+    if bound is not None:
+        cells[3] = Cell(units.duration(bound.time_ns), f"by {bound.by}", bound.time_ns)
+        cells[4] = Cell(share(bound.efficiency), value=bound.efficiency.value)
+    return cells
 
 
-def _stack(limit: Limit) -> Stack:
-    first = limit.parts[0].share
-    ends = None if first.low is None or first.high is None else (first.low, first.high)
-    return Stack(
-        label=words.variant(limit.arm) + (f" on {limit.arm.device}" if limit.arm.device != "cpu" else ""),
-        library=limit.arm.library,
-        segments=tuple(
-            Segment(KINDS.index(part.kind), part.time_ns, units.percent(part.share.value))
-            for part in limit.parts
-        ),
-        time_ns=limit.time_ns,
-        ends_ns=(ends[0] * limit.time_ns, ends[1] * limit.time_ns) if ends else None,
-        bound_ns=limit.bound.time_ns if limit.bound else None,
-    )
-
-
-def _alt(apart: list[Limit]) -> str:
-    """The picture's numbers in words."""
-    said = []
-    for limit in apart:
-        parts = [f"{name(limit, part)} {units.percent(part.share.value)}" for part in limit.parts]
-        bound = f", lower bound {units.duration(limit.bound.time_ns)}" if limit.bound else ""
-        said.append(f"{words.variant(limit.arm)} {units.duration(limit.time_ns)}: {', '.join(parts)}{bound}")
-    return f"Time of a call in its parts, a bar a variant. {'; '.join(said)}."
-
-
-def _particular(made: Limits) -> Iterator[str]:
-    """What holds for this run alone: parts that overlap, entries without parts, probes that failed."""
+def _notes(every: Limits) -> Iterator[str]:
+    """Say what holds for this run alone: parts that overlap, entries without parts, probes that failed."""
     overlapping = [
         f"{words.variant(limit.arm)} in {len(limit.overlaps)} of {wording.count(limit.blocks, 'block')} "
-        f"(in the median by {units.percent(median(limit.overlaps))})"
-        for limit in made.entries
+        f"(median {units.percent(median(limit.overlaps))})"
+        for limit in every.entries
         if limit.overlaps and median(limit.overlaps) > SLIGHT
     ]
     if overlapping:
         yield (
-            "Measured one by one, the parts add up to more than the whole: "
-            f"{'; '.join(overlapping)}. Alone they were slower than among others; they are scaled."
+            "Timed alone, the parts add up to more than the whole, to which they are scaled: "
+            f"{'; '.join(overlapping)}."
         )
-    if whole := [limit for limit in made.entries if not limit.parts]:
+    if whole := [limit for limit in every.entries if not limit.parts]:
         names = [f"{words.variant(limit.arm)} ({words.place(limit.arm)})" for limit in whole]
         yield (
-            f"Not taken apart: {wording.listing(names, 12)}. How many calls they make depends on the sizes, "
-            "or the run did not measure them on arrays of one number."
+            "Not taken apart, their calls not being timed on arrays of one number: "
+            f"{wording.listing(names, 12)}."
         )
-    for arm, reason, blocks in made.troubles:
+    for arm, reason, blocks in every.troubles:
         yield full_stop(f"{arm} did not time its library in {wording.count(len(blocks), 'block')}: {reason}")
+
+
+def _speeds_table(libraries: Sequence[Library]) -> TextTable:
+    """Return what the libraries can do by themselves: a column a library, a row an operation."""
+    titles = [f"{words.library(one.arm)}, {words.place(one.arm)}" for one in libraries]
+    by_library = [dict(_rates(one)) for one in libraries]
+    operations = dict.fromkeys(operation for rates in by_library for operation in rates)
+    rows = tuple(
+        (Cell(what, note), *(_rate(rates.get((what, note, unit)), unit) for rates in by_library))
+        for what, note, unit in sorted(operations, key=lambda operation: UNITS.index(operation[2]))
+    )
+    columns = (Column("Operation"), *(Column(title, number=True) for title in titles))
+    return TextTable("What the libraries can do by themselves", columns, rows, SPEEDS)
+
+
+def _rates(library: Library) -> Iterator[tuple[Operation, Estimate]]:
+    """Yield a library's speeds by what they are; what was written in place is left out."""
+    if library.call_ns:
+        yield ("a call that has nothing to do", "", "ns"), library.call_ns
+    for one in (speed for speed in library.products if not speed.name.endswith(INTO)):
+        m, k, n = one.size
+        yield (f"product {m} × {k} by {k} × {n}", STORED.get(one.name, ""), "Gflop/s"), one.rate
+    for one in (speed for speed in library.activations if not speed.name.endswith(INTO)):
+        yield (f"{plain(one.name)} of {_elements(one)}", "", "G elements/s"), one.rate
+    if library.copy:
+        yield (f"copy of {_elements(library.copy)}", "", "GB/s"), library.copy.rate
+
+
+def _elements(speed: Speed) -> str:
+    return wording.count(speed.size[0], "element")
+
+
+def _rate(estimate: Estimate | None, unit: str) -> Cell:
+    if estimate is None:
+        return Cell(units.NOTHING)
+    limits_ = (estimate.low, estimate.high)
+    text = f"[{', '.join(units.number(limit) for limit in limits_ if limit is not None)}]"
+    return Cell(f"{units.number(estimate.value)} {unit}", text * (None not in limits_), estimate.value)
+
+
+@plots.style()
+def stacked(apart: Sequence[Limit], *, narrow: bool = False) -> Figure:
+    """Draw a bar a variant, as long as its time, in parts; a mark where its lower bound lies."""
+    figure, axes = plots.plain_axes(ROW_INCHES * (len(apart) + 0.2), narrow=narrow)
+    width = 1.02 * max(limit.time_ns for limit in apart)
+    axes.set(xlim=(0, width), ylim=(len(apart) - 0.55, -0.65), yticks=[])
+    plots.set_ticks(axes.xaxis, MaxNLocator(4), lambda ns: units.duration(ns) if ns else "0")
+    mark: Any = {"color": INK, "marker": "^", "markersize": 5, "linestyle": "none"}
+    for y, limit in enumerate(apart):
+        colour, left = plots.colour_of(limit.arm.library), 0.0
+        device = "" if limit.arm.device == "cpu" else f" on {limit.arm.device}"
+        plots.beside(axes, 0, y - 0.4, words.variant(limit.arm) + device, color=colour)
+        plots.beside(axes, 1, y - 0.4, units.duration(limit.time_ns), ha="right")
+        for part in limit.parts:
+            _part(axes, y, part, left, colour)
+            left += part.time_ns
+        if limit.bound:
+            axes.plot([limit.bound.time_ns], [y + 0.3], zorder=6, **mark)
+    tints = [Patch(color=_tinted(OTHER, tint), label=PARTS[kind]) for tint, kind in enumerate(KINDS)]
+    plots.legend_below(
+        axes,
+        2 if narrow else 3,
+        handles=[*tints, Line2D([], [], label="lower bound", **mark)],
+        handlelength=1,
+    )
+    return figure
+
+
+def _part(axes: Any, y: float, part: Part, left: float, colour: str) -> None:
+    """Draw a part of a bar, with its share where there is room."""
+    tint = KINDS.index(part.kind)
+    face = _tinted(colour, tint)
+    axes.barh(y, part.time_ns, HEIGHT, left, color=face, edgecolor="white", linewidth=0.8, zorder=2)
+    if part.time_ns >= NARROW * axes.get_xlim()[1]:
+        how: Any = {"ha": "center", "va": "center", "fontsize": 8.5, "zorder": 5}
+        axes.text(
+            left + part.time_ns / 2, y, units.percent(part.share.value), color=INK if tint else "white", **how
+        )
+
+
+def _tinted(colour: str, tint: int) -> str:
+    """Return the colour mixed with white."""
+    red, green, blue = (1 - TINTS[tint] * (1 - channel) for channel in to_rgb(colour))
+    return to_hex((red, green, blue))

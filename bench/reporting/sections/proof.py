@@ -4,28 +4,34 @@ A cell is the largest error that the proof met, over all entries of a variant in
 what was allowed: E / tolerance, where E = |a - b| / |b| is normwise, against a float64 reference.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.analysis.outcome import Outcome
 from bench.machine import units, wording
 from bench.records.record import Arm, Check
-from bench.reporting.answer import Facts
+from bench.reporting.facts import Facts
 from bench.reporting.section import Cell, Column, Section, TextTable
+from bench.workload.catalog import VARIANTS
 
 QUANTITIES = {
     "y_hat": "Prediction", "loss": "Loss", "U": "Gradient of U", "W": "Gradient of W", "V": "Gradient of V",
 }  # fmt: skip
-PREFIXES = ("update ", "d")  # a training step is proved by its update, which is its gradient
-PUBLISHED = "numpy-published"  # the tutorial's own program
+# what a check is about -> the quantity: a training step is proved by its update, which is its gradient
+ABOUT = {
+    "y_hat": "y_hat", "loss": "loss",
+    **{f"{what}{name}": name for what in ("update ", "d") for name in ("U", "W", "V")},
+}  # fmt: skip
+TUTORIAL = [variant.name for variant in VARIANTS if variant.role == "tutorial"]
 HOW = (
-    "Every entry is proved in its own worker, on the very inputs that are timed, before the clock starts, "
-    "and once more on the last timed result. A cell is the largest error of all those proofs, relative to "
-    "the size of what was expected, and below it what is allowed for such numbers; a training step is proved "
-    "by its update, with a learning rate so large that a wrong gradient shows.",
-    "What is expected comes from one float64 reference, back-propagation through time written out by hand. "
-    "rnnbench verify checks that reference against complex steps and central differences, and every variant "
-    "at more shapes.",
+    "Every entry is proved in its own worker, on the inputs that are timed, before the clock starts and on "
+    "the last timed result: shown is the largest error of all, and what is allowed. A training step is "
+    "proved by its update, with a learning rate so large that a wrong gradient shows.",
+    "The reference is back-propagation through time written out by hand; rnnbench verify checks it against "
+    "complex steps and central differences, and every variant at more shapes.",
+)
+KNOWN = (
+    "A gradient that is known to be wrong is timed for the tutorial's claim, and is never called a winner."
 )
 
 
@@ -42,33 +48,37 @@ class Proved:
         """Whether it claims to be right and is not."""
         return any(not check.passed and not check.known_wrong for check in self.checks)
 
-    def of(self, quantity: str) -> Check | None:
+    @property
+    def known_wrong(self) -> list[Check]:
+        """Its checks that are known to fail."""
+        return [check for check in self.checks if check.known_wrong]
+
+    def largest(self, quantity: str) -> Check | None:
         """The check of a quantity that comes nearest to its tolerance, or passes it furthest."""
-        found = (check for check in self.checks if check.tolerance and _quantity(check.what) == quantity)
-        return max(found, key=lambda check: check.error / check.tolerance, default=None)
+        own = (check for check in self.checks if check.tolerance and ABOUT.get(check.what) == quantity)
+        return max(own, key=_strain, default=None)
 
 
 def proof_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Section | None:
-    """The table of proofs and what follows from it; None where nothing was proved."""
-    proved = list(collect(facts, found))
+    """Return the table of proofs and what follows from it; None where nothing was proved."""
+    proved = list(_collect(facts, found))
     if not proved:
         return None
-    columns = (
-        Column("Variant"), *(Column(title, number=True) for title in QUANTITIES.values()),
-        Column("Conclusion"),
-    )  # fmt: skip
+    titles = (Column(title, number=True) for title in QUANTITIES.values())
+    columns = (Column("Variant"), *titles, Column("Conclusion"))
     table = TextTable("Largest error, and what is allowed", columns, tuple(_row(one) for one in proved))
+    known = (KNOWN,) if any(one.known_wrong for one in proved) else ()
     return Section(
         id="proof",
         title="Is the gradient right?",
-        lead=tuple(lead(proved)),
+        lead=tuple(_lead(proved)),
         tables=(table,),
-        notes=HOW,
+        notes=(*HOW, *known),
     )
 
 
-def collect(facts: Facts, found: dict[str, Outcome]) -> Iterator[Proved]:
-    """What was proved, in the plan's order; twins repeat their originals."""
+def _collect(facts: Facts, found: dict[str, Outcome]) -> Iterator[Proved]:
+    """Yield what was proved, in the plan's order; A/A controls repeat their originals."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for entry in facts.entries.values():
         arm = facts.run.arms[entry.arm]
@@ -79,91 +89,61 @@ def collect(facts: Facts, found: dict[str, Outcome]) -> Iterator[Proved]:
         yield Proved(facts.run.arms[facts.entries[entries[0]].arm], dtype, tuple(checks))
 
 
-def lead(proved: list[Proved]) -> Iterator[str]:
-    """Yes or no, how near the nearest came, and which gradient is known to be wrong."""
-    failed = [one for one in proved if one.failed]
-    right = [one for one in proved if not one.failed and not _wrong(one)]
-    wrong = _known_wrong(proved)
+def _lead(proved: list[Proved]) -> Iterator[str]:
+    """Say yes or no, which gradient is known to be wrong, and how near the nearest came to its limit."""
+    failed = dict.fromkeys(one.arm.variant for one in proved if one.failed)
+    right = [one for one in proved if not one.failed and not one.known_wrong]
     if failed:
-        names = wording.listing(list(dict.fromkeys(one.arm.variant for one in failed)))
-        yield f"No: {names} claims to be right and is not, and has no times."
+        yield f"No: {wording.listing(list(failed))} claims to be right and is not, and has no times."
     if right:
-        count = len({one.arm.variant for one in right})
-        variants, agree = wording.count(count, "variant"), "agrees" if count == 1 else "agree"
+        number = len({one.arm.variant for one in right})
+        variants, agree = wording.count(number, "variant"), "agrees" if number == 1 else "agree"
         who = f"All others, {variants}, agree" if failed else f"Yes: {variants} {agree}"
-        yield f"{who} with an independent float64 reference{''.join(_although(wrong))}."
-    if nearest := _nearest(right):
-        one, check = nearest
+        yield f"{who} with an independent float64 reference{_although(proved)}."
+    nearest = [(check, one) for one in right for name in QUANTITIES if (check := one.largest(name))]
+    if nearest:
+        check, one = max(nearest, key=lambda pair: _strain(pair[0]))
+        title = QUANTITIES[ABOUT[check.what]]
         yield (
-            f"Nearest to its limit: {_in_a_sentence(check.what)} of {one.arm.variant} ({one.dtype}), "
+            f"Nearest to its limit: {title[0].lower()}{title[1:]} of {one.arm.variant} ({one.dtype}), "
             f"{units.error(check.error)} of {units.error(check.tolerance)} allowed."
         )
-    for variant, checks in wrong.items():
-        names = wording.listing([f"{name} by {units.percent(error)}" for name, error in checks.items()])
-        yield (
-            f"{variant} is known to be wrong, as it was published: its gradient is off in {names}. It is "
-            "timed since the tutorial’s claim is about it, and is never called a winner."
-        )
 
 
-def _although(wrong: dict[str, dict[str, float]]) -> Iterator[str]:
-    """Of each gradient that is known to be wrong, whose it is and what is off the most."""
-    for variant, errors in wrong.items():
-        whose = "the tutorial’s own gradient" if variant == PUBLISHED else f"the gradient of {variant}"
-        name, error = max(errors.items(), key=lambda item: item[1])
-        yield f"; {whose} is wrong ({name} off by {units.percent(error)})"
+def _although(proved: list[Proved]) -> str:
+    """Say of each gradient that is known to be wrong whose it is, and what is off the most."""
+    worst: dict[str, Check] = {}
+    for one in proved:
+        for check in one.known_wrong:
+            known = worst.setdefault(one.arm.variant, check)
+            worst[one.arm.variant] = max(known, check, key=lambda check: check.error)
+    clauses = []
+    for variant, check in worst.items():
+        whose = "the tutorial’s own gradient" if variant in TUTORIAL else f"the gradient of {variant}"
+        what = ABOUT.get(check.what, check.what)
+        clauses.append(f"; {whose} is wrong ({what} off by {units.percent(check.error)})")
+    return "".join(clauses)
 
 
 def _row(one: Proved) -> tuple[Cell, ...]:
-    wrong = _wrong(one)
-    word = "failed" if one.failed else "known wrong gradient" if wrong else "right"
-    tone = "trouble" if one.failed or wrong else "good"
-    cells = (_cell(one.of(quantity)) for quantity in QUANTITIES)
+    word = "failed" if one.failed else "known wrong gradient" if one.known_wrong else "right"
     device = "CPU" if one.arm.device == "cpu" else one.arm.device
-    name = Cell(one.arm.variant, note=f"{device}, {one.dtype}", library=one.arm.library)
-    return (name, *cells, Cell(word, tone=tone))
+    return (
+        Cell(one.arm.variant, note=f"{device}, {one.dtype}", library=one.arm.library),
+        *(_cell(one.largest(quantity)) for quantity in QUANTITIES),
+        Cell(word, tone="good" if word == "right" else "trouble"),
+    )
 
 
 def _cell(check: Check | None) -> Cell:
     if check is None:
         return Cell(units.NOTHING)
-    strain, allowed = check.error / check.tolerance, units.error(check.tolerance)
+    allowed = units.error(check.tolerance)
     if check.known_wrong:
-        return Cell(f"off by {units.percent(check.error)}", note=f"allowed {allowed}", value=strain)
-    sign = "≤" if check.passed else ">"
-    return Cell(units.error(check.error), note=f"{sign} {allowed}", value=strain)
+        return Cell(f"off by {units.percent(check.error)}", note=f"allowed {allowed}", value=_strain(check))
+    return Cell(units.error(check.error), f"{'≤' if check.passed else '>'} {allowed}", _strain(check))
 
 
-def _wrong(one: Proved) -> bool:
-    return any(check.known_wrong for check in one.checks)
-
-
-def _nearest(proved: Iterable[Proved]) -> tuple[Proved, Check] | None:
-    """Of all that was measured as a distance, what came nearest to its tolerance."""
-    found = [(one, check) for one in proved for quantity in QUANTITIES if (check := one.of(quantity))]
-    return max(found, key=lambda pair: pair[1].error / pair[1].tolerance, default=None)
-
-
-def _known_wrong(proved: Iterable[Proved]) -> dict[str, dict[str, float]]:
-    """For each variant that is known to be wrong, the largest error of each quantity that is."""
-    made: dict[str, dict[str, float]] = {}
-    for one in proved:
-        for check in one.checks:
-            quantity = _quantity(check.what)
-            if check.known_wrong and quantity in ("U", "W"):
-                errors = made.setdefault(one.arm.variant, {})
-                errors[quantity] = max(check.error, errors.get(quantity, 0.0))
-    return made
-
-
-def _in_a_sentence(what: str) -> str:
-    title = QUANTITIES[_quantity(what)]
-    return title[0].lower() + title[1:]
-
-
-def _quantity(what: str) -> str:
-    """What a check is about: "W" for "update W"; as it is where it is no quantity."""
-    for prefix in PREFIXES:
-        if what.removeprefix(prefix) in QUANTITIES and what != what.removeprefix(prefix):
-            return what.removeprefix(prefix)
-    return "" if what in "UWV" else what
+def _strain(check: Check) -> float:
+    """Return the error for what is allowed."""
+    return check.error / check.tolerance

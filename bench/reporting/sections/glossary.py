@@ -17,7 +17,9 @@ MEASURED: Pairs = (
     ("T, B, I, H, O", "steps, samples in a batch, features of a step, hidden units, outputs"),
     ("U, W, V", "the parameters: input to hidden, hidden to hidden, hidden to output"),
     ("baseline", f"what others are compared with: {BASELINE} on the CPU with as many threads"),
+    ("samples", "times of an entry in one block: each of so many calls that the clock can tell them apart"),
     ("A/A control", "the same code measured twice: the baseline once more, in a process of its own"),
+    ("busy machine", "other programs used its processors while it measured: no time can be relied on"),
     ("noise floor", "how far the interval of the A/A control reaches from 1"),
     ("block", "one round, in which every variant has a fresh process; block 0 proves and does not count"),
     ("dispatch", "what asking for operations costs by itself: the same calls on arrays of one number each"),
@@ -26,19 +28,19 @@ MEASURED: Pairs = (
 
 
 def words_section(facts: Facts, found: object, prefix: str) -> Section:
-    """Variants and kinds of input that the plan holds, how it was measured, and the verdicts; closed."""
+    """Return variants and kinds of input that the plan holds, how it was measured, and the verdicts."""
     run = facts.run
     arms = {arm.variant for arm in run.plan.arms}
     cases = [entry.case for entry in run.entries.values()]
     layouts = {case.layout for case in cases if case.data != "random"}
-    variants = tuple((one.name, one.summary) for one in VARIANTS if one.name in arms)
-    inputs = tuple((f"{name} input", said) for name, said in LAYOUTS.items() if name in layouts)
+    variants = tuple((variant.name, variant.summary) for variant in VARIANTS if variant.name in arms)
+    inputs = tuple((f"{name} input", meaning) for name, meaning in LAYOUTS.items() if name in layouts)
     fold = Fold("Words on this page", pairs=(*variants, *inputs, *MEASURED, *_verdicts(run)))
     return Section(id="words", title="What do the words mean?", folds=(fold,))
 
 
 def _verdicts(run: Run) -> Pairs:
-    """What a verdict says of an entry against its baseline."""
+    """Say what each verdict tells of an entry against its baseline."""
     margin = units.percent(run.plan.margin)
     confidence = 1 - 2 * (run.extended.level if run.extended else FIRST_LOOK)
     return (
