@@ -136,6 +136,16 @@ def test_one_wild_block_leaves_it_unresolved() -> None:
     assert "Welch" in found.reason
 
 
+def test_where_its_own_interval_leaves_out_1_unresolved_says_why() -> None:
+    old, new = np.arange(8) * 0.01, np.arange(8) * 0.01 + 0.045  # p of 0.005 alone
+    alone, *_ = judge([measured(Change(name="x"), old, new)], 0.02)
+    among, *_ = judge([measured(Change(name=str(n)), old, new) for n in range(30)], 0.02)
+    assert (alone.verdict, among.verdict) == ("SLOWER", "UNRESOLVED")
+    assert among.reason.startswith("its own 95 % interval leaves out 1, but p = ")
+    assert " among 30 comparisons is above the 0.05; a difference of " in among.reason
+    assert among.reason.endswith(" blocks in each")
+
+
 # what gets no verdict
 
 

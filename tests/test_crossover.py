@@ -21,6 +21,7 @@ from grids import (
 )
 from journals import example_records
 from matplotlib.text import Annotation
+from msgspec.structs import replace as with_values
 from reports import facts_of
 
 from bench.analysis import crossover
@@ -102,6 +103,15 @@ def test_a_ratio_is_pytorchs_time_over_numpys(turning_at_256: Run) -> None:
         assert one.comparison.ratio == pytest.approx(math.sqrt(256 / one.H), rel=0.02)
         assert one.arm_ns / one.baseline_ns == pytest.approx(one.comparison.ratio, rel=0.02)
         assert one.winner == ("numpy" if one.H < 256 else "torch")
+
+
+def test_a_map_is_of_two_libraries_whatever_they_are_called(turning_at_256: Run) -> None:
+    plan = turning_at_256.plan
+    arms = [with_values(arm, library="other") if arm.library == "torch" else arm for arm in plan.arms]
+    renamed = best_map(replace(turning_at_256, plan=with_values(plan, arms=arms)))
+    assert (renamed.library, renamed.baseline) == ("other", "numpy")
+    assert {one.winner for one in renamed.cells} == {"numpy", "other"}
+    assert {crossing.winner for line in lines(renamed) for crossing in line.crossings} == {"other"}
 
 
 def test_a_run_of_one_size_has_no_map() -> None:

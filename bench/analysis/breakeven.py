@@ -217,7 +217,7 @@ def _compiling(run: Run, group: Group) -> Iterator[Sides]:
 
 
 def _tutorial(run: Run, group: Group) -> Iterator[Sides]:
-    """The first entry of the ladder for each variant, on the CPU: the program as it was published."""
+    """Yield the first entry of the ladder for each variant, on the CPU: the program as it was published."""
     first: dict[str, str] = {}
     for entry in reversed(group.entries):
         if run.arms[entry.arm].device == "cpu":
@@ -260,11 +260,9 @@ def _break_even(one: Cost, other: Cost, step: Comparison) -> BreakEven:
     result = replace(result, kind=kinds[0])
     if result.kind != "crosses":
         return result
-    interval = rank_interval([math.log(gap / gain) for gap, gain in zip(gaps, gains, strict=True)])
-    result = replace(result, steps=math.exp(interval.estimate))
-    if interval.finite:
-        result = replace(result, low=math.exp(interval.low), high=math.exp(interval.high))
-    return result
+    steps = rank_interval([math.log(gap / gain) for gap, gain in zip(gaps, gains, strict=True)]).exp()
+    low, high = steps.limits
+    return replace(result, steps=steps.estimate, low=low, high=high)
 
 
 def _kind(gap: float, gain: float) -> Kind:

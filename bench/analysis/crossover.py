@@ -225,7 +225,7 @@ def _crossing(axis: Axis, cells: Sequence[MapCell]) -> Crossing:
 
 
 def _falls_below_0(curve: Sequence[Point]) -> float:
-    """Where a curve that starts above 0 first comes down to it."""
+    """Return where a curve that starts above 0 first comes down to it."""
     for (x, y), (next_x, next_y) in pairwise(curve):
         if next_y <= 0:
             return x + (next_x - x) * y / (y - next_y)
@@ -233,7 +233,7 @@ def _falls_below_0(curve: Sequence[Point]) -> float:
 
 
 def _rises_above_0(curve: Sequence[Point]) -> float:
-    """Where a curve that ends below 0 was above it for the last time."""
+    """Return where a curve that ends below 0 was above it for the last time."""
     return _falls_below_0([(x, -y) for x, y in reversed(curve)])
 
 

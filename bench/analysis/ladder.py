@@ -155,7 +155,6 @@ def _timed(run: Run, found: Mapping[str, Outcome], entry_id: str, blocks: Sequen
 def _factor(found: Mapping[str, Outcome], above: Timed, own: Timed, blocks: Sequence[int]) -> Factor:
     before, after = found[above.entry.id].medians, found[own.entry.id].medians
     logs = [math.log(before[block] / after[block]) for block in blocks]
-    interval, low, high = mean_interval(logs), None, None
-    if len(logs) >= FEWEST:
-        low, high = math.exp(interval.low), math.exp(interval.high)
-    return Factor(math.exp(interval.estimate), low, high, math.exp(hodges_lehmann(logs)), len(logs))
+    interval = mean_interval(logs).exp()
+    low, high = interval.limits if len(logs) >= FEWEST else (None, None)
+    return Factor(interval.estimate, low, high, math.exp(hodges_lehmann(logs)), len(logs))

@@ -81,8 +81,8 @@ def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run)
     spoiled = [burst for burst in bursts if burst.status in SPOILED]
     refused = [failure for failure in failures if failure.status in SPOILED]
     lists = [burst.checks for burst in bursts] + [failure.checks for failure in failures]
-    lists = list({id(made): made for made in lists}.values())  # mostly one list, shared by all blocks
-    checks = tuple(dict.fromkeys(check for made in lists for check in made))
+    lists = list({id(checks): checks for checks in lists}.values())  # mostly one, shared by all blocks
+    checks = tuple(dict.fromkeys(check for of_block in lists for check in of_block))
     digests = frozenset(burst.digest for burst in bursts)
     if refused:
         return Outcome(entry, refused[0].status, refused[0].reason, checks=checks, digests=digests)

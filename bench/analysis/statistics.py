@@ -26,6 +26,7 @@ MIN_BLOCKS = 6  # for any verdict: from five blocks there is no interval of 95 %
 POWER = 0.8  # a detectable effect is one that four runs in five would find
 EXACT_PAIRS = 10_000  # of two samples: 100 blocks against 100
 MOST_PAIRS = 4_000_000  # of two samples: all their differences are held at once
+LARGEST_LOG = 700.0  # of a ratio
 SIMULATED = 4000  # runs, or pairs of runs
 SIMULATED_BLOCKS = 30  # at most, of each; beyond them the square root law is exact enough, and small
 
@@ -46,7 +47,16 @@ class Interval:
     @property
     def finite(self) -> bool:
         """Whether there are limits at all."""
-        return math.isfinite(self.low)
+        return self.confidence < 1
+
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """Both limits; None twice where there are none."""
+        return (self.low, self.high) if self.finite else (None, None)
+
+    def exp(self) -> "Interval":
+        """Return the interval of ratios whose logs this one is of."""
+        return Interval(_exp(self.estimate), _exp(self.low), _exp(self.high), self.confidence)
 
     def contains(self, value: float) -> bool:
         """Return whether the value lies between the limits, or on one."""
@@ -340,6 +350,11 @@ def _contrasts_of(samples: Sequence[Array]) -> Array:
     else:
         contrasts = (last[:, np.newaxis, :] - first[:, :, np.newaxis]).reshape(len(first), -1)
     return contrasts
+
+
+def _exp(log: float) -> float:
+    """Return exp(log), infinite where that is no number any more."""
+    return math.exp(log) if log < LARGEST_LOG else math.inf
 
 
 def _median(numbers: Array) -> float:

@@ -135,9 +135,8 @@ def _row(entry: Entry, arm: Arm, outcome: Outcome, judgement: Judgement) -> Row:
     middle = low = high = rate = None
     if outcome.medians:
         interval = median_interval(list(outcome.medians.values()))
-        middle, rate = interval.estimate, entry.case.shape.B / (interval.estimate * 1e-9)
-        if interval.finite:
-            low, high = interval.low, interval.high
+        middle, (low, high) = interval.estimate, interval.limits
+        rate = entry.case.shape.B / (middle * 1e-9)
     marked = [check for check in outcome.checks if check.known_wrong]
     return Row(
         entry=entry.id,

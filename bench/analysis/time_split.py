@@ -131,18 +131,18 @@ def prices(run: Run) -> dict[tuple[str, str], dict[int, Prices]]:
 def libraries(run: Run) -> tuple[Library, ...]:
     """Return one for each probe that has values, in the plan's order."""
     by_place = prices(run)
-    made = []
+    probed = []
     for probe in run.plan.probes:
         arm = run.arms[probe.arm]
         if blocks := by_place.get((arm.library, arm.device)):
-            made.append(_library(arm, probe, list(blocks.values())))
-    return tuple(made)
+            probed.append(_library(arm, probe, list(blocks.values())))
+    return tuple(probed)
 
 
 def estimate(values: Iterable[float]) -> Estimate:
     """Return the median of some blocks' values, and its 95 % interval."""
-    found = median_interval(list(values))
-    return Estimate(found.estimate, *((found.low, found.high) if found.finite else (None, None)))
+    interval = median_interval(list(values))
+    return Estimate(interval.estimate, *interval.limits)
 
 
 def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> Library:
@@ -258,15 +258,15 @@ def limits(run: Run, found: Mapping[str, Outcome]) -> Limits | None:
     if not calls and not run.plan.probes:
         return None
     by_place = prices(run)
-    made = []
+    entries = []
     for entry in (entry for group in run.plan.groups[:1] for entry in group.entries):
         arm, outcome = run.arms[entry.arm], found[entry.id]
         if arm.twin or not outcome.medians:
             continue
         alone = found[calls[arm.id]].medians if arm.id in calls else {}
         own = by_place.get((arm.library, arm.device), {}) if _probed(arm) else {}
-        made.append(_limit(entry, arm, outcome.medians, alone, own))
-    return Limits(tuple(made), libraries(run), tuple(_troubles(run)))
+        entries.append(_limit(entry, arm, outcome.medians, alone, own))
+    return Limits(tuple(entries), libraries(run), tuple(_troubles(run)))
 
 
 def difference(slower: Limit, faster: Limit) -> Difference | None:
@@ -279,7 +279,7 @@ def difference(slower: Limit, faster: Limit) -> Difference | None:
 
 
 def _probed(arm: Arm) -> bool:
-    """Whether a probe in its place computes as it does: with one thread on the CPU."""
+    """Return whether a probe in its place computes as it does: with one thread on the CPU."""
     return arm.device != "cpu" or arm.threads == 1
 
 
@@ -289,14 +289,14 @@ def _limit(
     count, time_ns = counted(arm.spec, entry.case), median(times.values())
     shares: list[dict[Kind, float]] = []
     overlaps = []
-    for block, parts in _measured(count, times, alone, own).items():
-        whole = max(times[block], sum(parts.values()))
-        shares.append({kind: ns / whole for kind, ns in parts.items()})
-        shares[-1]["rest"] = 1 - sum(parts.values()) / whole
+    for block, times_ns in _measured(count, times, alone, own).items():
+        whole = max(times[block], sum(times_ns.values()))
+        shares.append({kind: ns / whole for kind, ns in times_ns.items()})
+        shares[-1]["rest"] = 1 - sum(times_ns.values()) / whole
         if whole > times[block]:
             overlaps.append(whole / times[block] - 1)
-    made, bound = tuple(_parts(shares, time_ns)), _bound(entry.case, times, own)
-    return Limit(entry, arm, time_ns, count, made, tuple(overlaps), len(shares), bound)
+    parts, bound = tuple(_parts(shares, time_ns)), _bound(entry.case, times, own)
+    return Limit(entry, arm, time_ns, count, parts, tuple(overlaps), len(shares), bound)
 
 
 def _measured(

@@ -155,12 +155,12 @@ def measured(effect: E, *samples: Sequence[float], of: str = "blocks", final: bo
 
     ``of`` says what the logs are of. ``final``: its verdict stands, and it gets no p.
     """
-    interval = rank_interval(*samples)
-    effect = replace(effect, samples=tuple(map(tuple, samples)), ratio=math.exp(interval.estimate))
+    interval = rank_interval(*samples).exp()
+    low, high = interval.limits
+    effect = replace(effect, samples=tuple(map(tuple, samples)), ratio=interval.estimate, low=low, high=high)
     if interval.finite:
-        effect = replace(effect, low=math.exp(interval.low), high=math.exp(interval.high))
-        mean = mean_interval(*samples)
-        effect = replace(effect, t_low=_exp(mean.low), t_high=_exp(mean.high))
+        t_low, t_high = mean_interval(*samples).exp().limits
+        effect = replace(effect, t_low=t_low, t_high=t_high)
     if final:
         return effect
     if effect.blocks < MIN_BLOCKS:
@@ -406,11 +406,6 @@ def _although(effect: Effect) -> str:
         f"its own 95 % interval leaves out 1, but p = {effect.p_holm:.3g}{among} is above the "
         f"{effect.level:g}{LOOKS.get(effect.level, '')}; "
     )
-
-
-def _exp(log: float) -> float:
-    """Return exp(log), infinite where that is no number any more."""
-    return math.exp(log) if log < 700 else math.inf
 
 
 def extension(run: Run, blocks: int, folder: Path, now_utc: str) -> Extended:
