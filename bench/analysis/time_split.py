@@ -75,7 +75,7 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class LibrarySpeeds:
     """What the probe of one arm found over the counted blocks."""
 
     arm: Arm
@@ -128,7 +128,7 @@ def prices(run: Run) -> dict[tuple[str, str], dict[int, Prices]]:
     return by_place
 
 
-def libraries(run: Run) -> tuple[Library, ...]:
+def libraries(run: Run) -> tuple[LibrarySpeeds, ...]:
     """Return one for each probe that has values, in the plan's order."""
     by_place = prices(run)
     probed = []
@@ -145,7 +145,7 @@ def estimate(values: Iterable[float]) -> Estimate:
     return Estimate(interval.estimate, *interval.limits)
 
 
-def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> Library:
+def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> LibrarySpeeds:
     times: dict[tuple[str, Size], list[float]] = {}
     for block in blocks:
         for name, by_size in block.ns.items():
@@ -163,7 +163,7 @@ def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> Library:
     itemsize = ITEMSIZE[probe.case.dtype]
     copies = speeds(("copy",), lambda name, size: 2 * itemsize * size[0])
     calls = [estimate(ns) for (name, _), ns in times.items() if name == "call"]
-    return Library(
+    return LibrarySpeeds(
         arm=arm,
         case=probe.case,
         call_ns=calls[0] if calls else None,
@@ -237,7 +237,7 @@ class Limits:
     """Everything a run tells about why."""
 
     entries: tuple[Limit, ...]  # of the main table, in its order
-    libraries: tuple[Library, ...]
+    libraries: tuple[LibrarySpeeds, ...]
     troubles: tuple[
         tuple[str, str, tuple[int, ...]], ...
     ]  # a probe's arm, why it has no values, in which blocks

@@ -16,7 +16,7 @@ from bench.analysis.time_split import (
     KINDS,
     Estimate,
     Kind,
-    Library,
+    LibrarySpeeds,
     Limit,
     Limits,
     Part,
@@ -209,7 +209,7 @@ def _notes(every: Limits) -> Iterator[str]:
         yield full_stop(f"{arm} did not time its library in {wording.count(len(blocks), 'block')}: {reason}")
 
 
-def _speeds_table(libraries: Sequence[Library]) -> TextTable:
+def _speeds_table(libraries: Sequence[LibrarySpeeds]) -> TextTable:
     """Return what the libraries can do by themselves: a column a library, a row an operation."""
     titles = [f"{words.library(one.arm)}, {words.place(one.arm)}" for one in libraries]
     by_library = [dict(_rates(one)) for one in libraries]
@@ -222,7 +222,7 @@ def _speeds_table(libraries: Sequence[Library]) -> TextTable:
     return TextTable("What the libraries can do by themselves", columns, rows, SPEEDS)
 
 
-def _rates(library: Library) -> Iterator[tuple[Operation, Estimate]]:
+def _rates(library: LibrarySpeeds) -> Iterator[tuple[Operation, Estimate]]:
     """Yield a library's speeds by what they are; what was written in place is left out."""
     if library.call_ns:
         yield ("a call that has nothing to do", "", "ns"), library.call_ns
