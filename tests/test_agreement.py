@@ -91,30 +91,6 @@ def test_random_data_meet_the_conditions_of_a_float32_proof(
     assert norm(expected.y_hat) >= 0.1 * norm(without_cancellation)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_the_tanh_forward_passes_of_impl_numpy_and_impl_torch_agree(dtype: str, layout: str) -> None:
-    import impl_torch.rnn
-
-    batch = data.make(sine_case("forward", layout, dtype=dtype, activation="tanh"))
-    params = {name: torch.tensor(p) for name, p in batch.params.items()}
-    by_numpy, numpy_states = impl_numpy.rnn.forward(batch.params, batch.x, activation="tanh")
-    by_torch, torch_states = impl_torch.rnn.forward(params, torch.tensor(batch.x), activation="tanh")
-
-    allowed = {"float64": 1e-14, "float32": 3e-6}[dtype]
-    assert str(by_torch.numpy().dtype) == str(by_numpy.dtype) == dtype
-    assert error_between(by_torch.numpy(), by_numpy, scale=norm(by_numpy)) <= allowed
-    assert len(torch_states) == len(numpy_states) == len(batch.x) + 1
-    for a, b in zip(torch_states, numpy_states, strict=True):
-        assert error_between(a.numpy(), b, scale=norm(b)) <= allowed
-
-
-def test_the_sigmoid_forward_pass_does_not_agree_with_the_tanh_one() -> None:
-    batch = data.make(sine_case("forward", "sequence", dtype="float64"))
-    tanh, sigmoid = (impl_numpy.rnn.predict(batch.params, batch.x, activation=a) for a in ACTIVATIONS)
-    assert error_between(sigmoid, tanh, scale=norm(tanh)) > 0.1
-
-
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_200_training_steps_from_the_same_start_stay_together(activation: str) -> None:
     case = sine_case("train_step", "positional", batch=16, hidden=16, dtype="float64", activation=activation)

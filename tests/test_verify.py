@@ -10,7 +10,6 @@ import pytest
 from bench.api import verify as verb
 from bench.api.options import VerifyOptions
 from bench.machine.device import Absent, Device, Devices
-from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError
 from bench.proof import verify as verify_module
 from bench.proof.child import REFERENCE, Row, claims_wrongly
@@ -157,13 +156,6 @@ def test_a_reference_that_cannot_be_computed_is_an_error_with_its_last_words(tmp
         UserError, match=r"could not be computed: ended with exit code 1 .*: .*T = 1001.*shorter"
     ):
         expect(tmp_path, [endless], timeout_s=60)
-
-
-def test_the_children_get_one_thread_and_no_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
-    variables = worker_environment(threads=1).variables
-    assert variables["OPENBLAS_NUM_THREADS"] == "1"
-    assert "OPENBLAS_CORETYPE" not in variables
 
 
 # how it ends
