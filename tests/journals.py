@@ -188,15 +188,15 @@ def _checks(case: Case, *, wrong: bool = False) -> list[record.Check]:
     single = case.dtype == "float32"
     forward, gradient = (3e-6, 1e-5) if single else (1e-14, 3e-14)
     if case.task == "forward":
-        return [record.Check("y_hat", forward / 20, forward, True)]
+        return [record.Check("y_hat", forward / 20, forward, True, quantity="y_hat")]
     prefix = "d" if case.task == "gradient" else "update "
     checks = [
-        record.Check("loss", forward / 30, forward, True),
-        record.Check(f"{prefix}V", gradient / 25, gradient, True),
+        record.Check("loss", forward / 30, forward, True, quantity="loss"),
+        record.Check(f"{prefix}V", gradient / 25, gradient, True, quantity="V"),
     ]
     for name, error in (("U", 0.31), ("W", 0.27)):
         error = error if wrong else gradient / 16
-        checks.append(record.Check(f"{prefix}{name}", error, gradient, not wrong, wrong))
+        checks.append(record.Check(f"{prefix}{name}", error, gradient, not wrong, wrong, name))
     return checks
 
 
@@ -206,7 +206,7 @@ def _failure(entry: record.Entry, block: int) -> record.Failure | None:
         trouble = "Segmentation fault (core dumped)"
         return record.Failure(block, entry.id, "crashed", "the worker ended with signal 11", [], trouble)
     if entry.id == f"{POSITIONAL} | torch-inplace@cpu x1":
-        wrong = record.Check("update W", 0.4, 1e-5, False)
+        wrong = record.Check("update W", 0.4, 1e-5, False, quantity="W")
         return record.Failure(
             block, entry.id, "disagrees", "update W is off by 0.4, allowed is 1e-05", [wrong]
         )

@@ -54,7 +54,7 @@ def test_each_variant_has_its_largest_errors_and_what_is_allowed(default: Sectio
 
 
 def test_the_largest_of_all_proofs_is_shown_and_named() -> None:
-    made = section_of(with_checks("torch-cell", Check("update V", 9.5e-6, 1e-5, True)))
+    made = section_of(with_checks("torch-cell", Check("update V", 9.5e-6, 1e-5, True, quantity="V")))
     assert rows(made)["torch-cell", "float32"]["Gradient of V"].text == "9.5e-06"
     assert (
         "Nearest to its limit: gradient of V of torch-cell (float32), 9.5e-06 of 1.0e-05 allowed."
@@ -87,9 +87,9 @@ def test_what_disagrees_is_no_and_comes_first() -> None:
 
 
 def test_what_fails_without_being_known_is_not_taken_for_the_known_error() -> None:
-    made = section_of(with_checks("numpy-published", Check("update V", 0.2, 3e-14, False)))
+    made = section_of(with_checks("numpy-published", Check("update V", 0.2, 3e-14, False, quantity="V")))
     assert "numpy-published" in made.lead[0]
-    known = section_of(with_checks("numpy-published", Check("update U", 0.9, 3e-14, False, True)))
+    known = section_of(with_checks("numpy-published", Check("update U", 0.9, 3e-14, False, True, "U")))
     assert "wrong (U off by 90 %)" in known.lead[0]
 
 

@@ -62,7 +62,7 @@ def test_the_worst_check_is_the_one_nearest_to_its_tolerance_and_known_errors_st
 ) -> None:
     right, published = row_of(whole, BASE), row_of(whole, CLAIM_OLD)
     assert (right.proof, right.known_wrong) == ("passed", None)
-    assert right.worst == Check("update U", 1e-5 / 16, 1e-5, True)
+    assert right.worst == Check("update U", 1e-5 / 16, 1e-5, True, quantity="U")
     assert (published.proof, published.status) == ("known wrong", "known_wrong")
     assert published.known_wrong is not None
     assert published.known_wrong.error == 0.31

@@ -47,6 +47,15 @@ def cases(cell: str = "rnn") -> list[Case]:
     ]
 
 
+def report(folder: Path) -> str:
+    """The page of a run, drawn in a process that finds none of the modules from outside."""
+    code = "import sys; from bench.cli.main import main; sys.exit(main(['report', sys.argv[1]]))"
+    command = [sys.executable, "-c", code, str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_library_and_a_style_from_outside_are_proved() -> None:
     rows = verify([LISTS, FROZEN], ["cpu"], found=FOUND, cases=cases())
     assert {
@@ -108,7 +117,7 @@ def test_libraries_from_outside_are_planned_timed_and_kept_with_their_names_and_
     assert (told.returncode, told.stdout.strip()) == (0, "Toy lists #117733"), told.stderr
 
 
-def test_a_cell_from_outside_is_planned_against_its_own_baseline_and_timed() -> None:
+def test_a_cell_from_outside_is_planned_against_its_own_baseline_timed_and_shown(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     plan = small_plan(GRU_TORCH, tasks=("train_step",), rounds=3)
     assert {entry.case.cell for group in plan.groups for entry in group.entries} == {CELL}
@@ -117,18 +126,16 @@ def test_a_cell_from_outside_is_planned_against_its_own_baseline_and_timed() -> 
     assert end.status == "complete", end.reason
     timed = {burst.entry.partition(" | ")[2] for burst in of_kind(records, Burst) if burst.block == 1}
     assert timed == {"gru-numpy@cpu x1", "gru-numpy@cpu x1 twin", "gru-torch@cpu x1"}
+    folder = write_run(tmp_path / "run", [plan, *records])
+    page = report(folder)
+    assert all(f"Gradient of {name}" in page for name in GRU.parameters)
 
 
 def test_the_report_of_a_run_from_outside_is_drawn_without_its_modules(tmp_path: Path) -> None:
     plan = small_plan(LISTS, dtype="float64", tasks=("train_step",), rounds=3)
     _, records = run(plan)
     folder = write_run(tmp_path / "run", [plan, *records])
-    code = "import sys; from bench.cli.main import main; sys.exit(main(['report', sys.argv[1]]))"
-    told = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert told.returncode == 0, told.stderr
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    page = report(folder)
     assert all(shown in page for shown in ("toy-lists", "Toy lists", "#117733", "#7fd49b"))
 
 

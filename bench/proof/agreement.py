@@ -33,6 +33,7 @@ def compare(
     *,
     scale: float | None = None,
     since: Array | float = 0.0,
+    quantity: str = "",
 ) -> Check:
     """Hold |actual - since - wanted| / scale against a tolerance; ``scale`` is |wanted| unless given.
 
@@ -48,7 +49,7 @@ def compare(
         return question(f"{what} is finite", False)
     difference = actual.astype(np.float64) - since
     error = error_between(difference, wanted, scale=norm(wanted) if scale is None else scale)
-    return Check(what=what, error=error, tolerance=tolerance, passed=error <= tolerance)
+    return Check(what, error, tolerance, passed=error <= tolerance, quantity=quantity)
 
 
 def failures(checks: Iterable[Check]) -> str:
@@ -64,12 +65,15 @@ def failures(checks: Iterable[Check]) -> str:
 
 def compare_output(case: Case, result: Result, expected: Results, allowed: Tolerance) -> list[Check]:
     """Compare y_hat of a ``forward``."""
-    return [compare("y_hat", result.get("y_hat"), expected.y_hat, allowed.forward, case.dtype)]
+    return [
+        compare("y_hat", result.get("y_hat"), expected.y_hat, allowed.forward, case.dtype, quantity="y_hat")
+    ]
 
 
 def compare_loss(case: Case, result: Result, wanted: Array, expected: Results, tolerance: float) -> Check:
     """Compare the loss, relative to what rounding of y_hat and y does to it."""
-    return compare("loss", result.get("loss"), wanted, tolerance, case.dtype, scale=expected.loss_scale)
+    scale = expected.loss_scale
+    return compare("loss", result.get("loss"), wanted, tolerance, case.dtype, scale=scale, quantity="loss")
 
 
 def compare_gradient(case: Case, result: Result, expected: Results, allowed: Tolerance) -> list[Check]:
@@ -77,8 +81,8 @@ def compare_gradient(case: Case, result: Result, expected: Results, allowed: Tol
     checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]
     for name, grad in expected.grads.items():
         scale = gradient_scale(grad, expected, case.dtype)
-        actual = result.get(f"d{name}")
-        checks.append(compare(f"d{name}", actual, grad, allowed.gradient, case.dtype, scale=scale))
+        what, actual = f"d{name}", result.get(f"d{name}")
+        checks.append(compare(what, actual, grad, allowed.gradient, case.dtype, scale=scale, quantity=name))
     return checks
 
 
@@ -91,7 +95,18 @@ def compare_update(
     for name, grad in expected.grads.items():
         scale, since = lr * gradient_scale(grad, expected, case.dtype), params[name].astype(np.float64)
         new, what = result.get(name), f"update {name}"
-        checks.append(compare(what, new, -lr * grad, allowed.gradient, case.dtype, scale=scale, since=since))
+        checks.append(
+            compare(
+                what,
+                new,
+                -lr * grad,
+                allowed.gradient,
+                case.dtype,
+                scale=scale,
+                since=since,
+                quantity=name,
+            )
+        )
     return checks
 
 

@@ -206,6 +206,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance: float
     passed: bool
     known_wrong: bool = False  # what a published gradient is known to get wrong
+    quantity: str = ""  # y_hat, loss, or the parameter whose gradient it is about; empty for all else
 
 
 class Conditions(Record, frozen=True):

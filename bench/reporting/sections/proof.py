@@ -13,15 +13,9 @@ from bench.records.record import Arm, Check
 from bench.reporting.facts import Facts
 from bench.reporting.section import Cell, Column, Section, TextTable
 from bench.workload.catalog import VARIANTS
+from bench.workload.cell import house_cell
 
-QUANTITIES = {
-    "y_hat": "Prediction", "loss": "Loss", "U": "Gradient of U", "W": "Gradient of W", "V": "Gradient of V",
-}  # fmt: skip
-# what a check is about -> the quantity: a training step is proved by its update, which is its gradient
-ABOUT = {
-    "y_hat": "y_hat", "loss": "loss",
-    **{f"{what}{name}": name for what in ("update ", "d") for name in ("U", "W", "V")},
-}  # fmt: skip
+TITLES = {"y_hat": "Prediction", "loss": "Loss"}  # of a column; others are gradients of parameters
 TUTORIAL = [variant.name for variant in VARIANTS if variant.role == "tutorial"]
 HOW = (
     "Every entry is proved in its own worker, on the inputs that are timed, before the clock starts and on "
@@ -55,7 +49,7 @@ class Proved:
 
     def largest(self, quantity: str) -> Check | None:
         """The check of a quantity that comes nearest to its tolerance, or passes it furthest."""
-        own = (check for check in self.checks if check.tolerance and ABOUT.get(check.what) == quantity)
+        own = (check for check in self.checks if check.tolerance and check.quantity == quantity)
         return max(own, key=_strain, default=None)
 
 
@@ -64,14 +58,16 @@ def proof_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Secti
     proved = list(_collect(facts, found))
     if not proved:
         return None
-    titles = (Column(title, number=True) for title in QUANTITIES.values())
+    quantities = _quantities(facts, proved)
+    titles = (Column(_title(quantity), number=True) for quantity in quantities)
     columns = (Column("Variant"), *titles, Column("Conclusion"))
-    table = TextTable("Largest error, and what is allowed", columns, tuple(_row(one) for one in proved))
+    rows = tuple(_row(one, quantities) for one in proved)
+    table = TextTable("Largest error, and what is allowed", columns, rows)
     known = (KNOWN,) if any(one.known_wrong for one in proved) else ()
     return Section(
         id="proof",
         title="Is the gradient right?",
-        lead=tuple(_lead(proved)),
+        lead=tuple(_lead(proved, quantities)),
         tables=(table,),
         notes=(*HOW, *known),
     )
@@ -89,7 +85,20 @@ def _collect(facts: Facts, found: dict[str, Outcome]) -> Iterator[Proved]:
         yield Proved(facts.run.arms[facts.entries[entries[0]].arm], dtype, tuple(checks))
 
 
-def _lead(proved: list[Proved]) -> Iterator[str]:
+def _quantities(facts: Facts, proved: list[Proved]) -> list[str]:
+    """List what has a distance: the prediction and the loss, then the parameters as their cell has them."""
+    cells = map(house_cell, dict.fromkeys(entry.case.cell for entry in facts.entries.values()))
+    parameters = [name for cell in cells if cell for name in cell.parameters]
+    measured = dict.fromkeys(check.quantity for one in proved for check in one.checks if check.tolerance)
+    ordered = dict.fromkeys([*TITLES, *parameters, *measured])
+    return [name for name in ordered if name and name in measured]
+
+
+def _title(quantity: str) -> str:
+    return TITLES.get(quantity, f"Gradient of {quantity}")
+
+
+def _lead(proved: list[Proved], quantities: list[str]) -> Iterator[str]:
     """Say yes or no, which gradient is known to be wrong, and how near the nearest came to its limit."""
     failed = dict.fromkeys(one.arm.variant for one in proved if one.failed)
     right = [one for one in proved if not one.failed and not one.known_wrong]
@@ -100,10 +109,10 @@ def _lead(proved: list[Proved]) -> Iterator[str]:
         variants, agree = wording.count(number, "variant"), "agrees" if number == 1 else "agree"
         who = f"All others, {variants}, agree" if failed else f"Yes: {variants} {agree}"
         yield f"{who} with an independent float64 reference{_although(proved)}."
-    nearest = [(check, one) for one in right for name in QUANTITIES if (check := one.largest(name))]
+    nearest = [(check, one) for one in right for name in quantities if (check := one.largest(name))]
     if nearest:
         check, one = max(nearest, key=lambda pair: _strain(pair[0]))
-        title = QUANTITIES[ABOUT[check.what]]
+        title = _title(check.quantity)
         yield (
             f"Nearest to its limit: {title[0].lower()}{title[1:]} of {one.arm.variant} ({one.dtype}), "
             f"{units.error(check.error)} of {units.error(check.tolerance)} allowed."
@@ -120,17 +129,17 @@ def _although(proved: list[Proved]) -> str:
     clauses = []
     for variant, check in worst.items():
         whose = "the tutorial’s own gradient" if variant in TUTORIAL else f"the gradient of {variant}"
-        what = ABOUT.get(check.what, check.what)
+        what = check.quantity or check.what
         clauses.append(f"; {whose} is wrong ({what} off by {units.percent(check.error)})")
     return "".join(clauses)
 
 
-def _row(one: Proved) -> tuple[Cell, ...]:
+def _row(one: Proved, quantities: list[str]) -> tuple[Cell, ...]:
     word = "failed" if one.failed else "known wrong gradient" if one.known_wrong else "right"
     device = "CPU" if one.arm.device == "cpu" else one.arm.device
     return (
         Cell(one.arm.variant, note=f"{device}, {one.dtype}", library=one.arm.library),
-        *(_cell(one.largest(quantity)) for quantity in QUANTITIES),
+        *(_cell(one.largest(quantity)) for quantity in quantities),
         Cell(word, tone="good" if word == "right" else "trouble"),
     )
 
