@@ -7,8 +7,8 @@ from pathlib import Path
 from bench.machine import units, wording
 from bench.machine.files import write_atomic
 from bench.records.folder import run_name
-from bench.reporting import words
-from bench.reporting.section import Article, Cell, Column, Drawing, Hero, Image, Section, TextTable
+from bench.reporting import environment, words
+from bench.reporting.section import Article, Cell, Column, Drawing, Hero, Image, Pairs, Section, TextTable
 from bench.reporting.training_plots import ANIMATION, Pictures, loss_plot
 from bench.training.result import TrainResult, TrainRun, describe_curves, facts, load_result, loss, troubles
 
@@ -90,9 +90,7 @@ def _sections(result: TrainResult, folder: Path, prefix: str, images: dict[str, 
         alt = f"Predictions of {wording.listing(shown)} over the truth of the test windows, epoch by epoch."
         image = Image(stem, alt, file, ANIMATED)
         yield Section(id="pictures", title="What does it learn, epoch by epoch?", drawings=(image,))
-    yield Section(
-        id="timed", title="How was the training timed?", notes=TIMED, pairs=tuple(_environment(result))
-    )
+    yield Section(id="timed", title="How was the training timed?", notes=TIMED, pairs=_environment(result))
 
 
 def _cell(format_value: Callable[[float], str], value: float | None) -> Cell:
@@ -149,20 +147,12 @@ def _setting(result: TrainResult) -> str:
     )
 
 
-def _environment(result: TrainResult) -> Iterator[tuple[str, str]]:
-    """Yield machine and libraries."""
-    machine = result.header.machine
-    packages = machine.get("packages") or {}
-    for name, value in (
-        ("Processor", machine.get("processor")),
-        ("System", " ".join(str(machine[key]) for key in ("system", "architecture") if machine.get(key))),
-        ("Python", machine.get("python")),
-        ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
-        ("Set for the processes", ", ".join(f"{k}={v}" for k, v in result.header.environment.items())),
-        ("Started", result.header.started_utc),
-    ):
-        if value:
-            yield name, str(value)
+def _environment(result: TrainResult) -> Pairs:
+    """Return the machine, and what was set on it."""
+    header = result.header
+    variables = ", ".join(f"{name}={value}" for name, value in header.environment.items())
+    started = ("Started", header.started_utc)
+    return (*environment.machine(header.machine), ("Set for the processes", variables), started)
 
 
 def _describe(result: TrainResult) -> str:

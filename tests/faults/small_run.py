@@ -9,7 +9,7 @@ import sys
 from bench.machine.signals import loading
 
 with loading():
-    from bench.api import session
+    from bench.api import run
     from bench.cli.main import main
     from bench.machine.device import Absent, Device, Devices
     from bench.proof import verify as verification
@@ -19,8 +19,8 @@ CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),), "2.13.0")
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    session.find_devices = verification.find_devices = lambda: CPU_ONLY
+    run.find_devices = verification.find_devices = lambda: CPU_ONLY
     if arguments[0] == "--without-report":
         arguments = sys.argv[1:] = arguments[1:]
-        session.write_report = lambda paths, out: False
+        run.write_report = lambda paths, out: False
     sys.exit(main(arguments))
