@@ -11,12 +11,12 @@ from bench.api.advise import Timer, advise, declare
 from bench.api.options import AdviseOptions
 from bench.cli.main import build_parser
 from bench.cli.parser import options_from
-from bench.machine.device import Absent, Device, Devices
+from bench.machine.devices import Absent, Device, Devices
 from bench.records.record import AnyRecord, Burst, Decision, End, Pair, Plan, Worker
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
-CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),), "2.13.0")
-NO_TORCH = Devices((CPU,), (), None, "PyTorch is not installed")
+CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),))
+NO_TORCH = Devices((CPU,), (), missing={"torch": "PyTorch is not installed"})
 SMALL = ("--hidden", "64", "--batch", "1", "--seq-len", "100", "--task", "forward", "--seed", "7")
 BASE_NS = 20_000  # a call of numpy-batched
 START_NS = {"numpy": 200_000_000, "torch": 1_700_000_000}

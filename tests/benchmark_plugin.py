@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from bench.machine.device import find_devices
+from bench.machine.devices import find_devices
 from bench.machine.errors import UserError
 from bench.machine.libraries import NUMPY, TORCH
 from bench.workload import catalog
@@ -109,7 +109,7 @@ def entries(variants: dict[str, Variant]) -> list[Any]:
             continue
         reason = variant.unsupported(sine_case(task, "positional"), device)
         if found and variant.library == "torch":
-            reason = reason or found.torch_missing
+            reason = reason or found.missing.get(variant.library)
         marks = [pytest.mark.skip(reason=reason)] if reason else []
         name = variant.name + (" (known wrong gradient)" if variant.known_wrong else "")
         params.append(pytest.param(task, spec, device, id=f"{task}-{name}-{device}", marks=marks))

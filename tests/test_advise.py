@@ -28,7 +28,7 @@ import bench
 from bench.analysis.time_split import KINDS
 from bench.api.advise import Timer, declare, exit_code
 from bench.cli.main import main
-from bench.machine.device import Device, Devices
+from bench.machine.devices import Device, Devices
 from bench.machine.signals import OutOfTime, time_limit, undisturbed
 from bench.measure.budget import decide, fastest_anywhere
 from bench.measure.costs import Costs
@@ -46,7 +46,7 @@ WHERE = "for the forward pass at H 64, B 1, T 100, I 1, O 8 (float32)"
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, a machine whose devices need no child process, a runner that makes it up."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.api.advise.find_devices_quickly", lambda **limits: CPU_ONLY)
+    monkeypatch.setattr("bench.api.advise.find_devices", lambda **limits: CPU_ONLY)
     monkeypatch.setattr("bench.api.advise.since_start_s", lambda: 0.1)
     monkeypatch.setattr("bench.measure.costs.usable_cpus", lambda: 1)
     monkeypatch.setattr("bench.api.run.Runner", Simulated)
@@ -96,7 +96,7 @@ def test_the_sentence_says_what_the_verdict_allows(word: str) -> None:
 
 
 def test_a_library_that_is_missing_gives_no_advice_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.api.advise.find_devices_quickly", lambda **limits: NO_TORCH)
+    monkeypatch.setattr("bench.api.advise.find_devices", lambda **limits: NO_TORCH)
     made = advice(measured(declared()))
     assert (made.verdict, made.use, made.ratio) == ("MISSING", "", None)
     assert made.sentences == ("No advice: PyTorch is not installed.",)
@@ -415,7 +415,7 @@ def test_a_real_one_measures_and_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """However slow the machine: NumPy alone, one block, and a time that it will not need."""
-    monkeypatch.setattr("bench.api.advise.find_devices_quickly", lambda **limits: NO_TORCH)
+    monkeypatch.setattr("bench.api.advise.find_devices", lambda **limits: NO_TORCH)
     monkeypatch.setattr("bench.api.run.Runner", Runner)
     monkeypatch.setattr("bench.measure.runner.decide", lambda *args: replace(decide(*args), blocks=1))
     size = ("--hidden", "4", "--batch", "2", "--seq-len", "2", "--seed", "3", "--budget", "10m")
@@ -453,8 +453,8 @@ def on_gpu(plan: Plan) -> list[AnyRecord]:
 
 def with_gpu(monkeypatch: pytest.MonkeyPatch, *words: str) -> Plan:
     gpu = Device("cuda:0", "cuda", "a GPU", None, ("float32", "float64"))
-    found = Devices((CPU, gpu), (), "2.13.0")
-    monkeypatch.setattr("bench.api.advise.find_devices_quickly", lambda **limits: found)
+    found = Devices((CPU, gpu), ())
+    monkeypatch.setattr("bench.api.advise.find_devices", lambda **limits: found)
     monkeypatch.setattr("bench.machine.host.usable_cpus", lambda: 16)
     return replace(declared(*words), probes=[])
 

@@ -17,7 +17,7 @@ from reports import Reader, write_run
 from trainings import settings
 
 import bench
-from bench.machine.device import Absent, Device, Devices
+from bench.machine.devices import Absent, Device, Devices
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.proof.child import Row
@@ -31,7 +31,6 @@ HOSTILE = "<script>alert(1)</script>&\"'"
 CPU_ONLY = Devices(
     (Device("cpu", "cpu", "a processor", None, ("float32", "float64")),),
     (Absent("cuda", "no such device"),),
-    "2.13.0",
 )
 SMALL: dict[str, Any] = {"quick": True, "blocks": 1, "variants": "numpy-inplace", "batch": 4, "hidden": 4}
 

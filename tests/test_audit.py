@@ -6,8 +6,7 @@ import pytest
 from journals import example_records
 from machines import FIT
 
-from bench.machine.audit.finding import LEVELS, Finding
-from bench.machine.audit.findings import audit, banners
+from bench.machine.audit import LEVELS, Finding, audit, banners
 from bench.records.record import Environment
 from bench.records.run import make_run
 from bench.reporting.article import run_article

@@ -6,8 +6,8 @@ import pytest
 
 from bench.analysis.environment_diff import changed, changed_variables
 from bench.machine import host
+from bench.machine.host import slept
 from bench.machine.libraries import NUMPY
-from bench.machine.software import slept
 
 MACHINE: dict[str, Any] = {
     "processor": "Example CPU 9000",

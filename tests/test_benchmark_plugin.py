@@ -7,7 +7,7 @@ import benchmark_plugin
 import pytest
 from benchmark_plugin import entries, timed, timing
 
-from bench.machine.device import Device, Devices
+from bench.machine.devices import Device, Devices
 from bench.machine.libraries import PyTorch
 from bench.workload.case import sine_case
 from bench.workload.catalog import VARIANTS, find
@@ -55,7 +55,7 @@ def test_options_that_only_make_sense_with_benchmarks_imply_them(args: list[str]
 
 def devices(*kinds: str, torch: str | None = "9.9") -> Devices:
     present = tuple(Device(kind, kind.partition(":")[0], "", None, ()) for kind in kinds)
-    return Devices(present, (), torch, None if torch else "PyTorch is not installed")
+    return Devices(present, (), missing={} if torch else {"torch": "PyTorch is not installed"})
 
 
 def test_one_benchmark_per_task_variant_and_device_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:

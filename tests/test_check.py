@@ -9,17 +9,14 @@ from machines import FIT
 
 from bench.api import check
 from bench.cli.main import main
-from bench.machine import child
-from bench.machine.audit import here, probing
-from bench.machine.audit.finding import Finding, note, unfair, unstable
-from bench.machine.device import Absent, Device, Devices
+from bench.machine import audit, child
+from bench.machine.audit import Finding
+from bench.machine.devices import Absent, Device, Devices, Probed, probe_libraries, with_nvidia_smi
 
-BAD = unfair("threads", "numpy computes with 64 [threads]", "unset OMP_NUM_THREADS")
-SHAKY = unstable("load", "the machine was busy", "see what runs with `top`")
-FINE = note("turbo", "turbo is on", "nothing to type")
-CPU_ONLY = Devices(
-    (Device("cpu", "cpu", "a processor", None, ("float32",)),), (Absent("cuda", "no driver"),), "2.13.0"
-)
+BAD = Finding("threads", "unfair", "numpy computes with 64 [threads]", "unset OMP_NUM_THREADS")
+SHAKY = Finding("load", "unstable", "the machine was busy", "see what runs with `top`")
+FINE = Finding("turbo", "note", "turbo is on", "nothing to type", banner=False)
+CPU_ONLY = Devices((Device("cpu", "cpu", "a processor", None, ("float32",)),), (Absent("cuda", "no driver"),))
 
 
 @pytest.mark.parametrize(
@@ -70,32 +67,32 @@ def test_accelerators_are_asked_about_unless_others_are_named(monkeypatch, typed
     assert asked == [wanted]
 
 
-def quiet(monkeypatch, probed: probing.Probed) -> None:
+def quiet(monkeypatch, probed: Probed) -> None:
     """A fit machine at once: no waiting, no children."""
-    monkeypatch.setattr(here, "SAMPLE_S", 0)
-    monkeypatch.setattr(here.host, "describe", lambda: FIT)
-    monkeypatch.setattr(here.host, "usable_cpus", lambda: 8)
-    monkeypatch.setattr(here.gates, "between", lambda before, after, alone: {})
-    monkeypatch.setattr(here, "probe_libraries", lambda threads, pins: probed)
-    monkeypatch.setattr(here, "speed_variables", dict)
+    monkeypatch.setattr(audit, "SAMPLE_S", 0)
+    monkeypatch.setattr(audit.host, "describe", lambda: FIT)
+    monkeypatch.setattr(audit.host, "usable_cpus", lambda: 8)
+    monkeypatch.setattr(audit.gates, "between", lambda before, after, alone: {})
+    monkeypatch.setattr(audit, "probe_libraries", lambda threads, pins: probed)
+    monkeypatch.setattr(audit, "speed_variables", dict)
 
 
 def test_this_machine_is_audited_with_what_the_libraries_told(monkeypatch):
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     libraries = {"numpy": {"threads": 8, "kernel": "SkylakeX"}, "torch": {"threads": 1}}
     devices = {"cuda:0": {"temperature_c": 99}, "cuda:1": {"temperature_c": 99}}
-    quiet(monkeypatch, probing.Probed(libraries, devices, {}, pinned_kernel="Haswell"))
+    quiet(monkeypatch, Probed(libraries, devices, {}, pinned_kernel="Haswell"))
 
-    said = [finding.what for finding in here.audit_here(["cuda:1"])]
+    said = [finding.what for finding in audit.audit_here(["cuda:1"])]
     assert said[0] == "torch computes with 1 threads where 8 were asked for"
     assert any("NumPy gets the kernel Haswell with them, SkylakeX without" in what for what in said)
     assert ["cuda:1 is at 99" in what or "cuda:0" in what for what in said].count(True) == 1
 
 
 def test_a_library_that_tells_nothing_is_named(monkeypatch):
-    quiet(monkeypatch, probing.Probed(silent={"torch": "No module named 'torch'"}))
+    quiet(monkeypatch, Probed(silent={"torch": "No module named 'torch'"}))
 
-    (finding,) = [finding for finding in here.audit_here() if finding.topic == "torch"]
+    (finding,) = [finding for finding in audit.audit_here() if finding.topic == "torch"]
     assert finding.what == "nothing is known about torch: No module named 'torch'"
     assert (finding.level, finding.mend) == ("note", "pip install torch")
 
@@ -110,11 +107,11 @@ def test_children_get_a_workers_environment_and_one_of_them_the_pins(monkeypatch
     )
 
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", told))
-    probed = probing.probe_libraries(3, ["OPENBLAS_CORETYPE"])
+    probed = probe_libraries(3, ["OPENBLAS_CORETYPE"])
     facts = {"threads": "3", "kernel": "own", "secret": None}
     assert probed.libraries == {"numpy": {"name": "numpy"} | facts, "torch": {"name": "torch"} | facts}
     assert probed.pinned_kernel == "Haswell"
-    assert probing.probe_libraries(3).pinned_kernel is None
+    assert probe_libraries(3).pinned_kernel is None
 
 
 @pytest.mark.parametrize(
@@ -133,19 +130,19 @@ def test_children_get_a_workers_environment_and_one_of_them_the_pins(monkeypatch
 )
 def test_a_child_that_fails_says_why(monkeypatch, text, reason):
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", text))
-    probed = probing.probe_libraries(1)
+    probed = probe_libraries(1)
     assert probed.libraries == {}
     assert probed.silent == {"numpy": reason, "torch": reason}
 
 
 def test_a_child_that_hangs_is_ended(monkeypatch):
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", "import time; time.sleep(60)"))
-    probed = probing.probe_libraries(1, seconds=0)
+    probed = probe_libraries(1, seconds=0)
     assert set(probed.silent.values()) == {"it took too long to import"}
 
 
 def test_numpy_tells_its_facts_through_the_real_child():
-    facts = probing.probe_libraries(1).libraries["numpy"]
+    facts = probe_libraries(1).libraries["numpy"]
     assert facts["threads"] in (1, None)
     assert facts["flushes_subnormals"] is False
 
@@ -158,7 +155,7 @@ def fake_smi(tmp_path: Path, line: str) -> list[str]:
 
 def test_nvidia_smi_tells_the_state_of_a_device_whose_uuid_is_not_recorded(tmp_path):
     line = "550.54, 43, 71.2, 700.00, 345, 1980, 0x0000000000000004, Enabled, [N/A], 10240"
-    assert probing.with_nvidia_smi({"uuid": "GPU-1", "memory_bytes": 1}, fake_smi(tmp_path, line)) == {
+    assert with_nvidia_smi({"uuid": "GPU-1", "memory_bytes": 1}, fake_smi(tmp_path, line)) == {
         "memory_bytes": 1,
         "driver_version": "550.54",
         "temperature_c": 43,
@@ -175,5 +172,5 @@ def test_nvidia_smi_tells_the_state_of_a_device_whose_uuid_is_not_recorded(tmp_p
 
 @pytest.mark.parametrize("here", [["/no/such/program"], [sys.executable, "-c", "print('1, 2')"]])
 def test_without_nvidia_smi_a_device_keeps_what_torch_told(here):
-    assert probing.with_nvidia_smi({"uuid": "GPU-1", "memory_bytes": 1}, here) == {"memory_bytes": 1}
-    assert probing.with_nvidia_smi({"memory_bytes": 1}, here) == {"memory_bytes": 1}
+    assert with_nvidia_smi({"uuid": "GPU-1", "memory_bytes": 1}, here) == {"memory_bytes": 1}
+    assert with_nvidia_smi({"memory_bytes": 1}, here) == {"memory_bytes": 1}

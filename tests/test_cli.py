@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import VERBS, build_parser, main
-from bench.machine.device import Absent, Device, Devices
+from bench.machine.devices import Absent, Device, Devices
 
 SMALL = ["--quick", "--blocks", "1", "--variant", "numpy-inplace", "--batch", "4", "--hidden", "4"]
 CPU_ONLY = Devices(
     (Device("cpu", "cpu", "a processor", None, ("float32", "float64")),),
     (Absent("cuda", "no such device"),),
-    "2.13.0",
 )
 
 # what verbs cannot do without

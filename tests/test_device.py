@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from bench.api import listing
-from bench.machine import child
+from bench.machine import child, devices
 from bench.machine.clock import no_wait
-from bench.machine.device import PROBE, Absent, Device, Devices, find_devices, find_devices_quickly, resolve
+from bench.machine.devices import PROBE, Absent, Device, Devices, find_devices, resolve
 from bench.machine.errors import UserError
 from bench.machine.libraries import NUMPY, TORCH
 from bench.machine.libraries.torch_devices import describe
@@ -129,19 +129,19 @@ def test_a_build_without_accelerators_is_not_imported_to_learn_that_there_are_no
 ) -> None:
     if built is not None:
         (tmp_path / "version.py").write_text(f"__version__ = '9.9'\n{built}\n")
-    asked = Devices((), (), None)
+    asked = {"version": "9.9", "present": [], "absent": []}
     monkeypatch.setattr(
         "importlib.util.find_spec", lambda name: SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     )
     monkeypatch.setattr("platform.system", lambda: system)
-    monkeypatch.setattr("bench.machine.device.find_devices", lambda **limits: asked)
-    found = find_devices_quickly()
-    assert (found is asked) == asks
+    monkeypatch.setattr(devices, "_ask", lambda *ignored: asked)
+    found = find_devices(quickly=True)
+    assert (found.absent == ()) == asks
     if not asks:
         assert [device.id for device in found.present] == ["cpu"]
         assert [absent.kind for absent in found.absent] == ["cuda", "mps", "xpu"]
         assert "this PyTorch build (9.9) has no CUDA" in found.absent[0].reason
-        assert found.torch_version == "9.9"
+        assert found.versions == {"torch": "9.9"}
 
 
 def test_this_machine_has_a_cpu_and_the_installed_torch(
@@ -150,8 +150,8 @@ def test_this_machine_has_a_cpu_and_the_installed_torch(
     (tmp_path / "torch.py").write_text("raise ImportError('a file in the current folder is not torch')")
     monkeypatch.chdir(tmp_path)
     found = find_devices()
-    assert found.torch_version == importlib.metadata.version("torch")
-    assert found.torch_missing is None
+    assert found.versions == {"torch": importlib.metadata.version("torch")}
+    assert found.missing == {}
     cpu = found.present[0]
     assert (cpu.id, cpu.kind, cpu.dtypes) == ("cpu", "cpu", ("float32", "float64"))
     assert cpu.name
@@ -183,8 +183,7 @@ def test_without_a_working_torch_numpy_keeps_the_cpu(
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", code))
     found = find_devices(timeout_seconds=0.5 if "sleep" in code else 60)
     assert [device.id for device in found.present] == ["cpu"]
-    assert found.torch_version is None
-    assert found.torch_missing == said
+    assert (found.versions, found.missing) == ({}, {"torch": said})
     assert found.absent == tuple(Absent(kind, said) for kind in ("cuda", "mps", "xpu"))
 
 
@@ -192,7 +191,7 @@ def test_a_torch_that_cannot_be_imported_says_why(tmp_path: Path, monkeypatch: p
     (tmp_path / "torch.py").write_text("raise OSError('libcudart.so: cannot open shared object file')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     said = "PyTorch cannot be imported: libcudart.so: cannot open shared object file"
-    assert find_devices().torch_missing == said
+    assert find_devices().missing["torch"] == said
 
 
 def test_what_torch_prints_on_import_does_not_disturb(
@@ -200,13 +199,13 @@ def test_what_torch_prints_on_import_does_not_disturb(
 ) -> None:
     (tmp_path / "torch.py").write_text("print('welcome'); raise OSError('no such library')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert find_devices().torch_missing == "PyTorch cannot be imported: no such library"
+    assert find_devices().missing["torch"] == "PyTorch cannot be imported: no such library"
 
 
 CPU = Device("cpu", "cpu", "CPU", 16 * GIB, ("float32", "float64"))
 GPUS = tuple(Device(f"cuda:{i}", "cuda", "GPU", 8 * GIB, ("float32",)) for i in range(2))
 NO_MPS, NO_XPU = Absent("mps", "not macOS"), Absent("xpu", "no driver")
-MACHINE = Devices((CPU, *GPUS), (NO_MPS, NO_XPU), "9.9")
+MACHINE = Devices((CPU, *GPUS), (NO_MPS, NO_XPU), {"torch": "9.9"})
 
 
 @pytest.mark.parametrize(
@@ -268,6 +267,8 @@ def test_devices_lists_what_is_here_and_why_the_rest_is_not(
     for words in ("cuda:1", "8.0 GiB", "float32, float64", "absent: not macOS", "PyTorch 9.9"):
         assert words in printed
 
-    monkeypatch.setattr(listing, "find_devices", lambda: Devices((CPU,), (), None, "[bold] is missing"))
+    monkeypatch.setattr(
+        listing, "find_devices", lambda: Devices((CPU,), (), missing={"torch": "[bold] is missing"})
+    )
     listing.devices_main(argparse.Namespace())
     assert "NumPy variants alone can run: [bold] is missing." in capsys.readouterr().out

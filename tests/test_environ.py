@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bench.machine import host
-from bench.machine.audit.findings import warnings
+from bench.machine.audit import warnings
 from bench.machine.environ import (
     HIDDEN,
     KEEPS_MEMORY,

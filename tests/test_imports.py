@@ -117,9 +117,9 @@ def test_every_room_imports_only_those_before_it() -> None:
     ("module", "text", "said"),
     [
         (
-            "bench.machine.software",
+            "bench.machine.host",
             "from bench.measure import clock",
-            "bench.machine.software imports bench.measure.clock",
+            "bench.machine.host imports bench.measure.clock",
         ),
         (
             "bench.training.result",
@@ -181,7 +181,7 @@ def test_the_command_line_starts_without_any_library() -> None:
 
 
 def test_a_worker_starts_without_torch_and_the_reports_libraries() -> None:
-    loaded = loaded_by("bench.measure.worker", "bench.machine.device", "bench.machine.libraries")
+    loaded = loaded_by("bench.measure.worker", "bench.machine.devices", "bench.machine.libraries")
     assert not loaded & ({"torch", "jinja2", "rich"} | HEAVY)
     assert "bench.machine.clock" in loaded
 

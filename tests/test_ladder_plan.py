@@ -116,7 +116,7 @@ def test_a_quick_run_leaves_rungs_out_and_joins_what_changes_there(default: Plan
 
 def test_there_is_no_ladder_without_pytorch_or_the_cpu_or_of_other_work() -> None:
     for wishes in (
-        {"no_torch": "PyTorch is not installed"},
+        {"missing_libraries": {"torch": "PyTorch is not installed"}},
         {"devices": ("cuda:0",)},
         {"hidden": (64,)},
         {"preset": "grid"},

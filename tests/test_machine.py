@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.machine import cgroup, host, linux, software
-from bench.machine.audit.findings import warnings
+from bench.machine import host, linux
+from bench.machine.audit import warnings
 
 QUIET = {"usable_cpus": 2, "load_1min": 0.1, "governor": None}
 CPUINFO = """processor\t: 0
@@ -115,19 +115,19 @@ def put(root: Path, files: dict[str, str]) -> Path:
     ],
 )
 def test_the_tightest_quota_of_a_process_is_read_in_both_versions_of_cgroups(tmp_path, files, granted):
-    assert host.cgroup_quota(put(tmp_path, files)) == granted
+    assert linux.quota(put(tmp_path, files)) == granted
 
 
 def test_a_memory_limit_of_version_1_that_means_none_is_none(tmp_path):
     name = "sys/fs/cgroup/memory/memory.limit_in_bytes"
-    assert cgroup.memory_limit(put(tmp_path, {name: "9223372036854771712"})) is None
-    assert cgroup.memory_limit(put(tmp_path, {name: "1048576"})) == 1 << 20
+    assert linux.memory_limit(put(tmp_path, {name: "9223372036854771712"})) is None
+    assert linux.memory_limit(put(tmp_path, {name: "1048576"})) == 1 << 20
 
 
 @pytest.mark.parametrize(("quota", "usable"), [(None, 4), (2.9, 2), (0.5, 1), (8.0, 4)])
 def test_usable_processors_are_affinity_and_quota_rounded_down(monkeypatch, quota, usable):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(host, "cgroup_quota", lambda: quota)
+    monkeypatch.setattr(linux, "quota", lambda: quota)
 
     assert host.usable_cpus() == usable
 
@@ -241,7 +241,7 @@ def git(folder: Path, *arguments: str) -> None:
 
 def test_a_checkout_tells_its_commit_and_what_differs_from_it(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_DIR", "/nowhere")  # of a hook, say, that runs a benchmark
-    assert software.checkout(tmp_path) == {}
+    assert host.checkout(tmp_path) == {}
     monkeypatch.delenv("GIT_DIR")
     git(tmp_path, "init", "--quiet")
     (tmp_path / "file").write_text("one\n")
@@ -249,9 +249,9 @@ def test_a_checkout_tells_its_commit_and_what_differs_from_it(tmp_path, monkeypa
     git(tmp_path, "commit", "--quiet", "-m", "first")
     monkeypatch.setenv("GIT_DIR", "/nowhere")
 
-    clean = software.checkout(tmp_path)
+    clean = host.checkout(tmp_path)
     (tmp_path / "file").write_text("two\n")
-    dirty = software.checkout(tmp_path)
+    dirty = host.checkout(tmp_path)
 
     assert len(clean["commit"]) == 40
     assert clean["uncommitted_files"] == 0
@@ -264,15 +264,15 @@ def test_a_folder_inside_of_somebodys_repository_is_no_checkout_of_ours(tmp_path
     git(tmp_path, "init", "--quiet")
     (tmp_path / "site-packages").mkdir()
 
-    assert software.checkout(tmp_path / "site-packages") == {}
-    assert software.checkout(tmp_path) == {"uncommitted_files": 0}
+    assert host.checkout(tmp_path / "site-packages") == {}
+    assert host.checkout(tmp_path) == {"uncommitted_files": 0}
 
 
 def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
     (tmp_path / ".git").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert software.checkout(tmp_path) == {}
+    assert host.checkout(tmp_path) == {}
 
 
 def test_the_clocks_tell_how_long_the_machine_slept(monkeypatch):
@@ -280,7 +280,7 @@ def test_the_clocks_tell_how_long_the_machine_slept(monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     monkeypatch.setattr(time, "clock_gettime", lambda clock: 130.5, raising=False)
 
-    assert software.sleep_clock() == {"monotonic_s": 100.0, "boottime_s": 130.5, "asleep_s": 30.5}
+    assert host.sleep_clock() == {"monotonic_s": 100.0, "boottime_s": 130.5, "asleep_s": 30.5}
 
 
 def test_a_quiet_machine_gives_no_warning():

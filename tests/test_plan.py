@@ -120,7 +120,7 @@ def test_what_a_variant_does_not_support_is_missing_with_the_reason():
 
 
 def test_without_torch_the_numpy_rows_still_run():
-    numpy_only = plan(no_torch="PyTorch is not installed")
+    numpy_only = plan(missing_libraries={"torch": "PyTorch is not installed"})
 
     assert {arm.library for arm in numpy_only.arms} == {"numpy"}
     assert any(item.reason == "PyTorch is not installed" for item in numpy_only.missing)
@@ -128,7 +128,7 @@ def test_without_torch_the_numpy_rows_still_run():
 
 def test_nothing_to_measure_is_said():
     with pytest.raises(UserError, match="nothing to measure: PyTorch is not installed"):
-        plan(variants=("torch-rnn",), no_torch="PyTorch is not installed")
+        plan(variants=("torch-rnn",), missing_libraries={"torch": "PyTorch is not installed"})
 
 
 def test_absent_devices_asked_for_with_all_are_in_the_plan():

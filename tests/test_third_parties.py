@@ -9,7 +9,7 @@ from played import of_kind, run, small_plan
 from reports import write_run
 from third_parties.gru import GRU
 
-from bench.machine.device import Device, Devices
+from bench.machine.devices import Device, Devices
 from bench.machine.errors import UserError
 from bench.machine.libraries import library
 from bench.proof import gradcheck

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.machine import toolchain
-from bench.machine.toolchain import why_not_compile
+from bench.machine.libraries import torch_compiler
+from bench.machine.libraries.torch_compiler import why_not_compile
 from bench.workload import catalog
 from bench.workload.case import sine_case
 
@@ -21,7 +21,7 @@ def complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program(tmp_path, "g++")
     on(monkeypatch, "linux")
     monkeypatch.setattr(sysconfig, "get_path", lambda name, scheme="": str(tmp_path / name))
-    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(torch_compiler.importlib.util, "find_spec", lambda name: name)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("CXX", raising=False)
     return tmp_path
@@ -29,7 +29,7 @@ def complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def on(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
     """The real sys.platform stays: the standard library looks at it too."""
-    monkeypatch.setattr(toolchain, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setattr(torch_compiler, "sys", SimpleNamespace(platform=platform))
 
 
 def program(machine: Path, name: str) -> None:
@@ -74,7 +74,7 @@ def test_without_the_headers_of_python_the_reason_names_their_package(complete: 
 def test_an_nvidia_or_intel_card_needs_triton_and_the_cpu_does_not(
     complete: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(torch_compiler.importlib.util, "find_spec", lambda name: None)
     assert "Triton is missing" in str(why_not_compile("cuda:0"))
     assert "Triton is missing" in str(why_not_compile("xpu:0"))
     assert why_not_compile("cpu") is None

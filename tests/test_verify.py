@@ -9,7 +9,7 @@ import pytest
 
 from bench.api import verify as verb
 from bench.api.options import VerifyOptions
-from bench.machine.device import Absent, Device, Devices
+from bench.machine.devices import Absent, Device, Devices
 from bench.machine.errors import UserError
 from bench.proof import verify as verify_module
 from bench.proof.child import REFERENCE, Row, claims_wrongly
@@ -17,7 +17,7 @@ from bench.proof.verify import Job, expect, run_jobs, verify
 from bench.workload.case import Case, Shape
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
-FOUND = Devices((CPU,), (Absent("cuda", "no such card"),), "2.0")
+FOUND = Devices((CPU,), (Absent("cuda", "no such card"),))
 CASES = [
     Case(task, Shape(T=3, B=4, I=2, H=5, O=3), "positional", dtype, "tanh", "random")
     for task in ("gradient", "forward")
@@ -123,8 +123,10 @@ def test_each_variant_that_fails_does_so_alone_and_says_how(own: str) -> None:
 
 
 def test_what_is_not_supported_is_missing_with_the_reason() -> None:
-    no_torch = Devices((CPU,), (), None, "not installed")
-    half = Devices((Device("cpu", "cpu", "a processor", None, ("float32",)),), (), None, "not installed")
+    no_torch = Devices((CPU,), (), missing={"torch": "not installed"})
+    half = Devices(
+        (Device("cpu", "cpu", "a processor", None, ("float32",)),), (), missing={"torch": "not installed"}
+    )
     sigmoid = Case("forward", CASES[0].shape, "positional", "float64", "sigmoid", "random")
     reasons = {
         found.reason: found.status

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.machine.device import Absent
+from bench.machine.devices import Absent
 from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, wrongly_accused
 from bench.reporting import verify_table

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from bench.api import run
 from bench.api.options import AdviseOptions
 from bench.machine import host
+from bench.machine.busy import Say, complain, look_around
 from bench.machine.child import refuse_windows
-from bench.machine.device import PROBE_SECONDS, Devices, find_cpu, find_devices_quickly, resolve
+from bench.machine.devices import PROBE_SECONDS, Devices, find_cpu, find_devices, resolve
 from bench.machine.environ import without_person
 from bench.machine.errors import UserError
 from bench.machine.libraries import tell
 from bench.machine.signals import OutOfTime, Terminated, time_limit
-from bench.machine.waiting import Say, complain, look_around
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes, size_variants
 from bench.records.folder import as_text, free_folder, run_name, shown
@@ -83,7 +83,7 @@ def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
     wishes = Wishes(
         devices=tuple(devices),
         missing=tuple(Missing(item.kind, item.reason) for item in missing),
-        no_torch=found.torch_missing,
+        missing_libraries=found.missing,
         no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
         variants=size_variants(),
         tasks=(args.task,),
@@ -109,7 +109,8 @@ def _find(asked: Sequence[str], timer: Timer) -> Devices:
     """The devices, within the time; the cpu alone needs none."""
     if set(asked) == {"cpu"}:
         return find_cpu()
-    return find_devices_quickly(timeout_seconds=min(PROBE_SECONDS, max(0.1, timer.left_s)))
+    timeout_s = min(PROBE_SECONDS, max(0.1, timer.left_s))
+    return find_devices(timeout_seconds=timeout_s, quickly=True)
 
 
 def command(args: AdviseOptions, seed: int) -> list[str]:

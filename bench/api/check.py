@@ -5,9 +5,15 @@ import json
 from collections.abc import Sequence
 
 from bench.api.options import CheckOptions
-from bench.machine.audit.finding import LEVELS, Finding
-from bench.machine.audit.here import COLOURS, HEADINGS, audit_here
-from bench.machine.device import find_devices, resolve
+from bench.machine.audit import LEVELS, Finding, Level, audit_here
+from bench.machine.devices import find_devices, resolve
+
+HEADINGS: dict[Level, str] = {
+    "unfair": "Unfair to one library",
+    "unstable": "Makes times unstable",
+    "note": "Good to know",
+}
+COLOURS: dict[Level, str] = {"unfair": "red", "unstable": "yellow", "note": "cyan"}
 
 
 def main(args: CheckOptions) -> int:
@@ -45,7 +51,7 @@ def show(findings: Sequence[Finding]) -> None:
 
 
 def sentence(findings: Sequence[Finding]) -> str:
-    """What it comes to."""
+    """Return what the findings come to, in one sentence."""
     unfair, unstable = (sum(finding.level == level for finding in findings) for level in LEVELS[:2])
     if unfair:
         return f"{_count(unfair).capitalize()} unfair here: mend that before you believe a comparison."

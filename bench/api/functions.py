@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from bench.api.options import VERBS, as_words, from_keywords, option_of, spelled
-from bench.machine.device import find_devices, resolve
+from bench.machine.busy import complain
+from bench.machine.devices import find_devices, resolve
 from bench.machine.errors import UserError
 from bench.machine.files import as_path
-from bench.machine.waiting import complain
 from bench.reporting.display import run_progress, train_progress, verify_progress
 from bench.reporting.notebook import Result, Verification
 from bench.workload import catalog

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from bench.api import options
-from bench.machine.device import Device, find_devices
-from bench.machine.wording import full_stop
+from bench.machine.devices import Device, find_devices
+from bench.machine.libraries import LIBRARIES, library
+from bench.machine.wording import full_stop, listing
 from bench.workload import catalog
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
 from bench.workload.catalog import Variant
@@ -28,10 +29,13 @@ def devices_main(args: options.DevicesOptions) -> int:
         table.add_row(absent.kind, escape(f"absent: {absent.reason}"), style="dim")
     console = _console()
     console.print(table)
-    if found.torch_version is None:
-        console.print(full_stop(f"NumPy variants alone can run: {found.torch_missing}"), markup=False)
-    else:
-        console.print(f"As PyTorch {found.torch_version} sees it; NumPy uses the cpu only.", markup=False)
+    for reason in found.missing.values():
+        usable = listing([each.label for each in LIBRARIES.values() if each.name not in found.missing])
+        console.print(full_stop(f"{usable} variants alone can run: {reason}"), markup=False)
+    for name, version in found.versions.items():
+        others = listing([each.label for each in LIBRARIES.values() if not each.accelerators])
+        seen = f"As {library(name).label} {version} sees it; {others} uses the cpu only."
+        console.print(seen, markup=False)
     return 0
 
 

@@ -13,15 +13,14 @@ from threadpoolctl import threadpool_limits
 
 from bench.analysis.verdict import extension
 from bench.api.options import ReportOptions, RunOptions, changed, spelled
-from bench.machine import host
-from bench.machine.audit import findings as audit
+from bench.machine import audit, host
+from bench.machine.busy import Say, complain, look_around
 from bench.machine.child import refuse_windows
-from bench.machine.device import find_devices, resolve
+from bench.machine.devices import find_devices, resolve
 from bench.machine.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.machine.errors import Unfinished, UserError, what_failed
 from bench.machine.files import as_path
 from bench.machine.signals import Terminated
-from bench.machine.waiting import Say, complain, look_around
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.preset import GRID_SIZES, Wishes
@@ -168,7 +167,7 @@ def make_wishes(args: RunOptions) -> Wishes:
         quick=args.quick,
         devices=tuple(devices),
         missing=tuple(Missing(item.kind, item.reason) for item in missing),
-        no_torch=found.torch_missing,
+        missing_libraries=found.missing,
         no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
         variants=args.variant,
         tasks=args.task,

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from bench.api.options import TrainOptions, changed
+from bench.machine.busy import Say, complain
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
-from bench.machine.waiting import Say, complain
 from bench.records.folder import drawing_report, shown
 from bench.records.training import Settings
 from bench.reporting.display import train_progress

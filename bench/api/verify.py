@@ -5,7 +5,7 @@ import sys
 import msgspec
 
 from bench.api.options import VerifyOptions
-from bench.machine.device import find_devices, resolve
+from bench.machine.devices import find_devices, resolve
 from bench.proof.child import claims_wrongly
 from bench.proof.verify import verify
 from bench.workload import catalog

@@ -219,14 +219,15 @@ class Child:
                 with contextlib.suppress(OSError):
                     file.close()
 
+    def explain(self, error: ChildError) -> str:
+        """End it, since what it printed is whole then; return the error with the last line of that."""
+        self.stop()
+        return f"{error}: {self.last_words().rpartition(chr(10))[2] or 'it printed nothing'}"
+
     def last_words(self) -> str:
         """Return the end of what it printed."""
         tail = self._tail if self._printed.closed else self._last_bytes()
         return tail.decode(errors="replace").strip()
-
-    def last_line(self) -> str:
-        """Return the last line it printed, which of a traceback is the error."""
-        return self.last_words().rpartition("\n")[2] or "it printed nothing"
 
     def _read(self, unwanted: str = "") -> None:
         """Move what is in the pipe to the buffer.
@@ -293,6 +294,15 @@ class Child:
         for process in self._family:
             with contextlib.suppress(psutil.Error, OSError):
                 process.send_signal(number)  # psutil sees to it that it is still the same process
+
+
+def end_all(children: Collection[Child]) -> None:
+    """End children, the stubborn ones together."""
+    with undisturbed():
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.stop()
 
 
 def wait_for_any(children: Collection[Child], wait_s: float) -> list[Child]:

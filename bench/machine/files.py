@@ -4,6 +4,8 @@ The content goes to a new file in the same folder, which takes the old one's pla
 Where the old one is a symbolic link to a file, the link is replaced; what it points to stays as it is.
 
 Only files are replaced. A pipe or a character device, or a link to one, gets the content once that is whole.
+Here are also locks, and folders for what a verb needs while it runs: they are removed at its end, or by a
+later run where it was killed.
 """
 
 import errno
@@ -23,6 +25,9 @@ from bench.machine.errors import UserError
 
 SYSTEM = ("dev", "proc")  # the links in there, as /dev/stdout, are nobody's to replace
 IN_MEMORY = 2**24  # bytes of a content that waits for its pipe; a longer one waits in a file
+PREFIX = "rnnbench-"
+OWNER = "owner"  # a file that is locked for as long as the folder is in use
+FILES = "files"  # all else; removed before the owner, by which a later run knows what was left
 PATIENCE_S = 1.0  # with a pipe that nobody reads yet
 
 
@@ -178,6 +183,44 @@ def open_regular(path: Path, flags: int) -> int:
     return descriptor
 
 
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file for this process; the lock ends with the process, however that ends.
+
+    Returns:
+        True: it is locked. False: another process has the lock. None: nothing can be locked here, as on a
+        network file system without locks, or on Windows.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
+
+
+@contextmanager
+def scratch_folder(verb: str) -> Iterator[Path]:
+    """Yield a new folder; before that, remove those that runs left which are no longer there.
+
+    Raises:
+        OSError: there is no room for it, or no right to make it.
+    """
+    _remove_left_behind(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{verb}-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with (folder / f".{OWNER}").open("wb") as owner:
+            if try_lock(owner.fileno()):  # renamed only once it is: nobody may take it for left behind
+                (folder / f".{OWNER}").rename(folder / OWNER)
+            (folder / FILES).mkdir()
+            try:
+                yield folder / FILES
+            finally:
+                shutil.rmtree(folder / FILES, ignore_errors=True)
+
+
 def _mode(path: Path) -> int:
     """What ``path`` is, or what it points to; 0 where there is nothing yet."""
     try:
@@ -227,3 +270,16 @@ def _keep_mode(path: Path, temporary: Path) -> None:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode):
             temporary.chmod(stat.S_IMODE(mode))
+
+
+def _remove_left_behind(parent: Path) -> None:
+    """Remove our folders whose owner no longer holds its lock; other people's stay."""
+    for owner in parent.glob(f"{PREFIX}*/{OWNER}"):
+        with suppress(OSError), owner.open("rb") as file:
+            if (
+                try_lock(file.fileno())
+                and not owner.parent.is_symlink()
+                and owner.stat().st_uid == os.getuid()
+            ):
+                shutil.rmtree(owner.parent / FILES, ignore_errors=True)
+                shutil.rmtree(owner.parent, ignore_errors=True)

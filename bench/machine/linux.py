@@ -1,11 +1,12 @@
-"""What Linux tells about the processor and the state of the machine, read from files without privileges.
+"""What Linux tells of the processor, the state of the machine and its control groups, read from files.
 
-Every function takes the folder that stands for ``/``. What a file does not tell is left out, so that on
-other systems the answers are empty.
+No privileges are needed. Every function takes the folder that stands for ``/``. What a file does not tell is
+left out, so that on other systems the answers are empty. Both versions of control groups are read, the
+process's own group and all above it, since the tightest limit holds.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from bench.machine.libraries import tell
 CPU = "sys/devices/system/cpu"
 CPU0 = f"{CPU}/cpu0"
 ROOT = Path("/")
+GROUPS = "sys/fs/cgroup"
+NO_LIMIT = 1 << 60  # version 1 says "unlimited" with a number of about 2**63 bytes
 
 
 def read(path: Path) -> str | None:
@@ -152,6 +155,39 @@ def steal_share(root: Path = ROOT) -> float | None:
     return None
 
 
+def quota(root: Path = ROOT) -> float | None:
+    """Processors that the group may use (quota over period), None where there is no limit."""
+    found = []
+    for folder in _group_folders(root, "cpu"):
+        limit, period = read(folder / "cpu.cfs_quota_us"), read(folder / "cpu.cfs_period_us")
+        text = read(folder / "cpu.max") or (f"{limit} {period}" if limit and period else "")
+        with suppress(ValueError, ZeroDivisionError):  # "max 100000"
+            granted, over = (int(word) for word in text.split())
+            if granted > 0:  # version 1 writes -1 for no limit
+                found.append(granted / over)
+    return min(found, default=None)
+
+
+def memory_limit(root: Path = ROOT) -> int | None:
+    """Bytes that the group may use, None where there is no limit."""
+    found = []
+    for folder in _group_folders(root, "memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            with suppress(ValueError):  # "max"
+                found.append(int(read(folder / name) or ""))
+    return min((limit for limit in found if limit < NO_LIMIT), default=None)
+
+
+def throttled(root: Path = ROOT) -> tuple[int, int] | None:
+    """Return the periods in which the quota was used up, and all periods; None where nobody counts."""
+    for folder in _group_folders(root, "cpu"):
+        lines = (read(folder / "cpu.stat") or "").splitlines()
+        counts = dict(line.split() for line in lines if len(line.split()) == 2)
+        with suppress(KeyError, ValueError):
+            return int(counts["nr_throttled"]), int(counts["nr_periods"])
+    return None
+
+
 def _all(values: Iterable[str | None]) -> str | None:
     """All different values, joined: on a well set machine there is one."""
     return ", ".join(dict.fromkeys(filter(None, values))) or None
@@ -212,3 +248,20 @@ def _pressure(root: Path) -> dict[str, float]:
         if shares := re.search(r"some avg10=(\d+(?:\.\d*)?)", read(root / "proc/pressure" / what) or ""):
             found[what] = float(shares[1])
     return found
+
+
+def _group_folders(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of the process's groups for a controller, its own first, then those above."""
+    for line in (read(root / "proc/self/cgroup") or "").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if controllers not in ("", "unified") and controller not in controllers.split(","):
+            continue
+        top = root / GROUPS / (controller if controllers else "")
+        own = top / group.lstrip("/")
+        # "..": a group outside of what this container sees
+        for folder in () if ".." in group.split("/") else (own, *own.parents):
+            if folder.is_relative_to(top):
+                yield folder
+    yield root / GROUPS
+    yield root / GROUPS / controller

@@ -6,9 +6,8 @@ from typing import Any
 
 import msgspec
 
-from bench.machine.child import LOOK_S, Child, ChildError, wait_for_any
+from bench.machine.child import LOOK_S, Child, ChildError, end_all, wait_for_any
 from bench.machine.environ import without_person, worker_environment
-from bench.machine.signals import undisturbed
 from bench.measure.messages import Job, Ready, Refused, Setup
 
 WORKER = "bench.measure.worker"
@@ -113,11 +112,7 @@ class Crew:
 
     def end(self) -> None:
         """End all workers, the stubborn ones together."""
-        with undisturbed():
-            for child in self._children.values():
-                child.terminate()
-            for child in self._children.values():
-                child.stop()
+        end_all(self._children.values())
         self._children = {}
 
 

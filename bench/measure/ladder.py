@@ -22,7 +22,8 @@ def ladder_group(wishes: Wishes) -> tuple[Group, list[Rung], list[Arm]]:
     A quick run leaves rungs out; what changed there joins what changes at the next one.
     """
     group = Group("ladder", [], None if wishes.preset == "full" else LADDER_BLOCKS, "ladder")
-    if wishes.no_torch is not None or "cpu" not in wishes.devices:
+    libraries = {catalog.find(step.variant).library for step in catalog.LADDER}
+    if libraries & wishes.missing_libraries.keys() or "cpu" not in wishes.devices:
         return group, [], []
     arms: dict[str, Arm] = {}
     rungs: list[Rung] = []
@@ -67,7 +68,7 @@ def compiled_group(case: Case, wishes: Wishes, missing: list[Missing]) -> tuple[
     (plain,), (compiled,) = catalog.by_role("plain"), catalog.by_role("compiled")
     arms = [make_arm(spec, "cpu", 1) for spec in (catalog.BASELINE, plain.name, compiled.name)]
     ids = [f"compiled | {arm.id}" for arm in arms]
-    reason = wishes.no_torch or compiled.unsupported(case, "cpu")
+    reason = wishes.missing_libraries.get(compiled.library) or compiled.unsupported(case, "cpu")
     if "cpu" not in wishes.devices:
         reason = "the CPU was not asked for"
     if reason is not None:

@@ -115,7 +115,7 @@ def _group(case: Case, arms: list[Arm], missing: list[Missing], wishes: Wishes) 
     entries: list[Entry] = []
     for arm in arms:
         entry_id = f"{name} | {arm.id}"
-        reason = wishes.no_torch if arm.library == "torch" else None
+        reason = wishes.missing_libraries.get(arm.library)
         if arm.device in wishes.no_float64 and (case.dtype == "float64" or too_small_for_float32(case)):
             reason = f"{arm.device} has no float64, which this case, or its proof, needs"
         reason = reason or catalog.find(arm.spec).unsupported(case, arm.device)

@@ -1,7 +1,7 @@
 """What to measure: the user's wishes, and the presets that fill in what they leave open."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -32,7 +32,7 @@ class Wishes:
     quick: bool = False
     devices: tuple[str, ...] = ("cpu",)  # ids that are present
     missing: tuple[Missing, ...] = ()  # asked for with "all", but absent
-    no_torch: str | None = None  # why PyTorch cannot be used, where it cannot
+    missing_libraries: dict[str, str] = field(default_factory=dict)  # why one cannot be used, by name
     no_float64: tuple[str, ...] = ()  # ids of devices without it
     variants: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()

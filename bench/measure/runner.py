@@ -13,10 +13,9 @@ from typing import Literal
 from msgspec.structs import replace
 
 from bench.machine.errors import UserError
-from bench.machine.host import utc_now
-from bench.machine.scratch import scratch_folder
+from bench.machine.files import scratch_folder
+from bench.machine.host import sleep_clock, slept, utc_now
 from bench.machine.signals import OutOfTime, Terminated
-from bench.machine.software import sleep_clock, slept
 from bench.measure.block import Blocks, Progress
 from bench.measure.budget import active, decide, too_short, trimmed, usual_s
 from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from bench.machine.child import LOOK_S, Child, ChildError, wait_for_any
-from bench.machine.device import Devices
+from bench.machine.child import LOOK_S, Child, ChildError, end_all, wait_for_any
+from bench.machine.devices import Devices
 from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError
-from bench.machine.scratch import scratch_folder
-from bench.machine.signals import undisturbed
+from bench.machine.files import scratch_folder
+from bench.machine.libraries import library
 from bench.proof.cases import agreement_cases, worth_compiling
 from bench.proof.child import Row, make_row
 from bench.workload import catalog
@@ -78,8 +78,8 @@ def verify(
 
 def why_missing(variant: Variant, case: Case, device: str, found: Devices) -> str | None:
     """Why the variant cannot be proved on the case, or None where it can."""
-    if variant.library == "torch" and found.torch_missing is not None:
-        return f"PyTorch cannot be used: {found.torch_missing}"
+    if reason := found.missing.get(variant.library):
+        return f"{library(variant.library).label} cannot be used: {reason}"
     dtypes = {present.id: present.dtypes for present in found.present}
     if case.dtype not in dtypes[device]:
         return f"{device} does not support dtype {case.dtype}"
@@ -108,9 +108,7 @@ def expect(folder: Path, cases: Sequence[Case], *, timeout_s: float) -> list[Row
         try:
             rows: list[Row] = child.receive(list[Row], timeout_s)
         except ChildError as error:
-            child.stop()  # what it printed is whole from here on
-            reason = f"the reference could not be computed: {error}: {child.last_line()}"
-            raise UserError(reason) from error
+            raise UserError(f"the reference could not be computed: {child.explain(error)}") from error
     return rows
 
 
@@ -140,11 +138,7 @@ def run_jobs(
             running = [proving for proving in running if proving.left]
             progress(len(rows))
     finally:
-        with undisturbed():
-            for proving in running:
-                proving.child.terminate()
-            for proving in running:
-                proving.child.stop()
+        end_all([proving.child for proving in running])
     return rows
 
 
@@ -170,7 +164,6 @@ class _Proving:
                 self._ask()
                 return [row]
         except ChildError as error:
-            self.child.stop()
             return self._give_up(error)
         self.child.stop()
         return [row]
@@ -181,7 +174,8 @@ class _Proving:
 
     def _give_up(self, error: ChildError) -> list[Row]:
         """Return rows that say of each case left why it has no result."""
-        reason = str(error) if error.status == "timeout" else f"{error}: {self.child.last_line()}"
+        explained = self.child.explain(error)
+        reason = str(error) if error.status == "timeout" else explained
         variant, device = catalog.find(self._job.spec), self._job.device
         rows = [make_row(variant, device, self._cases[n], [], error.status, reason) for n in self.left]
         self.left = []

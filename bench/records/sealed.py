@@ -28,8 +28,7 @@ from typing import Any, BinaryIO, Generic, NamedTuple, Self, TypeVar
 import msgspec
 
 from bench.machine.errors import UserError
-from bench.machine.files import open_regular, sync_folder
-from bench.machine.locking import try_lock
+from bench.machine.files import open_regular, sync_folder, try_lock
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 

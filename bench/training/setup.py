@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.machine.device import find_devices, resolve
+from bench.machine.devices import find_devices, resolve
 from bench.machine.errors import UserError
 from bench.records.training import LARGEST, SMALLEST, Settings
 from bench.training.params import Params, load_params

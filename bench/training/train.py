@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 
 from bench.machine import host
+from bench.machine.busy import Say, look_around
 from bench.machine.child import Child, ChildError
 from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError, what_failed
-from bench.machine.scratch import scratch_folder
+from bench.machine.files import scratch_folder
 from bench.machine.signals import Terminated
-from bench.machine.waiting import Say, look_around
 from bench.records.folder import as_text
 from bench.records.record import OwnLibrary
 from bench.records.training import LARGEST, SCHEMA, Header, Point, Settings, Start, Status, Stop, Writer
@@ -196,8 +196,7 @@ class _Training:
                     deadline_s = max(FIRST_DEADLINE_S, SLOWER * longest * point.elapsed_ns / 1e9 / epoch)
                     before = epoch
             except ChildError as error:
-                child.stop()  # what it printed is whole from here on
-                raise ChildError(error.status, f"{error}: {child.last_line()}") from error
+                raise ChildError(error.status, child.explain(error)) from error
 
     def _point(self, progress: Progress, before: int, epoch: int, most: float) -> Point:
         """Return the report after ``epoch`` as the file holds it; ``before`` is the epoch of the last one.

@@ -14,10 +14,9 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from bench.machine.device import ACCELERATORS
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
-from bench.machine.libraries import introduce, library
-from bench.machine.toolchain import why_not_compile
+from bench.machine.libraries import ACCELERATORS, introduce, library
+from bench.machine.libraries.torch_compiler import why_not_compile
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
 from bench.workload.operations import Count
 

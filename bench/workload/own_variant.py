@@ -14,9 +14,8 @@ from typing import Any
 
 import msgspec
 
-from bench.machine.device import ACCELERATORS
 from bench.machine.errors import UserError
-from bench.machine.libraries import LIBRARIES, Library, library, register
+from bench.machine.libraries import ACCELERATORS, LIBRARIES, Library, library, register
 from bench.machine.lifeline import replies
 from bench.machine.wording import is_name, one_line
 from bench.workload import catalog

@@ -11,11 +11,11 @@ from bench.machine.signals import loading
 with loading():
     from bench.api import run
     from bench.cli.main import main
-    from bench.machine.device import Absent, Device, Devices
+    from bench.machine.devices import Absent, Device, Devices
     from bench.proof import verify as verification
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
-CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),), "2.13.0")
+CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),))
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]

@@ -14,7 +14,7 @@ import pytest
 
 from bench.api import train
 from bench.cli.main import main
-from bench.machine import child, gates, scratch
+from bench.machine import child, files, gates
 from bench.training import load_result
 from bench.training import train as training
 from faults.runs import PATIENCE_S, TESTS, finish, records, start_program, wait_until_gone
@@ -59,7 +59,7 @@ def test_a_verb_that_is_ended_leaves_no_process_and_no_folder(
     if number == signal.SIGKILL:  # nobody could remove it: the next run does
         assert len(list(temporary.glob("rnnbench-*"))) == 1
         monkeypatch.setattr("tempfile.tempdir", str(temporary))
-        with scratch.scratch_folder("test"):
+        with files.scratch_folder("test"):
             assert len(list(temporary.glob("rnnbench-*"))) == 1  # its own
     assert list(temporary.glob("rnnbench-*")) == []
 
@@ -123,16 +123,16 @@ def test_a_folder_in_use_is_not_removed_and_nothing_is_where_nothing_can_be_lock
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with scratch.scratch_folder("one") as one, scratch.scratch_folder("two"):
+    with files.scratch_folder("one") as one, files.scratch_folder("two"):
         assert one.is_dir()
     (tmp_path / "rnnbench-left").mkdir()
-    (tmp_path / "rnnbench-left" / scratch.OWNER).touch()
+    (tmp_path / "rnnbench-left" / files.OWNER).touch()
     with monkeypatch.context() as patched:
         patched.setattr("fcntl.flock", lambda *ignored: (_ for _ in ()).throw(OSError("no locks here")))
-        with scratch.scratch_folder("three") as three:
+        with files.scratch_folder("three") as three:
             assert three.is_dir()
         assert [path.name for path in tmp_path.iterdir()] == ["rnnbench-left"]
-    with scratch.scratch_folder("four"):
+    with files.scratch_folder("four"):
         pass
     assert list(tmp_path.iterdir()) == []
 

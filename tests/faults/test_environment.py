@@ -17,11 +17,13 @@ from journals import example_records
 from reports import write_run
 
 from bench.cli.main import main
-from bench.machine.device import Absent, Devices
+from bench.machine.devices import Absent, Devices
 from faults.runs import PATIENCE_S, PROJECT, SMALL, TESTS, finish, measure, records, small_plan, start
 from faults.small_run import CPU, CPU_ONLY
 
-NO_TORCH = Devices((CPU,), (Absent("cuda", "PyTorch is not installed"),), None, "PyTorch is not installed")
+NO_TORCH = Devices(
+    (CPU,), (Absent("cuda", "PyTorch is not installed"),), missing={"torch": "PyTorch is not installed"}
+)
 TINY = ["--quick", "--batch", "4", "--hidden", "4", "--blocks", "1"]
 SMALLEST = ["run", *SMALL, "--blocks", "1"]
 

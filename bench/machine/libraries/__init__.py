@@ -11,17 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.machine.errors import UserError
-from bench.machine.libraries.library import NEUTRAL, NEUTRAL_DARK, Library, Move, Ramp, Wait, tell
+from bench.machine.libraries.library import BLAS, NEUTRAL, NEUTRAL_DARK, Library, Move, Ramp, Wait, tell
 from bench.machine.libraries.numpy_library import NUMPY, NumPy
 from bench.machine.libraries.torch_library import TORCH, PyTorch
 
 __all__ = [
-    "KNOWN", "LIBRARIES", "NEUTRAL", "NEUTRAL_DARK", "NUMPY", "TORCH", "Library", "Move", "NumPy",
-    "PyTorch", "Ramp", "Wait", "changed_state", "introduce", "library", "limit_threads",
+    "ACCELERATORS", "BLAS", "KNOWN", "LIBRARIES", "NEUTRAL", "NEUTRAL_DARK", "NUMPY", "TORCH", "Library",
+    "Move", "NumPy", "PyTorch", "Ramp", "Wait", "changed_state", "introduce", "library", "limit_threads",
     "process_state", "register", "tell", "wrong_library",
 ]  # fmt: skip
 
 LIBRARIES: dict[str, Library] = {NUMPY.name: NUMPY, TORCH.name: TORCH}
+# kinds of device, other than the cpu, that a library may compute on
+ACCELERATORS = tuple(dict.fromkeys(kind for each in LIBRARIES.values() for kind in each.accelerators))
 _SHOWN: dict[str, Library] = {}  # of others, no more than how they are shown
 KNOWN = ChainMap(LIBRARIES, _SHOWN)  # all that have a name and colours here
 

@@ -7,10 +7,10 @@ imports a library: each method runs in a process that has loaded it, or says tha
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.machine.clock import no_wait
 
@@ -22,6 +22,7 @@ Move = Callable[[Any], object]  # a NumPy array to the device
 Ramp = Callable[[int], Any]  # n numbers from -1 to 1, as an array of the library
 
 NEUTRAL, NEUTRAL_DARK = "#555555", "#a9b4c0"
+BLAS = "a BLAS kernel"
 SUBNORMAL = 1e-40  # in float32; times 1 it stays what it is, unless the processor was told to flush it to 0
 
 
@@ -71,6 +72,11 @@ class Library:
     upgrade: str = ""
     everywhere: bool = False
     accelerators: tuple[str, ...] = ()
+
+    # variables of the environment, by what they hold back on a processor that can do more
+    pins: ClassVar[Mapping[str, str]] = {}
+    low_precision: ClassVar[tuple[str, ...]] = ()  # variables that let it compute with less than float32
+    blocking: ClassVar[tuple[str, ...]] = ()  # variables that make it wait for every kernel of a device
 
     @property
     def loaded(self) -> bool:

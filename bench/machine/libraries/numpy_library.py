@@ -1,17 +1,23 @@
 """NumPy as the harness sees it: its BLAS, the kernel that this chose, and the threads it really has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-from bench.machine.libraries.library import Library, Ramp, flushes_subnormals
+from bench.machine.libraries.library import BLAS, Library, Ramp, flushes_subnormals
 
 
 class NumPy(Library):
     """NumPy. The environment limits its threads, before it is imported; it has no precision switch."""
 
     __slots__ = ()
+    pins: ClassVar[Mapping[str, str]] = {
+        "OPENBLAS_CORETYPE": BLAS,
+        "OPENBLAS_L2_SIZE": BLAS,
+        "NPY_DISABLE_CPU_FEATURES": "NumPy's loops",
+        "BLIS_ARCH_TYPE": BLAS,
+    }
 
     def prepare(self, threads: int) -> None:
         """Leave all as it is: the facts tell whether the environment did its work."""

@@ -11,16 +11,16 @@ import re
 import runpy
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.machine import toolchain
 from bench.machine.clock import no_wait
 from bench.machine.libraries.library import SUBNORMAL, Library, Move, Ramp, Wait, tell
+from bench.machine.libraries.torch_compiler import why_not_compile
 from bench.machine.libraries.torch_devices import accelerator_facts, describe, device_name
 
 if TYPE_CHECKING:
@@ -51,6 +51,18 @@ class PyTorch(Library):
     """PyTorch, on the CPU and on accelerators."""
 
     __slots__ = ()
+    pins: ClassVar[Mapping[str, str]] = {
+        "MKL_CBWR": "MKL's kernels",
+        "MKL_ENABLE_INSTRUCTIONS": "MKL's kernels",
+        "ATEN_CPU_CAPABILITY": "PyTorch's loops",
+        "DNNL_MAX_CPU_ISA": "oneDNN's kernels",
+        "ONEDNN_MAX_CPU_ISA": "oneDNN's kernels",
+    }
+    low_precision: ClassVar[tuple[str, ...]] = (
+        "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE",
+        "DNNL_DEFAULT_FPMATH_MODE",
+    )  # fmt: skip
+    blocking: ClassVar[tuple[str, ...]] = ("CUDA_LAUNCH_BLOCKING",)
 
     def limit_threads(self, n: int) -> None:
         """Limit all thread pools of the process and torch's own to ``n`` threads."""
@@ -183,7 +195,7 @@ class PyTorch(Library):
 
     def why_not_compile(self, device: str) -> str | None:
         """Return what torch.compile lacks here, and what mends it; None where nothing is missing."""
-        return toolchain.why_not_compile(device)
+        return why_not_compile(device)
 
     def computes_elsewhere(self, call: Callable[[], object]) -> str:
         """Return why ``call`` does not compute with torch, or nothing.

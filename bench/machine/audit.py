@@ -1,0 +1,465 @@
+"""The audit: what is unfair or unstable on a machine, the same for the verb ``check`` and for every journal.
+
+The rules are tables. A rule tells when it holds, how bad that is, what is wrong and what mends it; a rule
+whose facts are not known stays silent.
+"""
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.machine import gates, host
+from bench.machine.busy import QUIET
+from bench.machine.devices import Probed, probe_libraries
+from bench.machine.environ import THREAD_LIMITS, speed_variables, worker_environment
+from bench.machine.libraries import BLAS, LIBRARIES, NUMPY, library
+
+# unfair: it favours one library; unstable: times scatter or drift; note: good to know
+Level = Literal["unfair", "unstable", "note"]
+LEVELS: tuple[Level, ...] = ("unfair", "unstable", "note")
+
+SAMPLE_S = 0.5
+BUSY = 0.5  # load for every usable processor
+MAX_STEAL = 0.01
+MAX_THROTTLED = 0.01  # share of the quota's periods
+MAX_SWAPPED = 0.05  # of the memory
+MAX_TAKEN = 0.1  # of an accelerator's memory, before anything was measured
+SLOW_CLOCK_NS = 1000  # of one reading
+HOT_C, HOT_DEVICE_C = 90, 85
+CALM_REASONS = 0x1 | 0x2  # NVML: idle, and clocks as an application set them
+# percent of ten seconds, and what is waited for
+PRESSURES = (("cpu", 10.0, "a processor"), ("memory", 1.0, "memory"), ("io", 20.0, "a disk"))
+SLOW_BLAS = ("lapack_lite", "netlib", "reference", "none")
+# kernels of OpenBLAS for processors without AVX2
+OLD_KERNELS = {
+    "generic", "prescott", "core2", "penryn", "dunnington", "nehalem", "atom", "athlon", "opteron",
+    "opteron_sse3", "barcelona", "bobcat", "nano", "sandybridge", "bulldozer", "piledriver", "katmai",
+    "coppermine", "northwood", "banias", "dynamic",
+}  # fmt: skip
+AVX2_KERNELS = {"haswell", "zen", "excavator", "steamroller"}
+OLDEST_OPENBLAS = (0, 3, 26)  # older than what came with NumPy 2
+DEBUG = ("PYTHONDEVMODE", "PYTHONMALLOC", "PYTHONTRACEMALLOC", "MALLOC_PERTURB_")
+ALLOCATOR = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_")
+NOTED = (*ALLOCATOR, "OMP_", "GOMP_", "KMP_")  # with DEBUG: what is worth a note in a shell
+
+TUNE = "sudo python -m pyperf system tune  (of the package pyperf; lasts until the next start)"
+PERFORMANCE = "sudo cpupower frequency-set -g performance"
+END = "see what runs with `top`, end it, wait a minute"
+UNSHARED = "a machine, or a kind of virtual machine, whose processors are not shared"
+USUAL = "use the python of your distribution, of python.org or of uv"
+COOL = "let it cool down"
+WHO = "nvidia-smi  (tells who)"
+WITHOUT = "(for what is timed without rnnbench)"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong, a clause without a full stop; and what mends it: a command, or what else to do."""
+
+    topic: str
+    level: Level
+    what: str
+    mend: str
+    banner: bool = True  # whether a report says it above its numbers
+
+
+class Facts(dict[str, Any]):
+    """Facts by name, also as attributes; one that is not known is None."""
+
+    def __missing__(self, name: str) -> None:
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule: ``what`` and ``mend`` have names of facts in braces.
+
+    ``holds`` returns a false value, or a true one: a dict is of more names that the sentences use. Comparing
+    what is not known raises TypeError, and the rule stays silent.
+    """
+
+    level: Level
+    topic: str
+    holds: Callable[[Facts], object]
+    what: str
+    mend: str
+    banner: bool | None = None  # by default of all but notes
+
+    def find(self, facts: Facts) -> Iterator[Finding]:
+        """Yield what the rule finds in the facts, if anything."""
+        with suppress(TypeError):
+            if held := self.holds(facts):
+                known = Facts(facts | held) if isinstance(held, dict) else facts
+                topic, what, mend = (text.format_map(known) for text in (self.topic, self.what, self.mend))
+                banner = self.level != "note" if self.banner is None else self.banner
+                yield Finding(topic, self.level, what, mend, banner)
+
+
+def _found(**values: Any) -> dict[str, Any] | None:
+    """Return the values where all of them are true."""
+    return values if all(values.values()) else None
+
+
+def _openblas_version(facts: Facts) -> tuple[int, ...]:
+    numbers = re.findall(r"\d+", str(facts.blas_version or ""))
+    return tuple(map(int, numbers[:3])) if "openblas" in str(facts.blas).lower() else ()
+
+
+def _below_float32(facts: Facts) -> dict[str, Any] | None:
+    """Return the switches that a library leaves below float32 by default, by their short names."""
+    modes = {
+        name.removeprefix(f"{facts.name}.backends."): mode.upper()
+        for name, mode in (facts.default_precision or {}).items()
+        if mode in ("tf32", "bf16")
+    }
+    first = min(modes, default="")
+    return _found(switches=" and ".join(sorted(modes)), first=first, mode=modes.get(first))
+
+
+# fmt: off
+MACHINE = (
+    Rule("unfair", "threads", lambda m: m.threads > m.usable_cpus,
+         "{threads} threads on {usable_cpus} usable processors: they compete, not every library bears it",
+         "rnnbench run --threads {usable_cpus}"),
+    Rule("note", "threads", lambda m: m.physical_cores < m.threads <= m.usable_cpus,
+         "{threads} threads on {physical_cores} physical cores: two share one",
+         "rnnbench run --threads {physical_cores}"),
+    Rule("unstable", "quota", lambda m: m.cgroup_quota < 1,
+         "the cgroup grants {cgroup_quota:g} processors: even one thread is put aside again and again",
+         "docker run --cpuset-cpus=0 instead of --cpus, or the same in what starts the container"),
+    Rule("note", "quota", lambda m: m.cgroup_quota >= 1,
+         "the cgroup grants {cgroup_quota:g} processors by a quota, which puts aside whoever has used it up",
+         "docker run --cpuset-cpus=0-1 instead of --cpus, or the same in what starts the container"),
+    Rule("unstable", "quota", lambda m: m.throttled_periods > MAX_THROTTLED * m.quota_periods,
+         "the cgroup's quota was used up in {throttled_periods} of {quota_periods} periods so far",
+         "raise the quota, or end what else runs in the container"),
+    Rule("note", "affinity",
+         lambda m: m.cgroup_quota is None and m.usable_cpus < m.cpus and {"last": m.cpus - 1},
+         "this process may use {usable_cpus} of {cpus} processors ({affinity})",
+         "taskset -c 0-{last} rnnbench run  (where all of them are meant)"),
+    Rule("unstable", "load", lambda m: m.busy and m.others_cpus is not None,
+         "other programs used {others_cpus:.2g} processors when the run began: times scatter more",
+         "--wait-quiet 10min, which waits until they are done"),
+    Rule("unstable", "load", lambda m: m.busy and m.others_cpus is None,
+         "the machine was busy at the start (load {load_1min}): times scatter more", END),
+    Rule("unstable", "steal", lambda m: m.steal_share > MAX_STEAL,
+         "the hypervisor gave {steal_share:.1%} of the processors' time since the start to others", UNSHARED),
+    Rule("unstable", "memory",
+         lambda m: m.swap_used_bytes > MAX_SWAPPED * m.memory_bytes and {"gib": m.swap_used_bytes / 2**30},
+         "{gib:.1f} GiB are swapped out", "sudo swapoff -a; sudo swapon -a"),
+    Rule("unstable", "governor", lambda m: _found(slow=m.slow_governor),
+         "the processor's governor is {slow}: its clock may stay low", PERFORMANCE),
+    Rule("unstable", "governor", lambda m: not m.slow_governor and len(set(m.governors)) > 1,
+         "the processors have different governors, {all_governors}", PERFORMANCE),
+    Rule("note", "governor", lambda m: m.governor in ("ondemand", "schedutil"),
+         "the governor is {governor}: the clock follows the load", PERFORMANCE),
+    Rule("unstable", "power", lambda m: m.power == "battery",
+         "the machine runs on its battery: its clock may stay low", "plug it in"),
+    Rule("note", "turbo", lambda m: m.turbo == "on",
+         "turbo is on: the clock falls as the processor warms up", TUNE),
+    Rule("note", "turbo", lambda m: m.turbo is None,
+         "whether the clock may rise above its nominal speed is unknown here",
+         "look into the firmware's settings, or ask who runs the virtual machine"),
+    Rule("unstable", "temperature", lambda m: m.temperature_c >= HOT_C,
+         "{temperature_c} degrees Celsius: the clock may fall", COOL),
+    Rule("unstable", "memory layout", lambda m: m.aslr == 0,
+         "ASLR is off: every process gets the same memory layout, lucky or not, and repeats its luck",
+         "sudo sysctl kernel.randomize_va_space=2"),
+    Rule("note", "memory layout", lambda m: m.transparent_huge_pages == "always",
+         "huge pages are used always: large arrays get them or not, as memory happens to be",
+         "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled"),
+    Rule("unstable", "clock", lambda m: m.clock_ns > SLOW_CLOCK_NS and {"source": m.clocksource or "unknown"},
+         "one reading of the clock costs {clock_ns} ns (clock source: {source}): values must be longer",
+         "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource"),
+    Rule("note", "isolation", lambda m: m.on_linux and not m.isolated_cpus,
+         "no processor is kept free of other work",
+         "start the kernel with isolcpus=..., then: taskset -c ... rnnbench run"),
+    Rule("note", "virtual machine", lambda m: m.hypervisor,
+         "this is a virtual machine ({hypervisor}): its neighbours share caches and memory with it",
+         "a machine of its own for results to publish"),
+    Rule("note", "allocator", lambda m: m.preloaded_everywhere,
+         "/etc/ld.so.preload loads a library into every process: memory may not be allocated as usual",
+         "sudo mv /etc/ld.so.preload /etc/ld.so.preload.off", banner=True),
+    # NumPy's variants call more Python than a compiled graph does
+    Rule("unfair", "Python", lambda m: m.python_debug,
+         "this Python is a debug build: every call from Python costs more", USUAL),
+    Rule("note", "Python", lambda m: m.python_optimised is False and not m.python_debug,
+         "this Python was built without --enable-optimizations: its calls cost more", USUAL),
+    Rule("note", "Python", lambda m: m.python_gil == "off",
+         "this Python runs without the GIL: its calls cost more", USUAL),
+)
+PRESSURE = Rule(
+    "unstable", "load", lambda p: p.percent > p.most and not (p.kind == "cpu" and p.busy),
+    "tasks waited for {waited_for} {percent:.0f} % of ten seconds", END,
+)
+LIBRARY = (  # ``asked``: for how many threads; ``units``: vector units of the processor
+    Rule("unfair", "threads", lambda x: x.threads is not None and x.threads != x.asked,
+         "{name} computes with {threads} threads where {asked} were asked for", "{upgrade}"),
+    Rule("unfair", "BLAS", lambda x: x.blas and x.blas.lower() in SLOW_BLAS and {"blas": x.blas.lower()},
+         "{label} has no fast BLAS here ({blas})", "{upgrade}"),
+    Rule("note", "BLAS",
+         lambda x: () < (old := _openblas_version(x)) < OLDEST_OPENBLAS and {"old": ".".join(map(str, old))},
+         "{label} computes with OpenBLAS {old}, which is old", "{upgrade}", banner=True),
+    Rule("unfair", "BLAS", lambda x: x.kernel and x.kernel.lower() in OLD_KERNELS and "avx2" in x.units,
+         "{label}'s BLAS computes with its kernel for {kernel}, and this processor has AVX2", "{upgrade}"),
+    Rule("note", "BLAS", lambda x: x.kernel and x.kernel.lower() in AVX2_KERNELS and "avx512f" in x.units,
+         "{label}'s BLAS computes with its kernel for {kernel}, and this processor has AVX-512", "{upgrade}"),
+    Rule("unfair", "{label}", lambda x: x.cpu_capability in ("DEFAULT", "NO AVX") and "avx2" in x.units,
+         "{label}'s loops do not use this processor's AVX2", "{upgrade}"),
+    Rule("unfair", "{label}", lambda x: x.debug, "this {label} is a debug build", "{upgrade}"),
+    Rule("unfair", "{label}", lambda x: x.deterministic_algorithms,
+         "deterministic algorithms are switched on in every process: they can be slower",
+         "look for {name}.use_deterministic_algorithms in sitecustomize.py"),
+    Rule("unfair", "{label}", lambda x: x.mkldnn == "off",
+         "oneDNN is missing or off: matrix products are slower", "{upgrade}"),
+    Rule("unfair", "precision",
+         lambda x: _found(low=", ".join(sorted(k for k, v in (x.precision or {}).items() if v != "ieee"))),
+         "{low} would not compute in IEEE float32, although all were set to", "{upgrade}"),
+    Rule("note", "precision", _below_float32,
+         "by {label}'s own defaults {switches} may compute in {mode}, and the other switches do not: a run "
+         "sets all of them to IEEE",
+         '{name}.backends.{first}.fp32_precision = "ieee", ...  (in what is timed without rnnbench)'),
+)
+DEVICE = (
+    Rule("unstable", "accelerator", lambda d: _found(reasons=int(d.throttle_reasons or 0) & ~CALM_REASONS),
+         "{id} holds its clock back (NVML's reasons 0x{reasons:x})",
+         "nvidia-smi -q -d PERFORMANCE  (tells why: power, heat)"),
+    Rule("unstable", "accelerator", lambda d: d.temperature_c >= HOT_DEVICE_C,
+         "{id} is at {temperature_c} degrees Celsius", COOL),
+    Rule("unstable", "accelerator",
+         lambda d: (used := d.memory_taken_bytes) > MAX_TAKEN * d.memory_bytes and {"gib": used / 2**30},
+         "{gib:.1f} GiB of {id} are in use by somebody else", WHO),
+)
+AGAIN = "run again without --keep-env {name}"
+KEPT = (  # a variable that reaches the workers, since somebody asked for it
+    Rule("unfair", "threads", lambda v: v.name in THREAD_LIMITS,
+         "{name}={value} was kept: the libraries may have unequal threads", AGAIN),
+    Rule("unfair", "precision", lambda v: v.lowers,
+         "{name}={value} was kept: {lowers} may compute with less than float32", AGAIN),
+    Rule("unfair", "accelerator", lambda v: v.blocks and v.value not in ("", "0"),
+         "{name}={value} was kept: {blocks} waits for every kernel", AGAIN),
+    Rule("unstable", "debugging", lambda v: v.name in DEBUG,
+         "{name}={value} was kept: every allocation costs more", AGAIN),
+    Rule("note", "allocator", lambda v: v.name.startswith(ALLOCATOR) and v.name not in DEBUG,
+         "{name}={value} was kept: memory is not allocated as usual", AGAIN, banner=True),
+)
+SAMPLED = {  # what mends what the gates saw while nothing was asked of the machine
+    "waiting": END,
+    "steal": UNSHARED,
+    "throttled": "raise the container's quota, or end what else runs in it",
+}
+# fmt: on
+
+
+def audit(
+    facts: Mapping[str, Any],
+    *,
+    threads: int,
+    dropped: Mapping[str, str] | None = None,
+    kept: Mapping[str, str] | None = None,
+    shell: Mapping[str, str] | None = None,
+    libraries: Mapping[str, Mapping[str, Any]] | None = None,
+    devices: Mapping[str, Mapping[str, Any]] | None = None,
+    kernels: tuple[str, str] | None = None,
+    sample: Mapping[str, float] | None = None,
+) -> list[Finding]:
+    """Return what is unfair or unstable, the worst first; rules without their facts stay silent.
+
+    Args:
+        facts: of the machine, as ``host.describe`` gives them.
+        threads: the most that an arm has.
+        dropped, kept: variables that bear on speed and do not, or do, reach the workers.
+        shell: variables that bear on speed as they are set now.
+        libraries: facts of a process with ``threads`` threads, by library.
+        devices: facts of accelerators, by their id.
+        kernels: of NumPy's BLAS with the variables that are dropped, and without.
+        sample: what the gates read over a moment in which nothing was asked of the machine.
+    """
+    machine = _machine_facts(facts, threads)
+    subjects: list[tuple[Iterable[Rule], Facts]] = [(KEPT, _variable(*item)) for item in (kept or {}).items()]
+    for name, known in (libraries or {}).items():
+        own = library(name)
+        named = {"name": name, "label": own.label, "upgrade": own.upgrade or "rnnbench run --threads 1"}
+        subjects.append(
+            (LIBRARY, Facts({**known, **named, "asked": threads, "units": machine.vector_units or []}))
+        )
+    subjects.append((MACHINE, machine))
+    for kind, most, waited_for in PRESSURES:
+        percent = (machine.pressure_percent or {}).get(kind)
+        pressure = {"kind": kind, "percent": percent, "most": most, "waited_for": waited_for}
+        subjects.append(([PRESSURE], Facts(pressure | {"busy": machine.busy})))
+    subjects += [(DEVICE, Facts({**known, "id": device})) for device, known in (devices or {}).items()]
+    findings = [*_pinned(dropped or {}, kept or {}, kernels), *_shell(shell or {})]
+    findings += [finding for rules, subject in subjects for rule in rules for finding in rule.find(subject)]
+    findings += [*_subnormals(libraries or {}), *_sampled(sample or {})]
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
+
+
+def banners(findings: Iterable[Finding]) -> list[str]:
+    """Return what a report says above its numbers: clauses without a full stop, with what mends them."""
+    return [
+        finding.what if finding.level == "note" else f"{finding.what}. To mend it: {finding.mend}"
+        for finding in findings
+        if finding.banner
+    ]
+
+
+def warnings(
+    facts: Mapping[str, Any], dropped: Mapping[str, str], kept: Mapping[str, str], threads: int
+) -> list[str]:
+    """Return what a reader of the numbers should know about the state of this machine."""
+    return banners(audit(facts, dropped=dropped, kept=kept, threads=threads))
+
+
+def audit_here(devices: Sequence[str] | None = None) -> list[Finding]:
+    """Look at this machine, ask every library, and audit. ``devices``: accelerators; None for all."""
+    before = gates.read()
+    time.sleep(SAMPLE_S)
+    sample = gates.between(before, gates.read(), alone=False)
+    facts = host.describe()  # before the children start, which are a load of their own
+    threads = host.usable_cpus()
+    environment = worker_environment(threads)
+    probed = probe_libraries(threads, [name for name in _pins() if name in environment.dropped])
+    findings = audit(
+        facts,
+        threads=threads,
+        dropped=environment.dropped,
+        kept=environment.kept,
+        shell=speed_variables(),
+        libraries=probed.libraries,
+        devices={id: state for id, state in probed.devices.items() if devices is None or id in devices},
+        kernels=_kernels(probed),
+        sample=sample,
+    )
+    return findings + [
+        Finding(name, "note", f"nothing is known about {name}: {reason}", f"pip install {name}", banner=False)
+        for name, reason in probed.silent.items()
+    ]
+
+
+def _kernels(probed: Probed) -> tuple[str, str] | None:
+    free = probed.libraries.get(NUMPY.name, {}).get("kernel")
+    return (probed.pinned_kernel, free) if probed.pinned_kernel and free else None
+
+
+def _machine_facts(facts: Mapping[str, Any], threads: int) -> Facts:
+    """Return the facts of a machine with what several rules need of them."""
+    known = Facts(facts)
+    governors = (known.governor or "").split(", ")
+    load, usable, others = known.load_1min, known.usable_cpus, known.others_cpus
+    loaded = load is not None and bool(usable) and load > BUSY * usable
+    return Facts(
+        {
+            **facts,
+            "threads": threads,
+            "usable_cpus": usable or None,
+            # what others use says more: the load is also of what has just ended
+            "busy": loaded if others is None else others >= QUIET,
+            "governors": governors,
+            "all_governors": " and ".join(governors),
+            "slow_governor": next(
+                (name for name in governors if name in ("powersave", "conservative")), None
+            ),
+            "clock_ns": (known.timer or {}).get("cost_ns"),
+            "on_linux": (known.system or "").startswith("Linux"),
+        }
+    )
+
+
+def _variable(name: str, value: str) -> Facts:
+    """Return a variable, with the labels of the libraries that it holds back and how."""
+    lowers = [each.label for each in LIBRARIES.values() if name in each.low_precision]
+    blocks = [each.label for each in LIBRARIES.values() if name in each.blocking]
+    return Facts(name=name, value=value, lowers=" and ".join(lowers), blocks=" and ".join(blocks))
+
+
+def _pins() -> dict[str, tuple[str, str]]:
+    """Return the variables that hold a library back on a processor that can do more: what part, whose."""
+    return {
+        variable: (part, each.label) for each in LIBRARIES.values() for variable, part in each.pins.items()
+    }
+
+
+def _pinned(
+    dropped: Mapping[str, str], kept: Mapping[str, str], kernels: tuple[str, str] | None
+) -> Iterator[Finding]:
+    """Judge variables that pin kernels, those that a run drops and those that were kept."""
+    for (part, _), names in _by_part(dropped).items():
+        seen = ""
+        if kernels and part == BLAS:
+            same = kernels[0] == kernels[1]
+            seen = f" ({NUMPY.label} gets the kernel {kernels[0]} with {'and without ' if same else ''}them"
+            seen += ")" if same else f", {kernels[1]} without)"
+        what = (
+            f"{_listing(dropped, names)}, set here to pin {part}, {_does(names)} not reach the workers of a "
+            f"run{seen}; --keep-env NAME times with such a variable"
+        )
+        mend = f"unset {' '.join(names)}  (for pytest --benchmark, which cannot drop what is set)"
+        yield Finding("pinned kernels", "note", what, mend)
+    for (part, label), names in _by_part(kept).items():
+        what = f"{_listing(kept, names)} pinned {part}: {label} may be slower than it can be"
+        again = "run again without " + " ".join(f"--keep-env {name}" for name in names)
+        yield Finding("pinned kernels", "unfair", what, again)
+
+
+def _shell(shell: Mapping[str, str]) -> Iterator[Finding]:
+    """Judge variables of the shell, which a run replaces, and which meet whatever is timed without it."""
+    limits = [name for name in THREAD_LIMITS if name in shell]
+    if limits:
+        alike = "" if len({shell[name] for name in limits}) == 1 else ", and not alike,"
+        what = (
+            f"{_listing(shell, limits)} in this shell{alike} {_does(limits)} not count: a run sets every "
+            "limit alike for both libraries; choose with --threads"
+        )
+        yield Finding("threads", "note", what, f"unset {' '.join(limits)}  {WITHOUT}", banner=False)
+    others = sorted(set(shell) - set(limits) - set(_pins()))
+    noted = [name for name in others if name.startswith(NOTED) or name in DEBUG]
+    if noted:
+        what = f"{_listing(shell, noted)} {_does(noted)} not reach the workers of a run"
+        yield Finding("variables", "note", what, f"unset {' '.join(noted)}  {WITHOUT}", banner=False)
+
+
+def _subnormals(libraries: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Compare the libraries in what they do with subnormal numbers."""
+    flushes = {name: known.get("flushes_subnormals") for name, known in libraries.items()}
+    flushing = [name for name, value in flushes.items() if value]
+    if not flushing:
+        return
+    clause = f"{' and '.join(flushing)} flushes subnormal numbers to zero"
+    mend = "look for set_flush_denormal, or for a library built with -ffast-math that sets it when loaded"
+    if any(value is False for value in flushes.values()):
+        yield Finding("subnormal numbers", "unfair", f"{clause}, and the other library does not", mend)
+    else:
+        what = f"{clause}: results differ from IEEE arithmetic"
+        yield Finding("subnormal numbers", "note", what, mend)
+
+
+def _sampled(sample: Mapping[str, float]) -> Iterator[Finding]:
+    """Judge what happened between two readings of the gates while this process slept."""
+    seen = {name: value for name, value in sample.items() if name in SAMPLED}
+    for name in gates.fired(seen, gates.LIMITS):
+        what = f"while nothing was asked of it, {gates.in_words(name, seen[name])}"
+        yield Finding("now", "unstable", what, SAMPLED[name])
+
+
+def _by_part(variables: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
+    """Return the names that pin something, by what they pin, and whose it is."""
+    parts: dict[tuple[str, str], list[str]] = {}
+    for name, pinned in _pins().items():
+        if name in variables:
+            parts.setdefault(pinned, []).append(name)
+    return parts
+
+
+def _listing(variables: Mapping[str, str], names: Collection[str]) -> str:
+    return " and ".join(f"{name}={variables[name]}" for name in names)
+
+
+def _does(names: Collection[str]) -> str:
+    return "does" if len(names) == 1 else "do"

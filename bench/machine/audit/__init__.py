@@ -1,1 +1,0 @@
-"""What is unfair or unstable on this machine."""
