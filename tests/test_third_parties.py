@@ -27,7 +27,7 @@ GRU_NUMPY, GRU_TORCH, GRU_WRONG = (
     "third_parties.gru:numpy", "third_parties.gru_torch:autograd", "third_parties.gru:wrong",
 )  # fmt: skip
 CELL = "third_parties.gru:GRU"
-FOUND = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), (), "2.0")
+FOUND = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
 SMALL = Shape(T=4, B=3, I=2, H=5, O=3)
 SHOWN = {
     "toy": OwnLibrary("toy", "Toy lists", "#117733", "#7fd49b"),
