@@ -25,6 +25,7 @@ from bench.records.run import Run, make_run
 from bench.reporting.plots import draw
 from bench.reporting.section import Drawing, Section, TextTable
 from bench.reporting.sections.breakeven import breakeven_section, sentence
+from bench.workload.catalog import by_role
 
 MS, US = 1_000_000, 1_000
 GAIN_US = 60  # by which the later one's step is shorter
@@ -302,6 +303,12 @@ def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials() -> None:
         ("numpy-published", "torch-rnn", 1),
         ("numpy-loop", "torch-rnn", 1),
     ]
+
+
+def test_another_library_as_it_is_usually_written_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = dataclasses.replace(next(iter(by_role("as_written"))), name="other-rnn", library="other")
+    monkeypatch.setattr(breakeven, "by_role", lambda role: (*by_role(role), other))
+    assert len(of_kind(make_run(example_records()), "tutorial")) == 2
 
 
 def test_an_accelerator_has_its_own_break_even_with_its_transfer() -> None:

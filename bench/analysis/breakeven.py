@@ -222,10 +222,10 @@ def _tutorial(run: Run, group: Group) -> Iterator[Sides]:
     for entry in reversed(group.entries):
         if run.arms[entry.arm].device == "cpu":
             first[run.arms[entry.arm].spec] = entry.id
-    (usual,) = (one.name for one in by_role("as_written") if one.name != BASELINE)
-    for variant in VARIANTS:
-        if variant.loops_over_batch and variant.name in first and usual in first:
-            yield "tutorial", first[usual], first[variant.name]
+    for usual in by_role("as_written"):
+        for variant in VARIANTS if usual.name in first and usual.name != BASELINE else ():
+            if variant.loops_over_batch and variant.name in first:
+                yield "tutorial", first[usual.name], first[variant.name]
 
 
 def _step(

@@ -22,7 +22,6 @@ MAX_STEPS = 300
 MOST_NS = 1_500_000_000  # so that slow calls on a busy machine hold nobody up for long
 TOLERANCE = 0.05  # of the quartiles, between the halves
 SPREAD = 0.20  # of the quartiles, among themselves: two speeds by turns are no steady time
-SHIFT = 0.10  # what the timed values may differ from the steady steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +32,6 @@ class Settling:
     warmup_calls: int
     per_call_ns: float
     first_call_ns: int
-
-    def agrees(self, per_call_ns: float) -> bool:
-        """Whether a later time is that of the steady calls, so that they were not a phase of their own."""
-        return self.settled and abs(per_call_ns / self.per_call_ns - 1) <= SHIFT
 
 
 def settle(
