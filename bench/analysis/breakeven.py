@@ -56,7 +56,6 @@ class Cost:
     parts: Mapping[int, Parts]  # by counted block
     compile_ns: float
     from_cache_ns: float  # what compiling takes where an earlier process of the run has done it
-    cold: bool = False  # whether its first calls hold what the process's first one set up
 
     @property
     def work(self) -> tuple[object, ...]:
@@ -117,8 +116,7 @@ def costs(run: Run, found: Mapping[str, Outcome]) -> dict[str, Cost]:
             if (worker := workers.get((entry.arm, block))) is not None
         }
         if parts:
-            cold = any((workers[entry.arm, block].name, block) in set_up_ns for block in parts)
-            by_entry[entry.id] = Cost(entry, run.arms[entry.arm], parts, *_compile_times(compiling), cold)
+            by_entry[entry.id] = Cost(entry, run.arms[entry.arm], parts, *_compile_times(compiling))
     return by_entry
 
 

@@ -112,10 +112,6 @@ class SizeMap:
     threads: int
     cells: tuple[MapCell, ...]
 
-    def sizes(self, axis: Axis) -> list[int]:
-        """Return the values of "H" or "B" that were measured."""
-        return sorted({getattr(cell, axis) for cell in self.cells})
-
 
 @dataclass(frozen=True, slots=True)
 class Crossing:

@@ -3,7 +3,7 @@
 Where t_0 ... t_k are the medians of the rungs in one block, rung i made it t_(i-1) / t_i times faster there.
 Its factor is exp of the mean, over the blocks that hold every rung, of the logarithm of that, with Student's
 interval. Means of logarithms add up, so the product of the factors is exactly the factor of the whole way,
-t_0 / t_k. The Hodges-Lehmann estimate is a median, which does not add up: it only stands beside.
+t_0 / t_k. The Hodges-Lehmann estimate is a median, which does not add up.
 """
 
 import math
@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from bench.analysis.outcome import Outcome
-from bench.analysis.statistics import hodges_lehmann, mean_interval
+from bench.analysis.statistics import mean_interval
 from bench.records.record import Arm, Entry, Rung
 from bench.records.run import Run
 
@@ -28,7 +28,6 @@ class Factor:
     value: float
     low: float | None  # Student's 95 % interval; None with fewer than three blocks
     high: float | None
-    hodges_lehmann: float
     blocks: int
 
     @property
@@ -157,4 +156,4 @@ def _factor(found: Mapping[str, Outcome], above: Timed, own: Timed, blocks: Sequ
     logs = [math.log(before[block] / after[block]) for block in blocks]
     interval = mean_interval(logs).exp()
     low, high = interval.limits if len(logs) >= FEWEST else (None, None)
-    return Factor(interval.estimate, low, high, math.exp(hodges_lehmann(logs)), len(logs))
+    return Factor(interval.estimate, low, high, len(logs))

@@ -88,15 +88,6 @@ def scatter(x: Sequence[float]) -> float:
     return 1.4826 * median(abs(value - middle) for value in x)
 
 
-def hodges_lehmann(x: ArrayLike) -> float:
-    """Return the median of all Walsh averages of x (n,): as robust as needed, nearly as sharp as the mean.
-
-    Raises:
-        ValueError: no numbers, or one that is not finite.
-    """
-    return _median(_contrasts(x))
-
-
 def rank_interval(*samples: ArrayLike, confidence: float = 0.95) -> Interval:
     """Return the Hodges-Lehmann estimate with its exact interval: of one sample, or of the shift of two.
 

@@ -33,8 +33,6 @@ class Row:
     worst: Check | None  # the largest error for its tolerance, known wrong ones left out
     known_wrong: Check | None  # the largest error that is known
     blocks: int
-    values: int
-    outliers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +151,6 @@ def _row(entry: Entry, arm: Arm, outcome: Outcome, judgement: Judgement) -> Row:
         worst=_worst(check for check in outcome.checks if check not in marked),
         known_wrong=_worst(marked),
         blocks=len(outcome.medians),
-        values=outcome.values,
-        outliers=outcome.outliers,
     )
 
 

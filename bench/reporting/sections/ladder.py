@@ -157,7 +157,7 @@ def waterfall(steps: Ladder, *, narrow: bool = False) -> Figure:
 
     A ``narrow`` figure names no variants.
     """
-    start = Step(steps.first, steps.first, steps.start, Factor(1.0, None, None, 1.0, 0))
+    start = Step(steps.first, steps.first, steps.start, Factor(1.0, None, None, 0))
     whole = Step(steps.way[-1].rung, steps.first, "all of it", steps.whole)
     rows = [(float(y), step, WAY) for y, step in enumerate((start, *steps.way, whole))]
     rows += [(len(rows) + BRANCHES_GAP + n, step, BRANCH) for n, step in enumerate(steps.branches)]
