@@ -127,25 +127,32 @@ class Prose(Reader):
 
     def __init__(self, page: str, apart: Collection[str]) -> None:
         self.texts: list[tuple[str, str]] = []
-        self._apart, self._skipped = apart, ""
+        self._apart = apart
+        self._into: list[bool | None] = [False]  # of each open element, whether its text counts; None: never
         super().__init__(page)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         super().handle_starttag(tag, attributes)
-        if tag == "section" and dict(attributes).get("id") in self._apart:
-            self._skipped = tag
-        if tag in PROSE and not self._skipped:
+        known = dict(attributes)
+        if (
+            known.get("class") in ("unseen", "contents")
+            or known.get("id") in self._apart
+            or (self._into[-1] is None and tag not in VOID)
+        ):
+            self._into.append(None)
+        elif tag in PROSE:
             self.texts.append((tag, ""))
+            self._into.append(True)
+        elif tag not in VOID:
+            self._into.append(self._into[-1])
 
     def handle_endtag(self, tag: str) -> None:
         super().handle_endtag(tag)
-        if tag == self._skipped:
-            self._skipped = ""
+        self._into.pop()
 
     def handle_data(self, data: str) -> None:
         super().handle_data(data)
-        inside = [tag for tag in self._open if tag in PROSE]
-        if inside and not self._skipped and "nav" not in self._open:
+        if self._into[-1]:
             tag, text = self.texts[-1]
             self.texts[-1] = (tag, text + data)
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from bench.analysis.outcome import WITHIN_BUDGET, Outcome, outcomes
 from bench.analysis.statistics import FIRST_LOOK
-from bench.analysis.summary import Table, summarise
+from bench.analysis.summary import summarise
 from bench.machine import clock, units, wording
 from bench.machine.wording import full_stop
 from bench.records.formats.foreign import as_fact
@@ -97,7 +97,7 @@ def times(facts: Facts, found: Found, prefix: str) -> Section | None:
     planned = [table for table in facts.summary.tables if table.kind in TABLES]
     timed = [table for table in planned if tables.ordered(table)]
     dot = DOT.format(bar=BAR * any(row.low_ns is not None for row in facts.rows.values()))
-    lead = left_out(facts, planned)
+    lead = left_out(facts)
     section = Section(id="times", title="How long does each take?", lead=lead)
     if not planned:
         return None
@@ -144,35 +144,13 @@ def dot_plot(stem: str, marks: tuple[Mark, ...], ratio_title: str = "÷ baseline
     return (Drawing(stem, alt, draw, narrow=partial(draw, narrow=True)),)
 
 
-def left_out(facts: Facts, planned: Sequence[Table]) -> tuple[str, ...]:
-    """Return what the time budget left out, in one line and in a reader's words; nothing where it did not."""
-    names: dict[str, None] = {}  # as a set that keeps its order
-    for table in planned:
-        if not tables.ordered(table):
-            names[_own_words(table, planned)] = None
-            continue
-        kept = {row.arm.device + str(row.arm.threads) for row in tables.ordered(table)}
-        for row in filter(tables.is_left_out, table.rows):
-            where = words.place(row.arm) if row.arm.device != "cpu" else words.threads(row.arm)
-            alone = row.arm.device + str(row.arm.threads) not in kept
-            names[where if alone else f"{row.arm.variant} ({where})"] = None
+def left_out(facts: Facts) -> tuple[str, ...]:
+    """Return what the time budget left out, in one line; nothing where it did not."""
     decision = facts.run.decision
-    if decision is None:
+    if decision is None or not (names := words.dropped(facts.run.plan, decision)):
         return ()
-    shown = {table.name for table in planned}
-    names |= dict.fromkeys(name for name in decision.dropped_groups if name not in shown)
-    whole = f" (the whole plan would have taken {units.seconds(decision.predicted_s)})"
-    text = f"Not timed in this run, {WITHIN_BUDGET}{whole}: {wording.listing(list(names), MOST_NAMES)}."
-    return (text,) if names else ()
-
-
-def _own_words(table: Table, planned: Sequence[Table]) -> str:
-    """Return what tells a whole table from the first, "sequence input"; else its shape."""
-    first = tables.title(planned[0]).split(", ")
-    own = [part for part in tables.title(table).split(", ") if part not in first]
-    if not own:
-        return str(table.case.shape) if len(planned) > 1 else tables.title(table)
-    return wording.listing([part[:1].lower() + part[1:] for part in own])
+    whole = f"(the whole plan would have taken {units.seconds(decision.predicted_s)})"
+    return (f"Not timed in this run, {WITHIN_BUDGET} {whole}: {wording.listing(names, MOST_NAMES)}.",)
 
 
 def failures(facts: Facts, found: Found, prefix: str) -> Section | None:

@@ -3,7 +3,7 @@
 The facts at once, and below them, closed, all that the environment record and the workers hold.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.machine import libraries, units, wording
@@ -11,23 +11,6 @@ from bench.records.run import Run
 from bench.reporting.facts import Facts
 from bench.reporting.section import Cell, Column, Fold, Pairs, Section, TextTable
 
-GROUPS = {
-    "Processor": (
-        "vendor", "family", "model", "stepping", "microcode", "vector_units", "caches", "numa_nodes", "smt",
-        "siblings", "affinity", "isolated_cpus", "nohz_full", "mitigations",
-    ),
-    "Clock speed": ("energy_preference", "frequency_driver", "turbo", "mhz", "temperature_c", "power"),
-    "System": (
-        "host", "host_name", "hypervisor", "container", "cgroup_memory_bytes", "quota_periods",
-        "throttled_periods", "transparent_huge_pages", "aslr", "swap_bytes", "swap_used_bytes",
-        "preloaded_everywhere", "libc", "clocksource", "timer", "clocks",
-    ),
-    "State at the start": ("runnable", "steal_share", "pressure_percent"),
-    "Software": (
-        "python_build", "python_optimised", "python_debug", "python_gil", "python_flags", "hash_seed",
-        "commit", "uncommitted_files", "uncommitted_sha256", "packages_sha256", "constraints_sha256",
-    ),
-}  # fmt: skip
 # what has a place before the details
 SHOWN = {
     "processor", "cpus", "usable_cpus", "physical_cores", "cgroup_quota", "memory_bytes", "system",
@@ -152,15 +135,12 @@ def audit(run: Run) -> list[str]:
 
 
 def details(run: Run) -> list[tuple[str, Pairs]]:
-    """Return headings and what stands below them; groups of which nothing is known are left out."""
-    facts = run.environment.machine
-    grouped = {name for names in GROUPS.values() for name in names} | SHOWN
-    groups: dict[str, Iterable[str]] = {**GROUPS, "Other": [name for name in facts if name not in grouped]}
-    sections = [(heading, _pairs([facts], names)) for heading, names in groups.items()]
-    for library, told in _by_library(run).items():
-        names = dict.fromkeys(name for of_worker in told for name in of_worker)
-        sections.append((f"{libraries.library(library).label} in its workers", _pairs(told, names)))
-    return [(heading, pairs) for heading, pairs in sections if pairs]
+    """Return all that is known and not shown before: of the machine, and of each library in its workers."""
+    machine = run.environment.machine
+    told = {"the machine": [{name: value for name, value in machine.items() if name not in SHOWN}]}
+    for library, facts in _by_library(run).items():
+        told[f"{libraries.library(library).label} in its workers"] = facts
+    return [(heading, pairs) for heading, facts in told.items() if (pairs := _pairs(facts))]
 
 
 def say(name: str, value: Any) -> str:
@@ -211,10 +191,10 @@ def _precision(facts: Iterable[Mapping[str, Any]]) -> list[str]:
     return [f"float32 precision: {', '.join(other) or 'IEEE in every switch'}"] if switches else []
 
 
-def _pairs(told: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Pairs:
+def _pairs(told: Sequence[Mapping[str, Any]]) -> Pairs:
     """Return name and value of every fact that is known; all different values where several workers told."""
-    told, pairs = list(told), []
-    for name in names:
+    pairs = []
+    for name in dict.fromkeys(name for facts in told for name in facts):
         values = dict.fromkeys(text for facts in told if (text := say(name, facts.get(name))))
         if values:
             pairs.append((NAMES.get(name) or wording.capital(_plain(name)), " / ".join(values)[:MOST]))

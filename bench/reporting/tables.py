@@ -27,9 +27,10 @@ TIMES = (
     Column("Than the baseline"), Column("Samples/s", True), Column("Where"), Column("Proof"),
 )  # fmt: skip
 DECLARED = (
-    Column("Comparison"), Column("Entry"), Column("Against"), Column("Entry ÷ other", True),
+    Column("Comparison"), Column("Work"), Column("Entry"), Column("Against"), Column("Entry ÷ other", True),
     Column("Student’s t interval", True), Column("Standard deviation", True), Column("Verdict"),
 )  # fmt: skip
+T_INTERVAL = 5  # its column; without intervals there are no scatters beside it either
 DECLARED_NOTE = (
     "Where the exact interval and Student’s t interval of the same blocks disagree about 1, there is no "
     "verdict. The fastest forms were chosen in block 0, which does not count."
@@ -74,12 +75,12 @@ def every_size_table(facts: Facts, tables: Iterable[Table]) -> TextTable:
 def declared_table(facts: Facts, caption: str) -> TextTable:
     """Return the comparisons that were declared before they were measured, without those left out."""
     rows = [_declared_row(facts, made) for made in facts.summary.headlines if not made.left_out]
-    empty = {n for n in (4, 5) if not any(row[n].text for row in rows)}
+    empty = {n for n in (T_INTERVAL, T_INTERVAL + 1) if not any(row[n].text for row in rows)}
     return TextTable(
         caption,
         tuple(column for n, column in enumerate(DECLARED) if n not in empty),
         tuple(tuple(cell for n, cell in enumerate(row) if n not in empty) for row in rows),
-        DECLARED_NOTE if 4 not in empty else "",
+        "" if T_INTERVAL in empty else DECLARED_NOTE,
     )
 
 
@@ -287,17 +288,16 @@ def _proof_detail(row: Row) -> str:
 
 def _declared_row(facts: Facts, made: Comparison) -> tuple[Cell, ...]:
     entry, baseline = facts.rows[made.entry], facts.rows[made.baseline]
-    case, places = entry.case, words.places(baseline.arm, entry.arm)
-    data = "random data" if case.data == "random" else f"{case.layout} input"
-    work = (
-        f"{words.TASKS[case.task]}, {data}, {case.shape}, {case.dtype}"
-        if made.same_work
-        else "different work"
-    )
+    data = "random data" if entry.case.data == "random" else f"{entry.case.layout} input"
+    same = made.same_work
     scatters = (made.process_scatter, made.round_scatter)
     scatter, rounds = ("" if one is None else units.percent(one) for one in scatters)
     return (
-        Cell(HEADLINES[made.kind], note=f"{work}; {places}"),
+        Cell(HEADLINES[made.kind], note=words.places(baseline.arm, entry.arm)),
+        Cell(
+            f"{words.TASKS[entry.case.task]}, {data}" if same else "different work",
+            note=f"{entry.case.shape}, {entry.case.dtype}" if same else "",
+        ),
         Cell(name(entry), note=units.duration(entry.median_ns), library=entry.arm.library),
         Cell(name(baseline), note=units.duration(baseline.median_ns), library=baseline.arm.library),
         Cell(
