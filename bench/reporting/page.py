@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from bench.machine.libraries import KNOWN
+from bench.machine.libraries import library
 from bench.machine.wording import printable
 from bench.reporting.section import Drawing, Image, TextTable, data_uri
 
@@ -37,8 +37,12 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"md": escape_markdown, "commands": commands, "emphasise": emphasise}
-    environment.globals["libraries"] = KNOWN
+    environment.filters |= {
+        "md": escape_markdown,
+        "commands": commands,
+        "emphasise": emphasise,
+        "library": library,
+    }
     return environment
 
 
