@@ -48,7 +48,7 @@ LONGEST_LABEL = 64
 TIME_COLUMN, RATIO_COLUMN = 1.17, 1.21  # where the numbers stand, in widths of the axes
 ABOVE = 0.36  # rows from a mark up to its label, where that stands above it
 SMALL = 8.0  # points of what stands above it
-LONG = re.compile(rb"-?\d+\.\d{4,}")  # hundredths of a point are more than an eye sees
+LONG = re.compile(rb"-?[1-9]\d*\.\d{4,}")  # finer than an eye sees; scales are below 1
 WHISKER: Any = {"color": INK, "linewidth": 1.1, "marker": "|", "markersize": 7, "zorder": 5}  # an interval
 NO_DATE: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 

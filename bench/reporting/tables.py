@@ -298,8 +298,8 @@ def _declared_row(facts: Facts, made: Comparison) -> tuple[Cell, ...]:
             f"{words.TASKS[entry.case.task]}, {data}" if same else "different work",
             note=f"{entry.case.shape}, {entry.case.dtype}" if same else "",
         ),
-        Cell(name(entry), note=units.duration(entry.median_ns), library=entry.arm.library),
-        Cell(name(baseline), note=units.duration(baseline.median_ns), library=baseline.arm.library),
+        Cell(name(entry), note=units.duration(entry.median_ns)),
+        Cell(name(baseline), note=units.duration(baseline.median_ns)),
         Cell(
             units.NOTHING if made.ratio is None else units.ratio(made.ratio),
             note=units.interval(made.low, made.high),
