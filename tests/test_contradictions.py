@@ -60,7 +60,7 @@ OF_RUNS: list[tuple[str, Callable[[Records], object], str]] = [
     ("huge", lambda r: entry(r)["case"]["shape"].update(T=2**62), "a shape of"),
     ("rate", lambda r: entry(r)["case"].update(lr=0.0), "a learning rate of 0"),
     ("group", lambda r: r[0]["groups"][1].update(name="elsewhere"), "stands in the group 'elsewhere'"),
-    ("unnamed", lambda r: r[0]["groups"][1].update(name=""), "a name is empty"),
+    ("unnamed", lambda r: r[0]["groups"][1].update(name=""), "Expected `str` of length >= 1"),
     ("no baseline", lambda r: entry(r).update(baseline=""), "the plan has no entry ''"),
     ("own baseline", lambda r: entry(r).update(baseline=entry(r)["id"]), "is its own baseline"),
     ("rung", lambda r: r[0]["ladder"][0].update(entry=""), "the plan has no entry ''"),
@@ -68,31 +68,55 @@ OF_RUNS: list[tuple[str, Callable[[Records], object], str]] = [
     ("pair", lambda r: r[0]["pairs"][0].update(baseline="ghost"), "the plan has no entry 'ghost'"),
     ("arm", lambda r: entry(r).update(arm="ghost"), "the plan has no arm 'ghost'"),
     ("worker", lambda r: kind(r, "worker").update(arms=["ghost"]), "the plan has no arm 'ghost'"),
-    ("no arms", lambda r: kind(r, "worker").update(arms=[]), "a worker without arms in block 0"),
+    ("no arms", lambda r: kind(r, "worker").update(arms=[]), "Expected `array` of length >= 1"),
     ("twice", lambda r: r[0]["arms"].append(r[0]["arms"][0]), "two arms are called"),
     ("nothing", lambda r: r[0].update(groups=[]), "the plan has no entry"),
     ("library", lambda r: r[0]["arms"][0].update(library="jax"), "no library is called 'jax'"),
-    ("threads", lambda r: r[0]["arms"][0].update(threads=0), "0 threads of"),
-    ("margin", lambda r: r[0].update(margin=-1.0), "a margin of -1.0"),
-    ("blocks", lambda r: r[0].update(blocks=-3), "of -3, where a run has at most"),
-    ("before", lambda r: kind(r, "worker").update(block=-1), "where a run has at most"),
-    ("no calls", lambda r: kind(r, "burst").update(n_calls=0), "a time that is not positive"),
-    ("eternal", lambda r: kind(r, "burst").update(elapsed_ns=[2**62]), "a number that no run has"),
-    ("place", lambda r: kind(r, "burst")["places"].__setitem__(0, -1), "a number that no run has"),
-    ("round", lambda r: kind(r, "burst")["rounds"].__setitem__(0, -1), "a number that no run has"),
-    ("rewarmed", lambda r: kind(r, "burst").update(rewarm_calls=-1), "a number that no run has"),
+    (
+        "threads",
+        lambda r: r[0]["arms"][0].update(threads=0),
+        "Expected `int` >= 1",
+    ),
+    ("margin", lambda r: r[0].update(margin=-1.0), "Expected `float` > 0.0 - at `$.margin`"),
+    ("blocks", lambda r: r[0].update(blocks=-3), "Expected `int` >= 1 - at `$.blocks`"),
+    ("before", lambda r: kind(r, "worker").update(block=-1), "Expected `int` >= 0 - at `$.block`"),
+    ("no calls", lambda r: kind(r, "burst").update(n_calls=0), "Expected `int` >= 1 - at `$.n_calls`"),
+    (
+        "eternal",
+        lambda r: kind(r, "burst").update(elapsed_ns=[2**62]),
+        "Expected `int` <= 10000000000000000",
+    ),
+    (
+        "place",
+        lambda r: kind(r, "burst")["places"].__setitem__(0, -1),
+        "Expected `int` >= 0",
+    ),
+    (
+        "round",
+        lambda r: kind(r, "burst")["rounds"].__setitem__(0, -1),
+        "Expected `int` >= 0",
+    ),
+    (
+        "rewarmed",
+        lambda r: kind(r, "burst").update(rewarm_calls=-1),
+        "Expected `int` >= 0 - at `$.rewarm_calls`",
+    ),
     ("places", lambda r: kind(r, "burst")["places"].pop(), "values whose rounds are not told"),
     ("rounds", lambda r: kind(r, "burst")["rounds"].pop(), "values whose rounds are not told"),
     ("values", lambda r: kind(r, "burst")["elapsed_ns"].pop(), "values whose rounds are not told"),
     ("waits", lambda r: kind(r, "burst").update(waited_ns=[1]), "some tell how long they waited"),
     ("round twice", lambda r: kind(r, "burst")["rounds"].__setitem__(1, 0), "values whose rounds"),
-    ("error", lambda r: kind(r, "burst")["checks"][0].update(error=-1.0), "an error or a tolerance below 0"),
-    ("passed", lambda r: kind(r, "failure").update(status="ok"), "a failure with the status ok"),
+    (
+        "error",
+        lambda r: kind(r, "burst")["checks"][0].update(error=-1.0),
+        "Expected `float` >= 0.0",
+    ),
+    ("passed", lambda r: kind(r, "failure").update(status="ok"), "a failure has the status 'ok'"),
     ("cpus", lambda r: r[1]["machine"].update(cpus="many"), "cpus is 'many'"),
     ("bytes", lambda r: r[1]["machine"].update(memory_bytes=[]), "memory_bytes is []"),
     ("packages", lambda r: r[1]["machine"].update(packages=[1]), "packages is [1]"),
     ("precision", lambda r: kind(r, "worker")["facts"].update(precision="ieee"), "precision is 'ieee'"),
-    ("end", lambda r: r[-1].update(seconds=-1.0), "a time taken of -1.0"),
+    ("end", lambda r: r[-1].update(seconds=-1.0), "Expected `float` >= 0.0 - at `$.seconds`"),
 ]
 
 
@@ -108,7 +132,7 @@ def test_a_run_that_contradicts_itself_is_refused_by_every_verb(
     for verb in (("report",), ("export", "--to", "csv"), ("compare", str(tmp_path)), ("run", "--resume")):
         assert main([*verb, str(tmp_path)]) == 2
         err = capsys.readouterr().err
-        assert "journal.jsonl contradicts itself: " in err
+        assert "journal.jsonl contradicts itself: " in err or "journal.jsonl, line " in err
         assert said in err
         assert err[:-1].isprintable()
     assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]

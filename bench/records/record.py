@@ -9,30 +9,50 @@ extended, an ``Extended`` before them.
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from bench.machine.libraries import introduce, library
 from bench.machine.wording import is_name, short
 from bench.workload.case import Case
 
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
+SCHEMA = 3  # journals of no other are read
+MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
+
+# bounds that a file is read with: what is beyond them no run writes
+LONGEST_NS = 10**16  # of what is timed: four months
+MOST = 10**9  # of threads; and of seconds, which is thirty years
+Name = Annotated[str, Meta(min_length=1)]
+Count = Annotated[int, Meta(ge=0, le=LONGEST_NS)]  # of anything; nanoseconds, too
+Positive = Annotated[int, Meta(ge=1, le=LONGEST_NS)]
+Block = Annotated[int, Meta(ge=0, le=MAX_BLOCKS)]
+Blocks = Annotated[int, Meta(ge=1, le=MAX_BLOCKS)]
+Amount = Annotated[float, Meta(ge=0, le=MOST)]
+Error = Annotated[float, Meta(ge=0)]
+Times = Annotated[list[Positive], Meta(min_length=1)]
+
 # a table as asked for; what a plan adds: the ladder, compiled code, the calls on arrays of one number
 GroupKind = Literal["table", "ladder", "compiled", "dispatch"]
 # each library as usually written; the fastest form of each; compiled code; the tutorial's claim; A/A
 PairKind = Literal["as_written", "best", "compiled", "claim", "twin"]
+# what can happen to an entry; "ok" is the status of every Burst that passed its proof
+Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
+# of a time budget: kept as far as verdicts let it; else refused; kept, and rather no verdict than more time
+BudgetRule = Literal["aim", "refuse", "hold"]
 
 
 class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Variant + device + thread count: what one worker holds. A twin repeats another arm (A/A)."""
 
-    id: str  # "numpy-batched@cpu x1", "numpy-batched@cpu x1 twin"
-    spec: str  # the catalogue's name, or module:object
-    variant: str
+    id: Name  # "numpy-batched@cpu x1", "numpy-batched@cpu x1 twin"
+    spec: Name  # the catalogue's name, or module:object
+    variant: Name
     library: str
-    device: str
-    threads: int
+    device: Name
+    threads: Annotated[int, Meta(ge=1, le=MOST)]
     twin: bool = False
     known_wrong: bool = False
 
@@ -47,7 +67,7 @@ class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An arm on a case, within a group: one row of a table. ``baseline`` is an entry's id or None."""
 
-    id: str  # "train_step positional | numpy-batched@cpu x1"
+    id: Name  # "train_step positional | numpy-batched@cpu x1"
     group: str
     arm: str
     case: Case
@@ -57,9 +77,9 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Entries that are measured next to each other in every block, and shown as one table."""
 
-    name: str  # "train_step positional", "ladder", "dispatch"
+    name: Name  # "train_step positional", "ladder", "dispatch"
     entries: list[Entry]
-    blocks: int | None = None  # counted blocks that it takes part in; None: all
+    blocks: Blocks | None = None  # counted blocks that it takes part in; None: all
     kind: GroupKind = "table"
 
 
@@ -85,7 +105,7 @@ class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     arm: str
     case: Case
-    blocks: int | None = None  # counted blocks that it takes part in; None: all
+    blocks: Blocks | None = None  # counted blocks that it takes part in; None: all
 
 
 class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,17 +124,6 @@ def measured_as(groups: Iterable[Group]) -> dict[str, str]:
         for group in groups
         for entry in group.entries
     }
-
-
-SCHEMA = 3  # journals of no other are read
-MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
-
-# what can happen to an entry; "ok" is the status of every Burst that passed its proof
-Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
-
-
-# of a time budget: kept as far as verdicts let it; else refused; kept, and rather no verdict than more time
-BudgetRule = Literal["aim", "refuse", "hold"]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
@@ -156,18 +165,18 @@ class Plan(Record, frozen=True):
     started_utc: str  # ISO 8601
     command: list[str]
     preset: str
-    seed: int  # of the order
-    blocks: int  # counted blocks; block 0 comes on top
+    seed: Annotated[int, Meta(ge=0)]  # of the order
+    blocks: Blocks  # counted blocks; block 0 comes on top
     rounds: int  # of a block, at most
     verdicts: bool  # False for --quick
-    margin: float  # equivalence margin, 0.02
-    budget_s: float | None
+    margin: Annotated[float, Meta(gt=0, lt=1)]  # equivalence margin, 0.02
+    budget_s: Amount | None
     arms: list[Arm]
     groups: list[Group]
     pairs: list[Pair]  # headlines known before block 0
     missing: list[Missing]
-    gates: dict[str, float] = {}  # above which a burst counts as disturbed, by the name of what is read
-    precision: float | None = None  # half-width of the headlines' log ratios at which a run may stop early
+    gates: dict[str, Amount] = {}  # above which a burst counts as disturbed, by the name of what is read
+    precision: Amount | None = None  # half-width of the headlines' log ratios at which a run may stop early
     ladder: list[Rung] = []  # from the tutorial's NumPy program to its PyTorch program, in single changes
     probes: list[Probe] = []
     isolate: bool = False  # a worker an arm
@@ -188,22 +197,24 @@ class Environment(Record, frozen=True):
 class Worker(Record, frozen=True):
     """A fresh process for one block: it holds the entries of these arms."""
 
-    block: int
+    block: Block
     name: str  # the same in every block
-    arms: list[str]
+    arms: Annotated[list[str], Meta(min_length=1)]
     pid: int
-    ready_ns: int  # processor time until it was ready: interpreter, imports, first binding
+    ready_ns: Count  # processor time until it was ready: interpreter, imports, first binding
     facts: dict[str, Any]  # versions, threads read back, BLAS kernel, precision switches
-    compile_ns: int = 0  # wall time that compiling took: in block 0 from nothing, later from the run's cache
-    compile_cpu_ns: int = 0  # of ready_ns, what compiling took of it
+    compile_ns: Count = (
+        0  # wall time that compiling took: in block 0 from nothing, later from the run's cache
+    )
+    compile_cpu_ns: Count = 0  # of ready_ns, what compiling took of it
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One comparison of the proof: a normwise error against its tolerance."""
 
     what: str  # "y_hat", "loss", "dU", "update W", ...
-    error: float
-    tolerance: float
+    error: Error
+    tolerance: Error
     passed: bool
     known_wrong: bool = False  # what a published gradient is known to get wrong
     quantity: str = ""  # y_hat, loss, or the parameter whose gradient it is about; empty for all else
@@ -217,52 +228,59 @@ class Conditions(Record, frozen=True):
     """
 
     case: Case
-    hidden: int  # values of h_t, over all t
-    hidden_subnormal: int
-    gradient: int  # values of dL/dh_t, over all t; 0 for a forward pass
-    gradient_subnormal: int
+    hidden: Count  # values of h_t, over all t
+    hidden_subnormal: Count
+    gradient: Count  # values of dL/dh_t, over all t; 0 for a forward pass
+    gradient_subnormal: Count
 
 
 class Burst(Record, frozen=True):
     """The values of one entry in one block, one a round. A value is elapsed_ns[i] / n_calls."""
 
-    block: int
+    block: Block
     entry: str  # the first of the plan's entries with this arm and case; the others have the same values
     status: Status
-    n_calls: int
-    elapsed_ns: list[int]  # one a value: n_calls calls in one clock pair, less waited_ns
-    rounds: list[int]  # of each value; slow entries take part in some
-    places: list[int]  # of each value within its round
-    first_call_ns: int  # the first call after binding, waiting for the device included
-    warmup_calls: int  # after binding
-    rewarm_calls: int  # before each value, since others have run meanwhile
-    residual_ns: int  # largest cost of a second synchronise right after a value
-    cpu_ns: int  # processor time of the process over all values
+    n_calls: Positive
+    elapsed_ns: Times  # one a value: n_calls calls in one clock pair, less waited_ns
+    rounds: list[Count]  # of each value; slow entries take part in some
+    places: list[Count]  # of each value within its round
+    first_call_ns: Count  # the first call after binding, waiting for the device included
+    warmup_calls: Count  # after binding
+    rewarm_calls: Count  # before each value, since others have run meanwhile
+    residual_ns: Count  # largest cost of a second synchronise right after a value
+    cpu_ns: Count  # processor time of the process over all values
     device: str
     digest: str  # SHA-256 of the inputs
     checks: list[Check]
     gates: dict[str, float] = {}  # what was read over the values, by name: see bench.machine.gates
     flags: list[str] = []  # the gates above their limits; the values count all the same
     settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0
-    transfer_ns: int = 0  # moving parameters, x and y to the device, once; 0 where they are there already
-    cold_call_ns: int = 0  # the first call of its process, before the proof; 0 where that was another entry's
+    transfer_ns: Count = 0  # moving parameters, x and y to the device, once; 0 where they are there already
+    cold_call_ns: Count = (
+        0  # the first call of its process, before the proof; 0 where that was another entry's
+    )
     # within each clock pair, while another program had the processor (one thread on the CPU); [] for 0s
-    waited_ns: list[int] = []
+    waited_ns: list[Count] = []
 
 
 class Primitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One basic operation of a library. A value is elapsed_ns[i] / n_calls."""
 
     name: str  # "product", "tanh", "multiply", "copy", ...
-    size: list[int]  # m, k, n of a product (m, k) (k, n); the number of elements of what works on each
-    n_calls: int
-    elapsed_ns: list[int]
+    size: list[Count]  # m, k, n of a product (m, k) (k, n); the number of elements of what works on each
+    n_calls: Positive
+    elapsed_ns: Times
+
+    @property
+    def is_product(self) -> bool:
+        """Return whether it multiplies two matrices, however they are stored: the name's first word."""
+        return self.name.partition(" ")[0] == "product"
 
 
 class Rates(Record, frozen=True):
     """What the library of an arm took for basic operations in one block: its own speed, without an RNN."""
 
-    block: int
+    block: Block
     arm: str
     case: Case  # whose sizes these are
     primitives: list[Primitive]
@@ -272,7 +290,7 @@ class Rates(Record, frozen=True):
 class Failure(Record, frozen=True):
     """Why an entry has no values in a block."""
 
-    block: int
+    block: Block
     entry: str
     status: Status
     reason: str
@@ -287,8 +305,8 @@ class Decision(Record, frozen=True):
     """
 
     pairs: list[Pair]  # the fastest forms
-    predicted_s: float  # time the whole plan would take
-    blocks: int  # counted blocks that will run
+    predicted_s: Amount  # time the whole plan would take
+    blocks: Blocks  # counted blocks that will run
     rounds: int  # of each of them
     dropped_groups: list[str]
     dropped_arms: list[str]
@@ -297,16 +315,16 @@ class Decision(Record, frozen=True):
 class Resumed(Record, frozen=True):
     """The run went on from ``block``, anew: what stands before this line of that block and later is void."""
 
-    block: int
+    block: Block
     resumed_utc: str
 
 
 class Extended(Record, frozen=True):
     """A run that was over goes on to more blocks, once: a second look, judged at a level of its own."""
 
-    before: int  # counted blocks of the first look
-    blocks: int  # in all
-    level: float  # of the verdicts from here on
+    before: Blocks  # counted blocks of the first look
+    blocks: Blocks  # in all
+    level: Annotated[float, Meta(gt=0, le=1)]  # of the verdicts from here on
     extended_utc: str
 
 
@@ -315,7 +333,7 @@ class End(Record, frozen=True):
 
     status: Literal["complete", "partial", "interrupted"]
     reason: str
-    seconds: float
+    seconds: Amount
     ended_utc: str
     slept_s: float = 0.0  # of a laptop that was closed meanwhile
     stopped_by: Literal["user", "signal"] | None = None  # Ctrl-C; TERM or HUP

@@ -26,6 +26,7 @@ from bench.records.record import (
 )
 
 Kind = TypeVar("Kind")
+Measured = Worker | Burst | Rates | Failure  # records that belong to a block
 SAME_MACHINE = ("processor", "cpus", "memory_bytes", "architecture", "host")  # host is a hash of its name
 MEMORY_VARIES = 1.02  # a newer kernel or firmware keeps a little more or less of it
 
@@ -78,7 +79,6 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
     decision = decisions[-1] if decisions else None
     if decision and extensions:
         decision = structs.replace(decision, blocks=extensions[-1].blocks)
-    measured = (Worker, Burst, Rates, Failure)
     plan = _of_kind(Plan, valid)[0]
     for own in plan.libraries:
         own.introduce()
@@ -96,7 +96,7 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
         conditions=_of_kind(Conditions, valid),
         rates=_of_kind(Rates, valid),
         extensions=extensions,
-        void=sum(isinstance(r, measured) for r in records) - sum(isinstance(r, measured) for r in valid),
+        void=sum(isinstance(r, Measured) for r in records) - sum(isinstance(r, Measured) for r in valid),
     )
 
 
@@ -123,7 +123,7 @@ def _valid(records: Sequence[AnyRecord]) -> list[AnyRecord]:
     goes_on = False  # so that an End before is none
     kept: list[AnyRecord] = []
     for record in reversed(records):
-        if isinstance(record, Worker | Burst | Rates | Failure):
+        if isinstance(record, Measured):
             void = record.block >= first_void
         elif isinstance(record, End):
             void = goes_on

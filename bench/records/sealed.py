@@ -229,15 +229,6 @@ def _refuse_other(data: bytes, path: Path, expected: Format) -> None:
         )
 
 
-def first_record(line: bytes) -> dict[str, Any]:
-    """Return the record of a file's first line, whatever program wrote it; empty where there is none."""
-    try:
-        first = msgspec.json.decode(record_of(line) if is_sealed(line) else line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    return first if isinstance(first, dict) else {}
-
-
 def bounded_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
     """Yield the lines of a file of records, none held longer than needed; the last may have no newline.
 

@@ -15,8 +15,8 @@ from bench.machine.errors import UserError
 from bench.machine.files import open_to_read
 from bench.machine.libraries import LIBRARIES
 from bench.machine.wording import is_name
-from bench.records.contradictions import LONGEST_NS, MOST, of_case, of_facts, shown
-from bench.records.record import OwnLibrary
+from bench.records.contradictions import of_case, of_facts, shown
+from bench.records.record import LONGEST_NS, MOST, OwnLibrary
 from bench.records.sealed import Decoder, Format, SealedWriter, read_sealed
 from bench.workload.case import Case, Shape
 from bench.workload.series import Decimal, Missing
