@@ -20,6 +20,16 @@ class Column:
     number: bool = False
 
 
+def texts(*titles: str) -> tuple[Column, ...]:
+    """Return columns of text."""
+    return tuple(map(Column, titles))
+
+
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Return columns of numbers."""
+    return tuple(Column(title, number=True) for title in titles)
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A cell. ``note`` stands small below it; ``value`` is what sorting goes by, the text without one."""

@@ -23,7 +23,7 @@ from bench.records.run import Run
 from bench.reporting import plots, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK
-from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
+from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
 from bench.reporting.tables import HEADLINES
 
 BETWEEN_LIBRARIES: tuple[Kind, ...] = ("as_written", "best")
@@ -37,24 +37,23 @@ DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))  # told apart with
 HOW: dict[Kind, str] = {
     **HEADLINES,
     "compiling": "with and without a compiler",
-    "tutorial": "what the tutorial's readers run",
+    "tutorial": "the tutorial's readers",
 }
 CAPTION = (
     "Time from the start of a process until so many steps are done. A number is a crossing, as in the table "
     "below; its bar is the 95 % interval."
 )
 CROSSINGS = (
-    Column("Compared"), Column("Ahead at first"), Column("Starts apart by", number=True),
-    Column("Overtaken after", number=True), Column("A step of the slower takes", number=True),
-    Column("In the picture", number=True),
+    *texts("Compared", "Ahead at first"),
+    *numbers("Starts apart by", "Overtaken after", "A step of the slower takes", "In the picture"),
 )  # fmt: skip
 PARTS = (
-    "Start and import is processor time: the interpreter, the library, the first binding. The first "
-    "call holds what a library sets up once, where that is known. A step is the time of a call."
+    "Start and import is processor time: the interpreter, the library, the first binding. The first call "
+    "holds what a library sets up once, where that is known. A step is the time of a call."
 )
 LEVEL = (
-    "Two are level at the difference of what they pay once over the difference of a step, taken within each "
-    "block; over blocks that is the Hodges-Lehmann estimate, with an interval where the lines cross in all."
+    "Two are level at the difference of what they pay once over that of a step, within each block; over all, "
+    "that is the Hodges-Lehmann estimate, where the lines cross in all."
 )
 COMPILING = (
     "Compiling is the wall time of block 0, from nothing; from the cache, the median of later processes."
@@ -254,9 +253,8 @@ def _crossing_table(
 def _crossing_row(run: Run, one: BreakEven, number: int | None) -> tuple[Cell, ...]:
     first, lead = one.ahead_first, words.lead(run, one.step)
     after = {"crosses": _steps(one), "open": "open"}.get(one.kind, "never")
-    note = one.reason
-    if one.from_cache is not None and one.from_cache.steps is not None:
-        note = f"from the cache: {_steps(one.from_cache)}"
+    cached = one.from_cache is not None and one.from_cache.steps is not None
+    note = f"compiled before: {_steps(one.from_cache)}" if one.from_cache and cached else one.reason
     return (
         Cell(_compared(one), f"{HOW[one.step.kind]}; {words.places(one.one.arm, one.other.arm)}"),
         Cell(words.variant(first.arm), library=first.arm.library),
@@ -275,7 +273,7 @@ def _cost_table(shown: Sequence[Cost]) -> TextTable:
     step = _noun(shown[0])
     titles = ["Start and import", "First call", "Compiling", "Transfer"]
     titles += [wording.count(k, step) for k in TOTALS]
-    columns = [Column("Variant"), *(Column(title, number=True) for title in titles)]
+    columns = (*texts("Variant"), *numbers(*titles))
     rows = [_cost_row(cost) for cost in shown]
     kept = [any(row[place].text != units.NOTHING for row in rows) for place in range(len(columns))]
     return TextTable(

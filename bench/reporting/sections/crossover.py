@@ -23,21 +23,20 @@ from bench.records.record import Arm
 from bench.reporting import map_answer, plots, tables, turning, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK, SOFT
-from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
+from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
 
 TITLE = "Where does it turn round?"
 CELLS = (
-    Column("B", number=True), Column("H", number=True), Column("Faster"), Column("Slower"),
-    Column("Times faster", number=True), Column("Verdict"), Column("Measured in"),
+    *numbers("B", "H"), *texts("Faster", "Slower"), *numbers("Times faster"),
+    *texts("Verdict", "Measured in"),
 )  # fmt: skip
 CROSSINGS = (
-    Column("Comparison"), Column("Along"), Column("Faster from there on"), Column("Between", number=True),
-    Column("Measured below it"), Column("Measured above it"),
+    *texts("Comparison", "Along", "Faster from there on"), *numbers("Between"),
+    *texts("Measured below it", "Measured above it"),
 )  # fmt: skip
 FAMILIES = (
-    Column("Variant and place"), Column("Model"), Column("Median error", number=True),
-    Column("Nine of ten within", number=True), Column("Sizes", number=True),
-    Column("Median error, measured afterwards", number=True),
+    *texts("Variant and place", "Model"),
+    *numbers("Median error", "Nine of ten within", "Sizes", "Median error, measured afterwards"),
 )  # fmt: skip
 MODELS = {
     "interpolation": "interpolation in log sizes",
@@ -56,6 +55,7 @@ INTERPOLATED = (
 ERRORS = (
     "An error is how far a time is from that predicted without it; a variant has the best of three models."
 )
+MAP = "rnnbench run --preset grid"
 HIDDEN = "hidden units H"
 TILE_INCHES = 0.46  # its height; all tiles together are as wide as the axes
 DEEPEST = math.log(8.0)  # log ratio from which on a colour gets no deeper
@@ -100,9 +100,7 @@ def _one_size(facts: Facts) -> Section | None:
     if len(sizes) != 1:
         return None
     ((B, H),) = sizes
-    beside = (
-        f"the map on this page ({facts.map_beside})" if facts.map_beside else "rnnbench run --preset grid"
-    )
+    beside = f"the map on this page ({facts.map_beside})" if facts.map_beside else MAP
     lead = (
         f"This run measured one size only, B = {B} and H = {H}; {beside} finds where the answer turns round."
     )
@@ -132,7 +130,7 @@ def _times_faster(cell: MapCell) -> tuple[float, float | None, float | None] | N
 def _batches(maps: tuple[SizeMap, ...]) -> TextTable:
     """Return who is faster at each batch, a column a map."""
     by_map = [{line.fixed: turning.clause(line) for line in lines(one)} for one in maps]
-    columns = (Column("B", number=True), *(Column(_heading(one, maps)) for one in maps))
+    columns = (*numbers("B"), *texts(*(_heading(one, maps) for one in maps)))
     rows = tuple(
         (Cell(str(B), value=B), *(Cell(by_batch.get(B, units.NOTHING)) for by_batch in by_map))
         for B in sorted({B for by_batch in by_map for B in by_batch})
@@ -188,23 +186,16 @@ def _cells(facts: Facts, size_map: SizeMap) -> TextTable:
 
 
 def _cell(facts: Facts, cell: MapCell) -> tuple[Cell, ...]:
-    factor, verdict = _times_faster(cell), tables.verdict(cell.comparison)
-    sides = [
-        Cell(f"{arm.variant}, {words.threads(arm)}", units.duration(ns), ns, library=arm.library)
-        for arm, ns in _faster_first(cell)
-    ]
+    compared, factor = cell.comparison, _times_faster(cell)
+    verdict, tone = ("decided", "good") if cell.faster else (tables.verdict(compared), tables.tone(compared))
+    names = [arm.variant + f", {words.threads(arm)}" * (arm.threads > 1) for arm, _ in _faster_first(cell)]
+    sides = zip(names, _faster_first(cell), strict=True)
     return (
         Cell(str(cell.B), value=cell.B),
         Cell(str(cell.H), value=cell.H),
-        *sides,
-        Cell(units.ratio(factor[0]), units.interval(*factor[1:]), factor[0])
-        if factor
-        else Cell(units.NOTHING),
-        Cell(
-            "decided" if cell.faster else verdict,
-            tables.reason_for(facts, cell.comparison),
-            tone="good" if cell.faster else tables.tone(cell.comparison),
-        ),
+        *(Cell(name, units.duration(ns), ns, library=arm.library) for name, (arm, ns) in sides),
+        Cell(units.ratio(factor[0]), units.interval(*factor[1:]), factor[0]) if factor else Cell("–"),
+        Cell(verdict, tables.reason_for(facts, compared), tone=tone),
         Cell(f"refinement {cell.source}" if cell.source else "the run itself"),
     )
 

@@ -13,13 +13,10 @@ from bench.machine import units, wording
 from bench.reporting import plots, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import OTHER, SOFT
-from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
+from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
 
 TITLE = "Where does the factor between the tutorial's two programs come from?"
-COLUMNS = (
-    Column("Variant"), Column("What changed"), Column("Time a call", number=True),
-    Column("Factor", number=True),
-)  # fmt: skip
+COLUMNS = (*texts("Variant", "What changed"), *numbers("Time a call", "Factor"))
 CAPTION = (
     "Each bar leads from the time of the program before to its own: equal lengths are equal factors, to the "
     "left is faster. Grey is the whole way, below it what lies beside; hollow is known to be wrong."

@@ -29,7 +29,7 @@ from bench.machine.wording import full_stop
 from bench.reporting import answer, plots, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK, OTHER
-from bench.reporting.section import Cell, Column, Drawing, Section, TextTable
+from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
 from bench.workload.operations import INTO, NT, TN, plain
 
 WHY, WHERE = "Why is that so", "Where does the time go"  # with a verdict, and without
@@ -39,14 +39,8 @@ PARTS: dict[Kind, str] = {
 }  # fmt: skip
 DISPATCH = "dispatch (asking for its operations, whatever their size)"
 SLIGHT = 0.005  # an overlap that no bar would show
-SHARES = (
-    Column("Variant"), Column("Dispatch", number=True), Column("Matrix products", number=True),
-    Column("Elementwise", number=True), Column("Rest", number=True),
-)  # fmt: skip
-BOUNDS = (
-    Column("Variant"), Column("Operations", number=True), Column("Mflop", number=True),
-    Column("MB", number=True), Column("Lower bound", number=True), Column("Efficiency", number=True),
-)  # fmt: skip
+SHARES = (*texts("Variant"), *numbers("Dispatch", "Matrix products", "Elementwise", "Rest"))
+BOUNDS = (*texts("Variant"), *numbers("Operations", "Mflop", "MB", "Lower bound", "Efficiency"))
 CAPTION = "A bar is the time of a call in its parts, the triangle the lower bound of that time."
 NOTES = (
     "Dispatch is measured: the same calls on arrays of one number. Products and elementwise work are what "
@@ -111,7 +105,7 @@ def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
     if len(sides) == 2 and explain and (sentence := _extra(*sides)):
         yield sentence
     if sides:
-        yield f"{'; '.join(_most(limit) for limit in sides)}."
+        yield f"{'; '.join(map(_most, sides))}."
     bounded = [(limit, limit.bound) for limit in sides if limit.bound]
     if bounded:
         least = [f"{words.library(limit.arm)} {units.duration(bound.time_ns)}" for limit, bound in bounded]
@@ -218,7 +212,7 @@ def _speeds_table(libraries: Sequence[LibrarySpeeds]) -> TextTable:
         (Cell(what, note), *(_rate(rates.get((what, note, unit)), unit) for rates in by_library))
         for what, note, unit in sorted(operations, key=lambda operation: UNITS.index(operation[2]))
     )
-    columns = (Column("Operation"), *(Column(title, number=True) for title in titles))
+    columns = (*texts("Operation"), *numbers(*titles))
     return TextTable("What the libraries can do by themselves", columns, rows, SPEEDS)
 
 

@@ -11,7 +11,7 @@ from bench.analysis.outcome import Outcome
 from bench.machine import units, wording
 from bench.records.record import Arm, Check
 from bench.reporting.facts import Facts
-from bench.reporting.section import Cell, Column, Section, TextTable
+from bench.reporting.section import Cell, Section, TextTable, numbers, texts
 from bench.workload.catalog import VARIANTS
 from bench.workload.cell import house_cell
 
@@ -59,8 +59,7 @@ def proof_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Secti
     if not proved:
         return None
     quantities = _quantities(facts, proved)
-    titles = (Column(_title(quantity), number=True) for quantity in quantities)
-    columns = (Column("Variant"), *titles, Column("Conclusion"))
+    columns = (*texts("Variant"), *numbers(*map(_title, quantities)), *texts("Conclusion"))
     rows = tuple(_row(one, quantities) for one in proved)
     table = TextTable("Largest error, and what is allowed", columns, rows)
     known = (KNOWN,) if any(one.known_wrong for one in proved) else ()
