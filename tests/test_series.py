@@ -30,18 +30,7 @@ def csv_file(tmp_path: Path) -> Path:
 
 def train(path: Path, *options: str) -> int:
     """Train as shortly as can be; windows of one value and the next, so that the last four are tested on."""
-    short = [
-        "--variant",
-        "numpy-inplace",
-        "--epochs",
-        "1",
-        "--window",
-        "1",
-        "--horizon",
-        "1",
-        "--hidden",
-        "2",
-    ]
+    short = ["--variant", "numpy-inplace", "--epochs", "1", "--window", "1", "--horizon", "1", "--hidden", "2"]
     return main(["train", "--series", str(path), *short, "--out", str(path.with_suffix("")), *options])
 
 
@@ -144,20 +133,6 @@ def test_what_is_to_know_of_a_series_is_told_before_the_training_and_kept_with_i
     assert chosen.items() <= kept["settings"].items()
     assert kept["truth"] == [[3.25], [4.25], [5.25], [6.25]]
     assert "time runs backwards" in (csv_file.with_suffix("") / "report.md").read_text()
-
-
-def test_a_training_of_before_these_options_is_still_read(csv_file: Path) -> None:
-    csv_file.write_text("v\n" + "".join(f"{n * n}\n" for n in range(12)))
-    assert train(csv_file) == 0
-    folder = csv_file.with_suffix("")
-    lines = records(folder)
-    lines[0]["schema"] = 1
-    del lines[0]["notes"]
-    for name in ("decimal", "encoding", "missing"):
-        del lines[0]["settings"][name]
-    (folder / "training.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-
-    assert main(["report", str(folder)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ CELL = "third_parties.gru:GRU"
 FOUND = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
 SMALL = Shape(T=4, B=3, I=2, H=5, O=3)
 SHOWN = {
-    "toy": OwnLibrary("toy", "Toy lists", "#117733", "#7fd49b"),
+    "lists": OwnLibrary("lists", "Lists", "#117733", "#7fd49b"),
     "frozen": OwnLibrary("frozen", "Frozen", "#882255", "#d98cb3"),
 }
 
@@ -62,7 +62,7 @@ def test_a_library_and_a_style_from_outside_are_proved() -> None:
         (row.variant, row.library, row.task, row.status) for row in rows if row.variant != "reference"
     } == {
         (variant, name, task, "ok")
-        for variant, name in (("toy-lists", "toy"), ("frozen-arrays", "frozen"))
+        for variant, name in (("toy-lists", "lists"), ("frozen-arrays", "frozen"))
         for task in TASKS
     }
 
@@ -110,11 +110,11 @@ def test_libraries_from_outside_are_planned_timed_and_kept_with_their_names_and_
     code = (
         "import pathlib, sys; from bench.records.journal import load_run; "
         "from bench.machine.libraries import library; "
-        "load_run(pathlib.Path(sys.argv[1])); toy = library('toy'); print(toy.label, toy.colour); "
+        "load_run(pathlib.Path(sys.argv[1])); toy = library('lists'); print(toy.label, toy.colour); "
         "sys.exit(any('third_parties' in name for name in sys.modules))"
     )
     told = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
-    assert (told.returncode, told.stdout.strip()) == (0, "Toy lists #117733"), told.stderr
+    assert (told.returncode, told.stdout.strip()) == (0, "Lists #117733"), told.stderr
 
 
 def test_a_cell_from_outside_is_planned_against_its_own_baseline_timed_and_shown(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_the_report_of_a_run_from_outside_is_drawn_without_its_modules(tmp_path:
     _, records = run(plan)
     folder = write_run(tmp_path / "run", [plan, *records])
     page = report(folder)
-    assert all(shown in page for shown in ("toy-lists", "Toy lists", "#117733", "#7fd49b"))
+    assert all(shown in page for shown in ("toy-lists", "Lists", "#117733", "#7fd49b"))
 
 
 def test_variants_of_two_cells_are_not_compared() -> None:
@@ -178,4 +178,4 @@ def test_a_variant_whose_library_or_cell_cannot_be_used_gets_one_clear_line(spec
 
 def test_a_library_that_nobody_declared_is_called_by_its_name() -> None:
     assert library("nobodys").label == "nobodys"
-    assert load_object("third_parties.toy:TOY", "library").label == "Toy lists"
+    assert load_object("third_parties.toy:TOY", "library").label == "Lists"

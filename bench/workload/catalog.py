@@ -1,6 +1,6 @@
 """The one list of variants. Tests and timing iterate it, so nothing can be timed unproved.
 
-It and the cell ``rnn`` alone know ``impl_numpy`` and ``impl_torch``, which are imported only in ``load``.
+Only this file and the cell in ``rnn`` know ``impl_numpy`` and ``impl_torch``; ``load`` imports them.
 """
 
 import functools
@@ -16,7 +16,6 @@ import msgspec
 
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
 from bench.machine.libraries import ACCELERATORS, introduce, library
-from bench.machine.libraries.torch_compiler import why_not_compile
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
 from bench.workload.operations import Count
 
@@ -92,7 +91,7 @@ class Variant:
         ):
             if value not in supported and (what, case.data) != ("layout", "random"):
                 return f"{self.name} does not support {what} {value} (it does: {', '.join(supported)})"
-        if self.compiles and (reason := why_not_compile(device)):
+        if self.compiles and (reason := library(self.library).why_not_compile(device)):
             return f"{self.name} cannot compile: {reason}"
         return None
 
@@ -190,7 +189,8 @@ class Step:
 # from the tutorial's NumPy program to its PyTorch program; then what lies on no way from one to the other
 LADDER = (
     Step(
-        *("numpy-published", "as published: one sample at a time, sigmoid, float64"),
+        "numpy-published",
+        "as published: one sample at a time, sigmoid, float64",
         dtype="float64",
         activation="sigmoid",
     ),

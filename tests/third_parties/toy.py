@@ -28,7 +28,7 @@ class Toy(Library):
         return np.array(held)
 
 
-TOY = Toy(name="toy", label="Toy lists", colour="#117733", dark_colour="#7fd49b")
+TOY = Toy(name="lists", label="Lists", colour="#117733", dark_colour="#7fd49b")
 
 
 def product(left: Matrix, right: Matrix) -> Matrix:

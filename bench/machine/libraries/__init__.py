@@ -46,7 +46,7 @@ def introduce(name: str, label: str, colour: str, dark_colour: str) -> None:
 
 def library(name: str) -> Library:
     """Return the library of a name; one that nobody has declared is called by its name."""
-    return KNOWN.get(name) or Library(name, name)
+    return LIBRARIES.get(name) or _SHOWN.get(name) or Library(name, name)
 
 
 def limit_threads(n: int) -> None:
