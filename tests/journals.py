@@ -45,7 +45,7 @@ def example_plan(
         seed=seed,
     )
     with mock.patch(
-        "bench.workload.catalog.why_not_compile", return_value=None
+        "bench.machine.libraries.torch_library.why_not_compile", return_value=None
     ):  # else this machine would decide
         plan = make_plan(
             wishes,

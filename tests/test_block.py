@@ -321,7 +321,7 @@ def test_what_is_the_users_own_and_what_compiles_has_a_worker_of_its_own(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent)
-    monkeypatch.setattr("bench.workload.catalog.why_not_compile", lambda device: None)
+    monkeypatch.setattr("bench.machine.libraries.torch_library.why_not_compile", lambda device: None)
     plan = small_plan("acceptance.kernels:same", "torch-rnn", "torch-compile", tasks=("forward",))
     (own,) = (arm.id for arm in plan.arms if ":" in arm.spec)
     run(plan)

@@ -270,7 +270,7 @@ def test_a_device_without_float64_misses_the_cases_that_need_it():
 
 
 def test_compiled_code_has_a_group_of_its_own_in_fewer_blocks(monkeypatch):
-    monkeypatch.setattr("bench.machine.toolchain.why_not_compile", lambda device: None)
+    monkeypatch.setattr("bench.machine.libraries.torch_library.why_not_compile", lambda device: None)
     default = plan()
     compiled = default.groups[-2]
 
@@ -286,7 +286,9 @@ def test_compiled_code_has_a_group_of_its_own_in_fewer_blocks(monkeypatch):
 
 
 def test_without_a_compiler_the_default_run_says_so(monkeypatch):
-    monkeypatch.setattr("bench.machine.toolchain.why_not_compile", lambda device: "no C++ compiler found")
+    monkeypatch.setattr(
+        "bench.machine.libraries.torch_library.why_not_compile", lambda device: "no C++ compiler found"
+    )
     default = plan()
 
     assert "compiled" not in [group.kind for group in default.groups]

@@ -132,7 +132,7 @@ def test_a_worker_that_is_not_there_is_told_without_another_start(stage: Probing
 def test_a_probe_of_an_arm_that_has_a_worker_of_its_own_is_asked_there(
     stage: Probing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.workload.catalog.why_not_compile", lambda device: None)
+    monkeypatch.setattr("bench.machine.libraries.torch_library.why_not_compile", lambda device: None)
     _, records = run(plan_with_probe("torch-compile", arm="torch-compile@cpu x1"))
     assert [one.reason for one in rates_of(records) if one.arm == "torch-compile@cpu x1"][-1] == ""
     assert {asked.worker for asked in stage.asked if is_probe(asked)} == {"torch-compile@cpu x1"}

@@ -30,7 +30,18 @@ def csv_file(tmp_path: Path) -> Path:
 
 def train(path: Path, *options: str) -> int:
     """Train as shortly as can be; windows of one value and the next, so that the last four are tested on."""
-    short = ["--variant", "numpy-inplace", "--epochs", "1", "--window", "1", "--horizon", "1", "--hidden", "2"]
+    short = [
+        "--variant",
+        "numpy-inplace",
+        "--epochs",
+        "1",
+        "--window",
+        "1",
+        "--horizon",
+        "1",
+        "--hidden",
+        "2",
+    ]
     return main(["train", "--series", str(path), *short, "--out", str(path.with_suffix("")), *options])
 
 

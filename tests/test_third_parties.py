@@ -9,6 +9,7 @@ from played import of_kind, run, small_plan
 from reports import write_run
 from third_parties.gru import GRU
 
+from bench.cli.main import main
 from bench.machine.devices import Device, Devices
 from bench.machine.errors import UserError
 from bench.machine.libraries import library
@@ -16,6 +17,7 @@ from bench.proof import gradcheck
 from bench.proof.verify import verify
 from bench.records.journal import load_run
 from bench.records.record import Burst, OwnLibrary, Worker
+from bench.training import load_result
 from bench.workload import catalog, data
 from bench.workload.case import TASKS, Case, Shape
 from bench.workload.cell import find_cell
@@ -179,3 +181,14 @@ def test_a_variant_whose_library_or_cell_cannot_be_used_gets_one_clear_line(spec
 def test_a_library_that_nobody_declared_is_called_by_its_name() -> None:
     assert library("nobodys").label == "nobodys"
     assert load_object("third_parties.toy:TOY", "library").label == "Lists"
+
+
+@pytest.mark.parametrize(("spec", "parameters"), [(GRU_NUMPY, tuple(GRU.parameters)), (LISTS, tuple("UWV"))])
+def test_what_comes_from_outside_is_trained_and_read_again(
+    tmp_path: Path, spec: str, parameters: tuple[str, ...]
+) -> None:
+    small = ["--dtype=float64", "--epochs=2", "--hidden=4", "--batch=6", "--window=2", "--horizon=2"]
+    assert main(["train", "--variant", spec, *small, "--out", str(tmp_path / "trained")]) == 0
+    (trained,) = load_result(tmp_path / "trained").runs
+    assert set(trained.params) == set(parameters)
+    assert trained.losses[-1] < trained.losses[0]

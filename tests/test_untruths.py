@@ -24,7 +24,7 @@ FORMS = ("numpy-inplace", "torch-rnn", "torch-inplace")
 def wished(**wishes):
     """The records of a run of these wishes: NumPy is faster below 100 hidden units, PyTorch above."""
     with mock.patch(
-        "bench.workload.catalog.why_not_compile", return_value=None
+        "bench.machine.libraries.torch_library.why_not_compile", return_value=None
     ):  # else this machine would decide
         plan = make_plan(
             Wishes(all_threads=2, seed=1, **wishes),
