@@ -242,15 +242,29 @@ def test_a_twin_that_differs_takes_the_verdicts_from_the_whole_run() -> None:
     assert judge_run(make_run(example_records())).control.failure == ""
 
 
-@pytest.mark.parametrize(("twin", "word"), [(1.005, "SLOWER"), (1.03, "INVALID")])
-def test_a_twin_that_differs_by_less_than_the_margin_is_a_control_all_the_same(
-    twin: float, word: str
+@pytest.mark.parametrize(
+    ("twin", "rival", "word", "about"),
+    [
+        (1.005, 1.15, "SLOWER", ""),  # smaller than any difference that counts
+        (1.03, 1.15, "SLOWER", ""),
+        (1.03, 0.85, "FASTER", ""),
+        (1.03, 1.02, "UNRESOLVED", "% is what the A/A control differs by"),
+        (1.03, 0.98, "UNRESOLVED", "% is what the A/A control differs by"),
+        (1.03, 1.001, "UNRESOLVED", "% is what the A/A control differs by"),  # no equivalence either
+        (1.06, 1.15, "INVALID", "the A/A control failed"),
+    ],
+)
+def test_what_the_twin_differs_by_beyond_chance_is_taken_off_every_ratio(
+    twin: float, rival: float, word: str, about: str
 ) -> None:
-    judgement = judge_run(small_run({TWIN: around(twin, 0.001), RIVAL: around(1.15, 0.001)}))
+    judgement = judge_run(small_run({TWIN: around(twin, 0.001), RIVAL: around(rival, 0.001)}))
     p = judgement.twins[0].p_holm
     assert p is not None
     assert p < 0.05  # the difference is real
     assert judgement.rows[RIVAL].verdict == word
+    assert about in judgement.rows[RIVAL].reason
+    honest = judge_run(small_run({TWIN: around(1.0), RIVAL: around(rival, 0.001)}))
+    assert honest.rows[RIVAL].verdict != "UNRESOLVED"  # so that it is the twin that decides
 
 
 def test_a_twin_with_too_few_values_is_no_control_and_is_not_said_to_be_absent() -> None:

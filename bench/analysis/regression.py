@@ -215,7 +215,9 @@ def _drift(old: Side, new: Side, baseline: str) -> Change:
 def _control(old: Side, new: Side, twins: Iterable[Change]) -> tuple[Word, str]:
     """Return why no row may be believed; empty where they may."""
     for side in (old, new):
-        if failure := judge_run(side.run, side.found).control.failure:
+        control = judge_run(side.run, side.found).control
+        failure = control.failure or ("its A/A control differs by more than chance" if control.bias else "")
+        if failure:
             return "INVALID", f"the {side.which} gives no verdict by itself: {failure}"
     for twin in twins:
         if twin.p_holm is not None and twin.p_holm <= ALPHA:

@@ -70,6 +70,7 @@ class Summary:
     headlines: tuple[Comparison, ...]
     twins: tuple[Comparison, ...]
     control: str
+    bias: float  # by which the A/A control differs, where that is more than chance: 0.012 for 1.2 %
     mend: str  # what to do about it
     floor: float | None  # how far the first twin's interval reaches from 1: 0.012 for 1.2 %
     values: int
@@ -117,6 +118,7 @@ def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
         headlines=judgement.headlines,
         twins=judgement.twins,
         control=judgement.control.failure,
+        bias=math.expm1(judgement.control.bias),
         mend=judgement.control.mend,
         floor=judgement.twins[0].noise_floor if judgement.twins else None,
         values=sum(outcome.values for outcome in measured),

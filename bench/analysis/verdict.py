@@ -22,8 +22,10 @@ err in 8 to 9 runs of 100. So the 5 % are shared beforehand: every run is judged
 an extension measured on anew, over all their blocks, at 0.01. Their sum is a bound whatever the noise, the
 number of blocks and of comparisons. A third look has no share left.
 
-The control are the baselines' twins, adjusted for among themselves: where one of them differs from its
-original and is not EQUIVALENT, or the environment changed during the run, the run gives no verdict. Headlines
+The control are the baselines' twins, adjusted for among themselves. Where one of them differs from its
+original and is not EQUIVALENT, what processes of the same code differ by in this run is not chance: the
+farther limit of the control's interval is taken off every ratio before it is tested, and added to what must
+lie within the margin. Beyond 5 %, or where the environment changed, the run gives no verdict. Headlines
 that are rows of a table have the row's verdict, except what advise asks; the others are adjusted for among
 those of the same group.
 """
@@ -62,6 +64,7 @@ from bench.records.run import Run
 Kind = PairKind | Literal["row", "compiling", "tutorial"]
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
 DECIDED: tuple[Word, ...] = ("FASTER", "SLOWER")
+MOST_BIAS = math.log1p(0.05)  # beyond, something is wrong with the machine or the harness
 INTERVALS = {1: "Student's", 2: "Welch's"}  # of the mean, by the number of samples
 LOOKS = {FIRST_LOOK: " of a first look", SECOND_LOOK: " of a second look"}
 MOST_PROPOSED = 40  # blocks in all: where it would take more, other means are better
@@ -133,6 +136,7 @@ class Control:
     """What the twins showed: why the run gives no verdict (empty where it does), and how noisy it was."""
 
     failure: str = ""
+    bias: float = 0.0  # log of a ratio that the same code may show here, where that is more than chance
     mend: str = ""  # what to do about the failure
     floors: dict[str, float] = field(default_factory=dict)  # by table, 0.012 for 1.2 %
 
@@ -183,13 +187,14 @@ def judge(
     Args:
         effects: The family; those without a p keep the verdict that they have.
         margin: Of equivalence, 0.02 for 2 %.
-        control: What it shows; where it failed, all are INVALID.
+        control: What it shows; where it failed, all are INVALID, and its bias is taken off.
         floor: The noise floor, 0.012 for 1.2 %.
         next_level: At which more blocks would be judged.
         limit: 0.05 tests as well whether each takes over 5 % longer.
         of: What the samples are of, for the reasons: "blocks".
     """
-    effects = list(effects)
+    bias = control.bias if control else 0.0
+    effects = [_without_bias(effect, bias) for effect in effects]
     tested = [effect for effect in effects if effect.p is not None]
     adjusted = iter(holm([effect.p for effect in tested if effect.p is not None]))
     beyond = () if limit is None else holm([exceeds_p(*e.samples, limit=math.log1p(limit)) for e in tested])
@@ -203,7 +208,7 @@ def judge(
             if control and control.failure:
                 effect = replace(effect, verdict="INVALID", reason=control.failure, mend=control.mend)
             else:
-                effect = _with_word(effect, margin, floor, next_level, of)
+                effect = _with_word(effect, margin, floor, next_level, of, bias)
         judged.append(effect)
     return tuple(judged)
 
@@ -319,17 +324,23 @@ def _control(run: Run, twins: Sequence[Comparison], found: Mapping[str, Outcome]
     }
     if changed := changes(run):
         failure = f"the environment changed during the run ({'; '.join(changed[:3])})"
-        return Control(failure, "Measure again from the beginning", floors)
+        return Control(failure, mend="Measure again from the beginning", floors=floors)
+    bias, mend = (
+        0.0,
+        "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)",
+    )
     for twin in twins:
         if twin.verdict == "EQUIVALENT":  # a difference may be real, though smaller than any that counts
             continue
-        if twin.ratio is not None and twin.p_holm is not None and twin.p_holm <= ALPHA:
+        if twin.noise_floor is None or twin.p_holm is None or twin.p_holm > ALPHA or twin.ratio is None:
+            continue
+        bias = max(bias, math.log1p(twin.noise_floor))
+        if bias > MOST_BIAS:
             failure = (
                 f"the A/A control failed: {run.arms[twin.arm].variant} is the same code measured twice, and "
                 f"one time was {max(twin.ratio, 1 / twin.ratio):.4g} times the other"
             )
-            mend = "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)"
-            return Control(failure, mend, floors)
+            return Control(failure, bias, mend, floors)
     if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
         blocks = len({block for twin in twins for block in found[twin.entry].medians})
         most = max(len(outcome.medians) for outcome in found.values())
@@ -338,8 +349,8 @@ def _control(run: Run, twins: Sequence[Comparison], found: Mapping[str, Outcome]
             return Control(short, floors=floors)
         first = next((twin for twin in twins if twin.ratio is not None), twins[0])
         failure = f"the A/A control, the same code measured twice, has no result: {first.reason}"
-        return Control(failure, first.mend, floors)
-    return Control(floors=floors)
+        return Control(failure, mend=first.mend, floors=floors)
+    return Control("", bias, mend if bias else "", floors)
 
 
 def _nearest(group: Group, floors: Mapping[str, float], groups: Sequence[Group]) -> float:
@@ -353,19 +364,29 @@ def _nearest(group: Group, floors: Mapping[str, float], groups: Sequence[Group])
     return 0.0 if nearest is None else floors[nearest.name]
 
 
-def _with_word(effect: E, margin: float, floor: float, next_level: float, of: str) -> E:
+def _without_bias(effect: E, bias: float) -> E:
+    """Return an effect whose p is that it differs from 1 by more than ``bias``, the log of a ratio."""
+    if effect.p is None or effect.ratio is None or not bias:
+        return effect
+    estimate = math.log(effect.ratio)
+    beyond = abs(estimate) > bias
+    return replace(effect, p=rank_p(*effect.samples, mu=math.copysign(bias, estimate)) if beyond else 1.0)
+
+
+def _with_word(effect: E, margin: float, floor: float, next_level: float, of: str, bias: float) -> E:
     """Return an effect that has an adjusted p with the word for it."""
     interval = rank_interval(*effect.samples, confidence=1 - 2 * effect.level)
     significant = effect.p_holm is not None and effect.p_holm <= effect.level
-    if max(abs(interval.low), abs(interval.high)) <= math.log1p(margin):
+    if max(abs(interval.low), abs(interval.high)) + bias <= math.log1p(margin):
         tiny = "; the difference is real, though that small" if significant else ""
         return replace(effect, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
     if not significant:
-        return _unresolved(effect, margin, next_level, of)
-    if effect.t_low is not None and effect.t_high is not None and effect.t_low <= 1 <= effect.t_high:
+        return _unresolved(effect, margin, next_level, of, bias)
+    nearest = math.exp(math.copysign(bias, interval.estimate))
+    if effect.t_low is not None and effect.t_high is not None and effect.t_low <= nearest <= effect.t_high:
         reason = (
             f"a few {of} differ: {INTERVALS[len(effect.samples)]} interval, {effect.t_low:.4g} to "
-            f"{effect.t_high:.4g}, contains 1"
+            f"{effect.t_high:.4g}, contains {nearest:.4g}"
         )
         return replace(effect, verdict="UNRESOLVED", reason=reason, p_regression=None)
     word: Word = "FASTER" if interval.estimate < 0 else "SLOWER"
@@ -374,7 +395,7 @@ def _with_word(effect: E, margin: float, floor: float, next_level: float, of: st
     return replace(effect, verdict=word, reason=reason)
 
 
-def _unresolved(effect: E, margin: float, next_level: float, of: str) -> E:
+def _unresolved(effect: E, margin: float, next_level: float, of: str, bias: float) -> E:
     """Say what could have been seen, and what it would take to see the margin."""
     sizes = tuple(map(len, effect.samples))
     each = f"{of} in each" if len(sizes) > 1 else of
@@ -392,6 +413,8 @@ def _unresolved(effect: E, margin: float, next_level: float, of: str) -> E:
         f"{_although(effect)}a difference of {100 * seen:.2g} % could have been seen; {100 * margin:.3g} % "
         f"would need about {needed} {each}"
     )
+    if bias:
+        reason = f"up to {100 * math.expm1(bias):.2g} % is what the A/A control differs by; {reason}"
     cause, mend = effect.disturbed
     reason = f"{reason}; {cause}" if cause else reason
     return replace(effect, reason=reason, mend=mend, detectable=seen)

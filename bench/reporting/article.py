@@ -212,6 +212,11 @@ def how_sure(facts: Facts) -> list[str]:
             f"{decided(facts)} Each was declared before the first value, and stands on "
             f"{wording.count(summary.blocks, 'block')} of fresh processes in random order."
         )
+    if summary.bias:
+        sentences.append(
+            f"The A/A control, one code measured twice, differs by up to {units.percent(summary.bias)}: "
+            f"more than chance, so a verdict stands only where it would with that taken off. {summary.mend}."
+        )
     if facts.noise_floor:
         sizes = len({facts.entries[twin.entry].case.shape for twin in summary.twins if twin.noise_floor})
         where = f", at {wording.count(sizes, 'size')}" if facts.is_grid and sizes > 1 else ""
@@ -251,7 +256,7 @@ def validity(facts: Facts) -> list[str]:
     sentences = [
         f"FASTER or SLOWER needs p ≤ {level}, adjusted after Holm for the comparisons of a table; EQUIVALENT "
         f"means within {units.percent(run.plan.margin)}. Where an A/A control differs by more than chance, "
-        "the whole run gives no verdict.",
+        "as much is taken off every ratio first; beyond 5 % nothing gets a verdict.",
         *([words.extended(run.extended)] if run.extended else []),
         "A ratio is the median over the rounds of a block, where both sides are milliseconds apart; over "
         f"blocks, the Hodges-Lehmann estimate{exact}.",
