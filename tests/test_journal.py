@@ -48,13 +48,6 @@ def test_every_record_comes_back_as_it_was(path: Path) -> None:
     assert path.read_bytes().count(b"\n") == len(records)
 
 
-def test_a_record_begins_with_its_kind(path: Path) -> None:
-    write(path, example_records(quick=True))
-    kinds = [msgspec.json.decode(line)["record"]["kind"] for line in path.read_bytes().splitlines()]
-    assert kinds[:3] == ["plan", "environment", "worker"]
-    assert (kinds[-1], set(kinds)) == ("end", {"plan", "environment", "worker", "burst", "decision", "end"})
-
-
 def test_each_record_is_on_disk_before_the_next(path: Path) -> None:
     records = example_records(quick=True)
     with Journal(path) as journal:
@@ -118,17 +111,6 @@ def test_a_plan_alone_is_a_run(path: Path) -> None:
     write(path, example_records(quick=True)[:1])
     run = load_run(path)
     assert (run.bursts, run.decision, run.environment.machine) == ((), None, {})
-
-
-def test_a_torn_last_line_is_left_out_with_a_warning(path: Path) -> None:
-    records = example_records(quick=True)
-    write(path, records)
-    path.write_bytes(path.read_bytes()[:-10])
-    found, warnings = read_journal(path)
-    assert found == records[:-1]
-    assert len(warnings) == 1
-    assert "torn" in warnings[0]
-    assert warnings[0] in load_run(path).warnings
 
 
 def test_cut_anywhere_a_journal_is_readable_or_refused_as_no_journal(path: Path) -> None:

@@ -265,7 +265,7 @@ def test_a_journal_that_was_extended_twice_or_backwards_contradicts_itself(
     for name, journal, told in (
         ("twice", records(whole, OVER, EXTENDED, OVER, EXTENDED), "extended more than once"),
         ("backwards", records(whole, OVER, backwards), "extended to 10 blocks, no more than before"),
-        ("not at all", [one for one in too_late if one != EXTENDED], "block 20 of 10"),
+        ("not at all", [one for one in too_late if one != EXTENDED], "block 11 is after the last"),
     ):
         (tmp_path / name).mkdir()
         write(tmp_path / name / FILE_NAME, journal)

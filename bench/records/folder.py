@@ -1,4 +1,7 @@
-"""The folder of a run: one that holds no run yet, its name as text, and a report of it that fails."""
+"""The folder of a run: a free one, its name as text, the runs that refine it, a report of it that fails.
+
+The runs that refine a grid lie in folders of its own: ``refine-1``, ``refine-2``, ...
+"""
 
 import os
 import re
@@ -14,7 +17,7 @@ from bench.records.run import Run
 
 
 def free_folder(name: str) -> Path:
-    """The folder of that name, which need not be there.
+    """Return the folder of that name, which need not be there.
 
     Raises:
         UserError: it holds a run already, or cannot be looked into.
@@ -30,12 +33,12 @@ def free_folder(name: str) -> Path:
 
 
 def run_name(folder: Path) -> str:
-    """What a run in this folder is called."""
+    """Return what a run in this folder is called."""
     return as_text(Path(os.path.normpath(folder.absolute())).name)
 
 
 def shown(path: Path) -> str:
-    """A path as seen from where the user stands, or in full where nobody can stand any more."""
+    """Return a path as seen from where the user stands, or in full where nobody can stand any more."""
     with suppress(OSError):
         return os.path.relpath(path)
     return str(path)
@@ -61,7 +64,7 @@ def drawing_report(folder: Path) -> Iterator[None]:
 
 
 def as_text(word: str) -> str:
-    """A file's name as text that can be written, whatever bytes it is made of."""
+    """Return a file's name as text that can be written, whatever bytes it is made of."""
     return os.fsencode(word).decode(errors="replace")
 
 
@@ -81,7 +84,7 @@ def load_refinements(path: Path) -> tuple[Run, ...]:
 
 
 def next_folder(folder: Path) -> Path:
-    """The folder of the next refinement, after all that exist."""
+    """Return the folder of the next refinement, after all that exist."""
     last = max((number for number, _ in _numbered(folder)), default=0)
     return folder / f"refine-{last + 1}"
 

@@ -58,7 +58,7 @@ class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def title(self) -> str:
-        """What a sentence calls it: "numpy-batched", "torch-rnn on cuda:0", "torch-rnn with 2 threads"."""
+        """Return its name in a sentence: "torch-rnn", "torch-rnn on cuda:0", "torch-rnn with 2 threads"."""
         device = "" if self.device == "cpu" else f" on {self.device}"
         threads = f" with {self.threads} threads" if self.threads > 1 and not device else ""
         return f"{self.variant}{device}{threads}{' (A/A control)' if self.twin else ''}"
@@ -149,7 +149,7 @@ class OwnLibrary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         introduce(self.name, self.label, self.colour, self.dark_colour)
 
     def problems(self) -> Iterator[str]:
-        """What makes it none that can be shown."""
+        """Yield what makes it none that can be shown."""
         if not (is_name(self.name) and is_name(self.label)):
             yield f"no library is called {short(self.label)}"
         if not (COLOUR.fullmatch(self.colour) and COLOUR.fullmatch(self.dark_colour)):

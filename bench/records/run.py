@@ -28,6 +28,7 @@ from bench.records.record import (
 Kind = TypeVar("Kind")
 Measured = Worker | Burst | Rates | Failure  # records that belong to a block
 SAME_MACHINE = ("processor", "cpus", "memory_bytes", "architecture", "host")  # host is a hash of its name
+SPOILED = ("disagrees", "invalid")  # statuses after which no time of the entry may be shown
 MEMORY_VARIES = 1.02  # a newer kernel or firmware keeps a little more or less of it
 
 
@@ -51,22 +52,22 @@ class Run:
 
     @property
     def state(self) -> Literal["complete", "partial", "interrupted"]:
-        """How the run ended; one without an end was interrupted."""
+        """Return how the run ended; one without an end was interrupted."""
         return "interrupted" if self.end is None else self.end.status
 
     @property
     def extended(self) -> Extended | None:
-        """The extension, where there was one."""
+        """Return the extension, where there was one."""
         return self.extensions[-1] if self.extensions else None
 
     @property
     def entries(self) -> dict[str, Entry]:
-        """The plan's entries by id, in the plan's order."""
+        """Return the plan's entries by id, in the plan's order."""
         return {entry.id: entry for group in self.plan.groups for entry in group.entries}
 
     @property
     def arms(self) -> dict[str, Arm]:
-        """The plan's arms by id, in the plan's order."""
+        """Return the plan's arms by id, in the plan's order."""
         return {arm.id: arm for arm in self.plan.arms}
 
 
@@ -101,7 +102,7 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
 
 
 def different_machines(runs: Sequence[Run]) -> list[str]:
-    """The facts in which the machines of runs differ, by name; empty where all ran on the same one.
+    """Return the facts in which machines of runs differ, by name; empty where all ran on the same one.
 
     Looks at each run's first environment. Memory may differ by 2 %. What a run does not tell, the host
     above all, does not make it different.
@@ -118,7 +119,7 @@ def _differ(name: str, facts: Sequence[Any]) -> bool:
 
 
 def _valid(records: Sequence[AnyRecord]) -> list[AnyRecord]:
-    """The records but those that a later ``Resumed`` or ``Extended`` makes void, in their order."""
+    """Return the records but those that a later ``Resumed`` or ``Extended`` makes void, in their order."""
     first_void: float = float("inf")  # block from which on what stands before is void
     goes_on = False  # so that an End before is none
     kept: list[AnyRecord] = []
@@ -141,16 +142,13 @@ def _of_kind(kind: type[Kind], records: Iterable[AnyRecord]) -> tuple[Kind, ...]
     return tuple(record for record in records if isinstance(record, kind))
 
 
-SPOILED = ("disagrees", "invalid")  # statuses after which no time of the entry may be shown
-
-
 def is_counted(burst: Burst) -> bool:
-    """Whether its values count: block 0 never does, and nothing that was not proved."""
+    """Return whether its values count: block 0 never does, and nothing that was not proved."""
     return burst.block >= 1 and burst.status in ("ok", "known_wrong")
 
 
 def per_call_ns(burst: Burst) -> dict[int, float]:
-    """The time of a call in nanoseconds, by round."""
+    """Return the time of a call in nanoseconds, by round."""
     return {
         number: elapsed / burst.n_calls
         for number, elapsed in zip(burst.rounds, burst.elapsed_ns, strict=True)
@@ -158,7 +156,7 @@ def per_call_ns(burst: Burst) -> dict[int, float]:
 
 
 def counted_bursts(run: Run) -> dict[str, list[Burst]]:
-    """The counted bursts of every entry that has any, in the plan's order; none of one that disagrees.
+    """Return the counted bursts of every entry that has any, in the plan's order; none of one that is wrong.
 
     Raises:
         UserError: the run holds no counted value.
@@ -175,10 +173,10 @@ def counted_bursts(run: Run) -> dict[str, list[Burst]]:
 
 
 def is_known_wrong(bursts: list[Burst]) -> bool:
-    """Whether the gradient that was timed is known to be wrong."""
+    """Return whether the gradient that was timed is known to be wrong."""
     return any(burst.status == "known_wrong" for burst in bursts)
 
 
 def entry_name(entry: str, bursts: list[Burst]) -> str:
-    """An entry's id as other tools show it, with the warning that goes with a gradient known to be wrong."""
+    """Return an entry's id as other tools show it, marked where its gradient is known to be wrong."""
     return one_line(entry) + " (known wrong gradient)" * is_known_wrong(bursts)

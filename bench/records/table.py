@@ -77,7 +77,7 @@ def write_values_csv(run: Run, path: Path) -> None:
 
 
 def _csv_lines(run: Run) -> Iterator[str]:
-    """The lines of each burst. A million values: what they share is made once, the rest by hand."""
+    """Yield the lines of each burst. A million values: what they share is made once, the rest by hand."""
     known = _Known(run)
     name = _csv((run.plan.run,))
     shared: dict[tuple[str, str], str] = {}
@@ -100,7 +100,7 @@ class _Known:
         self._entries, self._arms = run.entries, run.arms
 
     def cells(self, burst: Burst) -> Cells:
-        """The device is where the burst's arrays really were."""
+        """Return its cells; the device is where the burst's arrays really were."""
         entry = self._entries[burst.entry]
         arm, case, shape = self._arms[entry.arm], entry.case, entry.case.shape
         return (

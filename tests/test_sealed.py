@@ -1,18 +1,23 @@
-"""A stranger's journal, well sealed: equal keys, unknown fields, wild numbers, depth and size are refused."""
+"""A file of sealed lines notices any damage; and well sealed, a stranger's says nothing that is no record.
+
+Every bit, every line and where it was cut; equal keys, unknown fields, wild numbers, depth and size.
+"""
 
 import gc
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_journal import small_records, write
 
 from bench.machine.errors import UserError
 from bench.records import sealed
 from bench.records.journal import FILE_NAME, decode, load_run, read_journal
 from bench.records.record import AnyRecord, Burst, Environment, Worker
-from bench.records.saved import load_saved
 from bench.records.sealed import FIRST, sealed_line
 
 RECORDS = small_records()
@@ -118,13 +123,6 @@ def test_plain_objects_hold_no_number_that_is_not_finite(text: str) -> None:
         decode(worker(f'{{"a":[{text}]}}'.encode()))
 
 
-def test_the_line_is_named_where_a_sealed_record_is_none(tmp_path: Path) -> None:
-    path = tmp_path / FILE_NAME
-    path.write_bytes(lines_of(PLAN, BURST, BURST.replace(b'"block":0', b'"block":0,"block":1')))
-    with pytest.raises(UserError, match="line 3 cannot be read: field `block` is there twice"):
-        read_journal(path)
-
-
 def test_a_file_a_line_and_a_number_of_lines_have_limits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +196,16 @@ def test_what_is_recognised_by_its_bytes_is_read_as_strictly(
         read_journal(path)
 
 
+def test_fields_in_another_order_are_not_taken_for_checks(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    fields = {name: value for name, value in json.loads(BURST).items() if name not in ("gates", "flags")}
+    moved = {**fields, "checks": fields.pop("checks"), "flags": ["noisy"], "gates": {}}
+    line = json.dumps({**fields, **{name: moved[name] for name in ("checks", "flags", "gates")}})
+    data = line.replace(": ", ":").replace(", ", ",").encode()
+    path.write_bytes(lines_of(PLAN, *[data] * 3))
+    assert [record.flags for record in read_journal(path)[0][1:]] == [["noisy"]] * 3
+
+
 def test_facts_of_any_name_are_no_checks(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     odd = Environment({"checks": [], "gates": {}}, {}, {}, {}, [])
@@ -218,17 +226,6 @@ def test_the_collector_is_afterwards_as_it_was(tmp_path: Path, on: bool) -> None
         gc.enable()
 
 
-def test_a_file_of_pytest_benchmark_has_limits(tmp_path: Path) -> None:
-    path = tmp_path / "saved.json"
-    path.write_bytes(b'{"more":' + nested(50_000) + b"}")
-    with pytest.raises(UserError, match=r"is no JSON file .*: it is nested too deeply"):
-        load_saved(path)
-    with path.open("wb") as file:
-        file.truncate(2**28 + 1)
-    with pytest.raises(UserError, match="has more than 256 MiB"):
-        load_saved(path)
-
-
 def test_no_record_is_written_that_could_not_be_read(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     deep: AnyRecord = Environment({"deep": json.loads(nested(40))}, {}, {}, {}, [])
@@ -238,3 +235,127 @@ def test_no_record_is_written_that_could_not_be_read(tmp_path: Path) -> None:
             write(path, [RECORDS[0], record])
         assert read_journal(path) == (RECORDS[:1], [])
         path.unlink()
+
+
+# ---- damage
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / FILE_NAME
+    write(path, RECORDS)
+    return path
+
+
+def refusal(path: Path, content: bytes) -> str:
+    """What is said about a file of this content, empty where it is read without a word."""
+    path.write_bytes(content)
+    try:
+        records, warnings = read_journal(path)
+    except UserError as error:
+        return str(error)
+    assert records == RECORDS[: len(records)], "what was read is not what was written"
+    return " ".join(warnings)
+
+
+def flipped(content: bytes, place: int, bit: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=5))
+def test_what_is_sealed_is_unsealed_in_the_same_order(records: list[bytes]) -> None:
+    before, lines = sealed.FIRST, []
+    for record in records:
+        line, before = sealed.sealed_line(before, record)
+        lines.append(line)
+    last, before, found = before, sealed.FIRST, []
+    for line in lines:
+        assert sealed.is_sealed(line)
+        record, before = sealed.unseal(before, line)
+        found.append(record)
+    assert (found, before) == (records, last)
+
+
+def test_the_seal_is_the_start_of_a_sha256_over_the_seal_before_and_the_record() -> None:
+    line, own = sealed.sealed_line(b"0123456789abcdef", b'{"a":1}')
+    # printf '0123456789abcdef{"a":1}' | sha256sum
+    assert (line, own) == (b'{"seal":"565a924995d14ab0","record":{"a":1}}\n', b"565a924995d14ab0")
+
+
+def test_a_bit_that_flips_anywhere_is_noticed(path: Path) -> None:
+    whole = path.read_bytes()
+    for place in range(len(whole) - 1):  # the last byte, a newline, is the next test's
+        said = refusal(path, flipped(whole, place, place % 8))
+        assert "damaged" in said or "is no journal" in said, (place, said)
+
+
+def test_a_damaged_line_is_named(path: Path) -> None:
+    whole = path.read_bytes()
+    starts = [0, *(place + 1 for place, byte in enumerate(whole) if byte == ord("\n"))]
+    for number, start in enumerate(starts[:-1], start=1):
+        said = refusal(path, flipped(whole, start + 60, 0))
+        assert f"line {number} cannot be read: its seal does not fit" in said
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        (lambda lines: [*lines[:4], *lines[5:]], 5),
+        (lambda lines: [*lines[:5], lines[4], *lines[5:]], 6),
+        (lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]], 5),
+        (lambda lines: [lines[0], *lines], 2),
+        (lambda lines: [*lines, *lines], len(RECORDS) + 1),
+        (lambda lines: [*lines, lines[-1]], len(RECORDS) + 1),
+        (lambda lines: [*lines[:4], b"\n", *lines[4:]], 5),
+    ],
+)
+def test_a_line_that_is_lost_doubled_or_moved_is_noticed(
+    path: Path, edit: Callable[[list[bytes]], list[bytes]], line: int
+) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    said = refusal(path, b"".join(edit(lines)))
+    assert f"line {line} cannot be read" in said
+    assert said.endswith("the file is damaged")
+
+
+def test_seals_that_are_no_chain_would_not_notice_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chained = sealed._seal
+    monkeypatch.setattr(sealed, "_seal", lambda before, record: chained(b"", record))
+    path.unlink()
+    write(path, RECORDS)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:4], *lines[5:]]))
+    assert len(read_journal(path)[0]) == len(RECORDS) - 1  # the mutant: as if nothing were missing
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="line 1 cannot be read"):
+        read_journal(path)
+
+
+def test_cut_at_any_byte_of_its_last_record_the_others_are_read(path: Path) -> None:
+    whole = path.read_bytes()
+    last = whole.rindex(b"\n", 0, -1) + 1
+    for length in range(last, len(whole)):
+        path.write_bytes(whole[:length])
+        records, warnings = read_journal(path)
+        assert records == RECORDS[:-1]
+        torn = f"the last line of {FILE_NAME} was torn ({length - last} bytes) and is left out"
+        assert warnings == ([torn] if length > last else [])
+    path.write_bytes(whole)
+    assert read_journal(path) == (RECORDS, [])
+
+
+def test_a_journal_whose_seals_were_stripped_is_refused(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert "is no journal of rnnbench" in refusal(
+        path, b"\n".join(sealed.record_of(line) for line in lines) + b"\n"
+    )
+
+
+@pytest.mark.parametrize("tail", [b"\0", b"\0" * 5000, b'{"seal":"'])
+def test_what_a_power_cut_leaves_after_the_last_line_is_left_out(path: Path, tail: bytes) -> None:
+    whole = path.read_bytes()
+    assert "torn" in refusal(path, whole + tail)
+    assert load_run(path).warnings == (
+        f"the last line of {FILE_NAME} was torn ({len(tail)} bytes) and is left out",
+    )
+    assert "torn" in refusal(path, flipped(whole, len(whole) - 1, 3))  # its newline is none any more
