@@ -229,7 +229,8 @@ def test_without_scripts_every_fact_is_there_and_nothing_that_does_nothing(chrom
     with visit(chromium, page, script=False) as seen:
         assert seen.page.locator("button, input, output").count() == 0
         text = " ".join(seen.page.locator("body").inner_text().split())
-        for sentence in answer.sentences(facts_of(load_run(page.parent))):
+        hero = answer.hero(facts_of(load_run(page.parent)))
+        for sentence in (hero.title, *hero.small, *(text for _, text in hero.facts)):
             assert " ".join(sentence.split()) in text
         assert all(table.is_visible() for table in seen.page.locator("table.data").all())
         assert all(image.is_visible() for image in seen.page.locator("img.drawing").all())

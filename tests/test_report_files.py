@@ -92,7 +92,8 @@ def test_every_picture_of_the_page_is_the_one_beside_it(run_folder: Path) -> Non
 
 
 def test_page_and_markdown_open_with_the_same_answer(run_folder: Path) -> None:
-    sentences = answer.sentences(facts_of(load_run(run_folder)))
+    hero = answer.hero(facts_of(load_run(run_folder)))
+    sentences = [hero.title, *hero.small, *(text for _, text in hero.facts)]
     text = " ".join(Reader((run_folder / "report.html").read_text(encoding="utf-8")).text.split())
     markdown = (run_folder / "report.md").read_text(encoding="utf-8")
     for sentence in sentences:

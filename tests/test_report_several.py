@@ -12,8 +12,8 @@ from reports import Reader, table_rows, write_run
 
 from bench.records.record import AnyRecord, Environment
 from bench.records.run import Run, make_run
-from bench.reporting.beside import map_beside
 from bench.reporting.build import build_report
+from bench.reporting.facts import map_beside
 
 GRID_MACHINE = {"processor": "Example CPU 9000", "cpus": 2, "usable_cpus": 2}
 

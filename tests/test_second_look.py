@@ -21,7 +21,7 @@ from bench.machine.errors import UserError
 from bench.records.journal import FILE_NAME, load_run
 from bench.records.record import AnyRecord, Decision, End, Extended, Resumed
 from bench.records.run import Run, make_run
-from bench.reporting.advice import _look_again
+from bench.reporting import words
 from bench.reporting.build import headline
 
 FIRST, IN_ALL = 10, 20
@@ -320,7 +320,7 @@ def test_what_to_type_next_stands_where_it_is_unresolved_and_blocks_would_help(w
     assert row.verdict == "UNRESOLVED"
     assert proposal(run, [row]) == 34
     told = "rnnbench run --resume results/a --blocks 34 extends the run, once, to so many blocks in all"
-    assert told in _look_again(run, row, Path("results/a"))
+    assert told in words.look_again("results/a", 34)
     for nothing in (
         proposal(run, [dataclasses.replace(row, blocks_needed=41)]),
         proposal(run, [dataclasses.replace(row, verdict="FASTER")]),

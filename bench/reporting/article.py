@@ -18,11 +18,9 @@ from bench.machine.wording import full_stop
 from bench.records.formats.foreign import as_fact
 from bench.records.run import Run
 from bench.reporting import answer, plots, tables, words
-from bench.reporting.asked import EXACTLY_ASKED
 from bench.reporting.download import download_section
 from bench.reporting.environment import environment_section
-from bench.reporting.facts import Facts
-from bench.reporting.hero import hero
+from bench.reporting.facts import EXACTLY_ASKED, Facts
 from bench.reporting.plots import Mark
 from bench.reporting.section import Article, Drawing, Fold, Section
 from bench.reporting.sections.breakeven import breakeven_section
@@ -76,13 +74,13 @@ def run_article(
     )
     machine = run.environment.machine
     names = {"processor": "processor", "cpus": "cpus", "host": "host_name"}
-    caveats = tuple(answer.caveats(facts))
+    caveats = answer.caveats(facts)
     return Article(
         anchor=anchor,
         kind=KINDS.get(run.plan.preset, run.plan.preset),
         name=run.plan.run,
         machine=words.machine(machine),
-        hero=hero(facts, sections),
+        hero=answer.hero(facts, sections),
         banners=caveats,
         warnings=tuple(full_stop(wording.capital(warning)) for warning in facts.summary.warnings),
         sections=sections,

@@ -18,7 +18,7 @@ from bench.records.table import write_values_csv
 from bench.records.training import is_training
 from bench.reporting import answer, page, plots
 from bench.reporting.article import run_article
-from bench.reporting.beside import map_beside
+from bench.reporting.facts import map_beside
 from bench.reporting.other_tools import tool_article
 from bench.reporting.section import Article, Cell, Drawing
 from bench.reporting.tables import overview_table

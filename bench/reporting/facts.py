@@ -1,15 +1,19 @@
 """A run and what was worked out from it, with the look-ups that sentences need."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from bench.analysis.crossover import SizeMap, size_maps
+from bench.analysis.crossover import KINDS, SizeMap, size_maps
 from bench.analysis.summary import Row, Summary, summarise
 from bench.machine import units
 from bench.records.record import Arm, Entry
-from bench.records.run import Run
+from bench.records.run import Run, different_machines
+from bench.workload.case import Case
 
 MANY_SIZES = 6  # of one map: so many are no list of clauses any more
+EXACTLY_ASKED = ("custom", "quick")  # presets of plans that hold what a person asked for, and no more
+NUMBERS: dict[str, Any] = {"layout": "", "data": "", "split": "", "seed": 0}  # what draws them, not the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Facts:
     def noise_floor(self) -> str:
         """How far the interval of the same thing measured twice reaches from 1; empty where there is none.
 
-        A run has one, "1.7 %"; a grid one at every size where it has a twin, "3.4 to 28 %, by size".
+        A run has one, "1.7 %"; a grid one at every size where it has an A/A control, "3.4 to 28 %, by size".
         """
         found = [twin.noise_floor for twin in self.summary.twins] if self.is_grid else [self.summary.floor]
         floors = [floor for floor in found if floor is not None]
@@ -62,9 +66,31 @@ class Facts:
         return low if low == high else f"{low.removesuffix(' %')} to {high}, by size"
 
     def arm(self, entry: str) -> Arm:
-        """The arm of an entry."""
+        """Return the arm of an entry."""
         return self.rows[entry].arm
 
     def time(self, entry: str) -> str:
-        """The median time of a call, for people."""
+        """Return the median time of a call, for people."""
         return units.duration(self.rows[entry].median_ns)
+
+
+def map_beside(run: Run, others: Iterable[Run]) -> str:
+    """Return the first run on the same machine that maps the sizes of a run's work, by name; empty: none.
+
+    The work is the same where task, dtype, activation and T, I and O are.
+    """
+    works = {work for work, _ in _sizes(run)}
+    for other in others:
+        sizes = {size for work, size in _sizes(other) if work in works}
+        is_map = len(sizes) >= MANY_SIZES or (len(sizes) > 1 and other.plan.preset == "grid")
+        if other is not run and is_map and not different_machines([run, other]):
+            return other.plan.run
+    return ""
+
+
+def _sizes(run: Run) -> set[tuple[Case, tuple[int, int]]]:
+    """Return what a run compared two libraries at: the work without its B and H, and these."""
+    declared = [*run.plan.pairs, *(run.decision.pairs if run.decision else ())]
+    cases = [run.entries[pair.entry].case for pair in declared if pair.kind in KINDS]
+    works = [replace(case, shape=replace(case.shape, B=1, H=1), **NUMBERS) for case in cases]
+    return {(work, (case.shape.B, case.shape.H)) for work, case in zip(works, cases, strict=True)}

@@ -1,4 +1,4 @@
-"""Comparisons, cases and places as clauses of plain English. A verdict decides what may be said.
+"""Verdicts, arms and cases in plain English; SENTENCES is what each verdict allows to be said.
 
 A ratio is the entry's time over its baseline's; a sentence turns it, and its limits, so that the faster
 side comes first with a factor above 1.
@@ -7,20 +7,75 @@ side comes first with a factor above 1.
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis.verdict import Comparison
-from bench.machine import units, wording
+from bench.analysis.verdict import DECIDED as DECIDED
+from bench.analysis.verdict import Comparison, Word
+from bench.machine import libraries, units, wording
 from bench.records.formats.foreign import Note
 from bench.records.record import Arm, Decision, Extended, Plan
 from bench.records.run import Run
 from bench.workload.case import Case, sine_case
 
-LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch"}
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
-DECIDED = ("FASTER", "SLOWER")
-RATIOS = (
-    "Times are medians over the blocks; a ratio is taken within each block, and need not be that of the two "
-    "times beside it."
+
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """What one verdict allows to be said; ``parts`` fills the braces, ``advise`` those of ``advice``."""
+
+    word: str  # beside the title
+    tone: str  # of the word: good where there is an answer, whoever is ahead
+    title: str
+    clause: str  # without a full stop
+    advice: str
+
+
+_DECIDED = Sentences(
+    word="{winner} FASTER",
+    tone="good",
+    title="{winner} is {factor} times faster than {loser}",
+    clause="{winner} is {times_faster} than {loser}{because}",
+    advice="Use {winner}: {times_faster} than {loser} for {work} ({times}{because}).",
 )
+SENTENCES: dict[Word, Sentences] = {
+    "FASTER": _DECIDED,
+    "SLOWER": _DECIDED,
+    "EQUIVALENT": Sentences(
+        word="EQUIVALENT",
+        tone="calm",
+        title="{entry} and {baseline} take the same time",
+        clause="{entry} and {baseline} take the same time {reason} ({quotient})",
+        advice="Use either: for {work} both take the same time {reason}; {quotient} ({times}).",
+    ),
+    "UNRESOLVED": Sentences(
+        word="UNRESOLVED",
+        tone="calm",
+        title="Whether {entry} or {baseline} is faster is not resolved",
+        clause="it is not resolved whether {entry} or {baseline} is faster: {quotient} ({reason})",
+        advice="Either may be faster for {work}: {quotient} ({times}); {why}.",
+    ),
+    "INVALID": Sentences(
+        word="INVALID",
+        tone="trouble",
+        title="{entry} against {baseline} has no valid result",
+        clause="{entry} against {baseline} has no valid result: {quotient}",
+        advice="No advice for {work}: the result is not valid, since {reason}; {quotient} ({times}).",
+    ),
+    "NONE": Sentences(
+        word="no verdict",
+        tone="calm",
+        title="{winner} measured {factor} times faster than {loser}: undecided",
+        clause="{winner} measured {times_faster} than {loser}",
+        advice="No verdict: {why}; so far {winner} measured {times_faster} than {loser} for {work} "
+        "({times}).",
+    ),
+    "MISSING": Sentences(
+        word="MISSING",
+        tone="trouble",
+        title="{entry} was not compared with {baseline}",
+        clause="{entry} against {baseline} has no result ({reason})",
+        advice="No advice: {why}.",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +93,9 @@ class Lead:
         """The factor and its limits: "3.62 times [3.55, 3.70]"."""
         return f"{units.ratio(self.factor)} times {units.interval(self.low, self.high)}".rstrip()
 
-    @property
-    def times_faster(self) -> str:
-        """The winner's comparative: "3.62 times faster [3.55, 3.70]"."""
-        return f"{units.ratio(self.factor)} times faster {units.interval(self.low, self.high)}".rstrip()
-
-    @property
-    def times_slower(self) -> str:
-        """The loser's comparative."""
-        return self.times_faster.replace("faster", "slower")
-
 
 def lead(run: Run, made: Comparison) -> Lead | None:
-    """Who measured faster, and by how much; None where nothing was compared."""
+    """Return who measured faster, and by how much; None where nothing was compared."""
     if made.ratio is None:
         return None
     entry, baseline = run.arms[made.arm], run.arms[made.baseline_arm]
@@ -62,39 +107,48 @@ def lead(run: Run, made: Comparison) -> Lead | None:
 
 
 def names(one: Arm, other: Arm) -> tuple[str, str]:
-    """What to call two sides: their libraries where these differ, else variants, else whole arms."""
+    """Return what to call two sides: their libraries where these differ, else variants, else whole arms.
+
+    A library on an accelerator is told with it.
+    """
     if one.library != other.library:
-        return library(one), library(other)
+        first, second = (
+            library(arm) + ("" if arm.device == "cpu" else f" on {arm.device}") for arm in (one, other)
+        )
+        return first, second
     return (one.variant, other.variant) if one.variant != other.variant else (one.id, other.id)
 
 
-def clause(run: Run, made: Comparison) -> str:
-    """One comparison in words that its verdict allows, without a full stop.
+def sentences(made: Comparison) -> Sentences:
+    """Return the row of SENTENCES that a comparison may use: without a ratio there is nothing to tell."""
+    return SENTENCES["MISSING" if made.ratio is None else made.verdict]
 
-    Where no verdict is given at all, it only says what was measured; why is for the whole run to say.
-    """
+
+def parts(run: Run, made: Comparison) -> dict[str, str]:
+    """Return what fills the braces of SENTENCES."""
     entry, baseline = names(run.arms[made.arm], run.arms[made.baseline_arm])
-    ahead = lead(run, made)
-    if ahead is None:
-        how = "was not measured" if made.verdict == "MISSING" else "gives no result"
-        return f"{entry} against {baseline} {how} ({made.reason})"
-    winner, loser = names(ahead.winner, ahead.loser)
-    measured = units.with_interval(made.ratio, made.low, made.high)
-    quotient = f"the time of {entry} over that of {baseline} is {measured}"
-    if made.verdict in DECIDED:
-        small = f" ({made.reason})" if made.reason else ""
-        return f"{winner} is {ahead.times_faster} than {loser}{small}"
-    if made.verdict == "INVALID":
-        return f"{entry} against {baseline} has no valid result: {quotient}"
-    if made.verdict == "EQUIVALENT":
-        return f"{entry} and {baseline} take the same time {made.reason} ({quotient})"
-    if made.verdict == "UNRESOLVED":
-        return f"it is not resolved whether {entry} or {baseline} is faster: {quotient} ({made.reason})"
-    return f"{winner} measured {ahead.times_faster} than {loser}"
+    ratio = units.with_interval(made.ratio, made.low, made.high)
+    filled = {
+        "entry": entry,
+        "baseline": baseline,
+        "reason": made.reason,
+        "because": f", {made.reason}" if made.reason else "",
+        "quotient": f"{entry}'s time over {baseline}'s is {ratio}",
+    }
+    if ahead := lead(run, made):
+        filled["winner"], filled["loser"] = names(ahead.winner, ahead.loser)
+        filled["factor"] = units.ratio(ahead.factor)
+        filled["times_faster"] = ahead.times.replace("times", "times faster", 1)
+    return filled
+
+
+def clause(run: Run, made: Comparison) -> str:
+    """Return one comparison in words that its verdict allows, without a full stop."""
+    return sentences(made).clause.format(**parts(run, made))
 
 
 def extended(made: Extended) -> str:
-    """How a run was extended, and what that means for its verdicts."""
+    """Return how a run was extended, and what that means for its verdicts."""
     return (
         f"The run was extended from {made.before} to {wording.count(made.blocks, 'block')}: a second look at "
         f"the same data, judged at {units.percent(made.level)}, so that both together err in 5 % at most."
@@ -102,7 +156,7 @@ def extended(made: Extended) -> str:
 
 
 def look_again(folder: str, blocks: int) -> str:
-    """What to type where something was not resolved."""
+    """Return what to type where something was not resolved."""
     return (
         f"To resolve it, rnnbench run --resume {folder} --blocks {blocks} extends the run, once, to so many "
         "blocks in all."
@@ -110,38 +164,43 @@ def look_again(folder: str, blocks: int) -> str:
 
 
 def is_decided(made: Comparison | None) -> bool:
-    """Whether it is known who is faster."""
+    """Return whether it is known who is faster."""
     return made is not None and made.verdict in DECIDED
 
 
 def dropped(plan: Plan, decision: Decision) -> list[str]:
-    """What the time budget left out, in a reader's words: tables, and arms."""
+    """Return what the time budget left out, in a reader's words: tables, and arms."""
     titles = {arm.id: arm.title for arm in plan.arms}
     return [*decision.dropped_groups, *(titles.get(arm, arm) for arm in decision.dropped_arms)]
 
 
 def library(arm: Arm) -> str:
-    """NumPy or PyTorch."""
-    return LIBRARIES.get(arm.library, arm.library)
+    """Return what people call an arm's library."""
+    return label(arm.library)
+
+
+def label(name: str) -> str:
+    """Return what people call a library."""
+    return libraries.library(name).label
 
 
 def variant(arm: Arm) -> str:
-    """A variant's name, with the warning that goes with it wherever it stands."""
+    """Return a variant's name, with the warning that goes with it wherever it stands."""
     return f"{arm.variant} (known wrong gradient)" if arm.known_wrong else arm.variant
 
 
 def threads(arm: Arm) -> str:
-    """One thread, 2 threads."""
+    """Return "one thread" or "2 threads"."""
     return "one thread" if arm.threads == 1 else f"{arm.threads} threads"
 
 
 def place(arm: Arm) -> str:
-    """Where an arm computes: "CPU, one thread"; an accelerator by its id."""
+    """Return where an arm computes: "CPU, one thread"; an accelerator by its id."""
     return f"CPU, {threads(arm)}" if arm.device == "cpu" else arm.device
 
 
 def device(run: Run, device_id: str) -> str:
-    """An accelerator by its id and name, as its workers told: "cuda:0 (NVIDIA H100)"."""
+    """Return an accelerator by its id and name, as its workers told: "cuda:0 (NVIDIA H100)"."""
     arms = {arm.id for arm in run.plan.arms if arm.device == device_id}
     told = (worker.facts.get("device_name") for worker in run.workers if arms & set(worker.arms))
     name = next(filter(None, told), None)
@@ -149,21 +208,21 @@ def device(run: Run, device_id: str) -> str:
 
 
 def places(one: Arm, other: Arm) -> str:
-    """Where both compute, said once where it is the same."""
+    """Return where both compute, once where it is the same."""
     if (one.device, one.threads) == (other.device, other.threads):
         return place(one)
     return f"{one.variant} on {place(one)}, {other.variant} on {place(other)}"
 
 
 def shape(case: Case) -> str:
-    """The shape in words: batch 128, 6 steps of 6 features, hidden 32, 8 outputs."""
+    """Return the shape in words: batch 128, 6 steps of 6 features, hidden 32, 8 outputs."""
     s = case.shape
     steps = f"{wording.count(s.T, 'step')} of {wording.count(s.I, 'feature')}"
     return f"batch {s.B}, {steps}, hidden {s.H}, {wording.count(s.O, 'output')}"
 
 
 def work(case: Case) -> str:
-    """The task by name, and whose it is: "the tutorial's training step with positional input"."""
+    """Return the task by name, and whose it is: "the tutorial's training step with positional input"."""
     task = TASKS[case.task]
     if case.data == "random":
         return f"the {task} on random data"
@@ -172,7 +231,7 @@ def work(case: Case) -> str:
 
 
 def machine(facts: dict[str, Any]) -> str:
-    """Processor and how many of them are usable."""
+    """Return the processor and how many of them are usable."""
     name = wording.short(facts["processor"]) if facts.get("processor") else "an unknown processor"
     cpus = facts.get("usable_cpus") or facts.get("cpus")
     return f"{name}, {wording.count(cpus, 'processor')}" if cpus else name

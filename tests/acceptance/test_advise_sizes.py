@@ -16,7 +16,7 @@ from bench.analysis.outcome import outcomes
 from bench.machine.libraries import limit_threads
 from bench.measure.plan import LEAST_ROUNDS
 from bench.records.journal import load_run
-from bench.reporting.verdict import compare_best
+from bench.reporting.advice import compare_best
 from bench.workload.binding import bind_case
 from bench.workload.case import Case, Shape
 from bench.workload.catalog import BASELINE, find

@@ -20,7 +20,7 @@ from bench.analysis.prediction import Errors, Times, Winners, learn, times_of
 from bench.machine import units, wording
 from bench.machine.libraries import library
 from bench.records.record import Arm
-from bench.reporting import map_answer, plots, tables, turning, words
+from bench.reporting import answer, plots, tables, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK, SOFT
 from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
@@ -76,10 +76,10 @@ def crossover_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> S
     maps = facts.maps
     if not maps:
         return _one_size(facts)
-    lead = [wording.capital(f"{turning.how(maps[0], maps)}: {map_answer.title(maps)}.")]
-    lead.append(map_answer.certainty(maps))
+    lead = [wording.capital(f"{answer.how(maps[0], maps)}: {answer.title(maps)}.")]
+    lead.append(answer.certainty(maps))
     shown = [_batches(maps), _crossings(maps), *(_cells(facts, one) for one in maps)]
-    notes = [f"All sizes: {turning.work(maps)}.", INTERPOLATED]
+    notes = [f"All sizes: {answer.work(maps)}.", INTERPOLATED]
     if (predicted := _predicted(facts)) is not None:
         (first, *others), families = predicted
         lead, notes, shown = [*lead, first], [*notes, *others], [*shown, families]
@@ -129,7 +129,7 @@ def _times_faster(cell: MapCell) -> tuple[float, float | None, float | None] | N
 
 def _batches(maps: tuple[SizeMap, ...]) -> TextTable:
     """Return who is faster at each batch, a column a map."""
-    by_map = [{line.fixed: turning.clause(line) for line in lines(one)} for one in maps]
+    by_map = [{line.fixed: answer.clause(line) for line in lines(one)} for one in maps]
     columns = (*numbers("B"), *texts(*(_heading(one, maps) for one in maps)))
     rows = tuple(
         (Cell(str(B), value=B), *(Cell(by_batch.get(B, units.NOTHING)) for by_batch in by_map))
@@ -156,21 +156,21 @@ def _crossing(
 ) -> tuple[Cell, ...]:
     other = "B" if line.axis == "H" else "H"
     ends = [
-        Cell(f"{line.axis} = {turning.size(cell, line)}", _factor(cell))
+        Cell(f"{line.axis} = {answer.size(cell, line)}", _factor(cell))
         for cell in (crossing.below, crossing.above)
     ]
     return (
-        Cell(wording.capital(tables.HEADLINES[size_map.kind]), turning.where(size_map, maps)),
+        Cell(wording.capital(tables.HEADLINES[size_map.kind]), answer.where(size_map, maps)),
         Cell(f"{line.axis}, at {other} = {line.fixed}", value=line.fixed),
         Cell(library(crossing.winner).label, library=crossing.winner),
-        Cell(turning.between(crossing).replace("and", "to"), value=crossing.at),
+        Cell(answer.between(crossing).replace("and", "to"), value=crossing.at),
         *ends,
     )
 
 
 def _heading(size_map: SizeMap, maps: tuple[SizeMap, ...]) -> str:
     """Return what a map is about, for above it and its column."""
-    return f"{wording.capital(tables.HEADLINES[size_map.kind])}, {turning.where(size_map, maps)}"
+    return f"{wording.capital(tables.HEADLINES[size_map.kind])}, {answer.where(size_map, maps)}"
 
 
 def _factor(cell: MapCell) -> str:
@@ -182,7 +182,7 @@ def _factor(cell: MapCell) -> str:
 def _cells(facts: Facts, size_map: SizeMap) -> TextTable:
     """Return all sizes of a map."""
     rows = tuple(_cell(facts, cell) for cell in size_map.cells)
-    return TextTable(f"All sizes, {turning.how(size_map, facts.maps)}", CELLS, rows)
+    return TextTable(f"All sizes, {answer.how(size_map, facts.maps)}", CELLS, rows)
 
 
 def _cell(facts: Facts, cell: MapCell) -> tuple[Cell, ...]:
@@ -206,7 +206,7 @@ def _cell(facts: Facts, cell: MapCell) -> tuple[Cell, ...]:
 def _drawings(maps: tuple[SizeMap, ...], prefix: str) -> Iterator[Drawing]:
     for number, one in enumerate(maps, start=1):
         title, later = _heading(one, maps), DOTS * any(cell.source for cell in one.cells)
-        alt = f"{title}: {'; '.join(turning.by_batch(one))}. The table has the numbers."
+        alt = f"{title}: {'; '.join(answer.by_batch(one))}. The table has the numbers."
         caption = (f"{TILES}{LINE}" * (number == 1) + later).strip()
         draw = partial(map_plot, one, title)
         yield Drawing(f"{prefix}map-{number}", alt, draw, caption, partial(draw, narrow=True))
