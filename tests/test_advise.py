@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shlex
 import signal
 from pathlib import Path
@@ -165,13 +166,14 @@ def with_failure(variant: str, status: Any, reason: str) -> list[AnyRecord]:
 
 def test_the_cost_of_calls_is_the_reason_where_it_makes_the_difference() -> None:
     made = advice(measured(declared(), calls={"numpy": 0.5, "torch": 0.91}))
-    assert made.sentences[1].startswith("PyTorch pays more for ")
-    assert "dispatch" in made.sentences[1]
+    assert re.match(r"PyTorch spends .* more on .*dispatch", made.sentences[1])
 
 
 def test_another_part_is_the_reason_where_the_calls_are_not() -> None:
     made = advice(measured(declared(), calls={"numpy": 0.5, "torch": 0.2}))
-    assert made.sentences[1].startswith("PyTorch spends more time on everything else: ")
+    assert re.match(
+        r"PyTorch spends [\d.]+ µs more on the rest; in all, 32.0 µs lie between", made.sentences[1]
+    )
 
 
 def test_without_a_dispatch_table_the_start_is_what_else_counts() -> None:

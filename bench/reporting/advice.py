@@ -22,7 +22,7 @@ from bench.measure.budget import fastest_anywhere
 from bench.records.run import Run
 from bench.reporting import words
 from bench.reporting.sections.breakeven import sentence
-from bench.reporting.sections.limits_words import longer
+from bench.reporting.sections.limits import extra
 from bench.workload.case import Case
 
 EITHER = ("EQUIVALENT", "UNRESOLVED")
@@ -206,7 +206,7 @@ def _reason(run: Run, found: Mapping[str, Outcome], summary: Summary, made: Comp
     if words.is_decided(made):
         known = {limit.entry.id: limit for limit in getattr(limits(run, found), "entries", ())}
         slower, faster = (made.entry, made.baseline) if made.ratio > 1 else (made.baseline, made.entry)
-        if slower in known and faster in known and (why := longer(known[slower], known[faster])):
+        if slower in known and faster in known and (why := extra(known[slower], known[faster])):
             return why
     for one in break_evens(run, found, summary):
         if (one.other.entry.id, one.one.entry.id) == (made.entry, made.baseline):

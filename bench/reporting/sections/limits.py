@@ -102,7 +102,7 @@ def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
 
     ``explain`` allows the first of these, which needs a verdict.
     """
-    if len(sides) == 2 and explain and (sentence := _extra(*sides)):
+    if len(sides) == 2 and explain and (sentence := extra(*sides)):
         yield sentence
     if sides:
         yield f"{'; '.join(map(_most, sides))}."
@@ -115,7 +115,7 @@ def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
         yield f"{rates} {needed}: {wording.listing(runs)} of that speed."
 
 
-def _extra(slower: Limit, faster: Limit) -> str:
+def extra(slower: Limit, faster: Limit) -> str:
     """Return the part in which most of the difference lies; empty where the two have other parts."""
     between = difference(slower, faster)
     if between is None or between.time_ns <= 0:
@@ -123,6 +123,8 @@ def _extra(slower: Limit, faster: Limit) -> str:
     kind, most_ns = max(between.parts.items(), key=lambda item: item[1])
     own, _ = words.names(slower.arm, faster.arm)
     what = DISPATCH if kind == "dispatch" else PARTS[kind]
+    if kind == "rest" and len(slower.parts) == 2:  # no other part was timed by itself
+        what = "work on arrays, which is all but dispatch"
     return (
         f"{own} spends {units.duration(most_ns)} more on {what}; in all, {units.duration(between.time_ns)} "
         f"lie between {words.variant(slower.arm)} and {words.variant(faster.arm)}."
