@@ -1,95 +1,40 @@
 """F1, F2: whenever Ctrl-C, TERM or a hang-up comes, the workers are gone and the journal can be read."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from bench.machine.signals import Terminated, loading, terminable, undisturbed
-from bench.records.journal import FILE_NAME, load_run
-from faults.runs import PROJECT, children_of, finish, records, start, wait_for_lines, wait_until_gone
-
-ENDLESS = ("--blocks", "500")
-TO_PROCESS, TO_GROUP = os.kill, os.killpg  # a terminal signals the group, `kill` the process
-
-
-def moments(seed: int, count: int) -> list[tuple[int, float]]:
-    """Moments of a run: a number of journal lines to wait for, and seconds after the last of them."""
-    generator = random.Random(seed)
-    return [(generator.randrange(0, 18), generator.uniform(0, 0.06)) for _ in range(count)]
-
-
-CTRL_C, TERM, HANG_UP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-HITS = [
-    *((CTRL_C, TO_GROUP, *moment) for moment in moments(1, 10)),
-    *((TERM, TO_PROCESS, *moment) for moment in moments(2, 6)),
-    *((TERM, TO_GROUP, *moment) for moment in moments(3, 2)),
-    *((HANG_UP, TO_PROCESS, *moment) for moment in moments(4, 2)),
-]
+from bench.records.journal import FILE_NAME
+from faults.hits import (
+    CTRL_C,
+    ENDLESS,
+    HANG_UP,
+    TELLING,
+    TERM,
+    Hit,
+    check_hit,
+    check_hit_while_drawing,
+    check_second_ctrl_c,
+)
+from faults.runs import PROJECT, children_of, finish, records, start, wait_for_lines
 
 
-@pytest.mark.parametrize(("number", "send", "lines", "seconds"), HITS)
-def test_a_signal_at_any_moment_ends_run_and_workers_and_keeps_the_journal(
-    tmp_path: Path, number: int, send, lines: int, seconds: float
-) -> None:
-    running = start(tmp_path, *ENDLESS)
-    wait_for_lines(running, tmp_path, lines)
-    time.sleep(seconds)
-    send(running.pid, number)
-    code, errors = finish(running)
-    left = children_of(running.pid)
-
-    if "Fatal Python error: init_" in errors:  # it hit Python itself, before a line of ours had run
-        assert not records(tmp_path)
-        return
-    assert code in ((130,) if number == CTRL_C else (143, 128 + number)), errors
-    found = records(tmp_path)
-    if found and found[-1]["kind"] == "end":
-        assert found[-1]["status"] == "interrupted"
-        assert left == []  # at once
-        assert code != 128 + HANG_UP
-    if found:
-        assert load_run(tmp_path).state == "interrupted"
-    assert wait_until_gone(running.pid) == []  # those that nobody could end find their pipe closed
+@pytest.mark.parametrize("hit", TELLING)
+def test_a_signal_at_any_moment_ends_run_and_workers_and_keeps_the_journal(tmp_path: Path, hit: Hit) -> None:
+    check_hit(tmp_path, hit)
 
 
-@pytest.mark.parametrize(("lines", "seconds"), moments(5, 2))
-def test_a_second_ctrl_c_ends_it_too(tmp_path: Path, lines: int, seconds: float) -> None:
-    running = start(tmp_path, *ENDLESS)
-    wait_for_lines(running, tmp_path, lines + 1)
-    os.killpg(running.pid, CTRL_C)
-    time.sleep(seconds)
-    if running.poll() is None:
-        os.killpg(running.pid, CTRL_C)
-    code, errors = finish(running)
-
-    assert code == 130, errors
-    assert load_run(tmp_path).state == "interrupted"
-    assert wait_until_gone(running.pid) == []
+def test_a_second_ctrl_c_ends_it_too(tmp_path: Path) -> None:
+    check_second_ctrl_c(tmp_path, 11, 0.02)
 
 
-@pytest.mark.parametrize(("number", "seconds"), [(CTRL_C, 0.05), (TERM, 0.8)])
-def test_a_signal_while_the_report_is_drawn_harms_nothing_that_was_measured(
-    tmp_path: Path, number: int, seconds: float
-) -> None:
-    running = start(tmp_path, "--blocks", "1", report=True)
-    while running.poll() is None and not any(one["kind"] == "end" for one in records(tmp_path)):
-        time.sleep(0.02)
-    time.sleep(seconds)
-    if running.poll() is None:
-        os.killpg(running.pid, number)
-    code, errors = finish(running)
-
-    assert code in (0, 128 + number), errors
-    assert load_run(tmp_path).state == "complete"
-    page = tmp_path / "report.html"
-    assert not page.exists() or page.read_text(encoding="utf-8").rstrip().endswith("</html>")
-    assert wait_until_gone(running.pid) == []
+def test_a_signal_while_the_report_is_drawn_harms_nothing_that_was_measured(tmp_path: Path) -> None:
+    check_hit_while_drawing(tmp_path, CTRL_C, 0.05)
 
 
 def test_a_process_that_is_left_would_be_seen() -> None:
