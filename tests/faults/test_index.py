@@ -16,7 +16,7 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "F1": ("Ctrl-C at any moment, and a second one", [
         (SIGNALS, "test_a_signal_at_any_moment_ends_run_and_workers_and_keeps_the_journal"),
         (SIGNALS, "test_a_second_ctrl_c_ends_it_too"),
-        ("acceptance/test_signals.py", "test_a_signal_at_any_moment_ends_run_and_workers_and_keeps_the_journal"),
+        ("acceptance/test_signals.py", "test_a_second_ctrl_c_ends_it_too"),
         (SIGNALS, "test_a_signal_while_workers_are_stopped_is_held_back_and_not_lost"),
         (SIGNALS, "test_a_signal_while_the_report_is_drawn_harms_nothing_that_was_measured"),
         (WORKERS, "test_a_worker_that_ctrl_c_found_half_started_is_not_left_behind"),
