@@ -111,8 +111,6 @@ def test_an_array_that_claims_to_be_larger_than_it_is_gets_no_room(tmp_path: Pat
     ("extra", "said"),
     [
         ({"../../escaped.npy": b""}, "it also holds '../../escaped.npy'"),
-        ({"/etc/passwd": b""}, "it also holds '/etc/passwd'"),
-        ({"sub/U.npy": b""}, "it also holds 'sub/U.npy'"),
         ({"notes.txt": b""}, "it also holds 'notes.txt'"),
         ({f"{n}.npy": b"" for n in range(5000)}, "it also holds '0.npy'"),
     ],
@@ -144,13 +142,10 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     "literal",
     [
         "",
-        "{",
         "{1:2",
         "\x00",
-        "'" * 3,
         "[" * 9000,
         "{" * 20000,
-        "(" * 5000 + ")" * 5000,
         "{'descr': '<f8'}",
         "{'descr': 'nonsense', 'fortran_order': False, 'shape': (1,)}",
         "__import__('os').mkdir('x')",

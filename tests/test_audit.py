@@ -7,6 +7,7 @@ from journals import example_records
 from machines import FIT
 
 from bench.machine.audit import LEVELS, Finding, audit, banners
+from bench.machine.libraries import LIBRARIES, Library
 from bench.records.record import Environment
 from bench.records.run import make_run
 from bench.reporting.article import run_article
@@ -115,6 +116,18 @@ def test_what_is_wrong_with_a_library_is_found(
     (finding,) = found(libraries=libraries | {library: libraries[library] | facts})
     assert (finding.level, said in finding.what) == (level, True)
     assert finding.mend
+
+
+def test_a_library_of_ones_own_is_judged_by_the_same_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIBRARIES, "toy", Library("toy", "Toy", upgrade="get toy 2"))
+    bare, wrong = found(libraries={"toy": {"threads": None}}), found(libraries={"toy": {"debug": True}})
+    assert bare == []
+    assert [(finding.topic, finding.what, finding.mend) for finding in wrong] == [
+        ("Toy", "this Toy is a debug build", "get toy 2")
+    ]
+    (threads,) = found(libraries={"unknown": {"threads": 1}})
+    assert threads.what == "unknown computes with 1 threads where 8 were asked for"
+    assert threads.mend == "rnnbench run --threads 1"
 
 
 def test_flushing_on_both_sides_is_fair_and_on_record() -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from bench.machine import libraries
 from bench.machine.errors import UserError
 from bench.machine.libraries import (
     LIBRARIES,
@@ -228,10 +227,10 @@ def test_an_accelerator_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture
-def third(monkeypatch: pytest.MonkeyPatch) -> Library:
+def third() -> Iterator[Library]:
     """A library that is declared for as long as a test takes."""
-    monkeypatch.setattr(libraries, "LIBRARIES", dict(LIBRARIES))
-    return register(Library("toy", "Toy", "#7a3e9d", module="array"))
+    yield register(Library("toy", "Toy", "#7a3e9d", module="array"))
+    del LIBRARIES["toy"]
 
 
 def test_a_library_is_found_by_its_name_with_label_and_colour(third: Library) -> None:

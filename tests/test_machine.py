@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.machine import host, linux
-from bench.machine.audit import warnings
 
-QUIET = {"usable_cpus": 2, "load_1min": 0.1, "governor": None}
 CPUINFO = """processor\t: 0
 vendor_id\t: GenuineExample
 cpu family\t: 6
@@ -281,25 +279,6 @@ def test_the_clocks_tell_how_long_the_machine_slept(monkeypatch):
     monkeypatch.setattr(time, "clock_gettime", lambda clock: 130.5, raising=False)
 
     assert host.sleep_clock() == {"monotonic_s": 100.0, "boottime_s": 130.5, "asleep_s": 30.5}
-
-
-def test_a_quiet_machine_gives_no_warning():
-    assert warnings(QUIET, {}, {}, threads=2) == []
-
-
-@pytest.mark.parametrize(
-    ("facts", "dropped", "kept", "threads", "said"),
-    [
-        ({}, {"OPENBLAS_CORETYPE": "Haswell"}, {}, 1, "OPENBLAS_CORETYPE=Haswell, set here to pin"),
-        ({}, {}, {"OPENBLAS_CORETYPE": "Haswell"}, 1, "OPENBLAS_CORETYPE=Haswell pinned a BLAS kernel"),
-        ({}, {}, {}, 3, "3 threads on 2 usable processors"),
-        ({"load_1min": 1.5}, {}, {}, 1, "busy at the start"),
-        ({"governor": "powersave"}, {}, {}, 1, "governor is powersave"),
-    ],
-)
-def test_what_bears_on_speed_is_said(facts, dropped, kept, threads, said):
-    (warning,) = warnings(QUIET | facts, dropped, kept, threads)
-    assert said in warning
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def _check_members(members: list[zipfile.ZipInfo], names: Collection[str] | None
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
-    """One array, once its header says no more than there is."""
+    """Return one array, once its header says no more than there is."""
     with archive.open(member) as data:
         shape, dtype = _header(data)
     if dtype.hasobject:

@@ -34,12 +34,12 @@ class Usage:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is in the way of measuring."""
+        """Return whether nothing is in the way of measuring."""
         return self.others < QUIET
 
     @property
     def clause(self) -> str:
-        """What is seen: "other programs use 87 % of 2 processors (mostly tar), load 2.1"."""
+        """Return what is seen: "other programs use 87 % of 2 processors (mostly tar), load 2.1"."""
         of = "one processor" if self.cpus == 1 else f"{self.cpus} processors"
         names = f" (mostly {' and '.join(self.names)})" if self.names else ""
         load = "" if self.load_1min is None else f", load {self.load_1min:.2g}"
@@ -76,7 +76,7 @@ def count() -> Counters:
 
 
 def between(before: Counters, after: Counters, *, cpus: int, load_1min: float | None) -> Usage:
-    """What others used between two readings."""
+    """Return what others used between two readings."""
     passed_s = after.at_s - before.at_s
     others_s = max(0.0, after.busy - before.busy - (after.own - before.own))
     spent = {NEIGHBOURS: after.stolen - before.stolen}
@@ -152,7 +152,7 @@ def wait(
 
 
 def _programs() -> dict[int, tuple[str, float]]:
-    """Name and processor time of every other process that is visible."""
+    """Return name and processor time of every other process that is visible."""
     found = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error):

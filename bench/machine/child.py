@@ -111,12 +111,12 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Process id, also that of the group."""
+        """Return the process id, also that of the group."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether the process is still there."""
+        """Return whether the process is still there."""
         return self._process.poll() is None
 
     def ask(self, message: object, expected: Any, deadline_s: float) -> Any:

@@ -114,7 +114,7 @@ def worker_environment(
 
 
 def with_project(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a child that is to find ``bench``, also where that is not installed."""
+    """Return the variables of a child that is to find ``bench``, also where that is not installed."""
     paths = [str(PROJECT), variables.get("PYTHONPATH", "")]
     return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
@@ -134,7 +134,7 @@ def recorded(name: str, value: str, base: Mapping[str, str] | None = None) -> st
 
 
 def without_person(text: str, base: Mapping[str, str] | None = None) -> str:
-    """The text with the home folder as ~ and the user's name as USER."""
+    """Return the text with the home folder as ~ and the user's name as USER."""
     base = os.environ if base is None else base
     homes = {base.get("HOME", ""), base.get("USERPROFILE", ""), _home()}
     for home in sorted(homes, key=len, reverse=True):  # the longer first: one may lie in the other

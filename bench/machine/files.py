@@ -32,7 +32,7 @@ PATIENCE_S = 1.0  # with a pipe that nobody reads yet
 
 
 def as_path(name: str | Path) -> Path:
-    """A path as a person gave it.
+    """Return a path as a person gave it.
 
     Raises:
         UserError: it is empty or holds a zero byte, which no file's name does.
@@ -222,7 +222,7 @@ def scratch_folder(verb: str) -> Iterator[Path]:
 
 
 def _mode(path: Path) -> int:
-    """What ``path`` is, or what it points to; 0 where there is nothing yet."""
+    """Return what ``path`` is, or what it points to; 0 where there is nothing yet."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:
@@ -230,7 +230,7 @@ def _mode(path: Path) -> int:
 
 
 def _behind_system_link(path: Path) -> Path:
-    """The file that a link of the system's points to; ``path`` itself where it is no such link."""
+    """Return the file that a link of the system's points to; ``path`` itself where it is no such link."""
     if path.is_symlink() and path.parent.resolve().parts[1:2] in {(name,) for name in SYSTEM}:
         return path.resolve(strict=True)
     return path

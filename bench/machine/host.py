@@ -31,13 +31,13 @@ SLEEP_S = 0.5  # the two clocks are read one after the other; no sleep is shorte
 
 
 def usable_cpus() -> int:
-    """Processors this process may use: its affinity, no more than the cgroup's quota rounded down."""
+    """Return processors this process may use: its affinity, no more than the cgroup's quota rounded down."""
     allowed, granted = len(affinity()), linux.quota()
     return allowed if granted is None else max(1, min(allowed, math.floor(granted)))
 
 
 def affinity() -> list[int]:
-    """The processors that this process may run on."""
+    """Return the processors that this process may run on."""
     try:
         return sorted(os.sched_getaffinity(0))
     except AttributeError:  # no affinity on macOS and Windows
@@ -45,7 +45,7 @@ def affinity() -> list[int]:
 
 
 def utc_now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
@@ -88,23 +88,23 @@ def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
 
 
 def memory_bytes() -> int | None:
-    """All memory of the machine; None where nobody tells, as on Linux without ``/proc``."""
+    """Return all memory of the machine; None where nobody tells, as on Linux without ``/proc``."""
     return tell(memory=lambda: psutil.virtual_memory().total).get("memory")
 
 
 def processor_name(root: Path = ROOT) -> str:
-    """The processor's name as its vendor writes it."""
+    """Return the processor's name as its vendor writes it."""
     return linux.cpuinfo(root).get("model name") or platform.processor() or platform.machine()
 
 
 def host_hash(root: Path = ROOT) -> str:
-    """Twelve digits that are the same for every run on this host, and do not tell its name."""
+    """Return twelve digits that are the same for every run on this host, and do not tell its name."""
     identity = linux.read(root / "etc/machine-id") or ""
     return digest(f"{platform.node()}\n{identity}")
 
 
 def ranges(numbers: list[int]) -> str:
-    """Sorted numbers the way Linux writes them: "0-3,8"."""
+    """Write sorted numbers the way Linux writes them: "0-3,8"."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
@@ -115,13 +115,13 @@ def ranges(numbers: list[int]) -> str:
 
 
 def digest(text: str | bytes) -> str:
-    """The first twelve hexadecimal digits of a SHA-256."""
+    """Return the first twelve hexadecimal digits of a SHA-256."""
     data = text.encode(errors="surrogateescape") if isinstance(text, str) else text
     return hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
 
 
 def python() -> dict[str, Any]:
-    """How this Python was built, which is the workers' too, and started."""
+    """Return how this Python was built, which is the workers' too, and started."""
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     flags = {
         name: getattr(sys.flags, name)
@@ -155,7 +155,7 @@ def packages() -> dict[str, Any]:
 
 
 def installed() -> list[str]:
-    """Name and version of every installed package, as their folders are called; sorted."""
+    """Return name and version of every installed package, as their folders are called; sorted."""
     found = set()
     for folder in filter(None, sys.path):
         with suppress(OSError):
@@ -164,7 +164,7 @@ def installed() -> list[str]:
 
 
 def timer() -> dict[str, Any]:
-    """The clock of the values: what it is, its tick, and what one reading costs, in nanoseconds."""
+    """Return the clock of the values: what it is, its tick, and what one reading costs, in nanoseconds."""
     info = time.get_clock_info("perf_counter")
     cost = None
     with suppress(ClockError):  # a run finds out, and says so
@@ -197,7 +197,7 @@ def checkout(folder: Path = PROJECT) -> dict[str, Any]:
 
 
 def sleep_clock() -> dict[str, float]:
-    """Seconds since the machine started, and how many of them it slept (where that is told)."""
+    """Return seconds since the machine started, and how many of them it slept (where that is told)."""
     now = {"monotonic_s": round(time.monotonic(), 3)}
     if hasattr(time, "CLOCK_BOOTTIME"):  # Linux: goes on while the machine sleeps
         boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -220,7 +220,7 @@ def slept(before: Mapping[str, float], after: Mapping[str, float]) -> float:
 
 
 def _power() -> dict[str, str]:
-    """What powers a machine that has a battery."""
+    """Return what powers a machine that has a battery."""
     with suppress(AttributeError, OSError, RuntimeError):  # not on every system
         if battery := psutil.sensors_battery():
             return {"power": "mains" if battery.power_plugged else "battery"}
@@ -247,7 +247,7 @@ def _file_digest(path: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says, None where it is missing, fails or takes too long. It writes and asks nothing."""
+    """Return what git says, None where it is missing, fails or takes too long. It writes and asks nothing."""
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         child = subprocess.run(

@@ -21,7 +21,7 @@ NO_LIMIT = 1 << 60  # version 1 says "unlimited" with a number of about 2**63 by
 
 
 def read(path: Path) -> str | None:
-    """The text of a file without white space around it; None where it cannot be read."""
+    """Return the text of a file without white space around it; None where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -29,7 +29,7 @@ def read(path: Path) -> str | None:
 
 
 def number(path: Path) -> int | None:
-    """The whole number that a file holds; None where it holds none."""
+    """Return the whole number that a file holds; None where it holds none."""
     try:
         return int(read(path) or "")
     except ValueError:
@@ -37,7 +37,7 @@ def number(path: Path) -> int | None:
 
 
 def known(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts that are known."""
+    """Return the facts that are known."""
     return {name: value for name, value in facts.items() if value not in (None, "", {}, [])}
 
 
@@ -63,7 +63,7 @@ def processor(root: Path = ROOT) -> dict[str, Any]:
 
 
 def clock_speed(root: Path = ROOT, cpus: Iterable[int] = (0,)) -> dict[str, Any]:
-    """How the clock of these processors is governed: driver, governor, turbo, MHz."""
+    """Return how the clock of these processors is governed: driver, governor, turbo, MHz."""
     folders = [root / CPU / f"cpu{cpu}/cpufreq" for cpu in cpus] or [root / CPU0 / "cpufreq"]
     info = cpuinfo(root)
     mhz = {
@@ -86,7 +86,7 @@ def clock_speed(root: Path = ROOT, cpus: Iterable[int] = (0,)) -> dict[str, Any]
 
 
 def state(root: Path = ROOT) -> dict[str, Any]:
-    """How the system is set and how it fares: memory, pressure, steal, power, mitigations."""
+    """Return how the system is set and how it fares: memory, pressure, steal, power, mitigations."""
     swaps = read(root / "proc/swaps")
     areas = [line.split() for line in (swaps or "").splitlines()[1:]]
     load = (read(root / "proc/loadavg") or "").split()
@@ -140,7 +140,7 @@ def virtual(root: Path = ROOT) -> dict[str, Any]:
 
 
 def cpuinfo(root: Path = ROOT) -> dict[str, str]:
-    """What /proc/cpuinfo says about the first processor."""
+    """Return what /proc/cpuinfo says about the first processor."""
     first = (read(root / "proc/cpuinfo") or "").partition("\n\n")[0]
     lines = (line.partition(":") for line in first.splitlines())
     return {name.strip(): value.strip() for name, _, value in lines}
@@ -156,7 +156,7 @@ def steal_share(root: Path = ROOT) -> float | None:
 
 
 def quota(root: Path = ROOT) -> float | None:
-    """Processors that the group may use (quota over period), None where there is no limit."""
+    """Return processors that the group may use (quota over period), None where there is no limit."""
     found = []
     for folder in _group_folders(root, "cpu"):
         limit, period = read(folder / "cpu.cfs_quota_us"), read(folder / "cpu.cfs_period_us")
@@ -169,7 +169,7 @@ def quota(root: Path = ROOT) -> float | None:
 
 
 def memory_limit(root: Path = ROOT) -> int | None:
-    """Bytes that the group may use, None where there is no limit."""
+    """Return bytes that the group may use, None where there is no limit."""
     found = []
     for folder in _group_folders(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
@@ -189,12 +189,12 @@ def throttled(root: Path = ROOT) -> tuple[int, int] | None:
 
 
 def _all(values: Iterable[str | None]) -> str | None:
-    """All different values, joined: on a well set machine there is one."""
+    """Join all different values: on a well set machine there is one."""
     return ", ".join(dict.fromkeys(filter(None, values))) or None
 
 
 def _chosen(text: str | None) -> str | None:
-    """The word in brackets of a list to choose from, such as "always [madvise] never"."""
+    """Return the word in brackets of a list to choose from, such as "always [madvise] never"."""
     found = re.search(r"\[(\w+)\]", text or "")
     return found[1] if found else None
 
@@ -210,7 +210,7 @@ def _caches(root: Path) -> dict[str, str]:
 
 
 def _turbo(root: Path) -> str | None:
-    """Whether the clock may rise above its nominal speed."""
+    """Return whether the clock may rise above its nominal speed."""
     off, on = number(root / CPU / "intel_pstate/no_turbo"), number(root / CPU / "cpufreq/boost")
     allowed = on if off is None else 1 - off
     return None if allowed is None else ("on" if allowed else "off")
@@ -227,7 +227,7 @@ def _mitigations(root: Path) -> dict[str, list[str]]:
 
 
 def _power(root: Path) -> str | None:
-    """mains or battery; None where nothing tells, as on a machine without a battery."""
+    """Return mains or battery; None where nothing tells, as on a machine without a battery."""
     supplies = list((root / "sys/class/power_supply").glob("*"))
     kinds = {path: read(path / "type") for path in supplies}
     if any(kind == "Mains" and read(path / "online") == "1" for path, kind in kinds.items()):
@@ -242,7 +242,7 @@ def _temperature(root: Path) -> int | None:
 
 
 def _pressure(root: Path) -> dict[str, float]:
-    """Percent of the last ten seconds in which some task waited, by what it waited for."""
+    """Return percent of the last ten seconds in which some task waited, by what it waited for."""
     found = {}
     for what in ("cpu", "memory", "io"):
         if shares := re.search(r"some avg10=(\d+(?:\.\d*)?)", read(root / "proc/pressure" / what) or ""):

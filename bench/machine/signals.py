@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def _there(*names: str) -> list[signal.Signals]:
-    """Those of the signals that this platform has."""
+    """Return those of the signals that this platform has."""
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 

@@ -77,7 +77,7 @@ def _occupy(descriptors: Sequence[int]) -> None:
 
 
 def _checked(stream: TextIO | None, descriptor: int, *, needed: bool) -> TextIO:
-    """A text stream to where ``stream`` goes; None is one that was closed before Python started."""
+    """Return a text stream to where ``stream`` goes; None is one that was closed before Python started."""
     raw: Any = io.FileIO(descriptor, "w", closefd=False)
     encoding, line_buffering, write_through = "utf-8", False, False
     if isinstance(stream, io.TextIOWrapper):

@@ -10,7 +10,7 @@ TENTH = 0.1  # ratios nearer to 1 than this get a third decimal, or 0.996 and 1.
 
 
 def number(x: float) -> str:
-    """Three significant digits; from 1000 on whole, with thin groups of thousands.
+    """Write three significant digits; from 1000 on whole, with thin groups of thousands.
 
     No exponent, but for what is too long without one.
     """
@@ -25,47 +25,47 @@ def number(x: float) -> str:
 
 
 def whole(n: int) -> str:
-    """A count, with thin groups of thousands."""
+    """Return a count, with thin groups of thousands."""
     return f"{n:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def ratio(x: float) -> str:
-    """A ratio; near 1 with three decimals."""
+    """Return a ratio; near 1 with three decimals."""
     return f"{x:.3f}" if abs(x - 1) < TENTH else number(x)
 
 
 def duration(ns: float | None) -> str:
-    """A time given in nanoseconds: 77.3 µs, 27.1 ms."""
+    """Return a time given in nanoseconds: 77.3 µs, 27.1 ms."""
     return NOTHING if ns is None else _scaled(ns, TIME_UNITS, " ")
 
 
 def rate(per_second: float | None) -> str:
-    """Something a second: 1.28 M, 4.71 k."""
+    """Write something a second: 1.28 M, 4.71 k."""
     return NOTHING if per_second is None else _scaled(per_second, RATE_UNITS, "")
 
 
 def seconds(s: float) -> str:
-    """A longer time: 97.5 s, 12 min."""
+    """Return a longer time: 97.5 s, 12 min."""
     return f"{number(s)} s" if s < 600 else f"{number(s / 60)} min"
 
 
 def memory(size_bytes: int | float) -> str:
-    """An amount of memory in GiB."""
+    """Return an amount of memory in GiB."""
     return f"{number(size_bytes / 2**30)} GiB"
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Limits of a ratio, "[2.14, 2.29]"; empty where there are none."""
+    """Return limits of a ratio, "[2.14, 2.29]"; empty where there are none."""
     return "" if low is None or high is None else f"[{ratio(low)}, {ratio(high)}]"
 
 
 def with_interval(x: float | None, low: float | None, high: float | None) -> str:
-    """A ratio and its limits, "2.21 [2.14, 2.29]"."""
+    """Return a ratio and its limits, "2.21 [2.14, 2.29]"."""
     return NOTHING if x is None else f"{ratio(x)} {interval(low, high)}".rstrip()
 
 
 def percent(fraction: float) -> str:
-    """0.0123 as "1.2 %"."""
+    """Write 0.0123 as "1.2 %"."""
     return f"{100 * fraction:.2g} %" if abs(fraction) < 0.995 else f"{number(100 * fraction)} %"
 
 
@@ -75,7 +75,7 @@ def error(x: float) -> str:
 
 
 def _scaled(x: float, units: tuple[tuple[float, str], ...], gap: str) -> str:
-    """``x`` in the largest unit in which its three digits are at least 1, so 999.9 ns is 1.00 µs."""
+    """Return ``x`` in the largest unit in which its three digits are at least 1, so 999.9 ns is 1.00 µs."""
     rounded = float(f"{x:.3g}")
     size, name = max((unit for unit in units if rounded >= unit[0]), default=units[0])
     return f"{number(rounded / size)}{gap}{name}"

@@ -13,7 +13,7 @@ UNSEEN = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text with every character that acts unseen as its code: ``\\x1b`` in place of an escape."""
+    """Return the text with every character that acts unseen as its code: ``\\x1b`` in place of an escape."""
     return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
@@ -24,7 +24,7 @@ def full_stop(text: str) -> str:
 
 
 def one_line(text: object) -> str:
-    """What it says as one line that is fit to look at; never empty."""
+    """Return what it says as one line that is fit to look at; never empty."""
     return " ".join(printable(str(text)).split()) or "?"
 
 
@@ -34,19 +34,19 @@ def is_name(text: str) -> bool:
 
 
 def listing(items: Sequence[str], most: int = 4) -> str:
-    """a, b and c; beyond ``most`` the rest is counted."""
+    """Join items as "a, b and c"; beyond ``most`` the rest is counted."""
     if len(items) > most:
         items = [*items[: most - 1], f"{len(items) - most + 1} more"]
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
 
 
 def capital(sentence: str) -> str:
-    """The sentence with a capital first letter, unless it starts with the name of a variant."""
+    """Return the sentence with a capital first letter, unless it starts with the name of a variant."""
     return sentence if "-" in sentence.partition(" ")[0] else sentence[:1].upper() + sentence[1:]
 
 
 def count(n: int, noun: str) -> str:
-    """1 block, 10 blocks."""
+    """Return a number with its noun: 1 block, 10 blocks."""
     return f"{units.whole(n)} {noun}" if n == 1 else f"{units.whole(n)} {noun}s"
 
 

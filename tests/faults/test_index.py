@@ -156,7 +156,6 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ]),
     "F25": ("more threads than processors", [
         ("test_machine.py", "test_usable_processors_are_affinity_and_quota_rounded_down"),
-        ("test_machine.py", "test_what_bears_on_speed_is_said"),
         ("test_audit.py", "test_what_is_wrong_with_a_machine_is_found"),
         ("test_report.py", "test_the_audit_finds_wrong_threads_and_other_inputs"),
     ]),

@@ -80,7 +80,7 @@ class Library:
 
     @property
     def loaded(self) -> bool:
-        """Whether this process has imported it."""
+        """Return whether this process has imported it."""
         return self.module in sys.modules
 
     def missing(self) -> str | None:

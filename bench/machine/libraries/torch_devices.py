@@ -29,7 +29,7 @@ class NotHere(Exception):
 
 
 def cuda_devices(torch: Any, environ: Mapping[str, str]) -> Found:
-    """Every visible CUDA (or ROCm) device.
+    """List every visible CUDA (or ROCm) device.
 
     Raises:
         NotHere: there is none; says why. A broken driver raises torch's own error.
@@ -50,7 +50,7 @@ def cuda_devices(torch: Any, environ: Mapping[str, str]) -> Found:
 
 
 def mps_devices(torch: Any, system: str) -> Found:
-    """The GPU of an Apple machine, which has no float64.
+    """Return the GPU of an Apple machine, which has no float64.
 
     Raises:
         NotHere: there is none; says why.
@@ -66,7 +66,7 @@ def mps_devices(torch: Any, system: str) -> Found:
 
 
 def xpu_devices(torch: Any, environ: Mapping[str, str]) -> Found:
-    """Every visible Intel GPU; not all of them have float64.
+    """List every visible Intel GPU; not all of them have float64.
 
     Raises:
         NotHere: there is none; says why.
@@ -146,7 +146,7 @@ def _cuda(device: str) -> dict[str, Any]:
 
 
 def _driver(number: int) -> str:
-    """The newest CUDA that the driver can serve: 12040 is 12.4."""
+    """Return the newest CUDA that the driver can serve: 12040 is 12.4."""
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
@@ -166,7 +166,7 @@ def _xpu(device: str) -> dict[str, Any]:
 
 
 def _selected_by(selectors: tuple[str, ...], environ: Mapping[str, str]) -> str:
-    """The variables that choose devices, as they are set."""
+    """Return the variables that choose devices, as they are set."""
     chosen = [f"{name}={environ[name]}" for name in selectors if name in environ]
     return f" ({', '.join(chosen)})" if chosen else ""
 
