@@ -13,7 +13,7 @@ from functools import partial
 from bench.analysis.outcome import WITHIN_BUDGET, Outcome, outcomes
 from bench.analysis.statistics import FIRST_LOOK
 from bench.analysis.summary import summarise
-from bench.machine import clock, units, wording
+from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.records.formats.foreign import as_fact
 from bench.records.run import Run
@@ -283,9 +283,8 @@ def contents(facts: Facts, found: Found, prefix: str) -> Section:
         calls = _range([burst.n_calls for burst in counted], "call")
         values = _range([len(burst.elapsed_ns) for burst in counted], "value")
         how = (
-            f"A value is the time of {calls} between two readings of the clock, over their number: "
-            f"{units.duration(clock.MIN_VALUE_NS)} or more. A block has fresh processes and {values} of each "
-            "entry, in random order; block 0 checks results, and does not count.",
+            f"A value is the time of {calls} between two readings of the clock, over their number. A block "
+            f"has fresh processes and {values} of each entry; block 0 checks results, and does not count.",
         )
     return Section(id="contents", title="What is in these numbers, and what is not?", notes=(*CONTENTS, *how))
 

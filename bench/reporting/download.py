@@ -14,16 +14,14 @@ from bench.reporting.section import File, Section, data_uri
 LARGEST = 1_000_000  # bytes of a file in the page
 VALUES = ("entry", "block", "round", "n_calls", "elapsed_ns")
 MEDIANS = ("entry", "block", "median_ns")
-NOTES = (
-    "elapsed_ns is what n_calls calls took together, without waiting for a processor; block 0 does not "
-    "count.",
-    "All that was recorded is in the journal beside this page, one JSON record a line.",
+NOTE = (
+    "elapsed_ns is what n_calls calls took together, without waiting for a processor; block 0 does not count."
 )
 
 
 def download_section(facts: Facts, found: Mapping[str, Outcome], prefix: str) -> Section:
     """Return the raw values where they are small enough, else the blocks' medians, else where they are."""
-    section = Section(id="values", title="The raw values", notes=NOTES)
+    section = Section(id="values", title="The raw values", notes=(NOTE,))
     total = sum(len(burst.elapsed_ns) for burst in facts.run.bursts)
     for name, columns, lines, what in (
         ("values", VALUES, _values(facts.run), wording.count(total, "value")),
@@ -33,7 +31,7 @@ def download_section(facts: Facts, found: Mapping[str, Outcome], prefix: str) ->
             file = File(f"{prefix}{name}.csv", data_uri(text, "text/csv"), f"{what}, {len(text) // 1000} kB")
             return replace(section, files=(file,))
     lead = "There are too many values for this page: they are in values.csv and in the journal beside it."
-    return replace(section, lead=(lead,), notes=NOTES[1:])
+    return replace(section, lead=(lead,), notes=())
 
 
 def _values(run: Run) -> Iterator[str]:

@@ -179,21 +179,16 @@ def row_text(
     **how: Any,
 ) -> None:  # fmt: skip
     """Write what a row is and its numbers: beside the axes, or above the row in a narrow figure."""
-    numbers = how | ({"color": color} if not label else {})
+    left, right = {"ha": "left"} | how, {"ha": "right"} | how
+    ink: Any = {} if label else {"color": color}
     if narrow:
-        how = {"fontsize": SMALL} | how
-        beside(axes, 0, y - ABOVE, label, **(how | {"ha": "left", "color": color}))
-        beside(
-            axes,
-            1,
-            y - ABOVE,
-            f"{time}   {ratio}".rstrip(),
-            **({"fontsize": SMALL} | numbers | {"ha": "right"}),
-        )
+        small: Any = {"fontsize": SMALL}
+        beside(axes, 0, y - ABOVE, label, **(small | left | {"color": color}))
+        beside(axes, 1, y - ABOVE, f"{time}   {ratio}".rstrip(), **(small | right | ink))
         return
-    beside(axes, -0.02, y, label, **(how | {"ha": "right", "color": color}))
-    beside(axes, TIME_COLUMN, y, time, **(numbers | {"ha": "right"}))
-    beside(axes, RATIO_COLUMN, y, ratio, **numbers)
+    beside(axes, -0.02, y, label, **(right | {"color": color}))
+    beside(axes, TIME_COLUMN, y, time, **(right | ink))
+    beside(axes, RATIO_COLUMN, y, ratio, **(left | ink))
 
 
 def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:

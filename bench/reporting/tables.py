@@ -32,8 +32,8 @@ DECLARED = (
 )  # fmt: skip
 T_INTERVAL = 5  # its column; without intervals there are no scatters beside it either
 DECLARED_NOTE = (
-    "Where the exact interval and Student’s t interval of the same blocks disagree about 1, there is no "
-    "verdict. The fastest forms were chosen in block 0, which does not count."
+    "Where the exact interval and Student’s t interval disagree about 1, there is no verdict. The fastest "
+    "forms were chosen in block 0."
 )
 STARTS_NOTE = (
     "Medians over all blocks. A start is the processor time until a fresh process has bound its task; the "

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.machine.devices import Absent
-from bench.machine.wording import listing
+from bench.machine.wording import count, listing
 from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, claims_wrongly, wrongly_accused
 from bench.workload.cell import find_cell
@@ -56,20 +56,15 @@ def table(rows: Iterable[Row]) -> Table:
     )
     for column in shown.columns:
         column.no_wrap = True
-    lines: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        if row.status != "missing":
-            key: tuple[str, ...] = (row.variant, row.device, row.dtype, row.layout, row.activation)
-            lines.setdefault(key, []).append(row)
+    lines = _grouped(rows, "variant", "device", "dtype", "layout", "activation")
     previous = next(iter(lines), None)
     for key, of_line in lines.items():
         if previous and key[:2] != previous[:2]:
             shown.add_section()
         previous = key
-        verdict = max((row.status for row in of_line), key=SEVERITY.index)
         cells = [_worst_cell(of_line, quantity) for quantity in FORWARD + gradient]
         allowed = "/".join(filter(None, (_allowed(of_line, FORWARD), _allowed(of_line, gradient))))
-        shown.add_row(*map(escape, key), *cells, allowed, VERDICTS[verdict])
+        shown.add_row(*map(escape, key), *cells, allowed, VERDICTS[_worst(of_line)])
     return shown
 
 
@@ -83,51 +78,37 @@ def missing(rows: Iterable[Row], absent: Iterable[Absent]) -> list[str]:
 
 def failures(rows: Iterable[Row]) -> list[str]:
     """What went wrong, for each variant and device the first time in full."""
-    failed: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row.status in ("disagrees", "crashed", "timeout"):
-            failed.setdefault((row.variant, row.device), []).append(row)
+    failed = (row for row in rows if row.status in FAILED)
     return [
-        f"{variant} on {device}: {first.status} in {_proofs(len(of_arm))}, first in {first.task}, "
+        f"{variant} on {device}: {first.status} in {count(len(of_arm), 'proof')}, first in {first.task}, "
         f"{first.layout}, {first.dtype}, {first.activation}, {first.shape}: {first.reason}"
-        for (variant, device), of_arm in failed.items()
+        for (variant, device), of_arm in _grouped(failed, "variant", "device").items()
         for first in of_arm[:1]
     ]
 
 
 def conclusion(rows: Iterable[Row]) -> str:
-    """The answer in plain words."""
-    by_variant: dict[str, list[Row]] = {}
-    for row in rows:
-        if row.status != "missing":
-            by_variant.setdefault(row.variant, []).append(row)
+    """Return the answer in plain words."""
+    by_variant = {name: proofs for (name,), proofs in _grouped(rows, "variant").items()}
     reference = by_variant.pop(REFERENCE)
-    failed: dict[str, list[str]] = {}
-    for name, found in by_variant.items():
-        worst = max((row.status for row in found), key=SEVERITY.index)
-        if worst in FAILED:
-            failed.setdefault(worst, []).append(name)
-    wrong = [name for names in failed.values() for name in names]
-    published = [
-        name
-        for name, found in by_variant.items()
-        if name not in wrong and any(row.status == "known_wrong" for row in found)
-    ]
-    right = [name for name in by_variant if name not in wrong + published]
-
+    worst = {name: _worst(proofs) for name, proofs in by_variant.items()}
     sentences = []
     if any(map(claims_wrongly, reference)):
         sentences.append("WRONG: the reference's own gradient is not the derivative of its loss.")
-    sentences += [
-        f"{word}: {', '.join(failed[status])}, as told above."
-        for status, word in FAILED.items()
-        if status in failed
+    for status, word in FAILED.items():
+        if names := [name for name in worst if worst[name] == status]:
+            sentences.append(f"{word}: {', '.join(names)}, as told above.")
+    published = [
+        name
+        for name, proofs in by_variant.items()
+        if worst[name] not in FAILED and any(row.status == "known_wrong" for row in proofs)
     ]
+    right = [name for name in by_variant if worst[name] not in FAILED and name not in published]
     if right:
         n_proofs = sum(len(by_variant[name]) for name in right)
         who = f"All {len(right)} variants that claim" if len(right) > 1 else f"{right[0]} claims"
         verb = "agree" if len(right) > 1 else "and agrees"
-        sentences.append(f"{who} to be right {verb} with the reference in {_proofs(n_proofs)}.")
+        sentences.append(f"{who} to be right {verb} with the reference in {count(n_proofs, 'proof')}.")
     sentences += [_published(name, by_variant[name]) for name in published]
     by_steps, by_differences = (_largest(reference, [how]) for how in gradcheck.WAYS)
     sentences.append(
@@ -141,7 +122,7 @@ def _published(name: str, rows: list[Row]) -> str:
     """What is wrong with a gradient that is known to be wrong, or that it is not."""
     wrong = [row for row in rows if row.status == "known_wrong"]
     if accused := [row for row in wrong if wrongly_accused(row)]:
-        return f"{name} is listed as known wrong, but was right in {len(accused)} of {_proofs(len(wrong))}."
+        return f"{name} is listed as known wrong, but was right in {len(accused)} of {count(len(wrong), 'proof')}."
     gradients = [row for row in wrong if row.task == "gradient"]
     off, right = dict[str, list[float]](), list[str]()
     for parameter in find_cell(rows[0].cell).parameters:
@@ -158,8 +139,18 @@ def _published(name: str, rows: list[Row]) -> str:
     )
 
 
-def _proofs(number: int) -> str:
-    return f"{number} proof" if number == 1 else f"{number} proofs"
+def _grouped(rows: Iterable[Row], *names: str) -> dict[tuple[str, ...], list[Row]]:
+    """Return the rows that were proved by these fields of theirs."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        if row.status != "missing":
+            groups.setdefault(tuple(getattr(row, name) for name in names), []).append(row)
+    return groups
+
+
+def _worst(rows: Iterable[Row]) -> str:
+    """Return the worst that happened."""
+    return max((row.status for row in rows), key=SEVERITY.index)
 
 
 def _largest(rows: Iterable[Row], names: Sequence[str]) -> float:
