@@ -90,11 +90,11 @@ def test_a_run_of_one_size_points_to_the_map_on_its_page(tmp_path: Path) -> None
     run = write_run(tmp_path / "run", of_machine(example_records(quick=True)))
     map_ = write_grid(tmp_path / "map", records_of(grid_plan(batch=(1,)), with_ratio(crossing_at(300.0))))
     build_report([run, map_], tmp_path / "out")
-    said = "is what the map of sizes on this page (grid) looks for."
+    said = "the map on this page (grid)"
     for name in ("report.html", "report.md"):
         text = " ".join((tmp_path / "out" / name).read_text(encoding="utf-8").split())
-        assert text.count(said) == 2  # in its section and in the answer
-        assert "rnnbench run --preset grid finds" not in re.sub("</?code>", "", text)
+        assert said in text
+        assert "rnnbench run --preset grid" not in re.sub("</?code>", "", text)
 
 
 def test_only_a_map_of_the_same_work_on_the_same_machine_is_pointed_to() -> None:

@@ -122,7 +122,8 @@ def _published(name: str, rows: list[Row]) -> str:
     """What is wrong with a gradient that is known to be wrong, or that it is not."""
     wrong = [row for row in rows if row.status == "known_wrong"]
     if accused := [row for row in wrong if wrongly_accused(row)]:
-        return f"{name} is listed as known wrong, but was right in {len(accused)} of {count(len(wrong), 'proof')}."
+        right_in = f"{len(accused)} of {count(len(wrong), 'proof')}"
+        return f"{name} is listed as known wrong, but was right in {right_in}."
     gradients = [row for row in wrong if row.task == "gradient"]
     off, right = dict[str, list[float]](), list[str]()
     for parameter in find_cell(rows[0].cell).parameters:
