@@ -7,7 +7,6 @@ import pytest
 from limit_runs import BATCHED, BLOCKS, CALL_NS, CELL, INPLACE, PASS_A_NS, PRODUCT_FLOPS_A_NS
 from reports import write_run
 
-from bench.analysis import time_split
 from bench.analysis.outcome import outcomes
 from bench.analysis.time_split import Limit, Limits, Prices, difference, limits
 from bench.machine.errors import UserError
@@ -33,7 +32,7 @@ def limit_of(run: Run, arm: str) -> Limit:
 
 
 def shares(limit: Limit) -> dict[str, float]:
-    return {part.kind: part.share.value for part in limit.parts}
+    return {part.kind: part.share.estimate for part in limit.parts}
 
 
 def priced(limit: Limit) -> tuple[float, float]:
@@ -98,11 +97,11 @@ def test_a_formula_with_one_product_less_moves_the_share(monkeypatch: pytest.Mon
 def test_shares_are_medians_over_blocks_with_their_interval() -> None:
     alone = [20.0, 22.0, 24.0, 26.0, 28.0, 34.0, 40.0]
     part = limit_of(limit_runs.run(alone={BATCHED: alone}), BATCHED).parts[0]
-    assert (part.share.value, part.share.low, part.share.high) == pytest.approx((0.26, 0.20, 0.40))
+    assert (part.share.estimate, *part.share.limits) == pytest.approx((0.26, 0.20, 0.40))
     assert part.time_ns == pytest.approx(26_000)
 
     few = limit_of(limit_runs.run(alone={BATCHED: alone}, blocks=3), BATCHED).parts[0]
-    assert (few.share.value, few.share.low, few.share.high) == (pytest.approx(0.22), None, None)
+    assert (few.share.estimate, *few.share.limits) == (pytest.approx(0.22), None, None)
 
 
 def test_a_share_is_taken_within_a_block() -> None:
@@ -122,7 +121,7 @@ def test_parts_that_exceed_the_whole_are_scaled_to_it_and_that_is_told() -> None
     assert shares(limit)["dispatch"] == pytest.approx(336_000 / sum_ns, rel=1e-3)
     assert shares(limit)["rest"] == 0
     assert sum(shares(limit).values()) == pytest.approx(1)
-    assert all(part.share.value >= 0 for part in limit.parts)
+    assert all(part.share.estimate >= 0 for part in limit.parts)
 
 
 def test_block_0_says_nothing() -> None:
@@ -131,7 +130,8 @@ def test_block_0_says_nothing() -> None:
         return rates if rates.block else limit_runs.replace(rates, primitives=slow)
 
     made = taken_apart(limit_runs.with_rates(limit_runs.run(), slow_at_first))
-    assert made.libraries[0].call_ns == time_split.Estimate(CALL_NS, CALL_NS, CALL_NS)
+    calls = made.libraries[0].call_ns
+    assert (calls.estimate, *calls.limits) == (CALL_NS,) * 3
     only_block_0 = limit_runs.with_rates(limit_runs.run(), lambda rates: None if rates.block else rates)
     assert [part.kind for part in limit_of(only_block_0, CELL).parts] == ["dispatch", "rest"]
     assert taken_apart(only_block_0).libraries == ()
@@ -146,7 +146,7 @@ def test_the_lower_bound_is_the_needed_work_at_the_librarys_best_rates() -> None
     assert limit.bound is not None
     assert limit.bound.time_ns == pytest.approx(expected, rel=1e-3)
     assert limit.bound.by == "arithmetic"
-    assert limit.bound.efficiency.value == pytest.approx(expected / 400_000, rel=1e-3)
+    assert limit.bound.efficiency.estimate == pytest.approx(expected / 400_000, rel=1e-3)
 
 
 def test_where_moving_the_bytes_takes_longer_that_is_the_lower_bound() -> None:
@@ -232,22 +232,24 @@ def test_a_probe_that_failed_is_told() -> None:
     )
     made = taken_apart(run)
     assert made.troubles == ((CELL, "no memory", (5, 6, 7)),)
-    assert limit_of(run, CELL).parts[1].share.low is None  # 4 blocks are left
+    assert limit_of(run, CELL).parts[1].share.limits == (None, None)  # 4 blocks are left
 
 
 def test_what_the_libraries_can_do_by_themselves() -> None:
     numpy, torch = taken_apart(limit_runs.run()).libraries
     assert (numpy.arm.id, torch.arm.id) == (BATCHED, CELL)
     assert numpy.call_ns is not None
-    assert numpy.call_ns.value == pytest.approx(CALL_NS, rel=1e-3)
-    best = max(numpy.products, key=lambda speed: speed.rate.value)
+    assert numpy.call_ns.estimate == pytest.approx(CALL_NS, rel=1e-3)
+    best = max(numpy.products, key=lambda speed: speed.rate.estimate)
     assert best.size == (512, 512, 512)
-    assert best.rate.value == pytest.approx(250, rel=0.01)
+    assert best.rate.estimate == pytest.approx(250, rel=0.01)
     small = next(one for one in numpy.products if one.size == (128, 6, 32))
-    assert small.rate.value == pytest.approx(2 * 128 * 6 * 32 / (CALL_NS + 2 * 128 * 6 * 32 / 250), rel=1e-3)
+    assert small.rate.estimate == pytest.approx(
+        2 * 128 * 6 * 32 / (CALL_NS + 2 * 128 * 6 * 32 / 250), rel=1e-3
+    )
     assert (1, 1, 1) not in {one.size for one in numpy.products}
     assert numpy.copy is not None
-    assert numpy.copy.rate.value == pytest.approx(limit_runs.BYTES_A_NS, rel=0.01)
+    assert numpy.copy.rate.estimate == pytest.approx(limit_runs.BYTES_A_NS, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -300,4 +302,3 @@ def test_the_best_rate_is_that_of_any_size_and_form() -> None:
     assert own.best(("product",)) == pytest.approx(4)
     assert own.best(("tanh", "exp")) == pytest.approx(4)
     assert own.best(("exp",)) is None
-    assert time_split.estimate([3.0]) == time_split.Estimate(3.0, None, None)

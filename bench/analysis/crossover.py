@@ -65,36 +65,6 @@ class MapCell:
         return self.faster.library if self.faster else None
 
     @property
-    def made(self) -> Comparison:
-        """Until the readers of the map speak of arms: the same as ``comparison``."""
-        return self.comparison
-
-    @property
-    def sign(self) -> int | None:
-        """Until then: 1 where the baseline is faster, -1 where the arm is."""
-        return None if self.faster is None else -1 if self.faster == self.arm else 1
-
-    @property
-    def numpy(self) -> Arm:
-        """Until then: the baseline."""
-        return self.baseline
-
-    @property
-    def torch(self) -> Arm:
-        """Until then: the arm."""
-        return self.arm
-
-    @property
-    def numpy_ns(self) -> float | None:
-        """Until then: the baseline's time."""
-        return self.baseline_ns
-
-    @property
-    def torch_ns(self) -> float | None:
-        """Until then: the arm's time."""
-        return self.arm_ns
-
-    @property
     def measured(self) -> bool:
         """Whether it needs no other try: a word was found for it, were it UNRESOLVED."""
         return self.comparison.verdict not in NOT_MEASURED

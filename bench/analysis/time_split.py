@@ -35,7 +35,7 @@ from typing import Literal
 import numpy as np
 
 from bench.analysis.outcome import Outcome
-from bench.analysis.statistics import median_interval
+from bench.analysis.statistics import Interval, median_interval
 from bench.records.record import Arm, Entry, Probe, Rates
 from bench.records.run import Run
 from bench.workload.case import Case
@@ -57,21 +57,12 @@ Size = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A median over blocks; the limits are order statistics, None with fewer than 6 blocks."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Speed:
     """One operation: ``rate`` is flops, elements or bytes a nanosecond."""
 
     name: str
     size: Size
-    rate: Estimate
+    rate: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +71,7 @@ class LibrarySpeeds:
 
     arm: Arm
     case: Case  # whose sizes these are
-    call_ns: Estimate | None  # of a call that has nothing to do
+    call_ns: Interval | None  # of a call that has nothing to do
     products: tuple[Speed, ...]  # GFLOP/s, those of 1 x 1 left out
     activations: tuple[Speed, ...]  # 10^9 elements a second, those of 1 element left out
     copy: Speed | None  # GB/s, read and written, of the largest copy
@@ -139,12 +130,6 @@ def libraries(run: Run) -> tuple[LibrarySpeeds, ...]:
     return tuple(probed)
 
 
-def estimate(values: Iterable[float]) -> Estimate:
-    """Return the median of some blocks' values, and its 95 % interval."""
-    interval = median_interval(list(values))
-    return Estimate(interval.estimate, *interval.limits)
-
-
 def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> LibrarySpeeds:
     times: dict[tuple[str, Size], list[float]] = {}
     for block in blocks:
@@ -155,14 +140,14 @@ def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> LibrarySpeeds:
     def speeds(kinds: Sequence[str], work: Callable[[str, Size], int]) -> tuple[Speed, ...]:
         """Return those of a kind at more than one number: work a nanosecond."""
         return tuple(
-            Speed(name, size, estimate(work(name, size) / one for one in ns))
+            Speed(name, size, median_interval([work(name, size) / time_ns for time_ns in ns]))
             for (name, size), ns in times.items()
             if plain(name) in kinds and set(size) - {1}
         )
 
     itemsize = ITEMSIZE[probe.case.dtype]
     copies = speeds(("copy",), lambda name, size: 2 * itemsize * size[0])
-    calls = [estimate(ns) for (name, _), ns in times.items() if name == "call"]
+    calls = [median_interval(ns) for (name, _), ns in times.items() if name == "call"]
     return LibrarySpeeds(
         arm=arm,
         case=probe.case,
@@ -197,7 +182,7 @@ class Part:
 
     kind: Kind
     time_ns: float  # its share of the entry's time
-    share: Estimate
+    share: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +191,7 @@ class Bound:
 
     time_ns: float
     by: Literal["arithmetic", "memory"]
-    efficiency: Estimate
+    efficiency: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +214,7 @@ class Limit:
     @property
     def largest(self) -> Part | None:
         """Where most of its time goes."""
-        return max(self.parts, key=lambda part: part.share.value, default=None)
+        return max(self.parts, key=lambda part: part.share.estimate, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,8 +309,8 @@ def _parts(by_block: Sequence[Mapping[Kind, float]], time_ns: float) -> Iterable
     """Yield shares by block, put together; the blocks have the same kinds."""
     for kind in KINDS:
         if shares := [shares[kind] for shares in by_block if kind in shares]:
-            found = estimate(shares)
-            yield Part(kind, found.value * time_ns, found)
+            share = median_interval(shares)
+            yield Part(kind, share.estimate * time_ns, share)
 
 
 def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) -> Bound | None:
@@ -334,7 +319,7 @@ def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) ->
     if not found:
         return None
     arithmetic, memory = (median(one[place] for one in found.values()) for place in (0, 1))
-    efficiency = estimate(max(bounds) / times[block] for block, bounds in found.items())
+    efficiency = median_interval([max(bounds) / times[block] for block, bounds in found.items()])
     time_ns = median(max(bounds) for bounds in found.values())
     return Bound(time_ns, "arithmetic" if arithmetic >= memory else "memory", efficiency)
 

@@ -12,9 +12,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.outcome import Outcome
+from bench.analysis.statistics import Interval
 from bench.analysis.time_split import (
     KINDS,
-    Estimate,
     Kind,
     LibrarySpeeds,
     Limit,
@@ -80,12 +80,12 @@ def limits_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Sect
     )
 
 
-def share(estimate: Estimate) -> str:
+def share(interval: Interval) -> str:
     """Return a share and its 95 % interval: 84 % [83, 86]."""
-    text = units.percent(estimate.value)
-    if estimate.low is None or estimate.high is None:
+    text = units.percent(interval.estimate)
+    if not interval.finite:
         return text
-    low, high = (units.percent(limit).removesuffix(" %") for limit in (estimate.low, estimate.high))
+    low, high = (units.percent(limit).removesuffix(" %") for limit in (interval.low, interval.high))
     return f"{text} [{low}, {high}]"
 
 
@@ -133,7 +133,7 @@ def extra(slower: Limit, faster: Limit) -> str:
 
 def _most(limit: Limit) -> str:
     """Return "84 % of torch-cell's training step is dispatch (336 µs, 65 operations)"."""
-    part = max(limit.parts, key=lambda part: part.share.value)
+    part = max(limit.parts, key=lambda part: part.share.estimate)
     calls = ""
     if part.kind == "dispatch" and limit.count is not None:
         calls = f", {wording.count(limit.count.calls, 'operation')}"
@@ -166,7 +166,7 @@ def _share(limit: Limit, kind: Kind) -> Cell:
     part = limit.part(kind)
     if part is None:
         return Cell(units.NOTHING)
-    return Cell(share(part.share), units.duration(part.time_ns), part.share.value)
+    return Cell(share(part.share), units.duration(part.time_ns), part.share.estimate)
 
 
 def _bounds(limit: Limit) -> list[Cell]:
@@ -178,7 +178,7 @@ def _bounds(limit: Limit) -> list[Cell]:
         cells[1:3] = [Cell(units.number(amount), value=amount) for amount in large]
     if bound is not None:
         cells[3] = Cell(units.duration(bound.time_ns), f"by {bound.by}", bound.time_ns)
-        cells[4] = Cell(share(bound.efficiency), value=bound.efficiency.value)
+        cells[4] = Cell(share(bound.efficiency), value=bound.efficiency.estimate)
     return cells
 
 
@@ -218,7 +218,7 @@ def _speeds_table(libraries: Sequence[LibrarySpeeds]) -> TextTable:
     return TextTable("What the libraries can do by themselves", columns, rows, SPEEDS)
 
 
-def _rates(library: LibrarySpeeds) -> Iterator[tuple[Operation, Estimate]]:
+def _rates(library: LibrarySpeeds) -> Iterator[tuple[Operation, Interval]]:
     """Yield a library's speeds by what they are; what was written in place is left out."""
     if library.call_ns:
         yield ("a call that has nothing to do", "", "ns"), library.call_ns
@@ -235,12 +235,11 @@ def _elements(speed: Speed) -> str:
     return wording.count(speed.size[0], "element")
 
 
-def _rate(estimate: Estimate | None, unit: str) -> Cell:
-    if estimate is None:
+def _rate(rate: Interval | None, unit: str) -> Cell:
+    if rate is None:
         return Cell(units.NOTHING)
-    limits_ = (estimate.low, estimate.high)
-    text = f"[{', '.join(units.number(limit) for limit in limits_ if limit is not None)}]"
-    return Cell(f"{units.number(estimate.value)} {unit}", text * (None not in limits_), estimate.value)
+    text = f"[{units.number(rate.low)}, {units.number(rate.high)}]" if rate.finite else ""
+    return Cell(f"{units.number(rate.estimate)} {unit}", text, rate.estimate)
 
 
 @plots.style()
@@ -279,7 +278,11 @@ def _part(axes: Any, y: float, part: Part, left: float, colour: str) -> None:
     if part.time_ns >= NARROW * axes.get_xlim()[1]:
         how: Any = {"ha": "center", "va": "center", "fontsize": 8.5, "zorder": 5}
         axes.text(
-            left + part.time_ns / 2, y, units.percent(part.share.value), color=INK if tint else "white", **how
+            left + part.time_ns / 2,
+            y,
+            units.percent(part.share.estimate),
+            color=INK if tint else "white",
+            **how,
         )
 
 
