@@ -258,7 +258,7 @@ def test_what_the_libraries_can_do_by_themselves() -> None:
 def test_a_basic_operation_of_no_size_is_refused(tmp_path: Path, name: str, size: list[int]) -> None:
     made = limit_runs.run()
     rates = limit_runs.replace(made.rates[-1], primitives=[Primitive(name, size, 1, [7])])
-    with pytest.raises(UserError, match="contradicts itself: a size that is none"):
+    with pytest.raises(UserError, match="is no size of its basic operation"):
         load_run(write_run(tmp_path, [made.plan, rates]))
 
 
