@@ -10,7 +10,8 @@ steal          share of the time that the hypervisor gave to others (Linux)     
 throttled      times that the cgroup had used up its quota (Linux)                      0      the cgroup
 =============  ======================================================================  =====  =============
 
-A burst that a gate flags is taken once more, and both takes are kept. What cannot be read here is left out.
+A gate only informs: what it flags counts all the same, since both sides of a round stand milliseconds apart.
+What cannot be read here is left out.
 Needs the standard library alone. Evidence for the list: the Linux kernel's documentation of
 ``/proc/pressure``, ``/proc/stat`` and ``cpu.stat``.
 """
