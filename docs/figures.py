@@ -79,17 +79,19 @@ def blocks(folder: Path) -> dict[str, str]:
     why = [*section(shown, "limits").lead[:2], *section(shown, "breakeven").lead[:2]]
     turns = section(sizes, "crossover").lead[:2]
     return {
-        "answer": f"On {machine}:\n\n" + bullets([*shown.summary, *turns, *why[:1]]),
+        "answer": f"On {machine}:\n\n" + bullets([*answer(shown), turns[0]]),
         "ladder": bullets(ladder.lead),
         "ladder-table": table(ladder.tables[0]),
-        "answers": bullets([*why, *sizes.summary]),
+        "answers": bullets([*why, *answer(sizes)]),
         "training": bullets(load_result(folder / "train").summary().splitlines()[:2]),
     }
 
 
-def by_kind(answer: Iterable[str]) -> list[str]:
-    """Of a grid's answer what is said of all sizes: not the lines for each B."""
-    return [sentence for sentence in answer if not re.match(r"B = |All sizes", sentence)]
+def answer(shown: Article) -> list[str]:
+    """Return the answer of a page, a sentence a bullet, without the name of the machine."""
+    hero = shown.hero
+    named = ((f"{term}:".replace("?:", "?"), text) for term, text in hero.facts)
+    return [f"{hero.title}: {'; '.join(hero.small)}", *(f"{term} {text}" for term, text in named)]
 
 
 def section(shown: Article, name: str) -> Section:
