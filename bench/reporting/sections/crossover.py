@@ -211,7 +211,7 @@ def _drawings(maps: tuple[SizeMap, ...], prefix: str) -> Iterator[Drawing]:
         draw = partial(map_plot, one, title)
         yield Drawing(f"{prefix}map-{number}", alt, draw, caption, partial(draw, narrow=True))
         if one.kind == "best":
-            draw = partial(lines_plot, one, f"{title}, along H")
+            draw = partial(lines_plot, one, title)
             narrow = partial(draw, narrow=True)
             yield Drawing(f"{prefix}map-{number}-lines", f"{alt} Drawn along H.", draw, ALONG, narrow)
 
@@ -252,7 +252,7 @@ def _head(axes: Axes, size_map: SizeMap, title: str, marks: str) -> None:
     for side, height, mark in zip(sides, (22, 8), marks, strict=True):
         text = f"{mark} {side.label} is faster"
         axes.annotate(text, (0, 1), (0, height), color=side.colour, fontsize=9, **how)
-    axes.annotate(title, (0, 1), (0, 38), fontsize=10, **how)
+    axes.annotate(title, (0, 1), (0, 38), fontsize=9, **how)
 
 
 def _of_grid(size_map: SizeMap) -> list[MapCell]:
