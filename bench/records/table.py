@@ -2,17 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from bench.machine.errors import UserError
 from bench.machine.files import atomic_text
 from bench.machine.wording import printable
-from bench.records.record import Burst
+from bench.records.record import Arm, Burst, Entry
 from bench.records.run import Run, is_counted
 
 if TYPE_CHECKING:  # it takes long to import, and the CSV does without
@@ -23,12 +20,7 @@ COLUMNS = (
     "known_wrong", "task", "layout", "dtype", "activation", "data", "T", "B", "I", "H", "O", "status",
     "counted", "round", "place", "n_calls", "elapsed_ns", "per_call_ns", "first_call_ns",
 )  # fmt: skip
-OF_A_VALUE = (
-    "round",
-    "place",
-    "elapsed_ns",
-    "per_call_ns",
-)  # the other columns are the same in a whole burst
+OF_A_VALUE = ("round", "place", "elapsed_ns")  # the other columns are the same in a whole burst
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 Cells = tuple[str | int | bool, ...]
@@ -42,19 +34,14 @@ def values_frame(run: Run) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    known = _Known(run)
+    entries, arms = run.entries, run.arms
     rows = [
-        (run.plan.run, burst.block, *known.cells(burst), burst.status, is_counted(burst),
-         burst.n_calls, burst.first_call_ns)
+        (run.plan.run, burst.block, *_cells(burst, entries, arms), burst.status, is_counted(burst),
+         burst.rounds, burst.places, burst.n_calls, burst.elapsed_ns, burst.first_call_ns)
         for burst in run.bursts
     ]  # fmt: skip
-    bursts = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in OF_A_VALUE])
-    sizes = [len(burst.elapsed_ns) for burst in run.bursts]
-    frame = bursts.take(np.repeat(np.arange(len(rows)), np.array(sizes, dtype=np.intp)))
-    frame = frame.reset_index(drop=True)
-    frame["round"] = list(chain.from_iterable(burst.rounds for burst in run.bursts))
-    frame["place"] = list(chain.from_iterable(burst.places for burst in run.bursts))
-    frame["elapsed_ns"] = list(chain.from_iterable(burst.elapsed_ns for burst in run.bursts))
+    bursts = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "per_call_ns"])
+    frame = bursts.explode(list(OF_A_VALUE), ignore_index=True).astype(dict.fromkeys(OF_A_VALUE, "int64"))
     frame["per_call_ns"] = frame["elapsed_ns"] / frame["n_calls"]
     return frame[list(COLUMNS)]
 
@@ -78,13 +65,13 @@ def write_values_csv(run: Run, path: Path) -> None:
 
 def _csv_lines(run: Run) -> Iterator[str]:
     """Yield the lines of each burst. A million values: what they share is made once, the rest by hand."""
-    known = _Known(run)
+    entries, arms = run.entries, run.arms
     name = _csv((run.plan.run,))
     shared: dict[tuple[str, str], str] = {}
     for burst in run.bursts:
         key = burst.entry, burst.device
         if key not in shared:
-            shared[key] = _csv(known.cells(burst))
+            shared[key] = _csv(_cells(burst, entries, arms))
         n_calls, first = burst.n_calls, burst.first_call_ns
         start = f"{name},{burst.block},{shared[key]},{burst.status},{is_counted(burst)}"
         yield "".join(
@@ -93,21 +80,15 @@ def _csv_lines(run: Run) -> Iterator[str]:
         )
 
 
-class _Known:
-    """What the plan knows of each burst's entry: the columns from ``entry`` to ``O``."""
-
-    def __init__(self, run: Run) -> None:
-        self._entries, self._arms = run.entries, run.arms
-
-    def cells(self, burst: Burst) -> Cells:
-        """Return its cells; the device is where the burst's arrays really were."""
-        entry = self._entries[burst.entry]
-        arm, case, shape = self._arms[entry.arm], entry.case, entry.case.shape
-        return (
-            entry.id, entry.group, arm.id, arm.variant, arm.library, burst.device, arm.threads, arm.twin,
-            arm.known_wrong, case.task, case.layout, case.dtype, case.activation, case.data, shape.T, shape.B,
-            shape.I, shape.H, shape.O,
-        )  # fmt: skip
+def _cells(burst: Burst, entries: Mapping[str, Entry], arms: Mapping[str, Arm]) -> Cells:
+    """Return the columns from ``entry`` to ``O``; the device is where the burst's arrays really were."""
+    entry = entries[burst.entry]
+    arm, case, shape = arms[entry.arm], entry.case, entry.case.shape
+    return (
+        entry.id, entry.group, arm.id, arm.variant, arm.library, burst.device, arm.threads, arm.twin,
+        arm.known_wrong, case.task, case.layout, case.dtype, case.activation, case.data, shape.T, shape.B,
+        shape.I, shape.H, shape.O,
+    )  # fmt: skip
 
 
 def csv_line(cells: Cells) -> str:
