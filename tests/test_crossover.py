@@ -448,7 +448,7 @@ def test_a_factor_reads_the_same_from_either_side() -> None:
 def test_a_run_of_one_size_says_so_and_what_to_do() -> None:
     section = section_of(make_run(example_records()))
     (sentence,) = section.lead
-    assert "one size only, B = 128 and H = 32" in sentence
+    assert "one size, B = 128 and H = 32" in sentence
     assert "rnnbench run --preset grid" in sentence
     assert section.drawings == section.tables == ()
 

@@ -103,7 +103,7 @@ def test_what_explains_a_ratio_stands_beside_it_and_intervals_are_explained_wher
     tmp_path, capsys
 ):
     printed, page = reported(tmp_path / "run", wished(variants=FORMS), capsys)
-    explained = "A ratio is taken within each block, not from the two times"
+    explained = "Ratios are taken within blocks, not from these times"
     assert explained in printed
     assert page.count(explained) == 1
     assert "taken within each block, so it need not be the ratio of the two times shown" in page

@@ -191,7 +191,7 @@ def _sure(facts: Facts, made: Comparison | None) -> list[str]:
     if facts.noise_floor:
         said.append(f"noise floor {facts.noise_floor}")
     if facts.summary.blocks:
-        said.append(f"{wording.count(facts.summary.blocks, 'block')} of fresh processes")
+        said.append(f"{wording.count(facts.summary.blocks, 'block')}")
     for entry in (made.entry, made.baseline) if made else ():
         if entry in facts.summary.modes:
             blocks, slower = facts.summary.modes[entry]
@@ -284,7 +284,7 @@ def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str
     if main.ratio is None:
         return f"{wording.capital(words.clause(facts.run, main))}, at {work}"
     start = "The first of these is " if len(asked) > 1 else ""
-    return f"{wording.capital(start + work)} A ratio is taken within each block, not from the two times."
+    return f"{wording.capital(start + work)} Ratios are taken within blocks, not from these times."
 
 
 def _best(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
@@ -385,7 +385,7 @@ def _claim(facts: Facts) -> str:
     faster = "faster" if ahead.winner == facts.arm(made.entry) else "slower"
     times = ahead.times.replace("times", f"times {faster}", 1)
     verb = "is" if words.is_decided(made) else "measured"
-    return f"Its PyTorch program {verb} {times}, but not at the same work: {'; '.join(programs)}."
+    return f"Its PyTorch program {verb} {times}, but at other work: {'; '.join(programs)}."
 
 
 # a map of sizes

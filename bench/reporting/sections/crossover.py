@@ -101,9 +101,7 @@ def _one_size(facts: Facts) -> Section | None:
         return None
     ((B, H),) = sizes
     beside = f"the map on this page ({facts.map_beside})" if facts.map_beside else MAP
-    lead = (
-        f"This run measured one size only, B = {B} and H = {H}; {beside} finds where the answer turns round."
-    )
+    lead = f"This is one size, B = {B} and H = {H}; {beside} finds where the answer turns round."
     return Section(id="crossover", title=TITLE, lead=(lead,))
 
 
