@@ -90,7 +90,8 @@ def _sections(result: TrainResult, folder: Path, prefix: str, images: dict[str, 
         alt = f"Predictions of {wording.listing(shown)} over the truth of the test windows, epoch by epoch."
         image = Image(stem, alt, file, ANIMATED)
         yield Section(id="pictures", title="What does it learn, epoch by epoch?", drawings=(image,))
-    yield Section(id="timed", title="How was the training timed?", notes=TIMED, pairs=_environment(result))
+    pairs = _environment(result)
+    yield Section(id="timed", title="How was the training timed?", notes=TIMED, pairs=pairs, open=False)
 
 
 def _cell(format_value: Callable[[float], str], value: float | None) -> Cell:
