@@ -10,8 +10,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from small_journal import small_records, write
 
 from bench.machine.errors import UserError
@@ -260,20 +258,6 @@ def refusal(path: Path, content: bytes) -> str:
 
 def flipped(content: bytes, place: int, bit: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
-
-
-@given(st.lists(st.binary(max_size=50), min_size=1, max_size=5))
-def test_what_is_sealed_is_unsealed_in_the_same_order(records: list[bytes]) -> None:
-    before, lines = sealed.FIRST, []
-    for record in records:
-        line, before = sealed.sealed_line(before, record)
-        lines.append(line)
-    last, before, found = before, sealed.FIRST, []
-    for line in lines:
-        assert sealed.is_sealed(line)
-        record, before = sealed.unseal(before, line)
-        found.append(record)
-    assert (found, before) == (records, last)
 
 
 def test_the_seal_is_the_start_of_a_sha256_over_the_seal_before_and_the_record() -> None:
