@@ -21,7 +21,6 @@ from bench.machine.wording import full_stop, printable
 from bench.measure.budget import fastest_anywhere
 from bench.records.run import Run
 from bench.reporting import words
-from bench.reporting.sections.breakeven import sentence
 from bench.reporting.sections.limits import extra
 from bench.workload.case import Case
 
@@ -199,6 +198,8 @@ def _reason(run: Run, found: Mapping[str, Outcome], summary: Summary, made: Comp
 
     Empty where nothing was compared. Of what is not decided, nothing is the cause.
     """
+    from bench.reporting.sections.breakeven import sentence  # matplotlib, needed from here on
+
     if made is None or made.ratio is None:
         return ""
     if made.verdict in ("INVALID", "NONE"):
