@@ -122,7 +122,7 @@ def test_run_names_the_line_of_a_crash_on_the_terminal_and_on_the_page(mine, cap
     said = f"numpy-call CRASHED: {SAID['call']}."
     printed = capsys.readouterr().out
     assert said in printed
-    assert "1 of 1 block holds values" in printed
+    assert "A quick run, 1 block: times" in printed
     assert "1 block was measured" in printed
     assert SAID["call"] in (mine / "here" / "report.md").read_text()
     lines = (mine / "here" / "journal.jsonl").read_text().splitlines()

@@ -57,7 +57,7 @@ def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
     names = {path.relative_to("mine").as_posix() for path in Path("mine").rglob("*") if path.is_file()}
     assert {"journal.jsonl", "values.csv", "report.html", "report.md"} < names
     plots = {name.rpartition(".")[2] for name in names if name.startswith("plots/")}
-    assert plots == {"png", "svg"}
+    assert plots == {"svg"}
 
 
 def test_the_journal_begins_with_the_plan_that_was_typed(here):

@@ -1,6 +1,7 @@
 """Basic operations of a library: what is called, how often, and that each does what its name says."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,5 +151,8 @@ def test_the_sigmoid_of_each_library_is_asked_for_as_it_computes_it() -> None:
     assert of("forward", "torch-manual", activation="sigmoid")["sigmoid"][-1] == [PEAK_ELEMENTS]
 
 
-def test_a_variant_without_a_formula_still_has_its_library_measured_at_its_best() -> None:
-    assert of("train_step", "mine:variant").keys() == {"call", "product", "tanh", "copy"}
+def test_a_variant_without_a_formula_still_has_its_library_measured_at_its_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # it is described in a child
+    assert of("train_step", "third_parties.toy:lists").keys() == {"call", "product", "tanh", "copy"}

@@ -107,7 +107,10 @@ def test_a_module_that_prints_and_starts_threads_and_processes_is_described(
         ("variant(name='a\\nb\\x1b[31m')", "visible characters, no slash, not 'a\\nb\\x1b[31m'"),
         ("variant(name='')", "visible characters"),
         ("variant(name='x' * 999)", "visible characters"),
-        ("variant(library=__import__('numpy').ones(3))", "library must be 'numpy' or 'torch', not array"),
+        (
+            "variant(library=__import__('numpy').ones(3))",
+            "library must be 'numpy', 'torch' or module:object, not array",
+        ),
         ("variant(bind=None)", "bind must be a function, not NoneType"),
         ("variant(summary=None)", "summary must be text, not NoneType"),
         ("variant(tasks=5)", "tasks must be a list of names, not int"),

@@ -180,7 +180,7 @@ def test_a_variant_whose_library_or_cell_cannot_be_used_gets_one_clear_line(spec
 
 def test_a_library_that_nobody_declared_is_called_by_its_name() -> None:
     assert library("nobodys").label == "nobodys"
-    assert load_object("third_parties.toy:TOY", "library").label == "Lists"
+    assert load_object("third_parties.toy:TOY", "library", lambda own: own).label == "Lists"
 
 
 @pytest.mark.parametrize(("spec", "parameters"), [(GRU_NUMPY, tuple(GRU.parameters)), (LISTS, tuple("UWV"))])

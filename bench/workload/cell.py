@@ -98,7 +98,10 @@ def find_cell(spec: str) -> Cell:
     """
     if spec not in CELLS and ":" not in spec:
         raise UserError(f"no cell {spec!r}; there are: {', '.join(CELLS)}; or module:object for your own")
-    cell = load_object(CELLS.get(spec, spec), "cell")
+    return load_object(CELLS.get(spec, spec), "cell", lambda own: _checked(own, spec))
+
+
+def _checked(cell: Any, spec: str) -> Cell:
     if not isinstance(cell, Cell):
         raise UserError(f"{spec!r} is no cell: it must be a bench.workload.cell.Cell")
     if taken := sorted(RESERVED & cell.parameters.keys()):

@@ -2,16 +2,21 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.machine.errors import UserError, describe_error, did_you_mean
 
+T = TypeVar("T")
 
-def load_object(spec: str, kind: str) -> Any:
-    """Import the module of ``module:object`` and return the object; ``kind`` is what messages call it.
+
+def load_object(spec: str, kind: str, check: Callable[[Any], T]) -> T:
+    """Import the module of ``module:object`` and return what ``check`` makes of the object.
+
+    ``check`` may run more of the user's code; ``kind`` is what messages call the object.
 
     Raises:
         UserError: there is no such module or object, or the module raises or leaves.
@@ -20,7 +25,7 @@ def load_object(spec: str, kind: str) -> Any:
     try:
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.append(here)  # an installed command does not look where the user stands
-        return attrgetter(attribute)(importlib.import_module(module))
+        return check(attrgetter(attribute)(importlib.import_module(module)))
     except UserError:
         raise
     except SystemExit as error:

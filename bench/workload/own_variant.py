@@ -62,7 +62,7 @@ def load_variant(spec: str) -> Variant:
     """
     if (listed := catalog.listed(spec)) is not None:
         return listed
-    return _checked(load_object(spec, "variant"), spec)
+    return load_object(spec, "variant", lambda own: _checked(own, spec))
 
 
 def load_library(spec: str) -> Library:
@@ -71,7 +71,10 @@ def load_library(spec: str) -> Library:
     Raises:
         UserError: it cannot be loaded, is no library, or cannot be shown.
     """
-    own = load_object(spec, "library")
+    return register(load_object(spec, "library", lambda own: _checked_library(own, spec)))
+
+
+def _checked_library(own: Any, spec: str) -> Library:
     if not isinstance(own, Library):
         raise UserError(f"{spec!r} is no library: it must be a bench.machine.libraries.Library")
     for name in (own.name, own.label):
@@ -80,7 +83,7 @@ def load_library(spec: str) -> Library:
     for colour in (own.colour, own.dark_colour):
         if not (isinstance(colour, str) and COLOUR.fullmatch(colour)):
             raise UserError(f"{spec!r}: a colour must be written as #117733, not {_short(colour)}")
-    return register(own)
+    return own
 
 
 def _checked(own: Any, spec: str) -> Variant:

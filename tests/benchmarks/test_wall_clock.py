@@ -40,7 +40,7 @@ def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, devi
         shape=asdict(case.shape),
         threads=library(entry.library).facts()["threads"],
         errors={check.what: check.error for check in checks},
-        known_wrong=entry.wrong_gradients,
+        known_wrong=entry.known_wrong,
     )
     binding = bind_case(bind, entry.library, case, batch, device)
     bound = binding.bound

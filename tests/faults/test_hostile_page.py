@@ -23,7 +23,7 @@ CHOSEN = {
     "kind", "status", "task", "layout", "dtype", "activation", "data", "split", "library", "schema",
     "budget_rule", "stopped_by",
 }  # fmt: skip
-KEPT = {"cpu", "ladder", "dispatch", "compiled", "numpy-batched", "numpy-published"}
+KEPT = {"cpu", "ladder", "dispatch", "compiled", "numpy-batched", "numpy-published", "product"}
 
 
 def spoiled(value: Any, name: str = "") -> Any:
