@@ -316,7 +316,7 @@ def _range(counts: Sequence[int], noun: str) -> str:
 
 # what a run answers, in the order of the page
 SECTIONS: tuple[Maker, ...] = (
-    ladder_section, crossover_section, limits_section, starting, times, failures, proof_section, sure,
+    limits_section, crossover_section, times, ladder_section, starting, failures, proof_section, sure,
     contents, environment_section, again, words_section, download_section,
 )  # fmt: skip
-OPEN: tuple[Maker, ...] = (crossover_section, limits_section, times)
+OPEN: tuple[Maker, ...] = (limits_section, crossover_section, times)
