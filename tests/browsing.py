@@ -36,8 +36,10 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def chromium(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A browser for all tests."""
+    if request.config.getoption("--fast"):
+        pytest.skip("starts a process")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine")

@@ -100,8 +100,6 @@ def _refuse_processes(*_: object, **__: object) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--fast") and hasattr(config, "workerinput"):  # in the workers, which pytest starts
-        subprocess.Popen.__init__ = _refuse_processes  # type: ignore[method-assign]
     os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker of this one
     # in the background (`nohup make test &`) these are ignored, and would be in all that the tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -112,6 +110,12 @@ def pytest_configure(config: pytest.Config) -> None:
     elif all(_is_benchmark(Path(arg.partition("::")[0]).resolve()) for arg in config.args):
         command = f"pytest --benchmark {' '.join(config.args)}"
         raise pytest.UsageError(f"nothing was run, benchmarks are only timed on request: {command}")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """From here on only tests start processes; what distributes them has started its own."""
+    if session.config.getoption("--fast"):
+        subprocess.Popen.__init__ = _refuse_processes  # type: ignore[method-assign]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
