@@ -23,8 +23,9 @@ from bench.measure import worker
 from bench.records.record import AnyRecord, Burst, Worker, measured_as
 from bench.records.run import Run, make_run
 from bench.reporting.plots import draw
+from bench.reporting.reasons import sentence
 from bench.reporting.section import Drawing, Section, TextTable
-from bench.reporting.sections.breakeven import breakeven_section, sentence
+from bench.reporting.sections.breakeven import breakeven_section
 from bench.workload.catalog import by_role
 
 MS, US = 1_000_000, 1_000

@@ -186,6 +186,10 @@ def test_a_worker_starts_without_torch_and_the_reports_libraries() -> None:
     assert "bench.machine.clock" in loaded
 
 
+def test_an_answer_of_two_sentences_loads_nothing_that_draws() -> None:
+    assert not loaded_by("bench.api.advise") & {"torch", "jinja2", "matplotlib", "pandas"}
+
+
 def test_no_module_of_the_harness_loads_torch_by_being_imported() -> None:
     modules = [module for module in modules_of("bench") if not module.endswith("__main__")]
     assert "torch" not in loaded_by(*modules)

@@ -11,7 +11,6 @@ from bench.workload import catalog
 from bench.workload.case import LAYOUTS, TASKS, Case, Shape, sine_case
 from bench.workload.cell import find_cell
 
-PRESETS = ("primer", "grid", "full")
 GRID_SIZES = {"hidden": (8, 32, 128, 512, 1024, 2048), "batch": (1, 4, 16, 32, 64, 128), "features": (6,)}
 # in the order of their importance; the first is the main one, which every arm takes part in
 PRIMER_WORK = (

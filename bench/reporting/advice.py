@@ -20,8 +20,7 @@ from bench.machine import units, wording
 from bench.machine.wording import full_stop, printable
 from bench.measure.budget import fastest_anywhere
 from bench.records.run import Run
-from bench.reporting import words
-from bench.reporting.sections.limits import extra
+from bench.reporting import reasons, words
 from bench.workload.case import Case
 
 EITHER = ("EQUIVALENT", "UNRESOLVED")
@@ -198,8 +197,6 @@ def _reason(run: Run, found: Mapping[str, Outcome], summary: Summary, made: Comp
 
     Empty where nothing was compared. Of what is not decided, nothing is the cause.
     """
-    from bench.reporting.sections.breakeven import sentence  # matplotlib, needed from here on
-
     if made is None or made.ratio is None:
         return ""
     if made.verdict in ("INVALID", "NONE"):
@@ -207,11 +204,11 @@ def _reason(run: Run, found: Mapping[str, Outcome], summary: Summary, made: Comp
     if words.is_decided(made):
         known = {limit.entry.id: limit for limit in getattr(limits(run, found), "entries", ())}
         slower, faster = (made.entry, made.baseline) if made.ratio > 1 else (made.baseline, made.entry)
-        if slower in known and faster in known and (why := extra(known[slower], known[faster])):
+        if slower in known and faster in known and (why := reasons.extra(known[slower], known[faster])):
             return why
     for one in break_evens(run, found, summary):
         if (one.other.entry.id, one.one.entry.id) == (made.entry, made.baseline):
-            return sentence(run, one)
+            return reasons.sentence(run, one)
     return ""
 
 

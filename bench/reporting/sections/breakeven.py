@@ -20,17 +20,15 @@ from bench.analysis.outcome import Outcome
 from bench.analysis.verdict import Kind
 from bench.machine import units, wording
 from bench.records.run import Run
-from bench.reporting import plots, words
+from bench.reporting import plots, reasons, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK
 from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
 from bench.reporting.tables import HEADLINES
 
-BETWEEN_LIBRARIES: tuple[Kind, ...] = ("as_written", "best")
 FIRST: tuple[Kind, ...] = ("as_written", "compiling", "tutorial", "best", "compiled")  # of the sentences
 MOST_SENTENCES = 3
 MOST_LINES = 9  # of the plot
-LONG_NS = 600e9  # from here on in minutes
 TOTALS = (1, 100, 10_000, 1_000_000)  # steps
 LEAST_REACH, MOST_REACH = 1e6, 1e9  # steps on the axis
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))  # told apart without colour, too
@@ -76,7 +74,7 @@ def breakeven_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> S
     return Section(
         id="breakeven",
         title="What does it cost to start?",
-        lead=tuple(sentence(facts.run, one) for one in _told(main)),
+        lead=tuple(reasons.sentence(facts.run, one) for one in _told(main)),
         drawings=(picture,),
         tables=(_crossing_table(facts.run, every, numbers), _cost_table(shown)),
         notes=tuple(_notes(shown)),
@@ -89,7 +87,9 @@ def _main(every: Sequence[BreakEven]) -> list[BreakEven]:
     return [
         one
         for one in every
-        if _place(one) == place or one.other.arm.device != "cpu" or one.step.kind not in BETWEEN_LIBRARIES
+        if _place(one) == place
+        or one.other.arm.device != "cpu"
+        or one.step.kind not in reasons.BETWEEN_LIBRARIES
     ]
 
 
@@ -137,100 +137,14 @@ def _shown(facts: Facts, known: dict[str, Cost], every: Sequence[BreakEven]) -> 
     return list(sides.values())
 
 
-# ---- sentences
-
-
-def sentence(run: Run, one: BreakEven) -> str:
-    """Say of one pair from how many steps on which side is ahead, and why."""
-    if one.kind == "open":
-        return _open(one)
-    early, late = _name(one, one.ahead_first), _name(one, one.behind_first)
-    lead = words.lead(run, one.step)
-    assert lead is not None  # a pair without a ratio has no break-even
-    step = _noun(one.one)
-    if one.kind == "crosses":
-        why = f"{late} starts {_gap(one)} later, but each {step} of {early} takes {lead.times} as long."
-        start = f"{late} overtakes {early} after {_steps(one)}"
-        if one.step.kind == "compiling":
-            start = f"Compiling pays after {_steps(one)}"
-        elif one.step.kind in BETWEEN_LIBRARIES:
-            start = f"For fewer than {_steps(one)} use {early}"
-        text = f"{start}: {why}"
-    else:
-        later = (one.gap.estimate > 0) == (one.kind == "never")
-        starts = f"{_gap(one)} {'later, and' if later else 'earlier, but'}"
-        text = (
-            f"{late} never catches up with {early} at this size: it starts {starts} each {step} takes "
-            f"{lead.times} as long."
-        )
-    sure = one.step.verdict in words.DECIDED and (one.kind != "crosses" or one.low is not None)
-    return text if sure else f"No verdict, but in {wording.count(one.step.blocks, 'block')}: {text}"
-
-
-def _open(one: BreakEven) -> str:
-    early, late, step = _name(one, one.ahead_first), _name(one, one.behind_first), _noun(one.one)
-    if one.step.verdict == "INVALID":
-        return f"From how many {step}s on {late} is ahead of {early} cannot be said: {one.reason}."
-    if one.step.verdict == "EQUIVALENT":
-        return (
-            f"{early} starts {_gap(one)} earlier than {late}, and a {step} takes both the same time "
-            f"({one.reason}): only the start counts."
-        )
-    unresolved = one.step.verdict == "UNRESOLVED"
-    why = f"it is not resolved whose {step} is shorter ({one.reason})" if unresolved else one.reason
-    return f"Whether {late} ever overtakes {early} is open: it starts {_gap(one)} later, and {why}."
-
-
-def _name(one: BreakEven, side: Cost) -> str:
-    """Return a library between libraries, a variant where the two are told apart by that."""
-    if one.step.kind not in BETWEEN_LIBRARIES:
-        return words.variant(side.arm)
-    return words.library(side.arm) + ("" if side.arm.device == "cpu" else f" on {side.arm.device}")
-
-
 def _compared(one: BreakEven) -> str:
     return f"{words.variant(one.one.arm)} against {words.variant(one.other.arm)}"
 
 
-def _noun(cost: Cost) -> str:
-    """Return what is done again and again."""
-    return "step" if cost.entry.case.task == "train_step" else "call"
-
-
-def _steps(one: BreakEven) -> str:
-    """Return "1 320 steps [1 280, 1 370]"; a dash where nothing crosses."""
-    if one.steps is None:
-        return units.NOTHING
-    limits = "" if one.low is None or one.high is None else f" [{_few(one.low)}, {_few(one.high)}]"
-    return f"{_few(one.steps)} {_noun(one.one)}{'' if _few(one.steps) == '1' else 's'}{limits}"
-
-
-def _few(steps: float) -> str:
-    """Return a number of steps to three digits: nobody counts them more closely."""
-    return units.whole(max(1, round(float(f"{steps:.3g}"))))
-
-
-def _gap(one: BreakEven) -> str:
-    """Return how far apart the two start, with limits; which is earlier is for the sentence to say."""
-    gap = one.gap
-    text = _duration(abs(gap.estimate))
-    if not gap.finite:
-        return text
-    if gap.contains(0):
-        return f"{text} (not told from none)"
-    low, high = sorted((abs(gap.low), abs(gap.high)))
-    return f"{text} [{_duration(low)}, {_duration(high)}]"
-
-
-def _duration(ns: float) -> str:
-    return units.duration(ns) if ns < LONG_NS else units.seconds(ns / 1e9)
-
-
 def _alt(main: Sequence[BreakEven]) -> str:
-    where = "; ".join(f"{_compared(one)} at {_steps(one)}" for one in main if one.steps is not None)
-    return (
-        f"Time over the number of {_noun(main[0].one)}s, a line a variant. They cross: {where or 'nowhere'}."
-    )
+    each = [f"{_compared(one)} at {reasons.steps(one)}" for one in main if one.steps is not None]
+    noun, where = reasons.noun(main[0].one), "; ".join(each) or "nowhere"
+    return f"Time over the number of {noun}s, a line a variant. They cross: {where}."
 
 
 def _notes(shown: Sequence[Cost]) -> list[str]:
@@ -252,13 +166,13 @@ def _crossing_table(
 
 def _crossing_row(run: Run, one: BreakEven, number: int | None) -> tuple[Cell, ...]:
     first, lead = one.ahead_first, words.lead(run, one.step)
-    after = {"crosses": _steps(one), "open": "open"}.get(one.kind, "never")
+    after = {"crosses": reasons.steps(one), "open": "open"}.get(one.kind, "never")
     cached = one.from_cache is not None and one.from_cache.steps is not None
-    note = f"compiled before: {_steps(one.from_cache)}" if one.from_cache and cached else one.reason
+    note = f"compiled before: {reasons.steps(one.from_cache)}" if one.from_cache and cached else one.reason
     return (
         Cell(_compared(one), f"{HOW[one.step.kind]}; {words.places(one.one.arm, one.other.arm)}"),
         Cell(words.variant(first.arm), library=first.arm.library),
-        Cell(_gap(one), value=abs(one.gap.estimate)),
+        Cell(reasons.gap(one), value=abs(one.gap.estimate)),
         Cell(after, note, value=one.steps),
         Cell(lead.times if lead else units.NOTHING, value=lead.factor if lead else None),
         Cell(units.NOTHING if number is None else str(number), value=number),
@@ -270,7 +184,7 @@ def _cost_table(shown: Sequence[Cost]) -> TextTable:
 
     What no arm pays has no column. Totals have no limits: those of their parts stand beside them.
     """
-    step = _noun(shown[0])
+    step = reasons.noun(shown[0])
     titles = ["Start and import", "First call", "Compiling", "Transfer"]
     titles += [wording.count(k, step) for k in TOTALS]
     columns = (*texts("Variant"), *numbers(*titles))
@@ -286,8 +200,8 @@ def _cost_table(shown: Sequence[Cost]) -> TextTable:
 def _cost_row(cost: Cost) -> tuple[Cell, ...]:
     parts, compiling = cost.parts, Cell(units.NOTHING)
     if cost.compile_ns:
-        note = f"{_duration(cost.from_cache_ns)} from the cache"
-        compiling = Cell(_duration(cost.compile_ns), note, value=cost.compile_ns)
+        note = f"{reasons.duration(cost.from_cache_ns)} from the cache"
+        compiling = Cell(reasons.duration(cost.compile_ns), note, value=cost.compile_ns)
     where = f"{words.place(cost.arm)}; {cost.entry.case.dtype}"
     return (
         Cell(words.variant(cost.arm), where, library=cost.arm.library),
@@ -304,8 +218,8 @@ def _cell(cost: Cost, part: Callable[[int], float]) -> Cell:
     typical = cost.typical(part)
     if not typical.estimate:
         return Cell(units.NOTHING)
-    limits = f"{_duration(typical.low)} to {_duration(typical.high)}" if typical.finite else ""
-    return Cell(_duration(typical.estimate), limits, value=typical.estimate)
+    limits = f"{reasons.duration(typical.low)} to {reasons.duration(typical.high)}" if typical.finite else ""
+    return Cell(reasons.duration(typical.estimate), limits, value=typical.estimate)
 
 
 # ---- picture
@@ -324,7 +238,7 @@ def cost_plot(
         fixed, step = side.typical(side.fixed_ns).estimate, side.typical(side.step_ns).estimate
         how: Any = {"color": plots.colour_of(side.arm.library), "linestyle": DASHES[number % len(DASHES)]}
         axes.plot(steps, fixed + steps * step, label=plots.fitting(_label(side)), linewidth=1.6, **how)
-    axes.set(xscale="log", yscale="log", xlim=(1, steps[-1]), xlabel=f"{_noun(main[0].one)}s")
+    axes.set(xscale="log", yscale="log", xlim=(1, steps[-1]), xlabel=f"{reasons.noun(main[0].one)}s")
     axes.set_title("time since the process started", loc="left", fontsize=9)
     plots.set_ticks(axes.xaxis, LogLocator(numticks=5 if narrow else 9), lambda x: units.whole(round(x)))
     plots.set_ticks(axes.yaxis, LogLocator(numticks=9), plots.tick)

@@ -21,23 +21,17 @@ from bench.analysis.time_split import (
     Limits,
     Part,
     Speed,
-    difference,
     limits,
 )  # fmt: skip
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
-from bench.reporting import answer, plots, words
+from bench.reporting import answer, plots, reasons, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK, OTHER
 from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
 from bench.workload.operations import INTO, NT, TN, plain
 
 WHY, WHERE = "Why is that so", "Where does the time go"  # with a verdict, and without
-PARTS: dict[Kind, str] = {
-    "dispatch": "dispatch", "products": "matrix products", "elementwise": "elementwise work",
-    "rest": "the rest",
-}  # fmt: skip
-DISPATCH = "dispatch (asking for its operations, whatever their size)"
 SLIGHT = 0.005  # an overlap that no bar would show
 SHARES = (*texts("Variant"), *numbers("Dispatch", "Matrix products", "Elementwise", "Rest"))
 BOUNDS = (*texts("Variant"), *numbers("Operations", "Mflop", "MB", "Lower bound", "Efficiency"))
@@ -102,7 +96,7 @@ def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
 
     ``explain`` allows the first of these, which needs a verdict.
     """
-    if len(sides) == 2 and explain and (sentence := extra(*sides)):
+    if len(sides) == 2 and explain and (sentence := reasons.extra(*sides)):
         yield sentence
     if sides:
         yield f"{'; '.join(map(_most, sides))}."
@@ -115,22 +109,6 @@ def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
         yield f"{rates} {needed}: {wording.listing(runs)} of that speed."
 
 
-def extra(slower: Limit, faster: Limit) -> str:
-    """Return the part in which most of the difference lies; empty where the two have other parts."""
-    between = difference(slower, faster)
-    if between is None or between.time_ns <= 0:
-        return ""
-    kind, most_ns = max(between.parts.items(), key=lambda item: item[1])
-    own, _ = words.names(slower.arm, faster.arm)
-    what = DISPATCH if kind == "dispatch" else PARTS[kind]
-    if kind == "rest" and len(slower.parts) == 2:  # no other part was timed by itself
-        what = "work on arrays, which is all but dispatch"
-    return (
-        f"{own} spends {units.duration(most_ns)} more on {what}; in all, {units.duration(between.time_ns)} "
-        f"lie between {words.variant(slower.arm)} and {words.variant(faster.arm)}."
-    )
-
-
 def _most(limit: Limit) -> str:
     """Return "84 % of torch-cell's training step is dispatch (336 µs, 65 operations)"."""
     part = max(limit.parts, key=lambda part: part.share.estimate)
@@ -138,7 +116,8 @@ def _most(limit: Limit) -> str:
     if part.kind == "dispatch" and limit.count is not None:
         calls = f", {wording.count(limit.count.calls, 'operation')}"
     whose = f"{words.variant(limit.arm)}'s {words.TASKS[limit.entry.case.task]}"
-    return f"{share(part.share)} of {whose} is {PARTS[part.kind]} ({units.duration(part.time_ns)}{calls})"
+    what = f"{reasons.PARTS[part.kind]} ({units.duration(part.time_ns)}{calls})"
+    return f"{share(part.share)} of {whose} is {what}"
 
 
 def _alt(apart: Sequence[Limit]) -> str:
@@ -260,7 +239,7 @@ def stacked(apart: Sequence[Limit], *, narrow: bool = False) -> Figure:
             left += part.time_ns
         if limit.bound:
             axes.plot([limit.bound.time_ns], [y + 0.3], zorder=6, **mark)
-    tints = [Patch(color=_tinted(OTHER, tint), label=PARTS[kind]) for tint, kind in enumerate(KINDS)]
+    tints = [Patch(color=_tinted(OTHER, tint), label=reasons.PARTS[kind]) for tint, kind in enumerate(KINDS)]
     plots.legend_below(
         axes,
         2 if narrow else 3,

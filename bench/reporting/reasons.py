@@ -1,0 +1,119 @@
+"""Why one side is faster, and what a later start costs: sentences of the page and of ``advise``.
+
+They stand apart from the sections, which draw, so that an answer in two sentences needs no matplotlib.
+"""
+
+from bench.analysis.breakeven import BreakEven, Cost
+from bench.analysis.time_split import Kind as PartKind
+from bench.analysis.time_split import Limit, difference
+from bench.analysis.verdict import Kind
+from bench.machine import units, wording
+from bench.records.run import Run
+from bench.reporting import words
+
+PARTS: dict[PartKind, str] = {
+    "dispatch": "dispatch", "products": "matrix products", "elementwise": "elementwise work",
+    "rest": "the rest",
+}  # fmt: skip
+DISPATCH = "dispatch (asking for its operations, whatever their size)"
+BETWEEN_LIBRARIES: tuple[Kind, ...] = ("as_written", "best")
+LONG_NS = 600e9  # from here on in minutes
+
+
+def extra(slower: Limit, faster: Limit) -> str:
+    """Return the part in which most of the difference lies; empty where the two have other parts."""
+    between = difference(slower, faster)
+    if between is None or between.time_ns <= 0:
+        return ""
+    kind, most_ns = max(between.parts.items(), key=lambda item: item[1])
+    own, _ = words.names(slower.arm, faster.arm)
+    what = DISPATCH if kind == "dispatch" else PARTS[kind]
+    if kind == "rest" and len(slower.parts) == 2:  # no other part was timed by itself
+        what = "work on arrays, which is all but dispatch"
+    return (
+        f"{own} spends {units.duration(most_ns)} more on {what}; in all, {units.duration(between.time_ns)} "
+        f"lie between {words.variant(slower.arm)} and {words.variant(faster.arm)}."
+    )
+
+
+def sentence(run: Run, one: BreakEven) -> str:
+    """Say of one pair from how many steps on which side is ahead, and why."""
+    if one.kind == "open":
+        return _open(one)
+    early, late = _name(one, one.ahead_first), _name(one, one.behind_first)
+    lead = words.lead(run, one.step)
+    assert lead is not None  # a pair without a ratio has no break-even
+    step = noun(one.one)
+    if one.kind == "crosses":
+        why = f"{late} starts {gap(one)} later, but each {step} of {early} takes {lead.times} as long."
+        start = f"{late} overtakes {early} after {steps(one)}"
+        if one.step.kind == "compiling":
+            start = f"Compiling pays after {steps(one)}"
+        elif one.step.kind in BETWEEN_LIBRARIES:
+            start = f"For fewer than {steps(one)} use {early}"
+        text = f"{start}: {why}"
+    else:
+        later = (one.gap.estimate > 0) == (one.kind == "never")
+        starts = f"{gap(one)} {'later, and' if later else 'earlier, but'}"
+        text = (
+            f"{late} never catches up with {early} at this size: it starts {starts} each {step} takes "
+            f"{lead.times} as long."
+        )
+    sure = one.step.verdict in words.DECIDED and (one.kind != "crosses" or one.low is not None)
+    return text if sure else f"No verdict, but in {wording.count(one.step.blocks, 'block')}: {text}"
+
+
+def _open(one: BreakEven) -> str:
+    early, late, step = _name(one, one.ahead_first), _name(one, one.behind_first), noun(one.one)
+    if one.step.verdict == "INVALID":
+        return f"From how many {step}s on {late} is ahead of {early} cannot be said: {one.reason}."
+    if one.step.verdict == "EQUIVALENT":
+        return (
+            f"{early} starts {gap(one)} earlier than {late}, and a {step} takes both the same time "
+            f"({one.reason}): only the start counts."
+        )
+    unresolved = one.step.verdict == "UNRESOLVED"
+    why = f"it is not resolved whose {step} is shorter ({one.reason})" if unresolved else one.reason
+    return f"Whether {late} ever overtakes {early} is open: it starts {gap(one)} later, and {why}."
+
+
+def _name(one: BreakEven, side: Cost) -> str:
+    """Return a library between libraries, a variant where the two are told apart by that."""
+    if one.step.kind not in BETWEEN_LIBRARIES:
+        return words.variant(side.arm)
+    return words.library(side.arm) + ("" if side.arm.device == "cpu" else f" on {side.arm.device}")
+
+
+def noun(cost: Cost) -> str:
+    """Return what is done again and again."""
+    return "step" if cost.entry.case.task == "train_step" else "call"
+
+
+def steps(one: BreakEven) -> str:
+    """Return "1 320 steps [1 280, 1 370]"; a dash where nothing crosses."""
+    if one.steps is None:
+        return units.NOTHING
+    limits = "" if one.low is None or one.high is None else f" [{_few(one.low)}, {_few(one.high)}]"
+    return f"{_few(one.steps)} {noun(one.one)}{'' if _few(one.steps) == '1' else 's'}{limits}"
+
+
+def _few(steps: float) -> str:
+    """Return a number of steps to three digits: nobody counts them more closely."""
+    return units.whole(max(1, round(float(f"{steps:.3g}"))))
+
+
+def gap(one: BreakEven) -> str:
+    """Return how far apart the two start, with limits; which is earlier is for the sentence to say."""
+    gap = one.gap
+    text = duration(abs(gap.estimate))
+    if not gap.finite:
+        return text
+    if gap.contains(0):
+        return f"{text} (not told from none)"
+    low, high = sorted((abs(gap.low), abs(gap.high)))
+    return f"{text} [{duration(low)}, {duration(high)}]"
+
+
+def duration(ns: float) -> str:
+    """Return a time, from ten minutes on in minutes."""
+    return units.duration(ns) if ns < LONG_NS else units.seconds(ns / 1e9)
