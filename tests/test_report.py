@@ -85,6 +85,15 @@ def test_a_failed_control_takes_every_verdict_away() -> None:
     assert "INVALID" not in verdicts(run_with({TWIN: around(1)}))
 
 
+def test_a_control_that_differs_a_little_leaves_verdicts_and_says_how_much_was_taken_off() -> None:
+    run = run_with({TWIN: around(1.03)})
+    (sentence,) = [text for text in sections(run)["sure"].lead if "taken off" in text]
+    assert sentence.startswith("The A/A control, one code measured twice, differs by up to 3.1 %:")
+    assert sentence.endswith("(--wait-quiet 10min).")
+    assert "INVALID" not in verdicts(run)
+    assert not any("taken off" in text for text in sections(run_with({TWIN: around(1)}))["sure"].lead)
+
+
 def test_a_run_without_values_says_why() -> None:
     plan, environment = example_records()[:2]
     reason = "the worker ended with signal 9"

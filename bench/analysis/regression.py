@@ -216,9 +216,10 @@ def _control(old: Side, new: Side, twins: Iterable[Change]) -> tuple[Word, str]:
     """Return why no row may be believed; empty where they may."""
     for side in (old, new):
         control = judge_run(side.run, side.found).control
-        failure = control.failure or ("its A/A control differs by more than chance" if control.bias else "")
-        if failure:
-            return "INVALID", f"the {side.which} gives no verdict by itself: {failure}"
+        if control.failure:
+            return "INVALID", f"the {side.which} gives no verdict by itself: {control.failure}"
+        if control.bias:
+            return "INVALID", f"the A/A control of the {side.which} differs by more than chance"
     for twin in twins:
         if twin.p_holm is not None and twin.p_holm <= ALPHA:
             return "INVALID", (

@@ -408,13 +408,12 @@ def _unresolved(effect: E, margin: float, next_level: float, of: str, bias: floa
         return replace(
             effect, reason=f"a table of {effect.family} needs {least} {each} for a verdict, not {have}"
         )
-    seen = math.expm1(visible)
-    reason = (
-        f"{_although(effect)}a difference of {100 * seen:.2g} % could have been seen; {100 * margin:.3g} % "
-        f"would need about {needed} {each}"
-    )
-    if bias:
-        reason = f"up to {100 * math.expm1(bias):.2g} % is what the A/A control differs by; {reason}"
+    seen = math.expm1(visible + bias)
+    reason = f"{_although(effect)}a difference of {100 * seen:.2g} % could have been seen"
+    if bias:  # more blocks would not take it away
+        reason = f"{reason}; {100 * math.expm1(bias):.2g} % is what the A/A control may differ by"
+    else:
+        reason = f"{reason}; {100 * margin:.3g} % would need about {needed} {each}"
     cause, mend = effect.disturbed
     reason = f"{reason}; {cause}" if cause else reason
     return replace(effect, reason=reason, mend=mend, detectable=seen)
