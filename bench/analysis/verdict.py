@@ -325,10 +325,8 @@ def _control(run: Run, twins: Sequence[Comparison], found: Mapping[str, Outcome]
     if changed := changes(run):
         failure = f"the environment changed during the run ({'; '.join(changed[:3])})"
         return Control(failure, mend="Measure again from the beginning", floors=floors)
-    bias, mend = (
-        0.0,
-        "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)",
-    )
+    bias = 0.0
+    mend = "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)"
     for twin in twins:
         if twin.verdict == "EQUIVALENT":  # a difference may be real, though smaller than any that counts
             continue

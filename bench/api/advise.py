@@ -84,7 +84,7 @@ def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
         devices=tuple(devices),
         missing=tuple(Missing(item.kind, item.reason) for item in missing),
         missing_libraries=found.missing,
-        no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
+        no_float64=found.without_float64,
         variants=size_variants(),
         tasks=(args.task,),
         dtype=args.dtype,

@@ -168,7 +168,7 @@ def make_wishes(args: RunOptions) -> Wishes:
         devices=tuple(devices),
         missing=tuple(Missing(item.kind, item.reason) for item in missing),
         missing_libraries=found.missing,
-        no_float64=tuple(device.id for device in found.present if "float64" not in device.dtypes),
+        no_float64=found.without_float64,
         variants=args.variant,
         tasks=args.task,
         layouts=args.layout,
@@ -323,7 +323,7 @@ def refine(
         partial(measure, keep=keep, host_name=host_name, seen=seen, progress=progress),
         command=command,
         budget_s=budget_s,
-        no_float64=[device.id for device in found.present if "float64" not in device.dtypes],
+        no_float64=found.without_float64,
     )
 
 

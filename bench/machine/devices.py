@@ -69,6 +69,11 @@ class Devices:
     versions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def without_float64(self) -> tuple[str, ...]:
+        """Ids of the devices that cannot compute in float64."""
+        return tuple(device.id for device in self.present if "float64" not in device.dtypes)
+
 
 @dataclass(frozen=True, slots=True)
 class Probed:
