@@ -33,6 +33,13 @@ def test_the_first_sentence_says_what_the_slower_one_spends_its_extra_time_on() 
     turned = section(limit_runs.run(times=times, alone=alone)).lead[0]
     assert turned.startswith("NumPy spends ")
     assert " more on the rest; in all, 100 µs lie between numpy-batched and torch-cell" in turned
+    offset = section(
+        limit_runs.run(
+            times={BATCHED: [100.0] * BLOCKS, CELL: [110.0] * BLOCKS},
+            alone={BATCHED: [5.0] * BLOCKS, CELL: [90.0] * BLOCKS},
+        )
+    ).lead[0]
+    assert "; its other parts are shorter, so that only 10.0 µs lie between torch-cell and" in offset
 
 
 def test_each_side_has_its_largest_share_with_its_interval() -> None:

@@ -30,9 +30,12 @@ def extra(slower: Limit, faster: Limit) -> str:
     what = DISPATCH if kind == "dispatch" else PARTS[kind]
     if kind == "rest" and len(slower.parts) == 2:  # no other part was timed by itself
         what = "work on arrays, which is all but dispatch"
+    offset = most_ns > between.time_ns  # by parts in which the other one is slower
+    total = "its other parts are shorter, so that only" if offset else "in all,"
+    most, whole = units.duration(most_ns), units.duration(between.time_ns)
     return (
-        f"{own} spends {units.duration(most_ns)} more on {what}; in all, {units.duration(between.time_ns)} "
-        f"lie between {words.variant(slower.arm)} and {words.variant(faster.arm)}."
+        f"{own} spends {most} more on {what}; {total} {whole} lie between {words.variant(slower.arm)} and "
+        f"{words.variant(faster.arm)}."
     )
 
 
