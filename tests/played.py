@@ -130,9 +130,6 @@ class PlayedCrew:
         self.stage.answered[self.stage.started[-1]] = len(self.stage.asked)
         self.pids[name] = 1000 + len(self.stage.started)
 
-    def overdue(self, name: str) -> bool:
-        return False
-
     def await_ready(self, name: str) -> Ready:
         self.stage.now_ns += READY_NS
         reply = self.stage.ready(self.block, name, self.lives[name])

@@ -62,9 +62,9 @@ def test_a_worker_answers_a_probe_and_goes_on_after_one_that_fails(tmp_path) -> 
     worker = start_worker(arm, job)
     asked = [("product NT", [4, 4, 4]), ("tanh into", [16])]
     try:
-        worker.receive(Ready, 60)
-        lacking = worker.ask(ProbeJob("cpu", "float32", [("sigmoid", [4])]), Measured | Refused, 60)
-        reply = worker.ask(ProbeJob("cpu", "float32", asked), Measured | Refused, 60)
+        worker.receive(Ready)
+        lacking = worker.ask(ProbeJob("cpu", "float32", [("sigmoid", [4])]), Measured | Refused)
+        reply = worker.ask(ProbeJob("cpu", "float32", asked), Measured | Refused)
     finally:
         worker.stop()
 

@@ -253,9 +253,9 @@ def test_inputs_that_changed_on_the_way_are_refused(prove, which):
     drawn = [replace(part, digest="0") if which == n else part for n, part in enumerate(job.batches)]
     worker = start_worker(arm, job)
     try:
-        worker.receive(Ready, 60)
-        reply = worker.ask(replace(job, batches=tuple(drawn)), Proved | Refused, 60)
-        right = worker.ask(job, Proved | Refused, 60)
+        worker.receive(Ready)
+        reply = worker.ask(replace(job, batches=tuple(drawn)), Proved | Refused)
+        right = worker.ask(job, Proved | Refused)
     finally:
         worker.stop()
 
@@ -266,7 +266,7 @@ def test_inputs_that_changed_on_the_way_are_refused(prove, which):
 
 def test_a_stopped_worker_is_still_ended(prove):
     worker = start_worker(*prove)
-    worker.receive(Ready, 60)
+    worker.receive(Ready)
     worker.pause()
     worker.stop()
 

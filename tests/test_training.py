@@ -121,7 +121,7 @@ def test_a_child_that_dies_says_so() -> None:
         Child("bench.training.child", ['{"spec":1}'], dict(os.environ)) as dying,
         pytest.raises(ChildError, match="exit code 1"),
     ):
-        dying.receive(Ready, 60)
+        dying.receive(Ready)
 
 
 # the parent
@@ -151,10 +151,10 @@ class FakeChild:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def receive(self, expected: object, deadline_s: float) -> Ready:
+    def receive(self, expected: object) -> Ready:
         return Ready("cpu", {})
 
-    def ask(self, message: object, expected: object, deadline_s: float) -> Progress:
+    def ask(self, message: object, expected: object) -> Progress:
         return Progress(1.0, MS)
 
 

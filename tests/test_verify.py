@@ -149,7 +149,7 @@ def test_a_process_that_takes_too_long_is_ended_and_its_rows_say_so(own: str, tm
     expect(tmp_path, CASES[:1], timeout_s=60)
     job = Job(f"{own}:hangs", "cpu", [0])
     rows = run_jobs(tmp_path, CASES, [job], timeout_s=0.1, progress=lambda done: None)
-    assert [(found.status, found.reason) for found in rows] == [("timeout", "no result within 0.1 s")]
+    assert [(found.status, found.reason) for found in rows] == [("timeout", "no reply within 0.1 s")]
 
 
 def test_a_reference_that_cannot_be_computed_is_an_error_with_its_last_words(tmp_path: Path) -> None:

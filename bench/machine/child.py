@@ -1,7 +1,7 @@
 """A child process: the one way in which every verb starts a Python of ours, bounds it, pauses it and ends it.
 
 It is tied to this process's life (lifeline), leads a process group, and sends its replies as JSON lines on
-a private pipe. Time is bounded by a deadline a reply, a reply in bytes, and what it prints in bytes kept.
+a private pipe. Each reply has a deadline and a largest size; of what a child prints, only the end is kept.
 """
 
 import contextlib
@@ -30,6 +30,7 @@ MAX_PRINTED_BYTES = 16 << 20  # on the disk at a time; what is older is dropped
 TAIL_BYTES = 2000  # of what it printed, that may be asked for
 GRACE_S = 1.0  # between TERM and KILL
 KILLED_S = 10.0  # a process in the middle of a system call may outlive KILL for a while
+DEADLINE_S = 120.0  # of a reply, where nobody asks for another
 LOOK_S = 0.25  # how often to see whether it still lives, since a child of its own may keep the pipe open
 KILLED = (-int(getattr(signal, "SIGKILL", 9)), 137)  # 137 is what a shell in between makes of it
 
@@ -54,7 +55,9 @@ class ChildError(Exception):
 class Child:
     """One child that runs ``module``: ``receive`` what it sends by itself, ``ask`` for the rest, ``stop`` it.
 
-    Replies are decoded as the type that the caller expects; leaving a ``with`` block stops the child.
+    Replies are decoded as the type that the caller expects; leaving a ``with`` block stops the child. A reply
+    is due ``deadline_s`` after the start, or after the message that asks for it; the attribute may be changed
+    between two replies.
 
     Raises:
         UserError: this is Windows.
@@ -67,9 +70,12 @@ class Child:
         arguments: Sequence[str],
         environment: Mapping[str, str],
         *,
+        deadline_s: float = DEADLINE_S,
         max_reply_bytes: int = MAX_REPLY_BYTES,
     ) -> None:
         refuse_windows()
+        self.deadline_s = deadline_s
+        self._due = time.monotonic() + deadline_s
         self._max_reply_bytes = max_reply_bytes
         self._buffer = bytearray()
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
@@ -119,14 +125,19 @@ class Child:
         """Return whether the process is still there."""
         return self._process.poll() is None
 
-    def ask(self, message: object, expected: Any, deadline_s: float) -> Any:
+    @property
+    def late(self) -> bool:
+        """Return whether its reply should be there by now."""
+        return time.monotonic() > self._due
+
+    def ask(self, message: object, expected: Any) -> Any:
         """Send a message and wait for the reply, of the ``expected`` type.
 
         Raises:
             ChildError: it died, broke the protocol of one reply a message, or gave none before the deadline.
         """
         self.send(message)
-        return self.receive(expected, deadline_s)
+        return self.receive(expected)
 
     def send(self, message: object) -> None:
         """Send a message as a JSON line.
@@ -135,43 +146,43 @@ class Child:
             ChildError: it died, or sent a reply before it was asked.
         """
         assert self._process.stdin is not None
-        if self._buffer or self._readable(0.0):  # rather than take it for the answer to this message
+        if self._buffer or _readable([self], 0.0):  # rather than take it for the answer to this message
             self._read(unwanted="sent a reply that nobody asked for")
+        self._due = time.monotonic() + self.deadline_s
         try:
             self._process.stdin.write(msgspec.json.encode(message) + b"\n")
             self._process.stdin.flush()
         except OSError:
             raise self._ended() from None
 
-    def receive(self, expected: Any, deadline_s: float) -> Any:
-        """Wait for a reply of the ``expected`` type, until a deadline that nothing it prints puts off.
+    def receive(self, expected: Any) -> Any:
+        """Wait for a reply of the ``expected`` type, until its deadline, which nothing it prints puts off.
 
         Raises:
             ChildError: as ``ask``.
         """
-        deadline = time.monotonic() + deadline_s
         while (reply := self.take(expected)) is None:
-            if (left := deadline - time.monotonic()) <= 0:
-                begun = f", only {len(self._buffer)} bytes of one" if self._buffer else ""
-                raise ChildError("timeout", f"no reply within {deadline_s:g} s{begun}")
-            self._readable(min(left, LOOK_S))
+            _readable([self], min(max(0.0, self._due - time.monotonic()), LOOK_S))
         return reply
 
     def take(self, expected: Any) -> Any:
         """Return the reply if it is there as a whole, else None; do not wait for it.
 
         Raises:
-            ChildError: it died, or broke the protocol.
+            ChildError: it died, broke the protocol, or is late.
         """
         self._drop_old_prints()
         if b"\n" not in self._buffer:
             dead = not self.alive  # before looking: what it sent before it died is still read
-            if self._readable(0.0):
+            if _readable([self], 0.0):
                 self._read()
             elif dead:
                 raise self._ended()
         if b"\n" not in self._buffer:
-            return None
+            if not self.late:
+                return None
+            begun = f", only {len(self._buffer)} bytes of one" if self._buffer else ""
+            raise ChildError("timeout", f"no reply within {self.deadline_s:g} s{begun}")
         line, _, rest = self._buffer.partition(b"\n")
         self._buffer = rest
         if rest:
@@ -245,10 +256,6 @@ class Child:
         if len(self._buffer) > self._max_reply_bytes:
             raise _broken(f"sent a reply of more than {self._max_reply_bytes >> 20} MiB")
 
-    def _readable(self, wait_s: float) -> bool:
-        """Return whether the pipe has something, or its end, within ``wait_s`` seconds."""
-        return bool(wait_for_any([self], wait_s))
-
     def _drop_old_prints(self) -> None:
         """Free the disk of what it printed, where that is much, but for the end."""
         end = os.fstat(self._printed.fileno()).st_size
@@ -305,8 +312,16 @@ def end_all(children: Collection[Child]) -> None:
             child.stop()
 
 
-def wait_for_any(children: Collection[Child], wait_s: float) -> list[Child]:
-    """Wait up to ``wait_s`` for a child to send something, or to end; return those that have."""
+def wait_for_any(children: Collection[Child]) -> list[Child]:
+    """Return the children that have sent something, have ended or are late; wait for the first of them."""
+    while not (ready := _readable(children, LOOK_S)):
+        if ready := [child for child in children if child.late or not child.alive]:
+            break
+    return ready
+
+
+def _readable(children: Collection[Child], wait_s: float) -> list[Child]:
+    """Return the children whose pipes have something, or their end, within ``wait_s`` seconds."""
     with selectors.DefaultSelector() as selector:
         for child in children:
             assert child._process.stdout is not None

@@ -6,7 +6,6 @@ import crashes there.
 
 import os
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -139,12 +138,16 @@ def probe_libraries(threads: int, pins: Sequence[str] = (), *, seconds: float = 
     with ExitStack() as stack:
         children = {
             name: stack.enter_context(
-                Child(PROBE, [each.name, str(threads)], worker_environment(threads, keep=keep).variables)
+                Child(
+                    PROBE,
+                    [each.name, str(threads)],
+                    worker_environment(threads, keep=keep).variables,
+                    deadline_s=seconds,
+                )
             )
             for name, (each, keep) in asked.items()
         }
-        deadline = time.monotonic() + seconds
-        answers = {name: _answer(child, deadline - time.monotonic()) for name, child in children.items()}
+        answers = {name: _answer(child) for name, child in children.items()}
     pinned = answers.pop("pinned", {})
     told = {name: answer for name, answer in answers.items() if "missing" not in answer}
     devices = {id: state for answer in told.values() for id, state in answer["devices"].items()}
@@ -186,19 +189,19 @@ def with_nvidia_smi(facts: Mapping[str, Any], command: Sequence[str] = ("nvidia-
 
 def _ask(asked: Library, timeout_s: float) -> dict[str, Any]:
     """Ask a child what accelerators a library sees; return its answer, or why it is ``missing``."""
-    with Child(PROBE, [asked.name], os.environ) as child:
+    with Child(PROBE, [asked.name], os.environ, deadline_s=timeout_s) as child:
         try:
-            return child.receive(dict[str, Any], timeout_s)  # type: ignore[no-any-return]
+            return child.receive(dict[str, Any])  # type: ignore[no-any-return]
         except ChildError as error:
             if error.status == "timeout":
                 return {"missing": f"importing {asked.label} took more than {timeout_s:g} s"}
             return {"missing": f"importing {asked.label} failed: {child.explain(error)}"}
 
 
-def _answer(child: Child, left_s: float) -> dict[str, Any]:
+def _answer(child: Child) -> dict[str, Any]:
     """Return what a library's child tells, or why it is ``missing``."""
     try:
-        return child.receive(dict[str, Any], max(0.0, left_s))  # type: ignore[no-any-return]
+        return child.receive(dict[str, Any])  # type: ignore[no-any-return]
     except ChildError as error:
         slow = error.status == "timeout"
         return {"missing": "it took too long to import" if slow else child.explain(error)}

@@ -1,12 +1,11 @@
 """The workers of a block: they start together, then one is awake at a time, and all are ended."""
 
-import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 
-from bench.machine.child import LOOK_S, Child, ChildError, end_all, wait_for_any
+from bench.machine.child import Child, ChildError, end_all, wait_for_any
 from bench.machine.environ import without_person, worker_environment
 from bench.measure.messages import Job, Ready, Refused, Setup
 
@@ -32,18 +31,17 @@ class Crew:
         self._reply_deadline_s = reply_deadline_s
         self._setups: dict[str, Setup] = {}
         self._children: dict[str, Child] = {}
-        self._deadlines: dict[str, float] = {}  # until which each has to be ready
 
     def start(self, name: str, setup: Setup) -> None:
         """Start a worker, in place of another of that name; ``await_ready`` is to follow."""
         self._setups[name] = setup
         environment = worker_environment(setup.threads, keep=self._keep, compiled=self._compiled)
-        self._deadlines[name] = time.monotonic() + self._ready_deadline_s
-        self._children[name] = Child(WORKER, [msgspec.json.encode(setup).decode()], environment.variables)
-
-    def overdue(self, name: str) -> bool:
-        """Whether the worker ought to be ready by now."""
-        return time.monotonic() > self._deadlines[name]
+        self._children[name] = Child(
+            WORKER,
+            [msgspec.json.encode(setup).decode()],
+            environment.variables,
+            deadline_s=self._ready_deadline_s,
+        )
 
     def await_ready(self, name: str) -> Ready:
         """Wait until the worker is ready, and let it sleep.
@@ -53,14 +51,13 @@ class Crew:
         """
         child = self._children[name]
         try:
-            ready: Ready | Refused = child.receive(
-                Ready | Refused, max(0.0, self._deadlines[name] - time.monotonic())
-            )
+            ready: Ready | Refused = child.receive(Ready | Refused)
             if isinstance(ready, Refused):
                 raise ChildError("oom" if ready.status == "oom" else "crashed", ready.reason)
         except ChildError:
             child.stop()  # or it would stay awake beside the others
             raise
+        child.deadline_s = self._reply_deadline_s
         child.pause()
         return ready
 
@@ -83,7 +80,7 @@ class Crew:
         child = self._children[name]
         child.resume()
         try:
-            reply = child.ask(job, expected, self._reply_deadline_s)
+            reply = child.ask(job, expected)
         except ChildError:
             child.stop()
             raise
@@ -117,11 +114,6 @@ class Crew:
 
 
 def first_to_reply(waiting: Sequence[tuple[Crew, str]]) -> int:
-    """Wait until one of these workers has sent something, has ended or is overdue; return which."""
+    """Wait until one of these workers has sent something, has ended or is late; return which."""
     children = [crew._children[name] for crew, name in waiting]
-    while True:
-        if replied := wait_for_any(children, LOOK_S):
-            return children.index(replied[0])
-        for place, (crew, name) in enumerate(waiting):
-            if crew.overdue(name):
-                return place
+    return children.index(wait_for_any(children)[0])

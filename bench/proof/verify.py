@@ -5,14 +5,13 @@ time, and whatever happens to one becomes rows. Those that compile are proved on
 """
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from bench.machine.child import LOOK_S, Child, ChildError, end_all, wait_for_any
+from bench.machine.child import Child, ChildError, end_all, wait_for_any
 from bench.machine.devices import Devices
 from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError
@@ -104,9 +103,9 @@ def expect(folder: Path, cases: Sequence[Case], *, timeout_s: float) -> list[Row
         UserError: it died; says what it printed last.
     """
     (folder / "cases.json").write_bytes(msgspec.json.encode(cases))
-    with _start(folder, "expect") as child:
+    with _start(folder, timeout_s, "expect") as child:
         try:
-            rows: list[Row] = child.receive(list[Row], timeout_s)
+            rows: list[Row] = child.receive(list[Row])
         except ChildError as error:
             raise UserError(f"the reference could not be computed: {child.explain(error)}") from error
     return rows
@@ -132,7 +131,7 @@ def run_jobs(
         while waiting or running:
             while waiting and len(running) < parallel:
                 running.append(_Proving(waiting.pop(0), folder, cases, timeout_s))
-            wait_for_any([proving.child for proving in running], LOOK_S)
+            wait_for_any([proving.child for proving in running])
             for proving in running:
                 rows += proving.advance()
             running = [proving for proving in running if proving.left]
@@ -146,31 +145,25 @@ class _Proving:
     """A job in its process, which is asked for one case after the other."""
 
     def __init__(self, job: Job, folder: Path, cases: Sequence[Case], timeout_s: float) -> None:
-        self._job, self._cases, self._timeout_s = job, cases, timeout_s
+        self._job, self._cases = job, cases
         self.left = list(job.numbers)
-        self.child = _start(folder, "prove", job.spec, job.device)
-        self._ask()
+        self.child = _start(folder, timeout_s, "prove", job.spec, job.device)
+        self.child.send(self.left[0])
 
     def advance(self) -> list[Row]:
         """Return the rows that are new; a process that is done, or has failed, is stopped."""
         try:
             row: Row | None = self.child.take(Row)
-            if row is None and time.monotonic() > self._deadline:
-                raise ChildError("timeout", f"no result within {self._timeout_s:g} s")
             if row is None:
                 return []
             del self.left[0]
             if self.left:
-                self._ask()
+                self.child.send(self.left[0])
                 return [row]
         except ChildError as error:
             return self._give_up(error)
         self.child.stop()
         return [row]
-
-    def _ask(self) -> None:
-        self._deadline = time.monotonic() + self._timeout_s
-        self.child.send(self.left[0])
 
     def _give_up(self, error: ChildError) -> list[Row]:
         """Return rows that say of each case left why it has no result."""
@@ -182,8 +175,8 @@ class _Proving:
         return rows
 
 
-def _start(folder: Path, *arguments: str) -> Child:
+def _start(folder: Path, timeout_s: float, *arguments: str) -> Child:
     """Start a child with one thread, in a worker's environment; what is compiled is kept in ``folder``."""
     variables = worker_environment(threads=1).variables
     variables |= {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled")}
-    return Child(CHILD, [str(folder), *arguments], variables)
+    return Child(CHILD, [str(folder), *arguments], variables, deadline_s=timeout_s)

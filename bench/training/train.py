@@ -173,10 +173,14 @@ class _Training:
         environment = worker_environment(1, compiled=str(scratch / "compiled")).variables
         started = time.perf_counter_ns()  # before the child reads any data, so that all of that counts
         with Child(
-            CHILD, [msgspec.json.encode(job).decode()], environment, max_reply_bytes=MAX_REPORT_BYTES
+            CHILD,
+            [msgspec.json.encode(job).decode()],
+            environment,
+            deadline_s=FIRST_DEADLINE_S,
+            max_reply_bytes=MAX_REPORT_BYTES,
         ) as child:
             try:
-                ready: Ready = child.receive(Ready, FIRST_DEADLINE_S)
+                ready: Ready = child.receive(Ready)
                 startup_ns = time.perf_counter_ns() - started
                 self.writer.write(
                     Start(
@@ -184,16 +188,17 @@ class _Training:
                         ready.facts,
                     )
                 )  # fmt: skip
-                deadline_s, before, most = FIRST_DEADLINE_S, 0, LARGEST
+                before, most = 0, LARGEST
                 for epoch in epochs:
                     step = Step(epoch, predict=epoch in kept, last=epoch == epochs[-1])
-                    progress: Progress = child.ask(step, Progress, deadline_s)
+                    progress: Progress = child.ask(step, Progress)
                     point = self._point(progress, before, epoch, most)
                     self.writer.write(point)
                     self.tell(variant.name, epoch, point.loss)
                     if not before:
                         most = min(LARGEST, MAX_GROWTH * point.loss)
-                    deadline_s = max(FIRST_DEADLINE_S, SLOWER * longest * point.elapsed_ns / 1e9 / epoch)
+                    slow_s = SLOWER * longest * point.elapsed_ns / 1e9 / epoch
+                    child.deadline_s = max(FIRST_DEADLINE_S, slow_s)
                     before = epoch
             except ChildError as error:
                 raise ChildError(error.status, child.explain(error)) from error

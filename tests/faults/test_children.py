@@ -196,9 +196,9 @@ def test_what_a_child_prints_takes_little_room(monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", code))
     with child.Child("module", [], os.environ) as talking:
-        talking.receive(dict, PATIENCE_S)
+        talking.receive(dict)
         for _ in range(19):
-            talking.ask("go on", dict, PATIENCE_S)
+            talking.ask("go on", dict)
         assert os.fstat(talking._printed.fileno()).st_blocks * 512 <= 4 << 20
     assert talking.last_words().endswith("xthe end")
 

@@ -26,7 +26,7 @@ READY, VALUE = {READY!r}, {VALUE!r}
 def say(text):
     os.write(1, text if isinstance(text, bytes) else text.encode())
 """
-Start = Callable[[str], Child]
+Start = Callable[..., Child]
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setattr(child_module, "LOOK_S", 0.05)
     started: list[Child] = []
 
-    def start(script: str) -> Child:
+    def start(script: str, deadline_s: float = PATIENCE_S) -> Child:
         monkeypatch.setattr(child_module, "LAUNCHER", (sys.executable, "-I", "-S", "-c", SCRIPT + script))
-        started.append(Child("module", [], dict(os.environ)))
+        started.append(Child("module", [], dict(os.environ), deadline_s=deadline_s))
         return started[-1]
 
     yield start
@@ -67,13 +67,13 @@ def group(number: int) -> list[int]:
     return found
 
 
-def ask(worker: Child, deadline_s: float = PATIENCE_S) -> Any:
-    return worker.ask({}, Value | Refused, deadline_s)
+def ask(worker: Child) -> Any:
+    return worker.ask({}, Value | Refused)
 
 
 def test_a_worker_that_keeps_to_the_protocol_is_understood(start: Start) -> None:
     worker = start("say(READY + '\\n'); sys.stdin.readline(); say(VALUE + '\\n'); sys.stdin.readline()")
-    assert isinstance(worker.receive(Ready, PATIENCE_S), Ready)
+    assert isinstance(worker.receive(Ready), Ready)
     reply = ask(worker)
     assert isinstance(reply, Value)
     assert reply.elapsed_ns == 17
@@ -104,7 +104,7 @@ def test_a_worker_that_keeps_to_the_protocol_is_understood(start: Start) -> None
 )
 def test_what_no_worker_says_is_a_crash_with_its_reason(start: Start, script: str, said: str) -> None:
     with pytest.raises(ChildError) as error:
-        start(script).receive(Ready, PATIENCE_S)
+        start(script).receive(Ready)
     assert error.value.status == "crashed"
     assert str(error.value).startswith(said)
 
@@ -114,24 +114,24 @@ def test_what_no_worker_says_is_a_crash_with_its_reason(start: Start, script: st
 )
 def test_killed_by_someone_else_means_that_memory_ran_out(start: Start, script: str) -> None:
     with pytest.raises(ChildError) as error:
-        start(script).receive(Ready, PATIENCE_S)
+        start(script).receive(Ready)
     assert error.value.status == "oom"
     assert "killed by SIGKILL, as a system does that runs out of memory" in str(error.value)
 
 
 def test_killed_by_us_does_not(start: Start) -> None:
     worker = start("signal.signal(signal.SIGTERM, signal.SIG_IGN); say(READY + '\\n'); time.sleep(1000)")
-    worker.receive(Ready, PATIENCE_S)
+    worker.receive(Ready)
     worker.terminate()
     os.killpg(worker.pid, signal.SIGKILL)
     with pytest.raises(ChildError) as error:
-        worker.receive(Ready, PATIENCE_S)
+        worker.receive(Ready)
     assert error.value.status == "crashed"
 
 
 def test_a_death_between_two_jobs_is_found_at_the_next(start: Start) -> None:
     worker = start("say(READY + '\\n'); os.kill(os.getpid(), signal.SIGSTOP)")
-    worker.receive(Ready, PATIENCE_S)
+    worker.receive(Ready)
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(ChildError) as error:
         ask(worker)
@@ -140,7 +140,7 @@ def test_a_death_between_two_jobs_is_found_at_the_next(start: Start) -> None:
 
 def test_being_ready_is_no_answer_to_a_job(start: Start) -> None:
     worker = start("say(READY + '\\n'); sys.stdin.readline(); say(READY + '\\n'); time.sleep(1000)")
-    worker.receive(Ready, PATIENCE_S)
+    worker.receive(Ready)
     with pytest.raises(
         ChildError, match="protocol: it sent what is no reply: Invalid value 'Ready'"
     ) as error:
@@ -153,9 +153,9 @@ def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next_one(start: Star
         "signal.signal(signal.SIGUSR1, lambda *_: say(VALUE + '\\n')); say(READY + '\\n'); "
         "sys.stdin.readline(); say(VALUE + '\\n'); time.sleep(1000)"
     )
-    worker.receive(Ready, PATIENCE_S)
+    worker.receive(Ready)
     os.kill(worker.pid, signal.SIGUSR1)
-    assert worker._readable(PATIENCE_S)
+    assert child_module._readable([worker], PATIENCE_S)
     with pytest.raises(ChildError, match="protocol: it sent a reply that nobody asked for"):
         ask(worker)
 
@@ -177,9 +177,9 @@ def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next_one(start: Star
     ],
 )
 def test_the_deadline_holds_whatever_it_prints_or_ignores(start: Start, script: str, said: str) -> None:
-    worker = start(script)
+    worker = start(script, 0.1)
     with pytest.raises(ChildError) as error:
-        worker.receive(Ready, 0.1)
+        worker.receive(Ready)
     assert error.value.status == "timeout"
     assert str(error.value).startswith(said)
     worker.stop()
@@ -199,7 +199,7 @@ def test_a_grandchild_that_keeps_the_pipe_open_does_not_hide_that_the_worker_die
         f"time.sleep(0.1); os._exit(5)\n"
     )
     with pytest.raises(ChildError, match="ended with exit code 5 before its reply") as error:
-        worker.receive(Ready, PATIENCE_S)
+        worker.receive(Ready)
     assert error.value.status == "crashed"
     deadline = time.monotonic() + PATIENCE_S
     while not worker.last_words() and time.monotonic() < deadline:
@@ -219,7 +219,7 @@ def test_several_stubborn_workers_take_one_period_of_grace_together(
     stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN); say(READY + '\\n'); time.sleep(1000)"
     workers = [start(stubborn) for _ in range(3)]
     for worker in workers:
-        worker.receive(Ready, PATIENCE_S)
+        worker.receive(Ready)
     now = time.monotonic()
     monkeypatch.setattr(child_module, "time", SimpleNamespace(monotonic=lambda: now))
     for worker in workers:
@@ -277,7 +277,7 @@ def test_a_ctrl_c_before_the_worker_is_started_is_raised_as_it_is(
 def test_what_a_worker_said_last_is_kept_and_no_more(start: Start) -> None:
     worker = start("sys.stderr.write('x' * 10_000_000 + 'the end'); sys.stderr.flush(); os._exit(3)")
     with pytest.raises(ChildError):
-        worker.receive(Ready, PATIENCE_S)
+        worker.receive(Ready)
     worker.stop()
     assert len(worker.last_words()) == child_module.TAIL_BYTES
     assert worker.last_words().endswith("the end")
