@@ -4,7 +4,6 @@ NumPy's arrays are of a class that sees every ufunc; torch's operations pass thr
 neither arithmetic nor known to be none is an error, so that nothing is overlooked.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,9 +14,9 @@ import numpy as np
 from bench.workload import catalog, data
 from bench.workload.binding import bind_case
 from bench.workload.case import Case
-from bench.workload.operations import NT, PRODUCT, TN, Operation
+from bench.workload.operations import PRODUCT, Kernel, Operation, Stored
 
-Seen = list[tuple[Operation, bool]]  # whether the result went to an array that was there already
+Seen = list[Operation]
 
 NUMPY_PASSES = {
     **dict.fromkeys(("add", "subtract", "negative"), "add"),
@@ -56,11 +55,6 @@ def run(spec: str, case: Case) -> Seen:
     return seen
 
 
-def times(seen: Seen) -> Counter[Operation]:
-    """How often each operation was asked for."""
-    return Counter(operation for operation, _ in seen)
-
-
 class Counted(np.ndarray):
     """An array that tells ``seen`` about every operation on more than one number."""
 
@@ -73,7 +67,8 @@ class Counted(np.ndarray):
         if ufunc is np.matmul:
             left, right = bare
             n = right.shape[1] if right.ndim == 2 else 1
-            self.seen.append((_product(_form_of(left, right), *left.shape, n), bool(out)))
+            size = (*left.shape, n)
+            self.seen.append(Operation(Kernel(PRODUCT, size, _stored_as(left, right), bool(out))))
         else:
             self._note(NUMPY_PASSES[ufunc.__name__], [*bare, result], bool(out))
         return out[0] if out else _counted(result)
@@ -88,7 +83,7 @@ class Counted(np.ndarray):
     def _note(self, name: str, arrays: list[Any], into: bool) -> None:
         sizes = [np.size(one) for one in arrays]
         if (n := max(sizes)) > 1:
-            self.seen.append((Operation(name, (n,), arrays=sizes.count(n)), into))
+            self.seen.append(Operation(Kernel(name, (n,), into=into), arrays=sizes.count(n)))
 
 
 def _torch_operations(call: Any) -> Seen:
@@ -110,12 +105,14 @@ def _torch_operations(call: Any) -> Seen:
             into = "out" in kwargs
             if name in TORCH_PRODUCTS:
                 left, right = args[TORCH_PRODUCTS[name] :][:2]
-                form = _form(left.t().is_contiguous(), right.t().is_contiguous())
-                seen.append((_product(form, *left.shape, right.shape[1]), into))
+                stored = _stored(left.t().is_contiguous(), right.t().is_contiguous())
+                size = (*left.shape, right.shape[1])
+                seen.append(Operation(Kernel(PRODUCT, size, stored, into)))
             elif name in TORCH_PASSES:
                 sizes = [one.numel() for one in (*args, result) if isinstance(one, Tensor)]
                 if (n := max(sizes)) > 1:
-                    seen.append((Operation(TORCH_PASSES[name], (n,), arrays=sizes.count(n)), into))
+                    kernel = Kernel(TORCH_PASSES[name], (n,), into=into)
+                    seen.append(Operation(kernel, arrays=sizes.count(n)))
             return result
 
     with Counting():
@@ -138,17 +135,13 @@ def _counting_numpy() -> Iterator[Seen]:
         yield Counted.seen
 
 
-def _product(form: str, m: int, k: int, n: int) -> Operation:
-    return Operation(form, (m, k, n))
+def _stored_as(left: Any, right: Any) -> Stored:
+    return _stored(*(one.ndim == 2 and one.flags.f_contiguous for one in (left, right)))
 
 
-def _form_of(left: Any, right: Any) -> str:
-    return _form(*(one.ndim == 2 and one.flags.f_contiguous for one in (left, right)))
-
-
-def _form(left_transposed: bool, right_transposed: bool) -> str:
+def _stored(left_transposed: bool, right_transposed: bool) -> Stored:
     assert not (left_transposed and right_transposed)
-    return TN if left_transposed else NT if right_transposed else PRODUCT
+    return "TN" if left_transposed else "NT" if right_transposed else "NN"
 
 
 def _bare(one: Any) -> Any:

@@ -1,8 +1,7 @@
 """How long things take in the synthetic journals: calls, basic operations, starts. No noise, no clock."""
 
-import math
-
 from bench.records.record import Arm, Entry
+from bench.workload.operations import Kernel
 
 # microseconds a call of a training step, float32, tanh, one thread: (positional, single_step)
 TYPICAL_US = {
@@ -60,9 +59,8 @@ def typical_ns(entry: Entry, arm: Arm) -> float:
     return TYPICAL_US[arm.variant][single] * factor * 1000
 
 
-def primitive_ns(name: str, size: list[int], arm: Arm) -> float:
-    """The time of one call of a basic operation, such as "product NT" of (m, k, n) or "tanh into" of n."""
-    operation, kind = name.split()[0], arm.device.partition(":")[0]
+def primitive_ns(kernel: Kernel, arm: Arm) -> float:
+    """The time of one call of a basic operation."""
+    kind = arm.device.partition(":")[0]
     where = (arm.library, kind)
-    work = math.prod(size) * (2 if operation == "product" else 1)
-    return CALL_NS[where] + work / RATES[where].get(operation, PASSES[kind])
+    return CALL_NS[where] + kernel.flops / RATES[where].get(kernel.name, PASSES[kind])

@@ -173,12 +173,12 @@ def _rates(plan: record.Plan, arms: dict[str, record.Arm], block: int) -> list[r
     made = []
     for probe in probing(plan.probes, active(plan.groups, block), block):
         measured = []
-        for name, size in probe_job(plan, probe).wanted:
-            per_call = primitive_ns(name, size, arms[probe.arm])
+        for kernel in probe_job(plan, probe).wanted:
+            per_call = primitive_ns(kernel, arms[probe.arm])
             n_calls = max(1, int(np.ceil(1_000_000 / per_call)))
             noise = np.exp(generator.normal(0, 0.01) + generator.normal(0, 0.003, 3))
             elapsed = [int(per_call * n_calls * factor) for factor in noise]
-            measured.append(record.Primitive(name, size, n_calls, elapsed))
+            measured.append(record.Primitive(kernel, n_calls, elapsed))
         made.append(record.Rates(block, probe.arm, probe.case, measured))
     return made
 

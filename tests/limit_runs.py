@@ -14,7 +14,7 @@ from bench.measure.preset import Wishes
 from bench.records.record import AnyRecord, Arm, Burst, Plan, Primitive, Rates
 from bench.records.run import Run, make_run
 from bench.workload import catalog
-from bench.workload.operations import flops
+from bench.workload.operations import Kernel
 
 BLOCKS = 7  # a verdict for a table of two needs as many
 BATCHED, CELL, INPLACE = "numpy-batched@cpu x1", "torch-cell@cpu x1", "numpy-inplace@cpu x1"
@@ -23,16 +23,14 @@ ALONE_US: dict[str, float] = {BATCHED: 40.0, CELL: 336.0, INPLACE: 20.0}
 CALL_NS = 500.0  # of every operation at any size
 PRODUCT_FLOPS_A_NS, PASS_A_NS, BYTES_A_NS = 250.0, 4.0, 16.0
 
-Price = Callable[[str, Sequence[int], Arm], float]
+Price = Callable[[Kernel, Arm], float]
 
 
-def price(name: str, size: Sequence[int], arm: Arm) -> float:
+def price(kernel: Kernel, arm: Arm) -> float:
     """Nanoseconds of one operation."""
-    if name == "copy":
-        return CALL_NS + 2 * 4 * size[0] / BYTES_A_NS
-    if name.startswith("product"):
-        return CALL_NS + flops(name, size) / PRODUCT_FLOPS_A_NS
-    return CALL_NS + size[0] / PASS_A_NS
+    if kernel.name == "copy":
+        return CALL_NS + 2 * 4 * kernel.flops / BYTES_A_NS
+    return CALL_NS + kernel.flops / (PRODUCT_FLOPS_A_NS if kernel.is_product else PASS_A_NS)
 
 
 def plan(*variants: str, **wishes: Any) -> Plan:
@@ -62,8 +60,8 @@ def run(
             records.append(_burst(block, entry.id, us))
         for probe in declared.probes:
             asked = probe_job(declared, probe).wanted
-            made = [_primitive(name, size, priced(name, size, arms[probe.arm])) for name, size in asked]
-            records.append(Rates(block, probe.arm, probe.case, made))
+            timed = [primitive(kernel, priced(kernel, arms[probe.arm])) for kernel in asked]
+            records.append(Rates(block, probe.arm, probe.case, timed))
     return make_run(records)
 
 
@@ -78,8 +76,9 @@ def without_primitives(rates: Rates, reason: str = "no memory") -> Rates:
     return replace(rates, primitives=[], reason=reason)
 
 
-def _primitive(name: str, size: list[int], ns: float) -> Primitive:
-    return Primitive(name, size, 1000, [round(1000 * ns)] * 3)
+def primitive(kernel: Kernel, ns: float) -> Primitive:
+    """Three values of an operation, all the same."""
+    return Primitive(kernel, 1000, [round(1000 * ns)] * 3)
 
 
 def _burst(block: int, entry: str, us: float) -> Burst:

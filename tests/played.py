@@ -32,6 +32,7 @@ from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, End, Plan, Primitive
+from bench.workload.operations import CALL, Kernel
 
 READY_NS, PROVE_NS, CALL_NS, ASKING_NS = 1_000_000_000, 100_000_000, 100_000, 1_000_000
 N_CALLS = 10
@@ -107,7 +108,9 @@ class Stage:
             rewarm_ns = [elapsed_ns] * 10 if asked.job.rewarm_calls is None else []
             self.now_ns += sum(rewarm_ns)
             return Value(elapsed_ns, elapsed_ns, 0, 0, rewarm_ns)
-        return Measured([Primitive("call", [0], 1, [7])]) if isinstance(asked.job, ProbeJob) else Closed("")
+        if isinstance(asked.job, ProbeJob):
+            return Measured([Primitive(Kernel(CALL, (0,)), 1, [7])])
+        return Closed("")
 
 
 class PlayedCrew:

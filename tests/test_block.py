@@ -16,6 +16,7 @@ from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.messages import Close, Closed, Measured, ProbeJob, Prove, Refused, Reply, Turn, Value
 from bench.records.record import AnyRecord, Burst, Check, Failure, Plan, Primitive, Worker
+from bench.workload.operations import Kernel
 
 BASE, TWIN, RIVAL = "numpy-batched@cpu x1", "numpy-batched@cpu x1 twin", "numpy-inplace@cpu x1"
 SHARED, CONTROL = "numpy@cpu x1", "numpy@cpu x1 control"
@@ -269,7 +270,7 @@ def test_a_device_that_is_still_busy_after_its_values_makes_them_invalid(stage: 
 
 
 def test_calls_quicker_than_half_of_their_products_are_invalid(stage: Stage) -> None:
-    slow_product = Measured([Primitive("product", [512, 512, 512], 1, [10**12])])
+    slow_product = Measured([Primitive(Kernel("product", (512, 512, 512)), 1, [10**12])])
     stage.react = lambda asked: slow_product if isinstance(asked.job, ProbeJob) else None
     _, records = run(small_plan("numpy-inplace"))
     assert {failure.status for failure in of_kind(records, Failure)} == {"invalid"}

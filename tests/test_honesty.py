@@ -23,6 +23,7 @@ from bench.measure.honesty import (
 from bench.measure.primitives import make_call
 from bench.records.record import Primitive
 from bench.workload.case import TASKS, Case, Shape, sine_case
+from bench.workload.operations import Kernel
 from bench.workload.rnn import RNN
 
 US, MS = 1_000, 1_000_000
@@ -296,9 +297,10 @@ FLOPS = 2 * 128 * (2 * 6 * 6 * 32 + 3 * 5 * 32 * 32 + 3 * 32 * 8)
 
 def test_no_call_is_quicker_than_half_of_its_products_at_the_best_rate_seen() -> None:
     primitives = [
-        Primitive("product", [512] * 3, 10, [2 * 512**3 // 10, 2 * 512**3 // 5]),  # 100 and 50 flops a ns
-        Primitive("product NT into", [128, 32, 32], 100, [2 * 128 * 32 * 32]),  # 100 flops a ns
-        Primitive("tanh", [1 << 20], 1, [1]),  # no product
+        # 100 and 50 flops a ns, then 100
+        Primitive(Kernel("product", (512, 512, 512)), 10, [2 * 512**3 // 10, 2 * 512**3 // 5]),
+        Primitive(Kernel("product", (128, 32, 32), "NT", into=True), 100, [2 * 128 * 32 * 32]),
+        Primitive(Kernel("tanh", (1 << 20,)), 1, [1]),  # no product
     ]
     assert RNN.count_needed(CASE).product_flops == FLOPS
     assert shortest_call_ns(CASE, primitives) == pytest.approx(FLOPS / 100, rel=1e-6)
@@ -310,7 +312,7 @@ def test_no_call_is_quicker_than_half_of_its_products_at_the_best_rate_seen() ->
 
 
 def test_where_no_product_was_timed_nothing_is_too_fast() -> None:
-    assert too_fast(CASE, 1e-9, [Primitive("tanh", [1 << 20], 1, [1])]) == ""
+    assert too_fast(CASE, 1e-9, [Primitive(Kernel("tanh", (1 << 20,)), 1, [1])]) == ""
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -318,10 +320,10 @@ def test_where_no_product_was_timed_nothing_is_too_fast() -> None:
 def test_a_probe_asks_for_products_that_can_be_called_and_for_each_once(task: str, layout: str) -> None:
     np = pytest.importorskip("numpy")
     wanted = probe_wanted(sine_case(task, layout, batch=3, hidden=4, outputs=2))
-    assert wanted[0] == ("product", [512, 512, 512])
-    assert len({(name, *size) for name, size in wanted}) == len(wanted)
-    for name, size in wanted[1:]:
-        assert make_call(np, partial(np.linspace, -1, 1), name, size)().shape == (size[0], size[2])
+    assert wanted[0] == Kernel("product", (512, 512, 512))
+    assert len(set(wanted)) == len(wanted)
+    for kernel in wanted[1:]:
+        assert make_call(np, partial(np.linspace, -1, 1), kernel)().shape == kernel.size[::2]
 
 
 def test_a_value_longer_than_its_own_request_is_a_clock_that_lies() -> None:

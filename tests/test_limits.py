@@ -15,7 +15,7 @@ from bench.records.record import Primitive, Rates
 from bench.records.run import Run
 from bench.workload import rnn_operations
 from bench.workload.catalog import counted
-from bench.workload.operations import Operation, each, nn, nt
+from bench.workload.operations import Kernel, Operation, Stored, each, nn, nt, tn
 from bench.workload.rnn import RNN
 
 KINDS = ["dispatch", "products", "elementwise", "rest"]
@@ -40,9 +40,12 @@ def priced(limit: Limit) -> tuple[float, float]:
     count = counted(limit.arm.spec, limit.entry.case)
     assert count is not None
     one = 2 / PRODUCT_FLOPS_A_NS  # flops of a product of 1 x 1
-    products = sum(op.flops / PRODUCT_FLOPS_A_NS - op.times * one for op in count.operations if op.is_product)
-    passes = sum(op.times * (op.size[0] - 1) / PASS_A_NS for op in count.operations if not op.is_product)
-    return products, passes
+    products = [op for op in count.operations if op.kernel.is_product]
+    passes = [op for op in count.operations if not op.kernel.is_product]
+    return (
+        sum(op.flops / PRODUCT_FLOPS_A_NS - op.times * one for op in products),
+        sum((op.flops - op.times) / PASS_A_NS for op in passes),
+    )
 
 
 @pytest.mark.parametrize("arm", [BATCHED, CELL, INPLACE])
@@ -87,7 +90,7 @@ def test_a_formula_with_one_product_less_moves_the_share(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         rnn_operations,
         "numpy_batched",
-        lambda case: [one for one in honest(case) if (one.name, one.size) != (product.name, product.size)],
+        lambda case: [one for one in honest(case) if one.kernel != product.kernel],
     )
     wrong = limit_of(limit_runs.run(), BATCHED)
     missing = 6 * (product.flops - 2) / PRODUCT_FLOPS_A_NS
@@ -150,10 +153,8 @@ def test_the_lower_bound_is_the_needed_work_at_the_librarys_best_rates() -> None
 
 
 def test_where_moving_the_bytes_takes_longer_that_is_the_lower_bound() -> None:
-    def slow_memory(name, size, arm):
-        return (
-            1000 * limit_runs.price(name, size, arm) if name == "copy" else limit_runs.price(name, size, arm)
-        )
+    def slow_memory(kernel, arm):
+        return limit_runs.price(kernel, arm) * (1000 if kernel.name == "copy" else 1)
 
     limit = limit_of(limit_runs.run(priced=slow_memory), CELL)
     assert limit.bound is not None
@@ -163,8 +164,8 @@ def test_where_moving_the_bytes_takes_longer_that_is_the_lower_bound() -> None:
 
 
 def test_each_entry_is_measured_against_its_own_library() -> None:
-    def slow_torch(name, size, arm):
-        return limit_runs.price(name, size, arm) * (3 if arm.library == "torch" else 1)
+    def slow_torch(kernel, arm):
+        return limit_runs.price(kernel, arm) * (3 if arm.library == "torch" else 1)
 
     run = limit_runs.run(priced=slow_torch)
     bounds = {limit.arm.id: limit.bound for limit in taken_apart(run).entries}
@@ -197,7 +198,7 @@ def test_a_variant_without_a_formula_has_dispatch_and_everything_else(
 
 def test_a_product_whose_size_was_not_timed_has_no_price() -> None:
     def lacking(rates: Rates) -> Rates:
-        kept = [one for one in rates.primitives if one.size != [128, 32, 32]]
+        kept = [one for one in rates.primitives if one.kernel.size != (128, 32, 32)]
         return limit_runs.replace(rates, primitives=kept)
 
     limit = limit_of(limit_runs.with_rates(limit_runs.run(), lacking), BATCHED)
@@ -241,30 +242,34 @@ def test_what_the_libraries_can_do_by_themselves() -> None:
     assert numpy.call_ns is not None
     assert numpy.call_ns.estimate == pytest.approx(CALL_NS, rel=1e-3)
     best = max(numpy.products, key=lambda speed: speed.rate.estimate)
-    assert best.size == (512, 512, 512)
+    assert best.kernel.size == (512, 512, 512)
     assert best.rate.estimate == pytest.approx(250, rel=0.01)
-    small = next(one for one in numpy.products if one.size == (128, 6, 32))
+    small = next(one for one in numpy.products if one.kernel.size == (128, 6, 32))
     assert small.rate.estimate == pytest.approx(
         2 * 128 * 6 * 32 / (CALL_NS + 2 * 128 * 6 * 32 / 250), rel=1e-3
     )
-    assert (1, 1, 1) not in {one.size for one in numpy.products}
+    assert (1, 1, 1) not in {one.kernel.size for one in numpy.products}
     assert numpy.copy is not None
     assert numpy.copy.rate.estimate == pytest.approx(limit_runs.BYTES_A_NS, rel=0.01)
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("product NT", [2, 3]), ("product", []), ("tanh", []), ("add", [1, 2])]
+    ("name", "size"), [("product", (2, 3)), ("product", ()), ("tanh", ()), ("add", (1, 2))]
 )
-def test_a_basic_operation_of_no_size_is_refused(tmp_path: Path, name: str, size: list[int]) -> None:
+def test_a_basic_operation_of_no_size_is_refused(tmp_path: Path, name: str, size: tuple[int, ...]) -> None:
     made = limit_runs.run()
-    rates = limit_runs.replace(made.rates[-1], primitives=[Primitive(name, size, 1, [7])])
+    rates = limit_runs.replace(made.rates[-1], primitives=[Primitive(Kernel(name, size), 1, [7])])
     with pytest.raises(UserError, match="is no size of its basic operation"):
         load_run(write_run(tmp_path, [made.plan, rates]))
 
 
-def prices_of(*primitives: tuple[str, tuple[int, ...], float]) -> Prices:
-    made = [Primitive(name, list(size), 10, [round(10 * ns)] * 3) for name, size, ns in primitives]
-    return Prices(Rates(1, BATCHED, limit_runs.plan().probes[0].case, made))
+def prices_of(ns: dict[Kernel, float]) -> Prices:
+    timed = [limit_runs.primitive(kernel, each_ns) for kernel, each_ns in ns.items()]
+    return Prices(Rates(1, BATCHED, limit_runs.plan().probes[0].case, timed))
+
+
+def product(*size: int, stored: Stored = "NN", into: bool = False) -> Kernel:
+    return Kernel("product", size, stored, into)
 
 
 @pytest.mark.parametrize(
@@ -272,33 +277,35 @@ def prices_of(*primitives: tuple[str, tuple[int, ...], float]) -> Prices:
     [(1, 0), (100, 50), (50, 50 * 49 / 99), (300, 50 + 100 * 200 / 400), (500, 150), (5000, 1500)],
 )
 def test_a_pass_costs_what_lies_between_the_sizes_that_were_timed(n: int, extra: float) -> None:
-    own = prices_of(("add", (1,), 400), ("add", (100,), 450), ("add", (500,), 550))
+    own = prices_of({Kernel("add", (1,)): 400, Kernel("add", (100,)): 450, Kernel("add", (500,)): 550})
     assert own.extra_ns(each("add", n, times=3)) == pytest.approx(3 * extra)
 
 
 def test_a_form_that_was_not_timed_has_the_price_of_a_plainer_one() -> None:
-    own = prices_of(
-        ("product", (1, 1, 1), 100), ("product", (2, 3, 4), 150), ("product NT", (1, 1, 1), 100),
-        ("product NT", (2, 3, 4), 190), ("tanh", (1,), 10), ("tanh", (4,), 50),
-    )  # fmt: skip
+    own = prices_of({
+        product(1, 1, 1): 100, product(2, 3, 4): 150, product(1, 1, 1, stored="NT"): 100,
+        product(2, 3, 4, stored="NT"): 190, Kernel("tanh", (1,)): 10, Kernel("tanh", (4,)): 50,
+    })  # fmt: skip
     assert own.extra_ns(nt(2, 3, 4)) == 90
-    assert own.extra_ns(Operation("product NT into", (2, 3, 4))) == 90
-    assert own.extra_ns(Operation("product TN", (2, 3, 4))) == 50
-    assert own.extra_ns(Operation("tanh into", (4,))) == 40
+    assert own.extra_ns(Operation(product(2, 3, 4, stored="NT", into=True))) == 90
+    assert own.extra_ns(tn(2, 3, 4)) == 50
+    assert own.extra_ns(Operation(Kernel("tanh", (4,), into=True))) == 40
     assert own.extra_ns(nn(2, 3, 5)) is None
     assert own.extra_ns(each("exp", 4)) is None
 
 
 def test_an_operation_that_measured_quicker_than_on_one_number_costs_nothing() -> None:
-    own = prices_of(
-        ("add", (1,), 400), ("add", (9,), 390), ("product", (1, 1, 1), 80), ("product", (1, 2, 1), 70)
-    )
+    own = prices_of({
+        Kernel("add", (1,)): 400, Kernel("add", (9,)): 390, product(1, 1, 1): 80, product(1, 2, 1): 70,
+    })  # fmt: skip
     assert own.extra_ns(each("add", 9)) == 0
     assert own.extra_ns(nn(1, 2, 1)) == 0
 
 
 def test_the_best_rate_is_that_of_any_size_and_form() -> None:
-    own = prices_of(("product", (1, 1, 1), 100), ("product TN into", (2, 3, 4), 12), ("tanh", (8,), 2))
+    own = prices_of(
+        {product(1, 1, 1): 100, product(2, 3, 4, stored="TN", into=True): 12, Kernel("tanh", (8,)): 2}
+    )
     assert own.best(("product",)) == pytest.approx(4)
     assert own.best(("tanh", "exp")) == pytest.approx(4)
     assert own.best(("exp",)) is None

@@ -52,9 +52,8 @@ def test_each_side_has_its_largest_share_with_its_interval() -> None:
 
 
 def test_where_products_take_most_the_sentence_says_so() -> None:
-    def slow_products(name, size, arm):
-        factor = 5 if name.startswith("product") else 1
-        return factor * limit_runs.price(name, size, arm)
+    def slow_products(kernel, arm):
+        return limit_runs.price(kernel, arm) * (5 if kernel.is_product else 1)
 
     run = limit_runs.run(
         times={BATCHED: [200.0] * BLOCKS, CELL: [210.0] * BLOCKS},

@@ -13,13 +13,14 @@ from bench.measure.limits import PEAK_COPY, PEAK_ELEMENTS, wanted
 from bench.measure.messages import ProbeJob
 from bench.measure.primitives import make_call, time_call
 from bench.workload.case import Case, Shape
+from bench.workload.operations import Kernel, Size, Stored, each, into, nn, nt, tn
 
 RAMP = partial(np.linspace, -1, 1, dtype="float32")
 SHAPE = Shape(T=5, B=7, I=4, H=6, O=3)
 
 
-def numpy_call(name: str, *size: int) -> Any:
-    return make_call(np, RAMP, name, list(size))
+def numpy_call(name: str, *size: int, stored: Stored = "NN", into: bool = False) -> Any:
+    return make_call(np, RAMP, Kernel(name, size, stored, into))
 
 
 def test_calls_make_a_value_of_two_milliseconds_and_three_are_kept() -> None:
@@ -52,26 +53,25 @@ def test_the_devices_work_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "transposed"),
-    [("product", (False, False)), ("product NT", (False, True)), ("product TN", (True, False))],
+    ("stored", "transposed"), [("NN", (False, False)), ("NT", (False, True)), ("TN", (True, False))]
 )
-@pytest.mark.parametrize("into", ["", " into"])
-def test_a_product_has_the_operands_that_its_name_says(
-    form: str, transposed: tuple[bool, bool], into: str
+@pytest.mark.parametrize("into", [False, True])
+def test_a_product_has_the_operands_that_its_form_says(
+    stored: Stored, transposed: tuple[bool, bool], into: bool
 ) -> None:
-    call = numpy_call(form + into, 2, 3, 4)
+    call = numpy_call("product", 2, 3, 4, stored=stored, into=into)
     left, right = call.args
     assert (left.shape, right.shape) == ((2, 3), (3, 4))
     assert (left.flags.f_contiguous, right.flags.f_contiguous) == transposed
     result = call()
     assert result.shape == (2, 4)
-    assert (result is call.keywords.get("out")) == bool(into)
+    assert (result is call.keywords.get("out")) == into
     np.testing.assert_allclose(result, left @ right)
 
 
 @pytest.mark.parametrize("name", ["tanh", "exp", "add", "multiply"])
 def test_a_pass_is_the_function_of_its_name(name: str) -> None:
-    call = numpy_call(f"{name} into", 5)
+    call = numpy_call(name, 5, into=True)
     assert len(call.args) == (2 if name in ("add", "multiply") else 1)
     assert call() is call.keywords["out"]
     np.testing.assert_allclose(numpy_call(name, 5)(), getattr(np, name)(*call.args))
@@ -96,63 +96,60 @@ def test_an_operation_that_the_library_lacks_is_an_error() -> None:
 def test_torch_is_asked_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     ramp = partial(torch.linspace, -1, 1, dtype=torch.float32)
-    for name in ("product", "product NT", "product TN into", "tanh", "add into", "multiply", "copy"):
-        size = [2, 3, 4] if name.startswith("product") else [4]
-        ours = make_call(torch, ramp, name, size)()
-        theirs = make_call(np, RAMP, name, size)()
+    products = [nn(2, 3, 4), nt(2, 3, 4), *into([tn(2, 3, 4)])]
+    passes = [each("tanh", 4), *into([each("add", 4)]), each("multiply", 4), each("copy", 4)]
+    for operation in (*products, *passes):
+        ours = make_call(torch, ramp, operation.kernel)()
+        theirs = make_call(np, RAMP, operation.kernel)()
         if theirs is not None:  # np.copyto returns nothing
             np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-5)
-    assert make_call(torch, ramp, "sigmoid", [3])().shape == (3,)
+    assert make_call(torch, ramp, Kernel("sigmoid", (3,)))().shape == (3,)
     monkeypatch.setattr(primitives, "VALUE_NS", 1)
-    (made,) = primitives.measure("torch", ProbeJob("cpu", "float64", [("product NT into", [2, 2, 2])]))
-    assert (made.name, made.size, made.n_calls, len(made.elapsed_ns)) == ("product NT into", [2, 2, 2], 1, 3)
+    kernel = Kernel("product", (2, 2, 2), "NT", into=True)
+    (timed,) = primitives.measure("torch", ProbeJob("cpu", "float64", [kernel]))
+    assert (timed.kernel, timed.n_calls, len(timed.elapsed_ns)) == (kernel, 1, 3)
 
 
 def test_all_that_is_asked_for_is_timed_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(primitives, "VALUE_NS", 1)
-    asked = [("call", [0]), ("tanh", [8]), ("product NT", [2, 3, 4]), ("copy", [8])]
-    made = primitives.measure("numpy", ProbeJob("cpu", "float64", asked))
-    assert [(one.name, one.size) for one in made] == asked
-    assert all(len(one.elapsed_ns) == 3 and min(one.elapsed_ns) > 0 for one in made)
+    asked = [Kernel("call", (0,)), Kernel("tanh", (8,)), nt(2, 3, 4).kernel, Kernel("copy", (8,))]
+    timed = primitives.measure("numpy", ProbeJob("cpu", "float64", asked))
+    assert [one.kernel for one in timed] == asked
+    assert all(len(one.elapsed_ns) == 3 and min(one.elapsed_ns) > 0 for one in timed)
 
 
-def of(task: str, *specs: str, **changes: Any) -> dict[str, list[list[int]]]:
-    """What is asked for, by name."""
-    made: dict[str, list[list[int]]] = {}
-    for name, size in wanted(Case(task, SHAPE, "sequence", data="random", **changes), specs):
-        made.setdefault(name, []).append(size)
-    return made
+def sizes(task: str, *specs: str, **changes: Any) -> dict[tuple[str, Stored, bool], list[Size]]:
+    """Return the sizes that are asked for, by form."""
+    asked: dict[tuple[str, Stored, bool], list[Size]] = {}
+    for kernel in wanted(Case(task, SHAPE, "sequence", data="random", **changes), specs):
+        asked.setdefault((kernel.name, kernel.stored, kernel.into), []).append(kernel.size)
+    return asked
 
 
 def test_every_product_of_the_variants_is_asked_for_and_its_form_at_1_x_1() -> None:
-    asked = of("train_step", "numpy-batched", "numpy-inplace", "numpy-loop")
-    assert asked["product NT"] == [[7, 4, 6], [1, 1, 1], [7, 6, 6], [7, 6, 3]]
-    assert sorted(asked["product TN"]) == [[1, 1, 1], [3, 7, 6], [6, 7, 4], [6, 7, 6]]
-    assert sorted(asked["product"]) == [[1, 1, 1], [7, 3, 6], [7, 6, 6], [512, 512, 512]]
-    assert [35, 4, 6] in asked["product NT into"]
-    assert [6, 35, 6] in asked["product TN into"]
-    assert asked["tanh"] == [[1], [21], [36], [42], [PEAK_ELEMENTS]]
-    assert asked["multiply into"] == [[1], [42]]
-    assert asked["call"] == [[0]]
+    asked = sizes("train_step", "numpy-batched", "numpy-inplace", "numpy-loop")
+    assert asked["product", "NT", False] == [(7, 4, 6), (1, 1, 1), (7, 6, 6), (7, 6, 3)]
+    assert sorted(asked["product", "TN", False]) == [(1, 1, 1), (3, 7, 6), (6, 7, 4), (6, 7, 6)]
+    assert sorted(asked["product", "NN", False]) == [(1, 1, 1), (7, 3, 6), (7, 6, 6), (512, 512, 512)]
+    assert (35, 4, 6) in asked["product", "NT", True]
+    assert (6, 35, 6) in asked["product", "TN", True]
+    assert asked["tanh", "NN", False] == [(1,), (21,), (36,), (42,), (PEAK_ELEMENTS,)]
+    assert asked["multiply", "NN", True] == [(1,), (42,)]
+    assert asked["call", "NN", False] == [(0,)]
     moved = 5 * 7 * 4 + 2 * (24 + 36 + 18) + 21
-    assert asked["copy"] == [[1], [moved // 2], [PEAK_COPY]]
+    assert asked["copy", "NN", False] == [(1,), (moved // 2,), (PEAK_COPY,)]
 
 
-def test_a_forward_pass_needs_nothing_of_the_way_back() -> None:
-    asked = of("forward", "torch-manual")
-    assert "product TN" not in asked
-    assert asked["product"] == [[512, 512, 512]]
-    assert asked["product NT"] == [[7, 4, 6], [1, 1, 1], [7, 6, 6], [7, 6, 3]]
-
-
-def test_the_sigmoid_of_each_library_is_asked_for_as_it_computes_it() -> None:
-    assert of("forward", "numpy-batched", activation="sigmoid")["exp"][-1] == [PEAK_ELEMENTS]
-    assert "tanh into" in of("forward", "numpy-inplace", activation="sigmoid")
-    assert of("forward", "torch-manual", activation="sigmoid")["sigmoid"][-1] == [PEAK_ELEMENTS]
-
-
-def test_a_variant_without_a_formula_still_has_its_library_measured_at_its_best(
+def test_what_the_task_and_the_activation_do_not_need_is_not_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # it is described in a child
-    assert of("train_step", "third_parties.toy:lists").keys() == {"call", "product", "tanh", "copy"}
+    forward = sizes("forward", "torch-manual")
+    assert ("product", "TN", False) not in forward
+    assert forward["product", "NN", False] == [(512, 512, 512)]
+    assert forward["product", "NT", False] == [(7, 4, 6), (1, 1, 1), (7, 6, 6), (7, 6, 3)]
+    for variant, name in {"numpy-batched": "exp", "torch-manual": "sigmoid"}.items():
+        assert sizes("forward", variant, activation="sigmoid")[name, "NN", False][-1] == (PEAK_ELEMENTS,)
+    assert ("tanh", "NN", True) in sizes("forward", "numpy-inplace", activation="sigmoid")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where a child finds the variant
+    without_formula = sizes("train_step", "third_parties.toy:lists")
+    assert [name for name, _, _ in without_formula] == ["call", "product", "tanh", "copy"]

@@ -18,12 +18,13 @@ from bench.measure.limits import probe_job
 from bench.measure.messages import Close, Measured, ProbeJob, Ready, Refused
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Plan, Primitive, Probe, Rates, Resumed
+from bench.workload.operations import Kernel
 
 BASELINE = "numpy-batched@cpu x1"
-WANTED = [("call", [0]), ("tanh", [16])]
+WANTED = [Kernel("call", (0,)), Kernel("tanh", (16,))]
 
 
-MEASURED = Measured([Primitive(name, size, 1, [7]) for name, size in WANTED])
+MEASURED = Measured([Primitive(kernel, 1, [7]) for kernel in WANTED])
 
 
 class Probing(Stage):
@@ -60,10 +61,10 @@ def test_a_worker_answers_a_probe_and_goes_on_after_one_that_fails(tmp_path) -> 
     arm = plan.arms[0]
     job = JobMaker(tmp_path).prove(plan.groups[0].entries[0], arm, None)
     worker = start_worker(arm, job)
-    asked = [("product NT", [4, 4, 4]), ("tanh into", [16])]
+    asked = [Kernel("product", (4, 4, 4), "NT"), Kernel("tanh", (16,), into=True)]
     try:
         worker.receive(Ready)
-        lacking = worker.ask(ProbeJob("cpu", "float32", [("sigmoid", [4])]), Measured | Refused)
+        lacking = worker.ask(ProbeJob("cpu", "float32", [Kernel("sigmoid", (4,))]), Measured | Refused)
         reply = worker.ask(ProbeJob("cpu", "float32", asked), Measured | Refused)
     finally:
         worker.stop()
@@ -71,7 +72,7 @@ def test_a_worker_answers_a_probe_and_goes_on_after_one_that_fails(tmp_path) -> 
     assert isinstance(lacking, Refused)
     assert "no attribute 'sigmoid'" in lacking.reason
     assert isinstance(reply, Measured)  # and no "imported torch", which a NumPy worker is refused for
-    assert [(one.name, one.size) for one in reply.primitives] == asked
+    assert [one.kernel for one in reply.primitives] == asked
     assert all(len(one.elapsed_ns) == 3 and one.n_calls >= 1 for one in reply.primitives)
 
 
@@ -81,7 +82,7 @@ def test_a_block_asks_its_probes_last_and_in_as_many_blocks_as_declared() -> Non
     assert end.status == "complete"
     rates = rates_of(records)
     assert [(one.block, one.arm, one.reason) for one in rates] == [(0, BASELINE, ""), (1, BASELINE, "")]
-    assert [(one.name, one.size) for one in rates[0].primitives] == WANTED
+    assert [one.kernel for one in rates[0].primitives] == WANTED
     for one in rates:
         later = records[max(n for n, record in enumerate(records) if record == one) :]
         assert not [burst for burst in of_kind(later, Burst) if burst.block == one.block]

@@ -27,7 +27,7 @@ with the best rates that the entry's own library showed at any size in that bloc
 bound over t.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -42,26 +42,24 @@ from bench.workload.case import Case
 from bench.workload.catalog import counted
 from bench.workload.cell import house_cell
 from bench.workload.operations import (
-    INTO,
+    CALL,
+    COPY,
     ITEMSIZE,
     PRODUCT,
     TRANSCENDENTAL,
     Count,
+    Kernel,
     Operation,
+    Size,
     each,
-    flops,
-    plain,
 )
-
-Size = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
     """One operation: ``rate`` is flops, elements or bytes a nanosecond."""
 
-    name: str
-    size: Size
+    kernel: Kernel
     rate: Interval
 
 
@@ -81,32 +79,28 @@ class Prices:
     """What the operations of a library took in one block, in nanoseconds a call."""
 
     def __init__(self, rates: Rates) -> None:
-        self.ns: dict[str, dict[Size, float]] = {}
-        for one in rates.primitives:
-            self.ns.setdefault(one.name, {})[tuple(one.size)] = median(one.elapsed_ns) / one.n_calls
+        self.ns = {one.kernel: median(one.elapsed_ns) / one.n_calls for one in rates.primitives}
+        self._by_form: dict[Kernel, dict[Size, float]] = {}
+        for kernel, ns in self.ns.items():
+            self._by_form.setdefault(kernel.at(), {})[kernel.size] = ns
 
     def extra_ns(self, operation: Operation) -> float | None:
         """Return what an operation costs beyond being called, all times together; None where unknown."""
-        for form in _forms(operation.name):
-            known = self.ns.get(form, {})
-            smallest = known.get((1,) * len(operation.size))
+        kernel = operation.kernel
+        for form in _forms(kernel):
+            known = self._by_form.get(form, {})
+            smallest = known.get((1,) * len(kernel.size))
             if smallest is None or len(known) < 2:
                 continue
-            if not operation.is_product:
-                return operation.times * _between(known, operation.size[0])
-            if operation.size in known:
-                return operation.times * max(0.0, known[operation.size] - smallest)
+            if not kernel.is_product:
+                return operation.times * _between(known, kernel.size[0])
+            if kernel.size in known:
+                return operation.times * max(0.0, known[kernel.size] - smallest)
         return None
 
-    def best(self, kinds: Sequence[str]) -> float | None:
-        """Return the best rate at any size among operations of these kinds: flops a nanosecond."""
-        rates = [
-            flops(name, size) / ns
-            for name, by_size in self.ns.items()
-            if plain(name) in kinds
-            for size, ns in by_size.items()
-        ]
-        return max(rates, default=None)
+    def best(self, names: Sequence[str]) -> float | None:
+        """Return the best rate of these operations at any size and in any form: flops a nanosecond."""
+        return max((k.flops / ns for k, ns in self.ns.items() if k.name in names), default=None)
 
 
 def prices(run: Run) -> dict[tuple[str, str], dict[int, Prices]]:
@@ -131,36 +125,34 @@ def libraries(run: Run) -> tuple[LibrarySpeeds, ...]:
 
 
 def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> LibrarySpeeds:
-    times: dict[tuple[str, Size], list[float]] = {}
+    times: dict[Kernel, list[float]] = {}
     for block in blocks:
-        for name, by_size in block.ns.items():
-            for size, ns in by_size.items():
-                times.setdefault((name, size), []).append(ns)
+        for kernel, ns in block.ns.items():
+            times.setdefault(kernel, []).append(ns)
 
-    def speeds(kinds: Sequence[str], work: Callable[[str, Size], int]) -> tuple[Speed, ...]:
-        """Return those of a kind at more than one number: work a nanosecond."""
+    def speeds(names: Sequence[str], work_of_flop: int = 1) -> tuple[Speed, ...]:
+        """Return those of some names at more than one number: work a nanosecond."""
         return tuple(
-            Speed(name, size, median_interval([work(name, size) / time_ns for time_ns in ns]))
-            for (name, size), ns in times.items()
-            if plain(name) in kinds and set(size) - {1}
+            Speed(kernel, median_interval([work_of_flop * kernel.flops / time_ns for time_ns in ns]))
+            for kernel, ns in times.items()
+            if kernel.name in names and set(kernel.size) - {1}
         )
 
-    itemsize = ITEMSIZE[probe.case.dtype]
-    copies = speeds(("copy",), lambda name, size: 2 * itemsize * size[0])
-    calls = [median_interval(ns) for (name, _), ns in times.items() if name == "call"]
+    copies = speeds((COPY,), 2 * ITEMSIZE[probe.case.dtype])  # read and written
+    calls = [median_interval(ns) for kernel, ns in times.items() if kernel.name == CALL]
     return LibrarySpeeds(
         arm=arm,
         case=probe.case,
         call_ns=calls[0] if calls else None,
-        products=speeds((PRODUCT,), flops),
-        activations=speeds(TRANSCENDENTAL, flops),
-        copy=max(copies, key=lambda one: one.size, default=None),
+        products=speeds((PRODUCT,)),
+        activations=speeds(TRANSCENDENTAL),
+        copy=max(copies, key=lambda speed: speed.kernel.size, default=None),
     )
 
 
-def _forms(name: str) -> dict[str, None]:
-    """Return the name, then plainer ones."""
-    return dict.fromkeys((name, name.removesuffix(INTO), plain(name)))
+def _forms(kernel: Kernel) -> dict[Kernel, None]:
+    """Return the form of an operation, then plainer ones."""
+    return dict.fromkeys((kernel.at(), Kernel(kernel.name, (), kernel.stored), Kernel(kernel.name, ())))
 
 
 def _between(known: dict[Size, float], n: int) -> float:
@@ -301,7 +293,7 @@ def _priced(count: Count, own: Prices) -> dict[Kind, float] | None:
     for one in count.operations:
         if (extra := own.extra_ns(one)) is None:
             return None
-        sums["products" if one.is_product else "elementwise"] += extra
+        sums["products" if one.kernel.is_product else "elementwise"] += extra
     return sums
 
 
@@ -330,7 +322,7 @@ def _bounds(case: Case, own: Prices) -> tuple[float, float] | None:
         return None
     work = cell.count_needed(case)
     product_rate, activation_rate = own.best((PRODUCT,)), own.best(TRANSCENDENTAL)
-    memory = own.extra_ns(each("copy", cell.bytes_needed(case) // work.itemsize // 2))
+    memory = own.extra_ns(each(COPY, cell.bytes_needed(case) // work.itemsize // 2))
     if product_rate is None or activation_rate is None or memory is None:
         return None
     return work.product_flops / product_rate + work.activations / activation_rate, memory

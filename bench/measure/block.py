@@ -444,7 +444,7 @@ class _Block:
                 seen.add(place)
                 cases = [other.case for other in entries if other.case.dtype == dtype]
                 wanted = [product for case in cases for product in honesty.probe_wanted(case)]
-                unique = list({(op, *size): (op, size) for op, size in wanted}.values())
+                unique = list(dict.fromkeys(wanted))
                 try:
                     job = ProbeJob(arm.device, dtype, unique, of_thread=arm.device == "cpu")
                     reply: Measured | Refused = self.crew.ask(name, job, Measured | Refused)

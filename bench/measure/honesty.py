@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from bench.machine.clock import MIN_VALUE_NS, Call, Clock, no_wait
-from bench.measure.limits import PEAK_PRODUCT, Wanted
+from bench.measure.limits import PEAK_PRODUCT
 from bench.proof.tolerance import Array, norm
 from bench.records.record import Primitive
 from bench.workload.case import Case
 from bench.workload.cell import find_cell
-from bench.workload.operations import PRODUCT, TN, flops, plain
+from bench.workload.operations import PRODUCT, Kernel
 
 FACTOR = 4  # between times that ought to be equal
 SLACK_NS = 10_000  # a few cold caches; calls shorter than this are too short to be judged
@@ -178,17 +178,16 @@ def unasked(call: Call, feed: Call, reset: Call, result: Callable[[], Mapping[st
     return "result() after a call and new inputs is that of the new ones, which no call has seen"
 
 
-def probe_wanted(case: Case) -> list[Wanted]:
-    """The products that tell how fast a library may be: one of 512, and those of the case.
+def probe_wanted(case: Case) -> list[Kernel]:
+    """Return the products that tell how fast a library may be: one of 512, and those of the case.
 
     Steps can be taken together, (H, T B) (T B, H) for dL/dW, which may be quicker than one by one.
     """
     s = case.shape
-    products = [
-        (op.name, list(op.size)) for op in find_cell(case.cell).count_needed(case).operations if op.is_product
-    ]
-    together = (TN, [s.H, min(s.T * s.B, MOST_ROWS), s.H])
-    return [(PRODUCT, [PEAK_PRODUCT] * 3), *products, *([together] if together not in products else [])]
+    kernels = [operation.kernel for operation in find_cell(case.cell).count_needed(case).operations]
+    together = Kernel(PRODUCT, (s.H, min(s.T * s.B, MOST_ROWS), s.H), "TN")
+    products = [kernel for kernel in kernels if kernel.is_product]
+    return list(dict.fromkeys((PEAK_PRODUCT, *products, together)))
 
 
 def shortest_call_ns(case: Case, primitives: Iterable[Primitive]) -> float:
@@ -203,9 +202,9 @@ def shortest_call_ns(case: Case, primitives: Iterable[Primitive]) -> float:
     the wall clock's, so that a machine that was busy when they were timed accuses nobody.
     """
     rates = [
-        timed.n_calls * flops(timed.name, timed.size) / elapsed_ns
+        timed.n_calls * timed.kernel.flops / elapsed_ns
         for timed in primitives
-        if plain(timed.name) == PRODUCT
+        if timed.kernel.is_product
         for elapsed_ns in timed.elapsed_ns
     ]
     return find_cell(case.cell).count_needed(case).product_flops / max(rates) if rates else 0.0

@@ -13,13 +13,10 @@ from bench.records.record import Arm, Entry, Group, Plan, Probe
 from bench.workload import catalog
 from bench.workload.case import Case, Shape
 from bench.workload.cell import find_cell
-from bench.workload.operations import INTO, ITEMSIZE, PRODUCT, TRANSCENDENTAL, plain
+from bench.workload.operations import CALL, COPY, ITEMSIZE, PRODUCT, TRANSCENDENTAL, Kernel
 
 LIMITS_BLOCKS = 6
-CALL, COPY = "call", "copy"
-PEAK_PRODUCT, PEAK_ELEMENTS, PEAK_COPY = 512, 1 << 20, 1 << 24
-
-Wanted = tuple[str, list[int]]
+PEAK_PRODUCT, PEAK_ELEMENTS, PEAK_COPY = Kernel(PRODUCT, (512, 512, 512)), 1 << 20, 1 << 24
 
 
 def dispatch_case(case: Case) -> Case:
@@ -69,8 +66,8 @@ def probe_job(plan: Plan, probe: Probe) -> ProbeJob:
     return ProbeJob(own.device, probe.case.dtype, wanted(probe.case, specs))
 
 
-def wanted(case: Case, specs: Iterable[str]) -> list[Wanted]:
-    """The operations that the formulas of these variants count, at their sizes and at 1; then the peaks.
+def wanted(case: Case, specs: Iterable[str]) -> list[Kernel]:
+    """List the operations that the formulas of these variants count, at their sizes and at 1; then the peaks.
 
     Passes are timed at B H, B O and H H elements; those over other numbers follow from these. Written in
     place they are timed at B H alone. A copy is timed that moves as many bytes as a call has to.
@@ -78,17 +75,17 @@ def wanted(case: Case, specs: Iterable[str]) -> list[Wanted]:
     s = case.shape
     variants = [catalog.find(spec) for spec in specs]
     counts = [variant.count(case) for variant in variants if not variant.loops_over_batch]
-    operations = [one for count in counts if count for one in count.operations]
-    made: list[Wanted] = [(CALL, [0])]
-    for one in operations:
-        if one.name.startswith(PRODUCT):
-            made += [(one.name, list(one.size)), (one.name, [1, 1, 1])]
-    for name in dict.fromkeys(one.name for one in operations if not one.name.startswith(PRODUCT)):
-        sizes = [1, s.B * s.H] if name.endswith(INTO) else [1, s.B * s.O, s.H * s.H, s.B * s.H]
-        made += [(name, [n]) for n in sizes]
-    made.append((PRODUCT, [PEAK_PRODUCT] * 3))
-    kinds = {kind: None for one in operations if (kind := plain(one.name)) in TRANSCENDENTAL}
-    made += [(kind, [PEAK_ELEMENTS]) for kind in kinds or ("tanh",)]
+    kernels = [operation.kernel for count in counts if count for operation in count.operations]
+    chosen = [Kernel(CALL, (0,))]
+    for kernel in kernels:
+        if kernel.is_product:
+            chosen += [kernel, kernel.at(1, 1, 1)]
+    for form in dict.fromkeys(kernel.at() for kernel in kernels if not kernel.is_product):
+        sizes = (1, s.B * s.H) if form.into else (1, s.B * s.O, s.H * s.H, s.B * s.H)
+        chosen += [form.at(n) for n in sizes]
+    chosen.append(PEAK_PRODUCT)
+    names = dict.fromkeys(kernel.name for kernel in kernels if kernel.name in TRANSCENDENTAL)
+    chosen += [Kernel(name, (PEAK_ELEMENTS,)) for name in names or ("tanh",)]
     moved = find_cell(case.cell).bytes_needed(case) // ITEMSIZE[case.dtype]
-    made += [(COPY, [n]) for n in (1, max(1, moved // 2), PEAK_COPY)]
-    return list({(name, *size): (name, size) for name, size in made}.values())
+    chosen += [Kernel(COPY, (n,)) for n in (1, max(1, moved // 2), PEAK_COPY)]
+    return list(dict.fromkeys(chosen))

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from bench.records.record import Check, Primitive, Status
 from bench.workload.case import Case
+from bench.workload.operations import Kernel
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -64,7 +65,7 @@ class ProbeJob(msgspec.Struct, frozen=True, tag=True):
 
     device: str
     dtype: str
-    wanted: list[tuple[str, list[int]]]  # name and size, as a record's Primitive has them
+    wanted: list[Kernel]
     of_thread: bool = False  # by the processor time of the thread, which no other program adds to
 
 

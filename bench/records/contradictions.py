@@ -130,10 +130,10 @@ RULES: tuple[tuple[str, Callable[[Run], Iterable[object]]], ...] = (
     (
         "{} is no size of its basic operation",
         lambda run: (
-            one.size
+            list(one.kernel.size)
             for rates in run.rates
             for one in rates.primitives
-            if len(one.size) != (3 if one.is_product else 1)
+            if len(one.kernel.size) != (3 if one.kernel.is_product else 1)
         ),
     ),
     (

@@ -17,6 +17,7 @@ from msgspec import Meta
 from bench.machine.libraries import introduce, library
 from bench.machine.wording import is_name, short
 from bench.workload.case import Case
+from bench.workload.operations import Kernel
 
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 SCHEMA = 3  # journals of no other are read
@@ -266,15 +267,9 @@ class Burst(Record, frozen=True):
 class Primitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One basic operation of a library. A value is elapsed_ns[i] / n_calls."""
 
-    name: str  # "product", "tanh", "multiply", "copy", ...
-    size: list[Count]  # m, k, n of a product (m, k) (k, n); the number of elements of what works on each
+    kernel: Kernel
     n_calls: Positive
     elapsed_ns: Times
-
-    @property
-    def is_product(self) -> bool:
-        """Return whether it multiplies two matrices, however they are stored: the name's first word."""
-        return self.name.partition(" ")[0] == "product"
 
 
 class Rates(Record, frozen=True):

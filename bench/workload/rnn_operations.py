@@ -40,12 +40,12 @@ def needed(case: Case) -> Operations:
     these: they add nothing here.
     """
     s, steps = case.shape, case.shape.T
-    made = [nt(s.B, s.I, s.H, steps), nt(s.B, s.H, s.H, steps - 1), nt(s.B, s.H, s.O)]
-    made.append(each(case.activation, s.B * s.H, arrays=2, times=steps))
+    total = [nt(s.B, s.I, s.H, steps), nt(s.B, s.H, s.H, steps - 1), nt(s.B, s.H, s.O)]
+    total.append(each(case.activation, s.B * s.H, arrays=2, times=steps))
     if case.task != "forward":
-        made += [tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
-        made += [tn(s.H, s.B, s.I, steps), tn(s.H, s.B, s.H, steps - 1), nn(s.B, s.H, s.H, steps - 1)]
-    return made
+        total += [tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
+        total += [tn(s.H, s.B, s.I, steps), tn(s.H, s.B, s.H, steps - 1), nn(s.B, s.H, s.H, steps - 1)]
+    return total
 
 
 def numpy_batched(case: Case) -> Operations:
@@ -119,13 +119,13 @@ def _by_hand(case: Case, activation: Passes) -> Operations:
     """Count the gradient written out. The walk back goes on to dL/dh_0, which nobody needs."""
     s, hidden = case.shape, case.shape.B * case.shape.H
     step = [nt(s.B, s.I, s.H), nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), *activation))]
-    made = [*repeated(s.T, step), nt(s.B, s.H, s.O)]
+    total = [*repeated(s.T, step), nt(s.B, s.H, s.O)]
     if case.task == "forward":
-        return made
+        return total
     back = [tn(s.H, s.B, s.I), tn(s.H, s.B, s.H), nn(s.B, s.H, s.H), *passes(hidden, DERIVATIVE)]
     back += [each("add", s.H * s.I), each("add", s.H * s.H)]
-    made += [*passes(s.B * s.O, HUBER), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H), *repeated(s.T, back)]
-    return made + (update(s, SCALE_AND_SUBTRACT) if case.task == "train_step" else [])
+    total += [*passes(s.B * s.O, HUBER), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H), *repeated(s.T, back)]
+    return total + (update(s, SCALE_AND_SUBTRACT) if case.task == "train_step" else [])
 
 
 def _in_place(
@@ -133,13 +133,13 @@ def _in_place(
 ) -> Operations:
     """Count everything written into a workspace, and as much as can be in one product over all steps."""
     s, hidden = case.shape, case.shape.B * case.shape.H
-    made = [nt(s.T * s.B, s.I, s.H), nt(s.B, s.H, s.H, s.T), nt(s.B, s.H, s.O)]
-    made += repeated(s.T, passes(hidden, activation))
+    total = [nt(s.T * s.B, s.I, s.H), nt(s.B, s.H, s.H, s.T), nt(s.B, s.H, s.O)]
+    total += repeated(s.T, passes(hidden, activation))
     if case.task != "forward":
-        made += [*passes(s.B * s.O, huber), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
-        made += [*repeated(s.T, passes(hidden, derivative)), *repeated(s.T - 1, [nn(s.B, s.H, s.H)])]
-        made += [tn(s.H, s.T * s.B, s.I), tn(s.H, s.T * s.B, s.H)]
-    return into(made + (update(s, updates) if case.task == "train_step" else []))
+        total += [*passes(s.B * s.O, huber), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
+        total += [*repeated(s.T, passes(hidden, derivative)), *repeated(s.T - 1, [nn(s.B, s.H, s.H)])]
+        total += [tn(s.H, s.T * s.B, s.I), tn(s.H, s.T * s.B, s.H)]
+    return into(total + (update(s, updates) if case.task == "train_step" else []))
 
 
 def _autograd(case: Case, updates: Passes, *, at_once: bool = False) -> Operations:
@@ -151,28 +151,28 @@ def _autograd(case: Case, updates: Passes, *, at_once: bool = False) -> Operatio
     s, hidden, errors = case.shape, case.shape.B * case.shape.H, case.shape.B * case.shape.O
     step = [nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), (case.activation, 2)))]
     inputs = nt(s.T * s.B, s.I, s.H) if at_once else nt(s.B, s.I, s.H, s.T)
-    made = [inputs, *repeated(s.T, step), nt(s.B, s.H, s.O)]
+    total = [inputs, *repeated(s.T, step), nt(s.B, s.H, s.O)]
     if case.task == "forward":
-        return made
-    made += [*passes(errors, (("multiply", 2), ("multiply", 3))), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
-    made += repeated(s.T, [each("multiply", hidden), tn(s.H, s.B, s.H)])
-    made += repeated(s.T - 1, [nn(s.B, s.H, s.H), each("add", s.H * s.H)])
+        return total
+    total += [*passes(errors, (("multiply", 2), ("multiply", 3))), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
+    total += repeated(s.T, [each("multiply", hidden), tn(s.H, s.B, s.H)])
+    total += repeated(s.T - 1, [nn(s.B, s.H, s.H), each("add", s.H * s.H)])
     if at_once:
-        made += [tn(s.H, s.T * s.B, s.I)]
+        total += [tn(s.H, s.T * s.B, s.I)]
     else:
-        made += [*repeated(s.T, [tn(s.H, s.B, s.I)]), *repeated(s.T - 1, [each("add", s.H * s.I)])]
-    return made + (update(s, updates) if case.task == "train_step" else [])
+        total += [*repeated(s.T, [tn(s.H, s.B, s.I)]), *repeated(s.T - 1, [each("add", s.H * s.I)])]
+    return total + (update(s, updates) if case.task == "train_step" else [])
 
 
 def numpy_loop(case: Case) -> Operations:
     """Count impl_numpy/loop.py: exact BPTT, sample by sample."""
     s = case.shape
-    made = [*repeated(s.T, _step(case)), nn(s.O, s.H, 1)]
+    total = [*repeated(s.T, _step(case)), nn(s.O, s.H, 1)]
     if case.task == "forward":
-        return repeated(s.B, made)
+        return repeated(s.B, total)
     back = [*passes(s.H, DERIVATIVE), *passes(s.H * s.I, OUTER_AND_ADD), *passes(s.H * s.H, OUTER_AND_ADD)]
-    made += [*_output(case), *repeated(s.T, [*back, tn(s.H, s.H, 1)])]
-    return _whole(case, made)
+    total += [*_output(case), *repeated(s.T, [*back, tn(s.H, s.H, 1)])]
+    return _whole(case, total)
 
 
 def numpy_published(case: Case) -> Operations:
@@ -183,9 +183,9 @@ def numpy_published(case: Case) -> Operations:
     columns, rows = each("multiply", s.H, times=s.H), each("multiply", s.H, times=s.I)
     forwards = [*_step(case), *passes(s.H, DERIVATIVE[:2]), columns, nn(s.H, s.H, s.I), nn(s.H, s.H, s.H)]
     forwards += [*passes(s.H * s.I, OUTER_AND_ADD), *passes(s.H * s.H, OUTER_AND_ADD)]
-    made = [*repeated(s.T, forwards), nn(s.O, s.H, 1), *_output(case)]
-    made += [rows, each("add", s.H * s.I), columns, each("add", s.H * s.H)]
-    return _whole(case, made)
+    total = [*repeated(s.T, forwards), nn(s.O, s.H, 1), *_output(case)]
+    total += [rows, each("add", s.H * s.I), columns, each("add", s.H * s.H)]
+    return _whole(case, total)
 
 
 def _step(case: Case) -> Operations:

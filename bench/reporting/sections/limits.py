@@ -29,7 +29,7 @@ from bench.reporting import answer, plots, reasons, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK, OTHER
 from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
-from bench.workload.operations import INTO, NT, TN, plain
+from bench.workload.operations import Stored
 
 WHY, WHERE = "Why is that so", "Where does the time go"  # with a verdict, and without
 SLIGHT = 0.005  # an overlap that no bar would show
@@ -47,7 +47,7 @@ SPEEDS = (
     "Medians over blocks. A product of (m, k) and (k, n) makes 2 m k n flops; a copy counts bytes read and "
     "written."
 )
-STORED = {NT: "right one transposed", TN: "left one transposed"}
+STORED: dict[Stored, str] = {"NN": "", "NT": "right one transposed", "TN": "left one transposed"}
 UNITS = ("ns", "Gflop/s", "G elements/s", "GB/s")  # in the order of the table
 Operation = tuple[str, str, str]  # what it is, a note, its unit
 ROW_INCHES, HEIGHT = 0.54, 0.42  # of a row; of a bar, in rows
@@ -201,17 +201,17 @@ def _rates(library: LibrarySpeeds) -> Iterator[tuple[Operation, Interval]]:
     """Yield a library's speeds by what they are; what was written in place is left out."""
     if library.call_ns:
         yield ("a call that has nothing to do", "", "ns"), library.call_ns
-    for one in (speed for speed in library.products if not speed.name.endswith(INTO)):
-        m, k, n = one.size
-        yield (f"product {m} × {k} by {k} × {n}", STORED.get(one.name, ""), "Gflop/s"), one.rate
-    for one in (speed for speed in library.activations if not speed.name.endswith(INTO)):
-        yield (f"{plain(one.name)} of {_elements(one)}", "", "G elements/s"), one.rate
+    for speed in (speed for speed in library.products if not speed.kernel.into):
+        m, k, n = speed.kernel.size
+        yield (f"product {m} × {k} by {k} × {n}", STORED[speed.kernel.stored], "Gflop/s"), speed.rate
+    for speed in (speed for speed in library.activations if not speed.kernel.into):
+        yield (f"{speed.kernel.name} of {_elements(speed)}", "", "G elements/s"), speed.rate
     if library.copy:
         yield (f"copy of {_elements(library.copy)}", "", "GB/s"), library.copy.rate
 
 
 def _elements(speed: Speed) -> str:
-    return wording.count(speed.size[0], "element")
+    return wording.count(speed.kernel.size[0], "element")
 
 
 def _rate(rate: Interval | None, unit: str) -> Cell:
