@@ -20,7 +20,7 @@ from bench.machine.devices import find_devices, resolve
 from bench.machine.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.machine.errors import Unfinished, UserError, what_failed
 from bench.machine.files import as_path
-from bench.machine.signals import Terminated
+from bench.machine.signals import Terminated, loading
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.preset import GRID_SIZES, Wishes
@@ -336,7 +336,8 @@ def report_main(args: ReportOptions) -> int:
 def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> bool:
     """Build the report, print headlines and where it is; return whether anything disagrees."""
     try:
-        from bench.reporting import build  # jinja2 and matplotlib, needed from here on
+        with loading():
+            from bench.reporting import build  # jinja2 and matplotlib, needed from here on
     except Exception as error:  # a matplotlib that is broken, or told to draw in a way that it cannot
         raise UserError(f"matplotlib or jinja2 cannot be used: {what_failed(error)}") from error
     from bench.records import training

@@ -11,6 +11,7 @@ from bench.api.options import TrainOptions, changed
 from bench.machine.busy import Say, complain
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
+from bench.machine.signals import loading
 from bench.records.folder import drawing_report, shown
 from bench.records.training import Settings
 from bench.reporting.display import train_progress
@@ -68,8 +69,9 @@ def default_folder() -> Path:
 def draw(folder: Path) -> None:
     """Write pictures, animation, losses.csv and the report of a saved training."""
     with drawing_report(folder):
-        from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
-        from bench.reporting.training_plots import draw_pictures
+        with loading():
+            from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
+            from bench.reporting.training_plots import draw_pictures
 
         result = load_result(folder)
         result.write_losses(folder / "losses.csv")

@@ -13,7 +13,7 @@ from bench.api import options
 from bench.cli.parser import Parser, add_options, options_from
 from bench.machine import streams
 from bench.machine.errors import UserError, what_failed
-from bench.machine.signals import Terminated, terminable
+from bench.machine.signals import Terminated, loading, terminable
 from bench.machine.wording import one_line
 
 EXIT_CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes in its proof,
@@ -118,7 +118,8 @@ def _run(args: argparse.Namespace) -> int:
     module, _, function = verb.target.partition(":")
     try:
         refuse_lost_folder()
-        run = getattr(importlib.import_module(module), function)
+        with loading():
+            run = getattr(importlib.import_module(module), function)
         with terminable():
             code: int = run(options_from(args, options.VERBS[args.verb]))
     except UserError as error:

@@ -38,8 +38,8 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Let Ctrl-C end the process at once: a module that is being imported may swallow an exception."""
-    with _handled([signal.SIGINT], signal.SIG_DFL):
+    """Let a signal end the process at once: a module that is being imported may swallow an exception."""
+    with _handled(ENDING, signal.SIG_DFL):
         yield
 
 
