@@ -44,11 +44,11 @@ def changed(old: str, new: str) -> Bind:
 reference: Bind = partial(bind, impl_numpy.rnn)
 
 
-def with_results(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Bind:
-    """The reference with its results changed on their way out."""
+def with_results(change: Callable[[dict[str, Any]], dict[str, Any]], of: Bind = reference) -> Bind:
+    """The reference, or another, with its results changed on their way out."""
 
     def bind_changed(*args: Any, **options: Any) -> Bound:
-        bound = reference(*args, **options)
+        bound = of(*args, **options)
         return Bound(bound.call, bound.reset, lambda: change(dict(bound.result())))
 
     return bind_changed

@@ -1,7 +1,7 @@
 """The proof kills every mutant, in both dtypes, and nothing else."""
 
 import pytest
-from mutants import GRADIENT, KEEPING, MUTANTS, Mutant, changed, in_lower_precision, reference, with_results
+from mutants import GRADIENT, KEEPING, MUTANTS, Mutant, changed, reference, with_results
 
 from bench import proof
 from bench.records.record import Check
@@ -30,15 +30,15 @@ def verdict(bind: Bind, case: Case, library: str = "numpy") -> str:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_mutant_is_killed_where_it_is_wrong_and_passes_elsewhere(mutant: Mutant, dtype: str) -> None:
     pytest.importorskip(mutant.library)
-    found = {task: verdict(mutant.bind, case_of(task, dtype), mutant.library) for task in TASKS}
-    assert found == {task: "disagrees" if task in mutant.tasks else "ok" for task in TASKS}
+    verdicts = {task: verdict(mutant.bind, case_of(task, dtype), mutant.library) for task in TASKS}
+    assert verdicts == {task: "disagrees" if task in mutant.tasks else "ok" for task in TASKS}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("task", TASKS)
-def test_the_source_unchanged_is_not_killed(task: str, dtype: str) -> None:
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_source_unchanged_is_not_killed(activation: str, dtype: str) -> None:
     unchanged = changed("dh = da @ W", "dh = da @ W")
-    assert verdict(unchanged, case_of(task, dtype)) == "ok"
+    assert {verdict(unchanged, case_of(task, dtype, activation)) for task in TASKS} == {"ok"}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -46,7 +46,6 @@ def test_the_source_unchanged_is_not_killed(task: str, dtype: str) -> None:
 def test_h_instead_of_h_times_1_minus_h_is_killed_with_the_sigmoid(task: str, dtype: str) -> None:
     wrong = changed("lambda h: h * (1 - h)", "lambda h: h")
     assert verdict(wrong, case_of(task, dtype, "sigmoid")) == "disagrees"
-    assert verdict(reference, case_of(task, dtype, "sigmoid")) == "ok"
 
 
 def test_a_wrong_gradient_of_w_is_killed_where_the_right_one_is_zero() -> None:
@@ -72,32 +71,8 @@ def test_at_the_usual_learning_rate_a_gradient_wrong_by_three_per_cent_would_pas
     """Why the update is proved at a large rate: the parameters alone do not show the fault."""
     wrong = changed("dy_hat @ V", "dy_hat @ V * V.dtype.type(1.03)")
     case = sine_case("train_step", "positional", activation="sigmoid")
-    batch = data.make(case)
-    checks = proof.prove(wrong, case, batch, proof.expected(case, batch))
-    passed = {check.what: check.passed for check in checks}
-    assert passed["U"]
-    assert passed["W"]
-    assert not passed["update U"]
-    assert not passed["update W"]
-
-
-def test_a_factor_of_1_0005_passes_gradchecks_defaults_and_dies_at_the_settings_used_here() -> None:
-    gradcheck = pytest.importorskip("torch").autograd.gradcheck
-    import torch
-
-    class Square(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):  # type: ignore[no-untyped-def]
-            ctx.save_for_backward(x)
-            return x * x
-
-        @staticmethod
-        def backward(ctx, grad):  # type: ignore[no-untyped-def]
-            return 1.0005 * 2 * ctx.saved_tensors[0] * grad
-
-    x = torch.linspace(0.5, 2, 5, dtype=torch.float64, requires_grad=True)
-    assert gradcheck(Square.apply, x)
-    assert not gradcheck(Square.apply, x, rtol=1e-6, atol=1e-8, raise_exception=False)
+    passed = {check.what: check.passed for check in checks_of(wrong, case)}
+    assert [passed[name] for name in ("U", "W", "update U", "update W")] == [True, True, False, False]
 
 
 def test_the_mutants_are_many_and_differ() -> None:
@@ -108,12 +83,3 @@ def test_the_mutants_are_many_and_differ() -> None:
 def test_a_mutant_that_finds_nothing_to_change_is_an_error() -> None:
     with pytest.raises(AssertionError, match="occurs 0 times"):
         changed("no such line", "")
-
-
-def test_lower_precision_is_told_apart_by_its_error_not_its_dtype() -> None:
-    case = case_of("gradient", "float64")
-    batch = data.make(case)
-    checks = proof.prove(in_lower_precision, case, batch, proof.expected(case, batch))
-    failed = {check.what: check.error for check in checks if not check.passed}
-    assert set(failed) == {"loss", "dU", "dW", "dV"}
-    assert all(1e-9 < error < 1e-5 for error in failed.values())

@@ -63,56 +63,37 @@ def failures(checks: Iterable[Check]) -> str:
     )
 
 
-def compare_output(case: Case, result: Result, expected: Results, allowed: Tolerance) -> list[Check]:
-    """Compare y_hat of a ``forward``."""
-    return [
-        compare("y_hat", result.get("y_hat"), expected.y_hat, allowed.forward, case.dtype, quantity="y_hat")
-    ]
-
-
 def compare_loss(case: Case, result: Result, wanted: Array, expected: Results, tolerance: float) -> Check:
     """Compare the loss, relative to what rounding of y_hat and y does to it."""
     scale = expected.loss_scale
     return compare("loss", result.get("loss"), wanted, tolerance, case.dtype, scale=scale, quantity="loss")
 
 
-def compare_gradient(case: Case, result: Result, expected: Results, allowed: Tolerance) -> list[Check]:
-    """Compare the loss and the gradients of a ``gradient``."""
-    checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]
-    for name, grad in expected.grads.items():
-        scale = gradient_scale(grad, expected, case.dtype)
-        what, actual = f"d{name}", result.get(f"d{name}")
-        checks.append(compare(what, actual, grad, allowed.gradient, case.dtype, scale=scale, quantity=name))
-    return checks
-
-
 @np.errstate(all="ignore")
-def compare_update(
-    case: Case, result: Result, params: Result, expected: Results, allowed: Tolerance, lr: float
+def compare_call(
+    case: Case, result: Result, params: Result, expected: Results, allowed: Tolerance
 ) -> list[Check]:
-    """Compare the loss, and p_new - p_old = -lr dL/dp of a ``train_step``."""
+    """Compare what one call from ``params`` gives: y_hat, or the loss and dL/dp, or the loss and an update.
+
+    An update is p_new - p = -lr dL/dp. A gradient is compared relative to its own size; where it vanishes to
+    that of dL/dy_hat, so that a zero has to be a zero.
+    """
+    dtype = case.dtype
+    if case.task == "forward":
+        y_hat = result.get("y_hat")
+        return [compare("y_hat", y_hat, expected.y_hat, allowed.forward, dtype, quantity="y_hat")]
     checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]
     for name, grad in expected.grads.items():
-        scale, since = lr * gradient_scale(grad, expected, case.dtype), params[name].astype(np.float64)
-        new, what = result.get(name), f"update {name}"
-        checks.append(
-            compare(
-                what,
-                new,
-                -lr * grad,
-                allowed.gradient,
-                case.dtype,
-                scale=scale,
-                since=since,
-                quantity=name,
-            )
-        )
+        size = expected.upstream if vanishes(grad, dtype) else norm(grad)
+        what, actual, wanted, since = f"d{name}", result.get(f"d{name}"), grad, np.zeros(())
+        if case.task == "train_step":
+            what, actual, wanted = f"update {name}", result.get(name), -case.lr * grad
+            size, since = case.lr * size, params[name].astype(np.float64)
+        check = compare(
+            what, actual, wanted, allowed.gradient, dtype, scale=size, since=since, quantity=name
+        )  # fmt: skip
+        checks.append(check)
     return checks
-
-
-def gradient_scale(grad: Array, expected: Results, dtype: str) -> float:
-    """Return a gradient's own size; where it vanishes that of dL/dy_hat, so that a zero has to be a zero."""
-    return expected.upstream if vanishes(grad, dtype) else norm(grad)
 
 
 @np.errstate(all="ignore")

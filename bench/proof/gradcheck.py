@@ -28,20 +28,20 @@ CENTRAL_TOLERANCE = 1e-8  # seen: 1e-9
 
 
 def huber(e: Array, delta: float) -> Any:
-    """Mean Huber loss of real or complex errors; for complex ones the real part decides the side."""
+    """Return the mean Huber loss of errors; for complex ones the real part decides the side."""
     quadratic = e * e / 2
     linear = delta * (np.sign(e.real) * e - delta / 2)
     return np.mean(np.where(np.abs(e.real) <= delta, quadratic, linear))
 
 
 def loss(case: Case, batch: Batch) -> Any:
-    """The loss through the reference's ``forward``, real or complex as the parameters are."""
+    """Return the loss through the reference's ``forward``, real or complex as the parameters are."""
     y_hat, _ = find_cell(case.cell).reference().forward(batch.params, batch.x, activation=case.activation)
     return huber(y_hat - batch.y, case.delta)
 
 
 def complex_step(case: Case, batch: Batch, *, h: float = COMPLEX_STEP) -> dict[str, Array]:
-    """The gradient by complex steps: a forward pass for every parameter, so for small shapes."""
+    """Return the gradient by complex steps: a forward pass a parameter, so for small shapes."""
     start = batch.astype("complex128")
     grads = {name: np.empty(p.shape) for name, p in batch.params.items()}
     for name, index in entries(batch):
@@ -50,7 +50,7 @@ def complex_step(case: Case, batch: Batch, *, h: float = COMPLEX_STEP) -> dict[s
 
 
 def central_differences(case: Case, batch: Batch, *, h: float = CENTRAL_STEP) -> dict[str, Array]:
-    """The gradient by central differences: two forward passes for every parameter."""
+    """Return the gradient by central differences: two forward passes for every parameter."""
     start = batch.astype("float64")
     grads = {name: np.empty(p.shape) for name, p in batch.params.items()}
     for name, index in entries(batch):
@@ -60,12 +60,12 @@ def central_differences(case: Case, batch: Batch, *, h: float = CENTRAL_STEP) ->
 
 
 def entries(batch: Batch) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and index of every parameter."""
+    """Yield name and index of every parameter."""
     return ((name, index) for name, p in batch.params.items() for index in np.ndindex(p.shape))
 
 
 def shifted(batch: Batch, name: str, index: tuple[int, ...], by: complex) -> Batch:
-    """The same batch with one parameter moved."""
+    """Return the same batch with one parameter moved."""
     moved = batch.params[name].copy()
     moved[index] += by
     return Batch(batch.params | {name: moved}, batch.x, batch.y)
@@ -89,6 +89,7 @@ def check_reference(case: Case) -> list[Check]:
     for how, (differentiate, tolerance) in WAYS.items():
         others = differentiate(case, batch)
         checks += [
-            compare(f"d{name}, {how}", grads[name], others[name], tolerance, "float64") for name in grads
+            compare(f"d{name}, {how}", grads[name], others[name], tolerance, "float64", quantity=how)
+            for name in grads
         ]
     return checks

@@ -11,18 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from bench.proof.agreement import (
-    Result,
-    compare,
-    compare_gradient,
-    compare_loss,
-    compare_output,
-    compare_update,
-    distance,
-    mark,
-    question,
-)
-from bench.proof.reference import Expected, Results
+from bench.proof.agreement import Result, compare, compare_call, compare_loss, distance, mark, question
+from bench.proof.reference import Expected
 from bench.proof.tolerance import Tolerance, norm, tolerance, too_small_for_float32, vanishes
 from bench.records.record import Check
 from bench.workload.binding import Bind, Binding, bind_case
@@ -85,12 +75,9 @@ def check_last(
     allowed = tolerance(case, device)
     if case.dtype == "float32" and too_small_for_float32(case):
         allowed = Tolerance(ROOM_IF_SMALL * allowed.forward, ROOM_IF_SMALL * allowed.gradient)
-    if case.task == "forward":
-        return compare_output(case, result, expected, allowed)
     wrong = _excused(case, known_wrong)
-    if case.task == "gradient":
-        return mark(compare_gradient(case, result, expected, allowed), wrong)
-
+    if case.task != "train_step":
+        return mark(compare_call(case, result, {}, expected, allowed), wrong)
     if after is None:
         raise ValueError("the last result of a train_step is compared with expected_after")
     n_calls = int(after["n_calls"])
@@ -107,14 +94,14 @@ def _excused(case: Case, known_wrong: Collection[str]) -> frozenset[str]:
 
 
 def published_gradient_is_wrong(case: Case) -> bool:
-    """Where the published recursion errs: with one time step or one hidden unit it mixes nothing up."""
+    """Return whether the published recursion errs: with one step or one hidden unit it mixes nothing up."""
     return case.shape.T > 1 and case.shape.H > 1
 
 
 def status(
     checks: Sequence[Check], *, known_wrong: bool = False
 ) -> Literal["ok", "known_wrong", "disagrees"]:
-    """What an entry's checks amount to; a variant known to be wrong is excused only where it is marked."""
+    """Return what checks amount to; a variant known to be wrong is excused only where it is marked."""
     marked = [check for check in checks if known_wrong and check.known_wrong]
     if not all(check.passed for check in checks if check not in marked):
         return "disagrees"
@@ -134,21 +121,22 @@ class _Trial:
     wrong: frozenset[str]
 
     def checks(self) -> list[Check]:
-        """All that is checked of the case's task."""
+        """Return all that is checked of the case's task."""
         if self.case.task != "train_step":
-            return self._numbers_and_manners(self.case.lr)
-        return self._numbers_and_manners(self._large_rate()) + self._own_update()
+            return self._numbers_and_manners(self.case)
+        large = replace(self.case, lr=self._large_rate())
+        return self._numbers_and_manners(large) + self._own_update()
 
     def _large_rate(self) -> float:
-        """A learning rate with |lr g| >= |p| for every parameter p."""
+        """Return a learning rate with |lr g| >= |p| for every parameter p."""
         params, grads, dtype = self.batch.params, self.expected.grads, self.case.dtype
         rates = [norm(params[name]) / norm(grad) for name, grad in grads.items() if not vanishes(grad, dtype)]
         return max(rates, default=self.case.lr)
 
-    def _numbers_and_manners(self, lr: float) -> list[Check]:
-        """The first call's results; then other inputs and back, each from the start parameters."""
-        other, allowed = self.batch.other(), tolerance(self.case, self.device)
-        binding = self._bind(lr)
+    def _numbers_and_manners(self, case: Case) -> list[Check]:
+        """Check the first call's results; then other inputs and back, each from the start parameters."""
+        other, allowed, params = self.batch.other(), tolerance(case, self.device), self.batch.params
+        binding = self._bind(case)
         first, kept_first = _call(binding, self.batch)
         binding.feed(other)
         binding.bound.reset()
@@ -157,38 +145,27 @@ class _Trial:
         binding.bound.reset()
         again, kept_again = _call(binding, self.batch)
 
-        checks = self._compare(first, self.expected, allowed, lr)
+        checks = compare_call(case, first, params, self.expected, allowed)
+        reads = self._right(compare_call(case, fed, params, self.expected.other, NEAR))
         error = distance(again, first)
         return [
             *checks,
             Check("same again after reset", error, allowed.gradient, error <= allowed.gradient),
             question("inputs unchanged", kept_first and kept_fed and kept_again),
-            # where the first results are wrong, others prove nothing
-            question(
-                READS,
-                not self._right(checks) or self._right(self._compare(fed, self.expected.other, NEAR, lr)),
-            ),
+            question(READS, reads or not self._right(checks)),  # where those are wrong, others prove nothing
         ]
 
     def _right(self, checks: list[Check]) -> bool:
         return all(check.passed for check in checks if check.what not in self.wrong)
 
-    def _compare(self, result: Result, expected: Results, allowed: Tolerance, lr: float) -> list[Check]:
-        """A first call's result with that expected of its inputs."""
-        if self.case.task == "forward":
-            return compare_output(self.case, result, expected, allowed)
-        if self.case.task == "gradient":
-            return compare_gradient(self.case, result, expected, allowed)
-        return compare_update(self.case, result, self.batch.params, expected, allowed, lr)
-
     def _own_update(self) -> list[Check]:
-        """The parameters after one step at the case's own learning rate, and that a second moves them on."""
+        """Check the parameters after one step at the case's own rate, and that a second moves them on."""
         params, lr = self.batch.params, self.case.lr
         wanted = {
             name: params[name].astype(np.float64) - lr * grad for name, grad in self.expected.grads.items()
         }
         allowed, dtype = tolerance(self.case, self.device).forward, self.case.dtype
-        binding = self._bind(lr)
+        binding = self._bind(self.case)
         binding.bound.call()
         first = binding.result()
         binding.bound.call()
@@ -197,11 +174,11 @@ class _Trial:
         moved = any(not np.array_equal(second.get(name, p), p) for name, p in first.items() if name != "loss")
         return [*checks, question("training goes on", moved)]
 
-    def _bind(self, lr: float) -> Binding:
-        return bind_case(self.bind, self.library, replace(self.case, lr=lr), self.batch, self.device)
+    def _bind(self, case: Case) -> Binding:
+        return bind_case(self.bind, self.library, case, self.batch, self.device)
 
 
 def _call(binding: Binding, batch: Batch) -> tuple[Result, bool]:
-    """The result of one call, and whether it left its inputs as they were."""
+    """Return the result of one call, and whether it left its inputs as they were."""
     binding.bound.call()
     return binding.result(), binding.unchanged(batch)

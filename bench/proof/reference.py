@@ -6,7 +6,7 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +31,15 @@ class Results:
 
     y_hat: Array  # (B, O)
     loss: Array  # 0-d
-    grads: dict[str, Array]  # by parameter
     loss_scale: float  # mean(|y_hat| + |y|) delta: what rounding y_hat and y does to the loss
     upstream: float  # |dL/dy_hat|, for gradients that vanish
+    grads: dict[str, Array]  # by parameter
 
     def arrays(self, prefix: str = "") -> dict[str, Any]:
-        """Name and array of each, for a file."""
-        values = (self.y_hat, self.loss, self.loss_scale, self.upstream)
-        arrays = dict(zip(NAMES, values, strict=True))
-        arrays |= {f"d{name}": grad for name, grad in self.grads.items()}
-        return {prefix + name: value for name, value in arrays.items()}
-
-
-def read_results(file: dict[str, Array], parameters: Collection[str], prefix: str = "") -> Results:
-    """What ``Results.arrays`` took apart."""
-    y_hat, loss, loss_scale, upstream = (file[prefix + name] for name in NAMES)
-    grads = {name: file[f"{prefix}d{name}"] for name in parameters}
-    return Results(y_hat, loss, grads, float(loss_scale), float(upstream))
+        """Return name and array of each, for a file."""
+        named = {name: getattr(self, name) for name in NAMES}
+        named |= {f"d{name}": grad for name, grad in self.grads.items()}
+        return {prefix + name: value for name, value in named.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +51,8 @@ class Expected(Results):
 
     def save(self, path: Path) -> None:
         """Write an npz file at exactly ``path``."""
-        arrays = self.arrays() | self.other.arrays(OTHER) | {"digest": self.digest}
         with path.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **self.arrays(), **self.other.arrays(OTHER), digest=self.digest)
 
     @classmethod
     def load(cls, path: Path, parameters: Collection[str]) -> "Expected":
@@ -72,13 +63,18 @@ class Expected(Results):
         """
         names = (*NAMES, *(f"d{name}" for name in parameters))
         file = read_arrays(path, ("digest", *names, *(f"{OTHER}{name}" for name in names)))
-        results, other = read_results(file, parameters), read_results(file, parameters, OTHER)
-        return _expected(results, str(file["digest"]), other)
+
+        def results(prefix: str) -> Results:
+            y_hat, loss, loss_scale, upstream = (file[prefix + name] for name in NAMES)
+            grads = {name: file[f"{prefix}d{name}"] for name in parameters}
+            return Results(y_hat, loss, float(loss_scale), float(upstream), grads)
+
+        return _expected(results(""), str(file["digest"]), results(OTHER))
 
 
 def _expected(results: Results, digest: str, other: Results) -> Expected:
-    y_hat, loss, grads = results.y_hat, results.loss, results.grads
-    return Expected(y_hat, loss, grads, results.loss_scale, results.upstream, digest, other)
+    own = {field.name: getattr(results, field.name) for field in fields(results)}
+    return Expected(**own, digest=digest, other=other)
 
 
 def expected(case: Case, batch: Batch) -> Expected:
@@ -100,18 +96,27 @@ def expected(case: Case, batch: Batch) -> Expected:
 
 
 def _results(case: Case, batch: Batch) -> tuple[Results, float]:
-    """The reference's results, and how much dL/dh_t grows from h_T to h_0: NaN where one is not finite."""
-    cell, exact = find_cell(case.cell), batch.astype("float64")
-    reference, params, x, y = cell.reference(), exact.params, exact.x, exact.y
-    with np.errstate(all="ignore"):  # what is not finite is refused below
-        y_hat, hs = reference.forward(params, x, activation=case.activation)
-        loss, grads = reference.loss_and_grads(params, x, y, activation=case.activation, delta=case.delta)
-        dy_hat = np.clip(y_hat - y, -case.delta, case.delta) / y_hat.size  # (B, O)
-        dhs = list(cell.hidden_gradients(params, x, hs, dy_hat, activation=case.activation))
+    """Return the reference's results, and |dL/dh_0| / |dL/dh_T|: NaN where a result is not finite."""
+    exact = batch.astype("float64")
+    y_hat, _, dy_hat, dhs = _both_ways(case, exact)
+    with np.errstate(all="ignore"):  # what is not finite is refused by the caller
+        loss, grads = find_cell(case.cell).reference().loss_and_grads(
+            exact.params, exact.x, exact.y, activation=case.activation, delta=case.delta
+        )  # fmt: skip
     finite = all(np.isfinite(values).all() for values in (y_hat, loss, dhs[-1], *grads.values()))
     growth = norm(dhs[-1]) / (norm(dhs[0]) or 1.0) if finite else math.nan
-    loss_scale = float(np.mean(np.abs(y_hat) + np.abs(y))) * case.delta
-    return Results(y_hat, np.asarray(loss), grads, loss_scale, norm(dy_hat)), growth
+    loss_scale = float(np.mean(np.abs(y_hat) + np.abs(exact.y))) * case.delta
+    return Results(y_hat, np.asarray(loss), loss_scale, norm(dy_hat), grads), growth
+
+
+@np.errstate(all="ignore")  # what is not finite is refused by the proof
+def _both_ways(case: Case, batch: Batch) -> tuple[Array, list[Array], Array, list[Array]]:
+    """Return y_hat (B, O), h_0 ... h_T, dL/dy_hat (B, O), and dL/dh_T ... dL/dh_0, each h (B, H)."""
+    cell = find_cell(case.cell)
+    y_hat, hs = cell.reference().forward(batch.params, batch.x, activation=case.activation)
+    dy_hat = np.clip(y_hat - batch.y, -case.delta, case.delta) / y_hat.size
+    back = cell.hidden_gradients(batch.params, batch.x, hs, dy_hat, activation=case.activation)
+    return y_hat, hs, dy_hat, list(back)
 
 
 def expected_after(case: Case, batch: Batch, n_calls: int) -> dict[str, Array]:
@@ -133,25 +138,20 @@ def conditions(case: Case, batch: Batch) -> Conditions:
     walks down through them: the weights' gradients can be free of them while a part of dL/dh_t is not.
     Neither library flushes them to zero here.
     """
-    cell = find_cell(case.cell)
-    params, x, y = batch.params, batch.x, batch.y
-    with np.errstate(all="ignore"):  # what is not finite is refused by the proof
-        y_hat, hs = cell.reference().forward(params, x, activation=case.activation)
-        upstream: list[Array] = []
-        if case.task != "forward":
-            dy_hat = np.clip(y_hat - y, -case.delta, case.delta) / y_hat.size  # (B, O)
-            upstream += cell.hidden_gradients(params, x, hs, dy_hat, activation=case.activation)
+    _, (_, *hs), _, dhs = _both_ways(case, batch)
+    if case.task == "forward":
+        dhs = []
     return Conditions(
         case=case,
-        hidden=sum(h.size for h in hs[1:]),
-        hidden_subnormal=count_subnormals(hs[1:]),
-        gradient=sum(dh.size for dh in upstream),
-        gradient_subnormal=count_subnormals(upstream),
+        hidden=sum(h.size for h in hs),
+        hidden_subnormal=count_subnormals(hs),
+        gradient=sum(dh.size for dh in dhs),
+        gradient_subnormal=count_subnormals(dhs),
     )
 
 
 def count_subnormals(arrays: list[Array]) -> int:
-    """How many numbers are neither zero nor as large as the smallest normal one."""
+    """Count numbers that are neither zero nor as large as the smallest normal one."""
     return sum(
         int(np.sum((array != 0) & (np.abs(array) < np.finfo(array.dtype).smallest_normal)))
         for array in arrays

@@ -43,7 +43,7 @@ MIN_FLOAT32_HIDDEN = 4  # H
 
 
 def tolerance(case: Case, device: str) -> Tolerance:
-    """The tolerances of a case's dtype and length on a device.
+    """Return the tolerances of a case's dtype and length on a device.
 
     Raises:
         UserError: the sequence is longer than any that a tolerance has been measured for.
@@ -59,13 +59,13 @@ def tolerance(case: Case, device: str) -> Tolerance:
 
 
 def too_small_for_float32(case: Case) -> bool:
-    """Whether the shape has too few values for an error in float32 to mean anything."""
+    """Return whether the shape has too few values for an error in float32 to mean anything."""
     shape = case.shape
     return shape.B * shape.O < MIN_FLOAT32_ERRORS or shape.H < MIN_FLOAT32_HIDDEN
 
 
 def norm(values: Array) -> float:
-    """sqrt(sum of squares) in float64, scaled so that neither huge nor tiny values are lost."""
+    """Return sqrt(sum of squares) in float64, scaled so that neither huge nor tiny values are lost."""
     magnitudes = np.abs(np.asarray(values, dtype=np.float64))
     largest = float(np.max(magnitudes, initial=0.0))
     if largest == 0 or not math.isfinite(largest):
@@ -74,13 +74,13 @@ def norm(values: Array) -> float:
 
 
 def vanishes(wanted: Array, dtype: str) -> bool:
-    """Whether a tensor is so near to the smallest numbers of a dtype that relative errors mean nothing."""
+    """Return whether a tensor is so near to a dtype's smallest numbers that relative errors mean nothing."""
     smallest = float(np.finfo(dtype).tiny)
     return norm(wanted) <= 1e6 * smallest * math.sqrt(wanted.size)
 
 
 def error_between(actual: Array, wanted: Array, *, scale: float) -> float:
-    """|actual - wanted| / scale; never infinite or NaN, since it goes into JSON."""
+    """Return |actual - wanted| / scale, never infinite or NaN, since it goes into JSON."""
     distance = norm(np.asarray(actual, dtype=np.float64) - wanted)
     if distance == 0:
         return 0.0

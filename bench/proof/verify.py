@@ -1,30 +1,30 @@
 """Prove every variant on every device, dtype, layout and activation it supports.
 
-Expected results come from one NumPy process; each variant has a process of its own on each device, some at a
-time, and whatever happens to one becomes rows. Those that compile are proved on few cases.
+Expected results are computed here, in the NumPy process; each variant has a process of its own on each
+device, some at a time, and whatever happens to one becomes rows. Those that compile are proved on few cases.
 """
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from bench.machine.child import Child, ChildError, end_all, wait_for_any
+from bench import proof
+from bench.machine.child import DEADLINE_S, Child, ChildError, end_all, wait_for_any
 from bench.machine.devices import Devices
 from bench.machine.environ import worker_environment
-from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.machine.libraries import library
-from bench.proof.cases import agreement_cases, worth_compiling
-from bench.proof.child import Row, make_row
-from bench.workload import catalog
+from bench.proof.cases import agreement_cases, reference_cases, worth_compiling
+from bench.proof.child import REFERENCE, Row, make_row
+from bench.proof.gradcheck import check_reference
+from bench.workload import catalog, data
 from bench.workload.case import Case
 from bench.workload.catalog import Variant
 
 CHILD = "bench.proof.child"
-TIMEOUT_S = 120.0  # for a case, and for all of the reference's: a hundred times what they take
 
 
 def verify(
@@ -33,7 +33,7 @@ def verify(
     *,
     found: Devices,
     cases: Sequence[Case] | None = None,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float = DEADLINE_S,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Row]:
     """Prove the variants on the devices; rows about the reference come first, then in the order given.
@@ -42,41 +42,40 @@ def verify(
     ``progress`` is called with the number of rows so far and in the end.
 
     Raises:
-        UserError: no such variant, or the reference itself failed.
+        UserError: no such variant, or a case that no reference can be computed for.
     """
     variants = {spec: catalog.find(spec) for spec in dict.fromkeys(specs)}
     if cases is None:
         cells = dict.fromkeys(variant.cell for variant in variants.values())
         cases = [case for cell in cells for case in agreement_cases(cell)]
-    missing: list[Row] = []
+    rows: list[Row] = []
     jobs: list[Job] = []
-    for spec, variant in sorted(variants.items(), key=lambda item: not item[1].compiles):  # the slowest first
-        for device in devices:
-            job = Job(spec, device, [])
-            for number, case in enumerate(cases):
-                if case.cell != variant.cell or (variant.compiles and not worth_compiling(case)):
-                    continue
-                if reason := why_missing(variant, case, device, found):
-                    missing.append(make_row(variant, device, case, [], "missing", reason))
-                else:
-                    job.numbers.append(number)
-            if job.numbers:
-                jobs.append(job)
-    total = sum(len(job.numbers) for job in jobs)
     with scratch_folder("verify") as folder:
-        rows = expect(folder, cases, timeout_s=timeout_s)
-        proved = run_jobs(
-            folder, cases, jobs, timeout_s=timeout_s, progress=lambda done: progress(done, total)
-        )
+        for spec, variant in sorted(variants.items(), key=lambda item: not item[1].compiles):  # slowest first
+            for device in devices:
+                job = Job(spec, variant, device, [], folder, cases, timeout_s)
+                for number, case in enumerate(cases):
+                    if case.cell != variant.cell or (variant.compiles and not worth_compiling(case)):
+                        continue
+                    if reason := why_missing(variant, case, device, found):
+                        rows.append(make_row(variant, device, case, [], "missing", reason))
+                    else:
+                        job.left.append(number)
+                jobs += [job] if job.left else []
+        total = sum(len(job.left) for job in jobs)
+        cells = dict.fromkeys(case.cell for case in cases)
+        of_references = [reference_row(case) for cell in cells for case in reference_cases(cell)]
+        write_expected(folder, cases)
+        rows += run_jobs(jobs, progress=lambda done: progress(done, total))
     order = {variant.name: place for place, variant in enumerate(variants.values())}
     last = len(order)  # for a variant that names itself otherwise in every process
-    return rows + sorted(
-        proved + missing, key=lambda row: (order.get(row.variant, last), devices.index(row.device))
+    return of_references + sorted(
+        rows, key=lambda row: (order.get(row.variant, last), devices.index(row.device))
     )
 
 
 def why_missing(variant: Variant, case: Case, device: str, found: Devices) -> str | None:
-    """Why the variant cannot be proved on the case, or None where it can."""
+    """Return why the variant cannot be proved on the case, or None where it can."""
     if reason := found.missing.get(variant.library):
         return f"{library(variant.library).label} cannot be used: {reason}"
     dtypes = {present.id: present.dtypes for present in found.present}
@@ -87,67 +86,45 @@ def why_missing(variant: Variant, case: Case, device: str, found: Devices) -> st
     return variant.unsupported(case, device)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A variant to prove on a device, on cases by their number: the work of a process of its own."""
+def reference_row(case: Case) -> Row:
+    """Return how far the reference's gradient is from those by differences, by the way these are made."""
+    checks = check_reference(case)
+    by_way = [msgspec.structs.replace(check, what=check.quantity) for check in checks]
+    status, reason = proof.status(checks), proof.failures(checks)
+    return make_row(Variant(REFERENCE, "numpy", "", ""), "cpu", case, by_way, status, reason)
 
-    spec: str  # the variant's name or module:object
-    device: str
-    numbers: list[int]
 
-
-def expect(folder: Path, cases: Sequence[Case], *, timeout_s: float) -> list[Row]:
-    """Have a NumPy process compute the expected results; return the rows about the reference.
+def write_expected(folder: Path, cases: Sequence[Case]) -> None:
+    """Write the cases, and the inputs and expected results of each, where children find them.
 
     Raises:
-        UserError: it died; says what it printed last.
+        UserError: a case that cannot be proved.
     """
     (folder / "cases.json").write_bytes(msgspec.json.encode(cases))
-    with _start(folder, timeout_s, "expect") as child:
-        try:
-            rows: list[Row] = child.receive(list[Row])
-        except ChildError as error:
-            raise UserError(f"the reference could not be computed: {child.explain(error)}") from error
-    return rows
+    for number, case in enumerate(cases):
+        batch = data.make(case)
+        batch.save(folder / f"inputs{number}.npz")
+        proof.expected(case, batch).save(folder / f"expected{number}.npz")
 
 
-def run_jobs(
-    folder: Path,
-    cases: Sequence[Case],
-    jobs: Sequence[Job],
-    *,
-    timeout_s: float,
-    parallel: int = os.cpu_count() or 1,
-    progress: Callable[[int], None],
-) -> list[Row]:
-    """Run every job in a process of its own, ``parallel`` at a time, and return all their rows.
+@dataclass
+class Job:
+    """A variant to prove on a device, in a process of its own that is asked for one case after the other."""
 
-    A process that dies, or takes longer than ``timeout_s`` for a case, costs its variant the remaining rows,
-    which say so.
-    """
-    waiting, running = list(jobs), list[_Proving]()
-    rows: list[Row] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < parallel:
-                running.append(_Proving(waiting.pop(0), folder, cases, timeout_s))
-            wait_for_any([proving.child for proving in running])
-            for proving in running:
-                rows += proving.advance()
-            running = [proving for proving in running if proving.left]
-            progress(len(rows))
-    finally:
-        end_all([proving.child for proving in running])
-    return rows
+    spec: str
+    variant: Variant
+    device: str
+    left: list[int]  # numbers of the cases that it has not answered for
+    folder: Path
+    cases: Sequence[Case]
+    timeout_s: float
+    child: Child = field(init=False)
 
-
-class _Proving:
-    """A job in its process, which is asked for one case after the other."""
-
-    def __init__(self, job: Job, folder: Path, cases: Sequence[Case], timeout_s: float) -> None:
-        self._job, self._cases = job, cases
-        self.left = list(job.numbers)
-        self.child = _start(folder, timeout_s, "prove", job.spec, job.device)
+    def start(self) -> None:
+        """Start the child, with one thread; what is compiled stays in the folder."""
+        environment = worker_environment(1, compiled=str(self.folder / "compiled")).variables
+        arguments = [str(self.folder), self.spec, self.device]
+        self.child = Child(CHILD, arguments, environment, deadline_s=self.timeout_s)
         self.child.send(self.left[0])
 
     def advance(self) -> list[Row]:
@@ -159,24 +136,36 @@ class _Proving:
             del self.left[0]
             if self.left:
                 self.child.send(self.left[0])
-                return [row]
+            else:
+                self.child.stop()
+            return [row]
         except ChildError as error:
-            return self._give_up(error)
-        self.child.stop()
-        return [row]
-
-    def _give_up(self, error: ChildError) -> list[Row]:
-        """Return rows that say of each case left why it has no result."""
-        explained = self.child.explain(error)
-        reason = str(error) if error.status == "timeout" else explained
-        variant, device = catalog.find(self._job.spec), self._job.device
-        rows = [make_row(variant, device, self._cases[n], [], error.status, reason) for n in self.left]
-        self.left = []
-        return rows
+            explained = self.child.explain(error)
+            reason = str(error) if error.status == "timeout" else explained
+            left, self.left = self.left, []
+            cases = [self.cases[number] for number in left]
+            return [make_row(self.variant, self.device, case, [], error.status, reason) for case in cases]
 
 
-def _start(folder: Path, timeout_s: float, *arguments: str) -> Child:
-    """Start a child with one thread, in a worker's environment; what is compiled is kept in ``folder``."""
-    variables = worker_environment(threads=1).variables
-    variables |= {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled")}
-    return Child(CHILD, [str(folder), *arguments], variables, deadline_s=timeout_s)
+def run_jobs(
+    jobs: Sequence[Job], *, parallel: int = os.cpu_count() or 1, progress: Callable[[int], None]
+) -> list[Row]:
+    """Run every job, ``parallel`` at a time, and return all their rows.
+
+    A process that dies, or takes too long for a case, costs its variant the remaining rows, which say so.
+    """
+    waiting, running = list(jobs), list[Job]()
+    rows: list[Row] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < parallel:
+                waiting[0].start()
+                running.append(waiting.pop(0))
+            wait_for_any([job.child for job in running])
+            for job in running:
+                rows += job.advance()
+            running = [job for job in running if job.left]
+            progress(len(rows))
+    finally:
+        end_all([job.child for job in running])
+    return rows
