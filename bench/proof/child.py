@@ -72,10 +72,12 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
         case = cases[number]
         batch = Batch.load(folder / f"inputs{number}.npz")
         expected = proof.Expected.load(folder / f"expected{number}.npz", batch.params)
-        names = {"library": variant.library, "device": device, "known_wrong": variant.wrong_gradients}
         try:
             bind = bind or _load(variant)
-            checks = proof.prove(bind, case, batch, expected, **names)
+            checks = proof.prove(
+                bind, case, batch, expected,
+                library=variant.library, device=device, known_wrong=variant.wrong_gradients,
+            )  # fmt: skip
             if case.task not in elsewhere:
                 call = bind_case(bind, variant.library, case, batch, device).bound.call
                 elsewhere[case.task] = library(variant.library).computes_elsewhere(call)
