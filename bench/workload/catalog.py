@@ -4,12 +4,11 @@ Only this file and the cell in ``rnn`` know ``impl_numpy`` and ``impl_torch``; `
 """
 
 import functools
-import importlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -102,14 +101,12 @@ class Variant:
         """
         if not self.operations:
             return None
-        module, _, function = self.operations.partition(":")
-        return Count.of(getattr(importlib.import_module(module), function)(case), case.dtype)
+        return Count.of(resolve_name(self.operations)(case), case.dtype)
 
     def load(self) -> Callable[..., Bound]:
         """Import the variant's library and return its ``bind``, which raises where it makes no ``Bound``."""
         library(self.library).load()  # a variant of one's own may not import what it says it uses
-        module, _, attribute = self.target.partition(":")
-        own = attrgetter(attribute)(importlib.import_module(module))
+        own = resolve_name(self.target)
 
         def bind(*arrays: Any, **options: Any) -> Bound:
             check_arguments(own, *arrays, **options)
