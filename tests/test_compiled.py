@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench import proof
-from bench.machine.libraries.torch_compiler import why_not_compile
+from bench.machine.libraries.torch_library import why_not_compile
 from bench.proof.cases import ODD, agreement_cases, worth_compiling
 from bench.workload import catalog, data
 from bench.workload.binding import bind_case

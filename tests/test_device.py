@@ -5,6 +5,7 @@ No accelerator is needed: torch objects are stood in for. What the cpu can show 
 
 import argparse
 import importlib.metadata
+import platform
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +18,8 @@ from bench.machine import child, devices
 from bench.machine.clock import no_wait
 from bench.machine.devices import PROBE, Absent, Device, Devices, find_devices, resolve
 from bench.machine.errors import UserError
-from bench.machine.libraries import NUMPY, TORCH
-from bench.machine.libraries.torch_devices import describe
+from bench.machine.libraries import NUMPY, TORCH, Inventory
+from bench.machine.libraries.torch_library import find_accelerators
 
 GIB = 2**30
 GPU = SimpleNamespace(name="GPU", total_memory=8 * GIB, has_fp64=False)
@@ -43,12 +44,6 @@ def fake_torch(**changes: Any) -> Any:
             target = copied
         setattr(target, name, value)
     return fake
-
-
-def reason(kind: str, torch: Any, environ: dict[str, str] | None = None, system: str = "Linux") -> str:
-    """Why ``kind`` is absent."""
-    answer = describe(torch, environ or {}, system)
-    return {absent["kind"]: absent["reason"] for absent in answer["absent"]}[kind]
 
 
 def no_driver() -> None:
@@ -77,40 +72,53 @@ OLD_VERSION = {"version": SimpleNamespace(cuda=None, hip=None)}  # torch.version
     ],
 )  # fmt: skip
 def test_an_absent_device_has_its_own_reason(
-    kind: str, changes: dict[str, Any], environ: dict[str, str], system: str, said: str
+    kind: str,
+    changes: dict[str, Any],
+    environ: dict[str, str],
+    system: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert reason(kind, fake_torch(**changes), environ, system) == said
+    monkeypatch.setattr(platform, "system", lambda: system)
+    assert Absent(kind, said) in find_accelerators(fake_torch(**changes), environ).absent
 
 
-def test_every_gpu_is_found_with_name_memory_and_dtypes() -> None:
-    two = fake_torch(cuda__device_count=lambda: 2, xpu__device_count=lambda: 1)
-    answer = describe(two, {}, "Linux")
-    assert [(d["id"], d["kind"], d["name"], d["memory_bytes"], d["dtypes"]) for d in answer["present"]] == [
-        ("cuda:0", "cuda", "GPU", 8 * GIB, ["float32", "float64"]),
-        ("cuda:1", "cuda", "GPU", 8 * GIB, ["float32", "float64"]),
-        ("xpu:0", "xpu", "GPU", 8 * GIB, ["float32"]),  # has_fp64 is False
-    ]
-    assert [absent["kind"] for absent in answer["absent"]] == ["mps"]
+BOTH, SINGLE = ("float32", "float64"), ("float32",)
+ROCM = {"version__cuda": None, "version__hip": "7.0", "cuda__device_count": lambda: 1}
 
 
-def test_a_rocm_build_counts_as_cuda() -> None:
-    rocm = fake_torch(version__cuda=None, version__hip="7.0", cuda__device_count=lambda: 1)
-    assert [d["id"] for d in describe(rocm, {}, "Linux")["present"]] == ["cuda:0"]
+@pytest.mark.parametrize(
+    ("changes", "devices"),
+    [
+        ({"cuda__device_count": lambda: 2}, {"cuda:0": BOTH, "cuda:1": BOTH}),
+        ({"xpu__device_count": lambda: 1}, {"xpu:0": SINGLE}),  # has_fp64 is False
+        (ROCM, {"cuda:0": BOTH}),
+    ],
+)
+def test_every_gpu_is_found_with_name_memory_and_dtypes(
+    changes: dict[str, Any], devices: dict[str, tuple[str, ...]]
+) -> None:
+    inventory = find_accelerators(fake_torch(**changes), {})
+    assert inventory.present == tuple(
+        Device(id, id.partition(":")[0], "GPU", 8 * GIB, dtypes) for id, dtypes in devices.items()
+    )
+    assert len(inventory.absent) == 2
 
 
-def test_mps_has_no_float64_and_the_name_its_tensors_use() -> None:
+def test_mps_has_no_float64_and_the_name_its_tensors_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
     apple = fake_torch(backends__mps__is_available=lambda: True)
-    (device,) = describe(apple, {}, "Darwin")["present"]
-    assert (device["id"], device["dtypes"], device["memory_bytes"]) == ("mps:0", ["float32"], 16 * GIB)
+    (device,) = find_accelerators(apple, {}).present
+    assert device == Device("mps:0", "mps", "Apple GPU (Metal)", 16 * GIB, ("float32",))
 
 
 def test_a_driver_that_breaks_does_not_hide_the_other_devices() -> None:
     def broken() -> int:
         raise OSError("driver crashed")
 
-    answer = describe(fake_torch(cuda__device_count=broken, xpu__device_count=lambda: 1), {}, "Linux")
-    assert [d["id"] for d in answer["present"]] == ["xpu:0"]
-    assert answer["absent"][0] == {"kind": "cuda", "reason": "driver crashed"}
+    inventory = find_accelerators(fake_torch(cuda__device_count=broken, xpu__device_count=lambda: 1), {})
+    assert [device.id for device in inventory.present] == ["xpu:0"]
+    assert inventory.absent[0] == Absent("cuda", "driver crashed")
 
 
 @pytest.mark.parametrize(
@@ -129,12 +137,11 @@ def test_a_build_without_accelerators_is_not_imported_to_learn_that_there_are_no
 ) -> None:
     if built is not None:
         (tmp_path / "version.py").write_text(f"__version__ = '9.9'\n{built}\n")
-    asked = {"version": "9.9", "present": [], "absent": []}
     monkeypatch.setattr(
         "importlib.util.find_spec", lambda name: SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     )
     monkeypatch.setattr("platform.system", lambda: system)
-    monkeypatch.setattr(devices, "_ask", lambda *ignored: asked)
+    monkeypatch.setattr(devices, "_ask", lambda *ignored: [Inventory("9.9")])
     found = find_devices(quickly=True)
     assert (found.absent == ()) == asks
     if not asks:
@@ -153,10 +160,9 @@ def test_this_machine_has_a_cpu_and_the_installed_torch(
     assert found.versions == {"torch": importlib.metadata.version("torch")}
     assert found.missing == {}
     cpu = found.present[0]
-    assert (cpu.id, cpu.kind, cpu.dtypes) == ("cpu", "cpu", ("float32", "float64"))
+    assert (cpu.id, cpu.kind, cpu.dtypes) == ("cpu", "cpu", BOTH)
     assert cpu.name
-    assert cpu.memory_bytes is not None
-    assert cpu.memory_bytes > 0
+    assert (cpu.memory_bytes or 0) > 0
     kinds = {device.kind for device in found.present} | {absent.kind for absent in found.absent}
     assert kinds == {"cpu", "cuda", "mps", "xpu"}
 
@@ -188,18 +194,13 @@ def test_without_a_working_torch_numpy_keeps_the_cpu(
 
 
 def test_a_torch_that_cannot_be_imported_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so: cannot open shared object file')")
+    """Whatever it prints meanwhile."""
+    (tmp_path / "torch.py").write_text(
+        "print('welcome'); raise OSError('libcudart.so: cannot open shared object file')"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    said = "PyTorch cannot be imported: libcudart.so: cannot open shared object file"
-    assert find_devices().missing["torch"] == said
-
-
-def test_what_torch_prints_on_import_does_not_disturb(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "torch.py").write_text("print('welcome'); raise OSError('no such library')")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert find_devices().missing["torch"] == "PyTorch cannot be imported: no such library"
+    reason = "PyTorch cannot be imported: libcudart.so: cannot open shared object file"
+    assert find_devices().missing["torch"] == reason
 
 
 CPU = Device("cpu", "cpu", "CPU", 16 * GIB, ("float32", "float64"))
@@ -239,10 +240,6 @@ def test_asking_for_an_absent_device_is_an_error(request_: str, said: str) -> No
     assert str(error.value) == said
 
 
-def test_the_cpu_is_never_waited_for() -> None:
-    assert TORCH.synchroniser("cpu") is NUMPY.synchroniser("cpu") is no_wait
-
-
 def test_waiting_is_for_exactly_the_device_under_test(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[tuple[Any, ...]] = []
     fake = SimpleNamespace(
@@ -252,6 +249,7 @@ def test_waiting_is_for_exactly_the_device_under_test(monkeypatch: pytest.Monkey
         mps=SimpleNamespace(synchronize=lambda: waits.append(("mps",))),
     )
     monkeypatch.setitem(sys.modules, "torch", fake)
+    assert TORCH.synchroniser("cpu") is NUMPY.synchroniser("cpu") is no_wait
     for device in ("cuda:1", "xpu:0", "mps:0"):
         TORCH.synchroniser(device)()
     assert waits == [("cuda", "cuda:1"), ("xpu", "xpu:0"), ("mps",)]

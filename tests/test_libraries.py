@@ -16,12 +16,13 @@ from bench.machine.libraries import (
     NEUTRAL,
     NUMPY,
     TORCH,
+    Inventory,
     Library,
+    known,
     library,
     limit_threads,
     process_state,
     register,
-    tell,
     wrong_library,
 )
 from bench.machine.libraries.torch_library import PRECISION_SWITCHES
@@ -53,33 +54,32 @@ def test_numpy_tells_its_blas_kernel_and_the_threads_it_really_has() -> None:
     assert facts["version"] == np.__version__
     assert facts["blas"] == pools[0]["internal_api"]
     assert facts["kernel"] == pools[0]["architecture"]
+    assert {"cpu_baseline", "cpu_not_found"} <= set(facts)
+    assert not set(facts["cpu_not_found"].split()) & set(facts["cpu_capability"].split())
     json.dumps(facts)
 
 
-def test_a_blas_that_cannot_be_seen_is_named_and_its_threads_are_unknown(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("pools", "threads", "kernel"),
+    [
+        ({}, None, None),  # a BLAS that threadpoolctl does not see is named all the same
+        ({"scipy.libs": "Zen", "numpy.libs": "SkylakeX"}, 1, "SkylakeX"),
+    ],
+)
+def test_numpys_own_blas_is_reported_where_it_can_be_seen(
+    monkeypatch: pytest.MonkeyPatch, pools: dict[str, str], threads: int | None, kernel: str | None
 ) -> None:
-    monkeypatch.setattr(threadpoolctl, "threadpool_info", list)
+    loaded = [
+        {"user_api": "blas", "filepath": f"/{folder}/blas.so", "architecture": name, "num_threads": 1}
+        for folder, name in pools.items()
+    ]
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: loaded)
     facts = NUMPY.facts()
     assert facts["blas"]
-    assert (facts["threads"], facts["kernel"]) == (None, None)
+    assert (facts["threads"], facts["kernel"]) == (threads, kernel)
 
 
-def test_numpys_own_blas_is_reported_when_another_is_loaded_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    def pool(folder: str, kernel: str) -> dict[str, Any]:
-        return {
-            "user_api": "blas",
-            "filepath": f"/{folder}/blas.so",
-            "architecture": kernel,
-            "num_threads": 1,
-        }
-
-    both = [pool("scipy.libs", "Zen"), pool("numpy.libs", "SkylakeX")]
-    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: both)
-    assert NUMPY.facts()["kernel"] == "SkylakeX"
-
-
-def test_torch_tells_threads_capability_and_precision(torch: Any) -> None:
+def test_torch_tells_threads_capability_build_and_switches(torch: Any) -> None:
     torch.set_num_threads(2)
     limit_threads(1)
     facts = TORCH.facts()
@@ -88,6 +88,11 @@ def test_torch_tells_threads_capability_and_precision(torch: Any) -> None:
     assert facts["version"] == torch.__version__
     assert facts["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
     assert facts["blas"] != "unknown"
+    assert facts["git"] == torch.version.git_version
+    assert facts["mkldnn"] in ("on", "off")
+    assert (facts["grad_mode"], facts["deterministic_algorithms"]) == ("on", False)
+    with torch.no_grad():
+        assert TORCH.facts()["grad_mode"] == "off"
     json.dumps(facts)
 
 
@@ -128,22 +133,6 @@ def test_threads_of_torch_are_limited_only_where_it_is_loaded(monkeypatch: pytes
         assert len(calls) == 2
 
 
-def test_an_accelerator_is_called_by_its_name_and_the_cpu_by_none(monkeypatch) -> None:
-    class Module:
-        @staticmethod
-        def get_device_name(device: str) -> str:
-            return f"name of {device}"
-
-    class Torch:
-        @staticmethod
-        def get_device_module(kind: str) -> type[Module]:
-            return {"cuda": Module}[kind]
-
-    monkeypatch.setitem(sys.modules, "torch", Torch)
-    for device, name in (("cuda:1", "name of cuda:1"), ("cpu", None), ("mps:0", "Apple GPU")):
-        assert TORCH.device_facts(device)["device_name"] == name
-
-
 def test_each_library_tells_what_it_does_with_subnormal_numbers(torch: Any) -> None:
     assert NUMPY.facts()["flushes_subnormals"] is False
     before = TORCH.facts()["flushes_subnormals"]
@@ -157,42 +146,29 @@ def test_each_library_tells_what_it_does_with_subnormal_numbers(torch: Any) -> N
     assert flushing == (True, True)  # it is a switch of the processor: NumPy is hit as well
 
 
-def test_numpy_tells_which_vector_units_it_found_and_which_not() -> None:
-    facts = NUMPY.facts()
-    assert {"cpu_capability", "cpu_baseline", "cpu_not_found"} <= set(facts)
-    assert not set(facts["cpu_not_found"].split()) & set(facts["cpu_capability"].split())
-
-
-def test_torch_tells_its_build_and_its_switches(torch: Any) -> None:
-    facts = TORCH.facts()
-    assert facts["git"] == torch.version.git_version
-    assert facts["grad_mode"] == "on"
-    assert facts["mkldnn"] in ("on", "off")
-    assert facts["deterministic_algorithms"] is False
-    with torch.no_grad():
-        assert TORCH.facts()["grad_mode"] == "off"
-
-
 def test_what_cannot_be_told_is_left_out() -> None:
     def fails() -> None:
         raise RuntimeError("the driver is too old")
 
-    assert tell(known=lambda: 1, unknown=lambda: None, failing=fails, off=lambda: False) == {
+    assert known(known=lambda: 1, unknown=None, empty={}, failing=fails, off=False) == {
         "known": 1,
         "off": False,
     }
 
 
-class FakeCuda:
-    """torch.cuda with what an older build lacks missing."""
+class Unable:
+    """A module of torch with what an older build or a missing package cannot tell."""
 
     memory = SimpleNamespace(get_allocator_backend=lambda: "native")
 
     def get_device_name(self, device: str) -> str:
-        return "Example GPU"
+        return f"name of {device}"
 
     def get_device_properties(self, device: str) -> Any:
-        return SimpleNamespace(total_memory=8 << 30, multi_processor_count=16, major=9, minor=0)
+        return SimpleNamespace(
+            total_memory=8 << 30, multi_processor_count=16, major=9, minor=0, uuid="1-2",
+            gpu_subslice_count=4, driver_version="1.2",
+        )  # fmt: skip
 
     def temperature(self, device: str) -> int:
         raise ModuleNotFoundError("nvidia-ml-py does not seem to be installed")
@@ -200,30 +176,27 @@ class FakeCuda:
 
 def test_an_accelerator_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = SimpleNamespace(
-        cuda=FakeCuda(),
-        get_device_module=lambda kind: FakeCuda(),
+        cuda=Unable(),
+        xpu=Unable(),
+        mps=SimpleNamespace(recommended_max_memory=lambda: 16 << 30),
+        get_device_module=lambda kind: Unable(),
         version=SimpleNamespace(cuda="12.8", hip=None),
         backends=SimpleNamespace(cudnn=SimpleNamespace(version=lambda: 91002, benchmark=False, enabled=True)),
         _C=SimpleNamespace(_cuda_getDriverVersion=lambda: 12080),
     )
     monkeypatch.setitem(sys.modules, "torch", fake)
     monkeypatch.setenv("CUDA_MODULE_LOADING", "LAZY")
-    facts = TORCH.device_facts("cuda:0")
-
-    assert facts == {
-        "device_name": "Example GPU",
-        "module_loading": "LAZY",
-        "memory_bytes": 8 << 30,
-        "multiprocessors": 16,
-        "compute_capability": "9.0",
-        "runtime": "12.8",
-        "driver": "12.8",
-        "allocator": "native",
-        "cudnn": 91002,
-        "cudnn_enabled": True,
-        "cudnn_benchmark": False,
-    }
+    assert TORCH.device_facts("cuda:0") == {
+        "device_name": "name of cuda:0", "module_loading": "LAZY", "memory_bytes": 8 << 30,
+        "multiprocessors": 16, "compute_capability": "9.0", "runtime": "12.8", "driver": "12.8",
+        "allocator": "native", "cudnn": 91002, "cudnn_enabled": True, "cudnn_benchmark": False,
+    }  # fmt: skip
+    assert TORCH.device_facts("xpu:1") == {
+        "device_name": "name of xpu:1", "memory_bytes": 8 << 30, "multiprocessors": 4, "driver": "1.2",
+    }  # fmt: skip
+    assert TORCH.device_facts("mps:0") == {"device_name": "Apple GPU", "memory_bytes": 16 << 30}
     assert TORCH.device_facts("cpu") == {"device_name": None}
+    assert TORCH.device_uuid("cuda:0") == "GPU-1-2"
 
 
 @pytest.fixture
@@ -233,21 +206,14 @@ def third() -> Iterator[Library]:
     del LIBRARIES["toy"]
 
 
-def test_a_library_is_found_by_its_name_with_label_and_colour(third: Library) -> None:
+def test_a_library_is_declared_once_and_found_by_its_name_with_label_and_colour(third: Library) -> None:
     assert (library("numpy").label, library("torch").label, library("toy")) == ("NumPy", "PyTorch", third)
     assert len({library(name).colour for name in ("numpy", "torch", "toy", "unknown")}) == 4
-
-
-def test_a_library_that_nobody_declared_is_called_by_its_name() -> None:
-    unknown = library("jax")
-    assert (unknown.label, unknown.colour) == ("jax", NEUTRAL)
-    assert "jax" not in LIBRARIES
-
-
-def test_a_name_is_declared_once(third: Library) -> None:
     assert register(third) is third
     with pytest.raises(UserError, match="'toy' is declared already, as Toy"):
         register(Library("toy", "Another"))
+    unknown = library("jax")  # which nobody declared is called by its name
+    assert (unknown.label, unknown.colour, "jax" in LIBRARIES) == ("jax", NEUTRAL, False)
 
 
 def test_a_library_of_ones_own_has_what_the_harness_asks_for_without_saying_so(third: Library) -> None:
@@ -256,7 +222,7 @@ def test_a_library_of_ones_own_has_what_the_harness_asks_for_without_saying_so(t
     assert third.missing() is None
     assert third.facts()["threads"] is None
     assert third.synchroniser("cpu") is NUMPY.synchroniser("cpu")
-    assert (third.mover("cpu"), third.accelerators, third.find_accelerators()["present"]) == (None, (), [])
+    assert (third.mover("cpu"), third.accelerators, third.find_accelerators()) == (None, (), Inventory())
     held = third.place(np.arange(3.0), "cpu")
     third.write(held, np.full(3, 7.0))
     assert third.as_numpy(held).tolist() == [7, 7, 7]

@@ -1,13 +1,13 @@
 """Why torch.compile cannot work here is said before anything is compiled, with what mends it."""
 
+import importlib.util
+import platform
 import sysconfig
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from bench.machine.libraries import torch_compiler
-from bench.machine.libraries.torch_compiler import why_not_compile
+from bench.machine.libraries.torch_library import why_not_compile
 from bench.workload import catalog
 from bench.workload.case import sine_case
 
@@ -15,25 +15,15 @@ from bench.workload.case import sine_case
 @pytest.fixture
 def complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Linux machine that lacks nothing: programs in bin, headers in include."""
-    for folder in ("bin", "include"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "include" / "Python.h").touch()
-    program(tmp_path, "g++")
-    on(monkeypatch, "linux")
+    for name in ("bin/g++", "include/Python.h"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(sysconfig, "get_path", lambda name, scheme="": str(tmp_path / name))
-    monkeypatch.setattr(torch_compiler.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("CXX", raising=False)
     return tmp_path
-
-
-def on(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
-    """The real sys.platform stays: the standard library looks at it too."""
-    monkeypatch.setattr(torch_compiler, "sys", SimpleNamespace(platform=platform))
-
-
-def program(machine: Path, name: str) -> None:
-    (machine / "bin" / name).touch(mode=0o755)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0", "xpu:0", "mps"])
@@ -41,28 +31,26 @@ def test_where_nothing_is_missing_there_is_no_reason(complete: Path, device: str
     assert why_not_compile(device) is None
 
 
-def test_without_a_compiler_the_reason_says_what_to_install(
-    complete: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("system", "present", "cxx", "reason"),
+    [
+        ("Linux", "", "", "no C++ compiler g++ found: install g++"),
+        ("Darwin", "", "", "no C++ compiler clang++ found: run xcode-select --install"),
+        ("Windows", "", "", "no C++ compiler cl found: install the C++ tools of Visual Studio and start from "
+         "its developer prompt"),
+        ("Linux", "clang++", "", "no C++ compiler g++ found: set CXX=clang++"),
+        ("Linux", "clang++", "clang++", None),
+        ("Linux", "clang++", "icpx",
+         "the C++ compiler that CXX names, icpx, is not there: install it, or unset CXX"),
+    ],
+)  # fmt: skip
+def test_without_a_compiler_the_reason_says_what_to_install_or_to_set(
+    complete: Path, monkeypatch: pytest.MonkeyPatch, system: str, present: str, cxx: str, reason: str | None
 ) -> None:
-    (complete / "bin" / "g++").unlink()
-    assert why_not_compile("cpu") == "no C++ compiler g++ found: install g++"
-    on(monkeypatch, "darwin")
-    assert why_not_compile("cpu") == "no C++ compiler clang++ found: run xcode-select --install"
-    on(monkeypatch, "win32")
-    assert "no C++ compiler cl found: install the C++ tools" in str(why_not_compile("cpu"))
-
-
-def test_another_compiler_is_of_use_once_cxx_names_it(
-    complete: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (complete / "bin" / "g++").rename(complete / "bin" / "clang++")
-    assert why_not_compile("cpu") == "no C++ compiler g++ found: set CXX=clang++"
-    monkeypatch.setenv("CXX", "clang++")
-    assert why_not_compile("cpu") is None
-    monkeypatch.setenv("CXX", "icpx")
-    assert why_not_compile("cpu") == (
-        "the C++ compiler that CXX names, icpx, is not there: install it, or unset CXX"
-    )
+    (complete / "bin" / "g++").rename(complete / "bin" / (present or "cat"))
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setenv("CXX", cxx)
+    assert why_not_compile("cpu") == reason
 
 
 def test_without_the_headers_of_python_the_reason_names_their_package(complete: Path) -> None:
@@ -74,9 +62,8 @@ def test_without_the_headers_of_python_the_reason_names_their_package(complete: 
 def test_an_nvidia_or_intel_card_needs_triton_and_the_cpu_does_not(
     complete: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch_compiler.importlib.util, "find_spec", lambda name: None)
-    assert "Triton is missing" in str(why_not_compile("cuda:0"))
-    assert "Triton is missing" in str(why_not_compile("xpu:0"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert all("Triton is missing" in str(why_not_compile(device)) for device in ("cuda:0", "xpu:0"))
     assert why_not_compile("cpu") is None
 
 

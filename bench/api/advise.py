@@ -19,7 +19,7 @@ from bench.machine.child import refuse_windows
 from bench.machine.devices import PROBE_SECONDS, Devices, find_cpu, find_devices, resolve
 from bench.machine.environ import without_person
 from bench.machine.errors import UserError
-from bench.machine.libraries import tell
+from bench.machine.libraries import known
 from bench.machine.signals import OutOfTime, Terminated, time_limit
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes, size_variants
@@ -135,7 +135,7 @@ def main(args: AdviseOptions) -> int:
 
 def since_start_s() -> float:
     """Seconds since this process began: importing took some of them; 0 where nobody tells when it began."""
-    return tell(s=lambda: time.time() - psutil.Process().create_time()).get("s", 0.0)  # type: ignore[no-any-return]
+    return known(s=lambda: time.time() - psutil.Process().create_time()).get("s", 0.0)  # type: ignore[no-any-return]
 
 
 def exit_code(advice: Advice) -> int:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -78,8 +79,8 @@ class Child:
         self._due = time.monotonic() + deadline_s
         self._max_reply_bytes = max_reply_bytes
         self._buffer = bytearray()
-        self._printed = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
-        self._dropped = 0  # bytes of it
+        # closed in stop; the child appends, so that what is old can be dropped while it prints
+        self._printed = tempfile.TemporaryFile("ab+")  # noqa: SIM115
         self._tail = b""  # what came last of what was dropped; at the end, of everything
         self._terminated_at: float | None = None
         self._family: set[psutil.Process] = set()
@@ -194,16 +195,16 @@ class Child:
 
     def pause(self) -> None:
         """Stop the whole group: an idle thread pool that spins would slow the next child down."""
-        self._signal(getattr(signal, "SIGSTOP", None))
+        self._signal("SIGSTOP")
 
     def resume(self) -> None:
         """Let the group run again."""
-        self._signal(getattr(signal, "SIGCONT", None))
+        self._signal("SIGCONT")
 
     def terminate(self) -> None:
         """Ask it, and all that it has started, to end; ``stop`` sees to it that they do."""
         self._note_family()
-        self._signal(signal.SIGTERM)
+        self._signal("SIGTERM")
         self.resume()  # a stopped process does not see TERM
         if self._terminated_at is None:
             self._terminated_at = time.monotonic()
@@ -218,7 +219,7 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, self._terminated_at + GRACE_S - time.monotonic()))
         self._note_family()
-        self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        self._signal("SIGKILL")
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(KILLED_S)
         if self._printed.closed:
@@ -233,7 +234,8 @@ class Child:
     def explain(self, error: ChildError) -> str:
         """End it, since what it printed is whole then; return the error with the last line of that."""
         self.stop()
-        return f"{error}: {self.last_words().rpartition(chr(10))[2] or 'it printed nothing'}"
+        *_, last_line = ["it printed nothing", *self.last_words().splitlines()]
+        return f"{error}: {last_line}"
 
     def last_words(self) -> str:
         """Return the end of what it printed."""
@@ -258,16 +260,13 @@ class Child:
 
     def _drop_old_prints(self) -> None:
         """Free the disk of what it printed, where that is much, but for the end."""
-        end = os.fstat(self._printed.fileno()).st_size
-        if end - self._dropped > MAX_PRINTED_BYTES:
+        if os.fstat(self._printed.fileno()).st_size > MAX_PRINTED_BYTES:
             self._tail = self._last_bytes()
-            self._dropped = end  # it writes on where it was: what lies before is a hole, which takes no room
             self._printed.truncate(0)
 
     def _last_bytes(self) -> bytes:
-        """Read without moving the place where it writes, which both processes share."""
         file = self._printed.fileno()
-        start = max(self._dropped, os.fstat(file).st_size - TAIL_BYTES)
+        start = max(0, os.fstat(file).st_size - TAIL_BYTES)
         return (self._tail + os.pread(file, TAIL_BYTES, start))[-TAIL_BYTES:]
 
     def _ended(self) -> ChildError:
@@ -280,7 +279,8 @@ class Child:
         if code in KILLED and self._terminated_at is None:  # and it was not us
             return ChildError("oom", f"killed by SIGKILL, as a system does that runs out of memory{torn}")
         if code < 0:
-            return ChildError("crashed", f"killed by {_signal_name(-code)}{torn}")
+            names = {number.value: number.name for number in signal.Signals}  # a real-time signal has none
+            return ChildError("crashed", f"killed by {names.get(-code, f'signal {-code}')}{torn}")
         if torn:
             return _broken(f"ended with exit code {code}{torn}")
         return ChildError("crashed", f"ended with exit code {code} before its reply")
@@ -290,17 +290,16 @@ class Child:
         with contextlib.suppress(psutil.Error, OSError):
             self._family.update(psutil.Process(self.pid).children(recursive=True))
 
-    def _signal(self, number: int | None) -> None:
+    def _signal(self, name: str) -> None:
         """Signal the group, the process itself, which may have left it, and all that it has started."""
-        if number is None:  # this platform has no such signal
+        if (number := getattr(signal, name, None)) is None:  # this platform has no such signal
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            self._process.send_signal(number)
-        for process in self._family:
+        processes: list[subprocess.Popen[bytes] | psutil.Process] = [self._process, *self._family]
+        for process in processes:  # psutil sees to it that it is still the same process
             with contextlib.suppress(psutil.Error, OSError):
-                process.send_signal(number)  # psutil sees to it that it is still the same process
+                process.send_signal(number)
 
 
 def end_all(children: Collection[Child]) -> None:
@@ -329,13 +328,29 @@ def _readable(children: Collection[Child], wait_s: float) -> list[Child]:
         return [key.data for key, _ in selector.select(wait_s)]
 
 
-def _broken(how: str) -> ChildError:
-    """The child did what no child of ours does."""
-    return ChildError("crashed", f"protocol: it {how}")
-
-
-def _signal_name(number: int) -> str:
+def program_output(
+    command: Sequence[str],
+    timeout_s: float,
+    *,
+    folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> str | None:
+    """Return what a program that is not ours prints; None where it is missing, fails or takes too long."""
     try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal has no name
-        return f"signal {number}"
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return ended.stdout.decode(errors="surrogateescape")
+
+
+def _broken(how: str) -> ChildError:
+    """Return the error of a child that did what no child of ours does."""
+    return ChildError("crashed", f"protocol: it {how}")

@@ -5,21 +5,26 @@ import crashes there.
 """
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.machine import host
-from bench.machine.child import Child, ChildError
+from bench.machine.child import Child, ChildError, program_output
 from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError, did_you_mean
-from bench.machine.libraries import ACCELERATORS, LIBRARIES, NUMPY, Library
+from bench.machine.libraries import ACCELERATORS, LIBRARIES, NUMPY, Absent, Device, Inventory, Library, known
+
+__all__ = [
+    "PROBE", "PROBE_SECONDS", "Absent", "Device", "Devices", "Probed", "find_cpu", "find_devices",
+    "probe_libraries", "resolve", "with_nvidia_smi",
+]  # fmt: skip
 
 PROBE = "bench.machine.probe"
 PROBE_SECONDS = 120.0  # a first import of torch from a slow disk can take most of a minute
 CHECK_SECONDS = 60.0
+SMI_SECONDS = 10.0
 # what nvidia-smi is asked for, and what the facts call it
 QUERY = {
     "driver_version": "driver_version",
@@ -34,25 +39,7 @@ QUERY = {
     "memory.used": "memory_used_mib",
 }
 OWN_MEMORY = 2 << 30  # a torch process's own context takes less
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device that is here. ``id`` is what torch calls it: cpu, cuda:0, cuda:1, mps:0, xpu:0."""
-
-    id: str
-    kind: str
-    name: str
-    memory_bytes: int | None
-    dtypes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """A kind of device that is not here, and why."""
-
-    kind: str
-    reason: str
+Asking = tuple[Library, list[str], Mapping[str, str]]  # with the arguments and the environment of its child
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +57,7 @@ class Devices:
 
     @property
     def without_float64(self) -> tuple[str, ...]:
-        """Ids of the devices that cannot compute in float64."""
+        """Return ids of the devices that cannot compute in float64."""
         return tuple(device.id for device in self.present if "float64" not in device.dtypes)
 
 
@@ -92,24 +79,20 @@ def find_devices(*, timeout_seconds: float = PROBE_SECONDS, quickly: bool = Fals
     """
     if os.name == "nt":
         return find_cpu()
-    found = Devices((_cpu(),), ())
-    for each in LIBRARIES.values():
-        if each.accelerators:
-            answer = each.find_accelerators_unloaded() if quickly else None
-            found = _joined(found, each, answer or _ask(each, timeout_seconds))
-    return found
+    inventories = {}
+    for each in filter(_knows_accelerators, LIBRARIES.values()):
+        unloaded = each.find_accelerators_unloaded() if quickly else None
+        inventories[each] = unloaded or _ask([(each, [], os.environ)], timeout_seconds)[0]
+    return _devices(inventories)
 
 
 def find_cpu() -> Devices:
     """Return the cpu alone, without the seconds that importing takes; whether that works shows later."""
-    found = Devices((_cpu(),), ())
-    for each in LIBRARIES.values():
-        if each.accelerators and (reason := each.missing()):
-            found = _joined(found, each, {"missing": reason})
-    return found
+    asked = filter(_knows_accelerators, LIBRARIES.values())
+    return _devices({each: Inventory(missing=reason) for each in asked if (reason := each.missing())})
 
 
-def resolve(requested: Sequence[str], found: Devices) -> tuple[list[str], list[Absent]]:
+def resolve(requested: Sequence[str], devices: Devices) -> tuple[list[str], list[Absent]]:
     """Turn "cpu", "cuda" (all of that kind), "cuda:1" and "all" into ids of devices that are here.
 
     Returns:
@@ -119,114 +102,89 @@ def resolve(requested: Sequence[str], found: Devices) -> tuple[list[str], list[A
         UserError: a device was asked for by name and is not here, or there is no such kind.
     """
     ids: list[str] = []
-    missing: list[Absent] = []
     for request in requested:
-        wanted = [d.id for d in found.present if request in ("all", d.kind, d.id)]
-        if request == "all":
-            missing = list(found.absent)
-        if not wanted:
-            raise UserError(_not_here(request, found))
-        ids += wanted
-    return list(dict.fromkeys(ids)), missing
+        matching = [d.id for d in devices.present if request in ("all", d.kind, d.id)]
+        if not matching:
+            raise UserError(_not_here(request, devices))
+        ids += matching
+    return list(dict.fromkeys(ids)), list(devices.absent) if "all" in requested else []
 
 
 def probe_libraries(threads: int, pins: Sequence[str] = (), *, seconds: float = CHECK_SECONDS) -> Probed:
     """Ask every library, side by side, in a worker's environment; NumPy with the variables ``pins`` too."""
-    asked: dict[str, tuple[Library, Sequence[str]]] = {name: (each, ()) for name, each in LIBRARIES.items()}
-    if pins:
-        asked["pinned"] = (NUMPY, pins)
-    with ExitStack() as stack:
-        children = {
-            name: stack.enter_context(
-                Child(
-                    PROBE,
-                    [each.name, str(threads)],
-                    worker_environment(threads, keep=keep).variables,
-                    deadline_s=seconds,
-                )
-            )
-            for name, (each, keep) in asked.items()
-        }
-        answers = {name: _answer(child) for name, child in children.items()}
-    pinned = answers.pop("pinned", {})
-    told = {name: answer for name, answer in answers.items() if "missing" not in answer}
-    devices = {id: state for answer in told.values() for id, state in answer["devices"].items()}
+    asked = [*((each, ()) for each in LIBRARIES.values()), *([(NUMPY, pins)] if pins else [])]
+    inventories = _ask(
+        [(each, [str(threads)], worker_environment(threads, keep=keep).variables) for each, keep in asked],
+        seconds,
+    )
+    pinned = inventories.pop() if pins else Inventory()
+    by_name = dict(zip(LIBRARIES, inventories, strict=True))
+    devices = {device: facts for each in inventories for device, facts in each.devices.items()}
     return Probed(
-        libraries={name: answer["facts"] for name, answer in told.items()},
+        libraries={name: each.facts for name, each in by_name.items() if not each.missing},
         devices={device: with_nvidia_smi(facts) for device, facts in devices.items()},
-        silent={name: answer["missing"] for name, answer in answers.items() if name not in told},
-        pinned_kernel=pinned.get("facts", {}).get("kernel"),
+        silent={name: each.missing for name, each in by_name.items() if each.missing},
+        pinned_kernel=pinned.facts.get("kernel"),
     )
 
 
 def with_nvidia_smi(facts: Mapping[str, Any], command: Sequence[str] = ("nvidia-smi",)) -> dict[str, Any]:
     """Return the facts of a device with its present state, where nvidia-smi can tell; without its uuid."""
-    kept = {name: value for name, value in facts.items() if name != "uuid"}
-    if "uuid" not in facts:
+    kept = {name: fact for name, fact in facts.items() if name != "uuid"}
+    if not facts.get("uuid"):
         return kept
-    asked = [*command, f"--id={facts['uuid']}", f"--query-gpu={','.join(QUERY)}"]
-    with suppress(OSError, subprocess.SubprocessError):
-        child = subprocess.run(
-            [*asked, "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=10,
-            check=True,
-        )
-        words = [word.strip() for word in child.stdout.strip().split(",")]
-        if len(words) == len(QUERY):
-            state = {
-                name: word if name == "driver_version" else _number(word)
-                for name, word in zip(QUERY.values(), words, strict=True)
-            }
-            kept |= {name: value for name, value in state.items() if value is not None}
-            if isinstance(used := kept.get("memory_used_mib"), int | float):
-                kept["memory_taken_bytes"] = max(0, int(used * 2**20) - OWN_MEMORY)
-    return kept
+    query = f"--id={facts['uuid']}", f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"
+    words = [word.strip() for word in (program_output([*command, *query], SMI_SECONDS) or "").split(",")]
+    if len(words) != len(QUERY):
+        return kept
+    state = known(**{name: _number(word) for name, word in zip(QUERY.values(), words, strict=True)})
+    state |= known(driver_version=words[0])  # which is text, also where it looks like a number
+    taken = known(memory_taken_bytes=lambda: max(0, int(state["memory_used_mib"] * 2**20) - OWN_MEMORY))
+    return kept | state | taken
 
 
-def _ask(asked: Library, timeout_s: float) -> dict[str, Any]:
-    """Ask a child what accelerators a library sees; return its answer, or why it is ``missing``."""
-    with Child(PROBE, [asked.name], os.environ, deadline_s=timeout_s) as child:
-        try:
-            return child.receive(dict[str, Any])  # type: ignore[no-any-return]
-        except ChildError as error:
-            if error.status == "timeout":
-                return {"missing": f"importing {asked.label} took more than {timeout_s:g} s"}
-            return {"missing": f"importing {asked.label} failed: {child.explain(error)}"}
+def _knows_accelerators(asked: Library) -> bool:
+    return bool(asked.accelerators)
 
 
-def _answer(child: Child) -> dict[str, Any]:
-    """Return what a library's child tells, or why it is ``missing``."""
+def _ask(asked: Sequence[Asking], seconds: float) -> list[Inventory]:
+    """Ask a child for each library, side by side; one that is not done in time, or fails, is missing."""
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(Child(PROBE, [own.name, *arguments], environment, deadline_s=seconds))
+            for own, arguments, environment in asked
+        ]
+        return [_inventory(child, own) for child, (own, _, _) in zip(children, asked, strict=True)]
+
+
+def _inventory(child: Child, own: Library) -> Inventory:
     try:
-        return child.receive(dict[str, Any])  # type: ignore[no-any-return]
+        inventory: Inventory = child.receive(Inventory)
     except ChildError as error:
         slow = error.status == "timeout"
-        return {"missing": "it took too long to import" if slow else child.explain(error)}
+        why = f"took more than {child.deadline_s:g} s" if slow else f"failed: {child.explain(error)}"
+        return Inventory(missing=f"importing {own.label} {why}")
+    return inventory
 
 
-def _joined(found: Devices, asked: Library, answer: Mapping[str, Any]) -> Devices:
-    """Return what is found, with the answer of one library more."""
-    if "missing" in answer:
-        absent = tuple(Absent(kind, answer["missing"]) for kind in asked.accelerators)
-        missing = found.missing | {asked.name: answer["missing"]}
-        return Devices(found.present, found.absent + absent, found.versions, missing)
-    present = tuple(Device(**entry | {"dtypes": tuple(entry["dtypes"])}) for entry in answer["present"])
-    absent = tuple(Absent(**entry) for entry in answer["absent"])
-    versions = found.versions | {asked.name: answer["version"]}
-    return Devices(found.present + present, found.absent + absent, versions, found.missing)
+def _devices(inventories: Mapping[Library, Inventory]) -> Devices:
+    """Join the cpu and what each library has found."""
+    cpu = Device("cpu", "cpu", host.processor_name(), host.memory_bytes(), ("float32", "float64"))
+    absent: list[Absent] = []
+    for own, each in inventories.items():
+        absent += [Absent(kind, each.missing) for kind in own.accelerators] if each.missing else each.absent
+    return Devices(
+        present=(cpu, *(device for each in inventories.values() for device in each.present)),
+        absent=tuple(absent),
+        versions={own.name: each.version for own, each in inventories.items() if each.version},
+        missing={own.name: each.missing for own, each in inventories.items() if each.missing},
+    )
 
 
-def _cpu() -> Device:
-    return Device("cpu", "cpu", host.processor_name(), host.memory_bytes(), ("float32", "float64"))
-
-
-def _not_here(request: str, found: Devices) -> str:
+def _not_here(request: str, devices: Devices) -> str:
     kind = request.partition(":")[0]
-    reasons = {absent.kind: f": {absent.reason}" for absent in found.absent}
-    here = ", ".join(device.id for device in found.present)
+    reasons = {absent.kind: f": {absent.reason}" for absent in devices.absent}
+    here = ", ".join(device.id for device in devices.present)
     if kind not in (kinds := ("cpu", *ACCELERATORS)):
         near = did_you_mean(kind, (each for each in kinds if each[0] == kind[:1].lower()))  # a GPU is no CPU
         return f"no device is called {request!r}{near}; here there is: {here}; or ask for all"

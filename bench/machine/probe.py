@@ -6,36 +6,34 @@ a process that is set up as a worker is. Needs the standard library alone before
 
 import json
 import sys
-from typing import Any
+from dataclasses import asdict, replace
 
-from bench.machine.libraries import Library, library
+from bench.machine.libraries import Inventory, Library, library
 from bench.machine.lifeline import replies
 
 
-def probe(asked: Library, threads: int | None = None) -> dict[str, Any]:
+def probe(asked: Library, threads: int | None = None) -> Inventory:
     """Import the library and look around.
 
-    Returns:
-        ``missing`` where it cannot be imported; else ``version``, ``present`` and ``absent`` as
-        ``find_accelerators`` has them, and with ``threads`` the library's ``facts`` (with its
-        ``default_precision``, before that is set) and those of accelerators, by their id, in ``devices``.
+    With ``threads`` the inventory has the library's facts (``default_precision`` is of before that is set),
+    and those of accelerators with the ``uuid`` by which a vendor's tool knows them.
     """
     try:
         asked.load()
     except (ImportError, OSError) as error:  # OSError: one of its shared libraries is missing
-        return {"missing": asked.why_missing(error)}
+        return Inventory(missing=asked.why_missing(error))
     if threads is None:
         return asked.find_accelerators()
     default = {"default_precision": precision} if (precision := asked.precision()) else {}
     asked.prepare(threads)
-    answer = asked.find_accelerators()
+    inventory = asked.find_accelerators()
     devices = {
-        entry["id"]: entry | asked.device_facts(entry["id"]) | asked.device_identity(entry["id"])
-        for entry in answer["present"]
+        device.id: asked.device_facts(device.id) | {"uuid": asked.device_uuid(device.id)}
+        for device in inventory.present
     }
-    return answer | {"facts": asked.facts() | default, "devices": devices}
+    return replace(inventory, facts=asked.facts() | default, devices=devices)
 
 
 if __name__ == "__main__":
     with replies() as send:
-        send(json.dumps(probe(library(sys.argv[1]), *map(int, sys.argv[2:]))).encode())
+        send(json.dumps(asdict(probe(library(sys.argv[1]), *map(int, sys.argv[2:])))).encode())

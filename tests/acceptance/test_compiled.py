@@ -12,7 +12,7 @@ import pytest
 
 from bench import proof
 from bench.machine.environ import worker_environment
-from bench.machine.libraries.torch_compiler import why_not_compile
+from bench.machine.libraries.torch_library import why_not_compile
 from bench.proof.cases import agreement_cases
 from bench.workload import catalog, data
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, sine_case

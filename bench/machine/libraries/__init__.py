@@ -6,26 +6,34 @@ Importing this loads none of them.
 import gc
 import os
 import sys
-from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
 from bench.machine.errors import UserError
-from bench.machine.libraries.library import BLAS, NEUTRAL, NEUTRAL_DARK, Library, Move, Ramp, Wait, tell
+from bench.machine.libraries.library import (
+    BLAS,
+    NEUTRAL,
+    Absent,
+    Device,
+    Inventory,
+    Library,
+    Move,
+    Ramp,
+    known,
+)  # fmt: skip
 from bench.machine.libraries.numpy_library import NUMPY, NumPy
 from bench.machine.libraries.torch_library import TORCH, PyTorch
 
 __all__ = [
-    "ACCELERATORS", "BLAS", "KNOWN", "LIBRARIES", "NEUTRAL", "NEUTRAL_DARK", "NUMPY", "TORCH", "Library",
-    "Move", "NumPy", "PyTorch", "Ramp", "Wait", "changed_state", "introduce", "library", "limit_threads",
-    "process_state", "register", "tell", "wrong_library",
+    "ACCELERATORS", "BLAS", "LIBRARIES", "NEUTRAL", "NUMPY", "TORCH", "Absent", "Device", "Inventory",
+    "Library", "Move", "NumPy", "PyTorch", "Ramp", "changed_state", "introduce", "known", "library",
+    "limit_threads", "process_state", "register", "wrong_library",
 ]  # fmt: skip
 
 LIBRARIES: dict[str, Library] = {NUMPY.name: NUMPY, TORCH.name: TORCH}
 # kinds of device, other than the cpu, that a library may compute on
 ACCELERATORS = tuple(dict.fromkeys(kind for each in LIBRARIES.values() for kind in each.accelerators))
 _SHOWN: dict[str, Library] = {}  # of others, no more than how they are shown
-KNOWN = ChainMap(LIBRARIES, _SHOWN)  # all that have a name and colours here
 
 
 def register(new: Library) -> Library:
@@ -76,7 +84,7 @@ def process_state(name: str) -> dict[str, Any]:
             "tracing": sys.gettrace() is not None or sys.getprofile() is not None,
             "switch interval": sys.getswitchinterval(),
         }
-        | tell(
+        | known(
             affinity=lambda: sorted(os.sched_getaffinity(0)),
             priority=lambda: os.getpriority(os.PRIO_PROCESS, 0),
             scheduling=lambda: os.sched_getscheduler(0),

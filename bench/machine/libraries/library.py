@@ -9,7 +9,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.machine.clock import no_wait
@@ -17,7 +17,6 @@ from bench.machine.clock import no_wait
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Wait = Callable[[], None]
 Move = Callable[[Any], object]  # a NumPy array to the device
 Ramp = Callable[[int], Any]  # n numbers from -1 to 1, as an array of the library
 
@@ -26,13 +25,16 @@ BLAS = "a BLAS kernel"
 SUBNORMAL = 1e-40  # in float32; times 1 it stays what it is, unless the processor was told to flush it to 0
 
 
-def tell(**questions: Callable[[], Any]) -> dict[str, Any]:
-    """Return the answers to what may be asked; what has no answer, or the answer None, is left out."""
+def known(**facts: Any) -> dict[str, Any]:
+    """Return the facts that are known: neither None nor empty. A function is called for its fact.
+
+    One that raises has none: a build, a driver or a system may lack anything, and fail in any way.
+    """
     answers = {}
-    for name, ask in questions.items():
-        with suppress(Exception):  # a build, a driver or a version may lack anything, and fail in any way
-            answers[name] = ask()
-    return {name: answer for name, answer in answers.items() if answer is not None}
+    for name, fact in facts.items():
+        with suppress(Exception):
+            answers[name] = fact() if callable(fact) else fact
+    return {name: answer for name, answer in answers.items() if answer not in (None, "", {}, [])}
 
 
 def first_sentence(error: Exception) -> str:
@@ -47,6 +49,40 @@ def flushes_subnormals() -> bool:
 
     with np.errstate(all="ignore"):  # whatever a variant has set
         return not (np.full(1, SUBNORMAL, np.float32) * np.float32(1)).any()
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that is here. ``id`` is what torch calls it: cpu, cuda:0, cuda:1, mps:0, xpu:0."""
+
+    id: str
+    kind: str
+    name: str
+    memory_bytes: int | None
+    dtypes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A kind of device that is not here, and why."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a library finds on this machine, or why it is ``missing`` itself.
+
+    ``facts`` are the library's own, ``devices`` those of its accelerators, by their ids.
+    """
+
+    version: str | None = None
+    present: tuple[Device, ...] = ()
+    absent: tuple[Absent, ...] = ()
+    missing: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    devices: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +175,7 @@ class Library:
         facts = self.facts()
         return {name: facts[name] for name in ("threads", "flushes_subnormals") if name in facts}
 
-    def synchroniser(self, device: str) -> Wait:
+    def synchroniser(self, device: str) -> Callable[[], None]:
         """Return what waits for exactly this device; the work of the cpu is done when a call returns."""
         return no_wait
 
@@ -178,20 +214,15 @@ class Library:
         """Return name, memory, versions and state of an accelerator; ``device_name`` is None for the cpu."""
         return {"device_name": None}
 
-    def device_identity(self, device: str) -> dict[str, Any]:
-        """Return the ``uuid`` by which a vendor's tool knows a device; it stays out of every record."""
-        return {}
+    def device_uuid(self, device: str) -> str | None:
+        """Return by what a vendor's tool knows a device; it stays out of every record."""
+        return None
 
-    def find_accelerators(self) -> dict[str, Any]:
-        """Look for accelerators with the loaded library.
+    def find_accelerators(self) -> Inventory:
+        """Look for accelerators with the loaded library."""
+        return Inventory(self.facts()["version"])
 
-        Returns:
-            ``version``; ``present``, a list of ``devices.Device`` as dicts; ``absent``, a list of kinds with
-            the ``reason`` why there is none.
-        """
-        return {"version": self.facts()["version"], "present": [], "absent": []}
-
-    def find_accelerators_unloaded(self) -> dict[str, Any] | None:
+    def find_accelerators_unloaded(self) -> Inventory | None:
         """Look for accelerators without loading the library; None where only loading it can tell."""
         return None
 

@@ -1,7 +1,8 @@
-"""PyTorch as the harness sees it: threads, float32 precision, the wait for a device, and what it tells.
+"""PyTorch as the harness sees it: threads, float32 precision, devices, the compiler, and what it tells.
 
 Methods run in a process that has imported torch; the main process, which has not, calls ``missing``,
-``why_not_compile`` and ``find_accelerators_unloaded`` alone.
+``why_not_compile`` and ``find_accelerators_unloaded`` alone. Whatever a driver, a build or a missing package
+cannot tell is left out; looking for accelerators waits for none.
 """
 
 import importlib.util
@@ -9,19 +10,31 @@ import os
 import platform
 import re
 import runpy
+import shutil
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.machine.clock import no_wait
-from bench.machine.libraries.library import SUBNORMAL, Library, Move, Ramp, Wait, tell
-from bench.machine.libraries.torch_compiler import why_not_compile
-from bench.machine.libraries.torch_devices import accelerator_facts, describe, device_name
+from bench.machine.environ import recorded
+from bench.machine.libraries.library import (
+    SUBNORMAL,
+    Absent,
+    Device,
+    Inventory,
+    Library,
+    Move,
+    Ramp,
+    first_sentence,
+    known,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +58,22 @@ STATE = (
     "threads", "interop_threads", "flushes_subnormals", "precision", "deterministic_algorithms", "grad_mode",
     "mkldnn",
 )  # fmt: skip
+# variables that choose devices, by the kind of these
+SELECTORS = {
+    "cuda": ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
+    "xpu": ("ZE_AFFINITY_MASK", "ONEAPI_DEVICE_SELECTOR"),
+}
+CUDA_VARIABLES = {
+    "module_loading": "CUDA_MODULE_LOADING",
+    "launch_blocking": "CUDA_LAUNCH_BLOCKING",
+    "cublas_workspace": "CUBLAS_WORKSPACE_CONFIG",
+    "allocator_config": "PYTORCH_CUDA_ALLOC_CONF",
+}
+# the C++ compiler where CXX does not name one (PyTorch looks for no other), and what installs it
+COMPILERS = {
+    "Darwin": ("clang++", "run xcode-select --install"),
+    "Windows": ("cl", "install the C++ tools of Visual Studio and start from its developer prompt"),
+}
 
 
 class PyTorch(Library):
@@ -74,13 +103,13 @@ class PyTorch(Library):
 
     def set_ieee_precision(self) -> dict[str, str]:
         """Set every float32 precision switch to IEEE; return what they say afterwards."""
-        for holder in _switch_holders().values():
-            holder.fp32_precision = "ieee"
+        for switch in _switches().values():
+            switch.fp32_precision = "ieee"
         return self.precision()
 
     def precision(self) -> dict[str, str]:
         """Return what every float32 precision switch says: ieee, tf32, bf16 or none (unset)."""
-        return {name: str(holder.fp32_precision) for name, holder in _switch_holders().items()}
+        return {name: str(switch.fp32_precision) for name, switch in _switches().items()}
 
     def facts(self) -> dict[str, Any]:
         """Return version, threads, BLAS, features of the processor, switches and build."""
@@ -88,6 +117,7 @@ class PyTorch(Library):
 
         settings = dict(re.findall(r"(\w+)=([^,\s]+)", torch.__config__.show()))
         mkl = re.search(r"Math Kernel Library Version (\S+)-Product", torch.__config__.show())
+        mkldnn: Any = torch.backends.mkldnn
         return {
             "version": str(torch.__version__),
             "threads": torch.get_num_threads(),
@@ -98,28 +128,28 @@ class PyTorch(Library):
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "cuda": torch.version.cuda,
             "precision": self.precision(),
-        } | tell(
+        } | known(
             git=lambda: torch.version.git_version,
             debug=lambda: torch.version.debug,
             threading=lambda: re.findall(r"parallel backend: (.+)", torch.__config__.parallel_info())[0],
-            mkldnn=lambda: "on" if _mkldnn(torch.backends.mkldnn) else "off",
+            mkldnn=lambda: "on" if mkldnn.is_available() and getattr(mkldnn, "enabled", True) else "off",
             deterministic_algorithms=torch.are_deterministic_algorithms_enabled,
             grad_mode=lambda: "on" if torch.is_grad_enabled() else "off",
             flushes_subnormals=lambda: float(torch.full((1,), SUBNORMAL) * 1) == 0.0,
-            mps_fallback=lambda: os.environ.get("PYTORCH_ENABLE_MPS_FALLBACK"),
+            mps_fallback=os.environ.get("PYTORCH_ENABLE_MPS_FALLBACK"),
         )
 
     def state(self) -> dict[str, Any]:
         """Return threads, precision, modes and defaults of the process."""
         torch, facts = sys.modules["torch"], self.facts()
-        return tell(
+        return known(
             default_dtype=lambda: str(torch.get_default_dtype()),
             default_device=lambda: str(torch.get_default_device()),
             inference_mode=torch.is_inference_mode_enabled,
             cudnn_benchmark=lambda: torch.backends.cudnn.benchmark,
         ) | {name: facts[name] for name in STATE if name in facts}
 
-    def synchroniser(self, device: str) -> Wait:
+    def synchroniser(self, device: str) -> Callable[[], None]:
         """Return what waits for exactly this device; the work of the cpu is done when a call returns."""
         kind = device.partition(":")[0]
         if kind == "cpu":
@@ -128,12 +158,11 @@ class PyTorch(Library):
 
         if kind == "mps":  # there is only one, and its synchronise takes no device
             return torch.mps.synchronize
-        synchronize: Callable[[str], None] = torch.get_device_module(kind).synchronize
-        return partial(synchronize, device)
+        return partial(torch.get_device_module(kind).synchronize, device)
 
     def mover(self, device: str) -> Move | None:
         """Return what copies a NumPy array to the device; None for the cpu."""
-        if device.partition(":")[0] == "cpu":
+        if device == "cpu":
             return None
         import torch
 
@@ -165,20 +194,23 @@ class PyTorch(Library):
 
     def device_facts(self, device: str) -> dict[str, Any]:
         """Return name, memory, versions, capability, clocks and state of an accelerator."""
-        return {"device_name": device_name(device)} | accelerator_facts(device)
+        kind = device.partition(":")[0]
+        torch, ask = sys.modules["torch"], {"cuda": _cuda_facts, "mps": _mps_facts, "xpu": _xpu_facts}
+        if kind == "cpu":
+            return {"device_name": None}
+        name = "Apple GPU" if kind == "mps" else torch.get_device_module(kind).get_device_name(device)
+        return {"device_name": name} | ask[kind](torch, device)
 
-    def device_identity(self, device: str) -> dict[str, Any]:
-        """Return the ``uuid`` by which nvidia-smi knows a device."""
-        if device.partition(":")[0] != "cuda":
-            return {}
+    def device_uuid(self, device: str) -> str | None:
+        """Return by what nvidia-smi knows a device."""
         properties = sys.modules["torch"].cuda.get_device_properties
-        return tell(uuid=lambda: f"GPU-{properties(device).uuid}")
+        return known(uuid=lambda: f"GPU-{properties(device).uuid}").get("uuid")
 
-    def find_accelerators(self) -> dict[str, Any]:
+    def find_accelerators(self) -> Inventory:
         """Look for accelerators with the loaded torch."""
-        return describe(sys.modules["torch"], os.environ, platform.system())
+        return find_accelerators(sys.modules["torch"], os.environ)
 
-    def find_accelerators_unloaded(self) -> dict[str, Any] | None:
+    def find_accelerators_unloaded(self) -> Inventory | None:
         """Read from torch's files that its build knows no accelerator; None where it may know one.
 
         Saves the second that importing torch takes; whether it can be imported shows later, then.
@@ -190,8 +222,7 @@ class PyTorch(Library):
         built = SimpleNamespace(**runpy.run_path(str(version)))
         if built.cuda or built.hip or built.xpu:
             return None
-        torch = SimpleNamespace(__version__=built.__version__, version=built)
-        return describe(torch, os.environ, platform.system())
+        return find_accelerators(SimpleNamespace(__version__=built.__version__, version=built), os.environ)
 
     def why_not_compile(self, device: str) -> str | None:
         """Return what torch.compile lacks here, and what mends it; None where nothing is missing."""
@@ -217,22 +248,6 @@ class PyTorch(Library):
         return f"is a PyTorch variant, but PyTorch has {share:.0%} of its call: something else computes"
 
 
-def _mkldnn(backend: Any) -> bool:
-    return bool(backend.is_available() and getattr(backend, "enabled", True))
-
-
-def _switch_holders() -> dict[str, Any]:
-    """Return the objects whose fp32_precision can be set, by name; a torch build may lack some."""
-    holders = {}
-    for name in PRECISION_SWITCHES:
-        holder: Any = sys.modules["torch"]
-        for part in name.split(".")[1:]:
-            holder = getattr(holder, part, None)
-        if hasattr(holder, "fp32_precision"):
-            holders[name] = holder
-    return holders
-
-
 TORCH = PyTorch(
     name="torch",
     label="PyTorch",
@@ -242,3 +257,146 @@ TORCH = PyTorch(
     upgrade="pip install --upgrade torch  (its wheels use what the processor has)",
     accelerators=("cuda", "mps", "xpu"),
 )
+
+
+def _switches() -> dict[str, Any]:
+    """Return the objects whose fp32_precision can be set, by name; a torch build may lack some."""
+    holders = SimpleNamespace(torch=sys.modules["torch"])
+    switches = known(**{name: partial(attrgetter(name), holders) for name in PRECISION_SWITCHES})
+    return {name: switch for name, switch in switches.items() if hasattr(switch, "fp32_precision")}
+
+
+class NotHere(Exception):
+    """Why a kind of device is absent."""
+
+
+def find_accelerators(torch: Any, environ: Mapping[str, str]) -> Inventory:
+    """Return the accelerators that this torch sees, and why there are none of the other kinds."""
+    present: list[Device] = []
+    absent: list[Absent] = []
+    for kind in TORCH.accelerators:
+        try:
+            present += _find_mps(torch) if kind == "mps" else _find_gpus(torch, kind, environ)
+        except Exception as error:  # one broken driver must not hide the other devices
+            absent.append(Absent(kind, first_sentence(error)))
+    return Inventory(str(torch.__version__), tuple(present), tuple(absent))
+
+
+def _find_gpus(torch: Any, kind: str, environ: Mapping[str, str]) -> list[Device]:
+    """List every visible GPU: of CUDA (or ROCm), or of Intel, not all of which have float64.
+
+    Raises:
+        NotHere: there is none; says why. A broken driver raises torch's own error.
+    """
+    if not any(getattr(torch.version, name, None) for name in {"cuda": ("cuda", "hip")}.get(kind, (kind,))):
+        raise NotHere(f"this PyTorch build ({torch.__version__}) has no {kind.upper()}")
+    module = getattr(torch, kind)
+    if not (count := module.device_count()):
+        chosen = {name: environ[name] for name in SELECTORS[kind] if name in environ}
+        selected = ", ".join(f"{name}={value}" for name, value in chosen.items())
+        selected = f" ({selected})" if selected else ""
+        if kind == "xpu":
+            raise NotHere(f"no Intel GPU is visible, or no driver{selected}")
+        for name, value in chosen.items():
+            if value in ("", "-1"):
+                raise NotHere(f"{name}={value!r} hides every device")
+        module.init()  # raises, and says what is wrong with the driver
+        raise NotHere(f"no device is visible{selected}")
+    devices = []
+    for i in range(count):
+        properties = module.get_device_properties(i)
+        dtypes = ("float32", "float64") if kind == "cuda" or properties.has_fp64 else ("float32",)
+        devices.append(Device(f"{kind}:{i}", kind, properties.name, int(properties.total_memory), dtypes))
+    return devices
+
+
+def _find_mps(torch: Any) -> list[Device]:
+    """Return the GPU of an Apple machine, which has no float64.
+
+    Raises:
+        NotHere: there is none; says why.
+    """
+    if (system := platform.system()) != "Darwin":
+        raise NotHere(f"it exists on macOS only, and this is {system}")
+    if not torch.backends.mps.is_built():
+        raise NotHere(f"this PyTorch build ({torch.__version__}) has no MPS")
+    if not torch.backends.mps.is_available():
+        raise NotHere("macOS offers PyTorch no Metal device (too old, or a virtual machine)")
+    # mps:0 is what its tensors call it
+    return [
+        Device("mps:0", "mps", "Apple GPU (Metal)", int(torch.mps.recommended_max_memory()), ("float32",))
+    ]
+
+
+def _cuda_facts(torch: Any, device: str) -> dict[str, Any]:
+    def properties() -> Any:
+        return torch.cuda.get_device_properties(device)
+
+    def driver() -> str:
+        """Return the newest CUDA that the driver can serve: 12040 is 12.4."""
+        number = torch._C._cuda_getDriverVersion()
+        return f"{number // 1000}.{number % 1000 // 10}"
+
+    return known(
+        **{
+            name: recorded(variable, os.environ[variable])
+            for name, variable in CUDA_VARIABLES.items()
+            if variable in os.environ
+        },
+        memory_bytes=lambda: properties().total_memory,
+        multiprocessors=lambda: properties().multi_processor_count,
+        compute_capability=lambda: f"{properties().major}.{properties().minor}",
+        l2_cache_bytes=lambda: properties().L2_cache_size,
+        max_clock_mhz=lambda: properties().clock_rate // 1000,
+        runtime=lambda: torch.version.hip or torch.version.cuda,
+        driver=driver,
+        allocator=lambda: torch.cuda.memory.get_allocator_backend(),
+        cudnn=lambda: torch.backends.cudnn.version(),
+        cudnn_enabled=lambda: torch.backends.cudnn.enabled,
+        cudnn_benchmark=lambda: torch.backends.cudnn.benchmark,
+        cudnn_deterministic=lambda: torch.backends.cudnn.deterministic,
+        # the next three need the package nvidia-ml-py
+        clock_mhz=lambda: torch.cuda.clock_rate(device),
+        temperature_c=lambda: torch.cuda.temperature(device),
+        power_w=lambda: torch.cuda.power_draw(device) / 1000,
+    )
+
+
+def _mps_facts(torch: Any, device: str) -> dict[str, Any]:
+    return known(memory_bytes=lambda: torch.mps.recommended_max_memory())
+
+
+def _xpu_facts(torch: Any, device: str) -> dict[str, Any]:
+    def properties() -> Any:
+        return torch.xpu.get_device_properties(device)
+
+    return known(
+        memory_bytes=lambda: properties().total_memory,
+        driver=lambda: properties().driver_version,
+        multiprocessors=lambda: properties().gpu_subslice_count,
+    )
+
+
+def why_not_compile(device: str) -> str | None:
+    """Return what torch.compile lacks for the device besides PyTorch, and what mends it; None for nothing.
+
+    Nothing is compiled to find that out.
+    """
+    kind = device.partition(":")[0]
+    if kind == "mps":
+        return None  # Metal compiles its own kernels
+    if kind != "cpu" and importlib.util.find_spec("triton") is None:
+        return "Triton is missing: install the build of PyTorch that is made for this device"
+    default, installing = COMPILERS.get(platform.system(), ("g++", "install g++"))
+    compiler = os.environ.get("CXX") or default
+    if shutil.which(compiler) is None:
+        if compiler != default:
+            return f"the C++ compiler that CXX names, {compiler}, is not there: install it, or unset CXX"
+        other = next(filter(shutil.which, ("clang++", "g++")), None)
+        return f"no C++ compiler {default} found: {f'set CXX={other}' if other else installing}"
+    # where PyTorch looks for Python's headers: where this Python says, and where one usually has them
+    scheme = "nt" if platform.system() == "Windows" else "posix_prefix"
+    folders = sysconfig.get_path("include"), sysconfig.get_path("include", scheme=scheme)
+    if not any((Path(folder) / "Python.h").is_file() for folder in folders):
+        return "Python.h is missing: install python3-dev (python3-devel on Fedora)"
+    return None
