@@ -85,7 +85,7 @@ def crossing_at(H: float, slope: float = 0.5) -> Callable[[int, int], float]:
 
 def maps_of(*runs: Run) -> tuple[SizeMap, ...]:
     """The maps of a grid and its refinements."""
-    return size_maps((run, summarise(run)) for run in runs)
+    return size_maps(map(summarise, runs))
 
 
 def best_map(*runs: Run) -> SizeMap:

@@ -110,7 +110,7 @@ def test_every_sentence_is_what_the_verdict_allows(case: str) -> None:
     hero = answer.hero(facts, [WHY])
     assert re.fullmatch(title, hero.title)
     assert (hero.word, hero.tone) == (word, tone)
-    assert re.fullmatch(clause, words.clause(run, main))
+    assert re.fullmatch(clause, words.clause(main))
     decided = tone == "good"
     assert ("Why" in dict(hero.facts)) == decided  # of what is undecided nothing is the cause
     first = hero.sure[0] if hero.sure else ""
@@ -190,7 +190,7 @@ def test_an_interval_is_turned_with_its_ratio() -> None:
     run = run_with({USUAL: tilted})
     main = answer.main_comparison(facts_of(run))
     assert main is not None
-    ahead = words.lead(run, main)
+    ahead = words.lead(main)
     assert ahead is not None
     assert (ahead.winner.library, ahead.loser.library) == ("torch", "numpy")
     assert ahead.low is not None

@@ -74,8 +74,7 @@ def run_of(
 
 
 def found_in(run: Run) -> list[BreakEven]:
-    found = outcomes(run)
-    return break_evens(run, found, summarise(run, found))
+    return break_evens(summarise(run))
 
 
 def usual(run: Run) -> BreakEven:
@@ -212,7 +211,7 @@ def test_a_worker_tells_what_compiling_took_of_its_processor_time(
 def test_what_starts_later_and_takes_longer_never_catches_up() -> None:
     made = usual(run_of({BASE: 100 * US, USUAL: 250 * US}))
     assert (made.kind, made.steps) == ("never", None)
-    told = sentence(run_of(), made)
+    told = sentence(made)
     assert told.startswith("PyTorch never catches up with NumPy at this size: it starts 1.50 s")
     assert "later, and each step takes 2.50 times" in told
 
@@ -221,14 +220,14 @@ def test_what_starts_earlier_and_is_quicker_is_always_ahead() -> None:
     made = usual(run_of(start_ns={"numpy": 900 * MS, "torch": 300 * MS}))
     assert made.kind == "always"
     assert made.ahead_first.arm.library == "torch"
-    told = sentence(run_of(), made)
+    told = sentence(made)
     assert told.startswith("NumPy never catches up with PyTorch at this size: it starts 600 ms")
 
 
 def test_a_start_that_one_step_makes_up_for_is_no_crossing() -> None:
     made = usual(run_of({BASE: 5e9, f"{BASE} twin": 5e9, USUAL: 2e9}))
     assert made.kind == "always"
-    told = sentence(run_of(), made)
+    told = sentence(made)
     assert "NumPy never catches up with PyTorch at this size: it starts 1.50 s" in told
     assert "earlier, but each step takes 2.50 times" in told
 
@@ -239,7 +238,7 @@ def test_where_blocks_disagree_it_is_open_and_says_so() -> None:
     made = usual(run)
     assert (made.kind, made.steps, made.low) == ("open", None, None)
     assert made.reason == "their lines cross in 8 of 10 blocks"
-    assert "Whether PyTorch ever overtakes NumPy is open" in sentence(run, made)
+    assert "Whether PyTorch ever overtakes NumPy is open" in sentence(made)
 
 
 LOGS = {
@@ -262,7 +261,7 @@ def test_a_sentence_says_what_the_verdict_allows(verdict: str) -> None:
     run = run_with({USUAL: LOGS[verdict]})
     made = usual(run)
     assert made.step.verdict == verdict
-    told = sentence(run, made)
+    told = sentence(made)
     assert TOLD[verdict] in told
     others = [words for name, words in TOLD.items() if name != verdict]
     assert not any(words in told for words in others)
@@ -273,28 +272,28 @@ def test_a_run_whose_control_failed_has_no_break_even() -> None:
     run = run_with({twin: around(1.3), USUAL: around(0.4)})
     made = usual(run)
     assert (made.kind, made.step.verdict) == ("open", "INVALID")
-    assert TOLD["INVALID"] in sentence(run, made)
+    assert TOLD["INVALID"] in sentence(made)
     (published, *_) = of_kind(run, "tutorial")  # a pair that nobody declared follows the run's control
     assert (published.kind, published.step.verdict) == ("open", "INVALID")
 
 
 def test_what_was_not_measured_has_no_break_even() -> None:
     records = [record for record in example_records() if getattr(record, "entry", "") != USUAL]
-    assert USUAL not in [made.other.entry.id for made in found_in(make_run(records))]
+    assert USUAL not in [made.rival.entry.id for made in found_in(make_run(records))]
 
 
 def test_a_quick_run_says_that_it_has_no_verdict() -> None:
     run = run_of(quick=True)
     made = usual(run)
     assert (made.kind, made.low) == ("crosses", None)
-    assert sentence(run, made).startswith(
+    assert sentence(made).startswith(
         "No verdict, but in 3 blocks: For fewer than 25\u202f000 steps use NumPy"
     )
 
 
 def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials() -> None:
     made = found_in(make_run(example_records()))
-    sides = [(one.one.arm.variant, one.other.arm.variant, one.other.arm.threads) for one in made]
+    sides = [(one.baseline.arm.variant, one.rival.arm.variant, one.rival.arm.threads) for one in made]
     assert sides == [
         ("numpy-batched", "torch-rnn", 1),
         ("numpy-batched", "torch-rnn", 2),
@@ -314,15 +313,15 @@ def test_another_library_as_it_is_usually_written_breaks_nothing(monkeypatch: py
 
 def test_an_accelerator_has_its_own_break_even_with_its_transfer() -> None:
     made = found_in(make_run(example_records(with_gpu=True)))
-    (there, *_) = [one for one in made if one.other.arm.device == "cuda:0" and one.step.kind == "as_written"]
-    assert all(parts.transfer_ns > 0 for parts in there.other.parts.values())
-    assert all(parts.transfer_ns == 0 for parts in there.one.parts.values())
-    assert "on cuda:0" in sentence(make_run(example_records(with_gpu=True)), there)
+    (there, *_) = [one for one in made if one.rival.arm.device == "cuda:0" and one.step.kind == "as_written"]
+    assert all(parts.transfer_ns > 0 for parts in there.rival.parts.values())
+    assert all(parts.transfer_ns == 0 for parts in there.baseline.parts.values())
+    assert "on cuda:0" in sentence(there)
 
 
 def test_the_tutorials_readers_are_told_that_its_gradient_is_wrong() -> None:
     run = make_run(example_records())
-    told = [sentence(run, made) for made in of_kind(run, "tutorial")]
+    told = [sentence(made) for made in of_kind(run, "tutorial")]
     assert told[0].startswith("torch-rnn overtakes numpy-published (known wrong gradient) after ")
     assert told[1].startswith("torch-rnn overtakes numpy-loop after ")
     assert not any("use numpy-published" in one for one in told)

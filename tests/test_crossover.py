@@ -45,7 +45,7 @@ TORCH = Arm("torch-inplace@cpu x1", "torch-inplace", "torch-inplace", "torch", "
 
 def bare(verdict: str) -> Comparison:
     """A comparison without numbers."""
-    names = {"entry": "one", "baseline": "other", "arm": TORCH.id, "baseline_arm": NUMPY.id}
+    names = {"entry": "one", "baseline": "other", "arm": TORCH, "baseline_arm": NUMPY}
     return Comparison(kind="best", verdict=verdict, **names)  # type: ignore[arg-type]
 
 
@@ -54,7 +54,7 @@ def cell(H: int, ratio: float, verdict: str, width: float = 0.02, B: int = 1) ->
     limits = {"low": ratio * math.exp(-width), "high": ratio * math.exp(width)}
     comparison = replace(bare(verdict), ratio=ratio, **limits)
     case = Case("train_step", Shape(6, B, 6, H, 8))
-    return MapCell(case, comparison, TORCH, NUMPY, 1000.0 * ratio, 1000.0, 0)
+    return MapCell(case, comparison, 1000.0 * ratio, 1000.0, 0)
 
 
 def row(*cells: MapCell) -> Line:
@@ -79,10 +79,10 @@ def test_a_grid_has_a_map_of_each_kind_with_every_size(turning_at_256: Run) -> N
     for made in (best, written):
         assert [(one.B, one.H) for one in made.cells] == [(B, H) for B in BATCH for H in HIDDEN]
         assert (made.device, made.threads, made.case.shape) == ("cpu", 1, Shape(6, 1, 6, 1, 8))
-    assert {(one.baseline.variant, one.arm.variant) for one in best.cells} == {
+    assert {(one.comparison.baseline_arm.variant, one.comparison.arm.variant) for one in best.cells} == {
         ("numpy-inplace", "torch-inplace")
     }
-    assert {(one.baseline.variant, one.arm.variant) for one in written.cells} == {
+    assert {(one.comparison.baseline_arm.variant, one.comparison.arm.variant) for one in written.cells} == {
         ("numpy-batched", "torch-rnn")
     }
 
@@ -297,7 +297,11 @@ def test_interpolating_in_linear_h_is_noticed(turning_at_256: Run, monkeypatch: 
 
 
 def test_taking_unresolved_for_a_sign_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    baselines = property(lambda cell: cell.arm if cell.comparison.verdict == "FASTER" else cell.baseline)
+    baselines = property(
+        lambda cell: (
+            cell.comparison.arm if cell.comparison.verdict == "FASTER" else cell.comparison.baseline_arm
+        )
+    )
     monkeypatch.setattr(crossover.MapCell, "faster", baselines)
     assert not is_sound(row(*UNRESOLVED))
 

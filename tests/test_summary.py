@@ -17,7 +17,7 @@ BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
 
 
 def row_of(summary: Summary, entry: str) -> Row:
-    return next(row for table in summary.tables for row in table.rows if row.entry == entry)
+    return next(row for table in summary.tables for row in table.rows if row.entry.id == entry)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_tables_and_rows_follow_the_plan(whole: Summary) -> None:
     plan = example_plan()
     assert [table.name for table in whole.tables] == [group.name for group in plan.groups]
     for table, group in zip(whole.tables, plan.groups, strict=True):
-        assert [row.entry for row in table.rows] == [entry.id for entry in group.entries]
+        assert [row.entry.id for row in table.rows] == [entry.id for entry in group.entries]
 
 
 def test_a_rows_times_are_those_of_its_bursts(whole: Summary) -> None:

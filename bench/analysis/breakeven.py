@@ -10,10 +10,10 @@ the inputs to an accelerator; the first call is the entry's own after it was bou
 its process, whichever entry's that was, took longer than the same call once more: what a library sets up
 once. It comes on top of the K steps. All times are in nanoseconds.
 
-With the costs C(K) = F + K s of ``one`` and ``other``, taken within a block, both have done K* steps at the
-same time for::
+With the costs C(K) = F + K s of ``baseline`` and ``rival``, taken within a block, both have done K* steps at
+the same time for::
 
-    K* = (F_other - F_one) / (s_one - s_other)
+    K* = (F_rival - F_baseline) / (s_baseline - s_rival)
 
 Over blocks, K* is the Hodges-Lehmann estimate of log K* with the signed-rank interval of 95 %. There is one
 only where the lines cross, at one step or later, in every block. Where one side is ahead at every number of
@@ -22,17 +22,16 @@ told apart.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
-from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import Interval, median_interval, rank_interval
 from bench.analysis.summary import Summary
-from bench.analysis.verdict import Comparison, compare
+from bench.analysis.verdict import Comparison, compare, judge
 from bench.analysis.verdict import Kind as PairKind
-from bench.records.record import Arm, Burst, Entry, Group, Worker, measured_as
+from bench.records.record import Arm, Burst, Entry, Worker, measured_as
 from bench.records.run import Run
 from bench.workload.catalog import BASELINE, VARIANTS, by_role
 
@@ -53,7 +52,7 @@ class Cost:
 
     entry: Entry
     arm: Arm
-    parts: Mapping[int, Parts]  # by counted block
+    parts: dict[int, Parts]  # by counted block
     compile_ns: float
     from_cache_ns: float  # what compiling takes where an earlier process of the run has done it
 
@@ -84,39 +83,36 @@ class Cost:
         return median_interval([part(block) for block in self.parts])
 
 
-def costs(run: Run, found: Mapping[str, Outcome]) -> dict[str, Cost]:
+def costs(summary: Summary) -> dict[str, Cost]:
     """Return the costs of every entry with counted times, by id.
 
     An arm that compiles has those of its first entry alone: what binding another one took is not known.
     """
+    run = summary.run
+    measured, entries = measured_as(run.plan.groups), run.entries
+    bursts = {(burst.entry, burst.block): burst for burst in run.bursts}
     workers = {(arm, worker.block): worker for worker in reversed(run.workers) for arm in worker.arms}
-    bursts: dict[str, dict[int, Burst]] = {}
     set_up_ns: dict[tuple[str, int], int] = {}  # by worker and block
     for burst in run.bursts:
-        bursts.setdefault(burst.entry, {})[burst.block] = burst
-        if burst.cold_call_ns:
-            more_ns = burst.cold_call_ns - burst.first_call_ns
-            first = workers.get((run.entries[burst.entry].arm, burst.block))
-            set_up_ns[first.name if first else "", burst.block] = max(0, more_ns)
+        worker = workers.get((entries[burst.entry].arm, burst.block))
+        if worker is not None and burst.cold_call_ns:
+            set_up_ns[worker.name, burst.block] = max(0, burst.cold_call_ns - burst.first_call_ns)
     by_entry: dict[str, Cost] = {}
-    names = measured_as(run.plan.groups)
-    seen: set[str] = set()  # arms that compile
-    for entry in run.entries.values():
-        outcome, own = found[entry.id], bursts.get(names[entry.id], {})
-        if outcome.invalid or not outcome.medians:
-            continue
+    compiled: set[str] = set()  # arms
+    for entry in entries.values():
         compiling = [worker for worker in run.workers if entry.arm in worker.arms and worker.compile_ns]
-        if compiling:
-            if entry.arm in seen or all(worker.block for worker in compiling):
-                continue
-            seen.add(entry.arm)
+        if entry.arm in compiled or (compiling and all(worker.block for worker in compiling)):
+            continue
         parts = {
-            block: _parts(worker, own[block], set_up_ns.get((worker.name, block), 0), step_ns)
-            for block, step_ns in outcome.medians.items()
+            block: _parts(
+                worker, bursts[measured[entry.id], block], set_up_ns.get((worker.name, block), 0), step_ns
+            )
+            for block, step_ns in summary.outcomes[entry.id].medians.items()
             if (worker := workers.get((entry.arm, block))) is not None
         }
         if parts:
             by_entry[entry.id] = Cost(entry, run.arms[entry.arm], parts, *_compile_times(compiling))
+            compiled |= {entry.arm} if compiling else set()
     return by_entry
 
 
@@ -136,19 +132,18 @@ def _compile_times(workers: list[Worker]) -> tuple[float, float]:
     return (float(median(nothing)), float(median(cache or nothing))) if nothing else (0.0, 0.0)
 
 
-Sides = tuple[PairKind, str, str]  # of a pair: its kind, the entry and its baseline
-# of ``other`` against ``one``: it overtakes or is overtaken; is behind at every number of steps; is ahead
+# of the rival: it overtakes or is overtaken; is behind at every number of steps; is ahead
 Kind = Literal["crosses", "never", "always", "open"]
 
 
 @dataclass(frozen=True, slots=True)
 class BreakEven:
-    """Two entries over any number of steps. ``step`` compares one step: other over one."""
+    """Two entries over any number of steps. ``step`` compares one step: the rival's over the baseline's."""
 
-    one: Cost
-    other: Cost
+    baseline: Cost
+    rival: Cost
     kind: Kind
-    gap: Interval  # F_other - F_one in nanoseconds: above 0, other starts later
+    gap: Interval  # F_rival - F_baseline in nanoseconds: above 0, the rival starts later
     step: Comparison
     steps: float | None = None  # K*
     low: float | None = None  # None: too few blocks for an interval
@@ -160,111 +155,94 @@ class BreakEven:
     def ahead_first(self) -> Cost:
         """Who has the first step done earlier; where nothing crosses, who is ahead throughout."""
         if self.kind in ("never", "always"):
-            return self.one if self.kind == "never" else self.other
-        return self.one if self.gap.estimate > 0 else self.other
+            return self.baseline if self.kind == "never" else self.rival
+        return self.baseline if self.gap.estimate > 0 else self.rival
 
     @property
     def behind_first(self) -> Cost:
         """The other side."""
-        return self.other if self.ahead_first is self.one else self.one
+        return self.rival if self.ahead_first is self.baseline else self.baseline
 
 
-def break_evens(run: Run, found: Mapping[str, Outcome], summary: Summary) -> list[BreakEven]:
+def break_evens(summary: Summary) -> list[BreakEven]:
     """Return the break-even of every pair that has costs, each pair once."""
-    kinds: dict[tuple[str, str], PairKind] = {}
-    for kind, entry, baseline in pairs(run):
-        kinds.setdefault((entry, baseline), kind)
-    known = costs(run, found) if kinds else {}
+    pairs: dict[tuple[str, str], PairKind] = {}
+    for kind, entry, baseline in _pairs(summary.run):
+        pairs.setdefault((entry, baseline), kind)
+    known = costs(summary) if pairs else {}
     results = []
-    for (entry, baseline), kind in kinds.items():
-        if entry not in known or baseline not in known:
+    for (entry, baseline), kind in pairs.items():
+        sides = known.get(baseline), known.get(entry)
+        if sides[0] is None or sides[1] is None or not sides[0].parts.keys() & sides[1].parts.keys():
             continue
-        one, other = known[baseline], known[entry]
-        step = _step(run, found, summary, kind, entry, baseline)
-        if not one.parts.keys() & other.parts.keys() or step.ratio is None:
+        step = _step(summary, kind, entry, baseline)
+        if step.ratio is None:
             continue
-        result = _break_even(one, other, step)
-        if one.compile_ns or other.compile_ns:
-            result = replace(result, from_cache=_break_even(one.cached(), other.cached(), step))
+        result = _break_even(sides[0], sides[1], step)
+        if sides[0].compile_ns or sides[1].compile_ns:
+            result = replace(result, from_cache=_break_even(sides[0].cached(), sides[1].cached(), step))
         results.append(result)
     return results
 
 
-def pairs(run: Run) -> Iterator[Sides]:
-    """Yield the headlines of the main table, compiled code, and what the tutorial's readers run."""
+def _pairs(run: Run) -> Iterator[tuple[PairKind, str, str]]:
+    """Yield kind, entry and baseline: the headlines of the main table and of compiled code, what compiles
+    against what does not within a library, and what the tutorial's readers run.
+
+    Of these, what is told to be usual stands against the first entry of the ladder, on the CPU, of each
+    variant that loops over the batch: the program as it was published.
+    """
     main, *others = run.plan.groups
     compiled = [group for group in others if group.kind == "compiled"]
-    declared = [*run.plan.pairs, *(run.decision.pairs if run.decision else [])]
     for group in (main, *compiled):
         ids = {entry.id for entry in group.entries}
-        own = (pair for pair in declared if pair.entry in ids and pair.kind != "twin")
-        yield from ((pair.kind, pair.entry, pair.baseline) for pair in own)
+        declared = (pair for pair in run.pairs if pair.entry in ids and pair.kind != "twin")
+        yield from ((pair.kind, pair.entry, pair.baseline) for pair in declared)
     for group in compiled:
-        yield from _compiling(run, group)
-    for group in others:
-        if group.kind == "ladder":
-            yield from _tutorial(run, group)
+        plain = [entry for entry in group.entries if entry.baseline is None]
+        for entry in (entry for entry in group.entries if entry.baseline is not None):
+            own = (one for one in plain if run.arms[one.arm].library == run.arms[entry.arm].library)
+            yield from (("compiling", entry.id, one.id) for one in own)
+    for group in (group for group in others if group.kind == "ladder"):
+        on_cpu = [entry for entry in reversed(group.entries) if run.arms[entry.arm].device == "cpu"]
+        first = {run.arms[entry.arm].spec: entry.id for entry in on_cpu}
+        for usual in (usual.name for usual in by_role("as_written") if usual.name != BASELINE):
+            for loop in (one.name for one in VARIANTS if one.loops_over_batch):
+                if usual in first and loop in first:
+                    yield "tutorial", first[usual], first[loop]
 
 
-def _compiling(run: Run, group: Group) -> Iterator[Sides]:
-    """Yield what compiles against what does not, within the library."""
-    for entry in group.entries:
-        for other in group.entries if entry.baseline else []:
-            if other.baseline is None and run.arms[other.arm].library == run.arms[entry.arm].library:
-                yield "compiling", entry.id, other.id
+def _step(summary: Summary, kind: PairKind, entry: str, baseline: str) -> Comparison:
+    """Return one step of a pair: as it was judged, or else, where it was not declared, by itself."""
+    for headline in summary.headlines:
+        if (headline.entry, headline.baseline) == (entry, baseline):
+            return headline
+    run, table = summary.run, summary.run.entries[entry].group
+    pair = compare(run, summary.outcomes, entry, baseline, kind)
+    return judge([pair], run.plan.margin, control=summary.control, table=table)[0]
 
 
-def _tutorial(run: Run, group: Group) -> Iterator[Sides]:
-    """Yield the first entry of the ladder for each variant, on the CPU: the program as it was published."""
-    first: dict[str, str] = {}
-    for entry in reversed(group.entries):
-        if run.arms[entry.arm].device == "cpu":
-            first[run.arms[entry.arm].spec] = entry.id
-    for usual in by_role("as_written"):
-        for variant in VARIANTS if usual.name in first and usual.name != BASELINE else ():
-            if variant.loops_over_batch and variant.name in first:
-                yield "tutorial", first[usual.name], first[variant.name]
-
-
-def _step(
-    run: Run, found: Mapping[str, Outcome], summary: Summary, kind: PairKind, entry: str, baseline: str
-) -> Comparison:
-    """Return one step of a pair: as it was judged, or else, where it was not declared, by its own p."""
-    for row in summary.headlines:
-        if (row.entry, row.baseline) == (entry, baseline):
-            return row
-    step = compare(run, found, entry, baseline, kind)
-    if step.p is None or step.ratio is None:
-        return step
-    if summary.control:
-        return replace(step, verdict="INVALID", reason=summary.control)
-    if step.p > step.level:
-        return replace(step, verdict="UNRESOLVED", reason=f"p = {step.p:.2g}")
-    return replace(step, verdict="FASTER" if step.ratio < 1 else "SLOWER")
-
-
-def _break_even(one: Cost, other: Cost, step: Comparison) -> BreakEven:
+def _break_even(baseline: Cost, rival: Cost, step: Comparison) -> BreakEven:
     """Return where the lines of the two cross; they share blocks."""
-    blocks = sorted(one.parts.keys() & other.parts.keys())
-    gaps = [other.fixed_ns(block) - one.fixed_ns(block) for block in blocks]
-    gains = [one.step_ns(block) - other.step_ns(block) for block in blocks]
-    result = BreakEven(one, other, "open", rank_interval(gaps), step)
+    blocks = sorted(baseline.parts.keys() & rival.parts.keys())
+    gaps = [rival.fixed_ns(block) - baseline.fixed_ns(block) for block in blocks]
+    gains = [baseline.step_ns(block) - rival.step_ns(block) for block in blocks]
+    result = BreakEven(baseline, rival, "open", rank_interval(gaps), step)
     if step.verdict in ("EQUIVALENT", "UNRESOLVED", "INVALID"):
         return replace(result, reason=step.reason)
     kinds = [_kind(gap, gain) for gap, gain in zip(gaps, gains, strict=True)]
     if len(set(kinds)) > 1:
         crossing = kinds.count("crosses")
         return replace(result, reason=f"their lines cross in {crossing} of {len(blocks)} blocks")
-    result = replace(result, kind=kinds[0])
-    if result.kind != "crosses":
-        return result
+    if kinds[0] != "crosses":
+        return replace(result, kind=kinds[0])
     steps = rank_interval([math.log(gap / gain) for gap, gain in zip(gaps, gains, strict=True)]).exp()
     low, high = steps.limits
-    return replace(result, steps=steps.estimate, low=low, high=high)
+    return replace(result, kind="crosses", steps=steps.estimate, low=low, high=high)
 
 
 def _kind(gap: float, gain: float) -> Kind:
-    """Return it for one block: the other starts ``gap`` later, and its step is ``gain`` shorter."""
+    """Return it for one block: the rival starts ``gap`` later, and its step is ``gain`` shorter."""
     if gap * gain > 0 and gap / gain >= 1:
         return "crosses"
     return "never" if gap > gain else "always"

@@ -23,13 +23,11 @@ from typing import Literal
 from bench.analysis.summary import Summary
 from bench.analysis.verdict import Comparison
 from bench.records.record import Arm, PairKind
-from bench.records.run import Run
 from bench.workload.case import Case
 
 KINDS: tuple[PairKind, ...] = ("best", "as_written")
 NOT_MEASURED = ("MISSING", "NONE", "INVALID")  # verdicts after which a size may be measured again
 Axis = Literal["H", "B"]
-Point = tuple[float, float]  # log size, log ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,6 @@ class MapCell:
 
     case: Case
     comparison: Comparison
-    arm: Arm
-    baseline: Arm
     arm_ns: float | None
     baseline_ns: float | None
     source: int  # which run measured it: 0 the first, and so on
@@ -57,7 +53,8 @@ class MapCell:
     @property
     def faster(self) -> Arm | None:
         """The arm that is proved to be faster; None where neither is."""
-        return {"FASTER": self.arm, "SLOWER": self.baseline}.get(self.comparison.verdict)
+        pair = self.comparison
+        return {"FASTER": pair.arm, "SLOWER": pair.baseline_arm}.get(pair.verdict)
 
     @property
     def winner(self) -> str | None:
@@ -66,7 +63,7 @@ class MapCell:
 
     @property
     def measured(self) -> bool:
-        """Whether it needs no other try: a word was found for it, were it UNRESOLVED."""
+        """Whether it needs no other try: it has a word, were it UNRESOLVED."""
         return self.comparison.verdict not in NOT_MEASURED
 
 
@@ -111,86 +108,89 @@ class Line:
         return next((cell for cell in self.cells if cell.winner), None)
 
 
-def size_maps(sources: Iterable[tuple[Run, Summary]]) -> tuple[SizeMap, ...]:
+def size_maps(summaries: Iterable[Summary]) -> tuple[SizeMap, ...]:
     """Return the maps of a run and of those that refine it: none unless some B has two values of H.
 
     A later run adds cells; it replaces one only where that was not measured, or not to be believed.
     """
-    found: dict[tuple[PairKind, Case, str, str, str, int], dict[tuple[int, int], MapCell]] = {}
-    for source, (run, summary) in enumerate(sources):
-        times = {row.entry: row.median_ns for table in summary.tables for row in table.rows}
-        for row in summary.headlines:
-            if row.kind not in KINDS or not row.same_work:
+    maps: dict[tuple[PairKind, Case, str, str, str, int], dict[tuple[int, int], MapCell]] = {}
+    for source, summary in enumerate(summaries):
+        rows = {row.entry.id: row for table in summary.tables for row in table.rows}
+        for pair in summary.headlines:
+            if pair.kind not in KINDS or not pair.same_work:
                 continue
-            case, arm, baseline = run.entries[row.entry].case, run.arms[row.arm], run.arms[row.baseline_arm]
+            entry, baseline = rows[pair.entry], rows[pair.baseline]
+            case, arm = entry.entry.case, entry.arm
             # what is equal at all sizes; the seed draws the numbers, not the work
             shared = replace(case, shape=replace(case.shape, B=1, H=1), seed=0)
-            key = (row.kind, shared, arm.library, baseline.library, arm.device, arm.threads)
-            cells, place = found.setdefault(key, {}), (case.shape.B, case.shape.H)
+            key = (pair.kind, shared, arm.library, baseline.arm.library, arm.device, arm.threads)
+            cells, place = maps.setdefault(key, {}), (case.shape.B, case.shape.H)
             if place not in cells or not cells[place].measured:
-                times_ns = times.get(row.entry), times.get(row.baseline)
-                cells[place] = MapCell(case, row, arm, baseline, *times_ns, source)
-    maps = [
+                cells[place] = MapCell(case, pair, entry.median_ns, baseline.median_ns, source)
+    several = (
         SizeMap(*key, tuple(cells[place] for place in sorted(cells)))
-        for key, cells in found.items()
+        for key, cells in maps.items()
         if len({B for B, _ in cells}) < len(cells)
-    ]
-    return tuple(sorted(maps, key=lambda size_map: KINDS.index(size_map.kind)))
+    )
+    return tuple(sorted(several, key=lambda size_map: KINDS.index(size_map.kind)))
 
 
 def lines(size_map: SizeMap, axis: Axis = "H") -> tuple[Line, ...]:
     """Return the rows of a map that hold two sizes or more, by the size that is fixed."""
-    other = "B" if axis == "H" else "H"
     rows: dict[int, list[MapCell]] = {}
     for cell in size_map.cells:
-        rows.setdefault(getattr(cell, other), []).append(cell)
+        rows.setdefault(cell.B if axis == "H" else cell.H, []).append(cell)
     return tuple(make_line(axis, fixed, cells) for fixed, cells in sorted(rows.items()) if len(cells) > 1)
 
 
 def make_line(axis: Axis, fixed: int, cells: Sequence[MapCell]) -> Line:
-    """Find the crossings of one row."""
-    ordered = sorted(cells, key=lambda cell: getattr(cell, axis))
+    """Find the crossings of one row: between neighbours among the decided sizes that differ in the winner."""
+    ordered = sorted(cells, key=lambda cell: _size(cell, axis))
     decided = [place for place, cell in enumerate(ordered) if cell.winner]
-    crossings: list[Crossing] = []
-    inside: set[int] = set()
-    for below, above in pairwise(decided):
-        if ordered[below].winner != ordered[above].winner:
-            crossings.append(_crossing(axis, ordered[below : above + 1]))
-            inside.update(range(below, above))
-    undecided = [cell for place, cell in enumerate(ordered) if not cell.winner and place not in inside]
-    return Line(axis, fixed, tuple(ordered), tuple(crossings), tuple(undecided))
+    brackets = [
+        ordered[below : above + 1]
+        for below, above in pairwise(decided)
+        if ordered[below].winner != ordered[above].winner
+    ]
+    inside = [cell for bracket in brackets for cell in bracket]
+    return Line(
+        axis=axis,
+        fixed=fixed,
+        cells=tuple(ordered),
+        crossings=tuple(_crossing(axis, bracket) for bracket in brackets),
+        undecided=tuple(cell for cell in ordered if not cell.winner and cell not in inside),
+    )
 
 
 def _crossing(axis: Axis, cells: Sequence[MapCell]) -> Crossing:
-    """Return the crossing between the first and the last of ``cells``, which alone have verdicts."""
+    """Return the crossing between the first and the last of ``cells``, which alone have verdicts.
+
+    Of every size with an interval, the log ratio and its limits count as the side sees them that is slower
+    at the largest size, so that they fall from above 0 to below it.
+    """
     below, above = cells[0], cells[-1]
-    side = -1 if below.faster == below.arm else 1  # of the log ratio, before it turns round
-    lows: list[Point] = []
-    middles: list[Point] = []
-    highs: list[Point] = []
+    sign = -1 if below.faster == below.comparison.arm else 1
+    places: list[float] = []
+    curves: list[tuple[float, float, float]] = []  # lower limit, ratio, upper limit
     for cell in cells:
-        row = cell.comparison
-        if row.ratio is None or row.low is None or row.high is None:
+        pair = cell.comparison
+        if pair.ratio is None or pair.low is None or pair.high is None:
             continue
-        place = _position(getattr(cell, axis))
-        low, high = sorted((side * math.log(row.low), side * math.log(row.high)))
-        if not cell.winner:
-            low, high = min(low, 0.0), max(high, 0.0)
-        lows.append((place, low))
-        middles.append((place, side * math.log(row.ratio)))
-        highs.append((place, high))
-    first, last = _falls_below_0(middles), _rises_above_0(middles)
+        low, middle, high = sorted(sign * math.log(ratio) for ratio in (pair.low, pair.ratio, pair.high))
+        places.append(_position(_size(cell, axis)))
+        curves.append((low, middle, high) if cell.winner else (min(low, 0.0), middle, max(high, 0.0)))
+    lows, middles, highs = (list(zip(places, curve, strict=True)) for curve in zip(*curves, strict=True))
     return Crossing(
         winner=above.winner or "",
         low=_size_at(_falls_below_0(lows)),
-        at=_size_at((first + last) / 2),
+        at=_size_at((_falls_below_0(middles) + _rises_above_0(middles)) / 2),
         high=_size_at(_rises_above_0(highs)),
         below=below,
         above=above,
     )
 
 
-def _falls_below_0(curve: Sequence[Point]) -> float:
+def _falls_below_0(curve: Sequence[tuple[float, float]]) -> float:
     """Return where a curve that starts above 0 first comes down to it."""
     for (x, y), (next_x, next_y) in pairwise(curve):
         if next_y <= 0:
@@ -198,9 +198,13 @@ def _falls_below_0(curve: Sequence[Point]) -> float:
     raise ValueError("the curve never comes down to 0")
 
 
-def _rises_above_0(curve: Sequence[Point]) -> float:
+def _rises_above_0(curve: Sequence[tuple[float, float]]) -> float:
     """Return where a curve that ends below 0 was above it for the last time."""
     return _falls_below_0([(x, -y) for x, y in reversed(curve)])
+
+
+def _size(cell: MapCell, axis: Axis) -> int:
+    return cell.H if axis == "H" else cell.B
 
 
 def _position(size: float) -> float:

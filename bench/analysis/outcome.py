@@ -8,12 +8,14 @@ They withhold no verdict: both sides of a round stand milliseconds apart, so tha
 both, and widens the interval. They are told where nothing could be decided.
 """
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from statistics import median
+from typing import Literal
 
 import numpy as np
 
@@ -25,6 +27,7 @@ NO_STEADY_STATE = "no_steady_state"  # the status of an entry whose calls never 
 WITHIN_BUDGET = "to keep within the time budget"  # why something was left out
 MODE_GAP = 5  # median absolute deviations between two blocks' medians: more part two modes
 MIN_MODE_GAP = 0.01
+Proof = Literal["passed", "known wrong", "failed", "not proved"]
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,13 @@ class Outcome:
     """One entry's counted times in nanoseconds a call, by block and round; empty where it has none."""
 
     entry: str
-    status: str  # a record's Status, or "dropped", or "not reached"
+    status: str  # a record's Status, or "dropped", "not reached" or "no_steady_state"
     reason: str  # empty where the status is ok
     times: dict[int, dict[int, float]] = field(default_factory=dict)
-    outliers: int = 0  # values beyond 1.5 interquartile ranges of their burst's quartiles
     checks: tuple[Check, ...] = ()  # each once
     digests: frozenset[str] = frozenset()
     flags: dict[str, int] = field(default_factory=dict)  # gate -> blocks whose counted values it flagged
     disturbed: int = 0  # counted blocks that any gate flagged
-    modes: tuple[int, float] | None = None  # blocks in the slower of two modes, and how much slower: 0.1
 
     @cached_property
     def medians(self) -> dict[int, float]:
@@ -52,6 +53,16 @@ class Outcome:
         """How many values were counted."""
         return sum(map(len, self.times.values()))
 
+    @cached_property
+    def outliers(self) -> int:
+        """Count the values beyond 1.5 interquartile ranges of their block's quartiles."""
+        return sum(count_outliers(list(rounds.values())) for rounds in self.times.values())
+
+    @cached_property
+    def modes(self) -> tuple[int, float] | None:
+        """Find the blocks in the slower of two modes, and how much slower that is: 0.1 for 10 %."""
+        return find_modes(list(self.medians.values()))
+
     @property
     def left_out(self) -> bool:
         """Whether it was dropped for the time budget alone, which says nothing against it."""
@@ -62,72 +73,90 @@ class Outcome:
         """Whether it was measured but must not be believed."""
         return self.status in SPOILED
 
+    @property
+    def proof(self) -> Proof:
+        """Say whether all checks passed, but for those that a published gradient is known to fail."""
+        if not self.checks:
+            return "not proved"
+        if not all(check.passed or check.known_wrong for check in self.checks):
+            return "failed"
+        return "known wrong" if any(check.known_wrong for check in self.checks) else "passed"
+
+    def worst(self, *, known_wrong: bool = False) -> Check | None:
+        """Return the check nearest to its tolerance, or furthest beyond it; the first of equals.
+
+        ``known_wrong`` looks among those that are known to fail, which stand apart otherwise.
+        """
+        checks = (check for check in self.checks if check.known_wrong == known_wrong)
+        return max(checks, key=strain, default=None)
+
+
+def strain(check: Check) -> float:
+    """Return a check's error in tolerances; one that is a question has tolerance 0."""
+    if check.tolerance > 0:
+        return check.error / check.tolerance
+    return 0.0 if check.passed else math.inf
+
 
 def outcomes(run: Run) -> dict[str, Outcome]:
     """Return the outcome of every entry of the plan, in the plan's order."""
-    bursts: dict[str, list[Burst]] = {entry: [] for entry in run.entries}
-    failures: dict[str, list[Failure]] = {entry: [] for entry in run.entries}
+    bursts: dict[str, list[Burst]] = defaultdict(list)
+    failures: dict[str, list[Failure]] = defaultdict(list)
     for burst in run.bursts:
         bursts[burst.entry].append(burst)
     for failure in run.failures:
         failures[failure.entry].append(failure)
-    names = measured_as(run.plan.groups)
-    return {
-        entry: _outcome(entry, bursts[names[entry]], failures[names[entry]], run) for entry in run.entries
-    }
+    first = measured_as(run.plan.groups)
+    return {entry: _outcome(run, entry, bursts[name], failures[name]) for entry, name in first.items()}
 
 
-def _outcome(entry: str, bursts: list[Burst], failures: list[Failure], run: Run) -> Outcome:
-    spoiled = [burst for burst in bursts if burst.status in SPOILED]
-    refused = [failure for failure in failures if failure.status in SPOILED]
+def _outcome(run: Run, entry: str, bursts: list[Burst], failures: list[Failure]) -> Outcome:
+    counted = sorted(filter(is_counted, bursts), key=attrgetter("block"))
+    status, reason = _status(run, entry, bursts, failures, counted)
+    if status in SPOILED:
+        counted = []
+    # the list of checks is mostly one, shared by all blocks
     lists = [burst.checks for burst in bursts] + [failure.checks for failure in failures]
-    lists = list({id(checks): checks for checks in lists}.values())  # mostly one, shared by all blocks
-    checks = tuple(dict.fromkeys(check for of_block in lists for check in of_block))
-    digests = frozenset(burst.digest for burst in bursts)
-    if refused:
-        return Outcome(entry, refused[0].status, refused[0].reason, checks=checks, digests=digests)
-    if spoiled:
-        reason = f"its values of block {spoiled[0].block} are marked so"
-        return Outcome(entry, spoiled[0].status, reason, checks=checks, digests=digests)
-
-    good = [burst for burst in bursts if is_counted(burst)]
-    if not good:
-        status, reason = _why_none(entry, failures, run)
-        return Outcome(entry, status, reason, checks=checks, digests=digests)
-    times = {burst.block: per_call_ns(burst) for burst in sorted(good, key=attrgetter("block"))}
-    lost = {failure.block: failure for failure in failures if failure.block >= 1}
-    reason = ""
-    if lost:
-        first = next(iter(lost.values()))
-        reason = f"{first.status} in {len(lost)} of {len(lost) + len(times)} blocks: {first.reason}"
-    status = "known_wrong" if any(burst.status == "known_wrong" for burst in good) else "ok"
-    if any(burst.settled is False for burst in bursts):
-        status, reason = NO_STEADY_STATE, "calls came to no steady time"
-    flags = Counter(flag for burst in good for flag in burst.flags)
+    checks = {id(of_block): of_block for of_block in lists}.values()
     return Outcome(
         entry=entry,
         status=status,
         reason=reason,
-        times=times,
-        outliers=sum(count_outliers(list(rounds.values())) for rounds in times.values()),
-        checks=checks,
-        digests=digests,
-        flags=dict(flags),
-        disturbed=sum(bool(burst.flags) for burst in good),
-        modes=find_modes([median(rounds.values()) for rounds in times.values()]),
+        times={burst.block: per_call_ns(burst) for burst in counted},
+        checks=tuple(dict.fromkeys(check for of_block in checks for check in of_block)),
+        digests=frozenset(burst.digest for burst in bursts),
+        flags=dict(Counter(flag for burst in counted for flag in burst.flags)),
+        disturbed=sum(bool(burst.flags) for burst in counted),
     )
 
 
-def _why_none(entry: str, failures: list[Failure], run: Run) -> tuple[str, str]:
-    """Return status and reason of an entry without counted values."""
-    if failures:
+def _status(
+    run: Run, entry: str, bursts: list[Burst], failures: list[Failure], counted: list[Burst]
+) -> tuple[str, str]:
+    """Return what became of an entry, and why."""
+    for failure in failures:
+        if failure.status in SPOILED:
+            return failure.status, failure.reason
+    for burst in bursts:
+        if burst.status in SPOILED:
+            return burst.status, f"its values of block {burst.block} are marked so"
+    if not counted and failures:
         return failures[-1].status, failures[-1].reason
-    planned = run.entries[entry]
-    if run.decision and planned.group in run.decision.dropped_groups:
-        return "dropped", f"its table was left out {WITHIN_BUDGET}"
-    if run.decision and planned.arm in run.decision.dropped_arms:
-        return "dropped", f"its arm was left out {WITHIN_BUDGET}"
-    return "not reached", "the run ended before it was measured"
+    if not counted:
+        planned = run.entries[entry]
+        if run.decision and planned.group in run.decision.dropped_groups:
+            return "dropped", f"its table was left out {WITHIN_BUDGET}"
+        if run.decision and planned.arm in run.decision.dropped_arms:
+            return "dropped", f"its arm was left out {WITHIN_BUDGET}"
+        return "not reached", "the run ended before it was measured"
+    if any(burst.settled is False for burst in bursts):
+        return NO_STEADY_STATE, "calls came to no steady time"
+    lost = {failure.block: failure for failure in failures if failure.block >= 1}
+    status = "known_wrong" if any(burst.status == "known_wrong" for burst in counted) else "ok"
+    if not lost:
+        return status, ""
+    first, blocks = next(iter(lost.values())), len(lost) + len(counted)
+    return status, f"{first.status} in {len(lost)} of {blocks} blocks: {first.reason}"
 
 
 def find_modes(medians: Sequence[float]) -> tuple[int, float] | None:

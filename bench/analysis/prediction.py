@@ -198,7 +198,7 @@ def predict(run: Run, case: Case, arm: str) -> Predicted:
         UserError: the run has too few sizes, or not that arm, or the case is other work or out of reach.
     """
     summary = summarise(run)
-    maps = size_maps([(run, summary)])
+    maps = size_maps([summary])
     learnt = learn(times_of(summary, maps[0].case), maps[0].case) if maps else None
     if learnt is None:
         raise UserError(
@@ -211,8 +211,8 @@ def times_of(summary: Summary, like: Case) -> Times:
     """Return the median times of all arms in the tables of the same task; no twins."""
     times: Times = {}
     for row in (row for table in summary.tables for row in table.rows):
-        if row.median_ns is not None and not row.arm.twin and _work(row.case) == _work(like):
-            times.setdefault(row.arm.id, {})[row.case.shape] = row.median_ns
+        if row.median_ns is not None and not row.arm.twin and _work(row.entry.case) == _work(like):
+            times.setdefault(row.arm.id, {})[row.entry.case.shape] = row.median_ns
     return times
 
 
@@ -257,11 +257,11 @@ def _winners(cells: Iterable[MapCell], errors: Mapping[str, Mapping[Shape, float
     """Count winners named rightly; a predicted ratio is the measured one times that of the errors."""
     hits: list[bool] = []
     for cell in cells:
-        own, other = errors.get(cell.arm.id, {}), errors.get(cell.baseline.id, {})
-        shape = cell.case.shape
+        arm, baseline, shape = cell.comparison.arm, cell.comparison.baseline_arm, cell.case.shape
+        own, other = errors.get(arm.id, {}), errors.get(baseline.id, {})
         if cell.faster and cell.arm_ns and cell.baseline_ns and shape in own and shape in other:
             log_ratio = math.log(cell.arm_ns / cell.baseline_ns) + own[shape] - other[shape]
-            hits.append(cell.faster == (cell.arm if log_ratio < 0 else cell.baseline))
+            hits.append(cell.faster == (arm if log_ratio < 0 else baseline))
     return Winners(sum(hits), len(hits))
 
 

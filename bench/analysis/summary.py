@@ -1,38 +1,32 @@
-"""All that a report tells about one run: tables, headlines, noise, what failed and why."""
+"""All that a report tells about one run: its tables, what failed and why, what was odd."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.statistics import median_interval
-from bench.analysis.verdict import Comparison, Judgement, judge_run
-from bench.records.record import Arm, Check, Entry, GroupKind, Missing, PairKind, measured_as
+from bench.analysis.verdict import Comparison, Control, Judgement, judge_run
+from bench.records.record import Arm, Entry, Failure, GroupKind, PairKind, measured_as
 from bench.records.run import Run
 from bench.workload.case import Case
-
-Proof = Literal["passed", "known wrong", "failed", "not proved"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry: its times in nanoseconds a call over counted blocks, its proof, its comparison."""
+    """One entry, and its times in nanoseconds a call over counted blocks."""
 
-    entry: str
+    entry: Entry
     arm: Arm
-    case: Case
-    status: str  # ok, known_wrong, disagrees, invalid, missing, crashed, timeout, dropped, not reached
-    reason: str
+    outcome: Outcome
+    comparison: Comparison | None  # None for a baseline
     median_ns: float | None  # of the blocks' medians
     low_ns: float | None  # 95 % interval from order statistics; None with fewer than 6 blocks
     high_ns: float | None
-    samples_per_second: float | None
-    comparison: Comparison | None  # None for a baseline
-    proof: Proof
-    worst: Check | None  # the largest error for its tolerance, known wrong ones left out
-    known_wrong: Check | None  # the largest error that is known
-    blocks: int
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """Return the throughput of its median time; None without one."""
+        return self.entry.case.shape.B / (self.median_ns * 1e-9) if self.median_ns else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,148 +52,100 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One run. ``control`` says why it gives no verdict; it is empty where it gives them."""
+    """One run with all that was worked out from it."""
 
-    run: str
-    state: Literal["complete", "partial", "interrupted"]
-    ending: str  # the reason given for the state
-    seconds: float | None
-    verdicts: bool  # False for a quick run
-    blocks: int  # counted blocks that hold any values
+    run: Run
+    outcomes: Mapping[str, Outcome]  # by entry id
     tables: tuple[Table, ...]
     headlines: tuple[Comparison, ...]
     twins: tuple[Comparison, ...]
-    control: str
-    bias: float  # by which the A/A control differs, where that is more than chance: 0.012 for 1.2 %
-    mend: str  # what to do about it
-    floor: float | None  # how far the first twin's interval reaches from 1: 0.012 for 1.2 %
-    values: int
-    outliers: int
-    disturbed: int  # bursts that gates flagged
-    modes: dict[str, tuple[int, float]]  # entry id -> blocks in the slower of its two modes, how much slower
-    missing: tuple[Missing, ...]
-    troubles: tuple[Trouble, ...]
-    warnings: tuple[str, ...]
+    control: Control
+
+    @property
+    def ending(self) -> str:
+        """Return the reason given for how the run ended."""
+        return self.run.end.reason if self.run.end else "the journal has no end: the run was cut off"
+
+    @property
+    def blocks(self) -> int:
+        """Count the counted blocks that hold any values."""
+        return len({block for outcome in self.outcomes.values() for block in outcome.medians})
+
+    @property
+    def floor(self) -> float | None:
+        """Return how far the first twin's interval reaches from 1: 0.012 for 1.2 %."""
+        return self.twins[0].noise_floor if self.twins else None
+
+    @property
+    def measured(self) -> list[Outcome]:
+        """Return what was measured, each once, though it may stand in several tables."""
+        first = measured_as(self.run.plan.groups).values()
+        return [self.outcomes[entry] for entry in dict.fromkeys(first)]
+
+    @property
+    def modes(self) -> dict[str, tuple[int, float]]:
+        """Return, by entry id, the blocks in the slower of its two modes, and how much slower that is."""
+        return {entry: outcome.modes for entry, outcome in self.outcomes.items() if outcome.modes}
 
     @property
     def disagrees(self) -> bool:
-        """Whether anything that claims to be right was proved wrong."""
-        return any(trouble.status == "disagrees" for trouble in self.troubles)
+        """Tell whether anything that claims to be right was proved wrong."""
+        return any(failure.status == "disagrees" for failure in self.run.failures)
+
+    @property
+    def troubles(self) -> list[Trouble]:
+        """Return failures, alike in entry, status and reason taken together, in the journal's order."""
+        alike: dict[tuple[str, str, str], list[Failure]] = {}
+        for failure in self.run.failures:
+            alike.setdefault((failure.entry, failure.status, failure.reason), []).append(failure)
+        return [
+            Trouble(*key, tuple(failure.block for failure in failures), failures[-1].stderr)
+            for key, failures in alike.items()
+        ]
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """Yield what was odd: as the journal tells, a machine that slept, numbers that slow a processor."""
+        run = self.run
+        yield from (*run.environment.warnings, *run.warnings)
+        if run.end is not None and run.end.slept_s:
+            yield f"the machine slept for {run.end.slept_s:.0f} s during the run"
+        for counts in run.conditions:
+            for what, count, of in (
+                ("hidden states", counts.hidden_subnormal, counts.hidden),
+                ("gradients of hidden states", counts.gradient_subnormal, counts.gradient),
+            ):
+                if count:
+                    yield (
+                        f"{counts.case}: {count} of {of} {what} are subnormal numbers, over which processors "
+                        "can take much longer; the ratio holds for such data"
+                    )
 
     def headline(self, kind: PairKind) -> Comparison | None:
         """Return the first headline of a kind."""
-        return next((row for row in self.headlines if row.kind == kind), None)
+        return next((pair for pair in self.headlines if pair.kind == kind), None)
 
 
-def summarise(run: Run, found: Mapping[str, Outcome] | None = None) -> Summary:
-    """Work out everything a report says about a run; ``found`` are its outcomes, where they are known."""
-    found = outcomes(run) if found is None else found
-    judgement = judge_run(run, found)
-    arms = run.arms
-    measured = [found[name] for name in dict.fromkeys(measured_as(run.plan.groups).values())]
+def summarise(run: Run, known: Mapping[str, Outcome] | None = None) -> Summary:
+    """Work out everything a report says about a run; ``known`` are its outcomes, where there are some."""
+    by_entry = outcomes(run) if known is None else known
+    judgement, arms = judge_run(run, by_entry), run.arms
     tables = tuple(
         Table(
             group.name,
             group.kind,
             group.entries[0].case,
-            tuple(_row(entry, arms[entry.arm], found[entry.id], judgement) for entry in group.entries),
+            tuple(_row(entry, arms[entry.arm], by_entry[entry.id], judgement) for entry in group.entries),
         )
         for group in run.plan.groups
         if group.entries
     )
-    return Summary(
-        run=run.plan.run,
-        state=run.state,
-        ending=run.end.reason if run.end else "the journal has no end: the run was cut off",
-        seconds=run.end.seconds if run.end else None,
-        verdicts=run.plan.verdicts,
-        blocks=len({block for outcome in found.values() for block in outcome.medians}),
-        tables=tables,
-        headlines=judgement.headlines,
-        twins=judgement.twins,
-        control=judgement.control.failure,
-        bias=math.expm1(judgement.control.bias),
-        mend=judgement.control.mend,
-        floor=judgement.twins[0].noise_floor if judgement.twins else None,
-        values=sum(outcome.values for outcome in measured),
-        outliers=sum(outcome.outliers for outcome in measured),
-        missing=tuple(run.plan.missing),
-        troubles=_troubles(run),
-        disturbed=sum(outcome.disturbed for outcome in measured),
-        modes={entry: outcome.modes for entry, outcome in found.items() if outcome.modes},
-        warnings=tuple(_warnings(run)),
-    )
+    return Summary(run, by_entry, tables, judgement.headlines, judgement.twins, judgement.control)
 
 
 def _row(entry: Entry, arm: Arm, outcome: Outcome, judgement: Judgement) -> Row:
-    middle = low = high = rate = None
+    middle = low = high = None
     if outcome.medians:
         interval = median_interval(list(outcome.medians.values()))
         middle, (low, high) = interval.estimate, interval.limits
-        rate = entry.case.shape.B / (middle * 1e-9)
-    marked = [check for check in outcome.checks if check.known_wrong]
-    return Row(
-        entry=entry.id,
-        arm=arm,
-        case=entry.case,
-        status=outcome.status,
-        reason=outcome.reason,
-        median_ns=middle,
-        low_ns=low,
-        high_ns=high,
-        samples_per_second=rate,
-        comparison=judgement.rows.get(entry.id),
-        proof=_proof(outcome, marked),
-        worst=_worst(check for check in outcome.checks if check not in marked),
-        known_wrong=_worst(marked),
-        blocks=len(outcome.medians),
-    )
-
-
-def _proof(outcome: Outcome, marked: list[Check]) -> Proof:
-    if not outcome.checks:
-        return "not proved"
-    if any(not check.passed for check in outcome.checks if check not in marked):
-        return "failed"
-    return "known wrong" if marked else "passed"
-
-
-def _worst(checks: Iterable[Check]) -> Check | None:
-    """Return the check that comes nearest to its tolerance, or passes it furthest; the first of equals."""
-    return max(checks, key=_strain, default=None)
-
-
-def _strain(check: Check) -> float:
-    """Return the error in tolerances; a check that is a question has tolerance 0."""
-    if check.tolerance > 0:
-        return check.error / check.tolerance
-    return 0.0 if check.passed else math.inf
-
-
-def _warnings(run: Run) -> Iterator[str]:
-    """Yield what was odd: as the journal tells, a machine that slept, numbers that slow a processor."""
-    yield from (*run.environment.warnings, *run.warnings)
-    if run.end is not None and run.end.slept_s:
-        yield f"the machine slept for {run.end.slept_s:.0f} s during the run"
-    for found in run.conditions:
-        for what, count, of in (
-            ("hidden states", found.hidden_subnormal, found.hidden),
-            ("gradients of hidden states", found.gradient_subnormal, found.gradient),
-        ):
-            if count:
-                yield (
-                    f"{found.case}: {count} of {of} {what} are subnormal numbers, over which processors can "
-                    "take much longer; the ratio holds for such data"
-                )
-
-
-def _troubles(run: Run) -> tuple[Trouble, ...]:
-    """Return failures, those alike in entry, status and reason taken together, in the journal's order."""
-    alike: dict[tuple[str, str, str], list[tuple[int, str]]] = {}
-    for failure in run.failures:
-        key = (failure.entry, failure.status, failure.reason)
-        alike.setdefault(key, []).append((failure.block, failure.stderr))
-    return tuple(
-        Trouble(*key, blocks=tuple(block for block, _ in seen), stderr=seen[-1][1])
-        for key, seen in alike.items()
-    )
+    return Row(entry, arm, outcome, judgement.rows.get(entry.id), middle, low, high)

@@ -33,6 +33,7 @@ those of the same group.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Literal, TypeVar
@@ -56,7 +57,7 @@ from bench.analysis.statistics import (
     scatter,
 )
 from bench.machine.errors import UserError
-from bench.records.record import MAX_BLOCKS, Extended, Group, Pair, PairKind
+from bench.records.record import MAX_BLOCKS, Arm, Extended, Pair, PairKind
 from bench.records.run import Run
 
 # a declared headline; a row of a table; what only break-evens are about: the same library compiled and not,
@@ -104,19 +105,23 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(Effect):
-    """The time of ``entry`` over the time of ``baseline`` (ids of entries; ``arm``s are ids of arms)."""
+    """The time of ``entry`` over the time of ``baseline``, which are ids of entries of one run."""
 
     kind: Kind
     entry: str
     baseline: str
-    arm: str
-    baseline_arm: str
-    twin: bool = False
+    arm: Arm
+    baseline_arm: Arm
     same_work: bool = True  # False: the two cases differ
     known_wrong: bool = False  # the entry's gradient is known to be wrong
     baseline_known_wrong: bool = False
     process_scatter: float | None = None  # of the log ratios between blocks, and so between processes
     round_scatter: float | None = None  # between the rounds of one block, the median of the blocks
+
+    @property
+    def twin(self) -> bool:
+        """Whether it is an A/A control."""
+        return self.arm.twin
 
     @property
     def log_ratios(self) -> tuple[float, ...]:
@@ -138,7 +143,10 @@ class Control:
     failure: str = ""
     bias: float = 0.0  # log of a ratio that the same code may show here, where that is more than chance
     mend: str = ""  # what to do about the failure
-    floors: dict[str, float] = field(default_factory=dict)  # by table, 0.012 for 1.2 %
+    floors: Mapping[str, float] = field(default_factory=dict)  # of noise, by table: 0.012 for 1.2 %
+
+
+NO_CONTROL = Control()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +184,8 @@ def judge(
     effects: Iterable[E],
     margin: float,
     *,
-    control: Control | None = None,
-    floor: float = 0.0,
+    control: Control = NO_CONTROL,
+    table: str = "",
     next_level: float = ALPHA,
     limit: float | None = None,
     of: str = "blocks",
@@ -188,45 +196,40 @@ def judge(
         effects: The family; those without a p keep the verdict that they have.
         margin: Of equivalence, 0.02 for 2 %.
         control: What it shows; where it failed, all are INVALID, and its bias is taken off.
-        floor: The noise floor, 0.012 for 1.2 %.
+        table: Whose noise floor counts.
         next_level: At which more blocks would be judged.
         limit: 0.05 tests as well whether each takes over 5 % longer.
         of: What the samples are of, for the reasons: "blocks".
     """
-    bias = control.bias if control else 0.0
-    effects = [_without_bias(effect, bias) for effect in effects]
-    tested = [effect for effect in effects if effect.p is not None]
-    adjusted = iter(holm([effect.p for effect in tested if effect.p is not None]))
-    beyond = () if limit is None else holm([exceeds_p(*e.samples, limit=math.log1p(limit)) for e in tested])
-    regressions = iter(beyond)
-    judged = []
-    for effect in effects:
-        if effect.p is not None:
-            effect = replace(
-                effect, p_holm=next(adjusted), family=len(tested), p_regression=next(regressions, None)
-            )
-            if control and control.failure:
-                effect = replace(effect, verdict="INVALID", reason=control.failure, mend=control.mend)
-            else:
-                effect = _with_word(effect, margin, floor, next_level, of, bias)
-        judged.append(effect)
+    judged = [_without_bias(effect, control.bias) for effect in effects]
+    tested = {place: effect.p for place, effect in enumerate(judged) if effect.p is not None}
+    adjusted = holm(list(tested.values()))
+    beyond: list[float | None] = [None] * len(tested)
+    if limit is not None:
+        beyond[:] = holm([exceeds_p(*judged[place].samples, limit=math.log1p(limit)) for place in tested])
+    for place, p_holm, p_regression in zip(tested, adjusted, beyond, strict=True):
+        effect = replace(judged[place], p_holm=p_holm, family=len(tested), p_regression=p_regression)
+        if control.failure:
+            effect = replace(effect, verdict="INVALID", reason=control.failure, mend=control.mend)
+        else:
+            effect = _with_word(effect, margin, control.floors.get(table, 0.0), control.bias, next_level, of)
+        judged[place] = effect
     return tuple(judged)
 
 
 def compare(
-    run: Run, found: Mapping[str, Outcome], entry_id: str, baseline_id: str, kind: Kind = "row"
+    run: Run, known: Mapping[str, Outcome], entry_id: str, baseline_id: str, kind: Kind = "row"
 ) -> Comparison:
-    """Return the numbers of one pair, without a word for them."""
-    own, other = found[entry_id], found[baseline_id]
+    """Return the numbers of one pair, without a word for them; ``known`` are the run's outcomes."""
+    own, other = known[entry_id], known[baseline_id]
     entry, baseline = run.entries[entry_id], run.entries[baseline_id]
     comparison = Comparison(
         kind=kind,
         entry=entry.id,
         baseline=baseline.id,
-        arm=entry.arm,
-        baseline_arm=baseline.arm,
+        arm=run.arms[entry.arm],
+        baseline_arm=run.arms[baseline.arm],
         level=level(run, entry.group),
-        twin=run.arms[entry.arm].twin,
         same_work=entry.case == baseline.case,
         known_wrong=own.status == "known_wrong",
         baseline_known_wrong=other.status == "known_wrong",
@@ -265,42 +268,41 @@ def paired_rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
     return [logs for logs in rounds if logs]
 
 
-def judge_run(run: Run, found: Mapping[str, Outcome] | None = None) -> Judgement:
+def judge_run(run: Run, known: Mapping[str, Outcome] | None = None) -> Judgement:
     """Judge every entry against its baseline, and the two entries of every headline."""
-    found = outcomes(run) if found is None else found
-    plan, next_level = run.plan, SECOND_LOOK if run.extended is None else FIRST_LOOK
+    known = outcomes(run) if known is None else known
+    plan, groups = run.plan, run.plan.groups
+    next_level = SECOND_LOOK if run.extended is None else FIRST_LOOK
     rows = {
-        entry.id: compare(run, found, entry.id, entry.baseline)
+        entry.id: compare(run, known, entry.id, entry.baseline)
         for entry in run.entries.values()
         if entry.baseline is not None
     }
     twins = judge((row for row in rows.values() if row.twin), plan.margin, next_level=next_level)
-    control = _control(run, twins, found)
-
-    def judged(table: Group, family: Iterable[Comparison]) -> tuple[Comparison, ...]:
-        floor = control.floors.get(table.name, 0.0)
-        return judge(family, plan.margin, control=control, floor=floor, next_level=next_level)
-
-    for group in plan.groups:
+    control = _control(run, twins, known)
+    judge_table = partial(judge, margin=plan.margin, control=control, next_level=next_level)
+    for group in groups:
         own = [rows[entry.id] for entry in group.entries if entry.id in rows and not rows[entry.id].twin]
-        rows |= {row.entry: row for row in judged(group, own)}
+        rows |= {row.entry: row for row in judge_table(own, table=group.name)}
     rows |= {twin.entry: twin for twin in twins}
 
-    pairs = [*plan.pairs, *(run.decision.pairs if run.decision else [])]
-    free = [
-        pair
-        for pair in pairs
-        if pair.entry not in rows
-        or rows[pair.entry].baseline != pair.baseline
-        or (pair.kind == "best" and plan.budget_rule == "hold")  # the one question that advise asks
-    ]
-    apart: dict[Pair, Comparison] = {}
-    for group in plan.groups:
-        among = [pair for pair in free if run.entries[pair.entry].group == group.name]
-        family = (compare(run, found, pair.entry, pair.baseline, pair.kind) for pair in among)
-        apart |= zip(among, judged(group, family), strict=True)
+    pairs = run.pairs
+    apart: dict[Pair, Comparison] = {}  # headlines that are no row, or the one question that advise asks
+    for group in groups:
+        among = [
+            pair
+            for pair in pairs
+            if run.entries[pair.entry].group == group.name
+            and (
+                pair.entry not in rows
+                or rows[pair.entry].baseline != pair.baseline
+                or (pair.kind == "best" and plan.budget_rule == "hold")
+            )
+        ]
+        family = [compare(run, known, pair.entry, pair.baseline, pair.kind) for pair in among]
+        apart |= zip(among, judge_table(family, table=group.name), strict=True)
     headlines = [apart.get(pair) or replace(rows[pair.entry], kind=pair.kind) for pair in pairs]
-    return Judgement(rows, tuple(row for row in headlines if row.kind != "twin"), twins, control)
+    return Judgement(rows, tuple(pair for pair in headlines if pair.kind != "twin"), twins, control)
 
 
 def level(run: Run, group: str) -> float:
@@ -312,36 +314,28 @@ def level(run: Run, group: str) -> float:
     return extended.level
 
 
-def _control(run: Run, twins: Sequence[Comparison], found: Mapping[str, Outcome]) -> Control:
-    """Return why the run gives no verdict, and the noise floor of every table."""
-    floors: dict[str, float] = {}
-    for twin in twins:
-        if twin.noise_floor is not None:
-            group = run.entries[twin.entry].group
-            floors[group] = max(twin.noise_floor, floors.get(group, 0.0))
-    floors = {
-        group.name: _nearest(group, floors, run.plan.groups) for group in run.plan.groups if group.entries
-    }
+def _control(run: Run, twins: Sequence[Comparison], known: Mapping[str, Outcome]) -> Control:
+    """Return why the run gives no verdict, what its twins differ by, and the noise floor of every table."""
+    floors = _floors(run, twins)
     if changed := changes(run):
         failure = f"the environment changed during the run ({'; '.join(changed[:3])})"
         return Control(failure, mend="Measure again from the beginning", floors=floors)
-    bias = 0.0
     mend = "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)"
+    bias = 0.0
     for twin in twins:
-        if twin.verdict == "EQUIVALENT":  # a difference may be real, though smaller than any that counts
-            continue
-        if twin.noise_floor is None or twin.p_holm is None or twin.p_holm > ALPHA or twin.ratio is None:
-            continue
+        real = twin.p_holm is not None and twin.p_holm <= ALPHA
+        if not real or twin.verdict == "EQUIVALENT" or twin.noise_floor is None or twin.ratio is None:
+            continue  # one that is EQUIVALENT may be real, though smaller than any that counts
         bias = max(bias, math.log1p(twin.noise_floor))
         if bias > MOST_BIAS:
             failure = (
-                f"the A/A control failed: {run.arms[twin.arm].variant} is the same code measured twice, and "
-                f"one time was {max(twin.ratio, 1 / twin.ratio):.4g} times the other"
+                f"the A/A control failed: {twin.arm.variant} is the same code measured twice, and one time "
+                f"was {max(twin.ratio, 1 / twin.ratio):.4g} times the other"
             )
             return Control(failure, bias, mend, floors)
     if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
-        blocks = len({block for twin in twins for block in found[twin.entry].medians})
-        most = max(len(outcome.medians) for outcome in found.values())
+        blocks = len({block for twin in twins for block in known[twin.entry].medians})
+        most = max(len(outcome.medians) for outcome in known.values())
         if most - 1 <= blocks < MIN_BLOCKS:  # the run is short, or was cut within its last block
             short = f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs"
             return Control(short, floors=floors)
@@ -351,15 +345,22 @@ def _control(run: Run, twins: Sequence[Comparison], found: Mapping[str, Outcome]
     return Control("", bias, mend if bias else "", floors)
 
 
-def _nearest(group: Group, floors: Mapping[str, float], groups: Sequence[Group]) -> float:
-    """Return the noise floor of a table, or of the one with a twin whose entries do about as much work."""
+def _floors(run: Run, twins: Sequence[Comparison]) -> dict[str, float]:
+    """Return the noise floor of every table: the largest of its twins.
 
-    def distance(table: Group) -> tuple[bool, float]:
-        work, own = (max(1, each.entries[0].case.shape.work) for each in (table, group))
-        return table is not group, abs(math.log(work / own))
+    A table without one has that of the table with a twin whose entries do about as much work.
+    """
+    floors: dict[str, float] = {}
+    for twin in twins:
+        if twin.noise_floor is not None:
+            group = run.entries[twin.entry].group
+            floors[group] = max(twin.noise_floor, floors.get(group, 0.0))
+    work = {table.name: table.entries[0].case.shape.work for table in run.plan.groups if table.entries}
 
-    nearest = min((table for table in groups if table.name in floors), key=distance, default=None)
-    return 0.0 if nearest is None else floors[nearest.name]
+    def nearest(table: str) -> str:
+        return min(floors, key=lambda other: (other != table, abs(math.log(work[other] / work[table]))))
+
+    return {table: floors[nearest(table)] if floors else 0.0 for table in work}
 
 
 def _without_bias(effect: E, bias: float) -> E:
@@ -371,7 +372,7 @@ def _without_bias(effect: E, bias: float) -> E:
     return replace(effect, p=rank_p(*effect.samples, mu=math.copysign(bias, estimate)) if beyond else 1.0)
 
 
-def _with_word(effect: E, margin: float, floor: float, next_level: float, of: str, bias: float) -> E:
+def _with_word(effect: E, margin: float, floor: float, bias: float, next_level: float, of: str) -> E:
     """Return an effect that has an adjusted p with the word for it."""
     interval = rank_interval(*effect.samples, confidence=1 - 2 * effect.level)
     significant = effect.p_holm is not None and effect.p_holm <= effect.level
@@ -379,7 +380,7 @@ def _with_word(effect: E, margin: float, floor: float, next_level: float, of: st
         tiny = "; the difference is real, though that small" if significant else ""
         return replace(effect, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
     if not significant:
-        return _unresolved(effect, margin, next_level, of, bias)
+        return _unresolved(effect, margin, bias, next_level, of)
     nearest = math.exp(math.copysign(bias, interval.estimate))
     if effect.t_low is not None and effect.t_high is not None and effect.t_low <= nearest <= effect.t_high:
         reason = (
@@ -393,7 +394,7 @@ def _with_word(effect: E, margin: float, floor: float, next_level: float, of: st
     return replace(effect, verdict=word, reason=reason)
 
 
-def _unresolved(effect: E, margin: float, next_level: float, of: str, bias: float) -> E:
+def _unresolved(effect: E, margin: float, bias: float, next_level: float, of: str) -> E:
     """Say what could have been seen, and what it would take to see the margin."""
     sizes = tuple(map(len, effect.samples))
     each = f"{of} in each" if len(sizes) > 1 else of

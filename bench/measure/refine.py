@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.analysis.crossover import Crossing, SizeMap, lines, size_maps
-from bench.analysis.summary import Summary, summarise
+from bench.analysis.summary import summarise
 from bench.machine.errors import UserError
 from bench.machine.host import utc_now
 from bench.measure.plan import make_plan
@@ -60,7 +60,7 @@ def refine(
     """
     grid = load_grid(folder)
     earlier = load_refinements(folder)
-    sources = [_source(run) for run in (grid, *earlier)]
+    sources = [summarise(run) for run in (grid, *earlier)]
     begun, longest_s = clock(), max((run.end.seconds for run in earlier if run.end), default=0.0)
     made: list[Path] = []
     ends: list[End] = []
@@ -79,7 +79,7 @@ def refine(
         made.append(target)
         if end.status == "interrupted":
             return Refined(end.reason, tuple(made), tuple(ends))
-        sources.append(_source(load_run(target)))
+        sources.append(summarise(load_run(target)))
     return Refined(_nothing_left(size_maps(sources)), tuple(made), tuple(ends))
 
 
@@ -137,10 +137,6 @@ def refined_wishes(
         exact_cases=tuple(cases),
         exact_arms=tuple(arm for arm in plan.arms if arm.id not in dropped),
     )
-
-
-def _source(run: Run) -> tuple[Run, Summary]:
-    return run, summarise(run)
 
 
 def _nothing_left(maps: Sequence[SizeMap]) -> str:

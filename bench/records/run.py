@@ -19,6 +19,7 @@ from bench.records.record import (
     Environment,
     Extended,
     Failure,
+    Pair,
     Plan,
     Rates,
     Resumed,
@@ -59,6 +60,11 @@ class Run:
     def extended(self) -> Extended | None:
         """Return the extension, where there was one."""
         return self.extensions[-1] if self.extensions else None
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Return the headlines: those of the plan, then those that block 0 decided."""
+        return [*self.plan.pairs, *(self.decision.pairs if self.decision else [])]
 
     @property
     def entries(self) -> dict[str, Entry]:

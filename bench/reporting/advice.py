@@ -109,7 +109,7 @@ def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
     return Advice(
         sentences=tuple(filter(None, told)),
         verdict="MISSING" if made is None else made.verdict,
-        use=_use(run, made),
+        use=_use(made),
         ratio=made.ratio if made else None,
         low=made.low if made else None,
         high=made.high if made else None,
@@ -129,20 +129,20 @@ def compare_best(run: Run, found: Mapping[str, Outcome]) -> tuple[Run, Summary, 
     if pair is None or run.decision is None:
         return run, summarise(run, found), None
     sides = (pair.entry, pair.baseline)
-    if not any((one.entry, one.baseline) == sides for one in (*run.plan.pairs, *run.decision.pairs)):
+    if not any((one.entry, one.baseline) == sides for one in run.pairs):
         decision = structs.replace(run.decision, pairs=[*run.decision.pairs, pair])
         run = replace(run, decision=decision)
     summary = summarise(run, found)
     return run, summary, next(made for made in summary.headlines if (made.entry, made.baseline) == sides)
 
 
-def _use(run: Run, made: Comparison | None) -> str:
+def _use(made: Comparison | None) -> str:
     """Return the library to use, where there is a verdict."""
     if made is None or made.verdict not in ANSWERED:
         return ""
     if made.verdict in EITHER:
         return "either"
-    lead = words.lead(run, made)
+    lead = words.lead(made)
     return lead.winner.library if lead else ""
 
 
@@ -153,12 +153,12 @@ def _verdict(run: Run, summary: Summary, made: Comparison | None, budget_s: floa
         return full_stop(words.SENTENCES["MISSING"].advice.format(why=why.rstrip(".")))
     case = run.plan.groups[0].entries[0].case
     s = case.shape
-    rows = {row.entry: row for table in summary.tables for row in table.rows}
+    rows = {row.entry.id: row for table in summary.tables for row in table.rows}
     sides = rows[made.baseline], rows[made.entry]
     each = ", ".join(f"{row.arm.variant} {units.duration(row.median_ns)}" for row in sides)
     place = words.places(sides[0].arm, sides[1].arm)
     return words.sentences(made).advice.format(
-        **words.parts(run, made),
+        **words.parts(made),
         work=f"the {words.TASKS[case.task]} at H {s.H}, B {s.B}, T {s.T}, I {s.I}, O {s.O} ({case.dtype})",
         times=f"{each} a call: medians, the ratio is taken within each block; {place}",
         why=(_too_few(run, made, budget_s) or made.reason).rstrip("."),
@@ -182,7 +182,7 @@ def _too_few(run: Run, made: Comparison | None, budget_s: float) -> str:
 def _why_nothing(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:
     """Return why there is no comparison at all."""
     reasons = [f"{_title(run, trouble.entry)}: {trouble.reason}" for trouble in summary.troubles]
-    reasons += [item.reason for item in summary.missing if item.library]
+    reasons += [item.reason for item in run.plan.missing if item.library]
     if unsteady := [_title(run, burst.entry) for burst in run.bursts if burst.settled is False]:
         whose = wording.listing(list(dict.fromkeys(unsteady)))
         reasons.append(
@@ -206,9 +206,9 @@ def _reason(run: Run, found: Mapping[str, Outcome], summary: Summary, made: Comp
         slower, faster = (made.entry, made.baseline) if made.ratio > 1 else (made.baseline, made.entry)
         if slower in known and faster in known and (why := reasons.extra(known[slower], known[faster])):
             return why
-    for one in break_evens(run, found, summary):
-        if (one.other.entry.id, one.one.entry.id) == (made.entry, made.baseline):
-            return reasons.sentence(run, one)
+    for one in break_evens(summary):
+        if (one.rival.entry.id, one.baseline.entry.id) == (made.entry, made.baseline):
+            return reasons.sentence(one)
     return ""
 
 

@@ -90,16 +90,17 @@ def hero(facts: Facts, sections: Iterable[Section] = ()) -> Hero:
 def caveats(facts: Facts) -> tuple[str, ...]:
     """Return what must be known before the answer: no verdict and why, an early end, what is wrong."""
     summary, main, made = facts.summary, main_comparison(facts), []
-    if summary.control:
-        made.append(_no_verdict(summary.control, summary.mend))
-    elif not summary.verdicts:
+    control, state = summary.control, facts.run.state
+    if control.failure:
+        made.append(_no_verdict(control.failure, control.mend))
+    elif not facts.run.plan.verdicts:
         blocks = wording.count(summary.blocks, "block")
         made.append(f"A quick run, {blocks}: times, but no verdict. {_quick(facts)}")
     elif not facts.is_grid and main and main.ratio is not None and main.verdict in ("NONE", "INVALID"):
         made.append(_no_verdict(main.reason, main.mend))
-    if summary.state != "complete":
+    if state != "complete":
         planned = facts.run.decision.blocks if facts.run.decision else facts.run.plan.blocks
-        how = "Partial result" if summary.state == "partial" else "The run was interrupted"
+        how = "Partial result" if state == "partial" else "The run was interrupted"
         counted = f"{summary.blocks} of {wording.count(planned, 'block')} hold values"
         made.append(f"{how}: {summary.ending.rstrip('.')}; {counted}.")
     broke = dict.fromkeys(
@@ -126,8 +127,8 @@ def _quick(facts: Facts) -> str:
     """Return what would give a verdict, and what was in the way of one."""
     others = facts.run.environment.machine.get("others_cpus") or 0.0
     busy = [f"used {units.number(others)} processors before it began"] if others >= QUIET else []
-    if often := facts.summary.disturbed:
-        counted = sum(row.blocks for row in facts.rows.values())
+    if often := sum(outcome.disturbed for outcome in facts.summary.measured):
+        counted = sum(len(row.outcome.medians) for row in facts.rows.values())
         busy.append(f"disturbed {often} of {wording.count(counted, 'measurement')}")
     if not busy:
         return "Verdicts take a run that is not quick."
@@ -143,11 +144,11 @@ def _quick(facts: Facts) -> str:
 def _title(facts: Facts, asked: Sequence[Comparison]) -> str:
     """Return the answer in a dozen words: of few comparisons each, of many how often who is ahead."""
     if len(asked) == 1:
-        return words.sentences(asked[0]).title.format(**words.parts(facts.run, asked[0]))
+        return words.sentences(asked[0]).title.format(**words.parts(asked[0]))
     decided = [words.is_decided(one) for one in asked]
     verb = "is" if all(decided) else "measured"
     end = "" if all(decided) else ": not all decided" if any(decided) else ": undecided"
-    parts = [filled for one in asked if "winner" in (filled := words.parts(facts.run, one))]
+    parts = [filled for one in asked if "winner" in (filled := words.parts(one))]
     if len(parts) == len(asked) <= FEW:
         times = f"{{winner}} {verb} {{factor}} times faster than {{loser}}".format
         each = zip(asked, parts, strict=True)
@@ -162,7 +163,7 @@ def _word(facts: Facts, made: Comparison) -> str:
     """Return the verdict, seen from the side that is ahead."""
     if made.ratio is None:
         return made.verdict
-    return words.sentences(made).word.format(**words.parts(facts.run, made))
+    return words.sentences(made).word.format(**words.parts(made))
 
 
 def _forms(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
@@ -183,10 +184,10 @@ def _time(facts: Facts, entry: str, asked: Sequence[Comparison] = ()) -> str:
 def _sure(facts: Facts, made: Comparison | None) -> list[str]:
     """Return the interval, what measuring the same thing twice gives, and how often it was measured."""
     said = []
-    ahead = None if made is None else words.lead(facts.run, made)
+    ahead = None if made is None else words.lead(made)
     if made and ahead and ahead.low is not None and ahead.high is not None:
         interval = f"95 % interval {units.interval(ahead.low, ahead.high)}"
-        quotient = f"{words.parts(facts.run, made)['quotient']}, 95 % interval"
+        quotient = f"{words.parts(made)['quotient']}, 95 % interval"
         said += [interval if words.is_decided(made) else quotient, made.reason]
     if facts.noise_floor:
         said.append(f"noise floor {facts.noise_floor}")
@@ -195,7 +196,7 @@ def _sure(facts: Facts, made: Comparison | None) -> list[str]:
     for entry in (made.entry, made.baseline) if made else ():
         if entry in facts.summary.modes:
             blocks, slower = facts.summary.modes[entry]
-            often = f"{blocks} of {wording.count(facts.rows[entry].blocks, 'block')}"
+            often = f"{blocks} of {wording.count(len(facts.rows[entry].outcome.medians), 'block')}"
             variant = words.variant(facts.arm(entry))
             said.append(f"{variant} ran at two speeds: {units.percent(slower)} slower in {often}")
     return list(filter(None, said))
@@ -207,9 +208,9 @@ def _of_nothing(facts: Facts, main: Comparison | None) -> Hero:
     variants = {facts.arm(trouble.entry).variant for trouble in summary.troubles}
     whose = f"{variants.pop()}: " if len(variants) == 1 else ""
     reasons = [whose + trouble.reason for trouble in summary.troubles] or [
-        item.reason for item in summary.missing
+        item.reason for item in facts.run.plan.missing
     ]
-    if summary.state == "interrupted":
+    if facts.run.state == "interrupted":
         reasons = [summary.ending]
     why = wording.listing(list(dict.fromkeys(reasons)), 3) or summary.ending
     measured = any(row.median_ns for row in facts.rows.values())
@@ -231,7 +232,7 @@ def _asked(facts: Facts, main: Comparison) -> list[Comparison]:
     made = [one for one in facts.summary.headlines if one.kind == main.kind]
     groups = {facts.entries[one.entry].group for one in (main, *made)}
     for table in facts.summary.tables:
-        rows = [row.comparison for row in table.rows if row.arm.id == main.arm and row.comparison]
+        rows = [row.comparison for row in table.rows if row.arm == main.arm and row.comparison]
         if table.kind == "table" and table.name not in groups:
             made += [one for one in rows if one.baseline_arm == main.baseline_arm]
     device, sides = facts.arm(main.entry).device, (main.entry, main.baseline)
@@ -264,7 +265,7 @@ def _difference(facts: Facts, made: Comparison, others: Sequence[Comparison]) ->
 def _comparison(facts: Facts, start: str, made: Comparison) -> str:
     """Return a sentence: who was compared, the times where there are any, and what the verdict allows."""
     times = f" ({_time(facts, made.baseline)}, {_time(facts, made.entry)})" if made.ratio is not None else ""
-    return full_stop(f"{wording.capital(start)}{times}, {words.clause(facts.run, made)}")
+    return full_stop(f"{wording.capital(start)}{times}, {words.clause(made)}")
 
 
 def _each(facts: Facts, asked: Sequence[Comparison]) -> str:
@@ -282,7 +283,7 @@ def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str
     place = words.places(facts.arm(main.baseline), facts.arm(main.entry))
     work = f"{words.work(case)}, {words.shape(case)}, {case.dtype}, {case.activation}; {place}."
     if main.ratio is None:
-        return f"{wording.capital(words.clause(facts.run, main))}, at {work}"
+        return f"{wording.capital(words.clause(main))}, at {work}"
     start = "The first of these is " if len(asked) > 1 else ""
     return f"{wording.capital(start + work)} Ratios are taken within blocks, not from these times."
 
@@ -336,12 +337,12 @@ def _accelerators(facts: Facts, main: Comparison) -> str:
 
 def _elsewhere(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
     """Return whether more threads, another device, layout or shape change the answer, where it has one."""
-    ahead = words.lead(facts.run, main)
+    ahead = words.lead(main)
     if ahead is None or not words.is_decided(main) or len(asked) > 1:
         return ""
     same, found = [], dict[str, list[str]]()
     for made in (one for one in facts.summary.headlines if one.kind == "as_written" and one != main):
-        other, where = words.lead(facts.run, made), _difference(facts, made, [main])
+        other, where = words.lead(made), _difference(facts, made, [main])
         if other is None:
             why = WITHIN_BUDGET if made.left_out else f"({made.reason})"
             found.setdefault(f"not measured, {why}, with", []).append(where)
@@ -375,7 +376,7 @@ def _claim(facts: Facts) -> str:
     made = facts.summary.headline("claim")
     if made is None:
         return ""
-    if (ahead := words.lead(facts.run, made)) is None:
+    if (ahead := words.lead(made)) is None:
         return full_stop(f"The tutorial's claim could not be tried: {made.reason}")
     programs = [
         f"{_time(facts, one)}, {how} over "
@@ -451,13 +452,13 @@ def how(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
 
 def where(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
     """Return a map's place: "on cpu with one thread"; and its T, I and O where the maps differ in them."""
-    counts = sorted({cell.baseline.threads for cell in size_map.cells})
+    counts = sorted({cell.comparison.baseline_arm.threads for cell in size_map.cells})
     threads = wording.listing(["one" if n == 1 else str(n) for n in counts]).replace(" and ", " or ")
     place = f"on cpu with {threads} {'thread' if counts == [1] else 'threads'}"
     if size_map.device != "cpu":
-        one = size_map.cells[0]
-        other = f"{words.library(one.arm)} on {size_map.device}"
-        place = f"with {other} and {words.library(one.baseline)} {place}"
+        pair = size_map.cells[0].comparison
+        other = f"{words.library(pair.arm)} on {size_map.device}"
+        place = f"with {other} and {words.library(pair.baseline_arm)} {place}"
     shapes = [one.case.shape for one in maps]
     varied = [name for name in "TIO" if len({getattr(shape, name) for shape in shapes}) > 1]
     sizes = " and ".join(f"{name} = {getattr(size_map.case.shape, name)}" for name in varied)
@@ -521,7 +522,8 @@ def reach(sizes: Sequence[int], among: Sequence[int]) -> str:
 
 def _faster(cell: MapCell) -> str:
     """Return the library that took less time at a size."""
-    return words.library(cell.baseline if (cell.comparison.ratio or 1) > 1 else cell.arm)
+    pair = cell.comparison
+    return words.library(pair.baseline_arm if (pair.ratio or 1) > 1 else pair.arm)
 
 
 def _decided(size_map: SizeMap) -> int:

@@ -4,6 +4,7 @@ A section is a function of the facts, the outcomes and the start of its plots' n
 the run holds nothing for it. A new one is listed once, in ``SECTIONS``.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -105,7 +106,7 @@ def times(facts: Facts, found: Found, prefix: str) -> Section | None:
         )
     parts, undrawn = [], 0
     for number, table in enumerate(timed, start=1):
-        marks = tables.marks(table, found)
+        marks = tables.marks(table)
         undrawn += len(marks) > MOST_ROWS
         case = table.case
         parts.append(
@@ -154,13 +155,14 @@ def left_out(facts: Facts) -> tuple[str, ...]:
 def failures(facts: Facts, found: Found, prefix: str) -> Section | None:
     """Return what went wrong and what could not be measured, with the reasons."""
     summary = facts.summary
-    if not summary.troubles and not summary.missing:
+    missing = facts.run.plan.missing
+    if not summary.troubles and not missing:
         return None
     return Section(
         id="failures",
         title="What failed, and what is missing?",
         tables=(tables.troubles_table(summary),) * bool(summary.troubles),
-        notes=tuple(full_stop(f"Not measured here: {one.what}: {one.reason}") for one in summary.missing),
+        notes=tuple(full_stop(f"Not measured here: {one.what}: {one.reason}") for one in missing),
         folds=tuple(
             Fold(f"Last lines that {one.entry} printed", text=one.stderr)
             for one in summary.troubles
@@ -200,20 +202,21 @@ def sure(facts: Facts, found: Found, prefix: str) -> Section:
 
 def how_sure(facts: Facts) -> list[str]:
     """Return how many comparisons are decided, and how far two measurements of the same thing differ."""
-    summary, sentences = facts.summary, []
-    if summary.control:
-        return [full_stop(f"Not at all: no verdict is given, since {summary.control}")]
-    if not summary.verdicts:
+    summary, control, sentences = facts.summary, facts.summary.control, []
+    if control.failure:
+        return [full_stop(f"Not at all: no verdict is given, since {control.failure}")]
+    if not facts.run.plan.verdicts:
         sentences.append("These are times of a quick run, without verdicts.")
     elif summary.headlines:
         sentences.append(
             f"{decided(facts)} Each was declared before the first value, and stands on "
             f"{wording.count(summary.blocks, 'block')} of fresh processes in random order."
         )
-    if summary.bias:
+    if control.bias:
+        most = units.percent(math.expm1(control.bias))
         sentences.append(
-            f"The A/A control, one code measured twice, differs by up to {units.percent(summary.bias)}: "
-            f"more than chance, so a verdict stands only where it would with that taken off. {summary.mend}."
+            f"The A/A control, one code measured twice, differs by up to {most}: "
+            f"more than chance, so a verdict stands only where it would with that taken off. {control.mend}."
         )
     if facts.noise_floor:
         sizes = len({facts.entries[twin.entry].case.shape for twin in summary.twins if twin.noise_floor})
@@ -246,7 +249,8 @@ def decided(facts: Facts) -> str:
 
 def validity(facts: Facts) -> list[str]:
     """Return how verdicts come about, what was measured how often, and what disturbed it."""
-    run, summary = facts.run, facts.summary
+    run, measured = facts.run, facts.summary.measured
+    values, outliers = (sum(getattr(one, name) for one in measured) for name in ("values", "outliers"))
     level = f"{run.extended.level if run.extended else FIRST_LOOK:g}"
     if run.extended and any(group.blocks is not None for group in run.plan.groups):
         level += f" ({FIRST_LOOK:g} in tables that got no more blocks)"
@@ -261,10 +265,10 @@ def validity(facts: Facts) -> list[str]:
     ]
     disturbed = ""
     if run.plan.gates:
-        often = wording.count(summary.disturbed, "measurement")
+        often = wording.count(sum(outcome.disturbed for outcome in measured), "measurement")
         disturbed = f" Something disturbed {often}, which slows both sides of a round alike."
     sentences.append(
-        f"Nothing was discarded: {units.whole(summary.values)} values, {units.whole(summary.outliers)} of "
+        f"Nothing was discarded: {units.whole(values)} values, {units.whole(outliers)} of "
         f"them outliers.{disturbed}"
     )
     if run.void:
@@ -291,8 +295,8 @@ def contents(facts: Facts, found: Found, prefix: str) -> Section:
 
 def again(facts: Facts, found: Found, prefix: str) -> Section:
     """Return everything that makes the same run again."""
-    plan, seconds = facts.run.plan, facts.summary.seconds
-    took = "" if seconds is None else f", took {units.seconds(seconds)}"
+    plan, end = facts.run.plan, facts.run.end
+    took = "" if end is None else f", took {units.seconds(end.seconds)}"
     pairs = (
         ("Command", " ".join(plan.command)),
         ("Version", f"rnnbench {plan.version}"),

@@ -27,15 +27,15 @@ class Facts:
     summary: Summary
     rows: dict[str, Row]
     entries: dict[str, Entry]
-    sources: tuple[tuple[Run, Summary], ...] = ()
+    sources: tuple[Summary, ...] = ()
     maps: tuple[SizeMap, ...] = ()
     map_beside: str = ""
 
     @classmethod
     def of(cls, run: Run, summary: Summary, refinements: Sequence[Run] = (), map_beside: str = "") -> "Facts":
         """Make the look-ups once."""
-        rows = {row.entry: row for table in summary.tables for row in table.rows}
-        sources = ((run, summary), *((one, summarise(one)) for one in refinements))
+        rows = {row.entry.id: row for table in summary.tables for row in table.rows}
+        sources = (summary, *map(summarise, refinements))
         return cls(run, summary, rows, run.entries, sources, size_maps(sources), map_beside)
 
     @property
@@ -90,7 +90,6 @@ def map_beside(run: Run, others: Iterable[Run]) -> str:
 
 def _sizes(run: Run) -> set[tuple[Case, tuple[int, int]]]:
     """Return what a run compared two libraries at: the work without its B and H, and these."""
-    declared = [*run.plan.pairs, *(run.decision.pairs if run.decision else ())]
-    cases = [run.entries[pair.entry].case for pair in declared if pair.kind in KINDS]
+    cases = [run.entries[pair.entry].case for pair in run.pairs if pair.kind in KINDS]
     works = [replace(case, shape=replace(case.shape, B=1, H=1), **NUMBERS) for case in cases]
     return {(work, (case.shape.B, case.shape.H)) for work, case in zip(works, cases, strict=True)}

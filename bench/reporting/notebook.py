@@ -131,21 +131,24 @@ class Verification:
 def _summary_row(group: str, row: Row) -> dict[str, Any]:
     from bench.reporting.tables import verdict
 
-    made = row.comparison
+    made, case, outcome = row.comparison, row.entry.case, row.outcome
     return {
         "group": group,
-        "entry": row.entry,
+        "entry": row.entry.id,
         **{name: getattr(row.arm, name) for name in OF_ARM},
-        **{name: getattr(row.case, name) for name in OF_CASE},
-        **asdict(row.case.shape),
-        **{name: getattr(row, name) for name in ("status", "proof", "blocks", "median_ns")},
+        **{name: getattr(case, name) for name in OF_CASE},
+        **asdict(case.shape),
+        "status": outcome.status,
+        "proof": outcome.proof,
+        "blocks": len(outcome.medians),
+        "median_ns": row.median_ns,
         "median_low_ns": row.low_ns,
         "median_high_ns": row.high_ns,
         "samples_per_second": row.samples_per_second,
         "baseline": made.baseline if made else "",
         **{name: getattr(made, name) if made else None for name in ("ratio", "low", "high")},
         "verdict": verdict(made) if made else "",
-        "reason": (made.reason if made else "") or row.reason,
+        "reason": (made.reason if made else "") or outcome.reason,
     }
 
 

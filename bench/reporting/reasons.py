@@ -8,7 +8,6 @@ from bench.analysis.time_split import Kind as PartKind
 from bench.analysis.time_split import Limit, difference
 from bench.analysis.verdict import Kind
 from bench.machine import units, wording
-from bench.records.run import Run
 from bench.reporting import words
 
 PARTS: dict[PartKind, str] = {
@@ -39,14 +38,14 @@ def extra(slower: Limit, faster: Limit) -> str:
     )
 
 
-def sentence(run: Run, one: BreakEven) -> str:
+def sentence(one: BreakEven) -> str:
     """Say of one pair from how many steps on which side is ahead, and why."""
     if one.kind == "open":
         return _open(one)
     early, late = _name(one, one.ahead_first), _name(one, one.behind_first)
-    lead = words.lead(run, one.step)
+    lead = words.lead(one.step)
     assert lead is not None  # a pair without a ratio has no break-even
-    step = noun(one.one)
+    step = noun(one.baseline)
     if one.kind == "crosses":
         why = f"{late} starts {gap(one)} later, but each {step} of {early} takes {lead.times} as long."
         start = f"{late} overtakes {early} after {steps(one)}"
@@ -67,7 +66,7 @@ def sentence(run: Run, one: BreakEven) -> str:
 
 
 def _open(one: BreakEven) -> str:
-    early, late, step = _name(one, one.ahead_first), _name(one, one.behind_first), noun(one.one)
+    early, late, step = _name(one, one.ahead_first), _name(one, one.behind_first), noun(one.baseline)
     if one.step.verdict == "INVALID":
         return f"From how many {step}s on {late} is ahead of {early} cannot be said: {one.reason}."
     if one.step.verdict == "EQUIVALENT":
@@ -97,7 +96,7 @@ def steps(one: BreakEven) -> str:
     if one.steps is None:
         return units.NOTHING
     limits = "" if one.low is None or one.high is None else f" [{_few(one.low)}, {_few(one.high)}]"
-    return f"{_few(one.steps)} {noun(one.one)}{'' if _few(one.steps) == '1' else 's'}{limits}"
+    return f"{_few(one.steps)} {noun(one.baseline)}{'' if _few(one.steps) == '1' else 's'}{limits}"
 
 
 def _few(steps: float) -> str:

@@ -1,9 +1,8 @@
 """The tables of a run, made of its analysis: every number formatted, marks and verdicts in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bench.analysis.outcome import Outcome
 from bench.analysis.summary import Row, Summary, Table
 from bench.analysis.verdict import Comparison, Kind
 from bench.machine import units, wording
@@ -89,7 +88,7 @@ def noise_table(facts: Facts, caption: str) -> TextTable:
     columns = (Column("Table and place"), Column("A/A control ÷ baseline", True), Column("Noise floor", True))
     rows = [
         (
-            f"{facts.entries[made.entry].group}; {words.place(facts.run.arms[made.arm])}",
+            f"{facts.entries[made.entry].group}; {words.place(made.arm)}",
             made.reason if made.ratio is None else units.with_interval(made.ratio, made.low, made.high),
             units.NOTHING if made.noise_floor is None else units.percent(made.noise_floor),
         )
@@ -163,7 +162,7 @@ def title(table: Table) -> str:
     return f"{task}, random data" if table.case.data == "random" else f"{task}, {table.case.layout} input"
 
 
-def marks(table: Table, found: Mapping[str, Outcome]) -> tuple[Mark, ...]:
+def marks(table: Table) -> tuple[Mark, ...]:
     """Return the measured rows for the dot plot."""
     return tuple(
         Mark(
@@ -173,7 +172,7 @@ def marks(table: Table, found: Mapping[str, Outcome]) -> tuple[Mark, ...]:
             time_ns=row.median_ns,
             low_ns=row.low_ns,
             high_ns=row.high_ns,
-            blocks_ns=spread(list(found[row.entry].medians.values())),
+            blocks_ns=spread(list(row.outcome.medians.values())),
             text=ratio_text(row.comparison) if row.comparison else "baseline" if is_baseline(row) else "",
             hollow=row.arm.known_wrong,
             baseline=is_baseline(row),
@@ -209,7 +208,7 @@ def is_baseline(row: Row) -> bool:
 
 def is_left_out(row: Row) -> bool:
     """Tell whether the time budget left it out."""
-    return row.status == "dropped"
+    return row.outcome.left_out
 
 
 def ratio_text(made: Comparison) -> str:
@@ -224,8 +223,8 @@ def verdict(made: Comparison) -> str:
 
 def reason_for(facts: Facts, made: Comparison) -> str:
     """Return why it has this verdict; nothing where the same is said once for the whole run."""
-    of_run = made.verdict == "NONE" and not facts.summary.verdicts
-    return "" if of_run or made.reason == facts.summary.control else made.reason
+    of_run = made.verdict == "NONE" and not facts.run.plan.verdicts
+    return "" if of_run or made.reason == facts.summary.control.failure else made.reason
 
 
 def tone(made: Comparison) -> str:
@@ -258,7 +257,7 @@ def _times_row(facts: Facts, row: Row) -> tuple[Cell, ...]:
         _verdict_cell(facts, row),
         Cell(units.rate(row.samples_per_second), value=row.samples_per_second),
         Cell(place(arm)),
-        Cell(row.proof, note=_proof_detail(row)),
+        Cell(row.outcome.proof, note=_proof_detail(row)),
     )
 
 
@@ -266,37 +265,39 @@ def _verdict_cell(facts: Facts, row: Row) -> Cell:
     """Return what a row is called: its verdict, or why it has no time."""
     made = row.comparison
     if row.median_ns is None:
-        return Cell(row.status.replace("_", " "), note=row.reason, tone="trouble")
+        return Cell(row.outcome.status.replace("_", " "), note=row.outcome.reason, tone="trouble")
     if made is None:
-        return Cell("", note=row.reason)
+        return Cell("", note=row.outcome.reason)
     if made.twin and made.low is not None and made.high is not None and made.low <= 1 <= made.high:
         return Cell("", note="its interval holds 1, as it should")
     if row.arm.known_wrong and made.verdict == "FASTER":
         return Cell(verdict(made), note="no winner: known wrong gradient", tone="calm")
-    return Cell(verdict(made), note=reason_for(facts, made) or row.reason, tone=tone(made))
+    return Cell(verdict(made), note=reason_for(facts, made) or row.outcome.reason, tone=tone(made))
 
 
 def _proof_detail(row: Row) -> str:
     """Return the largest error that the proof met, for what was allowed."""
-    if row.proof == "known wrong" and row.known_wrong is not None:
-        return f"{row.known_wrong.what} off by {units.percent(row.known_wrong.error)}"
-    if row.worst is None or not row.worst.tolerance:
-        return "" if row.worst is None or row.worst.passed else f"not so: {row.worst.what}"
-    error, allowed = units.error(row.worst.error), units.error(row.worst.tolerance)
-    return f"{row.worst.what}: {error} {'≤' if row.worst.passed else '>'} {allowed}"
+    worst, known = row.outcome.worst(), row.outcome.worst(known_wrong=True)
+    if row.outcome.proof == "known wrong" and known is not None:
+        return f"{known.what} off by {units.percent(known.error)}"
+    if worst is None or not worst.tolerance:
+        return "" if worst is None or worst.passed else f"not so: {worst.what}"
+    error, allowed = units.error(worst.error), units.error(worst.tolerance)
+    return f"{worst.what}: {error} {'≤' if worst.passed else '>'} {allowed}"
 
 
 def _declared_row(facts: Facts, made: Comparison) -> tuple[Cell, ...]:
     entry, baseline = facts.rows[made.entry], facts.rows[made.baseline]
-    data = "random data" if entry.case.data == "random" else f"{entry.case.layout} input"
+    case = entry.entry.case
+    data = "random data" if case.data == "random" else f"{case.layout} input"
     same = made.same_work
     scatters = (made.process_scatter, made.round_scatter)
     scatter, rounds = ("" if one is None else units.percent(one) for one in scatters)
     return (
         Cell(HEADLINES[made.kind], note=words.places(baseline.arm, entry.arm)),
         Cell(
-            f"{words.TASKS[entry.case.task]}, {data}" if same else "different work",
-            note=f"{entry.case.shape}, {entry.case.dtype}" if same else "",
+            f"{words.TASKS[case.task]}, {data}" if same else "different work",
+            note=f"{case.shape}, {case.dtype}" if same else "",
         ),
         Cell(name(entry), note=units.duration(entry.median_ns)),
         Cell(name(baseline), note=units.duration(baseline.median_ns)),

@@ -94,11 +94,11 @@ class Lead:
         return f"{units.ratio(self.factor)} times {units.interval(self.low, self.high)}".rstrip()
 
 
-def lead(run: Run, made: Comparison) -> Lead | None:
+def lead(made: Comparison) -> Lead | None:
     """Return who measured faster, and by how much; None where nothing was compared."""
     if made.ratio is None:
         return None
-    entry, baseline = run.arms[made.arm], run.arms[made.baseline_arm]
+    entry, baseline = made.arm, made.baseline_arm
     if made.ratio >= 1:
         return Lead(baseline, entry, made.ratio, made.low, made.high)
     low = None if made.high is None else 1 / made.high
@@ -124,9 +124,9 @@ def sentences(made: Comparison) -> Sentences:
     return SENTENCES["MISSING" if made.ratio is None else made.verdict]
 
 
-def parts(run: Run, made: Comparison) -> dict[str, str]:
+def parts(made: Comparison) -> dict[str, str]:
     """Return what fills the braces of SENTENCES."""
-    entry, baseline = names(run.arms[made.arm], run.arms[made.baseline_arm])
+    entry, baseline = names(made.arm, made.baseline_arm)
     ratio = units.with_interval(made.ratio, made.low, made.high)
     filled = {
         "entry": entry,
@@ -135,16 +135,16 @@ def parts(run: Run, made: Comparison) -> dict[str, str]:
         "because": f", {made.reason}" if made.reason else "",
         "quotient": f"{entry}'s time over {baseline}'s is {ratio}",
     }
-    if ahead := lead(run, made):
+    if ahead := lead(made):
         filled["winner"], filled["loser"] = names(ahead.winner, ahead.loser)
         filled["factor"] = units.ratio(ahead.factor)
         filled["times_faster"] = ahead.times.replace("times", "times faster", 1)
     return filled
 
 
-def clause(run: Run, made: Comparison) -> str:
+def clause(made: Comparison) -> str:
     """Return one comparison in words that its verdict allows, without a full stop."""
-    return sentences(made).clause.format(**parts(run, made))
+    return sentences(made).clause.format(**parts(made))
 
 
 def extended(made: Extended) -> str:

@@ -19,7 +19,6 @@ from bench.analysis.breakeven import BreakEven, Cost, break_evens, costs
 from bench.analysis.outcome import Outcome
 from bench.analysis.verdict import Kind
 from bench.machine import units, wording
-from bench.records.run import Run
 from bench.reporting import plots, reasons, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK
@@ -63,20 +62,20 @@ def breakeven_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> S
     """Return what starting costs; None where no pair was measured, and on a grid: no size is its answer."""
     if facts.is_grid:
         return None
-    every = break_evens(facts.run, found, facts.summary)
+    every = break_evens(facts.summary)
     if not every:
         return None
     main = _main(every)
     numbers = _numbers(main)
-    shown = _shown(facts, costs(facts.run, found), every)
+    shown = _shown(facts, costs(facts.summary), every)
     draw = partial(cost_plot, main, numbers)
     picture = Drawing(f"{prefix}breakeven", _alt(main), draw, CAPTION, partial(draw, narrow=True))
     return Section(
         id="breakeven",
         title="What does it cost to start?",
-        lead=tuple(reasons.sentence(facts.run, one) for one in _told(main)),
+        lead=tuple(reasons.sentence(one) for one in _told(main)),
         drawings=(picture,),
-        tables=(_crossing_table(facts.run, every, numbers), _cost_table(shown)),
+        tables=(_crossing_table(every, numbers), _cost_table(shown)),
         notes=tuple(_notes(shown)),
     )
 
@@ -88,7 +87,7 @@ def _main(every: Sequence[BreakEven]) -> list[BreakEven]:
         one
         for one in every
         if _place(one) == place
-        or one.other.arm.device != "cpu"
+        or one.rival.arm.device != "cpu"
         or one.step.kind not in reasons.BETWEEN_LIBRARIES
     ]
 
@@ -97,7 +96,7 @@ def _told(main: Sequence[BreakEven]) -> list[BreakEven]:
     """Return the first pair of each kind on each device, as many as are told in sentences."""
     chosen: dict[tuple[int, str], BreakEven] = {}
     for one in main:
-        chosen.setdefault((FIRST.index(one.step.kind), one.other.arm.device), one)
+        chosen.setdefault((FIRST.index(one.step.kind), one.rival.arm.device), one)
     order = sorted(chosen, key=lambda key: key[0])
     return [chosen[key] for key in order[:MOST_SENTENCES]]
 
@@ -106,23 +105,23 @@ def _numbers(main: Sequence[BreakEven]) -> dict[tuple[object, object], int]:
     """Return the numbers that crossings have in picture and table, by their two sides."""
     drawn = {side.work for side in _sides(main)[:MOST_LINES]}
     crossing = (
-        _pair(one) for one in main if one.steps is not None and {one.one.work, one.other.work} <= drawn
+        _pair(one) for one in main if one.steps is not None and {one.baseline.work, one.rival.work} <= drawn
     )
     return dict(zip(dict.fromkeys(crossing), count(1), strict=False))
 
 
 def _place(one: BreakEven) -> tuple[str, int]:
-    return one.other.arm.device, one.other.arm.threads
+    return one.rival.arm.device, one.rival.arm.threads
 
 
 def _pair(one: BreakEven) -> tuple[object, object]:
-    return one.one.work, one.other.work
+    return one.baseline.work, one.rival.work
 
 
 def _sides(pairs: Sequence[BreakEven]) -> list[Cost]:
     """Return the arms of all pairs, each once."""
     sides: dict[object, Cost] = {}
-    for side in (side for one in pairs for side in (one.one, one.other)):
+    for side in (side for one in pairs for side in (one.baseline, one.rival)):
         sides.setdefault(side.work, side)
     return list(sides.values())
 
@@ -138,12 +137,12 @@ def _shown(facts: Facts, known: dict[str, Cost], every: Sequence[BreakEven]) -> 
 
 
 def _compared(one: BreakEven) -> str:
-    return f"{words.variant(one.one.arm)} against {words.variant(one.other.arm)}"
+    return f"{words.variant(one.baseline.arm)} against {words.variant(one.rival.arm)}"
 
 
 def _alt(main: Sequence[BreakEven]) -> str:
     each = [f"{_compared(one)} at {reasons.steps(one)}" for one in main if one.steps is not None]
-    noun, where = reasons.noun(main[0].one), "; ".join(each) or "nowhere"
+    noun, where = reasons.noun(main[0].baseline), "; ".join(each) or "nowhere"
     return f"Time over the number of {noun}s, a line a variant. They cross: {where}."
 
 
@@ -156,21 +155,19 @@ def _notes(shown: Sequence[Cost]) -> list[str]:
 # ---- tables
 
 
-def _crossing_table(
-    run: Run, every: Sequence[BreakEven], numbers: dict[tuple[object, object], int]
-) -> TextTable:
+def _crossing_table(every: Sequence[BreakEven], numbers: dict[tuple[object, object], int]) -> TextTable:
     """Return a row a pair: who is ahead at first, and from how many steps on no longer."""
-    rows = tuple(_crossing_row(run, one, numbers.get(_pair(one))) for one in every)
+    rows = tuple(_crossing_row(one, numbers.get(_pair(one))) for one in every)
     return TextTable("From how many steps on a later start pays", CROSSINGS, rows)
 
 
-def _crossing_row(run: Run, one: BreakEven, number: int | None) -> tuple[Cell, ...]:
-    first, lead = one.ahead_first, words.lead(run, one.step)
+def _crossing_row(one: BreakEven, number: int | None) -> tuple[Cell, ...]:
+    first, lead = one.ahead_first, words.lead(one.step)
     after = {"crosses": reasons.steps(one), "open": "open"}.get(one.kind, "never")
     cached = one.from_cache is not None and one.from_cache.steps is not None
     note = f"compiled before: {reasons.steps(one.from_cache)}" if one.from_cache and cached else one.reason
     return (
-        Cell(_compared(one), f"{HOW[one.step.kind]}; {words.places(one.one.arm, one.other.arm)}"),
+        Cell(_compared(one), f"{HOW[one.step.kind]}; {words.places(one.baseline.arm, one.rival.arm)}"),
         Cell(words.variant(first.arm), library=first.arm.library),
         Cell(reasons.gap(one), value=abs(one.gap.estimate)),
         Cell(after, note, value=one.steps),
@@ -238,7 +235,7 @@ def cost_plot(
         fixed, step = side.typical(side.fixed_ns).estimate, side.typical(side.step_ns).estimate
         how: Any = {"color": plots.colour_of(side.arm.library), "linestyle": DASHES[number % len(DASHES)]}
         axes.plot(steps, fixed + steps * step, label=plots.fitting(_label(side)), linewidth=1.6, **how)
-    axes.set(xscale="log", yscale="log", xlim=(1, steps[-1]), xlabel=f"{reasons.noun(main[0].one)}s")
+    axes.set(xscale="log", yscale="log", xlim=(1, steps[-1]), xlabel=f"{reasons.noun(main[0].baseline)}s")
     axes.set_title("time since the process started", loc="left", fontsize=9)
     plots.set_ticks(axes.xaxis, LogLocator(numticks=5 if narrow else 9), lambda x: units.whole(round(x)))
     plots.set_ticks(axes.yaxis, LogLocator(numticks=9), plots.tick)

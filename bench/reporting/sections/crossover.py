@@ -110,7 +110,7 @@ def _one_size(facts: Facts) -> Section | None:
 
 def _faster_first(cell: MapCell) -> tuple[tuple[Arm, float | None], tuple[Arm, float | None]]:
     """Return both sides of a cell with their times, the faster one first."""
-    arm, baseline = (cell.arm, cell.arm_ns), (cell.baseline, cell.baseline_ns)
+    arm, baseline = (cell.comparison.arm, cell.arm_ns), (cell.comparison.baseline_arm, cell.baseline_ns)
     return (arm, baseline) if (cell.comparison.ratio or 1) < 1 else (baseline, arm)
 
 
@@ -371,7 +371,7 @@ def _predicted(facts: Facts) -> tuple[list[str], TextTable] | None:
     if prediction is None:
         return None
     later: Times = {}
-    for _, summary in facts.sources[1:]:
+    for summary in facts.sources[1:]:
         for arm, times in times_of(summary, case).items():
             new = {shape: ns for shape, ns in times.items() if shape not in grid.get(arm, {})}
             later.setdefault(arm, {}).update(new)
