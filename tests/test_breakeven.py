@@ -411,7 +411,7 @@ def test_a_grid_has_no_section_since_its_first_size_is_no_answer() -> None:
 def test_the_best_pair_is_there_too() -> None:
     run = make_run(with_ratios(example_records(), {BEST_TORCH: around(0.3), BEST_NUMPY: around(0.9)}))
     (best,) = (made for made in found_in(run) if made.step.kind == "best")
-    assert (best.one.entry.id, best.other.entry.id) == (BEST_NUMPY, BEST_TORCH)
+    assert (best.baseline.entry.id, best.rival.entry.id) == (BEST_NUMPY, BEST_TORCH)
     assert any(row[0].note.startswith("fastest form of each") for row in section_of(run).tables[0].rows)
 
 

@@ -129,7 +129,7 @@ def test_what_disturbed_is_one_plain_clause_by_what_disturbed_most(flags: dict[s
 
 
 def test_disturbed_bursts_are_counted_and_kept() -> None:
-    assert summarise(disturbed(2, RIVAL)).disturbed == 2
+    assert sum(outcome.disturbed for outcome in summarise(disturbed(2, RIVAL)).measured) == 2
     assert outcomes(disturbed(2, RIVAL))[RIVAL].values == outcomes(disturbed(0, RIVAL))[RIVAL].values
 
 
