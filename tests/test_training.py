@@ -1,12 +1,14 @@
 """Training: what is timed, what both libraries do from one start, and how each way to fail is told."""
 
 import csv
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,11 +23,11 @@ import bench
 from bench.cli.main import main
 from bench.machine.child import Child, ChildError
 from bench.machine.errors import UserError
-from bench.records.training import Settings, Start, read_records
+from bench.records.training import Point, Start, read_records
 from bench.training import TrainResult, child, load_params, load_result, predict, train
-from bench.training.child import Job, Progress, Ready, Step
+from bench.training.child import Job, Step, why_diverged
 from bench.training.result import difference, huber
-from bench.training.setup import Learner, prepare
+from bench.training.setup import prepare
 from bench.training.train import MAX_FRAMES, frames, reports, run_training
 from bench.workload import catalog, data
 from bench.workload.case import sine_case
@@ -82,7 +84,7 @@ def job(tmp_path: Path, monkeypatch: Patch) -> Job:
     prepared.train.save(tmp_path / "train.npz")
     prepared.test.save(tmp_path / "test.npz")
     paths = [str(tmp_path / f"{name}.npz") for name in ("train", "test", "params")]
-    return Job("numpy-batched", "cpu", prepared.case, *paths)
+    return Job("numpy-batched", "cpu", prepared.case, prepared.scaling, *paths)
 
 
 def steps() -> Iterator[str]:
@@ -106,12 +108,12 @@ def test_only_training_steps_are_inside_the_clock(job: Job, monkeypatch: Patch) 
 
 
 def test_the_child_tells_losses_at_every_step_and_predictions_where_asked(job: Job) -> None:
-    ready, *answers = child.serve(job, steps())
+    start, *points = child.serve(job, steps())
 
-    assert isinstance(ready, Ready)
-    assert [isinstance(one, Progress) and one.y_hat is not None for one in answers] == [1, 0, 0, 1]
-    last = answers[-1]
-    assert isinstance(last, Progress)
+    assert isinstance(start, Start)
+    assert [isinstance(point, Point) and point.y_hat is not None for point in points] == [1, 0, 0, 1]
+    last = points[-1]
+    assert isinstance(last, Point)
     x_test = data.Batch.load(job.test).x
     assert np.array(last.y_hat) == pytest.approx(predict(load_params(job.params), x_test), abs=1e-14)
 
@@ -121,7 +123,7 @@ def test_a_child_that_dies_says_so() -> None:
         Child("bench.training.child", ['{"spec":1}'], dict(os.environ)) as dying,
         pytest.raises(ChildError, match="exit code 1"),
     ):
-        dying.receive(Ready)
+        dying.receive(Start)
 
 
 # the parent
@@ -129,78 +131,63 @@ def test_a_child_that_dies_says_so() -> None:
 
 def test_frames_are_few_and_reach_from_the_first_report_to_the_last() -> None:
     for chosen in (settings(), settings(epochs=1), settings(epochs=150), settings(every=1)):
-        told = reports(chosen)
-        kept = frames(told)
-        assert (kept[0], kept[-1], told[-1]) == (1, chosen.epochs, chosen.epochs)
-        assert len(kept) <= MAX_FRAMES
-        assert set(kept) <= set(told)
+        epochs = reports(chosen)
+        predicted = frames(epochs)
+        assert (predicted[0], predicted[-1], epochs[-1]) == (1, chosen.epochs, chosen.epochs)
+        assert len(predicted) <= MAX_FRAMES
+        assert set(predicted) <= set(epochs)
     assert len(reports(settings())) == 201
 
 
-class FakeChild:
+class FakeChild(nullcontext["FakeChild"]):
     """A child that takes 700 ms to start and read its data, by a clock of its own."""
 
     now = 0
 
     def __init__(self, *arguments: object, **options: object) -> None:
         FakeChild.now += 700 * MS
+        super().__init__(self)
 
-    def __enter__(self) -> "FakeChild":
-        return self
+    def receive(self, expected: object) -> Start:
+        return Start("numpy-loop", "numpy", "cpu", False, 0, {})
 
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def receive(self, expected: object) -> Ready:
-        return Ready("cpu", {})
-
-    def ask(self, message: object, expected: object) -> Progress:
-        return Progress(1.0, MS)
+    def ask(self, message: object, expected: object) -> Point:
+        return Point(1, 1.0, MS)
 
 
-def training_of(chosen: Settings, folder: Path, lines: list[Any]) -> train._Training:
-    """The parent's side of a variant, whose lines go to a list."""
-    learner = Learner("numpy-loop", catalog.find("numpy-loop"), "cpu")
-    writer: Any = SimpleNamespace(write=lines.append)
-    return train._Training(chosen, prepare(chosen), learner, folder, folder / "params.npz", writer, quiet)
-
-
-RECEIVES = "            ready: Ready = child.receive("
+RECEIVES = "            start: Start = child.receive("
 
 
 @pytest.mark.parametrize("mutant", [False, True], ids=["as it is", "a clock that starts with the training"])
 def test_the_clock_of_a_training_starts_before_its_data_are_touched(
-    tmp_path: Path, monkeypatch: Patch, mutant: bool
+    job: Job, monkeypatch: Patch, mutant: bool
 ) -> None:
     monkeypatch.setattr(train, "Child", FakeChild)
     monkeypatch.setattr(train, "time", SimpleNamespace(perf_counter_ns=lambda: FakeChild.now))
-    run = train._Training._train
+    run = train.train_variant
     if mutant:
         run = mutated(run, RECEIVES, f"            started = time.perf_counter_ns()\n{RECEIVES}")
     lines: list[Any] = []
-    run(training_of(settings(epochs=1, **SMALL), tmp_path, lines))
+    run(job, "numpy-loop", settings(epochs=1), lines.append, quiet)
     assert (lines[0].startup_ns == 700 * MS) is not mutant
 
 
 @pytest.mark.parametrize(
-    ("loss", "most", "said"),
+    ("loss", "why"),
     [
-        (None, 100.0, "not finite"),
-        (101.0, 100.0, "the loss is 101"),
-        (99.0, 100.0, ""),
-        (-1.0, 100.0, "the loss is -1"),
-        (float("nan"), 100.0, "the loss is nan"),
+        (math.inf, "loss or parameters are not finite"),
+        (math.nan, "loss or parameters are not finite"),
+        (101.0, "the loss is 101"),
+        (100.0, ""),
+        (-1.0, "the loss is -1"),
     ],
 )
-def test_a_loss_diverges_that_is_no_loss_or_too_large(
-    tmp_path: Path, loss: float | None, most: float, said: str
-) -> None:
-    training = training_of(settings(lr=0.5, **SMALL), tmp_path, [])
-    if not said:
-        assert training._point(Progress(loss, 1), 100, 200, most).loss == loss
-        return
-    with pytest.raises(train._Diverged, match=f"in epochs 101 to 200 at learning rate 0.5: .*{said}; try a"):
-        training._point(Progress(loss, 1), 100, 200, most)
+def test_a_loss_diverges_that_is_no_loss_or_too_large(loss: float, why: str) -> None:
+    assert why_diverged(np.array(loss), {"W": np.zeros(1)}, 100.0) == why
+    assert (
+        why_diverged(np.array(1.0), {"W": np.array([loss, np.inf])}, 100.0)
+        == "loss or parameters are not finite"
+    )
 
 
 def test_divergence_is_said_with_epoch_and_learning_rate_and_keeps_what_was(

@@ -3,13 +3,13 @@
 import base64
 import html
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from msgspec import structs
 
 from bench.machine import units
 from bench.machine.errors import UserError
@@ -17,9 +17,8 @@ from bench.machine.files import atomic_text
 from bench.machine.wording import count, full_stop, listing, printable
 from bench.records.table import csv_line
 from bench.records.training import Header, Point, Start, Stop, read_records
-from bench.training.params import Params, load_params
+from bench.training.params import Array, Params, load_params
 
-Array = NDArray[Any]
 NEAR_TARGET = 1.05  # the target, where none is given: so much above the last loss of the slower learner
 CUT_OFF = "it was cut off"  # the reason of a variant whose lines have no end
 SAME = 0.01  # losses that differ by less are one line in the plot
@@ -43,7 +42,7 @@ class TrainRun:
     moved: dict[str, float | None]  # |p - start| / |start|; None where the start is zero
     rmse: float | None  # in the series' own units, over all test windows
     huber: float | None  # in the units of the training
-    startup_s: float
+    startup_ns: int
     time_to_target_s: float | None  # from the start of the process; None where it was not reached
     epochs_to_target: int | None
     facts: dict[str, Any] = field(repr=False)
@@ -53,6 +52,11 @@ class TrainRun:
         """Return what a sentence calls it: its device where that is not the CPU, and its warning."""
         device = "" if self.device == "cpu" else f" on {self.device}"
         return f"{self.variant}{device}{' (known wrong gradient)' if self.known_wrong else ''}"
+
+    @property
+    def startup_s(self) -> float:
+        """Return the time from the start of the process to its first training step."""
+        return self.startup_ns * 1e-9
 
     @property
     def test_predictions(self) -> Array | None:
@@ -170,11 +174,10 @@ def load_result(path: Path) -> TrainResult:
             points[starts[-1].variant].append(record)
     ends = [own[-1].loss for name, own in points.items() if own and stops[name].status != "diverged"]
     target = header.settings.target or (NEAR_TARGET * max(ends) if ends else None)
-    runs = [
-        make_run(header, start, points[name], stops[name], _params(folder, name), target)
-        for start in starts
-        for name in (start.variant,)
-    ]
+    runs = []
+    for start in starts:
+        name = start.variant
+        runs.append(make_run(header, start, points[name], stops[name], _params(folder, name), target))
     return TrainResult(header, tuple(runs), tuple(stops.values()), target, folder)
 
 
@@ -182,33 +185,20 @@ def make_run(
     header: Header, start: Start, points: Sequence[Point], stop: Stop, params: Params, target: float | None
 ) -> TrainRun:
     """Turn a variant's lines into arrays, and compare what it predicts with the truth."""
-    losses = np.array([point.loss for point in points])
-    seconds = np.array([point.elapsed_ns for point in points]) * 1e-9
-    epochs = np.array([point.epoch for point in points], dtype=int)
     frames = {point.epoch: np.array(point.y_hat) for point in points if point.y_hat is not None}
-    truth = np.array(header.truth)
-    last = list(frames.values())[-1] if frames else None
-    place = next((n for n, loss in enumerate(losses) if target is not None and loss <= target), None)
-    startup_s = start.startup_ns * 1e-9
+    error = list(frames.values())[-1] - np.array(header.truth) if frames else None
+    reached = next((point for point in points if target is not None and point.loss <= target), None)
     return TrainRun(
-        variant=start.variant,
-        library=start.library,
-        device=start.device,
-        known_wrong=start.known_wrong,
-        status=stop.status,
-        reason=stop.reason,
-        epochs=epochs,
-        losses=losses,
-        seconds=seconds,
+        **structs.asdict(start) | structs.asdict(stop) | {"moved": stop.moved or {}},
+        epochs=np.array([point.epoch for point in points], dtype=int),
+        losses=np.array([point.loss for point in points]),
+        seconds=np.array([point.elapsed_ns for point in points]) * 1e-9,
         frames=frames,
         params=params,
-        moved=stop.moved or {},
-        rmse=None if last is None else rmse(last, truth),
-        huber=None if last is None else huber((last - truth) / header.scale, header.settings.delta),
-        startup_s=startup_s,
-        time_to_target_s=None if place is None else startup_s + float(seconds[place]),
-        epochs_to_target=None if place is None else int(epochs[place]),
-        facts=start.facts,
+        rmse=None if error is None else rmse(error),
+        huber=None if error is None else huber(error / header.scale, header.settings.delta),
+        time_to_target_s=(start.startup_ns + reached.elapsed_ns) * 1e-9 if reached else None,
+        epochs_to_target=reached.epoch if reached else None,
     )
 
 
@@ -224,9 +214,9 @@ def difference(runs: Sequence[TrainRun]) -> Difference | None:
     return Difference(float(apart[worst]), int(runs[0].epochs[worst]))
 
 
-def rmse(values: Array, truth: Array) -> float:
-    """Return the root of the mean squared difference."""
-    return float(np.sqrt(np.mean((values - truth) ** 2)))
+def rmse(e: Array) -> float:
+    """Return the root of the mean squared error."""
+    return float(np.sqrt(np.mean(e**2)))
 
 
 def huber(e: Array, delta: float) -> float:
@@ -253,7 +243,7 @@ def _sentences(result: TrainResult) -> list[str]:
     """Return all that there is to say, the most important first."""
     first = [] if result.learned else ["Nothing was trained far enough to say anything."]
     if result.reached:
-        each = _all(f"{run.title} in {units.seconds(time_s)}" for run, time_s in result.reached)
+        each = _all([f"{run.title} in {units.seconds(time_s)}" for run, time_s in result.reached])
         first = [f"A loss of {loss(result.target or 0.0)} was reached by {each}, start-up included."]
     return [*troubles(result), *first, *(sentence for _, sentence in facts(result))]
 
@@ -274,8 +264,8 @@ def facts(result: TrainResult) -> Iterator[tuple[str, str]]:
             epochs = count(int(run.epochs[-1]), "epoch")
             yield "Not reached", f"{run.title} did not reach a loss of {loss(result.target)} in {epochs}."
     if timed := [(run, run.per_epoch_s) for run in runs if run.per_epoch_s]:
-        start = _all(f"{run.title} {units.seconds(run.startup_s)}" for run, _ in timed)
-        epoch = _all(units.duration(epoch_s * 1e9) for _, epoch_s in timed)
+        start = _all([f"{run.title} {units.seconds(run.startup_s)}" for run, _ in timed])
+        epoch = _all([units.duration(epoch_s * 1e9) for _, epoch_s in timed])
         yield "Where the time goes", f"Start-up took {start}; then an epoch took {epoch}."
         first, *others = timed
         for other in others:
@@ -284,16 +274,12 @@ def facts(result: TrainResult) -> Iterator[tuple[str, str]]:
     if text := describe_curves(result):
         yield "Curves", f"Over epochs {text} ({header.settings.dtype})."
     if tested := [(run.title, run.rmse) for run in runs if run.rmse is not None and run.status != "diverged"]:
-        errors = _all(f"{title} {units.number(error)}" for title, error in tested)
+        errors = _all([f"{title} {units.number(error)}" for title, error in tested])
         windows, naive = count(len(header.truth), "test window"), units.number(header.naive_rmse)
-        overlap = "; they overlap with training windows, so this is memory as much as forecast"
-        yield (
-            "Test error",
-            (
-                f"RMSE over {windows}: {errors}; repeating the last known value gives {naive}"
-                f"{overlap if header.split == 'random' else ''}."
-            ),
-        )
+        text = f"RMSE over {windows}: {errors}; repeating the last known value gives {naive}"
+        if header.split == "random":
+            text += "; they overlap with training windows, so this is memory as much as forecast"
+        yield "Test error", f"{text}."
     exact = next((run for run in runs if not run.known_wrong), None)
     for run in runs:
         if run.known_wrong and exact is not None:
@@ -323,10 +309,9 @@ def loss(value: float) -> str:
     return f"{value:.2e}"
 
 
-def _all(items: Iterable[str]) -> str:
+def _all(items: Sequence[str]) -> str:
     """Return all items as a list in words."""
-    texts = list(items)
-    return listing(texts, most=len(texts))
+    return listing(items, most=len(items))
 
 
 def _break_even(first: TrainRun, first_epoch_s: float, other: TrainRun, other_epoch_s: float) -> str:
