@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from msgspec.structs import replace
 from reports import CLAIM_NEW, CLAIM_OLD, Reader, facts_of, write_run
 
-from bench.analysis.ladder import ladder
+from bench.analysis.ladder import Factor, ladder
 from bench.analysis.outcome import outcomes
 from bench.machine import units
 from bench.records.record import AnyRecord, Burst
@@ -99,7 +99,11 @@ def test_the_declared_comparison_of_the_same_two_is_told_where_its_number_differ
 
 
 def test_factors_are_written_from_the_side_that_is_above_one(default: Run) -> None:
-    assert [times(3.8), times(1 / 1.9), times(1.0)] == ["× 3.80", "÷ 1.90", "× 1.000"]
+    assert [*(times(Factor(value, None, None, 9)) for value in (3.8, 1 / 1.9, 1.0))] == [
+        "× 3.80",
+        "÷ 1.90",
+        "× 1.000",
+    ]
     slower = next(step.factor for step in taken(default).way if step.factor.value < 1)
     assert slower.low is not None
     assert slower.high is not None
@@ -112,7 +116,7 @@ def test_the_table_holds_every_rung_with_its_case_and_the_time_it_has_everywhere
     assert len(table.rows) == len(rungs) == 13
     first, second = table.rows[0], table.rows[1]
     assert first[3].text == "–"
-    assert (second[1].text, second[3].text) == ("tanh", times(steps.way[0].factor.value))
+    assert (second[1].text, second[3].text) == ("tanh", times(steps.way[0].factor))
     assert second[3].note == limits(steps.way[0].factor)
     assert "float64, tanh, positional" in second[0].note
     assert [row[1].note for row in table.rows[:9]] == [""] * 9
@@ -163,7 +167,7 @@ def test_every_bar_leads_from_the_time_above_to_its_own(default: Run) -> None:
     low, high = axes.get_xlim()
     assert all(low < time < high for ends in (*drawn, *whiskers) for time in ends)
     texts = [text.get_text() for text in axes.texts]
-    assert {"the whole batch at once", "all of it", "torch-compile", times(step.factor.value)} < set(texts)
+    assert {"the whole batch at once", "all of it", "torch-compile", times(step.factor)} < set(texts)
 
 
 def test_the_pictures_bytes_are_the_same_twice_and_its_ends_stand_in_words(default: Run) -> None:

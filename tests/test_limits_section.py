@@ -126,8 +126,7 @@ def test_the_default_run_has_its_picture_and_the_picture_its_words(with_gpu: boo
     assert "torch-cell" in drawing.alt
     files, again = (plots.draw(drawing.draw()) for _ in range(2))
     assert files == again
-    assert drawing.narrow is not None
-    assert plots.draw(drawing.narrow()) != files
+    assert plots.draw(drawing.draw(narrow=True)) != files
 
 
 def test_the_bars_are_as_long_as_their_times_and_in_the_librarys_colour() -> None:

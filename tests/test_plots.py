@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.reporting.plots import COLOURS, Mark, dot_plot, draw
+from bench.reporting.plots import Mark, colour_of, dot_plot, draw
 
 NUMPY = Mark(
     "numpy-batched", "numpy", "CPU", 100e3, 98e3, 103e3, (99e3, 100e3, 101e3), "baseline", baseline=True
@@ -35,7 +35,7 @@ def test_every_dot_is_at_its_time_in_its_librarys_colour() -> None:
     assert figure.axes[0].get_xscale() == "log"
     assert [float(np.asarray(dot.get_xdata())[0]) for dot in dots(figure)] == [mark.time_ns for mark in MARKS]
     assert [to_hex(str(dot.get_color())) for dot in dots(figure)] == [
-        COLOURS[mark.library].lower() for mark in MARKS
+        colour_of(mark.library).lower() for mark in MARKS
     ]
 
 

@@ -64,6 +64,11 @@ def with_interval(x: float | None, low: float | None, high: float | None) -> str
     return NOTHING if x is None else f"{ratio(x)} {interval(low, high)}".rstrip()
 
 
+def above_1(x: float, low: float | None, high: float | None) -> tuple[float, float | None, float | None]:
+    """Return a ratio and its limits from the side from which it is 1 or more."""
+    return (x, low, high) if x >= 1 else (1 / x, high and 1 / high, low and 1 / low)
+
+
 def percent(fraction: float) -> str:
     """Write 0.0123 as "1.2 %"."""
     return f"{100 * fraction:.2g} %" if abs(fraction) < 0.995 else f"{number(100 * fraction)} %"

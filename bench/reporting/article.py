@@ -140,7 +140,7 @@ def dot_plot(stem: str, marks: tuple[Mark, ...], ratio_title: str = "÷ baseline
     ratio = ", and its ratio to the baseline" if any(mark.text for mark in marks) else ""
     alt = f"Time of a call on a logarithmic axis{ratio}. {'; '.join(rows)}."
     draw = partial(plots.dot_plot, marks, ratio_title=ratio_title if ratio else "")
-    return (Drawing(stem, alt, draw, narrow=partial(draw, narrow=True)),)
+    return (Drawing(stem, alt, draw),)
 
 
 def left_out(facts: Facts) -> tuple[str, ...]:

@@ -168,6 +168,5 @@ def _write_plots(article: Article, folder: Path, png: bool) -> dict[str, bytes]:
         for kind, content in files.items():
             write_atomic(folder / f"{drawing.stem}.{kind}", content)
         images[drawing.stem] = files["svg"]
-        if drawing.narrow:
-            images[drawing.stem + page.NARROW] = plots.draw(drawing.narrow())["svg"]
+        images[drawing.stem + page.NARROW] = plots.draw(drawing.draw(narrow=True))["svg"]
     return images

@@ -1,4 +1,4 @@
-"""The plots: a time a row on a log axis, with intervals, labels and numbers beside it.
+"""What all plots share, and the one of times: a dot a row on a log axis, with interval, label and numbers.
 
 Figures are made without pyplot and without state, under fixed settings: the same rows give the same bytes.
 """
@@ -16,14 +16,12 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, NullLocator
 
 from bench.machine import libraries, units
 
-# after Okabe and Ito, told apart by all common kinds of colour vision, and dark enough for text on white
-COLOURS = {name: library.colour for name, library in libraries.LIBRARIES.items()}
-OTHER = libraries.NEUTRAL
 INK, SOFT, FAINT = "#1d2530", "#5b6672", "#dfe4ea"
+OTHER = libraries.NEUTRAL
 STYLE: Any = {  # Any: the stubs know these names only as literals
     "font.family": "DejaVu Sans",  # comes with Matplotlib, so it is there on every machine
     "font.size": 9.5,
@@ -31,8 +29,13 @@ STYLE: Any = {  # Any: the stubs know these names only as literals
     "svg.fonttype": "path",
     "text.color": INK,
     "text.parse_math": False,  # a stranger's $ is no formula
+    "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
+    "axes.labelcolor": SOFT,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.7,
     "xtick.color": SOFT,
+    "ytick.color": SOFT,
 }
 # digits that get a tick, by the decades that the axis spans
 TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (
@@ -41,21 +44,24 @@ TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (
     (0.5, (1, 2, 3, 5)),
     (0.0, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)),
 )
-AXES_INCHES, SLIM_INCHES = 4.3, 3.3
-PLAIN_INCHES, SIDE_INCHES = 4.7, 0.6  # of axes without labels at their side, and what those take
-ROW_INCHES, SLIM_ROW_INCHES = 0.27, 0.42
+ROWS_INCHES, PLAIN_INCHES, NARROW_INCHES = 4.3, 4.7, 3.3  # width of axes with numbers beside, and without
+SIDE_INCHES = 0.6  # of it, for labels at the side
+ROW_INCHES, NARROW_ROW_INCHES = 0.27, 0.42
 LONGEST_LABEL = 64
 TIME_COLUMN, RATIO_COLUMN = 1.17, 1.21  # where the numbers stand, in widths of the axes
 ABOVE = 0.36  # rows from a mark up to its label, where that stands above it
-SMALL = 8.0  # points of what stands above it
+SMALL, NOTE = 8.0, 8.5  # points of what stands above it, and of other small text
 LONG = re.compile(rb"-?[1-9]\d*\.\d{4,}")  # finer than an eye sees; scales are below 1
 WHISKER: Any = {"color": INK, "linewidth": 1.1, "marker": "|", "markersize": 7, "zorder": 5}  # an interval
+DOT: Any = {"marker": "o", "markersize": 6, "markeredgewidth": 1.4, "zorder": 6}
+GUIDE: Any = {"color": SOFT, "linewidth": 0.9, "linestyle": (0, (3, 3)), "zorder": 2}
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))  # told apart without colour
 NO_DATE: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's defaults and ours on top, whatever the user has configured."""
+    """Set Matplotlib's defaults and ours on top, whatever the user has configured."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
@@ -87,25 +93,52 @@ def dot_plot(marks: Sequence[Mark], *, ratio_title: str = "÷ baseline", narrow:
     sections = list(dict.fromkeys(mark.section for mark in marks))
     titled = len(sections) > 1
     rows = len(marks) + (len(sections) - 1) * 1.6 + titled
-    figure, axes = row_axes(rows, narrow=narrow)
+    height = (NARROW_ROW_INCHES if narrow else ROW_INCHES) * (rows + 1)
+    figure, axes = new_axes(height, wide=ROWS_INCHES, narrow=narrow)
+    axes.set(ylim=(rows - 0.3, -1.3), yticks=[])
     log_axis(axes, [t for mark in marks for t in (mark.time_ns, mark.low_ns, mark.high_ns, *mark.blocks_ns)])
-    row_text(axes, -1, "", "per call", ratio_title, color=SOFT, narrow=narrow, fontsize=8.5)
+    _row_text(axes, -1, ("", "per call", ratio_title), SOFT, SOFT, narrow=narrow, fontsize=NOTE)
     y = 0.0
     for section in sections:
         members = [mark for mark in marks if mark.section == section]
         if titled:
-            beside(axes, 0, y, section, ha="left", color=SOFT, fontsize=8.5, fontstyle="italic")
+            beside(axes, 0, y, section, color=SOFT, fontsize=NOTE, fontstyle="italic")
             y += 1
+        for mark in (mark for mark in members if mark.baseline):
+            axes.plot([mark.time_ns] * 2, [y - 0.5, y + len(members) - 0.5], **GUIDE)
         for mark in members:
-            if mark.baseline:
-                first = y - members.index(mark)
-                ends = [first - 0.5, first + len(members) - 0.5]
-                dashed: Any = {"color": SOFT, "linewidth": 0.9, "linestyle": (0, (3, 3)), "zorder": 2}
-                axes.plot([mark.time_ns] * 2, ends, **dashed)
             _row(axes, y, mark, narrow)
             y += 1
         y += 0.6
     return figure
+
+
+def _row(axes: Axes, y: float, mark: Mark, narrow: bool) -> None:
+    """Draw label, the blocks' medians, interval, dot and numbers of one row."""
+    colour = colour_of(mark.library)
+    axes.axhline(y, color=FAINT, linewidth=0.7, zorder=1)
+    blocks: Any = {"alpha": 0.7, "markersize": 3, "markeredgewidth": 0, "zorder": 4}
+    axes.plot(mark.blocks_ns, [y] * len(mark.blocks_ns), "o", color=colour, **blocks)
+    if mark.low_ns and mark.high_ns:
+        axes.plot([mark.low_ns, mark.high_ns], [y, y], **band(colour, 5, 0.35))
+    axes.plot([mark.time_ns], [y], color=colour, markerfacecolor="white" if mark.hollow else colour, **DOT)
+    texts = mark.label, units.duration(mark.time_ns), mark.text
+    _row_text(axes, y, texts, colour, INK, narrow=narrow)
+
+
+def _row_text(
+    axes: Axes, y: float, texts: tuple[str, str, str], colour: str, ink: str, *, narrow: bool, **how: Any
+) -> None:
+    """Write what a row is, its time and its ratio: beside the axes, or above the row in a narrow figure."""
+    label, time, ratio = texts
+    if narrow:
+        small: Any = {"fontsize": SMALL} | how
+        beside(axes, 0, y - ABOVE, label, color=colour, **small)
+        beside(axes, 1, y - ABOVE, f"{time}   {ratio}".rstrip(), color=ink, ha="right", **small)
+        return
+    beside(axes, -0.02, y, label, color=colour, ha="right", **how)
+    beside(axes, TIME_COLUMN, y, time, color=ink, ha="right", **how)
+    beside(axes, RATIO_COLUMN, y, ratio, color=ink, **how)
 
 
 def colour_of(library: str) -> str:
@@ -113,18 +146,21 @@ def colour_of(library: str) -> str:
     return libraries.library(library).colour
 
 
+def band(colour: Any, width: float, alpha: float) -> dict[str, Any]:
+    """Return how a bar along an axis looks, ``width`` in points."""
+    return {"color": colour, "linewidth": width, "alpha": alpha, "solid_capstyle": "butt", "zorder": 3}
+
+
 def draw(figure: Figure, kinds: Iterable[str] = ("svg",)) -> dict[str, bytes]:
     """Return the figure as SVG, or in other ``kinds``, always the same bytes for the same figure."""
     files = {}
     for kind in kinds:
         buffer = io.BytesIO()
+        how: Any = {"format": kind, "dpi": 160, "metadata": NO_DATE[kind], "pad_inches": 0.12}
         with style(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in another script
-            figure.savefig(
-                buffer, format=kind, dpi=160, metadata=NO_DATE[kind], bbox_inches="tight", pad_inches=0.12
-            )
-        image = buffer.getvalue()
-        files[kind] = LONG.sub(_hundredths, image) if kind == "svg" else image
+            figure.savefig(buffer, bbox_inches="tight", **how)
+        files[kind] = LONG.sub(_hundredths, buffer.getvalue()) if kind == "svg" else buffer.getvalue()
     return files
 
 
@@ -132,33 +168,40 @@ def _hundredths(number: re.Match[bytes]) -> bytes:
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".").encode()
 
 
-def row_axes(rows: float, *, narrow: bool = False) -> tuple[Figure, Axes]:
-    """Return a figure whose rows have the same height however many there are; y counts rows from the top."""
-    width, height = (SLIM_INCHES, SLIM_ROW_INCHES) if narrow else (AXES_INCHES, ROW_INCHES)
-    figure = Figure(figsize=(width, height * (rows + 1)), facecolor="white")
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_ylim(rows - 0.3, -1.3)
-    axes.yaxis.set_major_locator(NullLocator())
-    for side in ("left", "right", "top"):
-        axes.spines[side].set_visible(False)
-    axes.grid(axis="x", color=FAINT, linewidth=0.7)
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
-def plain_axes(height: float, *, labelled: bool = False, narrow: bool = False) -> tuple[Figure, Axes]:
+def new_axes(
+    height: float, *, wide: float = PLAIN_INCHES, labelled: bool = False, narrow: bool = False
+) -> tuple[Figure, Axes]:
     """Return a white figure of so many inches and its axes without a frame; ``labelled``: at their side."""
-    width = (SLIM_INCHES if narrow else PLAIN_INCHES) - SIDE_INCHES * labelled
+    width = (NARROW_INCHES if narrow else wide) - SIDE_INCHES * labelled
     figure = Figure(figsize=(width, height), facecolor="white")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.tick_params(which="both", length=0, labelsize=8.5, labelcolor=SOFT)
-    axes.xaxis.label.set_color(SOFT)
-    axes.yaxis.label.set_color(SOFT)
-    axes.grid(color=FAINT, linewidth=0.7)
-    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(which="both", length=0, labelsize=NOTE)
+    axes.grid()
     return figure, axes
+
+
+def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
+    """Make x a log axis that holds all these times, with a handful of ticks."""
+    logs = [math.log10(time) for time in times_ns if time]
+    margin = max(0.06, 0.05 * (max(logs) - min(logs)))
+    low, high = min(logs) - margin, max(logs) + margin
+    axes.set(xscale="log", xlim=(10**low, 10**high))
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    ticks = [digit * 10.0**power for power in powers for digit in digits_of(high - low)]
+    shown = [time_ns for time_ns in ticks if low <= math.log10(time_ns) <= high]
+    set_ticks(axes.xaxis, FixedLocator(shown), tick)
+
+
+def digits_of(decades: float) -> tuple[float, ...]:
+    """Return the digits that get a tick on a log axis of so many decades."""
+    return next((digits for span, digits in TICKS if decades > span), TICKS[-1][1])
+
+
+def log_ticks(axis: Axis, text: Callable[[float], str]) -> None:
+    """Put a handful of ticks on a log axis as it stands."""
+    low, high = axis.get_view_interval()
+    set_ticks(axis, LogLocator(subs=digits_of(math.log10(high / low)), numticks=10), text)
 
 
 def set_ticks(axis: Axis, locator: Locator, text: Callable[[float], str]) -> None:
@@ -168,78 +211,27 @@ def set_ticks(axis: Axis, locator: Locator, text: Callable[[float], str]) -> Non
     axis.set_major_formatter(FuncFormatter(lambda x, _: text(x)))
 
 
+def tick(ns: float) -> str:
+    """Return a tick's time without digits it does not need: 100 µs, 1.5 ms."""
+    fitting_units = [unit for unit in units.TIME_UNITS if ns >= unit[0] * 0.9999]
+    size, name = max(fitting_units, default=units.TIME_UNITS[0])
+    return f"{ns / size:g} {name}"
+
+
 def legend_below(axes: Axes, columns: int, **how: Any) -> None:
     """Put a legend under the axes and their label."""
     place: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 3.5}  # in letters
-    axes.legend(ncols=columns, frameon=False, fontsize=8.5, columnspacing=1.2, **place, **how)
-
-
-def row_text(
-    axes: Axes, y: float, label: str, time: str, ratio: str, *, color: str = INK, narrow: bool = False,
-    **how: Any,
-) -> None:  # fmt: skip
-    """Write what a row is and its numbers: beside the axes, or above the row in a narrow figure."""
-    left, right = {"ha": "left"} | how, {"ha": "right"} | how
-    ink: Any = {} if label else {"color": color}
-    if narrow:
-        small: Any = {"fontsize": SMALL}
-        beside(axes, 0, y - ABOVE, label, **(small | left | {"color": color}))
-        beside(axes, 1, y - ABOVE, f"{time}   {ratio}".rstrip(), **(small | right | ink))
-        return
-    beside(axes, -0.02, y, label, **(right | {"color": color}))
-    beside(axes, TIME_COLUMN, y, time, **(right | ink))
-    beside(axes, RATIO_COLUMN, y, ratio, **(left | ink))
-
-
-def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
-    """A log axis that holds all these times, with a handful of ticks at 1, 2 and 5."""
-    times = [time for time in times_ns if time]
-    low, high = math.log10(min(times)), math.log10(max(times))
-    margin = max(0.06, 0.05 * (high - low))
-    low, high = low - margin, high + margin
-    digits = next(digits for span, digits in TICKS if high - low > span)
-    ticks = [digit * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for digit in digits]
-    axes.set_xscale("log")
-    axes.set_xlim(10**low, 10**high)
-    shown = [time_ns for time_ns in ticks if low <= math.log10(time_ns) <= high]
-    set_ticks(axes.xaxis, FixedLocator(shown), tick)
-    axes.tick_params(axis="x", length=0, labelsize=8.5)
-
-
-def _row(axes: Axes, y: float, mark: Mark, narrow: bool) -> None:
-    """Draw label, the blocks' medians, interval, dot and numbers of one row."""
-    colour = colour_of(mark.library)
-    blocks: Any = {"color": colour, "alpha": 0.7, "markersize": 3, "markeredgewidth": 0, "zorder": 4}
-    bar: Any = {"color": colour, "alpha": 0.35, "linewidth": 5, "solid_capstyle": "butt", "zorder": 3}
-    dot: Any = {"color": colour, "markersize": 6, "markeredgewidth": 1.4, "zorder": 5}
-    axes.plot([0, 1], [y, y], color=FAINT, linewidth=0.7, transform=_rows(axes), zorder=1)
-    axes.plot(mark.blocks_ns, [y] * len(mark.blocks_ns), "o", **blocks)
-    if mark.low_ns and mark.high_ns:
-        axes.plot([mark.low_ns, mark.high_ns], [y, y], **bar)
-    axes.plot([mark.time_ns], [y], "o", markerfacecolor="white" if mark.hollow else colour, **dot)
-    row_text(axes, y, mark.label, units.duration(mark.time_ns), mark.text, color=colour, narrow=narrow)
+    axes.legend(ncols=columns, frameon=False, fontsize=NOTE, columnspacing=1.2, **place, **how)
 
 
 def beside(axes: Axes, x: float, y: float, text: str, **how: Any) -> None:
     """Write at x in widths of the axes and y in rows."""
-    if not text:
-        return
-    axes.text(x, y, fitting(text), transform=_rows(axes), **({"color": INK, "va": "center"} | how))
+    if text:
+        place = axes.get_yaxis_transform(which="grid")
+        axes.text(x, y, fitting(text), transform=place, **({"va": "center"} | how))
 
 
 def fitting(text: str) -> str:
     """Return a stranger's text as a label: printable characters, and no more than fit."""
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
-
-
-def _rows(axes: Axes) -> Any:
-    return axes.get_yaxis_transform(which="grid")
-
-
-def tick(ns: float) -> str:
-    """Return a tick's time without digits it does not need: 100 µs, 1.5 ms."""
-    size, name = max(
-        (unit for unit in units.TIME_UNITS if ns >= unit[0] * 0.9999), default=units.TIME_UNITS[0]
-    )
-    return f"{ns / size:g} {name}"

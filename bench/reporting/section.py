@@ -4,30 +4,25 @@ Everything in it is plain text that may come from a stranger's file: whoever ren
 """
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from matplotlib.figure import Figure
+
+from bench.machine import units
+
+T = TypeVar("T")
 
 Pairs = tuple[tuple[str, str], ...]  # names, and what there is to say about each
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's heading; numbers stand on the right and are sorted by their value."""
+    """A column's heading, and whether numbers stand below it."""
 
     title: str
     number: bool = False
-
-
-def texts(*titles: str) -> tuple[Column, ...]:
-    """Return columns of text."""
-    return tuple(map(Column, titles))
-
-
-def numbers(*titles: str) -> tuple[Column, ...]:
-    """Return columns of numbers."""
-    return tuple(Column(title, number=True) for title in titles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +36,16 @@ class Cell:
     library: str = ""  # numpy or torch: the colour beside it
     link: str = ""  # the id of a result or section on the same page
 
+    @classmethod
+    def of(cls, value: float | None, form: Callable[[float], str], note: str = "") -> "Cell":
+        """Return a number as ``form`` writes it, which sorts by its value; a dash without one."""
+        return cls(units.NOTHING) if value is None else cls(form(value), note, value)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing stands in it."""
+        return self.text in ("", units.NOTHING) and not self.note
+
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
@@ -52,18 +57,40 @@ class TextTable:
     note: str = ""
 
 
+Fields = Mapping[str, Callable[[T], Cell | str]]  # by a column's heading, what stands there of a thing
+
+
+def text_table(caption: str, fields: Fields[T], things: Iterable[T], note: str = "") -> TextTable:
+    """Return a table with a row a thing; a column in which nothing stands is left out.
+
+    Numbers stand on the right; a variant, which has its library's colour, may sort by one and is none.
+    """
+    rows = [[_cell(field(thing)) for field in fields.values()] for thing in things]
+    by_column = dict(zip(fields, zip(*rows, strict=True), strict=True)) if rows else {}
+    kept = {title: cells for title, cells in by_column.items() if not all(cell.empty for cell in cells)}
+    columns = (Column(title, any(map(_is_number, cells))) for title, cells in kept.items())
+    return TextTable(caption, tuple(columns), tuple(zip(*kept.values(), strict=True)), note)
+
+
+def _is_number(cell: Cell) -> bool:
+    return cell.value is not None and not cell.library
+
+
+def _cell(content: Cell | str) -> Cell:
+    return Cell(content) if isinstance(content, str) else content
+
+
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """A picture: ``stem`` names its files; ``alt`` says its numbers in words, for those who do not see it.
 
-    ``narrow`` draws it anew for a narrow screen, 3.4 inches wide; without it, such a screen scales it down.
+    ``draw(narrow=True)`` draws it for a narrow screen, 3.4 inches wide.
     """
 
     stem: str
     alt: str
-    draw: Callable[[], Figure]
+    draw: Callable[..., Figure]
     caption: str = ""
-    narrow: Callable[[], Figure] | None = None
 
     @property
     def file(self) -> str:

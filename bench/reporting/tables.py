@@ -1,9 +1,10 @@
 """The tables of a run, made of its analysis: every number formatted, marks and verdicts in words."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import median
 
-from bench.analysis.summary import Row, Summary, Table
+from bench.analysis.summary import Row, Summary, Table, Trouble
 from bench.analysis.verdict import Comparison, Kind
 from bench.machine import units, wording
 from bench.records.record import Arm
@@ -11,7 +12,8 @@ from bench.records.run import Run
 from bench.reporting import words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import Mark
-from bench.reporting.section import Cell, Column, TextTable
+from bench.reporting.section import Cell, Column, Fields, TextTable, text_table
+from bench.workload.case import Case
 from bench.workload.catalog import BASELINE
 
 HEADLINES: dict[Kind, str] = {
@@ -21,15 +23,6 @@ HEADLINES: dict[Kind, str] = {
     "claim": "the tutorial's claim",
 }
 MOST_DOTS = 50  # a row: more blocks than that make a smear
-TIMES = (
-    Column("Variant"), Column("Time a call", True), Column("÷ baseline", True),
-    Column("Than the baseline"), Column("Samples/s", True), Column("Where"), Column("Proof"),
-)  # fmt: skip
-DECLARED = (
-    Column("Comparison"), Column("Work"), Column("Entry"), Column("Against"), Column("Entry ÷ other", True),
-    Column("Student’s t interval", True), Column("Standard deviation", True), Column("Verdict"),
-)  # fmt: skip
-T_INTERVAL = 5  # its column; without intervals there are no scatters beside it either
 DECLARED_NOTE = (
     "Where the exact interval and Student’s t interval disagree about 1, there is no verdict. The fastest "
     "forms were chosen in block 0."
@@ -38,10 +31,15 @@ STARTS_NOTE = (
     "Medians over all blocks. A start is the processor time until a fresh process has bound its task; the "
     "first call has all that a library sets up once."
 )
-OVERVIEW = (
-    Column("Result"), Column("Machine"), Column("PyTorch ÷ NumPy, as usually written"),
-    Column("PyTorch ÷ NumPy, fastest form of each"), Column("The tutorial's claim"),
-    Column("Noise floor", True),
+SIZES_NOTE = "T steps of I features, B samples at once, H hidden units, O outputs."
+OVERVIEW = tuple(
+    map(
+        Column,
+        (
+            "Result", "Machine", "PyTorch ÷ NumPy, as usually written",
+            "PyTorch ÷ NumPy, fastest form of each", "The tutorial's claim", "Noise floor",
+        ),
+    )
 )  # fmt: skip
 OVERVIEW_NOTE = (
     "Above 1 NumPy is faster; the verdict is PyTorch's. The two sides of the claim do different work."
@@ -57,62 +55,89 @@ def ordered(table: Table) -> list[Row]:
 
 def times_table(facts: Facts, table: Table) -> TextTable:
     """Return the times of one case, a row an entry."""
-    return TextTable(title(table), TIMES, tuple(_times_row(facts, row) for row in ordered(table)))
+    return text_table(title(table), _times_fields(facts), ordered(table))
 
 
 def every_size_table(facts: Facts, tables: Iterable[Table]) -> TextTable:
     """Return the times of many cases in one table, which sorts and filters."""
-    rows = tuple(
-        (Cell(str(table.case.shape), note=title(table)), *_times_row(facts, row))
-        for table in tables
-        for row in ordered(table)
-    )
-    note = "T steps of I features, B samples at once, H hidden units, O outputs."
-    return TextTable("Times at every size", (Column("Size"), *TIMES), rows, note)
+    works = {row.entry.id: title(table) for table in tables for row in ordered(table)}
+    fields: Fields[Row] = {"Size": lambda row: Cell(str(row.entry.case.shape), works[row.entry.id])}
+    rows = (facts.rows[entry] for entry in works)
+    return text_table("Times at every size", {**fields, **_times_fields(facts)}, rows, SIZES_NOTE)
+
+
+def _times_fields(facts: Facts) -> Fields[Row]:
+    return {
+        "Variant": lambda row: Cell(row.arm.variant, _remarks(row), library=row.arm.library),
+        "Time a call": lambda row: time_cell(row.median_ns, row.low_ns, row.high_ns),
+        "÷ baseline": lambda row: _ratio_cell(row.comparison) if row.comparison else Cell(units.NOTHING),
+        "Than the baseline": lambda row: _row_verdict(facts, row),
+        "Samples/s": lambda row: Cell.of(row.samples_per_second, units.rate),
+        "Where": lambda row: place(row.arm),
+        "Proof": lambda row: Cell(row.outcome.proof, _proof_detail(row)),
+    }
 
 
 def declared_table(facts: Facts, caption: str) -> TextTable:
     """Return the comparisons that were declared before they were measured, without those left out."""
-    rows = [_declared_row(facts, made) for made in facts.summary.headlines if not made.left_out]
-    empty = {n for n in (T_INTERVAL, T_INTERVAL + 1) if not any(row[n].text for row in rows)}
-    return TextTable(
-        caption,
-        tuple(column for n, column in enumerate(DECLARED) if n not in empty),
-        tuple(tuple(cell for n, cell in enumerate(row) if n not in empty) for row in rows),
-        "" if T_INTERVAL in empty else DECLARED_NOTE,
-    )
+
+    def side(entry: str) -> Cell:
+        return Cell(name(facts.rows[entry]), facts.time(entry))
+
+    def work(case: Case) -> Cell:
+        data = "random data" if case.data == "random" else f"{case.layout} input"
+        return Cell(f"{words.TASKS[case.task]}, {data}", f"{case.shape}, {case.dtype}")
+
+    def scatter(made: Comparison) -> Cell:
+        rounds = made.round_scatter
+        note = "" if rounds is None else f"of rounds {units.percent(rounds)}"
+        return Cell.of(made.process_scatter, units.percent, note)
+
+    fields: Fields[Comparison] = {
+        "Comparison": lambda made: Cell(HEADLINES[made.kind], words.places(made.baseline_arm, made.arm)),
+        "Work": lambda made: work(facts.rows[made.entry].entry.case) if made.same_work else "different work",
+        "Entry": lambda made: side(made.entry),
+        "Against": lambda made: side(made.baseline),
+        "Entry ÷ other": lambda made: _ratio_cell(made),
+        "Student’s t interval": lambda made: Cell(units.interval(made.t_low, made.t_high), value=made.t_low),
+        "Standard deviation": scatter,
+        "Verdict": lambda made: verdict_cell(facts, made),
+    }
+    made = [made for made in facts.summary.headlines if not made.left_out]
+    return text_table(caption, fields, made, DECLARED_NOTE if any(one.t_low for one in made) else "")
 
 
 def noise_table(facts: Facts, caption: str) -> TextTable:
     """Return the A/A controls: how far the same thing differs when it is measured twice."""
-    columns = (Column("Table and place"), Column("A/A control ÷ baseline", True), Column("Noise floor", True))
-    rows = [
-        (
-            f"{facts.entries[made.entry].group}; {words.place(made.arm)}",
-            made.reason if made.ratio is None else units.with_interval(made.ratio, made.low, made.high),
-            units.NOTHING if made.noise_floor is None else units.percent(made.noise_floor),
-        )
-        for made in facts.summary.twins
-        if not made.left_out
-    ]
-    return _plain(caption, columns, rows)
+    fields: Fields[Comparison] = {
+        "Table and place": lambda twin: f"{facts.entries[twin.entry].group}; {words.place(twin.arm)}",
+        "A/A control ÷ baseline": lambda twin: (
+            twin.reason if twin.ratio is None else Cell(ratio_text(twin), value=twin.ratio)
+        ),
+        "Noise floor": lambda twin: Cell.of(twin.noise_floor, units.percent),
+    }
+    return text_table(caption, fields, (twin for twin in facts.summary.twins if not twin.left_out))
 
 
 def speeds_table(summary: Summary, caption: str) -> TextTable:
     """Return the entries whose processes have two speeds."""
-    columns = (Column("Entry"), Column("Slower by", True), Column("In so many blocks", True))
-    rows = ((entry, units.percent(slower), str(n)) for entry, (n, slower) in summary.modes.items())
-    return _plain(caption, columns, rows)
+    fields: Fields[tuple[str, tuple[int, float]]] = {
+        "Entry": lambda mode: mode[0],
+        "Slower by": lambda mode: Cell.of(mode[1][1], units.percent),
+        "In so many blocks": lambda mode: Cell.of(mode[1][0], "{:.0f}".format),
+    }
+    return text_table(caption, fields, summary.modes.items())
 
 
 def troubles_table(summary: Summary) -> TextTable:
     """Return the entries that failed, how often and why."""
-    columns = tuple(map(Column, ("Entry", "What happened", "In block", "Why")))
-    rows = (
-        (one.entry, one.status.replace("_", " "), ", ".join(map(str, one.blocks)), one.reason)
-        for one in summary.troubles
-    )
-    return _plain("What failed", columns, rows)
+    fields: Fields[Trouble] = {
+        "Entry": lambda trouble: trouble.entry,
+        "What happened": lambda trouble: trouble.status.replace("_", " "),
+        "In block": lambda trouble: ", ".join(map(str, trouble.blocks)),
+        "Why": lambda trouble: trouble.reason,
+    }
+    return text_table("What failed", fields, summary.troubles)
 
 
 def starts_table(run: Run) -> TextTable | None:
@@ -121,17 +146,20 @@ def starts_table(run: Run) -> TextTable | None:
     for burst in run.bursts:
         if burst.cold_call_ns:
             calls.setdefault(run.entries[burst.entry].arm, []).append(burst.cold_call_ns)
-    rows = []
+    starts: list[tuple[str, list[int], list[int]]] = []
     for arm in run.plan.arms:
         workers = [worker for worker in run.workers if arm.id in worker.arms]
-        if workers:
-            rows.append((arm.id, _median(w.ready_ns for w in workers), _median(calls.get(arm.id, ()))))
+        starts.append((arm.id, [worker.ready_ns for worker in workers], calls.get(arm.id, [])))
         for what, cold in (("compiling from nothing, block 0", True), ("loading what was compiled", False)):
-            compiled = [w.compile_ns for w in workers if (w.block == 0) == cold]
-            if any(compiled):
-                rows.append((f"{arm.id}: {what} (wall time)", _median(compiled), units.NOTHING))
-    columns = (Column("Arm"), Column("Start and import", True), Column("First call", True))
-    return _plain("Start and first call", columns, rows, STARTS_NOTE) if rows else None
+            compiling = [worker.compile_ns for worker in workers if (worker.block == 0) == cold]
+            starts.append((f"{arm.id}: {what} (wall time)", compiling, []))
+    fields: Fields[tuple[str, list[int], list[int]]] = {
+        "Arm": lambda start: start[0],
+        "Start and import": lambda start: Cell.of(median(start[1]), units.duration),
+        "First call": lambda start: Cell.of(median(start[2]) if start[2] else None, units.duration),
+    }
+    known = [start for start in starts if any(start[1])]
+    return text_table("Start and first call", fields, known, STARTS_NOTE) if known else None
 
 
 def overview_cells(facts: Facts, first_of_many: bool) -> tuple[Cell, ...]:
@@ -150,8 +178,8 @@ def overview_cells(facts: Facts, first_of_many: bool) -> tuple[Cell, ...]:
 
 def overview_table(rows: Sequence[tuple[Cell, ...]]) -> TextTable:
     """Return several results side by side; a row is name, machine and ``overview_cells``."""
-    told = any(cell.text != units.NOTHING for row in rows for cell in row[2:])
-    return TextTable("Results side by side", OVERVIEW, tuple(rows), OVERVIEW_NOTE if told else "")
+    compared = any(not cell.empty for row in rows for cell in row[2:])
+    return TextTable("Results side by side", OVERVIEW, tuple(rows), OVERVIEW_NOTE if compared else "")
 
 
 def title(table: Table) -> str:
@@ -236,43 +264,45 @@ def tone(made: Comparison) -> str:
     return {"FASTER": "good", "SLOWER": "bad"}.get(made.verdict, "calm")
 
 
-def _times_row(facts: Facts, row: Row) -> tuple[Cell, ...]:
-    made, arm = row.comparison, row.arm
-    marks = ["baseline"] * is_baseline(row) + ["A/A control"] * bool(made and made.twin)
-    marks += ["known wrong gradient"] * arm.known_wrong
-    limits = None not in (row.low_ns, row.high_ns)
-    ratio = None if made is None else made.ratio
-    return (
-        Cell(arm.variant, note=", ".join(marks), library=arm.library),
-        Cell(
-            units.duration(row.median_ns),
-            note=f"{units.duration(row.low_ns)} to {units.duration(row.high_ns)}" if limits else "",
-            value=row.median_ns,
-        ),
-        Cell(
-            units.NOTHING if ratio is None else units.ratio(ratio),
-            note="" if made is None else units.interval(made.low, made.high),
-            value=ratio,
-        ),
-        _verdict_cell(facts, row),
-        Cell(units.rate(row.samples_per_second), value=row.samples_per_second),
-        Cell(place(arm)),
-        Cell(row.outcome.proof, note=_proof_detail(row)),
-    )
+def variant_cell(arm: Arm, note: str = "") -> Cell:
+    """Return a variant in the colour of its library."""
+    return Cell(words.variant(arm), note, library=arm.library)
 
 
-def _verdict_cell(facts: Facts, row: Row) -> Cell:
+def time_cell(ns: float | None, low_ns: float | None, high_ns: float | None) -> Cell:
+    """Return the time of a call with its interval."""
+    limited = low_ns is not None and high_ns is not None
+    return Cell.of(ns, units.duration, f"{units.duration(low_ns)} to {units.duration(high_ns)}" * limited)
+
+
+def verdict_cell(facts: Facts, made: Comparison) -> Cell:
+    """Return a verdict with its reason."""
+    return Cell(verdict(made), reason_for(facts, made), tone=tone(made))
+
+
+def _ratio_cell(made: Comparison) -> Cell:
+    return Cell.of(made.ratio, units.ratio, units.interval(made.low, made.high))
+
+
+def _remarks(row: Row) -> str:
+    twin = row.comparison is not None and row.comparison.twin
+    remarks = {"baseline": is_baseline(row), "A/A control": twin, "known wrong gradient": row.arm.known_wrong}
+    return ", ".join(remark for remark, holds in remarks.items() if holds)
+
+
+def _row_verdict(facts: Facts, row: Row) -> Cell:
     """Return what a row is called: its verdict, or why it has no time."""
     made = row.comparison
     if row.median_ns is None:
-        return Cell(row.outcome.status.replace("_", " "), note=row.outcome.reason, tone="trouble")
+        return Cell(row.outcome.status.replace("_", " "), row.outcome.reason, tone="trouble")
     if made is None:
-        return Cell("", note=row.outcome.reason)
+        return Cell("", row.outcome.reason)
     if made.twin and made.low is not None and made.high is not None and made.low <= 1 <= made.high:
-        return Cell("", note="its interval holds 1, as it should")
+        return Cell("", "its interval holds 1, as it should")
+    cell = verdict_cell(facts, made)
     if row.arm.known_wrong and made.verdict == "FASTER":
-        return Cell(verdict(made), note="no winner: known wrong gradient", tone="calm")
-    return Cell(verdict(made), note=reason_for(facts, made) or row.outcome.reason, tone=tone(made))
+        return replace(cell, note="no winner: known wrong gradient")
+    return replace(cell, note=cell.note or row.outcome.reason)
 
 
 def _proof_detail(row: Row) -> str:
@@ -284,40 +314,3 @@ def _proof_detail(row: Row) -> str:
         return "" if worst is None or worst.passed else f"not so: {worst.what}"
     error, allowed = units.error(worst.error), units.error(worst.tolerance)
     return f"{worst.what}: {error} {'≤' if worst.passed else '>'} {allowed}"
-
-
-def _declared_row(facts: Facts, made: Comparison) -> tuple[Cell, ...]:
-    entry, baseline = facts.rows[made.entry], facts.rows[made.baseline]
-    case = entry.entry.case
-    data = "random data" if case.data == "random" else f"{case.layout} input"
-    same = made.same_work
-    scatters = (made.process_scatter, made.round_scatter)
-    scatter, rounds = ("" if one is None else units.percent(one) for one in scatters)
-    return (
-        Cell(HEADLINES[made.kind], note=words.places(baseline.arm, entry.arm)),
-        Cell(
-            f"{words.TASKS[case.task]}, {data}" if same else "different work",
-            note=f"{case.shape}, {case.dtype}" if same else "",
-        ),
-        Cell(name(entry), note=units.duration(entry.median_ns)),
-        Cell(name(baseline), note=units.duration(baseline.median_ns)),
-        Cell(
-            units.NOTHING if made.ratio is None else units.ratio(made.ratio),
-            note=units.interval(made.low, made.high),
-            value=made.ratio,
-        ),
-        Cell(units.interval(made.t_low, made.t_high)),
-        Cell(scatter, note=f"of rounds {rounds}" if rounds else "", value=made.process_scatter),
-        Cell(verdict(made), note=reason_for(facts, made), tone=tone(made)),
-    )
-
-
-def _plain(
-    caption: str, columns: tuple[Column, ...], rows: Iterable[Iterable[str]], note: str = ""
-) -> TextTable:
-    return TextTable(caption, columns, tuple(tuple(map(Cell, row)) for row in rows), note)
-
-
-def _median(times_ns: Iterable[int]) -> str:
-    times = list(times_ns)
-    return units.duration(median(times)) if times else units.NOTHING

@@ -1,6 +1,6 @@
 """A training as the page shows it: which variant reached the target first, the curves, what was learned."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from bench.machine import units, wording
 from bench.machine.files import write_atomic
 from bench.records.folder import run_name
 from bench.reporting import environment, words
-from bench.reporting.section import Article, Cell, Column, Drawing, Hero, Image, Pairs, Section, TextTable
+from bench.reporting.section import Article, Cell, Drawing, Fields, Hero, Image, Section, text_table
 from bench.reporting.training_plots import ANIMATION, Pictures, loss_plot
 from bench.training.result import TrainResult, TrainRun, describe_curves, facts, load_result, loss, troubles
 
@@ -67,18 +67,12 @@ def _hero(result: TrainResult) -> Hero:
 
 def _sections(result: TrainResult, folder: Path, prefix: str, images: dict[str, bytes]) -> Iterator[Section]:
     """Yield the curves with the table, the animation, and how it was timed; the animation is drawn here."""
-    curves = Drawing(
-        f"{prefix}loss",
-        _describe(result),
-        partial(loss_plot, result),
-        CURVES,
-        narrow=partial(loss_plot, result, narrow=True),
-    )
+    curves = Drawing(f"{prefix}loss", _describe(result), partial(loss_plot, result), CURVES)
     yield Section(
         id="training",
         title="How long does training take, start to finish?",
         drawings=(curves,) if result.learned else (),
-        tables=(TextTable("Training", COLUMNS, tuple(map(_row, result.runs))),),
+        tables=(text_table("Training", FIELDS, result.runs),),
         notes=(_setting(result),),
     )
     if shown := [run.title for run in result.runs if run.frames]:
@@ -90,46 +84,54 @@ def _sections(result: TrainResult, folder: Path, prefix: str, images: dict[str, 
         alt = f"Predictions of {wording.listing(shown)} over the truth of the test windows, epoch by epoch."
         image = Image(stem, alt, file, ANIMATED)
         yield Section(id="pictures", title="What does it learn, epoch by epoch?", drawings=(image,))
-    pairs = _environment(result)
-    yield Section(id="timed", title="How was the training timed?", notes=TIMED, pairs=pairs, open=False)
+    header = result.header
+    variables = ", ".join(f"{name}={value}" for name, value in header.environment.items())
+    pairs = (("Set for the processes", variables), ("Started", header.started_utc))
+    yield Section(
+        id="timed",
+        title="How was the training timed?",
+        notes=TIMED,
+        pairs=(*environment.machine(header.machine), *pairs),
+        open=False,
+    )
 
 
-def _cell(format_value: Callable[[float], str], value: float | None) -> Cell:
-    """Return a number as a cell that sorts by it."""
-    return Cell(units.NOTHING) if value is None else Cell(format_value(value), value=value)
+def _seconds(s: float | None) -> Cell:
+    return Cell.of(s, units.seconds)
+
+
+def _short(s: float | None) -> Cell:
+    return Cell.of(s, lambda s: units.duration(s * 1e9))
+
+
+def _trained(run: TrainRun, value: float | None) -> float | None:
+    """Return a number of a trained model, which a diverged variant has not."""
+    return None if run.status == "diverged" else value
+
+
+def _variant(run: TrainRun) -> Cell:
+    remarks = ["known wrong gradient"] * run.known_wrong + [run.status] * (run.status != "complete")
+    name = run.variant if run.device == "cpu" else f"{run.variant} on {run.device}"
+    return Cell(name, ", ".join(remarks), library=run.library)
 
 
 def _moved(run: TrainRun) -> str:
     distances = [f"{name} {units.percent(far)}" for name, far in run.moved.items() if far is not None]
-    return ", ".join(distances) or units.NOTHING
+    return units.NOTHING if run.status == "diverged" else ", ".join(distances) or units.NOTHING
 
 
-# title, how a number is written, and the number; a diverged variant has none of a trained model
-NUMBERS: tuple[tuple[str, Callable[[float], str], Callable[[TrainRun], float | None]], ...] = (
-    ("To the target", units.seconds, lambda run: run.time_to_target_s),
-    ("Epochs to it", lambda n: units.whole(round(n)), lambda run: run.epochs_to_target),
-    ("Start-up", units.seconds, lambda run: run.startup_s),
-    ("First call", lambda s: units.duration(s * 1e9), lambda run: run.first_call_s),
-    ("An epoch", lambda s: units.duration(s * 1e9), lambda run: run.per_epoch_s),
-    ("Loss at the end", loss, lambda run: float(run.losses[-1]) if len(run.losses) else None),
-    ("Test RMSE", units.number, lambda run: None if run.status == "diverged" else run.rmse),
-    ("Test Huber", loss, lambda run: None if run.status == "diverged" else run.huber),
-)
-COLUMNS = (
-    Column("Variant"),
-    *(Column(title, number=True) for title, *_ in NUMBERS),
-    Column("Moved from the start", number=True),
-)
-
-
-def _row(run: TrainRun) -> tuple[Cell, ...]:
-    marks = ["known wrong gradient"] if run.known_wrong else []
-    if run.status != "complete":
-        marks.append(run.status)
-    name = run.variant if run.device == "cpu" else f"{run.variant} on {run.device}"
-    numbers = (_cell(format_value, value(run)) for _, format_value, value in NUMBERS)
-    moved = units.NOTHING if run.status == "diverged" else _moved(run)
-    return (Cell(name, note=", ".join(marks), library=run.library), *numbers, Cell(moved))
+FIELDS: Fields[TrainRun] = {
+    "Variant": _variant,
+    "To the target": lambda run: _seconds(run.time_to_target_s),
+    "Epochs to it": lambda run: Cell.of(run.epochs_to_target, lambda n: units.whole(round(n))),
+    "Start-up": lambda run: _seconds(run.startup_s),
+    "First call": lambda run: _short(run.first_call_s),
+    "An epoch": lambda run: _short(run.per_epoch_s),
+    "Loss at the end": lambda run: Cell.of(float(run.losses[-1]) if len(run.losses) else None, loss),
+    "Test RMSE": lambda run: Cell.of(_trained(run, run.rmse), units.number),
+    "Test Huber": lambda run: Cell.of(_trained(run, run.huber), loss),
+    "Moved from the start": _moved,
+}
 
 
 def _setting(result: TrainResult) -> str:
@@ -146,14 +148,6 @@ def _setting(result: TrainResult) -> str:
         f"{wording.count(chosen.epochs, 'epoch')}, learning rate {chosen.lr:g}, Huber cutoff "
         f"{chosen.delta:g}, seed {chosen.seed}{start}; a report every {chosen.every}."
     )
-
-
-def _environment(result: TrainResult) -> Pairs:
-    """Return the machine, and what was set on it."""
-    header = result.header
-    variables = ", ".join(f"{name}={value}" for name, value in header.environment.items())
-    started = ("Started", header.started_utc)
-    return (*environment.machine(header.machine), ("Set for the processes", variables), started)
 
 
 def _describe(result: TrainResult) -> str:

@@ -11,20 +11,16 @@ from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.machine.files import write_atomic
-from bench.machine.libraries import library
 from bench.machine.units import whole
 from bench.records.training import LARGEST
-from bench.reporting.plots import FAINT, SOFT, style
+from bench.reporting import plots
+from bench.reporting.plots import SOFT
 from bench.training.result import TrainResult, TrainRun, loss
 
-DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
-# digits that get a tick, by the range of the axis, largest over smallest
-TICKS = ((5, (1, 1.5, 2, 3, 4, 5, 7)), (200, (1, 2, 5)), (math.inf, (1,)))
 LEAST = 1e-100  # a smaller loss, which may be 0, is drawn there: it has no place on a logarithmic axis
-WIDE, NARROW = (9.0, 3.6), (3.4, 5.4)  # inches
+WIDE, NARROW = (9.0, 3.6), (3.4, 5.4)  # inches, of the losses
 ANIMATION = "animation.gif"
 TRUTH, PREDICTION = "#2e9e4f", "#d62728"  # the tutorial's green and red; told apart by width as well
 WINDOWS = 4  # test windows in a picture
@@ -34,10 +30,11 @@ SINE_LIMITS = (-1.1, 1.1)
 HOLD = 6  # frames for which the animation shows the end
 FRAMES_PER_S = 8
 MAX_BYTES = 2_000_000
+LEGEND: Any = {"frameon": False, "fontsize": plots.NOTE}
 RESOLUTIONS = (100, 80, 64, 48, 32, 24)  # dots per inch; the first that stays below the limit is used
 
 
-@style()
+@plots.style()
 def loss_plot(result: TrainResult, *, narrow: bool = False) -> Figure:
     """Draw the loss over epochs and over the wall clock; one below the other for a narrow screen."""
     figure = Figure(figsize=NARROW if narrow else WIDE, facecolor="white", layout="constrained")
@@ -46,49 +43,37 @@ def loss_plot(result: TrainResult, *, narrow: bool = False) -> Figure:
     for number, run in enumerate(result.learned):
         below = len(result.learned) - 1 - number  # curves that will be drawn over this one
         how: Any = {
-            "color": colour(run), "linestyle": DASHES[number % len(DASHES)], "label": run.title,
-            "linewidth": 1.4 + 0.8 * below, "alpha": 0.55 if below else 1,
-            "marker": "o" if len(run.losses) == 1 else "",
-        }  # fmt: skip
+            "color": plots.colour_of(run.library),
+            "linestyle": plots.DASHES[number % len(plots.DASHES)],
+        }
+        how |= {"linewidth": 1.4 + 0.8 * below, "alpha": 0.55 if below else 1}
+        how |= {"marker": "o" if len(run.losses) == 1 else "", "label": run.title}
         losses = np.maximum(run.losses, LEAST)
         over_epochs.plot(run.epochs, losses, **how)
         over_time.plot(run.startup_s + run.seconds, losses, **how)
         if run.time_to_target_s is not None:
-            over_time.plot(run.time_to_target_s, target, "o", color=colour(run), markersize=5)
+            over_time.plot(run.time_to_target_s, target, "o", color=how["color"], markersize=5)
     for axes, label in ((over_epochs, "epochs"), (over_time, "seconds since the process started")):
-        axes.set(xscale="log", yscale="log")
-        axes.set_xlabel(label, color=SOFT)
-        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-            digits = next(digits for most, digits in TICKS if high / low < most)
-            axis.set_major_locator(LogLocator(subs=digits, numticks=10))
-            axis.set_major_formatter(
-                FuncFormatter(lambda x, _: whole(round(x)) if 1000 <= x < 1e7 else f"{x:g}")
-            )
-            axis.set_minor_locator(NullLocator())
-        axes.tick_params(labelsize=8.5, length=0, labelleft=True, labelcolor=SOFT)
+        axes.set(xscale="log", yscale="log", xlabel=label)
+        for axis in (axes.xaxis, axes.yaxis):
+            plots.log_ticks(axis, lambda x: whole(round(x)) if 1000 <= x < 1e7 else f"{x:g}")
         _dress(axes, "both")
         if target is not None:
             axes.axhline(target, color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
-    over_epochs.set_ylabel("training loss (Huber)", color=SOFT)
+    over_epochs.set_ylabel("training loss (Huber)")
     if result.target is not None:
         text, place = f"target {loss(result.target)}", over_epochs.get_yaxis_transform()
-        over_epochs.text(0.01, target, text, transform=place, va="bottom", fontsize=8, color=SOFT)
-    figure.legend(
-        *over_epochs.get_legend_handles_labels(), loc="outside upper center", frameon=False, fontsize=8.5,
-        ncols=2 if narrow else 4, labelcolor="linecolor",
-    )  # fmt: skip
+        over_epochs.text(0.01, target, text, transform=place, va="bottom", fontsize=plots.SMALL, color=SOFT)
+    columns = 2 if narrow else 4
+    handles = over_epochs.get_legend_handles_labels()
+    figure.legend(*handles, **LEGEND, loc="outside upper center", ncols=columns, labelcolor="linecolor")
     return figure
-
-
-def colour(run: TrainRun) -> str:
-    """Return the colour of a variant's library."""
-    return library(run.library).colour
 
 
 class Pictures:
     """A figure with a panel for each variant, brought from epoch to epoch."""
 
-    @style()
+    @plots.style()
     def __init__(self, result: TrainResult) -> None:
         self._runs = [run for run in result.runs if run.frames]
         self.epochs = sorted({epoch for run in self._runs for epoch in run.frames})
@@ -107,7 +92,7 @@ class Pictures:
             Line2D([], [], color=TRUTH, linewidth=4, alpha=0.6, label="truth"),
             Line2D([], [], color=PREDICTION, linewidth=1.4, label="prediction"),
         ]
-        self.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+        self.figure.legend(handles=handles, loc="outside lower center", ncols=2, **LEGEND)
         self.show(self.epochs[0])
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")  # the places stay: nothing moves from frame to frame
@@ -143,7 +128,7 @@ class Pictures:
 
     def _panel(self, axes: Axes, run: TrainRun, result: TrainResult) -> tuple[list[Line2D], Any]:
         """Draw the truth once, and lines that will be the predictions."""
-        truth, lines = result.truth, []
+        truth, lines = result.truth, list[Line2D]()
         length = truth.shape[1]
         for place, window in enumerate(self._windows):
             x = place * (length + GAP) + np.arange(length)
@@ -151,18 +136,16 @@ class Pictures:
             axes.plot(x, truth[window], color=TRUTH, linewidth=4, alpha=0.6, marker=marker)
             lines += axes.plot(x, truth[window], color=PREDICTION, linewidth=1.4, marker="o", markersize=2.5)
         axes.set_ylim(SINE_LIMITS)
-        if (
-            result.header.settings.series is not None
-        ):  # the range of truth and last predictions, and some room
+        # of a series the range of truth and last predictions, and some room
+        if result.header.settings.series is not None:
             kept = [run.test_predictions for run in self._runs if run.status != "diverged"]
             values = np.array([truth, *kept])[:, self._windows]
             margin = 0.15 * np.ptp(values) or 1.0
             axes.set_ylim(values.min() - margin, values.max() + margin)
         axes.set_xticks([])
-        axes.tick_params(labelsize=8.5, length=0, labelleft=True, labelcolor=SOFT)
         _dress(axes, "y")
         axes.spines["bottom"].set_visible(False)
-        return lines, axes.set_title(" ", fontsize=9.5, color=colour(run))
+        return lines, axes.set_title(" ", fontsize=9.5, color=plots.colour_of(run.library))
 
 
 def draw_pictures(result: TrainResult, folder: Path) -> None:
@@ -180,6 +163,6 @@ def draw_pictures(result: TrainResult, folder: Path) -> None:
 
 def _dress(axes: Axes, grid: Any) -> None:
     """Leave of the frame what is needed."""
-    axes.grid(axis=grid, color=FAINT, linewidth=0.7)
-    axes.set_axisbelow(True)
+    axes.grid(axis=grid)
+    axes.tick_params(labelsize=plots.NOTE, length=0, labelleft=True)
     axes.spines[["right", "top"]].set_visible(False)

@@ -1,7 +1,7 @@
 """Where the answer turns round: the map of all sizes that were measured, and the times between them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,28 +16,16 @@ from numpy.typing import NDArray
 
 from bench.analysis.crossover import KINDS, Axis, Crossing, Line, MapCell, SizeMap, lines
 from bench.analysis.outcome import Outcome
-from bench.analysis.prediction import Errors, Times, Winners, learn, times_of
+from bench.analysis.prediction import Errors, Family, Times, Winners, learn, times_of
 from bench.machine import units, wording
 from bench.machine.libraries import library
 from bench.records.record import Arm
 from bench.reporting import answer, plots, tables, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK, SOFT
-from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
+from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, text_table
 
 TITLE = "Where does it turn round?"
-CELLS = (
-    *numbers("B", "H"), *texts("Faster", "Slower"), *numbers("Times faster"),
-    *texts("Verdict", "Measured in"),
-)  # fmt: skip
-CROSSINGS = (
-    *texts("Comparison", "Along", "Faster from there on"), *numbers("Between"),
-    *texts("Measured below it", "Measured above it"),
-)  # fmt: skip
-FAMILIES = (
-    *texts("Variant and place", "Model"),
-    *numbers("Median error", "Nine of ten within", "Sizes", "Median error, measured afterwards"),
-)  # fmt: skip
 MODELS = {
     "interpolation": "interpolation in log sizes",
     "operations": "costs of what a call does",
@@ -60,25 +48,25 @@ HIDDEN = "hidden units H"
 TILE_INCHES = 0.46  # its height; all tiles together are as wide as the axes
 DEEPEST = math.log(8.0)  # log ratio from which on a colour gets no deeper
 DARK = 0.55  # of it: from where on white text reads better
-PAPER = "#f6f3ef"
-SAMPLES = 161  # along each axis, between which the line where the ratio is 1 is drawn
-BAR: Any = {"color": INK, "linewidth": 5, "alpha": 0.6, "solid_capstyle": "butt", "zorder": 6}
+PAPER, HATCH = "#f6f3ef", "#8b95a1"
+BAR: Any = plots.band(INK, 5, 0.6) | {"zorder": 6}
+SPOT: Any = {"markeredgecolor": INK, "markeredgewidth": 0.8, "markersize": 5, "zorder": 7}
 # digits that get a tick, where an axis spans few decades and where it spans many: the same from either side
 FEW_DECADES, DIGITS, FINE_DIGITS = 1.2, (1, 2, 5), (1, 1.25, 1.6, 2, 2.5, 4, 5, 6.25, 8)
 LIGHT, DEEP = "#a58fd0", "#2d1152"  # of the lines along H: one hue, which is no library's
 MARKS = "osD^vPX<>p"
 
 Array = NDArray[np.float64]
+Maps = tuple[SizeMap, ...]
 
 
-def crossover_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Section | None:
+def crossover_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
     """Return the map of several sizes; a sentence where there is one size; None where nothing is compared."""
     maps = facts.maps
     if not maps:
         return _one_size(facts)
-    lead = [wording.capital(f"{answer.how(maps[0], maps)}: {answer.title(maps)}.")]
-    lead.append(answer.certainty(maps))
-    shown = [_batches(maps), _crossings(maps), *(_cells(facts, one) for one in maps)]
+    lead = [wording.capital(f"{answer.how(maps[0], maps)}: {answer.title(maps)}."), answer.certainty(maps)]
+    shown = [_batches(maps), _crossings(maps), *(_sizes(facts, size_map) for size_map in maps)]
     notes = [f"All sizes: {answer.work(maps)}.", INTERPOLATED]
     if (predicted := _predicted(facts)) is not None:
         (first, *others), families = predicted
@@ -95,7 +83,7 @@ def crossover_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> S
 
 def _one_size(facts: Facts) -> Section | None:
     """Return what a run of one size says: what can tell, a run beside it, or a later one."""
-    compared = [facts.entries[one.entry].case for one in facts.summary.headlines if one.kind in KINDS]
+    compared = [facts.entries[pair.entry].case for pair in facts.summary.headlines if pair.kind in KINDS]
     sizes = {(case.shape.B, case.shape.H) for case in compared}
     if len(sizes) != 1:
         return None
@@ -105,7 +93,86 @@ def _one_size(facts: Facts) -> Section | None:
     return Section(id="crossover", title=TITLE, lead=(lead,))
 
 
-# ---- the two sides of a map
+def _heading(size_map: SizeMap, maps: Maps) -> str:
+    """Return what a map is about, for above it and its column."""
+    return f"{wording.capital(tables.HEADLINES[size_map.kind])}, {answer.where(size_map, maps)}"
+
+
+# ---- tables
+
+
+def _batches(maps: Maps) -> TextTable:
+    """Return who is faster at each batch, a column a map."""
+
+    def clauses(size_map: SizeMap) -> Callable[[int], str]:
+        by_batch = {line.fixed: answer.clause(line) for line in lines(size_map)}
+        return lambda B: by_batch.get(B, units.NOTHING)
+
+    fields: Fields[int] = {"B": _whole, **{_heading(size_map, maps): clauses(size_map) for size_map in maps}}
+    batches = sorted({line.fixed for size_map in maps for line in lines(size_map)})
+    return text_table("Who is faster, batch by batch", fields, batches)
+
+
+def _crossings(maps: Maps) -> TextTable:
+    """Return every place where a row of a map turns round, along H and along B."""
+    axes: tuple[Axis, ...] = ("H", "B")
+    crossings = [
+        (size_map, line, crossing)
+        for size_map in maps
+        for axis in axes
+        for line in lines(size_map, axis)
+        for crossing in line.crossings
+    ]
+
+    def along(line: Line) -> Cell:
+        other = "B" if line.axis == "H" else "H"
+        return Cell.of(line.fixed, lambda fixed: f"{line.axis}, at {other} = {fixed:.0f}")
+
+    def end(cell: MapCell, line: Line) -> Cell:
+        factor = units.with_interval(*_times_faster(cell))
+        who = words.library(_faster_first(cell)[0][0])
+        return Cell(f"{line.axis} = {answer.size(cell, line)}", f"{who} {factor}")
+
+    fields: Fields[tuple[SizeMap, Line, Crossing]] = {
+        "Comparison": lambda at: Cell(
+            wording.capital(tables.HEADLINES[at[0].kind]), answer.where(at[0], maps)
+        ),
+        "Along": lambda at: along(at[1]),
+        "Faster from there on": lambda at: Cell(library(at[2].winner).label, library=at[2].winner),
+        "Between": lambda at: Cell(answer.between(at[2]).replace("and", "to"), value=at[2].at),
+        "Measured below it": lambda at: end(at[2].below, at[1]),
+        "Measured above it": lambda at: end(at[2].above, at[1]),
+    }
+    return text_table("Where the faster library changes", fields, crossings)
+
+
+def _sizes(facts: Facts, size_map: SizeMap) -> TextTable:
+    """Return all sizes of a map."""
+
+    def side(cell: MapCell, place: int) -> Cell:
+        arm, ns = _faster_first(cell)[place]
+        name = arm.variant + f", {words.threads(arm)}" * (arm.threads > 1)
+        return Cell(name, units.duration(ns), ns, library=arm.library)
+
+    def factor(cell: MapCell) -> Cell:
+        times, *limits = _times_faster(cell)
+        return Cell.of(times, units.ratio, units.interval(*limits))
+
+    def verdict(cell: MapCell) -> Cell:
+        if cell.faster:
+            return Cell("decided", tables.reason_for(facts, cell.comparison), tone="good")
+        return tables.verdict_cell(facts, cell.comparison)
+
+    fields: Fields[MapCell] = {
+        "B": lambda cell: _whole(cell.B),
+        "H": lambda cell: _whole(cell.H),
+        "Faster": lambda cell: side(cell, 0),
+        "Slower": lambda cell: side(cell, 1),
+        "Times faster": factor,
+        "Verdict": verdict,
+        "Measured in": lambda cell: f"refinement {cell.source}" if cell.source else "the run itself",
+    }
+    return text_table(f"All sizes, {answer.how(size_map, facts.maps)}", fields, size_map.cells)
 
 
 def _faster_first(cell: MapCell) -> tuple[tuple[Arm, float | None], tuple[Arm, float | None]]:
@@ -114,104 +181,29 @@ def _faster_first(cell: MapCell) -> tuple[tuple[Arm, float | None], tuple[Arm, f
     return (arm, baseline) if (cell.comparison.ratio or 1) < 1 else (baseline, arm)
 
 
-def _times_faster(cell: MapCell) -> tuple[float, float | None, float | None] | None:
-    """Return how many times faster the faster side is, with limits; None where nothing was measured."""
-    ratio, low, high = cell.comparison.ratio, cell.comparison.low, cell.comparison.high
-    if ratio is None:
-        return None
-    return (ratio, low, high) if ratio >= 1 else (1 / ratio, high and 1 / high, low and 1 / low)
+def _times_faster(cell: MapCell) -> tuple[float | None, float | None, float | None]:
+    """Return how many times faster the faster side is, with limits; Nones where nothing was measured."""
+    pair = cell.comparison
+    return (None, None, None) if pair.ratio is None else units.above_1(pair.ratio, pair.low, pair.high)
 
 
-# ---- tables
-
-
-def _batches(maps: tuple[SizeMap, ...]) -> TextTable:
-    """Return who is faster at each batch, a column a map."""
-    by_map = [{line.fixed: answer.clause(line) for line in lines(one)} for one in maps]
-    columns = (*numbers("B"), *texts(*(_heading(one, maps) for one in maps)))
-    rows = tuple(
-        (Cell(str(B), value=B), *(Cell(by_batch.get(B, units.NOTHING)) for by_batch in by_map))
-        for B in sorted({B for by_batch in by_map for B in by_batch})
-    )
-    return TextTable("Who is faster, batch by batch", columns, rows)
-
-
-def _crossings(maps: tuple[SizeMap, ...]) -> TextTable:
-    """Return every place where a row of a map turns round, along H and along B."""
-    axes: tuple[Axis, ...] = ("H", "B")
-    rows = tuple(
-        _crossing(one, maps, line, crossing)
-        for one in maps
-        for axis in axes
-        for line in lines(one, axis)
-        for crossing in line.crossings
-    )
-    return TextTable("Where the faster library changes", CROSSINGS, rows)
-
-
-def _crossing(
-    size_map: SizeMap, maps: tuple[SizeMap, ...], line: Line, crossing: Crossing
-) -> tuple[Cell, ...]:
-    other = "B" if line.axis == "H" else "H"
-    ends = [
-        Cell(f"{line.axis} = {answer.size(cell, line)}", _factor(cell))
-        for cell in (crossing.below, crossing.above)
-    ]
-    return (
-        Cell(wording.capital(tables.HEADLINES[size_map.kind]), answer.where(size_map, maps)),
-        Cell(f"{line.axis}, at {other} = {line.fixed}", value=line.fixed),
-        Cell(library(crossing.winner).label, library=crossing.winner),
-        Cell(answer.between(crossing).replace("and", "to"), value=crossing.at),
-        *ends,
-    )
-
-
-def _heading(size_map: SizeMap, maps: tuple[SizeMap, ...]) -> str:
-    """Return what a map is about, for above it and its column."""
-    return f"{wording.capital(tables.HEADLINES[size_map.kind])}, {answer.where(size_map, maps)}"
-
-
-def _factor(cell: MapCell) -> str:
-    """Return "PyTorch 1.22 times [1.15, 1.24]": who is faster, and by how much."""
-    factor, ((faster, _), _) = _times_faster(cell), _faster_first(cell)
-    return f"{words.library(faster)} {units.with_interval(*factor)}" if factor else units.NOTHING
-
-
-def _cells(facts: Facts, size_map: SizeMap) -> TextTable:
-    """Return all sizes of a map."""
-    rows = tuple(_cell(facts, cell) for cell in size_map.cells)
-    return TextTable(f"All sizes, {answer.how(size_map, facts.maps)}", CELLS, rows)
-
-
-def _cell(facts: Facts, cell: MapCell) -> tuple[Cell, ...]:
-    compared, factor = cell.comparison, _times_faster(cell)
-    verdict, tone = ("decided", "good") if cell.faster else (tables.verdict(compared), tables.tone(compared))
-    names = [arm.variant + f", {words.threads(arm)}" * (arm.threads > 1) for arm, _ in _faster_first(cell)]
-    sides = zip(names, _faster_first(cell), strict=True)
-    return (
-        Cell(str(cell.B), value=cell.B),
-        Cell(str(cell.H), value=cell.H),
-        *(Cell(name, units.duration(ns), ns, library=arm.library) for name, (arm, ns) in sides),
-        Cell(units.ratio(factor[0]), units.interval(*factor[1:]), factor[0]) if factor else Cell("–"),
-        Cell(verdict, tables.reason_for(facts, compared), tone=tone),
-        Cell(f"refinement {cell.source}" if cell.source else "the run itself"),
-    )
+def _whole(size: int) -> Cell:
+    return Cell(str(size), value=size)
 
 
 # ---- pictures
 
 
-def _drawings(maps: tuple[SizeMap, ...], prefix: str) -> Iterator[Drawing]:
-    for number, one in enumerate(maps, start=1):
-        title, later = _heading(one, maps), DOTS * any(cell.source for cell in one.cells)
-        alt = f"{title}: {'; '.join(answer.by_batch(one))}. The table has the numbers."
+def _drawings(maps: Maps, prefix: str) -> Iterator[Drawing]:
+    for number, size_map in enumerate(maps, start=1):
+        title, later = _heading(size_map, maps), DOTS * any(cell.source for cell in size_map.cells)
+        alt = f"{title}: {'; '.join(answer.by_batch(size_map))}. The table has the numbers."
         caption = (f"{TILES}{LINE}" * (number == 1) + later).strip()
-        draw = partial(map_plot, one, title)
-        yield Drawing(f"{prefix}map-{number}", alt, draw, caption, partial(draw, narrow=True))
-        if one.kind == "best":
-            draw = partial(lines_plot, one, title)
-            narrow = partial(draw, narrow=True)
-            yield Drawing(f"{prefix}map-{number}-lines", f"{alt} Drawn along H.", draw, ALONG, narrow)
+        stem = f"{prefix}map-{number}"
+        yield Drawing(stem, alt, partial(map_plot, size_map, title), caption)
+        if size_map.kind == "best":
+            draw = partial(lines_plot, size_map, title)
+            yield Drawing(f"{stem}-lines", f"{alt} Drawn along H.", draw, ALONG)
 
 
 @plots.style()
@@ -221,22 +213,23 @@ def map_plot(size_map: SizeMap, title: str = "", *, narrow: bool = False) -> Fig
     A hatched tile has no verdict. The line is where the interpolated ratio is 1, a bar on it the interval of
     a crossing. Tiles are equally large; between their middles the axes are logarithmic.
     """
-    columns = sorted({cell.H for cell in _of_grid(size_map)})
-    rows = sorted({cell.B for cell in _of_grid(size_map)})
-    figure, axes = plots.plain_axes(TILE_INCHES * len(rows), labelled=True, narrow=narrow)
+    grid = _of_grid(size_map)
+    columns, rows = sorted({cell.H for cell in grid}), sorted({cell.B for cell in grid})
+    figure, axes = plots.new_axes(TILE_INCHES * len(rows), labelled=True, narrow=narrow)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5), xlabel=HIDDEN, ylabel="batch B")
     axes.grid(visible=False)
-    scale = _scale(size_map)
-    for cell in _of_grid(size_map):
+    sides = plots.colour_of(size_map.library), PAPER, plots.colour_of(size_map.baseline)
+    scale = LinearSegmentedColormap.from_list("sides", sides)
+    for cell in grid:
         _tile(axes, (columns.index(cell.H), rows.index(cell.B)), cell, scale)
-    _line_of_1(axes, size_map, columns, rows)
-    for line in lines(size_map):
+    measured = [line for line in lines(size_map) if _ratios(line)]
+    _line_of_1(axes, measured, columns, rows)
+    for line in measured:
         for crossing in line.crossings:
             axes.plot(_places(columns, [crossing.low, crossing.high]), _places(rows, [line.fixed] * 2), **BAR)
-    dot: Any = {"markeredgecolor": INK, "markeredgewidth": 0.8, "markersize": 5, "zorder": 7}
     for cell in (cell for cell in size_map.cells if cell.source):
         place = _places(columns, [cell.H]), _places(rows, [cell.B])
-        axes.plot(*place, "o", markerfacecolor=_shade(cell, scale) if cell.faster else "white", **dot)
+        axes.plot(*place, "o", markerfacecolor=_shade(cell, scale) if cell.faster else "white", **SPOT)
     axes.set_xticks(range(len(columns)), [str(H) for H in columns])
     axes.set_yticks(range(len(rows)), [str(B) for B in rows])
     _head(axes, size_map, title, "■■")
@@ -245,12 +238,11 @@ def map_plot(size_map: SizeMap, title: str = "", *, narrow: bool = False) -> Fig
 
 def _head(axes: Axes, size_map: SizeMap, title: str, marks: str) -> None:
     """Put what the picture shows above it, and who the sides are, each with its mark."""
+    sides = [library(name) for name in (size_map.baseline, size_map.library)]
+    head = [(f"{mark} {side.label} is faster", side.colour) for side, mark in zip(sides, marks, strict=True)]
     how: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
-    sides = (library(size_map.baseline), library(size_map.library))
-    for side, height, mark in zip(sides, (22, 8), marks, strict=True):
-        text = f"{mark} {side.label} is faster"
-        axes.annotate(text, (0, 1), (0, height), color=side.colour, fontsize=9, **how)
-    axes.annotate(title, (0, 1), (0, 38), fontsize=9, **how)
+    for (text, colour), points in zip([*head, (title, INK)], (22, 8, 38), strict=True):
+        axes.annotate(text, (0, 1), (0, points), color=colour, fontsize=9, **how)
 
 
 def _of_grid(size_map: SizeMap) -> list[MapCell]:
@@ -258,63 +250,50 @@ def _of_grid(size_map: SizeMap) -> list[MapCell]:
     return [cell for cell in size_map.cells if not cell.source] or list(size_map.cells)
 
 
-def _known(line: Line) -> list[tuple[MapCell, float]]:
-    """Return the sizes of a row that have a ratio, with it."""
-    return [(cell, cell.comparison.ratio) for cell in line.cells if cell.comparison.ratio is not None]
-
-
-def _scale(size_map: SizeMap) -> LinearSegmentedColormap:
-    """Return the colours from the side below 1 to the side above it."""
-    colours = [plots.colour_of(size_map.library), PAPER, plots.colour_of(size_map.baseline)]
-    return LinearSegmentedColormap.from_list("sides", colours)
+def _ratios(line: Line) -> dict[int, float]:
+    """Return the ratios of a row by H."""
+    return {cell.H: cell.comparison.ratio for cell in line.cells if cell.comparison.ratio is not None}
 
 
 def _shade(cell: MapCell, scale: LinearSegmentedColormap) -> Any:
     """Return the colour of the faster side, deeper the faster it is."""
     if cell.comparison.ratio is None:
         return "white"
-    depth = max(-1.0, min(1.0, math.log(cell.comparison.ratio) / DEEPEST))
-    return scale((depth + 1) / 2)
+    return scale((math.log(cell.comparison.ratio) / DEEPEST + 1) / 2)  # which takes what is beyond as its end
 
 
 def _tile(axes: Axes, place: tuple[int, int], cell: MapCell, scale: LinearSegmentedColormap) -> None:
     """Draw one size of the grid: coloured by its ratio, hatched without a verdict."""
-    corner, colour = (place[0] - 0.5, place[1] - 0.5), _shade(cell, scale)
+    (x, y), colour, (factor, *_) = place, _shade(cell, scale), _times_faster(cell)
+    corner = (x - 0.5, y - 0.5)
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=1.6, zorder=2))
     undecided = not cell.faster and cell.comparison.verdict != "EQUIVALENT"
     if undecided:
-        hatch: Any = {"fill": False, "hatch": "///", "edgecolor": "#8b95a1", "linewidth": 0}
-        axes.add_patch(Rectangle(corner, 1, 1, zorder=3, **hatch))
-    factor = _times_faster(cell)
-    dark = factor is not None and math.log(factor[0]) > DARK * DEEPEST and not undecided
+        hatch: Any = {"fill": False, "hatch": "///", "edgecolor": HATCH, "linewidth": 0, "zorder": 3}
+        axes.add_patch(Rectangle(corner, 1, 1, **hatch))
+    dark = factor is not None and math.log(factor) > DARK * DEEPEST and not undecided
     halo = withStroke(linewidth=3, foreground="white" if undecided else colour)
     how: Any = {"ha": "center", "va": "center", "fontsize": 9, "zorder": 8, "path_effects": [halo]}
-    text = units.ratio(factor[0]) if factor else units.NOTHING
-    axes.text(place[0], place[1] + 0.24, text, color="white" if dark else INK, **how)
+    text = units.NOTHING if factor is None else units.ratio(factor)
+    axes.text(x, y + 0.24, text, color="white" if dark else INK, **how)
 
 
-def _line_of_1(axes: Axes, size_map: SizeMap, columns: Sequence[int], rows: Sequence[int]) -> None:
+def _line_of_1(axes: Axes, measured: Sequence[Line], columns: Sequence[int], rows: Sequence[int]) -> None:
     """Draw where the interpolated ratio is 1: linear in log H along the rows, in log B between them."""
-    measured = [line for line in lines(size_map) if _known(line)]
     if len(measured) < 2:
         return
-    hidden = np.geomspace(columns[0], columns[-1], SAMPLES)
-    batches = np.geomspace(rows[0], rows[-1], SAMPLES)
-    along = [
-        np.interp(
-            np.log(hidden), np.log([cell.H for cell, _ in cells]), np.log([ratio for _, ratio in cells])
-        )
-        for cells in map(_known, measured)
+    hidden = sorted({H for line in measured for H in _ratios(line)})
+    logs = [
+        np.interp(np.log(hidden), np.log(list(ratios)), np.log(list(ratios.values())))
+        for ratios in map(_ratios, measured)
     ]
-    heights = np.log([line.fixed for line in measured])
-    field = np.stack([np.interp(np.log(batches), heights, column) for column in np.transpose(along)], axis=1)
-    if field.min() < 0 < field.max():
-        places = _places(columns, hidden), _places(rows, batches)
-        drawn = axes.contour(*places, field, [0.0], colors=[INK], zorder=5)
+    if np.min(logs) < 0 < np.max(logs):
+        places = _places(columns, hidden), _places(rows, [line.fixed for line in measured])
+        drawn = axes.contour(*places, logs, [0.0], colors=[INK], zorder=5)
         drawn.set(linewidth=1.7, path_effects=[withStroke(linewidth=4, foreground="white")])
 
 
-def _places(sizes: Sequence[int], values: Sequence[float] | Array) -> Array:
+def _places(sizes: Sequence[int], values: Sequence[float]) -> Array:
     """Return where values stand among the tiles of ``sizes``, whose middles are at 0, 1, 2, ..."""
     places = np.interp(np.log(values), np.log(sizes), np.arange(len(sizes)))
     return np.asarray(places, dtype=np.float64)
@@ -323,13 +302,13 @@ def _places(sizes: Sequence[int], values: Sequence[float] | Array) -> Array:
 @plots.style()
 def lines_plot(size_map: SizeMap, title: str = "", *, narrow: bool = False) -> Figure:
     """Draw the ratio over H, a line a batch, with its intervals; hollow where there is no verdict."""
-    figure, axes = plots.plain_axes(3.0, labelled=True, narrow=narrow)
+    figure, axes = plots.new_axes(3.0, labelled=True, narrow=narrow)
     axes.set(xscale="log", yscale="log", xlabel=HIDDEN, ylabel="times faster")
     axes.axhline(1.0, color=SOFT, linewidth=1.1, zorder=2)
-    drawn = [line for line in lines(size_map) if _known(line)]
+    measured = [line for line in lines(size_map) if _ratios(line)]
     light, deep = (np.array(to_rgb(colour)) for colour in (LIGHT, DEEP))
-    for number, line in enumerate(drawn):
-        colour = tuple(light + (deep - light) * number / max(1, len(drawn) - 1))
+    for number, line in enumerate(measured):
+        colour = tuple(light + (deep - light) * number / max(1, len(measured) - 1))
         _ratio_line(axes, line, colour, MARKS[number % len(MARKS)])
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.9), max(high, 1.1))
@@ -343,16 +322,15 @@ def lines_plot(size_map: SizeMap, title: str = "", *, narrow: bool = False) -> F
 
 def _ratio_line(axes: Axes, line: Line, colour: Any, marker: str) -> None:
     """Draw the ratios of one batch, each with its interval, and where they pass through 1."""
-    cells = _known(line)
-    look: Any = {"color": colour, "markersize": 5, "linewidth": 1.4, "zorder": 4}
-    hidden = [cell.H for cell, _ in cells]
-    axes.plot(hidden, [ratio for _, ratio in cells], marker=marker, label=f"B = {line.fixed}", **look)
-    for cell, ratio in cells:
+    ratios = _ratios(line)
+    look: Any = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.4, "zorder": 4}
+    axes.plot(list(ratios), list(ratios.values()), label=f"B = {line.fixed}", **look)
+    for cell in (cell for cell in line.cells if cell.H in ratios):
         if cell.comparison.low and cell.comparison.high:
-            limits: Any = {"color": colour, "linewidth": 2.6, "alpha": 0.35, "zorder": 3}
-            axes.plot([cell.H] * 2, [cell.comparison.low, cell.comparison.high], **limits)
+            limits = [cell.comparison.low, cell.comparison.high]
+            axes.plot([cell.H] * 2, limits, **plots.band(colour, 2.6, 0.35))
         if not cell.faster:
-            axes.plot([cell.H], [ratio], marker=marker, **{**look, "markerfacecolor": "white", "zorder": 5})
+            axes.plot([cell.H], [ratios[cell.H]], **{**look, "markerfacecolor": "white", "zorder": 5})
     for crossing in line.crossings:
         axes.plot([crossing.low, crossing.high], [1.0, 1.0], **BAR)
 
@@ -375,42 +353,36 @@ def _predicted(facts: Facts) -> tuple[list[str], TextTable] | None:
         for arm, times in times_of(summary, case).items():
             new = {shape: ns for shape, ns in times.items() if shape not in grid.get(arm, {})}
             later.setdefault(arm, {}).update(new)
-    cells = [cell for one in facts.maps for cell in one.cells]
+    cells = [cell for size_map in facts.maps for cell in size_map.cells]
     afterwards = prediction.errors_at(later)
     left_out = Errors.pooled(family.errors for family in prediction.families.values())
-    sentences = [
-        "Predicted from all other sizes, a time is off by "
-        f"{_off(left_out, prediction.winners_left_out(cells))}."
-    ]
+    others = _off(left_out, prediction.winners_left_out(cells))
+    sentences = [f"Predicted from all other sizes, a time is off by {others}."]
     if afterwards:
         sizes = {shape for errors in afterwards.values() for shape in errors.logs}
         sentences.append(
             f"Predicted first and measured afterwards, at {wording.count(len(sizes), 'size')}: off by "
             f"{_off(Errors.pooled(afterwards.values()), prediction.winners_at(cells, later))}."
         )
-    rows = tuple(
-        (
-            Cell(arm, library=facts.run.arms[arm].library),
-            Cell(MODELS[family.model]),
-            _percent(family.errors.median),
-            _percent(family.errors.ninth),
-            Cell(str(len(family.errors.logs)), value=len(family.errors.logs)),
-            _percent(afterwards[arm].median) if arm in afterwards else Cell(units.NOTHING),
-        )
-        for arm, family in prediction.families.items()
-    )
-    return sentences, TextTable("How well times are predicted", FAMILIES, rows, ERRORS)
+    fields: Fields[tuple[str, Family]] = {
+        "Variant and place": lambda of: Cell(of[0], library=facts.run.arms[of[0]].library),
+        "Model": lambda of: MODELS[of[1].model],
+        "Median error": lambda of: Cell.of(of[1].errors.median, units.percent),
+        "Nine of ten within": lambda of: Cell.of(of[1].errors.ninth, units.percent),
+        "Sizes": lambda of: _whole(len(of[1].errors.logs)),
+        "Median error, measured afterwards": lambda of: Cell.of(
+            afterwards[of[0]].median if of[0] in afterwards else None, units.percent
+        ),
+    }
+    families = prediction.families.items()
+    return sentences, text_table("How well times are predicted", fields, families, ERRORS)
 
 
 def _off(errors: Errors, winners: Winners) -> str:
     text = (
         f"{units.percent(errors.median)} in the median, nine of ten by at most {units.percent(errors.ninth)}"
     )
-    right = (
-        f"; the faster library is named rightly at {winners.right} of {winners.total} sizes with a verdict"
-    )
-    return text + right * bool(winners.total)
-
-
-def _percent(share: float) -> Cell:
-    return Cell(units.percent(share), value=share)
+    if not winners.total:
+        return text
+    named = f"{winners.right} of {winners.total} sizes with a verdict"
+    return f"{text}; the faster library is named rightly at {named}"

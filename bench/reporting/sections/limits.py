@@ -1,6 +1,6 @@
 """Why: where the time of a call goes, how far that is from the machine's limit, and what libraries can do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import Any
@@ -13,28 +13,19 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import Interval
-from bench.analysis.time_split import (
-    KINDS,
-    Kind,
-    LibrarySpeeds,
-    Limit,
-    Limits,
-    Part,
-    Speed,
-    limits,
-)  # fmt: skip
+from bench.analysis.time_split import KINDS, Kind, LibrarySpeeds, Limit, Limits, Speed, limits
 from bench.machine import units, wording
-from bench.machine.wording import full_stop
-from bench.reporting import answer, plots, reasons, words
+from bench.reporting import answer, plots, reasons, tables, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK, OTHER
-from bench.reporting.section import Cell, Drawing, Section, TextTable, numbers, texts
+from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, text_table
 from bench.workload.operations import Stored
 
 WHY, WHERE = "Why is that so", "Where does the time go"  # with a verdict, and without
 SLIGHT = 0.005  # an overlap that no bar would show
-SHARES = (*texts("Variant"), *numbers("Dispatch", "Matrix products", "Elementwise", "Rest"))
-BOUNDS = (*texts("Variant"), *numbers("Operations", "Mflop", "MB", "Lower bound", "Efficiency"))
+PARTS: dict[Kind, str] = {
+    "dispatch": "Dispatch", "products": "Matrix products", "elementwise": "Elementwise", "rest": "Rest",
+}  # fmt: skip
 CAPTION = "A bar is the time of a call in its parts, the triangle the lower bound of that time."
 NOTES = (
     "Dispatch is measured: the same calls on arrays of one number. Products and elementwise work are what "
@@ -49,45 +40,42 @@ SPEEDS = (
 )
 STORED: dict[Stored, str] = {"NN": "", "NT": "right one transposed", "TN": "left one transposed"}
 UNITS = ("ns", "Gflop/s", "G elements/s", "GB/s")  # in the order of the table
-Operation = tuple[str, str, str]  # what it is, a note, its unit
 ROW_INCHES, HEIGHT = 0.54, 0.42  # of a row; of a bar, in rows
 TINTS = (1.0, 0.66, 0.4, 0.18)  # how strong the colour of each part is, the first one's first
-NARROW = 0.085  # of the axis: narrower parts carry no number
+SLIM = 0.085  # of the axis: narrower parts carry no number
+
+Operation = tuple[str, str, str]  # what it is, a note, its unit
 
 
-def limits_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Section | None:
+def limits_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
     """Return why; None where the run measured neither dispatch nor its libraries."""
-    every = limits(facts.run, found)
+    every = limits(facts.run, outcomes)
     if every is None or not (every.entries or every.libraries):
         return None
     apart = [limit for limit in every.entries if limit.parts]
-    draw = partial(stacked, apart)
-    picture = Drawing(f"{prefix}limits", _alt(apart), draw, CAPTION, partial(draw, narrow=True))
     decided = words.is_decided(answer.main_comparison(facts))  # of what is not, nothing is the cause
+    times = "; ".join(f"{words.variant(limit.arm)} {units.duration(limit.time_ns)}" for limit in apart)
+    alt = f"Time of a call in its parts, a bar a variant; the table has the parts. {times}."
     return Section(
         id="limits",
         title=f"{WHY if decided else WHERE}, and how fast could it be?",
         lead=tuple(_lead(_main(facts, apart), explain=decided)),
-        drawings=(picture,) if apart else (),
-        tables=tuple(_tables(every, apart)),
+        drawings=(Drawing(f"{prefix}limits", alt, partial(stacked, apart), CAPTION),) if apart else (),
+        tables=tuple(table for table in _tables(every, apart) if table.rows),
         notes=(*_notes(every), *NOTES),
     )
 
 
 def share(interval: Interval) -> str:
     """Return a share and its 95 % interval: 84 % [83, 86]."""
-    text = units.percent(interval.estimate)
-    if not interval.finite:
-        return text
     low, high = (units.percent(limit).removesuffix(" %") for limit in (interval.low, interval.high))
-    return f"{text} [{low}, {high}]"
+    return units.percent(interval.estimate) + f" [{low}, {high}]" * interval.finite
 
 
 def _main(facts: Facts, apart: Sequence[Limit]) -> list[Limit]:
     """Return the sides of the main comparison, slower first; the first entry where neither has parts."""
-    by_entry = {limit.entry.id: limit for limit in apart}
     main = answer.main_comparison(facts)
-    sides = [by_entry[entry] for entry in (main.entry, main.baseline) if entry in by_entry] if main else []
+    sides = [limit for limit in apart if main and limit.entry.id in (main.entry, main.baseline)]
     return sorted(sides or apart[:1], key=lambda limit: -limit.time_ns)
 
 
@@ -112,53 +100,11 @@ def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
 def _most(limit: Limit) -> str:
     """Return "84 % of torch-cell's training step is dispatch (336 µs, 65 operations)"."""
     part = max(limit.parts, key=lambda part: part.share.estimate)
-    calls = ""
+    amount = units.duration(part.time_ns)
     if part.kind == "dispatch" and limit.count is not None:
-        calls = f", {wording.count(limit.count.calls, 'operation')}"
+        amount += f", {wording.count(limit.count.calls, 'operation')}"
     whose = f"{words.variant(limit.arm)}'s {words.TASKS[limit.entry.case.task]}"
-    what = f"{reasons.PARTS[part.kind]} ({units.duration(part.time_ns)}{calls})"
-    return f"{share(part.share)} of {whose} is {what}"
-
-
-def _alt(apart: Sequence[Limit]) -> str:
-    each = "; ".join(f"{words.variant(one.arm)} {units.duration(one.time_ns)}" for one in apart)
-    return f"Time of a call in its parts, a bar a variant; the table has the parts. {each}."
-
-
-def _tables(every: Limits, apart: Sequence[Limit]) -> Iterator[TextTable]:
-    """Yield two tables with a row an entry, since one would be too wide, and that of the libraries."""
-    if apart:
-        rows = tuple((_head(limit), *(_share(limit, kind) for kind in KINDS)) for limit in apart)
-        yield TextTable("Where the time of a call goes", SHARES, rows)
-    if bounded := [limit for limit in every.entries if limit.bound or limit.parts]:
-        rows = tuple((_head(limit), *_bounds(limit)) for limit in bounded)
-        yield TextTable("What a call consists of, and how fast that could be", BOUNDS, rows)
-    if every.libraries:
-        yield _speeds_table(every.libraries)
-
-
-def _head(limit: Limit) -> Cell:
-    return Cell(words.variant(limit.arm), words.place(limit.arm), library=limit.arm.library)
-
-
-def _share(limit: Limit, kind: Kind) -> Cell:
-    part = limit.part(kind)
-    if part is None:
-        return Cell(units.NOTHING)
-    return Cell(share(part.share), units.duration(part.time_ns), part.share.estimate)
-
-
-def _bounds(limit: Limit) -> list[Cell]:
-    """Return operations, millions of flops, megabytes, the lower bound and the efficiency."""
-    cells, count, bound = [Cell(units.NOTHING)] * 5, limit.count, limit.bound
-    if count is not None:
-        large = [amount / 1e6 for amount in (count.flops, count.bytes)]
-        cells[0] = Cell(units.whole(count.calls), value=count.calls)
-        cells[1:3] = [Cell(units.number(amount), value=amount) for amount in large]
-    if bound is not None:
-        cells[3] = Cell(units.duration(bound.time_ns), f"by {bound.by}", bound.time_ns)
-        cells[4] = Cell(share(bound.efficiency), value=bound.efficiency.estimate)
-    return cells
+    return f"{share(part.share)} of {whose} is {reasons.PARTS[part.kind]} ({amount})"
 
 
 def _notes(every: Limits) -> Iterator[str]:
@@ -170,102 +116,126 @@ def _notes(every: Limits) -> Iterator[str]:
         if limit.overlaps and median(limit.overlaps) > SLIGHT
     ]
     if overlapping:
-        yield (
-            "Timed alone, the parts add up to more than the whole, to which they are scaled: "
-            f"{'; '.join(overlapping)}."
-        )
-    if whole := [limit for limit in every.entries if not limit.parts]:
-        names = [f"{words.variant(limit.arm)} ({words.place(limit.arm)})" for limit in whole]
-        yield (
-            "Not taken apart, their calls not being timed on arrays of one number: "
-            f"{wording.listing(names, 12)}."
-        )
+        scaled = "Timed alone, the parts add up to more than the whole, to which they are scaled"
+        yield f"{scaled}: {'; '.join(overlapping)}."
+    whole = [limit.arm for limit in every.entries if not limit.parts]
+    if whole:
+        names = wording.listing([f"{words.variant(arm)} ({words.place(arm)})" for arm in whole], 12)
+        yield f"Not taken apart, their calls not being timed on arrays of one number: {names}."
     for arm, reason, blocks in every.troubles:
-        yield full_stop(f"{arm} did not time its library in {wording.count(len(blocks), 'block')}: {reason}")
+        often = wording.count(len(blocks), "block")
+        yield wording.full_stop(f"{arm} did not time its library in {often}: {reason}")
+
+
+# ---- tables
+
+
+def _tables(every: Limits, apart: Sequence[Limit]) -> Iterator[TextTable]:
+    """Yield two tables with a row an entry, since one would be too wide, and that of the libraries."""
+    variant: Fields[Limit] = {"Variant": lambda limit: tables.variant_cell(limit.arm, words.place(limit.arm))}
+    parts: Fields[Limit] = {title: partial(_part_cell, kind) for kind, title in PARTS.items()}
+    yield text_table("Where the time of a call goes", {**variant, **parts}, apart)
+    amounts: Fields[Limit] = {
+        "Operations": lambda limit: Cell.of(limit.count.calls, "{:.0f}".format) if limit.count else "",
+        "Mflop": lambda limit: Cell.of(limit.count.flops / 1e6, units.number) if limit.count else "",
+        "MB": lambda limit: Cell.of(limit.count.bytes / 1e6, units.number) if limit.count else "",
+        "Lower bound": lambda limit: (
+            Cell.of(limit.bound.time_ns, units.duration, f"by {limit.bound.by}") if limit.bound else ""
+        ),
+        "Efficiency": lambda limit: _share_cell(limit.bound.efficiency) if limit.bound else "",
+    }
+    bounded = [limit for limit in every.entries if limit.bound or limit.parts]
+    caption = "What a call consists of, and how fast that could be"
+    yield text_table(caption, {**variant, **amounts}, bounded)
+    yield _speeds_table(every.libraries)
+
+
+def _part_cell(kind: Kind, limit: Limit) -> Cell:
+    part = limit.part(kind)
+    return _share_cell(part.share, units.duration(part.time_ns)) if part else Cell(units.NOTHING)
+
+
+def _share_cell(interval: Interval, note: str = "") -> Cell:
+    return Cell(share(interval), note, interval.estimate)
 
 
 def _speeds_table(libraries: Sequence[LibrarySpeeds]) -> TextTable:
     """Return what the libraries can do by themselves: a column a library, a row an operation."""
-    titles = [f"{words.library(one.arm)}, {words.place(one.arm)}" for one in libraries]
-    by_library = [dict(_rates(one)) for one in libraries]
+
+    def rate(rates: Mapping[Operation, Interval]) -> Callable[[Operation], Cell]:
+        return lambda operation: _rate_cell(rates.get(operation), operation[2])
+
+    by_library = [dict(_rates(speeds)) for speeds in libraries]
+    titles = [f"{words.library(speeds.arm)}, {words.place(speeds.arm)}" for speeds in libraries]
     operations = dict.fromkeys(operation for rates in by_library for operation in rates)
-    rows = tuple(
-        (Cell(what, note), *(_rate(rates.get((what, note, unit)), unit) for rates in by_library))
-        for what, note, unit in sorted(operations, key=lambda operation: UNITS.index(operation[2]))
-    )
-    columns = (*texts("Operation"), *numbers(*titles))
-    return TextTable("What the libraries can do by themselves", columns, rows, SPEEDS)
+    fields: Fields[Operation] = {"Operation": lambda operation: Cell(operation[0], operation[1])}
+    fields = {**fields, **dict(zip(titles, map(rate, by_library), strict=True))}
+    ordered = sorted(operations, key=lambda operation: UNITS.index(operation[2]))
+    return text_table("What the libraries can do by themselves", fields, ordered, SPEEDS)
 
 
 def _rates(library: LibrarySpeeds) -> Iterator[tuple[Operation, Interval]]:
     """Yield a library's speeds by what they are; what was written in place is left out."""
     if library.call_ns:
         yield ("a call that has nothing to do", "", "ns"), library.call_ns
-    for speed in (speed for speed in library.products if not speed.kernel.into):
+    for speed in _plain(library.products):
         m, k, n = speed.kernel.size
         yield (f"product {m} × {k} by {k} × {n}", STORED[speed.kernel.stored], "Gflop/s"), speed.rate
-    for speed in (speed for speed in library.activations if not speed.kernel.into):
+    for speed in _plain(library.activations):
         yield (f"{speed.kernel.name} of {_elements(speed)}", "", "G elements/s"), speed.rate
     if library.copy:
         yield (f"copy of {_elements(library.copy)}", "", "GB/s"), library.copy.rate
+
+
+def _plain(speeds: Sequence[Speed]) -> list[Speed]:
+    return [speed for speed in speeds if not speed.kernel.into]
 
 
 def _elements(speed: Speed) -> str:
     return wording.count(speed.kernel.size[0], "element")
 
 
-def _rate(rate: Interval | None, unit: str) -> Cell:
+def _rate_cell(rate: Interval | None, unit: str) -> Cell:
     if rate is None:
         return Cell(units.NOTHING)
-    text = f"[{units.number(rate.low)}, {units.number(rate.high)}]" if rate.finite else ""
-    return Cell(f"{units.number(rate.estimate)} {unit}", text, rate.estimate)
+    limits = f"[{units.number(rate.low)}, {units.number(rate.high)}]" if rate.finite else ""
+    return Cell(f"{units.number(rate.estimate)} {unit}", limits, rate.estimate)
+
+
+# ---- picture
 
 
 @plots.style()
 def stacked(apart: Sequence[Limit], *, narrow: bool = False) -> Figure:
     """Draw a bar a variant, as long as its time, in parts; a mark where its lower bound lies."""
-    figure, axes = plots.plain_axes(ROW_INCHES * (len(apart) + 0.2), narrow=narrow)
+    figure, axes = plots.new_axes(ROW_INCHES * (len(apart) + 0.2), narrow=narrow)
     width = 1.02 * max(limit.time_ns for limit in apart)
     axes.set(xlim=(0, width), ylim=(len(apart) - 0.55, -0.65), yticks=[])
     plots.set_ticks(axes.xaxis, MaxNLocator(4), lambda ns: units.duration(ns) if ns else "0")
     mark: Any = {"color": INK, "marker": "^", "markersize": 5, "linestyle": "none"}
+    number: Any = {"ha": "center", "va": "center", "fontsize": plots.NOTE, "zorder": 5}
     for y, limit in enumerate(apart):
         colour, left = plots.colour_of(limit.arm.library), 0.0
         device = "" if limit.arm.device == "cpu" else f" on {limit.arm.device}"
         plots.beside(axes, 0, y - 0.4, words.variant(limit.arm) + device, color=colour)
         plots.beside(axes, 1, y - 0.4, units.duration(limit.time_ns), ha="right")
         for part in limit.parts:
-            _part(axes, y, part, left, colour)
+            edge: Any = {"edgecolor": "white", "linewidth": 0.8, "zorder": 2}
+            axes.barh(y, part.time_ns, HEIGHT, left, color=_tinted(colour, part.kind), **edge)
+            if part.time_ns >= SLIM * width:
+                middle, ink = left + part.time_ns / 2, "white" if part.kind == KINDS[0] else INK
+                axes.text(middle, y, units.percent(part.share.estimate), color=ink, **number)
             left += part.time_ns
         if limit.bound:
             axes.plot([limit.bound.time_ns], [y + 0.3], zorder=6, **mark)
-    tints = [Patch(color=_tinted(OTHER, tint), label=reasons.PARTS[kind]) for tint, kind in enumerate(KINDS)]
-    plots.legend_below(
-        axes,
-        2 if narrow else 3,
-        handles=[*tints, Line2D([], [], label="lower bound", **mark)],
-        handlelength=1,
-    )
+    tints = [Patch(color=_tinted(OTHER, kind), label=reasons.PARTS[kind]) for kind in KINDS]
+    handles = [*tints, Line2D([], [], label="lower bound", **mark)]
+    plots.legend_below(axes, 2 if narrow else 3, handles=handles, handlelength=1)
     return figure
 
 
-def _part(axes: Any, y: float, part: Part, left: float, colour: str) -> None:
-    """Draw a part of a bar, with its share where there is room."""
-    tint = KINDS.index(part.kind)
-    face = _tinted(colour, tint)
-    axes.barh(y, part.time_ns, HEIGHT, left, color=face, edgecolor="white", linewidth=0.8, zorder=2)
-    if part.time_ns >= NARROW * axes.get_xlim()[1]:
-        how: Any = {"ha": "center", "va": "center", "fontsize": 8.5, "zorder": 5}
-        axes.text(
-            left + part.time_ns / 2,
-            y,
-            units.percent(part.share.estimate),
-            color=INK if tint else "white",
-            **how,
-        )
-
-
-def _tinted(colour: str, tint: int) -> str:
-    """Return the colour mixed with white."""
-    red, green, blue = (1 - TINTS[tint] * (1 - channel) for channel in to_rgb(colour))
+def _tinted(colour: str, kind: Kind) -> str:
+    """Return the colour of a part, mixed with white."""
+    strength = TINTS[KINDS.index(kind)]
+    red, green, blue = (1 - strength * (1 - channel) for channel in to_rgb(colour))
     return to_hex((red, green, blue))

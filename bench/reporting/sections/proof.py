@@ -4,14 +4,15 @@ A cell is the largest error that the proof met, over all entries of a variant in
 what was allowed: E / tolerance, where E = |a - b| / |b| is normwise, against a float64 reference.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from bench.analysis.outcome import Outcome
 from bench.machine import units, wording
 from bench.records.record import Arm, Check
 from bench.reporting.facts import Facts
-from bench.reporting.section import Cell, Section, TextTable, numbers, texts
+from bench.reporting.section import Cell, Fields, Section, text_table
 from bench.workload.catalog import VARIANTS
 from bench.workload.cell import house_cell
 
@@ -38,14 +39,16 @@ class Proved:
     checks: tuple[Check, ...]
 
     @property
-    def failed(self) -> bool:
-        """Whether it claims to be right and is not."""
-        return any(not check.passed and not check.known_wrong for check in self.checks)
-
-    @property
     def known_wrong(self) -> list[Check]:
         """Its checks that are known to fail."""
         return [check for check in self.checks if check.known_wrong]
+
+    @property
+    def word(self) -> str:
+        """What follows from its checks; "failed": it claims to be right and is not."""
+        if any(not check.passed and not check.known_wrong for check in self.checks):
+            return "failed"
+        return "known wrong gradient" if self.known_wrong else "right"
 
     def largest(self, quantity: str) -> Check | None:
         """The check of a quantity that comes nearest to its tolerance, or passes it furthest."""
@@ -53,42 +56,44 @@ class Proved:
         return max(own, key=_strain, default=None)
 
 
-def proof_section(facts: Facts, found: dict[str, Outcome], prefix: str) -> Section | None:
+def proof_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
     """Return the table of proofs and what follows from it; None where nothing was proved."""
-    proved = list(_collect(facts, found))
+    proved = list(_collect(facts, outcomes))
     if not proved:
         return None
     quantities = _quantities(facts, proved)
-    columns = (*texts("Variant"), *numbers(*map(_title, quantities)), *texts("Conclusion"))
-    rows = tuple(_row(one, quantities) for one in proved)
-    table = TextTable("Largest error, and what is allowed", columns, rows)
-    known = (KNOWN,) if any(one.known_wrong for one in proved) else ()
+    variant: Fields[Proved] = {"Variant": _variant_cell}
+    errors: Fields[Proved] = {_title(name): partial(_error_cell, name) for name in quantities}
+    word: Fields[Proved] = {
+        "Conclusion": lambda own: Cell(own.word, tone="good" if own.word == "right" else "trouble")
+    }
+    known = (KNOWN,) if any(own.known_wrong for own in proved) else ()
     return Section(
         id="proof",
         title="Is the gradient right?",
         lead=tuple(_lead(proved, quantities)),
-        tables=(table,),
+        tables=(text_table("Largest error, and what is allowed", {**variant, **errors, **word}, proved),),
         notes=(*HOW, *known),
     )
 
 
-def _collect(facts: Facts, found: dict[str, Outcome]) -> Iterator[Proved]:
+def _collect(facts: Facts, outcomes: Mapping[str, Outcome]) -> Iterator[Proved]:
     """Yield what was proved, in the plan's order; A/A controls repeat their originals."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], Proved] = {}
     for entry in facts.entries.values():
-        arm = facts.run.arms[entry.arm]
-        if found[entry.id].checks:
-            groups.setdefault((arm.variant, arm.device, entry.case.dtype), []).append(entry.id)
-    for (_, _, dtype), entries in groups.items():
-        checks = dict.fromkeys(check for entry in entries for check in found[entry].checks)
-        yield Proved(facts.run.arms[facts.entries[entries[0]].arm], dtype, tuple(checks))
+        arm, dtype, checks = facts.run.arms[entry.arm], entry.case.dtype, outcomes[entry.id].checks
+        if checks:
+            key = arm.variant, arm.device, dtype
+            before = groups.get(key, Proved(arm, dtype, ()))
+            groups[key] = replace(before, checks=tuple(dict.fromkeys((*before.checks, *checks))))
+    yield from groups.values()
 
 
-def _quantities(facts: Facts, proved: list[Proved]) -> list[str]:
+def _quantities(facts: Facts, proved: Iterable[Proved]) -> list[str]:
     """List what has a distance: the prediction and the loss, then the parameters as their cell has them."""
     cells = map(house_cell, dict.fromkeys(entry.case.cell for entry in facts.entries.values()))
     parameters = [name for cell in cells if cell for name in cell.parameters]
-    measured = dict.fromkeys(check.quantity for one in proved for check in one.checks if check.tolerance)
+    measured = dict.fromkeys(check.quantity for own in proved for check in own.checks if check.tolerance)
     ordered = dict.fromkeys([*TITLES, *parameters, *measured])
     return [name for name in ordered if name and name in measured]
 
@@ -97,58 +102,54 @@ def _title(quantity: str) -> str:
     return TITLES.get(quantity, f"Gradient of {quantity}")
 
 
-def _lead(proved: list[Proved], quantities: list[str]) -> Iterator[str]:
+def _lead(proved: Sequence[Proved], quantities: Sequence[str]) -> Iterator[str]:
     """Say yes or no, which gradient is known to be wrong, and how near the nearest came to its limit."""
-    failed = dict.fromkeys(one.arm.variant for one in proved if one.failed)
-    right = [one for one in proved if not one.failed and not one.known_wrong]
+    failed = list(dict.fromkeys(own.arm.variant for own in proved if own.word == "failed"))
+    right = [own for own in proved if own.word == "right"]
     if failed:
-        yield f"No: {wording.listing(list(failed))} claims to be right and is not, and has no times."
+        yield f"No: {wording.listing(failed)} claims to be right and is not, and has no times."
     if right:
-        number = len({one.arm.variant for one in right})
+        number = len({own.arm.variant for own in right})
         variants, agree = wording.count(number, "variant"), "agrees" if number == 1 else "agree"
         who = f"All others, {variants}, agree" if failed else f"Yes: {variants} {agree}"
         yield f"{who} with an independent float64 reference{_although(proved)}."
-    nearest = [(check, one) for one in right for name in quantities if (check := one.largest(name))]
+    nearest = [(check, own) for own in right for name in quantities if (check := own.largest(name))]
     if nearest:
-        check, one = max(nearest, key=lambda pair: _strain(pair[0]))
+        check, own = max(nearest, key=lambda pair: _strain(pair[0]))
         title = _title(check.quantity)
         yield (
-            f"Nearest to its limit: {title[0].lower()}{title[1:]} of {one.arm.variant} ({one.dtype}), "
+            f"Nearest to its limit: {title[0].lower()}{title[1:]} of {own.arm.variant} ({own.dtype}), "
             f"{units.error(check.error)} of {units.error(check.tolerance)} allowed."
         )
 
 
-def _although(proved: list[Proved]) -> str:
+def _although(proved: Iterable[Proved]) -> str:
     """Say of each gradient that is known to be wrong whose it is, and what is off the most."""
-    worst: dict[str, Check] = {}
-    for one in proved:
-        for check in one.known_wrong:
-            known = worst.setdefault(one.arm.variant, check)
-            worst[one.arm.variant] = max(known, check, key=lambda check: check.error)
+    checks: dict[str, list[Check]] = {}
+    for own in proved:
+        checks.setdefault(own.arm.variant, []).extend(own.known_wrong)
     clauses = []
-    for variant, check in worst.items():
+    for variant, check in (
+        (name, max(known, key=lambda check: check.error)) for name, known in checks.items() if known
+    ):
         whose = "the tutorial’s own gradient" if variant in TUTORIAL else f"the gradient of {variant}"
-        what = check.quantity or check.what
-        clauses.append(f"; {whose} is wrong ({what} off by {units.percent(check.error)})")
+        off = f"{check.quantity or check.what} off by {units.percent(check.error)}"
+        clauses.append(f"; {whose} is wrong ({off})")
     return "".join(clauses)
 
 
-def _row(one: Proved, quantities: list[str]) -> tuple[Cell, ...]:
-    word = "failed" if one.failed else "known wrong gradient" if one.known_wrong else "right"
-    device = "CPU" if one.arm.device == "cpu" else one.arm.device
-    return (
-        Cell(one.arm.variant, note=f"{device}, {one.dtype}", library=one.arm.library),
-        *(_cell(one.largest(quantity)) for quantity in quantities),
-        Cell(word, tone="good" if word == "right" else "trouble"),
-    )
+def _variant_cell(own: Proved) -> Cell:
+    device = "CPU" if own.arm.device == "cpu" else own.arm.device
+    return Cell(own.arm.variant, f"{device}, {own.dtype}", library=own.arm.library)
 
 
-def _cell(check: Check | None) -> Cell:
+def _error_cell(quantity: str, own: Proved) -> Cell:
+    check = own.largest(quantity)
     if check is None:
         return Cell(units.NOTHING)
     allowed = units.error(check.tolerance)
     if check.known_wrong:
-        return Cell(f"off by {units.percent(check.error)}", note=f"allowed {allowed}", value=_strain(check))
+        return Cell(f"off by {units.percent(check.error)}", f"allowed {allowed}", _strain(check))
     return Cell(units.error(check.error), f"{'≤' if check.passed else '>'} {allowed}", _strain(check))
 
 
