@@ -1,13 +1,17 @@
 """For the tests of damaged and resumed journals: a run of two arms that fits on a page."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from journals import example_environment, example_plan, example_records
 from msgspec.structs import replace
 
 from bench.records.journal import Journal
 from bench.records.record import AnyRecord, Burst, Decision, End, Environment, Plan, Worker
+from bench.records.sealed import FIRST, sealed_line
 
 
 def small_plan(blocks: int = 2) -> Plan:
@@ -31,17 +35,15 @@ def small_records(blocks: int = 2) -> list[AnyRecord]:
     plan = small_plan(blocks)
     entries = {entry.id for entry in plan.groups[0].entries}
     arms = {arm.id for arm in plan.arms}
-    made: list[AnyRecord] = [plan, example_environment()]
+    records: list[AnyRecord] = [plan, example_environment()]
     for record in example_records(blocks=blocks):
         if isinstance(record, Worker) and arms & set(record.arms):
-            made.append(replace(record, arms=[arm for arm in record.arms if arm in arms]))
-        elif isinstance(record, Burst) and record.entry in entries:
-            made.append(record)
+            records.append(replace(record, arms=[arm for arm in record.arms if arm in arms]))
         elif isinstance(record, Decision):
-            made.append(replace(record, pairs=[]))
-        elif isinstance(record, End):
-            made.append(record)
-    return made
+            records.append(replace(record, pairs=[]))
+        elif isinstance(record, End) or (isinstance(record, Burst) and record.entry in entries):
+            records.append(record)
+    return records
 
 
 def on(machine: dict[str, object]) -> Environment:
@@ -55,3 +57,17 @@ def write(path: Path, records: Sequence[AnyRecord]) -> None:
     with Journal(path) as journal:
         for record in records:
             journal.write(record)
+
+
+def seal(path: Path, records: Iterable[object]) -> None:
+    """Write a file of these records, JSON or objects, well sealed, as somebody might on purpose."""
+    seal, lines = FIRST, []
+    for record in records:
+        line, seal = sealed_line(seal, record if isinstance(record, bytes) else msgspec.json.encode(record))
+        lines.append(line)
+    path.write_bytes(b"".join(lines))
+
+
+def unsealed(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a file as plain objects, to be edited."""
+    return [json.loads(line)["record"] for line in path.read_bytes().splitlines()]

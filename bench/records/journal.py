@@ -6,21 +6,21 @@ shows in the seals, and the file is refused.
 """
 
 import os
+import sys
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from bench.machine.errors import UserError
-from bench.machine.files import open_regular, open_to_read
-from bench.records.contradictions import refuse_contradictions
-from bench.records.record import SCHEMA, AnyRecord, Burst, Plan
+from bench.machine.files import open_regular
+from bench.records.contradictions import of_run, refuse_contradictions
+from bench.records.record import SCHEMA, AnyRecord, Burst, Check
 from bench.records.run import Run, make_run
-from bench.records.sealed import APPEND, Content, Decoder, Format, SealedWriter, read_sealed
+from bench.records.sealed import APPEND, Decoder, Format, SealedWriter, load_sealed, read_sealed
 
 FILE_NAME = "journal.jsonl"
-FORMAT = Format("journal", "plan", SCHEMA)
+FORMAT = Format("journal", FILE_NAME, "plan", SCHEMA, "a run's folder or journal")
 CHECKS, AFTER_CHECKS = b'"checks":', b'],"gates":'  # in the line of a burst
 MAX_SHARED = 100_000  # a file without repetition must not fill a table of what repeats
 
@@ -47,26 +47,22 @@ class Journal(SealedWriter[AnyRecord]):
         Raises:
             UserError: no such file, another run writes it, it is damaged, or of another schema.
         """
+        journal = cls.__new__(cls)
         try:
-            descriptor = open_regular(path, APPEND)
+            journal._hold(path, open_regular(path, APPEND), decode)
+            try:
+                with os.fdopen(os.dup(journal._descriptor), "rb") as file:
+                    content = read_sealed(file, path, FORMAT, _SharingDecoder())
+                refuse_contradictions(path, of_run(make_run(content.records)))
+                journal._end = (content.end, content.seal)
+                journal._cut()
+                os.fsync(journal._descriptor)
+            except BaseException:
+                journal.close()
+                raise
         except OSError as error:
             raise UserError(f"cannot go on with {path}: {error.strerror}; give a run's folder") from error
-        journal = cls.__new__(cls)
-        journal._hold(path, descriptor, decode)
-        try:
-            with os.fdopen(os.dup(descriptor), "rb") as file:
-                content = _read(file, path)
-            refuse_contradictions(make_run(content.records), path)
-            journal._end = (content.end, content.seal)
-            journal._cut()
-            os.fsync(descriptor)
-        except OSError as error:
-            journal.close()
-            raise UserError(f"cannot go on with {path}: {error.strerror}") from error
-        except BaseException:
-            journal.close()
-            raise
-        return journal, content.records, _warnings(content, path)
+        return journal, content.records, content.warnings
 
 
 def load_run(path: Path) -> Run:
@@ -75,9 +71,8 @@ def load_run(path: Path) -> Run:
     Raises:
         UserError: the journal cannot be read, or contradicts its own plan.
     """
-    path = path / FILE_NAME if path.is_dir() else path
     run = make_run(*read_journal(path))
-    refuse_contradictions(run, path)
+    refuse_contradictions(path / FILE_NAME if path.is_dir() else path, of_run(run))
     return run
 
 
@@ -87,25 +82,8 @@ def read_journal(path: Path) -> tuple[list[AnyRecord], list[str]]:
     Raises:
         UserError: no such file, no plan in the first line, another schema, too large, or a damaged line.
     """
-    try:
-        with open_to_read(path) as file:
-            content = _read(file, path)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; give a run's folder or journal") from error
-    return content.records, _warnings(content, path)
-
-
-def _read(file: BinaryIO, path: Path) -> Content[AnyRecord]:
-    content = read_sealed(file, path, FORMAT, _SharingDecoder())
-    if any(isinstance(record, Plan) for record in content.records[1:]):
-        raise UserError(f"{path} holds more than one plan; each run has a journal of its own")
-    return content
-
-
-def _warnings(content: Content[AnyRecord], path: Path) -> list[str]:
-    if not content.torn:
-        return []
-    return [f"the last line of {path.name} was torn ({content.torn} bytes) and is left out"]
+    content = load_sealed(path, FORMAT, _SharingDecoder())
+    return content.records, content.warnings
 
 
 class _SharingDecoder:
@@ -116,7 +94,7 @@ class _SharingDecoder:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Any, Any] = {}
+        self._checks: dict[bytes, list[Check]] = {}
 
     def __call__(self, data: bytes) -> tuple[AnyRecord, bytes]:
         """Return the record of one JSON object, and the part of that which shares nothing with others.
@@ -128,28 +106,15 @@ class _SharingDecoder:
         start = data.find(CHECKS) + len(CHECKS)
         end = data.find(AFTER_CHECKS, start)
         text = data[start : end + 1]
-        checks = self._known.get(text)
+        checks = self._checks.get(text)
+        own = data if checks is None else data[: start + 1] + data[end:]
+        record = decode(own)
+        if not isinstance(record, Burst):  # facts about a machine may have any names
+            return (record if checks is None else decode(data)), data
         if checks is not None:
-            rest = data[: start + 1] + data[end:]
-            record = decode(rest)
-            if isinstance(record, Burst):  # facts about a machine may have any names
-                force_setattr(record, "checks", checks)
-                return self._shared(record), rest
-        record = decode(data)
-        if isinstance(record, Burst):
-            if msgspec.json.encode(record.checks) == text:
-                self._known[text] = record.checks
-            record.checks[:] = map(self._one, record.checks)
-            return self._shared(record), data
-        return record, data
-
-    def _shared(self, burst: Burst) -> Burst:
-        """Return the same burst, whose texts it now shares with others."""
-        if len(self._known) > MAX_SHARED:
-            self._known.clear()
+            force_setattr(record, "checks", checks)
+        elif len(self._checks) < MAX_SHARED and msgspec.json.encode(record.checks) == text:
+            self._checks[text] = record.checks
         for name in ("entry", "device", "digest"):
-            force_setattr(burst, name, self._one(getattr(burst, name)))
-        return burst
-
-    def _one(self, value: Any) -> Any:
-        return self._known.setdefault(value, value)
+            force_setattr(record, name, sys.intern(getattr(record, name)))
+        return record, own

@@ -7,25 +7,24 @@ off and went on later has another ``Environment`` and a ``Resumed`` in between; 
 extended, an ``Extended`` before them.
 """
 
-import re
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from bench.machine.libraries import introduce, library
-from bench.machine.wording import is_name, short
+from bench.machine.wording import UNSEEN
 from bench.workload.case import Case
 from bench.workload.operations import Kernel
 
-COLOUR = re.compile("#[0-9a-fA-F]{6}")
 SCHEMA = 3  # journals of no other are read
 MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
 
 # bounds that a file is read with: what is beyond them no run writes
 LONGEST_NS = 10**16  # of what is timed: four months
 MOST = 10**9  # of threads; and of seconds, which is thirty years
+DEPTH = 8  # of facts within facts; ours go two levels deep
 Name = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=0, le=LONGEST_NS)]  # of anything; nanoseconds, too
 Positive = Annotated[int, Meta(ge=1, le=LONGEST_NS)]
@@ -34,6 +33,17 @@ Blocks = Annotated[int, Meta(ge=1, le=MAX_BLOCKS)]
 Amount = Annotated[float, Meta(ge=0, le=MOST)]
 Error = Annotated[float, Meta(ge=0)]
 Times = Annotated[list[Positive], Meta(min_length=1)]
+# of what is shown as it is: one line, and nothing that acts unseen
+Label = Annotated[str, Meta(pattern=rf"\A(?!.*({UNSEEN.pattern}|[\t\n])).+\Z")]
+Colour = Annotated[str, Meta(pattern=r"\A#[0-9a-fA-F]{6}\Z")]
+
+if TYPE_CHECKING:
+    Facts = dict[str, Any]
+else:  # whatever a machine or a library tells, within what arrays hold and what may be walked through
+    Fact = Scalar = bool | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float | str | None
+    for _ in range(DEPTH):
+        Fact = Scalar | list[Fact] | dict[str, Fact]
+    Facts = dict[str, Fact]
 
 # a table as asked for; what a plan adds: the ladder, compiled code, the calls on arrays of one number
 GroupKind = Literal["table", "ladder", "compiled", "dispatch"]
@@ -118,7 +128,7 @@ class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def measured_as(groups: Iterable[Group]) -> dict[str, str]:
-    """By entry, the entry under which it is measured: the first of all that have its arm and its case."""
+    """Return, by entry, the one under which it is measured: the first that has its arm and its case."""
     first: dict[tuple[str, Case], str] = {}
     return {
         entry.id: first.setdefault((entry.arm, entry.case), entry.id)
@@ -128,33 +138,26 @@ def measured_as(groups: Iterable[Group]) -> dict[str, str]:
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
-    """One line of the journal; its class name in lower case is the line's ``kind``."""
+    """One line of a sealed file; its class name in lower case is the line's ``kind``."""
 
 
 class OwnLibrary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a library of somebody's own is shown: whoever reads a run does not load it."""
 
-    name: str
-    label: str
-    colour: str  # "#117733", for text and bars on a light page
-    dark_colour: str
+    name: Label
+    label: Label
+    colour: Colour  # "#117733", for text and bars on a light page
+    dark_colour: Colour
 
     @classmethod
     def of(cls, name: str) -> "OwnLibrary":
         """Note how a library is shown that this process knows."""
-        one = library(name)
-        return cls(one.name, one.label, one.colour, one.dark_colour)
+        own = library(name)
+        return cls(own.name, own.label, own.colour, own.dark_colour)
 
     def introduce(self) -> None:
         """Have this process show the library like that, unless it knows one of that name."""
         introduce(self.name, self.label, self.colour, self.dark_colour)
-
-    def problems(self) -> Iterator[str]:
-        """Yield what makes it none that can be shown."""
-        if not (is_name(self.name) and is_name(self.label)):
-            yield f"no library is called {short(self.label)}"
-        if not (COLOUR.fullmatch(self.colour) and COLOUR.fullmatch(self.dark_colour)):
-            yield f"no colour is called {short(self.colour)}"
 
 
 class Plan(Record, frozen=True):
@@ -188,7 +191,7 @@ class Plan(Record, frozen=True):
 class Environment(Record, frozen=True):
     """The machine and the variables that change speed: set for workers, dropped from them, kept."""
 
-    machine: dict[str, Any]
+    machine: Facts
     set: dict[str, str]
     dropped: dict[str, str]
     kept: dict[str, str]
@@ -203,7 +206,7 @@ class Worker(Record, frozen=True):
     arms: Annotated[list[str], Meta(min_length=1)]
     pid: int
     ready_ns: Count  # processor time until it was ready: interpreter, imports, first binding
-    facts: dict[str, Any]  # versions, threads read back, BLAS kernel, precision switches
+    facts: Facts  # versions, threads read back, BLAS kernel, precision switches
     compile_ns: Count = (
         0  # wall time that compiling took: in block 0 from nothing, later from the run's cache
     )

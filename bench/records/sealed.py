@@ -17,30 +17,24 @@ import gc
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Generic, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, BinaryIO, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
 from bench.machine.errors import UserError
-from bench.machine.files import open_regular, sync_folder, try_lock
+from bench.machine.files import open_regular, open_to_read, sync_folder, try_lock
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 FIRST = b"0" * 16  # stands for the seal before the first line
-_BEFORE, _BETWEEN, _AFTER = b'{"seal":"', b'","record":', b"}\n"
-_SEAL_ENDS = len(_BEFORE) + len(FIRST)
-_RECORD_STARTS = _SEAL_ENDS + len(_BETWEEN)
-
-MAX_DEPTH = 32  # our own records go seven levels deep
-MAX_INT = 2**63 - 1  # what arrays hold; as nanoseconds, 292 years
-_DIGITS = bytes.maketrans(b"0123456789", b"0" * 10)
-_LONG = b"0" * 19  # as many digits as MAX_INT has
+SEALED = re.compile(rb'\{"seal":"(.{%d})","record":(.*)\}\n' % len(FIRST), re.DOTALL)
 _OTHERS = bytes(set(range(256)) - set(b"[{,:"))
 
 # A million values in 200,000 bursts make about 250 MB and, read, twice that in memory. Four times as much
@@ -60,18 +54,8 @@ _encoder = msgspec.json.Encoder()
 
 def sealed_line(before: bytes, record: bytes) -> tuple[bytes, bytes]:
     """Return the line of a record's JSON that comes after a line sealed with ``before``, and its own seal."""
-    seal = _seal(before, record)
-    return b"".join((_BEFORE, seal, _BETWEEN, record, _AFTER)), seal
-
-
-def is_sealed(line: bytes) -> bool:
-    """Return whether a line looks like a sealed one; its seal may be wrong all the same."""
-    return line.startswith(_BEFORE) and line[_SEAL_ENDS:_RECORD_STARTS] == _BETWEEN and line.endswith(_AFTER)
-
-
-def record_of(line: bytes) -> bytes:
-    """Return the record's JSON in a line that looks sealed, its seal unchecked."""
-    return line[_RECORD_STARTS : -len(_AFTER)]
+    seal = hashlib.sha256(before + record).hexdigest()[: len(FIRST)].encode()
+    return b'{"seal":"%b","record":%b}\n' % (seal, record), seal
 
 
 def unseal(before: bytes, line: bytes) -> tuple[bytes, bytes]:
@@ -80,26 +64,22 @@ def unseal(before: bytes, line: bytes) -> tuple[bytes, bytes]:
     Raises:
         ValueError: it has no seal, or one that does not fit.
     """
-    if not is_sealed(line):
+    match = SEALED.fullmatch(line)
+    if match is None:
         raise ValueError("it has no seal")
-    record = record_of(line)
-    seal = _seal(before, record)
-    if line[len(_BEFORE) : _SEAL_ENDS] != seal:
+    sealed, seal = sealed_line(before, match[2])
+    if sealed != line:
         raise ValueError("its seal does not fit it and the line before")
-    return record, seal
-
-
-def _seal(before: bytes, record: bytes) -> bytes:
-    return hashlib.sha256(before + record).hexdigest()[: len(FIRST)].encode()
+    return match[2], seal
 
 
 class Decoder(Generic[Kind]):
     """Makes records of one kind, or of several that their tags tell apart.
 
-    msgspec validates kinds, fields, types and bounds and knows no NaN. It takes the last of two equal keys,
-    lets unknown fields of dataclasses pass, and integers of any size; those are looked for here. A line of
-    this program's own is recognised because writing its record anew gives the same bytes; only other lines
-    need a second, slower look.
+    msgspec validates kinds, fields, types and bounds and knows no NaN. It takes the last of two equal keys
+    and lets unknown fields of dataclasses pass; those are looked for here. A line of this program's own is
+    recognised because writing its record anew gives the same bytes; only other lines need a second, slower
+    look.
     """
 
     def __init__(self, kind: Any) -> None:
@@ -113,9 +93,6 @@ class Decoder(Generic[Kind]):
         """
         try:
             record: Kind = self._decoder.decode(data)
-            # many brackets or digits need not mean depth or size, but without them there is neither
-            if data.count(b"{") + data.count(b"[") > MAX_DEPTH or _LONG in data.translate(_DIGITS):
-                _check_sizes(msgspec.to_builtins(record))
             if _encoder.encode(record) != data:
                 read = json.loads(data, object_pairs_hook=_object)
                 if not _is_kept(read, msgspec.to_builtins(record)):
@@ -136,17 +113,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _check_sizes(value: Any, depth: int = MAX_DEPTH) -> None:
-    """Raise ValueError for a tree that is deeper than ``depth`` or holds an integer beyond MAX_INT."""
-    if isinstance(value, int) and abs(value) > MAX_INT:
-        raise ValueError("an integer beyond 64 bits")
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    if children and not depth:
-        raise ValueError("it is nested too deeply")
-    for child in children:
-        _check_sizes(child, depth - 1)
-
-
 def _is_kept(read: Any, kept: Any) -> bool:
     """Return whether a record kept all that its line says; defaults may be left out of the line."""
     if isinstance(read, dict) and isinstance(kept, dict):
@@ -157,11 +123,21 @@ def _is_kept(read: Any, kept: Any) -> bool:
 
 
 class Format(NamedTuple):
-    """What identifies a file in its first record."""
+    """A kind of sealed file, known by its first record."""
 
     name: str  # "journal"
-    first: str  # kind of its first record
+    file_name: str  # within its folder
+    first: str  # kind of its first record, of which there is one
     schema: int  # which that tells
+    wanted: str  # what to give where there is no such file: "a run's folder or journal"
+
+
+class _First(msgspec.Struct):
+    """What the first record of any format tells."""
+
+    kind: str
+    schema: Annotated[int, msgspec.Meta(ge=1)]
+    version: Any = "?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +147,21 @@ class Content(Generic[Kind]):
     records: list[Kind]
     end: int  # bytes of whole lines
     seal: bytes  # of the last whole line
-    torn: int  # bytes after that: of a line that was torn while it was written
+    warnings: list[str]  # of a last line that was torn while it was written
+
+
+def load_sealed(path: Path, expected: Format, decode: Callable[[bytes], tuple[Kind, bytes]]) -> Content[Kind]:
+    """Read a file, or that of a folder, as ``read_sealed`` does.
+
+    Raises:
+        UserError: as ``read_sealed``, or it cannot be opened.
+    """
+    path = path / expected.file_name if path.is_dir() else path
+    try:
+        with open_to_read(path) as file:
+            return read_sealed(file, path, expected, decode)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give {expected.wanted}") from error
 
 
 def read_sealed(
@@ -186,17 +176,16 @@ def read_sealed(
         UserError: it begins with something else, has another schema, is too large, or a line is damaged.
     """
     records: list[Kind] = []
-    end, seal, torn, room = 0, FIRST, 0, Room(path)
+    warnings: list[str] = []
+    end, seal, left, data = 0, FIRST, MAX_MADE, b""
     with collector_paused():
         for number, line in enumerate(bounded_lines(file, path), start=1):
             if not line.endswith(b"\n"):
-                torn = len(line)
+                warnings = [f"the last line of {path.name} was torn ({len(line)} bytes) and is left out"]
                 break
             try:
-                if number > 1 or is_sealed(line):
+                if number > 1 or SEALED.fullmatch(line):
                     data, seal = unseal(seal, line)
-                else:
-                    data = b""
                 if number == 1:
                     _refuse_other(data, path, expected)
                 record, own = decode(data)
@@ -204,27 +193,29 @@ def read_sealed(
                 raise UserError(
                     f"{path}, line {number} cannot be read: {error}; the file is damaged"
                 ) from error
-            room.take(own, record)
+            left -= _memory(own, record)
+            if left < 0:
+                raise _too_large(f"{path} would take more than {MAX_MADE >> 30} GiB once read")
             records.append(record)
             end += len(line)
     if not records:
         _refuse_other(b"", path, expected)
-    return Content(records, end, seal, torn)
+    if any(isinstance(record, type(records[0])) for record in records[1:]):
+        raise UserError(f"{path} holds more than one {expected.first}; each {expected.name} has a single one")
+    return Content(records, end, seal, warnings)
 
 
 def _refuse_other(data: bytes, path: Path, expected: Format) -> None:
     """Raise UserError where a file's first record is another's; what that holds need not fit our records."""
     try:
-        first = msgspec.json.decode(data)
+        first = msgspec.json.decode(data, type=_First)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        first = None
-    is_first = isinstance(first, dict) and first.get("kind") == expected.first
-    schema = first.get("schema") if is_first else None
-    if type(schema) is not int or schema < 1:
+        first = _First("", 1)
+    if first.kind != expected.first:
         raise UserError(f"{path} is no {expected.name} of rnnbench: its first line is not a {expected.first}")
-    if schema != expected.schema:
+    if first.schema != expected.schema:
         raise UserError(
-            f"{path} has schema {schema}, of rnnbench {first.get('version', '?')}; this one reads "
+            f"{path} has schema {first.schema}, of rnnbench {first.version}; this one reads "
             f"{expected.schema}: measure anew, or install that version"
         )
 
@@ -236,20 +227,20 @@ def bounded_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
         OSError: it cannot be read.
         UserError: the file, a line, or their number is too large.
     """
-    if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
-        raise UserError(
-            f"{path} has {size / 2**30:.1f} GiB; files up to {MAX_BYTES / 2**30:.0f} GiB are read"
-        )
+    if os.fstat(file.fileno()).st_size > MAX_BYTES:
+        raise _too_large(f"{path} has more than {MAX_BYTES >> 30} GiB")
     for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
-        if len(line) > MAX_LINE:
-            raise UserError(f"{path}, line {number} has more than {MAX_LINE >> 20} MiB; so long is no record")
         if number > MAX_RECORDS:
-            raise UserError(f"{path} has more than {MAX_RECORDS} lines; so many records are not read")
+            raise _too_large(f"{path} has more than {MAX_RECORDS} lines")
+        if len(line) > MAX_LINE:
+            raise _too_large(f"{path}, line {number} has more than {MAX_LINE >> 20} MiB")
         if _values_in(line) > MAX_VALUES:
-            raise UserError(
-                f"{path}, line {number} holds more than {MAX_VALUES} values; no record has so many"
-            )
+            raise _too_large(f"{path}, line {number} holds more than {MAX_VALUES} values")
         yield line
+
+
+def _too_large(what: str) -> UserError:
+    return UserError(f"{what}; so much is not read, and no run writes it")
 
 
 def _values_in(data: bytes) -> int:
@@ -257,26 +248,11 @@ def _values_in(data: bytes) -> int:
     return len(data.translate(None, _OTHERS))
 
 
-class Room:
-    """The memory that what is read from a file may take."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._left = MAX_MADE
-
-    def take(self, data: bytes, record: msgspec.Struct) -> None:
-        """Count what was made of a record's JSON.
-
-        Raises:
-            UserError: it is too much, with all before it.
-        """
-        width = 1 if data.isascii() and b"\\u" not in data else WIDEST
-        values = _values_in(data) - 2 * len(record.__struct_fields__)  # a key and its end make nothing
-        self._left -= A_RECORD + width * len(data) + A_VALUE * max(0, values)
-        if self._left < 0:
-            raise UserError(
-                f"{self._path} would take more than {MAX_MADE / 2**30:.0f} GiB once read; so much is not read"
-            )
+def _memory(data: bytes, record: msgspec.Struct) -> int:
+    """Return about how many bytes of memory the record of such JSON takes."""
+    width = 1 if data.isascii() and b"\\u" not in data else WIDEST
+    values = _values_in(data) - 2 * len(record.__struct_fields__)  # a key and its end make nothing
+    return A_RECORD + width * len(data) + A_VALUE * max(0, values)
 
 
 @contextmanager

@@ -7,17 +7,14 @@ reads one may rely on the bounds of the types, and on what ``_contradictions`` r
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
+from msgspec import Meta, Struct
 
 from bench.machine.errors import UserError
-from bench.machine.files import open_to_read
-from bench.machine.libraries import LIBRARIES
-from bench.machine.wording import is_name
-from bench.records.contradictions import of_case, of_facts, shown
-from bench.records.record import LONGEST_NS, MOST, OwnLibrary
-from bench.records.sealed import Decoder, Format, SealedWriter, read_sealed
+from bench.records.contradictions import of_case, of_facts, of_libraries, refuse_contradictions, shown
+from bench.records.record import MOST, Count, Error, Facts, Label, OwnLibrary, Record
+from bench.records.sealed import Decoder, Format, SealedWriter, load_sealed
 from bench.workload.case import Case, Shape
 from bench.workload.series import Decimal, Missing
 
@@ -25,29 +22,28 @@ FILE_NAME = "training.jsonl"
 SCHEMA = 2
 LARGEST, SMALLEST = 1e150, 1e-150  # what is larger or smaller has a square that is no number, or 0
 Status = Literal["complete", "diverged", "crashed", "interrupted"]
-Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
-Time = Annotated[int, msgspec.Meta(ge=0, le=LONGEST_NS)]  # in nanoseconds
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Size = Annotated[float, msgspec.Meta(ge=0, le=2 * LARGEST)]  # of a loss, an error, a distance
-Value = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
-Rows = list[list[Value]]
+Amount = Annotated[int, Meta(ge=1, le=MOST)]
+Positive = Annotated[float, Meta(gt=0)]
+Size = Annotated[float, Meta(ge=0, le=2 * LARGEST)]  # of a loss, an error, a distance
+Value = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Rows = Annotated[list[list[Value]], Meta(min_length=1)]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Struct, frozen=True, kw_only=True):
     """What a person chose, by the names of the options of ``train``, whose defaults it has."""
 
-    variants: tuple[str, ...]
+    variants: Annotated[tuple[Label, ...], Meta(min_length=1)]
     layout: str
     dtype: str
     activation: str
-    epochs: Count
+    epochs: Amount
     lr: Positive
     delta: Positive
-    hidden: Count
-    batch: Count | None  # training windows of the sine; a series is trained on all that it has
-    window: Count
-    horizon: Count
-    device: str
+    hidden: Amount
+    batch: Amount | None  # training windows of the sine; a series is trained on all that it has
+    window: Amount
+    horizon: Amount
+    device: Label
     seed: int
     series: str | None  # a CSV file; None for the primer's sine wave
     column: str | None
@@ -57,11 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     split: str | None  # None: tail for a series, random for the sine
     target: Positive | None  # a loss; None for one that every variant reached
     load: str | None  # a file of parameters to start from
-    every: Count
-
-
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
-    """One line; its class name in lower case is the line's ``kind``."""
+    every: Amount
 
 
 class Header(Record, frozen=True):
@@ -73,33 +65,33 @@ class Header(Record, frozen=True):
     shape: Shape
     split: str
     mean: Value  # of the scaling: (value - mean) / scale is what was trained on
-    scale: Annotated[float, msgspec.Meta(ge=SMALLEST, le=LARGEST)]
+    scale: Annotated[float, Meta(ge=SMALLEST, le=LARGEST)]
     truth: Rows
     naive_rmse: Size  # of repeating the last known value
-    machine: dict[str, Any]
+    machine: Facts
     environment: dict[str, str]  # variables set for the children
     notes: tuple[str, ...] = ()  # what a person should know of the series
-    parameters: tuple[str, ...] = ("U", "W", "V")  # names of those that are trained
+    parameters: tuple[Label, ...] = ("U", "W", "V")  # names of those that are trained
     libraries: tuple[OwnLibrary, ...] = ()  # of the variants, but for NumPy and PyTorch
 
 
 class Start(Record, frozen=True):
     """A child is ready: library loaded, data read, task bound. ``startup_ns`` is since it was started."""
 
-    variant: str
+    variant: Label
     library: str
-    device: str
+    device: Label
     known_wrong: bool
-    startup_ns: Time
-    facts: dict[str, Any]
+    startup_ns: Count
+    facts: Facts
 
 
 class Point(Record, frozen=True):
     """After ``epoch`` training steps: the last one's loss, the time all took, predictions where kept."""
 
-    epoch: Count
+    epoch: Amount
     loss: Size
-    elapsed_ns: Time
+    elapsed_ns: Count
     y_hat: Rows | None = None  # (tests, O), in the series' own units
 
 
@@ -107,14 +99,14 @@ class Stop(Record, frozen=True):
     """How a variant ended, also one that never started. ``moved`` is |p - start| / |start| of each parameter
     where predictions were last kept; None for a start of zero."""
 
-    variant: str
+    variant: Label
     status: Status
     reason: str = ""
-    moved: dict[str, Annotated[float, msgspec.Meta(ge=0)] | None] | None = None
+    moved: dict[str, Error | None] | None = None
 
 
 AnyRecord = Header | Start | Point | Stop
-FORMAT = Format("training", "header", SCHEMA)
+FORMAT = Format("training", FILE_NAME, "header", SCHEMA, "the folder of a training")
 _decode = Decoder[AnyRecord](AnyRecord)
 
 
@@ -129,11 +121,10 @@ class Writer(SealedWriter[AnyRecord]):
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            taken = (folder / FILE_NAME).exists()
+            if (folder / FILE_NAME).exists():
+                raise UserError(f"{folder} already holds a training; choose another --out")
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
-        if taken:
-            raise UserError(f"{folder} already holds a training; choose another --out")
         super().__init__(folder / FILE_NAME, _decode)
 
 
@@ -148,85 +139,57 @@ def read_records(path: Path) -> list[AnyRecord]:
     Raises:
         UserError: it cannot be read, is damaged or too large, has another schema, or contradicts itself.
     """
-    file = path / FILE_NAME if path.is_dir() else path
-    try:
-        with open_to_read(file) as opened:
-            records = read_sealed(opened, file, FORMAT, lambda data: (_decode(data), data)).records
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}; give the folder of a training") from error
+    records = load_sealed(path, FORMAT, lambda data: (_decode(data), data)).records
     header = records[0]
     assert isinstance(header, Header)  # as its format says
-    for problem in _contradictions(header, records[1:]):
-        raise UserError(f"{path} contradicts itself: {problem}; the file was edited or is damaged")
+    refuse_contradictions(path, _contradictions(header, records[1:]))
     return records
 
 
 def _contradictions(header: Header, records: Sequence[AnyRecord]) -> Iterator[str]:
     """Yield what no training writes, the first cause first; by itself each line may be possible."""
-    yield from _of_header(header)
-    asked = header.settings.variants
+    settings, shape = header.settings, header.shape
+    yield from of_case(
+        Case("train_step", shape, settings.layout, settings.dtype, settings.activation, split=header.split)
+    )
+    if not _fits(header.truth, len(header.truth), shape.O):
+        yield f"test windows that are not of {shape.O} values"
+    starts = [record for record in records if isinstance(record, Start)]
+    yield from of_libraries((start.library for start in starts), header.libraries)
+    for facts in (header.machine, *(start.facts for start in starts)):
+        yield from of_facts(facts)
     tried: list[str] = []
     started: Start | None = None
-    before = (0, 0)  # epoch and time of the point before
+    epoch = time_ns = 0  # of the point before
     for record in records:
-        if isinstance(record, Header):
-            yield "it has a second header"
-        elif isinstance(record, Point):
+        if isinstance(record, Point):
             if started is None:
                 yield f"a point of epoch {record.epoch} belongs to no variant"
-            yield from _of_point(record, before, header)
-            before = (record.epoch, record.elapsed_ns)
-        else:
+            if not epoch < record.epoch <= settings.epochs:
+                yield f"epoch {record.epoch} of {settings.epochs} after epoch {epoch}"
+            if record.elapsed_ns < time_ns:
+                yield f"{record.elapsed_ns} ns in epoch {record.epoch} after {time_ns} ns"
+            if record.y_hat is not None and not _fits(record.y_hat, len(header.truth), shape.O):
+                yield f"predictions in epoch {record.epoch} that are not of the shape of the test windows"
+            epoch, time_ns = record.epoch, record.elapsed_ns
+        elif isinstance(record, Start):
+            if started is not None:
+                yield f"{shown(record.variant)} starts before {shown(started.variant)} stops"
+            started, epoch, time_ns = record, 0, 0
+            tried.append(record.variant)
+        elif isinstance(record, Stop):
             if started is None:
                 tried.append(record.variant)
-            elif isinstance(record, Start):
-                yield f"{shown(record.variant)} starts before {shown(started.variant)} stops"
             elif record.variant != started.variant:
                 yield f"{shown(record.variant)} stops where {shown(started.variant)} was started"
-            started, before = (record, (0, 0)) if isinstance(record, Start) else (None, before)
-            yield from _of_variant(record, header)
-    for place, name in enumerate(tried):
-        wanted = asked[place] if place < len(asked) else ""
-        own = ":" in wanted  # one of the user's own may be called anything
-        if name in tried[:place] or not (own or name == wanted):
+            if not (record.moved or {}).keys() <= set(header.parameters):
+                yield f"{shown(record.variant)} moved by {shown(record.moved)}"
+            started = None
+    wanted = (*settings.variants, *("" for _ in tried))
+    for place, (name, asked) in enumerate(zip(tried, wanted, strict=False)):
+        # one of the user's own may be called anything
+        if name in tried[:place] or not (":" in asked or name == asked):
             yield f"nobody asked for the variant {shown(name)} there"
-
-
-def _of_header(header: Header) -> Iterator[str]:
-    settings, shape = header.settings, header.shape
-    case = Case("train_step", shape, settings.layout, settings.dtype, settings.activation, split=header.split)
-    yield from of_case(case)
-    names = [*settings.variants, settings.device, *header.parameters]
-    yield from (f"{shown(name)} is no name" for name in names if not is_name(name))
-    for own in header.libraries:
-        yield from own.problems()
-    if not settings.variants:
-        yield "no variant was asked for"
-    if not header.truth or not _fits(header.truth, len(header.truth), shape.O):
-        yield f"test windows that are not of {shape.O} values"
-    yield from of_facts(header.machine)
-
-
-def _of_variant(record: Start | Stop, header: Header) -> Iterator[str]:
-    if not is_name(record.variant):
-        yield f"{shown(record.variant)} is no name"
-    if isinstance(record, Start):
-        if not is_name(record.device):
-            yield f"{shown(record.device)} is no name"
-        if record.library not in {*LIBRARIES, *(own.name for own in header.libraries)}:
-            yield f"no library is called {shown(record.library)}"
-        yield from of_facts(record.facts)
-    elif not (record.moved or {}).keys() <= set(header.parameters):
-        yield f"{shown(record.variant)} moved by {shown(record.moved)}"
-
-
-def _of_point(point: Point, before: tuple[int, int], header: Header) -> Iterator[str]:
-    if not before[0] < point.epoch <= header.settings.epochs:
-        yield f"epoch {point.epoch} of {header.settings.epochs} after epoch {before[0]}"
-    if point.elapsed_ns < before[1]:
-        yield f"{point.elapsed_ns} ns in epoch {point.epoch} after {before[1]} ns"
-    if point.y_hat is not None and not _fits(point.y_hat, len(header.truth), header.shape.O):
-        yield f"predictions in epoch {point.epoch} that are not of the shape of the test windows"
 
 
 def _fits(rows: Rows, count: int, length: int) -> bool:

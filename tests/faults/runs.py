@@ -15,7 +15,6 @@ from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, End, Plan
-from bench.records.sealed import record_of
 
 PROJECT = Path(__file__).parents[2]
 SMALL_RUN = Path(__file__).with_name("small_run.py")
@@ -120,4 +119,4 @@ def records(folder: Path) -> list[dict[str, Any]]:
     """All whole lines of the journal, as plain objects."""
     journal = folder / JOURNAL
     lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
-    return [json.loads(record_of(line + b"\n")) for line in lines]
+    return [json.loads(line)["record"] for line in lines]
