@@ -131,32 +131,30 @@ class Verification:
 def _summary_row(group: str, row: Row) -> dict[str, Any]:
     from bench.reporting.tables import verdict
 
-    made, case, outcome = row.comparison, row.entry.case, row.outcome
+    pair, case, outcome = row.comparison, row.entry.case, row.outcome
     return {
         "group": group,
         "entry": row.entry.id,
-        **{name: getattr(row.arm, name) for name in OF_ARM},
-        **{name: getattr(case, name) for name in OF_CASE},
+        **_of(row.arm, OF_ARM),
+        **_of(case, OF_CASE),
         **asdict(case.shape),
-        "status": outcome.status,
-        "proof": outcome.proof,
+        **_of(outcome, ("status", "proof")),
         "blocks": len(outcome.medians),
         "median_ns": row.median_ns,
         "median_low_ns": row.low_ns,
         "median_high_ns": row.high_ns,
         "samples_per_second": row.samples_per_second,
-        "baseline": made.baseline if made else "",
-        **{name: getattr(made, name) if made else None for name in ("ratio", "low", "high")},
-        "verdict": verdict(made) if made else "",
-        "reason": (made.reason if made else "") or outcome.reason,
+        "baseline": pair.baseline if pair else "",
+        **_of(pair, ("ratio", "low", "high")),
+        "verdict": verdict(pair) if pair else "",
+        "reason": (pair.reason if pair else "") or outcome.reason,
     }
 
 
 def _proof_row(row: child.Row) -> dict[str, Any]:
-    return {
-        **{name: getattr(row, name) for name in OF_PROOF},
-        **asdict(row.shape),
-        "status": row.status,
-        "reason": row.reason,
-        **row.errors,
-    }
+    return {**_of(row, OF_PROOF), **asdict(row.shape), **_of(row, ("status", "reason")), **row.errors}
+
+
+def _of(thing: object, names: Sequence[str]) -> dict[str, Any]:
+    """Return these attributes, None where there are none."""
+    return {name: getattr(thing, name, None) for name in names}

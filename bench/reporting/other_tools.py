@@ -18,45 +18,22 @@ from bench.workload.catalog import BASELINE, by_role
 
 MOST_TABLE_ROWS = 2000  # of a table; a page with more is slow to read and to sort
 MOST_DOTS = 500  # of a row; of more processes, every second, third and so on is drawn
+FROM_PROCESSES = "from the medians of each process"  # how sure a ratio is
 AS_WRITTEN = {variant.name for variant in by_role("as_written")}
 
 
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """What must be known of the numbers of a file."""
-
-    label: str
-    sure: str = ""  # how sure a ratio is, in small type
-    explained: str = ""  # in sentences
-
-
-CAUTIONS: Mapping[tuple[str, Origin], Caution] = {
-    (pyperf.TOOL.name, "stranger"): Caution(
-        "one benchmark after the other: drift of the machine between two of them is in the difference of "
-        "their times",
-        explained="pyperf measures one benchmark after the other, so that drift of the machine in between is "
-        "in their difference, and there is no verdict; rnnbench run measures two variants side by side.",
-    ),
-    (pyperf.TOOL.name, "export"): Caution(
-        "an export of a run: ratios without a verdict, which the journal gives",
-        "from the medians of each process",
-        "This file was exported from a run. Of it, a ratio has the interval of two independent samples and "
-        "no verdict; the journal of the run compares block by block, and has both.",
-    ),
-    (pytest_benchmark.TOOL.name, "stranger"): Caution(
-        "one process, fixed order: times without an interval, no verdict"
-    ),
-    (pytest_benchmark.TOOL.name, "plugin"): Caution(
-        "one process, fixed order, both libraries loaded: ratios without an interval, no verdict",
-        "one process, fixed order, no interval",
-        "It is one process in a fixed order with both libraries loaded, so there is no interval and no "
-        "verdict; rnnbench run gives both.",
-    ),
-    (pytest_benchmark.TOOL.name, "export"): Caution(
-        "an export of a run: ratios without an interval, no verdict; the journal has both",
-        "no interval",
-        "This file holds no interval and no verdict; the journal of the run has both.",
-    ),
+# what must be known of the numbers of a file
+CAUTIONS: Mapping[tuple[str, Origin], str] = {
+    (pyperf.TOOL.name, "stranger"): "one benchmark after the other, so that drift of the machine in between "
+    "is in their difference: no verdict; rnnbench run measures two variants side by side",
+    (pyperf.TOOL.name, "export"): "an export of a run, whose ratios have the interval of two independent "
+    "samples and no verdict; the journal compares block by block, and has both",
+    (pytest_benchmark.TOOL.name, "stranger"): "one process, fixed order: times without an interval, no "
+    "verdict",
+    (pytest_benchmark.TOOL.name, "plugin"): "one process, fixed order, both libraries loaded: ratios without "
+    "an interval, no verdict; rnnbench run gives both",
+    (pytest_benchmark.TOOL.name, "export"): "an export of a run: ratios without an interval, no verdict; the "
+    "journal has both",
 }
 KINDS: Mapping[Origin, str] = {
     "stranger": "A file of {}",
@@ -99,7 +76,6 @@ class Row:
 def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = "") -> Article:
     """Return a file as an article; ``name`` is the file's, ``prefix`` starts the names of its plots."""
     tool, facts, rows = results.tool, results.facts, _compared(results.benchmarks)
-    caution = CAUTIONS[tool.name, results.origin]
     processor = next(filter(None, (told(facts, field) for field in tool.processor)), "")
     cpus = told(facts, tool.cpus)
     is_count = len(cpus) < 10 and cpus.isascii() and cpus.isdecimal()
@@ -113,7 +89,6 @@ def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = 
     times = Section(
         id="times",
         title="How long does each take?",
-        notes=(caution.explained,) if caution.explained and not main else (),
         parts=tuple(_part(group, groups[group], n, prefix) for n, group in enumerate(groups, start=1)),
     )
     pairs = tuple(
@@ -122,19 +97,19 @@ def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = 
         if (fact := " ".join(told(facts, name) for name in names).strip())
     )
     notes = tuple(map(words.note, (*results.notes, *_repeated(results.benchmarks))))
-    ratio = f"{main.ratio_text}: no {'interval' if tool.one_process else 'verdict'}" if main else ""
+    without = "no interval" if tool.one_process else "no verdict"
     return Article(
         anchor=anchor,
         kind=KINDS[results.origin].format(tool.name),
         name=name,
         machine=machine,
-        hero=_hero(main, len(rows), machine, caution),
-        banners=(f"{tool.name}: {caution.label}.",),
+        hero=_hero(main, len(rows), machine, "no interval" if tool.one_process else FROM_PROCESSES),
+        banners=(f"{tool.name}: {CAUTIONS[tool.name, results.origin]}.",),
         warnings=notes,
         sections=(times, *[Section(id="machine", title="On which machine?", pairs=pairs)] * bool(pairs)),
         summary=tuple(f"{name}: {note}" for note in notes),
         overview=(
-            Cell(ratio if main and main.as_written else units.NOTHING),
+            Cell(f"{main.ratio_text}: {without}" if main and main.as_written else units.NOTHING),
             *[Cell(units.NOTHING)] * 3,
         ),
         machine_facts={
@@ -179,7 +154,7 @@ def _main(rows: Iterable[Row]) -> Row | None:
     return next((row for row in compared if row.as_written), compared[0] if compared else None)
 
 
-def _hero(main: Row | None, count: int, machine: str, caution: Caution) -> Hero:
+def _hero(main: Row | None, count: int, machine: str, sure: str) -> Hero:
     """Return the main ratio, with all that the file leaves open; or that nothing is to be compared."""
     here = f"On this machine ({machine}), "
     if main is None or main.own is None or main.ratio is None or main.baseline is None:
@@ -194,12 +169,8 @@ def _hero(main: Row | None, count: int, machine: str, caution: Caution) -> Hero:
         f"{here}{faster} measured {units.with_interval(factor, *limits)} times faster than {slower}: {times} "
         f"a call ({main.own.shape}; {main.own.dtype}; {_where(main.own)})."
     )
-    return Hero(
-        f"{faster} measured {units.ratio(factor)} times faster than {slower}",
-        "no verdict",
-        sure=(caution.sure,),
-        facts=(("What was measured", measured), ("How sure that is", caution.explained)),
-    )
+    title = f"{faster} measured {units.ratio(factor)} times faster than {slower}"
+    return Hero(title, "no verdict", sure=(sure,), facts=(("What was measured", measured),))
 
 
 def _where(own: Own) -> str:

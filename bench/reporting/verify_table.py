@@ -1,7 +1,7 @@
 """What ``rnnbench verify`` prints: one table, what is missing and why, and the conclusion in a sentence."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -14,8 +14,10 @@ from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, claims_wrongly, wrongly_accused
 from bench.workload.cell import find_cell
 
-FORWARD = ("y_hat", "loss")
+LINE = {"variant": "variant", "device": "device", "dtype": "dtype", "layout": "layout", "activation": "act."}
+FORWARD = {"y_hat": ("y_hat",), "loss": ("loss",)}  # columns of errors, and the quantities of each
 NO_TERMINAL_WIDTH = 200  # nothing is cut short in a file
+# the worst that happened last; the conclusion names a variant by it
 VERDICTS = {
     "ok": "agrees",
     "known_wrong": "[yellow]known wrong[/]",
@@ -26,7 +28,6 @@ VERDICTS = {
     "disagrees": "[red]DISAGREES[/]",
 }
 SEVERITY = tuple(VERDICTS)
-# what the conclusion calls a variant by the worst that happened to it
 FAILED = {"disagrees": "WRONG", "crashed": "CRASHED", "timeout": "TIMEOUT"}
 
 
@@ -41,14 +42,16 @@ def show(rows: Sequence[Row], absent: Sequence[Absent], console: Console | None 
 
 
 def table(rows: Iterable[Row]) -> Table:
-    """One line per variant, device, dtype, layout and activation: its worst errors over shapes and tasks."""
+    """Return a line a variant, device and kind of case: its worst errors over shapes and tasks."""
     rows = list(rows)
     parameters = dict.fromkeys(name for row in rows for name in find_cell(row.cell).parameters)
-    gradient = (*(f"d{name}" for name in parameters), "update")
+    gradient: Mapping[str, Sequence[str]] = {
+        **{f"d{name}": (f"d{name}",) for name in parameters},
+        "update": [f"update {name}" for name in parameters],
+    }
+    errors = {**FORWARD, **gradient}
     shown = Table(
-        *("variant", "device", "dtype", "layout", "act."),
-        *(*FORWARD, *gradient),
-        *("allowed", "verdict"),
+        *(*LINE.values(), *errors, "allowed", "verdict"),
         title="Worst errors against the float64 reference, |a - b| / |b|",
         caption="allowed: for y_hat and loss / for gradients and the update",
         box=box.SIMPLE_HEAD,
@@ -56,34 +59,30 @@ def table(rows: Iterable[Row]) -> Table:
     )
     for column in shown.columns:
         column.no_wrap = True
-    lines = _grouped(rows, "variant", "device", "dtype", "layout", "activation")
-    previous = next(iter(lines), None)
-    for key, of_line in lines.items():
-        if previous and key[:2] != previous[:2]:
+    arms: dict[Sequence[str], None] = {}
+    for key, of_line in _grouped(rows, *LINE).items():
+        if arms and key[:2] not in arms:
             shown.add_section()
-        previous = key
-        cells = [_worst_cell(of_line, quantity) for quantity in FORWARD + gradient]
-        allowed = "/".join(filter(None, (_allowed(of_line, FORWARD), _allowed(of_line, gradient))))
-        shown.add_row(*map(escape, key), *cells, allowed, VERDICTS[_worst(of_line)])
+        arms[key[:2]] = None
+        allowed = filter(None, (_allowed(of_line, columns) for columns in (FORWARD, gradient)))
+        cells = (_worst_error(of_line, names) for names in errors.values())
+        shown.add_row(*map(escape, key), *cells, "/".join(allowed), VERDICTS[_worst(of_line)])
     return shown
 
 
 def missing(rows: Iterable[Row], absent: Iterable[Absent]) -> list[str]:
-    """What could not be proved, each reason once."""
+    """Return what could not be proved, each reason once."""
     reasons = dict.fromkeys(row.reason for row in rows if row.status == "missing")
-    return [f"MISSING {device.kind}: {device.reason}" for device in absent] + [
-        f"MISSING {reason}" for reason in reasons
-    ]
+    return [f"MISSING {reason}" for reason in (*(f"{one.kind}: {one.reason}" for one in absent), *reasons)]
 
 
 def failures(rows: Iterable[Row]) -> list[str]:
-    """What went wrong, for each variant and device the first time in full."""
-    failed = (row for row in rows if row.status in FAILED)
+    """Return what went wrong, for each variant and device the first time in full."""
+    failed = _grouped((row for row in rows if row.status in FAILED), "variant", "device")
     return [
-        f"{variant} on {device}: {first.status} in {count(len(of_arm), 'proof')}, first in {first.task}, "
+        f"{variant} on {device}: {first.status} in {count(1 + len(others), 'proof')}, first in {first.task}, "
         f"{first.layout}, {first.dtype}, {first.activation}, {first.shape}: {first.reason}"
-        for (variant, device), of_arm in _grouped(failed, "variant", "device").items()
-        for first in of_arm[:1]
+        for (variant, device), (first, *others) in failed.items()
     ]
 
 
@@ -92,34 +91,34 @@ def conclusion(rows: Iterable[Row]) -> str:
     by_variant = {name: proofs for (name,), proofs in _grouped(rows, "variant").items()}
     reference = by_variant.pop(REFERENCE)
     worst = {name: _worst(proofs) for name, proofs in by_variant.items()}
+    known_wrong, right = list[str](), list[str]()
+    for name, proofs in by_variant.items():
+        if worst[name] not in FAILED:
+            (known_wrong if any(row.status == "known_wrong" for row in proofs) else right).append(name)
     sentences = []
     if any(map(claims_wrongly, reference)):
         sentences.append("WRONG: the reference's own gradient is not the derivative of its loss.")
     for status, word in FAILED.items():
         if names := [name for name in worst if worst[name] == status]:
             sentences.append(f"{word}: {', '.join(names)}, as told above.")
-    published = [
-        name
-        for name, proofs in by_variant.items()
-        if worst[name] not in FAILED and any(row.status == "known_wrong" for row in proofs)
-    ]
-    right = [name for name in by_variant if worst[name] not in FAILED and name not in published]
     if right:
-        n_proofs = sum(len(by_variant[name]) for name in right)
-        who = f"All {len(right)} variants that claim" if len(right) > 1 else f"{right[0]} claims"
-        verb = "agree" if len(right) > 1 else "and agrees"
-        sentences.append(f"{who} to be right {verb} with the reference in {count(n_proofs, 'proof')}.")
-    sentences += [_published(name, by_variant[name]) for name in published]
-    by_steps, by_differences = (_largest(reference, [how]) for how in gradcheck.WAYS)
-    sentences.append(
-        f"The reference's own gradient is within {_short(by_steps)} of complex steps and "
-        f"{_short(by_differences)} of central differences."
+        number = count(sum(len(by_variant[name]) for name in right), "proof")
+        several = f"All {len(right)} variants that claim to be right agree"
+        who = several if len(right) > 1 else f"{right[0]} claims to be right and agrees"
+        sentences.append(f"{who} with the reference in {number}.")
+    sentences += [_off(name, by_variant[name]) for name in known_wrong]
+    by_steps, by_differences = (_short(_largest(reference, [how])) for how in gradcheck.WAYS)
+    return " ".join(
+        [
+            *sentences,
+            f"The reference's own gradient is within {by_steps} of complex steps and {by_differences} of "
+            "central differences.",
+        ]
     )
-    return " ".join(sentences)
 
 
-def _published(name: str, rows: list[Row]) -> str:
-    """What is wrong with a gradient that is known to be wrong, or that it is not."""
+def _off(name: str, rows: Sequence[Row]) -> str:
+    """Return what is wrong with a gradient that is known to be wrong, or that it is not."""
     wrong = [row for row in rows if row.status == "known_wrong"]
     if accused := [row for row in wrong if wrongly_accused(row)]:
         right_in = f"{len(accused)} of {count(len(wrong), 'proof')}"
@@ -154,33 +153,34 @@ def _worst(rows: Iterable[Row]) -> str:
     return max((row.status for row in rows), key=SEVERITY.index)
 
 
-def _largest(rows: Iterable[Row], names: Sequence[str]) -> float:
-    """The largest error of these quantities."""
+def _largest(rows: Iterable[Row], names: Iterable[str]) -> float:
+    """Return the largest error of these quantities."""
     return max((row.errors.get(name) or 0.0 for row in rows for name in names), default=0.0)
 
 
-def _worst_cell(rows: Iterable[Row], quantity: str) -> str:
-    """The error of a quantity that is the largest part of its tolerance; ``update`` is that of U, W and V."""
-    found = [
-        (math.inf if error is None else error, row.tolerances[name])
+def _worst_error(rows: Iterable[Row], names: Sequence[str]) -> str:
+    """Return the error of these quantities that is the largest part of its tolerance."""
+    errors = [
+        (math.inf if (error := row.errors[name]) is None else error, row.tolerances[name])
         for row in rows
-        for name, error in row.errors.items()
-        if name.split()[0] == quantity and row.tolerances[name]
+        for name in names
+        if name in row.errors and row.tolerances[name]
     ]
-    if not found:
+    error, tolerance = max(errors, key=lambda pair: pair[0] / pair[1], default=(math.nan, 0.0))
+    if math.isnan(error):
         return ""
-    error, tolerance = max(found, key=lambda pair: pair[0] / pair[1])
     return _short(error) if error <= tolerance else f"[red]{_short(error)}[/]"
 
 
-def _allowed(rows: Iterable[Row], quantities: tuple[str, ...]) -> str:
-    """Return the largest tolerance of these quantities; nothing where none of them was compared."""
-    tolerances = [t for row in rows for name, t in row.tolerances.items() if name.split()[0] in quantities]
+def _allowed(rows: Iterable[Row], columns: Mapping[str, Sequence[str]]) -> str:
+    """Return the largest tolerance in these columns; nothing where nothing was compared."""
+    quantities = {name for names in columns.values() for name in names}
+    tolerances = [t for row in rows for name, t in row.tolerances.items() if name in quantities]
     return _short(max(tolerances)) if any(tolerances) else ""
 
 
 def _short(number: float) -> str:
-    """3e-6, 38%, 0."""
+    """Return 3e-6, 38%, 0."""
     if number == 0 or not math.isfinite(number):
         return f"{number:g}"
     return f"{number:.0%}" if 0.01 <= number < 100 else f"{number:.0e}".replace("e-0", "e-")

@@ -129,9 +129,9 @@ def _crossings(maps: Maps) -> TextTable:
         return Cell.of(line.fixed, lambda fixed: f"{line.axis}, at {other} = {fixed:.0f}")
 
     def end(cell: MapCell, line: Line) -> Cell:
-        factor = units.with_interval(*_times_faster(cell))
-        who = words.library(_faster_first(cell)[0][0])
-        return Cell(f"{line.axis} = {answer.size(cell, line)}", f"{who} {factor}")
+        lead = words.lead(cell.comparison)
+        factor = f"{words.library(lead.winner)} {lead.times}" if lead else units.NOTHING
+        return Cell(f"{line.axis} = {answer.size(cell, line)}", factor)
 
     fields: Fields[tuple[SizeMap, Line, Crossing]] = {
         "Comparison": lambda at: Cell(
@@ -149,14 +149,22 @@ def _crossings(maps: Maps) -> TextTable:
 def _sizes(facts: Facts, size_map: SizeMap) -> TextTable:
     """Return all sizes of a map."""
 
-    def side(cell: MapCell, place: int) -> Cell:
-        arm, ns = _faster_first(cell)[place]
+    def side(cell: MapCell, arm: Arm) -> Cell:
+        ns = cell.arm_ns if arm == cell.comparison.arm else cell.baseline_ns
         name = arm.variant + f", {words.threads(arm)}" * (arm.threads > 1)
         return Cell(name, units.duration(ns), ns, library=arm.library)
 
+    def faster(cell: MapCell) -> Cell:
+        lead = words.lead(cell.comparison)
+        return side(cell, lead.winner if lead else cell.comparison.baseline_arm)
+
+    def slower(cell: MapCell) -> Cell:
+        lead = words.lead(cell.comparison)
+        return side(cell, lead.loser if lead else cell.comparison.arm)
+
     def factor(cell: MapCell) -> Cell:
-        times, *limits = _times_faster(cell)
-        return Cell.of(times, units.ratio, units.interval(*limits))
+        lead = words.lead(cell.comparison)
+        return Cell.of(lead.factor, units.ratio, units.interval(lead.low, lead.high)) if lead else Cell("–")
 
     def verdict(cell: MapCell) -> Cell:
         if cell.faster:
@@ -166,25 +174,13 @@ def _sizes(facts: Facts, size_map: SizeMap) -> TextTable:
     fields: Fields[MapCell] = {
         "B": lambda cell: _whole(cell.B),
         "H": lambda cell: _whole(cell.H),
-        "Faster": lambda cell: side(cell, 0),
-        "Slower": lambda cell: side(cell, 1),
+        "Faster": faster,
+        "Slower": slower,
         "Times faster": factor,
         "Verdict": verdict,
         "Measured in": lambda cell: f"refinement {cell.source}" if cell.source else "the run itself",
     }
     return text_table(f"All sizes, {answer.how(size_map, facts.maps)}", fields, size_map.cells)
-
-
-def _faster_first(cell: MapCell) -> tuple[tuple[Arm, float | None], tuple[Arm, float | None]]:
-    """Return both sides of a cell with their times, the faster one first."""
-    arm, baseline = (cell.comparison.arm, cell.arm_ns), (cell.comparison.baseline_arm, cell.baseline_ns)
-    return (arm, baseline) if (cell.comparison.ratio or 1) < 1 else (baseline, arm)
-
-
-def _times_faster(cell: MapCell) -> tuple[float | None, float | None, float | None]:
-    """Return how many times faster the faster side is, with limits; Nones where nothing was measured."""
-    pair = cell.comparison
-    return (None, None, None) if pair.ratio is None else units.above_1(pair.ratio, pair.low, pair.high)
 
 
 def _whole(size: int) -> Cell:
@@ -264,17 +260,17 @@ def _shade(cell: MapCell, scale: LinearSegmentedColormap) -> Any:
 
 def _tile(axes: Axes, place: tuple[int, int], cell: MapCell, scale: LinearSegmentedColormap) -> None:
     """Draw one size of the grid: coloured by its ratio, hatched without a verdict."""
-    (x, y), colour, (factor, *_) = place, _shade(cell, scale), _times_faster(cell)
+    (x, y), colour, lead = place, _shade(cell, scale), words.lead(cell.comparison)
     corner = (x - 0.5, y - 0.5)
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=1.6, zorder=2))
     undecided = not cell.faster and cell.comparison.verdict != "EQUIVALENT"
     if undecided:
         hatch: Any = {"fill": False, "hatch": "///", "edgecolor": HATCH, "linewidth": 0, "zorder": 3}
         axes.add_patch(Rectangle(corner, 1, 1, **hatch))
-    dark = factor is not None and math.log(factor) > DARK * DEEPEST and not undecided
+    dark = lead is not None and math.log(lead.factor) > DARK * DEEPEST and not undecided
     halo = withStroke(linewidth=3, foreground="white" if undecided else colour)
     how: Any = {"ha": "center", "va": "center", "fontsize": 9, "zorder": 8, "path_effects": [halo]}
-    text = units.NOTHING if factor is None else units.ratio(factor)
+    text = units.ratio(lead.factor) if lead else units.NOTHING
     axes.text(x, y + 0.24, text, color="white" if dark else INK, **how)
 
 
