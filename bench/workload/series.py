@@ -16,7 +16,7 @@ import reprlib
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,10 +31,17 @@ from bench.machine.wording import one_line
 Array = NDArray[Any]
 Decimal = Literal[".", ","]
 Missing = Literal["error", "drop", "interpolate"]
-Row = tuple[int, list[str]]  # the line that it starts in, and its cells
+Row = list[str]  # its cells
 
 MAX_BYTES = 2**28  # 256 MiB: over ten million rows of two numbers
 IF_VALUES = "; if these are values, put a line of names before them"
+EMPTY_IT = "give --missing=drop or --missing=interpolate"
+ONLY_DIGITS = "; write it with nothing but digits and a decimal sign"
+COMMA = (
+    "; if a comma is part of a number, put the number in quotes or ; between the columns, and if it is a "
+    "decimal comma, give --decimal=,"
+)
+SEPARATE = "; commas, semicolons, tabs or | separate columns"
 # what .xlsx and .zip, .gz, .xls, .bz2, .xz, .zst and Parquet files begin with
 PACKED = (
     b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd", b"PAR1",
@@ -42,7 +49,6 @@ PACKED = (
 DELIMITERS = ",;\t|"
 MOST_LISTED = 30  # columns in a message
 FIRST_ROWS = 20  # that tell the delimiter
-SAMPLE = 1000  # cells that tell whether a column holds numbers
 DATES = 100  # rows that tell which way time runs
 # what other programs write for "no value": pandas' own list, and statistical offices' signs
 NO_VALUE = {
@@ -62,6 +68,9 @@ DATE_LIKE = re.compile(r"[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}(?:[T ].*)?", re
 TIME_STAMP = re.compile(  # a year, YYYYMM, YYYYMMDD, or seconds or milliseconds since 1970
     r"(?:(?:1[5-9]|20)[0-9]{2}(?:(?:0[1-9]|1[0-2])(?:[0-3][0-9])?)?|1[0-9]{9}(?:[0-9]{3})?)(?:\.[0-9]*)?"
 )
+PART_OF_YEAR = re.compile(  # 2020Q3, Q3-2020, 2020M03
+    r"([0-9]{4})[- ]?[QMWT]([0-9]{1,2})|[QMWT]([0-9]{1,2})[-/ ]?([0-9]{4})"
+)
 MARKS = (  # the longer first: that of UTF-16 begins it
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
@@ -69,7 +78,6 @@ MARKS = (  # the longer first: that of UTF-16 begins it
 # -999 and the like, which stand for "no value" in old formats
 STAND_INS = re.compile(r"-?9{2,5}(?:\.(?:0+|9+))?")
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+")
-NUMBERED_PART = re.compile(r"(?:([0-9]{4})[- ]?([QMWT])([0-9]{1,2})|([QMWT])([0-9]{1,2})[-/ ]?([0-9]{4}))")
 SUMS = re.compile(r"(?:grand |sub-?)?totals?|sums?|average|mean|gesamt|summe|insgesamt", re.IGNORECASE)
 SEPARATOR_LINE = re.compile(r"""\s*"?sep=([^"'\w\s]|\t)"?[,;\t]*[\r\n]*""", re.IGNORECASE)  # Excel's own
 
@@ -107,70 +115,59 @@ def read_series(
             all (the message names the line).
     """
     table = _Table(str(path), _read_text(path, encoding), decimal)
-    notes: list[str] = []
-    file = one_line(Path(path).name)
+    file, notes = one_line(Path(path).name), []
     if column is None:
         index = table.only_column_of_numbers()
         notes.append(f"Column {table.shown(index)} of {file} is used: it is the only one that holds numbers.")
     else:
         index = table.find(column.strip())
-
-    values: list[float] = []
-    first_rows: list[list[str]] = []
-    row: list[str] = []
-    line = 0
+    numbers: list[float] = []
+    sample: list[Row] = []  # the first rows
     stand_ins: Counter[str] = Counter()
+    line, row = 0, Row()
     for line, row in table.rows():
-        if len(first_rows) < DATES:
-            first_rows.append(row)
+        if len(sample) < DATES:
+            sample.append(row)
         cell = row[index].strip()
         if STAND_INS.fullmatch(cell):
             stand_ins[cell] += 1
         value = table.value(cell, index, line)
         if value is None and missing == "error":
-            raise table.wrong(
-                line,
-                "the value is missing; fill it, remove the line, or give --missing=drop or "
-                "--missing=interpolate",
-                index,
-            )
-        values.append(math.nan if value is None else value)
-    if not values:
+            raise table.wrong(line, f"the value is missing; fill it, remove the line, or {EMPTY_IT}", index)
+        numbers.append(math.nan if value is None else value)
+    if not numbers:
         raise UserError(f"{path} has a header line and no values below it")
-    table.refuse_sums(line, row, first_rows, index)
-    notes += _stand_ins(np.array(values), stand_ins, file)
-    if table.may_part_thousands(first_rows, index):
+    table.refuse_sum(line, row, sample, index)
+    values = np.array(numbers)
+    notes += filter(None, (_stand_in(cell, times, values, file) for cell, times in stand_ins.items()))
+    if table.may_part_thousands(sample, index):
         notes.append(
             f"The point in column {table.shown(index)} of {file} is read as a decimal sign; if it parts "
             "thousands, remove it from the file."
         )
-    for other in range(len(table.names)):
-        if other != index and _newest_first([cells[other].strip() for cells in [*first_rows, row]]):
-            notes.append(
-                f"The dates in column {table.shown(other)} of {file} run from the newest to the oldest: time "
-                "runs backwards, and the last windows, which a tail split tests on, are the oldest. Sort the "
-                "rows the other way round unless that is meant."
-            )
-            break
-    filled, note = _fill(np.array(values), missing, file)
+    columns = ([cells[place].strip() for cells in [*sample, row]] for place in range(len(table.names)))
+    backwards = (place for place, cells in enumerate(columns) if place != index and _newest_first(cells))
+    if (dates := next(backwards, None)) is not None:
+        notes.append(
+            f"The dates in column {table.shown(dates)} of {file} run from the newest to the oldest: time "
+            "runs backwards, and the last windows, which a tail split tests on, are the oldest. Sort the "
+            "rows the other way round unless that is meant."
+        )
+    filled, note = _fill(values, missing, file)
     return Series(filled, table.names[index], (*notes, *note))
 
 
-def _stand_ins(values: Array, written: Counter[str], file: str) -> Iterator[str]:
-    """Tell of numbers far from all others (n,) that may stand for a missing value, as -999 does."""
-    for cell, times in written.items():
-        rest = values[np.isfinite(values) & (values != float(cell))]
-        if not rest.size:
-            continue
-        low, high = float(rest.min()), float(rest.max())
-        if min(abs(float(cell) - low), abs(float(cell) - high)) > high / 2 - low / 2 and not (
-            low <= float(cell) <= high
-        ):
-            yield (
-                f"{cell} stands in {times} of {len(values)} cells in {file}, far from all other values, and "
-                "is read as a number; if it means that the value is missing, empty those cells and give "
-                "--missing=drop or --missing=interpolate."
-            )
+def _stand_in(cell: str, times: int, values: Array, file: str) -> str:
+    """Tell of a number far from all other values (n,) that may stand for a missing one, as -999 does."""
+    number = float(cell)
+    rest = values[np.isfinite(values) & (values != number)]
+    low, high = (float(rest.min()), float(rest.max())) if rest.size else (number, number)
+    if low <= number <= high or min(abs(number - low), abs(number - high)) <= high / 2 - low / 2:
+        return ""
+    return (
+        f"{cell} stands in {times} of {len(values)} cells in {file}, far from all other values, and is read "
+        f"as a number; if it means that the value is missing, empty those cells and {EMPTY_IT}."
+    )
 
 
 def _fill(values: Array, missing: Missing, file: str) -> tuple[Array, list[str]]:
@@ -209,25 +206,23 @@ def _read_text(path: str | Path, encoding: str) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeError as error:
-        for mark, name in MARKS:
-            if data.startswith(mark):
-                raise UserError(
-                    f"{path} is {name.upper()} text, not {encoding}; give --encoding={name}"
-                ) from error
-        at = error.start if isinstance(error, UnicodeDecodeError) else 0
+        marked = next((name for mark, name in MARKS if data.startswith(mark)), None)
+        line = data.count(10, 0, getattr(error, "start", 0)) + 1
         raise UserError(
-            f"{path}, line {data.count(10, 0, at) + 1}: not {encoding} text; name what it was saved in with "
-            "--encoding, as cp1252 (Windows), latin-1 or utf-16"
+            f"{path} is {marked.upper()} text, not {encoding}; give --encoding={marked}"
+            if marked
+            else f"{path}, line {line}: not {encoding} text; name what it was saved in with --encoding, as "
+            "cp1252 (Windows), latin-1 or utf-16"
         ) from error
     except (LookupError, ValueError) as error:
         raise UserError(
             f"no text encoding is called {reprlib.repr(encoding)}; give --encoding=utf-8, cp1252 or utf-16"
         ) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+    before, zero, _ = text.partition("\0")
+    if zero:
         raise UserError(
-            f"{path}, line {line}: a NUL character, which no CSV has; if it is UTF-16 text, give "
-            "--encoding=utf-16"
+            f"{path}, line {before.count(chr(10)) + 1}: a NUL character, which no CSV has; if it is UTF-16 "
+            "text, give --encoding=utf-16"
         )
     return text.lstrip("\ufeff").replace("\r\r\n", "\r\n")  # what Windows makes of \r\n
 
@@ -241,23 +236,32 @@ class _Table:
         Raises:
             UserError: it has no header, or not one delimiter.
         """
-        self._path, self._decimal = path, decimal
+        self._path, self._decimal, self._delimiter = path, decimal, ""
         self._file = io.StringIO(text, newline="")  # with quotes, a cell may go on in the next line
         self._start = self._lines_before = 0
-        self._delimiter = ""
-        comment = self._skip_to_header()
+        comment = ""  # in the line before the header, which is the first that is neither empty nor a comment
+        for line in iter(self._file.readline, ""):
+            if not self._start and (separator := SEPARATOR_LINE.fullmatch(line)):
+                self._delimiter = separator[1]
+            elif line.strip() and not line.startswith("#"):
+                break
+            else:
+                comment = line.strip()
+            self._start, self._lines_before = self._file.tell(), self._lines_before + 1
+        else:
+            raise UserError(f"{path} is empty; a header line and one value a line are needed")
         self._delimiter = self._delimiter or self._find_delimiter()
         self._header_line, header = next(self._parse(self._delimiter))
         self._rows_to_skip = 1
         if comment and any(NUMBER_LIKE.fullmatch(cell.strip()) for cell in header):
-            named = [name.strip(' "') for name in comment.lstrip("#").split(self._delimiter)]
-            if len(named) == len(header):  # "# t,v" above "0,1.5", as NumPy writes it
-                header, self._rows_to_skip = named, 0
+            names = [name.strip(' "') for name in comment.lstrip("#").split(self._delimiter)]
+            if len(names) == len(header):  # "# t,v" above "0,1.5", as NumPy writes it
+                header, self._rows_to_skip = names, 0
         self.names = [name.strip() for name in header]
-        named = [name for name in self.names if name]
         self._unnamed = [place for place, name in enumerate(self.names) if place and not name]
-        values = [name for name in named if NUMBER_LIKE.fullmatch(name) or DATE_LIKE.fullmatch(name)]
-        if len(values) == len(named) and not self._numbered:
+        # an index without a name, then 0, 1, 2, as pandas writes them
+        self._numbered = len(header) > 1 and self.names == ["", *map(str, range(len(header) - 1))]
+        if all(map(_is_value, filter(None, self.names))) and not self._numbered:
             raise self.wrong(
                 self._header_line,
                 "the first line holds numbers or dates, not the names of columns; put a line of names before "
@@ -281,20 +285,21 @@ class _Table:
         """
         places = [place for place, name in enumerate(self.names) if name and _plain(name) == _plain(column)]
         if not column or not places:
-            known = self._listed(range(len(self.names)))
-            more = "" if len(self.names) > 1 else "; commas, semicolons, tabs or | separate columns"
-            if any(NUMBER_LIKE.fullmatch(name) or DATE_LIKE.fullmatch(name) for name in self.names):
-                more = IF_VALUES
-            elif not NUMBER_LIKE.fullmatch(column) and (line := self._later_header(column)):
-                more = f"; line {line} holds it: remove the lines before that one"
+            hint = _first(
+                (any(map(_is_value, self.names)), IF_VALUES),
+                (
+                    NUMBER_LIKE.fullmatch(column) is None and (line := self._later_header(column)) > 0,
+                    f"; line {line} holds it: remove the lines before that one",
+                ),
+                (len(self.names) == 1, SEPARATE),
+            )
             near = did_you_mean(column, map(one_line, self.names))
-            raise UserError(f"{self._path} has no column {column!r}{near}; its columns are: {known}{more}")
+            columns = self._listed(range(len(self.names)))
+            raise UserError(f"{self._path} has no column {column!r}{near}; its columns are: {columns}{hint}")
         if len(places) > 1:
             which = ", ".join(str(place + 1) for place in places)
-            raise self.wrong(
-                self._header_line,
-                f"columns {which} are all called {column!r}; rename all but the one that is meant",
-            )
+            text = f"columns {which} are all called {column!r}; rename all but the one that is meant"
+            raise self.wrong(self._header_line, text)
         return places[0]
 
     def only_column_of_numbers(self) -> int:
@@ -306,34 +311,23 @@ class _Table:
         if len(self.names) == 1:
             return 0
         named = [place for place, name in enumerate(self.names) if name]
-        held: Counter[int] = Counter()
-        numeric: Counter[int] = Counter()
-        undecided = named
+        balance: Counter[int] = Counter()  # numbers less other cells
         for _, row in self.rows():
-            for place in undecided:
-                cell = row[place].strip()
-                if cell.casefold() not in NO_VALUE:
-                    held[place] += 1
-                    numeric[place] += bool(NUMBER_LIKE.fullmatch(cell)) and not DATE_LIKE.fullmatch(cell)
-            undecided = [place for place in undecided if held[place] < SAMPLE]
-            if not undecided:
-                break
-        of_numbers = [place for place in named if 2 * numeric[place] > held[place]]
-        others = [place for place in named if place not in of_numbers]
-        if not of_numbers:
+            for place in named:
+                if (cell := row[place].strip()).casefold() not in NO_VALUE:
+                    balance[place] += 1 if _is_number(cell) else -1
+        numbers = [place for place in named if balance[place] > 0]
+        others = self._listed([place for place in named if place not in numbers])
+        if not numbers:
+            raise UserError(f"no column of {self._path} holds numbers; its columns are: {others}")
+        if len(numbers) > 1:
+            rest = f" (no numbers: {others})" if others else ""
+            hint = IF_VALUES if any(_is_value(self.names[place]) for place in numbers) else ""
             raise UserError(
-                f"no column of {self._path} holds numbers; its columns are: {self._listed(others)}"
+                f"{self._path} has several columns of numbers; choose its column: "
+                f"{self._listed(numbers)}{rest}{hint}"
             )
-        if len(of_numbers) > 1:
-            rest = f" (no numbers: {self._listed(others)})" if others else ""
-            choice = self._listed(of_numbers)
-            more = (
-                IF_VALUES if any(map(NUMBER_LIKE.fullmatch, map(self.names.__getitem__, of_numbers))) else ""
-            )
-            raise UserError(
-                f"{self._path} has several columns of numbers; choose its column: {choice}{rest}{more}"
-            )
-        (index,) = of_numbers
+        (index,) = numbers
         if NUMBER_LIKE.fullmatch(self.names[index]) and not self._numbered:
             raise self.wrong(
                 self._header_line,
@@ -342,8 +336,8 @@ class _Table:
             )
         return self.find(self.names[index])
 
-    def rows(self) -> Iterator[Row]:
-        """Yield each row below the header.
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield each row below the header, and the line that it starts in.
 
         Raises:
             UserError: a row is not as long as the header, or holds something in a column without a name.
@@ -354,18 +348,16 @@ class _Table:
             if not row or (width > 1 and len(row) == 1 and not row[0].strip()):
                 empty.append(line)
                 continue
-            if width == 1 and empty:  # so a spreadsheet saves a single column's empty cell
+            if width == 1:  # so a spreadsheet saves a single column's empty cell
                 yield from ((number, [""]) for number in empty)
             empty.clear()
             if len(row) != width:
-                lengths = f"columns here: {len(row)}, in the header: {width}"
-                raise self.wrong(line, lengths + self._why(row))
+                raise self.wrong(line, f"columns here: {len(row)}, in the header: {width}{self._why(row)}")
             for place in self._unnamed:
                 if row[place].strip():
-                    cell = reprlib.repr(row[place])
-                    stands = f"{cell} stands in column {place + 1}, which has no name"
-                    hint = self._comma_hint()
-                    raise self.wrong(line, f"{stands}{hint}; {'otherwise ' * bool(hint)}name the column")
+                    hint = f"{comma}; otherwise" if (comma := self._comma_hint()) else ";"
+                    where = f"stands in column {place + 1}, which has no name"
+                    raise self.wrong(line, f"{reprlib.repr(row[place])} {where}{hint} name the column")
             yield line, row
 
     def value(self, cell: str, index: int, line: int) -> float | None:
@@ -379,39 +371,42 @@ class _Table:
             digits = cell.lower().partition("e")[0]
             if math.isfinite(value) and (value or not digits.strip("+-0.,")):
                 return value
-            wrong = f"{reprlib.repr(cell)} {'is too large' if value else 'is too near to 0'} for a float64"
+            wrong = f"is {'too large' if value else 'too near to 0'} for a float64"
         elif cell.casefold() in NO_VALUE:
             return None
         else:
-            wrong = f"{reprlib.repr(cell)} is not a number{self._number_hint(cell, line)}"
-        raise self.wrong(line, wrong, index)
+            wrong = f"is not a number{self._number_hint(cell, line)}"
+        raise self.wrong(line, f"{reprlib.repr(cell)} {wrong}", index)
 
-    @property
-    def _numbered(self) -> bool:
-        """Return whether the names are those that pandas gives: none for the index, then 0, 1, 2."""
-        return len(self.names) > 1 and self.names == ["", *map(str, range(len(self.names) - 1))]
+    def refuse_sum(self, line: int, row: Row, sample: Sequence[Row], index: int) -> None:
+        """Refuse a last row that is none of the series but its sum: its value would be one of the series'.
 
-    def _listed(self, places: "range | list[int]") -> str:
+        Raises:
+            UserError: what stands beside its value names a sum, or is no date where all others are dates.
+        """
+        for place in set(range(len(row))) - {index} if len(sample) > 1 else ():
+            cell, before = row[place].strip(), [earlier[place].strip() for earlier in sample[:-1]]
+            is_sum = SUMS.fullmatch(cell.rstrip(":")) and not any(map(SUMS.fullmatch, before))
+            dates = len(before) > 1 and all(map(DATE_LIKE.fullmatch, before))
+            if is_sum or (dates and not any(map(str.isdigit, cell))):
+                what = f"{reprlib.repr(cell)} in column {self.shown(place)}" if cell else "no date"
+                text = f"the last row has {what}: if it holds a sum or a note, remove it; if not, date it"
+                raise self.wrong(line, text)
+
+    def may_part_thousands(self, sample: Sequence[Row], index: int) -> bool:
+        """Return whether points may part thousands: in the files of countries that write ; and 1.234,5."""
+        cells = [row[index].strip() for row in sample if "." in row[index]]
+        of_country = (self._delimiter, self._decimal) == (";", ".")
+        return of_country and bool(cells) and all(map(THOUSANDS.fullmatch, cells))
+
+    def _listed(self, places: Iterable[int]) -> str:
         names = [one_line(self.names[place]) if self.names[place] else "(no name)" for place in places]
         names = [repr(name) if ", " in name else name for name in names]
         more = [f"and {len(names) - MOST_LISTED} more"] if len(names) > MOST_LISTED else []
         return ", ".join([*names[:MOST_LISTED], *more])
 
-    def _skip_to_header(self) -> str:
-        """Go to the first line that is neither empty nor a comment; return the comment right before it."""
-        comment = ""
-        while line := self._file.readline():
-            if not self._start and (separator := SEPARATOR_LINE.fullmatch(line)):
-                self._delimiter = separator[1]
-            elif line.strip() and not line.startswith("#"):
-                return comment
-            else:
-                comment = line.strip()
-            self._start, self._lines_before = self._file.tell(), self._lines_before + 1
-        raise UserError(f"{self._path} is empty; a header line and one value a line are needed")
-
-    def _parse(self, delimiter: str) -> Iterator[Row]:
-        """Yield each row from the header on.
+    def _parse(self, delimiter: str) -> Iterator[tuple[int, Row]]:
+        """Yield each row from the header on, and the line that it starts in.
 
         Raises:
             UserError: it is not CSV.
@@ -421,18 +416,21 @@ class _Table:
         while True:
             line = self._lines_before + rows.line_num + 1
             try:
-                row = next(rows, None)
+                yield line, next(rows)
+            except StopIteration:
+                return
             except csv.Error as error:
                 raise self.wrong(line, f"not CSV: {error}; is a quote opened and not closed?") from error
-            if row is None:
-                return
-            yield line, row
 
     def _find_delimiter(self) -> str:
         """Return what separates the columns: what makes several, as many in each of the first rows."""
-        widths = {delimiter: self._widths(delimiter) for delimiter in DELIMITERS}
-        several = [delimiter for delimiter in DELIMITERS if widths[delimiter][0] > 1]
-        fitting = [delimiter for delimiter in several if len(set(widths[delimiter])) == 1]
+        widths: dict[str, list[int]] = {}
+        for delimiter in DELIMITERS:
+            with contextlib.suppress(UserError):  # which makes no CSV
+                rows = (row for _, row in self._parse(delimiter) if any(row))
+                widths[delimiter] = [len(row) for row in itertools.islice(rows, FIRST_ROWS)]
+        several = {delimiter: found for delimiter, found in widths.items() if found and found[0] > 1}
+        fitting = [delimiter for delimiter, found in several.items() if len(set(found)) == 1]
         if len(fitting) > 1 and self._decimal in fitting:
             fitting.remove(self._decimal)
         if len(fitting) > 1:
@@ -442,58 +440,7 @@ class _Table:
             )
         if not several:
             return ";" if self._decimal == "," else ","
-        return fitting[0] if fitting else max(several, key=lambda delimiter: widths[delimiter][0])
-
-    def _widths(self, delimiter: str) -> list[int]:
-        """Return the lengths of the first rows that are not empty; [0] where this delimiter makes no CSV."""
-        try:
-            rows = (row for _, row in self._parse(delimiter) if any(row))
-            return [len(row) for row in itertools.islice(rows, FIRST_ROWS)] or [0]
-        except UserError:
-            return [0]
-
-    def _why(self, row: list[str]) -> str:
-        """Guess why a row is longer or shorter than the header."""
-        if row[0].startswith("#"):
-            return "; a comment can only stand above the header: remove it"
-        for other in DELIMITERS:
-            if len(row) == 1 and row[0].count(other) + 1 == len(self.names) > 1:
-                return f"; {other!r} separates the values here, {self._delimiter!r} the names"
-        numbers = sum(bool(NUMBER_LIKE.fullmatch(cell.strip())) for cell in row)
-        if len(row) > len(self.names) and 2 * numbers < len(row):
-            return "; if this is the line of names, remove the lines before it"
-        if len(row) < len(self.names):
-            return "; is a value missing, or is this no row of the table?"
-        if not any(cell.strip() for cell in row[len(self.names) :]):
-            return "; remove what separates columns from the end of the line"
-        return self._comma_hint()
-
-    def refuse_sums(self, line: int, row: list[str], first_rows: list[list[str]], index: int) -> None:
-        """Refuse a last row that is none of the series but its sum: its value would be one of the series'.
-
-        Raises:
-            UserError: what stands beside its value names a sum, or is no date where all others are dates.
-        """
-        others = [place for place in range(len(row)) if place != index and len(first_rows) > 1]
-        for place in others:
-            cell, before = row[place].strip(), [earlier[place].strip() for earlier in first_rows[:-1]]
-            word = SUMS.fullmatch(cell.rstrip(":")) and not any(map(SUMS.fullmatch, before))
-            dates = len(before) > 1 and all(map(DATE_LIKE.fullmatch, before))
-            if word or (dates and not any(map(str.isdigit, cell))):
-                shown = f"{reprlib.repr(cell)} in column {self.shown(place)}" if cell else "no date"
-                raise self.wrong(
-                    line, f"the last row has {shown}: if it holds a sum or a note, remove it; if not, date it"
-                )
-
-    def may_part_thousands(self, first_rows: list[list[str]], index: int) -> bool:
-        """Return whether points may part thousands: in the files of countries that write ; and 1.234,5."""
-        cells = [row[index].strip() for row in first_rows if "." in row[index]]
-        return (
-            self._delimiter == ";"
-            and self._decimal == "."
-            and all(map(THOUSANDS.fullmatch, cells))
-            and any(cells)
-        )
+        return fitting[0] if fitting else max(several, key=lambda delimiter: several[delimiter][0])
 
     def _later_header(self, column: str) -> int:
         """Return the first line after the header that has this name among its cells; 0 for none."""
@@ -504,36 +451,50 @@ class _Table:
                         return line
         return 0
 
-    def _comma_hint(self) -> str:
-        if self._delimiter not in ("", ","):
-            return ""
-        return (
-            "; if a comma is part of a number, put the number in quotes or ; between the columns, and if it "
-            "is a decimal comma, give --decimal=,"
+    def _why(self, row: Row) -> str:
+        """Guess why a row is longer or shorter than the header."""
+        width, numbers = len(self.names), sum(map(_is_value, row))
+        other = [sign for sign in DELIMITERS if len(row) == 1 and row[0].count(sign) + 1 == width]
+        return _first(
+            (row[0].startswith("#"), "; a comment can only stand above the header: remove it"),
+            (other, f"; {''.join(other)!r} separates the values here, {self._delimiter!r} the names"),
+            (
+                len(row) > width and 2 * numbers < len(row),
+                "; if this is the line of names, remove the lines before it",
+            ),
+            (len(row) < width, "; is a value missing, or is this no row of the table?"),
+            (
+                not any(cell.strip() for cell in row[width:]),
+                "; remove what separates columns from the end of the line",
+            ),
+            (True, self._comma_hint()),
         )
+
+    def _comma_hint(self) -> str:
+        return COMMA if self._delimiter in ("", ",") else ""
 
     def _number_hint(self, cell: str, line: int) -> str:
         """Say what to do about a number that is written in another way, or about what is none."""
         other: Decimal = "." if self._decimal == "," else ","
-        if len(self.names) == 1 and re.search(r"[\s,;:^~|<{]", cell):
-            return "; commas, semicolons, tabs or | separate columns, outside quotes"
-        if not any(map(str.isdigit, cell)):
-            if line == self._header_line + 1:
-                return "; if this is a second line of names, remove it"
-            return (
-                "; if the value is missing, empty the cell and give --missing=drop or --missing=interpolate"
-            )
-        if DATE_LIKE.fullmatch(cell):
-            return "; choose another column"
-        if not NUMBER_LIKE.fullmatch(cell):
-            return "; write it with nothing but digits and a decimal sign"
-        if NUMBERS[other].fullmatch(cell):
-            thousands = "if it parts thousands, remove it"
-            return f"; if {other!r} is its decimal sign, give --decimal={other}; {thousands}"
-        comma = self._decimal == "." and cell.rfind(",") > cell.rfind(".") >= 0
-        return "; write it with nothing but digits and a decimal sign" + (
-            ", and give --decimal=," if comma else ""
+        decimal = (
+            f"; if {other!r} is its decimal sign, give --decimal={other}; if it parts thousands, remove it"
         )
+        no_digit = not any(map(str.isdigit, cell))
+        comma = self._decimal == "." and cell.rfind(",") > cell.rfind(".") >= 0
+        return _first(
+            (len(self.names) == 1 and re.search(r"[\s,;:^~|<{]", cell), f"{SEPARATE}, outside quotes"),
+            (no_digit and line == self._header_line + 1, "; if this is a second line of names, remove it"),
+            (no_digit, f"; if the value is missing, empty the cell and {EMPTY_IT}"),
+            (DATE_LIKE.fullmatch(cell), "; choose another column"),
+            (NUMBERS[other].fullmatch(cell), decimal),
+            (comma and NUMBER_LIKE.fullmatch(cell), f"{ONLY_DIGITS}, and give --decimal=,"),
+            (True, ONLY_DIGITS),
+        )
+
+
+def _first(*hints: tuple[object, str]) -> str:
+    """Return the first of the hints that applies; nothing where none does."""
+    return next((hint for applies, hint in hints if applies), "")
 
 
 def _plain(name: str) -> str:
@@ -541,30 +502,36 @@ def _plain(name: str) -> str:
     return one_line(unicodedata.normalize("NFC", name))
 
 
-def _newest_first(cells: list[str]) -> bool:
+def _is_number(cell: str) -> bool:
+    """Return whether a person takes the cell for a number, however it is written."""
+    return bool(NUMBER_LIKE.fullmatch(cell)) and not DATE_LIKE.fullmatch(cell)
+
+
+def _is_value(cell: str) -> bool:
+    """Return whether a person takes the cell for a number or a date, and not for a name."""
+    return bool(NUMBER_LIKE.fullmatch(cell.strip()) or DATE_LIKE.fullmatch(cell.strip()))
+
+
+def _newest_first(cells: Iterable[str]) -> bool:
     """Return whether these are dates or time stamps that go back and never forward."""
-    cells = [cell for cell in cells if cell.casefold() not in NO_VALUE]
-    if len(cells) < 2 or cells[0] == cells[-1]:
-        return False
-    if all(parts := [NUMBERED_PART.fullmatch(cell) for cell in cells]):  # 2020Q3, Q3-2020, 2020M03
-        cells = [f"{m[1] or m[6]}{int(m[3] or m[5]):02}" for m in parts if m]
-    if all(parts) or all(TIME_STAMP.fullmatch(cell) for cell in cells):
-        times = [float(cell) for cell in cells]
-        return times[0] > times[-1] and all(a >= b for a, b in itertools.pairwise(times))
-    if any(
-        (NUMBER_LIKE.fullmatch(c) and not DATE_LIKE.fullmatch(c)) or len(re.findall("[0-9]", c)) < 2
-        for c in cells
-    ):
-        return False
+    there = [cell for cell in cells if cell.casefold() not in NO_VALUE]
+    return any(
+        len(times) > 1 and times[0] > times[-1] and all(a >= b for a, b in itertools.pairwise(times))
+        for times in _as_times(there)
+    )
 
-    import pandas as pd  # takes half a second, and the processes that train import this module
 
-    for day_first in (False, True):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it finds dates that can be read in two ways; both are tried
-            dates = pd.to_datetime(cells, errors="coerce", format="mixed", dayfirst=day_first, utc=True)
-        if not dates.hasnans and dates.is_monotonic_decreasing and dates[0] > dates[-1]:
-            return True
-        if re.match("[0-9]{4}", cells[0]):
-            break  # the year comes first: there is one way to read it
-    return False
+def _as_times(cells: list[str]) -> Iterator[Sequence[Any]]:
+    """Yield each way in which the cells can be read as dates or time stamps."""
+    if all(parts := [PART_OF_YEAR.fullmatch(cell) for cell in cells]):
+        yield [(m[1] or m[4], int(m[2] or m[3])) for m in parts if m]
+    elif all(map(TIME_STAMP.fullmatch, cells)):
+        yield [float(cell) for cell in cells]
+    elif all(len(re.findall("[0-9]", cell)) > 1 and not _is_number(cell) for cell in cells):
+        import pandas as pd  # takes half a second, and the processes that train import this module
+
+        year_first = re.match("[0-9]{4}", cells[0])  # there is one way to read it then
+        for day_first in (False,) if year_first else (False, True):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it finds dates that can be read in two ways: both are tried
+                yield pd.to_datetime(cells, errors="coerce", format="mixed", dayfirst=day_first, utc=True)
