@@ -197,7 +197,7 @@ def make_run(
         params=params,
         rmse=None if error is None else rmse(error),
         huber=None if error is None else huber(error / header.scale, header.settings.delta),
-        time_to_target_s=(start.startup_ns + reached.elapsed_ns) * 1e-9 if reached else None,
+        time_to_target_s=start.startup_ns * 1e-9 + reached.elapsed_ns * 1e-9 if reached else None,
         epochs_to_target=reached.epoch if reached else None,
     )
 

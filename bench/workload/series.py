@@ -534,4 +534,6 @@ def _as_times(cells: list[str]) -> Iterator[Sequence[Any]]:
         for day_first in (False,) if year_first else (False, True):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it finds dates that can be read in two ways: both are tried
-                yield pd.to_datetime(cells, errors="coerce", format="mixed", dayfirst=day_first, utc=True)
+                yield pd.to_datetime(
+                    cells, errors="coerce", format="mixed", dayfirst=day_first, utc=True
+                ).tolist()
