@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from bursts import burst
 
 from bench.analysis.crossover import SizeMap, size_maps
 from bench.analysis.summary import summarise
@@ -105,20 +106,4 @@ def write_grid(folder: Path, records: Iterable[AnyRecord]) -> Path:
 def _burst(entry: Entry, arm: Arm, block: int, time_ns: Time, noise: float) -> Burst:
     n_calls = 100
     elapsed = int(time_ns(arm, entry.case) * n_calls * math.exp(noise))
-    return Burst(
-        block=block,
-        entry=entry.id,
-        status="ok",
-        n_calls=n_calls,
-        elapsed_ns=[elapsed],
-        rounds=[0],
-        places=[0],
-        first_call_ns=1000,
-        warmup_calls=1,
-        rewarm_calls=1,
-        residual_ns=0,
-        cpu_ns=elapsed,
-        device=arm.device,
-        digest="5f" * 32,
-        checks=[],
-    )
+    return burst(block, entry.id, [elapsed], n_calls, first_call_ns=1000, device=arm.device)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from bursts import burst
 from msgspec.structs import replace
 
 from bench.measure.limits import probe_job
@@ -83,8 +84,7 @@ def primitive(kernel: Kernel, ns: float) -> Primitive:
 
 def _burst(block: int, entry: str, us: float) -> Burst:
     """Five values, all the same."""
-    elapsed, rounds = [math.floor(us * 1e6 + 0.5)] * 5, list(range(5))  # 1000 calls each
-    return Burst(block, entry, "ok", 1000, elapsed, rounds, rounds, 1, 1, 1, 0, 1, "cpu", "5f" * 32, [])
+    return burst(block, entry, [math.floor(us * 1e6 + 0.5)] * 5, 1000)
 
 
 def without_formula(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -1,7 +1,7 @@
 """A crew that plays: in place of worker processes, in a world whose clock moves only as the test decides.
 
-``Stage`` stands in for ``bench.measure.crew.Crew`` in every block. It keeps what it was asked, and insists on
-what a real worker needs: a turn is for what is held, and nobody is asked who is not there.
+``Stage`` stands in for ``bench.measure.block.Crew`` in every block. It keeps what it was asked, and insists
+on what a real worker needs: a turn is for what is held, and nobody is asked who is not there.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,8 @@ import pytest
 
 from bench.machine.child import ChildError
 from bench.machine.gates import Reading
-from bench.measure import block, costs, crew, runner
+from bench.measure import block, costs, runner
+from bench.measure.block import Crew
 from bench.measure.messages import (
     Close,
     Closed,
@@ -21,8 +22,8 @@ from bench.measure.messages import (
     Measured,
     ProbeJob,
     Prove,
-    Proved,
     Ready,
+    Refused,
     Reply,
     Setup,
     Turn,
@@ -31,7 +32,7 @@ from bench.measure.messages import (
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
-from bench.records.record import AnyRecord, End, Plan, Primitive
+from bench.records.record import AnyRecord, End, Plan, Primitive, Proved
 from bench.workload.operations import CALL, Kernel
 
 READY_NS, PROVE_NS, CALL_NS, ASKING_NS = 1_000_000_000, 100_000_000, 100_000, 1_000_000
@@ -101,13 +102,13 @@ class Stage:
         """What a worker says with which nothing is wrong."""
         if isinstance(asked.job, Prove):
             self.now_ns += PROVE_NS
-            return Proved("ok", [], asked.job.n_calls or N_CALLS, 50, 10**6, 0, 0, 0, True)
+            return Proved(asked.job.n_calls or N_CALLS, 50, True, status="ok", checks=[], first_call_ns=10**6)
         if isinstance(asked.job, Turn):
             elapsed_ns = round(asked.job.n_calls * self.per_call_ns(asked))
             self.now_ns += elapsed_ns + ASKING_NS
             rewarm_ns = [elapsed_ns] * 10 if asked.job.rewarm_calls is None else []
             self.now_ns += sum(rewarm_ns)
-            return Value(elapsed_ns, elapsed_ns, 0, 0, rewarm_ns)
+            return Value(asked.job.n_calls, elapsed_ns, 0, elapsed_ns, 0, rewarm_ns)
         if isinstance(asked.job, ProbeJob):
             return Measured([Primitive(Kernel(CALL, (0,)), 1, [7])])
         return Closed("")
@@ -133,15 +134,15 @@ class PlayedCrew:
         self.stage.answered[self.stage.started[-1]] = len(self.stage.asked)
         self.pids[name] = 1000 + len(self.stage.started)
 
-    def await_ready(self, name: str) -> Ready:
+    def await_ready(self, name: str) -> Ready | Refused:
         self.stage.now_ns += READY_NS
         reply = self.stage.ready(self.block, name, self.lives[name])
         if isinstance(reply, ChildError):
             self.stop(name)
-            raise reply
+            return Refused(reply.status, str(reply))
         return reply or Ready({"threads": self.setups[name].threads}, READY_NS, 0)
 
-    def restart(self, name: str) -> Ready:
+    def restart(self, name: str) -> Ready | Refused:
         self.stop(name)
         self.start(name, self.setups[name])
         return self.await_ready(name)
@@ -155,9 +156,9 @@ class PlayedCrew:
         reply = self.stage.react(asked)
         if isinstance(reply, ChildError):
             self.stop(name)
-            raise reply
+            return Refused(reply.status, str(reply))
         reply = reply or self.stage.usual(asked)
-        assert isinstance(reply, expected)
+        assert isinstance(reply, expected | Refused)
         if isinstance(reply, Proved):
             self.held[name].add(asked.key)
         elif not isinstance(reply, Value | Measured):
@@ -191,7 +192,7 @@ def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
     """Have all blocks of the test played, by the stage's clock."""
     clock = SimpleNamespace(perf_counter=lambda: stage.now_ns / 1e9, perf_counter_ns=lambda: stage.now_ns)
     assert {name for name in vars(PlayedCrew) if name[0] != "_"} == {
-        name for name in vars(crew.Crew) if name[0] != "_"
+        name for name in vars(Crew) if name[0] != "_"
     }
     monkeypatch.setattr(block.gates, "read", lambda: Reading(stage.now_ns, 0, None, None, None, None))
     monkeypatch.setattr(costs, "usable_cpus", lambda: 1)

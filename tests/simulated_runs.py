@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import bursts
 import numpy as np
 from simulated import VALUES, Array
 
@@ -103,23 +104,7 @@ def plan(blocks: int, arms: int, *, twin: bool = True) -> record.Plan:
 def burst(block: int, entry: str, logs: Iterable[float]) -> record.Burst:
     """Values in nanoseconds, one call each."""
     elapsed = [round(float(time)) for time in SECOND_NS * np.exp(np.asarray(logs))]
-    return record.Burst(
-        block=block,
-        entry=entry,
-        status="ok",
-        n_calls=1,
-        elapsed_ns=elapsed,
-        rounds=list(range(len(elapsed))),
-        places=[0] * len(elapsed),
-        first_call_ns=1,
-        warmup_calls=1,
-        rewarm_calls=1,
-        residual_ns=0,
-        cpu_ns=sum(elapsed),
-        device="cpu",
-        digest="",
-        checks=[],
-    )
+    return bursts.burst(block, entry, elapsed)
 
 
 def comparisons(judgement: Judgement) -> list[Comparison]:

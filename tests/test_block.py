@@ -12,9 +12,19 @@ from played import CALL_NS, DIED, N_CALLS, Asked, Reaction, Silent, Stage, of_ki
 from bench.machine.child import ChildError
 from bench.measure import costs
 from bench.measure.block import Blocks
-from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
-from bench.measure.messages import Close, Closed, Measured, ProbeJob, Prove, Refused, Reply, Turn, Value
+from bench.measure.messages import (
+    Close,
+    Closed,
+    JobMaker,
+    Measured,
+    ProbeJob,
+    Prove,
+    Refused,
+    Reply,
+    Turn,
+    Value,
+)
 from bench.records.record import AnyRecord, Burst, Check, Failure, Plan, Primitive, Worker
 from bench.workload.operations import Kernel
 
@@ -240,7 +250,7 @@ def test_a_value_longer_than_its_round_trip_is_invalid(stage: Stage) -> None:
     def react(asked: Asked) -> Reply | None:
         if asked.arm == RIVAL and isinstance(asked.job, Turn):
             stage.now_ns += 1_000
-            return Value(1_001, 1, 0, 0, [])
+            return Value(N_CALLS, 1_001, 0, 1, 0, [])
         return None
 
     stage.react = react

@@ -1,6 +1,7 @@
 """A time budget in a world whose clock the test holds: rounds go first, then blocks, then it is refused."""
 
 import pytest
+from bursts import burst
 from msgspec.structs import replace
 from played import ASKING_NS, CALL_NS, N_CALLS, PROVE_NS, READY_NS, Stage, of_kind, run, set_stage, small_plan
 
@@ -138,9 +139,7 @@ def test_a_block_whose_workers_wait_already_needs_no_time_to_start(
 def decided(declared: Plan, per_call_ns: int) -> float:
     """Seconds of a plan, as predicted of a block 0 whose calls took so long."""
     names = [entry.id for group in declared.groups for entry in group.entries]
-    bursts = [
-        Burst(0, name, "ok", 1, [per_call_ns], [0], [0], 1, 1, 2, 0, 1, "cpu", "", []) for name in names
-    ]
+    bursts = [burst(0, name, [per_call_ns], rewarm_calls=2) for name in names]
     ready_s, holds = {"w": 1.0}, {"w": set(ENTRIES)}
     spent = (dict.fromkeys(names, seconds) for seconds in (0.5, 0.1))  # to prove one, for a turn
     costs = Costs(1.0, 2.0, False, ready_s, holds, *spent)

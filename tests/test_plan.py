@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
+from bursts import burst as burst_of
 
 from bench.machine.errors import UserError
 from bench.measure.budget import decide, trimmed
@@ -184,8 +185,7 @@ def test_a_budget_leaves_an_accelerator_its_baseline():
 
 def burst(entry: str, microseconds: int) -> Burst:
     """A burst of block 0 with one value."""
-    elapsed_ns = [microseconds * 1000]
-    return Burst(0, entry, "ok", 1, elapsed_ns, [0], [0], 1, 1, 1, 0, 1, "cpu", "", [])
+    return burst_of(0, entry, [microseconds * 1000])
 
 
 def costs_of(bursts: Sequence[Burst]) -> Costs:

@@ -13,9 +13,8 @@ from bench.machine.child import ChildError
 from bench.measure import limits
 from bench.measure.budget import SPARE, decide
 from bench.measure.costs import Costs
-from bench.measure.inputs import JobMaker
 from bench.measure.limits import probe_job
-from bench.measure.messages import Close, Measured, ProbeJob, Ready, Refused
+from bench.measure.messages import Close, JobMaker, Measured, ProbeJob, Ready, Refused
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Plan, Primitive, Probe, Rates, Resumed
 from bench.workload.operations import Kernel

@@ -16,13 +16,12 @@ from played import of_kind, run, small_plan
 
 from bench.machine.child import Child
 from bench.machine.environ import worker_environment
-from bench.measure.crew import WORKER
-from bench.measure.inputs import JobMaker
-from bench.measure.messages import Prove, Proved, Ready, Refused, Setup
+from bench.measure.block import WORKER
+from bench.measure.messages import JobMaker, Prove, Ready, Refused, Setup
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import ROUNDS_OF_BLOCK_0
-from bench.records.record import AnyRecord, Arm, Burst, Decision, Failure, Worker
+from bench.records.record import AnyRecord, Arm, Burst, Decision, Failure, Proved, Worker
 
 MISBEHAVING = """
 import os, time, types
@@ -175,8 +174,9 @@ def test_what_fails_becomes_a_status_and_the_others_go_on(own_variants, variant,
     assert nothing_is_left()
 
 
-def test_a_worker_that_hangs_is_ended_at_its_deadline_and_not_tried_again(own_variants):
-    end, records = run(small_plan(f"{own_variants}:hanging", blocks=2), reply_deadline_s=3)
+def test_a_worker_that_hangs_is_ended_at_its_deadline_and_not_tried_again(own_variants, monkeypatch):
+    monkeypatch.setattr("bench.measure.block.REPLY_DEADLINE_S", 3)
+    end, records = run(small_plan(f"{own_variants}:hanging", blocks=2))
 
     assert end.status == "partial"
     (failure,) = of_kind(records, Failure)

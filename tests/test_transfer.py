@@ -7,10 +7,9 @@ import pytest
 from acceptance.plans import mutated
 
 from bench.machine.libraries import NUMPY
-from bench.measure import held
-from bench.measure.inputs import JobMaker
-from bench.measure.messages import Turn
-from bench.measure.transfer import transfer_ns
+from bench.measure import worker
+from bench.measure.messages import JobMaker, Turn
+from bench.measure.worker import transfer_ns
 from bench.records.record import Arm, Entry
 from bench.workload import catalog
 from bench.workload.case import sine_case
@@ -91,12 +90,14 @@ def test_what_is_proved_tells_it_once_and_no_value_repeats_it(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(held, "transfer_ns", lambda *args, **options: told.append("moved") or 1234)
-    monkeypatch.setattr(held, "_implausible", lambda *args: "")  # its times are not those of this test
+    monkeypatch.setattr(worker, "transfer_ns", lambda *args, **options: told.append("moved") or 1234)
+    monkeypatch.setattr(worker, "_implausible", lambda *args: "")  # its times are not those of this test
     arm = Arm("numpy-batched@cpu x1", "numpy-batched", "numpy-batched", "numpy", "cpu", 1)
     job = JobMaker(tmp_path).prove(Entry("e", "g", arm.id, CASE, None), arm, None)
-    kept, proved = held.hold(catalog.find("numpy-batched"), job, held.Inputs.load(job.batches), fresh=True)
+    kept, proved = worker.hold(
+        catalog.find("numpy-batched"), job, worker.Inputs.load(job.batches), fresh=True
+    )
     for batch in (1, 0):
-        held.take(kept, Turn("e", batch, proved.n_calls, 1, None))  # type: ignore[arg-type]
+        worker.take(kept, Turn("e", batch, proved.n_calls, 1, None))
     assert proved.transfer_ns == 1234
     assert told == ["moved"]

@@ -12,8 +12,9 @@ resident. Waiting for the device belongs here, not to the variants.
 import gc
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import median
+
+import msgspec
 
 Clock = Callable[[], int]  # nanoseconds, never running backwards
 Call = Callable[[], object]
@@ -30,8 +31,7 @@ class ClockError(Exception):
     """The clock stood still or ran backwards: no value can be trusted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """One clock pair: ``elapsed_ns`` for ``n_calls`` calls, and what a second synchronise still cost."""
 
     n_calls: int

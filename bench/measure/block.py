@@ -9,26 +9,29 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import asdict
 
 from bench.machine import clock, gates
-from bench.machine.child import ChildError
-from bench.machine.environ import without_person
+from bench.machine.child import Child, ChildError, end_all, wait_for_any
+from bench.machine.environ import without_person, worker_environment
 from bench.machine.host import usable_cpus
 from bench.measure import honesty
 from bench.measure.costs import Costs
-from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S, Crew, first_to_reply
-from bench.measure.inputs import Calibration, JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.limits import probe_job, probing
 from bench.measure.messages import (
     Close,
     Closed,
+    Job,
+    JobMaker,
     Measured,
     ProbeJob,
-    Proved,
     Ready,
     Refused,
     Setup,
@@ -36,24 +39,29 @@ from bench.measure.messages import (
     Value,
 )
 from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
-from bench.measure.taken import Taken
+from bench.measure.steady import rewarm_calls
 from bench.records.record import (
     AnyRecord,
+    Arm,
     Burst,
-    Check,
+    Calibration,
     Decision,
     Entry,
     Failure,
     Group,
     Plan,
-    Primitive,
     Probe,
+    Proved,
     Rates,
-    Status,
     Worker,
     measured_as,
 )
 from bench.workload import catalog
+from bench.workload.case import Case
+
+WORKER = "bench.measure.worker"
+READY_DEADLINE_S = 120.0
+REPLY_DEADLINE_S = 120.0
 
 Item = TypeVar("Item")
 
@@ -62,13 +70,154 @@ class Progress(Protocol):
     """What the runner tells whoever watches."""
 
     def starting(self, block: int, blocks: int) -> None:
-        """A block's workers are being started."""
+        """Tell that a block's workers are being started."""
 
     def measuring(self, block: int, entry: Entry) -> None:
-        """An entry is about to be proved; its values follow."""
+        """Tell that an entry is about to be proved; its values follow."""
 
     def decided(self, decision: Decision) -> None:
-        """Block 0 is over, and this is what it decided."""
+        """Tell that block 0 is over, and what it decided."""
+
+
+class Crew:
+    """The workers of a block by name.
+
+    ``keep`` names variables to pass on, ``compiled`` the folder of torch.compile. A worker that gives no
+    usable reply is ended, and refuses with the reason of its end.
+    """
+
+    def __init__(self, *, compiled: str, keep: Collection[str] = ()) -> None:
+        self._compiled = compiled
+        self._keep = keep
+        self._setups: dict[str, Setup] = {}
+        self._children: dict[str, Child] = {}
+
+    def start(self, name: str, setup: Setup) -> None:
+        """Start a worker, in place of another of that name; ``await_ready`` is to follow."""
+        variables = worker_environment(setup.threads, keep=self._keep, compiled=self._compiled).variables
+        argument = msgspec.json.encode(setup).decode()
+        self._setups[name] = setup
+        self._children[name] = Child(WORKER, [argument], variables, deadline_s=READY_DEADLINE_S)
+
+    def await_ready(self, name: str) -> Ready | Refused:
+        """Wait until the worker is ready, and let it sleep."""
+        child = self._children[name]
+        reply = self._reply(child, partial(child.receive, Ready | Refused))
+        if isinstance(reply, Refused):
+            child.stop()  # or it would stay awake beside the others
+        child.deadline_s = REPLY_DEADLINE_S
+        return reply  # type: ignore[no-any-return]
+
+    def restart(self, name: str) -> Ready | Refused:
+        """Put another worker in the place of one that has ended."""
+        self.stop(name)
+        self.start(name, self._setups[name])
+        return self.await_ready(name)
+
+    def ask(self, name: str, job: Job, expected: Any) -> Any:
+        """Wake the worker for one job; return its reply, of the ``expected`` type or ``Refused``."""
+        child = self._children[name]
+        child.resume()
+        return self._reply(child, partial(child.ask, job, expected | Refused))
+
+    def has(self, name: str) -> bool:
+        """Return whether a worker of that name was started in this block."""
+        return name in self._children
+
+    def alive(self, name: str) -> bool:
+        """Return whether the worker is still there."""
+        return self._children[name].alive
+
+    def pid(self, name: str) -> int:
+        """Return the worker's process id."""
+        return self._children[name].pid
+
+    def last_words(self, name: str) -> str:
+        """Return the end of what the worker printed, without what is personal."""
+        return without_person(self._children[name].last_words())
+
+    def stop(self, name: str) -> None:
+        """End a worker."""
+        self._children[name].stop()
+
+    def end(self) -> None:
+        """End all workers, the stubborn ones together."""
+        end_all(self._children.values())
+        self._children = {}
+
+    def _reply(self, child: Child, receive: Callable[[], Any]) -> Any:
+        try:
+            reply = receive()
+        except ChildError as error:
+            child.stop()
+            return Refused(error.status, str(error))
+        child.pause()
+        return reply
+
+
+def first_to_reply(waiting: Sequence[tuple[Crew, str]]) -> int:
+    """Wait until one of these workers has sent something, has ended or is late; return which."""
+    children = [crew._children[name] for crew, name in waiting]
+    return children.index(wait_for_any(children)[0])
+
+
+@dataclass(slots=True)
+class Taken:
+    """What an entry has given in a block so far: round, place in it, and value."""
+
+    proved: Proved
+    visits: list[tuple[int, int, Value]] = field(default_factory=list)
+
+    @property
+    def values(self) -> list[Value]:
+        """Return the values alone."""
+        return [value for _, _, value in self.visits]
+
+    @property
+    def next_batch(self) -> int:
+        """Return the batch of the next value; the proof has left the first one with the variant."""
+        return 1 - len(self.visits) % 2
+
+    def burst(
+        self,
+        block: int,
+        entry: str,
+        arm: Arm,
+        calibration: Calibration,
+        *,
+        digest: str,
+        machine: Mapping[str, float],
+        limits: Mapping[str, float],
+    ) -> Burst:
+        """Return the record; ``machine`` is what the gates of the machine read meanwhile."""
+        values = self.values
+        one_thread = arm.device == "cpu" and arm.threads == 1
+        waited_ns = [value.waited_ns if one_thread else 0 for value in values]
+        whole_ns, cpu_ns = sum(value.elapsed_ns for value in values), sum(value.cpu_ns for value in values)
+        readings = {**machine, "preempted": sum(value.preempted for value in values) * 1e9 / whole_ns}
+        if one_thread and cpu_ns:
+            readings["wall_over_cpu"] = whole_ns / cpu_ns
+        readings = {gate: round(reading, 4) for gate, reading in readings.items()}
+        rewarm = calibration.rewarm_calls
+        found = {
+            "settled": calibration.settled,
+            "rewarm_calls": rewarm_calls(values) if rewarm is None else rewarm,
+        }
+        return Burst(
+            **asdict(self.proved) | found,
+            block=block,
+            entry=entry,
+            elapsed_ns=[value.elapsed_ns - less for value, less in zip(values, waited_ns, strict=True)],
+            rounds=[number for number, _, _ in self.visits],
+            places=[place for _, place, _ in self.visits],
+            residual_ns=max(value.residual_ns for value in values),
+            cpu_ns=cpu_ns,
+            waited_ns=waited_ns if any(waited_ns) else [],
+            device=arm.device,
+            digest=digest,
+            gates=readings,
+            flags=gates.fired(readings, limits),
+        )
 
 
 class Blocks:
@@ -83,8 +232,6 @@ class Blocks:
         ledger: Ledger,
         *,
         keep: Collection[str] = (),
-        ready_deadline_s: float = READY_DEADLINE_S,
-        reply_deadline_s: float = REPLY_DEADLINE_S,
     ) -> None:
         self.plan = plan
         self.progress = progress
@@ -94,17 +241,10 @@ class Blocks:
         self.measured_as = measured_as(plan.groups)
         self.costs = Costs(accelerated=any(arm.device != "cpu" for arm in plan.arms))
         self._append = write
-        self._new_crew = partial(
-            Crew,
-            compiled=jobs.compiled,
-            keep=keep,
-            ready_deadline_s=ready_deadline_s,
-            reply_deadline_s=reply_deadline_s,
-        )
-        self._ready_blocks: list[_Block] = []
+        self._new_crew = partial(Crew, compiled=jobs.compiled, keep=keep)
+        self._waiting: list[_Block] = []  # their workers have started
         self._failures = 0  # when they were started
         self._start_s = self._measure_s = 0.0  # of the last start, and of the last block after it
-        self.compile = {arm.id for arm in plan.arms if catalog.find(arm.spec).compiles}
 
     def run(
         self,
@@ -121,12 +261,12 @@ class Blocks:
         """
         self.progress.starting(number, last)
         try:
-            as_planned = self._ready_blocks and self._ready_blocks[0].groups == groups_of(number)
+            as_planned = self._waiting and self._waiting[0].groups == groups_of(number)
             if not as_planned or self._failures != self.ledger.failures.total():
                 self.close()
                 self._start(number, last, groups_of)
             started()
-            block, begun = self._ready_blocks.pop(0), time.perf_counter()
+            block, begun = self._waiting.pop(0), time.perf_counter()
             try:
                 block.run(rounds)
             finally:
@@ -140,36 +280,31 @@ class Blocks:
         """Start the workers of a block and, where that is as quick, of the next ones."""
         self._failures = self.ledger.failures.total()
         for ahead in range(number, min(last, number + (self.costs.together if number else 1) - 1) + 1):
-            self._ready_blocks.append(_Block(self, ahead, groups_of(ahead), self._new_crew()))
+            self._waiting.append(_Block(self, ahead, groups_of(ahead), self._new_crew()))
         begun = time.perf_counter()
-        to_start = [(block, name) for block in self._ready_blocks for name in block.workers]
-        to_start.sort(key=lambda one: self.costs.ready_s.get(one[1], math.inf), reverse=True)
+        to_start = [(block, name) for block in self._waiting for name in block.workers]
+        to_start.sort(key=lambda worker: self.costs.ready_s.get(worker[1], math.inf), reverse=True)
         starting: list[tuple[_Block, str]] = []
         while to_start or any(not block.may_be_late(name) for block, name in starting):
             while to_start and len(starting) < usable_cpus():  # the slowest first, one a processor
-                starting.append(to_start.pop(0))
-                starting[-1][0].start(starting[-1][1])
+                block, name = to_start.pop(0)
+                block.start(name)
+                starting.append((block, name))
             block, name = starting.pop(first_to_reply([(block.crew, name) for block, name in starting]))
             block.await_ready(name)
         self._start_s = time.perf_counter() - begun
-        self.costs.note_start(self._start_s / len(self._ready_blocks))
+        self.costs.note_start(self._start_s / len(self._waiting))
 
     @property
     def next_s(self) -> float:
-        """Seconds of the next block, if it takes as long as the last one: its workers may have started."""
-        return self._measure_s + (0.0 if self._ready_blocks else self._start_s)
+        """Return the seconds of the next block, if it takes as long as the last one did."""
+        return self._measure_s + (0.0 if self._waiting else self._start_s)
 
     def close(self) -> None:
         """End the workers that wait for blocks which are not measured."""
-        for block in self._ready_blocks:
+        for block in self._waiting:
             block.crew.end()
-        self._ready_blocks = []
-
-    def worker_of(self, entry: Entry) -> str:
-        """The worker that holds an entry."""
-        arm = self.arms[entry.arm]
-        own = catalog.find(arm.spec).alone or self.ledger.failures[entry.id] > 0
-        return worker_name(arm, alone=self.plan.isolate or own)
+        self._waiting = []
 
     def write(self, record: AnyRecord) -> None:
         """Append a record to the journal, and take in what it says."""
@@ -186,36 +321,41 @@ class _Block:
 
     def __init__(self, blocks: Blocks, number: int, groups: list[Group], crew: Crew) -> None:
         self.groups = groups
-        self._blocks = blocks
-        self._ledger = blocks.ledger
-        self._number = number
         self.crew = crew
+        self._blocks = blocks
+        self._plan, self._arms, self._ledger = blocks.plan, blocks.arms, blocks.ledger
+        self._number = number
         self._order = random.Random(f"{blocks.plan.seed}:{number}")
         self._sessions = sessions(groups, blocks.measured_as.__getitem__)
         entries = [entry for session in self._sessions for entry in session.entries]
-        self._worker = {entry.id: blocks.worker_of(entry) for entry in entries}  # whatever fails meanwhile
+        self._worker = {entry.id: self._worker_of(entry) for entry in entries}  # whatever fails meanwhile
         self._failed: set[str] = set()  # entries
-        self._unready: dict[str, ChildError] = {}  # workers, and why
+        self._unready: dict[str, Refused] = {}  # workers, and why
         self._held = self._by_worker(self._left(entries))
         self.workers = self._shuffled(list(self._held))
         self._late: set[str] = set()  # workers that are not ready yet
-        self._ready: list[Worker] = []
+        self._ready: list[Worker] = []  # to be written when the block begins, much later or never
         self._running = False
-        self._probes = probing(blocks.plan.probes, groups, number)
 
     def start(self, name: str) -> None:
-        """Start a worker."""
+        """Start a worker; it rehearses the first of its entries."""
+        entry = self._held[name][0]
+        arm = self._arms[entry.arm]
+        rehearsal = self._blocks.jobs.prove(entry, arm, None)
+        own_library = catalog.find(arm.spec).own_library
         self._late.add(name)
-        self.crew.start(name, self._setup(self._held[name]))
+        self.crew.start(name, Setup(arm.library, arm.device, arm.threads, rehearsal, own_library))
 
     def await_ready(self, name: str) -> None:
         """Wait for a worker, and let it sleep."""
         self._late.discard(name)
-        self._get_ready(name, lambda: self.crew.await_ready(name))
+        self._note_ready(name, self.crew.await_ready(name))
 
     def may_be_late(self, name: str) -> bool:
-        """Whether others need not wait for a worker: in block 0, where no time counts, it compiles long."""
-        return self._number == 0 and any(entry.arm in self._blocks.compile for entry in self._held[name])
+        """Return whether others need not wait for a worker: it compiles in block 0, where no time counts."""
+        return self._number == 0 and any(
+            catalog.find(self._arms[entry.arm].spec).compiles for entry in self._held[name]
+        )
 
     def run(self, rounds: int) -> None:
         """Measure session by session, and probe."""
@@ -223,14 +363,14 @@ class _Block:
             self._blocks.write(worker)
         self._running = True
         if self._number == 0:
-            self._probe_best_rates(self._held)
+            self._probe_best_rates()
         for session in sorted(self._shuffled(self._sessions), key=self._waits):
             self._session(session, rounds)
-        for probe in self._probes:
+        for probe in probing(self._plan.probes, self.groups, self._number):
             self._probe(probe)
 
     def _waits(self, session: Session) -> bool:
-        """Whether a session needs a worker that is not ready yet."""
+        """Return whether a session needs a worker that is not ready yet."""
         return any(self._worker[entry.id] in self._late for entry in session.entries)
 
     def _session(self, session: Session, rounds: int) -> None:
@@ -246,17 +386,29 @@ class _Block:
         for name, held in self._by_worker(entries).items():
             self._close(name, [entry for entry in held if entry.id in taken])
         for entry in entries:
-            if entry.id in taken and entry.id not in self._failed:
-                if why := self._implausible(entry, taken[entry.id]):
-                    self._fail(entry, self._worker[entry.id], "invalid", why)
-                else:
-                    self._blocks.write(self._burst(entry, taken[entry.id], machine))
+            if entry.id not in taken or entry.id in self._failed:
+                continue
+            if why := self._implausible(entry, taken[entry.id].values):
+                self._fail(entry, self._worker[entry.id], Refused("invalid", why))
+                continue
+            burst = taken[entry.id].burst(
+                *(
+                    self._number,
+                    entry.id,
+                    self._arms[entry.arm],
+                    self._ledger.found[self._ledger.work(entry)],
+                ),
+                digest=self._blocks.jobs.digest(entry.case),
+                machine=machine,
+                limits=self._plan.gates,
+            )
+            self._blocks.write(burst)
 
-    def _implausible(self, entry: Entry, taken: Taken) -> str:
+    def _implausible(self, entry: Entry, values: Sequence[Value]) -> str:
         """Return why its times cannot be those of its work, or nothing."""
-        values = [clock.Value(taken.n_calls, one.elapsed_ns, one.residual_ns) for one in taken.values]
-        if self._blocks.arms[entry.arm].device != "cpu" and clock.still_busy(values):
-            return f"the device was still busy for {max(v.residual_ns for v in values)} ns after a value"
+        if self._arms[entry.arm].device != "cpu" and clock.still_busy(values):
+            most_ns = max(value.residual_ns for value in values)
+            return f"the device was still busy for {most_ns} ns after a value"
         per_call_ns = median(value.per_call_ns for value in values)
         return honesty.too_fast(entry.case, per_call_ns, self._ledger.best_rates(entry))
 
@@ -274,21 +426,20 @@ class _Block:
         for name in self._shuffled(list(held)):
             others = self._beside_control(held[name], entries)
             for entry in self._shuffled([*held[name], *others]):
-                own = entry not in others
-                proved = self._prove(name, entry, answers=entry if own else held[name][0])
-                if own and proved is not None:
+                if entry in others:
+                    self._prove(name, entry, blamed=held[name][0])
+                elif (proved := self._prove(name, entry, blamed=entry)) is not None:
                     taken[entry.id] = Taken(proved)
         return taken
 
     def _take_all(self, session: Session, taken: dict[str, Taken], rounds: int) -> dict[str, float]:
-        """Have every entry take its values, round by round; return what the machine's gates saw meanwhile.
+        """Have every entry take its values, round by round; return what the machine's gates read meanwhile.
 
         Raises:
             _Again: a worker died.
         """
-        arms = self._blocks.arms
         slow = {entry.id for entry in session.entries if self._ledger.per_call_ns(entry) > SLOW_CALL_NS}
-        accelerated = {entry.id for entry in session.entries if arms[entry.arm].device != "cpu"}
+        accelerated = {entry.id for entry in session.entries if self._arms[entry.arm].device != "cpu"}
         before = gates.read()
         for number in range(rounds):
             order = round_order(session, number, self._order, slow=slow, accelerated=accelerated)
@@ -299,47 +450,42 @@ class _Block:
                 if value is None:
                     del taken[entry.id]
                     continue
-                taken[entry.id].add(value, number, place)
-                if value.elapsed_ns > SLOW_CALL_NS * taken[entry.id].n_calls:
+                taken[entry.id].visits.append((number, place, value))
+                if value.per_call_ns > SLOW_CALL_NS:
                     slow.add(entry.id)
         return gates.between(before, gates.read(), alone=False)
 
-    def _prove(self, name: str, entry: Entry, *, answers: Entry) -> Proved | None:
-        """Have an entry proved and held. What is held beside another has that one ``answer`` for a crash.
+    def _prove(self, name: str, entry: Entry, *, blamed: Entry) -> Proved | None:
+        """Have an entry proved and held. Where another is ``blamed`` for a crash, this one takes no values.
 
         Raises:
             _Again: the worker died, or must not go on.
         """
-        counts = entry is answers
+        counts = entry is blamed
         if counts:
             self._blocks.progress.measuring(self._number, entry)
         if name in self._late:
             self.await_ready(name)
         if name in self._unready:
             if counts:
-                self._fail(entry, name, self._unready[name].status, str(self._unready[name]))
+                self._fail(entry, name, self._unready[name])
             return None
-        if not self.crew.alive(name):  # it died in the session before, or at the entry before
-            self._get_ready(name, lambda: self.crew.restart(name))
+        if self._revive(name):  # it died in the session before, or at the entry before
             raise _Again
         work = self._ledger.work(entry)
-        found = self._ledger.found.get(work)
-        job = self._blocks.jobs.prove(entry, self._blocks.arms[entry.arm], found)
+        calibration = self._ledger.found.get(work)
+        job = self._blocks.jobs.prove(entry, self._arms[entry.arm], calibration)
         begun = time.perf_counter()
-        try:
-            reply: Proved | Refused = self.crew.ask(name, job, Proved | Refused)
-        except ChildError as error:
-            self._fail(answers, name, error.status, str(error))
-            raise _Again from error
+        reply: Proved | Refused = self.crew.ask(name, job, Proved)
+        if isinstance(reply, Refused):
+            if counts or not self.crew.alive(name):
+                self._refuse(blamed, name, reply)
+            return None
         if not counts:
             return None
-        if isinstance(reply, Refused):
-            self._refuse(entry, name, reply)
-            return None
-        spent_s = time.perf_counter() - begun - reply.calibration_ns / 1e9
-        self._blocks.costs.prove_s[entry.id] = spent_s
-        if found is None:  # at once: its twin is the same work
-            self._ledger.found[work] = Calibration(reply.n_calls, reply.warmup_calls, reply.settled, None)
+        self._blocks.costs.prove_s[entry.id] = time.perf_counter() - begun - reply.calibration_ns / 1e9
+        if calibration is None:  # at once: its twin is the same work
+            self._ledger.found[work] = reply
         return reply
 
     def _turn(self, entry: Entry, taken: Taken) -> Value | None:
@@ -348,20 +494,11 @@ class _Block:
         Raises:
             _Again: the worker died, or must not go on.
         """
-        name, which = self._worker[entry.id], taken.next_batch
-        turn = Turn(
-            key=entry.id,
-            batch=which,
-            n_calls=taken.n_calls,
-            rewarm_calls=self._ledger.found[self._ledger.work(entry)].rewarm_calls,
-            after=self._blocks.jobs.after(entry.case, taken.n_calls, which),
-        )
+        name, which, n_calls = self._worker[entry.id], taken.next_batch, taken.proved.n_calls
+        rewarm = self._ledger.found[self._ledger.work(entry)].rewarm_calls
+        turn = Turn(entry.id, which, n_calls, rewarm, self._blocks.jobs.after(entry.case, n_calls, which))
         asked_ns = time.perf_counter_ns()
-        try:
-            reply: Value | Refused = self.crew.ask(name, turn, Value | Refused)
-        except ChildError as error:
-            self._fail(entry, name, error.status, str(error))
-            raise _Again from error
+        reply: Value | Refused = self.crew.ask(name, turn, Value)
         replied_ns = time.perf_counter_ns()
         if isinstance(reply, Value):
             self._blocks.costs.note_turn(entry.id, replied_ns - asked_ns - sum(reply.rewarm_ns))
@@ -375,133 +512,113 @@ class _Block:
         """Release what a worker holds; where something in its process changed, all its values are invalid."""
         if name in self._unready or not self.crew.alive(name):
             return
-        try:
-            reply: Closed = self.crew.ask(name, Close(), Closed)
-        except ChildError:
-            return  # its values are taken; the next session starts another
-        if reply.changed:
+        reply: Closed | Refused = self.crew.ask(name, Close(), Closed)
+        # one that died has given its values: the next session starts another
+        if isinstance(reply, Closed) and reply.changed:
             for entry in entries:
-                self._fail(entry, name, "invalid", f"its process changed: {reply.changed}")
+                self._fail(entry, name, Refused("invalid", f"its process changed: {reply.changed}"))
             self.crew.stop(name)
 
     def _refuse(self, entry: Entry, name: str, reply: Refused) -> None:
         """Write why an entry has no values.
 
         Raises:
-            _Again: the worker must not go on. What it still holds would be missing for the next entry, and a
-                process that was changed measures something else.
+            _Again: the worker died or must not go on. What it still holds would be missing for the next
+                entry, and a process that was changed measures something else.
         """
-        self._fail(entry, name, reply.status, reply.reason, reply.checks)
+        self._fail(entry, name, reply)
         if reply.status in ("oom", "invalid"):
             self.crew.stop(name)
+        if not self.crew.alive(name):
             raise _Again
 
-    def _burst(self, entry: Entry, taken: Taken, machine: dict[str, float]) -> Burst:
-        arm = self._blocks.arms[entry.arm]
-        return taken.burst(
-            block=self._number,
-            entry=entry.id,
-            device=arm.device,
-            digest=self._blocks.jobs.digest(entry.case),
-            found=self._ledger.found[self._ledger.work(entry)],
-            machine=machine,
-            alone=arm.device == "cpu" and arm.threads == 1,
-            limits=self._blocks.plan.gates,
-        )
+    def _fail(self, entry: Entry, name: str, reply: Refused) -> None:
+        """Write why an entry has no values in this block."""
+        self._failed.add(entry.id)
+        reason, words = without_person(reply.reason), self.crew.last_words(name)
+        self._blocks.write(Failure(self._number, entry.id, reply.status, reason, reply.checks, words))
 
     def _probe(self, probe: Probe) -> None:
         """Have a library's basic operations timed; where that fails, write why. No entry is lost by it."""
-        arm = self._blocks.arms[probe.arm]
-        shared = worker_name(arm, alone=self._blocks.plan.isolate)
-        name = shared if self.crew.has(shared) else worker_name(arm, alone=True)
-        begun, reason = time.perf_counter(), "nothing of its library could be measured"
-        primitives: list[Primitive] = []
-        if self.crew.has(name):
-            if name not in self._unready and not self.crew.alive(name):
-                self._get_ready(name, lambda: self.crew.restart(name))
-            try:
-                if name in self._unready:
-                    raise self._unready[name]
-                job = probe_job(self._blocks.plan, probe)
-                reply: Measured | Refused = self.crew.ask(name, job, Measured | Refused)
-                primitives, reason = (
-                    (reply.primitives, "") if isinstance(reply, Measured) else ([], reply.reason)
-                )
-            except ChildError as error:
-                reason = str(error)
+        arm, begun = self._arms[probe.arm], time.perf_counter()
+        names = (worker_name(arm, alone=alone) for alone in (self._plan.isolate, True))
+        reply: Measured | Refused = Refused("missing", "nothing of its library could be measured")
+        if name := next(filter(self.crew.has, names), None):
+            self._revive(name)
+            job = probe_job(self._plan, probe)
+            reply = self._unready.get(name) or self.crew.ask(name, job, Measured)
         self._blocks.costs.probes_s[probe.arm] = time.perf_counter() - begun
-        self._blocks.write(Rates(self._number, probe.arm, probe.case, primitives, without_person(reason)))
+        self._write_rates(probe.arm, probe.case, reply)
 
-    def _probe_best_rates(self, held: Mapping[str, Sequence[Entry]]) -> None:
+    def _probe_best_rates(self) -> None:
         """Time the products that bound how quick a call can be, for every library, place and dtype."""
-        seen: set[tuple[str, str, int, str]] = set()
-        for name, entries in held.items():
+        places: set[tuple[str, str, int, str]] = set()
+        for name, entries in self._held.items():
             for entry in entries:
-                arm, dtype = self._blocks.arms[entry.arm], entry.case.dtype
+                arm, dtype = self._arms[entry.arm], entry.case.dtype
                 place = (arm.library, arm.device, arm.threads, dtype)
-                if place in seen or name in self._unready.keys() | self._late or not self.crew.alive(name):
+                if place in places or name in self._unready.keys() | self._late or not self.crew.alive(name):
                     continue
-                seen.add(place)
+                places.add(place)
                 cases = [other.case for other in entries if other.case.dtype == dtype]
-                wanted = [product for case in cases for product in honesty.probe_wanted(case)]
-                unique = list(dict.fromkeys(wanted))
-                try:
-                    job = ProbeJob(arm.device, dtype, unique, of_thread=arm.device == "cpu")
-                    reply: Measured | Refused = self.crew.ask(name, job, Measured | Refused)
-                except ChildError:
-                    continue  # its entries will tell why
-                if isinstance(reply, Measured):
-                    self._blocks.write(Rates(0, arm.id, entry.case, reply.primitives))
+                wanted = list(
+                    dict.fromkeys(kernel for case in cases for kernel in honesty.probe_wanted(case))
+                )
+                job = ProbeJob(arm.device, dtype, wanted, of_thread=arm.device == "cpu")
+                reply = self.crew.ask(name, job, Measured)
+                if isinstance(reply, Measured):  # else its entries will tell why
+                    self._write_rates(arm.id, entry.case, reply)
 
-    def _setup(self, entries: Sequence[Entry]) -> Setup:
-        """What a worker of these entries is; it rehearses the first of them."""
-        arm = self._blocks.arms[entries[0].arm]
-        rehearsal = self._blocks.jobs.prove(entries[0], arm, None)
-        own_library = catalog.find(arm.spec).own_library
-        return Setup(arm.library, arm.device, arm.threads, rehearsal, own_library)
+    def _write_rates(self, arm: str, case: Case, reply: Measured | Refused) -> None:
+        primitives, reason = (
+            ([], without_person(reply.reason)) if isinstance(reply, Refused) else (reply.primitives, "")
+        )
+        self._blocks.write(Rates(self._number, arm, case, primitives, reason))
 
-    def _get_ready(self, name: str, wait: Callable[[], Ready]) -> None:
-        """Wait for a worker, and keep that it is ready; where it does not get there, note why."""
-        costs = self._blocks.costs
-        try:
-            ready = wait()
-        except ChildError as error:
-            self._unready[name] = error
+    def _revive(self, name: str) -> bool:
+        """Put another worker in the place of one that was ready and has died; return whether that was so."""
+        if name in self._unready or self.crew.alive(name):
+            return False
+        self._note_ready(name, self.crew.restart(name))
+        return True
+
+    def _note_ready(self, name: str, reply: Ready | Refused) -> None:
+        """Keep that a worker is ready, or why it did not get there."""
+        if isinstance(reply, Refused):
+            self._unready[name] = reply
             return
         arms = list(dict.fromkeys(entry.arm for entry in self._held[name]))
-        costs.ready_s[name], costs.holds[name] = ready.ready_ns / 1e9, set(arms)
-        started = (ready.ready_ns, ready.facts, ready.compile_ns, ready.compile_cpu_ns)
+        costs = self._blocks.costs
+        costs.ready_s[name], costs.holds[name] = reply.ready_ns / 1e9, set(arms)
+        started = (reply.ready_ns, reply.facts, reply.compile_ns, reply.compile_cpu_ns)
         worker = Worker(self._number, name, arms, self.crew.pid(name), *started)
         if self._running:
             self._blocks.write(worker)
-        else:  # its block may begin much later, or never
+        else:
             self._ready.append(worker)
 
-    def _fail(
-        self, entry: Entry, name: str, status: Status, reason: str, checks: Sequence[Check] = ()
-    ) -> None:
-        """Write why an entry has no values in this block."""
-        self._failed.add(entry.id)
-        words = self.crew.last_words(name)
-        failure = Failure(self._number, entry.id, status, without_person(reason), list(checks), words)
-        self._blocks.write(failure)
+    def _worker_of(self, entry: Entry) -> str:
+        """Return the worker that holds an entry."""
+        arm = self._arms[entry.arm]
+        own = catalog.find(arm.spec).alone or self._ledger.failures[entry.id] > 0
+        return worker_name(arm, alone=self._plan.isolate or own)
 
     def _left(self, entries: Iterable[Entry]) -> list[Entry]:
-        """The entries that have not failed."""
+        """Return the entries that have not failed."""
         return [e for e in entries if e.id not in self._failed and e.id not in self._ledger.lost]
 
     def _by_worker(self, entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-        found: dict[str, list[Entry]] = {}
+        held: dict[str, list[Entry]] = {}
         for entry in entries:
-            found.setdefault(self._worker[entry.id], []).append(entry)
-        return found
+            held.setdefault(self._worker[entry.id], []).append(entry)
+        return held
 
     def _beside_control(self, held: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
-        """What the A/A control holds beside its own: its originals' neighbours that are known to run.
+        """Return what the A/A control holds beside its own: its originals' neighbours that are known to run.
 
         Nothing where it failed before, which may have been a neighbour's doing.
         """
-        arms, work, failures = self._blocks.arms, self._ledger.work, self._ledger.failures
+        arms, work, failures = self._arms, self._ledger.work, self._ledger.failures
         own = {work(e) for e in held if arms[e.arm].twin and not failures[e.id]}
         originals = [e for e in entries if work(e) in own and not arms[e.arm].twin]
         workers = {self._worker[entry.id] for entry in originals}

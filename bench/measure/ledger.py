@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from bench.measure.inputs import Calibration
 from bench.records.record import (
     AnyRecord,
     Arm,
     Burst,
+    Calibration,
     Entry,
     Failure,
     Plan,
@@ -50,9 +50,7 @@ class Ledger:
             self.done.add((record.block, record.entry))
             work = self.work(self._entries[record.entry])
             if work not in self.found or self.found[work].rewarm_calls is None:
-                self.found[work] = Calibration(
-                    record.n_calls, record.warmup_calls, record.settled, record.rewarm_calls
-                )
+                self.found[work] = record
             self._per_call_ns[record.entry] = record.elapsed_ns[-1] / record.n_calls
         elif isinstance(record, Failure):
             self.failures[record.entry] += 1

@@ -1,19 +1,36 @@
-"""What the runner and a worker say to each other: one JSON line a message.
+"""What the runner and a worker tell each other, one JSON line a message; arrays go in files beside it.
 
-For each entry: ``Prove``, then a ``Turn`` a round, at last ``Close``. Files hold the arrays.
+For each entry: ``Prove``, then a ``Turn`` a round, at last ``Close``. ``JobMaker`` writes the files. The main
+process is the NumPy process that computes the expected values, in float64; workers only compare. So every arm
+gets the same bytes, and a torch worker never needs NumPy's BLAS.
 """
 
-from typing import Annotated, Any, Literal
+import hashlib
+from pathlib import Path
+from typing import Any
 
 import msgspec
-from msgspec import Meta
+import numpy as np
+import numpy.random  # NumPy would load it at its first use, and the module's own start swallows a Ctrl-C
 
-from bench.records.record import Check, Primitive, Status
+from bench import proof
+from bench.machine import clock
+from bench.records.record import (
+    Arm,
+    Calibration,
+    Check,
+    Conditions,
+    Count,
+    Entry,
+    Positive,
+    Primitive,
+    Proved,
+    Status,
+)
+from bench.workload import data
 from bench.workload.case import Case
+from bench.workload.data import Batch
 from bench.workload.operations import Kernel
-
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
 
 
 class Drawn(msgspec.Struct, frozen=True):
@@ -50,7 +67,7 @@ class Turn(msgspec.Struct, frozen=True, tag=True):
     """Take one value of an entry that is held."""
 
     key: str
-    batch: Literal[0, 1]  # which of the two is written in for it
+    batch: int  # 0 or 1: which of the two is written in for it
     n_calls: int
     rewarm_calls: int | None  # before the value; None in block 0: time them in steps
     after: str | None  # npz of the parameters expected after n_calls training steps on that batch
@@ -78,32 +95,27 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     compile_cpu_ns: int = 0  # its part of ready_ns
 
 
-class Proved(msgspec.Struct, frozen=True, tag=True):
-    """The entry computes what it should, and is held."""
-
-    status: Literal["ok", "known_wrong"]
-    checks: list[Check]
-    n_calls: Positive
-    warmup_calls: Count
-    first_call_ns: Count
-    cold_call_ns: Count  # the process's first call; 0 where that was another entry's
-    transfer_ns: Count  # of its inputs to the device
-    calibration_ns: Count
-    settled: bool | None  # None where nobody asked
-
-
-class Value(msgspec.Struct, frozen=True, tag=True):
-    """One value: ``elapsed_ns`` for the calls of the turn. Its result was the expected one."""
+class Value(clock.Value, frozen=True, tag=True):
+    """One value, whose result was the expected one, and what the process did meanwhile."""
 
     elapsed_ns: Positive
     cpu_ns: Count
-    residual_ns: int  # what a second synchronise right after it still cost
-    preempted: Count  # times that the process was put aside meanwhile
-    rewarm_ns: list[int] = []  # block 0: the steps before it, each a tenth of its calls
+    preempted: Count  # times that the process was put aside
+    rewarm_ns: list[int]  # block 0: the steps before it, each a tenth of its calls
+
+    @property
+    def waited_ns(self) -> int:
+        """Return how long the process was put aside for another within the clock pair, if it has one thread.
+
+        A scheduler lets a process run for about 3 ms where others wait, so only longer values are cut in two,
+        and a pair of a short and a long one would tell of the neighbours. What the process waited for by
+        itself, and was not put aside, stays in its time.
+        """
+        return max(0, self.elapsed_ns - self.cpu_ns) if self.preempted else 0
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """No values: a proof failed, or the variant raised."""
+    """No values: a proof failed, the variant raised, or the worker died."""
 
     status: Status
     reason: str
@@ -124,3 +136,54 @@ class Measured(msgspec.Struct, frozen=True, tag=True):
 
 Job = Prove | Turn | Close | ProbeJob
 Reply = Ready | Proved | Value | Refused | Closed | Measured
+
+
+class JobMaker:
+    """Makes jobs; each case's files are written once into ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.compiled = str(folder / "compiled")  # what torch.compile makes, shared by the run's blocks
+        self._batches: dict[Case, tuple[Batch, Batch]] = {}
+        self._drawn: dict[Case, tuple[Drawn, Drawn]] = {}
+        self._after: dict[tuple[Case, int, int], str] = {}
+
+    def prove(self, entry: Entry, arm: Arm, calibration: Calibration | None) -> Prove:
+        """Return the job that proves an entry; without a calibration, the worker finds one.
+
+        Raises:
+            UserError: the case is ill-conditioned, so that no tolerance would mean anything.
+        """
+        case = entry.case
+        if case not in self._drawn:
+            self._batches[case] = data.make_two(case)
+            self._drawn[case] = (self._draw(case, 0), self._draw(case, 1))
+        n_calls, warmup_calls = (calibration.n_calls, calibration.warmup_calls) if calibration else (None, 0)
+        return Prove(entry.id, arm.spec, case, arm.device, self._drawn[case], n_calls, warmup_calls)
+
+    def after(self, case: Case, n_calls: int, which: int) -> str | None:
+        """Return the file of the parameters that ``n_calls`` steps on a batch lead to, if the case trains."""
+        if case.task != "train_step":
+            return None
+        key = (case, n_calls, which)
+        if key not in self._after:
+            path = self._folder / f"after{len(self._after)}.npz"
+            after = proof.expected_after(case, self._batches[case][which], n_calls)
+            np.savez(path, **after)  # type: ignore[arg-type]  # the stub takes any keyword for allow_pickle
+            self._after[key] = str(path)
+        return self._after[key]
+
+    def digest(self, case: Case) -> str:
+        """Return the SHA-256 of both batches of a case that had a job."""
+        return hashlib.sha256("".join(part.digest for part in self._drawn[case]).encode()).hexdigest()
+
+    def conditions(self) -> list[Conditions]:
+        """Return what a reference pass finds about each case that had a job."""
+        return [proof.conditions(case, batches[0]) for case, batches in self._batches.items()]
+
+    def _draw(self, case: Case, which: int) -> Drawn:
+        batch, place = self._batches[case][which], f"{len(self._drawn)}-{which}.npz"
+        inputs, expected = self._folder / f"inputs{place}", self._folder / f"expected{place}"
+        batch.save(inputs)
+        proof.expected(case, batch).save(expected)
+        return Drawn(str(inputs), batch.digest(), str(expected))

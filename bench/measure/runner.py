@@ -18,10 +18,9 @@ from bench.machine.host import sleep_clock, slept, utc_now
 from bench.machine.signals import OutOfTime, Terminated
 from bench.measure.block import Blocks, Progress
 from bench.measure.budget import active, decide, too_short, trimmed, usual_s
-from bench.measure.crew import READY_DEADLINE_S, REPLY_DEADLINE_S
-from bench.measure.inputs import JobMaker
 from bench.measure.ledger import Ledger
 from bench.measure.limits import probing
+from bench.measure.messages import JobMaker
 from bench.measure.plan import least_blocks
 from bench.measure.stopping import EARLIEST, precise
 from bench.records.record import (
@@ -57,15 +56,12 @@ class Runner:
         *,
         keep: Collection[str] = (),
         earlier: Collection[AnyRecord] = (),
-        ready_deadline_s: float = READY_DEADLINE_S,
-        reply_deadline_s: float = REPLY_DEADLINE_S,
     ) -> None:
         self._plan = plan
         self._write = write
         self._progress = progress
         self._keep = keep
         self._earlier = list(earlier)
-        self._deadlines = {"ready_deadline_s": ready_deadline_s, "reply_deadline_s": reply_deadline_s}
         self._ledger = Ledger(plan)
 
     def run(self) -> End:
@@ -202,9 +198,7 @@ class Runner:
 
     def _blocks(self, jobs: JobMaker) -> Blocks:
         """What runs the blocks."""
-        return Blocks(
-            self._plan, self._write, self._progress, jobs, self._ledger, keep=self._keep, **self._deadlines
-        )
+        return Blocks(self._plan, self._write, self._progress, jobs, self._ledger, keep=self._keep)
 
     def _provable(self, group: Group, jobs: JobMaker, *, tell: bool) -> bool:
         """Make the inputs of a group; where that cannot be, write why for each entry if ``tell``."""

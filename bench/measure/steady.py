@@ -1,4 +1,4 @@
-"""Whether calls come to a steady time, and after how many: block 0 asks, the counted blocks keep to it.
+"""How many calls warm an entry, once and before each value: block 0 finds it, the counted blocks keep to it.
 
 The test is pyperf's idea (its two halves of the warm-up values): the last values taken are cut in two, and
 the halves must have the same quartiles. A warm-up is found once and then frozen: one that each process
@@ -12,6 +12,7 @@ from math import ceil
 from statistics import median, quantiles
 
 from bench.machine.clock import MAX_CALLS, Call, Clock, ClockError, no_wait
+from bench.measure.messages import Value
 
 STEP_NS = 500_000  # a step is as many calls as take this long
 HALF = 30  # steps; 5 where one call alone takes longer than SLOW_STEP_NS
@@ -22,11 +23,13 @@ MAX_STEPS = 300
 MOST_NS = 1_500_000_000  # so that slow calls on a busy machine hold nobody up for long
 TOLERANCE = 0.05  # of the quartiles, between the halves
 SPREAD = 0.20  # of the quartiles, among themselves: two speeds by turns are no steady time
+REWARM_STEPS = 10  # of a value's calls each a tenth
+REWARMED = 1.03  # a step within 3 % of the value after it was warm
 
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """What was found. ``warmup_calls`` were needed before calls came to a steady time of ``per_call_ns``."""
+    """What ``settle`` finds: after ``warmup_calls``, calls come to a steady time of ``per_call_ns``."""
 
     settled: bool
     warmup_calls: int
@@ -90,10 +93,10 @@ def settle(
 
 
 def is_steady(values: Sequence[float]) -> bool:
-    """Whether both halves have the same, near quartiles, and the first value is no slow outlier."""
+    """Return whether both halves have the same, near quartiles, and the first value is no slow outlier."""
     middle = len(values) // 2
-    one, other = quantiles(values[:middle], n=4), quantiles(values[middle:], n=4)
-    if any(not abs(a - b) <= TOLERANCE * b for a, b in zip(one, other, strict=True)):
+    halves = quantiles(values[:middle], n=4), quantiles(values[middle:], n=4)
+    if any(not abs(a - b) <= TOLERANCE * b for a, b in zip(*halves, strict=True)):
         return False
     low, _, high = quantiles(values[1:], n=4)
     if not high - low <= SPREAD * low:
@@ -102,7 +105,7 @@ def is_steady(values: Sequence[float]) -> bool:
 
 
 def _first_steady(times: Sequence[float], window: Sequence[float]) -> int:
-    """Index of the first of three steps in a row that are like those of the window.
+    """Return the index of the first of three steps in a row that are like those of the window.
 
     Not the window's own start: what made the test fail may have been a hiccup long after the warm-up.
     """
@@ -112,3 +115,21 @@ def _first_steady(times: Sequence[float], window: Sequence[float]) -> int:
         if all(like[index : index + 3]):
             return index
     return len(times) - 1
+
+
+def rewarm_step(n_calls: int) -> int:
+    """Return the calls of a step of re-warming, which block 0 times."""
+    return max(1, n_calls // REWARM_STEPS)
+
+
+def rewarm_calls(values: Sequence[Value]) -> int:
+    """Return the calls that warm an entry again: until a step is as quick as the value that follows.
+
+    ``values`` are those of block 0, whose steps were timed. At least one step, at most all of them.
+    """
+    calls = rewarm_step(values[0].n_calls)
+    steps = min(len(value.rewarm_ns) for value in values)
+    for step in range(1, steps):
+        if median(value.rewarm_ns[step] / calls / value.per_call_ns for value in values) <= REWARMED:
+            return step * calls
+    return steps * calls

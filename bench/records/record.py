@@ -238,31 +238,41 @@ class Conditions(Record, frozen=True):
     gradient_subnormal: Count
 
 
-class Burst(Record, frozen=True):
+class Calibration(msgspec.Struct, frozen=True):
+    """How the calls of a piece of work are timed: block 0 finds it, the other blocks keep to it."""
+
+    n_calls: Positive  # of a value
+    warmup_calls: Count  # after binding
+    settled: bool | None = None  # whether its calls came to a steady time; None where nobody asked
+    rewarm_calls: Count | None = None  # before each value, since others have run; None until block 0 is over
+
+
+class Proved(Calibration, frozen=True, kw_only=True, tag=True):
+    """What a worker tells of an entry that it has proved, bound and warmed up, before its first value."""
+
+    status: Status
+    checks: list[Check]
+    first_call_ns: Count  # the first call after binding, waiting for the device included
+    calibration_ns: Count = 0  # what finding the calibration took, in block 0
+    transfer_ns: Count = 0  # moving parameters, x and y to the device, once; 0 where they are there already
+    cold_call_ns: Count = 0  # the first call of its process, before the proof; 0 where another entry's was
+
+
+class Burst(Record, Proved, frozen=True, kw_only=True):
     """The values of one entry in one block, one a round. A value is elapsed_ns[i] / n_calls."""
 
     block: Block
     entry: str  # the first of the plan's entries with this arm and case; the others have the same values
-    status: Status
-    n_calls: Positive
+    rewarm_calls: Count
     elapsed_ns: Times  # one a value: n_calls calls in one clock pair, less waited_ns
     rounds: list[Count]  # of each value; slow entries take part in some
     places: list[Count]  # of each value within its round
-    first_call_ns: Count  # the first call after binding, waiting for the device included
-    warmup_calls: Count  # after binding
-    rewarm_calls: Count  # before each value, since others have run meanwhile
     residual_ns: Count  # largest cost of a second synchronise right after a value
     cpu_ns: Count  # processor time of the process over all values
     device: str
     digest: str  # SHA-256 of the inputs
-    checks: list[Check]
     gates: dict[str, float] = {}  # what was read over the values, by name: see bench.machine.gates
     flags: list[str] = []  # the gates above their limits; the values count all the same
-    settled: bool | None = None  # whether its calls, or its twin's, came to a steady time in block 0
-    transfer_ns: Count = 0  # moving parameters, x and y to the device, once; 0 where they are there already
-    cold_call_ns: Count = (
-        0  # the first call of its process, before the proof; 0 where that was another entry's
-    )
     # within each clock pair, while another program had the processor (one thread on the CPU); [] for 0s
     waited_ns: list[Count] = []
 

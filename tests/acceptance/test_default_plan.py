@@ -13,7 +13,7 @@ from acceptance.plans import HEADLINE, STEP, make_plan, measure
 from acceptance.validity import Recorder
 
 from bench.measure import runner
-from bench.measure.crew import Crew
+from bench.measure.block import Crew
 from bench.measure.messages import Turn
 from bench.measure.plan import ROUNDS
 from bench.records.journal import load_run

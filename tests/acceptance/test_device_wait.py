@@ -11,10 +11,9 @@ from acceptance.validity import Recorder
 
 from bench.machine import clock
 from bench.machine.libraries import NumPy
-from bench.measure import held
-from bench.measure.inputs import Calibration, JobMaker
-from bench.measure.messages import Turn
-from bench.records.record import Arm, Entry
+from bench.measure import worker
+from bench.measure.messages import JobMaker, Turn
+from bench.records.record import Arm, Calibration, Entry
 
 N_CALLS, VALUES, TOLERANCE = 8, 15, 0.05
 OPENING = "        synchronise()\n        start = clock()", "        start = clock()"
@@ -101,10 +100,9 @@ def test_a_whole_burst_waits_for_its_device(
     def values(found: Calibration | None) -> tuple[int, list[clock.Value]]:
         """Calls of a value, and what a worker takes."""
         job = jobs.prove(entry, arm, found)
-        kept, proved = held.hold(device_variant(device), job, held.Inputs.load(job.batches), fresh=True)
-        turns = [Turn("e", batch, proved.n_calls, 1, None) for batch in (1, 0, 1, 0, 1)]  # type: ignore[arg-type]
-        taken = [held.take(kept, turn) for turn in turns]
-        return proved.n_calls, [clock.Value(proved.n_calls, v.elapsed_ns, v.residual_ns) for v in taken]
+        kept, proved = worker.hold(device_variant(device), job, worker.Inputs.load(job.batches), fresh=True)
+        turns = [Turn("e", batch, proved.n_calls, 1, None) for batch in (1, 0, 1, 0, 1)]
+        return proved.n_calls, [worker.take(kept, turn) for turn in turns]
 
     n_calls, right = values(None)
     monkeypatch.setattr(clock, "take_value", mutated(clock.take_value, *CLOSING))

@@ -10,8 +10,8 @@ from acceptance.kernels import COLD_CALLS
 from acceptance.plans import compared, make_plan, own, row
 from acceptance.validity import Recorder
 
-from bench.measure import taken
-from bench.measure.inputs import JobMaker
+from bench.measure import block
+from bench.measure.messages import JobMaker
 from bench.records.record import Burst
 from bench.records.run import Run
 
@@ -73,7 +73,7 @@ def test_what_cools_down_between_its_values_is_warmed_again(
     plan = make_plan(own("same", "cooling"), blocks=BLOCKS, seed=0)
     _, judgement = compared(plan, tmp_path)
     warm = row(judgement, "cooling").ratio
-    monkeypatch.setattr(taken, "rewarm_calls", lambda *_: 0)
+    monkeypatch.setattr(block, "rewarm_calls", lambda *_: 0)
     _, judgement = compared(plan, tmp_path)
     cold = row(judgement, "cooling").ratio
     validity.record(

@@ -44,10 +44,10 @@ def small_plan(*variants: str, batch: tuple[int, ...] = (4,), blocks: int = 1, *
     return make_plan(wanted, run="test", started_utc="2026-01-01T00:00:00+00:00", command=["rnnbench"])
 
 
-def measure(plan: Plan, **deadlines: float) -> tuple[End, list[AnyRecord]]:
+def measure(plan: Plan) -> tuple[End, list[AnyRecord]]:
     """Run a plan here, keeping its records."""
     kept: list[AnyRecord] = []
-    end = Runner(plan, kept.append, Silent(), **deadlines).run()
+    end = Runner(plan, kept.append, Silent()).run()
     return end, kept
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.measure import block
 from bench.records.record import Burst, Failure, Worker
 from faults.runs import GOOD_ARMS, TESTS, children_of, measure, small_plan
 
@@ -53,8 +54,11 @@ def test_what_fails_has_its_status_and_no_value_and_the_others_go_on(
 
 
 @pytest.mark.parametrize("variant", ["stopping", "stubborn"])
-def test_who_hangs_is_ended_at_the_deadline_however_stubborn(variant: str) -> None:
-    end, records = measure(small_plan(f"faults.variants:{variant}"), reply_deadline_s=0.5)
+def test_who_hangs_is_ended_at_the_deadline_however_stubborn(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block, "REPLY_DEADLINE_S", 0.5)
+    end, records = measure(small_plan(f"faults.variants:{variant}"))
 
     failures = [one for one in records if isinstance(one, Failure) and variant in one.entry]
     assert [(one.status, one.reason) for one in failures] == [("timeout", "no reply within 0.5 s")]

@@ -11,12 +11,11 @@ from msgspec.structs import replace
 
 from bench.machine import clock
 from bench.machine.libraries import NumPy
-from bench.measure.held import Inputs, Refusal, hold, take
-from bench.measure.inputs import Calibration, JobMaker
-from bench.measure.messages import Prove, Turn, Value
-from bench.measure.worker import status_of
+from bench.measure.messages import JobMaker, Prove, Turn, Value
+from bench.measure.worker import Inputs, Refusal, hold, refusal, take
 from bench.proof.agreement import compare
 from bench.records.journal import Journal
+from bench.records.record import Calibration
 from bench.workload.catalog import Variant
 from faults.runs import TESTS, measure, small_plan
 
@@ -131,7 +130,7 @@ def test_a_broken_clock_makes_an_entry_invalid(job: Prove, monkeypatch: pytest.M
     monkeypatch.setattr(clock, "take_value", stopped)
     with pytest.raises(clock.ClockError) as error:
         value_of(own("quiet"), job)
-    assert status_of(error.value) == "invalid"
+    assert refusal(error.value, "").status == "invalid"
 
 
 def test_no_error_that_is_not_a_number_passes_for_a_small_one() -> None:

@@ -19,7 +19,10 @@ from bench.measure.messages import Ready, Refused, Value
 from faults.runs import PATIENCE_S
 
 READY = '{"type": "Ready", "facts": {}, "ready_ns": 1, "compile_ns": 0}'
-VALUE = '{"type": "Value", "elapsed_ns": 17, "cpu_ns": 7, "residual_ns": 0, "preempted": 0}'
+VALUE = (
+    '{"type": "Value", "n_calls": 1, "elapsed_ns": 17, "residual_ns": 0, "cpu_ns": 7, "preempted": 0, '
+    '"rewarm_ns": []}'
+)
 SCRIPT = f"""
 import ctypes, os, signal, sys, time
 READY, VALUE = {READY!r}, {VALUE!r}
