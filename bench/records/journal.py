@@ -21,7 +21,7 @@ from bench.records.sealed import APPEND, Decoder, Format, SealedWriter, load_sea
 
 FILE_NAME = "journal.jsonl"
 FORMAT = Format("journal", FILE_NAME, "plan", SCHEMA, "a run's folder or journal")
-CHECKS, AFTER_CHECKS = b'"checks":', b'],"gates":'  # in the line of a burst
+CHECKS, AFTER_CHECKS = b'"checks":', b'],"first_call_ns":'  # in the line of a burst
 MAX_SHARED = 100_000  # a file without repetition must not fill a table of what repeats
 
 decode = Decoder[AnyRecord](AnyRecord)
