@@ -12,9 +12,9 @@ resident. Waiting for the device belongs here, not to the variants.
 import gc
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import median
-
-import msgspec
+from typing import Protocol
 
 Clock = Callable[[], int]  # nanoseconds, never running backwards
 Call = Callable[[], object]
@@ -31,7 +31,20 @@ class ClockError(Exception):
     """The clock stood still or ran backwards: no value can be trusted."""
 
 
-class Value(msgspec.Struct, frozen=True):
+class Timed(Protocol):
+    """A value, in whatever form: this module's, or a worker's."""
+
+    @property
+    def elapsed_ns(self) -> int:
+        """Return the time between the two readings."""
+
+    @property
+    def residual_ns(self) -> int:
+        """Return what a second synchronise still cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
     """One clock pair: ``elapsed_ns`` for ``n_calls`` calls, and what a second synchronise still cost."""
 
     n_calls: int
@@ -147,7 +160,7 @@ def warm_up(
     return first_call_ns, n_calls
 
 
-def still_busy(values: Sequence[Value]) -> bool:
+def still_busy(values: Sequence[Timed]) -> bool:
     """Whether the synchronise before t1 did not wait: a second one, right after, still cost over 1 %.
 
     Of the median value, since a missing wait shows in all of them and a hiccup of the scheduler in one.

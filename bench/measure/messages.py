@@ -14,7 +14,6 @@ import numpy as np
 import numpy.random  # NumPy would load it at its first use, and the module's own start swallows a Ctrl-C
 
 from bench import proof
-from bench.machine import clock
 from bench.records.record import (
     Arm,
     Calibration,
@@ -95,13 +94,20 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     compile_cpu_ns: int = 0  # its part of ready_ns
 
 
-class Value(clock.Value, frozen=True, tag=True):
+class Value(msgspec.Struct, frozen=True, tag=True):
     """One value, whose result was the expected one, and what the process did meanwhile."""
 
+    n_calls: Positive
     elapsed_ns: Positive
+    residual_ns: int  # what a second synchronise right after it still cost
     cpu_ns: Count
     preempted: Count  # times that the process was put aside
     rewarm_ns: list[int]  # block 0: the steps before it, each a tenth of its calls
+
+    @property
+    def per_call_ns(self) -> float:
+        """Return the time of one call."""
+        return self.elapsed_ns / self.n_calls
 
     @property
     def waited_ns(self) -> int:
