@@ -34,6 +34,7 @@ check: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	PYTHONPATH=tests $(BIN)/python -m acceptance.validity
 
 fix: .venv/ready-dev
 	$(BIN)/ruff format .

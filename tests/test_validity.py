@@ -1,6 +1,8 @@
 """The page of measured rates is what its file says, and says what fell short."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +138,25 @@ def test_nothing_in_the_file_names_a_host() -> None:
     facts = page.describe_machine()
     assert facts.keys() == MACHINE.keys()
     assert json.loads(json.dumps(facts)) == facts
+
+
+def test_a_file_of_tests_that_changed_since_its_last_whole_run_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "test_it.py"
+    file.write_text("def test_it():\n    assert 1\n")
+    made(tmp_path / "docs").checks(file, {"test_b": "failed", "test_a": "failed", "test_c": "passed"})
+    made(tmp_path / "docs").write_page()
+    assert "| test_it.py | 1 | test_a, test_b | none | 2026-01-02 |" in lines(tmp_path / "docs")
+    assert page.changed_since_run(tmp_path / "docs", tmp_path) == []
+    file.write_text('"""Texts do not count."""\n\n\ndef test_it():  # nor this\n    assert 1\n')
+    assert page.changed_since_run(tmp_path / "docs", tmp_path) == []
+    file.write_text("def test_it():\n    assert 2\n")
+    (tmp_path / "test_new.py").write_text("")
+    assert page.changed_since_run(tmp_path / "docs", tmp_path) == ["test_it.py", "test_new.py"]
+
+
+def test_only_a_file_that_was_run_whole_counts_as_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--validity={tmp_path}"]
+    file = Path("tests/acceptance/test_schedule.py")
+    for choice, names in ((["-k", "nothing"], []), ([], [file.name])):
+        subprocess.run([*command, *choice, file], cwd=DOCS.parent, check=False, stdout=subprocess.DEVNULL)
+        assert [*page.load(tmp_path)["checks"]] == names

@@ -104,7 +104,7 @@ def test_the_same_code_is_seldom_said_to_differ(
     )
 
     def record(key: str, claim: str, promised: str, measured: int, *, kept: bool) -> None:
-        key = f"T1-{condition}{key}"
+        key = f"T1{'' if long else '-short'}-{condition}{key}"  # 300 runs stay beside the 20 of newer code
         validity.record(key, claim=claim, promised=promised, measured=rate(measured, runs), kept=kept)
 
     promised = f"{100 * goal:.0f} %: at most {most}, more would come once in a hundred suites"

@@ -2,13 +2,17 @@
 
 ``docs/validity.json`` holds one row a claim, as the last run of its test wrote it, and ``docs/validity.md``
 is drawn from that file alone (validity_page.py). A row stays until its test runs again, or a person takes it
-out.
+out. Of every file of tests it holds how its last whole run ended, and of which source that was: run as a
+program, this module names the files that have changed since, and `make check` fails.
 """
 
+import ast
+import hashlib
 import importlib.metadata
 import json
 import os
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -20,6 +24,9 @@ from acceptance.validity_page import Data, order, render
 from bench.machine import host
 
 JSON_NAME, PAGE_NAME = "validity.json", "validity.md"
+KINDS = ("rows", "tables", "checks")
+ENDS = ("passed", "failed", "skipped")
+TESTS = Path(__file__).parent
 KEY = re.compile(r"[A-Z]+[0-9]*(-[A-Za-z0-9._]+)*")
 
 
@@ -36,6 +43,7 @@ class Validity:
         self, key: str, *, claim: str, promised: str, measured: str, kept: bool, seconds: float
     ) -> None:
         """Write one row, in place of an older one of that key."""
+        assert KEY.fullmatch(key), f"{key!r} is no key: T5, T5-mutant, SPEED-journal"
         row = {"claim": claim, "promised": promised, "measured": measured, "kept": bool(kept)}
         self._put("rows", key, row | {"seconds": round(seconds, 1)})
 
@@ -47,12 +55,17 @@ class Validity:
         assert all(len(row) == len(header) for row in cells), f"{key}: rows as long as the header"
         self._put("tables", key, {"title": title, "text": text, "header": [*header], "rows": cells})
 
+    def checks(self, file: Path, outcomes: dict[str, str]) -> None:
+        """Write how the tests of a file ended, in place of its run before."""
+        names = {end: sorted(name for name in outcomes if outcomes[name] == end) for end in ENDS}
+        ended = names | {"passed": len(names["passed"])}
+        self._put("checks", file.name, {"source": digest(file)} | ended)
+
     def write_page(self) -> None:
         """Draw the page anew."""
         write_atomically(self.folder / PAGE_NAME, render(load(self.folder)))
 
     def _put(self, kind: str, key: str, entry: Data) -> None:
-        assert KEY.fullmatch(key), f"{key!r} is no key: T5, T5-mutant, SPEED-journal"
         data = load(self.folder)
         if self.facts not in data["machines"]:
             data["machines"].append(self.facts)
@@ -90,21 +103,39 @@ def describe_machine() -> dict[str, Any]:
     return found | {name: importlib.metadata.version(name) for name in ("numpy", "torch")}
 
 
+def digest(file: Path) -> str:
+    """Return a digest of what a source does: its comments, docstrings and lay-out do not count."""
+    code = _WithoutTexts().visit(ast.parse(file.read_text(encoding="utf-8")))
+    return hashlib.sha256(ast.dump(code).encode()).hexdigest()[:16]
+
+
+class _WithoutTexts(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+
+def changed_since_run(folder: Path, tests: Path = TESTS) -> list[str]:
+    """Return the files of tests whose last whole run, as ``folder`` holds it, was of another source."""
+    checks = load(folder)["checks"]
+    files = sorted(tests.glob("test_*.py"))
+    return [file.name for file in files if checks.get(file.name, {}).get("source") != digest(file)]
+
+
 def load(folder: Path) -> Data:
     """What is written there so far."""
     path = folder / JSON_NAME
     if not path.exists():
-        return {"machines": [], "rows": {}, "tables": {}}
-    found: Data = json.loads(path.read_text(encoding="utf-8"))
-    return found
+        return {"machines": [], "rows": {}, "tables": {}, "checks": {}}
+    data: Data = json.loads(path.read_text(encoding="utf-8"))
+    return data
 
 
 def dump(data: Data) -> str:
     """The file's text: rows in the page's order, machines that no row names any more left out."""
-    entries = [*data["rows"].values(), *data["tables"].values()]
+    entries = [entry for kind in KINDS for entry in data[kind].values()]
     used = sorted({entry["machine"] for entry in entries})
     kept: Data = {"machines": [data["machines"][number] for number in used]}
-    for kind in ("rows", "tables"):
+    for kind in KINDS:
         kept[kind] = {
             key: data[kind][key] | {"machine": used.index(data[kind][key]["machine"])}
             for key in sorted(data[kind], key=order)
@@ -125,3 +156,11 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+if __name__ == "__main__":
+    if changed := changed_since_run(TESTS.parents[1] / "docs"):
+        sys.exit(
+            f"changed since they were last run: {', '.join(changed)} in tests/acceptance; "
+            "`make acceptance` runs them all, pytest -s tests/acceptance/NAME one of them"
+        )

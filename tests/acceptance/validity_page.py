@@ -76,6 +76,13 @@ def render(data: Data) -> str:
             when = _when(table, several)
             parts.append(f"### {_line(table['title'])}\n\n{_line(table['text'])} Measured {when}.\n")
             parts.append(_table(table["header"], table["rows"]))
+    if checks := data["checks"]:
+        rows = []
+        for file, check in sorted(checks.items()):
+            names = [", ".join(check[end]) or "none" for end in ("failed", "skipped")]
+            rows.append((file, check["passed"], *names, _when(check, several)))
+        parts.append("## The tests themselves\n\nOf each file in tests/acceptance its last whole run.\n")
+        parts.append(_table(("file", "passed", "failed", "skipped", "when"), rows))
     parts.append(_fell_short(data["rows"]))
     return "\n".join(parts)
 
@@ -110,7 +117,7 @@ def _fell_short(rows: Data) -> str:
     return "\n".join(lines if len(lines) > 1 else [*lines, "Nothing."]) + "\n"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(map(_line, line))} |" for line in lines) + "\n"
 
