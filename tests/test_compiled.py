@@ -52,10 +52,7 @@ def n_graphs() -> int:
 
 @pytest.mark.parametrize(
     "case",
-    [
-        *(sine_case("train_step", layout, dtype=dtype) for layout in LAYOUTS for dtype in DTYPES),
-        ODD_GRADIENT,
-    ],
+    [*(sine_case("train_step", layout, dtype=dtype) for layout in LAYOUTS for dtype in DTYPES), ODD_GRADIENT],
     ids=str,
 )
 def test_it_agrees_with_the_reference(case: Case) -> None:

@@ -31,34 +31,26 @@ T, O, N_TRAIN, N_TEST = 6, 8, 128, 4  # noqa: E741  (the primer's)
 def primers_windows() -> list[list[float]]:
     """The tutorial's own loop, transcribed: it stops one window short."""
     n_points = N_TRAIN + N_TEST + T + O
-    grid = np.linspace(0, 4 * np.pi, n_points)
-    series = np.sin(grid)
-    rows = []
-    for start in range(n_points - T - O):
-        rows.append([float(series[start + i]) for i in range(T + O)])
-    return rows
+    series = np.sin(np.linspace(0, 4 * np.pi, n_points))
+    return [[float(series[start + i]) for i in range(T + O)] for start in range(n_points - T - O)]
 
 
-def test_the_primers_windows_exactly() -> None:
-    rows = windows(sine_series(146), T + O)
-    assert rows.shape == (132, 14)
-    assert rows.tolist() == primers_windows()
-
-
-def test_the_split_keeps_4_windows_for_test_and_128_to_train_and_loses_none() -> None:
+def test_the_primers_windows_exactly_4_of_them_for_test_and_128_to_train() -> None:
+    assert windows(sine_series(146), T + O).tolist() == primers_windows()
     split = sine_split(T, O, N_TRAIN, seed=0)
-    assert split.train.shape == (128, 14)
-    assert split.test.shape == (4, 14)
-    kept = sorted([*split.train.tolist(), *split.test.tolist()])
-    assert kept == sorted(primers_windows())
+    assert (split.train.shape, split.test.shape) == ((128, 14), (4, 14))
+    assert sorted([*split.train.tolist(), *split.test.tolist()]) == sorted(primers_windows())
     assert split.train.tolist() != primers_windows()[:128]  # shuffled
 
 
-def test_the_primers_case_has_the_primers_shapes() -> None:
+def test_the_primers_case_has_the_primers_shapes_and_its_rows_are_input_then_target() -> None:
     batch = make(sine_case("train_step", "positional"))
     assert {name: p.shape for name, p in batch.params.items()} == {"U": (32, 6), "W": (32, 32), "V": (8, 32)}
     assert (batch.x.shape, batch.y.shape) == ((6, 128, 6), (128, 8))
     assert {batch.x.dtype, batch.y.dtype} == {np.dtype("float32")}
+    batch = make(sine_case("forward", "sequence", dtype="float64"))
+    rows = np.hstack([windows_of(batch.x, "sequence"), batch.y])
+    np.testing.assert_array_equal(rows, sine_split(T, O, N_TRAIN, seed=0).train)
 
 
 def windows_of(x: Array, layout: str) -> Array:
@@ -76,11 +68,10 @@ def test_the_three_layouts_describe_the_same_windows() -> None:
     batches = {layout: make(sine_case("forward", layout)) for layout in LAYOUTS}
     shapes = {layout: batch.x.shape for layout, batch in batches.items()}
     assert shapes == {"positional": (6, 128, 6), "sequence": (6, 128, 1), "single_step": (1, 128, 6)}
-    inputs = [windows_of(batch.x, layout) for layout, batch in batches.items()]
-    for other in inputs[1:]:
-        np.testing.assert_array_equal(inputs[0], other)
-    for batch in batches.values():
-        np.testing.assert_array_equal(batch.y, batches["sequence"].y)
+    first, *others = ((windows_of(batch.x, layout), batch.y) for layout, batch in batches.items())
+    for other in others:
+        np.testing.assert_array_equal(first[0], other[0])
+        np.testing.assert_array_equal(first[1], other[1])
 
 
 @settings(max_examples=25, deadline=None)
@@ -92,27 +83,13 @@ def test_a_layout_loses_nothing_and_shares_no_memory(layout: str, batch: int, wi
     assert not np.shares_memory(x, inputs)
 
 
-def test_a_window_of_the_training_rows_is_input_then_target() -> None:
-    batch = make(sine_case("forward", "sequence", dtype="float64"))
-    rows = np.hstack([windows_of(batch.x, "sequence"), batch.y])
-    np.testing.assert_array_equal(rows, sine_split(T, O, N_TRAIN, seed=0).train)
-
-
-def test_the_same_case_gives_the_same_bytes_and_another_seed_others() -> None:
-    case = sine_case("train_step", "positional")
-    assert make(case).digest() == make(case).digest()
-    assert make(case).digest() == make(case.with_task("forward")).digest()
-    other = make(replace(case, seed=1))
-    batch = make(case)
+@pytest.mark.parametrize("data", ["sine", "random"])
+def test_the_same_case_gives_the_same_bytes_and_another_seed_others(data: str) -> None:
+    case = replace(sine_case("train_step", "positional"), data=data)
+    batch, other = make(case), make(replace(case, seed=1))
+    assert batch.digest() == make(case).digest() == make(case.with_task("forward")).digest()
     assert not np.array_equal(batch.x, other.x)
     assert not any(np.array_equal(batch.params[name], other.params[name]) for name in batch.params)
-
-
-def test_random_data_differ_with_the_seed() -> None:
-    case = Case("forward", Shape(3, 4, 2, 5, 6), data="random")
-    first, same, other = make(case), make(case), make(replace(case, seed=1))
-    assert first.digest() == same.digest()
-    assert not np.array_equal(first.x, other.x)
 
 
 @pytest.mark.parametrize("data", ["sine", "random"])
@@ -130,15 +107,12 @@ def counted_batch() -> Batch:
     return Batch(params, np.arange(8.0).reshape(2, 2, 2), np.zeros((2, 1)))
 
 
-def test_the_digest_is_the_one_it_always_was() -> None:
-    golden = "7afc1c8d83e6e3cffa6d7eea24993d79726989084c80b62b52d843e33d6754e4"
-    assert counted_batch().digest() == golden
-
-
-def test_the_digest_sees_values_names_dtypes_and_shapes_but_no_order_of_keys() -> None:
+def test_the_digest_sees_values_names_dtypes_and_shapes_but_no_order_of_keys(tmp_path: Path) -> None:
     batch = counted_batch()
-    reordered = Batch(dict(reversed(batch.params.items())), batch.x, batch.y)
-    assert reordered.digest() == batch.digest()
+    assert batch.digest() == "7afc1c8d83e6e3cffa6d7eea24993d79726989084c80b62b52d843e33d6754e4"  # as ever
+    batch.save(tmp_path / "batch.npz")
+    assert Batch.load(tmp_path / "batch.npz").digest() == batch.digest()
+    assert Batch(dict(reversed(batch.params.items())), batch.x, batch.y).digest() == batch.digest()
     changed = [
         Batch(batch.params, -batch.x, batch.y),
         Batch(batch.params, batch.x, batch.y + 1e-300),
@@ -147,12 +121,6 @@ def test_the_digest_sees_values_names_dtypes_and_shapes_but_no_order_of_keys() -
         batch.astype("float32"),
     ]
     assert len({batch.digest(), *(other.digest() for other in changed)}) == 1 + len(changed)
-
-
-def test_a_saved_batch_comes_back_as_it_was(tmp_path: Path) -> None:
-    batch = make(sine_case("train_step", "positional"))
-    batch.save(tmp_path / "batch.npz")
-    assert Batch.load(tmp_path / "batch.npz").digest() == batch.digest()
 
 
 shapes = st.builds(Shape, *(st.integers(1, 9) for _ in range(5)))
@@ -200,13 +168,9 @@ def test_the_tail_split_trains_on_no_test_target_and_wastes_no_window(
     assert split.train.max() == split.test[:, window:].min() - 1  # one window more would overlap
 
 
-def test_the_random_split_leaks_as_the_docs_say() -> None:
-    rows = windows(np.arange(146.0), T + O)
-    split = split_windows(rows, O, split="random", n_test=N_TEST, seed=0)
+def test_the_random_split_leaks_and_the_tail_split_gives_a_case_as_many_samples() -> None:
+    split = split_windows(windows(np.arange(146.0), T + O), O, split="random", n_test=N_TEST, seed=0)
     assert set(split.test[:, T:].flat) & set(split.train.flat)
-
-
-def test_the_tail_split_gives_a_case_as_many_samples() -> None:
     case = sine_case("forward", "positional", split="tail")
     assert make(case).x.shape == (6, 128, 6)
     assert make(case).digest() != make(replace(case, split="random")).digest()
@@ -227,19 +191,24 @@ def test_a_constant_series_is_refused(value: float) -> None:
         fit_scaling(np.full((100, 14), value))
 
 
-def test_a_series_that_is_too_short_is_refused() -> None:
-    with pytest.raises(UserError, match="the series has 15 values; windows of 14 need at least 16"):
-        windows(np.arange(15.0), 14)
-    assert len(windows(np.arange(16.0), 14)) == 2
+@pytest.mark.parametrize(
+    ("split", "n_values", "refusal"),
+    [
+        ("random", 15, "the series has 15 values; windows of 14 need at least 16"),
+        ("random", 18, "gives 4 windows; with 4 for test none is left to train"),
+        ("tail", 25, "gives 11 windows; with 4 for test none is left to train"),
+    ],
+)
+def test_a_series_that_is_too_short_is_refused_and_one_value_more_is_enough(
+    split: str, n_values: int, refusal: str
+) -> None:
+    def split_of(n: int, n_test: int) -> int:
+        rows = windows(np.arange(float(n)), 14)
+        return len(split_windows(rows, O, split=split, n_test=n_test, seed=0).train)
 
-
-@pytest.mark.parametrize(("split", "n_windows"), [("random", 4), ("tail", 11)])
-def test_a_series_with_nothing_left_to_train_on_is_refused(split: str, n_windows: int) -> None:
-    rows = windows(np.arange(n_windows + 14.0), 14)
-    with pytest.raises(UserError, match=f"gives {n_windows} windows; with 4 for test none is left to train"):
-        split_windows(rows, O, split=split, n_test=4, seed=0)
-    one_more = windows(np.arange(n_windows + 15.0), 14)
-    assert len(split_windows(one_more, O, split=split, n_test=4, seed=0).train) == 1
+    with pytest.raises(UserError, match=refusal):
+        split_of(n_values, 4)
+    assert split_of(n_values + 1, 1 if n_values == 15 else 4) == 1
 
 
 @pytest.mark.parametrize("size", ["window", "batch", "hidden", "outputs"])

@@ -342,12 +342,7 @@ def test_a_series_is_trained_standardised_and_told_in_its_own_units(tmp_path: Pa
     values = 1000 + 50 * np.sin(np.arange(80) / 3)
     (tmp_path / "mine.csv").write_text("day,level\n" + "".join(f"{n},{v}\n" for n, v in enumerate(values)))
     result = bench.train(
-        "numpy-inplace",
-        series=tmp_path / "mine.csv",
-        column="level",
-        epochs=300,
-        lr=0.5,
-        out=tmp_path / "t",
+        "numpy-inplace", series=tmp_path / "mine.csv", column="level", epochs=300, lr=0.5, out=tmp_path / "t"
     )
 
     (run,), header = result.runs, result.header

@@ -110,10 +110,7 @@ def test_each_variant_that_fails_does_so_alone_and_says_how(own: str) -> None:
     assert outcomes == {
         REFERENCE: ("ok", ""),
         "own-dies": ("crashed", "ended with exit code 3 before its reply: last words"),
-        "own-raises": (
-            "crashed",
-            f"ValueError: cannot do it (own_variants.py, line {place}, in raises)",
-        ),
+        "own-raises": ("crashed", f"ValueError: cannot do it (own_variants.py, line {place}, in raises)"),
         "own-imports": ("ok", ""),
     }
     counts = Counter(row.variant for row in rows if row.variant != REFERENCE)

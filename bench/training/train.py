@@ -37,11 +37,7 @@ Tell = Callable[[str, int, float], None]  # called with variant, epoch and loss 
 
 
 def run_training(
-    settings: Settings,
-    folder: Path,
-    tell: Tell,
-    note: Say = lambda text: None,
-    wait_s: float | None = None,
+    settings: Settings, folder: Path, tell: Tell, note: Say = lambda text: None, wait_s: float | None = None
 ) -> None:
     """Train the variants in turn and write ``training.jsonl`` and ``params/``.
 

@@ -85,10 +85,7 @@ def sine_case(
     for name, size in sizes.items():
         if size < 1:
             raise UserError(f"--{name} must be 1 or more, not {size}")
-    steps, features = {
-        "single_step": (1, window),
-        "positional": (window, window),
-        "sequence": (window, 1),
-    }[layout]
+    laid_out = {"single_step": (1, window), "positional": (window, window), "sequence": (window, 1)}
+    steps, features = laid_out[layout]
     shape = Shape(T=steps, B=batch, I=features, H=hidden, O=outputs)
     return Case(task, shape, layout, dtype, activation, split=split, seed=seed, cell=cell)
