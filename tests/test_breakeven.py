@@ -2,30 +2,25 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from acceptance.plans import mutated
-from grids import crossing_at, grid, maps_of
 from journals import example_plan, example_records
-from matplotlib.text import Annotation
 from msgspec.structs import replace
-from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, facts_of, run_with, with_ratios
+from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, run_with, with_ratios
 
 from bench.analysis import breakeven
 from bench.analysis.breakeven import BreakEven, break_evens
-from bench.analysis.outcome import outcomes
 from bench.analysis.summary import summarise
 from bench.measure import worker
 from bench.records.record import AnyRecord, Burst, Worker, measured_as
 from bench.records.run import Run, make_run
-from bench.reporting.plots import draw
 from bench.reporting.reasons import sentence
-from bench.reporting.section import Drawing, Section, TextTable
-from bench.reporting.sections.breakeven import breakeven_section
 from bench.workload.catalog import by_role
 
 MS, US = 1_000_000, 1_000
@@ -84,12 +79,6 @@ def usual(run: Run) -> BreakEven:
 
 def of_kind(run: Run, kind: str) -> list[BreakEven]:
     return [made for made in found_in(run) if made.step.kind == kind]
-
-
-def section_of(run: Run) -> Section:
-    section = breakeven_section(facts_of(run), outcomes(run), "1-")
-    assert section is not None
-    return section
 
 
 def test_a_known_crossing_comes_back() -> None:
@@ -208,87 +197,72 @@ def test_a_worker_tells_what_compiling_took_of_its_processor_time(
     assert worker._Worker(setup, {}, 1).rehearse() == told
 
 
-def test_what_starts_later_and_takes_longer_never_catches_up() -> None:
-    made = usual(run_of({BASE: 100 * US, USUAL: 250 * US}))
-    assert (made.kind, made.steps) == ("never", None)
-    told = sentence(made)
-    assert told.startswith("PyTorch never catches up with NumPy at this size: it starts 1.50 s")
-    assert "later, and each step takes 2.50 times" in told
+TURNS = {block: 1.0 if block <= 8 else 3.0 for block in STEADY}
+UNSURE = [0.2, -0.2, 0.15, -0.1, 0.05, -0.15, 0.1, -0.05, 0.12, -0.11]
+NEVER = r"{} never catches up with {} at this size: it starts {}"
+# a run, a kind of pair, how that ends, whether it has a verdict, and all that may be said
+Sentence = tuple[Callable[[], Run], str, str, bool, str]
+SENTENCES: dict[str, Sentence] = {
+    "starts later, takes longer": (
+        lambda: run_of({BASE: 100 * US, USUAL: 250 * US}), "as_written", "never", True,
+        NEVER.format("PyTorch", "NumPy", r"1\.50 s .* later, and each step takes 2\.50 times .*"),
+    ),
+    "starts earlier, is quicker": (
+        lambda: run_of(start_ns={"numpy": 900 * MS, "torch": 300 * MS}), "as_written", "always", True,
+        NEVER.format("NumPy", "PyTorch", r"600 ms .* later, and .*"),
+    ),
+    "one step makes up for the start": (
+        lambda: run_of({BASE: 5e9, f"{BASE} twin": 5e9, USUAL: 2e9}), "as_written", "always", True,
+        NEVER.format("NumPy", "PyTorch", r"1\.50 s .* earlier, but each step takes 2\.50 times .*"),
+    ),
+    "blocks disagree": (
+        lambda: run_of(noise={USUAL: TURNS}), "as_written", "open", True,
+        "Whether PyTorch ever overtakes NumPy is open: .*, and their lines cross in 8 of 10 blocks.",
+    ),
+    "crosses": (
+        lambda: run_of(), "as_written", "crosses", True,
+        r"For fewer than 25\u202f000 steps \[25\u202f000, 25\u202f000\] use NumPy: PyTorch .*",
+    ),
+    "equivalent": (
+        lambda: run_with({USUAL: around(1.0)}), "as_written", "open", True,
+        "NumPy starts .* earlier than PyTorch, and a step takes both the same time .*: only .*",
+    ),
+    "unresolved": (
+        lambda: run_with({USUAL: UNSURE}), "as_written", "open", True,
+        "Whether PyTorch ever overtakes NumPy is open: .*, and it is not resolved whose step is shorter .*",
+    ),
+    "the control failed": (
+        lambda: run_with({f"{BASE} twin": around(1.3), USUAL: around(0.4)}), "as_written", "open", True,
+        "From how many steps on PyTorch is ahead of NumPy cannot be said: .*",
+    ),
+    "a pair that nobody declared follows the control": (
+        lambda: run_with({f"{BASE} twin": around(1.3), USUAL: around(0.4)}), "tutorial", "open", True,
+        "From how many steps on torch-rnn is ahead of numpy-published .* cannot be said: .*",
+    ),
+    "a quick run": (
+        lambda: run_of(quick=True), "as_written", "crosses", False,
+        "No verdict, but in 3 blocks: For fewer than 25\u202f000 steps use NumPy: .*",
+    ),
+    "the gradient of the tutorial is wrong": (
+        lambda: make_run(example_records()), "tutorial", "crosses", True,
+        r"torch-rnn overtakes numpy-published \(known wrong gradient\) after .*",
+    ),
+    "a compiler": (compiled_run, "compiling", "crosses", True, "Compiling pays after .*"),
+}  # fmt: skip
 
 
-def test_what_starts_earlier_and_is_quicker_is_always_ahead() -> None:
-    made = usual(run_of(start_ns={"numpy": 900 * MS, "torch": 300 * MS}))
-    assert made.kind == "always"
-    assert made.ahead_first.arm.library == "torch"
-    told = sentence(made)
-    assert told.startswith("NumPy never catches up with PyTorch at this size: it starts 600 ms")
-
-
-def test_a_start_that_one_step_makes_up_for_is_no_crossing() -> None:
-    made = usual(run_of({BASE: 5e9, f"{BASE} twin": 5e9, USUAL: 2e9}))
-    assert made.kind == "always"
-    told = sentence(made)
-    assert "NumPy never catches up with PyTorch at this size: it starts 1.50 s" in told
-    assert "earlier, but each step takes 2.50 times" in told
-
-
-def test_where_blocks_disagree_it_is_open_and_says_so() -> None:
-    turns = {block: 1.0 if block <= 8 else 3.0 for block in STEADY}
-    run = run_of(noise={USUAL: turns})
-    made = usual(run)
-    assert (made.kind, made.steps, made.low) == ("open", None, None)
-    assert made.reason == "their lines cross in 8 of 10 blocks"
-    assert "Whether PyTorch ever overtakes NumPy is open" in sentence(made)
-
-
-LOGS = {
-    "FASTER": around(0.4),
-    "SLOWER": around(2.5),
-    "EQUIVALENT": around(1.0),
-    "UNRESOLVED": [0.2, -0.2, 0.15, -0.1, 0.05, -0.15, 0.1, -0.05, 0.12, -0.11],
-}
-TOLD = {
-    "FASTER": "For fewer than ",
-    "SLOWER": "PyTorch never catches up with NumPy",
-    "EQUIVALENT": "a step takes both the same time",
-    "UNRESOLVED": "it is not resolved whose step is shorter",
-    "INVALID": "cannot be said",
-}
-
-
-@pytest.mark.parametrize("verdict", LOGS)
-def test_a_sentence_says_what_the_verdict_allows(verdict: str) -> None:
-    run = run_with({USUAL: LOGS[verdict]})
-    made = usual(run)
-    assert made.step.verdict == verdict
-    told = sentence(made)
-    assert TOLD[verdict] in told
-    others = [words for name, words in TOLD.items() if name != verdict]
-    assert not any(words in told for words in others)
-
-
-def test_a_run_whose_control_failed_has_no_break_even() -> None:
-    twin = f"{BASE} twin"
-    run = run_with({twin: around(1.3), USUAL: around(0.4)})
-    made = usual(run)
-    assert (made.kind, made.step.verdict) == ("open", "INVALID")
-    assert TOLD["INVALID"] in sentence(made)
-    (published, *_) = of_kind(run, "tutorial")  # a pair that nobody declared follows the run's control
-    assert (published.kind, published.step.verdict) == ("open", "INVALID")
+@pytest.mark.parametrize("what", SENTENCES)
+def test_a_sentence_says_what_the_verdict_allows(what: str) -> None:
+    run, kind, end, limited, pattern = SENTENCES[what]
+    (first, *_) = of_kind(run(), kind)
+    assert (first.kind, first.low is not None) == (end, end == "crosses" and limited)
+    assert (first.steps is not None) is (end == "crosses")
+    assert re.fullmatch(pattern, sentence(first))
 
 
 def test_what_was_not_measured_has_no_break_even() -> None:
     records = [record for record in example_records() if getattr(record, "entry", "") != USUAL]
     assert USUAL not in [made.rival.entry.id for made in found_in(make_run(records))]
-
-
-def test_a_quick_run_says_that_it_has_no_verdict() -> None:
-    run = run_of(quick=True)
-    made = usual(run)
-    assert (made.kind, made.low) == ("crosses", None)
-    assert sentence(made).startswith(
-        "No verdict, but in 3 blocks: For fewer than 25\u202f000 steps use NumPy"
-    )
 
 
 def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials() -> None:
@@ -319,100 +293,10 @@ def test_an_accelerator_has_its_own_break_even_with_its_transfer() -> None:
     assert "on cuda:0" in sentence(there)
 
 
-def test_the_tutorials_readers_are_told_that_its_gradient_is_wrong() -> None:
-    run = make_run(example_records())
-    told = [sentence(made) for made in of_kind(run, "tutorial")]
-    assert told[0].startswith("torch-rnn overtakes numpy-published (known wrong gradient) after ")
-    assert told[1].startswith("torch-rnn overtakes numpy-loop after ")
-    assert not any("use numpy-published" in one for one in told)
-
-
-def test_the_section_shows_the_numbers_of_the_sentences() -> None:
-    section = section_of(run_of())
-    assert (section.id, section.title) == ("breakeven", "What does it cost to start?")
-    assert section.lead[0].startswith(
-        "For fewer than 25\u202f000 steps [25\u202f000, 25\u202f000] use NumPy: PyTorch starts "
-    )
-    crossing, paid = section.tables
-    assert crossing.rows[0][3].value == pytest.approx(25_000, rel=1e-3)
-    row = next(row for row in paid.rows if row[0].text == "torch-rnn")
-    totals = [cell.value for cell in row[-4:]]
-    assert totals == pytest.approx([1_700 * MS + k * 40 * US for k in (1, 100, 10_000, 1_000_000)], rel=1e-6)
-    (compiled,) = (row for row in paid.rows if row[0].text == "torch-compile")
-    assert compiled[3].value == COLD_NS
-    assert "from the cache" in compiled[3].note
-
-
-def test_what_no_arm_pays_has_no_column_and_totals_have_no_limits() -> None:
-    def titles(table: TextTable) -> list[str]:
-        return [column.title for column in table.columns]
-
-    _, paid = section_of(run_of()).tables
-    assert "Compiling" in titles(paid)
-    assert "Transfer" not in titles(paid)
-    assert {len(row) for row in paid.rows} == {len(paid.columns)}
-    assert {cell.note for row in paid.rows for cell in row[-4:]} == {""}
-    assert all(row[1].note for row in paid.rows)  # its parts have them
-    on_gpu = example_records(with_gpu=True)
-    assert "Transfer" in titles(section_of(make_run(on_gpu)).tables[1])
-    cold = [replace(r, compile_ns=0, compile_cpu_ns=0) if isinstance(r, Worker) else r for r in on_gpu]
-    assert "Compiling" not in titles(section_of(make_run(cold)).tables[1])
-
-
-def test_every_arm_of_the_main_table_is_in_the_table_of_costs_once() -> None:
-    run = make_run(example_records())
-    _, paid = section_of(run).tables
-    shown = [(row[0].text, row[0].note) for row in paid.rows]
-    assert len(shown) == len(set(shown))
-    main = {run.arms[entry.arm].variant for entry in run.plan.groups[0].entries}
-    assert main < {text.removesuffix(" (known wrong gradient)") for text, _ in shown}
-
-
-def test_the_plot_is_the_same_bytes_and_its_text_says_the_numbers() -> None:
-    one, other = section_of(run_of()), section_of(run_of())
-    (drawing,), (again,) = one.drawings, other.drawings
-    assert draw(drawing.draw()) == draw(again.draw())
-    assert drawing.stem == "1-breakeven"
-    assert "numpy-batched against torch-rnn at 25\u202f000 steps" in drawing.alt
-
-
-def test_a_crossing_has_one_number_in_picture_and_table() -> None:
-    section = section_of(compiled_run())
-    (drawing,), (crossing, _) = section.drawings, section.tables
-    assert isinstance(drawing, Drawing)
-    (axes,) = drawing.draw().axes
-    drawn = {text.get_text(): text.xy[0] for text in axes.texts if isinstance(text, Annotation)}
-    told = {row[5].text: row[3].value for row in crossing.rows if row[5].value is not None}
-    assert "1" in told
-    assert drawn == pytest.approx(told)
-    names = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert {"numpy-batched", "torch-rnn", "torch-compile"} < set(names)
-
-
-def test_three_sentences_at_most_one_for_each_kind() -> None:
-    lead = section_of(make_run(example_records())).lead
-    starts = ("PyTorch never catches up", "Compiling pays after", "torch-rnn overtakes numpy-published")
-    assert [sentence.startswith(start) for sentence, start in zip(lead, starts, strict=True)] == [True] * 3
-
-
-def test_a_run_without_pairs_has_no_section() -> None:
-    records = [record for record in example_records() if not isinstance(record, Worker)]
-    run = make_run(records)
-    assert breakeven_section(facts_of(run), outcomes(run), "") is None
-
-
-def test_a_grid_has_no_section_since_its_first_size_is_no_answer() -> None:
-    facts, found = facts_of(run_of()), outcomes(run_of())
-    assert breakeven_section(facts, found, "") is not None
-    of_grid = dataclasses.replace(facts, maps=maps_of(grid(crossing_at(64.0))))
-    assert breakeven_section(of_grid, found, "") is None
-
-
 def test_the_best_pair_is_there_too() -> None:
     run = make_run(with_ratios(example_records(), {BEST_TORCH: around(0.3), BEST_NUMPY: around(0.9)}))
     (best,) = (made for made in found_in(run) if made.step.kind == "best")
     assert (best.baseline.entry.id, best.rival.entry.id) == (BEST_NUMPY, BEST_TORCH)
-    assert any(row[0].note.startswith("fastest form of each") for row in section_of(run).tables[0].rows)
 
 
 @pytest.mark.parametrize(

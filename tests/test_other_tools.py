@@ -13,8 +13,7 @@ from reports import BASE, USUAL, Reader, write_run
 
 from bench.cli.main import main
 from bench.machine.errors import UserError
-from bench.records.formats.foreign import Benchmark, ToolResults
-from bench.records.formats.pyperf import pyperf_json
+from bench.records.formats.foreign import Own, ToolResults
 from bench.records.formats.pytest_benchmark import pytest_benchmark_json
 from bench.records.run import make_run
 from bench.records.saved import load_saved
@@ -34,23 +33,19 @@ def by_plugin(variant: str, median: float, group: str = "train_step", **extra: A
     """A benchmark as ``pytest --benchmark`` writes it; times in seconds."""
     stats = {"min": median * 0.9, "max": median * 2, "mean": median * 1.1, "median": median,
              "iqr": median / 20, "rounds": 9000, "iterations": 1}  # fmt: skip
-    name = f"test_wall_clock[{group}-{variant}-cpu]"
+    name, options = f"test_wall_clock[{group}-{variant}-cpu]", {"disable_gc": False, "timer": "perf_counter"}
+    names = {"name": name, "fullname": f"tests/benchmarks/test_wall_clock.py::{name}", "group": group}
     return {
-        "group": group,
-        "name": name,
-        "fullname": f"tests/benchmarks/test_wall_clock.py::{name}",
+        **names,
         "extra_info": {"variant": variant, **PLUGIN, **extra},
-        "options": {"disable_gc": False, "timer": "perf_counter", "min_rounds": 5},
+        "options": options,
         "stats": stats,
     }
 
 
 def by_pytest(*benchmarks: Tree) -> Tree:
-    return {
-        "machine_info": {"node": "here", "numpy": "2.4.6"},
-        "benchmarks": benchmarks,
-        "version": "5.3.1",
-    }
+    machine = {"node": "here", "numpy": "2.4.6"}
+    return {"machine_info": machine, "benchmarks": benchmarks, "version": "5.3.1"}
 
 
 def process(*values: float, **metadata: Any) -> Tree:
@@ -86,34 +81,24 @@ def read(path: Path, tree: Tree) -> ToolResults:
     return results
 
 
-def only(results: ToolResults) -> Benchmark:
-    (benchmark,) = results.benchmarks
-    return benchmark
-
-
 # reading
 
 
-def test_seconds_become_nanoseconds_and_everything_that_is_told_is_kept(path: Path) -> None:
+def test_what_a_tool_tells_is_kept_and_seconds_become_nanoseconds(path: Path) -> None:
     results = read(path, by_pytest(by_plugin("numpy-batched", 1e-4)))
     assert (results.facts["numpy"], results.facts["version"]) == (("2.4.6",), ("5.3.1",))
-    one = only(results)
+    (one,) = results.benchmarks
     assert (*one.medians_ns, one.iqr_ns) == pytest.approx((1e5, 5e3))
     assert (one.values, one.calls, one.facts["timer"]) == (9000, 1, ("perf_counter",))
-    assert one.own is not None
-    assert (one.own.variant, one.own.library, one.own.device) == ("numpy-batched", "numpy", "cpu")
-    assert (one.own.work, one.own.threads) == ("train_step · positional · float32", 1)
-    assert (one.own.shape, one.own.errors) == (Shape(6, 128, 6, 32, 8), {"update U": 2e-7})
-
-
-def test_a_process_is_a_median_and_calibration_has_none(path: Path) -> None:
+    work, errors = "train_step · positional · float32", {"update U": 2e-7}
+    assert one.own == Own(
+        "numpy-batched", "numpy", "cpu", 1, "float32", work, Shape(6, 128, 6, 32, 8), errors=errors
+    )
     tree = by_pyperf(sort=[])
-    tree["benchmarks"][0]["runs"] = [
-        {"warmups": [[1, 0.1], [2, 0.1]], "metadata": {"calibrate_loops": 2}},
-        process(1e-3, 3e-3, 2e-3, loops=8),
-        process(4e-3, 6e-3, loops=8),
-    ]
-    one = only(read(path, tree))
+    calibration = {"warmups": [[1, 0.1], [2, 0.1]], "metadata": {"calibrate_loops": 2}}
+    runs = [calibration, process(1e-3, 3e-3, 2e-3, loops=8), process(4e-3, 6e-3, loops=8)]
+    tree["benchmarks"][0]["runs"] = runs  # each process is a median, and calibration has none
+    (one,) = read(path, tree).benchmarks
     assert (one.name, one.values, one.calls, one.own) == ("sort", 5, 8, None)
     assert one.medians_ns == pytest.approx((2e6, 5e6))
 
@@ -143,7 +128,7 @@ def test_a_file_that_the_tool_itself_wrote_is_read(path: Path, tmp_path: Path, t
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
     results = load_saved(path)
     assert isinstance(results, ToolResults)
-    one = only(results)
+    (one,) = results.benchmarks
     assert (results.tool.name, one.name, one.own) == (tool, "test_one", None)
     if tool == "pyperf":
         assert (len(one.medians_ns), one.values, one.calls) == (2, 4, 64)
@@ -199,11 +184,6 @@ def test_what_a_tool_never_writes_is_one_clear_error(
 # the report
 
 
-def page_of(path: Path) -> str:
-    page = build_report([path], path.parent / "out").read_text(encoding="utf-8")
-    return " ".join(Reader(page).text.split())
-
-
 def test_ratios_are_to_the_baseline_of_the_same_group_and_work(path: Path) -> None:
     tree = by_pytest(
         by_plugin("torch-rnn", 3.6e-4, library="torch"),
@@ -215,38 +195,29 @@ def test_ratios_are_to_the_baseline_of_the_same_group_and_work(path: Path) -> No
         by_plugin("torch-rnn", 2e-4, device="cuda:0"),
     )
     article = tool_article(read(path, tree), "saved.json", "result-1")
-    title = [column.title for column in article.sections[0].parts[0].tables[0].columns].index("÷ baseline")
-    cells = [row[title] for part in article.sections[0].parts for row in part.tables[0].rows]
+    tables = [part.tables[0] for part in article.sections[0].parts]
+    title = [column.title for column in tables[0].columns].index("÷ baseline")
+    values = [row[title].value for table in tables for row in table.rows]
     # of each group, from the fastest to the slowest; other work has none
-    assert [cell.value and round(cell.value, 6) for cell in cells] == [None, 2.0, 3.6, None, None, None, 2.5]
-    assert article.banners == (
-        "pytest-benchmark: one process, fixed order, both libraries loaded: ratios without an interval, no "
-        "verdict.",
-    )
-    assert article.overview[0].text == "3.60: no interval"
+    assert [value and round(value, 6) for value in values] == [None, 2.0, 3.6, None, None, None, 2.5]
+    assert article.banners[0].endswith("ratios without an interval, no verdict; rnnbench run gives both.")
+    assert article.hero.title == "numpy-batched measured 3.60 times faster than torch-rnn"
+    assert (article.hero.word, article.overview[0].text) == ("no verdict", "3.60: no interval")
 
 
-def test_the_report_has_intervals_over_processes_and_no_ratio_of_strangers(path: Path) -> None:
-    path.write_text(json.dumps(by_pyperf(first=around(1e-3), second=around(2e-3))))
-    text = page_of(path)
+@pytest.mark.parametrize(
+    ("n", "limits"), [(12, r"1\.00 ms \[(0\.999 ms|999 µs), 1\.00 ms\]"), (3, r"1\.00 ms [^[]")]
+)
+def test_strangers_have_intervals_where_processes_are_enough_and_no_ratio(
+    path: Path, n: int, limits: str
+) -> None:
+    path.write_text(json.dumps(by_pyperf(first=around(1e-3, n=n), second=around(2e-3, n=n))))
+    page = build_report([path], path.parent / "out").read_text(encoding="utf-8")
+    text = " ".join(Reader(page).text.split())
     assert "pyperf: one benchmark after the other" in text
-    assert "1.00 ms [0.999 ms, 1.00 ms]" in text or "1.00 ms [999 µs, 1.00 ms]" in text
-    assert not re.search("times faster|baseline|÷", text.replace("PyTorch against numpy-batched", ""))
-    assert "12 × 1 × 1" in text
-    assert not re.search("FASTER|SLOWER|EQUIVALENT", text)
-    path.write_text(json.dumps(by_pyperf(first=around(1e-3, n=3), second=around(2e-3, n=3))))
-    text = page_of(path)
-    assert "2.00 ms" in text
-    assert "[" not in text  # too few processes have no interval
-
-
-def test_the_report_of_our_export_compares_with_the_same_baseline(path: Path) -> None:
-    run = make_run(example_records(seed=4, quick=True))
-    for export in (pyperf_json, pytest_benchmark_json):
-        path.write_bytes(export(run))
-        text = page_of(path)
-        assert re.search(r"numpy-batched measured 3\.6\d times faster than torch-rnn", text)
-        assert "known wrong gradient" in text
+    assert re.search(limits, text)
+    assert f"{n} × 1 × 1" in text
+    assert not re.search("times faster|baseline|÷|FASTER|SLOWER|EQUIVALENT", text)
 
 
 # comparing
