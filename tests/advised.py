@@ -57,7 +57,8 @@ def measured(
     for block in range(blocks + 1):
         place = max(0, block - 1)
         made += [
-            Worker(block, arm.id, [arm.id], 1, START_NS[arm.library], {"threads": 1}) for arm in plan.arms
+            Worker(START_NS[arm.library], {"threads": 1}, block=block, name=arm.id, arms=[arm.id], pid=1)
+            for arm in plan.arms
         ]
         for entry in (entry for group in plan.groups for entry in group.entries):
             arm = arms[entry.arm]

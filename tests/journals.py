@@ -135,7 +135,8 @@ def _worker(block: int, index: int, name: str, arms: list[record.Arm]) -> record
     compile_ns = COMPILE_NS[block > 0] if arm.variant == "torch-compile" else 0
     ready_ns = START_NS[arm.library] + compile_ns
     pid, held = 4000 + 100 * block + index, [arm.id for arm in arms]
-    return record.Worker(block, name, held, pid, ready_ns, facts, compile_ns, compile_ns)
+    cost = (ready_ns, facts, compile_ns, compile_ns)
+    return record.Worker(*cost, block=block, name=name, arms=held, pid=pid)
 
 
 def _burst(

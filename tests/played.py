@@ -1,10 +1,10 @@
-"""A crew that plays: in place of worker processes, in a world whose clock moves only as the test decides.
+"""Children that play: in place of worker processes, in a world whose clock moves only as the test decides.
 
-``Stage`` stands in for ``bench.measure.block.Crew`` in every block. It keeps what it was asked, and insists
-on what a real worker needs: a turn is for what is held, and nobody is asked who is not there.
+``Stage`` gives every ``WorkerProcess`` a child of its own making. It keeps what it was asked, and insists on
+what a real worker needs: a turn is for what is held, and nobody is asked who is not there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from bench.machine.child import ChildError
 from bench.machine.gates import Reading
 from bench.measure import block, costs, runner
-from bench.measure.block import Crew
+from bench.measure.block import WorkerProcess
 from bench.measure.messages import (
     Close,
     Closed,
@@ -22,17 +22,15 @@ from bench.measure.messages import (
     Measured,
     ProbeJob,
     Prove,
-    Ready,
     Refused,
     Reply,
-    Setup,
     Turn,
     Value,
 )
 from bench.measure.plan import make_plan
 from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
-from bench.records.record import AnyRecord, End, Plan, Primitive, Proved
+from bench.records.record import AnyRecord, End, Plan, Primitive, Proved, Ready
 from bench.workload.operations import CALL, Kernel
 
 READY_NS, PROVE_NS, CALL_NS, ASKING_NS = 1_000_000_000, 100_000_000, 100_000, 1_000_000
@@ -83,7 +81,7 @@ class Stage:
     ready: Callable[[int, str, int], Ready | ChildError | None] = lambda block, worker, life: None
     per_call_ns: Callable[[Asked], float] = lambda asked: CALL_NS
     now_ns: int = 0
-    crews: int = 0
+    children: list["PlayedChild"] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     started: list[tuple[int, str, int]] = field(default_factory=list)  # block, worker, life
     answered: dict[tuple[int, str, int], int] = field(default_factory=dict)  # jobs before each was started
@@ -93,10 +91,20 @@ class Stage:
         """What was asked of that kind, in order."""
         return [a for a in self.asked if isinstance(a.job, kind) and block in (None, a.block)]
 
-    def crew(self, **options: Any) -> "PlayedCrew":
-        """A block's crew; which block's, it is told when that is made."""
-        self.crews += 1
-        return PlayedCrew(self)
+    @property
+    def left(self) -> list["PlayedChild"]:
+        """Return the children that nobody has ended."""
+        return [child for child in self.children if child.alive]
+
+    def start(self, worker: WorkerProcess) -> None:
+        """Play the child of a worker."""
+        worker.child = PlayedChild(self, worker)  # type: ignore[assignment]
+
+    def end(self, children: Collection["PlayedChild"]) -> None:
+        """End the children of a block."""
+        self.ended += 1
+        for child in children:
+            child.stop()
 
     def usual(self, asked: Asked) -> Reply:
         """What a worker says with which nothing is wrong."""
@@ -114,98 +122,71 @@ class Stage:
         return Closed("")
 
 
-class PlayedCrew:
-    """As ``Crew``, without processes."""
+class PlayedChild:
+    """As a worker's ``Child``, without a process."""
 
-    def __init__(self, stage: Stage) -> None:
+    deadline_s = 0.0
+
+    def __init__(self, stage: Stage, worker: WorkerProcess) -> None:
         self.stage = stage
-        self.block = -1
-        self.setups: dict[str, Setup] = {}
-        self.lives: dict[str, int] = {}
-        self.pids: dict[str, int] = {}
-        self.held: dict[str, set[str]] = {}  # by worker that is there
+        self.life = (
+            worker.block,
+            worker.name,
+            [at[:2] for at in stage.started].count((worker.block, worker.name)),
+        )
+        self.held: set[str] = set()
+        self.alive = True
+        stage.answered[self.life] = len(stage.asked)
+        stage.started.append(self.life)
+        stage.children.append(self)
+        self.pid = 1000 + len(stage.started)
 
-    def start(self, name: str, setup: Setup) -> None:
-        assert name not in self.held
-        self.setups[name] = setup
-        self.lives[name] = self.lives.get(name, -1) + 1
-        self.held[name] = set()
-        self.stage.started.append((self.block, name, self.lives[name]))
-        self.stage.answered[self.stage.started[-1]] = len(self.stage.asked)
-        self.pids[name] = 1000 + len(self.stage.started)
-
-    def await_ready(self, name: str) -> Ready | Refused:
+    def receive(self, expected: Any) -> Ready | Refused:
         self.stage.now_ns += READY_NS
-        reply = self.stage.ready(self.block, name, self.lives[name])
+        reply = self.stage.ready(*self.life)
         if isinstance(reply, ChildError):
-            self.stop(name)
-            return Refused(reply.status, str(reply))
-        return reply or Ready({"threads": self.setups[name].threads}, READY_NS, 0)
+            raise reply
+        return reply or Ready(READY_NS, {"threads": 1})
 
-    def restart(self, name: str) -> Ready | Refused:
-        self.stop(name)
-        self.start(name, self.setups[name])
-        return self.await_ready(name)
-
-    def ask(self, name: str, job: Job, expected: Any) -> Any:
-        assert name in self.held, f"{name} is not there"
-        asked = Asked(self.block, name, self.lives[name], job)
+    def ask(self, job: Job, expected: Any) -> Any:
+        assert self.alive, f"{self.life} is not there"
+        asked = Asked(*self.life, job)
         if isinstance(job, Turn):
-            assert job.key in self.held[name], f"{name} does not hold {job.key}"
+            assert job.key in self.held, f"{self.life} does not hold {job.key}"
         self.stage.asked.append(asked)
         reply = self.stage.react(asked)
         if isinstance(reply, ChildError):
-            self.stop(name)
-            return Refused(reply.status, str(reply))
+            raise reply
         reply = reply or self.stage.usual(asked)
-        assert isinstance(reply, expected | Refused)
+        assert isinstance(reply, expected)
         if isinstance(reply, Proved):
-            self.held[name].add(asked.key)
+            self.held.add(asked.key)
         elif not isinstance(reply, Value | Measured):
-            self.held[name] = set() if isinstance(job, Close) else self.held[name] - {asked.key}
+            self.held = set() if isinstance(job, Close) else self.held - {asked.key}
         return reply
 
-    def has(self, name: str) -> bool:
-        return name in self.lives
-
-    def alive(self, name: str) -> bool:
-        assert name in self.lives, f"{name} was never started"
-        return name in self.held
-
-    def pid(self, name: str) -> int:
-        return self.pids[name]
-
-    def last_words(self, name: str) -> str:
-        assert name in self.lives, f"{name} was never started"
+    def last_words(self) -> str:
         return ""
 
-    def stop(self, name: str) -> None:
-        assert name in self.lives, f"{name} was never started"
-        self.held.pop(name, None)
+    def pause(self) -> None:
+        pass
 
-    def end(self) -> None:
-        self.held.clear()
-        self.stage.ended += 1
+    def resume(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self.alive = False
 
 
 def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
     """Have all blocks of the test played, by the stage's clock."""
     clock = SimpleNamespace(perf_counter=lambda: stage.now_ns / 1e9, perf_counter_ns=lambda: stage.now_ns)
-    assert {name for name in vars(PlayedCrew) if name[0] != "_"} == {
-        name for name in vars(Crew) if name[0] != "_"
-    }
     monkeypatch.setattr(block.gates, "read", lambda: Reading(stage.now_ns, 0, None, None, None, None))
     monkeypatch.setattr(costs, "usable_cpus", lambda: 1)
     monkeypatch.setattr(block, "usable_cpus", lambda: 1)
-    monkeypatch.setattr(block, "first_to_reply", lambda waiting: 0)
-    monkeypatch.setattr(block, "Crew", stage.crew)
-    real_block = block._Block
-
-    def with_number(blocks: Any, number: int, groups: Any, played: Any) -> Any:
-        played.block = number
-        return real_block(blocks, number, groups, played)
-
-    monkeypatch.setattr(block, "_Block", with_number)
+    monkeypatch.setattr(block, "wait_for_any", list)
+    monkeypatch.setattr(block, "end_all", stage.end)
+    monkeypatch.setattr(WorkerProcess, "start", lambda worker: stage.start(worker))
     monkeypatch.setattr(block, "time", clock)
     monkeypatch.setattr(runner, "time", clock)
     return stage

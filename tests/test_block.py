@@ -357,7 +357,7 @@ def test_workers_of_two_blocks_start_together_and_each_block_has_its_own(stage: 
     pids = [worker.pid for worker in of_kind(records, Worker)]
     assert len(set(pids)) == 10
     assert all(are_whole(bursts_by_arm(records, block), ROUNDS if block else ROUNDS_0) for block in range(5))
-    assert stage.ended == stage.crews == 5
+    assert (stage.ended, stage.left) == (5, [])
     # when workers were started: how many jobs had been answered by then
     jobs = [sum(asked.block < block for asked in stage.asked) for block in range(5)]
     begun = [max(stage.answered[at] for at in stage.started if at[0] == block) for block in range(5)]
@@ -372,7 +372,7 @@ def test_workers_that_wait_for_their_block_are_started_anew_where_something_fail
     _, records = run(small_plan("numpy-inplace", blocks=2))
     assert {w.name for w in of_kind(records, Worker) if w.block == 2} == {SHARED, CONTROL, RIVAL}
     assert set(bursts_by_arm(records, 2)) == {BASE, TWIN, RIVAL}
-    assert stage.ended == stage.crews == 4
+    assert (stage.ended, stage.left) == (4, [])
 
 
 @pytest.mark.usefixtures("processors")
@@ -387,7 +387,7 @@ def test_a_table_that_was_dropped_is_not_measured_by_workers_that_waited(
         blocks.run(number, 3, lambda block, kept=groups: kept, 3)
     later = {burst.entry for burst in of_kind(written, Burst) if burst.block > 1}
     assert later == {entry.id for entry in plan.groups[0].entries}
-    assert stage.ended == stage.crews
+    assert stage.left == []
 
 
 @pytest.mark.usefixtures("processors")
@@ -396,4 +396,4 @@ def test_no_worker_waits_on_for_a_block_that_the_time_leaves_out(stage: Stage) -
     end, records = run(plan)
     assert "time budget" in end.reason
     assert max(burst.block for burst in of_kind(records, Burst)) == 1
-    assert stage.ended == stage.crews == 3  # block 2's had started with block 1's
+    assert (stage.ended, stage.left) == (3, [])  # block 2's had started with block 1's

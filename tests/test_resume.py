@@ -74,7 +74,7 @@ def test_the_schedule_is_that_of_an_uninterrupted_run(uninterrupted, stage, afte
     assert run.end is not None
     assert run.end.status == "complete"
     assert len([record for record in records if isinstance(record, Decision)]) == 1
-    assert stage.ended == stage.crews
+    assert stage.left == []
 
 
 def test_whole_blocks_are_not_measured_again(uninterrupted) -> None:

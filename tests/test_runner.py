@@ -247,14 +247,12 @@ def prove(tmp_path) -> tuple[Arm, Prove]:
     return plan.arms[0], JobMaker(tmp_path).prove(plan.groups[0].entries[0], plan.arms[0], None)
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_inputs_that_changed_on_the_way_are_refused(prove, which):
+def test_inputs_that_changed_on_the_way_are_refused(prove):
     arm, job = prove
-    drawn = [replace(part, digest="0") if which == n else part for n, part in enumerate(job.batches)]
     worker = start_worker(arm, job)
     try:
         worker.receive(Ready)
-        reply = worker.ask(replace(job, batches=tuple(drawn)), Proved | Refused)
+        reply = worker.ask(replace(job, digest="0"), Proved | Refused)
         right = worker.ask(job, Proved | Refused)
     finally:
         worker.stop()

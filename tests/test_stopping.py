@@ -90,7 +90,7 @@ def test_what_is_measured_under_another_name_is_found_there() -> None:
 
 def compiled_in(block: int, seconds: float) -> Worker:
     """The compiled arm's worker of a block, which compiled so long."""
-    return Worker(block, COMPILED, [COMPILED], 1, 1, {}, int(1e9 * seconds), 1)
+    return Worker(1, {}, int(1e9 * seconds), 1, block=block, name=COMPILED, arms=[COMPILED], pid=1)
 
 
 class Compiling:

@@ -94,9 +94,7 @@ def test_what_is_proved_tells_it_once_and_no_value_repeats_it(
     monkeypatch.setattr(worker, "_implausible", lambda *args: "")  # its times are not those of this test
     arm = Arm("numpy-batched@cpu x1", "numpy-batched", "numpy-batched", "numpy", "cpu", 1)
     job = JobMaker(tmp_path).prove(Entry("e", "g", arm.id, CASE, None), arm, None)
-    kept, proved = worker.hold(
-        catalog.find("numpy-batched"), job, worker.Inputs.load(job.batches), fresh=True
-    )
+    kept, proved = worker.hold(catalog.find("numpy-batched"), job, worker.Inputs.load(job), fresh=True)
     for batch in (1, 0):
         worker.take(kept, Turn("e", batch, proved.n_calls, 1, None))
     assert proved.transfer_ns == 1234

@@ -32,7 +32,6 @@ from bench.measure.messages import (
     JobMaker,
     Measured,
     ProbeJob,
-    Ready,
     Refused,
     Setup,
     Turn,
@@ -53,6 +52,7 @@ from bench.records.record import (
     Probe,
     Proved,
     Rates,
+    Ready,
     Worker,
     measured_as,
 )
@@ -79,86 +79,52 @@ class Progress(Protocol):
         """Tell that block 0 is over, and what it decided."""
 
 
-class Crew:
-    """The workers of a block by name.
+class WorkerProcess:
+    """A worker that has been started for a block. One that gives no usable reply is ended.
 
-    ``keep`` names variables to pass on, ``compiled`` the folder of torch.compile. A worker that gives no
-    usable reply is ended, and refuses with the reason of its end.
+    ``state`` is None while it is not known to be ready, then its record, or why it did not get there.
     """
 
-    def __init__(self, *, compiled: str, keep: Collection[str] = ()) -> None:
-        self._compiled = compiled
-        self._keep = keep
-        self._setups: dict[str, Setup] = {}
-        self._children: dict[str, Child] = {}
+    def __init__(
+        self, block: int, name: str, arms: list[str], setup: Setup, variables: Mapping[str, str]
+    ) -> None:
+        self.block, self.name, self.arms = block, name, arms
+        self.state: Worker | Refused | None = None
+        self._setup, self._variables = setup, variables
+        self.start()
 
-    def start(self, name: str, setup: Setup) -> None:
-        """Start a worker, in place of another of that name; ``await_ready`` is to follow."""
-        variables = worker_environment(setup.threads, keep=self._keep, compiled=self._compiled).variables
-        argument = msgspec.json.encode(setup).decode()
-        self._setups[name] = setup
-        self._children[name] = Child(WORKER, [argument], variables, deadline_s=READY_DEADLINE_S)
+    def start(self) -> None:
+        """Start the process, in place of one that has ended; ``await_ready`` is to follow."""
+        argument = msgspec.json.encode(self._setup).decode()
+        self.child = Child(WORKER, [argument], self._variables, deadline_s=READY_DEADLINE_S)
 
-    def await_ready(self, name: str) -> Ready | Refused:
-        """Wait until the worker is ready, and let it sleep."""
-        child = self._children[name]
-        reply = self._reply(child, partial(child.receive, Ready | Refused))
+    def await_ready(self) -> None:
+        """Wait until it is ready, and let it sleep."""
+        reply = self._reply(partial(self.child.receive, Ready | Refused))
+        self.child.deadline_s = REPLY_DEADLINE_S
         if isinstance(reply, Refused):
-            child.stop()  # or it would stay awake beside the others
-        child.deadline_s = REPLY_DEADLINE_S
-        return reply  # type: ignore[no-any-return]
+            self.child.stop()  # or it would stay awake beside the others
+            self.state = reply
+        else:
+            self.state = Worker(
+                **asdict(reply), block=self.block, name=self.name, arms=self.arms, pid=self.child.pid
+            )
 
-    def restart(self, name: str) -> Ready | Refused:
-        """Put another worker in the place of one that has ended."""
-        self.stop(name)
-        self.start(name, self._setups[name])
-        return self.await_ready(name)
+    def ask(self, job: Job, expected: Any) -> Any:
+        """Wake it for one job; return its reply, of the ``expected`` type or ``Refused``."""
+        if isinstance(self.state, Refused):
+            return self.state
+        self.child.resume()
+        return self._reply(partial(self.child.ask, job, expected | Refused))
 
-    def ask(self, name: str, job: Job, expected: Any) -> Any:
-        """Wake the worker for one job; return its reply, of the ``expected`` type or ``Refused``."""
-        child = self._children[name]
-        child.resume()
-        return self._reply(child, partial(child.ask, job, expected | Refused))
-
-    def has(self, name: str) -> bool:
-        """Return whether a worker of that name was started in this block."""
-        return name in self._children
-
-    def alive(self, name: str) -> bool:
-        """Return whether the worker is still there."""
-        return self._children[name].alive
-
-    def pid(self, name: str) -> int:
-        """Return the worker's process id."""
-        return self._children[name].pid
-
-    def last_words(self, name: str) -> str:
-        """Return the end of what the worker printed, without what is personal."""
-        return without_person(self._children[name].last_words())
-
-    def stop(self, name: str) -> None:
-        """End a worker."""
-        self._children[name].stop()
-
-    def end(self) -> None:
-        """End all workers, the stubborn ones together."""
-        end_all(self._children.values())
-        self._children = {}
-
-    def _reply(self, child: Child, receive: Callable[[], Any]) -> Any:
+    def _reply(self, receive: Callable[[], Any]) -> Any:
         try:
             reply = receive()
         except ChildError as error:
-            child.stop()
+            self.child.stop()
             return Refused(error.status, str(error))
-        child.pause()
+        self.child.pause()
         return reply
-
-
-def first_to_reply(waiting: Sequence[tuple[Crew, str]]) -> int:
-    """Wait until one of these workers has sent something, has ended or is late; return which."""
-    children = [crew._children[name] for crew, name in waiting]
-    return children.index(wait_for_any(children)[0])
 
 
 @dataclass(slots=True)
@@ -241,7 +207,7 @@ class Blocks:
         self.measured_as = measured_as(plan.groups)
         self.costs = Costs(accelerated=any(arm.device != "cpu" for arm in plan.arms))
         self._append = write
-        self._new_crew = partial(Crew, compiled=jobs.compiled, keep=keep)
+        self.keep = keep
         self._waiting: list[_Block] = []  # their workers have started
         self._failures = 0  # when they were started
         self._start_s = self._measure_s = 0.0  # of the last start, and of the last block after it
@@ -270,7 +236,7 @@ class Blocks:
             try:
                 block.run(rounds)
             finally:
-                block.crew.end()
+                block.end()
             self._measure_s = time.perf_counter() - begun
         except BaseException:
             self.close()
@@ -280,17 +246,16 @@ class Blocks:
         """Start the workers of a block and, where that is as quick, of the next ones."""
         self._failures = self.ledger.failures.total()
         for ahead in range(number, min(last, number + (self.costs.together if number else 1) - 1) + 1):
-            self._waiting.append(_Block(self, ahead, groups_of(ahead), self._new_crew()))
+            self._waiting.append(_Block(self, ahead, groups_of(ahead)))
         begun = time.perf_counter()
         to_start = [(block, name) for block in self._waiting for name in block.workers]
         to_start.sort(key=lambda worker: self.costs.ready_s.get(worker[1], math.inf), reverse=True)
-        starting: list[tuple[_Block, str]] = []
-        while to_start or any(not block.may_be_late(name) for block, name in starting):
+        starting: dict[Child, tuple[_Block, str]] = {}
+        while to_start or any(not block.may_be_late(name) for block, name in starting.values()):
             while to_start and len(starting) < usable_cpus():  # the slowest first, one a processor
                 block, name = to_start.pop(0)
-                block.start(name)
-                starting.append((block, name))
-            block, name = starting.pop(first_to_reply([(block.crew, name) for block, name in starting]))
+                starting[block.start(name)] = (block, name)
+            block, name = starting.pop(wait_for_any(starting)[0])
             block.await_ready(name)
         self._start_s = time.perf_counter() - begun
         self.costs.note_start(self._start_s / len(self._waiting))
@@ -303,7 +268,7 @@ class Blocks:
     def close(self) -> None:
         """End the workers that wait for blocks which are not measured."""
         for block in self._waiting:
-            block.crew.end()
+            block.end()
         self._waiting = []
 
     def write(self, record: AnyRecord) -> None:
@@ -317,11 +282,10 @@ class _Again(Exception):
 
 
 class _Block:
-    """One block: what has failed in it, and which workers did not get ready."""
+    """One block: its workers, and what has failed in it."""
 
-    def __init__(self, blocks: Blocks, number: int, groups: list[Group], crew: Crew) -> None:
+    def __init__(self, blocks: Blocks, number: int, groups: list[Group]) -> None:
         self.groups = groups
-        self.crew = crew
         self._blocks = blocks
         self._plan, self._arms, self._ledger = blocks.plan, blocks.arms, blocks.ledger
         self._number = number
@@ -330,26 +294,40 @@ class _Block:
         entries = [entry for session in self._sessions for entry in session.entries]
         self._worker = {entry.id: self._worker_of(entry) for entry in entries}  # whatever fails meanwhile
         self._failed: set[str] = set()  # entries
-        self._unready: dict[str, Refused] = {}  # workers, and why
         self._held = self._by_worker(self._left(entries))
         self.workers = self._shuffled(list(self._held))
-        self._late: set[str] = set()  # workers that are not ready yet
+        self._processes: dict[str, WorkerProcess] = {}
         self._ready: list[Worker] = []  # to be written when the block begins, much later or never
         self._running = False
 
-    def start(self, name: str) -> None:
-        """Start a worker; it rehearses the first of its entries."""
+    def start(self, name: str) -> Child:
+        """Start a worker, which rehearses the first of its entries; return its process."""
         entry = self._held[name][0]
         arm = self._arms[entry.arm]
         rehearsal = self._blocks.jobs.prove(entry, arm, None)
         own_library = catalog.find(arm.spec).own_library
-        self._late.add(name)
-        self.crew.start(name, Setup(arm.library, arm.device, arm.threads, rehearsal, own_library))
+        setup = Setup(arm.library, arm.device, arm.threads, rehearsal, own_library)
+        compiled, keep = self._blocks.jobs.compiled, self._blocks.keep
+        variables = worker_environment(arm.threads, keep=keep, compiled=compiled).variables
+        arms = list(dict.fromkeys(entry.arm for entry in self._held[name]))
+        self._processes[name] = process = WorkerProcess(self._number, name, arms, setup, variables)
+        return process.child
 
     def await_ready(self, name: str) -> None:
         """Wait for a worker, and let it sleep."""
-        self._late.discard(name)
-        self._note_ready(name, self.crew.await_ready(name))
+        process = self._processes[name]
+        process.await_ready()
+        if isinstance(worker := process.state, Worker):
+            costs = self._blocks.costs
+            costs.ready_s[name], costs.holds[name] = worker.ready_ns / 1e9, set(worker.arms)
+            if self._running:
+                self._blocks.write(worker)
+            else:
+                self._ready.append(worker)
+
+    def end(self) -> None:
+        """End all workers, the stubborn ones together."""
+        end_all([process.child for process in self._processes.values()])
 
     def may_be_late(self, name: str) -> bool:
         """Return whether others need not wait for a worker: it compiles in block 0, where no time counts."""
@@ -371,7 +349,8 @@ class _Block:
 
     def _waits(self, session: Session) -> bool:
         """Return whether a session needs a worker that is not ready yet."""
-        return any(self._worker[entry.id] in self._late for entry in session.entries)
+        late = {name for name, process in self._processes.items() if process.state is None}
+        return any(self._worker[entry.id] in late for entry in session.entries)
 
     def _session(self, session: Session, rounds: int) -> None:
         """Measure a session, anew where a worker dies in it, and write what its entries gave."""
@@ -384,25 +363,17 @@ class _Block:
             except _Again:
                 continue
         for name, held in self._by_worker(entries).items():
-            self._close(name, [entry for entry in held if entry.id in taken])
+            self._close(self._processes[name], [entry for entry in held if entry.id in taken])
         for entry in entries:
             if entry.id not in taken or entry.id in self._failed:
                 continue
             if why := self._implausible(entry, taken[entry.id].values):
-                self._fail(entry, self._worker[entry.id], Refused("invalid", why))
+                self._fail(entry, Refused("invalid", why))
                 continue
-            burst = taken[entry.id].burst(
-                *(
-                    self._number,
-                    entry.id,
-                    self._arms[entry.arm],
-                    self._ledger.found[self._ledger.work(entry)],
-                ),
-                digest=self._blocks.jobs.digest(entry.case),
-                machine=machine,
-                limits=self._plan.gates,
-            )
-            self._blocks.write(burst)
+            calibration = self._ledger.found[self._ledger.work(entry)]
+            digest, limits = self._blocks.jobs.digest(entry.case), self._plan.gates
+            what = (self._number, entry.id, self._arms[entry.arm], calibration)
+            self._blocks.write(taken[entry.id].burst(*what, digest=digest, machine=machine, limits=limits))
 
     def _implausible(self, entry: Entry, values: Sequence[Value]) -> str:
         """Return why its times cannot be those of its work, or nothing."""
@@ -461,25 +432,26 @@ class _Block:
         Raises:
             _Again: the worker died, or must not go on.
         """
-        counts = entry is blamed
+        process, counts = self._processes[name], entry is blamed
         if counts:
             self._blocks.progress.measuring(self._number, entry)
-        if name in self._late:
+        if process.state is None:
             self.await_ready(name)
-        if name in self._unready:
+        if isinstance(process.state, Refused):
             if counts:
-                self._fail(entry, name, self._unready[name])
+                self._fail(entry, process.state)
             return None
-        if self._revive(name):  # it died in the session before, or at the entry before
+        if not process.child.alive:  # it died in the session before, or at the entry before
+            self._revive(name)
             raise _Again
         work = self._ledger.work(entry)
         calibration = self._ledger.found.get(work)
         job = self._blocks.jobs.prove(entry, self._arms[entry.arm], calibration)
         begun = time.perf_counter()
-        reply: Proved | Refused = self.crew.ask(name, job, Proved)
+        reply: Proved | Refused = process.ask(job, Proved)
         if isinstance(reply, Refused):
-            if counts or not self.crew.alive(name):
-                self._refuse(blamed, name, reply)
+            if counts or not process.child.alive:
+                self._refuse(blamed, reply)
             return None
         if not counts:
             return None
@@ -494,59 +466,64 @@ class _Block:
         Raises:
             _Again: the worker died, or must not go on.
         """
-        name, which, n_calls = self._worker[entry.id], taken.next_batch, taken.proved.n_calls
+        which, n_calls = taken.next_batch, taken.proved.n_calls
         rewarm = self._ledger.found[self._ledger.work(entry)].rewarm_calls
         turn = Turn(entry.id, which, n_calls, rewarm, self._blocks.jobs.after(entry.case, n_calls, which))
         asked_ns = time.perf_counter_ns()
-        reply: Value | Refused = self.crew.ask(name, turn, Value)
+        reply: Value | Refused = self._process(entry).ask(turn, Value)
         replied_ns = time.perf_counter_ns()
         if isinstance(reply, Value):
             self._blocks.costs.note_turn(entry.id, replied_ns - asked_ns - sum(reply.rewarm_ns))
             if not (why := honesty.round_trip(reply.elapsed_ns, asked_ns, replied_ns)):
                 return reply
             reply = Refused("invalid", why)
-        self._refuse(entry, name, reply)
+        self._refuse(entry, reply)
         return None
 
-    def _close(self, name: str, entries: Sequence[Entry]) -> None:
+    def _close(self, process: WorkerProcess, entries: Sequence[Entry]) -> None:
         """Release what a worker holds; where something in its process changed, all its values are invalid."""
-        if name in self._unready or not self.crew.alive(name):
+        if not process.child.alive:
             return
-        reply: Closed | Refused = self.crew.ask(name, Close(), Closed)
+        reply: Closed | Refused = process.ask(Close(), Closed)
         # one that died has given its values: the next session starts another
         if isinstance(reply, Closed) and reply.changed:
             for entry in entries:
-                self._fail(entry, name, Refused("invalid", f"its process changed: {reply.changed}"))
-            self.crew.stop(name)
+                self._fail(entry, Refused("invalid", f"its process changed: {reply.changed}"))
+            process.child.stop()
 
-    def _refuse(self, entry: Entry, name: str, reply: Refused) -> None:
+    def _refuse(self, entry: Entry, reply: Refused) -> None:
         """Write why an entry has no values.
 
         Raises:
             _Again: the worker died or must not go on. What it still holds would be missing for the next
                 entry, and a process that was changed measures something else.
         """
-        self._fail(entry, name, reply)
+        self._fail(entry, reply)
+        child = self._process(entry).child
         if reply.status in ("oom", "invalid"):
-            self.crew.stop(name)
-        if not self.crew.alive(name):
+            child.stop()
+        if not child.alive:
             raise _Again
 
-    def _fail(self, entry: Entry, name: str, reply: Refused) -> None:
+    def _fail(self, entry: Entry, reply: Refused) -> None:
         """Write why an entry has no values in this block."""
         self._failed.add(entry.id)
-        reason, words = without_person(reply.reason), self.crew.last_words(name)
+        words = without_person(self._process(entry).child.last_words())
+        reason = without_person(reply.reason)
         self._blocks.write(Failure(self._number, entry.id, reply.status, reason, reply.checks, words))
+
+    def _process(self, entry: Entry) -> WorkerProcess:
+        return self._processes[self._worker[entry.id]]
 
     def _probe(self, probe: Probe) -> None:
         """Have a library's basic operations timed; where that fails, write why. No entry is lost by it."""
         arm, begun = self._arms[probe.arm], time.perf_counter()
-        names = (worker_name(arm, alone=alone) for alone in (self._plan.isolate, True))
+        names = [worker_name(arm, alone=alone) for alone in (self._plan.isolate, True)]
         reply: Measured | Refused = Refused("missing", "nothing of its library could be measured")
-        if name := next(filter(self.crew.has, names), None):
-            self._revive(name)
-            job = probe_job(self._plan, probe)
-            reply = self._unready.get(name) or self.crew.ask(name, job, Measured)
+        if processes := [self._processes[name] for name in names if name in self._processes]:
+            if isinstance(processes[0].state, Worker) and not processes[0].child.alive:
+                self._revive(processes[0].name)
+            reply = processes[0].ask(probe_job(self._plan, probe), Measured)
         self._blocks.costs.probes_s[probe.arm] = time.perf_counter() - begun
         self._write_rates(probe.arm, probe.case, reply)
 
@@ -554,10 +531,11 @@ class _Block:
         """Time the products that bound how quick a call can be, for every library, place and dtype."""
         places: set[tuple[str, str, int, str]] = set()
         for name, entries in self._held.items():
+            process = self._processes[name]
             for entry in entries:
                 arm, dtype = self._arms[entry.arm], entry.case.dtype
                 place = (arm.library, arm.device, arm.threads, dtype)
-                if place in places or name in self._unready.keys() | self._late or not self.crew.alive(name):
+                if place in places or not (isinstance(process.state, Worker) and process.child.alive):
                     continue
                 places.add(place)
                 cases = [other.case for other in entries if other.case.dtype == dtype]
@@ -565,7 +543,7 @@ class _Block:
                     dict.fromkeys(kernel for case in cases for kernel in honesty.probe_wanted(case))
                 )
                 job = ProbeJob(arm.device, dtype, wanted, of_thread=arm.device == "cpu")
-                reply = self.crew.ask(name, job, Measured)
+                reply = process.ask(job, Measured)
                 if isinstance(reply, Measured):  # else its entries will tell why
                     self._write_rates(arm.id, entry.case, reply)
 
@@ -575,27 +553,11 @@ class _Block:
         )
         self._blocks.write(Rates(self._number, arm, case, primitives, reason))
 
-    def _revive(self, name: str) -> bool:
-        """Put another worker in the place of one that was ready and has died; return whether that was so."""
-        if name in self._unready or self.crew.alive(name):
-            return False
-        self._note_ready(name, self.crew.restart(name))
-        return True
-
-    def _note_ready(self, name: str, reply: Ready | Refused) -> None:
-        """Keep that a worker is ready, or why it did not get there."""
-        if isinstance(reply, Refused):
-            self._unready[name] = reply
-            return
-        arms = list(dict.fromkeys(entry.arm for entry in self._held[name]))
-        costs = self._blocks.costs
-        costs.ready_s[name], costs.holds[name] = reply.ready_ns / 1e9, set(arms)
-        started = (reply.ready_ns, reply.facts, reply.compile_ns, reply.compile_cpu_ns)
-        worker = Worker(self._number, name, arms, self.crew.pid(name), *started)
-        if self._running:
-            self._blocks.write(worker)
-        else:
-            self._ready.append(worker)
+    def _revive(self, name: str) -> None:
+        """Put another worker in the place of one that has died."""
+        self._processes[name].child.stop()
+        self._processes[name].start()
+        self.await_ready(name)
 
     def _worker_of(self, entry: Entry) -> str:
         """Return the worker that holds an entry."""

@@ -6,8 +6,8 @@ gets the same bytes, and a torch worker never needs NumPy's BLAS.
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,6 +24,7 @@ from bench.records.record import (
     Positive,
     Primitive,
     Proved,
+    Ready,
     Status,
 )
 from bench.workload import data
@@ -31,13 +32,7 @@ from bench.workload.case import Case
 from bench.workload.data import Batch
 from bench.workload.operations import Kernel
 
-
-class Drawn(msgspec.Struct, frozen=True):
-    """One of the two batches of a case."""
-
-    inputs: str  # npz of the Batch
-    digest: str  # of those inputs
-    expected: str  # npz of the proof's Expected
+INPUTS, EXPECTED = "inputs{}.npz", "expected{}.npz"  # of each batch of a case
 
 
 class Prove(msgspec.Struct, frozen=True, tag=True):
@@ -47,7 +42,8 @@ class Prove(msgspec.Struct, frozen=True, tag=True):
     spec: str
     case: Case
     device: str
-    batches: tuple[Drawn, Drawn]
+    folder: str  # of inputs and what is expected of them, as `Inputs` reads them
+    digest: str  # of both batches
     n_calls: int | None  # of a value; None in block 0: find it
     warmup_calls: int  # at least so many, as block 0 found
 
@@ -83,15 +79,6 @@ class ProbeJob(msgspec.Struct, frozen=True, tag=True):
     dtype: str
     wanted: list[Kernel]
     of_thread: bool = False  # by the processor time of the thread, which no other program adds to
-
-
-class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The library is imported and its threads are limited."""
-
-    facts: dict[str, Any]
-    ready_ns: int  # processor time: workers start side by side, so wall time would tell how many they are
-    compile_ns: int  # wall time
-    compile_cpu_ns: int = 0  # its part of ready_ns
 
 
 class Value(msgspec.Struct, frozen=True, tag=True):
@@ -145,14 +132,13 @@ Reply = Ready | Proved | Value | Refused | Closed | Measured
 
 
 class JobMaker:
-    """Makes jobs; each case's files are written once into ``folder``."""
+    """Makes jobs; each case's files are written once, into a folder in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.compiled = str(folder / "compiled")  # what torch.compile makes, shared by the run's blocks
         self._batches: dict[Case, tuple[Batch, Batch]] = {}
-        self._drawn: dict[Case, tuple[Drawn, Drawn]] = {}
-        self._after: dict[tuple[Case, int, int], str] = {}
+        self._drawn: dict[Case, tuple[str, str]] = {}  # folder and digest
 
     def prove(self, entry: Entry, arm: Arm, calibration: Calibration | None) -> Prove:
         """Return the job that proves an entry; without a calibration, the worker finds one.
@@ -162,34 +148,35 @@ class JobMaker:
         """
         case = entry.case
         if case not in self._drawn:
-            self._batches[case] = data.make_two(case)
-            self._drawn[case] = (self._draw(case, 0), self._draw(case, 1))
+            self._batches[case] = batches = data.make_two(case)
+            folder = self._folder / f"case{len(self._drawn)}"
+            folder.mkdir(exist_ok=True)  # of a case before it that could not be proved
+            for which, batch in enumerate(batches):
+                batch.save(folder / INPUTS.format(which))
+                proof.expected(case, batch).save(folder / EXPECTED.format(which))
+            self._drawn[case] = (str(folder), digest_of(batches))
         n_calls, warmup_calls = (calibration.n_calls, calibration.warmup_calls) if calibration else (None, 0)
-        return Prove(entry.id, arm.spec, case, arm.device, self._drawn[case], n_calls, warmup_calls)
+        return Prove(entry.id, arm.spec, case, arm.device, *self._drawn[case], n_calls, warmup_calls)
 
     def after(self, case: Case, n_calls: int, which: int) -> str | None:
         """Return the file of the parameters that ``n_calls`` steps on a batch lead to, if the case trains."""
         if case.task != "train_step":
             return None
-        key = (case, n_calls, which)
-        if key not in self._after:
-            path = self._folder / f"after{len(self._after)}.npz"
+        path = Path(self._drawn[case][0]) / f"after{n_calls}-{which}.npz"
+        if not path.exists():
             after = proof.expected_after(case, self._batches[case][which], n_calls)
             np.savez(path, **after)  # type: ignore[arg-type]  # the stub takes any keyword for allow_pickle
-            self._after[key] = str(path)
-        return self._after[key]
+        return str(path)
 
     def digest(self, case: Case) -> str:
         """Return the SHA-256 of both batches of a case that had a job."""
-        return hashlib.sha256("".join(part.digest for part in self._drawn[case]).encode()).hexdigest()
+        return self._drawn[case][1]
 
     def conditions(self) -> list[Conditions]:
         """Return what a reference pass finds about each case that had a job."""
         return [proof.conditions(case, batches[0]) for case, batches in self._batches.items()]
 
-    def _draw(self, case: Case, which: int) -> Drawn:
-        batch, place = self._batches[case][which], f"{len(self._drawn)}-{which}.npz"
-        inputs, expected = self._folder / f"inputs{place}", self._folder / f"expected{place}"
-        batch.save(inputs)
-        proof.expected(case, batch).save(expected)
-        return Drawn(str(inputs), batch.digest(), str(expected))
+
+def digest_of(batches: Iterable[Batch]) -> str:
+    """Return the SHA-256 of several batches."""
+    return hashlib.sha256("".join(batch.digest() for batch in batches).encode()).hexdigest()

@@ -32,22 +32,23 @@ from bench.machine.libraries import Move, changed_state, library, process_state,
 from bench.machine.lifeline import replies
 from bench.measure import honesty, primitives
 from bench.measure.messages import (
+    EXPECTED,
+    INPUTS,
     Close,
     Closed,
-    Drawn,
     Job,
     Measured,
     ProbeJob,
     Prove,
-    Ready,
     Refused,
     Reply,
     Setup,
     Turn,
     Value,
+    digest_of,
 )
 from bench.measure.steady import REWARM_STEPS, rewarm_step, settle
-from bench.records.record import Check, Proved, Status
+from bench.records.record import Check, Proved, Ready, Status
 from bench.workload.binding import Binding, bind_case
 from bench.workload.catalog import Variant
 from bench.workload.data import Batch
@@ -82,7 +83,7 @@ def serve(setup: Setup, jobs: TextIO) -> Iterator[Reply]:
     gc.enable()
     gc.collect()
     gc.freeze()  # the imports' objects: collecting before a value need not visit them again
-    yield Ready(facts, time.process_time_ns(), compile_ns, compile_cpu_ns)
+    yield Ready(time.process_time_ns(), facts, compile_ns, compile_cpu_ns)
     for line in jobs:
         yield worker.answer(msgspec.json.decode(line, type=Job))
 
@@ -119,17 +120,18 @@ class Inputs:
     expected: tuple[proof.Expected, proof.Expected]
 
     @classmethod
-    def load(cls, drawn: tuple[Drawn, Drawn]) -> "Inputs":
-        """Read them; the second batch has the parameters of the first.
+    def load(cls, job: Prove) -> "Inputs":
+        """Read those of a job; the second batch has the parameters of the first.
 
         Raises:
-            Refusal: their digests are not the plan's.
+            Refusal: their digest is not the plan's.
         """
-        first, second = (Batch.load(part.inputs) for part in drawn)
-        if [first.digest(), second.digest()] != [part.digest for part in drawn]:
+        folder = Path(job.folder)
+        first, second = (Batch.load(folder / INPUTS.format(which)) for which in (0, 1))
+        if digest_of((first, second)) != job.digest:
             raise Refusal("invalid", "the inputs' digest differs from the plan's")
-        expected = [proof.Expected.load(Path(part.expected), first.params) for part in drawn]
-        return cls((first, Batch(first.params, second.x, second.y)), (expected[0], expected[1]))
+        one, other = (proof.Expected.load(folder / EXPECTED.format(n), first.params) for n in (0, 1))
+        return cls((first, Batch(first.params, second.x, second.y)), (one, other))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ class _Worker:
         self._threads = threads  # as the library tells
         self._variants: dict[str, Variant] = {}
         self._held: dict[str, Held] = {}
-        self._inputs: dict[str, Inputs] = {}  # by the first batch's file
+        self._inputs: dict[str, Inputs] = {}  # by folder
         self._fresh = True  # nothing was called yet
         self._collected = False  # garbage, since the last entry was bound
 
@@ -178,7 +180,7 @@ class _Worker:
         """
         job = self._setup.rehearsal
         with suppress(BaseException):  # what is wrong with a variant is found, and told, when it is proved
-            variant, batch = self._variant(job.spec), Batch.load(job.batches[0].inputs)
+            variant, batch = self._variant(job.spec), Batch.load(Path(job.folder) / INPUTS.format(0))
             started_ns = time.process_time_ns()
             bound = bind_job(variant, job, batch).bound
             if compile_ns := int(getattr(bound, "compile_ns", 0)):
@@ -215,12 +217,11 @@ class _Worker:
 
     def _prove(self, job: Prove) -> Reply:
         self._collected = False
-        variant, first = self._variant(job.spec), job.batches[0].inputs
-        if first not in self._inputs:
-            self._inputs[first] = Inputs.load(job.batches)
+        if job.folder not in self._inputs:
+            self._inputs[job.folder] = Inputs.load(job)
+        variant, inputs, threads = self._variant(job.spec), self._inputs[job.folder], self._setup.threads
         fresh, self._fresh = self._fresh, False
-        threads = self._setup.threads
-        self._held[job.key], proved = hold(variant, job, self._inputs[first], fresh=fresh, threads=threads)
+        self._held[job.key], proved = hold(variant, job, inputs, fresh=fresh, threads=threads)
         return proved
 
     def _take(self, turn: Turn) -> Reply:

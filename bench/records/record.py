@@ -198,19 +198,23 @@ class Environment(Record, frozen=True):
     warnings: list[str]
 
 
-class Worker(Record, frozen=True):
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """What a worker tells once its library is imported and its threads are limited."""
+
+    # processor time of interpreter, imports and first binding: wall time would grow with those beside it
+    ready_ns: Count
+    facts: Facts  # versions, threads read back, BLAS kernel, precision switches
+    compile_ns: Count = 0  # wall time of compiling: in block 0 from nothing, later from the run's cache
+    compile_cpu_ns: Count = 0  # of ready_ns, what compiling took of it
+
+
+class Worker(Record, Ready, frozen=True, kw_only=True):
     """A fresh process for one block: it holds the entries of these arms."""
 
     block: Block
     name: str  # the same in every block
     arms: Annotated[list[str], Meta(min_length=1)]
     pid: int
-    ready_ns: Count  # processor time until it was ready: interpreter, imports, first binding
-    facts: Facts  # versions, threads read back, BLAS kernel, precision switches
-    compile_ns: Count = (
-        0  # wall time that compiling took: in block 0 from nothing, later from the run's cache
-    )
-    compile_cpu_ns: Count = 0  # of ready_ns, what compiling took of it
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

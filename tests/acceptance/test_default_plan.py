@@ -13,7 +13,7 @@ from acceptance.plans import HEADLINE, STEP, make_plan, measure
 from acceptance.validity import Recorder
 
 from bench.measure import runner
-from bench.measure.block import Crew
+from bench.measure.block import WorkerProcess
 from bench.measure.messages import Turn
 from bench.measure.plan import ROUNDS
 from bench.records.journal import load_run
@@ -70,11 +70,11 @@ def test_a_quick_run_is_over_within_20_s(validity: Recorder, tmp_path: Path) -> 
 def switches_ms(folder: Path) -> dict[str, float]:
     """What a turn takes beside re-warming and its value, by entry, the median: block 0 times re-warming."""
     spent: dict[str, list[float]] = {}
-    ask = Crew.ask
+    ask = WorkerProcess.ask
 
-    def timed(self: Crew, name: str, job: Any, expected: Any) -> Any:
+    def timed(self: WorkerProcess, job: Any, expected: Any) -> Any:
         begun = time.perf_counter_ns()
-        reply = ask(self, name, job, expected)
+        reply = ask(self, job, expected)
         elapsed_ns = time.perf_counter_ns() - begun
         if isinstance(job, Turn) and job.rewarm_calls is None:
             own_ns = elapsed_ns - reply.elapsed_ns - sum(reply.rewarm_ns)
@@ -82,7 +82,7 @@ def switches_ms(folder: Path) -> dict[str, float]:
         return reply
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Crew, "ask", timed)
+        patch.setattr(WorkerProcess, "ask", timed)
         patch.setattr(runner, "ROUNDS_OF_BLOCK_0", ROUNDS)
         measure(make_plan(HEADLINE, blocks=1, seed=0, case=STEP), folder)
     return {entry.partition(" | ")[2]: median(times) for entry, times in spent.items()}

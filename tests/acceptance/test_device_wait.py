@@ -100,7 +100,7 @@ def test_a_whole_burst_waits_for_its_device(
     def values(found: Calibration | None) -> tuple[int, list[clock.Value]]:
         """Calls of a value, and what a worker takes."""
         job = jobs.prove(entry, arm, found)
-        kept, proved = worker.hold(device_variant(device), job, worker.Inputs.load(job.batches), fresh=True)
+        kept, proved = worker.hold(device_variant(device), job, worker.Inputs.load(job), fresh=True)
         turns = [Turn("e", batch, proved.n_calls, 1, None) for batch in (1, 0, 1, 0, 1)]
         return proved.n_calls, [worker.take(kept, turn) for turn in turns]
 

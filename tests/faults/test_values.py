@@ -37,7 +37,7 @@ def own(name: str) -> Variant:
 
 def value_of(variant: Variant, job: Prove) -> Value:
     """Prove and hold a variant, and take a value on the batch that it was not proved on."""
-    held, proved = hold(variant, job, Inputs.load(job.batches), fresh=False)
+    held, proved = hold(variant, job, Inputs.load(job), fresh=False)
     return take(held, Turn(job.key, 1, proved.n_calls, 1, None))
 
 
@@ -70,9 +70,8 @@ def test_numbers_of_the_cpu_never_stand_under_the_name_of_another_device(job: Pr
 
 
 def test_inputs_that_are_not_the_plans_have_no_value(job: Prove) -> None:
-    one, other = job.batches
     with pytest.raises(Refusal, match="the inputs' digest differs from the plan's"):
-        Inputs.load((one, replace(other, digest=one.digest)))
+        Inputs.load(replace(job, digest="0"))
 
 
 def test_the_first_call_of_a_process_is_timed_with_what_the_device_still_does(
@@ -90,10 +89,10 @@ def test_the_first_call_of_a_process_is_timed_with_what_the_device_still_does(
 
     monkeypatch.setattr(clock, "take_value", noted)
     monkeypatch.setattr(NumPy, "synchroniser", lambda own, device: lambda: done.append("wait"))
-    _, first = hold(own("quiet"), job, Inputs.load(job.batches), fresh=True)
+    _, first = hold(own("quiet"), job, Inputs.load(job), fresh=True)
     assert first.cold_call_ns > 0
     assert seen[0][:3] == ["wait", "call", "wait"]
-    _, later = hold(own("quiet"), job, Inputs.load(job.batches), fresh=False)
+    _, later = hold(own("quiet"), job, Inputs.load(job), fresh=False)
     assert later.cold_call_ns == 0
 
 

@@ -43,7 +43,9 @@ def big_records(shapes: int, arms: int, blocks: int) -> Iterator[record.AnyRecor
     for block in range(blocks + 1):
         for number, arm in enumerate(plan.arms):
             facts = {"version": "2.4.6", "blas": "openblas", "kernel": "SkylakeX", "threads": 1}
-            yield record.Worker(block, arm.id, [arm.id], 4000 + number, 1_900_000_000, facts)
+            yield record.Worker(
+                1_900_000_000, facts, block=block, name=arm.id, arms=[arm.id], pid=4000 + number
+            )
         noise = generator.normal(0, 0.01)
         logs = noise + generator.normal(0, 0.015, (len(entries), 1))
         logs = logs + generator.normal(0, 0.003, (len(entries), VALUES))
