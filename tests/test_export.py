@@ -19,7 +19,7 @@ from small_journal import on, small_records
 
 from bench.cli.main import main
 from bench.machine.errors import UserError
-from bench.records.formats.foreign import ToolResults, told
+from bench.records.formats.foreign import ToolResults, fact_text
 from bench.records.formats.pyperf import pyperf_json
 from bench.records.formats.pytest_benchmark import pytest_benchmark_json
 from bench.records.journal import load_run
@@ -181,7 +181,7 @@ def test_the_export_comes_back_with_all_that_it_told(folder: Path, name: str) ->
     assert statistics.median(usual.medians_ns) == pytest.approx(
         statistics.median(medians(run, USUAL).values()), rel=0.01
     )
-    assert told(results.facts, {"pyperf": "numpy_version"}.get(name, "numpy")) == "2.4.6"
+    assert fact_text(results.facts, {"pyperf": "numpy_version"}.get(name, "numpy")) == "2.4.6"
     if name == "pytest-benchmark":
         assert "update U" in usual.own.errors
         assert results.facts["blas_kernel"] == ("SkylakeX",)

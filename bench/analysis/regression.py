@@ -28,7 +28,7 @@ from bench.analysis.environment_diff import differences
 from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.statistics import ALPHA, MOST_PAIRS
 from bench.analysis.verdict import Comparison, Effect, Word, compare, judge, judge_run, measured
-from bench.records.formats.foreign import Benchmark, Facts, Note, Tool, ToolResults, told
+from bench.records.formats.foreign import Benchmark, Facts, Note, Tool, ToolResults, fact_text
 from bench.records.record import Entry
 from bench.records.run import Run, different_machines
 
@@ -360,7 +360,7 @@ def _different(
     ``untold`` is what a side says by not telling a fact; where that is nothing, it is not compared.
     """
     for name in names:
-        both = ((told(old, name) or untold, told(new, name) or untold) for old, new in facts)
+        both = ((fact_text(old, name) or untold, fact_text(new, name) or untold) for old, new in facts)
         if differ := [pair for pair in both if all(pair) and pair[0] != pair[1]]:
             yield name, differ
 

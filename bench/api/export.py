@@ -1,11 +1,15 @@
 """The verb ``export``: a run's times in the format of another tool."""
 
 from bench.api.options import ExportOptions
-from bench.machine.files import as_path
+from bench.machine.errors import UserError
+from bench.machine.files import as_path, write_atomic
 from bench.records.folder import shown
-from bench.records.formats import FILES, export
+from bench.records.formats import FILES
+from bench.records.formats.pyperf import pyperf_json
+from bench.records.formats.pytest_benchmark import pytest_benchmark_json
 from bench.records.journal import load_run
 from bench.records.saved import refuse_training
+from bench.records.table import write_values_csv
 
 
 def main(args: ExportOptions) -> int:
@@ -19,6 +23,12 @@ def main(args: ExportOptions) -> int:
     run = load_run(path)
     folder = path if path.is_dir() else path.parent
     out = folder / FILES[args.to] if args.out is None else as_path(args.out)
-    export(run, args.to, out)
+    try:
+        if args.to == "csv":
+            write_values_csv(run, out)
+        else:
+            write_atomic(out, pyperf_json(run) if args.to == "pyperf" else pytest_benchmark_json(run))
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from error
     print(f"Exported for {args.to}: {shown(out)}")
     return 0

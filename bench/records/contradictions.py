@@ -50,7 +50,7 @@ def of_run(run: Run) -> Iterator[str]:
     """Yield what is wrong with a run, the first cause first: later rules rely on those before them."""
     plan, bursts, extensions = run.plan, run.bursts, run.extensions
     entries = [entry for group in plan.groups for entry in group.entries]
-    pairs = [*plan.pairs, *(run.decision.pairs if run.decision else [])]
+    pairs = run.pairs
     used: list[Burst | Failure | Pair | Rung] = [*bursts, *run.failures, *pairs, *plan.ladder]
     compared: list[Entry | Pair] = [*entries, *pairs]
     names = chain(

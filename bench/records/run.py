@@ -6,8 +6,6 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import structs
 
-from bench.machine.errors import UserError
-from bench.machine.wording import one_line
 from bench.records.record import (
     AnyRecord,
     Arm,
@@ -114,14 +112,17 @@ def different_machines(runs: Sequence[Run]) -> list[str]:
     above all, does not make it different.
     """
     machines = [run.environment.machine for run in runs]
-    return [name for name in SAME_MACHINE if _differ(name, [machine.get(name) for machine in machines])]
+    return [
+        name
+        for name in SAME_MACHINE
+        if _differ(name, [fact for machine in machines if (fact := machine.get(name)) is not None])
+    ]
 
 
 def _differ(name: str, facts: Sequence[Any]) -> bool:
-    told = [fact for fact in facts if fact is not None]
-    if name == "memory_bytes" and all(isinstance(fact, int) for fact in told):
-        return bool(told) and max(told) > MEMORY_VARIES * min(told)
-    return any(fact != told[0] for fact in told)
+    if name == "memory_bytes":
+        return bool(max(facts, default=0) > MEMORY_VARIES * min(facts, default=0))
+    return any(fact != facts[0] for fact in facts)
 
 
 def _valid(records: Sequence[AnyRecord]) -> list[AnyRecord]:
@@ -159,30 +160,3 @@ def per_call_ns(burst: Burst) -> dict[int, float]:
         number: elapsed / burst.n_calls
         for number, elapsed in zip(burst.rounds, burst.elapsed_ns, strict=True)
     }
-
-
-def counted_bursts(run: Run) -> dict[str, list[Burst]]:
-    """Return the counted bursts of every entry that has any, in the plan's order; none of one that is wrong.
-
-    Raises:
-        UserError: the run holds no counted value.
-    """
-    spoiled = {burst.entry for burst in run.bursts if burst.status in SPOILED}
-    spoiled |= {failure.entry for failure in run.failures if failure.status in SPOILED}
-    found: dict[str, list[Burst]] = {entry: [] for entry in run.entries if entry not in spoiled}
-    for burst in run.bursts:
-        if burst.entry in found and is_counted(burst):
-            found[burst.entry].append(burst)
-    if not any(found.values()):
-        raise UserError(f"{run.plan.run} holds no counted value, so there is nothing to export")
-    return {entry: bursts for entry, bursts in found.items() if bursts}
-
-
-def is_known_wrong(bursts: list[Burst]) -> bool:
-    """Return whether the gradient that was timed is known to be wrong."""
-    return any(burst.status == "known_wrong" for burst in bursts)
-
-
-def entry_name(entry: str, bursts: list[Burst]) -> str:
-    """Return an entry's id as other tools show it, marked where its gradient is known to be wrong."""
-    return one_line(entry) + " (known wrong gradient)" * is_known_wrong(bursts)

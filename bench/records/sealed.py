@@ -20,11 +20,10 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, BinaryIO, Generic, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -94,7 +93,7 @@ class Decoder(Generic[Kind]):
         try:
             record: Kind = self._decoder.decode(data)
             if _encoder.encode(record) != data:
-                read = json.loads(data, object_pairs_hook=_object)
+                read = json.loads(data, object_pairs_hook=unique_keys)
                 if not _is_kept(read, msgspec.to_builtins(record)):
                     raise ValueError("it has a field or a value that no record keeps")
         except msgspec.DecodeError as error:
@@ -104,7 +103,7 @@ class Decoder(Generic[Kind]):
         return record
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of JSON; raise ValueError where it has a key twice."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
@@ -267,7 +266,7 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-class SealedWriter(Generic[Kind]):
+class SealedWriter(AbstractContextManager[Any], Generic[Kind]):
     """Appends records to a file that is locked meanwhile; each is on the disk before ``write`` returns.
 
     The lock belongs to the open file, so it ends with the process, however that ends. What happens to the
@@ -359,12 +358,7 @@ class SealedWriter(Generic[Kind]):
         if os.fstat(self._descriptor).st_size > self._end[0]:
             os.ftruncate(self._descriptor, self._end[0])
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 

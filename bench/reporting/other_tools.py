@@ -9,7 +9,7 @@ import numpy as np
 from bench.analysis.statistics import MOST_PAIRS, Interval, median_interval, rank_interval
 from bench.machine import units, wording
 from bench.records.formats import pyperf, pytest_benchmark
-from bench.records.formats.foreign import Benchmark, Note, Origin, Own, ToolResults, told
+from bench.records.formats.foreign import Benchmark, Note, Origin, Own, ToolResults, fact_text
 from bench.reporting import words
 from bench.reporting.article import MOST_PLOTS, dot_plot, slug
 from bench.reporting.plots import Mark
@@ -76,8 +76,8 @@ class Row:
 def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = "") -> Article:
     """Return a file as an article; ``name`` is the file's, ``prefix`` starts the names of its plots."""
     tool, facts, rows = results.tool, results.facts, _compared(results.benchmarks)
-    processor = next(filter(None, (told(facts, field) for field in tool.processor)), "")
-    cpus = told(facts, tool.cpus)
+    processor = next(filter(None, (fact_text(facts, field) for field in tool.processor)), "")
+    cpus = fact_text(facts, tool.cpus)
     is_count = len(cpus) < 10 and cpus.isascii() and cpus.isdecimal()
     machine = words.machine({"processor": processor, "cpus": int(cpus) if is_count else None})
     groups: dict[str, list[Row]] = {}
@@ -94,7 +94,7 @@ def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = 
     pairs = tuple(
         (title, wording.short(fact))
         for title, *names in tool.environment
-        if (fact := " ".join(told(facts, name) for name in names).strip())
+        if (fact := " ".join(fact_text(facts, name) for name in names).strip())
     )
     notes = tuple(map(words.note, (*results.notes, *_repeated(results.benchmarks))))
     without = "no interval" if tool.one_process else "no verdict"

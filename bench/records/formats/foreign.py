@@ -1,6 +1,6 @@
-"""JSON files of other tools: read within limits, told apart by what they hold, and trusted in nothing.
+"""JSON files of other tools: what all of them share, read within limits, trusted in nothing, and written.
 
-They may be anybody's. What is used of them is checked where it is used; what is odd and unused does no harm.
+A file may be anybody's. What is used of it is checked where it is used; what is odd and unused does no harm.
 """
 
 import gzip
@@ -9,21 +9,25 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from typing import Any, BinaryIO, Literal, TypeGuard
 
 import msgspec
 
 from bench.machine.errors import UserError
+from bench.machine.libraries import NUMPY
 from bench.machine.wording import one_line
+from bench.records.record import Burst, Entry
+from bench.records.run import SPOILED, Run, is_counted
+from bench.records.sealed import unique_keys
 from bench.workload.case import Shape
 from bench.workload.catalog import BASELINE
 
 MAX_BYTES = 2**28  # 256 MiB, unpacked; a million values have a tenth of it
 MAX_ITEMS = 2**23  # values, lists and objects; of small objects, so many fill a gigabyte of memory
 GZIP = b"\x1f\x8b"
-LONG_INTEGER = 19  # digits; longer ones may be beyond 64 bits
+LONG_INTEGER = 19  # digits; longer numbers may be beyond 64 bits
 SHORTEST_S, LONGEST_S = 1e-12, 1e9  # of a call
 
 Facts = Mapping[str, tuple[str, ...]]  # what is told under each name: several things where they differ
@@ -106,13 +110,6 @@ class ToolResults:
         return "export" if any(one.exported for one in own) else "plugin" if own else "stranger"
 
 
-class Twice:
-    """Stands for the value of a key that an object has twice: nobody knows which of the two is meant."""
-
-    def __repr__(self) -> str:
-        return "that is there twice"
-
-
 def read_content(file: BinaryIO, path: object) -> bytes:
     """Return what a file holds, unpacked where gzip has packed it; ``path`` is what messages call it.
 
@@ -135,10 +132,10 @@ def read_content(file: BinaryIO, path: object) -> bytes:
 def parse_tree(data: bytes) -> dict[str, Any]:
     """Return the JSON object that a file's content is, in any Unicode encoding, with or without its mark.
 
-    Numbers may be infinite or none at all, and a key that is there twice has ``Twice`` for a value.
+    Numbers may be infinite or none at all.
 
     Raises:
-        ValueError: it is no such JSON, or holds more than is read.
+        ValueError: it is no such JSON, has a key twice, or holds more than is read.
     """
     if not data.strip():
         raise ValueError("it is empty")
@@ -149,19 +146,12 @@ def parse_tree(data: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ValueError("it is no text") from error
     try:
-        tree = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
+        tree = json.loads(text, object_pairs_hook=unique_keys, parse_int=_integer)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(tree, dict):
         raise ValueError("it is no object")
     return tree
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        fields |= {name: Twice() for name, times in Counter(name for name, _ in pairs).items() if times > 1}
-    return fields
 
 
 def _integer(text: str) -> int | float:
@@ -173,33 +163,36 @@ def read_benchmarks(
 ) -> tuple[tuple[Benchmark, ...], tuple[Note, ...]]:
     """Return a file's benchmarks, each with a label of its own, and a note of those that cannot be used.
 
-    ``read`` makes one from its object and a name for where it has none; it raises ValueError where it cannot.
+    A label is the name, the full name where names repeat, numbered where both do. ``read`` makes a benchmark
+    from its object and a name for where it has none; it raises ValueError where it cannot.
 
     Raises:
         UserError: none can be used.
     """
     benchmarks, left_out = [], []
-    for number, one in enumerate(tree["benchmarks"], start=1):
+    for number, entry in enumerate(tree["benchmarks"], start=1):
         try:
-            benchmarks.append(read(as_object(one), f"benchmark {number}"))
+            benchmarks.append(read(as_object(entry), f"benchmark {number}"))
         except ValueError as error:
             left_out.append(str(error))
     if not benchmarks:
         raise UserError(f"{path} holds no benchmark that can be used: {left_out[0]}")
+    names = Counter(benchmark.name for benchmark in benchmarks)
+    labels = numbered(
+        benchmark.full_name if names[benchmark.name] > 1 else benchmark.name for benchmark in benchmarks
+    )
     notes = (Note("Left out, since it cannot be used", tuple(left_out)),) if left_out else ()
-    return _labelled(benchmarks), notes
+    return tuple(map(lambda benchmark, label: replace(benchmark, label=label), benchmarks, labels)), notes
 
 
-def _labelled(benchmarks: Sequence[Benchmark]) -> tuple[Benchmark, ...]:
-    """Label benchmarks by name, by full name where names repeat, numbered where both do."""
-    names = Counter(one.name for one in benchmarks)
+def numbered(names: Iterable[str]) -> list[str]:
+    """Return the names, those that were there before with a number: "t", "t (2)"."""
     seen: Counter[str] = Counter()
-    labelled = []
-    for one in benchmarks:
-        label = one.full_name if names[one.name] > 1 else one.name
-        seen[label] += 1
-        labelled.append(replace(one, label=f"{label} ({seen[label]})" if seen[label] > 1 else label))
-    return tuple(labelled)
+    labels = []
+    for name in names:
+        seen[name] += 1
+        labels.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return labels
 
 
 def own_of(facts: Mapping[str, Any]) -> Own | None:
@@ -243,11 +236,66 @@ def as_fact(value: object) -> str:
     return one_line(value) if isinstance(value, bool | int | float | str) and value != "" else ""
 
 
-def told(facts: Facts, name: str) -> str:
+def fact_text(facts: Facts, name: str) -> str:
     """Return all that is told under a name: "h1 / h2"; empty where nothing is."""
     return " / ".join(facts.get(name, ()))
 
 
 def several(facts: Facts, names: Iterable[str]) -> tuple[str, ...]:
     """Return what is told in several ways: "hostname: h1 / h2"."""
-    return tuple(f"{name}: {told(facts, name)}" for name in names if len(facts.get(name, ())) > 1)
+    return tuple(f"{name}: {fact_text(facts, name)}" for name in names if len(facts.get(name, ())) > 1)
+
+
+def exported(run: Run) -> Iterator[tuple[str, Entry, Own, list[Burst]]]:
+    """Yield the entries of a run that have counted values, in the plan's order; none that is wrong.
+
+    The first of each is its name in one line, marked where its gradient is known to be wrong.
+
+    Raises:
+        UserError: the run holds no counted value.
+    """
+    spoiled = {burst.entry for burst in run.bursts if burst.status in SPOILED}
+    spoiled |= {failure.entry for failure in run.failures if failure.status in SPOILED}
+    counted: dict[str, list[Burst]] = {}
+    for burst in run.bursts:
+        if burst.entry not in spoiled and is_counted(burst):
+            counted.setdefault(burst.entry, []).append(burst)
+    if not counted:
+        raise UserError(f"{run.plan.run} holds no counted value, so there is nothing to export")
+    arms = run.arms
+    for name, entry in run.entries.items():
+        if bursts := counted.get(name):
+            arm, case, device = arms[entry.arm], entry.case, bursts[0].device
+            wrong = any(burst.status == "known_wrong" for burst in bursts)
+            errors = {check.what: check.error for burst in bursts for check in burst.checks}
+            own = Own(
+                arm.variant,
+                arm.library,
+                device,
+                arm.threads,
+                case.dtype,
+                str(case),
+                case.shape,
+                wrong,
+                True,
+                errors,
+            )
+            yield one_line(name) + " (known wrong gradient)" * wrong, entry, own, bursts
+
+
+def machine_facts(run: Run) -> dict[str, Any]:
+    """Return what a run tells of its machine and its program, each fact under one name."""
+    machine = run.environment.machine
+    implementation, _, version = str(machine.get("python") or "").partition(" ")
+    system, _, release = str(machine.get("system") or "").partition(" ")
+    libraries = {arm.id: arm.library for arm in run.plan.arms}
+    numpy = (worker.facts for worker in run.workers if libraries.get(worker.arms[0]) == NUMPY.name)
+    return {
+        **(machine.get("packages") or {}),
+        **next(numpy, {}),
+        **machine,
+        "implementation": implementation,
+        "python_version": version,
+        "system_name": system,
+        "release": release,
+    }

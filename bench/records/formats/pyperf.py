@@ -5,7 +5,7 @@ an entry's name does not tell stands in the metadata, under names that begin wit
 """
 
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -18,19 +18,24 @@ from bench.machine.wording import one_line
 from bench.records.formats.foreign import (
     Benchmark,
     Note,
+    Own,
     Tool,
     ToolResults,
     as_count,
     as_fact,
     as_object,
     as_text,
+    exported,
+    is_number,
     is_time,
+    machine_facts,
+    numbered,
     own_of,
     read_benchmarks,
     several,
 )
-from bench.records.record import Arm, Burst, Entry
-from bench.records.run import Run, counted_bursts, entry_name, is_known_wrong
+from bench.records.record import Burst, Entry
+from bench.records.run import Run
 
 VERSION = "1.0"
 FORMATS = (VERSION, "6", "5", "4")  # the older ones are of pyperf 0.7.4 to 0.9.6
@@ -57,6 +62,12 @@ TOOL = Tool(
     ),
     one_process=False,
 )  # fmt: skip
+# pyperf's names of facts that a run tells
+TEXTS = {
+    "cpu_model_name": "processor", "hostname": "host_name", "python_version": "python_version",
+    "numpy_version": "numpy", "torch_version": "torch",
+}  # fmt: skip
+NUMBERS = {"cpu_count": "cpus", "load_avg_1min": "load_1min"}
 SURROUNDINGS = (*TOOL.machine, *TOOL.versions, *TOOL.conditions)
 
 
@@ -76,7 +87,7 @@ def parse_pyperf(tree: Mapping[str, Any], path: Path) -> ToolResults:
             f"{', '.join(FORMATS)}, so measure anew"
         )
     common = as_object(tree.get("metadata"))
-    benchmarks, notes = read_benchmarks(tree, path, lambda one, name: _benchmark(one, name, common))
+    benchmarks, notes = read_benchmarks(tree, path, lambda entry, name: _benchmark(entry, name, common))
     facts = {
         name: _once(fact for one in benchmarks for fact in one.facts.get(name, ()))
         for name in (*SURROUNDINGS, *DATED)
@@ -89,17 +100,16 @@ def parse_pyperf(tree: Mapping[str, Any], path: Path) -> ToolResults:
     return ToolResults(TOOL, facts, benchmarks, notes)
 
 
-def _benchmark(one: Mapping[str, Any], number: str, common: Mapping[str, Any]) -> Benchmark:
+def _benchmark(entry: Mapping[str, Any], number: str, common: Mapping[str, Any]) -> Benchmark:
     """Return one benchmark of a file with this ``common`` metadata.
 
     Raises:
         ValueError: it cannot be used.
     """
-    common = {**common, **as_object(one.get("common_metadata")), **as_object(one.get("metadata"))}
-    runs = one.get("runs")
+    common = {**common, **as_object(entry.get("common_metadata")), **as_object(entry.get("metadata"))}
     processes = [
         (values, {**common, **as_object(run.get("metadata")), "warmups": len(_list(run.get("warmups")))})
-        for run in map(as_object, _list(runs))
+        for run in map(as_object, _list(entry.get("runs")))
         if (values := _list(run.get("values", run.get("samples"))))  # their name up to format 5
     ]
     first = processes[0][1] if processes else common
@@ -107,7 +117,7 @@ def _benchmark(one: Mapping[str, Any], number: str, common: Mapping[str, Any]) -
     if problem := _problem(name, processes):
         raise ValueError(f"{name or number} ({problem})")
     facts = {
-        field: _once(own.get(field, UNTOLD.get(field)) for _, own in processes)
+        field: _once(metadata.get(field, UNTOLD.get(field)) for _, metadata in processes)
         for field in (*SURROUNDINGS, *TOOL.measured)
     }
     facts |= {field: _once([first.get(field)]) for field in DATED}
@@ -158,17 +168,13 @@ def pyperf_json(run: Run) -> bytes:
     Raises:
         UserError: the run holds no counted value.
     """
-    arms, entries = run.arms, run.entries
-    benchmarks: list[dict[str, Any]] = []
-    names: list[str] = []
-    for entry, bursts in counted_bursts(run).items():
-        name = entry_name(entry, bursts)
-        names.append(name)
-        if (times := names.count(name)) > 1:  # two names that differ in nothing a person sees
-            name = f"{name} ({times})"
-        own = _metadata(entries[entry], arms[entries[entry].arm], bursts)
-        benchmarks.append({"metadata": {"name": name, **own}, "runs": [_process(burst) for burst in bursts]})
-    tree = {"version": VERSION, "metadata": dict(_machine_metadata(run)), "benchmarks": benchmarks}
+    entries = list(exported(run))
+    benchmarks = [
+        {"metadata": _own_metadata(name, entry, own), "runs": list(map(_process, bursts))}
+        # two names may differ in nothing a person sees
+        for name, (_, entry, own, bursts) in zip(numbered(name for name, *_ in entries), entries, strict=True)
+    ]
+    tree = {"version": VERSION, "metadata": _machine_metadata(run), "benchmarks": benchmarks}
     return msgspec.json.encode(tree) + b"\n"
 
 
@@ -177,44 +183,29 @@ def _process(burst: Burst) -> dict[str, Any]:
     return {"metadata": {"loops": burst.n_calls, f"{OURS}block": burst.block}, "values": values}
 
 
-def _metadata(entry: Entry, arm: Arm, bursts: list[Burst]) -> dict[str, str | int]:
-    case = entry.case
-    facts: dict[str, str | int] = {
-        "group": entry.group,
-        "variant": arm.variant,
-        "library": arm.library,
-        "device": bursts[0].device,
-        "threads": arm.threads,
-        "dtype": case.dtype,
-        "work": str(case),
-        "data": case.data,
-        "known_wrong": int(is_known_wrong(bursts)),
-        **asdict(case.shape),
-    }
-    return {OURS + name: one_line(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+def _own_metadata(name: str, entry: Entry, own: Own) -> dict[str, Any]:
+    """Return the name, and what that does not tell as texts and numbers."""
+    facts = {**msgspec.to_builtins(own), **asdict(own.shape), "group": entry.group, "data": entry.case.data}
+    del facts["shape"], facts["errors"], facts["exported"]
+    told = {OURS + name: one_line(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+    return {"name": name, **told, f"{OURS}known_wrong": int(own.known_wrong)}
 
 
-def _machine_metadata(run: Run) -> Iterator[tuple[str, str | int | float]]:
-    """Yield what the record tells, under pyperf's names; the host's name only where the record has it."""
-    machine = run.environment.machine
-    packages = machine.get("packages") or {}
-    implementation, _, version = str(machine.get("python") or "").partition(" ")
-    system = [machine.get("system"), machine.get("architecture")]
-    facts = {
+def _machine_metadata(run: Run) -> dict[str, str | int | float]:
+    """Return what the record tells, under pyperf's names; the host's name only where the record has it."""
+    facts = machine_facts(run)
+    system = (facts.get("system"), facts.get("architecture"))
+    texts: dict[str, Any] = {
         "unit": "second",
         "date": run.plan.started_utc,
         "description": "NumPy or PyTorch for an RNN; exported from a journal of rnnbench",
-        "cpu_model_name": machine.get("processor"),
         "platform": " ".join(str(fact) for fact in system if fact),
-        "hostname": machine.get("host_name"),
-        "python_implementation": implementation.lower(),
-        "python_version": version,
-        "numpy_version": packages.get("numpy"),
-        "torch_version": packages.get("torch"),
+        "python_implementation": facts["implementation"].lower(),
         f"{OURS}run": run.plan.run,
         f"{OURS}version": run.plan.version,
     }
-    yield from ((name, one_line(fact)) for name, fact in facts.items() if fact)
-    for name, fact in (("cpu_count", machine.get("cpus")), ("load_avg_1min", machine.get("load_1min"))):
-        if isinstance(fact, int | float) and fact >= 0:
-            yield name, fact
+    texts |= {name: facts.get(ours) for name, ours in TEXTS.items()}
+    numbers = {name: facts.get(ours) for name, ours in NUMBERS.items()}
+    return {name: one_line(fact) for name, fact in texts.items() if fact} | {
+        name: fact for name, fact in numbers.items() if is_number(fact) and fact >= 0
+    }

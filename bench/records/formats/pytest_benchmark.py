@@ -5,8 +5,7 @@ exported a round is a value, an iteration a call; block by block, with intervals
 """
 
 import reprlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,22 @@ from bench.machine.wording import one_line
 from bench.records.formats.foreign import (
     Benchmark,
     Facts,
+    Own,
     Tool,
     ToolResults,
     as_count,
     as_fact,
     as_object,
     as_text,
+    exported,
     is_number,
     is_time,
+    machine_facts,
     own_of,
     read_benchmarks,
 )
-from bench.records.record import Arm, Burst, Entry
-from bench.records.run import Run, counted_bursts, entry_name, is_known_wrong
+from bench.records.record import Burst, Entry
+from bench.records.run import Run
 
 TOOL = Tool(
     name="pytest-benchmark",
@@ -48,6 +50,17 @@ TOOL = Tool(
     one_process=True,
 )  # fmt: skip
 
+# its names of facts that a run tells, and those of ``pytest --benchmark``; the host's only where it is told
+MACHINE = {
+    "node": "host_name", "processor": "processor", "machine": "architecture", "release": "release",
+    "system": "system_name", "python_implementation": "implementation", "python_version": "python_version",
+    "python_implementation_version": "python_version",
+}  # fmt: skip
+LIBRARIES = {
+    "numpy": "numpy", "torch": "torch", "blas": "blas", "blas_version": "blas_version",
+    "blas_kernel": "kernel",
+}  # fmt: skip
+
 
 def parse_pytest_benchmark(tree: Mapping[str, Any], path: Path) -> ToolResults:
     """Return what a file of pytest-benchmark holds; ``path`` is what messages call it.
@@ -59,7 +72,7 @@ def parse_pytest_benchmark(tree: Mapping[str, Any], path: Path) -> ToolResults:
     processor = {f"cpu {name}": fact for name, fact in as_object(machine.get("cpu")).items()}
     named = {name: as_text(tree.get(name)) for name in ("version", "datetime")}
     facts = _facts({**machine, **processor, **named})
-    benchmarks, notes = read_benchmarks(tree, path, lambda one, name: _benchmark(one, name, facts))
+    benchmarks, notes = read_benchmarks(tree, path, lambda entry, name: _benchmark(entry, name, facts))
     return ToolResults(TOOL, facts, benchmarks, notes)
 
 
@@ -68,25 +81,25 @@ def _facts(info: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return {name: (text,) for name, fact in info.items() if (text := as_fact(fact))}
 
 
-def _benchmark(one: Mapping[str, Any], name: str, facts: Facts) -> Benchmark:
+def _benchmark(entry: Mapping[str, Any], name: str, facts: Facts) -> Benchmark:
     """Return one benchmark of a file with these ``facts``.
 
     Raises:
         ValueError: its time cannot be used.
     """
-    full_name = as_text(one.get("fullname")) or as_text(one.get("name")) or name
-    stats, info = as_object(one.get("stats")), as_object(one.get("extra_info"))
+    full_name = as_text(entry.get("fullname")) or as_text(entry.get("name")) or name
+    stats, info = as_object(entry.get("stats")), as_object(entry.get("extra_info"))
     median, low, high, iqr = (stats.get(name) for name in ("median", "min", "max", "iqr"))
     if not is_time(median):
         raise ValueError(f"{full_name} (its median {reprlib.repr(median)} is no time in seconds)")
     if (is_number(low) and low > median) or (is_number(high) and high < median):
         raise ValueError(f"{full_name} (its median is not between its least and its largest time)")
-    options = as_object(one.get("options"))
+    options = as_object(entry.get("options"))
     work = " · ".join(as_text(info.get(name)) for name in ("task", "layout", "dtype"))
     return Benchmark(
-        name=as_text(one.get("name")) or full_name,
+        name=as_text(entry.get("name")) or full_name,
         full_name=full_name,
-        group=as_text(one.get("group")),
+        group=as_text(entry.get("group")),
         medians_ns=(median * 1e9,),
         values=as_count(stats.get("rounds")),
         calls=as_count(stats.get("iterations")),
@@ -104,100 +117,51 @@ def pytest_benchmark_json(run: Run) -> bytes:
     """
     from pytest_benchmark import __version__
 
-    arms, entries = run.arms, run.entries
+    facts = machine_facts(run)
     tree = {
-        "machine_info": _machine_info(run),
-        "commit_info": _commit_info(run),
-        "benchmarks": [
-            _exported(entries[entry], arms[entries[entry].arm], bursts)
-            for entry, bursts in counted_bursts(run).items()
-        ],
+        "machine_info": {
+            **{name: facts.get(ours) or "" for name, ours in MACHINE.items()},
+            **{name: facts.get(ours) for name, ours in LIBRARIES.items()},
+            "python_compiler": "",
+            "python_build": [facts.get("python_build") or "", ""],
+            "cpu": {"brand_raw": facts.get("processor") or "", "count": facts.get("cpus")},
+        },
+        "commit_info": {
+            "id": facts.get("commit") or "unversioned",
+            "time": None,
+            "author_time": None,
+            "dirty": bool(facts.get("uncommitted_sha256")),
+            "project": "rnnbench",
+            "branch": "(unknown)",
+        },
+        "benchmarks": [_benchmark_tree(*entry) for entry in exported(run)],
         "datetime": run.plan.started_utc,
         "version": __version__,
     }
     return msgspec.json.encode(tree) + b"\n"
 
 
-def _exported(entry: Entry, arm: Arm, bursts: list[Burst]) -> dict[str, Any]:
-    name = entry_name(entry.id, bursts)
-    data = [elapsed / burst.n_calls * 1e-9 for burst in bursts for elapsed in burst.elapsed_ns]
-    case = entry.case
+def _benchmark_tree(name: str, entry: Entry, own: Own, bursts: list[Burst]) -> dict[str, Any]:
+    """Return an entry as pytest-benchmark writes a benchmark; its statistics are by that tool's own code."""
+    from pytest_benchmark.stats import Stats
+
+    untyped: Any = Stats
+    stats, first = untyped(), bursts[0]
+    stats.data = [elapsed / burst.n_calls * 1e-9 for burst in bursts for elapsed in burst.elapsed_ns]
     return {
         "group": one_line(entry.group),
         "name": name,
         "fullname": f"rnnbench::{name}",
         "params": None,
         "param": None,
-        "extra_info": {
-            "variant": arm.variant,
-            "library": arm.library,
-            "device": bursts[0].device,
-            "task": case.task,
-            "layout": case.layout,
-            "dtype": case.dtype,
-            "shape": asdict(case.shape),
-            "threads": arm.threads,
-            "errors": {check.what: check.error for burst in bursts for check in burst.checks},
-            "known_wrong": is_known_wrong(bursts),
-            "exported": True,  # and not measured by pytest-benchmark
-        },
+        "extra_info": msgspec.to_builtins(own) | {"task": entry.case.task, "layout": entry.case.layout},
         "options": {
             "disable_gc": True,
             "timer": "perf_counter",
-            "min_rounds": len(bursts[0].elapsed_ns),
+            "min_rounds": len(first.elapsed_ns),
             "max_time": None,
             "min_time": None,
-            "warmup": bursts[0].warmup_calls,
+            "warmup": first.warmup_calls,
         },
-        "stats": {**_statistics(data), "data": data, "iterations": bursts[0].n_calls},
-    }
-
-
-def _statistics(data: Sequence[float]) -> dict[str, Any]:
-    """Return what pytest-benchmark tells of times in seconds (n,), n >= 1, by its own code."""
-    from pytest_benchmark.stats import Stats
-
-    untyped: Any = Stats
-    stats = untyped()
-    stats.data = data
-    return dict(stats.as_dict())
-
-
-def _machine_info(run: Run) -> dict[str, Any]:
-    """Return what the record tells, under pytest-benchmark's names and those of ``pytest --benchmark``."""
-    machine = run.environment.machine
-    packages = machine.get("packages") or {}
-    implementation, _, version = str(machine.get("python") or "").partition(" ")
-    system, _, release = str(machine.get("system") or "").partition(" ")
-    libraries = {arm.id: arm.library for arm in run.plan.arms}
-    numpy = next((worker.facts for worker in run.workers if libraries.get(worker.arms[0]) == "numpy"), {})
-    return {
-        "node": machine.get("host_name") or "",  # only where the record has it
-        "processor": machine.get("processor") or "",
-        "machine": machine.get("architecture") or "",
-        "python_compiler": "",
-        "python_implementation": implementation,
-        "python_implementation_version": version,
-        "python_version": version,
-        "python_build": [machine.get("python_build") or "", ""],
-        "release": release,
-        "system": system,
-        "cpu": {"brand_raw": machine.get("processor") or "", "count": machine.get("cpus")},
-        "numpy": packages.get("numpy"),
-        "torch": packages.get("torch"),
-        "blas": numpy.get("blas"),
-        "blas_version": numpy.get("blas_version"),
-        "blas_kernel": numpy.get("kernel"),
-    }
-
-
-def _commit_info(run: Run) -> dict[str, Any]:
-    machine = run.environment.machine
-    return {
-        "id": machine.get("commit") or "unversioned",
-        "time": None,
-        "author_time": None,
-        "dirty": bool(machine.get("uncommitted_sha256")),
-        "project": "rnnbench",
-        "branch": "(unknown)",
+        "stats": {**stats.as_dict(), "data": stats.data, "iterations": first.n_calls},
     }
