@@ -222,7 +222,7 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "F35": ("a journal that ends anywhere", [
         (REPORTS, "test_a_journal_cut_after_any_record_has_a_report_that_says_it_is_not_whole"),
         (REPORTS, "test_a_cut_run_tells_how_many_blocks_hold_values_and_who_is_missing"),
-        ("test_summary.py", "test_wherever_a_run_was_cut_off_its_summary_can_be_made"),
+        ("test_summary.py", "test_wherever_a_run_was_cut_off_its_summary_is_made_and_says_so"),
     ]),
     "F36": ("the report made again", [
         ("test_report_files.py", "test_the_same_journal_gives_the_same_bytes"),
