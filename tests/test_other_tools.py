@@ -380,7 +380,7 @@ def test_ratios_are_to_the_baseline_of_the_same_group_and_work(read: Any) -> Non
     assert [cell.value and round(cell.value, 6) for cell in cells] == [None, 2.0, 3.6, None, None, None, 2.5]
     assert article.banners == (
         "pytest-benchmark: one process, fixed order, both libraries loaded: ratios without an interval, no "
-        "verdict.",
+        "verdict; rnnbench run gives both.",
     )
     assert article.overview[0].text == "3.60: no interval"
 
