@@ -15,7 +15,7 @@ from reports import BASE, USUAL, Reader, table_rows, write_run
 
 from bench.cli.main import main
 from bench.machine.errors import UserError
-from bench.records.formats.foreign import ToolResults
+from bench.records.formats.foreign import Own, ToolResults
 from bench.records.formats.pyperf import pyperf_json
 from bench.records.formats.pytest_benchmark import pytest_benchmark_json
 from bench.records.run import make_run
@@ -127,9 +127,9 @@ def test_seconds_become_nanoseconds_and_everything_that_is_told_is_kept(read: An
     (one,) = results.benchmarks
     assert (*one.medians_ns, one.iqr_ns) == pytest.approx((1e5, 5e3))
     assert (one.values, one.calls, one.facts["timer"]) == (9000, 1, ("perf_counter",))
-    assert (one.own.variant, one.own.library, one.own.device) == ("numpy-batched", "numpy", "cpu")
-    assert (one.own.work, one.own.threads) == ("train_step · positional · float32", 1)
-    assert (one.own.shape, one.own.errors) == (Shape(6, 128, 6, 32, 8), {"update U": 2e-7})
+    work, errors = "train_step · positional · float32", {"update U": 2e-7}
+    shape = Shape(6, 128, 6, 32, 8)
+    assert one.own == Own("numpy-batched", "numpy", "cpu", 1, "float32", work, shape, errors=errors)
 
 
 def test_a_process_is_a_median_and_calibration_has_none(read: Any) -> None:
@@ -378,11 +378,9 @@ def test_ratios_are_to_the_baseline_of_the_same_group_and_work(read: Any) -> Non
     cells = [row[title] for part in article.sections[0].parts for row in part.tables[0].rows]
     # of each group, from the fastest to the slowest; other work has none
     assert [cell.value and round(cell.value, 6) for cell in cells] == [None, 2.0, 3.6, None, None, None, 2.5]
-    assert article.banners == (
-        "pytest-benchmark: one process, fixed order, both libraries loaded: ratios without an interval, no "
-        "verdict; rnnbench run gives both.",
-    )
-    assert article.overview[0].text == "3.60: no interval"
+    assert article.banners[0].endswith("ratios without an interval, no verdict; rnnbench run gives both.")
+    assert article.hero.title == "numpy-batched measured 3.60 times faster than torch-rnn"
+    assert (article.hero.word, article.overview[0].text) == ("no verdict", "3.60: no interval")
 
 
 def test_the_report_has_intervals_over_processes_and_no_ratio_of_strangers(write: Any, report: Any) -> None:
