@@ -15,7 +15,7 @@ from bench.analysis.summary import summarise
 from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, Burst, Plan, measured_as
 from bench.records.run import Run, make_run
-from bench.reporting.answer import Facts
+from bench.reporting.facts import Facts
 
 BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
 USUAL = f"{POSITIONAL} | torch-rnn@cpu x1"

@@ -408,7 +408,7 @@ def test_the_answer_of_two_sizes_stays_a_comparison() -> None:
 
     facts = facts_of(run_of(with_values(plan, preset="custom"), with_ratio(crossing_at(64))))
     assert not facts.is_grid
-    assert "is 2.3" in answer.sentences(facts)[0] or "times faster" in answer.sentences(facts)[0]
+    assert "is 2.3" in answer.terminal_lines(facts)[0] or "times faster" in answer.terminal_lines(facts)[0]
 
 
 def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path: Path, turning_at_256: Run) -> None:

@@ -92,7 +92,7 @@ def show(changes: Changes) -> None:
     from rich.markup import escape
 
     from bench.machine.wording import one_line
-    from bench.reporting.changes import summary, table, told_after, told_before
+    from bench.reporting.changes import notes_after, notes_before, summary, table
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -102,11 +102,11 @@ def show(changes: Changes) -> None:
         console.print(escape(one_line(text)), soft_wrap=not console.is_terminal)
 
     say(summary(changes))
-    for text in told_before(changes):
+    for text in notes_before(changes):
         say(text)
     if changes.rows:
         console.print(table(changes))
-    for text in told_after(changes):
+    for text in notes_after(changes):
         say(text)
 
 

@@ -59,23 +59,21 @@ class Advice:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON: times in nanoseconds a call, all numbers finite."""
+        times = {
+            row.arm.id: {
+                "ns": row.median_ns,
+                "interval": _limits(row.low_ns, row.high_ns),
+                "library": row.arm.library,
+                "device": row.arm.device,
+            }
+            for row in self.times
+        }
         return {
-            "verdict": self.verdict,
-            "use": self.use,
-            "ratio": self.ratio,
+            **{name: getattr(self, name) for name in ("verdict", "use", "ratio", "blocks")},
             "interval": _limits(self.low, self.high),
-            "blocks": self.blocks,
             "sentences": list(self.sentences),
             "case": asdict(self.case),
-            "times": {
-                row.arm.id: {
-                    "ns": row.median_ns,
-                    "interval": _limits(row.low_ns, row.high_ns),
-                    "library": row.arm.library,
-                    "device": row.arm.device,
-                }
-                for row in self.times
-            },
+            "times": times,
             "machine": {name: self.run.environment.machine.get(name) for name in MACHINE},
             "command": shlex.join(self.command),
             "journal": str(self.journal),
@@ -95,25 +93,27 @@ class Advice:
 
 def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
     """Work out what a run says; ``budget_s`` is what the person gave, ``journal`` the run's folder."""
-    found = outcomes(run)
-    run, summary, made = compare_best(run, found)
+    run, summary, pair = compare_best(run, outcomes(run))
     group = run.plan.groups[0]
     rows = next(table.rows for table in summary.tables if table.name == group.name)
-    blocks = None if made is None else proposal(run, (made,))
-    told = (
-        _verdict(run, summary, made, budget_s),
-        _reason(run, found, summary, made),
+    blocks = proposal(run, (pair,)) if pair else None
+    wrong = [
+        f"{_title(run, one.entry)}: {one.reason}" for one in summary.troubles if one.status == "disagrees"
+    ]
+    sentences = (
+        _verdict(summary, pair, budget_s),
+        _reason(summary, pair) if pair else "",
         "" if blocks is None else words.look_again(str(journal), blocks),
-        _wrong(run, summary),
+        full_stop(f"Wrong results, without times: {wording.listing(wrong)}") if wrong else "",
     )
     return Advice(
-        sentences=tuple(filter(None, told)),
-        verdict="MISSING" if made is None else made.verdict,
-        use=_use(made),
-        ratio=made.ratio if made else None,
-        low=made.low if made else None,
-        high=made.high if made else None,
-        blocks=made.blocks if made else 0,
+        sentences=tuple(filter(None, sentences)),
+        verdict=pair.verdict if pair else "MISSING",
+        use=_use(pair) if pair else "",
+        ratio=pair.ratio if pair else None,
+        low=pair.low if pair else None,
+        high=pair.high if pair else None,
+        blocks=pair.blocks if pair else 0,
         disagrees=summary.disagrees,
         case=group.entries[0].case,
         times=tuple(row for row in rows if row.median_ns is not None and not row.arm.twin),
@@ -123,51 +123,50 @@ def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
     )
 
 
-def compare_best(run: Run, found: Mapping[str, Outcome]) -> tuple[Run, Summary, Comparison | None]:
+def compare_best(run: Run, by_entry: Mapping[str, Outcome]) -> tuple[Run, Summary, Comparison | None]:
     """Return the run with the chosen pair among its headlines, its summary, and the pair as it was judged."""
     pair = fastest_anywhere(run.plan, run.bursts)
     if pair is None or run.decision is None:
-        return run, summarise(run, found), None
+        return run, summarise(run, by_entry), None
     sides = (pair.entry, pair.baseline)
     if not any((one.entry, one.baseline) == sides for one in run.pairs):
         decision = structs.replace(run.decision, pairs=[*run.decision.pairs, pair])
         run = replace(run, decision=decision)
-    summary = summarise(run, found)
-    return run, summary, next(made for made in summary.headlines if (made.entry, made.baseline) == sides)
+    summary = summarise(run, by_entry)
+    return run, summary, next(one for one in summary.headlines if (one.entry, one.baseline) == sides)
 
 
-def _use(made: Comparison | None) -> str:
+def _use(pair: Comparison) -> str:
     """Return the library to use, where there is a verdict."""
-    if made is None or made.verdict not in ANSWERED:
-        return ""
-    if made.verdict in EITHER:
-        return "either"
-    lead = words.lead(made)
-    return lead.winner.library if lead else ""
+    lead = words.lead(pair)
+    if lead and words.is_decided(pair):
+        return lead.winner.library
+    return "either" if pair.verdict in EITHER else ""
 
 
-def _verdict(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:
+def _verdict(summary: Summary, pair: Comparison | None, budget_s: float) -> str:
     """Return what to use, in the words that the verdict allows, with the interval."""
-    if made is None or made.ratio is None:
-        why = _why_nothing(run, summary, made, budget_s)
+    run = summary.run
+    if pair is None or pair.ratio is None:
+        why = _why_nothing(summary, pair, budget_s)
         return full_stop(words.SENTENCES["MISSING"].advice.format(why=why.rstrip(".")))
     case = run.plan.groups[0].entries[0].case
-    s = case.shape
-    rows = {row.entry.id: row for table in summary.tables for row in table.rows}
-    sides = rows[made.baseline], rows[made.entry]
-    each = ", ".join(f"{row.arm.variant} {units.duration(row.median_ns)}" for row in sides)
-    place = words.places(sides[0].arm, sides[1].arm)
-    return words.sentences(made).advice.format(
-        **words.parts(made),
-        work=f"the {words.TASKS[case.task]} at H {s.H}, B {s.B}, T {s.T}, I {s.I}, O {s.O} ({case.dtype})",
+    size = ", ".join(f"{name} {getattr(case.shape, name)}" for name in "HBTIO")
+    times = {row.entry.id: row.median_ns for table in summary.tables for row in table.rows}
+    sides = (pair.baseline_arm, pair.baseline), (pair.arm, pair.entry)
+    each = ", ".join(f"{arm.variant} {units.duration(times[entry])}" for arm, entry in sides)
+    place = words.places(pair.baseline_arm, pair.arm)
+    return words.sentences(pair).advice.format(
+        **words.parts(pair),
+        work=f"the {words.TASKS[case.task]} at {size} ({case.dtype})",
         times=f"{each} a call: medians, the ratio is taken within each block; {place}",
-        why=(_too_few(run, made, budget_s) or made.reason).rstrip("."),
+        why=(_too_few(run, pair, budget_s) or pair.reason).rstrip("."),
     )
 
 
-def _too_few(run: Run, made: Comparison | None, budget_s: float) -> str:
+def _too_few(run: Run, pair: Comparison | None, budget_s: float) -> str:
     """Return that the time held fewer blocks than a verdict needs, and about what time would hold them."""
-    blocks, needed = (made.blocks, blocks_needed(max(1, made.family))) if made else (0, MIN_BLOCKS)
+    blocks, needed = (pair.blocks, blocks_needed(max(1, pair.family))) if pair else (0, MIN_BLOCKS)
     if blocks >= needed or run.end is None:
         return ""
     before_s = budget_s - (run.plan.budget_s or budget_s)
@@ -179,45 +178,39 @@ def _too_few(run: Run, made: Comparison | None, budget_s: float) -> str:
     )
 
 
-def _why_nothing(run: Run, summary: Summary, made: Comparison | None, budget_s: float) -> str:
+def _why_nothing(summary: Summary, pair: Comparison | None, budget_s: float) -> str:
     """Return why there is no comparison at all."""
-    reasons = [f"{_title(run, trouble.entry)}: {trouble.reason}" for trouble in summary.troubles]
-    reasons += [item.reason for item in run.plan.missing if item.library]
+    run = summary.run
+    why = [f"{_title(run, trouble.entry)}: {trouble.reason}" for trouble in summary.troubles]
+    why += [item.reason for item in run.plan.missing if item.library]
     if unsteady := [_title(run, burst.entry) for burst in run.bursts if burst.settled is False]:
         whose = wording.listing(list(dict.fromkeys(unsteady)))
-        reasons.append(
+        why.append(
             f"the calls of {whose} came to no steady time; wait until nothing else runs (--wait-quiet 5min)"
         )
-    reasons = reasons or list(filter(None, [_too_few(run, made, budget_s)]))
-    return wording.listing(list(dict.fromkeys(reasons)), 3) or (made.reason if made else summary.ending)
+    why = why or [_too_few(run, pair, budget_s) or (pair.reason if pair else summary.ending)]
+    return wording.listing(list(dict.fromkeys(why)), 3)
 
 
-def _reason(run: Run, found: Mapping[str, Outcome], summary: Summary, made: Comparison | None) -> str:
+def _reason(summary: Summary, pair: Comparison) -> str:
     """Return why the verdict is what it is; where that is not known, what follows from starting.
 
     Empty where nothing was compared. Of what is not decided, nothing is the cause.
     """
-    if made is None or made.ratio is None:
+    if pair.ratio is None:
         return ""
-    if made.verdict in ("INVALID", "NONE"):
-        return full_stop(made.mend) if made.mend else ""
-    if words.is_decided(made):
-        known = {limit.entry.id: limit for limit in getattr(limits(run, found), "entries", ())}
-        slower, faster = (made.entry, made.baseline) if made.ratio > 1 else (made.baseline, made.entry)
+    if pair.verdict in ("INVALID", "NONE"):
+        return full_stop(pair.mend) if pair.mend else ""
+    if words.is_decided(pair):
+        split = limits(summary.run, summary.outcomes)
+        known = {limit.entry.id: limit for limit in split.entries} if split else {}
+        slower, faster = (pair.entry, pair.baseline) if pair.ratio > 1 else (pair.baseline, pair.entry)
         if slower in known and faster in known and (why := reasons.extra(known[slower], known[faster])):
             return why
     for one in break_evens(summary):
-        if (one.rival.entry.id, one.baseline.entry.id) == (made.entry, made.baseline):
+        if (one.rival.entry.id, one.baseline.entry.id) == (pair.entry, pair.baseline):
             return reasons.sentence(one)
     return ""
-
-
-def _wrong(run: Run, summary: Summary) -> str:
-    """Return which results were proved wrong; empty where none were."""
-    wrong = [
-        f"{_title(run, one.entry)}: {one.reason}" for one in summary.troubles if one.status == "disagrees"
-    ]
-    return full_stop(f"Wrong results, without times: {wording.listing(wrong)}") if wrong else ""
 
 
 def _title(run: Run, entry: str) -> str:

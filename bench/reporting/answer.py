@@ -6,7 +6,7 @@ verdict allows (``words.SENTENCES``).
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from bench.analysis.crossover import Crossing, Line, MapCell, SizeMap, lines
 from bench.analysis.outcome import WITHIN_BUDGET
@@ -16,9 +16,8 @@ from bench.machine.busy import QUIET
 from bench.machine.wording import full_stop
 from bench.records.record import PairKind
 from bench.reporting import words
-from bench.reporting.facts import EXACTLY_ASKED
-from bench.reporting.facts import Facts as Facts  # re-exported: whoever makes sentences needs it
-from bench.reporting.section import Hero, Section
+from bench.reporting.facts import EXACTLY_ASKED, Facts
+from bench.reporting.section import Hero, Pairs
 from bench.workload.catalog import VARIANTS
 
 # how an entry ended that gave no result at all
@@ -35,87 +34,82 @@ FEW = 3  # comparisons that a title names
 DIGITS = 3  # of a size that was worked out
 
 
-def sentences(facts: Facts) -> tuple[str, ...]:
-    """Return the answer line by line, as a terminal shows it."""
-    made = hero(facts)
-    sure = f"{made.word}: {'; '.join(made.small)}".strip(": ")
+def terminal_lines(facts: Facts) -> tuple[str, ...]:
+    """Return what a terminal shows, line by line: what must be known before the answer, and the answer."""
+    answer = hero(facts)
+    sure = f"{answer.word}: {'; '.join(answer.small)}".strip(": ")
     machine = words.machine(facts.run.environment.machine)
-    facts_ = (f"{about}: {text}" for about, text in made.facts)
-    return tuple(filter(None, (made.title, sure, machine, *facts_)))
+    each = (f"{about}: {text}" for about, text in answer.facts)
+    return (*caveats(facts), *filter(None, (answer.title, sure, machine, *each)))
 
 
 def main_comparison(facts: Facts) -> Comparison | None:
     """Return what the answer is about: the usual forms, else the fastest, else the first row of a table."""
-    if made := facts.summary.headline("as_written") or facts.summary.headline("best"):
-        return made
+    if headline := facts.summary.headline("as_written") or facts.summary.headline("best"):
+        return headline
     rows = (row.comparison for row in facts.rows.values() if not row.arm.known_wrong)
-    return next((made for made in rows if made and made.ratio and made.same_work and not made.twin), None)
+    return next((row for row in rows if row and row.ratio and row.same_work and not row.twin), None)
 
 
-def hero(facts: Facts, sections: Iterable[Section] = ()) -> Hero:
-    """Return the answer of a run.
+def hero(facts: Facts, *, why: str = "", turns: str = "", right: str = "") -> Hero:
+    """Return the answer of a run; ``why``, ``turns`` and ``right`` are sentences of the page's sections.
 
-    Of ``sections`` the first sentences tell why it is so, where it turns round and whether results are right.
+    They say why it is so, where it turns round, and whether results are right.
     """
-    first = {section.id: section.lead[0] for section in sections if section.lead}
-    right = ("Is it right?", first.get("proof", ""))
     if facts.is_grid:
         return _of_maps(facts, right)
     main = main_comparison(facts)
     if main is None or not any(row.median_ns for row in facts.rows.values()):
         return _of_nothing(facts, main)
     asked = _asked(facts, main)
-    verdicts = {_word(facts, one) for one in asked}
-    found = [
+    verdicts = {_word(facts, comparison) for comparison in asked}
+    pairs = (
         ("What was asked for", _each(facts, asked)),
         ("What was measured", _setting(facts, main, asked)),
-        ("Fastest forms", f"{_best(facts, main, asked)} {_compiled(facts)}"),
+        ("Fastest forms", _fastest(facts, main, asked)),
         ("On an accelerator", _accelerators(facts, main)),
-        ("Why", first.get("limits", "") if words.is_decided(main) else ""),  # else nothing is the cause
-        ("What would change it", f"{_elsewhere(facts, main, asked)} {first.get('crossover', '')}"),
+        ("Why", why if words.is_decided(main) else ""),  # else nothing is the cause
+        ("What would change it", f"{_elsewhere(facts, main, asked)} {turns}"),
         ("The tutorial’s claim, “orders of magnitude faster”", _claim(facts)),
-        ("A second look", _looks(facts, main)),
-        right,
-    ]
+        ("A second look", _second_look(facts, main)),
+        ("Is it right?", right),
+    )
     return Hero(
         title=_title(facts, asked),
         word=verdicts.pop() if len(verdicts) == 1 else "it depends",
-        tone=words.sentences(main).tone if len({one.verdict for one in asked}) == 1 else "calm",
-        sure=tuple(_sure(facts, main if len(asked) == 1 else None)),
-        about=_forms(facts, main, asked),
-        facts=tuple((about, text.strip()) for about, text in found if text.strip()),
+        tone=words.sentences(main).tone if len({each.verdict for each in asked}) == 1 else "calm",
+        small=tuple(filter(None, _small(facts, main, asked))),
+        facts=_without_empty(pairs),
     )
 
 
 def caveats(facts: Facts) -> tuple[str, ...]:
     """Return what must be known before the answer: no verdict and why, an early end, what is wrong."""
-    summary, main, made = facts.summary, main_comparison(facts), []
+    summary, main, texts = facts.summary, main_comparison(facts), list[str]()
     control, state = summary.control, facts.run.state
     if control.failure:
-        made.append(_no_verdict(control.failure, control.mend))
+        texts.append(_no_verdict(control.failure, control.mend))
     elif not facts.run.plan.verdicts:
         blocks = wording.count(summary.blocks, "block")
-        made.append(f"A quick run, {blocks}: times, but no verdict. {_quick(facts)}")
+        texts.append(f"A quick run, {blocks}: times, but no verdict. {_what_gives_verdicts(facts)}")
     elif not facts.is_grid and main and main.ratio is not None and main.verdict in ("NONE", "INVALID"):
-        made.append(_no_verdict(main.reason, main.mend))
+        texts.append(_no_verdict(main.reason, main.mend))
     if state != "complete":
         planned = facts.run.decision.blocks if facts.run.decision else facts.run.plan.blocks
         how = "Partial result" if state == "partial" else "The run was interrupted"
         counted = f"{summary.blocks} of {wording.count(planned, 'block')} hold values"
-        made.append(f"{how}: {summary.ending.rstrip('.')}; {counted}.")
-    broke = dict.fromkeys(
-        full_stop(f"{facts.arm(one.entry).variant} {BROKE[one.status]}: {one.reason}")
-        for one in summary.troubles
-        if one.status in BROKE
-    )
-    made += list(broke)[:MOST_BROKE]
-    if len(broke) > MOST_BROKE:
-        made.append(f"{len(broke) - MOST_BROKE} more failed so: see the failures.")
+        texts.append(f"{how}: {summary.ending.rstrip('.')}; {counted}.")
+    broke = [one for one in summary.troubles if one.status in BROKE]
+    lines = [f"{facts.arm(one.entry).variant} {BROKE[one.status]}: {one.reason}" for one in broke]
+    lines = list(dict.fromkeys(map(full_stop, lines)))
+    texts += lines[:MOST_BROKE]
+    if len(lines) > MOST_BROKE:
+        texts.append(f"{len(lines) - MOST_BROKE} more failed so: see the failures.")
     if summary.disagrees:
-        made.append(
+        texts.append(
             "Something that claims to be right gives wrong results, and has no times: see the failures."
         )
-    return tuple(made)
+    return tuple(texts)
 
 
 def _no_verdict(why: str, mend: str) -> str:
@@ -123,19 +117,24 @@ def _no_verdict(why: str, mend: str) -> str:
     return " ".join(full_stop(text) for text in (f"No verdict: {why}", mend) if text)
 
 
-def _quick(facts: Facts) -> str:
+def _what_gives_verdicts(facts: Facts) -> str:
     """Return what would give a verdict, and what was in the way of one."""
     others = facts.run.environment.machine.get("others_cpus") or 0.0
     busy = [f"used {units.number(others)} processors before it began"] if others >= QUIET else []
-    if often := sum(outcome.disturbed for outcome in facts.summary.measured):
+    if disturbed := sum(outcome.disturbed for outcome in facts.summary.measured):
         counted = sum(len(row.outcome.medians) for row in facts.rows.values())
-        busy.append(f"disturbed {often} of {wording.count(counted, 'measurement')}")
+        busy.append(f"disturbed {disturbed} of {wording.count(counted, 'measurement')}")
     if not busy:
         return "Verdicts take a run that is not quick."
     return (
         f"The machine was busy: other programs {' and '.join(busy)}. Verdicts take a run that is not quick "
         "on a quiet machine: rnnbench run --wait-quiet 10min."
     )
+
+
+def _without_empty(pairs: Pairs) -> Pairs:
+    """Return what has a sentence."""
+    return tuple((about, text.strip()) for about, text in pairs if text.strip())
 
 
 # the headline, and how sure it is
@@ -145,7 +144,7 @@ def _title(facts: Facts, asked: Sequence[Comparison]) -> str:
     """Return the answer in a dozen words: of few comparisons each, of many how often who is ahead."""
     if len(asked) == 1:
         return words.sentences(asked[0]).title.format(**words.parts(asked[0]))
-    decided = [words.is_decided(one) for one in asked]
+    decided = [words.is_decided(comparison) for comparison in asked]
     verb = "is" if all(decided) else "measured"
     end = "" if all(decided) else ": not all decided" if any(decided) else ": undecided"
     parts = [filled for one in asked if "winner" in (filled := words.parts(one))]
@@ -153,26 +152,16 @@ def _title(facts: Facts, asked: Sequence[Comparison]) -> str:
         times = f"{{winner}} {verb} {{factor}} times faster than {{loser}}".format
         each = zip(asked, parts, strict=True)
         return ", ".join(f"{times(**of)} with {_difference(facts, one, asked)}" for one, of in each) + end
-    counts = Counter(of["winner"] for of in parts).most_common()
+    counts = Counter(filled["winner"] for filled in parts).most_common()
     often = [f"{winner} {verb} faster in {count}" for winner, count in counts]
     often += [f"{len(asked) - len(parts)} without a result"] * (len(parts) < len(asked))
     return f"Of {len(asked)} comparisons {wording.listing(often)}{end}"
 
 
-def _word(facts: Facts, made: Comparison) -> str:
+def _word(facts: Facts, comparison: Comparison) -> str:
     """Return the verdict, seen from the side that is ahead."""
-    if made.ratio is None:
-        return made.verdict
-    return words.sentences(made).word.format(**words.parts(made))
-
-
-def _forms(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
-    """Return which forms the title compares, with their times; empty where nothing was compared."""
-    if main.ratio is None:
-        return ""
-    times = ", ".join(_time(facts, entry, asked) for entry in (main.baseline, main.entry))
-    each = ", each as usually written" if main.kind == "as_written" else ""
-    return f"{times}{' a call' if len(asked) == 1 else ''}{each}"
+    ahead = words.lead(comparison) if words.is_decided(comparison) else None
+    return f"{words.names(ahead.winner, ahead.loser)[0]} FASTER" if ahead else words.verdict(comparison)
 
 
 def _time(facts: Facts, entry: str, asked: Sequence[Comparison] = ()) -> str:
@@ -181,25 +170,34 @@ def _time(facts: Facts, entry: str, asked: Sequence[Comparison] = ()) -> str:
     return variant if len(asked) > 1 else f"{variant} {facts.time(entry)}"
 
 
-def _sure(facts: Facts, made: Comparison | None) -> list[str]:
-    """Return the interval, what measuring the same thing twice gives, and how often it was measured."""
-    said = []
-    ahead = None if made is None else words.lead(made)
-    if made and ahead and ahead.low is not None and ahead.high is not None:
+def _small(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> list[str]:
+    """Return which forms the title compares, the interval, the noise floor, and how often it was measured."""
+    texts, sides = list[str](), (main.baseline, main.entry)
+    if main.ratio is not None:
+        times = ", ".join(_time(facts, entry, asked) for entry in sides)
+        usual = ", each as usually written" if main.kind == "as_written" else ""
+        texts.append(f"{times}{' a call' if len(asked) == 1 else ''}{usual}")
+    if len(asked) > 1:
+        return [*texts, *_noise(facts)]
+    ahead = words.lead(main)
+    if ahead and ahead.low is not None:
         interval = f"95 % interval {units.interval(ahead.low, ahead.high)}"
-        quotient = f"{words.parts(made)['quotient']}, 95 % interval"
-        said += [interval if words.is_decided(made) else quotient, made.reason]
-    if facts.noise_floor:
-        said.append(f"noise floor {facts.noise_floor}")
-    if facts.summary.blocks:
-        said.append(f"{wording.count(facts.summary.blocks, 'block')}")
-    for entry in (made.entry, made.baseline) if made else ():
+        quotient = f"{words.parts(main)['quotient']}, 95 % interval"
+        texts += [interval if words.is_decided(main) else quotient, main.reason]
+    texts += _noise(facts)
+    for entry in reversed(sides):
         if entry in facts.summary.modes:
             blocks, slower = facts.summary.modes[entry]
             often = f"{blocks} of {wording.count(len(facts.rows[entry].outcome.medians), 'block')}"
             variant = words.variant(facts.arm(entry))
-            said.append(f"{variant} ran at two speeds: {units.percent(slower)} slower in {often}")
-    return list(filter(None, said))
+            texts.append(f"{variant} ran at two speeds: {units.percent(slower)} slower in {often}")
+    return texts
+
+
+def _noise(facts: Facts) -> list[str]:
+    """Return how far the same thing measured twice differs, and the blocks."""
+    floor, blocks = facts.noise_floor, facts.summary.blocks
+    return [f"noise floor {floor}"] * bool(floor) + [wording.count(blocks, "block")] * bool(blocks)
 
 
 def _of_nothing(facts: Facts, main: Comparison | None) -> Hero:
@@ -207,16 +205,17 @@ def _of_nothing(facts: Facts, main: Comparison | None) -> Hero:
     summary = facts.summary
     variants = {facts.arm(trouble.entry).variant for trouble in summary.troubles}
     whose = f"{variants.pop()}: " if len(variants) == 1 else ""
-    reasons = [whose + trouble.reason for trouble in summary.troubles] or [
-        item.reason for item in facts.run.plan.missing
-    ]
-    if facts.run.state == "interrupted":
+    reasons = [whose + trouble.reason for trouble in summary.troubles]
+    reasons = reasons or [item.reason for item in facts.run.plan.missing]
+    if facts.run.state == "interrupted" or not reasons:
         reasons = [summary.ending]
-    why = wording.listing(list(dict.fromkeys(reasons)), 3) or summary.ending
     measured = any(row.median_ns for row in facts.rows.values())
-    title = f"Nothing was {'compared' if measured else 'measured'}"
-    word = "" if main is None else main.verdict
-    return Hero(title, word, tone="trouble", facts=(("Why", full_stop(why)),))
+    return Hero(
+        f"Nothing was {'compared' if measured else 'measured'}",
+        main.verdict if main else "",
+        tone="trouble",
+        facts=(("Why", full_stop(wording.listing(list(dict.fromkeys(reasons)), 3))),),
+    )
 
 
 # what else was compared
@@ -229,43 +228,48 @@ def _asked(facts: Facts, main: Comparison) -> list[Comparison]:
     """
     if facts.run.plan.preset not in EXACTLY_ASKED:
         return [main]
-    made = [one for one in facts.summary.headlines if one.kind == main.kind]
-    groups = {facts.entries[one.entry].group for one in (main, *made)}
+    alike = [one for one in facts.summary.headlines if one.kind == main.kind]
+    groups = {facts.entries[one.entry].group for one in (main, *alike)}
     for table in facts.summary.tables:
         rows = [row.comparison for row in table.rows if row.arm == main.arm and row.comparison]
         if table.kind == "table" and table.name not in groups:
-            made += [one for one in rows if one.baseline_arm == main.baseline_arm]
+            alike += [one for one in rows if one.baseline_arm == main.baseline_arm]
     device, sides = facts.arm(main.entry).device, (main.entry, main.baseline)
-    here = (one for one in made if facts.arm(one.entry).device == device)
+    here = (one for one in alike if facts.arm(one.entry).device == device)
     return [main, *(one for one in here if (one.entry, one.baseline) != sides)]
 
 
-def _difference(facts: Facts, made: Comparison, others: Sequence[Comparison]) -> str:
+def _difference(facts: Facts, comparison: Comparison, others: Sequence[Comparison]) -> str:
     """Return in what a comparison differs from any other: "hidden 256 and 2 threads"."""
-    case, arm = facts.entries[made.entry].case, facts.arm(made.entry)
-    cases = [facts.entries[one.entry].case for one in others]
-    arms = [facts.arm(one.entry) for one in others]
-    found = []
-    if any(one.task != case.task for one in cases):
-        found.append(f"the {words.TASKS[case.task]}")
-    if any(one.layout != case.layout for one in cases) and case.data != "random":
-        found.append(f"{case.layout} input")
-    alike = [one.shape for one in cases if one.layout == case.layout]  # the layout makes T and I
+    case, arm = facts.case(comparison.entry), facts.arm(comparison.entry)
+    cases = [facts.case(other.entry) for other in others]
+    arms = [facts.arm(other.entry) for other in others]
+    differences = []
+    if any(other.task != case.task for other in cases):
+        differences.append(f"the {words.TASKS[case.task]}")
+    if any(other.layout != case.layout for other in cases) and case.data != "random":
+        differences.append(f"{case.layout} input")
+    alike = [other.shape for other in cases if other.layout == case.layout]  # the layout makes T and I
     for name in "TBIHO":
         size = getattr(case.shape, name)
         if any(getattr(shape, name) != size for shape in alike):
-            found.append(wording.count(size, COUNTED[name]) if name in COUNTED else f"{NAMED[name]} {size}")
-    if any(one.device != arm.device for one in arms):
-        found.append(f"{words.library(arm)} on {arm.device}")
-    elif any(one.threads != arm.threads for one in arms):
-        found.append(words.threads(arm))
-    return wording.listing(found, len(found)) or f"the table {facts.entries[made.entry].group}"
+            counted = name in COUNTED
+            differences.append(wording.count(size, COUNTED[name]) if counted else f"{NAMED[name]} {size}")
+    if any(other.device != arm.device for other in arms):
+        differences.append(words.on_device(arm))
+    elif any(other.threads != arm.threads for other in arms):
+        differences.append(words.threads(arm))
+    return wording.listing(differences, len(differences)) or (
+        f"the table {facts.entries[comparison.entry].group}"
+    )
 
 
-def _comparison(facts: Facts, start: str, made: Comparison) -> str:
+def _comparison(facts: Facts, start: str, comparison: Comparison) -> str:
     """Return a sentence: who was compared, the times where there are any, and what the verdict allows."""
-    times = f" ({_time(facts, made.baseline)}, {_time(facts, made.entry)})" if made.ratio is not None else ""
-    return full_stop(f"{wording.capital(start)}{times}, {words.clause(made)}")
+    times = ""
+    if comparison.ratio is not None:
+        times = f" ({_time(facts, comparison.baseline)}, {_time(facts, comparison.entry)})"
+    return full_stop(f"{wording.capital(start)}{times}, {words.clause(comparison)}")
 
 
 def _each(facts: Facts, asked: Sequence[Comparison]) -> str:
@@ -279,7 +283,7 @@ def _each(facts: Facts, asked: Sequence[Comparison]) -> str:
 
 def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
     """Return all that makes the number one number: times, work, shape, dtype, device, threads."""
-    case = facts.entries[main.entry].case
+    case = facts.case(main.entry)
     place = words.places(facts.arm(main.baseline), facts.arm(main.entry))
     work = f"{words.work(case)}, {words.shape(case)}, {case.dtype}, {case.activation}; {place}."
     if main.ratio is None:
@@ -288,51 +292,39 @@ def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str
     return f"{wording.capital(start + work)} Ratios are taken within blocks, not from these times."
 
 
-def _best(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
-    """Return the fastest form of each library, at the work and place of the main comparison."""
-    entry = facts.entries[main.entry]
+def _fastest(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
+    """Return the fastest form of each library at the work and place of the main comparison; and compiled."""
+
+    def setting(comparison: Comparison) -> tuple[object, ...]:
+        arm = facts.arm(comparison.entry)
+        return facts.case(comparison.entry), arm.device, arm.threads
+
     best = [one for one in facts.summary.headlines if one.kind == "best" and one != main]
-    made = next((one for one in best if _alike(facts, one, main)), None)
-    if made is None:
-        return ""
-    if (made.entry, made.baseline) == (main.entry, main.baseline):
-        return "The same: block 0 found none that is faster."
-    variants = [facts.arm(one.id).variant for one in facts.entries.values() if one.group == entry.group]
-    start = "at the first of these, " if len(asked) > 1 else ""
-    needs = "with or without" if COMPILING.intersection(variants) else "without"
-    return _comparison(facts, f"{start}{needs} a compiler", made)
-
-
-def _alike(facts: Facts, one: Comparison, other: Comparison) -> bool:
-    """Return whether two comparisons are about the same work in the same place."""
-    arms = [facts.arm(made.entry) for made in (one, other)]
-    same_place = len({(arm.device, arm.threads) for arm in arms}) == 1
-    return same_place and facts.entries[one.entry].case == facts.entries[other.entry].case
-
-
-def _compiled(facts: Facts) -> str:
-    """Return compiled code against the baseline, where the run measured it."""
-    made = facts.summary.headline("compiled")
-    return (
-        ""
-        if made is None
-        else _comparison(facts, f"with {words.library(facts.arm(made.entry))} compiled", made)
-    )
+    sentences = []
+    if found := next((one for one in best if setting(one) == setting(main)), None):
+        group = facts.entries[main.entry].group
+        variants = {facts.arm(entry.id).variant for entry in facts.entries.values() if entry.group == group}
+        start = "at the first of these, " if len(asked) > 1 else ""
+        start += "with or without a compiler" if COMPILING & variants else "without a compiler"
+        same = (found.entry, found.baseline) == (main.entry, main.baseline)
+        none_faster = "The same: block 0 found none that is faster."
+        sentences.append(none_faster if same else _comparison(facts, start, found))
+    if compiled := facts.summary.headline("compiled"):
+        start = f"with {words.library(facts.arm(compiled.entry))} compiled"
+        sentences.append(_comparison(facts, start, compiled))
+    return " ".join(sentences)
 
 
 def _accelerators(facts: Facts, main: Comparison) -> str:
     """Return the fastest form on every accelerator against that on the CPU: a sentence for each."""
-    here, case = facts.arm(main.entry).device, facts.entries[main.entry].case
-    found = []
-    for made in facts.summary.headlines:
-        arm = facts.arm(made.entry)
-        if made.kind != "best" or arm.device in ("cpu", here) or made.ratio is None:
-            continue
-        if facts.entries[made.entry].case == case:
-            against = words.place(facts.arm(made.baseline))
-            start = f"on {words.device(facts.run, arm.device)} against {against}"
-            found.append(_comparison(facts, start, made))
-    return " ".join(found)
+    here, case, sentences = facts.arm(main.entry).device, facts.case(main.entry), []
+    for best in facts.summary.headlines:
+        device = facts.arm(best.entry).device
+        elsewhere = best.kind == "best" and device not in ("cpu", here)
+        if elsewhere and best.ratio is not None and facts.case(best.entry) == case:
+            start = f"on {words.device(facts.run, device)} against {words.place(facts.arm(best.baseline))}"
+            sentences.append(_comparison(facts, start, best))
+    return " ".join(sentences)
 
 
 def _elsewhere(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
@@ -340,30 +332,25 @@ def _elsewhere(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> s
     ahead = words.lead(main)
     if ahead is None or not words.is_decided(main) or len(asked) > 1:
         return ""
-    same, found = [], dict[str, list[str]]()
-    for made in (one for one in facts.summary.headlines if one.kind == "as_written" and one != main):
-        other, where = words.lead(made), _difference(facts, made, [main])
-        if other is None:
-            why = WITHIN_BUDGET if made.left_out else f"({made.reason})"
-            found.setdefault(f"not measured, {why}, with", []).append(where)
-        elif not words.is_decided(made):
-            found.setdefault("it is open with", []).append(f"{where} ({words.sentences(made).word})")
-        elif other.winner.library == ahead.winner.library:
-            same.append((where, other))
+    winner = words.names(ahead.winner, ahead.loser)[0]
+    places = {f"{winner} stays ahead with": list[str]()}
+    for other in (one for one in facts.summary.headlines if one.kind == "as_written" and one != main):
+        lead, place = words.lead(other), _difference(facts, other, [main])
+        if lead is None:
+            start = f"not measured, {WITHIN_BUDGET if other.left_out else f'({other.reason})'}, with"
+        elif not words.is_decided(other):
+            start, place = "it is open with", f"{place} ({words.verdict(other)})"
+        elif lead.winner.library == ahead.winner.library:
+            start, place = f"{winner} stays ahead with", f"{place} ({units.ratio(lead.factor)} times)"
         else:
-            winner = words.names(other.winner, other.loser)[0]
-            turned = f"it turns round, {winner} being faster, with"
-            found.setdefault(turned, []).append(f"{where} ({other.times})")
-    parts = [f"{start} {wording.listing(where)}" for start, where in found.items()]
-    if same:
-        factors = [units.ratio(of(other.factor for _, other in same)) for of in (min, max)]
-        reach = f"({' to '.join(dict.fromkeys(factors))} times)"
-        winner = words.names(ahead.winner, ahead.loser)[0]
-        parts.insert(0, f"{winner} stays ahead with {wording.listing([where for where, _ in same])} {reach}")
-    return f"{wording.capital('; '.join(parts))}." if parts else ""
+            start = f"it turns round, {words.names(lead.winner, lead.loser)[0]} being faster, with"
+            place += f" ({lead.times})"
+        places.setdefault(start, []).append(place)
+    clauses = [f"{start} {wording.listing(each)}" for start, each in places.items() if each]
+    return f"{wording.capital('; '.join(clauses))}." if clauses else ""
 
 
-def _looks(facts: Facts, main: Comparison) -> str:
+def _second_look(facts: Facts, main: Comparison) -> str:
     """Return that this is the second look at the run, or that there may be one where something is open."""
     if facts.run.extended is not None:
         return words.extended(facts.run.extended)
@@ -373,40 +360,39 @@ def _looks(facts: Facts, main: Comparison) -> str:
 
 def _claim(facts: Facts) -> str:
     """Return what the tutorial says, what its two programs do here, and why that compares no libraries."""
-    made = facts.summary.headline("claim")
-    if made is None:
+    claim = facts.summary.headline("claim")
+    if claim is None:
         return ""
-    if (ahead := words.lead(made)) is None:
-        return full_stop(f"The tutorial's claim could not be tried: {made.reason}")
+    if (ahead := words.lead(claim)) is None:
+        return full_stop(f"The tutorial's claim could not be tried: {claim.reason}")
     programs = [
-        f"{_time(facts, one)}, {how} over "
-        f"{wording.count(facts.entries[one].case.shape.T, 'step')} in {facts.entries[one].case.dtype}"
-        for one, how in ((made.baseline, "one sample at a time"), (made.entry, "the whole batch"))
+        f"{_time(facts, entry)}, {how} over {wording.count(facts.case(entry).shape.T, 'step')} in "
+        f"{facts.case(entry).dtype}"
+        for entry, how in ((claim.baseline, "one sample at a time"), (claim.entry, "the whole batch"))
     ]
-    faster = "faster" if ahead.winner == facts.arm(made.entry) else "slower"
+    faster = "faster" if ahead.winner == facts.arm(claim.entry) else "slower"
     times = ahead.times.replace("times", f"times {faster}", 1)
-    verb = "is" if words.is_decided(made) else "measured"
+    verb = "is" if words.is_decided(claim) else "measured"
     return f"Its PyTorch program {verb} {times}, but at other work: {'; '.join(programs)}."
 
 
 # a map of sizes
 
 
-def _of_maps(facts: Facts, right: tuple[str, str]) -> Hero:
+def _of_maps(facts: Facts, right: str) -> Hero:
     """Return what holds at most sizes, and each map batch by batch, a line each."""
-    first, maps = facts.maps[0], facts.maps
-    found = []
-    for one in maps:
-        batches = ";\n".join(by_batch(one)) + "."
-        text = batches if one is first else f"{title([one])}.\n{batches}"
-        found.append((wording.capital(how(one, maps)), text))
+    first, maps, pairs = facts.maps[0], facts.maps, []
+    for size_map in maps:
+        batches = ";\n".join(by_batch(size_map)) + "."
+        text = batches if size_map is first else f"{title([size_map])}.\n{batches}"
+        pairs.append((wording.capital(how(size_map, maps)), text))
+    pairs += [("What was measured", f"All sizes: {work(maps)}."), ("Is it right?", right)]
     return Hero(
         title=title(maps),
         word=f"decided at {_decided(first)} of {len(first.cells)} sizes",
         tone="good" if _decided(first) else "calm",
-        sure=tuple(_sure(facts, None)),
-        about=f"{how(first, maps)}; B samples in a batch, H hidden units",
-        facts=(*found, ("What was measured", f"All sizes: {work(maps)}."), *[right] * bool(right[1])),
+        small=(f"{how(first, maps)}; B samples in a batch, H hidden units", *_noise(facts)),
+        facts=_without_empty(tuple(pairs)),
     )
 
 
@@ -423,7 +409,7 @@ def title(maps: Sequence[SizeMap]) -> str:
     (winner, most), *others = counts.most_common()
     among = "all" if most == len(cells) else f"{most} of"
     behind = "".join(f", {other} at {count}" for other, count in others)
-    turns = "".join(f"; {text}" for text in _changes(rows))
+    turns = "".join(f"; {text}" for text in _turns(rows))
     return f"{start}{winner} {verb} faster at {among} {len(cells)} sizes{behind}{turns}"
 
 
@@ -438,8 +424,7 @@ def certainty(maps: Sequence[SizeMap]) -> str:
 
 def by_batch(size_map: SizeMap) -> list[str]:
     """Return a line for each B, those with the same answer taken together: "B = 4: PyTorch above ..."."""
-    rows = lines(size_map)
-    alike: dict[str, list[int]] = {}
+    rows, alike = lines(size_map), dict[str, list[int]]()
     for row in rows:
         alike.setdefault(clause(row), []).append(row.fixed)
     return [f"B = {reach(own, [row.fixed for row in rows])}: {text}" for text, own in alike.items()]
@@ -457,8 +442,7 @@ def where(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
     place = f"on cpu with {threads} {'thread' if counts == [1] else 'threads'}"
     if size_map.device != "cpu":
         pair = size_map.cells[0].comparison
-        other = f"{words.library(pair.arm)} on {size_map.device}"
-        place = f"with {other} and {words.library(pair.baseline_arm)} {place}"
+        place = f"with {words.on_device(pair.arm)} and {words.library(pair.baseline_arm)} {place}"
     shapes = [one.case.shape for one in maps]
     varied = [name for name in "TIO" if len({getattr(shape, name) for shape in shapes}) > 1]
     sizes = " and ".join(f"{name} = {getattr(size_map.case.shape, name)}" for name in varied)
@@ -478,21 +462,19 @@ def work(maps: Sequence[SizeMap]) -> str:
 
 def clause(line: Line) -> str:
     """Return what a row says: who is faster where, from where on the other is, and what is not proved."""
-    name, first = line.axis, line.first
-    sizes = [size(cell, line) for cell in line.cells]
-    if first is None:
+    name, sizes = line.axis, [size(cell, line) for cell in line.cells]
+    if line.first is None:
         return f"neither is proved to be faster at any {name} from {sizes[0]} to {sizes[-1]}"
+    winner = _faster(line.first)
     if line.crossings:
-        first_above = f"above some {name}"
-        text = ", ".join(
-            f"{_faster(one.above)} {'again above one' if n else first_above} between {between(one)}"
-            for n, one in enumerate(line.crossings)
-        )
+        starts = [f"above some {name}", *["again above one"] * (len(line.crossings) - 1)]
+        turns = zip(line.crossings, starts, strict=True)
+        text = ", ".join(f"{_faster(one.above)} {start} between {between(one)}" for one, start in turns)
     elif line.undecided:
         decided = [size(cell, line) for cell in line.cells if cell.faster]
-        text = f"{_faster(first)} at {name} = {reach(decided, sizes)}"
+        text = f"{winner} at {name} = {reach(decided, sizes)}"
     else:
-        text = f"{_faster(first)} at every {name} from {sizes[0]} to {sizes[-1]}"
+        text = f"{winner} at every {name} from {sizes[0]} to {sizes[-1]}"
     unproved: dict[str, list[str]] = {}
     for cell in line.undecided:
         alike = cell.comparison.verdict == "EQUIVALENT"
@@ -503,8 +485,11 @@ def clause(line: Line) -> str:
 
 
 def between(crossing: Crossing) -> str:
-    """Return the interval, its ends rounded outwards: "180 and 260"."""
-    return f"{_rounded(crossing.low, math.floor)} and {_rounded(crossing.high, math.ceil)}"
+    """Return the interval, "180 and 260": three digits, whole numbers below 1000, rounded outwards."""
+    low, high = (
+        10.0 ** max(0, math.floor(math.log10(n)) + 1 - DIGITS) for n in (crossing.low, crossing.high)
+    )
+    return f"{math.floor(crossing.low / low) * low:.0f} and {math.ceil(crossing.high / high) * high:.0f}"
 
 
 def size(cell: MapCell, line: Line) -> int:
@@ -531,24 +516,15 @@ def _decided(size_map: SizeMap) -> int:
     return sum(cell.faster is not None for cell in size_map.cells)
 
 
-def _changes(rows: Sequence[Line]) -> list[str]:
+def _turns(rows: Sequence[Line]) -> list[str]:
     """Return who overtakes, at which batches, and from about which H on."""
-    found: dict[str, dict[int, list[Crossing]]] = {}
-    for row in rows:
-        for crossing in row.crossings:
-            found.setdefault(_faster(crossing.above), {}).setdefault(row.fixed, []).append(crossing)
-    batches = [row.fixed for row in rows]
-    turns = []
-    for winner, by_size in found.items():
-        crossings = [crossing for own in by_size.values() for crossing in own]
-        ends = min(one.low for one in crossings), max(one.high for one in crossings)
-        sizes = " to ".join(dict.fromkeys(f"{float(f'{end:.2g}'):.0f}" for end in ends))  # two digits
-        at = "every B" if len(by_size) == len(rows) > 1 else f"B = {reach(list(by_size), batches)}"
-        turns.append(f"{winner} overtakes at {at}, above an H of about {sizes}")
-    return turns
-
-
-def _rounded(number: float, whole: Callable[[float], int]) -> str:
-    """Return three digits; below 1000 a whole number."""
-    step = 10.0 ** max(0, math.floor(math.log10(number)) + 1 - DIGITS)
-    return f"{whole(number / step) * step:.0f}"
+    batches, texts = [row.fixed for row in rows], []
+    turns = [(_faster(one.above), row.fixed, one) for row in rows for one in row.crossings]
+    for winner in dict.fromkeys(winner for winner, *_ in turns):
+        own = list(dict.fromkeys(fixed for name, fixed, _ in turns if name == winner))
+        ends = [(one.low, one.high) for name, _, one in turns if name == winner]
+        limits = min(low for low, _ in ends), max(high for _, high in ends)
+        sizes = " to ".join(dict.fromkeys(f"{float(f'{end:.2g}'):.0f}" for end in limits))  # two digits
+        at = "every B" if len(own) == len(rows) > 1 else f"B = {reach(own, batches)}"
+        texts.append(f"{winner} overtakes at {at}, above an H of about {sizes}")
+    return texts

@@ -23,7 +23,7 @@ from bench.reporting.download import download_section
 from bench.reporting.environment import environment_section
 from bench.reporting.facts import EXACTLY_ASKED, Facts
 from bench.reporting.plots import Mark
-from bench.reporting.section import Article, Drawing, Fold, Section
+from bench.reporting.section import Article, Drawing, Section
 from bench.reporting.sections.breakeven import breakeven_section
 from bench.reporting.sections.crossover import crossover_section
 from bench.reporting.sections.glossary import words_section
@@ -40,8 +40,8 @@ KINDS = {
     "full": "All that can be measured", "custom": "Sizes of one’s own",
 }  # fmt: skip
 DOT = (
-    "A dot is the median time of a call{bar}, a small dot the median of one block; hollow is known to be "
-    "wrong, the dashed line the baseline."
+    "A dot is the median time of a call{}, a small dot the median of one block; hollow is known to be wrong, "
+    "the dashed line the baseline."
 )
 BAR = ", the bar its 95 % interval"
 BASELINE = (
@@ -56,7 +56,7 @@ CONTENTS = (
 )
 DOCUMENTS = "How and why: docs/method.md. How often verdicts are wrong, measured: docs/validity.md."
 
-Found = Mapping[str, Outcome]
+Outcomes = Mapping[str, Outcome]
 Maker = Callable[[Facts, dict[str, Outcome], str], Section | None]
 
 
@@ -68,78 +68,76 @@ def run_article(
     ``prefix`` starts the names of its plots; ``map_beside`` is the name of a run on the same page that
     measured the same work at many sizes.
     """
-    found = outcomes(run)
-    facts = Facts.of(run, summarise(run, found), refinements, map_beside)
-    sections = tuple(
-        replace(section, open=maker in OPEN) for maker in SECTIONS if (section := maker(facts, found, prefix))
-    )
+    by_entry = outcomes(run)
+    facts = Facts.of(run, summarise(run, by_entry), refinements, map_beside)
+    sections = {
+        maker: replace(section, open=maker in OPEN)
+        for maker in SECTIONS
+        if (section := maker(facts, by_entry, prefix))
+    }
+    first = {maker: section.lead[0] for maker, section in sections.items() if section.lead}
     machine = run.environment.machine
     names = {"processor": "processor", "cpus": "cpus", "host": "host_name"}
-    caveats = answer.caveats(facts)
     return Article(
         anchor=anchor,
         kind=KINDS.get(run.plan.preset, run.plan.preset),
         name=run.plan.run,
         machine=words.machine(machine),
-        hero=answer.hero(facts, sections),
-        banners=caveats,
+        hero=answer.hero(
+            facts,
+            why=first.get(limits_section, ""),
+            turns=first.get(crossover_section, ""),
+            right=first.get(proof_section, ""),
+        ),
+        banners=answer.caveats(facts),
         warnings=tuple(full_stop(wording.capital(warning)) for warning in facts.summary.warnings),
-        sections=sections,
-        summary=(*caveats, *answer.sentences(facts)),
+        sections=tuple(sections.values()),
+        summary=answer.terminal_lines(facts),
         overview=tables.overview_cells(facts, run.plan.preset in EXACTLY_ASKED),
         machine_facts={name: (as_fact(machine.get(field)),) for name, field in names.items()},
     )
 
 
-def times(facts: Facts, found: Found, prefix: str) -> Section | None:
+def times(facts: Facts, by_entry: Outcomes, prefix: str) -> Section | None:
     """Return the tables, each with its plot; many of them as one. What was left out is one line."""
     planned = [table for table in facts.summary.tables if table.kind in TABLES]
     timed = [table for table in planned if tables.ordered(table)]
-    dot = DOT.format(bar=BAR * any(row.low_ns is not None for row in facts.rows.values()))
-    lead = left_out(facts)
-    section = Section(id="times", title="How long does each take?", lead=lead)
+    section = Section(id="times", title="How long does each take?", lead=left_out(facts))
     if not planned:
         return None
     if len(planned) > MOST_PLOTS:
-        return replace(
-            section, notes=(BASELINE,), tables=(tables.every_size_table(facts, timed),) * bool(timed)
-        )
+        every_size = (tables.every_size_table(facts, timed),) * bool(timed)
+        return replace(section, notes=(BASELINE,), tables=every_size)
     parts, undrawn = [], 0
     for number, table in enumerate(timed, start=1):
-        marks = tables.marks(table)
+        marks, case = tables.marks(table), table.case
         undrawn += len(marks) > MOST_ROWS
-        case = table.case
-        parts.append(
-            Section(
-                id=f"times-{number}",
-                title=tables.title(table),
-                lead=(f"{case.shape}, {case.dtype}, {case.activation}",),
-                drawings=dot_plot(f"{prefix}{number}-{slug(table.name)}", marks),
-                tables=(tables.times_table(facts, table),),
-                notes=(dot, BASELINE) if number == 1 else (),
-            )
+        part = Section(
+            id=f"times-{number}",
+            title=tables.title(table),
+            lead=(f"{case.shape}, {case.dtype}, {case.activation}",),
+            drawings=dot_plot(f"{prefix}{number}-{slug(table.name)}", marks),
+            tables=(tables.times_table(facts, table),),
+            notes=(DOT.format(BAR * facts.intervals), BASELINE) if number == 1 else (),
         )
+        parts.append(part)
     if undrawn:
-        counted = wording.count(len(timed), "table")
-        lead = (
-            *lead,
-            f"No plot for {undrawn} of {counted}: those of more than {MOST_ROWS} rows are not drawn.",
-        )
-    return replace(section, lead=lead, parts=tuple(parts))
+        counted = f"{undrawn} of {wording.count(len(timed), 'table')}"
+        no_plot = f"No plot for {counted}: those of more than {MOST_ROWS} rows are not drawn."
+        section = replace(section, lead=(*section.lead, no_plot))
+    return replace(section, parts=tuple(parts))
 
 
 def dot_plot(stem: str, marks: tuple[Mark, ...], ratio_title: str = "÷ baseline") -> tuple[Drawing, ...]:
     """Return the picture of a table's rows; nothing where there are none, or too many."""
     if not 0 < len(marks) <= MOST_ROWS:
         return ()
-    rows = (
-        ": ".join(filter(None, (mark.section, f"{mark.label} {units.duration(mark.time_ns)}")))
-        + (f", {mark.text}" if mark.text else "")
-        for mark in marks
-    )
-    ratio = ", and its ratio to the baseline" if any(mark.text for mark in marks) else ""
-    alt = f"Time of a call on a logarithmic axis{ratio}. {'; '.join(rows)}."
-    draw = partial(plots.dot_plot, marks, ratio_title=ratio_title if ratio else "")
+    names = (f"{mark.section}: {mark.label}" if mark.section else mark.label for mark in marks)
+    times = (f"{units.duration(mark.time_ns)}{', ' * bool(mark.text)}{mark.text}" for mark in marks)
+    rows = "; ".join(map(" ".join, zip(names, times, strict=True)))
+    with_ratios = any(mark.text for mark in marks)
+    alt = f"Time of a call on a logarithmic axis{', and its ratio to the baseline' * with_ratios}. {rows}."
+    draw = partial(plots.dot_plot, marks, ratio_title=ratio_title * with_ratios)
     return (Drawing(stem, alt, draw),)
 
 
@@ -152,50 +150,47 @@ def left_out(facts: Facts) -> tuple[str, ...]:
     return (f"Not timed in this run, {WITHIN_BUDGET} {whole}: {wording.listing(names, MOST_NAMES)}.",)
 
 
-def failures(facts: Facts, found: Found, prefix: str) -> Section | None:
+def failures(facts: Facts, by_entry: Outcomes, prefix: str) -> Section | None:
     """Return what went wrong and what could not be measured, with the reasons."""
-    summary = facts.summary
-    missing = facts.run.plan.missing
+    summary, missing = facts.summary, facts.run.plan.missing
     if not summary.troubles and not missing:
         return None
+    printed = [trouble for trouble in summary.troubles if trouble.stderr]
     return Section(
         id="failures",
         title="What failed, and what is missing?",
         tables=(tables.troubles_table(summary),) * bool(summary.troubles),
         notes=tuple(full_stop(f"Not measured here: {one.what}: {one.reason}") for one in missing),
-        folds=tuple(
-            Fold(f"Last lines that {one.entry} printed", text=one.stderr)
-            for one in summary.troubles
-            if one.stderr
+        parts=tuple(
+            Section(f"printed-{n}", f"Last lines that {one.entry} printed", text=one.stderr, open=False)
+            for n, one in enumerate(printed, start=1)
         ),
     )
 
 
-def starting(facts: Facts, found: dict[str, Outcome], prefix: str) -> Section | None:
+def starting(facts: Facts, by_entry: dict[str, Outcome], prefix: str) -> Section | None:
     """Return what starting costs: from where on it pays, or the bare times where no pair says so."""
-    if section := breakeven_section(facts, found, prefix):
+    if section := breakeven_section(facts, by_entry, prefix):
         return section
     table = tables.starts_table(facts.run)
     return Section(id="starts", title="What does it cost to start?", tables=(table,)) if table else None
 
 
-def sure(facts: Facts, found: Found, prefix: str) -> Section:
+def sure(facts: Facts, by_entry: Outcomes, prefix: str) -> Section:
     """Return what stands behind the verdicts: declared comparisons, the noise floor, what was disturbed."""
-    summary, parts = facts.summary, []
-    if not facts.is_grid and any(not made.left_out for made in summary.headlines):  # there they are the map
-        caption = "Comparisons declared before the first value"
-        parts.append(Section(id="declared", title=caption, tables=(tables.declared_table(facts, caption),)))
-    if any(not made.left_out for made in summary.twins):
-        caption = "The same thing measured twice: the noise floor"
-        parts.append(Section(id="noise", title=caption, tables=(tables.noise_table(facts, caption),)))
-    if summary.modes:
-        caption = "BIMODAL: processes of two speeds"
-        parts.append(Section(id="modes", title=caption, tables=(tables.speeds_table(summary, caption),)))
+    caption = "Comparisons declared before the first value"
+    tables_by_id = {
+        # those of a grid are its map
+        "declared": None if facts.is_grid else tables.declared_table(facts, caption),
+        "noise": tables.noise_table(facts, "The same thing measured twice: the noise floor"),
+        "modes": tables.speeds_table(facts.summary, "BIMODAL: processes of two speeds"),
+    }
+    each = ((id, table) for id, table in tables_by_id.items() if table and table.rows)
     return Section(
         id="sure",
         title="How sure is that?",
         lead=tuple(how_sure(facts)),
-        parts=tuple(parts),
+        parts=tuple(Section(id, table.caption, tables=(table,)) for id, table in each),
         notes=tuple(validity(facts)),
     )
 
@@ -213,87 +208,73 @@ def how_sure(facts: Facts) -> list[str]:
             f"{wording.count(summary.blocks, 'block')} of fresh processes in random order."
         )
     if control.bias:
-        most = units.percent(math.expm1(control.bias))
         sentences.append(
-            f"The A/A control, one code measured twice, differs by up to {most}: "
-            f"more than chance, so a verdict stands only where it would with that taken off. {control.mend}."
+            "The A/A control, one code measured twice, differs by up to "
+            f"{units.percent(math.expm1(control.bias))}: more than chance, so a verdict stands only where it would with that "
+            f"taken off. {control.mend}."
         )
     if facts.noise_floor:
-        sizes = len({facts.entries[twin.entry].case.shape for twin in summary.twins if twin.noise_floor})
-        where = f", at {wording.count(sizes, 'size')}" if facts.is_grid and sizes > 1 else ""
         sentences.append(
             f"The noise floor, {facts.noise_floor}, is how far the interval of the A/A control reaches from "
-            f"1: the same code measured twice{where}."
+            "1: the same code measured twice."
         )
     return sentences
 
 
 def decided(facts: Facts) -> str:
-    """Return how many comparisons are decided, of those that were run."""
-    ran = [made for made in facts.summary.headlines if not made.left_out]
-    late = len(facts.summary.headlines) - len(ran)
-    rest = f"; {late} {'was' if late == 1 else 'were'} left out to save time." if late else "."
-    counts = Counter(made.verdict for made in ran)
-    clear = counts.pop("FASTER", 0) + counts.pop("SLOWER", 0)
-    if not ran:
-        return f"No comparison was run{rest}"
-    which = wording.count(len(ran), "comparison") + " that were run" * bool(late and len(ran) > 1)
-    if not counts and clear > 1:
-        return f"All {which} are decided, FASTER or SLOWER{rest}"
-    others = wording.listing([f"{word} {n}" for word, n in counts.items()])
-    verb = "is" if len(ran) == 1 else "are"
-    return (
-        f"{clear} of {which} {verb} decided, FASTER or SLOWER{f'; the others: {others}' * bool(others)}{rest}"
-    )
+    """Return how many comparisons are decided, of those that were run, and how many were left out."""
+    counts = Counter("left out" if one.left_out else one.verdict for one in facts.summary.headlines)
+    late, clear = counts.pop("left out", 0), counts.pop("FASTER", 0) + counts.pop("SLOWER", 0)
+    ran = wording.count(clear + counts.total(), "comparison")
+    others = "; ".join(f"{verdict} {count}" for verdict, count in counts.items())
+    text = f"{clear} of {ran} decided, FASTER or SLOWER{f'; the others: {others}' * bool(others)}"
+    return f"{text}{f'; {late} left out to save time' * bool(late)}."
 
 
 def validity(facts: Facts) -> list[str]:
     """Return how verdicts come about, what was measured how often, and what disturbed it."""
     run, measured = facts.run, facts.summary.measured
-    values, outliers = (sum(getattr(one, name) for one in measured) for name in ("values", "outliers"))
+    values, outliers, disturbances = (
+        sum(getattr(outcome, name) for outcome in measured) for name in ("values", "outliers", "disturbed")
+    )
     level = f"{run.extended.level if run.extended else FIRST_LOOK:g}"
     if run.extended and any(group.blocks is not None for group in run.plan.groups):
         level += f" ({FIRST_LOOK:g} in tables that got no more blocks)"
     exact = ", with its exact 95 % interval of the signed-rank test" * facts.intervals
-    sentences = [
+    disturbed = f" Something disturbed {wording.count(disturbances, 'measurement')}, which slows both "
+    disturbed += "sides of a round alike."
+    void = f"The run was cut off and went on later: {wording.count(run.void, 'record')} of the blocks that "
+    void += "were measured anew are kept in the journal and do not count."
+    return [
         f"FASTER or SLOWER needs p ≤ {level}, adjusted after Holm for the comparisons of a table; EQUIVALENT "
         f"means within {units.percent(run.plan.margin)}. Where an A/A control differs by more than chance, "
         "as much is taken off every ratio first; beyond 5 % nothing gets a verdict.",
         *([words.extended(run.extended)] if run.extended else []),
         "A ratio is the median over the rounds of a block, where both sides are milliseconds apart; over "
         f"blocks, the Hodges-Lehmann estimate{exact}.",
-    ]
-    disturbed = ""
-    if run.plan.gates:
-        often = wording.count(sum(outcome.disturbed for outcome in measured), "measurement")
-        disturbed = f" Something disturbed {often}, which slows both sides of a round alike."
-    sentences.append(
         f"Nothing was discarded: {units.whole(values)} values, {units.whole(outliers)} of "
-        f"them outliers.{disturbed}"
-    )
-    if run.void:
-        sentences.append(
-            f"The run was cut off and went on later: {wording.count(run.void, 'record')} of the blocks "
-            "that were measured anew are kept in the journal and do not count."
-        )
-    return [*sentences, DOCUMENTS]
+        f"them outliers.{disturbed * bool(run.plan.gates)}",
+        *[void] * bool(run.void),
+        DOCUMENTS,
+    ]
 
 
-def contents(facts: Facts, found: Found, prefix: str) -> Section:
+def contents(facts: Facts, by_entry: Outcomes, prefix: str) -> Section:
     """Return which region the clock enclosed, under which conditions, and how a value comes about."""
     counted = [burst for burst in facts.run.bursts if burst.block >= 1]
-    how: tuple[str, ...] = ()
+    how = ""
     if counted:
         calls = _range([burst.n_calls for burst in counted], "call")
         values = _range([len(burst.elapsed_ns) for burst in counted], "value")
         how = (
             f"A value is the time of {calls} between two readings of the clock, over their number. A block "
-            f"has fresh processes and {values} of each entry; block 0 checks results, and does not count.",
+            f"has fresh processes and {values} of each entry; block 0 checks results, and does not count."
         )
-    return Section(id="contents", title="What is in these numbers, and what is not?", notes=(*CONTENTS, *how))
+    notes = (*CONTENTS, *[how] * bool(how))
+    return Section(id="contents", title="What is in these numbers, and what is not?", notes=notes)
 
 
-def again(facts: Facts, found: Found, prefix: str) -> Section:
+def again(facts: Facts, by_entry: Outcomes, prefix: str) -> Section:
     """Return everything that makes the same run again."""
     plan, end = facts.run.plan, facts.run.end
     took = "" if end is None else f", took {units.seconds(end.seconds)}"
@@ -315,7 +296,7 @@ def slug(name: str) -> str:
 def _range(counts: Sequence[int], noun: str) -> str:
     """Return "3 to 5 values"."""
     low, high = min(counts), max(counts)
-    return wording.count(high, noun) if low == high else f"{units.whole(low)} to {wording.count(high, noun)}"
+    return f"{units.whole(low)} to {wording.count(high, noun)}" if low < high else wording.count(high, noun)
 
 
 # what a run answers, in the order of the page

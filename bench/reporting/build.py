@@ -12,13 +12,13 @@ from bench.machine.files import write_atomic
 from bench.machine.wording import printable
 from bench.records.folder import load_refinements
 from bench.records.run import Run, different_machines
-from bench.records.saved import Saved, load_saved
+from bench.records.saved import load_saved
 from bench.records.sealed import collector_paused
 from bench.records.table import write_values_csv
 from bench.records.training import is_training
 from bench.reporting import answer, page, plots
 from bench.reporting.article import run_article
-from bench.reporting.facts import map_beside
+from bench.reporting.facts import Facts, map_beside
 from bench.reporting.other_tools import tool_article
 from bench.reporting.section import Article, Cell, Drawing
 from bench.reporting.tables import overview_table
@@ -71,38 +71,36 @@ def write_report(
             f"the runs are of different machines ({', '.join(differ)}), so their times do not compare; "
             "report them one by one, or together with --any-machine"
         )
-    articles = {
-        path: _article(path, one, f"result-{n}", prefixes[path], refinements.get(path, ()), [*runs.values()])
-        for n, (path, one) in enumerate(saved.items(), start=1)
-    }
     folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
+    articles: dict[Path, Article] = {}
+    images: dict[str, bytes] = {}
+    kept = "training.jsonl and losses.csv" if not saved else "the files"
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-        images: dict[str, bytes] = {}
-        for article in articles.values():
-            images |= _write_plots(article, folder / PLOTS, png)
-        trainings: list[Article] = []
-        for path in filter(is_training, paths):
-            anchor = f"result-{len(articles) + len(trainings) + 1}"
-            article, drawn = training_article(path, folder, anchor, prefix=prefixes[path])
-            trainings.append(article)
-            images |= drawn | _write_plots(article, folder / PLOTS, png)
-        content = content_of([*articles.values(), *trainings])
-        content["files"] = KEPT.format(
-            "the journal and in values.csv"
-            if runs
-            else "the files"
-            if saved
-            else "training.jsonl and losses.csv"
-        )
+        for n, path in enumerate([*saved, *filter(is_training, paths)], start=1):
+            anchor, prefix = f"result-{n}", prefixes[path]
+            result = saved.get(path)
+            if isinstance(result, Run):
+                beside = map_beside(result, runs.values())
+                articles[path] = run_article(
+                    result, anchor=anchor, prefix=prefix, refinements=refinements[path], map_beside=beside
+                )
+            elif result is not None:
+                articles[path] = tool_article(result, path.name, anchor, prefix=prefix)
+            else:
+                articles[path], drawn = training_article(path, folder, anchor, prefix=prefix)
+                images |= drawn
+            images |= _write_plots(articles[path], folder / PLOTS, png)
+        content = content_of([*articles.values()])
+        content["files"] = KEPT.format("the journal and in values.csv" if runs else kept)
         write_atomic(folder / HTML, page.render_html(content, images).encode())
         write_atomic(folder / MARKDOWN, page.render_markdown(content).encode())
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
-    for number, (path, run) in enumerate(runs.items(), start=1):
-        write_values_csv(run, folder / ("values.csv" if len(runs) == 1 else f"values-{number}.csv"))
-        for n, refined in enumerate(refinements[path], start=1):
-            write_values_csv(refined, folder / f"values-{prefixes[path]}refine-{n}.csv")
+    for n, (path, run) in enumerate(runs.items(), start=1):
+        write_values_csv(run, folder / ("values.csv" if len(runs) == 1 else f"values-{n}.csv"))
+        for k, refined in enumerate(refinements[path], start=1):
+            write_values_csv(refined, folder / f"values-{prefixes[path]}refine-{k}.csv")
     return Report(
         page=folder / HTML,
         answers={path: text for path, one in articles.items() if (text := printable("\n".join(one.summary)))},
@@ -113,8 +111,7 @@ def write_report(
 
 def headline(run: Run, refinements: Sequence[Run] = ()) -> str:
     """Return the answer in plain English for a terminal: no markup, a paragraph."""
-    facts = answer.Facts.of(run, summarise(run), refinements)
-    return printable("\n".join([*answer.caveats(facts), *answer.sentences(facts)]))
+    return printable("\n".join(answer.terminal_lines(Facts.of(run, summarise(run), refinements))))
 
 
 def content_of(articles: Sequence[Article]) -> dict[str, Any]:
@@ -132,25 +129,15 @@ def content_of(articles: Sequence[Article]) -> dict[str, Any]:
     }
 
 
-def _article(
-    path: Path, saved: Saved, anchor: str, prefix: str, refinements: Sequence[Run], runs: Sequence[Run]
-) -> Article:
-    """Return a saved result as an article; ``runs`` are all on the page."""
-    if isinstance(saved, Run):
-        beside = map_beside(saved, runs)
-        return run_article(saved, anchor=anchor, prefix=prefix, refinements=refinements, map_beside=beside)
-    return tool_article(saved, path.name, anchor, prefix=prefix)
-
-
 def _machines(articles: Sequence[Article]) -> list[str]:
     """Return that results are not all of one machine, in words; nothing where they are."""
-    told: dict[str, dict[str, None]] = {}
+    facts: dict[str, dict[str, None]] = {}
     for article in articles:
         for name, values in article.machine_facts.items():
-            told.setdefault(name, {}).update(dict.fromkeys(filter(None, values)))
+            facts.setdefault(name, {}).update(dict.fromkeys(filter(None, values)))
     differ = [
         f"{name}: {wording.listing([wording.short(value) for value in values])}"
-        for name, values in told.items()
+        for name, values in facts.items()
         if len(values) > 1
     ]
     if not differ or len(articles) < 2:

@@ -140,16 +140,16 @@ class RunProgress:
 @contextmanager
 def run_progress(plan: Plan, *, lines: bool = True) -> Iterator[RunProgress]:
     """Show a run while it lasts."""
-    with screen(lines=lines) as shown:
-        yield RunProgress(plan, shown)
+    with screen(lines=lines) as display:
+        yield RunProgress(plan, display)
 
 
 @contextmanager
 def verify_progress() -> Iterator[Callable[[int, int], None]]:
     """Show a verification while it lasts: called with the number of proofs so far and in the end."""
-    with screen(lines=False) as shown:
-        shown.update("computing the reference")
-        yield lambda done, total: shown.update(f"{done} of {total} proofs", done, total)
+    with screen(lines=False) as display:
+        display.update("computing the reference")
+        yield lambda done, total: display.update(f"{done} of {total} proofs", done, total)
 
 
 @contextmanager
@@ -162,14 +162,14 @@ def train_progress(
     """
     width, most = max(map(len, settings.variants)), settings.epochs
     due: dict[str, int] = {}  # the next epoch to tell of
-    with screen(lines=lines, stderr=False) as shown:
+    with screen(lines=lines, stderr=False) as display:
 
         def tell(variant: str, epoch: int, loss: float) -> None:
-            shown.update(f"{variant} · epoch {epoch} · loss {loss:.4e}", epoch, most)
+            display.update(f"{variant} · epoch {epoch} · loss {loss:.4e}", epoch, most)
             if not lines or epoch < due.get(variant, 0):
                 return
-            if not shown.watched:
+            if not display.watched:
                 due[variant] = (FEW * epoch // most + 1) * most // FEW
-            shown.line(f"{variant:{width}}  epoch {epoch:{len(str(most))}}  loss {loss:.4e}")
+            display.line(f"{variant:{width}}  epoch {epoch:{len(str(most))}}  loss {loss:.4e}")
 
         yield tell

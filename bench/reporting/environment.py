@@ -3,20 +3,15 @@
 The facts at once, and below them, closed, all that the environment record and the workers hold.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.machine import libraries, units, wording
 from bench.records.run import Run
 from bench.reporting.facts import Facts
-from bench.reporting.section import Cell, Column, Fold, Pairs, Section, TextTable
+from bench.reporting.section import Fields, Pairs, Section, text_table
 
-# what has a place before the details
-SHOWN = {
-    "processor", "cpus", "usable_cpus", "physical_cores", "cgroup_quota", "memory_bytes", "system",
-    "architecture", "governor", "load_1min", "python", "packages",
-}  # fmt: skip
-# facts of a worker that are shown beside its library; the others are among the details
+# facts of a worker that are shown beside its library
 BESIDE = ("cpu_capability", "threading", "cuda", "device_name", "driver", "cudnn")
 NAMES = {
     "smt": "SMT", "siblings": "Threads of the first core", "numa_nodes": "NUMA nodes", "mhz": "MHz",
@@ -27,38 +22,40 @@ NAMES = {
     "pressure_percent": "Waiting, of ten seconds", "python_optimised": "Python built with optimizations",
     "python_gil": "GIL", "packages_sha256": "All installed packages, SHA-256", "power": "Power from",
     "constraints_sha256": "constraints.txt, SHA-256", "uncommitted_sha256": "Uncommitted changes, SHA-256",
-    "host": "Host (a hash)", "nohz_full": "Processors without ticks", "swap_bytes": "Swap",
-    "cpu_baseline": "NumPy needs at least", "cpu_not_found": "Not on this processor", "git": "Commit",
+    "host": "Host (a hash)", "nohz_full": "Processors without ticks", "git": "Commit", "max": "at most",
+    "cpu_baseline": "NumPy needs at least", "cpu_not_found": "Not on this processor", "cur": "now",
     "cpu_capability": "Vector units in use", "mkldnn": "oneDNN", "cuda": "CUDA", "cudnn": "cuDNN",
-    "swap_used_bytes": "Swap in use", "cur": "now", "min": "at least", "max": "at most", "blas": "BLAS",
-    "blas_version": "BLAS, version",
+    "min": "at least", "blas": "BLAS", "blas_version": "BLAS, version",
 }  # fmt: skip
 UNITS = {"_c": "°C", "_percent": "%", "_ns": "ns", "_s": "s", "_mhz": "MHz", "_w": "W"}  # by a name's ending
 ENDINGS = ("_bytes", "_share", *UNITS)
 MOST = 400  # characters of one value
-LIBRARIES = tuple(map(Column, ("Library", "Version", "BLAS", "Kernel that ran", "As its workers read it")))
+Read = list[dict[str, Any]]  # what each worker of a library read
+VARIABLES = {
+    "set": "set for one thread, and likewise for more",
+    "dropped": "dropped, so that they change no number",
+    "kept": "kept",
+}
 
 
-def environment_section(facts: Facts, found: object, prefix: str) -> Section:
+def environment_section(facts: Facts, by_entry: object, prefix: str) -> Section:
     """Return machine, libraries and variables, and whether it was fair."""
     environment = facts.run.environment
-    rows = tuple(library_rows(facts.run))
+    by_library = _by_library(facts.run)
+    variables = [
+        (what, ", ".join(f"{name}={value}" for name, value in getattr(environment, field).items()) or "none")
+        for field, what in VARIABLES.items()
+    ]
     return Section(
         id="machine",
         title="On which machine, and was it fair?",
         lead=(" ".join(audit(facts.run)),),
         pairs=machine(environment.machine),
-        tables=(TextTable("Libraries", LIBRARIES, rows),) if rows else (),
-        notes=tuple(
-            f"Variables {what}: {', '.join(f'{name}={value}' for name, value in values.items()) or 'none'}."
-            for what, values in (
-                ("set for one thread, and likewise for more", environment.set),
-                ("dropped, so that they change no number", environment.dropped),
-                ("kept", environment.kept),
-            )
-        ),
-        folds=tuple(
-            Fold(f"All that was read: {heading}", pairs=pairs) for heading, pairs in details(facts.run)
+        tables=(text_table("Libraries", LIBRARIES, by_library.items()),) if by_library else (),
+        notes=tuple(f"Variables {what}: {values}." for what, values in variables),
+        parts=tuple(
+            Section(f"read-{n}", f"All that was read: {whose}", pairs=pairs, open=False)
+            for n, (whose, pairs) in enumerate(details(facts.run).items(), start=1)
         ),
     )
 
@@ -68,7 +65,8 @@ def machine(facts: Mapping[str, Any]) -> Pairs:
     cores = f", on {facts['physical_cores']} physical cores" if facts.get("physical_cores") else ""
     usable = f"{facts.get('usable_cpus')} usable of {facts.get('cpus')}{cores}"
     waited = f", after {units.seconds(facts['waited_s'])} of waiting" if facts.get("waited_s") else ""
-    others = facts.get("others_cpus")
+    others, packages = facts.get("others_cpus"), facts.get("packages") or {}
+    used = None if others is None else f"{units.number(others)} processors at the start{waited}"
     known = {
         "Processor": facts.get("processor"),
         "Processors": usable if facts.get("cpus") else None,
@@ -79,50 +77,31 @@ def machine(facts: Mapping[str, Any]) -> Pairs:
         "Virtual machine": facts.get("hypervisor"),
         "Container": facts.get("container"),
         "Load at the start": facts.get("load_1min"),
-        "Used by other programs": None
-        if others is None
-        else f"{units.number(others)} processors at the start{waited}",
+        "Used by other programs": used,
         "Python": facts.get("python"),
         "Host": facts.get("host_name"),
-        "Packages": ", ".join(f"{name} {version}" for name, version in (facts.get("packages") or {}).items()),
+        "Packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
     }
     return tuple((name, str(value)) for name, value in known.items() if value not in (None, ""))
-
-
-def library_rows(run: Run) -> Iterable[tuple[Cell, ...]]:
-    """Yield version, BLAS and kernel of each library, as its workers read them."""
-    for library, facts in _by_library(run).items():
-        more = [f"{key.replace('_', ' ')}: {told}" for key in BESIDE if (told := _values(facts, key))]
-        cells = (
-            libraries.library(library).label,
-            _values(facts, "version"),
-            f"{_values(facts, 'blas')} {_values(facts, 'blas_version')}".strip(),
-            _values(facts, "kernel") or "not told by the library",
-            "; ".join([*more, *_precision(facts)]),
-        )
-        yield tuple(map(Cell, cells))
 
 
 def audit(run: Run) -> list[str]:
     """Return what was checked about fairness, and what came out."""
     arms, entries = run.arms, run.entries
-    asked = [(worker, arms[worker.arms[0]].threads) for worker in run.workers]
-    odd = sorted({worker.name for worker, n in asked if worker.facts.get("threads") not in (None, n)})
-    unknown = sum(worker.facts.get("threads") is None for worker, _ in asked)
-    how = f"not as asked for in {wording.listing(odd)}" if odd else ""
-    how = how or f"as asked for in all {len(asked) - unknown} workers"
-    sentences = [f"Threads, read back from each library: {how}."]
-    if unknown:
-        sentences.append(f"{unknown} workers could not read their threads back.")
+    threads = [(one.name, arms[one.arms[0]].threads, one.facts.get("threads")) for one in run.workers]
+    odd = sorted({name for name, asked, read in threads if read not in (None, asked)})
+    unread = sum(read is None for *_, read in threads)
+    right = f"as asked for in all {len(threads) - unread} workers"
+    how = f"not as asked for in {wording.listing(odd)}" if odd else right
+    unknown = f"; {unread} could not read theirs" * bool(unread)
+    sentences = [f"Threads, read back from each library: {how}{unknown}."]
     digests: dict[object, set[str]] = {}
-    for name, digest in {(burst.entry, burst.digest) for burst in run.bursts}:
-        digests.setdefault(entries[name].case, set()).add(digest)
+    for burst in run.bursts:
+        digests.setdefault(entries[burst.entry].case, set()).add(burst.digest)
     if digests:
-        alike = all(len(of_case) == 1 for of_case in digests.values())
-        sentences.append(
-            f"Inputs: {'the same bytes' if alike else 'NOT the same bytes'} (SHA-256) for every entry of a "
-            f"case, in {wording.count(len(digests), 'case')}."
-        )
+        alike = "the same bytes" if all(len(own) == 1 for own in digests.values()) else "NOT the same bytes"
+        cases = wording.count(len(digests), "case")
+        sentences.append(f"Inputs: {alike} (SHA-256) for every entry of a case, in {cases}.")
     shares = [
         burst.cpu_ns / sum(burst.elapsed_ns)
         for burst in run.bursts
@@ -134,13 +113,11 @@ def audit(run: Run) -> list[str]:
     return sentences
 
 
-def details(run: Run) -> list[tuple[str, Pairs]]:
-    """Return all that is known and not shown before: of the machine, and of each library in its workers."""
-    machine = run.environment.machine
-    told = {"the machine": [{name: value for name, value in machine.items() if name not in SHOWN}]}
-    for library, facts in _by_library(run).items():
-        told[f"{libraries.library(library).label} in its workers"] = facts
-    return [(heading, pairs) for heading, facts in told.items() if (pairs := _pairs(facts))]
+def details(run: Run) -> dict[str, Pairs]:
+    """Return all that is known: of the machine, and of each library in its workers."""
+    facts = {"the machine": [run.environment.machine]}
+    facts |= {f"{libraries.library(key).label} in its workers": own for key, own in _by_library(run).items()}
+    return {whose: pairs for whose, own in facts.items() if (pairs := _pairs(own))}
 
 
 def say(name: str, value: Any) -> str:
@@ -150,7 +127,7 @@ def say(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        parts = ((str(key), say(str(key), one)) for key, one in value.items())
+        parts = ((str(key), say(str(key), part)) for key, part in value.items())
         return ", ".join(f"{NAMES.get(key, _plain(key))} {text}" for key, text in parts if text)[:MOST]
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))[:MOST]
@@ -159,24 +136,21 @@ def say(name: str, value: Any) -> str:
     return str(value)[:MOST]
 
 
-def _by_library(run: Run) -> dict[str, list[dict[str, Any]]]:
+def _by_library(run: Run) -> dict[str, Read]:
     """Return what the workers of each library read, in the plan's order."""
-    told: dict[str, list[dict[str, Any]]] = {}
-    library_of = {arm.id: arm.library for arm in run.plan.arms}
-    for library in library_of.values():
-        facts = [worker.facts for worker in run.workers if library_of[worker.arms[0]] == library]
-        if facts:
-            told[library] = facts
-    return told
+    libraries_of = {arm.id: arm.library for arm in run.plan.arms}
+    by_library: dict[str, Read] = {library: [] for library in libraries_of.values()}
+    for worker in run.workers:
+        by_library[libraries_of[worker.arms[0]]].append(worker.facts)
+    return {library: facts for library, facts in by_library.items() if facts}
 
 
 def _clock_speed(facts: Mapping[str, Any]) -> str:
     """Return governor, turbo and MHz, as far as they are known."""
-    told = [f"{name} {facts[name]}" for name in ("governor", "turbo") if facts.get(name)]
-    speed = facts.get("mhz")
-    if isinstance(speed, dict) and speed:
-        told.append(", ".join(f"{NAMES.get(key, key)} {value}" for key, value in speed.items()) + " MHz")
-    return "; ".join(told)
+    known = [f"{name} {facts[name]}" for name in ("governor", "turbo") if facts.get(name)]
+    if isinstance(facts.get("mhz"), dict) and (speed := say("mhz", facts["mhz"])):
+        known.append(f"{speed} MHz")
+    return "; ".join(known)
 
 
 def _values(facts: Iterable[Mapping[str, Any]], key: str) -> str:
@@ -184,21 +158,17 @@ def _values(facts: Iterable[Mapping[str, Any]], key: str) -> str:
     return ", ".join(dict.fromkeys(str(fact[key]) for fact in facts if fact.get(key) not in (None, "")))
 
 
-def _precision(facts: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return what float32 means: IEEE everywhere, or the switches that say otherwise."""
-    switches = {switch for fact in facts for switch in (fact.get("precision") or {}).items()}
-    other = sorted(f"{name}={value}" for name, value in switches if value != "ieee")
-    return [f"float32 precision: {', '.join(other) or 'IEEE in every switch'}"] if switches else []
-
-
-def _pairs(told: Sequence[Mapping[str, Any]]) -> Pairs:
-    """Return name and value of every fact that is known; all different values where several workers told."""
-    pairs = []
-    for name in dict.fromkeys(name for facts in told for name in facts):
-        values = dict.fromkeys(text for facts in told if (text := say(name, facts.get(name))))
-        if values:
-            pairs.append((NAMES.get(name) or wording.capital(_plain(name)), " / ".join(values)[:MOST]))
-    return tuple(pairs)
+def _pairs(facts: Iterable[Mapping[str, Any]]) -> Pairs:
+    """Return name and value of every fact that is known; all values where several workers read others."""
+    values: dict[str, dict[str, None]] = {}
+    for own in facts:
+        for name, value in own.items():
+            if text := say(name, value):
+                values.setdefault(name, {})[text] = None
+    return tuple(
+        (NAMES.get(name) or wording.capital(_plain(name)), " / ".join(texts)[:MOST])
+        for name, texts in values.items()
+    )
 
 
 def _plain(name: str) -> str:
@@ -208,8 +178,27 @@ def _plain(name: str) -> str:
 
 
 def _with_unit(name: str, value: int | float) -> str:
+    """Return a number with the unit that its name tells."""
     if name.endswith("_bytes"):
         return units.memory(value) if value else "none"
     if name.endswith("_share"):
         return units.percent(value)
     return next((f"{value} {unit}" for ending, unit in UNITS.items() if name.endswith(ending)), str(value))
+
+
+def _read(facts: Read) -> str:
+    """Return what the workers of a library read of it, and what float32 means: IEEE everywhere, or switches."""
+    switches = {switch for fact in facts for switch in (fact.get("precision") or {}).items()}
+    other = ", ".join(sorted(f"{name}={value}" for name, value in switches if value != "ieee"))
+    values = {key.replace("_", " "): _values(facts, key) for key in BESIDE}
+    values["float32 precision"] = (other or "IEEE in every switch") if switches else ""
+    return "; ".join(f"{key}: {value}" for key, value in values.items() if value)
+
+
+LIBRARIES: Fields[tuple[str, Read]] = {
+    "Library": lambda own: libraries.library(own[0]).label,
+    "Version": lambda own: _values(own[1], "version"),
+    "BLAS": lambda own: f"{_values(own[1], 'blas')} {_values(own[1], 'blas_version')}".strip(),
+    "Kernel that ran": lambda own: _values(own[1], "kernel") or "not told by the library",
+    "As its workers read it": lambda own: _read(own[1]),
+}

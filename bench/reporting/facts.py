@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bench.analysis.crossover import KINDS, SizeMap, size_maps
 from bench.analysis.summary import Row, Summary, summarise
@@ -13,7 +12,6 @@ from bench.workload.case import Case
 
 MANY_SIZES = 6  # of one map: so many are no list of clauses any more
 EXACTLY_ASKED = ("custom", "quick")  # presets of plans that hold what a person asked for, and no more
-NUMBERS: dict[str, Any] = {"layout": "", "data": "", "split": "", "seed": 0}  # what draws them, not the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +39,13 @@ class Facts:
     @property
     def is_grid(self) -> bool:
         """Whether the answer is a map of sizes, and not one comparison."""
-        many = any(len(one.cells) >= MANY_SIZES for one in self.maps)
+        many = any(len(size_map.cells) >= MANY_SIZES for size_map in self.maps)
         return many or (bool(self.maps) and self.run.plan.preset == "grid")
 
     @property
     def intervals(self) -> bool:
-        """Whether any time or ratio has an interval."""
-        ratios = (*(row.comparison for row in self.rows.values()), *self.summary.headlines)
-        return any(row.low_ns is not None for row in self.rows.values()) or any(
-            made is not None and made.low is not None for made in ratios
-        )
+        """Whether times have intervals, which takes a few blocks."""
+        return any(row.low_ns is not None for row in self.rows.values())
 
     @property
     def noise_floor(self) -> str:
@@ -58,8 +53,8 @@ class Facts:
 
         A run has one, "1.7 %"; a grid one at every size where it has an A/A control, "3.4 to 28 %, by size".
         """
-        found = [twin.noise_floor for twin in self.summary.twins] if self.is_grid else [self.summary.floor]
-        floors = [floor for floor in found if floor is not None]
+        of_grid = [twin.noise_floor for twin in self.summary.twins]
+        floors = [floor for floor in (of_grid if self.is_grid else [self.summary.floor]) if floor is not None]
         if not floors:
             return ""
         low, high = units.percent(min(floors)), units.percent(max(floors))
@@ -68,6 +63,10 @@ class Facts:
     def arm(self, entry: str) -> Arm:
         """Return the arm of an entry."""
         return self.rows[entry].arm
+
+    def case(self, entry: str) -> Case:
+        """Return the work of an entry."""
+        return self.entries[entry].case
 
     def time(self, entry: str) -> str:
         """Return the median time of a call, for people."""
@@ -89,7 +88,12 @@ def map_beside(run: Run, others: Iterable[Run]) -> str:
 
 
 def _sizes(run: Run) -> set[tuple[Case, tuple[int, int]]]:
-    """Return what a run compared two libraries at: the work without its B and H, and these."""
+    """Return what a run compared two libraries at: the work without its numbers, B and H; and these two."""
     cases = [run.entries[pair.entry].case for pair in run.pairs if pair.kind in KINDS]
-    works = [replace(case, shape=replace(case.shape, B=1, H=1), **NUMBERS) for case in cases]
-    return {(work, (case.shape.B, case.shape.H)) for work, case in zip(works, cases, strict=True)}
+    return {
+        (
+            replace(case, shape=replace(case.shape, B=1, H=1), layout="", data="", split="", seed=0),
+            (case.shape.B, case.shape.H),
+        )
+        for case in cases
+    }

@@ -75,10 +75,11 @@ class Result:
     def _repr_html_(self) -> str:
         """The answer and the first table."""
         from bench.reporting import answer, page, tables
+        from bench.reporting.facts import Facts
 
-        facts = answer.Facts.of(self.run, summarise(self.run), load_refinements(self.path))
+        facts = Facts.of(self.run, summarise(self.run), load_refinements(self.path))
         first = [tables.times_table(facts, table) for table in facts.summary.tables[:1]]
-        return page.render_cell(answer.caveats(facts), answer.sentences(facts), first)
+        return page.render_cell(answer.terminal_lines(facts), first)
 
 
 class Verification:

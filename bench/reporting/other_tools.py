@@ -170,7 +170,7 @@ def _hero(main: Row | None, count: int, machine: str, sure: str) -> Hero:
         f"a call ({main.own.shape}; {main.own.dtype}; {_where(main.own)})."
     )
     title = f"{faster} measured {units.ratio(factor)} times faster than {slower}"
-    return Hero(title, "no verdict", sure=(sure,), facts=(("What was measured", measured),))
+    return Hero(title, "no verdict", small=(sure,), facts=(("What was measured", measured),))
 
 
 def _where(own: Own) -> str:

@@ -86,10 +86,10 @@ def render_markdown(content: Mapping[str, Any]) -> str:
     return re.sub(r"\n{3,}", "\n\n", printable(text)).strip() + "\n"
 
 
-def render_cell(banners: Iterable[str], sentences: Iterable[str], tables: Sequence[TextTable]) -> str:
+def render_cell(sentences: Iterable[str], tables: Sequence[TextTable]) -> str:
     """Return a run's answer and its first table, for the output of a notebook's cell."""
     cell = _environment().get_template("cell.html.j2")
-    return cell.render(banners=banners, sentences=sentences, tables=tables).strip() + "\n"
+    return cell.render(sentences=sentences, tables=tables).strip() + "\n"
 
 
 def commands(text: str) -> Markup:

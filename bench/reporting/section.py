@@ -109,15 +109,6 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
-    """What is there for those who look for it: closed until somebody opens it."""
-
-    title: str
-    pairs: Pairs = ()
-    text: str = ""  # as it was printed, line by line
-
-
-@dataclass(frozen=True, slots=True)
 class File:
     """A file that the page holds, for keeping: ``href`` is a data: URI."""
 
@@ -139,12 +130,12 @@ class Section:
     title: str
     lead: tuple[str, ...] = ()
     drawings: tuple[Drawing | Image, ...] = ()
-    tables: tuple[TextTable, ...] = ()
-    notes: tuple[str, ...] = ()
     pairs: Pairs = ()
+    tables: tuple[TextTable, ...] = ()
+    text: str = ""  # as it was printed, line by line
     parts: tuple["Section", ...] = ()  # sections of its own, one level below
-    folds: tuple[Fold, ...] = ()
-    files: tuple[File, ...] = ()
+    file: File | None = None
+    notes: tuple[str, ...] = ()
     open: bool = True  # whether a page with scripts shows more than its title at first
 
     @property
@@ -162,14 +153,8 @@ class Hero:
     title: str  # in large type: "NumPy is 3.65 times faster than PyTorch"
     word: str = ""  # the verdict's, with the side that it is about
     tone: str = "calm"
-    sure: tuple[str, ...] = ()  # how sure that is: interval, noise floor, blocks
+    small: tuple[str, ...] = ()  # beside the word: what the title holds for, interval, noise floor, blocks
     facts: Pairs = ()  # a few words, and the sentence that carries the answer
-    about: str = ""  # what the title holds for, where its words do not say it
-
-    @property
-    def small(self) -> tuple[str, ...]:
-        """What stands in small type beside the word: what the title holds for, how sure it is."""
-        return (self.about, *self.sure) if self.about else self.sure
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def _hero(result: TrainResult) -> Hero:
     return Hero(
         f"{title} reached the target loss in {time}{', ' if more else ''}{more}",
         "no verdict",
-        sure=(f"a loss of {loss(result.target or 0.0)}", "one process each", "start-up included"),
+        small=(f"a loss of {loss(result.target or 0.0)}", "one process each", "start-up included"),
         facts=tuple(sentences.items()),
     )
 

@@ -22,58 +22,47 @@ TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forw
 class Sentences:
     """What one verdict allows to be said; ``parts`` fills the braces, ``advise`` those of ``advice``."""
 
-    word: str  # beside the title
-    tone: str  # of the word: good where there is an answer, whoever is ahead
     title: str
     clause: str  # without a full stop
     advice: str
+    tone: str = "calm"  # good where there is an answer, whoever is ahead
 
 
 _DECIDED = Sentences(
-    word="{winner} FASTER",
+    "{winner} is {factor} times faster than {loser}",
+    "{winner} is {times_faster} than {loser}{because}",
+    "Use {winner}: {times_faster} than {loser} for {work} ({times}{because}).",
     tone="good",
-    title="{winner} is {factor} times faster than {loser}",
-    clause="{winner} is {times_faster} than {loser}{because}",
-    advice="Use {winner}: {times_faster} than {loser} for {work} ({times}{because}).",
 )
 SENTENCES: dict[Word, Sentences] = {
     "FASTER": _DECIDED,
     "SLOWER": _DECIDED,
     "EQUIVALENT": Sentences(
-        word="EQUIVALENT",
-        tone="calm",
-        title="{entry} and {baseline} take the same time",
-        clause="{entry} and {baseline} take the same time {reason} ({quotient})",
-        advice="Use either: for {work} both take the same time {reason}; {quotient} ({times}).",
+        "{entry} and {baseline} take the same time",
+        "{entry} and {baseline} take the same time {reason} ({quotient})",
+        "Use either: for {work} both take the same time {reason}; {quotient} ({times}).",
     ),
     "UNRESOLVED": Sentences(
-        word="UNRESOLVED",
-        tone="calm",
-        title="Whether {entry} or {baseline} is faster is not resolved",
-        clause="it is not resolved whether {entry} or {baseline} is faster: {quotient} ({reason})",
-        advice="Either may be faster for {work}: {quotient} ({times}); {why}.",
+        "Whether {entry} or {baseline} is faster is not resolved",
+        "it is not resolved whether {entry} or {baseline} is faster: {quotient} ({reason})",
+        "Either may be faster for {work}: {quotient} ({times}); {why}.",
     ),
     "INVALID": Sentences(
-        word="INVALID",
+        "{entry} against {baseline} has no valid result",
+        "{entry} against {baseline} has no valid result: {quotient}",
+        "No advice for {work}: the result is not valid, since {reason}; {quotient} ({times}).",
         tone="trouble",
-        title="{entry} against {baseline} has no valid result",
-        clause="{entry} against {baseline} has no valid result: {quotient}",
-        advice="No advice for {work}: the result is not valid, since {reason}; {quotient} ({times}).",
     ),
     "NONE": Sentences(
-        word="no verdict",
-        tone="calm",
-        title="{winner} measured {factor} times faster than {loser}: undecided",
-        clause="{winner} measured {times_faster} than {loser}",
-        advice="No verdict: {why}; so far {winner} measured {times_faster} than {loser} for {work} "
-        "({times}).",
+        "{winner} measured {factor} times faster than {loser}: undecided",
+        "{winner} measured {times_faster} than {loser}",
+        "No verdict: {why}; so far {winner} measured {times_faster} than {loser} for {work} ({times}).",
     ),
     "MISSING": Sentences(
-        word="MISSING",
+        "{entry} was not compared with {baseline}",
+        "{entry} against {baseline} has no result ({reason})",
+        "No advice: {why}.",
         tone="trouble",
-        title="{entry} was not compared with {baseline}",
-        clause="{entry} against {baseline} has no result ({reason})",
-        advice="No advice: {why}.",
     ),
 }
 
@@ -94,64 +83,68 @@ class Lead:
         return f"{units.ratio(self.factor)} times {units.interval(self.low, self.high)}".rstrip()
 
 
-def lead(made: Comparison) -> Lead | None:
+def lead(comparison: Comparison) -> Lead | None:
     """Return who measured faster, and by how much; None where nothing was compared."""
-    if made.ratio is None:
+    if comparison.ratio is None:
         return None
-    entry, baseline = made.arm, made.baseline_arm
-    if made.ratio >= 1:
-        return Lead(baseline, entry, made.ratio, made.low, made.high)
-    low = None if made.high is None else 1 / made.high
-    high = None if made.low is None else 1 / made.low
-    return Lead(entry, baseline, 1 / made.ratio, low, high)
+    entry, baseline = comparison.arm, comparison.baseline_arm
+    if comparison.ratio >= 1:
+        return Lead(baseline, entry, comparison.ratio, comparison.low, comparison.high)
+    low, high = (None if limit is None else 1 / limit for limit in (comparison.high, comparison.low))
+    return Lead(entry, baseline, 1 / comparison.ratio, low, high)
 
 
 def names(one: Arm, other: Arm) -> tuple[str, str]:
-    """Return what to call two sides: their libraries where these differ, else variants, else whole arms.
-
-    A library on an accelerator is told with it.
-    """
+    """Return what to call two sides: their libraries where these differ, else variants, else whole arms."""
     if one.library != other.library:
-        first, second = (
-            library(arm) + ("" if arm.device == "cpu" else f" on {arm.device}") for arm in (one, other)
-        )
-        return first, second
+        return on_device(one), on_device(other)
     return (one.variant, other.variant) if one.variant != other.variant else (one.id, other.id)
 
 
-def sentences(made: Comparison) -> Sentences:
+def on_device(arm: Arm) -> str:
+    """Return an arm's library, with its accelerator where it has one: "PyTorch on cuda:0"."""
+    return library(arm) + ("" if arm.device == "cpu" else f" on {arm.device}")
+
+
+def sentences(comparison: Comparison) -> Sentences:
     """Return the row of SENTENCES that a comparison may use: without a ratio there is nothing to tell."""
-    return SENTENCES["MISSING" if made.ratio is None else made.verdict]
+    return SENTENCES["MISSING" if comparison.ratio is None else comparison.verdict]
 
 
-def parts(made: Comparison) -> dict[str, str]:
+def verdict(comparison: Comparison) -> str:
+    """Return the verdict's word."""
+    return "no verdict" if comparison.verdict == "NONE" else comparison.verdict
+
+
+def parts(comparison: Comparison) -> dict[str, str]:
     """Return what fills the braces of SENTENCES."""
-    entry, baseline = names(made.arm, made.baseline_arm)
-    ratio = units.with_interval(made.ratio, made.low, made.high)
+    entry, baseline = names(comparison.arm, comparison.baseline_arm)
+    ratio = units.with_interval(comparison.ratio, comparison.low, comparison.high)
     filled = {
         "entry": entry,
         "baseline": baseline,
-        "reason": made.reason,
-        "because": f", {made.reason}" if made.reason else "",
+        "reason": comparison.reason,
+        "because": f", {comparison.reason}" if comparison.reason else "",
         "quotient": f"{entry}'s time over {baseline}'s is {ratio}",
     }
-    if ahead := lead(made):
+    if ahead := lead(comparison):
         filled["winner"], filled["loser"] = names(ahead.winner, ahead.loser)
         filled["factor"] = units.ratio(ahead.factor)
         filled["times_faster"] = ahead.times.replace("times", "times faster", 1)
     return filled
 
 
-def clause(made: Comparison) -> str:
+def clause(comparison: Comparison) -> str:
     """Return one comparison in words that its verdict allows, without a full stop."""
-    return sentences(made).clause.format(**parts(made))
+    return sentences(comparison).clause.format(**parts(comparison))
 
 
-def extended(made: Extended) -> str:
+def extended(extension: Extended) -> str:
     """Return how a run was extended, and what that means for its verdicts."""
+    blocks = wording.count(extension.blocks, "block")
     return (
-        f"The run was extended from {made.before} to {wording.count(made.blocks, 'block')}: a second look at "
-        f"the same data, judged at {units.percent(made.level)}, so that both together err in 5 % at most."
+        f"The run was extended from {extension.before} to {blocks}: a second look at the same data, judged "
+        f"at {units.percent(extension.level)}, so that both together err in 5 % at most."
     )
 
 
@@ -163,9 +156,9 @@ def look_again(folder: str, blocks: int) -> str:
     )
 
 
-def is_decided(made: Comparison | None) -> bool:
+def is_decided(comparison: Comparison | None) -> bool:
     """Return whether it is known who is faster."""
-    return made is not None and made.verdict in DECIDED
+    return comparison is not None and comparison.verdict in DECIDED
 
 
 def dropped(plan: Plan, decision: Decision) -> list[str]:
@@ -176,12 +169,7 @@ def dropped(plan: Plan, decision: Decision) -> list[str]:
 
 def library(arm: Arm) -> str:
     """Return what people call an arm's library."""
-    return label(arm.library)
-
-
-def label(name: str) -> str:
-    """Return what people call a library."""
-    return libraries.library(name).label
+    return libraries.library(arm.library).label
 
 
 def variant(arm: Arm) -> str:
@@ -202,8 +190,8 @@ def place(arm: Arm) -> str:
 def device(run: Run, device_id: str) -> str:
     """Return an accelerator by its id and name, as its workers told: "cuda:0 (NVIDIA H100)"."""
     arms = {arm.id for arm in run.plan.arms if arm.device == device_id}
-    told = (worker.facts.get("device_name") for worker in run.workers if arms & set(worker.arms))
-    name = next(filter(None, told), None)
+    device_names = (worker.facts.get("device_name") for worker in run.workers if arms & set(worker.arms))
+    name = next(filter(None, device_names), None)
     return f"{device_id} ({name})" if name else device_id
 
 
@@ -237,6 +225,6 @@ def machine(facts: dict[str, Any]) -> str:
     return f"{name}, {wording.count(cpus, 'processor')}" if cpus else name
 
 
-def note(told: Note) -> str:
+def note(note: Note) -> str:
     """Return a note on a file in one line: "There more than once: a and b"."""
-    return f"{wording.short(told.what)}: {wording.listing([wording.short(name) for name in told.names], 6)}"
+    return f"{wording.short(note.what)}: {wording.listing([wording.short(name) for name in note.names], 6)}"

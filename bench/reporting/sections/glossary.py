@@ -4,7 +4,7 @@ from bench.analysis.statistics import FIRST_LOOK
 from bench.machine import units
 from bench.records.run import Run
 from bench.reporting.facts import Facts
-from bench.reporting.section import Fold, Pairs, Section
+from bench.reporting.section import Pairs, Section
 from bench.workload.catalog import BASELINE, VARIANTS
 
 LAYOUTS = {
@@ -35,8 +35,8 @@ def words_section(facts: Facts, found: object, prefix: str) -> Section:
     layouts = {case.layout for case in cases if case.data != "random"}
     variants = tuple((variant.name, variant.summary) for variant in VARIANTS if variant.name in arms)
     inputs = tuple((f"{name} input", meaning) for name, meaning in LAYOUTS.items() if name in layouts)
-    fold = Fold("Words on this page", pairs=(*variants, *inputs, *MEASURED, *_verdicts(run)))
-    return Section(id="words", title="What do the words mean?", folds=(fold,))
+    pairs = (*variants, *inputs, *MEASURED, *_verdicts(run))
+    return Section(id="words", title="What do the words mean?", pairs=pairs)
 
 
 def _verdicts(run: Run) -> Pairs:
