@@ -210,8 +210,8 @@ def how_sure(facts: Facts) -> list[str]:
     if control.bias:
         sentences.append(
             "The A/A control, one code measured twice, differs by up to "
-            f"{units.percent(math.expm1(control.bias))}: more than chance, so a verdict stands only where it would with that "
-            f"taken off. {control.mend}."
+            f"{units.percent(math.expm1(control.bias))}: more than chance, so a verdict stands only where it "
+            f"would with that taken off. {control.mend}."
         )
     if facts.noise_floor:
         sentences.append(

@@ -79,7 +79,7 @@ def notes_after(changes: Changes) -> Iterator[str]:
                 f"; estimated from all {changes.samples}, it need not be the quotient of the two beside it"
             )
         if changes.unit == "ratio":
-            yield f"Old and new are ratios to the baseline of their run, without the machine's drift; {change}."
+            yield f"Old and new are ratios to the baseline of a run, without the machine's drift; {change}."
         else:
             yield f"Old and new are times of a call, with the machine's drift between them; {change}."
     left_out = [row.group for row in changes.rows if row.left_out]

@@ -187,7 +187,7 @@ def _with_unit(name: str, value: int | float) -> str:
 
 
 def _read(facts: Read) -> str:
-    """Return what the workers of a library read of it, and what float32 means: IEEE everywhere, or switches."""
+    """Return what the workers of a library read of it; float32 is IEEE's unless a switch says otherwise."""
     switches = {switch for fact in facts for switch in (fact.get("precision") or {}).items()}
     other = ", ".join(sorted(f"{name}={value}" for name, value in switches if value != "ieee"))
     values = {key.replace("_", " "): _values(facts, key) for key in BESIDE}
