@@ -7,43 +7,41 @@ from journals import example_records
 from machines import FIT
 
 from bench.machine.audit import LEVELS, Finding, audit, banners
+from bench.machine.devices import Probed
 from bench.machine.libraries import LIBRARIES, Library
 from bench.records.record import Environment
 from bench.records.run import make_run
 from bench.reporting.article import run_article
 
 NUMPY: dict[str, Any] = {
-    "threads": 8,
-    "blas": "openblas",
-    "blas_version": "0.3.31.188.0",
-    "kernel": "SkylakeX",
+    "threads": 8, "blas": "openblas", "blas_version": "0.3.31.188.0", "kernel": "SkylakeX",
     "flushes_subnormals": False,
-}
+}  # fmt: skip
 TORCH: dict[str, Any] = {
-    "threads": 8,
-    "cpu_capability": "AVX512",
-    "debug": False,
-    "mkldnn": "on",
-    "deterministic_algorithms": False,
-    "precision": {"torch.backends.cudnn.rnn": "ieee"},
-    "default_precision": {"torch.backends.cudnn.rnn": "none"},
-    "flushes_subnormals": False,
-}
+    "threads": 8, "cpu_capability": "AVX512", "debug": False, "mkldnn": "on",
+    "deterministic_algorithms": False, "precision": {"torch.backends.cudnn.rnn": "ieee"},
+    "default_precision": {"torch.backends.cudnn.rnn": "none"}, "flushes_subnormals": False,
+}  # fmt: skip
 GPU: dict[str, Any] = {
     "throttle_reasons": 1, "temperature_c": 40, "memory_bytes": 80 << 30, "memory_taken_bytes": 0,
 }  # fmt: skip
+LOOK = {"numpy": NUMPY, "torch": TORCH, "cuda:0": GPU}
 
 
-def found(facts: dict[str, Any] | None = None, **more: Any) -> list[Finding]:
-    """The findings on the fit machine with other facts, libraries, variables."""
-    more = {"threads": 8, "libraries": {"numpy": NUMPY, "torch": TORCH}, "devices": {"cuda:0": GPU}} | more
-    return audit(FIT | (facts or {}), **more)
+def find(
+    facts: dict[str, Any] | None = None, *, pinned_kernel: str | None = None, **more: Any
+) -> list[Finding]:
+    """Return the findings on the fit machine with other facts, libraries (or accelerators), variables."""
+    libraries = LOOK | more.pop("libraries", {})
+    devices = {"cuda:0": libraries.pop("cuda:0")}
+    return audit(FIT | (facts or {}), threads=8, probed=Probed(libraries, devices, {}, pinned_kernel), **more)
 
 
 def test_a_machine_that_is_fit_has_no_findings() -> None:
-    assert found() == []
+    assert find() == []
 
 
+# fmt: off
 @pytest.mark.parametrize(
     ("facts", "level", "said", "mend"),
     [
@@ -76,14 +74,17 @@ def test_a_machine_that_is_fit_has_no_findings() -> None:
         ({"python_optimised": False}, "note", "without --enable-optimizations", "your distribution"),
         ({"python_gil": "off"}, "note", "without the GIL", "python of your distribution"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_machine_is_found(
     facts: dict[str, Any], level: str, said: str, mend: str
 ) -> None:
-    (finding,) = found(facts)
-    assert finding.level == level
+    (finding,) = find(facts)
+    assert (finding.level, finding.banner) == (level, level != "note" or "preload" in said)
     assert said in finding.what
     assert mend in finding.mend
+
+
+RNN, MATMUL = "torch.backends.cudnn.rnn", "torch.backends.cuda.matmul"
 
 
 @pytest.mark.parametrize(
@@ -99,110 +100,72 @@ def test_what_is_wrong_with_a_machine_is_found(
         ("torch", {"debug": True}, "unfair", "debug build"),
         ("torch", {"mkldnn": "off"}, "unfair", "oneDNN"),
         ("torch", {"deterministic_algorithms": True}, "unfair", "deterministic"),
-        ("torch", {"precision": {"torch.backends.cudnn.rnn": "tf32"}}, "unfair", "although all were set to"),
+        ("torch", {"precision": {RNN: "tf32"}}, "unfair", "although all were set to"),
         ("torch", {"flushes_subnormals": True}, "unfair", "torch flushes subnormal numbers to zero, and the"),
-        (
-            "torch",
-            {"default_precision": {"torch.backends.cudnn.rnn": "tf32", "torch.backends.cuda.matmul": "none"}},
-            "note",
-            "cudnn.rnn may compute in TF32, and the other switches do not: a run sets all of them to IEEE",
-        ),
+        ("torch", {"default_precision": {RNN: "tf32", MATMUL: "none"}}, "note",
+         "cudnn.rnn may compute in TF32, and the other switches do not: a run sets all of them to IEEE"),
+        ("cuda:0", {"throttle_reasons": 0x24}, "unstable", "cuda:0 holds its clock back (NVML's reasons 0x24"),
+        ("cuda:0", {"temperature_c": 88}, "unstable", "cuda:0 is at 88 degrees"),
+        ("cuda:0", {"memory_taken_bytes": 20 << 30}, "unstable", "20.0 GiB of cuda:0 are in use by some"),
+        ("toy", {"debug": True}, "unfair", "this Toy is a debug build"),
+        ("unknown", {"threads": 1}, "unfair", "unknown computes with 1 threads where 8 were asked for"),
     ],
-)  # fmt: skip
-def test_what_is_wrong_with_a_library_is_found(
-    library: str, facts: dict[str, Any], level: str, said: str
+)
+def test_what_is_wrong_with_a_library_or_an_accelerator_is_found(
+    library: str, facts: dict[str, Any], level: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    libraries = {"numpy": NUMPY, "torch": TORCH}
-    (finding,) = found(libraries=libraries | {library: libraries[library] | facts})
+    monkeypatch.setitem(LIBRARIES, "toy", Library("toy", "Toy", upgrade="get toy 2"))
+    (finding,) = find(libraries={library: LOOK.get(library, {}) | facts})
     assert (finding.level, said in finding.what) == (level, True)
     assert finding.mend
+    assert library != "toy" or finding.mend == "get toy 2"
 
 
-def test_a_library_of_ones_own_is_judged_by_the_same_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(LIBRARIES, "toy", Library("toy", "Toy", upgrade="get toy 2"))
-    bare, wrong = found(libraries={"toy": {"threads": None}}), found(libraries={"toy": {"debug": True}})
-    assert bare == []
-    assert [(finding.topic, finding.what, finding.mend) for finding in wrong] == [
-        ("Toy", "this Toy is a debug build", "get toy 2")
-    ]
-    (threads,) = found(libraries={"unknown": {"threads": 1}})
-    assert threads.what == "unknown computes with 1 threads where 8 were asked for"
-    assert threads.mend == "rnnbench run --threads 1"
-
-
-def test_flushing_on_both_sides_is_fair_and_on_record() -> None:
+def test_what_all_libraries_share_is_fair() -> None:
     flushing = {"flushes_subnormals": True}
-    (finding,) = found(libraries={"numpy": NUMPY | flushing, "torch": TORCH | flushing})
+    (finding,) = find(libraries={"numpy": NUMPY | flushing, "torch": TORCH | flushing, "toy": {}})
     assert (finding.level, finding.banner) == ("note", True)
-
-
-def test_an_old_kernel_on_an_old_processor_is_the_right_one() -> None:
     old = {"numpy": NUMPY | {"kernel": "Nehalem"}, "torch": TORCH | {"cpu_capability": "DEFAULT"}}
-    assert found({"vector_units": []}, libraries=old) == []
+    assert find({"vector_units": []}, libraries=old) == []
+
+
+AGAIN, PINS = "run again without --keep-env ", {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_L2_SIZE": "512"}
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("variables", "level", "said", "mend"),
     [
-        ({"throttle_reasons": 0x24}, "cuda:0 holds its clock back (NVML's reasons 0x24)"),
-        ({"temperature_c": 88}, "cuda:0 is at 88 degrees"),
-        ({"memory_taken_bytes": 20 << 30}, "20.0 GiB of cuda:0 are in use by somebody else"),
+        ({"kept": {"OPENBLAS_CORETYPE": "Haswell"}}, "unfair", "NumPy may be slower than", AGAIN),
+        ({"kept": {"NPY_DISABLE_CPU_FEATURES": "AVX512F"}}, "unfair", "NumPy may be slower than", AGAIN),
+        ({"kept": {"ATEN_CPU_CAPABILITY": "default"}}, "unfair", "PyTorch may be slower than", AGAIN),
+        ({"kept": {"OMP_NUM_THREADS": "1"}}, "unfair", "unequal threads", AGAIN),
+        ({"kept": {"NVIDIA_TF32_OVERRIDE": "1"}}, "unfair", "less than float32", AGAIN),
+        ({"kept": {"CUDA_LAUNCH_BLOCKING": "1"}}, "unfair", "waits for every kernel", AGAIN),
+        ({"kept": {"PYTHONMALLOC": "debug"}}, "unstable", "every allocation costs more", AGAIN),
+        ({"kept": {"MALLOC_ARENA_MAX": "1"}}, "note", "not allocated as usual", AGAIN + "MALLOC_ARENA_MAX"),
+        ({"kept": {"LD_PRELOAD": "~/libjemalloc.so"}}, "note", "not allocated as usual", AGAIN + "LD_PRELOAD"),
+        ({"kept": {"PYTHONPATH": "~/x", "CUDA_VISIBLE_DEVICES": "1"}}, "", "", ""),
+        ({"kept": {"CUDA_LAUNCH_BLOCKING": "0"}}, "", "", ""),
+        ({"dropped": PINS, "pinned_kernel": "Haswell"}, "note",
+         "do not reach the workers of a run (NumPy gets the kernel Haswell with them, SkylakeX without)",
+         "unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE"),
+        ({"dropped": PINS, "pinned_kernel": "SkylakeX"}, "note", "SkylakeX with and without them)", "unset"),
+        ({"shell": {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "4"}}, "note", "in this shell do not count",
+         "unset OMP_NUM_THREADS MKL_NUM_THREADS"),
+        ({"shell": {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "1"}}, "note", "shell, and not alike, do", ""),
+        ({"shell": {"LD_PRELOAD": "~/x.so", "OMP_WAIT_POLICY": "active", "PYTHONPATH": "x"}}, "note",
+         "LD_PRELOAD=~/x.so and OMP_WAIT_POLICY=active do not reach", "unset LD_PRELOAD OMP_WAIT_POLICY"),
     ],
 )
-def test_what_is_wrong_with_an_accelerator_is_found(facts: dict[str, Any], said: str) -> None:
-    (finding,) = found(devices={"cuda:0": GPU | facts})
-    assert (finding.level, said in finding.what) == ("unstable", True)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "level", "said"),
-    [
-        ("OPENBLAS_CORETYPE", "Haswell", "unfair", "NumPy may be slower than it can be"),
-        ("NPY_DISABLE_CPU_FEATURES", "AVX512F", "unfair", "NumPy may be slower than it can be"),
-        ("ATEN_CPU_CAPABILITY", "default", "unfair", "PyTorch may be slower than it can be"),
-        ("OMP_NUM_THREADS", "1", "unfair", "unequal threads"),
-        ("NVIDIA_TF32_OVERRIDE", "1", "unfair", "less than float32"),
-        ("CUDA_LAUNCH_BLOCKING", "1", "unfair", "waits for every kernel"),
-        ("PYTHONMALLOC", "debug", "unstable", "every allocation costs more"),
-        ("MALLOC_ARENA_MAX", "1", "note", "not allocated as usual"),
-        ("LD_PRELOAD", "~/libjemalloc.so", "note", "not allocated as usual"),
-    ],
-)
-def test_a_variable_that_was_kept_is_judged_by_what_it_does(
-    name: str, value: str, level: str, said: str
+def test_a_variable_is_judged_by_what_it_does_and_whom_it_reaches(
+    variables: dict[str, Any], level: str, said: str, mend: str
 ) -> None:
-    (finding,) = found(kept={name: value})
-    assert (finding.level, said in finding.what) == (level, True)
-    assert finding.mend == f"run again without --keep-env {name}"
-    assert finding.banner
-
-
-def test_variables_that_change_no_speed_are_kept_in_silence() -> None:
-    kept = {"PYTHONPATH": "~/x", "CUDA_VISIBLE_DEVICES": "1", "CUDA_LAUNCH_BLOCKING": "0"}
-    assert found(kept=kept) == []
-
-
-def test_what_a_run_drops_by_itself_is_a_note_with_both_kernels() -> None:
-    pinned = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_L2_SIZE": "512"}
-    (finding,) = found(dropped=pinned, kernels=("Haswell", "SkylakeX"))
-    assert finding.level == "note"
-    assert "do not reach the workers of a run (NumPy gets the kernel Haswell with them" in finding.what
-    assert "SkylakeX without)" in finding.what
-    assert finding.mend.startswith("unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE")
-    (same,) = found(dropped=pinned, kernels=("SkylakeX", "SkylakeX"))
-    assert "kernel SkylakeX with and without them)" in same.what
-
-
-def test_threads_set_in_the_shell_are_noted_and_whether_they_are_alike() -> None:
-    (equal,) = found(shell={"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "4"})
-    (unequal,) = found(shell={"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "1"})
-    assert (equal.level, "not alike" in equal.what, "not alike" in unequal.what) == ("note", False, True)
-    assert equal.mend.startswith("unset OMP_NUM_THREADS MKL_NUM_THREADS")
-
-
-def test_other_variables_of_the_shell_that_change_speed_are_noted() -> None:
-    (finding,) = found(shell={"LD_PRELOAD": "~/x.so", "OMP_WAIT_POLICY": "active", "PYTHONPATH": "x"})
-    assert "LD_PRELOAD=~/x.so and OMP_WAIT_POLICY=active do not reach" in finding.what
+    findings = find(**variables)
+    assert [finding.level for finding in findings] == [level] * bool(level)
+    for finding in findings:
+        assert (finding.banner, said in finding.what) == ("shell" not in variables, True)
+        assert finding.mend.startswith(mend)
+# fmt: on
 
 
 @pytest.mark.parametrize(
@@ -217,22 +180,26 @@ def test_other_variables_of_the_shell_that_change_speed_are_noted() -> None:
 def test_what_happens_while_nothing_is_asked_of_the_machine_is_found(
     sample: dict[str, float], said: str
 ) -> None:
-    assert [said in finding.what for finding in found(sample=sample)] == [True] * bool(said)
+    assert [said in finding.what for finding in find(sample=sample)] == [True] * bool(said)
 
 
 def test_the_worst_comes_first_and_facts_that_are_missing_accuse_nobody() -> None:
-    findings = found({"aslr": 0, "hypervisor": "KVM", "python_debug": True})
+    findings = find({"aslr": 0, "hypervisor": "KVM", "python_debug": True})
     assert [finding.level for finding in findings] == list(LEVELS)
-    silent = audit({}, threads=8)
-    assert {finding.topic for finding in silent} <= {"turbo"}
+    assert {finding.topic for finding in audit({}, threads=8)} <= {"turbo"}
+
+
+@pytest.mark.parametrize(("others_cpus", "busy"), [(0.03, False), (0.5, True)])
+def test_a_load_that_nobody_makes_any_more_is_no_warning(others_cpus: float, busy: bool) -> None:
+    findings = find({"load_1min": 9.0, "others_cpus": others_cpus})
+    assert [finding.topic for finding in findings] == ["load"] * busy
 
 
 def test_a_report_says_what_is_unfair_and_unstable_above_its_numbers_with_what_mends_it() -> None:
-    said = banners(found({"aslr": 0, "hypervisor": "KVM"}, dropped={"OPENBLAS_CORETYPE": "Haswell"}))
-    assert len(said) == 2
-    assert said[0].endswith("To mend it: sudo sysctl kernel.randomize_va_space=2")
-    assert "does not reach" in said[1]
+    unstable, note = banners(find({"aslr": 0, "hypervisor": "KVM"}, dropped={"OPENBLAS_CORETYPE": "Haswell"}))
+    assert unstable.endswith("To mend it: sudo sysctl kernel.randomize_va_space=2")
+    assert "does not reach" in note
 
     plan, _, *rest = example_records()
-    shown = run_article(make_run([plan, Environment(FIT, {}, {}, {}, said), *rest])).warnings
-    assert any(warning.startswith("ASLR is off") for warning in shown)
+    run = make_run([plan, Environment(FIT, {}, {}, {}, [unstable, note]), *rest])
+    assert any(warning.startswith("ASLR is off") for warning in run_article(run).warnings)

@@ -16,7 +16,6 @@ import bench
 from bench.api.advise import Timer
 from bench.cli.main import main
 from bench.machine import busy
-from bench.machine.audit import audit
 from bench.machine.busy import NEIGHBOURS, Counters, Usage, look_around, wait
 from bench.records.journal import load_run
 from bench.reporting.display import run_progress, train_progress
@@ -241,12 +240,6 @@ def test_a_training_is_called_one_and_not_a_run_without_a_journal(
     assert "is a training" in said
     assert "rnnbench report" in said
     assert "journal" not in said
-
-
-def test_a_load_that_nobody_makes_any_more_is_no_warning() -> None:
-    ended = {"load_1min": 4.0, "usable_cpus": 2, "others_cpus": 0.03}
-    assert "load" not in {finding.topic for finding in audit(ended, threads=1)}
-    assert "load" in {finding.topic for finding in audit({**ended, "others_cpus": 0.5}, threads=1)}
 
 
 def test_a_factor_without_a_verdict_is_not_in_bold() -> None:

@@ -8,7 +8,8 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from bench.machine import gates, host
@@ -52,7 +53,6 @@ UNSHARED = "a machine, or a kind of virtual machine, whose processors are not sh
 USUAL = "use the python of your distribution, of python.org or of uv"
 COOL = "let it cool down"
 WHO = "nvidia-smi  (tells who)"
-WITHOUT = "(for what is timed without rnnbench)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +89,33 @@ class Rule:
     holds: Callable[[Facts], object]
     what: str
     mend: str
-    banner: bool | None = None  # by default of all but notes
+    banner: bool = False  # also of a note, which else stands in no report
 
     def find(self, facts: Facts) -> Iterator[Finding]:
         """Yield what the rule finds in the facts, if anything."""
         with suppress(TypeError):
-            if held := self.holds(facts):
-                known = Facts(facts | held) if isinstance(held, dict) else facts
+            if reason := self.holds(facts):
+                known = Facts(facts | reason) if isinstance(reason, dict) else facts
                 topic, what, mend = (text.format_map(known) for text in (self.topic, self.what, self.mend))
-                banner = self.level != "note" if self.banner is None else self.banner
-                yield Finding(topic, self.level, what, mend, banner)
+                yield Finding(topic, self.level, what, mend, self.banner or self.level != "note")
 
 
-def _found(**values: Any) -> dict[str, Any] | None:
+Subject = tuple[Sequence[Rule], Facts]  # what rules are about
+
+
+def _all_true(**values: Any) -> dict[str, Any] | None:
     """Return the values where all of them are true."""
     return values if all(values.values()) else None
+
+
+def _waits(kind: str, most: float, machine: Facts) -> dict[str, float] | None:
+    """Return the percent of ten seconds that tasks waited; a busy machine's for a processor is no news."""
+    percent = (machine.pressure_percent or {}).get(kind, 0.0)
+    return {"percent": percent} if percent > most and not (kind == "cpu" and machine.busy) else None
+
+
+def _slow_governor(machine: Facts) -> str | None:
+    return next((name for name in machine.governors if name in ("powersave", "conservative")), None)
 
 
 def _openblas_version(facts: Facts) -> tuple[int, ...]:
@@ -119,7 +131,7 @@ def _below_float32(facts: Facts) -> dict[str, Any] | None:
         if mode in ("tf32", "bf16")
     }
     first = min(modes, default="")
-    return _found(switches=" and ".join(sorted(modes)), first=first, mode=modes.get(first))
+    return _all_true(switches=" and ".join(sorted(modes)), first=first, mode=modes.get(first))
 
 
 # fmt: off
@@ -153,10 +165,11 @@ MACHINE = (
     Rule("unstable", "memory",
          lambda m: m.swap_used_bytes > MAX_SWAPPED * m.memory_bytes and {"gib": m.swap_used_bytes / 2**30},
          "{gib:.1f} GiB are swapped out", "sudo swapoff -a; sudo swapon -a"),
-    Rule("unstable", "governor", lambda m: _found(slow=m.slow_governor),
+    Rule("unstable", "governor", lambda m: _all_true(slow=_slow_governor(m)),
          "the processor's governor is {slow}: its clock may stay low", PERFORMANCE),
-    Rule("unstable", "governor", lambda m: not m.slow_governor and len(set(m.governors)) > 1,
-         "the processors have different governors, {all_governors}", PERFORMANCE),
+    Rule("unstable", "governor",
+         lambda m: not _slow_governor(m) and len(m.governors) > 1 and {"all": " and ".join(m.governors)},
+         "the processors have different governors, {all}", PERFORMANCE),
     Rule("note", "governor", lambda m: m.governor in ("ondemand", "schedutil"),
          "the governor is {governor}: the clock follows the load", PERFORMANCE),
     Rule("unstable", "power", lambda m: m.power == "battery",
@@ -193,10 +206,9 @@ MACHINE = (
          "this Python was built without --enable-optimizations: its calls cost more", USUAL),
     Rule("note", "Python", lambda m: m.python_gil == "off",
          "this Python runs without the GIL: its calls cost more", USUAL),
-)
-PRESSURE = Rule(
-    "unstable", "load", lambda p: p.percent > p.most and not (p.kind == "cpu" and p.busy),
-    "tasks waited for {waited_for} {percent:.0f} % of ten seconds", END,
+    *(Rule("unstable", "load", partial(_waits, kind, most),
+           f"tasks waited for {what} {{percent:.0f}} % of ten seconds", END)
+      for kind, most, what in PRESSURES),
 )
 LIBRARY = (  # ``asked``: for how many threads; ``units``: vector units of the processor
     Rule("unfair", "threads", lambda x: x.threads is not None and x.threads != x.asked,
@@ -219,7 +231,7 @@ LIBRARY = (  # ``asked``: for how many threads; ``units``: vector units of the p
     Rule("unfair", "{label}", lambda x: x.mkldnn == "off",
          "oneDNN is missing or off: matrix products are slower", "{upgrade}"),
     Rule("unfair", "precision",
-         lambda x: _found(low=", ".join(sorted(k for k, v in (x.precision or {}).items() if v != "ieee"))),
+         lambda x: _all_true(low=", ".join(sorted(k for k, v in (x.precision or {}).items() if v != "ieee"))),
          "{low} would not compute in IEEE float32, although all were set to", "{upgrade}"),
     Rule("note", "precision", _below_float32,
          "by {label}'s own defaults {switches} may compute in {mode}, and the other switches do not: a run "
@@ -227,7 +239,7 @@ LIBRARY = (  # ``asked``: for how many threads; ``units``: vector units of the p
          '{name}.backends.{first}.fp32_precision = "ieee", ...  (in what is timed without rnnbench)'),
 )
 DEVICE = (
-    Rule("unstable", "accelerator", lambda d: _found(reasons=int(d.throttle_reasons or 0) & ~CALM_REASONS),
+    Rule("unstable", "accelerator", lambda d: _all_true(reasons=int(d.throttle_reasons or 0) & ~CALM_REASONS),
          "{id} holds its clock back (NVML's reasons 0x{reasons:x})",
          "nvidia-smi -q -d PERFORMANCE  (tells why: power, heat)"),
     Rule("unstable", "accelerator", lambda d: d.temperature_c >= HOT_DEVICE_C,
@@ -249,6 +261,31 @@ KEPT = (  # a variable that reaches the workers, since somebody asked for it
     Rule("note", "allocator", lambda v: v.name.startswith(ALLOCATOR) and v.name not in DEBUG,
          "{name}={value} was kept: memory is not allocated as usual", AGAIN, banner=True),
 )
+PINNED = (  # variables that hold a part of a library back on a processor that can do more
+    Rule("note", "pinned kernels", lambda v: not v.kept,
+         "{values}, set here to pin {part}, {do} not reach the workers of a run{seen}; --keep-env NAME times "
+         "with such a variable",
+         "unset {names}  (for pytest --benchmark, which cannot drop what is set)", banner=True),
+    Rule("unfair", "pinned kernels", lambda v: v.kept,
+         "{values} pinned {part}: {label} may be slower than it can be", "run again without {options}"),
+)
+SHELL = (  # variables of the shell, which a run replaces, and which meet whatever is timed without it
+    Rule("note", "threads", lambda v: v.limits,
+         "{values} in this shell{alike} {do} not count: a run sets every limit alike for both libraries; "
+         "choose with --threads", "unset {names}  (for what is timed without rnnbench)"),
+    Rule("note", "variables", lambda v: not v.limits, "{values} {do} not reach the workers of a run",
+         "unset {names}  (for what is timed without rnnbench)"),
+)
+FLUSH = "look for set_flush_denormal, or for a library built with -ffast-math that sets it when loaded"
+SUBNORMALS = (
+    Rule("unfair", "subnormal numbers", lambda x: x.flushing and x.others,
+         "{flushing} flushes subnormal numbers to zero, and the other library does not", FLUSH),
+    Rule("note", "subnormal numbers", lambda x: x.flushing and not x.others,
+         "{flushing} flushes subnormal numbers to zero: results differ from IEEE arithmetic", FLUSH,
+         banner=True),
+)
+SILENT = Rule("note", "{name}", bool, "nothing is known about {name}: {reason}", "pip install {name}")
+SAMPLE = Rule("unstable", "now", bool, "while nothing was asked of it, {words}", "{remedy}")
 SAMPLED = {  # what mends what the gates saw while nothing was asked of the machine
     "waiting": END,
     "steal": UNSHARED,
@@ -264,9 +301,7 @@ def audit(
     dropped: Mapping[str, str] | None = None,
     kept: Mapping[str, str] | None = None,
     shell: Mapping[str, str] | None = None,
-    libraries: Mapping[str, Mapping[str, Any]] | None = None,
-    devices: Mapping[str, Mapping[str, Any]] | None = None,
-    kernels: tuple[str, str] | None = None,
+    probed: Probed | None = None,
     sample: Mapping[str, float] | None = None,
 ) -> list[Finding]:
     """Return what is unfair or unstable, the worst first; rules without their facts stay silent.
@@ -276,28 +311,22 @@ def audit(
         threads: the most that an arm has.
         dropped, kept: variables that bear on speed and do not, or do, reach the workers.
         shell: variables that bear on speed as they are set now.
-        libraries: facts of a process with ``threads`` threads, by library.
-        devices: facts of accelerators, by their id.
-        kernels: of NumPy's BLAS with the variables that are dropped, and without.
+        probed: what the libraries tell in a process with ``threads`` threads.
         sample: what the gates read over a moment in which nothing was asked of the machine.
     """
-    machine = _machine_facts(facts, threads)
-    subjects: list[tuple[Iterable[Rule], Facts]] = [(KEPT, _variable(*item)) for item in (kept or {}).items()]
-    for name, known in (libraries or {}).items():
-        own = library(name)
-        named = {"name": name, "label": own.label, "upgrade": own.upgrade or "rnnbench run --threads 1"}
-        subjects.append(
-            (LIBRARY, Facts({**known, **named, "asked": threads, "units": machine.vector_units or []}))
-        )
-    subjects.append((MACHINE, machine))
-    for kind, most, waited_for in PRESSURES:
-        percent = (machine.pressure_percent or {}).get(kind)
-        pressure = {"kind": kind, "percent": percent, "most": most, "waited_for": waited_for}
-        subjects.append(([PRESSURE], Facts(pressure | {"busy": machine.busy})))
-    subjects += [(DEVICE, Facts({**known, "id": device})) for device, known in (devices or {}).items()]
-    findings = [*_pinned(dropped or {}, kept or {}, kernels), *_shell(shell or {})]
-    findings += [finding for rules, subject in subjects for rule in rules for finding in rule.find(subject)]
-    findings += [*_subnormals(libraries or {}), *_sampled(sample or {})]
+    probed = probed or Probed()
+    subjects = [
+        *_pinned(dropped or {}, probed),
+        *_pinned(kept or {}, probed, kept=True),
+        *_shell(shell or {}),
+        *((KEPT, _variable(*item)) for item in (kept or {}).items()),
+        *_libraries(probed, threads, facts.get("vector_units") or ()),
+        (MACHINE, _machine_facts(facts, threads)),
+        *((DEVICE, Facts(state, id=device)) for device, state in probed.devices.items()),
+        *(([SILENT], Facts(name=name, reason=why)) for name, why in probed.silent.items()),
+        *_sampled(sample or {}),
+    ]
+    findings = [finding for rules, subject in subjects for rule in rules for finding in rule.find(subject)]
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 
@@ -325,141 +354,92 @@ def audit_here(devices: Sequence[str] | None = None) -> list[Finding]:
     facts = host.describe()  # before the children start, which are a load of their own
     threads = host.usable_cpus()
     environment = worker_environment(threads)
-    probed = probe_libraries(threads, [name for name in _pins() if name in environment.dropped])
-    findings = audit(
+    probed = probe_libraries(threads, [name for name in environment.dropped if _pin(name)])
+    states = {id: state for id, state in probed.devices.items() if devices is None or id in devices}
+    return audit(
         facts,
         threads=threads,
         dropped=environment.dropped,
         kept=environment.kept,
         shell=speed_variables(),
-        libraries=probed.libraries,
-        devices={id: state for id, state in probed.devices.items() if devices is None or id in devices},
-        kernels=_kernels(probed),
+        probed=replace(probed, devices=states),
         sample=sample,
     )
-    return findings + [
-        Finding(name, "note", f"nothing is known about {name}: {reason}", f"pip install {name}", banner=False)
-        for name, reason in probed.silent.items()
-    ]
-
-
-def _kernels(probed: Probed) -> tuple[str, str] | None:
-    free = probed.libraries.get(NUMPY.name, {}).get("kernel")
-    return (probed.pinned_kernel, free) if probed.pinned_kernel and free else None
 
 
 def _machine_facts(facts: Mapping[str, Any], threads: int) -> Facts:
     """Return the facts of a machine with what several rules need of them."""
-    known = Facts(facts)
-    governors = (known.governor or "").split(", ")
-    load, usable, others = known.load_1min, known.usable_cpus, known.others_cpus
-    loaded = load is not None and bool(usable) and load > BUSY * usable
+    machine = Facts(facts, threads=threads, usable_cpus=facts.get("usable_cpus") or None)
+    with suppress(TypeError):
+        machine["busy"] = machine.load_1min > BUSY * machine.usable_cpus
+    if machine.others_cpus is not None:  # says more: the load is also of what has just ended
+        machine["busy"] = machine.others_cpus >= QUIET
     return Facts(
-        {
-            **facts,
-            "threads": threads,
-            "usable_cpus": usable or None,
-            # what others use says more: the load is also of what has just ended
-            "busy": loaded if others is None else others >= QUIET,
-            "governors": governors,
-            "all_governors": " and ".join(governors),
-            "slow_governor": next(
-                (name for name in governors if name in ("powersave", "conservative")), None
-            ),
-            "clock_ns": (known.timer or {}).get("cost_ns"),
-            "on_linux": (known.system or "").startswith("Linux"),
-        }
+        machine,
+        governors=list(dict.fromkeys((machine.governor or "").split(", "))),
+        clock_ns=(machine.timer or {}).get("cost_ns"),
+        on_linux=(machine.system or "").startswith("Linux"),
     )
+
+
+def _libraries(probed: Probed, threads: int, units: Sequence[str]) -> Iterator[Subject]:
+    for name, facts in probed.libraries.items():
+        own = library(name)
+        named = {"name": name, "label": own.label, "upgrade": own.upgrade or "rnnbench run --threads 1"}
+        yield LIBRARY, Facts(facts, **named, asked=threads, units=units)
+    flushes = {name: facts.get("flushes_subnormals") for name, facts in probed.libraries.items()}
+    flushing = " and ".join(name for name, value in flushes.items() if value)
+    yield SUBNORMALS, Facts(flushing=flushing, others=False in flushes.values())
 
 
 def _variable(name: str, value: str) -> Facts:
     """Return a variable, with the labels of the libraries that it holds back and how."""
-    lowers = [each.label for each in LIBRARIES.values() if name in each.low_precision]
-    blocks = [each.label for each in LIBRARIES.values() if name in each.blocking]
-    return Facts(name=name, value=value, lowers=" and ".join(lowers), blocks=" and ".join(blocks))
+    lowers = " and ".join(each.label for each in LIBRARIES.values() if name in each.low_precision)
+    blocks = " and ".join(each.label for each in LIBRARIES.values() if name in each.blocking)
+    return Facts(name=name, value=value, lowers=lowers, blocks=blocks)
 
 
-def _pins() -> dict[str, tuple[str, str]]:
-    """Return the variables that hold a library back on a processor that can do more: what part, whose."""
-    return {
-        variable: (part, each.label) for each in LIBRARIES.values() for variable, part in each.pins.items()
-    }
+def _variables(values: Mapping[str, str], names: Collection[str], **more: Any) -> Facts:
+    """Return several variables that one sentence is about."""
+    return Facts(
+        values=" and ".join(f"{name}={values[name]}" for name in names),
+        names=" ".join(names),
+        options=" ".join(f"--keep-env {name}" for name in names),
+        do="does" if len(names) == 1 else "do",
+        **more,
+    )
 
 
-def _pinned(
-    dropped: Mapping[str, str], kept: Mapping[str, str], kernels: tuple[str, str] | None
-) -> Iterator[Finding]:
-    """Judge variables that pin kernels, those that a run drops and those that were kept."""
-    for (part, _), names in _by_part(dropped).items():
+def _pin(variable: str) -> tuple[str, str] | None:
+    """Return what part a variable holds back on a processor that can do more, and of which library."""
+    pins = ((each.pins[variable], each.label) for each in LIBRARIES.values() if variable in each.pins)
+    return next(pins, None)
+
+
+def _pinned(variables: Mapping[str, str], probed: Probed, *, kept: bool = False) -> Iterator[Subject]:
+    """Yield the variables that pin something, those of one part together."""
+    pinned, own = probed.pinned_kernel, probed.libraries.get(NUMPY.name, {}).get("kernel")
+    parts = dict.fromkeys(filter(None, map(_pin, variables)))
+    for part, label in parts:
         seen = ""
-        if kernels and part == BLAS:
-            same = kernels[0] == kernels[1]
-            seen = f" ({NUMPY.label} gets the kernel {kernels[0]} with {'and without ' if same else ''}them"
-            seen += ")" if same else f", {kernels[1]} without)"
-        what = (
-            f"{_listing(dropped, names)}, set here to pin {part}, {_does(names)} not reach the workers of a "
-            f"run{seen}; --keep-env NAME times with such a variable"
-        )
-        mend = f"unset {' '.join(names)}  (for pytest --benchmark, which cannot drop what is set)"
-        yield Finding("pinned kernels", "note", what, mend)
-    for (part, label), names in _by_part(kept).items():
-        what = f"{_listing(kept, names)} pinned {part}: {label} may be slower than it can be"
-        again = "run again without " + " ".join(f"--keep-env {name}" for name in names)
-        yield Finding("pinned kernels", "unfair", what, again)
+        if pinned and own and part == BLAS:
+            without = "and without them" if pinned == own else f"them, {own} without"
+            seen = f" ({NUMPY.label} gets the kernel {pinned} with {without})"
+        names = [name for name in variables if _pin(name) == (part, label)]
+        yield PINNED, _variables(variables, names, part=part, label=label, seen=seen, kept=kept)
 
 
-def _shell(shell: Mapping[str, str]) -> Iterator[Finding]:
-    """Judge variables of the shell, which a run replaces, and which meet whatever is timed without it."""
+def _shell(shell: Mapping[str, str]) -> Iterator[Subject]:
     limits = [name for name in THREAD_LIMITS if name in shell]
+    others = [name for name in sorted(set(shell) - set(limits)) if not _pin(name)]
     if limits:
         alike = "" if len({shell[name] for name in limits}) == 1 else ", and not alike,"
-        what = (
-            f"{_listing(shell, limits)} in this shell{alike} {_does(limits)} not count: a run sets every "
-            "limit alike for both libraries; choose with --threads"
-        )
-        yield Finding("threads", "note", what, f"unset {' '.join(limits)}  {WITHOUT}", banner=False)
-    others = sorted(set(shell) - set(limits) - set(_pins()))
-    noted = [name for name in others if name.startswith(NOTED) or name in DEBUG]
-    if noted:
-        what = f"{_listing(shell, noted)} {_does(noted)} not reach the workers of a run"
-        yield Finding("variables", "note", what, f"unset {' '.join(noted)}  {WITHOUT}", banner=False)
+        yield SHELL, _variables(shell, limits, limits=True, alike=alike)
+    if noted := [name for name in others if name.startswith(NOTED) or name in DEBUG]:
+        yield SHELL, _variables(shell, noted)
 
 
-def _subnormals(libraries: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
-    """Compare the libraries in what they do with subnormal numbers."""
-    flushes = {name: known.get("flushes_subnormals") for name, known in libraries.items()}
-    flushing = [name for name, value in flushes.items() if value]
-    if not flushing:
-        return
-    clause = f"{' and '.join(flushing)} flushes subnormal numbers to zero"
-    mend = "look for set_flush_denormal, or for a library built with -ffast-math that sets it when loaded"
-    if any(value is False for value in flushes.values()):
-        yield Finding("subnormal numbers", "unfair", f"{clause}, and the other library does not", mend)
-    else:
-        what = f"{clause}: results differ from IEEE arithmetic"
-        yield Finding("subnormal numbers", "note", what, mend)
-
-
-def _sampled(sample: Mapping[str, float]) -> Iterator[Finding]:
-    """Judge what happened between two readings of the gates while this process slept."""
-    seen = {name: value for name, value in sample.items() if name in SAMPLED}
-    for name in gates.fired(seen, gates.LIMITS):
-        what = f"while nothing was asked of it, {gates.in_words(name, seen[name])}"
-        yield Finding("now", "unstable", what, SAMPLED[name])
-
-
-def _by_part(variables: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
-    """Return the names that pin something, by what they pin, and whose it is."""
-    parts: dict[tuple[str, str], list[str]] = {}
-    for name, pinned in _pins().items():
-        if name in variables:
-            parts.setdefault(pinned, []).append(name)
-    return parts
-
-
-def _listing(variables: Mapping[str, str], names: Collection[str]) -> str:
-    return " and ".join(f"{name}={variables[name]}" for name in names)
-
-
-def _does(names: Collection[str]) -> str:
-    return "does" if len(names) == 1 else "do"
+def _sampled(sample: Mapping[str, float]) -> Iterator[Subject]:
+    """Yield what happened between two readings of the gates while this process slept."""
+    for name in gates.fired({name: sample[name] for name in SAMPLED if name in sample}, gates.LIMITS):
+        yield [SAMPLE], Facts(words=gates.in_words(name, sample[name]), remedy=SAMPLED[name])
