@@ -18,7 +18,8 @@ from bench.machine import child, devices
 from bench.machine.clock import no_wait
 from bench.machine.devices import PROBE, Absent, Device, Devices, find_devices, resolve
 from bench.machine.errors import UserError
-from bench.machine.libraries import NUMPY, TORCH, Inventory
+from bench.machine.libraries import NUMPY, TORCH
+from bench.machine.libraries.library import Inventory
 from bench.machine.libraries.torch_library import find_accelerators
 
 GIB = 2**30

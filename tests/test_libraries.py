@@ -16,7 +16,6 @@ from bench.machine.libraries import (
     NEUTRAL,
     NUMPY,
     TORCH,
-    Inventory,
     Library,
     known,
     library,
@@ -25,6 +24,7 @@ from bench.machine.libraries import (
     register,
     wrong_library,
 )
+from bench.machine.libraries.library import Inventory
 from bench.machine.libraries.torch_library import PRECISION_SWITCHES
 
 

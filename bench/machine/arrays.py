@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,7 @@ BROKEN = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, NotImplementedError,
     SyntaxError, tokenize.TokenError, MemoryError, TypeError, LookupError,
 )  # fmt: skip
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_arrays(
@@ -59,14 +56,13 @@ def read_arrays(
 
 def _check_members(members: list[zipfile.ZipInfo], names: Collection[str] | None, max_bytes: int) -> None:
     """Raise ValueError unless there is one member a name, and no more bytes than allowed."""
-    found = sorted(member.filename for member in members)
-    wanted = sorted(set(found) if names is None else (f"{name}.npy" for name in names))
-    if found != wanted:
-        missing = [name for name in wanted if name not in found]
-        other = [name for name in found if name not in wanted] or ["one of them twice"]
-        raise ValueError(
-            f"it has no {missing[0].removesuffix('.npy')}" if missing else f"it also holds {other[0][:80]!r}"
-        )
+    present = sorted(member.filename for member in members)
+    wanted = sorted(set(present) if names is None else (f"{name}.npy" for name in names))
+    if missing := [name for name in wanted if name not in present]:
+        raise ValueError(f"it has no {missing[0].removesuffix('.npy')}")
+    if present != wanted:
+        others = [name for name in present if name not in wanted] or ["one of them twice"]
+        raise ValueError(f"it also holds {others[0][:80]!r}")
     if sum(member.file_size for member in members) > max_bytes:
         raise ValueError(f"its arrays have more than {max_bytes} bytes")
 
@@ -74,7 +70,9 @@ def _check_members(members: list[zipfile.ZipInfo], names: Collection[str] | None
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
     """Return one array, once its header says no more than there is."""
     with archive.open(member) as data:
-        shape, dtype = _header(data)
+        if (version := np.lib.format.read_magic(data)) not in HEADERS:
+            raise ValueError(f"an array of npy version {version}")
+        shape, _, dtype = HEADERS[version](data, max_header_size=MAX_HEADER)
     if dtype.hasobject:
         raise ValueError(f"{member.filename} holds Python objects, which are not unpickled")
     possible = all(0 <= length <= sys.maxsize for length in shape)
@@ -83,11 +81,3 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
     with archive.open(member) as data:
         array: Array = np.lib.format.read_array(data, allow_pickle=False, max_header_size=MAX_HEADER)
     return array
-
-
-def _header(data: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(data)
-    if version not in _HEADERS:
-        raise ValueError(f"an array of npy version {version}")
-    shape, _, dtype = _HEADERS[version](data, max_header_size=MAX_HEADER)
-    return shape, dtype

@@ -14,8 +14,7 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import msgspec
 import psutil
@@ -53,7 +52,7 @@ class ChildError(Exception):
         self.status = status
 
 
-class Child:
+class Child(contextlib.AbstractContextManager["Child"]):
     """One child that runs ``module``: ``receive`` what it sends by itself, ``ask`` for the rest, ``stop`` it.
 
     Replies are decoded as the type that the caller expects; leaving a ``with`` block stops the child. A reply
@@ -98,8 +97,11 @@ class Child:
                     # so that the kernel ends what is stopped when the parent is killed
                     process_group=0,
                 )
+                assert self._process.stdin is not None
+                assert self._process.stdout is not None
+                self._messages, self._replies = self._process.stdin, self._process.stdout
         except BaseException:
-            if hasattr(self, "_process"):  # a signal that was held back until here
+            if hasattr(self, "_messages"):  # a signal that was held back until here
                 self.stop()
             else:
                 os.close(self._lifeline)
@@ -108,12 +110,7 @@ class Child:
         finally:
             os.close(pipe)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     @property
@@ -146,13 +143,12 @@ class Child:
         Raises:
             ChildError: it died, or sent a reply before it was asked.
         """
-        assert self._process.stdin is not None
         if self._buffer or _readable([self], 0.0):  # rather than take it for the answer to this message
             self._read(unwanted="sent a reply that nobody asked for")
         self._due = time.monotonic() + self.deadline_s
         try:
-            self._process.stdin.write(msgspec.json.encode(message) + b"\n")
-            self._process.stdin.flush()
+            self._messages.write(msgspec.json.encode(message) + b"\n")
+            self._messages.flush()
         except OSError:
             raise self._ended() from None
 
@@ -226,10 +222,9 @@ class Child:
             return
         self._tail = self._last_bytes()
         os.close(self._lifeline)
-        for file in (self._process.stdin, self._process.stdout, self._printed):
-            if file is not None:
-                with contextlib.suppress(OSError):
-                    file.close()
+        for file in (self._messages, self._replies, self._printed):
+            with contextlib.suppress(OSError):
+                file.close()
 
     def explain(self, error: ChildError) -> str:
         """End it, since what it printed is whole then; return the error with the last line of that."""
@@ -248,8 +243,7 @@ class Child:
         Raises:
             ChildError: it has closed the pipe, sent too much, or sent anything while that is ``unwanted``.
         """
-        assert self._process.stdout is not None
-        chunk = os.read(self._process.stdout.fileno(), 1 << 20)
+        chunk = os.read(self._replies.fileno(), 1 << 20)
         if not chunk:
             raise self._ended()
         self._buffer += chunk
@@ -323,32 +317,20 @@ def _readable(children: Collection[Child], wait_s: float) -> list[Child]:
     """Return the children whose pipes have something, or their end, within ``wait_s`` seconds."""
     with selectors.DefaultSelector() as selector:
         for child in children:
-            assert child._process.stdout is not None
-            selector.register(child._process.stdout, selectors.EVENT_READ, child)
+            selector.register(child._replies, selectors.EVENT_READ, child)
         return [key.data for key, _ in selector.select(wait_s)]
 
 
 def program_output(
-    command: Sequence[str],
-    timeout_s: float,
-    *,
-    folder: Path | None = None,
-    variables: Mapping[str, str] | None = None,
+    command: Sequence[str], timeout_s: float, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str | None:
     """Return what a program that is not ours prints; None where it is missing, fails or takes too long."""
+    ends = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     try:
-        ended = subprocess.run(
-            command,
-            cwd=folder,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=True,
-        )
+        ended = subprocess.run(command, cwd=cwd, env=env, timeout=timeout_s, check=True, **ends)
     except (OSError, subprocess.SubprocessError):
         return None
-    return ended.stdout.decode(errors="surrogateescape")
+    return bytes(ended.stdout).decode(errors="surrogateescape")
 
 
 def _broken(how: str) -> ChildError:

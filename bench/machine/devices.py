@@ -14,12 +14,10 @@ from bench.machine import host
 from bench.machine.child import Child, ChildError, program_output
 from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError, did_you_mean
-from bench.machine.libraries import ACCELERATORS, LIBRARIES, NUMPY, Absent, Device, Inventory, Library, known
-
-__all__ = [
-    "PROBE", "PROBE_SECONDS", "Absent", "Device", "Devices", "Probed", "find_cpu", "find_devices",
-    "probe_libraries", "resolve", "with_nvidia_smi",
-]  # fmt: skip
+from bench.machine.libraries import ACCELERATORS, LIBRARIES, NUMPY
+from bench.machine.libraries.library import Absent as Absent
+from bench.machine.libraries.library import Device as Device
+from bench.machine.libraries.library import Inventory, Library, known
 
 PROBE = "bench.machine.probe"
 PROBE_SECONDS = 120.0  # a first import of torch from a slow disk can take most of a minute

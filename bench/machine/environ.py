@@ -14,12 +14,9 @@ from pathlib import Path
 
 # read by OpenMP, OpenBLAS, MKL, Accelerate and BLIS when they are loaded, so set before any import
 THREAD_LIMITS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
-)
+)  # fmt: skip
 # of glibc: whether memory that a call has freed goes back to the system, and is faulted in anew by the next
 # one, hangs on what lies above it in the heap; torch-rnn takes up to twice as long in such a process
 KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}

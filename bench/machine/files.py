@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO, TextIO, cast
+from typing import BinaryIO, TextIO, cast
 
 from bench.machine.errors import UserError
 
@@ -65,21 +65,23 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             ``path``.
     """
     refuse_target(path)
-    streams = is_stream(path)
-    real = path if streams else _behind_system_link(path)
+    real = path if is_stream(path) else _behind_system_link(path)
     temporary = real.with_name(f".{secrets.token_hex(8)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        if streams:
+        if is_stream(path):
             with tempfile.SpooledTemporaryFile(IN_MEMORY) as content:
                 yield cast(BinaryIO, content)
-                _write_through(path, content)
+                content.seek(0)
+                with os.fdopen(_open_stream(path), "wb") as stream:
+                    shutil.copyfileobj(content, stream)
             return
-        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _keep_mode(real, temporary)
+        with suppress(FileNotFoundError):  # who may read the old file may read the new one, and nobody else
+            if stat.S_ISREG(mode := real.lstat().st_mode):
+                temporary.chmod(stat.S_IMODE(mode))
         temporary.replace(real)
         sync_folder(real.parent)
     except BaseException as error:
@@ -236,17 +238,6 @@ def _behind_system_link(path: Path) -> Path:
     return path
 
 
-def _write_through(path: Path, content: IO[bytes]) -> None:
-    """Write to what is there, without making, cutting or replacing it."""
-    try:
-        content.seek(0)
-        with os.fdopen(_open_stream(path), "wb") as stream:
-            shutil.copyfileobj(content, stream)
-    except OSError as error:
-        why = "nobody reads from it" if error.errno == errno.ENXIO else error.strerror
-        raise OSError(error.errno, why, str(path)) from error
-
-
 def _open_stream(path: Path) -> int:
     """Open a pipe or a device to write to it; a pipe's reader may come a moment late, or never."""
     flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -255,8 +246,10 @@ def _open_stream(path: Path) -> int:
         try:
             descriptor = os.open(path, flags)
         except OSError as error:
-            if error.errno != errno.ENXIO or time.monotonic() > last:
+            if error.errno != errno.ENXIO:
                 raise
+            if time.monotonic() > last:
+                raise OSError(error.errno, "nobody reads from it", str(path)) from error
             time.sleep(0.01)
             continue
         if os.name != "nt":
@@ -264,22 +257,10 @@ def _open_stream(path: Path) -> int:
         return descriptor
 
 
-def _keep_mode(path: Path, temporary: Path) -> None:
-    """Who may read the old file may read the new one, and nobody else."""
-    with suppress(FileNotFoundError):
-        mode = path.lstat().st_mode
-        if stat.S_ISREG(mode):
-            temporary.chmod(stat.S_IMODE(mode))
-
-
 def _remove_left_behind(parent: Path) -> None:
     """Remove our folders whose owner no longer holds its lock; other people's stay."""
     for owner in parent.glob(f"{PREFIX}*/{OWNER}"):
         with suppress(OSError), owner.open("rb") as file:
-            if (
-                try_lock(file.fileno())
-                and not owner.parent.is_symlink()
-                and owner.stat().st_uid == os.getuid()
-            ):
-                shutil.rmtree(owner.parent / FILES, ignore_errors=True)
-                shutil.rmtree(owner.parent, ignore_errors=True)
+            ours = owner.stat().st_uid == os.getuid() and not owner.parent.is_symlink()
+            for folder in (owner.parent / FILES, owner.parent) if ours and try_lock(file.fileno()) else ():
+                shutil.rmtree(folder, ignore_errors=True)

@@ -211,9 +211,5 @@ def _power() -> str | None:
 def _git(folder: Path, *arguments: str) -> str | None:
     """Return what git prints, None where it cannot. It writes and asks nothing."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return program_output(
-        ["git", "-c", "core.fsmonitor=false", *arguments],
-        GIT_SECONDS,
-        folder=folder,
-        variables=variables | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
-    )
+    variables |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    return program_output(["git", "-c", "core.fsmonitor=false", *arguments], GIT_SECONDS, folder, variables)

@@ -8,7 +8,8 @@ import json
 import sys
 from dataclasses import asdict, replace
 
-from bench.machine.libraries import Inventory, Library, library
+from bench.machine.libraries import library
+from bench.machine.libraries.library import Inventory, Library
 from bench.machine.lifeline import replies
 
 

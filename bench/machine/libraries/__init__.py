@@ -10,24 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.machine.errors import UserError
-from bench.machine.libraries.library import (
-    BLAS,
-    NEUTRAL,
-    Absent,
-    Device,
-    Inventory,
-    Library,
-    Move,
-    Ramp,
-    known,
-)  # fmt: skip
+from bench.machine.libraries.library import BLAS, NEUTRAL, Library, Move, Ramp, known
 from bench.machine.libraries.numpy_library import NUMPY, NumPy
 from bench.machine.libraries.torch_library import TORCH, PyTorch
 
 __all__ = [
-    "ACCELERATORS", "BLAS", "LIBRARIES", "NEUTRAL", "NUMPY", "TORCH", "Absent", "Device", "Inventory",
-    "Library", "Move", "NumPy", "PyTorch", "Ramp", "changed_state", "introduce", "known", "library",
-    "limit_threads", "process_state", "register", "wrong_library",
+    "ACCELERATORS", "BLAS", "LIBRARIES", "NEUTRAL", "NUMPY", "TORCH", "Library", "Move", "NumPy", "PyTorch",
+    "Ramp", "changed_state", "introduce", "known", "library", "limit_threads", "process_state", "register",
+    "wrong_library",
 ]  # fmt: skip
 
 LIBRARIES: dict[str, Library] = {NUMPY.name: NUMPY, TORCH.name: TORCH}

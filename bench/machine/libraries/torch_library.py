@@ -43,16 +43,10 @@ if TYPE_CHECKING:
 # by one, since the general one reaches only the backends that it knows; and only through this interface,
 # since torch raises when it finds its older one (allow_tf32) used as well.
 PRECISION_SWITCHES = (
-    "torch.backends",
-    "torch.backends.cuda.matmul",
-    "torch.backends.cudnn",
-    "torch.backends.cudnn.conv",
-    "torch.backends.cudnn.rnn",
-    "torch.backends.mkldnn",
-    "torch.backends.mkldnn.matmul",
-    "torch.backends.mkldnn.conv",
-    "torch.backends.mkldnn.rnn",
-)
+    "torch.backends", "torch.backends.cuda.matmul", "torch.backends.cudnn", "torch.backends.cudnn.conv",
+    "torch.backends.cudnn.rnn", "torch.backends.mkldnn", "torch.backends.mkldnn.matmul",
+    "torch.backends.mkldnn.conv", "torch.backends.mkldnn.rnn",
+)  # fmt: skip
 LEAST_OF_TORCH = 0.1  # of a call's time
 STATE = (
     "threads", "interop_threads", "flushes_subnormals", "precision", "deterministic_algorithms", "grad_mode",
@@ -63,6 +57,19 @@ SELECTORS = {
     "cuda": ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
     "xpu": ("ZE_AFFINITY_MASK", "ONEAPI_DEVICE_SELECTOR"),
 }
+# facts of accelerators, by what a device's properties and torch call them
+PROPERTIES = {
+    "cuda": {"memory_bytes": "total_memory", "multiprocessors": "multi_processor_count",
+             "l2_cache_bytes": "L2_cache_size"},
+    "xpu": {"memory_bytes": "total_memory", "multiprocessors": "gpu_subslice_count",
+            "driver": "driver_version"},
+}  # fmt: skip
+OF_TORCH = {
+    "cuda": {"allocator": "cuda.memory.get_allocator_backend", "cudnn": "backends.cudnn.version",
+             "cudnn_enabled": "backends.cudnn.enabled", "cudnn_benchmark": "backends.cudnn.benchmark",
+             "cudnn_deterministic": "backends.cudnn.deterministic"},
+    "mps": {"memory_bytes": "mps.recommended_max_memory"},
+}  # fmt: skip
 CUDA_VARIABLES = {
     "module_loading": "CUDA_MODULE_LOADING",
     "launch_blocking": "CUDA_LAUNCH_BLOCKING",
@@ -195,11 +202,16 @@ class PyTorch(Library):
     def device_facts(self, device: str) -> dict[str, Any]:
         """Return name, memory, versions, capability, clocks and state of an accelerator."""
         kind = device.partition(":")[0]
-        torch, ask = sys.modules["torch"], {"cuda": _cuda_facts, "mps": _mps_facts, "xpu": _xpu_facts}
         if kind == "cpu":
             return {"device_name": None}
-        name = "Apple GPU" if kind == "mps" else torch.get_device_module(kind).get_device_name(device)
-        return {"device_name": name} | ask[kind](torch, device)
+        torch = sys.modules["torch"]
+        module = torch.get_device_module(kind)
+        properties = known(all=lambda: module.get_device_properties(device)).get("all")
+        return {"device_name": "Apple GPU" if kind == "mps" else module.get_device_name(device)} | known(
+            **{name: partial(attrgetter(of), properties) for name, of in PROPERTIES.get(kind, {}).items()},
+            **{name: partial(_read, torch, of) for name, of in OF_TORCH.get(kind, {}).items()},
+            **(_cuda_facts(torch, device, properties) if kind == "cuda" else {}),
+        )
 
     def device_uuid(self, device: str) -> str | None:
         """Return by what nvidia-smi knows a device."""
@@ -328,53 +340,31 @@ def _find_mps(torch: Any) -> list[Device]:
     ]
 
 
-def _cuda_facts(torch: Any, device: str) -> dict[str, Any]:
-    def properties() -> Any:
-        return torch.cuda.get_device_properties(device)
+def _read(torch: Any, name: str) -> Any:
+    """Return a value of torch, or what its function of that name returns."""
+    value = attrgetter(name)(torch)
+    return value() if callable(value) else value
+
+
+def _cuda_facts(torch: Any, device: str, properties: Any) -> dict[str, Any]:
+    """Return what of a CUDA device is asked for in ways of its own; functions are to be called."""
 
     def driver() -> str:
         """Return the newest CUDA that the driver can serve: 12040 is 12.4."""
         number = torch._C._cuda_getDriverVersion()
         return f"{number // 1000}.{number % 1000 // 10}"
 
-    return known(
-        **{
-            name: recorded(variable, os.environ[variable])
-            for name, variable in CUDA_VARIABLES.items()
-            if variable in os.environ
-        },
-        memory_bytes=lambda: properties().total_memory,
-        multiprocessors=lambda: properties().multi_processor_count,
-        compute_capability=lambda: f"{properties().major}.{properties().minor}",
-        l2_cache_bytes=lambda: properties().L2_cache_size,
-        max_clock_mhz=lambda: properties().clock_rate // 1000,
-        runtime=lambda: torch.version.hip or torch.version.cuda,
-        driver=driver,
-        allocator=lambda: torch.cuda.memory.get_allocator_backend(),
-        cudnn=lambda: torch.backends.cudnn.version(),
-        cudnn_enabled=lambda: torch.backends.cudnn.enabled,
-        cudnn_benchmark=lambda: torch.backends.cudnn.benchmark,
-        cudnn_deterministic=lambda: torch.backends.cudnn.deterministic,
+    return {
+        **{name: recorded(set, os.environ[set]) for name, set in CUDA_VARIABLES.items() if set in os.environ},
+        "compute_capability": lambda: f"{properties.major}.{properties.minor}",
+        "max_clock_mhz": lambda: properties.clock_rate // 1000,
+        "runtime": lambda: torch.version.hip or torch.version.cuda,
+        "driver": driver,
         # the next three need the package nvidia-ml-py
-        clock_mhz=lambda: torch.cuda.clock_rate(device),
-        temperature_c=lambda: torch.cuda.temperature(device),
-        power_w=lambda: torch.cuda.power_draw(device) / 1000,
-    )
-
-
-def _mps_facts(torch: Any, device: str) -> dict[str, Any]:
-    return known(memory_bytes=lambda: torch.mps.recommended_max_memory())
-
-
-def _xpu_facts(torch: Any, device: str) -> dict[str, Any]:
-    def properties() -> Any:
-        return torch.xpu.get_device_properties(device)
-
-    return known(
-        memory_bytes=lambda: properties().total_memory,
-        driver=lambda: properties().driver_version,
-        multiprocessors=lambda: properties().gpu_subslice_count,
-    )
+        "clock_mhz": lambda: torch.cuda.clock_rate(device),
+        "temperature_c": lambda: torch.cuda.temperature(device),
+        "power_w": lambda: torch.cuda.power_draw(device) / 1000,
+    }
 
 
 def why_not_compile(device: str) -> str | None:
