@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.machine import files
 from bench.machine.files import atomic_file, atomic_text, sync_folder, write_atomic
 
 OLD, NEW = b"old\n" * 1000, b"new and longer\n" * 1000
@@ -32,11 +31,22 @@ def failing(number: int) -> Callable[..., None]:
     return fail
 
 
-def test_a_new_file_and_an_old_one_hold_the_new_content(path: Path) -> None:
-    for target in (path, path.with_name("other")):
+def test_a_new_file_and_an_old_one_hold_the_new_content_each_through_a_name_of_its_own(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = set()
+    replace = os.replace
+
+    def noted(source: Path, target: Path) -> None:
+        names.add(source)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", noted)
+    for target in (path, path.with_name("other")) * 10:
         write_atomic(target, NEW)
         assert target.read_bytes() == NEW
     assert len(list(path.parent.iterdir())) == 2
+    assert len(names) == 20
 
 
 def test_content_is_on_the_disk_before_it_gets_the_name_and_the_name_after(
@@ -62,11 +72,11 @@ def test_content_is_on_the_disk_before_it_gets_the_name_and_the_name_after(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
-@pytest.mark.parametrize("step", ["open", "fdopen", "fsync", "replace", "chmod"])
+@pytest.mark.parametrize("step", ["io.open", "os.fsync", "os.replace", "os.chmod"])
 def test_where_a_step_before_the_new_name_fails_the_old_file_stays(
     path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
 ) -> None:
-    monkeypatch.setattr(os, step, failing(number))
+    monkeypatch.setattr(step, failing(number))
     with pytest.raises(OSError, match=os.strerror(number)) as caught:
         write_atomic(path, NEW)
     monkeypatch.undo()
@@ -90,16 +100,6 @@ def test_where_the_disk_fills_up_the_old_file_stays(path: Path, after: int) -> N
     assert alone(path)
 
 
-def test_where_the_folder_cannot_be_synced_the_new_file_is_there_whole(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "sync_folder", failing(errno.EIO))
-    with pytest.raises(OSError, match="Input/output"):
-        write_atomic(path, NEW)
-    assert path.read_bytes() == NEW
-    assert alone(path)
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
 def test_what_is_raised_while_it_is_written_goes_on_and_leaves_nothing(
     path: Path, error: type[BaseException]
@@ -118,19 +118,12 @@ def test_an_error_about_another_file_keeps_its_name(path: Path) -> None:
     assert caught.value.filename == "nowhere"
 
 
-def test_a_folder_that_is_missing_is_named_by_the_file_that_was_wanted(tmp_path: Path) -> None:
-    wanted = tmp_path / "no" / "report.html"
-    with pytest.raises(FileNotFoundError) as caught:
-        write_atomic(wanted, NEW)
-    assert caught.value.filename == str(wanted)
-
-
-def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
-    folder = tmp_path / "report.html"
-    folder.mkdir()
-    with pytest.raises(OSError, match="it is a folder"):
-        write_atomic(folder, NEW)
-    assert alone(folder)
+@pytest.mark.parametrize(("name", "said"), [("no/report.html", "no such folder"), (".", "it is a folder")])
+def test_a_place_for_no_file_is_named_by_the_file_that_was_wanted(path: Path, name: str, said: str) -> None:
+    with pytest.raises(OSError, match=said) as caught:
+        write_atomic(path.parent / name, NEW)
+    assert caught.value.filename == str(path.parent / name)
+    assert alone(path)
 
 
 def test_a_link_is_replaced_and_its_target_left_alone(path: Path) -> None:
@@ -158,27 +151,19 @@ def test_text_is_utf_8_with_the_line_ends_that_were_written(path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_opened_or_synced_by_its_file_system_is_done_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sync_folder(tmp_path)
-    monkeypatch.setattr(os, "fsync", failing(errno.EINVAL))
-    sync_folder(tmp_path)
-    monkeypatch.setattr(os, "fsync", failing(errno.EIO))
+    sync, number = os.fsync, errno.EINVAL
+
+    def fail_for_folders(descriptor: int) -> None:
+        (failing(number) if stat.S_ISDIR(os.fstat(descriptor).st_mode) else sync)(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_for_folders)
+    write_atomic(path, NEW)
+    number = errno.EIO
     with pytest.raises(OSError, match="Input/output"):
-        sync_folder(tmp_path)
+        write_atomic(path, b"newest")
+    assert path.read_bytes() == b"newest"  # is there whole
+    assert alone(path)
     monkeypatch.setattr(os, "open", failing(errno.EACCES))
-    sync_folder(tmp_path)
-
-
-def test_the_other_name_is_never_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = set()
-    replace = os.replace
-
-    def noted(source: Path, target: Path) -> None:
-        names.add(source)
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", noted)
-    for _ in range(20):
-        write_atomic(path, NEW)
-    assert len(names) == 20
+    sync_folder(path.parent)

@@ -40,91 +40,74 @@ def reading(pipe: Path) -> Iterator[list[bytes]]:
     reader.join(20)
 
 
-def export(out: Path, to: str = "csv") -> int:
-    return main(["export", "run", "--to", to, "--out", str(out)])
+def export(out: str, to: str = "csv") -> int:
+    return main(["export", "run", "--to", to, "--out", out])
 
 
-def null_device(path: Path) -> Path:
-    """A device of our own that takes everything."""
+def make_device(path: Path, kind: int, device: int) -> None:
     try:
-        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
-        path.write_bytes(b"")
+        os.mknod(path, 0o600 | kind, device)
+        path.is_block_device() or path.write_bytes(b"")
     except OSError:
         pytest.skip("no device can be made, or used, here")
-    return path
 
 
 @pytest.mark.parametrize("to", ["csv", "pyperf", "pytest-benchmark"])
-def test_an_export_goes_through_a_pipe(folder: Path, to: str) -> None:
-    os.mkfifo("pipe")
-    with reading(Path("pipe")) as found:
-        assert export(Path("pipe"), to) == 0
-    assert export(Path("file"), to) == 0
-    assert found == [Path("file").read_bytes()]
-    assert Path("pipe").is_fifo()
-    assert sorted(path.name for path in folder.iterdir()) == ["file", "pipe", "run"]
-
-
-def test_a_link_to_a_pipe_stays_a_link(folder: Path) -> None:
+def test_an_export_goes_through_a_pipe_and_a_link_to_one(folder: Path, to: str) -> None:
     os.mkfifo("pipe")
     Path("link").symlink_to("pipe")
-    with reading(Path("pipe")) as found:
-        assert export(Path("link")) == 0
-    assert found[0].startswith(b"run,block,")
+    assert export("file", to) == 0
+    for name in ("pipe", "link"):
+        with reading(Path("pipe")) as found:
+            assert export(name, to) == 0
+        assert found == [Path("file").read_bytes()]
+    assert Path("pipe").is_fifo()
     assert Path("link").is_symlink()
+    assert sorted(path.name for path in folder.iterdir()) == ["file", "link", "pipe", "run"]
 
 
-def test_a_pipe_that_nobody_reads_is_refused(
+def test_a_pipe_that_nobody_reads_is_refused_and_parameters_are_in_their_folder_all_the_same(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(files, "PATIENCE_S", 0.0)
     os.mkfifo("pipe")
-    assert export(Path("pipe")) == 2
-    assert (
-        capsys.readouterr().err == "rnnbench: cannot write pipe: nobody reads from it; choose another --out\n"
-    )
+    assert export("pipe") == 2
+    said = capsys.readouterr().err
+    assert said == "rnnbench: cannot write pipe: nobody reads from it; choose another --out\n"
+    assert main([*TRAIN, "--out", "t", "--save", "pipe"]) == 2
+    assert "the parameters are in t/params all the same" in capsys.readouterr().err
+    assert Path("t/params/numpy-inplace.npz").is_file()
     assert Path("pipe").is_fifo()
 
 
 def test_a_device_stays_a_device(folder: Path) -> None:
-    device = null_device(folder / "device")
-    (folder / "link").symlink_to("device")
-    for path in (device, folder / "link"):
-        assert export(path) == 0
-        assert device.is_char_device()
-    assert (folder / "link").is_symlink()
+    make_device(Path("device"), stat.S_IFCHR, os.makedev(1, 3))  # which takes everything
+    Path("link").symlink_to("device")
+    for name in ("device", "link"):
+        assert export(name) == 0
+        assert Path("device").is_char_device()
+    assert Path("link").is_symlink()
 
 
-def make_disk(path: Path) -> None:
-    try:
-        os.mknod(path, 0o600 | stat.S_IFBLK, os.makedev(7, 255))
-    except OSError:
-        pytest.skip("no device can be made here")
+ODD: dict[str, Callable[[Path], object]] = {
+    "folder": Path.mkdir,
+    "disk": lambda path: make_device(path, stat.S_IFBLK, os.makedev(7, 255)),
+    "socket": lambda path: socket.socket(socket.AF_UNIX).bind(path.name),
+    "link": lambda path: path.symlink_to("run"),
+}
 
 
-def make_socket(path: Path) -> None:
-    socket.socket(socket.AF_UNIX).bind(path.name)
-
-
-def make_link_to_folder(path: Path) -> None:
-    path.symlink_to("run")
-
-
-@pytest.mark.parametrize(
-    "make",
-    [Path.mkdir, make_disk, make_socket, make_link_to_folder],
-    ids=["folder", "disk", "socket", "link"],
-)
+@pytest.mark.parametrize("kind", ODD)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_what_is_no_place_for_a_file_is_refused_and_stays(
-    folder: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], None]
+    folder: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    make(folder / "odd")
-    before = (folder / "odd").lstat()
-    assert export(folder / "odd") == 2
+    odd = folder / "odd"
+    ODD[kind](odd)
+    before = odd.lstat()
+    assert export("odd") == 2
     assert "and no file; choose another --out" in capsys.readouterr().err
-    after = (folder / "odd").lstat()
-    assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
+    assert (odd.lstat().st_mode, odd.lstat().st_ino) == (before.st_mode, before.st_ino)
 
 
 def test_parameters_go_through_a_pipe(folder: Path) -> None:
@@ -135,16 +118,6 @@ def test_parameters_go_through_a_pipe(folder: Path) -> None:
     with np.load("got.npz") as got, np.load("t/params/numpy-inplace.npz") as kept:
         assert all(np.array_equal(got[name], kept[name]) for name in "UWV")
     assert Path("pipe").is_fifo()
-
-
-def test_what_cannot_be_saved_after_a_training_is_in_its_folder(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(files, "PATIENCE_S", 0.0)
-    os.mkfifo("pipe")
-    assert main([*TRAIN, "--out", "t", "--save", "pipe"]) == 2
-    assert "the parameters are in t/params all the same" in capsys.readouterr().err
-    assert Path("t/params/numpy-inplace.npz").is_file()
 
 
 @pytest.mark.parametrize("save", ["/", ".", "..", "run", "no/where.npz", "run/journal.jsonl/x", "a" * 300])
@@ -160,19 +133,19 @@ def test_a_place_where_nothing_can_be_saved_is_refused_before_the_training(
 
 
 @pytest.mark.parametrize(
-    "verb", [("report", "pipe"), ("report", "run/pipe/training.jsonl"), (*TRAIN, "--load", "pipe")]
+    ("verb", "said"),
+    [
+        (("report", "pipe"), "it is no regular file"),
+        (("report", "run/pipe/training.jsonl"), "it is no regular file"),
+        ((*TRAIN, "--load", "pipe"), "it is no regular file"),
+        ((*TRAIN, "--out", "pipe"), "cannot write to pipe: File exists; choose another --out\n"),
+    ],
 )
-def test_what_is_read_must_be_a_file(
-    folder: Path, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
+def test_what_is_read_must_be_a_file_and_a_training_needs_a_folder(
+    folder: Path, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...], said: str
 ) -> None:
     os.mkfifo("pipe")
     Path("run/pipe").mkdir()
     os.mkfifo("run/pipe/training.jsonl")
     assert main(list(verb)) == 2
-    assert "it is no regular file" in capsys.readouterr().err
-
-
-def test_a_training_needs_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    os.mkfifo("pipe")
-    assert main([*TRAIN, "--out", "pipe"]) == 2
-    assert capsys.readouterr().err == "rnnbench: cannot write to pipe: File exists; choose another --out\n"
+    assert said in capsys.readouterr().err
