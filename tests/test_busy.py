@@ -23,26 +23,13 @@ from bench.reporting.page import emphasise
 
 QUIET, BUSY = Usage(0.02, 2, 0.1, ()), Usage(1.3, 2, 2.25, ("tar", "chromium"))
 SEEN = "other programs use 65 % of 2 processors (mostly tar and chromium), load 2.2"
-RUN = [
-    "run",
-    "--quick",
-    "--device",
-    "cpu",
-    "--variant",
-    "numpy-inplace",
-    "--hidden",
-    "4",
-    "--batch",
-    "2",
-    "--blocks",
-    "1",
-]
+RUN = "run --quick --device cpu --variant numpy-inplace --hidden 4 --batch 2 --blocks 1"
 
 
-def tell(monkeypatch: pytest.MonkeyPatch, *usages: Usage | None) -> None:
+def see(monkeypatch: pytest.MonkeyPatch, *usages: Usage | None) -> None:
     """Let these be what is seen, one after the other, the last one for good."""
-    told = list(usages)
-    monkeypatch.setattr(busy, "look", lambda sample_s: told.pop(0) if len(told) > 1 else told[0])
+    left = list(usages)
+    monkeypatch.setattr(busy, "look", lambda sample_s: left.pop(0) if len(left) > 1 else left[0])
 
 
 def steps(each_s: float) -> Iterator[float]:
@@ -57,26 +44,28 @@ def counters(at_s: float, busy_s: float, **programs: float) -> Counters:
     return Counters(at_s, busy_s, 0.0, at_s / 10, used)
 
 
-def test_what_others_used_is_all_that_was_used_but_our_own() -> None:
-    before, after = counters(10, 100, tar=5, idle=7), counters(12, 103, tar=6.5, idle=7.05, new=0.9)
-    usage = busy.between(before, after, cpus=4, load_1min=1.0)
-    assert usage.others == pytest.approx((3 - 0.2) / 2)
-    assert usage.names == ("tar", "new")
-    assert not usage.quiet
+NOTHING = Counters(0, 0, 0, 0, {})
 
 
-def test_processes_of_one_name_count_together_and_small_ones_are_not_named() -> None:
-    before = counters(0, 0, tar=0, worker=0, worker_=0)
-    after = counters(1, 1, tar=0.4, worker=0.3, worker_=0.3)
-    assert busy.between(before, after, cpus=1, load_1min=None).names == ("worker", "tar")
-    calm = busy.between(before, counters(1, 0.15, tar=0.04), cpus=1, load_1min=None)
-    assert calm.quiet
-    assert calm.names == ()
-
-
-def test_what_the_hypervisor_took_is_of_other_virtual_machines() -> None:
-    after = Counters(1, 0.6, 0.5, 0.0, {})
-    assert busy.between(Counters(0, 0, 0, 0, {}), after, cpus=1, load_1min=None).names == (NEIGHBOURS,)
+@pytest.mark.parametrize(
+    ("before", "after", "others", "names"),
+    [
+        # all that was used but our own
+        (counters(10, 100, tar=5, idle=7), counters(12, 103, tar=6.5, idle=7.05, new=0.9), 1.4,
+         ("tar", "new")),
+        # processes of one name count together
+        (counters(0, 0, tar=0, worker=0, worker_=0), counters(1, 1, tar=0.4, worker=0.3, worker_=0.3), 0.9,
+         ("worker", "tar")),
+        (counters(0, 0, tar=0), counters(1, 0.15, tar=0.04), 0.05, ()),  # small ones are not named
+        (NOTHING, Counters(1, 0.6, 0.5, 0.0, {}), 0.6, (NEIGHBOURS,)),
+    ],
+)  # fmt: skip
+def test_what_others_used_is_known_by_how_much_and_by_whom(
+    before: Counters, after: Counters, others: float, names: tuple[str, ...]
+) -> None:
+    usage = busy.between(before, after, cpus=1, load_1min=None)
+    assert usage.others == pytest.approx(others)
+    assert (usage.names, usage.quiet) == (names, others < 0.1)
 
 
 def test_a_program_that_computes_is_seen_by_its_name() -> None:
@@ -99,47 +88,47 @@ def test_a_program_that_computes_is_seen_by_its_name() -> None:
 def test_a_busy_machine_is_one_line_and_a_quiet_or_unknown_one_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell(monkeypatch, BUSY)
+    see(monkeypatch, BUSY)
     assert look_around(None) == {"others_cpus": 1.3}
     line = capsys.readouterr().err
     assert line.startswith(f"rnnbench: the machine is busy: {SEEN}. ")
     assert line.endswith("--wait-quiet 5min\n")
-    tell(monkeypatch, QUIET)
+    see(monkeypatch, QUIET)
     assert look_around(None) == {"others_cpus": 0.02}
-    tell(monkeypatch, None)
+    see(monkeypatch, None)
     assert look_around(None) == look_around(60.0) == {}
     assert capsys.readouterr().err == ""
 
 
-def test_waiting_ends_when_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    tell(monkeypatch, BUSY, BUSY, QUIET, BUSY)
+BEGUN = f"waiting until the machine is quiet, at most 60.0 s: {SEEN}"
+
+
+@pytest.mark.parametrize(
+    ("usages", "step_s", "last", "waited_s", "lines"),
+    [
+        ((BUSY, BUSY, QUIET, BUSY), 1.0, QUIET, 3.0, [BEGUN, "the machine is quiet after 3.00 s"]),
+        ((BUSY,), 12.0, BUSY, 72.0,
+         [BEGUN, f"the machine is still busy after 72.0 s, measuring all the same: {SEEN}"]),
+        ((QUIET, BUSY), 0.0, QUIET, 0.0, []),
+    ],
+)  # fmt: skip
+def test_waiting_ends_when_it_is_quiet_or_with_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+    usages: tuple[Usage, ...],
+    step_s: float,
+    last: Usage,
+    waited_s: float,
+    lines: list[str],
+) -> None:
+    see(monkeypatch, *usages)
     said: list[str] = []
-    usage, waited_s = wait(60.0, said.append, steps(1.0).__next__)
-    assert (usage, waited_s) == (QUIET, 3.0)
-    assert said == [
-        f"waiting until the machine is quiet, at most 60.0 s: {SEEN}",
-        "the machine is quiet after 3.00 s",
-    ]
-
-
-def test_waiting_ends_with_its_time_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    tell(monkeypatch, BUSY)
-    said: list[str] = []
-    usage, waited_s = wait(5.0, said.append, steps(1.0).__next__)
-    assert (usage, waited_s) == (BUSY, 6.0)
-    assert said[1:] == [f"the machine is still busy after 6.00 s, measuring all the same: {SEEN}"]
-
-
-def test_a_quiet_machine_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    tell(monkeypatch, QUIET, BUSY)
-    said: list[str] = []
-    assert wait(60.0, said.append, steps(0.0).__next__) == (QUIET, 0.0)
-    assert said == []
+    assert wait(60.0, said.append, steps(step_s).__next__) == (last, waited_s)
+    assert said == lines
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(
-    "verb", [RUN, ["advise", "--device", "cpu", "--budget", "1000m"], ["train", "--epochs", "1"]]
+    "verb", [RUN.split(), ["advise", "--device", "cpu", "--budget", "1000m"], ["train", "--epochs", "1"]]
 )
 def test_a_signal_ends_the_waiting(
     verb: list[str], sent: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -158,9 +147,9 @@ def test_a_signal_ends_the_waiting(
 
 
 def test_what_was_seen_is_kept_without_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    tell(monkeypatch, BUSY)
+    see(monkeypatch, BUSY)
     folder = tmp_path / "run"
-    assert main([*RUN, "--out", str(folder)]) == 0
+    assert main([*RUN.split(), "--out", str(folder)]) == 0
     assert load_run(folder).environment.machine["others_cpus"] == 1.3
     assert "chromium" not in (folder / "journal.jsonl").read_text()
 
@@ -176,7 +165,7 @@ def test_the_waiting_takes_nothing_of_a_budget() -> None:
 def test_from_python_the_line_speaks_of_the_keyword(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell(monkeypatch, BUSY)
+    see(monkeypatch, BUSY)
     result = bench.train("numpy-inplace", epochs=2, out=tmp_path / "busy")
     assert "wait_quiet='5min'\n" in capsys.readouterr().err
     assert result.header.machine["others_cpus"] == 1.3
@@ -198,10 +187,9 @@ def test_block_0_says_in_plain_words_how_far_it_is(
         display.starting(0, plan.blocks)
         for entry in entries[:7]:
             display.measuring(0, entry)
-    told = "checking results and finding how long a call takes"
-    assert capsys.readouterr().err.splitlines() == [
-        told, *(f"{told}, entry {number} of {len(entries)}" for number in (3, 6))
-    ]  # fmt: skip
+    words = "checking results and finding how long a call takes"
+    later = [f"{words}, entry {number} of {len(entries)}" for number in (3, 6)]
+    assert capsys.readouterr().err.splitlines() == [words, *later]
 
 
 @pytest.mark.parametrize(("rule", "left"), [("hold", "about 26 s left"), ("aim", "about 95 s left")])

@@ -325,12 +325,19 @@ def program_output(
     command: Sequence[str], timeout_s: float, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str | None:
     """Return what a program that is not ours prints; None where it is missing, fails or takes too long."""
-    ends = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     try:
-        ended = subprocess.run(command, cwd=cwd, env=env, timeout=timeout_s, check=True, **ends)
+        ended = subprocess.run(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return bytes(ended.stdout).decode(errors="surrogateescape")
+    return ended.stdout.decode(errors="surrogateescape")
 
 
 def _broken(how: str) -> ChildError:
