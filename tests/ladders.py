@@ -7,6 +7,7 @@ from reports import facts_of, medians
 
 from bench.analysis.ladder import Ladder, ladder
 from bench.analysis.outcome import outcomes
+from bench.analysis.summary import summarise
 from bench.records.record import Burst, measured_as
 from bench.records.run import Run, make_run
 from bench.reporting.section import Section
@@ -33,7 +34,7 @@ def without(*entries: str, blocks: range = range(1, 99)) -> Run:
 
 
 def taken(run: Run) -> Ladder:
-    made = ladder(run, outcomes(run))
+    made = ladder(summarise(run))
     assert made is not None
     return made
 

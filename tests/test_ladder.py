@@ -18,14 +18,15 @@ from ladders import (
     section,
     taken,
     without,
-)
+)  # fmt: skip
 from msgspec.structs import replace
 from reports import CLAIM_NEW, CLAIM_OLD, facts_of
 
 from bench.analysis import ladder as ladder_module
-from bench.analysis.ladder import ladder
+from bench.analysis.ladder import Ladder, ladder
 from bench.analysis.outcome import outcomes
 from bench.analysis.statistics import rank_interval
+from bench.analysis.summary import summarise
 from bench.records.record import Burst, Plan, Rung
 from bench.records.run import Run, make_run
 from bench.reporting.sections.ladder import ladder_section
@@ -36,22 +37,21 @@ def default() -> Run:
     return make_run(example_records())
 
 
-def test_the_factors_multiply_to_the_whole_exactly(default: Run) -> None:
-    made = taken(default)
-    factors = [step.factor.value for step in made.way]
-    assert len(factors) == 8
-    assert math.prod(factors) == pytest.approx(made.whole.value, rel=1e-12)
-    logs = np.log(per_block(default, CLAIM_OLD, CLAIM_NEW))
-    assert made.whole.value == pytest.approx(math.exp(np.mean(logs)))
-    ends = made.first.time_ns / made.way[-1].rung.time_ns
-    assert ends == pytest.approx(made.whole.value, rel=1e-12)
+def product(steps: Ladder) -> float:
+    return math.prod(step.factor.value for step in steps.way)
 
 
-def test_hodges_lehmann_estimates_would_not_multiply(default: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder_module, "mean_interval", rank_interval)  # its estimate is theirs
+def test_the_factors_multiply_to_the_whole_exactly(default: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = taken(default)
+    whole = steps.whole.factor.value
+    assert len(steps.way) == 8
+    assert product(steps) == pytest.approx(whole, rel=1e-12)
+    assert whole == pytest.approx(math.exp(np.mean(np.log(per_block(default, CLAIM_OLD, CLAIM_NEW)))))
+    assert steps.whole.above.time_ns / steps.whole.rung.time_ns == pytest.approx(whole, rel=1e-12)
+    # Hodges-Lehmann estimates would not multiply
+    monkeypatch.setattr(ladder_module, "mean_interval", rank_interval)
     mutant = taken(default)
-    product = math.prod(step.factor.value for step in mutant.way)
-    assert product != pytest.approx(mutant.whole.value, rel=1e-5)
+    assert product(mutant) != pytest.approx(mutant.whole.factor.value, rel=1e-5)
 
 
 def test_a_factor_has_students_interval_of_the_blocks_logs(default: Run) -> None:
@@ -63,6 +63,13 @@ def test_a_factor_has_students_interval_of_the_blocks_logs(default: Run) -> None
     assert [step.factor.value, step.factor.low, step.factor.high] == pytest.approx(list(expected), rel=1e-9)
     assert step.factor.sign == 1
     assert next(step for step in taken(default).way if step.library_alone).factor.sign == -1
+
+
+@pytest.mark.parametrize(("blocks", "limited"), [(3, True), (2, False)])
+def test_three_blocks_have_an_interval_and_two_have_none(blocks: int, limited: bool) -> None:
+    run = make_run([record for record in example_records() if getattr(record, "block", 0) <= blocks])
+    whole = taken(run).whole.factor
+    assert (whole.low is not None, whole.blocks) == (limited, blocks)
 
 
 def test_what_is_shared_by_a_block_cancels() -> None:
@@ -78,45 +85,38 @@ def test_what_is_shared_by_a_block_cancels() -> None:
 
 def test_only_blocks_that_hold_every_rung_of_the_way_count(default: Run) -> None:
     cut = taken(without(LOOP, blocks=range(2, 4)))
-    assert {step.factor.blocks for step in cut.way} == {cut.whole.blocks} == {4}
-    assert math.prod(step.factor.value for step in cut.way) == pytest.approx(cut.whole.value, rel=1e-12)
+    assert {step.factor.blocks for step in (*cut.way, cut.whole)} == {4}
     kept = np.delete(np.log(per_block(default, CLAIM_OLD, CLAIM_NEW)), [1, 2])
-    assert cut.whole.value == pytest.approx(math.exp(np.mean(kept)))
+    assert product(cut) == pytest.approx(cut.whole.factor.value, rel=1e-12)
+    assert product(cut) == pytest.approx(math.exp(np.mean(kept)))
 
-
-def test_a_rung_without_values_is_left_out_and_its_change_joins_the_next(default: Run) -> None:
-    made = taken(without(LOOP, MANUAL))
-    changes = {step.rung.entry.id: step.change for step in made.way}
-    assert LOOP not in changes
-    assert changes[BATCHED] == "the exact gradient; the whole batch at once"
-    assert made.left_out == (LOOP, MANUAL)
-    assert math.prod(step.factor.value for step in made.way) == pytest.approx(taken(default).whole.value)
-    assert made.complete
-    assert any(LOOP in note for note in section(without(LOOP)).notes)
-
-
-def test_a_way_that_lost_an_end_says_that_it_is_a_part() -> None:
-    run = without(CLAIM_OLD)
-    made = taken(run)
-    assert not made.complete
-    assert made.start == "as published: one sample at a time, sigmoid, float64; tanh"
-    assert section(run).lead[0].startswith("Of the way between the tutorial's two programs only a part")
-
-
-def test_rungs_that_share_no_block_do_not_take_the_ladder_away() -> None:
     def apart(burst: Burst) -> Burst | None:
         keep = burst.block in (1, 2) if burst.entry == LOOP else burst.block not in (1, 2)
         return burst if keep or burst.block == 0 else None
 
-    made = taken(edited(apart))
-    assert made.left_out == (LOOP,)
-    assert made.whole.blocks == 4
+    lost = taken(edited(apart))  # a rung that shares no block with the others
+    assert (lost.left_out, lost.whole.factor.blocks) == ((LOOP,), 4)
 
 
-def test_without_two_rungs_there_is_no_ladder(default: Run) -> None:
+def test_a_rung_without_values_is_left_out_and_its_change_joins_the_next(default: Run) -> None:
+    steps = taken(without(LOOP, MANUAL))
+    changes = {step.rung.entry.id: step.change for step in steps.way}
+    assert LOOP not in changes
+    assert changes[BATCHED] == "the exact gradient; the whole batch at once"
+    assert steps.left_out == (LOOP, MANUAL)
+    assert product(steps) == pytest.approx(taken(default).whole.factor.value)
+    assert steps.complete
+    assert any(LOOP in note for note in section(without(LOOP)).notes)
+
+
+def test_a_way_that_lost_an_end_is_a_part_and_one_that_lost_all_is_none(default: Run) -> None:
+    run = without(CLAIM_OLD)
+    assert not taken(run).complete
+    assert taken(run).start == "as published: one sample at a time, sigmoid, float64; tanh"
+    assert section(run).lead[0].startswith("Of the way between the tutorial's two programs only a part")
     way = [rung.entry for rung in default.plan.ladder if not rung.branch]
     for run in (without(*way[1:]), make_run([default.plan])):
-        assert ladder(run, outcomes(run)) is None
+        assert ladder(summarise(run)) is None
         assert ladder_section(facts_of(run), outcomes(run), "") is None
 
 
@@ -128,13 +128,12 @@ def test_branches_take_the_blocks_that_hold_both_their_ends() -> None:
     assert branches[INPLACE].factor.blocks == 10  # both stand in the main table as well
     expected = np.exp(np.mean(np.log(per_block(run, SINGLE, INPLACE))))
     assert branches[INPLACE].factor.value == pytest.approx(expected)
-    assert taken(run).whole.blocks == 6
+    assert taken(run).whole.factor.blocks == 6
 
 
 def test_a_branch_whose_start_is_missing_begins_one_rung_higher() -> None:
     (step,) = (step for step in taken(without(SINGLE)).branches if step.rung.entry.id == INPLACE)
-    assert step.above.entry.id == BATCHED
-    assert step.change == "float32; a workspace allocated once"
+    assert (step.above.entry.id, step.change) == (BATCHED, "float32; a workspace allocated once")
     assert COMPILED not in {step.rung.entry.id for step in taken(without(AUTOGRAD)).branches}
 
 
@@ -150,11 +149,3 @@ def test_a_journal_whose_rungs_lead_in_a_circle_is_read_all_the_same(default: Ru
         if not (isinstance(record, Burst) and record.entry in (MEASURED_AS[INPLACE], COMPILED))
     ]
     assert taken(make_run(records)).branches == ()
-
-
-def test_three_blocks_have_an_interval_and_two_have_none() -> None:
-    for blocks, limited in ((3, True), (2, False)):
-        run = make_run([r for r in example_records() if getattr(r, "block", 0) <= blocks])
-        whole = taken(run).whole
-        assert (whole.low is not None) == limited
-        assert whole.blocks == blocks

@@ -157,7 +157,7 @@ def test_the_ladders_sentences_say_how_far_what_carries_most_and_who_is_ahead(wh
 
 def test_the_ladders_numbers_are_those_of_its_factors(default_run: Run) -> None:
     steps, lead = taken(default_run), section(ladder_section, default_run).lead
-    for factor, sentence in ((steps.whole, lead[0]), (steps.largest.factor, lead[1])):
+    for factor, sentence in ((steps.whole.factor, lead[0]), (steps.largest.factor, lead[1])):
         assert f"{units.ratio(factor.value)} times {limits(factor)}" in sentence
     both = (Factor(value, 0.5, 0.55, 9) for value in (3.8, 1 / 1.9, 1.0))
     assert [times(factor) for factor in both] == ["× 3.80", "÷ 1.90", "× 1.000"]
@@ -170,7 +170,7 @@ def test_the_declared_comparison_of_the_same_two_is_named_where_its_number_diffe
     claim = facts_of(run).summary.headline("claim")
     assert claim is not None
     assert claim.ratio is not None
-    own, other = units.ratio(taken(run).whole.value), units.ratio(1 / claim.ratio)
+    own, other = units.ratio(taken(run).whole.factor.value), units.ratio(1 / claim.ratio)
     assert own != other
     note = f"So it is {own} here and {other} in the declared comparison."
     assert note in section(ladder_section, run).notes[0]
@@ -181,7 +181,7 @@ def test_the_ladders_table_holds_every_rung_with_its_case_and_the_time_it_has_ev
     default_run: Run,
 ) -> None:
     steps, (table,) = taken(default_run), section(ladder_section, default_run).tables
-    rungs = [steps.first, *(step.rung for step in (*steps.way, *steps.branches))]
+    rungs = [steps.whole.above, *(step.rung for step in (*steps.way, *steps.branches))]
     columns, rows = by_title(table), facts_of(default_run).rows
     assert [cell.value for cell in columns["Time a call"]] == [
         rows[rung.entry.id].median_ns for rung in rungs

@@ -22,12 +22,14 @@ told apart.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
-from bench.analysis.statistics import Interval, median_interval, rank_interval
+import numpy as np
+
+from bench.analysis.statistics import Array, Interval, rank_interval
 from bench.analysis.summary import Summary
 from bench.analysis.verdict import Comparison, compare, judge
 from bench.analysis.verdict import Kind as PairKind
@@ -36,24 +38,18 @@ from bench.records.run import Run
 from bench.workload.catalog import BASELINE, VARIANTS, by_role
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """One block of an entry, without compiling."""
-
-    start_ns: float
-    transfer_ns: float
-    first_call_ns: float
-    step_ns: float
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cost:
-    """What an entry costs. ``compile_ns`` is 0 where nothing is compiled."""
+    """What an entry costs, in nanoseconds; arrays hold one a counted block."""
 
     entry: Entry
     arm: Arm
-    parts: dict[int, Parts]  # by counted block
-    compile_ns: float
+    blocks: tuple[int, ...]
+    start_ns: Array
+    transfer_ns: Array
+    first_call_ns: Array
+    step_ns: Array
+    compile_ns: float  # 0 where nothing is compiled
     from_cache_ns: float  # what compiling takes where an earlier process of the run has done it
 
     @property
@@ -65,22 +61,13 @@ class Cost:
         """Return the same where an earlier process has compiled."""
         return replace(self, compile_ns=self.from_cache_ns)
 
-    def step_ns(self, block: int) -> float:
-        """Return one step, in one block."""
-        return self.parts[block].step_ns
-
-    def fixed_ns(self, block: int) -> float:
+    def fixed_ns(self) -> Array:
         """Return all that is paid once."""
-        parts = self.parts[block]
-        return parts.start_ns + self.compile_ns + parts.transfer_ns + parts.first_call_ns
+        return self.start_ns + self.compile_ns + self.transfer_ns + self.first_call_ns
 
-    def total_ns(self, steps: float, block: int) -> float:
-        """Return C(steps) in one block."""
-        return self.fixed_ns(block) + steps * self.step_ns(block)
-
-    def typical(self, part: Callable[[int], float]) -> Interval:
-        """Return the median over blocks of something that each has, with its exact interval."""
-        return median_interval([part(block) for block in self.parts])
+    def total_ns(self, steps: float) -> Array:
+        """Return C(steps)."""
+        return self.fixed_ns() + steps * self.step_ns
 
 
 def costs(summary: Summary) -> dict[str, Cost]:
@@ -111,18 +98,19 @@ def costs(summary: Summary) -> dict[str, Cost]:
             if (worker := workers.get((entry.arm, block))) is not None
         }
         if parts:
-            by_entry[entry.id] = Cost(entry, run.arms[entry.arm], parts, *_compile_times(compiling))
+            start, transfer, first_call, step = np.array(list(parts.values()), dtype=np.float64).T
+            by_entry[entry.id] = Cost(
+                entry, run.arms[entry.arm], tuple(parts), start, transfer, first_call, step,
+                *_compile_times(compiling),
+            )  # fmt: skip
             compiled |= {entry.arm} if compiling else set()
     return by_entry
 
 
-def _parts(worker: Worker, burst: Burst, set_up_ns: int, step_ns: float) -> Parts:
-    return Parts(
-        start_ns=worker.ready_ns - worker.compile_cpu_ns,
-        transfer_ns=burst.transfer_ns,
-        first_call_ns=burst.first_call_ns + set_up_ns,
-        step_ns=step_ns,
-    )
+def _parts(worker: Worker, burst: Burst, set_up_ns: int, step_ns: float) -> tuple[float, ...]:
+    """Return start, transfer, first call and step of one block, without compiling."""
+    start_ns = worker.ready_ns - worker.compile_cpu_ns
+    return start_ns, burst.transfer_ns, burst.first_call_ns + set_up_ns, step_ns
 
 
 def _compile_times(workers: list[Worker]) -> tuple[float, float]:
@@ -172,16 +160,14 @@ def break_evens(summary: Summary) -> list[BreakEven]:
     known = costs(summary) if pairs else {}
     results = []
     for (entry, baseline), kind in pairs.items():
-        sides = known.get(baseline), known.get(entry)
-        if sides[0] is None or sides[1] is None or not sides[0].parts.keys() & sides[1].parts.keys():
-            continue
         step = _step(summary, kind, entry, baseline)
-        if step.ratio is None:
+        if baseline not in known or entry not in known or step.ratio is None:
             continue
-        result = _break_even(sides[0], sides[1], step)
-        if sides[0].compile_ns or sides[1].compile_ns:
-            result = replace(result, from_cache=_break_even(sides[0].cached(), sides[1].cached(), step))
-        results.append(result)
+        side, rival = known[baseline], known[entry]
+        if result := _break_even(side, rival, step):
+            if side.compile_ns or rival.compile_ns:
+                result = replace(result, from_cache=_break_even(side.cached(), rival.cached(), step))
+            results.append(result)
     return results
 
 
@@ -222,21 +208,23 @@ def _step(summary: Summary, kind: PairKind, entry: str, baseline: str) -> Compar
     return judge([pair], run.plan.margin, control=summary.control, table=table)[0]
 
 
-def _break_even(baseline: Cost, rival: Cost, step: Comparison) -> BreakEven:
-    """Return where the lines of the two cross; they share blocks."""
-    blocks = sorted(baseline.parts.keys() & rival.parts.keys())
-    gaps = [rival.fixed_ns(block) - baseline.fixed_ns(block) for block in blocks]
-    gains = [baseline.step_ns(block) - rival.step_ns(block) for block in blocks]
+def _break_even(baseline: Cost, rival: Cost, step: Comparison) -> BreakEven | None:
+    """Return where the lines of the two cross; None where they share no block."""
+    blocks, *places = np.intersect1d(baseline.blocks, rival.blocks, return_indices=True)
+    if not len(blocks):
+        return None
+    gaps = rival.fixed_ns()[places[1]] - baseline.fixed_ns()[places[0]]
+    gains = baseline.step_ns[places[0]] - rival.step_ns[places[1]]
     result = BreakEven(baseline, rival, "open", rank_interval(gaps), step)
     if step.verdict in ("EQUIVALENT", "UNRESOLVED", "INVALID"):
         return replace(result, reason=step.reason)
-    kinds = [_kind(gap, gain) for gap, gain in zip(gaps, gains, strict=True)]
+    kinds = list(map(_kind, gaps, gains))
     if len(set(kinds)) > 1:
         crossing = kinds.count("crosses")
         return replace(result, reason=f"their lines cross in {crossing} of {len(blocks)} blocks")
     if kinds[0] != "crosses":
         return replace(result, kind=kinds[0])
-    steps = rank_interval([math.log(gap / gain) for gap, gain in zip(gaps, gains, strict=True)]).exp()
+    steps = rank_interval([math.log(ratio) for ratio in gaps / gains]).exp()
     low, high = steps.limits
     return replace(result, kind="crosses", steps=steps.estimate, low=low, high=high)
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import mean_interval
+from bench.analysis.summary import Summary
 from bench.records.record import Arm, Entry, Rung
-from bench.records.run import Run
 
 FEWEST = 3  # blocks for an interval
 
@@ -68,10 +68,9 @@ class Step:
 class Ladder:
     """The way from the first rung to the last, the branches beside it, and what the whole way brought."""
 
-    first: Timed
     start: str  # what the first rung is
     way: tuple[Step, ...]
-    whole: Factor
+    whole: Step
     branches: tuple[Step, ...]
     left_out: tuple[str, ...]  # rungs without values; what changes there joins what changes at the next one
     complete: bool  # the way begins and ends where the plan says
@@ -79,14 +78,15 @@ class Ladder:
     @property
     def largest(self) -> Step:
         """The step that carries most of the whole way."""
-        faster = self.whole.value >= 1
+        faster = self.whole.factor.value >= 1
         return max(self.way, key=lambda step: step.factor.value if faster else 1 / step.factor.value)
 
 
-def ladder(run: Run, found: Mapping[str, Outcome]) -> Ladder | None:
+def ladder(summary: Summary) -> Ladder | None:
     """Take the way apart; return None without a ladder, or where fewer than two of its rungs have times."""
-    main = [rung for rung in run.plan.ladder if not rung.branch]
-    kept, blocks = _together([rung.entry for rung in main if found[rung.entry].medians], found)
+    known, rungs = summary.outcomes, summary.run.plan.ladder
+    main = [rung for rung in rungs if not rung.branch]
+    kept, blocks = _together([rung.entry for rung in main if known[rung.entry].medians], known)
     if len(kept) < 2:
         return None
     changes: dict[str, str] = {}
@@ -95,65 +95,54 @@ def ladder(run: Run, found: Mapping[str, Outcome]) -> Ladder | None:
         passed.append(rung.change)
         if rung.entry in kept:
             changes[rung.entry], passed = "; ".join(passed), []
-    timed = [_timed(run, found, entry, blocks) for entry in kept]
-    way = [
-        Step(own, above, changes[own.entry.id], _factor(found, above, own, blocks))
-        for above, own in pairwise(timed)
-    ]
-    measured = {*kept, *(rung.entry for rung in run.plan.ladder if rung.branch and found[rung.entry].medians)}
+    measured = {*kept, *(rung.entry for rung in rungs if rung.branch and known[rung.entry].medians)}
     return Ladder(
-        first=timed[0],
         start=changes[kept[0]],
-        way=tuple(way),
-        whole=_factor(found, timed[0], timed[-1], blocks),
-        branches=tuple(_branches(run, found)),
-        left_out=tuple(rung.entry for rung in run.plan.ladder if rung.entry not in measured),
+        way=tuple(_step(summary, above, own, changes[own], blocks) for above, own in pairwise(kept)),
+        whole=_step(summary, kept[0], kept[-1], "all of it", blocks),
+        branches=tuple(_branches(summary)),
+        left_out=tuple(rung.entry for rung in rungs if rung.entry not in measured),
         complete=(kept[0], kept[-1]) == (main[0].entry, main[-1].entry),
     )
 
 
-def _together(entries: list[str], found: Mapping[str, Outcome]) -> tuple[list[str], list[int]]:
+def _together(entries: list[str], known: Mapping[str, Outcome]) -> tuple[list[str], list[int]]:
     """Return the entries with the blocks that hold them all; where none does, those with the fewest go."""
     kept = list(dict.fromkeys(entries))
     while kept:
-        if blocks := set.intersection(*(set(found[entry].medians) for entry in kept)):
+        if blocks := set.intersection(*(set(known[entry].medians) for entry in kept)):
             return kept, sorted(blocks)
-        kept.remove(min(kept, key=lambda entry: len(found[entry].medians)))
+        kept.remove(min(kept, key=lambda entry: len(known[entry].medians)))
     return [], []
 
 
-def _branches(run: Run, found: Mapping[str, Outcome]) -> Iterator[Step]:
+def _branches(summary: Summary) -> Iterator[Step]:
     """Yield the branches that were measured, each over the blocks that hold both its ends."""
-    for rung in run.plan.ladder:
-        above, change = _above(run.plan.ladder, rung, found)
-        if not rung.branch or above is None:
-            continue
-        blocks = sorted(found[rung.entry].medians.keys() & found[above].medians.keys())
-        if blocks:
-            start, end = (_timed(run, found, entry, blocks) for entry in (above, rung.entry))
-            yield Step(end, start, change, _factor(found, start, end, blocks))
+    known, rungs = summary.outcomes, summary.run.plan.ladder
+    for rung in (rung for rung in rungs if rung.branch):
+        above, change = _above(rungs, rung, known)
+        if above and (blocks := known[rung.entry].medians.keys() & known[above].medians.keys()):
+            yield _step(summary, above, rung.entry, change, sorted(blocks))
 
 
-def _above(rungs: Sequence[Rung], rung: Rung, found: Mapping[str, Outcome]) -> tuple[str | None, str]:
+def _above(rungs: Sequence[Rung], rung: Rung, known: Mapping[str, Outcome]) -> tuple[str | None, str]:
     """Return the nearest entry above that has times, and all that changes between the two."""
     others = {other.entry: other for other in rungs if other.entry != rung.entry}
     changes, above = [rung.change], rung.above
-    while above is not None and not found[above].medians:
+    while above is not None and not known[above].medians:
         passed = others.pop(above, None)  # never twice: a file may lead in a circle
         above = passed.above if passed else None
         changes += [passed.change] if passed else []
     return above, "; ".join(reversed(changes))
 
 
-def _timed(run: Run, found: Mapping[str, Outcome], entry_id: str, blocks: Sequence[int]) -> Timed:
-    entry, medians = run.entries[entry_id], found[entry_id].medians
-    time_ns = math.exp(float(np.mean([math.log(medians[block]) for block in blocks])))
-    return Timed(entry, run.arms[entry.arm], time_ns)
-
-
-def _factor(found: Mapping[str, Outcome], above: Timed, own: Timed, blocks: Sequence[int]) -> Factor:
-    before, after = found[above.entry.id].medians, found[own.entry.id].medians
-    logs = [math.log(before[block] / after[block]) for block in blocks]
-    interval = mean_interval(logs).exp()
-    low, high = interval.limits if len(logs) >= FEWEST else (None, None)
-    return Factor(interval.estimate, low, high, len(logs))
+def _step(summary: Summary, above: str, entry: str, change: str, blocks: Sequence[int]) -> Step:
+    """Return what lies between two entries, over blocks that hold both."""
+    ends, run = [], summary.run
+    times = [[summary.outcomes[end].medians[block] for block in blocks] for end in (above, entry)]
+    for end, of_end in zip((run.entries[above], run.entries[entry]), times, strict=True):
+        mean_ns = math.exp(float(np.mean([math.log(time) for time in of_end])))
+        ends.append(Timed(end, run.arms[end.arm], mean_ns))
+    interval = mean_interval([math.log(before / after) for before, after in zip(*times, strict=True)]).exp()
+    low, high = interval.limits if len(blocks) >= FEWEST else (None, None)
+    return Step(ends[1], ends[0], change, Factor(interval.estimate, low, high, len(blocks)))

@@ -19,7 +19,6 @@ over.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,51 +83,28 @@ def _counts(sizes: Array) -> Array:
     return np.stack(counts, axis=1)
 
 
-FEWEST = 6  # sizes of a family, to leave one out and still see a surface
-Times = dict[str, dict[Shape, float]]  # family -> shape -> nanoseconds a call
+FEWEST = 6  # sizes of an arm, to leave one out and still see a surface
+Times = dict[str, dict[Shape, float]]  # arm -> shape -> nanoseconds a call
+Errors = Mapping[Shape, float]  # logs of predicted over measured time
+MOST = 0.9  # share of predicted times, of which an error is told
 
 
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """Logs of predicted over measured time, by shape."""
-
-    logs: Mapping[Any, float]
-
-    @property
-    def median(self) -> float:
-        """Half of the times are off by no more: 0.04 for 4 %."""
-        return self._quantile(0.5)
-
-    @property
-    def ninth(self) -> float:
-        """Nine of ten times are off by no more."""
-        return self._quantile(0.9)
-
-    @classmethod
-    def pooled(cls, several: Iterable["Errors"]) -> "Errors":
-        """Return all of several families together."""
-        return cls(dict(enumerate(log for errors in several for log in errors.logs.values())))
-
-    def _quantile(self, share: float) -> float:
-        return math.expm1(float(np.quantile(np.abs(list(self.logs.values())), share)))
+def off_by(errors: Iterable[float], share: float = 0.5) -> float:
+    """Return by how much that share of times is off at most: 0.04 for 4 %."""
+    return math.expm1(float(np.quantile(np.abs(list(errors)), share)))
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """What was learnt of one arm: its best model, and that model's errors at sizes left out."""
 
-    arm: str
     model: str
     fitted: Fitted
     errors: Errors
 
-
-@dataclass(frozen=True, slots=True)
-class Winners:
-    """How often the library that was predicted to be faster is so, among sizes with a verdict."""
-
-    right: int
-    total: int
+    def log_ns(self, shape: Shape) -> float:
+        """Return the log of the time of a size, in nanoseconds a call."""
+        return float(self.fitted(sizes_of([shape]))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +118,7 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """All families of a grid. ``case`` is what its sizes share, ``measured`` the range of each."""
+    """The families of a grid, by arm. ``case`` is what its sizes share, ``measured`` the range of each."""
 
     case: Case
     families: dict[str, Family]
@@ -165,30 +141,16 @@ class Prediction:
                     "measure it"
                 )
         family = self.families[arm]
-        log_ns = float(family.fitted(sizes_of([case.shape]))[0])
-        reach = math.log1p(family.errors.ninth)
+        log_ns, reach = family.log_ns(case.shape), math.log1p(off_by(family.errors.values(), MOST))
         return Predicted(math.exp(log_ns), math.exp(log_ns - reach), math.exp(log_ns + reach))
 
-    def winners_left_out(self, cells: Iterable[MapCell]) -> Winners:
-        """Predict the winner of every cell with a verdict, its own times being left out."""
-        return _winners(cells, {arm: family.errors.logs for arm, family in self.families.items()})
-
     def errors_at(self, times: Times) -> dict[str, Errors]:
-        """Return what is off at sizes that the grid did not measure, by family."""
+        """Return what is off at sizes that the grid did not measure, by arm."""
         return {
-            arm: Errors(
-                {
-                    shape: float(self.families[arm].fitted(sizes_of([shape]))[0]) - math.log(ns)
-                    for shape, ns in of_arm.items()
-                }
-            )
-            for arm, of_arm in times.items()
-            if arm in self.families and of_arm
+            arm: {shape: self.families[arm].log_ns(shape) - math.log(ns) for shape, ns in own.items()}
+            for arm, own in times.items()
+            if arm in self.families and own
         }
-
-    def winners_at(self, cells: Iterable[MapCell], times: Times) -> Winners:
-        """Predict the winner of cells that the grid did not measure."""
-        return _winners(cells, {arm: errors.logs for arm, errors in self.errors_at(times).items()})
 
 
 def predict(run: Run, case: Case, arm: str) -> Predicted:
@@ -217,52 +179,47 @@ def times_of(summary: Summary, like: Case) -> Times:
 
 
 def learn(times: Times, case: Case) -> Prediction | None:
-    """Choose and fit a model for every family; return None where none has enough sizes to judge a model."""
-    families = {arm: _family(arm, of_arm) for arm, of_arm in times.items() if len(of_arm) >= FEWEST}
+    """Choose and fit a model for every arm; return None where none has enough sizes to judge a model."""
+    families = {arm: _family(own) for arm, own in times.items() if len(own) >= FEWEST}
     if not families:
         return None
-    sizes = sizes_of([shape for of_arm in times.values() for shape in of_arm])
-    ranges = {
-        name: (int(column.min()), int(column.max()))
-        for name, column in zip(("T", "B", "I", "H", "O"), sizes.T, strict=True)
-    }
-    return Prediction(case, families, ranges)
+    sizes = sizes_of([shape for own in times.values() for shape in own]).astype(int)
+    least, most = sizes.min(axis=0).tolist(), sizes.max(axis=0).tolist()
+    return Prediction(case, families, dict(zip("TBIHO", zip(least, most, strict=True), strict=True)))
 
 
-def _family(arm: str, times: Mapping[Shape, float]) -> Family:
-    left_out = {name: Errors(_left_out(model, times)) for name, model in MODELS.items()}
-    best = min(left_out, key=lambda name: _mean(left_out[name]))
-    shapes = list(times)
-    fitted = MODELS[best](sizes_of(shapes), np.log([times[shape] for shape in shapes]))
-    return Family(arm, best, fitted, left_out[best])
+def _family(times: Mapping[Shape, float]) -> Family:
+    """Return the model whose errors at sizes left out are smallest in the mean, fitted to all sizes."""
+    left_out = {name: _left_out(model, times) for name, model in MODELS.items()}
+    best = min(left_out, key=lambda name: float(np.mean(np.abs(list(left_out[name].values())))))
+    fitted = MODELS[best](sizes_of(list(times)), np.log(list(times.values())))
+    return Family(best, fitted, left_out[best])
 
 
 def _left_out(model: Model, times: Mapping[Shape, float]) -> dict[Shape, float]:
     """Return the error at each size of a model that was fitted to all others."""
-    shapes = list(times)
-    sizes, logs = sizes_of(shapes), np.log([times[shape] for shape in shapes])
+    sizes, logs = sizes_of(list(times)), np.log(list(times.values()))
     errors: dict[Shape, float] = {}
-    for place, shape in enumerate(shapes):
-        others = np.arange(len(shapes)) != place
+    for place, shape in enumerate(times):
+        others = np.arange(len(times)) != place
         fitted = model(sizes[others], logs[others])
         errors[shape] = float(fitted(sizes[place : place + 1])[0]) - float(logs[place])
     return errors
 
 
-def _mean(errors: Errors) -> float:
-    return float(np.mean(np.abs(list(errors.logs.values()))))
+def count_winners(cells: Iterable[MapCell], errors: Mapping[str, Errors]) -> tuple[int, int]:
+    """Return of how many cells with a verdict the faster side was predicted, and how many there are.
 
-
-def _winners(cells: Iterable[MapCell], errors: Mapping[str, Mapping[Shape, float]]) -> Winners:
-    """Count winners named rightly; a predicted ratio is the measured one times that of the errors."""
+    A predicted ratio is the measured one times that of the errors, which are given by arm.
+    """
     hits: list[bool] = []
     for cell in cells:
         arm, baseline, shape = cell.comparison.arm, cell.comparison.baseline_arm, cell.case.shape
-        own, other = errors.get(arm.id, {}), errors.get(baseline.id, {})
+        own, other = (errors.get(side.id, {}) for side in (arm, baseline))
         if cell.faster and cell.arm_ns and cell.baseline_ns and shape in own and shape in other:
             log_ratio = math.log(cell.arm_ns / cell.baseline_ns) + own[shape] - other[shape]
             hits.append(cell.faster == (arm if log_ratio < 0 else baseline))
-    return Winners(sum(hits), len(hits))
+    return sum(hits), len(hits)
 
 
 def _work(case: Case) -> tuple[str, ...]:

@@ -19,16 +19,16 @@ ratio, without an interval or a verdict.
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
 from bench.analysis.environment_diff import differences
-from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.statistics import ALPHA, MOST_PAIRS
-from bench.analysis.verdict import Comparison, Effect, Word, compare, judge, judge_run, measured
-from bench.records.formats.foreign import Benchmark, Facts, Note, Tool, ToolResults, fact_text
+from bench.analysis.summary import Summary, summarise
+from bench.analysis.verdict import Effect, Word, compare, judge, measured
+from bench.records.formats.foreign import Benchmark, Facts, Note, ToolResults, fact_text
 from bench.records.record import Entry
 from bench.records.run import Run, different_machines
 
@@ -43,6 +43,7 @@ class Change(Effect):
 
     name: str
     group: str = ""  # the table that it stands in
+    twin: bool = False  # an A/A control
     old_value: float | None = None  # what the two say by themselves: a ratio, or nanoseconds a call
     new_value: float | None = None
 
@@ -99,25 +100,6 @@ class Changes:
         return self.warning or self.rows[0].reason
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two runs, and what became of its entries."""
-
-    run: Run
-    found: Mapping[str, Outcome]
-    which: str  # "old run"
-
-    def logs(self, entry: str, reference: str) -> tuple[Comparison, tuple[float, ...]]:
-        """Return what this run says of an entry, and a log a block: of its ratio to the reference.
-
-        Where it is its own reference, of its time in nanoseconds.
-        """
-        comparison = compare(self.run, self.found, entry, reference)
-        if entry != reference:
-            return comparison, comparison.log_ratios
-        return comparison, tuple(math.log(time) for time in self.found[entry].medians.values())
-
-
 def compare_runs(
     before: Run,
     after: Run,
@@ -131,29 +113,30 @@ def compare_runs(
 
     The seed of the data may be another one: it is the same work.
     """
-    old, new = Side(before, outcomes(before), "old run"), Side(after, outcomes(after), "new run")
+    old, new = summarise(before), summarise(after)
     versions, conditions = differences(before, after)
-    then, now, arms, margin = before.entries, after.entries, after.arms, after.plan.margin
+    then, now, margin = before.entries, after.entries, after.plan.margin
     shared = [entry for entry in now.values() if _same(then.get(entry.id), entry)]
+    baselines = dict.fromkeys(entry.baseline for entry in shared if entry.baseline is not None)
     drafts = {
         entry.id: _change(old, new, entry, entry.id if absolute else entry.baseline or entry.id)
         for entry in shared
         if absolute or entry.baseline is not None
     }
-    twins = judge((draft for name, draft in drafts.items() if arms[now[name].arm].twin), margin)
-    rows = [draft for name, draft in drafts.items() if not arms[now[name].arm].twin]
+    twins = judge((draft for draft in drafts.values() if draft.twin), margin)
+    rows = [draft for draft in drafts.values() if not draft.twin]
     word, warning = _control(old, new, () if absolute else twins)
     if not warning and conditions and not any_environment:
         word, warning = "NONE", OTHER_ENVIRONMENT
     if warning:
         rows = [row if row.p is None else replace(row, verdict=word, reason=warning, p=None) for row in rows]
-    baselines = dict.fromkeys(entry.baseline for entry in shared if entry.baseline is not None)
+    drifts = [] if absolute else [_change(old, new, now[name], name, judged=False) for name in baselines]
     return Changes(
         old=names[0],
         new=names[1],
         unit="ns" if absolute else "ratio",
         rows=judge(rows, margin, limit=limit),
-        baselines=() if absolute else tuple(_drift(old, new, name) for name in baselines),
+        baselines=tuple(drifts),
         twins=twins,
         only_old=tuple(_only(then, now)),
         only_new=tuple(_only(now, then)),
@@ -182,44 +165,40 @@ def _only(these: Mapping[str, Entry], others: Mapping[str, Entry]) -> Iterator[s
             yield f"{entry.id} ({entry.case})" if entry.id in others else entry.id
 
 
-def _change(old: Side, new: Side, entry: Entry, reference: str) -> Change:
-    """Return the change of one entry; its verdict INVALID, MISSING or NONE is final where there is no p."""
-    change = Change(name=entry.id, group=entry.group)
+def _change(old: Summary, new: Summary, entry: Entry, reference: str, *, judged: bool = True) -> Change:
+    """Return the change of an entry's ratio to a reference; where that is itself, of its time.
+
+    A verdict INVALID, MISSING or NONE is final where there is no p, as nowhere unless ``judged``.
+    """
+    change = Change(name=entry.id, group=entry.group, twin=new.run.arms[entry.arm].twin)
     if not _same(old.run.entries.get(reference), new.run.entries[reference]):
         return replace(change, verdict="MISSING", reason="its baseline is not the same in both runs")
-    (was, logs_then), (now, logs_now) = (side.logs(entry.id, reference) for side in (old, new))
-    for side, own in ((new, now), (old, was)):
-        if own.p is None:
-            reason = f"{side.which}: {own.reason}"
+    final, samples = not judged, list[Sequence[float]]()
+    values: list[float | None] = []
+    for side, which in ((new, "new run"), (old, "old run")):
+        own = compare(side.run, side.outcomes, entry.id, reference)
+        logs, value = own.log_ratios, own.ratio
+        if entry.id == reference:
+            logs = tuple(math.log(time) for time in side.outcomes[reference].medians.values())
+            value = math.exp(median(logs)) if logs else None
+        samples.insert(0, logs)
+        values.insert(0, value)
+        if own.p is None and (judged or not logs):
+            reason = f"{which}: {own.reason}"
             change = replace(change, verdict=own.verdict, reason=reason, left_out=own.left_out)
-    if not logs_then or not logs_now:
+            final = True
+    if not all(samples):
         return change
-    values = (was.ratio, now.ratio)
-    if reference == entry.id:
-        values = (math.exp(median(logs_then)), math.exp(median(logs_now)))
-    change = replace(change, old_value=values[0], new_value=values[1])
-    return measured(change, logs_then, logs_now, final=was.p is None or now.p is None)
+    return measured(replace(change, old_value=values[0], new_value=values[1]), *samples, final=final)
 
 
-def _drift(old: Side, new: Side, baseline: str) -> Change:
-    """Return what a baseline did in absolute time."""
-    if baseline not in old.run.entries or baseline not in new.run.entries:
-        return Change(name=baseline, verdict="MISSING", reason="it is not in both runs")
-    then, now = (side.logs(baseline, baseline)[1] for side in (old, new))
-    if not then or not now:
-        return Change(name=baseline, verdict="MISSING", reason="it has no times in both runs")
-    values = [math.exp(median(logs)) for logs in (then, now)]
-    return measured(Change(name=baseline, old_value=values[0], new_value=values[1]), then, now, final=True)
-
-
-def _control(old: Side, new: Side, twins: Iterable[Change]) -> tuple[Word, str]:
+def _control(old: Summary, new: Summary, twins: Iterable[Change]) -> tuple[Word, str]:
     """Return why no row may be believed; empty where they may."""
-    for side in (old, new):
-        control = judge_run(side.run, side.found).control
+    for control, which in ((old.control, "old run"), (new.control, "new run")):
         if control.failure:
-            return "INVALID", f"the {side.which} gives no verdict by itself: {control.failure}"
+            return "INVALID", f"the {which} gives no verdict by itself: {control.failure}"
         if control.bias:
-            return "INVALID", f"the A/A control of the {side.which} differs by more than chance"
+            return "INVALID", f"the A/A control of the {which} differs by more than chance"
     for twin in twins:
         if twin.p_holm is not None and twin.p_holm <= ALPHA:
             return "INVALID", (
@@ -229,9 +208,9 @@ def _control(old: Side, new: Side, twins: Iterable[Change]) -> tuple[Word, str]:
     return "NONE", ""
 
 
-def _other_inputs(old: Side, new: Side, shared: list[Entry]) -> Iterator[str]:
+def _other_inputs(old: Summary, new: Summary, shared: list[Entry]) -> Iterator[str]:
     """Yield that the same case came as other bytes, where it did."""
-    digests = [(old.found[entry.id].digests, new.found[entry.id].digests) for entry in shared]
+    digests = [(old.outcomes[entry.id].digests, new.outcomes[entry.id].digests) for entry in shared]
     alike = [then == now for then, now in digests if then and now]
     if not all(alike):
         count = f"{alike.count(False)} of {len(alike)}"
@@ -240,15 +219,7 @@ def _other_inputs(old: Side, new: Side, shared: list[Entry]) -> Iterator[str]:
 
 # files of other tools
 
-
-@dataclass(frozen=True, slots=True)
-class _Matched:
-    """What two files have in common, by what to call it; what only one has; what must be told of that."""
-
-    pairs: tuple[tuple[str, Benchmark, Benchmark], ...]
-    only_old: tuple[str, ...]
-    only_new: tuple[str, ...]
-    notes: tuple[Note, ...]
+Pairs = Sequence[tuple[Benchmark, Benchmark]]  # old and new
 
 
 def compare_files(
@@ -260,64 +231,67 @@ def compare_files(
     limit: float | None = None,
 ) -> Changes:
     """Compare the benchmarks of one name in two files of one tool, by the medians of their processes."""
-    tool, matched = new.tool, _match(old.benchmarks, new.benchmarks)
-    facts = [(then.facts, now.facts) for _, then, now in matched.pairs] or [(old.facts, new.facts)]
+    tool = new.tool
+    pairs, unpaired, notes = _match(old.benchmarks, new.benchmarks)
+    facts = [(then.facts, now.facts) for then, now in pairs] or [(old.facts, new.facts)]
     conditions = tuple(_changed(tool.conditions, facts))
     spoiled = bool(conditions) and not any_environment
     warning = ONE_PROCESS if tool.one_process else OTHER_ENVIRONMENT if spoiled else ""
     rows = []
-    for name, *pair in matched.pairs:
-        logs = [[math.log(time) for time in one.medians_ns] for one in pair]
-        values = [math.exp(median(of)) for of in logs]
-        row = Change(name=name, reason=warning, old_value=values[0], new_value=values[1])
+    for pair in pairs:
+        logs = [[math.log(time) for time in benchmark.medians_ns] for benchmark in pair]
+        was, now = (math.exp(median(sample)) for sample in logs)
+        name = max((benchmark.label for benchmark in pair), key=len)
+        row = Change(name=name, reason=warning, old_value=was, new_value=now)
         if tool.one_process:
-            rows.append(replace(row, ratio=values[1] / values[0]))
+            row = replace(row, ratio=now / was)
         elif math.prod(map(len, logs)) > MOST_PAIRS:
             reason = f"{len(logs[0])} and {len(logs[1])} processes are too many for the exact test"
-            rows.append(replace(row, reason=reason, ratio=values[1] / values[0]))
+            row = replace(row, reason=reason, ratio=now / was)
         else:
-            rows.append(measured(row, *logs, final=spoiled, of="processes"))
-    notes = [
-        replace(note, what=f"{name}: {note.what}")
-        for name, results in zip(names, (old, new), strict=True)
-        for note in results.notes
-    ]
+            row = measured(row, *logs, final=spoiled, of="processes")
+        rows.append(row)
+    told_how = [pair for pair in facts if all(any(name in of for name in tool.measured) for of in pair)]
     return Changes(
         old=names[0],
         new=names[1],
         unit="ns",
         rows=judge(rows, MARGIN, limit=limit, of="processes"),
         samples="processes",
-        only_old=matched.only_old,
-        only_new=matched.only_new,
+        only_old=unpaired[0],
+        only_new=unpaired[1],
         machines=tuple(dict(_different(tool.machine, facts))),
         versions=tuple(_changed(tool.versions, facts)),
         conditions=conditions,
-        options=tuple(_changed(tool.measured, [pair for pair in facts if _tell(tool, pair)], "none")),
-        notes=(*notes, *matched.notes),
+        options=tuple(_changed(tool.measured, told_how, "none")),  # very old files tell nothing of it
+        notes=(
+            *(replace(note, what=f"{names[0]}: {note.what}") for note in old.notes),
+            *(replace(note, what=f"{names[1]}: {note.what}") for note in new.notes),
+            *notes,
+        ),
         warning=warning,
         limit=limit,
     )
 
 
-def _tell(tool: Tool, pair: tuple[Facts, Facts]) -> bool:
-    """Return whether both of a pair tell anything of how they were measured: very old files do not."""
-    return all(any(name in facts for name in tool.measured) for facts in pair)
-
-
-def _match(old: Sequence[Benchmark], new: Sequence[Benchmark]) -> _Matched:
+def _match(
+    old: Sequence[Benchmark], new: Sequence[Benchmark]
+) -> tuple[Pairs, tuple[tuple[str, ...], tuple[str, ...]], list[Note]]:
     """Pair benchmarks by their full names, and tests that moved by their names.
 
     A full name that both files have equally often is paired in their order; one that they do not is not.
+
+    Returns:
+        The pairs, what only the old and only the new file has, and what must be told of the pairing.
     """
     then, now = _by_full_name(old), _by_full_name(new)
     moved = _moved(then, now)
-    pairs: list[tuple[str, Benchmark, Benchmark]] = []
+    pairs: list[tuple[Benchmark, Benchmark]] = []
     repeated, unclear = [], []
     for name, own in now.items():
         earlier = then.get(moved.get(name, name), [])
         if len(earlier) == len(own):
-            pairs += ((max(a.label, b.label, key=len), a, b) for a, b in zip(earlier, own, strict=True))
+            pairs += zip(earlier, own, strict=True)
             repeated += [name] * (len(own) > 1)
         elif earlier:
             unclear.append(f"{name} ({len(earlier)} in old, {len(own)} in new)")
@@ -327,18 +301,15 @@ def _match(old: Sequence[Benchmark], new: Sequence[Benchmark]) -> _Matched:
         Note("Moved, and taken for the same", tuple(f"{was}, now {name}" for name, was in moved.items())),
     )
     still, before = {*now, *moved.values()}, {*then, *moved}
-    return _Matched(
-        pairs=tuple(pairs),
-        only_old=tuple(one.label for one in old if one.full_name not in still),
-        only_new=tuple(one.label for one in new if one.full_name not in before),
-        notes=tuple(note for note in notes if note.names),
-    )
+    only_old = tuple(benchmark.label for benchmark in old if benchmark.full_name not in still)
+    only_new = tuple(benchmark.label for benchmark in new if benchmark.full_name not in before)
+    return pairs, (only_old, only_new), [note for note in notes if note.names]
 
 
 def _by_full_name(benchmarks: Iterable[Benchmark]) -> dict[str, list[Benchmark]]:
-    by_name: dict[str, list[Benchmark]] = {}
+    by_name: dict[str, list[Benchmark]] = defaultdict(list)
     for benchmark in benchmarks:
-        by_name.setdefault(benchmark.full_name, []).append(benchmark)
+        by_name[benchmark.full_name].append(benchmark)
     return by_name
 
 
@@ -346,7 +317,7 @@ def _moved(then: Mapping[str, list[Benchmark]], now: Mapping[str, list[Benchmark
     """Return where tests were, by where they are: each file has one test of that name, not the same."""
     places: list[dict[str, str]] = []
     for side in (then, now):
-        counts = Counter(one.name for own in side.values() for one in own)
+        counts = Counter(benchmark.name for own in side.values() for benchmark in own)
         places.append({own[0].name: full for full, own in side.items() if counts[own[0].name] == 1})
     was, is_ = places
     return {is_[name]: was[name] for name in is_ if name in was and is_[name] != was[name]}

@@ -97,10 +97,10 @@ def rank_interval(*samples: ArrayLike, confidence: float = 0.95) -> Interval:
     contrasts, sizes = _contrasts(*samples), _sizes(*samples)
     cut = _critical_value(sizes, 1 - confidence)
     if cut is None:
-        return Interval(_median(contrasts), -math.inf, math.inf, 1.0)
+        return Interval(float(np.median(contrasts)), -math.inf, math.inf, 1.0)
     achieved = 1 - 2 * float(np.sum(_probabilities(sizes)[: cut + 1]))
     placed = np.partition(contrasts, (cut, len(contrasts) - 1 - cut))
-    return Interval(_median(contrasts), float(placed[cut]), float(placed[-1 - cut]), achieved)
+    return Interval(float(np.median(contrasts)), float(placed[cut]), float(placed[-1 - cut]), achieved)
 
 
 def rank_p(*samples: ArrayLike, mu: float = 0.0) -> float:
@@ -346,12 +346,6 @@ def _contrasts_of(samples: Sequence[Array]) -> Array:
 def _exp(log: float) -> float:
     """Return exp(log), infinite where that is no number any more."""
     return math.exp(log) if log < LARGEST_LOG else math.inf
-
-
-def _median(numbers: Array) -> float:
-    below, above = (len(numbers) - 1) // 2, len(numbers) // 2
-    placed = np.partition(numbers, (below, above))
-    return float(placed[below] + placed[above]) / 2
 
 
 def _sizes(*samples: ArrayLike) -> Sizes:

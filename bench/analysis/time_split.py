@@ -34,8 +34,8 @@ from typing import Literal
 
 import numpy as np
 
-from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import Interval, median_interval
+from bench.analysis.summary import Summary
 from bench.records.record import Arm, Entry, Probe, Rates
 from bench.records.run import Run
 from bench.workload.case import Case
@@ -56,30 +56,26 @@ from bench.workload.operations import (
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
-    """One operation: ``rate`` is flops, elements or bytes a nanosecond."""
-
-    kernel: Kernel
-    rate: Interval
-
-
-@dataclass(frozen=True, slots=True)
 class LibrarySpeeds:
-    """What the probe of one arm found over the counted blocks."""
+    """What the probe of one arm showed over the counted blocks.
+
+    ``rates`` are flops, elements or bytes a nanosecond: of products and of passes of tanh or exp over more
+    than one number, and of the largest copy, read and written.
+    """
 
     arm: Arm
-    case: Case  # whose sizes these are
     call_ns: Interval | None  # of a call that has nothing to do
-    products: tuple[Speed, ...]  # GFLOP/s, those of 1 x 1 left out
-    activations: tuple[Speed, ...]  # 10^9 elements a second, those of 1 element left out
-    copy: Speed | None  # GB/s, read and written, of the largest copy
+    rates: dict[Kernel, Interval]
 
 
 class Prices:
     """What the operations of a library took in one block, in nanoseconds a call."""
 
     def __init__(self, rates: Rates) -> None:
-        self.ns = {one.kernel: median(one.elapsed_ns) / one.n_calls for one in rates.primitives}
+        self.ns = {
+            primitive.kernel: median(primitive.elapsed_ns) / primitive.n_calls
+            for primitive in rates.primitives
+        }
         self._by_form: dict[Kernel, dict[Size, float]] = {}
         for kernel, ns in self.ns.items():
             self._by_form.setdefault(kernel.at(), {})[kernel.size] = ns
@@ -113,41 +109,21 @@ def prices(run: Run) -> dict[tuple[str, str], dict[int, Prices]]:
     return by_place
 
 
-def libraries(run: Run) -> tuple[LibrarySpeeds, ...]:
-    """Return one for each probe that has values, in the plan's order."""
-    by_place = prices(run)
-    probed = []
-    for probe in run.plan.probes:
-        arm = run.arms[probe.arm]
-        if blocks := by_place.get((arm.library, arm.device)):
-            probed.append(_library(arm, probe, list(blocks.values())))
-    return tuple(probed)
-
-
-def _library(arm: Arm, probe: Probe, blocks: Sequence[Prices]) -> LibrarySpeeds:
+def _library(arm: Arm, probe: Probe, blocks: Iterable[Prices]) -> LibrarySpeeds:
     times: dict[Kernel, list[float]] = {}
     for block in blocks:
         for kernel, ns in block.ns.items():
             times.setdefault(kernel, []).append(ns)
-
-    def speeds(names: Sequence[str], work_of_flop: int = 1) -> tuple[Speed, ...]:
-        """Return those of some names at more than one number: work a nanosecond."""
-        return tuple(
-            Speed(kernel, median_interval([work_of_flop * kernel.flops / time_ns for time_ns in ns]))
-            for kernel, ns in times.items()
-            if kernel.name in names and set(kernel.size) - {1}
-        )
-
-    copies = speeds((COPY,), 2 * ITEMSIZE[probe.case.dtype])  # read and written
-    calls = [median_interval(ns) for kernel, ns in times.items() if kernel.name == CALL]
-    return LibrarySpeeds(
-        arm=arm,
-        case=probe.case,
-        call_ns=calls[0] if calls else None,
-        products=speeds((PRODUCT,)),
-        activations=speeds(TRANSCENDENTAL),
-        copy=max(copies, key=lambda speed: speed.kernel.size, default=None),
-    )
+    moved = 2 * ITEMSIZE[probe.case.dtype]  # bytes of an element that is copied
+    largest_copy = max((kernel.size for kernel in times if kernel.name == COPY), default=())
+    rates = {
+        kernel: median_interval([(moved if kernel.name == COPY else 1) * kernel.flops / ns for ns in own])
+        for kernel, own in times.items()
+        if (kernel.name in (PRODUCT, *TRANSCENDENTAL) and set(kernel.size) - {1})
+        or (kernel.name == COPY and kernel.size == largest_copy)
+    }
+    calls = [median_interval(own) for kernel, own in times.items() if kernel.name == CALL]
+    return LibrarySpeeds(arm, calls[0] if calls else None, rates)
 
 
 def _forms(kernel: Kernel) -> dict[Kernel, None]:
@@ -172,7 +148,6 @@ KINDS: tuple[Kind, ...] = ("dispatch", "products", "elementwise", "rest")
 class Part:
     """A part of an entry's time."""
 
-    kind: Kind
     time_ns: float  # its share of the entry's time
     share: Interval
 
@@ -194,19 +169,10 @@ class Limit:
     arm: Arm
     time_ns: float  # median over all its counted blocks
     count: Count | None  # None: no formula
-    parts: tuple[Part, ...]  # two where products and passes could not be priced; empty without dispatch
+    parts: dict[Kind, Part]  # two where products and passes could not be priced; empty without dispatch
     overlaps: tuple[float, ...]  # of the blocks in which the parts exceed the whole: 0.05 for 5 %
     blocks: int  # in which it was taken apart
     bound: Bound | None
-
-    def part(self, kind: Kind) -> Part | None:
-        """Return its part of a kind."""
-        return next((part for part in self.parts if part.kind == kind), None)
-
-    @property
-    def largest(self) -> Part | None:
-        """Where most of its time goes."""
-        return max(self.parts, key=lambda part: part.share.estimate, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,22 +180,13 @@ class Limits:
     """Everything a run tells about why."""
 
     entries: tuple[Limit, ...]  # of the main table, in its order
-    libraries: tuple[LibrarySpeeds, ...]
-    troubles: tuple[
-        tuple[str, str, tuple[int, ...]], ...
-    ]  # a probe's arm, why it has no values, in which blocks
+    libraries: tuple[LibrarySpeeds, ...]  # of each probe that has values, in the plan's order
+    troubles: dict[tuple[str, str], list[int]]  # a probe's arm and why it has no values: in which blocks
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """By how much one entry takes longer than another, and what of that lies in which part."""
-
-    time_ns: float
-    parts: dict[Kind, float]
-
-
-def limits(run: Run, found: Mapping[str, Outcome]) -> Limits | None:
+def limits(summary: Summary) -> Limits | None:
     """Take the main table apart; return None where the run measured neither dispatch nor rates."""
+    run, known = summary.run, summary.outcomes
     dispatch = [group for group in run.plan.groups if group.kind == "dispatch"]
     calls = {entry.arm: entry.id for group in dispatch for entry in group.entries}
     if not calls and not run.plan.probes:
@@ -237,22 +194,33 @@ def limits(run: Run, found: Mapping[str, Outcome]) -> Limits | None:
     by_place = prices(run)
     entries = []
     for entry in (entry for group in run.plan.groups[:1] for entry in group.entries):
-        arm, outcome = run.arms[entry.arm], found[entry.id]
+        arm, outcome = run.arms[entry.arm], known[entry.id]
         if arm.twin or not outcome.medians:
             continue
-        alone = found[calls[arm.id]].medians if arm.id in calls else {}
+        alone = known[calls[arm.id]].medians if arm.id in calls else {}
         own = by_place.get((arm.library, arm.device), {}) if _probed(arm) else {}
         entries.append(_limit(entry, arm, outcome.medians, alone, own))
-    return Limits(tuple(entries), libraries(run), tuple(_troubles(run)))
+    probes = [(run.arms[probe.arm], probe) for probe in run.plan.probes]
+    libraries = [
+        _library(arm, probe, blocks.values())
+        for arm, probe in probes
+        if (blocks := by_place.get((arm.library, arm.device)))
+    ]
+    troubles: dict[tuple[str, str], list[int]] = {}
+    for rates in run.rates:
+        if not rates.primitives:
+            troubles.setdefault((rates.arm, rates.reason), []).append(rates.block)
+    return Limits(tuple(entries), tuple(libraries), troubles)
 
 
-def difference(slower: Limit, faster: Limit) -> Difference | None:
-    """Return what lies between two entries; None where they were not taken apart into the same parts."""
-    others = {part.kind: part.time_ns for part in faster.parts}
-    if not others or [part.kind for part in slower.parts] != list(others):
+def difference(slower: Limit, faster: Limit) -> dict[Kind, float] | None:
+    """Return by how many nanoseconds each part of one entry is longer than the other's.
+
+    None where they were not taken apart into the same parts.
+    """
+    if not faster.parts or slower.parts.keys() != faster.parts.keys():
         return None
-    parts = {part.kind: part.time_ns - others[part.kind] for part in slower.parts}
-    return Difference(slower.time_ns - faster.time_ns, parts)
+    return {kind: part.time_ns - faster.parts[kind].time_ns for kind, part in slower.parts.items()}
 
 
 def _probed(arm: Arm) -> bool:
@@ -272,7 +240,7 @@ def _limit(
         shares[-1]["rest"] = 1 - sum(times_ns.values()) / whole
         if whole > times[block]:
             overlaps.append(whole / times[block] - 1)
-    parts, bound = tuple(_parts(shares, time_ns)), _bound(entry.case, times, own)
+    parts, bound = _parts(shares, time_ns), _bound(entry.case, times, own)
     return Limit(entry, arm, time_ns, count, parts, tuple(overlaps), len(shares), bound)
 
 
@@ -282,42 +250,42 @@ def _measured(
     """Return nanoseconds of all parts but the rest, by block, with products and passes in all or in none."""
     priced: dict[int, dict[Kind, float]] = {}
     for block in times.keys() & alone.keys() & own.keys():
-        if count is not None and (found := _priced(count, own[block])):
-            priced[block] = {"dispatch": alone[block], **found}
+        if count is not None and (work := _priced(count, own[block])):
+            priced[block] = {"dispatch": alone[block], **work}
     return priced or {block: {"dispatch": alone[block]} for block in times.keys() & alone.keys()}
 
 
 def _priced(count: Count, own: Prices) -> dict[Kind, float] | None:
     """Return what the products and passes cost beyond being called; None where one has no price."""
     sums: dict[Kind, float] = {"products": 0.0, "elementwise": 0.0}
-    for one in count.operations:
-        if (extra := own.extra_ns(one)) is None:
+    for operation in count.operations:
+        if (extra := own.extra_ns(operation)) is None:
             return None
-        sums["products" if one.kernel.is_product else "elementwise"] += extra
+        sums["products" if operation.kernel.is_product else "elementwise"] += extra
     return sums
 
 
-def _parts(by_block: Sequence[Mapping[Kind, float]], time_ns: float) -> Iterable[Part]:
-    """Yield shares by block, put together; the blocks have the same kinds."""
-    for kind in KINDS:
-        if shares := [shares[kind] for shares in by_block if kind in shares]:
-            share = median_interval(shares)
-            yield Part(kind, share.estimate * time_ns, share)
+def _parts(by_block: Sequence[Mapping[Kind, float]], time_ns: float) -> dict[Kind, Part]:
+    """Put the shares of all blocks together, which have the same kinds."""
+    kinds = [kind for kind in KINDS if by_block and kind in by_block[0]]
+    shares = {kind: median_interval([shares[kind] for shares in by_block]) for kind in kinds}
+    return {kind: Part(share.estimate * time_ns, share) for kind, share in shares.items()}
 
 
 def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) -> Bound | None:
     """Return the lower bound over the blocks whose probe knows all that it takes."""
-    found = {block: bounds for block in times.keys() & own.keys() if (bounds := _bounds(case, own[block]))}
-    if not found:
+    shared = times.keys() & own.keys()
+    bounds = {block: bound for block in shared if (bound := _least_ns(case, own[block]))}
+    if not bounds:
         return None
-    arithmetic, memory = (median(one[place] for one in found.values()) for place in (0, 1))
-    efficiency = median_interval([max(bounds) / times[block] for block, bounds in found.items()])
-    time_ns = median(max(bounds) for bounds in found.values())
+    arithmetic, memory = (median(bound[place] for bound in bounds.values()) for place in (0, 1))
+    efficiency = median_interval([max(bound) / times[block] for block, bound in bounds.items()])
+    time_ns = median(max(bound) for bound in bounds.values())
     return Bound(time_ns, "arithmetic" if arithmetic >= memory else "memory", efficiency)
 
 
-def _bounds(case: Case, own: Prices) -> tuple[float, float] | None:
-    """Return the nanoseconds that arithmetic and memory take at least."""
+def _least_ns(case: Case, own: Prices) -> tuple[float, float] | None:
+    """Return the nanoseconds that arithmetic and memory take at least; None where the probe lacks a rate."""
     if (cell := house_cell(case.cell)) is None:
         return None
     work = cell.count_needed(case)
@@ -326,13 +294,3 @@ def _bounds(case: Case, own: Prices) -> tuple[float, float] | None:
     if product_rate is None or activation_rate is None or memory is None:
         return None
     return work.product_flops / product_rate + work.activations / activation_rate, memory
-
-
-def _troubles(run: Run) -> Iterable[tuple[str, str, tuple[int, ...]]]:
-    """Yield probes that gave nothing, alike in arm and reason taken together."""
-    alike: dict[tuple[str, str], list[int]] = {}
-    for rates in run.rates:
-        if not rates.primitives:
-            alike.setdefault((rates.arm, rates.reason), []).append(rates.block)
-    for (arm, reason), blocks in alike.items():
-        yield arm, reason, tuple(blocks)

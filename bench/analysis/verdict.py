@@ -436,7 +436,7 @@ def extension(run: Run, blocks: int, folder: Path, now_utc: str) -> Extended:
         UserError: it is not over, was extended before, gives no verdict, has all its verdicts already, or
             would have none after so many blocks either.
     """
-    before = counted_blocks(run)
+    before = max((burst.block for burst in run.bursts), default=0)
     if run.state == "interrupted":
         raise UserError(f"{folder} was cut off: go on with it first, without --blocks")
     if (earlier := run.extended) is not None:
@@ -483,8 +483,3 @@ def undecided(run: Run, comparisons: Iterable[Comparison]) -> list[Comparison]:
         and run.entries[row.entry].group in whole
         and (row.verdict == "UNRESOLVED" or (row.verdict == "NONE" and row.blocks < MIN_BLOCKS))
     ]
-
-
-def counted_blocks(run: Run) -> int:
-    """Return the last block that counts and of which anything was measured."""
-    return max((burst.block for burst in run.bursts), default=0)

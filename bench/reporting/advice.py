@@ -202,7 +202,7 @@ def _reason(summary: Summary, pair: Comparison) -> str:
     if pair.verdict in ("INVALID", "NONE"):
         return full_stop(pair.mend) if pair.mend else ""
     if words.is_decided(pair):
-        split = limits(summary.run, summary.outcomes)
+        split = limits(summary)
         known = {limit.entry.id: limit for limit in split.entries} if split else {}
         slower, faster = (pair.entry, pair.baseline) if pair.ratio > 1 else (pair.baseline, pair.entry)
         if slower in known and faster in known and (why := reasons.extra(known[slower], known[faster])):

@@ -21,17 +21,17 @@ LONG_NS = 600e9  # from here on in minutes
 
 def extra(slower: Limit, faster: Limit) -> str:
     """Return the part in which most of the difference lies; empty where the two have other parts."""
-    between = difference(slower, faster)
-    if between is None or between.time_ns <= 0:
+    between, whole_ns = difference(slower, faster), slower.time_ns - faster.time_ns
+    if between is None or whole_ns <= 0:
         return ""
-    kind, most_ns = max(between.parts.items(), key=lambda item: item[1])
+    kind, most_ns = max(between.items(), key=lambda item: item[1])
     own, _ = words.names(slower.arm, faster.arm)
     what = DISPATCH if kind == "dispatch" else PARTS[kind]
     if kind == "rest" and len(slower.parts) == 2:  # no other part was timed by itself
         what = "work on arrays, which is all but dispatch"
-    offset = most_ns > between.time_ns  # by parts in which the other one is slower
+    offset = most_ns > whole_ns  # by parts in which the other one is slower
     total = "its other parts are shorter, so that only" if offset else "in all,"
-    most, whole = units.duration(most_ns), units.duration(between.time_ns)
+    most, whole = units.duration(most_ns), units.duration(whole_ns)
     return (
         f"{own} spends {most} more on {what}; {total} {whole} lie between {words.variant(slower.arm)} and "
         f"{words.variant(faster.arm)}."

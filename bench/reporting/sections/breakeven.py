@@ -16,6 +16,7 @@ from matplotlib.ticker import LogLocator
 
 from bench.analysis.breakeven import BreakEven, Cost, break_evens, costs
 from bench.analysis.outcome import Outcome
+from bench.analysis.statistics import Array, median_interval
 from bench.analysis.verdict import Kind
 from bench.machine import units, wording
 from bench.reporting import plots, reasons, tables, words
@@ -175,16 +176,16 @@ def _cost_table(shown: Sequence[Cost]) -> TextTable:
         return Cell.of(cost.compile_ns or None, reasons.duration, cached)
 
     def total(steps: int, cost: Cost) -> Cell:
-        return replace(_typical(cost, partial(cost.total_ns, steps)), note="")
+        return replace(_typical(cost.total_ns(steps)), note="")
 
     fields: Fields[Cost] = {
         "Variant": lambda cost: tables.variant_cell(
             cost.arm, f"{words.place(cost.arm)}; {cost.entry.case.dtype}"
         ),
-        "Start and import": lambda cost: _typical(cost, lambda block: cost.parts[block].start_ns),
-        "First call": lambda cost: _typical(cost, lambda block: cost.parts[block].first_call_ns),
+        "Start and import": lambda cost: _typical(cost.start_ns),
+        "First call": lambda cost: _typical(cost.first_call_ns),
         "Compiling": compiling,
-        "Transfer": lambda cost: _typical(cost, lambda block: cost.parts[block].transfer_ns),
+        "Transfer": lambda cost: _typical(cost.transfer_ns),
     }
     totals: Fields[Cost] = {
         wording.count(steps, reasons.noun(shown[0])): partial(total, steps) for steps in TOTALS
@@ -193,9 +194,9 @@ def _cost_table(shown: Sequence[Cost]) -> TextTable:
     return text_table(caption, {**fields, **totals}, shown)
 
 
-def _typical(cost: Cost, part: Callable[[int], float]) -> Cell:
+def _typical(by_block: Array) -> Cell:
     """Return the median of something that each block has, and limits where there are some."""
-    typical = cost.typical(part)
+    typical = median_interval(by_block)
     limits = f"{reasons.duration(typical.low)} to {reasons.duration(typical.high)}" if typical.finite else ""
     return Cell.of(typical.estimate or None, reasons.duration, limits)
 
@@ -213,7 +214,7 @@ def cost_plot(
     used: dict[str, int] = {}  # lines of a library
     for side in lines:
         number = used[side.arm.library] = used.get(side.arm.library, -1) + 1
-        fixed, step = side.typical(side.fixed_ns).estimate, side.typical(side.step_ns).estimate
+        fixed, step = np.median(side.fixed_ns()), np.median(side.step_ns)
         usual = side.arm.device == "cpu" and side.arm.threads == 1
         label = side.arm.variant + ("" if usual else f", {words.place(side.arm)}")
         how: Any = {"linestyle": plots.DASHES[number % len(plots.DASHES)], "linewidth": 1.6}
@@ -239,7 +240,7 @@ def _reach(drawn: Sequence[BreakEven]) -> float:
 def _mark(axes: Axes, pair: BreakEven, steps: float, number: int) -> None:
     """Draw a number where two lines cross, and the interval as a bar."""
     early = pair.ahead_first
-    total_ns = early.typical(partial(early.total_ns, steps)).estimate
+    total_ns = float(np.median(early.total_ns(steps)))
     if pair.low is not None and pair.high is not None:
         axes.plot([pair.low, pair.high], [total_ns] * 2, **plots.WHISKER)
     axes.plot([steps], [total_ns], color=INK, markerfacecolor="white", **plots.DOT | {"markersize": 12})

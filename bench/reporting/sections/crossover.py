@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from bench.analysis.crossover import KINDS, Axis, Crossing, Line, MapCell, SizeMap, lines
 from bench.analysis.outcome import Outcome
-from bench.analysis.prediction import Errors, Family, Times, Winners, learn, times_of
+from bench.analysis.prediction import (
+    MOST,
+    Errors,
+    Family,
+    Times,
+    count_winners,
+    learn,
+    off_by,
+    times_of,
+)
 from bench.machine import units, wording
 from bench.machine.libraries import library
 from bench.records.record import Arm
@@ -351,34 +360,37 @@ def _predicted(facts: Facts) -> tuple[list[str], TextTable] | None:
             later.setdefault(arm, {}).update(new)
     cells = [cell for size_map in facts.maps for cell in size_map.cells]
     afterwards = prediction.errors_at(later)
-    left_out = Errors.pooled(family.errors for family in prediction.families.values())
-    others = _off(left_out, prediction.winners_left_out(cells))
-    sentences = [f"Predicted from all other sizes, a time is off by {others}."]
+    left_out = {arm: family.errors for arm, family in prediction.families.items()}
+    sentences = [f"Predicted from all other sizes, a time is off by {_off(left_out, cells)}."]
     if afterwards:
-        sizes = {shape for errors in afterwards.values() for shape in errors.logs}
+        sizes = {shape for errors in afterwards.values() for shape in errors}
         sentences.append(
             f"Predicted first and measured afterwards, at {wording.count(len(sizes), 'size')}: off by "
-            f"{_off(Errors.pooled(afterwards.values()), prediction.winners_at(cells, later))}."
+            f"{_off(afterwards, cells)}."
         )
     fields: Fields[tuple[str, Family]] = {
         "Variant and place": lambda of: Cell(of[0], library=facts.run.arms[of[0]].library),
         "Model": lambda of: MODELS[of[1].model],
-        "Median error": lambda of: Cell.of(of[1].errors.median, units.percent),
-        "Nine of ten within": lambda of: Cell.of(of[1].errors.ninth, units.percent),
-        "Sizes": lambda of: _whole(len(of[1].errors.logs)),
+        "Median error": lambda of: Cell.of(off_by(of[1].errors.values()), units.percent),
+        "Nine of ten within": lambda of: Cell.of(off_by(of[1].errors.values(), MOST), units.percent),
+        "Sizes": lambda of: _whole(len(of[1].errors)),
         "Median error, measured afterwards": lambda of: Cell.of(
-            afterwards[of[0]].median if of[0] in afterwards else None, units.percent
+            off_by(afterwards[of[0]].values()) if of[0] in afterwards else None, units.percent
         ),
     }
     families = prediction.families.items()
     return sentences, text_table("How well times are predicted", fields, families, ERRORS)
 
 
-def _off(errors: Errors, winners: Winners) -> str:
+def _off(by_arm: Mapping[str, Errors], cells: Sequence[MapCell]) -> str:
+    """Say how far predicted times are off, and how often they name the faster library."""
+    errors = [log for of_arm in by_arm.values() for log in of_arm.values()]
+    right, decided = count_winners(cells, by_arm)
     text = (
-        f"{units.percent(errors.median)} in the median, nine of ten by at most {units.percent(errors.ninth)}"
+        f"{units.percent(off_by(errors))} in the median, nine of ten by at most "
+        f"{units.percent(off_by(errors, MOST))}"
     )
-    if not winners.total:
+    if not decided:
         return text
-    named = f"{winners.right} of {winners.total} sizes with a verdict"
+    named = f"{right} of {decided} sizes with a verdict"
     return f"{text}; the faster library is named rightly at {named}"

@@ -28,12 +28,12 @@ ON_LINES: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad"
 
 def ladder_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
     """Return the ladder of a run; None where it has none, or measured too little of it."""
-    steps = ladder(facts.run, outcomes)
+    steps = ladder(facts.summary)
     if steps is None:
         return None
     first, last = (
         f"{words.variant(rung.arm)}, {facts.time(rung.entry.id)} a call"
-        for rung in (steps.first, steps.way[-1].rung)
+        for rung in (steps.whole.above, steps.whole.rung)
     )
     alt = f"From {first}, to {last}: a bar a change on a logarithmic axis; the table has the numbers."
     return Section(
@@ -66,14 +66,14 @@ def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
     """Say how far the programs lie apart; where that is decided, which change carries most, and who is ahead
     at equal work."""
     decided = words.is_decided(facts.summary.headline("claim"))
-    ends = f"{words.variant(steps.first.arm)} and {words.variant(steps.way[-1].rung.arm)}"
+    ends = f"{words.variant(steps.whole.above.arm)} and {words.variant(steps.whole.rung.arm)}"
     who = (
         f"The tutorial's two programs, {ends},"
         if steps.complete
         else f"Of the way between the tutorial's two programs only a part was measured: {ends}"
     )
-    slower = ", the second being the slower one" * (steps.whole.value < 1)
-    yield f"{who} {'are' if decided else 'measured'} {_apart(steps.whole)} apart{slower}."
+    slower = ", the second being the slower one" * (steps.whole.factor.value < 1)
+    yield f"{who} {'are' if decided else 'measured'} {_apart(steps.whole.factor)} apart{slower}."
     if not decided:
         yield "That is undecided: the run gives no verdict on it."
         return
@@ -129,7 +129,7 @@ def _table(facts: Facts, steps: Ladder) -> TextTable:
 
 def _start(steps: Ladder) -> Step:
     """Return the first program as a step from itself."""
-    return Step(steps.first, steps.first, steps.start, Factor(1.0, None, None, 0))
+    return Step(steps.whole.above, steps.whole.above, steps.start, Factor(1.0, None, None, 0))
 
 
 def _origin(step: Step) -> str:
@@ -141,9 +141,9 @@ def _origin(step: Step) -> str:
 def _notes(facts: Facts, steps: Ladder, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
     claim, declared = facts.summary.headline("claim"), ""
     if steps.complete and claim is not None and claim.ratio is not None:
-        own, other = (units.ratio(max(x, 1 / x)) for x in (steps.whole.value, claim.ratio))
+        own, other = (units.ratio(max(x, 1 / x)) for x in (steps.whole.factor.value, claim.ratio))
         declared = f" So it is {own} here and {other} in the declared comparison." if own != other else ""
-    blocks = wording.count(steps.whole.blocks, "block")
+    blocks = wording.count(steps.whole.factor.blocks, "block")
     yield (
         f"× made it faster, ÷ slower. Factors are geometric means over the {blocks} that hold every rung, "
         "with Student's 95 % interval: they multiply to the whole, as no other estimate here does."
@@ -160,7 +160,7 @@ def waterfall(steps: Ladder, *, narrow: bool = False) -> Figure:
 
     A ``narrow`` figure names no variants.
     """
-    start, whole = _start(steps), Step(steps.way[-1].rung, steps.first, "all of it", steps.whole)
+    start, whole = _start(steps), steps.whole
     rows = [(float(y), step, WAY) for y, step in enumerate((start, *steps.way, whole))]
     rows += [(len(rows) + BRANCHES_GAP + n, step, BRANCH) for n, step in enumerate(steps.branches)]
     last, _, _ = rows[-1]

@@ -13,13 +13,13 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import Interval
-from bench.analysis.time_split import KINDS, Kind, LibrarySpeeds, Limit, Limits, Speed, limits
+from bench.analysis.time_split import KINDS, Kind, LibrarySpeeds, Limit, Limits, limits
 from bench.machine import units, wording
 from bench.reporting import answer, plots, reasons, tables, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK, OTHER
 from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, text_table
-from bench.workload.operations import Stored
+from bench.workload.operations import COPY, Stored
 
 WHY, WHERE = "Why is that so", "Where does the time go"  # with a verdict, and without
 SLIGHT = 0.005  # an overlap that no bar would show
@@ -49,7 +49,7 @@ Operation = tuple[str, str, str]  # what it is, a note, its unit
 
 def limits_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
     """Return why; None where the run measured neither dispatch nor its libraries."""
-    every = limits(facts.run, outcomes)
+    every = limits(facts.summary)
     if every is None or not (every.entries or every.libraries):
         return None
     apart = [limit for limit in every.entries if limit.parts]
@@ -99,12 +99,12 @@ def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
 
 def _most(limit: Limit) -> str:
     """Return "84 % of torch-cell's training step is dispatch (336 µs, 65 operations)"."""
-    part = max(limit.parts, key=lambda part: part.share.estimate)
+    kind, part = max(limit.parts.items(), key=lambda item: item[1].share.estimate)
     amount = units.duration(part.time_ns)
-    if part.kind == "dispatch" and limit.count is not None:
+    if kind == "dispatch" and limit.count is not None:
         amount += f", {wording.count(limit.count.calls, 'operation')}"
     whose = f"{words.variant(limit.arm)}'s {words.TASKS[limit.entry.case.task]}"
-    return f"{share(part.share)} of {whose} is {reasons.PARTS[part.kind]} ({amount})"
+    return f"{share(part.share)} of {whose} is {reasons.PARTS[kind]} ({amount})"
 
 
 def _notes(every: Limits) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _notes(every: Limits) -> Iterator[str]:
     if whole:
         names = wording.listing([f"{words.variant(arm)} ({words.place(arm)})" for arm in whole], 12)
         yield f"Not taken apart, their calls not being timed on arrays of one number: {names}."
-    for arm, reason, blocks in every.troubles:
+    for (arm, reason), blocks in every.troubles.items():
         often = wording.count(len(blocks), "block")
         yield wording.full_stop(f"{arm} did not time its library in {often}: {reason}")
 
@@ -151,7 +151,7 @@ def _tables(every: Limits, apart: Sequence[Limit]) -> Iterator[TextTable]:
 
 
 def _part_cell(kind: Kind, limit: Limit) -> Cell:
-    part = limit.part(kind)
+    part = limit.parts.get(kind)
     return _share_cell(part.share, units.duration(part.time_ns)) if part else Cell(units.NOTHING)
 
 
@@ -178,21 +178,16 @@ def _rates(library: LibrarySpeeds) -> Iterator[tuple[Operation, Interval]]:
     """Yield a library's speeds by what they are; what was written in place is left out."""
     if library.call_ns:
         yield ("a call that has nothing to do", "", "ns"), library.call_ns
-    for speed in _plain(library.products):
-        m, k, n = speed.kernel.size
-        yield (f"product {m} × {k} by {k} × {n}", STORED[speed.kernel.stored], "Gflop/s"), speed.rate
-    for speed in _plain(library.activations):
-        yield (f"{speed.kernel.name} of {_elements(speed)}", "", "G elements/s"), speed.rate
-    if library.copy:
-        yield (f"copy of {_elements(library.copy)}", "", "GB/s"), library.copy.rate
-
-
-def _plain(speeds: Sequence[Speed]) -> list[Speed]:
-    return [speed for speed in speeds if not speed.kernel.into]
-
-
-def _elements(speed: Speed) -> str:
-    return wording.count(speed.kernel.size[0], "element")
+    for kernel, rate in library.rates.items():
+        if kernel.is_product and not kernel.into:
+            m, k, n = kernel.size
+            yield (f"product {m} × {k} by {k} × {n}", STORED[kernel.stored], "Gflop/s"), rate
+        elif kernel.name == COPY or not (kernel.is_product or kernel.into):
+            elements = wording.count(kernel.size[0], "element")
+            yield (
+                (f"{kernel.name} of {elements}", "", "GB/s" if kernel.name == COPY else "G elements/s"),
+                rate,
+            )
 
 
 def _rate_cell(rate: Interval | None, unit: str) -> Cell:
@@ -219,11 +214,11 @@ def stacked(apart: Sequence[Limit], *, narrow: bool = False) -> Figure:
         device = "" if limit.arm.device == "cpu" else f" on {limit.arm.device}"
         plots.beside(axes, 0, y - 0.4, words.variant(limit.arm) + device, color=colour)
         plots.beside(axes, 1, y - 0.4, units.duration(limit.time_ns), ha="right")
-        for part in limit.parts:
+        for kind, part in limit.parts.items():
             edge: Any = {"edgecolor": "white", "linewidth": 0.8, "zorder": 2}
-            axes.barh(y, part.time_ns, HEIGHT, left, color=_tinted(colour, part.kind), **edge)
+            axes.barh(y, part.time_ns, HEIGHT, left, color=_tinted(colour, kind), **edge)
             if part.time_ns >= SLIM * width:
-                middle, ink = left + part.time_ns / 2, "white" if part.kind == KINDS[0] else INK
+                middle, ink = left + part.time_ns / 2, "white" if kind == KINDS[0] else INK
                 axes.text(middle, y, units.percent(part.share.estimate), color=ink, **number)
             left += part.time_ns
         if limit.bound:
