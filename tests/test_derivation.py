@@ -103,17 +103,14 @@ def test_the_example_by_hand_comes_out() -> None:
     assert (da_2 * x_2, da_1 * x_1) == pytest.approx((-0.399728, 0.628730), abs=5.1e-7)
 
 
-def test_the_counter_example_in_the_head_comes_out() -> None:
-    exact, wrong = gradients({"U": [[0], [0]], **BOTH_WAYS}, [1, 0], -1)
-    assert_shown(blocks("text")[2], {"U exact": exact["U"], "U published": wrong["U"]})
-
-
-def test_the_counter_example_with_three_steps_comes_out() -> None:
-    exact, wrong = gradients({"U": [[0.5], [1]], **BOTH_WAYS}, [1, -1, 0.5], 0)
-    shown = {f"{name} exact": exact[name] for name in "UW"} | {
-        f"{name} published": wrong[name] for name in "UW"
-    }
-    assert_shown(blocks("text")[3], shown)
+@pytest.mark.parametrize(
+    ("block", "U", "x", "y"), [(2, [[0], [0]], [1, 0], -1), (3, [[0.5], [1]], [1, -1, 0.5], 0)]
+)
+def test_the_counter_examples_come_out(block: int, U: list[list[float]], x: list[float], y: float) -> None:
+    exact, wrong = gradients({"U": U, **BOTH_WAYS}, x, y)
+    names = ("U", "W") if block == 3 else ("U",)
+    shown = {f"{name} exact": exact[name] for name in names}
+    assert_shown(blocks("text")[block], shown | {f"{name} published": wrong[name] for name in names})
 
 
 def test_a_number_that_is_off_is_noticed() -> None:

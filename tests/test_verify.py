@@ -1,12 +1,13 @@
 """``rnnbench verify``: what it proves in which process, what it prints, and how it ends."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from faults.runs import TESTS
 
 from bench.api import verify as verb
 from bench.api.options import VerifyOptions
@@ -32,56 +33,21 @@ KEYS = {
     *("variant", "library", "device", "dtype", "task", "layout", "activation", "shape"),
     *("errors", "tolerances", "status", "cell"),
 }
-OWN = """
-import os, sys, time
-from dataclasses import dataclass
-from impl_numpy.contract import batched
-
-@dataclass
-class Own:
-    name: str
-    bind: object
-    library: str = "numpy"
-    activations: tuple = ("tanh",)
-
-def wrong(task, params, x, y, **options):
-    return batched(task, params | {"W": params["W"].T}, x, y, **options)
-
-def raises(*args, **options):
-    raise ValueError("cannot do it")
-
-def dies(*args, **options):
-    print("last words", flush=True)
-    os._exit(3)
-
-def hangs(*args, **options):
-    time.sleep(1000)
-
-def imports(*args, **options):
-    return batched(*args, **options)
-
-right, wrong, raises, dies, hangs = (
-    Own(f"own-{f.__name__}", f) for f in (imports, wrong, raises, dies, hangs)
-)
-"""
 
 
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module of somebody's own variants, in the folder where the user stands."""
-    (tmp_path / "own_variants.py").write_text(OWN)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    return "own_variants"
+@pytest.fixture(autouse=True)
+def _stand_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where children find ``faults.variants``."""
+    monkeypatch.chdir(TESTS)
 
 
 # what is proved
 
 
-def test_rows_of_the_reference_come_first_then_those_of_each_variant_as_asked_for(own: str) -> None:
+def test_rows_of_the_reference_come_first_then_those_of_each_variant_as_asked_for() -> None:
     progress: list[tuple[int, int]] = []
     rows = verify(
-        ["numpy-published", f"{own}:right"],
+        ["numpy-published", "faults.variants:quiet"],
         ["cpu"],
         found=FOUND,
         cases=CASES,
@@ -92,29 +58,31 @@ def test_rows_of_the_reference_come_first_then_those_of_each_variant_as_asked_fo
         ((REFERENCE, "gradient"), ("ok", "")),
         (("numpy-published", "gradient"), ("known_wrong", "")),
         (("numpy-published", "forward"), ("ok", "")),
-        (("own-imports", "gradient"), ("ok", "")),
-        (("own-imports", "forward"), ("ok", "")),
+        (("quiet", "gradient"), ("ok", "")),
+        (("quiet", "forward"), ("ok", "")),
     ]
     assert progress[-1] == (8, 8)
     assert not any(map(claims_wrongly, rows))
 
 
-def test_each_variant_that_fails_does_so_alone_and_says_how(own: str) -> None:
-    specs = [f"{own}:{name}" for name in ("wrong", "dies", "raises", "right")]
+def test_each_variant_that_fails_does_so_alone_and_says_how() -> None:
+    specs = [f"faults.variants:{name}" for name in ("wrong", "exiting", "device_lost", "quiet")]
     rows = verify(specs, ["cpu"], found=FOUND, cases=CASES)
     outcomes = {row.variant: (row.status, row.reason) for row in rows if row.task == "gradient"}
-    place = next(n for n, line in enumerate(OWN.splitlines(), start=1) if "cannot do it" in line)
-    status, reason = outcomes.pop("own-wrong")
+    status, reason = outcomes.pop("wrong")
     assert status == "disagrees"
     assert "dW is off by" in reason
+    lost = outcomes.pop("device-lost")
+    assert lost[0] == "crashed"
+    assert re.fullmatch(
+        r"RuntimeError: device error: .* \(faults/variants.py, line \d+, in _device_lost\)", lost[1]
+    )
     assert outcomes == {
         REFERENCE: ("ok", ""),
-        "own-dies": ("crashed", "ended with exit code 3 before its reply: last words"),
-        "own-raises": ("crashed", f"ValueError: cannot do it (own_variants.py, line {place}, in raises)"),
-        "own-imports": ("ok", ""),
+        "exiting": ("crashed", "ended with exit code 3 before its reply: giving up"),
+        "quiet": ("ok", ""),
     }
-    counts = Counter(row.variant for row in rows if row.variant != REFERENCE)
-    assert set(counts.values()) == {len(CASES)}
+    assert Counter(row.variant for row in rows)["exiting"] == len(CASES)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +99,8 @@ def test_what_is_not_supported_has_a_reason(variant: str, devices: Devices, reas
     assert verify_module.why_missing(find(variant), sigmoid, "cpu", devices) == reason
 
 
-def test_a_process_that_takes_too_long_is_ended_and_its_rows_say_so(own: str) -> None:
-    rows = verify([f"{own}:hangs"], ["cpu"], found=FOUND, cases=CASES[:1], timeout_s=0.1)
+def test_a_process_that_takes_too_long_is_ended_and_its_rows_say_so() -> None:
+    rows = verify(["faults.variants:stubborn"], ["cpu"], found=FOUND, cases=CASES[:1], timeout_s=0.1)
     assert [row.status for row in rows if row.variant == REFERENCE] == ["ok"] * len(reference_cases())
     assert [(row.status, row.reason) for row in rows if row.variant != REFERENCE] == [
         ("timeout", "no reply within 0.1 s")
@@ -168,11 +136,9 @@ def test_json_is_a_list_of_rows_with_the_promised_keys(capsys: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("name", "code"), [("right", 0), ("wrong", 1), ("dies", 1)])
-def test_the_exit_code_is_1_when_something_that_claims_to_be_right_is_not(
-    own: str, name: str, code: int
-) -> None:
-    assert verb.main(VerifyOptions(variant=(f"{own}:{name}",), json=True)) == code
+@pytest.mark.parametrize(("name", "code"), [("quiet", 0), ("wrong", 1), ("exiting", 1)])
+def test_the_exit_code_is_1_when_something_that_claims_to_be_right_is_not(name: str, code: int) -> None:
+    assert verb.main(VerifyOptions(variant=(f"faults.variants:{name}",), json=True)) == code
 
 
 @pytest.mark.usefixtures("quick")

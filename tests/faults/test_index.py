@@ -60,7 +60,7 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "F8": ("results that are there already", [
         ("test_journal.py", "test_an_existing_journal_is_never_overwritten"),
         ("test_cli.py", "test_a_second_run_into_the_same_folder_is_refused"),
-        ("test_training.py", "test_a_folder_that_holds_a_training_is_refused"),
+        ("test_training.py", "test_bad_settings_are_refused_before_anything_is_written"),
     ]),
     "F9": ("two runs in one folder", [
         ("test_resume_journal.py", "test_a_second_run_in_the_same_folder_is_refused_until_the_first_is_gone"),
