@@ -17,9 +17,10 @@ from bench.machine.libraries.torch_library import why_not_compile
 from bench.proof.cases import ODD, agreement_cases, worth_compiling
 from bench.workload import catalog, data
 from bench.workload.binding import bind_case
-from bench.workload.case import DTYPES, LAYOUTS, Case, sine_case
+from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, sine_case
 
 torch = pytest.importorskip("torch")
+compiled = pytest.importorskip("impl_torch.compiled")
 reason = why_not_compile("cpu")
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 
@@ -44,22 +45,11 @@ def bind(case: Case, **changes: Any) -> Any:
     return bind_case(catalog.find("torch-compile").load(), "torch", changed, data.make(case), "cpu").bound
 
 
-def n_graphs() -> int:
-    from impl_torch import compiled
-
-    return compiled.n_graphs()
+STEPS = [sine_case("train_step", layout, dtype=dtype) for layout in LAYOUTS for dtype in DTYPES]
 
 
-@pytest.mark.parametrize(
-    "case",
-    [*(sine_case("train_step", layout, dtype=dtype) for layout in LAYOUTS for dtype in DTYPES), ODD_GRADIENT],
-    ids=str,
-)
+@pytest.mark.parametrize("case", [*STEPS, ODD_GRADIENT], ids=str)
 def test_it_agrees_with_the_reference(case: Case) -> None:
-    agrees(case)
-
-
-def agrees(case: Case) -> None:
     batch = data.make(case)
     bind = catalog.find("torch-compile").load()
     checks = proof.prove(bind, case, batch, proof.expected(case, batch), library="torch")
@@ -68,16 +58,16 @@ def agrees(case: Case) -> None:
 
 def test_a_step_is_one_graph_and_another_learning_rate_cutoff_or_data_need_no_other_one() -> None:
     bind(SHARED)
-    before = n_graphs()
+    before = compiled.n_graphs()
     slow, fast = bind(SHARED, lr=0.01), bind(SHARED, lr=0.5, delta=0.1)
     other = bind(sine_case("train_step", "positional", seed=1))
     for bound in (slow, fast, other, slow):
         bound.call()
-    assert n_graphs() == before
+    assert compiled.n_graphs() == before
     assert abs(slow.result()["W"] - fast.result()["W"]).max() > 1e-6
 
-    agrees(ODD_FORWARD)
-    assert n_graphs() == before + 1
+    test_it_agrees_with_the_reference(ODD_FORWARD)
+    assert compiled.n_graphs() == before + 1
 
 
 def test_compiling_leaves_files_where_it_is_told_to_and_no_process(cache_folder: Path) -> None:
@@ -91,16 +81,14 @@ def test_beyond_its_limit_of_shapes_it_is_an_error_and_what_is_compiled_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By itself torch would run what it does not compile, silently and slowly."""
-    from impl_torch import compiled
-
     shared = bind(SHARED)
     monkeypatch.setitem(compiled.LOUD, "recompile_limit", 1)
     with pytest.raises(torch._dynamo.exc.FailOnRecompileLimitHit):
         bind(sine_case("train_step", "positional", batch=3))
-    before = n_graphs()
+    before = compiled.n_graphs()
     shared.call()
     bind(SHARED)
-    assert n_graphs() == before
+    assert compiled.n_graphs() == before
 
 
 def test_without_a_working_compiler_it_is_an_error_even_where_torch_is_told_to_hide_it() -> None:
@@ -115,16 +103,12 @@ def test_without_a_working_compiler_it_is_an_error_even_where_torch_is_told_to_h
 
 
 def test_a_torch_that_is_told_to_compile_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from impl_torch import compiled
-
     monkeypatch.setattr(compiled, "n_graphs", lambda: 0)
     with pytest.raises(RuntimeError, match="is switched off; unset TORCH_COMPILE_DISABLE"):
         bind(SHARED)
 
 
 def test_the_time_of_compiling_is_that_of_the_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    from impl_torch import compiled
-
     readings = itertools.count(100, 7)
     monkeypatch.setattr(compiled.time, "perf_counter_ns", lambda: next(readings))
     assert bind(SHARED).compile_ns == 7
@@ -133,9 +117,8 @@ def test_the_time_of_compiling_is_that_of_the_first_call(monkeypatch: pytest.Mon
 def test_what_verify_compiles_is_little_and_covers_every_layout_dtype_task_and_activation() -> None:
     cases = [case for case in agreement_cases() if worth_compiling(case)]
     assert 5 <= len(cases) <= 8
-    assert {case.layout for case in cases} == set(LAYOUTS)
-    assert {case.dtype for case in cases} == set(DTYPES)
-    assert {case.task for case in cases} == {"train_step", "gradient", "forward"}
-    assert {case.activation for case in cases} == {"tanh", "sigmoid"}
+    every = {"layout": LAYOUTS, "dtype": DTYPES, "task": TASKS, "activation": ACTIVATIONS}
+    for what, values in every.items():
+        assert {getattr(case, what) for case in cases} == set(values)
     assert {case.data for case in cases} == {"sine", "random"}
     assert len({ODD.T, ODD.B, ODD.I, ODD.H, ODD.O}) == 5

@@ -1,6 +1,5 @@
 """What CONTRIBUTING says of adding a variant, done to a copy of the project: tests and checks stay green."""
 
-import importlib.util
 import os
 import re
 import shutil
@@ -87,20 +86,22 @@ def test_the_tests_that_go_through_the_catalogue_stay_green_and_prove_the_new_va
     assert re.search(r"agrees_with_the_reference\[numpy-narrow float32 sigmoid\] PASSED", said)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
-def test_ruff_finds_nothing_in_it(copy):
-    for check in (("check",), ("format", "--check")):
-        code, said = within(
-            copy, "ruff", *check, "impl_numpy", "bench/workload/catalog.py", "CONTRIBUTING.md"
-        )
-        assert code == 0, said
+CHECKED = ("impl_numpy", "bench/workload/catalog.py", "CONTRIBUTING.md")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
-def test_mypy_finds_nothing_in_it_typed_or_not(copy):
-    modules = ("-m", "impl_numpy.mine", "-m", "impl_numpy.narrow")
-    code, said = within(copy, "mypy", "--cache-dir", str(copy / "cache"), *modules)
-    assert code == 0, said
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "check", *CHECKED),
+        ("ruff", "format", "--check", *CHECKED),
+        ("mypy", "--cache-dir", "cache", "-m", "impl_numpy.mine", "-m", "impl_numpy.narrow"),
+    ],
+    ids=["rules", "format", "types"],
+)
+def test_ruff_and_mypy_find_nothing_in_it_typed_or_not(copy, command):
+    pytest.importorskip(command[0])
+    code, output = within(copy, *command)
+    assert code == 0, output
 
 
 def test_params_are_a_dict_and_it_is_said():
