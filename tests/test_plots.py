@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from bench.reporting.plots import Mark, colour_of, dot_plot, draw
 
@@ -20,42 +19,23 @@ WRONG = Mark("numpy-published", "numpy", "CPU", 27e6, text="270", hollow=True)
 MARKS = (NUMPY, TORCH, WRONG)
 
 
-def dots(figure: Figure) -> list[Line2D]:
-    """The large dots, one a row, from top to bottom."""
-    lines = figure.axes[0].get_lines()
-    return [line for line in lines if line.get_marker() == "o" and line.get_markersize() == 6]
-
-
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def test_every_dot_is_at_its_time_in_its_librarys_colour() -> None:
+def test_every_row_has_its_dot_interval_blocks_label_and_numbers_in_its_librarys_colour() -> None:
     figure = dot_plot(MARKS)
+    lines = figure.axes[0].get_lines()
+    dots = [line for line in lines if line.get_marker() == "o" and line.get_markersize() == 6]
     assert figure.axes[0].get_xscale() == "log"
-    assert [float(np.asarray(dot.get_xdata())[0]) for dot in dots(figure)] == [mark.time_ns for mark in MARKS]
-    assert [to_hex(str(dot.get_color())) for dot in dots(figure)] == [
-        colour_of(mark.library).lower() for mark in MARKS
-    ]
-
-
-def test_only_what_is_known_to_be_wrong_is_hollow() -> None:
-    faces = [dot.get_markerfacecolor() == "white" for dot in dots(dot_plot(MARKS))]
-    assert faces == [False, False, True]
-
-
-def test_intervals_blocks_and_baseline_are_drawn() -> None:
-    drawn = [tuple(np.asarray(line.get_xdata(), dtype=float)) for line in dot_plot(MARKS).axes[0].get_lines()]
-    assert (98e3, 103e3) in drawn
-    assert (99e3, 100e3, 101e3) in drawn
-    assert (100e3, 100e3) in drawn  # the baseline's line
+    assert [float(np.asarray(dot.get_xdata())[0]) for dot in dots] == [mark.time_ns for mark in MARKS]
+    colours = [to_hex(str(dot.get_color())) for dot in dots]
+    assert colours == [colour_of(mark.library).lower() for mark in MARKS]
+    assert [dot.get_markerfacecolor() == "white" for dot in dots] == [mark.hollow for mark in MARKS]
+    drawn = {tuple(np.asarray(line.get_xdata(), dtype=float)) for line in lines}
+    assert {(98e3, 103e3), (99e3, 100e3, 101e3), (100e3, 100e3)} < drawn  # the last is the baseline's line
     assert (365e3, 365e3) not in drawn
-
-
-def test_labels_and_numbers_stand_beside_the_dots() -> None:
-    shown = texts(dot_plot(MARKS))
-    for needed in ("torch-rnn", "365 µs", "3.65 [3.60, 3.70]", "27.0 ms", "baseline"):
-        assert needed in shown
+    assert {"torch-rnn", "365 µs", "3.65 [3.60, 3.70]", "27.0 ms", "baseline"} < set(texts(figure))
 
 
 @pytest.mark.parametrize(
