@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from bench.workload import catalog
-from bench.workload import rnn_operations as formulas
+from bench.workload import rnn as formulas
 from bench.workload.case import ACTIVATIONS, TASKS, Case, Shape
 from bench.workload.catalog import counted
 from bench.workload.operations import Operation

@@ -14,7 +14,7 @@ from bench.machine.errors import UserError
 from bench.records.journal import load_run
 from bench.records.record import Arm, Primitive, Rates
 from bench.records.run import Run
-from bench.workload import rnn_operations
+from bench.workload import rnn
 from bench.workload.catalog import counted
 from bench.workload.operations import Kernel, Operation, each, nn, nt, tn
 from bench.workload.rnn import RNN
@@ -72,9 +72,9 @@ def test_a_price_that_counts_the_call_again_is_noticed(monkeypatch: pytest.Monke
 
 def test_a_formula_with_one_product_less_moves_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
     right = limit_of(limit_runs.run(), BATCHED)
-    product, honest = nn(128, 32, 32), rnn_operations.numpy_batched
+    product, honest = nn(128, 32, 32), rnn.numpy_batched
     without = lambda case: [one for one in honest(case) if one.kernel != product.kernel]  # noqa: E731
-    monkeypatch.setattr(rnn_operations, "numpy_batched", without)
+    monkeypatch.setattr(rnn, "numpy_batched", without)
     wrong = limit_of(limit_runs.run(), BATCHED)
     missing = 6 * (product.flops - 2) / PRODUCT_FLOPS_A_NS
     assert (shares(right)["products"] - shares(wrong)["products"]) * 1e5 == pytest.approx(missing, rel=1e-3)

@@ -127,7 +127,7 @@ def _torch(name: str, target: str, summary: str, **more: Any) -> Variant:
 
 
 def _counted(function: str) -> str:
-    return f"bench.workload.rnn_operations:{function}"
+    return f"bench.workload.rnn:{function}"
 
 
 # fmt: off
