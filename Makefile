@@ -1,6 +1,6 @@
 # make report   set up, run the default benchmark, write the report
 # make test     set up, run the tests
-# make test-fast    those that start no process: a minute and a half
+# make test-fast    those that start no process, load no torch and draw nothing
 # make check    format, lint, types; changes nothing
 # make fix      format and mend what ruff can
 # make benchmark    every variant with pytest-benchmark

@@ -1,5 +1,6 @@
 """What every test gets, and the option ``--benchmark``; what it does is in benchmark_plugin.py."""
 
+import importlib.abc
 import os
 import signal
 import subprocess
@@ -87,7 +88,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="Time this variant only (repeatable): a name of `rnnbench variants`, or module:object.",
     )
-    parser.addoption("--fast", action="store_true", help="Skip every test that starts a process.")
+    parser.addoption("--fast", action="store_true", help="Skip what starts a process, loads torch or draws.")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -95,8 +96,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return usable_cpus() + 1
 
 
-def _refuse_processes(*_: object, **__: object) -> None:
-    pytest.skip("starts a process")
+def _too_slow(*_: object, **__: object) -> None:
+    pytest.skip("starts a process, loads torch or draws", allow_module_level=True)
+
+
+class _NoTorch(importlib.abc.MetaPathFinder):
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "torch":
+            _too_slow()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -105,6 +112,8 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda number, frame: None)  # still ignored, but here alone
+    if config.getoption("--fast"):
+        sys.meta_path.insert(0, _NoTorch())
     if benchmark_plugin.timing(config):
         config.pluginmanager.register(benchmark_plugin.BenchmarkPlugin(config))
     elif all(_is_benchmark(Path(arg.partition("::")[0]).resolve()) for arg in config.args):
@@ -115,7 +124,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """From here on only tests start processes; what distributes them has started its own."""
     if session.config.getoption("--fast"):
-        subprocess.Popen.__init__ = _refuse_processes  # type: ignore[method-assign]
+        from bench.reporting import plots
+
+        subprocess.Popen.__init__ = _too_slow  # type: ignore[method-assign]
+        plots.draw = _too_slow
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
