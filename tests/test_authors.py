@@ -17,6 +17,20 @@ from impl_numpy import rnn
 from impl_numpy.contract import Bound
 
 
+class Mute(Exception):
+    def __str__(self):
+        raise SystemExit(0)
+
+
+ERRORS = {
+    "exits": SystemExit(0),
+    "interrupts": KeyboardInterrupt(),
+    "closes": GeneratorExit(),
+    "mute": Mute(),
+    "half": ValueError("a file named \\udcff"),
+}
+
+
 def make(where):
     def bind(task, params, x, y, *, activation, delta, lr):
         last = {}
@@ -33,6 +47,8 @@ def make(where):
                 divide(1, 0)
             if where == "project":
                 rnn.predict(params, x, activation="none of these")
+            if where in ERRORS:
+                raise ERRORS[where]
             last["y_hat"] = rnn.predict(params, x, activation=activation)
 
         def reset():
@@ -50,37 +66,50 @@ def make(where):
 
     if where == "old":
         bind = bind_of_old
-    return SimpleNamespace(name="numpy-" + where, library="numpy", bind=bind, tasks=["forward"])
+    return SimpleNamespace(name="numpy-" + where, library="numpy", bind=bind, tasks=TASKS)
 
 
-bind, tuple_, call, helper, project, reset, result, list_, lists, nothing, old, right = map(
-    make,
-    "bind tuple call helper project reset result list lists nothing old right".split(),
-)
+TASKS = ["forward"]
+NAMES = "bind tuple call helper project reset result list lists nothing old right".split()
+globals().update({f"v_{name}": make(name) for name in (*NAMES, *ERRORS)})
 """
 
 
-def line_of(text: str, source: str = MINE) -> int:
-    return next(n for n, line in enumerate(source.splitlines(), start=1) if text in line)
+def at(text: str, function: str) -> str:
+    """Where a text stands, as a message names it."""
+    number = next(n for n, line in enumerate(MINE.splitlines(), start=1) if text in line)
+    return f"(mine.py, line {number}, in {function})"
 
 
-IN_RESULT = f"(mine.py, line {line_of('def result')}, in result)"
+IN_RESULT, RAISED = at("def result", "result"), at("raise ERRORS", "call")
+LEFT = {
+    "exits": f"SystemExit: 0 {RAISED}",
+    "interrupts": f"KeyboardInterrupt {RAISED}",
+    "closes": f"GeneratorExit {RAISED}",
+    "mute": f"Mute {RAISED}",
+    "half": rf"ValueError: a file named \udcff {RAISED}",
+}
 SAID = {
-    "bind": f"AttributeError: 'dict' object has no attribute 'append' "
-    f"(mine.py, line {line_of('append')}, in bind)",
-    "call": f"ZeroDivisionError: division by zero (mine.py, line {line_of('1 / 0')}, in call)",
+    "bind": f"AttributeError: 'dict' object has no attribute 'append' {at('append', 'bind')}",
+    "call": f"ZeroDivisionError: division by zero {at('1 / 0', 'call')}",
     "helper": "ZeroDivisionError: division by zero (helper.py, line 2, in divide)",
-    "project": f"KeyError: 'none of these' (mine.py, line {line_of('none of these')}, in call)",
-    "reset": f"ValueError: two lines (mine.py, line {line_of('raise')}, in reset)",
-    "result": f"AssertionError (mine.py, line {line_of('assert')}, in result)",
-    "tuple": f"AttributeError: 'str' object has no attribute 'T' (mine.py, line {line_of('U.T')}, in bind)",
+    "project": f"KeyError: 'none of these' {at('none of these', 'call')}",
+    "reset": f"ValueError: two lines {at('two', 'reset')}",
+    "result": f"AssertionError {at('assert', 'result')}",
+    "tuple": f"AttributeError: 'str' object has no attribute 'T' {at('U.T', 'bind')}",
     "list": f"TypeError: result returned list, not a dict of arrays {IN_RESULT}",
     "lists": f"TypeError: result returned y_hat as list, not a NumPy array {IN_RESULT}",
-    "nothing": f"TypeError: bind returned NoneType, not a Bound: it has no function call, reset, result "
-    f"(mine.py, line {line_of('def bind(')}, in bind)",
-    "old": f"TypeError: cannot call bind_of_old: missing a required argument: 'device' "
-    f"(mine.py, line {line_of('def bind_of_old')}, in bind_of_old)",
+    "nothing": "TypeError: bind returned NoneType, not a Bound: it has no function call, reset, result "
+    + at("def bind(", "bind"),
+    "old": "TypeError: cannot call bind_of_old: missing a required argument: 'device' "
+    + at("def bind_of_old", "bind_of_old"),
+    **LEFT,
 }
+SMALL = ["--quick", "--blocks=1", "--device=cpu", "--task=forward", "--batch=4", "--hidden=4", "--out=here"]
+
+
+def specs(names):
+    return [f"--variant=mine:v_{name}" for name in names]
 
 
 @pytest.fixture
@@ -95,145 +124,66 @@ def mine(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_verify_names_the_line_of_a_crash_and_calls_it_one(mine, capsys):
-    specs = [f"mine:{name}" for name in (*SAID, "right")]
-    specs = [re.sub("list$|tuple$", r"\g<0>_", spec) for spec in specs]
-    command = ["verify", "--device", "cpu", *(f"--variant={spec}" for spec in specs)]
-
-    assert main(command) == 1
+def test_verify_names_the_line_of_a_crash_or_of_who_leaves_and_calls_it_one(mine, capsys):
+    assert main(["verify", "--device", "cpu", *specs([*SAID, "right"])]) == 1
     printed = capsys.readouterr().out
-    for name, said in SAID.items():
+    for name, told in SAID.items():
         line = next(line for line in printed.splitlines() if line.startswith(f"numpy-{name} on cpu"))
-        assert line.endswith(f": {said}"), line
+        assert line.endswith(f": {told}"), line
     assert f"CRASHED: {', '.join(f'numpy-{name}' for name in SAID)}, as told above." in printed
     assert "WRONG" not in printed
     rows = [line.split() for line in printed.splitlines() if line.strip().startswith("numpy-")]
-    crashed = [row for row in rows if row[-1] == "CRASHED"]
-    assert crashed
-    assert all(row[-2] in ("tanh", "sigmoid") for row in crashed)  # no tolerance where nothing was compared
+    # no tolerance where nothing was compared
+    assert {row[-2] for row in rows if row[-1] == "CRASHED"} == {"tanh", "sigmoid"}
     agreed = [row[-2] for row in rows if row[-1] == "agrees"]
     assert set(agreed) == {"3e-6", "1e-14"}  # of forward alone: it has no gradient
 
 
-def test_run_names_the_line_of_a_crash_on_the_terminal_and_on_the_page(mine, capsys):
-    small = ["--quick", "--blocks=1", "--device=cpu", "--task=forward", "--batch=4", "--hidden=4"]
-    assert main(["run", *small, "--variant=mine:call", "--variant=mine:right", "--out=here"]) == 3
-
-    said = f"numpy-call CRASHED: {SAID['call']}."
+def test_run_names_the_line_on_the_terminal_in_the_journal_and_on_the_page(mine, capsys):
+    told = {"call": SAID["call"], **LEFT}
+    assert main(["run", *SMALL, *specs([*told, "right"])]) == 3
     printed = capsys.readouterr().out
-    assert said in printed
+    assert f"numpy-call CRASHED: {SAID['call']}." in printed
     assert "A quick run, 1 block: times" in printed
     assert "1 block was measured" in printed
     assert SAID["call"] in (mine / "here" / "report.md").read_text()
     lines = (mine / "here" / "journal.jsonl").read_text().splitlines()
     records = [json.loads(line)["record"] for line in lines]
-    assert {one["reason"] for one in records if one["kind"] == "failure"} == {SAID["call"]}
+    assert {record["reason"] for record in records if record["kind"] == "failure"} == {*told.values()}
 
 
-def test_train_names_the_line_of_a_crash(mine, capsys):
+def test_train_names_the_line(mine, capsys):
     (mine / "mine.py").write_text(MINE.replace('["forward"]', '["forward", "train_step"]'))
-    assert main(["train", "--epochs=2", "--variant=mine:call", "--out=here"]) == 3
-    assert SAID["call"] in capsys.readouterr().out
-
-
-def test_a_module_that_cannot_be_imported_names_its_line(mine, capsys):
-    (mine / "broken.py").write_text("x = 1\nimport no_such_module\n")
-    sys.modules.pop("broken", None)
-    assert main(["variants", "--variant", "broken:it"]) == 2
-    assert "No module named 'no_such_module' (broken.py, line 2, in <module>)" in capsys.readouterr().err
-
-
-def test_a_module_of_a_package_is_named_with_its_folder(mine, capsys):
-    package = mine / "own_package"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "fast.py").write_text("from types import SimpleNamespace\n\nfast = SimpleNamespace()\n1 / 0\n")
-    assert main(["variants", "--variant", "own_package.fast:fast"]) == 2
-    assert "(own_package/fast.py, line 4, in <module>)" in capsys.readouterr().err
-
-
-LEAVES = """
-from types import SimpleNamespace
-
-from impl_numpy.contract import Bound, batched
-
-
-class Mute(Exception):
-    def __str__(self):
-        raise SystemExit(0)
-
-
-def leaving(name, error, *, binds=False):
-    def bind(*arguments, **options):
-        if binds:
-            raise error
-        bound = batched(*arguments, **options)
-
-        def call():
-            raise error
-
-        return Bound(call, bound.reset, bound.result)
-
-    return SimpleNamespace(name=name, library="numpy", bind=bind)
-
-
-exits = leaving("exits", SystemExit(0), binds=True)
-interrupts = leaving("interrupts", KeyboardInterrupt())
-closes = leaving("closes", GeneratorExit())
-mute = leaving("mute", Mute())
-half = leaving("half", ValueError("a file named \\udcff"))
-"""
-LEFT = {
-    "exits": f"SystemExit: 0 (leaves.py, line {line_of('raise error', LEAVES)}, in bind)",
-    "interrupts": "KeyboardInterrupt (leaves.py, line 19, in call)",
-    "closes": "GeneratorExit (leaves.py, line 19, in call)",
-    "mute": "Mute (leaves.py, line 19, in call)",
-    "half": r"ValueError: a file named \udcff (leaves.py, line 19, in call)",
-}
-
-
-@pytest.fixture
-def leaves(tmp_path, monkeypatch):
-    """Specs of variants that leave the process, or raise what cannot be printed."""
-    (tmp_path / "leaves.py").write_text(LEAVES)
-    monkeypatch.chdir(tmp_path)
-    return [f"--variant=leaves:{name}" for name in LEFT]
-
-
-def test_a_variant_that_leaves_its_process_is_named_with_its_line_by_verify(leaves, capsys):
-    assert main(["verify", "--device=cpu", *leaves]) == 1
+    small = ["--epochs=2", "--hidden=4", "--batch=8", "--out=here"]
+    assert main(["train", *small, *specs(["call", *LEFT])]) == 3
     printed = capsys.readouterr().out
-    for name, said in LEFT.items():
-        line = next(line for line in printed.splitlines() if line.startswith(f"{name} on cpu"))
-        assert line.endswith(f": {said}"), line
-
-
-def test_a_variant_that_leaves_its_process_is_named_with_its_line_by_run_and_train(leaves, capsys):
-    small = ["--quick", "--blocks=1", "--device=cpu", "--task=forward", "--batch=4", "--hidden=4"]
-    assert main(["run", *small, *leaves, "--out=here"]) == 3
-    printed = capsys.readouterr().out
-    assert [f"{name} CRASHED: {said}." in printed for name, said in LEFT.items()] == [True] * len(LEFT)
-
-    assert main(["train", "--epochs=2", "--hidden=4", "--batch=8", *leaves, "--out=trained"]) == 3
-    printed = capsys.readouterr().out
-    assert [said in printed for said in LEFT.values()] == [True] * len(LEFT)
+    assert [told in printed for told in (SAID["call"], *LEFT.values())] == [True] * 6
 
 
 @pytest.mark.parametrize(
-    ("spec", "hint"),
+    ("file", "text", "spec", "told"),
     [
-        ("json:fast", "Python has another module of that name: rename json.py"),
-        ("./json.py:fast", "give the name of the module, json, and run from its folder"),
+        ("broken.py", "x = 1\nimport no_such_module\n", "broken:it",
+         "No module named 'no_such_module' (broken.py, line 2, in <module>)"),
+        ("own_package/fast.py", "fast = 1\n1 / 0\n", "own_package.fast:fast",
+         "(own_package/fast.py, line 2, in <module>)"),
+        ("json.py", "fast = 1\n", "json:fast",
+         "; Python has another module of that name: rename json.py"),
+        ("json.py", "fast = 1\n", "./json.py:fast",
+         "; give the name of the module, json, and run from its folder"),
     ],
-)
-def test_a_name_that_is_not_the_users_file_is_told_with_what_to_do(tmp_path, monkeypatch, capsys, spec, hint):
-    (tmp_path / "json.py").write_text("fast = 1\n")
-    monkeypatch.chdir(tmp_path)
+)  # fmt: skip
+def test_a_module_that_cannot_be_imported_is_told_with_its_line_or_what_to_do(
+    mine, capsys, file, text, spec, told
+):
+    (mine / "own_package").mkdir()
+    (mine / "own_package" / "__init__.py").touch()
+    (mine / file).write_text(text)
     assert main(["variants", "--variant", spec]) == 2
-    assert capsys.readouterr().err.rstrip().endswith(f"; {hint}")
+    assert told in re.sub("\n$", "", capsys.readouterr().err)
 
 
-def test_what_a_module_starts_when_it_is_imported_is_ended(tmp_path, monkeypatch, capsys):
+def test_what_a_module_starts_when_it_is_imported_is_ended(tmp_path, monkeypatch):
     (tmp_path / "starts.py").write_text(
         "import subprocess\n"
         "started = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
@@ -251,9 +201,8 @@ def test_what_a_module_starts_when_it_is_imported_is_ended(tmp_path, monkeypatch
 def test_a_module_that_leaves_a_worker_alone_is_told_by_run(mine, capsys):
     (mine / "twice.py").write_text(
         "import sys\n"
-        "from mine import right\n"
+        "from mine import v_right\n"
         "if sys.argv[-1][0] == '{': raise SystemExit('not here')\n"  # only a worker is told so much
     )
-    small = ["--quick", "--blocks=1", "--device=cpu", "--task=forward", "--batch=4", "--hidden=4"]
-    assert main(["run", *small, "--variant=twice:right", "--out=here"]) == 3
+    assert main(["run", *SMALL, "--variant=twice:v_right"]) == 3
     assert "its module asks to exit (SystemExit: not here)" in capsys.readouterr().out
