@@ -97,7 +97,11 @@ def claiming(shape: str) -> bytes:
     return with_header(f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}", bytes(8))
 
 
-@pytest.mark.parametrize("shape", ["(1000000, 1000000)", "(1099511627776, 16777216)", "(5, 5)", "(-1, -1)"])
+@pytest.mark.parametrize(
+    "shape",
+    ["(1000000, 1000000)", "(1099511627776, 16777216)", "(9223372036854775808, 0)", f"({'9' * 23}, 6)",
+     "(5, 5)", "(-1, -1)"],
+)  # fmt: skip
 def test_an_array_that_claims_to_be_larger_than_it_is_gets_no_room(tmp_path: Path, shape: str) -> None:
     with pytest.raises(ValueError, match="claims a shape that it has not"):
         read_arrays(archive(tmp_path / "p.npz", members(W=claiming(shape))), NAMES)

@@ -26,6 +26,7 @@ from bench.records.journal import load_run
 from bench.records.record import AnyRecord, Burst, Entry, Plan
 from bench.records.run import make_run
 from bench.records.saved import load_saved
+from bench.workload.case import Shape
 
 HOSTILE = "=cmd\x1b[31m\n<script>\u202e|"
 PUBLISHED = "numpy-published"
@@ -74,153 +75,113 @@ def renamed(entry: Entry) -> Entry:
     return replace(entry, id=entry.id + HOSTILE, baseline=baseline)
 
 
-# pyperf
-
-
 def test_pyperf_has_a_run_for_each_block_with_its_values_in_seconds() -> None:
     run = make_run(example_records(seed=4))
     tree = json.loads(pyperf_json(run))
-    assert tree["version"] == "1.0"
-    one = next(one for one in tree["benchmarks"] if one["metadata"]["name"] == USUAL)
-    assert [part["metadata"]["rnnbench_block"] for part in one["runs"]] == list(range(1, 11))
-    assert [statistics.median(part["values"]) * 1e9 for part in one["runs"]] == pytest.approx(
-        [*medians(run, USUAL).values()]
-    )
+    usual = next(one for one in tree["benchmarks"] if one["metadata"]["name"] == USUAL)
+    assert [part["metadata"]["rnnbench_block"] for part in usual["runs"]] == list(range(1, 11))
+    times = [statistics.median(part["values"]) * 1e9 for part in usual["runs"]]
+    assert times == pytest.approx([*medians(run, USUAL).values()])
     bursts = [burst for burst in run.bursts if burst.entry == USUAL and burst.block >= 1]
-    assert [part["metadata"]["loops"] for part in one["runs"]] == [burst.n_calls for burst in bursts]
-    assert "hostname" not in tree["metadata"]
-    assert tree["metadata"]["cpu_model_name"] == "Example CPU 9000"
-    assert tree["metadata"]["unit"] == "second"
-
-
-def test_pyperf_shows_the_medians_of_the_run(folder: Path) -> None:
-    shown = tool(folder, "pyperf", "show", "--quiet", "a/pyperf.json")
-    tree = json.loads((folder / "a" / "pyperf.json").read_text())
-    assert len(re.findall(r": Mean \+- std dev: ", shown)) == len(tree["benchmarks"])
-    values = [value for part in of(tree, USUAL)["runs"] for value in part["values"]]
-    mean = f"{statistics.mean(values) * 1e6:.0f} us +- {statistics.stdev(values) * 1e6:.0f} us"
-    assert f"{USUAL}: Mean +- std dev: {mean}" in shown
-    stats = tool(folder, "pyperf", "stats", "a/pyperf.json")
-    assert "Number of run with values: 3" in stats
-    assert "Number of warmup per run: 0" in stats
-    assert "Start date: 2026-01-02 03:04:05" in stats
-
-
-def test_pyperf_checks_and_compares_without_complaint(folder: Path) -> None:
-    checked = tool(folder, "pyperf", "check", "a/pyperf.json")
-    assert USUAL in checked
-    assert not re.search("shortest raw value|standard deviation", checked)
-    table = tool(folder, "pyperf", "compare_to", "a/pyperf.json", "b/pyperf.json", "--table")
-    assert "| Benchmark" in table
-    line = next(line for line in table.splitlines() if line.startswith(f"| {USUAL} "))
-    assert "1.25x slower" in line
-    metadata = tool(folder, "pyperf", "metadata", "a/pyperf.json")
-    assert "cpu_model_name: Example CPU 9000" in metadata
-
-
-def of(tree: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in tree["benchmarks"] if one["metadata"]["name"] == name)
-    return found
-
-
-def test_the_host_is_named_only_where_the_record_names_it() -> None:
+    assert [part["metadata"]["loops"] for part in usual["runs"]] == [burst.n_calls for burst in bursts]
+    machine = tree["metadata"]
+    told = ("1.0", "Example CPU 9000", "second", "2.4.6")
+    assert (tree["version"], machine["cpu_model_name"], machine["unit"], machine["numpy_version"]) == told
+    assert "hostname" not in machine  # but where the record names it
     plan, _, *rest = small_records()
     tree = json.loads(pyperf_json(make_run([plan, on({"host_name": "example"}), *rest])))
     assert tree["metadata"]["hostname"] == "example"
 
 
-# pytest-benchmark
+def test_pyperf_shows_checks_and_compares_what_was_exported(folder: Path) -> None:
+    shown = tool(folder, "pyperf", "show", "--quiet", "a/pyperf.json")
+    tree = json.loads((folder / "a" / "pyperf.json").read_text())
+    assert len(re.findall(r": Mean \+- std dev: ", shown)) == len(tree["benchmarks"])
+    usual = next(one for one in tree["benchmarks"] if one["metadata"]["name"] == USUAL)
+    values = [value for part in usual["runs"] for value in part["values"]]
+    mean = f"{statistics.mean(values) * 1e6:.0f} us +- {statistics.stdev(values) * 1e6:.0f} us"
+    assert f"{USUAL}: Mean +- std dev: {mean}" in shown
+    stats = tool(folder, "pyperf", "stats", "a/pyperf.json")
+    for line in ("Number of run with values: 3", "warmup per run: 0", "Start date: 2026-01-02 03:04:05"):
+        assert line in stats
+    checked = tool(folder, "pyperf", "check", "a/pyperf.json")
+    assert USUAL in checked
+    assert not re.search("shortest raw value|standard deviation", checked)
+    table = tool(folder, "pyperf", "compare_to", "a/pyperf.json", "b/pyperf.json", "--table")
+    assert "1.25x slower" in next(line for line in table.splitlines() if line.startswith(f"| {USUAL} "))
+    metadata = tool(folder, "pyperf", "metadata", "a/pyperf.json")
+    assert "cpu_model_name: Example CPU 9000" in metadata
 
 
-def test_pytest_benchmark_compares_two_exports(folder: Path) -> None:
-    command = ["pytest_benchmark", "compare"]
-    shown = tool(
-        folder, *command, "a/pytest-benchmark.json", "b/pytest-benchmark.json", "--columns=min,median,rounds"
-    )
+def test_pytest_benchmark_compares_two_exports_and_their_statistics_are_its_own(folder: Path) -> None:
+    files = ["a/pytest-benchmark.json", "b/pytest-benchmark.json"]
+    shown = tool(folder, "pytest_benchmark", "compare", *files, "--columns=min,median,rounds")
     assert "Name (time in" in shown
     assert shown.count("torch-rnn@cpu x1") >= 2
     assert f"benchmark '{BASE.partition(' | ')[0]}'" in shown
-    plain = tool(folder, *command, "a/pytest-benchmark.json", "--csv=out.csv")
+    plain = tool(folder, "pytest_benchmark", "compare", files[0], "--csv=out.csv")
     assert "Outliers: 1 Standard Deviation" in plain
     with (folder / "out.csv").open() as file:
         names = {line["name"] for line in csv.DictReader(file)}
-    tree = json.loads((folder / "a" / "pytest-benchmark.json").read_text())
-    assert len(names) == len({one["name"] for one in tree["benchmarks"]})
-
-
-def test_the_16_statistics_are_those_of_pytest_benchmark(folder: Path) -> None:
-    tree = json.loads((folder / "a" / "pytest-benchmark.json").read_text())
-    for one in tree["benchmarks"]:
+    benchmarks = json.loads((folder / files[0]).read_text())["benchmarks"]
+    assert names == {one["fullname"] for one in benchmarks}
+    for stats in (one["stats"] for one in benchmarks):
         theirs = Stats()
-        for value in one["stats"].pop("data"):
+        for value in stats.pop("data"):
             theirs.update(value)
-        assert one["stats"].pop("iterations") >= 1
-        assert list(one["stats"]) == list(Stats.fields)
-        assert one["stats"] == pytest.approx(theirs.as_dict())
+        assert stats.pop("iterations") >= 1
+        assert list(stats) == list(Stats.fields)  # all sixteen
+        assert stats == pytest.approx(theirs.as_dict())
 
 
 @pytest.mark.parametrize("name", ["pyperf", "pytest-benchmark"])
 def test_the_export_comes_back_with_all_that_it_told(folder: Path, name: str) -> None:
-    results = load_saved(folder / "a" / f"{name}.json")
+    results, run = load_saved(folder / "a" / f"{name}.json"), load_run(folder / "a")
     assert isinstance(results, ToolResults)
     assert results.origin == "export"
     rows = {one.name: one for one in results.benchmarks}
     usual, base = rows[USUAL], rows[BASE]
     assert usual.own is not None
     assert base.own is not None
-    assert (usual.own.variant, usual.own.library, usual.own.device) == ("torch-rnn", "torch", "cpu")
-    assert (usual.own.dtype, usual.own.threads, usual.own.shape.B, usual.own.shape.H) == (
-        "float32",
-        1,
-        128,
-        32,
-    )
-    assert (base.own.is_baseline, base.own.work, base.group) == (True, usual.own.work, usual.group)
+    own, shape = usual.own, Shape(6, 128, 6, 32, 8)
+    told = ("torch-rnn", "torch", "cpu", 1, "float32", shape)
+    assert (own.variant, own.library, own.device, own.threads, own.dtype, own.shape) == told
+    assert (base.own.is_baseline, base.own.work, base.group) == (True, own.work, usual.group)
     assert any(one.own and one.own.known_wrong for one in results.benchmarks)
-    run = load_run(folder / "a")
-    assert statistics.median(usual.medians_ns) == pytest.approx(
-        statistics.median(medians(run, USUAL).values()), rel=0.01
-    )
+    time = statistics.median(medians(run, USUAL).values())
+    assert statistics.median(usual.medians_ns) == pytest.approx(time, rel=0.01)
     assert fact_text(results.facts, {"pyperf": "numpy_version"}.get(name, "numpy")) == "2.4.6"
     if name == "pytest-benchmark":
-        assert "update U" in usual.own.errors
+        assert "update U" in own.errors
         assert results.facts["blas_kernel"] == ("SkylakeX",)
         assert "node" not in results.facts
+    export = pyperf_json if name == "pyperf" else pytest_benchmark_json
+    assert export(run) == (folder / "a" / f"{name}.json").read_bytes()  # always the same bytes
 
 
 # what no tool may be given
 
 
 @pytest.mark.parametrize("export", [pyperf_json, pytest_benchmark_json])
-def test_what_disagrees_has_no_time_in_any_export_and_a_known_wrong_gradient_is_marked(export: Any) -> None:
-    records = example_records(broken=True)
-    tree = json.loads(export(make_run(records)))
+def test_what_does_not_count_has_no_time_in_any_export_and_a_known_wrong_gradient_is_marked(
+    export: Any,
+) -> None:
+    tree = json.loads(export(make_run(example_records(broken=True))))
     names = [one["name"] if "name" in one else one["metadata"]["name"] for one in tree["benchmarks"]]
-    assert BEST_TORCH not in names
+    assert BEST_TORCH not in names  # it disagrees
     assert USUAL in names
-    published = [name for name in names if PUBLISHED in name and not name.startswith("forward")]
-    assert published
-    assert all(name.endswith("(known wrong gradient)") for name in published)
-    assert not any("known wrong" in name for name in names if PUBLISHED not in name)
-
-
-@pytest.mark.parametrize("export", [pyperf_json, pytest_benchmark_json])
-def test_a_run_without_counted_values_is_a_clear_error(export: Any) -> None:
-    plan, environment, *_ = small_records()
+    wrong = {name for name in names if PUBLISHED in name and not name.startswith("forward")}
+    assert wrong == {name for name in names if name.endswith("(known wrong gradient)")} != set()
+    for block, leaves in ((0, False), (1, True)):
+        records = [
+            replace(record, n_calls=1, elapsed_ns=[987_654_321])
+            if isinstance(record, Burst) and record.block == block
+            else record
+            for record in small_records()
+        ]
+        assert (b"0.987654321" in export(make_run(records))) == leaves
     with pytest.raises(UserError, match="no counted value"):
-        export(make_run([plan, environment]))
-
-
-@pytest.mark.parametrize("export", [pyperf_json, pytest_benchmark_json])
-@pytest.mark.parametrize(("block", "leaves"), [(0, False), (1, True)])
-def test_block_0_never_leaves_the_run(export: Any, block: int, leaves: bool) -> None:
-    records = [
-        replace(record, n_calls=1, elapsed_ns=[987_654_321])
-        if isinstance(record, Burst) and record.block == block
-        else record
-        for record in small_records()
-    ]
-    assert (b"0.987654321" in export(make_run(records))) == leaves
+        export(make_run(small_records()[:2]))
 
 
 def test_hostile_names_reach_neither_tool_nor_spreadsheet(tmp_path: Path) -> None:
@@ -268,9 +229,3 @@ def test_the_command_says_where_and_refuses_where_it_cannot_write(
     assert main(["export", str(path), "--to", "pyperf", "--out", str(tmp_path / "no" / "x.json")]) == 2
     assert "choose another --out" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "nowhere"), "--to", "csv"]) == 2
-
-
-def test_the_same_run_gives_the_same_bytes(folder: Path) -> None:
-    run = load_run(folder / "a")
-    assert pyperf_json(run) == (folder / "a" / "pyperf.json").read_bytes()
-    assert pytest_benchmark_json(run) == (folder / "a" / "pytest-benchmark.json").read_bytes()

@@ -17,44 +17,27 @@ from bench.records.run import make_run
 from bench.records.table import COLUMNS, values_frame, write_values_csv
 
 
-def test_there_is_one_row_for_every_value() -> None:
+def test_there_is_one_row_for_every_value_and_it_says_what_was_measured() -> None:
     records = example_records(broken=True)
     bursts = [record for record in records if isinstance(record, Burst)]
     frame = values_frame(make_run(records))
-    assert len(frame) == sum(len(burst.elapsed_ns) for burst in bursts)
     assert frame["elapsed_ns"].tolist() == [t for burst in bursts for t in burst.elapsed_ns]
     assert tuple(frame.columns) == COLUMNS
     assert not frame.isna().any().any()
     assert not frame.duplicated(["block", "entry", "round"]).any()
-
-
-def test_a_row_says_what_was_measured() -> None:
-    records = example_records()
-    frame = values_frame(make_run(records))
-    rows = frame[(frame["entry"] == f"{POSITIONAL} | torch-rnn@cpu x2") & (frame["block"] == 3)]
-    burst = next(
-        r for r in records if isinstance(r, Burst) and (r.block, r.entry) == (3, rows["entry"].iloc[0])
-    )
+    assert (frame["counted"] == (frame["block"] > 0)).all()
+    entry = f"{POSITIONAL} | torch-rnn@cpu x2"
+    rows = frame[(frame["entry"] == entry) & (frame["block"] == 3)]
+    burst = next(burst for burst in bursts if (burst.block, burst.entry) == (3, entry))
     assert rows["round"].tolist() == list(range(LEAST_ROUNDS))
     assert rows["place"].tolist() == burst.places
     assert rows["per_call_ns"].tolist() == [t / burst.n_calls for t in burst.elapsed_ns]
-    first = rows.iloc[0].to_dict()
-    expected = {
-        "variant": "torch-rnn",
-        "library": "torch",
-        "device": "cpu",
-        "threads": 2,
-        "task": "train_step",
-    }
-    expected |= {"layout": "positional", "dtype": "float32", "activation": "tanh", "status": "ok"}
-    expected |= {"T": 6, "B": 128, "I": 6, "H": 32, "O": 8}
-    assert {name: first[name] for name in expected} == expected
-
-
-def test_block_zero_is_there_but_not_counted() -> None:
-    frame = values_frame(make_run(example_records(quick=True)))
-    assert set(frame[frame["block"] == 0]["counted"]) == {False}
-    assert set(frame[frame["block"] > 0]["counted"]) == {True}
+    told = {
+        "variant": "torch-rnn", "library": "torch", "device": "cpu", "threads": 2, "task": "train_step",
+        "layout": "positional", "dtype": "float32", "activation": "tanh", "status": "ok",
+        "T": 6, "B": 128, "I": 6, "H": 32, "O": 8,
+    }  # fmt: skip
+    assert {name: rows.iloc[0].to_dict()[name] for name in told} == told
 
 
 def test_a_run_without_values_gives_an_empty_table_with_its_columns() -> None:
@@ -62,9 +45,10 @@ def test_a_run_without_values_gives_an_empty_table_with_its_columns() -> None:
     assert (len(frame), tuple(frame.columns)) == (0, COLUMNS)
 
 
-def test_the_csv_reads_back_as_the_frame(tmp_path: Path) -> None:
-    run = make_run(example_records(quick=True))
+def test_the_csv_is_the_one_that_pandas_writes_and_reads_back_as_the_frame(tmp_path: Path) -> None:
+    run = make_run(example_records(broken=True, with_gpu=True))
     write_values_csv(run, tmp_path / "values.csv")
+    assert (tmp_path / "values.csv").read_bytes().decode() == values_frame(run).to_csv(index=False)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "values.csv"), values_frame(run))
 
 
@@ -88,20 +72,12 @@ def test_a_name_that_looks_like_a_formula_is_made_harmless_and_numbers_are_left_
 @pytest.mark.parametrize("name", ["a,b", 'say "x"', "two\nlines", "two\rlines", "", "é"])
 def test_any_name_is_one_cell(tmp_path: Path, name: str) -> None:
     records = example_records(quick=True)
-    plan = records[0]
-    assert isinstance(plan, Plan)
-    run = make_run([replace(plan, run=name), *records[1:]])
+    run = make_run([replace(records[0], run=name), *records[1:]])
     write_values_csv(run, tmp_path / "values.csv")
     with (tmp_path / "values.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert {len(row) for row in rows} == {len(COLUMNS)}
     assert {row[0] for row in rows[1:]} == {name}
-
-
-def test_the_csv_is_the_one_that_pandas_writes(tmp_path: Path) -> None:
-    run = make_run(example_records(broken=True, with_gpu=True))
-    write_values_csv(run, tmp_path / "values.csv")
-    assert (tmp_path / "values.csv").read_bytes().decode() == values_frame(run).to_csv(index=False)
 
 
 def test_the_csv_is_written_without_pandas(tmp_path: Path) -> None:
