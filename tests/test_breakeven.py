@@ -191,9 +191,7 @@ def test_a_worker_tells_what_compiling_took_of_its_processor_time(
     monkeypatch.setattr(worker, "load_variant", lambda spec: SimpleNamespace(load=dict, library="torch"))
     binding = SimpleNamespace(bound=SimpleNamespace(**bound))
     monkeypatch.setattr(worker, "bind_job", lambda *work: binding)
-    drawn = SimpleNamespace(inputs="a file")
-    job = SimpleNamespace(spec="mine", case=None, device="cpu", batches=(drawn, drawn))
-    setup: Any = SimpleNamespace(rehearsal=job)
+    setup: Any = SimpleNamespace(rehearsal=SimpleNamespace(spec="mine", folder="a folder"))
     assert worker._Worker(setup, {}, 1).rehearse() == told
 
 

@@ -86,27 +86,13 @@ def _sections(result: TrainResult, folder: Path, prefix: str, images: dict[str, 
         yield Section(id="pictures", title="What does it learn, epoch by epoch?", drawings=(image,))
     header = result.header
     variables = ", ".join(f"{name}={value}" for name, value in header.environment.items())
-    pairs = (("Set for the processes", variables), ("Started", header.started_utc))
-    yield Section(
-        id="timed",
-        title="How was the training timed?",
-        notes=TIMED,
-        pairs=(*environment.machine(header.machine), *pairs),
-        open=False,
-    )
-
-
-def _seconds(s: float | None) -> Cell:
-    return Cell.of(s, units.seconds)
+    pairs = (*environment.machine(header.machine), ("Set for the processes", variables))
+    pairs = (*pairs, ("Started", header.started_utc))
+    yield Section(id="timed", title="How was the training timed?", notes=TIMED, pairs=pairs, open=False)
 
 
 def _short(s: float | None) -> Cell:
     return Cell.of(s, lambda s: units.duration(s * 1e9))
-
-
-def _trained(run: TrainRun, value: float | None) -> float | None:
-    """Return a number of a trained model, which a diverged variant has not."""
-    return None if run.status == "diverged" else value
 
 
 def _variant(run: TrainRun) -> Cell:
@@ -117,19 +103,24 @@ def _variant(run: TrainRun) -> Cell:
 
 def _moved(run: TrainRun) -> str:
     distances = [f"{name} {units.percent(far)}" for name, far in run.moved.items() if far is not None]
-    return units.NOTHING if run.status == "diverged" else ", ".join(distances) or units.NOTHING
+    return ", ".join(distances) * _trained(run)
+
+
+def _trained(run: TrainRun) -> bool:
+    """Return whether there is a model to judge: what diverged has none."""
+    return run.status != "diverged"
 
 
 FIELDS: Fields[TrainRun] = {
     "Variant": _variant,
-    "To the target": lambda run: _seconds(run.time_to_target_s),
+    "To the target": lambda run: Cell.of(run.time_to_target_s, units.seconds),
     "Epochs to it": lambda run: Cell.of(run.epochs_to_target, lambda n: units.whole(round(n))),
-    "Start-up": lambda run: _seconds(run.startup_s),
+    "Start-up": lambda run: Cell.of(run.startup_s, units.seconds),
     "First call": lambda run: _short(run.first_call_s),
     "An epoch": lambda run: _short(run.per_epoch_s),
     "Loss at the end": lambda run: Cell.of(float(run.losses[-1]) if len(run.losses) else None, loss),
-    "Test RMSE": lambda run: Cell.of(_trained(run, run.rmse), units.number),
-    "Test Huber": lambda run: Cell.of(_trained(run, run.huber), loss),
+    "Test RMSE": lambda run: Cell.of(run.rmse, units.number) if _trained(run) else "",
+    "Test Huber": lambda run: Cell.of(run.huber, loss) if _trained(run) else "",
     "Moved from the start": _moved,
 }
 

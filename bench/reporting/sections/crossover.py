@@ -163,33 +163,25 @@ def _sizes(facts: Facts, size_map: SizeMap) -> TextTable:
         name = arm.variant + f", {words.threads(arm)}" * (arm.threads > 1)
         return Cell(name, units.duration(ns), ns, library=arm.library)
 
-    def faster(cell: MapCell) -> Cell:
-        lead = words.lead(cell.comparison)
-        return side(cell, lead.winner if lead else cell.comparison.baseline_arm)
-
-    def slower(cell: MapCell) -> Cell:
-        lead = words.lead(cell.comparison)
-        return side(cell, lead.loser if lead else cell.comparison.arm)
-
-    def factor(cell: MapCell) -> Cell:
-        lead = words.lead(cell.comparison)
-        return Cell.of(lead.factor, units.ratio, units.interval(lead.low, lead.high)) if lead else Cell("–")
+    def factor(lead: words.Lead) -> Cell:
+        return Cell.of(lead.factor, units.ratio, units.interval(lead.low, lead.high))
 
     def verdict(cell: MapCell) -> Cell:
         if cell.faster:
             return Cell("decided", tables.reason_for(facts, cell.comparison), tone="good")
         return tables.verdict_cell(facts, cell.comparison)
 
-    fields: Fields[MapCell] = {
-        "B": lambda cell: _whole(cell.B),
-        "H": lambda cell: _whole(cell.H),
-        "Faster": faster,
-        "Slower": slower,
-        "Times faster": factor,
-        "Verdict": verdict,
-        "Measured in": lambda cell: f"refinement {cell.source}" if cell.source else "the run itself",
+    fields: Fields[tuple[MapCell, words.Lead | None]] = {
+        "B": lambda size: _whole(size[0].B),
+        "H": lambda size: _whole(size[0].H),
+        "Faster": lambda size: side(size[0], size[1].winner) if size[1] else Cell(units.NOTHING),
+        "Slower": lambda size: side(size[0], size[1].loser) if size[1] else Cell(units.NOTHING),
+        "Times faster": lambda size: factor(size[1]) if size[1] else Cell(units.NOTHING),
+        "Verdict": lambda size: verdict(size[0]),
+        "Measured in": lambda size: f"refinement {size[0].source}" if size[0].source else "the run itself",
     }
-    return text_table(f"All sizes, {answer.how(size_map, facts.maps)}", fields, size_map.cells)
+    sizes = ((cell, words.lead(cell.comparison)) for cell in size_map.cells)
+    return text_table(f"All sizes, {answer.how(size_map, facts.maps)}", fields, sizes)
 
 
 def _whole(size: int) -> Cell:

@@ -1,6 +1,6 @@
 """Why: where the time of a call goes, how far that is from the machine's limit, and what libraries can do."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import Any
@@ -161,17 +161,15 @@ def _share_cell(interval: Interval, note: str = "") -> Cell:
 
 def _speeds_table(libraries: Sequence[LibrarySpeeds]) -> TextTable:
     """Return what the libraries can do by themselves: a column a library, a row an operation."""
-
-    def rate(rates: Mapping[Operation, Interval]) -> Callable[[Operation], Cell]:
-        return lambda operation: _rate_cell(rates.get(operation), operation[2])
-
-    by_library = [dict(_rates(speeds)) for speeds in libraries]
-    titles = [f"{words.library(speeds.arm)}, {words.place(speeds.arm)}" for speeds in libraries]
-    operations = dict.fromkeys(operation for rates in by_library for operation in rates)
+    by_library = {
+        f"{words.library(speeds.arm)}, {words.place(speeds.arm)}": dict(_rates(speeds))
+        for speeds in libraries
+    }
     fields: Fields[Operation] = {"Operation": lambda operation: Cell(operation[0], operation[1])}
-    fields = {**fields, **dict(zip(titles, map(rate, by_library), strict=True))}
+    rates: Fields[Operation] = {title: partial(_rate_cell, rates) for title, rates in by_library.items()}
+    operations = dict.fromkeys(operation for rates in by_library.values() for operation in rates)
     ordered = sorted(operations, key=lambda operation: UNITS.index(operation[2]))
-    return text_table("What the libraries can do by themselves", fields, ordered, SPEEDS)
+    return text_table("What the libraries can do by themselves", {**fields, **rates}, ordered, SPEEDS)
 
 
 def _rates(library: LibrarySpeeds) -> Iterator[tuple[Operation, Interval]]:
@@ -190,11 +188,12 @@ def _rates(library: LibrarySpeeds) -> Iterator[tuple[Operation, Interval]]:
             )
 
 
-def _rate_cell(rate: Interval | None, unit: str) -> Cell:
+def _rate_cell(rates: Mapping[Operation, Interval], operation: Operation) -> Cell:
+    rate = rates.get(operation)
     if rate is None:
         return Cell(units.NOTHING)
-    limits = f"[{units.number(rate.low)}, {units.number(rate.high)}]" if rate.finite else ""
-    return Cell(f"{units.number(rate.estimate)} {unit}", limits, rate.estimate)
+    limits = f"[{units.number(rate.low)}, {units.number(rate.high)}]" * rate.finite
+    return Cell(f"{units.number(rate.estimate)} {operation[2]}", limits, rate.estimate)
 
 
 # ---- picture
