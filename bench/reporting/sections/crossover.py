@@ -309,7 +309,8 @@ def lines_plot(size_map: SizeMap, title: str = "", *, narrow: bool = False) -> F
         _ratio_line(axes, line, colour, MARKS[number % len(MARKS)])
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.9), max(high, 1.1))
-    plots.set_ticks(axes.xaxis, FixedLocator(sorted({cell.H for cell in _of_grid(size_map)})), "{:g}".format)
+    sizes = sorted({cell.H for cell in _of_grid(size_map)}, reverse=True)
+    plots.set_ticks(axes.xaxis, FixedLocator(sizes[:: 2 if narrow else 1]), "{:g}".format)
     digits = DIGITS if high > low * 10**FEW_DECADES else FINE_DIGITS
     plots.set_ticks(axes.yaxis, LogLocator(subs=digits), lambda ratio: f"{max(ratio, 1 / ratio):g}")
     _head(axes, size_map, title, "↑↓")
