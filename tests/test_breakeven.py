@@ -12,7 +12,7 @@ import pytest
 from acceptance.plans import mutated
 from journals import example_plan, example_records
 from msgspec.structs import replace
-from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, run_with, with_ratios
+from reports import BASE, BEST_NUMPY, BEST_TORCH, USUAL, around, run_with
 
 from bench.analysis import breakeven
 from bench.analysis.breakeven import BreakEven, break_evens
@@ -44,103 +44,75 @@ def run_of(
 
     ``cold_ns``: of the process's first call, by library; without it none is known, as in older journals.
     """
-    names, made = measured_as(example_plan().groups), list[AnyRecord]()
+    names = measured_as(example_plan().groups)
     step_ns = {names[entry]: time_ns for entry, time_ns in step_ns.items()}
-    for record in example_records(quick=quick):
+
+    def changed(record: AnyRecord) -> AnyRecord:
         if isinstance(record, Worker):
             library = record.arms[0].partition("-")[0]
-            ready_ns = round(start_ns[library]) + record.compile_cpu_ns
-            record = replace(record, ready_ns=ready_ns)
-        elif isinstance(record, Burst):
-            fields: dict[str, Any] = {
-                name: of[record.entry] for name, of in of_bursts.items() if record.entry in of
-            }
-            if "first_call_ns" not in fields:
-                fields["first_call_ns"] = 1
-            library = record.entry.partition("| ")[2].partition("-")[0]
-            fields["cold_call_ns"] = (cold_ns or {}).get(library, 0) if record.cold_call_ns else 0
-            if record.entry in step_ns:
-                factor = (noise or {}).get(record.entry, STEADY).get(record.block, 1.0)
-                elapsed = round(step_ns[record.entry] * factor * record.n_calls)
-                fields["elapsed_ns"] = [elapsed] * len(record.elapsed_ns)
-            record = replace(record, **fields)
-        made.append(record)
-    return make_run(made)
+            return replace(record, ready_ns=round(start_ns[library]) + record.compile_cpu_ns)
+        if not isinstance(record, Burst):
+            return record
+        entry, library = record.entry, record.entry.partition("| ")[2].partition("-")[0]
+        fields: dict[str, Any] = {"first_call_ns": 1}
+        fields |= {name: of[entry] for name, of in of_bursts.items() if entry in of}
+        fields["cold_call_ns"] = (cold_ns or {}).get(library, 0) if record.cold_call_ns else 0
+        if entry in step_ns:
+            factor = (noise or {}).get(entry, STEADY).get(record.block, 1.0)
+            elapsed = round(step_ns[entry] * factor * record.n_calls)
+            fields["elapsed_ns"] = [elapsed] * len(record.elapsed_ns)
+        return replace(record, **fields)
+
+    return make_run([changed(record) for record in example_records(quick=quick)])
 
 
-def found_in(run: Run) -> list[BreakEven]:
-    return break_evens(summarise(run))
+def pairs_of(run: Run, kind: str = "") -> list[BreakEven]:
+    return [pair for pair in break_evens(summarise(run)) if kind in ("", pair.step.kind)]
 
 
 def usual(run: Run) -> BreakEven:
     """The pair as usually written: numpy-batched against torch-rnn."""
-    return next(made for made in found_in(run) if made.step.kind == "as_written")
+    return pairs_of(run, "as_written")[0]
 
 
-def of_kind(run: Run, kind: str) -> list[BreakEven]:
-    return [made for made in found_in(run) if made.step.kind == kind]
-
-
-def test_a_known_crossing_comes_back() -> None:
-    made = usual(run_of())
-    assert made.kind == "crosses"
-    assert made.steps == pytest.approx(1_500 * MS / (GAIN_US * US), rel=1e-6)
-    assert (made.ahead_first.arm.library, made.behind_first.arm.library) == ("numpy", "torch")
-    assert made.low is not None
-    assert made.high is not None
-
-
-def test_noise_widens_the_interval_around_the_crossing() -> None:
+def test_a_known_crossing_comes_back_and_noise_widens_its_interval() -> None:
     generator = np.random.Generator(np.random.PCG64(3))
     noise = {
         entry: {block: math.exp(generator.normal(0, 0.02)) for block in STEADY} for entry in (BASE, USUAL)
     }
-    made, still = usual(run_of(noise=noise)), usual(run_of())
-    assert made.low is not None
-    assert made.high is not None
-    assert still.steps is not None
-    assert made.low < still.steps < made.high
-    assert 1.01 < made.high / made.low < 1.5
+    still, noisy = usual(run_of()), usual(run_of(noise=noise))
+    assert still.kind == "crosses"
+    assert (still.low, still.steps, still.high) == pytest.approx((1_500 * MS / (GAIN_US * US),) * 3, rel=1e-6)
+    assert (still.ahead_first.arm.library, still.behind_first.arm.library) == ("numpy", "torch")
+    assert noisy.low < still.steps < noisy.high
+    assert 1.01 < noisy.high / noisy.low < 1.5
 
 
 def test_what_both_share_in_a_block_cancels() -> None:
     slow = {block: 1 + 0.5 * (block % 2) for block in STEADY}  # starts are not slower, so K* is not the same
-    made = usual(run_of({BASE: 100 * US, USUAL: 100 * US * 0.4}, noise={BASE: slow, USUAL: slow}))
-    assert made.kind == "crosses"
-    assert made.low == pytest.approx(25_000 / 1.5, rel=1e-6)
-    assert made.high == pytest.approx(25_000, rel=1e-6)
+    pair = usual(run_of({BASE: 100 * US, USUAL: 100 * US * 0.4}, noise={BASE: slow, USUAL: slow}))
+    assert pair.kind == "crosses"
+    assert (pair.low, pair.high) == pytest.approx((25_000 / 1.5, 25_000), rel=1e-6)
 
 
-PARTS = {
-    "start": {"start_ns": {"numpy": 1, "torch": 600 * MS}},
-    "set-up at the first call": {"cold_ns": {"numpy": 1, "torch": 600 * MS}},
-    "first call": {"first_call_ns": {BASE: 1, USUAL: 600 * MS}},
-    "transfer": {"transfer_ns": {USUAL: 600 * MS}},
+# what is paid once, and the expression that a mutant forgets
+PARTS: dict[str, tuple[dict[str, Any], str]] = {
+    "start": ({"start_ns": {"numpy": 1, "torch": 600 * MS}}, "worker.ready_ns - worker.compile_cpu_ns"),
+    "set-up": ({"cold_ns": {"numpy": 1, "torch": 600 * MS}}, "burst.first_call_ns + set_up_ns"),
+    "first call": ({"first_call_ns": {BASE: 1, USUAL: 600 * MS}}, "burst.first_call_ns + set_up_ns"),
+    "transfer": ({"transfer_ns": {USUAL: 600 * MS}}, "burst.transfer_ns"),
 }
 
 
-@pytest.mark.parametrize("options", PARTS.values(), ids=PARTS)
-def test_each_part_of_a_start_counts(options: dict[str, Any]) -> None:
-    made = usual(run_of(**{"start_ns": {"numpy": 1, "torch": 1}, **options}))
-    assert made.kind == "crosses"
-    assert made.steps == pytest.approx(600 * MS / (GAIN_US * US), rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("forgotten", "options"),
-    [
-        ("worker.ready_ns - worker.compile_cpu_ns", PARTS["start"]),
-        ("burst.first_call_ns + set_up_ns", PARTS["set-up at the first call"]),
-        ("burst.first_call_ns + set_up_ns", PARTS["first call"]),
-        ("burst.transfer_ns", PARTS["transfer"]),
-    ],
-)
-def test_a_mutant_that_forgets_a_part_does_not_find_the_crossing(
-    monkeypatch: pytest.MonkeyPatch, forgotten: str, options: dict[str, Any]
+@pytest.mark.parametrize(("options", "forgotten"), PARTS.values(), ids=PARTS)
+def test_each_part_of_a_start_counts_and_a_mutant_that_forgets_it_finds_no_such_crossing(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], forgotten: str
 ) -> None:
+    run = run_of(**{"start_ns": {"numpy": 1, "torch": 1}, **options})
+    expected = pytest.approx(600 * MS / (GAIN_US * US), rel=1e-4)
+    assert (usual(run).kind, usual(run).steps) == ("crosses", expected)
     monkeypatch.setattr(breakeven, "_parts", mutated(breakeven._parts, forgotten, "0"))
-    made = usual(run_of(**{"start_ns": {"numpy": 1, "torch": 1}, **options}))
-    assert made.steps != pytest.approx(600 * MS / (GAIN_US * US), rel=1e-4)
+    assert usual(run).steps != expected
 
 
 COMPILED, UNCOMPILED = "compiled | torch-compile@cpu x1", "compiled | torch-autograd@cpu x1"
@@ -148,42 +120,37 @@ COLD_NS = 21_000 * MS  # of the example's block 0
 CACHE_NS = 2_800 * MS
 
 
-def compiling(run: Run) -> BreakEven:
-    (made,) = of_kind(run, "compiling")
-    return made
-
-
 def compiled_run() -> Run:
     return run_of({COMPILED: 100 * US, UNCOMPILED: 400 * US})
 
 
 def test_compiling_from_nothing_is_block_0s_and_the_cache_is_told_apart() -> None:
-    made = compiling(compiled_run())
-    assert made.steps == pytest.approx(COLD_NS / (300 * US), rel=1e-4)
-    assert made.from_cache is not None
-    assert made.from_cache.steps == pytest.approx(CACHE_NS / (300 * US), rel=1e-4)
+    (pair,) = pairs_of(compiled_run(), "compiling")
+    assert pair.steps == pytest.approx(COLD_NS / (300 * US), rel=1e-4)
+    assert pair.from_cache is not None
+    assert pair.from_cache.steps == pytest.approx(CACHE_NS / (300 * US), rel=1e-4)
 
 
-def test_a_mutant_that_forgets_to_compile_finds_no_such_crossing(monkeypatch: pytest.MonkeyPatch) -> None:
-    forgets = mutated(breakeven.Cost.fixed_ns, "self.compile_ns + ", "")
-    monkeypatch.setattr(breakeven.Cost, "fixed_ns", forgets)
-    assert compiling(compiled_run()).steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
+@pytest.mark.parametrize(
+    ("owner", "name", "old", "new"),
+    [
+        (breakeven.Cost, "fixed_ns", "self.compile_ns + ", ""),
+        (breakeven, "_compile_times", "worker.block == 0", "worker.block > 0"),
+        (breakeven, "_parts", " - worker.compile_cpu_ns", ""),
+    ],
+    ids=["forgets to compile", "takes compiling from later blocks", "counts compiling twice"],
+)
+def test_a_mutant_of_compiling_is_off(
+    monkeypatch: pytest.MonkeyPatch, owner: object, name: str, old: str, new: str
+) -> None:
+    monkeypatch.setattr(owner, name, mutated(getattr(owner, name), old, new))
+    (pair,) = pairs_of(compiled_run(), "compiling")
+    assert pair.steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
 
 
-def test_a_mutant_that_takes_compiling_from_later_blocks_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    later = mutated(breakeven._compile_times, "worker.block == 0", "worker.block > 0")
-    monkeypatch.setattr(breakeven, "_compile_times", later)
-    assert compiling(compiled_run()).steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
-
-
-def test_a_mutant_that_counts_compiling_twice_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(breakeven, "_parts", mutated(breakeven._parts, " - worker.compile_cpu_ns", ""))
-    assert compiling(compiled_run()).steps != pytest.approx(COLD_NS / (300 * US), rel=0.1)
-
-
-@pytest.mark.parametrize(("bound", "told"), [({"compile_ns": 7}, (7, 60)), ({}, (0, 0))])
+@pytest.mark.parametrize(("bound", "compiling"), [({"compile_ns": 7}, (7, 60)), ({}, (0, 0))])
 def test_a_worker_tells_what_compiling_took_of_its_processor_time(
-    monkeypatch: pytest.MonkeyPatch, bound: dict[str, int], told: tuple[int, int]
+    monkeypatch: pytest.MonkeyPatch, bound: dict[str, int], compiling: tuple[int, int]
 ) -> None:
     readings = iter((100, 160))
     monkeypatch.setattr(worker, "time", SimpleNamespace(process_time_ns=lambda: next(readings)))
@@ -192,7 +159,7 @@ def test_a_worker_tells_what_compiling_took_of_its_processor_time(
     binding = SimpleNamespace(bound=SimpleNamespace(**bound))
     monkeypatch.setattr(worker, "bind_job", lambda *work: binding)
     setup: Any = SimpleNamespace(rehearsal=SimpleNamespace(spec="mine", folder="a folder"))
-    assert worker._Worker(setup, {}, 1).rehearse() == told
+    assert worker._Worker(setup, {}, 1).rehearse() == compiling
 
 
 TURNS = {block: 1.0 if block <= 8 else 3.0 for block in STEADY}
@@ -252,20 +219,16 @@ SENTENCES: dict[str, Sentence] = {
 @pytest.mark.parametrize("what", SENTENCES)
 def test_a_sentence_says_what_the_verdict_allows(what: str) -> None:
     run, kind, end, limited, pattern = SENTENCES[what]
-    (first, *_) = of_kind(run(), kind)
+    (first, *_) = pairs_of(run(), kind)
     assert (first.kind, first.low is not None) == (end, end == "crosses" and limited)
     assert (first.steps is not None) is (end == "crosses")
     assert re.fullmatch(pattern, sentence(first))
 
 
-def test_what_was_not_measured_has_no_break_even() -> None:
-    records = [record for record in example_records() if getattr(record, "entry", "") != USUAL]
-    assert USUAL not in [made.rival.entry.id for made in found_in(make_run(records))]
-
-
-def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials() -> None:
-    made = found_in(make_run(example_records()))
-    sides = [(one.baseline.arm.variant, one.rival.arm.variant, one.rival.arm.threads) for one in made]
+def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = example_records()
+    pairs = pairs_of(make_run(records))
+    sides = [(one.baseline.arm.variant, one.rival.arm.variant, one.rival.arm.threads) for one in pairs]
     assert sides == [
         ("numpy-batched", "torch-rnn", 1),
         ("numpy-batched", "torch-rnn", 2),
@@ -275,26 +238,22 @@ def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials() -> None:
         ("numpy-published", "torch-rnn", 1),
         ("numpy-loop", "torch-rnn", 1),
     ]
-
-
-def test_another_library_as_it_is_usually_written_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    (best,) = (pair for pair in pairs if pair.step.kind == "best")
+    assert (best.baseline.entry.id, best.rival.entry.id) == (BEST_NUMPY, BEST_TORCH)
+    unmeasured = [record for record in records if getattr(record, "entry", "") != USUAL]
+    assert USUAL not in [pair.rival.entry.id for pair in pairs_of(make_run(unmeasured))]
+    # another library as it is usually written breaks nothing
     other = dataclasses.replace(next(iter(by_role("as_written"))), name="other-rnn", library="other")
     monkeypatch.setattr(breakeven, "by_role", lambda role: (*by_role(role), other))
-    assert len(of_kind(make_run(example_records()), "tutorial")) == 2
+    assert len(pairs_of(make_run(records), "tutorial")) == 2
 
 
 def test_an_accelerator_has_its_own_break_even_with_its_transfer() -> None:
-    made = found_in(make_run(example_records(with_gpu=True)))
-    (there, *_) = [one for one in made if one.rival.arm.device == "cuda:0" and one.step.kind == "as_written"]
+    pairs = pairs_of(make_run(example_records(with_gpu=True)), "as_written")
+    there = next(pair for pair in pairs if pair.rival.arm.device == "cuda:0")
     assert all(there.rival.transfer_ns > 0)
     assert all(there.baseline.transfer_ns == 0)
     assert "on cuda:0" in sentence(there)
-
-
-def test_the_best_pair_is_there_too() -> None:
-    run = make_run(with_ratios(example_records(), {BEST_TORCH: around(0.3), BEST_NUMPY: around(0.9)}))
-    (best,) = (made for made in found_in(run) if made.step.kind == "best")
-    assert (best.baseline.entry.id, best.rival.entry.id) == (BEST_NUMPY, BEST_TORCH)
 
 
 @pytest.mark.parametrize(
