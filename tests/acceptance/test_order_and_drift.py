@@ -147,11 +147,11 @@ def test_drift_of_the_machine_makes_no_difference(validity: Recorder, tmp_path: 
 def shared_workers() -> Iterator[None]:
     """Let kernels share a worker, as variants of the catalogue do."""
 
-    def shared(self: block.Blocks, entry: Any) -> str:
-        return worker_name(self.arms[entry.arm], alone=False)
+    def shared(self: block._Block, entry: Any) -> str:
+        return worker_name(self._arms[entry.arm], alone=False)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(block.Blocks, "worker_of", shared)
+        patch.setattr(block._Block, "_worker_of", shared)
         yield
 
 
