@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_clock import MS, US, World
+from worlds import MS, US, World
 
 from bench.measure import primitives
 from bench.measure.limits import PEAK_COPY, PEAK_ELEMENTS, wanted
