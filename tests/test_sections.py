@@ -95,12 +95,15 @@ def test_a_table_drops_what_is_empty_and_puts_numbers_on_the_right() -> None:
         "word": lambda n: "" if n else "none",
     }
     table = text_table("caption", fields, range(3))
-    assert [(column.title, column.number) for column in table.columns] == [
-        ("name", False), ("half", True), ("word", False)
-    ]  # fmt: skip
-    assert [[cell.text for cell in row] for row in table.rows][:2] == [
-        ["row 0", "–", "none"],
-        ["row 1", "0.500", ""],
+    numbers = {column.title: column.number for column in table.columns}
+    assert numbers == {"name": False, "half": True, "word": False}
+    assert [cell.text for row in table.rows[:2] for cell in row] == [
+        "row 0",
+        "–",
+        "none",
+        "row 1",
+        "0.500",
+        "",
     ]
     assert text_table("caption", fields, []).rows == ()
 
@@ -126,33 +129,23 @@ CARRIES = rf"The change that carries most is “the whole batch at once”: [\d.
 UNDECIDED = ["That is undecided: the run gives no verdict on it."]
 EQUAL = r"At equal work, from numpy-batched to torch-manual, "
 WINS = rf"measured [12]\.\d+ times faster {INTERVAL} than"
-LEADS: dict[str, tuple[Callable[[], Run], list[str]]] = {
-    "as it is": (
-        lambda: slowed({}),
-        [rf"{PROGRAMS}are \d+ times {INTERVAL} apart\.", CARRIES, rf"{EQUAL}NumPy {WINS} PyTorch\."],
-    ),
-    "torch-manual is quicker": (
-        lambda: slowed({MANUAL: 0.4 * 100 / 190}),
-        [f"{PROGRAMS}.*", CARRIES, rf"{EQUAL}PyTorch {WINS} NumPy\."],
-    ),
-    "torch-manual is as quick": (
-        lambda: slowed({MANUAL: 100 / 190}),
-        [f"{PROGRAMS}.*", CARRIES, rf"{EQUAL}neither is measurably ahead: [×÷] \d\.\d+ {INTERVAL}\."],
-    ),
-    "the second is slower": (
-        lambda: slowed(AFTER_THE_FIRST), [".* apart, the second being the slower one.", *UNDECIDED]
-    ),
-    "a quick run": (
-        lambda: make_run(example_records(quick=True)), [rf"{PROGRAMS}measured .* apart\.", *UNDECIDED]
-    ),
-}  # fmt: skip
+FIRST = f"{PROGRAMS}.*"
+LADDERS: list[tuple[Callable[[], Run], list[str]]] = [
+    (lambda: slowed({}), [rf"{PROGRAMS}are \d+ times {INTERVAL} apart\.", CARRIES, f"{EQUAL}NumPy.*"]),
+    (lambda: slowed({MANUAL: 0.4 * 100 / 190}), [FIRST, CARRIES, f"{EQUAL}PyTorch {WINS} NumPy."]),
+    (lambda: slowed({MANUAL: 100 / 190}), [FIRST, CARRIES, f"{EQUAL}neither is measurably.*"]),
+    (lambda: slowed(AFTER_THE_FIRST), [".* apart, the second being the slower one.", *UNDECIDED]),
+    (lambda: make_run(example_records(quick=True)), [rf"{PROGRAMS}measured .* apart\.", *UNDECIDED]),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("what", LEADS)
-def test_the_ladders_sentences_say_how_far_what_carries_most_and_who_is_ahead(what: str) -> None:
-    run, patterns = LEADS[what]
-    for sentence, pattern in zip(section(ladder_section, run()).lead, patterns, strict=True):
-        assert re.fullmatch(pattern, sentence)
+@pytest.mark.parametrize("case", LADDERS)
+def test_the_ladders_sentences_say_how_far_what_carries_most_and_who_is_ahead(
+    case: tuple[Callable[[], Run], list[str]],
+) -> None:
+    run, patterns = case
+    lead = section(ladder_section, run()).lead
+    assert all(re.fullmatch(pattern, line) for line, pattern in zip(lead, patterns, strict=True)), lead
 
 
 def test_the_ladders_numbers_are_those_of_its_factors(default_run: Run) -> None:
@@ -241,46 +234,38 @@ def alike(us: float) -> list[float]:
 
 ONE = "of (numpy-batched|torch-cell)'s training step is"
 EACH, BEST = rf".* {ONE} .*; .* {ONE} .*\.", r"At its library's best rates .* % \[.*\] .*"
-TIME_LEADS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "dispatch": (
-        {},
-        [
-            r"PyTorch spends 296 µs more on dispatch \(asking for its operations, whatever their size\); in "
-            "all, 300 µs lie between torch-cell and numpy-batched.",
-            EACH,
-            BEST,
-        ],
-    ),
-    "the rest": (
+TIMES: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, [
+        r"PyTorch spends 296 µs more on dispatch \(asking for its operations, whatever their size\); in all, "
+        "300 µs lie between torch-cell and numpy-batched.", EACH, BEST,
+    ]),
+    (
         {"times": {BATCHED: alike(200), CELL: alike(100)}, "alone": {BATCHED: alike(66), CELL: alike(65)}},
         ["NumPy spends .* more on the rest; in all, 100 µs lie between numpy-batched and .*", EACH, BEST],
     ),
-    "a part that is offset": (
+    (
         {"times": {BATCHED: alike(100), CELL: alike(110)}, "alone": {BATCHED: alike(5), CELL: alike(90)}},
         [".*; its other parts are shorter, so that only 10.0 µs lie between torch-cell and .*", EACH, BEST],
     ),
-    "a share with its interval": (
+    (
         {"alone": {CELL: [330.0, 332.0, 336.0, 336.0, 336.0, 338.0, 340.0]}},
         [".*", rf"84 % \[82, 85\] {ONE} dispatch \(336 µs, 65 operations\); .*", BEST],
     ),
-    "products": (
-        {
-            "times": {BATCHED: alike(200), CELL: alike(210)},
-            "alone": {BATCHED: alike(2), CELL: alike(3)},
-            "priced": lambda kernel, arm: (5 if kernel.is_product else 1) * limit_runs.price(kernel, arm),
-        },
+    (
+        {"times": {BATCHED: alike(200), CELL: alike(210)}, "alone": {BATCHED: alike(2), CELL: alike(3)},
+         "priced": lambda kernel, arm: (5 if kernel.is_product else 1) * limit_runs.price(kernel, arm)},
         [".*", rf".* {ONE} matrix products \(.*", BEST],
     ),
-}  # fmt: skip
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("what", TIME_LEADS)
-def test_the_sentences_say_on_what_the_slower_one_spends_its_time_and_each_one_most(what: str) -> None:
-    options, patterns = TIME_LEADS[what]
-    for sentence, pattern in zip(
-        section(limits_section, limit_runs.run(**options)).lead, patterns, strict=True
-    ):
-        assert re.fullmatch(pattern, sentence)
+@pytest.mark.parametrize("case", TIMES)
+def test_the_sentences_say_on_what_the_slower_one_spends_its_time_and_each_one_most(
+    case: tuple[dict[str, Any], list[str]],
+) -> None:
+    options, patterns = case
+    lead = section(limits_section, limit_runs.run(**options)).lead
+    assert all(re.fullmatch(pattern, line) for line, pattern in zip(lead, patterns, strict=True)), lead
 
 
 def test_the_tables_hold_shares_bounds_counts_and_what_each_library_can_do() -> None:
