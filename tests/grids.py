@@ -7,16 +7,15 @@ a little more. Noise is drawn from the plan's seed: the same arguments always gi
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bursts import burst
+from declared import declare
 
 from bench.analysis.crossover import SizeMap, size_maps
 from bench.analysis.summary import summarise
-from bench.measure.budget import decide
-from bench.measure.costs import Costs
-from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
+from bench.measure.budget import Costs, decide
 from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, Arm, Burst, End, Entry, Environment, Plan
 from bench.records.run import Run, make_run
@@ -29,11 +28,10 @@ NOISE = 0.004
 BASE_NS = 20_000.0
 
 
-def grid_plan(hidden: Sequence[int] = HIDDEN, batch: Sequence[int] = BATCH, **wishes: object) -> Plan:
+def grid_plan(hidden: Sequence[int] = HIDDEN, batch: Sequence[int] = BATCH, **options: Any) -> Plan:
     """The plan of a grid of these sizes."""
     sizes = {"hidden": tuple(hidden), "batch": tuple(batch), "features": (6,)}
-    wished = Wishes(preset="grid", all_threads=2, **{"seed": 1, **sizes, **wishes})  # type: ignore[arg-type]
-    return make_plan(wished, run="grid", started_utc="2026-01-02T03:04:05+00:00", command=["rnnbench", "run"])
+    return declare(run="grid", command=["rnnbench", "run"], **{"preset": "grid", **sizes, **options})
 
 
 def records_of(

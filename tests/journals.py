@@ -9,13 +9,12 @@ import random
 from unittest import mock
 
 import numpy as np
+from declared import declare, machine
 from journal_times import COLD_CALL_NS, COMPILE_NS, START_NS, TRANSFER_NS, primitive_ns, typical_ns
 from msgspec.structs import replace
 
-from bench.measure.budget import active
-from bench.measure.limits import probe_job, probing
-from bench.measure.plan import LEAST_ROUNDS, make_plan
-from bench.measure.preset import Wishes
+from bench.machine.devices import Absent
+from bench.measure.plan import LEAST_ROUNDS, active, probe_job, probing
 from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
 from bench.records import record
 from bench.records.record import measured_as
@@ -36,21 +35,15 @@ def example_plan(
     *, blocks: int = 10, seed: int = 0, quick: bool = False, with_gpu: bool = False, broken: bool = False
 ) -> record.Plan:
     """The plan of the default run; ``quick`` has 3 blocks and gives no verdicts."""
-    absent = record.Missing("cuda", "this PyTorch was built for the CPU only")
-    wishes = Wishes(
-        quick=quick,
-        devices=("cpu", "cuda:0") if with_gpu else ("cpu",),
-        missing=() if with_gpu else (absent,),
-        all_threads=2,
-        seed=seed,
-    )
+    absent = Absent("cuda", "this PyTorch was built for the CPU only")
     with mock.patch(
         "bench.machine.libraries.torch_library.why_not_compile", return_value=None
     ):  # else this machine would decide
-        plan = make_plan(
-            wishes,
+        plan = declare(
+            devices=machine("cuda:0") if with_gpu else machine(absent=[absent]),
+            quick=quick,
+            seed=seed,
             run=f"example-{seed}" + "-quick" * quick + "-gpu" * with_gpu + "-broken" * broken,
-            started_utc="2026-01-02T03:04:05+00:00",
             command=["rnnbench", "run", *["--quick"] * quick],
         )
     return replace(plan, version="0.1.0", blocks=plan.blocks if quick else blocks, rounds=LEAST_ROUNDS)
@@ -172,7 +165,7 @@ def _rates(plan: record.Plan, arms: dict[str, record.Arm], block: int) -> list[r
     """What the probes measured in a block. Their noise is their own: it moves no burst."""
     generator = np.random.Generator(np.random.PCG64([plan.seed, block]))
     made = []
-    for probe in probing(plan.probes, active(plan.groups, block), block):
+    for probe in probing(plan, active(plan.groups, block), block):
         measured = []
         for kernel in probe_job(plan, probe).wanted:
             per_call = primitive_ns(kernel, arms[probe.arm])

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from bursts import burst
+from declared import declare
 from msgspec.structs import replace
 
-from bench.measure.limits import probe_job
-from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
+from bench.measure.plan import probe_job
 from bench.records.record import AnyRecord, Arm, Burst, Plan, Primitive, Rates
 from bench.records.run import Run, make_run
 from bench.workload import catalog
@@ -34,10 +33,9 @@ def price(kernel: Kernel, arm: Arm) -> float:
     return CALL_NS + kernel.flops / (PRODUCT_FLOPS_A_NS if kernel.is_product else PASS_A_NS)
 
 
-def plan(*variants: str, **wishes: Any) -> Plan:
+def plan(*variants: str, **options: Any) -> Plan:
     """The tutorial's training step by a few variants."""
-    wished = Wishes(variants=variants or ("torch-cell", "numpy-inplace"), seed=1, **wishes)
-    return make_plan(wished, run="why", started_utc="2026-01-02T03:04:05+00:00", command=["rnnbench"])
+    return declare(*(variants or ("torch-cell", "numpy-inplace")), run="why", **options)
 
 
 def run(

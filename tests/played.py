@@ -13,7 +13,7 @@ import pytest
 
 from bench.machine.child import ChildError
 from bench.machine.gates import Reading
-from bench.measure import block, costs, runner
+from bench.measure import block, budget, runner
 from bench.measure.block import WorkerProcess
 from bench.measure.messages import (
     Close,
@@ -27,8 +27,6 @@ from bench.measure.messages import (
     Turn,
     Value,
 )
-from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, End, Plan, Primitive, Proved, Ready
 from bench.workload.operations import CALL, Kernel
@@ -182,7 +180,7 @@ def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
     """Have all blocks of the test played, by the stage's clock."""
     clock = SimpleNamespace(perf_counter=lambda: stage.now_ns / 1e9, perf_counter_ns=lambda: stage.now_ns)
     monkeypatch.setattr(block.gates, "read", lambda: Reading(stage.now_ns, 0, None, None, None, None))
-    monkeypatch.setattr(costs, "usable_cpus", lambda: 1)
+    monkeypatch.setattr(budget, "usable_cpus", lambda: 1)
     monkeypatch.setattr(block, "usable_cpus", lambda: 1)
     monkeypatch.setattr(block, "wait_for_any", list)
     monkeypatch.setattr(block, "end_all", stage.end)
@@ -190,15 +188,6 @@ def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
     monkeypatch.setattr(block, "time", clock)
     monkeypatch.setattr(runner, "time", clock)
     return stage
-
-
-def small_plan(*variants: str, blocks: int = 1, batch: tuple[int, ...] = (4,), **wishes: Any) -> Plan:
-    """A quick plan of small cases."""
-    wanted = Wishes(
-        **{"quick": True, "variants": variants, "batch": batch, "hidden": (4,), "blocks": blocks, "seed": 3}
-        | wishes
-    )
-    return make_plan(wanted, run="test", started_utc="2026-01-01T00:00:00+00:00", command=["rnnbench"])
 
 
 def run(plan: Plan, *, write: Any = None, **options: Any) -> tuple[End, list[AnyRecord]]:

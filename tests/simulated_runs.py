@@ -10,7 +10,8 @@ from simulated import VALUES, Array
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import rank_interval, rank_p
 from bench.analysis.verdict import Comparison, Judgement, judge_run
-from bench.measure.stopping import EARLIEST, PRECISION, precise
+from bench.measure.budget import EARLIEST, precise
+from bench.measure.plan import PRECISION
 from bench.records import record
 from bench.records.run import Run, make_run
 from bench.workload.case import sine_case

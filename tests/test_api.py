@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from declared import declare
 from journals import example_records
 from msgspec.structs import replace
 from reports import Reader, write_run
@@ -19,8 +20,6 @@ from trainings import settings
 
 import bench
 from bench.machine.devices import Absent, Device, Devices
-from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
 from bench.proof.child import Row
 from bench.records.record import Decision, End, Environment
 from bench.reporting.display import run_progress, train_progress, verify_progress
@@ -362,9 +361,7 @@ def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):
     ipython = pytest.importorskip("IPython.display")
     monkeypatch.setattr(ipython, "display", lambda *content, **options: Shown())
     monkeypatch.setattr("bench.reporting.display.in_notebook", lambda: True)
-    plan = make_plan(
-        Wishes(quick=True), run="r", started_utc="2026-01-02T03:04:05+00:00", command=["rnnbench"]
-    )
+    plan = declare(quick=True)
     with run_progress(plan) as progress:
         progress.starting(0, 3)
         progress.measuring(0, plan.groups[0].entries[0])

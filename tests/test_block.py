@@ -6,14 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from declared import machine, small_plan
 from msgspec.structs import replace
-from played import CALL_NS, DIED, N_CALLS, Asked, Reaction, Silent, Stage, of_kind, run, set_stage, small_plan
+from played import CALL_NS, DIED, N_CALLS, Asked, Reaction, Silent, Stage, of_kind, run, set_stage
 
 from bench.machine.child import ChildError
 from bench.machine.gates import LIMITS
-from bench.measure import costs
+from bench.measure import budget
 from bench.measure.block import Blocks, Taken
-from bench.measure.ledger import Ledger
 from bench.measure.messages import (
     Close,
     Closed,
@@ -117,8 +117,7 @@ def test_the_control_holds_what_the_baselines_worker_holds_and_is_asked_for_its_
 def test_each_number_of_threads_has_a_control_that_holds_no_work_of_another(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.measure.preset.usable_cpus", lambda: 2, raising=False)
-    run(small_plan("numpy-inplace", threads=(1, 2), all_threads=2))
+    run(small_plan("numpy-inplace", threads=(1, 2)))
     for threads in ("x1", "x2"):
         own = [a.arm for a in stage.of(Prove, block=1) if a.worker == f"numpy@cpu {threads} control"]
         assert sorted(own) == [f"numpy-batched@cpu {threads} twin", f"numpy-inplace@cpu {threads}"]
@@ -234,7 +233,7 @@ def test_a_device_that_is_still_busy_after_its_values_makes_them_invalid(stage: 
         return replace(value, residual_ns=value.elapsed_ns // 50)
 
     stage.react = react
-    _, records = run(small_plan("torch-rnn", devices=("cpu", "cuda:0")))
+    _, records = run(small_plan("torch-rnn", devices=machine("cuda:0")))
     reason = f"the device was still busy for {N_CALLS * CALL_NS // 50} ns after a value"
     assert {(status, told) for _, _, status, told in failed(records)} == {("invalid", reason)}
     assert all("cuda" in arm for _, arm, *_ in failed(records))  # the CPU has none to wait for
@@ -280,7 +279,7 @@ def test_what_is_the_users_own_and_what_compiles_has_a_worker_of_its_own(
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent)
     monkeypatch.setattr("bench.machine.libraries.torch_library.why_not_compile", lambda device: None)
-    plan = small_plan("acceptance.kernels:same", "torch-rnn", "torch-compile", tasks=("forward",))
+    plan = small_plan("acceptance.kernels:same", "torch-rnn", "torch-compile", task=("forward",))
     (own,) = (arm.id for arm in plan.arms if ":" in arm.spec)
     run(plan)
     where = {asked.arm: asked.worker for asked in stage.of(Turn)}
@@ -295,8 +294,8 @@ def test_what_is_the_users_own_and_what_compiles_has_a_worker_of_its_own(
 @pytest.fixture
 def processors(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four of them and memory enough, so that the two workers of a block leave room for those of another."""
-    monkeypatch.setattr(costs, "usable_cpus", lambda: 4)
-    monkeypatch.setattr(costs.psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 40))
+    monkeypatch.setattr(budget, "usable_cpus", lambda: 4)
+    monkeypatch.setattr(budget.psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 40))
 
 
 @pytest.mark.usefixtures("processors")
@@ -329,7 +328,7 @@ def test_a_table_that_was_dropped_is_not_measured_by_workers_that_waited(
 ) -> None:
     plan = small_plan("numpy-inplace", batch=(4, 8), blocks=3)
     written: list[AnyRecord] = []
-    blocks = Blocks(plan, written.append, Silent(), JobMaker(tmp_path), Ledger(plan))
+    blocks = Blocks(plan, written.append, Silent(), JobMaker(tmp_path), budget.Ledger(plan))
     for number in range(4):
         groups = plan.groups if number < 2 else plan.groups[:1]
         blocks.run(number, 3, lambda block, kept=groups: kept, 3)
@@ -340,7 +339,7 @@ def test_a_table_that_was_dropped_is_not_measured_by_workers_that_waited(
 
 @pytest.mark.usefixtures("processors")
 def test_no_worker_waits_on_for_a_block_that_the_time_leaves_out(stage: Stage) -> None:
-    plan = small_plan("numpy-inplace", blocks=4, budget_s=0.001, budget_rule="hold")
+    plan = small_plan("numpy-inplace", blocks=4, budget=0.001, budget_rule="hold")
     end, records = run(plan)
     assert "time budget" in end.reason
     assert max(burst.block for burst in of_kind(records, Burst)) == 1

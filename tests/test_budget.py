@@ -1,13 +1,15 @@
 """A time budget in a world whose clock the test holds: rounds go first, then blocks, then it is refused."""
 
+from typing import Any
+
 import pytest
 from bursts import burst
+from declared import small_plan
 from msgspec.structs import replace
-from played import ASKING_NS, CALL_NS, N_CALLS, PROVE_NS, READY_NS, Stage, of_kind, run, set_stage, small_plan
+from played import ASKING_NS, CALL_NS, N_CALLS, PROVE_NS, READY_NS, Stage, of_kind, run, set_stage
 
 from bench.machine.errors import UserError
-from bench.measure.budget import SPARE, decide
-from bench.measure.costs import Costs
+from bench.measure.budget import SPARE, Costs, decide
 from bench.measure.messages import Prove, Turn
 from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, ROUNDS, fewest_blocks, least_blocks
 from bench.records.record import Burst, Decision, End, Plan
@@ -21,10 +23,9 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     return set_stage(monkeypatch, Stage())
 
 
-def plan(budget_s: float | None = None, *, blocks: int = 20, **wishes: object) -> Plan:
+def plan(budget_s: float | None = None, *, blocks: int = 20, **options: Any) -> Plan:
     """A plan that is to give verdicts on one table, and does not stop before its last block."""
-    wishes = {"budget_rule": "refuse"} | wishes
-    declared = small_plan("numpy-inplace", blocks=blocks, quick=False, budget_s=budget_s, **wishes)
+    declared = small_plan("numpy-inplace", blocks=blocks, quick=False, budget=budget_s, **options)
     return replace(declared, groups=declared.groups[:1], probes=[], precision=None)
 
 
@@ -103,11 +104,9 @@ def test_what_the_starts_alone_would_exceed_is_refused_before_anything_is_proved
 
 
 def test_a_quick_run_needs_one_block(stage: Stage) -> None:
-    assert least_s(
-        small_plan("numpy-inplace", blocks=3, budget_s=3.0, budget_rule="refuse")
-    ) == pytest.approx(2 * START_S, abs=1)
+    assert least_s(small_plan("numpy-inplace", blocks=3, budget=3.0)) == pytest.approx(2 * START_S, abs=1)
     stage.now_ns = 0
-    _, records = run(small_plan("numpy-inplace", blocks=3, budget_s=7.0, budget_rule="refuse"))
+    _, records = run(small_plan("numpy-inplace", blocks=3, budget=7.0))
     assert of_kind(records, Decision)[0].blocks == 1
 
 
@@ -124,7 +123,7 @@ def test_a_budget_that_holds_is_never_refused_and_leaves_out_the_rows_in_no_pair
 def test_a_block_whose_workers_wait_already_needs_no_time_to_start(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.measure.costs.usable_cpus", lambda: 4)  # so two blocks start together
+    monkeypatch.setattr("bench.measure.budget.usable_cpus", lambda: 4)  # so two blocks start together
     left_s: dict[int, list[float]] = {0: [], 1: []}
     for budget_s in range(12, 30):
         stage.now_ns = 0

@@ -26,8 +26,7 @@ from reports import facts_of
 from bench.analysis import crossover
 from bench.analysis.crossover import Crossing, Line, MapCell, lines, make_line
 from bench.analysis.verdict import Comparison, Word, judge_run
-from bench.measure.plan import fewest_blocks
-from bench.measure.preset import GRID_SIZES
+from bench.measure.plan import GRID_SIZES, Exactly, fewest_blocks
 from bench.records.record import Arm
 from bench.records.run import Run, make_run
 from bench.reporting import answer
@@ -110,7 +109,7 @@ def test_a_run_of_one_size_has_no_map() -> None:
 def test_a_later_run_adds_sizes_and_replaces_only_what_was_not_measured(turning_at_256: Run) -> None:
     case = best_map(turning_at_256).cells[0].case
     cases = tuple(replace(case, shape=Shape(6, 1, 6, H, 8)) for H in (256, 512))
-    later = run_of(grid_plan(exact_cases=cases), with_ratio(lambda H, B: 1.0))
+    later = run_of(grid_plan(exactly=Exactly(cases)), with_ratio(lambda H, B: 1.0))
     kept = [b for b in turning_at_256.bursts if b.block == 0 or "H512" not in b.entry.split(" | ")[0].split()]
     plan, decision = turning_at_256.plan, turning_at_256.decision
     lost = make_run([plan, turning_at_256.environment, *kept, decision, turning_at_256.end])  # type: ignore[list-item]
@@ -369,7 +368,7 @@ def test_ends_of_an_interval_are_rounded_outwards() -> None:
 
 
 def test_the_answer_of_two_sizes_stays_a_comparison() -> None:
-    plan = grid_plan(hidden=(32, 128), batch=(4,), variants=("torch-rnn",))
+    plan = grid_plan(hidden=(32, 128), batch=(4,), variant=("torch-rnn",))
     facts = facts_of(run_of(with_values(plan, preset="custom"), with_ratio(crossing_at(64))))
     assert not facts.is_grid
     assert "times faster" in answer.terminal_lines(facts)[0]
@@ -382,7 +381,7 @@ def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path: Path, turning_a
     folder = write_grid(tmp_path / "grid", records)  # type: ignore[arg-type]
     before = write_report([folder], None).answers[folder]
     case = replace(best_map(turning_at_256).cells[0].case, shape=Shape(6, 128, 6, 200, 8))
-    later = run_of(grid_plan(exact_cases=(case,)), with_ratio(crossing_at(256)))
+    later = run_of(grid_plan(exactly=Exactly((case,))), with_ratio(crossing_at(256)))
     write_grid(folder / "refine-1", [later.plan, later.environment, *later.bursts, later.decision, later.end])
     report = write_report([folder], None)
     assert report.answers[folder] != before

@@ -6,13 +6,13 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
+from declared import declare
+from msgspec.structs import replace
 from played import N_CALLS, Asked, Stage, of_kind, run, set_stage
 
 from bench.analysis.verdict import judge_run
 from bench.measure import block as block_module
 from bench.measure.messages import ProbeJob, Prove, Turn
-from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
 from bench.records.record import AnyRecord, Burst, Decision, End, Rates, Worker
 from bench.records.run import make_run
 
@@ -79,17 +79,17 @@ def played(monkeypatch):
 
     def play(seed: int) -> tuple[Stage, list[AnyRecord]]:
         stage = set_stage(monkeypatch, Stage(per_call_ns=Script()))
-        wishes = Wishes(
-            variants=("numpy-inplace", "numpy-loop"),
-            tasks=("train_step", "forward"),
-            layouts=("positional",),
+        plan = declare(
+            "numpy-inplace",
+            "numpy-loop",
+            task=("train_step", "forward"),
+            layout=("positional",),
             batch=(4,),
             hidden=(4,),
             blocks=BLOCKS,
-            rounds=ROUNDS,
             seed=seed,
         )
-        plan = make_plan(wishes, run="golden", started_utc="", command=[])
+        plan = replace(plan, rounds=ROUNDS)
         _, records = run(plan)
         return stage, [plan, *records]
 

@@ -22,7 +22,7 @@ DEVICE = "a library's own id of a device, kind:number"
 TYPED = "module:object, as a person typed it"
 FOREIGN = {  # files that read what others wrote
     "api/functions.py": "puts an error of the command line into the words of Python",
-    "api/options.py": "what a person typed",
+    "workload/options.py": "what a person typed",
     "cli/main.py": "what a person typed",
     "cli/parser.py": "what a person typed",
     "machine/arrays.py": "names of an archive's members",
@@ -53,7 +53,6 @@ PLACES = {  # single expressions of other files
     ("machine/libraries/torch_devices.py", "device.partition"): DEVICE,
     ("machine/wording.py", "printable(str(text)).split"): "white space",
     ("machine/wording.py", "sentence.partition"): "the first word, which may be a name",
-    ("measure/preset.py", "device.partition"): DEVICE,
     ("proof/child.py", "check.what.partition"): "OPEN: the check is to hold the way it was made",
     ("proof/tolerance.py", "device.partition"): DEVICE,
     ("reporting/environment.py", "name.endswith"): "the unit in which the name of a fact ends",

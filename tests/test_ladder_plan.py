@@ -3,38 +3,40 @@
 from dataclasses import fields, replace
 
 import pytest
+from declared import declare, machine
 from journals import example_plan
-from test_plan import plan
 
 from bench.analysis.statistics import blocks_needed
-from bench.measure.plan import comparisons, fewest_blocks
-from bench.measure.preset import GRID_SIZES
-from bench.records.record import Arm, Entry, Plan
+from bench.measure.plan import GRID_SIZES, comparisons, fewest_blocks
+from bench.records.record import Entry, Group, Plan
 from bench.workload import catalog
 from bench.workload.case import Case, Shape
 
-PLACE = ("device", "threads")
+NO_TORCH = machine(missing={"torch": "PyTorch is not installed"})
 
 
-def changed(declared: Plan, one: Entry, other: Entry) -> set[str]:
+def changed(plan: Plan, one: Entry, other: Entry) -> set[str]:
     """In what two entries differ. Layout and shape are one thing, as a layout makes its shape."""
-    arms = {arm.id: arm for arm in declared.arms}
-    names = [field.name for field in fields(Case)]
-    found = {name for name in names if getattr(one.case, name) != getattr(other.case, name)}
-    made = {"work" if name in ("layout", "shape") else name for name in found}
-    if any(getattr(arms[one.arm], name) != getattr(arms[other.arm], name) for name in PLACE):
-        made.add("place")
-    return made | ({"variant"} if arms[one.arm].variant != arms[other.arm].variant else set())
+    left, right = ({arm.id: arm for arm in plan.arms}[entry.arm] for entry in (one, other))
+    differ = {f.name for f in fields(Case) if getattr(one.case, f.name) != getattr(other.case, f.name)}
+    differ = {"work" if name in ("layout", "shape") else name for name in differ}
+    if (left.device, left.threads) != (right.device, right.threads):
+        differ.add("place")
+    return differ | ({"variant"} if left.variant != right.variant else set())
 
 
-def steps(declared: Plan) -> list[tuple[str, set[str]]]:
+def steps(plan: Plan) -> dict[str, set[str]]:
     """Every rung's change, and in what it differs from the rung above."""
-    entries = {entry.id: entry for group in declared.groups for entry in group.entries}
-    return [
-        (rung.change, changed(declared, entries[rung.entry], entries[rung.above]))
-        for rung in declared.ladder
+    entries = {entry.id: entry for group in plan.groups for entry in group.entries}
+    return {
+        rung.change: changed(plan, entries[rung.entry], entries[rung.above])
+        for rung in plan.ladder
         if rung.above
-    ]
+    }
+
+
+def of_kind(plan: Plan, kind: str) -> list[Group]:
+    return [group for group in plan.groups if group.kind == kind]
 
 
 @pytest.fixture(scope="module")
@@ -42,46 +44,43 @@ def default() -> Plan:
     return example_plan()
 
 
-def test_every_rung_differs_from_the_one_above_in_exactly_one_thing(default: Plan) -> None:
-    assert {change: "/".join(sorted(what)) for change, what in steps(default)} == {
-        "tanh": "activation",
-        "the exact gradient": "variant",
-        "the whole batch at once": "variant",
-        "float32": "dtype",
-        "the same by PyTorch": "variant",
-        "autograd": "variant",
-        "modules and an optimizer": "variant",
-        "less work: 1 recurrent step instead of 6": "work",
-        "a workspace allocated once": "variant",
-        "nn.RNN: all steps in one call": "variant",
-        "compiled": "variant",
+def test_every_rung_differs_from_the_one_above_in_exactly_one_thing(
+    default: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert steps(default) == {
+        "tanh": {"activation"},
+        "the exact gradient": {"variant"},
+        "the whole batch at once": {"variant"},
+        "float32": {"dtype"},
+        "the same by PyTorch": {"variant"},
+        "autograd": {"variant"},
+        "modules and an optimizer": {"variant"},
+        "less work: 1 recurrent step instead of 6": {"work"},
+        "a workspace allocated once": {"variant"},
+        "nn.RNN: all steps in one call": {"variant"},
+        "compiled": {"variant"},
     }
-    assert all(len(what) == 1 for _, what in steps(default))
-
-
-def test_two_changes_at_once_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     without_tanh = tuple(step for step in catalog.LADDER if step.change != "tanh")
     monkeypatch.setattr(catalog, "LADDER", tuple(replace(step, branches_from=None) for step in without_tanh))
-    assert ("the exact gradient", {"variant", "activation"}) in steps(example_plan())
+    assert steps(example_plan())["the exact gradient"] == {"variant", "activation"}  # it would be noticed
 
 
 def test_the_way_leads_from_one_program_to_the_other_without_a_gap(default: Plan) -> None:
-    way = [rung for rung in default.ladder if not rung.branch]
-    assert way[0].above is None
-    assert [rung.above for rung in way[1:]] == [rung.entry for rung in way[:-1]]
-    (group,) = (group for group in default.groups if group.kind == "ladder")
+    (group,) = of_kind(default, "ladder")
     entries = {entry.id: entry for entry in group.entries}
     assert len(entries) == len(group.entries)
-    first, last = entries[way[0].entry], entries[way[-1].entry]
-    assert (first.arm, first.case.dtype, first.case.activation, first.case.layout) == (
-        *("numpy-published@cpu x1", "float64", "sigmoid", "positional"),
-    )
-    assert (last.arm, last.case.dtype, last.case.activation, last.case.layout) == (
-        *("torch-cell@cpu x1", "float32", "tanh", "single_step"),
-    )
+    assert group.blocks == blocks_needed(1)
+    assert of_kind(declare(preset="full"), "ladder")[0].blocks is None
+    way = [rung for rung in default.ladder if not rung.branch]
+    assert [rung.above for rung in way] == [None, *(rung.entry for rung in way[:-1])]
+    ends = [entries[way[place].entry] for place in (0, -1)]
+    assert [(e.arm, e.case.dtype, e.case.activation, e.case.layout) for e in ends] == [
+        ("numpy-published@cpu x1", "float64", "sigmoid", "positional"),
+        ("torch-cell@cpu x1", "float32", "tanh", "single_step"),
+    ]
     assert {entry.baseline for entry in group.entries} == {None}
     (claim,) = (pair for pair in default.pairs if pair.kind == "claim")
-    assert (claim.entry, claim.baseline) == (last.id, first.id)
+    assert (claim.baseline, claim.entry) == tuple(end.id for end in ends)
 
 
 def test_a_branch_begins_at_an_entry_of_its_own_group(default: Plan) -> None:
@@ -91,16 +90,9 @@ def test_a_branch_begins_at_an_entry_of_its_own_group(default: Plan) -> None:
     assert {groups[rung.entry] for rung in branches} == {"ladder", "compiled"}
 
 
-def test_the_ladder_takes_part_in_as_many_blocks_as_a_verdict_needs(default: Plan) -> None:
-    (group,) = (group for group in default.groups if group.kind == "ladder")
-    assert group.blocks == blocks_needed(1)
-    assert next(g for g in plan(preset="full").groups if g.kind == "ladder").blocks is None
-
-
 def test_a_quick_run_leaves_rungs_out_and_joins_what_changes_there(default: Plan) -> None:
     quick = example_plan(quick=True)
-    whole = {rung.entry for rung in default.ladder}
-    assert {rung.entry for rung in quick.ladder} < whole
+    assert {rung.entry for rung in quick.ladder} < {rung.entry for rung in default.ladder}
     assert [rung.change for rung in quick.ladder] == [
         "as published: one sample at a time, sigmoid, float64",
         "tanh",
@@ -114,92 +106,77 @@ def test_a_quick_run_leaves_rungs_out_and_joins_what_changes_there(default: Plan
     assert [rung.above for rung in way[1:]] == [rung.entry for rung in way[:-1]]
 
 
-def test_there_is_no_ladder_without_pytorch_or_the_cpu_or_of_other_work() -> None:
-    for wishes in (
-        {"missing_libraries": {"torch": "PyTorch is not installed"}},
-        {"devices": ("cuda:0",)},
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"devices": NO_TORCH},
+        {"devices": machine("cuda:0"), "device": ("cuda:0",)},
         {"hidden": (64,)},
         {"preset": "grid"},
-    ):
-        declared = plan(**wishes)
-        assert "ladder" not in [group.kind for group in declared.groups]
-        assert not [rung for rung in declared.ladder if not rung.branch]
-        assert "claim" not in [pair.kind for pair in declared.pairs]
+    ],
+)
+def test_there_is_no_ladder_without_pytorch_or_the_cpu_or_of_other_work(options: dict[str, object]) -> None:
+    plan = declare(**options)
+    assert not of_kind(plan, "ladder")
+    assert not [rung for rung in plan.ladder if not rung.branch]
+    assert "claim" not in [pair.kind for pair in plan.pairs]
 
 
-def test_an_accelerator_has_a_rung_for_the_last_programs_own_work() -> None:
-    declared = example_plan(with_gpu=True)
-    rung = next(rung for rung in declared.ladder if rung.change == "on cuda:0")
-    assert rung.entry == "ladder | torch-cell@cuda:0 x2 single_step float32 tanh"
-    assert rung.branch
-    assert ("on cuda:0", {"place"}) in steps(declared)
-    assert "torch-cell@cuda:0 x2" in {arm.id for arm in declared.arms}
+def test_an_accelerator_has_a_rung_for_the_last_programs_own_work_and_a_probe() -> None:
+    plan = example_plan(with_gpu=True)
+    (rung,) = (rung for rung in plan.ladder if rung.change == "on cuda:0")
+    assert (rung.entry, rung.branch) == ("ladder | torch-cell@cuda:0 x2 single_step float32 tanh", True)
+    assert steps(plan)["on cuda:0"] == {"place"}
+    arms = {arm.id: arm for arm in plan.arms}
+    assert "torch-cell@cuda:0 x2" in arms
+
+    probed = [arms[probe.arm] for probe in plan.probes]  # each library once in each place
+    places = [(arm.library, arm.device) for arm in probed]
+    assert places == [("numpy", "cpu"), ("torch", "cpu"), ("torch", "cuda:0")]
+    assert not any(arm.twin or (arm.device == "cpu" and arm.threads > 1) for arm in probed)
+    main = plan.groups[0].entries[0].case
+    assert {(probe.case, probe.blocks) for probe in plan.probes} == {(main, 6)}
 
 
 def test_dispatch_is_the_main_work_on_arrays_of_one_number(default: Plan) -> None:
-    (group,) = (group for group in default.groups if group.kind == "dispatch")
+    (group,) = of_kind(default, "dispatch")
     main = default.groups[0].entries[0].case
-    assert {entry.case.shape for entry in group.entries} == {Shape(main.shape.T, 1, 1, 1, 1)}
-    settings = {(entry.case.task, entry.case.dtype, entry.baseline) for entry in group.entries}
-    assert settings == {(main.task, main.dtype, None)}
-    assert [entry.arm for entry in group.entries] == [
-        entry.arm
-        for entry in default.groups[0].entries
-        if not entry.arm.endswith(" twin") and entry.arm.endswith(" x1")
-    ]
+    one = Shape(main.shape.T, 1, 1, 1, 1)
+    settings = {(e.case.shape, e.case.task, e.case.dtype, e.baseline) for e in group.entries}
+    assert settings == {(one, main.task, main.dtype, None)}
+    arms = {arm.id: arm for arm in default.arms}
+    main_arms = [arms[entry.arm] for entry in default.groups[0].entries]
+    expected = [arm.id for arm in main_arms if not arm.twin and arm.threads == 1]
+    assert [entry.arm for entry in group.entries] == expected
     assert group.blocks == 6
 
 
-def test_what_loops_over_samples_has_no_dispatch_of_its_own() -> None:
-    declared = plan(variants=("numpy-loop", "numpy-inplace"))
-    dispatch = next(group for group in declared.groups if group.kind == "dispatch")
-    assert [entry.arm for entry in dispatch.entries] == ["numpy-batched@cpu x1", "numpy-inplace@cpu x1"]
+def test_what_loops_over_samples_or_cannot_be_proved_has_no_dispatch_of_its_own() -> None:
+    (group,) = of_kind(declare("numpy-loop", "numpy-inplace"), "dispatch")
+    assert [entry.arm for entry in group.entries] == ["numpy-batched@cpu x1", "numpy-inplace@cpu x1"]
+    for dtypes, expected in ((("float32", "float64"), True), (("float32",), False)):
+        (group,) = of_kind(declare(devices=machine("mps:0", dtypes=dtypes)), "dispatch")
+        assert any("@mps:0" in entry.arm for entry in group.entries) is expected
+        assert any("@cpu" in entry.arm for entry in group.entries)
 
 
-def test_a_device_without_float64_has_no_dispatch_that_could_be_proved() -> None:
-    for devices, expected in (((), True), (("mps:0",), False)):
-        declared = plan(devices=("cpu", "mps:0"), no_float64=devices)
-        dispatch = next(group for group in declared.groups if group.kind == "dispatch")
-        assert any("@mps:0" in entry.arm for entry in dispatch.entries) is expected
-        assert any("@cpu" in entry.arm for entry in dispatch.entries)
-
-
-def test_each_library_is_probed_once_in_each_place() -> None:
-    declared = example_plan(with_gpu=True)
-    arms = {arm.id: arm for arm in declared.arms}
-
-    def places(arm: Arm) -> tuple[str, str]:
-        return arm.library, arm.device
-
-    probed = [arms[probe.arm] for probe in declared.probes]
-    assert [places(arm) for arm in probed] == [("numpy", "cpu"), ("torch", "cpu"), ("torch", "cuda:0")]
-    assert not any(arm.twin or (arm.device == "cpu" and arm.threads > 1) for arm in probed)
-    assert {probe.case for probe in declared.probes} == {declared.groups[0].entries[0].case}
-    assert {probe.blocks for probe in declared.probes} == {6}
-
-
-@pytest.mark.parametrize("wishes", [{"quick": True}, {"preset": "grid"}], ids=["quick", "grid"])
-def test_a_quick_run_and_a_grid_do_not_ask_why(wishes: dict[str, object]) -> None:
-    declared = plan(**wishes)
-    assert not declared.probes
-    assert "dispatch" not in [group.kind for group in declared.groups]
+@pytest.mark.parametrize("options", [{"quick": True}, {"preset": "grid"}], ids=["quick", "grid"])
+def test_a_quick_run_and_a_grid_do_not_ask_why(options: dict[str, object]) -> None:
+    plan = declare(**options)
+    assert not plan.probes
+    assert not of_kind(plan, "dispatch")
 
 
 def test_a_grid_has_a_table_for_every_size_three_twins_and_verdicts_in_eight_blocks() -> None:
-    grid = plan(preset="grid", **GRID_SIZES)
+    grid = declare(preset="grid")
     shapes = {(group.entries[0].case.shape.H, group.entries[0].case.shape.B) for group in grid.groups}
-    assert len(grid.groups) == len(shapes) == 36
+    assert len(grid.groups) == len(shapes) == len(GRID_SIZES["hidden"]) * len(GRID_SIZES["batch"]) == 36
     twins = [entry.case.shape for group in grid.groups for entry in group.entries if "twin" in entry.arm]
     assert len(twins) == 3
     assert {(8, 1), (2048, 128)} < {(shape.H, shape.B) for shape in twins}
-    assert grid.blocks == 8
-    assert grid.blocks >= fewest_blocks(grid.groups, grid.arms)
+    assert (
+        fewest_blocks(grid.groups, grid.arms) <= grid.blocks == 8 < blocks_needed(36)
+    )  # a twin in every table
     assert {comparisons(group, grid.arms) for group in grid.groups} == {3}
-    written = [pair for pair in grid.pairs if pair.kind == "as_written"]
-    assert len(written) == 36
-    assert len(grid.pairs) == 36 + 3
-    assert not grid.ladder
-
-
-def test_a_twin_in_every_table_of_a_grid_would_ask_for_more_blocks() -> None:
-    assert blocks_needed(36) > 8 >= blocks_needed(3)
+    kinds = [pair.kind for pair in grid.pairs]
+    assert (kinds.count("as_written"), len(kinds), grid.ladder) == (36, 36 + 3, [])

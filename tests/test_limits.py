@@ -173,7 +173,7 @@ def test_what_has_no_formula_or_a_product_without_a_price_has_dispatch_and_every
 
 
 def test_several_threads_have_times_and_nothing_more_twins_nothing_quick_runs_no_limits() -> None:
-    run = limit_runs.run(limit_runs.plan("torch-cell", threads=(1, 2), all_threads=2))
+    run = limit_runs.run(limit_runs.plan("torch-cell", threads=(1, 2)))
     several = [limit for limit in taken_apart(run).entries if limit.arm.threads == 2]
     assert {limit.arm.variant for limit in several} == {"numpy-batched", "torch-cell"}
     for limit in several:

@@ -24,6 +24,7 @@ from bench.analysis.prediction import (
 )  # fmt: skip
 from bench.analysis.summary import summarise
 from bench.machine.errors import UserError
+from bench.measure.plan import Exactly
 from bench.records.run import Run
 from bench.reporting.facts import Facts
 from bench.reporting.sections.crossover import crossover_section
@@ -150,7 +151,8 @@ def test_too_few_sizes_predict_nothing() -> None:
 
 def test_sizes_measured_afterwards_are_predicted_from_the_grid_alone(measured: Run) -> None:
     cases = tuple(replace(best_map(measured).cells[0].case, shape=Shape(6, B, 6, 200, 8)) for B in BATCH)
-    later = run_of(grid_plan(exact_cases=cases), with_ratio(lambda H, B: 0.5 + crossing_at(256)(H, B)))
+    later_plan = grid_plan(exactly=Exactly(tuple(cases)))
+    later = run_of(later_plan, with_ratio(lambda H, B: 0.5 + crossing_at(256)(H, B)))
     facts = Facts.of(measured, summarise(measured), [later])
     section = crossover_section(facts, outcomes(measured), "")
     assert section is not None

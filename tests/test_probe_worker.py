@@ -4,17 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from declared import small_plan
 from msgspec.structs import replace
-from played import DIED, Asked, Silent, Stage, of_kind, run, set_stage, small_plan
+from played import DIED, Asked, Silent, Stage, of_kind, run, set_stage
 from test_resume import went_on
 from test_runner import start_worker
 
 from bench.machine.child import ChildError
-from bench.measure import limits
-from bench.measure.budget import SPARE, decide
-from bench.measure.costs import Costs
-from bench.measure.limits import probe_job
+from bench.measure import plan as planning
+from bench.measure.budget import SPARE, Costs, decide
 from bench.measure.messages import Close, JobMaker, Measured, ProbeJob, Ready, Refused
+from bench.measure.plan import probe_job
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Plan, Primitive, Probe, Rates, Resumed
 from bench.workload.operations import Kernel
@@ -41,7 +41,7 @@ def is_probe(asked: Asked) -> bool:
 
 @pytest.fixture(autouse=True)
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setattr(limits, "wanted", lambda case, specs: WANTED)
+    monkeypatch.setattr(planning, "wanted", lambda case, specs: WANTED)
     return set_stage(monkeypatch, Probing())
 
 
@@ -166,7 +166,7 @@ def test_the_time_budget_counts_what_probes_take() -> None:
 
 def test_a_probe_asks_for_what_the_plans_variants_of_its_library_do(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr(limits, "wanted", lambda case, specs: asked.append(list(specs)) or [])
+    monkeypatch.setattr(planning, "wanted", lambda case, specs: asked.append(list(specs)) or [])
     plan = plan_with_probe("numpy-inplace", "torch-cell")
     job = probe_job(plan, plan.probes[0])
     assert asked == [["numpy-batched", "numpy-inplace"]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.main import build_parser, main
-from bench.measure.plan import BLOCKS, BUDGETS_S, QUICK_BLOCKS
+from bench.measure.plan import PRESETS
 from bench.proof.cases import agreement_cases, reference_cases
 
 ROOT = Path(__file__).parents[1]
@@ -57,10 +57,10 @@ def test_the_help_names_the_defaults_that_a_run_has(capsys):
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     told = " ".join(capsys.readouterr().out.split())
-    blocks = {**BLOCKS, "quick": QUICK_BLOCKS}
+    blocks = {name: preset.blocks for name, preset in PRESETS.items()}
     said = ", ".join(f"{name}: {blocks[name]}" for name in ("grid", "full", "quick"))
     assert f"(default: {blocks['primer']}, {said})" in told
-    assert f"(default run: {BUDGETS_S['primer']:g}s, grid: {BUDGETS_S['grid']:g}s)" in told
+    assert f"(default run: {PRESETS['primer'].budget_s:g}s, grid: {PRESETS['grid'].budget_s:g}s)" in told
 
 
 def test_the_readme_counts_the_shapes_that_are_proved():

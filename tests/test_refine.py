@@ -50,7 +50,8 @@ class Machine:
         return self.end
 
     def refine(self, folder: Path, **options: object) -> Refined:
-        return refine(folder, self.measure, command=["rnnbench"], clock=lambda: self.now, **options)
+        options |= {"command": ["rnnbench"], "clock": lambda: self.now}
+        return refine(folder, self.measure, CPU_ONLY, **options)  # type: ignore[arg-type]
 
 
 def grid_folder(tmp_path: Path, log_ratio: LogRatio, **sizes: object) -> Path:
@@ -141,7 +142,7 @@ def test_an_interrupted_round_is_the_last(tmp_path: Path) -> None:
 
 def test_a_round_is_declared_as_the_grid_was(tmp_path: Path) -> None:
     machine = Machine(crossing_at(200))
-    folder = grid_folder(tmp_path, machine.log_ratio, dtype="float64", tasks=("forward",), seed=7)
+    folder = grid_folder(tmp_path, machine.log_ratio, dtype="float64", task=("forward",), seed=7)
     machine.refine(folder)
     grid_of, first = load_run(folder).plan, machine.plans[0]
     assert first.arms == grid_of.arms
@@ -156,9 +157,7 @@ def test_a_round_is_declared_as_the_grid_was(tmp_path: Path) -> None:
 
 
 def test_an_order_that_was_drawn_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = itertools.count(
-        7
-    )  # the noise depends on them too, and with one seed in 25 nothing is left to refine
+    drawn = itertools.count(7)  # the noise depends on them too: with one in 25 nothing is left to refine
     monkeypatch.setattr("bench.measure.plan.secrets.randbelow", lambda most: next(drawn))
     machine = Machine(crossing_at(200))
     folder = grid_folder(tmp_path, machine.log_ratio, seed=None)
@@ -219,7 +218,7 @@ def test_the_command_measures_and_reports(
     machine = Machine(crossing_at(200))
     folder = grid_folder(tmp_path, machine.log_ratio)
     monkeypatch.setattr(run, "measure", lambda plan, where, **_: machine.measure(plan, where))
-    monkeypatch.setattr(run, "refuse_other_machine", lambda *_: None)
+    monkeypatch.setattr(run, "different_machines", lambda runs: [])
     monkeypatch.setattr(run, "find_devices", lambda: CPU_ONLY)
     assert main(["run", "--refine", str(folder)]) == 0
     printed = capsys.readouterr()

@@ -1,8 +1,9 @@
 """A run that was cut off goes on where it stopped: whole blocks stay, the others follow, nothing twice."""
 
 import pytest
+from declared import small_plan
 from msgspec.structs import replace
-from played import Silent, Stage, set_stage, small_plan
+from played import Silent, Stage, set_stage
 
 from bench.measure.runner import Runner
 from bench.records.journal import Journal, load_run, read_journal

@@ -11,15 +11,14 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
+from declared import small_plan
 from msgspec.structs import replace
-from played import of_kind, run, small_plan
+from played import of_kind, run
 
 from bench.machine.child import Child
 from bench.machine.environ import worker_environment
 from bench.measure.block import WORKER
 from bench.measure.messages import JobMaker, Prove, Ready, Refused, Setup
-from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
 from bench.measure.runner import ROUNDS_OF_BLOCK_0
 from bench.records.record import AnyRecord, Arm, Burst, Decision, Failure, Proved, Worker
 
@@ -211,10 +210,7 @@ def test_two_ctrl_c_in_a_row_leave_no_worker_behind():
 
 @pytest.mark.parametrize("lengths", [(6, 2000), (2000, 6)])
 def test_a_case_that_cannot_be_proved_is_missing_and_the_others_go_on(lengths):
-    wishes = Wishes(
-        quick=True, variants=("numpy-inplace",), batch=(4,), hidden=(4,), seq_len=lengths, blocks=1
-    )
-    plan = make_plan(wishes, run="test", started_utc="", command=["rnnbench"])
+    plan = small_plan("numpy-inplace", seq_len=lengths)
     end, records = run(plan)
 
     assert end.status == "partial"

@@ -24,6 +24,7 @@ from bench.analysis.crossover import lines
 from bench.analysis.ladder import Factor
 from bench.analysis.summary import summarise
 from bench.machine import units
+from bench.measure.plan import Exactly
 from bench.records.record import Burst, Check, Worker
 from bench.records.run import Run, make_run
 from bench.reporting import answer
@@ -296,7 +297,7 @@ def test_what_overlaps_what_failed_and_what_was_not_taken_apart_stand_in_the_not
     notes = " ".join(section(limits_section, run).notes)
     assert "to which they are scaled: torch-cell in 7 of 7 blocks (median 26 %)." in notes
     assert f"{BATCHED} did not time its library in 1 block: no memory." in notes
-    run = limit_runs.run(limit_runs.plan("torch-cell", threads=(1, 2), all_threads=2))
+    run = limit_runs.run(limit_runs.plan("torch-cell", threads=(1, 2)))
     notes = " ".join(section(limits_section, run).notes)
     assert re.search(r"Not taken apart, .*: numpy-batched \(CPU, 2 threads\) and torch-cell \(CPU, 2", notes)
 
@@ -402,7 +403,7 @@ def test_the_section_holds_every_size_and_every_crossing(turning_at_256: Run) ->
 
 def test_dots_are_named_only_where_there_are_any(turning_at_256: Run) -> None:
     cases = (dataclasses.replace(best_map(turning_at_256).cells[0].case, shape=Shape(6, 1, 6, 200, 8)),)
-    later = run_of(grid_plan(exact_cases=cases), with_ratio(crossing_at(256)))
+    later = run_of(grid_plan(exactly=Exactly(cases)), with_ratio(crossing_at(256)))
     for refinements, dotted in (((), False), ((later,), True)):
         made = section(crossover_section, turning_at_256, *refinements)
         assert ["A dot is" in one.caption for one in made.drawings] == [dotted, False, dotted]

@@ -1,21 +1,20 @@
 """A run may stop early once its headlines are known precisely, and for no other reason."""
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import pytest
+from declared import declare
 from journals import example_plan, example_records
 from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, THIRD, around
 
 from bench.analysis.summary import summarise
-from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
+from bench.measure.budget import EARLIEST, precise
+from bench.measure.plan import PRECISION
 from bench.measure.runner import Runner
-from bench.measure.stopping import EARLIEST, PRECISION, precise
 from bench.records.record import AnyRecord, Burst, Decision, Group, Pair, Worker
 from bench.records.run import make_run
 
@@ -118,7 +117,7 @@ def test_what_compiles_again_in_every_block_is_left_out_where_the_time_does_not_
     runner._ledger.note(compiled_in(0, 36.0))
     blocks: Any = Compiling(runner, seconds)
     decision = Decision([], 200.0, 3, 15, [], ["numpy-inplace@cpu x2"])
-    runner._count(blocks, plan.groups, decision, mock.Mock(), time.perf_counter(), first=1)
+    runner._count(blocks, plan.groups, decision)
 
     assert [COMPILED in arms for arms in blocks.measured] == [True, not left_out, not left_out]
     assert all("torch-rnn@cpu x1" in arms for arms in blocks.measured)
@@ -142,8 +141,7 @@ def test_what_was_left_out_after_block_1_keeps_its_values_and_has_no_verdict() -
 
 
 def test_the_plan_declares_the_precision_and_a_quick_one_none() -> None:
-    options = {"run": "r", "started_utc": "2026-01-01T00:00:00+00:00", "command": []}
-    assert make_plan(Wishes(variants=("numpy-inplace",)), **options).precision == PRECISION
-    assert make_plan(Wishes(quick=True), **options).precision is None
+    assert declare("numpy-inplace").precision == PRECISION
+    assert declare(quick=True).precision is None
     assert EARLIEST >= 10
     assert math.isclose(PRECISION, 0.01)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from played import of_kind, run, small_plan
+from declared import small_plan
+from played import of_kind, run
 from reports import write_run
 from third_parties.gru import GRU
 
@@ -96,7 +97,7 @@ def test_what_comes_from_outside_is_proved_and_a_wrong_gradient_of_it_is_not(
 def test_libraries_from_outside_are_planned_timed_and_kept_with_their_names_and_colours(
     tmp_path: Path,
 ) -> None:
-    plan = small_plan(LISTS, FROZEN, dtype="float64", tasks=("train_step",), rounds=3)
+    plan = small_plan(LISTS, FROZEN, dtype="float64", task=("train_step",))
     assert {one.name: one for one in plan.libraries} == SHOWN
     end, records = run(plan)
     assert end.status == "complete", end.reason
@@ -113,7 +114,7 @@ def test_libraries_from_outside_are_planned_timed_and_kept_with_their_names_and_
 
 def test_a_cell_from_outside_is_planned_against_its_own_baseline_timed_and_shown(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    plan = small_plan(GRU_TORCH, tasks=("train_step",), rounds=3)
+    plan = small_plan(GRU_TORCH, task=("train_step",))
     assert {entry.case.cell for group in plan.groups for entry in group.entries} == {CELL}
     assert [arm.variant for arm in plan.arms] == ["gru-numpy", "gru-numpy", "gru-torch"]
     end, records = run(plan)

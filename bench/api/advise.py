@@ -12,22 +12,20 @@ import psutil
 from msgspec.structs import replace
 
 from bench.api import run
-from bench.api.options import AdviseOptions
-from bench.machine import host
+from bench.api.options import EXIT_CODES, AdviseOptions
 from bench.machine.busy import Say, complain, look_around
 from bench.machine.child import refuse_windows
 from bench.machine.devices import PROBE_SECONDS, Devices, find_cpu, find_devices, resolve
-from bench.machine.environ import without_person
 from bench.machine.errors import UserError
 from bench.machine.libraries import known
 from bench.machine.signals import OutOfTime, Terminated, time_limit
-from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes, size_variants
-from bench.records.folder import as_text, free_folder, run_name, shown
+from bench.measure.plan import variants_of
+from bench.records.folder import free_folder, shown
 from bench.records.journal import FILE_NAME, load_run
-from bench.records.record import Missing, Plan
+from bench.records.record import Plan
 from bench.reporting.advice import Advice, make_advice
 from bench.reporting.display import run_progress
+from bench.workload.options import RunOptions
 
 MOST_BLOCKS = 20  # fewer where the time is over, or enough is known, before
 RESERVE_S = 1.0  # of the time, for ending the workers and working out the answer
@@ -64,7 +62,7 @@ class Timer:
 
 
 def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
-    """The folder of the journal, not made yet, and the plan. Its seed is of the order and of the data.
+    """Return the folder of the journal, not made yet, and the plan; its seed is of the order and the data.
 
     Raises:
         UserError: the folder holds a run, a device is absent, or no time is left for measuring.
@@ -72,41 +70,29 @@ def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
     started = datetime.datetime.now(datetime.UTC)
     folder = free_folder(args.out or f"results/advise-{started:%Y-%m-%d-%H%M%S}")
     seed = secrets.randbelow(1 << 32) if args.seed is None else args.seed
-    found = _find(args.device, timer)
-    devices, missing = resolve(args.device or ["all"], found)
+    devices = _find(args.device, timer)
+    resolve(args.device or ["all"], devices)
     if timer.left_s < LEAST_S:
         raise UserError(
             f"--budget {args.budget:g}s: {timer.spent_s:.1f} s went before anything could be measured, and "
             f"the answer needs {RESERVE_S:g} s; give more, as --budget {AdviseOptions().budget:g}s"
         )
-    sizes: dict[str, Any] = {name: (getattr(args, name),) for name in SIZES}
-    wishes = Wishes(
-        devices=tuple(devices),
-        missing=tuple(Missing(item.kind, item.reason) for item in missing),
-        missing_libraries=found.missing,
-        no_float64=found.without_float64,
-        variants=size_variants(),
-        tasks=(args.task,),
+    single: dict[str, Any] = {name: (getattr(args, name),) for name in (*SIZES, "task", "threads")}
+    asked = RunOptions(
+        **single,
+        device=args.device,
+        variant=variants_of("grid"),
         dtype=args.dtype,
-        threads=(args.threads,),
-        all_threads=host.usable_cpus(),
         blocks=MOST_BLOCKS,
-        budget_s=round(timer.left_s, 1),
-        budget_rule="hold",
+        budget=round(timer.left_s, 1),
         seed=seed,
-        **sizes,
     )
-    plan = make_plan(
-        wishes,
-        run=run_name(folder),
-        started_utc=started.isoformat(timespec="seconds"),
-        command=[without_person(as_text(word)) for word in command(args, seed)],
-    )
+    plan = run.declare(asked, devices, folder, started, command(args, seed), "hold")
     return folder, plan if timer.left_s >= PROBING_S else replace(plan, probes=[])
 
 
 def _find(asked: Sequence[str], timer: Timer) -> Devices:
-    """The devices, within the time; the cpu alone needs none."""
+    """Find the devices, within the time; the cpu alone needs none."""
     if set(asked) == {"cpu"}:
         return find_cpu()
     timeout_s = min(PROBE_SECONDS, max(0.1, timer.left_s))
@@ -114,7 +100,7 @@ def _find(asked: Sequence[str], timer: Timer) -> Devices:
 
 
 def command(args: AdviseOptions, seed: int) -> list[str]:
-    """What measures the same again: every choice written out, but for where the journal goes."""
+    """Return what measures the same again: every choice written out, but for where the journal goes."""
     words = ["rnnbench", "advise"]
     for name in (*SIZES, "task", "dtype", "threads"):
         words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
@@ -128,20 +114,20 @@ def main(args: AdviseOptions) -> int:
     try:
         advice = advise(args, Timer(args.budget, since_start_s()))
     except Terminated:  # while nothing was measured
-        return run.TERMINATED_CODE
+        return EXIT_CODES["signal"]
     print(advice.to_json() if args.json else advice)
     return exit_code(advice)
 
 
 def since_start_s() -> float:
-    """Seconds since this process began: importing took some of them; 0 where nobody tells when it began."""
+    """Return the seconds since this process began, importing included; 0 where nobody tells when."""
     return known(s=lambda: time.time() - psutil.Process().create_time()).get("s", 0.0)  # type: ignore[no-any-return]
 
 
 def exit_code(advice: Advice) -> int:
-    """0 with a verdict, 1 where a result is wrong, 3 without a verdict, or what a signal asks for."""
+    """Return 0 with a verdict, 1 where a result is wrong, 3 without a verdict, or what a signal asks for."""
     if advice.stopped_by:
-        return run.STOPPED_CODES[advice.stopped_by]
+        return EXIT_CODES[advice.stopped_by]
     if advice.disagrees:
         return 1
     return 0 if advice.answered else 3

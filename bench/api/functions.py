@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from bench.api.options import VERBS, as_words, from_keywords, option_of, spelled
+from bench.api.options import VERBS, from_keywords
 from bench.machine.busy import complain
 from bench.machine.devices import find_devices, resolve
 from bench.machine.errors import UserError
@@ -21,6 +21,7 @@ from bench.machine.files import as_path
 from bench.reporting.display import run_progress, train_progress, verify_progress
 from bench.reporting.notebook import Result, Verification
 from bench.workload import catalog
+from bench.workload.options import as_words, option_of, spelled
 
 if TYPE_CHECKING:
     from bench.reporting.advice import Advice
@@ -56,8 +57,8 @@ def keywords_for_options(message: str) -> str:
     """Return what an error says in the words of Python: ``out=`` for ``--out``, calls for commands."""
     options = {
         spelled(name)
-        for kind in VERBS.values()
-        for item in fields(kind)
+        for verb in VERBS.values()
+        for item in fields(verb.options)
         if option_of(item).in_python and not option_of(item).positional
         for name in (item.name, option_of(item).also)
         if name

@@ -12,32 +12,33 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from bench.analysis.verdict import extension
-from bench.api.options import ReportOptions, RunOptions, changed, spelled
+from bench.api.options import EXIT_CODES, ReportOptions
 from bench.machine import audit, host
 from bench.machine.busy import Say, complain, look_around
 from bench.machine.child import refuse_windows
-from bench.machine.devices import find_devices, resolve
+from bench.machine.devices import Devices, find_devices, resolve
 from bench.machine.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.machine.errors import Unfinished, UserError, what_failed
 from bench.machine.files import as_path
 from bench.machine.signals import Terminated, loading
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
-from bench.measure.preset import GRID_SIZES, Wishes
 from bench.measure.refine import Refined, load_grid
 from bench.measure.refine import refine as refine_rounds
 from bench.measure.runner import Runner
 from bench.records.folder import as_text, drawing_report, free_folder, run_name, shown
 from bench.records.journal import FILE_NAME, Journal
-from bench.records.record import AnyRecord, End, Environment, Missing, Plan
+from bench.records.record import AnyRecord, BudgetRule, End, Environment, Plan
 from bench.records.run import Run, different_machines, make_run
 from bench.reporting.display import run_progress
-
-EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
-TERMINATED_CODE = 143
-STOPPED_CODES = {"user": EXIT_CODES["interrupted"], "signal": TERMINATED_CODE}
+from bench.workload.options import RunOptions, changed, spelled
 
 Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's progress
+# options that go together with one that names a run, and why others do not
+BESIDE = {
+    "resume": ({"resume", "blocks", "wait_quiet"}, "goes on with the plan that was declared"),
+    "refine": ({"refine", "budget", "wait_quiet"}, "measures as the grid was measured"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def main(args: RunOptions) -> int:
     """Measure what is asked for, write journal and report; return the exit code.
 
     Raises:
-        UserError: a wish that cannot be met.
+        UserError: something is asked for that cannot be.
         Unfinished: the report failed, or a variant that was asked for by name has no part in the plan.
     """
     try:
@@ -62,16 +63,27 @@ def main(args: RunOptions) -> int:
         with drawing_report(measured.folder):
             disagrees = write_report([measured.folder], None)
     except Terminated:  # while the report was drawn
-        return TERMINATED_CODE
-    if measured.refined is not None:
-        _tell_rounds(measured.refined)
-    elif measured.end is not None and measured.end.status == "interrupted":
-        print(f"\nGo on with it: rnnbench run --resume {shown(measured.folder)}", file=sys.stderr)
-    code = exit_code(measured.end, disagrees=disagrees)
+        return EXIT_CODES["signal"]
+    end, refined = measured.end, measured.refined
+    if refined is not None:
+        rounds = {0: "No round", 1: "1 round"}.get(len(refined.rounds), f"{len(refined.rounds)} rounds")
+        print(f"\n{rounds} measured: {refined.reason}", file=sys.stderr)
+    if end is not None and end.status == "interrupted":
+        folder, then = (refined.rounds[-1], ", then --refine again") if refined else (measured.folder, "")
+        newline = "" if refined else "\n"
+        print(f"{newline}Go on with it: rnnbench run --resume {shown(folder)}{then}", file=sys.stderr)
+    code = exit_code(end, disagrees=disagrees)
     specs = {arm.spec for arm in measured.plan.arms} if measured.plan else set(args.variant)
     if (left_out := sorted(set(args.variant) - specs)) and code == 0:
         raise Unfinished(f"asked for and not measured: {', '.join(left_out)}; the report says why")
     return code
+
+
+def exit_code(end: End | None, *, disagrees: bool) -> int:
+    """Return the exit code of a run that ended so."""
+    if end is not None and end.status == "interrupted":
+        return EXIT_CODES[end.stopped_by or "user"]
+    return 1 if disagrees else EXIT_CODES[end.status if end else "complete"]
 
 
 def carry_out(
@@ -80,57 +92,31 @@ def carry_out(
     """Measure a new run, go on with one, or refine one.
 
     Raises:
-        UserError: a wish that cannot be met.
+        UserError: something is asked for that cannot be.
     """
     refuse_windows()
-    refuse_others(args)
+    for option, (beside, why) in BESIDE.items():
+        others = [spelled(name) for name in changed(args) if name not in beside]
+        if getattr(args, option) is not None and others:
+            raise UserError(f"--{option} {why}: leave out {', '.join(others)}")
+    look = partial(look_around, args.wait_quiet, say)
     if args.resume is not None:
         folder = as_path(args.resume)
-        end = resume(folder, blocks=args.blocks, wait_s=args.wait_quiet, say=say, progress=progress)
-        return Measured(folder, end)
+        return Measured(folder, resume(folder, args.blocks, look, progress))
     if args.refine is not None:
         folder = as_path(args.refine)
-        refined = refine(
-            folder,
-            budget_s=args.budget,
-            command=command,
-            wait_s=args.wait_quiet,
-            say=say,
-            progress=progress,
-        )
+        refined = refine(folder, args.budget, command, look, progress)
         return Measured(folder, refined.end, refined=refined)
     folder, plan = prepare(args, command)
-    seen = look_around(args.wait_quiet, say)
-    end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name, seen=seen, progress=progress)
+    end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name, seen=look(), progress=progress)
     return Measured(folder, end, plan)
 
 
-def exit_code(end: End | None, *, disagrees: bool) -> int:
-    """Return the exit code of a run that ended so."""
-    if end is None:
-        return 1 if disagrees else 0
-    if end.status == "interrupted":
-        return STOPPED_CODES[end.stopped_by or "user"]
-    return 1 if disagrees else EXIT_CODES[end.status]
-
-
-def refuse_others(args: RunOptions) -> None:
-    """Raise UserError where a run that is resumed or refined is also told what to measure."""
-    for option, beside, why in (
-        ("resume", {"resume", "blocks", "wait_quiet"}, "goes on with the plan that was declared"),
-        ("refine", {"refine", "budget", "wait_quiet"}, "measures as the grid was measured"),
-    ):
-        if getattr(args, option) is None:
-            continue
-        if others := [spelled(name) for name in changed(args) if name not in beside]:
-            raise UserError(f"--{option} {why}: leave out {', '.join(others)}")
-
-
 def prepare(args: RunOptions, command: list[str]) -> tuple[Path, Plan]:
-    """The folder of the results, not made yet, and the plan for what ``args`` wish for.
+    """Return the folder of the results, not made yet, and the plan for what ``args`` ask for.
 
     Raises:
-        UserError: the folder holds a run already, or the wishes cannot be met.
+        UserError: the folder holds a run already, or something is asked for that cannot be.
     """
     started = datetime.datetime.now(datetime.UTC)
     folder = free_folder(args.out or f"results/{started:%Y-%m-%d-%H%M%S}")
@@ -138,51 +124,30 @@ def prepare(args: RunOptions, command: list[str]) -> tuple[Path, Plan]:
         raise UserError(
             f"--keep-env {limits[0]}: both libraries get the same threads; choose them with --threads"
         )
-    wishes = make_wishes(args)
-    return folder, make_plan(
-        wishes,
+    return folder, declare(args, find_devices(), folder, started, command)
+
+
+def declare(
+    args: RunOptions,
+    devices: Devices,
+    folder: Path,
+    started: datetime.datetime,
+    command: Sequence[str],
+    budget_rule: BudgetRule | None = None,
+) -> Plan:
+    """Return the plan of a run into ``folder`` on this machine.
+
+    Raises:
+        UserError: something is asked for that cannot be.
+    """
+    return make_plan(
+        args,
+        devices,
+        host.usable_cpus(),
         run=run_name(folder),
         started_utc=started.isoformat(timespec="seconds"),
         command=[without_person(as_text(word)) for word in command],
-    )
-
-
-def make_wishes(args: RunOptions) -> Wishes:
-    """Find the devices and turn what is asked for into wishes.
-
-    Raises:
-        UserError: a device that is asked for is absent.
-    """
-    found = find_devices()
-    devices, missing = resolve(args.device or ["all"], found)
-    sizes: dict[str, Any] = {
-        name: values
-        for name in ("seq_len", "batch", "features", "hidden", "outputs")
-        if (values := getattr(args, name))
-    }
-    if args.preset == "grid":
-        sizes = {**GRID_SIZES, **sizes}
-    return Wishes(
-        preset=args.preset,
-        quick=args.quick,
-        devices=tuple(devices),
-        missing=tuple(Missing(item.kind, item.reason) for item in missing),
-        missing_libraries=found.missing,
-        no_float64=found.without_float64,
-        variants=args.variant,
-        tasks=args.task,
-        layouts=args.layout,
-        activation=args.activation,
-        dtype=args.dtype,
-        split=args.split,
-        threads=args.threads,
-        all_threads=host.usable_cpus(),
-        blocks=args.blocks,
-        isolate=args.isolate,
-        budget_s=args.budget,
-        budget_rule="aim" if args.budget is None else "refuse",
-        seed=args.seed,
-        **sizes,
+        budget_rule=budget_rule,
     )
 
 
@@ -207,14 +172,7 @@ def measure(
     return _drive(Journal(folder / FILE_NAME), plan, setting, keep, progress)
 
 
-def resume(
-    folder: Path,
-    *,
-    blocks: int | None = None,
-    wait_s: float | None = None,
-    say: Say = complain,
-    progress: Show = run_progress,
-) -> End:
+def resume(folder: Path, blocks: int | None, look: Callable[[], Mapping[str, Any]], progress: Show) -> End:
     """Go on with a run that was cut off or interrupted: its blocks that are whole stay, the others follow.
 
     With ``blocks`` a run that is over and undecided is extended to so many, for a second look.
@@ -226,25 +184,24 @@ def resume(
     journal, records, warnings = Journal.reopen(folder / FILE_NAME)
     try:
         run = make_run(records, warnings)
+        extensions = []
         if blocks is not None:
-            extended = extension(run, blocks, folder, host.utc_now())
-            run = make_run([*records, extended], warnings)
+            extensions = [extension(run, blocks, folder, host.utc_now())]
+            run = make_run([*records, *extensions], warnings)
         elif run.end is not None and run.end.status != "interrupted":
             raise UserError(f"{folder} is over ({run.end.reason}): there is nothing to go on with")
-        keep = list(run.environment.kept)
-        host_name = "host_name" in run.environment.machine
-        refuse_other_machine(run, environment(run.plan, keep, host_name=host_name), folder)
-        setting = environment(run.plan, keep, host_name=host_name, seen=look_around(wait_s, say))
+        keep, host_name = _setting_of(run, folder)
+        setting = environment(run.plan, keep, host_name=host_name, seen=look())
         for warning in warnings:
             print(f"rnnbench: {warning}", file=sys.stderr)
         earlier: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures]
         earlier += [*run.extensions, *([run.decision] if run.decision else [])]
-        if blocks is not None:
-            journal.write(extended)
+        for record in extensions:
+            journal.write(record)
     except BaseException:
         journal.close()
         raise
-    return _drive(journal, run.plan, setting, keep, progress, earlier=earlier)
+    return _drive(journal, run.plan, setting, keep, progress, earlier)
 
 
 def _drive(
@@ -274,7 +231,7 @@ def _drive(
 def environment(
     plan: Plan, keep: Sequence[str], *, host_name: bool, seen: Mapping[str, Any] | None = None
 ) -> Environment:
-    """The machine as it is now, and what of the shell's variables reaches the workers."""
+    """Describe the machine as it is now, and what of the shell's variables reaches the workers."""
     passed = worker_environment(1, keep=keep, compiled="a folder of the run")
     facts = host.describe(host_name=host_name) | dict(seen or {})
     threads = max(arm.threads for arm in plan.arms)
@@ -282,30 +239,27 @@ def environment(
     return Environment(facts, passed.set, passed.dropped, passed.kept, warnings)
 
 
-def refuse_other_machine(run: Run, here: Environment, folder: Path) -> None:
-    """Raise UserError where the run in ``folder`` is of another machine than this one."""
+def _setting_of(run: Run, folder: Path) -> tuple[list[str], bool]:
+    """Return which variables an earlier run in ``folder`` kept, and whether it named its host.
+
+    Raises:
+        UserError: it was measured on another machine.
+    """
+    keep, host_name = list(run.environment.kept), "host_name" in run.environment.machine
+    here = environment(run.plan, keep, host_name=host_name)
     if differ := different_machines([run, replace(run, environment=here)]):
         raise UserError(
             f"{folder} was measured on another machine (other: {', '.join(differ)}): go on with it there"
         )
-
-
-def _tell_rounds(refined: Refined) -> None:
-    rounds = {0: "No round", 1: "1 round"}.get(len(refined.rounds), f"{len(refined.rounds)} rounds")
-    print(f"\n{rounds} measured: {refined.reason}", file=sys.stderr)
-    if refined.end is not None and refined.end.status == "interrupted":
-        path = shown(refined.rounds[-1])
-        print(f"Go on with it: rnnbench run --resume {path}, then --refine again", file=sys.stderr)
+    return keep, host_name
 
 
 def refine(
     folder: Path,
-    *,
     budget_s: float | None,
     command: list[str],
-    wait_s: float | None = None,
-    say: Say = complain,
-    progress: Show = run_progress,
+    look: Callable[[], Mapping[str, Any]],
+    progress: Show,
 ) -> Refined:
     """Refine the grid in ``folder``, round by round, with its arms, on its machine.
 
@@ -313,18 +267,11 @@ def refine(
         UserError: no grid, another machine than the grid's, or one of its devices is absent.
     """
     grid = load_grid(folder)
-    keep, host_name = list(grid.environment.kept), "host_name" in grid.environment.machine
-    refuse_other_machine(grid, environment(grid.plan, keep, host_name=host_name), folder)
-    found = find_devices()
-    resolve(list(dict.fromkeys(arm.device for arm in grid.plan.arms)), found)
-    seen = look_around(wait_s, say)
-    return refine_rounds(
-        folder,
-        partial(measure, keep=keep, host_name=host_name, seen=seen, progress=progress),
-        command=command,
-        budget_s=budget_s,
-        no_float64=found.without_float64,
-    )
+    keep, host_name = _setting_of(grid, folder)
+    devices = find_devices()
+    resolve(list(dict.fromkeys(arm.device for arm in grid.plan.arms)), devices)
+    run = partial(measure, keep=keep, host_name=host_name, seen=look(), progress=progress)
+    return refine_rounds(folder, run, devices, command=command, budget_s=budget_s)
 
 
 def report_main(args: ReportOptions) -> int:

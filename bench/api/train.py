@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.api.options import TrainOptions, changed
+from bench.api.options import EXIT_CODES, TrainOptions
 from bench.machine.busy import Say, complain
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
@@ -19,10 +19,10 @@ from bench.training.params import save_params
 from bench.training.result import TrainResult, load_result, params_file
 from bench.training.train import Tell, run_training
 from bench.workload import catalog
+from bench.workload.options import changed
 
 VARIANTS = ("numpy-inplace", "torch-rnn")  # where none is asked for
 OF_A_FILE = ("column", "decimal", "encoding", "missing")
-EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 
 
 def main(args: TrainOptions) -> int:

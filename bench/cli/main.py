@@ -1,91 +1,25 @@
 """The command line. Parsing needs nothing but the standard library; each verb imports what it uses."""
 
 import argparse
-import importlib
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 
 from bench import __version__
-from bench.api import options
+from bench.api.options import EXIT_CODES, VERBS
 from bench.cli.parser import Parser, add_options, options_from
 from bench.machine import streams
 from bench.machine.errors import UserError, what_failed
 from bench.machine.signals import Terminated, loading, terminable
 from bench.machine.wording import one_line
 
-EXIT_CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes in its proof,
+CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes in its proof,
 a proved regression (compare), or a machine that is unfair (check); 2 wrong usage or bad input; 3 partial
 result, or nothing to judge; 70 a fault of rnnbench itself; 130, 143 interrupted; 141 what it printed could
 not be written: its reader has gone, or the disk is full"""
 OUTPUT_LOST, OWN_FAULT = 141, 70
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """What runs it, which takes the options and returns the exit code: ``module:function``; and its help."""
-
-    target: str
-    help: str
-    description: str | None = None
-
-
-VERBS = {
-    "run": Verb(
-        "bench.api.run:main",
-        "prove, time, keep a journal, write the report",
-        "Prove every variant on the exact case, time it in fresh processes in random order, write a journal "
-        "and a report. Without options: the tutorial's training step and its neighbours, about two minutes.",
-    ),
-    "verify": Verb(
-        "bench.api.verify:main",
-        "check every variant's results and gradients",
-        "Check forward, loss, gradients and update of every variant against the reference.",
-    ),
-    "train": Verb(
-        "bench.api.train:main",
-        "train both libraries from the same start, with pictures",
-        "The tutorial's own job: train variants from the same start, one after the other, and draw losses, "
-        "predictions and an animation. Exit code 3 where one diverged or crashed.",
-    ),
-    "report": Verb(
-        "bench.api.run:report_main",
-        "write the report of saved results",
-        "Write report.html, report.md, values.csv and plots from saved results.",
-    ),
-    "advise": Verb(
-        "bench.api.advise:main",
-        "measure one size now, and say in two sentences what to use",
-        "Measure one size now, on random data, and say in two sentences which library to use there and why. "
-        "Exit code 3 where no verdict could be reached.",
-    ),
-    "compare": Verb(
-        "bench.api.compare:main",
-        "tell what takes longer in a new result than in an old one",
-        "What takes longer in NEW than in OLD: two runs, two files of pyperf, or two of pytest-benchmark. Of "
-        "runs, each entry's ratio to its baseline is compared, since the machine drifts in between. Exit "
-        "code 1 for a regression that --fail-slower looks for, 3 where nothing compares or, with "
-        "--fail-slower, where something has no answer.",
-    ),
-    "export": Verb(
-        "bench.api.export:main",
-        "write a run for pyperf, pytest-benchmark or a spreadsheet",
-        "Write the counted times of a run in the format of another tool.",
-    ),
-    "variants": Verb("bench.api.listing:variants_main", "list what can be timed"),
-    "devices": Verb(
-        "bench.api.listing:devices_main",
-        "list where it can be timed, and why not elsewhere",
-    ),
-    "check": Verb(
-        "bench.api.check:main",
-        "tell whether this machine is fit for timing, and what mends it",
-        "Look for what makes a comparison unfair or unstable on this machine, and tell what mends it. Exit "
-        "code 1 if something is unfair as it stands; what a run mends by itself is only noted.",
-    ),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,13 +49,12 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 def _run(args: argparse.Namespace) -> int:
     """Run the verb; say in one line what keeps it from its end, and return the exit code."""
     verb = VERBS[args.verb]
-    module, _, function = verb.target.partition(":")
     try:
         refuse_lost_folder()
         with loading():
-            run = getattr(importlib.import_module(module), function)
+            run = resolve_name(verb.target)
         with terminable():
-            code: int = run(options_from(args, options.VERBS[args.verb]))
+            code: int = run(options_from(args, verb.options))
     except UserError as error:
         _complain(error)
         return error.exit_code
@@ -132,10 +65,10 @@ def _run(args: argparse.Namespace) -> int:
         raise
     except Terminated:
         _complain("ended by a signal")
-        return 143
+        return EXIT_CODES["signal"]
     except KeyboardInterrupt:
         _complain("interrupted")
-        return 130
+        return EXIT_CODES["user"]
     except OSError as error:
         _complain(what_failed(error))
         return 2
@@ -168,13 +101,13 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="rnnbench",
         description="NumPy or PyTorch for this RNN, on this machine: which, by how much, how sure, and why.",
-        epilog=EXIT_CODES,
+        epilog=CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rnnbench {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in VERBS.items():
-        add_options(verbs.add_parser(name, help=verb.help, description=verb.description), options.VERBS[name])
+        add_options(verbs.add_parser(name, help=verb.help, description=verb.description), verb.options)
     return parser
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
-from bench.api.options import option_of, read_value, spelled
 from bench.machine.errors import UserError, did_you_mean
 from bench.machine.wording import one_line
+from bench.workload.options import option_of, read_value, spelled
 
 
 class Once(argparse.Action):
@@ -87,10 +87,5 @@ def add_options(parser: Parser, kind: type) -> None:
 def options_from(namespace: argparse.Namespace, kind: type) -> Any:
     """Return what was parsed as a dataclass of options."""
     values = {item.name: getattr(namespace, item.name) for item in fields(kind)}
-    return kind(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-            if value is not None
-        }
-    )
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return kind(**{name: value for name, value in values.items() if value is not None})

@@ -22,9 +22,7 @@ from bench.machine.child import Child, ChildError, end_all, wait_for_any
 from bench.machine.environ import without_person, worker_environment
 from bench.machine.host import usable_cpus
 from bench.measure import honesty
-from bench.measure.costs import Costs
-from bench.measure.ledger import Ledger
-from bench.measure.limits import probe_job, probing
+from bench.measure.budget import Costs, Ledger
 from bench.measure.messages import (
     Close,
     Closed,
@@ -37,6 +35,7 @@ from bench.measure.messages import (
     Turn,
     Value,
 )
+from bench.measure.plan import probe_job, probing
 from bench.measure.schedule import SLOW_CALL_NS, Session, round_order, sessions, worker_name
 from bench.measure.steady import rewarm_calls
 from bench.records.record import (
@@ -344,7 +343,7 @@ class _Block:
             self._probe_best_rates()
         for session in sorted(self._shuffled(self._sessions), key=self._waits):
             self._session(session, rounds)
-        for probe in probing(self._plan.probes, self.groups, self._number):
+        for probe in probing(self._plan, self.groups, self._number):
             self._probe(probe)
 
     def _waits(self, session: Session) -> bool:
@@ -370,7 +369,7 @@ class _Block:
             if why := self._implausible(entry, taken[entry.id].values):
                 self._fail(entry, Refused("invalid", why))
                 continue
-            calibration = self._ledger.found[self._ledger.work(entry)]
+            calibration = self._ledger.calibrations[self._ledger.work(entry)]
             digest, limits = self._blocks.jobs.digest(entry.case), self._plan.gates
             what = (self._number, entry.id, self._arms[entry.arm], calibration)
             self._blocks.write(taken[entry.id].burst(*what, digest=digest, machine=machine, limits=limits))
@@ -445,7 +444,7 @@ class _Block:
             self._revive(name)
             raise _Again
         work = self._ledger.work(entry)
-        calibration = self._ledger.found.get(work)
+        calibration = self._ledger.calibrations.get(work)
         job = self._blocks.jobs.prove(entry, self._arms[entry.arm], calibration)
         begun = time.perf_counter()
         reply: Proved | Refused = process.ask(job, Proved)
@@ -457,7 +456,7 @@ class _Block:
             return None
         self._blocks.costs.prove_s[entry.id] = time.perf_counter() - begun - reply.calibration_ns / 1e9
         if calibration is None:  # at once: its twin is the same work
-            self._ledger.found[work] = reply
+            self._ledger.calibrations[work] = reply
         return reply
 
     def _turn(self, entry: Entry, taken: Taken) -> Value | None:
@@ -467,7 +466,7 @@ class _Block:
             _Again: the worker died, or must not go on.
         """
         which, n_calls = taken.next_batch, taken.proved.n_calls
-        rewarm = self._ledger.found[self._ledger.work(entry)].rewarm_calls
+        rewarm = self._ledger.calibrations[self._ledger.work(entry)].rewarm_calls
         turn = Turn(entry.id, which, n_calls, rewarm, self._blocks.jobs.after(entry.case, n_calls, which))
         asked_ns = time.perf_counter_ns()
         reply: Value | Refused = self._process(entry).ask(turn, Value)
@@ -589,7 +588,7 @@ class _Block:
             for entry in entries
             if self._worker[entry.id] in workers
             and entry not in originals
-            and work(entry) in self._ledger.found
+            and work(entry) in self._ledger.calibrations
         ]
 
     def _shuffled(self, items: Sequence[Item]) -> list[Item]:

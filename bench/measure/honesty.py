@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.machine.clock import MIN_VALUE_NS, Call, Clock, no_wait
-from bench.measure.limits import PEAK_PRODUCT
+from bench.measure.primitives import PEAK_PRODUCT
 from bench.proof.tolerance import Array, norm
 from bench.records.record import Primitive
 from bench.workload.case import Case

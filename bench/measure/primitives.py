@@ -8,7 +8,7 @@ three values of so many are kept.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -16,14 +16,43 @@ from bench.machine.clock import Clock, no_wait, take_value
 from bench.machine.libraries import Ramp, library
 from bench.measure.messages import ProbeJob
 from bench.records.record import Primitive
-from bench.workload.operations import CALL, COPY, Kernel
+from bench.workload import catalog
+from bench.workload.case import Case
+from bench.workload.cell import find_cell
+from bench.workload.operations import CALL, COPY, ITEMSIZE, PRODUCT, TRANSCENDENTAL, Kernel
 
+PEAK_PRODUCT, PEAK_ELEMENTS, PEAK_COPY = Kernel(PRODUCT, (512, 512, 512)), 1 << 20, 1 << 24
 VALUES = 3
 VALUE_NS = 2_000_000
 ROUGH_NS = 100_000  # a value at least so long tells how many calls make a good one
 TWO_OPERANDS = ("add", "multiply", CALL)
 
 Call = Callable[[], object]
+
+
+def wanted(case: Case, specs: Iterable[str]) -> list[Kernel]:
+    """List the operations that the formulas of these variants count, at their sizes and at 1; then the peaks.
+
+    Passes are timed at B H, B O and H H elements; those over other numbers follow from these. Written in
+    place they are timed at B H alone. A copy is timed that moves as many bytes as a call has to.
+    """
+    s = case.shape
+    variants = [catalog.find(spec) for spec in specs]
+    counts = [variant.count(case) for variant in variants if not variant.loops_over_batch]
+    kernels = [operation.kernel for count in counts if count for operation in count.operations]
+    chosen = [Kernel(CALL, (0,))]
+    for kernel in kernels:
+        if kernel.is_product:
+            chosen += [kernel, kernel.at(1, 1, 1)]
+    for form in dict.fromkeys(kernel.at() for kernel in kernels if not kernel.is_product):
+        sizes = (1, s.B * s.H) if form.into else (1, s.B * s.O, s.H * s.H, s.B * s.H)
+        chosen += [form.at(n) for n in sizes]
+    chosen.append(PEAK_PRODUCT)
+    names = dict.fromkeys(kernel.name for kernel in kernels if kernel.name in TRANSCENDENTAL)
+    chosen += [Kernel(name, (PEAK_ELEMENTS,)) for name in names or ("tanh",)]
+    moved = find_cell(case.cell).bytes_needed(case) // ITEMSIZE[case.dtype]
+    chosen += [Kernel(COPY, (n,)) for n in (1, max(1, moved // 2), PEAK_COPY)]
+    return list(dict.fromkeys(chosen))
 
 
 def measure(name: str, job: ProbeJob, clock: Clock = time.perf_counter_ns) -> list[Primitive]:
@@ -33,15 +62,11 @@ def measure(name: str, job: ProbeJob, clock: Clock = time.perf_counter_ns) -> li
         if operations is None:
             return []
         module, ramp = operations
-        return time_all(module, ramp, job, own.synchroniser(job.device), clock)
-
-
-def time_all(module: Any, ramp: Ramp, job: ProbeJob, wait: Call, clock: Clock) -> list[Primitive]:
-    """Return each operation with its values."""
-    return [
-        Primitive(kernel, *time_call(make_call(module, ramp, kernel), synchronise=wait, clock=clock))
-        for kernel in job.wanted
-    ]
+        wait = own.synchroniser(job.device)
+        return [
+            Primitive(kernel, *time_call(make_call(module, ramp, kernel), synchronise=wait, clock=clock))
+            for kernel in job.wanted
+        ]
 
 
 def make_call(module: Any, ramp: Ramp, kernel: Kernel) -> Call:

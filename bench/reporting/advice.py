@@ -18,7 +18,7 @@ from bench.analysis.time_split import limits
 from bench.analysis.verdict import Comparison, proposal
 from bench.machine import units, wording
 from bench.machine.wording import full_stop, printable
-from bench.measure.budget import fastest_anywhere
+from bench.measure.budget import Forms
 from bench.records.run import Run
 from bench.reporting import reasons, words
 from bench.workload.case import Case
@@ -125,9 +125,10 @@ def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
 
 def compare_best(run: Run, by_entry: Mapping[str, Outcome]) -> tuple[Run, Summary, Comparison | None]:
     """Return the run with the chosen pair among its headlines, its summary, and the pair as it was judged."""
-    pair = fastest_anywhere(run.plan, run.bursts)
-    if pair is None or run.decision is None:
+    pairs = Forms(run.plan, run.bursts).anywhere()
+    if not pairs or run.decision is None:
         return run, summarise(run, by_entry), None
+    (pair,) = pairs
     sides = (pair.entry, pair.baseline)
     if not any((one.entry, one.baseline) == sides for one in run.pairs):
         decision = structs.replace(run.decision, pairs=[*run.decision.pairs, pair])

@@ -11,8 +11,6 @@ from typing import Any
 
 import psutil
 
-from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, End, Plan
 
@@ -36,12 +34,6 @@ class Silent:
 
     def decided(self, decision: object) -> None:
         pass
-
-
-def small_plan(*variants: str, batch: tuple[int, ...] = (4,), blocks: int = 1, **wishes: Any) -> Plan:
-    """A quick plan of small cases."""
-    wanted = Wishes(quick=True, variants=variants, batch=batch, hidden=(4,), blocks=blocks, seed=3, **wishes)
-    return make_plan(wanted, run="test", started_utc="2026-01-01T00:00:00+00:00", command=["rnnbench"])
 
 
 def measure(plan: Plan) -> tuple[End, list[AnyRecord]]:

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import threadpoolctl
+from declared import small_plan
 from journals import example_records
 from reports import write_run
 
 from bench.cli.main import main
 from bench.machine.devices import Absent, Devices
-from faults.runs import PATIENCE_S, PROJECT, SMALL, TESTS, finish, measure, records, small_plan, start
+from faults.runs import PATIENCE_S, PROJECT, SMALL, TESTS, finish, measure, records, start
 from faults.small_run import CPU, CPU_ONLY
 
 NO_TORCH = Devices(

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from declared import small_plan
 
 from bench.measure import block
 from bench.records.record import Burst, Failure, Worker
-from faults.runs import GOOD_ARMS, TESTS, children_of, measure, small_plan
+from faults.runs import GOOD_ARMS, TESTS, children_of, measure
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from declared import small_plan
 from msgspec.structs import replace
 
 from bench.machine import clock
@@ -17,7 +18,7 @@ from bench.proof.agreement import compare
 from bench.records.journal import Journal
 from bench.records.record import Calibration
 from bench.workload.catalog import Variant
-from faults.runs import TESTS, measure, small_plan
+from faults.runs import TESTS, measure
 
 NAN = math.nan
 
@@ -25,7 +26,7 @@ NAN = math.nan
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Prove:
     """The job of a counted block for a small forward pass: two calls a value."""
-    plan = small_plan("numpy-inplace", tasks=("forward",))
+    plan = small_plan("numpy-inplace", task=("forward",))
     maker = JobMaker(tmp_path_factory.mktemp("jobs"))
     return maker.prove(plan.groups[0].entries[0], plan.arms[0], Calibration(2, 1, True, 1))
 

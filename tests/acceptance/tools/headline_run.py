@@ -13,12 +13,13 @@ from msgspec.structs import replace
 from bench.analysis.outcome import outcomes
 from bench.analysis.statistics import rank_interval
 from bench.analysis.verdict import compare
-from bench.machine.host import utc_now
+from bench.machine.devices import find_cpu
+from bench.machine.host import usable_cpus, utc_now
 from bench.measure.plan import make_plan
-from bench.measure.preset import Wishes
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Decision, Entry
 from bench.records.run import make_run
+from bench.workload.options import RunOptions
 
 VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")  # beside the baseline
 BLOCKS = 40  # at most
@@ -39,8 +40,8 @@ class Silent:
 
 def main(begun: float, seed: int) -> None:
     """Run, and print ``[[seconds, half-width], ...]``."""
-    wishes = Wishes(variants=VARIANTS, threads=(1,), blocks=BLOCKS, seed=seed)
-    plan = make_plan(wishes, run="headline", started_utc=utc_now(), command=[])
+    asked = RunOptions(variant=VARIANTS, threads=(1,), blocks=BLOCKS, seed=seed)
+    plan = make_plan(asked, find_cpu(), usable_cpus(), run="headline", started_utc=utc_now(), command=[])
     plan = replace(plan, groups=plan.groups[:1], probes=[])  # without the limits
     records: list[AnyRecord] = [plan]
     ends: dict[int, float] = {}  # of each block
