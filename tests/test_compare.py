@@ -407,12 +407,12 @@ def test_different_machines_are_refused_unless_asked_for(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("share", ["5", "x%", "%", "nan%", "1e9%"])
-def test_a_limit_that_is_no_percentage_is_refused(share: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["compare", "a", "b", "--fail-slower", share])
-    assert stopped.value.code == 2
-    assert "is not a percentage, such as 5%" in capsys.readouterr().err
+def test_a_gate_does_not_pass_with_an_entry_that_has_no_answer(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "new", example_records(seed=7, broken=True))
+    assert main(["compare", str(saved / "old"), str(tmp_path / "new"), "--fail-slower", "300%"]) == 3
+    assert f"there is no answer for {BEST_TORCH}" in capsys.readouterr().err
 
 
 def test_what_the_baselines_did_is_called_drift_only_where_nothing_else_changed() -> None:
