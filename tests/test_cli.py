@@ -167,6 +167,21 @@ def test_a_disagreement_is_exit_code_1(here, capsys):
         (["compare", "x"], "the following arguments are required: NEW"),
         (["train", "--epoch", "3", "--laoyut", "x"], "--laoyut x (did you mean '--layout'?)"),
         (["advise", "--hidden", "32", "--hidden", "64"], "argument --hidden: takes one value, not 32 and 64"),
+        (["run", "--out", ""], "argument --out: is empty"),
+        (["train", "--save", ""], "argument --save: is empty"),
+        (["train", "--series", ""], "argument --series: is empty"),
+        (["report", ""], "argument FILE: is empty"),
+        (["run", "--variant", ""], "argument --variant: is empty"),
+        (["run", "--hidden", "\u0663"], "is not a whole number of 1 or more"),
+        (["run", "--seed", "\u0663"], "is not a whole number of 0 or more"),
+        (["train", "--lr", "1_0"], "argument --lr: '1_0' is not a number"),
+        (["train", "--lr", "x"], "argument --lr: 'x' is not a number"),
+        (["run", "--budget", "1_0"], "is no time above 0"),
+        (["run", "run"], "unrecognized arguments: run"),
+        *(
+            (["compare", "a", "b", "--fail-slower", share], "is not a percentage, such as 5%")
+            for share in ("5", "x%", "%", "nan%", "1e9%")
+        ),
         (["rum"], "argument VERB: invalid choice: 'rum' (did you mean 'run'?)"),
         ([], "the following arguments are required: VERB"),
     ],

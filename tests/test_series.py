@@ -19,10 +19,12 @@ FILL = "the value is missing; fill it, remove the line, or give --missing=drop o
 COMMA = "; if a comma is part of a number, put the number in quotes or ; between the columns, and if it is a decimal comma, give --decimal=,"
 DIGITS = "write it with nothing but digits and a decimal sign"
 NO_NAMES = "the first line holds numbers or dates, not the names of columns; put a line of names before it, as: time,value"
+SUM = "if it holds a sum or a note, remove it; if not, date it"
+DAYS = "".join(f"2020-01-{day:02},{day % 5}.5\n" for day in range(1, 13))
 EMPTY = "; if the value is missing, empty the cell and give --missing=drop or --missing=interpolate"
 QUOTE = "is a quote opened and not closed?"
 SHORT = ["--variant=numpy-inplace", "--epochs=1", "--window=1", "--horizon=1", "--hidden=2"]
-MISSING = ("", "NA", "NaN", "null", ".", "?", "-")
+MISSING = ("", "NA", "NaN", "null", ".", "?", "-", "\u2013", "\u2026", "n.a.", "ND", "\\N")
 GUESS: dict[str, Any] = {"column": None}
 INTERPOLATE, DROP = {"missing": "interpolate"}, {"missing": "drop"}
 
@@ -67,6 +69,8 @@ def test_the_only_column_of_numbers_is_trained_on_and_named(
         [f"{n:02}.01.2021" for n in range(31, 19, -1)],
         [f"{n}/15/21" for n in range(12, 0, -1)],
         [f"{year}" for year in range(2020, 2008, -1)],
+        [f"Q{quarter}-{year}" for year in (2020, 2019) for quarter in (4, 3, 2, 1)],
+        [f"2020M{month:02}" for month in range(9, 0, -1)],
     ],
 )
 def test_dates_from_new_to_old_are_pointed_out(csv_file: Path, dates: list[str]) -> None:
@@ -76,6 +80,19 @@ def test_dates_from_new_to_old_are_pointed_out(csv_file: Path, dates: list[str])
 
     csv_file.write_text("day,level\n" + "".join(f"{date},{n}\n" for n, date in enumerate(dates[::-1])))
     assert read_series(csv_file, "level").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (f"d,v\n{DAYS}2020-02-01,-999\n", "-999 stands in 1 of 13 cells in series.csv, far from all other"),
+        ("d;v\n" + "".join(f"{n};{n % 4 + 1}.{n}00\n" for n in range(1, 10)),
+         "The point in column 'v' of series.csv is read as a decimal sign; if it parts thousands, remove"),
+    ],
+)  # fmt: skip
+def test_what_is_read_in_doubt_is_told(csv_file: Path, text: str, note: str) -> None:
+    csv_file.write_text(text)
+    assert note in read_series(csv_file, "v").notes[-1]
 
 
 def test_what_is_to_know_of_a_series_is_told_before_the_training_and_kept_with_it(
@@ -127,6 +144,9 @@ ENDS_OF_LINES_ELSEWHERE = ("page\f5", "a\u20285", "a\u20295", "a\x855", "a\x1c5"
         (",value\n0,1.5\n1,-2e3\n", None),  # pandas' way, with an index and without names
         (",0\n0,1.5\n1,-2e3\n", None),
         ("value,date\n1.5,05.01.2020\n-2e3,06.01.2020\n", None),
+        ('d,"value\n(kg)"\n0,1.5\n1,-2e3\n', "value (kg)"),  # as the list of columns shows it
+        ("d,re\u0301el\n0,1.5\n1,-2e3\n", "r\u00e9el"),  # the same letters, as another system writes them
+        ("\ufeff\ufeffvalue,d\n1.5,0\n-2e3,1\n", "value"),
         *((f"value,note\n1.5,{note}\n-2e3,ok\n", "value") for note in ENDS_OF_LINES_ELSEWHERE),
     ],
 )
@@ -215,6 +235,19 @@ def test_an_option_says_how_a_column_is_read(
         ("t,v\n0,1\n1,\n", {"column": "v", **INTERPOLATE}, "1 of 2 values in series.csv are missing, the last one too, which has no neighbour to interpolate from; remove its line, or give --missing=drop"),
         ("t,v\n0,\n1,\n", {"column": "v", **DROP}, "2 of 2 values in series.csv are missing; there is nothing to train on"),
         ("t,v\n0,1\n1,inf\n", {"column": "v", **DROP}, "FILE, line 3, column 'v': 'inf' is not a number" + EMPTY),
+        (f"d,value\n{DAYS}Total,30\n", {}, f"FILE, line 14: the last row has 'Total' in column 'd': {SUM}"),
+        (f"d,value\n{DAYS},30\n", {}, f"FILE, line 14: the last row has no date: {SUM}"),
+        ("m,value\nJan,1\nFeb,2\nTotal:,3\n", {}, f"FILE, line 4: the last row has 'Total:' in column 'm': {SUM}"),
+        ("d,value\n,kg\n1,2\n", {}, "FILE, line 2, column 'value': 'kg' is not a number; if this is a second line of names, remove it"),
+        ("Title\nTaken,in 2020\n\nd,value\n1,2\n", {}, "FILE has no column 'value'; its columns are: Title; line 4 holds it: remove the lines before that one"),
+        ("% a comment\nd,value\n1,2\n", {}, "FILE has no column 'value'; its columns are: % a comment; line 2 holds it: remove the lines before that one"),
+        ('"value","Bank",\n\nName,d,value,"",\na,1,2,,\n', {}, "FILE, line 3: columns here: 5, in the header: 3; if this is the line of names, remove the lines before it"),
+        ("d,value\n1,2\n2,#REF!\n", {}, f"FILE, line 3, column 'value': '#REF!' is not a number{EMPTY}"),
+        ("d,value\n1,5 kg\n", {}, f"FILE, line 2, column 'value': '5 kg' is not a number; {DIGITS}"),
+        ("value\n1^2\n", {}, "FILE, line 2, column 'value': '1^2' is not a number; commas, semicolons, tabs or | separate columns, outside quotes"),
+        ("value\n1\n".encode("utf-32"), {}, "FILE is UTF-32 text, not utf-8; give --encoding=utf-32"),
+        (b"BZh91AY&SY", {}, "FILE is a workbook or a compressed file; save it as CSV"),
+        ("a,1.5,2\nb,2.5,3\n", GUESS, "FILE has several columns of numbers; choose its column: 1.5, 2 (no numbers: a); if these are values, put a line of names before them"),
         *((f"t,value\n0,1\n1,{sign}\n", {}, f"FILE, line 3, column 'value': {FILL}") for sign in MISSING),
     ],
 )  # fmt: skip
