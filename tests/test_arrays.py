@@ -54,7 +54,7 @@ def members(**other: bytes) -> dict[str, bytes]:
     return {f"{name}.npy": other.get(name, npy(array)) for name, array in PARAMS.items()}
 
 
-def test_arrays_of_any_order_come_back(tmp_path: Path) -> None:
+def test_arrays_of_any_order_come_back(tmp_path):
     path = archive(tmp_path / "p.npz", dict(reversed(members().items())))
     found = read_arrays(path, NAMES)
     assert list(found) == list(NAMES)
@@ -66,7 +66,7 @@ def test_arrays_of_any_order_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("load", [load_params, lambda path: read_arrays(path, NAMES)])
-def test_a_pickle_is_not_opened(tmp_path: Path, load) -> None:
+def test_a_pickle_is_not_opened(tmp_path, load):
     bomb = Bomb(tmp_path / "exploded")
     pickled, held = pickle.dumps(bomb), np.empty(1, dtype=object)
     held[0] = bomb
@@ -80,7 +80,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path, load) -> None:
     assert bomb.mark.exists()
 
 
-def test_zeros_packed_a_thousandfold_are_not_unpacked(tmp_path: Path, monkeypatch) -> None:
+def test_zeros_packed_a_thousandfold_are_not_unpacked(tmp_path, monkeypatch):
     packed = archive(tmp_path / "p.npz", members(U=npy(np.zeros((4, 200_000)))), zipfile.ZIP_DEFLATED)
     assert packed.stat().st_size < 50_000
     for limit, said in ((None, "its arrays have more than"), (6_000_000, "more than 6000000 bytes")):
@@ -102,7 +102,7 @@ def claiming(shape: str) -> bytes:
     ["(1000000, 1000000)", "(1099511627776, 16777216)", "(9223372036854775808, 0)", f"({'9' * 23}, 6)",
      "(5, 5)", "(-1, -1)"],
 )  # fmt: skip
-def test_an_array_that_claims_to_be_larger_than_it_is_gets_no_room(tmp_path: Path, shape: str) -> None:
+def test_an_array_that_claims_to_be_larger_than_it_is_gets_no_room(tmp_path, shape):
     with pytest.raises(ValueError, match="claims a shape that it has not"):
         read_arrays(archive(tmp_path / "p.npz", members(W=claiming(shape))), NAMES)
 
@@ -118,9 +118,7 @@ def test_an_array_that_claims_to_be_larger_than_it_is_gets_no_room(tmp_path: Pat
         ({"U.npy": npy(PARAMS["U"])}, "", "it also holds 'one of them twice'"),
     ],
 )
-def test_members_that_nobody_asked_for_are_refused_by_name(
-    tmp_path: Path, extra: dict[str, bytes], left_out: str, said: str
-) -> None:
+def test_members_that_nobody_asked_for_are_refused_by_name(tmp_path, extra, left_out, said):
     path = tmp_path / "p.npz"
     with zipfile.ZipFile(path, "w") as file:
         for name, content in [*members().items(), *extra.items()]:
@@ -138,13 +136,13 @@ def test_members_that_nobody_asked_for_are_refused_by_name(
         "{'descr': 'nonsense', 'fortran_order': False, 'shape': (1,)}", "__import__('os').mkdir('x')",
     ],
 )  # fmt: skip
-def test_a_header_that_is_none_is_refused(tmp_path: Path, literal: str) -> None:
+def test_a_header_that_is_none_is_refused(tmp_path, literal):
     path = archive(tmp_path / "p.npz", members(W=with_header(literal)))
     with pytest.raises(UserError, match="holds no parameters"):
         load_params(path)
 
 
-def test_whatever_a_flipped_bit_does_it_is_one_of_two_errors_or_harmless(tmp_path: Path) -> None:
+def test_whatever_a_flipped_bit_does_it_is_one_of_two_errors_or_harmless(tmp_path):
     whole = archive(tmp_path / "p.npz", members(), zipfile.ZIP_DEFLATED).read_bytes()
     generator = random.Random(0)
     refused = 0

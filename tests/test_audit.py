@@ -37,7 +37,7 @@ def find(
     return audit(FIT | (facts or {}), threads=8, probed=Probed(libraries, devices, {}, pinned_kernel), **more)
 
 
-def test_a_machine_that_is_fit_has_no_findings() -> None:
+def test_a_machine_that_is_fit_has_no_findings():
     assert find() == []
 
 
@@ -75,9 +75,7 @@ def test_a_machine_that_is_fit_has_no_findings() -> None:
         ({"python_gil": "off"}, "note", "without the GIL", "python of your distribution"),
     ],
 )
-def test_what_is_wrong_with_a_machine_is_found(
-    facts: dict[str, Any], level: str, said: str, mend: str
-) -> None:
+def test_what_is_wrong_with_a_machine_is_found(facts, level, said, mend):
     (finding,) = find(facts)
     assert (finding.level, finding.banner) == (level, level != "note" or "preload" in said)
     assert said in finding.what
@@ -111,9 +109,7 @@ RNN, MATMUL = "torch.backends.cudnn.rnn", "torch.backends.cuda.matmul"
         ("unknown", {"threads": 1}, "unfair", "unknown computes with 1 threads where 8 were asked for"),
     ],
 )
-def test_what_is_wrong_with_a_library_or_an_accelerator_is_found(
-    library: str, facts: dict[str, Any], level: str, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_wrong_with_a_library_or_an_accelerator_is_found(library, facts, level, said, monkeypatch):
     monkeypatch.setitem(LIBRARIES, "toy", Library("toy", "Toy", upgrade="get toy 2"))
     (finding,) = find(libraries={library: LOOK.get(library, {}) | facts})
     assert (finding.level, said in finding.what) == (level, True)
@@ -121,7 +117,7 @@ def test_what_is_wrong_with_a_library_or_an_accelerator_is_found(
     assert library != "toy" or finding.mend == "get toy 2"
 
 
-def test_what_all_libraries_share_is_fair() -> None:
+def test_what_all_libraries_share_is_fair():
     flushing = {"flushes_subnormals": True}
     (finding,) = find(libraries={"numpy": NUMPY | flushing, "torch": TORCH | flushing, "toy": {}})
     assert (finding.level, finding.banner) == ("note", True)
@@ -157,9 +153,7 @@ AGAIN, PINS = "run again without --keep-env ", {"OPENBLAS_CORETYPE": "Haswell", 
          "LD_PRELOAD=~/x.so and OMP_WAIT_POLICY=active do not reach", "unset LD_PRELOAD OMP_WAIT_POLICY"),
     ],
 )
-def test_a_variable_is_judged_by_what_it_does_and_whom_it_reaches(
-    variables: dict[str, Any], level: str, said: str, mend: str
-) -> None:
+def test_a_variable_is_judged_by_what_it_does_and_whom_it_reaches(variables, level, said, mend):
     findings = find(**variables)
     assert [finding.level for finding in findings] == [level] * bool(level)
     for finding in findings:
@@ -177,25 +171,23 @@ def test_a_variable_is_judged_by_what_it_does_and_whom_it_reaches(
         ({"waiting": 0.01, "steal": 0.0, "throttled": 0.0, "preempted": 1e6, "wall_over_cpu": 90.0}, ""),
     ],
 )
-def test_what_happens_while_nothing_is_asked_of_the_machine_is_found(
-    sample: dict[str, float], said: str
-) -> None:
+def test_what_happens_while_nothing_is_asked_of_the_machine_is_found(sample, said):
     assert [said in finding.what for finding in find(sample=sample)] == [True] * bool(said)
 
 
-def test_the_worst_comes_first_and_facts_that_are_missing_accuse_nobody() -> None:
+def test_the_worst_comes_first_and_facts_that_are_missing_accuse_nobody():
     findings = find({"aslr": 0, "hypervisor": "KVM", "python_debug": True})
     assert [finding.level for finding in findings] == list(LEVELS)
     assert {finding.topic for finding in audit({}, threads=8)} <= {"turbo"}
 
 
 @pytest.mark.parametrize(("others_cpus", "busy"), [(0.03, False), (0.5, True)])
-def test_a_load_that_nobody_makes_any_more_is_no_warning(others_cpus: float, busy: bool) -> None:
+def test_a_load_that_nobody_makes_any_more_is_no_warning(others_cpus, busy):
     findings = find({"load_1min": 9.0, "others_cpus": others_cpus})
     assert [finding.topic for finding in findings] == ["load"] * busy
 
 
-def test_a_report_says_what_is_unfair_and_unstable_above_its_numbers_with_what_mends_it() -> None:
+def test_a_report_says_what_is_unfair_and_unstable_above_its_numbers_with_what_mends_it():
     unstable, note = banners(find({"aslr": 0, "hypervisor": "KVM"}, dropped={"OPENBLAS_CORETYPE": "Haswell"}))
     assert unstable.endswith("To mend it: sudo sysctl kernel.randomize_va_space=2")
     assert "does not reach" in note

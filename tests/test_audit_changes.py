@@ -19,7 +19,7 @@ LIBRARY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_what_does_not_bear_on_speed_or_is_not_told_is_no_change() -> None:
+def test_what_does_not_bear_on_speed_or_is_not_told_is_no_change():
     later = MACHINE | {"load_1min": 7.0, "mhz": {"min": 800, "max": 3900, "cur": 3100}, "clocks": {}}
     without = {name: value for name, value in MACHINE.items() if name not in ("turbo", "microcode", "mhz")}
     for facts in (later, without):
@@ -44,19 +44,17 @@ def test_what_does_not_bear_on_speed_or_is_not_told_is_no_change() -> None:
          "precision torch.backends.cudnn.rnn: ieee, now tf32"),
     ],
 )  # fmt: skip
-def test_every_change_that_bears_on_speed_is_said(
-    before: dict[str, Any], edit: dict[str, Any], said: str
-) -> None:
+def test_every_change_that_bears_on_speed_is_said(before, edit, said):
     assert said in changed(before, before | edit)
 
 
-def test_another_state_of_rnnbench_itself_counts_only_where_it_is_asked_for() -> None:
+def test_another_state_of_rnnbench_itself_counts_only_where_it_is_asked_for():
     newer = MACHINE | {"commit": "b" * 40, "packages": {"numpy": "2.4.6", "rnnbench": "0.2.0"}}
     assert changed(MACHINE, newer) == []
     assert len(changed(MACHINE, newer, code=True)) == 2
 
 
-def test_a_variable_that_reached_the_workers_with_another_value_is_said() -> None:
+def test_a_variable_that_reached_the_workers_with_another_value_is_said():
     before, after = {"MALLOC_ARENA_MAX": "1", "PYTHONPATH": "~/x"}, {"PYTHONPATH": "~/y"}
     assert changed_variables(before, after) == [
         "variable MALLOC_ARENA_MAX: 1, now none",
@@ -75,9 +73,7 @@ def test_a_variable_that_reached_the_workers_with_another_value_is_said() -> Non
         ((1.0,), (9.0,), 0.0),  # no clock goes on in sleep, so nobody knows
     ],
 )
-def test_sleep_shows_as_a_gap_between_the_clocks(
-    before: tuple[float, ...], after: tuple[float, ...], seconds: float
-) -> None:
+def test_sleep_shows_as_a_gap_between_the_clocks(before, after, seconds):
     clocks = "monotonic_s", "boottime_s"
     readings = [dict(zip(clocks, reading, strict=False)) for reading in (before, after)]
     assert slept(*readings) == pytest.approx(seconds)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from journals import example_plan
@@ -60,15 +59,13 @@ NOTHING = Counters(0, 0, 0, 0, {})
         (NOTHING, Counters(1, 0.6, 0.5, 0.0, {}), 0.6, (NEIGHBOURS,)),
     ],
 )  # fmt: skip
-def test_what_others_used_is_known_by_how_much_and_by_whom(
-    before: Counters, after: Counters, others: float, names: tuple[str, ...]
-) -> None:
+def test_what_others_used_is_known_by_how_much_and_by_whom(before, after, others, names):
     usage = busy.between(before, after, cpus=1, load_1min=None)
     assert usage.others == pytest.approx(others)
     assert (usage.names, usage.quiet) == (names, others < 0.1)
 
 
-def test_a_program_that_computes_is_seen_by_its_name() -> None:
+def test_a_program_that_computes_is_seen_by_its_name():
     """Whatever else this machine does: the counters of a child that computed have grown.
 
     They count whole ticks of 10 ms, of its own time and of the system's: up to two are not seen yet.
@@ -85,9 +82,7 @@ def test_a_program_that_computes_is_seen_by_its_name() -> None:
     assert spent_s >= 0.1
 
 
-def test_a_busy_machine_is_one_line_and_a_quiet_or_unknown_one_none(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_busy_machine_is_one_line_and_a_quiet_or_unknown_one_none(monkeypatch, capsys):
     see(monkeypatch, BUSY)
     assert look_around(None) == {"others_cpus": 1.3}
     line = capsys.readouterr().err
@@ -112,14 +107,7 @@ BEGUN = f"waiting until the machine is quiet, at most 60.0 s: {SEEN}"
         ((QUIET, BUSY), 0.0, QUIET, 0.0, []),
     ],
 )  # fmt: skip
-def test_waiting_ends_when_it_is_quiet_or_with_its_time(
-    monkeypatch: pytest.MonkeyPatch,
-    usages: tuple[Usage, ...],
-    step_s: float,
-    last: Usage,
-    waited_s: float,
-    lines: list[str],
-) -> None:
+def test_waiting_ends_when_it_is_quiet_or_with_its_time(monkeypatch, usages, step_s, last, waited_s, lines):
     see(monkeypatch, *usages)
     said: list[str] = []
     assert wait(60.0, said.append, steps(step_s).__next__) == (last, waited_s)
@@ -130,9 +118,7 @@ def test_waiting_ends_when_it_is_quiet_or_with_its_time(
 @pytest.mark.parametrize(
     "verb", [RUN.split(), ["advise", "--device", "cpu", "--budget", "1000m"], ["train", "--epochs", "1"]]
 )
-def test_a_signal_ends_the_waiting(
-    verb: list[str], sent: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_signal_ends_the_waiting(verb, sent, code, monkeypatch, tmp_path):
     seen = [BUSY]
 
     def look(sample_s: float) -> Usage:
@@ -146,7 +132,7 @@ def test_a_signal_ends_the_waiting(
     assert not out.exists()
 
 
-def test_what_was_seen_is_kept_without_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_was_seen_is_kept_without_names(monkeypatch, tmp_path):
     see(monkeypatch, BUSY)
     folder = tmp_path / "run"
     assert main([*RUN.split(), "--out", str(folder)]) == 0
@@ -154,7 +140,7 @@ def test_what_was_seen_is_kept_without_names(monkeypatch: pytest.MonkeyPatch, tm
     assert "chromium" not in (folder / "journal.jsonl").read_text()
 
 
-def test_the_waiting_takes_nothing_of_a_budget() -> None:
+def test_the_waiting_takes_nothing_of_a_budget():
     now = 100.0
     timer = Timer(30.0, clock=lambda: now)
     now += 300
@@ -162,9 +148,7 @@ def test_the_waiting_takes_nothing_of_a_budget() -> None:
     assert timer.spent_s == pytest.approx(1.0)
 
 
-def test_from_python_the_line_speaks_of_the_keyword(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_from_python_the_line_speaks_of_the_keyword(monkeypatch, tmp_path, capsys):
     see(monkeypatch, BUSY)
     result = bench.train("numpy-inplace", epochs=2, out=tmp_path / "busy")
     assert "wait_quiet='5min'\n" in capsys.readouterr().err
@@ -176,9 +160,7 @@ def test_from_python_the_line_speaks_of_the_keyword(
     assert json.loads(json.dumps(result.header.machine))["waited_s"] == 7.0
 
 
-def test_block_0_says_in_plain_words_how_far_it_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_block_0_says_in_plain_words_how_far_it_is(monkeypatch, capsys):
     """Where nobody watches: a line every ten seconds, and one when it begins."""
     plan = example_plan()
     monkeypatch.setattr("bench.reporting.display.time.monotonic", steps(4.0).__next__)
@@ -193,9 +175,7 @@ def test_block_0_says_in_plain_words_how_far_it_is(
 
 
 @pytest.mark.parametrize(("rule", "left"), [("hold", "about 26 s left"), ("aim", "about 95 s left")])
-def test_no_more_time_is_left_than_a_budget_that_holds(
-    rule: str, left: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_more_time_is_left_than_a_budget_that_holds(rule, left, monkeypatch, capsys):
     now = [100.0]
     monkeypatch.setattr("bench.reporting.display.time.monotonic", lambda: now[0])
     plan = replace(example_plan(), budget_rule=rule, budget_s=36.0)
@@ -207,9 +187,7 @@ def test_no_more_time_is_left_than_a_budget_that_holds(
     assert capsys.readouterr().err.splitlines()[-1] == f"block 2 of 20, {left}"
 
 
-def test_a_training_that_nobody_watches_is_told_in_a_handful_of_lines(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_training_that_nobody_watches_is_told_in_a_handful_of_lines(capsys):
     with train_progress(settings("numpy-loop", epochs=20000)) as tell:
         for epoch in (1, *range(100, 20001, 100)):
             tell("numpy-loop", epoch, 0.5)
@@ -219,9 +197,7 @@ def test_a_training_that_nobody_watches_is_told_in_a_handful_of_lines(
 
 @pytest.mark.parametrize("verb", [["compare", "HERE", "HERE"], ["export", "HERE", "--to", "csv"]])
 @pytest.mark.parametrize("name", ["", "training.jsonl"])
-def test_a_training_is_called_one_and_not_a_run_without_a_journal(
-    verb: list[str], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_training_is_called_one_and_not_a_run_without_a_journal(verb, name, tmp_path, capsys):
     (tmp_path / "training.jsonl").touch()
     assert main([str(tmp_path / name) if word == "HERE" else word for word in verb]) == 2
     said = capsys.readouterr().err
@@ -230,7 +206,7 @@ def test_a_training_is_called_one_and_not_a_run_without_a_journal(
     assert "journal" not in said
 
 
-def test_a_factor_without_a_verdict_is_not_in_bold() -> None:
+def test_a_factor_without_a_verdict_is_not_in_bold():
     assert emphasise("NumPy is 3.64 times faster") == "NumPy is <strong>3.64 times faster</strong>"
     for text in ("NumPy measured 3.64 times faster [3, 4].", "the two measured only 23.5 times apart"):
         assert emphasise(text) == text

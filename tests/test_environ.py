@@ -26,7 +26,7 @@ BASE = {
 ADDED = {"PYTHONUTF8", "RNNBENCH_PADDING", *THREAD_LIMITS, *KEEPS_MEMORY}
 
 
-def test_what_is_not_allowed_does_not_get_through() -> None:
+def test_what_is_not_allowed_does_not_get_through():
     variables = worker_environment(1, base=BASE).variables
     passed = {"PATH", "HOME", "LC_NUMERIC", "PYTHONPATH", "CUDA_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"}
     assert set(variables) == passed | ADDED
@@ -34,7 +34,7 @@ def test_what_is_not_allowed_does_not_get_through() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 16])
-def test_every_thread_limit_is_set_and_what_bears_on_speed_is_on_record(threads: int) -> None:
+def test_every_thread_limit_is_set_and_what_bears_on_speed_is_on_record(threads):
     environment = worker_environment(threads, base=BASE)
     assert environment.set == dict.fromkeys(THREAD_LIMITS, str(threads)) | KEEPS_MEMORY
     assert environment.set.items() <= environment.variables.items()
@@ -43,7 +43,7 @@ def test_every_thread_limit_is_set_and_what_bears_on_speed_is_on_record(threads:
     assert environment.kept == {"CUDA_VISIBLE_DEVICES": "1", "PYTHONPATH": "/mine"}
 
 
-def test_a_variable_can_be_kept_even_a_thread_limit() -> None:
+def test_a_variable_can_be_kept_even_a_thread_limit():
     environment = worker_environment(2, keep=["OPENBLAS_CORETYPE", "OMP_NUM_THREADS"], base=BASE)
     assert environment.variables["OPENBLAS_CORETYPE"] == "Haswell"
     assert environment.variables["OMP_NUM_THREADS"] == "64"
@@ -52,7 +52,7 @@ def test_a_variable_can_be_kept_even_a_thread_limit() -> None:
     assert "OPENBLAS_CORETYPE" not in environment.dropped
 
 
-def test_a_variable_to_keep_that_is_not_set_stays_unset() -> None:
+def test_a_variable_to_keep_that_is_not_set_stays_unset():
     """So that the system's own way with freed memory is had by keeping its variables."""
     name, other = KEEPS_MEMORY
     environment = worker_environment(1, keep=["OPENBLAS_CORETYPE", name, other], base={other: "7"})
@@ -61,22 +61,20 @@ def test_a_variable_to_keep_that_is_not_set_stays_unset() -> None:
     assert environment.dropped == {}
 
 
-def test_padding_has_a_random_length_so_that_no_stack_layout_is_measured_every_time() -> None:
+def test_padding_has_a_random_length_so_that_no_stack_layout_is_measured_every_time():
     lengths = {len(worker_environment(1, base={}).variables["RNNBENCH_PADDING"]) for _ in range(50)}
     assert len(lengths) > 10
     assert max(lengths) < 4096
 
 
-def test_the_callers_own_environment_is_the_default_and_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_callers_own_environment_is_the_default_and_is_left_alone(monkeypatch):
     monkeypatch.setenv("OPENBLAS_L2_SIZE", "512")
     before = dict(os.environ)
     assert worker_environment(1).dropped["OPENBLAS_L2_SIZE"] == "512"
     assert dict(os.environ) == before
 
 
-def test_compiled_code_is_kept_in_the_folder_of_the_run() -> None:
+def test_compiled_code_is_kept_in_the_folder_of_the_run():
     environment = worker_environment(1, compiled="/run/compiled", base={"TORCHINDUCTOR_CACHE_DIR": "/mine"})
     assert environment.variables["TORCHINDUCTOR_CACHE_DIR"] == "/run/compiled"
     assert environment.set["TRITON_CACHE_DIR"] == "/run/compiled"
@@ -100,7 +98,7 @@ SHELL = SECRETS | {
 }  # fmt: skip
 
 
-def test_no_secret_and_no_person_gets_into_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_and_no_person_gets_into_a_record(monkeypatch):
     for name, value in SHELL.items():
         monkeypatch.setenv(name, value)
     passed = worker_environment(1, keep=["CUDA_SECRET", "LD_PRELOAD", "HF_TOKEN"])
@@ -132,7 +130,7 @@ def test_no_secret_and_no_person_gets_into_a_record(monkeypatch: pytest.MonkeyPa
         ("LD_PRELOAD", "https://example.org/x", HIDDEN),
     ],
 )
-def test_only_harmless_values_are_recorded(name: str, value: str, said: str) -> None:
+def test_only_harmless_values_are_recorded(name, value, said):
     assert recorded(name, value, {}) == said
 
 
@@ -145,6 +143,6 @@ def test_only_harmless_values_are_recorded(name: str, value: str, said: str) -> 
         ("/var/x", "/var/x"),
     ],
 )
-def test_home_and_name_are_taken_out_and_nothing_else(text: str, said: str) -> None:
+def test_home_and_name_are_taken_out_and_nothing_else(text, said):
     assert without_person(text, {"HOME": "/home/ann", "USER": "ann"}) == said
     assert without_person(text, {"HOME": "/", "USER": "root"}) == text

@@ -31,9 +31,7 @@ def failing(number: int) -> Callable[..., None]:
     return fail
 
 
-def test_a_new_file_and_an_old_one_hold_the_new_content_each_through_a_name_of_its_own(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_file_and_an_old_one_hold_the_new_content_each_through_a_name_of_its_own(path, monkeypatch):
     names = set()
     replace = os.replace
 
@@ -49,9 +47,7 @@ def test_a_new_file_and_an_old_one_hold_the_new_content_each_through_a_name_of_i
     assert len(names) == 20
 
 
-def test_content_is_on_the_disk_before_it_gets_the_name_and_the_name_after(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_content_is_on_the_disk_before_it_gets_the_name_and_the_name_after(path, monkeypatch):
     steps: list[str] = []
     sync, replace = os.fsync, os.replace
 
@@ -73,9 +69,7 @@ def test_content_is_on_the_disk_before_it_gets_the_name_and_the_name_after(
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
 @pytest.mark.parametrize("step", ["io.open", "os.fsync", "os.replace", "os.chmod"])
-def test_where_a_step_before_the_new_name_fails_the_old_file_stays(
-    path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
-) -> None:
+def test_where_a_step_before_the_new_name_fails_the_old_file_stays(path, monkeypatch, step, number):
     monkeypatch.setattr(step, failing(number))
     with pytest.raises(OSError, match=os.strerror(number)) as caught:
         write_atomic(path, NEW)
@@ -86,7 +80,7 @@ def test_where_a_step_before_the_new_name_fails_the_old_file_stays(
 
 
 @pytest.mark.parametrize("after", [0, 1, 5000])
-def test_where_the_disk_fills_up_the_old_file_stays(path: Path, after: int) -> None:
+def test_where_the_disk_fills_up_the_old_file_stays(path, after):
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (after, hard))
@@ -101,9 +95,7 @@ def test_where_the_disk_fills_up_the_old_file_stays(path: Path, after: int) -> N
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
-def test_what_is_raised_while_it_is_written_goes_on_and_leaves_nothing(
-    path: Path, error: type[BaseException]
-) -> None:
+def test_what_is_raised_while_it_is_written_goes_on_and_leaves_nothing(path, error):
     for writer, content in ((atomic_file, NEW), (atomic_text, NEW.decode())):
         with pytest.raises(error), writer(path) as file:  # noqa: PT012  (it is about both statements)
             file.write(content)
@@ -112,21 +104,21 @@ def test_what_is_raised_while_it_is_written_goes_on_and_leaves_nothing(
         assert alone(path)
 
 
-def test_an_error_about_another_file_keeps_its_name(path: Path) -> None:
+def test_an_error_about_another_file_keeps_its_name(path):
     with pytest.raises(FileNotFoundError) as caught, atomic_file(path):
         Path("nowhere").read_bytes()
     assert caught.value.filename == "nowhere"
 
 
 @pytest.mark.parametrize(("name", "said"), [("no/report.html", "no such folder"), (".", "it is a folder")])
-def test_a_place_for_no_file_is_named_by_the_file_that_was_wanted(path: Path, name: str, said: str) -> None:
+def test_a_place_for_no_file_is_named_by_the_file_that_was_wanted(path, name, said):
     with pytest.raises(OSError, match=said) as caught:
         write_atomic(path.parent / name, NEW)
     assert caught.value.filename == str(path.parent / name)
     assert alone(path)
 
 
-def test_a_link_is_replaced_and_its_target_left_alone(path: Path) -> None:
+def test_a_link_is_replaced_and_its_target_left_alone(path):
     link = path.with_name("link")
     link.symlink_to(path)
     write_atomic(link, NEW)
@@ -134,7 +126,7 @@ def test_a_link_is_replaced_and_its_target_left_alone(path: Path) -> None:
     assert (link.read_bytes(), path.read_bytes()) == (NEW, OLD)
 
 
-def test_a_new_file_is_as_readable_as_any_and_an_old_one_as_it_was(path: Path) -> None:
+def test_a_new_file_is_as_readable_as_any_and_an_old_one_as_it_was(path):
     plain = path.with_name("plain")
     plain.touch()
     write_atomic(path.with_name("new"), NEW)
@@ -144,15 +136,13 @@ def test_a_new_file_is_as_readable_as_any_and_an_old_one_as_it_was(path: Path) -
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_text_is_utf_8_with_the_line_ends_that_were_written(path: Path) -> None:
+def test_text_is_utf_8_with_the_line_ends_that_were_written(path):
     with atomic_text(path) as file:
         file.writelines(["µs\n", "two\r\n"])
     assert path.read_bytes() == "µs\ntwo\r\n".encode()
 
 
-def test_a_folder_that_cannot_be_opened_or_synced_by_its_file_system_is_done_without(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_opened_or_synced_by_its_file_system_is_done_without(path, monkeypatch):
     sync, number = os.fsync, errno.EINVAL
 
     def fail_for_folders(descriptor: int) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,24 +36,24 @@ AFTER = Reading(S, S - 1000, preempted=5, waiting_us=100, steal_ticks=7, throttl
         ({}, "", None),
     ],
 )
-def test_each_gate_fires_on_what_it_watches_and_on_nothing_else(changes, gate, value) -> None:
+def test_each_gate_fires_on_what_it_watches_and_on_nothing_else(changes, gate, value):
     seen = between(QUIET, dataclasses.replace(AFTER, **changes), alone=True)
     assert set(seen) == set(LIMITS)
     assert fired(seen, LIMITS) == [gate] * bool(gate)
     assert not gate or (seen[gate] == pytest.approx(value) and in_words(gate, value))
 
 
-def test_a_nan_fires_and_what_cannot_be_read_is_left_out() -> None:
+def test_a_nan_fires_and_what_cannot_be_read_is_left_out():
     assert fired({"steal": math.nan}, LIMITS) == ["steal"]
     assert between(Reading(0, 0, None, None, None, None), AFTER, alone=False) == {}
     assert between(QUIET, QUIET, alone=True) == {}
 
 
-def test_processor_time_says_nothing_about_several_threads_or_an_accelerator() -> None:
+def test_processor_time_says_nothing_about_several_threads_or_an_accelerator():
     assert "wall_over_cpu" not in between(QUIET, dataclasses.replace(AFTER, cpu_ns=S // 2), alone=False)
 
 
-def test_counters_are_read_from_the_systems_files(tmp_path: Path) -> None:
+def test_counters_are_read_from_the_systems_files(tmp_path):
     for name, text in {
         "proc/pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=2.03 total=1649747824\nfull total=0\n",
         "proc/stat": "cpu  764166 247 108689 1356305 4017 0 800 426 0 0\ncpu0 1\n",
@@ -79,7 +78,7 @@ def disturbed(blocks: int, entry: str):
 
 
 @pytest.mark.parametrize("entry", [RIVAL, BASE])
-def test_disturbed_blocks_withhold_no_verdict_and_are_told_beside_it(entry: str) -> None:
+def test_disturbed_blocks_withhold_no_verdict_and_are_told_beside_it(entry):
     assert row(disturbed(2, entry)).disturbed == ("", "")
     many = row(disturbed(3, entry))
     assert (many.verdict, many.ratio) == ("FASTER", row(disturbed(0, entry)).ratio)
@@ -101,7 +100,7 @@ def test_disturbed_blocks_withhold_no_verdict_and_are_told_beside_it(entry: str)
         ({}, ""),
     ],
 )
-def test_what_disturbed_is_one_plain_clause_by_what_disturbed_most(flags: dict[str, int], said: str) -> None:
+def test_what_disturbed_is_one_plain_clause_by_what_disturbed_most(flags, said):
     times = {block: {0: 1.0} for block in range(1, 11)}
     outcome = Outcome("any", "ok", "", times, flags=flags, disturbed=4 if flags else 2)
     why, mend = disturbance(outcome)
@@ -110,7 +109,7 @@ def test_what_disturbed_is_one_plain_clause_by_what_disturbed_most(flags: dict[s
     assert not set(LIMITS) & set(f"{why} {mend}".split())
 
 
-def test_calls_that_never_settled_have_times_and_no_verdict() -> None:
+def test_calls_that_never_settled_have_times_and_no_verdict():
     def unsettled(burst: Burst) -> Burst:
         return replace(burst, settled=burst.entry != RIVAL) if burst.block == 0 else burst
 
@@ -122,7 +121,7 @@ def test_calls_that_never_settled_have_times_and_no_verdict() -> None:
     assert made.reason == "calls came to no steady time"
 
 
-def test_two_modes_are_told() -> None:
+def test_two_modes_are_told():
     two_slow = [1.0, 1.001, 0.999, 1.002, 1.0, 0.998, 1.001, 1.107, 0.999, 1.108]
     assert find_modes(two_slow) == (2, pytest.approx(0.108, abs=0.002))
     assert find_modes([*two_slow[:7], 1.0, 0.999, 1.108]) is None  # one alone is an outlier
@@ -131,7 +130,7 @@ def test_two_modes_are_told() -> None:
     assert find_modes([1.0, 1.0, 2.0]) is None  # too few to say
 
 
-def test_students_interval_that_contains_1_leaves_the_question_open() -> None:
+def test_students_interval_that_contains_1_leaves_the_question_open():
     steady = [0.99 + 0.0001 * block for block in range(10)]
     assert row(small_run({RIVAL: steady}, margin=0.001)).verdict == "FASTER"
 
@@ -145,7 +144,7 @@ def test_students_interval_that_contains_1_leaves_the_question_open() -> None:
     assert "Student's interval" in made.reason
 
 
-def test_subnormal_numbers_are_counted_in_a_case_and_said() -> None:
+def test_subnormal_numbers_are_counted_in_a_case_and_said():
     array = np.array([0.0, 1.0, -1e-40, 1e-38, np.inf, np.nan], dtype=np.float32)
     assert count_subnormals([array, array]) == 4
     case = sine_case("train_step", "sequence", batch=4, hidden=4)
@@ -163,7 +162,7 @@ def test_subnormal_numbers_are_counted_in_a_case_and_said() -> None:
     assert any("19 of 112 gradients of hidden states are subnormal" in warning for warning in said)
 
 
-def test_a_machine_that_changes_during_a_run_gives_no_verdict() -> None:
+def test_a_machine_that_changes_during_a_run_gives_no_verdict():
     records = example_records()
     environment = records[1]
     calm = make_run([*records[:2], environment, *records[2:]])
@@ -175,7 +174,7 @@ def test_a_machine_that_changes_during_a_run_gives_no_verdict() -> None:
     assert "governor: performance, now powersave" in failure
 
 
-def test_a_library_that_changes_during_a_run_gives_no_verdict() -> None:
+def test_a_library_that_changes_during_a_run_gives_no_verdict():
     records = example_records()
     changed = [
         replace(record, facts={**record.facts, "kernel": "Haswell"})

@@ -42,7 +42,7 @@ def torch() -> Iterator[Any]:
         holder.fp32_precision = value
 
 
-def test_numpy_tells_its_blas_kernel_and_the_threads_it_really_has() -> None:
+def test_numpy_tells_its_blas_kernel_and_the_threads_it_really_has():
     pools = [pool for pool in threadpoolctl.threadpool_info() if "numpy" in pool["filepath"]]
     if not pools:
         pytest.skip("threadpoolctl does not see this NumPy's BLAS")
@@ -66,9 +66,7 @@ def test_numpy_tells_its_blas_kernel_and_the_threads_it_really_has() -> None:
         ({"scipy.libs": "Zen", "numpy.libs": "SkylakeX"}, 1, "SkylakeX"),
     ],
 )
-def test_numpys_own_blas_is_reported_where_it_can_be_seen(
-    monkeypatch: pytest.MonkeyPatch, pools: dict[str, str], threads: int | None, kernel: str | None
-) -> None:
+def test_numpys_own_blas_is_reported_where_it_can_be_seen(monkeypatch, pools, threads, kernel):
     loaded = [
         {"user_api": "blas", "filepath": f"/{folder}/blas.so", "architecture": name, "num_threads": 1}
         for folder, name in pools.items()
@@ -79,7 +77,7 @@ def test_numpys_own_blas_is_reported_where_it_can_be_seen(
     assert (facts["threads"], facts["kernel"]) == (threads, kernel)
 
 
-def test_torch_tells_threads_capability_build_and_switches(torch: Any) -> None:
+def test_torch_tells_threads_capability_build_and_switches(torch):
     torch.set_num_threads(2)
     limit_threads(1)
     facts = TORCH.facts()
@@ -96,16 +94,14 @@ def test_torch_tells_threads_capability_build_and_switches(torch: Any) -> None:
     json.dumps(facts)
 
 
-def test_every_precision_switch_of_this_torch_ends_at_ieee(torch: Any) -> None:
+def test_every_precision_switch_of_this_torch_ends_at_ieee(torch):
     torch.backends.cuda.matmul.fp32_precision = "tf32"
     assert TORCH.precision()["torch.backends.cuda.matmul"] == "tf32"
     assert TORCH.set_ieee_precision() == dict.fromkeys(PRECISION_SWITCHES, "ieee")
     assert TORCH.facts()["precision"] == dict.fromkeys(PRECISION_SWITCHES, "ieee")
 
 
-def test_a_build_without_a_switch_is_no_error_and_a_switch_that_refuses_shows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_build_without_a_switch_is_no_error_and_a_switch_that_refuses_shows(monkeypatch):
     class Stubborn:
         fp32_precision = property(lambda self: "tf32", lambda self, value: None)
 
@@ -114,7 +110,7 @@ def test_a_build_without_a_switch_is_no_error_and_a_switch_that_refuses_shows(
     assert TORCH.set_ieee_precision() == {"torch.backends": "ieee", "torch.backends.cuda.matmul": "tf32"}
 
 
-def test_threads_of_torch_are_limited_only_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_of_torch_are_limited_only_where_it_is_loaded(monkeypatch):
     calls: list[tuple[str, int]] = []
 
     def too_late(n: int) -> None:
@@ -133,7 +129,7 @@ def test_threads_of_torch_are_limited_only_where_it_is_loaded(monkeypatch: pytes
         assert len(calls) == 2
 
 
-def test_each_library_tells_what_it_does_with_subnormal_numbers(torch: Any) -> None:
+def test_each_library_tells_what_it_does_with_subnormal_numbers(torch):
     assert NUMPY.facts()["flushes_subnormals"] is False
     before = TORCH.facts()["flushes_subnormals"]
     try:
@@ -146,7 +142,7 @@ def test_each_library_tells_what_it_does_with_subnormal_numbers(torch: Any) -> N
     assert flushing == (True, True)  # it is a switch of the processor: NumPy is hit as well
 
 
-def test_what_cannot_be_told_is_left_out() -> None:
+def test_what_cannot_be_told_is_left_out():
     def fails() -> None:
         raise RuntimeError("the driver is too old")
 
@@ -174,7 +170,7 @@ class Unable:
         raise ModuleNotFoundError("nvidia-ml-py does not seem to be installed")
 
 
-def test_an_accelerator_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_accelerator_tells_what_it_can(monkeypatch):
     fake = SimpleNamespace(
         cuda=Unable(),
         xpu=Unable(),
@@ -206,7 +202,7 @@ def third() -> Iterator[Library]:
     del LIBRARIES["toy"]
 
 
-def test_a_library_is_declared_once_and_found_by_its_name_with_label_and_colour(third: Library) -> None:
+def test_a_library_is_declared_once_and_found_by_its_name_with_label_and_colour(third):
     assert (library("numpy").label, library("torch").label, library("toy")) == ("NumPy", "PyTorch", third)
     assert len({library(name).colour for name in ("numpy", "torch", "toy", "unknown")}) == 4
     assert register(third) is third
@@ -216,7 +212,7 @@ def test_a_library_is_declared_once_and_found_by_its_name_with_label_and_colour(
     assert (unknown.label, unknown.colour, "jax" in LIBRARIES) == ("jax", NEUTRAL, False)
 
 
-def test_a_library_of_ones_own_has_what_the_harness_asks_for_without_saying_so(third: Library) -> None:
+def test_a_library_of_ones_own_has_what_the_harness_asks_for_without_saying_so(third):
     third.prepare(1)
     assert third.load().__name__ == "array"
     assert third.missing() is None
@@ -232,11 +228,11 @@ def test_a_library_of_ones_own_has_what_the_harness_asks_for_without_saying_so(t
     json.dumps(process_state("toy"))
 
 
-def test_what_cannot_be_found_is_missing_and_says_so() -> None:
+def test_what_cannot_be_found_is_missing_and_says_so():
     assert Library("no", "No Such", module="no_such_module").missing() == "No Such is not installed"
 
 
-def test_a_process_speaks_for_its_own_library_alone(third: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_speaks_for_its_own_library_alone(third, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
     monkeypatch.delitem(sys.modules, "array", raising=False)
     assert wrong_library("torch") == ""  # NumPy is in every process
@@ -248,7 +244,7 @@ def test_a_process_speaks_for_its_own_library_alone(third: Library, monkeypatch:
     assert wrong_library("numpy") == "is a NumPy variant, but imported toy"
 
 
-def test_an_array_moves_to_a_device_as_the_variants_move_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_array_moves_to_a_device_as_the_variants_move_them(monkeypatch):
     asked = []
     fake = SimpleNamespace(tensor=lambda array, *, device: asked.append((array, device)))
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it raises
@@ -262,7 +258,7 @@ def test_an_array_moves_to_a_device_as_the_variants_move_them(monkeypatch: pytes
     assert asked == [("an array", "cuda:1")]
 
 
-def test_a_tensor_is_written_and_read_in_place(torch: Any) -> None:
+def test_a_tensor_is_written_and_read_in_place(torch):
     held = TORCH.place(np.arange(3.0)[::-1], "cpu")
     assert held.is_contiguous()
     TORCH.write(held, np.full(3, 7.0))

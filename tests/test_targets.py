@@ -53,7 +53,7 @@ def make_device(path: Path, kind: int, device: int) -> None:
 
 
 @pytest.mark.parametrize("to", ["csv", "pyperf", "pytest-benchmark"])
-def test_an_export_goes_through_a_pipe_and_a_link_to_one(folder: Path, to: str) -> None:
+def test_an_export_goes_through_a_pipe_and_a_link_to_one(folder, to):
     os.mkfifo("pipe")
     Path("link").symlink_to("pipe")
     assert export("file", to) == 0
@@ -67,8 +67,8 @@ def test_an_export_goes_through_a_pipe_and_a_link_to_one(folder: Path, to: str) 
 
 
 def test_a_pipe_that_nobody_reads_is_refused_and_parameters_are_in_their_folder_all_the_same(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    folder, monkeypatch, capsys
+):
     monkeypatch.setattr(files, "PATIENCE_S", 0.0)
     os.mkfifo("pipe")
     assert export("pipe") == 2
@@ -80,7 +80,7 @@ def test_a_pipe_that_nobody_reads_is_refused_and_parameters_are_in_their_folder_
     assert Path("pipe").is_fifo()
 
 
-def test_a_device_stays_a_device(folder: Path) -> None:
+def test_a_device_stays_a_device(folder):
     make_device(Path("device"), stat.S_IFCHR, os.makedev(1, 3))  # which takes everything
     Path("link").symlink_to("device")
     for name in ("device", "link"):
@@ -99,9 +99,7 @@ ODD: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("kind", ODD)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_what_is_no_place_for_a_file_is_refused_and_stays(
-    folder: Path, capsys: pytest.CaptureFixture[str], kind: str
-) -> None:
+def test_what_is_no_place_for_a_file_is_refused_and_stays(folder, capsys, kind):
     odd = folder / "odd"
     ODD[kind](odd)
     before = odd.lstat()
@@ -110,7 +108,7 @@ def test_what_is_no_place_for_a_file_is_refused_and_stays(
     assert (odd.lstat().st_mode, odd.lstat().st_ino) == (before.st_mode, before.st_ino)
 
 
-def test_parameters_go_through_a_pipe(folder: Path) -> None:
+def test_parameters_go_through_a_pipe(folder):
     os.mkfifo("pipe")
     with reading(Path("pipe")) as found:
         assert main([*TRAIN, "--out", "t", "--save", "pipe"]) == 0
@@ -122,9 +120,7 @@ def test_parameters_go_through_a_pipe(folder: Path) -> None:
 
 @pytest.mark.parametrize("save", ["/", ".", "..", "run", "no/where.npz", "run/journal.jsonl/x", "a" * 300])
 @pytest.mark.parametrize("more", [(), ("--variant", "numpy-batched")], ids=["one", "two"])
-def test_a_place_where_nothing_can_be_saved_is_refused_before_the_training(
-    folder: Path, capsys: pytest.CaptureFixture[str], save: str, more: tuple[str, ...]
-) -> None:
+def test_a_place_where_nothing_can_be_saved_is_refused_before_the_training(folder, capsys, save, more):
     assert main([*TRAIN, *more, "--out", "t", "--save", save]) == 2
     err = capsys.readouterr().err
     assert err.startswith("rnnbench: cannot write ")
@@ -141,9 +137,7 @@ def test_a_place_where_nothing_can_be_saved_is_refused_before_the_training(
         ((*TRAIN, "--out", "pipe"), "cannot write to pipe: File exists; choose another --out\n"),
     ],
 )
-def test_what_is_read_must_be_a_file_and_a_training_needs_a_folder(
-    folder: Path, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...], said: str
-) -> None:
+def test_what_is_read_must_be_a_file_and_a_training_needs_a_folder(folder, capsys, verb, said):
     os.mkfifo("pipe")
     Path("run/pipe").mkdir()
     os.mkfifo("run/pipe/training.jsonl")

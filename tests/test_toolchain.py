@@ -27,7 +27,7 @@ def complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0", "xpu:0", "mps"])
-def test_where_nothing_is_missing_there_is_no_reason(complete: Path, device: str) -> None:
+def test_where_nothing_is_missing_there_is_no_reason(complete, device):
     assert why_not_compile(device) is None
 
 
@@ -45,29 +45,27 @@ def test_where_nothing_is_missing_there_is_no_reason(complete: Path, device: str
     ],
 )  # fmt: skip
 def test_without_a_compiler_the_reason_says_what_to_install_or_to_set(
-    complete: Path, monkeypatch: pytest.MonkeyPatch, system: str, present: str, cxx: str, reason: str | None
-) -> None:
+    complete, monkeypatch, system, present, cxx, reason
+):
     (complete / "bin" / "g++").rename(complete / "bin" / (present or "cat"))
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setenv("CXX", cxx)
     assert why_not_compile("cpu") == reason
 
 
-def test_without_the_headers_of_python_the_reason_names_their_package(complete: Path) -> None:
+def test_without_the_headers_of_python_the_reason_names_their_package(complete):
     (complete / "include" / "Python.h").unlink()
     assert why_not_compile("cpu") == "Python.h is missing: install python3-dev (python3-devel on Fedora)"
     assert why_not_compile("mps") is None
 
 
-def test_an_nvidia_or_intel_card_needs_triton_and_the_cpu_does_not(
-    complete: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_nvidia_or_intel_card_needs_triton_and_the_cpu_does_not(complete, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert all("Triton is missing" in str(why_not_compile(device)) for device in ("cuda:0", "xpu:0"))
     assert why_not_compile("cpu") is None
 
 
-def test_only_what_compiles_is_missing_without_a_compiler(complete: Path) -> None:
+def test_only_what_compiles_is_missing_without_a_compiler(complete):
     (complete / "bin" / "g++").unlink()
     case = sine_case("train_step", "positional")
     missing = {variant: variant.unsupported(case, "cpu") for variant in catalog.VARIANTS}

@@ -8,6 +8,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -27,12 +28,16 @@ VERBS = {
 }
 
 
+PATHS = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+NO_LOCKS = Mock(side_effect=OSError("no locks here"))
+
+
 def at_work(verb: str, folder: Path, variant: str = "busy") -> subprocess.Popen[str]:
     """Start a verb with a variant that computes for ever, and wait until it does."""
     (folder / "temporary").mkdir()
     running = start_program(
         *(verb, *VERBS[verb], "--variant", f"faults.variants:{variant}"),
-        PYTHONPATH=os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+        PYTHONPATH=PATHS,
         TMPDIR=str(folder / "temporary"),
         cwd=str(folder),
     )
@@ -44,13 +49,18 @@ def at_work(verb: str, folder: Path, variant: str = "busy") -> subprocess.Popen[
     return running
 
 
+def in_here(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run a verb on our own variants here; return its exit code."""
+    monkeypatch.syspath_prepend(TESTS)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    return main(list(arguments))
+
+
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGKILL, 137)]
 )
-def test_a_verb_that_is_ended_leaves_no_process_and_no_folder(
-    tmp_path: Path, verb: str, number: int, code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_verb_that_is_ended_leaves_no_process_and_no_folder(tmp_path, verb, number, code, monkeypatch):
     running = at_work(verb, tmp_path)
     os.kill(running.pid, number)
     assert finish(running)[0] == code
@@ -64,28 +74,22 @@ def test_a_verb_that_is_ended_leaves_no_process_and_no_folder(
     assert list(temporary.glob("rnnbench-*")) == []
 
 
-@pytest.mark.parametrize("variant", ["deserting", "with_children"])
-def test_a_variant_that_leaves_its_group_or_starts_others_is_ended_with_them(
-    tmp_path: Path, variant: str
-) -> None:
-    running = at_work("run", tmp_path, variant)
+@pytest.mark.parametrize(
+    ("verb", "variant"), [("run", "deserting"), ("run", "with_children"), ("train", "orphaning")]
+)
+def test_a_variant_that_leaves_its_group_or_starts_others_is_ended_with_them(tmp_path, verb, variant):
+    if variant == "orphaning" and sys.platform != "linux":
+        pytest.skip("only Linux tells whose a process was")
+    running = at_work(verb, tmp_path, variant)
     family = psutil.Process(running.pid).children(recursive=True)
+    if variant == "orphaning":  # has left a process to itself
+        family.append(psutil.Process(int((tmp_path / "temporary" / "orphan").read_text())))
     os.kill(running.pid, signal.SIGTERM)
     assert finish(running)[0] == 143
-    _, left = psutil.wait_procs(family, timeout=PATIENCE_S)
-    assert left == []
+    assert psutil.wait_procs(family, timeout=PATIENCE_S)[1] == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a process was")
-def test_a_process_that_a_variant_left_to_itself_is_ended_too(tmp_path: Path) -> None:
-    running = at_work("train", tmp_path, "orphaning")
-    orphan = psutil.Process(int((tmp_path / "temporary" / "orphan").read_text()))
-    os.kill(running.pid, signal.SIGTERM)
-    assert finish(running)[0] == 143
-    assert psutil.wait_procs([orphan], timeout=PATIENCE_S)[1] == []
-
-
-def test_a_training_leaves_no_folder_of_torch_in_the_place_for_temporary_files(tmp_path: Path) -> None:
+def test_a_training_leaves_no_folder_of_torch_in_the_place_for_temporary_files(tmp_path):
     (tmp_path / "temporary").mkdir()
     running = start_program(
         *("train", "--variant", "torch-rnn", "--epochs", "2", "--out", str(tmp_path / "out")),
@@ -96,7 +100,7 @@ def test_a_training_leaves_no_folder_of_torch_in_the_place_for_temporary_files(t
 
 
 @pytest.mark.parametrize("by_kernel", [True, False])
-def test_a_child_dies_with_its_parent_by_the_kernel_or_by_a_pipe(by_kernel: bool) -> None:
+def test_a_child_dies_with_its_parent_by_the_kernel_or_by_a_pipe(by_kernel):
     """A parent that is killed outright, with a child that sleeps for ever."""
     launch = "from bench.machine import lifeline; lifeline.main()"
     if not by_kernel:
@@ -108,9 +112,8 @@ def test_a_child_dies_with_its_parent_by_the_kernel_or_by_a_pipe(by_kernel: bool
         f"sleeper = child.Child('timeit', ['-n', '1', '-r', '1', sleep], os.environ); "
         f"print(sleeper.pid, flush=True); time.sleep(1000)"
     )
-    running = subprocess.Popen(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, cwd=TESTS.parent
-    )
+    command = [sys.executable, "-c", parent]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=TESTS.parent)
     assert running.stdout is not None
     sleeper = psutil.Process(int(running.stdout.readline()))
     assert sleeper.is_running()
@@ -119,16 +122,14 @@ def test_a_child_dies_with_its_parent_by_the_kernel_or_by_a_pipe(by_kernel: bool
     assert psutil.wait_procs([sleeper], timeout=PATIENCE_S)[1] == []
 
 
-def test_a_folder_in_use_is_not_removed_and_nothing_is_where_nothing_can_be_locked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_in_use_is_not_removed_and_nothing_is_where_nothing_can_be_locked(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with files.scratch_folder("one") as one, files.scratch_folder("two"):
         assert one.is_dir()
     (tmp_path / "rnnbench-left").mkdir()
     (tmp_path / "rnnbench-left" / files.OWNER).touch()
     with monkeypatch.context() as patched:
-        patched.setattr("fcntl.flock", lambda *ignored: (_ for _ in ()).throw(OSError("no locks here")))
+        patched.setattr("fcntl.flock", NO_LOCKS)
         with files.scratch_folder("three") as three:
             assert three.is_dir()
         assert [path.name for path in tmp_path.iterdir()] == ["rnnbench-left"]
@@ -137,7 +138,7 @@ def test_a_folder_in_use_is_not_removed_and_nothing_is_where_nothing_can_be_lock
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_killed_while_it_removes_its_folder_leaves_what_a_later_run_knows(tmp_path: Path) -> None:
+def test_what_is_killed_while_it_removes_its_folder_leaves_what_a_later_run_knows(tmp_path):
     killed_there = (
         "import os, signal; from bench.cli.main import main; remove = os.unlink\n"
         "def unlink(name, **folder):\n"
@@ -152,16 +153,14 @@ def test_what_is_killed_while_it_removes_its_folder_leaves_what_a_later_run_know
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_complete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_complete(tmp_path, monkeypatch):
     """As on macOS, in a container that hides much of /proc, and on a network file system."""
     lacking = "from bench.machine import lifeline; lifeline.die_with_parent = lambda: False; lifeline.main()"
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-P", "-c", lacking))
     monkeypatch.setattr(gates, "read", partial(gates.read, Path("/nowhere")))
     monkeypatch.delattr(signal, "SIGSTOP")
     monkeypatch.delattr(signal, "SIGCONT")
-    monkeypatch.setattr("fcntl.flock", lambda *ignored: (_ for _ in ()).throw(OSError("no locks here")))
+    monkeypatch.setattr("fcntl.flock", NO_LOCKS)
     monkeypatch.setattr("bench.api.run.write_report", lambda paths, out: False)
     out = tmp_path / "out"
     asked = ["run", *SMALL, "--device", "cpu", "--blocks", "1", "--variant", "numpy-inplace"]
@@ -172,22 +171,18 @@ def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_compl
     assert all("waiting" not in burst["gates"] for burst in bursts)
 
 
-def test_a_training_that_hangs_ends_at_its_deadline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.syspath_prepend(TESTS)
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+def test_a_training_that_hangs_ends_at_its_deadline(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(training, "FIRST_DEADLINE_S", 0.5)
-    out = tmp_path / "out"
-    asked = ["train", "--epochs", "5", "--out", str(out), "--variant", "faults.variants:busy"]
     monkeypatch.setattr(train, "draw", lambda folder: None)
-    assert main(asked) == 3
+    out = tmp_path / "out"
+    verb = ("train", "--epochs", "5", "--out", str(out), "--variant", "faults.variants:busy")
+    assert in_here(*verb, monkeypatch=monkeypatch) == 3
     (stop,) = load_result(out).stops
     assert (stop.status, stop.reason.partition(" within")[0]) == ("crashed", "no reply")
 
 
-def test_what_a_child_prints_takes_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_child_prints_takes_little_room(monkeypatch):
     monkeypatch.setattr(child, "MAX_PRINTED_BYTES", 1 << 20)
     code = (
         "import os, sys\nfor n in range(20):\n"
@@ -206,84 +201,53 @@ def test_what_a_child_prints_takes_little_room(monkeypatch: pytest.MonkeyPatch) 
 # a variant that changes its process, or computes with another library
 
 
-def test_what_a_variant_changes_in_its_process_is_seen_and_invalid_where_it_bears_on_time(
-    tmp_path: Path,
-) -> None:
-    names = ["threads", "no_gc", "nice", "traced", "erring"]
-    running = start_program(
-        *("run", *SMALL, "--blocks", "1", "--out", str(tmp_path)),
-        *(f"--variant=faults.variants:{name}" for name in names),
-        PYTHONPATH=os.pathsep.join([str(TESTS.parent), str(TESTS)]),
-    )
+PRIORITY = os.getpriority(os.PRIO_PROCESS, 0)
+CHANGED = {
+    "threads": "changed its process: threads was 1, is 2",
+    "no-gc": "changed its process: garbage collection was True, is False",
+    "nice": f"changed its process: priority was {PRIORITY}, is 17",
+    "traced": "changed its process: tracing was False, is True",
+    "flushing": "changed its process: flushes subnormals was False, is True",
+    "disguised": "is a PyTorch variant, but PyTorch has 0% of its call: something else computes",
+}
+
+
+def test_what_a_variant_changes_in_its_process_is_seen_and_invalid_where_it_bears_on_time(tmp_path):
+    """What ``erring`` does to NumPy's errors bears on no time."""
+    names = [f"--variant=faults.variants:{name.replace('-', '_')}" for name in (*CHANGED, "erring")]
+    running = start_program("run", *SMALL, "--blocks", "1", "--out", str(tmp_path), *names, PYTHONPATH=PATHS)
     code, errors = finish(running)
-    reasons = failed(tmp_path)
-    assert code == 3, errors
-    priority = os.getpriority(os.PRIO_PROCESS, 0)
-    assert reasons == {
-        "threads": "threads changed its process: threads was 1, is 2",
-        "no-gc": "no-gc changed its process: garbage collection was True, is False",
-        "nice": f"nice changed its process: priority was {priority}, is 17",
-        "traced": "traced changed its process: tracing was False, is True",
-    }
-
-
-def test_what_a_torch_variant_changes_is_seen_and_numpys_work_is_not_torchs(tmp_path: Path) -> None:
-    names = ["flushing", "disguised"]
-    running = start_program(
-        *("run", *SMALL, "--blocks", "1", "--out", str(tmp_path)),
-        *(f"--variant=faults.variants:{name}" for name in names),
-        PYTHONPATH=os.pathsep.join([str(TESTS.parent), str(TESTS)]),
-    )
-    code, errors = finish(running)
-    reasons = failed(tmp_path)
-    assert code == 3, errors
-    assert reasons == {
-        "flushing": "flushing changed its process: flushes subnormals was False, is True",
-        "disguised": "disguised is a PyTorch variant, but PyTorch has 0% of its call: "
-        "something else computes",
-    }
-
-
-def failed(folder: Path) -> dict[str, str]:
-    """Reasons of a run's failures that are invalid, by variant."""
-    return {
+    reasons = {
         record["entry"].partition(" | ")[2].partition("@")[0]: record["reason"]
-        for record in records(folder)
+        for record in records(tmp_path)
         if record["kind"] == "failure" and record["status"] == "invalid"
     }
+    assert code == 3, errors
+    assert reasons == {name: f"{name} {reason}" for name, reason in CHANGED.items()}
 
 
-@pytest.mark.parametrize("order", [("erring_hard", "numpy-batched"), ("numpy-batched", "erring_hard")])
-def test_what_a_variant_does_to_numpy_fails_no_other_whatever_the_order(
-    order: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(TESTS)
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    specs = [name if "-" in name else f"faults.variants:{name}" for name in order]
-    code = main(["verify", "--json", "--device", "cpu", *(f"--variant={spec}" for spec in specs)])
+@pytest.mark.parametrize(
+    ("specs", "status"),
+    [
+        # what a variant does to NumPy fails no other, whatever the order
+        (("faults.variants:erring_hard", "numpy-batched"), {"erring-hard"}),
+        (("numpy-batched", "faults.variants:erring_hard"), {"erring-hard"}),
+        (("faults.variants:disguised",), {"disguised"}),
+    ],
+)
+def test_verify_finds_what_errs_or_computes_with_another_library(specs, status, capsys, monkeypatch):
+    named = [f"--variant={spec}" for spec in specs]
+    code = in_here("verify", "--json", "--device", "cpu", *named, monkeypatch=monkeypatch)
     rows = json.loads(capsys.readouterr().out)
     wrong = {row["variant"] for row in rows if row["status"] not in ("ok", "missing")}
-    assert (code, wrong) == (1, {"erring-hard"})
-
-
-def test_verify_finds_a_torch_variant_that_computes_with_numpy(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(TESTS)
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    code = main(["verify", "--json", "--device", "cpu", "--variant", "faults.variants:disguised"])
-    rows = json.loads(capsys.readouterr().out)
+    assert (code, wrong) == (1, status)
     statuses = {row["status"] for row in rows if row["variant"] == "disguised"}
-    assert (code, statuses) == (1, {"invalid"})
+    assert statuses <= {"invalid"}
 
 
-def test_a_training_says_of_which_library_it_is(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(TESTS)
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+def test_a_training_says_of_which_library_it_is(tmp_path, capsys, monkeypatch):
     names = [f"--variant=faults.variants:{name}" for name in ("disguised", "converted")]
-    assert main(["train", "--epochs", "2", *names, "--out", str(tmp_path)]) == 3
+    assert in_here("train", "--epochs", "2", *names, "--out", str(tmp_path), monkeypatch=monkeypatch) == 3
     printed = capsys.readouterr().out
     assert "disguised is a PyTorch variant, but PyTorch has 0% of its call: something else comp" in printed
     assert "converted is a NumPy variant, but imported torch" in printed

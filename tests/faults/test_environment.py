@@ -40,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- F15, F17, F32: something is missing
 
 
-def test_without_torch_numpy_is_measured_and_the_reason_is_said(here: Path, monkeypatch, capsys) -> None:
+def test_without_torch_numpy_is_measured_and_the_reason_is_said(here, monkeypatch, capsys):
     monkeypatch.setattr("bench.api.run.find_devices", lambda: NO_TORCH)
     code = main([*SMALLEST, "--variant", "torch-rnn", "--out", "mine"])
     assert code in (0, 3), capsys.readouterr().err  # what was asked for is missing, the rest is complete
@@ -59,8 +59,8 @@ def test_without_torch_numpy_is_measured_and_the_reason_is_said(here: Path, monk
     ],
 )
 def test_where_nothing_can_be_measured_there_is_a_sentence_and_no_success(
-    here: Path, monkeypatch, capsys, arguments: list[str], said: str
-) -> None:
+    here, monkeypatch, capsys, arguments, said
+):
     monkeypatch.setattr("bench.api.run.find_devices", lambda: NO_TORCH)
     code = main(["run", *TINY, "--out", "mine", *arguments])
     printed = "".join(capsys.readouterr())
@@ -73,7 +73,7 @@ def test_where_nothing_can_be_measured_there_is_a_sentence_and_no_success(
         assert records(here / "mine")[-1]["status"] == "partial"
 
 
-def test_a_wrong_answer_has_neither_time_nor_ratio_anywhere(here: Path, monkeypatch, capsys) -> None:
+def test_a_wrong_answer_has_neither_time_nor_ratio_anywhere(here, monkeypatch, capsys):
     monkeypatch.chdir(TESTS)
     folder = here / "mine"
     assert main(["run", *TINY, "--variant", "faults.variants:wrong", "--out", str(folder)]) == 1
@@ -101,7 +101,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIO
 GERMAN = {"LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "3"}
 
 
-def test_a_report_is_the_same_bytes_in_any_language_time_zone_and_folder(tmp_path: Path) -> None:
+def test_a_report_is_the_same_bytes_in_any_language_time_zone_and_folder(tmp_path):
     folder = write_run(tmp_path / os.fsdecode(b"r\xe9sultat \xf0"), example_records(quick=True, broken=True))
     outs = {}
     for name, environ in (("ascii", ASCII), ("german", GERMAN)):
@@ -114,7 +114,7 @@ def test_a_report_is_the_same_bytes_in_any_language_time_zone_and_folder(tmp_pat
     assert {"report.html", "report.md", "values.csv"} < {path.name for path in outs["ascii"]}
 
 
-def test_a_run_into_a_folder_whose_name_is_no_text_works(here: Path, capsys) -> None:
+def test_a_run_into_a_folder_whose_name_is_no_text_works(here, capsys):
     name = os.fsdecode(b"r\xe9sultat")
     code = main([*SMALLEST, "--out", name])
     printed = capsys.readouterr()
@@ -124,7 +124,7 @@ def test_a_run_into_a_folder_whose_name_is_no_text_works(here: Path, capsys) -> 
 
 
 @pytest.mark.parametrize("arguments", [["variants"], SMALLEST], ids=["variants", "run"])
-def test_a_reader_that_has_gone_is_told_by_the_code_alone(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_reader_that_has_gone_is_told_by_the_code_alone(tmp_path, arguments):
     """As in ``rnnbench variants | head -1``."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -137,7 +137,7 @@ def test_a_reader_that_has_gone_is_told_by_the_code_alone(tmp_path: Path, argume
     assert not out or (tmp_path / "mine" / "report.html").exists()
 
 
-def test_without_standard_streams_a_run_works_too(tmp_path: Path) -> None:
+def test_without_standard_streams_a_run_works_too(tmp_path):
     """No terminal, nothing to print to: what was to be shown could not be, but all is there."""
     closed = f"exec {' '.join(small_run(*SMALLEST, '--out', str(tmp_path)))} <&- >&- 2>&-"
     assert program(["sh", "-c", closed]).returncode == 141
@@ -145,7 +145,7 @@ def test_without_standard_streams_a_run_works_too(tmp_path: Path) -> None:
     assert records(tmp_path)[-1]["status"] == "complete"
 
 
-def test_without_a_terminal_no_control_sequence_is_printed(tmp_path: Path) -> None:
+def test_without_a_terminal_no_control_sequence_is_printed(tmp_path):
     code, errors = finish(start(tmp_path, "--blocks", "1"))
     assert code == 0
     assert "\x1b" not in errors
@@ -175,7 +175,7 @@ def surroundings() -> dict[str, Any]:
     }
 
 
-def test_a_run_leaves_the_process_as_it_found_it() -> None:
+def test_a_run_leaves_the_process_as_it_found_it():
     measure(small_plan("numpy-inplace"))  # imports and caches what the first run does
     with threadpoolctl.threadpool_limits(2):
         before = surroundings()
@@ -183,7 +183,7 @@ def test_a_run_leaves_the_process_as_it_found_it() -> None:
         assert surroundings() == before
 
 
-def test_the_command_leaves_the_process_as_it_found_it_and_no_files_beside_its_own(here: Path) -> None:
+def test_the_command_leaves_the_process_as_it_found_it_and_no_files_beside_its_own(here):
     with threadpoolctl.threadpool_limits(2):
         main([*SMALLEST, "--out", "first"])
         before = surroundings()
@@ -194,7 +194,7 @@ def test_the_command_leaves_the_process_as_it_found_it_and_no_files_beside_its_o
     assert left == {"journal.jsonl", "report.html", "report.md", "values.csv", "plots"}
 
 
-def test_what_changes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_changes_is_seen(monkeypatch):
     before = surroundings()
     monkeypatch.setenv("RNNBENCH_LEFT", "1")
     with np.errstate(all="ignore"):
