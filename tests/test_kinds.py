@@ -49,8 +49,6 @@ FOREIGN = {  # files that read what others wrote
 PLACES = {  # single expressions of other files
     ("analysis/statistics.py", "contrasts.partition"): "numbers",
     ("analysis/statistics.py", "np.partition"): "numbers",
-    ("machine/libraries/torch_compiler.py", "device.partition"): DEVICE,
-    ("machine/libraries/torch_devices.py", "device.partition"): DEVICE,
     ("machine/wording.py", "printable(str(text)).split"): "white space",
     ("machine/wording.py", "sentence.partition"): "the first word, which may be a name",
     ("proof/child.py", "check.what.partition"): "OPEN: the check is to hold the way it was made",

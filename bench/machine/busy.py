@@ -4,13 +4,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
 from bench.machine.host import affinity
+from bench.machine.libraries import known
 from bench.machine.units import seconds
 from bench.machine.wording import one_line
 
@@ -64,14 +64,19 @@ def count() -> Counters:
         Exception: of any kind, where the system does not tell.
     """
     allowed = set(affinity())
-    times = [one._asdict() for cpu, one in enumerate(psutil.cpu_times(percpu=True)) if cpu in allowed]
-    own = os.times()
+    times = [each._asdict() for cpu, each in enumerate(psutil.cpu_times(percpu=True)) if cpu in allowed]
+    # name and processor time of every other process that is visible
+    programs = {
+        process.pid: (str(process.info["name"]), sum(process.info["cpu_times"][:2]))
+        for process in psutil.process_iter(["name", "cpu_times"])
+        if process.info["cpu_times"] and process.pid != os.getpid()
+    }
     return Counters(
         at_s=time.monotonic(),
-        busy=sum(spent for one in times for kind, spent in one.items() if kind not in IDLE),
-        stolen=sum(one.get("steal", 0.0) for one in times),
-        own=sum(own[:4]),
-        programs=_programs(),
+        busy=sum(spent for each in times for kind, spent in each.items() if kind not in IDLE),
+        stolen=sum(each.get("steal", 0.0) for each in times),
+        own=sum(os.times()[:4]),
+        programs=programs,
     )
 
 
@@ -119,8 +124,7 @@ def look_around(wait_s: float | None, say: Say = complain) -> dict[str, Any]:
             f"the machine is busy: {usage.clause}. Times will scatter; to wait for its end: --wait-quiet 5min"
         )
     # names of programs may tell about a person, and stay out of it
-    facts = {"others_cpus": round(usage.others, 2), "waited_s": waited_s}
-    return {name: fact for name, fact in facts.items() if fact is not None}
+    return known(others_cpus=round(usage.others, 2), waited_s=waited_s)
 
 
 def wait(
@@ -134,29 +138,16 @@ def wait(
     usage = look(min(WINDOW_S, most_s))
     if usage is None or usage.quiet:
         return usage, round(clock() - begun, 1)
-    told = f"waiting until the machine is quiet, at most {seconds(most_s)}"
+    goal = f"waiting until the machine is quiet, at most {seconds(most_s)}"
     if not console.is_terminal:
-        say(f"{told}: {usage.clause}")
-    with console.status(told) as status:
-        while (left_s := most_s - (clock() - begun)) > 0 and (seen := look(min(WINDOW_S, left_s))):
-            usage = seen
+        say(f"{goal}: {usage.clause}")
+    with console.status(goal) as status:
+        while (left_s := most_s - (clock() - begun)) > 0 and (latest := look(min(WINDOW_S, left_s))):
+            usage = latest
             if usage.quiet:
                 break
-            status.update(Text(one_line(f"{told} ({left_s:.0f} s left): {usage.clause}")))
+            status.update(Text(one_line(f"{goal} ({left_s:.0f} s left): {usage.clause}")))
     waited_s = round(clock() - begun, 1)
-    if usage.quiet:
-        say(f"the machine is quiet after {seconds(waited_s)}")
-    else:
-        say(f"the machine is still busy after {seconds(waited_s)}, measuring all the same: {usage.clause}")
+    still = f"still busy after {seconds(waited_s)}, measuring all the same: {usage.clause}"
+    say(f"the machine is {f'quiet after {seconds(waited_s)}' if usage.quiet else still}")
     return usage, waited_s
-
-
-def _programs() -> dict[int, tuple[str, float]]:
-    """Return name and processor time of every other process that is visible."""
-    found = {}
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.pid != os.getpid():
-                spent = process.cpu_times()
-                found[process.pid] = (process.name(), spent.user + spent.system)
-    return found

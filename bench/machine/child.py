@@ -325,19 +325,14 @@ def program_output(
     command: Sequence[str], timeout_s: float, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str | None:
     """Return what a program that is not ours prints; None where it is missing, fails or takes too long."""
+    silent = subprocess.DEVNULL
     try:
-        ended = subprocess.run(
-            command,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=True,
+        printed = subprocess.check_output(
+            command, cwd=cwd, env=env, stdin=silent, stderr=silent, timeout=timeout_s
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return ended.stdout.decode(errors="surrogateescape")
+    return printed.decode(errors="surrogateescape")
 
 
 def _broken(how: str) -> ChildError:

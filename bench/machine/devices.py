@@ -25,17 +25,11 @@ CHECK_SECONDS = 60.0
 SMI_SECONDS = 10.0
 # what nvidia-smi is asked for, and what the facts call it
 QUERY = {
-    "driver_version": "driver_version",
-    "temperature.gpu": "temperature_c",
-    "power.draw": "power_w",
-    "power.limit": "power_limit_w",
-    "clocks.sm": "clock_mhz",
-    "clocks.max.sm": "max_clock_mhz",
-    "clocks_throttle_reasons.active": "throttle_reasons",
-    "persistence_mode": "persistence",
-    "mig.mode.current": "mig",
-    "memory.used": "memory_used_mib",
-}
+    "driver_version": "driver_version", "temperature.gpu": "temperature_c", "power.draw": "power_w",
+    "power.limit": "power_limit_w", "clocks.sm": "clock_mhz", "clocks.max.sm": "max_clock_mhz",
+    "clocks_throttle_reasons.active": "throttle_reasons", "persistence_mode": "persistence",
+    "mig.mode.current": "mig", "memory.used": "memory_used_mib",
+}  # fmt: skip
 OWN_MEMORY = 2 << 30  # a torch process's own context takes less
 Asking = tuple[Library, list[str], Mapping[str, str]]  # with the arguments and the environment of its child
 
@@ -78,7 +72,7 @@ def find_devices(*, timeout_seconds: float = PROBE_SECONDS, quickly: bool = Fals
     if os.name == "nt":
         return find_cpu()
     inventories = {}
-    for each in filter(_knows_accelerators, LIBRARIES.values()):
+    for each in _searching():
         unloaded = each.find_accelerators_unloaded() if quickly else None
         inventories[each] = unloaded or _ask([(each, [], os.environ)], timeout_seconds)[0]
     return _devices(inventories)
@@ -86,8 +80,7 @@ def find_devices(*, timeout_seconds: float = PROBE_SECONDS, quickly: bool = Fals
 
 def find_cpu() -> Devices:
     """Return the cpu alone, without the seconds that importing takes; whether that works shows later."""
-    asked = filter(_knows_accelerators, LIBRARIES.values())
-    return _devices({each: Inventory(missing=reason) for each in asked if (reason := each.missing())})
+    return _devices({each: Inventory(missing=reason) for each in _searching() if (reason := each.missing())})
 
 
 def resolve(requested: Sequence[str], devices: Devices) -> tuple[list[str], list[Absent]]:
@@ -141,8 +134,9 @@ def with_nvidia_smi(facts: Mapping[str, Any], command: Sequence[str] = ("nvidia-
     return kept | state | taken
 
 
-def _knows_accelerators(asked: Library) -> bool:
-    return bool(asked.accelerators)
+def _searching() -> list[Library]:
+    """Return the libraries that know accelerators."""
+    return [each for each in LIBRARIES.values() if each.accelerators]
 
 
 def _ask(asked: Sequence[Asking], seconds: float) -> list[Inventory]:

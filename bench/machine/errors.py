@@ -33,7 +33,7 @@ class Unfinished(UserError):
 
 
 def what_failed(error: Exception) -> str:
-    """What went wrong in few words: our own, the system's with the file, or a library's with its kind."""
+    """Return what went wrong in few words: our own, the system's with the file, or a library's with its kind."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
@@ -59,14 +59,14 @@ def describe_error(error: BaseException, module: str) -> str:
         words = str(error)
     except BaseException:  # an exception is a class of theirs, and may raise as well
         words = ""
-    said = f"{kind}: {one_line(words)[:MOST_WORDS]}" if words.strip() else kind
+    clause = f"{kind}: {one_line(words)[:MOST_WORDS]}" if words.strip() else kind
     package = module.partition(":")[0].partition(".")[0]
     places = [
         f"{_file_name(frame.f_code.co_filename, frame.f_globals)}, line {line}, in {frame.f_code.co_name}"
         for frame, line in traceback.walk_tb(error.__traceback__)
         if _is_theirs(frame, package)
     ]
-    return f"{said} ({places[-1]})" if places else said
+    return f"{clause} ({places[-1]})" if places else clause
 
 
 def check_arguments(function: Callable[..., Any], *arguments: Any, **options: Any) -> None:
@@ -99,9 +99,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if len(word) < 2:  # which begins anything
         return ""
     forms: dict[str, str] = {}
-    for one in known:
-        plain = one.lower().lstrip("-")
-        forms |= {plain[: len(word)]: one, plain: one}  # "trian" is meant to begin "train_step"
+    for name in known:
+        plain = name.lower().lstrip("-")
+        forms |= {plain[: len(word)]: name, plain: name}  # "trian" is meant to begin "train_step"
     near = difflib.get_close_matches(word, forms, n=1)
     return f" (did you mean {forms[near[0]]!r}?)" if near else ""
 

@@ -16,6 +16,7 @@ Needs the standard library alone. Evidence for the list: the Linux kernel's docu
 ``/proc/pressure``, ``/proc/stat`` and ``cpu.stat``.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -46,52 +47,53 @@ class Reading:
 
 
 def read(root: Path = Path("/")) -> Reading:
-    """Read all counters now."""
+    """Read all counters now; of control groups there are two versions."""
+    groups = root / "sys/fs/cgroup"
     return Reading(
         wall_ns=time.perf_counter_ns(),
         cpu_ns=time.process_time_ns(),
         preempted=preempted(),
-        waiting_us=_number_after("some", "total=", root / "proc/pressure/cpu"),
-        steal_ticks=_steal(root / "proc/stat"),
-        throttled=_throttled(root),
+        waiting_us=_counter(r"^some .*total=(\d+)", root / "proc/pressure/cpu"),
+        steal_ticks=_counter(r"^cpu +(?:\d+ ){7}(\d+)", root / "proc/stat"),
+        throttled=_counter(r"^nr_throttled (\d+)", groups / "cpu.stat", groups / "cpu/cpu.stat"),
     )
 
 
 def between(before: Reading, after: Reading, *, alone: bool) -> dict[str, float]:
-    """What happened between two readings, by gate; ``alone``: one thread that only computes on the cpu.
+    """Return what happened between two readings, by gate; ``alone``: one thread that computes on the cpu.
 
     Wall over processor time means nothing for more threads, nor where the host waits for an accelerator.
     """
     wall_ns = after.wall_ns - before.wall_ns
     if wall_ns <= 0:
         return {}
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     if alone and after.cpu_ns > before.cpu_ns:
-        found["wall_over_cpu"] = wall_ns / (after.cpu_ns - before.cpu_ns)
-    for name, per_unit in (
-        ("preempted", 1e9 / wall_ns),
-        ("waiting_us", 1e3 / wall_ns),
-        ("steal_ticks", TICK_NS / wall_ns),
-        ("throttled", 1.0),
+        values["wall_over_cpu"] = wall_ns / (after.cpu_ns - before.cpu_ns)
+    for gate, counter, per_unit in (
+        ("preempted", "preempted", 1e9 / wall_ns),
+        ("waiting", "waiting_us", 1e3 / wall_ns),
+        ("steal", "steal_ticks", TICK_NS / wall_ns),
+        ("throttled", "throttled", 1.0),
     ):
-        start, end = getattr(before, name), getattr(after, name)
+        start, end = getattr(before, counter), getattr(after, counter)
         if start is not None and end is not None:
-            found[name.partition("_")[0]] = (end - start) * per_unit
-    return {name: round(value, 4) for name, value in found.items()}
+            values[gate] = (end - start) * per_unit
+    return {name: round(value, 4) for name, value in values.items()}
 
 
 def fired(gates: Mapping[str, float], limits: Mapping[str, float]) -> list[str]:
-    """The gates above their limits."""
+    """Return the gates above their limits."""
     return [name for name, value in gates.items() if name in limits and not value <= limits[name]]
 
 
 def in_words(name: str, value: float) -> str:
-    """What a gate saw, for a reader."""
+    """Return what a gate saw, for a reader."""
     return WORDS.get(name, name + " {:.3g}").format(value)
 
 
 def preempted() -> int | None:
-    """Times that this process was put aside for another; None where nobody counts."""
+    """Return how often this process was put aside for another; None where nobody counts."""
     try:
         import resource
     except ImportError:  # Windows
@@ -99,23 +101,11 @@ def preempted() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def _steal(path: Path) -> int | None:
-    with suppress(OSError, ValueError, IndexError), path.open(encoding="ascii") as file:
-        return int(file.readline().split()[8])
-    return None
-
-
-def _throttled(root: Path) -> int | None:
-    for path in (root / "sys/fs/cgroup/cpu.stat", root / "sys/fs/cgroup/cpu/cpu.stat"):
-        if (found := _number_after("nr_throttled", "nr_throttled ", path)) is not None:
-            return found
-    return None
-
-
-def _number_after(line_starts: str, mark: str, path: Path) -> int | None:
-    """The whole number after ``mark`` in the line that starts so."""
-    with suppress(OSError, ValueError), path.open(encoding="ascii") as file:
-        for line in file:
-            if line.startswith(line_starts):
-                return int(line.partition(mark)[2].split()[0])
+def _counter(pattern: str, *paths: Path) -> int | None:
+    """Return the number that a pattern finds in the first file that has one; None where there is none."""
+    for path in paths:
+        with suppress(OSError):
+            text = path.read_text(encoding="ascii", errors="replace")
+            if match := re.search(pattern, text, re.MULTILINE):
+                return int(match[1])
     return None

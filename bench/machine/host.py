@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,11 @@ def host_hash(root: Path = ROOT) -> str:
 
 def ranges(numbers: list[int]) -> str:
     """Write sorted numbers the way Linux writes them: "0-3,8"."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1][1:] = [number]
-        else:
-            runs.append([number])
-    return ",".join("-".join(map(str, run)) for run in runs)
+    places = groupby(
+        enumerate(numbers), key=lambda place: place[1] - place[0]
+    )  # the same in a run of numbers
+    runs = [[number for _, number in run] for _, run in places]
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def digest(text: str | bytes) -> str:

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.machine.errors import UserError
-from bench.machine.libraries.library import BLAS, NEUTRAL, Library, Move, Ramp, known
-from bench.machine.libraries.numpy_library import NUMPY, NumPy
+from bench.machine.libraries.library import BLAS, NEUTRAL, NUMPY, Library, Move, NumPy, Ramp, known
 from bench.machine.libraries.torch_library import TORCH, PyTorch
 
 __all__ = [

@@ -71,11 +71,9 @@ OF_TORCH = {
     "mps": {"memory_bytes": "mps.recommended_max_memory"},
 }  # fmt: skip
 CUDA_VARIABLES = {
-    "module_loading": "CUDA_MODULE_LOADING",
-    "launch_blocking": "CUDA_LAUNCH_BLOCKING",
-    "cublas_workspace": "CUBLAS_WORKSPACE_CONFIG",
-    "allocator_config": "PYTORCH_CUDA_ALLOC_CONF",
-}
+    "module_loading": "CUDA_MODULE_LOADING", "launch_blocking": "CUDA_LAUNCH_BLOCKING",
+    "cublas_workspace": "CUBLAS_WORKSPACE_CONFIG", "allocator_config": "PYTORCH_CUDA_ALLOC_CONF",
+}  # fmt: skip
 # the C++ compiler where CXX does not name one (PyTorch looks for no other), and what installs it
 COMPILERS = {
     "Darwin": ("clang++", "run xcode-select --install"),
