@@ -20,20 +20,20 @@ from bench.machine.clock import (
 )  # fmt: skip
 
 
-def test_a_value_is_the_time_of_n_calls_over_n() -> None:
+def test_a_value_is_the_time_of_n_calls_over_n():
     world = World()
     value = take_value(world.call(host=700), 5, clock=world.clock)
     assert (value.n_calls, value.elapsed_ns, value.residual_ns) == (5, 3500, 0)
     assert value.per_call_ns == 700
 
 
-def test_a_value_waits_on_both_sides_of_the_clock_and_once_more() -> None:
+def test_a_value_waits_on_both_sides_of_the_clock_and_once_more():
     world = World()
     take_value(world.call(host=1), 2, synchronise=world.synchronise, clock=world.clock)
     assert world.events == ["wait", "clock", "call", "call", "wait", "clock", "wait", "clock"]
 
 
-def test_work_of_the_device_is_inside_the_value_and_what_was_queued_earlier_outside() -> None:
+def test_work_of_the_device_is_inside_the_value_and_what_was_queued_earlier_outside():
     world = World()
     call = world.call(host=10, device=1000)
     for _ in range(2):
@@ -43,7 +43,7 @@ def test_work_of_the_device_is_inside_the_value_and_what_was_queued_earlier_outs
     assert take_value(call, 3, clock=world.clock).elapsed_ns == 3 * 10  # what a careless clock would see
 
 
-def test_a_synchronise_that_returns_early_shows_as_residual() -> None:
+def test_a_synchronise_that_returns_early_shows_as_residual():
     world = World()
     waits = iter([False, False, True])  # the second, which should have waited, did not
 
@@ -56,7 +56,7 @@ def test_a_synchronise_that_returns_early_shows_as_residual() -> None:
 
 
 @pytest.mark.parametrize("collecting", [True, False])
-def test_the_collector_is_off_during_a_value_and_then_as_it_was(collecting: bool) -> None:
+def test_the_collector_is_off_during_a_value_and_then_as_it_was(collecting):
     world = World()
     seen: list[bool] = []
 
@@ -80,12 +80,12 @@ def test_the_collector_is_off_during_a_value_and_then_as_it_was(collecting: bool
 
 
 @pytest.mark.parametrize("readings", [(5, 5, 5), (5, 4, 5)])
-def test_a_clock_that_stands_still_or_runs_backwards_gives_no_value(readings: tuple[int, ...]) -> None:
+def test_a_clock_that_stands_still_or_runs_backwards_gives_no_value(readings):
     with pytest.raises(ClockError, match="the clock went from 5 to"):
         take_value(lambda: None, 1, clock=iter(readings).__next__)
 
 
-def test_the_clocks_own_cost_is_the_time_between_two_readings_or_its_tick() -> None:
+def test_the_clocks_own_cost_is_the_time_between_two_readings_or_its_tick():
     assert clock_cost_ns(World(reading=42).clock) == 42
     coarse = World(reading=10)
     assert clock_cost_ns(lambda: coarse.clock() // 1000 * 1000) == 1000
@@ -103,16 +103,14 @@ def test_the_clocks_own_cost_is_the_time_between_two_readings_or_its_tick() -> N
         (100 * US, 20 * US, 220),  # a clock so slow that 1000 of its readings, 20 ms, decide
     ],
 )
-def test_calibration_finds_the_calls_that_make_a_value_long_enough(
-    host: int, reading: int, n_calls: int
-) -> None:
+def test_calibration_finds_the_calls_that_make_a_value_long_enough(host, reading, n_calls):
     world = World(reading=reading)
     assert calibrate(world.call(host=host), clock=world.clock) == n_calls
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2 * US, 50 * MS), st.integers(1, 200))
-def test_a_calibrated_value_is_long_enough_and_not_much_longer(host: int, reading: int) -> None:
+def test_a_calibrated_value_is_long_enough_and_not_much_longer(host, reading):
     world = World(reading=reading)
     n_calls = calibrate(world.call(host=host), clock=world.clock)
     elapsed = take_value(world.call(host=host), n_calls, clock=world.clock).elapsed_ns
@@ -120,7 +118,7 @@ def test_a_calibrated_value_is_long_enough_and_not_much_longer(host: int, readin
     assert n_calls == 1 or elapsed <= 1.1 * MIN_VALUE_NS + host + reading
 
 
-def test_calibration_resets_before_every_value_and_waits_for_the_device() -> None:
+def test_calibration_resets_before_every_value_and_waits_for_the_device():
     world = World(reading=1)
     resets_at: list[int] = []
     n_calls = calibrate(
@@ -133,13 +131,13 @@ def test_calibration_resets_before_every_value_and_waits_for_the_device() -> Non
     assert resets_at == [0, 1, 3, 7, 11, 15, 19]  # before values of 1 and 2 calls, and five of 4
 
 
-def test_calibration_gives_up_on_calls_that_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibration_gives_up_on_calls_that_do_nothing(monkeypatch):
     monkeypatch.setattr(clock, "MAX_CALLS", 8)
     with pytest.raises(ClockError, match="8 calls take less than 2500000 ns: nothing is being done"):
         calibrate(lambda: None, clock=World(reading=1).clock)
 
 
-def test_one_hiccup_does_not_make_values_short() -> None:
+def test_one_hiccup_does_not_make_values_short():
     world = World(reading=10)
     stalls = iter([6 * MS])
 
@@ -150,7 +148,7 @@ def test_one_hiccup_does_not_make_values_short() -> None:
     assert take_value(call, n_calls, clock=world.clock).elapsed_ns >= MIN_VALUE_NS
 
 
-def test_warming_up_takes_one_call_or_5_ms_and_the_first_call_is_told_apart_and_waited_for() -> None:
+def test_warming_up_takes_one_call_or_5_ms_and_the_first_call_is_told_apart_and_waited_for():
     for host, calls in ((20 * MS, 1), (1 * MS, 5)):
         world = World()
         assert warm_up(world.call(host=host), clock=world.clock) == (host, calls)
@@ -170,5 +168,5 @@ def test_warming_up_takes_one_call_or_5_ms_and_the_first_call_is_told_apart_and_
     ("residuals", "busy"),
     [([0, 0, 0, 0, 0], False), ([0, 0, 900, 0, 0], False), ([11, 11, 11, 0, 0], True), ([10] * 5, False)],
 )
-def test_a_device_is_still_busy_where_most_values_leave_work_behind(residuals: list[int], busy: bool) -> None:
+def test_a_device_is_still_busy_where_most_values_leave_work_behind(residuals, busy):
     assert still_busy([Value(1, 1000, residual) for residual in residuals]) is busy
