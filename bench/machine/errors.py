@@ -33,7 +33,7 @@ class Unfinished(UserError):
 
 
 def what_failed(error: Exception) -> str:
-    """Return in few words what went wrong: our own, the system's with the file, or a library's with its kind."""
+    """Return what failed in few words: our own, the system's with the file, or a library's with its kind."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
