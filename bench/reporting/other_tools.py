@@ -20,8 +20,6 @@ MOST_TABLE_ROWS = 2000  # of a table; a page with more is slow to read and to so
 MOST_DOTS = 500  # of a row; of more processes, every second, third and so on is drawn
 FROM_PROCESSES = "from the medians of each process"  # how sure a ratio is
 AS_WRITTEN = {variant.name for variant in by_role("as_written")}
-
-
 # what must be known of the numbers of a file
 CAUTIONS: Mapping[tuple[str, Origin], str] = {
     (pyperf.TOOL.name, "stranger"): "one benchmark after the other, so that drift of the machine in between "
@@ -64,13 +62,14 @@ class Row:
         return self.ratio is not None and self.own is not None and self.own.variant in AS_WRITTEN
 
     @property
-    def remarks(self) -> dict[str, bool]:
-        """Return what may be remarked of it, and whether that holds."""
-        own = self.own
-        return {
-            "baseline": own is not None and own.is_baseline,
-            "known wrong gradient": own is not None and own.known_wrong,
-        }
+    def is_baseline(self) -> bool:
+        """Return whether others are compared with it."""
+        return self.own is not None and self.own.is_baseline
+
+    @property
+    def known_wrong(self) -> bool:
+        """Return whether its gradient is known to be wrong."""
+        return self.own is not None and self.own.known_wrong
 
 
 def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = "") -> Article:
@@ -123,24 +122,26 @@ def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = 
 def _compared(benchmarks: Sequence[Benchmark]) -> list[Row]:
     """Return every benchmark over the baseline at the same work; others' have nothing beside them."""
 
-    def work(one: Benchmark) -> object:
-        return one.group, *((one.own.work, one.own.shape, one.own.threads) if one.own else ())
+    def work(group: str, own: Own) -> object:
+        return group, own.work, own.shape, own.threads
 
-    baselines = {work(one): one for one in reversed(benchmarks) if one.own and one.own.is_baseline}
+    ours = [(benchmark, benchmark.own) for benchmark in reversed(benchmarks) if benchmark.own]
+    baselines = {work(benchmark.group, own): benchmark for benchmark, own in ours if own.is_baseline}
     rows = []
-    for one in benchmarks:
-        baseline = baselines.get(work(one)) if one.own else None
-        ratio = None if baseline is None or one is baseline else _ratio(one, baseline)
-        name = wording.short(one.own.variant if one.own else one.label)
-        rows.append(Row(one, one.own, name, median_interval(one.medians_ns), baseline, ratio))
+    for benchmark in benchmarks:
+        own = benchmark.own
+        baseline = baselines.get(work(benchmark.group, own)) if own else None
+        ratio = _ratio(benchmark, baseline) if baseline and baseline is not benchmark else None
+        name = wording.short(own.variant if own else benchmark.label)
+        rows.append(Row(benchmark, own, name, median_interval(benchmark.medians_ns), baseline, ratio))
     return rows
 
 
-def _ratio(one: Benchmark, other: Benchmark) -> Interval | None:
+def _ratio(benchmark: Benchmark, baseline: Benchmark) -> Interval | None:
     """Return the time of one over that of the other, from their processes; None where these are too many."""
-    if len(one.medians_ns) * len(other.medians_ns) > MOST_PAIRS:
+    if len(benchmark.medians_ns) * len(baseline.medians_ns) > MOST_PAIRS:
         return None
-    return rank_interval(np.log(other.medians_ns), np.log(one.medians_ns)).exp()
+    return rank_interval(np.log(baseline.medians_ns), np.log(benchmark.medians_ns)).exp()
 
 
 def _main(rows: Iterable[Row]) -> Row | None:
@@ -180,7 +181,7 @@ def _where(own: Own) -> str:
 
 def _repeated(benchmarks: Iterable[Benchmark]) -> tuple[Note, ...]:
     """Return that full names are there more than once; nothing where none is."""
-    times = Counter(one.full_name for one in benchmarks)
+    times = Counter(benchmark.full_name for benchmark in benchmarks)
     twice = tuple(name for name, number in times.items() if number > 1)
     return (Note("There more than once under the same full name", twice),) if twice else ()
 
@@ -197,19 +198,18 @@ def _part(group: str, rows: Iterable[Row], number: int, prefix: str) -> Section:
 
 
 def _mark(row: Row) -> Mark:
-    medians, known_wrong = row.benchmark.medians_ns, row.remarks["known wrong gradient"]
-    low, high = row.median.limits
+    medians, (low, high) = row.benchmark.medians_ns, row.median.limits
     return Mark(
-        label=row.name + " (known wrong gradient)" * known_wrong,
+        label=row.name + " (known wrong gradient)" * row.known_wrong,
         library=row.own.library if row.own else "",
         section="",
         time_ns=row.median.estimate,
         low_ns=low,
         high_ns=high,
         blocks_ns=medians[:: 1 + len(medians) // MOST_DOTS] if len(medians) > 1 else (),
-        text="baseline" if row.remarks["baseline"] else row.ratio_text if row.ratio else "",
-        hollow=known_wrong,
-        baseline=row.remarks["baseline"],
+        text="baseline" if row.is_baseline else row.ratio_text if row.ratio else "",
+        hollow=row.known_wrong,
+        baseline=row.is_baseline,
     )
 
 
@@ -217,7 +217,7 @@ def _fields(group: str) -> Fields[Row]:
     """Return the columns of the table of a group; one that holds several groups names them."""
 
     def variant(row: Row) -> Cell:
-        remarks = [remark for remark, holds in row.remarks.items() if holds]
+        remarks = ["baseline"] * row.is_baseline + ["known wrong gradient"] * row.known_wrong
         remarks += [wording.short(row.benchmark.group)] * (row.benchmark.group != group)
         return Cell(row.name, ", ".join(remarks), library=row.own.library if row.own else "")
 
@@ -230,9 +230,8 @@ def _fields(group: str) -> Fields[Row]:
 
     def counts(row: Row) -> str:
         values, calls, processes = row.benchmark.values, row.benchmark.calls, len(row.benchmark.medians_ns)
-        return (
-            " × ".join(map(units.whole, (processes, values // processes, calls))) if values and calls else ""
-        )
+        numbers = (processes, values // processes, calls) if values and calls else ()
+        return " × ".join(map(units.whole, numbers))
 
     def proof(row: Row) -> str:
         errors = row.own.errors if row.own else {}

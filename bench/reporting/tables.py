@@ -88,23 +88,23 @@ def declared_table(facts: Facts, caption: str) -> TextTable:
         data = "random data" if case.data == "random" else f"{case.layout} input"
         return Cell(f"{words.TASKS[case.task]}, {data}", f"{case.shape}, {case.dtype}")
 
-    def scatter(made: Comparison) -> Cell:
-        rounds = made.round_scatter
+    def scatter(pair: Comparison) -> Cell:
+        rounds = pair.round_scatter
         note = "" if rounds is None else f"of rounds {units.percent(rounds)}"
-        return Cell.of(made.process_scatter, units.percent, note)
+        return Cell.of(pair.process_scatter, units.percent, note)
 
     fields: Fields[Comparison] = {
-        "Comparison": lambda made: Cell(HEADLINES[made.kind], words.places(made.baseline_arm, made.arm)),
-        "Work": lambda made: work(facts.rows[made.entry].entry.case) if made.same_work else "different work",
-        "Entry": lambda made: side(made.entry),
-        "Against": lambda made: side(made.baseline),
-        "Entry ÷ other": lambda made: _ratio_cell(made),
-        "Student’s t interval": lambda made: Cell(units.interval(made.t_low, made.t_high), value=made.t_low),
+        "Comparison": lambda pair: Cell(HEADLINES[pair.kind], words.places(pair.baseline_arm, pair.arm)),
+        "Work": lambda pair: work(facts.rows[pair.entry].entry.case) if pair.same_work else "different work",
+        "Entry": lambda pair: side(pair.entry),
+        "Against": lambda pair: side(pair.baseline),
+        "Entry ÷ other": lambda pair: _ratio_cell(pair),
+        "Student’s t interval": lambda pair: Cell(units.interval(pair.t_low, pair.t_high), value=pair.t_low),
         "Standard deviation": scatter,
-        "Verdict": lambda made: verdict_cell(facts, made),
+        "Verdict": lambda pair: verdict_cell(facts, pair),
     }
-    made = [made for made in facts.summary.headlines if not made.left_out]
-    return text_table(caption, fields, made, DECLARED_NOTE if any(one.t_low for one in made) else "")
+    pairs = [pair for pair in facts.summary.headlines if not pair.left_out]
+    return text_table(caption, fields, pairs, DECLARED_NOTE if any(pair.t_low for pair in pairs) else "")
 
 
 def noise_table(facts: Facts, caption: str) -> TextTable:
@@ -168,9 +168,9 @@ def overview_cells(facts: Facts, first_of_many: bool) -> tuple[Cell, ...]:
         return ()
     cells = []
     for kind in ("as_written", "best", "claim"):
-        made = [one for one in facts.summary.headlines if one.kind == kind]
-        several = f" (the first of {len(made)})" if len(made) > 1 and first_of_many else ""
-        text = f"{ratio_text(made[0])}: {verdict(made[0])}{several}" if made else units.NOTHING
+        pairs = [pair for pair in facts.summary.headlines if pair.kind == kind]
+        several = f" (the first of {len(pairs)})" if len(pairs) > 1 and first_of_many else ""
+        text = f"{ratio_text(pairs[0])}: {verdict(pairs[0])}{several}" if pairs else units.NOTHING
         cells.append(Cell(text))
     floor = facts.summary.floor
     return (*cells, Cell(units.NOTHING if floor is None else units.percent(floor)))
@@ -239,29 +239,29 @@ def is_left_out(row: Row) -> bool:
     return row.outcome.left_out
 
 
-def ratio_text(made: Comparison) -> str:
+def ratio_text(pair: Comparison) -> str:
     """Return ratio and interval: "3.65 [3.60, 3.70]"."""
-    return units.with_interval(made.ratio, made.low, made.high)
+    return units.with_interval(pair.ratio, pair.low, pair.high)
 
 
-def verdict(made: Comparison) -> str:
+def verdict(pair: Comparison) -> str:
     """Return the verdict's word."""
-    return "no verdict" if made.verdict == "NONE" else made.verdict
+    return "no verdict" if pair.verdict == "NONE" else pair.verdict
 
 
-def reason_for(facts: Facts, made: Comparison) -> str:
+def reason_for(facts: Facts, pair: Comparison) -> str:
     """Return why it has this verdict; nothing where the same is said once for the whole run."""
-    of_run = made.verdict == "NONE" and not facts.run.plan.verdicts
-    return "" if of_run or made.reason == facts.summary.control.failure else made.reason
+    of_run = pair.verdict == "NONE" and not facts.run.plan.verdicts
+    return "" if of_run or pair.reason == facts.summary.control.failure else pair.reason
 
 
-def tone(made: Comparison) -> str:
+def tone(pair: Comparison) -> str:
     """Return how a verdict looks. What is known to be wrong is never shown as a winner."""
-    if made.verdict in ("INVALID", "MISSING"):
+    if pair.verdict in ("INVALID", "MISSING"):
         return "trouble"
-    if made.known_wrong or made.baseline_known_wrong or made.twin:
+    if pair.known_wrong or pair.baseline_known_wrong or pair.twin:
         return "calm"
-    return {"FASTER": "good", "SLOWER": "bad"}.get(made.verdict, "calm")
+    return {"FASTER": "good", "SLOWER": "bad"}.get(pair.verdict, "calm")
 
 
 def variant_cell(arm: Arm, note: str = "") -> Cell:
@@ -275,13 +275,13 @@ def time_cell(ns: float | None, low_ns: float | None, high_ns: float | None) -> 
     return Cell.of(ns, units.duration, f"{units.duration(low_ns)} to {units.duration(high_ns)}" * limited)
 
 
-def verdict_cell(facts: Facts, made: Comparison) -> Cell:
+def verdict_cell(facts: Facts, pair: Comparison) -> Cell:
     """Return a verdict with its reason."""
-    return Cell(verdict(made), reason_for(facts, made), tone=tone(made))
+    return Cell(verdict(pair), reason_for(facts, pair), tone=tone(pair))
 
 
-def _ratio_cell(made: Comparison) -> Cell:
-    return Cell.of(made.ratio, units.ratio, units.interval(made.low, made.high))
+def _ratio_cell(pair: Comparison) -> Cell:
+    return Cell.of(pair.ratio, units.ratio, units.interval(pair.low, pair.high))
 
 
 def _remarks(row: Row) -> str:
@@ -292,15 +292,15 @@ def _remarks(row: Row) -> str:
 
 def _row_verdict(facts: Facts, row: Row) -> Cell:
     """Return what a row is called: its verdict, or why it has no time."""
-    made = row.comparison
+    pair = row.comparison
     if row.median_ns is None:
         return Cell(row.outcome.status.replace("_", " "), row.outcome.reason, tone="trouble")
-    if made is None:
+    if pair is None:
         return Cell("", row.outcome.reason)
-    if made.twin and made.low is not None and made.high is not None and made.low <= 1 <= made.high:
+    if pair.twin and pair.low is not None and pair.high is not None and pair.low <= 1 <= pair.high:
         return Cell("", "its interval holds 1, as it should")
-    cell = verdict_cell(facts, made)
-    if row.arm.known_wrong and made.verdict == "FASTER":
+    cell = verdict_cell(facts, pair)
+    if row.arm.known_wrong and pair.verdict == "FASTER":
         return replace(cell, note="no winner: known wrong gradient")
     return replace(cell, note=cell.note or row.outcome.reason)
 
