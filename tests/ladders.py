@@ -6,7 +6,6 @@ from journals import example_plan, example_records
 from reports import facts_of, medians
 
 from bench.analysis.ladder import Ladder, ladder
-from bench.analysis.outcome import outcomes
 from bench.analysis.summary import summarise
 from bench.records.record import Burst, measured_as
 from bench.records.run import Run, make_run
@@ -40,7 +39,7 @@ def taken(run: Run) -> Ladder:
 
 
 def section(run: Run) -> Section:
-    made = ladder_section(facts_of(run), outcomes(run), "")
+    made = ladder_section(facts_of(run), "")
     assert made is not None
     return made
 

@@ -11,7 +11,6 @@ from journals import POSITIONAL, example_records
 from msgspec.structs import replace
 
 from bench.analysis.statistics import rank_interval
-from bench.analysis.summary import summarise
 from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, Burst, Plan, measured_as
 from bench.records.run import Run, make_run
@@ -92,7 +91,7 @@ def factor(run: Run, slower: str, faster: str) -> list[float]:
 
 def facts_of(run: Run) -> Facts:
     """A run as the sentences see it."""
-    return Facts.of(run, summarise(run))
+    return Facts.of(run)
 
 
 class Reader(html.parser.HTMLParser):

@@ -24,7 +24,6 @@ from reports import CLAIM_NEW, CLAIM_OLD, facts_of
 
 from bench.analysis import ladder as ladder_module
 from bench.analysis.ladder import Ladder, ladder
-from bench.analysis.outcome import outcomes
 from bench.analysis.statistics import rank_interval
 from bench.analysis.summary import summarise
 from bench.records.record import Burst, Plan, Rung
@@ -117,7 +116,7 @@ def test_a_way_that_lost_an_end_is_a_part_and_one_that_lost_all_is_none(default:
     way = [rung.entry for rung in default.plan.ladder if not rung.branch]
     for run in (without(*way[1:]), make_run([default.plan])):
         assert ladder(summarise(run)) is None
-        assert ladder_section(facts_of(run), outcomes(run), "") is None
+        assert ladder_section(facts_of(run), "") is None
 
 
 def test_branches_take_the_blocks_that_hold_both_their_ends() -> None:

@@ -9,7 +9,6 @@ import pytest
 from grids import best_map, crossing_at, grid, grid_plan, run_of, with_ratio
 
 from bench.analysis import prediction
-from bench.analysis.outcome import outcomes
 from bench.analysis.prediction import (
     MODELS,
     MOST,
@@ -153,8 +152,8 @@ def test_sizes_measured_afterwards_are_predicted_from_the_grid_alone(measured: R
     cases = tuple(replace(best_map(measured).cells[0].case, shape=Shape(6, B, 6, 200, 8)) for B in BATCH)
     later_plan = grid_plan(exactly=Exactly(tuple(cases)))
     later = run_of(later_plan, with_ratio(lambda H, B: 0.5 + crossing_at(256)(H, B)))
-    facts = Facts.of(measured, summarise(measured), [later])
-    section = crossover_section(facts, outcomes(measured), "")
+    facts = Facts.of(measured, [later])
+    section = crossover_section(facts, "")
     assert section is not None
     afterwards = {row[0].text: row[5].value for row in section.tables[-1].rows}
     assert afterwards[NUMPY] < 0.1

@@ -328,9 +328,9 @@ def test_the_file_holds_every_value_else_medians_else_there_is_a_sentence(
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
 def test_no_cell_is_a_formula_nor_breaks_its_line(default_run: Run, start: str) -> None:
     hostile = replace(default_run.bursts[0], entry=f'{start}SUM(A1),"\nnext')
-    facts = article.Facts.of(default_run, article.summarise(default_run))
+    facts = article.Facts.of(default_run)
     facts = dataclasses.replace(facts, run=make_run([default_run.plan, hostile]))
-    (row, *_) = rows_of_file(download.download_section(facts, {}, ""))
+    (row, *_) = rows_of_file(download.download_section(facts, ""))
     assert row["entry"] == f"'{start}SUM(A1),\"\nnext"
 
 

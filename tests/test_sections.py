@@ -22,7 +22,6 @@ from reports import CLAIM_NEW, CLAIM_OLD, facts_of
 
 from bench.analysis.crossover import lines
 from bench.analysis.ladder import Factor
-from bench.analysis.summary import summarise
 from bench.machine import units
 from bench.measure.plan import Exactly
 from bench.records.record import Burst, Check, Worker
@@ -41,13 +40,13 @@ from bench.workload.case import Shape
 
 
 def section(maker: Maker, run: Run, *refinements: Run) -> Section:
-    made = maybe(maker, Facts.of(run, summarise(run), refinements))
+    made = maybe(maker, Facts.of(run, refinements))
     assert made is not None
     return made
 
 
 def maybe(maker: Maker, facts: Facts) -> Section | None:
-    return maker(facts, dict(facts.summary.outcomes), "")
+    return maker(facts, "")
 
 
 def picture(made: Section) -> tuple[Drawing, Axes]:

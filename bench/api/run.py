@@ -287,16 +287,9 @@ def write_report(paths: list[Path], out: str | None, *, any_machine: bool = Fals
             from bench.reporting import build  # jinja2 and matplotlib, needed from here on
     except Exception as error:  # a matplotlib that is broken, or told to draw in a way that it cannot
         raise UserError(f"matplotlib or jinja2 cannot be used: {what_failed(error)}") from error
-    from bench.records import training
-    from bench.training import load_result
 
     report = build.write_report(paths, Path(out) if out else None, any_machine=any_machine)
-    for path in paths:
-        if training.is_training(path):
-            print(load_result(path).summary())
-        elif path in report.answers:
-            print(report.answers[path])
-    for banner in report.banners:
-        print(banner)
+    for text in (*report.answers, *report.banners):
+        print(text)
     print(f"\nReport: {shown(report.page)}")
     return report.disagrees

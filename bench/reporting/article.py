@@ -1,19 +1,18 @@
 """A run as one article of the page: its sections, in the order in which a reader asks.
 
-A section is a function of the facts, the outcomes and the start of its plots' names; it returns None where
-the run holds nothing for it. A new one is listed once, in ``SECTIONS``.
+A section is a function of the facts and the start of its plots' names; it returns None where the run holds
+nothing for it. A new one is listed once, in ``SECTIONS``.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from bench.analysis.outcome import WITHIN_BUDGET, Outcome, outcomes
+from bench.analysis.outcome import WITHIN_BUDGET
 from bench.analysis.statistics import FIRST_LOOK
-from bench.analysis.summary import summarise
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.records.formats.foreign import as_fact
@@ -56,8 +55,7 @@ CONTENTS = (
 )
 DOCUMENTS = "How and why: docs/method.md. How often verdicts are wrong, measured: docs/validity.md."
 
-Outcomes = Mapping[str, Outcome]
-Maker = Callable[[Facts, dict[str, Outcome], str], Section | None]
+Maker = Callable[[Facts, str], Section | None]
 
 
 def run_article(
@@ -68,12 +66,9 @@ def run_article(
     ``prefix`` starts the names of its plots; ``map_beside`` is the name of a run on the same page that
     measured the same work at many sizes.
     """
-    by_entry = outcomes(run)
-    facts = Facts.of(run, summarise(run, by_entry), refinements, map_beside)
+    facts = Facts.of(run, refinements, map_beside)
     sections = {
-        maker: replace(section, open=maker in OPEN)
-        for maker in SECTIONS
-        if (section := maker(facts, by_entry, prefix))
+        maker: replace(section, open=maker in OPEN) for maker in SECTIONS if (section := maker(facts, prefix))
     }
     first = {maker: section.lead[0] for maker, section in sections.items() if section.lead}
     machine = run.environment.machine
@@ -98,7 +93,7 @@ def run_article(
     )
 
 
-def times(facts: Facts, by_entry: Outcomes, prefix: str) -> Section | None:
+def times(facts: Facts, prefix: str) -> Section | None:
     """Return the tables, each with its plot; many of them as one. What was left out is one line."""
     planned = [table for table in facts.summary.tables if table.kind in TABLES]
     timed = [table for table in planned if tables.ordered(table)]
@@ -150,7 +145,7 @@ def left_out(facts: Facts) -> tuple[str, ...]:
     return (f"Not timed in this run, {WITHIN_BUDGET} {whole}: {wording.listing(names, MOST_NAMES)}.",)
 
 
-def failures(facts: Facts, by_entry: Outcomes, prefix: str) -> Section | None:
+def failures(facts: Facts, prefix: str) -> Section | None:
     """Return what went wrong and what could not be measured, with the reasons."""
     summary, missing = facts.summary, facts.run.plan.missing
     if not summary.troubles and not missing:
@@ -168,15 +163,15 @@ def failures(facts: Facts, by_entry: Outcomes, prefix: str) -> Section | None:
     )
 
 
-def starting(facts: Facts, by_entry: dict[str, Outcome], prefix: str) -> Section | None:
+def starting(facts: Facts, prefix: str) -> Section | None:
     """Return what starting costs: from where on it pays, or the bare times where no pair says so."""
-    if section := breakeven_section(facts, by_entry, prefix):
+    if section := breakeven_section(facts, prefix):
         return section
     table = tables.starts_table(facts.run)
     return Section(id="starts", title="What does it cost to start?", tables=(table,)) if table else None
 
 
-def sure(facts: Facts, by_entry: Outcomes, prefix: str) -> Section:
+def sure(facts: Facts, prefix: str) -> Section:
     """Return what stands behind the verdicts: declared comparisons, the noise floor, what was disturbed."""
     caption = "Comparisons declared before the first value"
     tables_by_id = {
@@ -259,7 +254,7 @@ def validity(facts: Facts) -> list[str]:
     ]
 
 
-def contents(facts: Facts, by_entry: Outcomes, prefix: str) -> Section:
+def contents(facts: Facts, prefix: str) -> Section:
     """Return which region the clock enclosed, under which conditions, and how a value comes about."""
     counted = [burst for burst in facts.run.bursts if burst.block >= 1]
     how = ""
@@ -274,7 +269,7 @@ def contents(facts: Facts, by_entry: Outcomes, prefix: str) -> Section:
     return Section(id="contents", title="What is in these numbers, and what is not?", notes=notes)
 
 
-def again(facts: Facts, by_entry: Outcomes, prefix: str) -> Section:
+def again(facts: Facts, prefix: str) -> Section:
     """Return everything that makes the same run again."""
     plan, end = facts.run.plan, facts.run.end
     took = "" if end is None else f", took {units.seconds(end.seconds)}"

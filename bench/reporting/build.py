@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.summary import summarise
 from bench.machine import wording
 from bench.machine.errors import UserError
 from bench.machine.files import write_atomic
@@ -33,7 +32,7 @@ class Report:
     """A report that was written."""
 
     page: Path
-    answers: dict[Path, str]  # of each result what a terminal says of it; a training's is its own summary
+    answers: list[str]  # of each result what a terminal says of it
     banners: list[str]  # what must be known of all results together
     disagrees: bool  # whether anything that claims to be right was proved wrong
 
@@ -103,7 +102,7 @@ def write_report(
             write_values_csv(refined, folder / f"values-{prefixes[path]}refine-{k}.csv")
     return Report(
         page=folder / HTML,
-        answers={path: text for path, one in articles.items() if (text := printable("\n".join(one.summary)))},
+        answers=[printable("\n".join(articles[path].summary)) for path in paths if articles[path].summary],
         banners=[printable(banner) for banner in content["banners"]],
         disagrees=any(failure.status == "disagrees" for run in every_run for failure in run.failures),
     )
@@ -111,7 +110,7 @@ def write_report(
 
 def headline(run: Run, refinements: Sequence[Run] = ()) -> str:
     """Return the answer in plain English for a terminal: no markup, a paragraph."""
-    return printable("\n".join(answer.terminal_lines(Facts.of(run, summarise(run), refinements))))
+    return printable("\n".join(answer.terminal_lines(Facts.of(run, refinements))))
 
 
 def content_of(articles: Sequence[Article]) -> dict[str, Any]:

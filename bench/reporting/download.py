@@ -1,9 +1,8 @@
 """The values of a run as a file within the page, so that whoever has the page has them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from bench.analysis.outcome import Outcome
 from bench.machine import wording
 from bench.records.table import Cells, csv_line
 from bench.reporting.facts import Facts
@@ -17,7 +16,7 @@ NOTE = (
 )
 
 
-def download_section(facts: Facts, by_entry: Mapping[str, Outcome], prefix: str) -> Section:
+def download_section(facts: Facts, prefix: str) -> Section:
     """Return the raw values where they are small enough, else the blocks' medians, else where they are."""
     bursts = facts.run.bursts
     values: Iterator[Cells] = (  # of block 0, too
@@ -27,7 +26,7 @@ def download_section(facts: Facts, by_entry: Mapping[str, Outcome], prefix: str)
     )
     medians: Iterator[Cells] = (
         (entry, block, f"{median:.1f}")
-        for entry, outcome in by_entry.items()
+        for entry, outcome in facts.summary.outcomes.items()
         for block, median in outcome.medians.items()
     )
     total = wording.count(sum(len(burst.elapsed_ns) for burst in bursts), "value")

@@ -38,7 +38,7 @@ VARIABLES = {
 }
 
 
-def environment_section(facts: Facts, by_entry: object, prefix: str) -> Section:
+def environment_section(facts: Facts, prefix: str) -> Section:
     """Return machine, libraries and variables, and whether it was fair."""
     environment = facts.run.environment
     by_library = _by_library(facts.run)

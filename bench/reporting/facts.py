@@ -30,8 +30,9 @@ class Facts:
     map_beside: str = ""
 
     @classmethod
-    def of(cls, run: Run, summary: Summary, refinements: Sequence[Run] = (), map_beside: str = "") -> "Facts":
-        """Make the look-ups once."""
+    def of(cls, run: Run, refinements: Sequence[Run] = (), map_beside: str = "") -> "Facts":
+        """Work out what the run and those that refine it say, and make the look-ups once."""
+        summary = summarise(run)
         rows = {row.entry.id: row for table in summary.tables for row in table.rows}
         sources = (summary, *map(summarise, refinements))
         return cls(run, summary, rows, run.entries, sources, size_maps(sources), map_beside)

@@ -77,7 +77,7 @@ class Result:
         from bench.reporting import answer, page, tables
         from bench.reporting.facts import Facts
 
-        facts = Facts.of(self.run, summarise(self.run), load_refinements(self.path))
+        facts = Facts.of(self.run, load_refinements(self.path))
         first = [tables.times_table(facts, table) for table in facts.summary.tables[:1]]
         return page.render_cell(answer.terminal_lines(facts), first)
 

@@ -41,6 +41,7 @@ def training_article(
         banners=tuple(troubles(result)),
         warnings=(),
         sections=tuple(_sections(result, folder, prefix, images)),
+        summary=(result.summary(),),
     )
     return article, images
 

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from bench.analysis.breakeven import BreakEven, Cost, break_evens, costs
-from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import Array, median_interval
 from bench.analysis.verdict import Kind
 from bench.machine import units, wording
@@ -56,7 +55,7 @@ Pair = tuple[Hashable, Hashable]  # the work of both sides
 T = TypeVar("T")
 
 
-def breakeven_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
+def breakeven_section(facts: Facts, prefix: str) -> Section | None:
     """Return what starting costs; None where no pair was measured, and on a grid: no size is its answer."""
     every = [] if facts.is_grid else break_evens(facts.summary)
     if not every:

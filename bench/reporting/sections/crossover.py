@@ -15,7 +15,6 @@ from matplotlib.ticker import FixedLocator, LogLocator
 from numpy.typing import NDArray
 
 from bench.analysis.crossover import KINDS, Axis, Crossing, Line, MapCell, SizeMap, lines
-from bench.analysis.outcome import Outcome
 from bench.analysis.prediction import (
     MOST,
     Errors,
@@ -69,7 +68,7 @@ Array = NDArray[np.float64]
 Maps = tuple[SizeMap, ...]
 
 
-def crossover_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
+def crossover_section(facts: Facts, prefix: str) -> Section | None:
     """Return the map of several sizes; a sentence where there is one size; None where nothing is compared."""
     maps = facts.maps
     if not maps:

@@ -27,7 +27,7 @@ MEASURED: Pairs = (
 )
 
 
-def words_section(facts: Facts, found: object, prefix: str) -> Section:
+def words_section(facts: Facts, prefix: str) -> Section:
     """Return variants and kinds of input that the plan holds, how it was measured, and the verdicts."""
     run = facts.run
     arms = {arm.variant for arm in run.plan.arms}

@@ -1,13 +1,12 @@
 """The ladder: the tutorial's claim taken apart, one change at a time, each with what it is worth."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from bench.analysis.ladder import Factor, Ladder, Step, ladder
-from bench.analysis.outcome import Outcome
 from bench.machine import units, wording
 from bench.reporting import plots, tables, words
 from bench.reporting.facts import Facts
@@ -26,7 +25,7 @@ TEXT_ROWS = 0.37  # how far above it they stand
 ON_LINES: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5}
 
 
-def ladder_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
+def ladder_section(facts: Facts, prefix: str) -> Section | None:
     """Return the ladder of a run; None where it has none, or measured too little of it."""
     steps = ladder(facts.summary)
     if steps is None:
@@ -42,7 +41,7 @@ def ladder_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -
         lead=tuple(_lead(facts, steps)),
         drawings=(Drawing(f"{prefix}ladder", alt, partial(waterfall, steps), CAPTION),),
         tables=(_table(facts, steps),),
-        notes=tuple(_notes(facts, steps, outcomes)),
+        notes=tuple(_notes(facts, steps)),
     )
 
 
@@ -138,7 +137,7 @@ def _origin(step: Step) -> str:
     return words.variant(above) if own.variant != above.variant else words.place(above)
 
 
-def _notes(facts: Facts, steps: Ladder, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
+def _notes(facts: Facts, steps: Ladder) -> Iterator[str]:
     claim, declared = facts.summary.headline("claim"), ""
     if steps.complete and claim is not None and claim.ratio is not None:
         own, other = (units.ratio(max(x, 1 / x)) for x in (steps.whole.factor.value, claim.ratio))
@@ -150,6 +149,7 @@ def _notes(facts: Facts, steps: Ladder, outcomes: Mapping[str, Outcome]) -> Iter
         f"{declared} Single steps carry no verdict."
     )
     if steps.left_out:
+        outcomes = facts.summary.outcomes
         why = [f"{entry} ({outcomes[entry].reason or 'no block in common'})" for entry in steps.left_out]
         yield f"Left out, what changes there joining what changes next: {wording.listing(why, 12)}."
 

@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import Interval
 from bench.analysis.time_split import KINDS, Kind, LibrarySpeeds, Limit, Limits, limits
 from bench.machine import units, wording
@@ -47,7 +46,7 @@ SLIM = 0.085  # of the axis: narrower parts carry no number
 Operation = tuple[str, str, str]  # what it is, a note, its unit
 
 
-def limits_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
+def limits_section(facts: Facts, prefix: str) -> Section | None:
     """Return why; None where the run measured neither dispatch nor its libraries."""
     every = limits(facts.summary)
     if every is None or not (every.entries or every.libraries):

@@ -4,11 +4,10 @@ A cell is the largest error that the proof met, over all entries of a variant in
 what was allowed: E / tolerance, where E = |a - b| / |b| is normwise, against a float64 reference.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench.analysis.outcome import Outcome
 from bench.machine import units, wording
 from bench.records.record import Arm, Check
 from bench.reporting.facts import Facts
@@ -56,9 +55,9 @@ class Proved:
         return max(own, key=_strain, default=None)
 
 
-def proof_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) -> Section | None:
+def proof_section(facts: Facts, prefix: str) -> Section | None:
     """Return the table of proofs and what follows from it; None where nothing was proved."""
-    proved = list(_collect(facts, outcomes))
+    proved = list(_collect(facts))
     if not proved:
         return None
     quantities = _quantities(facts, proved)
@@ -77,12 +76,12 @@ def proof_section(facts: Facts, outcomes: Mapping[str, Outcome], prefix: str) ->
     )
 
 
-def _collect(facts: Facts, outcomes: Mapping[str, Outcome]) -> Iterator[Proved]:
+def _collect(facts: Facts) -> Iterator[Proved]:
     """Yield what was proved, in the plan's order; A/A controls repeat their originals."""
     groups: dict[tuple[str, str, str], Proved] = {}
     for entry in facts.entries.values():
-        arm, dtype, checks = facts.run.arms[entry.arm], entry.case.dtype, outcomes[entry.id].checks
-        if checks:
+        arm, dtype = facts.run.arms[entry.arm], entry.case.dtype
+        if checks := facts.summary.outcomes[entry.id].checks:
             key = arm.variant, arm.device, dtype
             before = groups.get(key, Proved(arm, dtype, ()))
             groups[key] = replace(before, checks=tuple(dict.fromkeys((*before.checks, *checks))))
