@@ -19,23 +19,16 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def commands() -> list[list[str]]:
-    """Every ``rnnbench`` line of the README's blocks, without its comment."""
-    lines = "\n".join(blocks("sh") + blocks("")).splitlines()
-    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("rnnbench ")]
-
-
-def test_every_command_is_understood():
-    assert len(commands()) > 15
-    for command in commands():
-        build_parser().parse_args(command)
-
-
-def test_the_quick_commands_work(tmp_path, monkeypatch):
+def test_every_command_is_understood_and_the_quick_ones_work(tmp_path, monkeypatch):
     """The lists, and the proof of one variant; the others run in test_cli and test_gradients."""
+    lines = "\n".join(blocks("sh") + blocks("")).splitlines()
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("rnnbench ")]
+    assert len(commands) > 15
+    for command in commands:
+        build_parser().parse_args(command)
     monkeypatch.chdir(tmp_path)
     for command in (["variants"], ["devices"], ["verify", "--variant", "numpy-published"]):
-        assert command in commands()
+        assert command in commands
         assert main(command) == 0
 
 
@@ -47,29 +40,19 @@ def test_the_python_blocks_print_what_they_promise(block, capsys):
     assert capsys.readouterr().out.splitlines() == promised
 
 
-def test_what_a_flag_of_pytest_benchmark_needs_beside_it_is_said():
-    assert "`--benchmark-histogram` needs" in README
-    assert "pytest-benchmark[histogram]" in README
-    assert "all its flags" not in README
-
-
-def test_the_help_names_the_defaults_that_a_run_has(capsys):
+def test_the_help_names_the_defaults_that_a_run_has_and_the_readme_what_is_needed_and_proved(capsys):
     with pytest.raises(SystemExit):
         main(["run", "--help"])
-    told = " ".join(capsys.readouterr().out.split())
-    blocks = {name: preset.blocks for name, preset in PRESETS.items()}
-    said = ", ".join(f"{name}: {blocks[name]}" for name in ("grid", "full", "quick"))
-    assert f"(default: {blocks['primer']}, {said})" in told
-    assert f"(default run: {PRESETS['primer'].budget_s:g}s, grid: {PRESETS['grid'].budget_s:g}s)" in told
-
-
-def test_the_readme_counts_the_shapes_that_are_proved():
-    cases = agreement_cases()
-    proved = {(case.shape, case.layout) for case in cases}
-    of_the_reference = {case.shape for case in reference_cases()}
-    assert (len(proved), len(of_the_reference)) == (10, 4)
-    assert "at ten shapes" in README
-    assert "at four more" in README.replace("\n", " ")
+    text = " ".join(capsys.readouterr().out.split())
+    counts = {name: preset.blocks for name, preset in PRESETS.items()}
+    others = ", ".join(f"{name}: {counts[name]}" for name in ("grid", "full", "quick"))
+    assert f"(default: {counts['primer']}, {others})" in text
+    assert f"(default run: {PRESETS['primer'].budget_s:g}s, grid: {PRESETS['grid'].budget_s:g}s)" in text
+    proved = {(case.shape, case.layout) for case in agreement_cases()}
+    assert (len(proved), len({case.shape for case in reference_cases()})) == (10, 4)
+    for words in ("at ten shapes", "at four more", "`--benchmark-histogram` needs", "[histogram]"):
+        assert words in README.replace("\n", " ")
+    assert "all its flags" not in README
 
 
 @pytest.mark.parametrize(
