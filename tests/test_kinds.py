@@ -60,7 +60,6 @@ PLACES = {  # single expressions of other files
     ("reporting/page.py", "name.endswith"): "the file of a template",
     ("reporting/page.py", "str(text).split"): "white space",
     ("reporting/sections/limits.py", "units.percent(limit).removesuffix"): "the sign of a share",
-    ("reporting/verify_table.py", "name.split"): "OPEN: a row of verify is to hold the quantity",
     ("training/setup.py", "device.partition"): DEVICE,
     ("workload/catalog.py", "device.partition"): DEVICE,
     ("workload/catalog.py", "spec.partition"): TYPED,

@@ -410,10 +410,13 @@ def test_dots_are_named_only_where_there_are_any(turning_at_256: Run) -> None:
 
 def test_a_factor_reads_the_same_from_either_side() -> None:
     """One side is up to 3 times faster at small sizes, the other at large ones."""
-    (axes,) = lines_plot(best_map(grid(lambda H, B: math.log(3) * (1 if H < 100 else -1)))).axes
+    size_map = best_map(grid(lambda H, B: math.log(3) * (1 if H < 100 else -1)))
+    (axes,) = lines_plot(size_map).axes
     ticks = [tick for tick in axes.yaxis.get_major_locator()() if 0.3 < tick < 3.1]
     labels = [axes.yaxis.get_major_formatter()(tick, None) for tick in ticks]
     assert labels == ["2.5", "2", "1.6", "1.25", "1", "1.25", "1.6", "2", "2.5"]
+    (narrow,) = lines_plot(size_map, narrow=True).axes
+    assert [list(drawn.get_xticks()) for drawn in (axes, narrow)] == [list(HIDDEN[::-1]), list(HIDDEN[::-2])]
 
 
 def test_tiles_and_table_speak_of_the_faster_side() -> None:
