@@ -87,13 +87,13 @@ def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
         yield sentence
     if sides:
         yield f"{'; '.join(map(_most, sides))}."
-    bounded = [(limit, limit.bound) for limit in sides if limit.bound]
-    if bounded:
-        least = [f"{words.library(limit.arm)} {units.duration(bound.time_ns)}" for limit, bound in bounded]
-        runs = [f"{words.variant(limit.arm)} runs at {share(bound.efficiency)}" for limit, bound in bounded]
-        needed = wording.listing(list(dict.fromkeys(least)))
-        rates = "At its library's best rates the work would take"
-        yield f"{rates} {needed}: {wording.listing(runs)} of that speed."
+    bounds = [
+        f"{share(limit.bound.efficiency)} of {words.variant(limit.arm)}'s time"
+        for limit in sides
+        if limit.bound
+    ]
+    if bounds:
+        yield f"At its library's best rates the work would take {wording.listing(bounds)}."
 
 
 def _most(limit: Limit) -> str:
