@@ -16,7 +16,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, NullLocator
 
 from bench.machine import libraries, units
 
@@ -187,21 +187,14 @@ def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
     margin = max(0.06, 0.05 * (max(logs) - min(logs)))
     low, high = min(logs) - margin, max(logs) + margin
     axes.set(xscale="log", xlim=(10**low, 10**high))
-    powers = range(math.floor(low), math.ceil(high) + 1)
-    ticks = [digit * 10.0**power for power in powers for digit in digits_of(high - low)]
-    shown = [time_ns for time_ns in ticks if low <= math.log10(time_ns) <= high]
-    set_ticks(axes.xaxis, FixedLocator(shown), tick)
-
-
-def digits_of(decades: float) -> tuple[float, ...]:
-    """Return the digits that get a tick on a log axis of so many decades."""
-    return next((digits for span, digits in TICKS if decades > span), TICKS[-1][1])
+    log_ticks(axes.xaxis, tick)
 
 
 def log_ticks(axis: Axis, text: Callable[[float], str]) -> None:
     """Put a handful of ticks on a log axis as it stands."""
     low, high = axis.get_view_interval()
-    set_ticks(axis, LogLocator(subs=digits_of(math.log10(high / low)), numticks=10), text)
+    digits = next((digits for span, digits in TICKS if math.log10(high / low) > span), TICKS[-1][1])
+    set_ticks(axis, LogLocator(subs=digits, numticks=10), text)
 
 
 def set_ticks(axis: Axis, locator: Locator, text: Callable[[float], str]) -> None:
