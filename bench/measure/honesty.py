@@ -1,9 +1,9 @@
-"""Whether a variant did its work within the clock: checks of times alone, for any code that can be bound.
+"""Checks whether a variant did its work within the clock: by times alone, for any code that can be bound.
 
 The results of every value are compared elsewhere, on inputs that change from value to value. What is right
 may still not have been computed in the call: kept from an earlier one, put off until ``result``, or left to
-a thread. Each check returns its reason in plain words with the figures, or "" where nothing speaks against
-the variant. None may accuse an honest one, so limits are wide: what a trick gains is a multiple.
+a thread. Each check returns why a variant is not believed, in plain words with the figures, or "" where
+nothing speaks against it. None may accuse an honest one, so limits are wide: a trick gains a multiple.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ FASTEST = 2  # times as fast as the library's best products
 def linear(
     call: Call, feed: Call, reset: Call, n_calls: int, *, synchronise: Call = no_wait, clock: Clock
 ) -> str:
-    """Whether each of N calls in a row computes as the first one after new inputs does.
+    """Compare each of N calls in a row with the first one after new inputs: do all compute?
 
     ``feed`` writes inputs that the variant has not seen (two batches in turn would let it keep a result for
     each); results are not looked at, so any numbers of their kind do. Timed, each the minimum of its
@@ -71,7 +71,7 @@ def linear(
         return ""
 
     def row(most: int) -> tuple[int, int]:
-        """Calls and nanoseconds; fewer than ``most`` where they take very long."""
+        """Call in a row; return calls and nanoseconds, fewer than ``most`` where they take very long."""
         synchronise()
         start, n, step = clock(), 0, 1
         while n < most and clock() - start < ROW_NS:
@@ -83,13 +83,13 @@ def linear(
         return n, clock() - start
 
     def fresh(most: int) -> tuple[int, int]:
-        """A row on new inputs."""
+        """Return a row on new inputs."""
         feed()
         reset()
         return row(most)
 
     def latency_ns() -> int:
-        """A feed and the wait for it."""
+        """Return the time of a feed and the wait for it."""
         synchronise()
         start = clock()
         feed()
@@ -134,7 +134,7 @@ def linear(
 
 
 def deferred(first_ns: Sequence[int], second_ns: Sequence[int], per_call_ns: float) -> str:
-    """Whether ``result`` had work left to do: lazily, or waiting for a thread.
+    """Compare two readings of a result: was work left to ``result``, lazily or waiting for a thread?
 
     For each value the time of ``result`` right after it, and of another one right after that, for the CPU by
     the time of the process as well: it holds that of threads, but not of other programs. Copies from a
@@ -151,7 +151,7 @@ def deferred(first_ns: Sequence[int], second_ns: Sequence[int], per_call_ns: flo
 
 
 def unasked(call: Call, feed: Call, reset: Call, result: Callable[[], Mapping[str, Any]]) -> str:
-    """Whether ``result`` is about the inputs of now, and not those that were there when it was called for.
+    """Change the inputs after a call: is ``result`` about those of now, and not those of the call?
 
     ``feed`` writes two batches in turn. At any size this finds what works in ``result``, without a clock.
     """
@@ -191,7 +191,7 @@ def probe_wanted(case: Case) -> list[Kernel]:
 
 
 def shortest_call_ns(case: Case, primitives: Iterable[Primitive]) -> float:
-    """What the products that the mathematics needs take at the best rate of any product; 0 without rates.
+    """Return what the needed products take at the best rate of any product, in ns; 0 without rates.
 
     ``primitives`` are those of the library on this device with these threads, at all sizes and times known:
     the more there are, the safer, since the quickest value counts. Memory traffic is left out, for caches may
@@ -211,7 +211,7 @@ def shortest_call_ns(case: Case, primitives: Iterable[Primitive]) -> float:
 
 
 def too_fast(case: Case, per_call_ns: float, primitives: Iterable[Primitive]) -> str:
-    """Whether a call takes less than half of ``shortest_call_ns``, and not merely has better products."""
+    """Compare a call with half of ``shortest_call_ns``: does it merely have better products?"""
     shortest_ns = shortest_call_ns(case, primitives)
     if per_call_ns * FASTEST >= shortest_ns:
         return ""
@@ -222,7 +222,7 @@ def too_fast(case: Case, per_call_ns: float, primitives: Iterable[Primitive]) ->
 
 
 def round_trip(elapsed_ns: int, asked_ns: int, replied_ns: int) -> str:
-    """Whether a value is longer than the request for it took, by the clock of the process that asked."""
+    """Compare a value with the request for it, by the clock of the process that asked: is it longer?"""
     if elapsed_ns <= (whole_ns := replied_ns - asked_ns):
         return ""
     return (
@@ -232,5 +232,5 @@ def round_trip(elapsed_ns: int, asked_ns: int, replied_ns: int) -> str:
 
 
 def _us(ns: float) -> str:
-    """Microseconds, with a decimal where there are few."""
+    """Write microseconds, with a decimal where there are few."""
     return f"{ns / 1000:,.{0 if ns >= 10_000 else 1}f} us"

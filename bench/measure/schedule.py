@@ -1,4 +1,4 @@
-"""Who is measured where and when: the workers of a run, the sessions of a block, the order of a round.
+"""The schedule: names of the workers of a run, the sessions of a block, the order of a round.
 
 A worker holds all entries of one library at one place, a place being a device and a number of threads. What
 compiles, what is the user's own and what crashed before has a worker of its own. A session are the tables
@@ -24,7 +24,7 @@ class Session:
 
 
 def worker_name(arm: Arm, *, alone: bool) -> str:
-    """The worker that holds an arm: shared, or ``alone``. The A/A control has another one of its kind."""
+    """Name the worker that holds an arm: shared, or ``alone``. The A/A control has another of its kind."""
     if alone:
         return arm.id
     return f"{arm.library}@{arm.device} x{arm.threads}" + (" control" if arm.twin else "")
@@ -56,7 +56,7 @@ def round_order(
     slow: Collection[str] = (),
     accelerated: Collection[str] = (),
 ) -> list[Entry]:
-    """The entries of a round, shuffled anew: table by table, so that rivals are neighbours in time.
+    """Return the entries of a round, shuffled anew: table by table, so that rivals are neighbours in time.
 
     Those on accelerators stand together. Slow ones come last, in every third round, and so never between
     the two sides of another pair.

@@ -71,19 +71,17 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         (WORKERS, "test_a_grandchild_that_keeps_the_pipe_open_does_not_hide_that_the_worker_died"),
         (WORKERS, "test_several_stubborn_workers_take_one_period_of_grace_together"),
         (RUNNING, "test_who_hangs_is_ended_at_the_deadline_however_stubborn"),
-        ("test_runner.py", "test_a_worker_that_hangs_is_ended_at_its_deadline_and_not_tried_again"),
     ]),
     "F11": ("a worker that segfaults, aborts or leaves", [
         (WORKERS, "test_what_no_worker_says_is_a_crash_with_its_reason"),
         (RUNNING, "test_what_fails_has_its_status_and_no_value_and_the_others_go_on"),
-        ("test_runner.py", "test_what_fails_becomes_a_status_and_the_others_go_on"),
     ]),
     "F12": ("a worker that says rubbish, half a reply, two, or no end of one", [
         (WORKERS, "test_what_no_worker_says_is_a_crash_with_its_reason"),
         (WORKERS, "test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next_one"),
         (WORKERS, "test_what_a_worker_said_last_is_kept_and_no_more"),
         (RUNNING, "test_what_fails_has_its_status_and_no_value_and_the_others_go_on"),
-        ("test_runner.py", "test_a_variant_that_prints_is_timed_all_the_same"),
+        (RUNNING, "test_who_only_talks_is_timed"),
     ]),
     "F13": ("the host's memory runs out", [
         (WORKERS, "test_killed_by_someone_else_means_that_memory_ran_out"),

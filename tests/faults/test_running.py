@@ -36,6 +36,8 @@ def nothing_is_left() -> bool:
         ("out_of_turn", "crashed", "protocol: it sent "),
         ("other_question", "crashed", "protocol: it sent what is no reply: Invalid value 'Measured'"),
         ("killed", "oom", "killed by SIGKILL"),
+        ("raising", "crashed", "ValueError: no such thing"),
+        ("importing", "invalid", "is a NumPy variant, but imported torch"),
         ("too_large", "oom", "MemoryError: Unable to allocate"),
         ("nan", "disagrees", "is finite"),
         ("spoiling_late", "disagrees", "after a value: loss is off by"),
@@ -59,7 +61,7 @@ def test_who_hangs_is_ended_at_the_deadline_however_stubborn(
     variant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(block, "REPLY_DEADLINE_S", 0.5)
-    end, records = measure(small_plan(f"faults.variants:{variant}"))
+    end, records = measure(small_plan(f"faults.variants:{variant}", blocks=2))  # it is not tried again
 
     failures = [one for one in records if isinstance(one, Failure) and variant in one.entry]
     assert [(one.status, one.reason) for one in failures] == [("timeout", "no reply within 0.5 s")]

@@ -53,6 +53,15 @@ def _exit_3(call: Call) -> None:
     os._exit(3)
 
 
+def _raise(call: Call) -> None:
+    raise ValueError("no such thing")
+
+
+def _import_torch(call: Call) -> None:
+    sys.modules["torch"] = sys
+    call()
+
+
 def _kill(call: Call) -> None:
     os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does when memory runs out
 
@@ -205,6 +214,8 @@ def _spoiling_late(*args: Any, **options: Any) -> Bound:
 
 segfaulting = variant("segfaulting", _segfault)
 exiting = variant("exiting", _exit_3)
+raising = variant("raising", _raise)
+importing = variant("importing", _import_torch)
 killed = variant("killed", _kill)
 stopping = variant("stopping", _stop)
 stubborn = variant("stubborn", _stubborn)
