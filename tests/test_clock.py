@@ -8,28 +8,13 @@ from hypothesis import strategies as st
 from worlds import MS, US, World
 
 from bench.machine import clock
-from bench.machine.clock import (
-    MIN_VALUE_NS,
-    ClockError,
-    Value,
-    calibrate,
-    clock_cost_ns,
-    still_busy,
-    take_value,
-    warm_up,
-)  # fmt: skip
+from bench.machine.clock import MIN_VALUE_NS, ClockError, Value, calibrate, clock_cost_ns, take_value, warm_up
 
 
-def test_a_value_is_the_time_of_n_calls_over_n():
+def test_a_value_is_the_time_of_n_calls_over_n_and_waits_on_both_sides_of_the_clock_and_once_more():
     world = World()
-    value = take_value(world.call(host=700), 5, clock=world.clock)
-    assert (value.n_calls, value.elapsed_ns, value.residual_ns) == (5, 3500, 0)
-    assert value.per_call_ns == 700
-
-
-def test_a_value_waits_on_both_sides_of_the_clock_and_once_more():
-    world = World()
-    take_value(world.call(host=1), 2, synchronise=world.synchronise, clock=world.clock)
+    value = take_value(world.call(host=700), 2, synchronise=world.synchronise, clock=world.clock)
+    assert (value, value.per_call_ns) == (Value(2, 1400, 0), 700)
     assert world.events == ["wait", "clock", "call", "call", "wait", "clock", "wait", "clock"]
 
 
@@ -45,14 +30,9 @@ def test_work_of_the_device_is_inside_the_value_and_what_was_queued_earlier_outs
 
 def test_a_synchronise_that_returns_early_shows_as_residual():
     world = World()
-    waits = iter([False, False, True])  # the second, which should have waited, did not
-
-    def sloppy() -> None:
-        if next(waits):
-            world.synchronise()
-
-    value = take_value(world.call(host=10, device=1000), 1, synchronise=sloppy, clock=world.clock)
-    assert (value.elapsed_ns, value.residual_ns) == (10, 1000)
+    waits = iter([clock.no_wait, clock.no_wait, world.synchronise])  # the second should have waited
+    call = world.call(host=10, device=1000)
+    assert take_value(call, 1, synchronise=lambda: next(waits)(), clock=world.clock) == Value(1, 10, 1000)
 
 
 @pytest.mark.parametrize("collecting", [True, False])
@@ -64,19 +44,18 @@ def test_the_collector_is_off_during_a_value_and_then_as_it_was(collecting):
         seen.append(gc.isenabled())
         world.now += 1
         if len(seen) == 3:
-            raise ValueError
+            raise ArithmeticError
 
     was = gc.isenabled()
     try:
         (gc.enable if collecting else gc.disable)()
         take_value(call, 2, clock=world.clock)
-        assert gc.isenabled() == collecting
-        with pytest.raises(ValueError):  # noqa: PT011  (the one above, and no other)
+        after = gc.isenabled()
+        with pytest.raises(ArithmeticError):
             take_value(call, 1, clock=world.clock)
-        assert gc.isenabled() == collecting
+        assert (seen, after, gc.isenabled()) == ([False] * 3, collecting, collecting)
     finally:
         (gc.enable if was else gc.disable)()
-    assert seen == [False] * 3
 
 
 @pytest.mark.parametrize("readings", [(5, 5, 5), (5, 4, 5)])
@@ -169,4 +148,4 @@ def test_warming_up_takes_one_call_or_5_ms_and_the_first_call_is_told_apart_and_
     [([0, 0, 0, 0, 0], False), ([0, 0, 900, 0, 0], False), ([11, 11, 11, 0, 0], True), ([10] * 5, False)],
 )
 def test_a_device_is_still_busy_where_most_values_leave_work_behind(residuals, busy):
-    assert still_busy([Value(1, 1000, residual) for residual in residuals]) is busy
+    assert clock.still_busy([Value(1, 1000, residual) for residual in residuals]) is busy

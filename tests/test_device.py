@@ -9,6 +9,7 @@ import platform
 import sys
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 
@@ -61,6 +62,7 @@ OLD_VERSION = {"version": SimpleNamespace(cuda=None, hip=None)}  # torch.version
         ("cuda", {}, {"CUDA_VISIBLE_DEVICES": ""}, "Linux", "CUDA_VISIBLE_DEVICES='' hides every device"),
         ("cuda", {}, {"HIP_VISIBLE_DEVICES": "-1"}, "Linux", "HIP_VISIBLE_DEVICES='-1' hides every device"),
         ("cuda", {"cuda__init": no_driver}, {}, "Linux", "Found no NVIDIA driver on your system"),
+        ("cuda", {"cuda__device_count": no_driver}, {}, "Linux", "Found no NVIDIA driver on your system"),
         ("cuda", {}, {}, "Linux", "no device is visible"),
         ("cuda", {}, {"CUDA_VISIBLE_DEVICES": "7"}, "Linux", "no device is visible (CUDA_VISIBLE_DEVICES=7)"),
         ("mps", {}, {}, "Linux", "it exists on macOS only, and this is Linux"),
@@ -78,37 +80,31 @@ def test_an_absent_device_has_its_own_reason(kind, changes, environ, system, sai
 
 BOTH, SINGLE = ("float32", "float64"), ("float32",)
 ROCM = {"version__cuda": None, "version__hip": "7.0", "cuda__device_count": lambda: 1}
+METAL = {"backends__mps__is_available": lambda: True}
+
+
+def gpu(id: str, dtypes: tuple[str, ...] = BOTH, name: str = "GPU", gib: int = 8) -> Device:
+    return Device(id, id.partition(":")[0], name, gib * GIB, dtypes)
 
 
 @pytest.mark.parametrize(
-    ("changes", "devices"),
+    ("changes", "system", "present"),
     [
-        ({"cuda__device_count": lambda: 2}, {"cuda:0": BOTH, "cuda:1": BOTH}),
-        ({"xpu__device_count": lambda: 1}, {"xpu:0": SINGLE}),  # has_fp64 is False
-        (ROCM, {"cuda:0": BOTH}),
+        ({"cuda__device_count": lambda: 2}, "Linux", (gpu("cuda:0"), gpu("cuda:1"))),
+        (ROCM, "Linux", (gpu("cuda:0"),)),
+        ({"xpu__device_count": lambda: 1}, "Linux", (gpu("xpu:0", SINGLE),)),  # has_fp64 is False
+        # the name that its tensors use
+        (METAL, "Darwin", (gpu("mps:0", SINGLE, "Apple GPU (Metal)", 16),)),
+        # a driver that breaks does not hide the others
+        ({"cuda__device_count": no_driver, "xpu__device_count": lambda: 1}, "Linux", (gpu("xpu:0", SINGLE),)),
     ],
 )
-def test_every_gpu_is_found_with_name_memory_and_dtypes(changes, devices):
+def test_every_device_is_found_with_its_dtypes_also_where_a_driver_breaks(
+    changes, system, present, monkeypatch
+):
+    monkeypatch.setattr(platform, "system", lambda: system)
     inventory = find_accelerators(fake_torch(**changes), {})
-    assert inventory.present == tuple(
-        Device(id, id.partition(":")[0], "GPU", 8 * GIB, dtypes) for id, dtypes in devices.items()
-    )
-    assert len(inventory.absent) == 2
-
-
-def test_mps_has_no_float64_and_the_name_its_tensors_use(monkeypatch):
-    monkeypatch.setattr(platform, "system", lambda: "Darwin")
-    inventory = find_accelerators(fake_torch(backends__mps__is_available=lambda: True), {})
-    assert inventory.present == (Device("mps:0", "mps", "Apple GPU (Metal)", 16 * GIB, ("float32",)),)
-
-
-def test_a_driver_that_breaks_does_not_hide_the_other_devices():
-    def broken() -> int:
-        raise OSError("driver crashed")
-
-    inventory = find_accelerators(fake_torch(cuda__device_count=broken, xpu__device_count=lambda: 1), {})
-    assert [device.id for device in inventory.present] == ["xpu:0"]
-    assert inventory.absent[0] == Absent("cuda", "driver crashed")
+    assert (inventory.present, len(inventory.absent)) == (present, 2)
 
 
 @pytest.mark.parametrize(
@@ -221,18 +217,13 @@ def test_asking_for_an_absent_device_is_an_error(request_, said):
 
 
 def test_waiting_is_for_exactly_the_device_under_test(monkeypatch):
-    waits: list[tuple[Any, ...]] = []
-    fake = SimpleNamespace(
-        get_device_module=lambda kind: SimpleNamespace(
-            synchronize=lambda device: waits.append((kind, device))
-        ),
-        mps=SimpleNamespace(synchronize=lambda: waits.append(("mps",))),
-    )
-    monkeypatch.setitem(sys.modules, "torch", fake)
+    monkeypatch.setitem(sys.modules, "torch", fake := Mock())
     assert TORCH.synchroniser("cpu") is NUMPY.synchroniser("cpu") is no_wait
     for device in ("cuda:1", "xpu:0", "mps:0"):
         TORCH.synchroniser(device)()
-    assert waits == [("cuda", "cuda:1"), ("xpu", "xpu:0"), ("mps",)]
+    assert fake.get_device_module.call_args_list == [call("cuda"), call("xpu")]
+    assert fake.get_device_module().synchronize.call_args_list == [call("cuda:1"), call("xpu:0")]
+    fake.mps.synchronize.assert_called_once_with()
 
 
 @pytest.mark.parametrize(

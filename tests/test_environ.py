@@ -5,16 +5,9 @@ import os
 import msgspec
 import pytest
 
-from bench.machine import host
+from bench.machine import environ, host
 from bench.machine.audit import warnings
-from bench.machine.environ import (
-    HIDDEN,
-    KEEPS_MEMORY,
-    THREAD_LIMITS,
-    recorded,
-    without_person,
-    worker_environment,
-)  # fmt: skip
+from bench.machine.environ import HIDDEN, KEEPS_MEMORY, THREAD_LIMITS, worker_environment
 from bench.records.record import Environment
 
 BASE = {
@@ -131,7 +124,7 @@ def test_no_secret_and_no_person_gets_into_a_record(monkeypatch):
     ],
 )
 def test_only_harmless_values_are_recorded(name, value, said):
-    assert recorded(name, value, {}) == said
+    assert environ.recorded(name, value, {}) == said
 
 
 @pytest.mark.parametrize(
@@ -144,5 +137,5 @@ def test_only_harmless_values_are_recorded(name, value, said):
     ],
 )
 def test_home_and_name_are_taken_out_and_nothing_else(text, said):
-    assert without_person(text, {"HOME": "/home/ann", "USER": "ann"}) == said
-    assert without_person(text, {"HOME": "/", "USER": "root"}) == text
+    assert environ.without_person(text, {"HOME": "/home/ann", "USER": "ann"}) == said
+    assert environ.without_person(text, {"HOME": "/", "USER": "root"}) == text

@@ -3,27 +3,18 @@
 import json
 import sys
 from collections.abc import Iterator
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import threadpoolctl
 
+from bench.machine import libraries
 from bench.machine.errors import UserError
-from bench.machine.libraries import (
-    LIBRARIES,
-    NEUTRAL,
-    NUMPY,
-    TORCH,
-    Library,
-    known,
-    library,
-    limit_threads,
-    process_state,
-    register,
-    wrong_library,
-)
+from bench.machine.libraries import LIBRARIES, NEUTRAL, NUMPY, TORCH, Library, known, library, register
 from bench.machine.libraries.library import Inventory
 from bench.machine.libraries.torch_library import PRECISION_SWITCHES
 
@@ -36,10 +27,7 @@ def torch() -> Iterator[Any]:
     yield torch
     torch.set_num_threads(threads)
     for name, value in before.items():
-        holder = torch
-        for part in name.split(".")[1:]:
-            holder = getattr(holder, part)
-        holder.fp32_precision = value
+        attrgetter(name.removeprefix("torch."))(torch).fp32_precision = value
 
 
 def test_numpy_tells_its_blas_kernel_and_the_threads_it_really_has():
@@ -48,7 +36,7 @@ def test_numpy_tells_its_blas_kernel_and_the_threads_it_really_has():
         pytest.skip("threadpoolctl does not see this NumPy's BLAS")
     with threadpoolctl.threadpool_limits(2):
         before = NUMPY.facts()["threads"]
-        limit_threads(1)
+        libraries.limit_threads(1)
         facts = NUMPY.facts()
     assert (before, facts["threads"]) == (2, 1)
     assert facts["version"] == np.__version__
@@ -79,7 +67,7 @@ def test_numpys_own_blas_is_reported_where_it_can_be_seen(monkeypatch, pools, th
 
 def test_torch_tells_threads_capability_build_and_switches(torch):
     torch.set_num_threads(2)
-    limit_threads(1)
+    libraries.limit_threads(1)
     facts = TORCH.facts()
     assert facts["threads"] == torch.get_num_threads() == 1
     assert facts["interop_threads"] == torch.get_num_interop_threads()
@@ -111,22 +99,15 @@ def test_a_build_without_a_switch_is_no_error_and_a_switch_that_refuses_shows(mo
 
 
 def test_threads_of_torch_are_limited_only_where_it_is_loaded(monkeypatch):
-    calls: list[tuple[str, int]] = []
-
-    def too_late(n: int) -> None:
-        calls.append(("interop", n))
-        raise RuntimeError("cannot set number of interop threads after parallel work has started")
-
-    fake = SimpleNamespace(
-        set_num_threads=lambda n: calls.append(("intra", n)), set_num_interop_threads=too_late
-    )
+    fake = Mock()
+    fake.set_num_interop_threads.side_effect = RuntimeError("parallel work has started")  # too late
     with threadpoolctl.threadpool_limits(None):  # puts the real pools back
         monkeypatch.setitem(sys.modules, "torch", fake)
-        limit_threads(3)
-        assert calls == [("intra", 3), ("interop", 3)]
+        libraries.limit_threads(3)
         monkeypatch.delitem(sys.modules, "torch")
-        limit_threads(3)
-        assert len(calls) == 2
+        libraries.limit_threads(4)
+    fake.set_num_threads.assert_called_once_with(3)
+    fake.set_num_interop_threads.assert_called_once_with(3)
 
 
 def test_each_library_tells_what_it_does_with_subnormal_numbers(torch):
@@ -146,52 +127,43 @@ def test_what_cannot_be_told_is_left_out():
     def fails() -> None:
         raise RuntimeError("the driver is too old")
 
-    assert known(known=lambda: 1, unknown=None, empty={}, failing=fails, off=False) == {
-        "known": 1,
-        "off": False,
-    }
-
-
-class Unable:
-    """A module of torch with what an older build or a missing package cannot tell."""
-
-    memory = SimpleNamespace(get_allocator_backend=lambda: "native")
-
-    def get_device_name(self, device: str) -> str:
-        return f"name of {device}"
-
-    def get_device_properties(self, device: str) -> Any:
-        return SimpleNamespace(
-            total_memory=8 << 30, multi_processor_count=16, major=9, minor=0, uuid="1-2",
-            gpu_subslice_count=4, driver_version="1.2",
-        )  # fmt: skip
-
-    def temperature(self, device: str) -> int:
-        raise ModuleNotFoundError("nvidia-ml-py does not seem to be installed")
+    facts = known(known=lambda: 1, unknown=None, empty={}, failing=fails, off=False)
+    assert facts == {"known": 1, "off": False}
 
 
 def test_an_accelerator_tells_what_it_can(monkeypatch):
+    properties = SimpleNamespace(
+        total_memory=8 << 30, multi_processor_count=16, major=9, minor=0, uuid="1-2", gpu_subslice_count=4,
+        driver_version="1.2",
+    )  # fmt: skip
+    gpu = SimpleNamespace(  # without what an older build or a missing package cannot tell
+        memory=SimpleNamespace(get_allocator_backend=lambda: "native"),
+        get_device_name=lambda device: f"name of {device}",
+        get_device_properties=lambda device: properties,
+        temperature=Mock(side_effect=ModuleNotFoundError("nvidia-ml-py does not seem to be installed")),
+    )
     fake = SimpleNamespace(
-        cuda=Unable(),
-        xpu=Unable(),
+        cuda=gpu,
         mps=SimpleNamespace(recommended_max_memory=lambda: 16 << 30),
-        get_device_module=lambda kind: Unable(),
+        get_device_module=lambda kind: gpu,
         version=SimpleNamespace(cuda="12.8", hip=None),
         backends=SimpleNamespace(cudnn=SimpleNamespace(version=lambda: 91002, benchmark=False, enabled=True)),
         _C=SimpleNamespace(_cuda_getDriverVersion=lambda: 12080),
     )
     monkeypatch.setitem(sys.modules, "torch", fake)
     monkeypatch.setenv("CUDA_MODULE_LOADING", "LAZY")
-    assert TORCH.device_facts("cuda:0") == {
-        "device_name": "name of cuda:0", "module_loading": "LAZY", "memory_bytes": 8 << 30,
-        "multiprocessors": 16, "compute_capability": "9.0", "runtime": "12.8", "driver": "12.8",
-        "allocator": "native", "cudnn": 91002, "cudnn_enabled": True, "cudnn_benchmark": False,
+    facts = {device: TORCH.device_facts(device) for device in ("cuda:0", "xpu:1", "mps:0", "cpu")}
+    assert facts == {
+        "cuda:0": {
+            "device_name": "name of cuda:0", "module_loading": "LAZY", "memory_bytes": 8 << 30,
+            "multiprocessors": 16, "compute_capability": "9.0", "runtime": "12.8", "driver": "12.8",
+            "allocator": "native", "cudnn": 91002, "cudnn_enabled": True, "cudnn_benchmark": False,
+        },
+        "xpu:1": {"device_name": "name of xpu:1", "memory_bytes": 8 << 30, "multiprocessors": 4,
+                  "driver": "1.2"},
+        "mps:0": {"device_name": "Apple GPU", "memory_bytes": 16 << 30},
+        "cpu": {"device_name": None},
     }  # fmt: skip
-    assert TORCH.device_facts("xpu:1") == {
-        "device_name": "name of xpu:1", "memory_bytes": 8 << 30, "multiprocessors": 4, "driver": "1.2",
-    }  # fmt: skip
-    assert TORCH.device_facts("mps:0") == {"device_name": "Apple GPU", "memory_bytes": 16 << 30}
-    assert TORCH.device_facts("cpu") == {"device_name": None}
     assert TORCH.device_uuid("cuda:0") == "GPU-1-2"
 
 
@@ -216,6 +188,7 @@ def test_a_library_of_ones_own_has_what_the_harness_asks_for_without_saying_so(t
     third.prepare(1)
     assert third.load().__name__ == "array"
     assert third.missing() is None
+    assert Library("no", "No Such", module="no_such_module").missing() == "No Such is not installed"
     assert third.facts()["threads"] is None
     assert third.synchroniser("cpu") is NUMPY.synchroniser("cpu")
     assert (third.mover("cpu"), third.accelerators, third.find_accelerators()) == (None, (), Inventory())
@@ -225,37 +198,31 @@ def test_a_library_of_ones_own_has_what_the_harness_asks_for_without_saying_so(t
     assert (third.computes_elsewhere(lambda: None), third.why_not_compile("cpu")) == ("", None)
     with third.operations("float32", "cpu") as operations:
         assert operations is None
-    json.dumps(process_state("toy"))
-
-
-def test_what_cannot_be_found_is_missing_and_says_so():
-    assert Library("no", "No Such", module="no_such_module").missing() == "No Such is not installed"
+    json.dumps(libraries.process_state("toy"))
 
 
 def test_a_process_speaks_for_its_own_library_alone(third, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
     monkeypatch.delitem(sys.modules, "array", raising=False)
-    assert wrong_library("torch") == ""  # NumPy is in every process
-    assert wrong_library("numpy") == "is a NumPy variant, but imported torch"
-    assert wrong_library("toy") == "is a Toy variant, but imported torch"
+    assert libraries.wrong_library("torch") == ""  # NumPy is in every process
+    assert libraries.wrong_library("numpy") == "is a NumPy variant, but imported torch"
+    assert libraries.wrong_library("toy") == "is a Toy variant, but imported torch"
     monkeypatch.delitem(sys.modules, "torch")
-    assert wrong_library("numpy") == wrong_library("toy") == ""
+    assert libraries.wrong_library("numpy") == libraries.wrong_library("toy") == ""
     monkeypatch.setitem(sys.modules, "array", SimpleNamespace())
-    assert wrong_library("numpy") == "is a NumPy variant, but imported toy"
+    assert libraries.wrong_library("numpy") == "is a NumPy variant, but imported toy"
 
 
 def test_an_array_moves_to_a_device_as_the_variants_move_them(monkeypatch):
-    asked = []
-    fake = SimpleNamespace(tensor=lambda array, *, device: asked.append((array, device)))
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it raises
     assert TORCH.mover("cpu") is NUMPY.mover("cpu") is None
     with pytest.raises(ImportError):
         TORCH.mover("cuda:0")
-    monkeypatch.setitem(sys.modules, "torch", fake)
+    monkeypatch.setitem(sys.modules, "torch", fake := Mock())
     move = TORCH.mover("cuda:1")
     assert move is not None
     move("an array")
-    assert asked == [("an array", "cuda:1")]
+    fake.tensor.assert_called_once_with("an array", device="cuda:1")
 
 
 def test_a_tensor_is_written_and_read_in_place(torch):

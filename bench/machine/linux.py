@@ -52,7 +52,6 @@ class Linux:
         """Return all that is known; of clocks and governors for the processors ``cpus``."""
         text, number, info = self.text, self.number, self.cpuinfo()
         clocks = [f"{CPU}/cpu{cpu}/cpufreq" for cpu in cpus or [0]]
-        throttled, periods = self.throttled() or (None, None)
         return known(
             **{name: info.get(key) for name, key in CPUINFO.items()},
             vector_units=[unit for unit in ("avx2", "avx512f") if unit in info.get("flags", "").split()],
@@ -67,11 +66,11 @@ class Linux:
             frequency_driver=text(f"{clocks[0]}/scaling_driver"),
             turbo=OFF.get(text(f"{CPU}/intel_pstate/no_turbo")) or ON.get(text(f"{CPU}/cpufreq/boost")),
             mhz=known(cur=lambda: round(float(info["cpu MHz"])))
-            | known(
-                min=lambda: int(text(f"{clocks[0]}/scaling_min_freq")) // 1000,
-                max=lambda: int(text(f"{clocks[0]}/scaling_max_freq")) // 1000,
-                cur=lambda: int(text(f"{clocks[0]}/scaling_cur_freq")) // 1000,
-            ),
+            | {
+                name: khz // 1000
+                for name in ("min", "max", "cur")
+                if (khz := number(f"{clocks[0]}/scaling_{name}_freq")) is not None
+            },
             hypervisor=self._hypervisor(info),
             container=self._container(),
             # of a list to choose from, such as "always [madvise] never", the word in brackets
@@ -94,8 +93,7 @@ class Linux:
             swap_used_bytes=lambda: self._swap_bytes(-2),
             runnable=lambda: int(text("proc/loadavg").split()[3].partition("/")[0]),
             cgroup_memory_bytes=self.memory_limit,
-            throttled_periods=throttled,
-            quota_periods=periods,
+            **self._throttled(),
         )
 
     def quota(self) -> float | None:
@@ -118,13 +116,14 @@ class Linux:
         limits = [self.number(group / name) for group in self._groups("memory") for name in names]
         return min((limit for limit in limits if limit is not None and limit < NO_LIMIT), default=None)
 
-    def throttled(self) -> tuple[int, int] | None:
-        """Return the periods in which the quota was used up, and all periods; None where nobody counts."""
+    def _throttled(self) -> dict[str, int]:
+        """Return the periods in which the quota was used up, and all periods, where somebody counts."""
         for group in self._groups("cpu"):
             counts = dict(re.findall(r"^(\w+) (\d+)$", self.text(group / "cpu.stat"), re.MULTILINE))
             with suppress(KeyError):
-                return int(counts["nr_throttled"]), int(counts["nr_periods"])
-        return None
+                names = {"throttled_periods": "nr_throttled", "quota_periods": "nr_periods"}
+                return {name: int(counts[key]) for name, key in names.items()}
+        return {}
 
     def _groups(self, controller: str) -> Iterator[Path]:
         """Yield the folders of the process's groups for a controller, its own first, then those above."""

@@ -93,7 +93,7 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ]),
     "F15": ("a device is absent, breaks or is another one", [
         ("test_device.py", "test_asking_for_an_absent_device_is_an_error"),
-        ("test_device.py", "test_a_driver_that_breaks_does_not_hide_the_other_devices"),
+        ("test_device.py", "test_every_device_is_found_with_its_dtypes_also_where_a_driver_breaks"),
         ("test_plan.py", "test_absent_devices_asked_for_with_all_are_in_the_plan"),
         ("test_binding.py", "test_the_arrays_are_on_the_device_or_nowhere"),
         (RUNNING, "test_what_fails_has_its_status_and_no_value_and_the_others_go_on"),
@@ -101,7 +101,7 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ]),
     "F16": ("a dtype that a device does not know", [
         ("test_plan.py", "test_a_device_without_float64_misses_the_cases_that_need_it"),
-        ("test_device.py", "test_mps_has_no_float64_and_the_name_its_tensors_use"),
+        ("test_device.py", "test_every_device_is_found_with_its_dtypes_also_where_a_driver_breaks"),
         ("test_plan.py", "test_what_a_variant_does_not_support_is_missing_with_the_reason"),
     ]),
     "F17": ("PyTorch is missing, broken or old", [
