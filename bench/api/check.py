@@ -9,11 +9,10 @@ from bench.machine.audit import LEVELS, Finding, Level, audit_here
 from bench.machine.devices import find_devices, resolve
 
 HEADINGS: dict[Level, str] = {
-    "unfair": "Unfair to one library",
-    "unstable": "Makes times unstable",
-    "note": "Good to know",
+    "unfair": "[bold red]Unfair to one library[/]",
+    "unstable": "[bold yellow]Makes times unstable[/]",
+    "note": "[bold cyan]Good to know[/]",
 }
-COLOURS: dict[Level, str] = {"unfair": "red", "unstable": "yellow", "note": "cyan"}
 
 
 def main(args: CheckOptions) -> int:
@@ -43,7 +42,7 @@ def show(findings: Sequence[Finding]) -> None:
     for level in LEVELS:
         here = [finding for finding in findings if finding.level == level]
         if here:
-            console.print(f"\n[bold {COLOURS[level]}]{HEADINGS[level]}[/]")
+            console.print(f"\n{HEADINGS[level]}")
         for finding in here:
             console.print(f"  {finding.topic}: {escape(finding.what)}", soft_wrap=not console.is_terminal)
             console.print(f"    [dim]->[/] {escape(finding.mend)}", soft_wrap=not console.is_terminal)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from bench.reporting.advice import Advice
     from bench.training import TrainResult
 
-COMMAND = re.compile(r"rnnbench (\w+)((?: --[a-z][a-z-]* [^\s,;]+)+)")
+COMMAND = re.compile(r"rnnbench (?P<verb>\w+)(?P<options>(?: --[a-z][a-z-]* [^\s,;]+)+)")
 # an option, its value or a word for it: "argument --hidden:", "--save a.npz:", "--budget 9s", "--out DIR"
 OPTION = re.compile(
-    r"(?<![\w-])(?P<argument>argument )?--(?P<name>[a-z][a-z-]*)(?:/--[a-z-]+)*"
+    r"(?<![\w-])(?P<argument>argument )?(?P<name>--[a-z][a-z-]*)(?:/--[a-z-]+)*"
     r"(?:=(?P<set>,|\.|[a-z][\w-]*)"
     r"| (?P<value>\S+(?=: )|\d[\d.]*(?:s|m|min)?(?![\w.]))| [A-Z]{2,}(?:\.\w+)?(?!\w))?"
 )
@@ -55,35 +55,33 @@ def in_python(function: Callable[P, T]) -> Callable[P, T]:
 
 def keywords_for_options(message: str) -> str:
     """Return what an error says in the words of Python: ``out=`` for ``--out``, calls for commands."""
-    options = {
-        spelled(name)
-        for verb in VERBS.values()
-        for item in fields(verb.options)
-        if option_of(item).in_python and not option_of(item).positional
-        for name in (item.name, option_of(item).also)
-        if name
-    }  # others are of other programs
-
-    def call(found: re.Match[str]) -> str:
-        words = found[2].split()
-        pairs = (
-            f"{_keyword(option)}={value!r}" for option, value in zip(words[::2], words[1::2], strict=True)
-        )
-        return f"bench.{found[1]}({', '.join(pairs)})" if found[1] in VERBS else found[0]
-
-    def keyword(found: re.Match[str]) -> str:
-        name, value = _keyword(found["name"]), found["set"] or found["value"]
-        if f"--{found['name']}" not in options:
-            return found[0]
-        if found["argument"]:
-            return name
-        return f"{name}=" + ("" if value is None else value if value.isdecimal() else repr(value))
-
-    return OPTION.sub(keyword, COMMAND.sub(call, message))
+    return OPTION.sub(_keyword, COMMAND.sub(_call, message))
 
 
-def _keyword(option: str) -> str:
-    return option.removeprefix("--").replace("-", "_")
+@functools.cache
+def _keywords() -> dict[str, str]:
+    """Return the keyword of each option that Python takes, by its spelling; others are of other programs."""
+    items = [item for verb in VERBS.values() for item in fields(verb.options) if option_of(item).in_python]
+    named = [item for item in items if not option_of(item).positional]
+    names = [name for item in named for name in (item.name, option_of(item).also)]
+    return {spelled(name): spelled(name).removeprefix("--").replace("-", "_") for name in names if name}
+
+
+def _call(command: re.Match[str]) -> str:
+    """Return the call of Python that a command is: "rnnbench report --out DIR"."""
+    words = command["options"].split()
+    pairs = zip(words[::2], words[1::2], strict=True)
+    if command["verb"] not in VERBS:
+        return command[0]
+    return f"bench.{command['verb']}({', '.join(f'{_keywords().get(name, name.lstrip('-'))}={value!r}' for name, value in pairs)})"
+
+
+def _keyword(option: re.Match[str]) -> str:
+    """Return the keyword of Python that an option is, with the value that stands behind it."""
+    keyword, value = _keywords().get(option["name"]), option["set"] or option["value"] or ""
+    if keyword is None or option["argument"]:
+        return keyword or option[0]
+    return f"{keyword}={value if value.isdecimal() or not value else repr(value)}"
 
 
 @in_python

@@ -59,12 +59,12 @@ def variants_main(args: options.VariantsOptions) -> int:
 
 
 def memory(device: Device) -> str:
-    """Memory in GiB, as people say it."""
+    """Return the memory in GiB, as people say it."""
     return "" if device.memory_bytes is None else f"{device.memory_bytes / 2**30:.1f} GiB"
 
 
 def _console() -> "Console":
-    """Standard output, wide enough for a table."""
+    """Return standard output, wide enough for a table."""
     from rich.console import Console
 
     console = Console()
@@ -73,7 +73,7 @@ def _console() -> "Console":
 
 
 def limits(variant: Variant) -> str:
-    """What of the tasks, layouts, dtypes and activations the variant does not support."""
+    """Return which tasks, layouts, dtypes and activations the variant does not support."""
     lacks = []
     for what, supported, every in (
         ("task", variant.tasks, TASKS),
