@@ -59,28 +59,33 @@ def keywords_for_options(message: str) -> str:
 
 
 @functools.cache
-def _keywords() -> dict[str, str]:
-    """Return the keyword of each option that Python takes, by its spelling; others are of other programs."""
+def _options() -> set[str]:
+    """Return the options that Python takes as well; others that a message names are of other programs."""
     items = [item for verb in VERBS.values() for item in fields(verb.options) if option_of(item).in_python]
     named = [item for item in items if not option_of(item).positional]
-    names = [name for item in named for name in (item.name, option_of(item).also)]
-    return {spelled(name): spelled(name).removeprefix("--").replace("-", "_") for name in names if name}
+    return {spelled(name) for item in named for name in (item.name, option_of(item).also) if name}
+
+
+def _python(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
 
 
 def _call(command: re.Match[str]) -> str:
     """Return the call of Python that a command is: "rnnbench report --out DIR"."""
-    words = command["options"].split()
-    pairs = zip(words[::2], words[1::2], strict=True)
     if command["verb"] not in VERBS:
         return command[0]
-    return f"bench.{command['verb']}({', '.join(f'{_keywords().get(name, name.lstrip('-'))}={value!r}' for name, value in pairs)})"
+    words = command["options"].split()
+    values = (f"{_python(option)}={value!r}" for option, value in zip(words[::2], words[1::2], strict=True))
+    return f"bench.{command['verb']}({', '.join(values)})"
 
 
 def _keyword(option: re.Match[str]) -> str:
     """Return the keyword of Python that an option is, with the value that stands behind it."""
-    keyword, value = _keywords().get(option["name"]), option["set"] or option["value"] or ""
-    if keyword is None or option["argument"]:
-        return keyword or option[0]
+    keyword, value = _python(option["name"]), option["set"] or option["value"] or ""
+    if option["name"] not in _options():
+        return option[0]
+    if option["argument"]:
+        return keyword
     return f"{keyword}={value if value.isdecimal() or not value else repr(value)}"
 
 

@@ -20,10 +20,10 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, BinaryIO, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
@@ -266,12 +266,14 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-class SealedWriter(AbstractContextManager[Any], Generic[Kind]):
+class SealedWriter(Generic[Kind]):
     """Appends records to a file that is locked meanwhile; each is on the disk before ``write`` returns.
 
     The lock belongs to the open file, so it ends with the process, however that ends. What happens to the
     file meanwhile (deleted, replaced, cut short) is noticed at the next record.
     """
+
+    _descriptor = -1  # of a file that is not open
 
     def __init__(self, path: Path, decode: Callable[[bytes], Kind]) -> None:
         """Create the file; ``decode`` reads a record strictly, and what it refuses is not written.
@@ -280,24 +282,18 @@ class SealedWriter(AbstractContextManager[Any], Generic[Kind]):
             UserError: there is one already, or it cannot be created.
         """
         try:
-            descriptor = os.open(path, APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+            self._hold(path, os.open(path, APPEND | os.O_CREAT | os.O_EXCL, 0o666), decode)
+            sync_folder(path.parent)
         except FileExistsError as error:
             _refuse_locked(path)
             raise UserError(f"{path} exists already; choose another --out") from error
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
-        self._hold(path, descriptor, decode)
-        try:
-            sync_folder(path.parent)
         except OSError as error:
             self.close()
             raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
     def _hold(self, path: Path, descriptor: int, decode: Callable[[bytes], Kind]) -> None:
         """Take over an open file, and lock it."""
-        self.path = path
-        self._descriptor = descriptor
-        self._decode = decode
+        self.path, self._descriptor, self._decode = path, descriptor, decode
         self._end = (0, FIRST)  # where the last whole line ends; one assignment, no signal in between
         if try_lock(descriptor) is False:  # where nothing can be locked: better no lock than no run
             self.close()
@@ -320,20 +316,20 @@ class SealedWriter(AbstractContextManager[Any], Generic[Kind]):
             self._decode(data)  # what could not be read back must not get in
         except ValueError as error:
             raise ValueError(f"a {type(record).__name__} cannot be written: {error}") from error
-        size, seal = self._end
-        line, seal = sealed_line(seal, data)
+        size, before = self._end
+        line, seal = sealed_line(before, data)
+        end = (size + len(line), seal)
         self._refuse_changed()
         self._cut()  # what a write left behind that was interrupted
         try:
-            rest = line
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            while line:
+                line = line[os.write(self._descriptor, line) :]
             os.fsync(self._descriptor)
         except OSError as error:
             with suppress(OSError):
                 self._cut()
             raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self._end = (size + len(line), seal)
+        self._end = end
 
     def close(self) -> None:
         """Close the file, which unlocks it; nothing can be written any more."""
@@ -357,6 +353,9 @@ class SealedWriter(AbstractContextManager[Any], Generic[Kind]):
         """Cut off what is after the last whole line."""
         if os.fstat(self._descriptor).st_size > self._end[0]:
             os.ftruncate(self._descriptor, self._end[0])
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
