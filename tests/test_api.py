@@ -12,26 +12,23 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from declared import declare
+from declared import declare, machine
 from journals import example_records
 from msgspec.structs import replace
 from reports import Reader, write_run
 from trainings import settings
 
 import bench
-from bench.machine.devices import Absent, Device, Devices
+from bench.machine.devices import Absent
 from bench.proof.child import Row
-from bench.records.record import Decision, End, Environment
+from bench.records.record import Decision, End, Environment, Plan
 from bench.reporting.display import run_progress, train_progress, verify_progress
 from bench.reporting.notebook import Verification
 from bench.workload.case import Shape
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "<script>alert(1)</script>&\"'"
-CPU_ONLY = Devices(
-    (Device("cpu", "cpu", "a processor", None, ("float32", "float64")),),
-    (Absent("cuda", "no such device"),),
-)
+CPU_ONLY = machine(absent=[Absent("cuda", "no such device")])
 SMALL: dict[str, Any] = {"quick": True, "blocks": 1, "variants": "numpy-inplace", "batch": 4, "hidden": 4}
 
 
@@ -61,10 +58,6 @@ class Stopped:
         return end
 
 
-def submodules() -> set[str]:
-    return {module.name for module in pkgutil.iter_modules(bench.__path__)}
-
-
 def test_importing_bench_loads_the_standard_library_alone():
     code = "import bench, sys; dir(bench); print(*sys.modules)"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -76,21 +69,16 @@ def test_importing_bench_loads_the_standard_library_alone():
     assert "bench" in loaded
 
 
-def test_no_submodule_can_take_a_functions_place():
-    assert submodules() & set(bench.__all__) == set()
-    assert submodules() & {"verification", "session", "reporting"}  # the question would find them
-
-
-def test_the_functions_are_functions_after_every_submodule_was_imported():
+def test_no_submodule_takes_a_functions_place_and_what_is_not_there_is_an_attribute_error():
+    submodules = {module.name for module in pkgutil.iter_modules(bench.__path__)}
+    assert submodules & set(bench.__all__) == set()
+    assert "reporting" in submodules  # the question would find them
     for module in pkgutil.walk_packages(bench.__path__, "bench."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     for name in ("verify", "run", "train", "report", "load"):
         assert inspect.isfunction(getattr(bench, name)), name
         assert name in dir(bench)
-
-
-def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'rum'"):
         _ = bench.rum
 
@@ -108,32 +96,18 @@ def test_a_small_run_comes_back_with_its_values_its_summary_and_its_answer(here,
     assert "numpy-inplace" in repr(result)
 
 
-def test_a_run_can_be_typed_again_as_its_journal_says(here, monkeypatch):
+def stopped(out: str, **options: Any) -> Plan:
+    """The plan of a run that is interrupted at once."""
+    with pytest.raises(KeyboardInterrupt, match=rf"bench\.load\('{out}'\) has what was measured"):
+        bench.run(quick=True, out=out, **options)
+    return bench.load(out).run.plan
+
+
+def test_an_interrupted_run_is_raised_again_can_be_loaded_and_typed_again(here, monkeypatch):
     monkeypatch.setattr("bench.api.run.Runner", Stopped)
-    with pytest.raises(KeyboardInterrupt):
-        bench.run(quick=True, task=("forward", "gradient"), hidden=[8, 16], dtype="float64", out="mine")
-
-    command = bench.load("mine").run.plan.command
-    assert command[:3] == ["rnnbench", "run", "--quick"]
-    assert command[3:] == [
-        *("--task=forward", "--task=gradient", "--dtype=float64", "--hidden=8", "--hidden=16", "--out=mine")
-    ]
-
-
-def test_singular_and_plural_mean_the_same_and_none_means_nothing(here, monkeypatch):
-    monkeypatch.setattr("bench.api.run.Runner", Stopped)
-    for number, wishes in enumerate(({"task": "forward"}, {"tasks": ["forward"], "blocks": None})):
-        with pytest.raises(KeyboardInterrupt):
-            bench.run(quick=True, **wishes, out=f"run{number}")
-    one, other = (bench.load(f"run{number}").run.plan for number in range(2))
-    assert one.groups == other.groups
-    assert {entry.case.task for group in one.groups for entry in group.entries} == {"forward"}
-
-
-def test_an_interrupted_run_is_raised_again_and_can_be_loaded(here, monkeypatch):
-    monkeypatch.setattr("bench.api.run.Runner", Stopped)
-    with pytest.raises(KeyboardInterrupt, match=r"bench\.load\('mine'\) has what was measured"):
-        bench.run(quick=True, out="mine")
+    first = stopped("mine", task=("forward", "gradient"), hidden=[8, 16], dtype="float64")
+    options = ("--task=forward", "--task=gradient", "--dtype=float64", "--hidden=8", "--hidden=16")
+    assert first.command == ["rnnbench", "run", "--quick", *options, "--out=mine"]
 
     result = bench.load("mine")
     assert result.run.state == "interrupted"
@@ -142,36 +116,62 @@ def test_an_interrupted_run_is_raised_again_and_can_be_loaded(here, monkeypatch)
     assert result.summary().reason.str.endswith("the run ended before it was measured").all()
     assert Reader(result._repr_html_()).all("table")
 
+    # singular and plural mean the same, and None nothing
+    one, other = stopped("one", task="forward"), stopped("other", tasks=["forward"], blocks=None)
+    assert one.groups == other.groups
+    assert {entry.case.task for group in one.groups for entry in group.entries} == {"forward"}
+
+
+NO_SIZE = "is not a whole number of 1 or more"
+NO_LOOP = "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"
+
 
 @pytest.mark.parametrize(
-    ("wishes", "message"),
+    ("name", "options", "message"),
     [
-        ({"hiden": 32}, "knows no wish 'hiden' (did you mean 'hidden'?); there are: activation, batch"),
         (
-            {"layout": "spiral"},
-            "layout: invalid choice: 'spiral' (choose from positional, sequence, single_step)",
+            "run",
+            {"hiden": 32},
+            "knows no wish 'hiden' (did you mean 'hidden'?); there are: activation, batch",
         ),
-        ({"batch": 0}, "batch: '0' is not a whole number of 1 or more"),
+        ("run", {"layout": "spiral"}, "layout: invalid choice: 'spiral' (choose from positional, sequence,"),
+        ("run", {"batch": 0}, f"batch: '0' {NO_SIZE}"),
+        ("run", {"variants": ["numpy-lop"]}, f"{NO_LOOP}; there are: numpy-published"),
+        ("run", {"device": "cuda"}, "no device 'cuda' here: no such device"),
+        ("run", {"out": "taken"}, "taken already holds a run; choose another out="),
         (
-            {"variants": ["torch-rn"]},
-            "no variant 'torch-rn' (did you mean 'torch-rnn'?); there are: numpy-published",
-        ),
-        ({"device": "cuda"}, "no device 'cuda' here: no such device"),
-        ({"out": "taken"}, "taken already holds a run; choose another out="),
-        (
+            "run",
             {"features": 3, "layout": "sequence"},
             "features= makes random data of any shape, which has no layout=",
         ),
-        ({"seed": [1, 2]}, "seed= takes one value, not 2"),
-        ({"keep_env": "OMP_NUM_THREADS"}, "keep_env='OMP_NUM_THREADS': both libraries get the same threads"),
+        ("run", {"seed": [1, 2]}, "seed= takes one value, not 2"),
+        ("run", {"keep_env": "OMP_NUM_THREADS"}, "keep_env='OMP_NUM_THREADS': both libraries get the same"),
+        ("run", {"refine": "taken"}, "make one with bench.run(preset='grid')"),
+        ("run", {"devcie": "cpu"}, "bench.run() knows no wish 'devcie' (did you mean 'dev"),
+        ("train", {"devcie": "cpu"}, "bench.train() knows no wish 'devcie' (did you mean 'dev"),
+        ("train", {"layout": "spiral"}, "layout: invalid choice: 'spiral'"),
+        ("train", {"split": "trail"}, "split: invalid choice: 'trail' (did you mean 'tail'?)"),
+        ("train", {"epochs": 2.5}, f"epochs: '2.5' {NO_SIZE}"),
+        ("train", {"lr": -1}, "lr= must be a number above 0"),
+        ("train", {"column": "x"}, "column= is about a CSV file; give that too: series="),
+        ("train", {"variant": "numpy-lop"}, NO_LOOP),
+        ("verify", {"devcie": "cpu"}, "bench.verify() knows no wish 'devcie' (did you mean 'dev"),
+        ("verify", {"variant": "numpy-lop"}, NO_LOOP),
+        ("verify", {"device": "tpu"}, "no device is called 'tpu'; here there is: cpu"),
+        ("verify", {"device": "cdua"}, "no device is called 'cdua' (did you mean 'cuda'?)"),
+        ("advise", {"devcie": "cpu"}, "bench.advise() knows no wish 'devcie' (did you mean 'dev"),
+        ("advise", {"hidden": [32, 64]}, "hidden= takes one value, not 2"),
+        ("advise", {"device": "cpu", "budget": 1.5}, "budget='1.5s': 0.0 s went before anything"),
+        ("advise", {"device": "cpu", "budget": 1.5}, "give more, as budget='30s'"),
     ],
 )
-def test_bad_wishes_are_user_errors(here, capsys, wishes, message):
+def test_what_python_complains_of_is_said_in_its_own_words(here, capsys, name, options, message):
     write_run(Path("taken"), example_records())
     with pytest.raises(bench.UserError) as raised:
-        bench.run(quick=True, **wishes)
+        getattr(bench, name)(**options)
     assert message in str(raised.value)
     assert "--" not in str(raised.value)
+    assert "\n" not in str(raised.value)
     assert capsys.readouterr() == ("", "")
 
 
@@ -190,11 +190,6 @@ def test_the_frame_has_a_row_a_value_and_the_summary_a_row_an_entry(saved):
     assert (base.verdict, base.baseline) == ("", "")
     assert pd.isna(base.ratio)
     assert row.ratio == pytest.approx(row.median_ns / base.median_ns, rel=0.05)
-
-
-def test_a_journal_is_as_good_as_its_folder(saved):
-    assert repr(bench.load(saved / "journal.jsonl")) == repr(bench.load(str(saved)))
-    assert bench.report(bench.load(saved / "journal.jsonl")) == saved / "report.html"
 
 
 def test_a_result_shows_the_reports_sentences_and_its_first_table(saved):
@@ -227,7 +222,10 @@ def test_what_a_result_shows_needs_no_script_and_no_address_and_escapes_every_na
     assert "script" in {tag for tag, _ in Reader(f"<p>{HOSTILE}</p>").tags}  # it would be noticed
 
 
-def test_several_results_make_one_report(saved, tmp_path):
+def test_what_can_be_loaded_can_be_reported_also_several_at_once(saved, tmp_path):
+    journal = saved / "journal.jsonl"
+    assert repr(bench.load(journal)) == repr(bench.load(str(saved)))
+    assert bench.report(bench.load(journal)) == saved / "report.html"
     page = bench.report(saved, bench.load(saved), out=tmp_path / "both")
     assert page == tmp_path / "both" / "report.html"
     assert page.exists()
@@ -235,9 +233,6 @@ def test_several_results_make_one_report(saved, tmp_path):
         bench.report(saved, saved)
     with pytest.raises(bench.UserError, match="nothing to report on"):
         bench.report()
-
-
-def test_what_cannot_be_loaded_is_a_user_error(tmp_path):
     with pytest.raises(bench.UserError, match="cannot read"):
         bench.load(tmp_path / "nowhere")
 
@@ -274,15 +269,16 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
     assert Verification([proof("reference", "ok"), proof("numpy-loop", "ok", dU=1e-9)]).ok
 
 
-def test_verify_without_names_asks_for_every_variant_and_with_one_for_that_one(here, monkeypatch):
-    asked = []
-    monkeypatch.setattr("bench.proof.verify.verify", lambda specs, *_, **__: asked.append(specs) or [])
+def test_verify_asks_for_every_variant_or_for_those_that_are_named_however(here, monkeypatch):
+    asked: list[Any] = []
+    monkeypatch.setattr("bench.proof.verify.verify", lambda specs, ids, **_: asked.append((specs, ids)) or [])
     bench.verify()
+    assert "torch-rnn" in asked.pop()[0]
     bench.verify("numpy-loop")
-    assert "torch-rnn" in asked[0]
-    assert asked[1] == ("numpy-loop",)
-    with pytest.raises(bench.UserError, match="no device is called 'tpu'"):
-        bench.verify(devices="tpu")
+    bench.verify("numpy-loop", "cpu")
+    bench.verify(variants=["numpy-loop"], devices=("cpu",))
+    bench.verify(variant="numpy-loop", device="cpu")
+    assert asked == [(("numpy-loop",), ["cpu"])] * 4
 
 
 def test_train_takes_one_variant_or_several_and_passes_wishes_on(monkeypatch):
@@ -302,53 +298,6 @@ def test_train_takes_one_variant_or_several_and_passes_wishes_on(monkeypatch):
     assert (second.window, second.horizon, told) == (4, 3, print)
     assert third.variants == ("numpy-inplace", "torch-rnn")
     assert (third.lr, third.series, third.column) == (0.25, "a.csv", "x")
-
-
-@pytest.mark.parametrize("name", ["run", "verify", "train", "advise"])
-def test_every_function_says_what_an_unknown_wish_may_have_meant(name):
-    with pytest.raises(
-        bench.UserError, match=rf"bench.{name}\(\) knows no wish 'devcie' \(did you mean 'dev"
-    ):
-        getattr(bench, name)(devcie="cpu")
-
-
-@pytest.mark.parametrize(
-    ("name", "wishes", "message"),
-    [
-        ("train", {"layout": "spiral"}, "layout: invalid choice: 'spiral'"),
-        ("train", {"split": "trail"}, "split: invalid choice: 'trail' (did you mean 'tail'?)"),
-        ("train", {"epochs": 2.5}, "epochs: '2.5' is not a whole number of 1 or more"),
-        ("train", {"lr": -1}, "lr= must be a number above 0"),
-        ("train", {"column": "x"}, "column= is about a CSV file; give that too: series="),
-        ("train", {"variant": "numpy-lop"}, "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"),
-        ("verify", {"variant": "numpy-lop"}, "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"),
-        ("verify", {"device": "tpu"}, "no device is called 'tpu'; here there is: cpu"),
-        ("verify", {"device": "cdua"}, "no device is called 'cdua' (did you mean 'cuda'?)"),
-        ("advise", {"hidden": [32, 64]}, "hidden= takes one value, not 2"),
-        ("advise", {"device": "cpu", "budget": 1.5}, "budget='1.5s': 0.0 s went before anything"),
-        ("advise", {"device": "cpu", "budget": 1.5}, "give more, as budget='30s'"),
-    ],
-)
-def test_what_python_complains_of_is_said_in_its_own_words(here, name, wishes, message):
-    with pytest.raises(bench.UserError) as raised:
-        getattr(bench, name)(**wishes)
-    assert message in str(raised.value)
-    assert "--" not in str(raised.value)
-    assert "\n" not in str(raised.value)
-
-
-def test_a_command_in_a_complaint_is_the_call_that_does_the_same(saved):
-    with pytest.raises(bench.UserError, match=r"make one with bench\.run\(preset='grid'\)"):
-        bench.run(refine=saved)
-
-
-def test_old_names_and_places_of_arguments_go_on_working(here, monkeypatch):
-    asked = []
-    monkeypatch.setattr("bench.proof.verify.verify", lambda *given, **_: asked.append(given) or [])
-    bench.verify("numpy-loop", "cpu")
-    bench.verify(variants=["numpy-loop"], devices=("cpu",))
-    bench.verify(variant="numpy-loop", device="cpu")
-    assert asked == [(("numpy-loop",), ["cpu"])] * 3
 
 
 def test_a_notebook_sees_one_line_that_is_rewritten_and_then_gone(monkeypatch):

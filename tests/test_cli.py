@@ -2,6 +2,7 @@
 
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -9,15 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from declared import machine
 
 from bench.cli.main import VERBS, build_parser, main
-from bench.machine.devices import Absent, Device, Devices
+from bench.machine.devices import Absent
 
 SMALL = ["--quick", "--blocks", "1", "--variant", "numpy-inplace", "--batch", "4", "--hidden", "4"]
-CPU_ONLY = Devices(
-    (Device("cpu", "cpu", "a processor", None, ("float32", "float64")),),
-    (Absent("cuda", "no such device"),),
-)
+CPU_ONLY = machine(absent=[Absent("cuda", "no such device")])
 
 # what verbs cannot do without
 NEEDED = {"report": ["x"], "compare": ["x", "y"], "export": ["x", "--to", "csv"]}
@@ -31,17 +30,12 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_verb_of_the_parser_has_a_function():
+def test_every_verb_has_a_function_and_stands_in_the_help_as_the_exit_codes_do(capsys):
     for verb, declared in VERBS.items():
-        module, _, function = declared.target.partition(":")
-        assert callable(getattr(__import__(module, fromlist=[function]), function)), verb
+        assert callable(pkgutil.resolve_name(declared.target)), verb
         assert build_parser().parse_args([verb, *NEEDED.get(verb, [])]).verb == verb
-
-
-def test_help_names_every_verb_and_the_exit_codes(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--help"])
-
     assert stopped.value.code == 0
     text = capsys.readouterr().out
     assert all(verb in text for verb in VERBS)
@@ -50,35 +44,23 @@ def test_help_names_every_verb_and_the_exit_codes(capsys):
 
 def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
     assert main(["run", *SMALL, "--out", "mine", "--seed", "5"]) == 0
-
     printed = capsys.readouterr().out
     assert "numpy-inplace" in printed
     assert printed.rstrip().endswith(str(Path("mine", "report.html")))
     names = {path.relative_to("mine").as_posix() for path in Path("mine").rglob("*") if path.is_file()}
     assert {"journal.jsonl", "values.csv", "report.html", "report.md"} < names
-    plots = {name.rpartition(".")[2] for name in names if name.startswith("plots/")}
-    assert plots == {"svg"}
+    assert {Path(name).suffix for name in names if name.startswith("plots/")} == {".svg"}
 
-
-def test_the_journal_begins_with_the_plan_that_was_typed(here):
-    main(["run", *SMALL, "--out", "mine", "--seed", "5"])
-    first, second, *_ = (
-        json.loads(line)["record"] for line in Path("mine/journal.jsonl").read_text().splitlines()
-    )
-
-    assert (first["kind"], first["seed"], first["run"]) == ("plan", 5, "mine")
-    assert first["missing"][0] == {"what": "cuda", "reason": "no such device", "library": ""}
-    assert second["kind"] == "environment"
-    assert second["set"]["OPENBLAS_NUM_THREADS"] == "1"
-
-
-def test_a_second_run_into_the_same_folder_is_refused(here, capsys):
-    Path("mine").mkdir()
-    Path("mine/journal.jsonl").write_text("precious")
+    journal = Path("mine/journal.jsonl").read_text()
+    plan, environment, *_ = (json.loads(line)["record"] for line in journal.splitlines())
+    assert (plan["kind"], plan["seed"], plan["run"]) == ("plan", 5, "mine")
+    assert plan["missing"][0] == {"what": "cuda", "reason": "no such device", "library": ""}
+    assert environment["kind"] == "environment"
+    assert environment["set"]["OPENBLAS_NUM_THREADS"] == "1"
 
     assert main(["run", *SMALL, "--out", "mine"]) == 2
     assert "mine already holds a run; choose another --out" in capsys.readouterr().err
-    assert Path("mine/journal.jsonl").read_text() == "precious"
+    assert Path("mine/journal.jsonl").read_text() == journal
 
 
 @pytest.mark.parametrize(
@@ -86,31 +68,26 @@ def test_a_second_run_into_the_same_folder_is_refused(here, capsys):
     [
         (
             ["run", "--variant", "torch-rn"],
-            "no variant 'torch-rn' (did you mean 'torch-rnn'?); there are: numpy-published",
+            "no variant 'torch-rn' (did you mean 'torch-rnn'?); there are: numpy",
         ),
+        (["verify", "--variant", "NumPy-Loop"], "no variant 'NumPy-Loop' (did you mean 'numpy-loop'?)"),
+        (["variants", "--variant", "json:lods"], "no attribute 'lods' (did you mean 'loads'?)"),
         (["run", "--device", "cuda"], "cuda"),
+        (["run", "--device", "CPU"], "no device is called 'CPU' (did you mean 'cpu'?)"),
+        (["run", "--device", "cude"], "no device is called 'cude' (did you mean 'cuda'?)"),
+        (["run", "--device", "gpu"], "no device is called 'gpu'; here there is: cpu"),
         (["run", "--blocks", "6"], "needs 9 blocks for a verdict"),
         (["run", "--out", "file/below"], "cannot make the folder file/below"),
         (["report", "nowhere"], "nowhere"),
     ],
 )
-def test_bad_input_gets_one_clear_line_and_exit_code_2(here, capsys, arguments, message):
+def test_bad_input_gets_one_clear_line_and_exit_code_2(here, monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr("bench.api.verify.find_devices", lambda: CPU_ONLY)
     Path("file").write_text("")
-
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error
-    assert "Traceback" not in error
     assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize("size", ["0", "-3", "six", "1.5"])
-def test_sizes_are_whole_numbers_of_1_or_more(size, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["run", "--hidden", size])
-
-    assert stopped.value.code == 2
-    assert "is not a whole number of 1 or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -162,7 +139,10 @@ def test_a_disagreement_is_exit_code_1(here, capsys):
         (["run", "--batches=64"], "unrecognized arguments: --batches=64 (did you mean '--batch'?)"),
         (["run", "stray\nword"], "unrecognized arguments: stray word"),
         (["run", "--hidden"], "argument --hidden: expected one argument"),
-        (["run", "--hidden", "six"], "argument --hidden: 'six' is not a whole number of 1 or more"),
+        *(
+            (["run", "--hidden", size], f"argument --hidden: '{size}' is not a whole number of 1 or more")
+            for size in ("0", "-3", "six", "1.5")
+        ),
         (["export", "x", "--to", "cvs"], "argument --to: invalid choice: 'cvs' (did you mean 'csv'?)"),
         (["compare", "x"], "the following arguments are required: NEW"),
         (["train", "--epoch", "3", "--laoyut", "x"], "--laoyut x (did you mean '--layout'?)"),
@@ -198,25 +178,6 @@ def test_a_usage_error_is_one_line_that_knows_what_was_meant_and_where_help_is(a
     assert error.startswith(f"{verb}: ")
     assert said in error
     assert error.endswith(f"; see {verb} --help\n")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["run", "--variant", "torch-rn"], "no variant 'torch-rn' (did you mean 'torch-rnn'?)"),
-        (["verify", "--variant", "NumPy-Loop"], "no variant 'NumPy-Loop' (did you mean 'numpy-loop'?)"),
-        (["variants", "--variant", "json:lods"], "no attribute 'lods' (did you mean 'loads'?)"),
-        (["run", "--device", "CPU"], "no device is called 'CPU' (did you mean 'cpu'?)"),
-        (["run", "--device", "cude"], "no device is called 'cude' (did you mean 'cuda'?)"),
-        (["run", "--device", "gpu"], "no device is called 'gpu'; here there is: cpu"),
-    ],
-)
-def test_an_unknown_name_gets_the_one_that_was_meant(here, monkeypatch, capsys, arguments, said):
-    monkeypatch.setattr("bench.api.verify.find_devices", lambda: CPU_ONLY)
-    assert main(arguments) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert error.count("\n") == 1
 
 
 def test_an_option_may_be_repeated_with_the_value_it_has(here, capsys):
