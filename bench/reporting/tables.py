@@ -49,7 +49,7 @@ OVERVIEW_NOTE = (
 def ordered(table: Table) -> list[Row]:
     """Return the rows that were not left out, by place in the order of the plan, there the fastest first."""
     order = {where: n for n, where in enumerate(dict.fromkeys(place(row.arm) for row in table.rows))}
-    kept = [row for row in table.rows if not is_left_out(row)]
+    kept = [row for row in table.rows if not row.outcome.left_out]
     return sorted(kept, key=lambda row: (order[place(row.arm)], row.median_ns or float("inf")))
 
 
@@ -69,7 +69,7 @@ def every_size_table(facts: Facts, tables: Iterable[Table]) -> TextTable:
 def _times_fields(facts: Facts) -> Fields[Row]:
     return {
         "Variant": lambda row: Cell(row.arm.variant, _remarks(row), library=row.arm.library),
-        "Time a call": lambda row: time_cell(row.median_ns, row.low_ns, row.high_ns),
+        "Time a call": time_cell,
         "÷ baseline": lambda row: _ratio_cell(row.comparison) if row.comparison else Cell(units.NOTHING),
         "Than the baseline": lambda row: _row_verdict(facts, row),
         "Samples/s": lambda row: Cell.of(row.samples_per_second, units.rate),
@@ -85,8 +85,7 @@ def declared_table(facts: Facts, caption: str) -> TextTable:
         return Cell(name(facts.rows[entry]), facts.time(entry))
 
     def work(case: Case) -> Cell:
-        data = "random data" if case.data == "random" else f"{case.layout} input"
-        return Cell(f"{words.TASKS[case.task]}, {data}", f"{case.shape}, {case.dtype}")
+        return Cell(_work(case), f"{case.shape}, {case.dtype}")
 
     def scatter(pair: Comparison) -> Cell:
         rounds = pair.round_scatter
@@ -98,7 +97,7 @@ def declared_table(facts: Facts, caption: str) -> TextTable:
         "Work": lambda pair: work(facts.rows[pair.entry].entry.case) if pair.same_work else "different work",
         "Entry": lambda pair: side(pair.entry),
         "Against": lambda pair: side(pair.baseline),
-        "Entry ÷ other": lambda pair: _ratio_cell(pair),
+        "Entry ÷ other": _ratio_cell,
         "Student’s t interval": lambda pair: Cell(units.interval(pair.t_low, pair.t_high), value=pair.t_low),
         "Standard deviation": scatter,
         "Verdict": lambda pair: verdict_cell(facts, pair),
@@ -184,10 +183,12 @@ def overview_table(rows: Sequence[tuple[Cell, ...]]) -> TextTable:
 
 def title(table: Table) -> str:
     """Return the work by name: "Training step, positional input"."""
-    task = wording.capital(words.TASKS[table.case.task])
-    if table.kind == "compiled":
-        return f"{task}, {table.case.layout} input, compiled"
-    return f"{task}, random data" if table.case.data == "random" else f"{task}, {table.case.layout} input"
+    return f"{wording.capital(_work(table.case))}{', compiled' * (table.kind == 'compiled')}"
+
+
+def _work(case: Case) -> str:
+    inputs = "random data" if case.data == "random" else f"{case.layout} input"
+    return f"{words.TASKS[case.task]}, {inputs}"
 
 
 def marks(table: Table) -> tuple[Mark, ...]:
@@ -234,11 +235,6 @@ def is_baseline(row: Row) -> bool:
     return row.comparison is None and row.arm.spec == BASELINE
 
 
-def is_left_out(row: Row) -> bool:
-    """Tell whether the time budget left it out."""
-    return row.outcome.left_out
-
-
 def ratio_text(pair: Comparison) -> str:
     """Return ratio and interval: "3.65 [3.60, 3.70]"."""
     return units.with_interval(pair.ratio, pair.low, pair.high)
@@ -269,10 +265,11 @@ def variant_cell(arm: Arm, note: str = "") -> Cell:
     return Cell(words.variant(arm), note, library=arm.library)
 
 
-def time_cell(ns: float | None, low_ns: float | None, high_ns: float | None) -> Cell:
+def time_cell(row: Row) -> Cell:
     """Return the time of a call with its interval."""
-    limited = low_ns is not None and high_ns is not None
-    return Cell.of(ns, units.duration, f"{units.duration(low_ns)} to {units.duration(high_ns)}" * limited)
+    limited = row.low_ns is not None and row.high_ns is not None
+    limits = f"{units.duration(row.low_ns)} to {units.duration(row.high_ns)}" * limited
+    return Cell.of(row.median_ns, units.duration, limits)
 
 
 def verdict_cell(facts: Facts, pair: Comparison) -> Cell:
@@ -285,9 +282,8 @@ def _ratio_cell(pair: Comparison) -> Cell:
 
 
 def _remarks(row: Row) -> str:
-    twin = row.comparison is not None and row.comparison.twin
-    remarks = {"baseline": is_baseline(row), "A/A control": twin, "known wrong gradient": row.arm.known_wrong}
-    return ", ".join(remark for remark, holds in remarks.items() if holds)
+    remarks = ["baseline"] * is_baseline(row) + ["A/A control"] * row.arm.twin
+    return ", ".join(remarks + ["known wrong gradient"] * row.arm.known_wrong)
 
 
 def _row_verdict(facts: Facts, row: Row) -> Cell:

@@ -105,17 +105,13 @@ def _table(facts: Facts, steps: Ladder) -> TextTable:
         setting = f"{case.dtype}, {case.activation}, {case.layout} input; {words.place(arm)}"
         return tables.variant_cell(arm, setting)
 
-    def time(step: Step) -> Cell:
-        row = facts.rows[step.rung.entry.id]
-        return tables.time_cell(row.median_ns, row.low_ns, row.high_ns)
-
     def beside(step: Step) -> str:
         return f"beside the way, from {_origin(step)}" if step in steps.branches else ""
 
     fields: Fields[Step] = {
         "Variant": program,
         "What changed": lambda step: Cell(step.change, beside(step)),
-        "Time a call": time,
+        "Time a call": lambda step: tables.time_cell(facts.rows[step.rung.entry.id]),
         "Factor": lambda step: (
             Cell(times(step.factor), limits(step.factor), step.factor.value)
             if step.rung is not step.above
