@@ -18,10 +18,9 @@ from bench.api.advise import Timer, declare, exit_code
 from bench.cli.main import main
 from bench.machine.devices import Device, Devices
 from bench.machine.signals import OutOfTime, time_limit, undisturbed
-from bench.measure.budget import Costs, Forms, decide
-from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, fewest_blocks
+from bench.measure.budget import Forms, decide
 from bench.measure.runner import Runner
-from bench.records.record import AnyRecord, Burst, Decision, End, Failure, Plan
+from bench.records.record import AnyRecord, Burst, Decision, End, Failure
 from bench.records.run import make_run
 from bench.reporting.advice import Advice, make_advice
 
@@ -34,7 +33,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.api.advise.find_devices", lambda **limits: CPU_ONLY)
     monkeypatch.setattr("bench.api.advise.since_start_s", lambda: 0.1)
-    monkeypatch.setattr("bench.measure.budget.usable_cpus", lambda: 1)
     monkeypatch.setattr("bench.api.run.Runner", Simulated)
     monkeypatch.setattr(Simulated, "options", {})
     return tmp_path
@@ -244,8 +242,6 @@ def test_without_a_seed_each_time_has_a_new_one_for_order_and_data() -> None:
 @pytest.mark.parametrize(
     ("word", "error"),
     [
-        ("--hidden=0", "argument --hidden: '0' is not a whole number of 1 or more"),
-        ("--batch=six", "argument --batch: 'six' is not a whole number of 1 or more"),
         ("--seq-len=1.5", "argument --seq-len: '1.5' is not a whole number of 1 or more"),
         ("--budget=0", "argument --budget: '0' is no time above 0: give 30 or 30s, or minutes as 2m"),
         *((f"--budget={text}", f"'{text}' is no time above 0") for text in ("-3s", "nan", "inf", "2h", "")),
@@ -316,57 +312,22 @@ def test_the_basic_operations_are_left_out_where_the_time_is_short() -> None:
     assert declared("--budget", "2m").probes
 
 
-def costs_of(plan: Plan, start_s: float) -> Costs:
-    """Block 0 showed 10 s until its end, half a second to prove an entry, and a worker for each arm."""
-    entries = [entry.id for group in plan.groups for entry in group.entries]
-    return Costs(
-        spent_s=10.0,
-        slowness=1.0,
-        ready_s={arm.id: start_s / len(plan.arms) for arm in plan.arms},
-        holds={arm.id: {arm.id} for arm in plan.arms},
-        prove_s=dict.fromkeys(entries, 0.5),
-        turn_s=dict.fromkeys(entries, 0.0),
-    )
-
-
-def test_a_budget_that_holds_is_ended_by_its_time_and_one_that_does_not_by_the_blocks_of_a_verdict() -> None:
-    plan = replace(declared(), probes=[])
-    bursts = [record for record in measured(plan, blocks=0) if isinstance(record, Burst)]
-    for rule, budget_s, blocks, rounds, dropped in (
-        ("hold", 26.0, plan.blocks, HELD_ROUNDS, ["torch-rnn@cpu x1"]),  # slower forms go before blocks
-        ("refuse", 57.0, fewest_blocks(plan.groups, plan.arms), LEAST_ROUNDS, []),
-    ):
-        short = replace(plan, budget_rule=rule, budget_s=budget_s)
-        decision = decide(short, bursts, costs_of(plan, 3.0))
-        assert (decision.blocks, decision.rounds, decision.dropped_arms) == (blocks, rounds, dropped)
-    with pytest.raises(bench.UserError, match=r"--budget 26s cannot be kept: .* about 57 s"):
-        decide(replace(short, budget_s=26.0), bursts, costs_of(plan, 3.0))
-    assert decide(replace(plan, budget_s=1000.0), bursts, costs_of(plan, 3.0)).dropped_arms == []
-
-
-def test_an_accelerator_that_is_fastest_is_the_advice_and_slower_places_are_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_accelerator_that_is_fastest_is_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = Device("cuda:0", "cuda", "a GPU", None, ("float32", "float64"))
     monkeypatch.setattr("bench.api.advise.find_devices", lambda **limits: Devices((CPU, gpu), ()))
     monkeypatch.setattr("bench.machine.host.usable_cpus", lambda: 16)
     plan = replace(declared(), probes=[])
     there = {arm.id for arm in plan.arms if arm.device == "cuda:0"}
-    records: list[AnyRecord] = [
-        replace(record, elapsed_ns=[ns // 100 for ns in record.elapsed_ns])
-        if isinstance(record, Burst) and record.entry.rpartition("| ")[2] in there
-        else record
-        for record in measured(plan)
-    ]
-    answer = advice(records)
+    answer = advice(
+        [
+            replace(record, elapsed_ns=[ns // 100 for ns in record.elapsed_ns])
+            if isinstance(record, Burst) and record.entry.rpartition("| ")[2] in there
+            else record
+            for record in measured(plan)
+        ]
+    )
     assert answer.sentences[0].startswith("Use PyTorch on cuda:0: ")
     assert (answer.verdict, answer.use) == ("FASTER", "torch")
-    bursts = [record for record in records if isinstance(record, Burst)]
-    every, base = {arm.id for arm in plan.arms}, "numpy-batched@cpu x1"
-    asked_for = {base, f"{base} twin", "numpy-inplace@cpu x1", "torch-inplace@cuda:0 x16"}
-    for budget_s, kept in ((1000.0, every), (40.0, asked_for)):
-        decision = decide(replace(plan, budget_s=budget_s), bursts, costs_of(plan, 9.0))
-        assert every - set(decision.dropped_arms) == kept
 
 
 class Alarming:

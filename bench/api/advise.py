@@ -52,12 +52,12 @@ class Timer:
 
     @property
     def spent_s(self) -> float:
-        """Seconds since it began."""
+        """Return the seconds since it began."""
         return self.clock() - self.begun
 
     @property
     def left_s(self) -> float:
-        """Seconds that measuring may take from now on."""
+        """Return the seconds that measuring may take from now on."""
         return self.budget_s - RESERVE_S - self.spent_s
 
 

@@ -49,12 +49,12 @@ class Advice:
 
     @property
     def answered(self) -> bool:
-        """Whether there is a verdict."""
+        """Tell whether there is a verdict."""
         return self.verdict in ANSWERED
 
     @property
     def stopped_by(self) -> str | None:
-        """The user or a signal, where one of them ended the run."""
+        """Return the user or a signal, where one of them ended the run."""
         return self.run.end.stopped_by if self.run.end else None
 
     def as_dict(self) -> dict[str, Any]:

@@ -301,14 +301,14 @@ def _fastest(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str
 
     best = [one for one in facts.summary.headlines if one.kind == "best" and one != main]
     sentences = []
-    if found := next((one for one in best if setting(one) == setting(main)), None):
+    if fastest := next((one for one in best if setting(one) == setting(main)), None):
         group = facts.entries[main.entry].group
         variants = {facts.arm(entry.id).variant for entry in facts.entries.values() if entry.group == group}
         start = "at the first of these, " if len(asked) > 1 else ""
         start += "with or without a compiler" if COMPILING & variants else "without a compiler"
-        same = (found.entry, found.baseline) == (main.entry, main.baseline)
+        same = (fastest.entry, fastest.baseline) == (main.entry, main.baseline)
         none_faster = "The same: block 0 found none that is faster."
-        sentences.append(none_faster if same else _comparison(facts, start, found))
+        sentences.append(none_faster if same else _comparison(facts, start, fastest))
     if compiled := facts.summary.headline("compiled"):
         start = f"with {words.library(facts.arm(compiled.entry))} compiled"
         sentences.append(_comparison(facts, start, compiled))

@@ -98,8 +98,6 @@ def times(facts: Facts, prefix: str) -> Section | None:
     planned = [table for table in facts.summary.tables if table.kind in TABLES]
     timed = [table for table in planned if tables.ordered(table)]
     section = Section(id="times", title="How long does each take?", lead=left_out(facts))
-    if not planned:
-        return None
     if len(planned) > MOST_PLOTS:
         every_size = (tables.every_size_table(facts, timed),) * bool(timed)
         return replace(section, notes=(BASELINE,), tables=every_size)
@@ -120,7 +118,7 @@ def times(facts: Facts, prefix: str) -> Section | None:
         counted = f"{undrawn} of {wording.count(len(timed), 'table')}"
         no_plot = f"No plot for {counted}: those of more than {MOST_ROWS} rows are not drawn."
         section = replace(section, lead=(*section.lead, no_plot))
-    return replace(section, parts=tuple(parts))
+    return replace(section, parts=tuple(parts)) if planned else None
 
 
 def dot_plot(stem: str, marks: tuple[Mark, ...], ratio_title: str = "÷ baseline") -> tuple[Drawing, ...]:

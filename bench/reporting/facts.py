@@ -39,18 +39,18 @@ class Facts:
 
     @property
     def is_grid(self) -> bool:
-        """Whether the answer is a map of sizes, and not one comparison."""
+        """Tell whether the answer is a map of sizes, and not one comparison."""
         many = any(len(size_map.cells) >= MANY_SIZES for size_map in self.maps)
         return many or (bool(self.maps) and self.run.plan.preset == "grid")
 
     @property
     def intervals(self) -> bool:
-        """Whether times have intervals, which takes a few blocks."""
+        """Tell whether times have intervals, which takes a few blocks."""
         return any(row.low_ns is not None for row in self.rows.values())
 
     @property
     def noise_floor(self) -> str:
-        """How far the interval of the same thing measured twice reaches from 1; empty where there is none.
+        """Return how far the interval of the A/A control reaches from 1; empty where there is none.
 
         A run has one, "1.7 %"; a grid one at every size where it has an A/A control, "3.4 to 28 %, by size".
         """

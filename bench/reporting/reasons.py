@@ -38,50 +38,50 @@ def extra(slower: Limit, faster: Limit) -> str:
     )
 
 
-def sentence(one: BreakEven) -> str:
+def sentence(pair: BreakEven) -> str:
     """Say of one pair from how many steps on which side is ahead, and why."""
-    if one.kind == "open":
-        return _open(one)
-    early, late = _name(one, one.ahead_first), _name(one, one.behind_first)
-    lead = words.lead(one.step)
+    if pair.kind == "open":
+        return _open(pair)
+    early, late = _name(pair, pair.ahead_first), _name(pair, pair.behind_first)
+    lead = words.lead(pair.step)
     assert lead is not None  # a pair without a ratio has no break-even
-    step = noun(one.baseline)
-    if one.kind == "crosses":
-        why = f"{late} starts {gap(one)} later, but each {step} of {early} takes {lead.times} as long."
-        start = f"{late} overtakes {early} after {steps(one)}"
-        if one.step.kind == "compiling":
-            start = f"Compiling pays after {steps(one)}"
-        elif one.step.kind in BETWEEN_LIBRARIES:
-            start = f"For fewer than {steps(one)} use {early}"
+    step = noun(pair.baseline)
+    if pair.kind == "crosses":
+        why = f"{late} starts {gap(pair)} later, but each {step} of {early} takes {lead.times} as long."
+        start = f"{late} overtakes {early} after {steps(pair)}"
+        if pair.step.kind == "compiling":
+            start = f"Compiling pays after {steps(pair)}"
+        elif pair.step.kind in BETWEEN_LIBRARIES:
+            start = f"For fewer than {steps(pair)} use {early}"
         text = f"{start}: {why}"
     else:
-        later = (one.gap.estimate > 0) == (one.kind == "never")
-        starts = f"{gap(one)} {'later, and' if later else 'earlier, but'}"
+        later = (pair.gap.estimate > 0) == (pair.kind == "never")
+        starts = f"{gap(pair)} {'later, and' if later else 'earlier, but'}"
         text = (
             f"{late} never catches up with {early} at this size: it starts {starts} each {step} takes "
             f"{lead.times} as long."
         )
-    sure = one.step.verdict in words.DECIDED and (one.kind != "crosses" or one.low is not None)
-    return text if sure else f"No verdict, but in {wording.count(one.step.blocks, 'block')}: {text}"
+    sure = pair.step.verdict in words.DECIDED and (pair.kind != "crosses" or pair.low is not None)
+    return text if sure else f"No verdict, but in {wording.count(pair.step.blocks, 'block')}: {text}"
 
 
-def _open(one: BreakEven) -> str:
-    early, late, step = _name(one, one.ahead_first), _name(one, one.behind_first), noun(one.baseline)
-    if one.step.verdict == "INVALID":
-        return f"From how many {step}s on {late} is ahead of {early} cannot be said: {one.reason}."
-    if one.step.verdict == "EQUIVALENT":
+def _open(pair: BreakEven) -> str:
+    early, late, step = _name(pair, pair.ahead_first), _name(pair, pair.behind_first), noun(pair.baseline)
+    if pair.step.verdict == "INVALID":
+        return f"From how many {step}s on {late} is ahead of {early} cannot be said: {pair.reason}."
+    if pair.step.verdict == "EQUIVALENT":
         return (
-            f"{early} starts {gap(one)} earlier than {late}, and a {step} takes both the same time "
-            f"({one.reason}): only the start counts."
+            f"{early} starts {gap(pair)} earlier than {late}, and a {step} takes both the same time "
+            f"({pair.reason}): only the start counts."
         )
-    unresolved = one.step.verdict == "UNRESOLVED"
-    why = f"it is not resolved whose {step} is shorter ({one.reason})" if unresolved else one.reason
-    return f"Whether {late} ever overtakes {early} is open: it starts {gap(one)} later, and {why}."
+    unresolved = pair.step.verdict == "UNRESOLVED"
+    why = f"it is not resolved whose {step} is shorter ({pair.reason})" if unresolved else pair.reason
+    return f"Whether {late} ever overtakes {early} is open: it starts {gap(pair)} later, and {why}."
 
 
-def _name(one: BreakEven, side: Cost) -> str:
+def _name(pair: BreakEven, side: Cost) -> str:
     """Return a library between libraries, a variant where the two are told apart by that."""
-    if one.step.kind not in BETWEEN_LIBRARIES:
+    if pair.step.kind not in BETWEEN_LIBRARIES:
         return words.variant(side.arm)
     return words.library(side.arm) + ("" if side.arm.device == "cpu" else f" on {side.arm.device}")
 
@@ -91,12 +91,12 @@ def noun(cost: Cost) -> str:
     return "step" if cost.entry.case.task == "train_step" else "call"
 
 
-def steps(one: BreakEven) -> str:
+def steps(pair: BreakEven) -> str:
     """Return "1 320 steps [1 280, 1 370]"; a dash where nothing crosses."""
-    if one.steps is None:
+    if pair.steps is None:
         return units.NOTHING
-    limits = "" if one.low is None or one.high is None else f" [{_few(one.low)}, {_few(one.high)}]"
-    return f"{_few(one.steps)} {noun(one.baseline)}{'' if _few(one.steps) == '1' else 's'}{limits}"
+    limits = "" if pair.low is None or pair.high is None else f" [{_few(pair.low)}, {_few(pair.high)}]"
+    return f"{_few(pair.steps)} {noun(pair.baseline)}{'' if _few(pair.steps) == '1' else 's'}{limits}"
 
 
 def _few(steps: float) -> str:
@@ -104,9 +104,9 @@ def _few(steps: float) -> str:
     return units.whole(max(1, round(float(f"{steps:.3g}"))))
 
 
-def gap(one: BreakEven) -> str:
+def gap(pair: BreakEven) -> str:
     """Return how far apart the two start, with limits; which is earlier is for the sentence to say."""
-    gap = one.gap
+    gap = pair.gap
     text = duration(abs(gap.estimate))
     if not gap.finite:
         return text

@@ -43,7 +43,7 @@ class Cell:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing stands in it."""
+        """Tell whether nothing stands in it."""
         return self.text in ("", units.NOTHING) and not self.note
 
 
@@ -94,7 +94,7 @@ class Drawing:
 
     @property
     def file(self) -> str:
-        """Where it lies, seen from the page."""
+        """Return where it lies, seen from the page."""
         return f"plots/{self.stem}.svg"
 
 

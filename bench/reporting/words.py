@@ -79,7 +79,7 @@ class Lead:
 
     @property
     def times(self) -> str:
-        """The factor and its limits: "3.62 times [3.55, 3.70]"."""
+        """Return the factor and its limits: "3.62 times [3.55, 3.70]"."""
         return f"{units.ratio(self.factor)} times {units.interval(self.low, self.high)}".rstrip()
 
 

@@ -21,7 +21,7 @@ PAYLOAD = (
 # what the program itself goes by, by the name of the field; anything else a stranger may choose
 CHOSEN = {
     "kind", "status", "task", "layout", "dtype", "activation", "data", "split", "library", "schema",
-    "budget_rule", "stopped_by",
+    "budget_rule", "stopped_by", "stored",
 }  # fmt: skip
 KEPT = {"cpu", "ladder", "dispatch", "compiled", "numpy-batched", "numpy-published", "product"}
 
