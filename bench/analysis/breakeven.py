@@ -54,7 +54,7 @@ class Cost:
 
     @property
     def work(self) -> tuple[object, ...]:
-        """What two entries share that are the same arm on the same case, in different tables."""
+        """Return what two entries share that are the same arm on the same case, in different tables."""
         return self.arm.id, self.entry.case
 
     def cached(self) -> "Cost":
@@ -141,14 +141,14 @@ class BreakEven:
 
     @property
     def ahead_first(self) -> Cost:
-        """Who has the first step done earlier; where nothing crosses, who is ahead throughout."""
+        """Return who has the first step done earlier; where nothing crosses, who is ahead throughout."""
         if self.kind in ("never", "always"):
             return self.baseline if self.kind == "never" else self.rival
         return self.baseline if self.gap.estimate > 0 else self.rival
 
     @property
     def behind_first(self) -> Cost:
-        """The other side."""
+        """Return the other side."""
         return self.rival if self.ahead_first is self.baseline else self.baseline
 
 
@@ -187,13 +187,14 @@ def _pairs(run: Run) -> Iterator[tuple[PairKind, str, str]]:
     for group in compiled:
         plain = [entry for entry in group.entries if entry.baseline is None]
         for entry in (entry for entry in group.entries if entry.baseline is not None):
-            own = (one for one in plain if run.arms[one.arm].library == run.arms[entry.arm].library)
-            yield from (("compiling", entry.id, one.id) for one in own)
+            library = run.arms[entry.arm].library
+            own = (other for other in plain if run.arms[other.arm].library == library)
+            yield from (("compiling", entry.id, other.id) for other in own)
     for group in (group for group in others if group.kind == "ladder"):
         on_cpu = [entry for entry in reversed(group.entries) if run.arms[entry.arm].device == "cpu"]
         first = {run.arms[entry.arm].spec: entry.id for entry in on_cpu}
         for usual in (usual.name for usual in by_role("as_written") if usual.name != BASELINE):
-            for loop in (one.name for one in VARIANTS if one.loops_over_batch):
+            for loop in (variant.name for variant in VARIANTS if variant.loops_over_batch):
                 if usual in first and loop in first:
                     yield "tutorial", first[usual], first[loop]
 

@@ -42,28 +42,28 @@ class MapCell:
 
     @property
     def H(self) -> int:
-        """Hidden units."""
+        """Return its hidden units."""
         return self.case.shape.H
 
     @property
     def B(self) -> int:
-        """Samples in a batch."""
+        """Return its samples in a batch."""
         return self.case.shape.B
 
     @property
     def faster(self) -> Arm | None:
-        """The arm that is proved to be faster; None where neither is."""
+        """Return the arm that is proved to be faster; None where neither is."""
         pair = self.comparison
         return {"FASTER": pair.arm, "SLOWER": pair.baseline_arm}.get(pair.verdict)
 
     @property
     def winner(self) -> str | None:
-        """The library of the arm that is proved to be faster; None where neither is."""
+        """Return the library of the arm that is proved to be faster; None where neither is."""
         return self.faster.library if self.faster else None
 
     @property
     def measured(self) -> bool:
-        """Whether it needs no other try: it has a word, were it UNRESOLVED."""
+        """Tell whether it needs no other try: it has a word, were it UNRESOLVED."""
         return self.comparison.verdict not in NOT_MEASURED
 
 
@@ -104,7 +104,7 @@ class Line:
 
     @property
     def first(self) -> MapCell | None:
-        """The smallest size with a verdict FASTER or SLOWER."""
+        """Return the smallest size with a verdict FASTER or SLOWER."""
         return next((cell for cell in self.cells if cell.winner), None)
 
 

@@ -8,6 +8,7 @@ for a change of the code, so there is no verdict unless that is asked for.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from bench.records.run import Run
@@ -22,7 +23,7 @@ MACHINE = (
     "clocksource", "mitigations", "preloaded_everywhere", "system", "libc", "python", "python_build",
     "python_gil", "python_flags", "packages",
 )  # fmt: skip
-CODE = ("commit", "uncommitted_sha256")
+CODE = ("commit", "uncommitted_sha256")  # of rnnbench itself
 # facts of a library or a device, as a worker tells them
 LIBRARY = (
     "version", "git", "debug", "threads", "interop_threads", "blas", "blas_version", "kernel", "threading",
@@ -39,14 +40,13 @@ VERSIONS = frozenset(
     }
 )
 LIMITS = ("min", "max")  # of the clock's MHz; the present one always changes
-OWN_PACKAGE = "rnnbench"
 
 
 def changes(run: Run) -> list[str]:
     """Return what bears on speed and changed within the run, in words; empty where nothing did."""
     clauses: list[str] = []
     for later in run.environments[1:]:
-        clauses += changed(run.environment.machine, later.machine, code=True)
+        clauses += changed(run.environment.machine, later.machine)
         clauses += changed_variables(run.environment.kept, later.kept)
     first = {worker.name: worker.facts for worker in reversed(run.workers)}
     for worker in run.workers:
@@ -61,7 +61,7 @@ def differences(old: Run, new: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
     The first environments of the two are compared, and the first workers of each arm that both have.
     """
     before, after = old.environment, new.environment
-    versions = changed(*_parts(before.machine, after.machine, versions=True), code=True)
+    versions = changed(*_parts(before.machine, after.machine, versions=True))
     conditions = changed(*_parts(before.machine, after.machine, versions=False))
     conditions += changed_variables(before.kept, after.kept)
     packages = [machine.get("packages") or {} for machine in (before.machine, after.machine)]
@@ -74,21 +74,19 @@ def differences(old: Run, new: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(dict.fromkeys(versions)), tuple(dict.fromkeys(conditions))
 
 
-def changed(before: Facts, after: Facts, *, code: bool = False) -> list[str]:
+def changed(before: Facts, after: Facts) -> list[str]:
     """Return what bears on speed and differs between two descriptions of a machine, or of one library.
 
     What either of them does not tell is no difference: a record of an older version knows less. What both
-    could tell, and one does not (a quota that was lifted is None), is one. ``code`` looks at rnnbench's own
-    commit as well: for a run that goes on, not for comparing two versions.
+    could tell, and one does not (a quota that was lifted is None), is one.
 
     Returns:
         One clause a fact: "governor: performance, now powersave".
     """
-    clauses: list[str] = []
-    for name in MACHINE + LIBRARY + (CODE if code else ()):
-        clauses += _differs(name, before, after, without="" if code else OWN_PACKAGE)
-    speeds = [facts.get("mhz") or {} for facts in (before, after)]
-    return clauses + [clause for name in LIMITS for clause in _differs(name, *speeds, prefix="MHz ")]
+    was, now = (facts.get("mhz") or {} for facts in (before, after))
+    clauses = [_differs(name, before, after) for name in MACHINE + LIBRARY + CODE]
+    clauses += [_differs(name, was, now, "MHz ") for name in LIMITS]
+    return list(chain.from_iterable(clauses))
 
 
 def changed_variables(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
@@ -111,14 +109,14 @@ def _parts(*facts: Facts, versions: bool) -> list[dict[str, Any]]:
     return [{name: of[name] for name in of if (name in VERSIONS) == versions} for of in facts]
 
 
-def _differs(name: str, before: Facts, after: Facts, *, prefix: str = "", without: str = "") -> Iterator[str]:
-    """Yield a clause where both tell a fact, and not alike; of a mapping one a key but ``without``."""
+def _differs(name: str, before: Facts, after: Facts, prefix: str = "") -> Iterator[str]:
+    """Yield a clause where both tell a fact, and not alike; of a mapping one a key."""
     if name not in before or name not in after or before[name] == after[name]:
         return
     was, now = before[name], after[name]
     title = prefix + name.replace("_", " ")
     if isinstance(was, Mapping) and isinstance(now, Mapping):
-        for key in sorted((set(was) | set(now)) - {without}):
+        for key in sorted(set(was) | set(now)):
             if was.get(key) != now.get(key):
                 yield f"{title} {key}: {_word(was.get(key))}, now {_word(now.get(key))}"
     else:

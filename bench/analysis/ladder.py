@@ -32,7 +32,7 @@ class Factor:
 
     @property
     def sign(self) -> int:
-        """1 where the interval lies above 1, -1 where below; 0 where it contains 1, or there is none."""
+        """Return 1 where the interval lies above 1, -1 where below; else 0, as where there is none."""
         if self.low is None or self.high is None:
             return 0
         return (self.low > 1) - (self.high < 1)
@@ -58,7 +58,7 @@ class Step:
 
     @property
     def library_alone(self) -> bool:
-        """Whether two libraries do the same work here, in the same place."""
+        """Tell whether two libraries do the same work here, in the same place."""
         own, above = self.rung.arm, self.above.arm
         same_place = (own.device, own.threads) == (above.device, above.threads)
         return self.rung.entry.case == self.above.entry.case and same_place and own.library != above.library
@@ -77,7 +77,7 @@ class Ladder:
 
     @property
     def largest(self) -> Step:
-        """The step that carries most of the whole way."""
+        """Return the step that carries most of the whole way."""
         faster = self.whole.factor.value >= 1
         return max(self.way, key=lambda step: step.factor.value if faster else 1 / step.factor.value)
 

@@ -49,12 +49,12 @@ class Change(Effect):
 
     @property
     def regressed(self) -> bool:
-        """Whether it is proved to take longer by more than the limit."""
+        """Tell whether it is proved to take longer by more than the limit."""
         return self.p_regression is not None and self.p_regression <= ALPHA
 
     @property
     def judged(self) -> bool:
-        """Whether there was enough to judge it by, so that a large change would have shown."""
+        """Tell whether there was enough to judge it by, so that a large change would have shown."""
         too_few = self.detectable is None and self.blocks_needed is not None
         return self.p is not None and not too_few
 
@@ -84,12 +84,12 @@ class Changes:
 
     @property
     def regressions(self) -> tuple[Change, ...]:
-        """Rows that are proved to take longer by more than the limit."""
+        """Return the rows that are proved to take longer by more than the limit."""
         return tuple(row for row in self.rows if row.regressed)
 
     @property
     def why_no_answer(self) -> str:
-        """Why nothing was compared or, where a limit is to be kept, judged; empty where something was.
+        """Say why nothing was compared or, where a limit is to be kept, judged; empty where something was.
 
         Without this, a limit that can never be exceeded would look like one that is kept.
         """

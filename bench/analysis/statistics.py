@@ -46,12 +46,12 @@ class Interval:
 
     @property
     def finite(self) -> bool:
-        """Whether there are limits at all."""
+        """Tell whether there are limits at all."""
         return self.confidence < 1
 
     @property
     def limits(self) -> tuple[float | None, float | None]:
-        """Both limits; None twice where there are none."""
+        """Return both limits; None twice where there are none."""
         return (self.low, self.high) if self.finite else (None, None)
 
     def exp(self) -> "Interval":

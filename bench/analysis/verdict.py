@@ -99,7 +99,7 @@ class Effect:
 
     @property
     def blocks(self) -> int:
-        """Blocks that count; of two runs, of the one that has fewer."""
+        """Count the blocks; of two runs, those of the one that has fewer."""
         return min(map(len, self.samples), default=0)
 
 
@@ -120,17 +120,17 @@ class Comparison(Effect):
 
     @property
     def twin(self) -> bool:
-        """Whether it is an A/A control."""
+        """Tell whether it is an A/A control."""
         return self.arm.twin
 
     @property
     def log_ratios(self) -> tuple[float, ...]:
-        """One for each counted block that holds both."""
+        """Return one for each counted block that holds both."""
         return self.samples[0] if self.samples else ()
 
     @property
     def noise_floor(self) -> float | None:
-        """For a twin: how far its interval reaches from 1, 0.012 for 1.2 %; None without an interval."""
+        """Return how far a twin's interval reaches from 1, 0.012 for 1.2 %; None without an interval."""
         if self.low is None or self.high is None:
             return None
         return math.expm1(max(abs(math.log(self.low)), abs(math.log(self.high))))
