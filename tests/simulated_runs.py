@@ -1,11 +1,15 @@
 """What the real analysis says about simulated series: the judge's words, and the rule for stopping early."""
 
+import itertools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import bursts
 import numpy as np
-from simulated import VALUES, Array
+from msgspec import structs
+from simulated import Array
+from small_journal import small_plan
 
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import rank_interval, rank_p
@@ -46,66 +50,38 @@ def judged(values: Array, *, twin: bool = True) -> Judgement:
     blocks, arms, _ = values.shape
     run = make_run([plan(blocks, arms, twin=twin)])
     times = [[dict(enumerate(burst)) for burst in block] for block in np.exp(values).tolist()]
-    found = {
+    known = {
         entry: Outcome(entry, "ok", "", {block + 1: times[block][place] for block in range(blocks)})
         for place, entry in enumerate(run.entries)
     }
-    return judge_run(run, found)
+    return judge_run(run, known)
 
 
 def recorded(values: Array) -> Run:
     """The same run as records, one burst an arm and block, as a journal would hold them."""
     blocks, arms, _ = values.shape
     declared = plan(blocks, arms)
-    entries = declared.groups[0].entries
-    return make_run(
-        [
-            declared,
-            *(
-                burst(block + 1, entry.id, values[block, place])
-                for block in range(blocks)
-                for place, entry in enumerate(entries)
-            ),
-        ]
-    )
+    places = itertools.product(range(blocks), enumerate(declared.groups[0].entries))
+    measured = [burst(block + 1, entry.id, values[block, place]) for block, (place, entry) in places]
+    return make_run([declared, *measured])
 
 
 def plan(blocks: int, arms: int, *, twin: bool = True) -> record.Plan:
     """A plan with one table: a baseline, its twin (or, without, one more arm) and further arms."""
     names = [BASELINE, TWIN, *(f"arm {number}" for number in range(2, arms))]
     case = sine_case("train_step", "positional")
-    return record.Plan(
-        schema=record.SCHEMA,
-        run=GROUP,
-        version="0",
-        started_utc="2026-01-02T03:04:05+00:00",
-        command=[],
-        preset="custom",
-        seed=0,
-        blocks=blocks,
-        rounds=VALUES,
+    rivals = [record.Entry(name, GROUP, name, case, BASELINE) for name in names[1:]]
+    return structs.replace(
+        small_plan(blocks),
         verdicts=True,
-        margin=0.02,
-        budget_s=None,
         arms=[record.Arm(name, name, name, "numpy", "cpu", 1, twin=twin and name == TWIN) for name in names],
-        groups=[
-            record.Group(
-                GROUP,
-                [
-                    record.Entry(name, GROUP, name, case, None if name == BASELINE else BASELINE)
-                    for name in names
-                ],
-            )
-        ],
-        pairs=[],
-        missing=[],
+        groups=[record.Group(GROUP, [record.Entry(BASELINE, GROUP, BASELINE, case, None), *rivals])],
     )
 
 
 def burst(block: int, entry: str, logs: Iterable[float]) -> record.Burst:
     """Values in nanoseconds, one call each."""
-    elapsed = [round(float(time)) for time in SECOND_NS * np.exp(np.asarray(logs))]
-    return bursts.burst(block, entry, elapsed)
+    return bursts.burst(block, entry, [round(SECOND_NS * math.exp(log)) for log in logs])
 
 
 def comparisons(judgement: Judgement) -> list[Comparison]:

@@ -20,7 +20,7 @@ from simulated import (
     simulate,
     step,
     wave,
-)
+)  # fmt: skip
 from simulated_runs import (
     alarms,
     judged,
@@ -30,7 +30,7 @@ from simulated_runs import (
     recorded,
     significant,
     stopped_at,
-)
+)  # fmt: skip
 
 from bench.analysis.verdict import judge_run
 
