@@ -56,7 +56,7 @@ def records_of(
 
 def run_of(plan: Plan, time_ns: Time, **options: object) -> Run:
     """The run of a plan."""
-    return make_run(records_of(plan, time_ns, **options))  # type: ignore[arg-type]
+    return make_run(records_of(plan, time_ns, **options))
 
 
 def grid(log_ratio: Callable[[int, int], float], hidden: Sequence[int] = HIDDEN,

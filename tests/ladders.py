@@ -33,15 +33,11 @@ def without(*entries: str, blocks: range = range(1, 99)) -> Run:
 
 
 def taken(run: Run) -> Ladder:
-    made = ladder(summarise(run))
-    assert made is not None
-    return made
+    return ladder(summarise(run))
 
 
 def section(run: Run) -> Section:
-    made = ladder_section(facts_of(run), "")
-    assert made is not None
-    return made
+    return ladder_section(facts_of(run), "")
 
 
 def per_block(run: Run, above: str, entry: str) -> list[float]:

@@ -19,7 +19,7 @@ from bench.analysis.regression import Change, Changes, compare_runs
 from bench.analysis.statistics import holm
 from bench.analysis.verdict import judge, measured
 from bench.cli.main import main
-from bench.records.record import AnyRecord, Burst, Decision, Environment, Plan, Worker
+from bench.records.record import AnyRecord, Burst, Decision, Environment, Worker
 from bench.records.run import Run, make_run
 from bench.reporting.changes import notes_after, notes_before, table
 
@@ -46,6 +46,10 @@ def compared(old: dict[str, float], new: dict[str, float], **options: Any) -> Ch
 
 def row(changes: Changes, name: str) -> Change:
     return next(change for change in changes.rows if change.name == name)
+
+
+def baseline(changes: Changes) -> Change:
+    return next(change for change in changes.baselines if change.name == BASE)
 
 
 def slowed(records: Sequence[AnyRecord], factor: float, entry: str | None = None) -> list[AnyRecord]:
@@ -81,7 +85,7 @@ def change(old: Sequence[float], new: Sequence[float], family: int = 1, **option
 # what is found
 
 
-def test_a_known_change_is_found_with_its_size_and_nothing_else_is() -> None:
+def test_a_known_change_is_found_with_its_size_and_nothing_else_is():
     old, new = (
         {USUAL: 3.6, BEST_TORCH: 1.7, BEST_NUMPY: 0.77},
         {USUAL: 3.816, BEST_TORCH: 1.7, BEST_NUMPY: 0.7},
@@ -95,28 +99,24 @@ def test_a_known_change_is_found_with_its_size_and_nothing_else_is() -> None:
     assert not {"SLOWER", "FASTER"} & set(words.values())
 
 
-def test_drift_of_the_whole_machine_is_no_change_but_is_told_and_shows_in_absolute_times() -> None:
+def test_drift_of_the_whole_machine_is_no_change_but_is_told_and_shows_in_absolute_times():
     then, now = make_run(EARLIER), make_run(slowed(EARLIER, 1.10))
-    changes = compare_runs(then, now)
+    changes, absolute = compare_runs(then, now), compare_runs(then, now, absolute=True)
     assert {one.verdict for one in changes.rows} <= {"EQUIVALENT", "UNRESOLVED"}
     assert all(abs(one.ratio - 1) < 1e-4 for one in changes.rows if one.ratio)
-    drift = next(one for one in changes.baselines if one.name == BASE)
-    assert drift.ratio == pytest.approx(1.10, rel=1e-3)
-    assert drift.verdict == "NONE"
-    absolute = compare_runs(then, now, absolute=True)
-    assert row(absolute, USUAL).verdict == "SLOWER"
-    assert row(absolute, USUAL).ratio == pytest.approx(1.10, rel=1e-3)
+    drift = baseline(changes)
+    assert (drift.verdict, drift.ratio) == ("NONE", pytest.approx(1.10, rel=1e-3))
+    assert (row(absolute, USUAL).verdict, row(absolute, USUAL).ratio) == (
+        "SLOWER",
+        pytest.approx(1.1, rel=1e-3),
+    )
     assert row(absolute, BASE).old_value == pytest.approx(drift.old_value)
+    # a slower baseline moves every ratio to it, and its own time says why
+    slower = compare_runs(then, make_run(slowed(EARLIER, 1.2, BASE)))
+    assert (row(slower, USUAL).ratio, baseline(slower).ratio) == pytest.approx((1 / 1.2, 1.2), rel=1e-3)
 
 
-def test_a_slower_baseline_moves_every_ratio_and_the_baselines_time_says_why() -> None:
-    changes = compare_runs(make_run(EARLIER), make_run(slowed(EARLIER, 1.2, BASE)))
-    usual = row(changes, USUAL)
-    assert usual.ratio == pytest.approx(1 / 1.2, rel=1e-3)
-    assert next(one for one in changes.baselines if one.name == BASE).ratio == pytest.approx(1.2, rel=1e-3)
-
-
-def test_unresolved_says_what_could_have_been_seen_or_why_a_clear_difference_is_none() -> None:
+def test_unresolved_says_what_could_have_been_seen_or_why_a_clear_difference_is_none():
     wide = np.random.Generator(np.random.PCG64(3)).normal(0, 0.05, (2, 10))
     noisy = change(wide[0], wide[1] + 0.02)
     assert noisy.verdict == "UNRESOLVED"
@@ -139,7 +139,7 @@ def test_unresolved_says_what_could_have_been_seen_or_why_a_clear_difference_is_
 # what gets no verdict
 
 
-def test_what_a_run_gives_no_verdict_on_has_its_word_and_its_reason() -> None:
+def test_what_a_run_gives_no_verdict_on_has_its_word_and_its_reason():
     quick = make_run(example_records(quick=True))
     assert {one.verdict for one in compare_runs(quick, quick).rows} == {"NONE"}
     usual = row(compare_runs(quick, make_run(EARLIER)), USUAL)
@@ -151,7 +151,7 @@ def test_what_a_run_gives_no_verdict_on_has_its_word_and_its_reason() -> None:
     assert (late.verdict, late.ratio) == ("MISSING", None)
 
 
-def test_what_a_time_budget_left_out_of_a_run_is_one_line_and_no_row() -> None:
+def test_what_a_time_budget_left_out_of_a_run_is_one_line_and_no_row():
     groups = ["train_step sequence", "forward positional"]
     later: list[AnyRecord] = []
     for record in example_records(seed=2):
@@ -170,29 +170,27 @@ def test_what_a_time_budget_left_out_of_a_run_is_one_line_and_no_row() -> None:
     assert not any("Not in the table" in said for said in notes_after(compared({}, {})))
 
 
-def test_a_run_whose_twin_differs_judges_nothing() -> None:
-    changes = compared({TWIN: 1.0}, {TWIN: 1.2})
-    assert "the new run gives no verdict by itself: the A/A control failed" in changes.warning
-    assert {one.verdict for one in changes.rows if one.ratio is not None} == {"INVALID"}
-
-
-def test_a_twin_that_changed_between_the_runs_judges_nothing() -> None:
-    """Each run by itself takes its twin for the original; beside each other they cannot both be right."""
+def test_a_twin_that_differs_or_changed_between_the_runs_judges_nothing():
+    """Each run by itself may take its twin for the original, and both cannot be right beside each other."""
     scatter = np.linspace(-0.01, 0.01, 10)
-    warnings = [
-        compare_runs(
-            at(EARLIER, {TWIN: list(scatter + moved)}), at(LATER, {TWIN: list(-scatter - moved)})
-        ).warning
-        for moved in (0.0, 0.006, 0.03)
-    ]
-    assert warnings[0] == ""
-    assert warnings[1].startswith("the A/A control failed: the same code was measured twice in both runs")
-    assert warnings[2] == "the A/A control of the old run differs by more than chance"
+    for moved, warning in (
+        (0.006, "the A/A control failed: the same code was measured twice in both runs"),
+        (0.03, "the A/A control of the old run differs by more than chance"),
+        (0.2, "the old run gives no verdict by itself: the A/A control failed"),
+    ):
+        old, new = (
+            at(records, {TWIN: list(sign * (scatter + moved))})
+            for records, sign in ((EARLIER, 1), (LATER, -1))
+        )
+        changes = compare_runs(old, new)
+        assert changes.warning.startswith(warning)
+        assert {one.verdict for one in changes.rows if one.ratio is not None} == {"INVALID"}
+    old, new = at(EARLIER, {TWIN: list(scatter)}), at(LATER, {TWIN: list(-scatter)})
+    assert compare_runs(old, new).warning == ""
 
 
-def test_only_what_both_hold_on_the_same_case_is_compared() -> None:
+def test_only_what_both_hold_on_the_same_case_is_compared():
     plan, *rest = LATER
-    assert isinstance(plan, Plan)
     wider = {
         entry.case: dataclasses.replace(entry.case, shape=dataclasses.replace(entry.case.shape, H=64))
         for group in plan.groups
@@ -210,7 +208,7 @@ def test_only_what_both_hold_on_the_same_case_is_compared() -> None:
     assert len(changes.only_old) == len(changes.only_new) > 5
 
 
-def test_entries_without_a_baseline_are_named_and_compared_in_absolute_times() -> None:
+def test_entries_without_a_baseline_are_named_and_compared_in_absolute_times():
     changes, absolute = (
         compare_runs(make_run(EARLIER), make_run(LATER), absolute=absolute) for absolute in (False, True)
     )
@@ -226,13 +224,13 @@ def test_entries_without_a_baseline_are_named_and_compared_in_absolute_times() -
 @pytest.mark.parametrize(
     ("factor", "regressed"), [(1.0, False), (1.045, False), (1.055, True), (1.3, True), (0.7, False)]
 )
-def test_a_regression_is_proved_only_beyond_the_limit(factor: float, regressed: bool) -> None:
+def test_a_regression_is_proved_only_beyond_the_limit(factor, regressed):
     changes = compared({USUAL: 3.6}, {USUAL: 3.6 * factor}, limit=0.05)
     assert [one.name for one in changes.regressions] == [USUAL] * regressed
     assert not compared({USUAL: 3.6}, {USUAL: 3.6 * factor}).regressions
 
 
-def test_slower_and_significant_is_no_proof_of_a_regression_beyond_the_limit() -> None:
+def test_slower_and_significant_is_no_proof_of_a_regression_beyond_the_limit():
     """The mutant: an exit code by the verdict and the estimate alone."""
     noise = np.random.Generator(np.random.PCG64(5)).normal(0, 0.02, (2, 10))
     noise -= np.median(noise, axis=1, keepdims=True)
@@ -277,16 +275,16 @@ def in_absolute_times(old: np.ndarray, new: np.ndarray) -> bool:
     return words_of(*(np.median(values, axis=2).T[2:] for values in (old, new)))
 
 
-def test_two_runs_of_the_same_code_get_a_false_word_in_one_table_of_twenty_at_most() -> None:
+def test_two_runs_of_the_same_code_get_a_false_word_in_one_table_of_twenty_at_most():
     assert false_words(by_ratios, 300) <= 0.05
 
 
-def test_pooled_values_or_drift_in_the_times_would_be_found_out() -> None:
+def test_pooled_values_or_drift_in_the_times_would_be_found_out():
     assert false_words(pooled, 100) > 0.15
     assert false_words(in_absolute_times, 20) > 0.9
 
 
-def test_without_holm_there_would_be_more_than_one_in_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_holm_there_would_be_more_than_one_in_twenty(monkeypatch):
     monkeypatch.setattr(verdict, "holm", lambda p_values: list(p_values))
     assert holm([0.02, 0.04]) != [0.02, 0.04]
     assert false_words(by_ratios, 300) > 0.10
@@ -305,9 +303,7 @@ def test_without_holm_there_would_be_more_than_one_in_twenty(monkeypatch: pytest
         ({"facts": {"threads": 8}}, "threads: 1, now 8"),
     ],
 )
-def test_another_environment_is_told_and_there_is_no_verdict_unless_asked_for(
-    there: dict[str, Any], clause: str
-) -> None:
+def test_another_environment_is_told_and_there_is_no_verdict_unless_asked_for(there, clause):
     then, now = make_run(EARLIER), make_run(slowed(on(LATER, **there), 1.3, USUAL))
     changes = compare_runs(then, now)
     assert any(clause in condition for condition in changes.conditions)
@@ -316,7 +312,7 @@ def test_another_environment_is_told_and_there_is_no_verdict_unless_asked_for(
     assert row(compare_runs(then, now, any_environment=True), USUAL).verdict == "SLOWER"
 
 
-def test_another_version_is_what_people_compare() -> None:
+def test_another_version_is_what_people_compare():
     packages = {"rnnbench": "0.2.0", "numpy": "2.5.0", "torch": "2.13.0"}
     newer = on(LATER, packages=packages, commit="b" * 40, facts={"version": "2.5.0"})
     changes = compare_runs(make_run(on(EARLIER, commit="a" * 40)), make_run(slowed(newer, 1.3, USUAL)))
@@ -327,14 +323,14 @@ def test_another_version_is_what_people_compare() -> None:
     assert row(changes, USUAL).verdict == "SLOWER"
 
 
-def test_a_variable_that_reaches_the_workers_now_is_a_change() -> None:
+def test_a_variable_that_reaches_the_workers_now_is_a_change():
     kept = replace(example_environment(), kept={"MALLOC_ARENA_MAX": "1"})
     records = [kept if isinstance(record, Environment) else record for record in LATER]
     changes = compare_runs(make_run(EARLIER), make_run(records))
     assert changes.conditions == ("variable MALLOC_ARENA_MAX: none, now 1",)
 
 
-def test_other_bytes_of_the_same_case_are_told() -> None:
+def test_other_bytes_of_the_same_case_are_told():
     alone = USUAL.replace("x1", "x2")  # which stands in one table
     records = [
         replace(record, digest="aa" * 32) if getattr(record, "entry", "") == alone else record
@@ -360,9 +356,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_exit_code_is_1_for_a_proved_regression_alone(
-    saved: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_exit_code_is_1_for_a_proved_regression_alone(saved, capsys):
     old, same, slower = (str(saved / name) for name in ("old", "same", "slower"))
     assert main(["compare", old, same, "--fail-slower", "5%"]) == 0
     assert "No regression over 5 % is proved" in capsys.readouterr().out
@@ -373,9 +367,7 @@ def test_the_exit_code_is_1_for_a_proved_regression_alone(
     assert main(["compare", old, slower]) == 0
 
 
-def test_one_sentence_says_it_all_first_and_json_holds_the_same(
-    saved: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_sentence_says_it_all_first_and_json_holds_the_same(saved, capsys):
     command = ["compare", str(saved / "old"), str(saved / "slower")]
     main(command)
     first, *rest = capsys.readouterr().out.splitlines()
@@ -393,9 +385,7 @@ def test_one_sentence_says_it_all_first_and_json_holds_the_same(
     assert usual["low"] < usual["change"] < usual["high"]
 
 
-def test_different_machines_are_refused_unless_asked_for(
-    saved: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_different_machines_are_refused_unless_asked_for(saved, capsys):
     command = ["compare", str(saved / "old"), str(saved / "elsewhere")]
     assert main(command) == 2
     assert "different machines (processor)" in capsys.readouterr().err
@@ -407,15 +397,13 @@ def test_different_machines_are_refused_unless_asked_for(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_gate_does_not_pass_with_an_entry_that_has_no_answer(
-    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_gate_does_not_pass_with_an_entry_that_has_no_answer(saved, tmp_path, capsys):
     write_run(tmp_path / "new", example_records(seed=7, broken=True))
     assert main(["compare", str(saved / "old"), str(tmp_path / "new"), "--fail-slower", "300%"]) == 3
     assert f"there is no answer for {BEST_TORCH}" in capsys.readouterr().err
 
 
-def test_what_the_baselines_did_is_called_drift_only_where_nothing_else_changed() -> None:
+def test_what_the_baselines_did_is_called_drift_only_where_nothing_else_changed():
     def told(**facts: Any) -> str:
         changes = compare_runs(make_run(EARLIER), make_run(on(LATER, **facts)), any_environment=True)
         return next(text for text in notes_before(changes) if text.startswith("In absolute time"))

@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from grids import (
@@ -63,7 +62,7 @@ def turning_at_256() -> Run:
 # ---- the map
 
 
-def test_a_grid_has_a_map_of_each_kind_with_every_size_and_its_ratio(turning_at_256: Run) -> None:
+def test_a_grid_has_a_map_of_each_kind_with_every_size_and_its_ratio(turning_at_256):
     best, written = maps_of(turning_at_256)
     assert (best.kind, written.kind) == ("best", "as_written")
     for size_map, variants in (
@@ -80,7 +79,7 @@ def test_a_grid_has_a_map_of_each_kind_with_every_size_and_its_ratio(turning_at_
         assert size.winner == ("numpy" if size.H < 256 else "torch")
 
 
-def test_the_preset_measures_one_task_at_36_sizes() -> None:
+def test_the_preset_measures_one_task_at_36_sizes():
     plan = grid_plan(hidden=GRID_SIZES["hidden"], batch=GRID_SIZES["batch"])
     cases, arms = [group.entries[0].case for group in plan.groups], {arm.id: arm for arm in plan.arms}
     assert len({(case.shape.B, case.shape.H) for case in cases}) == len(cases) == 36
@@ -91,7 +90,7 @@ def test_the_preset_measures_one_task_at_36_sizes() -> None:
     assert fewest_blocks(plan.groups, plan.arms) == plan.blocks  # a time budget can take none
 
 
-def test_a_map_is_of_two_libraries_whatever_they_are_called(turning_at_256: Run) -> None:
+def test_a_map_is_of_two_libraries_whatever_they_are_called(turning_at_256):
     plan = turning_at_256.plan
     arms = [with_values(arm, library="other") if arm.library == "torch" else arm for arm in plan.arms]
     renamed = best_map(replace(turning_at_256, plan=with_values(plan, arms=arms)))
@@ -100,19 +99,19 @@ def test_a_map_is_of_two_libraries_whatever_they_are_called(turning_at_256: Run)
     assert {crossing.winner for line in lines(renamed) for crossing in line.crossings} == {"other"}
 
 
-def test_a_run_of_one_size_has_no_map() -> None:
+def test_a_run_of_one_size_has_no_map():
     assert maps_of(make_run(example_records())) == ()
     assert maps_of(grid(crossing_at(64), hidden=(32,), batch=(1, 4, 16))) == ()
     assert len(maps_of(grid(crossing_at(64), hidden=(32, 128), batch=(4,)))) == 2
 
 
-def test_a_later_run_adds_sizes_and_replaces_only_what_was_not_measured(turning_at_256: Run) -> None:
+def test_a_later_run_adds_sizes_and_replaces_only_what_was_not_measured(turning_at_256):
     case = best_map(turning_at_256).cells[0].case
     cases = tuple(replace(case, shape=Shape(6, 1, 6, H, 8)) for H in (256, 512))
     later = run_of(grid_plan(exactly=Exactly(cases)), with_ratio(lambda H, B: 1.0))
     kept = [b for b in turning_at_256.bursts if b.block == 0 or "H512" not in b.entry.split(" | ")[0].split()]
     plan, decision = turning_at_256.plan, turning_at_256.decision
-    lost = make_run([plan, turning_at_256.environment, *kept, decision, turning_at_256.end])  # type: ignore[list-item]
+    lost = make_run([plan, turning_at_256.environment, *kept, decision, turning_at_256.end])
     for first, source, ratio in ((turning_at_256, 0, math.sqrt(0.5)), (lost, 1, math.e)):
         sizes = {size.H: size for size in best_map(first, later).cells if size.B == 1}
         assert sorted(sizes) == [8, 32, 128, 256, 512, 1024, 2048]
@@ -120,7 +119,7 @@ def test_a_later_run_adds_sizes_and_replaces_only_what_was_not_measured(turning_
         assert sizes[512].comparison.ratio == pytest.approx(ratio, rel=0.02)
 
 
-def test_other_lengths_make_other_maps_which_are_told_apart() -> None:
+def test_other_lengths_make_other_maps_which_are_told_apart():
     run = run_of(grid_plan(hidden=(32, 128), batch=(4,), seq_len=(6, 12)), with_ratio(crossing_at(64)))
     maps = maps_of(run)
     assert [one.case.shape.T for one in maps] == [6, 12, 6, 12]
@@ -134,7 +133,7 @@ def test_other_lengths_make_other_maps_which_are_told_apart() -> None:
 # ---- crossings
 
 
-def test_a_known_crossing_lies_in_its_interval_between_the_sizes_that_bracket_it(turning_at_256: Run) -> None:
+def test_a_known_crossing_lies_in_its_interval_between_the_sizes_that_bracket_it(turning_at_256):
     for line in lines(best_map(turning_at_256)):
         (crossing,) = line.crossings
         assert (crossing.winner, crossing.below.H, crossing.above.H) == ("torch", 128, 512)
@@ -143,7 +142,7 @@ def test_a_known_crossing_lies_in_its_interval_between_the_sizes_that_bracket_it
         assert line.undecided == ()
 
 
-def test_the_interval_holds_the_crossing_as_often_as_it_says() -> None:
+def test_the_interval_holds_the_crossing_as_often_as_it_says():
     plan = grid_plan(hidden=(128, 512), batch=(1,))
     runs = (run_of(with_values(plan, seed=seed), with_ratio(crossing_at(256))) for seed in range(60))
     hits = [
@@ -156,7 +155,7 @@ def test_the_interval_holds_the_crossing_as_often_as_it_says() -> None:
     assert sum(hits) / len(hits) >= 0.9
 
 
-def test_the_interval_is_where_the_limits_pass_1_whoever_overtakes() -> None:
+def test_the_interval_is_where_the_limits_pass_1_whoever_overtakes():
     (down,) = row(cell(100, 2.0, "SLOWER", 0.1), cell(400, 0.5, "FASTER", 0.1)).crossings
     (up,) = row(cell(100, 0.5, "FASTER", 0.1), cell(400, 2.0, "SLOWER", 0.1)).crossings
     assert (up.winner, down.winner) == ("numpy", "torch")
@@ -165,7 +164,7 @@ def test_the_interval_is_where_the_limits_pass_1_whoever_overtakes() -> None:
         assert [crossing.low, crossing.at, crossing.high] == pytest.approx(limits)
 
 
-def test_without_a_change_there_is_no_crossing() -> None:
+def test_without_a_change_there_is_no_crossing():
     for sign, side in ((1, "NumPy at every H from 8 to 2048"), (-1, "PyTorch at every H from 8 to 2048")):
         run = grid(lambda H, B, sign=sign: sign * 0.3)
         for line in lines(best_map(run)):
@@ -173,7 +172,7 @@ def test_without_a_change_there_is_no_crossing() -> None:
             assert answer.clause(line) == side
 
 
-def test_two_crossings_are_both_found() -> None:
+def test_two_crossings_are_both_found():
     there_and_back = {8: 0.5, 32: 0.3, 128: -0.3, 512: -0.3, 1024: 0.4, 2048: 0.6}
     line, *_ = lines(best_map(grid(lambda H, B: there_and_back[H])))
     ends = [(crossing.winner, crossing.below.H, crossing.above.H) for crossing in line.crossings]
@@ -183,7 +182,7 @@ def test_two_crossings_are_both_found() -> None:
     assert re.fullmatch(above, answer.clause(line))
 
 
-def test_along_b_for_each_h_as_well() -> None:
+def test_along_b_for_each_h_as_well():
     run = grid(lambda H, B: -0.4 * math.log(B / 8), hidden=(32, 128), batch=(1, 4, 32, 128))
     for line in lines(best_map(run), "B"):
         (crossing,) = line.crossings
@@ -204,7 +203,7 @@ def is_sound(line: Line) -> bool:
 UNRESOLVED = (decided(100, 2.0), cell(800, 1.5, "UNRESOLVED", 0.05), decided(1600, 0.5))
 
 
-def test_a_size_without_a_verdict_is_no_end_of_a_bracket_and_lies_within_the_interval() -> None:
+def test_a_size_without_a_verdict_is_no_end_of_a_bracket_and_lies_within_the_interval():
     assert is_sound(row(*UNRESOLVED))
     narrow = decided(800, 1.5)
     assert row(UNRESOLVED[0], narrow, UNRESOLVED[2]).crossings[0].low > 801  # not widened
@@ -235,22 +234,20 @@ def test_a_size_without_a_verdict_is_no_end_of_a_bracket_and_lies_within_the_int
         ),
     ],
 )  # fmt: skip
-def test_no_word_but_faster_and_slower_is_a_sign_and_the_others_stay_visible(
-    cells: tuple[MapCell, ...], undecided: list[int], clause: str
-) -> None:
+def test_no_word_but_faster_and_slower_is_a_sign_and_the_others_stay_visible(cells, undecided, clause):
     line = row(*cells)
     assert [size.H for size in line.undecided] == undecided
     assert len(line.crossings) == clause.count("above")
     assert answer.clause(line) == clause
 
 
-def test_a_size_that_was_not_measured_leaves_the_bracket_as_it_is() -> None:
+def test_a_size_that_was_not_measured_leaves_the_bracket_as_it_is():
     ends = decided(100, 2.0), decided(400, 0.5)
     (with_it,), (without,) = (row(*ends, *more).crossings for more in ((cell(200, None, "MISSING"),), ()))
     assert (with_it.low, with_it.high) == (without.low, without.high)
 
 
-def test_noise_decides_nothing() -> None:
+def test_noise_decides_nothing():
     run = grid(lambda H, B: 0.0, hidden=(8, 32), batch=(1,), noise=0.05)
     assert all(line.crossings == () for line in lines(best_map(run)))
     assert {one.winner for one in best_map(run).cells} == {None}
@@ -259,14 +256,14 @@ def test_noise_decides_nothing() -> None:
 # ---- mutants
 
 
-def test_interpolating_in_linear_h_is_noticed(turning_at_256: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interpolating_in_linear_h_is_noticed(turning_at_256, monkeypatch):
     monkeypatch.setattr(crossover, "_position", float)
     monkeypatch.setattr(crossover, "_size_at", float)
     (crossing,) = lines(best_map(turning_at_256))[0].crossings
     assert not crossing.low <= 256 <= crossing.high
 
 
-def test_taking_unresolved_for_a_sign_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taking_unresolved_for_a_sign_is_noticed(monkeypatch):
     baselines = property(
         lambda cell: (
             cell.comparison.arm if cell.comparison.verdict == "FASTER" else cell.comparison.baseline_arm
@@ -279,7 +276,7 @@ def test_taking_unresolved_for_a_sign_is_noticed(monkeypatch: pytest.MonkeyPatch
 # ---- words, section, page
 
 
-def test_the_answer_of_a_grid_starts_with_where_it_turns_round(turning_at_256: Run) -> None:
+def test_the_answer_of_a_grid_starts_with_where_it_turns_round(turning_at_256):
     text = headline(turning_at_256)
     assert re.match(
         r"NumPy is faster at 6 of 12 sizes, PyTorch at 6; PyTorch overtakes at every B, above an H of about "
@@ -324,13 +321,13 @@ TITLES: dict[str, Callable[[int, int], float]] = {
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_the_title_says_at_how_many_sizes_who_is_faster_and_where_that_changes(title: str) -> None:
+def test_the_title_says_at_how_many_sizes_who_is_faster_and_where_that_changes(title):
     run = grid(TITLES[title], hidden=(32, 128), batch=(1, 4, 16, 64, 128))
     assert re.fullmatch(title, answer.title(maps_of(run)))
     assert "about 5 % may be called wrongly" in answer.certainty(maps_of(run))
 
 
-def test_sizes_are_a_range_only_where_none_between_is_missing() -> None:
+def test_sizes_are_a_range_only_where_none_between_is_missing():
     run = grid(lambda H, B: 0.5 if B < 64 else -0.5, hidden=(8, 32), batch=(1, 4, 16, 64))
     numpy, torch = "B = 1 to 16: NumPy at every H from 8 to 32", "B = 64: PyTorch at every H from 8 to 32"
     assert answer.by_batch(best_map(run)) == [numpy, torch]
@@ -338,7 +335,7 @@ def test_sizes_are_a_range_only_where_none_between_is_missing() -> None:
     assert answer.reach([4, 16], [1, 4, 16]) == "4 and 16"
 
 
-def test_ends_of_an_interval_are_rounded_outwards() -> None:
+def test_ends_of_an_interval_are_rounded_outwards():
     line = row(decided(1000, 2.0), decided(4000, 0.5))
     (crossing,) = line.crossings
     low, high = map(int, answer.between(crossing).split(" and "))
@@ -347,18 +344,18 @@ def test_ends_of_an_interval_are_rounded_outwards() -> None:
     assert answer.between(Crossing("torch", 62.9, 63.0, 63.1, line.cells[0], line.cells[1])) == "62 and 64"
 
 
-def test_the_answer_of_two_sizes_stays_a_comparison() -> None:
+def test_the_answer_of_two_sizes_stays_a_comparison():
     plan = grid_plan(hidden=(32, 128), batch=(4,), variant=("torch-rnn",))
     facts = facts_of(run_of(with_values(plan, preset="custom"), with_ratio(crossing_at(64))))
     assert not facts.is_grid
     assert "times faster" in answer.terminal_lines(facts)[0]
 
 
-def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path: Path, turning_at_256: Run) -> None:
+def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path, turning_at_256):
     records = [turning_at_256.plan, turning_at_256.environment]
     records += [burst for burst in turning_at_256.bursts if burst.block == 0]
     records += [turning_at_256.decision, *(b for b in turning_at_256.bursts if b.block), turning_at_256.end]
-    folder = write_grid(tmp_path / "grid", records)  # type: ignore[arg-type]
+    folder = write_grid(tmp_path / "grid", records)
     before = write_report([folder], None).answers[0]
     case = replace(best_map(turning_at_256).cells[0].case, shape=Shape(6, 128, 6, 200, 8))
     later = run_of(grid_plan(exactly=Exactly((case,))), with_ratio(crossing_at(256)))
@@ -371,7 +368,7 @@ def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path: Path, turning_a
     assert {path.name for path in folder.glob("*.csv")} == {"values.csv", "values-refine-1.csv"}
 
 
-def test_a_size_without_a_twin_borrows_the_noise_floor_of_the_one_nearest_in_work() -> None:
+def test_a_size_without_a_twin_borrows_the_noise_floor_of_the_one_nearest_in_work():
     def noise(case: Case) -> float:
         return 0.05 if case.shape.H == 8 else 0.002
 

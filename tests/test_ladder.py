@@ -40,7 +40,7 @@ def product(steps: Ladder) -> float:
     return math.prod(step.factor.value for step in steps.way)
 
 
-def test_the_factors_multiply_to_the_whole_exactly(default: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_factors_multiply_to_the_whole_exactly(default, monkeypatch):
     steps = taken(default)
     whole = steps.whole.factor.value
     assert len(steps.way) == 8
@@ -53,7 +53,7 @@ def test_the_factors_multiply_to_the_whole_exactly(default: Run, monkeypatch: py
     assert product(mutant) != pytest.approx(mutant.whole.factor.value, rel=1e-5)
 
 
-def test_a_factor_has_students_interval_of_the_blocks_logs(default: Run) -> None:
+def test_a_factor_has_students_interval_of_the_blocks_logs(default):
     (step,) = (step for step in taken(default).way if step.rung.entry.id == BATCHED)
     logs = np.log(per_block(default, LOOP, BATCHED))
     assert len(logs) == step.factor.blocks == 6
@@ -65,13 +65,13 @@ def test_a_factor_has_students_interval_of_the_blocks_logs(default: Run) -> None
 
 
 @pytest.mark.parametrize(("blocks", "limited"), [(3, True), (2, False)])
-def test_three_blocks_have_an_interval_and_two_have_none(blocks: int, limited: bool) -> None:
+def test_three_blocks_have_an_interval_and_two_have_none(blocks, limited):
     run = make_run([record for record in example_records() if getattr(record, "block", 0) <= blocks])
     whole = taken(run).whole.factor
     assert (whole.low is not None, whole.blocks) == (limited, blocks)
 
 
-def test_what_is_shared_by_a_block_cancels() -> None:
+def test_what_is_shared_by_a_block_cancels():
     """A machine that is twice as slow in one block moves no factor."""
 
     def slow(burst: Burst) -> Burst:
@@ -82,7 +82,7 @@ def test_what_is_shared_by_a_block_cancels() -> None:
     assert [s.factor.low for s in drifting.way] == pytest.approx([s.factor.low for s in steady.way], rel=1e-9)
 
 
-def test_only_blocks_that_hold_every_rung_of_the_way_count(default: Run) -> None:
+def test_only_blocks_that_hold_every_rung_of_the_way_count(default):
     cut = taken(without(LOOP, blocks=range(2, 4)))
     assert {step.factor.blocks for step in (*cut.way, cut.whole)} == {4}
     kept = np.delete(np.log(per_block(default, CLAIM_OLD, CLAIM_NEW)), [1, 2])
@@ -97,7 +97,7 @@ def test_only_blocks_that_hold_every_rung_of_the_way_count(default: Run) -> None
     assert (lost.left_out, lost.whole.factor.blocks) == ((LOOP,), 4)
 
 
-def test_a_rung_without_values_is_left_out_and_its_change_joins_the_next(default: Run) -> None:
+def test_a_rung_without_values_is_left_out_and_its_change_joins_the_next(default):
     steps = taken(without(LOOP, MANUAL))
     changes = {step.rung.entry.id: step.change for step in steps.way}
     assert LOOP not in changes
@@ -108,7 +108,7 @@ def test_a_rung_without_values_is_left_out_and_its_change_joins_the_next(default
     assert any(LOOP in note for note in section(without(LOOP)).notes)
 
 
-def test_a_way_that_lost_an_end_is_a_part_and_one_that_lost_all_is_none(default: Run) -> None:
+def test_a_way_that_lost_an_end_is_a_part_and_one_that_lost_all_is_none(default):
     run = without(CLAIM_OLD)
     assert not taken(run).complete
     assert taken(run).start == "as published: one sample at a time, sigmoid, float64; tanh"
@@ -119,7 +119,7 @@ def test_a_way_that_lost_an_end_is_a_part_and_one_that_lost_all_is_none(default:
         assert ladder_section(facts_of(run), "") is None
 
 
-def test_branches_take_the_blocks_that_hold_both_their_ends() -> None:
+def test_branches_take_the_blocks_that_hold_both_their_ends():
     run = without(COMPILED, blocks=range(1, 3))
     branches = {step.rung.entry.id: step for step in taken(run).branches}
     assert branches[COMPILED].above.entry.id == AUTOGRAD
@@ -130,13 +130,13 @@ def test_branches_take_the_blocks_that_hold_both_their_ends() -> None:
     assert taken(run).whole.factor.blocks == 6
 
 
-def test_a_branch_whose_start_is_missing_begins_one_rung_higher() -> None:
+def test_a_branch_whose_start_is_missing_begins_one_rung_higher():
     (step,) = (step for step in taken(without(SINGLE)).branches if step.rung.entry.id == INPLACE)
     assert (step.above.entry.id, step.change) == (BATCHED, "float32; a workspace allocated once")
     assert COMPILED not in {step.rung.entry.id for step in taken(without(AUTOGRAD)).branches}
 
 
-def test_a_journal_whose_rungs_lead_in_a_circle_is_read_all_the_same(default: Run) -> None:
+def test_a_journal_whose_rungs_lead_in_a_circle_is_read_all_the_same(default):
     circle = [
         *(rung for rung in default.plan.ladder if not rung.branch),
         Rung(INPLACE, COMPILED, "one", branch=True),

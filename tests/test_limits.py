@@ -1,7 +1,6 @@
 """Where the time of a call goes: shares, lower bounds, prices, in runs with exact numbers."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import limit_runs
 import pytest
@@ -22,7 +21,6 @@ from bench.workload.rnn import RNN
 
 def taken_apart(run: Run) -> Limits:
     apart = limits(summarise(run))
-    assert apart is not None
     return apart
 
 
@@ -37,7 +35,6 @@ def shares(limit: Limit) -> dict[str, float]:
 def priced(limit: Limit) -> tuple[float, float]:
     """What the products and the passes of an entry cost beyond being called, worked out from its formula."""
     count = counted(limit.arm.spec, limit.entry.case)
-    assert count is not None
     products = [op for op in count.operations if op.kernel.is_product]
     passes = [op for op in count.operations if not op.kernel.is_product]
     return (
@@ -47,7 +44,7 @@ def priced(limit: Limit) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("arm", [BATCHED, CELL, INPLACE])
-def test_the_parts_of_an_entry_are_exact_and_make_up_its_time(arm: str) -> None:
+def test_the_parts_of_an_entry_are_exact_and_make_up_its_time(arm):
     limit = limit_of(limit_runs.run(), arm)
     time_ns, dispatch = 1000 * limit_runs.TIMES_US[arm], 1000 * limit_runs.ALONE_US[arm]
     products, passes = priced(limit)
@@ -60,7 +57,7 @@ def test_the_parts_of_an_entry_are_exact_and_make_up_its_time(arm: str) -> None:
     assert min(expected) > 0
 
 
-def test_a_price_that_counts_the_call_again_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_price_that_counts_the_call_again_is_noticed(monkeypatch):
     """Dispatch counted twice: once as itself, once within the price of every operation."""
     right = limit_of(limit_runs.run(), BATCHED)
     twice = lambda self, one: one.times * CALL_NS + one.flops / PRODUCT_FLOPS_A_NS  # noqa: E731
@@ -70,7 +67,7 @@ def test_a_price_that_counts_the_call_again_is_noticed(monkeypatch: pytest.Monke
     assert shares(wrong)["products"] * 1e5 != pytest.approx(priced(right)[0], rel=0.05)
 
 
-def test_a_formula_with_one_product_less_moves_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_formula_with_one_product_less_moves_the_share(monkeypatch):
     right = limit_of(limit_runs.run(), BATCHED)
     product, honest = nn(128, 32, 32), rnn.numpy_batched
     without = lambda case: [one for one in honest(case) if one.kernel != product.kernel]  # noqa: E731
@@ -80,7 +77,7 @@ def test_a_formula_with_one_product_less_moves_the_share(monkeypatch: pytest.Mon
     assert (shares(right)["products"] - shares(wrong)["products"]) * 1e5 == pytest.approx(missing, rel=1e-3)
 
 
-def test_a_share_is_the_median_over_blocks_and_taken_within_a_block() -> None:
+def test_a_share_is_the_median_over_blocks_and_taken_within_a_block():
     alone = [20.0, 22.0, 24.0, 26.0, 28.0, 34.0, 40.0]
     part = limit_of(limit_runs.run(alone={BATCHED: alone}), BATCHED).parts["dispatch"]
     assert (part.share.estimate, *part.share.limits) == pytest.approx((0.26, 0.20, 0.40))
@@ -93,7 +90,7 @@ def test_a_share_is_the_median_over_blocks_and_taken_within_a_block() -> None:
     assert (share.low, share.high) == pytest.approx((0.4, 0.4))
 
 
-def test_parts_that_exceed_the_whole_are_scaled_to_it_and_that_is_told() -> None:
+def test_parts_that_exceed_the_whole_are_scaled_to_it_and_that_is_told():
     limit = limit_of(limit_runs.run(times={CELL: [300.0] * BLOCKS}), CELL)
     sum_ns = 336_000 + sum(priced(limit))
     assert limit.overlaps == pytest.approx([sum_ns / 300_000 - 1] * BLOCKS, rel=1e-3)
@@ -104,13 +101,12 @@ def test_parts_that_exceed_the_whole_are_scaled_to_it_and_that_is_told() -> None
     assert min(shares(limit).values()) >= 0
 
 
-def test_block_0_says_nothing() -> None:
+def test_block_0_says_nothing():
     def slow_at_first(rates: Rates) -> Rates:
         slow = [limit_runs.replace(one, n_calls=1) for one in rates.primitives]  # a thousand times slower
         return rates if rates.block else limit_runs.replace(rates, primitives=slow)
 
     calls = taken_apart(limit_runs.with_rates(limit_runs.run(), slow_at_first)).libraries[0].call_ns
-    assert calls is not None
     assert (calls.estimate, *calls.limits) == (CALL_NS,) * 3
     only_block_0 = limit_runs.with_rates(limit_runs.run(), lambda rates: None if rates.block else rates)
     assert list(limit_of(only_block_0, CELL).parts) == ["dispatch", "rest"]
@@ -124,40 +120,33 @@ def slower(factor: int, where: Callable[[Kernel, Arm], bool]) -> Run:
     )
 
 
-def test_the_lower_bound_is_the_needed_work_at_the_best_rates_of_the_entrys_own_library() -> None:
+def test_the_lower_bound_is_the_needed_work_at_the_best_rates_of_the_entrys_own_library():
     limit = limit_of(limit_runs.run(), CELL)
     work = RNN.count_needed(limit.entry.case)
     peak = 2 * 512**3 / (CALL_NS + 2 * 512**3 / PRODUCT_FLOPS_A_NS)
     tanh = (1 << 20) / (CALL_NS + (1 << 20) / PASS_A_NS)
     expected = work.product_flops / peak + work.activations / tanh
-    assert limit.bound is not None
     assert (limit.bound.time_ns, limit.bound.by) == (pytest.approx(expected, rel=1e-3), "arithmetic")
     assert limit.bound.efficiency.estimate == pytest.approx(expected / 400_000, rel=1e-3)
 
     slow_torch = slower(3, lambda kernel, arm: arm.library == "torch")
     own, other = limit_of(slow_torch, CELL).bound, limit_of(slow_torch, BATCHED).bound
-    assert own is not None
-    assert other is not None
     assert own.time_ns == pytest.approx(3 * other.time_ns, rel=1e-3)
 
 
-def test_where_moving_the_bytes_takes_longer_that_is_the_lower_bound() -> None:
+def test_where_moving_the_bytes_takes_longer_that_is_the_lower_bound():
     limit = limit_of(slower(1000, lambda kernel, arm: kernel.name == "copy"), CELL)
     copied = RNN.bytes_needed(limit.entry.case) / limit_runs.BYTES_A_NS
-    assert limit.bound is not None
     assert (limit.bound.time_ns, limit.bound.by) == (pytest.approx(1000 * copied, rel=1e-3), "memory")
 
 
-def test_the_difference_of_two_entries_is_split_into_their_parts() -> None:
+def test_the_difference_of_two_entries_is_split_into_their_parts():
     run = limit_runs.run()
     parts = difference(limit_of(run, CELL), limit_of(run, BATCHED))
-    assert parts is not None
     assert (parts["dispatch"], sum(parts.values())) == pytest.approx((296_000, 300_000))
 
 
-def test_what_has_no_formula_or_a_product_without_a_price_has_dispatch_and_everything_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_has_no_formula_or_a_product_without_a_price_has_dispatch_and_everything_else(monkeypatch):
     def lacking(rates: Rates) -> Rates:
         kept = [one for one in rates.primitives if one.kernel.size != (128, 32, 32)]
         return limit_runs.replace(rates, primitives=kept)
@@ -172,7 +161,7 @@ def test_what_has_no_formula_or_a_product_without_a_price_has_dispatch_and_every
     assert difference(limit, limit_of(limit_runs.run(), BATCHED)) is None
 
 
-def test_several_threads_have_times_and_nothing_more_twins_nothing_quick_runs_no_limits() -> None:
+def test_several_threads_have_times_and_nothing_more_twins_nothing_quick_runs_no_limits():
     run = limit_runs.run(limit_runs.plan("torch-cell", threads=(1, 2)))
     several = [limit for limit in taken_apart(run).entries if limit.arm.threads == 2]
     assert {limit.arm.variant for limit in several} == {"numpy-batched", "torch-cell"}
@@ -184,7 +173,7 @@ def test_several_threads_have_times_and_nothing_more_twins_nothing_quick_runs_no
     assert limits(summarise(limit_runs.run(limit_runs.plan("numpy-inplace", quick=True)))) is None
 
 
-def test_a_probe_that_failed_is_told() -> None:
+def test_a_probe_that_failed_is_told():
     run = limit_runs.with_rates(
         limit_runs.run(),
         lambda rates: (
@@ -195,10 +184,9 @@ def test_a_probe_that_failed_is_told() -> None:
     assert limit_of(run, CELL).parts["products"].share.limits == (None, None)  # 4 blocks are left
 
 
-def test_what_the_libraries_can_do_by_themselves() -> None:
+def test_what_the_libraries_can_do_by_themselves():
     numpy, torch = taken_apart(limit_runs.run()).libraries
     assert (numpy.arm.id, torch.arm.id) == (BATCHED, CELL)
-    assert numpy.call_ns is not None
     assert numpy.call_ns.estimate == pytest.approx(CALL_NS, rel=1e-3)
     rates = {kernel: rate.estimate for kernel, rate in numpy.rates.items()}
     assert max(rates, key=lambda kernel: rates[kernel] * kernel.is_product).size == (512, 512, 512)
@@ -213,7 +201,7 @@ def test_what_the_libraries_can_do_by_themselves() -> None:
 @pytest.mark.parametrize(
     ("name", "size"), [("product", (2, 3)), ("product", ()), ("tanh", ()), ("add", (1, 2))]
 )
-def test_a_basic_operation_of_no_size_is_refused(tmp_path: Path, name: str, size: tuple[int, ...]) -> None:
+def test_a_basic_operation_of_no_size_is_refused(tmp_path, name, size):
     whole = limit_runs.run()
     rates = limit_runs.replace(whole.rates[-1], primitives=[Primitive(Kernel(name, size), 1, [7])])
     with pytest.raises(UserError, match="is no size of its basic operation"):
@@ -226,19 +214,19 @@ def prices_of(ns: dict[Kernel, float]) -> Prices:
 
 
 def product(*size: int, **form: object) -> Kernel:
-    return Kernel("product", size, **form)  # type: ignore[arg-type]
+    return Kernel("product", size, **form)
 
 
 @pytest.mark.parametrize(
     ("n", "extra"),
     [(1, 0), (100, 50), (50, 50 * 49 / 99), (300, 50 + 100 * 200 / 400), (500, 150), (5000, 1500)],
 )
-def test_a_pass_costs_what_lies_between_the_sizes_that_were_timed(n: int, extra: float) -> None:
+def test_a_pass_costs_what_lies_between_the_sizes_that_were_timed(n, extra):
     own = prices_of({Kernel("add", (1,)): 400, Kernel("add", (100,)): 450, Kernel("add", (500,)): 550})
     assert own.extra_ns(each("add", n, times=3)) == pytest.approx(3 * extra)
 
 
-def test_a_form_that_was_not_timed_has_the_price_of_a_plainer_one_and_none_is_below_0() -> None:
+def test_a_form_that_was_not_timed_has_the_price_of_a_plainer_one_and_none_is_below_0():
     own = prices_of({
         product(1, 1, 1): 100, product(2, 3, 4): 150, product(1, 1, 1, stored="NT"): 100,
         product(2, 3, 4, stored="NT"): 190, Kernel("tanh", (1,)): 10, Kernel("tanh", (4,)): 50,
@@ -257,7 +245,7 @@ def test_a_form_that_was_not_timed_has_the_price_of_a_plainer_one_and_none_is_be
         assert own.extra_ns(operation) == extra_ns
 
 
-def test_the_best_rate_is_that_of_any_size_and_form() -> None:
+def test_the_best_rate_is_that_of_any_size_and_form():
     forms = {product(1, 1, 1): 100, product(2, 3, 4, stored="TN", into=True): 12, Kernel("tanh", (8,)): 2}
     own = prices_of(forms)
     assert own.best(("product",)) == own.best(("tanh", "exp")) == pytest.approx(4)

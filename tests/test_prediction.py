@@ -48,12 +48,11 @@ def power_ns(s: Shape) -> float:
 
 def learnt(time_ns: Callable[[Shape], float]) -> tuple[Prediction, Family]:
     learned = learn({NUMPY: {shape: time_ns(shape) for shape in SHAPES}}, CASE)
-    assert learned is not None
     return learned, learned.families[NUMPY]
 
 
 @pytest.mark.parametrize(("time_ns", "name"), [(costs_ns, "operations"), (power_ns, "interpolation")])
-def test_what_a_model_describes_it_predicts_exactly(time_ns: Callable[[Shape], float], name: str) -> None:
+def test_what_a_model_describes_it_predicts_exactly(time_ns, name):
     learned, family = learnt(time_ns)
     assert family.model in (name, "both")
     assert off_by(family.errors.values(), MOST) < 1e-4
@@ -63,30 +62,30 @@ def test_what_a_model_describes_it_predicts_exactly(time_ns: Callable[[Shape], f
         )
 
 
-def test_no_cost_is_negative() -> None:
+def test_no_cost_is_negative():
     """A time that falls with B has no positive cost of B: the prediction stays a time."""
     fitted = MODELS["operations"](sizes_of(SHAPES), np.log([1e6 / s.B for s in SHAPES]))
     assert np.all(np.isfinite(fitted(sizes_of([Shape(6, 1000, 6, 4000, 8)]))))
 
 
-def test_both_beats_either_alone_where_costs_bend() -> None:
+def test_both_beats_either_alone_where_costs_bend():
     """A matrix that leaves the cache costs more: no sum of costs, and no plane."""
     _, bent = learnt(lambda s: costs_ns(s) * (1 + 0.5 / (1 + (300 / s.H) ** 2)))
     assert bent.model == "both"
     assert off_by(bent.errors.values()) < 0.1
 
 
-def test_an_error_is_that_of_a_size_that_was_left_out() -> None:
+def test_an_error_is_that_of_a_size_that_was_left_out():
     """A single odd size is off by its oddity, since the model never saw it; seen, it would fit."""
     odd = Shape(6, 4, 6, 128, 8)
     _, family = learnt(lambda s: costs_ns(s) * (3.0 if s == odd else 1.0))
     assert abs(family.errors[odd]) > math.log(2)
 
 
-def test_fitting_what_is_predicted_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fitting_what_is_predicted_is_noticed(monkeypatch):
     """A fault: the size stays in the fit. Interpolation then has no error at all."""
 
-    def cheating(model, times):  # type: ignore[no-untyped-def]
+    def cheating(model, times):
         sizes, logs = sizes_of(list(times)), np.log(list(times.values()))
         return dict(zip(times, model(sizes, logs)(sizes) - logs, strict=True))
 
@@ -99,7 +98,7 @@ def test_fitting_what_is_predicted_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     assert off_by(cheated.errors.values()) < 1e-6
 
 
-def test_errors_are_quantiles_of_their_sizes() -> None:
+def test_errors_are_quantiles_of_their_sizes():
     errors = [math.log1p(0.01 * n) * (-1) ** n for n in range(11)]
     assert (off_by(errors), off_by(errors, MOST), off_by(errors * 2)) == pytest.approx((0.05, 0.09, 0.05))
 
@@ -109,10 +108,9 @@ def measured() -> Run:
     return grid(crossing_at(256), hidden=HIDDEN, batch=BATCH)
 
 
-def test_the_faster_side_is_predicted_right_and_a_wrong_prediction_is_no_hit(measured: Run) -> None:
+def test_the_faster_side_is_predicted_right_and_a_wrong_prediction_is_no_hit(measured):
     """PyTorch predicted ten times slower than it is wins nowhere."""
     learned = learn(times_of(summarise(measured), CASE), CASE)
-    assert learned is not None
     errors = {arm: family.errors for arm, family in learned.families.items()}
     assert set(errors) == {"numpy-batched@cpu x1", NUMPY, "torch-rnn@cpu x1", TORCH}
     cells = best_map(measured).cells
@@ -121,7 +119,7 @@ def test_the_faster_side_is_predicted_right_and_a_wrong_prediction_is_no_hit(mea
     assert count_winners(cells, slow)[0] == sum(cell.winner == "numpy" for cell in cells)
 
 
-def test_anyone_can_ask_for_a_time(measured: Run) -> None:
+def test_anyone_can_ask_for_a_time(measured):
     case = replace(best_map(measured).cells[0].case, shape=Shape(6, 16, 6, 200, 8))
     predicted = predict(measured, case, NUMPY)
     assert predicted.low_ns < predicted.ns < predicted.high_ns
@@ -138,23 +136,22 @@ def test_anyone_can_ask_for_a_time(measured: Run) -> None:
         (replace(CASE, dtype="float64", shape=SHAPES[0]), NUMPY, "holds for no other work"),
     ],
 )
-def test_what_the_grid_cannot_know_is_refused(measured: Run, case: Case, arm: str, refusal: str) -> None:
+def test_what_the_grid_cannot_know_is_refused(measured, case, arm, refusal):
     with pytest.raises(UserError, match=refusal):
         predict(measured, case, arm)
 
 
-def test_too_few_sizes_predict_nothing() -> None:
+def test_too_few_sizes_predict_nothing():
     with pytest.raises(UserError, match="too few sizes"):
         predict(grid(crossing_at(64), hidden=(32, 128), batch=(4,)), CASE, NUMPY)
 
 
-def test_sizes_measured_afterwards_are_predicted_from_the_grid_alone(measured: Run) -> None:
+def test_sizes_measured_afterwards_are_predicted_from_the_grid_alone(measured):
     cases = tuple(replace(best_map(measured).cells[0].case, shape=Shape(6, B, 6, 200, 8)) for B in BATCH)
     later_plan = grid_plan(exactly=Exactly(tuple(cases)))
     later = run_of(later_plan, with_ratio(lambda H, B: 0.5 + crossing_at(256)(H, B)))
     facts = Facts.of(measured, [later])
     section = crossover_section(facts, "")
-    assert section is not None
     afterwards = {row[0].text: row[5].value for row in section.tables[-1].rows}
     assert afterwards[NUMPY] < 0.1
     assert afterwards[TORCH] == pytest.approx(math.expm1(0.5), abs=0.15)  # it takes e^0.5 as long

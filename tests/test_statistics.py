@@ -4,7 +4,6 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +65,7 @@ def tails(samples: Samples) -> np.ndarray:
 
 
 @pytest.mark.parametrize("n", range(1, 11))
-def test_the_null_distribution_of_one_sample_is_that_of_enumeration(n: int) -> None:
+def test_the_null_distribution_of_one_sample_is_that_of_enumeration(n):
     signs = itertools.product((0, 1), repeat=n)
     sums = Counter(sum(rank * sign for rank, sign in enumerate(one, start=1)) for one in signs)
     expected = [sums[total] / 2**n for total in range(n * (n + 1) // 2 + 1)]
@@ -74,7 +73,7 @@ def test_the_null_distribution_of_one_sample_is_that_of_enumeration(n: int) -> N
 
 
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (1, 7), (3, 2), (4, 4), (2, 6), (5, 4)])
-def test_the_null_distribution_of_two_samples_is_that_of_enumeration(m: int, n: int) -> None:
+def test_the_null_distribution_of_two_samples_is_that_of_enumeration(m, n):
     counts = Counter(sum(ranks) - n * (n - 1) // 2 for ranks in itertools.combinations(range(m + n), n))
     expected = pytest.approx([counts[u] / math.comb(m + n, n) for u in range(m * n + 1)], rel=1e-13)
     for probabilities in (ours.rank_sum_probabilities(m, n), ours.rank_sum_probabilities(n, m)):
@@ -92,7 +91,7 @@ def exact_counts(m: int, n: int) -> list[int]:
     return counts
 
 
-def test_large_samples_keep_their_tails_exact() -> None:
+def test_large_samples_keep_their_tails_exact():
     m, n = 24, 30
     found = ours.rank_sum_probabilities(m, n)
     assert found == pytest.approx([count / math.comb(m + n, n) for count in exact_counts(m, n)], rel=1e-11)
@@ -100,7 +99,7 @@ def test_large_samples_keep_their_tails_exact() -> None:
     assert float(np.sum(found)) == pytest.approx(1, abs=1e-12)
 
 
-def test_beyond_a_hundred_blocks_the_normal_tails_are_close_and_never_smaller() -> None:
+def test_beyond_a_hundred_blocks_the_normal_tails_are_close_and_never_smaller():
     m = n = 100
     exact, normal = (
         np.cumsum(one)[: m * n // 2] for one in (ours.rank_sum_probabilities(m, n), ours._normal(m, n))
@@ -116,7 +115,7 @@ def test_beyond_a_hundred_blocks_the_normal_tails_are_close_and_never_smaller() 
 
 
 @one_and_two
-def test_p_is_scipys_where_there_are_no_ties(count: int) -> None:
+def test_p_is_scipys_where_there_are_no_ties(count):
     for samples in drawn(count, 150):
         assert ours.rank_p(*samples) == pytest.approx(scipys_p(samples), rel=1e-11)
         if count == 2:
@@ -127,7 +126,7 @@ def test_p_is_scipys_where_there_are_no_ties(count: int) -> None:
 
 @one_and_two
 @pytest.mark.parametrize("confidence", [0.90, 0.95])
-def test_the_interval_is_the_inversion_of_scipys_test(confidence: float, count: int) -> None:
+def test_the_interval_is_the_inversion_of_scipys_test(confidence, count):
     """Just inside a limit SciPy does not reject, just outside it does, at both ends."""
     for samples in drawn(count, 80):
         interval = ours.rank_interval(*samples, confidence=confidence)
@@ -137,7 +136,7 @@ def test_the_interval_is_the_inversion_of_scipys_test(confidence: float, count: 
 
 
 @one_and_two
-def test_interval_p_and_confidence_agree_also_with_ties_and_zeros(count: int) -> None:
+def test_interval_p_and_confidence_agree_also_with_ties_and_zeros(count):
     draw = generator(2)
     for _ in range(80):
         samples = tuple(draw.integers(-3, 6, int(draw.integers(6, 12))).astype(float) for _ in range(count))
@@ -152,7 +151,7 @@ def test_interval_p_and_confidence_agree_also_with_ties_and_zeros(count: int) ->
 
 
 @one_and_two
-def test_with_ties_and_zeros_p_is_never_below_that_of_any_breaking_of_them(count: int) -> None:
+def test_with_ties_and_zeros_p_is_never_below_that_of_any_breaking_of_them(count):
     draw = generator(3)
     for _ in range(45):
         samples = [draw.integers(-2, 4 + place, 8 + place).astype(float) for place in range(count)]
@@ -161,7 +160,7 @@ def test_with_ties_and_zeros_p_is_never_below_that_of_any_breaking_of_them(count
             assert p(*samples) >= max(p(*one) for one in broken) - 1e-12
 
 
-def test_textbook_examples_come_out_as_printed() -> None:
+def test_textbook_examples_come_out_as_printed():
     """T+ = 5 of 45: one-sided p 0.0195; -0.46 (-0.786 to -0.01) at 96.1 %.
     W = 30: one-sided p 0.1272; 0.305 (-0.15 to 0.76) at 96.0 %."""
     assert ours.rank_p(DEPRESSION) / 2 == pytest.approx(0.0195, abs=5e-5)
@@ -174,7 +173,7 @@ def test_textbook_examples_come_out_as_printed() -> None:
         assert (found.estimate, found.low, found.high, found.confidence) == pytest.approx(expected, abs=6e-4)
 
 
-def test_six_numbers_by_hand() -> None:
+def test_six_numbers_by_hand():
     """Six numbers on one side: p = 2 / 64, and the interval of 96.875 % runs from smallest to largest."""
     x = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
     interval = ours.rank_interval(x)
@@ -184,7 +183,7 @@ def test_six_numbers_by_hand() -> None:
     assert interval.estimate == 8.5
 
 
-def test_too_few_numbers_have_an_estimate_and_no_interval() -> None:
+def test_too_few_numbers_have_an_estimate_and_no_interval():
     for n in range(1, 6):
         x = np.arange(1.0, n + 1)
         assert ours.rank_interval(x) == ours.Interval((n + 1) / 2, -math.inf, math.inf, 1.0)
@@ -197,7 +196,7 @@ def test_too_few_numbers_have_an_estimate_and_no_interval() -> None:
 
 
 @one_and_two
-def test_the_estimate_moves_with_its_numbers_and_turns_round_with_their_sign(count: int) -> None:
+def test_the_estimate_moves_with_its_numbers_and_turns_round_with_their_sign(count):
     (samples,) = drawn(count, 1, seed=4)
     plain, by = ours.rank_interval(*samples), ours.rank_interval(*moved(samples, 2.5))
     turned = ours.rank_interval(*(-x for x in samples))
@@ -221,17 +220,17 @@ def coverage(sizes: Sequence[int], *, values: int = 1, runs: int = 1500) -> floa
 
 
 @pytest.mark.parametrize("sizes", [(6,), (10,), (20,), (6, 6), (10, 10), (10, 20)])
-def test_the_interval_holds_the_truth_as_often_as_it_says(sizes: Sequence[int]) -> None:
+def test_the_interval_holds_the_truth_as_often_as_it_says(sizes):
     assert 0.93 <= coverage(sizes) <= 0.98
 
 
 @one_and_two
-def test_pooling_the_values_of_a_block_would_be_found_out(count: int) -> None:
+def test_pooling_the_values_of_a_block_would_be_found_out(count):
     assert coverage([6] * count, values=5, runs=300) < 0.80
 
 
 @one_and_two
-def test_one_slow_block_hardly_moves_the_estimate_but_would_move_a_mean(count: int) -> None:
+def test_one_slow_block_hardly_moves_the_estimate_but_would_move_a_mean(count):
     draw = generator(6)
     samples = tuple(draw.normal(0.0, 0.01, 10) for _ in range(count))
     spoiled = (*samples[:-1], samples[-1] + 5.0 * (np.arange(10) == 3))
@@ -243,7 +242,7 @@ def test_one_slow_block_hardly_moves_the_estimate_but_would_move_a_mean(count: i
     assert moves[1] > 0.4
 
 
-def test_the_intervals_of_means_are_scipys() -> None:
+def test_the_intervals_of_means_are_scipys():
     for old, new in drawn(2, 20, seed=7):
         welch = stats.ttest_ind(new, old, equal_var=False).confidence_interval(0.95)
         student = stats.ttest_1samp(new, 0).confidence_interval(0.95)
@@ -255,7 +254,7 @@ def test_the_intervals_of_means_are_scipys() -> None:
     assert not ours.mean_interval([1.0]).finite
 
 
-def test_the_median_interval_is_that_of_the_binomial() -> None:
+def test_the_median_interval_is_that_of_the_binomial():
     draw = generator(7)
     for n in range(6, 21):
         x = draw.standard_normal(n)
@@ -268,7 +267,7 @@ def test_the_median_interval_is_that_of_the_binomial() -> None:
     assert not ours.median_interval([3.0, 1.0, 2.0, 4.0, 5.0]).finite
 
 
-def test_holm_by_hand() -> None:
+def test_holm_by_hand():
     """Sorted 0.01 0.02 0.03 0.04, times 4 3 2 1, never falling: 0.04 0.06 0.06 0.06."""
     assert ours.holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert ours.holm([0.6, 0.001, 0.7]) == pytest.approx([1.0, 0.003, 1.0])
@@ -276,7 +275,7 @@ def test_holm_by_hand() -> None:
     assert ours.holm([0.2]) == [0.2]
 
 
-def test_holm_keeps_false_alarms_below_five_percent_and_doing_nothing_would_not() -> None:
+def test_holm_keeps_false_alarms_below_five_percent_and_doing_nothing_would_not():
     draw = generator(8)
     plain = adjusted = 0
     for _ in range(400):
@@ -298,9 +297,7 @@ def test_holm_keeps_false_alarms_below_five_percent_and_doing_nothing_would_not(
     ]
     + [(2, ours.ALPHA, *pair) for pair in ((0, 4), (1, 4), (2, 5), (6, 5), (7, 6), (23, 6), (24, 7))],
 )
-def test_so_many_blocks_and_no_fewer_can_be_significant(
-    runs: int, alpha: float, comparisons: int, blocks: int
-) -> None:
+def test_so_many_blocks_and_no_fewer_can_be_significant(runs, alpha, comparisons, blocks):
     assert ours.blocks_needed(comparisons, alpha, runs) == blocks
     smallest = [2 / (2**n if runs == 1 else math.comb(2 * n, n)) for n in (blocks, blocks - 1)]
     enough, fewer = (ours.holm([p] * max(1, comparisons)) for p in smallest)
@@ -311,7 +308,7 @@ def test_so_many_blocks_and_no_fewer_can_be_significant(
     ("sizes", "comparisons"),
     [((10,), 1), ((10,), 9), ((20,), 9), ((10, 10), 1), ((10, 10), 12), ((20, 12), 30)],
 )
-def test_four_runs_in_five_find_the_effect_called_detectable(sizes: ours.Sizes, comparisons: int) -> None:
+def test_four_runs_in_five_find_the_effect_called_detectable(sizes, comparisons):
     draw = generator(100 * sizes[0] + comparisons)
 
     def samples(shift: float = 0.0) -> Samples:
@@ -329,7 +326,7 @@ def test_four_runs_in_five_find_the_effect_called_detectable(sizes: ours.Sizes, 
 
 
 @one_and_two
-def test_the_detectable_effect_grows_with_the_noise_and_the_family(count: int) -> None:
+def test_the_detectable_effect_grows_with_the_noise_and_the_family(count):
     (samples,) = drawn(count, 1, seed=8)
     sizes = tuple(len(x) for x in samples)
     interval, wider = ours.rank_interval(*samples), ours.rank_interval(*(3 * x for x in samples))
@@ -338,7 +335,7 @@ def test_the_detectable_effect_grows_with_the_noise_and_the_family(count: int) -
     assert ours.detectable_effect(interval, sizes, 3) > alone
 
 
-def test_too_few_blocks_can_detect_nothing_and_more_are_asked_for() -> None:
+def test_too_few_blocks_can_detect_nothing_and_more_are_asked_for():
     interval, two = ours.rank_interval(generator(9).normal(0, 0.02, 6)), ours.rank_interval([1.0], [2.0])
     four = ours.rank_interval([1.0, 2, 3, 4], [2.0, 3, 4, 5])
     for of, sizes, comparisons in ((interval, (6,), 9), (four, (4, 4), 2), (two, (1, 1), 1)):
@@ -349,7 +346,7 @@ def test_too_few_blocks_can_detect_nothing_and_more_are_asked_for() -> None:
 
 
 @one_and_two
-def test_blocks_to_detect_follow_the_square_root_law_and_are_more_than_there_are(count: int) -> None:
+def test_blocks_to_detect_follow_the_square_root_law_and_are_more_than_there_are(count):
     samples = [generator(10 + place).normal(0, 0.05, 10) for place in range(count)]
     intervals = [ours.rank_interval(*(factor * x for x in samples)) for factor in (1, 2)]
     few, many = (ours.blocks_to_detect(0.02, interval, (10,) * count, 1) for interval in intervals)
@@ -357,7 +354,7 @@ def test_blocks_to_detect_follow_the_square_root_law_and_are_more_than_there_are
     assert ours.blocks_to_detect(10.0, intervals[0], (10,) * count, 1) == 11
 
 
-def test_six_noisy_blocks_need_many_more_at_the_level_of_a_second_look_too() -> None:
+def test_six_noisy_blocks_need_many_more_at_the_level_of_a_second_look_too():
     """Six can reach no p of 0.01: their width is known all the same."""
     interval = ours.rank_interval(generator(9).normal(0, 0.1, 6))
     first, second = (
@@ -367,7 +364,7 @@ def test_six_noisy_blocks_need_many_more_at_the_level_of_a_second_look_too() -> 
 
 
 @one_and_two
-def test_large_numbers_of_blocks_are_extrapolated_smoothly(count: int) -> None:
+def test_large_numbers_of_blocks_are_extrapolated_smoothly(count):
     at, beyond = (
         ours._simulated((n,) * count, 0.05) for n in (ours.SIMULATED_BLOCKS, ours.SIMULATED_BLOCKS + 1)
     )
@@ -375,7 +372,7 @@ def test_large_numbers_of_blocks_are_extrapolated_smoothly(count: int) -> None:
 
 
 @pytest.mark.parametrize("bad", [[], [1.0, float("nan")], [float("inf"), 1.0], [[1.0], [2.0]], 0.5])
-def test_numbers_that_carry_no_estimate_are_refused(bad: Any) -> None:
+def test_numbers_that_carry_no_estimate_are_refused(bad):
     of_both = (ours.rank_interval, ours.rank_p, ours.mean_interval)
     pairs = itertools.product(of_both, ((bad, [1.0, 2.0]), ([1.0, 2.0], bad)))
     for function, samples in (*pairs, *((one, (bad,)) for one in (*of_both, ours.median_interval))):
@@ -389,7 +386,7 @@ ROUNDS = range(15)
 DRIFT = [1 + 0.2 * number for number in ROUNDS]  # the machine gets slower from round to round
 
 
-def test_a_paired_log_ratio_is_the_median_over_the_rounds_that_both_took_part_in() -> None:
+def test_a_paired_log_ratio_is_the_median_over_the_rounds_that_both_took_part_in():
     entry = {0: 2.0, 1: 8.0, 3: 4.0, 7: 1e9}
     assert ours.paired_log_ratio(entry, {0: 1.0, 1: 1.0, 2: 1e-9, 3: 1.0}) == pytest.approx(math.log(4))
     assert ours.paired_log_ratio(entry, {1: 1.0, 3: 1.0}) == pytest.approx(math.log(32) / 2)  # of two: mean
@@ -406,7 +403,7 @@ def ratio_of_medians(entry: dict[int, float], baseline: dict[int, float]) -> flo
 @pytest.mark.parametrize(
     ("estimate", "held"), [(ours.paired_log_ratio, True), (ratio_of_medians, False)], ids=["ours", "mutant"]
 )
-def test_what_slows_both_sides_of_a_round_cancels(estimate: Any, held: bool) -> None:
+def test_what_slows_both_sides_of_a_round_cancels(estimate, held):
     """A slow entry takes part in every third round, its baseline in all until something ends it."""
     entry = {number: 1.1 * DRIFT[number] for number in ROUNDS if number % 3 == 0}
     baseline = {number: DRIFT[number] for number in ROUNDS if number <= 9}

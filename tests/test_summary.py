@@ -55,13 +55,13 @@ def row_of(summary: Summary, entry: str) -> Row:
 # outcomes
 
 
-def test_medians_and_values_are_those_of_the_rounds() -> None:
+def test_medians_and_values_are_those_of_the_rounds():
     outcome = Outcome("a", "ok", "", {2: {0: 5.0, 1: 1.0, 4: 3.0}, 3: {0: 2.0, 1: 4.0}})
     assert (outcome.medians, outcome.values) == ({2: 3.0, 3: 3.0}, 5)
     assert (Outcome("a", "dropped", "").medians, Outcome("a", "dropped", "").values) == ({}, 0)
 
 
-def test_times_are_by_block_and_round_in_order_and_without_block_0(whole: Summary) -> None:
+def test_times_are_by_block_and_round_in_order_and_without_block_0(whole):
     run, known = whole.run, whole.outcomes
     assert known[SLOW].times == {
         burst.block: dict(zip(burst.rounds, np.divide(burst.elapsed_ns, burst.n_calls), strict=True))
@@ -75,14 +75,14 @@ def test_times_are_by_block_and_round_in_order_and_without_block_0(whole: Summar
     assert list(backwards[FIRST].times) == list(known[FIRST].times) == list(range(1, 11))
 
 
-def test_rounds_are_paired_by_number_and_a_block_without_a_shared_one_does_not_count() -> None:
+def test_rounds_are_paired_by_number_and_a_block_without_a_shared_one_does_not_count():
     entry = Outcome("a", "ok", "", {1: {0: 2.0, 3: 6.0}, 2: {0: 2.0}, 3: {0: 1.0}})
     baseline = Outcome("b", "ok", "", {1: {3: 2.0, 0: 1.0, 1: 9.0}, 2: {1: 2.0}, 4: {0: 1.0}})
     (logs,) = paired_rounds(entry, baseline)
     assert sorted(logs) == pytest.approx([math.log(2), math.log(3)])
 
 
-def test_an_arm_on_a_case_is_measured_once_and_shows_in_every_table_that_holds_it(whole: Summary) -> None:
+def test_an_arm_on_a_case_is_measured_once_and_shows_in_every_table_that_holds_it(whole):
     plan = example_plan()
     names = measured_as(plan.groups)
     entries = {entry.id: entry for group in plan.groups for entry in group.entries}
@@ -100,7 +100,7 @@ def test_an_arm_on_a_case_is_measured_once_and_shows_in_every_table_that_holds_i
     assert row_of(whole, AGAIN).median_ns == row_of(whole, FIRST).median_ns is not None
 
 
-def test_what_failed_under_the_first_name_has_failed_in_both_tables() -> None:
+def test_what_failed_under_the_first_name_has_failed_in_both_tables():
     def late(burst: Burst) -> AnyRecord:
         return Failure(4, FIRST, "crashed", "it fell over") if burst.block == 4 else burst
 
@@ -111,7 +111,7 @@ def test_what_failed_under_the_first_name_has_failed_in_both_tables() -> None:
         assert (row_of(wrong, name).outcome.status, wrong.outcomes[name].times) == ("disagrees", {})
 
 
-def test_gates_inform_and_withhold_no_verdict(whole: Summary) -> None:
+def test_gates_inform_and_withhold_no_verdict(whole):
     flagged = summarise(edited(lambda burst: replace(burst, flags=["steal"]), FIRST))
     assert (flagged.outcomes[FIRST].disturbed, flagged.outcomes[FIRST].flags) == (10, {"steal": 10})
     plain, disturbed = (
@@ -121,7 +121,7 @@ def test_gates_inform_and_withhold_no_verdict(whole: Summary) -> None:
     assert plain == disturbed
 
 
-def test_values_are_counted_once_and_tell_their_round_and_their_place_there(whole: Summary) -> None:
+def test_values_are_counted_once_and_tell_their_round_and_their_place_there(whole):
     frame = values_frame(whole.run)
     assert sum(outcome.values for outcome in whole.measured) == int(frame["counted"].sum())
     assert {outcome.entry for outcome in whole.measured} == set(frame["entry"])
@@ -140,7 +140,7 @@ def test_values_are_counted_once_and_tell_their_round_and_their_place_there(whol
 # the summary
 
 
-def test_tables_and_rows_follow_the_plan_and_all_but_baselines_are_compared(whole: Summary) -> None:
+def test_tables_and_rows_follow_the_plan_and_all_but_baselines_are_compared(whole):
     plan = example_plan()
     planned = [(group.name, group.entries) for group in plan.groups]
     assert [(table.name, [row.entry for row in table.rows]) for table in whole.tables] == planned
@@ -151,7 +151,7 @@ def test_tables_and_rows_follow_the_plan_and_all_but_baselines_are_compared(whol
         )
 
 
-def test_a_rows_times_are_those_of_its_bursts(whole: Summary) -> None:
+def test_a_rows_times_are_those_of_its_bursts(whole):
     counted = [burst for burst in whole.run.bursts if burst.entry == BASE and burst.block >= 1]
     medians = [np.median(burst.elapsed_ns) / burst.n_calls for burst in counted]
     row = row_of(whole, BASE)
@@ -160,17 +160,13 @@ def test_a_rows_times_are_those_of_its_bursts(whole: Summary) -> None:
     assert row.samples_per_second == pytest.approx(128 / (np.median(medians) * 1e-9))
 
 
-def test_the_worst_check_is_the_one_nearest_to_its_tolerance_and_known_errors_stand_apart(
-    whole: Summary,
-) -> None:
+def test_the_worst_check_is_the_one_nearest_to_its_tolerance_and_known_errors_stand_apart(whole):
     right, published = whole.outcomes[BASE], whole.outcomes[CLAIM_OLD]
     assert (right.proof, right.worst(known_wrong=True)) == ("passed", None)
     assert right.worst() == Check("update U", 1e-5 / 16, 1e-5, True, quantity="U")
     assert (published.proof, published.status) == ("known wrong", "known_wrong")
     known, others = published.worst(known_wrong=True), published.worst()
-    assert known is not None
     assert known.error == 0.31
-    assert others is not None
     assert others.passed
     # a question that failed is worse than any error
     odd = [
@@ -182,10 +178,9 @@ def test_the_worst_check_is_the_one_nearest_to_its_tolerance_and_known_errors_st
     assert (failed.proof, failed.worst()) == ("failed", odd[1])
 
 
-def test_headlines_are_found_by_their_kind_and_the_first_twin_gives_the_noise_floor(whole: Summary) -> None:
+def test_headlines_are_found_by_their_kind_and_the_first_twin_gives_the_noise_floor(whole):
     for kind, ratio in (("as_written", 3.65), ("best", 171 / 77), ("claim", 124 / 28642)):
         headline = whole.headline(kind)
-        assert headline is not None
         assert headline.ratio == pytest.approx(ratio, rel=0.03)
     assert whole.headline("twin") is None
     twin = whole.twins[0]
@@ -194,9 +189,7 @@ def test_headlines_are_found_by_their_kind_and_the_first_twin_gives_the_noise_fl
     assert whole.control.failure == ""
 
 
-def test_a_broken_run_names_every_trouble_once_and_a_whole_one_has_none(
-    whole: Summary, broken: Summary
-) -> None:
+def test_a_broken_run_names_every_trouble_once_and_a_whole_one_has_none(whole, broken):
     assert (whole.troubles, whole.disagrees, whole.blocks) == ([], False, 10)
     troubles = [("timeout", (0,)), ("disagrees", (0,)), ("crashed", (2,))]
     assert [(trouble.status, trouble.blocks) for trouble in broken.troubles] == troubles
@@ -210,11 +203,10 @@ def test_a_broken_run_names_every_trouble_once_and_a_whole_one_has_none(
     assert "crashed in 1 of 6 blocks" in crashed.reason
     hung = row_of(broken, "train_step sequence | torch-autograd@cpu x1")
     assert (hung.outcome.status, hung.outcome.proof) == ("timeout", "not proved")
-    assert hung.comparison is not None
     assert hung.comparison.verdict == "MISSING"
 
 
-def test_a_quick_run_has_times_but_neither_intervals_nor_verdicts() -> None:
+def test_a_quick_run_has_times_but_neither_intervals_nor_verdicts():
     summary = summarise(make_run(example_records(quick=True)))
     row = row_of(summary, BASE)
     assert row.median_ns is not None
@@ -222,17 +214,17 @@ def test_a_quick_run_has_times_but_neither_intervals_nor_verdicts() -> None:
     assert {pair.verdict for pair in summary.headlines} == {"NONE"}
 
 
-def test_wherever_a_run_was_cut_off_its_summary_is_made_and_says_so() -> None:
+def test_wherever_a_run_was_cut_off_its_summary_is_made_and_says_so():
     records = [record for record in example_records(quick=True, with_gpu=True) if not isinstance(record, End)]
     for length in range(1, len(records), 7):
         assert any("cut off" in warning for warning in summarise(make_run(records[:length])).warnings)
 
 
-def test_the_summary_is_always_the_same(whole: Summary) -> None:
+def test_the_summary_is_always_the_same(whole):
     assert summarise(make_run(example_records())) == whole
 
 
-def test_answers_need_neither_torch_nor_pandas_nor_scipy() -> None:
+def test_answers_need_neither_torch_nor_pandas_nor_scipy():
     code = (
         "import sys, bench.analysis.summary, bench.records.formats.pytest_benchmark;"
         "print([name for name in ('torch', 'pandas', 'scipy', 'matplotlib') if name in sys.modules])"

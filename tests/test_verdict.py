@@ -13,7 +13,7 @@ from bench.analysis.outcome import count_outliers, outcomes
 from bench.analysis.statistics import holm, rank_interval
 from bench.analysis.verdict import Comparison, Judgement, judge_run
 from bench.measure.plan import LEAST_ROUNDS
-from bench.records.record import AnyRecord, Burst, Decision, Failure, Group, Pair
+from bench.records.record import AnyRecord, Burst, Failure, Group, Pair
 from bench.records.run import Run, make_run
 
 BASE, RIVAL, THIRD = (
@@ -72,7 +72,7 @@ def words(judgement: Judgement) -> set[str]:
     return {pair.verdict for pair in judgement.rows.values() if not pair.twin}
 
 
-def test_the_ratio_is_entry_over_baseline_with_the_interval_of_the_log_ratios() -> None:
+def test_the_ratio_is_entry_over_baseline_with_the_interval_of_the_log_ratios():
     ratios = around(0.8)
     pair, interval = row(ratios), rank_interval(np.log(ratios))
     limits = (interval.estimate, interval.low, interval.high)
@@ -97,17 +97,15 @@ def test_the_ratio_is_entry_over_baseline_with_the_interval_of_the_log_ratios() 
         (around(1.5), {"twin": around(1.0, 0.005)}, "SLOWER", ""),
     ],
 )
-def test_each_word_has_its_ratios(
-    ratios: list[float], options: dict[str, object], word: str, about: str
-) -> None:
-    pair = row(ratios, **options)  # type: ignore[arg-type]
+def test_each_word_has_its_ratios(ratios, options, word, about):
+    pair = row(ratios, **options)
     assert pair.verdict == word
     assert about in pair.reason if about else "noise" not in pair.reason
     assert (pair.p_holm is None) == (word == "NONE")
     assert pair.ratio == pytest.approx(np.median(ratios), rel=0.02)
 
 
-def test_too_noisy_is_unresolved_and_says_what_could_have_been_seen_and_what_it_would_take() -> None:
+def test_too_noisy_is_unresolved_and_says_what_could_have_been_seen_and_what_it_would_take():
     noisy, noisier = row(around(1.0, 0.05)), row(around(1.0, 0.10))
     assert noisy.verdict == noisier.verdict == "UNRESOLVED"
     assert 0.03 < noisy.detectable < 0.15
@@ -117,7 +115,7 @@ def test_too_noisy_is_unresolved_and_says_what_could_have_been_seen_and_what_it_
     assert noisier.blocks_needed > 2 * noisy.blocks_needed
 
 
-def test_p_is_adjusted_over_the_table_without_its_twin() -> None:
+def test_p_is_adjusted_over_the_table_without_its_twin():
     ratios = {TWIN: around(1.0), RIVAL: around(1.5), THIRD: around(1.02, 0.02, seed=3)}
     judgement = judge_run(small_run(ratios))
     rivals = [judgement.rows[RIVAL], judgement.rows[THIRD]]
@@ -125,7 +123,7 @@ def test_p_is_adjusted_over_the_table_without_its_twin() -> None:
     assert [pair.family for pair in (*rivals, judgement.rows[TWIN])] == [2, 2, 1]
 
 
-def test_a_difference_that_alone_would_count_is_not_enough_in_a_large_table() -> None:
+def test_a_difference_that_alone_would_count_is_not_enough_in_a_large_table():
     near = [1.04 + 0.001 * i for i in range(6)]
     alone = row(near)
     assert alone.verdict == "SLOWER"
@@ -136,7 +134,7 @@ def test_a_difference_that_alone_would_count_is_not_enough_in_a_large_table() ->
     assert "needs 8 blocks for a verdict, not 6" in among.reason
 
 
-def test_blocks_are_paired_by_number_and_a_missing_burst_drops_its_own_pairs_only(whole: Judgement) -> None:
+def test_blocks_are_paired_by_number_and_a_missing_burst_drops_its_own_pairs_only(whole):
     gone = {(RIVAL, 4)}
     run = edited(lambda burst: None if (burst.entry, burst.block) in gone else burst)
     cut, logs = judge_run(run), whole.rows[RIVAL].log_ratios
@@ -147,7 +145,7 @@ def test_blocks_are_paired_by_number_and_a_missing_burst_drops_its_own_pairs_onl
     assert judge_run(holes).rows[RIVAL].blocks == 8
 
 
-def test_one_failed_proof_takes_the_entry_out_and_its_time_with_it() -> None:
+def test_one_failed_proof_takes_the_entry_out_and_its_time_with_it():
     def disagree(burst: Burst) -> AnyRecord:
         wrong = Failure(7, RIVAL, "disagrees", "dW is off")
         return wrong if (burst.entry, burst.block) == (RIVAL, 7) else burst
@@ -163,7 +161,7 @@ def test_one_failed_proof_takes_the_entry_out_and_its_time_with_it() -> None:
 
 
 @pytest.mark.parametrize("status", ["crashed", "timeout", "missing", ""])
-def test_what_never_ran_is_missing_with_its_reason(status: str) -> None:
+def test_what_never_ran_is_missing_with_its_reason(status):
     """Without a status it is the baseline that did not."""
 
     def fail(burst: Burst) -> AnyRecord | None:
@@ -176,24 +174,23 @@ def test_what_never_ran_is_missing_with_its_reason(status: str) -> None:
     assert pair.reason.startswith(f"{status}, no such luck" if status else "its baseline: not reached")
 
 
-def test_an_empty_run_is_all_missing_and_no_error() -> None:
+def test_an_empty_run_is_all_missing_and_no_error():
     plan = example_plan()
     judgement = judge_run(make_run([plan]))
     assert words(judgement) == {"MISSING"}
     assert set(judgement.rows) == {e.id for group in plan.groups for e in group.entries if e.baseline}
 
 
-def test_what_the_budget_dropped_says_so() -> None:
+def test_what_the_budget_dropped_says_so():
     group = "train_step sequence"
     run = edited(lambda burst: None if burst.block and burst.entry.startswith(group) else burst)
-    assert isinstance(run.decision, Decision)
     dropped = replace(run.decision, dropped_groups=[group])
     known = outcomes(make_run([run.plan, dropped, *run.bursts, *run.failures]))
     assert {known[entry].status for entry in known if entry.startswith(group)} == {"dropped"}
     assert "time budget" in known[f"{group} | torch-rnn@cpu x1"].reason
 
 
-def test_other_inputs_make_a_comparison_invalid_where_the_work_is_said_to_be_the_same() -> None:
+def test_other_inputs_make_a_comparison_invalid_where_the_work_is_said_to_be_the_same():
     def other(burst: Burst) -> Burst:
         return replace(burst, digest="ab" * 32) if burst.entry in (RIVAL, CLAIM) else burst
 
@@ -204,7 +201,7 @@ def test_other_inputs_make_a_comparison_invalid_where_the_work_is_said_to_be_the
     assert (claim.verdict, claim.same_work) == ("FASTER", False)
 
 
-def test_a_known_wrong_gradient_is_marked_however_fast() -> None:
+def test_a_known_wrong_gradient_is_marked_however_fast():
     def quick(burst: Burst) -> Burst:
         fast = [1 + t // 10**6 for t in burst.elapsed_ns]
         return replace(burst, status="known_wrong", elapsed_ns=fast) if burst.entry == THIRD else burst
@@ -216,7 +213,7 @@ def test_a_known_wrong_gradient_is_marked_however_fast() -> None:
 # the control
 
 
-def test_a_twin_that_differs_takes_the_verdicts_from_the_whole_run(whole: Judgement) -> None:
+def test_a_twin_that_differs_takes_the_verdicts_from_the_whole_run(whole):
     def slow(burst: Burst) -> Burst:
         return replace(burst, elapsed_ns=[2 * t for t in burst.elapsed_ns]) if burst.entry == TWIN else burst
 
@@ -240,12 +237,9 @@ def test_a_twin_that_differs_takes_the_verdicts_from_the_whole_run(whole: Judgem
         (1.06, 1.15, "INVALID", "the A/A control failed"),
     ],
 )
-def test_what_the_twin_differs_by_beyond_chance_is_taken_off_every_ratio(
-    twin: float, rival: float, word: str, about: str
-) -> None:
+def test_what_the_twin_differs_by_beyond_chance_is_taken_off_every_ratio(twin, rival, word, about):
     judgement = judge_run(small_run({TWIN: around(twin, 0.001), RIVAL: around(rival, 0.001)}))
     pair, p = judgement.rows[RIVAL], judgement.twins[0].p_holm
-    assert p is not None
     assert p < 0.05  # the difference is real
     assert pair.verdict == word
     assert about in pair.reason
@@ -254,7 +248,7 @@ def test_what_the_twin_differs_by_beyond_chance_is_taken_off_every_ratio(
     assert row(around(rival, 0.001), twin=around(1.0)).verdict != "UNRESOLVED"
 
 
-def test_a_control_without_enough_values_says_what_it_lacks() -> None:
+def test_a_control_without_enough_values_says_what_it_lacks():
     judgement = judge_run(small_run({TWIN: [1.0, 1.0], RIVAL: around(2.0)}))
     assert judgement.twins[0].ratio is not None
     alone = "the A/A control, the same code measured twice, has no result: 2 of"
@@ -265,7 +259,7 @@ def test_a_control_without_enough_values_says_what_it_lacks() -> None:
         assert judge_run(short).control.failure == f"{blocks} of the 6 blocks that the shortest verdict needs"
 
 
-def test_honest_twins_let_nearly_every_run_through_and_the_noise_floor_is_their_width() -> None:
+def test_honest_twins_let_nearly_every_run_through_and_the_noise_floor_is_their_width():
     failed = 0
     for seed in range(60):
         run = small_run({TWIN: around(1.0, seed=seed), RIVAL: around(2.0, seed=seed + 1000)})
@@ -279,9 +273,7 @@ def test_honest_twins_let_nearly_every_run_through_and_the_noise_floor_is_their_
 # headlines
 
 
-def test_headlines_have_the_verdict_of_their_row_and_the_others_are_judged_among_their_group(
-    whole: Judgement,
-) -> None:
+def test_headlines_have_the_verdict_of_their_row_and_the_others_are_judged_among_their_group(whole):
     by_kind = {pair.kind: pair for pair in reversed(whole.headlines)}  # the first of each
     written, best, claim = by_kind["as_written"], by_kind["best"], by_kind["claim"]
     assert written.p_holm == whole.rows[written.entry].p_holm
@@ -294,10 +286,9 @@ def test_headlines_have_the_verdict_of_their_row_and_the_others_are_judged_among
     assert len(whole.twins) == 5
 
 
-def test_headlines_that_are_no_rows_are_adjusted_for_within_their_group_alone() -> None:
+def test_headlines_that_are_no_rows_are_adjusted_for_within_their_group_alone():
     """One whose baseline is not that of its row is no row."""
     run = edited(lambda burst: burst)
-    assert run.decision is not None
     pairs = [*run.decision.pairs, Pair("best", THIRD, RIVAL)]
     decided = dataclasses.replace(run, decision=replace(run.decision, pairs=pairs))
     best = {pair.entry: pair for pair in judge_run(decided).headlines if pair.kind == "best"}
@@ -311,7 +302,7 @@ def test_headlines_that_are_no_rows_are_adjusted_for_within_their_group_alone() 
     assert best[THIRD].ratio == pytest.approx(365 / 77, rel=0.03)
 
 
-def test_a_pair_of_one_run_has_the_true_ratio_in_its_interval_as_often_as_it_says() -> None:
+def test_a_pair_of_one_run_has_the_true_ratio_in_its_interval_as_often_as_it_says():
     truth = {"numpy-inplace": 0.77, "torch-rnn": 3.65, "torch-cell": 4.31, "torch-autograd": 3.58}
     truth |= {"torch-inplace": 1.71}
     hits = [
@@ -323,7 +314,7 @@ def test_a_pair_of_one_run_has_the_true_ratio_in_its_interval_as_often_as_it_say
     assert np.mean(hits) >= 0.88
 
 
-def test_outliers_are_counted_not_removed() -> None:
+def test_outliers_are_counted_not_removed():
     for last, outliers in ((9.0, 1), (1.04, 0), (1.061, 1), (1.059, 0)):  # the mark is 1.03 + 1.5 * 0.02
         assert count_outliers([1.0, 1.01, 1.02, 1.03, last]) == outliers
     assert count_outliers([1.0, 50.0, 100.0]) == 0
