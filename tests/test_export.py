@@ -19,9 +19,8 @@ from small_journal import on, small_records
 
 from bench.cli.main import main
 from bench.machine.errors import UserError
+from bench.records.formats.exports import pyperf_json, pytest_benchmark_json
 from bench.records.formats.foreign import ToolResults, fact_text
-from bench.records.formats.pyperf import pyperf_json
-from bench.records.formats.pytest_benchmark import pytest_benchmark_json
 from bench.records.journal import load_run
 from bench.records.record import AnyRecord, Burst, Entry, Plan
 from bench.records.run import make_run

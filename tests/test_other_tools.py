@@ -15,9 +15,8 @@ from reports import BASE, USUAL, Reader, table_rows, write_run
 
 from bench.cli.main import main
 from bench.machine.errors import UserError
+from bench.records.formats.exports import pyperf_json, pytest_benchmark_json
 from bench.records.formats.foreign import Own, ToolResults
-from bench.records.formats.pyperf import pyperf_json
-from bench.records.formats.pytest_benchmark import pytest_benchmark_json
 from bench.records.run import make_run
 from bench.records.saved import load_saved
 from bench.reporting.other_tools import tool_article

@@ -226,7 +226,7 @@ def test_the_summary_is_always_the_same(whole):
 
 def test_answers_need_neither_torch_nor_pandas_nor_scipy():
     code = (
-        "import sys, bench.analysis.summary, bench.records.formats.pytest_benchmark;"
+        "import sys, bench.analysis.summary, bench.records.formats.exports;"
         "print([name for name in ('torch', 'pandas', 'scipy', 'matplotlib') if name in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

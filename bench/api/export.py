@@ -5,8 +5,7 @@ from bench.machine.errors import UserError
 from bench.machine.files import as_path, write_atomic
 from bench.records.folder import shown
 from bench.records.formats import FILES
-from bench.records.formats.pyperf import pyperf_json
-from bench.records.formats.pytest_benchmark import pytest_benchmark_json
+from bench.records.formats.exports import pyperf_json, pytest_benchmark_json
 from bench.records.journal import load_run
 from bench.records.saved import refuse_training
 from bench.records.table import write_values_csv

@@ -8,8 +8,16 @@ import numpy as np
 
 from bench.analysis.statistics import MOST_PAIRS, Interval, median_interval, rank_interval
 from bench.machine import units, wording
-from bench.records.formats import pyperf, pytest_benchmark
-from bench.records.formats.foreign import Benchmark, Note, Origin, Own, ToolResults, fact_text
+from bench.records.formats.foreign import (
+    PYPERF,
+    PYTEST_BENCHMARK,
+    Benchmark,
+    Note,
+    Origin,
+    Own,
+    ToolResults,
+    fact_text,
+)
 from bench.reporting import words
 from bench.reporting.article import MOST_PLOTS, dot_plot, slug
 from bench.reporting.plots import Mark
@@ -22,15 +30,14 @@ FROM_PROCESSES = "from the medians of each process"  # how sure a ratio is
 AS_WRITTEN = {variant.name for variant in by_role("as_written")}
 # what must be known of the numbers of a file
 CAUTIONS: Mapping[tuple[str, Origin], str] = {
-    (pyperf.TOOL.name, "stranger"): "one benchmark after the other, so that drift of the machine in between "
+    (PYPERF.name, "stranger"): "one benchmark after the other, so that drift of the machine in between "
     "is in their difference: no verdict; rnnbench run measures two variants side by side",
-    (pyperf.TOOL.name, "export"): "an export of a run, whose ratios have the interval of two independent "
+    (PYPERF.name, "export"): "an export of a run, whose ratios have the interval of two independent "
     "samples and no verdict; the journal compares block by block, and has both",
-    (pytest_benchmark.TOOL.name, "stranger"): "one process, fixed order: times without an interval, no "
-    "verdict",
-    (pytest_benchmark.TOOL.name, "plugin"): "one process, fixed order, both libraries loaded: ratios without "
+    (PYTEST_BENCHMARK.name, "stranger"): "one process, fixed order: times without an interval, no verdict",
+    (PYTEST_BENCHMARK.name, "plugin"): "one process, fixed order, both libraries loaded: ratios without "
     "an interval, no verdict; rnnbench run gives both",
-    (pytest_benchmark.TOOL.name, "export"): "an export of a run: ratios without an interval, no verdict; the "
+    (PYTEST_BENCHMARK.name, "export"): "an export of a run: ratios without an interval, no verdict; the "
     "journal has both",
 }
 KINDS: Mapping[Origin, str] = {

@@ -1,4 +1,5 @@
-"""JSON files of other tools: what all of them share, read within limits, trusted in nothing, and written.
+"""JSON files of pyperf and pytest-benchmark, read: within limits, told apart by what they hold, and trusted
+in nothing.
 
 A file may be anybody's. What is used of it is checked where it is used; what is odd and unused does no harm.
 """
@@ -7,19 +8,19 @@ import gzip
 import io
 import json
 import math
+import reprlib
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from statistics import median
 from typing import Any, BinaryIO, Literal, TypeGuard
 
 import msgspec
 
 from bench.machine.errors import UserError
-from bench.machine.libraries import NUMPY
 from bench.machine.wording import one_line
-from bench.records.record import Burst, Entry
-from bench.records.run import SPOILED, Run, is_counted
 from bench.records.sealed import unique_keys
 from bench.workload.case import Shape
 from bench.workload.catalog import BASELINE
@@ -48,6 +49,51 @@ class Tool:
     host: str
     environment: tuple[tuple[str, ...], ...]  # for people: a title, and what stands under it
     one_process: bool  # so that nothing tells how sure its times are
+
+
+OURS = "rnnbench_"  # how our own names begin in the metadata of pyperf
+PYPERF_VERSION = "1.0"
+PYPERF_FORMATS = (PYPERF_VERSION, "6", "5", "4")  # the older ones are of pyperf 0.7.4 to 0.9.6
+MOST_OF_UNIT = 40  # characters in a message
+UNTOLD = {"python_gc": "enabled", "loops": 1, "inner_loops": 1}  # what it means where these are not told
+DATED = ("perf_version", "date")
+PYPERF = Tool(
+    name="pyperf",
+    machine=("cpu_model_name", "cpu_count", "hostname"),
+    versions=("python_implementation", "python_version", "python_compiler", "numpy_version", "torch_version"),
+    conditions=("platform", "aslr", "cpu_affinity", "cpu_config", "timer", "python_gc"),
+    measured=(
+        "inner_loops", "loops", "warmups", "values", "tags", "command", "timeit_stmt", "timeit_setup",
+        "timeit_teardown",
+    ),
+    processor=("cpu_model_name",),
+    cpus="cpu_count",
+    host="hostname",
+    environment=(
+        ("System", "platform"), ("Host", "hostname"), ("Processors", "cpu_config"),
+        ("Python", "python_version"), ("NumPy", "numpy_version"), ("PyTorch", "torch_version"),
+        ("pyperf", "perf_version"), ("Started", "date"),
+    ),
+    one_process=False,
+)  # fmt: skip
+SURROUNDINGS = (*PYPERF.machine, *PYPERF.versions, *PYPERF.conditions)
+PYTEST_BENCHMARK = Tool(
+    name="pytest-benchmark",
+    machine=("node", "machine", "cpu brand_raw", "cpu brand", "cpu count"),
+    versions=("python_implementation", "python_version", "numpy", "torch", "blas", "blas_version"),
+    conditions=("system", "release", "blas_kernel", "threads"),
+    measured=("disable_gc", "timer", "min_rounds", "max_time", "min_time", "warmup"),
+    processor=("cpu brand_raw", "cpu brand", "processor", "machine"),  # the second up to py-cpuinfo 5
+    cpus="cpu count",
+    host="node",
+    environment=(
+        ("System", "system", "release"), ("Python", "python_version"), ("NumPy", "numpy"),
+        ("PyTorch", "torch"), ("BLAS of NumPy", "blas", "blas_version"),
+        ("BLAS kernel that ran", "blas_kernel"), ("Threads of each library", "threads"),
+        ("pytest-benchmark", "version"), ("Started", "datetime"),
+    ),
+    one_process=True,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +204,27 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) < LONG_INTEGER else float(text)
 
 
+def parse_results(data: bytes, path: Path) -> ToolResults:
+    """Return the results of the tool that wrote a file: benchmarks of pyperf have runs, the other's stats.
+
+    Raises:
+        ValueError: neither wrote it.
+        UserError: nothing in it can be used.
+    """
+    tree = parse_tree(data)
+    benchmarks = tree.get("benchmarks", tree.get("benchmark"))
+    if "version" in tree and isinstance(benchmarks, dict):
+        raise UserError(f"{path} has a format of pyperf from before 0.7.4, which is not read; measure anew")
+    if not isinstance(benchmarks, list):
+        raise ValueError("it has no list of benchmarks")
+    if not benchmarks:
+        raise UserError(f"{path} holds no benchmark")
+    kinds = {name for one in benchmarks for name in ("runs", "stats") if name in as_object(one)}
+    if not kinds:
+        raise ValueError("its benchmarks have neither stats, as pytest-benchmark's, nor runs, as pyperf's")
+    return _parse_pytest_benchmark(tree, path) if "stats" in kinds else _parse_pyperf(tree, path)
+
+
 def read_benchmarks(
     tree: Mapping[str, Any], path: object, read: Callable[[Mapping[str, Any], str], Benchmark]
 ) -> tuple[tuple[Benchmark, ...], tuple[Note, ...]]:
@@ -246,56 +313,144 @@ def several(facts: Facts, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{name}: {fact_text(facts, name)}" for name in names if len(facts.get(name, ())) > 1)
 
 
-def exported(run: Run) -> Iterator[tuple[str, Entry, Own, list[Burst]]]:
-    """Yield the entries of a run that have counted values, in the plan's order; none that is wrong.
+def _parse_pyperf(tree: Mapping[str, Any], path: Path) -> ToolResults:
+    """Return what a file of pyperf holds; ``path`` is what messages call it.
 
-    The first of each is its name in one line, marked where its gradient is known to be wrong.
+    As in pyperf, metadata of the file count for each benchmark, and both for each of its runs, unless these
+    tell otherwise.
 
     Raises:
-        UserError: the run holds no counted value.
+        UserError: it has an unknown format, or no benchmark in it can be used.
     """
-    spoiled = {burst.entry for burst in run.bursts if burst.status in SPOILED}
-    spoiled |= {failure.entry for failure in run.failures if failure.status in SPOILED}
-    counted: dict[str, list[Burst]] = {}
-    for burst in run.bursts:
-        if burst.entry not in spoiled and is_counted(burst):
-            counted.setdefault(burst.entry, []).append(burst)
-    if not counted:
-        raise UserError(f"{run.plan.run} holds no counted value, so there is nothing to export")
-    arms = run.arms
-    for name, entry in run.entries.items():
-        if bursts := counted.get(name):
-            arm, case, device = arms[entry.arm], entry.case, bursts[0].device
-            wrong = any(burst.status == "known_wrong" for burst in bursts)
-            errors = {check.what: check.error for burst in bursts for check in burst.checks}
-            own = Own(
-                arm.variant,
-                arm.library,
-                device,
-                arm.threads,
-                case.dtype,
-                str(case),
-                case.shape,
-                wrong,
-                True,
-                errors,
-            )
-            yield one_line(name) + " (known wrong gradient)" * wrong, entry, own, bursts
-
-
-def machine_facts(run: Run) -> dict[str, Any]:
-    """Return what a run tells of its machine and its program, each fact under one name."""
-    machine = run.environment.machine
-    implementation, _, version = str(machine.get("python") or "").partition(" ")
-    system, _, release = str(machine.get("system") or "").partition(" ")
-    libraries = {arm.id: arm.library for arm in run.plan.arms}
-    numpy = (worker.facts for worker in run.workers if libraries.get(worker.arms[0]) == NUMPY.name)
-    return {
-        **(machine.get("packages") or {}),
-        **next(numpy, {}),
-        **machine,
-        "implementation": implementation,
-        "python_version": version,
-        "system_name": system,
-        "release": release,
+    version = tree.get("version")
+    if version is not None and as_fact(version) not in PYPERF_FORMATS:
+        raise UserError(
+            f"{path} has format {reprlib.repr(version)} of pyperf; those that are read are "
+            f"{', '.join(PYPERF_FORMATS)}, so measure anew"
+        )
+    common = as_object(tree.get("metadata"))
+    benchmarks, notes = read_benchmarks(tree, path, lambda entry, name: _of_pyperf(entry, name, common))
+    facts = {
+        name: _once(fact for one in benchmarks for fact in one.facts.get(name, ()))
+        for name in (*SURROUNDINGS, *DATED)
     }
+    mixed = [(one.name, several(one.facts, SURROUNDINGS)) for one in benchmarks]
+    if mixed_up := tuple(f"{name} ({'; '.join(clauses)})" for name, clauses in mixed if clauses):
+        notes += (Note("Measured on several machines or in several environments", mixed_up),)
+    elif machines := several(facts, PYPERF.machine):
+        notes += (Note("Its benchmarks are of several machines, so their times do not compare", machines),)
+    return ToolResults(PYPERF, facts, benchmarks, notes)
+
+
+def _of_pyperf(entry: Mapping[str, Any], number: str, common: Mapping[str, Any]) -> Benchmark:
+    """Return one benchmark of a file with this ``common`` metadata.
+
+    Raises:
+        ValueError: it cannot be used.
+    """
+    common = {**common, **as_object(entry.get("common_metadata")), **as_object(entry.get("metadata"))}
+    processes = [
+        (values, {**common, **as_object(run.get("metadata")), "warmups": len(_list(run.get("warmups")))})
+        for run in map(as_object, _list(entry.get("runs")))
+        if (values := _list(run.get("values", run.get("samples"))))  # their name up to format 5
+    ]
+    first = processes[0][1] if processes else common
+    name = as_text(first.get("name")).strip()
+    if problem := _problem(name, processes):
+        raise ValueError(f"{name or number} ({problem})")
+    facts = {
+        field: _once(metadata.get(field, UNTOLD.get(field)) for _, metadata in processes)
+        for field in (*SURROUNDINGS, *PYPERF.measured)
+    }
+    facts |= {field: _once([first.get(field)]) for field in DATED}
+    # after "-with-", another Python of the same machine tells another thing
+    facts["platform"] = _once(fact.partition("-with-")[0] for fact in facts["platform"])
+    facts["values"] = _once(len(values) for values, _ in processes)
+    ours = {field.removeprefix(OURS): fact for field, fact in first.items() if field.startswith(OURS)}
+    own = own_of({**ours, "shape": ours, "known_wrong": ours.get("known_wrong") == 1, "exported": True})
+    return Benchmark(
+        name=name,
+        full_name=name,
+        group=as_text(ours.get("group")) if own else "",
+        medians_ns=tuple(1e9 * median(values) for values, _ in processes),
+        values=sum(len(values) for values, _ in processes),
+        calls=as_count(first.get("loops")) or 1,
+        facts=facts,
+        own=own,
+    )
+
+
+def _problem(name: str, processes: list[tuple[list[Any], dict[str, Any]]]) -> str:
+    """Return why a benchmark cannot be used; empty where it can."""
+    if not processes:
+        return "it holds no value, as after calibration alone"
+    if not name:
+        return "it has no name"
+    if units := {as_fact(facts["unit"]) for _, facts in processes if "unit" in facts} - {"second"}:
+        unit = ", ".join(sorted(units))[:MOST_OF_UNIT] if units != {""} else "what is no text"
+        return f"it is measured in {unit}; times alone are read"
+    if wrong := [value for values, _ in processes for value in values if not is_time(value)]:
+        return f"its value {reprlib.repr(wrong[0])} is no time in seconds"
+    return ""
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _once(facts: Iterable[object]) -> tuple[str, ...]:
+    """Return what is told, each fact once and sorted."""
+    different = {id(fact): fact for fact in facts}.values()  # most are those of the file, the same object
+    return tuple(sorted(set(map(as_fact, different)) - {""}))
+
+
+def _parse_pytest_benchmark(tree: Mapping[str, Any], path: Path) -> ToolResults:
+    """Return what a file of pytest-benchmark holds; ``path`` is what messages call it.
+
+    Raises:
+        UserError: no benchmark in it can be used.
+    """
+    machine = as_object(tree.get("machine_info"))
+    processor = {f"cpu {name}": fact for name, fact in as_object(machine.get("cpu")).items()}
+    named = {name: as_text(tree.get(name)) for name in ("version", "datetime")}
+    facts = _each_fact({**machine, **processor, **named})
+    benchmarks, notes = read_benchmarks(
+        tree, path, lambda entry, name: _of_pytest_benchmark(entry, name, facts)
+    )
+    return ToolResults(PYTEST_BENCHMARK, facts, benchmarks, notes)
+
+
+def _each_fact(info: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return what an object tells in a line each."""
+    return {name: (text,) for name, fact in info.items() if (text := as_fact(fact))}
+
+
+def _of_pytest_benchmark(entry: Mapping[str, Any], name: str, facts: Facts) -> Benchmark:
+    """Return one benchmark of a file with these ``facts``.
+
+    Raises:
+        ValueError: its time cannot be used.
+    """
+    full_name = as_text(entry.get("fullname")) or as_text(entry.get("name")) or name
+    stats, info = as_object(entry.get("stats")), as_object(entry.get("extra_info"))
+    median, low, high, iqr = (stats.get(name) for name in ("median", "min", "max", "iqr"))
+    if not is_time(median):
+        raise ValueError(f"{full_name} (its median {reprlib.repr(median)} is no time in seconds)")
+    if (is_number(low) and low > median) or (is_number(high) and high < median):
+        raise ValueError(f"{full_name} (its median is not between its least and its largest time)")
+    options = as_object(entry.get("options"))
+    work = " · ".join(as_text(info.get(name)) for name in ("task", "layout", "dtype"))
+    return Benchmark(
+        name=as_text(entry.get("name")) or full_name,
+        full_name=full_name,
+        group=as_text(entry.get("group")),
+        medians_ns=(median * 1e9,),
+        values=as_count(stats.get("rounds")),
+        calls=as_count(stats.get("iterations")),
+        facts={
+            **facts,
+            **_each_fact({name: options[name] for name in PYTEST_BENCHMARK.measured if name in options}),
+        },
+        own=own_of({**info, "work": work}),
+        iqr_ns=iqr * 1e9 if is_number(iqr) else None,
+    )
