@@ -43,14 +43,6 @@ class Doubled:
         return Bound(call, lambda: None, lambda: last)
 
 
-class Nameless:
-    library = "numpy"
-
-
-class Foreign:
-    name, library, bind = "own-foreign", "jax", None
-
-
 class Taken:
     name, library, bind = "numpy-batched", "numpy", None
 
@@ -60,17 +52,16 @@ class Narrow:
 '''
 
 
-@pytest.fixture
-def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+@pytest.fixture(autouse=True)
+def own_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A package outside the project, in the folder where the user stands; forgotten afterwards."""
     package = tmp_path / "somebodys"
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "variants.py").write_text(OWN_VARIANT)
-    (package / "typo.py").write_text("class Doubled\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    yield package
+    yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "somebodys"]:
         del sys.modules[name]
 
@@ -91,7 +82,7 @@ def test_a_numpy_variant_runs_on_the_cpu_alone_and_only_the_published_gradient_i
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "device", "said"),
+    ("name", "changes", "device", "refusal"),
     [
         ("numpy-batched", {}, "cuda:0", "device cuda (it does: cpu)"),
         ("torch-rnn", {"activation": "sigmoid"}, "cpu", "activation sigmoid (it does: tanh)"),
@@ -101,14 +92,14 @@ def test_a_numpy_variant_runs_on_the_cpu_alone_and_only_the_published_gradient_i
     ],
 )  # fmt: skip
 def test_what_is_not_supported_has_a_reason(
-    name: str, changes: dict[str, str], device: str, said: str | None
+    name: str, changes: dict[str, str], device: str, refusal: str | None
 ) -> None:
     case = sine_case("forward", "positional", **changes)
-    expected = said and f"{name} does not support {said}"
+    expected = refusal and f"{name} does not support {refusal}"
     assert find(name).unsupported(case, device) == expected
 
 
-def test_your_own_variant_comes_in_from_a_package_of_your_own(own_package: Path) -> None:
+def test_your_own_variant_comes_in_from_a_package_of_your_own() -> None:
     own = load_variant("somebodys.variants:Doubled")
     assert own == find("somebodys.variants:Doubled")  # which imports it elsewhere
     assert (own.name, own.library, own.summary) == ("own-doubled", "numpy", "twice the reference")
@@ -128,14 +119,14 @@ def test_your_own_variant_comes_in_from_a_package_of_your_own(own_package: Path)
     np.testing.assert_array_equal(binding.result()["y_hat"], 2 * predict(batch.params, batch.x))
 
 
-def test_a_layout_that_a_variant_lacks_does_not_keep_it_from_random_data(own_package: Path) -> None:
+def test_a_layout_that_a_variant_lacks_does_not_keep_it_from_random_data() -> None:
     own = find("somebodys.variants:Narrow")
     assert own.unsupported(Case("forward", Shape(2, 2, 2, 2, 2), data="random"), "cpu") is None
     assert own.unsupported(sine_case("forward", "positional"), "cpu") is not None
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "refusal"),
     [
         ("numpy-fastest", r"no variant 'numpy-fastest' \(did you mean .*; there are: numpy-published"),
         ("nowhere:Doubled", r"cannot load the variant .*: ModuleNotFoundError: No module named 'nowhere'"),
@@ -143,20 +134,17 @@ def test_a_layout_that_a_variant_lacks_does_not_keep_it_from_random_data(own_pac
         ("somebodys.variants:", r"cannot load the variant 'somebodys.variants:'"),
         (":Doubled", r"cannot load the variant ':Doubled'"),
         (".variants:Doubled", r"cannot load the variant '.variants:Doubled'"),
-        ("somebodys.typo:Doubled", r"cannot load the variant .*: SyntaxError: .*typo.py, line 1"),
-        ("somebodys.variants:Nameless", r"'somebodys.variants:Nameless' is no variant: it lacks name, bind"),
-        ("somebodys.variants:Foreign", r"library must be 'numpy', 'torch' or module:object, not 'jax'"),
         ("somebodys.variants:Taken", r"the name 'numpy-batched' is taken; choose another"),
     ],
 )  # fmt: skip
-def test_a_variant_that_cannot_be_used_gets_one_clear_line(own_package: Path, spec: str, said: str) -> None:
-    with pytest.raises(UserError, match=said) as error:
+def test_a_variant_that_cannot_be_used_gets_one_clear_line(spec: str, refusal: str) -> None:
+    with pytest.raises(UserError, match=refusal) as error:
         find(spec)
     assert "\n" not in str(error.value)
 
 
 def test_variants_lists_the_catalogue_and_your_own(
-    own_package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert listing.variants_main(VariantsOptions(variant=("somebodys.variants:Doubled",))) == 0
