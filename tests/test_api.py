@@ -36,7 +36,7 @@ SMALL: dict[str, Any] = {"quick": True, "blocks": 1, "variants": "numpy-inplace"
 def here(tmp_path, monkeypatch):
     """An empty folder to stand in, and a machine whose devices need no child process to find."""
     monkeypatch.chdir(tmp_path)
-    for module in ("bench.api.run", "bench.api.functions"):
+    for module in ("bench.api.run", "bench.api.verify"):
         monkeypatch.setattr(f"{module}.find_devices", lambda: CPU_ONLY)
     return tmp_path
 
@@ -248,7 +248,7 @@ def proof(variant: str, status: str, **errors: float) -> Row:
 def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypatch):
     asked = {}
 
-    def prove(specs, devices, *, found, progress):
+    def prove(specs, devices, *, machine, progress):
         asked.update(specs=specs, devices=devices)
         progress(2, 2)
         return [
@@ -257,7 +257,7 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
             proof("mine", "disagrees", dU=0.5),
         ]
 
-    monkeypatch.setattr("bench.proof.verify.verify", prove)
+    monkeypatch.setattr("bench.api.verify.verify", prove)
     found = bench.verify(["numpy-loop", "mine"])
 
     assert asked == {"specs": ("numpy-loop", "mine"), "devices": ["cpu"]}
@@ -271,7 +271,7 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
 
 def test_verify_asks_for_every_variant_or_for_those_that_are_named_however(here, monkeypatch):
     asked: list[Any] = []
-    monkeypatch.setattr("bench.proof.verify.verify", lambda specs, ids, **_: asked.append((specs, ids)) or [])
+    monkeypatch.setattr("bench.api.verify.verify", lambda specs, ids, **_: asked.append((specs, ids)) or [])
     bench.verify()
     assert "torch-rnn" in asked.pop()[0]
     bench.verify("numpy-loop")

@@ -33,7 +33,7 @@ GRU_NUMPY, GRU_TORCH, GRU_WRONG = (
     "third_parties.gru:numpy", "third_parties.gru_torch:autograd", "third_parties.gru:wrong",
 )  # fmt: skip
 CELL = "third_parties.gru:GRU"
-FOUND = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
+MACHINE = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
 RIGHT = dict.fromkeys(TASKS, "ok")
 SMALL = Shape(T=4, B=3, I=2, H=5, O=3)
 SHOWN = {
@@ -87,7 +87,7 @@ def test_what_comes_from_outside_is_proved_and_a_wrong_gradient_of_it_is_not(
     variants: tuple[str, ...], cell: str, statuses: dict[tuple[str, str], dict[str, str]]
 ) -> None:
     pytest.importorskip("torch")
-    rows = verify(variants, ["cpu"], found=FOUND, cases=cases(cell))
+    rows = verify(variants, ["cpu"], machine=MACHINE, cases=cases(cell))
     proved: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
         proved.setdefault((row.variant, row.library), {})[row.task] = row.status

@@ -21,7 +21,7 @@ from bench.workload.case import Case, Shape
 from bench.workload.catalog import find
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
-FOUND = Devices((CPU,), (Absent("cuda", "no such card"),))
+MACHINE = Devices((CPU,), (Absent("cuda", "no such card"),))
 NO_TORCH = Devices((CPU,), (), missing={"torch": "not installed"})
 HALF = Devices((Device("cpu", "cpu", "a processor", None, ("float32",)),), ())
 CASES = [
@@ -49,7 +49,7 @@ def test_rows_of_the_reference_come_first_then_those_of_each_variant_as_asked_fo
     rows = verify(
         ["numpy-published", "faults.variants:quiet"],
         ["cpu"],
-        found=FOUND,
+        machine=MACHINE,
         cases=CASES,
         progress=lambda done, total: progress.append((done, total)),
     )
@@ -67,7 +67,7 @@ def test_rows_of_the_reference_come_first_then_those_of_each_variant_as_asked_fo
 
 def test_each_variant_that_fails_does_so_alone_and_says_how() -> None:
     specs = [f"faults.variants:{name}" for name in ("wrong", "exiting", "device_lost", "quiet")]
-    rows = verify(specs, ["cpu"], found=FOUND, cases=CASES)
+    rows = verify(specs, ["cpu"], machine=MACHINE, cases=CASES)
     outcomes = {row.variant: (row.status, row.reason) for row in rows if row.task == "gradient"}
     status, reason = outcomes.pop("wrong")
     assert status == "disagrees"
@@ -89,9 +89,9 @@ def test_each_variant_that_fails_does_so_alone_and_says_how() -> None:
     ("variant", "devices", "reason"),
     [
         ("torch-rnn", NO_TORCH, "PyTorch cannot be used: not installed"),
-        ("torch-rnn", FOUND, "torch-rnn does not support activation sigmoid (it does: tanh)"),
+        ("torch-rnn", MACHINE, "torch-rnn does not support activation sigmoid (it does: tanh)"),
         ("numpy-loop", HALF, "cpu does not support dtype float64"),
-        ("numpy-loop", FOUND, None),
+        ("numpy-loop", MACHINE, None),
     ],
 )
 def test_what_is_not_supported_has_a_reason(variant: str, devices: Devices, reason: str | None) -> None:
@@ -100,7 +100,7 @@ def test_what_is_not_supported_has_a_reason(variant: str, devices: Devices, reas
 
 
 def test_a_process_that_takes_too_long_is_ended_and_its_rows_say_so() -> None:
-    rows = verify(["faults.variants:stubborn"], ["cpu"], found=FOUND, cases=CASES[:1], timeout_s=0.1)
+    rows = verify(["faults.variants:stubborn"], ["cpu"], machine=MACHINE, cases=CASES[:1], timeout_s=0.1)
     assert [row.status for row in rows if row.variant == REFERENCE] == ["ok"] * len(reference_cases())
     assert [(row.status, row.reason) for row in rows if row.variant != REFERENCE] == [
         ("timeout", "no reply within 0.1 s")
@@ -110,7 +110,7 @@ def test_a_process_that_takes_too_long_is_ended_and_its_rows_say_so() -> None:
 def test_a_reference_that_cannot_be_computed_is_an_error() -> None:
     endless = Case("gradient", Shape(1001, 1, 1, 4, 8), "sequence", "float64", data="random")
     with pytest.raises(UserError, match=r"T = 1001.*shorter"):
-        verify(["numpy-loop"], ["cpu"], found=FOUND, cases=[endless])
+        verify(["numpy-loop"], ["cpu"], machine=MACHINE, cases=[endless])
 
 
 # how it ends
@@ -119,7 +119,7 @@ def test_a_reference_that_cannot_be_computed_is_an_error() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command on this file's devices and cases."""
-    monkeypatch.setattr(verb, "find_devices", lambda: FOUND)
+    monkeypatch.setattr(verb, "find_devices", lambda: MACHINE)
     monkeypatch.setattr(verify_module, "agreement_cases", lambda cell: CASES)
 
 

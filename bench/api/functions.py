@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from bench.api.options import VERBS, from_keywords
 from bench.machine.busy import complain
-from bench.machine.devices import find_devices, resolve
 from bench.machine.errors import UserError
 from bench.machine.files import as_path
-from bench.reporting.display import run_progress, train_progress, verify_progress
+from bench.reporting.display import run_progress, train_progress
 from bench.reporting.notebook import Result, Verification
-from bench.workload import catalog
 from bench.workload.options import as_words, option_of, spelled
 
 if TYPE_CHECKING:
@@ -100,14 +98,10 @@ def verify(
     Raises:
         UserError: a variant or device that is not there, or a wish that is unknown.
     """
-    from bench.proof.verify import verify as prove
+    from bench.api.verify import prove
 
-    args = from_keywords("verify", {"variants": variants, "devices": devices, **wishes})
-    found = find_devices()
-    ids, _ = resolve(args.device or ["cpu"], found)
-    specs = args.variant or [variant.name for variant in catalog.VARIANTS]
-    with verify_progress() as progress:
-        return Verification(prove(specs, ids, found=found, progress=progress))
+    rows, _ = prove(from_keywords("verify", {"variants": variants, "devices": devices, **wishes}), "cpu")
+    return Verification(rows)
 
 
 @in_python

@@ -31,7 +31,7 @@ def verify(
     specs: Sequence[str],
     devices: Sequence[str],
     *,
-    found: Devices,
+    machine: Devices,
     cases: Sequence[Case] | None = None,
     timeout_s: float = DEADLINE_S,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -57,7 +57,7 @@ def verify(
                 for number, case in enumerate(cases):
                     if case.cell != variant.cell or (variant.compiles and not worth_compiling(case)):
                         continue
-                    if reason := why_missing(variant, case, device, found):
+                    if reason := why_missing(variant, case, device, machine):
                         rows.append(make_row(variant, device, case, [], "missing", reason))
                     else:
                         job.left.append(number)
@@ -74,11 +74,11 @@ def verify(
     )
 
 
-def why_missing(variant: Variant, case: Case, device: str, found: Devices) -> str | None:
+def why_missing(variant: Variant, case: Case, device: str, machine: Devices) -> str | None:
     """Return why the variant cannot be proved on the case, or None where it can."""
-    if reason := found.missing.get(variant.library):
+    if reason := machine.missing.get(variant.library):
         return f"{library(variant.library).label} cannot be used: {reason}"
-    dtypes = {present.id: present.dtypes for present in found.present}
+    dtypes = {present.id: present.dtypes for present in machine.present}
     if case.dtype not in dtypes[device]:
         return f"{device} does not support dtype {case.dtype}"
     if case.layout not in variant.layouts:  # for random data too, whose label here tells what x is like

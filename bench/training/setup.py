@@ -1,7 +1,7 @@
 """What is trained and by whom: the arrays that settings stand for, and each variant on its device."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -71,14 +71,10 @@ def prepare(settings: Settings) -> TrainingData:
         with np.errstate(all="ignore"):  # what overflows is refused below
             scaling = data.fit_scaling(split.train)
             _check_range(split, scaling, settings)
-    case = replace(
-        sine_case(
-            "train_step", settings.layout, window=T, batch=len(split.train), hidden=settings.hidden,
-            outputs=horizon, dtype=settings.dtype, activation=settings.activation, split=kind, seed=seed,
-        ),
-        lr=settings.lr,
-        delta=settings.delta,
-        cell=catalog.cell_of(settings.variants),
+    case = sine_case(
+        "train_step", settings.layout, window=T, batch=len(split.train), hidden=settings.hidden,
+        outputs=horizon, dtype=settings.dtype, activation=settings.activation, split=kind, seed=seed,
+        lr=settings.lr, delta=settings.delta, cell=catalog.cell_of(settings.variants),
     )  # fmt: skip
     params = data.initial_params(case)
     if settings.load is not None:

@@ -1,6 +1,7 @@
 """The work to be timed: shapes, layouts and cases. A case is equal for every variant."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bench.machine.errors import UserError
 
@@ -70,13 +71,11 @@ def sine_case(
     batch: int = 128,
     hidden: int = 32,
     outputs: int = 8,
-    dtype: str = "float32",
-    activation: str = "tanh",
-    split: str = "random",
-    seed: int = 0,
-    cell: str = DEFAULT_CELL,
+    **others: Any,
 ) -> Case:
     """Make a case on sine windows; the defaults are the primer's: 6 values in, 8 out, 128 samples, H = 32.
+
+    ``others`` are fields of the case beside its shape, as ``dtype`` and ``seed``.
 
     Raises:
         UserError: a size below 1.
@@ -88,4 +87,4 @@ def sine_case(
     laid_out = {"single_step": (1, window), "positional": (window, window), "sequence": (window, 1)}
     steps, features = laid_out[layout]
     shape = Shape(T=steps, B=batch, I=features, H=hidden, O=outputs)
-    return Case(task, shape, layout, dtype, activation, split=split, seed=seed, cell=cell)
+    return Case(task, shape, layout, **others)

@@ -429,8 +429,8 @@ class _Table:
             with contextlib.suppress(UserError):  # which makes no CSV
                 rows = (row for _, row in self._parse(delimiter) if any(row))
                 widths[delimiter] = [len(row) for row in itertools.islice(rows, FIRST_ROWS)]
-        several = {delimiter: found for delimiter, found in widths.items() if found and found[0] > 1}
-        fitting = [delimiter for delimiter, found in several.items() if len(set(found)) == 1]
+        several = {sign: lengths for sign, lengths in widths.items() if lengths and lengths[0] > 1}
+        fitting = [sign for sign, lengths in several.items() if len(set(lengths)) == 1]
         if len(fitting) > 1 and self._decimal in fitting:
             fitting.remove(self._decimal)
         if len(fitting) > 1:
