@@ -115,7 +115,7 @@ def size_maps(summaries: Iterable[Summary]) -> tuple[SizeMap, ...]:
     """
     maps: dict[tuple[PairKind, Case, str, str, str, int], dict[tuple[int, int], MapCell]] = {}
     for source, summary in enumerate(summaries):
-        rows = {row.entry.id: row for table in summary.tables for row in table.rows}
+        rows = summary.rows
         for pair in summary.headlines:
             if pair.kind not in KINDS or not pair.same_work:
                 continue

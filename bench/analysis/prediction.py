@@ -172,7 +172,7 @@ def predict(run: Run, case: Case, arm: str) -> Predicted:
 def times_of(summary: Summary, like: Case) -> Times:
     """Return the median times of all arms in the tables of the same task; no twins."""
     times: Times = {}
-    for row in (row for table in summary.tables for row in table.rows):
+    for row in summary.rows.values():
         if row.median_ns is not None and not row.arm.twin and _work(row.entry.case) == _work(like):
             times.setdefault(row.arm.id, {})[row.entry.case.shape] = row.median_ns
     return times

@@ -62,6 +62,11 @@ class Summary:
     control: Control
 
     @property
+    def rows(self) -> dict[str, Row]:
+        """Return the rows of all tables by entry id."""
+        return {row.entry.id: row for table in self.tables for row in table.rows}
+
+    @property
     def ending(self) -> str:
         """Return the reason given for how the run ended."""
         return self.run.end.reason if self.run.end else "the journal has no end: the run was cut off"
@@ -126,10 +131,10 @@ class Summary:
         return next((pair for pair in self.headlines if pair.kind == kind), None)
 
 
-def summarise(run: Run, known: Mapping[str, Outcome] | None = None) -> Summary:
-    """Work out everything a report says about a run; ``known`` are its outcomes, where there are some."""
-    by_entry = outcomes(run) if known is None else known
-    judgement, arms = judge_run(run, by_entry), run.arms
+def summarise(run: Run) -> Summary:
+    """Work out everything a report says about a run."""
+    by_entry, arms = outcomes(run), run.arms
+    judgement = judge_run(run, by_entry)
     tables = tuple(
         Table(
             group.name,

@@ -3,7 +3,6 @@
 import json
 import math
 import shlex
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from msgspec import structs
 
 from bench.analysis.breakeven import break_evens
-from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.statistics import MIN_BLOCKS, blocks_needed
 from bench.analysis.summary import Row, Summary, summarise
 from bench.analysis.time_split import limits
@@ -93,7 +91,8 @@ class Advice:
 
 def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
     """Work out what a run says; ``budget_s`` is what the person gave, ``journal`` the run's folder."""
-    run, summary, pair = compare_best(run, outcomes(run))
+    summary, pair = compare_best(run)
+    run = summary.run
     group = run.plan.groups[0]
     rows = next(table.rows for table in summary.tables if table.name == group.name)
     blocks = proposal(run, (pair,)) if pair else None
@@ -123,18 +122,18 @@ def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
     )
 
 
-def compare_best(run: Run, by_entry: Mapping[str, Outcome]) -> tuple[Run, Summary, Comparison | None]:
-    """Return the run with the chosen pair among its headlines, its summary, and the pair as it was judged."""
+def compare_best(run: Run) -> tuple[Summary, Comparison | None]:
+    """Return the summary of a run with the chosen pair among its headlines, and the pair as it was judged."""
     pairs = Forms(run.plan, run.bursts).anywhere()
     if not pairs or run.decision is None:
-        return run, summarise(run, by_entry), None
+        return summarise(run), None
     (pair,) = pairs
     sides = (pair.entry, pair.baseline)
     if not any((one.entry, one.baseline) == sides for one in run.pairs):
         decision = structs.replace(run.decision, pairs=[*run.decision.pairs, pair])
         run = replace(run, decision=decision)
-    summary = summarise(run, by_entry)
-    return run, summary, next(one for one in summary.headlines if (one.entry, one.baseline) == sides)
+    summary = summarise(run)
+    return summary, next(one for one in summary.headlines if (one.entry, one.baseline) == sides)
 
 
 def _use(pair: Comparison) -> str:
@@ -153,7 +152,7 @@ def _verdict(summary: Summary, pair: Comparison | None, budget_s: float) -> str:
         return full_stop(words.SENTENCES["MISSING"].advice.format(why=why.rstrip(".")))
     case = run.plan.groups[0].entries[0].case
     size = ", ".join(f"{name} {getattr(case.shape, name)}" for name in "HBTIO")
-    times = {row.entry.id: row.median_ns for table in summary.tables for row in table.rows}
+    times = {entry: row.median_ns for entry, row in summary.rows.items()}
     sides = (pair.baseline_arm, pair.baseline), (pair.arm, pair.entry)
     each = ", ".join(f"{arm.variant} {units.duration(times[entry])}" for arm, entry in sides)
     place = words.places(pair.baseline_arm, pair.arm)

@@ -33,9 +33,8 @@ class Facts:
     def of(cls, run: Run, refinements: Sequence[Run] = (), map_beside: str = "") -> "Facts":
         """Work out what the run and those that refine it say, and make the look-ups once."""
         summary = summarise(run)
-        rows = {row.entry.id: row for table in summary.tables for row in table.rows}
         sources = (summary, *map(summarise, refinements))
-        return cls(run, summary, rows, run.entries, sources, size_maps(sources), map_beside)
+        return cls(run, summary, summary.rows, run.entries, sources, size_maps(sources), map_beside)
 
     @property
     def is_grid(self) -> bool:

@@ -12,7 +12,6 @@ import pytest
 from acceptance.plans import compared, make_plan, row
 from acceptance.validity import Recorder
 
-from bench.analysis.outcome import outcomes
 from bench.machine.libraries import limit_threads
 from bench.measure.plan import LEAST_ROUNDS
 from bench.records.journal import load_run
@@ -91,7 +90,7 @@ def answer(size: Size, seed: int, folder: Path) -> Answer:
     )
     assert done.returncode in (0, 3), done.stderr.decode()
     run = load_run(folder)
-    _, _, made = compare_best(run, outcomes(run))
+    _, made = compare_best(run)
     if made is None:  # nothing was measured of one of the libraries
         return Answer(size, "MISSING", 0.0, 0.0, 0.0)
     specs = [run.arms[run.entries[side].arm].spec for side in (made.baseline, made.entry)]
