@@ -55,36 +55,38 @@ def plan_with_probe(*variants: str, blocks: int = 1, arm: str = BASELINE, until:
     return replace(plan, probes=[Probe(arm, plan.groups[0].entries[0].case, until)])
 
 
+def told(records: list[AnyRecord]) -> list[tuple[int, int, str]]:
+    """Block, number of operations, and why there are none."""
+    return [(rates.block, len(rates.primitives), rates.reason) for rates in rates_of(records)]
+
+
 def test_a_worker_answers_a_probe_and_goes_on_after_one_that_fails(tmp_path) -> None:
     plan = plan_with_probe()
-    arm = plan.arms[0]
-    job = JobMaker(tmp_path).prove(plan.groups[0].entries[0], arm, None)
-    worker = start_worker(arm, job)
-    asked = [Kernel("product", (4, 4, 4), "NT"), Kernel("tanh", (16,), into=True)]
-    try:
+    job = JobMaker(tmp_path).prove(plan.groups[0].entries[0], plan.arms[0], None)
+    wanted = [Kernel("product", (4, 4, 4), "NT"), Kernel("tanh", (16,), into=True)]
+    with start_worker(plan.arms[0], job) as worker:
         worker.receive(Ready)
         lacking = worker.ask(ProbeJob("cpu", "float32", [Kernel("sigmoid", (4,))]), Measured | Refused)
-        reply = worker.ask(ProbeJob("cpu", "float32", asked), Measured | Refused)
-    finally:
-        worker.stop()
+        reply = worker.ask(ProbeJob("cpu", "float32", wanted), Measured | Refused)
 
-    assert isinstance(lacking, Refused)
     assert "no attribute 'sigmoid'" in lacking.reason
     assert isinstance(reply, Measured)  # and no "imported torch", which a NumPy worker is refused for
-    assert [one.kernel for one in reply.primitives] == asked
-    assert all(len(one.elapsed_ns) == 3 and one.n_calls >= 1 for one in reply.primitives)
+    assert [timed.kernel for timed in reply.primitives] == wanted
+    assert all(len(timed.elapsed_ns) == 3 and timed.n_calls >= 1 for timed in reply.primitives)
 
 
 def test_a_block_asks_its_probes_last_and_in_as_many_blocks_as_declared() -> None:
     end, records = run(plan_with_probe(blocks=2, until=1))
 
     assert end.status == "complete"
-    rates = rates_of(records)
-    assert [(one.block, one.arm, one.reason) for one in rates] == [(0, BASELINE, ""), (1, BASELINE, "")]
-    assert [one.kernel for one in rates[0].primitives] == WANTED
-    for one in rates:
-        later = records[max(n for n, record in enumerate(records) if record == one) :]
-        assert not [burst for burst in of_kind(later, Burst) if burst.block == one.block]
+    assert told(records) == [(0, 2, ""), (1, 2, "")]
+    for rates in rates_of(records):
+        assert [timed.kernel for timed in rates.primitives] == WANTED
+        later = records[max(n for n, record in enumerate(records) if record == rates) :]
+        assert not [burst for burst in of_kind(later, Burst) if burst.block == rates.block]
+
+
+NEVER = ChildError("crashed", "ended with exit code 1 before its reply")
 
 
 @pytest.mark.parametrize(
@@ -92,41 +94,29 @@ def test_a_block_asks_its_probes_last_and_in_as_many_blocks_as_declared() -> Non
     [
         (Refused("crashed", "AttributeError: no such thing"), "AttributeError: no such thing"),
         (ChildError("timeout", "no reply within 120 s"), "no reply within 120 s"),
+        (NEVER, str(NEVER)),  # its worker never gets ready, and is not started again
+        (DIED, ""),  # its worker dies at its end, and gets another for its probe
     ],
 )
 def test_a_probe_that_fails_is_told_loses_no_entry_and_is_tried_again(
     stage: Probing, answer: Any, reason: str
 ) -> None:
-    stage.probe = lambda: answer
+    if answer is DIED:
+        stage.react = lambda asked: (
+            DIED if isinstance(asked.job, Close) else MEASURED if is_probe(asked) else None
+        )
+    elif answer is NEVER:
+        stage.ready = lambda block, worker, life: None if "control" in worker else NEVER
+    else:
+        stage.probe = lambda: answer
     plan = plan_with_probe()
     end, records = run(plan)
 
-    assert end.status == "complete"
-    told = [(one.block, one.primitives, one.reason) for one in rates_of(records)]
-    assert told == [(0, [], reason), (1, [], reason)]
-    assert len(of_kind(records, Burst)) == 2 * len(plan.groups[0].entries)
-
-
-def test_a_worker_that_died_at_its_end_gets_another_for_its_probe(stage: Probing) -> None:
-    stage.react = lambda asked: (
-        DIED if isinstance(asked.job, Close) else stage.probe() if is_probe(asked) else None
-    )
-    _, records = run(plan_with_probe())
-
-    assert [(one.block, one.reason, len(one.primitives)) for one in rates_of(records)] == [
-        (0, "", 2),
-        (1, "", 2),
-    ]
-    lives = [life for block, name, life in stage.started if (block, name) == (1, "numpy@cpu x1")]
-    assert lives == [0, 1]
-
-
-def test_a_worker_that_is_not_there_is_told_without_another_start(stage: Probing) -> None:
-    never = ChildError("crashed", "ended with exit code 1 before its reply")
-    stage.ready = lambda block, worker, life: None if "control" in worker else never
-    _, records = run(plan_with_probe())
-    assert [one.reason for one in rates_of(records)] == [str(never)] * 2
-    assert not [started for started in stage.started if started[2]]
+    assert told(records) == [(block, 0 if reason else 2, reason) for block in (0, 1)]
+    assert any(life for _, _, life in stage.started) == (answer is DIED)
+    if answer is not NEVER:
+        assert end.status == "complete"
+        assert len(of_kind(records, Burst)) == 2 * len(plan.groups[0].entries)
 
 
 def test_a_probe_of_an_arm_that_has_a_worker_of_its_own_is_asked_there(

@@ -33,16 +33,18 @@ def names(entries: list[Entry]) -> list[str]:
     return [entry.id for entry in entries]
 
 
-def test_a_worker_is_of_a_library_at_a_place_or_of_one_arm_alone() -> None:
-    accelerated = replace(ARM, library="torch", device="cuda:0")
-    assert worker_name(ARM, alone=False) == "numpy@cpu x2"
-    assert worker_name(accelerated, alone=False) == "torch@cuda:0 x2"
-    assert worker_name(replace(ARM, spec="numpy-loop"), alone=False) == worker_name(ARM, alone=False)
-    assert worker_name(ARM, alone=True) == ARM.id
-
-
-def test_the_control_has_another_worker_of_its_kind() -> None:
-    assert worker_name(replace(ARM, twin=True), alone=False) == "numpy@cpu x2 control"
+@pytest.mark.parametrize(
+    ("fields", "alone", "name"),
+    [
+        ({}, False, "numpy@cpu x2"),
+        ({"spec": "numpy-loop"}, False, "numpy@cpu x2"),
+        ({"library": "torch", "device": "cuda:0"}, False, "torch@cuda:0 x2"),
+        ({"twin": True}, False, "numpy@cpu x2 control"),
+        ({}, True, ARM.id),
+    ],
+)
+def test_a_worker_is_of_a_library_at_a_place_or_of_one_arm_alone(fields, alone: bool, name: str) -> None:
+    assert worker_name(replace(ARM, **fields), alone=alone) == name
 
 
 def test_tables_of_different_work_are_sessions_of_their_own_in_the_plans_order() -> None:

@@ -11,9 +11,6 @@ from typing import Any
 
 import psutil
 
-from bench.measure.runner import Runner
-from bench.records.record import AnyRecord, End, Plan
-
 PROJECT = Path(__file__).parents[2]
 SMALL_RUN = Path(__file__).with_name("small_run.py")
 SMALL = ("--quick", "--variant", "numpy-inplace", "--batch", "4", "--hidden", "4", "--seed", "5")
@@ -21,26 +18,6 @@ PATIENCE_S = 60.0  # a guard against tests that never end, no measure of anythin
 JOURNAL = "journal.jsonl"
 TESTS = Path(__file__).parents[1]
 GOOD_ARMS = {"numpy-batched@cpu x1", "numpy-batched@cpu x1 twin"}  # the baseline's, in every plan
-
-
-class Silent:
-    """A progress display that shows nothing."""
-
-    def starting(self, block: int, blocks: int) -> None:
-        pass
-
-    def measuring(self, block: int, entry: object) -> None:
-        pass
-
-    def decided(self, decision: object) -> None:
-        pass
-
-
-def measure(plan: Plan) -> tuple[End, list[AnyRecord]]:
-    """Run a plan here, keeping its records."""
-    kept: list[AnyRecord] = []
-    end = Runner(plan, kept.append, Silent()).run()
-    return end, kept
 
 
 def start(folder: Path, *options: str, report: bool = False, **environ: str) -> subprocess.Popen[str]:

@@ -2,10 +2,11 @@
 
 import pytest
 from declared import small_plan
+from played import run as measure
 
 from bench.records.record import Burst, Failure
 from faults.cheats import KEPT, NAMES
-from faults.runs import GOOD_ARMS, TESTS, measure
+from faults.runs import GOOD_ARMS, TESTS
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,12 @@ import pytest
 import threadpoolctl
 from declared import small_plan
 from journals import example_records
+from played import run as measure
 from reports import write_run
 
 from bench.cli.main import main
 from bench.machine.devices import Absent, Devices
-from faults.runs import PATIENCE_S, PROJECT, SMALL, TESTS, finish, measure, records, start
+from faults.runs import PATIENCE_S, PROJECT, SMALL, TESTS, finish, records, start
 from faults.small_run import CPU, CPU_ONLY
 
 NO_TORCH = Devices(

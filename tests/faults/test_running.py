@@ -6,10 +6,11 @@ from pathlib import Path
 import psutil
 import pytest
 from declared import small_plan
+from played import run as measure
 
 from bench.measure import block
 from bench.records.record import Burst, Failure, Worker
-from faults.runs import GOOD_ARMS, TESTS, children_of, measure
+from faults.runs import GOOD_ARMS, TESTS, children_of
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from declared import small_plan
 from msgspec.structs import replace
+from played import run as measure
 
 from bench.machine import clock
 from bench.machine.libraries import NumPy
@@ -18,7 +19,7 @@ from bench.proof.agreement import compare
 from bench.records.journal import Journal
 from bench.records.record import Calibration
 from bench.workload.catalog import Variant
-from faults.runs import TESTS, measure
+from faults.runs import TESTS
 
 NAN = math.nan
 
