@@ -361,7 +361,7 @@ def value(elapsed_ns: int = 100_000, *steps: int, **fields: int) -> Value:
 def burst(values: list[Value], *, threads: int = 1, rewarm_calls: int | None = 30) -> Burst:
     taken = Taken(PROVED, [(3 * number, 5 + number, one) for number, one in enumerate(values)])
     arm, calibration = Arm("a", "s", "v", "numpy", "cpu", threads), Calibration(100, 50, True, rewarm_calls)
-    return taken.burst(2, "e", arm, calibration, digest="d", machine={"waiting": 0.01}, limits=LIMITS)
+    return taken.burst(arm, calibration, {"waiting": 0.01}, LIMITS, block=2, entry="e", digest="d")
 
 
 def test_a_burst_has_the_values_with_their_rounds_and_places_and_what_was_proved() -> None:

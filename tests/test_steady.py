@@ -11,7 +11,6 @@ from bench.measure.messages import Value
 from bench.measure.steady import (
     MAX_STEPS,
     REWARM_STEPS,
-    Settling,
     is_steady,
     rewarm_calls,
     rewarm_step,
@@ -26,8 +25,8 @@ def by_turns(number: int) -> float:
     return MS * (1.5 if number // 25 % 2 else 1.0)
 
 
-def settled(duration_ns: Duration, *, noise: float = 0.01, seed: int = 1, **limits: int) -> Settling:
-    """What is found of such calls, with noise on top; the search must end."""
+def settled(duration_ns: Duration, *, noise: float = 0.01, seed: int = 1, **limits: int) -> tuple[bool, int]:
+    """Whether such calls, with noise on top, come to a steady time, and after how many."""
     world, generator, calls = World(), random.Random(seed), 0
 
     def call() -> None:
@@ -36,9 +35,9 @@ def settled(duration_ns: Duration, *, noise: float = 0.01, seed: int = 1, **limi
         calls += 1
         assert calls <= 10**6
 
-    settling = settle(call, clock=world.clock, **limits)
+    steady, warmup_calls, _ = settle(call, clock=world.clock, **limits)
     assert duration_ns is not by_turns or calls <= MAX_STEPS + 60
-    return settling
+    return steady, warmup_calls
 
 
 @pytest.mark.parametrize(
@@ -47,33 +46,30 @@ def settled(duration_ns: Duration, *, noise: float = 0.01, seed: int = 1, **limi
     + [(50, 20 * US), (50, 100 * US), (0, 2 * MS)],
 )
 def test_slow_first_calls_are_excluded_exactly_or_to_the_end_of_their_step(slow: int, usual: float) -> None:
-    settling = settled(lambda number: 5 * usual if number < slow else usual)
-    assert settling.settled
-    assert settling.per_call_ns == pytest.approx(usual, rel=0.02)
+    steady, warmup_calls = settled(lambda number: 5 * usual if number < slow else usual)
+    assert steady
     calls_in_a_step = max(1, round(500 * US / usual))
-    assert slow <= settling.warmup_calls < max(1, slow + 2 * calls_in_a_step * (slow > 0))
+    assert slow <= warmup_calls < max(1, slow + 2 * calls_in_a_step * (slow > 0))
 
 
 @pytest.mark.parametrize(
     "duration_ns", [lambda number: MS * 1.005**number, by_turns], ids=["slows down for ever", "two speeds"]
 )
 def test_calls_that_never_settle_are_told_so(duration_ns: Duration) -> None:
-    assert not settled(duration_ns).settled
+    assert not settled(duration_ns)[0]
 
 
 def test_a_slow_phase_in_the_middle_is_waited_out_and_is_no_warm_up() -> None:
-    settling = settled(lambda number: MS * (1.6 if 15 <= number < 40 else 1.0))
-    assert (settling.settled, settling.warmup_calls) == (True, 0)
-    assert settling.per_call_ns == pytest.approx(MS, rel=0.02)
+    assert settled(lambda number: MS * (1.6 if 15 <= number < 40 else 1.0)) == (True, 0)
 
 
 def test_noise_as_large_as_a_shared_machines_still_settles() -> None:
-    assert sum(settled(lambda number: MS, noise=0.05, seed=seed).settled for seed in range(40)) >= 39
+    assert sum(settled(lambda number: MS, noise=0.05, seed=seed)[0] for seed in range(40)) >= 39
 
 
 def test_the_device_is_waited_for_in_every_step() -> None:
     world = World(latency=MS / 2)
-    assert settle(world.call(0), synchronise=world.synchronise, clock=world.clock).settled
+    assert settle(world.call(0), synchronise=world.synchronise, clock=world.clock)[0]
     assert world.events.count("wait") >= 2 * 60
 
 
@@ -103,9 +99,8 @@ def test_calls_that_are_a_thousand_times_faster_after_two_slow_ones_settle_or_ar
 ) -> None:
     """Where their steps grow longer at the very end, they are unsettled."""
     noise = 0.01 if max_steps == MAX_STEPS else 0
-    settling = settled(lambda number: 600 * US if number < 2 else US, noise=noise, max_steps=max_steps)
-    assert settling.settled is (max_steps == MAX_STEPS)
-    assert settling.per_call_ns > 0
+    calls = settled(lambda number: 600 * US if number < 2 else US, noise=noise, max_steps=max_steps)
+    assert calls[0] is (max_steps == MAX_STEPS)
 
 
 # before each value

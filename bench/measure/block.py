@@ -78,24 +78,28 @@ class Progress(Protocol):
         """Tell that block 0 is over, and what it decided."""
 
 
+@dataclass(slots=True)
 class WorkerProcess:
     """A worker that has been started for a block. One that gives no usable reply is ended.
 
     ``state`` is None while it is not known to be ready, then its record, or why it did not get there.
     """
 
-    def __init__(
-        self, block: int, name: str, arms: list[str], setup: Setup, variables: Mapping[str, str]
-    ) -> None:
-        self.block, self.name, self.arms = block, name, arms
-        self.state: Worker | Refused | None = None
-        self._setup, self._variables = setup, variables
+    block: int
+    name: str
+    arms: list[str]
+    setup: Setup
+    variables: Mapping[str, str]
+    state: Worker | Refused | None = None
+    child: Child = field(init=False)
+
+    def __post_init__(self) -> None:
         self.start()
 
     def start(self) -> None:
         """Start the process, in place of one that has ended; ``await_ready`` is to follow."""
-        argument = msgspec.json.encode(self._setup).decode()
-        self.child = Child(WORKER, [argument], self._variables, deadline_s=READY_DEADLINE_S)
+        argument = msgspec.json.encode(self.setup).decode()
+        self.child = Child(WORKER, [argument], self.variables, deadline_s=READY_DEADLINE_S)
 
     def await_ready(self) -> None:
         """Wait until it is ready, and let it sleep."""
@@ -145,16 +149,13 @@ class Taken:
 
     def burst(
         self,
-        block: int,
-        entry: str,
         arm: Arm,
         calibration: Calibration,
-        *,
-        digest: str,
         machine: Mapping[str, float],
         limits: Mapping[str, float],
+        **place: Any,
     ) -> Burst:
-        """Return the record; ``machine`` is what the gates of the machine read meanwhile."""
+        """Return the record; ``machine`` is what its gates read, ``place`` are block, entry and digest."""
         values = self.values
         one_thread = arm.device == "cpu" and arm.threads == 1
         waited_ns = [value.waited_ns if one_thread else 0 for value in values]
@@ -164,14 +165,10 @@ class Taken:
             readings["wall_over_cpu"] = whole_ns / cpu_ns
         readings = {gate: round(reading, 4) for gate, reading in readings.items()}
         rewarm = calibration.rewarm_calls
-        found = {
-            "settled": calibration.settled,
-            "rewarm_calls": rewarm_calls(values) if rewarm is None else rewarm,
-        }
+        if rewarm is None:
+            rewarm = rewarm_calls(values)
         return Burst(
-            **asdict(self.proved) | found,
-            block=block,
-            entry=entry,
+            **asdict(self.proved) | place | {"settled": calibration.settled, "rewarm_calls": rewarm},
             elapsed_ns=[value.elapsed_ns - less for value, less in zip(values, waited_ns, strict=True)],
             rounds=[number for number, _, _ in self.visits],
             places=[place for _, place, _ in self.visits],
@@ -179,7 +176,6 @@ class Taken:
             cpu_ns=cpu_ns,
             waited_ns=waited_ns if any(waited_ns) else [],
             device=arm.device,
-            digest=digest,
             gates=readings,
             flags=gates.fired(readings, limits),
         )
@@ -369,10 +365,9 @@ class _Block:
             if why := self._implausible(entry, taken[entry.id].values):
                 self._fail(entry, Refused("invalid", why))
                 continue
-            calibration = self._ledger.calibrations[self._ledger.work(entry)]
-            digest, limits = self._blocks.jobs.digest(entry.case), self._plan.gates
-            what = (self._number, entry.id, self._arms[entry.arm], calibration)
-            self._blocks.write(taken[entry.id].burst(*what, digest=digest, machine=machine, limits=limits))
+            arm, calibration = self._arms[entry.arm], self._ledger.calibrations[self._ledger.work(entry)]
+            place = {"block": self._number, "entry": entry.id, "digest": self._blocks.jobs.digest(entry.case)}
+            self._blocks.write(taken[entry.id].burst(arm, calibration, machine, self._plan.gates, **place))
 
     def _implausible(self, entry: Entry, values: Sequence[Value]) -> str:
         """Return why its times cannot be those of its work, or nothing."""

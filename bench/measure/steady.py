@@ -7,7 +7,6 @@ adapted to itself would make the processes differ.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 from statistics import median, quantiles
 
@@ -27,16 +26,6 @@ REWARM_STEPS = 10  # of a value's calls each a tenth
 REWARMED = 1.03  # a step within 3 % of the value after it was warm
 
 
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """What ``settle`` finds: after ``warmup_calls``, calls come to a steady time of ``per_call_ns``."""
-
-    settled: bool
-    warmup_calls: int
-    per_call_ns: float
-    first_call_ns: int
-
-
 def settle(
     call: Call,
     *,
@@ -44,8 +33,11 @@ def settle(
     clock: Clock = time.perf_counter_ns,
     max_steps: int = MAX_STEPS,
     most_ns: float = MOST_NS,
-) -> Settling:
+) -> tuple[bool, int, int]:
     """Call on until the time of a call is steady, or ``max_steps`` or ``most_ns`` are over.
+
+    Returns:
+        Whether it came to be steady, the calls before that, and the nanoseconds of the first one.
 
     Raises:
         ClockError: not even a billion calls take any time.
@@ -89,7 +81,7 @@ def settle(
     settled = len(window) == 2 * half and is_steady(window)
     if len(window) < 2:  # the steps grew longer at the very end: too few of the last length for a quartile
         window = times[-2:]
-    return Settling(settled, counts[_first_steady(times, window)], median(window), int(first_call_ns))
+    return settled, counts[_first_steady(times, window)], int(first_call_ns)
 
 
 def is_steady(values: Sequence[float]) -> bool:

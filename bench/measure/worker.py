@@ -281,9 +281,8 @@ def hold(
     settled, n_calls, calibration_ns = None, job.n_calls, 0
     if n_calls is None:
         time_ns = time.process_time_ns if job.device == "cpu" and threads == 1 else time.perf_counter_ns
-        settling = settle(bound.call, synchronise=wait, clock=time_ns)
+        settled, warmup_calls, first_call_ns = settle(bound.call, synchronise=wait, clock=time_ns)
         n_calls = clock.calibrate(bound.call, synchronise=wait, clock=time_ns, reset=bound.reset)
-        settled, first_call_ns, warmup_calls = settling.settled, settling.first_call_ns, settling.warmup_calls
         if other := own.computes_elsewhere(bound.call):
             raise Refusal("invalid", f"{variant.name} {other}", checks)
         if why := _implausible(held, n_calls):
