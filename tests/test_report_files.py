@@ -271,7 +271,7 @@ def test_only_a_map_of_the_same_work_on_the_same_machine_is_pointed_to() -> None
     )
     assert map_beside(run, [run, grid_of()]) == "grid"
     assert map_beside(run, [run]) == map_beside(other, [other, grid_of()]) == ""
-    for wishes in ({"tasks": ("forward",)}, {"features": (7,)}, {"hidden": (32,)}):  # one size is no map
+    for wishes in ({"task": ("forward",)}, {"features": (7,)}, {"hidden": (32,)}):  # one size is no map
         assert map_beside(run, [run, grid_of(**wishes)]) == ""
 
 
