@@ -32,24 +32,19 @@ def test_what_cannot_work_is_said_before_anything_is_timed(
 @pytest.mark.parametrize(
     ("args", "wanted"),
     [
-        ([], False),
-        (["--benchmark"], True),
-        (["-k", "forward", "tests/test_data.py"], False),
-        (["--benchmark-only"], True),
-        (["--benchmark-json=out.json"], True),
-        (["--benchmark-json", "out.json"], True),
-        (["--benchmark-compare"], True),
-        (["--benchmark-autosave"], True),
-        (["--benchmark-group-by=task"], True),
-        (["--benchmark-skip"], False),
-        (["--benchmark-disable"], False),
-        (["--benchmark-disable", "--benchmark-enable"], True),
+        *((args, True) for args in (
+            "--benchmark", "--benchmark-only", "--benchmark-json=out.json", "--benchmark-json out.json",
+            "--benchmark-compare", "--benchmark-autosave", "--benchmark-group-by=task",
+            "--benchmark-disable --benchmark-enable",
+        )),
+        *((args, False) for args in (
+            "", "-k forward tests/test_data.py", "--benchmark-skip", "--benchmark-disable",
+        )),
     ],
-)
-def test_options_that_only_make_sense_with_benchmarks_imply_them(args: list[str], wanted: bool) -> None:
-    config: Any = SimpleNamespace(
-        getoption={"benchmark": "--benchmark" in args}.get, invocation_params=SimpleNamespace(args=args)
-    )
+)  # fmt: skip
+def test_options_that_only_make_sense_with_benchmarks_imply_them(args: str, wanted: bool) -> None:
+    asked = {"benchmark": "--benchmark" in args.split()}
+    config: Any = SimpleNamespace(getoption=asked.get, invocation_params=SimpleNamespace(args=args.split()))
     assert timing(config) is wanted
 
 

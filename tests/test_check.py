@@ -39,14 +39,8 @@ def test_it_ends_with_one_sentence_and_only_what_is_unfair_fails(
     assert printed.rstrip().endswith(sentence)
     assert all(finding.what in printed and finding.mend in printed for finding in findings)
     assert "\x1b" not in printed
-
-
-def test_json_is_a_list_of_the_findings(monkeypatch, capsys):
-    monkeypatch.setattr(check, "audit_here", lambda devices: [BAD, FINE])
-
-    assert main(["check", "--json"]) == 1
-    printed = json.loads(capsys.readouterr().out)
-    assert [Finding(**one) for one in printed] == [BAD, FINE]
+    assert main(["check", "--json"]) == code
+    assert [Finding(**one) for one in json.loads(capsys.readouterr().out)] == findings
 
 
 def test_a_device_that_is_not_here_is_wrong_usage(monkeypatch, capsys):
@@ -115,30 +109,21 @@ def test_children_get_a_workers_environment_and_one_of_them_the_pins(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "seconds", "reason"),
     [
-        (
-            "import sys; sys.exit('no such library')",
-            "failed: ended with exit code 1 before its reply: no such library",
-        ),
-        (
-            "print('[1]')",
-            "failed: protocol: it sent what is no reply: Expected `object`, got `array`: it printed nothing",
-        ),
-        ("import os; os.abort()", "failed: killed by SIGABRT: it printed nothing"),
+        ("import sys; sys.exit('no such library')", 60,
+         "failed: ended with exit code 1 before its reply: no such library"),
+        ("print('[1]')", 60,
+         "failed: protocol: it sent what is no reply: Expected `object`, got `array`: it printed nothing"),
+        ("import os; os.abort()", 60, "failed: killed by SIGABRT: it printed nothing"),
+        ("import time; time.sleep(60)", 0, "took more than 0 s"),
     ],
-)
-def test_a_child_that_fails_says_why(monkeypatch, text, reason):
+)  # fmt: skip
+def test_a_child_that_fails_or_hangs_says_why(monkeypatch, text, seconds, reason):
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", text))
-    probed = probe_libraries(1)
+    probed = probe_libraries(1, seconds=seconds)
     assert probed.libraries == {}
     assert probed.silent == {"numpy": f"importing NumPy {reason}", "torch": f"importing PyTorch {reason}"}
-
-
-def test_a_child_that_hangs_is_ended(monkeypatch):
-    monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", "import time; time.sleep(60)"))
-    probed = probe_libraries(1, seconds=0)
-    assert probed.silent["torch"] == "importing PyTorch took more than 0 s"
 
 
 def test_numpy_tells_its_facts_through_the_real_child():
@@ -156,18 +141,10 @@ def fake_smi(tmp_path: Path, line: str) -> list[str]:
 def test_nvidia_smi_tells_the_state_of_a_device_whose_uuid_is_not_recorded(tmp_path):
     line = "550.54, 43, 71.2, 700.00, 345, 1980, 0x0000000000000004, Enabled, [N/A], 10240"
     assert with_nvidia_smi({"uuid": "GPU-1", "memory_bytes": 1}, fake_smi(tmp_path, line)) == {
-        "memory_bytes": 1,
-        "driver_version": "550.54",
-        "temperature_c": 43,
-        "power_w": 71.2,
-        "power_limit_w": 700.0,
-        "clock_mhz": 345,
-        "max_clock_mhz": 1980,
-        "throttle_reasons": 4,
-        "persistence": "Enabled",
-        "memory_used_mib": 10240,
-        "memory_taken_bytes": 8 << 30,
-    }
+        "memory_bytes": 1, "driver_version": "550.54", "temperature_c": 43, "power_w": 71.2,
+        "power_limit_w": 700.0, "clock_mhz": 345, "max_clock_mhz": 1980, "throttle_reasons": 4,
+        "persistence": "Enabled", "memory_used_mib": 10240, "memory_taken_bytes": 8 << 30,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("here", [["/no/such/program"], [sys.executable, "-c", "print('1, 2')"]])

@@ -419,59 +419,32 @@ OPTIONS = {"disable_gc": False, "timer": "perf_counter", "min_rounds": 5, "warmu
 LOOPS = {"loops": 8, "inner_loops": 1, "tags": ["a"], "timeit_stmt": "'x'", "timer": "clock"}
 MORE = {"loops": 64, "inner_loops": 10, "tags": ["a", "b"], "timeit_stmt": "'y'", "timer": "tick"}
 GOVERNED = {"cpu_config": "0=governor:performance", "python_version": "3.11"}
-ONE_OF_TWO = " (1 of 2 benchmarks differ)"
+PLATFORM = "Linux-5.8.12-x86_64-with-"
+SOME = " (1 of 2 benchmarks differ)"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        (
-            by_pyperf(bench(**GOVERNED)),
-            by_pyperf(bench(cpu_config="0=governor:powersave", python_version="3.13")),
-            {
-                "conditions": ["cpu config: 0=governor:performance, now 0=governor:powersave"],
-                "versions": ["python version: 3.11, now 3.13"],
-            },
-        ),
+        (by_pyperf(bench(**GOVERNED)),
+         by_pyperf(bench(cpu_config="0=governor:powersave", python_version="3.13")),
+         {"conditions": ["cpu config: 0=governor:performance, now 0=governor:powersave"],
+          "versions": ["python version: 3.11, now 3.13"]}),
         # the same machine: up to 3.7, Python told the distribution there
-        (
-            by_pyperf(bench(), platform="Linux-5.8.12-x86_64-with-fedora-32-Thirty_Two"),
-            by_pyperf(bench(), platform="Linux-5.8.12-x86_64-with-glibc2.31"),
-            {},
-        ),
-        (
-            by_pyperf(bench(**LOOPS), bench("same")),
-            by_pyperf(bench(**MORE), bench("same")),
-            {
-                "conditions": [f"timer: clock, now tick{ONE_OF_TWO}"],
-                "options": [
-                    f"inner loops: 1, now 10{ONE_OF_TWO}",
-                    f"loops: 8, now 64{ONE_OF_TWO}",
-                    f"tags: a, now a, b{ONE_OF_TWO}",
-                    f"timeit stmt: 'x', now 'y'{ONE_OF_TWO}",
-                ],
-            },
-        ),
-        (
-            by_pyperf(bench()),
-            by_pyperf(bench(python_gc="disabled")),
-            {"conditions": ["python gc: enabled, now disabled"]},
-        ),
-        (
-            by_pytest(entry(options=OPTIONS)),
-            by_pytest(entry(options={"disable_gc": True, "timer": "process_time", "min_time": 1})),
-            {
-                "options": [
-                    "disable gc: False, now True",
-                    "timer: perf_counter, now process_time",
-                    "min rounds: 5, now none",
-                    "min time: none, now 1",
-                    "warmup: False, now none",
-                ]
-            },
-        ),
+        (by_pyperf(bench(), platform=f"{PLATFORM}fedora-32-Thirty_Two"),
+         by_pyperf(bench(), platform=f"{PLATFORM}glibc2.31"), {}),
+        (by_pyperf(bench(**LOOPS), bench("same")), by_pyperf(bench(**MORE), bench("same")),
+         {"conditions": [f"timer: clock, now tick{SOME}"],
+          "options": [f"inner loops: 1, now 10{SOME}", f"loops: 8, now 64{SOME}",
+                      f"tags: a, now a, b{SOME}", f"timeit stmt: 'x', now 'y'{SOME}"]}),
+        (by_pyperf(bench()), by_pyperf(bench(python_gc="disabled")),
+         {"conditions": ["python gc: enabled, now disabled"]}),
+        (by_pytest(entry(options=OPTIONS)),
+         by_pytest(entry(options={"disable_gc": True, "timer": "process_time", "min_time": 1})),
+         {"options": ["disable gc: False, now True", "timer: perf_counter, now process_time",
+                      "min rounds: 5, now none", "min time: none, now 1", "warmup: False, now none"]}),
     ],
-)
+)  # fmt: skip
 def test_what_was_measured_in_another_way_or_environment_is_told(
     old: Tree, new: Tree, told: Tree, write: Any, compare: Any, capsys: Capture
 ) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+TASKS = ("train_step", "gradient", "forward")
 ROOT = Path(__file__).parents[1]
 EXTRA_INFO = {
     "variant", "library", "device", "task", "layout", "dtype", "shape", "threads", "errors", "known_wrong",
@@ -79,77 +80,54 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(child=child, printed=child.stdout, entries=entries, saved=saved)
 
 
-def test_every_variant_is_timed_on_every_task(finished: SimpleNamespace) -> None:
-    tasks = ("train_step", "gradient", "forward")
+def test_every_variant_is_timed_on_every_task_and_extra_info_says_what_it_was(
+    finished: SimpleNamespace,
+) -> None:
     right = ("numpy-batched", "numpy-published", "torch-manual")
-    assert set(finished.entries) == {(variant, task) for variant in right for task in tasks}
-    assert all(one["stats"]["min"] > 0 for one in finished.saved["benchmarks"])
+    assert set(finished.entries) == {(variant, task) for variant in right for task in TASKS}
     assert len(finished.saved["benchmarks"]) == 9
+    for (variant, _), one in finished.entries.items():
+        assert one["stats"]["min"] > 0
+        assert set(one["extra_info"]) == EXTRA_INFO
+        wrong = variant == "numpy-published"
+        assert ("known wrong gradient" in one["name"], one["extra_info"]["known_wrong"]) == (wrong, wrong)
+    assert "numpy-published (known wrong gradient)-cpu" in finished.printed
+    info = finished.entries["torch-manual", "train_step"]["extra_info"]
+    assert info["errors"].pop("update W") < 1e-5
+    assert set(info.pop("errors")) >= {"loss", "update U", "update V"}
+    assert info == {
+        "variant": "torch-manual", "library": "torch", "device": "cpu", "task": "train_step",
+        "layout": "positional", "dtype": "float32", "shape": {"T": 6, "B": 128, "I": 6, "H": 32, "O": 8},
+        "threads": 1, "known_wrong": False,
+    }  # fmt: skip
+    assert finished.entries["numpy-batched", "forward"]["extra_info"]["threads"] in (1, None)
 
 
 def test_a_variant_that_disagrees_fails_and_has_no_time(finished: SimpleNamespace) -> None:
     assert finished.child.returncode == 1
     assert "own-early disagrees with the reference: dW: error 0.01" in finished.printed
     assert "own-late disagrees with the reference: y_hat: error 0.01" in finished.printed
-    assert "2 failed, 9 passed, 4 skipped" in finished.printed
+    assert "2 failed, 9 passed, 4 skipped" in finished.printed  # skipped: what they do not support
     table = finished.printed.partition("Name (time in")[2].partition("short test summary")[0]
     assert "numpy-batched" in table
     assert "own-" not in table
-
-
-def test_what_a_variant_does_not_support_is_skipped(finished: SimpleNamespace) -> None:
-    assert not any(variant.startswith("own-") for variant, _ in finished.entries)
-
-
-def test_extra_info_says_what_was_timed(finished: SimpleNamespace) -> None:
-    assert all(set(one["extra_info"]) == EXTRA_INFO for one in finished.saved["benchmarks"])
-    info = finished.entries["torch-manual", "train_step"]["extra_info"]
-    assert info["errors"].pop("update W") < 1e-5
-    assert set(info.pop("errors")) >= {"loss", "update U", "update V"}
-    assert info == {
-        "variant": "torch-manual",
-        "library": "torch",
-        "device": "cpu",
-        "task": "train_step",
-        "layout": "positional",
-        "dtype": "float32",
-        "shape": {"T": 6, "B": 128, "I": 6, "H": 32, "O": 8},
-        "threads": 1,
-        "known_wrong": False,
-    }
-    assert finished.entries["numpy-batched", "forward"]["extra_info"]["threads"] in (1, None)
-
-
-def test_the_published_gradient_is_marked_wherever_it_appears(finished: SimpleNamespace) -> None:
-    for (variant, _), one in finished.entries.items():
-        wrong = variant == "numpy-published"
-        assert ("known wrong gradient" in one["name"]) == wrong
-        assert one["extra_info"]["known_wrong"] == wrong
-    assert "numpy-published (known wrong gradient)-cpu" in finished.printed
 
 
 def test_machine_info_and_header_name_libraries_and_kernel(finished: SimpleNamespace) -> None:
     info = finished.saved["machine_info"]
     assert info["threads"] == 1
     assert {"numpy", "torch", "blas", "blas_version", "blas_kernel"} <= set(info)
-    assert f"NumPy {info['numpy']} on {info['blas']}" in finished.printed
-    assert f"kernel {info['blas_kernel']}" in finished.printed
-    assert "WARNING: " in finished.printed
-    assert "OPENBLAS_L2_SIZE=512" in finished.printed
+    for told in (f"NumPy {info['numpy']} on {info['blas']}", f"kernel {info['blas_kernel']}",
+                 "WARNING: ", "OPENBLAS_L2_SIZE=512"):  # fmt: skip
+        assert told in finished.printed
 
 
 def test_plain_pytest_does_not_look_at_the_benchmarks() -> None:
-    only_benchmarks = (
-        "--collect-only",
-        "-q",
-        f"--ignore-glob={ROOT}/tests/test_*",
-        "--ignore=tests/acceptance",
-        "--ignore=tests/faults",
-    )
-    plain = run_pytest(*only_benchmarks)
+    ignored = [f"--ignore-glob={ROOT}/tests/test_*", "--ignore=tests/acceptance", "--ignore=tests/faults"]
+    plain = run_pytest("--collect-only", "-q", *ignored)
     assert plain.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
     assert "wall_clock" not in plain.stdout
-    asked = run_pytest(*only_benchmarks, "--benchmark", "--benchmark-variant=numpy-batched")
+    asked = run_pytest("--collect-only", "-q", *ignored, "--benchmark", "--benchmark-variant=numpy-batched")
     assert "test_wall_clock[forward-numpy-batched-cpu]" in asked.stdout
 
 
@@ -161,9 +139,8 @@ def test_benchmarks_asked_for_by_path_alone_say_what_is_missing() -> None:
 
 def test_benchmark_skip_wins_and_disable_proves_without_timing() -> None:
     options = ("tests/benchmarks", "--benchmark", "--benchmark-variant=numpy-batched")
-    assert (
-        "3 skipped" in run_pytest(*options, "--benchmark-skip", "--benchmark-json=never-written.json").stdout
-    )
+    skipped = run_pytest(*options, "--benchmark-skip", "--benchmark-json=never-written.json").stdout
+    assert "3 skipped" in skipped
     assert not (ROOT / "never-written.json").exists()
     disabled = run_pytest(*options, "--benchmark-disable").stdout
     assert "3 passed" in disabled
