@@ -80,23 +80,16 @@ def test_a_second_run_in_the_same_folder_is_refused_until_the_first_is_gone(
         Journal.reopen(path)[0].close()
 
 
-def test_a_journal_that_is_closed_is_free(path: Path) -> None:
+def test_a_journal_is_free_once_it_is_closed_and_can_be_read_meanwhile(path: Path) -> None:
     write(path, RECORDS)
     for _ in range(2):
         journal, records, warnings = Journal.reopen(path)
-        assert (records, warnings) == (RECORDS, [])
+        assert (records, warnings) == read_journal(path) == (RECORDS, [])
         with pytest.raises(UserError, match="is being written"):
             Journal.reopen(path)
         journal.close()
         with pytest.raises(ValueError, match="is closed"):
             journal.write(END)
-    assert read_journal(path) == (RECORDS, [])
-
-
-def test_a_journal_that_is_being_written_can_be_read(path: Path) -> None:
-    with Journal(path) as journal:
-        journal.write(RECORDS[0])
-        assert load_run(path).plan == RECORDS[0]
 
 
 def test_a_file_system_without_locks_is_done_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,55 +139,34 @@ def test_a_write_that_fails_leaves_the_lines_before_it(
     assert read_journal(path) == ([*RECORDS[:4], END], [])
 
 
-def test_a_line_of_which_the_disk_says_that_it_lost_it_is_taken_back(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("broken", "raised"),
+    [
+        (("fsync",), OSError(errno.EIO, "Input/output error")),  # the disk says that it lost the line
+        (("fsync", "ftruncate", "write"), OSError(errno.EIO, "Input/output error")),  # cut off later
+        (("fsync",), KeyboardInterrupt()),
+    ],
+    ids=["lost", "torn", "ctrl-c"],
+)
+def test_what_goes_wrong_in_the_middle_of_a_write_does_not_break_the_chain(
+    path: Path, monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...], raised: BaseException
 ) -> None:
-    def fail(descriptor: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
+    real = os.write
 
-    with Journal(path) as journal:
-        journal.write(RECORDS[0])
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", fail)
-            with pytest.raises(OSError, match="Input/output"):
-                journal.write(RECORDS[1])
-        journal.write(RECORDS[1])
-    assert read_journal(path) == (RECORDS[:2], [])
-
-
-def test_a_tail_that_cannot_be_cut_off_at_once_is_torn_and_cut_off_later(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     def fail(descriptor: int, size: int = 0) -> None:
-        raise OSError(errno.EIO, "Input/output error")
+        raise raised
 
     with Journal(path) as journal:
         journal.write(RECORDS[0])
-        real = os.write
         with monkeypatch.context() as patch:
-            patch.setattr(os, "ftruncate", fail)
-            patch.setattr(os, "fsync", fail)
-            patch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:50]))
-            with pytest.raises(OSError, match="Input/output"):
+            for name in broken:
+                patch.setattr(os, name, fail)
+            if "write" in broken:
+                patch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:50]))
+            with pytest.raises(type(raised)):
                 journal.write(RECORDS[1])
         journal.write(RECORDS[1])
     assert read_journal(path) == (RECORDS[:2], [])
-
-
-def test_ctrl_c_in_the_middle_of_a_write_does_not_break_the_chain(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(descriptor: int) -> None:
-        raise KeyboardInterrupt
-
-    with Journal(path) as journal:
-        journal.write(RECORDS[0])
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                journal.write(RECORDS[1])
-        journal.write(END)
-    assert read_journal(path) == ([RECORDS[0], END], [])
 
 
 def test_a_limit_on_the_size_of_files_is_an_error_and_no_signal(path: Path) -> None:
@@ -217,20 +189,7 @@ def test_a_limit_on_the_size_of_files_is_an_error_and_no_signal(path: Path) -> N
 # ---- to go on
 
 
-def test_a_reopened_journal_continues_the_chain(path: Path) -> None:
-    write(path, RECORDS[:7])
-    journal, records, _ = Journal.reopen(path)
-    assert records == RECORDS[:7]
-    with journal:
-        for record in RECORDS[7:]:
-            journal.write(record)
-    whole = path.read_bytes()
-    path.unlink()
-    write(path, RECORDS)
-    assert path.read_bytes() == whole  # as if it had never been interrupted
-
-
-def test_a_torn_tail_is_cut_off_wherever_it_was_torn(path: Path) -> None:
+def test_a_reopened_journal_continues_the_chain_and_a_torn_tail_is_cut_off(path: Path) -> None:
     write(path, RECORDS)
     whole = path.read_bytes()
     last = whole.rindex(b"\n", 0, -1) + 1

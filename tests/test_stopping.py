@@ -18,7 +18,7 @@ from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Decision, Group, Pair, Worker
 from bench.records.run import make_run
 
-PAIR = Pair("best", RIVAL, BASE)
+PAIR, OTHER = Pair("best", RIVAL, BASE), Pair("best", THIRD, BASE)
 COMPILED = "torch-compile@cpu x1"
 NAMES = {name: name for name in (BASE, RIVAL, THIRD)}
 
@@ -34,30 +34,23 @@ def bursts(ratios: dict[str, list[float]]) -> list[Burst]:
     return made
 
 
-@pytest.mark.parametrize("effect", [1.0, 1.5])
-def test_narrow_intervals_stop_a_run_whatever_they_say(effect: float) -> None:
-    narrow = bursts({BASE: [1.0] * 12, RIVAL: around(effect, 0.005, 12)})
-    assert precise([PAIR], narrow, NAMES, PRECISION)
-
-
-@pytest.mark.parametrize("effect", [1.0, 1.5, 4.0])
-def test_wide_intervals_do_not_however_clear_the_result(effect: float) -> None:
-    wide = bursts({BASE: [1.0] * 12, RIVAL: around(effect, 0.05, 12)})
-    assert not precise([PAIR], wide, NAMES, PRECISION)
-
-
-def test_one_wide_headline_among_narrow_ones_keeps_it_going() -> None:
-    mixed = bursts({BASE: [1.0] * 12, RIVAL: around(2.0, 0.002, 12), THIRD: around(2.0, 0.05, 12)})
-    assert precise([PAIR], mixed, NAMES, PRECISION)
-    assert not precise([PAIR, Pair("best", THIRD, BASE)], mixed, NAMES, PRECISION)
-
-
-def test_nothing_measured_is_not_precise() -> None:
-    assert not precise([], bursts({BASE: [1.0] * 12}), NAMES, PRECISION)
-    assert not precise([PAIR], bursts({BASE: [1.0] * 12}), NAMES, PRECISION)
-    assert not precise(
-        [PAIR], bursts({BASE: [1.0] * 3, RIVAL: [1.0] * 3}), NAMES, PRECISION
-    )  # no interval yet
+@pytest.mark.parametrize(
+    ("pairs", "ratios", "stops"),
+    [
+        # whatever narrow intervals say, and however clear the result of wide ones is
+        *(([PAIR], {RIVAL: around(effect, 0.005, 12)}, True) for effect in (1.0, 1.5)),
+        *(([PAIR], {RIVAL: around(effect, 0.05, 12)}, False) for effect in (1.0, 1.5, 4.0)),
+        ([PAIR], {RIVAL: around(2.0, 0.002, 12), THIRD: around(2.0, 0.05, 12)}, True),
+        ([PAIR, OTHER], {RIVAL: around(2.0, 0.002, 12), THIRD: around(2.0, 0.05, 12)}, False),  # one is wide
+        ([], {}, False),
+        ([PAIR], {}, False),
+        ([PAIR], {RIVAL: [1.0] * 3}, False),  # no interval yet
+    ],
+)
+def test_intervals_that_are_narrow_stop_a_run(
+    pairs: list[Pair], ratios: dict[str, list[float]], stops: bool
+) -> None:
+    assert precise(pairs, bursts({BASE: [1.0] * 12, **ratios}), NAMES, PRECISION) is stops
 
 
 def test_block_0_does_not_count() -> None:
