@@ -17,29 +17,24 @@ def plan():
     return small_plan("numpy-inplace", blocks=BLOCKS)
 
 
-def cut_off(after: int) -> list[AnyRecord]:
-    """The records of a run that is interrupted once it has written so many, without its end."""
-    records: list[AnyRecord] = [plan()]
+def go_on(records: list[AnyRecord], more: int | None = None, *, first: bool = False) -> list[AnyRecord]:
+    """The journal of a run that goes on, or begins, until so many more records: then without its end."""
+    run, journal = make_run(records), list(records)
+    decision = [run.decision] if run.decision else []
+    earlier = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures, *run.extensions, *decision]
 
     def write(record: AnyRecord) -> None:
-        records.append(record)
-        if len(records) == after:
+        journal.append(record)
+        if len(journal) - len(records) == more:
             raise KeyboardInterrupt
 
-    Runner(records[0], write, Silent()).run()
-    return records[:after]
+    Runner(run.plan, write, Silent(), earlier=() if first else earlier).run()
+    return journal if more is None else journal[: len(records) + more]
 
 
-def went_on(records: list[AnyRecord]) -> list[AnyRecord]:
-    """The whole journal of the run that went on."""
-    run = make_run(records)
-    decision = [run.decision] if run.decision else []
-    more: list[AnyRecord] = []
-    earlier = [
-        run.plan, *run.workers, *run.bursts, *run.rates, *run.failures, *run.extensions, *decision
-    ]  # fmt: skip
-    Runner(run.plan, more.append, Silent(), earlier=earlier).run()
-    return [*records, *more]
+def cut_off(after: int) -> list[AnyRecord]:
+    """The records of a run that is interrupted once it has written so many."""
+    return go_on([plan()], after - 1, first=True) if after > 1 else [plan()]
 
 
 def schedule(records: list[AnyRecord]) -> list[tuple[int, str, list[int], list[int]]]:
@@ -54,9 +49,7 @@ def stage(monkeypatch) -> Stage:
 
 @pytest.fixture
 def uninterrupted(stage):
-    records: list[AnyRecord] = [plan()]
-    Runner(records[0], records.append, Silent()).run()
-    return records
+    return go_on([plan()], first=True)
 
 
 # a plan, conditions, then for each block two workers and three bursts; in the first one best rates before
@@ -66,7 +59,7 @@ def uninterrupted(stage):
     [(1, 0), (7, 0), (9, 1), (13, 1), (14, 2), (19, 3)],
 )
 def test_the_schedule_is_that_of_an_uninterrupted_run(uninterrupted, stage, after, first) -> None:
-    records = went_on(cut_off(after))
+    records = go_on(cut_off(after))
     run = make_run(records)
 
     assert schedule(records) == schedule(uninterrupted)
@@ -81,7 +74,7 @@ def test_the_schedule_is_that_of_an_uninterrupted_run(uninterrupted, stage, afte
 def test_whole_blocks_are_not_measured_again(uninterrupted) -> None:
     records = cut_off(17)  # in block 2
     before = [record for record in records if isinstance(record, Burst) and record.block < 2]
-    run = make_run(went_on(records))
+    run = make_run(go_on(records))
     assert list(run.bursts[: len(before)]) == before
     assert len({worker.pid for worker in run.workers}) == 2 * (BLOCKS + 1)
     assert run.void == sum(isinstance(record, Burst | Worker) and record.block == 2 for record in records)
@@ -93,7 +86,7 @@ def test_an_extension_measures_the_blocks_that_are_missing_and_does_not_stop_ear
     monkeypatch.setattr("bench.measure.runner.EARLIEST", 1)
     monkeypatch.setattr("bench.measure.runner.precise", lambda *_: True)
     declared = replace(uninterrupted[0], precision=1.0)
-    records = went_on([declared, *uninterrupted[1:], Extended(BLOCKS, BLOCKS + 2, 0.01, "")])
+    records = go_on([declared, *uninterrupted[1:], Extended(BLOCKS, BLOCKS + 2, 0.01, "")])
     run = make_run(records)
     assert schedule(records)[: len(schedule(uninterrupted))] == schedule(uninterrupted)
     assert [one.block for one in records if isinstance(one, Resumed)] == [BLOCKS + 1]
@@ -102,7 +95,7 @@ def test_an_extension_measures_the_blocks_that_are_missing_and_does_not_stop_ear
 
 
 def test_what_block_0_found_stays(uninterrupted) -> None:
-    run = make_run(went_on(cut_off(17)))
+    run = make_run(go_on(cut_off(17)))
     for entry in run.entries:
         found = {
             (burst.n_calls, burst.rewarm_calls, burst.settled) for burst in run.bursts if burst.entry == entry
@@ -113,18 +106,8 @@ def test_what_block_0_found_stays(uninterrupted) -> None:
 def test_a_run_can_be_cut_off_and_go_on_again_and_again(uninterrupted) -> None:
     records = cut_off(5)
     for more in (2, 3, 9, 4):
-        run = make_run(records)
-        decision = [run.decision] if run.decision else []
-        earlier = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures, *decision]
-
-        def write(record: AnyRecord, until: int = len(records) + more) -> None:
-            records.append(record)
-            if len(records) == until:
-                raise KeyboardInterrupt
-
-        Runner(run.plan, write, Silent(), earlier=earlier).run()
-        records.pop()  # its end
-    assert schedule(went_on(records)) == schedule(uninterrupted)
+        records = go_on(records, more)
+    assert schedule(go_on(records)) == schedule(uninterrupted)
 
 
 def test_a_journal_on_disk_goes_on(tmp_path, uninterrupted) -> None:
@@ -137,7 +120,7 @@ def test_a_journal_on_disk_goes_on(tmp_path, uninterrupted) -> None:
     journal, records, warnings = Journal.reopen(path)
     assert "torn" in warnings[0]
     with journal:
-        for record in went_on(records)[len(records) :]:
+        for record in go_on(records)[len(records) :]:
             journal.write(record)
 
     assert schedule(read_journal(path)[0]) == schedule(uninterrupted)

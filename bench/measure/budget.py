@@ -261,11 +261,9 @@ class Forms:
 
     def _pair(self, *sides: Collection[str]) -> list[Pair]:
         """Return the fastest of each side as a pair; nothing where a side is empty."""
-        return (
-            [Pair("best", *(min(side, key=self._fastest_ns.__getitem__) for side in sides))]
-            if all(sides)
-            else []
-        )
+        if not all(sides):
+            return []
+        return [Pair("best", *(min(side, key=self._fastest_ns.__getitem__) for side in sides))]
 
 
 def decide(plan: Plan, bursts: Sequence[Burst], costs: Costs) -> Decision:
@@ -282,18 +280,12 @@ def decide(plan: Plan, bursts: Sequence[Burst], costs: Costs) -> Decision:
     def needed_s(blocks: int, rounds: int) -> float:
         return costs.predict_s(plan, bursts, groups, blocks=blocks, rounds=rounds)
 
-    blocks, rounds, least_rounds, whole_s = (
-        plan.blocks,
-        plan.rounds,
-        LEAST_ROUNDS,
-        needed_s(plan.blocks, plan.rounds),
-    )
+    blocks, rounds, least_rounds = plan.blocks, plan.rounds, LEAST_ROUNDS
+    whole_s = needed_s(blocks, rounds)
     if holds:  # ended by its time, not by its blocks: so many rounds as let a verdict be
-        for arms in (
-            forms.others(pairs, all_threads=True),
-            forms.others(forms.anywhere(), all_threads=False),
-        ):
+        for kept, all_threads in ((pairs, True), (forms.anywhere(), False)):
             if needed_s(blocks, rounds) > budget_s:
+                arms = forms.others(kept, all_threads=all_threads)
                 groups = [without(group, arms) for group in groups]
         blocks, least_rounds = min(blocks, MIN_BLOCKS + 1), HELD_ROUNDS  # one to spare: times are predicted
         if needed_s(blocks, least_rounds) > budget_s:  # rather a verdict than its reason
