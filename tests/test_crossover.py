@@ -276,22 +276,6 @@ def test_taking_unresolved_for_a_sign_is_noticed(monkeypatch):
 # ---- words, section, page
 
 
-def test_the_answer_of_a_grid_starts_with_where_it_turns_round(turning_at_256):
-    text = headline(turning_at_256)
-    assert re.match(
-        r"NumPy is faster at 6 of 12 sizes, PyTorch at 6; PyTorch overtakes at every B, above an H of about "
-        r"2\d0( to 2\d0)?\n"
-        r"decided at 12 of 12 sizes: .*\nExample CPU 9000, 2 processors\n"
-        r"With the fastest form of each library on cpu with one thread: "
-        r"B = 1: PyTorch above some H between 2\d\d and 2\d\d;\n"
-        r"B = 128: PyTorch above some H between 2\d\d and 2\d\d\.\n"
-        r"Each as usually written on cpu with one thread: ",
-        text,
-    )
-    assert "6 steps of 6 features, 8 outputs, float32, tanh" in text
-    assert len(text) < 900
-
-
 def only_at(H: float, *batches: int, others: float = 0.5) -> Callable[[int, int], float]:
     """It turns round at these batches; at others one side is ahead throughout."""
     return lambda hidden, B: crossing_at(H)(hidden, B) if B in batches else others

@@ -160,27 +160,23 @@ def test_with_ties_and_zeros_p_is_never_below_that_of_any_breaking_of_them(count
             assert p(*samples) >= max(p(*one) for one in broken) - 1e-12
 
 
-def test_textbook_examples_come_out_as_printed():
+SIX = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]  # whose middle Walsh average is 8.5
+
+
+def test_examples_of_textbooks_and_by_hand_come_out_as_printed():
     """T+ = 5 of 45: one-sided p 0.0195; -0.46 (-0.786 to -0.01) at 96.1 %.
-    W = 30: one-sided p 0.1272; 0.305 (-0.15 to 0.76) at 96.0 %."""
+    W = 30: one-sided p 0.1272; 0.305 (-0.15 to 0.76) at 96.0 %.
+    Six numbers on one side: p = 2 / 64, and the interval of 96.875 % runs from smallest to largest."""
     assert ours.rank_p(DEPRESSION) / 2 == pytest.approx(0.0195, abs=5e-5)
     assert ours.exceeds_p(EARLIER, AT_TERM, limit=0.0) == pytest.approx(0.1272, abs=5e-5)
+    assert ours.rank_p(SIX) == 2 / 64
     for samples, expected in (
         ((DEPRESSION,), (-0.46, -0.786, -0.010, 0.961)),
         ((EARLIER, AT_TERM), (0.305, -0.15, 0.76, 0.960)),
+        ((SIX,), (8.5, 1.0, 32.0, 1 - 2 / 64)),
     ):
-        found = ours.rank_interval(*samples)
-        assert (found.estimate, found.low, found.high, found.confidence) == pytest.approx(expected, abs=6e-4)
-
-
-def test_six_numbers_by_hand():
-    """Six numbers on one side: p = 2 / 64, and the interval of 96.875 % runs from smallest to largest."""
-    x = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
-    interval = ours.rank_interval(x)
-    assert (interval.low, interval.high, interval.confidence) == (1.0, 32.0, 1 - 2 / 64)
-    assert ours.rank_p(x) == 2 / 64
-    # the 21 Walsh averages in order: 1 1.5 2 2.5 3 4 4.5 5 6 8 8.5 9 10 12 16 16.5 17 18 20 24 32
-    assert interval.estimate == 8.5
+        of = ours.rank_interval(*samples)
+        assert (of.estimate, of.low, of.high, of.confidence) == pytest.approx(expected, abs=6e-4)
 
 
 def test_too_few_numbers_have_an_estimate_and_no_interval():

@@ -286,24 +286,25 @@ def _match(
     """
     then, now = _by_full_name(old), _by_full_name(new)
     moved = _moved(then, now)
+    then = {moved.get(name, name): own for name, own in then.items()}
     pairs: list[tuple[Benchmark, Benchmark]] = []
     repeated, unclear = [], []
-    for name, own in now.items():
-        earlier = then.get(moved.get(name, name), [])
-        if len(earlier) == len(own):
-            pairs += zip(earlier, own, strict=True)
-            repeated += [name] * (len(own) > 1)
-        elif earlier:
-            unclear.append(f"{name} ({len(earlier)} in old, {len(own)} in new)")
+    for name in (name for name in now if name in then):
+        if len(then[name]) == len(now[name]):
+            pairs += zip(then[name], now[name], strict=True)
+            repeated += [name] * (len(now[name]) > 1)
+        else:
+            unclear.append(f"{name} ({len(then[name])} in old, {len(now[name])} in new)")
     notes = (
         Note("Not compared, since one file has it more often than the other", tuple(unclear)),
         Note("Several times in each file, and paired in their order", tuple(repeated)),
-        Note("Moved, and taken for the same", tuple(f"{was}, now {name}" for name, was in moved.items())),
+        Note("Moved, and taken for the same", tuple(f"{was}, now {is_}" for was, is_ in moved.items())),
     )
-    still, before = {*now, *moved.values()}, {*then, *moved}
-    only_old = tuple(benchmark.label for benchmark in old if benchmark.full_name not in still)
-    only_new = tuple(benchmark.label for benchmark in new if benchmark.full_name not in before)
-    return pairs, (only_old, only_new), [note for note in notes if note.names]
+    only = [
+        tuple(benchmark.label for name, own in these.items() if name not in others for benchmark in own)
+        for these, others in ((then, now), (now, then))
+    ]
+    return pairs, (only[0], only[1]), [note for note in notes if note.names]
 
 
 def _by_full_name(benchmarks: Iterable[Benchmark]) -> dict[str, list[Benchmark]]:
@@ -314,13 +315,13 @@ def _by_full_name(benchmarks: Iterable[Benchmark]) -> dict[str, list[Benchmark]]
 
 
 def _moved(then: Mapping[str, list[Benchmark]], now: Mapping[str, list[Benchmark]]) -> dict[str, str]:
-    """Return where tests were, by where they are: each file has one test of that name, not the same."""
+    """Return where tests are, by where they were: each file has one test of that name, not the same."""
     places: list[dict[str, str]] = []
     for side in (then, now):
         counts = Counter(benchmark.name for own in side.values() for benchmark in own)
         places.append({own[0].name: full for full, own in side.items() if counts[own[0].name] == 1})
     was, is_ = places
-    return {is_[name]: was[name] for name in is_ if name in was and is_[name] != was[name]}
+    return {was[name]: is_[name] for name in is_ if name in was and is_[name] != was[name]}
 
 
 def _different(
