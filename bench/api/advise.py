@@ -20,7 +20,7 @@ from bench.machine.errors import UserError
 from bench.machine.libraries import known
 from bench.machine.signals import OutOfTime, Terminated, time_limit
 from bench.measure.plan import variants_of
-from bench.records.folder import free_folder, shown
+from bench.records.folder import display_path, free_folder
 from bench.records.journal import FILE_NAME, load_run
 from bench.records.record import Plan
 from bench.reporting.advice import Advice, make_advice
@@ -152,4 +152,4 @@ def advise(
         pass
     if not (folder / FILE_NAME).exists():
         raise UserError(f"--budget {args.budget:g}s was over before anything was measured; give more")
-    return make_advice(load_run(folder), Path(shown(folder)), args.budget)
+    return make_advice(load_run(folder), Path(display_path(folder)), args.budget)

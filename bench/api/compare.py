@@ -58,7 +58,9 @@ def compare(args: CompareOptions) -> Changes:
     elif isinstance(old, ToolResults) and isinstance(new, ToolResults) and old.tool is new.tool:
         changes = compare_files(old, new, **options)
     else:
-        kinds = ["a run" if isinstance(one, Run) else f"a file of {one.tool.name}" for one in (old, new)]
+        kinds = [
+            "a run" if isinstance(result, Run) else f"a file of {result.tool.name}" for result in (old, new)
+        ]
         raise UserError(f"{args.old} is {kinds[0]} and {args.new} {kinds[1]}; compare two of one kind")
     if changes.machines and not args.any_machine:
         raise UserError(

@@ -21,18 +21,18 @@ def devices_main(args: options.DevicesOptions) -> int:
     from rich.markup import escape
     from rich.table import Table
 
-    found = find_devices()
+    devices = find_devices()
     table = Table("device", "name", "memory", "dtypes", title="Devices of this machine")
-    for device in found.present:
+    for device in devices.present:
         table.add_row(device.id, escape(device.name), memory(device), ", ".join(device.dtypes))
-    for absent in found.absent:
+    for absent in devices.absent:
         table.add_row(absent.kind, escape(f"absent: {absent.reason}"), style="dim")
     console = _console()
     console.print(table)
-    for reason in found.missing.values():
-        usable = listing([each.label for each in LIBRARIES.values() if each.name not in found.missing])
+    for reason in devices.missing.values():
+        usable = listing([each.label for each in LIBRARIES.values() if each.name not in devices.missing])
         console.print(full_stop(f"{usable} variants alone can run: {reason}"), markup=False)
-    for name, version in found.versions.items():
+    for name, version in devices.versions.items():
         others = listing([each.label for each in LIBRARIES.values() if not each.accelerators])
         seen = f"As {library(name).label} {version} sees it; {others} uses the cpu only."
         console.print(seen, markup=False)
@@ -81,5 +81,5 @@ def limits(variant: Variant) -> str:
         ("dtype", variant.dtypes, DTYPES),
         ("activation", variant.activations, ACTIVATIONS),
     ):
-        lacks += [f"no {what} {one}" for one in every if one not in supported]
+        lacks += [f"no {what} {name}" for name in every if name not in supported]
     return ", ".join(lacks)

@@ -26,7 +26,7 @@ from bench.measure.plan import make_plan
 from bench.measure.refine import Refined, load_grid
 from bench.measure.refine import refine as refine_rounds
 from bench.measure.runner import Runner
-from bench.records.folder import as_text, drawing_report, free_folder, run_name, shown
+from bench.records.folder import as_text, display_path, drawing_report, free_folder, run_name
 from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, BudgetRule, End, Environment, Plan
 from bench.records.run import Run, different_machines, make_run
@@ -71,7 +71,7 @@ def main(args: RunOptions) -> int:
     if end is not None and end.status == "interrupted":
         folder, then = (refined.rounds[-1], ", then --refine again") if refined else (measured.folder, "")
         newline = "" if refined else "\n"
-        print(f"{newline}Go on with it: rnnbench run --resume {shown(folder)}{then}", file=sys.stderr)
+        print(f"{newline}Go on with it: rnnbench run --resume {display_path(folder)}{then}", file=sys.stderr)
     code = exit_code(end, disagrees=disagrees)
     specs = {arm.spec for arm in measured.plan.arms} if measured.plan else set(args.variant)
     if (left_out := sorted(set(args.variant) - specs)) and code == 0:
@@ -291,5 +291,5 @@ def write_report(paths: list[Path], out: str | None, *, any_machine: bool = Fals
     report = build.write_report(paths, Path(out) if out else None, any_machine=any_machine)
     for text in (*report.answers, *report.banners):
         print(text)
-    print(f"\nReport: {shown(report.page)}")
+    print(f"\nReport: {display_path(report.page)}")
     return report.disagrees

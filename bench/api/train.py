@@ -12,7 +12,7 @@ from bench.machine.busy import Say, complain
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
 from bench.machine.signals import loading
-from bench.records.folder import drawing_report, shown
+from bench.records.folder import display_path, drawing_report
 from bench.records.training import Settings
 from bench.reporting.display import train_progress
 from bench.training.params import save_params
@@ -28,7 +28,7 @@ OF_A_FILE = ("column", "decimal", "encoding", "missing")
 def main(args: TrainOptions) -> int:
     """Train as ``args`` say and draw it; return the exit code."""
     result = train(args, _display, complain)
-    print(f"\n{result.summary()}\n\nReport: {shown(result.folder / 'report.html')}")
+    print(f"\n{result.summary()}\n\nReport: {display_path(result.folder / 'report.html')}")
     return EXIT_CODES[result.status]
 
 

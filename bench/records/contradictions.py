@@ -28,7 +28,7 @@ PASSED = ("ok", "known_wrong")  # no status of a failure
 
 
 class KnownFacts(msgspec.Struct, frozen=True):
-    """Facts about a machine or a library that are worked with; others are only shown, whatever they are."""
+    """Facts about a machine or a library that are worked with; others are only quoted, whatever they are."""
 
     cpus: Count | None = None
     usable_cpus: Count | None = None
@@ -87,14 +87,19 @@ def of_run(run: Run) -> Iterator[str]:
          (burst.entry for burst in bursts if len(burst.waited_ns) not in (0, len(burst.elapsed_ns)))),
         ("{} is no size of its basic operation",
          (list(call.size) for call in kernels if len(call.size) != (3 if call.is_product else 1))),
-        ("a failure has the status {}", (one.status for one in run.failures if one.status in PASSED)),
+        ("a failure has the status {}", (end.status for end in run.failures if end.status in PASSED)),
     )  # fmt: skip
     for message, values in rules:
-        yield from (message.format(shown(value)) for value in values)
+        yield from (message.format(quoted(value)) for value in values)
     yield from of_libraries((arm.library for arm in plan.arms), plan.libraries)
-    for case in dict.fromkeys(chain((item.case for item in held), (one.case for one in run.conditions))):
+    for case in dict.fromkeys(
+        chain((item.case for item in held), (counts.case for counts in run.conditions))
+    ):
         yield from of_case(case)
-    for facts in (*(one.machine for one in run.environments), *(worker.facts for worker in run.workers)):
+    for facts in (
+        *(environment.machine for environment in run.environments),
+        *(worker.facts for worker in run.workers),
+    ):
         yield from of_facts(facts)
 
 
@@ -102,7 +107,7 @@ def of_case(case: Case) -> Iterator[str]:
     """Yield what makes a case none that can be measured."""
     for field, known in CHOICES.items():
         if getattr(case, field) not in known:
-            yield f"no {field} is called {shown(getattr(case, field))}"
+            yield f"no {field} is called {quoted(getattr(case, field))}"
     sizes = {letter: getattr(case.shape, letter) for letter in "TBIHO"}
     if not 1 <= min(sizes.values()) <= max(sizes.values()) <= MOST:
         yield f"a shape of {sizes}"
@@ -121,10 +126,10 @@ def of_facts(facts: Mapping[str, Any]) -> Iterator[str]:
 def of_libraries(names: Iterable[str], own: Iterable[OwnLibrary]) -> Iterator[str]:
     """Yield that a library is neither one of this program's nor one of the user's ``own``."""
     for name in _unknown(names, {*LIBRARIES, *(library.name for library in own)}):
-        yield f"no library is called {shown(name)}"
+        yield f"no library is called {quoted(name)}"
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """Return a value as a message shows it."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -37,7 +37,7 @@ def run_name(folder: Path) -> str:
     return as_text(Path(os.path.normpath(folder.absolute())).name)
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """Return a path as seen from where the user stands, or in full where nobody can stand any more."""
     with suppress(OSError):
         return os.path.relpath(path)
@@ -56,7 +56,7 @@ def drawing_report(folder: Path) -> Iterator[None]:
     except Exception as error:
         if not folder.is_dir():  # nothing is safe
             raise
-        path = shown(folder)
+        path = display_path(folder)
         raise Unfinished(
             f"what was measured is safe in {path}, but its report could not be drawn: {what_failed(error)}; "
             f"rnnbench report {shlex.quote(path)} draws it"
@@ -80,7 +80,7 @@ def load_refinements(path: Path) -> tuple[Run, ...]:
     folder = path.parent if path.name == FILE_NAME else path
     if not folder.is_dir():
         return ()
-    return tuple(load_run(one) for _, one in _numbered(folder) if (one / FILE_NAME).exists())
+    return tuple(load_run(refined) for _, refined in _numbered(folder) if (refined / FILE_NAME).exists())
 
 
 def next_folder(folder: Path) -> Path:
@@ -90,5 +90,5 @@ def next_folder(folder: Path) -> Path:
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    found = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
-    return sorted((int(match[1]), path) for match, path in found if match)
+    paths = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    return sorted((int(match[1]), path) for match, path in paths if match)

@@ -27,7 +27,7 @@ Cells = tuple[str | int | bool, ...]
 
 
 def values_frame(run: Run) -> "pd.DataFrame":
-    """One row a value, in the journal's order; block 0 is there, but not ``counted``.
+    """Return one row a value, in the journal's order; block 0 is there, but not ``counted``.
 
     ``round`` is that of the block, ``place`` where the value stood in it; ``per_call_ns`` is ``elapsed_ns``
     / ``n_calls``. An arm on a case is measured once, whatever tables hold it: under the name of the first.
@@ -92,12 +92,12 @@ def _cells(burst: Burst, entries: Mapping[str, Entry], arms: Mapping[str, Arm]) 
 
 
 def csv_line(cells: Cells) -> str:
-    """Cells as a line of a CSV file; none is a formula to a spreadsheet, or steers a terminal."""
+    """Return cells as a line of a CSV file; none is a formula to a spreadsheet, or steers a terminal."""
     return f"{_csv(cells)}\n"
 
 
 def _csv(cells: Cells) -> str:
-    """Cells as a part of a line."""
+    """Return cells as a part of a line."""
     line = io.StringIO()
     csv.writer(line).writerow([*map(_fit_to_show, cells), 0])  # 0: an empty cell alone would get quotes
     return line.getvalue().removesuffix(",0\r\n")

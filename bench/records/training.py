@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from bench.machine.errors import UserError
-from bench.records.contradictions import of_case, of_facts, of_libraries, refuse_contradictions, shown
+from bench.records.contradictions import of_case, of_facts, of_libraries, quoted, refuse_contradictions
 from bench.records.record import MOST, Count, Error, Facts, Label, OwnLibrary, Record
 from bench.records.sealed import Decoder, Format, SealedWriter, load_sealed
 from bench.workload.case import Case, Shape
@@ -174,22 +174,22 @@ def _contradictions(header: Header, records: Sequence[AnyRecord]) -> Iterator[st
             epoch, time_ns = record.epoch, record.elapsed_ns
         elif isinstance(record, Start):
             if started is not None:
-                yield f"{shown(record.variant)} starts before {shown(started.variant)} stops"
+                yield f"{quoted(record.variant)} starts before {quoted(started.variant)} stops"
             started, epoch, time_ns = record, 0, 0
             tried.append(record.variant)
         elif isinstance(record, Stop):
             if started is None:
                 tried.append(record.variant)
             elif record.variant != started.variant:
-                yield f"{shown(record.variant)} stops where {shown(started.variant)} was started"
+                yield f"{quoted(record.variant)} stops where {quoted(started.variant)} was started"
             if not (record.moved or {}).keys() <= set(header.parameters):
-                yield f"{shown(record.variant)} moved by {shown(record.moved)}"
+                yield f"{quoted(record.variant)} moved by {quoted(record.moved)}"
             started = None
     wanted = (*settings.variants, *("" for _ in tried))
     for place, (name, asked) in enumerate(zip(tried, wanted, strict=False)):
         # one of the user's own may be called anything
         if name in tried[:place] or not (":" in asked or name == asked):
-            yield f"nobody asked for the variant {shown(name)} there"
+            yield f"nobody asked for the variant {quoted(name)} there"
 
 
 def _fits(rows: Rows, count: int, length: int) -> bool:

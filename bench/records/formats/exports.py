@@ -117,8 +117,8 @@ def _own_metadata(name: str, entry: Entry, own: Own) -> dict[str, Any]:
     """Return the name, and what that does not tell as texts and numbers."""
     facts = {**msgspec.to_builtins(own), **asdict(own.shape), "group": entry.group, "data": entry.case.data}
     del facts["shape"], facts["errors"], facts["exported"]
-    told = {OURS + name: one_line(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
-    return {"name": name, **told, f"{OURS}known_wrong": int(own.known_wrong)}
+    texts = {OURS + name: one_line(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+    return {"name": name, **texts, f"{OURS}known_wrong": int(own.known_wrong)}
 
 
 def _machine_metadata(run: Run) -> dict[str, str | int | float]:

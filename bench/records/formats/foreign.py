@@ -152,8 +152,8 @@ class ToolResults:
     @property
     def origin(self) -> Origin:
         """Return whose file it is."""
-        own = [one.own for one in self.benchmarks if one.own]
-        return "export" if any(one.exported for one in own) else "plugin" if own else "stranger"
+        ours = [benchmark.own for benchmark in self.benchmarks if benchmark.own]
+        return "export" if any(own.exported for own in ours) else "plugin" if ours else "stranger"
 
 
 def read_content(file: BinaryIO, path: object) -> bytes:
@@ -219,7 +219,7 @@ def parse_results(data: bytes, path: Path) -> ToolResults:
         raise ValueError("it has no list of benchmarks")
     if not benchmarks:
         raise UserError(f"{path} holds no benchmark")
-    kinds = {name for one in benchmarks for name in ("runs", "stats") if name in as_object(one)}
+    kinds = {name for entry in benchmarks for name in ("runs", "stats") if name in as_object(entry)}
     if not kinds:
         raise ValueError("its benchmarks have neither stats, as pytest-benchmark's, nor runs, as pyperf's")
     return _parse_pytest_benchmark(tree, path) if "stats" in kinds else _parse_pyperf(tree, path)
@@ -331,10 +331,10 @@ def _parse_pyperf(tree: Mapping[str, Any], path: Path) -> ToolResults:
     common = as_object(tree.get("metadata"))
     benchmarks, notes = read_benchmarks(tree, path, lambda entry, name: _of_pyperf(entry, name, common))
     facts = {
-        name: _once(fact for one in benchmarks for fact in one.facts.get(name, ()))
+        name: _once(fact for benchmark in benchmarks for fact in benchmark.facts.get(name, ()))
         for name in (*SURROUNDINGS, *DATED)
     }
-    mixed = [(one.name, several(one.facts, SURROUNDINGS)) for one in benchmarks]
+    mixed = [(benchmark.name, several(benchmark.facts, SURROUNDINGS)) for benchmark in benchmarks]
     if mixed_up := tuple(f"{name} ({'; '.join(clauses)})" for name, clauses in mixed if clauses):
         notes += (Note("Measured on several machines or in several environments", mixed_up),)
     elif machines := several(facts, PYPERF.machine):
