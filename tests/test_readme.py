@@ -19,16 +19,20 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+def commands() -> list[list[str]]:
+    """Every ``rnnbench`` line of the README's blocks, without its comment."""
+    lines = "\n".join(blocks("sh") + blocks("")).splitlines()
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("rnnbench ")]
+
+
 def test_every_command_is_understood_and_the_quick_ones_work(tmp_path, monkeypatch):
     """The lists, and the proof of one variant; the others run in test_cli and test_gradients."""
-    lines = "\n".join(blocks("sh") + blocks("")).splitlines()
-    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("rnnbench ")]
-    assert len(commands) > 15
-    for command in commands:
+    assert len(commands()) > 15
+    for command in commands():
         build_parser().parse_args(command)
     monkeypatch.chdir(tmp_path)
     for command in (["variants"], ["devices"], ["verify", "--variant", "numpy-published"]):
-        assert command in commands
+        assert command in commands()
         assert main(command) == 0
 
 
