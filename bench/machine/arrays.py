@@ -34,7 +34,7 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.re
 def read_arrays(
     path: str | Path, names: Collection[str] | None, *, max_bytes: int | None = None
 ) -> dict[str, Array]:
-    """The arrays of an npz file, which must be those of ``names`` unless that is None, whatever their order.
+    """Return the arrays of an npz file, in any order those of ``names``, or any where that is None.
 
     Without ``max_bytes`` they may have as many bytes as the file: what this program writes is not packed.
 

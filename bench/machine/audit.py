@@ -263,8 +263,8 @@ KEPT = (  # a variable that reaches the workers, since somebody asked for it
 )
 PINNED = (  # variables that hold a part of a library back on a processor that can do more
     Rule("note", "pinned kernels", lambda v: not v.kept,
-         "{values}, set here to pin {part}, {do} not reach the workers of a run{seen}; --keep-env NAME times "
-         "with such a variable",
+         "{values}, set here to pin {part}, {do} not reach the workers of a run{kernels}; --keep-env NAME "
+         "times with such a variable",
          "unset {names}  (for pytest --benchmark, which cannot drop what is set)", banner=True),
     Rule("unfair", "pinned kernels", lambda v: v.kept,
          "{values} pinned {part}: {label} may be slower than it can be", "run again without {options}"),
@@ -421,12 +421,12 @@ def _pinned(variables: Mapping[str, str], probed: Probed, *, kept: bool = False)
     pinned, own = probed.pinned_kernel, probed.libraries.get(NUMPY.name, {}).get("kernel")
     parts = dict.fromkeys(filter(None, map(_pin, variables)))
     for part, label in parts:
-        seen = ""
+        kernels = ""
         if pinned and own and part == BLAS:
             without = "and without them" if pinned == own else f"them, {own} without"
-            seen = f" ({NUMPY.label} gets the kernel {pinned} with {without})"
+            kernels = f" ({NUMPY.label} gets the kernel {pinned} with {without})"
         names = [name for name in variables if _pin(name) == (part, label)]
-        yield PINNED, _variables(variables, names, part=part, label=label, seen=seen, kept=kept)
+        yield PINNED, _variables(variables, names, part=part, label=label, kernels=kernels, kept=kept)
 
 
 def _shell(shell: Mapping[str, str]) -> Iterator[Subject]:

@@ -58,7 +58,7 @@ class Value:
 
 
 def no_wait() -> None:
-    """The CPU's synchronise: its work is done when the call returns."""
+    """Synchronise with the CPU: its work is done when the call returns."""
 
 
 def take_value(
@@ -89,7 +89,7 @@ def take_value(
 
 
 def clock_cost_ns(clock: Clock = time.perf_counter_ns, readings: int = 200) -> int:
-    """Median time between two readings of the clock, or its tick where that is coarser.
+    """Return the median time between two readings of the clock, or its tick where that is coarser.
 
     Raises:
         ClockError: it did not move within a million readings.
@@ -161,7 +161,7 @@ def warm_up(
 
 
 def still_busy(values: Sequence[Timed]) -> bool:
-    """Whether the synchronise before t1 did not wait: a second one, right after, still cost over 1 %.
+    """Return whether the synchronise before t1 did not wait: a second one, right after, still cost over 1 %.
 
     Of the median value, since a missing wait shows in all of them and a hiccup of the scheduler in one.
     """

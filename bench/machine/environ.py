@@ -117,14 +117,14 @@ def with_project(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def speed_variables(base: Mapping[str, str] | None = None, *, also: Collection[str] = ()) -> dict[str, str]:
-    """The variables that bear on speed, and those named ``also``, sorted, with values fit for a record."""
+    """Return the variables that bear on speed, and those named ``also``, with values fit for a record."""
     base = os.environ if base is None else base
     names = sorted(name for name in base if name.startswith(CHANGES_SPEED) or name in also)
     return {name: recorded(name, base[name], base) for name in names}
 
 
 def recorded(name: str, value: str, base: Mapping[str, str] | None = None) -> str:
-    """The value as it may stand in a record: of known variables only, without home folder and user name."""
+    """Return the value as it may stand in a record: of known variables only, without a person's names."""
     if name not in VALUE_RECORDED or len(value) > MAX_VALUE or "://" in value or not value.isprintable():
         return HIDDEN
     return without_person(value, base)
@@ -150,5 +150,5 @@ def _home() -> str:
 
 
 def _padding() -> str:
-    """A random length shifts the stack, so that no lucky or unlucky layout is measured every time."""
+    """Return a text whose random length shifts the stack: no lucky layout is measured every time."""
     return "x" * secrets.randbelow(4096)

@@ -56,7 +56,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which becomes ``path`` when the block ends, and nothing when it raises.
+    """Yield a file to write to, which becomes ``path`` when the block ends, and nothing when it raises.
 
     A pipe or a device stays what it is: the content is written to it when the block ends.
 
@@ -94,7 +94,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_text(path: Path) -> Iterator[TextIO]:
-    """As ``atomic_file``, for text: UTF-8, line ends as they are written.
+    """Yield a file as ``atomic_file`` does, for text: UTF-8, line ends as they are written.
 
     Raises:
         OSError: it cannot be written; ``filename`` is ``path``.
@@ -156,7 +156,7 @@ def check_writable(path: Path) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether it is a pipe or a character device, which take what is written and are never replaced."""
+    """Return whether it is a pipe or a character device, which take what is written and stay."""
     mode = _mode(path)
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 

@@ -76,7 +76,7 @@ def time_limit(limit_s: float) -> Iterator[None]:
 def _handled(
     numbers: list[signal.Signals], handler: Callable[[int, FrameType | None], None] | signal.Handlers
 ) -> Iterator[None]:
-    """Another handler for a while; only the main thread may set one. What is ignored stays so (nohup)."""
+    """Set another handler for a while; only the main thread may set one. What is ignored stays so (nohup)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

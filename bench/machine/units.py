@@ -75,7 +75,7 @@ def percent(fraction: float) -> str:
 
 
 def error(x: float) -> str:
-    """A relative error: 2.0e-07."""
+    """Write a relative error: 2.0e-07."""
     return "0" if x == 0 else f"{x:.1e}"
 
 

@@ -14,7 +14,7 @@ UNSEEN = re.compile(
 
 def printable(text: str) -> str:
     """Return the text with every character that acts unseen as its code: ``\\x1b`` in place of an escape."""
-    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+    return UNSEEN.sub(lambda character: ascii(character[0])[1:-1], text)
 
 
 def full_stop(text: str) -> str:
@@ -29,7 +29,7 @@ def one_line(text: object) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether it can stand for a thing wherever names are shown: one line, and nothing that acts unseen."""
+    """Return whether a text can be a name wherever names are shown: one line, nothing that acts unseen."""
     return text != "" and printable(text) == text and not {"\t", "\n"} & set(text)
 
 
