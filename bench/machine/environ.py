@@ -83,14 +83,13 @@ def worker_environment(
     *,
     keep: Collection[str] = (),
     compiled: str | None = None,
-    base: Mapping[str, str] | None = None,
+    base: Mapping[str, str] = os.environ,
 ) -> WorkerEnvironment:
     """Build the environment of a worker with ``threads`` threads; ``keep`` names variables to pass on.
 
     ``compiled`` is the folder where torch.compile keeps what it made, so that only a run's first block
     compiles from nothing.
     """
-    base = os.environ if base is None else base
     passed = {
         name: value
         for name, value in base.items()
@@ -116,23 +115,21 @@ def with_project(variables: Mapping[str, str]) -> dict[str, str]:
     return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def speed_variables(base: Mapping[str, str] | None = None, *, also: Collection[str] = ()) -> dict[str, str]:
+def speed_variables(base: Mapping[str, str] = os.environ, *, also: Collection[str] = ()) -> dict[str, str]:
     """Return the variables that bear on speed, and those named ``also``, with values fit for a record."""
-    base = os.environ if base is None else base
     names = sorted(name for name in base if name.startswith(CHANGES_SPEED) or name in also)
     return {name: recorded(name, base[name], base) for name in names}
 
 
-def recorded(name: str, value: str, base: Mapping[str, str] | None = None) -> str:
+def recorded(name: str, value: str, base: Mapping[str, str] = os.environ) -> str:
     """Return the value as it may stand in a record: of known variables only, without a person's names."""
     if name not in VALUE_RECORDED or len(value) > MAX_VALUE or "://" in value or not value.isprintable():
         return HIDDEN
     return without_person(value, base)
 
 
-def without_person(text: str, base: Mapping[str, str] | None = None) -> str:
+def without_person(text: str, base: Mapping[str, str] = os.environ) -> str:
     """Return the text with the home folder as ~ and the user's name as USER."""
-    base = os.environ if base is None else base
     homes = {base.get("HOME", ""), base.get("USERPROFILE", ""), _home()}
     for home in sorted(homes, key=len, reverse=True):  # the longer first: one may lie in the other
         if len(home) > 1:

@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,24 @@ import pytest
 
 
 def state() -> dict[str, Any]:
-    """What a benchmark could change and forget to change back."""
+    """Return what a run or a benchmark could change in its process and forget to change back."""
     import numpy as np
     import threadpoolctl
-    import torch
 
     from bench.machine.libraries import TORCH
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pools = {pool["filepath"]: pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
     return {
         "affinity": sorted(os.sched_getaffinity(0)),
         "cwd": str(Path.cwd()),
         "environment": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
         "collector": (gc.isenabled(), gc.get_threshold()),
-        "pools": {pool["filepath"]: pool["num_threads"] for pool in threadpoolctl.threadpool_info()},
-        "torch threads": torch.get_num_threads(),
-        "precision": TORCH.precision(),
-        "smallest numbers": (float(torch.tensor(1e-40) * 1), float(np.float32(1e-40) * np.float32(1))),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "grad mode": torch.is_grad_enabled(),
+        "pools": pools,
+        "smallest number": float(np.float32(1e-40) * np.float32(1)),  # 0 where subnormals are flushed
         "floating errors": np.geterr(),
+        "torch": TORCH.state() if TORCH.loaded else None,
     }
 
 

@@ -6,14 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import threadpoolctl
-from declared import small_plan
 from journals import example_records
 from played import run as measure
 from reports import write_run
@@ -22,6 +20,7 @@ from bench.cli.main import main
 from bench.machine.devices import Absent, Devices
 from faults.runs import PATIENCE_S, PROJECT, SMALL, TESTS, finish, records, start
 from faults.small_run import CPU, CPU_ONLY
+from faults.snapshot import state
 
 NO_TORCH = Devices(
     (CPU,), (Absent("cuda", "PyTorch is not installed"),), missing={"torch": "PyTorch is not installed"}
@@ -157,31 +156,13 @@ def test_without_a_terminal_no_control_sequence_is_printed(tmp_path):
 
 
 def surroundings() -> dict[str, Any]:
-    """The state of this process that a run could change and forget to change back."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pools = {pool["filepath"]: pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
-    return {
-        "affinity": os.sched_getaffinity(0),
-        "cwd": Path.cwd(),
-        "environment": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
-        "collector": (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()),
+    """Return the state of this process that a run could change and forget to change back."""
+    return state() | {
+        "frozen": gc.get_freeze_count(),
         "handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
         "threads": threading.active_count(),
-        "pools": pools,
-        "floating errors": np.geterr(),
-        "smallest number": float(np.float32(1e-40) * np.float32(1)),  # 0 where subnormals are flushed
         "files": len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0,  # noqa: PTH208
-        "torch": sys.modules.get("torch"),
     }
-
-
-def test_a_run_leaves_the_process_as_it_found_it():
-    measure(small_plan("numpy-inplace"))  # imports and caches what the first run does
-    with threadpoolctl.threadpool_limits(2):
-        before = surroundings()
-        measure(small_plan("numpy-inplace"))
-        assert surroundings() == before
 
 
 def test_the_command_leaves_the_process_as_it_found_it_and_no_files_beside_its_own(here):

@@ -211,7 +211,6 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         (AROUND, "test_without_a_terminal_no_control_sequence_is_printed"),
     ]),
     "F34": ("state that is left changed", [
-        (AROUND, "test_a_run_leaves_the_process_as_it_found_it"),
         (AROUND, "test_the_command_leaves_the_process_as_it_found_it_and_no_files_beside_its_own"),
         (PLUGIN, "test_a_benchmark_leaves_its_process_as_it_found_it"),
         (SIGNALS, "test_handlers_are_as_before_afterwards"),
