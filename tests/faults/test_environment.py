@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import threadpoolctl
 from journals import example_records
-from played import run as measure
 from reports import write_run
 
 from bench.cli.main import main
