@@ -130,7 +130,7 @@ class Verification:
 
 
 def _summary_row(group: str, row: Row) -> dict[str, Any]:
-    from bench.reporting.tables import verdict
+    from bench.reporting.words import verdict
 
     pair, case, outcome = row.comparison, row.entry.case, row.outcome
     return {

@@ -169,7 +169,7 @@ def overview_cells(facts: Facts, first_of_many: bool) -> tuple[Cell, ...]:
     for kind in ("as_written", "best", "claim"):
         pairs = [pair for pair in facts.summary.headlines if pair.kind == kind]
         several = f" (the first of {len(pairs)})" if len(pairs) > 1 and first_of_many else ""
-        text = f"{ratio_text(pairs[0])}: {verdict(pairs[0])}{several}" if pairs else units.NOTHING
+        text = f"{ratio_text(pairs[0])}: {words.verdict(pairs[0])}{several}" if pairs else units.NOTHING
         cells.append(Cell(text))
     floor = facts.summary.floor
     return (*cells, Cell(units.NOTHING if floor is None else units.percent(floor)))
@@ -240,11 +240,6 @@ def ratio_text(pair: Comparison) -> str:
     return units.with_interval(pair.ratio, pair.low, pair.high)
 
 
-def verdict(pair: Comparison) -> str:
-    """Return the verdict's word."""
-    return "no verdict" if pair.verdict == "NONE" else pair.verdict
-
-
 def reason_for(facts: Facts, pair: Comparison) -> str:
     """Return why it has this verdict; nothing where the same is said once for the whole run."""
     of_run = pair.verdict == "NONE" and not facts.run.plan.verdicts
@@ -274,7 +269,7 @@ def time_cell(row: Row) -> Cell:
 
 def verdict_cell(facts: Facts, pair: Comparison) -> Cell:
     """Return a verdict with its reason."""
-    return Cell(verdict(pair), reason_for(facts, pair), tone=tone(pair))
+    return Cell(words.verdict(pair), reason_for(facts, pair), tone=tone(pair))
 
 
 def _ratio_cell(pair: Comparison) -> Cell:
