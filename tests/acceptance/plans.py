@@ -108,13 +108,13 @@ def compared(plan: Plan, folder: Path) -> tuple[Run, Judgement]:
 
 def row(judgement: Judgement, name: str) -> Comparison:
     """The comparison of a kernel or variant with the baseline."""
-    (found,) = (row for row in judgement.rows.values() if row.arm == f"{name}@cpu x1")
+    (found,) = (row for row in judgement.rows.values() if row.arm.id == f"{name}@cpu x1")
     return found
 
 
 def again(judgement: Judgement) -> Comparison:
     """The comparison of the baseline's code with itself that got a word."""
-    (found,) = (row for row in judgement.rows.values() if AGAIN in row.arm)
+    (found,) = (row for row in judgement.rows.values() if AGAIN in row.arm.id)
     return found
 
 

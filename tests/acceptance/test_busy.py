@@ -30,7 +30,7 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Truth:
     judgement = headline_run(tmp_path_factory.mktemp("truth"), 99, blocks=TRUTH_BLOCKS, rounds=ROUNDS)
     rows = [row(judgement, name) for name in HEADLINE[1:]]
     clear = [one for one in rows if one.ratio is not None and max(one.ratio, 1 / one.ratio) > CLEAR]
-    return {one.arm.id.partition("@")[0]: one.verdict for one in clear}
+    return {one.arm.variant: one.verdict for one in clear}
 
 
 @pytest.mark.parametrize("name", LOADS)
