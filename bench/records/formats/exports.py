@@ -19,21 +19,17 @@ from bench.records.formats.foreign import OURS, PYPERF_VERSION, Own, is_number, 
 from bench.records.record import Burst, Entry
 from bench.records.run import SPOILED, Run, is_counted
 
-# pyperf's names of facts that a run tells
+# pyperf's names of facts that a run tells, and those of pytest-benchmark and of ``pytest --benchmark``
 PYPERF_TEXTS = {
     "cpu_model_name": "processor", "hostname": "host_name", "python_version": "python_version",
     "numpy_version": "numpy", "torch_version": "torch",
 }  # fmt: skip
 PYPERF_NUMBERS = {"cpu_count": "cpus", "load_avg_1min": "load_1min"}
-# names of pytest-benchmark, and those of ``pytest --benchmark``; the host's only where it is told
-MACHINE = {
+MACHINE_INFO = {
     "node": "host_name", "processor": "processor", "machine": "architecture", "release": "release",
     "system": "system_name", "python_implementation": "implementation", "python_version": "python_version",
-    "python_implementation_version": "python_version",
-}  # fmt: skip
-LIBRARIES = {
-    "numpy": "numpy", "torch": "torch", "blas": "blas", "blas_version": "blas_version",
-    "blas_kernel": "kernel",
+    "python_implementation_version": "python_version", "numpy": "numpy", "torch": "torch", "blas": "blas",
+    "blas_version": "blas_version", "blas_kernel": "kernel",
 }  # fmt: skip
 
 
@@ -59,18 +55,8 @@ def exported(run: Run) -> Iterator[tuple[str, Entry, Own, list[Burst]]]:
             arm, case, device = arms[entry.arm], entry.case, bursts[0].device
             wrong = any(burst.status == "known_wrong" for burst in bursts)
             errors = {check.what: check.error for burst in bursts for check in burst.checks}
-            own = Own(
-                arm.variant,
-                arm.library,
-                device,
-                arm.threads,
-                case.dtype,
-                str(case),
-                case.shape,
-                wrong,
-                True,
-                errors,
-            )
+            own = Own(arm.variant, arm.library, device, arm.threads, case.dtype, str(case), case.shape,
+                      known_wrong=wrong, exported=True, errors=errors)  # fmt: skip
             yield one_line(name) + " (known wrong gradient)" * wrong, entry, own, bursts
 
 
@@ -152,24 +138,19 @@ def pytest_benchmark_json(run: Run) -> bytes:
     facts = machine_facts(run)
     tree = {
         "machine_info": {
-            **{name: facts.get(ours) or "" for name, ours in MACHINE.items()},
-            **{name: facts.get(ours) for name, ours in LIBRARIES.items()},
+            **{name: facts.get(ours) or "" for name, ours in MACHINE_INFO.items()},
             "python_compiler": "",
             "python_build": [facts.get("python_build") or "", ""],
             "cpu": {"brand_raw": facts.get("processor") or "", "count": facts.get("cpus")},
         },
         "commit_info": {
-            "id": facts.get("commit") or "unversioned",
-            "time": None,
-            "author_time": None,
-            "dirty": bool(facts.get("uncommitted_sha256")),
-            "project": "rnnbench",
-            "branch": "(unknown)",
+            "id": facts.get("commit") or "unversioned", "dirty": bool(facts.get("uncommitted_sha256")),
+            "project": "rnnbench", "branch": "(unknown)", "time": None, "author_time": None,
         },
         "benchmarks": [_benchmark_tree(*entry) for entry in exported(run)],
         "datetime": run.plan.started_utc,
         "version": __version__,
-    }
+    }  # fmt: skip
     return msgspec.json.encode(tree) + b"\n"
 
 
@@ -188,12 +169,8 @@ def _benchmark_tree(name: str, entry: Entry, own: Own, bursts: list[Burst]) -> d
         "param": None,
         "extra_info": msgspec.to_builtins(own) | {"task": entry.case.task, "layout": entry.case.layout},
         "options": {
-            "disable_gc": True,
-            "timer": "perf_counter",
-            "min_rounds": len(first.elapsed_ns),
-            "max_time": None,
-            "min_time": None,
-            "warmup": first.warmup_calls,
+            "disable_gc": True, "timer": "perf_counter", "min_rounds": len(first.elapsed_ns),
+            "max_time": None, "min_time": None, "warmup": first.warmup_calls,
         },
         "stats": {**stats.as_dict(), "data": stats.data, "iterations": first.n_calls},
-    }
+    }  # fmt: skip
