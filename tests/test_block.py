@@ -97,6 +97,7 @@ def test_workers_start_together_are_proved_and_then_take_turns(stage: Stage) -> 
         ) in ARMS:  # the two batches alternate, beginning with the one that the proof has not left there
             batches = [asked.job.batch for asked in stage.of(Turn, block=block) if asked.arm == arm]
             assert batches == [1, 0] * (len(batches) // 2) + [1]
+        assert {asked.job.rewarm_calls for asked in stage.of(Turn, block=block)} == {10 if block else None}
     assert (stage.ended, stage.left) == (BLOCKS + 1, [])
 
 
@@ -247,16 +248,6 @@ def test_calls_quicker_than_half_of_their_products_are_invalid(stage: Stage) -> 
     assert {status for _, _, status, _ in failed(records)} == {"invalid"}
     assert "they are not computed in the call" in failed(records)[0][3]
     assert not of_kind(records, Burst)
-
-
-def test_what_block_0_found_is_asked_for_in_all_others(stage: Stage) -> None:
-    run(small_plan("numpy-inplace", blocks=BLOCKS))
-    calls = {(asked.block > 0, asked.arm, asked.job.n_calls) for asked in stage.of(Prove)}
-    assert {(arm, n) for later, arm, n in calls if later} == {(arm, N_CALLS) for arm in ARMS}
-    asked_first = [asked.arm for asked in stage.of(Prove, block=0) if asked.job.n_calls is None]
-    assert sorted(arm.replace(" twin", "") for arm in asked_first) == [BASE, RIVAL]  # a twin is the same work
-    rewarms = {(asked.block > 0, asked.job.rewarm_calls) for asked in stage.of(Turn)}
-    assert rewarms == {(False, None), (True, 10)}
 
 
 def test_a_slow_entry_takes_part_in_a_third_of_the_rounds(stage: Stage) -> None:

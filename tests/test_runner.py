@@ -87,16 +87,6 @@ def test_the_decision_follows_block_0_and_the_end_comes_last(whole):
     assert {record.block for record in whole[1][decision + 1 : -1]} == {1, 2}
 
 
-def test_isolated_arms_are_processes_of_their_own():
-    plan = small_plan("numpy-inplace", isolate=True)
-    end, records = run(plan)
-    assert end.status == "complete"
-    workers = of_kind(records, Worker)
-    assert len({worker.pid for worker in workers}) == 2 * len(plan.arms)
-    assert all(worker.arms == [worker.name] for worker in workers)
-    assert all(burst.cold_call_ns > 0 for burst in of_kind(records, Burst))
-
-
 def test_two_ctrl_c_in_a_row_leave_no_worker_behind():
     records: list[AnyRecord] = []
 

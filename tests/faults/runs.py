@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,22 +66,20 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     return (128 - code if code < 0 else code), errors
 
 
-def children_of(session: int) -> list[psutil.Process]:
-    """Processes that are still there of a run that was started in a session of its own."""
+def children_of(number: int, kind: Callable[[int], int] = os.getsid) -> list[psutil.Process]:
+    """Processes that are still there of a session, or of a group where ``kind`` is ``os.getpgid``."""
     found = []
     for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+        with suppress(OSError, psutil.Error):
+            if kind(process.pid) == number and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except (OSError, psutil.Error):
-            continue
     return found
 
 
-def wait_until_gone(session: int) -> list[psutil.Process]:
-    """Wait until no process of the session is left; those that are, in the end."""
+def wait_until_gone(number: int, kind: Callable[[int], int] = os.getsid) -> list[psutil.Process]:
+    """Wait until no process of the session or group is left; those that are, in the end."""
     ends = time.monotonic() + PATIENCE_S
-    while (left := children_of(session)) and time.monotonic() < ends:
+    while (left := children_of(number, kind)) and time.monotonic() < ends:
         time.sleep(0.02)
     return left
 

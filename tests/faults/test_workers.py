@@ -1,6 +1,5 @@
 """F10 to F13: a worker hangs, dies, or says what no worker says; each has its status and reason."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from bench.machine import child as child_module
 from bench.machine.child import Child, ChildError
 from bench.measure.messages import Ready, Refused, Value
-from faults.runs import PATIENCE_S
+from faults.runs import PATIENCE_S, children_of, wait_until_gone
 
 READY = '{"type": "Ready", "facts": {}, "ready_ns": 1, "compile_ns": 0}'
 VALUE = (
@@ -48,27 +47,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     yield start
     for worker in started:
         worker.stop()
-        assert gone(worker.pid)
-
-
-def gone(number: int) -> bool:
-    """Whether the group's processes are gone, waiting for what was killed a moment ago."""
-    deadline = time.monotonic() + PATIENCE_S
-    while left := group(number):
-        if time.monotonic() > deadline:
-            pytest.fail(f"still there: {left}")
-        time.sleep(0.01)
-    return True
-
-
-def group(number: int) -> list[int]:
-    """Processes of a group that are still there."""
-    found = []
-    for one in psutil.process_iter():
-        with contextlib.suppress(OSError, psutil.Error):
-            if os.getpgid(one.pid) == number and one.status() != psutil.STATUS_ZOMBIE:
-                found.append(one.pid)
-    return found
+        assert wait_until_gone(worker.pid, os.getpgid) == []
 
 
 @contextmanager
@@ -179,7 +158,7 @@ def test_the_deadline_holds_whatever_it_prints_or_ignores(start: Start, script: 
     with fails("timeout", "no reply within 0.1 s"):
         worker.receive(Ready)
     worker.stop()
-    assert gone(worker.pid)
+    assert wait_until_gone(worker.pid, os.getpgid) == []
 
 
 @pytest.mark.parametrize("own_group", [False, True])
@@ -201,11 +180,11 @@ def test_a_grandchild_that_keeps_the_pipe_open_does_not_hide_that_the_worker_die
         time.sleep(0.01)
     grandchild = int(worker.last_words())
     assert psutil.pid_exists(grandchild)
-    assert own_group or group(worker.pid) == [grandchild]
+    assert own_group or [left.pid for left in children_of(worker.pid, os.getpgid)] == [grandchild]
     worker.stop()
     if own_group:  # it left the group on purpose: ours to end, and the run is not held up
         os.kill(grandchild, signal.SIGKILL)
-    assert gone(worker.pid)
+    assert wait_until_gone(worker.pid, os.getpgid) == []
 
 
 def test_several_stubborn_workers_take_one_period_of_grace_together(
@@ -250,7 +229,7 @@ def test_a_worker_that_ctrl_c_found_half_started_is_not_left_behind(
     with pytest.raises(KeyboardInterrupt):
         start("time.sleep(1000)")
     assert len(pids) == 1
-    assert gone(pids[0])
+    assert wait_until_gone(pids[0], os.getpgid) == []
 
 
 def test_a_ctrl_c_before_the_worker_is_started_is_raised_as_it_is(
