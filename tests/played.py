@@ -179,7 +179,7 @@ class PlayedChild:
 def set_stage(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
     """Have all blocks of the test played, by the stage's clock."""
     clock = SimpleNamespace(perf_counter=lambda: stage.now_ns / 1e9, perf_counter_ns=lambda: stage.now_ns)
-    monkeypatch.setattr(block.gates, "read", lambda: Reading(stage.now_ns, 0, None, None, None, None))
+    monkeypatch.setattr(block.gates, "read", lambda: Reading(stage.now_ns, None, None, None, None))
     monkeypatch.setattr(budget, "usable_cpus", lambda: 1)
     monkeypatch.setattr(block, "usable_cpus", lambda: 1)
     monkeypatch.setattr(block, "wait_for_any", list)

@@ -350,7 +350,7 @@ def audit_here(devices: Sequence[str] | None = None) -> list[Finding]:
     """Look at this machine, ask every library, and audit. ``devices``: accelerators; None for all."""
     before = gates.read()
     time.sleep(SAMPLE_S)
-    sample = gates.between(before, gates.read(), alone=False)
+    sample = gates.between(before, gates.read())
     facts = host.describe()  # before the children start, which are a load of their own
     threads = host.usable_cpus()
     environment = worker_environment(threads)

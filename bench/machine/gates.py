@@ -39,7 +39,6 @@ class Reading:
     """Counters that only grow; None where this system has none."""
 
     wall_ns: int
-    cpu_ns: int
     preempted: int | None
     waiting_us: int | None
     steal_ticks: int | None
@@ -51,7 +50,6 @@ def read(root: Path = Path("/")) -> Reading:
     groups = root / "sys/fs/cgroup"
     return Reading(
         wall_ns=time.perf_counter_ns(),
-        cpu_ns=time.process_time_ns(),
         preempted=preempted(),
         waiting_us=_counter(r"^some .*total=(\d+)", root / "proc/pressure/cpu"),
         steal_ticks=_counter(r"^cpu +(?:\d+ ){7}(\d+)", root / "proc/stat"),
@@ -59,17 +57,12 @@ def read(root: Path = Path("/")) -> Reading:
     )
 
 
-def between(before: Reading, after: Reading, *, alone: bool) -> dict[str, float]:
-    """Return what happened between two readings, by gate; ``alone``: one thread that computes on the cpu.
-
-    Wall over processor time means nothing for more threads, nor where the host waits for an accelerator.
-    """
+def between(before: Reading, after: Reading) -> dict[str, float]:
+    """Return what happened between two readings, by gate; a burst adds ``wall_over_cpu`` of its values."""
     wall_ns = after.wall_ns - before.wall_ns
     if wall_ns <= 0:
         return {}
     values: dict[str, float] = {}
-    if alone and after.cpu_ns > before.cpu_ns:
-        values["wall_over_cpu"] = wall_ns / (after.cpu_ns - before.cpu_ns)
     for gate, counter, per_unit in (
         ("preempted", "preempted", 1e9 / wall_ns),
         ("waiting", "waiting_us", 1e3 / wall_ns),

@@ -418,7 +418,7 @@ class _Block:
                 taken[entry.id].visits.append((number, place, value))
                 if value.per_call_ns > SLOW_CALL_NS:
                     slow.add(entry.id)
-        return gates.between(before, gates.read(), alone=False)
+        return gates.between(before, gates.read())
 
     def _prove(self, name: str, entry: Entry, *, blamed: Entry) -> Proved | None:
         """Have an entry proved and held. Where another is ``blamed`` for a crash, this one takes no values.
