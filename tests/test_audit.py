@@ -7,8 +7,8 @@ from journals import example_records
 from machines import FIT
 
 from bench.machine.audit import LEVELS, Finding, audit, banners
-from bench.machine.devices import Probed
 from bench.machine.libraries import LIBRARIES, Library
+from bench.machine.libraries.library import Inventory
 from bench.records.record import Environment
 from bench.records.run import make_run
 from bench.reporting.article import run_article
@@ -33,8 +33,11 @@ def find(
 ) -> list[Finding]:
     """Return the findings on the fit machine with other facts, libraries (or accelerators), variables."""
     libraries = LOOK | more.pop("libraries", {})
-    devices = {"cuda:0": libraries.pop("cuda:0")}
-    return audit(FIT | (facts or {}), threads=8, probed=Probed(libraries, devices, {}, pinned_kernel), **more)
+    gpu = libraries.pop("cuda:0")
+    probed = {name: Inventory(facts=dict(tells)) for name, tells in libraries.items()}
+    probed["numpy"].facts["pinned_kernel"] = pinned_kernel
+    probed["torch"].devices["cuda:0"] = gpu
+    return audit(FIT | (facts or {}), threads=8, probed=probed, **more)
 
 
 def test_a_machine_that_is_fit_has_no_findings():

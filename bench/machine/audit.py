@@ -8,15 +8,16 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 from bench.machine import gates, host
 from bench.machine.busy import QUIET
-from bench.machine.devices import Probed, probe_libraries
+from bench.machine.devices import probe_libraries
 from bench.machine.environ import THREAD_LIMITS, speed_variables, worker_environment
 from bench.machine.libraries import BLAS, LIBRARIES, NUMPY, library
+from bench.machine.libraries.library import Inventory
 
 # unfair: it favours one library; unstable: times scatter or drift; note: good to know
 Level = Literal["unfair", "unstable", "note"]
@@ -301,7 +302,7 @@ def audit(
     dropped: Mapping[str, str] | None = None,
     kept: Mapping[str, str] | None = None,
     shell: Mapping[str, str] | None = None,
-    probed: Probed | None = None,
+    probed: Mapping[str, Inventory] | None = None,
     sample: Mapping[str, float] | None = None,
 ) -> list[Finding]:
     """Return what is unfair or unstable, the worst first; rules without their facts stay silent.
@@ -311,19 +312,16 @@ def audit(
         threads: the most that an arm has.
         dropped, kept: variables that bear on speed and do not, or do, reach the workers.
         shell: variables that bear on speed as they are set now.
-        probed: what the libraries tell in a process with ``threads`` threads.
+        probed: what each library tells in a process with ``threads`` threads.
         sample: what the gates read over a moment in which nothing was asked of the machine.
     """
-    probed = probed or Probed()
     subjects = [
-        *_pinned(dropped or {}, probed),
-        *_pinned(kept or {}, probed, kept=True),
+        *_pinned(dropped or {}, probed or {}),
+        *_pinned(kept or {}, {}, kept=True),
         *_shell(shell or {}),
         *((KEPT, _variable(*item)) for item in (kept or {}).items()),
-        *_libraries(probed, threads, facts.get("vector_units") or ()),
+        *_libraries(probed or {}, threads, facts.get("vector_units") or ()),
         (MACHINE, _machine_facts(facts, threads)),
-        *((DEVICE, Facts(state, id=device)) for device, state in probed.devices.items()),
-        *(([SILENT], Facts(name=name, reason=why)) for name, why in probed.silent.items()),
         *_sampled(sample or {}),
     ]
     findings = [finding for rules, subject in subjects for rule in rules for finding in rule.find(subject)]
@@ -354,15 +352,14 @@ def audit_here(devices: Sequence[str] | None = None) -> list[Finding]:
     facts = host.describe()  # before the children start, which are a load of their own
     threads = host.usable_cpus()
     environment = worker_environment(threads)
-    probed = probe_libraries(threads, [name for name in environment.dropped if _pin(name)])
-    states = {id: state for id, state in probed.devices.items() if devices is None or id in devices}
+    pins = [name for name in environment.dropped if _pin(name)]
     return audit(
         facts,
         threads=threads,
         dropped=environment.dropped,
         kept=environment.kept,
         shell=speed_variables(),
-        probed=replace(probed, devices=states),
+        probed=probe_libraries(threads, pins, devices=devices),
         sample=sample,
     )
 
@@ -382,12 +379,17 @@ def _machine_facts(facts: Mapping[str, Any], threads: int) -> Facts:
     )
 
 
-def _libraries(probed: Probed, threads: int, units: Sequence[str]) -> Iterator[Subject]:
-    for name, facts in probed.libraries.items():
+def _libraries(probed: Mapping[str, Inventory], threads: int, units: Sequence[str]) -> Iterator[Subject]:
+    """Yield each library with its accelerators, and all of them together."""
+    for name, inventory in probed.items():
         own = library(name)
         named = {"name": name, "label": own.label, "upgrade": own.upgrade or "rnnbench run --threads 1"}
-        yield LIBRARY, Facts(facts, **named, asked=threads, units=units)
-    flushes = {name: facts.get("flushes_subnormals") for name, facts in probed.libraries.items()}
+        if inventory.missing:
+            yield [SILENT], Facts(name=name, reason=inventory.missing)
+        yield LIBRARY, Facts(inventory.facts, **named, asked=threads, units=units)
+        for device, state in inventory.devices.items():
+            yield DEVICE, Facts(state, id=device)
+    flushes = {name: inventory.facts.get("flushes_subnormals") for name, inventory in probed.items()}
     flushing = " and ".join(name for name, value in flushes.items() if value)
     yield SUBNORMALS, Facts(flushing=flushing, others=False in flushes.values())
 
@@ -416,9 +418,12 @@ def _pin(variable: str) -> tuple[str, str] | None:
     return next(pins, None)
 
 
-def _pinned(variables: Mapping[str, str], probed: Probed, *, kept: bool = False) -> Iterator[Subject]:
+def _pinned(
+    variables: Mapping[str, str], probed: Mapping[str, Inventory], *, kept: bool = False
+) -> Iterator[Subject]:
     """Yield the variables that pin something, those of one part together."""
-    pinned, own = probed.pinned_kernel, probed.libraries.get(NUMPY.name, {}).get("kernel")
+    facts = probed[NUMPY.name].facts if NUMPY.name in probed else {}
+    pinned, own = facts.get("pinned_kernel"), facts.get("kernel")
     parts = dict.fromkeys(filter(None, map(_pin, variables)))
     for part, label in parts:
         kernels = ""

@@ -5,7 +5,7 @@ import crashes there.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,16 +53,6 @@ class Devices:
         return tuple(device.id for device in self.present if "float64" not in device.dtypes)
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """Facts by library and by accelerator; ``silent`` says why a library told nothing."""
-
-    libraries: dict[str, dict[str, Any]] = field(default_factory=dict)
-    devices: dict[str, dict[str, Any]] = field(default_factory=dict)
-    silent: dict[str, str] = field(default_factory=dict)
-    pinned_kernel: str | None = None  # that NumPy's BLAS chose with the variables that a run drops
-
-
 def find_devices(*, timeout_seconds: float = PROBE_SECONDS, quickly: bool = False) -> Devices:
     """Ask a child for each library that knows accelerators; one that dies or hangs leaves the cpu.
 
@@ -101,8 +91,18 @@ def resolve(requested: Sequence[str], devices: Devices) -> tuple[list[str], list
     return list(dict.fromkeys(ids)), list(devices.absent) if "all" in requested else []
 
 
-def probe_libraries(threads: int, pins: Sequence[str] = (), *, seconds: float = CHECK_SECONDS) -> Probed:
-    """Ask every library, side by side, in a worker's environment; NumPy with the variables ``pins`` too."""
+def probe_libraries(
+    threads: int,
+    pins: Sequence[str] = (),
+    *,
+    devices: Collection[str] | None = None,
+    seconds: float = CHECK_SECONDS,
+) -> dict[str, Inventory]:
+    """Ask every library, side by side, in a worker's environment; return what each tells, by its name.
+
+    With the variables ``pins``, which a run drops, NumPy is asked as well: its facts tell which
+    ``pinned_kernel`` its BLAS chooses then. ``devices``: the accelerators to tell of; None for all.
+    """
     asked = [*((each, ()) for each in LIBRARIES.values()), *([(NUMPY, pins)] if pins else [])]
     inventories = _ask(
         [(each, [str(threads)], worker_environment(threads, keep=keep).variables) for each, keep in asked],
@@ -110,13 +110,13 @@ def probe_libraries(threads: int, pins: Sequence[str] = (), *, seconds: float = 
     )
     pinned = inventories.pop() if pins else Inventory()
     by_name = dict(zip(LIBRARIES, inventories, strict=True))
-    devices = {device: facts for each in inventories for device, facts in each.devices.items()}
-    return Probed(
-        libraries={name: each.facts for name, each in by_name.items() if not each.missing},
-        devices={device: with_nvidia_smi(facts) for device, facts in devices.items()},
-        silent={name: each.missing for name, each in by_name.items() if each.missing},
-        pinned_kernel=pinned.facts.get("kernel"),
-    )
+    by_name[NUMPY.name].facts["pinned_kernel"] = pinned.facts.get("kernel")
+    for each in inventories:
+        for device in list(each.devices):
+            state = each.devices.pop(device)
+            if devices is None or device in devices:
+                each.devices[device] = with_nvidia_smi(state)
+    return by_name
 
 
 def with_nvidia_smi(facts: Mapping[str, Any], command: Sequence[str] = ("nvidia-smi",)) -> dict[str, Any]:
