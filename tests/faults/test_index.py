@@ -100,7 +100,6 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         (VALUES, "test_numbers_of_the_cpu_never_stand_under_the_name_of_another_device"),
     ]),
     "F16": ("a dtype that a device does not know", [
-        ("test_plan.py", "test_what_cannot_be_measured_is_missing_with_the_reason"),
         ("test_device.py", "test_every_device_is_found_with_its_dtypes_also_where_a_driver_breaks"),
         ("test_plan.py", "test_what_cannot_be_measured_is_missing_with_the_reason"),
     ]),
