@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from reports import CLAIM_NEW, CLAIM_OLD, facts_of
 
 from bench.analysis.crossover import lines
-from bench.analysis.ladder import Factor
+from bench.analysis.statistics import Interval
 from bench.machine import units
 from bench.measure.plan import Exactly
 from bench.records.record import Burst, Check, Worker
@@ -151,10 +151,10 @@ def test_the_ladders_sentences_say_how_far_what_carries_most_and_who_is_ahead(
 def test_the_ladders_numbers_are_those_of_its_factors(default_run: Run) -> None:
     steps, lead = taken(default_run), section(ladder_section, default_run).lead
     for factor, sentence in ((steps.whole.factor, lead[0]), (steps.largest.factor, lead[1])):
-        assert f"{units.ratio(factor.value)} times {limits(factor)}" in sentence
-    both = (Factor(value, 0.5, 0.55, 9) for value in (3.8, 1 / 1.9, 1.0))
+        assert f"{units.ratio(factor.estimate)} times {limits(factor)}" in sentence
+    both = (Interval(value, 0.5, 0.55, 0.95) for value in (3.8, 1 / 1.9, 1.0))
     assert [times(factor) for factor in both] == ["× 3.80", "÷ 1.90", "× 1.000"]
-    assert limits(Factor(1 / 1.9, 0.5, 0.55, 9)) == "[1.82, 2.00]"
+    assert limits(Interval(1 / 1.9, 0.5, 0.55, 0.95)) == "[1.82, 2.00]"
 
 
 def test_the_declared_comparison_of_the_same_two_is_named_where_its_number_differs() -> None:
@@ -163,7 +163,7 @@ def test_the_declared_comparison_of_the_same_two_is_named_where_its_number_diffe
     claim = facts_of(run).summary.headline("claim")
     assert claim is not None
     assert claim.ratio is not None
-    own, other = units.ratio(taken(run).whole.factor.value), units.ratio(1 / claim.ratio)
+    own, other = units.ratio(taken(run).whole.factor.estimate), units.ratio(1 / claim.ratio)
     assert own != other
     note = f"So it is {own} here and {other} in the declared comparison."
     assert note in section(ladder_section, run).notes[0]
@@ -201,8 +201,6 @@ def test_every_bar_leads_from_the_time_above_to_its_own(default_run: Run) -> Non
     assert len(bars) == 1 + len(steps.way) + 1 + len(steps.branches)
     whiskers = [xs(line) for line in axes.get_lines() if line.get_marker() == "|"]
     step = steps.way[2]
-    assert step.factor.low is not None
-    assert step.factor.high is not None
     assert (step.above.time_ns / step.factor.high, step.above.time_ns / step.factor.low) in whiskers
     low, high = axes.get_xlim()
     assert all(low < time < high for ends in (*bars, *whiskers) for time in ends)

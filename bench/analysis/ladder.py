@@ -14,28 +14,11 @@ from itertools import pairwise
 import numpy as np
 
 from bench.analysis.outcome import Outcome
-from bench.analysis.statistics import mean_interval
+from bench.analysis.statistics import Interval, mean_interval
 from bench.analysis.summary import Summary
 from bench.records.record import Arm, Entry, Rung
 
 FEWEST = 3  # blocks for an interval
-
-
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """How many times faster a change made it; below 1 it made it slower."""
-
-    value: float
-    low: float | None  # Student's 95 % interval; None with fewer than three blocks
-    high: float | None
-    blocks: int
-
-    @property
-    def sign(self) -> int:
-        """Return 1 where the interval lies above 1, -1 where below; else 0, as where there is none."""
-        if self.low is None or self.high is None:
-            return 0
-        return (self.low > 1) - (self.high < 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +37,8 @@ class Step:
     rung: Timed
     above: Timed
     change: str
-    factor: Factor
+    factor: Interval  # how many times faster it made it; no limits with fewer than three blocks
+    blocks: int
 
     @property
     def library_alone(self) -> bool:
@@ -78,8 +62,8 @@ class Ladder:
     @property
     def largest(self) -> Step:
         """Return the step that carries most of the whole way."""
-        faster = self.whole.factor.value >= 1
-        return max(self.way, key=lambda step: step.factor.value if faster else 1 / step.factor.value)
+        faster = self.whole.factor.estimate >= 1
+        return max(self.way, key=lambda step: step.factor.estimate if faster else 1 / step.factor.estimate)
 
 
 def ladder(summary: Summary) -> Ladder | None:
@@ -144,5 +128,6 @@ def _step(summary: Summary, above: str, entry: str, change: str, blocks: Sequenc
         mean_ns = math.exp(float(np.mean([math.log(time) for time in of_end])))
         ends.append(Timed(end, run.arms[end.arm], mean_ns))
     interval = mean_interval([math.log(before / after) for before, after in zip(*times, strict=True)]).exp()
-    low, high = interval.limits if len(blocks) >= FEWEST else (None, None)
-    return Step(ends[1], ends[0], change, Factor(interval.estimate, low, high, len(blocks)))
+    if len(blocks) < FEWEST:
+        interval = Interval(interval.estimate, -math.inf, math.inf, 1.0)
+    return Step(ends[1], ends[0], change, interval, len(blocks))

@@ -1,12 +1,14 @@
 """The ladder: the tutorial's claim taken apart, one change at a time, each with what it is worth."""
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from bench.analysis.ladder import Factor, Ladder, Step, ladder
+from bench.analysis.ladder import Ladder, Step, ladder
+from bench.analysis.statistics import Interval
 from bench.machine import units, wording
 from bench.reporting import plots, tables, words
 from bench.reporting.facts import Facts
@@ -45,20 +47,20 @@ def ladder_section(facts: Facts, prefix: str) -> Section | None:
     )
 
 
-def times(factor: Factor) -> str:
+def times(factor: Interval) -> str:
     """Return what a change did to the speed: × 3.80, or ÷ 1.90."""
     value, *_ = _turned(factor)
-    return f"{'×' if factor.value >= 1 else '÷'} {units.ratio(value)}"
+    return f"{'×' if factor.estimate >= 1 else '÷'} {units.ratio(value)}"
 
 
-def limits(factor: Factor) -> str:
+def limits(factor: Interval) -> str:
     """Return the interval of what ``times`` says."""
     _, *ends = _turned(factor)
     return units.interval(*ends)
 
 
-def _turned(factor: Factor) -> tuple[float, float | None, float | None]:
-    return units.above_1(factor.value, factor.low, factor.high)
+def _turned(factor: Interval) -> tuple[float, float | None, float | None]:
+    return units.above_1(factor.estimate, *factor.limits)
 
 
 def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
@@ -71,7 +73,7 @@ def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
         if steps.complete
         else f"Of the way between the tutorial's two programs only a part was measured: {ends}"
     )
-    slower = ", the second being the slower one" * (steps.whole.factor.value < 1)
+    slower = ", the second being the slower one" * (steps.whole.factor.estimate < 1)
     yield f"{who} {'are' if decided else 'measured'} {_apart(steps.whole.factor)} apart{slower}."
     if not decided:
         yield "That is undecided: the run gives no verdict on it."
@@ -84,14 +86,14 @@ def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
 def _equal_work(step: Step) -> str:
     """Say what one library is worth against the other where both do the same."""
     where = f"At equal work, from {words.variant(step.above.arm)} to {words.variant(step.rung.arm)}"
-    if step.factor.low is not None and not step.factor.sign:
+    if step.factor.finite and step.factor.contains(1):
         return f"{where}, neither is measurably ahead: {times(step.factor)} {limits(step.factor)}."
     own, other = words.names(step.rung.arm, step.above.arm)
-    ahead, behind = (own, other) if step.factor.value >= 1 else (other, own)
+    ahead, behind = (own, other) if step.factor.estimate >= 1 else (other, own)
     return f"{where}, {ahead} measured {_apart(step.factor, 'times faster')} than {behind}."
 
 
-def _apart(factor: Factor, unit: str = "times") -> str:
+def _apart(factor: Interval, unit: str = "times") -> str:
     """Return "231 times [228, 235]": the slower side's time over the faster one's."""
     value, *_ = _turned(factor)
     return f"{units.ratio(value)} {unit} {limits(factor)}".rstrip()
@@ -113,7 +115,7 @@ def _table(facts: Facts, steps: Ladder) -> TextTable:
         "What changed": lambda step: Cell(step.change, beside(step)),
         "Time a call": lambda step: tables.time_cell(facts.rows[step.rung.entry.id]),
         "Factor": lambda step: (
-            Cell(times(step.factor), limits(step.factor), step.factor.value)
+            Cell(times(step.factor), limits(step.factor), step.factor.estimate)
             if step.rung is not step.above
             else Cell(units.NOTHING)
         ),
@@ -124,7 +126,7 @@ def _table(facts: Facts, steps: Ladder) -> TextTable:
 
 def _start(steps: Ladder) -> Step:
     """Return the first program as a step from itself."""
-    return Step(steps.whole.above, steps.whole.above, steps.start, Factor(1.0, None, None, 0))
+    return Step(steps.whole.above, steps.whole.above, steps.start, Interval(1.0, -math.inf, math.inf, 1.0), 0)
 
 
 def _origin(step: Step) -> str:
@@ -136,9 +138,9 @@ def _origin(step: Step) -> str:
 def _notes(facts: Facts, steps: Ladder) -> Iterator[str]:
     claim, declared = facts.summary.headline("claim"), ""
     if steps.complete and claim is not None and claim.ratio is not None:
-        own, other = (units.ratio(max(x, 1 / x)) for x in (steps.whole.factor.value, claim.ratio))
+        own, other = (units.ratio(max(x, 1 / x)) for x in (steps.whole.factor.estimate, claim.ratio))
         declared = f" So it is {own} here and {other} in the declared comparison." if own != other else ""
-    blocks = wording.count(steps.whole.factor.blocks, "block")
+    blocks = wording.count(steps.whole.blocks, "block")
     yield (
         f"× made it faster, ÷ slower. Factors are geometric means over the {blocks} that hold every rung, "
         "with Student's 95 % interval: they multiply to the whole, as no other estimate here does."
@@ -185,4 +187,4 @@ def waterfall(steps: Ladder, *, narrow: bool = False) -> Figure:
 
 def _limits_ns(step: Step) -> list[float]:
     """Return where the interval of the factor puts the time, seen from the time above; empty without one."""
-    return [step.above.time_ns / limit for limit in (step.factor.high, step.factor.low) if limit]
+    return [step.above.time_ns / limit for limit in reversed(step.factor.limits) if limit]
