@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.random  # NumPy would load it at its first use, and the module's own start swallows a Ctrl-C
 
 from bench import proof
 from bench.records.record import (

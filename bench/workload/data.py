@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.random  # NumPy would load it at its first use, and the module's own start swallows a Ctrl-C
 from numpy.typing import NDArray
 
 from bench.machine.arrays import read_arrays
