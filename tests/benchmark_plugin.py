@@ -21,7 +21,7 @@ from bench.machine.libraries import NUMPY, TORCH
 from bench.workload import catalog
 from bench.workload.case import TASKS, sine_case
 from bench.workload.catalog import Variant
-from bench.workload.own_variant import load_variant
+from bench.workload.own import load_variant
 
 THREADS = 1  # of both libraries
 # options of pytest-benchmark that leave it open whether anything is to be timed

@@ -14,7 +14,7 @@ from bench.workload.binding import bind_case
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
 from bench.workload.catalog import BASELINE, VARIANTS, find
 from bench.workload.data import make
-from bench.workload.own_variant import load_variant
+from bench.workload.own import load_variant
 from impl_numpy.rnn import predict
 
 OWN_VARIANT = '''

@@ -62,7 +62,7 @@ PLACES = {  # single expressions of other files
     ("workload/catalog.py", "':' not in spec"): TYPED,
     ("workload/catalog.py", "'\\x00' in spec"): TYPED,
     ("workload/cell.py", "':' not in spec"): TYPED,
-    ("workload/own_object.py", "spec.partition"): TYPED,
+    ("workload/own.py", "spec.partition"): TYPED,
 }
 
 

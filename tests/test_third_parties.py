@@ -25,7 +25,7 @@ from bench.training import load_result
 from bench.workload import catalog
 from bench.workload.case import TASKS, Case, Shape
 from bench.workload.cell import find_cell
-from bench.workload.own_object import load_object
+from bench.workload.own import load_object
 
 HERE = Path(__file__).parent
 LISTS, FROZEN = "third_parties.toy:lists", "third_parties.frozen:arrays"

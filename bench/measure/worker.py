@@ -52,7 +52,7 @@ from bench.records.record import Check, Proved, Ready, Status
 from bench.workload.binding import Binding, bind_case
 from bench.workload.catalog import Variant
 from bench.workload.data import Batch
-from bench.workload.own_variant import load_library, load_variant
+from bench.workload.own import load_library, load_variant
 
 RESULTS = 5  # block 0: how often the time of ``result`` is compared with its time directly after
 

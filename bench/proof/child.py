@@ -19,7 +19,7 @@ from bench.workload.binding import Bind, bind_case
 from bench.workload.case import Case, Shape
 from bench.workload.catalog import Variant
 from bench.workload.data import Batch
-from bench.workload.own_variant import load_variant
+from bench.workload.own import load_variant
 
 REFERENCE = "reference"  # the name of the rows about the reference itself
 OF_CASE = ("dtype", "task", "layout", "activation", "shape", "cell")  # fields of a row

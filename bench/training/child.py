@@ -21,7 +21,7 @@ from bench.training.params import save_params
 from bench.workload.binding import Binding, bind_case
 from bench.workload.case import Case
 from bench.workload.data import Array, Batch, Scaling
-from bench.workload.own_variant import load_variant
+from bench.workload.own import load_variant
 
 MAX_GROWTH = 1e3  # a loss so many times the first has diverged
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench.machine.errors import UserError
 from bench.workload.case import Case, Shape
 from bench.workload.operations import ITEMSIZE, Count, Operations
-from bench.workload.own_object import load_object
+from bench.workload.own import load_object
 
 if TYPE_CHECKING:
     from numpy.random import Generator

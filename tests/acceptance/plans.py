@@ -18,7 +18,7 @@ from bench.measure.runner import Runner
 from bench.records.record import SCHEMA, AnyRecord, Arm, Entry, Group, Plan
 from bench.records.run import Run, make_run
 from bench.workload.case import Case, sine_case
-from bench.workload.own_variant import load_variant
+from bench.workload.own import load_variant
 
 CASE = sine_case("forward", "positional", batch=4, hidden=4)  # what the kernels answer; they take no notice
 STEP = sine_case("train_step", "positional")  # the tutorial's
