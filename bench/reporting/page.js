@@ -61,7 +61,7 @@
     if (table.tBodies[0].rows.length > LONG) makeFilter(table);
   }
 
-  // --- sections: what is not asked first is closed; a link opens what it leads to (paper shows all)
+  // --- sections: what is not asked first is closed; a link opens what it leads to, and paper all
 
   const sections = [...document.querySelectorAll("section > details")];
   document.querySelectorAll("details.shut").forEach((section) => (section.open = false));
@@ -88,4 +88,11 @@
   };
   addEventListener("hashchange", reveal);
   reveal();
+
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    closed.forEach((one) => (one.open = true));
+  });
+  addEventListener("afterprint", () => closed.forEach((one) => (one.open = false)));
 }
