@@ -219,7 +219,10 @@ def test_on_paper_all_is_open_and_dark_is_light(chromium: Any, page: Path) -> No
         assert seen.run(LOW_CONTRAST) == []
         seen.page.emulate_media(media="screen")
         assert not seen.run(there)
-        for event, shut in (("beforeprint", 0), ("afterprint", closed)):  # older browsers, which the style misses
+        for event, shut in (
+            ("beforeprint", 0),
+            ("afterprint", closed),
+        ):  # older browsers, which the style misses
             seen.run(f"() => dispatchEvent(new Event('{event}'))")
             assert seen.page.locator("details:not([open])").count() == shut
         paper = seen.page.pdf(format="A4")
