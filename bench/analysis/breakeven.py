@@ -133,9 +133,7 @@ class BreakEven:
     kind: Kind
     gap: Interval  # F_rival - F_baseline in nanoseconds: above 0, the rival starts later
     step: Comparison
-    steps: float | None = None  # K*
-    low: float | None = None  # None: too few blocks for an interval
-    high: float | None = None
+    steps: Interval | None = None  # K*, where they cross
     reason: str = ""  # where open
     from_cache: "BreakEven | None" = None  # where something is compiled: the same, had it been done before
 
@@ -226,8 +224,7 @@ def _break_even(baseline: Cost, rival: Cost, step: Comparison) -> BreakEven | No
     if kinds[0] != "crosses":
         return replace(result, kind=kinds[0])
     steps = rank_interval([math.log(ratio) for ratio in gaps / gains]).exp()
-    low, high = steps.limits
-    return replace(result, kind="crosses", steps=steps.estimate, low=low, high=high)
+    return replace(result, kind="crosses", steps=steps)
 
 
 def _kind(gap: float, gain: float) -> Kind:

@@ -61,7 +61,7 @@ def sentence(pair: BreakEven) -> str:
             f"{late} never catches up with {early} at this size: it starts {starts} each {step} takes "
             f"{lead.times} as long."
         )
-    sure = pair.step.verdict in words.DECIDED and (pair.kind != "crosses" or pair.low is not None)
+    sure = pair.step.verdict in words.DECIDED and (pair.steps is None or pair.steps.finite)
     return text if sure else f"No verdict, but in {wording.count(pair.step.blocks, 'block')}: {text}"
 
 
@@ -95,8 +95,9 @@ def steps(pair: BreakEven) -> str:
     """Return "1 320 steps [1 280, 1 370]"; a dash where nothing crosses."""
     if pair.steps is None:
         return units.NOTHING
-    limits = "" if pair.low is None or pair.high is None else f" [{_few(pair.low)}, {_few(pair.high)}]"
-    return f"{_few(pair.steps)} {noun(pair.baseline)}{'' if _few(pair.steps) == '1' else 's'}{limits}"
+    count = _few(pair.steps.estimate)
+    limits = f" [{_few(pair.steps.low)}, {_few(pair.steps.high)}]" if pair.steps.finite else ""
+    return f"{count} {noun(pair.baseline)}{'' if count == '1' else 's'}{limits}"
 
 
 def _few(steps: float) -> str:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from bench.analysis.breakeven import BreakEven, Cost, break_evens, costs
-from bench.analysis.statistics import Array, median_interval
+from bench.analysis.statistics import Array, Interval, median_interval
 from bench.analysis.verdict import Kind
 from bench.machine import units, wording
 from bench.reporting import plots, reasons, tables, words
@@ -145,7 +145,11 @@ def _crossing_table(every: Sequence[BreakEven], numbers: Mapping[Pair, int]) -> 
     def overtaken(pair: BreakEven) -> Cell:
         after = {"crosses": reasons.steps(pair), "open": "open"}.get(pair.kind, "never")
         cached = pair.from_cache if pair.from_cache and pair.from_cache.steps is not None else None
-        return Cell(after, f"compiled before: {reasons.steps(cached)}" if cached else pair.reason, pair.steps)
+        return Cell(
+            after,
+            f"compiled before: {reasons.steps(cached)}" if cached else pair.reason,
+            pair.steps and pair.steps.estimate,
+        )
 
     def factor(pair: BreakEven) -> Cell:
         lead = words.lead(pair.step)
@@ -224,7 +228,7 @@ def cost_plot(
     plots.set_ticks(axes.xaxis, LogLocator(numticks=5 if narrow else 9), lambda x: units.whole(round(x)))
     plots.set_ticks(axes.yaxis, LogLocator(numticks=9), plots.tick)
     for pair in drawn:
-        if _pair(pair) in numbers and pair.steps is not None and pair.steps <= steps[-1]:
+        if _pair(pair) in numbers and pair.steps is not None and pair.steps.estimate <= steps[-1]:
             _mark(axes, pair, pair.steps, numbers[_pair(pair)])
     plots.legend_below(axes, 2)
     return figure
@@ -232,16 +236,18 @@ def cost_plot(
 
 def _reach(drawn: Sequence[BreakEven]) -> float:
     """Return the last number of steps on the axis: a power of ten beyond every crossing, within reason."""
-    last = max((pair.high or pair.steps for pair in drawn if pair.steps is not None), default=1.0)
+    last = max((pair.steps.limits[1] or pair.steps.estimate for pair in drawn if pair.steps), default=1.0)
     return float(min(MOST_REACH, max(LEAST_REACH, 10 ** math.ceil(math.log10(2 * last)))))
 
 
-def _mark(axes: Axes, pair: BreakEven, steps: float, number: int) -> None:
+def _mark(axes: Axes, pair: BreakEven, steps: Interval, number: int) -> None:
     """Draw a number where two lines cross, and the interval as a bar."""
     early = pair.ahead_first
-    total_ns = float(np.median(early.total_ns(steps)))
-    if pair.low is not None and pair.high is not None:
-        axes.plot([pair.low, pair.high], [total_ns] * 2, **plots.WHISKER)
-    axes.plot([steps], [total_ns], color=INK, markerfacecolor="white", **plots.DOT | {"markersize": 12})
+    total_ns = float(np.median(early.total_ns(steps.estimate)))
+    if steps.finite:
+        axes.plot([steps.low, steps.high], [total_ns] * 2, **plots.WHISKER)
+    axes.plot(
+        [steps.estimate], [total_ns], color=INK, markerfacecolor="white", **plots.DOT | {"markersize": 12}
+    )
     centred: Any = {"ha": "center", "va": "center_baseline", "fontsize": plots.NOTE, "zorder": 7}
-    axes.annotate(str(number), (steps, total_ns), **centred)
+    axes.annotate(str(number), (steps.estimate, total_ns), **centred)
