@@ -148,7 +148,7 @@ def _crossing_table(every: Sequence[BreakEven], numbers: Mapping[Pair, int]) -> 
         return Cell(
             after,
             f"compiled before: {reasons.steps(cached)}" if cached else pair.reason,
-            pair.steps and pair.steps.estimate,
+            pair.steps.estimate if pair.steps else None,
         )
 
     def factor(pair: BreakEven) -> Cell:
