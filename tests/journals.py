@@ -164,7 +164,7 @@ def _burst(
 def _rates(plan: record.Plan, arms: dict[str, record.Arm], block: int) -> list[record.Rates]:
     """What the probes measured in a block. Their noise is their own: it moves no burst."""
     generator = np.random.Generator(np.random.PCG64([plan.seed, block]))
-    made = []
+    rates = []
     for probe in probing(plan, active(plan.groups, block), block):
         measured = []
         for kernel in probe_job(plan, probe).wanted:
@@ -173,8 +173,8 @@ def _rates(plan: record.Plan, arms: dict[str, record.Arm], block: int) -> list[r
             noise = np.exp(generator.normal(0, 0.01) + generator.normal(0, 0.003, 3))
             elapsed = [int(per_call * n_calls * factor) for factor in noise]
             measured.append(record.Primitive(kernel, n_calls, elapsed))
-        made.append(record.Rates(block, probe.arm, probe.case, measured))
-    return made
+        rates.append(record.Rates(block, probe.arm, probe.case, measured))
+    return rates
 
 
 def _checks(case: Case, *, wrong: bool = False) -> list[record.Check]:

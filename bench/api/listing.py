@@ -74,12 +74,12 @@ def _console() -> "Console":
 
 def limits(variant: Variant) -> str:
     """Return which tasks, layouts, dtypes and activations the variant does not support."""
-    lacks = []
-    for what, supported, every in (
-        ("task", variant.tasks, TASKS),
-        ("layout", variant.layouts, LAYOUTS),
-        ("dtype", variant.dtypes, DTYPES),
-        ("activation", variant.activations, ACTIVATIONS),
-    ):
-        lacks += [f"no {what} {name}" for name in every if name not in supported]
-    return ", ".join(lacks)
+    choices = {
+        "task": (TASKS, variant.tasks),
+        "layout": (LAYOUTS, variant.layouts),
+        "dtype": (DTYPES, variant.dtypes),
+        "activation": (ACTIVATIONS, variant.activations),
+    }
+    return ", ".join(
+        f"no {what} {name}" for what, (names, has) in choices.items() for name in names if name not in has
+    )
