@@ -67,7 +67,7 @@ def quiet(monkeypatch, **probed: Inventory) -> None:
     monkeypatch.setattr(audit, "SAMPLE_S", 0)
     monkeypatch.setattr(audit.host, "describe", lambda: FIT)
     monkeypatch.setattr(audit.host, "usable_cpus", lambda: 8)
-    monkeypatch.setattr(audit.gates, "between", lambda before, after, alone: {})
+    monkeypatch.setattr(audit.gates, "between", lambda before, after: {})
     monkeypatch.setattr(audit, "probe_libraries", lambda threads, pins, devices: probed)
     monkeypatch.setattr(audit, "speed_variables", dict)
 

@@ -67,7 +67,7 @@ def count() -> Counters:
     times = [each._asdict() for cpu, each in enumerate(psutil.cpu_times(percpu=True)) if cpu in allowed]
     # name and processor time of every other process that is visible
     programs = {
-        process.pid: (str(process.info["name"]), sum(process.info["cpu_times"][:2]))
+        process.pid: (process.info["name"] or "a program", sum(process.info["cpu_times"][:2]))
         for process in psutil.process_iter(["name", "cpu_times"])
         if process.info["cpu_times"] and process.pid != os.getpid()
     }

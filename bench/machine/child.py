@@ -323,16 +323,14 @@ def _readable(children: Collection[Child], wait_s: float) -> list[Child]:
 
 def program_output(
     command: Sequence[str], timeout_s: float, cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> str | None:
+) -> bytes | None:
     """Return what a program that is not ours prints; None where it is missing, fails or takes too long."""
     silent = subprocess.DEVNULL
-    try:
-        printed = subprocess.check_output(
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        return subprocess.check_output(
             command, cwd=cwd, env=env, stdin=silent, stderr=silent, timeout=timeout_s
         )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return printed.decode(errors="surrogateescape")
+    return None
 
 
 def _broken(how: str) -> ChildError:

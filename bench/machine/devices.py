@@ -125,7 +125,8 @@ def with_nvidia_smi(facts: Mapping[str, Any], command: Sequence[str] = ("nvidia-
     if not facts.get("uuid"):
         return kept
     query = f"--id={facts['uuid']}", f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"
-    words = [word.strip() for word in (program_output([*command, *query], SMI_SECONDS) or "").split(",")]
+    printed = (program_output([*command, *query], SMI_SECONDS) or b"").decode(errors="replace")
+    words = [word.strip() for word in printed.split(",")]
     if len(words) != len(QUERY):
         return kept
     state = known(**{name: _number(word) for name, word in zip(QUERY.values(), words, strict=True)})

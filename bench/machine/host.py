@@ -113,7 +113,7 @@ def ranges(numbers: list[int]) -> str:
 
 def digest(text: str | bytes) -> str:
     """Return the first twelve hexadecimal digits of a SHA-256."""
-    data = text.encode(errors="surrogateescape") if isinstance(text, str) else text
+    data = text if isinstance(text, bytes) else text.encode(errors="surrogateescape")
     return hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
 
 
@@ -168,13 +168,14 @@ def checkout(folder: Path = PROJECT) -> dict[str, Any]:
     status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
     if status is None:
         return {}
-    headers = dict(line.split(maxsplit=2)[1:] for line in status.splitlines() if line.startswith("# "))
+    lines = status.decode(errors="replace").splitlines()
+    headers = dict(line.split(maxsplit=2)[1:] for line in lines if line.startswith("# "))
     commit = headers.get("branch.oid", "")
-    changes = sum(not line.startswith("#") for line in status.splitlines())
+    changes = sum(not line.startswith("#") for line in lines)
     return known(
         commit=commit if commit.isalnum() else None,  # "(initial)" before the first one
         uncommitted_files=changes,
-        uncommitted_sha256=lambda: digest(_git(folder, "diff", "HEAD") or "") if changes else None,
+        uncommitted_sha256=lambda: digest(_git(folder, "diff", "HEAD") or b"") if changes else None,
     )
 
 
@@ -207,7 +208,7 @@ def _power() -> str | None:
     return "mains" if battery.power_plugged else "battery"
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> bytes | None:
     """Return what git prints, None where it cannot. It writes and asks nothing."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     variables |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
