@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import msgspec
 import numpy as np
 import pytest
 from acceptance.plans import mutated
+from faults.runs import PROJECT, TESTS
 from trainings import MS, settings
 
 import bench
@@ -32,7 +34,6 @@ from bench.workload import catalog, data
 from bench.workload.case import sine_case
 from bench.workload.rnn import RNN
 
-ROOT = Path(__file__).parents[1]
 SMALL: dict[str, Any] = {"hidden": 5, "batch": 12, "dtype": "float64"}
 TWO = ("numpy-inplace", "torch-rnn")
 
@@ -171,30 +172,17 @@ def test_a_loss_diverges_that_is_no_loss_or_too_large(loss: float, why: str) -> 
     )
 
 
-def test_divergence_is_said_with_epoch_and_learning_rate_and_keeps_what_was(
-    tmp_path: Path, monkeypatch: Patch, capsys: Capture
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = ["--variant", "numpy-inplace", "--hidden", "4", "--epochs", "200", "--out", "t"]
-    assert main(["train", "--lr", "1e9", *arguments]) == 3
-    assert "it diverged in epochs 2 to 100 at learning rate 1e+09" in capsys.readouterr().out
-    assert load_result(Path("t")).runs[0].epochs.tolist() == [1]
-    assert Path("t/report.html").exists()
-    assert "diverged" in Path("t/report.md").read_text()
-
-
 def test_a_variant_that_crashes_is_told_and_the_next_one_trains(tmp_path: Path, monkeypatch: Patch) -> None:
-    (tmp_path / "mine.py").write_text(
-        "import types\n"
-        "def bind(*args, **options):\n    raise RuntimeError('no idea')\n"
-        "bad = types.SimpleNamespace(name='bad', library='numpy', bind=bind)\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    result = run_small(Path("t"), "mine:bad", "numpy-batched")
-
+    monkeypatch.chdir(TESTS)
+    result = run_small(tmp_path / "t", "faults.variants:device_lost", "numpy-batched")
     assert [stop.status for stop in result.stops] == ["crashed", "complete"]
-    assert "RuntimeError: no idea (mine.py, line 3, in bind)." in result.summary()
-    assert [run.variant for run in result.runs] == ["numpy-batched"]
+    assert re.search(
+        r"RuntimeError: device error.* \(faults/variants.py, line \d+, in _device", result.summary()
+    )
+    assert [(run.variant, len(run.epochs)) for run in result.runs] == [
+        ("device-lost", 0),
+        ("numpy-batched", 3),
+    ]
     assert result.status == "partial"
 
 
@@ -203,7 +191,7 @@ def test_control_c_keeps_what_was_trained_and_draws_it(tmp_path: Path) -> None:
     command += ["--epochs", "10000000", "--out", "t"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     running = subprocess.Popen(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, **pipes
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(PROJECT)}, text=True, **pipes
     )
     file = tmp_path / "t" / "training.jsonl"
     while running.poll() is None and not (file.exists() and file.read_text().count('"point"') > 3):

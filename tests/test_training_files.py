@@ -81,10 +81,19 @@ def test_a_matrix_that_starts_at_zero_is_said_to_have_no_distance(
     assert all(0 < distance < 1 for name, distance in moved.items() if name not in zero)
 
 
-@pytest.mark.parametrize("size", [1e200, 1e300, 1.5e307])
-def test_a_start_that_overflows_has_diverged(size: float, capsys: Capture) -> None:
-    assert main(load_with(V=size)) == 3
-    assert "numpy-inplace: it diverged in epoch 1" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("arguments", "when", "epochs"),
+    [
+        *((lambda size=size: load_with(V=size), "in epoch 1 ", []) for size in (1e200, 1e300, 1.5e307)),
+        (lambda: ["train", *SMALL, "--lr", "1e9"], "in epochs 2 to 3 at learning rate 1e+09", [1]),
+    ],
+)
+def test_divergence_is_told_with_its_epochs_and_keeps_what_was(
+    arguments: Callable[[], list[str]], when: str, epochs: list[int], capsys: Capture
+) -> None:
+    assert main(arguments()) == 3
+    assert f"numpy-inplace: it diverged {when}" in capsys.readouterr().out
+    assert load_result(Path("t")).runs[0].epochs.tolist() == epochs
     assert "diverged" in Path("t/report.md").read_text()
 
 
