@@ -30,13 +30,7 @@ decode = Decoder[AnyRecord](AnyRecord)
 class Journal(SealedWriter[AnyRecord]):
     """Appends a run's records to its journal."""
 
-    def __init__(self, path: Path) -> None:
-        """Create the file.
-
-        Raises:
-            UserError: there is one already, or it cannot be created.
-        """
-        super().__init__(path, decode)
+    decode = decode
 
     @classmethod
     def reopen(cls, path: Path) -> tuple["Journal", list[AnyRecord], list[str]]:
@@ -49,7 +43,7 @@ class Journal(SealedWriter[AnyRecord]):
         """
         journal = cls.__new__(cls)
         try:
-            journal._hold(path, open_regular(path, APPEND), decode)
+            journal._hold(path, open_regular(path, APPEND))
             try:
                 with os.fdopen(os.dup(journal._descriptor), "rb") as file:
                     content = read_sealed(file, path, FORMAT, _SharingDecoder())

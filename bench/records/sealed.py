@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Generic, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, BinaryIO, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
@@ -121,7 +121,8 @@ def _is_kept(read: Any, kept: Any) -> bool:
     return bool(read == kept)
 
 
-class Format(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Format:
     """A kind of sealed file, known by its first record."""
 
     name: str  # "journal"
@@ -273,16 +274,17 @@ class SealedWriter(Generic[Kind]):
     file meanwhile (deleted, replaced, cut short) is noticed at the next record.
     """
 
+    decode: ClassVar[Decoder[Any]]  # reads a record strictly; what it refuses is not written
     _descriptor = -1  # of a file that is not open
 
-    def __init__(self, path: Path, decode: Callable[[bytes], Kind]) -> None:
-        """Create the file; ``decode`` reads a record strictly, and what it refuses is not written.
+    def __init__(self, path: Path) -> None:
+        """Create the file.
 
         Raises:
             UserError: there is one already, or it cannot be created.
         """
         try:
-            self._hold(path, os.open(path, APPEND | os.O_CREAT | os.O_EXCL, 0o666), decode)
+            self._hold(path, os.open(path, APPEND | os.O_CREAT | os.O_EXCL, 0o666))
             sync_folder(path.parent)
         except FileExistsError as error:
             _refuse_locked(path)
@@ -291,9 +293,9 @@ class SealedWriter(Generic[Kind]):
             self.close()
             raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
-    def _hold(self, path: Path, descriptor: int, decode: Callable[[bytes], Kind]) -> None:
+    def _hold(self, path: Path, descriptor: int) -> None:
         """Take over an open file, and lock it."""
-        self.path, self._descriptor, self._decode = path, descriptor, decode
+        self.path, self._descriptor = path, descriptor
         self._end = (0, FIRST)  # where the last whole line ends; one assignment, no signal in between
         if try_lock(descriptor) is False:  # where nothing can be locked: better no lock than no run
             self.close()
@@ -313,7 +315,7 @@ class SealedWriter(Generic[Kind]):
         data = _encoder.encode(record)
         try:
             json.dumps(msgspec.to_builtins(record), allow_nan=False)
-            self._decode(data)  # what could not be read back must not get in
+            self.decode(data)  # what could not be read back must not get in
         except ValueError as error:
             raise ValueError(f"a {type(record).__name__} cannot be written: {error}") from error
         size, before = self._end

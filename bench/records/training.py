@@ -113,6 +113,8 @@ _decode = Decoder[AnyRecord](AnyRecord)
 class Writer(SealedWriter[AnyRecord]):
     """Appends records to a new file."""
 
+    decode = _decode
+
     def __init__(self, folder: Path) -> None:
         """Create the folder and the file.
 
@@ -125,7 +127,7 @@ class Writer(SealedWriter[AnyRecord]):
                 raise UserError(f"{folder} already holds a training; choose another --out")
         except OSError as error:
             raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
-        super().__init__(folder / FILE_NAME, _decode)
+        super().__init__(folder / FILE_NAME)
 
 
 def is_training(path: Path) -> bool:
