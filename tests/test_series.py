@@ -183,6 +183,7 @@ def test_an_option_says_how_a_column_is_read(
         ("\n# nothing\n", {}, "FILE is empty; a header line and one value a line are needed"),
         ("t,value\n", {}, "FILE has a header line and no values below it"),
         ("t,wind\n0,1\n", {}, "FILE has no column 'value'; its columns are: t, wind"),
+        ("t,wind\n0,1\n", {"column": "1.5"}, "FILE has no column '1.5'; its columns are: t, wind"),
         ("t,values\n0,1\n", {}, "FILE has no column 'value' (did you mean 'values'?); its columns are: t, values"),
         ("t value\n0 1\n", {}, "FILE has no column 'value' (did you mean 't value'?); its columns are: t value; commas, semicolons, tabs or | separate columns"),
         ("d0,20.0\nd1,21.0\n", {}, "FILE has no column 'value'; its columns are: d0, 20.0; if these are values, put a line of names before them"),

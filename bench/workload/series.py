@@ -285,12 +285,10 @@ class _Table:
         """
         places = [place for place, name in enumerate(self.names) if name and _plain(name) == _plain(column)]
         if not column or not places:
+            line = 0 if NUMBER_LIKE.fullmatch(column) else self._later_header(column)
             hint = _first(
                 (any(map(_is_value, self.names)), IF_VALUES),
-                (
-                    NUMBER_LIKE.fullmatch(column) is None and (line := self._later_header(column)) > 0,
-                    f"; line {line} holds it: remove the lines before that one",
-                ),
+                (line, f"; line {line} holds it: remove the lines before that one"),
                 (len(self.names) == 1, SEPARATE),
             )
             near = did_you_mean(column, map(one_line, self.names))
@@ -454,10 +452,10 @@ class _Table:
     def _why(self, row: Row) -> str:
         """Guess why a row is longer or shorter than the header."""
         width, numbers = len(self.names), sum(map(_is_value, row))
-        other = [sign for sign in DELIMITERS if len(row) == 1 and row[0].count(sign) + 1 == width]
+        other = next((sign for sign in DELIMITERS if len(row) == 1 and row[0].count(sign) + 1 == width), "")
         return _first(
             (row[0].startswith("#"), "; a comment can only stand above the header: remove it"),
-            (other, f"; {''.join(other)!r} separates the values here, {self._delimiter!r} the names"),
+            (other, f"; {other!r} separates the values here, {self._delimiter!r} the names"),
             (
                 len(row) > width and 2 * numbers < len(row),
                 "; if this is the line of names, remove the lines before it",
