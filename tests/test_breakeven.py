@@ -205,6 +205,10 @@ SENTENCES: dict[str, Sentence] = {
         lambda: run_with({f"{BASE} twin": around(1.3), USUAL: around(0.4)}), "tutorial", "open", True,
         "From how many steps on torch-rnn is ahead of numpy-published .* cannot be said: .*",
     ),
+    "a pair that nobody declared is judged like any other": (
+        lambda: run_of({COMPILED: 100 * US, UNCOMPILED: 100.5 * US}), "compiling", "open", True,
+        "torch-autograd starts .* earlier than torch-compile, and a step takes both the same time .*: only .*",
+    ),
     "a quick run": (
         lambda: run_of(quick=True), "as_written", "crosses", False,
         "No verdict, but in 3 blocks: For fewer than 25\u202f000 steps use NumPy: .*",
