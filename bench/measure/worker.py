@@ -130,8 +130,8 @@ class Inputs:
         first, second = (Batch.load(folder / INPUTS.format(which)) for which in (0, 1))
         if digest_of((first, second)) != job.digest:
             raise Refusal("invalid", "the inputs' digest differs from the plan's")
-        one, other = (proof.Expected.load(folder / EXPECTED.format(n), first.params) for n in (0, 1))
-        return cls((first, Batch(first.params, second.x, second.y)), (one, other))
+        expected = [proof.Expected.load(folder / EXPECTED.format(which), first.params) for which in (0, 1)]
+        return cls((first, Batch(first.params, second.x, second.y)), (expected[0], expected[1]))
 
 
 @dataclass(frozen=True, slots=True)
