@@ -6,6 +6,7 @@ import platform
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,10 +112,10 @@ def test_the_tightest_quota_of_a_process_is_read_in_both_versions_of_cgroups(tmp
     assert Linux(put(tmp_path, files)).quota() == granted
 
 
-@pytest.mark.parametrize(("written", "limit"), [("9223372036854771712", None), ("1048576", 1 << 20)])
-def test_a_memory_limit_of_version_1_that_means_none_is_none(tmp_path, written, limit):
-    root = put(tmp_path, {"sys/fs/cgroup/memory/memory.limit_in_bytes": written})
-    assert Linux(root).memory_limit() == limit
+def test_a_memory_limit_of_version_1_that_means_none_is_none(tmp_path):
+    for written, limit in (("9223372036854771712", None), ("1048576", 1 << 20)):
+        root = put(tmp_path, {"sys/fs/cgroup/memory/memory.limit_in_bytes": written})
+        assert Linux(root).memory_limit() == limit
 
 
 @pytest.mark.parametrize(("quota", "usable"), [(None, 4), (2.9, 2), (0.5, 1), (8.0, 4)])
@@ -178,6 +179,17 @@ def test_the_processor_its_clock_and_the_systems_state_are_read_from_linuxs_file
 )
 def test_what_few_machines_have_is_read_as_well(tmp_path, files, fact, value):
     assert Linux(put(tmp_path, files)).facts([0]).get(fact) == value
+
+
+@pytest.mark.parametrize(
+    ("system", "plugged", "power"),
+    [("Darwin", True, "mains"), ("Darwin", False, "battery"), ("Darwin", None, None), ("Linux", False, None)],
+)
+def test_other_systems_than_linux_are_asked_what_powers_them(tmp_path, monkeypatch, system, plugged, power):
+    battery = None if plugged is None else SimpleNamespace(power_plugged=plugged)
+    monkeypatch.setattr("psutil.sensors_battery", lambda: battery, raising=False)
+    monkeypatch.setattr(platform, "system", lambda: system)
+    assert host.describe(root=tmp_path).get("power") == power
 
 
 def test_a_description_joins_all_of_it(tmp_path, monkeypatch):
