@@ -161,6 +161,17 @@ def test_the_deadline_holds_whatever_it_prints_or_ignores(start: Start, script: 
     assert wait_until_gone(worker.pid, os.getpgid) == []
 
 
+def test_of_several_those_are_heard_that_speak_have_ended_or_are_late(start: Start) -> None:
+    silent = start("time.sleep(1000)")
+    for script, deadline_s in (
+        ("say(READY + '\\n'); time.sleep(1000)", PATIENCE_S),
+        ("os.fork() or time.sleep(1000); os._exit(0)", PATIENCE_S),  # whose child keeps the pipe open
+        ("time.sleep(1000)", 0.1),
+    ):
+        heard = start(script, deadline_s)
+        assert child_module.wait_for_any([silent, heard]) == [heard]
+
+
 @pytest.mark.parametrize("own_group", [False, True])
 def test_a_grandchild_that_keeps_the_pipe_open_does_not_hide_that_the_worker_died(
     start: Start, own_group: bool
