@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from declared import small_plan
 from msgspec.structs import replace
-from played import DIED, Asked, Silent, Stage, of_kind, run, set_stage
-from test_resume import went_on
+from played import DIED, Asked, Stage, of_kind, run, set_stage
+from test_resume import go_on
 from test_runner import start_worker
 
 from bench.machine.child import ChildError
@@ -15,7 +15,6 @@ from bench.measure import plan as planning
 from bench.measure.budget import SPARE, Costs, decide
 from bench.measure.messages import Close, JobMaker, Measured, ProbeJob, Ready, Refused
 from bench.measure.plan import probe_job
-from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Plan, Primitive, Probe, Rates, Resumed
 from bench.workload.operations import Kernel
 
@@ -130,19 +129,9 @@ def test_a_probe_of_an_arm_that_has_a_worker_of_its_own_is_asked_there(
 
 @pytest.mark.parametrize(("last", "first"), [(False, 1), (True, 2)])
 def test_a_block_without_its_rates_is_measured_again(last: bool, first: int) -> None:
-    plan = plan_with_probe(blocks=2)
-    records: list[AnyRecord] = [plan]
-
-    def write(record: AnyRecord) -> None:
-        ends = isinstance(record, Rates) and record.block == 1
-        if not ends or last:
-            records.append(record)
-        if ends:
-            raise KeyboardInterrupt
-
-    Runner(plan, write, Silent()).run()
-    whole = went_on(records[:-1])  # without the end, as a power cut leaves it
-
+    whole = go_on([plan_with_probe(blocks=2)], first=True)
+    place = max(n for n, record in enumerate(whole) if isinstance(record, Rates) and record.block == 1)
+    whole = go_on(whole[: place + last])  # as a power cut leaves it, before or after the rates
     assert [one.block for one in of_kind(whole, Resumed)] == [first]
     assert [one.block for one in rates_of(whole)] == [0, 1, 2]
 
