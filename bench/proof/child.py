@@ -73,7 +73,9 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
         batch = Batch.load(folder / f"inputs{number}.npz")
         expected = proof.Expected.load(folder / f"expected{number}.npz", batch.params)
         try:
-            bind = bind or _load(variant)
+            if bind is None:
+                bind = variant.load()
+                library(variant.library).prepare(threads=1)
             checks = proof.prove(
                 bind, case, batch, expected,
                 library=variant.library, device=device, known_wrong=variant.wrong_gradients,
@@ -115,16 +117,6 @@ def make_row(
         status=status,
         reason=reason,
     )
-
-
-def _load(variant: Variant) -> Bind:
-    """Return the variant's ``bind``, its library at one thread and at IEEE precision."""
-    try:
-        bind = variant.load()
-    except BaseException as error:  # importing runs the variant's own code
-        sys.exit(describe_error(error, variant.target))
-    library(variant.library).prepare(threads=1)
-    return bind
 
 
 if __name__ == "__main__":
