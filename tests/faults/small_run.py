@@ -12,14 +12,13 @@ with loading():
     from bench.api import run
     from bench.cli.main import main
     from bench.machine.devices import Absent, Device, Devices
-    from bench.proof import verify as verification
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 CPU_ONLY = Devices((CPU,), (Absent("cuda", "no such device"),))
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    run.find_devices = verification.find_devices = lambda: CPU_ONLY
+    run.find_devices = lambda: CPU_ONLY
     if arguments[0] == "--without-report":
         arguments = sys.argv[1:] = arguments[1:]
         run.write_report = lambda paths, out: False
