@@ -23,28 +23,23 @@ def numpy_call(name: str, *size: int, stored: Stored = "NN", into: bool = False)
 
 
 @pytest.mark.parametrize(
-    ("world", "first_ns", "n_calls", "value_ns", "calls"),
+    ("host", "device", "first_ns", "n_calls", "value_ns", "calls"),
     [
-        (World(host=500), 0, 4000, 2 * MS, None),
-        (World(host=10 * MS), 0, 1, 10 * MS, 5),  # once before, once to see, three values
-        (World(host=1 * US), 50 * MS, 2000, 2 * MS, None),  # the first call decides nothing
-        (
-            World(host=1 * US, device=20 * US),
-            0,
-            100,
-            100 * 20 * US + 1 * US,
-            None,
-        ),  # with the wait
+        (500, 0, 0, 4000, 2 * MS, None),
+        (10 * MS, 0, 0, 1, 10 * MS, 5),  # once before, once to see, three values
+        (1 * US, 0, 50 * MS, 2000, 2 * MS, None),  # the first call decides nothing
+        (1 * US, 20 * US, 0, 100, 100 * 20 * US + 1 * US, None),  # with the wait
     ],
 )
 def test_calls_make_a_value_of_two_milliseconds_and_three_are_kept(
-    world: World, first_ns: int, n_calls: int, value_ns: int, calls: int | None
+    host: int, device: int, first_ns: int, n_calls: int, value_ns: int, calls: int | None
 ) -> None:
-    costs = iter([first_ns])
+    world, costs = World(), iter([first_ns])
+    work = world.call(host, device)
 
     def call() -> None:
         world.now += next(costs, 0)
-        world.call()
+        work()
 
     timed = time_call(call, synchronise=world.synchronise, clock=world.clock)
     assert timed == (pytest.approx(n_calls, rel=0.01), [pytest.approx(value_ns, rel=0.01)] * 3)
