@@ -15,8 +15,8 @@ from small_journal import seal, small_records, write
 from bench.machine.errors import UserError
 from bench.records import record, sealed
 from bench.records.journal import FILE_NAME, decode, load_run, read_journal
-from bench.records.record import AnyRecord, Burst, Environment, Worker
-from bench.records.sealed import sealed_line
+from bench.records.record import AnyRecord, Burst, Environment, OwnLibrary, Worker
+from bench.records.sealed import Decoder, sealed_line
 
 RECORDS = small_records()
 PLAN = msgspec.json.encode(RECORDS[0])
@@ -285,3 +285,11 @@ def test_what_a_power_cut_leaves_after_the_last_line_is_left_out(path: Path, tai
     assert refusal(path, whole + tail) == torn
     assert load_run(path).warnings == (torn,)
     assert "torn" in refusal(path, flipped(whole, len(whole) - 1, 3))  # its newline is none any more
+
+
+@pytest.mark.parametrize(("field", "value"), [("label", "two\nlines"), ("colour", "red")])
+def test_a_label_that_cannot_be_shown_is_refused_without_its_regular_expression(field, value):
+    fields = {"name": "toy", "label": "Toy", "colour": "#112233", "dark_colour": "#112233"} | {field: value}
+    with pytest.raises(ValueError, match="Expected text that can be shown as it is") as refused:
+        Decoder(OwnLibrary)(json.dumps(fields).encode())
+    assert "regex" not in str(refused.value)

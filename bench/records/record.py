@@ -18,7 +18,7 @@ from bench.machine.wording import UNSEEN
 from bench.workload.case import Case
 from bench.workload.operations import Kernel
 
-SCHEMA = 3  # journals of no other are read
+SCHEMA = 4  # journals of no other are read
 MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
 
 # bounds that a file is read with: what is beyond them no run writes

@@ -72,6 +72,9 @@ def unseal(before: bytes, line: bytes) -> tuple[bytes, bytes]:
     return match[2], seal
 
 
+REGEX = re.compile(r"`str` matching regex '.*'(?= - at)", re.DOTALL)  # of a label, a colour
+
+
 class Decoder(Generic[Kind]):
     """Makes records of one kind, or of several that their tags tell apart.
 
@@ -97,7 +100,9 @@ class Decoder(Generic[Kind]):
                 if not _is_kept(read, msgspec.to_builtins(record)):
                     raise ValueError("it has a field or a value that no record keeps")
         except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(
+                REGEX.sub("text that can be shown as it is (a colour as #1a2b3c)", str(error))
+            ) from error
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
         return record
