@@ -1,7 +1,7 @@
-"""A run as one article of the page: its sections, in the order in which a reader asks.
+"""Build a run's article: its sections, in the order of a reader's questions.
 
-A section is a function of the facts and the start of its plots' names; it returns None where the run holds
-nothing for it. A new one is listed once, in ``SECTIONS``.
+A maker builds a section from the facts and a prefix for the names of its plots; it returns None without data.
+List a new maker in ``SECTIONS``.
 """
 
 import math
@@ -30,104 +30,108 @@ from bench.reporting.sections.ladder import ladder_section
 from bench.reporting.sections.limits import limits_section
 from bench.reporting.sections.proof import proof_section
 
-MOST_PLOTS = 9  # of the tables; where there are more, they are one table without a plot
-MOST_ROWS = 100  # of a plot
-MOST_NAMES = 6  # of what was left out
-TABLES = ("table", "compiled")  # kinds of groups that are shown as such
-KINDS = {
+MOST_PLOTS = 9  # a run with more tables shows them as one table without a plot
+MOST_ROWS = 100  # a table with more rows has no plot
+MAX_NAMES = 6  # names of tables and arms that were left out
+TABLES = ("table", "compiled")  # kinds of groups that are shown as tables
+PRESET_TITLES = {
     "primer": "The tutorial’s sizes", "quick": "A quick run", "grid": "A map of sizes",
     "full": "All that can be measured", "custom": "Sizes of one’s own",
 }  # fmt: skip
-DOT = (
+DOT_LEGEND = (
     "A dot is the median time of a call{}, a small dot the median of one block; hollow is known to be wrong, "
     "the dashed line the baseline."
 )
-BAR = ", the bar its 95 % interval"
-BASELINE = (
+INTERVAL_LEGEND = ", the bar its 95 % interval"
+BASELINE_NOTE = (
     "÷ baseline is taken within each block, so it need not be the ratio of the two times shown; below 1 is "
     "faster."
 )
-CONTENTS = (
+TIMED_REGION_NOTES = (
     "A call of a training step is forward pass, loss, gradient and update; of gradient all but the "
     "update; of forward the prediction alone.",
     "Within the clock: the Python call, the library’s work, the wait for the device. Not within: imports, "
     "binding, the first call, moving data, the proof. Caches are warm, garbage collection is off.",
 )
-DOCUMENTS = "How and why: docs/method.md. How often verdicts are wrong, measured: docs/validity.md."
+DOCUMENTS_NOTE = "How and why: docs/method.md. How often verdicts are wrong, measured: docs/validity.md."
 
-Maker = Callable[[Facts, str], Section | None]
+Maker = Callable[[Facts, str], Section | None]  # builds a section from the facts and a prefix for plot names
 
 
 def run_article(
     run: Run, *, anchor: str = "", prefix: str = "", refinements: Sequence[Run] = (), map_beside: str = ""
 ) -> Article:
-    """Return a run, and those that refine it, as an article.
+    """Return the article of a run and of the runs that refine it.
 
-    ``prefix`` starts the names of its plots; ``map_beside`` is the name of a run on the same page that
-    measured the same work at many sizes.
+    ``prefix`` starts the names of the article's plots; ``map_beside`` is the name of a run on the same page
+    that measured the same work at many sizes.
     """
     facts = Facts.of(run, refinements, map_beside)
     sections = {
-        maker: replace(section, open=maker in OPEN) for maker in SECTIONS if (section := maker(facts, prefix))
+        maker: replace(section, open=maker in OPEN_SECTIONS)
+        for maker in SECTIONS
+        if (section := maker(facts, prefix))
     }
-    first = {maker: section.lead[0] for maker, section in sections.items() if section.lead}
+    first_sentences = {maker: section.lead[0] for maker, section in sections.items() if section.lead}
     machine = run.environment.machine
-    names = {"processor": "processor", "cpus": "cpus", "host": "host_name"}
+    fact_fields = {"processor": "processor", "cpus": "cpus", "host": "host_name"}
     return Article(
         anchor=anchor,
-        kind=KINDS.get(run.plan.preset, run.plan.preset),
+        kind=PRESET_TITLES.get(run.plan.preset, run.plan.preset),
         name=run.plan.run,
         machine=words.machine(machine),
         hero=answer.hero(
             facts,
-            why=first.get(limits_section, ""),
-            turns=first.get(crossover_section, ""),
-            right=first.get(proof_section, ""),
+            why=first_sentences.get(limits_section, ""),
+            turns=first_sentences.get(crossover_section, ""),
+            right=first_sentences.get(proof_section, ""),
         ),
         banners=answer.caveats(facts),
         warnings=tuple(full_stop(wording.capital(warning)) for warning in facts.summary.warnings),
         sections=tuple(sections.values()),
         summary=answer.terminal_lines(facts),
         overview=tables.overview_cells(facts, run.plan.preset in EXACTLY_ASKED),
-        machine_facts={name: (as_fact(machine.get(field)),) for name, field in names.items()},
+        machine_facts={name: (as_fact(machine.get(field)),) for name, field in fact_fields.items()},
     )
 
 
 def times(facts: Facts, prefix: str) -> Section | None:
-    """Return the tables, each with its plot; many of them as one. What was left out is one line."""
+    """Return the tables, each with its plot, or merged if too many; one line lists what was left out."""
     planned = [table for table in facts.summary.tables if table.kind in TABLES]
     timed = [table for table in planned if tables.ordered(table)]
     section = Section(id="times", title="How long does each take?", lead=left_out(facts))
     if len(planned) > MOST_PLOTS:
-        every_size = (tables.every_size_table(facts, timed),) * bool(timed)
-        return replace(section, notes=(BASELINE,), tables=every_size)
-    parts, undrawn = [], 0
+        merged = (tables.every_size_table(facts, timed),) * bool(timed)
+        return replace(section, notes=(BASELINE_NOTE,), tables=merged)
+    parts, n_undrawn = [], 0
     for number, table in enumerate(timed, start=1):
         marks, case = tables.marks(table), table.case
-        undrawn += len(marks) > MOST_ROWS
+        n_undrawn += len(marks) > MOST_ROWS
         part = Section(
             id=f"times-{number}",
             title=tables.title(table),
             lead=(f"{case.shape}, {case.dtype}, {case.activation}",),
             drawings=dot_plot(f"{prefix}{number}-{slug(table.name)}", marks),
             tables=(tables.times_table(facts, table),),
-            notes=(DOT.format(BAR * facts.intervals), BASELINE) if number == 1 else (),
+            notes=(DOT_LEGEND.format(INTERVAL_LEGEND * facts.intervals), BASELINE_NOTE)
+            if number == 1
+            else (),
         )
         parts.append(part)
-    if undrawn:
-        counted = f"{undrawn} of {wording.count(len(timed), 'table')}"
+    if n_undrawn:
+        counted = f"{n_undrawn} of {wording.count(len(timed), 'table')}"
         no_plot = f"No plot for {counted}: those of more than {MOST_ROWS} rows are not drawn."
         section = replace(section, lead=(*section.lead, no_plot))
     return replace(section, parts=tuple(parts)) if planned else None
 
 
 def dot_plot(stem: str, marks: tuple[Mark, ...], ratio_title: str = "÷ baseline") -> tuple[Drawing, ...]:
-    """Return the picture of a table's rows; nothing where there are none, or too many."""
+    """Return a picture of the rows of a table; empty for no rows or too many."""
     if not 0 < len(marks) <= MOST_ROWS:
         return ()
     names = (f"{mark.section}: {mark.label}" if mark.section else mark.label for mark in marks)
-    times = (f"{units.duration(mark.time_ns)}{', ' * bool(mark.text)}{mark.text}" for mark in marks)
-    rows = "; ".join(map(" ".join, zip(names, times, strict=True)))
+    row_texts = (f"{units.duration(mark.time_ns)}{', ' * bool(mark.text)}{mark.text}" for mark in marks)
+    rows = "; ".join(map(" ".join, zip(names, row_texts, strict=True)))
     with_ratios = any(mark.text for mark in marks)
     alt = f"Time of a call on a logarithmic axis{', and its ratio to the baseline' * with_ratios}. {rows}."
     draw = partial(plots.dot_plot, marks, ratio_title=ratio_title * with_ratios)
@@ -135,16 +139,16 @@ def dot_plot(stem: str, marks: tuple[Mark, ...], ratio_title: str = "÷ baseline
 
 
 def left_out(facts: Facts) -> tuple[str, ...]:
-    """Return what the time budget left out, in one line; nothing where it did not."""
+    """Return one line on what the time budget left out; empty if nothing."""
     decision = facts.run.decision
     if decision is None or not (names := words.dropped(facts.run.plan, decision)):
         return ()
-    whole = f"(the whole plan would have taken {units.seconds(decision.predicted_s)})"
-    return (f"Not timed in this run, {WITHIN_BUDGET} {whole}: {wording.listing(names, MOST_NAMES)}.",)
+    whole_plan = f"(the whole plan would have taken {units.seconds(decision.predicted_s)})"
+    return (f"Not timed in this run, {WITHIN_BUDGET} {whole_plan}: {wording.listing(names, MAX_NAMES)}.",)
 
 
 def failures(facts: Facts, prefix: str) -> Section | None:
-    """Return what went wrong and what could not be measured, with the reasons."""
+    """Return the failures, and what could not be measured, with the reasons."""
     summary, missing = facts.summary, facts.run.plan.missing
     if not summary.troubles and not missing:
         return None
@@ -153,16 +157,18 @@ def failures(facts: Facts, prefix: str) -> Section | None:
         id="failures",
         title="What failed, and what is missing?",
         tables=(tables.troubles_table(summary),) * bool(summary.troubles),
-        notes=tuple(full_stop(f"Not measured here: {one.what}: {one.reason}") for one in missing),
+        notes=tuple(full_stop(f"Not measured here: {item.what}: {item.reason}") for item in missing),
         parts=tuple(
-            Section(f"printed-{n}", f"Last lines that {one.entry} printed", text=one.stderr, open=False)
-            for n, one in enumerate(printed, start=1)
+            Section(
+                f"printed-{n}", f"Last lines that {trouble.entry} printed", text=trouble.stderr, open=False
+            )
+            for n, trouble in enumerate(printed, start=1)
         ),
     )
 
 
 def starting(facts: Facts, prefix: str) -> Section | None:
-    """Return what starting costs: from where on it pays, or the bare times where no pair says so."""
+    """Return the startup cost: break-even points, or only the start times where there are none."""
     if section := breakeven_section(facts, prefix):
         return section
     table = tables.starts_table(facts.run)
@@ -170,26 +176,26 @@ def starting(facts: Facts, prefix: str) -> Section | None:
 
 
 def sure(facts: Facts, prefix: str) -> Section:
-    """Return what stands behind the verdicts: declared comparisons, the noise floor, what was disturbed."""
+    """Return the basis of the verdicts: declared comparisons, noise floor, entries with two speeds, rules."""
     caption = "Comparisons declared before the first value"
     tables_by_id = {
-        # those of a grid are its map
+        # the map shows the comparisons of a grid
         "declared": None if facts.is_grid else tables.declared_table(facts, caption),
         "noise": tables.noise_table(facts, "The same thing measured twice: the noise floor"),
         "modes": tables.speeds_table(facts.summary, "BIMODAL: processes of two speeds"),
     }
-    each = ((id, table) for id, table in tables_by_id.items() if table and table.rows)
+    shown = ((id, table) for id, table in tables_by_id.items() if table and table.rows)
     return Section(
         id="sure",
         title="How sure is that?",
         lead=tuple(how_sure(facts)),
-        parts=tuple(Section(id, table.caption, tables=(table,)) for id, table in each),
+        parts=tuple(Section(id, table.caption, tables=(table,)) for id, table in shown),
         notes=tuple(validity(facts)),
     )
 
 
 def how_sure(facts: Facts) -> list[str]:
-    """Return how many comparisons are decided, and how far two measurements of the same thing differ."""
+    """Return how many comparisons are decided, and how much two measurements of the same code differ."""
     summary, control, sentences = facts.summary, facts.summary.control, []
     if control.failure:
         return [full_stop(f"Not at all: no verdict is given, since {control.failure}")]
@@ -215,17 +221,18 @@ def how_sure(facts: Facts) -> list[str]:
 
 
 def decided(facts: Facts) -> str:
-    """Return how many comparisons are decided, of those that were run, and how many were left out."""
-    counts = Counter("left out" if one.left_out else one.verdict for one in facts.summary.headlines)
-    late, clear = counts.pop("left out", 0), counts.pop("FASTER", 0) + counts.pop("SLOWER", 0)
-    ran = wording.count(clear + counts.total(), "comparison")
-    others = "; ".join(f"{verdict} {count}" for verdict, count in counts.items())
-    text = f"{clear} of {ran} decided, FASTER or SLOWER{f'; the others: {others}' * bool(others)}"
-    return f"{text}{f'; {late} left out to save time' * bool(late)}."
+    """Return how many of the timed comparisons are decided, and how many were left out."""
+    counts = Counter("left out" if pair.left_out else pair.verdict for pair in facts.summary.headlines)
+    n_left_out = counts.pop("left out", 0)
+    n_decided = counts.pop("FASTER", 0) + counts.pop("SLOWER", 0)
+    timed = wording.count(n_decided + counts.total(), "comparison")
+    undecided = "; ".join(f"{verdict} {count}" for verdict, count in counts.items())
+    text = f"{n_decided} of {timed} decided, FASTER or SLOWER{f'; the others: {undecided}' * bool(undecided)}"
+    return f"{text}{f'; {n_left_out} left out to save time' * bool(n_left_out)}."
 
 
 def validity(facts: Facts) -> list[str]:
-    """Return how verdicts come about, what was measured how often, and what disturbed it."""
+    """Return the verdict rules, the number of values, and the disturbances."""
     run, measured = facts.run, facts.summary.measured
     values, outliers, disturbances = (
         sum(getattr(outcome, name) for outcome in measured) for name in ("values", "outliers", "disturbed")
@@ -248,27 +255,27 @@ def validity(facts: Facts) -> list[str]:
         f"Nothing was discarded: {units.whole(values)} values, {units.whole(outliers)} of "
         f"them outliers.{disturbed * bool(run.plan.gates)}",
         *[void] * bool(run.void),
-        DOCUMENTS,
+        DOCUMENTS_NOTE,
     ]
 
 
 def contents(facts: Facts, prefix: str) -> Section:
-    """Return which region the clock enclosed, under which conditions, and how a value comes about."""
+    """Return what the clock enclosed, under which conditions, and what a value is."""
     counted = [burst for burst in facts.run.bursts if burst.block >= 1]
-    how = ""
+    value_note = ""
     if counted:
         calls = _range([burst.n_calls for burst in counted], "call")
         values = _range([len(burst.elapsed_ns) for burst in counted], "value")
-        how = (
+        value_note = (
             f"A value is the time of {calls} between two readings of the clock, over their number. A block "
             f"has fresh processes and {values} of each entry; block 0 checks results, and does not count."
         )
-    notes = (*CONTENTS, *[how] * bool(how))
+    notes = (*TIMED_REGION_NOTES, *[value_note] * bool(value_note))
     return Section(id="contents", title="What is in these numbers, and what is not?", notes=notes)
 
 
 def again(facts: Facts, prefix: str) -> Section:
-    """Return everything that makes the same run again."""
+    """Return all that is needed to repeat the run: command, version, seed and plan."""
     plan, end = facts.run.plan, facts.run.end
     took = "" if end is None else f", took {units.seconds(end.seconds)}"
     pairs = (
@@ -282,19 +289,19 @@ def again(facts: Facts, prefix: str) -> Section:
 
 
 def slug(name: str) -> str:
-    """Return a name that every file system takes."""
+    """Return a name valid on every file system."""
     return re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")[:60]
 
 
 def _range(counts: Sequence[int], noun: str) -> str:
-    """Return "3 to 5 values"."""
+    """Format a range of counts, as in "3 to 5 values"."""
     low, high = min(counts), max(counts)
     return f"{units.whole(low)} to {wording.count(high, noun)}" if low < high else wording.count(high, noun)
 
 
-# what a run answers, in the order of the page
+# the sections in the order of the page; OPEN_SECTIONS are unfolded at first
 SECTIONS: tuple[Maker, ...] = (
     limits_section, crossover_section, times, ladder_section, starting, failures, proof_section, sure,
     contents, environment_section, again, words_section, download_section,
 )  # fmt: skip
-OPEN: tuple[Maker, ...] = (limits_section, crossover_section, times)
+OPEN_SECTIONS: tuple[Maker, ...] = (limits_section, crossover_section, times)
