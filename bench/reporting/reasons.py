@@ -1,6 +1,6 @@
-"""Why one side is faster, and what a later start costs: sentences of the page and of ``advise``.
+"""Write sentences for the page and ``advise``: why one side is faster, and what a later start costs.
 
-They stand apart from the sections, which draw, so that an answer in two sentences needs no matplotlib.
+The sections draw with matplotlib; this module does not, so that a short answer needs no matplotlib.
 """
 
 from bench.analysis.breakeven import BreakEven, Cost
@@ -14,35 +14,38 @@ PARTS: dict[PartKind, str] = {
     "dispatch": "dispatch", "products": "matrix products", "elementwise": "elementwise work",
     "rest": "the rest",
 }  # fmt: skip
-DISPATCH = "dispatch (asking for its operations, whatever their size)"
-BETWEEN_LIBRARIES: tuple[Kind, ...] = ("as_written", "best")
-LONG_NS = 600e9  # from here on in minutes
+DISPATCH_TEXT = "dispatch (asking for its operations, whatever their size)"
+BETWEEN_LIBRARIES: tuple[Kind, ...] = (
+    "as_written",
+    "best",
+)  # kinds of pairs whose sides are named by library
+MINUTES_FROM_NS = 600e9  # times of this length and more are written in minutes
 
 
 def extra(slower: Limit, faster: Limit) -> str:
-    """Return the part in which most of the difference lies; empty where the two have other parts."""
-    between, whole_ns = difference(slower, faster), slower.time_ns - faster.time_ns
-    if between is None or whole_ns <= 0:
+    """Return the part that causes most of the difference; empty if the two calls have different parts."""
+    by_part, total_ns = difference(slower, faster), slower.time_ns - faster.time_ns
+    if by_part is None or total_ns <= 0:
         return ""
-    kind, most_ns = max(between.items(), key=lambda item: item[1])
-    own, _ = words.names(slower.arm, faster.arm)
-    what = DISPATCH if kind == "dispatch" else PARTS[kind]
+    kind, part_ns = max(by_part.items(), key=lambda item: item[1])
+    name, _ = words.names(slower.arm, faster.arm)
+    part = DISPATCH_TEXT if kind == "dispatch" else PARTS[kind]
     if kind == "rest" and len(slower.parts) == 2:  # no other part was timed by itself
-        what = "work on arrays, which is all but dispatch"
-    offset = most_ns > whole_ns  # by parts in which the other one is slower
-    total = "its other parts are shorter, so that only" if offset else "in all,"
-    most, whole = units.duration(most_ns), units.duration(whole_ns)
+        part = "work on arrays, which is all but dispatch"
+    offset = part_ns > total_ns  # in other parts the faster side takes longer, which offsets some of it
+    transition = "its other parts are shorter, so that only" if offset else "in all,"
+    part_text, total_text = units.duration(part_ns), units.duration(total_ns)
     return (
-        f"{own} spends {most} more on {what}; {total} {whole} lie between {words.variant(slower.arm)} and "
-        f"{words.variant(faster.arm)}."
+        f"{name} spends {part_text} more on {part}; {transition} {total_text} lie between "
+        f"{words.variant(slower.arm)} and {words.variant(faster.arm)}."
     )
 
 
 def sentence(pair: BreakEven) -> str:
-    """Say of one pair from how many steps on which side is ahead, and why."""
+    """Return which side is ahead from how many steps on, and why."""
     if pair.kind == "open":
-        return _open(pair)
-    early, late = _name(pair, pair.ahead_first), _name(pair, pair.behind_first)
+        return _open_sentence(pair)
+    early, late = _side_name(pair, pair.ahead_first), _side_name(pair, pair.behind_first)
     lead = words.lead(pair.step)
     assert lead is not None  # a pair without a ratio has no break-even
     step = noun(pair.baseline)
@@ -55,18 +58,23 @@ def sentence(pair: BreakEven) -> str:
             start = f"For fewer than {steps(pair)} use {early}"
         text = f"{start}: {why}"
     else:
-        later = (pair.gap.estimate > 0) == (pair.kind == "never")
-        starts = f"{gap(pair)} {'later, and' if later else 'earlier, but'}"
+        starts_later = (pair.gap.estimate > 0) == (pair.kind == "never")
+        start_text = f"{gap(pair)} {'later, and' if starts_later else 'earlier, but'}"
         text = (
-            f"{late} never catches up with {early} at this size: it starts {starts} each {step} takes "
+            f"{late} never catches up with {early} at this size: it starts {start_text} each {step} takes "
             f"{lead.times} as long."
         )
-    sure = pair.step.verdict in words.DECIDED and (pair.steps is None or pair.steps.finite)
-    return text if sure else f"No verdict, but in {wording.count(pair.step.blocks, 'block')}: {text}"
+    decided = pair.step.verdict in words.DECIDED and (pair.steps is None or pair.steps.finite)
+    return text if decided else f"No verdict, but in {wording.count(pair.step.blocks, 'block')}: {text}"
 
 
-def _open(pair: BreakEven) -> str:
-    early, late, step = _name(pair, pair.ahead_first), _name(pair, pair.behind_first), noun(pair.baseline)
+def _open_sentence(pair: BreakEven) -> str:
+    """Return why it is open which side is ahead after many steps."""
+    early, late, step = (
+        _side_name(pair, pair.ahead_first),
+        _side_name(pair, pair.behind_first),
+        noun(pair.baseline),
+    )
     if pair.step.verdict == "INVALID":
         return f"From how many {step}s on {late} is ahead of {early} cannot be said: {pair.reason}."
     if pair.step.verdict == "EQUIVALENT":
@@ -79,34 +87,36 @@ def _open(pair: BreakEven) -> str:
     return f"Whether {late} ever overtakes {early} is open: it starts {gap(pair)} later, and {why}."
 
 
-def _name(pair: BreakEven, side: Cost) -> str:
-    """Return a library between libraries, a variant where the two are told apart by that."""
+def _side_name(pair: BreakEven, side: Cost) -> str:
+    """Return the name of a side: its library if libraries are compared, else its variant."""
     if pair.step.kind not in BETWEEN_LIBRARIES:
         return words.variant(side.arm)
     return words.library(side.arm) + ("" if side.arm.device == "cpu" else f" on {side.arm.device}")
 
 
 def noun(cost: Cost) -> str:
-    """Return what is done again and again."""
+    """Return the noun for a repeated call: a step of training, else a call."""
     return "step" if cost.entry.case.task == "train_step" else "call"
 
 
 def steps(pair: BreakEven) -> str:
-    """Return "1 320 steps [1 280, 1 370]"; a dash where nothing crosses."""
+    """Return the break-even point with its limits, "1 320 steps [1 280, 1 370]"; a dash without one."""
     if pair.steps is None:
         return units.NOTHING
-    count = _few(pair.steps.estimate)
-    limits = f" [{_few(pair.steps.low)}, {_few(pair.steps.high)}]" if pair.steps.finite else ""
+    count = _round_steps(pair.steps.estimate)
+    limits = (
+        f" [{_round_steps(pair.steps.low)}, {_round_steps(pair.steps.high)}]" if pair.steps.finite else ""
+    )
     return f"{count} {noun(pair.baseline)}{'' if count == '1' else 's'}{limits}"
 
 
-def _few(steps: float) -> str:
-    """Return a number of steps to three digits: nobody counts them more closely."""
+def _round_steps(steps: float) -> str:
+    """Return a number of steps, 1 or more, rounded to three digits: more digits would say nothing."""
     return units.whole(max(1, round(float(f"{steps:.3g}"))))
 
 
 def gap(pair: BreakEven) -> str:
-    """Return how far apart the two start, with limits; which is earlier is for the sentence to say."""
+    """Return the size of the gap between the two starts, with limits but without a sign."""
     gap = pair.gap
     text = duration(abs(gap.estimate))
     if not gap.finite:
@@ -118,5 +128,5 @@ def gap(pair: BreakEven) -> str:
 
 
 def duration(ns: float) -> str:
-    """Return a time, from ten minutes on in minutes."""
-    return units.duration(ns) if ns < LONG_NS else units.seconds(ns / 1e9)
+    """Return a time; from ten minutes on in minutes."""
+    return units.duration(ns) if ns < MINUTES_FROM_NS else units.seconds(ns / 1e9)

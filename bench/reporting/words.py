@@ -1,7 +1,7 @@
-"""Verdicts, arms and cases in plain English; SENTENCES is what each verdict allows to be said.
+"""Put verdicts, arms and cases into plain English; SENTENCES holds the texts that each verdict allows.
 
-A ratio is the entry's time over its baseline's; a sentence turns it, and its limits, so that the faster
-side comes first with a factor above 1.
+A ratio is the entry's time over its baseline's. A sentence inverts the ratio and its limits where needed: the
+faster side comes first, with a factor of 1 or more.
 """
 
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forw
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """What one verdict allows to be said; ``parts`` fills the braces, ``advise`` those of ``advice``."""
+    """Hold the texts for a verdict; ``parts`` fills their braces, ``advise`` the further ones of ``advice``."""
 
     title: str
     clause: str  # without a full stop
     advice: str
-    tone: str = "calm"  # good where there is an answer, whoever is ahead
+    tone: str = "calm"  # "good" where one side is proved to be faster
 
 
-_DECIDED = Sentences(
+_DECIDED_SENTENCES = Sentences(
     "{winner} is {factor} times faster than {loser}",
     "{winner} is {times_faster} than {loser}{because}",
     "Use {winner}: {times_faster} than {loser} for {work} ({times}{because}).",
     tone="good",
 )
 SENTENCES: dict[Word, Sentences] = {
-    "FASTER": _DECIDED,
-    "SLOWER": _DECIDED,
+    "FASTER": _DECIDED_SENTENCES,
+    "SLOWER": _DECIDED_SENTENCES,
     "EQUIVALENT": Sentences(
         "{entry} and {baseline} take the same time",
         "{entry} and {baseline} take the same time {reason} ({quotient})",
@@ -69,7 +69,7 @@ SENTENCES: dict[Word, Sentences] = {
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """A comparison as its faster side sees it: ``factor`` is 1 or more."""
+    """Hold a comparison from the view of its faster side: ``factor`` is 1 or more."""
 
     winner: Arm
     loser: Arm
@@ -79,12 +79,12 @@ class Lead:
 
     @property
     def times(self) -> str:
-        """Return the factor and its limits: "3.62 times [3.55, 3.70]"."""
+        """Return the factor with its limits: "3.62 times [3.55, 3.70]"."""
         return f"{units.ratio(self.factor)} times {units.interval(self.low, self.high)}".rstrip()
 
 
 def lead(comparison: Comparison) -> Lead | None:
-    """Return who measured faster, and by how much; None where nothing was compared."""
+    """Return which side measured faster, and by which factor; None where nothing was compared."""
     if comparison.ratio is None:
         return None
     entry, baseline = comparison.arm, comparison.baseline_arm
@@ -95,52 +95,52 @@ def lead(comparison: Comparison) -> Lead | None:
 
 
 def names(one: Arm, other: Arm) -> tuple[str, str]:
-    """Return what to call two sides: their libraries where these differ, else variants, else whole arms."""
+    """Return names for two sides: their libraries if different, else their variants, else their arms' ids."""
     if one.library != other.library:
         return on_device(one), on_device(other)
     return (one.variant, other.variant) if one.variant != other.variant else (one.id, other.id)
 
 
 def on_device(arm: Arm) -> str:
-    """Return an arm's library, with its accelerator where it has one: "PyTorch on cuda:0"."""
+    """Return an arm's library, with its accelerator if it has one: "PyTorch on cuda:0"."""
     return library(arm) + ("" if arm.device == "cpu" else f" on {arm.device}")
 
 
 def sentences(comparison: Comparison) -> Sentences:
-    """Return the row of SENTENCES that a comparison may use: without a ratio there is nothing to tell."""
+    """Return the texts for a comparison: by its verdict, or those for MISSING without a ratio."""
     return SENTENCES["MISSING" if comparison.ratio is None else comparison.verdict]
 
 
 def verdict(comparison: Comparison) -> str:
-    """Return the verdict's word."""
+    """Return the verdict as shown to readers: NONE becomes "no verdict"."""
     return "no verdict" if comparison.verdict == "NONE" else comparison.verdict
 
 
 def parts(comparison: Comparison) -> dict[str, str]:
-    """Return what fills the braces of SENTENCES."""
+    """Return the texts that fill the braces of SENTENCES."""
     entry, baseline = names(comparison.arm, comparison.baseline_arm)
     ratio = units.with_interval(comparison.ratio, comparison.low, comparison.high)
-    filled = {
+    texts = {
         "entry": entry,
         "baseline": baseline,
         "reason": comparison.reason,
         "because": f", {comparison.reason}" if comparison.reason else "",
         "quotient": f"{entry}'s time over {baseline}'s is {ratio}",
     }
-    if ahead := lead(comparison):
-        filled["winner"], filled["loser"] = names(ahead.winner, ahead.loser)
-        filled["factor"] = units.ratio(ahead.factor)
-        filled["times_faster"] = ahead.times.replace("times", "times faster", 1)
-    return filled
+    if faster_side := lead(comparison):
+        texts["winner"], texts["loser"] = names(faster_side.winner, faster_side.loser)
+        texts["factor"] = units.ratio(faster_side.factor)
+        texts["times_faster"] = faster_side.times.replace("times", "times faster", 1)
+    return texts
 
 
 def clause(comparison: Comparison) -> str:
-    """Return one comparison in words that its verdict allows, without a full stop."""
+    """Return a comparison as a clause that its verdict allows, without a full stop."""
     return sentences(comparison).clause.format(**parts(comparison))
 
 
 def extended(extension: Extended) -> str:
-    """Return how a run was extended, and what that means for its verdicts."""
+    """Return how a run was extended, and the effect on its verdicts."""
     blocks = wording.count(extension.blocks, "block")
     return (
         f"The run was extended from {extension.before} to {blocks}: a second look at the same data, judged "
@@ -149,7 +149,7 @@ def extended(extension: Extended) -> str:
 
 
 def look_again(folder: str, blocks: int) -> str:
-    """Return what to type where something was not resolved."""
+    """Return the command that extends a run with an unresolved verdict."""
     return (
         f"To resolve it, rnnbench run --resume {folder} --blocks {blocks} extends the run, once, to so many "
         "blocks in all."
@@ -157,38 +157,38 @@ def look_again(folder: str, blocks: int) -> str:
 
 
 def is_decided(comparison: Comparison | None) -> bool:
-    """Return whether it is known who is faster."""
+    """Return whether one side is proved to be faster."""
     return comparison is not None and comparison.verdict in DECIDED
 
 
 def dropped(plan: Plan, decision: Decision) -> list[str]:
-    """Return what the time budget left out, in a reader's words: tables, and arms."""
+    """Return the tables and arms that the time budget left out, by their titles."""
     titles = {arm.id: arm.title for arm in plan.arms}
     return [*decision.dropped_groups, *(titles.get(arm, arm) for arm in decision.dropped_arms)]
 
 
 def library(arm: Arm) -> str:
-    """Return what people call an arm's library."""
+    """Return the display name of an arm's library."""
     return libraries.library(arm.library).label
 
 
 def variant(arm: Arm) -> str:
-    """Return a variant's name, with the warning that goes with it wherever it stands."""
+    """Return a variant's name, with a warning if its gradient is known to be wrong."""
     return f"{arm.variant} (known wrong gradient)" if arm.known_wrong else arm.variant
 
 
 def threads(arm: Arm) -> str:
-    """Return "one thread" or "2 threads"."""
+    """Return the number of threads in words: "one thread" or "2 threads"."""
     return "one thread" if arm.threads == 1 else f"{arm.threads} threads"
 
 
 def place(arm: Arm) -> str:
-    """Return where an arm computes: "CPU, one thread"; an accelerator by its id."""
+    """Return where an arm computes: "CPU, one thread", or the id of an accelerator."""
     return f"CPU, {threads(arm)}" if arm.device == "cpu" else arm.device
 
 
 def device(run: Run, device_id: str) -> str:
-    """Return an accelerator by its id and name, as its workers told: "cuda:0 (NVIDIA H100)"."""
+    """Return an accelerator's id, with its name if a worker read it: "cuda:0 (NVIDIA H100)"."""
     arms = {arm.id for arm in run.plan.arms if arm.device == device_id}
     device_names = (worker.facts.get("device_name") for worker in run.workers if arms & set(worker.arms))
     name = next(filter(None, device_names), None)
@@ -196,35 +196,35 @@ def device(run: Run, device_id: str) -> str:
 
 
 def places(one: Arm, other: Arm) -> str:
-    """Return where both compute, once where it is the same."""
+    """Return where two arms compute: one place if both share it, else both places."""
     if (one.device, one.threads) == (other.device, other.threads):
         return place(one)
     return f"{one.variant} on {place(one)}, {other.variant} on {place(other)}"
 
 
 def shape(case: Case) -> str:
-    """Return the shape in words: batch 128, 6 steps of 6 features, hidden 32, 8 outputs."""
-    s = case.shape
-    steps = f"{wording.count(s.T, 'step')} of {wording.count(s.I, 'feature')}"
-    return f"batch {s.B}, {steps}, hidden {s.H}, {wording.count(s.O, 'output')}"
+    """Return the shape in words: "batch 128, 6 steps of 6 features, hidden 32, 8 outputs"."""
+    sizes = case.shape
+    steps = f"{wording.count(sizes.T, 'step')} of {wording.count(sizes.I, 'feature')}"
+    return f"batch {sizes.B}, {steps}, hidden {sizes.H}, {wording.count(sizes.O, 'output')}"
 
 
 def work(case: Case) -> str:
-    """Return the task by name, and whose it is: "the tutorial's training step with positional input"."""
+    """Return the task and its input: "the tutorial's training step with positional input"."""
     task = TASKS[case.task]
     if case.data == "random":
         return f"the {task} on random data"
-    whose = "the tutorial's" if case.shape == sine_case(case.task, case.layout).shape else "the"
-    return f"{whose} {task} with {case.layout} input"
+    owner = "the tutorial's" if case.shape == sine_case(case.task, case.layout).shape else "the"
+    return f"{owner} {task} with {case.layout} input"
 
 
 def machine(facts: dict[str, Any]) -> str:
-    """Return the processor and how many of them are usable."""
+    """Return the processor's name and the number of usable processors."""
     name = wording.short(facts["processor"]) if facts.get("processor") else "an unknown processor"
     cpus = facts.get("usable_cpus") or facts.get("cpus")
     return f"{name}, {wording.count(cpus, 'processor')}" if cpus else name
 
 
 def note(note: Note) -> str:
-    """Return a note on a file in one line: "There more than once: a and b"."""
+    """Return a file's note as one line: "There more than once: a and b"."""
     return f"{wording.short(note.what)}: {wording.listing([wording.short(name) for name in note.names], 6)}"
