@@ -15,10 +15,8 @@ PARTS: dict[PartKind, str] = {
     "rest": "the rest",
 }  # fmt: skip
 DISPATCH_TEXT = "dispatch (asking for its operations, whatever their size)"
-BETWEEN_LIBRARIES: tuple[Kind, ...] = (
-    "as_written",
-    "best",
-)  # kinds of pairs whose sides are named by library
+# kinds of pairs whose sides are named by library
+BETWEEN_LIBRARIES: tuple[Kind, ...] = ("as_written", "best")
 MINUTES_FROM_NS = 600e9  # times of this length and more are written in minutes
 
 

@@ -20,7 +20,7 @@ TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forw
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """Hold the texts for a verdict; ``parts`` fills their braces, ``advise`` the further ones of ``advice``."""
+    """Hold the texts for a verdict; ``parts`` fills their braces, and ``advise`` the rest in ``advice``."""
 
     title: str
     clause: str  # without a full stop
