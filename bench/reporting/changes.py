@@ -1,4 +1,4 @@
-"""What changed between two saved results, as a terminal shows it: a sentence, then a table."""
+"""Describe the changes between two saved results for a terminal: a sentence, then a table."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,8 +14,8 @@ from bench.reporting import words
 if TYPE_CHECKING:
     from rich.table import Table
 
-# in the order of the table: what a sentence calls so many of them, and the word's colour
-WORDS: dict[Word, tuple[str, str]] = {
+# verdict -> its word after a count, and its colour; in the order of the table
+VERDICT_STYLES: dict[Word, tuple[str, str]] = {
     "SLOWER": ("slower", "red"),
     "FASTER": ("faster", "green"),
     "EQUIVALENT": ("equivalent", "cyan"),
@@ -24,41 +24,43 @@ WORDS: dict[Word, tuple[str, str]] = {
     "MISSING": ("missing", "magenta"),
     "NONE": ("without a verdict", "dim"),
 }
-MOST_NAMES = 6
-MOST_BASELINES = 3
-MOST_ROWS = 200  # of the table
+MAX_NAMES = 6  # names in a note
+MAX_BASELINES = 3  # baselines that a note describes one by one
+MAX_ROWS = 200  # of the table
 
 
 def summary(changes: Changes) -> str:
-    """Return all of it in one sentence, with the largest change to slower, else to faster."""
+    """Return one sentence: the counts of the verdicts, and the largest slowdown, else the largest speedup."""
     if not changes.rows:
         return f"{changes.new} and {changes.old} hold nothing that compares."
     verdicts = Counter(row.verdict for row in changes.rows)
-    counts = [f"{verdicts[word]} {name}" for word, (name, _) in WORDS.items() if verdicts[word]]
+    counts = [
+        f"{verdicts[verdict]} {word}" for verdict, (word, _) in VERDICT_STYLES.items() if verdicts[verdict]
+    ]
     changed = [(row.ratio, row) for row in changes.rows if row.verdict in words.DECIDED and row.ratio]
-    most = ""
+    extreme = ""
     if changed:
         _, largest = max(changed, key=lambda pair: (pair[0] > 1, max(pair[0], 1 / pair[0])))
-        most = f"; most of all {wording.short(largest.name)}, {times(largest)}"
+        extreme = f"; most of all {wording.short(largest.name)}, {times(largest)}"
     because = f" ({changes.warning})" if changes.warning else ""
     count = wording.count(len(changes.rows), "comparison")
-    return f"{changes.new} against {changes.old}: of {count} {wording.listing(counts, 7)}{most}{because}."
+    return f"{changes.new} against {changes.old}: of {count} {wording.listing(counts, 7)}{extreme}{because}."
 
 
 def times(change: Change) -> str:
-    """Return "1.08 times as long [1.06, 1.10]"."""
+    """Return a change with its limits: "1.08 times as long [1.06, 1.10]"."""
     if change.ratio is None:
         return "nothing to compare"
     return f"{units.ratio(change.ratio)} times as long {units.interval(change.low, change.high)}".rstrip()
 
 
 def notes_before(changes: Changes) -> Iterator[str]:
-    """Yield what must be known before the table is read."""
+    """Yield the notes to read before the table."""
     if changes.machines:
         yield f"DIFFERENT MACHINES: {', '.join(changes.machines)}"
-    without = ", so there is no verdict; --any-environment gives one"
+    no_verdict = ", so there is no verdict; --any-environment gives one"
     for heading, clauses in (
-        (f"ENVIRONMENT CHANGED{without * (changes.warning == OTHER_ENVIRONMENT)}", changes.conditions),
+        (f"ENVIRONMENT CHANGED{no_verdict * (changes.warning == OTHER_ENVIRONMENT)}", changes.conditions),
         ("Other versions", changes.versions),
         ("Measured in another way", changes.options),
     ):
@@ -70,32 +72,32 @@ def notes_before(changes: Changes) -> Iterator[str]:
 
 
 def notes_after(changes: Changes) -> Iterator[str]:
-    """Yield what the numbers are, what is not in the table, and what --fail-slower found."""
+    """Yield the notes after the table: the numbers' meaning, what is left out, and regressions."""
     if changes.rows:
-        own = ", with its own 95 % interval" * any(row.low is not None for row in changes.rows)
-        change = f"the change is new over old, above 1 is slower{own}"
+        interval = ", with its own 95 % interval" * any(row.low is not None for row in changes.rows)
+        meaning = f"the change is new over old, above 1 is slower{interval}"
         if any(row.samples for row in changes.rows):
-            change += (
+            meaning += (
                 f"; estimated from all {changes.samples}, it need not be the quotient of the two beside it"
             )
         if changes.unit == "ratio":
-            yield f"Old and new are ratios to the baseline of a run, without the machine's drift; {change}."
+            yield f"Old and new are ratios to the baseline of a run, without the machine's drift; {meaning}."
         else:
-            yield f"Old and new are times of a call, with the machine's drift between them; {change}."
+            yield f"Old and new are times of a call, with the machine's drift between them; {meaning}."
     left_out = [row.group for row in changes.rows if row.left_out]
-    for what, names, end in (
+    for heading, names, end in (
         ("Only in old", changes.only_old, ""),
         ("Only in new", changes.only_new, ""),
         ("Without a baseline, so without a ratio", changes.without_baseline.values(), "; see --absolute"),
         (f"Not in the table, left out of a run {WITHIN_BUDGET}", left_out, ""),
     ):
         if names:
-            yield f"{what}: {_names(names)}{end}"
-    if (more := len(changes.rows) - len(left_out) - MOST_ROWS) > 0:
-        yield f"Not in the table, which has {MOST_ROWS} rows at most: {units.whole(more)} more; see --json"
+            yield f"{heading}: {_names(names)}{end}"
+    if (n_more := len(changes.rows) - len(left_out) - MAX_ROWS) > 0:
+        yield f"Not in the table, which has {MAX_ROWS} rows at most: {units.whole(n_more)} more; see --json"
     if needed := [row.blocks_needed for row in changes.rows if row.blocks_needed is not None]:
-        reach = " to ".join(dict.fromkeys(map(units.whole, (min(needed), max(needed)))))
-        yield f"What is unresolved would need {reach} {changes.samples} in each"
+        blocks_range = " to ".join(dict.fromkeys(map(units.whole, (min(needed), max(needed)))))
+        yield f"What is unresolved would need {blocks_range} {changes.samples} in each"
     if changes.limit is not None:
         beyond = f"over {units.percent(changes.limit)}"
         if changes.regressions:
@@ -108,46 +110,47 @@ def notes_after(changes: Changes) -> Iterator[str]:
 
 
 def table(changes: Changes) -> "Table":
-    """Return a table with a row a change, those that are slower first."""
+    """Return a table with a row per change, the slower ones first."""
     from rich.markup import escape
     from rich.table import Table
 
     of_ratio = changes.unit == "ratio"
-    value = units.ratio if of_ratio else units.duration
-    result = Table("time over the baseline's" if of_ratio else "time of a call", highlight=False)
+    form = units.ratio if of_ratio else units.duration
+    rich_table = Table("time over the baseline's" if of_ratio else "time of a call", highlight=False)
     for title in ("old", "new", "new ÷ old"):
-        result.add_column(title, justify="right", no_wrap=True)
-    result.add_column("verdict")
-    order = list(WORDS)
-    rows = (row for row in changes.rows if not row.left_out)
-    for row in sorted(rows, key=lambda row: (order.index(row.verdict), -(row.ratio or 0)))[:MOST_ROWS]:
-        reason = row.reason if row.reason != changes.warning else ""  # which stands above
+        rich_table.add_column(title, justify="right", no_wrap=True)
+    rich_table.add_column("verdict")
+    order = list(VERDICT_STYLES)
+    shown = (row for row in changes.rows if not row.left_out)
+    for row in sorted(shown, key=lambda row: (order.index(row.verdict), -(row.ratio or 0)))[:MAX_ROWS]:
+        reason = row.reason if row.reason != changes.warning else ""  # a note above the table says it
         if row.detectable is not None:
             reason = f"{units.percent(row.detectable)} would have shown"
-        result.add_row(
+        colour = VERDICT_STYLES[row.verdict][1]
+        rich_table.add_row(
             escape(wording.short(row.name)),
-            *(units.NOTHING if side is None else value(side) for side in (row.old_value, row.new_value)),
+            *(units.NOTHING if side is None else form(side) for side in (row.old_value, row.new_value)),
             units.with_interval(row.ratio, row.low, row.high),
-            f"[{WORDS[row.verdict][1]}]{row.verdict}[/] [dim]{escape(one_line(reason)) if reason else ''}[/]",
+            f"[{colour}]{row.verdict}[/] [dim]{escape(one_line(reason)) if reason else ''}[/]",
         )
-    return result
+    return rich_table
 
 
 def _names(names: Iterable[str]) -> str:
-    """Return each name once, and no more than a line or two of them."""
-    return wording.listing(list(dict.fromkeys(map(wording.short, names))), MOST_NAMES)
+    """Join the names, each once; beyond a maximum, count the rest."""
+    return wording.listing(list(dict.fromkeys(map(wording.short, names))), MAX_NAMES)
 
 
 def _drift(changes: Changes, measured: Sequence[Change]) -> str:
-    """Return what the baselines did in absolute time: each of a few, the range of many."""
+    """Return the change of the baselines' absolute times and its cause: each of a few, the range of many."""
     why = "drift of the machine, as nothing that it is made of changed; it is in no ratio below"
     if changes.machines:
         why = "another machine"
     elif changes.versions or changes.conditions:
         why = "drift of the machine, or the baseline changed as well, which moves every ratio to it"
     ratios = [change.ratio or 0 for change in measured]
-    what = "; ".join(f"{change.name} took {times(change)}" for change in measured)
-    if len(measured) > MOST_BASELINES:
-        reach = f"{units.ratio(min(ratios))} to {units.ratio(max(ratios))}"
-        what = f"{len(measured)} baselines took {reach} times as long"
-    return f"In absolute time {what}: {why}"
+    text = "; ".join(f"{change.name} took {times(change)}" for change in measured)
+    if len(measured) > MAX_BASELINES:
+        ratio_range = f"{units.ratio(min(ratios))} to {units.ratio(max(ratios))}"
+        text = f"{len(measured)} baselines took {ratio_range} times as long"
+    return f"In absolute time {text}: {why}"
