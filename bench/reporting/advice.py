@@ -1,4 +1,4 @@
-"""What ``rnnbench advise`` found: two sentences for people, and one JSON object for programs."""
+"""Give the advice of ``rnnbench advise``: two sentences for people, and one JSON object for programs."""
 
 import json
 import math
@@ -21,42 +21,42 @@ from bench.records.run import Run
 from bench.reporting import reasons, words
 from bench.workload.case import Case
 
-EITHER = ("EQUIVALENT", "UNRESOLVED")
-ANSWERED = (*words.DECIDED, *EITHER)
-MACHINE = ("processor", "usable_cpus", "memory_bytes", "system", "architecture", "packages")
-ROUND_S = 5  # a time that would do is said in multiples of this
+EITHER_VERDICTS = ("EQUIVALENT", "UNRESOLVED")  # verdicts after which either library may be used
+ANSWER_VERDICTS = (*words.DECIDED, *EITHER_VERDICTS)
+MACHINE_FACTS = ("processor", "usable_cpus", "memory_bytes", "system", "architecture", "packages")
+BUDGET_STEP_S = 5  # a proposed budget is a multiple of this
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One measured size. ``ratio`` is the time of one library's fastest form over that of the other's."""
+    """Hold the advice for one size; ``ratio`` is PyTorch's time over NumPy's, each in its fastest form."""
 
-    sentences: tuple[str, ...]  # the verdict; why, where that is known; how to resolve it; what is wrong
-    verdict: str  # the word: FASTER where PyTorch is, SLOWER where NumPy is
-    use: str  # numpy, torch, either; empty where nothing can be said
+    sentences: tuple[str, ...]  # the verdict; its cause, if known; how to resolve it; wrong results
+    verdict: str  # FASTER if PyTorch is faster, SLOWER if NumPy is
+    use: str  # numpy, torch or either; empty without advice
     ratio: float | None
-    low: float | None  # 95 % interval; None: too few blocks
+    low: float | None  # 95 % interval; None with too few blocks
     high: float | None
     blocks: int
     disagrees: bool  # whether a result was proved wrong
     case: Case
-    times: tuple[Row, ...]  # of the arms that were measured
+    times: tuple[Row, ...]  # of the measured arms
     command: tuple[str, ...]
     journal: Path
     run: Run
 
     @property
     def answered(self) -> bool:
-        """Tell whether there is a verdict."""
-        return self.verdict in ANSWERED
+        """Return whether the verdict answers which library to use."""
+        return self.verdict in ANSWER_VERDICTS
 
     @property
     def stopped_by(self) -> str | None:
-        """Return the user or a signal, where one of them ended the run."""
+        """Return "user" or "signal" if one of these ended the run; otherwise None."""
         return self.run.end.stopped_by if self.run.end else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything, ready for JSON: times in nanoseconds a call, all numbers finite."""
+        """Return all results, ready for JSON: times in nanoseconds per call, all numbers finite."""
         times = {
             row.arm.id: {
                 "ns": row.median_ns,
@@ -72,14 +72,14 @@ class Advice:
             "sentences": list(self.sentences),
             "case": asdict(self.case),
             "times": times,
-            "machine": {name: self.run.environment.machine.get(name) for name in MACHINE},
+            "machine": {name: self.run.environment.machine.get(name) for name in MACHINE_FACTS},
             "command": shlex.join(self.command),
             "journal": str(self.journal),
             "ended": self.run.end.reason if self.run.end else "",
         }
 
     def to_json(self) -> str:
-        """Return ``as_dict`` as text."""
+        """Return ``as_dict`` as JSON text."""
         return json.dumps(self.as_dict(), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
@@ -90,14 +90,16 @@ class Advice:
 
 
 def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
-    """Work out what a run says; ``budget_s`` is what the person gave, ``journal`` the run's folder."""
+    """Build the advice from a run; ``budget_s`` is the user's time budget, ``journal`` the run's folder."""
     summary, pair = compare_best(run)
     run = summary.run
     group = run.plan.groups[0]
     rows = next(table.rows for table in summary.tables if table.name == group.name)
     blocks = proposal(run, (pair,)) if pair else None
     wrong = [
-        f"{_title(run, one.entry)}: {one.reason}" for one in summary.troubles if one.status == "disagrees"
+        f"{_title(run, trouble.entry)}: {trouble.reason}"
+        for trouble in summary.troubles
+        if trouble.status == "disagrees"
     ]
     sentences = (
         _verdict(summary, pair, budget_s),
@@ -123,29 +125,29 @@ def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
 
 
 def compare_best(run: Run) -> tuple[Summary, Comparison | None]:
-    """Return the summary of a run with the chosen pair among its headlines, and the pair as it was judged."""
+    """Return the run's summary with the pair of fastest forms among its headlines, and the judged pair."""
     pairs = Forms(run.plan, run.bursts).anywhere()
     if not pairs or run.decision is None:
         return summarise(run), None
     (pair,) = pairs
     sides = (pair.entry, pair.baseline)
-    if not any((one.entry, one.baseline) == sides for one in run.pairs):
+    if not any((declared.entry, declared.baseline) == sides for declared in run.pairs):
         decision = structs.replace(run.decision, pairs=[*run.decision.pairs, pair])
         run = replace(run, decision=decision)
     summary = summarise(run)
-    return summary, next(one for one in summary.headlines if (one.entry, one.baseline) == sides)
+    return summary, next(judged for judged in summary.headlines if (judged.entry, judged.baseline) == sides)
 
 
 def _use(pair: Comparison) -> str:
-    """Return the library to use, where there is a verdict."""
+    """Return the library to use, or "either"; empty without a verdict."""
     lead = words.lead(pair)
     if lead and words.is_decided(pair):
         return lead.winner.library
-    return "either" if pair.verdict in EITHER else ""
+    return "either" if pair.verdict in EITHER_VERDICTS else ""
 
 
 def _verdict(summary: Summary, pair: Comparison | None, budget_s: float) -> str:
-    """Return what to use, in the words that the verdict allows, with the interval."""
+    """Return which library to use, in the words that the verdict allows, with the interval."""
     run = summary.run
     if pair is None or pair.ratio is None:
         why = _why_nothing(summary, pair, budget_s)
@@ -154,24 +156,26 @@ def _verdict(summary: Summary, pair: Comparison | None, budget_s: float) -> str:
     size = ", ".join(f"{name} {getattr(case.shape, name)}" for name in "HBTIO")
     times = {entry: row.median_ns for entry, row in summary.rows.items()}
     sides = (pair.baseline_arm, pair.baseline), (pair.arm, pair.entry)
-    each = ", ".join(f"{arm.variant} {units.duration(times[entry])}" for arm, entry in sides)
+    times_text = ", ".join(f"{arm.variant} {units.duration(times[entry])}" for arm, entry in sides)
     place = words.places(pair.baseline_arm, pair.arm)
     return words.sentences(pair).advice.format(
         **words.parts(pair),
         work=f"the {words.TASKS[case.task]} at {size} ({case.dtype})",
-        times=f"{each} a call: medians, the ratio is taken within each block; {place}",
+        times=f"{times_text} a call: medians, the ratio is taken within each block; {place}",
         why=(_too_few(run, pair, budget_s) or pair.reason).rstrip("."),
     )
 
 
 def _too_few(run: Run, pair: Comparison | None, budget_s: float) -> str:
-    """Return that the time held fewer blocks than a verdict needs, and about what time would hold them."""
+    """Return that the budget held too few blocks for a verdict, with a sufficient budget; else empty."""
     blocks, needed = (pair.blocks, blocks_needed(max(1, pair.family))) if pair else (0, MIN_BLOCKS)
     if blocks >= needed or run.end is None:
         return ""
-    before_s = budget_s - (run.plan.budget_s or budget_s)
-    a_block_s = run.end.seconds / (blocks + 1)  # block 0 takes longer than the others: rather too much
-    enough_s = ROUND_S * math.ceil((before_s + (needed + 1) * a_block_s) / ROUND_S)
+    before_blocks_s = budget_s - (run.plan.budget_s or budget_s)
+    # block 0 takes longer than the others, so this time is rather too long
+    block_s = run.end.seconds / (blocks + 1)
+    total_s = before_blocks_s + (needed + 1) * block_s
+    enough_s = BUDGET_STEP_S * math.ceil(total_s / BUDGET_STEP_S)
     return (
         f"the budget of {budget_s:g} s held {blocks} of the {needed} blocks that it needs, for which "
         f"a budget of {enough_s} s should do"
@@ -179,23 +183,23 @@ def _too_few(run: Run, pair: Comparison | None, budget_s: float) -> str:
 
 
 def _why_nothing(summary: Summary, pair: Comparison | None, budget_s: float) -> str:
-    """Return why there is no comparison at all."""
+    """Return why no comparison was possible."""
     run = summary.run
     why = [f"{_title(run, trouble.entry)}: {trouble.reason}" for trouble in summary.troubles]
-    why += [item.reason for item in run.plan.missing if item.library]
+    why += [missing.reason for missing in run.plan.missing if missing.library]
     if unsteady := [_title(run, burst.entry) for burst in run.bursts if burst.settled is False]:
-        whose = wording.listing(list(dict.fromkeys(unsteady)))
+        titles = wording.listing(list(dict.fromkeys(unsteady)))
         why.append(
-            f"the calls of {whose} came to no steady time; wait until nothing else runs (--wait-quiet 5min)"
+            f"the calls of {titles} came to no steady time; wait until nothing else runs (--wait-quiet 5min)"
         )
     why = why or [_too_few(run, pair, budget_s) or (pair.reason if pair else summary.ending)]
     return wording.listing(list(dict.fromkeys(why)), 3)
 
 
 def _reason(summary: Summary, pair: Comparison) -> str:
-    """Return why the verdict is what it is; where that is not known, what follows from starting.
+    """Return a decided verdict's cause; without a known cause, a sentence on the break-even point, if any.
 
-    Empty where nothing was compared. Of what is not decided, nothing is the cause.
+    Empty without a ratio. INVALID and NONE have no cause: return what to do next.
     """
     if pair.ratio is None:
         return ""
@@ -203,13 +207,13 @@ def _reason(summary: Summary, pair: Comparison) -> str:
         return full_stop(pair.mend) if pair.mend else ""
     if words.is_decided(pair):
         split = limits(summary)
-        known = {limit.entry.id: limit for limit in split.entries} if split else {}
+        splits = {limit.entry.id: limit for limit in split.entries} if split else {}
         slower, faster = (pair.entry, pair.baseline) if pair.ratio > 1 else (pair.baseline, pair.entry)
-        if slower in known and faster in known and (why := reasons.extra(known[slower], known[faster])):
+        if slower in splits and faster in splits and (why := reasons.extra(splits[slower], splits[faster])):
             return why
-    for one in break_evens(summary):
-        if (one.rival.entry.id, one.baseline.entry.id) == (pair.entry, pair.baseline):
-            return reasons.sentence(one)
+    for break_even in break_evens(summary):
+        if (break_even.rival.entry.id, break_even.baseline.entry.id) == (pair.entry, pair.baseline):
+            return reasons.sentence(break_even)
     return ""
 
 
