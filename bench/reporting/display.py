@@ -1,7 +1,7 @@
-"""What shows that a run, a verification or a training goes on, and how long is left.
+"""Show the progress of a run, a verification or a training, and the time left.
 
-A bar in a terminal, in a notebook one line that is rewritten in place; elsewhere a line now and then, or
-nothing.
+A terminal has a bar, a notebook one line that is rewritten in place. Elsewhere (output to a file, say) some
+lines are printed, or none.
 """
 
 import math
@@ -21,13 +21,13 @@ from bench.reporting import words
 if TYPE_CHECKING:
     from bench.records.training import Settings
 
-EVERY_S = 10.0  # between two lines of block 0 where nobody watches
-FEW = 5  # lines of a variant's training after its first, where nobody watches
-PROVING = "checking results and finding how long a call takes"
+LINE_INTERVAL_S = 10.0  # between two lines of block 0 without a terminal
+TRAINING_LINES = 5  # of each variant, after the first line, without a terminal
+BLOCK_0_TEXT = "checking results and finding how long a call takes"
 
 
 class Screen:
-    """Where progress is shown: ``update`` what is under way, ``line`` what is to stay."""
+    """Show progress: ``update`` replaces the current state, ``line`` prints a lasting line."""
 
     def __init__(self, bar: Progress, write: Callable[[str], None] | None = None) -> None:
         self.watched = bar.console.is_terminal
@@ -36,24 +36,24 @@ class Screen:
         self._task = bar.add_task("", total=None, left="")
 
     def update(self, text: str, done: int | None = None, total: int | None = None, left: str = "") -> None:
-        """Show what is done now."""
+        """Show the current state."""
         self._bar.update(self._task, description=escape(text), completed=done, total=total, left=left)
         if self._write is not None:
             self._write(" · ".join(filter(None, (text, left))))
 
     def line(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print a lasting line."""
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def in_notebook() -> bool:
-    """Tell whether outputs are shown by a notebook."""
+    """Return whether this process shows its outputs in a notebook."""
     return "IPython" in sys.modules and Console().is_jupyter
 
 
 @contextmanager
 def screen(*, lines: bool = True, stderr: bool = True) -> Iterator[Screen]:
-    """Give a screen for some time; nothing but the lines is left of it, and these only with ``lines``."""
+    """Provide a screen; on leaving, only the printed lines remain, and ``lines=False`` prints none."""
     notebook = in_notebook()
     console = Console(stderr=stderr, quiet=notebook)
     console.quiet = console.quiet or not (lines or console.is_terminal)
@@ -66,7 +66,7 @@ def screen(*, lines: bool = True, stderr: bool = True) -> Iterator[Screen]:
         if not notebook:
             yield Screen(bar)
             return
-        from IPython.display import display  # in a notebook it is there; this package does not depend on it
+        from IPython.display import display  # every notebook has IPython; this package does not depend on it
 
         handle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         yield Screen(bar, lambda text: handle.update({"text/plain": text}, raw=True))
@@ -74,7 +74,7 @@ def screen(*, lines: bool = True, stderr: bool = True) -> Iterator[Screen]:
 
 
 class RunProgress:
-    """Follows a run: all entries of all blocks on one bar; a line a block where nobody watches."""
+    """Show a run's progress: all entries of all blocks on one bar; without a terminal, a line per block."""
 
     def __init__(self, plan: Plan, screen: Screen) -> None:
         self._plan = plan
@@ -84,36 +84,36 @@ class RunProgress:
         self._begun = self._printed = time.monotonic()
         self._entries = sum(len(group.entries) for group in plan.groups)
         self._done = 0
-        self._counted_from: tuple[float, int] | None = None  # when block 1 began, after how many entries
+        self._counted_from: tuple[float, int] | None = None  # time and entries done when block 1 began
         self._left_out: set[str] = set()
 
     def starting(self, block: int, blocks: int) -> None:
-        """Show that a block's workers are being started."""
+        """Show that a block's workers are starting."""
         self._blocks = blocks
         self._done = block * self._entries
         if block >= 1 and self._counted_from is None:
             self._counted_from = (time.monotonic(), self._done)
-        name, left = self._name(block), self._left()
+        name, left = self._block_name(block), self._time_left()
         if not self._screen.watched:
             self._screen.line(f"{name}{f', {left}' if left else ''}")
         self._update(f"{name}: starting fresh processes", left)
 
     def measuring(self, block: int, entry: Entry) -> None:
-        """Show that an entry is about to be timed."""
+        """Show that an entry's timing begins."""
         self._done += 1
         number = self._done - block * self._entries
-        text = f"{self._name(block)}, entry {number} of {self._entries}"
+        text = f"{self._block_name(block)}, entry {number} of {self._entries}"
         now = time.monotonic()
-        if not self._screen.watched and block == 0 and now - self._printed >= EVERY_S:
+        if not self._screen.watched and block == 0 and now - self._printed >= LINE_INTERVAL_S:
             self._printed = now
             self._screen.line(text)
-        self._update(f"{text}: {entry.group}, {self._titles[entry.arm]}", self._left())
+        self._update(f"{text}: {entry.group}, {self._titles[entry.arm]}", self._time_left())
 
     def decided(self, decision: Decision) -> None:
-        """Say what the time budget drops."""
+        """Print which tables and arms the time budget drops."""
         new = [name for name in words.dropped(self._plan, decision) if name not in self._left_out]
         why = f"The whole plan would take {decision.predicted_s:.0f} s; to stay within the budget, "
-        if self._counted_from is not None:  # block 0 decided earlier
+        if self._counted_from is not None:  # block 0 is over, so this is a later decision
             why = "A block takes longer than block 0 had promised; to stay within the budget, from here on "
         if new:
             self._screen.line(f"{why}these are left out: {', '.join(new)}.")
@@ -122,31 +122,31 @@ class RunProgress:
     def _update(self, text: str, left: str) -> None:
         self._screen.update(text, self._done, self._entries * (self._blocks + 1), left)
 
-    def _name(self, block: int) -> str:
-        return PROVING if block == 0 else f"block {block} of {self._blocks}"
+    def _block_name(self, block: int) -> str:
+        return BLOCK_0_TEXT if block == 0 else f"block {block} of {self._blocks}"
 
-    def _left(self) -> str:
-        """Return how long is left, once an entry of block 1 is done."""
-        since, entries = self._counted_from or (0.0, self._done)
+    def _time_left(self) -> str:
+        """Return the time left as text; empty until an entry of block 1 is done."""
+        start, entries = self._counted_from or (0.0, self._done)
         if self._done <= entries:
             return ""
         now, plan = time.monotonic(), self._plan
-        a_piece_s = (now - since) / (self._done - entries)
-        most_s = plan.budget_s if plan.budget_rule == "hold" and plan.budget_s is not None else math.inf
-        to_come = self._entries * (self._blocks + 1) - self._done
-        return f"about {min(a_piece_s * to_come, max(0.0, most_s - (now - self._begun))):.0f} s left"
+        entry_s = (now - start) / (self._done - entries)
+        budget_s = plan.budget_s if plan.budget_rule == "hold" and plan.budget_s is not None else math.inf
+        n_left = self._entries * (self._blocks + 1) - self._done
+        return f"about {min(entry_s * n_left, max(0.0, budget_s - (now - self._begun))):.0f} s left"
 
 
 @contextmanager
 def run_progress(plan: Plan, *, lines: bool = True) -> Iterator[RunProgress]:
-    """Show a run while it lasts."""
+    """Show a run's progress until the context ends."""
     with screen(lines=lines) as display:
         yield RunProgress(plan, display)
 
 
 @contextmanager
 def verify_progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a verification while it lasts: called with the number of proofs so far and in the end."""
+    """Show a verification's progress; call the result with the proofs done and the proofs in all."""
     with screen(lines=False) as display:
         display.update("computing the reference")
         yield lambda done, total: display.update(f"{done} of {total} proofs", done, total)
@@ -156,20 +156,20 @@ def verify_progress() -> Iterator[Callable[[int, int], None]]:
 def train_progress(
     settings: "Settings", *, lines: bool = True
 ) -> Iterator[Callable[[str, int, float], None]]:
-    """Show a training while it lasts: called with variant, epoch and loss at every report.
+    """Show a training's progress; call the result with variant, epoch and loss at every report.
 
-    With ``lines``, each report is one in a terminal; where nobody watches, a few for each variant.
+    With ``lines``, print every report in a terminal, and a few for each variant elsewhere.
     """
-    width, most = max(map(len, settings.variants)), settings.epochs
-    due: dict[str, int] = {}  # the next epoch to tell of
+    width, epochs = max(map(len, settings.variants)), settings.epochs
+    due: dict[str, int] = {}  # variant -> the next epoch to print
     with screen(lines=lines, stderr=False) as display:
 
         def tell(variant: str, epoch: int, loss: float) -> None:
-            display.update(f"{variant} · epoch {epoch} · loss {loss:.4e}", epoch, most)
+            display.update(f"{variant} · epoch {epoch} · loss {loss:.4e}", epoch, epochs)
             if not lines or epoch < due.get(variant, 0):
                 return
             if not display.watched:
-                due[variant] = (FEW * epoch // most + 1) * most // FEW
-            display.line(f"{variant:{width}}  epoch {epoch:{len(str(most))}}  loss {loss:.4e}")
+                due[variant] = (TRAINING_LINES * epoch // epochs + 1) * epochs // TRAINING_LINES
+            display.line(f"{variant:{width}}  epoch {epoch:{len(str(epochs))}}  loss {loss:.4e}")
 
         yield tell
