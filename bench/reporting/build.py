@@ -1,4 +1,4 @@
-"""From journals, trainings and files of other tools to report.html, report.md, values.csv and plots."""
+"""Write report.html, report.md, values.csv and plots from journals, trainings and files of other tools."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,17 +24,17 @@ from bench.reporting.tables import overview_table
 from bench.reporting.training import training_article
 
 HTML, MARKDOWN, PLOTS = "report.html", "report.md", "plots"
-KEPT = "The raw values are in {}, the plots in the folder beside this page."
+FILES_NOTE = "The raw values are in {}, the plots in the folder beside this page."
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report that was written."""
+    """Describe a report that was written."""
 
     page: Path
-    answers: list[str]  # of each result what a terminal says of it
-    banners: list[str]  # what must be known of all results together
-    disagrees: bool  # whether anything that claims to be right was proved wrong
+    answers: list[str]  # of each result, the text for a terminal
+    banners: list[str]  # warnings about the results together
+    disagrees: bool  # whether a result that claims to be correct was proved wrong
 
 
 def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Path:
@@ -46,15 +46,15 @@ def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool =
 def write_report(
     paths: list[Path], out_dir: Path | None, *, any_machine: bool = False, png: bool = False
 ) -> Report:
-    """Write the report of saved results, an article each.
+    """Write the report of saved results, with an article for each.
 
     ``paths`` are folders of runs or trainings, journals, or files of other tools; trainings come last on the
-    page. Without ``out_dir`` the report of one result goes beside it. Each file that is there already stays
-    whole until the new one is. With ``png`` each plot is there as PNG, too.
+    page. Without ``out_dir``, the report of one result goes beside the result. An existing file stays whole
+    until a complete new file replaces it. With ``png``, each plot is also written as PNG.
 
     Raises:
-        UserError: one cannot be read, the report cannot be written, several have no ``out_dir``, or runs are
-            of different machines and not ``any_machine``.
+        UserError: a result cannot be read, the report cannot be written, several results have no ``out_dir``,
+            or runs are of different machines without ``any_machine``.
     """
     if not paths:
         raise UserError("nothing to report on; give a run's folder, a journal or a file of another tool")
@@ -62,44 +62,44 @@ def write_report(
         raise UserError("several results make one report; name its folder with --out DIR")
     prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
     saved = {path: load_saved(path) for path in paths if not is_training(path)}
-    runs = {path: one for path, one in saved.items() if isinstance(one, Run)}
+    runs = {path: result for path, result in saved.items() if isinstance(result, Run)}
     refinements = {path: load_refinements(path) for path in runs}
-    every_run = [*runs.values(), *(run for refined in refinements.values() for run in refined)]
-    if not any_machine and (differ := different_machines(every_run)):
+    every_run = [*runs.values(), *(run for group in refinements.values() for run in group)]
+    if not any_machine and (differences := different_machines(every_run)):
         raise UserError(
-            f"the runs are of different machines ({', '.join(differ)}), so their times do not compare; "
+            f"the runs are of different machines ({', '.join(differences)}), so their times do not compare; "
             "report them one by one, or together with --any-machine"
         )
     folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
     articles: dict[Path, Article] = {}
     images: dict[str, bytes] = {}
-    kept = "training.jsonl and losses.csv" if not saved else "the files"
+    value_files = "training.jsonl and losses.csv" if not saved else "the files"
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
         for n, path in enumerate([*saved, *filter(is_training, paths)], start=1):
             anchor, prefix = f"result-{n}", prefixes[path]
             result = saved.get(path)
             if isinstance(result, Run):
-                beside = map_beside(result, runs.values())
+                map_name = map_beside(result, runs.values())
                 articles[path] = run_article(
-                    result, anchor=anchor, prefix=prefix, refinements=refinements[path], map_beside=beside
+                    result, anchor=anchor, prefix=prefix, refinements=refinements[path], map_beside=map_name
                 )
             elif result is not None:
                 articles[path] = tool_article(result, path.name, anchor, prefix=prefix)
             else:
-                articles[path], drawn = training_article(path, folder, anchor, prefix=prefix)
-                images |= drawn
+                articles[path], new_images = training_article(path, folder, anchor, prefix=prefix)
+                images |= new_images
             images |= _write_plots(articles[path], folder / PLOTS, png)
         content = content_of([*articles.values()])
-        content["files"] = KEPT.format("the journal and in values.csv" if runs else kept)
+        content["files"] = FILES_NOTE.format("the journal and in values.csv" if runs else value_files)
         write_atomic(folder / HTML, page.render_html(content, images).encode())
         write_atomic(folder / MARKDOWN, page.render_markdown(content).encode())
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
     for n, (path, run) in enumerate(runs.items(), start=1):
         write_values_csv(run, folder / ("values.csv" if len(runs) == 1 else f"values-{n}.csv"))
-        for k, refined in enumerate(refinements[path], start=1):
-            write_values_csv(refined, folder / f"values-{prefixes[path]}refine-{k}.csv")
+        for k, refinement in enumerate(refinements[path], start=1):
+            write_values_csv(refinement, folder / f"values-{prefixes[path]}refine-{k}.csv")
     return Report(
         page=folder / HTML,
         answers=[printable("\n".join(articles[path].summary)) for path in paths if articles[path].summary],
@@ -109,43 +109,45 @@ def write_report(
 
 
 def headline(run: Run, refinements: Sequence[Run] = ()) -> str:
-    """Return the answer in plain English for a terminal: no markup, a paragraph."""
+    """Return the answer in plain English for a terminal, as one paragraph without markup."""
     return printable("\n".join(answer.terminal_lines(Facts.of(run, refinements))))
 
 
 def content_of(articles: Sequence[Article]) -> dict[str, Any]:
-    """Return what both templates are given."""
+    """Return the content for both templates."""
     rows = [
-        (Cell(one.name, link=one.anchor), Cell(one.machine), *one.overview)
-        for one in articles
-        if one.overview
+        (Cell(article.name, link=article.anchor), Cell(article.machine), *article.overview)
+        for article in articles
+        if article.overview
     ]
     return {
         "articles": articles,
-        "banners": _machines(articles),
+        "banners": _machine_warnings(articles),
         "overview": overview_table(rows) if len(rows) > 1 else None,
         "files": "",
     }
 
 
-def _machines(articles: Sequence[Article]) -> list[str]:
-    """Return that results are not all of one machine, in words; nothing where they are."""
+def _machine_warnings(articles: Sequence[Article]) -> list[str]:
+    """Return a warning if the results are of different machines; empty if not."""
     facts: dict[str, dict[str, None]] = {}
     for article in articles:
         for name, values in article.machine_facts.items():
             facts.setdefault(name, {}).update(dict.fromkeys(filter(None, values)))
-    differ = [
+    differences = [
         f"{name}: {wording.listing([wording.short(value) for value in values])}"
         for name, values in facts.items()
         if len(values) > 1
     ]
-    if not differ or len(articles) < 2:
+    if not differences or len(articles) < 2:
         return []
-    return [f"These results are of different machines ({'; '.join(differ)}), so their times do not compare."]
+    return [
+        f"These results are of different machines ({'; '.join(differences)}), so their times do not compare."
+    ]
 
 
 def _write_plots(article: Article, folder: Path, png: bool) -> dict[str, bytes]:
-    """Write every plot into its file; return the SVGs by name, those for narrow screens among them."""
+    """Write every plot into its file; return the SVGs by name, including those for narrow screens."""
     images = {}
     for drawing in article.pictures:
         if not isinstance(drawing, Drawing):

@@ -1,6 +1,6 @@
-"""A section of the page, before it is HTML or Markdown: one question, its answer, what shows it.
+"""Define a section of the page before it becomes HTML or Markdown: a question, its answer, and the evidence.
 
-Everything in it is plain text that may come from a stranger's file: whoever renders it escapes it.
+All its text is plain and may come from a stranger's file: code that renders a section must escape the text.
 """
 
 import base64
@@ -14,12 +14,12 @@ from bench.machine import units
 
 T = TypeVar("T")
 
-Pairs = tuple[tuple[str, str], ...]  # names, and what there is to say about each
+Pairs = tuple[tuple[str, str], ...]  # names, each with its text
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's heading, and whether numbers stand below it."""
+    """Describe a column: its heading, and whether it holds numbers."""
 
     title: str
     number: bool = False
@@ -27,29 +27,29 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell. ``note`` stands small below it; ``value`` is what sorting goes by, the text without one."""
+    """Hold a table's cell; ``note`` stands small below ``text``; without ``value``, sorting uses ``text``."""
 
     text: str
     note: str = ""
     value: float | None = None
-    tone: str = ""  # good, bad, calm or trouble: drawn as a verdict; empty: plain
-    library: str = ""  # numpy or torch: the colour beside it
+    tone: str = ""  # good, bad, calm or trouble: drawn as a verdict; empty: plain text
+    library: str = ""  # numpy or torch: shown by its colour beside the text
     link: str = ""  # the id of a result or section on the same page
 
     @classmethod
     def of(cls, value: float | None, form: Callable[[float], str], note: str = "") -> "Cell":
-        """Return a number as ``form`` writes it, which sorts by its value; a dash without one."""
+        """Return a cell that shows ``form(value)`` and is sorted by ``value``; a dash for None."""
         return cls(units.NOTHING) if value is None else cls(form(value), note, value)
 
     @property
     def empty(self) -> bool:
-        """Tell whether nothing stands in it."""
+        """Return whether the cell holds neither text nor note."""
         return self.text in ("", units.NOTHING) and not self.note
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """A table, all numbers formatted; the first cell of a row is its heading."""
+    """Hold a table with formatted numbers; the first cell of a row is the row's heading."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -57,19 +57,21 @@ class TextTable:
     note: str = ""
 
 
-Fields = Mapping[str, Callable[[T], Cell | str]]  # by a column's heading, what stands there of a thing
+# heading of a column -> function that makes the cell of an object
+Fields = Mapping[str, Callable[[T], Cell | str]]
 
 
 def text_table(caption: str, fields: Fields[T], things: Iterable[T], note: str = "") -> TextTable:
-    """Return a table with a row a thing; a column in which nothing stands is left out.
+    """Return a table with a row for each of ``things``; columns without any content are left out.
 
-    Numbers stand on the right; a variant, which has its library's colour, may sort by one and is none.
+    Columns with numbers are aligned to the right. A variant's cell has a colour and may have a sorting value,
+    but is no number.
     """
     rows = [[_cell(field(thing)) for field in fields.values()] for thing in things]
     by_column = dict(zip(fields, zip(*rows, strict=True), strict=True)) if rows else {}
-    kept = {title: cells for title, cells in by_column.items() if not all(cell.empty for cell in cells)}
-    columns = (Column(title, any(map(_is_number, cells))) for title, cells in kept.items())
-    return TextTable(caption, tuple(columns), tuple(zip(*kept.values(), strict=True)), note)
+    filled = {title: cells for title, cells in by_column.items() if not all(cell.empty for cell in cells)}
+    columns = (Column(title, any(map(_is_number, cells))) for title, cells in filled.items())
+    return TextTable(caption, tuple(columns), tuple(zip(*filled.values(), strict=True)), note)
 
 
 def _is_number(cell: Cell) -> bool:
@@ -82,9 +84,9 @@ def _cell(content: Cell | str) -> Cell:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture: ``stem`` names its files; ``alt`` says its numbers in words, for those who do not see it.
+    """Hold a picture: ``stem`` names its files; ``alt`` gives its numbers in words, for blind readers.
 
-    ``draw(narrow=True)`` draws it for a narrow screen, 3.4 inches wide.
+    ``draw(narrow=True)`` draws the version for a narrow screen, 3.4 inches wide.
     """
 
     stem: str
@@ -94,13 +96,13 @@ class Drawing:
 
     @property
     def file(self) -> str:
-        """Return where it lies, seen from the page."""
+        """Return the path of the picture's file, relative to the page."""
         return f"plots/{self.stem}.svg"
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture that is drawn already; ``file`` is where it lies, seen from the page."""
+    """Hold a picture that is already drawn; ``file`` is its path relative to the page."""
 
     stem: str
     alt: str
@@ -110,7 +112,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that the page holds, for keeping: ``href`` is a data: URI."""
+    """Hold a file inside the page, for download: ``href`` is a data: URI."""
 
     name: str
     href: str
@@ -118,13 +120,13 @@ class File:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Return a link that holds a file; ``kind`` is its media type."""
+    """Return a data: URI that contains a file; ``kind`` is its media type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One question's answer. ``lead`` says it in sentences; ``notes`` are the small print."""
+    """Hold the answer to one question: ``lead`` has its sentences, ``notes`` the small print."""
 
     id: str  # the anchor: "ladder"
     title: str
@@ -132,15 +134,15 @@ class Section:
     drawings: tuple[Drawing | Image, ...] = ()
     pairs: Pairs = ()
     tables: tuple[TextTable, ...] = ()
-    text: str = ""  # as it was printed, line by line
-    parts: tuple["Section", ...] = ()  # sections of its own, one level below
+    text: str = ""  # printed output, line by line
+    parts: tuple["Section", ...] = ()  # subsections
     file: File | None = None
     notes: tuple[str, ...] = ()
-    open: bool = True  # whether a page with scripts shows more than its title at first
+    open: bool = True  # whether the section is unfolded at first, on a page with scripts
 
     @property
     def pictures(self) -> Iterator["Drawing | Image"]:
-        """Yield all that it shows, that of its parts included."""
+        """Yield all its pictures, also those of its parts."""
         yield from self.drawings
         for part in self.parts:
             yield from part.pictures
@@ -148,33 +150,34 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Hero:
-    """The answer of one result, for its first screen."""
+    """Hold the answer of one result, for the first screen of the page."""
 
     title: str  # in large type: "NumPy is 3.65 times faster than PyTorch"
-    word: str = ""  # the verdict's, with the side that it is about
+    word: str = ""  # the verdict, with the side that it describes
     tone: str = "calm"
-    small: tuple[str, ...] = ()  # beside the word: what the title holds for, interval, noise floor, blocks
-    facts: Pairs = ()  # a few words, and the sentence that carries the answer
+    small: tuple[str, ...] = ()  # beside the word: conditions of the title, interval, noise floor, blocks
+    facts: Pairs = ()  # labels, each with a sentence of the answer
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """One result on the page: a run, a training, a file of another tool."""
+    """Hold one result of the page: a run, a training, or a file of another tool."""
 
     anchor: str
     kind: str  # "A map of sizes"
     name: str
     machine: str
     hero: Hero
-    banners: tuple[str, ...]  # what the answer depends on: before it
-    warnings: tuple[str, ...]  # about the machine and the time budget: after it
+    banners: tuple[str, ...]  # warnings about the answer, shown before it
+    warnings: tuple[str, ...]  # about the machine and the time budget, shown after the answer
     sections: tuple[Section, ...]
-    summary: tuple[str, ...] = ()  # what a terminal says of it
-    overview: tuple[Cell, ...] = ()  # its cells in the table of several results, after name and machine
-    machine_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what tells machines apart
+    summary: tuple[str, ...] = ()  # the lines that a terminal shows
+    overview: tuple[Cell, ...] = ()  # cells in the table of all results, after name and machine
+    # facts in which machines may differ, by name
+    machine_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def pictures(self) -> Iterator[Drawing | Image]:
-        """Yield all that it shows."""
+        """Yield all pictures of the article."""
         for section in self.sections:
             yield from section.pictures
