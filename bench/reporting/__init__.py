@@ -1,1 +1,1 @@
-"""The report: plots and pages drawn from saved results."""
+"""Draw plots and write pages from saved results."""

@@ -1,4 +1,4 @@
-"""From articles to files' text: one HTML page that needs nothing else, and the same facts in Markdown."""
+"""Render articles as text: one HTML page that needs no other file, and the same facts in Markdown."""
 
 import base64
 import hashlib
@@ -17,19 +17,19 @@ from bench.machine.wording import printable
 from bench.reporting.section import Drawing, Image, TextTable, data_uri
 
 SCRIPT = "page.js"
-NARROW = "-narrow"  # ends the name of a drawing for narrow screens
-# a lone factor, or one with its limits; what a sentence is about, unless it was measured without a verdict
+NARROW = "-narrow"  # suffix of the name of a drawing for narrow screens
+# a factor, alone or with its limits; not after "only", nor after "measured", which stands for no verdict
 FACTOR = re.compile(
     r"(?<!measured )(?<!only )(?<![\d.,\u202f])"
     r"((?:\d[\d.,\u202f]* to )?\d[\d.,\u202f]* times(?: faster| slower)?(?: \[[^\]]*\])?)"
 )
-# what a reader can type: "`top`", "rnnbench run --preset grid", "rnnbench run --refine FOLDER"
+# commands that a reader can type: "`top`", "rnnbench run --preset grid", "rnnbench run --refine FOLDER"
 COMMAND = re.compile(r"`([^`]+)`|(rnnbench [a-z]+(?: --[a-z-]+(?: (?:[A-Z]+|grid|full|\d+(?:s|m|min))\b)?)*)")
 
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    """Return the templates of this package; everything that goes into HTML is escaped."""
+    """Return the templates of this package; HTML templates escape all inserted text."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bench", "reporting"),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
@@ -47,29 +47,29 @@ def _environment() -> jinja2.Environment:
 
 
 def render_html(content: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
-    """Return the page; ``images`` are SVG or GIF by name, which become part of it."""
+    """Return the HTML page; it contains ``images``, which are SVG or GIF by name."""
     script = resources.files("bench.reporting").joinpath(SCRIPT).read_text(encoding="utf-8")
-    # what the page's policy lets run: this script, and nothing else
+    # the page's security policy allows this script alone
     digest = "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = _environment().get_template("page.html.j2")
-    sources = {name: _source(image) for name, image in images.items()}
+    template = _environment().get_template("page.html.j2")
+    uris = {name: _image_uri(image) for name, image in images.items()}
 
     def picture(drawing: Drawing | Image) -> Mapping[str, str | None]:
         image = images[drawing.stem]
         still = data_uri(last_frame(image), "image/png") if image.startswith(b"GIF8") else None
-        return {"wide": sources[drawing.stem], "narrow": sources.get(drawing.stem + NARROW), "still": still}
+        return {"wide": uris[drawing.stem], "narrow": uris.get(drawing.stem + NARROW), "still": still}
 
-    text = page.render(content, picture=picture, script=Markup(script), script_hash=digest)
+    text = template.render(content, picture=picture, script=Markup(script), script_hash=digest)
     return printable(text).strip() + "\n"
 
 
-def _source(image: bytes) -> str:
+def _image_uri(image: bytes) -> str:
     return data_uri(image, "image/gif" if image.startswith(b"GIF8") else "image/svg+xml")
 
 
 def last_frame(animation: bytes) -> bytes:
-    """Return how a GIF ends, as PNG: for those who asked their system for less motion."""
-    from PIL import Image as Picture  # matplotlib's own, and as slow to load
+    """Return the last frame of a GIF as PNG, for readers whose system asks for less motion."""
+    from PIL import Image as Picture  # slow to load; installed with matplotlib
     from PIL import ImageSequence
 
     buffer = io.BytesIO()
@@ -93,20 +93,20 @@ def render_cell(sentences: Iterable[str], tables: Sequence[TextTable]) -> str:
 
 
 def commands(text: str) -> Markup:
-    """Return a sentence in HTML, commands set as such; escaped first, so that the tags are ours alone."""
+    """Return a sentence in HTML with marked commands; the text is escaped before tags are added."""
     text = re.sub(r"(?<=\d) (?=[%µmn]|s\b)", "\N{NO-BREAK SPACE}", text)  # a number stays with its unit
     return Markup(COMMAND.sub(r"<code>\1\2</code>", str(escape(text))))
 
 
 def emphasise(text: str) -> Markup:
-    """Return the same, with the sentence's factors in bold."""
+    """Return a sentence in HTML with marked commands and with its factors in bold."""
     return Markup(FACTOR.sub(r"<strong>\1</strong>", str(commands(text))))
 
 
 def escape_markdown(text: object) -> str:
-    """Return text that no Markdown reader takes for markup, a table's border, HTML or a new line.
+    """Return one line of text in which Markdown finds no markup, table border, HTML or line break.
 
-    Brackets stay as they are, unless what follows would make a link of them: every interval has them.
+    Brackets are escaped only where the next character would make a link; every interval contains brackets.
     """
     line = " ".join(str(text).split())
     line = re.sub(r"([\\`*_<>|#~$&])", r"\\\1", line)
