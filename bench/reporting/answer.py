@@ -20,7 +20,7 @@ from bench.reporting.facts import EXACTLY_ASKED, Facts
 from bench.reporting.section import Hero, Pairs
 from bench.workload.catalog import VARIANTS
 
-# labels of the statuses with which an entry ends without any result
+# status of an entry that ended without any result -> label
 BROKEN_LABELS = {"crashed": "CRASHED", "timeout": "TIMEOUT", "oom": "OUT OF MEMORY"}
 MAX_BROKEN = 5  # broken entries that the caveats list
 COMPILED_VARIANTS = {variant.name for variant in VARIANTS if variant.compiles}
@@ -30,7 +30,7 @@ FORM_PHRASES: dict[PairKind, str] = {
 COUNTED_SIZES = {"T": "step", "I": "feature", "O": "output"}  # written as a count: "6 steps"
 NAMED_SIZES = {"B": "batch", "H": "hidden"}  # written with a name: "hidden 32"
 MAX_LISTED = 12  # sentences, or sizes in one sentence
-MAX_TITLE_COMPARISONS = 3  # a title names each comparison up to this number
+MAX_TITLE_COMPARISONS = 3  # with more comparisons, the title only counts them
 LIMIT_DIGITS = 3  # significant digits of a crossing's limits
 
 
@@ -144,7 +144,7 @@ def _drop_empty(pairs: Pairs) -> Pairs:
 
 
 def _title(facts: Facts, asked: Sequence[Comparison]) -> str:
-    """Return the answer in a dozen words: each of few comparisons, or the counts of wins of many."""
+    """Return the answer in a dozen words: each comparison if few, else how often each side is faster."""
     if len(asked) == 1:
         return words.sentences(asked[0]).title.format(**words.parts(asked[0]))
     decided = [words.is_decided(comparison) for comparison in asked]
@@ -302,7 +302,7 @@ def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str
 
 
 def _fastest(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str:
-    """Return the fastest and the compiled form of each library, at the main comparison's work and place."""
+    """Return a sentence each on the fastest forms, at the main work and place, and on compiled forms."""
 
     def setting(comparison: Comparison) -> tuple[object, ...]:
         arm = facts.arm(comparison.entry)

@@ -184,12 +184,12 @@ def sure(facts: Facts, prefix: str) -> Section:
         "noise": tables.noise_table(facts, "The same thing measured twice: the noise floor"),
         "modes": tables.speeds_table(facts.summary, "BIMODAL: processes of two speeds"),
     }
-    shown = ((id, table) for id, table in tables_by_id.items() if table and table.rows)
+    nonempty = ((id, table) for id, table in tables_by_id.items() if table and table.rows)
     return Section(
         id="sure",
         title="How sure is that?",
         lead=tuple(how_sure(facts)),
-        parts=tuple(Section(id, table.caption, tables=(table,)) for id, table in shown),
+        parts=tuple(Section(id, table.caption, tables=(table,)) for id, table in nonempty),
         notes=tuple(validity(facts)),
     )
 

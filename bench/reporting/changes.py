@@ -121,8 +121,8 @@ def table(changes: Changes) -> "Table":
         rich_table.add_column(title, justify="right", no_wrap=True)
     rich_table.add_column("verdict")
     order = list(VERDICT_STYLES)
-    shown = (row for row in changes.rows if not row.left_out)
-    for row in sorted(shown, key=lambda row: (order.index(row.verdict), -(row.ratio or 0)))[:MAX_ROWS]:
+    kept_rows = (row for row in changes.rows if not row.left_out)
+    for row in sorted(kept_rows, key=lambda row: (order.index(row.verdict), -(row.ratio or 0)))[:MAX_ROWS]:
         reason = row.reason if row.reason != changes.warning else ""  # a note above the table says it
         if row.detectable is not None:
             reason = f"{units.percent(row.detectable)} would have shown"

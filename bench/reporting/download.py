@@ -38,8 +38,8 @@ def download_section(facts: Facts, prefix: str) -> Section:
             "the median of every block; all values are in values.csv",
         ),
     ):
-        if text := _csv_bytes(rows):
-            file = File(f"{prefix}{name}.csv", data_uri(text, "text/csv"), f"{label}, {len(text) // 1000} kB")
+        if csv := _csv_bytes(rows):
+            file = File(f"{prefix}{name}.csv", data_uri(csv, "text/csv"), f"{label}, {len(csv) // 1000} kB")
             return Section(id="values", title="The raw values", file=file, notes=(NOTE,))
     lead = "There are too many values for this page: they are in values.csv and in the journal beside it."
     return Section(id="values", title="The raw values", lead=(lead,))

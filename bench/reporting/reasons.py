@@ -43,24 +43,24 @@ def sentence(pair: BreakEven) -> str:
     """Return which side is ahead from how many steps on, and why."""
     if pair.kind == "open":
         return _open_sentence(pair)
-    early, late = _side_name(pair, pair.ahead_first), _side_name(pair, pair.behind_first)
+    leader, follower = _side_name(pair, pair.ahead_first), _side_name(pair, pair.behind_first)
     lead = words.lead(pair.step)
     assert lead is not None  # a pair without a ratio has no break-even
     step = noun(pair.baseline)
     if pair.kind == "crosses":
-        why = f"{late} starts {gap(pair)} later, but each {step} of {early} takes {lead.times} as long."
-        start = f"{late} overtakes {early} after {steps(pair)}"
+        why = f"{follower} starts {gap(pair)} later, but each {step} of {leader} takes {lead.times} as long."
+        start = f"{follower} overtakes {leader} after {steps(pair)}"
         if pair.step.kind == "compiling":
             start = f"Compiling pays after {steps(pair)}"
         elif pair.step.kind in BETWEEN_LIBRARIES:
-            start = f"For fewer than {steps(pair)} use {early}"
+            start = f"For fewer than {steps(pair)} use {leader}"
         text = f"{start}: {why}"
     else:
         starts_later = (pair.gap.estimate > 0) == (pair.kind == "never")
         start_text = f"{gap(pair)} {'later, and' if starts_later else 'earlier, but'}"
         text = (
-            f"{late} never catches up with {early} at this size: it starts {start_text} each {step} takes "
-            f"{lead.times} as long."
+            f"{follower} never catches up with {leader} at this size: it starts {start_text} "
+            f"each {step} takes {lead.times} as long."
         )
     decided = pair.step.verdict in words.DECIDED and (pair.steps is None or pair.steps.finite)
     return text if decided else f"No verdict, but in {wording.count(pair.step.blocks, 'block')}: {text}"
@@ -68,21 +68,18 @@ def sentence(pair: BreakEven) -> str:
 
 def _open_sentence(pair: BreakEven) -> str:
     """Return why it is open which side is ahead after many steps."""
-    early, late, step = (
-        _side_name(pair, pair.ahead_first),
-        _side_name(pair, pair.behind_first),
-        noun(pair.baseline),
-    )
+    leader, follower = _side_name(pair, pair.ahead_first), _side_name(pair, pair.behind_first)
+    step = noun(pair.baseline)
     if pair.step.verdict == "INVALID":
-        return f"From how many {step}s on {late} is ahead of {early} cannot be said: {pair.reason}."
+        return f"From how many {step}s on {follower} is ahead of {leader} cannot be said: {pair.reason}."
     if pair.step.verdict == "EQUIVALENT":
         return (
-            f"{early} starts {gap(pair)} earlier than {late}, and a {step} takes both the same time "
+            f"{leader} starts {gap(pair)} earlier than {follower}, and a {step} takes both the same time "
             f"({pair.reason}): only the start counts."
         )
     unresolved = pair.step.verdict == "UNRESOLVED"
     why = f"it is not resolved whose {step} is shorter ({pair.reason})" if unresolved else pair.reason
-    return f"Whether {late} ever overtakes {early} is open: it starts {gap(pair)} later, and {why}."
+    return f"Whether {follower} ever overtakes {leader} is open: it starts {gap(pair)} later, and {why}."
 
 
 def _side_name(pair: BreakEven, side: Cost) -> str:
