@@ -1,6 +1,6 @@
-"""What it costs to start: from how many steps on a later start pays, and what is paid once.
+"""Build the section on start-up: what is paid once, and after how many steps a variant overtakes another.
 
-A sentence says what the verdict on one step allows, and no more.
+A sentence claims no more than the verdict on one step supports.
 """
 
 import math
@@ -23,12 +23,13 @@ from bench.reporting.facts import Facts
 from bench.reporting.plots import INK
 from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, text_table
 
-FIRST: tuple[Kind, ...] = ("as_written", "compiling", "tutorial", "best", "compiled")  # of the sentences
-MOST_SENTENCES = 3
-MOST_LINES = 9  # of the plot
-TOTALS = (1, 100, 10_000, 1_000_000)  # steps
-LEAST_REACH, MOST_REACH = 1e6, 1e9  # steps on the axis
-HOW: dict[Kind, str] = {
+# the order of the sentences
+KIND_ORDER: tuple[Kind, ...] = ("as_written", "compiling", "tutorial", "best", "compiled")
+MAX_SENTENCES = 3
+MAX_LINES = 9  # in the plot
+TOTAL_STEPS = (1, 100, 10_000, 1_000_000)
+MIN_AXIS_END, MAX_AXIS_END = 1e6, 1e9  # bounds for the end of the axis, in steps
+LABELS: dict[Kind, str] = {
     **tables.HEADLINES,
     "compiling": "with and without a compiler",
     "tutorial": "the tutorial's readers",
@@ -37,116 +38,116 @@ CAPTION = (
     "Time from the start of a process until so many steps are done. A number is a crossing, as in the table "
     "below; its bar is the 95 % interval."
 )
-PARTS = (
+PARTS_NOTE = (
     "Start and import is processor time: the interpreter, the library, the first binding. The first call "
     "holds what a library sets up once, where that is known. A step is the time of a call."
 )
-LEVEL = (
+LEVEL_NOTE = (
     "Two are level at the difference of what they pay once over that of a step, within each block; over all, "
     "that is the Hodges-Lehmann estimate, where the lines cross in all."
 )
-COMPILING = (
+COMPILING_NOTE = (
     "Compiling is the wall time of block 0, from nothing; from the cache, the median of later processes."
 )
-TRANSFER = "Transfer moves parameters and data to the device once, by the host's clock."
+TRANSFER_NOTE = "Transfer moves parameters and data to the device once, by the host's clock."
 
 
-Pair = tuple[Hashable, Hashable]  # the work of both sides
+Works = tuple[Hashable, Hashable]  # the works of baseline and rival
 T = TypeVar("T")
 
 
 def breakeven_section(facts: Facts, prefix: str) -> Section | None:
-    """Return what starting costs; None where no pair was measured, and on a grid: no size is its answer."""
-    every = [] if facts.is_grid else break_evens(facts.summary)
-    if not every:
+    """Return the section on start-up; None without a measured pair, and for a grid of many sizes."""
+    pairs = [] if facts.is_grid else break_evens(facts.summary)
+    if not pairs:
         return None
-    drawn = _drawn(every)
-    lines = _sides(drawn)[:MOST_LINES]
-    numbers = _numbers(drawn, lines)
-    main, known = facts.run.plan.groups[0].name, costs(facts.summary).values()
-    own = [cost for cost in known if cost.entry.group == main and not cost.arm.twin]
-    shown = _firsts([*own, *_sides(every)], lambda cost: cost.work)
+    drawn = _pairs_to_draw(pairs)
+    lines = _unique_sides(drawn)[:MAX_LINES]
+    numbers = _number_crossings(drawn, lines)
+    main_group, entry_costs = facts.run.plan.groups[0].name, costs(facts.summary).values()
+    main_costs = [cost for cost in entry_costs if cost.entry.group == main_group and not cost.arm.twin]
+    table_costs = _unique([*main_costs, *_unique_sides(pairs)], lambda cost: cost.work)
     notes = {
-        PARTS: True,
-        LEVEL: True,
-        COMPILING: any(cost.compile_ns for cost in shown),
-        TRANSFER: any(cost.arm.device != "cpu" for cost in shown),
+        PARTS_NOTE: True,
+        LEVEL_NOTE: True,
+        COMPILING_NOTE: any(cost.compile_ns for cost in table_costs),
+        TRANSFER_NOTE: any(cost.arm.device != "cpu" for cost in table_costs),
     }
     draw = partial(cost_plot, drawn, lines, numbers)
     return Section(
         id="breakeven",
         title="What does it cost to start?",
-        lead=tuple(reasons.sentence(pair) for pair in _foremost(drawn)),
-        drawings=(Drawing(f"{prefix}breakeven", _alt(drawn), draw, CAPTION),),
-        tables=(_crossing_table(every, numbers), _cost_table(shown)),
-        notes=tuple(note for note, holds in notes.items() if holds),
+        lead=tuple(reasons.sentence(pair) for pair in _pairs_with_sentence(drawn)),
+        drawings=(Drawing(f"{prefix}breakeven", _alt_text(drawn), draw, CAPTION),),
+        tables=(_crossing_table(pairs, numbers), _cost_table(table_costs)),
+        notes=tuple(note for note, applies in notes.items() if applies),
     )
 
 
-def _firsts(things: Iterable[T], key: Callable[[T], Hashable]) -> list[T]:
-    """Return the first of those that are alike in ``key``."""
-    kept: dict[Hashable, T] = {}
+def _unique(things: Iterable[T], key: Callable[[T], Hashable]) -> list[T]:
+    """Return the first thing for each value of ``key``, in the given order."""
+    first_by_key: dict[Hashable, T] = {}
     for thing in things:
-        kept.setdefault(key(thing), thing)
-    return list(kept.values())
+        first_by_key.setdefault(key(thing), thing)
+    return list(first_by_key.values())
 
 
-def _drawn(every: Sequence[BreakEven]) -> list[BreakEven]:
-    """Return what is drawn: pairs of libraries, unless in a second place of the CPU, and all other pairs."""
-    arms = [pair.rival.arm for pair in every]
-    place = arms[0].device, arms[0].threads
+def _pairs_to_draw(every: Sequence[BreakEven]) -> list[BreakEven]:
+    """Return all pairs except library comparisons on the CPU whose threads differ from the first pair's."""
+    rival_arms = [pair.rival.arm for pair in every]
+    first_place = rival_arms[0].device, rival_arms[0].threads
     return [
         pair
-        for pair, arm in zip(every, arms, strict=True)
-        if (arm.device, arm.threads) == place
+        for pair, arm in zip(every, rival_arms, strict=True)
+        if (arm.device, arm.threads) == first_place
         or arm.device != "cpu"
         or pair.step.kind not in reasons.BETWEEN_LIBRARIES
     ]
 
 
-def _foremost(drawn: Sequence[BreakEven]) -> list[BreakEven]:
-    """Return the first pair of each kind on each device, as many as have a sentence."""
-    ordered = sorted(drawn, key=lambda pair: FIRST.index(pair.step.kind))
-    return _firsts(ordered, lambda pair: (pair.step.kind, pair.rival.arm.device))[:MOST_SENTENCES]
+def _pairs_with_sentence(drawn: Sequence[BreakEven]) -> list[BreakEven]:
+    """Return the first pair of each kind on each device, at most ``MAX_SENTENCES``."""
+    ordered = sorted(drawn, key=lambda pair: KIND_ORDER.index(pair.step.kind))
+    return _unique(ordered, lambda pair: (pair.step.kind, pair.rival.arm.device))[:MAX_SENTENCES]
 
 
-def _sides(pairs: Sequence[BreakEven]) -> list[Cost]:
-    """Return the arms of all pairs, each once."""
-    return _firsts((side for pair in pairs for side in (pair.baseline, pair.rival)), lambda side: side.work)
+def _unique_sides(pairs: Sequence[BreakEven]) -> list[Cost]:
+    """Return the costs of both sides of all pairs, each once."""
+    return _unique((side for pair in pairs for side in (pair.baseline, pair.rival)), lambda side: side.work)
 
 
-def _pair(pair: BreakEven) -> Pair:
+def _works(pair: BreakEven) -> Works:
     return pair.baseline.work, pair.rival.work
 
 
-def _numbers(drawn: Sequence[BreakEven], lines: Sequence[Cost]) -> dict[Pair, int]:
-    """Return the numbers that crossings have in picture and table."""
-    works = {side.work for side in lines}
-    crossing = [pair for pair in drawn if pair.steps is not None and works.issuperset(_pair(pair))]
-    return {_pair(pair): number for number, pair in enumerate(_firsts(crossing, _pair), start=1)}
+def _number_crossings(drawn: Sequence[BreakEven], lines: Sequence[Cost]) -> dict[Works, int]:
+    """Number the crossings, for the picture and the table."""
+    drawn_works = {side.work for side in lines}
+    crossing = [pair for pair in drawn if pair.steps is not None and drawn_works.issuperset(_works(pair))]
+    return {_works(pair): number for number, pair in enumerate(_unique(crossing, _works), start=1)}
 
 
-def _compared(pair: BreakEven) -> str:
+def _pair_title(pair: BreakEven) -> str:
     return f"{words.variant(pair.baseline.arm)} against {words.variant(pair.rival.arm)}"
 
 
-def _alt(drawn: Sequence[BreakEven]) -> str:
-    each = [f"{_compared(pair)} at {reasons.steps(pair)}" for pair in drawn if pair.steps is not None]
-    noun, where = reasons.noun(drawn[0].baseline), "; ".join(each) or "nowhere"
+def _alt_text(drawn: Sequence[BreakEven]) -> str:
+    crossings = [f"{_pair_title(pair)} at {reasons.steps(pair)}" for pair in drawn if pair.steps is not None]
+    noun, where = reasons.noun(drawn[0].baseline), "; ".join(crossings) or "nowhere"
     return f"Time over the number of {noun}s, a line a variant. They cross: {where}."
 
 
 # ---- tables
 
 
-def _crossing_table(every: Sequence[BreakEven], numbers: Mapping[Pair, int]) -> TextTable:
-    """Return a row a pair: who is ahead at first, and from how many steps on no longer."""
+def _crossing_table(every: Sequence[BreakEven], numbers: Mapping[Works, int]) -> TextTable:
+    """Return a table with a row per pair: which side starts ahead, and when the other side overtakes."""
 
     def overtaken(pair: BreakEven) -> Cell:
-        after = {"crosses": reasons.steps(pair), "open": "open"}.get(pair.kind, "never")
+        text = {"crosses": reasons.steps(pair), "open": "open"}.get(pair.kind, "never")
         cached = pair.from_cache if pair.from_cache and pair.from_cache.steps is not None else None
         return Cell(
-            after,
+            text,
             f"compiled before: {reasons.steps(cached)}" if cached else pair.reason,
             pair.steps.estimate if pair.steps else None,
         )
@@ -157,21 +158,21 @@ def _crossing_table(every: Sequence[BreakEven], numbers: Mapping[Pair, int]) -> 
 
     fields: Fields[BreakEven] = {
         "Compared": lambda pair: Cell(
-            _compared(pair), f"{HOW[pair.step.kind]}; {words.places(pair.baseline.arm, pair.rival.arm)}"
+            _pair_title(pair), f"{LABELS[pair.step.kind]}; {words.places(pair.baseline.arm, pair.rival.arm)}"
         ),
         "Ahead at first": lambda pair: tables.variant_cell(pair.ahead_first.arm),
         "Starts apart by": lambda pair: Cell(reasons.gap(pair), value=abs(pair.gap.estimate)),
         "Overtaken after": overtaken,
         "A step of the slower takes": factor,
-        "In the picture": lambda pair: Cell.of(numbers.get(_pair(pair)), "{:.0f}".format),
+        "In the picture": lambda pair: Cell.of(numbers.get(_works(pair)), "{:.0f}".format),
     }
     return text_table("From how many steps on a later start pays", fields, every)
 
 
 def _cost_table(shown: Sequence[Cost]) -> TextTable:
-    """Return a row an arm: what it pays once, and in all for several numbers of steps.
+    """Return a table with a row per arm: what is paid once, and totals for several numbers of steps.
 
-    Totals have no limits: those of their parts stand beside them.
+    Totals show no limits: the limits of their parts are in the same row.
     """
 
     def compiling(cost: Cost) -> Cell:
@@ -179,29 +180,29 @@ def _cost_table(shown: Sequence[Cost]) -> TextTable:
         return Cell.of(cost.compile_ns or None, reasons.duration, cached)
 
     def total(steps: int, cost: Cost) -> Cell:
-        return replace(_typical(cost.total_ns(steps)), note="")
+        return replace(_median_cell(cost.total_ns(steps)), note="")
 
     fields: Fields[Cost] = {
         "Variant": lambda cost: tables.variant_cell(
             cost.arm, f"{words.place(cost.arm)}; {cost.entry.case.dtype}"
         ),
-        "Start and import": lambda cost: _typical(cost.start_ns),
-        "First call": lambda cost: _typical(cost.first_call_ns),
+        "Start and import": lambda cost: _median_cell(cost.start_ns),
+        "First call": lambda cost: _median_cell(cost.first_call_ns),
         "Compiling": compiling,
-        "Transfer": lambda cost: _typical(cost.transfer_ns),
+        "Transfer": lambda cost: _median_cell(cost.transfer_ns),
     }
     totals: Fields[Cost] = {
-        wording.count(steps, reasons.noun(shown[0])): partial(total, steps) for steps in TOTALS
+        wording.count(steps, reasons.noun(shown[0])): partial(total, steps) for steps in TOTAL_STEPS
     }
     caption = f"What is paid once, and in all, for {words.work(shown[0].entry.case)}"
     return text_table(caption, {**fields, **totals}, shown)
 
 
-def _typical(by_block: Array) -> Cell:
-    """Return the median of something that each block has, and limits where there are some."""
-    typical = median_interval(by_block)
-    limits = f"{reasons.duration(typical.low)} to {reasons.duration(typical.high)}" if typical.finite else ""
-    return Cell.of(typical.estimate or None, reasons.duration, limits)
+def _median_cell(by_block: Array) -> Cell:
+    """Return the median over blocks, with its limits if these are finite."""
+    median = median_interval(by_block)
+    limits = f"{reasons.duration(median.low)} to {reasons.duration(median.high)}" if median.finite else ""
+    return Cell.of(median.estimate or None, reasons.duration, limits)
 
 
 # ---- picture
@@ -209,41 +210,41 @@ def _typical(by_block: Array) -> Cell:
 
 @plots.style()
 def cost_plot(
-    drawn: Sequence[BreakEven], lines: Sequence[Cost], numbers: Mapping[Pair, int], *, narrow: bool = False
+    drawn: Sequence[BreakEven], lines: Sequence[Cost], numbers: Mapping[Works, int], *, narrow: bool = False
 ) -> Figure:
-    """Draw the lines C(K) = fixed + K step on two log axes, and a number where two of them cross."""
+    """Draw the lines C(K) = fixed + K step on log axes, with a number where two lines cross."""
     figure, axes = plots.new_axes(3.0, labelled=True, narrow=narrow)
-    steps = np.geomspace(1, _reach(drawn), 240)
-    used: dict[str, int] = {}  # lines of a library
+    steps = np.geomspace(1, _axis_end(drawn), 240)
+    last_numbers: dict[str, int] = {}  # of the last line drawn, by library
     for side in lines:
-        number = used[side.arm.library] = used.get(side.arm.library, -1) + 1
+        number = last_numbers[side.arm.library] = last_numbers.get(side.arm.library, -1) + 1
         fixed, step = np.median(side.fixed_ns()), np.median(side.step_ns)
-        usual = side.arm.device == "cpu" and side.arm.threads == 1
-        label = side.arm.variant + ("" if usual else f", {words.place(side.arm)}")
-        how: Any = {"linestyle": plots.DASHES[number % len(plots.DASHES)], "linewidth": 1.6}
-        how |= {"color": plots.colour_of(side.arm.library), "label": plots.fitting(label)}
-        axes.plot(steps, fixed + steps * step, **how)
+        default_place = side.arm.device == "cpu" and side.arm.threads == 1
+        label = side.arm.variant + ("" if default_place else f", {words.place(side.arm)}")
+        options: Any = {"linestyle": plots.DASHES[number % len(plots.DASHES)], "linewidth": 1.6}
+        options |= {"color": plots.colour_of(side.arm.library), "label": plots.fitting(label)}
+        axes.plot(steps, fixed + steps * step, **options)
     axes.set(xscale="log", yscale="log", xlim=(1, steps[-1]), xlabel=f"{reasons.noun(drawn[0].baseline)}s")
     axes.set_title("time since the process started", loc="left", fontsize=9)
     plots.set_ticks(axes.xaxis, LogLocator(numticks=5 if narrow else 9), lambda x: units.whole(round(x)))
     plots.set_ticks(axes.yaxis, LogLocator(numticks=9), plots.tick)
     for pair in drawn:
-        if _pair(pair) in numbers and pair.steps is not None and pair.steps.estimate <= steps[-1]:
-            _mark(axes, pair, pair.steps, numbers[_pair(pair)])
+        if _works(pair) in numbers and pair.steps is not None and pair.steps.estimate <= steps[-1]:
+            _mark_crossing(axes, pair, pair.steps, numbers[_works(pair)])
     plots.legend_below(axes, 2)
     return figure
 
 
-def _reach(drawn: Sequence[BreakEven]) -> float:
-    """Return the last number of steps on the axis: a power of ten beyond every crossing, within reason."""
-    last = max((pair.steps.limits[1] or pair.steps.estimate for pair in drawn if pair.steps), default=1.0)
-    return float(min(MOST_REACH, max(LEAST_REACH, 10 ** math.ceil(math.log10(2 * last)))))
+def _axis_end(drawn: Sequence[BreakEven]) -> float:
+    """Return where the axis of steps ends: a power of ten beyond every crossing, within bounds."""
+    farthest = max((pair.steps.limits[1] or pair.steps.estimate for pair in drawn if pair.steps), default=1.0)
+    return float(min(MAX_AXIS_END, max(MIN_AXIS_END, 10 ** math.ceil(math.log10(2 * farthest)))))
 
 
-def _mark(axes: Axes, pair: BreakEven, steps: Interval, number: int) -> None:
-    """Draw a number where two lines cross, and the interval as a bar."""
-    early = pair.ahead_first
-    total_ns = float(np.median(early.total_ns(steps.estimate)))
+def _mark_crossing(axes: Axes, pair: BreakEven, steps: Interval, number: int) -> None:
+    """Draw the number of a crossing where two lines meet, and the interval as a bar."""
+    ahead = pair.ahead_first
+    total_ns = float(np.median(ahead.total_ns(steps.estimate)))
     if steps.finite:
         axes.plot([steps.low, steps.high], [total_ns] * 2, **plots.WHISKER)
     axes.plot(
