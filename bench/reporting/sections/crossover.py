@@ -1,4 +1,4 @@
-"""Where the answer turns round: the map of all sizes that were measured, and the times between them."""
+"""Build the section on crossovers: the map of all measured sizes, and where the faster library changes."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,95 +34,104 @@ from bench.reporting.plots import INK, SOFT
 from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, text_table
 
 TITLE = "Where does it turn round?"
-MODELS = {
+MODEL_LABELS = {
     "interpolation": "interpolation in log sizes",
     "operations": "costs of what a call does",
     "both": "costs of what a call does, the rest interpolated",
 }
-TILES = "A tile is a size, its number how many times faster the side of its colour is; hatched: no verdict."
-LINE = " The line is where both take the same time, a bar on it the 95 % interval."
-DOTS = " A dot is a size measured later."
-ALONG = "The same along H, a line a batch, with 95 % intervals; hollow: no verdict."
-INTERPOLATED = (
+TILES_CAPTION = (
+    "A tile is a size, its number how many times faster the side of its colour is; hatched: no verdict."
+)
+LINE_CAPTION = " The line is where both take the same time, a bar on it the 95 % interval."
+DOTS_CAPTION = " A dot is a size measured later."
+ALONG_H_CAPTION = "The same along H, a line a batch, with 95 % intervals; hollow: no verdict."
+INTERPOLATION_NOTE = (
     "It turns round between two measured sizes with opposite verdicts; between them the log ratio and its "
     "limits are taken to be linear in the log of the size. rnnbench run --refine FOLDER measures nearer to "
     "it; rnnbench advise --hidden H --batch B says why at one size."
 )
-ERRORS = (
+ERRORS_NOTE = (
     "An error is how far a time is from that predicted without it; a variant has the best of three models."
 )
-MAP = "rnnbench run --preset grid"
-HIDDEN = "hidden units H"
-TILE_INCHES = 0.46  # its height; all tiles together are as wide as the axes
-DEEPEST = math.log(8.0)  # log ratio from which on a colour gets no deeper
-DARK = 0.55  # of it: from where on white text reads better
-PAPER, HATCH = "#f6f3ef", "#8b95a1"
-BAR: Any = plots.band(INK, 5, 0.6) | {"zorder": 6}
-SPOT: Any = {"markeredgecolor": INK, "markeredgewidth": 0.8, "markersize": 5, "zorder": 7}
-# digits that get a tick, where an axis spans few decades and where it spans many: the same from either side
+MAP_COMMAND = "rnnbench run --preset grid"
+H_LABEL = "hidden units H"
+TILE_HEIGHT_INCHES = 0.46  # the tiles fill the width of the axes
+MAX_LOG_RATIO = math.log(8.0)  # a larger log ratio has the same colour
+WHITE_TEXT_AT = 0.55  # a share of it; beyond it, white text is easier to read
+NEUTRAL_COLOUR, HATCH_COLOUR = "#f6f3ef", "#8b95a1"
+BAR: Any = plots.band(INK, 5, 0.6) | {"zorder": 6}  # an interval of a crossing
+DOT: Any = {"markeredgecolor": INK, "markeredgewidth": 0.8, "markersize": 5, "zorder": 7}  # a later size
+# digits with a tick on a long axis and on a short axis; the inverse of each digit has a tick too
 FEW_DECADES, DIGITS, FINE_DIGITS = 1.2, (1, 2, 5), (1, 1.25, 1.6, 2, 2.5, 4, 5, 6.25, 8)
-LIGHT, DEEP = "#a58fd0", "#2d1152"  # of the lines along H: one hue, which is no library's
-MARKS = "osD^vPX<>p"
+FIRST_COLOUR, LAST_COLOUR = "#a58fd0", "#2d1152"  # of the lines along H: one hue, used by no library
+MARKERS = "osD^vPX<>p"
 
 Array = NDArray[np.float64]
 Maps = tuple[SizeMap, ...]
 
 
 def crossover_section(facts: Facts, prefix: str) -> Section | None:
-    """Return the map of several sizes; a sentence where there is one size; None where nothing is compared."""
+    """Return the map of several sizes, a sentence for a single size, or None if nothing is compared."""
     maps = facts.maps
     if not maps:
         return _one_size(facts)
     lead = [wording.capital(f"{answer.how(maps[0], maps)}: {answer.title(maps)}."), answer.certainty(maps)]
-    shown = [_batches(maps), _crossings(maps), *(_sizes(facts, size_map) for size_map in maps)]
-    notes = [f"All sizes: {answer.work(maps)}.", INTERPOLATED]
-    if (predicted := _predicted(facts)) is not None:
-        (first, *others), families = predicted
-        lead, notes, shown = [*lead, first], [*notes, *others], [*shown, families]
+    all_tables = [
+        _batch_table(maps),
+        _crossing_table(maps),
+        *(_size_table(facts, size_map) for size_map in maps),
+    ]
+    notes = [f"All sizes: {answer.work(maps)}.", INTERPOLATION_NOTE]
+    if (predicted := _judge_predictions(facts)) is not None:
+        (sentence, *more_notes), table = predicted
+        lead, notes, all_tables = [*lead, sentence], [*notes, *more_notes], [*all_tables, table]
     return Section(
         id="crossover",
         title=TITLE,
         lead=tuple(lead),
         drawings=tuple(_drawings(maps, prefix)),
-        tables=tuple(table for table in shown if table.rows),
+        tables=tuple(table for table in all_tables if table.rows),
         notes=tuple(notes),
     )
 
 
 def _one_size(facts: Facts) -> Section | None:
-    """Return what a run of one size says: what can tell, a run beside it, or a later one."""
-    compared = [facts.entries[pair.entry].case for pair in facts.summary.headlines if pair.kind in KINDS]
-    sizes = {(case.shape.B, case.shape.H) for case in compared}
+    """Return the section for a single size, which names a map beside the run or the command for a map."""
+    cases = [facts.entries[pair.entry].case for pair in facts.summary.headlines if pair.kind in KINDS]
+    sizes = {(case.shape.B, case.shape.H) for case in cases}
     if len(sizes) != 1:
         return None
     ((B, H),) = sizes
-    beside = f"the map on this page ({facts.map_beside})" if facts.map_beside else MAP
-    lead = f"This is one size, B = {B} and H = {H}; {beside} finds where the answer turns round."
+    map_name = f"the map on this page ({facts.map_beside})" if facts.map_beside else MAP_COMMAND
+    lead = f"This is one size, B = {B} and H = {H}; {map_name} finds where the answer turns round."
     return Section(id="crossover", title=TITLE, lead=(lead,))
 
 
 def _heading(size_map: SizeMap, maps: Maps) -> str:
-    """Return what a map is about, for above it and its column."""
+    """Return the title of a map, for its picture and its column."""
     return f"{wording.capital(tables.HEADLINES[size_map.kind])}, {answer.where(size_map, maps)}"
 
 
 # ---- tables
 
 
-def _batches(maps: Maps) -> TextTable:
-    """Return who is faster at each batch, a column a map."""
+def _batch_table(maps: Maps) -> TextTable:
+    """Return a table of the faster library at each batch, with a column per map."""
 
     def clauses(size_map: SizeMap) -> Callable[[int], str]:
         by_batch = {line.fixed: answer.clause(line) for line in lines(size_map)}
         return lambda B: by_batch.get(B, units.NOTHING)
 
-    fields: Fields[int] = {"B": _whole, **{_heading(size_map, maps): clauses(size_map) for size_map in maps}}
+    fields: Fields[int] = {
+        "B": _integer,
+        **{_heading(size_map, maps): clauses(size_map) for size_map in maps},
+    }
     batches = sorted({line.fixed for size_map in maps for line in lines(size_map)})
     return text_table("Who is faster, batch by batch", fields, batches)
 
 
-def _crossings(maps: Maps) -> TextTable:
-    """Return every place where a row of a map turns round, along H and along B."""
+def _crossing_table(maps: Maps) -> TextTable:
+    """Return a table of all crossings along H and along B."""
     axes: tuple[Axis, ...] = ("H", "B")
     crossings = [
         (size_map, line, crossing)
@@ -133,8 +142,8 @@ def _crossings(maps: Maps) -> TextTable:
     ]
 
     def along(line: Line) -> Cell:
-        other = "B" if line.axis == "H" else "H"
-        return Cell.of(line.fixed, lambda fixed: f"{line.axis}, at {other} = {fixed:.0f}")
+        other_axis = "B" if line.axis == "H" else "H"
+        return Cell.of(line.fixed, lambda fixed: f"{line.axis}, at {other_axis} = {fixed:.0f}")
 
     def end(cell: MapCell, line: Line) -> Cell:
         lead = words.lead(cell.comparison)
@@ -142,20 +151,20 @@ def _crossings(maps: Maps) -> TextTable:
         return Cell(f"{line.axis} = {answer.size(cell, line)}", factor)
 
     fields: Fields[tuple[SizeMap, Line, Crossing]] = {
-        "Comparison": lambda at: Cell(
-            wording.capital(tables.HEADLINES[at[0].kind]), answer.where(at[0], maps)
+        "Comparison": lambda row: Cell(
+            wording.capital(tables.HEADLINES[row[0].kind]), answer.where(row[0], maps)
         ),
-        "Along": lambda at: along(at[1]),
-        "Faster from there on": lambda at: Cell(library(at[2].winner).label, library=at[2].winner),
-        "Between": lambda at: Cell(answer.between(at[2]).replace("and", "to"), value=at[2].at),
-        "Measured below it": lambda at: end(at[2].below, at[1]),
-        "Measured above it": lambda at: end(at[2].above, at[1]),
+        "Along": lambda row: along(row[1]),
+        "Faster from there on": lambda row: Cell(library(row[2].winner).label, library=row[2].winner),
+        "Between": lambda row: Cell(answer.between(row[2]).replace("and", "to"), value=row[2].at),
+        "Measured below it": lambda row: end(row[2].below, row[1]),
+        "Measured above it": lambda row: end(row[2].above, row[1]),
     }
     return text_table("Where the faster library changes", fields, crossings)
 
 
-def _sizes(facts: Facts, size_map: SizeMap) -> TextTable:
-    """Return all sizes of a map."""
+def _size_table(facts: Facts, size_map: SizeMap) -> TextTable:
+    """Return a table of all sizes of a map."""
 
     def side(cell: MapCell, arm: Arm) -> Cell:
         ns = cell.arm_ns if arm == cell.comparison.arm else cell.baseline_ns
@@ -171,19 +180,19 @@ def _sizes(facts: Facts, size_map: SizeMap) -> TextTable:
         return tables.verdict_cell(facts, cell.comparison)
 
     fields: Fields[tuple[MapCell, words.Lead | None]] = {
-        "B": lambda size: _whole(size[0].B),
-        "H": lambda size: _whole(size[0].H),
-        "Faster": lambda size: side(size[0], size[1].winner) if size[1] else Cell(units.NOTHING),
-        "Slower": lambda size: side(size[0], size[1].loser) if size[1] else Cell(units.NOTHING),
-        "Times faster": lambda size: factor(size[1]) if size[1] else Cell(units.NOTHING),
-        "Verdict": lambda size: verdict(size[0]),
-        "Measured in": lambda size: f"refinement {size[0].source}" if size[0].source else "the run itself",
+        "B": lambda row: _integer(row[0].B),
+        "H": lambda row: _integer(row[0].H),
+        "Faster": lambda row: side(row[0], row[1].winner) if row[1] else Cell(units.NOTHING),
+        "Slower": lambda row: side(row[0], row[1].loser) if row[1] else Cell(units.NOTHING),
+        "Times faster": lambda row: factor(row[1]) if row[1] else Cell(units.NOTHING),
+        "Verdict": lambda row: verdict(row[0]),
+        "Measured in": lambda row: f"refinement {row[0].source}" if row[0].source else "the run itself",
     }
-    sizes = ((cell, words.lead(cell.comparison)) for cell in size_map.cells)
-    return text_table(f"All sizes, {answer.how(size_map, facts.maps)}", fields, sizes)
+    rows = ((cell, words.lead(cell.comparison)) for cell in size_map.cells)
+    return text_table(f"All sizes, {answer.how(size_map, facts.maps)}", fields, rows)
 
 
-def _whole(size: int) -> Cell:
+def _integer(size: int) -> Cell:
     return Cell(str(size), value=size)
 
 
@@ -192,142 +201,145 @@ def _whole(size: int) -> Cell:
 
 def _drawings(maps: Maps, prefix: str) -> Iterator[Drawing]:
     for number, size_map in enumerate(maps, start=1):
-        title, later = _heading(size_map, maps), DOTS * any(cell.source for cell in size_map.cells)
+        title, dots = _heading(size_map, maps), DOTS_CAPTION * any(cell.source for cell in size_map.cells)
         alt = f"{title}: {'; '.join(answer.by_batch(size_map))}. The table has the numbers."
-        caption = (f"{TILES}{LINE}" * (number == 1) + later).strip()
+        caption = (f"{TILES_CAPTION}{LINE_CAPTION}" * (number == 1) + dots).strip()
         stem = f"{prefix}map-{number}"
         yield Drawing(stem, alt, partial(map_plot, size_map, title), caption)
         if size_map.kind == "best":
             draw = partial(lines_plot, size_map, title)
-            yield Drawing(f"{stem}-lines", f"{alt} Drawn along H.", draw, ALONG)
+            yield Drawing(f"{stem}-lines", f"{alt} Drawn along H.", draw, ALONG_H_CAPTION)
 
 
 @plots.style()
 def map_plot(size_map: SizeMap, title: str = "", *, narrow: bool = False) -> Figure:
-    """Draw a tile a size of the grid; dots are sizes that refine it.
+    """Draw each size of the grid as a tile, and each size that refines the grid as a dot.
 
-    A hatched tile has no verdict. The line is where the interpolated ratio is 1, a bar on it the interval of
-    a crossing. Tiles are equally large; between their middles the axes are logarithmic.
+    A tile without a verdict is hatched. On the line, the interpolated ratio is 1; a bar on the line is the
+    interval of a crossing. All tiles are equally large; between their centres the axes are logarithmic.
     """
-    grid = _of_grid(size_map)
+    grid = _grid_cells(size_map)
     columns, rows = sorted({cell.H for cell in grid}), sorted({cell.B for cell in grid})
-    figure, axes = plots.new_axes(TILE_INCHES * len(rows), labelled=True, narrow=narrow)
-    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5), xlabel=HIDDEN, ylabel="batch B")
+    figure, axes = plots.new_axes(TILE_HEIGHT_INCHES * len(rows), labelled=True, narrow=narrow)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5), xlabel=H_LABEL, ylabel="batch B")
     axes.grid(visible=False)
-    sides = plots.colour_of(size_map.library), PAPER, plots.colour_of(size_map.baseline)
-    scale = LinearSegmentedColormap.from_list("sides", sides)
+    colours = plots.colour_of(size_map.library), NEUTRAL_COLOUR, plots.colour_of(size_map.baseline)
+    scale = LinearSegmentedColormap.from_list("sides", colours)
     for cell in grid:
-        _tile(axes, (columns.index(cell.H), rows.index(cell.B)), cell, scale)
-    measured = [line for line in lines(size_map) if _ratios(line)]
-    _line_of_1(axes, measured, columns, rows)
-    for line in measured:
+        _draw_tile(axes, (columns.index(cell.H), rows.index(cell.B)), cell, scale)
+    measured_lines = [line for line in lines(size_map) if _ratios(line)]
+    _draw_ratio_1(axes, measured_lines, columns, rows)
+    for line in measured_lines:
         for crossing in line.crossings:
-            axes.plot(_places(columns, [crossing.low, crossing.high]), _places(rows, [line.fixed] * 2), **BAR)
+            axes.plot(
+                _positions(columns, [crossing.low, crossing.high]), _positions(rows, [line.fixed] * 2), **BAR
+            )
     for cell in (cell for cell in size_map.cells if cell.source):
-        place = _places(columns, [cell.H]), _places(rows, [cell.B])
-        axes.plot(*place, "o", markerfacecolor=_shade(cell, scale) if cell.faster else "white", **SPOT)
+        position = _positions(columns, [cell.H]), _positions(rows, [cell.B])
+        axes.plot(*position, "o", markerfacecolor=_shade(cell, scale) if cell.faster else "white", **DOT)
     axes.set_xticks(range(len(columns)), [str(H) for H in columns])
     axes.set_yticks(range(len(rows)), [str(B) for B in rows])
-    _head(axes, size_map, title, "■■")
+    _label_sides(axes, size_map, title, "■■")
     return figure
 
 
-def _head(axes: Axes, size_map: SizeMap, title: str, marks: str) -> None:
-    """Put what the picture shows above it, and who the sides are, each with its mark."""
+def _label_sides(axes: Axes, size_map: SizeMap, title: str, marks: str) -> None:
+    """Write the title above the picture, and for each mark which side is faster there."""
     sides = [library(name) for name in (size_map.baseline, size_map.library)]
-    head = [(f"{mark} {side.label} is faster", side.colour) for side, mark in zip(sides, marks, strict=True)]
-    how: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
-    for (text, colour), points in zip([*head, (title, INK)], (22, 8, 38), strict=True):
-        axes.annotate(text, (0, 1), (0, points), color=colour, fontsize=9, **how)
+    texts = [(f"{mark} {side.label} is faster", side.colour) for side, mark in zip(sides, marks, strict=True)]
+    text_style: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
+    for (text, colour), points in zip([*texts, (title, INK)], (22, 8, 38), strict=True):
+        axes.annotate(text, (0, 1), (0, points), color=colour, fontsize=9, **text_style)
 
 
-def _of_grid(size_map: SizeMap) -> list[MapCell]:
-    """Return the sizes that the first run measured; all of them where it measured none."""
+def _grid_cells(size_map: SizeMap) -> list[MapCell]:
+    """Return the sizes that the first run measured, or all sizes if that run measured none."""
     return [cell for cell in size_map.cells if not cell.source] or list(size_map.cells)
 
 
 def _ratios(line: Line) -> dict[int, float]:
-    """Return the ratios of a row by H."""
+    """Return the measured ratios of a row, by H."""
     return {cell.H: cell.comparison.ratio for cell in line.cells if cell.comparison.ratio is not None}
 
 
 def _shade(cell: MapCell, scale: LinearSegmentedColormap) -> Any:
-    """Return the colour of the faster side, deeper the faster it is."""
+    """Return the colour of the faster side, deeper for a larger ratio."""
     if cell.comparison.ratio is None:
         return "white"
-    return scale((math.log(cell.comparison.ratio) / DEEPEST + 1) / 2)  # which takes what is beyond as its end
+    # the scale gives a larger ratio the colour of its end
+    return scale((math.log(cell.comparison.ratio) / MAX_LOG_RATIO + 1) / 2)
 
 
-def _tile(axes: Axes, place: tuple[int, int], cell: MapCell, scale: LinearSegmentedColormap) -> None:
+def _draw_tile(axes: Axes, place: tuple[int, int], cell: MapCell, scale: LinearSegmentedColormap) -> None:
     """Draw one size of the grid: coloured by its ratio, hatched without a verdict."""
     (x, y), colour, lead = place, _shade(cell, scale), words.lead(cell.comparison)
     corner = (x - 0.5, y - 0.5)
     axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=1.6, zorder=2))
     undecided = not cell.faster and cell.comparison.verdict != "EQUIVALENT"
     if undecided:
-        hatch: Any = {"fill": False, "hatch": "///", "edgecolor": HATCH, "linewidth": 0, "zorder": 3}
+        hatch: Any = {"fill": False, "hatch": "///", "edgecolor": HATCH_COLOUR, "linewidth": 0, "zorder": 3}
         axes.add_patch(Rectangle(corner, 1, 1, **hatch))
-    dark = lead is not None and math.log(lead.factor) > DARK * DEEPEST and not undecided
+    white_text = lead is not None and math.log(lead.factor) > WHITE_TEXT_AT * MAX_LOG_RATIO and not undecided
     halo = withStroke(linewidth=3, foreground="white" if undecided else colour)
-    how: Any = {"ha": "center", "va": "center", "fontsize": 9, "zorder": 8, "path_effects": [halo]}
+    text_style: Any = {"ha": "center", "va": "center", "fontsize": 9, "zorder": 8, "path_effects": [halo]}
     text = units.ratio(lead.factor) if lead else units.NOTHING
-    axes.text(x, y + 0.24, text, color="white" if dark else INK, **how)
+    axes.text(x, y + 0.24, text, color="white" if white_text else INK, **text_style)
 
 
-def _line_of_1(axes: Axes, measured: Sequence[Line], columns: Sequence[int], rows: Sequence[int]) -> None:
-    """Draw where the interpolated ratio is 1: linear in log H along the rows, in log B between them."""
+def _draw_ratio_1(axes: Axes, measured: Sequence[Line], columns: Sequence[int], rows: Sequence[int]) -> None:
+    """Draw where the interpolated ratio is 1: linear in log H within a row, in log B between rows."""
     if len(measured) < 2:
         return
-    hidden = sorted({H for line in measured for H in _ratios(line)})
-    logs = [
-        np.interp(np.log(hidden), np.log(list(ratios)), np.log(list(ratios.values())))
+    hidden_sizes = sorted({H for line in measured for H in _ratios(line)})
+    log_ratios = [
+        np.interp(np.log(hidden_sizes), np.log(list(ratios)), np.log(list(ratios.values())))
         for ratios in map(_ratios, measured)
     ]
-    if np.min(logs) < 0 < np.max(logs):
-        places = _places(columns, hidden), _places(rows, [line.fixed for line in measured])
-        drawn = axes.contour(*places, logs, [0.0], colors=[INK], zorder=5)
-        drawn.set(linewidth=1.7, path_effects=[withStroke(linewidth=4, foreground="white")])
+    if np.min(log_ratios) < 0 < np.max(log_ratios):
+        positions = _positions(columns, hidden_sizes), _positions(rows, [line.fixed for line in measured])
+        contour = axes.contour(*positions, log_ratios, [0.0], colors=[INK], zorder=5)
+        contour.set(linewidth=1.7, path_effects=[withStroke(linewidth=4, foreground="white")])
 
 
-def _places(sizes: Sequence[int], values: Sequence[float]) -> Array:
-    """Return where values stand among the tiles of ``sizes``, whose middles are at 0, 1, 2, ..."""
-    places = np.interp(np.log(values), np.log(sizes), np.arange(len(sizes)))
-    return np.asarray(places, dtype=np.float64)
+def _positions(sizes: Sequence[int], values: Sequence[float]) -> Array:
+    """Return the positions of values among the tiles of ``sizes``, whose centres are at 0, 1, 2, ..."""
+    positions = np.interp(np.log(values), np.log(sizes), np.arange(len(sizes)))
+    return np.asarray(positions, dtype=np.float64)
 
 
 @plots.style()
 def lines_plot(size_map: SizeMap, title: str = "", *, narrow: bool = False) -> Figure:
-    """Draw the ratio over H, a line a batch, with its intervals; hollow where there is no verdict."""
+    """Draw the ratio over H with its intervals, a line per batch; hollow points have no verdict."""
     figure, axes = plots.new_axes(3.0, labelled=True, narrow=narrow)
-    axes.set(xscale="log", yscale="log", xlabel=HIDDEN, ylabel="times faster")
+    axes.set(xscale="log", yscale="log", xlabel=H_LABEL, ylabel="times faster")
     axes.axhline(1.0, color=SOFT, linewidth=1.1, zorder=2)
-    measured = [line for line in lines(size_map) if _ratios(line)]
-    light, deep = (np.array(to_rgb(colour)) for colour in (LIGHT, DEEP))
-    for number, line in enumerate(measured):
-        colour = tuple(light + (deep - light) * number / max(1, len(measured) - 1))
-        _ratio_line(axes, line, colour, MARKS[number % len(MARKS)])
+    measured_lines = [line for line in lines(size_map) if _ratios(line)]
+    first_colour, last_colour = (np.array(to_rgb(colour)) for colour in (FIRST_COLOUR, LAST_COLOUR))
+    for number, line in enumerate(measured_lines):
+        colour = tuple(first_colour + (last_colour - first_colour) * number / max(1, len(measured_lines) - 1))
+        _draw_ratio_line(axes, line, colour, MARKERS[number % len(MARKERS)])
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.9), max(high, 1.1))
-    sizes = sorted({cell.H for cell in _of_grid(size_map)}, reverse=True)
+    sizes = sorted({cell.H for cell in _grid_cells(size_map)}, reverse=True)
     plots.set_ticks(axes.xaxis, FixedLocator(sizes[:: 2 if narrow else 1]), "{:g}".format)
     digits = DIGITS if high > low * 10**FEW_DECADES else FINE_DIGITS
     plots.set_ticks(axes.yaxis, LogLocator(subs=digits), lambda ratio: f"{max(ratio, 1 / ratio):g}")
-    _head(axes, size_map, title, "↑↓")
+    _label_sides(axes, size_map, title, "↑↓")
     plots.legend_below(axes, 3)
     return figure
 
 
-def _ratio_line(axes: Axes, line: Line, colour: Any, marker: str) -> None:
-    """Draw the ratios of one batch, each with its interval, and where they pass through 1."""
+def _draw_ratio_line(axes: Axes, line: Line, colour: Any, marker: str) -> None:
+    """Draw the ratios of one batch with their intervals, and the intervals of the crossings."""
     ratios = _ratios(line)
-    look: Any = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.4, "zorder": 4}
-    axes.plot(list(ratios), list(ratios.values()), label=f"B = {line.fixed}", **look)
+    line_style: Any = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.4, "zorder": 4}
+    axes.plot(list(ratios), list(ratios.values()), label=f"B = {line.fixed}", **line_style)
     for cell in (cell for cell in line.cells if cell.H in ratios):
         if cell.comparison.low and cell.comparison.high:
             limits = [cell.comparison.low, cell.comparison.high]
             axes.plot([cell.H] * 2, limits, **plots.band(colour, 2.6, 0.35))
         if not cell.faster:
-            axes.plot([cell.H], [ratios[cell.H]], **{**look, "markerfacecolor": "white", "zorder": 5})
+            axes.plot([cell.H], [ratios[cell.H]], **{**line_style, "markerfacecolor": "white", "zorder": 5})
     for crossing in line.crossings:
         axes.plot([crossing.low, crossing.high], [1.0, 1.0], **BAR)
 
@@ -335,54 +347,54 @@ def _ratio_line(axes: Axes, line: Line, colour: Any, marker: str) -> None:
 # ---- prediction
 
 
-def _predicted(facts: Facts) -> tuple[list[str], TextTable] | None:
-    """Say how well times are predicted from the run alone, at sizes left out and at some measured later.
+def _judge_predictions(facts: Facts) -> tuple[list[str], TextTable] | None:
+    """Judge predictions from the run alone, at sizes left out and at sizes measured later.
 
-    None where the run has too few sizes to judge.
+    Return sentences and a table, or None if the run has too few sizes.
     """
     case = facts.maps[0].case
-    grid = times_of(facts.summary, case)
-    prediction = learn(grid, case)
+    grid_times = times_of(facts.summary, case)
+    prediction = learn(grid_times, case)
     if prediction is None:
         return None
-    later: Times = {}
+    later_times: Times = {}
     for summary in facts.sources[1:]:
         for arm, times in times_of(summary, case).items():
-            new = {shape: ns for shape, ns in times.items() if shape not in grid.get(arm, {})}
-            later.setdefault(arm, {}).update(new)
+            new_times = {shape: ns for shape, ns in times.items() if shape not in grid_times.get(arm, {})}
+            later_times.setdefault(arm, {}).update(new_times)
     cells = [cell for size_map in facts.maps for cell in size_map.cells]
-    afterwards = prediction.errors_at(later)
-    left_out = {arm: family.errors for arm, family in prediction.families.items()}
-    sentences = [f"Predicted from all other sizes, a time is off by {_off(left_out, cells)}."]
-    if afterwards:
-        sizes = {shape for errors in afterwards.values() for shape in errors}
+    later_errors = prediction.errors_at(later_times)
+    left_out_errors = {arm: family.errors for arm, family in prediction.families.items()}
+    sentences = [f"Predicted from all other sizes, a time is off by {_error_text(left_out_errors, cells)}."]
+    if later_errors:
+        sizes = {shape for errors in later_errors.values() for shape in errors}
         sentences.append(
             f"Predicted first and measured afterwards, at {wording.count(len(sizes), 'size')}: off by "
-            f"{_off(afterwards, cells)}."
+            f"{_error_text(later_errors, cells)}."
         )
     fields: Fields[tuple[str, Family]] = {
-        "Variant and place": lambda of: Cell(of[0], library=facts.run.arms[of[0]].library),
-        "Model": lambda of: MODELS[of[1].model],
-        "Median error": lambda of: Cell.of(off_by(of[1].errors.values()), units.percent),
-        "Nine of ten within": lambda of: Cell.of(off_by(of[1].errors.values(), MOST), units.percent),
-        "Sizes": lambda of: _whole(len(of[1].errors)),
-        "Median error, measured afterwards": lambda of: Cell.of(
-            off_by(afterwards[of[0]].values()) if of[0] in afterwards else None, units.percent
+        "Variant and place": lambda item: Cell(item[0], library=facts.run.arms[item[0]].library),
+        "Model": lambda item: MODEL_LABELS[item[1].model],
+        "Median error": lambda item: Cell.of(off_by(item[1].errors.values()), units.percent),
+        "Nine of ten within": lambda item: Cell.of(off_by(item[1].errors.values(), MOST), units.percent),
+        "Sizes": lambda item: _integer(len(item[1].errors)),
+        "Median error, measured afterwards": lambda item: Cell.of(
+            off_by(later_errors[item[0]].values()) if item[0] in later_errors else None, units.percent
         ),
     }
     families = prediction.families.items()
-    return sentences, text_table("How well times are predicted", fields, families, ERRORS)
+    return sentences, text_table("How well times are predicted", fields, families, ERRORS_NOTE)
 
 
-def _off(by_arm: Mapping[str, Errors], cells: Sequence[MapCell]) -> str:
-    """Say how far predicted times are off, and how often they name the faster library."""
-    errors = [log for of_arm in by_arm.values() for log in of_arm.values()]
-    right, decided = count_winners(cells, by_arm)
+def _error_text(by_arm: Mapping[str, Errors], cells: Sequence[MapCell]) -> str:
+    """Return how large the errors are, and how often the faster library was predicted."""
+    errors = [log for arm_errors in by_arm.values() for log in arm_errors.values()]
+    n_right, n_decided = count_winners(cells, by_arm)
     text = (
         f"{units.percent(off_by(errors))} in the median, nine of ten by at most "
         f"{units.percent(off_by(errors, MOST))}"
     )
-    if not decided:
+    if not n_decided:
         return text
-    named = f"{right} of {decided} sizes with a verdict"
-    return f"{text}; the faster library is named rightly at {named}"
+    winners = f"{n_right} of {n_decided} sizes with a verdict"
+    return f"{text}; the faster library is named rightly at {winners}"
