@@ -1,4 +1,4 @@
-"""What the words on a page mean, for those who meet them there for the first time."""
+"""Build the glossary: the meaning of the words on a page."""
 
 from bench.analysis.statistics import FIRST_LOOK
 from bench.machine import units
@@ -7,13 +7,13 @@ from bench.reporting.facts import Facts
 from bench.reporting.section import Pairs, Section
 from bench.workload.catalog import BASELINE, VARIANTS
 
-LAYOUTS = {
+LAYOUT_MEANINGS = {
     "positional": "six steps; step t sees value t in component t, zeros elsewhere: the tutorial's NumPy "
     "program",
     "sequence": "six steps; step t sees value t alone: what people mean by an RNN over a series",
     "single_step": "one step that sees all six values at once: the tutorial's PyTorch program",
 }
-MEASURED: Pairs = (
+TERMS: Pairs = (
     ("T, B, I, H, O", "steps, samples in a batch, features of a step, hidden units, outputs"),
     ("U, W, V", "the parameters: input to hidden, hidden to hidden, hidden to output"),
     ("baseline", f"what others are compared with: {BASELINE} on the CPU with as many threads"),
@@ -28,19 +28,19 @@ MEASURED: Pairs = (
 
 
 def words_section(facts: Facts, prefix: str) -> Section:
-    """Return variants and kinds of input that the plan holds, how it was measured, and the verdicts."""
+    """Return the section: variants and inputs in the plan, the terms of the measurement, and the verdicts."""
     run = facts.run
     arms = {arm.variant for arm in run.plan.arms}
     cases = [entry.case for entry in run.entries.values()]
     layouts = {case.layout for case in cases if case.data != "random"}
     variants = tuple((variant.name, variant.summary) for variant in VARIANTS if variant.name in arms)
-    inputs = tuple((f"{name} input", meaning) for name, meaning in LAYOUTS.items() if name in layouts)
-    pairs = (*variants, *inputs, *MEASURED, *_verdicts(run))
+    inputs = tuple((f"{name} input", meaning) for name, meaning in LAYOUT_MEANINGS.items() if name in layouts)
+    pairs = (*variants, *inputs, *TERMS, *_verdicts(run))
     return Section(id="words", title="What do the words mean?", pairs=pairs)
 
 
 def _verdicts(run: Run) -> Pairs:
-    """Say what each verdict tells of an entry against its baseline."""
+    """Return each verdict with what the verdict means for an entry and its baseline."""
     margin = units.percent(run.plan.margin)
     confidence = 1 - 2 * (run.extended.level if run.extended else FIRST_LOOK)
     return (

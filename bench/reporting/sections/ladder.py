@@ -1,4 +1,4 @@
-"""The ladder: the tutorial's claim taken apart, one change at a time, each with what it is worth."""
+"""Build the ladder section: the tutorial's claim split into single changes, each with its factor."""
 
 import math
 from collections.abc import Iterator
@@ -20,23 +20,23 @@ CAPTION = (
     "Each bar leads from the time of the program before to its own: equal lengths are equal factors, to the "
     "left is faster. Grey is the whole way, below it what lies beside; hollow is known to be wrong."
 )
-ROW_INCHES, BRANCHES_GAP = 0.46, 0.5  # of a row; rows before the branches
-WAY, BRANCH = 0.55, 0.25  # how strong a bar is
-VARIANT_AT = 0.86  # where the name above a bar ends, before the factor, in widths of the axes
-TEXT_ROWS = 0.37  # how far above it they stand
-ON_LINES: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5}
+ROW_INCHES, BRANCHES_GAP = 0.46, 0.5  # height of a row; gap before the branches, in rows
+WAY, BRANCH = 0.55, 0.25  # opacity of a bar
+VARIANT_AT = 0.86  # where the variant's name above a bar ends, in widths of the axes
+TEXT_OFFSET = 0.37  # from a bar up to its text, in rows
+TEXT_BOX: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5}
 
 
 def ladder_section(facts: Facts, prefix: str) -> Section | None:
-    """Return the ladder of a run; None where it has none, or measured too little of it."""
+    """Return the section on the ladder; None without a ladder, or if too few rungs were measured."""
     steps = ladder(facts.summary)
     if steps is None:
         return None
-    first, last = (
+    start, end = (
         f"{words.variant(rung.arm)}, {facts.time(rung.entry.id)} a call"
         for rung in (steps.whole.above, steps.whole.rung)
     )
-    alt = f"From {first}, to {last}: a bar a change on a logarithmic axis; the table has the numbers."
+    alt = f"From {start}, to {end}: a bar a change on a logarithmic axis; the table has the numbers."
     return Section(
         id="ladder",
         title=TITLE,
@@ -48,33 +48,33 @@ def ladder_section(facts: Facts, prefix: str) -> Section | None:
 
 
 def times(factor: Interval) -> str:
-    """Return what a change did to the speed: × 3.80, or ÷ 1.90."""
-    value, *_ = _turned(factor)
+    """Return the factor by which a change multiplied or divided the speed: × 3.80, or ÷ 1.90."""
+    value, *_ = _above_1(factor)
     return f"{'×' if factor.estimate >= 1 else '÷'} {units.ratio(value)}"
 
 
 def limits(factor: Interval) -> str:
-    """Return the interval of what ``times`` says."""
-    _, *ends = _turned(factor)
+    """Return the interval of the factor that ``times`` returns."""
+    _, *ends = _above_1(factor)
     return units.interval(*ends)
 
 
-def _turned(factor: Interval) -> tuple[float, float | None, float | None]:
+def _above_1(factor: Interval) -> tuple[float, float | None, float | None]:
     return units.above_1(factor.estimate, *factor.limits)
 
 
 def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
-    """Say how far the programs lie apart; where that is decided, which change carries most, and who is ahead
+    """Yield how far apart the programs are; with a verdict, also the largest change and the library ahead
     at equal work."""
     decided = words.is_decided(facts.summary.headline("claim"))
     ends = f"{words.variant(steps.whole.above.arm)} and {words.variant(steps.whole.rung.arm)}"
-    who = (
+    subject = (
         f"The tutorial's two programs, {ends},"
         if steps.complete
         else f"Of the way between the tutorial's two programs only a part was measured: {ends}"
     )
     slower = ", the second being the slower one" * (steps.whole.factor.estimate < 1)
-    yield f"{who} {'are' if decided else 'measured'} {_apart(steps.whole.factor)} apart{slower}."
+    yield f"{subject} {'are' if decided else 'measured'} {_apart(steps.whole.factor)} apart{slower}."
     if not decided:
         yield "That is undecided: the run gives no verdict on it."
         return
@@ -84,23 +84,23 @@ def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
 
 
 def _equal_work(step: Step) -> str:
-    """Say what one library is worth against the other where both do the same."""
+    """Say how much faster one library is than the other if both do the same work."""
     where = f"At equal work, from {words.variant(step.above.arm)} to {words.variant(step.rung.arm)}"
     if step.factor.finite and step.factor.contains(1):
         return f"{where}, neither is measurably ahead: {times(step.factor)} {limits(step.factor)}."
-    own, other = words.names(step.rung.arm, step.above.arm)
-    ahead, behind = (own, other) if step.factor.estimate >= 1 else (other, own)
+    rung_name, above_name = words.names(step.rung.arm, step.above.arm)
+    ahead, behind = (rung_name, above_name) if step.factor.estimate >= 1 else (above_name, rung_name)
     return f"{where}, {ahead} measured {_apart(step.factor, 'times faster')} than {behind}."
 
 
 def _apart(factor: Interval, unit: str = "times") -> str:
-    """Return "231 times [228, 235]": the slower side's time over the faster one's."""
-    value, *_ = _turned(factor)
+    """Return the slower side's time over the faster side's: "231 times [228, 235]"."""
+    value, *_ = _above_1(factor)
     return f"{units.ratio(value)} {unit} {limits(factor)}".rstrip()
 
 
 def _table(facts: Facts, steps: Ladder) -> TextTable:
-    """Return a row a program: those on the way, then those beside it."""
+    """Return a table with a row per program: the programs on the way, then the branches."""
 
     def program(step: Step) -> Cell:
         case, arm = step.rung.entry.case, step.rung.arm
@@ -130,16 +130,20 @@ def _start(steps: Ladder) -> Step:
 
 
 def _origin(step: Step) -> str:
-    """Return where a branch begins: the variant there, or its place where that alone is different."""
-    own, above = step.rung.arm, step.above.arm
-    return words.variant(above) if own.variant != above.variant else words.place(above)
+    """Return where a branch begins: the variant there, or its place if only the place differs."""
+    arm, above_arm = step.rung.arm, step.above.arm
+    return words.variant(above_arm) if arm.variant != above_arm.variant else words.place(above_arm)
 
 
 def _notes(facts: Facts, steps: Ladder) -> Iterator[str]:
     claim, declared = facts.summary.headline("claim"), ""
     if steps.complete and claim is not None and claim.ratio is not None:
-        own, other = (units.ratio(max(x, 1 / x)) for x in (steps.whole.factor.estimate, claim.ratio))
-        declared = f" So it is {own} here and {other} in the declared comparison." if own != other else ""
+        measured, claimed = (units.ratio(max(x, 1 / x)) for x in (steps.whole.factor.estimate, claim.ratio))
+        declared = (
+            f" So it is {measured} here and {claimed} in the declared comparison."
+            if measured != claimed
+            else ""
+        )
     blocks = wording.count(steps.whole.blocks, "block")
     yield (
         f"× made it faster, ÷ slower. Factors are geometric means over the {blocks} that hold every rung, "
@@ -148,43 +152,43 @@ def _notes(facts: Facts, steps: Ladder) -> Iterator[str]:
     )
     if steps.left_out:
         outcomes = facts.summary.outcomes
-        why = [f"{entry} ({outcomes[entry].reason or 'no block in common'})" for entry in steps.left_out]
-        yield f"Left out, what changes there joining what changes next: {wording.listing(why, 12)}."
+        left_out = [f"{entry} ({outcomes[entry].reason or 'no block in common'})" for entry in steps.left_out]
+        yield f"Left out, what changes there joining what changes next: {wording.listing(left_out, 12)}."
 
 
 @plots.style()
 def waterfall(steps: Ladder, *, narrow: bool = False) -> Figure:
-    """Draw the way from top to bottom, the whole of it in one grey bar, then the branches, lighter.
+    """Draw the way from top to bottom, then the whole way as one grey bar, then the branches, lighter.
 
     A ``narrow`` figure names no variants.
     """
     start, whole = _start(steps), steps.whole
     rows = [(float(y), step, WAY) for y, step in enumerate((start, *steps.way, whole))]
     rows += [(len(rows) + BRANCHES_GAP + n, step, BRANCH) for n, step in enumerate(steps.branches)]
-    last, _, _ = rows[-1]
-    figure, axes = plots.new_axes(ROW_INCHES * (last + 1.2), narrow=narrow)
-    axes.set(ylim=(last + 0.5, -0.7), yticks=[])
-    every = [(step.above.time_ns, step.rung.time_ns, *_limits_ns(step)) for _, step, _ in rows]
-    plots.log_axis(axes, [time_ns for times_ns in every for time_ns in times_ns])
-    for place, step in enumerate(steps.way):
-        axes.plot([step.above.time_ns] * 2, [place, place + 1], **plots.GUIDE)
-    text: Any = {"fontsize": plots.NOTE, "bbox": ON_LINES}
+    last_y, _, _ = rows[-1]
+    figure, axes = plots.new_axes(ROW_INCHES * (last_y + 1.2), narrow=narrow)
+    axes.set(ylim=(last_y + 0.5, -0.7), yticks=[])
+    row_times = [(step.above.time_ns, step.rung.time_ns, *_limits_ns(step)) for _, step, _ in rows]
+    plots.log_axis(axes, [time_ns for times_ns in row_times for time_ns in times_ns])
+    for row, step in enumerate(steps.way):
+        axes.plot([step.above.time_ns] * 2, [row, row + 1], **plots.GUIDE)
+    text_style: Any = {"fontsize": plots.NOTE, "bbox": TEXT_BOX}
     for y, step, strength in rows:
-        arm, own_ns = step.rung.arm, step.rung.time_ns
+        arm, time_ns = step.rung.arm, step.rung.time_ns
         colour = OTHER if step is whole else plots.colour_of(arm.library)
-        face = "white" if arm.known_wrong and step is not whole else colour
-        axes.plot([step.above.time_ns, own_ns], [y, y], **plots.band(colour, 8, strength))
+        face_colour = "white" if arm.known_wrong and step is not whole else colour
+        axes.plot([step.above.time_ns, time_ns], [y, y], **plots.band(colour, 8, strength))
         axes.plot(_limits_ns(step), [y] * len(_limits_ns(step)), **plots.WHISKER)
-        axes.plot([own_ns], [y], color=colour, markerfacecolor=face, **plots.DOT)
+        axes.plot([time_ns], [y], color=colour, markerfacecolor=face_colour, **plots.DOT)
         factor = "" if step is start else times(step.factor)
-        plots.beside(axes, 0, y - TEXT_ROWS, step.change, **text)
-        plots.beside(axes, 1, y - TEXT_ROWS, factor, ha="right", **text)
+        plots.beside(axes, 0, y - TEXT_OFFSET, step.change, **text_style)
+        plots.beside(axes, 1, y - TEXT_OFFSET, factor, ha="right", **text_style)
         if step is not whole and not narrow:
-            right = VARIANT_AT if factor else 1
-            plots.beside(axes, right, y - TEXT_ROWS, arm.variant, ha="right", color=colour, **text)
+            name_end = VARIANT_AT if factor else 1
+            plots.beside(axes, name_end, y - TEXT_OFFSET, arm.variant, ha="right", color=colour, **text_style)
     return figure
 
 
 def _limits_ns(step: Step) -> list[float]:
-    """Return where the interval of the factor puts the time, seen from the time above; empty without one."""
+    """Return the interval of the time: the time above over the limits of the factor; empty without limits."""
     return [step.above.time_ns / limit for limit in reversed(step.factor.limits) if limit]
