@@ -1,4 +1,4 @@
-"""Why: where the time of a call goes, how far that is from the machine's limit, and what libraries can do."""
+"""Build the section on limits: where the time of a call goes, and how fast the machine and libraries are."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -20,9 +20,9 @@ from bench.reporting.plots import INK, OTHER
 from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, text_table
 from bench.workload.operations import COPY, Stored
 
-WHY, WHERE = "Why is that so", "Where does the time go"  # with a verdict, and without
-SLIGHT = 0.005  # an overlap that no bar would show
-PARTS: dict[Kind, str] = {
+TITLE_DECIDED, TITLE_UNDECIDED = "Why is that so", "Where does the time go"
+MIN_OVERLAP = 0.005  # a smaller overlap would not be visible in a bar
+PART_TITLES: dict[Kind, str] = {
     "dispatch": "Dispatch", "products": "Matrix products", "elementwise": "Elementwise", "rest": "Rest",
 }  # fmt: skip
 CAPTION = "A bar is the time of a call in its parts, the triangle the lower bound of that time."
@@ -33,35 +33,35 @@ NOTES = (
     "The lower bound is what the products and activations that the mathematics needs take at the library's "
     "best rates here, or a copy of the bytes it needs; efficiency is the bound over the time.",
 )
-SPEEDS = (
+SPEEDS_NOTE = (
     "Medians over blocks. A product of (m, k) and (k, n) makes 2 m k n flops; a copy counts bytes read and "
     "written."
 )
-STORED: dict[Stored, str] = {"NN": "", "NT": "right one transposed", "TN": "left one transposed"}
-UNITS = ("ns", "Gflop/s", "G elements/s", "GB/s")  # in the order of the table
-ROW_INCHES, HEIGHT = 0.54, 0.42  # of a row; of a bar, in rows
-TINTS = (1.0, 0.66, 0.4, 0.18)  # how strong the colour of each part is, the first one's first
-SLIM = 0.085  # of the axis: narrower parts carry no number
+STORED_NOTES: dict[Stored, str] = {"NN": "", "NT": "right one transposed", "TN": "left one transposed"}
+UNIT_ORDER = ("ns", "Gflop/s", "G elements/s", "GB/s")  # of the rows
+ROW_INCHES, BAR_HEIGHT = 0.54, 0.42  # height of a row; height of a bar, in rows
+TINTS = (1.0, 0.66, 0.4, 0.18)  # strength of each part's colour, in the order of ``KINDS``
+MIN_LABEL_WIDTH = 0.085  # a share of the axis; a narrower part shows no number
 
-Operation = tuple[str, str, str]  # what it is, a note, its unit
+Operation = tuple[str, str, str]  # description, note, unit
 
 
 def limits_section(facts: Facts, prefix: str) -> Section | None:
-    """Return why; None where the run measured neither dispatch nor its libraries."""
-    every = limits(facts.summary)
-    if every is None or not (every.entries or every.libraries):
+    """Return the section on limits; None if the run measured neither dispatch nor its libraries."""
+    measured = limits(facts.summary)
+    if measured is None or not (measured.entries or measured.libraries):
         return None
-    apart = [limit for limit in every.entries if limit.parts]
-    decided = words.is_decided(answer.main_comparison(facts))  # of what is not, nothing is the cause
-    times = "; ".join(f"{words.variant(limit.arm)} {units.duration(limit.time_ns)}" for limit in apart)
+    with_parts = [limit for limit in measured.entries if limit.parts]
+    decided = words.is_decided(answer.main_comparison(facts))  # else there is nothing to explain
+    times = "; ".join(f"{words.variant(limit.arm)} {units.duration(limit.time_ns)}" for limit in with_parts)
     alt = f"Time of a call in its parts, a bar a variant; the table has the parts. {times}."
     return Section(
         id="limits",
-        title=f"{WHY if decided else WHERE}, and how fast could it be?",
-        lead=tuple(_lead(_main(facts, apart), explain=decided)),
-        drawings=(Drawing(f"{prefix}limits", alt, partial(stacked, apart), CAPTION),) if apart else (),
-        tables=tuple(table for table in _tables(every, apart) if table.rows),
-        notes=(*_notes(every), *NOTES),
+        title=f"{TITLE_DECIDED if decided else TITLE_UNDECIDED}, and how fast could it be?",
+        lead=tuple(_lead(_main(facts, with_parts), explain=decided)),
+        drawings=(Drawing(f"{prefix}limits", alt, partial(stacked, with_parts), CAPTION),) if with_parts else (),
+        tables=tuple(table for table in _tables(measured, with_parts) if table.rows),
+        notes=(*_notes(measured), *NOTES),
     )
 
 
@@ -79,14 +79,14 @@ def _main(facts: Facts, apart: Sequence[Limit]) -> list[Limit]:
 
 
 def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
-    """Say what the slower one spends its extra time on, what each spends most on, and how far it could go.
+    """Yield where the slower side spends its extra time, the largest part of each side, and the bounds.
 
-    ``explain`` allows the first of these, which needs a verdict.
+    The first sentence needs a verdict: ``explain`` says that there is one.
     """
     if len(sides) == 2 and explain and (sentence := reasons.extra(*sides)):
         yield sentence
     if sides:
-        yield f"{'; '.join(map(_most, sides))}."
+        yield f"{'; '.join(map(_largest_part, sides))}."
     bounds = [
         f"{share(limit.bound.efficiency)} of {words.variant(limit.arm)}'s time"
         for limit in sides
@@ -96,8 +96,8 @@ def _lead(sides: Sequence[Limit], *, explain: bool) -> Iterator[str]:
         yield f"At its library's best rates the work would take {wording.listing(bounds)}."
 
 
-def _most(limit: Limit) -> str:
-    """Return "84 % of torch-cell's training step is dispatch (336 µs, 65 operations)"."""
+def _largest_part(limit: Limit) -> str:
+    """Return the largest part: "84 % of torch-cell's training step is dispatch (336 µs, 65 operations)"."""
     kind, part = max(limit.parts.items(), key=lambda item: item[1].share.estimate)
     amount = units.duration(part.time_ns)
     if kind == "dispatch" and limit.count is not None:
@@ -107,32 +107,32 @@ def _most(limit: Limit) -> str:
 
 
 def _notes(every: Limits) -> Iterator[str]:
-    """Say what holds for this run alone: parts that overlap, entries without parts, probes that failed."""
+    """Yield notes on this run: parts that overlap, entries without parts, probes that failed."""
     overlapping = [
         f"{words.variant(limit.arm)} in {len(limit.overlaps)} of {wording.count(limit.blocks, 'block')} "
         f"(median {units.percent(median(limit.overlaps))})"
         for limit in every.entries
-        if limit.overlaps and median(limit.overlaps) > SLIGHT
+        if limit.overlaps and median(limit.overlaps) > MIN_OVERLAP
     ]
     if overlapping:
         scaled = "Timed alone, the parts add up to more than the whole, to which they are scaled"
         yield f"{scaled}: {'; '.join(overlapping)}."
-    whole = [limit.arm for limit in every.entries if not limit.parts]
-    if whole:
-        names = wording.listing([f"{words.variant(arm)} ({words.place(arm)})" for arm in whole], 12)
+    unsplit = [limit.arm for limit in every.entries if not limit.parts]
+    if unsplit:
+        names = wording.listing([f"{words.variant(arm)} ({words.place(arm)})" for arm in unsplit], 12)
         yield f"Not taken apart, their calls not being timed on arrays of one number: {names}."
     for (arm, reason), blocks in every.troubles.items():
-        often = wording.count(len(blocks), "block")
-        yield wording.full_stop(f"{arm} did not time its library in {often}: {reason}")
+        in_blocks = wording.count(len(blocks), "block")
+        yield wording.full_stop(f"{arm} did not time its library in {in_blocks}: {reason}")
 
 
 # ---- tables
 
 
 def _tables(every: Limits, apart: Sequence[Limit]) -> Iterator[TextTable]:
-    """Yield two tables with a row an entry, since one would be too wide, and that of the libraries."""
+    """Yield two tables with a row per entry, as one would be too wide, and the table of libraries."""
     variant: Fields[Limit] = {"Variant": lambda limit: tables.variant_cell(limit.arm, words.place(limit.arm))}
-    parts: Fields[Limit] = {title: partial(_part_cell, kind) for kind, title in PARTS.items()}
+    parts: Fields[Limit] = {title: partial(_part_cell, kind) for kind, title in PART_TITLES.items()}
     yield text_table("Where the time of a call goes", {**variant, **parts}, apart)
     amounts: Fields[Limit] = {
         "Operations": lambda limit: Cell.of(limit.count.calls, "{:.0f}".format) if limit.count else "",
@@ -159,7 +159,7 @@ def _share_cell(interval: Interval, note: str = "") -> Cell:
 
 
 def _speeds_table(libraries: Sequence[LibrarySpeeds]) -> TextTable:
-    """Return what the libraries can do by themselves: a column a library, a row an operation."""
+    """Return the speeds of the libraries alone: a column per library, a row per operation."""
     by_library = {
         f"{words.library(speeds.arm)}, {words.place(speeds.arm)}": dict(_rates(speeds))
         for speeds in libraries
@@ -167,18 +167,18 @@ def _speeds_table(libraries: Sequence[LibrarySpeeds]) -> TextTable:
     fields: Fields[Operation] = {"Operation": lambda operation: Cell(operation[0], operation[1])}
     rates: Fields[Operation] = {title: partial(_rate_cell, rates) for title, rates in by_library.items()}
     operations = dict.fromkeys(operation for rates in by_library.values() for operation in rates)
-    ordered = sorted(operations, key=lambda operation: UNITS.index(operation[2]))
-    return text_table("What the libraries can do by themselves", {**fields, **rates}, ordered, SPEEDS)
+    ordered = sorted(operations, key=lambda operation: UNIT_ORDER.index(operation[2]))
+    return text_table("What the libraries can do by themselves", {**fields, **rates}, ordered, SPEEDS_NOTE)
 
 
 def _rates(library: LibrarySpeeds) -> Iterator[tuple[Operation, Interval]]:
-    """Yield a library's speeds by what they are; what was written in place is left out."""
+    """Yield each operation of a library with its speed; kernels that write in place are left out."""
     if library.call_ns:
         yield ("a call that has nothing to do", "", "ns"), library.call_ns
     for kernel, rate in library.rates.items():
         if kernel.is_product and not kernel.into:
             m, k, n = kernel.size
-            yield (f"product {m} × {k} by {k} × {n}", STORED[kernel.stored], "Gflop/s"), rate
+            yield (f"product {m} × {k} by {k} × {n}", STORED_NOTES[kernel.stored], "Gflop/s"), rate
         elif kernel.name == COPY or not (kernel.is_product or kernel.into):
             elements = wording.count(kernel.size[0], "element")
             yield (
@@ -200,13 +200,13 @@ def _rate_cell(rates: Mapping[Operation, Interval], operation: Operation) -> Cel
 
 @plots.style()
 def stacked(apart: Sequence[Limit], *, narrow: bool = False) -> Figure:
-    """Draw a bar a variant, as long as its time, in parts; a mark where its lower bound lies."""
+    """Draw a bar per variant, as long as its time and split into parts, with a mark at its lower bound."""
     figure, axes = plots.new_axes(ROW_INCHES * (len(apart) + 0.2), narrow=narrow)
     width = 1.02 * max(limit.time_ns for limit in apart)
     axes.set(xlim=(0, width), ylim=(len(apart) - 0.55, -0.65), yticks=[])
     plots.set_ticks(axes.xaxis, MaxNLocator(4), lambda ns: units.duration(ns) if ns else "0")
-    mark: Any = {"color": INK, "marker": "^", "markersize": 5, "linestyle": "none"}
-    number: Any = {"ha": "center", "va": "center", "fontsize": plots.NOTE, "zorder": 5}
+    mark_style: Any = {"color": INK, "marker": "^", "markersize": 5, "linestyle": "none"}
+    number_style: Any = {"ha": "center", "va": "center", "fontsize": plots.NOTE, "zorder": 5}
     for y, limit in enumerate(apart):
         colour, left = plots.colour_of(limit.arm.library), 0.0
         device = "" if limit.arm.device == "cpu" else f" on {limit.arm.device}"
@@ -214,21 +214,21 @@ def stacked(apart: Sequence[Limit], *, narrow: bool = False) -> Figure:
         plots.beside(axes, 1, y - 0.4, units.duration(limit.time_ns), ha="right")
         for kind, part in limit.parts.items():
             edge: Any = {"edgecolor": "white", "linewidth": 0.8, "zorder": 2}
-            axes.barh(y, part.time_ns, HEIGHT, left, color=_tinted(colour, kind), **edge)
-            if part.time_ns >= SLIM * width:
+            axes.barh(y, part.time_ns, BAR_HEIGHT, left, color=_tinted(colour, kind), **edge)
+            if part.time_ns >= MIN_LABEL_WIDTH * width:
                 middle, ink = left + part.time_ns / 2, "white" if kind == KINDS[0] else INK
-                axes.text(middle, y, units.percent(part.share.estimate), color=ink, **number)
+                axes.text(middle, y, units.percent(part.share.estimate), color=ink, **number_style)
             left += part.time_ns
         if limit.bound:
-            axes.plot([limit.bound.time_ns], [y + 0.3], zorder=6, **mark)
+            axes.plot([limit.bound.time_ns], [y + 0.3], zorder=6, **mark_style)
     tints = [Patch(color=_tinted(OTHER, kind), label=reasons.PARTS[kind]) for kind in KINDS]
-    handles = [*tints, Line2D([], [], label="lower bound", **mark)]
+    handles = [*tints, Line2D([], [], label="lower bound", **mark_style)]
     plots.legend_below(axes, 2 if narrow else 3, handles=handles, handlelength=1)
     return figure
 
 
 def _tinted(colour: str, kind: Kind) -> str:
-    """Return the colour of a part, mixed with white."""
+    """Return the tint of a part: ``colour`` mixed with white."""
     strength = TINTS[KINDS.index(kind)]
     red, green, blue = (1 - strength * (1 - channel) for channel in to_rgb(colour))
     return to_hex((red, green, blue))
