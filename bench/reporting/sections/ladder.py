@@ -64,7 +64,7 @@ def _above_1(factor: Interval) -> tuple[float, float | None, float | None]:
 
 
 def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
-    """Yield how far apart the programs are, and with a verdict the largest change and the lead at equal work."""
+    """Yield how far apart the programs are; with a verdict, the largest change and the lead at equal work."""
     decided = words.is_decided(facts.summary.headline("claim"))
     ends = f"{words.variant(steps.whole.above.arm)} and {words.variant(steps.whole.rung.arm)}"
     subject = (

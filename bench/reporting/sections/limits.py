@@ -51,16 +51,16 @@ def limits_section(facts: Facts, prefix: str) -> Section | None:
     measured = limits(facts.summary)
     if measured is None or not (measured.entries or measured.libraries):
         return None
-    with_parts = [limit for limit in measured.entries if limit.parts]
+    split = [limit for limit in measured.entries if limit.parts]
     decided = words.is_decided(answer.main_comparison(facts))  # else there is nothing to explain
-    times = "; ".join(f"{words.variant(limit.arm)} {units.duration(limit.time_ns)}" for limit in with_parts)
+    times = "; ".join(f"{words.variant(limit.arm)} {units.duration(limit.time_ns)}" for limit in split)
     alt = f"Time of a call in its parts, a bar a variant; the table has the parts. {times}."
     return Section(
         id="limits",
         title=f"{TITLE_DECIDED if decided else TITLE_UNDECIDED}, and how fast could it be?",
-        lead=tuple(_lead(_main(facts, with_parts), explain=decided)),
-        drawings=(Drawing(f"{prefix}limits", alt, partial(stacked, with_parts), CAPTION),) if with_parts else (),
-        tables=tuple(table for table in _tables(measured, with_parts) if table.rows),
+        lead=tuple(_lead(_main(facts, split), explain=decided)),
+        drawings=(Drawing(f"{prefix}limits", alt, partial(stacked, split), CAPTION),) if split else (),
+        tables=tuple(table for table in _tables(measured, split) if table.rows),
         notes=(*_notes(measured), *NOTES),
     )
 

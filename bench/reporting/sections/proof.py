@@ -1,6 +1,6 @@
-"""Is the gradient right? For each variant, what was proved before it was timed, and by what margin.
+"""Build the section on proofs: for each variant, the checks before the timing, and their margins.
 
-A cell is the largest error that the proof met, over all entries of a variant in one place and dtype, for
+A table cell shows the largest error over all entries of a variant in one place and dtype, divided by the
 what was allowed: E / tolerance, where E = |a - b| / |b| is normwise, against a float64 reference.
 """
 
@@ -15,23 +15,23 @@ from bench.reporting.section import Cell, Fields, Section, text_table
 from bench.workload.catalog import VARIANTS
 from bench.workload.cell import house_cell
 
-TITLES = {"y_hat": "Prediction", "loss": "Loss"}  # of a column; others are gradients of parameters
+QUANTITY_TITLES = {"y_hat": "Prediction", "loss": "Loss"}  # column titles; all other columns are gradients
 TUTORIAL = [variant.name for variant in VARIANTS if variant.role == "tutorial"]
-HOW = (
+PROOF_NOTES = (
     "Every entry is proved in its own worker, on the inputs that are timed, before the clock starts and on "
     "the last timed result: shown is the largest error of all, and what is allowed. A training step is "
     "proved by its update, with a learning rate so large that a wrong gradient shows.",
     "The reference is back-propagation through time written out by hand; rnnbench verify checks it against "
     "complex steps and central differences, and every variant at more shapes.",
 )
-KNOWN = (
+KNOWN_WRONG_NOTE = (
     "A gradient that is known to be wrong is timed for the tutorial's claim, and is never called a winner."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """All checks of one variant, in one place and dtype."""
+    """Hold all checks of one variant, in one place and dtype."""
 
     arm: Arm
     dtype: str
@@ -39,24 +39,24 @@ class Proved:
 
     @property
     def known_wrong(self) -> list[Check]:
-        """Its checks that are known to fail."""
+        """Return the checks that are known to fail."""
         return [check for check in self.checks if check.known_wrong]
 
     @property
     def word(self) -> str:
-        """What follows from its checks; "failed": it claims to be right and is not."""
+        """Return the conclusion; "failed": a check failed that is not known to fail."""
         if any(not check.passed and not check.known_wrong for check in self.checks):
             return "failed"
         return "known wrong gradient" if self.known_wrong else "right"
 
     def largest(self, quantity: str) -> Check | None:
-        """The check of a quantity that comes nearest to its tolerance, or passes it furthest."""
-        own = (check for check in self.checks if check.tolerance and check.quantity == quantity)
-        return max(own, key=_strain, default=None)
+        """Return the check of a quantity with the largest error relative to its tolerance."""
+        checks = (check for check in self.checks if check.tolerance and check.quantity == quantity)
+        return max(checks, key=_error_ratio, default=None)
 
 
 def proof_section(facts: Facts, prefix: str) -> Section | None:
-    """Return the table of proofs and what follows from it; None where nothing was proved."""
+    """Return the section with the table of proofs and their conclusion; None if nothing was proved."""
     proved = list(_collect(facts))
     if not proved:
         return None
@@ -64,76 +64,76 @@ def proof_section(facts: Facts, prefix: str) -> Section | None:
     variant: Fields[Proved] = {"Variant": _variant_cell}
     errors: Fields[Proved] = {_title(name): partial(_error_cell, name) for name in quantities}
     word: Fields[Proved] = {
-        "Conclusion": lambda own: Cell(own.word, tone="good" if own.word == "right" else "trouble")
+        "Conclusion": lambda row: Cell(row.word, tone="good" if row.word == "right" else "trouble")
     }
-    known = (KNOWN,) if any(own.known_wrong for own in proved) else ()
+    wrong_note = (KNOWN_WRONG_NOTE,) if any(row.known_wrong for row in proved) else ()
     return Section(
         id="proof",
         title="Is the gradient right?",
         lead=tuple(_lead(proved, quantities)),
         tables=(text_table("Largest error, and what is allowed", {**variant, **errors, **word}, proved),),
-        notes=(*HOW, *known),
+        notes=(*PROOF_NOTES, *wrong_note),
     )
 
 
 def _collect(facts: Facts) -> Iterator[Proved]:
-    """Yield what was proved, in the plan's order; A/A controls repeat their originals."""
+    """Yield the proved variants in the plan's order; A/A controls are merged with their originals."""
     groups: dict[tuple[str, str, str], Proved] = {}
     for entry in facts.entries.values():
         arm, dtype = facts.run.arms[entry.arm], entry.case.dtype
         if checks := facts.summary.outcomes[entry.id].checks:
             key = arm.variant, arm.device, dtype
-            before = groups.get(key, Proved(arm, dtype, ()))
-            groups[key] = replace(before, checks=tuple(dict.fromkeys((*before.checks, *checks))))
+            previous = groups.get(key, Proved(arm, dtype, ()))
+            groups[key] = replace(previous, checks=tuple(dict.fromkeys((*previous.checks, *checks))))
     yield from groups.values()
 
 
 def _quantities(facts: Facts, proved: Iterable[Proved]) -> list[str]:
-    """List what has a distance: the prediction and the loss, then the parameters as their cell has them."""
+    """List the quantities with a tolerance: prediction, loss, then parameters in the order of their cell."""
     cells = map(house_cell, dict.fromkeys(entry.case.cell for entry in facts.entries.values()))
     parameters = [name for cell in cells if cell for name in cell.parameters]
-    measured = dict.fromkeys(check.quantity for own in proved for check in own.checks if check.tolerance)
-    ordered = dict.fromkeys([*TITLES, *parameters, *measured])
+    measured = dict.fromkeys(check.quantity for row in proved for check in row.checks if check.tolerance)
+    ordered = dict.fromkeys([*QUANTITY_TITLES, *parameters, *measured])
     return [name for name in ordered if name and name in measured]
 
 
 def _title(quantity: str) -> str:
-    return TITLES.get(quantity, f"Gradient of {quantity}")
+    return QUANTITY_TITLES.get(quantity, f"Gradient of {quantity}")
 
 
 def _lead(proved: Sequence[Proved], quantities: Sequence[str]) -> Iterator[str]:
-    """Say yes or no, which gradient is known to be wrong, and how near the nearest came to its limit."""
-    failed = list(dict.fromkeys(own.arm.variant for own in proved if own.word == "failed"))
-    right = [own for own in proved if own.word == "right"]
+    """Yield the conclusion, which gradient is known to be wrong, and the check nearest to its tolerance."""
+    failed = list(dict.fromkeys(row.arm.variant for row in proved if row.word == "failed"))
+    right = [row for row in proved if row.word == "right"]
     if failed:
         yield f"No: {wording.listing(failed)} claims to be right and is not, and has no times."
     if right:
-        number = len({own.arm.variant for own in right})
+        number = len({row.arm.variant for row in right})
         variants, agree = wording.count(number, "variant"), "agrees" if number == 1 else "agree"
-        who = f"All others, {variants}, agree" if failed else f"Yes: {variants} {agree}"
-        yield f"{who} with an independent float64 reference{_although(proved)}."
-    nearest = [(check, own) for own in right for name in quantities if (check := own.largest(name))]
-    if nearest:
-        check, own = max(nearest, key=lambda pair: _strain(pair[0]))
+        subject = f"All others, {variants}, agree" if failed else f"Yes: {variants} {agree}"
+        yield f"{subject} with an independent float64 reference{_although(proved)}."
+    candidates = [(check, row) for row in right for name in quantities if (check := row.largest(name))]
+    if candidates:
+        check, row = max(candidates, key=lambda pair: _error_ratio(pair[0]))
         title = _title(check.quantity)
         yield (
-            f"Nearest to its limit: {title[0].lower()}{title[1:]} of {own.arm.variant} ({own.dtype}), "
+            f"Nearest to its limit: {title[0].lower()}{title[1:]} of {row.arm.variant} ({row.dtype}), "
             f"{units.error(check.error)} of {units.error(check.tolerance)} allowed."
         )
 
 
 def _although(proved: Iterable[Proved]) -> str:
-    """Say of each gradient that is known to be wrong whose it is, and what is off the most."""
-    checks: dict[str, list[Check]] = {}
-    for own in proved:
-        checks.setdefault(own.arm.variant, []).extend(own.known_wrong)
+    """Return a clause per gradient that is known to be wrong: the variant and the largest error."""
+    by_variant: dict[str, list[Check]] = {}
+    for row in proved:
+        by_variant.setdefault(row.arm.variant, []).extend(row.known_wrong)
     clauses = []
     for variant, check in (
-        (name, max(known, key=lambda check: check.error)) for name, known in checks.items() if known
+        (name, max(checks, key=lambda check: check.error)) for name, checks in by_variant.items() if checks
     ):
-        whose = "the tutorial’s own gradient" if variant in TUTORIAL else f"the gradient of {variant}"
-        off = f"{check.quantity or check.what} off by {units.percent(check.error)}"
-        clauses.append(f"; {whose} is wrong ({off})")
+        subject = "the tutorial’s own gradient" if variant in TUTORIAL else f"the gradient of {variant}"
+        error = f"{check.quantity or check.what} off by {units.percent(check.error)}"
+        clauses.append(f"; {subject} is wrong ({error})")
     return "".join(clauses)
 
 
@@ -148,10 +148,10 @@ def _error_cell(quantity: str, own: Proved) -> Cell:
         return Cell(units.NOTHING)
     allowed = units.error(check.tolerance)
     if check.known_wrong:
-        return Cell(f"off by {units.percent(check.error)}", f"allowed {allowed}", _strain(check))
-    return Cell(units.error(check.error), f"{'≤' if check.passed else '>'} {allowed}", _strain(check))
+        return Cell(f"off by {units.percent(check.error)}", f"allowed {allowed}", _error_ratio(check))
+    return Cell(units.error(check.error), f"{'≤' if check.passed else '>'} {allowed}", _error_ratio(check))
 
 
-def _strain(check: Check) -> float:
-    """Return the error for what is allowed."""
+def _error_ratio(check: Check) -> float:
+    """Return the error divided by the tolerance."""
     return check.error / check.tolerance
