@@ -1,4 +1,4 @@
-"""The tables of a run, made of its analysis: every number formatted, marks and verdicts in words."""
+"""Build the tables of a run from its analysis: all numbers formatted, marks and verdicts in words."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ HEADLINES: dict[Kind, str] = {
     "compiled": "compiled",
     "claim": "the tutorial's claim",
 }
-MOST_DOTS = 50  # a row: more blocks than that make a smear
+MOST_DOTS = 50  # in a row: more dots would merge into a line
 DECLARED_NOTE = (
     "Where the exact interval and Student’s t interval disagree about 1, there is no verdict. The fastest "
     "forms were chosen in block 0."
@@ -47,19 +47,19 @@ OVERVIEW_NOTE = (
 
 
 def ordered(table: Table) -> list[Row]:
-    """Return the rows that were not left out, by place in the order of the plan, there the fastest first."""
-    order = {where: n for n, where in enumerate(dict.fromkeys(place(row.arm) for row in table.rows))}
-    kept = [row for row in table.rows if not row.outcome.left_out]
-    return sorted(kept, key=lambda row: (order[place(row.arm)], row.median_ns or float("inf")))
+    """Return the rows that were not left out: by place in the plan's order, then the fastest first."""
+    order = {row_place: n for n, row_place in enumerate(dict.fromkeys(place(row.arm) for row in table.rows))}
+    rows = [row for row in table.rows if not row.outcome.left_out]
+    return sorted(rows, key=lambda row: (order[place(row.arm)], row.median_ns or float("inf")))
 
 
 def times_table(facts: Facts, table: Table) -> TextTable:
-    """Return the times of one case, a row an entry."""
+    """Return the times of one case, with a row per entry."""
     return text_table(title(table), _times_fields(facts), ordered(table))
 
 
 def every_size_table(facts: Facts, tables: Iterable[Table]) -> TextTable:
-    """Return the times of many cases in one table, which sorts and filters."""
+    """Return the times of many cases in one table, which a reader can sort and filter."""
     works = {row.entry.id: title(table) for table in tables for row in ordered(table)}
     fields: Fields[Row] = {"Size": lambda row: Cell(str(row.entry.case.shape), works[row.entry.id])}
     rows = (facts.rows[entry] for entry in works)
@@ -79,7 +79,7 @@ def _times_fields(facts: Facts) -> Fields[Row]:
 
 
 def declared_table(facts: Facts, caption: str) -> TextTable:
-    """Return the comparisons that were declared before they were measured, without those left out."""
+    """Return the comparisons that were declared before the measurement, without those left out."""
 
     def side(entry: str) -> Cell:
         return Cell(name(facts.rows[entry]), facts.time(entry))
@@ -107,7 +107,7 @@ def declared_table(facts: Facts, caption: str) -> TextTable:
 
 
 def noise_table(facts: Facts, caption: str) -> TextTable:
-    """Return the A/A controls: how far the same thing differs when it is measured twice."""
+    """Return the A/A controls: how much two measurements of the same code differ."""
     fields: Fields[Comparison] = {
         "Table and place": lambda twin: f"{facts.entries[twin.entry].group}; {words.place(twin.arm)}",
         "A/A control ÷ baseline": lambda twin: (
@@ -129,7 +129,7 @@ def speeds_table(summary: Summary, caption: str) -> TextTable:
 
 
 def troubles_table(summary: Summary) -> TextTable:
-    """Return the entries that failed, how often and why."""
+    """Return the entries that failed, in which blocks and why."""
     fields: Fields[Trouble] = {
         "Entry": lambda trouble: trouble.entry,
         "What happened": lambda trouble: trouble.status.replace("_", " "),
@@ -140,36 +140,36 @@ def troubles_table(summary: Summary) -> TextTable:
 
 
 def starts_table(run: Run) -> TextTable | None:
-    """Return for each arm the medians of its starts, first calls and compiling; None where none is known."""
-    calls: dict[str, list[int]] = {}
+    """Return each arm's median start, first call and compile time; None if no such time is known."""
+    first_calls: dict[str, list[int]] = {}
     for burst in run.bursts:
         if burst.cold_call_ns:
-            calls.setdefault(run.entries[burst.entry].arm, []).append(burst.cold_call_ns)
+            first_calls.setdefault(run.entries[burst.entry].arm, []).append(burst.cold_call_ns)
     starts: list[tuple[str, list[int], list[int]]] = []
     for arm in run.plan.arms:
         workers = [worker for worker in run.workers if arm.id in worker.arms]
-        starts.append((arm.id, [worker.ready_ns for worker in workers], calls.get(arm.id, [])))
-        for what, cold in (("compiling from nothing, block 0", True), ("loading what was compiled", False)):
+        starts.append((arm.id, [worker.ready_ns for worker in workers], first_calls.get(arm.id, [])))
+        for label, cold in (("compiling from nothing, block 0", True), ("loading what was compiled", False)):
             compiling = [worker.compile_ns for worker in workers if (worker.block == 0) == cold]
-            starts.append((f"{arm.id}: {what} (wall time)", compiling, []))
+            starts.append((f"{arm.id}: {label} (wall time)", compiling, []))
     fields: Fields[tuple[str, list[int], list[int]]] = {
         "Arm": lambda start: start[0],
         "Start and import": lambda start: Cell.of(median(start[1]), units.duration),
         "First call": lambda start: Cell.of(median(start[2]) if start[2] else None, units.duration),
     }
-    known = [start for start in starts if any(start[1])]
-    return text_table("Start and first call", fields, known, STARTS_NOTE) if known else None
+    rows = [start for start in starts if any(start[1])]
+    return text_table("Start and first call", fields, rows, STARTS_NOTE) if rows else None
 
 
 def overview_cells(facts: Facts, first_of_many: bool) -> tuple[Cell, ...]:
-    """Return the first headline of each kind and the noise floor; nothing for a map of sizes."""
+    """Return cells: the first headline of each kind and the noise floor; none for a map of sizes."""
     if facts.is_grid:
         return ()
     cells = []
     for kind in ("as_written", "best", "claim"):
         pairs = [pair for pair in facts.summary.headlines if pair.kind == kind]
-        several = f" (the first of {len(pairs)})" if len(pairs) > 1 and first_of_many else ""
-        text = f"{ratio_text(pairs[0])}: {words.verdict(pairs[0])}{several}" if pairs else units.NOTHING
+        suffix = f" (the first of {len(pairs)})" if len(pairs) > 1 and first_of_many else ""
+        text = f"{ratio_text(pairs[0])}: {words.verdict(pairs[0])}{suffix}" if pairs else units.NOTHING
         cells.append(Cell(text))
     floor = facts.summary.floor
     return (*cells, Cell(units.NOTHING if floor is None else units.percent(floor)))
@@ -177,12 +177,12 @@ def overview_cells(facts: Facts, first_of_many: bool) -> tuple[Cell, ...]:
 
 def overview_table(rows: Sequence[tuple[Cell, ...]]) -> TextTable:
     """Return several results side by side; a row is name, machine and ``overview_cells``."""
-    compared = any(not cell.empty for row in rows for cell in row[2:])
-    return TextTable("Results side by side", OVERVIEW, tuple(rows), OVERVIEW_NOTE if compared else "")
+    has_comparison = any(not cell.empty for row in rows for cell in row[2:])
+    return TextTable("Results side by side", OVERVIEW, tuple(rows), OVERVIEW_NOTE if has_comparison else "")
 
 
 def title(table: Table) -> str:
-    """Return the work by name: "Training step, positional input"."""
+    """Return the name of the work: "Training step, positional input"."""
     return f"{wording.capital(_work(table.case))}{', compiled' * (table.kind == 'compiled')}"
 
 
@@ -192,7 +192,7 @@ def _work(case: Case) -> str:
 
 
 def marks(table: Table) -> tuple[Mark, ...]:
-    """Return the measured rows for the dot plot."""
+    """Return the measured rows as marks of the dot plot."""
     return tuple(
         Mark(
             label=name(row),
@@ -212,7 +212,7 @@ def marks(table: Table) -> tuple[Mark, ...]:
 
 
 def spread(medians: list[float], most: int = MOST_DOTS) -> tuple[float, ...]:
-    """Return all, or so many that stand for all: the fastest, the slowest and evenly between by rank."""
+    """Return all medians, or ``most`` of them: the fastest, the slowest, and evenly between by rank."""
     if len(medians) <= most:
         return tuple(medians)
     ranked, last = sorted(medians), len(medians) - 1
@@ -220,18 +220,18 @@ def spread(medians: list[float], most: int = MOST_DOTS) -> tuple[float, ...]:
 
 
 def place(arm: Arm) -> str:
-    """Return where an arm computes, and for an accelerator what it is compared with."""
+    """Return where an arm computes, and for an accelerator also its baseline."""
     against = "" if arm.device == "cpu" else f", against {BASELINE} on the CPU, {words.threads(arm)}"
     return words.place(arm) + against
 
 
 def name(row: Row) -> str:
-    """Return the variant, the A/A control told from its original."""
+    """Return the variant; an A/A control is named as such."""
     return f"{row.arm.variant} (A/A control)" if row.arm.twin else words.variant(row.arm)
 
 
 def is_baseline(row: Row) -> bool:
-    """Tell whether other rows of its table are compared with it."""
+    """Return whether the other rows of the table are compared with this row."""
     return row.comparison is None and row.arm.spec == BASELINE
 
 
@@ -241,13 +241,13 @@ def ratio_text(pair: Comparison) -> str:
 
 
 def reason_for(facts: Facts, pair: Comparison) -> str:
-    """Return why it has this verdict; nothing where the same is said once for the whole run."""
-    of_run = pair.verdict == "NONE" and not facts.run.plan.verdicts
-    return "" if of_run or pair.reason == facts.summary.control.failure else pair.reason
+    """Return the reason for the verdict; empty if the page gives that reason once for the whole run."""
+    no_verdicts = pair.verdict == "NONE" and not facts.run.plan.verdicts
+    return "" if no_verdicts or pair.reason == facts.summary.control.failure else pair.reason
 
 
 def tone(pair: Comparison) -> str:
-    """Return how a verdict looks. What is known to be wrong is never shown as a winner."""
+    """Return the tone of a verdict; a known wrong gradient is never shown as a winner."""
     if pair.verdict in ("INVALID", "MISSING"):
         return "trouble"
     if pair.known_wrong or pair.baseline_known_wrong or pair.twin:
@@ -256,19 +256,19 @@ def tone(pair: Comparison) -> str:
 
 
 def variant_cell(arm: Arm, note: str = "") -> Cell:
-    """Return a variant in the colour of its library."""
+    """Return a cell with the variant in the colour of its library."""
     return Cell(words.variant(arm), note, library=arm.library)
 
 
 def time_cell(row: Row) -> Cell:
-    """Return the time of a call with its interval."""
-    limited = row.low_ns is not None and row.high_ns is not None
-    limits = f"{units.duration(row.low_ns)} to {units.duration(row.high_ns)}" * limited
+    """Return a cell with the time of a call and its interval."""
+    has_limits = row.low_ns is not None and row.high_ns is not None
+    limits = f"{units.duration(row.low_ns)} to {units.duration(row.high_ns)}" * has_limits
     return Cell.of(row.median_ns, units.duration, limits)
 
 
 def verdict_cell(facts: Facts, pair: Comparison) -> Cell:
-    """Return a verdict with its reason."""
+    """Return a cell with a verdict and its reason."""
     return Cell(words.verdict(pair), reason_for(facts, pair), tone=tone(pair))
 
 
@@ -282,7 +282,7 @@ def _remarks(row: Row) -> str:
 
 
 def _row_verdict(facts: Facts, row: Row) -> Cell:
-    """Return what a row is called: its verdict, or why it has no time."""
+    """Return the verdict of a row, or why the row has no time."""
     pair = row.comparison
     if row.median_ns is None:
         return Cell(row.outcome.status.replace("_", " "), row.outcome.reason, tone="trouble")
@@ -297,10 +297,10 @@ def _row_verdict(facts: Facts, row: Row) -> Cell:
 
 
 def _proof_detail(row: Row) -> str:
-    """Return the largest error that the proof met, for what was allowed."""
-    worst, known = row.outcome.worst(), row.outcome.worst(known_wrong=True)
-    if row.outcome.proof == "known wrong" and known is not None:
-        return f"{known.what} off by {units.percent(known.error)}"
+    """Return the largest error of the proof and the tolerance."""
+    worst, worst_known = row.outcome.worst(), row.outcome.worst(known_wrong=True)
+    if row.outcome.proof == "known wrong" and worst_known is not None:
+        return f"{worst_known.what} off by {units.percent(worst_known.error)}"
     if worst is None or not worst.tolerance:
         return "" if worst is None or worst.passed else f"not so: {worst.what}"
     error, allowed = units.error(worst.error), units.error(worst.tolerance)

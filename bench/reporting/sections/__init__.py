@@ -1,1 +1,1 @@
-"""One answer a module, each a section of the page: sentences, pictures and tables from saved results."""
+"""Build the sections of the page, a module per section: sentences, pictures and tables."""
