@@ -1,6 +1,6 @@
-"""What all plots share, and the one of times: a dot a row on a log axis, with interval, label and numbers.
+"""Provide what all plots share, and draw the plot of times: a row per time, with dot, interval and numbers.
 
-Figures are made without pyplot and without state, under fixed settings: the same rows give the same bytes.
+Figures are drawn without pyplot and global state, under fixed settings: equal rows give equal bytes.
 """
 
 import io
@@ -23,12 +23,12 @@ from bench.machine import libraries, units
 INK, SOFT, FAINT = "#1d2530", "#5b6672", "#dfe4ea"
 OTHER = libraries.NEUTRAL
 STYLE: Any = {  # Any: the stubs know these names only as literals
-    "font.family": "DejaVu Sans",  # comes with Matplotlib, so it is there on every machine
+    "font.family": "DejaVu Sans",  # comes with Matplotlib: present on every machine
     "font.size": 9.5,
     "svg.hashsalt": "rnnbench",
     "svg.fonttype": "path",
     "text.color": INK,
-    "text.parse_math": False,  # a stranger's $ is no formula
+    "text.parse_math": False,  # a $ in a label is no formula
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": SOFT,
@@ -37,31 +37,31 @@ STYLE: Any = {  # Any: the stubs know these names only as literals
     "xtick.color": SOFT,
     "ytick.color": SOFT,
 }
-# digits that get a tick, by the decades that the axis spans
+# digits with a tick, if the axis spans more than so many decades
 TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (
     (2.2, (1,)),
     (1.1, (1, 3)),
     (0.5, (1, 2, 3, 5)),
     (0.0, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)),
 )
-ROWS_INCHES, PLAIN_INCHES, NARROW_INCHES = 4.3, 4.7, 3.3  # width of axes with numbers beside, and without
-SIDE_INCHES = 0.6  # of it, for labels at the side
+ROWS_INCHES, PLAIN_INCHES, NARROW_INCHES = 4.3, 4.7, 3.3  # widths: numbers beside the axes, none, narrow
+SIDE_INCHES = 0.6  # of the width, for labels at the side
 ROW_INCHES, NARROW_ROW_INCHES = 0.27, 0.42
-LONGEST_LABEL = 64
-TIME_COLUMN, RATIO_COLUMN = 1.17, 1.21  # where the numbers stand, in widths of the axes
-ABOVE = 0.36  # rows from a mark up to its label, where that stands above it
-SMALL, NOTE = 8.0, 8.5  # points of what stands above it, and of other small text
-LONG = re.compile(rb"-?[1-9]\d*\.\d{4,}")  # finer than an eye sees; scales are below 1
+MAX_LABEL_LENGTH = 64
+TIME_COLUMN, RATIO_COLUMN = 1.17, 1.21  # x of the numbers, in widths of the axes
+LABEL_OFFSET = 0.36  # from a mark up to its label in a narrow figure, in rows
+SMALL, NOTE = 8.0, 8.5  # points: text above a mark, other small text
+LONG = re.compile(rb"-?[1-9]\d*\.\d{4,}")  # more decimals than visible; scales are below 1
 WHISKER: Any = {"color": INK, "linewidth": 1.1, "marker": "|", "markersize": 7, "zorder": 5}  # an interval
 DOT: Any = {"marker": "o", "markersize": 6, "markeredgewidth": 1.4, "zorder": 6}
 GUIDE: Any = {"color": SOFT, "linewidth": 0.9, "linestyle": (0, (3, 3)), "zorder": 2}
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))  # told apart without colour
-NO_DATE: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))  # for lines of one colour
+FIXED_METADATA: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Set Matplotlib's defaults and ours on top, whatever the user has configured."""
+    """Apply Matplotlib's defaults and ``STYLE`` in place of the user's settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
@@ -70,71 +70,71 @@ def style() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One row of a plot; times in nanoseconds a call."""
+    """Hold one row of a plot; times are in nanoseconds per call."""
 
     label: str
     library: str
-    section: str  # rows of one section stand together, under its name
+    section: str  # rows of one section are grouped under its name
     time_ns: float
     low_ns: float | None = None
     high_ns: float | None = None
     blocks_ns: tuple[float, ...] = ()  # the median of each block
-    text: str = ""  # the ratio, as the table has it
-    hollow: bool = False  # known to be wrong
+    text: str = ""  # the ratio, as in the table
+    hollow: bool = False  # the gradient is known to be wrong
     baseline: bool = False
 
 
 @style()
 def dot_plot(marks: Sequence[Mark], *, ratio_title: str = "÷ baseline", narrow: bool = False) -> Figure:
-    """Return times as dots, the blocks' medians as small ones, the interval as a bar; sections as they come.
+    """Draw times as dots, block medians as small dots and intervals as bars, grouped by section.
 
-    A ``narrow`` figure has labels and numbers above the dots in place of beside them.
+    A ``narrow`` figure has labels and numbers above the dots instead of beside the axes.
     """
     sections = list(dict.fromkeys(mark.section for mark in marks))
-    titled = len(sections) > 1
-    rows = len(marks) + (len(sections) - 1) * 1.6 + titled
-    height = (NARROW_ROW_INCHES if narrow else ROW_INCHES) * (rows + 1)
+    has_titles = len(sections) > 1
+    n_rows = len(marks) + (len(sections) - 1) * 1.6 + has_titles
+    height = (NARROW_ROW_INCHES if narrow else ROW_INCHES) * (n_rows + 1)
     figure, axes = new_axes(height, wide=ROWS_INCHES, narrow=narrow)
-    axes.set(ylim=(rows - 0.3, -1.3), yticks=[])
+    axes.set(ylim=(n_rows - 0.3, -1.3), yticks=[])
     log_axis(axes, [t for mark in marks for t in (mark.time_ns, mark.low_ns, mark.high_ns, *mark.blocks_ns)])
-    _row_text(axes, -1, ("", "per call", ratio_title), SOFT, SOFT, narrow=narrow, fontsize=NOTE)
+    _write_row(axes, -1, ("", "per call", ratio_title), SOFT, SOFT, narrow=narrow, fontsize=NOTE)
     y = 0.0
     for section in sections:
         members = [mark for mark in marks if mark.section == section]
-        if titled:
+        if has_titles:
             beside(axes, 0, y, section, color=SOFT, fontsize=NOTE, fontstyle="italic")
             y += 1
         for mark in (mark for mark in members if mark.baseline):
             axes.plot([mark.time_ns] * 2, [y - 0.5, y + len(members) - 0.5], **GUIDE)
         for mark in members:
-            _row(axes, y, mark, narrow)
+            _draw_row(axes, y, mark, narrow)
             y += 1
         y += 0.6
     return figure
 
 
-def _row(axes: Axes, y: float, mark: Mark, narrow: bool) -> None:
-    """Draw label, the blocks' medians, interval, dot and numbers of one row."""
+def _draw_row(axes: Axes, y: float, mark: Mark, narrow: bool) -> None:
+    """Draw one row: label, block medians, interval, dot and numbers."""
     colour = colour_of(mark.library)
     axes.axhline(y, color=FAINT, linewidth=0.7, zorder=1)
-    blocks: Any = {"alpha": 0.7, "markersize": 3, "markeredgewidth": 0, "zorder": 4}
-    axes.plot(mark.blocks_ns, [y] * len(mark.blocks_ns), "o", color=colour, **blocks)
+    block_style: Any = {"alpha": 0.7, "markersize": 3, "markeredgewidth": 0, "zorder": 4}
+    axes.plot(mark.blocks_ns, [y] * len(mark.blocks_ns), "o", color=colour, **block_style)
     if mark.low_ns and mark.high_ns:
         axes.plot([mark.low_ns, mark.high_ns], [y, y], **band(colour, 5, 0.35))
     axes.plot([mark.time_ns], [y], color=colour, markerfacecolor="white" if mark.hollow else colour, **DOT)
     texts = mark.label, units.duration(mark.time_ns), mark.text
-    _row_text(axes, y, texts, colour, INK, narrow=narrow)
+    _write_row(axes, y, texts, colour, INK, narrow=narrow)
 
 
-def _row_text(
+def _write_row(
     axes: Axes, y: float, texts: tuple[str, str, str], colour: str, ink: str, *, narrow: bool, **how: Any
 ) -> None:
-    """Write what a row is, its time and its ratio: beside the axes, or above the row in a narrow figure."""
+    """Write the label, time and ratio of a row: beside the axes, or above the row in a narrow figure."""
     label, time, ratio = texts
     if narrow:
-        small: Any = {"fontsize": SMALL} | how
-        beside(axes, 0, y - ABOVE, label, color=colour, **small)
-        beside(axes, 1, y - ABOVE, f"{time}   {ratio}".rstrip(), color=ink, ha="right", **small)
+        text_style: Any = {"fontsize": SMALL} | how
+        beside(axes, 0, y - LABEL_OFFSET, label, color=colour, **text_style)
+        beside(axes, 1, y - LABEL_OFFSET, f"{time}   {ratio}".rstrip(), color=ink, ha="right", **text_style)
         return
     beside(axes, -0.02, y, label, color=colour, ha="right", **how)
     beside(axes, TIME_COLUMN, y, time, color=ink, ha="right", **how)
@@ -142,36 +142,36 @@ def _row_text(
 
 
 def colour_of(library: str) -> str:
-    """Return the colour of a library; grey for one that nobody has declared."""
+    """Return the colour of a library; grey for a library that is not declared."""
     return libraries.library(library).colour
 
 
 def band(colour: Any, width: float, alpha: float) -> dict[str, Any]:
-    """Return how a bar along an axis looks, ``width`` in points."""
+    """Return the line style of a bar along an axis, ``width`` in points."""
     return {"color": colour, "linewidth": width, "alpha": alpha, "solid_capstyle": "butt", "zorder": 3}
 
 
 def draw(figure: Figure, kinds: Iterable[str] = ("svg",)) -> dict[str, bytes]:
-    """Return the figure as SVG, or in other ``kinds``, always the same bytes for the same figure."""
+    """Return the figure as SVG or in other ``kinds``; equal figures give equal bytes."""
     files = {}
     for kind in kinds:
         buffer = io.BytesIO()
-        how: Any = {"format": kind, "dpi": 160, "metadata": NO_DATE[kind], "pad_inches": 0.12}
+        options: Any = {"format": kind, "dpi": 160, "metadata": FIXED_METADATA[kind], "pad_inches": 0.12}
         with style(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in another script
-            figure.savefig(buffer, bbox_inches="tight", **how)
-        files[kind] = LONG.sub(_hundredths, buffer.getvalue()) if kind == "svg" else buffer.getvalue()
+            warnings.filterwarnings("ignore", message="Glyph .* missing")  # in a name of another script
+            figure.savefig(buffer, bbox_inches="tight", **options)
+        files[kind] = LONG.sub(_two_decimals, buffer.getvalue()) if kind == "svg" else buffer.getvalue()
     return files
 
 
-def _hundredths(number: re.Match[bytes]) -> bytes:
+def _two_decimals(number: re.Match[bytes]) -> bytes:
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".").encode()
 
 
 def new_axes(
     height: float, *, wide: float = PLAIN_INCHES, labelled: bool = False, narrow: bool = False
 ) -> tuple[Figure, Axes]:
-    """Return a white figure of so many inches and its axes without a frame; ``labelled``: at their side."""
+    """Return a white figure, in inches, with axes without a frame; ``labelled``: with room at their side."""
     width = (NARROW_INCHES if narrow else wide) - SIDE_INCHES * labelled
     figure = Figure(figsize=(width, height), facecolor="white")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -182,7 +182,7 @@ def new_axes(
 
 
 def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
-    """Make x a log axis that holds all these times, with a handful of ticks."""
+    """Make x a log axis that contains all these times, with a few ticks."""
     logs = [math.log10(time) for time in times_ns if time]
     margin = max(0.06, 0.05 * (max(logs) - min(logs)))
     low, high = min(logs) - margin, max(logs) + margin
@@ -191,40 +191,40 @@ def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
 
 
 def log_ticks(axis: Axis, text: Callable[[float], str]) -> None:
-    """Put a handful of ticks on a log axis as it stands."""
+    """Set a few ticks on a log axis within its present limits."""
     low, high = axis.get_view_interval()
     digits = next((digits for span, digits in TICKS if math.log10(high / low) > span), TICKS[-1][1])
     set_ticks(axis, LogLocator(subs=digits, numticks=10), text)
 
 
 def set_ticks(axis: Axis, locator: Locator, text: Callable[[float], str]) -> None:
-    """Put ticks where the locator says and nowhere else, each with its text."""
+    """Set ticks only where the locator says, each with its text."""
     axis.set_major_locator(locator)
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda x, _: text(x)))
 
 
 def tick(ns: float) -> str:
-    """Return a tick's time without digits it does not need: 100 µs, 1.5 ms."""
+    """Return the time of a tick without needless digits: 100 µs, 1.5 ms."""
     fitting_units = [unit for unit in units.TIME_UNITS if ns >= unit[0] * 0.9999]
     size, name = max(fitting_units, default=units.TIME_UNITS[0])
     return f"{ns / size:g} {name}"
 
 
 def legend_below(axes: Axes, columns: int, **how: Any) -> None:
-    """Put a legend under the axes and their label."""
-    place: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 3.5}  # in letters
-    axes.legend(ncols=columns, frameon=False, fontsize=NOTE, columnspacing=1.2, **place, **how)
+    """Put a legend below the axes and the label of the x axis."""
+    position: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 3.5}  # in font sizes
+    axes.legend(ncols=columns, frameon=False, fontsize=NOTE, columnspacing=1.2, **position, **how)
 
 
 def beside(axes: Axes, x: float, y: float, text: str, **how: Any) -> None:
-    """Write at x in widths of the axes and y in rows."""
+    """Write text at x, in widths of the axes, and y, in rows."""
     if text:
-        place = axes.get_yaxis_transform(which="grid")
-        axes.text(x, y, fitting(text), transform=place, **({"va": "center"} | how))
+        transform = axes.get_yaxis_transform(which="grid")
+        axes.text(x, y, fitting(text), transform=transform, **({"va": "center"} | how))
 
 
 def fitting(text: str) -> str:
-    """Return a stranger's text as a label: printable characters, and no more than fit."""
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+    """Return a text of any source as a label: printable characters, at most ``MAX_LABEL_LENGTH``."""
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= MAX_LABEL_LENGTH else text[: MAX_LABEL_LENGTH - 1] + "…"
