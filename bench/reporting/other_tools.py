@@ -1,4 +1,4 @@
-"""Files of other tools as a part of the page: of pyperf with intervals over processes, never a verdict."""
+"""Build the article on a file of another tool: times and ratios, with intervals from pyperf, and no verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,11 +24,11 @@ from bench.reporting.plots import Mark
 from bench.reporting.section import Article, Cell, Fields, Hero, Section, text_table
 from bench.workload.catalog import BASELINE, by_role
 
-MOST_TABLE_ROWS = 2000  # of a table; a page with more is slow to read and to sort
-MOST_DOTS = 500  # of a row; of more processes, every second, third and so on is drawn
-FROM_PROCESSES = "from the medians of each process"  # how sure a ratio is
+MAX_TABLE_ROWS = 2000  # in a table; a page with more rows is slow to read and to sort
+MAX_DOTS = 500  # in a row; of more processes, every second, third and so on is drawn
+FROM_PROCESSES = "from the medians of each process"  # the basis of a ratio's interval
 AS_WRITTEN = {variant.name for variant in by_role("as_written")}
-# what must be known of the numbers of a file
+# warnings about the numbers of a file
 CAUTIONS: Mapping[tuple[str, Origin], str] = {
     (PYPERF.name, "stranger"): "one benchmark after the other, so that drift of the machine in between "
     "is in their difference: no verdict; rnnbench run measures two variants side by side",
@@ -40,7 +40,7 @@ CAUTIONS: Mapping[tuple[str, Origin], str] = {
     (PYTEST_BENCHMARK.name, "export"): "an export of a run: ratios without an interval, no verdict; the "
     "journal has both",
 }
-KINDS: Mapping[Origin, str] = {
+ORIGIN_TITLES: Mapping[Origin, str] = {
     "stranger": "A file of {}",
     "plugin": "By {}",
     "export": "By rnnbench, exported for {}",
@@ -49,7 +49,7 @@ KINDS: Mapping[Origin, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A benchmark and what it is compared with; None where there is nothing, or it is that itself."""
+    """Hold a benchmark and its comparison; None without a baseline, and for the baseline itself."""
 
     benchmark: Benchmark
     own: Own | None
@@ -60,28 +60,28 @@ class Row:
 
     @property
     def ratio_text(self) -> str:
-        """Return the ratio with its limits, where there are any: "3.65 [3.61, 3.70]"."""
+        """Return the ratio with its limits, if there are limits: "3.65 [3.61, 3.70]"."""
         return units.with_interval(self.ratio.estimate, *self.ratio.limits) if self.ratio else units.NOTHING
 
     @property
     def as_written(self) -> bool:
-        """Return whether it is how another library than the baseline's is usually written."""
+        """Return whether this is the usual form of another library than the baseline's."""
         return self.ratio is not None and self.own is not None and self.own.variant in AS_WRITTEN
 
     @property
     def is_baseline(self) -> bool:
-        """Return whether others are compared with it."""
+        """Return whether other benchmarks are compared with this benchmark."""
         return self.own is not None and self.own.is_baseline
 
     @property
     def known_wrong(self) -> bool:
-        """Return whether its gradient is known to be wrong."""
+        """Return whether the gradient is known to be wrong."""
         return self.own is not None and self.own.known_wrong
 
 
 def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = "") -> Article:
-    """Return a file as an article; ``name`` is the file's, ``prefix`` starts the names of its plots."""
-    tool, facts, rows = results.tool, results.facts, _compared(results.benchmarks)
+    """Return the article on a file; ``name`` is the file's name, ``prefix`` starts the names of its plots."""
+    tool, facts, rows = results.tool, results.facts, _rows(results.benchmarks)
     processor = next(filter(None, (fact_text(facts, field) for field in tool.processor)), "")
     cpus = fact_text(facts, tool.cpus)
     is_count = len(cpus) < 10 and cpus.isascii() and cpus.isdecimal()
@@ -91,7 +91,7 @@ def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = 
         groups.setdefault(row.benchmark.group, []).append(row)
     if len(groups) > MOST_PLOTS:
         groups = {"": rows}
-    main = _main(rows)
+    main_row = _main_row(rows)
     times = Section(
         id="times",
         title="How long does each take?",
@@ -103,19 +103,19 @@ def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = 
         if (fact := " ".join(fact_text(facts, name) for name in names).strip())
     )
     notes = tuple(map(words.note, (*results.notes, *_repeated(results.benchmarks))))
-    without = "no interval" if tool.one_process else "no verdict"
+    caveat = "no interval" if tool.one_process else "no verdict"
     return Article(
         anchor=anchor,
-        kind=KINDS[results.origin].format(tool.name),
+        kind=ORIGIN_TITLES[results.origin].format(tool.name),
         name=name,
         machine=machine,
-        hero=_hero(main, len(rows), machine, "no interval" if tool.one_process else FROM_PROCESSES),
+        hero=_hero(main_row, len(rows), machine, "no interval" if tool.one_process else FROM_PROCESSES),
         banners=(f"{tool.name}: {CAUTIONS[tool.name, results.origin]}.",),
         warnings=notes,
         sections=(times, *[Section(id="machine", title="On which machine?", pairs=pairs)] * bool(pairs)),
         summary=tuple(f"{name}: {note}" for note in notes),
         overview=(
-            Cell(f"{main.ratio_text}: {without}" if main and main.as_written else units.NOTHING),
+            Cell(f"{main_row.ratio_text}: {caveat}" if main_row and main_row.as_written else units.NOTHING),
             *[Cell(units.NOTHING)] * 3,
         ),
         machine_facts={
@@ -126,14 +126,14 @@ def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = 
     )
 
 
-def _compared(benchmarks: Sequence[Benchmark]) -> list[Row]:
-    """Return every benchmark over the baseline at the same work; others' have nothing beside them."""
+def _rows(benchmarks: Sequence[Benchmark]) -> list[Row]:
+    """Return all benchmarks; those of this project with the ratio to the baseline of the same work."""
 
     def work(group: str, own: Own) -> object:
         return group, own.work, own.shape, own.threads
 
-    ours = [(benchmark, benchmark.own) for benchmark in reversed(benchmarks) if benchmark.own]
-    baselines = {work(benchmark.group, own): benchmark for benchmark, own in ours if own.is_baseline}
+    with_own = [(benchmark, benchmark.own) for benchmark in reversed(benchmarks) if benchmark.own]
+    baselines = {work(benchmark.group, own): benchmark for benchmark, own in with_own if own.is_baseline}
     rows = []
     for benchmark in benchmarks:
         own = benchmark.own
@@ -145,36 +145,36 @@ def _compared(benchmarks: Sequence[Benchmark]) -> list[Row]:
 
 
 def _ratio(benchmark: Benchmark, baseline: Benchmark) -> Interval | None:
-    """Return the time of one over that of the other, from their processes; None where these are too many."""
+    """Return the time over the baseline's time, from the processes; None with too many pairs of processes."""
     if len(benchmark.medians_ns) * len(baseline.medians_ns) > MOST_PAIRS:
         return None
     return rank_interval(np.log(baseline.medians_ns), np.log(benchmark.medians_ns)).exp()
 
 
-def _main(rows: Iterable[Row]) -> Row | None:
-    """Return what the answer is about: another library's variant as usually written, else its first one."""
-    compared = [
+def _main_row(rows: Iterable[Row]) -> Row | None:
+    """Return the row for the answer: another library's variant as usually written, else its first variant."""
+    candidates = [
         row
         for row in rows
         if row.ratio and row.own and row.baseline and row.baseline.own
         and row.own.library != row.baseline.own.library
     ]  # fmt: skip
-    return next((row for row in compared if row.as_written), compared[0] if compared else None)
+    return next((row for row in candidates if row.as_written), candidates[0] if candidates else None)
 
 
 def _hero(main: Row | None, count: int, machine: str, sure: str) -> Hero:
-    """Return the main ratio, with all that the file leaves open; or that nothing is to be compared."""
-    here = f"On this machine ({machine}), "
+    """Return the main ratio with all caveats, or that nothing was compared."""
+    place = f"On this machine ({machine}), "
     if main is None or main.own is None or main.ratio is None or main.baseline is None:
         benchmarks = wording.count(count, "benchmark")
-        measured = f"{here}{benchmarks}, none of them another library's against {BASELINE}."
+        measured = f"{place}{benchmarks}, none of them another library's against {BASELINE}."
         return Hero("Nothing was compared", facts=(("What was measured", measured),))
     slower, faster = (main.name, BASELINE) if main.ratio.estimate >= 1 else (BASELINE, main.name)
     factor, *limits = units.above_1(main.ratio.estimate, *main.ratio.limits)
     baseline_ns = float(np.median(main.baseline.medians_ns))
     times = f"{BASELINE} {units.duration(baseline_ns)}, {main.name} {units.duration(main.median.estimate)}"
     measured = (
-        f"{here}{faster} measured {units.with_interval(factor, *limits)} times faster than {slower}: {times} "
+        f"{place}{faster} measured {units.with_interval(factor, *limits)} times faster than {slower}: {times} "
         f"a call ({main.own.shape}; {main.own.dtype}; {_where(main.own)})."
     )
     title = f"{faster} measured {units.ratio(factor)} times faster than {slower}"
@@ -187,20 +187,20 @@ def _where(own: Own) -> str:
 
 
 def _repeated(benchmarks: Iterable[Benchmark]) -> tuple[Note, ...]:
-    """Return that full names are there more than once; nothing where none is."""
-    times = Counter(benchmark.full_name for benchmark in benchmarks)
-    twice = tuple(name for name, number in times.items() if number > 1)
-    return (Note("There more than once under the same full name", twice),) if twice else ()
+    """Return a note on full names that occur more than once; nothing if all are different."""
+    counts = Counter(benchmark.full_name for benchmark in benchmarks)
+    repeated = tuple(name for name, number in counts.items() if number > 1)
+    return (Note("There more than once under the same full name", repeated),) if repeated else ()
 
 
 def _part(group: str, rows: Iterable[Row], number: int, prefix: str) -> Section:
-    """Return a group of benchmarks: a picture, unless they are many, and a table."""
+    """Return the section on a group of benchmarks: a plot, unless the rows are too many, and a table."""
     rows = sorted(rows, key=lambda row: row.median.estimate)
     title = wording.short(group) if group else "benchmarks"
-    more = wording.count(max(0, len(rows) - MOST_TABLE_ROWS), "more benchmark")
-    note = f"{more} of the file, which take longer, are not shown." * (len(rows) > MOST_TABLE_ROWS)
+    left_out = wording.count(max(0, len(rows) - MAX_TABLE_ROWS), "more benchmark")
+    note = f"{left_out} of the file, which take longer, are not shown." * (len(rows) > MAX_TABLE_ROWS)
     drawings = dot_plot(f"{prefix}{number}-{slug(group) or 'benchmarks'}", tuple(map(_mark, rows)))
-    table = text_table(title, _fields(group), rows[:MOST_TABLE_ROWS], note)
+    table = text_table(title, _fields(group), rows[:MAX_TABLE_ROWS], note)
     return Section(id=f"times-{number}", title=title, drawings=drawings, tables=(table,))
 
 
@@ -213,7 +213,7 @@ def _mark(row: Row) -> Mark:
         time_ns=row.median.estimate,
         low_ns=low,
         high_ns=high,
-        blocks_ns=medians[:: 1 + len(medians) // MOST_DOTS] if len(medians) > 1 else (),
+        blocks_ns=medians[:: 1 + len(medians) // MAX_DOTS] if len(medians) > 1 else (),
         text="baseline" if row.is_baseline else row.ratio_text if row.ratio else "",
         hollow=row.known_wrong,
         baseline=row.is_baseline,
@@ -221,7 +221,7 @@ def _mark(row: Row) -> Mark:
 
 
 def _fields(group: str) -> Fields[Row]:
-    """Return the columns of the table of a group; one that holds several groups names them."""
+    """Return the columns of a group's table; a table of several groups names the group of each row."""
 
     def variant(row: Row) -> Cell:
         remarks = ["baseline"] * row.is_baseline + ["known wrong gradient"] * row.known_wrong
@@ -242,8 +242,8 @@ def _fields(group: str) -> Fields[Row]:
 
     def proof(row: Row) -> str:
         errors = row.own.errors if row.own else {}
-        what = max(errors, key=lambda name: errors[name], default="")
-        return f"largest error: {wording.short(what)} {units.error(errors[what])}" if errors else ""
+        worst = max(errors, key=lambda name: errors[name], default="")
+        return f"largest error: {wording.short(worst)} {units.error(errors[worst])}" if errors else ""
 
     return {
         "Benchmark": variant,
