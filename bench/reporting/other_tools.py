@@ -1,4 +1,4 @@
-"""Build the article on a file of another tool: times and ratios, with intervals from pyperf, and no verdict."""
+"""Build the article on a file of another tool: times, ratios, for pyperf intervals too, and no verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -164,17 +164,17 @@ def _main_row(rows: Iterable[Row]) -> Row | None:
 
 def _hero(main: Row | None, count: int, machine: str, sure: str) -> Hero:
     """Return the main ratio with all caveats, or that nothing was compared."""
-    place = f"On this machine ({machine}), "
+    here = f"On this machine ({machine}), "
     if main is None or main.own is None or main.ratio is None or main.baseline is None:
         benchmarks = wording.count(count, "benchmark")
-        measured = f"{place}{benchmarks}, none of them another library's against {BASELINE}."
+        measured = f"{here}{benchmarks}, none of them another library's against {BASELINE}."
         return Hero("Nothing was compared", facts=(("What was measured", measured),))
     slower, faster = (main.name, BASELINE) if main.ratio.estimate >= 1 else (BASELINE, main.name)
     factor, *limits = units.above_1(main.ratio.estimate, *main.ratio.limits)
     baseline_ns = float(np.median(main.baseline.medians_ns))
     times = f"{BASELINE} {units.duration(baseline_ns)}, {main.name} {units.duration(main.median.estimate)}"
     measured = (
-        f"{place}{faster} measured {units.with_interval(factor, *limits)} times faster than {slower}: {times} "
+        f"{here}{faster} measured {units.with_interval(factor, *limits)} times faster than {slower}: {times} "
         f"a call ({main.own.shape}; {main.own.dtype}; {_where(main.own)})."
     )
     title = f"{faster} measured {units.ratio(factor)} times faster than {slower}"

@@ -1,4 +1,4 @@
-"""A training as the page shows it: which variant reached the target first, the curves, what was learned."""
+"""Build the article on a training: which variant reached the target first, the curves, what was learned."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,9 +12,11 @@ from bench.reporting.section import Article, Cell, Drawing, Fields, Hero, Image,
 from bench.reporting.training_plots import ANIMATION, Pictures, loss_plot
 from bench.training.result import TrainResult, TrainRun, describe_curves, facts, load_result, loss, troubles
 
-CURVES = "Both axes are logarithmic; the clock starts with each process."
-ANIMATED = "Predictions over the truth of the test windows, from the first epoch to the last, and again."
-TIMED = (
+CURVES_CAPTION = "Both axes are logarithmic; the clock starts with each process."
+ANIMATION_CAPTION = (
+    "Predictions over the truth of the test windows, from the first epoch to the last, and again."
+)
+TIMING = (
     "Each variant trains in a process of its own, with one thread, one after the other, from the same start "
     "and the same bytes.",
     "Start-up is the time until the first call: interpreter, library, data, binding and compiling. The time "
@@ -25,10 +27,10 @@ TIMED = (
 def training_article(
     path: Path, folder: Path, anchor: str, *, prefix: str = ""
 ) -> tuple[Article, dict[str, bytes]]:
-    """Turn a saved training into an article; return it and its animation, by stem, drawn below ``folder``.
+    """Return the article on a saved training, and its animation by stem, also written below ``folder``.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the training cannot be read.
     """
     result = load_result(path)
     images: dict[str, bytes] = {}
@@ -47,19 +49,19 @@ def training_article(
 
 
 def _hero(result: TrainResult) -> Hero:
-    """Say who reached the target first, start-up included; one process each gives no verdict."""
+    """Say which variant reached the target first, start-up included; one process each gives no verdict."""
     sentences = dict[str, str]()
-    for about, sentence in facts(result):
-        sentences[about] = " ".join(filter(None, (sentences.get(about), sentence)))
+    for topic, sentence in facts(result):
+        sentences[topic] = " ".join(filter(None, (sentences.get(topic), sentence)))
     if not result.reached:
         return Hero(
             "No target was reached", facts=(*sentences.items(), ("What was trained", _setting(result)))
         )
     times = [(run.title, units.seconds(s).replace(" ", "\u00a0")) for run, s in result.reached]
     (title, time), *later = times
-    more = wording.listing([f"{title} in {time}" for title, time in later])
+    later_texts = wording.listing([f"{title} in {time}" for title, time in later])
     return Hero(
-        f"{title} reached the target loss in {time}{', ' if more else ''}{more}",
+        f"{title} reached the target loss in {time}{', ' if later_texts else ''}{later_texts}",
         "no verdict",
         small=(f"a loss of {loss(result.target or 0.0)}", "one process each", "start-up included"),
         facts=tuple(sentences.items()),
@@ -67,8 +69,8 @@ def _hero(result: TrainResult) -> Hero:
 
 
 def _sections(result: TrainResult, folder: Path, prefix: str, images: dict[str, bytes]) -> Iterator[Section]:
-    """Yield the curves with the table, the animation, and how it was timed; the animation is drawn here."""
-    curves = Drawing(f"{prefix}loss", _describe(result), partial(loss_plot, result), CURVES)
+    """Yield the curves with the table, the animation, which is drawn here, and how the time was taken."""
+    curves = Drawing(f"{prefix}loss", _describe(result), partial(loss_plot, result), CURVES_CAPTION)
     yield Section(
         id="training",
         title="How long does training take, start to finish?",
@@ -76,77 +78,77 @@ def _sections(result: TrainResult, folder: Path, prefix: str, images: dict[str, 
         tables=(text_table("Training", FIELDS, result.runs),),
         notes=(_setting(result),),
     )
-    if shown := [run.title for run in result.runs if run.frames]:
+    if titles := [run.title for run in result.runs if run.frames]:
         stem, name = f"{prefix}animation", f"plots/{prefix}{ANIMATION}"
-        kept = result.folder / ANIMATION
-        images[stem] = kept.read_bytes() if kept.is_file() else Pictures(result).animation()
+        saved = result.folder / ANIMATION
+        images[stem] = saved.read_bytes() if saved.is_file() else Pictures(result).animation()
         file = ANIMATION if result.folder == folder else name
         write_atomic(folder / file, images[stem])
-        alt = f"Predictions of {wording.listing(shown)} over the truth of the test windows, epoch by epoch."
-        image = Image(stem, alt, file, ANIMATED)
+        alt = f"Predictions of {wording.listing(titles)} over the truth of the test windows, epoch by epoch."
+        image = Image(stem, alt, file, ANIMATION_CAPTION)
         yield Section(id="pictures", title="What does it learn, epoch by epoch?", drawings=(image,))
     header = result.header
     variables = ", ".join(f"{name}={value}" for name, value in header.environment.items())
     pairs = (*environment.machine(header.machine), ("Set for the processes", variables))
     pairs = (*pairs, ("Started", header.started_utc))
-    yield Section(id="timed", title="How was the training timed?", notes=TIMED, pairs=pairs, open=False)
+    yield Section(id="timed", title="How was the training timed?", notes=TIMING, pairs=pairs, open=False)
 
 
-def _short(s: float | None) -> Cell:
+def _duration_cell(s: float | None) -> Cell:
     return Cell.of(s, lambda s: units.duration(s * 1e9))
 
 
-def _variant(run: TrainRun) -> Cell:
+def _variant_cell(run: TrainRun) -> Cell:
     remarks = ["known wrong gradient"] * run.known_wrong + [run.status] * (run.status != "complete")
     name = run.variant if run.device == "cpu" else f"{run.variant} on {run.device}"
     return Cell(name, ", ".join(remarks), library=run.library)
 
 
-def _moved(run: TrainRun) -> str:
-    distances = [f"{name} {units.percent(far)}" for name, far in run.moved.items() if far is not None]
-    return ", ".join(distances) * _trained(run)
+def _distances(run: TrainRun) -> str:
+    distances = [f"{name} {units.percent(value)}" for name, value in run.moved.items() if value is not None]
+    return ", ".join(distances) * _has_model(run)
 
 
-def _trained(run: TrainRun) -> bool:
-    """Return whether there is a model to judge: what diverged has none."""
+def _has_model(run: TrainRun) -> bool:
+    """Return whether the training has a model to judge; a diverged training has none."""
     return run.status != "diverged"
 
 
 FIELDS: Fields[TrainRun] = {
-    "Variant": _variant,
+    "Variant": _variant_cell,
     "To the target": lambda run: Cell.of(run.time_to_target_s, units.seconds),
-    "Epochs to it": lambda run: Cell.of(run.epochs_to_target, lambda n: units.whole(round(n))),
+    "Epochs to it": lambda run: Cell.of(run.epochs_to_target, lambda epochs: units.whole(round(epochs))),
     "Start-up": lambda run: Cell.of(run.startup_s, units.seconds),
-    "First call": lambda run: _short(run.first_call_s),
-    "An epoch": lambda run: _short(run.per_epoch_s),
+    "First call": lambda run: _duration_cell(run.first_call_s),
+    "An epoch": lambda run: _duration_cell(run.per_epoch_s),
     "Loss at the end": lambda run: Cell.of(float(run.losses[-1]) if len(run.losses) else None, loss),
-    "Test RMSE": lambda run: Cell.of(run.rmse, units.number) if _trained(run) else "",
-    "Test Huber": lambda run: Cell.of(run.huber, loss) if _trained(run) else "",
-    "Moved from the start": _moved,
+    "Test RMSE": lambda run: Cell.of(run.rmse, units.number) if _has_model(run) else "",
+    "Test Huber": lambda run: Cell.of(run.huber, loss) if _has_model(run) else "",
+    "Moved from the start": _distances,
 }
 
 
 def _setting(result: TrainResult) -> str:
     """Return what was trained, in one line."""
-    header, chosen = result.header, result.header.settings
+    header, config = result.header, result.header.settings
     source = "The tutorial's sine"
-    if chosen.series is not None:
-        source = f"Column {chosen.column} of {Path(chosen.series).name}, standardised on its training windows"
-    start = "" if chosen.load is None else f", from the parameters in {Path(chosen.load).name}"
+    if config.series is not None:
+        source = f"Column {config.column} of {Path(config.series).name}, standardised on its training windows"
+    start = "" if config.load is None else f", from the parameters in {Path(config.load).name}"
     return (
-        f"{source}; {wording.count(header.shape.B, 'training window')} of {chosen.window} values in and "
-        f"{chosen.horizon} out, {wording.count(len(header.truth), 'test window')} ({header.split} split); "
-        f"{chosen.layout} input, hidden {chosen.hidden}, {chosen.activation}, {chosen.dtype}; full batch, "
-        f"{wording.count(chosen.epochs, 'epoch')}, learning rate {chosen.lr:g}, Huber cutoff "
-        f"{chosen.delta:g}, seed {chosen.seed}{start}; a report every {chosen.every}."
+        f"{source}; {wording.count(header.shape.B, 'training window')} of {config.window} values in and "
+        f"{config.horizon} out, {wording.count(len(header.truth), 'test window')} ({header.split} split); "
+        f"{config.layout} input, hidden {config.hidden}, {config.activation}, {config.dtype}; full batch, "
+        f"{wording.count(config.epochs, 'epoch')}, learning rate {config.lr:g}, Huber cutoff "
+        f"{config.delta:g}, seed {config.seed}{start}; a report every {config.every}."
     )
 
 
 def _describe(result: TrainResult) -> str:
     """Return the numbers of the plot in words."""
-    each = "; ".join(
+    curves = "; ".join(
         f"{run.title} from {loss(run.losses[0])} to {loss(run.losses[-1])} in "
         f"{units.seconds(run.startup_s + run.seconds[-1])}"
         for run in result.learned
     )
-    return f"Training loss over epochs and over the wall clock: {each}. {describe_curves(result)}".rstrip()
+    return f"Training loss over epochs and over the wall clock: {curves}. {describe_curves(result)}".rstrip()
