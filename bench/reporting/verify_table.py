@@ -1,4 +1,4 @@
-"""What ``rnnbench verify`` prints: one table, what is missing and why, and the conclusion in a sentence."""
+"""Print what ``rnnbench verify`` reports: one table, what is missing and why, and a conclusion."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +14,10 @@ from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, claims_wrongly, wrongly_accused
 from bench.workload.cell import find_cell
 
-LINE = {"variant": "variant", "device": "device", "dtype": "dtype", "layout": "layout", "activation": "act."}
-FORWARD = {"y_hat": ("y_hat",), "loss": ("loss",)}  # columns of errors, and the quantities of each
-NO_TERMINAL_WIDTH = 200  # nothing is cut short in a file
-# the worst that happened last; the conclusion names a variant by it
+FIELDS = {"variant": "variant", "device": "device", "dtype": "dtype", "layout": "layout", "activation": "act."}
+FORWARD_COLUMNS = {"y_hat": ("y_hat",), "loss": ("loss",)}  # the quantities of each column
+FILE_WIDTH = 200  # columns, enough that no line is cut short
+# from best to worst; the conclusion names each variant's worst status
 VERDICTS = {
     "ok": "agrees",
     "known_wrong": "[yellow]known wrong[/]",
@@ -28,57 +28,57 @@ VERDICTS = {
     "disagrees": "[red]DISAGREES[/]",
 }
 SEVERITY = tuple(VERDICTS)
-FAILED = {"disagrees": "WRONG", "crashed": "CRASHED", "timeout": "TIMEOUT"}
+FAILURE_WORDS = {"disagrees": "WRONG", "crashed": "CRASHED", "timeout": "TIMEOUT"}
 
 
 def show(rows: Sequence[Row], absent: Sequence[Absent], console: Console | None = None) -> None:
-    """Print everything on ``console``, standard output unless given."""
+    """Print the whole report on ``console``, by default on standard output."""
     console = console or Console()
     if not console.is_terminal:
-        console.width = NO_TERMINAL_WIDTH
+        console.width = FILE_WIDTH
     console.print(table(row for row in rows if row.variant != REFERENCE))
     for line in [*missing(rows, absent), *failures(rows), conclusion(rows)]:
         console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def table(rows: Iterable[Row]) -> Table:
-    """Return a line a variant, device and kind of case: its worst errors over shapes and tasks."""
+    """Return a table with a row per variant, device and kind of case: worst errors over shapes and tasks."""
     rows = list(rows)
     parameters = dict.fromkeys(name for row in rows for name in find_cell(row.cell).parameters)
     gradient: Mapping[str, Sequence[str]] = {
         **{f"d{name}": (f"d{name}",) for name in parameters},
         "update": [f"update {name}" for name in parameters],
     }
-    errors = {**FORWARD, **gradient}
-    shown = Table(
-        *(*LINE.values(), *errors, "allowed", "verdict"),
+    errors = {**FORWARD_COLUMNS, **gradient}
+    error_table = Table(
+        *(*FIELDS.values(), *errors, "allowed", "verdict"),
         title="Worst errors against the float64 reference, |a - b| / |b|",
         caption="allowed: for y_hat and loss / for gradients and the update",
         box=box.SIMPLE_HEAD,
         padding=0,
     )
-    for column in shown.columns:
+    for column in error_table.columns:
         column.no_wrap = True
     arms: dict[Sequence[str], None] = {}
-    for key, of_line in _grouped(rows, *LINE).items():
+    for key, proofs in _grouped(rows, *FIELDS).items():
         if arms and key[:2] not in arms:
-            shown.add_section()
+            error_table.add_section()
         arms[key[:2]] = None
-        allowed = filter(None, (_allowed(of_line, columns) for columns in (FORWARD, gradient)))
-        cells = (_worst_error(of_line, names) for names in errors.values())
-        shown.add_row(*map(escape, key), *cells, "/".join(allowed), VERDICTS[_worst(of_line)])
-    return shown
+        allowed = filter(None, (_allowed(proofs, columns) for columns in (FORWARD_COLUMNS, gradient)))
+        cells = (_worst_error(proofs, names) for names in errors.values())
+        error_table.add_row(*map(escape, key), *cells, "/".join(allowed), VERDICTS[_worst(proofs)])
+    return error_table
 
 
 def missing(rows: Iterable[Row], absent: Iterable[Absent]) -> list[str]:
-    """Return what could not be proved, each reason once."""
+    """Return lines on what could not be proved, each reason once."""
     reasons = dict.fromkeys(row.reason for row in rows if row.status == "missing")
-    return [f"MISSING {reason}" for reason in (*(f"{one.kind}: {one.reason}" for one in absent), *reasons)]
+    return [f"MISSING {reason}" for reason in (*(f"{item.kind}: {item.reason}" for item in absent), *reasons)]
 
 
 def failures(rows: Iterable[Row]) -> list[str]:
-    """Return what went wrong, for each variant and device the first time in full."""
-    failed = _grouped((row for row in rows if row.status in FAILED), "variant", "device")
+    """Return a line per variant and device with failures: the number of failures, and the first in full."""
+    failed = _grouped((row for row in rows if row.status in FAILURE_WORDS), "variant", "device")
     return [
         f"{variant} on {device}: {first.status} in {count(1 + len(others), 'proof')}, first in {first.task}, "
         f"{first.layout}, {first.dtype}, {first.activation}, {first.shape}: {first.reason}"
@@ -87,26 +87,26 @@ def failures(rows: Iterable[Row]) -> list[str]:
 
 
 def conclusion(rows: Iterable[Row]) -> str:
-    """Return the answer in plain words."""
+    """Return the conclusion in sentences."""
     by_variant = {name: proofs for (name,), proofs in _grouped(rows, "variant").items()}
     reference = by_variant.pop(REFERENCE)
     worst = {name: _worst(proofs) for name, proofs in by_variant.items()}
     known_wrong, right = list[str](), list[str]()
     for name, proofs in by_variant.items():
-        if worst[name] not in FAILED:
+        if worst[name] not in FAILURE_WORDS:
             (known_wrong if any(row.status == "known_wrong" for row in proofs) else right).append(name)
     sentences = []
     if any(map(claims_wrongly, reference)):
         sentences.append("WRONG: the reference's own gradient is not the derivative of its loss.")
-    for status, word in FAILED.items():
+    for status, word in FAILURE_WORDS.items():
         if names := [name for name in worst if worst[name] == status]:
             sentences.append(f"{word}: {', '.join(names)}, as told above.")
     if right:
         number = count(sum(len(by_variant[name]) for name in right), "proof")
-        several = f"All {len(right)} variants that claim to be right agree"
-        who = several if len(right) > 1 else f"{right[0]} claims to be right and agrees"
-        sentences.append(f"{who} with the reference in {number}.")
-    sentences += [_off(name, by_variant[name]) for name in known_wrong]
+        all_agree = f"All {len(right)} variants that claim to be right agree"
+        subject = all_agree if len(right) > 1 else f"{right[0]} claims to be right and agrees"
+        sentences.append(f"{subject} with the reference in {number}.")
+    sentences += [_wrong_gradient(name, by_variant[name]) for name in known_wrong]
     by_steps, by_differences = (_short(_largest(reference, [how])) for how in gradcheck.WAYS)
     return " ".join(
         [
@@ -117,30 +117,30 @@ def conclusion(rows: Iterable[Row]) -> str:
     )
 
 
-def _off(name: str, rows: Sequence[Row]) -> str:
-    """Return what is wrong with a gradient that is known to be wrong, or that it is not."""
+def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
+    """Return what is wrong with a gradient that is known to be wrong, or that the gradient is right."""
     wrong = [row for row in rows if row.status == "known_wrong"]
     if accused := [row for row in wrong if wrongly_accused(row)]:
         right_in = f"{len(accused)} of {count(len(wrong), 'proof')}"
         return f"{name} is listed as known wrong, but was right in {right_in}."
     gradients = [row for row in wrong if row.task == "gradient"]
-    off, right = dict[str, list[float]](), list[str]()
+    wrong_errors, right = dict[str, list[float]](), list[str]()
     for parameter in find_cell(rows[0].cell).parameters:
         errors = [row.errors[f"d{parameter}"] or 0.0 for row in gradients]
         if any(error > row.tolerances[f"d{parameter}"] for error, row in zip(errors, gradients, strict=True)):
-            off[parameter] = errors
+            wrong_errors[parameter] = errors
         else:
             right.append(parameter)
-    every = [error for errors in off.values() for error in errors]
+    all_errors = [error for errors in wrong_errors.values() for error in errors]
     nearest = _short(_largest(gradients, [f"d{parameter}" for parameter in right]))
     return (
-        f"{name} is wrong where it is known to be: its gradients of {listing(list(off))} are off by "
-        f"{min(every):.0%} to {max(every):.0%}, {listing(right)}'s by no more than {nearest}."
+        f"{name} is wrong where it is known to be: its gradients of {listing(list(wrong_errors))} are off by "
+        f"{min(all_errors):.0%} to {max(all_errors):.0%}, {listing(right)}'s by no more than {nearest}."
     )
 
 
 def _grouped(rows: Iterable[Row], *names: str) -> dict[tuple[str, ...], list[Row]]:
-    """Return the rows that were proved by these fields of theirs."""
+    """Return the rows except missing ones, grouped by the values of these fields."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         if row.status != "missing":
@@ -149,7 +149,7 @@ def _grouped(rows: Iterable[Row], *names: str) -> dict[tuple[str, ...], list[Row
 
 
 def _worst(rows: Iterable[Row]) -> str:
-    """Return the worst that happened."""
+    """Return the worst status of the rows."""
     return max((row.status for row in rows), key=SEVERITY.index)
 
 
@@ -159,7 +159,7 @@ def _largest(rows: Iterable[Row], names: Iterable[str]) -> float:
 
 
 def _worst_error(rows: Iterable[Row], names: Sequence[str]) -> str:
-    """Return the error of these quantities that is the largest part of its tolerance."""
+    """Return the error of these quantities with the largest ratio to its tolerance."""
     errors = [
         (math.inf if (error := row.errors[name]) is None else error, row.tolerances[name])
         for row in rows
@@ -173,14 +173,14 @@ def _worst_error(rows: Iterable[Row], names: Sequence[str]) -> str:
 
 
 def _allowed(rows: Iterable[Row], columns: Mapping[str, Sequence[str]]) -> str:
-    """Return the largest tolerance in these columns; nothing where nothing was compared."""
+    """Return the largest tolerance in these columns; empty if nothing was compared."""
     quantities = {name for names in columns.values() for name in names}
     tolerances = [t for row in rows for name, t in row.tolerances.items() if name in quantities]
     return _short(max(tolerances)) if any(tolerances) else ""
 
 
 def _short(number: float) -> str:
-    """Return 3e-6, 38%, 0."""
+    """Return a number in short form: 3e-6, 38%, 0."""
     if number == 0 or not math.isfinite(number):
         return f"{number:g}"
     return f"{number:.0%}" if 0.01 <= number < 100 else f"{number:.0e}".replace("e-0", "e-")
