@@ -1,7 +1,7 @@
-"""What ``bench.run``, ``bench.load`` and ``bench.verify`` return: objects that show themselves in a notebook.
+"""Define what ``bench.run``, ``bench.load`` and ``bench.verify`` return: objects that a notebook displays.
 
-They hold frames, and are none themselves: a frame that carries a run along loses it at the first operation
-(or keeps it where it is no longer true), and its own display would stand in the way of the answer.
+The objects hold data frames, but are no data frames: a frame would lose the run that it carries at the first
+operation, or keep a run that no longer matches, and would display its rows instead of the answer.
 """
 
 import html
@@ -21,16 +21,16 @@ from bench.workload.cell import find_cell
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBERS = ("median_ns", "median_low_ns", "median_high_ns", "samples_per_second", "ratio", "low", "high")
-OF_ARM = ("variant", "library", "device", "threads", "twin", "known_wrong")
-OF_CASE = ("task", "layout", "dtype", "activation")
-OF_PROOF = ("variant", "library", "device", "dtype", "task", "layout", "activation")
+FLOAT_COLUMNS = ("median_ns", "median_low_ns", "median_high_ns", "samples_per_second", "ratio", "low", "high")
+ARM_FIELDS = ("variant", "library", "device", "threads", "twin", "known_wrong")
+CASE_FIELDS = ("task", "layout", "dtype", "activation")
+PROOF_FIELDS = ("variant", "library", "device", "dtype", "task", "layout", "activation")
 
 
 class Result:
-    """A run, from its journal: the answer at a glance, ``frame`` and ``summary()`` to work with.
+    """Hold a run, read from its journal; display the answer, and give ``frame`` and ``summary()`` as data.
 
-    ``path`` is its folder or journal; ``run`` is all that the journal says, record by record.
+    ``path`` is the folder or journal of the run; ``run`` holds all records of the journal.
     """
 
     def __init__(self, path: Path, run: Run) -> None:
@@ -48,54 +48,54 @@ class Result:
 
     @cached_property
     def frame(self) -> "pd.DataFrame":
-        """One row a value: its entry's arm and case, ``block`` (0 is not ``counted``), ``per_call_ns``."""
+        """Return a row per sample: arm and case, ``block`` (0 is not ``counted``), ``per_call_ns``."""
         from bench.records.table import values_frame
 
         return values_frame(self.run)
 
     def summary(self) -> "pd.DataFrame":
-        """One row an entry, in the plan's order, as the report has it.
+        """Return a row per entry, in the plan's order, with the numbers of the report.
 
-        ``median_ns`` is the time of a call, ``median_low_ns`` and ``median_high_ns`` its 95 % interval;
-        ``ratio`` is that time over the baseline's, ``low`` and ``high`` its 95 % interval. Where there is no
-        number there is NaN, and ``reason`` says why.
+        ``median_ns`` is the time of a call, ``median_low_ns`` and ``median_high_ns`` are its 95 % interval;
+        ``ratio`` is the time over the baseline's time, ``low`` and ``high`` are its 95 % interval. A missing
+        number is NaN, and ``reason`` says why.
         """
         import pandas as pd
 
         tables = summarise(self.run).tables
         frame = pd.DataFrame([_summary_row(table.name, row) for table in tables for row in table.rows])
-        return frame.astype(dict.fromkeys(NUMBERS, float))
+        return frame.astype(dict.fromkeys(FLOAT_COLUMNS, float))
 
     def __repr__(self) -> str:
-        """The answer in plain English."""
+        """Return the answer in plain English."""
         from bench.reporting.build import headline
 
         return headline(self.run, load_refinements(self.path))
 
     def _repr_html_(self) -> str:
-        """The answer and the first table."""
+        """Return the answer and the first table as HTML."""
         from bench.reporting import answer, page, tables
         from bench.reporting.facts import Facts
 
         facts = Facts.of(self.run, load_refinements(self.path))
-        first = [tables.times_table(facts, table) for table in facts.summary.tables[:1]]
-        return page.render_cell(answer.terminal_lines(facts), first)
+        first_tables = [tables.times_table(facts, table) for table in facts.summary.tables[:1]]
+        return page.render_cell(answer.terminal_lines(facts), first_tables)
 
 
 class Verification:
-    """What was proved: the conclusion at a glance, ``frame`` and ``summary()`` to work with."""
+    """Hold the proofs; display the conclusion, and give ``frame`` and ``summary()`` as data."""
 
     def __init__(self, rows: Sequence[child.Row]) -> None:
         self.rows = tuple(rows)
 
     @property
     def ok(self) -> bool:
-        """Whether everything that claims to be right is right."""
+        """Return whether every variant that claims to be right is right."""
         return not any(map(child.claims_wrongly, self.rows))
 
     @cached_property
     def frame(self) -> "pd.DataFrame":
-        """One row a proof: a variant on a device and a case, and its errors (NaN where none was asked for).
+        """Return a row per proof: a variant on a device and a case, and its errors (NaN if not computed).
 
         The rows of the variant ``reference`` compare its gradient with complex steps and with central
         differences.
@@ -105,26 +105,26 @@ class Verification:
         return pd.DataFrame([_proof_row(row) for row in self.rows])
 
     def summary(self) -> "pd.DataFrame":
-        """One row a variant and device: how many proofs ended how, and the largest errors by quantity."""
+        """Return a row per variant and device: the number of proofs by status, and the largest errors."""
         import pandas as pd
 
-        shown = self.frame[self.frame.status != "missing"]
-        by = ["variant", "device"]
-        counts = shown.groupby(by, sort=False).size().rename("proofs")
-        statuses = pd.crosstab([shown.variant, shown.device], shown.status).reindex(counts.index)
+        proved = self.frame[self.frame.status != "missing"]
+        keys = ["variant", "device"]
+        counts = proved.groupby(keys, sort=False).size().rename("proofs")
+        statuses = pd.crosstab([proved.variant, proved.device], proved.status).reindex(counts.index)
         parameters = dict.fromkeys(name for row in self.rows for name in find_cell(row.cell).parameters)
         names = ["y_hat", "loss", *(what + name for what in ("d", "update ") for name in parameters)]
-        errors = shown.groupby(by, sort=False)[[name for name in names if name in shown]].max()
+        errors = proved.groupby(keys, sort=False)[[name for name in names if name in proved]].max()
         return pd.concat([counts, statuses, errors], axis=1).reset_index()
 
     def __repr__(self) -> str:
-        """The conclusion in plain English."""
+        """Return the conclusion in plain English."""
         from bench.reporting.verify_table import conclusion, failures
 
         return "\n".join([*failures(self.rows), conclusion(self.rows)])
 
     def _repr_html_(self) -> str:
-        """The conclusion and the summary."""
+        """Return the conclusion and the summary as HTML."""
         table = self.summary().to_html(index=False, border=0, na_rep="", float_format="{:.1e}".format)
         return "".join(f"<p>{html.escape(line)}</p>" for line in repr(self).splitlines()) + table
 
@@ -136,26 +136,31 @@ def _summary_row(group: str, row: Row) -> dict[str, Any]:
     return {
         "group": group,
         "entry": row.entry.id,
-        **_of(row.arm, OF_ARM),
-        **_of(case, OF_CASE),
+        **_attributes(row.arm, ARM_FIELDS),
+        **_attributes(case, CASE_FIELDS),
         **asdict(case.shape),
-        **_of(outcome, ("status", "proof")),
+        **_attributes(outcome, ("status", "proof")),
         "blocks": len(outcome.medians),
         "median_ns": row.median_ns,
         "median_low_ns": row.low_ns,
         "median_high_ns": row.high_ns,
         "samples_per_second": row.samples_per_second,
         "baseline": pair.baseline if pair else "",
-        **_of(pair, ("ratio", "low", "high")),
+        **_attributes(pair, ("ratio", "low", "high")),
         "verdict": verdict(pair) if pair else "",
         "reason": (pair.reason if pair else "") or outcome.reason,
     }
 
 
 def _proof_row(row: child.Row) -> dict[str, Any]:
-    return {**_of(row, OF_PROOF), **asdict(row.shape), **_of(row, ("status", "reason")), **row.errors}
+    return {
+        **_attributes(row, PROOF_FIELDS),
+        **asdict(row.shape),
+        **_attributes(row, ("status", "reason")),
+        **row.errors,
+    }
 
 
-def _of(thing: object, names: Sequence[str]) -> dict[str, Any]:
-    """Return these attributes, None where there are none."""
+def _attributes(thing: object, names: Sequence[str]) -> dict[str, Any]:
+    """Return these attributes by name, None for an attribute that is missing."""
     return {name: getattr(thing, name, None) for name in names}

@@ -14,7 +14,7 @@ from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, claims_wrongly, wrongly_accused
 from bench.workload.cell import find_cell
 
-FIELDS = {"variant": "variant", "device": "device", "dtype": "dtype", "layout": "layout", "activation": "act."}
+KEYS = {"variant": "variant", "device": "device", "dtype": "dtype", "layout": "layout", "activation": "act."}
 FORWARD_COLUMNS = {"y_hat": ("y_hat",), "loss": ("loss",)}  # the quantities of each column
 FILE_WIDTH = 200  # columns, enough that no line is cut short
 # from best to worst; the conclusion names each variant's worst status
@@ -51,7 +51,7 @@ def table(rows: Iterable[Row]) -> Table:
     }
     errors = {**FORWARD_COLUMNS, **gradient}
     error_table = Table(
-        *(*FIELDS.values(), *errors, "allowed", "verdict"),
+        *(*KEYS.values(), *errors, "allowed", "verdict"),
         title="Worst errors against the float64 reference, |a - b| / |b|",
         caption="allowed: for y_hat and loss / for gradients and the update",
         box=box.SIMPLE_HEAD,
@@ -60,7 +60,7 @@ def table(rows: Iterable[Row]) -> Table:
     for column in error_table.columns:
         column.no_wrap = True
     arms: dict[Sequence[str], None] = {}
-    for key, proofs in _grouped(rows, *FIELDS).items():
+    for key, proofs in _grouped(rows, *KEYS).items():
         if arms and key[:2] not in arms:
             error_table.add_section()
         arms[key[:2]] = None
