@@ -1,4 +1,4 @@
-"""Build the article on a file of another tool: times, ratios, for pyperf intervals too, and no verdict."""
+"""Build the article on a file of another tool: times and ratios, for pyperf with intervals; no verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +49,7 @@ ORIGIN_TITLES: Mapping[Origin, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Hold a benchmark and its comparison; None without a baseline, and for the baseline itself."""
+    """Hold a benchmark and its ratio to the baseline; the baseline itself has no ratio."""
 
     benchmark: Benchmark
     own: Own | None

@@ -1,4 +1,4 @@
-"""Provide what all plots share, and draw the plot of times: a row per time, with dot, interval and numbers.
+"""Provide styles and helpers for all plots, and the plot of times: a row per time, with its interval.
 
 Figures are drawn without pyplot and global state, under fixed settings: equal rows give equal bytes.
 """
@@ -37,7 +37,7 @@ STYLE: Any = {  # Any: the stubs know these names only as literals
     "xtick.color": SOFT,
     "ytick.color": SOFT,
 }
-# digits with a tick, if the axis spans more than so many decades
+# number of decades, digits: an axis that spans more decades has ticks at these digits
 TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (
     (2.2, (1,)),
     (1.1, (1, 3)),
@@ -158,7 +158,7 @@ def draw(figure: Figure, kinds: Iterable[str] = ("svg",)) -> dict[str, bytes]:
         buffer = io.BytesIO()
         options: Any = {"format": kind, "dpi": 160, "metadata": FIXED_METADATA[kind], "pad_inches": 0.12}
         with style(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing")  # in a name of another script
+            warnings.filterwarnings("ignore", message="Glyph .* missing")  # names may be in any script
             figure.savefig(buffer, bbox_inches="tight", **options)
         files[kind] = LONG.sub(_two_decimals, buffer.getvalue()) if kind == "svg" else buffer.getvalue()
     return files
@@ -171,7 +171,7 @@ def _two_decimals(number: re.Match[bytes]) -> bytes:
 def new_axes(
     height: float, *, wide: float = PLAIN_INCHES, labelled: bool = False, narrow: bool = False
 ) -> tuple[Figure, Axes]:
-    """Return a white figure, in inches, with axes without a frame; ``labelled``: with room at their side."""
+    """Return a white figure and axes without a frame, in inches; ``labelled``: with room for labels."""
     width = (NARROW_INCHES if narrow else wide) - SIDE_INCHES * labelled
     figure = Figure(figsize=(width, height), facecolor="white")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))

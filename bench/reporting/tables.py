@@ -60,9 +60,9 @@ def times_table(facts: Facts, table: Table) -> TextTable:
 
 def every_size_table(facts: Facts, tables: Iterable[Table]) -> TextTable:
     """Return the times of many cases in one table, which a reader can sort and filter."""
-    works = {row.entry.id: title(table) for table in tables for row in ordered(table)}
-    fields: Fields[Row] = {"Size": lambda row: Cell(str(row.entry.case.shape), works[row.entry.id])}
-    rows = (facts.rows[entry] for entry in works)
+    titles = {row.entry.id: title(table) for table in tables for row in ordered(table)}
+    fields: Fields[Row] = {"Size": lambda row: Cell(str(row.entry.case.shape), titles[row.entry.id])}
+    rows = (facts.rows[entry] for entry in titles)
     return text_table("Times at every size", {**fields, **_times_fields(facts)}, rows, SIZES_NOTE)
 
 
@@ -215,8 +215,8 @@ def spread(medians: list[float], most: int = MOST_DOTS) -> tuple[float, ...]:
     """Return all medians, or ``most`` of them: the fastest, the slowest, and evenly between by rank."""
     if len(medians) <= most:
         return tuple(medians)
-    ranked, last = sorted(medians), len(medians) - 1
-    return tuple(ranked[round(n * last / (most - 1))] for n in range(most))
+    ranked, last_rank = sorted(medians), len(medians) - 1
+    return tuple(ranked[round(n * last_rank / (most - 1))] for n in range(most))
 
 
 def place(arm: Arm) -> str:

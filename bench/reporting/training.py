@@ -58,8 +58,8 @@ def _hero(result: TrainResult) -> Hero:
             "No target was reached", facts=(*sentences.items(), ("What was trained", _setting(result)))
         )
     times = [(run.title, units.seconds(s).replace(" ", "\u00a0")) for run, s in result.reached]
-    (title, time), *later = times
-    later_texts = wording.listing([f"{title} in {time}" for title, time in later])
+    (title, time), *later_times = times
+    later_texts = wording.listing([f"{title} in {time}" for title, time in later_times])
     return Hero(
         f"{title} reached the target loss in {time}{', ' if later_texts else ''}{later_texts}",
         "no verdict",
@@ -69,7 +69,7 @@ def _hero(result: TrainResult) -> Hero:
 
 
 def _sections(result: TrainResult, folder: Path, prefix: str, images: dict[str, bytes]) -> Iterator[Section]:
-    """Yield the curves with the table, the animation, which is drawn here, and how the time was taken."""
+    """Yield the curves with the table, the animation, which is drawn here, and the notes on timing."""
     curves = Drawing(f"{prefix}loss", _describe(result), partial(loss_plot, result), CURVES_CAPTION)
     yield Section(
         id="training",
@@ -95,7 +95,7 @@ def _sections(result: TrainResult, folder: Path, prefix: str, images: dict[str, 
 
 
 def _duration_cell(s: float | None) -> Cell:
-    return Cell.of(s, lambda s: units.duration(s * 1e9))
+    return Cell.of(s, lambda seconds: units.duration(seconds * 1e9))
 
 
 def _variant_cell(run: TrainRun) -> Cell:

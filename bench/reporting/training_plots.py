@@ -31,7 +31,7 @@ LAST_FRAMES = 6  # number of frames that show the last epoch
 FRAMES_PER_S = 8
 MAX_BYTES = 2_000_000
 LEGEND: Any = {"frameon": False, "fontsize": plots.NOTE}
-RESOLUTIONS = (100, 80, 64, 48, 32, 24)  # dots per inch; the first one below ``MAX_BYTES`` is used
+RESOLUTIONS = (100, 80, 64, 48, 32, 24)  # dots per inch; the first with a file below ``MAX_BYTES`` is used
 
 
 @plots.style()

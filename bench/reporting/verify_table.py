@@ -91,23 +91,23 @@ def conclusion(rows: Iterable[Row]) -> str:
     by_variant = {name: proofs for (name,), proofs in _grouped(rows, "variant").items()}
     reference = by_variant.pop(REFERENCE)
     worst = {name: _worst(proofs) for name, proofs in by_variant.items()}
-    known_wrong, right = list[str](), list[str]()
+    known_wrong, right_names = list[str](), list[str]()
     for name, proofs in by_variant.items():
         if worst[name] not in FAILURE_WORDS:
-            (known_wrong if any(row.status == "known_wrong" for row in proofs) else right).append(name)
+            (known_wrong if any(row.status == "known_wrong" for row in proofs) else right_names).append(name)
     sentences = []
     if any(map(claims_wrongly, reference)):
         sentences.append("WRONG: the reference's own gradient is not the derivative of its loss.")
     for status, word in FAILURE_WORDS.items():
         if names := [name for name in worst if worst[name] == status]:
             sentences.append(f"{word}: {', '.join(names)}, as told above.")
-    if right:
-        number = count(sum(len(by_variant[name]) for name in right), "proof")
-        all_agree = f"All {len(right)} variants that claim to be right agree"
-        subject = all_agree if len(right) > 1 else f"{right[0]} claims to be right and agrees"
+    if right_names:
+        number = count(sum(len(by_variant[name]) for name in right_names), "proof")
+        all_agree = f"All {len(right_names)} variants that claim to be right agree"
+        subject = all_agree if len(right_names) > 1 else f"{right_names[0]} claims to be right and agrees"
         sentences.append(f"{subject} with the reference in {number}.")
     sentences += [_wrong_gradient(name, by_variant[name]) for name in known_wrong]
-    by_steps, by_differences = (_short(_largest(reference, [how])) for how in gradcheck.WAYS)
+    by_steps, by_differences = (_short(_largest(reference, [way])) for way in gradcheck.WAYS)
     return " ".join(
         [
             *sentences,
@@ -119,23 +119,23 @@ def conclusion(rows: Iterable[Row]) -> str:
 
 def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
     """Return what is wrong with a gradient that is known to be wrong, or that the gradient is right."""
-    wrong = [row for row in rows if row.status == "known_wrong"]
-    if accused := [row for row in wrong if wrongly_accused(row)]:
-        right_in = f"{len(accused)} of {count(len(wrong), 'proof')}"
+    wrong_rows = [row for row in rows if row.status == "known_wrong"]
+    if accused := [row for row in wrong_rows if wrongly_accused(row)]:
+        right_in = f"{len(accused)} of {count(len(wrong_rows), 'proof')}"
         return f"{name} is listed as known wrong, but was right in {right_in}."
-    gradients = [row for row in wrong if row.task == "gradient"]
-    wrong_errors, right = dict[str, list[float]](), list[str]()
+    gradients = [row for row in wrong_rows if row.task == "gradient"]
+    wrong_errors, correct = dict[str, list[float]](), list[str]()
     for parameter in find_cell(rows[0].cell).parameters:
         errors = [row.errors[f"d{parameter}"] or 0.0 for row in gradients]
         if any(error > row.tolerances[f"d{parameter}"] for error, row in zip(errors, gradients, strict=True)):
             wrong_errors[parameter] = errors
         else:
-            right.append(parameter)
+            correct.append(parameter)
     all_errors = [error for errors in wrong_errors.values() for error in errors]
-    nearest = _short(_largest(gradients, [f"d{parameter}" for parameter in right]))
+    nearest = _short(_largest(gradients, [f"d{parameter}" for parameter in correct]))
     return (
         f"{name} is wrong where it is known to be: its gradients of {listing(list(wrong_errors))} are off by "
-        f"{min(all_errors):.0%} to {max(all_errors):.0%}, {listing(right)}'s by no more than {nearest}."
+        f"{min(all_errors):.0%} to {max(all_errors):.0%}, {listing(correct)}'s by no more than {nearest}."
     )
 
 

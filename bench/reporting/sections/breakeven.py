@@ -123,8 +123,10 @@ def _works(pair: BreakEven) -> Works:
 def _number_crossings(drawn: Sequence[BreakEven], lines: Sequence[Cost]) -> dict[Works, int]:
     """Number the crossings, for the picture and the table."""
     drawn_works = {side.work for side in lines}
-    crossing = [pair for pair in drawn if pair.steps is not None and drawn_works.issuperset(_works(pair))]
-    return {_works(pair): number for number, pair in enumerate(_unique(crossing, _works), start=1)}
+    crossing_pairs = [
+        pair for pair in drawn if pair.steps is not None and drawn_works.issuperset(_works(pair))
+    ]
+    return {_works(pair): number for number, pair in enumerate(_unique(crossing_pairs, _works), start=1)}
 
 
 def _pair_title(pair: BreakEven) -> str:

@@ -57,7 +57,7 @@ MAP_COMMAND = "rnnbench run --preset grid"
 H_LABEL = "hidden units H"
 TILE_HEIGHT_INCHES = 0.46  # the tiles fill the width of the axes
 MAX_LOG_RATIO = math.log(8.0)  # a larger log ratio has the same colour
-WHITE_TEXT_AT = 0.55  # a share of it; beyond it, white text is easier to read
+WHITE_TEXT_AT = 0.55  # a share of MAX_LOG_RATIO; beyond it, white text is easier to read
 NEUTRAL_COLOUR, HATCH_COLOUR = "#f6f3ef", "#8b95a1"
 BAR: Any = plots.band(INK, 5, 0.6) | {"zorder": 6}  # an interval of a crossing
 DOT: Any = {"markeredgecolor": INK, "markeredgewidth": 0.8, "markersize": 5, "zorder": 7}  # a later size
@@ -266,7 +266,7 @@ def _shade(cell: MapCell, scale: LinearSegmentedColormap) -> Any:
     """Return the colour of the faster side, deeper for a larger ratio."""
     if cell.comparison.ratio is None:
         return "white"
-    # the scale gives a larger ratio the colour of its end
+    # a ratio beyond the scale gets the colour at its end
     return scale((math.log(cell.comparison.ratio) / MAX_LOG_RATIO + 1) / 2)
 
 

@@ -55,8 +55,8 @@ def times(factor: Interval) -> str:
 
 def limits(factor: Interval) -> str:
     """Return the interval of the factor that ``times`` returns."""
-    _, *ends = _above_1(factor)
-    return units.interval(*ends)
+    _, *bounds = _above_1(factor)
+    return units.interval(*bounds)
 
 
 def _above_1(factor: Interval) -> tuple[float, float | None, float | None]:
@@ -66,11 +66,11 @@ def _above_1(factor: Interval) -> tuple[float, float | None, float | None]:
 def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
     """Yield how far apart the programs are; with a verdict, the largest change and the lead at equal work."""
     decided = words.is_decided(facts.summary.headline("claim"))
-    ends = f"{words.variant(steps.whole.above.arm)} and {words.variant(steps.whole.rung.arm)}"
+    end_names = f"{words.variant(steps.whole.above.arm)} and {words.variant(steps.whole.rung.arm)}"
     subject = (
-        f"The tutorial's two programs, {ends},"
+        f"The tutorial's two programs, {end_names},"
         if steps.complete
-        else f"Of the way between the tutorial's two programs only a part was measured: {ends}"
+        else f"Of the way between the tutorial's two programs only a part was measured: {end_names}"
     )
     slower = ", the second being the slower one" * (steps.whole.factor.estimate < 1)
     yield f"{subject} {'are' if decided else 'measured'} {_apart(steps.whole.factor)} apart{slower}."
@@ -84,12 +84,12 @@ def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
 
 def _equal_work(step: Step) -> str:
     """Say how much faster one library is than the other if both do the same work."""
-    where = f"At equal work, from {words.variant(step.above.arm)} to {words.variant(step.rung.arm)}"
+    opening = f"At equal work, from {words.variant(step.above.arm)} to {words.variant(step.rung.arm)}"
     if step.factor.finite and step.factor.contains(1):
-        return f"{where}, neither is measurably ahead: {times(step.factor)} {limits(step.factor)}."
+        return f"{opening}, neither is measurably ahead: {times(step.factor)} {limits(step.factor)}."
     rung_name, above_name = words.names(step.rung.arm, step.above.arm)
     ahead, behind = (rung_name, above_name) if step.factor.estimate >= 1 else (above_name, rung_name)
-    return f"{where}, {ahead} measured {_apart(step.factor, 'times faster')} than {behind}."
+    return f"{opening}, {ahead} measured {_apart(step.factor, 'times faster')} than {behind}."
 
 
 def _apart(factor: Interval, unit: str = "times") -> str:

@@ -72,7 +72,7 @@ def share(interval: Interval) -> str:
 
 
 def _main(facts: Facts, apart: Sequence[Limit]) -> list[Limit]:
-    """Return the sides of the main comparison, slower first; the first entry where neither has parts."""
+    """Return the sides of the main comparison, slower first; the first entry if neither side has parts."""
     main = answer.main_comparison(facts)
     sides = [limit for limit in apart if main and limit.entry.id in (main.entry, main.baseline)]
     return sorted(sides or apart[:1], key=lambda limit: -limit.time_ns)

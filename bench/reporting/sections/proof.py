@@ -1,7 +1,7 @@
 """Build the section on proofs: for each variant, the checks before the timing, and their margins.
 
 A table cell shows the largest error over all entries of a variant in one place and dtype, divided by the
-what was allowed: E / tolerance, where E = |a - b| / |b| is normwise, against a float64 reference.
+tolerance. The error is normwise against a float64 reference: E = |a - b| / |b|.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -103,16 +103,16 @@ def _title(quantity: str) -> str:
 
 def _lead(proved: Sequence[Proved], quantities: Sequence[str]) -> Iterator[str]:
     """Yield the conclusion, which gradient is known to be wrong, and the check nearest to its tolerance."""
-    failed = list(dict.fromkeys(row.arm.variant for row in proved if row.word == "failed"))
-    right = [row for row in proved if row.word == "right"]
-    if failed:
-        yield f"No: {wording.listing(failed)} claims to be right and is not, and has no times."
-    if right:
-        number = len({row.arm.variant for row in right})
+    failed_variants = list(dict.fromkeys(row.arm.variant for row in proved if row.word == "failed"))
+    right_rows = [row for row in proved if row.word == "right"]
+    if failed_variants:
+        yield f"No: {wording.listing(failed_variants)} claims to be right and is not, and has no times."
+    if right_rows:
+        number = len({row.arm.variant for row in right_rows})
         variants, agree = wording.count(number, "variant"), "agrees" if number == 1 else "agree"
-        subject = f"All others, {variants}, agree" if failed else f"Yes: {variants} {agree}"
+        subject = f"All others, {variants}, agree" if failed_variants else f"Yes: {variants} {agree}"
         yield f"{subject} with an independent float64 reference{_although(proved)}."
-    candidates = [(check, row) for row in right for name in quantities if (check := row.largest(name))]
+    candidates = [(check, row) for row in right_rows for name in quantities if (check := row.largest(name))]
     if candidates:
         check, row = max(candidates, key=lambda pair: _error_ratio(pair[0]))
         title = _title(check.quantity)
