@@ -1,1 +1,1 @@
-"""Measuring: the plan, the clock, the workers that hold entries, and the runner that drives them."""
+"""Measure: hold the plan, the workers that hold entries, the checks of samples, and the runner."""

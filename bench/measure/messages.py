@@ -1,8 +1,8 @@
-"""What the runner and a worker tell each other, one JSON line a message; arrays go in files beside it.
+"""Define the messages between the runner and a worker: one JSON line per message; arrays go into files.
 
-For each entry: ``Prove``, then a ``Turn`` a round, at last ``Close``. ``JobMaker`` writes the files. The main
-process is the NumPy process that computes the expected values, in float64; workers only compare. So every arm
-gets the same bytes, and a torch worker never needs NumPy's BLAS.
+For each entry the runner sends ``Prove``, then one ``Turn`` per round; ``Close`` ends a session. ``JobMaker``
+writes the files. The main process computes the expected values with NumPy in float64; workers only compare.
+So every arm gets the same bytes, and a torch worker never needs NumPy's BLAS.
 """
 
 import hashlib
@@ -31,64 +31,64 @@ from bench.workload.case import Case
 from bench.workload.data import Batch
 from bench.workload.operations import Kernel
 
-INPUTS, EXPECTED = "inputs{}.npz", "expected{}.npz"  # of each batch of a case
+INPUTS, EXPECTED = "inputs{}.npz", "expected{}.npz"  # one file of each per batch of a case
 
 
 class Prove(msgspec.Struct, frozen=True, tag=True):
-    """Prove a variant on a case, bind it and hold it; in block 0 find how it is to be timed."""
+    """Ask to prove a variant on a case, bind it and hold it; in block 0 also to calibrate it."""
 
     key: str  # the entry's id
     spec: str
     case: Case
     device: str
-    folder: str  # of inputs and what is expected of them, as `Inputs` reads them
+    folder: str  # of the inputs and the expected results, for `Inputs.load`
     digest: str  # of both batches
-    n_calls: int | None  # of a value; None in block 0: find it
-    warmup_calls: int  # at least so many, as block 0 found
+    n_calls: int | None  # calls per sample; None in block 0: the worker calibrates
+    warmup_calls: int  # minimum, as found in block 0
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What a worker is: its library and place, and the first job, which it binds once while it starts."""
+    """Describe a worker: its library, device and threads, and the job that it binds once while it starts."""
 
     library: str
     device: str
     threads: int
     rehearsal: Prove
-    own_library: str = ""  # module:object of the library, where it is the user's own
+    own_library: str = ""  # module:object of a user's library, else empty
 
 
 class Turn(msgspec.Struct, frozen=True, tag=True):
-    """Take one value of an entry that is held."""
+    """Ask for one sample of an entry that the worker holds."""
 
     key: str
-    batch: int  # 0 or 1: which of the two is written in for it
+    batch: int  # 0 or 1: the batch to write into the bound arrays
     n_calls: int
-    rewarm_calls: int | None  # before the value; None in block 0: time them in steps
-    after: str | None  # npz of the parameters expected after n_calls training steps on that batch
+    rewarm_calls: int | None  # before the sample; None in block 0: run and time the re-warming in steps
+    after: str | None  # npz file: parameters expected after n_calls training steps on this batch
 
 
 class Close(msgspec.Struct, frozen=True, tag=True):
-    """Release what is held, and tell whether anything in the process has changed."""
+    """Ask to release all entries and to report changes of the process settings."""
 
 
 class ProbeJob(msgspec.Struct, frozen=True, tag=True):
-    """Time basic operations of the library."""
+    """Ask to time basic operations of the library."""
 
     device: str
     dtype: str
     wanted: list[Kernel]
-    of_thread: bool = False  # by the processor time of the thread, which no other program adds to
+    of_thread: bool = False  # use the processor time of the thread: other programs do not add to it
 
 
 class Value(msgspec.Struct, frozen=True, tag=True):
-    """One value, whose result was the expected one, and what the process did meanwhile."""
+    """Hold one sample whose result was correct, and what happened to the process during the sample."""
 
     n_calls: Positive
     elapsed_ns: Positive
-    residual_ns: int  # what a second synchronise right after it still cost
+    residual_ns: int  # duration of a second synchronise directly after the sample
     cpu_ns: Count
-    preempted: Count  # times that the process was put aside
-    rewarm_ns: list[int]  # block 0: the steps before it, each a tenth of its calls
+    preempted: Count  # involuntary context switches of the process
+    rewarm_ns: list[int]  # block 0: times of the re-warming steps, each a tenth of the sample's calls
 
     @property
     def per_call_ns(self) -> float:
@@ -97,17 +97,17 @@ class Value(msgspec.Struct, frozen=True, tag=True):
 
     @property
     def waited_ns(self) -> int:
-        """Return how long the process was put aside for another within the clock pair, if it has one thread.
+        """Return how long other programs preempted the process within the sample, if it has one thread.
 
-        A scheduler lets a process run for about 3 ms where others wait, so only longer values are cut in two,
-        and a pair of a short and a long one would tell of the neighbours. What the process waited for by
-        itself, and was not put aside, stays in its time.
+        A scheduler lets a process run for about 3 ms while others wait. So only longer samples are
+        interrupted, and the ratio of a short and a long sample would depend on the other programs. Time in
+        which the process itself waited, without preemption, stays in the sample's time.
         """
         return max(0, self.elapsed_ns - self.cpu_ns) if self.preempted else 0
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """No values: a proof failed, the variant raised, or the worker died."""
+    """Report that there is no sample: a proof failed, the variant raised, or the worker died."""
 
     status: Status
     reason: str
@@ -115,13 +115,13 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Closed(msgspec.Struct, frozen=True, tag=True):
-    """Nothing is held any more; ``changed`` tells what of the process is no longer as it was."""
+    """Report that nothing is held any more; ``changed`` describes changed process settings, else empty."""
 
     changed: str
 
 
 class Measured(msgspec.Struct, frozen=True, tag=True):
-    """The values of a probe's basic operations."""
+    """Hold the times of a probe's basic operations."""
 
     primitives: list[Primitive]
 
@@ -131,16 +131,16 @@ Reply = Ready | Proved | Value | Refused | Closed | Measured
 
 
 class JobMaker:
-    """Makes jobs; each case's files are written once, into a folder in ``folder``."""
+    """Make jobs, and write the files of each case once, in a new folder in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.compiled = str(folder / "compiled")  # what torch.compile makes, shared by the run's blocks
+        self.compiled = str(folder / "compiled")  # output of torch.compile, shared by the run's blocks
         self._batches: dict[Case, tuple[Batch, Batch]] = {}
         self._drawn: dict[Case, tuple[str, str]] = {}  # folder and digest
 
     def prove(self, entry: Entry, arm: Arm, calibration: Calibration | None) -> Prove:
-        """Return the job that proves an entry; without a calibration, the worker finds one.
+        """Return the job that proves an entry; without ``calibration`` the worker calibrates.
 
         Raises:
             UserError: the case is ill-conditioned, so that no tolerance would mean anything.
@@ -149,7 +149,7 @@ class JobMaker:
         if case not in self._drawn:
             self._batches[case] = batches = data.make_two(case)
             folder = self._folder / f"case{len(self._drawn)}"
-            folder.mkdir(exist_ok=True)  # of a case before it that could not be proved
+            folder.mkdir(exist_ok=True)  # it exists if the case before could not be proved
             for which, batch in enumerate(batches):
                 batch.save(folder / INPUTS.format(which))
                 proof.expected(case, batch).save(folder / EXPECTED.format(which))
@@ -158,7 +158,7 @@ class JobMaker:
         return Prove(entry.id, arm.spec, case, arm.device, *self._drawn[case], n_calls, warmup_calls)
 
     def after(self, case: Case, n_calls: int, which: int) -> str | None:
-        """Return the file of the parameters that ``n_calls`` steps on a batch lead to, if the case trains."""
+        """Return the file of the parameters after ``n_calls`` steps on a batch; None if nothing trains."""
         if case.task != "train_step":
             return None
         path = Path(self._drawn[case][0]) / f"after{n_calls}-{which}.npz"
@@ -168,11 +168,11 @@ class JobMaker:
         return str(path)
 
     def digest(self, case: Case) -> str:
-        """Return the SHA-256 of both batches of a case that had a job."""
+        """Return the SHA-256 of both batches of a case; the case must have had a job."""
         return self._drawn[case][1]
 
     def conditions(self) -> list[Conditions]:
-        """Return what a reference pass finds about each case that had a job."""
+        """Count the subnormal numbers of a reference pass, for each case that had a job."""
         return [proof.conditions(case, batches[0]) for case, batches in self._batches.items()]
 
 

@@ -1,9 +1,9 @@
-"""Basic operations of a library, timed by a worker: its own speed at the sizes of a case, and at its best.
+"""Time basic operations of a library in a worker: at the sizes of a case, and at their best sizes.
 
-They are those of ``bench.workload.operations``, and two more: ``copy`` of n elements into an array that is
-there already, and ``call``, an addition of arrays without elements: the least that a call costs.
-Operands lie between -1 and 1. After one call, values grow until one tells how many calls take about 2 ms;
-three values of so many are kept.
+The operations are those of ``bench.workload.operations`` and two more: ``copy`` of n elements into an
+existing array, and ``call``, an addition of arrays without elements: the minimum cost of a call. Operands lie
+between -1 and 1. After one untimed call, samples get longer until a sample shows how many calls take about
+2 ms; then three samples of that many calls are kept.
 """
 
 import math
@@ -22,9 +22,9 @@ from bench.workload.cell import find_cell
 from bench.workload.operations import CALL, COPY, ITEMSIZE, PRODUCT, TRANSCENDENTAL, Kernel
 
 PEAK_PRODUCT, PEAK_ELEMENTS, PEAK_COPY = Kernel(PRODUCT, (512, 512, 512)), 1 << 20, 1 << 24
-VALUES = 3
+N_SAMPLES = 3
 VALUE_NS = 2_000_000
-ROUGH_NS = 100_000  # a value at least so long tells how many calls make a good one
+ROUGH_NS = 100_000  # a sample of at least this length shows how many calls take VALUE_NS
 TWO_OPERANDS = ("add", "multiply", CALL)
 
 Call = Callable[[], object]
@@ -33,8 +33,8 @@ Call = Callable[[], object]
 def wanted(case: Case, specs: Iterable[str]) -> list[Kernel]:
     """List the operations that the formulas of these variants count, at their sizes and at 1; then the peaks.
 
-    Passes are timed at B H, B O and H H elements; those over other numbers follow from these. Written in
-    place they are timed at B H alone. A copy is timed that moves as many bytes as a call has to.
+    Elementwise operations are timed at B H, B O and H H elements; times at other sizes follow from these.
+    In-place operations are timed at B H only. The timed copy moves as many bytes as a call must move.
     """
     s = case.shape
     variants = [catalog.find(spec) for spec in specs]
@@ -44,25 +44,25 @@ def wanted(case: Case, specs: Iterable[str]) -> list[Kernel]:
     for kernel in kernels:
         if kernel.is_product:
             chosen += [kernel, kernel.at(1, 1, 1)]
-    for form in dict.fromkeys(kernel.at() for kernel in kernels if not kernel.is_product):
-        sizes = (1, s.B * s.H) if form.into else (1, s.B * s.O, s.H * s.H, s.B * s.H)
-        chosen += [form.at(n) for n in sizes]
+    for elementwise in dict.fromkeys(kernel.at() for kernel in kernels if not kernel.is_product):
+        sizes = (1, s.B * s.H) if elementwise.into else (1, s.B * s.O, s.H * s.H, s.B * s.H)
+        chosen += [elementwise.at(n) for n in sizes]
     chosen.append(PEAK_PRODUCT)
-    names = dict.fromkeys(kernel.name for kernel in kernels if kernel.name in TRANSCENDENTAL)
-    chosen += [Kernel(name, (PEAK_ELEMENTS,)) for name in names or ("tanh",)]
-    moved = find_cell(case.cell).bytes_needed(case) // ITEMSIZE[case.dtype]
-    chosen += [Kernel(COPY, (n,)) for n in (1, max(1, moved // 2), PEAK_COPY)]
+    transcendental = dict.fromkeys(kernel.name for kernel in kernels if kernel.name in TRANSCENDENTAL)
+    chosen += [Kernel(name, (PEAK_ELEMENTS,)) for name in transcendental or ("tanh",)]
+    n_moved = find_cell(case.cell).bytes_needed(case) // ITEMSIZE[case.dtype]
+    chosen += [Kernel(COPY, (n,)) for n in (1, max(1, n_moved // 2), PEAK_COPY)]
     return list(dict.fromkeys(chosen))
 
 
 def measure(name: str, job: ProbeJob, clock: Clock = time.perf_counter_ns) -> list[Primitive]:
-    """Time everything the job asks for, in its order. Loads no other library than the worker's own."""
-    own = library(name)
-    with own.operations(job.dtype, job.device) as operations:
+    """Time everything that the job asks for, in its order; load no library except the worker's."""
+    own_library = library(name)
+    with own_library.operations(job.dtype, job.device) as operations:
         if operations is None:
             return []
         module, ramp = operations
-        wait = own.synchroniser(job.device)
+        wait = own_library.synchroniser(job.device)
         return [
             Primitive(kernel, *time_call(make_call(module, ramp, kernel), synchronise=wait, clock=clock))
             for kernel in job.wanted
@@ -70,15 +70,15 @@ def measure(name: str, job: ProbeJob, clock: Clock = time.perf_counter_ns) -> li
 
 
 def make_call(module: Any, ramp: Ramp, kernel: Kernel) -> Call:
-    """Return an operation that is ready to be called; ``module`` names its functions as NumPy does.
+    """Return an operation as a call without arguments; ``module`` names its functions as NumPy does.
 
     Raises:
         AttributeError: the library has no such operation.
     """
     if kernel.name == COPY:
         source, target = (ramp(1).repeat(kernel.size[0]) for _ in range(2))
-        into = getattr(target, "copy_", None) or partial(module.copyto, target)
-        return partial(into, source)
+        copy_into = getattr(target, "copy_", None) or partial(module.copyto, target)
+        return partial(copy_into, source)
     if kernel.is_product:
         m, k, n = kernel.size
         left = ramp(k * m).reshape(k, m).T if kernel.stored == "TN" else ramp(m * k).reshape(m, k)
@@ -95,11 +95,11 @@ def make_call(module: Any, ramp: Ramp, kernel: Kernel) -> Call:
 def time_call(
     call: Call, *, synchronise: Call = no_wait, clock: Clock = time.perf_counter_ns
 ) -> tuple[int, list[int]]:
-    """Return how many calls make a value of about 2 ms, and the nanoseconds of three such values."""
+    """Return the calls per sample of about 2 ms, and the times of three such samples in nanoseconds."""
     call()
     n_calls = 1
     while (rough := take_value(call, n_calls, synchronise=synchronise, clock=clock)).elapsed_ns < ROUGH_NS:
         n_calls *= 4
     n_calls = max(1, round(VALUE_NS / rough.per_call_ns))
-    values = [take_value(call, n_calls, synchronise=synchronise, clock=clock) for _ in range(VALUES)]
-    return n_calls, [value.elapsed_ns for value in values]
+    samples = [take_value(call, n_calls, synchronise=synchronise, clock=clock) for _ in range(N_SAMPLES)]
+    return n_calls, [sample.elapsed_ns for sample in samples]
