@@ -1,9 +1,10 @@
-"""The refinement of a grid: bisects, in log H, towards every size at which the faster library changes.
+"""Refine a grid: bisect, in log H, towards every size at which the faster library changes.
 
-Each round is a run of its own, with its own declared plan, in ``refine-1``, ``refine-2``, ... of the grid's
-folder. It measures the middle of every bracket, two neighbouring sizes with opposite verdicts, that is wider
-than a factor of 1.25; with the grid's arms, so that both kinds of comparison get it. A middle that was
-measured already and has no verdict is itself the crossing, and is not measured again.
+Each round is a separate run with its own declared plan, in ``refine-1``, ``refine-2``, ... of the grid's
+folder. A bracket is two neighbouring sizes with opposite verdicts. A round measures the middle of every
+bracket wider than a factor of 1.25, with the grid's arms, so that both kinds of comparison (best and as
+written) get a result. A middle that was already measured and has no verdict is itself the crossing. Such a
+middle is not measured again.
 """
 
 import math
@@ -26,15 +27,15 @@ from bench.records.run import Run
 from bench.workload.case import Case
 from bench.workload.options import RunOptions
 
-WORSE = ("complete", "partial", "interrupted")
-ROUNDS = 4  # more than enough to bring a factor of 4 below 1.25
+STATUSES = ("complete", "partial", "interrupted")  # from best to worst
+MAX_ROUNDS = 4  # more than enough to bring a factor of 4 below 1.25
 NARROW = 1.25
-MULTIPLE, MULTIPLE_ABOVE = 8, 64  # of H: what lies between is of no interest to anybody
+H_STEP, H_STEP_ABOVE = 8, 64  # above H = 64, a middle is rounded to a multiple of 8: exact enough for users
 
 
 @dataclass(frozen=True, slots=True)
 class Refined:
-    """Why a refinement ended, the folders of its rounds and how each of them ended."""
+    """Hold why a refinement ended, the folders of its rounds, and how each round ended."""
 
     reason: str
     rounds: tuple[Path, ...]
@@ -42,8 +43,8 @@ class Refined:
 
     @property
     def end(self) -> End | None:
-        """Return the worst end of a round; None where nothing had to be measured."""
-        return max(self.ends, key=lambda end: WORSE.index(end.status), default=None)
+        """Return the worst end of any round; None if nothing had to be measured."""
+        return max(self.ends, key=lambda end: STATUSES.index(end.status), default=None)
 
 
 def refine(
@@ -55,13 +56,13 @@ def refine(
     budget_s: float | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Refined:
-    """Measure round by round, with ``measure``, until every bracket is narrow enough or the time is spent.
+    """Measure rounds with ``measure`` until every bracket is narrow enough or the time is spent.
 
     Raises:
-        UserError: the folder holds no run of the preset grid.
+        UserError: ``folder`` holds no run of the preset grid.
     """
     grid, earlier = load_grid(folder), load_refinements(folder)
-    sources = [summarise(run) for run in (grid, *earlier)]
+    summaries = [summarise(run) for run in (grid, *earlier)]
     begun_s, longest_s = clock(), max((run.end.seconds for run in earlier if run.end), default=0.0)
     folders: list[Path] = []
     ends: list[End] = []
@@ -69,11 +70,15 @@ def refine(
     def refined(reason: str) -> Refined:
         return Refined(reason, tuple(folders), tuple(ends))
 
-    while cases := open_cases(size_maps(sources)):
+    while cases := open_cases(size_maps(summaries)):
         started_s = clock()
         left_s = None if budget_s is None else budget_s - (started_s - begun_s)
-        if len(folders) == ROUNDS or (left_s is not None and left_s <= longest_s):
-            why = f"{ROUNDS} rounds were measured" if len(folders) == ROUNDS else "its time budget is spent"
+        if len(folders) == MAX_ROUNDS or (left_s is not None and left_s <= longest_s):
+            why = (
+                f"{MAX_ROUNDS} rounds were measured"
+                if len(folders) == MAX_ROUNDS
+                else "its time budget is spent"
+            )
             return refined(f"{why}; {count(len(cases), 'crossing')} could be narrower")
         folders.append(next_folder(folder))
         plan = refined_plan(grid, cases, devices, folders[-1].name, command=command, budget_s=left_s)
@@ -81,15 +86,15 @@ def refine(
         longest_s = max(longest_s, clock() - started_s)
         if ends[-1].status == "interrupted":
             return refined(ends[-1].reason)
-        sources.append(summarise(load_run(folders[-1])))
-    return refined(_nothing_left(size_maps(sources)))
+        summaries.append(summarise(load_run(folders[-1])))
+    return refined(_why_finished(size_maps(summaries)))
 
 
 def load_grid(folder: Path) -> Run:
-    """Load the run that is to be refined.
+    """Load the grid run that shall be refined.
 
     Raises:
-        UserError: it cannot be read, or is of another preset.
+        UserError: the run cannot be read, or has another preset.
     """
     grid = load_run(folder)
     if grid.plan.preset != "grid":
@@ -101,7 +106,7 @@ def load_grid(folder: Path) -> Run:
 
 
 def open_cases(maps: Sequence[SizeMap]) -> list[Case]:
-    """Return the middles of all brackets that are wide and whose middle was not measured, each once."""
+    """Return a case for the middle of each wide bracket whose middle was not measured, each case once."""
     middles: dict[Case, None] = {}
     for line in (line for size_map in maps for line in lines(size_map)):
         measured = {cell.H for cell in line.cells if cell.measured}
@@ -114,13 +119,13 @@ def open_cases(maps: Sequence[SizeMap]) -> list[Case]:
 
 
 def middle_of(crossing: Crossing) -> int | None:
-    """Return the size between a bracket's two, in log H; None where these are near enough to each other."""
+    """Return the middle of a bracket in log H; None if its two sizes are near enough to each other."""
     low, high = crossing.below.H, crossing.above.H
     if high <= NARROW * low:
         return None
-    exact = math.sqrt(low * high)
-    step = MULTIPLE if exact > MULTIPLE_ABOVE else 1
-    middle = step * round(exact / step)
+    exact_middle = math.sqrt(low * high)
+    step = H_STEP if exact_middle > H_STEP_ABOVE else 1
+    middle = step * round(exact_middle / step)
     return middle if low < middle < high else None
 
 
@@ -133,15 +138,15 @@ def refined_plan(
     command: Sequence[str],
     budget_s: float | None,
 ) -> Plan:
-    """Plan the grid's arms on other cases; the seed of the order is new, unless the grid's was asked for."""
+    """Plan the grid's arms on other cases, with a new seed for the order unless the user gave the grid's."""
     plan, seed = grid.plan, cases[0].seed
     dropped = grid.decision.dropped_arms if grid.decision else ()
     arms = tuple(arm for arm in plan.arms if arm.id not in dropped)
-    asked = RunOptions(
+    options = RunOptions(
         preset="grid", device=("cpu",), budget=budget_s, seed=seed if plan.seed == seed else None
     )
     return make_plan(
-        asked,
+        options,
         devices,
         usable_cpus(),
         run=run,
@@ -152,8 +157,8 @@ def refined_plan(
     )
 
 
-def _nothing_left(maps: Sequence[SizeMap]) -> str:
-    """Return why no round is needed."""
+def _why_finished(maps: Sequence[SizeMap]) -> str:
+    """Return why no further round is needed."""
     if not any(cell.winner for size_map in maps for cell in size_map.cells):
         return "no size has a verdict, so there is nothing to go towards"
     if not any(line.crossings for size_map in maps for line in lines(size_map)):
