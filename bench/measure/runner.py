@@ -1,6 +1,7 @@
-"""The runner: drives a plan from block 0 to its end, or on from where a run was cut off.
+"""Run a plan from block 0 to its end, or continue a run that was interrupted.
 
-Block 0 proves, calibrates and decides; the other blocks count. Every record goes to the journal as it comes.
+Block 0 proves, calibrates and decides; only the other blocks count. Every record is written to the journal
+immediately.
 """
 
 import math
@@ -33,14 +34,14 @@ from bench.records.record import (
     measured_as,
 )
 
-ROUNDS_OF_BLOCK_0 = 5  # enough to see what a round costs, and when an entry is warm again
+ROUNDS_OF_BLOCK_0 = 5  # enough to estimate the time of a round and the re-warming calls of an entry
 
 
 class Runner:
-    """One run of a plan; ``write`` appends a record to the journal, ``keep`` names variables to pass on.
+    """Run a plan once; ``write`` appends a record to the journal, ``keep`` names variables to pass on.
 
-    ``earlier`` are the records of the plan's journal that count, where the run goes on: what a block that
-    was cut off had measured is measured anew, so that the blocks that count are whole.
+    ``earlier`` holds the valid records of the journal when a run is resumed, else nothing. A block that was
+    interrupted is measured again as a whole, so that every counted block is complete.
     """
 
     def __init__(
@@ -55,31 +56,32 @@ class Runner:
         self._plan, self._write, self._progress = plan, write, progress
         self._keep = keep
         self._resumes, self._started = bool(earlier), time.perf_counter()
-        self._extended = any(isinstance(each, Extended) for each in earlier)  # to all that was asked for
-        self._decision = next((each for each in earlier if isinstance(each, Decision)), None)
-        # the budget was block 0's to keep: what it left is measured
+        self._extended = any(isinstance(record, Extended) for record in earlier)  # measure all blocks then
+        self._decision = next((record for record in earlier if isinstance(record, Decision)), None)
+        # block 0 applied the budget; a resumed run measures everything that block 0 chose
         self._budget_s = plan.budget_s if self._decision is None else None
         self._first = self._first_missing(Ledger(plan, earlier)) if self._decision else 0
-        self._ledger = Ledger(plan, [each for each in earlier if getattr(each, "block", 0) < self._first])
+        earlier_blocks = [record for record in earlier if getattr(record, "block", 0) < self._first]
+        self._ledger = Ledger(plan, earlier_blocks)
 
     def run(self) -> End:
-        """Measure everything; return how it ended, which is also the journal's last line."""
-        self._started, clocks = time.perf_counter(), sleep_clock()
+        """Measure everything; return how the run ended, which is also the journal's last record."""
+        self._started, start_clocks = time.perf_counter(), sleep_clock()
 
         def end(
             status: Literal["complete", "partial", "interrupted"],
             reason: str,
             stopped_by: Literal["user", "signal"] | None = None,
         ) -> End:
-            seconds, slept_s = round(self._spent_s, 1), round(slept(clocks, sleep_clock()), 1)
-            last = End(status, reason, seconds, utc_now(), slept_s, stopped_by)
-            self._write(last)
-            return last
+            seconds, slept_s = round(self._spent_s, 1), round(slept(start_clocks, sleep_clock()), 1)
+            end_record = End(status, reason, seconds, utc_now(), slept_s, stopped_by)
+            self._write(end_record)
+            return end_record
 
         try:
             with scratch_folder("run") as folder:
                 reason = self._measure(JobMaker(folder))
-        except UserError as error:  # of the time budget
+        except UserError as error:  # about the time budget
             end("interrupted", str(error))
             raise
         except OutOfTime:
@@ -88,8 +90,8 @@ class Runner:
             return end("interrupted", "ended by a signal", "signal")
         except KeyboardInterrupt:
             return end("interrupted", "stopped by the user", "user")
-        if failed := self._ledger.failures.total():
-            return end("partial", f"{count(failed, 'burst')} failed; {reason}")
+        if n_failed := self._ledger.failures.total():
+            return end("partial", f"{count(n_failed, 'burst')} failed; {reason}")
         return end("complete", reason)
 
     @property
@@ -97,18 +99,20 @@ class Runner:
         return time.perf_counter() - self._started
 
     def _first_missing(self, ledger: Ledger) -> int:
-        """Return the first counted block of which something is missing."""
+        """Return the first counted block that is not finished."""
         assert self._decision is not None
-        first, groups = 1, trimmed(self._plan.groups, self._decision)
-        while first <= self._decision.blocks:
-            here = active(groups, first)
-            if not ledger.finished(first, entries_of(here), probing(self._plan, here, first)):
+        block, groups = 1, trimmed(self._plan.groups, self._decision)
+        while block <= self._decision.blocks:
+            groups_of_block = active(groups, block)
+            if not ledger.finished(
+                block, entries_of(groups_of_block), probing(self._plan, groups_of_block, block)
+            ):
                 break
-            first += 1
-        return first
+            block += 1
+        return block
 
     def _measure(self, jobs: JobMaker) -> str:
-        """Measure all that is still to be done; return why it stopped there."""
+        """Measure everything that is left; return why the measurement stopped."""
         if self._resumes:
             self._write(Resumed(self._first, utc_now()))
         provable = [group for group in self._plan.groups if self._provable(group, jobs)]
@@ -124,21 +128,21 @@ class Runner:
                 self._write(decision)
             self._progress.decided(decision)
             groups = trimmed(provable, decision)
-            for entry in entries_of(groups):  # the trajectories: computed now, not between two bursts
-                if known := self._ledger.calibrations.get(self._ledger.work(entry)):
+            for entry in entries_of(groups):  # compute expected parameters now, not between two samples
+                if calibration := self._ledger.calibrations.get(self._ledger.work(entry)):
                     for which in (0, 1):
-                        jobs.after(entry.case, known.n_calls, which)
+                        jobs.after(entry.case, calibration.n_calls, which)
             return self._count(blocks, groups, decision)
 
     def _block_0(self, blocks: Blocks, groups: list[Group]) -> Decision:
-        """Prove, calibrate, and decide what the time holds."""
-        plan, costs, least = self._plan, blocks.costs, least_blocks(self._plan, groups)
+        """Prove and calibrate the entries; decide which blocks, rounds and entries fit the time budget."""
+        plan, costs, min_blocks = self._plan, blocks.costs, least_blocks(self._plan, groups)
 
         def refuse_at_once() -> None:
-            """Before anything is measured: starting the workers alone would take longer than the budget."""
-            least_s = self._spent_s + least * costs.starting_s()
+            """Raise before any measurement if starting the workers alone exceeds the budget."""
+            least_s = self._spent_s + min_blocks * costs.starting_s()
             if plan.budget_s is not None and least_s > plan.budget_s and plan.budget_rule == "refuse":
-                raise too_short(plan, least_s + usual_s(groups, least))
+                raise too_short(plan, least_s + usual_s(groups, min_blocks))
 
         rounds = min(plan.rounds, ROUNDS_OF_BLOCK_0)
         blocks.run(0, plan.blocks, lambda block: groups, rounds, refuse_at_once)
@@ -146,7 +150,7 @@ class Runner:
         return decide(plan, self._ledger.bursts, costs)
 
     def _count(self, blocks: Blocks, groups: list[Group], decision: Decision) -> str:
-        """Measure the counted blocks that are missing; return why it stopped there."""
+        """Measure the counted blocks that are left; return why the measurement stopped."""
         plan, last, budget_s = self._plan, decision.blocks, self._budget_s
         headlines = [*plan.pairs, *decision.pairs]
         for block in range(self._first or 1, last + 1):
@@ -157,17 +161,19 @@ class Runner:
                 compiled = [group.name for group in groups if group.kind == "compiled"]
                 decision = replace(decision, dropped_groups=[*decision.dropped_groups, *compiled])
                 groups = trimmed(groups, decision)
-                left = {entry.id for entry in entries_of(groups)}
-                headlines = [pair for pair in headlines if pair.entry in left]
+                entry_ids = {entry.id for entry in entries_of(groups)}
+                headlines = [pair for pair in headlines if pair.entry in entry_ids]
                 self._write(decision)
                 self._progress.decided(decision)
             if block == last or block < least_blocks(plan, groups):
                 continue
             if blocks.next_s > left_s:
                 return f"the time budget of {budget_s:g} s ended the run after {count(block, 'block')}"
-            width = plan.precision if block >= EARLIEST and not self._extended else None
-            if width is not None and precise(headlines, self._ledger.bursts, measured_as(plan.groups), width):
-                return f"every headline was known to within {width:.0%} after {count(block, 'block')}"
+            half_width = plan.precision if block >= EARLIEST and not self._extended else None
+            if half_width is not None and precise(
+                headlines, self._ledger.bursts, measured_as(plan.groups), half_width
+            ):
+                return f"every headline was known to within {half_width:.0%} after {count(block, 'block')}"
         reason = f"{count(last, 'block')} {'was' if last == 1 else 'were'} measured"
         if budget_s is not None and self._spent_s > budget_s:
             why = "" if plan.budget_rule == "hold" else ": verdicts need as many"
@@ -175,12 +181,12 @@ class Runner:
         return reason
 
     def _compiles_too_long(self, groups: list[Group], last: int, block_s: float, left_s: float) -> bool:
-        """Return whether code was compiled anew in block 1, and its other blocks do not fit the time."""
-        more = [min(group.blocks or last, last) - 1 for group in groups if group.kind == "compiled"]
-        return self._ledger.compiles_again and any(n * block_s > left_s for n in more)
+        """Return whether block 1 compiled again and more compiled blocks would exceed the time left."""
+        n_more = [min(group.blocks or last, last) - 1 for group in groups if group.kind == "compiled"]
+        return self._ledger.compiles_again and any(n * block_s > left_s for n in n_more)
 
     def _provable(self, group: Group, jobs: JobMaker) -> bool:
-        """Make the inputs of a group; where that cannot be, write why for each entry, once."""
+        """Make the inputs of a group; if impossible, write the reason once for each entry, return False."""
         arms = {arm.id: arm for arm in self._plan.arms}
         try:
             for entry in group.entries:
