@@ -1,8 +1,8 @@
-"""How many calls warm an entry, once and before each value: block 0 finds it, the counted blocks keep to it.
+"""Find how many calls warm up an entry once, and how many re-warm it before each sample.
 
-The test is pyperf's idea (its two halves of the warm-up values): the last values taken are cut in two, and
-the halves must have the same quartiles. A warm-up is found once and then frozen: one that each process
-adapted to itself would make the processes differ.
+Block 0 finds both numbers; the counted blocks use the same numbers. The test for a steady time is an idea of
+pyperf: cut the last times into two halves; both halves must have the same quartiles. A warm-up that each
+process adapted for itself would make the processes differ.
 """
 
 import time
@@ -13,17 +13,17 @@ from statistics import median, quantiles
 from bench.machine.clock import MAX_CALLS, Call, Clock, ClockError, no_wait
 from bench.measure.messages import Value
 
-STEP_NS = 500_000  # a step is as many calls as take this long
-HALF = 30  # steps; 5 where one call alone takes longer than SLOW_STEP_NS
-SLOW_HALF = 5
+STEP_NS = 500_000  # a step is the number of calls that takes this long
+HALF_STEPS = 30  # steps in each half; SLOW_HALF_STEPS if one call takes longer than SLOW_STEP_NS
+SLOW_HALF_STEPS = 5
 SLOW_STEP_NS = 5_000_000
-SLIDE = 5  # steps dropped at the front, and taken anew, after a test that failed
+SLIDE_STEPS = 5  # after a failed test, drop the oldest 5 steps and time 5 new steps
 MAX_STEPS = 300
-MOST_NS = 1_500_000_000  # so that slow calls on a busy machine hold nobody up for long
-TOLERANCE = 0.05  # of the quartiles, between the halves
-SPREAD = 0.20  # of the quartiles, among themselves: two speeds by turns are no steady time
-REWARM_STEPS = 10  # of a value's calls each a tenth
-REWARMED = 1.03  # a step within 3 % of the value after it was warm
+MAX_NS = 1_500_000_000  # limits the delay by slow calls on a busy machine
+QUARTILE_TOLERANCE = 0.05  # between the quartiles of the two halves, relative
+MAX_QUARTILE_SPREAD = 0.20  # between upper and lower quartile: two alternating speeds are not steady
+REWARM_STEPS = 10  # each step has a tenth of the sample's calls
+MAX_REWARM_RATIO = 1.03  # a step within 3 % of the sample after it was warm
 
 
 def settle(
@@ -32,96 +32,97 @@ def settle(
     synchronise: Call = no_wait,
     clock: Clock = time.perf_counter_ns,
     max_steps: int = MAX_STEPS,
-    most_ns: float = MOST_NS,
+    most_ns: float = MAX_NS,
 ) -> tuple[bool, int, int]:
-    """Call on until the time of a call is steady, or ``max_steps`` or ``most_ns`` are over.
+    """Call until the time of a call is steady, or until ``max_steps`` or ``most_ns`` is reached.
 
     Returns:
-        Whether it came to be steady, the calls before that, and the nanoseconds of the first one.
+        Whether the time became steady, the number of calls before the steady time, and the nanoseconds of the
+        first call.
 
     Raises:
-        ClockError: not even a billion calls take any time.
+        ClockError: ``MAX_CALLS`` calls take less time than one step.
     """
-    times: list[float] = []  # a call, by step
+    times: list[float] = []  # nanoseconds per call, of each step
     counts: list[int] = []  # calls before each step
     n_calls, total = 1, 0
 
     def step() -> float:
         nonlocal total
         synchronise()
-        start = clock()
+        start_ns = clock()
         for _ in range(n_calls):
             call()
         synchronise()
-        elapsed = clock() - start
+        elapsed_ns = clock() - start_ns
         counts.append(total)
-        times.append(elapsed / n_calls)
+        times.append(elapsed_ns / n_calls)
         total += n_calls
-        return elapsed
+        return elapsed_ns
 
     first_call_ns = step()
     while step() < STEP_NS:
         n_calls *= 2
         if n_calls > MAX_CALLS:
             raise ClockError(f"{MAX_CALLS} calls take less than {STEP_NS} ns: nothing is being done")
-    half = SLOW_HALF if times[-1] > SLOW_STEP_NS else HALF
-    start = len(times) - 1
-    begun = clock()
-    while len(times) < max_steps and clock() - begun < most_ns:
-        while len(times) < start + 2 * half:
+    half = SLOW_HALF_STEPS if times[-1] > SLOW_STEP_NS else HALF_STEPS
+    window_start = len(times) - 1
+    loop_start_ns = clock()
+    while len(times) < max_steps and clock() - loop_start_ns < most_ns:
+        while len(times) < window_start + 2 * half:
             step()
-        step_ns = median(times[start:]) * n_calls
-        if step_ns < STEP_NS / 2:  # slow calls came first: longer steps from here on
-            n_calls, start = min(MAX_CALLS, ceil(n_calls * STEP_NS / max(step_ns, 1))), len(times)
-        elif is_steady(times[start:]):
+        step_ns = median(times[window_start:]) * n_calls
+        if step_ns < STEP_NS / 2:  # calls got faster: use more calls per step from here on
+            n_calls, window_start = min(MAX_CALLS, ceil(n_calls * STEP_NS / max(step_ns, 1))), len(times)
+        elif is_steady(times[window_start:]):
             break
         else:
-            start += SLIDE
-    window = times[start : start + 2 * half]
+            window_start += SLIDE_STEPS
+    window = times[window_start : window_start + 2 * half]
     settled = len(window) == 2 * half and is_steady(window)
-    if len(window) < 2:  # the steps grew longer at the very end: too few of the last length for a quartile
+    if len(window) < 2:  # n_calls changed at the very end: too few steps of the new size for quartiles
         window = times[-2:]
     return settled, counts[_first_steady(times, window)], int(first_call_ns)
 
 
 def is_steady(values: Sequence[float]) -> bool:
-    """Return whether both halves have the same, near quartiles, and the first value is no slow outlier."""
+    """Return whether both halves have the same quartiles, close together, and the first value is not slow."""
     middle = len(values) // 2
     halves = quantiles(values[:middle], n=4), quantiles(values[middle:], n=4)
-    if any(not abs(a - b) <= TOLERANCE * b for a, b in zip(*halves, strict=True)):
+    if any(not abs(a - b) <= QUARTILE_TOLERANCE * b for a, b in zip(*halves, strict=True)):
         return False
     low, _, high = quantiles(values[1:], n=4)
-    if not high - low <= SPREAD * low:
+    if not high - low <= MAX_QUARTILE_SPREAD * low:
         return False
-    return values[0] <= high + max(1.5 * (high - low), TOLERANCE * high)
+    return values[0] <= high + max(1.5 * (high - low), QUARTILE_TOLERANCE * high)
 
 
 def _first_steady(times: Sequence[float], window: Sequence[float]) -> int:
-    """Return the index of the first of three steps in a row that are like those of the window.
+    """Return the index of the first of three consecutive steps whose times are like those of the window.
 
-    Not the window's own start: what made the test fail may have been a hiccup long after the warm-up.
+    The start of the window would be too late if a disturbance long after the warm-up made the test fail.
     """
     low, _, high = quantiles(window, n=4)
-    like = [low * (1 - TOLERANCE) <= time <= high * (1 + TOLERANCE) for time in times]
+    similar = [low * (1 - QUARTILE_TOLERANCE) <= time <= high * (1 + QUARTILE_TOLERANCE) for time in times]
     for index in range(len(times) - 2):
-        if all(like[index : index + 3]):
+        if all(similar[index : index + 3]):
             return index
     return len(times) - 1
 
 
 def rewarm_step(n_calls: int) -> int:
-    """Return the calls of a step of re-warming, which block 0 times."""
+    """Return the number of calls in a re-warming step; block 0 times these steps."""
     return max(1, n_calls // REWARM_STEPS)
 
 
 def rewarm_calls(values: Sequence[Value]) -> int:
-    """Return the calls that warm an entry again: until a step is as quick as the value that follows.
+    """Return the calls that re-warm an entry, so that a step is as fast as the following sample.
 
-    ``values`` are those of block 0, whose steps were timed. At least one step, at most all of them.
+    ``values`` holds the samples of block 0, with timed steps. The result is between one step and all steps.
     """
     calls = rewarm_step(values[0].n_calls)
     steps = min(len(value.rewarm_ns) for value in values)
     for step in range(1, steps):
-        if median(value.rewarm_ns[step] / calls / value.per_call_ns for value in values) <= REWARMED:
+        if median(value.rewarm_ns[step] / calls / value.per_call_ns for value in values) <= MAX_REWARM_RATIO:
             return step * calls
     return steps * calls
