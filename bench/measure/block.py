@@ -1,8 +1,9 @@
-"""A block: fresh workers, which prove and hold their entries, and rounds in which each takes one value.
+"""Measure a block: fresh workers prove and hold their entries; in each round each entry takes one sample.
 
-The workers start, one a processor; from then on one is awake at a time. Sessions come in shuffled order.
-In each, workers prove what they hold; then every round visits all entries in an order of its own. What is
-taken is written when a session ends. Where a worker dies, its entry has failed, and the session begins anew.
+The workers of a block start in parallel, one per processor; afterwards only one is awake at a time. Sessions
+run in shuffled order. In each session the workers first prove their entries; then every round visits all
+entries in a new order. Samples are written when the session ends. If a worker dies, its entry has failed, and
+the session starts again.
 """
 
 import math
@@ -66,23 +67,23 @@ Item = TypeVar("Item")
 
 
 class Progress(Protocol):
-    """What the runner tells whoever watches."""
+    """Report the progress of the runner to the user."""
 
     def starting(self, block: int, blocks: int) -> None:
-        """Tell that a block's workers are being started."""
+        """Report that the workers of a block are starting."""
 
     def measuring(self, block: int, entry: Entry) -> None:
-        """Tell that an entry is about to be proved; its values follow."""
+        """Report that an entry is about to be proved; its samples follow."""
 
     def decided(self, decision: Decision) -> None:
-        """Tell that block 0 is over, and what it decided."""
+        """Report the end of block 0, and its decision."""
 
 
 @dataclass(slots=True)
 class WorkerProcess:
-    """A worker that has been started for a block. One that gives no usable reply is ended.
+    """Hold a worker that was started for a block; a worker without a usable reply is ended.
 
-    ``state`` is None while it is not known to be ready, then its record, or why it did not get there.
+    ``state`` is None until the worker is ready, then its record; ``Refused`` if it never became ready.
     """
 
     block: int
@@ -97,16 +98,16 @@ class WorkerProcess:
         self.start()
 
     def start(self) -> None:
-        """Start the process, in place of one that has ended; ``await_ready`` is to follow."""
+        """Start the process, or replace an ended one; call ``await_ready`` next."""
         argument = msgspec.json.encode(self.setup).decode()
         self.child = Child(WORKER, [argument], self.variables, deadline_s=READY_DEADLINE_S)
 
     def await_ready(self) -> None:
-        """Wait until it is ready, and let it sleep."""
+        """Wait until the worker is ready, and put it to sleep."""
         reply = self._reply(partial(self.child.receive, Ready | Refused))
         self.child.deadline_s = REPLY_DEADLINE_S
         if isinstance(reply, Refused):
-            self.child.stop()  # or it would stay awake beside the others
+            self.child.stop()  # else it would stay awake beside the other workers
             self.state = reply
         else:
             self.state = Worker(
@@ -114,7 +115,7 @@ class WorkerProcess:
             )
 
     def ask(self, job: Job, expected: Any) -> Any:
-        """Wake it for one job; return its reply, of the ``expected`` type or ``Refused``."""
+        """Wake the worker for one job; return its reply, of the ``expected`` type or ``Refused``."""
         if isinstance(self.state, Refused):
             return self.state
         self.child.resume()
@@ -132,19 +133,19 @@ class WorkerProcess:
 
 @dataclass(slots=True)
 class Taken:
-    """What an entry has given in a block so far: round, place in it, and value."""
+    """Hold the proof of an entry, and its samples in this block as (round, place in round, sample)."""
 
     proved: Proved
     visits: list[tuple[int, int, Value]] = field(default_factory=list)
 
     @property
     def values(self) -> list[Value]:
-        """Return the values alone."""
+        """Return the samples without rounds and places."""
         return [value for _, _, value in self.visits]
 
     @property
     def next_batch(self) -> int:
-        """Return the batch of the next value; the proof has left the first one with the variant."""
+        """Return the batch (0 or 1) of the next sample; after the proof, batch 0 is bound."""
         return 1 - len(self.visits) % 2
 
     def burst(
@@ -155,21 +156,21 @@ class Taken:
         limits: Mapping[str, float],
         **place: Any,
     ) -> Burst:
-        """Return the record; ``machine`` is what its gates read, ``place`` are block, entry and digest."""
+        """Return the record; ``machine`` has the gate readings, ``place`` has block, entry and digest."""
         values = self.values
         one_thread = arm.device == "cpu" and arm.threads == 1
         waited_ns = [value.waited_ns if one_thread else 0 for value in values]
-        whole_ns, cpu_ns = sum(value.elapsed_ns for value in values), sum(value.cpu_ns for value in values)
-        readings = {**machine, "preempted": sum(value.preempted for value in values) * 1e9 / whole_ns}
+        total_ns, cpu_ns = sum(value.elapsed_ns for value in values), sum(value.cpu_ns for value in values)
+        readings = {**machine, "preempted": sum(value.preempted for value in values) * 1e9 / total_ns}
         if one_thread and cpu_ns:
-            readings["wall_over_cpu"] = whole_ns / cpu_ns
+            readings["wall_over_cpu"] = total_ns / cpu_ns
         readings = {gate: round(reading, 4) for gate, reading in readings.items()}
         rewarm = calibration.rewarm_calls
         if rewarm is None:
             rewarm = rewarm_calls(values)
         return Burst(
             **asdict(self.proved) | place | {"settled": calibration.settled, "rewarm_calls": rewarm},
-            elapsed_ns=[value.elapsed_ns - less for value, less in zip(values, waited_ns, strict=True)],
+            elapsed_ns=[value.elapsed_ns - wait_ns for value, wait_ns in zip(values, waited_ns, strict=True)],
             rounds=[number for number, _, _ in self.visits],
             places=[place for _, place, _ in self.visits],
             residual_ns=max(value.residual_ns for value in values),
@@ -182,7 +183,7 @@ class Taken:
 
 
 class Blocks:
-    """Runs the blocks of a plan; ``write`` appends a record, ``keep`` names variables to pass on."""
+    """Run the blocks of a plan; ``write`` appends a record, ``keep`` names variables to pass on."""
 
     def __init__(
         self,
@@ -203,9 +204,9 @@ class Blocks:
         self.costs = Costs(accelerated=any(arm.device != "cpu" for arm in plan.arms))
         self._append = write
         self.keep = keep
-        self._waiting: list[_Block] = []  # their workers have started
-        self._failures = 0  # when they were started
-        self._start_s = self._measure_s = 0.0  # of the last start, and of the last block after it
+        self._waiting: list[_Block] = []  # blocks whose workers have started
+        self._failures = 0  # failures in the ledger when these workers started
+        self._start_s = self._measure_s = 0.0  # seconds of the last start, and of the last block
 
     def run(
         self,
@@ -215,10 +216,10 @@ class Blocks:
         rounds: int,
         started: Callable[[], None] = lambda: None,
     ) -> None:
-        """Run a block of so many rounds. When ``started`` is called, ``costs`` tells what the start took.
+        """Run a block; call ``started`` when its workers are ready and ``costs`` holds the start times.
 
-        Importing a library keeps one processor busy: where there are more, and an import takes most of the
-        start, the workers of the next blocks start at the same time, and sleep until it is their turn.
+        Importing a library keeps one processor busy. If there are more processors and an import takes most of
+        the start, the workers of the next blocks start at the same time. They sleep until their block begins.
         """
         self.progress.starting(number, last)
         try:
@@ -227,57 +228,57 @@ class Blocks:
                 self.close()
                 self._start(number, last, groups_of)
             started()
-            block, begun = self._waiting.pop(0), time.perf_counter()
+            block, began_s = self._waiting.pop(0), time.perf_counter()
             try:
                 block.run(rounds)
             finally:
                 block.end()
-            self._measure_s = time.perf_counter() - begun
+            self._measure_s = time.perf_counter() - began_s
         except BaseException:
             self.close()
             raise
 
     def _start(self, number: int, last: int, groups_of: Callable[[int], list[Group]]) -> None:
-        """Start the workers of a block and, where that is as quick, of the next ones."""
+        """Start the workers of a block, and of the next blocks if that takes no longer."""
         self._failures = self.ledger.failures.total()
-        for ahead in range(number, min(last, number + (self.costs.together if number else 1) - 1) + 1):
-            self._waiting.append(_Block(self, ahead, groups_of(ahead)))
-        begun = time.perf_counter()
+        for block_number in range(number, min(last, number + (self.costs.together if number else 1) - 1) + 1):
+            self._waiting.append(_Block(self, block_number, groups_of(block_number)))
+        began_s = time.perf_counter()
         to_start = [(block, name) for block in self._waiting for name in block.workers]
         to_start.sort(key=lambda worker: self.costs.ready_s.get(worker[1], math.inf), reverse=True)
         starting: dict[Child, tuple[_Block, str]] = {}
         while to_start or any(not block.may_be_late(name) for block, name in starting.values()):
-            while to_start and len(starting) < usable_cpus():  # the slowest first, one a processor
+            while to_start and len(starting) < usable_cpus():  # the slowest first, one per processor
                 block, name = to_start.pop(0)
                 starting[block.start(name)] = (block, name)
             block, name = starting.pop(wait_for_any(starting)[0])
             block.await_ready(name)
-        self._start_s = time.perf_counter() - begun
+        self._start_s = time.perf_counter() - began_s
         self.costs.note_start(self._start_s / len(self._waiting))
 
     @property
     def next_s(self) -> float:
-        """Return the seconds of the next block, if it takes as long as the last one did."""
+        """Predict the seconds of the next block from the last block."""
         return self._measure_s + (0.0 if self._waiting else self._start_s)
 
     def close(self) -> None:
-        """End the workers that wait for blocks which are not measured."""
+        """End the workers of started blocks that will not be measured."""
         for block in self._waiting:
             block.end()
         self._waiting = []
 
     def write(self, record: AnyRecord) -> None:
-        """Append a record to the journal, and take in what it says."""
+        """Append a record to the journal, and note it in the ledger."""
         self._append(record)
         self.ledger.note(record)
 
 
-class _Again(Exception):
-    """A worker died or must not go on: the session begins anew without the entry, which has failed."""
+class _RestartSession(Exception):
+    """Restart the session without an entry that has failed, as its worker died or was stopped."""
 
 
 class _Block:
-    """One block: its workers, and what has failed in it."""
+    """Run one block: hold its workers and its failed entries."""
 
     def __init__(self, blocks: Blocks, number: int, groups: list[Group]) -> None:
         self.groups = groups
@@ -287,12 +288,12 @@ class _Block:
         self._order = random.Random(f"{blocks.plan.seed}:{number}")
         self._sessions = sessions(groups, blocks.measured_as.__getitem__)
         entries = [entry for session in self._sessions for entry in session.entries]
-        self._worker = {entry.id: self._worker_of(entry) for entry in entries}  # whatever fails meanwhile
-        self._failed: set[str] = set()  # entries
-        self._held = self._by_worker(self._left(entries))
+        self._worker = {entry.id: self._worker_of(entry) for entry in entries}  # fixed, even after failures
+        self._failed: set[str] = set()  # ids of entries
+        self._held = self._by_worker(self._not_failed(entries))
         self.workers = self._shuffled(list(self._held))
         self._processes: dict[str, WorkerProcess] = {}
-        self._ready: list[Worker] = []  # to be written when the block begins, much later or never
+        self._ready: list[Worker] = []  # records to write when the block begins, if it begins
         self._running = False
 
     def start(self, name: str) -> Child:
@@ -309,7 +310,7 @@ class _Block:
         return process.child
 
     def await_ready(self, name: str) -> None:
-        """Wait for a worker, and let it sleep."""
+        """Wait until a worker is ready, and put it to sleep."""
         process = self._processes[name]
         process.await_ready()
         if isinstance(worker := process.state, Worker):
@@ -321,44 +322,44 @@ class _Block:
                 self._ready.append(worker)
 
     def end(self) -> None:
-        """End all workers, the stubborn ones together."""
+        """End all workers; wait for unresponsive workers together."""
         end_all([process.child for process in self._processes.values()])
 
     def may_be_late(self, name: str) -> bool:
-        """Return whether others need not wait for a worker: it compiles in block 0, where no time counts."""
+        """Return whether a start need not wait for a worker: it compiles in block 0, which is not counted."""
         return self._number == 0 and any(
             catalog.find(self._arms[entry.arm].spec).compiles for entry in self._held[name]
         )
 
     def run(self, rounds: int) -> None:
-        """Measure session by session, and probe."""
+        """Measure all sessions, then the probes."""
         for worker in self._ready:
             self._blocks.write(worker)
         self._running = True
         if self._number == 0:
             self._probe_best_rates()
-        for session in sorted(self._shuffled(self._sessions), key=self._waits):
-            self._session(session, rounds)
+        for session in sorted(self._shuffled(self._sessions), key=self._needs_late_worker):
+            self._measure_session(session, rounds)
         for probe in probing(self._plan, self.groups, self._number):
             self._probe(probe)
 
-    def _waits(self, session: Session) -> bool:
+    def _needs_late_worker(self, session: Session) -> bool:
         """Return whether a session needs a worker that is not ready yet."""
-        late = {name for name, process in self._processes.items() if process.state is None}
-        return any(self._worker[entry.id] in late for entry in session.entries)
+        late_workers = {name for name, process in self._processes.items() if process.state is None}
+        return any(self._worker[entry.id] in late_workers for entry in session.entries)
 
-    def _session(self, session: Session, rounds: int) -> None:
-        """Measure a session, anew where a worker dies in it, and write what its entries gave."""
+    def _measure_session(self, session: Session, rounds: int) -> None:
+        """Measure a session, again whenever a worker dies, and write the results of its entries."""
         while True:
-            entries = self._left(session.entries)
+            entries = self._not_failed(session.entries)
             try:
                 taken = self._prove_all(entries)
                 machine = self._take_all(session, taken, rounds)
                 break
-            except _Again:
+            except _RestartSession:
                 continue
-        for name, held in self._by_worker(entries).items():
-            self._close(self._processes[name], [entry for entry in held if entry.id in taken])
+        for name, held_entries in self._by_worker(entries).items():
+            self._close(self._processes[name], [entry for entry in held_entries if entry.id in taken])
         for entry in entries:
             if entry.id not in taken or entry.id in self._failed:
                 continue
@@ -370,7 +371,7 @@ class _Block:
             self._blocks.write(taken[entry.id].burst(arm, calibration, machine, self._plan.gates, **place))
 
     def _implausible(self, entry: Entry, values: Sequence[Value]) -> str:
-        """Return why its times cannot be those of its work, or nothing."""
+        """Return an error text if the times cannot be those of the work, else an empty text."""
         if self._arms[entry.arm].device != "cpu" and clock.still_busy(values):
             most_ns = max(value.residual_ns for value in values)
             return f"the device was still busy for {most_ns} ns after a value"
@@ -378,30 +379,30 @@ class _Block:
         return honesty.too_fast(entry.case, per_call_ns, self._ledger.best_rates(entry))
 
     def _prove_all(self, entries: Sequence[Entry]) -> dict[str, Taken]:
-        """Have every worker prove and hold its entries, in shuffled order; return those that are proved.
+        """Let every worker prove and hold its entries, in shuffled order; return the proved entries.
 
-        The A/A control holds what the baseline's worker holds as well, in an order of its own: so the two
-        differ in nothing but the draw.
+        The A/A control also holds the other entries of the baseline's worker, in its own order. So the two
+        workers differ only by chance.
 
         Raises:
-            _Again: a worker died.
+            _RestartSession: a worker died.
         """
         taken: dict[str, Taken] = {}
-        held = self._by_worker(entries)
-        for name in self._shuffled(list(held)):
-            others = self._beside_control(held[name], entries)
-            for entry in self._shuffled([*held[name], *others]):
-                if entry in others:
-                    self._prove(name, entry, blamed=held[name][0])
+        held_entries = self._by_worker(entries)
+        for name in self._shuffled(list(held_entries)):
+            extra_entries = self._beside_control(held_entries[name], entries)
+            for entry in self._shuffled([*held_entries[name], *extra_entries]):
+                if entry in extra_entries:
+                    self._prove(name, entry, blamed=held_entries[name][0])
                 elif (proved := self._prove(name, entry, blamed=entry)) is not None:
                     taken[entry.id] = Taken(proved)
         return taken
 
     def _take_all(self, session: Session, taken: dict[str, Taken], rounds: int) -> dict[str, float]:
-        """Have every entry take its values, round by round; return what the machine's gates read meanwhile.
+        """Let every entry take its samples, round by round; return the gate readings over this time.
 
         Raises:
-            _Again: a worker died.
+            _RestartSession: a worker died.
         """
         slow = {entry.id for entry in session.entries if self._ledger.per_call_ns(entry) > SLOW_CALL_NS}
         accelerated = {entry.id for entry in session.entries if self._arms[entry.arm].device != "cpu"}
@@ -411,7 +412,7 @@ class _Block:
             for place, entry in enumerate(order):
                 if entry.id not in taken:
                     continue
-                value = self._turn(entry, taken[entry.id])
+                value = self._take_value(entry, taken[entry.id])
                 if value is None:
                     del taken[entry.id]
                     continue
@@ -421,44 +422,46 @@ class _Block:
         return gates.between(before, gates.read())
 
     def _prove(self, name: str, entry: Entry, *, blamed: Entry) -> Proved | None:
-        """Have an entry proved and held. Where another is ``blamed`` for a crash, this one takes no values.
+        """Let a worker prove and hold an entry; return the proof, or None if the entry takes no samples.
+
+        If another entry is ``blamed`` for a crash, ``entry`` is only held beside it and takes no samples.
 
         Raises:
-            _Again: the worker died, or must not go on.
+            _RestartSession: the worker died or was stopped.
         """
-        process, counts = self._processes[name], entry is blamed
-        if counts:
+        process, takes_samples = self._processes[name], entry is blamed
+        if takes_samples:
             self._blocks.progress.measuring(self._number, entry)
         if process.state is None:
             self.await_ready(name)
         if isinstance(process.state, Refused):
-            if counts:
+            if takes_samples:
                 self._fail(entry, process.state)
             return None
         if not process.child.alive:  # it died in the session before, or at the entry before
             self._revive(name)
-            raise _Again
+            raise _RestartSession
         work = self._ledger.work(entry)
         calibration = self._ledger.calibrations.get(work)
         job = self._blocks.jobs.prove(entry, self._arms[entry.arm], calibration)
-        begun = time.perf_counter()
+        began_s = time.perf_counter()
         reply: Proved | Refused = process.ask(job, Proved)
         if isinstance(reply, Refused):
-            if counts or not process.child.alive:
+            if takes_samples or not process.child.alive:
                 self._refuse(blamed, reply)
             return None
-        if not counts:
+        if not takes_samples:
             return None
-        self._blocks.costs.prove_s[entry.id] = time.perf_counter() - begun - reply.calibration_ns / 1e9
-        if calibration is None:  # at once: its twin is the same work
+        self._blocks.costs.prove_s[entry.id] = time.perf_counter() - began_s - reply.calibration_ns / 1e9
+        if calibration is None:  # now, because the A/A control has the same work
             self._ledger.calibrations[work] = reply
         return reply
 
-    def _turn(self, entry: Entry, taken: Taken) -> Value | None:
-        """Have an entry take its value of a round; None where it failed.
+    def _take_value(self, entry: Entry, taken: Taken) -> Value | None:
+        """Let an entry take its sample of a round; return None if it failed.
 
         Raises:
-            _Again: the worker died, or must not go on.
+            _RestartSession: the worker died or was stopped.
         """
         which, n_calls = taken.next_batch, taken.proved.n_calls
         rewarm = self._ledger.calibrations[self._ledger.work(entry)].rewarm_calls
@@ -475,54 +478,54 @@ class _Block:
         return None
 
     def _close(self, process: WorkerProcess, entries: Sequence[Entry]) -> None:
-        """Release what a worker holds; where something in its process changed, all its values are invalid."""
+        """Release the entries of a worker; if its process settings changed, their samples are invalid."""
         if not process.child.alive:
             return
         reply: Closed | Refused = process.ask(Close(), Closed)
-        # one that died has given its values: the next session starts another
+        # a worker that died here has given its samples: the next session replaces it
         if isinstance(reply, Closed) and reply.changed:
             for entry in entries:
                 self._fail(entry, Refused("invalid", f"its process changed: {reply.changed}"))
             process.child.stop()
 
     def _refuse(self, entry: Entry, reply: Refused) -> None:
-        """Write why an entry has no values.
+        """Write why an entry has no samples.
 
         Raises:
-            _Again: the worker died or must not go on. What it still holds would be missing for the next
-                entry, and a process that was changed measures something else.
+            _RestartSession: the worker died or was stopped. Memory that it still holds would be missing for
+                the next entry, and a process with changed settings measures something else.
         """
         self._fail(entry, reply)
         child = self._process(entry).child
         if reply.status in ("oom", "invalid"):
             child.stop()
         if not child.alive:
-            raise _Again
+            raise _RestartSession
 
     def _fail(self, entry: Entry, reply: Refused) -> None:
-        """Write why an entry has no values in this block."""
+        """Write why an entry has no samples in this block."""
         self._failed.add(entry.id)
-        words = without_person(self._process(entry).child.last_words())
+        last_words = without_person(self._process(entry).child.last_words())
         reason = without_person(reply.reason)
-        self._blocks.write(Failure(self._number, entry.id, reply.status, reason, reply.checks, words))
+        self._blocks.write(Failure(self._number, entry.id, reply.status, reason, reply.checks, last_words))
 
     def _process(self, entry: Entry) -> WorkerProcess:
         return self._processes[self._worker[entry.id]]
 
     def _probe(self, probe: Probe) -> None:
-        """Have a library's basic operations timed; where that fails, write why. No entry is lost by it."""
-        arm, begun = self._arms[probe.arm], time.perf_counter()
+        """Time a library's basic operations, or write why that failed; no entry is lost by a failure."""
+        arm, began_s = self._arms[probe.arm], time.perf_counter()
         names = [worker_name(arm, alone=alone) for alone in (self._plan.isolate, True)]
         reply: Measured | Refused = Refused("missing", "nothing of its library could be measured")
         if processes := [self._processes[name] for name in names if name in self._processes]:
             if isinstance(processes[0].state, Worker) and not processes[0].child.alive:
                 self._revive(processes[0].name)
             reply = processes[0].ask(probe_job(self._plan, probe), Measured)
-        self._blocks.costs.probes_s[probe.arm] = time.perf_counter() - begun
+        self._blocks.costs.probes_s[probe.arm] = time.perf_counter() - began_s
         self._write_rates(probe.arm, probe.case, reply)
 
     def _probe_best_rates(self) -> None:
-        """Time the products that bound how quick a call can be, for every library, place and dtype."""
+        """Time the products that limit how fast a call can be, for every library, place and dtype."""
         places: set[tuple[str, str, int, str]] = set()
         for name, entries in self._held.items():
             process = self._processes[name]
@@ -532,13 +535,13 @@ class _Block:
                 if place in places or not (isinstance(process.state, Worker) and process.child.alive):
                     continue
                 places.add(place)
-                cases = [other.case for other in entries if other.case.dtype == dtype]
+                cases = [held_entry.case for held_entry in entries if held_entry.case.dtype == dtype]
                 wanted = list(
                     dict.fromkeys(kernel for case in cases for kernel in honesty.probe_wanted(case))
                 )
                 job = ProbeJob(arm.device, dtype, wanted, of_thread=arm.device == "cpu")
                 reply = process.ask(job, Measured)
-                if isinstance(reply, Measured):  # else its entries will tell why
+                if isinstance(reply, Measured):  # else the entries will report the error
                     self._write_rates(arm.id, entry.case, reply)
 
     def _write_rates(self, arm: str, case: Case, reply: Measured | Refused) -> None:
@@ -548,7 +551,7 @@ class _Block:
         self._blocks.write(Rates(self._number, arm, case, primitives, reason))
 
     def _revive(self, name: str) -> None:
-        """Put another worker in the place of one that has died."""
+        """Replace a worker that has died."""
         self._processes[name].child.stop()
         self._processes[name].start()
         self.await_ready(name)
@@ -556,27 +559,29 @@ class _Block:
     def _worker_of(self, entry: Entry) -> str:
         """Return the worker that holds an entry."""
         arm = self._arms[entry.arm]
-        own = catalog.find(arm.spec).alone or self._ledger.failures[entry.id] > 0
-        return worker_name(arm, alone=self._plan.isolate or own)
+        has_own_worker = catalog.find(arm.spec).alone or self._ledger.failures[entry.id] > 0
+        return worker_name(arm, alone=self._plan.isolate or has_own_worker)
 
-    def _left(self, entries: Iterable[Entry]) -> list[Entry]:
+    def _not_failed(self, entries: Iterable[Entry]) -> list[Entry]:
         """Return the entries that have not failed."""
-        return [e for e in entries if e.id not in self._failed and e.id not in self._ledger.lost]
+        failed, lost = self._failed, self._ledger.lost
+        return [entry for entry in entries if entry.id not in failed and entry.id not in lost]
 
     def _by_worker(self, entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-        held: dict[str, list[Entry]] = {}
+        by_worker: dict[str, list[Entry]] = {}
         for entry in entries:
-            held.setdefault(self._worker[entry.id], []).append(entry)
-        return held
+            by_worker.setdefault(self._worker[entry.id], []).append(entry)
+        return by_worker
 
     def _beside_control(self, held: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
-        """Return what the A/A control holds beside its own: its originals' neighbours that are known to run.
+        """Return the extra entries that the A/A control's worker holds: those beside its originals.
 
-        Nothing where it failed before, which may have been a neighbour's doing.
+        Only entries that have run before are returned. If the control failed before, none are returned,
+        because such an extra entry may have caused the failure.
         """
         arms, work, failures = self._arms, self._ledger.work, self._ledger.failures
-        own = {work(e) for e in held if arms[e.arm].twin and not failures[e.id]}
-        originals = [e for e in entries if work(e) in own and not arms[e.arm].twin]
+        controlled = {work(entry) for entry in held if arms[entry.arm].twin and not failures[entry.id]}
+        originals = [entry for entry in entries if work(entry) in controlled and not arms[entry.arm].twin]
         workers = {self._worker[entry.id] for entry in originals}
         return [
             entry
