@@ -1,15 +1,15 @@
-"""The plan: groups of entries, each against its baseline, declared before the first value.
+"""Plan a run: declare the groups of entries, each with its baseline, before the first sample.
 
-A group is a table: entries that are neighbours in time in every block. The baseline is the cell's own, on
-the CPU with the same thread count; its twin is the A/A control, whose ratio to it is the noise floor. Beside
-the tables stand
+A group is a table; its entries are timed shortly after each other in every block. The baseline is the cell's
+own variant, on the CPU with the same thread count. The A/A control ("twin") is a second copy of the baseline;
+the ratio of the two is the noise floor. There are also:
 
 * ``ladder``: from the tutorial's NumPy program to its PyTorch program, one change at a time. Branches lead to
-  what is on no way from the one to the other: a workspace that is allocated once, and compiled code.
-* ``compiled``: the main case by compiled code.
-* ``dispatch``: the main case with one sample, one feature, one hidden unit and one output. It makes the same
-  calls on arrays that cost nothing, so its time is what the calls themselves cost.
-* probes, which have a worker time the basic operations of its library.
+  programs that are not on this way: a workspace that is allocated once, and compiled code.
+* ``compiled``: the main case, run by compiled code.
+* ``dispatch``: the main case with one batch sample, feature, hidden unit and output. It makes the same calls
+  on arrays that cost nothing. So its time is the cost of the calls themselves.
+* probes: a worker times the basic operations of its library.
 """
 
 import dataclasses
@@ -49,19 +49,19 @@ from bench.workload.case import LAYOUTS, TASKS, Case, Shape, sine_case
 from bench.workload.cell import find_cell
 from bench.workload.options import RunOptions
 
-MARGIN = 0.02
+MARGIN = 0.02  # EQUIVALENT: the ratio lies within 2 % of 1
 PRECISION = 0.01  # half-width of a headline's log ratio at which a run may stop early
-ROUNDS, LEAST_ROUNDS, QUICK_ROUNDS = 30, 10, 15  # of a block; fewer where a time budget asks for it
-HELD_ROUNDS = 7  # where a budget holds, at least: of slow calls three values
+ROUNDS, LEAST_ROUNDS, QUICK_ROUNDS = 30, 10, 15  # per block; fewer to fit a time budget
+HELD_ROUNDS = 7  # minimum for the budget rule "hold": enough for three samples of slow calls
 LADDER_BLOCKS = 6  # enough for an interval of each factor, and for the claim's verdict
-LIMITS_BLOCKS = 6  # of dispatch and probes
+LIMITS_BLOCKS = 6  # for dispatch and probes
 SIZES: dict[str, tuple[int, ...]] = {  # the primer's
     "seq_len": (6,), "batch": (128,), "features": (), "hidden": (32,), "outputs": (8,),
 }  # fmt: skip
 GRID_SIZES = SIZES | {
     "batch": (1, 4, 16, 32, 64, 128), "features": (6,), "hidden": (8, 32, 128, 512, 1024, 2048),
 }  # fmt: skip
-# in the order of their importance; the first is the main one, which every arm takes part in
+# in order of importance; all arms take part in the first, the main work
 PRIMER_WORK = (
     ("train_step", "positional"),
     ("train_step", "sequence"),
@@ -73,15 +73,15 @@ PRIMER_WORK = (
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What is measured where nothing else is asked for."""
+    """Hold what is measured if the user asks for nothing else."""
 
-    roles: tuple[catalog.Role, ...]  # of variants that take the whole batch at once; () for every variant
-    blocks: int  # counted ones
-    budget_s: float | None = None  # less than what is promised: devices are found, and the report is drawn
+    roles: tuple[catalog.Role, ...]  # of variants that compute the whole batch at once; (): every variant
+    blocks: int  # counted blocks
+    budget_s: float | None = None  # less than the promised time, as finding devices and reporting take time
 
 
-# The default leaves the slow variants, which loop over the batch, to the ladder. Where a size is the
-# question, as in a grid, how each library is usually written and its fastest forms suffice.
+# The default measures the slow variants, which loop over the batch, only in the ladder. In a grid, which
+# compares sizes, each library's usual form and its fastest forms suffice.
 PRESETS = {
     "quick": Preset(("as_written", "fastest", "tutorial"), 3),
     "primer": Preset(("as_written", "fastest", "tutorial", "plain"), 10, 104.0),
@@ -98,10 +98,10 @@ def variants_of(preset: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Exactly:
-    """The cases and arms of a refinement, whatever options and preset would choose."""
+    """Hold the cases and arms of a refinement, which replace those from options and preset."""
 
     cases: tuple[Case, ...]
-    arms: tuple[Arm, ...] = ()  # those that options and preset choose, where there are none
+    arms: tuple[Arm, ...] = ()  # if empty, options and preset choose the arms
 
 
 def make_plan(
@@ -115,13 +115,13 @@ def make_plan(
     budget_rule: BudgetRule | None = None,
     exactly: Exactly | None = None,
 ) -> Plan:
-    """Turn what is asked for into a declared plan, on a machine with these devices and so many processors.
+    """Declare the plan for these options, on a machine with these devices and ``cpus`` processors.
 
-    A budget that is asked for is kept or refused, unless ``budget_rule`` says otherwise.
+    A budget from the user is kept or refused, unless ``budget_rule`` sets another rule.
 
     Raises:
-        UserError: a device that is absent, options that contradict each other, nothing to measure, or too few
-            blocks for the verdicts of a table.
+        UserError: a device is absent, options contradict each other, nothing can be measured, or there are
+            too few blocks for the verdicts of a table.
     """
     planner = _Planner(asked, devices, cpus, exactly)
     main_arms, side_arms = planner.choose_arms()
@@ -136,16 +136,18 @@ def make_plan(
         compiled, branch = planner.compiled(groups[0].entries[0].case)
         groups, rungs = [*groups, compiled], [*rungs, *branch]
     if not any(comparisons(group, arms.values()) for group in groups):
-        reasons = "; ".join(dict.fromkeys(each.reason for each in planner.missing)) or "no variant was chosen"
+        reasons = (
+            "; ".join(dict.fromkeys(missing.reason for missing in planner.missing)) or "no variant was chosen"
+        )
         raise UserError(f"nothing to measure: {reasons}")
 
-    asks_why = not asked.quick and asked.preset != "grid"
-    probes = planner.probes(groups[0]) if asks_why else []
+    explains = not asked.quick and asked.preset != "grid"
+    probes = planner.probes(groups[0]) if explains else []
     if probes:
         groups.append(planner.dispatch(groups[0]))
     groups = [group for group in groups if group.entries]
-    used = {entry.arm for group in groups for entry in group.entries}
-    used_arms = [arm for arm in arms.values() if arm.id in used]
+    used_ids = {entry.arm for group in groups for entry in group.entries}
+    used_arms = [arm for arm in arms.values() if arm.id in used_ids]
     preset = "quick" if asked.quick else asked.preset
     budget_s = PRESETS[preset].budget_s if asked.budget is None and not planner.customised else asked.budget
     return Plan(
@@ -156,14 +158,14 @@ def make_plan(
         command=command,
         preset="custom" if planner.customised and preset not in ("quick", "grid") else preset,
         seed=secrets.randbelow(1 << 32) if asked.seed is None else asked.seed,
-        blocks=_blocks(asked, preset, groups, arms.values()),
+        blocks=_counted_blocks(asked, preset, groups, arms.values()),
         rounds=QUICK_ROUNDS if asked.quick else ROUNDS,
         verdicts=not asked.quick,
         margin=MARGIN,
         budget_s=budget_s,
         arms=used_arms,
         groups=groups,
-        pairs=[*_pairs(groups, arms), *_claim(rungs)],
+        pairs=[*_headlines(groups, arms), *_claim(rungs)],
         missing=planner.missing,
         gates=dict(LIMITS),
         precision=None if asked.quick else PRECISION,
@@ -176,28 +178,28 @@ def make_plan(
 
 
 class _Planner:
-    """Chooses cases and arms, and makes the groups; ``missing`` is what cannot be measured, and why."""
+    """Choose cases and arms, and make the groups; ``missing`` lists what cannot be measured, with reasons."""
 
     def __init__(self, asked: RunOptions, devices: Devices, cpus: int, exactly: Exactly | None) -> None:
         self.asked, self.devices, self.cpus, self._exactly = asked, devices, cpus, exactly
         self.ids, absent = resolve(asked.device or ["all"], devices)
         self.accelerators = [device for device in self.ids if device != "cpu"]
-        self.missing = [Missing(each.kind, each.reason) for each in absent]
+        self.missing = [Missing(device.kind, device.reason) for device in absent]
         self.arms: dict[str, Arm] = {arm.id: arm for arm in exactly.arms} if exactly else {}
-        usual = GRID_SIZES if asked.preset == "grid" else SIZES
-        self.sizes = {name: getattr(asked, name) or sizes for name, sizes in usual.items()}
+        default_sizes = GRID_SIZES if asked.preset == "grid" else SIZES
+        self.sizes = {name: getattr(asked, name) or sizes for name, sizes in default_sizes.items()}
         chosen = (asked.variant, asked.task, asked.layout, asked.threads, exactly)
         settings = (asked.activation, asked.dtype, asked.split)
-        other_sizes = asked.preset != "grid" and self.sizes != SIZES  # a grid is one of any sizes
-        # whether the work differs from the preset's, so that its claim and time budget do not apply
+        other_sizes = asked.preset != "grid" and self.sizes != SIZES  # a grid may have any sizes
+        # true if the work differs from the preset, whose claim and time budget then do not apply
         self.customised = any(chosen) or other_sizes or settings != ("tanh", "float32", "random")
         self.standard = not self.customised and asked.preset != "grid"  # the tutorial's work at its own size
 
     def cases(self) -> list[Case]:
-        """Return the cases, the main one first: tasks and layouts as asked or of the preset, at every size.
+        """Return the cases, main case first: all tasks and layouts, of the user or the preset, at every size.
 
         Raises:
-            UserError: options that contradict each other or this machine.
+            UserError: the options contradict each other or this machine.
         """
         asked = self.asked
         if self._exactly:
@@ -213,8 +215,8 @@ class _Planner:
             )
         work: Sequence[tuple[str, str]] = PRIMER_WORK[:1] if asked.quick else PRIMER_WORK
         if not self.standard or (asked.preset == "full" and not asked.quick):
-            first = None if asked.preset == "full" and not asked.quick else 1
-            work = list(product(asked.task or TASKS[:first], asked.layout or LAYOUTS[:first]))
+            n_first = None if asked.preset == "full" and not asked.quick else 1
+            work = list(product(asked.task or TASKS[:n_first], asked.layout or LAYOUTS[:n_first]))
         common: dict[str, Any] = {
             "dtype": asked.dtype,
             "activation": asked.activation,
@@ -223,16 +225,16 @@ class _Planner:
             "cell": catalog.cell_of(asked.variant),
         }
         lengths, batches, features, hidden, outputs = self.sizes.values()
-        chosen: list[Case] = []
+        cases: list[Case] = []
         for (task, layout), T, B, H, O in product(work, lengths, batches, hidden, outputs):  # noqa: E741
             for I in features:  # noqa: E741  (the project's letters)
-                chosen.append(Case(task, Shape(T, B, I, H, O), "sequence", data="random", **common))
+                cases.append(Case(task, Shape(T, B, I, H, O), "sequence", data="random", **common))
             if not features:
-                chosen.append(sine_case(task, layout, window=T, batch=B, hidden=H, outputs=O, **common))
-        return list(dict.fromkeys(chosen))
+                cases.append(sine_case(task, layout, window=T, batch=B, hidden=H, outputs=O, **common))
+        return list(dict.fromkeys(cases))
 
     def choose_arms(self) -> tuple[list[Arm], list[Arm]]:
-        """Return the arms of the main case, and of the others: those without all-thread arms."""
+        """Return the arms of the main case, and of the other cases, which have no all-thread arms."""
         if self._exactly and self._exactly.arms:
             return list(self._exactly.arms), list(self._exactly.arms)
         asked = self.asked
@@ -240,25 +242,29 @@ class _Planner:
         accelerated = asked.variant or variants_of("primer" if asked.quick else asked.preset)
         if "cpu" in self.ids:
             for threads in asked.threads or (1,):
-                self._add(variants, "cpu", threads)
+                self._add_arms(variants, "cpu", threads)
         for device in self.accelerators:
-            kind = next(each.kind for each in self.devices.present if each.id == device)
-            able = [spec for spec in accelerated if kind in catalog.find(spec).devices]
-            if able or not self.arms:
-                self._add(able or accelerated, device, self.cpus)
-        side = list(self.arms.values())
+            kind = next(present.kind for present in self.devices.present if present.id == device)
+            supported = [spec for spec in accelerated if kind in catalog.find(spec).devices]
+            if supported or not self.arms:
+                self._add_arms(supported or accelerated, device, self.cpus)
+        side_arms = list(self.arms.values())
         if asked.quick or not self.standard or self.cpus == 1 or "cpu" not in self.ids:
-            return side, side
-        # as usually written, and the baseline's library at its fastest, also on all threads
+            return side_arms, side_arms
+        # on all threads also: usual forms, and the fastest forms of the baseline's library
         home = catalog.find(catalog.BASELINE).library
-        chosen = catalog.by_role("as_written", "fastest")
-        all_threads = [v.name for v in chosen if v.role == "as_written" or v.library == home]
-        self._add(variants if asked.preset == "full" else all_threads, "cpu", self.cpus, twin=False)
-        everything = list(self.arms.values())
-        return everything, everything if asked.preset == "full" else side
+        variants_by_role = catalog.by_role("as_written", "fastest")
+        all_threads = [
+            variant.name
+            for variant in variants_by_role
+            if variant.role == "as_written" or variant.library == home
+        ]
+        self._add_arms(variants if asked.preset == "full" else all_threads, "cpu", self.cpus, twin=False)
+        all_arms = list(self.arms.values())
+        return all_arms, all_arms if asked.preset == "full" else side_arms
 
-    def _add(self, specs: Iterable[str], device: str, threads: int, *, twin: bool = True) -> None:
-        """Add the baseline at that thread count, its twin, and the variants on the device."""
+    def _add_arms(self, specs: Iterable[str], device: str, threads: int, *, twin: bool = True) -> None:
+        """Add the baseline with this thread count, its A/A control if ``twin``, and the variants."""
         baseline = find_cell(catalog.cell_of(self.asked.variant)).baseline
         self.arm(baseline, "cpu", threads)
         if twin:
@@ -267,34 +273,34 @@ class _Planner:
             self.arm(spec, device, threads)
 
     def arm(self, spec: str, device: str = "cpu", threads: int = 1, *, twin: bool = False) -> Arm:
-        """Return the arm of a variant in its place, which is one of the plan's from now on.
+        """Return the arm of a variant on a device with threads; add the arm to the plan.
 
         Raises:
-            UserError: two variants of one name.
+            UserError: two variants have the same name.
         """
         variant = catalog.find(spec)
-        name = f"{variant.name}@{device} x{threads}" + (" twin" if twin else "")
-        new = Arm(name, spec, variant.name, variant.library, device, threads, twin, variant.known_wrong)
-        arm = self.arms.setdefault(name, new)
+        arm_id = f"{variant.name}@{device} x{threads}" + (" twin" if twin else "")
+        new = Arm(arm_id, spec, variant.name, variant.library, device, threads, twin, variant.known_wrong)
+        arm = self.arms.setdefault(arm_id, new)
         if arm.spec != spec:
             raise UserError(f"{arm.spec} and {spec} are both called {arm.variant!r}: rename one")
         return arm
 
     def table(self, case: Case, arms: Iterable[Arm]) -> Group:
-        """Return the entries of one case; what an arm does not support joins ``missing`` with the reason."""
+        """Return the entries of a case; add an arm that cannot compute it to ``missing``, with the reason."""
         name = _group_name(case)
         entries: list[Entry] = []
         for arm in arms:
-            own = f"{name} | {arm.id}"
+            entry_id = f"{name} | {arm.id}"
             if reason := self._why_not(arm, case):
-                self.missing.append(Missing(own, reason, arm.library))
+                self.missing.append(Missing(entry_id, reason, arm.library))
                 continue
             baseline = f"{name} | {catalog.find(find_cell(case.cell).baseline).name}@cpu x{arm.threads}"
-            entries.append(Entry(own, name, arm.id, case, None if own == baseline else baseline))
+            entries.append(Entry(entry_id, name, arm.id, case, None if entry_id == baseline else baseline))
         return Group(name, entries)
 
     def _why_not(self, arm: Arm, case: Case) -> str | None:
-        """Return why an arm cannot compute a case here; None where it can."""
+        """Return why an arm cannot compute a case here, or None."""
         if arm.device in self.devices.without_float64 and (
             case.dtype == "float64" or too_small_for_float32(case)
         ):
@@ -305,8 +311,8 @@ class _Planner:
     def ladder(self) -> tuple[Group, list[Rung]]:
         """Return the ladder and its rungs from top to bottom; empty without PyTorch or the CPU.
 
-        A quick run leaves rungs out; what changed there joins what changes at the next one. The last program
-        on the way has a rung on every accelerator as well.
+        A quick run leaves out rungs; the change of such a rung is added to the next rung. The last program of
+        the main way also has a rung on every accelerator.
         """
         group = Group("ladder", [], None if self.asked.preset == "full" else LADDER_BLOCKS, "ladder")
         libraries = {catalog.find(step.variant).library for step in catalog.LADDER}
@@ -322,31 +328,34 @@ class _Planner:
                 activation=step.activation,
                 seed=self.asked.seed or 0,
             )
-            own = f"ladder | {arm.id} {case.layout} {case.dtype} {case.activation}"  # on more than one rung
-            group.entries.append(Entry(own, "ladder", arm.id, case, None))
-            rungs.append(Rung(own, above, change, branch))
-            return own
+            # the id has the case's settings, because an arm may have several rungs
+            entry_id = f"ladder | {arm.id} {case.layout} {case.dtype} {case.activation}"
+            group.entries.append(Entry(entry_id, "ladder", arm.id, case, None))
+            rungs.append(Rung(entry_id, above, change, branch))
+            return entry_id
 
-        places: dict[int, str] = {}  # of those in LADDER that are taken
-        passed: list[str] = []
+        entry_ids: dict[int, str] = {}  # entry ids by index in LADDER, of the rungs that are taken
+        changes: list[str] = []
         above: str | None = None
-        last = max(place for place, step in enumerate(catalog.LADDER) if step.branches_from is None)
-        for place, step in enumerate(catalog.LADDER):
+        last_index = max(index for index, step in enumerate(catalog.LADDER) if step.branches_from is None)
+        for index, step in enumerate(catalog.LADDER):
             branch = step.branches_from is not None
-            passed.append(step.change)
+            changes.append(step.change)
             if self.asked.quick and catalog.find(step.variant).role not in ("as_written", "tutorial"):
-                passed = [] if branch else passed
+                changes = [] if branch else changes
                 continue
-            start = above if step.branches_from is None else places[step.branches_from]
-            places[place] = add(self.arm(step.variant), step, start, "; ".join(passed), branch=branch)
-            passed, above = [], above if branch else places[place]
-            for device in self.accelerators if place == last else ():
-                there = self.arm(step.variant, device, self.cpus)
-                add(there, step, places[place], f"on {device}", branch=True)
+            rung_above = above if step.branches_from is None else entry_ids[step.branches_from]
+            entry_ids[index] = add(
+                self.arm(step.variant), step, rung_above, "; ".join(changes), branch=branch
+            )
+            changes, above = [], above if branch else entry_ids[index]
+            for device in self.accelerators if index == last_index else ():
+                accelerated = self.arm(step.variant, device, self.cpus)
+                add(accelerated, step, entry_ids[index], f"on {device}", branch=True)
         return group, rungs
 
     def compiled(self, case: Case) -> tuple[Group, list[Rung]]:
-        """Return the main case by compiled code, beside its baseline and the same operations uncompiled."""
+        """Return the main case by compiled code, the same operations uncompiled, and the baseline."""
         (plain,), (compiled,) = catalog.by_role("plain"), catalog.by_role("compiled")
         arms = [self.arm(spec) for spec in (catalog.BASELINE, plain.name, compiled.name)]
         ids = [f"compiled | {arm.id}" for arm in arms]
@@ -356,29 +365,29 @@ class _Planner:
             return Group("compiled", []), []
         baselines = (None, None, ids[0])
         entries = [
-            Entry(own, "compiled", arm.id, case, baseline)
-            for own, arm, baseline in zip(ids, arms, baselines, strict=True)
+            Entry(entry_id, "compiled", arm.id, case, baseline)
+            for entry_id, arm, baseline in zip(ids, arms, baselines, strict=True)
         ]
         rung = Rung(ids[2], ids[1], "compiled", branch=True)
         return Group("compiled", entries, LADDER_BLOCKS, "compiled"), [rung]
 
     def dispatch(self, main: Group) -> Group:
-        """Return an entry for every arm of the main group that makes the same number of calls at any size.
+        """Return an entry for each arm of the main group whose number of calls does not depend on the size.
 
-        Arrays of one number are proved in float64, so a device without it has none.
+        The proof of arrays with one number needs float64, so devices without float64 have no entry.
         """
         entries = []
         for entry in main.entries:
             arm, case = self.arms[entry.arm], entry.case
             same_calls = not catalog.find(arm.spec).loops_over_batch
             if _is_probed(arm) and same_calls and arm.device not in self.devices.without_float64:
-                one = Shape(case.shape.T, 1, 1, 1, 1)
-                tiny = dataclasses.replace(case, shape=one, layout="sequence", data="random")
-                entries.append(Entry(f"dispatch | {arm.id}", "dispatch", arm.id, tiny, None))
+                tiny_shape = Shape(case.shape.T, 1, 1, 1, 1)
+                tiny_case = dataclasses.replace(case, shape=tiny_shape, layout="sequence", data="random")
+                entries.append(Entry(f"dispatch | {arm.id}", "dispatch", arm.id, tiny_case, None))
         return Group("dispatch", entries, LIMITS_BLOCKS, "dispatch")
 
     def probes(self, main: Group) -> list[Probe]:
-        """Return one for each library in each place: one thread of the CPU, and every accelerator."""
+        """Return a probe for each library at each place: one thread of the CPU, and every accelerator."""
         chosen: dict[tuple[str, str], Arm] = {}
         for arm in (self.arms[entry.arm] for entry in main.entries):
             if _is_probed(arm):
@@ -387,25 +396,25 @@ class _Planner:
 
 
 def _is_probed(arm: Arm) -> bool:
-    """Return whether it is one in whose place a library is timed: no twin, and on the CPU one thread."""
+    """Return whether the arm stands for a probed place: no A/A control, and on the CPU one thread."""
     return not arm.twin and (arm.device != "cpu" or arm.threads == 1)
 
 
 def probing(plan: Plan, groups: Iterable[Group], block: int) -> list[Probe]:
-    """Return the probes that take part in a block of these groups: their arms have workers there."""
-    present = {entry.arm for group in groups for entry in group.entries}
+    """Return the probes that take part in a block; only arms of these groups have workers in the block."""
+    arm_ids = {entry.arm for group in groups for entry in group.entries}
     return [
         probe
         for probe in plan.probes
-        if probe.arm in present and (probe.blocks is None or block <= probe.blocks)
+        if probe.arm in arm_ids and (probe.blocks is None or block <= probe.blocks)
     ]
 
 
 def probe_job(plan: Plan, probe: Probe) -> ProbeJob:
-    """Return what to time: whatever the plan's variants of that library ask it for."""
-    (own,) = (arm for arm in plan.arms if arm.id == probe.arm)
-    specs = dict.fromkeys(arm.spec for arm in plan.arms if arm.library == own.library)
-    return ProbeJob(own.device, probe.case.dtype, wanted(probe.case, specs))
+    """Return the job of a probe: time all operations of the plan's variants of the probe's library."""
+    (probed_arm,) = (arm for arm in plan.arms if arm.id == probe.arm)
+    specs = dict.fromkeys(arm.spec for arm in plan.arms if arm.library == probed_arm.library)
+    return ProbeJob(probed_arm.device, probe.case.dtype, wanted(probe.case, specs))
 
 
 def active(groups: Iterable[Group], block: int) -> list[Group]:
@@ -414,7 +423,7 @@ def active(groups: Iterable[Group], block: int) -> list[Group]:
 
 
 def without(group: Group, arms: Collection[str]) -> Group:
-    """Leave out a group's entries of these arms, given by their ids."""
+    """Return the group without the entries of these arms; ``arms`` holds ids."""
     return replace(group, entries=[entry for entry in group.entries if entry.arm not in arms])
 
 
@@ -423,24 +432,24 @@ def _without_twins(group: Group, arms: Iterable[Arm]) -> Group:
 
 
 def comparisons(group: Group, arms: Iterable[Arm]) -> int:
-    """Count the verdicts that a table asks for: its entries with a baseline; the twin is the control."""
+    """Count the verdicts of a table: its entries with a baseline, without the A/A control."""
     return sum(entry.baseline is not None for entry in _without_twins(group, arms).entries)
 
 
 def fewest_blocks(groups: Iterable[Group], arms: Collection[Arm]) -> int:
-    """Count the blocks below which some family of verdicts, a table or all twins, could not reach one."""
-    twins = sum(len(group.entries) - len(_without_twins(group, arms).entries) for group in groups)
-    families = [comparisons(group, arms) for group in groups if group.blocks is None]
-    return max(MIN_BLOCKS, blocks_needed(twins, ALPHA), *map(blocks_needed, families))
+    """Return the minimum blocks so that every family of verdicts (a table, or all twins) can reach one."""
+    n_twins = sum(len(group.entries) - len(_without_twins(group, arms).entries) for group in groups)
+    n_verdicts = [comparisons(group, arms) for group in groups if group.blocks is None]
+    return max(MIN_BLOCKS, blocks_needed(n_twins, ALPHA), *map(blocks_needed, n_verdicts))
 
 
 def least_blocks(plan: Plan, groups: Iterable[Group]) -> int:
-    """Count the blocks that are measured whatever the time budget: what verdicts need, or one."""
+    """Return the minimum blocks of any time budget: as many as verdicts need, or one."""
     return fewest_blocks(groups, plan.arms) if plan.verdicts and plan.budget_rule != "hold" else 1
 
 
 def _group_name(case: Case) -> str:
-    """Return task and layout, and the shape where it is not the primer's."""
+    """Return task and layout; add the shape if it is not the primer's."""
     if case.data == "random":
         return f"{case.task} random {case.shape}"
     name = f"{case.task} {case.layout}"
@@ -448,16 +457,16 @@ def _group_name(case: Case) -> str:
 
 
 def _fewer_twins(groups: Sequence[Group], arms: Collection[Arm]) -> list[Group]:
-    """Keep a twin in three tables, of least, middling and most work: more would ask for more blocks."""
+    """Keep the A/A control in three tables, of least, median and most work: more would need more blocks."""
     by_work = sorted(
         (group for group in groups if group.entries), key=lambda group: group.entries[0].case.shape.work
     )
-    kept = {by_work[place].name for place in (0, len(by_work) // 2, -1)} if by_work else set()
-    return [group if group.name in kept else _without_twins(group, arms) for group in groups]
+    kept_names = {by_work[index].name for index in (0, len(by_work) // 2, -1)} if by_work else set()
+    return [group if group.name in kept_names else _without_twins(group, arms) for group in groups]
 
 
-def _pairs(groups: Sequence[Group], arms: dict[str, Arm]) -> list[Pair]:
-    """Return the headlines known before block 0: twins, compiled code, as written for the main task."""
+def _headlines(groups: Sequence[Group], arms: dict[str, Arm]) -> list[Pair]:
+    """Return the headlines known before block 0: A/A controls, compiled, as written for the main task."""
     main_task = groups[0].entries[0].case.task
 
     def kind(group: Group, entry: Entry) -> PairKind | None:
@@ -469,30 +478,34 @@ def _pairs(groups: Sequence[Group], arms: dict[str, Arm]) -> list[Pair]:
         return "as_written" if role == "as_written" and entry.case.task == main_task else None
 
     return [
-        Pair(own, entry.id, entry.baseline)
+        Pair(pair_kind, entry.id, entry.baseline)
         for group in groups
         for entry in group.entries
-        if entry.baseline is not None and (own := kind(group, entry))
+        if entry.baseline is not None and (pair_kind := kind(group, entry))
     ]
 
 
 def _claim(rungs: Iterable[Rung]) -> list[Pair]:
-    """Return the tutorial's claim: the last rung on the way over the first one. Different work."""
-    way = [rung.entry for rung in rungs if not rung.branch]
-    return [Pair("claim", way[-1], way[0])] if len(way) > 1 else []
+    """Return the pair of the tutorial's claim: last and first rung of the main way; their work differs."""
+    main_way = [rung.entry for rung in rungs if not rung.branch]
+    return [Pair("claim", main_way[-1], main_way[0])] if len(main_way) > 1 else []
 
 
-def _blocks(asked: RunOptions, preset: str, groups: Sequence[Group], arms: Collection[Arm]) -> int:
-    """Return the counted blocks; refuse a number at which a table could never reach a verdict."""
+def _counted_blocks(asked: RunOptions, preset: str, groups: Sequence[Group], arms: Collection[Arm]) -> int:
+    """Return the number of counted blocks.
+
+    Raises:
+        UserError: too many blocks, or too few for the verdicts of some table.
+    """
     if asked.blocks is not None and asked.blocks > MAX_BLOCKS:
         raise UserError(f"--blocks {asked.blocks}: a run has at most {MAX_BLOCKS}")
-    needed = 1 if asked.quick else fewest_blocks(groups, arms)
+    n_needed = 1 if asked.quick else fewest_blocks(groups, arms)
     if asked.blocks is None:
-        return max(PRESETS[preset].blocks, needed)
-    if asked.blocks < needed:
-        family = max(comparisons(group, arms) for group in groups)
+        return max(PRESETS[preset].blocks, n_needed)
+    if asked.blocks < n_needed:
+        largest = max(comparisons(group, arms) for group in groups)
         raise UserError(
-            f"a table of {family} comparisons needs {needed} blocks for a verdict, not {asked.blocks}; "
+            f"a table of {largest} comparisons needs {n_needed} blocks for a verdict, not {asked.blocks}; "
             "give more --blocks, choose fewer variants, or take --quick for times without verdicts"
         )
     return asked.blocks
