@@ -1,13 +1,13 @@
-"""A worker: a fresh process for one library at one place, which holds entries and takes their values in turn.
+"""Run a worker: a fresh process for one library at one place, which holds entries and takes their samples.
 
-Started by the runner with its thread limits in the environment, as ``python -m bench.measure.worker SETUP``.
-Jobs come as lines on standard input, replies go out on a private copy of standard output; what a variant
-prints goes to standard error. A worker loads one library: a NumPy worker never imports torch, a torch
-worker never computes with NumPy's BLAS.
+The runner starts the worker as ``python -m bench.measure.worker SETUP``, with thread limits in the
+environment. Jobs arrive as lines on standard input; replies leave on a private copy of standard output. Text
+that a variant prints goes to standard error. A worker loads one library: a NumPy worker never imports torch,
+a torch worker never computes with NumPy's BLAS.
 
-An entry that is held is proved and bound to arrays of its own. Before each value one of the case's two
-batches is written into those arrays, and after it the result must be the one expected of that batch: what was
-kept from earlier calls shows.
+A held entry is proved and bound to its own arrays. Before each sample one of the case's two batches is
+written into these arrays. After the sample the result must be the expected result of that batch. So a variant
+that reuses earlier results is detected.
 """
 
 import gc
@@ -54,11 +54,11 @@ from bench.workload.catalog import Variant
 from bench.workload.data import Batch
 from bench.workload.own import load_library, load_variant
 
-RESULTS = 5  # block 0: how often the time of ``result`` is compared with its time directly after
+RESULT_PAIRS = 5  # in block 0, pairs of ``result`` calls whose times ``honesty.deferred`` compares
 
 
 def main() -> None:
-    """Take over standard output, get ready, and answer jobs until standard input closes."""
+    """Take over standard output, start, and answer jobs until standard input closes."""
     setup = msgspec.json.decode(sys.argv[1], type=Setup)
     with replies() as send:
         for reply in serve(setup, sys.stdin):
@@ -66,30 +66,30 @@ def main() -> None:
 
 
 def serve(setup: Setup, jobs: TextIO) -> Iterator[Reply]:
-    """Yield ``Ready``, then one reply a job."""
-    gc.disable()  # while importing, where it takes a fifth of the time and finds nothing
+    """Yield ``Ready``, then one reply per job."""
+    gc.disable()  # during imports garbage collection takes a fifth of the time and finds nothing
     try:
-        own = load_library(setup.own_library) if setup.own_library else library(setup.library)
-        own.load()  # before any thread pool may be used
+        worker_library = load_library(setup.own_library) if setup.own_library else library(setup.library)
+        worker_library.load()  # before any use of a thread pool
     except BaseException as error:
         yield refusal(error, setup.library)
         return
-    own.prepare(setup.threads)
-    facts = own.facts() | own.device_facts(setup.device)
+    worker_library.prepare(setup.threads)
+    facts = worker_library.facts() | worker_library.device_facts(setup.device)
     gc.enable()
     worker = _Worker(setup, process_state(setup.library), facts["threads"])
     gc.disable()
     compile_ns, compile_cpu_ns = worker.rehearse()
     gc.enable()
     gc.collect()
-    gc.freeze()  # the imports' objects: collecting before a value need not visit them again
+    gc.freeze()  # later collections skip the objects of the imports
     yield Ready(time.process_time_ns(), facts, compile_ns, compile_cpu_ns)
     for line in jobs:
         yield worker.answer(msgspec.json.decode(line, type=Job))
 
 
 class Refusal(Exception):
-    """The entry gets no value; holds the reply that says why."""
+    """Signal that an entry gets no sample; hold the reply with the reason."""
 
     def __init__(self, status: Status, reason: str, checks: Sequence[Check] = ()) -> None:
         super().__init__(reason)
@@ -97,13 +97,13 @@ class Refusal(Exception):
 
 
 def refusal(error: BaseException, target: str) -> Refused:
-    """Return what is told of an error; ``target`` names the code of which a place is shown.
+    """Return the reply for an error; it shows a place in the code of ``target``.
 
-    No memory (a device's has a class of its own) and a bad clock have statuses of their own.
+    Missing memory (a device has its own error class) and a bad clock have their own statuses.
     """
     if isinstance(error, Refusal):
         return error.reply
-    if isinstance(error, UserError):  # of a plug-in that is none
+    if isinstance(error, UserError):  # a user's variant or library cannot be used
         return Refused("crashed", str(error))
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     status: Status = (
@@ -114,17 +114,17 @@ def refusal(error: BaseException, target: str) -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The two batches of a case, and what is expected of each."""
+    """Hold the two batches of a case, and the expected results of each."""
 
     batches: tuple[Batch, Batch]
     expected: tuple[proof.Expected, proof.Expected]
 
     @classmethod
     def load(cls, job: Prove) -> "Inputs":
-        """Read those of a job; the second batch has the parameters of the first.
+        """Read the inputs of a job; the second batch gets the parameters of the first.
 
         Raises:
-            Refusal: their digest is not the plan's.
+            Refusal: the digest of the inputs differs from the plan's.
         """
         folder = Path(job.folder)
         first, second = (Batch.load(folder / INPUTS.format(which)) for which in (0, 1))
@@ -136,17 +136,17 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A variant bound to a case, with the inputs that are written in by turns."""
+    """Hold a variant bound to a case, and the inputs that are written into its arrays alternately."""
 
     variant: Variant
     job: Prove
     binding: Binding
     inputs: Inputs
     wait: Call
-    after: dict[str, dict[str, Any]] = field(default_factory=dict)  # parameters expected, by path
+    after: dict[str, dict[str, Any]] = field(default_factory=dict)  # expected parameters, by path
 
     def check(self, turn: Turn) -> list[Check]:
-        """Compare the result of the last call with the one expected."""
+        """Compare the result of the last call with the expected result."""
         if turn.after is not None and turn.after not in self.after:
             self.after[turn.after] = read_arrays(turn.after, None)
         return proof.check_last(
@@ -160,26 +160,26 @@ class Held:
 
 
 class _Worker:
-    """What is held, and the state of the process before anything was bound."""
+    """Answer jobs: keep the held entries, and the process settings from before the first binding."""
 
     def __init__(self, setup: Setup, state: dict[str, Any], threads: int | None) -> None:
         self._setup = setup
         self._state = state
-        self._threads = threads  # as the library tells
+        self._threads = threads  # as reported by the library
         self._variants: dict[str, Variant] = {}
         self._held: dict[str, Held] = {}
         self._inputs: dict[str, Inputs] = {}  # by folder
-        self._fresh = True  # nothing was called yet
-        self._collected = False  # garbage, since the last entry was bound
+        self._fresh = True  # true until the first call
+        self._collected = False  # whether garbage was collected since the last entry was bound
 
     def rehearse(self) -> tuple[int, int]:
-        """Bind the first job once; return what went into compiling, in nanoseconds: wall, processor.
+        """Bind the first job once; return the wall and processor time of compiling, in nanoseconds.
 
-        torch imports large parts of itself at first use, and a compiled variant compiles. That is start-up,
-        which every worker goes through, and no part of an entry.
+        At first use, torch imports large parts of itself, and a compiled variant compiles. Every worker
+        spends this time during its start, so it is no cost of an entry.
         """
         job = self._setup.rehearsal
-        with suppress(BaseException):  # what is wrong with a variant is found, and told, when it is proved
+        with suppress(BaseException):  # a faulty variant is reported when it is proved
             variant, batch = self._variant(job.spec), Batch.load(Path(job.folder) / INPUTS.format(0))
             started_ns = time.process_time_ns()
             bound = bind_job(variant, job, batch).bound
@@ -188,7 +188,7 @@ class _Worker:
         return 0, 0
 
     def answer(self, job: Job) -> Reply:
-        """Do the job; whatever a variant raises becomes a refusal, so that the other entries go on."""
+        """Do the job; turn any error of a variant into a refusal, so that the other entries continue."""
         if isinstance(job, Close):
             return self._close()
         setup = self._setup
@@ -203,12 +203,12 @@ class _Worker:
         spec = job.spec if isinstance(job, Prove) else self._held[job.key].job.spec
         try:
             reply = self._prove(job) if isinstance(job, Prove) else self._take(job)
-        except BaseException as error:  # a variant may raise anything, or leave
+        except BaseException as error:  # a variant may raise any error, or exit
             reply = refusal(error, self._variants[spec].target if spec in self._variants else spec)
         if isinstance(job, Prove):
             name = self._variants[spec].name if spec in self._variants else spec
-            if other := wrong_library(setup.library):
-                reply = Refused("invalid", f"{name} {other}")
+            if library_error := wrong_library(setup.library):
+                reply = Refused("invalid", f"{name} {library_error}")
             if changes := self._changes():
                 reply = Refused("invalid", f"{name} changed its process: {changes}")
         if isinstance(reply, Refused):
@@ -225,7 +225,7 @@ class _Worker:
         return proved
 
     def _take(self, turn: Turn) -> Reply:
-        if not self._collected:  # once, when all are bound: it takes a tenth of a second
+        if not self._collected:  # only once after all are bound: it takes a tenth of a second
             gc.collect()
             self._collected = True
         return take(self._held[turn.key], turn)
@@ -248,17 +248,17 @@ class _Worker:
 def hold(
     variant: Variant, job: Prove, inputs: Inputs, *, fresh: bool, threads: int = 1
 ) -> tuple[Held, Proved]:
-    """Prove the entry, bind it and, in block 0, find how it is to be timed.
+    """Prove the entry, bind it and, in block 0, calibrate it.
 
-    A single thread of the CPU is timed here by the time of its process, to which other programs add nothing.
-    In a ``fresh`` process, which has made no call yet, the first one is timed by itself: it sets up what a
-    library sets up once.
+    With one thread of the CPU, the calibration uses the processor time of the process, to which other
+    programs add nothing. If the process is ``fresh`` (no call was made yet), the first call is timed
+    separately, because the library sets itself up in this call.
 
     Raises:
-        Refusal: the proof failed, or its time is not that of the work.
+        Refusal: the proof failed, or the measured time is not the time of the work.
     """
-    batch, own = inputs.batches[0], library(variant.library)
-    wait = own.synchroniser(job.device)
+    batch, worker_library = inputs.batches[0], library(variant.library)
+    wait = worker_library.synchroniser(job.device)
     cold_call_ns = 0
     if fresh:
         bound = bind_job(variant, job, batch).bound
@@ -275,19 +275,19 @@ def hold(
     status = proof.status(checks, known_wrong=variant.known_wrong)
     if status == "disagrees":
         raise Refusal("disagrees", proof.failures(checks), checks)
-    moved_ns = transfer_ns(batch, own.mover(job.device), synchronise=wait)
+    transferred_ns = transfer_ns(batch, worker_library.mover(job.device), synchronise=wait)
     held = Held(variant, job, bind_job(variant, job, batch), inputs, wait)
-    bound, started = held.binding.bound, time.perf_counter_ns()
+    bound, started_ns = held.binding.bound, time.perf_counter_ns()
     settled, n_calls, calibration_ns = None, job.n_calls, 0
     if n_calls is None:
         time_ns = time.process_time_ns if job.device == "cpu" and threads == 1 else time.perf_counter_ns
         settled, warmup_calls, first_call_ns = settle(bound.call, synchronise=wait, clock=time_ns)
         n_calls = clock.calibrate(bound.call, synchronise=wait, clock=time_ns, reset=bound.reset)
-        if other := own.computes_elsewhere(bound.call):
-            raise Refusal("invalid", f"{variant.name} {other}", checks)
+        if library_error := worker_library.computes_elsewhere(bound.call):
+            raise Refusal("invalid", f"{variant.name} {library_error}", checks)
         if why := _implausible(held, n_calls):
             raise Refusal("invalid", f"{variant.name}: {why}", checks)
-        calibration_ns = time.perf_counter_ns() - started
+        calibration_ns = time.perf_counter_ns() - started_ns
     else:
         first_call_ns, warmup_calls = clock.warm_up(bound.call, synchronise=wait, at_least=job.warmup_calls)
     return held, Proved(
@@ -298,28 +298,28 @@ def hold(
         checks=checks,
         first_call_ns=first_call_ns,
         cold_call_ns=cold_call_ns,
-        transfer_ns=moved_ns,
+        transfer_ns=transferred_ns,
         calibration_ns=calibration_ns,
     )
 
 
 def take(held: Held, turn: Turn) -> Value:
-    """Take one value; the batch of the turn is written in first, and its result compared after it.
+    """Take one sample: write the batch of the turn, time the calls, and compare the result.
 
     Raises:
-        Refusal: the result is not the one expected of that batch.
+        Refusal: the result is not the expected result of the batch.
     """
     bound = held.binding.bound
     held.binding.feed(held.inputs.batches[turn.batch])
     rewarm_ns = _rewarm(held, turn)
     bound.reset()
     preempted, cpu_ns = gates.preempted() or 0, time.process_time_ns()
-    value = clock.take_value(bound.call, turn.n_calls, synchronise=held.wait)
+    sample = clock.take_value(bound.call, turn.n_calls, synchronise=held.wait)
     cpu_ns, preempted = time.process_time_ns() - cpu_ns, (gates.preempted() or 0) - preempted
     checks = held.check(turn)
     if proof.status(checks, known_wrong=held.variant.known_wrong) == "disagrees":
         raise Refusal("disagrees", f"after a value: {proof.failures(checks)}", checks)
-    return Value(value.n_calls, value.elapsed_ns, value.residual_ns, cpu_ns, preempted, rewarm_ns)
+    return Value(sample.n_calls, sample.elapsed_ns, sample.residual_ns, cpu_ns, preempted, rewarm_ns)
 
 
 def transfer_ns(
@@ -329,20 +329,20 @@ def transfer_ns(
     synchronise: Call = no_wait,
     clock: Clock = time.perf_counter_ns,
 ) -> int:
-    """Return nanoseconds of the host until U, W, V, x and y are on the device; 0 where none need move.
+    """Return the host's nanoseconds until U, W, V, x and y are on the device; 0 if they need not move.
 
-    This is a cost of starting, and no part of any value::
+    This time is a cost of the start, not part of any sample::
 
         synchronise; t0; move five arrays; synchronise; t1      t1 - t0
     """
     if move is None:
         return 0
     synchronise()  # what was launched before is not waited for below
-    start = clock()
+    start_ns = clock()
     moved = [move(array) for array in (*batch.params.values(), batch.x, batch.y)]
     synchronise()
-    elapsed_ns = clock() - start
-    moved.clear()  # not earlier: a copy that nobody holds may be dropped before it has arrived
+    elapsed_ns = clock() - start_ns
+    moved.clear()  # not earlier: an unreferenced copy may be freed before it has arrived
     return elapsed_ns
 
 
@@ -352,7 +352,7 @@ def bind_job(variant: Variant, job: Prove, batch: Batch) -> Binding:
 
 
 def _rewarm(held: Held, turn: Turn) -> list[int]:
-    """Call before the value, since others have run meanwhile; in block 0 in steps that are timed."""
+    """Re-warm before a sample, because other entries ran before; in block 0 time the steps."""
     call = held.binding.bound.call
     if turn.rewarm_calls is not None:
         for _ in range(turn.rewarm_calls):
@@ -367,34 +367,34 @@ def _rewarm(held: Held, turn: Turn) -> list[int]:
 
 
 def _implausible(held: Held, n_calls: int) -> str:
-    """Return why the time of a call is not the time of its work, or nothing."""
+    """Return an error text if the time of a call is not the time of its work, else an empty text."""
     binding, bound, wait = held.binding, held.binding.bound, held.wait
-    first, generator = held.inputs.batches[0], np.random.Generator(np.random.PCG64(0))
+    batch, generator = held.inputs.batches[0], np.random.Generator(np.random.PCG64(0))
 
     def feed() -> None:
-        """Write inputs that no call has seen; their zeros stay."""
-        factors = generator.uniform(0.5, 1.5, first.x.shape).astype(first.x.dtype)
-        binding.feed(Batch(first.params, first.x * factors, first.y))
+        """Write inputs that no call has seen; zeros stay zero."""
+        factors = generator.uniform(0.5, 1.5, batch.x.shape).astype(batch.x.dtype)
+        binding.feed(Batch(batch.params, batch.x * factors, batch.y))
 
-    # a busy machine adds nothing to the process's own time, which says nothing about an accelerator
+    # a busy machine adds nothing to the processor time, which however excludes an accelerator
     time_ns = time.process_time_ns if wait is no_wait else time.perf_counter_ns
-    if kept := honesty.linear(bound.call, feed, bound.reset, n_calls, synchronise=wait, clock=time_ns):
-        return kept
+    if reason := honesty.linear(bound.call, feed, bound.reset, n_calls, synchronise=wait, clock=time_ns):
+        return reason
     first_ns: list[int] = []
     second_ns: list[int] = []
     per_call_ns: list[float] = []
-    for _ in range(RESULTS):
+    for _ in range(RESULT_PAIRS):
         feed()
         bound.reset()
         per_call_ns.append(clock.take_value(bound.call, 1, synchronise=wait, clock=time_ns).per_call_ns)
-        kept_results = []  # held, so that the second finds no memory of the first
+        kept_results = []  # kept, so that the second cannot reuse the memory of the first
         for times in (first_ns, second_ns):
-            started = time_ns()
+            start_ns = time_ns()
             kept_results.append(bound.result())
-            times.append(time_ns() - started)
-    by_turns = itertools.cycle(held.inputs.batches)
+            times.append(time_ns() - start_ns)
+    alternating = itertools.cycle(held.inputs.batches)
     return honesty.deferred(first_ns, second_ns, min(per_call_ns)) or honesty.unasked(
-        bound.call, lambda: binding.feed(next(by_turns)), bound.reset, bound.result
+        bound.call, lambda: binding.feed(next(alternating)), bound.reset, bound.result
     )
 
 
