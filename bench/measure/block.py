@@ -463,9 +463,9 @@ class _Block:
         Raises:
             _RestartSession: the worker died or was stopped.
         """
-        which, n_calls = taken.next_batch, taken.proved.n_calls
+        batch, n_calls = taken.next_batch, taken.proved.n_calls
         rewarm = self._ledger.calibrations[self._ledger.work(entry)].rewarm_calls
-        turn = Turn(entry.id, which, n_calls, rewarm, self._blocks.jobs.after(entry.case, n_calls, which))
+        turn = Turn(entry.id, batch, n_calls, rewarm, self._blocks.jobs.after(entry.case, n_calls, batch))
         asked_ns = time.perf_counter_ns()
         reply: Value | Refused = self._process(entry).ask(turn, Value)
         replied_ns = time.perf_counter_ns()

@@ -100,7 +100,7 @@ class Ledger:
         return self._per_call_ns.get(entry.id, 0.0)
 
     def best_rates(self, entry: Entry) -> list[Primitive]:
-        """Return the timed products of the entry's library at its place, in its dtype."""
+        """Return the timed products of the entry's library, with its device, threads and dtype."""
         arm = self._arms[entry.arm]
         return self._best_rates.get((arm.library, arm.device, arm.threads, entry.case.dtype), [])
 
@@ -201,9 +201,8 @@ class Forms:
         self._plan = plan
         self._arm_of = {entry.id: arms[entry.arm] for entry in entries_of(plan.groups)}
         self._baseline = find_cell(plan.groups[0].entries[0].case.cell).baseline
-        self._home = find(
-            self._baseline
-        ).library  # library of the baseline; other libraries are compared with it
+        # library of the baseline; other libraries are compared with it
+        self._home = find(self._baseline).library
         # nanoseconds per call, for every entry with correct results and a steady time
         self._fastest_ns = {
             burst.entry: min(burst.elapsed_ns) / burst.n_calls

@@ -150,15 +150,15 @@ class JobMaker:
             self._batches[case] = batches = data.make_two(case)
             folder = self._folder / f"case{len(self._drawn)}"
             folder.mkdir(exist_ok=True)  # it exists if the case before could not be proved
-            for which, batch in enumerate(batches):
-                batch.save(folder / INPUTS.format(which))
-                proof.expected(case, batch).save(folder / EXPECTED.format(which))
+            for index, batch in enumerate(batches):
+                batch.save(folder / INPUTS.format(index))
+                proof.expected(case, batch).save(folder / EXPECTED.format(index))
             self._drawn[case] = (str(folder), digest_of(batches))
         n_calls, warmup_calls = (calibration.n_calls, calibration.warmup_calls) if calibration else (None, 0)
         return Prove(entry.id, arm.spec, case, arm.device, *self._drawn[case], n_calls, warmup_calls)
 
     def after(self, case: Case, n_calls: int, which: int) -> str | None:
-        """Return the file of the parameters after ``n_calls`` steps on a batch; None if nothing trains."""
+        """Return the file of the parameters after ``n_calls`` training steps on a batch, else None."""
         if case.task != "train_step":
             return None
         path = Path(self._drawn[case][0]) / f"after{n_calls}-{which}.npz"

@@ -437,14 +437,14 @@ def comparisons(group: Group, arms: Iterable[Arm]) -> int:
 
 
 def fewest_blocks(groups: Iterable[Group], arms: Collection[Arm]) -> int:
-    """Return the minimum blocks so that every family of verdicts (a table, or all twins) can reach one."""
+    """Return the minimum number of blocks with which each family (table, or all twins) can get verdicts."""
     n_twins = sum(len(group.entries) - len(_without_twins(group, arms).entries) for group in groups)
     n_verdicts = [comparisons(group, arms) for group in groups if group.blocks is None]
     return max(MIN_BLOCKS, blocks_needed(n_twins, ALPHA), *map(blocks_needed, n_verdicts))
 
 
 def least_blocks(plan: Plan, groups: Iterable[Group]) -> int:
-    """Return the minimum blocks of any time budget: as many as verdicts need, or one."""
+    """Return the minimum number of blocks, whatever the budget: as many as verdicts need, or one."""
     return fewest_blocks(groups, plan.arms) if plan.verdicts and plan.budget_rule != "hold" else 1
 
 

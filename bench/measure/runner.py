@@ -130,8 +130,8 @@ class Runner:
             groups = trimmed(provable, decision)
             for entry in entries_of(groups):  # compute expected parameters now, not between two samples
                 if calibration := self._ledger.calibrations.get(self._ledger.work(entry)):
-                    for which in (0, 1):
-                        jobs.after(entry.case, calibration.n_calls, which)
+                    for batch_index in (0, 1):
+                        jobs.after(entry.case, calibration.n_calls, batch_index)
             return self._count(blocks, groups, decision)
 
     def _block_0(self, blocks: Blocks, groups: list[Group]) -> Decision:

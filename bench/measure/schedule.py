@@ -62,11 +62,11 @@ def round_order(
     So entries that are compared are timed shortly after each other. Entries on accelerators are neighbours.
     Slow entries come last, and only in every third round, so that none comes between another pair.
     """
-    left = {(entry.arm, entry.case): entry for entry in session.entries}
+    remaining = {(entry.arm, entry.case): entry for entry in session.entries}
     shuffled: list[Entry] = []
     for group in order.sample(session.groups, len(session.groups)):
         works = [(entry.arm, entry.case) for entry in group.entries]
-        group_entries = [left.pop(work) for work in works if work in left]
+        group_entries = [remaining.pop(work) for work in works if work in remaining]
         shuffled += order.sample(group_entries, len(group_entries))
     shuffled.sort(key=lambda entry: entry.id in accelerated, reverse=order.random() < 0.5)
     quick = [entry for entry in shuffled if entry.id not in slow]

@@ -127,10 +127,10 @@ class Inputs:
             Refusal: the digest of the inputs differs from the plan's.
         """
         folder = Path(job.folder)
-        first, second = (Batch.load(folder / INPUTS.format(which)) for which in (0, 1))
+        first, second = (Batch.load(folder / INPUTS.format(index)) for index in (0, 1))
         if digest_of((first, second)) != job.digest:
             raise Refusal("invalid", "the inputs' digest differs from the plan's")
-        expected = [proof.Expected.load(folder / EXPECTED.format(which), first.params) for which in (0, 1)]
+        expected = [proof.Expected.load(folder / EXPECTED.format(index), first.params) for index in (0, 1)]
         return cls((first, Batch(first.params, second.x, second.y)), (expected[0], expected[1]))
 
 
