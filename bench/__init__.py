@@ -1,6 +1,6 @@
-"""rnnbench: NumPy or PyTorch for this RNN, on this machine: which, by how much, how sure, and why.
+"""Compare NumPy and PyTorch for one RNN on this machine: which is faster, by how much, how sure, and why.
 
-In a notebook: ``verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``, loaded when they are used.
+In a notebook: ``verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``, imported on first use.
 """
 
 import importlib
@@ -8,7 +8,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# No submodule may have one of these names: importing it would put itself in the function's place.
+# No submodule may have one of these names: importing the submodule would replace the function.
 _API = {
     "verify": "bench.api.functions",
     "run": "bench.api.functions",

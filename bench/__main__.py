@@ -1,4 +1,4 @@
-"""``rnnbench``, and ``python -m bench``."""
+"""Start the command line: ``rnnbench``, or ``python -m bench``."""
 
 import sys
 

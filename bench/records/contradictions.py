@@ -1,8 +1,8 @@
-"""What no run writes: a journal can be sealed well, fit its records' bounds, and still contradict itself.
+"""Find contradictions in a run: a journal can have right seals and bounds, and still contradict itself.
 
-Whoever reads a run may rely on what is checked here: names stand for what is there, sizes and times are
-possible ones, and facts about the machine are of the kind that is known. What a name looks like is anybody's
-choice: whoever shows one makes it printable.
+After these checks a reader of a run may rely on three things: every name refers to something that exists,
+sizes and times are possible, and facts about the machine have the expected types. A name may hold any
+characters: code that shows a name makes the name printable.
 """
 
 from collections import Counter
@@ -19,16 +19,16 @@ from bench.records.record import MOST, Burst, Count, Entry, Failure, OwnLibrary,
 from bench.records.run import Measured, Run
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS, Case
 
-# the fields of a case that choose among names
-CHOICES = {
+# the fields of a case that hold one of a few names
+ALLOWED_NAMES = {
     "task": TASKS, "layout": LAYOUTS, "dtype": DTYPES, "activation": ACTIVATIONS, "split": SPLITS,
     "data": ("sine", "random"),
 }  # fmt: skip
-PASSED = ("ok", "known_wrong")  # no status of a failure
+STATUSES_WITH_VALUES = ("ok", "known_wrong")  # a failure has another status
 
 
 class KnownFacts(msgspec.Struct, frozen=True):
-    """Facts about a machine or a library that are worked with; others are only quoted, whatever they are."""
+    """Give the types of the facts that rnnbench works with; other facts are only shown, of any type."""
 
     cpus: Count | None = None
     usable_cpus: Count | None = None
@@ -41,59 +41,60 @@ class KnownFacts(msgspec.Struct, frozen=True):
 
 
 def refuse_contradictions(path: Path, problems: Iterable[str]) -> None:
-    """Raise UserError with the first of the problems of a file, where there is one."""
+    """Raise UserError with the first problem of the file, if there is one."""
     for problem in problems:
         raise UserError(f"{path} contradicts itself: {problem}; the file was edited or is damaged")
 
 
 def of_run(run: Run) -> Iterator[str]:
-    """Yield what is wrong with a run, the first cause first: later rules rely on those before them."""
+    """Yield the contradictions of a run in the order of the rules: later rules rely on the earlier ones."""
     plan, bursts, extensions = run.plan, run.bursts, run.extensions
     entries = [entry for group in plan.groups for entry in group.entries]
     pairs = run.pairs
-    used: list[Burst | Failure | Pair | Rung] = [*bursts, *run.failures, *pairs, *plan.ladder]
-    compared: list[Entry | Pair] = [*entries, *pairs]
-    names = chain(
-        (item.entry for item in used),
-        (item.baseline for item in compared),
+    with_entry: list[Burst | Failure | Pair | Rung] = [*bursts, *run.failures, *pairs, *plan.ladder]
+    with_baseline: list[Entry | Pair] = [*entries, *pairs]
+    entry_names = chain(
+        (item.entry for item in with_entry),
+        (item.baseline for item in with_baseline),
         (rung.above for rung in plan.ladder),
     )
-    held: list[Entry | Probe | Rates] = [*entries, *plan.probes, *run.rates]
-    arms = chain((item.arm for item in held), *(worker.arms for worker in run.workers))
+    with_case: list[Entry | Probe | Rates] = [*entries, *plan.probes, *run.rates]
+    arm_names = chain((item.arm for item in with_case), *(worker.arms for worker in run.workers))
     last_block = max([plan.blocks, *(extension.blocks for extension in extensions)])
-    measured: list[Measured] = [*run.workers, *bursts, *run.rates, *run.failures]
+    in_blocks: list[Measured] = [*run.workers, *bursts, *run.rates, *run.failures]
     kernels = (primitive.kernel for rates in run.rates for primitive in rates.primitives)
-    # what is wrong, and of what: nothing, where all is right
+    # (message, values that break the rule)
     rules: tuple[tuple[str, Iterable[object]], ...] = (
         ("the plan has no entry", () if entries else ("",)),
-        ("two arms are called {}", _twice(arm.id for arm in plan.arms)),
-        ("two groups are called {}", _twice(group.name for group in plan.groups)),
-        ("two entries are called {}", _twice(entry.id for entry in entries)),
+        ("two arms are called {}", _repeated(arm.id for arm in plan.arms)),
+        ("two groups are called {}", _repeated(group.name for group in plan.groups)),
+        ("two entries are called {}", _repeated(entry.id for entry in entries)),
         ("an entry stands in the group {}, which is not its own",
          (group.name for group in plan.groups for entry in group.entries if entry.group != group.name)),
-        ("the plan has no entry {}", _unknown(names, run.entries)),
-        ("the plan has no arm {}", _unknown(arms, run.arms)),
+        ("the plan has no entry {}", _unknown(entry_names, run.entries)),
+        ("the plan has no arm {}", _unknown(arm_names, run.arms)),
         ("{} is its own baseline", (entry.id for entry in entries if entry.id == entry.baseline)),
         ("{} is its own baseline", (pair.entry for pair in pairs if pair.entry == pair.baseline)),
-        ("block {} is after the last of the run", (m.block for m in measured if m.block > last_block)),
+        ("block {} is after the last of the run", (r.block for r in in_blocks if r.block > last_block)),
         ("it was extended more than once, or before its block 0 was over",
          extensions[1:] if run.decision else extensions),
         ("it was extended to {} blocks, no more than before",
          (extension.blocks for extension in extensions if extension.blocks <= extension.before)),
-        ("two bursts are {} (entry, block)", _twice((burst.entry, burst.block) for burst in bursts)),
+        ("two bursts are {} (entry, block)", _repeated((burst.entry, burst.block) for burst in bursts)),
         ("values whose rounds are not told, for {}",
          (burst.entry for burst in bursts if not _has_rounds(burst))),
         ("values of which some tell how long they waited, for {}",
          (burst.entry for burst in bursts if len(burst.waited_ns) not in (0, len(burst.elapsed_ns)))),
         ("{} is no size of its basic operation",
-         (list(call.size) for call in kernels if len(call.size) != (3 if call.is_product else 1))),
-        ("a failure has the status {}", (end.status for end in run.failures if end.status in PASSED)),
+         (list(kernel.size) for kernel in kernels if len(kernel.size) != (3 if kernel.is_product else 1))),
+        ("a failure has the status {}",
+         (failure.status for failure in run.failures if failure.status in STATUSES_WITH_VALUES)),
     )  # fmt: skip
     for message, values in rules:
         yield from (message.format(quoted(value)) for value in values)
     yield from of_libraries((arm.library for arm in plan.arms), plan.libraries)
     for case in dict.fromkeys(
-        chain((item.case for item in held), (counts.case for counts in run.conditions))
+        chain((item.case for item in with_case), (counts.case for counts in run.conditions))
     ):
         yield from of_case(case)
     for facts in (
@@ -104,9 +105,9 @@ def of_run(run: Run) -> Iterator[str]:
 
 
 def of_case(case: Case) -> Iterator[str]:
-    """Yield what makes a case none that can be measured."""
-    for field, known in CHOICES.items():
-        if getattr(case, field) not in known:
+    """Yield the reasons why a case cannot be measured."""
+    for field, allowed in ALLOWED_NAMES.items():
+        if getattr(case, field) not in allowed:
             yield f"no {field} is called {quoted(getattr(case, field))}"
     sizes = {letter: getattr(case.shape, letter) for letter in "TBIHO"}
     if not 1 <= min(sizes.values()) <= max(sizes.values()) <= MOST:
@@ -116,7 +117,7 @@ def of_case(case: Case) -> Iterator[str]:
 
 
 def of_facts(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a fact about a machine or a library that is of another kind than those that are worked with."""
+    """Yield an error text for the first fact whose type differs from ``KnownFacts``, if there is one."""
     try:
         msgspec.convert(facts, KnownFacts)
     except msgspec.ValidationError as error:
@@ -124,19 +125,19 @@ def of_facts(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def of_libraries(names: Iterable[str], own: Iterable[OwnLibrary]) -> Iterator[str]:
-    """Yield that a library is neither one of this program's nor one of the user's ``own``."""
+    """Yield a text for each library that is neither built in nor a user's library in ``own``."""
     for name in _unknown(names, {*LIBRARIES, *(library.name for library in own)}):
         yield f"no library is called {quoted(name)}"
 
 
 def quoted(value: object) -> str:
-    """Return a value as a message shows it."""
+    """Return a value as text for a message, at most 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _has_rounds(burst: Burst) -> bool:
-    """Return whether each value has a place, and a round of its own."""
+    """Return whether each value has a place, and each value a different round."""
     return len(burst.elapsed_ns) == len(set(burst.rounds)) == len(burst.rounds) == len(burst.places)
 
 
@@ -144,5 +145,5 @@ def _unknown(names: Iterable[str | None], known: Collection[str]) -> Iterator[st
     return (name for name in dict.fromkeys(names) if name is not None and name not in known)
 
 
-def _twice(names: Iterable[Hashable]) -> Iterator[object]:
-    return (name for name, times in Counter(names).items() if times > 1)
+def _repeated(names: Iterable[Hashable]) -> Iterator[object]:
+    return (name for name, count in Counter(names).items() if count > 1)

@@ -1,6 +1,6 @@
-"""The folder of a run: a free one, its name as text, the runs that refine it, a report of it that fails.
+"""Name the folder of a run, find its refinements, and say where the results are if its report fails.
 
-The runs that refine a grid lie in folders of its own: ``refine-1``, ``refine-2``, ...
+The runs that refine a grid are stored inside the folder of the grid: ``refine-1``, ``refine-2``, ...
 """
 
 import os
@@ -17,28 +17,28 @@ from bench.records.run import Run
 
 
 def free_folder(name: str) -> Path:
-    """Return the folder of that name, which need not be there.
+    """Return the path of a folder without a run; the folder itself may be missing.
 
     Raises:
-        UserError: it holds a run already, or cannot be looked into.
+        UserError: the folder already holds a run, or cannot be read.
     """
     folder = as_path(name)
     try:
-        taken = (folder / FILE_NAME).exists()
+        holds_run = (folder / FILE_NAME).exists()
     except OSError as error:
         raise UserError(f"cannot look into {folder}: {error.strerror}; choose another --out") from error
-    if taken:
+    if holds_run:
         raise UserError(f"{folder} already holds a run; choose another --out")
     return folder
 
 
 def run_name(folder: Path) -> str:
-    """Return what a run in this folder is called."""
+    """Return the name of a run in this folder, as printable text."""
     return as_text(Path(os.path.normpath(folder.absolute())).name)
 
 
 def display_path(path: Path) -> str:
-    """Return a path as seen from where the user stands, or in full where nobody can stand any more."""
+    """Return a path relative to the working directory, or in full if that directory no longer exists."""
     with suppress(OSError):
         return os.path.relpath(path)
     return str(path)
@@ -46,15 +46,15 @@ def display_path(path: Path) -> str:
 
 @contextmanager
 def drawing_report(folder: Path) -> Iterator[None]:
-    """Say of whatever goes wrong meanwhile that the measurement is safe, and which command draws its report.
+    """Tell the user after a failed report that the measurement is saved, and how to draw the report again.
 
     Raises:
-        Unfinished: anything but a signal was raised.
+        Unfinished: drawing raised an exception other than a signal.
     """
     try:
         yield
     except Exception as error:
-        if not folder.is_dir():  # nothing is safe
+        if not folder.is_dir():  # nothing was saved
             raise
         path = display_path(folder)
         raise Unfinished(
@@ -64,15 +64,15 @@ def drawing_report(folder: Path) -> Iterator[None]:
 
 
 def as_text(word: str) -> str:
-    """Return a file's name as text that can be written, whatever bytes it is made of."""
+    """Return a file name as valid text; invalid bytes become a replacement character."""
     return os.fsencode(word).decode(errors="replace")
 
 
-NAME = re.compile(r"refine-([1-9][0-9]{0,5})")
+REFINEMENT_NAME = re.compile(r"refine-([1-9][0-9]{0,5})")
 
 
 def load_refinements(path: Path) -> tuple[Run, ...]:
-    """Read the runs that refine the one in ``path``, a folder or a journal, in their order.
+    """Read the runs that refine the run in ``path``, a folder or a journal, in the order of their numbers.
 
     Raises:
         UserError: one of the journals cannot be read, or contradicts its own plan.
@@ -80,15 +80,17 @@ def load_refinements(path: Path) -> tuple[Run, ...]:
     folder = path.parent if path.name == FILE_NAME else path
     if not folder.is_dir():
         return ()
-    return tuple(load_run(refined) for _, refined in _numbered(folder) if (refined / FILE_NAME).exists())
+    return tuple(
+        load_run(subfolder) for _, subfolder in _numbered(folder) if (subfolder / FILE_NAME).exists()
+    )
 
 
 def next_folder(folder: Path) -> Path:
-    """Return the folder of the next refinement, after all that exist."""
-    last = max((number for number, _ in _numbered(folder)), default=0)
-    return folder / f"refine-{last + 1}"
+    """Return the folder of the next refinement, numbered after all existing ones."""
+    last_number = max((number for number, _ in _numbered(folder)), default=0)
+    return folder / f"refine-{last_number + 1}"
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    paths = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    paths = ((REFINEMENT_NAME.fullmatch(path.name), path) for path in folder.iterdir())
     return sorted((int(match[1]), path) for match, path in paths if match)

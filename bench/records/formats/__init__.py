@@ -1,3 +1,3 @@
-"""The files of other tools: read, and written from a run's journal."""
+"""Read files of other benchmark tools, and write such files from a run's journal."""
 
 FILES = {"pyperf": "pyperf.json", "pytest-benchmark": "pytest-benchmark.json", "csv": "values.csv"}

@@ -1,9 +1,9 @@
-"""A run's times in the formats of pyperf and pytest-benchmark, which their own commands read.
+"""Write a run's times in the formats of pyperf and pytest-benchmark, for the commands of these tools.
 
-A benchmark of pyperf is one entry, a run of pyperf one process: a block. Values are seconds a call. What an
-entry's name does not tell stands in the metadata, under names that begin with ``rnnbench_``. For
-pytest-benchmark a round is a value, an iteration a call; it knows one process, so that its ratios are
-points: block by block, with intervals, the journal has them.
+In pyperf's format a benchmark is an entry, and a run of pyperf is one process, so one block. Values are
+seconds per call. Metadata whose names begin with ``rnnbench_`` hold the facts that the entry's name leaves
+out. In pytest-benchmark's format a round is a value, and an iteration is a call. This format has only one
+process, so its ratios have no intervals; the journal has the blocks and the intervals.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from bench.records.formats.foreign import OURS, PYPERF_VERSION, Own, is_number, 
 from bench.records.record import Burst, Entry
 from bench.records.run import SPOILED, Run, is_counted
 
-# pyperf's names of facts that a run tells, and those of pytest-benchmark and of ``pytest --benchmark``
+# for each tool: its name of a fact -> rnnbench's name of the same fact
 PYPERF_TEXTS = {
     "cpu_model_name": "processor", "hostname": "host_name", "python_version": "python_version",
     "numpy_version": "numpy", "torch_version": "torch",
@@ -34,42 +34,42 @@ MACHINE_INFO = {
 
 
 def exported(run: Run) -> Iterator[tuple[str, Entry, Own, list[Burst]]]:
-    """Yield the entries of a run that have counted values, in the plan's order; none that is wrong.
+    """Yield each entry with counted values, in the plan's order; skip entries with a wrong result.
 
-    The first of each is its name in one line, marked where its gradient is known to be wrong.
+    The text before each entry is its name in one line, marked if its gradient is known to be wrong.
 
     Raises:
         UserError: the run holds no counted value.
     """
-    spoiled = {burst.entry for burst in run.bursts if burst.status in SPOILED}
-    spoiled |= {failure.entry for failure in run.failures if failure.status in SPOILED}
-    counted: dict[str, list[Burst]] = {}
+    wrong_entries = {burst.entry for burst in run.bursts if burst.status in SPOILED}
+    wrong_entries |= {failure.entry for failure in run.failures if failure.status in SPOILED}
+    bursts_by_entry: dict[str, list[Burst]] = {}
     for burst in run.bursts:
-        if burst.entry not in spoiled and is_counted(burst):
-            counted.setdefault(burst.entry, []).append(burst)
-    if not counted:
+        if burst.entry not in wrong_entries and is_counted(burst):
+            bursts_by_entry.setdefault(burst.entry, []).append(burst)
+    if not bursts_by_entry:
         raise UserError(f"{run.plan.run} holds no counted value, so there is nothing to export")
     arms = run.arms
     for name, entry in run.entries.items():
-        if bursts := counted.get(name):
+        if bursts := bursts_by_entry.get(name):
             arm, case, device = arms[entry.arm], entry.case, bursts[0].device
-            wrong = any(burst.status == "known_wrong" for burst in bursts)
+            known_wrong = any(burst.status == "known_wrong" for burst in bursts)
             errors = {check.what: check.error for burst in bursts for check in burst.checks}
             own = Own(arm.variant, arm.library, device, arm.threads, case.dtype, str(case), case.shape,
-                      known_wrong=wrong, exported=True, errors=errors)  # fmt: skip
-            yield one_line(name) + " (known wrong gradient)" * wrong, entry, own, bursts
+                      known_wrong=known_wrong, exported=True, errors=errors)  # fmt: skip
+            yield one_line(name) + " (known wrong gradient)" * known_wrong, entry, own, bursts
 
 
 def machine_facts(run: Run) -> dict[str, Any]:
-    """Return what a run tells of its machine and its program, each fact under one name."""
+    """Return the facts of a run about its machine and its program, by rnnbench's names."""
     machine = run.environment.machine
     implementation, _, version = str(machine.get("python") or "").partition(" ")
     system, _, release = str(machine.get("system") or "").partition(" ")
     libraries = {arm.id: arm.library for arm in run.plan.arms}
-    numpy = (worker.facts for worker in run.workers if libraries.get(worker.arms[0]) == NUMPY.name)
+    numpy_facts = (worker.facts for worker in run.workers if libraries.get(worker.arms[0]) == NUMPY.name)
     return {
         **(machine.get("packages") or {}),
-        **next(numpy, {}),
+        **next(numpy_facts, {}),
         **machine,
         "implementation": implementation,
         "python_version": version,
@@ -79,36 +79,36 @@ def machine_facts(run: Run) -> dict[str, Any]:
 
 
 def pyperf_json(run: Run) -> bytes:
-    """Return the counted values of a run as a file of pyperf; warm-ups are left out.
+    """Return the counted values of a run as a pyperf file, without warm-up calls.
 
     Raises:
         UserError: the run holds no counted value.
     """
     entries = list(exported(run))
     benchmarks = [
-        {"metadata": _own_metadata(name, entry, own), "runs": list(map(_process, bursts))}
-        # two names may differ in nothing a person sees
+        {"metadata": _entry_metadata(name, entry, own), "runs": list(map(_pyperf_run, bursts))}
+        # two different names may look equal on a page
         for name, (_, entry, own, bursts) in zip(numbered(name for name, *_ in entries), entries, strict=True)
     ]
     tree = {"version": PYPERF_VERSION, "metadata": _machine_metadata(run), "benchmarks": benchmarks}
     return msgspec.json.encode(tree) + b"\n"
 
 
-def _process(burst: Burst) -> dict[str, Any]:
+def _pyperf_run(burst: Burst) -> dict[str, Any]:
     values = [elapsed / burst.n_calls * 1e-9 for elapsed in burst.elapsed_ns]
     return {"metadata": {"loops": burst.n_calls, f"{OURS}block": burst.block}, "values": values}
 
 
-def _own_metadata(name: str, entry: Entry, own: Own) -> dict[str, Any]:
-    """Return the name, and what that does not tell as texts and numbers."""
+def _entry_metadata(name: str, entry: Entry, own: Own) -> dict[str, Any]:
+    """Return the entry's name, and as further metadata the facts that the name leaves out."""
     facts = {**msgspec.to_builtins(own), **asdict(own.shape), "group": entry.group, "data": entry.case.data}
     del facts["shape"], facts["errors"], facts["exported"]
-    texts = {OURS + name: one_line(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+    texts = {OURS + key: one_line(fact) if isinstance(fact, str) else fact for key, fact in facts.items()}
     return {"name": name, **texts, f"{OURS}known_wrong": int(own.known_wrong)}
 
 
 def _machine_metadata(run: Run) -> dict[str, str | int | float]:
-    """Return what the record tells, under pyperf's names; the host's name only where the record has it."""
+    """Return the facts of the run under pyperf's names; the host's name only if the run has the name."""
     facts = machine_facts(run)
     system = (facts.get("system"), facts.get("architecture"))
     texts: dict[str, Any] = {
@@ -120,15 +120,15 @@ def _machine_metadata(run: Run) -> dict[str, str | int | float]:
         f"{OURS}run": run.plan.run,
         f"{OURS}version": run.plan.version,
     }
-    texts |= {name: facts.get(ours) for name, ours in PYPERF_TEXTS.items()}
-    numbers = {name: facts.get(ours) for name, ours in PYPERF_NUMBERS.items()}
+    texts |= {name: facts.get(fact_name) for name, fact_name in PYPERF_TEXTS.items()}
+    numbers = {name: facts.get(fact_name) for name, fact_name in PYPERF_NUMBERS.items()}
     return {name: one_line(fact) for name, fact in texts.items() if fact} | {
         name: fact for name, fact in numbers.items() if is_number(fact) and fact >= 0
     }
 
 
 def pytest_benchmark_json(run: Run) -> bytes:
-    """Return the counted values of a run as a file of pytest-benchmark.
+    """Return the counted values of a run as a pytest-benchmark file.
 
     Raises:
         UserError: the run holds no counted value.
@@ -138,7 +138,7 @@ def pytest_benchmark_json(run: Run) -> bytes:
     facts = machine_facts(run)
     tree = {
         "machine_info": {
-            **{name: facts.get(ours) or "" for name, ours in MACHINE_INFO.items()},
+            **{name: facts.get(fact_name) or "" for name, fact_name in MACHINE_INFO.items()},
             "python_compiler": "",
             "python_build": [facts.get("python_build") or "", ""],
             "cpu": {"brand_raw": facts.get("processor") or "", "count": facts.get("cpus")},
@@ -155,11 +155,11 @@ def pytest_benchmark_json(run: Run) -> bytes:
 
 
 def _benchmark_tree(name: str, entry: Entry, own: Own, bursts: list[Burst]) -> dict[str, Any]:
-    """Return an entry as pytest-benchmark writes a benchmark; its statistics are by that tool's own code."""
+    """Return an entry as a pytest-benchmark benchmark; pytest-benchmark's code computes the statistics."""
     from pytest_benchmark.stats import Stats
 
-    untyped: Any = Stats
-    stats, first = untyped(), bursts[0]
+    stats_class: Any = Stats
+    stats, first_burst = stats_class(), bursts[0]
     stats.data = [elapsed / burst.n_calls * 1e-9 for burst in bursts for elapsed in burst.elapsed_ns]
     return {
         "group": one_line(entry.group),
@@ -169,8 +169,8 @@ def _benchmark_tree(name: str, entry: Entry, own: Own, bursts: list[Burst]) -> d
         "param": None,
         "extra_info": msgspec.to_builtins(own) | {"task": entry.case.task, "layout": entry.case.layout},
         "options": {
-            "disable_gc": True, "timer": "perf_counter", "min_rounds": len(first.elapsed_ns),
-            "max_time": None, "min_time": None, "warmup": first.warmup_calls,
+            "disable_gc": True, "timer": "perf_counter", "min_rounds": len(first_burst.elapsed_ns),
+            "max_time": None, "min_time": None, "warmup": first_burst.warmup_calls,
         },
-        "stats": {**stats.as_dict(), "data": stats.data, "iterations": first.n_calls},
+        "stats": {**stats.as_dict(), "data": stats.data, "iterations": first_burst.n_calls},
     }  # fmt: skip
