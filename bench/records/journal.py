@@ -1,8 +1,8 @@
-"""The journal: a run's raw results on disk, one sealed JSON line a record, written as they come.
+"""Store a run's raw results in the journal, a file with one sealed JSON line per record.
 
-Whatever happens to a run, the lines that are there stay readable: a journal without an ``End`` is a run
-that was cut off, and a last line that was torn in the middle is left out with a warning. Any other damage
-shows in the seals, and the file is refused.
+Records are written when they arise. A journal without an ``End`` record is a run that was cut off: its lines
+stay readable, and an incomplete last line is left out with a warning. Any other damage breaks a seal, and
+the file is refused.
 """
 
 import os
@@ -21,25 +21,25 @@ from bench.records.sealed import APPEND, Decoder, Format, SealedWriter, load_sea
 
 FILE_NAME = "journal.jsonl"
 FORMAT = Format("journal", FILE_NAME, "plan", SCHEMA, "a run's folder or journal")
-CHECKS, AFTER_CHECKS = b'"checks":', b'],"first_call_ns":'  # in the line of a burst
-MAX_SHARED = 100_000  # a file without repetition must not fill a table of what repeats
+CHECKS_KEY, KEY_AFTER_CHECKS = b'"checks":', b'],"first_call_ns":'  # in the line of a burst
+MAX_SHARED = 100_000  # limit of stored lists of checks, for files in which no list repeats
 
 decode = Decoder[AnyRecord](AnyRecord)
 
 
 class Journal(SealedWriter[AnyRecord]):
-    """Appends a run's records to its journal."""
+    """Append a run's records to its journal."""
 
     decode = decode
 
     @classmethod
     def reopen(cls, path: Path) -> tuple["Journal", list[AnyRecord], list[str]]:
-        """Open a journal to append to it; return it, its records so far and the warnings about the file.
+        """Open a journal to append records; return it, its records so far and warnings about the file.
 
-        A torn last line is cut off.
+        An incomplete last line is cut off.
 
         Raises:
-            UserError: no such file, another run writes it, it is damaged, or of another schema.
+            UserError: the file is missing, damaged, in use by another run, or has another schema.
         """
         journal = cls.__new__(cls)
         try:
@@ -74,36 +74,36 @@ def read_journal(path: Path) -> tuple[list[AnyRecord], list[str]]:
     """Read all records of a journal; return them and the warnings about the file.
 
     Raises:
-        UserError: no such file, no plan in the first line, another schema, too large, or a damaged line.
+        UserError: the file is missing, damaged, too large, without plan, or has another schema.
     """
     content = load_sealed(path, FORMAT, _SharingDecoder())
     return content.records, content.warnings
 
 
 class _SharingDecoder:
-    """Keeps equal texts and checks of many bursts once: a third of a long journal's memory, and of its time.
+    """Decode records, and store equal texts and equal lists of checks once.
 
-    The checks are most of a burst's line, and the same in nearly every block. Each list of them is read
-    once and then recognised by its bytes.
+    This saves a third of a long journal's memory and reading time: checks are most of a burst's line and
+    equal in nearly every block. Each list is decoded once and later recognised by its bytes.
     """
 
     def __init__(self) -> None:
         self._checks: dict[bytes, list[Check]] = {}
 
     def __call__(self, data: bytes) -> tuple[AnyRecord, bytes]:
-        """Return the record of one JSON object, and the part of that which shares nothing with others.
+        """Return the record of a JSON object, and the part of the JSON that no other record shares.
 
         Raises:
-            ValueError: it is no record, or holds something that no record holds.
+            ValueError: the JSON is no record, or has a value that no record can have.
         """
-        # neither key can stand in a text, where its quotes would be escaped
-        start = data.find(CHECKS) + len(CHECKS)
-        end = data.find(AFTER_CHECKS, start)
+        # neither key can occur inside a text: its quotes would be escaped
+        start = data.find(CHECKS_KEY) + len(CHECKS_KEY)
+        end = data.find(KEY_AFTER_CHECKS, start)
         text = data[start : end + 1]
         checks = self._checks.get(text)
-        own = data if checks is None else data[: start + 1] + data[end:]
-        record = decode(own)
-        if not isinstance(record, Burst):  # facts about a machine may have any names
+        unshared = data if checks is None else data[: start + 1] + data[end:]
+        record = decode(unshared)
+        if not isinstance(record, Burst):  # a fact of a machine may be named "checks"
             return (record if checks is None else decode(data)), data
         if checks is not None:
             force_setattr(record, "checks", checks)
@@ -111,4 +111,4 @@ class _SharingDecoder:
             self._checks[text] = record.checks
         for name in ("entry", "device", "digest"):
             force_setattr(record, name, sys.intern(getattr(record, name)))
-        return record, own
+        return record, unshared

@@ -1,4 +1,4 @@
-"""A run as its journal tells it: records sorted by kind, those of repeated blocks left out."""
+"""Hold a run as read from its journal: records sorted by kind, without those of repeated blocks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,42 +26,42 @@ from bench.records.record import (
 
 Kind = TypeVar("Kind")
 Measured = Worker | Burst | Rates | Failure  # records that belong to a block
-SAME_MACHINE = ("processor", "cpus", "memory_bytes", "architecture", "host")  # host is a hash of its name
-SPOILED = ("disagrees", "invalid")  # statuses after which no time of the entry may be shown
-MEMORY_VARIES = 1.02  # a newer kernel or firmware keeps a little more or less of it
+MACHINE_FACTS = ("processor", "cpus", "memory_bytes", "architecture", "host")  # host: a hash of its name
+SPOILED = ("disagrees", "invalid")  # after these statuses no time of the entry is shown
+MAX_MEMORY_RATIO = 1.02  # a new kernel or firmware changes the usable memory a little
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that one journal holds, sorted by kind. ``warnings`` are about the file itself."""
+    """Hold all records of one journal, sorted by kind; ``warnings`` are about the file itself."""
 
     plan: Plan
-    environment: Environment  # the first; empty where the run was cut off before it
+    environment: Environment  # the first; empty if the run was cut off earlier
     workers: tuple[Worker, ...]
     bursts: tuple[Burst, ...]
     failures: tuple[Failure, ...]
-    decision: Decision | None  # the last; its blocks are those of an extension; None: cut off in block 0
-    end: End | None  # None where the run was cut off
+    decision: Decision | None  # the last, with the blocks of an extension; None: cut off in block 0
+    end: End | None  # None: the run was cut off
     warnings: tuple[str, ...] = ()
-    environments: tuple[Environment, ...] = ()  # one more each time the run was resumed
+    environments: tuple[Environment, ...] = ()  # of the start, and of each time the run was resumed
     conditions: tuple[Conditions, ...] = ()
     rates: tuple[Rates, ...] = ()
-    extensions: tuple[Extended, ...] = ()  # a run has one at most
-    void: int = 0  # workers, bursts and failures left out because their block was begun anew
+    extensions: tuple[Extended, ...] = ()  # at most 1
+    void: int = 0  # number of records left out because their block was repeated
 
     @property
     def state(self) -> Literal["complete", "partial", "interrupted"]:
-        """Return how the run ended; one without an end was interrupted."""
+        """Return how the run ended; a run without ``End`` counts as interrupted."""
         return "interrupted" if self.end is None else self.end.status
 
     @property
     def extended(self) -> Extended | None:
-        """Return the extension, where there was one."""
+        """Return the extension, or None."""
         return self.extensions[-1] if self.extensions else None
 
     @property
     def pairs(self) -> list[Pair]:
-        """Return the headlines: those of the plan, then those that block 0 decided."""
+        """Return the headline pairs: first those of the plan, then those chosen after block 0."""
         return [*self.plan.pairs, *(self.decision.pairs if self.decision else [])]
 
     @property
@@ -76,7 +76,7 @@ class Run:
 
 
 def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
-    """Sort the records of one journal, whose first is its plan, by kind; leave out what is void."""
+    """Sort the records of one journal, whose first is its plan, by kind; leave out void records."""
     valid = _valid(records)
     environments = _of_kind(Environment, valid)
     decisions = _of_kind(Decision, valid)
@@ -85,8 +85,8 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
     if decision and extensions:
         decision = structs.replace(decision, blocks=extensions[-1].blocks)
     plan = _of_kind(Plan, valid)[0]
-    for own in plan.libraries:
-        own.introduce()
+    for library in plan.libraries:
+        library.introduce()
     cut_off = () if ends else ("the journal has no end: the run was cut off",)
     return Run(
         plan=plan,
@@ -106,43 +106,43 @@ def make_run(records: Sequence[AnyRecord], warnings: Sequence[str] = ()) -> Run:
 
 
 def different_machines(runs: Sequence[Run]) -> list[str]:
-    """Return the facts in which machines of runs differ, by name; empty where all ran on the same one.
+    """Return the names of the facts in which the runs' machines differ; empty if all machines are the same.
 
-    Looks at each run's first environment. Memory may differ by 2 %. What a run does not tell, the host
-    above all, does not make it different.
+    Only each run's first environment counts. Memory may differ by 2 %. A fact that a run lacks, often the
+    host, makes no difference.
     """
     machines = [run.environment.machine for run in runs]
     return [
         name
-        for name in SAME_MACHINE
+        for name in MACHINE_FACTS
         if _differ(name, [fact for machine in machines if (fact := machine.get(name)) is not None])
     ]
 
 
 def _differ(name: str, facts: Sequence[Any]) -> bool:
     if name == "memory_bytes":
-        return bool(max(facts, default=0) > MEMORY_VARIES * min(facts, default=0))
+        return bool(max(facts, default=0) > MAX_MEMORY_RATIO * min(facts, default=0))
     return any(fact != facts[0] for fact in facts)
 
 
 def _valid(records: Sequence[AnyRecord]) -> list[AnyRecord]:
-    """Return the records but those that a later ``Resumed`` or ``Extended`` makes void, in their order."""
-    first_void: float = float("inf")  # block from which on what stands before is void
-    goes_on = False  # so that an End before is none
-    kept: list[AnyRecord] = []
+    """Return the records in their order, without those made void by a later ``Resumed`` or ``Extended``."""
+    first_void: float = float("inf")  # earlier records of this block and of later blocks are void
+    continued = False  # whether the run continued later: an earlier ``End`` is void
+    valid: list[AnyRecord] = []
     for record in reversed(records):
         if isinstance(record, Measured):
             void = record.block >= first_void
         elif isinstance(record, End):
-            void = goes_on
+            void = continued
         else:
             void = isinstance(record, Decision | Conditions) and first_void <= 0
         if isinstance(record, Resumed):
             first_void = min(first_void, record.block)
-        goes_on = goes_on or isinstance(record, Resumed | Extended)
+        continued = continued or isinstance(record, Resumed | Extended)
         if not void:
-            kept.append(record)
-    return kept[::-1]
+            valid.append(record)
+    return valid[::-1]
 
 
 def _of_kind(kind: type[Kind], records: Iterable[AnyRecord]) -> tuple[Kind, ...]:
@@ -150,12 +150,12 @@ def _of_kind(kind: type[Kind], records: Iterable[AnyRecord]) -> tuple[Kind, ...]
 
 
 def is_counted(burst: Burst) -> bool:
-    """Return whether its values count: block 0 never does, and nothing that was not proved."""
+    """Return whether a burst's values count: its block is not 0, and its result was proved."""
     return burst.block >= 1 and burst.status in ("ok", "known_wrong")
 
 
 def per_call_ns(burst: Burst) -> dict[int, float]:
-    """Return the time of a call in nanoseconds, by round."""
+    """Return the time of a call in nanoseconds, by the number of the round."""
     return {
         number: elapsed / burst.n_calls
         for number, elapsed in zip(burst.rounds, burst.elapsed_ns, strict=True)

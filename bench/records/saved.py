@@ -1,4 +1,4 @@
-"""Saved results of whatever kind: a run, or a JSON file of another tool, known by what it holds."""
+"""Load saved results: a run, or another tool's JSON file, recognised by content."""
 
 from pathlib import Path
 
@@ -10,25 +10,25 @@ from bench.records.run import Run
 from bench.records.training import is_training
 
 Saved = Run | ToolResults
-JOURNAL = b'{"seal":'  # how a journal starts
+JOURNAL_START = b'{"seal":'
 
 
 def load_saved(path: Path) -> Saved:
-    """Return what a run's folder or journal, or a file of pyperf or pytest-benchmark holds.
+    """Load a run (folder or journal) or a file of pyperf or pytest-benchmark.
 
-    A file's kind is told by its content, whatever its name; gzip may have packed a file of another tool.
+    The content decides the kind, not the name; files of other tools may be gzipped.
 
     Raises:
-        UserError: it cannot be read, or is none of these.
+        UserError: the file cannot be read, or has another format.
     """
     refuse_training(path)
     if path.is_dir():
         return load_run(path)
     try:
         with open_to_read(path) as file:
-            start = file.read(len(JOURNAL))
+            start = file.read(len(JOURNAL_START))
             file.seek(0)
-            if start.startswith(JOURNAL):
+            if start.startswith(JOURNAL_START):
                 return load_run(path)
             data = read_content(file, path)
     except OSError as error:
@@ -36,7 +36,7 @@ def load_saved(path: Path) -> Saved:
             f"cannot read {path}: {error.strerror}; give a run's folder, a journal or a JSON file of "
             "pytest-benchmark or pyperf"
         ) from error
-    if data.startswith(JOURNAL):
+    if data.startswith(JOURNAL_START):
         raise UserError(f"{path} is a packed journal; unpack it first")
     try:
         return parse_results(data, path)
@@ -47,7 +47,7 @@ def load_saved(path: Path) -> Saved:
 
 
 def refuse_training(path: Path) -> None:
-    """Raise UserError where a run is wanted and this is the folder or the file of a training."""
+    """Raise UserError if this is the folder or the file of a training, where a run is needed."""
     if is_training(path):
         raise UserError(
             f"{path} is a training, which has one process a variant and no verdicts; rnnbench report shows "
