@@ -1,10 +1,10 @@
-"""What a journal holds, line by line. Times are integer nanoseconds, as the clock gave them.
+"""Define the records of a journal. Times are integer nanoseconds, as read from the clock.
 
-A journal is one ``Plan`` (declared before the first value), one ``Environment``, one ``Conditions`` per
-case, then for each block its ``Worker``s, a ``Burst`` or ``Failure`` per entry and ``Rates`` per probe;
-after block 0 one ``Decision``, later another where more must be dropped; last an ``End``. A run that was cut
-off and went on later has another ``Environment`` and a ``Resumed`` in between; where it was over and was
-extended, an ``Extended`` before them.
+A journal begins with one ``Plan`` (declared before the first value), one ``Environment`` and one
+``Conditions`` per case. Then each block has its ``Worker``s, a ``Burst`` or ``Failure`` per entry, and
+``Rates`` per probe. After block 0 follows one ``Decision``, later another one if more must be dropped. An
+``End`` is last. Where a run was resumed, another ``Environment`` and a ``Resumed`` follow; where a finished
+run was extended, an ``Extended`` comes before them.
 """
 
 from collections.abc import Iterable
@@ -18,48 +18,48 @@ from bench.machine.wording import UNSEEN
 from bench.workload.case import Case
 from bench.workload.operations import Kernel
 
-SCHEMA = 4  # journals of no other are read
-MAX_BLOCKS = 1000  # of a run: what is worked out from them grows with their square
+SCHEMA = 4  # journals of other versions are refused
+MAX_BLOCKS = 1000  # of a run; the cost of the analysis grows with the square of this number
 
-# bounds that a file is read with: what is beyond them no run writes
-LONGEST_NS = 10**16  # of what is timed: four months
-MOST = 10**9  # of threads; and of seconds, which is thirty years
-DEPTH = 8  # of facts within facts; ours go two levels deep
+# bounds for reading a file; no run writes values outside them
+MAX_NS = 10**16  # longest timed value: four months
+MOST = 10**9  # largest number of threads; also of seconds (30 years)
+DEPTH = 8  # largest depth of nested facts; rnnbench itself writes two levels
 Name = Annotated[str, Meta(min_length=1)]
-Count = Annotated[int, Meta(ge=0, le=LONGEST_NS)]  # of anything; nanoseconds, too
-Positive = Annotated[int, Meta(ge=1, le=LONGEST_NS)]
+Count = Annotated[int, Meta(ge=0, le=MAX_NS)]  # of anything, also nanoseconds
+Positive = Annotated[int, Meta(ge=1, le=MAX_NS)]
 Block = Annotated[int, Meta(ge=0, le=MAX_BLOCKS)]
 Blocks = Annotated[int, Meta(ge=1, le=MAX_BLOCKS)]
 Amount = Annotated[float, Meta(ge=0, le=MOST)]
 Error = Annotated[float, Meta(ge=0)]
 Times = Annotated[list[Positive], Meta(min_length=1)]
-# of what is shown as it is: one line, and nothing that acts unseen
+# a text shown unchanged: one line without invisible or control characters
 Label = Annotated[str, Meta(pattern=rf"\A(?!.*({UNSEEN.pattern}|[\t\n])).+\Z")]
 Colour = Annotated[str, Meta(pattern=r"\A#[0-9a-fA-F]{6}\Z")]
 
 if TYPE_CHECKING:
     Facts = dict[str, Any]
-else:  # whatever a machine or a library tells, within what arrays hold and what may be walked through
+else:  # any facts of a machine or a library, if integers fit into 64 bits and the nesting is limited
     Fact = Scalar = bool | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float | str | None
     for _ in range(DEPTH):
         Fact = Scalar | list[Fact] | dict[str, Fact]
     Facts = dict[str, Fact]
 
-# a table as asked for; what a plan adds: the ladder, compiled code, the calls on arrays of one number
+# a requested table; added by the plan: the ladder, compiled code, the calls on arrays of one number
 GroupKind = Literal["table", "ladder", "compiled", "dispatch"]
-# each library as usually written; the fastest form of each; compiled code; the tutorial's claim; A/A
+# each library as usually written; each library's fastest form; compiled code; the tutorial's claim; A/A
 PairKind = Literal["as_written", "best", "compiled", "claim", "twin"]
-# what can happen to an entry; "ok" is the status of every Burst that passed its proof
+# state of an entry; "ok": the burst passed its proof
 Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
-# of a time budget: kept as far as verdicts let it; else refused; kept, and rather no verdict than more time
+# if verdicts need more time than the budget: use more time, refuse the run, or give no verdict
 BudgetRule = Literal["aim", "refuse", "hold"]
 
 
 class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Variant + device + thread count: what one worker holds. A twin repeats another arm (A/A)."""
+    """Combine a variant, a device and a thread count. A twin repeats another arm (A/A control)."""
 
     id: Name  # "numpy-batched@cpu x1", "numpy-batched@cpu x1 twin"
-    spec: Name  # the catalogue's name, or module:object
+    spec: Name  # name in the catalogue, or module:object
     variant: Name
     library: str
     device: Name
@@ -69,14 +69,14 @@ class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def title(self) -> str:
-        """Return its name in a sentence: "torch-rnn", "torch-rnn on cuda:0", "torch-rnn with 2 threads"."""
+        """Return the name for a sentence: "torch-rnn", "torch-rnn on cuda:0", "torch-rnn with 2 threads"."""
         device = "" if self.device == "cpu" else f" on {self.device}"
         threads = f" with {self.threads} threads" if self.threads > 1 and not device else ""
         return f"{self.variant}{device}{threads}{' (A/A control)' if self.twin else ''}"
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An arm on a case, within a group: one row of a table. ``baseline`` is an entry's id or None."""
+    """Describe an arm on a case in a group: one row of a table. ``baseline`` is an entry's id or None."""
 
     id: Name  # "train_step positional | numpy-batched@cpu x1"
     group: str
@@ -86,16 +86,16 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Entries that are measured next to each other in every block, and shown as one table."""
+    """Describe a set of entries that are measured together in every block and shown as one table."""
 
     name: Name  # "train_step positional", "ladder", "dispatch"
     entries: list[Entry]
-    blocks: Blocks | None = None  # counted blocks that it takes part in; None: all
+    blocks: Blocks | None = None  # number of counted blocks with this group; None: all
     kind: GroupKind = "table"
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A declared headline: the time of ``entry`` over the time of ``baseline``."""
+    """Declare a headline: the ratio of the time of ``entry`` to the time of ``baseline``."""
 
     kind: PairKind
     entry: str
@@ -103,46 +103,46 @@ class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rung(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A step of the ladder: ``entry`` differs from the rung ``above`` it in one thing, the ``change``."""
+    """Describe a step of the ladder: ``entry`` differs from entry ``above`` by one ``change``."""
 
     entry: str
-    above: str | None  # the entry it is compared with; None for the first rung
+    above: str | None  # the entry to compare with; None for the first rung
     change: str  # "tanh", "the whole batch at once"
-    branch: bool = False  # beside the way that leads from the first rung to the last
+    branch: bool = False  # beside the main way from the first rung to the last
 
 
 class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Basic operations of an arm's library, to be timed by the arm's worker at the sizes of ``case``."""
+    """Describe basic operations of an arm's library, timed by the arm's worker at the sizes of ``case``."""
 
     arm: str
     case: Case
-    blocks: Blocks | None = None  # counted blocks that it takes part in; None: all
+    blocks: Blocks | None = None  # number of counted blocks with this probe; None: all
 
 
 class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something asked for that cannot be measured here, and why."""
+    """Name something requested that cannot be measured here, with the reason."""
 
     what: str  # "torch-rnn@cuda:0"
     reason: str
-    library: str = ""  # whose variant it is; empty for a device
+    library: str = ""  # of the missing variant; empty for a device
 
 
 def measured_as(groups: Iterable[Group]) -> dict[str, str]:
-    """Return, by entry, the one under which it is measured: the first that has its arm and its case."""
-    first: dict[tuple[str, Case], str] = {}
+    """Map each entry to the entry that is measured for it: the first with the same arm and case."""
+    first_entry: dict[tuple[str, Case], str] = {}
     return {
-        entry.id: first.setdefault((entry.arm, entry.case), entry.id)
+        entry.id: first_entry.setdefault((entry.arm, entry.case), entry.id)
         for group in groups
         for entry in group.entries
     }
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
-    """One line of a sealed file; its class name in lower case is the line's ``kind``."""
+    """Define one line of a sealed file; the class name in lower case is the line's ``kind``."""
 
 
 class OwnLibrary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a library of somebody's own is shown: whoever reads a run does not load it."""
+    """Store label and colours of a user's library: a reader of the run does not load the library."""
 
     name: Label
     label: Label
@@ -151,17 +151,17 @@ class OwnLibrary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, name: str) -> "OwnLibrary":
-        """Note how a library is shown that this process knows."""
-        own = library(name)
-        return cls(own.name, own.label, own.colour, own.dark_colour)
+        """Return label and colours of a library that this process knows."""
+        shown = library(name)
+        return cls(shown.name, shown.label, shown.colour, shown.dark_colour)
 
     def introduce(self) -> None:
-        """Have this process show the library like that, unless it knows one of that name."""
+        """Register label and colours in this process, unless a library of this name is known."""
         introduce(self.name, self.label, self.colour, self.dark_colour)
 
 
 class Plan(Record, frozen=True):
-    """What is going to be measured, declared before the first value."""
+    """Declare what will be measured, before the first value."""
 
     schema: int
     run: str  # name of the run's folder
@@ -169,9 +169,9 @@ class Plan(Record, frozen=True):
     started_utc: str  # ISO 8601
     command: list[str]
     preset: str
-    seed: Annotated[int, Meta(ge=0)]  # of the order
-    blocks: Blocks  # counted blocks; block 0 comes on top
-    rounds: int  # of a block, at most
+    seed: Annotated[int, Meta(ge=0)]  # of the random order
+    blocks: Blocks  # counted blocks, without block 0
+    rounds: int  # largest number in a block
     verdicts: bool  # False for --quick
     margin: Annotated[float, Meta(gt=0, lt=1)]  # equivalence margin, 0.02
     budget_s: Amount | None
@@ -179,17 +179,17 @@ class Plan(Record, frozen=True):
     groups: list[Group]
     pairs: list[Pair]  # headlines known before block 0
     missing: list[Missing]
-    gates: dict[str, Amount] = {}  # above which a burst counts as disturbed, by the name of what is read
-    precision: Amount | None = None  # half-width of the headlines' log ratios at which a run may stop early
-    ladder: list[Rung] = []  # from the tutorial's NumPy program to its PyTorch program, in single changes
+    gates: dict[str, Amount] = {}  # limits by name of a reading; above a limit a burst counts as disturbed
+    precision: Amount | None = None  # a run may stop early at this half-width of the headlines' log ratios
+    ladder: list[Rung] = []  # single changes from the tutorial's NumPy program to its PyTorch program
     probes: list[Probe] = []
-    isolate: bool = False  # a worker an arm
+    isolate: bool = False  # one worker per arm
     budget_rule: BudgetRule = "aim"
-    libraries: list[OwnLibrary] = []  # of the arms, but for NumPy and PyTorch
+    libraries: list[OwnLibrary] = []  # of the arms, without NumPy and PyTorch
 
 
 class Environment(Record, frozen=True):
-    """The machine and the variables that change speed: set for workers, dropped from them, kept."""
+    """Describe the machine and the variables that change speed: set for workers, dropped or kept."""
 
     machine: Facts
     set: dict[str, str]
@@ -199,17 +199,17 @@ class Environment(Record, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """What a worker tells once its library is imported and its threads are limited."""
+    """Report a worker's start, after its library is imported and its threads are limited."""
 
-    # processor time of interpreter, imports and first binding: wall time would grow with those beside it
+    # processor time of interpreter, imports and first binding; wall time would depend on other workers
     ready_ns: Count
     facts: Facts  # versions, threads read back, BLAS kernel, precision switches
-    compile_ns: Count = 0  # wall time of compiling: in block 0 from nothing, later from the run's cache
-    compile_cpu_ns: Count = 0  # of ready_ns, what compiling took of it
+    compile_ns: Count = 0  # wall time of compiling: without a cache in block 0, later with the run's cache
+    compile_cpu_ns: Count = 0  # part of ready_ns spent on compiling
 
 
 class Worker(Record, Ready, frozen=True, kw_only=True):
-    """A fresh process for one block: it holds the entries of these arms."""
+    """Describe a new process for one block, which measures the entries of these arms."""
 
     block: Block
     name: str  # the same in every block
@@ -218,71 +218,71 @@ class Worker(Record, Ready, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One comparison of the proof: a normwise error against its tolerance."""
+    """Hold one comparison of the proof: a normwise error and its tolerance."""
 
     what: str  # "y_hat", "loss", "dU", "update W", ...
     error: Error
     tolerance: Error
     passed: bool
-    known_wrong: bool = False  # what a published gradient is known to get wrong
-    quantity: str = ""  # y_hat, loss, or the parameter whose gradient it is about; empty for all else
+    known_wrong: bool = False  # a published gradient is known to fail this check
+    quantity: str = ""  # y_hat, loss, or the parameter of the checked gradient; else empty
 
 
 class Conditions(Record, frozen=True):
-    """What an untimed reference pass in the case's dtype found about its numbers.
+    """Count subnormal numbers of a case, found by an untimed reference pass in the case's dtype.
 
-    Subnormal numbers can cost a processor a hundred times what others do. They are counted in every hidden
-    state h_t and every dL/dh_t: the gradients of the weights can be free of them all the same.
+    Subnormal numbers can cost a processor a hundred times more than other numbers. They are counted in every
+    hidden state h_t and every dL/dh_t: the gradients of the weights may still be free of such numbers.
     """
 
     case: Case
-    hidden: Count  # values of h_t, over all t
+    hidden: Count  # number of values of h_t, over all t
     hidden_subnormal: Count
-    gradient: Count  # values of dL/dh_t, over all t; 0 for a forward pass
+    gradient: Count  # number of values of dL/dh_t, over all t; 0 for a forward pass
     gradient_subnormal: Count
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """How the calls of a piece of work are timed: block 0 finds it, the other blocks keep to it."""
+    """Hold how calls are timed: block 0 finds these numbers, and the other blocks use them."""
 
-    n_calls: Positive  # of a value
+    n_calls: Positive  # in a value
     warmup_calls: Count  # after binding
-    settled: bool | None = None  # whether its calls came to a steady time; None where nobody asked
-    rewarm_calls: Count | None = None  # before each value, since others have run; None until block 0 is over
+    settled: bool | None = None  # whether the time per call became steady; None: not examined
+    rewarm_calls: Count | None = None  # before each value, as other entries ran; None until block 0 is over
 
 
 class Proved(Calibration, frozen=True, kw_only=True, tag=True):
-    """What a worker tells of an entry that it has proved, bound and warmed up, before its first value."""
+    """Report that a worker has proved, bound and warmed up an entry, before the first value."""
 
     status: Status
     checks: list[Check]
-    first_call_ns: Count  # the first call after binding, waiting for the device included
-    calibration_ns: Count = 0  # what finding the calibration took, in block 0
-    transfer_ns: Count = 0  # moving parameters, x and y to the device, once; 0 where they are there already
-    cold_call_ns: Count = 0  # the first call of its process, before the proof; 0 where another entry's was
+    first_call_ns: Count  # the first call after binding, including waiting for the device
+    calibration_ns: Count = 0  # duration of the calibration, in block 0
+    transfer_ns: Count = 0  # moving parameters, x and y to the device once; 0 if they are there already
+    cold_call_ns: Count = 0  # the process's first call, before the proof; 0 if another entry ran first
 
 
 class Burst(Record, Proved, frozen=True, kw_only=True):
-    """The values of one entry in one block, one a round. A value is elapsed_ns[i] / n_calls."""
+    """Hold the values of one entry in one block, one per round. A value is elapsed_ns[i] / n_calls."""
 
     block: Block
-    entry: str  # the first of the plan's entries with this arm and case; the others have the same values
+    entry: str  # the plan's first entry with this arm and case; equal entries share the values
     rewarm_calls: Count
-    elapsed_ns: Times  # one a value: n_calls calls in one clock pair, less waited_ns
-    rounds: list[Count]  # of each value; slow entries take part in some
+    elapsed_ns: Times  # per value: n_calls calls between two clock readings, less waited_ns
+    rounds: list[Count]  # of each value; slow entries skip some rounds
     places: list[Count]  # of each value within its round
-    residual_ns: Count  # largest cost of a second synchronise right after a value
+    residual_ns: Count  # largest duration of a second synchronisation right after a value
     cpu_ns: Count  # processor time of the process over all values
     device: str
     digest: str  # SHA-256 of the inputs
-    gates: dict[str, float] = {}  # what was read over the values, by name: see bench.machine.gates
-    flags: list[str] = []  # the gates above their limits; the values count all the same
-    # within each clock pair, while another program had the processor (one thread on the CPU); [] for 0s
+    gates: dict[str, float] = {}  # readings during the values, by name: see bench.machine.gates
+    flags: list[str] = []  # gates above their limits; the values still count
+    # time of each value in which another program had the processor (one CPU thread only); [] means 0s
     waited_ns: list[Count] = []
 
 
 class Primitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One basic operation of a library. A value is elapsed_ns[i] / n_calls."""
+    """Hold the times of one basic operation of a library. A value is elapsed_ns[i] / n_calls."""
 
     kernel: Kernel
     n_calls: Positive
@@ -290,65 +290,65 @@ class Primitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rates(Record, frozen=True):
-    """What the library of an arm took for basic operations in one block: its own speed, without an RNN."""
+    """Hold the times of basic operations of an arm's library in one block: its speed without an RNN."""
 
     block: Block
     arm: str
-    case: Case  # whose sizes these are
+    case: Case  # gives the sizes of the operations
     primitives: list[Primitive]
-    reason: str = ""  # why there are none
+    reason: str = ""  # why ``primitives`` is empty
 
 
 class Failure(Record, frozen=True):
-    """Why an entry has no values in a block."""
+    """Tell why an entry has no values in a block."""
 
     block: Block
     entry: str
     status: Status
     reason: str
     checks: list[Check] = []
-    stderr: str = ""  # the last lines the worker printed
+    stderr: str = ""  # the last lines printed by the worker
 
 
 class Decision(Record, frozen=True):
-    """What block 0 decided: the fastest proved form per library, and what the budget drops.
+    """Hold the decisions after block 0: each library's fastest proved form, and what the budget drops.
 
-    A later one has the same pairs and drops more: what took much longer than block 0 had promised.
+    A later decision has the same pairs and drops more: groups or arms much slower than in block 0.
     """
 
     pairs: list[Pair]  # the fastest forms
-    predicted_s: Amount  # time the whole plan would take
-    blocks: Blocks  # counted blocks that will run
-    rounds: int  # of each of them
+    predicted_s: Amount  # predicted time of the whole plan
+    blocks: Blocks  # number of counted blocks that will run
+    rounds: int  # in each of these blocks
     dropped_groups: list[str]
     dropped_arms: list[str]
 
 
 class Resumed(Record, frozen=True):
-    """The run went on from ``block``, anew: what stands before this line of that block and later is void."""
+    """Mark that the run continued at ``block``: earlier records of this and later blocks are void."""
 
     block: Block
     resumed_utc: str
 
 
 class Extended(Record, frozen=True):
-    """A run that was over goes on to more blocks, once: a second look, judged at a level of its own."""
+    """Mark that a finished run got more blocks, once: a second look at another significance level."""
 
-    before: Blocks  # counted blocks of the first look
-    blocks: Blocks  # in all
-    level: Annotated[float, Meta(gt=0, le=1)]  # of the verdicts from here on
+    before: Blocks  # number of counted blocks at the first look
+    blocks: Blocks  # number of counted blocks in total
+    level: Annotated[float, Meta(gt=0, le=1)]  # of the verdicts from now on
     extended_utc: str
 
 
 class End(Record, frozen=True):
-    """The run is over: ``complete``, ``partial`` (something failed), ``interrupted``."""
+    """Mark the end of a run: ``complete``, ``partial`` (something failed) or ``interrupted``."""
 
     status: Literal["complete", "partial", "interrupted"]
     reason: str
     seconds: Amount
     ended_utc: str
-    slept_s: float = 0.0  # of a laptop that was closed meanwhile
-    stopped_by: Literal["user", "signal"] | None = None  # Ctrl-C; TERM or HUP
+    slept_s: float = 0.0  # time in which the computer was suspended
+    stopped_by: Literal["user", "signal"] | None = None  # user: Ctrl-C; signal: TERM or HUP
 
 
 AnyRecord = (
