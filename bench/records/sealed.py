@@ -1,16 +1,15 @@
-"""Files of sealed lines: read strictly and within limits, and appended to one whole line at a time.
+"""Read files of sealed lines strictly and within limits, and append whole lines.
 
-Each line carries a checksum over its record and the seal before it::
+Each line carries a checksum over its record and the previous line's seal::
 
     {"seal":"<16 hex digits>","record":{...}}
 
-So no bit can flip and no line can be lost, doubled or moved without a seal that no longer fits. It is a
-checksum and no signature: whoever edits a file on purpose can seal it anew. A file that ends early after
-a whole line has only good seals; that the run has no end tells it.
+Every flipped bit and every lost, repeated or moved line breaks a seal. The seal is a checksum, not
+a signature: anyone can edit a file on purpose and seal it again. A file that was cut after a whole line has
+only correct seals; its missing end record shows the cut.
 
-What can be read is a record of ours: it holds what its line says, nothing more, and nothing twice. What is
-written was decoded first, so that it can be read. Whatever happens to the program, the lines that are there
-stay readable.
+A line is accepted only if its record keeps all fields of the line and no key is repeated. A record is decoded
+before it is written, so every written line can be read. Written lines stay readable after any crash.
 """
 
 import gc
@@ -32,36 +31,36 @@ from bench.machine.files import open_regular, open_to_read, sync_folder, try_loc
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
-FIRST = b"0" * 16  # stands for the seal before the first line
+FIRST = b"0" * 16  # used as the seal before the first line
 SEALED = re.compile(rb'\{"seal":"(.{%d})","record":(.*)\}\n' % len(FIRST), re.DOTALL)
-_OTHERS = bytes(set(range(256)) - set(b"[{,:"))
+_UNCOUNTED_BYTES = bytes(set(range(256)) - set(b"[{,:"))  # a value or a key needs one of [ { , :
 
-# A million values in 200,000 bursts make about 250 MB and, read, twice that in memory. Four times as much
-# is refused, before it fills the machine.
+# A million values in 200,000 bursts need about 250 MB as a file, and twice this in memory. The limits are
+# about four times as large, so that a larger file is refused before it fills the memory.
 MAX_BYTES = 2**30
 MAX_RECORDS = 1_000_000
-MAX_LINE = 2**24  # 16 MB; a plan with hundreds of entries has a megabyte,
-MAX_VALUES = 2**20  # and a tenth of so many values, keys and brackets
-# What is made of the lines may take far more memory than they do: an empty list has two bytes, and takes 64.
-MAX_MADE = 2**30  # bytes, about; the million values take a quarter of it
-A_RECORD, A_VALUE = 256, 80  # bytes, about
-WIDEST = 4  # bytes of a character, in a text in which one is not ASCII
+MAX_LINE = 2**24  # 16 MB; a plan with hundreds of entries needs 1 MB
+MAX_VALUES = 2**20  # values, keys and brackets in a line; such a plan needs a tenth of this
+# Decoded records may need far more memory than their lines: an empty list has 2 bytes in a line, then 64.
+MAX_MADE = 2**30  # estimated bytes of all records; a million values need a quarter of this
+RECORD_BYTES, VALUE_BYTES = 256, 80  # memory, estimated
+MAX_CHARACTER_BYTES = 4  # per character, if a text has a character outside ASCII
 
 APPEND = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
 _encoder = msgspec.json.Encoder()
 
 
 def sealed_line(before: bytes, record: bytes) -> tuple[bytes, bytes]:
-    """Return the line of a record's JSON that comes after a line sealed with ``before``, and its own seal."""
+    """Return the line with a record's JSON, and the line's seal; ``before`` is the previous line's seal."""
     seal = hashlib.sha256(before + record).hexdigest()[: len(FIRST)].encode()
     return b'{"seal":"%b","record":%b}\n' % (seal, record), seal
 
 
 def unseal(before: bytes, line: bytes) -> tuple[bytes, bytes]:
-    """Return the record's JSON in the line that comes after a line sealed with ``before``, and its own seal.
+    """Return the record's JSON in a line, and the line's seal; ``before`` is the previous line's seal.
 
     Raises:
-        ValueError: it has no seal, or one that does not fit.
+        ValueError: the line has no seal, or a wrong seal.
     """
     match = SEALED.fullmatch(line)
     if match is None:
@@ -72,16 +71,15 @@ def unseal(before: bytes, line: bytes) -> tuple[bytes, bytes]:
     return match[2], seal
 
 
-REGEX = re.compile(r"`str` matching regex '.*'(?= - at)", re.DOTALL)  # of a label, a colour
+PATTERN_ERROR = re.compile(r"`str` matching regex '.*'(?= - at)", re.DOTALL)  # in msgspec's error texts
 
 
 class Decoder(Generic[Kind]):
-    """Makes records of one kind, or of several that their tags tell apart.
+    """Decode JSON into records of one type, or of several types distinguished by tags.
 
-    msgspec validates kinds, fields, types and bounds and knows no NaN. It takes the last of two equal keys
-    and lets unknown fields of dataclasses pass; those are looked for here. A line of this program's own is
-    recognised because writing its record anew gives the same bytes; only other lines need a second, slower
-    look.
+    msgspec checks tags, fields, types and bounds, and refuses NaN. But msgspec accepts repeated keys and
+    unknown fields of dataclasses, so this class searches for both. The search is slow; most lines skip it,
+    because encoding their record again gives the same bytes.
     """
 
     def __init__(self, kind: Any) -> None:
@@ -91,17 +89,17 @@ class Decoder(Generic[Kind]):
         """Return the record of one JSON object.
 
         Raises:
-            ValueError: it is no record, or holds something that no record holds.
+            ValueError: the JSON is no record, or has a value that no record can have.
         """
         try:
             record: Kind = self._decoder.decode(data)
             if _encoder.encode(record) != data:
-                read = json.loads(data, object_pairs_hook=unique_keys)
-                if not _is_kept(read, msgspec.to_builtins(record)):
+                tree = json.loads(data, object_pairs_hook=unique_keys)
+                if not _keeps_all(tree, msgspec.to_builtins(record)):
                     raise ValueError("it has a field or a value that no record keeps")
         except msgspec.DecodeError as error:
             raise ValueError(
-                REGEX.sub("text that can be shown as it is (a colour as #1a2b3c)", str(error))
+                PATTERN_ERROR.sub("text that can be shown as it is (a colour as #1a2b3c)", str(error))
             ) from error
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
@@ -109,36 +107,36 @@ class Decoder(Generic[Kind]):
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; raise ValueError where it has a key twice."""
+    """Return a JSON object as a dict; raise ValueError if a key is repeated."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"field `{twice}` is there twice")
+        repeated = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"field `{repeated}` is there twice")
     return fields
 
 
-def _is_kept(read: Any, kept: Any) -> bool:
-    """Return whether a record kept all that its line says; defaults may be left out of the line."""
+def _keeps_all(read: Any, kept: Any) -> bool:
+    """Return whether a record kept all values of its line; the line may lack fields with default values."""
     if isinstance(read, dict) and isinstance(kept, dict):
-        return all(name in kept and _is_kept(value, kept[name]) for name, value in read.items())
+        return all(name in kept and _keeps_all(value, kept[name]) for name, value in read.items())
     if isinstance(read, list) and isinstance(kept, list | tuple):
-        return len(read) == len(kept) and all(map(_is_kept, read, kept))
+        return len(read) == len(kept) and all(map(_keeps_all, read, kept))
     return bool(read == kept)
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of sealed file, known by its first record."""
+    """Describe a kind of sealed file, recognised by its first record."""
 
     name: str  # "journal"
-    file_name: str  # within its folder
-    first: str  # kind of its first record, of which there is one
-    schema: int  # which that tells
-    wanted: str  # what to give where there is no such file: "a run's folder or journal"
+    file_name: str  # inside the folder
+    first: str  # kind of the first record, which must not repeat
+    schema: int  # version number in the first record
+    wanted: str  # advice if the file is missing: "a run's folder or journal"
 
 
 class _First(msgspec.Struct):
-    """What the first record of any format tells."""
+    """Decode the fields that the first record has in every format."""
 
     kind: str
     schema: Annotated[int, msgspec.Meta(ge=1)]
@@ -147,19 +145,19 @@ class _First(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Content(Generic[Kind]):
-    """What a file of sealed lines holds."""
+    """Hold the content of a file of sealed lines."""
 
     records: list[Kind]
-    end: int  # bytes of whole lines
+    end: int  # length of the whole lines in bytes
     seal: bytes  # of the last whole line
-    warnings: list[str]  # of a last line that was torn while it was written
+    warnings: list[str]  # about an incomplete last line
 
 
 def load_sealed(path: Path, expected: Format, decode: Callable[[bytes], tuple[Kind, bytes]]) -> Content[Kind]:
-    """Read a file, or that of a folder, as ``read_sealed`` does.
+    """Open a file, or the file in a folder, and read its records with ``read_sealed``.
 
     Raises:
-        UserError: as ``read_sealed``, or it cannot be opened.
+        UserError: ``read_sealed`` raised UserError, or the file cannot be opened.
     """
     path = path / expected.file_name if path.is_dir() else path
     try:
@@ -172,17 +170,17 @@ def load_sealed(path: Path, expected: Format, decode: Callable[[bytes], tuple[Ki
 def read_sealed(
     file: BinaryIO, path: Path, expected: Format, decode: Callable[[bytes], tuple[Kind, bytes]]
 ) -> Content[Kind]:
-    """Read a file from its start; ``path`` is what messages call it.
+    """Read a file from its start; ``path`` is the file's name in messages.
 
-    ``decode`` returns a record, and that part of its JSON which takes memory of its own.
+    ``decode`` returns a record, and the part of its JSON that needs additional memory.
 
     Raises:
-        OSError: it cannot be read.
-        UserError: it begins with something else, has another schema, is too large, or a line is damaged.
+        OSError: the file cannot be read.
+        UserError: the file is too large, has another format or schema, or has a damaged line.
     """
     records: list[Kind] = []
     warnings: list[str] = []
-    end, seal, left, data = 0, FIRST, MAX_MADE, b""
+    end, seal, memory_left, data = 0, FIRST, MAX_MADE, b""
     with collector_paused():
         for number, line in enumerate(bounded_lines(file, path), start=1):
             if not line.endswith(b"\n"):
@@ -192,45 +190,45 @@ def read_sealed(
                 if number > 1 or SEALED.fullmatch(line):
                     data, seal = unseal(seal, line)
                 if number == 1:
-                    _refuse_other(data, path, expected)
-                record, own = decode(data)
+                    _refuse_other_format(data, path, expected)
+                record, unshared = decode(data)
             except ValueError as error:
                 raise UserError(
                     f"{path}, line {number} cannot be read: {error}; the file is damaged"
                 ) from error
-            left -= _memory(own, record)
-            if left < 0:
+            memory_left -= _memory_bytes(unshared, record)
+            if memory_left < 0:
                 raise _too_large(f"{path} would take more than {MAX_MADE >> 30} GiB once read")
             records.append(record)
             end += len(line)
     if not records:
-        _refuse_other(b"", path, expected)
+        _refuse_other_format(b"", path, expected)
     if any(isinstance(record, type(records[0])) for record in records[1:]):
         raise UserError(f"{path} holds more than one {expected.first}; each {expected.name} has a single one")
     return Content(records, end, seal, warnings)
 
 
-def _refuse_other(data: bytes, path: Path, expected: Format) -> None:
-    """Raise UserError where a file's first record is another's; what that holds need not fit our records."""
+def _refuse_other_format(data: bytes, path: Path, expected: Format) -> None:
+    """Raise UserError if the first record has another format or schema; its other fields do not matter."""
     try:
-        first = msgspec.json.decode(data, type=_First)
+        first_record = msgspec.json.decode(data, type=_First)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        first = _First("", 1)
-    if first.kind != expected.first:
+        first_record = _First("", 1)
+    if first_record.kind != expected.first:
         raise UserError(f"{path} is no {expected.name} of rnnbench: its first line is not a {expected.first}")
-    if first.schema != expected.schema:
+    if first_record.schema != expected.schema:
         raise UserError(
-            f"{path} has schema {first.schema}, of rnnbench {first.version}; this one reads "
+            f"{path} has schema {first_record.schema}, of rnnbench {first_record.version}; this one reads "
             f"{expected.schema}: measure anew, or install that version"
         )
 
 
 def bounded_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file of records, none held longer than needed; the last may have no newline.
+    """Yield the lines of a file of records one by one; the last line may have no newline.
 
     Raises:
-        OSError: it cannot be read.
-        UserError: the file, a line, or their number is too large.
+        OSError: the file cannot be read.
+        UserError: the file or a line is too large, or the file has too many lines.
     """
     if os.fstat(file.fileno()).st_size > MAX_BYTES:
         raise _too_large(f"{path} has more than {MAX_BYTES >> 30} GiB")
@@ -239,7 +237,7 @@ def bounded_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
             raise _too_large(f"{path} has more than {MAX_RECORDS} lines")
         if len(line) > MAX_LINE:
             raise _too_large(f"{path}, line {number} has more than {MAX_LINE >> 20} MiB")
-        if _values_in(line) > MAX_VALUES:
+        if _count_values(line) > MAX_VALUES:
             raise _too_large(f"{path}, line {number} holds more than {MAX_VALUES} values")
         yield line
 
@@ -248,21 +246,21 @@ def _too_large(what: str) -> UserError:
     return UserError(f"{what}; so much is not read, and no run writes it")
 
 
-def _values_in(data: bytes) -> int:
-    """Return how many values, keys and brackets a JSON text has at most; each takes memory."""
-    return len(data.translate(None, _OTHERS))
+def _count_values(data: bytes) -> int:
+    """Return an upper bound of the number of values, keys and brackets in a JSON text."""
+    return len(data.translate(None, _UNCOUNTED_BYTES))
 
 
-def _memory(data: bytes, record: msgspec.Struct) -> int:
-    """Return about how many bytes of memory the record of such JSON takes."""
-    width = 1 if data.isascii() and b"\\u" not in data else WIDEST
-    values = _values_in(data) - 2 * len(record.__struct_fields__)  # a key and its end make nothing
-    return A_RECORD + width * len(data) + A_VALUE * max(0, values)
+def _memory_bytes(data: bytes, record: msgspec.Struct) -> int:
+    """Return the estimated memory in bytes of the record decoded from this JSON."""
+    width = 1 if data.isascii() and b"\\u" not in data else MAX_CHARACTER_BYTES
+    values = _count_values(data) - 2 * len(record.__struct_fields__)  # the keys of fields need no memory
+    return RECORD_BYTES + width * len(data) + VALUE_BYTES * max(0, values)
 
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Search for no garbage while millions of objects are made, or read, of which none is."""
+    """Pause the garbage collector, which would search millions of new objects without finding garbage."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -273,20 +271,20 @@ def collector_paused() -> Iterator[None]:
 
 
 class SealedWriter(Generic[Kind]):
-    """Appends records to a file that is locked meanwhile; each is on the disk before ``write`` returns.
+    """Append records to a locked file; each record is on the disk before ``write`` returns.
 
-    The lock belongs to the open file, so it ends with the process, however that ends. What happens to the
-    file meanwhile (deleted, replaced, cut short) is noticed at the next record.
+    The lock belongs to the open file, so the end of the process releases the lock. If the file was deleted,
+    replaced or cut, the next ``write`` fails.
     """
 
-    decode: ClassVar[Decoder[Any]]  # reads a record strictly; what it refuses is not written
-    _descriptor = -1  # of a file that is not open
+    decode: ClassVar[Decoder[Any]]  # decodes strictly; a record that fails is not written
+    _descriptor = -1  # negative: no file is open
 
     def __init__(self, path: Path) -> None:
         """Create the file.
 
         Raises:
-            UserError: there is one already, or it cannot be created.
+            UserError: the file exists already, or cannot be created.
         """
         try:
             self._hold(path, os.open(path, APPEND | os.O_CREAT | os.O_EXCL, 0o666))
@@ -299,10 +297,11 @@ class SealedWriter(Generic[Kind]):
             raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
     def _hold(self, path: Path, descriptor: int) -> None:
-        """Take over an open file, and lock it."""
+        """Store the descriptor of an open file, and lock the file."""
         self.path, self._descriptor = path, descriptor
-        self._end = (0, FIRST)  # where the last whole line ends; one assignment, no signal in between
-        if try_lock(descriptor) is False:  # where nothing can be locked: better no lock than no run
+        # end of the last whole line, and its seal: in one tuple, so that no signal can separate the two
+        self._end = (0, FIRST)
+        if try_lock(descriptor) is False:  # None: locks are not available, so run without
             self.close()
             raise _being_written(path)
 
@@ -310,24 +309,24 @@ class SealedWriter(Generic[Kind]):
         """Append one record.
 
         Raises:
-            ValueError: it holds a number that is not finite, which JSON cannot express, or something else
-                that could not be read back; or the file is closed.
-            OSError: it cannot be written; the lines before it stay readable.
-            UserError: somebody deleted, replaced or cut the file.
+            ValueError: the file is closed, or the record could not be read back, for example because of a
+                number that is not finite.
+            OSError: the record cannot be written; the earlier lines stay readable.
+            UserError: another program deleted, replaced or cut the file.
         """
         if self._descriptor < 0:
             raise ValueError(f"{self.path} is closed")
         data = _encoder.encode(record)
         try:
             json.dumps(msgspec.to_builtins(record), allow_nan=False)
-            self.decode(data)  # what could not be read back must not get in
+            self.decode(data)  # a record that cannot be read back must not be written
         except ValueError as error:
             raise ValueError(f"a {type(record).__name__} cannot be written: {error}") from error
         size, before = self._end
         line, seal = sealed_line(before, data)
         end = (size + len(line), seal)
         self._refuse_changed()
-        self._cut()  # what a write left behind that was interrupted
+        self._cut()  # the rest of an interrupted write
         try:
             while line:
                 line = line[os.write(self._descriptor, line) :]
@@ -339,25 +338,25 @@ class SealedWriter(Generic[Kind]):
         self._end = end
 
     def close(self) -> None:
-        """Close the file, which unlocks it; nothing can be written any more."""
+        """Close and unlock the file; later writes fail."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
     def _refuse_changed(self) -> None:
-        """Raise UserError where the open file is not, or not all of, what its name stands for."""
-        own = os.fstat(self._descriptor)
+        """Raise UserError if ``path`` no longer leads to the open file, or the file has become shorter."""
+        file_status = os.fstat(self._descriptor)
         try:
-            is_there = os.path.samestat(own, self.path.stat())
+            is_there = os.path.samestat(file_status, self.path.stat())
         except OSError:
             is_there = False
-        if is_there and own.st_size >= self._end[0]:
+        if is_there and file_status.st_size >= self._end[0]:
             return
         what = "cut short by another program" if is_there else "deleted, moved or replaced"
         raise UserError(f"{self.path} was {what} while it was written: start anew, with another --out")
 
     def _cut(self) -> None:
-        """Cut off what is after the last whole line."""
+        """Cut off everything after the last whole line."""
         if os.fstat(self._descriptor).st_size > self._end[0]:
             os.ftruncate(self._descriptor, self._end[0])
 
@@ -369,7 +368,7 @@ class SealedWriter(Generic[Kind]):
 
 
 def _refuse_locked(path: Path) -> None:
-    """Raise UserError where another process writes ``path``."""
+    """Raise UserError if another process is writing ``path``."""
     with suppress(OSError):
         descriptor = open_regular(path, os.O_RDONLY)
         try:
