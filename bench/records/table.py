@@ -1,4 +1,4 @@
-"""All values of a run in one table: as a pandas frame, and as a CSV file."""
+"""Write all values of a run as one table: a pandas frame or a CSV file."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from bench.machine.wording import printable
 from bench.records.record import Arm, Burst, Entry
 from bench.records.run import Run, is_counted
 
-if TYPE_CHECKING:  # it takes long to import, and the CSV does without
+if TYPE_CHECKING:  # pandas is slow to import, and the CSV file does not need pandas
     import pandas as pd
 
 COLUMNS = (
@@ -20,17 +20,17 @@ COLUMNS = (
     "known_wrong", "task", "layout", "dtype", "activation", "data", "T", "B", "I", "H", "O", "status",
     "counted", "round", "place", "n_calls", "elapsed_ns", "per_call_ns", "first_call_ns",
 )  # fmt: skip
-OF_A_VALUE = ("round", "place", "elapsed_ns")  # the other columns are the same in a whole burst
+PER_VALUE = ("round", "place", "elapsed_ns")  # the columns that differ between the values of a burst
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 Cells = tuple[str | int | bool, ...]
 
 
 def values_frame(run: Run) -> "pd.DataFrame":
-    """Return one row a value, in the journal's order; block 0 is there, but not ``counted``.
+    """Return one row per value, in the journal's order; values of block 0 are not ``counted``.
 
-    ``round`` is that of the block, ``place`` where the value stood in it; ``per_call_ns`` is ``elapsed_ns``
-    / ``n_calls``. An arm on a case is measured once, whatever tables hold it: under the name of the first.
+    ``round`` is the round in the block, ``place`` the value's place in the round, and ``per_call_ns`` is
+    ``elapsed_ns`` / ``n_calls``. An arm on a case is measured once and appears under its first entry's name.
     """
     import pandas as pd
 
@@ -41,16 +41,16 @@ def values_frame(run: Run) -> "pd.DataFrame":
         for burst in run.bursts
     ]  # fmt: skip
     bursts = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "per_call_ns"])
-    frame = bursts.explode(list(OF_A_VALUE), ignore_index=True).astype(dict.fromkeys(OF_A_VALUE, "int64"))
+    frame = bursts.explode(list(PER_VALUE), ignore_index=True).astype(dict.fromkeys(PER_VALUE, "int64"))
     frame["per_call_ns"] = frame["elapsed_ns"] / frame["n_calls"]
     return frame[list(COLUMNS)]
 
 
 def write_values_csv(run: Run, path: Path) -> None:
-    """Write ``values_frame`` as CSV, a burst at a time.
+    """Write ``values_frame`` as CSV, one burst at a time.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it, and characters that
-    steer a terminal are written as codes: a variant's name may come from anyone.
+    A variant's name may come from anyone. So a text that a spreadsheet would read as a formula gets an
+    apostrophe before it, and terminal control characters are written as codes.
 
     Raises:
         UserError: the file cannot be written.
@@ -64,24 +64,24 @@ def write_values_csv(run: Run, path: Path) -> None:
 
 
 def _csv_lines(run: Run) -> Iterator[str]:
-    """Yield the lines of each burst. A million values: what they share is made once, the rest by hand."""
+    """Yield the lines of each burst; columns shared by many values are formatted once, to save time."""
     entries, arms = run.entries, run.arms
-    name = _csv((run.plan.run,))
+    run_cell = _csv((run.plan.run,))
     shared: dict[tuple[str, str], str] = {}
     for burst in run.bursts:
         key = burst.entry, burst.device
         if key not in shared:
             shared[key] = _csv(_cells(burst, entries, arms))
-        n_calls, first = burst.n_calls, burst.first_call_ns
-        start = f"{name},{burst.block},{shared[key]},{burst.status},{is_counted(burst)}"
+        n_calls, first_call_ns = burst.n_calls, burst.first_call_ns
+        start = f"{run_cell},{burst.block},{shared[key]},{burst.status},{is_counted(burst)}"
         yield "".join(
-            f"{start},{number},{place},{n_calls},{elapsed},{elapsed / n_calls!r},{first}\n"
+            f"{start},{number},{place},{n_calls},{elapsed},{elapsed / n_calls!r},{first_call_ns}\n"
             for number, place, elapsed in zip(burst.rounds, burst.places, burst.elapsed_ns, strict=True)
         )
 
 
 def _cells(burst: Burst, entries: Mapping[str, Entry], arms: Mapping[str, Arm]) -> Cells:
-    """Return the columns from ``entry`` to ``O``; the device is where the burst's arrays really were."""
+    """Return the columns from ``entry`` to ``O``; the device is the actual device of the burst's arrays."""
     entry = entries[burst.entry]
     arm, case, shape = arms[entry.arm], entry.case, entry.case.shape
     return (
@@ -92,19 +92,20 @@ def _cells(burst: Burst, entries: Mapping[str, Entry], arms: Mapping[str, Arm]) 
 
 
 def csv_line(cells: Cells) -> str:
-    """Return cells as a line of a CSV file; none is a formula to a spreadsheet, or steers a terminal."""
+    """Return cells as a line of a CSV file, safe for spreadsheets and terminals."""
     return f"{_csv(cells)}\n"
 
 
 def _csv(cells: Cells) -> str:
-    """Return cells as a part of a line."""
+    """Return cells as a part of a CSV line."""
     line = io.StringIO()
-    csv.writer(line).writerow([*map(_fit_to_show, cells), 0])  # 0: an empty cell alone would get quotes
+    csv.writer(line).writerow([*map(_safe_cell, cells), 0])  # 0: a single empty cell would be quoted
     return line.getvalue().removesuffix(",0\r\n")
 
 
-def _fit_to_show(cell: str | int | bool) -> str | int | bool:
+def _safe_cell(cell: str | int | bool) -> str | int | bool:
+    """Return a cell that is no formula to a spreadsheet and cannot control a terminal."""
     if not isinstance(cell, str):
         return cell
-    text = "\r".join(map(printable, cell.split("\r")))  # in quotes, the end of a line is none
+    text = "\r".join(map(printable, cell.split("\r")))  # a quoted carriage return does not end a row
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text

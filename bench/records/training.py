@@ -1,8 +1,8 @@
-"""What ``training.jsonl`` holds, line by line: sealed as a journal's lines are, and read as strictly.
+"""Define the records of ``training.jsonl``, a file of sealed lines like a journal.
 
-The file is one ``Header``, then for each variant a ``Start``, its ``Point`` lines and a ``Stop``. It is
-written as things happen, so whatever ends a training, the lines that are there can still be drawn. Whoever
-reads one may rely on the bounds of the types, and on what ``_contradictions`` refuses.
+The file has a ``Header``, then for each variant a ``Start``, its ``Point`` lines and a ``Stop``. Records are
+written when they arise, so the lines of an interrupted training can still be drawn. Readers of a record may
+rely on the bounds of its types, and on the checks of ``_contradictions``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from bench.workload.series import Decimal, Missing
 
 FILE_NAME = "training.jsonl"
 SCHEMA = 2
-LARGEST, SMALLEST = 1e150, 1e-150  # what is larger or smaller has a square that is no number, or 0
+LARGEST, SMALLEST = 1e150, 1e-150  # squares of other numbers are infinite, or 0
 Status = Literal["complete", "diverged", "crashed", "interrupted"]
 Amount = Annotated[int, Meta(ge=1, le=MOST)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -30,7 +30,7 @@ Rows = Annotated[list[list[Value]], Meta(min_length=1)]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What a person chose, by the names of the options of ``train``, whose defaults it has."""
+    """Hold the user's settings, with the names and defaults of the options of ``train``."""
 
     variants: Annotated[tuple[Label, ...], Meta(min_length=1)]
     layout: str
@@ -40,43 +40,43 @@ class Settings(Struct, frozen=True, kw_only=True):
     lr: Positive
     delta: Positive
     hidden: Amount
-    batch: Amount | None  # training windows of the sine; a series is trained on all that it has
+    batch: Amount | None  # training windows of the sine; None for a series, trained on all windows
     window: Amount
     horizon: Amount
     device: Label
     seed: int
-    series: str | None  # a CSV file; None for the primer's sine wave
+    series: str | None  # a CSV file; None: the tutorial's sine wave
     column: str | None
     decimal: Decimal
     encoding: str
     missing: Missing
     split: str | None  # None: tail for a series, random for the sine
-    target: Positive | None  # a loss; None for one that every variant reached
-    load: str | None  # a file of parameters to start from
+    target: Positive | None  # a loss; None: a loss that every variant reached
+    load: str | None  # a file of start parameters
     every: Amount
 
 
 class Header(Record, frozen=True):
-    """All that the variants share. ``truth`` (tests, O) is in the series' own units."""
+    """Hold all that the variants share; ``truth`` (tests, O) is in the units of the series."""
 
     schema: int
     started_utc: str
     settings: Settings
     shape: Shape
     split: str
-    mean: Value  # of the scaling: (value - mean) / scale is what was trained on
+    mean: Value  # of the scaling: training uses (value - mean) / scale
     scale: Annotated[float, Meta(ge=SMALLEST, le=LARGEST)]
     truth: Rows
-    naive_rmse: Size  # of repeating the last known value
+    naive_rmse: Size  # error of repeating the last known value
     machine: Facts
-    environment: dict[str, str]  # variables set for the children
-    notes: tuple[str, ...] = ()  # what a person should know of the series
-    parameters: tuple[Label, ...] = ("U", "W", "V")  # names of those that are trained
-    libraries: tuple[OwnLibrary, ...] = ()  # of the variants, but for NumPy and PyTorch
+    environment: dict[str, str]  # variables set for the child processes
+    notes: tuple[str, ...] = ()  # about the series, shown to the user
+    parameters: tuple[Label, ...] = ("U", "W", "V")  # names of the trained parameters
+    libraries: tuple[OwnLibrary, ...] = ()  # of the variants, without NumPy and PyTorch
 
 
 class Start(Record, frozen=True):
-    """A child is ready: library loaded, data read, task bound. ``startup_ns`` is since it was started."""
+    """Mark that a child is ready to train; ``startup_ns`` is the time since its process was started."""
 
     variant: Label
     library: str
@@ -87,17 +87,19 @@ class Start(Record, frozen=True):
 
 
 class Point(Record, frozen=True):
-    """After ``epoch`` training steps: the last one's loss, the time all took, predictions where kept."""
+    """Hold the state after ``epoch`` steps: the last step's loss, the time of all steps, any predictions."""
 
     epoch: Amount
     loss: Size
     elapsed_ns: Count
-    y_hat: Rows | None = None  # (tests, O), in the series' own units
+    y_hat: Rows | None = None  # (tests, O), in the units of the series; None if not stored
 
 
 class Stop(Record, frozen=True):
-    """How a variant ended, also one that never started. ``moved`` is |p - start| / |start| of each parameter
-    where predictions were last kept; None for a start of zero."""
+    """Tell how a variant ended, also a variant that never started.
+
+    ``moved`` is |p - start| / |start| of each parameter p at the last stored predictions; None if start is 0.
+    """
 
     variant: Label
     status: Status
@@ -111,7 +113,7 @@ _decode = Decoder[AnyRecord](AnyRecord)
 
 
 class Writer(SealedWriter[AnyRecord]):
-    """Appends records to a new file."""
+    """Append records to a new file."""
 
     decode = _decode
 
@@ -119,7 +121,7 @@ class Writer(SealedWriter[AnyRecord]):
         """Create the folder and the file.
 
         Raises:
-            UserError: there is one already, or it cannot be created.
+            UserError: the folder already holds a training, or the file cannot be created.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -136,20 +138,20 @@ def is_training(path: Path) -> bool:
 
 
 def read_records(path: Path) -> list[AnyRecord]:
-    """Return all records of a folder or its file; a last line that was torn is left out.
+    """Return all records of a folder or a file; an incomplete last line is left out.
 
     Raises:
-        UserError: it cannot be read, is damaged or too large, has another schema, or contradicts itself.
+        UserError: the file is unreadable, damaged or too large, has another schema, or contradicts itself.
     """
     records = load_sealed(path, FORMAT, lambda data: (_decode(data), data)).records
     header = records[0]
-    assert isinstance(header, Header)  # as its format says
+    assert isinstance(header, Header)  # as ``FORMAT`` says
     refuse_contradictions(path, _contradictions(header, records[1:]))
     return records
 
 
 def _contradictions(header: Header, records: Sequence[AnyRecord]) -> Iterator[str]:
-    """Yield what no training writes, the first cause first; by itself each line may be possible."""
+    """Yield the contradictions between lines in the order of the checks; each line alone may be possible."""
     settings, shape = header.settings, header.shape
     yield from of_case(
         Case("train_step", shape, settings.layout, settings.dtype, settings.activation, split=header.split)
@@ -160,9 +162,9 @@ def _contradictions(header: Header, records: Sequence[AnyRecord]) -> Iterator[st
     yield from of_libraries((start.library for start in starts), header.libraries)
     for facts in (header.machine, *(start.facts for start in starts)):
         yield from of_facts(facts)
-    tried: list[str] = []
+    variants: list[str] = []
     started: Start | None = None
-    epoch = time_ns = 0  # of the point before
+    epoch = time_ns = 0  # of the previous point
     for record in records:
         if isinstance(record, Point):
             if started is None:
@@ -178,22 +180,22 @@ def _contradictions(header: Header, records: Sequence[AnyRecord]) -> Iterator[st
             if started is not None:
                 yield f"{quoted(record.variant)} starts before {quoted(started.variant)} stops"
             started, epoch, time_ns = record, 0, 0
-            tried.append(record.variant)
+            variants.append(record.variant)
         elif isinstance(record, Stop):
             if started is None:
-                tried.append(record.variant)
+                variants.append(record.variant)
             elif record.variant != started.variant:
                 yield f"{quoted(record.variant)} stops where {quoted(started.variant)} was started"
             if not (record.moved or {}).keys() <= set(header.parameters):
                 yield f"{quoted(record.variant)} moved by {quoted(record.moved)}"
             started = None
-    wanted = (*settings.variants, *("" for _ in tried))
-    for place, (name, asked) in enumerate(zip(tried, wanted, strict=False)):
-        # one of the user's own may be called anything
-        if name in tried[:place] or not (":" in asked or name == asked):
+    specs = (*settings.variants, *("" for _ in variants))
+    for index, (name, spec) in enumerate(zip(variants, specs, strict=False)):
+        # a user's variant (module:object) may have any name
+        if name in variants[:index] or not (":" in spec or name == spec):
             yield f"nobody asked for the variant {quoted(name)} there"
 
 
 def _fits(rows: Rows, count: int, length: int) -> bool:
-    """Return whether there are so many rows of that length."""
+    """Return whether there are ``count`` rows of this length."""
     return len(rows) == count and all(len(row) == length for row in rows)
