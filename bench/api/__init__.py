@@ -1,1 +1,1 @@
-"""What a person can ask for: the Python API, and the verbs of the command line."""
+"""Carry out the commands: the Python API, and the functions behind the command line."""

@@ -1,4 +1,4 @@
-"""The verb ``advise``: one size declared, measured within a time, and answered in two sentences."""
+"""Run the ``advise`` command: measure one size within a given time, and answer in two sentences."""
 
 import datetime
 import secrets
@@ -27,16 +27,16 @@ from bench.reporting.advice import Advice, make_advice
 from bench.reporting.display import run_progress
 from bench.workload.options import RunOptions
 
-MOST_BLOCKS = 20  # fewer where the time is over, or enough is known, before
-RESERVE_S = 1.0  # of the time, for ending the workers and working out the answer
-PROBING_S = 60.0  # for measuring: with less, the basic operations are left out, and with them a finer reason
-LEAST_S = 1.0  # for measuring: with less there is no use in starting
+MAX_BLOCKS = 20  # the run may stop earlier: no time left, or a clear answer
+RESERVE_S = 1.0  # time kept for ending the workers and computing the answer
+MIN_PROBING_S = 60.0  # with less time, basic operations are not timed: the reason is less detailed
+MIN_MEASURING_S = 1.0  # with less time, measuring is not started
 SIZES = ("hidden", "batch", "seq_len", "features", "outputs")
 
 
 @dataclass(slots=True)
 class Timer:
-    """What is left of a budget that counts since it was made, or since ``before_s`` earlier."""
+    """Measure what is left of a time budget that began now, or ``before_s`` seconds ago."""
 
     budget_s: float
     before_s: float = 0.0
@@ -47,22 +47,22 @@ class Timer:
         self.begun = self.clock() - self.before_s
 
     def pause(self, waited_s: float) -> None:
-        """Leave out seconds that have just passed."""
+        """Exclude the last ``waited_s`` seconds from the budget."""
         self.begun += waited_s
 
     @property
     def spent_s(self) -> float:
-        """Return the seconds since it began."""
+        """Return the seconds since the budget began."""
         return self.clock() - self.begun
 
     @property
     def left_s(self) -> float:
-        """Return the seconds that measuring may take from now on."""
+        """Return the seconds left for measuring."""
         return self.budget_s - RESERVE_S - self.spent_s
 
 
 def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
-    """Return the folder of the journal, not made yet, and the plan; its seed is of the order and the data.
+    """Return the folder of the journal, not created yet, and the plan; one seed serves order and data.
 
     Raises:
         UserError: the folder holds a run, a device is absent, or no time is left for measuring.
@@ -72,27 +72,27 @@ def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
     seed = secrets.randbelow(1 << 32) if args.seed is None else args.seed
     devices = _find(args.device, timer)
     resolve(args.device or ["all"], devices)
-    if timer.left_s < LEAST_S:
+    if timer.left_s < MIN_MEASURING_S:
         raise UserError(
             f"--budget {args.budget:g}s: {timer.spent_s:.1f} s went before anything could be measured, and "
             f"the answer needs {RESERVE_S:g} s; give more, as --budget {AdviseOptions().budget:g}s"
         )
-    single: dict[str, Any] = {name: (getattr(args, name),) for name in (*SIZES, "task", "threads")}
-    asked = RunOptions(
-        **single,
+    single_values: dict[str, Any] = {name: (getattr(args, name),) for name in (*SIZES, "task", "threads")}
+    options = RunOptions(
+        **single_values,
         device=args.device,
         variant=variants_of("grid"),
         dtype=args.dtype,
-        blocks=MOST_BLOCKS,
+        blocks=MAX_BLOCKS,
         budget=round(timer.left_s, 1),
         seed=seed,
     )
-    plan = run.declare(asked, devices, folder, started, command(args, seed), "hold")
-    return folder, plan if timer.left_s >= PROBING_S else replace(plan, probes=[])
+    plan = run.declare(options, devices, folder, started, command(args, seed), "hold")
+    return folder, plan if timer.left_s >= MIN_PROBING_S else replace(plan, probes=[])
 
 
 def _find(asked: Sequence[str], timer: Timer) -> Devices:
-    """Find the devices, within the time; the cpu alone needs none."""
+    """Find the devices within the time left; a request for the CPU alone needs no search."""
     if set(asked) == {"cpu"}:
         return find_cpu()
     timeout_s = min(PROBE_SECONDS, max(0.1, timer.left_s))
@@ -100,7 +100,7 @@ def _find(asked: Sequence[str], timer: Timer) -> Devices:
 
 
 def command(args: AdviseOptions, seed: int) -> list[str]:
-    """Return what measures the same again: every choice written out, but for where the journal goes."""
+    """Return a command that repeats the measurement: all options except the journal's folder."""
     words = ["rnnbench", "advise"]
     for name in (*SIZES, "task", "dtype", "threads"):
         words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
@@ -110,22 +110,22 @@ def command(args: AdviseOptions, seed: int) -> list[str]:
 
 
 def main(args: AdviseOptions) -> int:
-    """Measure what ``args`` say and print the advice; return the exit code."""
+    """Measure as ``args`` say and print the advice; return the exit code."""
     try:
         advice = advise(args, Timer(args.budget, since_start_s()))
-    except Terminated:  # while nothing was measured
+    except Terminated:  # before anything was measured
         return EXIT_CODES["signal"]
     print(advice.to_json() if args.json else advice)
     return exit_code(advice)
 
 
 def since_start_s() -> float:
-    """Return the seconds since this process began, importing included; 0 where nobody tells when."""
+    """Return the seconds since this process began, imports included; 0 if the start time is unknown."""
     return known(s=lambda: time.time() - psutil.Process().create_time()).get("s", 0.0)  # type: ignore[no-any-return]
 
 
 def exit_code(advice: Advice) -> int:
-    """Return 0 with a verdict, 1 where a result is wrong, 3 without a verdict, or what a signal asks for."""
+    """Return 0 with a verdict, 1 if a result is wrong, 3 without a verdict, or the exit code of a signal."""
     if advice.stopped_by:
         return EXIT_CODES[advice.stopped_by]
     if advice.disagrees:
@@ -136,19 +136,19 @@ def exit_code(advice: Advice) -> int:
 def advise(
     args: AdviseOptions, timer: Timer, *, say: Say = complain, progress: run.Show = run_progress
 ) -> Advice:
-    """Measure one size within the time, of which waiting takes none, and answer.
+    """Measure one size within the time, and return the advice; waiting for a quiet machine takes no time.
 
     Raises:
-        UserError: wishes that cannot be met, or a time in which nothing can be measured.
+        UserError: an option cannot be fulfilled, or the time is too short to measure.
     """
     refuse_windows()
     folder, plan = declare(args, timer)
-    seen = look_around(args.wait_quiet, say)
-    timer.pause(seen.get("waited_s", 0.0))
+    machine_state = look_around(args.wait_quiet, say)
+    timer.pause(machine_state.get("waited_s", 0.0))
     try:
         with time_limit(max(timer.left_s, 0.01)):
-            run.measure(plan, folder, keep=[], seen=seen, progress=progress)
-    except OutOfTime:  # when the run was not begun, or over
+            run.measure(plan, folder, keep=[], seen=machine_state, progress=progress)
+    except OutOfTime:  # before the run began, or after its end
         pass
     if not (folder / FILE_NAME).exists():
         raise UserError(f"--budget {args.budget:g}s was over before anything was measured; give more")

@@ -1,4 +1,4 @@
-"""The verb ``check``: what is unfair or unstable on this machine, and what mends it."""
+"""Run the ``check`` command: find what is unfair or unstable on this machine, and tell what helps."""
 
 import dataclasses
 import json
@@ -16,16 +16,16 @@ HEADINGS: dict[Level, str] = {
 
 
 def main(args: CheckOptions) -> int:
-    """Audit and print; return 1 if something is unfair on this machine as it stands, else 0.
+    """Audit the machine and print the findings; return 1 if anything is unfair now, else 0.
 
     Raises:
-        UserError: a device that is asked for is absent.
+        UserError: a requested device is absent.
     """
-    wanted = None
+    devices = None
     if args.device and "all" not in args.device:
         accelerators = [device for device in args.device if device != "cpu"]
-        wanted = resolve(accelerators, find_devices())[0] if accelerators else []
-    findings = audit_here(wanted)
+        devices = resolve(accelerators, find_devices())[0] if accelerators else []
+    findings = audit_here(devices)
     if args.json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:
@@ -34,23 +34,23 @@ def main(args: CheckOptions) -> int:
 
 
 def show(findings: Sequence[Finding]) -> None:
-    """Print the findings for people, the worst first, and one sentence at the end."""
+    """Print the findings as text, the worst first, and a sentence at the end."""
     from rich.console import Console
     from rich.markup import escape
 
     console = Console(highlight=False)
     for level in LEVELS:
-        here = [finding for finding in findings if finding.level == level]
-        if here:
+        of_level = [finding for finding in findings if finding.level == level]
+        if of_level:
             console.print(f"\n{HEADINGS[level]}")
-        for finding in here:
+        for finding in of_level:
             console.print(f"  {finding.topic}: {escape(finding.what)}", soft_wrap=not console.is_terminal)
             console.print(f"    [dim]->[/] {escape(finding.mend)}", soft_wrap=not console.is_terminal)
     console.print(f"\n{sentence(findings)}", soft_wrap=not console.is_terminal)
 
 
 def sentence(findings: Sequence[Finding]) -> str:
-    """Return what the findings come to, in one sentence."""
+    """Return the result of the audit in one sentence."""
     unfair, unstable = (sum(finding.level == level for finding in findings) for level in LEVELS[:2])
     if unfair:
         return f"{_count(unfair).capitalize()} unfair here: mend that before you believe a comparison."

@@ -1,4 +1,4 @@
-"""The verb ``compare``: what takes longer in a new result than in an old one."""
+"""Run the ``compare`` command: find what takes longer in a new result than in an old result."""
 
 import json
 from dataclasses import asdict
@@ -13,15 +13,15 @@ from bench.records.formats.foreign import ToolResults
 from bench.records.run import Run
 from bench.records.saved import load_saved
 
-WIDTH = 140  # of a table that goes to a file
+FILE_WIDTH = 140  # characters per line if the output goes to a file
 
 
 def main(args: CompareOptions) -> int:
-    """Compare and print; return 1 for a proved regression beyond ``args.fail_slower``, else 0.
+    """Compare two results and print the changes; return 1 for a proved regression, else 0.
 
     Raises:
-        Unfinished: there was nothing to compare or, with ``args.fail_slower``, something could not be judged.
-        UserError: a result cannot be read, the two are of different kinds or machines.
+        Unfinished: nothing could be compared or, with ``args.fail_slower``, something could not be judged.
+        UserError: a result cannot be read, or the results are of different kinds or machines.
     """
     changes = compare(args)
     if args.json:
@@ -33,19 +33,19 @@ def main(args: CompareOptions) -> int:
     if changes.why_no_answer:
         what = "compared" if changes.limit is None else "judged, so --fail-slower neither passes nor fails"
         raise Unfinished(f"nothing was {what}: {changes.why_no_answer}")
-    # what is wrong or has no times, unless a time budget left it out
-    unknown = [row.name for row in changes.rows if row.verdict in ("INVALID", "MISSING") and not row.left_out]
-    if changes.limit is not None and unknown:
-        names = wording.listing(list(map(wording.short, unknown)))
+    # rows with a wrong result or without times, except rows that a time budget left out
+    unjudged = [row.name for row in changes.rows if row.verdict in ("INVALID", "MISSING") and not row.left_out]
+    if changes.limit is not None and unjudged:
+        names = wording.listing(list(map(wording.short, unjudged)))
         raise Unfinished(f"--fail-slower neither passes nor fails: there is no answer for {names}")
     return 0
 
 
 def compare(args: CompareOptions) -> Changes:
-    """Return what the arguments ask for.
+    """Return the changes between the two results in the arguments.
 
     Raises:
-        UserError: as ``main``.
+        UserError: a result cannot be read, or the results are of different kinds or machines.
     """
     old, new = (load_saved(as_path(name)) for name in (args.old, args.new))
     options: dict[str, Any] = {
@@ -71,7 +71,7 @@ def compare(args: CompareOptions) -> Changes:
 
 
 def show(changes: Changes) -> None:
-    """Print it for people: one sentence, what must be known, the table, what it is."""
+    """Print the changes as text: a sentence, notes, the table, more notes."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -79,7 +79,7 @@ def show(changes: Changes) -> None:
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
+        console = Console(highlight=False, width=FILE_WIDTH)
     parts: list[Any] = [summary(changes), *notes_before(changes)]
     parts += [table(changes)] if changes.rows else []
     for part in (*parts, *notes_after(changes)):
@@ -90,7 +90,7 @@ def show(changes: Changes) -> None:
 
 
 def as_tree(changes: Changes) -> dict[str, Any]:
-    """Return the same as plain objects; times are nanoseconds a call."""
+    """Return the changes as plain objects; times are nanoseconds per call."""
     from bench.reporting.changes import summary
 
     return {
@@ -103,7 +103,7 @@ def as_tree(changes: Changes) -> dict[str, Any]:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    """Return a change without its samples, but for how many there are."""
+    """Return a change as a plain object, with the number of samples instead of the samples."""
     tree = asdict(change)
     old, new = tree.pop("samples") or ((), ())
     sizes = {"old_samples": len(old), "new_samples": len(new)}

@@ -1,4 +1,4 @@
-"""The verb ``export``: a run's times in the format of another tool."""
+"""Run the ``export`` command: write a run's times in another tool's format."""
 
 from bench.api.options import ExportOptions
 from bench.machine.errors import UserError
@@ -12,7 +12,7 @@ from bench.records.table import write_values_csv
 
 
 def main(args: ExportOptions) -> int:
-    """Write the file, say where it is, and return 0.
+    """Write the file, print its path, and return 0.
 
     Raises:
         UserError: the run cannot be read, holds no counted value, or the file cannot be written.

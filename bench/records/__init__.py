@@ -1,1 +1,1 @@
-"""What is kept: the journal of a run, tables of it, and the files of other tools."""
+"""Store results: the journal of a run, tables of its values, and files of other tools."""
