@@ -34,9 +34,11 @@ def main(args: CompareOptions) -> int:
         what = "compared" if changes.limit is None else "judged, so --fail-slower neither passes nor fails"
         raise Unfinished(f"nothing was {what}: {changes.why_no_answer}")
     # rows with a wrong result or without times, except rows that a time budget left out
-    unjudged = [row.name for row in changes.rows if row.verdict in ("INVALID", "MISSING") and not row.left_out]
-    if changes.limit is not None and unjudged:
-        names = wording.listing(list(map(wording.short, unjudged)))
+    without_answer = [
+        row.name for row in changes.rows if row.verdict in ("INVALID", "MISSING") and not row.left_out
+    ]
+    if changes.limit is not None and without_answer:
+        names = wording.listing(list(map(wording.short, without_answer)))
         raise Unfinished(f"--fail-slower neither passes nor fails: there is no answer for {names}")
     return 0
 

@@ -1,8 +1,8 @@
-"""The Python API, for notebooks: ``bench.verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``.
+"""Provide the Python API, for notebooks: ``verify``, ``run``, ``advise``, ``train``, ``report``, ``load``.
 
-Each does what the command of that name does, and returns an object where the command prints. It takes what
-the command takes under the same names: ``--seq-len`` is ``seq_len``, an option that may be repeated takes one
-value or several. What a person can mend is a ``bench.UserError``, which speaks of these names.
+Each function does the same as the command of that name, but returns an object instead of printing. Keywords
+have the names of the command's options: ``seq_len`` for ``--seq-len``. Repeatable options take one value or
+several. Errors that a user can correct are a ``bench.UserError``, whose text names the keywords.
 """
 
 import functools
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from bench.reporting.advice import Advice
     from bench.training import TrainResult
 
-COMMAND = re.compile(r"rnnbench (?P<verb>\w+)(?P<options>(?: --[a-z][a-z-]* [^\s,;]+)+)")
-# an option, its value or a word for it: "argument --hidden:", "--save a.npz:", "--budget 9s", "--out DIR"
-OPTION = re.compile(
+COMMAND_PATTERN = re.compile(r"rnnbench (?P<verb>\w+)(?P<options>(?: --[a-z][a-z-]* [^\s,;]+)+)")
+# an option with a value or a placeholder: "argument --hidden:", "--save a.npz:", "--budget 9s", "--out DIR"
+OPTION_PATTERN = re.compile(
     r"(?<![\w-])(?P<argument>argument )?(?P<name>--[a-z][a-z-]*)(?:/--[a-z-]+)*"
     r"(?:=(?P<set>,|\.|[a-z][\w-]*)"
     r"| (?P<value>\S+(?=: )|\d[\d.]*(?:s|m|min)?(?![\w.]))| [A-Z]{2,}(?:\.\w+)?(?!\w))?"
 )
-quietly = functools.partial(run_progress, lines=False)  # a display that leaves nothing behind
+quiet_progress = functools.partial(run_progress, lines=False)  # a progress display that is erased at its end
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def in_python(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function's errors speak of keywords where those of the command line speak of options."""
+    """Make a function's errors name Python keywords where they name options of the command line."""
 
     @functools.wraps(function)
     def wrapped(*arguments: P.args, **keywords: P.kwargs) -> T:
@@ -52,35 +52,35 @@ def in_python(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def keywords_for_options(message: str) -> str:
-    """Return what an error says in the words of Python: ``out=`` for ``--out``, calls for commands."""
-    return OPTION.sub(_keyword, COMMAND.sub(_call, message))
+    """Return an error text with keywords instead of options (``out=`` for ``--out``), calls for commands."""
+    return OPTION_PATTERN.sub(_python_keyword, COMMAND_PATTERN.sub(_python_call, message))
 
 
 @functools.cache
-def _options() -> set[str]:
-    """Return the options that Python takes as well; others that a message names are of other programs."""
+def _python_options() -> set[str]:
+    """Return the options that are also Python keywords; other options in a message are of other programs."""
     items = [item for verb in VERBS.values() for item in fields(verb.options) if option_of(item).in_python]
-    named = [item for item in items if not option_of(item).positional]
-    return {spelled(name) for item in named for name in (item.name, option_of(item).also) if name}
+    with_name = [item for item in items if not option_of(item).positional]
+    return {spelled(name) for item in with_name for name in (item.name, option_of(item).also) if name}
 
 
-def _python(option: str) -> str:
+def _as_name(option: str) -> str:
     return option.removeprefix("--").replace("-", "_")
 
 
-def _call(command: re.Match[str]) -> str:
-    """Return the call of Python that a command is: "rnnbench report --out DIR"."""
+def _python_call(command: re.Match[str]) -> str:
+    """Return a command as a Python call: ``bench.report(out='DIR')`` for "rnnbench report --out DIR"."""
     if command["verb"] not in VERBS:
         return command[0]
     words = command["options"].split()
-    values = (f"{_python(option)}={value!r}" for option, value in zip(words[::2], words[1::2], strict=True))
+    values = (f"{_as_name(option)}={value!r}" for option, value in zip(words[::2], words[1::2], strict=True))
     return f"bench.{command['verb']}({', '.join(values)})"
 
 
-def _keyword(option: re.Match[str]) -> str:
-    """Return the keyword of Python that an option is, with the value that stands behind it."""
-    keyword, value = _python(option["name"]), option["set"] or option["value"] or ""
-    if option["name"] not in _options():
+def _python_keyword(option: re.Match[str]) -> str:
+    """Return an option as a Python keyword, with the option's value."""
+    keyword, value = _as_name(option["name"]), option["set"] or option["value"] or ""
+    if option["name"] not in _python_options():
         return option[0]
     if option["argument"]:
         return keyword
@@ -91,12 +91,12 @@ def _keyword(option: re.Match[str]) -> str:
 def verify(
     variants: str | Iterable[str] | None = None, devices: str | Iterable[str] | None = None, **wishes: Any
 ) -> Verification:
-    """Prove variants, all of them unless named, against the reference: ``rnnbench verify``.
+    """Prove variants (default: all) against the reference: ``rnnbench verify``.
 
-    ``variant`` and ``device`` mean the same; without a device it is the CPU.
+    ``variant`` and ``device`` mean the same as the plurals; the default device is the CPU.
 
     Raises:
-        UserError: a variant or device that is not there, or a wish that is unknown.
+        UserError: a variant, device or keyword is unknown.
     """
     from bench.api.verify import prove
 
@@ -106,28 +106,28 @@ def verify(
 
 @in_python
 def run(quick: bool = False, **wishes: Any) -> Result:
-    """Prove and time what is wished for, with a journal: ``rnnbench run``, without its report.
+    """Prove and time variants, with a journal: ``rnnbench run`` without its report.
 
-    Wishes are called as the command line's, with one value or several: ``variants``, ``devices``, ``tasks``,
-    ``layouts`` (also ``variant`` and so on), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
-    ``threads``, ``keep_env``; with one value ``preset``, ``dtype``, ``activation``, ``split``, ``blocks``,
-    ``budget``, ``seed``, ``out``, ``wait_quiet``; alone ``resume``, the folder of a run that was cut off, or
-    with ``blocks`` of one that is over and left something UNRESOLVED, to extend it to so many in all, once;
-    ``refine``, the folder of a grid, with or without ``budget``. What is left out, or None, is up to the
-    preset. ::
+    Keywords are named like the command's options. With one value or several: ``variants``, ``devices``,
+    ``tasks``, ``layouts`` (also in singular), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
+    ``threads``, ``keep_env``. With one value: ``preset``, ``dtype``, ``activation``, ``split``, ``blocks``,
+    ``budget``, ``seed``, ``out``, ``wait_quiet``. Without other keywords: ``resume``, the folder of a run
+    that was cut off; or ``resume`` with ``blocks``, to extend a finished run with an UNRESOLVED result to
+    that total, once; or ``refine``, the folder of a grid, also with ``budget``. The preset gives the values
+    of keywords that are missing or None. ::
 
         bench.run(quick=True, variants=["numpy-inplace", "torch-rnn"], hidden=[32, 256])
 
-    Interrupting the notebook ends the run as Ctrl-C ends the command: its journal is complete, and
-    KeyboardInterrupt, which tells where it is, is raised again, so that the cells after this one do not run.
+    Interrupting the notebook ends the run like Ctrl-C ends the command: the journal is complete, and a
+    KeyboardInterrupt with the journal's folder is raised, so that later cells of the notebook do not run.
 
     Raises:
-        UserError: a wish that is unknown or cannot be met.
+        UserError: a keyword is unknown, or its value cannot be used.
     """
     from bench.api.run import carry_out
 
     args = from_keywords("run", {"quick": quick, **wishes})
-    measured = carry_out(args, ["rnnbench", "run", *as_words(args)], say=_say, progress=quietly)
+    measured = carry_out(args, ["rnnbench", "run", *as_words(args)], say=_say, progress=quiet_progress)
     folder = measured.folder
     if measured.end is not None and measured.end.status == "interrupted":
         raise KeyboardInterrupt(f"the run was stopped; bench.load({str(folder)!r}) has what was measured")
@@ -136,21 +136,21 @@ def run(quick: bool = False, **wishes: Any) -> Result:
 
 @in_python
 def advise(**wishes: Any) -> "Advice":
-    """Measure one size now and say in two sentences what to use there and why: ``rnnbench advise``.
+    """Measure one size now, and say in two sentences what to use and why: ``rnnbench advise``.
 
-    Wishes are called as the command line's, each with one value: ``hidden``, ``batch``, ``seq_len``,
+    Keywords are named like the command's options, each with one value: ``hidden``, ``batch``, ``seq_len``,
     ``features``, ``outputs``, ``task``, ``dtype``, ``device``, ``threads``, ``budget`` (seconds, or "2m"),
     ``seed``, ``out``, ``wait_quiet``. ::
 
         bench.advise(hidden=64, batch=1, seq_len=100, task="forward", budget="30s")
 
     Raises:
-        UserError: a wish that is unknown or cannot be met, or a time in which nothing can be measured.
+        UserError: a keyword is unknown, its value cannot be used, or the time is too short to measure.
     """
     from bench.api.advise import Timer, advise
 
     args = from_keywords("advise", wishes)
-    advice = advise(args, Timer(args.budget), say=_say, progress=quietly)
+    advice = advise(args, Timer(args.budget), say=_say, progress=quiet_progress)
     if advice.stopped_by:
         raise KeyboardInterrupt(f"it was stopped; bench.load({str(advice.journal)!r}) has what was measured")
     return advice
@@ -163,18 +163,18 @@ def train(
     progress: Callable[[str, int, float], None] | None = None,
     **wishes: Any,
 ) -> "TrainResult":
-    """Train variants from the same start: ``rnnbench train``, with its pictures and its report.
+    """Train variants from the same start: ``rnnbench train``, with its plots and its report.
 
-    Wishes are called as the command line's: several ``variants`` (also ``variant``), and with one value
+    Keywords are named like the command's options: several ``variants`` (also ``variant``), and with one value
     ``epochs``, ``layout``, ``dtype``, ``activation``, ``lr``, ``delta``, ``hidden``, ``batch``, ``window``
     (also ``seq_len``), ``horizon`` (also ``outputs``), ``device``, ``seed``, ``series``, ``column``,
     ``decimal``, ``encoding``, ``missing``, ``split``, ``target``, ``load``, ``save``, ``every``, ``out``,
     ``wait_quiet``.
-    ``progress`` is called with variant, epoch and loss at every report. Interrupting it ends it; what was
-    trained until then is returned.
+    ``progress`` is called with variant, epoch and loss at every report. An interrupt ends the training, and
+    the result until then is returned.
 
     Raises:
-        UserError: wishes that make no sense, a file that cannot be used, or a folder that holds a training.
+        UserError: a keyword or a file cannot be used, or the folder already holds a training.
     """
     from bench.api.train import train as train_all
 
@@ -185,14 +185,14 @@ def train(
 
 @in_python
 def report(*sources: str | Path | Result, out: str | Path | None = None, any_machine: bool = False) -> Path:
-    """Write the report of saved results and return its page: ``rnnbench report``.
+    """Write the report of saved results and return the path of its page: ``rnnbench report``.
 
-    A source is a run's folder or journal, a file of pytest-benchmark, or what ``run`` and ``load`` return.
+    A source is a run's folder or journal, a file of pytest-benchmark, or a result of ``run`` or ``load``.
     ``any_machine`` shows results of different machines beside each other.
 
     Raises:
-        UserError: one cannot be read, the report cannot be written, several have no ``out``, or they are of
-            different machines and not ``any_machine``.
+        UserError: a source cannot be read, the report cannot be written, ``out`` is missing for several
+            sources, or the machines differ and ``any_machine`` is not set.
     """
     from bench.reporting.build import build_report
 
@@ -202,10 +202,10 @@ def report(*sources: str | Path | Result, out: str | Path | None = None, any_mac
 
 @in_python
 def load(path: str | Path) -> "Result | TrainResult":
-    """Read what was saved: the folder or the journal of a run, or the folder of a training.
+    """Load saved results: the folder or the journal of a run, or the folder of a training.
 
     Raises:
-        UserError: the journal cannot be read, or contradicts its own plan.
+        UserError: the file cannot be read, or contradicts itself.
     """
     from bench.records import training
     from bench.training import load_result
@@ -215,4 +215,5 @@ def load(path: str | Path) -> "Result | TrainResult":
 
 
 def _say(text: str) -> None:
+    """Print a message that names keywords instead of options."""
     complain(keywords_for_options(text))

@@ -1,4 +1,4 @@
-"""The verbs ``devices`` and ``variants``: where can be timed, and what."""
+"""Run the commands ``devices`` and ``variants``: list the devices and the variants that can be timed."""
 
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,11 @@ from bench.workload.catalog import Variant
 if TYPE_CHECKING:
     from rich.console import Console
 
-LEAST_WIDTH = 60  # in less, as COLUMNS=0 asks for, a table shows nothing
+MIN_WIDTH = 60  # a narrower table shows nothing, for example with COLUMNS=0
 
 
 def devices_main(args: options.DevicesOptions) -> int:
-    """Print every device with name, memory and dtypes, and why an absent one is absent."""
+    """Print each device with name, memory and dtypes, and the reason why a device is absent."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -30,26 +30,26 @@ def devices_main(args: options.DevicesOptions) -> int:
     console = _console()
     console.print(table)
     for reason in devices.missing.values():
-        usable = listing([each.label for each in LIBRARIES.values() if each.name not in devices.missing])
+        usable = listing([item.label for item in LIBRARIES.values() if item.name not in devices.missing])
         console.print(full_stop(f"{usable} variants alone can run: {reason}"), markup=False)
     for name, version in devices.versions.items():
-        others = listing([each.label for each in LIBRARIES.values() if not each.accelerators])
-        seen = f"As {library(name).label} {version} sees it; {others} uses the cpu only."
-        console.print(seen, markup=False)
+        cpu_libraries = listing([item.label for item in LIBRARIES.values() if not item.accelerators])
+        note = f"As {library(name).label} {version} sees it; {cpu_libraries} uses the cpu only."
+        console.print(note, markup=False)
     return 0
 
 
 def variants_main(args: options.VariantsOptions) -> int:
-    """Print the catalogue, and the user's own variants that ``args.variant`` names.
+    """Print the catalogue, and the user's variants named by ``args.variant``.
 
     Raises:
-        UserError: one of those cannot be loaded.
+        UserError: a user's variant cannot be loaded.
     """
     from rich.markup import escape
     from rich.table import Table
 
-    own = [catalog.find(spec) for spec in args.variant]
-    variants = dict.fromkeys([*catalog.VARIANTS, *own])
+    user_variants = [catalog.find(spec) for spec in args.variant]
+    variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
     table = Table("variant", "what it is", "devices", "limits", title="What can be timed")
     for variant in variants:
         cells = (variant.name, variant.summary, ", ".join(variant.devices), limits(variant))
@@ -59,16 +59,16 @@ def variants_main(args: options.VariantsOptions) -> int:
 
 
 def memory(device: Device) -> str:
-    """Return the memory in GiB, as people say it."""
+    """Return the memory as text in GiB, empty if unknown."""
     return "" if device.memory_bytes is None else f"{device.memory_bytes / 2**30:.1f} GiB"
 
 
 def _console() -> "Console":
-    """Return standard output, wide enough for a table."""
+    """Return a console for standard output, wide enough for a table."""
     from rich.console import Console
 
     console = Console()
-    console.width = max(console.width, LEAST_WIDTH)
+    console.width = max(console.width, MIN_WIDTH)
     return console
 
 
@@ -81,5 +81,5 @@ def limits(variant: Variant) -> str:
         "activation": (ACTIVATIONS, variant.activations),
     }
     return ", ".join(
-        f"no {what} {name}" for what, (names, has) in choices.items() for name in names if name not in has
+        f"no {what} {name}" for what, (names, valid) in choices.items() for name in names if name not in valid
     )

@@ -1,4 +1,4 @@
-"""The verbs: what can be asked of each, by dataclasses that the command line and Python fill alike."""
+"""Define the commands and their options, as dataclasses filled by the command line and by Python alike."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
@@ -25,13 +25,13 @@ from bench.workload.options import (
 )
 
 PLURALS = {"variants": "variant", "devices": "device", "tasks": "task", "layouts": "layout"}
-# of a run or a training that ended so, and of one that a person or a signal has stopped
+# by the status of a run or a training, or by what stopped it: the user or a signal
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130, "user": 130, "signal": 143}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifyOptions:
-    """What ``verify`` is asked for."""
+    """Hold the options of ``verify``."""
 
     variant: tuple[str, ...] = variant_option()
     device: tuple[str, ...] = device_option()
@@ -40,7 +40,7 @@ class VerifyOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOptions:
-    """What ``train`` is asked for."""
+    """Hold the options of ``train``."""
 
     variant: tuple[str, ...] = variant_option("(default: numpy-inplace and torch-rnn)")
     layout: str = option("positional", choices=LAYOUTS)
@@ -81,7 +81,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportOptions:
-    """What ``report`` is asked for."""
+    """Hold the options of ``report``."""
 
     files: tuple[str, ...] = option(
         (), "folders of runs and trainings, journals, JSON", metavar="FILE", positional=True
@@ -92,7 +92,7 @@ class ReportOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdviseOptions:
-    """What ``advise`` is asked for: one size, where, and how long it may take."""
+    """Hold the options of ``advise``: a size, devices, and a time budget."""
 
     hidden: int = option(32, "hidden units (default: 32)", positive, "H", once=True)
     batch: int = option(128, "samples in a batch (default: 128)", positive, "B", once=True)
@@ -114,19 +114,19 @@ class AdviseOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VariantsOptions:
-    """What ``variants`` is asked for."""
+    """Hold the options of ``variants``."""
 
     variant: tuple[str, ...] = variant_option("show module:object as well")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DevicesOptions:
-    """What ``devices`` is asked for: nothing."""
+    """Hold the options of ``devices``: none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckOptions:
-    """What ``check`` is asked for."""
+    """Hold the options of ``check``."""
 
     device: tuple[str, ...] = device_option()
     json: bool = option(False, "print the findings as a JSON list", in_python=False)
@@ -134,7 +134,7 @@ class CheckOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompareOptions:
-    """What ``compare`` is asked for: two results, and how they are compared."""
+    """Hold the options of ``compare``: two results, and how to compare them."""
 
     old: str = option(
         MISSING,
@@ -159,7 +159,7 @@ class CompareOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportOptions:
-    """What ``export`` is asked for: a run, the tool, and the file."""
+    """Hold the options of ``export``: a run, a tool, and a file."""
 
     run: str = option(MISSING, "folder or journal of a run", metavar="RUN", positional=True)
     to: str = option(MISSING, "whose format", choices=tuple(FILES))
@@ -168,7 +168,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb: what it can be asked for, what runs that and returns the exit code, and its help."""
+    """Describe a command: its options, the function that runs it and returns the exit code, and its help."""
 
     options: type
     target: str  # module:function
@@ -242,38 +242,38 @@ VERBS = {
 
 
 def from_keywords(verb: str, wishes: Mapping[str, Any]) -> Any:
-    """Return what keywords of Python ask of a verb; None and False stand for nothing asked.
+    """Return the options of a command from Python keywords; None and False count as not given.
 
     Raises:
-        UserError: a wish that is unknown or cannot be read, or several values where one is taken.
+        UserError: a keyword is unknown, its value is invalid, or it has too many values.
     """
-    kind = VERBS[verb].options
-    items = {item.name: item for item in fields(kind) if option_of(item).in_python}
+    options_class = VERBS[verb].options
+    items = {item.name: item for item in fields(options_class) if option_of(item).in_python}
     names = items | {also: item for item in items.values() if (also := option_of(item).also)}
-    plurals = {many: names[one] for many, one in PLURALS.items() if one in names}
+    plurals = {plural: names[name] for plural, name in PLURALS.items() if name in names}
     chosen: dict[str, Any] = {}
     for name, given in wishes.items():
         if (item := (names | plurals).get(name)) is None:
-            near = did_you_mean(name, [*names, *plurals])
-            known = ", ".join(sorted(names))
-            raise UserError(f"bench.{verb}() knows no wish {name!r}{near}; there are: {known}")
-        single = isinstance(given, (str, Path)) or not isinstance(given, Iterable)
-        values = [] if given is None or given is False else [given] if single else list(given)
+            suggestion = did_you_mean(name, [*names, *plurals])
+            known_names = ", ".join(sorted(names))
+            raise UserError(f"bench.{verb}() knows no wish {name!r}{suggestion}; there are: {known_names}")
+        is_single = isinstance(given, (str, Path)) or not isinstance(given, Iterable)
+        values = [] if given is None or given is False else [given] if is_single else list(given)
         if len(values) > 1 and not isinstance(item.default, tuple):
             raise UserError(f"{spelled(name)} takes one value, not {len(values)}")
         try:
-            read = [_read_keyword(item, value) for value in values]
+            parsed = [_read_keyword(item, value) for value in values]
         except UserError as error:
             raise UserError(f"argument {spelled(name)}: {error}") from error
         if isinstance(item.default, tuple):
-            chosen[item.name] = (*chosen.get(item.name, ()), *read)
-        elif read:
-            chosen[item.name] = read[0]
-    return kind(**chosen)
+            chosen[item.name] = (*chosen.get(item.name, ()), *parsed)
+        elif parsed:
+            chosen[item.name] = parsed[0]
+    return options_class(**chosen)
 
 
 def _read_keyword(item: Field[Any], value: Any) -> Any:
-    """Return one value as the command line would read it."""
+    """Return one value, parsed like the command line's values."""
     if item.default is False:
         if value is not True:
             raise UserError(f"is True or False, not {value!r}")
