@@ -1,4 +1,4 @@
-"""The verbs ``run`` and ``report``: a run is declared, measured, gone on with or refined, and reported."""
+"""Run the commands ``run`` and ``report``: plan, measure, resume or refine a run, and write its report."""
 
 import datetime
 import sys
@@ -33,9 +33,9 @@ from bench.records.run import Run, different_machines, make_run
 from bench.reporting.display import run_progress
 from bench.workload.options import RunOptions, changed, spelled
 
-Show = Callable[[Plan], AbstractContextManager[Progress]]  # what shows a run's progress
-# options that go together with one that names a run, and why others do not
-BESIDE = {
+Show = Callable[[Plan], AbstractContextManager[Progress]]  # displays the progress of a run with this plan
+# for each option that names a run: the options allowed with it, and the reason why others are refused
+ALLOWED_WITH = {
     "resume": ({"resume", "blocks", "wait_quiet"}, "goes on with the plan that was declared"),
     "refine": ({"refine", "budget", "wait_quiet"}, "measures as the grid was measured"),
 }
@@ -43,35 +43,35 @@ BESIDE = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured into ``folder``, and how it ended; None where there was nothing to refine."""
+    """Hold the folder of what was measured, and its ``end``: None if there was nothing to refine."""
 
     folder: Path
     end: End | None
-    plan: Plan | None = None  # of a run that was declared now
+    plan: Plan | None = None  # of a new run
     refined: Refined | None = None
 
 
 def main(args: RunOptions) -> int:
-    """Measure what is asked for, write journal and report; return the exit code.
+    """Measure as ``args`` say, write journal and report; return the exit code.
 
     Raises:
-        UserError: something is asked for that cannot be.
-        Unfinished: the report failed, or a variant that was asked for by name has no part in the plan.
+        UserError: an option cannot be fulfilled.
+        Unfinished: the report failed, or a variant named by the user is not in the plan.
     """
     try:
         measured = carry_out(args, ["rnnbench", *sys.argv[1:]])
         with drawing_report(measured.folder):
             disagrees = write_report([measured.folder], None)
-    except Terminated:  # while the report was drawn
+    except Terminated:  # while the report was written
         return EXIT_CODES["signal"]
     end, refined = measured.end, measured.refined
     if refined is not None:
         rounds = {0: "No round", 1: "1 round"}.get(len(refined.rounds), f"{len(refined.rounds)} rounds")
         print(f"\n{rounds} measured: {refined.reason}", file=sys.stderr)
     if end is not None and end.status == "interrupted":
-        folder, then = (refined.rounds[-1], ", then --refine again") if refined else (measured.folder, "")
+        folder, hint = (refined.rounds[-1], ", then --refine again") if refined else (measured.folder, "")
         newline = "" if refined else "\n"
-        print(f"{newline}Go on with it: rnnbench run --resume {display_path(folder)}{then}", file=sys.stderr)
+        print(f"{newline}Go on with it: rnnbench run --resume {display_path(folder)}{hint}", file=sys.stderr)
     code = exit_code(end, disagrees=disagrees)
     specs = {arm.spec for arm in measured.plan.arms} if measured.plan else set(args.variant)
     if (left_out := sorted(set(args.variant) - specs)) and code == 0:
@@ -80,7 +80,7 @@ def main(args: RunOptions) -> int:
 
 
 def exit_code(end: End | None, *, disagrees: bool) -> int:
-    """Return the exit code of a run that ended so."""
+    """Return the exit code of a run with this end."""
     if end is not None and end.status == "interrupted":
         return EXIT_CODES[end.stopped_by or "user"]
     return 1 if disagrees else EXIT_CODES[end.status if end else "complete"]
@@ -89,16 +89,16 @@ def exit_code(end: End | None, *, disagrees: bool) -> int:
 def carry_out(
     args: RunOptions, command: list[str], *, say: Say = complain, progress: Show = run_progress
 ) -> Measured:
-    """Measure a new run, go on with one, or refine one.
+    """Measure a new run, resume a run, or refine a run.
 
     Raises:
-        UserError: something is asked for that cannot be.
+        UserError: an option cannot be fulfilled.
     """
     refuse_windows()
-    for option, (beside, why) in BESIDE.items():
-        others = [spelled(name) for name in changed(args) if name not in beside]
+    for option, (allowed, reason) in ALLOWED_WITH.items():
+        others = [spelled(name) for name in changed(args) if name not in allowed]
         if getattr(args, option) is not None and others:
-            raise UserError(f"--{option} {why}: leave out {', '.join(others)}")
+            raise UserError(f"--{option} {reason}: leave out {', '.join(others)}")
     look = partial(look_around, args.wait_quiet, say)
     if args.resume is not None:
         folder = as_path(args.resume)
@@ -113,10 +113,10 @@ def carry_out(
 
 
 def prepare(args: RunOptions, command: list[str]) -> tuple[Path, Plan]:
-    """Return the folder of the results, not made yet, and the plan for what ``args`` ask for.
+    """Return the folder of the results, not created yet, and the plan for ``args``.
 
     Raises:
-        UserError: the folder holds a run already, or something is asked for that cannot be.
+        UserError: the folder holds a run already, or an option cannot be fulfilled.
     """
     started = datetime.datetime.now(datetime.UTC)
     folder = free_folder(args.out or f"results/{started:%Y-%m-%d-%H%M%S}")
@@ -135,10 +135,10 @@ def declare(
     command: Sequence[str],
     budget_rule: BudgetRule | None = None,
 ) -> Plan:
-    """Return the plan of a run into ``folder`` on this machine.
+    """Return the plan of a run in ``folder`` on this machine.
 
     Raises:
-        UserError: something is asked for that cannot be.
+        UserError: an option cannot be fulfilled.
     """
     return make_plan(
         args,
@@ -160,26 +160,26 @@ def measure(
     seen: Mapping[str, Any] | None = None,
     progress: Show = run_progress,
 ) -> End:
-    """Run the plan with a journal in ``folder`` and a progress display; return how it ended.
+    """Run the plan with a journal in ``folder`` and a progress display; return the run's end.
 
-    ``seen`` is what ``look_around`` saw before it.
+    ``seen`` is the result of ``look_around`` before the run.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
-    setting = environment(plan, keep, host_name=host_name, seen=seen)
-    return _drive(Journal(folder / FILE_NAME), plan, setting, keep, progress)
+    environment_record = environment(plan, keep, host_name=host_name, seen=seen)
+    return _measure_into(Journal(folder / FILE_NAME), plan, environment_record, keep, progress)
 
 
 def resume(folder: Path, blocks: int | None, look: Callable[[], Mapping[str, Any]], progress: Show) -> End:
-    """Go on with a run that was cut off or interrupted: its blocks that are whole stay, the others follow.
+    """Resume a run that was cut off or interrupted: complete blocks stay, and the other blocks are measured.
 
-    With ``blocks`` a run that is over and undecided is extended to so many, for a second look.
+    With ``blocks``, a finished run without a verdict is extended to this total, for a second look.
 
     Raises:
-        UserError: no such run, one that another process writes, that is over and not to be extended, or from
-            another machine.
+        UserError: there is no such run, it cannot be extended, it is in use by another process, or it was
+            measured on another machine.
     """
     journal, records, warnings = Journal.reopen(folder / FILE_NAME)
     try:
@@ -190,8 +190,8 @@ def resume(folder: Path, blocks: int | None, look: Callable[[], Mapping[str, Any
             run = make_run([*records, *extensions], warnings)
         elif run.end is not None and run.end.status != "interrupted":
             raise UserError(f"{folder} is over ({run.end.reason}): there is nothing to go on with")
-        keep, host_name = _setting_of(run, folder)
-        setting = environment(run.plan, keep, host_name=host_name, seen=look())
+        keep, host_name = _kept_settings(run, folder)
+        environment_record = environment(run.plan, keep, host_name=host_name, seen=look())
         for warning in warnings:
             print(f"rnnbench: {warning}", file=sys.stderr)
         earlier: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures]
@@ -201,10 +201,10 @@ def resume(folder: Path, blocks: int | None, look: Callable[[], Mapping[str, Any
     except BaseException:
         journal.close()
         raise
-    return _drive(journal, run.plan, setting, keep, progress, earlier)
+    return _measure_into(journal, run.plan, environment_record, keep, progress, earlier)
 
 
-def _drive(
+def _measure_into(
     journal: Journal,
     plan: Plan,
     setting: Environment,
@@ -212,9 +212,9 @@ def _drive(
     progress: Show,
     earlier: Sequence[AnyRecord] = (),
 ) -> End:
-    """Write what is known before the first value, then measure."""
-    # expected results are computed here; idle threads would spin
-    one_thread = threadpool_limits(1)  # type: ignore[no-untyped-call]  # it has no type hints
+    """Write the records that precede the first value, then measure."""
+    # the reference results are computed in this process; more threads would stay busy while idle
+    one_thread = threadpool_limits(1)  # type: ignore[no-untyped-call]  # threadpoolctl has no type hints
     try:
         with one_thread, journal, progress(plan) as display:
             if not earlier:
@@ -231,25 +231,25 @@ def _drive(
 def environment(
     plan: Plan, keep: Sequence[str], *, host_name: bool, seen: Mapping[str, Any] | None = None
 ) -> Environment:
-    """Describe the machine as it is now, and what of the shell's variables reaches the workers."""
-    passed = worker_environment(1, keep=keep, compiled="a folder of the run")
+    """Describe the machine at this moment, and the environment variables that reach the workers."""
+    worker_variables = worker_environment(1, keep=keep, compiled="a folder of the run")
     facts = host.describe(host_name=host_name) | dict(seen or {})
     threads = max(arm.threads for arm in plan.arms)
-    warnings = audit.warnings(facts, passed.dropped, passed.kept, threads)
-    return Environment(facts, passed.set, passed.dropped, passed.kept, warnings)
+    warnings = audit.warnings(facts, worker_variables.dropped, worker_variables.kept, threads)
+    return Environment(facts, worker_variables.set, worker_variables.dropped, worker_variables.kept, warnings)
 
 
-def _setting_of(run: Run, folder: Path) -> tuple[list[str], bool]:
-    """Return which variables an earlier run in ``folder`` kept, and whether it named its host.
+def _kept_settings(run: Run, folder: Path) -> tuple[list[str], bool]:
+    """Return the variables that the run in ``folder`` kept, and whether it recorded the host's name.
 
     Raises:
-        UserError: it was measured on another machine.
+        UserError: the run was measured on another machine.
     """
     keep, host_name = list(run.environment.kept), "host_name" in run.environment.machine
-    here = environment(run.plan, keep, host_name=host_name)
-    if differ := different_machines([run, replace(run, environment=here)]):
+    environment_here = environment(run.plan, keep, host_name=host_name)
+    if differences := different_machines([run, replace(run, environment=environment_here)]):
         raise UserError(
-            f"{folder} was measured on another machine (other: {', '.join(differ)}): go on with it there"
+            f"{folder} was measured on another machine (other: {', '.join(differences)}): go on with it there"
         )
     return keep, host_name
 
@@ -261,13 +261,13 @@ def refine(
     look: Callable[[], Mapping[str, Any]],
     progress: Show,
 ) -> Refined:
-    """Refine the grid in ``folder``, round by round, with its arms, on its machine.
+    """Refine the grid in ``folder`` on the same machine, round by round, with the grid's arms.
 
     Raises:
-        UserError: no grid, another machine than the grid's, or one of its devices is absent.
+        UserError: there is no grid, the machine differs, or a device of the grid is absent.
     """
     grid = load_grid(folder)
-    keep, host_name = _setting_of(grid, folder)
+    keep, host_name = _kept_settings(grid, folder)
     devices = find_devices()
     resolve(list(dict.fromkeys(arm.device for arm in grid.plan.arms)), devices)
     run = partial(measure, keep=keep, host_name=host_name, seen=look(), progress=progress)
@@ -281,11 +281,11 @@ def report_main(args: ReportOptions) -> int:
 
 
 def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> bool:
-    """Build the report, print headlines and where it is; return whether anything disagrees."""
+    """Write the report, print the headlines and the report's path; return whether any result disagrees."""
     try:
         with loading():
             from bench.reporting import build  # jinja2 and matplotlib, needed from here on
-    except Exception as error:  # a matplotlib that is broken, or told to draw in a way that it cannot
+    except Exception as error:  # matplotlib is broken, or its backend does not work
         raise UserError(f"matplotlib or jinja2 cannot be used: {what_failed(error)}") from error
 
     report = build.write_report(paths, Path(out) if out else None, any_machine=any_machine)

@@ -1,4 +1,4 @@
-"""The verb ``train``: settings from options, losses in the terminal, and what came out."""
+"""Run the ``train`` command: build settings, show losses, report results."""
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +21,12 @@ from bench.training.train import Tell, run_training
 from bench.workload import catalog
 from bench.workload.options import changed
 
-VARIANTS = ("numpy-inplace", "torch-rnn")  # where none is asked for
-OF_A_FILE = ("column", "decimal", "encoding", "missing")
+VARIANTS = ("numpy-inplace", "torch-rnn")  # defaults
+CSV_OPTIONS = ("column", "decimal", "encoding", "missing")
 
 
 def main(args: TrainOptions) -> int:
-    """Train as ``args`` say and draw it; return the exit code."""
+    """Train as ``args`` say and write the report; return the exit code."""
     result = train(args, _display, complain)
     print(f"\n{result.summary()}\n\nReport: {display_path(result.folder / 'report.html')}")
     return EXIT_CODES[result.status]
@@ -35,10 +35,10 @@ def main(args: TrainOptions) -> int:
 def train(
     args: TrainOptions, display: Callable[[Settings], AbstractContextManager[Tell]], say: Say
 ) -> TrainResult:
-    """Train, draw it all, save the parameters that are asked for, and return what came out.
+    """Train, draw the report, save the requested parameters, and return the result.
 
     Raises:
-        UserError: settings that make no sense, a file that cannot be used, or a folder that holds a training.
+        UserError: an option or a file cannot be used, or the folder already holds a training.
     """
     settings = make_settings(args)
     folder = as_path(args.out) if args.out else default_folder()
@@ -62,12 +62,12 @@ def _display(settings: Settings) -> Iterator[Tell]:
 
 
 def default_folder() -> Path:
-    """Return results/train-<time>."""
+    """Return the path results/train-<time>."""
     return Path("results") / datetime.datetime.now().strftime("train-%Y-%m-%d-%H%M%S")
 
 
 def draw(folder: Path) -> None:
-    """Write pictures, animation, losses.csv and the report of a saved training."""
+    """Write plots, animation, losses.csv and the report of a saved training."""
     with drawing_report(folder):
         with loading():
             from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
@@ -80,14 +80,14 @@ def draw(folder: Path) -> None:
 
 
 def make_settings(args: TrainOptions) -> Settings:
-    """Return what the options say of the training itself.
+    """Build the training settings from the options.
 
     Raises:
-        UserError: an option that makes no sense with, or without, a series.
+        UserError: an option requires a series, or does not fit a series.
     """
     if args.series is not None and args.batch:
         raise UserError("a series is trained on all its windows at once; leave --batch out")
-    for name in OF_A_FILE:
+    for name in CSV_OPTIONS:
         if args.series is None and name in changed(args):
             raise UserError(f"--{name} is about a CSV file; give that too: --series FILE.csv")
     names = [item.name for item in msgspec.structs.fields(Settings) if item.name != "variants"]
@@ -95,10 +95,10 @@ def make_settings(args: TrainOptions) -> Settings:
 
 
 def targets(path: str | None, specs: Sequence[str]) -> list[Path]:
-    """Return the file for the parameters of each variant; with several, their names become part of it.
+    """Return the parameter file of each variant; with several variants, their names are added to the path.
 
     Raises:
-        UserError: one of them could not be written, which is better known before the training.
+        UserError: a file could not be written; this is checked before the training.
     """
     if not path:
         return []
@@ -109,18 +109,18 @@ def targets(path: str | None, specs: Sequence[str]) -> list[Path]:
         if len(specs) > 1:
             names = [Path(params_file(catalog.find(spec).name)).stem for spec in specs]
             files = [file.with_name(f"{file.stem}-{name}{file.suffix or '.npz'}") for name in names]
-        for own in files:
-            check_writable(own)
+        for target_file in files:
+            check_writable(target_file)
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --save") from error
     return files
 
 
 def save(result: TrainResult, paths: Sequence[Path]) -> None:
-    """Write the parameters of each variant that has any; ``paths`` are those of all that were asked for."""
-    kept = {run.variant: run.params for run in result.runs}
-    for stop, path in zip(result.stops, paths, strict=False):  # not all were tried where it was interrupted
-        if params := kept.get(stop.variant):
+    """Write each variant's parameters, if any; ``paths`` has one path per requested variant."""
+    params_by_variant = {run.variant: run.params for run in result.runs}
+    for stop, path in zip(result.stops, paths, strict=False):  # an interrupted training has fewer stops
+        if params := params_by_variant.get(stop.variant):
             save_params(path, params)
             print(f"Parameters of {stop.variant}: {path}")
         else:

@@ -1,4 +1,4 @@
-"""The verb ``verify``: prove what is asked for, and print what came out."""
+"""Run the ``verify`` command: prove variants, and print the results."""
 
 import sys
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from bench.workload import catalog
 
 
 def main(args: VerifyOptions) -> int:
-    """Verify what is asked for; return 1 if anything that claims to be right is not.
+    """Prove variants and print the results; return 1 if a variant that claims to be right is wrong.
 
-    Returns 3 where a variant that was asked for by name could not be proved on anything.
+    Return 3 if a variant named by the user could not be proved on any device.
 
     Raises:
-        UserError: a variant or device that is not there.
+        UserError: a variant or device does not exist.
     """
     rows, absent = prove(args, "all")
     if args.json:
@@ -34,13 +34,13 @@ def main(args: VerifyOptions) -> int:
 
 
 def prove(args: VerifyOptions, device: str) -> tuple[list[Row], Sequence[Absent]]:
-    """Prove what is asked for, every variant unless some are named, on ``device`` where none is asked for.
+    """Prove the variants in ``args`` (default: all) on the devices in ``args`` (default: ``device``).
 
     Returns:
-        The rows, and what is not there of the devices.
+        The rows of the result, and the absent devices.
 
     Raises:
-        UserError: a variant or device that is not there.
+        UserError: a variant or device does not exist.
     """
     machine = find_devices()
     devices, absent = resolve(args.device or [device], machine)

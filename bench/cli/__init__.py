@@ -1,1 +1,1 @@
-"""The command line: its parser, and what it prints to."""
+"""Provide the command line: its parser, and its output."""

@@ -1,4 +1,4 @@
-"""The command line. Parsing needs nothing but the standard library; each verb imports what it uses."""
+"""Run the command line; parsing needs only the standard library, and each command imports what it uses."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ from bench.machine.errors import UserError, what_failed
 from bench.machine.signals import Terminated, loading, terminable
 from bench.machine.wording import one_line
 
-CODES = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes in its proof,
+CODES_HELP = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes in its proof,
 a proved regression (compare), or a machine that is unfair (check); 2 wrong usage or bad input; 3 partial
 result, or nothing to judge; 70 a fault of rnnbench itself; 130, 143 interrupted; 141 what it printed could
 not be written: its reader has gone, or the disk is full"""
@@ -23,7 +23,7 @@ OUTPUT_LOST, OWN_FAULT = 141, 70
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the arguments and run a verb; return the exit code."""
+    """Parse the arguments and run a command; return the exit code."""
     streams.prepare()
     try:
         try:
@@ -38,16 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
-    """The arguments; leaves with exit code 2 where they make no sense."""
+    """Return the parsed arguments; exit with code 2 if the arguments are invalid."""
     parser = build_parser()
     for option, value in (word.split("=", 1) for word in words if "=" in word):
-        if option.startswith("-") and value == "--":  # argparse would take that for no value at all
+        if option.startswith("-") and value == "--":  # argparse would treat this as a missing value
             parser.error(f"argument {option}: expected a value, not --")
     return parser.parse_args(words)
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Run the verb; say in one line what keeps it from its end, and return the exit code."""
+    """Run the command and return the exit code; print one line if an error stops the command."""
     verb = VERBS[args.verb]
     try:
         refuse_lost_folder()
@@ -76,14 +76,14 @@ def _run(args: argparse.Namespace) -> int:
         if sys.flags.dev_mode:
             raise
         where = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
-        _complain(f"a fault of its own, please report it: {said}; python -X dev -m bench shows where")
+        description = f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
+        _complain(f"a fault of its own, please report it: {description}; python -X dev -m bench shows where")
         return OWN_FAULT
     return code
 
 
 def refuse_lost_folder() -> None:
-    """Raise UserError where the working directory is gone: every relative path would fail somewhere."""
+    """Raise UserError if the working directory no longer exists: no relative path would work."""
     try:
         Path.cwd()
     except OSError as error:
@@ -97,11 +97,11 @@ def _complain(what: object) -> None:
 
 
 def build_parser() -> Parser:
-    """Return the parser of all verbs."""
+    """Return the parser of all commands."""
     parser = Parser(
         prog="rnnbench",
         description="NumPy or PyTorch for this RNN, on this machine: which, by how much, how sure, and why.",
-        epilog=CODES,
+        epilog=CODES_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rnnbench {__version__}")

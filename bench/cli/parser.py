@@ -1,4 +1,4 @@
-"""The command line's parser: its options are the fields of a dataclass, its complaints one line."""
+"""Parse the command line: options are the fields of a dataclass, and an error message is one line."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from bench.workload.options import option_of, read_value, spelled
 
 
 class Once(argparse.Action):
-    """Store a value and refuse another one: of two sizes the last would be measured, without a word."""
+    """Store a value and refuse a different second value; argparse alone would use the last value silently."""
 
     def __call__(
         self,
@@ -21,28 +21,28 @@ class Once(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         """Store ``values``."""
-        given = vars(namespace).setdefault("given_once", {})
-        if given.setdefault(self.dest, values) != values:
-            raise argparse.ArgumentError(self, f"takes one value, not {given[self.dest]} and {values}")
+        first_values = vars(namespace).setdefault("given_once", {})
+        if first_values.setdefault(self.dest, values) != values:
+            raise argparse.ArgumentError(self, f"takes one value, not {first_values[self.dest]} and {values}")
         setattr(namespace, self.dest, values)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, which says what was meant and where help is."""
+    """Parse arguments; an error message is one line, with a suggestion and a pointer to the help."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the complaint and leave with 2."""
+        """Print the error message and exit with code 2."""
         self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
 
-    def parse_known_args(  # type: ignore[override]  # the inherited one is overloaded
+    def parse_known_args(  # type: ignore[override]  # the inherited method is overloaded
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """Parse as the inherited one does, but complain of what is unknown here: this one has the options."""
+        """Parse like the inherited method, but report unknown options: only this parser knows the options."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
             option = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
-            near = did_you_mean(option, self._option_string_actions)
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+            hint = did_you_mean(option, self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return parsed, unknown
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
@@ -53,15 +53,15 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
-            near = did_you_mean(str(value), action.choices) or f" (choose from {', '.join(action.choices)})"
-            raise argparse.ArgumentError(action, f"invalid choice: {value!r}{near}")
+            hint = did_you_mean(str(value), action.choices) or f" (choose from {', '.join(action.choices)})"
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r}{hint}")
 
 
 def add_options(parser: Parser, kind: type) -> None:
-    """Add the fields of a dataclass of options, and make the parser return such a one as ``options``."""
+    """Add an argument to the parser for each field of a dataclass of options."""
     for item in fields(kind):
         declared = option_of(item)
-        several = isinstance(item.default, tuple)
+        is_repeatable = isinstance(item.default, tuple)
         settings: dict[str, Any] = {"help": declared.help or None}
         if item.default is False:
             parser.add_argument(spelled(item.name), action="store_true", **settings)
@@ -72,12 +72,12 @@ def add_options(parser: Parser, kind: type) -> None:
             "choices": declared.choices or None,
         }
         if declared.positional:
-            parser.add_argument(item.name, nargs="+" if several else None, **settings)
+            parser.add_argument(item.name, nargs="+" if is_repeatable else None, **settings)
             continue
         parser.add_argument(
             *(spelled(name) for name in (item.name, declared.also) if name),
-            action="append" if several else Once if declared.once else "store",
-            default=None if several else item.default,
+            action="append" if is_repeatable else Once if declared.once else "store",
+            default=None if is_repeatable else item.default,
             required=item.default is MISSING,
             dest=item.name,
             **settings,
@@ -85,7 +85,7 @@ def add_options(parser: Parser, kind: type) -> None:
 
 
 def options_from(namespace: argparse.Namespace, kind: type) -> Any:
-    """Return what was parsed as a dataclass of options."""
+    """Return the parsed arguments as a dataclass of options."""
     values = {item.name: getattr(namespace, item.name) for item in fields(kind)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return kind(**{name: value for name, value in values.items() if value is not None})
