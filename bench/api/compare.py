@@ -31,8 +31,8 @@ def main(args: CompareOptions) -> int:
     if changes.regressions:
         return 1
     if changes.why_no_answer:
-        what = "compared" if changes.limit is None else "judged, so --fail-slower neither passes nor fails"
-        raise Unfinished(f"nothing was {what}: {changes.why_no_answer}")
+        action = "compared" if changes.limit is None else "judged, so --fail-slower neither passes nor fails"
+        raise Unfinished(f"nothing was {action}: {changes.why_no_answer}")
     # rows with a wrong result or without times, except rows that a time budget left out
     without_answer = [
         row.name for row in changes.rows if row.verdict in ("INVALID", "MISSING") and not row.left_out

@@ -59,9 +59,11 @@ def keywords_for_options(message: str) -> str:
 @functools.cache
 def _python_options() -> set[str]:
     """Return the options that are also Python keywords; other options in a message are of other programs."""
-    items = [item for verb in VERBS.values() for item in fields(verb.options) if option_of(item).in_python]
-    with_name = [item for item in items if not option_of(item).positional]
-    return {spelled(name) for item in with_name for name in (item.name, option_of(item).also) if name}
+    option_fields = [
+        field for verb in VERBS.values() for field in fields(verb.options) if option_of(field).in_python
+    ]
+    with_name = [field for field in option_fields if not option_of(field).positional]
+    return {spelled(name) for field in with_name for name in (field.name, option_of(field).also) if name}
 
 
 def _as_name(option: str) -> str:

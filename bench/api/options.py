@@ -248,27 +248,29 @@ def from_keywords(verb: str, wishes: Mapping[str, Any]) -> Any:
         UserError: a keyword is unknown, its value is invalid, or it has too many values.
     """
     options_class = VERBS[verb].options
-    items = {item.name: item for item in fields(options_class) if option_of(item).in_python}
-    names = items | {also: item for item in items.values() if (also := option_of(item).also)}
+    option_fields = {field.name: field for field in fields(options_class) if option_of(field).in_python}
+    names = option_fields | {
+        also: field for field in option_fields.values() if (also := option_of(field).also)
+    }
     plurals = {plural: names[name] for plural, name in PLURALS.items() if name in names}
     chosen: dict[str, Any] = {}
-    for name, given in wishes.items():
-        if (item := (names | plurals).get(name)) is None:
+    for name, wish in wishes.items():
+        if (field := (names | plurals).get(name)) is None:
             suggestion = did_you_mean(name, [*names, *plurals])
             known_names = ", ".join(sorted(names))
             raise UserError(f"bench.{verb}() knows no wish {name!r}{suggestion}; there are: {known_names}")
-        is_single = isinstance(given, (str, Path)) or not isinstance(given, Iterable)
-        values = [] if given is None or given is False else [given] if is_single else list(given)
-        if len(values) > 1 and not isinstance(item.default, tuple):
+        is_single = isinstance(wish, (str, Path)) or not isinstance(wish, Iterable)
+        values = [] if wish is None or wish is False else [wish] if is_single else list(wish)
+        if len(values) > 1 and not isinstance(field.default, tuple):
             raise UserError(f"{spelled(name)} takes one value, not {len(values)}")
         try:
-            parsed = [_read_keyword(item, value) for value in values]
+            parsed = [_read_keyword(field, value) for value in values]
         except UserError as error:
             raise UserError(f"argument {spelled(name)}: {error}") from error
-        if isinstance(item.default, tuple):
-            chosen[item.name] = (*chosen.get(item.name, ()), *parsed)
+        if isinstance(field.default, tuple):
+            chosen[field.name] = (*chosen.get(field.name, ()), *parsed)
         elif parsed:
-            chosen[item.name] = parsed[0]
+            chosen[field.name] = parsed[0]
     return options_class(**chosen)
 
 

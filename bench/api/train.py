@@ -90,7 +90,7 @@ def make_settings(args: TrainOptions) -> Settings:
     for name in CSV_OPTIONS:
         if args.series is None and name in changed(args):
             raise UserError(f"--{name} is about a CSV file; give that too: --series FILE.csv")
-    names = [item.name for item in msgspec.structs.fields(Settings) if item.name != "variants"]
+    names = [field.name for field in msgspec.structs.fields(Settings) if field.name != "variants"]
     return Settings(variants=args.variant or VARIANTS, **{name: getattr(args, name) for name in names})
 
 

@@ -59,12 +59,12 @@ class Parser(argparse.ArgumentParser):
 
 def add_options(parser: Parser, kind: type) -> None:
     """Add an argument to the parser for each field of a dataclass of options."""
-    for item in fields(kind):
-        declared = option_of(item)
-        is_repeatable = isinstance(item.default, tuple)
+    for field in fields(kind):
+        declared = option_of(field)
+        is_repeatable = isinstance(field.default, tuple)
         settings: dict[str, Any] = {"help": declared.help or None}
-        if item.default is False:
-            parser.add_argument(spelled(item.name), action="store_true", **settings)
+        if field.default is False:
+            parser.add_argument(spelled(field.name), action="store_true", **settings)
             continue
         settings |= {
             "type": lambda text, declared=declared: read_value(declared, text),
@@ -72,20 +72,20 @@ def add_options(parser: Parser, kind: type) -> None:
             "choices": declared.choices or None,
         }
         if declared.positional:
-            parser.add_argument(item.name, nargs="+" if is_repeatable else None, **settings)
+            parser.add_argument(field.name, nargs="+" if is_repeatable else None, **settings)
             continue
         parser.add_argument(
-            *(spelled(name) for name in (item.name, declared.also) if name),
+            *(spelled(name) for name in (field.name, declared.also) if name),
             action="append" if is_repeatable else Once if declared.once else "store",
-            default=None if is_repeatable else item.default,
-            required=item.default is MISSING,
-            dest=item.name,
+            default=None if is_repeatable else field.default,
+            required=field.default is MISSING,
+            dest=field.name,
             **settings,
         )
 
 
 def options_from(namespace: argparse.Namespace, kind: type) -> Any:
     """Return the parsed arguments as a dataclass of options."""
-    values = {item.name: getattr(namespace, item.name) for item in fields(kind)}
+    values = {field.name: getattr(namespace, field.name) for field in fields(kind)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return kind(**{name: value for name, value in values.items() if value is not None})

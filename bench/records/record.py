@@ -152,8 +152,8 @@ class OwnLibrary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def of(cls, name: str) -> "OwnLibrary":
         """Return label and colours of a library that this process knows."""
-        shown = library(name)
-        return cls(shown.name, shown.label, shown.colour, shown.dark_colour)
+        known_library = library(name)
+        return cls(known_library.name, known_library.label, known_library.colour, known_library.dark_colour)
 
     def introduce(self) -> None:
         """Register label and colours in this process, unless a library of this name is known."""

@@ -352,8 +352,8 @@ class SealedWriter(Generic[Kind]):
             is_there = False
         if is_there and file_status.st_size >= self._end[0]:
             return
-        what = "cut short by another program" if is_there else "deleted, moved or replaced"
-        raise UserError(f"{self.path} was {what} while it was written: start anew, with another --out")
+        change = "cut short by another program" if is_there else "deleted, moved or replaced"
+        raise UserError(f"{self.path} was {change} while it was written: start anew, with another --out")
 
     def _cut(self) -> None:
         """Cut off everything after the last whole line."""

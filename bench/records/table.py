@@ -67,15 +67,15 @@ def _csv_lines(run: Run) -> Iterator[str]:
     """Yield the lines of each burst; columns shared by many values are formatted once, to save time."""
     entries, arms = run.entries, run.arms
     run_cell = _csv((run.plan.run,))
-    shared: dict[tuple[str, str], str] = {}
+    shared_cells: dict[tuple[str, str], str] = {}
     for burst in run.bursts:
         key = burst.entry, burst.device
-        if key not in shared:
-            shared[key] = _csv(_cells(burst, entries, arms))
+        if key not in shared_cells:
+            shared_cells[key] = _csv(_cells(burst, entries, arms))
         n_calls, first_call_ns = burst.n_calls, burst.first_call_ns
-        start = f"{run_cell},{burst.block},{shared[key]},{burst.status},{is_counted(burst)}"
+        prefix = f"{run_cell},{burst.block},{shared_cells[key]},{burst.status},{is_counted(burst)}"
         yield "".join(
-            f"{start},{number},{place},{n_calls},{elapsed},{elapsed / n_calls!r},{first_call_ns}\n"
+            f"{prefix},{number},{place},{n_calls},{elapsed},{elapsed / n_calls!r},{first_call_ns}\n"
             for number, place, elapsed in zip(burst.rounds, burst.places, burst.elapsed_ns, strict=True)
         )
 

@@ -173,9 +173,7 @@ def read_content(file: BinaryIO, path: object) -> bytes:
     if data.startswith(GZIP_START):
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                data = packed.read(
-                    MAX_BYTES + 1
-                )  # one byte above the limit shows that the content is too large
+                data = packed.read(MAX_BYTES + 1)  # the extra byte shows that the content is too large
         except (EOFError, OSError, zlib.error) as error:
             raise UserError(f"{path} is a damaged gzip file ({error}); copy it anew") from error
     if len(data) > MAX_BYTES:
@@ -432,8 +430,8 @@ def _parse_pytest_benchmark(tree: Mapping[str, Any], path: Path) -> ToolResults:
     """
     machine = as_object(tree.get("machine_info"))
     processor = {f"cpu {name}": fact for name, fact in as_object(machine.get("cpu")).items()}
-    named = {name: as_text(tree.get(name)) for name in ("version", "datetime")}
-    facts = _facts_of({**machine, **processor, **named})
+    file_facts = {name: as_text(tree.get(name)) for name in ("version", "datetime")}
+    facts = _facts_of({**machine, **processor, **file_facts})
     benchmarks, notes = read_benchmarks(tree, path, lambda entry, name: _pytest_benchmark(entry, name, facts))
     return ToolResults(PYTEST_BENCHMARK, facts, benchmarks, notes)
 
