@@ -1,1 +1,1 @@
-"""What the values say: intervals and verdicts, then the answers. No words, no files."""
+"""Compute intervals, verdicts and answers from the measured values; write no report text and no files."""
