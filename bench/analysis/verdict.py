@@ -1,33 +1,35 @@
-"""Verdicts: one word for every effect, of an entry within a run and of a change between two runs.
+"""Give a verdict, which is one word, on an entry within a run and on a change between two runs.
 
 =============  =======================================================================================
-FASTER SLOWER  p, adjusted after Holm for all effects of the family (a table, two runs), is at most the level
-EQUIVALENT     p is at most that level for a ratio at the nearer end of the margin, so that the interval of
-               1 - 2 x level lies within it; goes before FASTER and SLOWER, and the reason says where the
-               difference is real though that small
-UNRESOLVED     neither; with the smallest effect that could have been seen and the blocks it would take. Also
-               where Student's or Welch's interval of the same numbers contains 1, so that few blocks decide
-INVALID        measured, but not to be believed: a failed proof, other inputs, a failed control
-MISSING        nothing to compare, and why
-NONE           no word is given: a quick run, fewer blocks than any verdict needs, or no steady state
+FASTER SLOWER  p, after Holm's adjustment for all effects of the family (a table, two runs), is at most the
+               level
+EQUIVALENT     p is at most the level for a ratio at the nearer end of the margin: the interval of confidence
+               1 - 2 x level lies within the margin. Takes precedence over FASTER and SLOWER; the reason then
+               says that the difference is real, though small
+UNRESOLVED     neither; the reason gives the smallest effect that could have been detected and the blocks
+               needed. Also if Student's or Welch's interval of the same numbers contains 1: few blocks decide
+INVALID        measured, but not to be trusted: a failed proof, different inputs, a failed control
+MISSING        nothing to compare; the reason says why
+NONE           no verdict: a quick run, too few blocks for any verdict, or no steady state
 =============  =======================================================================================
 
-An effect is a ratio of times, below 1 where the first side is faster: exp of the Hodges-Lehmann estimate with
-its exact interval of 95 %, which is the one of this effect alone. Within a run it is an entry's time over its
-baseline's: per block the median over rounds of the log of the two values' ratio. Between two runs
-(``bench.analysis.regression``) it is the new time or ratio over the old one.
+An effect is a ratio of times, below 1 if the first side is faster: exp of the Hodges-Lehmann estimate, with
+the exact 95 % interval of this effect alone. Within a run, the effect is an entry's time over its baseline's
+time: per block, the median over rounds of the log ratio of the two times. Between two runs
+(``bench.analysis.regression``), the effect is the new time or ratio over the old one.
 
-The level is 0.05. A run may be extended once, which is to look at the same data twice, and two looks at 5 %
-err in 8 to 9 runs of 100. So the 5 % are shared beforehand: every run is judged at 0.04, and the tables that
-an extension measured on anew, over all their blocks, at 0.01. Their sum is a bound whatever the noise, the
-number of blocks and of comparisons. A third look has no share left.
+The level is 0.05. A run may be extended once. An extension looks at the same data twice, and two looks at 5 %
+err in 8 to 9 of 100 runs. So the 5 % are shared in advance: every run is judged at 0.04, and the tables that
+an extension continues are judged, over all their blocks, at 0.01. The sum of both bounds the errors for any
+noise and any number of blocks and comparisons. No share is left for a third look.
 
-The control are the baselines' twins, adjusted for among themselves. Where one of them differs from its
-original and is not EQUIVALENT, what processes of the same code differ by in this run is not chance: the
-farther limit of the control's interval is taken off every ratio before it is tested, and added to what must
-lie within the margin. Beyond 5 %, or where the environment changed, the run gives no verdict. Headlines
-that are rows of a table have the row's verdict, except what advise asks; the others are adjusted for among
-those of the same group.
+The controls are the baselines' twins, judged as a family. If a twin differs from its original and is not
+EQUIVALENT, then processes of the same code differ in this run by more than chance. In this case the farther
+limit of the twin's interval, the bias, is subtracted from every ratio before its test, and added to what must
+lie within the margin. If the bias is above 5 %, or if the environment changed, the run gives no verdict.
+
+A headline that is a row of a table has the verdict of the row, except for the question of ``advise``. The
+other headlines of a group are judged as a family.
 """
 
 import math
@@ -60,52 +62,52 @@ from bench.machine.errors import UserError
 from bench.records.record import MAX_BLOCKS, Arm, Extended, Pair, PairKind
 from bench.records.run import Run
 
-# a declared headline; a row of a table; what only break-evens are about: the same library compiled and not,
-# and what the tutorial's readers have against what they are told to use
+# a declared headline; a row of a table; pairs for break-evens only: compiled against uncompiled code of the
+# same library, and the tutorial's program against the recommended one
 Kind = PairKind | Literal["row", "compiling", "tutorial"]
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
 DECIDED: tuple[Word, ...] = ("FASTER", "SLOWER")
-MOST_BIAS = math.log1p(0.05)  # beyond, something is wrong with the machine or the harness
-INTERVALS = {1: "Student's", 2: "Welch's"}  # of the mean, by the number of samples
-LOOKS = {FIRST_LOOK: " of a first look", SECOND_LOOK: " of a second look"}
-MOST_PROPOSED = 40  # blocks in all: where it would take more, other means are better
+MAX_BIAS = math.log1p(0.05)  # a larger bias is a fault of the machine or the harness
+MEAN_INTERVALS = {1: "Student's", 2: "Welch's"}  # number of samples -> name of the mean's interval
+LOOK_TEXTS = {FIRST_LOOK: " of a first look", SECOND_LOOK: " of a second look"}
+MAX_PROPOSED_BLOCKS = 40  # in all: if more are needed, other means are better
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """A ratio of times, and how sure it is; ``verdict`` is one word for it, ``reason`` says why.
+    """Hold a ratio of times and its uncertainty; ``verdict`` is one word, ``reason`` says why.
 
-    A verdict INVALID, MISSING or NONE is final where ``p`` is None.
+    A verdict INVALID, MISSING or NONE is final if ``p`` is None.
     """
 
     verdict: Word = "NONE"
     reason: str = ""
-    mend: str = ""  # what to do about the reason, a sentence without a full stop; empty where nothing helps
-    left_out: bool = False  # MISSING for the time budget alone, which says nothing against it
-    disturbed: tuple[str, str] = ("", "")  # by what, in many blocks, and what to do: told where UNRESOLVED
-    samples: tuple[tuple[float, ...], ...] = ()  # logs, one a block: of ratios; of two runs, old and new
+    mend: str = ""  # advice on the reason, a sentence without a full stop; empty if nothing helps
+    left_out: bool = False  # MISSING only because of the time budget
+    disturbed: tuple[str, str] = ("", "")  # cause in many blocks, and advice: reported if UNRESOLVED
+    samples: tuple[tuple[float, ...], ...] = ()  # logs, one per block: ratios of one run, or old and new
     ratio: float | None = None  # None: nothing to compare
     low: float | None = None  # None: too few blocks for an interval
     high: float | None = None
     t_low: float | None = None  # Student's or Welch's interval of the same logs; None: no interval
     t_high: float | None = None
-    level: float = ALPHA  # what its verdict may err in
+    level: float = ALPHA  # significance level of the verdict
     p: float | None = None  # None: no verdict can be given
-    p_holm: float | None = None  # adjusted for all ``family`` effects that are judged together
+    p_holm: float | None = None  # adjusted for the ``family`` effects that are judged together
     family: int = 0
-    p_regression: float | None = None  # adjusted: that it takes longer by no more than a limit
-    detectable: float | None = None  # where UNRESOLVED: 0.03 for 3 %; None: nothing at all
-    blocks_needed: int | None = None  # where UNRESOLVED: about so many find an effect as large as the margin
+    p_regression: float | None = None  # adjusted p of "longer by no more than the limit"
+    detectable: float | None = None  # if UNRESOLVED: 0.03 for 3 %; None: no effect can be detected
+    blocks_needed: int | None = None  # if UNRESOLVED: about so many detect an effect as large as the margin
 
     @property
     def blocks(self) -> int:
-        """Count the blocks; of two runs, those of the one that has fewer."""
+        """Count the blocks; for two runs, the smaller number."""
         return min(map(len, self.samples), default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(Effect):
-    """The time of ``entry`` over the time of ``baseline``, which are ids of entries of one run."""
+    """Hold the time of ``entry`` over the time of ``baseline``; both are ids of entries of one run."""
 
     kind: Kind
     entry: str
@@ -115,22 +117,22 @@ class Comparison(Effect):
     same_work: bool = True  # False: the two cases differ
     known_wrong: bool = False  # the entry's gradient is known to be wrong
     baseline_known_wrong: bool = False
-    process_scatter: float | None = None  # of the log ratios between blocks, and so between processes
-    round_scatter: float | None = None  # between the rounds of one block, the median of the blocks
+    process_scatter: float | None = None  # of the log ratios between blocks, which are processes
+    round_scatter: float | None = None  # between the rounds of a block; median over the blocks
 
     @property
     def twin(self) -> bool:
-        """Tell whether it is an A/A control."""
+        """Return whether the entry is an A/A control."""
         return self.arm.twin
 
     @property
     def log_ratios(self) -> tuple[float, ...]:
-        """Return one for each counted block that holds both."""
+        """Return the log ratios, one per counted block with both entries."""
         return self.samples[0] if self.samples else ()
 
     @property
     def noise_floor(self) -> float | None:
-        """Return how far a twin's interval reaches from 1, 0.012 for 1.2 %; None without an interval."""
+        """Return how far a twin's interval reaches from ratio 1 (0.012: 1.2 %); None without interval."""
         if self.low is None or self.high is None:
             return None
         return math.expm1(max(abs(math.log(self.low)), abs(math.log(self.high))))
@@ -138,12 +140,12 @@ class Comparison(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What the twins showed: why the run gives no verdict (empty where it does), and how noisy it was."""
+    """Hold the results of the twins: failure (empty if the run gives verdicts), bias and noise."""
 
     failure: str = ""
-    bias: float = 0.0  # log of a ratio that the same code may show here, where that is more than chance
-    mend: str = ""  # what to do about the failure
-    floors: Mapping[str, float] = field(default_factory=dict)  # of noise, by table: 0.012 for 1.2 %
+    bias: float = 0.0  # log of the ratio that the same code may show in this run; 0 if only chance
+    mend: str = ""  # advice on the failure
+    floors: Mapping[str, float] = field(default_factory=dict)  # table -> noise floor, 0.012 for 1.2 %
 
 
 NO_CONTROL = Control()
@@ -151,10 +153,10 @@ NO_CONTROL = Control()
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All comparisons of a run, in the plan's order."""
+    """Hold all comparisons of a run, in the plan's order."""
 
-    rows: dict[str, Comparison]  # entry id -> against its declared baseline, twins included
-    headlines: tuple[Comparison, ...]  # the declared pairs, then block 0's; no twins
+    rows: dict[str, Comparison]  # entry id -> comparison with its declared baseline, twins included
+    headlines: tuple[Comparison, ...]  # the declared pairs, then the pairs chosen in block 0; no twins
     twins: tuple[Comparison, ...]
     control: Control
 
@@ -163,9 +165,9 @@ E = TypeVar("E", bound=Effect)
 
 
 def measured(effect: E, *samples: Sequence[float], of: str = "blocks", final: bool = False) -> E:
-    """Return the effect with its numbers, from the logs of one sample, or of an old and a new one.
+    """Return the effect with the numbers from one sample of logs, or from an old and a new sample.
 
-    ``of`` says what the logs are of. ``final``: its verdict stands, and it gets no p.
+    ``of``: what the logs are of. ``final``: keep the verdict and compute no p.
     """
     interval = rank_interval(*samples).exp()
     low, high = interval.limits
@@ -190,38 +192,42 @@ def judge(
     limit: float | None = None,
     of: str = "blocks",
 ) -> tuple[E, ...]:
-    """Adjust the p values of a family together, and find the word of every effect that has one.
+    """Adjust the p values of a family together, and give a verdict to every effect that has a p.
 
     Args:
-        effects: The family; those without a p keep the verdict that they have.
-        margin: Of equivalence, 0.02 for 2 %.
-        control: What it shows; where it failed, all are INVALID, and its bias is taken off.
-        table: Whose noise floor counts.
-        next_level: At which more blocks would be judged.
-        limit: 0.05 tests as well whether each takes over 5 % longer.
-        of: What the samples are of, for the reasons: "blocks".
+        effects: The family; effects without a p keep their verdict.
+        margin: The margin of equivalence, 0.02 for 2 %.
+        control: After a failure of the control, all are INVALID; its bias is subtracted.
+        table: The table whose noise floor counts.
+        next_level: The level at which more blocks would be judged.
+        limit: If given, also test whether each effect exceeds it: 0.05 for over 5 % longer.
+        of: What the samples are of, as the reasons say: "blocks".
     """
     judged = [_without_bias(effect, control.bias) for effect in effects]
-    tested = {place: effect.p for place, effect in enumerate(judged) if effect.p is not None}
-    adjusted = holm(list(tested.values()))
-    beyond: list[float | None] = [None] * len(tested)
+    p_by_index = {index: effect.p for index, effect in enumerate(judged) if effect.p is not None}
+    adjusted_p = holm(list(p_by_index.values()))
+    regression_p: list[float | None] = [None] * len(p_by_index)
     if limit is not None:
-        beyond[:] = holm([exceeds_p(*judged[place].samples, limit=math.log1p(limit)) for place in tested])
-    for place, p_holm, p_regression in zip(tested, adjusted, beyond, strict=True):
-        effect = replace(judged[place], p_holm=p_holm, family=len(tested), p_regression=p_regression)
+        regression_p[:] = holm(
+            [exceeds_p(*judged[index].samples, limit=math.log1p(limit)) for index in p_by_index]
+        )
+    for index, p_holm, p_regression in zip(p_by_index, adjusted_p, regression_p, strict=True):
+        effect = replace(judged[index], p_holm=p_holm, family=len(p_by_index), p_regression=p_regression)
         if control.failure:
             effect = replace(effect, verdict="INVALID", reason=control.failure, mend=control.mend)
         else:
-            effect = _with_word(effect, margin, control.floors.get(table, 0.0), control.bias, next_level, of)
-        judged[place] = effect
+            effect = _with_verdict(
+                effect, margin, control.floors.get(table, 0.0), control.bias, next_level, of
+            )
+        judged[index] = effect
     return tuple(judged)
 
 
 def compare(
     run: Run, known: Mapping[str, Outcome], entry_id: str, baseline_id: str, kind: Kind = "row"
 ) -> Comparison:
-    """Return the numbers of one pair, without a word for them; ``known`` are the run's outcomes."""
-    own, other = known[entry_id], known[baseline_id]
+    """Return the numbers of one pair, still without a verdict; ``known``: the outcomes of the run."""
+    entry_outcome, baseline_outcome = known[entry_id], known[baseline_id]
     entry, baseline = run.entries[entry_id], run.entries[baseline_id]
     comparison = Comparison(
         kind=kind,
@@ -231,45 +237,45 @@ def compare(
         baseline_arm=run.arms[baseline.arm],
         level=level(run, entry.group),
         same_work=entry.case == baseline.case,
-        known_wrong=own.status == "known_wrong",
-        baseline_known_wrong=other.status == "known_wrong",
+        known_wrong=entry_outcome.status == "known_wrong",
+        baseline_known_wrong=baseline_outcome.status == "known_wrong",
     )
-    sides = ((own, ""), (other, "its baseline: "))
-    for outcome, whose in sides:
+    sides = ((entry_outcome, ""), (baseline_outcome, "its baseline: "))
+    for outcome, prefix in sides:
         if outcome.invalid or not outcome.medians:
             word: Word = "INVALID" if outcome.invalid else "MISSING"
-            reason = f"{whose}{outcome.status}, {outcome.reason}"
+            reason = f"{prefix}{outcome.status}, {outcome.reason}"
             return replace(comparison, verdict=word, reason=reason, left_out=outcome.left_out)
-    if comparison.same_work and len(own.digests | other.digests) > 1:
+    if comparison.same_work and len(entry_outcome.digests | baseline_outcome.digests) > 1:
         return replace(comparison, verdict="INVALID", reason="the two did not get the same inputs")
-    rounds = paired_rounds(own, other)
+    rounds = paired_rounds(entry_outcome, baseline_outcome)
     if not rounds:
         return replace(comparison, verdict="MISSING", reason="no block holds both")
-    logs = [median(block) for block in rounds]
-    within = [scatter(block) for block in rounds if len(block) > 1]
-    if len(logs) > 1 and within:
-        comparison = replace(comparison, process_scatter=scatter(logs), round_scatter=median(within))
+    logs = [median(round_logs) for round_logs in rounds]
+    round_scatters = [scatter(round_logs) for round_logs in rounds if len(round_logs) > 1]
+    if len(logs) > 1 and round_scatters:
+        comparison = replace(comparison, process_scatter=scatter(logs), round_scatter=median(round_scatters))
     if not run.plan.verdicts:
         return measured(replace(comparison, reason="a quick run gives no verdict"), logs, final=True)
     comparison = measured(comparison, logs)
     if comparison.p is None:
         return comparison
-    for outcome, whose in sides:
+    for outcome, prefix in sides:
         if outcome.status == NO_STEADY_STATE:
-            return replace(comparison, p=None, reason=f"{whose}{outcome.reason}", mend=UNSTEADY)
+            return replace(comparison, p=None, reason=f"{prefix}{outcome.reason}", mend=UNSTEADY)
     causes = [disturbance(outcome) for outcome, _ in sides]
     return replace(comparison, disturbed=next((cause for cause in causes if cause[0]), ("", "")))
 
 
 def paired_rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
-    """Return the paired log ratios of the rounds of every block in which a round holds both."""
-    shared = sorted(entry.times.keys() & baseline.times.keys())
-    rounds = [paired_logs(entry.times[block], baseline.times[block]) for block in shared]
+    """Return, for every block with a round of both entries, the log ratios of its rounds."""
+    common_blocks = sorted(entry.times.keys() & baseline.times.keys())
+    rounds = [paired_logs(entry.times[block], baseline.times[block]) for block in common_blocks]
     return [logs for logs in rounds if logs]
 
 
 def judge_run(run: Run, known: Mapping[str, Outcome] | None = None) -> Judgement:
-    """Judge every entry against its baseline, and the two entries of every headline."""
+    """Judge every entry against its baseline, and both entries of every headline."""
     known = outcomes(run) if known is None else known
     plan, groups = run.plan, run.plan.groups
     next_level = SECOND_LOOK if run.extended is None else FIRST_LOOK
@@ -282,14 +288,16 @@ def judge_run(run: Run, known: Mapping[str, Outcome] | None = None) -> Judgement
     control = _control(run, twins, known)
     judge_table = partial(judge, margin=plan.margin, control=control, next_level=next_level)
     for group in groups:
-        own = [rows[entry.id] for entry in group.entries if entry.id in rows and not rows[entry.id].twin]
-        rows |= {row.entry: row for row in judge_table(own, table=group.name)}
+        table_rows = [
+            rows[entry.id] for entry in group.entries if entry.id in rows and not rows[entry.id].twin
+        ]
+        rows |= {row.entry: row for row in judge_table(table_rows, table=group.name)}
     rows |= {twin.entry: twin for twin in twins}
 
     pairs = run.pairs
-    apart: dict[Pair, Comparison] = {}  # headlines that are no row, or the one question that advise asks
+    separate: dict[Pair, Comparison] = {}  # headlines that are not a row, or the question of advise
     for group in groups:
-        among = [
+        group_pairs = [
             pair
             for pair in pairs
             if run.entries[pair.entry].group == group.name
@@ -299,56 +307,56 @@ def judge_run(run: Run, known: Mapping[str, Outcome] | None = None) -> Judgement
                 or (pair.kind == "best" and plan.budget_rule == "hold")
             )
         ]
-        family = [compare(run, known, pair.entry, pair.baseline, pair.kind) for pair in among]
-        apart |= zip(among, judge_table(family, table=group.name), strict=True)
-    headlines = [apart.get(pair) or replace(rows[pair.entry], kind=pair.kind) for pair in pairs]
+        family = [compare(run, known, pair.entry, pair.baseline, pair.kind) for pair in group_pairs]
+        separate |= zip(group_pairs, judge_table(family, table=group.name), strict=True)
+    headlines = [separate.get(pair) or replace(rows[pair.entry], kind=pair.kind) for pair in pairs]
     return Judgement(rows, tuple(pair for pair in headlines if pair.kind != "twin"), twins, control)
 
 
 def level(run: Run, group: str) -> float:
-    """Return what the verdicts of a table may err in: an extension is a second look at all it measured on."""
+    """Return the level of a table's verdicts; an extension is a second look at the tables it continues."""
     extended = run.extended
-    own = next(table.blocks for table in run.plan.groups if table.name == group)
-    if extended is None or (own is not None and own <= extended.before):
+    planned_blocks = next(table.blocks for table in run.plan.groups if table.name == group)
+    if extended is None or (planned_blocks is not None and planned_blocks <= extended.before):
         return FIRST_LOOK
     return extended.level
 
 
 def _control(run: Run, twins: Sequence[Comparison], known: Mapping[str, Outcome]) -> Control:
-    """Return why the run gives no verdict, what its twins differ by, and the noise floor of every table."""
+    """Return why the run gives no verdict, the bias of its twins, and the noise floor of every table."""
     floors = _floors(run, twins)
     if changed := changes(run):
         failure = f"the environment changed during the run ({'; '.join(changed[:3])})"
         return Control(failure, mend="Measure again from the beginning", floors=floors)
-    mend = "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)"
+    advice = "Look what disturbs this machine (rnnbench check) and measure again (--wait-quiet 10min)"
     bias = 0.0
     for twin in twins:
-        real = twin.p_holm is not None and twin.p_holm <= ALPHA
-        if not real or twin.verdict == "EQUIVALENT" or twin.noise_floor is None or twin.ratio is None:
-            continue  # one that is EQUIVALENT may be real, though smaller than any that counts
+        significant = twin.p_holm is not None and twin.p_holm <= ALPHA
+        if not significant or twin.verdict == "EQUIVALENT" or twin.noise_floor is None or twin.ratio is None:
+            continue  # a difference of an EQUIVALENT twin may be real, but is too small to matter
         bias = max(bias, math.log1p(twin.noise_floor))
-        if bias > MOST_BIAS:
+        if bias > MAX_BIAS:
             failure = (
                 f"the A/A control failed: {twin.arm.variant} is the same code measured twice, and one time "
                 f"was {max(twin.ratio, 1 / twin.ratio):.4g} times the other"
             )
-            return Control(failure, bias, mend, floors)
+            return Control(failure, bias, advice, floors)
     if run.plan.verdicts and twins and all(twin.p is None for twin in twins):
         blocks = len({block for twin in twins for block in known[twin.entry].medians})
-        most = max(len(outcome.medians) for outcome in known.values())
-        if most - 1 <= blocks < MIN_BLOCKS:  # the run is short, or was cut within its last block
-            short = f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs"
-            return Control(short, floors=floors)
-        first = next((twin for twin in twins if twin.ratio is not None), twins[0])
-        failure = f"the A/A control, the same code measured twice, has no result: {first.reason}"
-        return Control(failure, mend=first.mend, floors=floors)
-    return Control("", bias, mend if bias else "", floors)
+        max_blocks = max(len(outcome.medians) for outcome in known.values())
+        if max_blocks - 1 <= blocks < MIN_BLOCKS:  # the run is short, or was stopped within its last block
+            too_few = f"{blocks} of the {MIN_BLOCKS} blocks that the shortest verdict needs"
+            return Control(too_few, floors=floors)
+        reported_twin = next((twin for twin in twins if twin.ratio is not None), twins[0])
+        failure = f"the A/A control, the same code measured twice, has no result: {reported_twin.reason}"
+        return Control(failure, mend=reported_twin.mend, floors=floors)
+    return Control("", bias, advice if bias else "", floors)
 
 
 def _floors(run: Run, twins: Sequence[Comparison]) -> dict[str, float]:
-    """Return the noise floor of every table: the largest of its twins.
+    """Return the noise floor of every table: the largest floor of its twins.
 
-    A table without one has that of the table with a twin whose entries do about as much work.
+    A table without twins gets the floor of the table with twins whose amount of work is most similar.
     """
     floors: dict[str, float] = {}
     for twin in twins:
@@ -358,83 +366,90 @@ def _floors(run: Run, twins: Sequence[Comparison]) -> dict[str, float]:
     work = {table.name: table.entries[0].case.shape.work for table in run.plan.groups if table.entries}
 
     def nearest(table: str) -> str:
-        return min(floors, key=lambda other: (other != table, abs(math.log(work[other] / work[table]))))
+        return min(
+            floors, key=lambda candidate: (candidate != table, abs(math.log(work[candidate] / work[table])))
+        )
 
     return {table: floors[nearest(table)] if floors else 0.0 for table in work}
 
 
 def _without_bias(effect: E, bias: float) -> E:
-    """Return an effect whose p is that it differs from 1 by more than ``bias``, the log of a ratio."""
+    """Return the effect with the p that it differs from 1 by more than ``bias``, the log of a ratio."""
     if effect.p is None or effect.ratio is None or not bias:
         return effect
     estimate = math.log(effect.ratio)
-    beyond = abs(estimate) > bias
-    return replace(effect, p=rank_p(*effect.samples, mu=math.copysign(bias, estimate)) if beyond else 1.0)
+    exceeds_bias = abs(estimate) > bias
+    return replace(
+        effect, p=rank_p(*effect.samples, mu=math.copysign(bias, estimate)) if exceeds_bias else 1.0
+    )
 
 
-def _with_word(effect: E, margin: float, floor: float, bias: float, next_level: float, of: str) -> E:
-    """Return an effect that has an adjusted p with the word for it."""
+def _with_verdict(effect: E, margin: float, floor: float, bias: float, next_level: float, of: str) -> E:
+    """Return the effect, which has an adjusted p, with its verdict."""
     interval = rank_interval(*effect.samples, confidence=1 - 2 * effect.level)
     significant = effect.p_holm is not None and effect.p_holm <= effect.level
     if max(abs(interval.low), abs(interval.high)) + bias <= math.log1p(margin):
-        tiny = "; the difference is real, though that small" if significant else ""
-        return replace(effect, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{tiny}")
+        addition = "; the difference is real, though that small" if significant else ""
+        return replace(effect, verdict="EQUIVALENT", reason=f"within {100 * margin:.3g} %{addition}")
     if not significant:
         return _unresolved(effect, margin, bias, next_level, of)
-    nearest = math.exp(math.copysign(bias, interval.estimate))
-    if effect.t_low is not None and effect.t_high is not None and effect.t_low <= nearest <= effect.t_high:
+    null_ratio = math.exp(math.copysign(bias, interval.estimate))
+    if effect.t_low is not None and effect.t_high is not None and effect.t_low <= null_ratio <= effect.t_high:
         reason = (
-            f"a few {of} differ: {INTERVALS[len(effect.samples)]} interval, {effect.t_low:.4g} to "
-            f"{effect.t_high:.4g}, contains {nearest:.4g}"
+            f"a few {of} differ: {MEAN_INTERVALS[len(effect.samples)]} interval, {effect.t_low:.4g} to "
+            f"{effect.t_high:.4g}, contains {null_ratio:.4g}"
         )
         return replace(effect, verdict="UNRESOLVED", reason=reason, p_regression=None)
     word: Word = "FASTER" if interval.estimate < 0 else "SLOWER"
-    small = abs(interval.estimate) <= math.log1p(floor)
-    reason = f"less than the noise floor of {100 * floor:.2g} %" if small else ""
+    below_floor = abs(interval.estimate) <= math.log1p(floor)
+    reason = f"less than the noise floor of {100 * floor:.2g} %" if below_floor else ""
     return replace(effect, verdict=word, reason=reason)
 
 
 def _unresolved(effect: E, margin: float, bias: float, next_level: float, of: str) -> E:
-    """Say what could have been seen, and what it would take to see the margin."""
+    """Return the effect as UNRESOLVED: what could have been detected, and the blocks for the margin."""
     sizes = tuple(map(len, effect.samples))
-    each = f"{of} in each" if len(sizes) > 1 else of
+    unit = f"{of} in each" if len(sizes) > 1 else of
     interval = rank_interval(*effect.samples)
-    visible = detectable_effect(interval, sizes, effect.family, effect.level)
+    detectable_log = detectable_effect(interval, sizes, effect.family, effect.level)
     needed = blocks_to_detect(math.log1p(margin), interval, sizes, effect.family, next_level)
     effect = replace(effect, verdict="UNRESOLVED", blocks_needed=needed)
-    if math.isinf(visible):
-        least, have = blocks_needed(effect.family, effect.level, len(sizes)), " and ".join(map(str, sizes))
-        return replace(
-            effect, reason=f"a table of {effect.family} needs {least} {each} for a verdict, not {have}"
-        )
-    seen = math.expm1(visible + bias)
-    reason = f"{_although(effect)}a difference of {100 * seen:.2g} % could have been seen"
-    if bias:  # more blocks would not take it away
+    if math.isinf(detectable_log):
+        counts = " and ".join(map(str, sizes))
+        min_blocks = blocks_needed(effect.family, effect.level, len(sizes))
+        reason = f"a table of {effect.family} needs {min_blocks} {unit} for a verdict, not {counts}"
+        return replace(effect, reason=reason)
+    detectable = math.expm1(detectable_log + bias)
+    reason = f"{_interval_note(effect)}a difference of {100 * detectable:.2g} % could have been seen"
+    if bias:  # more blocks do not remove a bias
         reason = f"{reason}; {100 * math.expm1(bias):.2g} % is what the A/A control may differ by"
     else:
-        reason = f"{reason}; {100 * margin:.3g} % would need about {needed} {each}"
-    cause, mend = effect.disturbed
+        reason = f"{reason}; {100 * margin:.3g} % would need about {needed} {unit}"
+    cause, advice = effect.disturbed
     reason = f"{reason}; {cause}" if cause else reason
-    return replace(effect, reason=reason, mend=mend, detectable=seen)
+    return replace(effect, reason=reason, mend=advice, detectable=detectable)
 
 
-def _although(effect: Effect) -> str:
-    """Say why there is no word where the interval leaves out 1: it is of 95 %, of one effect and one look."""
+def _interval_note(effect: Effect) -> str:
+    """Return why an effect whose own 95 % interval excludes 1 has no verdict; empty for other effects.
+
+    The interval is not adjusted for other effects or for a second look.
+    """
     if effect.low is None or effect.high is None or effect.low <= 1 <= effect.high:
         return ""
     among = f" among {effect.family} comparisons" if effect.family > 1 else ""
     return (
         f"its own 95 % interval leaves out 1, but p = {effect.p_holm:.3g}{among} is above the "
-        f"{effect.level:g}{LOOKS.get(effect.level, '')}; "
+        f"{effect.level:g}{LOOK_TEXTS.get(effect.level, '')}; "
     )
 
 
 def extension(run: Run, blocks: int, folder: Path, now_utc: str) -> Extended:
-    """Return the record that extends a run to ``blocks`` in all.
+    """Return the record that extends a run to ``blocks`` in total.
 
     Raises:
-        UserError: it is not over, was extended before, gives no verdict, has all its verdicts already, or
-            would have none after so many blocks either.
+        UserError: the run is not over, was extended before, gives no verdicts, has all its verdicts already,
+            or would have no verdict even with so many blocks.
     """
     before = max((burst.block for burst in run.bursts), default=0)
     if run.state == "interrupted":
@@ -459,27 +474,29 @@ def extension(run: Run, blocks: int, folder: Path, now_utc: str) -> Extended:
             f"--blocks {blocks}: counted in all, and {folder} has {before} already; give more, up to "
             f"{MAX_BLOCKS}"
         )
-    least = min(blocks_needed(row.family, SECOND_LOOK) for row in open_rows)
-    if blocks < least:
-        raise UserError(f"--blocks {blocks}: a second look at it needs {least} blocks in all for any verdict")
+    min_blocks = min(blocks_needed(row.family, SECOND_LOOK) for row in open_rows)
+    if blocks < min_blocks:
+        raise UserError(
+            f"--blocks {blocks}: a second look at it needs {min_blocks} blocks in all for any verdict"
+        )
     return Extended(before, blocks, SECOND_LOOK, now_utc)
 
 
 def proposal(run: Run, comparisons: Iterable[Comparison]) -> int | None:
-    """Return the blocks in all that should decide what is undecided, as far as 40 can; None: no extension."""
+    """Return the blocks in total, at most 40, that should decide open comparisons; None: no extension."""
     if run.state == "interrupted" or run.extended is not None:
         return None
     needed = [row.blocks_needed for row in undecided(run, comparisons) if row.blocks_needed is not None]
-    return max((blocks for blocks in needed if blocks <= MOST_PROPOSED), default=None)
+    return max((blocks for blocks in needed if blocks <= MAX_PROPOSED_BLOCKS), default=None)
 
 
 def undecided(run: Run, comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """Return those without a word, or enough blocks for one, in tables that an extension measures on."""
-    whole = {group.name for group in run.plan.groups if group.blocks is None}
+    """Return the undecided comparisons, or those with too few blocks, of tables that can be extended."""
+    extendable = {group.name for group in run.plan.groups if group.blocks is None}
     return [
         row
         for row in comparisons
         if not row.twin
-        and run.entries[row.entry].group in whole
+        and run.entries[row.entry].group in extendable
         and (row.verdict == "UNRESOLVED" or (row.verdict == "NONE" and row.blocks < MIN_BLOCKS))
     ]
