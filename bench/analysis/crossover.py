@@ -1,17 +1,17 @@
-"""Where the faster library changes: the map of a task that was measured at many sizes, and its crossings.
+"""Find the sizes at which the faster library changes, in the map of a task measured at many sizes.
 
-A map is of one kind of comparison of two libraries in one place: ``best`` is the fastest form of each and
-the answer; ``as_written`` is how each is usually written. A ratio is the time of the arm over its
-baseline's.
+A map contains one kind of comparison of two libraries on one device: ``best`` compares the fastest variant of
+each and is the answer; ``as_written`` compares how each is usually written. A ratio is the time of the arm
+divided by the time of its baseline.
 
-Along H for each B of a map, or along B for each H, a crossing is an interval. Between neighbouring sizes
-the log ratio r is taken to be linear in log H, and so are the two limits of its 95 % interval. Where the
-arm overtakes, r falls through 0: not before the curve of the lower limits does so, and not after that of
-the upper limits has. These two places are the interval; where r itself does is the best guess. Where the
-baseline overtakes, the same holds upside down.
+A crossing is an interval of H (for a fixed B) or of B (for a fixed H). Between neighbouring sizes, the log
+ratio r and both limits of its 95 % interval are taken to be linear in the log of the size. Where the arm
+overtakes, r falls through 0. The crossing begins where the curve of the lower limits falls through 0, and
+ends where the curve of the upper limits does; the best guess is where r does. Where the baseline overtakes,
+all signs are reversed.
 
-Two sizes with opposite verdicts bracket it. A size without one never stands for either side: its limits are
-widened until they hold 0, so that an interval reaches at least up to it.
+Two sizes with opposite verdicts bracket a crossing. A size without a verdict counts for neither side: its
+limits are widened until they contain 0, so the crossing reaches at least to this size.
 """
 
 import math
@@ -32,86 +32,86 @@ Axis = Literal["H", "B"]
 
 @dataclass(frozen=True, slots=True)
 class MapCell:
-    """One size of the map; times are medians in nanoseconds a call, None where there are none."""
+    """Hold one size of the map; times are medians in nanoseconds per call, None without times."""
 
     case: Case
     comparison: Comparison
     arm_ns: float | None
     baseline_ns: float | None
-    source: int  # which run measured it: 0 the first, and so on
+    source: int  # number of the run that measured the size, from 0
 
     @property
     def H(self) -> int:
-        """Return its hidden units."""
+        """Return the number of hidden units."""
         return self.case.shape.H
 
     @property
     def B(self) -> int:
-        """Return its samples in a batch."""
+        """Return the batch size."""
         return self.case.shape.B
 
     @property
     def faster(self) -> Arm | None:
-        """Return the arm that is proved to be faster; None where neither is."""
+        """Return the arm that is proved to be faster; None if neither is."""
         pair = self.comparison
         return {"FASTER": pair.arm, "SLOWER": pair.baseline_arm}.get(pair.verdict)
 
     @property
     def winner(self) -> str | None:
-        """Return the library of the arm that is proved to be faster; None where neither is."""
+        """Return the library of the arm that is proved to be faster; None if neither is."""
         return self.faster.library if self.faster else None
 
     @property
     def measured(self) -> bool:
-        """Tell whether it needs no other try: it has a word, were it UNRESOLVED."""
+        """Return whether the size has a verdict, which may be UNRESOLVED, and needs no new measurement."""
         return self.comparison.verdict not in NOT_MEASURED
 
 
 @dataclass(frozen=True, slots=True)
 class SizeMap:
-    """All sizes of one task in one place, by B and then H."""
+    """Hold all sizes of one task on one device, ordered by B and then by H."""
 
     kind: PairKind
-    case: Case  # what all of them share; its B and H are 1
-    library: str  # of the arms
-    baseline: str  # of their baselines: its library
-    device: str  # of the arms
+    case: Case  # shared by all sizes; its B and H are 1
+    library: str  # library of the arms
+    baseline: str  # library of the baselines
+    device: str  # device of the arms
     threads: int
     cells: tuple[MapCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """Towards larger sizes the library ``winner`` is faster, from between ``low`` and ``high`` on."""
+    """Hold where ``winner`` becomes faster as sizes grow: between ``low`` and ``high``, best guess ``at``."""
 
     winner: str
     low: float
     at: float
     high: float
-    below: MapCell  # the neighbouring sizes whose verdicts bracket it
+    below: MapCell  # the neighbouring sizes whose verdicts bracket the crossing
     above: MapCell
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of the map, along ``axis``, the other size being ``fixed``."""
+    """Hold a row of the map along ``axis``, with the other size ``fixed``."""
 
     axis: Axis
     fixed: int
-    cells: tuple[MapCell, ...]  # by size
+    cells: tuple[MapCell, ...]  # ordered by size
     crossings: tuple[Crossing, ...]
-    undecided: tuple[MapCell, ...]  # those without a verdict that lie within no crossing's bracket
+    undecided: tuple[MapCell, ...]  # sizes without a verdict, outside the brackets of all crossings
 
     @property
     def first(self) -> MapCell | None:
-        """Return the smallest size with a verdict FASTER or SLOWER."""
+        """Return the smallest size with a verdict FASTER or SLOWER; None without such a size."""
         return next((cell for cell in self.cells if cell.winner), None)
 
 
 def size_maps(summaries: Iterable[Summary]) -> tuple[SizeMap, ...]:
-    """Return the maps of a run and of those that refine it: none unless some B has two values of H.
+    """Return the maps of a run and of the runs that refine it, if a map has two values of H for some B.
 
-    A later run adds cells; it replaces one only where that was not measured, or not to be believed.
+    A later run adds sizes. It replaces a size only if that size was not measured, or its result is invalid.
     """
     maps: dict[tuple[PairKind, Case, str, str, str, int], dict[tuple[int, int], MapCell]] = {}
     for source, summary in enumerate(summaries):
@@ -121,22 +121,22 @@ def size_maps(summaries: Iterable[Summary]) -> tuple[SizeMap, ...]:
                 continue
             entry, baseline = rows[pair.entry], rows[pair.baseline]
             case, arm = entry.entry.case, entry.arm
-            # what is equal at all sizes; the seed draws the numbers, not the work
+            # what all sizes share; the seed changes the numbers, not the work
             shared = replace(case, shape=replace(case.shape, B=1, H=1), seed=0)
             key = (pair.kind, shared, arm.library, baseline.arm.library, arm.device, arm.threads)
-            cells, place = maps.setdefault(key, {}), (case.shape.B, case.shape.H)
-            if place not in cells or not cells[place].measured:
-                cells[place] = MapCell(case, pair, entry.median_ns, baseline.median_ns, source)
-    several = (
-        SizeMap(*key, tuple(cells[place] for place in sorted(cells)))
+            cells, size = maps.setdefault(key, {}), (case.shape.B, case.shape.H)
+            if size not in cells or not cells[size].measured:
+                cells[size] = MapCell(case, pair, entry.median_ns, baseline.median_ns, source)
+    maps_with_rows = (
+        SizeMap(*key, tuple(cells[size] for size in sorted(cells)))
         for key, cells in maps.items()
         if len({B for B, _ in cells}) < len(cells)
     )
-    return tuple(sorted(several, key=lambda size_map: KINDS.index(size_map.kind)))
+    return tuple(sorted(maps_with_rows, key=lambda size_map: KINDS.index(size_map.kind)))
 
 
 def lines(size_map: SizeMap, axis: Axis = "H") -> tuple[Line, ...]:
-    """Return the rows of a map that hold two sizes or more, by the size that is fixed."""
+    """Return the rows of a map that have at least two sizes, ordered by the fixed size."""
     rows: dict[int, list[MapCell]] = {}
     for cell in size_map.cells:
         rows.setdefault(cell.B if axis == "H" else cell.H, []).append(cell)
@@ -144,46 +144,47 @@ def lines(size_map: SizeMap, axis: Axis = "H") -> tuple[Line, ...]:
 
 
 def make_line(axis: Axis, fixed: int, cells: Sequence[MapCell]) -> Line:
-    """Find the crossings of one row: between neighbours among the decided sizes that differ in the winner."""
+    """Find the crossings of one row: between neighbours among the decided sizes with different winners."""
     ordered = sorted(cells, key=lambda cell: _size(cell, axis))
-    decided = [place for place, cell in enumerate(ordered) if cell.winner]
+    decided_indices = [index for index, cell in enumerate(ordered) if cell.winner]
     brackets = [
         ordered[below : above + 1]
-        for below, above in pairwise(decided)
+        for below, above in pairwise(decided_indices)
         if ordered[below].winner != ordered[above].winner
     ]
-    inside = [cell for bracket in brackets for cell in bracket]
+    bracketed = [cell for bracket in brackets for cell in bracket]
     return Line(
         axis=axis,
         fixed=fixed,
         cells=tuple(ordered),
         crossings=tuple(_crossing(axis, bracket) for bracket in brackets),
-        undecided=tuple(cell for cell in ordered if not cell.winner and cell not in inside),
+        undecided=tuple(cell for cell in ordered if not cell.winner and cell not in bracketed),
     )
 
 
 def _crossing(axis: Axis, cells: Sequence[MapCell]) -> Crossing:
-    """Return the crossing between the first and the last of ``cells``, which alone have verdicts.
+    """Return the crossing between the first and the last of ``cells``, the only ones with a verdict.
 
-    Of every size with an interval, the log ratio and its limits count as the side sees them that is slower
-    at the largest size, so that they fall from above 0 to below it.
+    The log ratios and their limits get a sign such that they fall from above 0 to below 0.
     """
     below, above = cells[0], cells[-1]
     sign = -1 if below.faster == below.comparison.arm else 1
-    places: list[float] = []
-    curves: list[tuple[float, float, float]] = []  # lower limit, ratio, upper limit
+    positions: list[float] = []
+    curves: list[tuple[float, float, float]] = []  # lower limit, log ratio, upper limit
     for cell in cells:
         pair = cell.comparison
         if pair.ratio is None or pair.low is None or pair.high is None:
             continue
-        low, middle, high = sorted(sign * math.log(ratio) for ratio in (pair.low, pair.ratio, pair.high))
-        places.append(_position(_size(cell, axis)))
-        curves.append((low, middle, high) if cell.winner else (min(low, 0.0), middle, max(high, 0.0)))
-    lows, middles, highs = (list(zip(places, curve, strict=True)) for curve in zip(*curves, strict=True))
+        low, log_ratio, high = sorted(sign * math.log(ratio) for ratio in (pair.low, pair.ratio, pair.high))
+        positions.append(_position(_size(cell, axis)))
+        curves.append((low, log_ratio, high) if cell.winner else (min(low, 0.0), log_ratio, max(high, 0.0)))
+    lows, log_ratios, highs = (
+        list(zip(positions, curve, strict=True)) for curve in zip(*curves, strict=True)
+    )
     return Crossing(
         winner=above.winner or "",
         low=_size_at(_falls_below_0(lows)),
-        at=_size_at((_falls_below_0(middles) + _rises_above_0(middles)) / 2),
+        at=_size_at((_falls_below_0(log_ratios) + _rises_above_0(log_ratios)) / 2),
         high=_size_at(_rises_above_0(highs)),
         below=below,
         above=above,
@@ -191,7 +192,7 @@ def _crossing(axis: Axis, cells: Sequence[MapCell]) -> Crossing:
 
 
 def _falls_below_0(curve: Sequence[tuple[float, float]]) -> float:
-    """Return where a curve that starts above 0 first comes down to it."""
+    """Return the first position at which a curve that starts above 0 reaches 0."""
     for (x, y), (next_x, next_y) in pairwise(curve):
         if next_y <= 0:
             return x + (next_x - x) * y / (y - next_y)
@@ -199,7 +200,7 @@ def _falls_below_0(curve: Sequence[tuple[float, float]]) -> float:
 
 
 def _rises_above_0(curve: Sequence[tuple[float, float]]) -> float:
-    """Return where a curve that ends below 0 was above it for the last time."""
+    """Return the last position at which a curve that ends below 0 leaves 0."""
     return _falls_below_0([(x, -y) for x, y in reversed(curve)])
 
 
