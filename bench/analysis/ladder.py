@@ -1,9 +1,9 @@
-"""The ladder: what each single change contributes on the way from the first program to the last.
+"""Split the speedup from the ladder's first program to its last into the factors of the single changes.
 
-Where t_0 ... t_k are the medians of the rungs in one block, rung i made it t_(i-1) / t_i times faster there.
-Its factor is exp of the mean, over the blocks that hold every rung, of the logarithm of that, with Student's
-interval. Means of logarithms add up, so the product of the factors is exactly the factor of the whole way,
-t_0 / t_k. The Hodges-Lehmann estimate is a median, which does not add up.
+Let t_0 ... t_k be the medians of the rungs in one block: rung i is t_(i-1) / t_i times faster than the rung
+above. Its factor is exp of the mean log of this ratio, over the blocks that contain every rung, with
+Student's interval. Means of logarithms add up, so the product of the factors is exactly the total factor
+t_0 / t_k. The Hodges-Lehmann estimate is a median, and medians do not add up.
 """
 
 import math
@@ -18,12 +18,12 @@ from bench.analysis.statistics import Interval, mean_interval
 from bench.analysis.summary import Summary
 from bench.records.record import Arm, Entry, Rung
 
-FEWEST = 3  # blocks for an interval
+MIN_INTERVAL_BLOCKS = 3  # fewer blocks give no interval
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """An entry in its place, and the geometric mean of its medians over the blocks that were used."""
+    """Hold an entry, its arm, and the geometric mean of its medians over the blocks that were used."""
 
     entry: Entry
     arm: Arm
@@ -32,102 +32,108 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rung that was measured, what is different from the one above it, and what that brought."""
+    """Hold a measured rung, the rung above it, the change between them, and the factor of the change."""
 
     rung: Timed
     above: Timed
     change: str
-    factor: Interval  # how many times faster it made it; no limits with fewer than three blocks
+    factor: Interval  # how many times faster than the rung above; no limits with fewer than three blocks
     blocks: int
 
     @property
     def library_alone(self) -> bool:
-        """Tell whether two libraries do the same work here, in the same place."""
-        own, above = self.rung.arm, self.above.arm
-        same_place = (own.device, own.threads) == (above.device, above.threads)
-        return self.rung.entry.case == self.above.entry.case and same_place and own.library != above.library
+        """Return whether only the library differs: same case, same device, same number of threads."""
+        arm, arm_above = self.rung.arm, self.above.arm
+        same_case = self.rung.entry.case == self.above.entry.case
+        same_place = (arm.device, arm.threads) == (arm_above.device, arm_above.threads)
+        return same_case and same_place and arm.library != arm_above.library
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The way from the first rung to the last, the branches beside it, and what the whole way brought."""
+    """Hold the steps from the first rung to the last, the branches, and the step over the whole way."""
 
-    start: str  # what the first rung is
+    start: str  # describes the first rung
     way: tuple[Step, ...]
     whole: Step
     branches: tuple[Step, ...]
-    left_out: tuple[str, ...]  # rungs without values; what changes there joins what changes at the next one
-    complete: bool  # the way begins and ends where the plan says
+    left_out: tuple[str, ...]  # rungs without times; their changes are added to the next rung
+    complete: bool  # whether the way begins and ends with the plan's first and last rung
 
     @property
     def largest(self) -> Step:
-        """Return the step that carries most of the whole way."""
-        faster = self.whole.factor.estimate >= 1
-        return max(self.way, key=lambda step: step.factor.estimate if faster else 1 / step.factor.estimate)
+        """Return the step with the largest share of the total factor."""
+        speedup = self.whole.factor.estimate >= 1
+        return max(self.way, key=lambda step: step.factor.estimate if speedup else 1 / step.factor.estimate)
 
 
 def ladder(summary: Summary) -> Ladder | None:
-    """Take the way apart; return None without a ladder, or where fewer than two of its rungs have times."""
-    known, rungs = summary.outcomes, summary.run.plan.ladder
-    main = [rung for rung in rungs if not rung.branch]
-    kept, blocks = _together([rung.entry for rung in main if known[rung.entry].medians], known)
-    if len(kept) < 2:
+    """Compute the ladder's factors; return None without a ladder or with fewer than two timed rungs."""
+    outcomes, rungs = summary.outcomes, summary.run.plan.ladder
+    main_rungs = [rung for rung in rungs if not rung.branch]
+    timed, blocks = _with_common_blocks(
+        [rung.entry for rung in main_rungs if outcomes[rung.entry].medians], outcomes
+    )
+    if len(timed) < 2:
         return None
     changes: dict[str, str] = {}
-    passed: list[str] = []
-    for rung in main:
-        passed.append(rung.change)
-        if rung.entry in kept:
-            changes[rung.entry], passed = "; ".join(passed), []
-    measured = {*kept, *(rung.entry for rung in rungs if rung.branch and known[rung.entry].medians)}
+    pending_changes: list[str] = []
+    for rung in main_rungs:
+        pending_changes.append(rung.change)
+        if rung.entry in timed:
+            changes[rung.entry], pending_changes = "; ".join(pending_changes), []
+    measured = {*timed, *(rung.entry for rung in rungs if rung.branch and outcomes[rung.entry].medians)}
     return Ladder(
-        start=changes[kept[0]],
-        way=tuple(_step(summary, above, own, changes[own], blocks) for above, own in pairwise(kept)),
-        whole=_step(summary, kept[0], kept[-1], "all of it", blocks),
+        start=changes[timed[0]],
+        way=tuple(_step(summary, above, entry, changes[entry], blocks) for above, entry in pairwise(timed)),
+        whole=_step(summary, timed[0], timed[-1], "all of it", blocks),
         branches=tuple(_branches(summary)),
         left_out=tuple(rung.entry for rung in rungs if rung.entry not in measured),
-        complete=(kept[0], kept[-1]) == (main[0].entry, main[-1].entry),
+        complete=(timed[0], timed[-1]) == (main_rungs[0].entry, main_rungs[-1].entry),
     )
 
 
-def _together(entries: list[str], known: Mapping[str, Outcome]) -> tuple[list[str], list[int]]:
-    """Return the entries with the blocks that hold them all; where none does, those with the fewest go."""
-    kept = list(dict.fromkeys(entries))
-    while kept:
-        if blocks := set.intersection(*(set(known[entry].medians) for entry in kept)):
-            return kept, sorted(blocks)
-        kept.remove(min(kept, key=lambda entry: len(known[entry].medians)))
+def _with_common_blocks(entries: list[str], known: Mapping[str, Outcome]) -> tuple[list[str], list[int]]:
+    """Return the entries and the blocks that contain all of them.
+
+    Without such a block, drop the entry with the fewest blocks and try again.
+    """
+    remaining = list(dict.fromkeys(entries))
+    while remaining:
+        if blocks := set.intersection(*(set(known[entry].medians) for entry in remaining)):
+            return remaining, sorted(blocks)
+        remaining.remove(min(remaining, key=lambda entry: len(known[entry].medians)))
     return [], []
 
 
 def _branches(summary: Summary) -> Iterator[Step]:
-    """Yield the branches that were measured, each over the blocks that hold both its ends."""
-    known, rungs = summary.outcomes, summary.run.plan.ladder
+    """Yield the step of every measured branch, over the blocks that contain both its ends."""
+    outcomes, rungs = summary.outcomes, summary.run.plan.ladder
     for rung in (rung for rung in rungs if rung.branch):
-        above, change = _above(rungs, rung, known)
-        if above and (blocks := known[rung.entry].medians.keys() & known[above].medians.keys()):
+        above, change = _nearest_above(rungs, rung, outcomes)
+        if above and (blocks := outcomes[rung.entry].medians.keys() & outcomes[above].medians.keys()):
             yield _step(summary, above, rung.entry, change, sorted(blocks))
 
 
-def _above(rungs: Sequence[Rung], rung: Rung, known: Mapping[str, Outcome]) -> tuple[str | None, str]:
-    """Return the nearest entry above that has times, and all that changes between the two."""
-    others = {other.entry: other for other in rungs if other.entry != rung.entry}
+def _nearest_above(rungs: Sequence[Rung], rung: Rung, known: Mapping[str, Outcome]) -> tuple[str | None, str]:
+    """Return the nearest entry above that has times, and all changes between the two entries."""
+    candidates = {candidate.entry: candidate for candidate in rungs if candidate.entry != rung.entry}
     changes, above = [rung.change], rung.above
     while above is not None and not known[above].medians:
-        passed = others.pop(above, None)  # never twice: a file may lead in a circle
-        above = passed.above if passed else None
-        changes += [passed.change] if passed else []
+        skipped = candidates.pop(above, None)  # removed, so that a circular ladder in a file ends
+        above = skipped.above if skipped else None
+        changes += [skipped.change] if skipped else []
     return above, "; ".join(reversed(changes))
 
 
 def _step(summary: Summary, above: str, entry: str, change: str, blocks: Sequence[int]) -> Step:
-    """Return what lies between two entries, over blocks that hold both."""
+    """Return the step between two entries, over blocks that contain both."""
     ends, run = [], summary.run
     times = [[summary.outcomes[end].medians[block] for block in blocks] for end in (above, entry)]
-    for end, of_end in zip((run.entries[above], run.entries[entry]), times, strict=True):
-        mean_ns = math.exp(float(np.mean([math.log(time) for time in of_end])))
+    for end, end_times in zip((run.entries[above], run.entries[entry]), times, strict=True):
+        mean_ns = math.exp(float(np.mean([math.log(time) for time in end_times])))
         ends.append(Timed(end, run.arms[end.arm], mean_ns))
     interval = mean_interval([math.log(before / after) for before, after in zip(*times, strict=True)]).exp()
-    if len(blocks) < FEWEST:
+    if len(blocks) < MIN_INTERVAL_BLOCKS:
         interval = Interval(interval.estimate, -math.inf, math.inf, 1.0)
     return Step(ends[1], ends[0], change, interval, len(blocks))

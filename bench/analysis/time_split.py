@@ -1,30 +1,31 @@
-"""Where the time of a call goes, how little it could be, and how fast a library is by itself.
+"""Split the time of a call into parts, find its lower bound, and show the speeds of each library.
 
-Per counted block, of an entry of the main table with time t ::
+For an entry of the main table with time t, in each counted block ::
 
-    dispatch     the time of the same calls on arrays of one number each, measured as an entry of its own
-    products     sum over its matrix products of what they cost beyond being called
-    elementwise  the same over its passes
-    rest         t less these: autograd's work on arrays, copies, zeros, caches that others have filled
+    dispatch     time of the same calls on arrays of one number each, measured as a separate entry
+    products     sum over the matrix products of their costs beyond the call itself
+    elementwise  the same sum over the elementwise passes
+    rest         t minus these parts: autograd's work on arrays, copies, zeros, cache misses
 
-Each was measured by itself. Where they add up to more than t, they are scaled to t, and ``overlaps`` says by
-how much they exceeded it. A share is the median over blocks.
+The first three are measured by themselves. If their sum exceeds t, they are scaled to t; ``overlaps`` is the
+excess. A share is the median over blocks.
 
-With t(op, size), the time of a call as the library's probe took it in that block, an operation costs ::
+Let t(op, size) be the time of a call as the library's probe measured it in that block. Beyond the call
+itself, an operation costs ::
 
     extra(op, size) = t(op, size) - t(op, 1)
 
-beyond being called: a product at the size itself, a pass linear between the sizes that were timed, and
-beyond the largest in proportion to the elements. An operation whose form was not timed has the price of the
-plain one.
+For a product, only its exact size is used. For a pass, the cost is linear between the timed sizes, and beyond
+the largest one proportional to the number of elements. An operation whose form was not timed costs as much
+as the plain form.
 
-No call can be quicker than ::
+No call can be faster than ::
 
     lower bound = max(needed product flops / best product rate + needed activations / best activation rate,
                       the time of a copy that moves the bytes that must be read and written)
 
-with the best rates that the entry's own library showed at any size in that block. Efficiency is the lower
-bound over t.
+with the best rates of the entry's own library at any size in that block. Efficiency is the lower bound
+divided by t.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,19 +58,19 @@ from bench.workload.operations import (
 
 @dataclass(frozen=True, slots=True)
 class LibrarySpeeds:
-    """What the probe of one arm showed over the counted blocks.
+    """Hold the results of one arm's probe over the counted blocks.
 
-    ``rates`` are flops, elements or bytes a nanosecond: of products and of passes of tanh or exp over more
-    than one number, and of the largest copy, read and written.
+    ``rates`` are per nanosecond: flops of products, elements of tanh or exp passes (both without single
+    numbers), and bytes of the largest copy, read and written.
     """
 
     arm: Arm
-    call_ns: Interval | None  # of a call that has nothing to do
+    call_ns: Interval | None  # time of a call that does nothing
     rates: dict[Kernel, Interval]
 
 
 class Prices:
-    """What the operations of a library took in one block, in nanoseconds a call."""
+    """Hold the times of a library's operations in one block, in nanoseconds per call."""
 
     def __init__(self, rates: Rates) -> None:
         self.ns = {
@@ -81,58 +82,62 @@ class Prices:
             self._by_form.setdefault(kernel.at(), {})[kernel.size] = ns
 
     def extra_ns(self, operation: Operation) -> float | None:
-        """Return what an operation costs beyond being called, all times together; None where unknown."""
+        """Return the total cost of an operation beyond its calls; None if unknown."""
         kernel = operation.kernel
         for form in _forms(kernel):
-            known = self._by_form.get(form, {})
-            smallest = known.get((1,) * len(kernel.size))
-            if smallest is None or len(known) < 2:
+            ns_by_size = self._by_form.get(form, {})
+            one_number_ns = ns_by_size.get((1,) * len(kernel.size))
+            if one_number_ns is None or len(ns_by_size) < 2:
                 continue
             if not kernel.is_product:
-                return operation.times * _between(known, kernel.size[0])
-            if kernel.size in known:
-                return operation.times * max(0.0, known[kernel.size] - smallest)
+                return operation.times * _pass_extra_ns(ns_by_size, kernel.size[0])
+            if kernel.size in ns_by_size:
+                return operation.times * max(0.0, ns_by_size[kernel.size] - one_number_ns)
         return None
 
     def best(self, names: Sequence[str]) -> float | None:
-        """Return the best rate of these operations at any size and in any form: flops a nanosecond."""
-        return max((k.flops / ns for k, ns in self.ns.items() if k.name in names), default=None)
+        """Return the best rate of these operations at any size and in any form, in flops per nanosecond."""
+        return max(
+            (kernel.flops / ns for kernel, ns in self.ns.items() if kernel.name in names), default=None
+        )
 
 
 def prices(run: Run) -> dict[tuple[str, str], dict[int, Prices]]:
-    """Return them by library and device, then by counted block."""
-    by_place: dict[tuple[str, str], dict[int, Prices]] = {}
+    """Return the prices by library and device, then by counted block."""
+    by_library: dict[tuple[str, str], dict[int, Prices]] = {}
     for rates in run.rates:
         if rates.block >= 1 and rates.primitives:
             arm = run.arms[rates.arm]
-            by_place.setdefault((arm.library, arm.device), {})[rates.block] = Prices(rates)
-    return by_place
+            by_library.setdefault((arm.library, arm.device), {})[rates.block] = Prices(rates)
+    return by_library
 
 
-def _library(arm: Arm, probe: Probe, blocks: Iterable[Prices]) -> LibrarySpeeds:
+def _library_speeds(arm: Arm, probe: Probe, blocks: Iterable[Prices]) -> LibrarySpeeds:
     times: dict[Kernel, list[float]] = {}
     for block in blocks:
         for kernel, ns in block.ns.items():
             times.setdefault(kernel, []).append(ns)
-    moved = 2 * ITEMSIZE[probe.case.dtype]  # bytes of an element that is copied
+    copy_bytes = 2 * ITEMSIZE[probe.case.dtype]  # per element: read and written
     largest_copy = max((kernel.size for kernel in times if kernel.name == COPY), default=())
     rates = {
-        kernel: median_interval([(moved if kernel.name == COPY else 1) * kernel.flops / ns for ns in own])
-        for kernel, own in times.items()
+        kernel: median_interval(
+            [(copy_bytes if kernel.name == COPY else 1) * kernel.flops / ns for ns in kernel_ns]
+        )
+        for kernel, kernel_ns in times.items()
         if (kernel.name in (PRODUCT, *TRANSCENDENTAL) and set(kernel.size) - {1})
         or (kernel.name == COPY and kernel.size == largest_copy)
     }
-    calls = [median_interval(own) for kernel, own in times.items() if kernel.name == CALL]
+    calls = [median_interval(kernel_ns) for kernel, kernel_ns in times.items() if kernel.name == CALL]
     return LibrarySpeeds(arm, calls[0] if calls else None, rates)
 
 
 def _forms(kernel: Kernel) -> dict[Kernel, None]:
-    """Return the form of an operation, then plainer ones."""
+    """Return the form of an operation, then its plainer forms, each once."""
     return dict.fromkeys((kernel.at(), Kernel(kernel.name, (), kernel.stored), Kernel(kernel.name, ())))
 
 
-def _between(known: dict[Size, float], n: int) -> float:
-    """Return what a pass over n elements costs beyond one over 1 element."""
+def _pass_extra_ns(known: dict[Size, float], n: int) -> float:
+    """Return the cost of a pass over n elements beyond a pass over one element."""
     sizes = sorted(size[0] for size in known if size[0] >= 1)
     extras = [max(0.0, known[(size,)] - known[(1,)]) for size in sizes]
     if n > sizes[-1]:
@@ -146,7 +151,7 @@ KINDS: tuple[Kind, ...] = ("dispatch", "products", "elementwise", "rest")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of an entry's time."""
+    """Hold one part of an entry's time."""
 
     time_ns: float  # its share of the entry's time
     share: Interval
@@ -154,7 +159,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The lower bound of an entry, and the share of its time that it is."""
+    """Hold the lower bound of an entry's time, and its share of the time."""
 
     time_ns: float
     by: Literal["arithmetic", "memory"]
@@ -163,48 +168,48 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One entry taken apart."""
+    """Hold the time of one entry, split into parts."""
 
     entry: Entry
     arm: Arm
     time_ns: float  # median over all its counted blocks
-    count: Count | None  # None: no formula
-    parts: dict[Kind, Part]  # two where products and passes could not be priced; empty without dispatch
-    overlaps: tuple[float, ...]  # of the blocks in which the parts exceed the whole: 0.05 for 5 %
-    blocks: int  # in which it was taken apart
+    count: Count | None  # None: no formula for the variant
+    parts: dict[Kind, Part]  # only dispatch and rest if operations lack a price; empty without dispatch
+    overlaps: tuple[float, ...]  # excess of the sum of the parts, where it exceeds the time (0.05: 5 %)
+    blocks: int  # number of blocks in which the time was split
     bound: Bound | None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Everything a run tells about why."""
+    """Hold the time splits of a run's main table, and the speeds of its libraries."""
 
     entries: tuple[Limit, ...]  # of the main table, in its order
-    libraries: tuple[LibrarySpeeds, ...]  # of each probe that has values, in the plan's order
-    troubles: dict[tuple[str, str], list[int]]  # a probe's arm and why it has no values: in which blocks
+    libraries: tuple[LibrarySpeeds, ...]  # one per probe with values, in the plan's order
+    troubles: dict[tuple[str, str], list[int]]  # (arm, reason) of a probe without values -> blocks
 
 
 def limits(summary: Summary) -> Limits | None:
-    """Take the main table apart; return None where the run measured neither dispatch nor rates."""
-    run, known = summary.run, summary.outcomes
-    dispatch = [group for group in run.plan.groups if group.kind == "dispatch"]
-    calls = {entry.arm: entry.id for group in dispatch for entry in group.entries}
-    if not calls and not run.plan.probes:
+    """Split the times of the main table; return None if the run measured neither dispatch nor rates."""
+    run, outcomes = summary.run, summary.outcomes
+    dispatch_groups = [group for group in run.plan.groups if group.kind == "dispatch"]
+    dispatch_ids = {entry.arm: entry.id for group in dispatch_groups for entry in group.entries}
+    if not dispatch_ids and not run.plan.probes:
         return None
-    by_place = prices(run)
+    library_prices = prices(run)
     entries = []
     for entry in (entry for group in run.plan.groups[:1] for entry in group.entries):
-        arm, outcome = run.arms[entry.arm], known[entry.id]
+        arm, outcome = run.arms[entry.arm], outcomes[entry.id]
         if arm.twin or not outcome.medians:
             continue
-        alone = known[calls[arm.id]].medians if arm.id in calls else {}
-        own = by_place.get((arm.library, arm.device), {}) if _probed(arm) else {}
-        entries.append(_limit(entry, arm, outcome.medians, alone, own))
+        dispatch_ns = outcomes[dispatch_ids[arm.id]].medians if arm.id in dispatch_ids else {}
+        arm_prices = library_prices.get((arm.library, arm.device), {}) if _probe_matches(arm) else {}
+        entries.append(_limit(entry, arm, outcome.medians, dispatch_ns, arm_prices))
     probes = [(run.arms[probe.arm], probe) for probe in run.plan.probes]
     libraries = [
-        _library(arm, probe, blocks.values())
+        _library_speeds(arm, probe, blocks.values())
         for arm, probe in probes
-        if (blocks := by_place.get((arm.library, arm.device)))
+        if (blocks := library_prices.get((arm.library, arm.device)))
     ]
     troubles: dict[tuple[str, str], list[int]] = {}
     for rates in run.rates:
@@ -214,17 +219,17 @@ def limits(summary: Summary) -> Limits | None:
 
 
 def difference(slower: Limit, faster: Limit) -> dict[Kind, float] | None:
-    """Return by how many nanoseconds each part of one entry is longer than the other's.
+    """Return how many nanoseconds each part of ``slower`` takes longer than the same part of ``faster``.
 
-    None where they were not taken apart into the same parts.
+    Return None if the two entries are not split into the same parts.
     """
     if not faster.parts or slower.parts.keys() != faster.parts.keys():
         return None
     return {kind: part.time_ns - faster.parts[kind].time_ns for kind, part in slower.parts.items()}
 
 
-def _probed(arm: Arm) -> bool:
-    """Return whether a probe in its place computes as it does: with one thread on the CPU."""
+def _probe_matches(arm: Arm) -> bool:
+    """Return whether the probe computes as the arm does: on the CPU, probes use one thread."""
     return arm.device != "cpu" or arm.threads == 1
 
 
@@ -234,29 +239,32 @@ def _limit(
     count, time_ns = counted(arm.spec, entry.case), median(times.values())
     shares: list[dict[Kind, float]] = []
     overlaps = []
-    for block, times_ns in _measured(count, times, alone, own).items():
-        whole = max(times[block], sum(times_ns.values()))
-        shares.append({kind: ns / whole for kind, ns in times_ns.items()})
-        shares[-1]["rest"] = 1 - sum(times_ns.values()) / whole
-        if whole > times[block]:
-            overlaps.append(whole / times[block] - 1)
+    for block, parts_ns in _measured_parts(count, times, alone, own).items():
+        total_ns = max(times[block], sum(parts_ns.values()))
+        shares.append({kind: ns / total_ns for kind, ns in parts_ns.items()})
+        shares[-1]["rest"] = 1 - sum(parts_ns.values()) / total_ns
+        if total_ns > times[block]:
+            overlaps.append(total_ns / times[block] - 1)
     parts, bound = _parts(shares, time_ns), _bound(entry.case, times, own)
     return Limit(entry, arm, time_ns, count, parts, tuple(overlaps), len(shares), bound)
 
 
-def _measured(
+def _measured_parts(
     count: Count | None, times: Mapping[int, float], alone: Mapping[int, float], own: Mapping[int, Prices]
 ) -> dict[int, dict[Kind, float]]:
-    """Return nanoseconds of all parts but the rest, by block, with products and passes in all or in none."""
+    """Return the nanoseconds of all parts except the rest, by block.
+
+    Either all returned blocks include products and elementwise passes, or none does.
+    """
     priced: dict[int, dict[Kind, float]] = {}
     for block in times.keys() & alone.keys() & own.keys():
-        if count is not None and (work := _priced(count, own[block])):
+        if count is not None and (work := _operation_costs(count, own[block])):
             priced[block] = {"dispatch": alone[block], **work}
     return priced or {block: {"dispatch": alone[block]} for block in times.keys() & alone.keys()}
 
 
-def _priced(count: Count, own: Prices) -> dict[Kind, float] | None:
-    """Return what the products and passes cost beyond being called; None where one has no price."""
+def _operation_costs(count: Count, own: Prices) -> dict[Kind, float] | None:
+    """Return the costs of products and of passes beyond their calls; None if an operation lacks a price."""
     sums: dict[Kind, float] = {"products": 0.0, "elementwise": 0.0}
     for operation in count.operations:
         if (extra := own.extra_ns(operation)) is None:
@@ -266,26 +274,26 @@ def _priced(count: Count, own: Prices) -> dict[Kind, float] | None:
 
 
 def _parts(by_block: Sequence[Mapping[Kind, float]], time_ns: float) -> dict[Kind, Part]:
-    """Put the shares of all blocks together, which have the same kinds."""
+    """Combine the shares of all blocks, which have the same kinds of parts."""
     kinds = [kind for kind in KINDS if by_block and kind in by_block[0]]
-    shares = {kind: median_interval([shares[kind] for shares in by_block]) for kind in kinds}
+    shares = {kind: median_interval([block_shares[kind] for block_shares in by_block]) for kind in kinds}
     return {kind: Part(share.estimate * time_ns, share) for kind, share in shares.items()}
 
 
 def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) -> Bound | None:
-    """Return the lower bound over the blocks whose probe knows all that it takes."""
-    shared = times.keys() & own.keys()
-    bounds = {block: bound for block in shared if (bound := _least_ns(case, own[block]))}
+    """Return the lower bound over the blocks whose probe has all rates; None without such a block."""
+    common_blocks = times.keys() & own.keys()
+    bounds = {block: bound for block in common_blocks if (bound := _minimum_ns(case, own[block]))}
     if not bounds:
         return None
-    arithmetic, memory = (median(bound[place] for bound in bounds.values()) for place in (0, 1))
+    arithmetic, memory = (median(bound[index] for bound in bounds.values()) for index in (0, 1))
     efficiency = median_interval([max(bound) / times[block] for block, bound in bounds.items()])
     time_ns = median(max(bound) for bound in bounds.values())
     return Bound(time_ns, "arithmetic" if arithmetic >= memory else "memory", efficiency)
 
 
-def _least_ns(case: Case, own: Prices) -> tuple[float, float] | None:
-    """Return the nanoseconds that arithmetic and memory take at least; None where the probe lacks a rate."""
+def _minimum_ns(case: Case, own: Prices) -> tuple[float, float] | None:
+    """Return the minimum nanoseconds of arithmetic and of memory; None if a rate or the cell is unknown."""
     if (cell := house_cell(case.cell)) is None:
         return None
     work = cell.count_needed(case)
