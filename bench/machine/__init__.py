@@ -1,1 +1,1 @@
-"""This computer: files, processes, devices, libraries, the clock, and what is unfair on it."""
+"""Provide the files, processes, devices, libraries and clock of this computer, and audit its fairness."""

@@ -1,7 +1,7 @@
-"""The audit: what is unfair or unstable on a machine, the same for the verb ``check`` and for every journal.
+"""Audit a machine: find what is unfair or unstable, for the verb ``check`` and for every journal.
 
-The rules are tables. A rule tells when it holds, how bad that is, what is wrong and what mends it; a rule
-whose facts are not known stays silent.
+The rules are tables. A rule says when a problem exists, how bad the problem is, what is wrong and what mends
+the problem. A rule whose facts are unknown reports nothing.
 """
 
 import re
@@ -19,56 +19,57 @@ from bench.machine.environ import THREAD_LIMITS, speed_variables, worker_environ
 from bench.machine.libraries import BLAS, LIBRARIES, NUMPY, library
 from bench.machine.libraries.library import Inventory
 
-# unfair: it favours one library; unstable: times scatter or drift; note: good to know
+# unfair: favours one library; unstable: times scatter or drift; note: good to know
 Level = Literal["unfair", "unstable", "note"]
 LEVELS: tuple[Level, ...] = ("unfair", "unstable", "note")
 
-SAMPLE_S = 0.5
-BUSY = 0.5  # load for every usable processor
+SAMPLE_S = 0.5  # how long the gates are watched
+MAX_LOAD_PER_CPU = 0.5  # above, the machine counts as busy
 MAX_STEAL = 0.01
-MAX_THROTTLED = 0.01  # share of the quota's periods
-MAX_SWAPPED = 0.05  # of the memory
-MAX_TAKEN = 0.1  # of an accelerator's memory, before anything was measured
-SLOW_CLOCK_NS = 1000  # of one reading
-HOT_C, HOT_DEVICE_C = 90, 85
-CALM_REASONS = 0x1 | 0x2  # NVML: idle, and clocks as an application set them
-# percent of ten seconds, and what is waited for
+MAX_THROTTLED = 0.01  # share of the quota's periods that used up the quota
+MAX_SWAPPED = 0.05  # share of the memory
+MAX_IN_USE = 0.1  # share of an accelerator's memory that other programs may use
+SLOW_CLOCK_NS = 1000  # cost of one reading of the clock
+HOT_C, HOT_DEVICE_C = 90, 85  # of the processor, of an accelerator
+CALM_REASONS = 0x1 | 0x2  # of NVML, harmless: the device is idle; an application has set the clocks
+# kind, maximum percent of ten seconds in which tasks waited, what the tasks waited for
 PRESSURES = (("cpu", 10.0, "a processor"), ("memory", 1.0, "memory"), ("io", 20.0, "a disk"))
 SLOW_BLAS = ("lapack_lite", "netlib", "reference", "none")
-# kernels of OpenBLAS for processors without AVX2
+# OpenBLAS kernels for processors without AVX2
 OLD_KERNELS = {
     "generic", "prescott", "core2", "penryn", "dunnington", "nehalem", "atom", "athlon", "opteron",
     "opteron_sse3", "barcelona", "bobcat", "nano", "sandybridge", "bulldozer", "piledriver", "katmai",
     "coppermine", "northwood", "banias", "dynamic",
 }  # fmt: skip
 AVX2_KERNELS = {"haswell", "zen", "excavator", "steamroller"}
-OLDEST_OPENBLAS = (0, 3, 26)  # older than what came with NumPy 2
-DEBUG = ("PYTHONDEVMODE", "PYTHONMALLOC", "PYTHONTRACEMALLOC", "MALLOC_PERTURB_")
-ALLOCATOR = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_")
-NOTED = (*ALLOCATOR, "OMP_", "GOMP_", "KMP_")  # with DEBUG: what is worth a note in a shell
+OLDEST_OPENBLAS = (0, 3, 26)  # lower versions are older than those that NumPy 2 brought
+DEBUG_NAMES = ("PYTHONDEVMODE", "PYTHONMALLOC", "PYTHONTRACEMALLOC", "MALLOC_PERTURB_")
+ALLOCATOR_PREFIXES = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_")
+NOTED_PREFIXES = (*ALLOCATOR_PREFIXES, "OMP_", "GOMP_", "KMP_")  # shell variables that get a note
 
-TUNE = "sudo python -m pyperf system tune  (of the package pyperf; lasts until the next start)"
-PERFORMANCE = "sudo cpupower frequency-set -g performance"
-END = "see what runs with `top`, end it, wait a minute"
-UNSHARED = "a machine, or a kind of virtual machine, whose processors are not shared"
-USUAL = "use the python of your distribution, of python.org or of uv"
-COOL = "let it cool down"
-WHO = "nvidia-smi  (tells who)"
+# remedies
+TUNE_SYSTEM = "sudo python -m pyperf system tune  (of the package pyperf; lasts until the next start)"
+SET_GOVERNOR = "sudo cpupower frequency-set -g performance"
+END_PROGRAMS = "see what runs with `top`, end it, wait a minute"
+UNSHARED_CPUS = "a machine, or a kind of virtual machine, whose processors are not shared"
+USUAL_PYTHON = "use the python of your distribution, of python.org or of uv"
+COOL_DOWN = "let it cool down"
+SHOW_USERS = "nvidia-smi  (tells who)"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong, a clause without a full stop; and what mends it: a command, or what else to do."""
+    """Hold a problem (``what``: a clause without a full stop) and its remedy (``mend``: often a command)."""
 
     topic: str
     level: Level
     what: str
     mend: str
-    banner: bool = True  # whether a report says it above its numbers
+    banner: bool = True  # whether a report shows the finding above its numbers
 
 
 class Facts(dict[str, Any]):
-    """Facts by name, also as attributes; one that is not known is None."""
+    """Hold facts by name, also readable as attributes; an unknown fact is None."""
 
     def __missing__(self, name: str) -> None:
         return None
@@ -79,10 +80,10 @@ class Facts(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: ``what`` and ``mend`` have names of facts in braces.
+    """Describe when a problem exists, and its texts: ``what`` and ``mend`` name facts in braces.
 
-    ``holds`` returns a false value, or a true one: a dict is of more names that the sentences use. Comparing
-    what is not known raises TypeError, and the rule stays silent.
+    ``holds`` returns a true value if the problem exists. The texts may also name facts of a returned dict.
+    A comparison with an unknown fact raises TypeError: then the rule reports nothing.
     """
 
     level: Level
@@ -90,27 +91,30 @@ class Rule:
     holds: Callable[[Facts], object]
     what: str
     mend: str
-    banner: bool = False  # also of a note, which else stands in no report
+    banner: bool = False  # shows a note above the numbers of a report; other levels always stand there
 
     def find(self, facts: Facts) -> Iterator[Finding]:
-        """Yield what the rule finds in the facts, if anything."""
+        """Yield a finding if the rule holds for the facts."""
         with suppress(TypeError):
             if reason := self.holds(facts):
-                known = Facts(facts | reason) if isinstance(reason, dict) else facts
-                topic, what, mend = (text.format_map(known) for text in (self.topic, self.what, self.mend))
+                named = Facts(facts | reason) if isinstance(reason, dict) else facts
+                topic, what, mend = (text.format_map(named) for text in (self.topic, self.what, self.mend))
                 yield Finding(topic, self.level, what, mend, self.banner or self.level != "note")
 
 
-Subject = tuple[Sequence[Rule], Facts]  # what rules are about
+Subject = tuple[Sequence[Rule], Facts]  # rules, and the facts that these rules check
 
 
 def _all_true(**values: Any) -> dict[str, Any] | None:
-    """Return the values where all of them are true."""
+    """Return the values if all of them are true, else None."""
     return values if all(values.values()) else None
 
 
-def _waits(kind: str, most: float, machine: Facts) -> dict[str, float] | None:
-    """Return the percent of ten seconds that tasks waited; a busy machine's for a processor is no news."""
+def _waited_percent(kind: str, most: float, machine: Facts) -> dict[str, float] | None:
+    """Return the percent of ten seconds that tasks waited, if above ``most``, else None.
+
+    On a busy machine, waits for a processor are expected: the result is None, too.
+    """
     percent = (machine.pressure_percent or {}).get(kind, 0.0)
     return {"percent": percent} if percent > most and not (kind == "cpu" and machine.busy) else None
 
@@ -125,18 +129,18 @@ def _openblas_version(facts: Facts) -> tuple[int, ...]:
 
 
 def _below_float32(facts: Facts) -> dict[str, Any] | None:
-    """Return the switches that a library leaves below float32 by default, by their short names."""
+    """Return the switches that a library sets below float32 by default, by their short names."""
     modes = {
         name.removeprefix(f"{facts.name}.backends."): mode.upper()
         for name, mode in (facts.default_precision or {}).items()
         if mode in ("tf32", "bf16")
     }
-    first = min(modes, default="")
-    return _all_true(switches=" and ".join(sorted(modes)), first=first, mode=modes.get(first))
+    first_switch = min(modes, default="")
+    return _all_true(switches=" and ".join(sorted(modes)), first=first_switch, mode=modes.get(first_switch))
 
 
 # fmt: off
-MACHINE = (
+MACHINE_RULES = (
     Rule("unfair", "threads", lambda m: m.threads > m.usable_cpus,
          "{threads} threads on {usable_cpus} usable processors: they compete, not every library bears it",
          "rnnbench run --threads {usable_cpus}"),
@@ -160,28 +164,29 @@ MACHINE = (
          "other programs used {others_cpus:.2g} processors when the run began: times scatter more",
          "--wait-quiet 10min, which waits until they are done"),
     Rule("unstable", "load", lambda m: m.busy and m.others_cpus is None,
-         "the machine was busy at the start (load {load_1min}): times scatter more", END),
+         "the machine was busy at the start (load {load_1min}): times scatter more", END_PROGRAMS),
     Rule("unstable", "steal", lambda m: m.steal_share > MAX_STEAL,
-         "the hypervisor gave {steal_share:.1%} of the processors' time since the start to others", UNSHARED),
+         "the hypervisor gave {steal_share:.1%} of the processors' time since the start to others",
+         UNSHARED_CPUS),
     Rule("unstable", "memory",
          lambda m: m.swap_used_bytes > MAX_SWAPPED * m.memory_bytes and {"gib": m.swap_used_bytes / 2**30},
          "{gib:.1f} GiB are swapped out", "sudo swapoff -a; sudo swapon -a"),
     Rule("unstable", "governor", lambda m: _all_true(slow=_slow_governor(m)),
-         "the processor's governor is {slow}: its clock may stay low", PERFORMANCE),
+         "the processor's governor is {slow}: its clock may stay low", SET_GOVERNOR),
     Rule("unstable", "governor",
          lambda m: not _slow_governor(m) and len(m.governors) > 1 and {"all": " and ".join(m.governors)},
-         "the processors have different governors, {all}", PERFORMANCE),
+         "the processors have different governors, {all}", SET_GOVERNOR),
     Rule("note", "governor", lambda m: m.governor in ("ondemand", "schedutil"),
-         "the governor is {governor}: the clock follows the load", PERFORMANCE),
+         "the governor is {governor}: the clock follows the load", SET_GOVERNOR),
     Rule("unstable", "power", lambda m: m.power == "battery",
          "the machine runs on its battery: its clock may stay low", "plug it in"),
     Rule("note", "turbo", lambda m: m.turbo == "on",
-         "turbo is on: the clock falls as the processor warms up", TUNE),
+         "turbo is on: the clock falls as the processor warms up", TUNE_SYSTEM),
     Rule("note", "turbo", lambda m: m.turbo is None,
          "whether the clock may rise above its nominal speed is unknown here",
          "look into the firmware's settings, or ask who runs the virtual machine"),
     Rule("unstable", "temperature", lambda m: m.temperature_c >= HOT_C,
-         "{temperature_c} degrees Celsius: the clock may fall", COOL),
+         "{temperature_c} degrees Celsius: the clock may fall", COOL_DOWN),
     Rule("unstable", "memory layout", lambda m: m.aslr == 0,
          "ASLR is off: every process gets the same memory layout, lucky or not, and repeats its luck",
          "sudo sysctl kernel.randomize_va_space=2"),
@@ -200,18 +205,18 @@ MACHINE = (
     Rule("note", "allocator", lambda m: m.preloaded_everywhere,
          "/etc/ld.so.preload loads a library into every process: memory may not be allocated as usual",
          "sudo mv /etc/ld.so.preload /etc/ld.so.preload.off", banner=True),
-    # NumPy's variants call more Python than a compiled graph does
+    # affects NumPy's variants more: these call more Python than a compiled graph does
     Rule("unfair", "Python", lambda m: m.python_debug,
-         "this Python is a debug build: every call from Python costs more", USUAL),
+         "this Python is a debug build: every call from Python costs more", USUAL_PYTHON),
     Rule("note", "Python", lambda m: m.python_optimised is False and not m.python_debug,
-         "this Python was built without --enable-optimizations: its calls cost more", USUAL),
+         "this Python was built without --enable-optimizations: its calls cost more", USUAL_PYTHON),
     Rule("note", "Python", lambda m: m.python_gil == "off",
-         "this Python runs without the GIL: its calls cost more", USUAL),
-    *(Rule("unstable", "load", partial(_waits, kind, most),
-           f"tasks waited for {what} {{percent:.0f}} % of ten seconds", END)
+         "this Python runs without the GIL: its calls cost more", USUAL_PYTHON),
+    *(Rule("unstable", "load", partial(_waited_percent, kind, most),
+           f"tasks waited for {what} {{percent:.0f}} % of ten seconds", END_PROGRAMS)
       for kind, most, what in PRESSURES),
 )
-LIBRARY = (  # ``asked``: for how many threads; ``units``: vector units of the processor
+LIBRARY_RULES = (  # ``asked``: the requested number of threads; ``units``: the processor's vector units
     Rule("unfair", "threads", lambda x: x.threads is not None and x.threads != x.asked,
          "{name} computes with {threads} threads where {asked} were asked for", "{upgrade}"),
     Rule("unfair", "BLAS", lambda x: x.blas and x.blas.lower() in SLOW_BLAS and {"blas": x.blas.lower()},
@@ -239,30 +244,30 @@ LIBRARY = (  # ``asked``: for how many threads; ``units``: vector units of the p
          "sets all of them to IEEE",
          '{name}.backends.{first}.fp32_precision = "ieee", ...  (in what is timed without rnnbench)'),
 )
-DEVICE = (
+DEVICE_RULES = (
     Rule("unstable", "accelerator", lambda d: _all_true(reasons=int(d.throttle_reasons or 0) & ~CALM_REASONS),
          "{id} holds its clock back (NVML's reasons 0x{reasons:x})",
          "nvidia-smi -q -d PERFORMANCE  (tells why: power, heat)"),
     Rule("unstable", "accelerator", lambda d: d.temperature_c >= HOT_DEVICE_C,
-         "{id} is at {temperature_c} degrees Celsius", COOL),
+         "{id} is at {temperature_c} degrees Celsius", COOL_DOWN),
     Rule("unstable", "accelerator",
-         lambda d: (used := d.memory_taken_bytes) > MAX_TAKEN * d.memory_bytes and {"gib": used / 2**30},
-         "{gib:.1f} GiB of {id} are in use by somebody else", WHO),
+         lambda d: (used := d.memory_taken_bytes) > MAX_IN_USE * d.memory_bytes and {"gib": used / 2**30},
+         "{gib:.1f} GiB of {id} are in use by somebody else", SHOW_USERS),
 )
-AGAIN = "run again without --keep-env {name}"
-KEPT = (  # a variable that reaches the workers, since somebody asked for it
+RUN_WITHOUT = "run again without --keep-env {name}"
+KEPT_RULES = (  # for a variable that reaches the workers because the user asked for that
     Rule("unfair", "threads", lambda v: v.name in THREAD_LIMITS,
-         "{name}={value} was kept: the libraries may have unequal threads", AGAIN),
+         "{name}={value} was kept: the libraries may have unequal threads", RUN_WITHOUT),
     Rule("unfair", "precision", lambda v: v.lowers,
-         "{name}={value} was kept: {lowers} may compute with less than float32", AGAIN),
+         "{name}={value} was kept: {lowers} may compute with less than float32", RUN_WITHOUT),
     Rule("unfair", "accelerator", lambda v: v.blocks and v.value not in ("", "0"),
-         "{name}={value} was kept: {blocks} waits for every kernel", AGAIN),
-    Rule("unstable", "debugging", lambda v: v.name in DEBUG,
-         "{name}={value} was kept: every allocation costs more", AGAIN),
-    Rule("note", "allocator", lambda v: v.name.startswith(ALLOCATOR) and v.name not in DEBUG,
-         "{name}={value} was kept: memory is not allocated as usual", AGAIN, banner=True),
+         "{name}={value} was kept: {blocks} waits for every kernel", RUN_WITHOUT),
+    Rule("unstable", "debugging", lambda v: v.name in DEBUG_NAMES,
+         "{name}={value} was kept: every allocation costs more", RUN_WITHOUT),
+    Rule("note", "allocator", lambda v: v.name.startswith(ALLOCATOR_PREFIXES) and v.name not in DEBUG_NAMES,
+         "{name}={value} was kept: memory is not allocated as usual", RUN_WITHOUT, banner=True),
 )
-PINNED = (  # variables that hold a part of a library back on a processor that can do more
+PINNED_RULES = (  # for variables that limit a part of a library on a processor that can do more
     Rule("note", "pinned kernels", lambda v: not v.kept,
          "{values}, set here to pin {part}, {do} not reach the workers of a run{kernels}; --keep-env NAME "
          "times with such a variable",
@@ -270,26 +275,26 @@ PINNED = (  # variables that hold a part of a library back on a processor that c
     Rule("unfair", "pinned kernels", lambda v: v.kept,
          "{values} pinned {part}: {label} may be slower than it can be", "run again without {options}"),
 )
-SHELL = (  # variables of the shell, which a run replaces, and which meet whatever is timed without it
+SHELL_RULES = (  # for variables of the shell that a run replaces; other programs still get these variables
     Rule("note", "threads", lambda v: v.limits,
          "{values} in this shell{alike} {do} not count: a run sets every limit alike for both libraries; "
          "choose with --threads", "unset {names}  (for what is timed without rnnbench)"),
     Rule("note", "variables", lambda v: not v.limits, "{values} {do} not reach the workers of a run",
          "unset {names}  (for what is timed without rnnbench)"),
 )
-FLUSH = "look for set_flush_denormal, or for a library built with -ffast-math that sets it when loaded"
-SUBNORMALS = (
+FIND_FLUSH = "look for set_flush_denormal, or for a library built with -ffast-math that sets it when loaded"
+SUBNORMAL_RULES = (
     Rule("unfair", "subnormal numbers", lambda x: x.flushing and x.others,
-         "{flushing} flushes subnormal numbers to zero, and the other library does not", FLUSH),
+         "{flushing} flushes subnormal numbers to zero, and the other library does not", FIND_FLUSH),
     Rule("note", "subnormal numbers", lambda x: x.flushing and not x.others,
-         "{flushing} flushes subnormal numbers to zero: results differ from IEEE arithmetic", FLUSH,
+         "{flushing} flushes subnormal numbers to zero: results differ from IEEE arithmetic", FIND_FLUSH,
          banner=True),
 )
-SILENT = Rule("note", "{name}", bool, "nothing is known about {name}: {reason}", "pip install {name}")
-SAMPLE = Rule("unstable", "now", bool, "while nothing was asked of it, {words}", "{remedy}")
-SAMPLED = {  # what mends what the gates saw while nothing was asked of the machine
-    "waiting": END,
-    "steal": UNSHARED,
+MISSING_RULE = Rule("note", "{name}", bool, "nothing is known about {name}: {reason}", "pip install {name}")
+SAMPLE_RULE = Rule("unstable", "now", bool, "while nothing was asked of it, {words}", "{remedy}")
+SAMPLE_REMEDIES = {  # for what the gates saw while this process slept
+    "waiting": END_PROGRAMS,
+    "steal": UNSHARED_CPUS,
     "throttled": "raise the container's quota, or end what else runs in it",
 }
 # fmt: on
@@ -305,23 +310,23 @@ def audit(
     probed: Mapping[str, Inventory] | None = None,
     sample: Mapping[str, float] | None = None,
 ) -> list[Finding]:
-    """Return what is unfair or unstable, the worst first; rules without their facts stay silent.
+    """Return what is unfair or unstable, the worst first; a rule with unknown facts reports nothing.
 
     Args:
-        facts: of the machine, as ``host.describe`` gives them.
-        threads: the most that an arm has.
-        dropped, kept: variables that bear on speed and do not, or do, reach the workers.
-        shell: variables that bear on speed as they are set now.
-        probed: what each library tells in a process with ``threads`` threads.
-        sample: what the gates read over a moment in which nothing was asked of the machine.
+        facts: of the machine, as ``host.describe`` returns them.
+        threads: the largest number of threads of an arm.
+        dropped, kept: variables that affect speed and do not, or do, reach the workers.
+        shell: variables that affect speed, as they are set now.
+        probed: each library's inventory in a process with ``threads`` threads.
+        sample: the gates' values over a moment in which this process slept.
     """
     subjects = [
         *_pinned(dropped or {}, probed or {}),
         *_pinned(kept or {}, {}, kept=True),
         *_shell(shell or {}),
-        *((KEPT, _variable(*item)) for item in (kept or {}).items()),
+        *((KEPT_RULES, _variable(*item)) for item in (kept or {}).items()),
         *_libraries(probed or {}, threads, facts.get("vector_units") or ()),
-        (MACHINE, _machine_facts(facts, threads)),
+        (MACHINE_RULES, _machine_facts(facts, threads)),
         *_sampled(sample or {}),
     ]
     findings = [finding for rules, subject in subjects for rule in rules for finding in rule.find(subject)]
@@ -329,7 +334,7 @@ def audit(
 
 
 def banners(findings: Iterable[Finding]) -> list[str]:
-    """Return what a report says above its numbers: clauses without a full stop, with what mends them."""
+    """Return the texts that a report shows above its numbers; all but notes include the remedy."""
     return [
         finding.what if finding.level == "note" else f"{finding.what}. To mend it: {finding.mend}"
         for finding in findings
@@ -340,16 +345,16 @@ def banners(findings: Iterable[Finding]) -> list[str]:
 def warnings(
     facts: Mapping[str, Any], dropped: Mapping[str, str], kept: Mapping[str, str], threads: int
 ) -> list[str]:
-    """Return what a reader of the numbers should know about the state of this machine."""
+    """Return the warnings about this machine's state that belong above the numbers of a report."""
     return banners(audit(facts, dropped=dropped, kept=kept, threads=threads))
 
 
 def audit_here(devices: Sequence[str] | None = None) -> list[Finding]:
-    """Look at this machine, ask every library, and audit. ``devices``: accelerators; None for all."""
+    """Audit this machine and every library on it; ``devices``: accelerators, None for all."""
     before = gates.read()
     time.sleep(SAMPLE_S)
     sample = gates.between(before, gates.read())
-    facts = host.describe()  # before the children start, which are a load of their own
+    facts = host.describe()  # before the children start, since they cause load
     threads = host.usable_cpus()
     environment = worker_environment(threads)
     pins = [name for name in environment.dropped if _pin(name)]
@@ -365,11 +370,11 @@ def audit_here(devices: Sequence[str] | None = None) -> list[Finding]:
 
 
 def _machine_facts(facts: Mapping[str, Any], threads: int) -> Facts:
-    """Return the facts of a machine with what several rules need of them."""
+    """Return the facts of a machine, with derived facts that several rules need."""
     machine = Facts(facts, threads=threads, usable_cpus=facts.get("usable_cpus") or None)
     with suppress(TypeError):
-        machine["busy"] = machine.load_1min > BUSY * machine.usable_cpus
-    if machine.others_cpus is not None:  # says more: the load is also of what has just ended
+        machine["busy"] = machine.load_1min > MAX_LOAD_PER_CPU * machine.usable_cpus
+    if machine.others_cpus is not None:  # more exact: the load also counts programs that just ended
         machine["busy"] = machine.others_cpus >= QUIET
     return Facts(
         machine,
@@ -380,29 +385,29 @@ def _machine_facts(facts: Mapping[str, Any], threads: int) -> Facts:
 
 
 def _libraries(probed: Mapping[str, Inventory], threads: int, units: Sequence[str]) -> Iterator[Subject]:
-    """Yield each library with its accelerators, and all of them together."""
+    """Yield rules and facts: of each library, of its accelerators, and of all libraries together."""
     for name, inventory in probed.items():
-        own = library(name)
-        named = {"name": name, "label": own.label, "upgrade": own.upgrade or "rnnbench run --threads 1"}
+        lib = library(name)
+        named = {"name": name, "label": lib.label, "upgrade": lib.upgrade or "rnnbench run --threads 1"}
         if inventory.missing:
-            yield [SILENT], Facts(name=name, reason=inventory.missing)
-        yield LIBRARY, Facts(inventory.facts, **named, asked=threads, units=units)
+            yield [MISSING_RULE], Facts(name=name, reason=inventory.missing)
+        yield LIBRARY_RULES, Facts(inventory.facts, **named, asked=threads, units=units)
         for device, state in inventory.devices.items():
-            yield DEVICE, Facts(state, id=device)
+            yield DEVICE_RULES, Facts(state, id=device)
     flushes = {name: inventory.facts.get("flushes_subnormals") for name, inventory in probed.items()}
     flushing = " and ".join(name for name, value in flushes.items() if value)
-    yield SUBNORMALS, Facts(flushing=flushing, others=False in flushes.values())
+    yield SUBNORMAL_RULES, Facts(flushing=flushing, others=False in flushes.values())
 
 
 def _variable(name: str, value: str) -> Facts:
-    """Return a variable, with the labels of the libraries that it holds back and how."""
-    lowers = " and ".join(each.label for each in LIBRARIES.values() if name in each.low_precision)
-    blocks = " and ".join(each.label for each in LIBRARIES.values() if name in each.blocking)
+    """Return a variable's facts, with the labels of the libraries whose precision or speed it lowers."""
+    lowers = " and ".join(lib.label for lib in LIBRARIES.values() if name in lib.low_precision)
+    blocks = " and ".join(lib.label for lib in LIBRARIES.values() if name in lib.blocking)
     return Facts(name=name, value=value, lowers=lowers, blocks=blocks)
 
 
 def _variables(values: Mapping[str, str], names: Collection[str], **more: Any) -> Facts:
-    """Return several variables that one sentence is about."""
+    """Return the facts of several variables that share one sentence."""
     return Facts(
         values=" and ".join(f"{name}={values[name]}" for name in names),
         names=" ".join(names),
@@ -413,38 +418,40 @@ def _variables(values: Mapping[str, str], names: Collection[str], **more: Any) -
 
 
 def _pin(variable: str) -> tuple[str, str] | None:
-    """Return what part a variable holds back on a processor that can do more, and of which library."""
-    pins = ((each.pins[variable], each.label) for each in LIBRARIES.values() if variable in each.pins)
+    """Return the part that a variable limits and the label of its library; None if it limits none."""
+    pins = ((lib.pins[variable], lib.label) for lib in LIBRARIES.values() if variable in lib.pins)
     return next(pins, None)
 
 
 def _pinned(
     variables: Mapping[str, str], probed: Mapping[str, Inventory], *, kept: bool = False
 ) -> Iterator[Subject]:
-    """Yield the variables that pin something, those of one part together."""
+    """Yield rules and facts of the variables that limit the same part, for each part."""
     facts = probed[NUMPY.name].facts if NUMPY.name in probed else {}
-    pinned, own = facts.get("pinned_kernel"), facts.get("kernel")
+    pinned_kernel, default_kernel = facts.get("pinned_kernel"), facts.get("kernel")
     parts = dict.fromkeys(filter(None, map(_pin, variables)))
     for part, label in parts:
         kernels = ""
-        if pinned and own and part == BLAS:
-            without = "and without them" if pinned == own else f"them, {own} without"
-            kernels = f" ({NUMPY.label} gets the kernel {pinned} with {without})"
+        if pinned_kernel and default_kernel and part == BLAS:
+            comparison = (
+                "and without them" if pinned_kernel == default_kernel else f"them, {default_kernel} without"
+            )
+            kernels = f" ({NUMPY.label} gets the kernel {pinned_kernel} with {comparison})"
         names = [name for name in variables if _pin(name) == (part, label)]
-        yield PINNED, _variables(variables, names, part=part, label=label, kernels=kernels, kept=kept)
+        yield PINNED_RULES, _variables(variables, names, part=part, label=label, kernels=kernels, kept=kept)
 
 
 def _shell(shell: Mapping[str, str]) -> Iterator[Subject]:
     limits = [name for name in THREAD_LIMITS if name in shell]
-    others = [name for name in sorted(set(shell) - set(limits)) if not _pin(name)]
+    other_names = [name for name in sorted(set(shell) - set(limits)) if not _pin(name)]
     if limits:
         alike = "" if len({shell[name] for name in limits}) == 1 else ", and not alike,"
-        yield SHELL, _variables(shell, limits, limits=True, alike=alike)
-    if noted := [name for name in others if name.startswith(NOTED) or name in DEBUG]:
-        yield SHELL, _variables(shell, noted)
+        yield SHELL_RULES, _variables(shell, limits, limits=True, alike=alike)
+    if noted := [name for name in other_names if name.startswith(NOTED_PREFIXES) or name in DEBUG_NAMES]:
+        yield SHELL_RULES, _variables(shell, noted)
 
 
 def _sampled(sample: Mapping[str, float]) -> Iterator[Subject]:
-    """Yield what happened between two readings of the gates while this process slept."""
-    for name in gates.fired({name: sample[name] for name in SAMPLED if name in sample}, gates.LIMITS):
-        yield [SAMPLE], Facts(words=gates.in_words(name, sample[name]), remedy=SAMPLED[name])
+    """Yield a finding's rule and facts for each gate above its limit while this process slept."""
+    for name in gates.fired({name: sample[name] for name in SAMPLE_REMEDIES if name in sample}, gates.LIMITS):
+        yield [SAMPLE_RULE], Facts(words=gates.in_words(name, sample[name]), remedy=SAMPLE_REMEDIES[name])

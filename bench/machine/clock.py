@@ -1,12 +1,12 @@
-"""The clock: what one value holds, and how many calls make one.
+"""Time calls: measure a value, and find how many calls a value needs.
 
 Timing model of a value, with ``N`` calls::
 
     synchronise; t0; N x (call + one loop step); synchronise; t1      value = (t1 - t0) / N
 
-It contains the Python call of ``Bound.call`` and the wait for the device under test; it does not contain
-the first call, transfers, or ``reset``. The garbage collector is off meanwhile, caches are warm, data is
-resident. Waiting for the device belongs here, not to the variants.
+A value contains the Python call of ``Bound.call`` and the wait for the device. A value does not contain the
+first call, transfers, or ``reset``. Meanwhile the garbage collector is off, caches are warm, and data is on
+the device. Waiting for the device belongs here, not to the variants.
 """
 
 import gc
@@ -16,36 +16,36 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
-Clock = Callable[[], int]  # nanoseconds, never running backwards
+Clock = Callable[[], int]  # returns nanoseconds, and never runs backwards
 Call = Callable[[], object]
 
 MIN_VALUE_NS = 2_500_000
-MIN_CLOCK_COSTS = 1000  # a value is at least this many times the clock's own cost
+MIN_CLOCK_COSTS = 1000  # a value takes at least this many times the cost of a clock reading
 MAX_CALLS = 1 << 30
-IN_A_ROW = 5  # long values that settle how many calls make one
+LONG_VALUES = 5  # consecutive values that must be long enough before N is settled
 WARMUP_NS = 5_000_000
-MAX_RESIDUAL = 0.01  # of a value: more work than that left after the synchronise makes it invalid
+MAX_RESIDUAL = 0.01  # share of a value: if the second synchronise takes longer, the value is invalid
 
 
 class ClockError(Exception):
-    """The clock stood still or ran backwards: no value can be trusted."""
+    """Report that the clock stood still or ran backwards, so that no value can be trusted."""
 
 
 class Timed(Protocol):
-    """A value, in whatever form: this module's, or a worker's."""
+    """Describe the fields that a value has in this module and in a worker."""
 
     @property
     def elapsed_ns(self) -> int:
-        """Return the time between the two readings."""
+        """Return the time between the two clock readings."""
 
     @property
     def residual_ns(self) -> int:
-        """Return what a second synchronise still cost."""
+        """Return the time of a second synchronise, right after the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One clock pair: ``elapsed_ns`` for ``n_calls`` calls, and what a second synchronise still cost."""
+    """Hold ``elapsed_ns``, the time of ``n_calls`` calls, and the time of a second synchronise."""
 
     n_calls: int
     elapsed_ns: int
@@ -53,18 +53,18 @@ class Value:
 
     @property
     def per_call_ns(self) -> float:
-        """Time of one call in nanoseconds."""
+        """Return the time of one call in nanoseconds."""
         return self.elapsed_ns / self.n_calls
 
 
 def no_wait() -> None:
-    """Synchronise with the CPU: its work is done when the call returns."""
+    """Return at once: the CPU's work is done when a call returns, so no wait is needed."""
 
 
 def take_value(
     call: Call, n_calls: int, *, synchronise: Call = no_wait, clock: Clock = time.perf_counter_ns
 ) -> Value:
-    """Time ``n_calls`` calls in one clock pair.
+    """Time ``n_calls`` calls between two readings of the clock.
 
     Raises:
         ClockError: the elapsed time is zero or negative.
@@ -78,7 +78,7 @@ def take_value(
             call()
         synchronise()
         end = clock()
-        synchronise()  # has nothing left to wait for, or the one before did not do its work
+        synchronise()  # costs time only if the synchronise before ``end`` did not wait
         after = clock()
     finally:
         if collecting:
@@ -89,10 +89,10 @@ def take_value(
 
 
 def clock_cost_ns(clock: Clock = time.perf_counter_ns, readings: int = 200) -> int:
-    """Return the median time between two readings of the clock, or its tick where that is coarser.
+    """Return the median time between two readings of the clock, or the clock's tick if that is longer.
 
     Raises:
-        ClockError: it did not move within a million readings.
+        ClockError: the clock did not move within a million readings.
     """
     gaps = []
     for _ in range(readings):
@@ -115,37 +115,37 @@ def calibrate(
     reset: Call = no_wait,
     min_value_ns: int = MIN_VALUE_NS,
 ) -> int:
-    """Find N: the calls that make a value of at least 2.5 ms and 1000 times the clock's cost.
+    """Find N, the number of calls for a value of at least 2.5 ms and 1000 times the clock's cost.
 
-    Doubles N until five values in a row are long enough (some could be hiccups of the machine), then takes
-    the smallest N that the quickest of them asks for, with a tenth to spare.
+    Doubles N until five values in a row are long enough, since a single long value may be a hiccup.
+    Then returns the smallest N that suffices for the fastest of the five, plus a tenth.
 
     Raises:
-        ClockError: not even a billion calls make a value long enough.
+        ClockError: a billion calls are still too short for a value.
     """
     target_ns = max(min_value_ns, MIN_CLOCK_COSTS * clock_cost_ns(clock))
     n_calls = 1
     while True:
         values = []
-        for _ in range(IN_A_ROW):
+        for _ in range(LONG_VALUES):
             reset()
             values.append(take_value(call, n_calls, synchronise=synchronise, clock=clock))
             if values[-1].elapsed_ns < target_ns:
                 break
-        quickest = min(values, key=lambda value: value.elapsed_ns)
-        if quickest.elapsed_ns >= target_ns:
+        fastest = min(values, key=lambda value: value.elapsed_ns)
+        if fastest.elapsed_ns >= target_ns:
             break
         n_calls *= 2
         if n_calls > MAX_CALLS:
             raise ClockError(f"{MAX_CALLS} calls take less than {target_ns} ns: nothing is being done")
-    wanted = -(-target_ns * 11 // (quickest.per_call_ns * 10))
-    return max(1, min(n_calls, int(wanted)))
+    needed_calls = -(-target_ns * 11 // (fastest.per_call_ns * 10))
+    return max(1, min(n_calls, int(needed_calls)))
 
 
 def warm_up(
     call: Call, *, synchronise: Call = no_wait, clock: Clock = time.perf_counter_ns, at_least: int = 1
 ) -> tuple[int, int]:
-    """Call until 5 ms have passed and ``at_least`` calls are made; return (first call in ns, calls)."""
+    """Call for 5 ms and at least ``at_least`` times; return (nanoseconds of the first call, calls)."""
     synchronise()
     start = clock()
     call()
@@ -161,8 +161,8 @@ def warm_up(
 
 
 def still_busy(values: Sequence[Timed]) -> bool:
-    """Return whether the synchronise before t1 did not wait: a second one, right after, still cost over 1 %.
+    """Return whether the synchronise before t1 did not wait: a second synchronise still took over 1 %.
 
-    Of the median value, since a missing wait shows in all of them and a hiccup of the scheduler in one.
+    The median of the values decides: a missing wait shows in all values, a scheduler's hiccup in one.
     """
     return median(value.residual_ns / value.elapsed_ns for value in values) > MAX_RESIDUAL

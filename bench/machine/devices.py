@@ -1,7 +1,7 @@
-"""Devices and libraries as a process of ours finds them: which are here, why others are not, and their state.
+"""Find the devices and libraries of this machine, why others are absent, and the state of accelerators.
 
-All is asked of child processes, so that the main process imports no library, and a driver that crashes on
-import crashes there.
+Child processes do the search: the main process imports no library, and a driver that crashes on import
+crashes only the child.
 """
 
 import os
@@ -23,23 +23,23 @@ PROBE = "bench.machine.probe"
 PROBE_SECONDS = 120.0  # a first import of torch from a slow disk can take most of a minute
 CHECK_SECONDS = 60.0
 SMI_SECONDS = 10.0
-# what nvidia-smi is asked for, and what the facts call it
-QUERY = {
+# fields asked of nvidia-smi, and their names among the facts
+SMI_FIELDS = {
     "driver_version": "driver_version", "temperature.gpu": "temperature_c", "power.draw": "power_w",
     "power.limit": "power_limit_w", "clocks.sm": "clock_mhz", "clocks.max.sm": "max_clock_mhz",
     "clocks_throttle_reasons.active": "throttle_reasons", "persistence_mode": "persistence",
     "mig.mode.current": "mig", "memory.used": "memory_used_mib",
 }  # fmt: skip
-OWN_MEMORY = 2 << 30  # a torch process's own context takes less
-Asking = tuple[Library, list[str], Mapping[str, str]]  # with the arguments and the environment of its child
+OWN_MEMORY_BYTES = 2 << 30  # more than a torch process takes for its own context
+ChildSetup = tuple[Library, list[str], Mapping[str, str]]  # with the arguments and the environment of a child
 
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """All devices, the cpu first.
+    """Hold all devices, the cpu first.
 
-    ``versions`` are those of the libraries that looked for accelerators; ``missing`` tells why a library
-    cannot be used here. Both by the library's name.
+    ``versions``: of the libraries that searched for accelerators. ``missing``: why a library cannot be used
+    here. Both are by library name.
     """
 
     present: tuple[Device, ...]
@@ -49,38 +49,40 @@ class Devices:
 
     @property
     def without_float64(self) -> tuple[str, ...]:
-        """Return ids of the devices that cannot compute in float64."""
+        """Return the ids of the devices that cannot compute in float64."""
         return tuple(device.id for device in self.present if "float64" not in device.dtypes)
 
 
 def find_devices(*, timeout_seconds: float = PROBE_SECONDS, quickly: bool = False) -> Devices:
-    """Ask a child for each library that knows accelerators; one that dies or hangs leaves the cpu.
+    """Search for accelerators in a child for each library; if the child dies or hangs, only the cpu is left.
 
-    ``quickly`` saves the second that importing torch takes where its files tell that its build knows no GPU;
-    whether it can be imported shows later, then. On Windows, which has no children, it is the cpu alone.
+    ``quickly`` saves the import of torch (a second) if torch's files say that the build supports no GPU. A
+    failing import then shows later. On Windows, which cannot run such children, returns the cpu alone.
     """
     if os.name == "nt":
         return find_cpu()
     inventories = {}
-    for each in _searching():
-        unloaded = each.find_accelerators_unloaded() if quickly else None
-        inventories[each] = unloaded or _ask([(each, [], os.environ)], timeout_seconds)[0]
+    for lib in _with_accelerators():
+        inventory = lib.find_accelerators_unloaded() if quickly else None
+        inventories[lib] = inventory or _ask([(lib, [], os.environ)], timeout_seconds)[0]
     return _devices(inventories)
 
 
 def find_cpu() -> Devices:
-    """Return the cpu alone, without the seconds that importing takes; whether that works shows later."""
-    return _devices({each: Inventory(missing=reason) for each in _searching() if (reason := each.missing())})
+    """Return the cpu alone, without importing a library: a failing import shows later."""
+    return _devices(
+        {lib: Inventory(missing=reason) for lib in _with_accelerators() if (reason := lib.missing())}
+    )
 
 
 def resolve(requested: Sequence[str], devices: Devices) -> tuple[list[str], list[Absent]]:
     """Turn "cpu", "cuda" (all of that kind), "cuda:1" and "all" into ids of devices that are here.
 
     Returns:
-        The ids in the order asked for, each once; and, for "all", the kinds that are absent.
+        The ids in the requested order, each once; and, for "all", the kinds that are absent.
 
     Raises:
-        UserError: a device was asked for by name and is not here, or there is no such kind.
+        UserError: a requested device is not here, or its kind does not exist.
     """
     ids: list[str] = []
     for request in requested:
@@ -98,56 +100,58 @@ def probe_libraries(
     devices: Collection[str] | None = None,
     seconds: float = CHECK_SECONDS,
 ) -> dict[str, Inventory]:
-    """Ask every library, side by side, in a worker's environment; return what each tells, by its name.
+    """Ask every library, in parallel and in a worker's environment; return the inventories by library name.
 
-    With the variables ``pins``, which a run drops, NumPy is asked as well: its facts tell which
-    ``pinned_kernel`` its BLAS chooses then. ``devices``: the accelerators to tell of; None for all.
+    With variables ``pins``, which a run drops, NumPy is asked a second time: its facts then tell which
+    ``pinned_kernel`` its BLAS chooses with them. ``devices``: the accelerators to describe; None for all.
     """
-    asked = [*((each, ()) for each in LIBRARIES.values()), *([(NUMPY, pins)] if pins else [])]
+    requests = [*((lib, ()) for lib in LIBRARIES.values()), *([(NUMPY, pins)] if pins else [])]
     inventories = _ask(
-        [(each, [str(threads)], worker_environment(threads, keep=keep).variables) for each, keep in asked],
+        [(lib, [str(threads)], worker_environment(threads, keep=keep).variables) for lib, keep in requests],
         seconds,
     )
     pinned = inventories.pop() if pins else Inventory()
     by_name = dict(zip(LIBRARIES, inventories, strict=True))
     by_name[NUMPY.name].facts["pinned_kernel"] = pinned.facts.get("kernel")
-    for each in inventories:
-        for device in list(each.devices):
-            state = each.devices.pop(device)
+    for inventory in inventories:
+        for device in list(inventory.devices):
+            state = inventory.devices.pop(device)
             if devices is None or device in devices:
-                each.devices[device] = with_nvidia_smi(state)
+                inventory.devices[device] = with_nvidia_smi(state)
     return by_name
 
 
 def with_nvidia_smi(facts: Mapping[str, Any], command: Sequence[str] = ("nvidia-smi",)) -> dict[str, Any]:
-    """Return the facts of a device with its present state, where nvidia-smi can tell; without its uuid."""
-    kept = {name: fact for name, fact in facts.items() if name != "uuid"}
+    """Return a device's facts with the present state, if nvidia-smi tells; without the uuid."""
+    public_facts = {name: fact for name, fact in facts.items() if name != "uuid"}
     if not facts.get("uuid"):
-        return kept
-    query = f"--id={facts['uuid']}", f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"
+        return public_facts
+    query = f"--id={facts['uuid']}", f"--query-gpu={','.join(SMI_FIELDS)}", "--format=csv,noheader,nounits"
     printed = (program_output([*command, *query], SMI_SECONDS) or b"").decode(errors="replace")
     words = [word.strip() for word in printed.split(",")]
-    if len(words) != len(QUERY):
-        return kept
-    state = known(**{name: _number(word) for name, word in zip(QUERY.values(), words, strict=True)})
-    state |= known(driver_version=words[0])  # which is text, also where it looks like a number
-    taken = known(memory_taken_bytes=lambda: max(0, int(state["memory_used_mib"] * 2**20) - OWN_MEMORY))
-    return kept | state | taken
+    if len(words) != len(SMI_FIELDS):
+        return public_facts
+    state = known(**{name: _number(word) for name, word in zip(SMI_FIELDS.values(), words, strict=True)})
+    state |= known(driver_version=words[0])  # text, even if it looks like a number
+    memory_taken = known(
+        memory_taken_bytes=lambda: max(0, int(state["memory_used_mib"] * 2**20) - OWN_MEMORY_BYTES)
+    )
+    return public_facts | state | memory_taken
 
 
-def _searching() -> list[Library]:
-    """Return the libraries that know accelerators."""
-    return [each for each in LIBRARIES.values() if each.accelerators]
+def _with_accelerators() -> list[Library]:
+    """Return the libraries that support accelerators."""
+    return [lib for lib in LIBRARIES.values() if lib.accelerators]
 
 
-def _ask(asked: Sequence[Asking], seconds: float) -> list[Inventory]:
-    """Ask a child for each library, side by side; one that is not done in time, or fails, is missing."""
+def _ask(asked: Sequence[ChildSetup], seconds: float) -> list[Inventory]:
+    """Return the inventory of each library, asked in parallel; a late or failing library is missing."""
     with ExitStack() as stack:
         children = [
-            stack.enter_context(Child(PROBE, [own.name, *arguments], environment, deadline_s=seconds))
-            for own, arguments, environment in asked
+            stack.enter_context(Child(PROBE, [lib.name, *arguments], environment, deadline_s=seconds))
+            for lib, arguments, environment in asked
         ]
-        return [_inventory(child, own) for child, (own, _, _) in zip(children, asked, strict=True)]
+        return [_inventory(child, lib) for child, (lib, _, _) in zip(children, asked, strict=True)]
 
 
 def _inventory(child: Child, own: Library) -> Inventory:
@@ -161,16 +165,17 @@ def _inventory(child: Child, own: Library) -> Inventory:
 
 
 def _devices(inventories: Mapping[Library, Inventory]) -> Devices:
-    """Join the cpu and what each library has found."""
+    """Join the cpu and the accelerators that each library found."""
     cpu = Device("cpu", "cpu", host.processor_name(), host.memory_bytes(), ("float32", "float64"))
     absent: list[Absent] = []
-    for own, each in inventories.items():
-        absent += [Absent(kind, each.missing) for kind in own.accelerators] if each.missing else each.absent
+    for lib, inventory in inventories.items():
+        missing = [Absent(kind, inventory.missing) for kind in lib.accelerators]
+        absent += missing if inventory.missing else inventory.absent
     return Devices(
-        present=(cpu, *(device for each in inventories.values() for device in each.present)),
+        present=(cpu, *(device for inventory in inventories.values() for device in inventory.present)),
         absent=tuple(absent),
-        versions={own.name: each.version for own, each in inventories.items() if each.version},
-        missing={own.name: each.missing for own, each in inventories.items() if each.missing},
+        versions={lib.name: inventory.version for lib, inventory in inventories.items() if inventory.version},
+        missing={lib.name: inventory.missing for lib, inventory in inventories.items() if inventory.missing},
     )
 
 
@@ -179,13 +184,13 @@ def _not_here(request: str, devices: Devices) -> str:
     reasons = {absent.kind: f": {absent.reason}" for absent in devices.absent}
     here = ", ".join(device.id for device in devices.present)
     if kind not in (kinds := ("cpu", *ACCELERATORS)):
-        near = did_you_mean(kind, (each for each in kinds if each[0] == kind[:1].lower()))  # a GPU is no CPU
-        return f"no device is called {request!r}{near}; here there is: {here}; or ask for all"
+        hint = did_you_mean(kind, (name for name in kinds if name[0] == kind[:1].lower()))  # a GPU is no CPU
+        return f"no device is called {request!r}{hint}; here there is: {here}; or ask for all"
     return f"no device {request!r} here{reasons.get(kind, '')}; there is: {here}"
 
 
 def _number(word: str) -> Any:
-    """Return a number where the word is one, None where it says that it is not available."""
+    """Return a word as a number if possible; None if the word says that the value is not available."""
     if word.startswith("[") or word in ("", "N/A"):
         return None
     for kind in (int, float, lambda text: int(text, 16)):
