@@ -1,7 +1,7 @@
-"""A child process: the one way in which every verb starts a Python of ours, bounds it, pauses it and ends it.
+"""Start, limit, pause and end child processes: every verb starts its Python processes in this way.
 
-It is tied to this process's life (lifeline), leads a process group, and sends its replies as JSON lines on
-a private pipe. Each reply has a deadline and a largest size; of what a child prints, only the end is kept.
+A child ends with this process (see ``lifeline``), leads a process group, and sends its replies as JSON lines
+on a private pipe. Each reply has a deadline and a maximum size. Of a child's output, only the end is kept.
 """
 
 import contextlib
@@ -24,19 +24,19 @@ from bench.machine.errors import UserError
 from bench.machine.lifeline import VARIABLE
 from bench.machine.signals import undisturbed
 
-LAUNCHER = (sys.executable, "-P", "-m", "bench.machine.lifeline")  # -P: not from where the user stands
+LAUNCHER = (sys.executable, "-P", "-m", "bench.machine.lifeline")  # -P: do not import from the current folder
 MAX_REPLY_BYTES = 4 << 20
-MAX_PRINTED_BYTES = 16 << 20  # on the disk at a time; what is older is dropped
-TAIL_BYTES = 2000  # of what it printed, that may be asked for
+MAX_PRINTED_BYTES = 16 << 20  # on the disk at a time; older output is dropped
+TAIL_BYTES = 2000  # length of the kept end of the output
 GRACE_S = 1.0  # between TERM and KILL
 KILLED_S = 10.0  # a process in the middle of a system call may outlive KILL for a while
-DEADLINE_S = 120.0  # of a reply, where nobody asks for another
-LOOK_S = 0.25  # how often to see whether it still lives, since a child of its own may keep the pipe open
-KILLED = (-int(getattr(signal, "SIGKILL", 9)), 137)  # 137 is what a shell in between makes of it
+DEADLINE_S = 120.0  # default for a reply
+LOOK_S = 0.25  # how often to check that a child lives: its own children may keep the pipe open
+KILL_EXIT_CODES = (-int(getattr(signal, "SIGKILL", 9)), 137)  # a shell in between turns the first into 137
 
 
 def refuse_windows() -> None:
-    """Raise UserError where children cannot be stopped, woken and ended."""
+    """Raise UserError on Windows, where process groups cannot be stopped, resumed and ended."""
     if os.name == "nt":
         raise UserError(
             "processes are stopped, woken and ended together, which Windows cannot: use WSL, or "
@@ -45,7 +45,7 @@ def refuse_windows() -> None:
 
 
 class ChildError(Exception):
-    """The child gave no usable reply; ``status`` says how."""
+    """Report that a child gave no usable reply; ``status`` says how the child failed."""
 
     def __init__(self, status: Literal["crashed", "timeout", "oom"], reason: str) -> None:
         super().__init__(reason)
@@ -53,15 +53,15 @@ class ChildError(Exception):
 
 
 class Child(contextlib.AbstractContextManager["Child"]):
-    """One child that runs ``module``: ``receive`` what it sends by itself, ``ask`` for the rest, ``stop`` it.
+    """Run ``module`` in a child process: ``ask`` or ``receive`` its replies, then ``stop`` the child.
 
-    Replies are decoded as the type that the caller expects; leaving a ``with`` block stops the child. A reply
-    is due ``deadline_s`` after the start, or after the message that asks for it; the attribute may be changed
-    between two replies.
+    A reply is decoded as the type that the caller expects. A reply is due ``deadline_s`` after the start, or
+    after the message that asks for it. ``deadline_s`` may be changed between two replies. Leaving a ``with``
+    block stops the child.
 
     Raises:
         UserError: this is Windows.
-        OSError: no process can be started, or there is no room for what it prints.
+        OSError: the process cannot be started, or the disk has no room for its output.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class Child(contextlib.AbstractContextManager["Child"]):
         self._due = time.monotonic() + deadline_s
         self._max_reply_bytes = max_reply_bytes
         self._buffer = bytearray()
-        # closed in stop; the child appends, so that what is old can be dropped while it prints
+        # closed in stop; the child appends, so that old output can be dropped meanwhile
         self._printed = tempfile.TemporaryFile("ab+")  # noqa: SIM115
-        self._tail = b""  # what came last of what was dropped; at the end, of everything
+        self._tail = b""  # the end of the dropped output; after stop, the end of all output
         self._terminated_at: float | None = None
         self._family: set[psutil.Process] = set()
         pipe, self._lifeline = os.pipe()
         try:
-            with undisturbed():  # a signal now would leave a child that nobody knows of
+            with undisturbed():  # a signal at this point would leave a child that nobody ends
                 self._process = subprocess.Popen(
                     [*LAUNCHER, module, *arguments],
                     env=with_project(environment) | {VARIABLE: f"{os.getpid()}:{pipe}"},
@@ -93,15 +93,15 @@ class Child(contextlib.AbstractContextManager["Child"]):
                     stdout=subprocess.PIPE,
                     stderr=self._printed,
                     pass_fds=(pipe,),
-                    # a group of its own, so that Ctrl-C reaches the parent alone; in the parent's session,
-                    # so that the kernel ends what is stopped when the parent is killed
+                    # a new group, so that Ctrl-C reaches the parent alone; in the parent's session, so that
+                    # the kernel ends a stopped child when the parent is killed
                     process_group=0,
                 )
                 assert self._process.stdin is not None
                 assert self._process.stdout is not None
                 self._messages, self._replies = self._process.stdin, self._process.stdout
         except BaseException:
-            if hasattr(self, "_messages"):  # a signal that was held back until here
+            if hasattr(self, "_messages"):  # the child runs; a held-back signal came
                 self.stop()
             else:
                 os.close(self._lifeline)
@@ -115,24 +115,24 @@ class Child(contextlib.AbstractContextManager["Child"]):
 
     @property
     def pid(self) -> int:
-        """Return the process id, also that of the group."""
+        """Return the process id, which is also the id of the group."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Return whether the process is still there."""
+        """Return whether the process is alive."""
         return self._process.poll() is None
 
     @property
     def late(self) -> bool:
-        """Return whether its reply should be there by now."""
+        """Return whether the reply is overdue."""
         return time.monotonic() > self._due
 
     def ask(self, message: object, expected: Any) -> Any:
         """Send a message and wait for the reply, of the ``expected`` type.
 
         Raises:
-            ChildError: it died, broke the protocol of one reply a message, or gave none before the deadline.
+            ChildError: the child died, did not send exactly one reply a message, or missed the deadline.
         """
         self.send(message)
         return self.receive(expected)
@@ -141,9 +141,9 @@ class Child(contextlib.AbstractContextManager["Child"]):
         """Send a message as a JSON line.
 
         Raises:
-            ChildError: it died, or sent a reply before it was asked.
+            ChildError: the child died, or sent a reply before this message.
         """
-        if self._buffer or _readable([self], 0.0):  # rather than take it for the answer to this message
+        if self._buffer or _readable([self], 0.0):  # an early reply must not count as the answer
             self._read(unwanted="sent a reply that nobody asked for")
         self._due = time.monotonic() + self.deadline_s
         try:
@@ -153,7 +153,7 @@ class Child(contextlib.AbstractContextManager["Child"]):
             raise self._ended() from None
 
     def receive(self, expected: Any) -> Any:
-        """Wait for a reply of the ``expected`` type, until its deadline, which nothing it prints puts off.
+        """Wait for a reply of the ``expected`` type until the deadline; printed output does not extend this.
 
         Raises:
             ChildError: as ``ask``.
@@ -163,14 +163,14 @@ class Child(contextlib.AbstractContextManager["Child"]):
         return reply
 
     def take(self, expected: Any) -> Any:
-        """Return the reply if it is there as a whole, else None; do not wait for it.
+        """Return the reply if complete, else None; do not wait.
 
         Raises:
-            ChildError: it died, broke the protocol, or is late.
+            ChildError: the child died, broke the protocol, or is late.
         """
         self._drop_old_prints()
         if b"\n" not in self._buffer:
-            dead = not self.alive  # before looking: what it sent before it died is still read
+            dead = not self.alive  # checked before reading: a dead child's last reply still counts
             if _readable([self], 0.0):
                 self._read()
             elif dead:
@@ -178,8 +178,8 @@ class Child(contextlib.AbstractContextManager["Child"]):
         if b"\n" not in self._buffer:
             if not self.late:
                 return None
-            begun = f", only {len(self._buffer)} bytes of one" if self._buffer else ""
-            raise ChildError("timeout", f"no reply within {self.deadline_s:g} s{begun}")
+            partial = f", only {len(self._buffer)} bytes of one" if self._buffer else ""
+            raise ChildError("timeout", f"no reply within {self.deadline_s:g} s{partial}")
         line, _, rest = self._buffer.partition(b"\n")
         self._buffer = rest
         if rest:
@@ -190,15 +190,15 @@ class Child(contextlib.AbstractContextManager["Child"]):
             raise _broken(f"sent what is no reply: {error}") from error
 
     def pause(self) -> None:
-        """Stop the whole group: an idle thread pool that spins would slow the next child down."""
+        """Stop the whole group: an idle thread pool that spins would slow the next child."""
         self._signal("SIGSTOP")
 
     def resume(self) -> None:
-        """Let the group run again."""
+        """Let the group continue."""
         self._signal("SIGCONT")
 
     def terminate(self) -> None:
-        """Ask it, and all that it has started, to end; ``stop`` sees to it that they do."""
+        """Ask the child, and all processes that it started, to end; ``stop`` kills what remains."""
         self._note_family()
         self._signal("SIGTERM")
         self.resume()  # a stopped process does not see TERM
@@ -206,9 +206,9 @@ class Child(contextlib.AbstractContextManager["Child"]):
             self._terminated_at = time.monotonic()
 
     def stop(self) -> None:
-        """End it: TERM, and KILL for what is left after a grace period. Safe to call twice.
+        """End the child: send TERM, and KILL after a grace period. Safe to call twice.
 
-        The period counts from the first ``terminate``, so several stubborn children take no longer than one.
+        The period counts from the first ``terminate``, so several stubborn children end within one period.
         """
         self.terminate()
         assert self._terminated_at is not None
@@ -227,21 +227,21 @@ class Child(contextlib.AbstractContextManager["Child"]):
                 file.close()
 
     def explain(self, error: ChildError) -> str:
-        """End it, since what it printed is whole then; return the error with the last line of that."""
+        """End the child, so that its output is complete; return the error with the output's last line."""
         self.stop()
         *_, last_line = ["it printed nothing", *self.last_words().splitlines()]
         return f"{error}: {last_line}"
 
     def last_words(self) -> str:
-        """Return the end of what it printed."""
+        """Return the end of the child's output."""
         tail = self._tail if self._printed.closed else self._last_bytes()
         return tail.decode(errors="replace").strip()
 
     def _read(self, unwanted: str = "") -> None:
-        """Move what is in the pipe to the buffer.
+        """Move received bytes from the pipe to the buffer.
 
         Raises:
-            ChildError: it has closed the pipe, sent too much, or sent anything while that is ``unwanted``.
+            ChildError: the child closed the pipe, sent too much, or sent anything while ``unwanted`` is set.
         """
         chunk = os.read(self._replies.fileno(), 1 << 20)
         if not chunk:
@@ -253,7 +253,7 @@ class Child(contextlib.AbstractContextManager["Child"]):
             raise _broken(f"sent a reply of more than {self._max_reply_bytes >> 20} MiB")
 
     def _drop_old_prints(self) -> None:
-        """Free the disk of what it printed, where that is much, but for the end."""
+        """Delete the child's output from the disk if it is large, except for its end."""
         if os.fstat(self._printed.fileno()).st_size > MAX_PRINTED_BYTES:
             self._tail = self._last_bytes()
             self._printed.truncate(0)
@@ -264,40 +264,40 @@ class Child(contextlib.AbstractContextManager["Child"]):
         return (self._tail + os.pread(file, TAIL_BYTES, start))[-TAIL_BYTES:]
 
     def _ended(self) -> ChildError:
-        """Tell how it ended without a reply: called when its pipe has closed, or it is dead."""
+        """Return how the child ended without a reply; called when its pipe is closed or the child is dead."""
         try:
             code = self._process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             return _broken("closed its pipe and went on")
-        torn = f", after {len(self._buffer)} bytes of its reply" if self._buffer else ""
-        if code in KILLED and self._terminated_at is None:  # and it was not us
-            return ChildError("oom", f"killed by SIGKILL, as a system does that runs out of memory{torn}")
+        partial = f", after {len(self._buffer)} bytes of its reply" if self._buffer else ""
+        if code in KILL_EXIT_CODES and self._terminated_at is None:  # not killed by this process
+            return ChildError("oom", f"killed by SIGKILL, as a system does that runs out of memory{partial}")
         if code < 0:
             names = {number.value: number.name for number in signal.Signals}  # a real-time signal has none
-            return ChildError("crashed", f"killed by {names.get(-code, f'signal {-code}')}{torn}")
-        if torn:
-            return _broken(f"ended with exit code {code}{torn}")
+            return ChildError("crashed", f"killed by {names.get(-code, f'signal {-code}')}{partial}")
+        if partial:
+            return _broken(f"ended with exit code {code}{partial}")
         return ChildError("crashed", f"ended with exit code {code} before its reply")
 
     def _note_family(self) -> None:
-        """Remember all that it has started: who is who can no longer be seen once it has ended."""
+        """Remember all processes that the child started: after its end, the system no longer lists them."""
         with contextlib.suppress(psutil.Error, OSError):
             self._family.update(psutil.Process(self.pid).children(recursive=True))
 
     def _signal(self, name: str) -> None:
-        """Signal the group, the process itself, which may have left it, and all that it has started."""
+        """Signal the group, the child itself, which may have left the group, and all its descendants."""
         if (number := getattr(signal, name, None)) is None:  # this platform has no such signal
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
         processes: list[subprocess.Popen[bytes] | psutil.Process] = [self._process, *self._family]
-        for process in processes:  # psutil sees to it that it is still the same process
+        for process in processes:  # psutil checks that the process is still the same
             with contextlib.suppress(psutil.Error, OSError):
                 process.send_signal(number)
 
 
 def end_all(children: Collection[Child]) -> None:
-    """End children, the stubborn ones together."""
+    """End children; the grace periods of stubborn children overlap."""
     with undisturbed():
         for child in children:
             child.terminate()
@@ -306,7 +306,7 @@ def end_all(children: Collection[Child]) -> None:
 
 
 def wait_for_any(children: Collection[Child]) -> list[Child]:
-    """Return the children that have sent something, have ended or are late; wait for the first of them."""
+    """Wait until a child has sent something, has ended or is late; return all such children."""
     while not (ready := _readable(children, LOOK_S)):
         if ready := [child for child in children if child.late or not child.alive]:
             break
@@ -314,7 +314,7 @@ def wait_for_any(children: Collection[Child]) -> list[Child]:
 
 
 def _readable(children: Collection[Child], wait_s: float) -> list[Child]:
-    """Return the children whose pipes have something, or their end, within ``wait_s`` seconds."""
+    """Return the children whose pipes have data or are closed; wait up to ``wait_s`` seconds for one."""
     with selectors.DefaultSelector() as selector:
         for child in children:
             selector.register(child._replies, selectors.EVENT_READ, child)
@@ -324,15 +324,15 @@ def _readable(children: Collection[Child], wait_s: float) -> list[Child]:
 def program_output(
     command: Sequence[str], timeout_s: float, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> bytes | None:
-    """Return what a program that is not ours prints; None where it is missing, fails or takes too long."""
-    silent = subprocess.DEVNULL
+    """Return another program's output; None if the program is missing, fails or takes too long."""
+    devnull = subprocess.DEVNULL
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         return subprocess.check_output(
-            command, cwd=cwd, env=env, stdin=silent, stderr=silent, timeout=timeout_s
+            command, cwd=cwd, env=env, stdin=devnull, stderr=devnull, timeout=timeout_s
         )
     return None
 
 
 def _broken(how: str) -> ChildError:
-    """Return the error of a child that did what no child of ours does."""
+    """Return the error of a child that broke the protocol."""
     return ChildError("crashed", f"protocol: it {how}")

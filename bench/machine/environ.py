@@ -1,8 +1,8 @@
-"""The environment of a worker: an allow-list, thread limits, and nothing that changes speed unseen.
+"""Build the environment of a worker: an allow-list, thread limits, and no hidden change of speed.
 
-Variables that tune a library (``OPENBLAS_CORETYPE`` pins a kernel) are dropped from workers, so that the run
-measures what this machine can do; of memory they keep what they have freed. The journal records what was set,
-dropped and kept. Values are recorded of known variables only: any other may hold a secret.
+Workers do not get variables that tune a library (``OPENBLAS_CORETYPE`` pins a kernel), so that the run
+measures what this machine can do. Workers keep freed memory. The journal records which variables were set,
+dropped and kept. Values are recorded of known variables only: any other value may be a secret.
 """
 
 import os
@@ -12,28 +12,28 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# read by OpenMP, OpenBLAS, MKL, Accelerate and BLIS when they are loaded, so set before any import
+# read by OpenMP, OpenBLAS, MKL, Accelerate and BLIS when loaded, so set before any import
 THREAD_LIMITS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
 )  # fmt: skip
-# of glibc: whether memory that a call has freed goes back to the system, and is faulted in anew by the next
-# one, hangs on what lies above it in the heap; torch-rnn takes up to twice as long in such a process
+# settings of glibc's allocator: keep freed memory. Otherwise the heap's layout decides whether freed memory
+# goes back to the system, and the next call maps new memory: torch-rnn can then take twice as long
 KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 COMPILER_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-ALLOWED = {
+ALLOWED_NAMES = {
     "PATH", "HOME", "USER", "TMPDIR", "TEMP", "TMP", "LANG", "TZ", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH",
     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "CXX",
     "ONEAPI_DEVICE_SELECTOR", "ZE_FLAT_DEVICE_HIERARCHY", "HSA_OVERRIDE_GFX_VERSION",
 }  # fmt: skip
-# which devices are visible is the user's choice, and changes what is measured, not how fast
+# the user chooses the visible devices: this changes what is measured, not how fast
 ALLOWED_ENDINGS = ("VISIBLE_DEVICES", "DEVICE_ORDER", "AFFINITY_MASK")
-CHANGES_SPEED = (
+SPEED_PREFIXES = (
     "OPENBLAS_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "VECLIB_", "GOTO_", "NPY_", "NUMPY_", "MALLOC_",
     "LD_PRELOAD", "GLIBC_TUNABLES", "TORCH", "PYTORCH_", "ATEN_", "DNNL_", "ONEDNN_", "CUDA_", "CUBLAS_",
     "CUDNN_", "NVIDIA_", "NVPL_", "PYTHON",
 )  # fmt: skip
-# whose values tell what is measured and hold nothing personal but, perhaps, a folder's name
+# the values of these variables say what is measured; at most a folder's name in them is personal
 VALUE_RECORDED = {
     *THREAD_LIMITS, *COMPILER_CACHES,
     "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_DEFAULT_NUM_THREADS", "OPENBLAS_THREAD_TIMEOUT",
@@ -61,14 +61,14 @@ VALUE_RECORDED = {
 }  # fmt: skip
 PROJECT = Path(__file__).parents[2]  # the folder that holds `bench`
 HIDDEN = "(value not recorded)"
-MAX_VALUE = 300  # characters; no variable above needs more
+MAX_CHARS = 300  # of a recorded value; no variable above needs more
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerEnvironment:
-    """What a worker gets, and what of the caller's environment that bears on speed it does not get.
+    """Hold a worker's variables, and a record of the caller's variables that affect speed.
 
-    ``variables`` go to the worker as they are; ``set``, ``dropped`` and ``kept`` go on record, and hold no
+    ``variables`` go to the worker unchanged. ``set``, ``dropped`` and ``kept`` are recorded, and hold no
     value that could be a secret.
     """
 
@@ -87,43 +87,43 @@ def worker_environment(
 ) -> WorkerEnvironment:
     """Build the environment of a worker with ``threads`` threads; ``keep`` names variables to pass on.
 
-    ``compiled`` is the folder where torch.compile keeps what it made, so that only a run's first block
-    compiles from nothing.
+    ``compiled`` is the folder of torch.compile's caches: with a shared folder, only the first block of a run
+    compiles from scratch.
     """
     passed = {
         name: value
         for name, value in base.items()
-        if name in ALLOWED or name in keep or name.startswith("LC_") or name.endswith(ALLOWED_ENDINGS)
+        if name in ALLOWED_NAMES or name in keep or name.startswith("LC_") or name.endswith(ALLOWED_ENDINGS)
     }
-    given = dict.fromkeys(THREAD_LIMITS, str(threads)) | KEEPS_MEMORY
+    settings = dict.fromkeys(THREAD_LIMITS, str(threads)) | KEEPS_MEMORY
     if compiled is not None:
-        given |= dict.fromkeys(COMPILER_CACHES, compiled) | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
-    left_alone = passed.keys() | (KEEPS_MEMORY.keys() & set(keep))  # kept unset is as the system has it
-    given = {name: value for name, value in given.items() if name not in left_alone}
+        settings |= dict.fromkeys(COMPILER_CACHES, compiled) | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
+    user_names = passed.keys() | (KEEPS_MEMORY.keys() & set(keep))  # kept without a value: left unset
+    settings = {name: value for name, value in settings.items() if name not in user_names}
     relevant = speed_variables(base, also=keep)
     return WorkerEnvironment(
-        variables=passed | given | {"PYTHONUTF8": "1", "RNNBENCH_PADDING": _padding()},
-        set=given,
-        dropped={name: value for name, value in relevant.items() if name not in passed | given},
+        variables=passed | settings | {"PYTHONUTF8": "1", "RNNBENCH_PADDING": _padding()},
+        set=settings,
+        dropped={name: value for name, value in relevant.items() if name not in passed | settings},
         kept={name: value for name, value in relevant.items() if name in passed},
     )
 
 
 def with_project(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a child that is to find ``bench``, also where that is not installed."""
+    """Return a child's variables with a PYTHONPATH that finds ``bench``, even if not installed."""
     paths = [str(PROJECT), variables.get("PYTHONPATH", "")]
     return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def speed_variables(base: Mapping[str, str] = os.environ, *, also: Collection[str] = ()) -> dict[str, str]:
-    """Return the variables that bear on speed, and those named ``also``, with values fit for a record."""
-    names = sorted(name for name in base if name.startswith(CHANGES_SPEED) or name in also)
+    """Return the variables that affect speed, and those named ``also``, with recordable values."""
+    names = sorted(name for name in base if name.startswith(SPEED_PREFIXES) or name in also)
     return {name: recorded(name, base[name], base) for name in names}
 
 
 def recorded(name: str, value: str, base: Mapping[str, str] = os.environ) -> str:
-    """Return the value as it may stand in a record: of known variables only, without a person's names."""
-    if name not in VALUE_RECORDED or len(value) > MAX_VALUE or "://" in value or not value.isprintable():
+    """Return the value to record: hidden for an unknown variable, and without a person's names."""
+    if name not in VALUE_RECORDED or len(value) > MAX_CHARS or "://" in value or not value.isprintable():
         return HIDDEN
     return without_person(value, base)
 
@@ -131,7 +131,7 @@ def recorded(name: str, value: str, base: Mapping[str, str] = os.environ) -> str
 def without_person(text: str, base: Mapping[str, str] = os.environ) -> str:
     """Return the text with the home folder as ~ and the user's name as USER."""
     homes = {base.get("HOME", ""), base.get("USERPROFILE", ""), _home()}
-    for home in sorted(homes, key=len, reverse=True):  # the longer first: one may lie in the other
+    for home in sorted(homes, key=len, reverse=True):  # the longest first: one folder may contain another
         if len(home) > 1:
             text = re.sub(rf"{re.escape(home.rstrip('/'))}(?![\w-])", "~", text)
     for name in {base.get(key, "") for key in ("USER", "LOGNAME", "USERNAME")} - {"", "root"}:
@@ -142,10 +142,10 @@ def without_person(text: str, base: Mapping[str, str] = os.environ) -> str:
 def _home() -> str:
     try:
         return str(Path.home())
-    except (RuntimeError, OSError):  # nobody's process
+    except (RuntimeError, OSError):  # the user has no home folder
         return ""
 
 
 def _padding() -> str:
-    """Return a text whose random length shifts the stack: no lucky layout is measured every time."""
+    """Return a text of random length, which shifts the stack: no process repeats a lucky memory layout."""
     return "x" * secrets.randbelow(4096)
