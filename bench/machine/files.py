@@ -3,7 +3,7 @@
 The content goes to a new file in the same folder, which replaces the old file once the content is on the
 disk. If the old file is a symbolic link to a file, the link is replaced and its target stays unchanged.
 
-Only files are replaced. A pipe or a character device, or a link to one, gets the content once the content is complete.
+Only files are replaced. A pipe or a character device, or a link to one, gets the content at the end.
 This module also has locks, and temporary folders for a verb: removed when the verb ends, or, if the verb was
 killed, by a later run.
 """

@@ -1,19 +1,18 @@
-"""Gates: what the system tells about a burst while it ran, and above what it counts as disturbed.
+"""Read the system's counters around a burst, and flag gates: values above a limit, which show a disturbance.
 
 =============  ======================================================================  =====  =============
 name           what is read                                                            limit  of
 =============  ======================================================================  =====  =============
 wall_over_cpu  wall clock over the process's own processor time                        1.02   1 thread, cpu
-preempted      times a second that the process was put aside for another                200   every process
-waiting        share of the time that some task waited for a processor (Linux, PSI)     0.05   the machine
-steal          share of the time that the hypervisor gave to others (Linux)             0.01   the machine
-throttled      times that the cgroup had used up its quota (Linux)                      0      the cgroup
+preempted      times a second that the system interrupted the process                  200    every process
+waiting        share of the time in which tasks waited for a processor (Linux, PSI)    0.05   the machine
+steal          share of the time that the hypervisor gave to others (Linux)            0.01   the machine
+throttled      times that the cgroup used up its quota (Linux)                         0      the cgroup
 =============  ======================================================================  =====  =============
 
-A gate only informs: what it flags counts all the same, since both sides of a round stand milliseconds apart.
-What cannot be read here is left out.
-Needs the standard library alone. Evidence for the list: the Linux kernel's documentation of
-``/proc/pressure``, ``/proc/stat`` and ``cpu.stat``.
+A gate only informs: flagged values count, too, since the two arms of a round run milliseconds apart.
+Counters that are missing here are left out. This module uses only the standard library. Evidence for the
+list: the Linux kernel's documentation of ``/proc/pressure``, ``/proc/stat`` and ``cpu.stat``.
 """
 
 import re
@@ -25,7 +24,7 @@ from pathlib import Path
 
 LIMITS = {"wall_over_cpu": 1.02, "preempted": 200.0, "waiting": 0.05, "steal": 0.01, "throttled": 0.0}
 TICK_NS = 10_000_000  # /proc/stat counts in hundredths of a second
-WORDS = {
+GATE_TEXTS = {
     "wall_over_cpu": "the wall clock ran {:.3g} times as fast as the process's own time",
     "preempted": "it was put aside {:.3g} times a second",
     "waiting": "tasks waited for a processor {:.0%} of the time",
@@ -36,7 +35,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Counters that only grow; None where this system has none."""
+    """Hold counters that only grow; None if this system lacks the counter."""
 
     wall_ns: int
     preempted: int | None
@@ -46,7 +45,7 @@ class Reading:
 
 
 def read(root: Path = Path("/")) -> Reading:
-    """Read all counters now; of control groups there are two versions."""
+    """Read all counters now, from both versions of control groups."""
     groups = root / "sys/fs/cgroup"
     return Reading(
         wall_ns=time.perf_counter_ns(),
@@ -58,7 +57,7 @@ def read(root: Path = Path("/")) -> Reading:
 
 
 def between(before: Reading, after: Reading) -> dict[str, float]:
-    """Return what happened between two readings, by gate; a burst adds ``wall_over_cpu`` of its values."""
+    """Return the gates' values between two readings; a burst adds ``wall_over_cpu`` from its own values."""
     wall_ns = after.wall_ns - before.wall_ns
     if wall_ns <= 0:
         return {}
@@ -76,17 +75,17 @@ def between(before: Reading, after: Reading) -> dict[str, float]:
 
 
 def fired(gates: Mapping[str, float], limits: Mapping[str, float]) -> list[str]:
-    """Return the gates above their limits."""
+    """Return the names of the gates above their limits."""
     return [name for name, value in gates.items() if name in limits and not value <= limits[name]]
 
 
 def in_words(name: str, value: float) -> str:
-    """Return what a gate saw, for a reader."""
-    return WORDS.get(name, name + " {:.3g}").format(value)
+    """Return a gate's value as a text for readers."""
+    return GATE_TEXTS.get(name, name + " {:.3g}").format(value)
 
 
 def preempted() -> int | None:
-    """Return how often this process was put aside for another; None where nobody counts."""
+    """Return how often the system interrupted this process for another; None if that is not counted."""
     try:
         import resource
     except ImportError:  # Windows
@@ -95,7 +94,7 @@ def preempted() -> int | None:
 
 
 def _counter(pattern: str, *paths: Path) -> int | None:
-    """Return the number that a pattern finds in the first file that has one; None where there is none."""
+    """Return the number that a pattern finds in the first file with a match; None without a match."""
     for path in paths:
         with suppress(OSError):
             text = path.read_text(encoding="ascii", errors="replace")

@@ -1,4 +1,4 @@
-"""What machine this is, as the main process sees it: processor, system, Python, packages, clock, checkout."""
+"""Describe this machine as the main process sees it: processor, system, Python, packages, clock, checkout."""
 
 import datetime
 import hashlib
@@ -29,11 +29,11 @@ PACKAGES = ("rnnbench", *LIBRARIES, "scipy", "threadpoolctl")
 PYTHON_FLAGS = ("optimize", "dev_mode", "no_site", "isolated", "safe_path", "utf8_mode")
 GIT_SECONDS = 2.0
 HASH_DIGITS = 12
-SLEEP_S = 0.5  # the two clocks are read one after the other; no sleep is shorter
+MIN_SLEEP_S = 0.5  # a shorter difference between the two clocks may come from reading them in turn
 
 
 def usable_cpus() -> int:
-    """Return processors this process may use: its affinity, no more than the cgroup's quota rounded down."""
+    """Return how many processors this process may use: its affinity, limited by the rounded-down quota."""
     allowed, granted = len(affinity()), Linux().quota()
     return allowed if granted is None else max(1, min(allowed, math.floor(granted)))
 
@@ -52,13 +52,13 @@ def utc_now() -> str:
 
 
 def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
-    """Return facts for the journal, those that are known. Nothing in it names a person.
+    """Return the known facts for the journal; none of them names a person.
 
-    The host is a hash, the same for every run on it; ``host_name`` adds its name. ``root`` is where
-    Linux's files are looked for.
+    The host is a hash, the same for every run on that host; ``host_name`` adds the host's name. ``root`` is
+    the folder with Linux's files.
     """
     linux, allowed = Linux(root), affinity()
-    always: dict[str, Any] = {
+    always_recorded: dict[str, Any] = {
         "processor": processor_name(root),
         "cpus": os.cpu_count(),
         "usable_cpus": usable_cpus(),
@@ -70,8 +70,8 @@ def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
         "host": host_hash(root),
     }
     return (
-        always
-        | known(  # psutil raises where there is no /proc
+        always_recorded
+        | known(  # psutil raises without /proc
             host_name=platform.node() if host_name else None,
             physical_cores=lambda: psutil.cpu_count(logical=False),
             memory_bytes=memory_bytes(),
@@ -88,7 +88,7 @@ def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
 
 
 def memory_bytes() -> int | None:
-    """Return all memory of the machine; None where nobody tells, as on Linux without ``/proc``."""
+    """Return the machine's total memory in bytes; None if unknown, as on Linux without ``/proc``."""
     return known(memory=lambda: psutil.virtual_memory().total).get("memory")
 
 
@@ -98,15 +98,14 @@ def processor_name(root: Path = ROOT) -> str:
 
 
 def host_hash(root: Path = ROOT) -> str:
-    """Return twelve digits that are the same for every run on this host, and do not tell its name."""
+    """Return twelve hexadecimal digits: the same for every run on this host, without the host's name."""
     return digest(f"{platform.node()}\n{Linux(root).text('etc/machine-id')}")
 
 
 def ranges(numbers: list[int]) -> str:
-    """Write sorted numbers the way Linux writes them: "0-3,8"."""
-    places = groupby(
-        enumerate(numbers), key=lambda place: place[1] - place[0]
-    )  # the same in a run of numbers
+    """Return sorted numbers in Linux's notation: "0-3,8"."""
+    # number minus place is constant in a run of consecutive numbers
+    places = groupby(enumerate(numbers), key=lambda place: place[1] - place[0])
     runs = [[number for _, number in run] for _, run in places]
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
@@ -118,12 +117,12 @@ def digest(text: str | bytes) -> str:
 
 
 def python() -> dict[str, Any]:
-    """Return how this Python was built, which is the workers' too, and started."""
+    """Return how this Python, which workers share, was built and started."""
     seed = os.environ.get("PYTHONHASHSEED", "")
     return known(
         python=f"{platform.python_implementation()} {platform.python_version()}",
         python_build=f"{' '.join(platform.python_build())}; {platform.python_compiler()}",
-        # no such arguments on Windows, where asking raises
+        # Windows has no such arguments: the test raises
         python_optimised=lambda: "--enable-optimizations" in sysconfig.get_config_var("CONFIG_ARGS"),
         python_debug=hasattr(sys, "gettotalrefcount") or None,
         python_gil="on" if getattr(sys, "_is_gil_enabled", lambda: True)() else "off",
@@ -133,17 +132,17 @@ def python() -> dict[str, Any]:
 
 
 def packages() -> dict[str, Any]:
-    """Return versions of the packages that matter, and fingerprints of all installed ones and of the pins."""
+    """Return versions of relevant packages, and hashes of all installed packages and of the constraints."""
     return known(
         packages=known(**{name: partial(importlib.metadata.version, name) for name in PACKAGES}),
         packages_sha256=digest("\n".join(installed())),
         constraints_sha256=lambda: digest((PROJECT / "constraints.txt").read_bytes()),
-        libc=lambda: os.confstr("CS_GNU_LIBC_VERSION"),  # glibc alone knows this name
+        libc=lambda: os.confstr("CS_GNU_LIBC_VERSION"),  # only glibc knows this name
     )
 
 
 def installed() -> list[str]:
-    """Return name and version of every installed package, as their folders are called; sorted."""
+    """Return the name and version of every installed package, as in its folder's name; sorted."""
     names = set()
     for folder in filter(None, sys.path):
         with suppress(OSError):
@@ -152,18 +151,18 @@ def installed() -> list[str]:
 
 
 def timer() -> dict[str, Any]:
-    """Return the clock of the values: what it is, its tick, and what one reading costs, in nanoseconds."""
+    """Return the clock of the values: its name, its tick and the cost of one reading, in nanoseconds."""
     info = time.get_clock_info("perf_counter")
     return known(
         clock=info.implementation,
         resolution_ns=round(info.resolution * 1e9, 3),
-        cost_ns=clock_cost_ns,  # of a clock that is broken a run finds out, and says so
+        cost_ns=clock_cost_ns,  # left out for a broken clock, which a run reports itself
     )
 
 
 def checkout(folder: Path = PROJECT) -> dict[str, Any]:
-    """Return the commit of rnnbench's own checkout, and a hash of what differs; nothing where it is none."""
-    if not (folder / ".git").exists():  # a package's folder inside of somebody's repository is not ours
+    """Return the commit of rnnbench's checkout, and a hash of uncommitted changes; empty if there is none."""
+    if not (folder / ".git").exists():  # an installed rnnbench, perhaps inside a user's repository
         return {}
     status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
     if status is None:
@@ -180,7 +179,7 @@ def checkout(folder: Path = PROJECT) -> dict[str, Any]:
 
 
 def sleep_clock() -> dict[str, float]:
-    """Return seconds since the machine started, and how many of them it slept (where that is told)."""
+    """Return the seconds since the machine's start, and, if known, the seconds that the machine slept."""
     now = {"monotonic_s": round(time.monotonic(), 3)}
     if hasattr(time, "CLOCK_BOOTTIME"):  # Linux: goes on while the machine sleeps
         boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -189,27 +188,26 @@ def sleep_clock() -> dict[str, float]:
 
 
 def slept(before: Mapping[str, float], after: Mapping[str, float]) -> float:
-    """Return seconds that the machine slept between two readings of its clocks, 0 where nobody knows.
+    """Return the seconds that the machine slept between two readings of its clocks; 0 if unknown.
 
-    A reading is a machine's ``clocks``: ``monotonic_s``, which stands still in sleep, and ``boottime_s``,
-    which goes on.
+    A reading is a machine's ``clocks``: ``monotonic_s`` stops during sleep, ``boottime_s`` continues.
     """
     with suppress(KeyError):
         awake, elapsed = (after[name] - before[name] for name in ("monotonic_s", "boottime_s"))
-        if elapsed - awake > SLEEP_S:
+        if elapsed - awake > MIN_SLEEP_S:
             return elapsed - awake
     return 0.0
 
 
 def _power() -> str | None:
-    """Return what powers a machine that has a battery; Linux's own files know it from that of a mouse."""
+    """Return the power source if there is a battery; None on Linux, where ``Linux.facts`` reads it."""
     if platform.system() == "Linux" or not (battery := psutil.sensors_battery()):
         return None
     return "mains" if battery.power_plugged else "battery"
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
-    """Return what git prints, None where it cannot. It writes and asks nothing."""
+    """Return git's output, None if git fails; git writes nothing and asks no questions."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     variables |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     return program_output(["git", "-c", "core.fsmonitor=false", *arguments], GIT_SECONDS, folder, variables)

@@ -1,8 +1,8 @@
-"""How a child process of ours begins: tied to its parent's life, then the module that it is to run.
+"""Start a child process: tie its life to its parent's, then run a module.
 
-``python -P -m bench.machine.lifeline MODULE ARGUMENTS``; the parent names itself, and the reading end of a
-pipe that it keeps open, in ``RNNBENCH_LIFELINE``. On Linux the kernel kills the child when its parent dies,
-also while it is stopped or in compiled code; elsewhere a thread waits for the end of the pipe.
+``python -P -m bench.machine.lifeline MODULE ARGUMENTS``. ``RNNBENCH_LIFELINE`` holds the parent's process id
+and the reading end of a pipe that the parent keeps open. On Linux, the kernel kills the child when the parent
+dies, even if the child is stopped or in compiled code. Elsewhere, a thread waits for the pipe's end.
 """
 
 import os
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def tie(lifeline: str) -> None:
-    """End this process when its parent ends, or now if that has happened already."""
+    """End this process when its parent ends; exit now if the parent has already ended."""
     parent, _, pipe = lifeline.partition(":")
     if not die_with_parent():
         threading.Thread(target=_wait_for_end, args=(int(pipe),), daemon=True).start()
@@ -35,9 +35,9 @@ def tie(lifeline: str) -> None:
 
 
 def die_with_parent() -> bool:
-    """Ask the kernel to kill this process when its parent dies; return whether it can.
+    """Ask the kernel to kill this process when its parent dies; return whether that worked.
 
-    What this process starts and then leaves alone becomes its own child again, and is ended with it.
+    A descendant whose own parent has ended becomes a child of this process again, and ends with this process.
     """
     with suppress(OSError, AttributeError, ImportError):
         import ctypes
@@ -50,7 +50,7 @@ def die_with_parent() -> bool:
 
 
 def _wait_for_end(pipe: int) -> None:
-    """Kill this process's group once nobody holds the other end of the pipe."""
+    """Kill this process's group once no process holds the other end of the pipe."""
     os.read(pipe, 1)
     with suppress(OSError):
         if os.getpgrp() == os.getpid():
@@ -60,9 +60,9 @@ def _wait_for_end(pipe: int) -> None:
 
 @contextmanager
 def replies() -> Iterator[Callable[[bytes], None]]:
-    """Take over standard output: yield what sends the parent a line; prints go to standard error instead."""
+    """Take over standard output: yield a function that sends the parent a line; redirect prints to stderr."""
     with os.fdopen(os.dup(1), "wb") as pipe:
-        os.dup2(2, 1)  # what a variant prints must not look like a reply
+        os.dup2(2, 1)  # a variant's prints must not look like replies
 
         def send(line: bytes) -> None:
             pipe.write(line + b"\n")

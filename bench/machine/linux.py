@@ -1,8 +1,7 @@
-"""What Linux tells of the processor, the state of the machine and its control groups, read from files.
+"""Read facts from Linux's files: the processor, the machine's state and the process's control groups.
 
-No privileges are needed. What a file does not tell is left out, so that on other systems the answers are
-empty. Both versions of control groups are read, the process's own group and all above it, since the tightest
-limit holds.
+No privileges are needed. Unknown facts are left out, so that other systems get empty answers. Both versions
+of control groups are read, for the process's own group and all groups above: the tightest limit counts.
 """
 
 import re
@@ -15,41 +14,41 @@ from typing import Any
 from bench.machine.libraries import known
 
 CPU = "sys/devices/system/cpu"
-GROUPS = "sys/fs/cgroup"
-NO_LIMIT = 1 << 60  # version 1 says "unlimited" with a number of about 2**63 bytes
+CGROUPS = "sys/fs/cgroup"
+NO_LIMIT = 1 << 60  # version 1 writes about 2**63 bytes for "unlimited"
 CPUINFO = {"vendor": "vendor_id", "family": "cpu family"} | {
     name: name for name in ("model", "stepping", "microcode")
 }
-ON, OFF = {"1": "on", "0": "off"}, {"0": "on", "1": "off"}
+ON_IF_1, OFF_IF_1 = {"1": "on", "0": "off"}, {"0": "on", "1": "off"}
 
 
 @dataclass(frozen=True, slots=True)
 class Linux:
-    """The files of a Linux system below a folder that stands for ``/``."""
+    """Read the files of a Linux system; the folder ``root`` stands for ``/``."""
 
     root: Path = Path("/")
 
     def text(self, name: str | Path) -> str:
-        """Return the text of a file without white space around it; empty where it cannot be read."""
+        """Return a file's text without surrounding white space; empty if the file cannot be read."""
         try:
             return (self.root / name).read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             return ""
 
     def number(self, name: str | Path) -> int | None:
-        """Return the whole number that a file holds; None where it holds none."""
+        """Return the whole number that a file holds; None if there is none."""
         with suppress(ValueError):
             return int(self.text(name))
         return None
 
     def cpuinfo(self) -> dict[str, str]:
         """Return what ``/proc/cpuinfo`` says about the first processor."""
-        first = self.text("proc/cpuinfo").partition("\n\n")[0]
-        lines = (line.partition(":") for line in first.splitlines())
+        first_block = self.text("proc/cpuinfo").partition("\n\n")[0]
+        lines = (line.partition(":") for line in first_block.splitlines())
         return {name.strip(): value.strip() for name, _, value in lines}
 
     def facts(self, cpus: Sequence[int]) -> dict[str, Any]:
-        """Return all that is known; of clocks and governors for the processors ``cpus``."""
+        """Return all known facts; clocks and governors are those of the processors ``cpus``."""
         text, number, info = self.text, self.number, self.cpuinfo()
         clocks = [f"{CPU}/cpu{cpu}/cpufreq" for cpu in cpus or [0]]
         return known(
@@ -57,14 +56,15 @@ class Linux:
             vector_units=[unit for unit in ("avx2", "avx512f") if unit in info.get("flags", "").split()],
             caches=self._caches,
             numa_nodes=len(list(self.root.glob("sys/devices/system/node/node[0-9]*"))) or None,
-            smt=ON.get(text(f"{CPU}/smt/active")),
+            smt=ON_IF_1.get(text(f"{CPU}/smt/active")),
             siblings=text(f"{CPU}/cpu0/topology/thread_siblings_list"),
             isolated_cpus=text(f"{CPU}/isolated"),
             nohz_full=text(f"{CPU}/nohz_full").strip("() \n").removeprefix("null"),
             governor=_all_of(text(f"{folder}/scaling_governor") for folder in clocks),
             energy_preference=_all_of(text(f"{folder}/energy_performance_preference") for folder in clocks),
             frequency_driver=text(f"{clocks[0]}/scaling_driver"),
-            turbo=OFF.get(text(f"{CPU}/intel_pstate/no_turbo")) or ON.get(text(f"{CPU}/cpufreq/boost")),
+            turbo=OFF_IF_1.get(text(f"{CPU}/intel_pstate/no_turbo"))
+            or ON_IF_1.get(text(f"{CPU}/cpufreq/boost")),
             mhz=known(cur=lambda: round(float(info["cpu MHz"])))
             | {
                 name: khz // 1000
@@ -73,7 +73,7 @@ class Linux:
             },
             hypervisor=self._hypervisor(info),
             container=self._container(),
-            # of a list to choose from, such as "always [madvise] never", the word in brackets
+            # the word in brackets, as in "always [madvise] never"
             transparent_huge_pages=lambda: re.findall(
                 r"\[(\w+)\]", text("sys/kernel/mm/transparent_hugepage/enabled")
             )[0],
@@ -97,7 +97,7 @@ class Linux:
         )
 
     def quota(self) -> float | None:
-        """Return processors that the group may use (quota over period), None where there is no limit."""
+        """Return the processors that the group may use (quota over period); None without a limit."""
         limits = []
         for group in self._groups("cpu"):
             # version 2 has both numbers in one file
@@ -111,13 +111,13 @@ class Linux:
         return min(limits, default=None)
 
     def memory_limit(self) -> int | None:
-        """Return bytes that the group may use, None where there is no limit."""
+        """Return the bytes of memory that the group may use; None without a limit."""
         names = ("memory.max", "memory.limit_in_bytes")
         limits = [self.number(group / name) for group in self._groups("memory") for name in names]
         return min((limit for limit in limits if limit is not None and limit < NO_LIMIT), default=None)
 
     def _throttled(self) -> dict[str, int]:
-        """Return the periods in which the quota was used up, and all periods, where somebody counts."""
+        """Return the periods in which the quota was used up, and all periods; empty if not counted."""
         for group in self._groups("cpu"):
             counts = dict(re.findall(r"^(\w+) (\d+)$", self.text(group / "cpu.stat"), re.MULTILINE))
             with suppress(KeyError):
@@ -126,22 +126,22 @@ class Linux:
         return {}
 
     def _groups(self, controller: str) -> Iterator[Path]:
-        """Yield the folders of the process's groups for a controller, its own first, then those above."""
+        """Yield a controller's folders: of the process's own group first, then of the groups above."""
         for line in self.text("proc/self/cgroup").splitlines():
             controllers, _, group = line.partition(":")[2].partition(":")
             if controllers not in ("", "unified") and controller not in controllers.split(","):
                 continue
-            top = self.root / GROUPS / (controller if controllers else "")
-            own = top / group.lstrip("/")
-            # "..": a group outside of what this container sees
-            for folder in () if ".." in group.split("/") else (own, *own.parents):
+            top = self.root / CGROUPS / (controller if controllers else "")
+            group_folder = top / group.lstrip("/")
+            # "..": the group is outside of what this container sees
+            for folder in () if ".." in group.split("/") else (group_folder, *group_folder.parents):
                 if folder.is_relative_to(top):
                     yield folder
-        yield self.root / GROUPS
-        yield self.root / GROUPS / controller
+        yield self.root / CGROUPS
+        yield self.root / CGROUPS / controller
 
     def _caches(self) -> dict[str, str]:
-        """Return sizes as "L1d": "48K"."""
+        """Return the sizes of the caches, such as "L1d": "48K"."""
         sizes = {}
         for folder in sorted(self.root.glob(f"{CPU}/cpu0/cache/index[0-9]*")):
             level, kind, size = (self.text(folder / name) for name in ("level", "type", "size"))
@@ -150,26 +150,27 @@ class Linux:
         return sizes
 
     def _mitigations(self) -> dict[str, list[str]]:
-        """Return weaknesses that the processor has, by what is done about them."""
-        weaknesses: dict[str, list[str]] = {}
+        """Return the processor's vulnerabilities as two lists: mitigated and open."""
+        vulnerabilities: dict[str, list[str]] = {}
         for path in sorted(self.root.glob(f"{CPU}/vulnerabilities/*")):
             if not (state := self.text(path)).startswith("Not affected"):
                 kind = "mitigated" if state.startswith("Mitigation") else "open"
-                weaknesses.setdefault(kind, []).append(path.name)
-        return weaknesses
+                vulnerabilities.setdefault(kind, []).append(path.name)
+        return vulnerabilities
 
     def _power(self) -> str | None:
-        """Return mains or battery; None where nothing tells, as on a machine without a battery."""
+        """Return mains or battery; None if unknown, as on a machine without a battery."""
         supplies = list(self.root.glob("sys/class/power_supply/*"))
         kinds = {path: self.text(path / "type") for path in supplies}
         if any(kind == "Mains" and self.text(path / "online") == "1" for path, kind in kinds.items()):
             return "mains"
         batteries = [path for path, kind in kinds.items() if kind == "Battery"]
-        own = [path for path in batteries if self.text(path / "scope") != "Device"]  # of a mouse, say
-        return "battery" if any(self.text(path / "status") == "Discharging" for path in own) else None
+        # scope Device: the battery of a mouse, for example
+        internal = [path for path in batteries if self.text(path / "scope") != "Device"]
+        return "battery" if any(self.text(path / "status") == "Discharging" for path in internal) else None
 
     def _pressure(self) -> dict[str, float]:
-        """Return percent of the last ten seconds in which some task waited, by what it waited for."""
+        """Return the percent of the last ten seconds in which some task waited, by kind of wait."""
         return {
             kind: float(share[1])
             for kind in ("cpu", "memory", "io")
@@ -177,8 +178,8 @@ class Linux:
         }
 
     def _steal_share(self) -> float:
-        """Return the share of the processors' time since the start that the hypervisor gave to others."""
-        # user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted in the first two
+        """Return the share of processor time since the start that the hypervisor gave to others."""
+        # user, nice, system, idle, iowait, irq, softirq, steal; the later columns are part of the first two
         ticks = [int(word) for word in self.text("proc/stat").splitlines()[0].split()[1:9]]
         return round(ticks[7] / sum(ticks), 5)
 
@@ -193,8 +194,8 @@ class Linux:
         kind = self.text("sys/hypervisor/type")
         if not kind and "hypervisor" not in info.get("flags", "").split():
             return None
-        maker = " ".join(self.text(f"sys/class/dmi/id/{name}") for name in ("sys_vendor", "product_name"))
-        return kind or maker.strip() or "of a kind it does not tell"
+        product = " ".join(self.text(f"sys/class/dmi/id/{name}") for name in ("sys_vendor", "product_name"))
+        return kind or product.strip() or "of a kind it does not tell"
 
     def _container(self) -> str | None:
         for name, path in (("docker", ".dockerenv"), ("podman", "run/.containerenv")):
@@ -205,5 +206,5 @@ class Linux:
 
 
 def _all_of(values: Iterator[str]) -> str:
-    """Join all different values: on a well set machine there is one."""
+    """Join the different values; usually all are equal."""
     return ", ".join(dict.fromkeys(filter(None, values)))

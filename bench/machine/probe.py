@@ -1,7 +1,7 @@
-"""The child process that imports one library and tells what it finds, as one JSON object.
+"""Import one library in a child process, and print its inventory as one JSON object.
 
-``python -m bench.machine.probe LIBRARY [THREADS]``: accelerators; with a number of threads also the facts of
-a process that is set up as a worker is. Needs the standard library alone before it imports the other.
+``python -m bench.machine.probe LIBRARY [THREADS]``: print accelerators; with THREADS also the facts of a
+process prepared like a worker. Use only the standard library until LIBRARY is imported.
 """
 
 import json
@@ -14,10 +14,10 @@ from bench.machine.lifeline import replies
 
 
 def probe(asked: Library, threads: int | None = None) -> Inventory:
-    """Import the library and look around.
+    """Import the library and return its inventory.
 
-    With ``threads`` the inventory has the library's facts (``default_precision`` is of before that is set),
-    and those of accelerators with the ``uuid`` by which a vendor's tool knows them.
+    With ``threads``, also return the facts of the prepared library (``default_precision`` is read before
+    preparing), and each accelerator's facts with its vendor ``uuid``.
     """
     try:
         asked.load()
@@ -25,14 +25,14 @@ def probe(asked: Library, threads: int | None = None) -> Inventory:
         return Inventory(missing=asked.why_missing(error))
     if threads is None:
         return asked.find_accelerators()
-    default = {"default_precision": precision} if (precision := asked.precision()) else {}
+    default_precision = {"default_precision": precision} if (precision := asked.precision()) else {}
     asked.prepare(threads)
     inventory = asked.find_accelerators()
     devices = {
         device.id: asked.device_facts(device.id) | {"uuid": asked.device_uuid(device.id)}
         for device in inventory.present
     }
-    return replace(inventory, facts=asked.facts() | default, devices=devices)
+    return replace(inventory, facts=asked.facts() | default_precision, devices=devices)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What ends a run: Ctrl-C, TERM, the hang-up of a terminal, a time limit; and a moment without them."""
+"""Handle the signals that end a run: Ctrl-C, TERM, a terminal's hang-up, a time limit; or hold them back."""
 
 import signal
 import threading
@@ -7,39 +7,39 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-def _there(*names: str) -> list[signal.Signals]:
+def _available(*names: str) -> list[signal.Signals]:
     """Return those of the signals that this platform has."""
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
-ENDING = _there("SIGINT", "SIGTERM", "SIGHUP")
-ALARM = _there("SIGALRM")
+ENDING_SIGNALS = _available("SIGINT", "SIGTERM", "SIGHUP")
+ALARM_SIGNALS = _available("SIGALRM")
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: ends a run as Ctrl-C does, with an exit code of its own."""
+    """Report SIGTERM or SIGHUP: the run ends as after Ctrl-C, but with a different exit code."""
 
 
 class OutOfTime(KeyboardInterrupt):
-    """A time limit: ends a run as Ctrl-C does."""
+    """Report that a time limit is reached: the run ends as after Ctrl-C."""
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold all of them back to the end, so that workers are neither left behind nor a Ctrl-C lost."""
-    came: list[int] = []
+    """Hold back all these signals until the block ends: no worker is left behind, and no Ctrl-C is lost."""
+    received: list[int] = []
     try:
-        with _handled([*ENDING, *ALARM], lambda number, frame: came.append(number)):
+        with _handled([*ENDING_SIGNALS, *ALARM_SIGNALS], lambda number, frame: received.append(number)):
             yield
     finally:
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Let a signal end the process at once: a module that is being imported may swallow an exception."""
-    with _handled(ENDING, signal.SIG_DFL):
+    """Let a signal end the process at once: a module during its import may swallow an exception."""
+    with _handled(ENDING_SIGNALS, signal.SIG_DFL):
         yield
 
 
@@ -50,21 +50,21 @@ def terminable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Terminated
 
-    with _handled([number for number in ENDING if number != signal.SIGINT], stop):
+    with _handled([number for number in ENDING_SIGNALS if number != signal.SIGINT], stop):
         yield
 
 
 @contextmanager
 def time_limit(limit_s: float) -> Iterator[None]:
-    """Raise ``OutOfTime`` after so many seconds; not outside the main thread, nor without alarms."""
+    """Raise ``OutOfTime`` after ``limit_s`` seconds; do nothing outside the main thread or without alarms."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise OutOfTime
 
-    if not ALARM or threading.current_thread() is not threading.main_thread():
+    if not ALARM_SIGNALS or threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _handled(ALARM, stop):
+    with _handled(ALARM_SIGNALS, stop):
         signal.setitimer(signal.ITIMER_REAL, limit_s)
         try:
             yield
@@ -76,16 +76,16 @@ def time_limit(limit_s: float) -> Iterator[None]:
 def _handled(
     numbers: list[signal.Signals], handler: Callable[[int, FrameType | None], None] | signal.Handlers
 ) -> Iterator[None]:
-    """Set another handler for a while; only the main thread may set one. What is ignored stays so (nohup)."""
+    """Set another handler for the block, in the main thread only; ignored signals stay ignored (nohup)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in numbers}
-    ours = [number for number, previous in before.items() if previous not in (signal.SIG_IGN, None)]
+    old_handlers = {number: signal.getsignal(number) for number in numbers}
+    changed = [number for number, old in old_handlers.items() if old not in (signal.SIG_IGN, None)]
     try:
-        for number in ours:
+        for number in changed:
             signal.signal(number, handler)
         yield
     finally:
-        for number in ours:
-            signal.signal(number, before[number])
+        for number in changed:
+            signal.signal(number, old_handlers[number])

@@ -1,7 +1,7 @@
-"""Standard output and error of the command line: no reader is lost unnoticed, and none of it is a traceback.
+"""Guard standard output and error of the command line: no failed write is unnoticed or prints a traceback.
 
-What cannot be written to standard output raises ``OutputLost``; what cannot be written to standard error is
-only dropped, since progress and warnings are no reason to end a measurement.
+A failed write to standard output raises ``OutputLost``. A failed write to standard error is ignored, since
+progress and warnings must not end a measurement.
 """
 
 import io
@@ -12,16 +12,16 @@ from typing import Any, TextIO
 
 
 class OutputLost(KeyboardInterrupt):
-    """Standard output cannot be written: whatever is at work ends as after Ctrl-C; ``reason`` says why."""
+    """Report that standard output cannot be written: work ends as after Ctrl-C; ``reason`` says why."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(error)
         self.reason = error.strerror
-        self.reader_has_gone = isinstance(error, BrokenPipeError)  # as `head` does, when it has enough
+        self.reader_has_gone = isinstance(error, BrokenPipeError)  # as `head` does after enough lines
 
 
-class _Raw(io.RawIOBase):
-    """A raw stream whose failures are lost output, or are nothing where ``needed`` is False."""
+class _GuardedRaw(io.RawIOBase):
+    """Write to a raw stream; a failure raises ``OutputLost``, or, if ``needed`` is False, is ignored."""
 
     def __init__(self, raw: io.RawIOBase, *, needed: bool) -> None:
         self._raw = raw
@@ -46,7 +46,7 @@ class _Raw(io.RawIOBase):
 
 
 def prepare() -> None:
-    """Make the standard streams of a process those described above; other streams in their place stay."""
+    """Guard the standard streams as described above; a stream that replaced a standard one stays."""
     _occupy(range(3))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -58,33 +58,33 @@ def prepare() -> None:
 
 
 def give_up_output() -> None:
-    """Drop what is left for standard output, also when the interpreter exits."""
+    """Drop the rest of standard output, also when the interpreter exits."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    if isinstance(raw, _Raw):
+    if isinstance(raw, _GuardedRaw):
         raw.needed = False
 
 
 def _occupy(descriptors: Sequence[int]) -> None:
-    """Open those that the caller has closed (``>&-``), or the next file that is opened would become one.
+    """Open the descriptors that the caller closed (``>&-``), or the next opened file would get such a number.
 
-    They are open for reading only, so that writing fails as it did.
+    The descriptors are opened for reading only, so that writing still fails.
     """
     for descriptor in descriptors:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)  # the lowest that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)  # uses the lowest free descriptor
 
 
 def _checked(stream: TextIO | None, descriptor: int, *, needed: bool) -> TextIO:
-    """Return a text stream to where ``stream`` goes; None is one that was closed before Python started."""
+    """Return a guarded text stream with the target of ``stream``; None: closed before Python started."""
     raw: Any = io.FileIO(descriptor, "w", closefd=False)
     encoding, line_buffering, write_through = "utf-8", False, False
     if isinstance(stream, io.TextIOWrapper):
-        raw = getattr(stream.buffer, "raw", stream.buffer)  # without a buffer under PYTHONUNBUFFERED
+        raw = getattr(stream.buffer, "raw", stream.buffer)  # under PYTHONUNBUFFERED there is no buffer
         encoding, line_buffering = stream.encoding, stream.line_buffering
         write_through = stream.write_through
-    buffer = io.BufferedWriter(_Raw(raw, needed=needed))
+    buffer = io.BufferedWriter(_GuardedRaw(raw, needed=needed))
     # a terminal that has no µ shows a ? and no traceback
     return io.TextIOWrapper(
         buffer, encoding, "replace", line_buffering=line_buffering, write_through=write_through

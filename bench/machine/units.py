@@ -1,51 +1,51 @@
-"""Numbers as people read them: three digits that matter, a unit that fits, intervals in brackets."""
+"""Write numbers for readers: three significant digits, a fitting unit, intervals in brackets."""
 
 import math
 
 TIME_UNITS = ((1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s"))
 RATE_UNITS = ((1.0, ""), (1e3, " k"), (1e6, " M"), (1e9, " G"))
-NOTHING = "–"  # stands in a table where there is no number
-SHORTEST, LONGEST = 1e-9, 1e15  # numbers that are written out
-TENTH = 0.1  # ratios nearer to 1 than this get a third decimal, or 0.996 and 1.004 would look alike
+NOTHING = "–"  # shown in a table where there is no number
+MIN_PLAIN, MAX_PLAIN = 1e-9, 1e15  # other numbers are written with an exponent
+NEAR_1 = 0.1  # ratios nearer to 1 get a third decimal: else 0.996 and 1.004 would look alike
 
 
 def number(x: float) -> str:
-    """Write three significant digits; from 1000 on whole, with thin groups of thousands.
+    """Return three significant digits; from 1000 on, a whole number with thin spaces between thousands.
 
-    No exponent, but for what is too long without one.
+    An exponent is used only for a number that is too long without one.
     """
     if not math.isfinite(x):
         return NOTHING
     if x == 0:
         return "0"
-    if not SHORTEST <= abs(x) < LONGEST:
+    if not MIN_PLAIN <= abs(x) < MAX_PLAIN:
         return f"{x:.2e}"
     decimals = max(0, 2 - math.floor(math.log10(abs(float(f"{x:.3g}")))))
     return f"{x:,.{decimals}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def whole(n: int) -> str:
-    """Return a count, with thin groups of thousands."""
+    """Return a count with thin spaces between thousands."""
     return f"{n:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def ratio(x: float) -> str:
-    """Return a ratio; near 1 with three decimals."""
-    return f"{x:.3f}" if abs(x - 1) < TENTH else number(x)
+    """Return a ratio as text, with three decimals near 1."""
+    return f"{x:.3f}" if abs(x - 1) < NEAR_1 else number(x)
 
 
 def duration(ns: float | None) -> str:
-    """Return a time given in nanoseconds: 77.3 µs, 27.1 ms."""
+    """Return nanoseconds in a fitting unit: 77.3 µs, 27.1 ms."""
     return NOTHING if ns is None else _scaled(ns, TIME_UNITS, " ")
 
 
 def rate(per_second: float | None) -> str:
-    """Write something a second: 1.28 M, 4.71 k."""
+    """Return a number per second in a fitting unit: 1.28 M, 4.71 k."""
     return NOTHING if per_second is None else _scaled(per_second, RATE_UNITS, "")
 
 
 def seconds(s: float) -> str:
-    """Return a longer time: 97.5 s, 12 min."""
+    """Return seconds as seconds or minutes: 97.5 s, 12 min."""
     return f"{number(s)} s" if s < 600 else f"{number(s / 60)} min"
 
 
@@ -55,7 +55,7 @@ def memory(size_bytes: int | float) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Return limits of a ratio, "[2.14, 2.29]"; empty where there are none."""
+    """Return the limits of a ratio, "[2.14, 2.29]"; empty if a limit is unknown."""
     return "" if low is None or high is None else f"[{ratio(low)}, {ratio(high)}]"
 
 
@@ -65,22 +65,22 @@ def with_interval(x: float | None, low: float | None, high: float | None) -> str
 
 
 def above_1(x: float, low: float | None, high: float | None) -> tuple[float, float | None, float | None]:
-    """Return a ratio and its limits from the side from which it is 1 or more."""
+    """Return a ratio and its limits; if the ratio is below 1, their reciprocals."""
     return (x, low, high) if x >= 1 else (1 / x, high and 1 / high, low and 1 / low)
 
 
 def percent(fraction: float) -> str:
-    """Write 0.0123 as "1.2 %"."""
+    """Return 0.0123 as "1.2 %"."""
     return f"{100 * fraction:.2g} %" if abs(fraction) < 0.995 else f"{number(100 * fraction)} %"
 
 
 def error(x: float) -> str:
-    """Write a relative error: 2.0e-07."""
+    """Return a relative error as text: 2.0e-07."""
     return "0" if x == 0 else f"{x:.1e}"
 
 
 def _scaled(x: float, units: tuple[tuple[float, str], ...], gap: str) -> str:
-    """Return ``x`` in the largest unit in which its three digits are at least 1, so 999.9 ns is 1.00 µs."""
+    """Return ``x`` in the largest unit in which its rounded value is at least 1: 999.9 ns is 1.00 µs."""
     rounded = float(f"{x:.3g}")
     size, name = max((unit for unit in units if rounded >= unit[0]), default=units[0])
     return f"{number(rounded / size)}{gap}{name}"

@@ -1,40 +1,40 @@
-"""Text that may be a stranger's, made fit to look at: nothing in it steers a terminal or turns a line."""
+"""Make foreign text safe to show: no character controls a terminal or breaks a line."""
 
 import re
 from collections.abc import Sequence
 
 from bench.machine import units
 
-# control characters but for tab and newline, separators of lines, what changes the direction of a text,
-# what has no width, and halves of characters, which no encoding writes
+# control characters except tab and newline, line separators, marks of text direction, characters without
+# width, and lone surrogates, which no encoding can write
 UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
 
 
 def printable(text: str) -> str:
-    """Return the text with every character that acts unseen as its code: ``\\x1b`` in place of an escape."""
+    """Return the text with each invisible character replaced by its code: ``\\x1b`` for an escape."""
     return UNSEEN.sub(lambda character: ascii(character[0])[1:-1], text)
 
 
 def full_stop(text: str) -> str:
-    """Return a sentence that ends in one mark: what somebody else wrote may have one already."""
+    """Return a sentence that ends with one mark: foreign text may already have one."""
     text = text.rstrip()
     return text if text[-1:] in (".", "?", "!") else f"{text}."
 
 
 def one_line(text: object) -> str:
-    """Return what it says as one line that is fit to look at; never empty."""
+    """Return an object's text as one line that is safe to show; never empty."""
     return " ".join(printable(str(text)).split()) or "?"
 
 
 def is_name(text: str) -> bool:
-    """Return whether a text can be a name wherever names are shown: one line, nothing that acts unseen."""
+    """Return whether a text can be shown as a name: one line, not empty, without invisible characters."""
     return text != "" and printable(text) == text and not {"\t", "\n"} & set(text)
 
 
 def listing(items: Sequence[str], most: int = 4) -> str:
-    """Join items as "a, b and c"; beyond ``most`` the rest is counted."""
+    """Join items as "a, b and c"; if there are more than ``most``, count the rest."""
     if len(items) > most:
         items = [*items[: most - 1], f"{len(items) - most + 1} more"]
     return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
@@ -51,6 +51,6 @@ def count(n: int, noun: str) -> str:
 
 
 def short(text: object, most: int = 160) -> str:
-    """Return a stranger's text as one line, its middle left out where it is long."""
+    """Return foreign text as one line; leave out the middle of a long text."""
     line = one_line(text)
     return line if len(line) <= most else f"{line[: most // 2]} … {line[-most // 2 :]}"

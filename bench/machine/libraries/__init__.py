@@ -1,6 +1,6 @@
-"""The libraries that variants compute with, by name: NumPy, PyTorch, and what a variant of one's own brings.
+"""Register the libraries of the variants: NumPy, PyTorch and those of users.
 
-Importing this loads none of them.
+This module imports none of them.
 """
 
 import gc
@@ -20,9 +20,9 @@ __all__ = [
 ]  # fmt: skip
 
 LIBRARIES: dict[str, Library] = {NUMPY.name: NUMPY, TORCH.name: TORCH}
-# kinds of device, other than the cpu, that a library may compute on
-ACCELERATORS = tuple(dict.fromkeys(kind for each in LIBRARIES.values() for kind in each.accelerators))
-_SHOWN: dict[str, Library] = {}  # of others, no more than how they are shown
+# kinds of device, besides the cpu, that a library may compute on
+ACCELERATORS = tuple(dict.fromkeys(kind for lib in LIBRARIES.values() for kind in lib.accelerators))
+_DISPLAY_ONLY: dict[str, Library] = {}  # label and colours of libraries that this process does not load
 
 
 def register(new: Library) -> Library:
@@ -37,35 +37,35 @@ def register(new: Library) -> Library:
 
 
 def introduce(name: str, label: str, colour: str, dark_colour: str) -> None:
-    """Note how a library of somebody's own is shown, in a process that does not load it."""
-    _SHOWN.setdefault(name, Library(name, label, colour, dark_colour))
+    """Register label and colours of a user's library that this process does not load."""
+    _DISPLAY_ONLY.setdefault(name, Library(name, label, colour, dark_colour))
 
 
 def library(name: str) -> Library:
-    """Return the library of a name; one that nobody has declared is called by its name."""
-    return LIBRARIES.get(name) or _SHOWN.get(name) or Library(name, name)
+    """Return the library of a name; an unknown library gets the name as its label."""
+    return LIBRARIES.get(name) or _DISPLAY_ONLY.get(name) or Library(name, name)
 
 
 def limit_threads(n: int) -> None:
-    """Limit the thread pools of every library that is loaded to ``n`` threads."""
-    for each in LIBRARIES.values():
-        if each.loaded:
-            each.limit_threads(n)
+    """Limit the thread pools of every loaded library to ``n`` threads."""
+    for lib in LIBRARIES.values():
+        if lib.loaded:
+            lib.limit_threads(n)
 
 
 def wrong_library(name: str) -> str:
-    """Return why this process cannot speak for the library of this name, or nothing."""
-    own = library(name)
-    for other in LIBRARIES.values():
-        if other.name != name and other.loaded and not other.everywhere:
-            return f"is a {own.label} variant, but imported {other.name}"
+    """Return an error text if another library was imported, else an empty text."""
+    expected = library(name)
+    for lib in LIBRARIES.values():
+        if lib.name != name and lib.loaded and not lib.everywhere:
+            return f"is a {expected.label} variant, but imported {lib.name}"
     return ""
 
 
 def process_state(name: str) -> dict[str, Any]:
-    """Return what a variant could change in its process, and thereby its speed or its rivals'.
+    """Return the process settings by which a variant could change its own or others' speed.
 
-    Processors allowed and priority, collection of garbage, tracing; and the library's own settings.
+    Includes affinity, priority, garbage collection, tracing and the settings of the library.
     """
     return (
         {
@@ -83,7 +83,7 @@ def process_state(name: str) -> dict[str, Any]:
 
 
 def changed_state(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Return in words what of a process's state is no longer as it was; nothing where all is."""
+    """Describe which process settings changed; empty if none."""
     return ", ".join(
         f"{name.replace('_', ' ')} was {value}, is {after.get(name)}"
         for name, value in before.items()

@@ -1,7 +1,7 @@
-"""What the harness asks of a library that variants compute with, and NumPy; one's own is a subclass as well.
+"""Define what the harness asks of a library, and NumPy's answers; a user's library is also a subclass.
 
-The defaults fit a library that computes on the CPU with NumPy's arrays and has nothing to set. Nothing here
-imports a library: each method runs in a process that has loaded it, or says that it needs no such process.
+The defaults fit a library that computes on the CPU with NumPy's arrays and has no settings. This module
+imports no library: a method needs a process that has loaded its library, or says that it does not.
 """
 
 import importlib
@@ -18,43 +18,43 @@ from bench.machine.clock import no_wait
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Move = Callable[[Any], object]  # a NumPy array to the device
-Ramp = Callable[[int], Any]  # n numbers from -1 to 1, as an array of the library
+Move = Callable[[Any], object]  # copies a NumPy array to the device
+Ramp = Callable[[int], Any]  # returns n numbers from -1 to 1 as an array of the library
 
 NEUTRAL, NEUTRAL_DARK = "#555555", "#a9b4c0"
 BLAS = "a BLAS kernel"
-SUBNORMAL = 1e-40  # in float32; times 1 it stays what it is, unless the processor was told to flush it to 0
+SUBNORMAL = 1e-40  # a float32: times 1 it keeps its value, unless the processor flushes it to 0
 
 
 def known(**facts: Any) -> dict[str, Any]:
-    """Return the facts that are known: neither None nor empty. A function is called for its fact.
+    """Return the facts that are neither None nor empty; a function is called for its fact.
 
-    One that raises has none: a build, a driver or a system may lack anything, and fail in any way.
+    A function that raises gives no fact: a build, a driver or a system may lack anything and fail in any way.
     """
-    answers = {}
+    values = {}
     for name, fact in facts.items():
         with suppress(Exception):
-            answers[name] = fact() if callable(fact) else fact
-    return {name: answer for name, answer in answers.items() if answer not in (None, "", {}, [])}
+            values[name] = fact() if callable(fact) else fact
+    return {name: value for name, value in values.items() if value not in (None, "", {}, [])}
 
 
 def first_sentence(error: Exception) -> str:
-    """Return the first sentence of what an error says; where it says nothing, its kind."""
+    """Return the first sentence of an error's text; the error's type if there is no text."""
     lines = str(error).strip().splitlines()
     return lines[0].split(". ")[0].rstrip(".") if lines else type(error).__name__
 
 
 def flushes_subnormals() -> bool:
-    """Return whether the processor flushes subnormal float32 numbers to zero, as NumPy sees it."""
+    """Return whether the processor flushes subnormal float32 numbers to zero, as seen by NumPy."""
     import numpy as np
 
-    with np.errstate(all="ignore"):  # whatever a variant has set
+    with np.errstate(all="ignore"):  # ignore what a variant has set
         return not (np.full(1, SUBNORMAL, np.float32) * np.float32(1)).any()
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that is here. ``id`` is what torch calls it: cpu, cuda:0, cuda:1, mps:0, xpu:0."""
+    """Describe a device of this machine. ``id`` is torch's name: cpu, cuda:0, cuda:1, mps:0, xpu:0."""
 
     id: str
     kind: str
@@ -65,7 +65,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A kind of device that is not here, and why."""
+    """Describe a kind of device that is absent, and why."""
 
     kind: str
     reason: str
@@ -73,9 +73,9 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What a library finds on this machine, or why it is ``missing`` itself.
+    """Hold what a library finds on this machine, or why the library is ``missing``.
 
-    ``facts`` are the library's own, ``devices`` those of its accelerators, by their ids.
+    ``facts`` describe the library, ``devices`` its accelerators, by id.
     """
 
     version: str | None = None
@@ -88,17 +88,17 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library: its names and colours, and, as methods, all that the harness asks of it.
+    """Describe a library: names and colours, and methods for all that the harness asks.
 
     Attributes:
-        name: as variants and records name it.
-        label: as people write it.
+        name: in variants and records.
+        label: for readers.
         colour: in plots and on a light page; dark enough for text on white.
         dark_colour: on a dark page.
-        module: what is imported; empty for a library that needs no import.
-        upgrade: the command that brings a better build, with what that build has.
-        everywhere: whether the harness itself loads it in every process.
-        accelerators: kinds of device, other than the cpu, that it may compute on.
+        module: to import; empty if the library needs no import.
+        upgrade: the command that installs a better build, and the advantage of that build.
+        everywhere: whether the harness itself loads the library in every process.
+        accelerators: kinds of device, besides the cpu, that the library may compute on.
     """
 
     name: str
@@ -110,59 +110,59 @@ class Library:
     everywhere: bool = False
     accelerators: tuple[str, ...] = ()
 
-    # variables of the environment, by what they hold back on a processor that can do more
+    # environment variables that limit a part of the library on a better processor, with that part
     pins: ClassVar[Mapping[str, str]] = {}
-    low_precision: ClassVar[tuple[str, ...]] = ()  # variables that let it compute with less than float32
-    blocking: ClassVar[tuple[str, ...]] = ()  # variables that make it wait for every kernel of a device
+    low_precision: ClassVar[tuple[str, ...]] = ()  # variables that allow less than float32
+    blocking: ClassVar[tuple[str, ...]] = ()  # variables that cause a wait for every kernel
 
     @property
     def loaded(self) -> bool:
-        """Return whether this process has imported it."""
+        """Return whether this process has imported the library."""
         return self.module in sys.modules
 
     def missing(self) -> str | None:
-        """Return why it cannot be imported, without importing it; None where it is installed."""
+        """Return why the library cannot be imported, without importing it; None if it is installed."""
         if self.module and importlib.util.find_spec(self.module) is None:
             return self.why_missing(ModuleNotFoundError(name=self.module))
         return None
 
     def why_missing(self, error: Exception) -> str:
-        """Return in words why importing the library ended with ``error``."""
+        """Return in words why the import of the library failed with ``error``."""
         if isinstance(error, ModuleNotFoundError) and error.name == self.module:
             return f"{self.label} is not installed"
         return f"{self.label} cannot be imported: {first_sentence(error)}"
 
     def load(self) -> Any:
-        """Import the library and return its module; None where there is nothing to import.
+        """Import the library and return its module; None if there is nothing to import.
 
         Raises:
-            Exception: of any kind, where it cannot be imported.
+            Exception: of any kind, if the import fails.
         """
         return importlib.import_module(self.module) if self.module else None
 
     def prepare(self, threads: int) -> None:
-        """Make the process ready to measure: threads, and IEEE precision."""
+        """Prepare the process to measure: set threads and IEEE precision."""
         self.limit_threads(threads)
         self.set_ieee_precision()
 
     def limit_threads(self, n: int) -> None:
-        """Limit the thread pools of every BLAS and OpenMP that is loaded to ``n`` threads."""
+        """Limit the thread pools of every loaded BLAS and OpenMP to ``n`` threads."""
         import threadpoolctl
 
         threadpoolctl.threadpool_limits(n)  # type: ignore[no-untyped-call]  # it has no type hints
 
     def set_ieee_precision(self) -> dict[str, str]:
-        """Set every switch of float32 precision to IEEE; return what they are afterwards, by name."""
+        """Set every switch of float32 precision to IEEE; return the switches' new values by name."""
         return {}
 
     def precision(self) -> dict[str, str]:
-        """Return what every switch of float32 precision is set to, by name; most libraries have none."""
+        """Return the values of all float32 precision switches by name; most libraries have none."""
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """Return version, threads read back, BLAS and its kernel, and features of the processor.
+        """Return version, actual threads, BLAS and its kernel, and processor features.
 
-        ``version`` and ``threads`` are always there, and None where they are not known.
+        ``version`` and ``threads`` are always present, and None if unknown.
         """
         version = getattr(sys.modules.get(self.module), "__version__", None)
         return {
@@ -172,42 +172,42 @@ class Library:
         }
 
     def state(self) -> dict[str, Any]:
-        """Return settings in the process that a variant could change, and thereby its speed."""
+        """Return the process settings by which a variant could change its speed."""
         facts = self.facts()
         return {name: facts[name] for name in ("threads", "flushes_subnormals") if name in facts}
 
     def synchroniser(self, device: str) -> Callable[[], None]:
-        """Return what waits for exactly this device; the work of the cpu is done when a call returns."""
+        """Return a function that waits for exactly this device; the cpu needs no wait after a call."""
         return no_wait
 
     def mover(self, device: str) -> Move | None:
-        """Return what copies a NumPy array to the device; None where the arrays lie there already."""
+        """Return a function that copies a NumPy array to the device; None if no copy is needed."""
         return None
 
     def place(self, array: "NDArray[Any]", device: str) -> Any:
-        """Return a contiguous copy of a NumPy array as one of the library's own, on ``device``.
+        """Return a contiguous copy of a NumPy array as an array of the library, on ``device``.
 
         Raises:
-            ValueError: the library has no arrays there.
+            ValueError: the library does not support the device.
         """
         import numpy as np
 
         return np.asarray(array, order="C", copy=True, device=device)  # type: ignore[call-overload]
 
     def write(self, held: Any, array: "NDArray[Any]") -> None:
-        """Write numbers into an array that ``place`` has made."""
+        """Write numbers into an array that ``place`` returned."""
         held[...] = array
 
     def as_numpy(self, held: Any) -> "NDArray[Any]":
-        """Return the numbers of an array that ``place`` has made, as a NumPy array."""
+        """Return the numbers of an array that ``place`` returned, as a NumPy array."""
         array: NDArray[Any] = held
         return array
 
     @contextmanager
     def operations(self, dtype: str, device: str) -> Iterator[tuple[Any, Ramp] | None]:
-        """Yield the module whose functions are timed as basic operations, and what makes their operands.
+        """Yield the module whose functions are timed as basic operations, and the function for operands.
 
-        The module names its functions as NumPy does. None: there are none to time.
+        The functions have NumPy's names. None: the library has no functions to time.
         """
         yield None
 
@@ -216,28 +216,28 @@ class Library:
         return {"device_name": None}
 
     def device_uuid(self, device: str) -> str | None:
-        """Return by what a vendor's tool knows a device; it stays out of every record."""
+        """Return a device's id in its vendor's tool; the id is never recorded."""
         return None
 
     def find_accelerators(self) -> Inventory:
-        """Look for accelerators with the loaded library."""
+        """Search for accelerators with the loaded library."""
         return Inventory(self.facts()["version"])
 
     def find_accelerators_unloaded(self) -> Inventory | None:
-        """Look for accelerators without loading the library; None where only loading it can tell."""
+        """Search for accelerators without loading the library; None if that is impossible."""
         return None
 
     def why_not_compile(self, device: str) -> str | None:
-        """Return what its compiler lacks here, and what mends it; None where nothing is missing."""
+        """Return what the library's compiler lacks here, and the remedy; None if nothing is missing."""
         return None
 
     def computes_elsewhere(self, call: Callable[[], object]) -> str:
-        """Return why ``call`` does not compute with this library, or nothing where that cannot be told."""
+        """Return why ``call`` does not compute with this library; empty if it does, or if unknown."""
         return ""
 
 
 class NumPy(Library):
-    """NumPy. The environment limits its threads, before it is imported; it has no precision switch."""
+    """Describe NumPy, which has no precision switch; the environment limits its threads before the import."""
 
     __slots__ = ()
     pins: ClassVar[Mapping[str, str]] = {
@@ -248,7 +248,7 @@ class NumPy(Library):
     }
 
     def prepare(self, threads: int) -> None:
-        """Leave all as it is: the facts tell whether the environment did its work."""
+        """Change nothing: the facts tell whether the environment limited the threads."""
 
     def facts(self) -> dict[str, Any]:
         """Return version, threads of the BLAS, the BLAS with its kernel, and features of the processor."""
@@ -257,8 +257,8 @@ class NumPy(Library):
 
         built = np.show_config(mode="dicts")
         pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-        own = [pool for pool in pools if "numpy" in pool["filepath"]] or pools
-        pool = own[0] if own else {}  # Accelerate on macOS is not seen
+        numpy_pools = [pool for pool in pools if "numpy" in pool["filepath"]] or pools
+        pool = numpy_pools[0] if numpy_pools else {}  # threadpoolctl does not see Accelerate on macOS
         simd = built["SIMD Extensions"]
         return {
             "version": np.__version__,

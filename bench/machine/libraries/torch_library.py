@@ -1,8 +1,8 @@
-"""PyTorch as the harness sees it: threads, float32 precision, devices, the compiler, and what it tells.
+"""Describe PyTorch to the harness: threads, float32 precision, devices, the compiler and other facts.
 
-Methods run in a process that has imported torch; the main process, which has not, calls ``missing``,
-``why_not_compile`` and ``find_accelerators_unloaded`` alone. Whatever a driver, a build or a missing package
-cannot tell is left out; looking for accelerators waits for none.
+Methods run in a process that has imported torch. The main process has not: it calls only ``missing``,
+``why_not_compile`` and ``find_accelerators_unloaded``. Facts that a driver, a build or a missing package
+cannot tell are left out. The search for accelerators does not wait for any accelerator's work.
 """
 
 import importlib.util
@@ -39,32 +39,32 @@ from bench.machine.libraries.library import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Every switch that may let float32 work run in less than IEEE float32 (TF32, bfloat16). All are set one
-# by one, since the general one reaches only the backends that it knows; and only through this interface,
-# since torch raises when it finds its older one (allow_tf32) used as well.
+# All switches that may let float32 work run below IEEE float32 (TF32, bfloat16). Each switch is set, since
+# the general switch reaches only some backends. Only this interface is used: torch raises an error if its
+# older interface (allow_tf32) is used, too.
 PRECISION_SWITCHES = (
     "torch.backends", "torch.backends.cuda.matmul", "torch.backends.cudnn", "torch.backends.cudnn.conv",
     "torch.backends.cudnn.rnn", "torch.backends.mkldnn", "torch.backends.mkldnn.matmul",
     "torch.backends.mkldnn.conv", "torch.backends.mkldnn.rnn",
 )  # fmt: skip
-LEAST_OF_TORCH = 0.1  # of a call's time
-STATE = (
+MIN_TORCH_SHARE = 0.1  # of a call's time
+STATE_FACTS = (
     "threads", "interop_threads", "flushes_subnormals", "precision", "deterministic_algorithms", "grad_mode",
     "mkldnn",
 )  # fmt: skip
-# variables that choose devices, by the kind of these
-SELECTORS = {
+# variables that choose devices, by kind of device
+DEVICE_SELECTORS = {
     "cuda": ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
     "xpu": ("ZE_AFFINITY_MASK", "ONEAPI_DEVICE_SELECTOR"),
 }
-# facts of accelerators, by what a device's properties and torch call them
-PROPERTIES = {
+# facts of accelerators, by kind of device: attributes of the device's properties, then attributes of torch
+PROPERTY_FACTS = {
     "cuda": {"memory_bytes": "total_memory", "multiprocessors": "multi_processor_count",
              "l2_cache_bytes": "L2_cache_size"},
     "xpu": {"memory_bytes": "total_memory", "multiprocessors": "gpu_subslice_count",
             "driver": "driver_version"},
 }  # fmt: skip
-OF_TORCH = {
+TORCH_FACTS = {
     "cuda": {"allocator": "cuda.memory.get_allocator_backend", "cudnn": "backends.cudnn.version",
              "cudnn_enabled": "backends.cudnn.enabled", "cudnn_benchmark": "backends.cudnn.benchmark",
              "cudnn_deterministic": "backends.cudnn.deterministic"},
@@ -74,7 +74,7 @@ CUDA_VARIABLES = {
     "module_loading": "CUDA_MODULE_LOADING", "launch_blocking": "CUDA_LAUNCH_BLOCKING",
     "cublas_workspace": "CUBLAS_WORKSPACE_CONFIG", "allocator_config": "PYTORCH_CUDA_ALLOC_CONF",
 }  # fmt: skip
-# the C++ compiler where CXX does not name one (PyTorch looks for no other), and what installs it
+# the C++ compiler if CXX names none (PyTorch tries no other), and how to install it
 COMPILERS = {
     "Darwin": ("clang++", "run xcode-select --install"),
     "Windows": ("cl", "install the C++ tools of Visual Studio and start from its developer prompt"),
@@ -82,7 +82,7 @@ COMPILERS = {
 
 
 class PyTorch(Library):
-    """PyTorch, on the CPU and on accelerators."""
+    """Describe PyTorch on the CPU and on accelerators."""
 
     __slots__ = ()
     pins: ClassVar[Mapping[str, str]] = {
@@ -102,22 +102,22 @@ class PyTorch(Library):
         """Limit all thread pools of the process and torch's own to ``n`` threads."""
         super().limit_threads(n)
         torch = sys.modules["torch"]
-        torch.set_num_threads(n)  # its MKL is linked statically, where threadpoolctl cannot see it
-        with suppress(RuntimeError):  # may be set once, before the first use; the facts tell what holds
+        torch.set_num_threads(n)  # torch's MKL is linked statically: threadpoolctl cannot see it
+        with suppress(RuntimeError):  # works only once, before the first use; the facts tell the result
             torch.set_num_interop_threads(n)
 
     def set_ieee_precision(self) -> dict[str, str]:
-        """Set every float32 precision switch to IEEE; return what they say afterwards."""
+        """Set every float32 precision switch to IEEE; return the switches' new values by name."""
         for switch in _switches().values():
             switch.fp32_precision = "ieee"
         return self.precision()
 
     def precision(self) -> dict[str, str]:
-        """Return what every float32 precision switch says: ieee, tf32, bf16 or none (unset)."""
+        """Return the value of every float32 precision switch by name: ieee, tf32, bf16 or none (unset)."""
         return {name: str(switch.fp32_precision) for name, switch in _switches().items()}
 
     def facts(self) -> dict[str, Any]:
-        """Return version, threads, BLAS, features of the processor, switches and build."""
+        """Return version, threads, BLAS, processor features, switches and build."""
         import torch
 
         settings = dict(re.findall(r"(\w+)=([^,\s]+)", torch.__config__.show()))
@@ -145,28 +145,28 @@ class PyTorch(Library):
         )
 
     def state(self) -> dict[str, Any]:
-        """Return threads, precision, modes and defaults of the process."""
+        """Return the threads, precision, modes and defaults of the process."""
         torch, facts = sys.modules["torch"], self.facts()
         return known(
             default_dtype=lambda: str(torch.get_default_dtype()),
             default_device=lambda: str(torch.get_default_device()),
             inference_mode=torch.is_inference_mode_enabled,
             cudnn_benchmark=lambda: torch.backends.cudnn.benchmark,
-        ) | {name: facts[name] for name in STATE if name in facts}
+        ) | {name: facts[name] for name in STATE_FACTS if name in facts}
 
     def synchroniser(self, device: str) -> Callable[[], None]:
-        """Return what waits for exactly this device; the work of the cpu is done when a call returns."""
+        """Return a function that waits for exactly this device; the cpu needs no wait after a call."""
         kind = device.partition(":")[0]
         if kind == "cpu":
             return no_wait
         import torch
 
-        if kind == "mps":  # there is only one, and its synchronise takes no device
+        if kind == "mps":  # one device only: its synchronise takes no device
             return torch.mps.synchronize
         return partial(torch.get_device_module(kind).synchronize, device)
 
     def mover(self, device: str) -> Move | None:
-        """Return what copies a NumPy array to the device; None for the cpu."""
+        """Return a function that copies a NumPy array to the device; None for the cpu."""
         if device == "cpu":
             return None
         import torch
@@ -185,13 +185,13 @@ class PyTorch(Library):
         held.detach().copy_(self.place(array, "cpu"))
 
     def as_numpy(self, held: Any) -> "NDArray[Any]":
-        """Return the numbers of a tensor, from wherever it is."""
+        """Return the numbers of a tensor on any device as a NumPy array."""
         array: NDArray[Any] = held.detach().cpu().numpy()
         return array
 
     @contextmanager
     def operations(self, dtype: str, device: str) -> Iterator[tuple[Any, Ramp] | None]:
-        """Yield torch and its ``linspace`` on the device; nothing is kept for gradients meanwhile."""
+        """Yield torch and its ``linspace`` on the device; nothing is recorded for gradients meanwhile."""
         import torch
 
         with torch.inference_mode():
@@ -206,24 +206,30 @@ class PyTorch(Library):
         module = torch.get_device_module(kind)
         properties = known(all=lambda: module.get_device_properties(device)).get("all")
         return {"device_name": "Apple GPU" if kind == "mps" else module.get_device_name(device)} | known(
-            **{name: partial(attrgetter(of), properties) for name, of in PROPERTIES.get(kind, {}).items()},
-            **{name: partial(_read, torch, of) for name, of in OF_TORCH.get(kind, {}).items()},
+            **{
+                name: partial(attrgetter(attribute), properties)
+                for name, attribute in PROPERTY_FACTS.get(kind, {}).items()
+            },
+            **{
+                name: partial(_read, torch, attribute)
+                for name, attribute in TORCH_FACTS.get(kind, {}).items()
+            },
             **(_cuda_facts(torch, device, properties) if kind == "cuda" else {}),
         )
 
     def device_uuid(self, device: str) -> str | None:
-        """Return by what nvidia-smi knows a device."""
+        """Return the id by which nvidia-smi knows a device."""
         properties = sys.modules["torch"].cuda.get_device_properties
         return known(uuid=lambda: f"GPU-{properties(device).uuid}").get("uuid")
 
     def find_accelerators(self) -> Inventory:
-        """Look for accelerators with the loaded torch."""
+        """Search for accelerators with the loaded torch."""
         return find_accelerators(sys.modules["torch"], os.environ)
 
     def find_accelerators_unloaded(self) -> Inventory | None:
-        """Read from torch's files that its build knows no accelerator; None where it may know one.
+        """Return an inventory without accelerators if torch's files say that the build has none, else None.
 
-        Saves the second that importing torch takes; whether it can be imported shows later, then.
+        Saves the import of torch, which takes a second; a failing import then shows later.
         """
         spec = importlib.util.find_spec(self.module)
         version = Path(spec.origin).with_name("version.py") if spec and spec.origin else None
@@ -235,25 +241,25 @@ class PyTorch(Library):
         return find_accelerators(SimpleNamespace(__version__=built.__version__, version=built), os.environ)
 
     def why_not_compile(self, device: str) -> str | None:
-        """Return what torch.compile lacks here, and what mends it; None where nothing is missing."""
+        """Return what torch.compile lacks here, and the remedy; None if nothing is missing."""
         return why_not_compile(device)
 
     def computes_elsewhere(self, call: Callable[[], object]) -> str:
-        """Return why ``call`` does not compute with torch, or nothing.
+        """Return why ``call`` does not compute with torch; empty if it does.
 
-        The catalogue's variants spend 20 to 99 % of a call within torch's operations, as its own profiler
-        sees them, the least at the smallest sizes.
+        By torch's own profiler, the catalogue's variants spend 20 to 99 % of a call in torch's operations;
+        the share is lowest at the smallest sizes.
         """
         profile = sys.modules["torch"].autograd.profiler.profile
         share = 0.0
-        for _ in range(3):  # the largest: a busy machine may interrupt a call
+        for _ in range(3):  # keep the largest share: a busy machine may interrupt a call
             with profile(use_kineto=False) as profiled:  # kineto prints, and takes a second to start
-                begun_ns = time.perf_counter_ns()
+                start_ns = time.perf_counter_ns()
                 call()
-                elapsed_ns = time.perf_counter_ns() - begun_ns
-            of_torch_ns = 1000 * sum(event.self_cpu_time_total for event in profiled.function_events)
-            share = max(share, of_torch_ns / elapsed_ns)
-        if share >= LEAST_OF_TORCH:
+                elapsed_ns = time.perf_counter_ns() - start_ns
+            torch_ns = 1000 * sum(event.self_cpu_time_total for event in profiled.function_events)
+            share = max(share, torch_ns / elapsed_ns)
+        if share >= MIN_TORCH_SHARE:
             return ""
         return f"is a PyTorch variant, but PyTorch has {share:.0%} of its call: something else computes"
 
@@ -277,11 +283,11 @@ def _switches() -> dict[str, Any]:
 
 
 class NotHere(Exception):
-    """Why a kind of device is absent."""
+    """Report why a kind of device is absent."""
 
 
 def find_accelerators(torch: Any, environ: Mapping[str, str]) -> Inventory:
-    """Return the accelerators that this torch sees, and why there are none of the other kinds."""
+    """Return the accelerators that this torch sees, and why other kinds are absent."""
     present: list[Device] = []
     absent: list[Absent] = []
     for kind in TORCH.accelerators:
@@ -293,21 +299,21 @@ def find_accelerators(torch: Any, environ: Mapping[str, str]) -> Inventory:
 
 
 def _find_gpus(torch: Any, kind: str, environ: Mapping[str, str]) -> list[Device]:
-    """List every visible GPU: of CUDA (or ROCm), or of Intel, not all of which have float64.
+    """Return every visible GPU of CUDA (or ROCm) or of Intel; not all Intel GPUs have float64.
 
     Raises:
-        NotHere: there is none; says why. A broken driver raises torch's own error.
+        NotHere: there is none; the text says why. A broken driver raises torch's own error.
     """
     if not any(getattr(torch.version, name, None) for name in {"cuda": ("cuda", "hip")}.get(kind, (kind,))):
         raise NotHere(f"this PyTorch build ({torch.__version__}) has no {kind.upper()}")
     module = getattr(torch, kind)
     if not (count := module.device_count()):
-        chosen = {name: environ[name] for name in SELECTORS[kind] if name in environ}
-        selected = ", ".join(f"{name}={value}" for name, value in chosen.items())
+        selectors = {name: environ[name] for name in DEVICE_SELECTORS[kind] if name in environ}
+        selected = ", ".join(f"{name}={value}" for name, value in selectors.items())
         selected = f" ({selected})" if selected else ""
         if kind == "xpu":
             raise NotHere(f"no Intel GPU is visible, or no driver{selected}")
-        for name, value in chosen.items():
+        for name, value in selectors.items():
             if value in ("", "-1"):
                 raise NotHere(f"{name}={value!r} hides every device")
         module.init()  # raises, and says what is wrong with the driver
@@ -324,7 +330,7 @@ def _find_mps(torch: Any) -> list[Device]:
     """Return the GPU of an Apple machine, which has no float64.
 
     Raises:
-        NotHere: there is none; says why.
+        NotHere: there is none; the text says why.
     """
     if (system := platform.system()) != "Darwin":
         raise NotHere(f"it exists on macOS only, and this is {system}")
@@ -332,28 +338,32 @@ def _find_mps(torch: Any) -> list[Device]:
         raise NotHere(f"this PyTorch build ({torch.__version__}) has no MPS")
     if not torch.backends.mps.is_available():
         raise NotHere("macOS offers PyTorch no Metal device (too old, or a virtual machine)")
-    # mps:0 is what its tensors call it
+    # mps:0 is torch's name for it
     return [
         Device("mps:0", "mps", "Apple GPU (Metal)", int(torch.mps.recommended_max_memory()), ("float32",))
     ]
 
 
 def _read(torch: Any, name: str) -> Any:
-    """Return a value of torch, or what its function of that name returns."""
+    """Return an attribute of torch, or its result if the attribute is a function."""
     value = attrgetter(name)(torch)
     return value() if callable(value) else value
 
 
 def _cuda_facts(torch: Any, device: str, properties: Any) -> dict[str, Any]:
-    """Return what of a CUDA device is asked for in ways of its own; functions are to be called."""
+    """Return further facts of a CUDA device; a function is to be called for its fact."""
 
     def driver() -> str:
-        """Return the newest CUDA that the driver can serve: 12040 is 12.4."""
+        """Return the newest CUDA version that the driver supports: 12040 is 12.4."""
         number = torch._C._cuda_getDriverVersion()
         return f"{number // 1000}.{number % 1000 // 10}"
 
     return {
-        **{name: recorded(set, os.environ[set]) for name, set in CUDA_VARIABLES.items() if set in os.environ},
+        **{
+            name: recorded(variable, os.environ[variable])
+            for name, variable in CUDA_VARIABLES.items()
+            if variable in os.environ
+        },
         "compute_capability": lambda: f"{properties.major}.{properties.minor}",
         "max_clock_mhz": lambda: properties.clock_rate // 1000,
         "runtime": lambda: torch.version.hip or torch.version.cuda,
@@ -366,9 +376,9 @@ def _cuda_facts(torch: Any, device: str, properties: Any) -> dict[str, Any]:
 
 
 def why_not_compile(device: str) -> str | None:
-    """Return what torch.compile lacks for the device besides PyTorch, and what mends it; None for nothing.
+    """Return what torch.compile lacks for the device besides PyTorch, and the remedy; None if it lacks nothing.
 
-    Nothing is compiled to find that out.
+    The check compiles nothing.
     """
     kind = device.partition(":")[0]
     if kind == "mps":
@@ -380,9 +390,9 @@ def why_not_compile(device: str) -> str | None:
     if shutil.which(compiler) is None:
         if compiler != default:
             return f"the C++ compiler that CXX names, {compiler}, is not there: install it, or unset CXX"
-        other = next(filter(shutil.which, ("clang++", "g++")), None)
-        return f"no C++ compiler {default} found: {f'set CXX={other}' if other else installing}"
-    # where PyTorch looks for Python's headers: where this Python says, and where one usually has them
+        alternative = next(filter(shutil.which, ("clang++", "g++")), None)
+        return f"no C++ compiler {default} found: {f'set CXX={alternative}' if alternative else installing}"
+    # the two folders where PyTorch looks for Python's headers: this Python's, and the usual one
     scheme = "nt" if platform.system() == "Windows" else "posix_prefix"
     folders = sysconfig.get_path("include"), sysconfig.get_path("include", scheme=scheme)
     if not any((Path(folder) / "Python.h").is_file() for folder in folders):
