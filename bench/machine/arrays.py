@@ -58,11 +58,11 @@ def read_arrays(
 def _check_members(members: list[zipfile.ZipInfo], names: Collection[str] | None, max_bytes: int) -> None:
     """Raise ValueError unless each name has exactly one member and the total size is allowed."""
     present = sorted(member.filename for member in members)
-    wanted = sorted(set(present) if names is None else (f"{name}.npy" for name in names))
-    if missing := [name for name in wanted if name not in present]:
+    expected = sorted(set(present) if names is None else (f"{name}.npy" for name in names))
+    if missing := [name for name in expected if name not in present]:
         raise ValueError(f"it has no {missing[0].removesuffix('.npy')}")
-    if present != wanted:
-        unexpected = [name for name in present if name not in wanted] or ["one of them twice"]
+    if present != expected:
+        unexpected = [name for name in present if name not in expected] or ["one of them twice"]
         raise ValueError(f"it also holds {unexpected[0][:80]!r}")
     if sum(member.file_size for member in members) > max_bytes:
         raise ValueError(f"its arrays have more than {max_bytes} bytes")

@@ -24,14 +24,16 @@ Level = Literal["unfair", "unstable", "note"]
 LEVELS: tuple[Level, ...] = ("unfair", "unstable", "note")
 
 SAMPLE_S = 0.5  # how long the gates are watched
-MAX_LOAD_PER_CPU = 0.5  # above, the machine counts as busy
+MAX_LOAD_PER_CPU = 0.5  # with a higher load, the machine counts as busy
 MAX_STEAL = 0.01
 MAX_THROTTLED = 0.01  # share of the quota's periods that used up the quota
 MAX_SWAPPED = 0.05  # share of the memory
 MAX_IN_USE = 0.1  # share of an accelerator's memory that other programs may use
 SLOW_CLOCK_NS = 1000  # cost of one reading of the clock
 HOT_C, HOT_DEVICE_C = 90, 85  # of the processor, of an accelerator
-CALM_REASONS = 0x1 | 0x2  # of NVML, harmless: the device is idle; an application has set the clocks
+CALM_REASONS = (
+    0x1 | 0x2
+)  # NVML's harmless reasons for a slow clock: idle device, clocks set by an application
 # kind, maximum percent of ten seconds in which tasks waited, what the tasks waited for
 PRESSURES = (("cpu", 10.0, "a processor"), ("memory", 1.0, "memory"), ("io", 20.0, "a disk"))
 SLOW_BLAS = ("lapack_lite", "netlib", "reference", "none")
@@ -42,7 +44,7 @@ OLD_KERNELS = {
     "coppermine", "northwood", "banias", "dynamic",
 }  # fmt: skip
 AVX2_KERNELS = {"haswell", "zen", "excavator", "steamroller"}
-OLDEST_OPENBLAS = (0, 3, 26)  # lower versions are older than those that NumPy 2 brought
+OLDEST_OPENBLAS = (0, 3, 26)  # lower versions are older than those shipped with NumPy 2
 DEBUG_NAMES = ("PYTHONDEVMODE", "PYTHONMALLOC", "PYTHONTRACEMALLOC", "MALLOC_PERTURB_")
 ALLOCATOR_PREFIXES = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_")
 NOTED_PREFIXES = (*ALLOCATOR_PREFIXES, "OMP_", "GOMP_", "KMP_")  # shell variables that get a note
@@ -80,7 +82,7 @@ class Facts(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Describe when a problem exists, and its texts: ``what`` and ``mend`` name facts in braces.
+    """Describe a possible problem: when it exists, and the texts ``what`` and ``mend``, with facts in braces.
 
     ``holds`` returns a true value if the problem exists. The texts may also name facts of a returned dict.
     A comparison with an unknown fact raises TypeError: then the rule reports nothing.
@@ -91,14 +93,14 @@ class Rule:
     holds: Callable[[Facts], object]
     what: str
     mend: str
-    banner: bool = False  # shows a note above the numbers of a report; other levels always stand there
+    banner: bool = False  # whether a note is shown above a report's numbers; other levels always are
 
     def find(self, facts: Facts) -> Iterator[Finding]:
         """Yield a finding if the rule holds for the facts."""
         with suppress(TypeError):
             if reason := self.holds(facts):
-                named = Facts(facts | reason) if isinstance(reason, dict) else facts
-                topic, what, mend = (text.format_map(named) for text in (self.topic, self.what, self.mend))
+                values = Facts(facts | reason) if isinstance(reason, dict) else facts
+                topic, what, mend = (text.format_map(values) for text in (self.topic, self.what, self.mend))
                 yield Finding(topic, self.level, what, mend, self.banner or self.level != "note")
 
 
@@ -388,10 +390,10 @@ def _libraries(probed: Mapping[str, Inventory], threads: int, units: Sequence[st
     """Yield rules and facts: of each library, of its accelerators, and of all libraries together."""
     for name, inventory in probed.items():
         lib = library(name)
-        named = {"name": name, "label": lib.label, "upgrade": lib.upgrade or "rnnbench run --threads 1"}
+        texts = {"name": name, "label": lib.label, "upgrade": lib.upgrade or "rnnbench run --threads 1"}
         if inventory.missing:
             yield [MISSING_RULE], Facts(name=name, reason=inventory.missing)
-        yield LIBRARY_RULES, Facts(inventory.facts, **named, asked=threads, units=units)
+        yield LIBRARY_RULES, Facts(inventory.facts, **texts, asked=threads, units=units)
         for device, state in inventory.devices.items():
             yield DEVICE_RULES, Facts(state, id=device)
     flushes = {name: inventory.facts.get("flushes_subnormals") for name, inventory in probed.items()}
@@ -400,7 +402,7 @@ def _libraries(probed: Mapping[str, Inventory], threads: int, units: Sequence[st
 
 
 def _variable(name: str, value: str) -> Facts:
-    """Return a variable's facts, with the labels of the libraries whose precision or speed it lowers."""
+    """Return a variable's facts, with the labels of the libraries whose precision or speed is lowered."""
     lowers = " and ".join(lib.label for lib in LIBRARIES.values() if name in lib.low_precision)
     blocks = " and ".join(lib.label for lib in LIBRARIES.values() if name in lib.blocking)
     return Facts(name=name, value=value, lowers=lowers, blocks=blocks)
@@ -418,7 +420,7 @@ def _variables(values: Mapping[str, str], names: Collection[str], **more: Any) -
 
 
 def _pin(variable: str) -> tuple[str, str] | None:
-    """Return the part that a variable limits and the label of its library; None if it limits none."""
+    """Return the part that a variable limits and the label of its library; None if no part is limited."""
     pins = ((lib.pins[variable], lib.label) for lib in LIBRARIES.values() if variable in lib.pins)
     return next(pins, None)
 

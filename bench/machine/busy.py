@@ -14,7 +14,7 @@ from bench.machine.libraries import known
 from bench.machine.units import seconds
 from bench.machine.wording import one_line
 
-Say = Callable[[str], object]
+Say = Callable[[str], object]  # shows a line to the user
 
 QUIET = 0.1  # of one processor: a smaller use is the usual housekeeping of the system
 READING_S, WAIT_READING_S = 0.3, 3.0  # length of one reading: before a run, and while waiting

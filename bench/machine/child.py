@@ -31,7 +31,7 @@ TAIL_BYTES = 2000  # length of the kept end of the output
 GRACE_S = 1.0  # between TERM and KILL
 KILLED_S = 10.0  # a process in the middle of a system call may outlive KILL for a while
 DEADLINE_S = 120.0  # default for a reply
-LOOK_S = 0.25  # how often to check that a child lives: its own children may keep the pipe open
+LOOK_S = 0.25  # how often to check that a child lives: its descendants may keep the pipe open
 KILL_EXIT_CODES = (-int(getattr(signal, "SIGKILL", 9)), 137)  # a shell in between turns the first into 137
 
 
@@ -259,9 +259,9 @@ class Child(contextlib.AbstractContextManager["Child"]):
             self._printed.truncate(0)
 
     def _last_bytes(self) -> bytes:
-        file = self._printed.fileno()
-        start = max(0, os.fstat(file).st_size - TAIL_BYTES)
-        return (self._tail + os.pread(file, TAIL_BYTES, start))[-TAIL_BYTES:]
+        descriptor = self._printed.fileno()
+        start = max(0, os.fstat(descriptor).st_size - TAIL_BYTES)
+        return (self._tail + os.pread(descriptor, TAIL_BYTES, start))[-TAIL_BYTES:]
 
     def _ended(self) -> ChildError:
         """Return how the child ended without a reply; called when its pipe is closed or the child is dead."""

@@ -86,7 +86,7 @@ def resolve(requested: Sequence[str], devices: Devices) -> tuple[list[str], list
     """
     ids: list[str] = []
     for request in requested:
-        matching = [d.id for d in devices.present if request in ("all", d.kind, d.id)]
+        matching = [device.id for device in devices.present if request in ("all", device.kind, device.id)]
         if not matching:
             raise UserError(_not_here(request, devices))
         ids += matching
@@ -127,8 +127,8 @@ def with_nvidia_smi(facts: Mapping[str, Any], command: Sequence[str] = ("nvidia-
     if not facts.get("uuid"):
         return public_facts
     query = f"--id={facts['uuid']}", f"--query-gpu={','.join(SMI_FIELDS)}", "--format=csv,noheader,nounits"
-    printed = (program_output([*command, *query], SMI_SECONDS) or b"").decode(errors="replace")
-    words = [word.strip() for word in printed.split(",")]
+    output = (program_output([*command, *query], SMI_SECONDS) or b"").decode(errors="replace")
+    words = [word.strip() for word in output.split(",")]
     if len(words) != len(SMI_FIELDS):
         return public_facts
     state = known(**{name: _number(word) for name, word in zip(SMI_FIELDS.values(), words, strict=True)})
@@ -182,11 +182,11 @@ def _devices(inventories: Mapping[Library, Inventory]) -> Devices:
 def _not_here(request: str, devices: Devices) -> str:
     kind = request.partition(":")[0]
     reasons = {absent.kind: f": {absent.reason}" for absent in devices.absent}
-    here = ", ".join(device.id for device in devices.present)
+    present_ids = ", ".join(device.id for device in devices.present)
     if kind not in (kinds := ("cpu", *ACCELERATORS)):
         hint = did_you_mean(kind, (name for name in kinds if name[0] == kind[:1].lower()))  # a GPU is no CPU
-        return f"no device is called {request!r}{hint}; here there is: {here}; or ask for all"
-    return f"no device {request!r} here{reasons.get(kind, '')}; there is: {here}"
+        return f"no device is called {request!r}{hint}; here there is: {present_ids}; or ask for all"
+    return f"no device {request!r} here{reasons.get(kind, '')}; there is: {present_ids}"
 
 
 def _number(word: str) -> Any:

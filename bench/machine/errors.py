@@ -73,7 +73,7 @@ def check_arguments(function: Callable[..., Any], *arguments: Any, **options: An
     """Raise TypeError with the place, ``(mine.py, line 12, in bind)``, if the arguments do not fit."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some C functions have none
+    except (TypeError, ValueError):  # some C functions have no signature
         return
     try:
         signature.bind(*arguments, **options)
@@ -101,7 +101,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     forms: dict[str, str] = {}
     for name in known:
         plain = name.lower().lstrip("-")
-        forms |= {plain[: len(word)]: name, plain: name}  # the beginning finds "train_step" for "trian"
+        # the beginning is compared, too, so that "trian" finds "train_step"
+        forms |= {plain[: len(word)]: name, plain: name}
     matches = difflib.get_close_matches(word, forms, n=1)
     return f" (did you mean {forms[matches[0]]!r}?)" if matches else ""
 

@@ -1,4 +1,4 @@
-"""Read the system's counters around a burst, and flag gates: values above a limit, which show a disturbance.
+"""Read the system's counters around a burst; above its limit, a gate flags the burst as disturbed.
 
 =============  ======================================================================  =====  =============
 name           what is read                                                            limit  of

@@ -172,7 +172,7 @@ def checkout(folder: Path = PROJECT) -> dict[str, Any]:
     commit = headers.get("branch.oid", "")
     changes = sum(not line.startswith("#") for line in lines)
     return known(
-        commit=commit if commit.isalnum() else None,  # "(initial)" before the first one
+        commit=commit if commit.isalnum() else None,  # "(initial)" before the first commit
         uncommitted_files=changes,
         uncommitted_sha256=lambda: digest(_git(folder, "diff", "HEAD") or b"") if changes else None,
     )

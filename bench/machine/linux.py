@@ -104,10 +104,10 @@ class Linux:
             numbers = self.text(group / "cpu.max") or " ".join(
                 self.text(group / f"cpu.cfs_{name}_us") for name in ("quota", "period")
             )
-            with suppress(ValueError, ZeroDivisionError):  # "max 100000"
-                granted, period = map(int, numbers.split())
-                if granted > 0:  # version 1 writes -1 for no limit
-                    limits.append(granted / period)
+            with suppress(ValueError, ZeroDivisionError):  # version 2 writes "max 100000" for no limit
+                quota_us, period_us = map(int, numbers.split())
+                if quota_us > 0:  # version 1 writes -1 for no limit
+                    limits.append(quota_us / period_us)
         return min(limits, default=None)
 
     def memory_limit(self) -> int | None:

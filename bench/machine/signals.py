@@ -45,7 +45,7 @@ def loading() -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turn TERM and HUP into ``Terminated``."""
+    """Raise ``Terminated`` on TERM or HUP."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Terminated

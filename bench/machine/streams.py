@@ -50,7 +50,8 @@ def prepare() -> None:
     _occupy(range(3))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that has no µ shows a ? and no traceback
+            # a terminal without the character µ shows ?, not a traceback
+            stream.reconfigure(errors="replace")
     if sys.stdout is sys.__stdout__:
         sys.stdout = _checked(sys.stdout, 1, needed=True)
     if sys.stderr is sys.__stderr__:
@@ -85,7 +86,7 @@ def _checked(stream: TextIO | None, descriptor: int, *, needed: bool) -> TextIO:
         encoding, line_buffering = stream.encoding, stream.line_buffering
         write_through = stream.write_through
     buffer = io.BufferedWriter(_GuardedRaw(raw, needed=needed))
-    # a terminal that has no µ shows a ? and no traceback
+    # a terminal without the character µ shows ?, not a traceback
     return io.TextIOWrapper(
         buffer, encoding, "replace", line_buffering=line_buffering, write_through=write_through
     )

@@ -129,7 +129,7 @@ class PyTorch(Library):
             "interop_threads": torch.get_num_interop_threads(),
             "blas": settings.get("BLAS_INFO", "unknown"),
             "blas_version": mkl[1] if mkl else None,
-            "kernel": None,  # MKL does not tell
+            "kernel": None,  # MKL does not report its kernel
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "cuda": torch.version.cuda,
             "precision": self.precision(),
@@ -277,8 +277,8 @@ TORCH = PyTorch(
 
 def _switches() -> dict[str, Any]:
     """Return the objects whose fp32_precision can be set, by name; a torch build may lack some."""
-    holders = SimpleNamespace(torch=sys.modules["torch"])
-    switches = known(**{name: partial(attrgetter(name), holders) for name in PRECISION_SWITCHES})
+    namespace = SimpleNamespace(torch=sys.modules["torch"])
+    switches = known(**{name: partial(attrgetter(name), namespace) for name in PRECISION_SWITCHES})
     return {name: switch for name, switch in switches.items() if hasattr(switch, "fp32_precision")}
 
 
@@ -316,7 +316,7 @@ def _find_gpus(torch: Any, kind: str, environ: Mapping[str, str]) -> list[Device
         for name, value in selectors.items():
             if value in ("", "-1"):
                 raise NotHere(f"{name}={value!r} hides every device")
-        module.init()  # raises, and says what is wrong with the driver
+        module.init()  # raises an error that describes the driver's fault
         raise NotHere(f"no device is visible{selected}")
     devices = []
     for i in range(count):
@@ -376,7 +376,7 @@ def _cuda_facts(torch: Any, device: str, properties: Any) -> dict[str, Any]:
 
 
 def why_not_compile(device: str) -> str | None:
-    """Return what torch.compile lacks for the device besides PyTorch, and the remedy; None if it lacks nothing.
+    """Return what torch.compile lacks for the device besides PyTorch, and the remedy; None if nothing.
 
     The check compiles nothing.
     """
@@ -385,13 +385,13 @@ def why_not_compile(device: str) -> str | None:
         return None  # Metal compiles its own kernels
     if kind != "cpu" and importlib.util.find_spec("triton") is None:
         return "Triton is missing: install the build of PyTorch that is made for this device"
-    default, installing = COMPILERS.get(platform.system(), ("g++", "install g++"))
+    default, remedy = COMPILERS.get(platform.system(), ("g++", "install g++"))
     compiler = os.environ.get("CXX") or default
     if shutil.which(compiler) is None:
         if compiler != default:
             return f"the C++ compiler that CXX names, {compiler}, is not there: install it, or unset CXX"
         alternative = next(filter(shutil.which, ("clang++", "g++")), None)
-        return f"no C++ compiler {default} found: {f'set CXX={alternative}' if alternative else installing}"
+        return f"no C++ compiler {default} found: {f'set CXX={alternative}' if alternative else remedy}"
     # the two folders where PyTorch looks for Python's headers: this Python's, and the usual one
     scheme = "nt" if platform.system() == "Windows" else "posix_prefix"
     folders = sysconfig.get_path("include"), sysconfig.get_path("include", scheme=scheme)
