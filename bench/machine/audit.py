@@ -31,9 +31,7 @@ MAX_SWAPPED = 0.05  # share of the memory
 MAX_IN_USE = 0.1  # share of an accelerator's memory that other programs may use
 SLOW_CLOCK_NS = 1000  # cost of one reading of the clock
 HOT_C, HOT_DEVICE_C = 90, 85  # of the processor, of an accelerator
-CALM_REASONS = (
-    0x1 | 0x2
-)  # NVML's harmless reasons for a slow clock: idle device, clocks set by an application
+CALM_REASONS = 0x1 | 0x2  # harmless reasons of NVML for a slow clock: idle; set by an application
 # kind, maximum percent of ten seconds in which tasks waited, what the tasks waited for
 PRESSURES = (("cpu", 10.0, "a processor"), ("memory", 1.0, "memory"), ("io", 20.0, "a disk"))
 SLOW_BLAS = ("lapack_lite", "netlib", "reference", "none")

@@ -45,7 +45,7 @@ def as_path(name: str | Path) -> Path:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a whole file, or leave the old one unchanged.
+    """Write a whole file, or leave the old file unchanged.
 
     Raises:
         OSError: the file cannot be written; ``filename`` is ``path``.
@@ -186,7 +186,7 @@ def open_regular(path: Path, flags: int) -> int:
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file for this process; the lock ends with the process, even if killed.
+    """Lock an open file for this process; the lock ends with the process, even if that is killed.
 
     Returns:
         True: locked. False: another process has the lock. None: locks are impossible here, as on a network
