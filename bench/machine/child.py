@@ -156,7 +156,7 @@ class Child(contextlib.AbstractContextManager["Child"]):
         """Wait for a reply of the ``expected`` type until the deadline; printed output does not extend this.
 
         Raises:
-            ChildError: as ``ask``.
+            ChildError: as in ``ask``.
         """
         while (reply := self.take(expected)) is None:
             _readable([self], min(max(0.0, self._due - time.monotonic()), LOOK_S))
