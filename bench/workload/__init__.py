@@ -1,1 +1,1 @@
-"""What is timed: the case, its data, and the variants that do it."""
+"""Define what is timed: the case, its data, and the variants that compute it."""

@@ -1,7 +1,7 @@
-"""Bind a variant to arrays that the harness owns: its library's own, on the device that computes.
+"""Bind a variant to arrays of its library, owned by the harness, on the compute device.
 
-The harness alone writes into them, between calls. Every call reads them anew, so nothing that is computed
-from one set of inputs can be kept for the next.
+Only the harness writes into these arrays, and only between calls. Every call must read the arrays again, so
+a variant cannot reuse results of earlier inputs.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Bind = Callable[..., Bound]
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A variant's ``Bound`` and the arrays that it was given."""
+    """Hold a variant's ``Bound`` and the arrays that the variant received."""
 
     bound: Bound
     library: Library
@@ -30,21 +30,22 @@ class Binding:
     params: dict[str, Any]
     x: Any
     y: Any
-    first: Batch  # what was in the arrays when they were bound
+    first: Batch  # the content of the arrays when the variant was bound
 
     def feed(self, batch: Batch) -> None:
-        """Write the x and y of another batch of the same shapes where the calls read them."""
-        if own := getattr(self.bound, "feed", None):
-            own(batch.x.copy(), batch.y.copy())
+        """Write another batch's x and y, of the same shapes, into the bound arrays."""
+        if variant_feed := getattr(self.bound, "feed", None):
+            variant_feed(batch.x.copy(), batch.y.copy())
             return
         self.library.write(self.x, batch.x)
         self.library.write(self.y, batch.y)
 
     def result(self) -> dict[str, Array]:
-        """Return the results of the last call, as copies: some variants hand out their workspace.
+        """Return copies of the last call's results, since some variants return their workspace.
 
         Raises:
-            TypeError: it is no dict of NumPy arrays; the message has the place of the variant's ``result``.
+            TypeError: the result is no dict of NumPy arrays. The message contains the place of the variant's
+                ``result`` function.
         """
         result, place = self.bound.result(), place_of(self.bound.result)
         if not isinstance(result, dict):
@@ -55,22 +56,23 @@ class Binding:
         return {name: np.array(value) for name, value in result.items()}
 
     def unchanged(self, batch: Batch) -> bool:
-        """Return whether x and y are still those of ``batch``, fed last, and the parameters as bound."""
-        inputs = self.first if hasattr(self.bound, "feed") else batch  # a feed of its own leaves ours alone
+        """Return whether x and y still equal ``batch`` (fed last) and the parameters their first values."""
+        # with a feed function of the variant, the harness never writes into its own x and y
+        inputs = self.first if hasattr(self.bound, "feed") else batch
         pairs = [(self.x, inputs.x), (self.y, inputs.y)]
-        pairs += [(held, self.first.params[name]) for name, held in self.params.items()]
-        return all(np.array_equal(self.library.as_numpy(held), array) for held, array in pairs)
+        pairs += [(param, self.first.params[name]) for name, param in self.params.items()]
+        return all(np.array_equal(self.library.as_numpy(array), before) for array, before in pairs)
 
 
 def bind_case(bind: Bind, library: str, case: Case, batch: Batch, device: str) -> Binding:
-    """Place a batch as arrays of ``library`` on ``device``, and bind a case to them.
+    """Copy a batch to arrays of ``library`` on ``device``, and bind the variant to these arrays.
 
     Raises:
-        ValueError: the library has no arrays there.
+        ValueError: the library does not support the device.
     """
-    own_library = find_library(library)
-    params = {name: own_library.place(p, device) for name, p in batch.params.items()}
-    x, y = own_library.place(batch.x, device), own_library.place(batch.y, device)
-    own = dict(params)  # what a variant puts into the dict is its own, what it writes into an array is not
-    bound = bind(case.task, own, x, y, activation=case.activation, delta=case.delta, lr=case.lr)
-    return Binding(bound, own_library, device, params, x, y, batch)
+    array_library = find_library(library)
+    params = {name: array_library.place(p, device) for name, p in batch.params.items()}
+    x, y = array_library.place(batch.x, device), array_library.place(batch.y, device)
+    variant_params = dict(params)  # shallow copy: the dict is private to the variant, the arrays are shared
+    bound = bind(case.task, variant_params, x, y, activation=case.activation, delta=case.delta, lr=case.lr)
+    return Binding(bound, array_library, device, params, x, y, batch)

@@ -1,4 +1,4 @@
-"""The work to be timed: shapes, layouts and cases. A case is equal for every variant."""
+"""Describe the work to be timed: shapes, layouts and cases. A case is the same for every variant."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from bench.machine.errors import UserError
 
 TASKS = ("train_step", "gradient", "forward")
-LARGEST_SEED = 2**63 - 1  # that the files of results hold
+LARGEST_SEED = 2**63 - 1  # result files cannot store a larger seed
 LAYOUTS = ("positional", "sequence", "single_step")
 DTYPES = ("float32", "float64")
 ACTIVATIONS = ("tanh", "sigmoid")
@@ -16,17 +16,17 @@ DEFAULT_CELL = "rnn"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the RNN sees: T steps, batch B, I features, H hidden units, O outputs."""
+    """Hold the sizes of the RNN: T steps, batch B, I features, H hidden units, O outputs."""
 
     T: int
     B: int
-    I: int  # noqa: E741  (the project's letter for features)
+    I: int  # noqa: E741  (this project writes I for features)
     H: int
-    O: int  # noqa: E741  (and for outputs)
+    O: int  # noqa: E741  (this project writes O for outputs)
 
     @property
     def work(self) -> int:
-        """Return T B H^2, to which the time of a call is about proportional where H is large."""
+        """Return T B H^2: for large H the time of a call is about proportional to this number."""
         return self.T * self.B * self.H**2
 
     def __str__(self) -> str:
@@ -35,11 +35,12 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One piece of work.
+    """Describe one computation to time.
 
     ``data`` is ``sine`` (windows of a sine wave in one of the layouts) or ``random`` (any shape).
-    ``seed`` draws the data and the initial parameters, ``lr`` and ``delta`` (the Huber cutoff) are the
-    training step's. ``cell`` is the name of a cell, or ``module:object`` of one's own.
+    ``seed`` seeds the data and the initial parameters. The training step uses ``lr`` (learning rate) and
+    ``delta`` (the Huber cutoff). ``cell`` is the name of a built-in cell, or ``module:object`` of a user's
+    cell.
     """
 
     task: str
@@ -59,7 +60,7 @@ class Case:
         return f"{cell}{self.task} · {self.layout} · {self.dtype} · {self.activation} · {self.shape}"
 
     def with_task(self, task: str) -> "Case":
-        """Return the same work for another task."""
+        """Return the same case with another task."""
         return replace(self, task=task)
 
 
@@ -73,9 +74,10 @@ def sine_case(
     outputs: int = 8,
     **others: Any,
 ) -> Case:
-    """Make a case on sine windows; the defaults are the primer's: 6 values in, 8 out, 128 samples, H = 32.
+    """Make a case on sine windows.
 
-    ``others`` are fields of the case beside its shape, as ``dtype`` and ``seed``.
+    The defaults are those of the tutorial: 6 values in, 8 out, a batch of 128 windows, H = 32.
+    ``others`` are the case's other fields, for example ``dtype`` and ``seed``.
 
     Raises:
         UserError: a size below 1.
@@ -84,7 +86,11 @@ def sine_case(
     for name, size in sizes.items():
         if size < 1:
             raise UserError(f"--{name} must be 1 or more, not {size}")
-    laid_out = {"single_step": (1, window), "positional": (window, window), "sequence": (window, 1)}
-    steps, features = laid_out[layout]
+    steps_and_features = {
+        "single_step": (1, window),
+        "positional": (window, window),
+        "sequence": (window, 1),
+    }
+    steps, features = steps_and_features[layout]
     shape = Shape(T=steps, B=batch, I=features, H=hidden, O=outputs)
     return Case(task, shape, layout, **others)
