@@ -1,21 +1,21 @@
-"""The Elman cell of the tutorial, h_t = act(U x_t + W h_{t-1}), y_hat = V h_T, and the operations it takes.
+"""Define the tutorial's Elman cell and count its operations: h_t = act(U x_t + W h_{t-1}), y_hat = V h_T.
 
-The products, with how often they are made (``docs/limits.md`` has the whole table)::
+The products, and how often each is computed (``docs/limits.md`` has the whole table)::
 
-    U x_t            (B, I) (I, H)    T times; in one product over all steps where it can be: (T B, I) (I, H)
-    W h_{t-1}        (B, H) (H, H)    T times, though h_0 = 0 would need T - 1
+    U x_t            (B, I) (I, H)    T times; if possible all steps in one product: (T B, I) (I, H)
+    W h_{t-1}        (B, H) (H, H)    T times, although T - 1 are enough, since h_0 = 0
     V h_T            (B, H) (H, O)    once
     dL/dV            (O, B) (B, H)    once
     dL/dh_T          (B, O) (O, H)    once
-    dL/dU            (H, B) (B, I)    T times; over all steps: (H, T B) (T B, I)
-    dL/dW            (H, B) (B, H)    T times; over all steps: (H, T B) (T B, H)
-    dL/dh_{t-1}      (B, H) (H, H)    T - 1 times; T times where dL/dh_0 is worked out too
+    dL/dU            (H, B) (B, I)    T times; all steps in one product: (H, T B) (T B, I)
+    dL/dW            (H, B) (B, H)    T times; all steps in one product: (H, T B) (T B, H)
+    dL/dh_{t-1}      (B, H) (H, H)    T - 1 times; T times if dL/dh_0 is computed too
 
-A pass is named after what it costs: ``tanh``, ``sigmoid`` and ``exp`` as they are; ``add`` adds, subtracts or
-sums; ``multiply`` is any other cheap one (a product, a quotient, a clip, a comparison, and a Huber loss or a
-derivative that the library has in one). Of one sample, vectors are matrices of one column: U x_t is a product
-(H, I) (I, 1), and an outer product is a pass over all elements of its result, the only array of that size.
-The tests run every variant and count what it really asks for.
+A pass is named by its cost: ``tanh``, ``sigmoid`` and ``exp`` keep their names; ``add`` adds, subtracts or
+sums; ``multiply`` is any other cheap pass (a product, a quotient, a clip, a comparison, and a Huber loss or a
+derivative that the library computes in one pass). For one window of the batch, vectors are matrices of one
+column: U x_t is a product (H, I) (I, 1), and an outer product is a pass over all elements of its result, the
+only array of that size. The tests run every variant and count its real library calls.
 """
 
 from collections.abc import Iterator
@@ -29,20 +29,23 @@ from bench.workload.cell import Cell, Params
 from bench.workload.operations import Operations, each, into, nn, nt, repeated, tn
 
 Array = NDArray[Any]
-Passes = tuple[tuple[str, int], ...]  # name, and how many arrays of its size it reads and writes
-# e, its clip, its mean product with e - clip / 2, and clip / n
+Passes = tuple[tuple[str, int], ...]  # name, and the number of arrays of its size that it reads and writes
+# with e = y_hat - y: e; clip(e); the mean of clip (e - clip / 2); clip / n
 HUBER: Passes = (
     ("add", 3), ("multiply", 2), ("multiply", 2), ("add", 3), ("multiply", 3), ("add", 1), ("multiply", 2),
 )  # fmt: skip
 SCALE_AND_SUBTRACT: Passes = (("multiply", 2), ("add", 3))  # p - lr dL/dp
-SUBTRACT_SCALED: Passes = (("add", 3),)  # the same in one
-OUTER_AND_ADD: Passes = (("multiply", 1), ("add", 3))  # of one sample
+SUBTRACT_SCALED: Passes = (("add", 3),)  # p - lr dL/dp in one pass
+OUTER_AND_ADD: Passes = (("multiply", 1), ("add", 3))  # for one window of the batch
 # dL/dh act'(a): dh (1 - h h) or dh (h (1 - h))
 DERIVATIVE: Passes = (("multiply", 3), ("add", 2), ("multiply", 3))
 
 
 def initial_params(shape: Shape, generator: np.random.Generator) -> Params:
-    """Draw the primer's start: W the QR factor of a Gaussian matrix, U and V with singular values 1."""
+    """Draw initial parameters as the tutorial does.
+
+    W is the Q factor of a Gaussian matrix; U and V have singular values 1.
+    """
     U = _unit_singular_values(generator.standard_normal((shape.H, shape.I)))  # (H, I)
     W, _ = np.linalg.qr(generator.standard_normal((shape.H, shape.H)))  # (H, H)
     V = _unit_singular_values(generator.standard_normal((shape.O, shape.H)))  # (O, H)
@@ -52,7 +55,7 @@ def initial_params(shape: Shape, generator: np.random.Generator) -> Params:
 def hidden_gradients(
     params: Params, x: Array, hs: list[Array], dy_hat: Array, *, activation: str
 ) -> Iterator[Array]:
-    """Yield dL/dh_T, ..., dL/dh_0, each (B, H), for dL/dy_hat (B, O)."""
+    """Yield dL/dh_T, ..., dL/dh_0, each (B, H), from dL/dy_hat (B, O)."""
     _, act_prime = RNN.reference().ACTIVATIONS[activation]
     dh = dy_hat @ params["V"]
     yield dh
@@ -62,16 +65,17 @@ def hidden_gradients(
 
 
 def _unit_singular_values(matrix: Array) -> Array:
+    """Return the matrix with all singular values set to 1."""
     left, _, right = np.linalg.svd(matrix, full_matrices=False)
     product: Array = left @ right
     return product
 
 
 def needed(case: Case) -> Operations:
-    """Count what the mathematics needs, whoever computes it: products, and an activation per hidden unit.
+    """Count the minimum operations of a call, for any implementation: products and activations.
 
-    h_0 = 0, so W h_0, its part of dL/dW and dL/dh_0 need nothing. All other passes could be made along with
-    these: they add nothing here.
+    h_0 = 0, so W h_0, its part of dL/dW, and dL/dh_0 are not counted. All other passes are not counted
+    either, since an implementation could merge them into these operations.
     """
     s, steps = case.shape, case.shape.T
     total = [nt(s.B, s.I, s.H, steps), nt(s.B, s.H, s.H, steps - 1), nt(s.B, s.H, s.O)]
@@ -83,19 +87,19 @@ def needed(case: Case) -> Operations:
 
 
 def numpy_batched(case: Case) -> Operations:
-    """Count impl_numpy/rnn.py: BPTT by hand, an array for every result."""
+    """Count the operations of impl_numpy/rnn.py: BPTT by hand, a new array for every result."""
     return _by_hand(case, numpy_activation(case))
 
 
 def torch_manual(case: Case) -> Operations:
-    """Count impl_torch/manual.py: the same, line by line."""
+    """Count the operations of impl_torch/manual.py: the same computation as impl_numpy/rnn.py."""
     return _by_hand(case, ((case.activation, 2),))
 
 
 def numpy_inplace(case: Case) -> Operations:
-    """Count impl_numpy/inplace.py: nothing is allocated, dL/dU and dL/dW are one product each.
+    """Count the operations of impl_numpy/inplace.py: no allocation, one product each for dL/dU and dL/dW.
 
-    Its sigmoid is (1 + tanh(a / 2)) / 2.
+    The sigmoid is computed as (1 + tanh(a / 2)) / 2.
     """
     halves = (("multiply", 2), ("multiply", 2), ("add", 2)) if case.activation == "sigmoid" else ()
     activation = (("add", 3), ("tanh", 2), *halves)
@@ -103,9 +107,9 @@ def numpy_inplace(case: Case) -> Operations:
 
 
 def torch_inplace(case: Case) -> Operations:
-    """Count impl_torch/inplace.py: the same, but addmm adds U x_t within the product.
+    """Count the operations of impl_torch/inplace.py: as impl_numpy/inplace.py, with fewer passes.
 
-    addcmul and ``alpha`` multiply within another pass.
+    addmm adds U x_t within the product; addcmul and ``alpha`` multiply within another pass.
     """
     huber = HUBER[:2] + HUBER[3:]
     return _in_place(
@@ -114,24 +118,24 @@ def torch_inplace(case: Case) -> Operations:
 
 
 def torch_autograd(case: Case) -> Operations:
-    """Count impl_torch/rnn.py: autograd over the plain recurrence."""
+    """Count the operations of impl_torch/rnn.py: autograd over the plain recurrence."""
     return _autograd(case, SCALE_AND_SUBTRACT)
 
 
 def torch_cell(case: Case) -> Operations:
-    """Count ``nn.RNNCell`` step by step, and an optimizer."""
+    """Count the operations of ``nn.RNNCell``, step by step, with an optimizer."""
     return _autograd(case, SUBTRACT_SCALED)
 
 
 def torch_rnn(case: Case) -> Operations:
-    """Count ``nn.RNN``, which makes U x_t of all steps in one product, and an optimizer."""
+    """Count the operations of ``nn.RNN``, with U x_t of all steps in one product, and an optimizer."""
     return _autograd(case, SUBTRACT_SCALED, at_once=True)
 
 
 def numpy_activation(case: Case) -> Passes:
-    """Return the passes of tanh, or of the sigmoid that never overflows.
+    """Return the passes of tanh, or of NumPy's sigmoid, written so that it never overflows.
 
-    That is a comparison, -a, two selections, one exp, and twice 1 + z and a quotient.
+    The sigmoid takes a comparison, -a, two selections, one exp, and twice 1 + z and a quotient.
     """
     if case.activation == "tanh":
         return (("tanh", 2),)
@@ -140,12 +144,15 @@ def numpy_activation(case: Case) -> Passes:
 
 
 def passes(n: int, named: Passes) -> Operations:
-    """Make passes over the same n elements."""
+    """Return passes over the same n elements."""
     return [each(name, n, arrays) for name, arrays in named]
 
 
 def _of_task(case: Case, forward: Operations, back: Operations, updates: Passes) -> Operations:
-    """Count a forward pass; beyond that the way back; in a training step passes over each of U, W and V."""
+    """Return the operations of a task: forward; with a gradient, also back; with an update, also updates.
+
+    A training step applies the passes ``updates`` to each of U, W and V.
+    """
     s, total = case.shape, [*forward, *(back if case.task != "forward" else ())]
     for n in (s.H * s.I, s.H * s.H, s.O * s.H) if case.task == "train_step" else ():
         total += passes(n, updates)
@@ -153,19 +160,19 @@ def _of_task(case: Case, forward: Operations, back: Operations, updates: Passes)
 
 
 def _by_hand(case: Case, activation: Passes) -> Operations:
-    """Count the gradient written out. The walk back goes on to dL/dh_0, which nobody needs."""
+    """Count BPTT by hand, step by step. The backward loop also computes dL/dh_0, which is not needed."""
     s, hidden = case.shape, case.shape.B * case.shape.H
     step = [nt(s.B, s.I, s.H), nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), *activation))]
-    walk = [tn(s.H, s.B, s.I), tn(s.H, s.B, s.H), nn(s.B, s.H, s.H), *passes(hidden, DERIVATIVE)]
-    walk += [each("add", s.H * s.I), each("add", s.H * s.H)]
-    back = [*passes(s.B * s.O, HUBER), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H), *repeated(s.T, walk)]
+    step_back = [tn(s.H, s.B, s.I), tn(s.H, s.B, s.H), nn(s.B, s.H, s.H), *passes(hidden, DERIVATIVE)]
+    step_back += [each("add", s.H * s.I), each("add", s.H * s.H)]
+    back = [*passes(s.B * s.O, HUBER), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H), *repeated(s.T, step_back)]
     return _of_task(case, [*repeated(s.T, step), nt(s.B, s.H, s.O)], back, SCALE_AND_SUBTRACT)
 
 
 def _in_place(
     case: Case, activation: Passes, huber: Passes, derivative: Passes, updates: Passes
 ) -> Operations:
-    """Count everything written into a workspace, and as much as can be in one product over all steps."""
+    """Count BPTT in a workspace: no allocation, and if possible one product over all steps."""
     s, hidden = case.shape, case.shape.B * case.shape.H
     forward = [nt(s.T * s.B, s.I, s.H), nt(s.B, s.H, s.H, s.T), nt(s.B, s.H, s.O)]
     forward += repeated(s.T, passes(hidden, activation))
@@ -178,8 +185,8 @@ def _in_place(
 def _autograd(case: Case, updates: Passes, *, at_once: bool = False) -> Operations:
     """Count the recurrence and its autograd; ``at_once``: U x_t of all steps in one product.
 
-    The loss, its derivative and that of the activation are a pass each. A parameter that is used T times
-    has T gradients, which take T - 1 additions.
+    The loss, its derivative and the derivative of the activation are one pass each. A parameter that is used
+    T times gets T gradients, and their sum takes T - 1 additions.
     """
     s, hidden, errors = case.shape, case.shape.B * case.shape.H, case.shape.B * case.shape.O
     step = [nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), (case.activation, 2)))]
@@ -195,35 +202,42 @@ def _autograd(case: Case, updates: Passes, *, at_once: bool = False) -> Operatio
 
 
 def numpy_loop(case: Case) -> Operations:
-    """Count impl_numpy/loop.py: exact BPTT, sample by sample."""
+    """Count the operations of impl_numpy/loop.py: exact BPTT, one window of the batch after the other."""
     s = case.shape
-    forward = [*repeated(s.T, _step(case)), nn(s.O, s.H, 1)]
-    walk = [*passes(s.H, DERIVATIVE), *passes(s.H * s.I, OUTER_AND_ADD), *passes(s.H * s.H, OUTER_AND_ADD)]
-    back = [*_output(case), *repeated(s.T, [*walk, tn(s.H, s.H, 1)])]
+    forward = [*repeated(s.T, _one_step(case)), nn(s.O, s.H, 1)]
+    step_back = [
+        *passes(s.H, DERIVATIVE),
+        *passes(s.H * s.I, OUTER_AND_ADD),
+        *passes(s.H * s.H, OUTER_AND_ADD),
+    ]
+    back = [*_one_output(case), *repeated(s.T, [*step_back, tn(s.H, s.H, 1)])]
     return _of_task(case, repeated(s.B, forward), repeated(s.B, back), SCALE_AND_SUBTRACT)
 
 
 def numpy_published(case: Case) -> Operations:
-    """Count impl_numpy/published.py: R_U and R_W carried forwards; diag(d) M column by column."""
+    """Count the operations of impl_numpy/published.py: gradients by forward recursion of R_U and R_W.
+
+    The products diag(d) M are computed column by column.
+    """
     if case.task == "forward":
         return numpy_loop(case)
     s = case.shape
     columns, rows = each("multiply", s.H, times=s.H), each("multiply", s.H, times=s.I)
-    step = [*_step(case), *passes(s.H, DERIVATIVE[:2]), columns, nn(s.H, s.H, s.I), nn(s.H, s.H, s.H)]
+    step = [*_one_step(case), *passes(s.H, DERIVATIVE[:2]), columns, nn(s.H, s.H, s.I), nn(s.H, s.H, s.H)]
     step += [*passes(s.H * s.I, OUTER_AND_ADD), *passes(s.H * s.H, OUTER_AND_ADD)]
-    sample = [*repeated(s.T, step), nn(s.O, s.H, 1), *_output(case)]
-    sample += [rows, each("add", s.H * s.I), columns, each("add", s.H * s.H)]
-    return _of_task(case, repeated(s.B, sample), [], SCALE_AND_SUBTRACT)
+    one_window = [*repeated(s.T, step), nn(s.O, s.H, 1), *_one_output(case)]
+    one_window += [rows, each("add", s.H * s.I), columns, each("add", s.H * s.H)]
+    return _of_task(case, repeated(s.B, one_window), [], SCALE_AND_SUBTRACT)
 
 
-def _step(case: Case) -> Operations:
-    """Count h_t = act(U x_t + W h_{t-1}) of one sample."""
+def _one_step(case: Case) -> Operations:
+    """Count the operations of h_t = act(U x_t + W h_{t-1}) for one window of the batch."""
     s = case.shape
     return [nn(s.H, s.I, 1), nn(s.H, s.H, 1), *passes(s.H, (("add", 3), *numpy_activation(case)))]
 
 
-def _output(case: Case) -> Operations:
-    """Count the loss of one sample, its part of dL/dV, and dL/dh_T."""
+def _one_output(case: Case) -> Operations:
+    """Count the operations of the loss, dL/dV and dL/dh_T for one window of the batch."""
     s = case.shape
     return [*passes(s.O, HUBER), *passes(s.O * s.H, OUTER_AND_ADD), tn(s.H, s.O, 1)]
 
