@@ -1,8 +1,8 @@
-"""The one data module: both libraries get their numbers here, the same bytes.
+"""Make the inputs of a case, the same bytes for every library.
 
 A case becomes (params, x, y): a series is cut into windows, split, laid out for the RNN, and cast once
-from float64. Everything is NumPy, seeded by ``numpy.random.PCG64``; implementations receive arrays and
-never import this.
+from float64. All arrays are NumPy, seeded by ``numpy.random.PCG64``. Implementations receive arrays and
+never import this module.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.random  # NumPy would load it at its first use, and the module's own start swallows a Ctrl-C
+import numpy.random  # otherwise NumPy loads it at first use, and this late loading can lose a Ctrl-C
 from numpy.typing import NDArray
 
 from bench.machine.arrays import read_arrays
@@ -21,12 +21,12 @@ from bench.workload.cell import find_cell
 from bench.workload.series import sine_series
 
 Array = NDArray[Any]
-N_TEST = 4  # windows the primer keeps for its test pictures
+N_TEST = 4  # windows that the tutorial keeps for its test plots
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What every variant of a case receives: the cell's parameters by name; x (T, B, I); y (B, O)."""
+    """Hold the inputs of every variant of a case: the cell's parameters by name; x (T, B, I); y (B, O)."""
 
     params: dict[str, Array]
     x: Array
@@ -38,9 +38,10 @@ class Batch:
         return Batch(params, self.x.astype(dtype), self.y.astype(dtype))
 
     def other(self) -> "Batch":
-        """Return other inputs for the same parameters; no symmetry of the net makes their results the same.
+        """Return other inputs (-x, y / 2) for the same parameters; no symmetry makes the results equal.
 
-        Both numbers are exact in any dtype, so the results expected of them serve float32 and float64.
+        Changing a sign and halving are exact in any dtype, so one set of expected results is valid for
+        float32 and float64.
         """
         return Batch(self.params, -self.x, self.y / 2)
 
@@ -53,15 +54,15 @@ class Batch:
         return sha.hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Write the arrays as npz, for a worker to load."""
+        """Write the arrays to an npz file, which a worker loads."""
         np.savez(path, allow_pickle=False, **self.params, x=self.x, y=self.y)
 
     @classmethod
     def load(cls, path: str | Path) -> "Batch":
-        """Read what ``save`` wrote; nothing is unpickled.
+        """Read a file written by ``save``; nothing is unpickled.
 
         Raises:
-            ValueError: it is another file.
+            ValueError: the file was not written by ``save``.
         """
         arrays = read_arrays(path, None)
         if missing := {"x", "y"} - arrays.keys():
@@ -72,7 +73,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Windows kept for training and for test, one a row: (windows, T + O)."""
+    """Hold the windows for training and for test, one window per row: (windows, T + O)."""
 
     train: Array
     test: Array
@@ -80,25 +81,25 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """(value - mean) / scale, its two numbers taken from training rows only."""
+    """Scale values as (value - mean) / scale, with ``mean`` and ``scale`` of the training rows only."""
 
     mean: float
     scale: float
 
     def apply(self, values: Array) -> Array:
-        """Convert to units of the training rows' standard deviation."""
+        """Convert values to units of the training rows' standard deviation."""
         return (values - self.mean) / self.scale
 
     def invert(self, values: Array) -> Array:
-        """Convert back to the series' own units."""
+        """Convert scaled values back to the units of the series."""
         return values * self.scale + self.mean
 
 
 def windows(series: Array, length: int) -> Array:
-    """Cut out all runs of ``length`` successive values but the last, one a row.
+    """Return all windows of ``length`` successive values except the last window, one per row.
 
-    The last is left out because the primer's loop stops one short: 146 points and windows of 14 give
-    132 of the 133 there are.
+    The last window is left out because the tutorial's loop leaves it out: 146 points and windows of 14 give
+    132 windows, although 133 are possible.
 
     Raises:
         UserError: the series is too short for two windows.
@@ -111,11 +112,12 @@ def windows(series: Array, length: int) -> Array:
 
 
 def split_windows(rows: Array, horizon: int, *, split: str, n_test: int, seed: int) -> Split:
-    """Keep ``n_test`` windows for test.
+    """Split windows into training and ``n_test`` test windows.
 
-    ``random`` shuffles first, as the primer does. Neighbouring windows share all values but one, so
-    almost every test value has been trained on: that split leaks, and measures memory. ``tail`` tests
-    on the last windows, and drops the ``horizon - 1`` before them, whose targets reach into the test.
+    ``random`` shuffles first, as the tutorial does. Neighbouring windows share all values except one, so
+    almost every test value is also a training value: this split leaks, and the test error measures memory.
+    ``tail`` tests on the last windows, and drops the ``horizon - 1`` windows before them, because their
+    targets overlap with the test windows.
 
     Raises:
         UserError: no training window would be left.
@@ -133,12 +135,12 @@ def split_windows(rows: Array, horizon: int, *, split: str, n_test: int, seed: i
 
 
 def fit_scaling(train: Array) -> Scaling:
-    """Take mean and standard deviation of the training rows.
+    """Return the scaling with mean and standard deviation of the training rows.
 
     Raises:
-        UserError: the rows are constant, so there is nothing to learn or to scale by.
+        UserError: the rows are constant, so learning and scaling are impossible.
     """
-    if np.ptp(train) == 0:  # the standard deviation of equal numbers need not be exactly 0
+    if np.ptp(train) == 0:  # the computed standard deviation of equal numbers may differ from 0
         raise UserError(
             f"the series is constant ({train.flat[0]:g}) over its training rows; nothing to learn"
         )
@@ -146,7 +148,7 @@ def fit_scaling(train: Array) -> Scaling:
 
 
 def lay_out(inputs: Array, layout: str) -> Array:
-    """Lay input windows (B, window) out as x (T, B, I).
+    """Arrange input windows (B, window) as x (T, B, I).
 
     ==============  ======  ======  =================================================
     layout          T       I       x
@@ -168,7 +170,7 @@ def lay_out(inputs: Array, layout: str) -> Array:
 
 
 def initial_params(case: Case) -> dict[str, Array]:
-    """Draw the parameters that the case's cell starts from, float64."""
+    """Draw the initial parameters of the case's cell, float64."""
     generator = np.random.Generator(np.random.PCG64(case.seed))
     return find_cell(case.cell).initial(case.shape, generator)
 
@@ -176,7 +178,10 @@ def initial_params(case: Case) -> dict[str, Array]:
 def sine_split(
     window: int, horizon: int, n_train: int, *, split: str = "random", n_test: int = N_TEST, seed: int
 ) -> Split:
-    """Cut and split the sine as the primer does: 146 points for 6 in, 8 out, 128 to train, 4 to test."""
+    """Cut the sine into windows and split them as the tutorial does.
+
+    The tutorial's sizes (6 values in, 8 out, 128 windows for training, 4 for test) need 146 points.
+    """
     gap = horizon - 1 if split == "tail" else 0
     series = sine_series(n_train + n_test + gap + window + horizon)
     return split_windows(windows(series, window + horizon), horizon, split=split, n_test=n_test, seed=seed)
@@ -185,8 +190,8 @@ def sine_split(
 def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.random.Generator) -> Array:
     """Draw targets y (B, O) that make a float32 proof possible.
 
-    Each error y_hat - y at the start is at least 0.1 in size, so that it does not cancel; errors lie on
-    both sides of the Huber cutoff where that is above 0.15, and never within 10 % of it.
+    With the initial parameters each |y_hat - y| is at least 0.1, so that no error cancels. The errors lie
+    on both sides of the Huber cutoff if the cutoff is above 0.15, and never within 10 % of the cutoff.
     """
     y_hat = find_cell(case.cell).reference().predict(params, x, activation=case.activation)
     size = generator.uniform(max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O))
@@ -199,7 +204,7 @@ def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.ra
 
 
 def random_batch(case: Case, draw: int = 1) -> Batch:
-    """Draw Gaussian inputs of any shape, laid out as the case says, float64; each ``draw`` has its own."""
+    """Draw Gaussian inputs in the case's shape and layout, float64; each ``draw`` gives other numbers."""
     generator = np.random.Generator(np.random.PCG64([case.seed, draw]))
     shape, params = case.shape, initial_params(case)
     if case.data == "random":
@@ -211,7 +216,7 @@ def random_batch(case: Case, draw: int = 1) -> Batch:
 
 
 def make(case: Case) -> Batch:
-    """Make the inputs of a case, in its dtype: drawn in float64 and cast once."""
+    """Make the inputs of a case in the case's dtype: computed in float64 and cast once."""
     if case.data == "random":
         return random_batch(case).astype(case.dtype)
     shape = case.shape
@@ -222,8 +227,8 @@ def make(case: Case) -> Batch:
 
 
 def make_two(case: Case) -> tuple[Batch, Batch]:
-    """Make the inputs of a case, and a second batch for the same parameters, drawn independently.
+    """Make the inputs of a case, and a second, independently drawn batch for the same parameters.
 
-    The two are written in by turns while a case is timed, so that what is kept from earlier calls shows.
+    Timing alternates between the two batches, so that reused results of earlier calls are detected.
     """
     return make(case), random_batch(case, draw=2).astype(case.dtype)
