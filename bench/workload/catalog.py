@@ -1,6 +1,6 @@
-"""The one list of variants. Tests and timing iterate it, so nothing can be timed unproved.
+"""List all built-in variants. Tests and timing use this same list, so no variant is timed without a proof.
 
-Only this file and the cell in ``rnn`` know ``impl_numpy`` and ``impl_torch``; ``load`` imports them.
+Only this file and the cell in ``rnn`` refer to ``impl_numpy`` and ``impl_torch``; ``load`` imports them.
 """
 
 import functools
@@ -18,67 +18,68 @@ from bench.machine.libraries import ACCELERATORS, introduce, library
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
 from bench.workload.operations import Count
 
-# of all that computes a cell: how each library is usually written; a candidate for its fastest form; one of
-# the tutorial's own programs; the reference's plain operations; compiled code; or one for its own sake
+# as_written: the usual way to write the cell in this library; fastest: a candidate for the library's fastest
+# form; tutorial: a program of the tutorial; plain: the reference's operations; compiled: compiled code;
+# other: any other variant
 Role = Literal["as_written", "fastest", "tutorial", "plain", "compiled", "other"]
 DESCRIBING_SECONDS = 60  # a first import of torch from a slow disk can take most of a minute
 
 
 class Bound(Protocol):
-    """A task bound to its arrays, which every call reads anew; ``call`` alone is timed.
+    """Define what ``bind`` returns: a task bound to its arrays; only ``call`` is timed.
 
-    One whose library cannot have numbers written into its arrays has ``feed(x, y)`` as well: it gets NumPy
-    arrays, and copies them to where its calls read.
+    Every call must read the arrays again. If the harness cannot write into the library's arrays, the object
+    also has ``feed(x, y)``, which receives NumPy arrays and copies them to the inputs of the next calls.
     """
 
     @property
     def call(self) -> Callable[[], object]:
-        """Does the work, without waiting for the device."""
+        """Return the function that runs the task, without waiting for the device."""
 
     @property
     def reset(self) -> Callable[[], None]:
-        """Puts the parameters back to the start."""
+        """Return the function that resets the parameters to their initial values."""
 
     @property
     def result(self) -> Callable[[], dict[str, Any]]:
-        """Returns NumPy arrays of the last call: y_hat; loss and dU dW dV; or loss and U W V."""
+        """Return the function for the last call's NumPy arrays: y_hat; loss, dU, dW, dV; or loss, U, W, V."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One implementation of the recurrence, and what it supports."""
+    """Describe one implementation of the recurrence, and the cases it supports."""
 
     name: str
-    library: str  # the name of the one that its worker may load
-    target: str  # module:attribute of its bind
+    library: str  # name of the only library that its worker may load
+    target: str  # module:attribute of its function ``bind``
     summary: str
     devices: tuple[str, ...] = ("cpu",)  # device kinds
     tasks: tuple[str, ...] = TASKS
     layouts: tuple[str, ...] = LAYOUTS
     dtypes: tuple[str, ...] = DTYPES
     activations: tuple[str, ...] = ACTIVATIONS
-    cell: str = DEFAULT_CELL  # the name of a cell, or module:object of one's own
+    cell: str = DEFAULT_CELL  # the name of a built-in cell, or module:object of a user's cell
     wrong_gradients: tuple[str, ...] = ()  # parameters whose published gradient is known to be wrong
     role: Role = "other"
-    operations: str = ""  # module:function that counts what a call asks its library for, if anybody has
-    loops_over_batch: bool = False  # how many calls it makes of its library depends on the batch, or on H
-    autograd: bool = False  # its gradient is its library's, by automatic differentiation
-    compiles: bool = False  # its bind compiles: it needs a compiler, and seconds
-    own: bool = False  # of the user's own, not of the catalogue
-    own_library: str = ""  # module:object of its library, where that is the user's own
+    operations: str = ""  # module:function that counts the library operations of a call; empty if unknown
+    loops_over_batch: bool = False  # the number of library calls depends on the batch size or on H
+    autograd: bool = False  # the library computes the gradient by automatic differentiation
+    compiles: bool = False  # ``bind`` compiles, which needs a compiler and some seconds
+    own: bool = False  # a user's variant, not one of the catalogue
+    own_library: str = ""  # module:object of a user's library; empty for a built-in library
 
     @property
     def alone(self) -> bool:
-        """Return whether it needs a worker of its own: it compiles, or may do anything to its process."""
+        """Return whether the variant needs a separate worker: compiled code, or any code of a user."""
         return self.compiles or self.own
 
     @property
     def known_wrong(self) -> bool:
-        """Return whether its gradient is known to be wrong."""
+        """Return whether the variant's gradient is known to be wrong."""
         return bool(self.wrong_gradients)
 
     def unsupported(self, case: Case, device: str) -> str | None:
-        """Return why this variant cannot run the case on the device, or None where it can."""
+        """Return why this variant cannot run the case on the device, or None if the case is supported."""
         kind = device.partition(":")[0]
         for what, value, supported in (
             ("device", kind, self.devices),
@@ -95,27 +96,32 @@ class Variant:
         return None
 
     def count(self, case: Case) -> Count | None:
-        """Count what one call does; None where nobody has written a formula.
+        """Count the operations of one call; None if the variant has no counting function.
 
-        On an accelerator ``torch-rnn`` is one call of a library of the device, which makes the same products.
+        On an accelerator ``torch-rnn`` is a single call of a device library with the same matrix products.
         """
         if not self.operations:
             return None
         return Count.of(resolve_name(self.operations)(case), case.dtype)
 
     def load(self) -> Callable[..., Bound]:
-        """Import the variant's library and return its ``bind``, which raises where it makes no ``Bound``."""
-        library(self.library).load()  # a variant of one's own may not import what it says it uses
-        own = resolve_name(self.target)
+        """Import the variant's library and return ``bind``, with checks of its arguments and its result.
+
+        The returned function raises TypeError if the variant's ``bind`` returns no ``Bound``.
+        """
+        library(self.library).load()  # a user's variant may not import its library itself
+        variant_bind = resolve_name(self.target)
 
         def bind(*arrays: Any, **options: Any) -> Bound:
-            check_arguments(own, *arrays, **options)
-            bound: Bound = own(*arrays, **options)
-            parts: dict[str, Any] = {name: getattr(bound, name, None) for name in ("call", "reset", "result")}
-            if lacks := ", ".join(name for name, function in parts.items() if not callable(function)):
-                kind = f"{type(bound).__name__}, not a Bound: it has no function {lacks}"
-                raise TypeError(f"bind returned {kind}{place_of(own)}")
-            for function in parts.values():
+            check_arguments(variant_bind, *arrays, **options)
+            bound: Bound = variant_bind(*arrays, **options)
+            functions: dict[str, Any] = {
+                name: getattr(bound, name, None) for name in ("call", "reset", "result")
+            }
+            if missing := ", ".join(name for name, function in functions.items() if not callable(function)):
+                kind = f"{type(bound).__name__}, not a Bound: it has no function {missing}"
+                raise TypeError(f"bind returned {kind}{place_of(variant_bind)}")
+            for function in functions.values():
                 check_arguments(function)
             return bound
 
@@ -123,10 +129,12 @@ class Variant:
 
 
 def _torch(name: str, target: str, summary: str, **more: Any) -> Variant:
+    """Make a PyTorch variant, for the CPU and all accelerators."""
     return Variant(name, "torch", f"impl_torch.{target}", summary, ("cpu", *ACCELERATORS), **more)
 
 
-def _counted(function: str) -> str:
+def _counted_by(function: str) -> str:
+    """Return ``module:function`` of a counting function in ``bench.workload.rnn``."""
     return f"bench.workload.rnn:{function}"
 
 
@@ -135,31 +143,31 @@ VARIANTS = (
     Variant("numpy-published", "numpy", "impl_numpy.contract:published",
         "the tutorial's recursion, per sample; its gradient is known to be wrong",
         role="tutorial", loops_over_batch=True, wrong_gradients=("U", "W"),
-        operations=_counted("numpy_published")),
+        operations=_counted_by("numpy_published")),
     Variant("numpy-loop", "numpy", "impl_numpy.contract:loop",
         "exact BPTT, one sample at a time",
-        loops_over_batch=True, operations=_counted("numpy_loop")),
+        loops_over_batch=True, operations=_counted_by("numpy_loop")),
     Variant("numpy-batched", "numpy", "impl_numpy.contract:batched",
         "exact BPTT over the batch: the reference and the baseline",
-        role="as_written", operations=_counted("numpy_batched")),
+        role="as_written", operations=_counted_by("numpy_batched")),
     Variant("numpy-inplace", "numpy", "impl_numpy.inplace:bind",
         "the same in a workspace allocated once",
-        role="fastest", operations=_counted("numpy_inplace")),
+        role="fastest", operations=_counted_by("numpy_inplace")),
     _torch("torch-autograd", "contract:autograd",
         "the same operations on tensors, autograd",
-        role="plain", autograd=True, operations=_counted("torch_autograd")),
+        role="plain", autograd=True, operations=_counted_by("torch_autograd")),
     _torch("torch-cell", "modules:cell",
         "nn.RNNCell unrolled, Linear, HuberLoss, SGD",
-        role="tutorial", autograd=True, activations=("tanh",), operations=_counted("torch_cell")),
+        role="tutorial", autograd=True, activations=("tanh",), operations=_counted_by("torch_cell")),
     _torch("torch-rnn", "modules:rnn",
         "nn.RNN, Linear, HuberLoss, SGD",
-        role="as_written", autograd=True, activations=("tanh",), operations=_counted("torch_rnn")),
+        role="as_written", autograd=True, activations=("tanh",), operations=_counted_by("torch_rnn")),
     _torch("torch-manual", "contract:manual",
         "the hand-derived gradient on tensors: no autograd",
-        operations=_counted("torch_manual")),
+        operations=_counted_by("torch_manual")),
     _torch("torch-inplace", "inplace:bind",
         "the same in a workspace allocated once",
-        role="fastest", operations=_counted("torch_inplace")),
+        role="fastest", operations=_counted_by("torch_inplace")),
     _torch("torch-compile", "compiled:bind",
         "loss, gradient and update as one compiled graph",
         role="compiled", compiles=True),
@@ -170,9 +178,10 @@ BASELINE = "numpy-batched"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rung of the ladder: a variant on the tutorial's training step, and what changed from the rung above.
+    """Describe a rung of the ladder: a variant on the tutorial's training step, and the change.
 
-    The case is that of ``sine_case`` but for what is given here.
+    The change is relative to the rung above. The case is the default ``sine_case`` with this rung's dtype,
+    activation and layout.
     """
 
     variant: str
@@ -180,10 +189,12 @@ class Step:
     dtype: str = "float32"
     activation: str = "tanh"
     layout: str = "positional"
-    branches_from: int | None = None  # the place of the rung above, where that is no neighbour: a branch
+    branches_from: int | None = (
+        None  # index in ``LADDER`` of the rung to compare with, if not the rung directly above
+    )
 
 
-# from the tutorial's NumPy program to its PyTorch program; then what lies on no way from one to the other
+# from the tutorial's NumPy program to its PyTorch program; the last three rungs are side branches
 LADDER = (
     Step(
         "numpy-published",
@@ -206,31 +217,31 @@ LADDER = (
 
 
 def by_role(*roles: Role) -> tuple[Variant, ...]:
-    """Return the variants of these roles that take the whole batch at once, in the catalogue's order."""
+    """Return the variants of these roles that compute the whole batch at once, in the catalogue's order."""
     return tuple(v for v in VARIANTS if v.role in roles and not v.loops_over_batch)
 
 
 def by_name(name: str) -> Variant | None:
-    """Return the catalogue's variant of this name; None for any other, as saved files may hold."""
+    """Return the catalogue's variant with this name; None for other names, which saved files may contain."""
     return next((variant for variant in VARIANTS if variant.name == name), None)
 
 
 def counted(spec: str, case: Case) -> Count | None:
-    """Count what one call of a variant of the catalogue does; None for others, and without a formula."""
+    """Count the operations of one call; None for a user's variant or without a counting function."""
     variant = by_name(spec)
     return None if variant is None else variant.count(case)
 
 
 class Description(msgspec.Struct, omit_defaults=True):
-    """A child's answer about a user's own variant: the variant, or why it is none."""
+    """Hold a child's answer about a user's variant: the variant, or an error message."""
 
     variant: Variant | None = None
-    shown: tuple[str, str, str] | None = None  # label, colour and dark colour of a library of the user's own
+    shown: tuple[str, str, str] | None = None  # label, colour and dark colour of a user's library
     error: str = ""
 
 
 def listed(spec: str) -> Variant | None:
-    """Return the variant of a name in the catalogue; None for ``module:object``.
+    """Return the catalogue's variant with this name; None for ``module:object``.
 
     Raises:
         UserError: unknown name.
@@ -239,52 +250,52 @@ def listed(spec: str) -> Variant | None:
         return variant
     if ":" not in spec:
         names = [variant.name for variant in VARIANTS]
-        near = did_you_mean(spec, names)
-        there_are = f"there are: {', '.join(names)}; or module:object for your own"
-        raise UserError(f"no variant {spec!r}{near}; {there_are}")
+        suggestion = did_you_mean(spec, names)
+        choices = f"there are: {', '.join(names)}; or module:object for your own"
+        raise UserError(f"no variant {spec!r}{suggestion}; {choices}")
     return None
 
 
 def find(spec: str) -> Variant:
-    """Return the variant of a name in the catalogue, or of ``module:object`` for one of the user's own.
+    """Return the catalogue's variant with this name, or the user's variant ``module:object``.
 
-    The object needs ``name``, ``library`` ("numpy", "torch", or ``module:object`` of one's own) and ``bind``;
-    it may narrow ``devices``, ``tasks``, ``layouts``, ``dtypes`` and ``activations``, compute another
-    ``cell``, and say more in ``summary``. Its module is imported in a child process, so that whatever it does
-    is done there.
+    The object needs ``name``, ``library`` ("numpy", "torch", or ``module:object`` of a user's library) and
+    ``bind``. Optional attributes are ``devices``, ``tasks``, ``layouts``, ``dtypes`` and ``activations``
+    (fewer than all), another ``cell``, and a ``summary``. The module is imported in a child process, so that
+    the user's code cannot affect this process.
 
     Raises:
-        UserError: unknown name, module or object, or an object without what is needed.
+        UserError: unknown name, module or object, or an object without a required attribute.
     """
-    return listed(spec) or _described(spec, Path.cwd())
+    return listed(spec) or _describe_in_child(spec, Path.cwd())
 
 
 def cell_of(specs: Iterable[str]) -> str:
-    """Return the cell that all these variants compute; the RNN where there are none.
+    """Return the cell that all these variants compute; for no variants, the RNN.
 
     Raises:
-        UserError: no such variant, or they compute different cells, which cannot be compared.
+        UserError: no such variant, or variants of different cells, which cannot be compared.
     """
     cells = {find(spec).cell: spec for spec in specs}
     if len(cells) > 1:
-        (cell, variant), (other_cell, other) = list(cells.items())[:2]
+        (cell, variant), (other_cell, other_variant) = list(cells.items())[:2]
         raise UserError(
-            f"{variant} computes the cell {cell}, {other} the cell {other_cell}, which no run compares: "
-            "choose variants of one cell"
+            f"{variant} computes the cell {cell}, {other_variant} the cell {other_cell}, which no run "
+            "compares: choose variants of one cell"
         )
     return next(iter(cells), DEFAULT_CELL)
 
 
 def own_libraries(specs: Iterable[str]) -> list[str]:
-    """Return the libraries of these variants that are somebody's own, each once."""
+    """Return the users' libraries among the libraries of these variants, each once."""
     variants = map(find, specs)
     return list(dict.fromkeys(variant.library for variant in variants if variant.own_library))
 
 
 @functools.cache
-def _described(spec: str, folder: Path) -> Variant:
-    """Ask a child, once for each place where the user stands."""
-    from bench.machine.child import Child, ChildError  # workers, which import this module too, start no child
+def _describe_in_child(spec: str, folder: Path) -> Variant:
+    """Return a user's variant as described by a child process, cached by name and current folder."""
+    from bench.machine.child import Child, ChildError  # here: workers import this module and need no child
 
     if "\0" in spec:
         raise UserError(f"cannot load the variant {spec!r}: it holds a zero byte")
@@ -292,11 +303,11 @@ def _described(spec: str, folder: Path) -> Variant:
         try:
             answer: Description = child.receive(Description)
         except ChildError as error:
-            how = (
+            outcome = (
                 f"took more than {DESCRIBING_SECONDS} s" if error.status == "timeout" else f"failed: {error}"
             )
             raise UserError(
-                f"cannot load the variant {spec!r}: importing it {how}; try it by itself: "
+                f"cannot load the variant {spec!r}: importing it {outcome}; try it by itself: "
                 f"python -c 'import {spec.partition(':')[0]}'"
             ) from None
     if answer.variant is None:

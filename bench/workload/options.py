@@ -1,7 +1,7 @@
-"""What can be asked of a run, and how options are declared: the command line and Python fill one dataclass.
+"""Declare the options of a run; the command line and Python fill the same dataclass.
 
-A field's default is what holds where nothing is asked: a tuple takes several values, False is a switch. How a
-value is read, refused and explained stands beside it, once.
+A field's default is used if the option is not given. A tuple as default means several values, False means a
+switch. The field also declares how its value is read, refused and explained.
 """
 
 from collections.abc import Callable
@@ -11,21 +11,23 @@ from typing import Any
 from bench.machine.errors import UserError, did_you_mean
 from bench.workload.case import ACTIVATIONS, DTYPES, LARGEST_SEED, LAYOUTS, SPLITS, TASKS
 
-MOST = 10_000_000  # of anything that is counted
-SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
+MAX_VALUE = 10_000_000  # of a count, and of a time in seconds
+SECONDS_PER_UNIT = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How an option is read and explained; it stands in a field's metadata."""
+    """Describe how an option is read and explained; stored in a field's metadata."""
 
     help: str
-    read: Callable[[str], Any] | None = None  # text as it stands, but not empty, where None
+    read: Callable[[str], Any] | None = (
+        None  # converts the text; None: the text itself, which may not be empty
+    )
     metavar: str | None = None
     choices: tuple[str, ...] = ()
-    also: str | None = None  # another name for it
-    once: bool = False  # two different values are refused: the last would be measured, without a word
-    positional: bool = False  # given without a name; several where the default is a tuple
+    also: str | None = None  # another name for the option
+    once: bool = False  # refuse two different values; otherwise the last value silently replaces the first
+    positional: bool = False  # given without a name; several values if the default is a tuple
     in_python: bool = True
 
 
@@ -36,37 +38,37 @@ def option(
     metavar: str | None = None,
     **more: Any,
 ) -> Any:
-    """Return a field with this default, and how it is read."""
+    """Return a dataclass field with this default and an ``Option`` in its metadata."""
     return field(default=default, metadata={"option": Option(help, read, metavar, **more)})
 
 
 def option_of(item: Field[Any]) -> Option:
-    """Return how a field is read."""
+    """Return the ``Option`` of a field."""
     declared: Option = item.metadata["option"]
     return declared
 
 
 def variant_option(help: str = "a name of `rnnbench variants`, or module:object") -> Any:
-    """Return the field of the variants that are asked for."""
+    """Return a field for the names of variants."""
     return option((), help, metavar="NAME")
 
 
 def device_option() -> Any:
-    """Return the field of the devices that are asked for."""
+    """Return a field for the names of devices."""
     return option((), "cpu, cuda, cuda:0, mps, xpu, all (default: all)", metavar="ID")
 
 
 def waiting_option() -> Any:
-    """Return the field of how long to wait for other programs."""
+    """Return a field for the longest time to wait until other programs are quiet."""
     help = "wait first until other programs are quiet, so long at most, as 5min; then measure all the same"
     return option(None, help, seconds, "TIME")
 
 
 def number(text: str) -> float:
-    """Read a number as files hold it, or nan and inf, which what it is for tells of; 1_0 is none.
+    """Read a number in ASCII, also nan and inf, which the caller must refuse if needed; 1_0 is no number.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is no number.
     """
     try:
         if text.isascii() and "_" not in text and text == text.strip():
@@ -80,18 +82,18 @@ def positive(text: str) -> int:
     """Read a whole number of 1 or more.
 
     Raises:
-        UserError: it is none, or no machine has so many.
+        UserError: the text is no such number, or the number is above ``MAX_VALUE``.
     """
-    if not _is_digits(text) or not 1 <= int(text) <= MOST:
-        raise UserError(f"{text!r} is not a whole number of 1 or more, up to {MOST}")
+    if not _is_digits(text) or not 1 <= int(text) <= MAX_VALUE:
+        raise UserError(f"{text!r} is not a whole number of 1 or more, up to {MAX_VALUE}")
     return int(text)
 
 
 def whole(text: str) -> int:
-    """Read a whole number of 0 or more, as a seed is.
+    """Read a whole number of 0 or more, for example a seed.
 
     Raises:
-        UserError: it is none, or no file of results could hold it.
+        UserError: the text is no such number, or the number is too large for a result file.
     """
     if not _is_digits(text) or len(text) > len(str(LARGEST_SEED)) or int(text) > LARGEST_SEED:
         raise UserError(f"{text!r} is not a whole number of 0 or more, up to {LARGEST_SEED}")
@@ -99,18 +101,18 @@ def whole(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Read a time in seconds: 30, 30s, 1.5m, 5min.
+    """Read a time, as 30, 30s, 1.5m or 5min, and return seconds.
 
     Raises:
-        UserError: it is none above 0, or longer than anybody waits.
+        UserError: the text is no time above 0, or the time is above ``MAX_VALUE`` seconds.
     """
-    count = text.rstrip("smin")
+    digits = text.rstrip("smin")
     try:
-        time_s = number(count) * SECONDS.get(text[len(count) :], 0.0)
+        time_s = number(digits) * SECONDS_PER_UNIT.get(text[len(digits) :], 0.0)
     except UserError:
         time_s = 0.0
-    if not 0 < time_s <= MOST:  # neither for NaN
-        raise UserError(f"{text!r} is no time above 0: give 30 or 30s, or minutes as 2m, up to {MOST} s")
+    if not 0 < time_s <= MAX_VALUE:  # written so that NaN is refused too
+        raise UserError(f"{text!r} is no time above 0: give 30 or 30s, or minutes as 2m, up to {MAX_VALUE} s")
     return time_s
 
 
@@ -118,7 +120,7 @@ def percentage(text: str) -> float:
     """Read "5%" as 0.05.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is no percentage from 0% to 10000%.
     """
     try:
         share = float(text.strip().removesuffix("%")) / 100
@@ -130,12 +132,13 @@ def percentage(text: str) -> float:
 
 
 def _is_digits(text: str) -> bool:
+    """Return whether the text is one or more ASCII digits."""
     return text.isascii() and text.isdecimal()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """What ``run`` is asked for; an empty tuple or None leaves the choice to the preset."""
+    """Hold the options of ``run``; for an empty tuple or None the preset chooses."""
 
     quick: bool = option(False, "3 blocks, about 20 s: times, but no verdicts")
     preset: str = option("primer", "what to measure (default: primer)", choices=("primer", "grid", "full"))
@@ -181,34 +184,34 @@ class RunOptions:
 
 
 def spelled(name: str) -> str:
-    """Return a field's name as an option: ``--seq-len``."""
+    """Return a field's name as a command-line option, for example ``--seq-len``."""
     return "--" + name.replace("_", "-")
 
 
 def changed(options: Any) -> list[str]:
-    """Return the names of the fields that are not as they are where nothing is asked for."""
+    """Return the names of the fields whose values differ from their defaults."""
     return [item.name for item in fields(options) if getattr(options, item.name) != item.default]
 
 
 def as_words(options: Any) -> list[str]:
-    """Return what is asked for as a person would type it."""
+    """Return the changed options as command-line words."""
     words = []
     for name in changed(options):
         value = getattr(options, name)
         values = value if isinstance(value, tuple) else (value,)
-        words += [spelled(name) if one is True else f"{spelled(name)}={one}" for one in values]
+        words += [spelled(name) if item is True else f"{spelled(name)}={item}" for item in values]
     return words
 
 
 def read_value(declared: Option, text: str) -> Any:
-    """Return what a text means to an option.
+    """Return the value of an option's text.
 
     Raises:
-        UserError: nothing, or not one of its choices.
+        UserError: the text is empty, is not one of the choices, or cannot be read.
     """
-    if declared.read is None and not text:  # as of a variable that is not set
+    if declared.read is None and not text:  # an unset shell variable gives an empty text
         raise UserError("is empty")
     if declared.choices and text not in declared.choices:
-        near = did_you_mean(text, declared.choices) or f" (choose from {', '.join(declared.choices)})"
-        raise UserError(f"invalid choice: {text!r}{near}")
+        hint = did_you_mean(text, declared.choices) or f" (choose from {', '.join(declared.choices)})"
+        raise UserError(f"invalid choice: {text!r}{hint}")
     return text if declared.read is None else declared.read(text)
