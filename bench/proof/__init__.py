@@ -1,4 +1,4 @@
-"""The proof: does a variant compute what the reference computes? No entry is timed without it."""
+"""Prove that a variant computes what the reference computes. No entry is timed without this proof."""
 
 from bench.proof.agreement import failures
 from bench.proof.prove import check_last, prove, published_gradient_is_wrong, status

@@ -1,7 +1,7 @@
-"""Checks: how far a variant's results are from those expected, and whether they are results at all.
+"""Check a variant's results: their error relative to the expected results, and their form.
 
-Only compares, without NumPy's BLAS, so that a torch worker stays one. A check that is a question rather
-than a distance ("inputs unchanged", "dU is finite") has error 0 or 1 and tolerance 0.
+This module only compares, without NumPy's BLAS, so that a torch worker never loads a second library. A yes/no
+check ("inputs unchanged", "dU is finite") has error 0 or 1 and tolerance 0.
 """
 
 import sys
@@ -19,11 +19,11 @@ Result = dict[str, Array]
 
 
 def question(what: str, answer: bool) -> Check:
-    """Make a check without a distance."""
+    """Make a yes/no check."""
     return Check(what=what, error=0.0 if answer else 1.0, tolerance=0.0, passed=answer)
 
 
-@np.errstate(all="ignore")  # whatever the variant has set: here it would raise in our own arithmetic
+@np.errstate(all="ignore")  # a variant may have set NumPy to raise, also for the arithmetic here
 def compare(
     what: str,
     actual: Array | None,
@@ -35,9 +35,9 @@ def compare(
     since: Array | float = 0.0,
     quantity: str = "",
 ) -> Check:
-    """Hold |actual - since - wanted| / scale against a tolerance; ``scale`` is |wanted| unless given.
+    """Check |actual - since - wanted| / scale against a tolerance; ``scale`` is |wanted| unless given.
 
-    What cannot be compared fails as a question.
+    An array that cannot be compared fails a yes/no check.
     """
     if actual is None:
         return question(f"{what} is there", False)
@@ -53,7 +53,7 @@ def compare(
 
 
 def failures(checks: Iterable[Check]) -> str:
-    """Tell the failed checks in words; those known to fail are left out."""
+    """Describe the failed checks in words, without the checks known to fail."""
     return "; ".join(
         f"{check.what} is off by {check.error:.2g}, allowed is {check.tolerance:.2g}"
         if check.tolerance
@@ -64,7 +64,7 @@ def failures(checks: Iterable[Check]) -> str:
 
 
 def compare_loss(case: Case, result: Result, wanted: Array, expected: Results, tolerance: float) -> Check:
-    """Compare the loss, relative to what rounding of y_hat and y does to it."""
+    """Compare the loss, relative to the effect on the loss of rounding y_hat and y."""
     scale = expected.loss_scale
     return compare("loss", result.get("loss"), wanted, tolerance, case.dtype, scale=scale, quantity="loss")
 
@@ -73,10 +73,10 @@ def compare_loss(case: Case, result: Result, wanted: Array, expected: Results, t
 def compare_call(
     case: Case, result: Result, params: Result, expected: Results, allowed: Tolerance
 ) -> list[Check]:
-    """Compare what one call from ``params`` gives: y_hat, or the loss and dL/dp, or the loss and an update.
+    """Compare the results of one call from ``params``: y_hat; loss and dL/dp; or loss and updates.
 
-    An update is p_new - p = -lr dL/dp. A gradient is compared relative to its own size; where it vanishes to
-    that of dL/dy_hat, so that a zero has to be a zero.
+    An update is p_new - p = -lr dL/dp. The error of a gradient is relative to the norm of the gradient. For
+    a gradient that vanishes, the error is relative to |dL/dy_hat|, so that an exact zero must be near zero.
     """
     dtype = case.dtype
     if case.task == "forward":
@@ -84,13 +84,13 @@ def compare_call(
         return [compare("y_hat", y_hat, expected.y_hat, allowed.forward, dtype, quantity="y_hat")]
     checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]
     for name, grad in expected.grads.items():
-        size = expected.upstream if vanishes(grad, dtype) else norm(grad)
+        scale = expected.upstream if vanishes(grad, dtype) else norm(grad)
         what, actual, wanted, since = f"d{name}", result.get(f"d{name}"), grad, np.zeros(())
         if case.task == "train_step":
             what, actual, wanted = f"update {name}", result.get(name), -case.lr * grad
-            size, since = case.lr * size, params[name].astype(np.float64)
+            scale, since = case.lr * scale, params[name].astype(np.float64)
         check = compare(
-            what, actual, wanted, allowed.gradient, dtype, scale=size, since=since, quantity=name
+            what, actual, wanted, allowed.gradient, dtype, scale=scale, since=since, quantity=name
         )  # fmt: skip
         checks.append(check)
     return checks
@@ -98,16 +98,19 @@ def compare_call(
 
 @np.errstate(all="ignore")
 def distance(again: Result, first: Result) -> float:
-    """Return how far two results are apart, all their arrays taken together."""
+    """Return the relative distance |again - first| / |first|, over all arrays of the results together."""
     shapes = [[(name, values.shape) for name, values in result.items()] for result in (again, first)]
     if shapes[0] != shapes[1] or not first:
         return sys.float_info.max
-    now, before = (np.concatenate([a.ravel() for a in result.values()]) for result in (again, first))
+    now, before = (np.concatenate([array.ravel() for array in result.values()]) for result in (again, first))
     return error_between(now, before, scale=norm(before))
 
 
 def mark(checks: list[Check], names: Collection[str]) -> list[Check]:
-    """Mark the distances of these names as known to fail; anything else about them still has to be right."""
+    """Mark the checks with these names as known to fail.
+
+    Other checks of the same arrays (shape, dtype, finite) have other names and must still pass.
+    """
     return [
         msgspec.structs.replace(check, known_wrong=True) if check.what in names else check for check in checks
     ]

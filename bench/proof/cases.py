@@ -1,7 +1,7 @@
-"""What ``rnnbench verify`` checks: the tutorial's shape in all layouts, and the shapes where programs err.
+"""List the cases of ``rnnbench verify``: the tutorial's shape in all layouts, and shapes prone to errors.
 
-Random data fill every component of x, whatever the layout, which is only a label there: the one that the
-shape suggests. A variant that relied on the zeros of ``positional`` would fail on them.
+Random data fill every component of x; their layout is only a label that fits the shape. A variant that
+relied on the zeros of ``positional`` would fail on random data.
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ from itertools import product
 from bench.proof.tolerance import too_small_for_float32
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
 
-# shape, layout, Huber cutoff: 0.5 puts errors on both sides of it, 0.025 all of them outside
+# shape, layout, Huber cutoff: with 0.5 the errors lie on both sides of the cutoff, with 0.025 all outside
 RANDOM = (
     (Shape(T=1, B=9, I=5, H=7, O=3), "single_step", 0.5),
     (Shape(T=5, B=1, I=3, H=6, O=8), "positional", 0.025),
@@ -20,9 +20,9 @@ RANDOM = (
     (Shape(T=50, B=4, I=1, H=24, O=6), "sequence", 0.5),
     (Shape(T=500, B=2, I=1, H=12, O=8), "sequence", 0.025),
 )
-# the one of them that a variant which compiles is proved at: no two of its sizes are equal
+# the only random shape for variants that compile: all its sizes differ
 ODD = RANDOM[4][0]
-# for differences of the reference's own loss, a forward pass or two for every parameter
+# small shapes for gradients by differences, which take one or two forward passes per parameter
 SMALL = (
     (Shape(T=1, B=3, I=2, H=4, O=2), "single_step", 0.5),
     (Shape(T=4, B=2, I=3, H=1, O=2), "positional", 0.025),
@@ -32,22 +32,23 @@ SMALL = (
 
 
 def agreement_cases(cell: str = DEFAULT_CELL) -> list[Case]:
-    """List every task, dtype and activation at every shape; shapes too small for float32 in float64 only."""
+    """List all tasks, dtypes and activations for every shape; too small shapes only in float64."""
     cases = []
     for dtype, activation in product(DTYPES, ACTIVATIONS):
         cases += [
             sine_case(TASKS[0], layout, dtype=dtype, activation=activation, cell=cell) for layout in LAYOUTS
         ]
-        cases += _random(RANDOM, dtype, activation, cell)
+        cases += _random_cases(RANDOM, dtype, activation, cell)
     cases = [case for case in cases if case.dtype == "float64" or not too_small_for_float32(case)]
     return [replace(case, task=task) for case in cases for task in TASKS]
 
 
 def worth_compiling(case: Case) -> bool:
-    """Return whether a variant that compiles, which takes seconds for every case, is proved on this one too.
+    """Return whether this case is proved for variants that compile, which takes seconds per case.
 
-    At the tutorial's size: the training step in every layout, and in one of them the other dtype and the
-    other tasks. Then an odd shape of random data, in float64 with the sigmoid. The tests prove more.
+    Proved at the tutorial's size: the training step in every layout; in the layout ``positional`` also the
+    other dtype and the other tasks. Also proved: the shape ``ODD`` with random data, float64 and sigmoid. The
+    tests prove more.
     """
     if case.data == "random":
         return (case.shape, case.task, case.dtype, case.activation) == (
@@ -61,13 +62,14 @@ def worth_compiling(case: Case) -> bool:
 
 
 def reference_cases(cell: str = DEFAULT_CELL) -> list[Case]:
-    """List small shapes on which the reference's gradient is checked by differences."""
-    return [case for activation in ACTIVATIONS for case in _random(SMALL, "float64", activation, cell)]
+    """List small cases on which the reference's gradient is checked by differences."""
+    return [case for activation in ACTIVATIONS for case in _random_cases(SMALL, "float64", activation, cell)]
 
 
-def _random(
+def _random_cases(
     shapes: tuple[tuple[Shape, str, float], ...], dtype: str, activation: str, cell: str
 ) -> list[Case]:
+    """List cases of random data for these shapes, each with its layout and Huber cutoff."""
     return [
         Case("gradient", shape, layout, dtype, activation, data="random", delta=delta, cell=cell)
         for shape, layout, delta in shapes

@@ -1,7 +1,7 @@
-"""The child process of ``rnnbench verify`` that proves one variant: ``FOLDER SPEC DEVICE``.
+"""Run the child process of ``rnnbench verify`` that proves one variant: ``FOLDER SPEC DEVICE``.
 
-It replies with a row for every case whose number comes in; so nothing that a variant does to its process
-reaches another.
+The child reads case numbers from standard input and replies with a row for each. Each variant has a separate
+process, so no variant can affect another.
 """
 
 import sys
@@ -26,7 +26,10 @@ OF_CASE = ("dtype", "task", "layout", "activation", "shape", "cell")  # fields o
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One variant on one case; ``errors`` and ``tolerances`` by quantity, null where there is no number."""
+    """Hold the result of one variant on one case.
+
+    ``errors`` and ``tolerances`` are by the name of the check; an error is None if not finite.
+    """
 
     variant: str
     library: str
@@ -44,18 +47,20 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def claims_wrongly(row: Row) -> bool:
-    """Return whether what claims to be right is not, or could not be shown to be."""
+    """Return whether the proof failed or was impossible; known wrong and unsupported cases do not count."""
     return row.status not in ("ok", "known_wrong", "missing")
 
 
 def wrongly_accused(row: Row) -> bool:
-    """Return whether a gradient that is known to be wrong turned out right."""
-    within = all(e is not None and e <= row.tolerances[name] for name, e in row.errors.items())
-    return row.status == "known_wrong" and within
+    """Return whether a gradient that is known to be wrong proved to be right."""
+    within_tolerance = all(
+        error is not None and error <= row.tolerances[name] for name, error in row.errors.items()
+    )
+    return row.status == "known_wrong" and within_tolerance
 
 
 def main() -> None:
-    """Prove the variant that the command line names on the device, and send the rows as replies."""
+    """Prove the variant named on the command line on the device, and send the rows as replies."""
     folder, spec, device = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     cases = msgspec.json.decode((folder / "cases.json").read_bytes(), type=list[Case])
     with replies() as send:
@@ -64,10 +69,10 @@ def main() -> None:
 
 
 def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iterable[str]) -> Iterator[Row]:
-    """Prove a variant on the cases whose numbers come in, and yield a row for each."""
+    """Prove a variant on the cases with these numbers, and yield a row for each case."""
     variant = load_variant(spec)
     bind: Bind | None = None
-    elsewhere: dict[str, str] = {}  # by task, why it is not the library's computation
+    elsewhere: dict[str, str] = {}  # task -> error text if the variant does not compute with its library
     for number in map(int, numbers):
         case = cases[number]
         batch = Batch.load(folder / f"inputs{number}.npz")
@@ -83,13 +88,13 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
             if case.task not in elsewhere:
                 call = bind_case(bind, variant.library, case, batch, device).bound.call
                 elsewhere[case.task] = library(variant.library).computes_elsewhere(call)
-            other = wrong_library(variant.library) or elsewhere[case.task]
-        except BaseException as error:  # a variant may raise anything, or leave; the other cases go on
+            fault = wrong_library(variant.library) or elsewhere[case.task]
+        except BaseException as error:  # a variant may raise anything, or exit; the other cases continue
             yield make_row(variant, device, case, [], "crashed", describe_error(error, variant.target))
             continue
         status, reason = proof.status(checks, known_wrong=variant.known_wrong), proof.failures(checks)
-        if other:
-            yield make_row(variant, device, case, checks, "invalid", f"{variant.name} {other}")
+        if fault:
+            yield make_row(variant, device, case, checks, "invalid", f"{variant.name} {fault}")
         else:
             yield make_row(variant, device, case, checks, status, reason)
 
@@ -97,14 +102,14 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
 def make_row(
     variant: Variant, device: str, case: Case, checks: list[Check], status: Status, reason: str
 ) -> Row:
-    """Make a row of all that has an error, and of the questions that failed."""
+    """Make a row with the largest error of each check; passed yes/no checks are left out."""
     worst: dict[str, Check] = {}
     for check in checks:
         if check.tolerance == 0 and check.passed:
             continue
         if check.what not in worst or check.error > worst[check.what].error:
             worst[check.what] = check
-    numbers = {
+    errors = {
         name: check.error if check.error < sys.float_info.max else None for name, check in worst.items()
     }
     return Row(
@@ -112,7 +117,7 @@ def make_row(
         variant=variant.name,
         library=variant.library,
         device=device,
-        errors=numbers,
+        errors=errors,
         tolerances={name: check.tolerance for name, check in worst.items()},
         status=status,
         reason=reason,

@@ -1,7 +1,7 @@
-"""The proof: does a variant compute what the reference computes? No entry is timed without it.
+"""Prove that a variant computes what the reference computes. No entry is timed without this proof.
 
-``expected`` and ``expected_after`` belong in a NumPy process; ``prove``, ``check_last`` and ``status`` only
-compare and may run anywhere.
+``expected`` and ``expected_after`` must run in a NumPy process; ``prove``, ``check_last`` and ``status`` only
+compare and may run in any process.
 """
 
 import math
@@ -19,10 +19,11 @@ from bench.workload.binding import Bind, Binding, bind_case
 from bench.workload.case import Case
 from bench.workload.data import Batch
 
-# for a timed float32 result whose shape is too small for a float32 proof; 23 was seen over 300 seeds
-ROOM_IF_SMALL = 100
+# factor of the tolerance for timed float32 results too small for a float32 proof; 23 measured in 300 seeds
+FACTOR_IF_SMALL = 100
 READS = "reads its inputs at every call"
-NEAR = Tolerance(1e-3, 1e-3)  # results of other inputs than those fed are off by about their own size
+# a loose tolerance suffices to see which inputs were used: results of other inputs differ by about 100 %
+LOOSE = Tolerance(1e-3, 1e-3)
 
 
 def prove(
@@ -35,26 +36,27 @@ def prove(
     device: str = "cpu",
     known_wrong: Collection[str] = (),
 ) -> list[Check]:
-    """Check a variant on a case before it is timed: its numbers against ``expected``, and its manners.
+    """Check a variant on a case before timing: its results against ``expected``, and its behaviour.
 
-    A training step is proved by its update, with a learning rate that makes it as large as the parameters:
-    at the case's own they move by thousandths, and in float32 a few per cent of that drown in rounding. One
-    step at the case's own rate follows. Manners: names, shapes and dtype of the results; inputs stay as they
-    are, and are read at every call; ``reset`` leads back to the start; training goes on from call to call.
-    ``known_wrong`` are parameters whose gradient may be wrong where a published one is.
+    A training step is proved by its update, with a learning rate that makes the update as large as the
+    parameters. At the case's rate the parameters change by thousandths only, and in float32 rounding hides a
+    few per cent of such a change. A step at the case's rate follows. The behaviour checks: the results have
+    the right names, shapes and dtype; inputs are not changed, and are read at every call; ``reset`` restores
+    the initial parameters; training continues from call to call.
+    ``known_wrong`` lists parameters whose gradient may be wrong if the published gradient is wrong.
 
-    A float32 case too small for that is proved in float64, on the same numbers.
+    A float32 case too small for a float32 proof is proved in float64, with the same numbers.
 
     Raises:
-        UserError: no tolerance is known for sequences this long.
+        UserError: no tolerance exists for sequences this long.
     """
     same_inputs = batch.digest() == expected.digest
     if case.dtype == "float32" and too_small_for_float32(case):
         case, batch = replace(case, dtype="float64"), batch.astype("float64")
-    wrong = _excused(case, known_wrong)
-    trial = _Trial(bind, library, case, batch, expected, device, wrong)
-    same = question("inputs are those of the expected results", same_inputs)
-    return mark([same, *trial.checks()], wrong)
+    excused = _excused_checks(case, known_wrong)
+    trial = _Trial(bind, library, case, batch, expected, device, excused)
+    input_check = question("inputs are those of the expected results", same_inputs)
+    return mark([input_check, *trial.checks()], excused)
 
 
 def check_last(
@@ -66,42 +68,44 @@ def check_last(
     device: str = "cpu",
     known_wrong: Collection[str] = (),
 ) -> list[Check]:
-    """Check the last timed result: against ``expected``, or a training step's against ``after``.
+    """Check the last timed result: against ``expected``; for a training step against ``after``.
 
-    Each step rounds each parameter once, so that n steps stray from the exact path like a random walk: the
-    forward tolerance is multiplied by sqrt(n). (Over 5000 float32 steps an eighth of that was seen.) Along a
-    known wrong gradient only the first step's loss and other parameters can be right.
+    Each step rounds each parameter once, so the error of n steps grows like a random walk: the forward
+    tolerance is multiplied by sqrt(n). (Over 5000 float32 steps an eighth of this tolerance was measured.)
+    With a known wrong gradient only the first step's loss and the other parameters can be right.
     """
     allowed = tolerance(case, device)
     if case.dtype == "float32" and too_small_for_float32(case):
-        allowed = Tolerance(ROOM_IF_SMALL * allowed.forward, ROOM_IF_SMALL * allowed.gradient)
-    wrong = _excused(case, known_wrong)
+        allowed = Tolerance(FACTOR_IF_SMALL * allowed.forward, FACTOR_IF_SMALL * allowed.gradient)
+    excused = _excused_checks(case, known_wrong)
     if case.task != "train_step":
-        return mark(compare_call(case, result, {}, expected, allowed), wrong)
+        return mark(compare_call(case, result, {}, expected, allowed), excused)
     if after is None:
         raise ValueError("the last result of a train_step is compared with expected_after")
     n_calls = int(after["n_calls"])
-    walk = allowed.forward * math.sqrt(n_calls)
-    checks = [compare_loss(case, result, after["loss"], expected, walk)]
-    checks += [compare(name, result.get(name), after[name], walk, case.dtype) for name in expected.grads]
-    return mark(checks, wrong | {"loss", *expected.grads} if wrong and n_calls > 1 else wrong)
+    walk_tolerance = allowed.forward * math.sqrt(n_calls)
+    checks = [compare_loss(case, result, after["loss"], expected, walk_tolerance)]
+    checks += [
+        compare(name, result.get(name), after[name], walk_tolerance, case.dtype) for name in expected.grads
+    ]
+    return mark(checks, excused | {"loss", *expected.grads} if excused and n_calls > 1 else excused)
 
 
-def _excused(case: Case, known_wrong: Collection[str]) -> frozenset[str]:
-    """Return the names of the checks that fail along a wrong gradient of these parameters."""
+def _excused_checks(case: Case, known_wrong: Collection[str]) -> frozenset[str]:
+    """Return the names of the checks that fail if the gradients of these parameters are wrong."""
     wrong = known_wrong if published_gradient_is_wrong(case) else ()
     return frozenset(what + name for name in wrong for what in ("d", "update ", ""))
 
 
 def published_gradient_is_wrong(case: Case) -> bool:
-    """Return whether the published recursion errs: with one step or one hidden unit it mixes nothing up."""
+    """Return whether the published gradient is wrong; with one step or one hidden unit it is right."""
     return case.shape.T > 1 and case.shape.H > 1
 
 
 def status(
     checks: Sequence[Check], *, known_wrong: bool = False
 ) -> Literal["ok", "known_wrong", "disagrees"]:
-    """Return what checks amount to; a variant known to be wrong is excused only where it is marked."""
+    """Return the status of the checks; for a variant known to be wrong, marked checks may fail."""
     marked = [check for check in checks if known_wrong and check.known_wrong]
     if not all(check.passed for check in checks if check not in marked):
         return "disagrees"
@@ -110,7 +114,7 @@ def status(
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """A variant on trial; ``wrong`` names the checks that it is known to fail."""
+    """Check a variant on a case; ``wrong`` holds the names of the checks known to fail."""
 
     bind: Bind
     library: str
@@ -121,7 +125,7 @@ class _Trial:
     wrong: frozenset[str]
 
     def checks(self) -> list[Check]:
-        """Return all that is checked of the case's task."""
+        """Run and return all checks of the case's task."""
         if self.case.task != "train_step":
             return self._numbers_and_manners(self.case)
         large = replace(self.case, lr=self._large_rate())
@@ -134,32 +138,34 @@ class _Trial:
         return max(rates, default=self.case.lr)
 
     def _numbers_and_manners(self, case: Case) -> list[Check]:
-        """Check the first call's results; then other inputs and back, each from the start parameters."""
-        other, allowed, params = self.batch.other(), tolerance(case, self.device), self.batch.params
+        """Check a call's results, then a call on other inputs, then again the first, each after a reset."""
+        other_batch, allowed, params = self.batch.other(), tolerance(case, self.device), self.batch.params
         binding = self._bind(case)
-        first, kept_first = _call(binding, self.batch)
-        binding.feed(other)
+        result_1, unchanged_1 = _call_once(binding, self.batch)
+        binding.feed(other_batch)
         binding.bound.reset()
-        fed, kept_fed = _call(binding, other)
+        result_2, unchanged_2 = _call_once(binding, other_batch)
         binding.feed(self.batch)
         binding.bound.reset()
-        again, kept_again = _call(binding, self.batch)
+        result_3, unchanged_3 = _call_once(binding, self.batch)
 
-        checks = compare_call(case, first, params, self.expected, allowed)
-        reads = self._right(compare_call(case, fed, params, self.expected.other, NEAR))
-        error = distance(again, first)
+        checks = compare_call(case, result_1, params, self.expected, allowed)
+        reads = self._right(compare_call(case, result_2, params, self.expected.other, LOOSE))
+        error = distance(result_3, result_1)
         return [
             *checks,
             Check("same again after reset", error, allowed.gradient, error <= allowed.gradient),
-            question("inputs unchanged", kept_first and kept_fed and kept_again),
-            question(READS, reads or not self._right(checks)),  # where those are wrong, others prove nothing
+            question("inputs unchanged", unchanged_1 and unchanged_2 and unchanged_3),
+            # if the first results are wrong, wrong results on other inputs prove nothing
+            question(READS, reads or not self._right(checks)),
         ]
 
     def _right(self, checks: list[Check]) -> bool:
+        """Return whether all checks passed, without the checks known to fail."""
         return all(check.passed for check in checks if check.what not in self.wrong)
 
     def _own_update(self) -> list[Check]:
-        """Check the parameters after one step at the case's own rate, and that a second moves them on."""
+        """Check the parameters after one step at the case's rate; a second step must change them again."""
         params, lr = self.batch.params, self.case.lr
         wanted = {
             name: params[name].astype(np.float64) - lr * grad for name, grad in self.expected.grads.items()
@@ -175,10 +181,11 @@ class _Trial:
         return [*checks, question("training goes on", moved)]
 
     def _bind(self, case: Case) -> Binding:
+        """Bind the variant to the case and its inputs."""
         return bind_case(self.bind, self.library, case, self.batch, self.device)
 
 
-def _call(binding: Binding, batch: Batch) -> tuple[Result, bool]:
-    """Return the result of one call, and whether it left its inputs as they were."""
+def _call_once(binding: Binding, batch: Batch) -> tuple[Result, bool]:
+    """Return the result of one call, and whether the call left its inputs unchanged."""
     binding.bound.call()
     return binding.result(), binding.unchanged(batch)

@@ -1,7 +1,7 @@
-"""What a variant must compute: the float64 reference's results on a case's own inputs, and their conditions.
+"""Compute the expected results of a case with the float64 reference, and check that they are reliable.
 
-``expected`` and ``expected_after`` use NumPy's BLAS and belong in a NumPy process; others read the file that
-``Expected.save`` wrote.
+``expected`` and ``expected_after`` use NumPy's BLAS and must run in a NumPy process; other processes read
+the file written by ``Expected.save``.
 """
 
 import math
@@ -20,86 +20,87 @@ from bench.workload.case import Case
 from bench.workload.cell import find_cell
 from bench.workload.data import Batch
 
-MAX_GROWTH = 10  # of |dL/dh_t| on its way from h_T to h_0
-OTHER = "other_"
-NAMES = ("y_hat", "loss", "loss_scale", "upstream")  # of the arrays in a file, beside the gradients
+MAX_GROWTH = 10  # of |dL/dh_t| from h_T back to h_0
+OTHER_PREFIX = "other_"
+NAMES = ("y_hat", "loss", "loss_scale", "upstream")  # of the arrays in a file, without the gradients
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Results in float64, and the scales that errors are relative to where their own size means nothing."""
+    """Hold results in float64, and the scales for errors of the loss and of vanishing gradients."""
 
     y_hat: Array  # (B, O)
     loss: Array  # 0-d
-    loss_scale: float  # mean(|y_hat| + |y|) delta: what rounding y_hat and y does to the loss
+    loss_scale: float  # mean(|y_hat| + |y|) delta: the effect on the loss of rounding y_hat and y
     upstream: float  # |dL/dy_hat|, for gradients that vanish
     grads: dict[str, Array]  # by parameter
 
     def arrays(self, prefix: str = "") -> dict[str, Any]:
-        """Return name and array of each, for a file."""
-        named = {name: getattr(self, name) for name in NAMES}
-        named |= {f"d{name}": grad for name, grad in self.grads.items()}
-        return {prefix + name: value for name, value in named.items()}
+        """Return all arrays by name, each name with ``prefix``, to write to a file."""
+        arrays = {name: getattr(self, name) for name in NAMES}
+        arrays |= {f"d{name}": grad for name, grad in self.grads.items()}
+        return {prefix + name: value for name, value in arrays.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Expected(Results):
-    """What a variant must compute of a case's inputs, and of other inputs that it is fed."""
+    """Hold the expected results for a case's inputs, and for the second inputs ``Batch.other``."""
 
-    digest: str  # of the case's inputs
-    other: Results  # of Batch.other
+    digest: str  # SHA-256 of the case's inputs
+    other: Results  # for the inputs of ``Batch.other``
 
     def save(self, path: Path) -> None:
-        """Write an npz file at exactly ``path``."""
+        """Write an npz file to exactly ``path``, without adding a suffix."""
         with path.open("wb") as file:
-            np.savez(file, **self.arrays(), **self.other.arrays(OTHER), digest=self.digest)
+            np.savez(file, **self.arrays(), **self.other.arrays(OTHER_PREFIX), digest=self.digest)
 
     @classmethod
     def load(cls, path: Path, parameters: Collection[str]) -> "Expected":
-        """Read what ``save`` wrote for a cell with these parameters; nothing is unpickled.
+        """Read a file written by ``save`` for a cell with these parameters; nothing is unpickled.
 
         Raises:
-            ValueError: it is another file.
+            ValueError: the file was not written by ``save``.
         """
         names = (*NAMES, *(f"d{name}" for name in parameters))
-        file = read_arrays(path, ("digest", *names, *(f"{OTHER}{name}" for name in names)))
+        file = read_arrays(path, ("digest", *names, *(f"{OTHER_PREFIX}{name}" for name in names)))
 
         def results(prefix: str) -> Results:
             y_hat, loss, loss_scale, upstream = (file[prefix + name] for name in NAMES)
             grads = {name: file[f"{prefix}d{name}"] for name in parameters}
             return Results(y_hat, loss, float(loss_scale), float(upstream), grads)
 
-        return _expected(results(""), str(file["digest"]), results(OTHER))
+        return _as_expected(results(""), str(file["digest"]), results(OTHER_PREFIX))
 
 
-def _expected(results: Results, digest: str, other: Results) -> Expected:
-    own = {field.name: getattr(results, field.name) for field in fields(results)}
-    return Expected(**own, digest=digest, other=other)
+def _as_expected(results: Results, digest: str, other: Results) -> Expected:
+    """Return ``Expected`` with the fields of ``results``, the digest and the other results."""
+    values = {field.name: getattr(results, field.name) for field in fields(results)}
+    return Expected(**values, digest=digest, other=other)
 
 
 def expected(case: Case, batch: Batch) -> Expected:
-    """Compute the reference's results; they serve all three tasks.
+    """Compute the reference's results, which are valid for all three tasks.
 
     Raises:
-        UserError: the case cannot be proved. Its gradient grows on the way back through time or is not
-            finite, so that correct implementations disagree, or its sequences are longer than tolerances go.
+        UserError: the case cannot be proved. The gradient grows too much from h_T back to h_0 or is not
+            finite, so that correct implementations disagree, or no tolerance exists for sequences this long.
     """
     tolerance(case, "cpu")
     results, growth = _results(case, batch)
     if not growth <= MAX_GROWTH:
-        how = f"grows {growth:.3g} times" if math.isfinite(growth) else "is not finite"
+        problem = f"grows {growth:.3g} times" if math.isfinite(growth) else "is not finite"
         raise UserError(
-            f"{case}: ill-conditioned, its gradient {how} on the way from h_T to h_0, so correct programs "
-            "disagree; choose shorter sequences or smaller weights"
+            f"{case}: ill-conditioned, its gradient {problem} on the way from h_T to h_0, so correct "
+            "programs disagree; choose shorter sequences or smaller weights"
         )
-    return _expected(results, batch.digest(), _results(case, batch.other())[0])
+    return _as_expected(results, batch.digest(), _results(case, batch.other())[0])
 
 
 def _results(case: Case, batch: Batch) -> tuple[Results, float]:
-    """Return the reference's results, and |dL/dh_0| / |dL/dh_T|: NaN where a result is not finite."""
+    """Return the reference's results and the growth |dL/dh_0| / |dL/dh_T|, NaN if a result is not finite."""
     exact = batch.astype("float64")
-    y_hat, _, dy_hat, dhs = _both_ways(case, exact)
-    with np.errstate(all="ignore"):  # what is not finite is refused by the caller
+    y_hat, _, dy_hat, dhs = _forward_and_back(case, exact)
+    with np.errstate(all="ignore"):  # the caller refuses results that are not finite
         loss, grads = find_cell(case.cell).reference().loss_and_grads(
             exact.params, exact.x, exact.y, activation=case.activation, delta=case.delta
         )  # fmt: skip
@@ -109,9 +110,9 @@ def _results(case: Case, batch: Batch) -> tuple[Results, float]:
     return Results(y_hat, np.asarray(loss), loss_scale, norm(dy_hat), grads), growth
 
 
-@np.errstate(all="ignore")  # what is not finite is refused by the proof
-def _both_ways(case: Case, batch: Batch) -> tuple[Array, list[Array], Array, list[Array]]:
-    """Return y_hat (B, O), h_0 ... h_T, dL/dy_hat (B, O), and dL/dh_T ... dL/dh_0, each h (B, H)."""
+@np.errstate(all="ignore")  # the proof refuses results that are not finite
+def _forward_and_back(case: Case, batch: Batch) -> tuple[Array, list[Array], Array, list[Array]]:
+    """Return y_hat (B, O), h_0 ... h_T, dL/dy_hat (B, O), and dL/dh_T ... dL/dh_0; h and dL/dh are (B, H)."""
     cell = find_cell(case.cell)
     y_hat, hs = cell.reference().forward(batch.params, batch.x, activation=case.activation)
     dy_hat = np.clip(y_hat - batch.y, -case.delta, case.delta) / y_hat.size
@@ -120,7 +121,7 @@ def _both_ways(case: Case, batch: Batch) -> tuple[Array, list[Array], Array, lis
 
 
 def expected_after(case: Case, batch: Batch, n_calls: int) -> dict[str, Array]:
-    """Train ``n_calls`` >= 1 steps: the parameters after them, the last step's ``loss``, and ``n_calls``."""
+    """Train ``n_calls`` >= 1 steps; return the parameters after the steps, the last ``loss``, ``n_calls``."""
     reference = find_cell(case.cell).reference()
     exact = batch.astype("float64")
     params = exact.params
@@ -132,13 +133,13 @@ def expected_after(case: Case, batch: Batch, n_calls: int) -> dict[str, Array]:
 
 
 def conditions(case: Case, batch: Batch) -> Conditions:
-    """Count subnormal numbers in every h_t and dL/dh_t (B, H) of an untimed pass in the case's dtype.
+    """Count subnormal numbers in all h_t and dL/dh_t (B, H) of an untimed pass in the case's dtype.
 
-    A processor may take a hundred times as long over each. Back-propagation through a contractive recurrence
-    walks down through them: the weights' gradients can be free of them while a part of dL/dh_t is not.
-    Neither library flushes them to zero here.
+    A processor may need a hundred times as long for a subnormal number. In a contractive recurrence dL/dh_t
+    shrinks at every step back and can become subnormal, even if no gradient of the weights is subnormal.
+    Neither library sets subnormal numbers to zero here.
     """
-    _, (_, *hs), _, dhs = _both_ways(case, batch)
+    _, (_, *hs), _, dhs = _forward_and_back(case, batch)
     if case.task == "forward":
         dhs = []
     return Conditions(
@@ -151,7 +152,7 @@ def conditions(case: Case, batch: Batch) -> Conditions:
 
 
 def count_subnormals(arrays: list[Array]) -> int:
-    """Count numbers that are neither zero nor as large as the smallest normal one."""
+    """Count numbers that are not zero but smaller in size than the smallest normal number."""
     return sum(
         int(np.sum((array != 0) & (np.abs(array) < np.finfo(array.dtype).smallest_normal)))
         for array in arrays

@@ -1,7 +1,8 @@
-"""How close is close enough: the error measure of the proof and its tolerances, each with its origin.
+"""Define the error measure and the tolerances of the proof, each tolerance with its origin.
 
-Errors are normwise, E = |a - b| / |b| over a whole tensor, since single entries near zero have no relative
-accuracy in correct code either. No NumPy BLAS here (``np.linalg.norm`` calls it): torch workers compare too.
+Errors are normwise, E = |a - b| / |b| over a whole tensor, since single values near zero have no relative
+accuracy even in correct code. No NumPy BLAS here (``np.linalg.norm`` calls BLAS), since torch workers
+compare too.
 """
 
 import math
@@ -20,33 +21,34 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Largest error that passes, for what the forward pass gives and for gradients and updates."""
+    """Hold the largest errors that pass: for results of the forward pass, and for gradients and updates."""
 
     forward: float
     gradient: float
 
 
-# (dtype, where): for sequences up to T steps. Length itself hardly matters while the dynamics contract.
+# (dtype, device) -> {largest T: tolerance}. The length hardly matters while the dynamics are contractive.
 TOLERANCES: dict[tuple[str, str], dict[int, Tolerance]] = {
-    # 10 to 30 times the worst seen between correct implementations (2.5e-16 and 3e-15 at T = 1000)
+    # 10 to 30 times the largest error measured between correct implementations (2.5e-16 forward and 3e-15
+    # for gradients, at T = 1000)
     ("float64", "cpu"): {100: Tolerance(1e-14, 3e-14), 1000: Tolerance(1e-14, 1e-13)},
     # likewise (1.2e-7 and 7e-7 at T = 1000); NumPy's and torch's tanh differ in the last bit
     ("float32", "cpu"): {100: Tolerance(3e-6, 1e-5), 1000: Tolerance(3e-6, 2e-5)},
-    # another order of summation; chosen with room, not measured on every device
+    # accelerators sum in another order; chosen with a margin, not measured on every device
     ("float64", "accelerator"): {1000: Tolerance(1e-13, 1e-12)},
     ("float32", "accelerator"): {1000: Tolerance(1e-5, 5e-5)},  # IEEE arithmetic; TF32 does not pass
 }
 
-# errors of float32 average out over a tensor; in smaller ones a single unlucky value decides
+# float32 errors average out over a large tensor; in a smaller tensor a single large error decides
 MIN_FLOAT32_ERRORS = 8  # B O
 MIN_FLOAT32_HIDDEN = 4  # H
 
 
 def tolerance(case: Case, device: str) -> Tolerance:
-    """Return the tolerances of a case's dtype and length on a device.
+    """Return the tolerance for a case's dtype and sequence length on a device.
 
     Raises:
-        UserError: the sequence is longer than any that a tolerance has been measured for.
+        UserError: the sequence is longer than all sequences with a measured tolerance.
     """
     where = "cpu" if device.partition(":")[0] == "cpu" else "accelerator"
     by_length = TOLERANCES[case.dtype, where]
@@ -59,7 +61,7 @@ def tolerance(case: Case, device: str) -> Tolerance:
 
 
 def too_small_for_float32(case: Case) -> bool:
-    """Return whether the shape has too few values for an error in float32 to mean anything."""
+    """Return whether the shape has too few values for a meaningful float32 error."""
     shape = case.shape
     return shape.B * shape.O < MIN_FLOAT32_ERRORS or shape.H < MIN_FLOAT32_HIDDEN
 
@@ -74,13 +76,13 @@ def norm(values: Array) -> float:
 
 
 def vanishes(wanted: Array, dtype: str) -> bool:
-    """Return whether a tensor is so near to a dtype's smallest numbers that relative errors mean nothing."""
+    """Return whether a tensor is too near to the dtype's smallest numbers for meaningful relative errors."""
     smallest = float(np.finfo(dtype).tiny)
     return norm(wanted) <= 1e6 * smallest * math.sqrt(wanted.size)
 
 
 def error_between(actual: Array, wanted: Array, *, scale: float) -> float:
-    """Return |actual - wanted| / scale, never infinite or NaN, since it goes into JSON."""
+    """Return |actual - wanted| / scale as a finite number, since JSON has no infinity and no NaN."""
     distance = norm(np.asarray(actual, dtype=np.float64) - wanted)
     if distance == 0:
         return 0.0

@@ -1,7 +1,8 @@
-"""Prove every variant on every device, dtype, layout and activation it supports.
+"""Prove every variant on every device, dtype, layout and activation that the variant supports.
 
-Expected results are computed here, in the NumPy process; each variant has a process of its own on each
-device, some at a time, and whatever happens to one becomes rows. Those that compile are proved on few cases.
+Expected results are computed here, in the NumPy process. Each variant runs in a separate process per device;
+several processes run in parallel, and a crash of a process is reported as rows. Variants that compile are
+proved on few cases.
 """
 
 import os
@@ -36,13 +37,13 @@ def verify(
     timeout_s: float = DEADLINE_S,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Row]:
-    """Prove the variants on the devices; rows about the reference come first, then in the order given.
+    """Prove the variants on the devices; return rows about the reference, then rows in the given order.
 
-    What a variant does not support is a row with status ``missing`` and the reason.
-    ``progress`` is called with the number of rows so far and in the end.
+    An unsupported case gives a row with status ``missing`` and the reason.
+    ``progress`` is called with the number of rows so far and the final number of rows.
 
     Raises:
-        UserError: no such variant, or a case that no reference can be computed for.
+        UserError: no such variant, or a case without a usable reference result.
     """
     variants = {spec: catalog.find(spec) for spec in dict.fromkeys(specs)}
     if cases is None:
@@ -64,41 +65,41 @@ def verify(
                 jobs += [job] if job.left else []
         total = sum(len(job.left) for job in jobs)
         cells = dict.fromkeys(case.cell for case in cases)
-        of_references = [reference_row(case) for cell in cells for case in reference_cases(cell)]
+        reference_rows = [reference_row(case) for cell in cells for case in reference_cases(cell)]
         write_expected(folder, cases)
         rows += run_jobs(jobs, progress=lambda done: progress(done, total))
     order = {variant.name: place for place, variant in enumerate(variants.values())}
-    last = len(order)  # for a variant that names itself otherwise in every process
-    return of_references + sorted(
+    last = len(order)  # for a user's variant that has another name in its own process
+    return reference_rows + sorted(
         rows, key=lambda row: (order.get(row.variant, last), devices.index(row.device))
     )
 
 
 def why_missing(variant: Variant, case: Case, device: str, machine: Devices) -> str | None:
-    """Return why the variant cannot be proved on the case, or None where it can."""
+    """Return why the variant cannot be proved on the case, or None if the proof is possible."""
     if reason := machine.missing.get(variant.library):
         return f"{library(variant.library).label} cannot be used: {reason}"
-    dtypes = {present.id: present.dtypes for present in machine.present}
+    dtypes = {usable.id: usable.dtypes for usable in machine.present}
     if case.dtype not in dtypes[device]:
         return f"{device} does not support dtype {case.dtype}"
-    if case.layout not in variant.layouts:  # for random data too, whose label here tells what x is like
+    if case.layout not in variant.layouts:  # also for random data, where the layout is a label
         return f"{variant.name} does not support layout {case.layout}"
     return variant.unsupported(case, device)
 
 
 def reference_row(case: Case) -> Row:
-    """Return how far the reference's gradient is from those by differences, by the way these are made."""
+    """Return a row with the errors of the reference's gradient, by the method of gradcheck."""
     checks = check_reference(case)
-    by_way = [msgspec.structs.replace(check, what=check.quantity) for check in checks]
+    by_method = [msgspec.structs.replace(check, what=check.quantity) for check in checks]
     status, reason = proof.status(checks), proof.failures(checks)
-    return make_row(Variant(REFERENCE, "numpy", "", ""), "cpu", case, by_way, status, reason)
+    return make_row(Variant(REFERENCE, "numpy", "", ""), "cpu", case, by_method, status, reason)
 
 
 def write_expected(folder: Path, cases: Sequence[Case]) -> None:
-    """Write the cases, and the inputs and expected results of each, where children find them.
+    """Write the cases, their inputs and their expected results to ``folder``, for the children.
 
     Raises:
-        UserError: a case that cannot be proved.
+        UserError: a case cannot be proved.
     """
     (folder / "cases.json").write_bytes(msgspec.json.encode(cases))
     for number, case in enumerate(cases):
@@ -109,26 +110,26 @@ def write_expected(folder: Path, cases: Sequence[Case]) -> None:
 
 @dataclass
 class Job:
-    """A variant to prove on a device, in a process of its own that is asked for one case after the other."""
+    """Prove a variant on a device in a separate process, one case after the other."""
 
     spec: str
     variant: Variant
     device: str
-    left: list[int]  # numbers of the cases that it has not answered for
+    left: list[int]  # numbers of the cases without a reply
     folder: Path
     cases: Sequence[Case]
     timeout_s: float
     child: Child = field(init=False)
 
     def start(self) -> None:
-        """Start the child, with one thread; what is compiled stays in the folder."""
+        """Start the child with one thread, and with the folder as cache for compiled code."""
         environment = worker_environment(1, compiled=str(self.folder / "compiled")).variables
         arguments = [str(self.folder), self.spec, self.device]
         self.child = Child(CHILD, arguments, environment, deadline_s=self.timeout_s)
         self.child.send(self.left[0])
 
     def advance(self) -> list[Row]:
-        """Return the rows that are new; a process that is done, or has failed, is stopped."""
+        """Return the new rows; stop the child if all cases are done or the child failed."""
         try:
             row: Row | None = self.child.take(Row)
             if row is None:
@@ -140,10 +141,10 @@ class Job:
                 self.child.stop()
             return [row]
         except ChildError as error:
-            explained = self.child.explain(error)
-            reason = str(error) if error.status == "timeout" else explained
-            left, self.left = self.left, []
-            cases = [self.cases[number] for number in left]
+            explanation = self.child.explain(error)
+            reason = str(error) if error.status == "timeout" else explanation
+            remaining, self.left = self.left, []
+            cases = [self.cases[number] for number in remaining]
             return [make_row(self.variant, self.device, case, [], error.status, reason) for case in cases]
 
 
@@ -152,7 +153,7 @@ def run_jobs(
 ) -> list[Row]:
     """Run every job, ``parallel`` at a time, and return all their rows.
 
-    A process that dies, or takes too long for a case, costs its variant the remaining rows, which say so.
+    If a process dies or takes too long for a case, the remaining rows of its variant report this failure.
     """
     waiting, running = list(jobs), list[Job]()
     rows: list[Row] = []

@@ -20,9 +20,7 @@ class Option:
     """Describe how an option is read and explained; stored in a field's metadata."""
 
     help: str
-    read: Callable[[str], Any] | None = (
-        None  # converts the text; None: the text itself, which may not be empty
-    )
+    read: Callable[[str], Any] | None = None  # converts text; None: keep the text, never empty
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     also: str | None = None  # another name for the option
