@@ -1,4 +1,4 @@
-"""Training with both libraries from the same start: what comes out, and its parameters."""
+"""Train variants from the same initial parameters; give the results and the trained parameters."""
 
 from bench.training.params import load_params, predict, save_params
 from bench.training.result import TrainResult, TrainRun, load_result

@@ -1,8 +1,8 @@
-"""The child process that trains one variant: one library, the clock, and nothing else.
+"""Train one variant in a child process with a single library.
 
-Its argument is its ``Job``; then it does what each ``Step`` on standard input asks, and sends the lines of
-``training.jsonl`` that come of it. It waits for the next meanwhile, so whatever the parent does with a line
-(print it, keep it) never runs beside the timed calls. A closed standard input ends it.
+The argument is a ``Job``. The child then executes each ``Step`` from standard input and sends the resulting
+lines of ``training.jsonl``. Between steps the child waits, so the parent's work on a line (print, save) never
+overlaps with timed calls. The child ends when standard input is closed.
 """
 
 import sys
@@ -23,23 +23,29 @@ from bench.workload.case import Case
 from bench.workload.data import Array, Batch, Scaling
 from bench.workload.own import load_variant
 
-MAX_GROWTH = 1e3  # a loss so many times the first has diverged
+MAX_GROWTH = 1e3  # a training has diverged if its loss exceeds so many times the first loss
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What a child trains. ``train`` and ``test`` are files of batches; its parameters go to ``params``."""
+    """Describe what a child trains.
+
+    ``train`` and ``test`` are files of batches; the trained parameters are written to the file ``params``.
+    """
 
     spec: str
     device: str
     case: Case  # the task train_step
-    scaling: Scaling  # from the series' own units to those of the training
+    scaling: Scaling  # from the units of the series to the units of the training
     train: str
     test: str
     params: str
 
 
 class Step(msgspec.Struct, frozen=True):
-    """Train until this epoch; predict the test windows and save the parameters there, where asked to."""
+    """Tell the child to train until ``epoch``.
+
+    ``predict``: then predict the test windows and save the parameters; ``last``: no step follows.
+    """
 
     epoch: int
     predict: bool
@@ -47,7 +53,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 def main() -> None:
-    """Take over standard output and train as the job says."""
+    """Train the job of the command line, and send the records as replies on standard output."""
     job = msgspec.json.decode(sys.argv[1], type=Job)
     with replies() as send:
         try:
@@ -62,39 +68,41 @@ def main() -> None:
 def serve(
     job: Job, steps: Iterable[str], *, time_ns: clock.Clock = time.perf_counter_ns
 ) -> Iterator[Start | Point | Stop]:
-    """Yield ``Start``, whose time the parent knows, a ``Point`` for each step, and ``Stop`` if it diverges.
+    """Yield ``Start``, a ``Point`` for each step, and ``Stop`` if the training diverges.
 
-    The clock runs around the training steps only; reading results, predicting and saving come after it.
+    Only the training steps are timed; results are read, predicted and saved after the clock is read. The
+    parent fills in the start-up time.
     """
     variant = load_variant(job.spec)
     bind = variant.load()
-    own = library(variant.library)
-    own.prepare(threads=1)
+    used_library = library(variant.library)
+    used_library.prepare(threads=1)
     start, test = Batch.load(job.train), Batch.load(job.test)
 
     def bind_to(task: str, batch: Batch) -> Binding:
+        """Bind the variant to a task of the job and the arrays of a batch."""
         return bind_case(bind, variant.library, job.case.with_task(task), batch, job.device)
 
     binding = bind_to("train_step", start)
-    wait = own.synchroniser(binding.device)
-    yield Start(variant.name, variant.library, binding.device, variant.known_wrong, 0, own.facts())
+    wait = used_library.synchroniser(binding.device)
+    yield Start(variant.name, variant.library, binding.device, variant.known_wrong, 0, used_library.facts())
 
-    epoch, elapsed_ns, largest = 0, 0, LARGEST
+    epoch, elapsed_ns, largest_loss = 0, 0, LARGEST
     for step in map(msgspec.json.Decoder(Step).decode, steps):
         value = clock.take_value(binding.bound.call, step.epoch - epoch, synchronise=wait, clock=time_ns)
         elapsed_ns += value.elapsed_ns
         result = binding.result()
-        other = wrong_library(variant.library)
-        if step.last:  # watched once all that is timed is over
-            other = other or own.computes_elsewhere(bind_to("train_step", start).bound.call)
-        if other:
-            raise UserError(f"{variant.name} {other}")
+        fault = wrong_library(variant.library)
+        if step.last:  # this check runs a call, so only after all timed calls
+            fault = fault or used_library.computes_elsewhere(bind_to("train_step", start).bound.call)
+        if fault:
+            raise UserError(f"{variant.name} {fault}")
         params = {name: result[name] for name in start.params}
         steps_taken = (
             f"epochs {epoch + 1} to {step.epoch}" if step.epoch > epoch + 1 else f"epoch {step.epoch}"
         )
-        if why := why_diverged(result["loss"], params, largest):
-            reason = f"in {steps_taken} at learning rate {job.case.lr:g}: {why}; try a smaller rate"
+        if cause := why_diverged(result["loss"], params, largest_loss):
+            reason = f"in {steps_taken} at learning rate {job.case.lr:g}: {cause}; try a smaller rate"
             yield Stop(variant.name, "diverged", f"it diverged {reason}")
             return
         y_hat = None
@@ -110,19 +118,22 @@ def serve(
                 return
         loss = float(result["loss"])
         yield Point(step.epoch, loss, elapsed_ns, None if y_hat is None else y_hat.tolist())
-        largest = largest if epoch else min(LARGEST, MAX_GROWTH * loss)
+        largest_loss = largest_loss if epoch else min(LARGEST, MAX_GROWTH * loss)
         epoch = step.epoch
 
 
 @np.errstate(over="ignore")
 def _predict(binding: Binding, scaling: Scaling) -> Array:
-    """Return what the variant's own forward pass predicts (tests, O), in the series' own units."""
+    """Return the predictions (tests, O) of the variant's forward pass, in the units of the series."""
     binding.bound.call()
     return scaling.invert(np.asarray(binding.result()["y_hat"], dtype=np.float64))
 
 
 def why_diverged(loss: Array, params: dict[str, Array], largest: float) -> str:
-    """Return why it learns nothing any more: a loss, 0-d, above ``largest``, or what is not finite."""
+    """Return why the training has diverged, else an empty text.
+
+    Reasons are a loss (0-d) below 0 or above ``largest``, and a loss or parameters that are not finite.
+    """
     if not all(np.isfinite(array).all() for array in (loss, *params.values())):
         return "loss or parameters are not finite"
     return "" if 0 <= loss <= largest else f"the loss is {loss:.3g}"

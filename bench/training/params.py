@@ -1,4 +1,4 @@
-"""Parameters on disk, so that either library goes on where the other stopped, and what they predict."""
+"""Save and load parameters, so that any variant can continue a training, and predict with them."""
 
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,15 @@ from bench.workload.cell import find_cell
 
 Array = NDArray[Any]
 Params = dict[str, Array]
-MOST_QUOTED = 200  # characters of what is wrong, which may quote the file
+MAX_QUOTED = 200  # characters of an error text, which may quote the file
 MAX_BYTES = 2**28  # 256 MiB, 5000 hidden units in float64
 
 
 def save_params(path: str | Path, params: Params) -> None:
-    """Write the parameters as npz; ``path`` keeps its name whatever it ends in.
+    """Write the parameters as npz to exactly ``path``, without adding a suffix.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the file cannot be written.
     """
     try:
         with atomic_file(Path(path)) as file:
@@ -33,14 +33,14 @@ def save_params(path: str | Path, params: Params) -> None:
 
 
 def load_params(path: str | Path, cell: str | None = DEFAULT_CELL) -> Params:
-    """Read what ``save_params`` wrote for a cell, or for any; nothing is unpickled.
+    """Read a file written by ``save_params``, for ``cell`` or (None) for any cell; nothing is unpickled.
 
     Raises:
-        UserError: no such file, no npz, too large, an array that is missing, of another shape, or not finite,
-            or something else beside them.
+        UserError: no such file, no npz, too large, a missing array, an array of a wrong shape or with values
+            that are not finite, or an unknown array.
     """
-    wanted = None if cell is None else find_cell(cell)
-    names = None if wanted is None else list(wanted.parameters)
+    described_cell = None if cell is None else find_cell(cell)
+    names = None if described_cell is None else list(described_cell.parameters)
     try:
         params = read_arrays(path, names, max_bytes=MAX_BYTES)
     except OSError as error:
@@ -48,17 +48,17 @@ def load_params(path: str | Path, cell: str | None = DEFAULT_CELL) -> Params:
     except ValueError as error:
         raise UserError(
             f"{path} holds no parameters, which are the arrays {listing(names or ['of a cell'])}: "
-            f"{str(error)[:MOST_QUOTED]}; give a file of --save"
+            f"{str(error)[:MAX_QUOTED]}; give a file of --save"
         ) from error
     if bad := [name for name, p in params.items() if p.dtype.kind != "f" or not np.isfinite(p).all()]:
         raise UserError(f"{path}: {', '.join(bad)} must hold finite floating-point numbers only")
-    if wanted and not wanted.fits({name: p.shape for name, p in params.items()}):
+    if described_cell and not described_cell.fits({name: p.shape for name, p in params.items()}):
         shapes = ", ".join(f"{name} {p.shape}" for name, p in params.items())
-        raise UserError(f"{path}: {shapes} do not fit together; they must be {wanted.described()}")
+        raise UserError(f"{path}: {shapes} do not fit together; they must be {described_cell.described()}")
     return params
 
 
 def predict(params: Params, x: Array, activation: str = "tanh", cell: str = DEFAULT_CELL) -> Array:
-    """Return the reference's y_hat (B, O) for x (T, B, I), as ``data.lay_out`` makes it; no gradients."""
+    """Return the reference's y_hat (B, O) for x (T, B, I), arranged by ``data.lay_out``; no gradients."""
     y_hat: Array = find_cell(cell).reference().predict(params, x, activation=activation)
     return y_hat

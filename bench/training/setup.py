@@ -1,4 +1,4 @@
-"""What is trained and by whom: the arrays that settings stand for, and each variant on its device."""
+"""Prepare a training from its settings: the arrays, and each variant with its device."""
 
 import math
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ from bench.workload.data import Batch
 from bench.workload.series import read_series
 
 Array = NDArray[Any]
-SINE_BATCH = 128  # the primer's training windows
-MAX_TEST = 64  # windows of a series kept for test: a tenth, at least 4, no more than this
+SINE_BATCH = 128  # number of training windows in the tutorial
+MAX_TEST = 64  # a tenth of a series' windows is kept for test, at least 4, at most MAX_TEST
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """The arrays. Those of the batches are as trained on, the others in the series' own units."""
+    """Hold the arrays of a training: batches in scaled units, other arrays in the units of the series."""
 
     case: Case
     train: Batch
-    test: Batch  # with the parameters of the start
+    test: Batch  # with the initial parameters
     scaling: data.Scaling
-    truth: Array  # (tests, O)
-    last_known: Array  # (tests, 1): the last input value, for a forecast that knows nothing
-    column: str | None  # the one that was read
-    notes: tuple[str, ...]  # what a person should know of the series
+    truth: Array  # (test windows, O): the targets
+    last_known: Array  # (test windows, 1): the last input value, for a naive forecast
+    column: str | None  # name of the column that was read
+    notes: tuple[str, ...]  # sentences for the user about the series
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """A variant on its device; ``spec`` is what a person called it."""
+    """Hold a variant and its device; ``spec`` is the name that the user gave."""
 
     spec: str
     variant: catalog.Variant
@@ -48,7 +48,7 @@ def prepare(settings: Settings) -> TrainingData:
     """Make the arrays: windows, split, scaling from training rows only, layout, one cast.
 
     Raises:
-        UserError: a number that makes no sense, a series or parameters that cannot be used.
+        UserError: a number out of range, a series or parameters that cannot be used.
     """
     for name in ("lr", "delta", "target"):
         value = getattr(settings, name)
@@ -57,23 +57,23 @@ def prepare(settings: Settings) -> TrainingData:
     T, horizon, seed = settings.window, settings.horizon, settings.seed
     series, scaling = None, data.Scaling(0.0, 1.0)
     if settings.series is None:
-        kind = settings.split or "random"
-        split = data.sine_split(T, horizon, settings.batch or SINE_BATCH, split=kind, seed=seed)
+        split_kind = settings.split or "random"
+        split = data.sine_split(T, horizon, settings.batch or SINE_BATCH, split=split_kind, seed=seed)
     else:
         series = read_series(
             settings.series, settings.column, decimal=settings.decimal, encoding=settings.encoding,
             missing=settings.missing,
         )  # fmt: skip
-        kind = settings.split or "tail"
+        split_kind = settings.split or "tail"
         rows = data.windows(series.values, T + horizon)
         n_test = min(MAX_TEST, max(data.N_TEST, len(rows) // 10))
-        split = data.split_windows(rows, horizon, split=kind, n_test=n_test, seed=seed)
-        with np.errstate(all="ignore"):  # what overflows is refused below
+        split = data.split_windows(rows, horizon, split=split_kind, n_test=n_test, seed=seed)
+        with np.errstate(all="ignore"):  # _check_range refuses values that overflow
             scaling = data.fit_scaling(split.train)
             _check_range(split, scaling, settings)
     case = sine_case(
         "train_step", settings.layout, window=T, batch=len(split.train), hidden=settings.hidden,
-        outputs=horizon, dtype=settings.dtype, activation=settings.activation, split=kind, seed=seed,
+        outputs=horizon, dtype=settings.dtype, activation=settings.activation, split=split_kind, seed=seed,
         lr=settings.lr, delta=settings.delta, cell=catalog.cell_of(settings.variants),
     )  # fmt: skip
     params = data.initial_params(case)
@@ -81,6 +81,7 @@ def prepare(settings: Settings) -> TrainingData:
         params = _load(settings.load, params, case)
 
     def batch(rows: Array) -> Batch:
+        """Make a batch of scaled windows in the case's layout and dtype."""
         scaled = scaling.apply(rows)
         return Batch(params, data.lay_out(scaled[:, :T], settings.layout), scaled[:, T:]).astype(case.dtype)
 
@@ -97,10 +98,11 @@ def prepare(settings: Settings) -> TrainingData:
 
 
 def choose_learners(settings: Settings, case: Case) -> list[Learner]:
-    """Find variants and devices; a variant that knows the CPU only stays there.
+    """Find the variants and their devices; a variant that supports only the CPU stays on the CPU.
 
     Raises:
-        UserError: no such variant or device, one twice, or one that does not support the settings.
+        UserError: no such variant or device, the same variant twice, or a variant that does not support the
+            settings.
     """
     devices = ["cpu"]
     if settings.device != "cpu":
@@ -111,20 +113,20 @@ def choose_learners(settings: Settings, case: Case) -> list[Learner]:
     learners: dict[str, Learner] = {}
     for spec in settings.variants:
         variant = catalog.find(spec)
-        own = device if device.partition(":")[0] in variant.devices else "cpu"
+        variant_device = device if device.partition(":")[0] in variant.devices else "cpu"
         for task in ("train_step", "forward"):
-            if reason := variant.unsupported(case.with_task(task), own):
+            if reason := variant.unsupported(case.with_task(task), variant_device):
                 raise UserError(f"{reason}; leave it out or choose another")
         if variant.name in learners:
             raise UserError(f"{variant.name} is asked for twice; it would do the same again")
-        learners[variant.name] = Learner(spec, variant, own)
+        learners[variant.name] = Learner(spec, variant, variant_device)
     if all(learner.device != device for learner in learners.values()):
         raise UserError(f"no variant of these runs on {device}; add one that does (rnnbench variants)")
     return list(learners.values())
 
 
 def _check_range(split: data.Split, scaling: data.Scaling, settings: Settings) -> None:
-    """Raise UserError for a series that overflows, as it is or scaled."""
+    """Raise UserError if the values of the series, or the scaled values, overflow."""
     largest = max(float(np.abs(rows).max()) for rows in (split.train, split.test))
     if largest > LARGEST or not SMALLEST <= scaling.scale <= LARGEST:
         what = f"values up to {largest:.3g}"
@@ -142,7 +144,11 @@ def _check_range(split: data.Split, scaling: data.Scaling, settings: Settings) -
 
 
 def _load(path: str, wanted: Params, case: Case) -> Params:
-    """Read parameters that have the shapes of ``wanted`` and fit into the dtype."""
+    """Read parameters from a file.
+
+    Raises:
+        UserError: the shapes differ from ``wanted``, or the case's dtype cannot hold the values.
+    """
     loaded = load_params(path, case.cell)
     for name, p in loaded.items():
         if p.shape != wanted[name].shape:

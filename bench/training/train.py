@@ -1,4 +1,4 @@
-"""The parent of a training: one child per variant, one after the other, each line on disk as it comes."""
+"""Train variants one after the other, each in its own child process; write each record to disk at once."""
 
 import math
 import time
@@ -29,40 +29,40 @@ from bench.training.setup import TrainingData, choose_learners, prepare
 from bench.workload.catalog import own_libraries
 
 CHILD = "bench.training.child"
-FIRST_DEADLINE_S = 300.0  # for the first step, imports and compiling included
-SLOWER = 20  # times the steps may take by then, before it is taken for hung
-MAX_REPORT_BYTES = 256 << 20  # predictions of all test windows stand in it
-MAX_FRAMES = 54  # epochs at which predictions are kept; the animation holds the last for a while
+FIRST_DEADLINE_S = 300.0  # for the first step, with imports and compiling
+MAX_SLOWDOWN = 20  # a child counts as hung if its steps take so many times their mean time so far
+MAX_REPORT_BYTES = 256 << 20  # a report contains the predictions of all test windows
+MAX_FRAMES = 54  # epochs with saved predictions; the animation shows the last of them longer
 Tell = Callable[[str, int, float], None]  # called with variant, epoch and loss at every report
 
 
 def run_training(
     settings: Settings, folder: Path, tell: Tell, note: Say = lambda text: None, wait_s: float | None = None
 ) -> None:
-    """Train the variants in turn and write ``training.jsonl`` and ``params/``.
+    """Train the variants one after the other and write ``training.jsonl`` and ``params/``.
 
-    ``note`` is called with each sentence about the series and about what else runs before anything is
-    trained, for whose end it waits ``wait_s`` at most.
-    Ctrl-C ends it: what has been reported stays, the variants after it are not started.
+    Before the training, other busy programs are detected, and the training waits up to ``wait_s`` for their
+    end. ``note`` is called with each sentence about the series and about these programs.
+    Ctrl-C ends the training: reports so far are kept, and later variants are not started.
 
     Raises:
-        Terminated: TERM or a hang-up ended it; what has been reported stays.
-        UserError: settings that make no sense, files that cannot be used, a folder that holds a training, or
+        Terminated: SIGTERM or SIGHUP ended the training; reports so far are kept.
+        UserError: invalid settings, files that cannot be used, a folder that already holds a training, or
             a disk that is full or broken.
     """
-    if as_text(where := str(folder.absolute())) != where:
+    if as_text(path := str(folder.absolute())) != path:
         raise UserError(
-            f"the path {as_text(where)} is not UTF-8, as a training needs it; choose another --out"
+            f"the path {as_text(path)} is not UTF-8, as a training needs it; choose another --out"
         )
     data = prepare(settings)
     learners = choose_learners(settings, data.case)
     for text in data.notes:
         note(text)
-    seen = look_around(wait_s, note)
+    other_programs = look_around(wait_s, note)
     try:
         with scratch_folder("train") as scratch, Writer(folder) as writer:
             environment = worker_environment(1, compiled="a folder of the training").set
-            writer.write(_header(settings, data, environment, host.describe() | seen))
+            writer.write(_header(settings, data, environment, host.describe() | other_programs))
             (folder / "params").mkdir(exist_ok=True)
             save_params(folder / "params" / "start.npz", data.train.params)
             data.train.save(scratch / "train.npz")
@@ -70,18 +70,19 @@ def run_training(
             for learner in learners:
                 name = learner.variant.name
                 params = (folder / "params" / params_file(name)).resolve()
-                params.unlink(missing_ok=True)  # of an earlier training in this folder
+                params.unlink(missing_ok=True)  # left by an earlier training in this folder
                 files = (str(scratch / "train.npz"), str(scratch / "test.npz"), str(params))
                 job = Job(learner.spec, learner.device, data.case, data.scaling, *files)
-                ended: KeyboardInterrupt | None = None
+                interrupt: KeyboardInterrupt | None = None
                 try:
                     stop = train_variant(job, name, settings, writer.write, tell)
-                except KeyboardInterrupt as signalled:
-                    stop, ended = Stop(name, "interrupted", "it was interrupted"), signalled
-                writer.write(structs.replace(stop, moved=_moved(data, params) if params.exists() else None))
-                if isinstance(ended, Terminated):
-                    raise ended
-                if ended:
+                except KeyboardInterrupt as error:
+                    stop, interrupt = Stop(name, "interrupted", "it was interrupted"), error
+                distances = _distances(data, params) if params.exists() else None
+                writer.write(structs.replace(stop, moved=distances))
+                if isinstance(interrupt, Terminated):
+                    raise interrupt
+                if interrupt:
                     break
     except OSError as error:
         raise UserError(
@@ -93,43 +94,43 @@ def run_training(
 def train_variant(
     job: Job, name: str, settings: Settings, write: Callable[[Start | Point], None], tell: Tell
 ) -> Stop:
-    """Start a child and write and tell what it reports; return how it ended.
+    """Train a variant in a child: write and tell each report, and return how the training ended.
 
     Raises:
-        OSError: something cannot be written.
+        OSError: a record cannot be written.
     """
     epochs = reports(settings)
-    predicted = set(frames(epochs))
-    longest = max(after - before for before, after in pairwise([0, *epochs]))  # steps between two reports
+    predicted_epochs = set(frames(epochs))
+    max_steps = max(after - before for before, after in pairwise([0, *epochs]))  # between two reports
     environment = worker_environment(1, compiled=str(Path(job.train).parent / "compiled")).variables
     arguments = [msgspec.json.encode(job).decode()]
     limits: dict[str, Any] = {"deadline_s": FIRST_DEADLINE_S, "max_reply_bytes": MAX_REPORT_BYTES}
-    started = time.perf_counter_ns()  # before the child reads any data, so that all of that counts
+    started = time.perf_counter_ns()  # before the child starts, so that reading of data counts too
     with Child(CHILD, arguments, environment, **limits) as child:
         try:
             start: Start = child.receive(Start)
             write(structs.replace(start, variant=name, startup_ns=time.perf_counter_ns() - started))
             for epoch in epochs:
-                step = Step(epoch, predict=epoch in predicted, last=epoch == epochs[-1])
+                step = Step(epoch, predict=epoch in predicted_epochs, last=epoch == epochs[-1])
                 reply: Point | Stop = child.ask(step, Point | Stop)
                 if isinstance(reply, Stop):
                     return structs.replace(reply, variant=name)
                 write(reply)
                 tell(name, epoch, reply.loss)
-                pace_s = reply.elapsed_ns / 1e9 / epoch
-                child.deadline_s = max(FIRST_DEADLINE_S, SLOWER * longest * pace_s)
+                per_epoch_s = reply.elapsed_ns / 1e9 / epoch
+                child.deadline_s = max(FIRST_DEADLINE_S, MAX_SLOWDOWN * max_steps * per_epoch_s)
         except ChildError as error:
             return Stop(name, "crashed", child.explain(error))
     return Stop(name, "complete")
 
 
 def reports(settings: Settings) -> list[int]:
-    """Return the epochs after which the loss is told: the first, every so many, the last."""
+    """Return the epochs with a report of the loss: the first, every ``settings.every``-th, the last."""
     return sorted({1, *range(settings.every, settings.epochs + 1, settings.every), settings.epochs})
 
 
 def frames(epochs: Sequence[int]) -> list[int]:
-    """Return those of the reports at which predictions are kept: closer at the start, where most happens."""
+    """Return the report epochs with saved predictions: denser at the start, where the loss changes most."""
     places = np.linspace(0, 1, MAX_FRAMES) ** 2 * (len(epochs) - 1)
     return [epochs[place] for place in np.unique(np.round(places).astype(int))]
 
@@ -137,6 +138,7 @@ def frames(epochs: Sequence[int]) -> list[int]:
 def _header(
     settings: Settings, data: TrainingData, environment: dict[str, str], machine: dict[str, Any]
 ) -> Header:
+    """Return the header record of a training."""
     paths = {name: as_text(path) for name in ("series", "load") if (path := getattr(settings, name))}
     return Header(
         schema=SCHEMA,
@@ -156,13 +158,13 @@ def _header(
     )
 
 
-def _moved(data: TrainingData, path: Path) -> dict[str, float | None]:
-    """Return |p - start| / |start| of each saved parameter; None for a start of zero, or too near to it."""
-    moved: dict[str, float | None] = {}
+def _distances(data: TrainingData, path: Path) -> dict[str, float | None]:
+    """Return |p - start| / |start| of each saved parameter; None if |start| is zero or too near to zero."""
+    distances: dict[str, float | None] = {}
     params = load_params(path, data.case.cell)
     for name, start in data.train.params.items():
         with np.errstate(over="ignore"):
-            far, size = norm(params[name].astype(np.float64) - start), norm(start)
-        ratio = far / size if size else math.inf
-        moved[name] = ratio if math.isfinite(ratio) else None
-    return moved
+            distance, size = norm(params[name].astype(np.float64) - start), norm(start)
+        ratio = distance / size if size else math.inf
+        distances[name] = ratio if math.isfinite(ratio) else None
+    return distances
