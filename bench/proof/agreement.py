@@ -76,7 +76,7 @@ def compare_call(
     """Compare the results of one call from ``params``: y_hat; loss and dL/dp; or loss and updates.
 
     An update is p_new - p = -lr dL/dp. The error of a gradient is relative to the norm of the gradient. For
-    a gradient that vanishes, the error is relative to |dL/dy_hat|, so that an exact zero must be near zero.
+    a gradient that vanishes, the error is relative to |dL/dy_hat|, so a zero gradient must come out as zero.
     """
     dtype = case.dtype
     if case.task == "forward":

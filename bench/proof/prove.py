@@ -173,11 +173,13 @@ class _Trial:
         allowed, dtype = tolerance(self.case, self.device).forward, self.case.dtype
         binding = self._bind(self.case)
         binding.bound.call()
-        first = binding.result()
+        result_1 = binding.result()
         binding.bound.call()
-        second = binding.result()
-        checks = [compare(name, first.get(name), values, allowed, dtype) for name, values in wanted.items()]
-        moved = any(not np.array_equal(second.get(name, p), p) for name, p in first.items() if name != "loss")
+        result_2 = binding.result()
+        checks = [compare(name, result_1.get(name), p, allowed, dtype) for name, p in wanted.items()]
+        moved = any(
+            not np.array_equal(result_2.get(name, p), p) for name, p in result_1.items() if name != "loss"
+        )
         return [*checks, question("training goes on", moved)]
 
     def _bind(self, case: Case) -> Binding:

@@ -325,8 +325,9 @@ def _break_even(first: TrainRun, first_epoch_s: float, other: TrainRun, other_ep
     Each variant ran in one process, so a confidence interval is not possible.
     """
     gap_s, gain_s = other.first_epoch_s - first.first_epoch_s, first_epoch_s - other_epoch_s
-    early, late = (first, other) if gap_s > 0 else (other, first)
-    text = f"The first epoch of {late.title} ends {units.seconds(abs(gap_s))} later than {early.title}'s"
+    early_run, late_run = (first, other) if gap_s > 0 else (other, first)
+    delay = units.seconds(abs(gap_s))
+    text = f"The first epoch of {late_run.title} ends {delay} later than {early_run.title}'s"
     if gap_s * gain_s > 0:
         epochs = count(1 + round(gap_s / gain_s), "epoch")
         return f"{text}; its epochs are shorter, and it is level after {epochs}."

@@ -129,12 +129,12 @@ def _check_range(split: data.Split, scaling: data.Scaling, settings: Settings) -
     """Raise UserError if the values of the series, or the scaled values, overflow."""
     largest = max(float(np.abs(rows).max()) for rows in (split.train, split.test))
     if largest > LARGEST or not SMALLEST <= scaling.scale <= LARGEST:
-        what = f"values up to {largest:.3g}"
+        content = f"values up to {largest:.3g}"
         if largest <= LARGEST:
-            what = f"differences of about {scaling.scale:.3g}"
+            content = f"differences of about {scaling.scale:.3g}"
         raise UserError(
-            f"{settings.series}: {what}, whose squares no float64 holds; multiply the column by a power of "
-            "ten"
+            f"{settings.series}: {content}, whose squares no float64 holds; multiply the column by a power "
+            "of ten"
         )
     if np.abs(scaling.apply(split.test)).max() > np.finfo(settings.dtype).max:
         raise UserError(

@@ -57,7 +57,7 @@ class Binding:
 
     def unchanged(self, batch: Batch) -> bool:
         """Return whether x and y still equal ``batch`` (fed last) and the parameters their first values."""
-        # with a feed function of the variant, the harness never writes into its own x and y
+        # if the variant has a feed function, the harness never writes into self.x and self.y
         inputs = self.first if hasattr(self.bound, "feed") else batch
         pairs = [(self.x, inputs.x), (self.y, inputs.y)]
         pairs += [(param, self.first.params[name]) for name, param in self.params.items()]

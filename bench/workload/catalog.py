@@ -178,10 +178,10 @@ BASELINE = "numpy-batched"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Describe a rung of the ladder: a variant on the tutorial's training step, and the change.
+    """Describe a rung of the ladder: a variant on the tutorial's training step.
 
-    The change is relative to the rung above. The case is the default ``sine_case`` with this rung's dtype,
-    activation and layout.
+    ``change`` names the difference from the rung above. The case is the default ``sine_case`` with the
+    dtype, activation and layout of this rung.
     """
 
     variant: str
@@ -189,9 +189,7 @@ class Step:
     dtype: str = "float32"
     activation: str = "tanh"
     layout: str = "positional"
-    branches_from: int | None = (
-        None  # index in ``LADDER`` of the rung to compare with, if not the rung directly above
-    )
+    branches_from: int | None = None  # a side branch: index of the rung to compare with; None: the rung above
 
 
 # from the tutorial's NumPy program to its PyTorch program; the last three rungs are side branches
@@ -287,7 +285,7 @@ def cell_of(specs: Iterable[str]) -> str:
 
 
 def own_libraries(specs: Iterable[str]) -> list[str]:
-    """Return the users' libraries among the libraries of these variants, each once."""
+    """Return the user's libraries that these variants use, each once."""
     variants = map(find, specs)
     return list(dict.fromkeys(variant.library for variant in variants if variant.own_library))
 

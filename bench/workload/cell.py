@@ -1,4 +1,4 @@
-"""Describe a recurrent cell: its parameters, their initial values, and the reference to prove variants.
+"""Describe a recurrent cell: its parameters, their initial values, and the reference for its variants.
 
 Write a user's cell as a ``Cell`` in a module, named ``module:object``. The module is imported wherever the
 reference runs, also by the command itself: import only NumPy there.

@@ -149,9 +149,9 @@ def passes(n: int, named: Passes) -> Operations:
 
 
 def _of_task(case: Case, forward: Operations, back: Operations, updates: Passes) -> Operations:
-    """Return the operations of a task: forward; with a gradient, also back; with an update, also updates.
+    """Return the operations of the case's task: ``forward``, and for a gradient also ``back``.
 
-    A training step applies the passes ``updates`` to each of U, W and V.
+    A training step also applies the passes ``updates`` to each of U, W and V.
     """
     s, total = case.shape, [*forward, *(back if case.task != "forward" else ())]
     for n in (s.H * s.I, s.H * s.H, s.O * s.H) if case.task == "train_step" else ():

@@ -61,8 +61,10 @@ NUMBER_PATTERNS = {
     ".": re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"),
     ",": re.compile(r"[+-]?(?:[0-9]+(?:,[0-9]*)?|,[0-9]+)(?:[eE][+-]?[0-9]+)?"),
 }
-NUMBER_LIKE = re.compile(  # text that a person reads as a number, with signs of thousands, money and per cent
-    r"[+-]?[$€£]?[.,]?[0-9][0-9.,_'’ \u00a0\u2009\u202f]*(?:[eE][+-]?[0-9]+)?[$€£%]?"
+NUMBER_LIKE = (
+    re.compile(  # text that looks like a number, also with thousands separators, currency or per cent
+        r"[+-]?[$€£]?[.,]?[0-9][0-9.,_'’ \u00a0\u2009\u202f]*(?:[eE][+-]?[0-9]+)?[$€£%]?"
+    )
 )
 DATE_LIKE = re.compile(r"[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}(?:[T ].*)?", re.DOTALL)
 TIME_STAMP = re.compile(  # a year, YYYYMM, YYYYMMDD, or seconds or milliseconds since 1970
@@ -304,9 +306,11 @@ class _Table:
                 (line, f"; line {line} holds it: remove the lines before that one"),
                 (len(self.names) == 1, SEPARATORS_HINT),
             )
-            near = did_you_mean(column, map(one_line, self.names))
+            suggestion = did_you_mean(column, map(one_line, self.names))
             columns = self._listed(range(len(self.names)))
-            raise UserError(f"{self._path} has no column {column!r}{near}; its columns are: {columns}{hint}")
+            raise UserError(
+                f"{self._path} has no column {column!r}{suggestion}; its columns are: {columns}{hint}"
+            )
         if len(places) > 1:
             which = ", ".join(str(place + 1) for place in places)
             text = f"columns {which} are all called {column!r}; rename all but the one that is meant"
@@ -328,11 +332,11 @@ class _Table:
                 if (cell := row[place].strip()).casefold() not in MISSING_SIGNS:
                     balance[place] += 1 if _is_number(cell) else -1
         numbers = [place for place in named if balance[place] > 0]
-        others = self._listed([place for place in named if place not in numbers])
+        other_columns = self._listed([place for place in named if place not in numbers])
         if not numbers:
-            raise UserError(f"no column of {self._path} holds numbers; its columns are: {others}")
+            raise UserError(f"no column of {self._path} holds numbers; its columns are: {other_columns}")
         if len(numbers) > 1:
-            without_numbers = f" (no numbers: {others})" if others else ""
+            without_numbers = f" (no numbers: {other_columns})" if other_columns else ""
             hint = VALUES_HINT if any(_is_value(self.names[place]) for place in numbers) else ""
             raise UserError(
                 f"{self._path} has several columns of numbers; choose its column: "
@@ -401,8 +405,8 @@ class _Table:
             is_sum = SUM_WORDS.fullmatch(cell.rstrip(":")) and not any(map(SUM_WORDS.fullmatch, before))
             is_date_column = len(before) > 1 and all(map(DATE_LIKE.fullmatch, before))
             if is_sum or (is_date_column and not any(map(str.isdigit, cell))):
-                what = f"{reprlib.repr(cell)} in column {self.shown(place)}" if cell else "no date"
-                text = f"the last row has {what}: if it holds a sum or a note, remove it; if not, date it"
+                content = f"{reprlib.repr(cell)} in column {self.shown(place)}" if cell else "no date"
+                text = f"the last row has {content}: if it holds a sum or a note, remove it; if not, date it"
                 raise self.wrong(line, text)
 
     def may_part_thousands(self, sample: Sequence[Row], index: int) -> bool:
@@ -486,7 +490,7 @@ class _Table:
         )
 
     def _comma_hint(self) -> str:
-        """Return the hint about commas within numbers, if the delimiter is a comma or not yet found."""
+        """Return the hint about commas in numbers if the delimiter is a comma or unknown, else no text."""
         return COMMA_HINT if self._delimiter in ("", ",") else ""
 
     def _number_hint(self, cell: str, line: int) -> str:
