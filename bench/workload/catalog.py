@@ -109,7 +109,7 @@ class Variant:
 
         The returned function raises TypeError if the variant's ``bind`` returns no ``Bound``.
         """
-        library(self.library).load()  # a user's variant may not import its library itself
+        library(self.library).load()  # here, since a user's variant might never import its library
         variant_bind = resolve_name(self.target)
 
         def bind(*arrays: Any, **options: Any) -> Bound:
