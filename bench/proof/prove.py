@@ -19,7 +19,7 @@ from bench.workload.binding import Bind, Binding, bind_case
 from bench.workload.case import Case
 from bench.workload.data import Batch
 
-# factor of the tolerance for timed float32 results too small for a float32 proof; 23 measured in 300 seeds
+# tolerance factor for timed float32 results too small for a float32 proof; 23 was measured over 300 seeds
 FACTOR_IF_SMALL = 100
 READS = "reads its inputs at every call"
 # a loose tolerance suffices to see which inputs were used: results of other inputs differ by about 100 %
@@ -138,7 +138,7 @@ class _Trial:
         return max(rates, default=self.case.lr)
 
     def _numbers_and_manners(self, case: Case) -> list[Check]:
-        """Check a call's results, then a call on other inputs, then again the first, each after a reset."""
+        """Check a call; then reset and call on other inputs; then reset and repeat the first call."""
         other_batch, allowed, params = self.batch.other(), tolerance(case, self.device), self.batch.params
         binding = self._bind(case)
         result_1, unchanged_1 = _call_once(binding, self.batch)
