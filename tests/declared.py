@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.machine.devices import Absent, Device, Devices
-from bench.measure.plan import Exactly, make_plan
+from bench.measure.plan import FixedChoice, make_plan
 from bench.records.record import BudgetRule, Plan
 from bench.workload.options import RunOptions
 
@@ -30,7 +30,7 @@ def declare(
     command: Sequence[str] = ("rnnbench",),
     started_utc: str = "2026-01-02T03:04:05+00:00",
     budget_rule: BudgetRule | None = None,
-    exactly: Exactly | None = None,
+    exactly: FixedChoice | None = None,
     **options: Any,
 ) -> Plan:
     """The plan of a run of these variants and options."""

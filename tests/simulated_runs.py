@@ -14,7 +14,7 @@ from small_journal import small_plan
 from bench.analysis.outcome import Outcome
 from bench.analysis.statistics import rank_interval, rank_p
 from bench.analysis.verdict import Comparison, Judgement, judge_run
-from bench.measure.budget import EARLIEST, precise
+from bench.measure.budget import MIN_BLOCKS_BEFORE_STOP, precise
 from bench.measure.plan import PRECISION
 from bench.records import record
 from bench.records.run import Run, make_run
@@ -123,8 +123,8 @@ def significant(logs: Array) -> bool:
 
 
 def stopped_at(logs: Array, stops: Stops) -> int:
-    """Blocks that a run takes which may stop from ``EARLIEST`` on and has len(logs) at most."""
-    return next((n for n in range(EARLIEST, len(logs)) if stops(logs[:n])), len(logs))
+    """Blocks that a run takes which may stop from ``MIN_BLOCKS_BEFORE_STOP`` on and has len(logs) at most."""
+    return next((n for n in range(MIN_BLOCKS_BEFORE_STOP, len(logs)) if stops(logs[:n])), len(logs))
 
 
 def misses(logs: Array, truth: float = 0.0) -> bool:

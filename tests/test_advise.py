@@ -17,7 +17,7 @@ import bench
 from bench.api.advise import Timer, declare, exit_code
 from bench.cli.main import main
 from bench.machine.devices import Device, Devices
-from bench.machine.signals import OutOfTime, time_limit, undisturbed
+from bench.machine.signals import OutOfTime, signals_held_back, time_limit
 from bench.measure.budget import Forms, decide
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Decision, End, Failure
@@ -350,7 +350,7 @@ def test_the_alarm_waits_until_workers_are_gone_and_is_off_afterwards() -> None:
     before = signal.getsignal(signal.SIGALRM)
 
     def stop_workers() -> None:
-        with time_limit(1000), undisturbed():
+        with time_limit(1000), signals_held_back():
             signal.raise_signal(signal.SIGALRM)
             reached.append("the end")
 

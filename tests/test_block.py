@@ -13,7 +13,7 @@ from played import CALL_NS, DIED, N_CALLS, Asked, Reaction, Silent, Stage, of_ki
 from bench.machine.child import ChildError
 from bench.machine.gates import LIMITS
 from bench.measure import budget
-from bench.measure.block import Blocks, Taken
+from bench.measure.block import Blocks, EntrySamples
 from bench.measure.messages import (
     Close,
     Closed,
@@ -350,7 +350,7 @@ def value(elapsed_ns: int = 100_000, *steps: int, **fields: int) -> Value:
 
 
 def burst(values: list[Value], *, threads: int = 1, rewarm_calls: int | None = 30) -> Burst:
-    taken = Taken(PROVED, [(3 * number, 5 + number, one) for number, one in enumerate(values)])
+    taken = EntrySamples(PROVED, [(3 * number, 5 + number, one) for number, one in enumerate(values)])
     arm, calibration = Arm("a", "s", "v", "numpy", "cpu", threads), Calibration(100, 50, True, rewarm_calls)
     return taken.burst(arm, calibration, {"waiting": 0.01}, LIMITS, block=2, entry="e", digest="d")
 

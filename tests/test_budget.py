@@ -11,7 +11,13 @@ from played import ASKING_NS, CALL_NS, N_CALLS, PROVE_NS, READY_NS, Stage, of_ki
 from bench.machine.errors import UserError
 from bench.measure.budget import SPARE, Costs, decide
 from bench.measure.messages import Prove, Turn
-from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, ROUNDS, fewest_blocks, least_blocks
+from bench.measure.plan import (
+    LEAST_ROUNDS,
+    MIN_HELD_ROUNDS,
+    ROUNDS,
+    min_blocks_for_verdicts,
+    min_blocks_of_plan,
+)
 from bench.records.record import Burst, Decision, End, Plan
 
 ENTRIES = ("numpy-batched@cpu x1", "numpy-batched@cpu x1 twin", "numpy-inplace@cpu x1")
@@ -64,7 +70,7 @@ def test_rounds_go_first_and_every_block_stays(stage: Stage, share: float) -> No
 
 def test_then_blocks_go_down_to_what_verdicts_need(stage: Stage) -> None:
     declared = plan()
-    fewest = fewest_blocks(declared.groups, declared.arms)
+    fewest = min_blocks_for_verdicts(declared.groups, declared.arms)
     records, decision = whole(budget_s=45.0)
     assert fewest <= decision.blocks < 20
     assert decision.rounds == LEAST_ROUNDS
@@ -73,7 +79,9 @@ def test_then_blocks_go_down_to_what_verdicts_need(stage: Stage) -> None:
 
 
 def test_what_not_even_the_least_fits_is_refused_with_what_would_do(stage: Stage) -> None:
-    budget_s = START_S * (1 + least_blocks(plan(), plan().groups)) + 1.0  # the starts fit, the rest does not
+    budget_s = (
+        START_S * (1 + min_blocks_of_plan(plan(), plan().groups)) + 1.0
+    )  # the starts fit, the rest does not
     records: list = []
     with pytest.raises(UserError) as error:
         run(plan(budget_s), write=records.append)
@@ -115,7 +123,7 @@ def test_a_budget_that_holds_is_never_refused_and_leaves_out_the_rows_in_no_pair
     declared = plan(1.0, budget_rule="hold")
     end, records = run(declared)
     (decision,) = of_kind(records, Decision)
-    assert (decision.blocks, decision.rounds) == (declared.blocks, HELD_ROUNDS)  # its time ends it
+    assert (decision.blocks, decision.rounds) == (declared.blocks, MIN_HELD_ROUNDS)  # its time ends it
     assert max(burst.block for burst in of_kind(records, Burst)) == 1
     assert end.status == "complete"
 
@@ -170,5 +178,8 @@ def test_an_aim_that_cannot_be_kept_is_measured_all_the_same() -> None:
     end, records = run(plan(1.0, budget_rule="aim"))
     declared = plan()
     (decision,) = of_kind(records, Decision)
-    assert (decision.blocks, decision.rounds) == (fewest_blocks(declared.groups, declared.arms), LEAST_ROUNDS)
+    assert (decision.blocks, decision.rounds) == (
+        min_blocks_for_verdicts(declared.groups, declared.arms),
+        LEAST_ROUNDS,
+    )
     assert end.reason.endswith("beyond the time budget of 1 s: verdicts need as many")

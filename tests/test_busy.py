@@ -15,7 +15,7 @@ import bench
 from bench.api.advise import Timer
 from bench.cli.main import main
 from bench.machine import busy
-from bench.machine.busy import NEIGHBOURS, Counters, Usage, look_around, wait
+from bench.machine.busy import NEIGHBOURS, Counters, Usage, report_usage, wait
 from bench.records.journal import load_run
 from bench.reporting.display import run_progress, train_progress
 from bench.reporting.page import emphasise
@@ -84,14 +84,14 @@ def test_a_program_that_computes_is_seen_by_its_name():
 
 def test_a_busy_machine_is_one_line_and_a_quiet_or_unknown_one_none(monkeypatch, capsys):
     see(monkeypatch, BUSY)
-    assert look_around(None) == {"others_cpus": 1.3}
+    assert report_usage(None) == {"others_cpus": 1.3}
     line = capsys.readouterr().err
     assert line.startswith(f"rnnbench: the machine is busy: {SEEN}. ")
     assert line.endswith("--wait-quiet 5min\n")
     see(monkeypatch, QUIET)
-    assert look_around(None) == {"others_cpus": 0.02}
+    assert report_usage(None) == {"others_cpus": 0.02}
     see(monkeypatch, None)
-    assert look_around(None) == look_around(60.0) == {}
+    assert report_usage(None) == report_usage(60.0) == {}
     assert capsys.readouterr().err == ""
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from bench import proof
 from bench.machine.libraries.torch_library import why_not_compile
-from bench.proof.cases import ODD, agreement_cases, worth_compiling
+from bench.proof.cases import COMPILE_SHAPE, agreement_cases, worth_compiling
 from bench.workload import catalog, data
 from bench.workload.binding import bind_case
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, sine_case
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 
 SHARED = sine_case("train_step", "positional")
 ODD_GRADIENT, ODD_FORWARD = (
-    Case(task, ODD, "positional", dtype, "sigmoid", "random", delta=0.5)
+    Case(task, COMPILE_SHAPE, "positional", dtype, "sigmoid", "random", delta=0.5)
     for task, dtype in (("gradient", "float64"), ("forward", "float32"))
 )
 
@@ -121,4 +121,4 @@ def test_what_verify_compiles_is_little_and_covers_every_layout_dtype_task_and_a
     for what, values in every.items():
         assert {getattr(case, what) for case in cases} == set(values)
     assert {case.data for case in cases} == {"sine", "random"}
-    assert len({ODD.T, ODD.B, ODD.I, ODD.H, ODD.O}) == 5
+    assert len({COMPILE_SHAPE.T, COMPILE_SHAPE.B, COMPILE_SHAPE.I, COMPILE_SHAPE.H, COMPILE_SHAPE.O}) == 5

@@ -157,7 +157,7 @@ def test_a_journal_is_bounded_by_what_is_made_of_it(
     tmp_path: Path, run: Records, facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seal(tmp_path / "journal.jsonl", swollen(run, facts, workers=40))
-    monkeypatch.setattr(sealed, "MAX_MADE", 3 * (tmp_path / "journal.jsonl").stat().st_size)
+    monkeypatch.setattr(sealed, "MAX_MEMORY_BYTES", 3 * (tmp_path / "journal.jsonl").stat().st_size)
     with pytest.raises(UserError, match="once read; so much is not read"):
         load_run(tmp_path)
 

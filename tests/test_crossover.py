@@ -25,7 +25,7 @@ from reports import facts_of
 from bench.analysis import crossover
 from bench.analysis.crossover import Crossing, Line, MapCell, lines, make_line
 from bench.analysis.verdict import Comparison, Word, judge_run
-from bench.measure.plan import GRID_SIZES, Exactly, fewest_blocks
+from bench.measure.plan import GRID_SIZES, FixedChoice, min_blocks_for_verdicts
 from bench.records.record import Arm
 from bench.records.run import Run, make_run
 from bench.reporting import answer
@@ -87,7 +87,7 @@ def test_the_preset_measures_one_task_at_36_sizes():
     assert (plan.blocks, plan.budget_s) == (8, 585.0)
     twins = [entry.case.shape for group in plan.groups for entry in group.entries if arms[entry.arm].twin]
     assert [(shape.B, shape.H) for shape in twins] == [(1, 8), (4, 512), (128, 2048)]
-    assert fewest_blocks(plan.groups, plan.arms) == plan.blocks  # a time budget can take none
+    assert min_blocks_for_verdicts(plan.groups, plan.arms) == plan.blocks  # a time budget can take none
 
 
 def test_a_map_is_of_two_libraries_whatever_they_are_called(turning_at_256):
@@ -108,7 +108,7 @@ def test_a_run_of_one_size_has_no_map():
 def test_a_later_run_adds_sizes_and_replaces_only_what_was_not_measured(turning_at_256):
     case = best_map(turning_at_256).cells[0].case
     cases = tuple(replace(case, shape=Shape(6, 1, 6, H, 8)) for H in (256, 512))
-    later = run_of(grid_plan(exactly=Exactly(cases)), with_ratio(lambda H, B: 1.0))
+    later = run_of(grid_plan(exactly=FixedChoice(cases)), with_ratio(lambda H, B: 1.0))
     kept = [b for b in turning_at_256.bursts if b.block == 0 or "H512" not in b.entry.split(" | ")[0].split()]
     plan, decision = turning_at_256.plan, turning_at_256.decision
     lost = make_run([plan, turning_at_256.environment, *kept, decision, turning_at_256.end])
@@ -342,7 +342,7 @@ def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path, turning_at_256)
     folder = write_grid(tmp_path / "grid", records)
     before = write_report([folder], None).answers[0]
     case = replace(best_map(turning_at_256).cells[0].case, shape=Shape(6, 128, 6, 200, 8))
-    later = run_of(grid_plan(exactly=Exactly((case,))), with_ratio(crossing_at(256)))
+    later = run_of(grid_plan(exactly=FixedChoice((case,))), with_ratio(crossing_at(256)))
     write_grid(folder / "refine-1", [later.plan, later.environment, *later.bursts, later.decision, later.end])
     report = write_report([folder], None)
     assert report.answers[0] != before

@@ -7,7 +7,7 @@ from declared import declare, machine
 from journals import example_plan
 
 from bench.analysis.statistics import blocks_needed
-from bench.measure.plan import GRID_SIZES, comparisons, fewest_blocks
+from bench.measure.plan import GRID_SIZES, comparisons, min_blocks_for_verdicts
 from bench.records.record import Entry, Group, Plan
 from bench.workload import catalog
 from bench.workload.case import Case, Shape
@@ -175,7 +175,7 @@ def test_a_grid_has_a_table_for_every_size_three_twins_and_verdicts_in_eight_blo
     assert len(twins) == 3
     assert {(8, 1), (2048, 128)} < {(shape.H, shape.B) for shape in twins}
     assert (
-        fewest_blocks(grid.groups, grid.arms) <= grid.blocks == 8 < blocks_needed(36)
+        min_blocks_for_verdicts(grid.groups, grid.arms) <= grid.blocks == 8 < blocks_needed(36)
     )  # a twin in every table
     assert {comparisons(group, grid.arms) for group in grid.groups} == {3}
     kinds = [pair.kind for pair in grid.pairs]

@@ -11,7 +11,7 @@ from declared import declare, machine
 from bench.machine.devices import Absent
 from bench.machine.errors import UserError
 from bench.measure.budget import Costs, decide, trimmed
-from bench.measure.plan import HELD_ROUNDS, ROUNDS, comparisons
+from bench.measure.plan import MIN_HELD_ROUNDS, ROUNDS, comparisons
 from bench.records.record import Burst, Decision, Group, Missing, Plan
 from bench.workload.case import Shape
 
@@ -202,7 +202,7 @@ def test_a_budget_that_holds_leaves_out_what_is_in_no_pair_and_is_ended_by_its_t
     plan = declare(budget=11.0, budget_rule="hold")
     decision = decided(plan)
     assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} <= set(decision.dropped_arms)
-    assert (decision.blocks, decision.rounds) == (plan.blocks, HELD_ROUNDS)
+    assert (decision.blocks, decision.rounds) == (plan.blocks, MIN_HELD_ROUNDS)
 
 
 def test_a_budget_leaves_an_accelerator_its_baseline_and_the_rival_that_block_0_found() -> None:

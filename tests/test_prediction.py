@@ -15,15 +15,15 @@ from bench.analysis.prediction import (
     Family,
     Prediction,
     count_winners,
+    error_quantile,
     learn,
-    off_by,
     predict,
     sizes_of,
     times_of,
 )  # fmt: skip
 from bench.analysis.summary import summarise
 from bench.machine.errors import UserError
-from bench.measure.plan import Exactly
+from bench.measure.plan import FixedChoice
 from bench.records.run import Run
 from bench.reporting.facts import Facts
 from bench.reporting.sections.crossover import crossover_section
@@ -55,7 +55,7 @@ def learnt(time_ns: Callable[[Shape], float]) -> tuple[Prediction, Family]:
 def test_what_a_model_describes_it_predicts_exactly(time_ns, name):
     learned, family = learnt(time_ns)
     assert family.model in (name, "both")
-    assert off_by(family.errors.values(), MOST) < 1e-4
+    assert error_quantile(family.errors.values(), MOST) < 1e-4
     for shape in (Shape(6, 16, 6, 300, 8), Shape(6, 2, 6, 1000, 8), Shape(6, 100, 6, 20, 8)):
         assert learned.predict(replace(CASE, shape=shape), NUMPY).ns == pytest.approx(
             time_ns(shape), rel=1e-4
@@ -72,7 +72,7 @@ def test_both_beats_either_alone_where_costs_bend():
     """A matrix that leaves the cache costs more: no sum of costs, and no plane."""
     _, bent = learnt(lambda s: costs_ns(s) * (1 + 0.5 / (1 + (300 / s.H) ** 2)))
     assert bent.model == "both"
-    assert off_by(bent.errors.values()) < 0.1
+    assert error_quantile(bent.errors.values()) < 0.1
 
 
 def test_an_error_is_that_of_a_size_that_was_left_out():
@@ -94,13 +94,17 @@ def test_fitting_what_is_predicted_is_noticed(monkeypatch):
     _, honest = learnt(times.__getitem__)
     monkeypatch.setattr(prediction, "_left_out", cheating)
     _, cheated = learnt(times.__getitem__)
-    assert off_by(honest.errors.values()) > 0.05
-    assert off_by(cheated.errors.values()) < 1e-6
+    assert error_quantile(honest.errors.values()) > 0.05
+    assert error_quantile(cheated.errors.values()) < 1e-6
 
 
 def test_errors_are_quantiles_of_their_sizes():
     errors = [math.log1p(0.01 * n) * (-1) ** n for n in range(11)]
-    assert (off_by(errors), off_by(errors, MOST), off_by(errors * 2)) == pytest.approx((0.05, 0.09, 0.05))
+    assert (
+        error_quantile(errors),
+        error_quantile(errors, MOST),
+        error_quantile(errors * 2),
+    ) == pytest.approx((0.05, 0.09, 0.05))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +152,7 @@ def test_too_few_sizes_predict_nothing():
 
 def test_sizes_measured_afterwards_are_predicted_from_the_grid_alone(measured):
     cases = tuple(replace(best_map(measured).cells[0].case, shape=Shape(6, B, 6, 200, 8)) for B in BATCH)
-    later_plan = grid_plan(exactly=Exactly(tuple(cases)))
+    later_plan = grid_plan(exactly=FixedChoice(tuple(cases)))
     later = run_of(later_plan, with_ratio(lambda H, B: 0.5 + crossing_at(256)(H, B)))
     facts = Facts.of(measured, [later])
     section = crossover_section(facts, "")

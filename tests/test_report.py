@@ -18,11 +18,11 @@ from bench.machine import units
 from bench.records.record import AnyRecord, Burst, Decision, End, Environment, Failure
 from bench.records.run import Run, make_run
 from bench.reporting import article, download
-from bench.reporting.article import MOST_PLOTS, run_article
+from bench.reporting.article import MAX_PLOTS, run_article
 from bench.reporting.build import headline
 from bench.reporting.environment import MOST, details, machine, say
 from bench.reporting.section import Section, TextTable
-from bench.reporting.tables import MOST_DOTS, spread, starts_table
+from bench.reporting.tables import MAX_DOTS, spread, starts_table
 from bench.workload.catalog import VARIANTS
 
 GROUPS = ["train_step sequence", "gradient positional"]
@@ -338,27 +338,27 @@ def test_no_cell_is_a_formula_nor_breaks_its_line(default_run: Run, start: str) 
 
 
 def test_few_blocks_are_all_drawn_and_many_are_thinned_out_by_rank() -> None:
-    few, many = [float(n) for n in range(MOST_DOTS)], [float(n) for n in range(1000)]
+    few, many = [float(n) for n in range(MAX_DOTS)], [float(n) for n in range(1000)]
     assert spread(few[::-1]) == tuple(few[::-1])
     drawn = spread(many[::-1])
-    assert (len(drawn), drawn[0], drawn[-1]) == (MOST_DOTS, 0.0, 999.0)
+    assert (len(drawn), drawn[0], drawn[-1]) == (MAX_DOTS, 0.0, 999.0)
     assert {round(after - before) for before, after in pairwise(drawn)} <= {20, 21}
 
 
 def test_few_tables_have_a_plot_each_and_many_or_long_ones_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    section = sections(make_run(list(big_records(shapes=MOST_PLOTS + 2, arms=3, blocks=6))))["times"]
+    section = sections(make_run(list(big_records(shapes=MAX_PLOTS + 2, arms=3, blocks=6))))["times"]
     (table,) = section.tables
-    assert len(table.rows) == 3 * (MOST_PLOTS + 2)
-    assert len({row[0].text for row in table.rows}) == MOST_PLOTS + 2  # each says its size
+    assert len(table.rows) == 3 * (MAX_PLOTS + 2)
+    assert len({row[0].text for row in table.rows}) == MAX_PLOTS + 2  # each says its size
     assert (section.parts, list(section.pictures)) == ((), [])
-    run = make_run(list(big_records(shapes=MOST_PLOTS, arms=3, blocks=6)))
+    run = make_run(list(big_records(shapes=MAX_PLOTS, arms=3, blocks=6)))
     section = sections(run)["times"]
-    assert len(section.parts) == len(list(section.pictures)) == MOST_PLOTS
+    assert len(section.parts) == len(list(section.pictures)) == MAX_PLOTS
     assert section.lead == ()
-    monkeypatch.setattr(article, "MOST_ROWS", 2)
+    monkeypatch.setattr(article, "MAX_ROWS", 2)
     section = sections(run)["times"]
     assert not list(section.pictures)
-    assert section.lead[0].startswith(f"No plot for {MOST_PLOTS} of {MOST_PLOTS} tables: ")
+    assert section.lead[0].startswith(f"No plot for {MAX_PLOTS} of {MAX_PLOTS} tables: ")
 
 
 # --- numbers

@@ -83,7 +83,7 @@ def test_whole_blocks_are_not_measured_again(uninterrupted) -> None:
 def test_an_extension_measures_the_blocks_that_are_missing_and_does_not_stop_early(
     uninterrupted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.measure.runner.EARLIEST", 1)
+    monkeypatch.setattr("bench.measure.runner.MIN_BLOCKS_BEFORE_STOP", 1)
     monkeypatch.setattr("bench.measure.runner.precise", lambda *_: True)
     declared = replace(uninterrupted[0], precision=1.0)
     records = go_on([declared, *uninterrupted[1:], Extended(BLOCKS, BLOCKS + 2, 0.01, "")])

@@ -23,7 +23,7 @@ from reports import CLAIM_NEW, CLAIM_OLD, facts_of
 from bench.analysis.crossover import lines
 from bench.analysis.statistics import Interval
 from bench.machine import units
-from bench.measure.plan import Exactly
+from bench.measure.plan import FixedChoice
 from bench.records.record import Burst, Check, Worker
 from bench.records.run import Run, make_run
 from bench.reporting import answer
@@ -400,7 +400,7 @@ def test_the_section_holds_every_size_and_every_crossing(turning_at_256: Run) ->
 
 def test_dots_are_named_only_where_there_are_any(turning_at_256: Run) -> None:
     cases = (dataclasses.replace(best_map(turning_at_256).cells[0].case, shape=Shape(6, 1, 6, 200, 8)),)
-    later = run_of(grid_plan(exactly=Exactly(cases)), with_ratio(crossing_at(256)))
+    later = run_of(grid_plan(exactly=FixedChoice(cases)), with_ratio(crossing_at(256)))
     for refinements, dotted in (((), False), ((later,), True)):
         made = section(crossover_section, turning_at_256, *refinements)
         assert ["A dot is" in one.caption for one in made.drawings] == [dotted, False, dotted]

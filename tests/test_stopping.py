@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, THIRD, around
 
 from bench.analysis.summary import summarise
-from bench.measure.budget import EARLIEST, precise
+from bench.measure.budget import MIN_BLOCKS_BEFORE_STOP, precise
 from bench.measure.plan import PRECISION
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Decision, Group, Pair, Worker
@@ -136,5 +136,5 @@ def test_what_was_left_out_after_block_1_keeps_its_values_and_has_no_verdict() -
 def test_the_plan_declares_the_precision_and_a_quick_one_none() -> None:
     assert declare("numpy-inplace").precision == PRECISION
     assert declare(quick=True).precision is None
-    assert EARLIEST >= 10
+    assert MIN_BLOCKS_BEFORE_STOP >= 10
     assert math.isclose(PRECISION, 0.01)

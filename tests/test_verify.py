@@ -15,7 +15,7 @@ from bench.machine.devices import Absent, Device, Devices
 from bench.machine.errors import UserError
 from bench.proof import verify as verify_module
 from bench.proof.cases import reference_cases
-from bench.proof.child import REFERENCE, claims_wrongly
+from bench.proof.child import REFERENCE, proof_failed
 from bench.proof.verify import verify
 from bench.workload.case import Case, Shape
 from bench.workload.catalog import find
@@ -62,7 +62,7 @@ def test_rows_of_the_reference_come_first_then_those_of_each_variant_as_asked_fo
         (("quiet", "forward"), ("ok", "")),
     ]
     assert progress[-1] == (8, 8)
-    assert not any(map(claims_wrongly, rows))
+    assert not any(map(proof_failed, rows))
 
 
 def test_each_variant_that_fails_does_so_alone_and_says_how() -> None:

@@ -22,7 +22,7 @@ MIN_INTERVAL_BLOCKS = 3  # fewer blocks give no interval
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class TimedEntry:
     """Hold an entry, its arm, and the geometric mean of its medians over the blocks that were used."""
 
     entry: Entry
@@ -34,8 +34,8 @@ class Timed:
 class Step:
     """Hold a measured rung, the rung above it, the change between them, and the factor of the change."""
 
-    rung: Timed
-    above: Timed
+    rung: TimedEntry
+    above: TimedEntry
     change: str
     factor: Interval  # how many times faster than the rung above; no limits with fewer than three blocks
     blocks: int
@@ -132,7 +132,7 @@ def _step(summary: Summary, above: str, entry: str, change: str, blocks: Sequenc
     times = [[summary.outcomes[end].medians[block] for block in blocks] for end in (above, entry)]
     for end, end_times in zip((run.entries[above], run.entries[entry]), times, strict=True):
         mean_ns = math.exp(float(np.mean([math.log(time) for time in end_times])))
-        ends.append(Timed(end, run.arms[end.arm], mean_ns))
+        ends.append(TimedEntry(end, run.arms[end.arm], mean_ns))
     interval = mean_interval([math.log(before / after) for before, after in zip(*times, strict=True)]).exp()
     if len(blocks) < MIN_INTERVAL_BLOCKS:
         interval = Interval(interval.estimate, -math.inf, math.inf, 1.0)

@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.analysis.statistics import MIN_BLOCKS
 from bench.records.record import Burst, Check, Failure, measured_as
-from bench.records.run import SPOILED, Run, is_counted, per_call_ns
+from bench.records.run import WRONG_STATUSES, Run, is_counted, per_call_ns
 
 NO_STEADY_STATE = "no_steady_state"  # status of an entry whose calls never reached a steady time
 WITHIN_BUDGET = "to keep within the time budget"  # reason why a table or an arm was left out
@@ -71,7 +71,7 @@ class Outcome:
     @property
     def invalid(self) -> bool:
         """Return whether the entry was measured but its times must not be trusted."""
-        return self.status in SPOILED
+        return self.status in WRONG_STATUSES
 
     @property
     def proof(self) -> Proof:
@@ -88,10 +88,10 @@ class Outcome:
         ``known_wrong``: search only the checks that are known to fail; otherwise, only the other checks.
         """
         checks = (check for check in self.checks if check.known_wrong == known_wrong)
-        return max(checks, key=strain, default=None)
+        return max(checks, key=error_ratio, default=None)
 
 
-def strain(check: Check) -> float:
+def error_ratio(check: Check) -> float:
     """Return a check's error divided by its tolerance; 0 or infinity for a yes/no check (tolerance 0)."""
     if check.tolerance > 0:
         return check.error / check.tolerance
@@ -115,7 +115,7 @@ def outcomes(run: Run) -> dict[str, Outcome]:
 def _outcome(run: Run, entry: str, bursts: list[Burst], failures: list[Failure]) -> Outcome:
     counted = sorted(filter(is_counted, bursts), key=attrgetter("block"))
     status, reason = _status(run, entry, bursts, failures, counted)
-    if status in SPOILED:
+    if status in WRONG_STATUSES:
         counted = []
     # blocks mostly share one list of checks: keep each list once
     check_lists = [burst.checks for burst in bursts] + [failure.checks for failure in failures]
@@ -137,10 +137,10 @@ def _status(
 ) -> tuple[str, str]:
     """Return the status of an entry, and the reason."""
     for failure in failures:
-        if failure.status in SPOILED:
+        if failure.status in WRONG_STATUSES:
             return failure.status, failure.reason
     for burst in bursts:
-        if burst.status in SPOILED:
+        if burst.status in WRONG_STATUSES:
             return burst.status, f"its values of block {burst.block} are marked so"
     if not counted and failures:
         return failures[-1].status, failures[-1].reason
@@ -191,7 +191,7 @@ def count_outliers(values: list[float]) -> int:
 
 
 MAX_DISTURBED_SHARE = 0.2  # of the blocks; a larger share is reported
-UNSTEADY = "Wait until nothing else runs and measure again (--wait-quiet 10min)"
+UNSTEADY_ADVICE = "Wait until nothing else runs and measure again (--wait-quiet 10min)"
 WAIT_ADVICE = "Wait until they are done and measure again (--wait-quiet 10min), a run also with more --blocks"
 # gate -> the cause of its flags, and the advice
 CAUSES = {

@@ -89,7 +89,7 @@ Errors = Mapping[Shape, float]  # shape -> log of predicted over measured time
 MOST = 0.9  # quantile of the errors at sizes left out; it sets the limits of a prediction
 
 
-def off_by(errors: Iterable[float], share: float = 0.5) -> float:
+def error_quantile(errors: Iterable[float], share: float = 0.5) -> float:
     """Return the quantile ``share`` of the absolute errors, as a relative error (0.04: 4 %)."""
     return math.expm1(float(np.quantile(np.abs(list(errors)), share)))
 
@@ -142,7 +142,7 @@ class Prediction:
                 )
         family = self.families[arm]
         log_ns = family.log_ns(case.shape)
-        distance = math.log1p(off_by(family.errors.values(), MOST))
+        distance = math.log1p(error_quantile(family.errors.values(), MOST))
         return Predicted(math.exp(log_ns), math.exp(log_ns - distance), math.exp(log_ns + distance))
 
     def errors_at(self, times: Times) -> dict[str, Errors]:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from bench.analysis.environment_diff import differences
-from bench.analysis.statistics import ALPHA, MOST_PAIRS
+from bench.analysis.statistics import ALPHA, MAX_PAIRS
 from bench.analysis.summary import Summary, summarise
 from bench.analysis.verdict import Effect, Word, compare, judge, measured
 from bench.records.formats.foreign import Benchmark, Facts, Note, ToolResults, fact_text
@@ -249,7 +249,7 @@ def compare_files(
         row = Change(name=name, reason=warning, old_value=old_ns, new_value=new_ns)
         if tool.one_process:
             row = replace(row, ratio=new_ns / old_ns)
-        elif math.prod(map(len, logs)) > MOST_PAIRS:
+        elif math.prod(map(len, logs)) > MAX_PAIRS:
             reason = f"{len(logs[0])} and {len(logs[1])} processes are too many for the exact test"
             row = replace(row, reason=reason, ratio=new_ns / old_ns)
         else:

@@ -41,7 +41,7 @@ from bench.records.record import Arm, Entry, Probe, Rates
 from bench.records.run import Run
 from bench.workload.case import Case
 from bench.workload.catalog import counted
-from bench.workload.cell import house_cell
+from bench.workload.cell import built_in_cell
 from bench.workload.operations import (
     CALL,
     COPY,
@@ -294,7 +294,7 @@ def _bound(case: Case, times: Mapping[int, float], own: Mapping[int, Prices]) ->
 
 def _minimum_ns(case: Case, own: Prices) -> tuple[float, float] | None:
     """Return the minimum nanoseconds of arithmetic and of memory; None if a rate or the cell is unknown."""
-    if (cell := house_cell(case.cell)) is None:
+    if (cell := built_in_cell(case.cell)) is None:
         return None
     work = cell.count_needed(case)
     product_rate, activation_rate = own.best((PRODUCT,)), own.best(TRANSCENDENTAL)

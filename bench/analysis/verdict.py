@@ -41,7 +41,7 @@ from statistics import median
 from typing import Literal, TypeVar
 
 from bench.analysis.environment_diff import changes
-from bench.analysis.outcome import NO_STEADY_STATE, UNSTEADY, Outcome, disturbance, outcomes
+from bench.analysis.outcome import NO_STEADY_STATE, UNSTEADY_ADVICE, Outcome, disturbance, outcomes
 from bench.analysis.statistics import (
     ALPHA,
     FIRST_LOOK,
@@ -262,7 +262,7 @@ def compare(
         return comparison
     for outcome, prefix in sides:
         if outcome.status == NO_STEADY_STATE:
-            return replace(comparison, p=None, reason=f"{prefix}{outcome.reason}", mend=UNSTEADY)
+            return replace(comparison, p=None, reason=f"{prefix}{outcome.reason}", mend=UNSTEADY_ADVICE)
     causes = [disturbance(outcome) for outcome, _ in sides]
     return replace(comparison, disturbed=next((cause for cause in causes if cause[0]), ("", "")))
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from bench.api import run
 from bench.api.options import EXIT_CODES, AdviseOptions
-from bench.machine.busy import Say, complain, look_around
+from bench.machine.busy import Say, complain, report_usage
 from bench.machine.child import refuse_windows
 from bench.machine.devices import PROBE_SECONDS, Devices, find_cpu, find_devices, resolve
 from bench.machine.errors import UserError
@@ -143,7 +143,7 @@ def advise(
     """
     refuse_windows()
     folder, plan = declare(args, timer)
-    machine_state = look_around(args.wait_quiet, say)
+    machine_state = report_usage(args.wait_quiet, say)
     timer.pause(machine_state.get("waited_s", 0.0))
     try:
         with time_limit(max(timer.left_s, 0.01)):

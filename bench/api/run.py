@@ -14,11 +14,11 @@ from threadpoolctl import threadpool_limits
 from bench.analysis.verdict import extension
 from bench.api.options import EXIT_CODES, ReportOptions
 from bench.machine import audit, host
-from bench.machine.busy import Say, complain, look_around
+from bench.machine.busy import Say, complain, report_usage
 from bench.machine.child import refuse_windows
 from bench.machine.devices import Devices, find_devices, resolve
 from bench.machine.environ import THREAD_LIMITS, without_person, worker_environment
-from bench.machine.errors import Unfinished, UserError, what_failed
+from bench.machine.errors import Unfinished, UserError, error_text
 from bench.machine.files import as_path
 from bench.machine.signals import Terminated, loading
 from bench.measure.block import Progress
@@ -99,7 +99,7 @@ def carry_out(
         others = [spelled(name) for name in changed(args) if name not in allowed]
         if getattr(args, option) is not None and others:
             raise UserError(f"--{option} {reason}: leave out {', '.join(others)}")
-    look = partial(look_around, args.wait_quiet, say)
+    look = partial(report_usage, args.wait_quiet, say)
     if args.resume is not None:
         folder = as_path(args.resume)
         return Measured(folder, resume(folder, args.blocks, look, progress))
@@ -162,7 +162,7 @@ def measure(
 ) -> End:
     """Run the plan with a journal in ``folder`` and a progress display; return the run's end.
 
-    ``seen`` is the result of ``look_around`` before the run.
+    ``seen`` is the result of ``report_usage`` before the run.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -223,7 +223,7 @@ def _measure_into(
             return Runner(plan, journal.write, display, keep=keep, earlier=earlier).run()
     except OSError as error:
         raise UserError(
-            f"the run broke off: {what_failed(error)}; what was measured is in {journal.path}, and "
+            f"the run broke off: {error_text(error)}; what was measured is in {journal.path}, and "
             f"rnnbench run --resume {journal.path.parent} goes on with it"
         ) from error
 
@@ -286,7 +286,7 @@ def write_report(paths: list[Path], out: str | None, *, any_machine: bool = Fals
         with loading():
             from bench.reporting import build  # jinja2 and matplotlib, needed from here on
     except Exception as error:  # matplotlib is broken, or its backend does not work
-        raise UserError(f"matplotlib or jinja2 cannot be used: {what_failed(error)}") from error
+        raise UserError(f"matplotlib or jinja2 cannot be used: {error_text(error)}") from error
 
     report = build.write_report(paths, Path(out) if out else None, any_machine=any_machine)
     for text in (*report.answers, *report.banners):

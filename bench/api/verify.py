@@ -7,7 +7,7 @@ import msgspec
 
 from bench.api.options import VerifyOptions
 from bench.machine.devices import Absent, find_devices, resolve
-from bench.proof.child import Row, claims_wrongly
+from bench.proof.child import Row, proof_failed
 from bench.proof.verify import verify
 from bench.workload import catalog
 
@@ -27,7 +27,7 @@ def main(args: VerifyOptions) -> int:
         from bench.reporting import verify_table  # rich, needed from here on
 
         verify_table.show(rows, absent)
-    if any(claims_wrongly(row) for row in rows):
+    if any(proof_failed(row) for row in rows):
         return 1
     proved = {row.variant for row in rows if row.status != "missing"}
     return 3 if args.variant and any(row.variant not in proved for row in rows) else 0

@@ -11,7 +11,7 @@ from bench import __version__
 from bench.api.options import EXIT_CODES, VERBS
 from bench.cli.parser import Parser, add_options, options_from
 from bench.machine import streams
-from bench.machine.errors import UserError, what_failed
+from bench.machine.errors import UserError, error_text
 from bench.machine.signals import Terminated, loading, terminable
 from bench.machine.wording import one_line
 
@@ -70,7 +70,7 @@ def _run(args: argparse.Namespace) -> int:
         _complain("interrupted")
         return EXIT_CODES["user"]
     except OSError as error:
-        _complain(what_failed(error))
+        _complain(error_text(error))
         return 2
     except (Exception, SystemExit) as error:
         if sys.flags.dev_mode:

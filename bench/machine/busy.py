@@ -110,7 +110,7 @@ def complain(text: str) -> None:
     print(f"rnnbench: {one_line(text)}", file=sys.stderr, flush=True)
 
 
-def look_around(wait_s: float | None, say: Say = complain) -> dict[str, Any]:
+def report_usage(wait_s: float | None, say: Say = complain) -> dict[str, Any]:
     """Report in one line what else runs, after waiting up to ``wait_s`` for quiet; return journal facts.
 
     Raises:

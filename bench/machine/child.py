@@ -22,7 +22,7 @@ import psutil
 from bench.machine.environ import with_project
 from bench.machine.errors import UserError
 from bench.machine.lifeline import VARIABLE
-from bench.machine.signals import undisturbed
+from bench.machine.signals import signals_held_back
 
 LAUNCHER = (sys.executable, "-P", "-m", "bench.machine.lifeline")  # -P: do not import from the current folder
 MAX_REPLY_BYTES = 4 << 20
@@ -85,7 +85,7 @@ class Child(contextlib.AbstractContextManager["Child"]):
         self._family: set[psutil.Process] = set()
         pipe, self._lifeline = os.pipe()
         try:
-            with undisturbed():  # a signal at this point would leave a child that nobody ends
+            with signals_held_back():  # a signal at this point would leave a child that nobody ends
                 self._process = subprocess.Popen(
                     [*LAUNCHER, module, *arguments],
                     env=with_project(environment) | {VARIABLE: f"{os.getpid()}:{pipe}"},
@@ -298,7 +298,7 @@ class Child(contextlib.AbstractContextManager["Child"]):
 
 def end_all(children: Collection[Child]) -> None:
     """End children; the grace periods of stubborn children overlap."""
-    with undisturbed():
+    with signals_held_back():
         for child in children:
             child.terminate()
         for child in children:

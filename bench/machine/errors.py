@@ -32,7 +32,7 @@ class Unfinished(UserError):
     exit_code = 3
 
 
-def what_failed(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """Return what failed: our own message, a system's error with its file, or another error with its type."""
     if isinstance(error, UserError):
         return str(error)

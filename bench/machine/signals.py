@@ -25,7 +25,7 @@ class OutOfTime(KeyboardInterrupt):
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def signals_held_back() -> Iterator[None]:
     """Hold back all these signals until the block ends: no worker is left behind, and no Ctrl-C is lost."""
     received: list[int] = []
     try:

@@ -132,7 +132,7 @@ class WorkerProcess:
 
 
 @dataclass(slots=True)
-class Taken:
+class EntrySamples:
     """Hold the proof of an entry, and its samples in this block as (round, place in round, sample)."""
 
     proved: Proved
@@ -378,7 +378,7 @@ class _Block:
         per_call_ns = median(value.per_call_ns for value in values)
         return honesty.too_fast(entry.case, per_call_ns, self._ledger.best_rates(entry))
 
-    def _prove_all(self, entries: Sequence[Entry]) -> dict[str, Taken]:
+    def _prove_all(self, entries: Sequence[Entry]) -> dict[str, EntrySamples]:
         """Let every worker prove and hold its entries, in shuffled order; return the proved entries.
 
         The A/A control also holds the other entries of the baseline's worker, in its own order. So the two
@@ -387,7 +387,7 @@ class _Block:
         Raises:
             _RestartSession: a worker died.
         """
-        taken: dict[str, Taken] = {}
+        taken: dict[str, EntrySamples] = {}
         held_entries = self._by_worker(entries)
         for name in self._shuffled(list(held_entries)):
             extra_entries = self._beside_control(held_entries[name], entries)
@@ -395,10 +395,10 @@ class _Block:
                 if entry in extra_entries:
                     self._prove(name, entry, blamed=held_entries[name][0])
                 elif (proved := self._prove(name, entry, blamed=entry)) is not None:
-                    taken[entry.id] = Taken(proved)
+                    taken[entry.id] = EntrySamples(proved)
         return taken
 
-    def _take_all(self, session: Session, taken: dict[str, Taken], rounds: int) -> dict[str, float]:
+    def _take_all(self, session: Session, taken: dict[str, EntrySamples], rounds: int) -> dict[str, float]:
         """Let every entry take its samples, round by round; return the gate readings over this time.
 
         Raises:
@@ -457,7 +457,7 @@ class _Block:
             self._ledger.calibrations[work] = reply
         return reply
 
-    def _take_value(self, entry: Entry, taken: Taken) -> Value | None:
+    def _take_value(self, entry: Entry, taken: EntrySamples) -> Value | None:
         """Let an entry take its sample of a round; return None if it failed.
 
         Raises:

@@ -10,7 +10,7 @@ import psutil
 from bench.analysis.statistics import MIN_BLOCKS, paired_log_ratio, rank_interval
 from bench.machine.errors import UserError
 from bench.machine.host import usable_cpus
-from bench.measure.plan import HELD_ROUNDS, LEAST_ROUNDS, active, least_blocks, probing, without
+from bench.measure.plan import LEAST_ROUNDS, MIN_HELD_ROUNDS, active, min_blocks_of_plan, probing, without
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
 from bench.records.record import (
     AnyRecord,
@@ -38,7 +38,7 @@ WORKER_BYTES = 500_000_000  # memory of a worker with torch and its entries
 RECOMPILE_RATIO = 0.5  # of the first compile time; loading compiled code from the cache takes far less
 CALIBRATION_S, PROOF_S, TURN_S = 0.2, 0.03, 0.004  # usual times of an entry
 SPARE = 1.03  # factor on a predicted time: machines do not get faster
-EARLIEST = 10  # minimum blocks before a run may stop because it is precise enough
+MIN_BLOCKS_BEFORE_STOP = 10  # minimum blocks before a run may stop because it is precise enough
 
 Work = tuple[str, str, int, Case]  # spec, device, threads, case; equal for an entry and its A/A control
 
@@ -291,10 +291,13 @@ def decide(plan: Plan, bursts: Sequence[Burst], costs: Costs) -> Decision:
             if needed_s(blocks, rounds) > budget_s:
                 arms = forms.others(kept_pairs, all_threads=all_threads)
                 groups = [without(group, arms) for group in groups]
-        blocks, least_rounds = min(blocks, MIN_BLOCKS + 1), HELD_ROUNDS  # one more: times are only predicted
+        blocks, least_rounds = (
+            min(blocks, MIN_BLOCKS + 1),
+            MIN_HELD_ROUNDS,
+        )  # one more: times are only predicted
         if needed_s(blocks, least_rounds) > budget_s:  # a verdict is more important than its reason
             groups = [group for group in groups if group.kind != "dispatch"]
-    min_blocks = blocks if holds else least_blocks(plan, groups)
+    min_blocks = blocks if holds else min_blocks_of_plan(plan, groups)
     while rounds > least_rounds and needed_s(blocks, rounds) > budget_s:
         rounds -= 1
     while blocks > min_blocks and needed_s(blocks, rounds) > budget_s:

@@ -52,7 +52,7 @@ from bench.workload.options import RunOptions
 MARGIN = 0.02  # EQUIVALENT: the ratio lies within 2 % of 1
 PRECISION = 0.01  # half-width of a headline's log ratio at which a run may stop early
 ROUNDS, LEAST_ROUNDS, QUICK_ROUNDS = 30, 10, 15  # per block; fewer to fit a time budget
-HELD_ROUNDS = 7  # minimum for the budget rule "hold": enough for three samples of slow calls
+MIN_HELD_ROUNDS = 7  # minimum for the budget rule "hold": enough for three samples of slow calls
 LADDER_BLOCKS = 6  # enough for an interval of each factor, and for the claim's verdict
 LIMITS_BLOCKS = 6  # for dispatch and probes
 SIZES: dict[str, tuple[int, ...]] = {  # the primer's
@@ -97,7 +97,7 @@ def variants_of(preset: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Exactly:
+class FixedChoice:
     """Hold the cases and arms of a refinement, which replace those from options and preset."""
 
     cases: tuple[Case, ...]
@@ -113,7 +113,7 @@ def make_plan(
     started_utc: str,
     command: list[str],
     budget_rule: BudgetRule | None = None,
-    exactly: Exactly | None = None,
+    exactly: FixedChoice | None = None,
 ) -> Plan:
     """Declare the plan for these options, on a machine with these devices and ``cpus`` processors.
 
@@ -180,7 +180,7 @@ def make_plan(
 class _Planner:
     """Choose cases and arms, and make the groups; ``missing`` lists what cannot be measured, with reasons."""
 
-    def __init__(self, asked: RunOptions, devices: Devices, cpus: int, exactly: Exactly | None) -> None:
+    def __init__(self, asked: RunOptions, devices: Devices, cpus: int, exactly: FixedChoice | None) -> None:
         self.asked, self.devices, self.cpus, self._exactly = asked, devices, cpus, exactly
         self.ids, absent = resolve(asked.device or ["all"], devices)
         self.accelerators = [device for device in self.ids if device != "cpu"]
@@ -436,16 +436,16 @@ def comparisons(group: Group, arms: Iterable[Arm]) -> int:
     return sum(entry.baseline is not None for entry in _without_twins(group, arms).entries)
 
 
-def fewest_blocks(groups: Iterable[Group], arms: Collection[Arm]) -> int:
+def min_blocks_for_verdicts(groups: Iterable[Group], arms: Collection[Arm]) -> int:
     """Return the minimum number of blocks with which each family (table, or all twins) can get verdicts."""
     n_twins = sum(len(group.entries) - len(_without_twins(group, arms).entries) for group in groups)
     n_verdicts = [comparisons(group, arms) for group in groups if group.blocks is None]
     return max(MIN_BLOCKS, blocks_needed(n_twins, ALPHA), *map(blocks_needed, n_verdicts))
 
 
-def least_blocks(plan: Plan, groups: Iterable[Group]) -> int:
+def min_blocks_of_plan(plan: Plan, groups: Iterable[Group]) -> int:
     """Return the minimum number of blocks, whatever the budget: as many as verdicts need, or one."""
-    return fewest_blocks(groups, plan.arms) if plan.verdicts and plan.budget_rule != "hold" else 1
+    return min_blocks_for_verdicts(groups, plan.arms) if plan.verdicts and plan.budget_rule != "hold" else 1
 
 
 def _group_name(case: Case) -> str:
@@ -499,7 +499,7 @@ def _counted_blocks(asked: RunOptions, preset: str, groups: Sequence[Group], arm
     """
     if asked.blocks is not None and asked.blocks > MAX_BLOCKS:
         raise UserError(f"--blocks {asked.blocks}: a run has at most {MAX_BLOCKS}")
-    n_needed = 1 if asked.quick else fewest_blocks(groups, arms)
+    n_needed = 1 if asked.quick else min_blocks_for_verdicts(groups, arms)
     if asked.blocks is None:
         return max(PRESETS[preset].blocks, n_needed)
     if asked.blocks < n_needed:

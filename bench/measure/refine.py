@@ -19,7 +19,7 @@ from bench.machine.devices import Devices
 from bench.machine.errors import UserError
 from bench.machine.host import usable_cpus, utc_now
 from bench.machine.wording import count
-from bench.measure.plan import Exactly, make_plan
+from bench.measure.plan import FixedChoice, make_plan
 from bench.records.folder import load_refinements, next_folder
 from bench.records.journal import load_run
 from bench.records.record import End, Plan
@@ -153,7 +153,7 @@ def refined_plan(
         started_utc=utc_now(),
         command=list(command),
         budget_rule="aim",
-        exactly=Exactly(tuple(cases), arms),
+        exactly=FixedChoice(tuple(cases), arms),
     )
 
 

@@ -19,9 +19,18 @@ from bench.machine.host import sleep_clock, slept, utc_now
 from bench.machine.signals import OutOfTime, Terminated
 from bench.machine.wording import count
 from bench.measure.block import Blocks, Progress
-from bench.measure.budget import EARLIEST, Ledger, decide, entries_of, precise, too_short, trimmed, usual_s
+from bench.measure.budget import (
+    MIN_BLOCKS_BEFORE_STOP,
+    Ledger,
+    decide,
+    entries_of,
+    precise,
+    too_short,
+    trimmed,
+    usual_s,
+)
 from bench.measure.messages import JobMaker
-from bench.measure.plan import active, least_blocks, probing
+from bench.measure.plan import active, min_blocks_of_plan, probing
 from bench.records.record import (
     AnyRecord,
     Decision,
@@ -136,7 +145,7 @@ class Runner:
 
     def _block_0(self, blocks: Blocks, groups: list[Group]) -> Decision:
         """Prove and calibrate the entries; decide which blocks, rounds and entries fit the time budget."""
-        plan, costs, min_blocks = self._plan, blocks.costs, least_blocks(self._plan, groups)
+        plan, costs, min_blocks = self._plan, blocks.costs, min_blocks_of_plan(self._plan, groups)
 
         def refuse_at_once() -> None:
             """Raise before any measurement if starting the workers alone exceeds the budget."""
@@ -165,11 +174,11 @@ class Runner:
                 headlines = [pair for pair in headlines if pair.entry in entry_ids]
                 self._write(decision)
                 self._progress.decided(decision)
-            if block == last or block < least_blocks(plan, groups):
+            if block == last or block < min_blocks_of_plan(plan, groups):
                 continue
             if blocks.next_s > left_s:
                 return f"the time budget of {budget_s:g} s ended the run after {count(block, 'block')}"
-            half_width = plan.precision if block >= EARLIEST and not self._extended else None
+            half_width = plan.precision if block >= MIN_BLOCKS_BEFORE_STOP and not self._extended else None
             if half_width is not None and precise(
                 headlines, self._ledger.bursts, measured_as(plan.groups), half_width
             ):

@@ -135,7 +135,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class BoundEntry:
     """Hold a variant bound to a case, and the inputs that are written into its arrays alternately."""
 
     variant: Variant
@@ -167,7 +167,7 @@ class _Worker:
         self._state = state
         self._threads = threads  # as reported by the library
         self._variants: dict[str, Variant] = {}
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, BoundEntry] = {}
         self._inputs: dict[str, Inputs] = {}  # by folder
         self._fresh = True  # true until the first call
         self._collected = False  # whether garbage was collected since the last entry was bound
@@ -247,7 +247,7 @@ class _Worker:
 
 def hold(
     variant: Variant, job: Prove, inputs: Inputs, *, fresh: bool, threads: int = 1
-) -> tuple[Held, Proved]:
+) -> tuple[BoundEntry, Proved]:
     """Prove the entry, bind it and, in block 0, calibrate it.
 
     With one thread of the CPU, the calibration uses the processor time of the process, to which other
@@ -276,7 +276,7 @@ def hold(
     if status == "disagrees":
         raise Refusal("disagrees", proof.failures(checks), checks)
     transferred_ns = transfer_ns(batch, worker_library.mover(job.device), synchronise=wait)
-    held = Held(variant, job, bind_job(variant, job, batch), inputs, wait)
+    held = BoundEntry(variant, job, bind_job(variant, job, batch), inputs, wait)
     bound, started_ns = held.binding.bound, time.perf_counter_ns()
     settled, n_calls, calibration_ns = None, job.n_calls, 0
     if n_calls is None:
@@ -303,7 +303,7 @@ def hold(
     )
 
 
-def take(held: Held, turn: Turn) -> Value:
+def take(held: BoundEntry, turn: Turn) -> Value:
     """Take one sample: write the batch of the turn, time the calls, and compare the result.
 
     Raises:
@@ -351,7 +351,7 @@ def bind_job(variant: Variant, job: Prove, batch: Batch) -> Binding:
     return bind_case(variant.load(), variant.library, job.case, batch, job.device)
 
 
-def _rewarm(held: Held, turn: Turn) -> list[int]:
+def _rewarm(held: BoundEntry, turn: Turn) -> list[int]:
     """Re-warm before a sample, because other entries ran before; in block 0 time the steps."""
     call = held.binding.bound.call
     if turn.rewarm_calls is not None:
@@ -366,7 +366,7 @@ def _rewarm(held: Held, turn: Turn) -> list[int]:
     ]
 
 
-def _implausible(held: Held, n_calls: int) -> str:
+def _implausible(held: BoundEntry, n_calls: int) -> str:
     """Return an error text if the time of a call is not the time of its work, else an empty text."""
     binding, bound, wait = held.binding, held.binding.bound, held.wait
     batch, generator = held.inputs.batches[0], np.random.Generator(np.random.PCG64(0))

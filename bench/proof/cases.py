@@ -21,7 +21,7 @@ RANDOM = (
     (Shape(T=500, B=2, I=1, H=12, O=8), "sequence", 0.025),
 )
 # the only random shape for variants that compile: all its sizes differ
-ODD = RANDOM[4][0]
+COMPILE_SHAPE = RANDOM[4][0]
 # small shapes for gradients by differences, which take one or two forward passes per parameter
 SMALL = (
     (Shape(T=1, B=3, I=2, H=4, O=2), "single_step", 0.5),
@@ -47,12 +47,12 @@ def worth_compiling(case: Case) -> bool:
     """Return whether this case is proved for variants that compile, which takes seconds per case.
 
     Proved at the tutorial's size: the training step in every layout; in the layout ``positional`` also the
-    other dtype and the other tasks. Also proved: the shape ``ODD`` with random data, float64 and sigmoid. The
-    tests prove more.
+    other dtype and the other tasks. Also proved: ``COMPILE_SHAPE`` with random data, float64 and sigmoid.
+    The tests prove more.
     """
     if case.data == "random":
         return (case.shape, case.task, case.dtype, case.activation) == (
-            ODD, "train_step", "float64", "sigmoid",
+            COMPILE_SHAPE, "train_step", "float64", "sigmoid",
         )  # fmt: skip
     if case.activation != "tanh":
         return False

@@ -46,12 +46,12 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
-def claims_wrongly(row: Row) -> bool:
+def proof_failed(row: Row) -> bool:
     """Return whether the proof failed or was impossible; known wrong and unsupported cases do not count."""
     return row.status not in ("ok", "known_wrong", "missing")
 
 
-def wrongly_accused(row: Row) -> bool:
+def known_wrong_but_right(row: Row) -> bool:
     """Return whether a gradient that is known to be wrong proved to be right."""
     within_tolerance = all(
         error is not None and error <= row.tolerances[name] for name, error in row.errors.items()

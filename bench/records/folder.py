@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.machine.errors import Unfinished, UserError, what_failed
+from bench.machine.errors import Unfinished, UserError, error_text
 from bench.machine.files import as_path
 from bench.records.journal import FILE_NAME, load_run
 from bench.records.run import Run
@@ -58,7 +58,7 @@ def drawing_report(folder: Path) -> Iterator[None]:
             raise
         path = display_path(folder)
         raise Unfinished(
-            f"what was measured is safe in {path}, but its report could not be drawn: {what_failed(error)}; "
+            f"what was measured is safe in {path}, but its report could not be drawn: {error_text(error)}; "
             f"rnnbench report {shlex.quote(path)} draws it"
         ) from error
 

@@ -27,7 +27,7 @@ from bench.records.record import (
 Kind = TypeVar("Kind")
 Measured = Worker | Burst | Rates | Failure  # records that belong to a block
 MACHINE_FACTS = ("processor", "cpus", "memory_bytes", "architecture", "host")  # host: a hash of its name
-SPOILED = ("disagrees", "invalid")  # after these statuses no time of the entry is shown
+WRONG_STATUSES = ("disagrees", "invalid")  # after these statuses no time of the entry is shown
 MAX_MEMORY_RATIO = 1.02  # a new kernel or firmware changes the usable memory a little
 
 

@@ -42,7 +42,7 @@ MAX_RECORDS = 1_000_000
 MAX_LINE = 2**24  # 16 MB; a plan with hundreds of entries needs 1 MB
 MAX_VALUES = 2**20  # values, keys and brackets in a line; such a plan needs a tenth of this
 # Decoded records may need far more memory than their lines: an empty list has 2 bytes in a line, then 64.
-MAX_MADE = 2**30  # estimated bytes of all records; a million values need a quarter of this
+MAX_MEMORY_BYTES = 2**30  # estimated bytes of all records; a million values need a quarter of this
 RECORD_BYTES, VALUE_BYTES = 256, 80  # memory, estimated
 MAX_CHARACTER_BYTES = 4  # per character, if a text has a character outside ASCII
 
@@ -180,7 +180,7 @@ def read_sealed(
     """
     records: list[Kind] = []
     warnings: list[str] = []
-    end, seal, memory_left, data = 0, FIRST, MAX_MADE, b""
+    end, seal, memory_left, data = 0, FIRST, MAX_MEMORY_BYTES, b""
     with collector_paused():
         for number, line in enumerate(bounded_lines(file, path), start=1):
             if not line.endswith(b"\n"):
@@ -198,7 +198,7 @@ def read_sealed(
                 ) from error
             memory_left -= _memory_bytes(unshared, record)
             if memory_left < 0:
-                raise _too_large(f"{path} would take more than {MAX_MADE >> 30} GiB once read")
+                raise _too_large(f"{path} would take more than {MAX_MEMORY_BYTES >> 30} GiB once read")
             records.append(record)
             end += len(line)
     if not records:

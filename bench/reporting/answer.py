@@ -16,7 +16,7 @@ from bench.machine.busy import QUIET
 from bench.machine.wording import full_stop
 from bench.records.record import PairKind
 from bench.reporting import words
-from bench.reporting.facts import EXACTLY_ASKED, Facts
+from bench.reporting.facts import REQUEST_PRESETS, Facts
 from bench.reporting.section import Hero, Pairs
 from bench.workload.catalog import VARIANTS
 
@@ -232,7 +232,7 @@ def _requested(facts: Facts, main: Comparison) -> list[Comparison]:
 
     Other devices are left out: every device found is measured, and has its own sentence.
     """
-    if facts.run.plan.preset not in EXACTLY_ASKED:
+    if facts.run.plan.preset not in REQUEST_PRESETS:
         return [main]
     similar = [pair for pair in facts.summary.headlines if pair.kind == main.kind]
     groups = {facts.entries[pair.entry].group for pair in (main, *similar)}

@@ -20,7 +20,7 @@ from bench.records.run import Run
 from bench.reporting import answer, plots, tables, words
 from bench.reporting.download import download_section
 from bench.reporting.environment import environment_section
-from bench.reporting.facts import EXACTLY_ASKED, Facts
+from bench.reporting.facts import REQUEST_PRESETS, Facts
 from bench.reporting.plots import Mark
 from bench.reporting.section import Article, Drawing, Section
 from bench.reporting.sections.breakeven import breakeven_section
@@ -30,8 +30,8 @@ from bench.reporting.sections.ladder import ladder_section
 from bench.reporting.sections.limits import limits_section
 from bench.reporting.sections.proof import proof_section
 
-MOST_PLOTS = 9  # a run with more tables shows them as one table without a plot
-MOST_ROWS = 100  # a table with more rows has no plot
+MAX_PLOTS = 9  # a run with more tables shows them as one table without a plot
+MAX_ROWS = 100  # a table with more rows has no plot
 MAX_NAMES = 6  # names of tables and arms that were left out
 TABLES = ("table", "compiled")  # kinds of groups that are shown as tables
 PRESET_TITLES = {
@@ -90,7 +90,7 @@ def run_article(
         warnings=tuple(full_stop(wording.capital(warning)) for warning in facts.summary.warnings),
         sections=tuple(sections.values()),
         summary=answer.terminal_lines(facts),
-        overview=tables.overview_cells(facts, run.plan.preset in EXACTLY_ASKED),
+        overview=tables.overview_cells(facts, run.plan.preset in REQUEST_PRESETS),
         machine_facts={name: (as_fact(machine.get(field)),) for name, field in fact_fields.items()},
     )
 
@@ -100,13 +100,13 @@ def times(facts: Facts, prefix: str) -> Section | None:
     planned = [table for table in facts.summary.tables if table.kind in TABLES]
     timed = [table for table in planned if tables.ordered(table)]
     section = Section(id="times", title="How long does each take?", lead=left_out(facts))
-    if len(planned) > MOST_PLOTS:
+    if len(planned) > MAX_PLOTS:
         merged = (tables.every_size_table(facts, timed),) * bool(timed)
         return replace(section, notes=(BASELINE_NOTE,), tables=merged)
     parts, n_undrawn = [], 0
     for number, table in enumerate(timed, start=1):
         marks, case = tables.marks(table), table.case
-        n_undrawn += len(marks) > MOST_ROWS
+        n_undrawn += len(marks) > MAX_ROWS
         part = Section(
             id=f"times-{number}",
             title=tables.title(table),
@@ -120,14 +120,14 @@ def times(facts: Facts, prefix: str) -> Section | None:
         parts.append(part)
     if n_undrawn:
         counted = f"{n_undrawn} of {wording.count(len(timed), 'table')}"
-        no_plot = f"No plot for {counted}: those of more than {MOST_ROWS} rows are not drawn."
+        no_plot = f"No plot for {counted}: those of more than {MAX_ROWS} rows are not drawn."
         section = replace(section, lead=(*section.lead, no_plot))
     return replace(section, parts=tuple(parts)) if planned else None
 
 
 def dot_plot(stem: str, marks: tuple[Mark, ...], ratio_title: str = "÷ baseline") -> tuple[Drawing, ...]:
     """Return a picture of the rows of a table; empty for no rows or too many."""
-    if not 0 < len(marks) <= MOST_ROWS:
+    if not 0 < len(marks) <= MAX_ROWS:
         return ()
     names = (f"{mark.section}: {mark.label}" if mark.section else mark.label for mark in marks)
     row_texts = (f"{units.duration(mark.time_ns)}{', ' * bool(mark.text)}{mark.text}" for mark in marks)

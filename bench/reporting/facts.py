@@ -11,7 +11,7 @@ from bench.records.run import Run, different_machines
 from bench.workload.case import Case
 
 MAP_MIN_SIZES = 6  # sizes from which an answer is a map instead of a list of clauses
-EXACTLY_ASKED = ("custom", "quick")  # presets whose plans hold only what the user requested
+REQUEST_PRESETS = ("custom", "quick")  # presets whose plans hold only what the user requested
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class Verification:
     @property
     def ok(self) -> bool:
         """Return whether every variant that claims to be right is right."""
-        return not any(map(child.claims_wrongly, self.rows))
+        return not any(map(child.proof_failed, self.rows))
 
     @cached_property
     def frame(self) -> "pd.DataFrame":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.statistics import MOST_PAIRS, Interval, median_interval, rank_interval
+from bench.analysis.statistics import MAX_PAIRS, Interval, median_interval, rank_interval
 from bench.machine import units, wording
 from bench.records.formats.foreign import (
     PYPERF,
@@ -19,7 +19,7 @@ from bench.records.formats.foreign import (
     fact_text,
 )
 from bench.reporting import words
-from bench.reporting.article import MOST_PLOTS, dot_plot, slug
+from bench.reporting.article import MAX_PLOTS, dot_plot, slug
 from bench.reporting.plots import Mark
 from bench.reporting.section import Article, Cell, Fields, Hero, Section, text_table
 from bench.workload.catalog import BASELINE, by_role
@@ -89,7 +89,7 @@ def tool_article(results: ToolResults, name: str, anchor: str, *, prefix: str = 
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.benchmark.group, []).append(row)
-    if len(groups) > MOST_PLOTS:
+    if len(groups) > MAX_PLOTS:
         groups = {"": rows}
     main_row = _main_row(rows)
     times = Section(
@@ -146,7 +146,7 @@ def _rows(benchmarks: Sequence[Benchmark]) -> list[Row]:
 
 def _ratio(benchmark: Benchmark, baseline: Benchmark) -> Interval | None:
     """Return the time over the baseline's time, from the processes; None with too many pairs of processes."""
-    if len(benchmark.medians_ns) * len(baseline.medians_ns) > MOST_PAIRS:
+    if len(benchmark.medians_ns) * len(baseline.medians_ns) > MAX_PAIRS:
         return None
     return rank_interval(np.log(baseline.medians_ns), np.log(benchmark.medians_ns)).exp()
 

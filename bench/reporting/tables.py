@@ -22,7 +22,7 @@ HEADLINES: dict[Kind, str] = {
     "compiled": "compiled",
     "claim": "the tutorial's claim",
 }
-MOST_DOTS = 50  # in a row: more dots would merge into a line
+MAX_DOTS = 50  # in a row: more dots would merge into a line
 DECLARED_NOTE = (
     "Where the exact interval and Student’s t interval disagree about 1, there is no verdict. The fastest "
     "forms were chosen in block 0."
@@ -211,7 +211,7 @@ def marks(table: Table) -> tuple[Mark, ...]:
     )
 
 
-def spread(medians: list[float], most: int = MOST_DOTS) -> tuple[float, ...]:
+def spread(medians: list[float], most: int = MAX_DOTS) -> tuple[float, ...]:
     """Return all medians, or ``most`` of them: the fastest, the slowest, and evenly between by rank."""
     if len(medians) <= most:
         return tuple(medians)

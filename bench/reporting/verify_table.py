@@ -11,7 +11,7 @@ from rich.table import Table
 from bench.machine.devices import Absent
 from bench.machine.wording import count, listing
 from bench.proof import gradcheck
-from bench.proof.child import REFERENCE, Row, claims_wrongly, wrongly_accused
+from bench.proof.child import REFERENCE, Row, known_wrong_but_right, proof_failed
 from bench.workload.cell import find_cell
 
 KEYS = {"variant": "variant", "device": "device", "dtype": "dtype", "layout": "layout", "activation": "act."}
@@ -96,7 +96,7 @@ def conclusion(rows: Iterable[Row]) -> str:
         if worst[name] not in FAILURE_WORDS:
             (known_wrong if any(row.status == "known_wrong" for row in proofs) else right_names).append(name)
     sentences = []
-    if any(map(claims_wrongly, reference)):
+    if any(map(proof_failed, reference)):
         sentences.append("WRONG: the reference's own gradient is not the derivative of its loss.")
     for status, word in FAILURE_WORDS.items():
         if names := [name for name in worst if worst[name] == status]:
@@ -120,7 +120,7 @@ def conclusion(rows: Iterable[Row]) -> str:
 def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
     """Return what is wrong with a gradient that is known to be wrong, or that the gradient is right."""
     wrong_rows = [row for row in rows if row.status == "known_wrong"]
-    if accused := [row for row in wrong_rows if wrongly_accused(row)]:
+    if accused := [row for row in wrong_rows if known_wrong_but_right(row)]:
         right_in = f"{len(accused)} of {count(len(wrong_rows), 'proof')}"
         return f"{name} is listed as known wrong, but was right in {right_in}."
     gradients = [row for row in wrong_rows if row.task == "gradient"]

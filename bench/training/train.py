@@ -12,10 +12,10 @@ import numpy as np
 from msgspec import structs
 
 from bench.machine import host
-from bench.machine.busy import Say, look_around
+from bench.machine.busy import Say, report_usage
 from bench.machine.child import Child, ChildError
 from bench.machine.environ import worker_environment
-from bench.machine.errors import UserError, what_failed
+from bench.machine.errors import UserError, error_text
 from bench.machine.files import scratch_folder
 from bench.machine.signals import Terminated
 from bench.proof.tolerance import norm
@@ -58,7 +58,7 @@ def run_training(
     learners = choose_learners(settings, data.case)
     for text in data.notes:
         note(text)
-    other_programs = look_around(wait_s, note)
+    other_programs = report_usage(wait_s, note)
     try:
         with scratch_folder("train") as scratch, Writer(folder) as writer:
             environment = worker_environment(1, compiled="a folder of the training").set
@@ -86,7 +86,7 @@ def run_training(
                     break
     except OSError as error:
         raise UserError(
-            f"the training broke off: {what_failed(error)}; make room, or choose another --out or TMPDIR, "
+            f"the training broke off: {error_text(error)}; make room, or choose another --out or TMPDIR, "
             "and train again"
         ) from error
 

@@ -109,6 +109,6 @@ def _check_cell(cell: Any, spec: str) -> Cell:
     return cell
 
 
-def house_cell(spec: str) -> Cell | None:
+def built_in_cell(spec: str) -> Cell | None:
     """Return the built-in cell of this name, else None: reading a file imports no user module."""
     return find_cell(spec) if spec in CELLS else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.machine.signals import Terminated, loading, terminable, undisturbed
+from bench.machine.signals import Terminated, loading, signals_held_back, terminable
 from bench.records.journal import FILE_NAME
 from faults.hits import (
     CTRL_C,
@@ -53,7 +53,7 @@ def test_a_process_that_is_left_would_be_seen() -> None:
 def test_a_signal_while_workers_are_stopped_is_held_back_and_not_lost(number: int, raised: type) -> None:
     reached = []
     with terminable(), pytest.raises(raised):  # noqa: PT012  (where it is raised is what is tested)
-        with undisturbed():
+        with signals_held_back():
             signal.raise_signal(number)
             signal.raise_signal(number)
             reached.append("the end")
@@ -73,7 +73,7 @@ def test_a_library_that_swallows_a_signal_while_it_loads_does_not_lose_it(tmp_pa
 
 def test_handlers_are_as_before_afterwards() -> None:
     before = [signal.getsignal(number) for number in (CTRL_C, TERM, HANG_UP)]
-    with loading(), terminable(), undisturbed():
+    with loading(), terminable(), signals_held_back():
         assert [signal.getsignal(number) for number in (CTRL_C, TERM, HANG_UP)] != before
     assert [signal.getsignal(number) for number in (CTRL_C, TERM, HANG_UP)] == before
 
@@ -83,7 +83,7 @@ def test_a_run_under_nohup_does_not_hear_the_terminal_hang_up() -> None:
     try:
         with terminable():
             signal.raise_signal(HANG_UP)
-        with undisturbed():
+        with signals_held_back():
             signal.raise_signal(HANG_UP)
     finally:
         signal.signal(HANG_UP, before)

@@ -251,7 +251,7 @@ def test_a_ctrl_c_before_the_worker_is_started_is_raised_as_it_is(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(child_module, "undisturbed", interrupted)
+    monkeypatch.setattr(child_module, "signals_held_back", interrupted)
     monkeypatch.setattr(subprocess, "Popen", pytest.fail)
     before = psutil.Process().num_fds()
     with pytest.raises(KeyboardInterrupt):

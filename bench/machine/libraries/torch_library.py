@@ -282,7 +282,7 @@ def _switches() -> dict[str, Any]:
     return {name: switch for name, switch in switches.items() if hasattr(switch, "fp32_precision")}
 
 
-class NotHere(Exception):
+class DeviceAbsent(Exception):
     """Report why a kind of device is absent."""
 
 
@@ -302,22 +302,22 @@ def _find_gpus(torch: Any, kind: str, environ: Mapping[str, str]) -> list[Device
     """Return every visible GPU of CUDA (or ROCm) or of Intel; not all Intel GPUs have float64.
 
     Raises:
-        NotHere: there is none; the text says why. A broken driver raises torch's own error.
+        DeviceAbsent: there is none; the text says why. A broken driver raises torch's own error.
     """
     if not any(getattr(torch.version, name, None) for name in {"cuda": ("cuda", "hip")}.get(kind, (kind,))):
-        raise NotHere(f"this PyTorch build ({torch.__version__}) has no {kind.upper()}")
+        raise DeviceAbsent(f"this PyTorch build ({torch.__version__}) has no {kind.upper()}")
     module = getattr(torch, kind)
     if not (count := module.device_count()):
         selectors = {name: environ[name] for name in DEVICE_SELECTORS[kind] if name in environ}
         selected = ", ".join(f"{name}={value}" for name, value in selectors.items())
         selected = f" ({selected})" if selected else ""
         if kind == "xpu":
-            raise NotHere(f"no Intel GPU is visible, or no driver{selected}")
+            raise DeviceAbsent(f"no Intel GPU is visible, or no driver{selected}")
         for name, value in selectors.items():
             if value in ("", "-1"):
-                raise NotHere(f"{name}={value!r} hides every device")
+                raise DeviceAbsent(f"{name}={value!r} hides every device")
         module.init()  # raises an error that describes the driver's fault
-        raise NotHere(f"no device is visible{selected}")
+        raise DeviceAbsent(f"no device is visible{selected}")
     devices = []
     for i in range(count):
         properties = module.get_device_properties(i)
@@ -330,14 +330,14 @@ def _find_mps(torch: Any) -> list[Device]:
     """Return the GPU of an Apple machine, which has no float64.
 
     Raises:
-        NotHere: there is none; the text says why.
+        DeviceAbsent: there is none; the text says why.
     """
     if (system := platform.system()) != "Darwin":
-        raise NotHere(f"it exists on macOS only, and this is {system}")
+        raise DeviceAbsent(f"it exists on macOS only, and this is {system}")
     if not torch.backends.mps.is_built():
-        raise NotHere(f"this PyTorch build ({torch.__version__}) has no MPS")
+        raise DeviceAbsent(f"this PyTorch build ({torch.__version__}) has no MPS")
     if not torch.backends.mps.is_available():
-        raise NotHere("macOS offers PyTorch no Metal device (too old, or a virtual machine)")
+        raise DeviceAbsent("macOS offers PyTorch no Metal device (too old, or a virtual machine)")
     # mps:0 is torch's name for it
     return [
         Device("mps:0", "mps", "Apple GPU (Metal)", int(torch.mps.recommended_max_memory()), ("float32",))

@@ -17,7 +17,7 @@ from bench.machine.libraries import NUMPY
 from bench.machine.wording import one_line
 from bench.records.formats.foreign import OURS, PYPERF_VERSION, Own, is_number, numbered
 from bench.records.record import Burst, Entry
-from bench.records.run import SPOILED, Run, is_counted
+from bench.records.run import WRONG_STATUSES, Run, is_counted
 
 # for each tool: its name of a fact -> rnnbench's name of the same fact
 PYPERF_TEXTS = {
@@ -41,8 +41,8 @@ def exported(run: Run) -> Iterator[tuple[str, Entry, Own, list[Burst]]]:
     Raises:
         UserError: the run holds no counted value.
     """
-    wrong_entries = {burst.entry for burst in run.bursts if burst.status in SPOILED}
-    wrong_entries |= {failure.entry for failure in run.failures if failure.status in SPOILED}
+    wrong_entries = {burst.entry for burst in run.bursts if burst.status in WRONG_STATUSES}
+    wrong_entries |= {failure.entry for failure in run.failures if failure.status in WRONG_STATUSES}
     bursts_by_entry: dict[str, list[Burst]] = {}
     for burst in run.bursts:
         if burst.entry not in wrong_entries and is_counted(burst):

@@ -21,8 +21,8 @@ from bench.analysis.prediction import (
     Family,
     Times,
     count_winners,
+    error_quantile,
     learn,
-    off_by,
     times_of,
 )
 from bench.machine import units, wording
@@ -375,11 +375,13 @@ def _judge_predictions(facts: Facts) -> tuple[list[str], TextTable] | None:
     fields: Fields[tuple[str, Family]] = {
         "Variant and place": lambda item: Cell(item[0], library=facts.run.arms[item[0]].library),
         "Model": lambda item: MODEL_LABELS[item[1].model],
-        "Median error": lambda item: Cell.of(off_by(item[1].errors.values()), units.percent),
-        "Nine of ten within": lambda item: Cell.of(off_by(item[1].errors.values(), MOST), units.percent),
+        "Median error": lambda item: Cell.of(error_quantile(item[1].errors.values()), units.percent),
+        "Nine of ten within": lambda item: Cell.of(
+            error_quantile(item[1].errors.values(), MOST), units.percent
+        ),
         "Sizes": lambda item: _integer(len(item[1].errors)),
         "Median error, measured afterwards": lambda item: Cell.of(
-            off_by(later_errors[item[0]].values()) if item[0] in later_errors else None, units.percent
+            error_quantile(later_errors[item[0]].values()) if item[0] in later_errors else None, units.percent
         ),
     }
     families = prediction.families.items()
@@ -391,8 +393,8 @@ def _error_text(by_arm: Mapping[str, Errors], cells: Sequence[MapCell]) -> str:
     errors = [log for arm_errors in by_arm.values() for log in arm_errors.values()]
     n_right, n_decided = count_winners(cells, by_arm)
     text = (
-        f"{units.percent(off_by(errors))} in the median, nine of ten by at most "
-        f"{units.percent(off_by(errors, MOST))}"
+        f"{units.percent(error_quantile(errors))} in the median, nine of ten by at most "
+        f"{units.percent(error_quantile(errors, MOST))}"
     )
     if not n_decided:
         return text

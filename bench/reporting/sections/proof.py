@@ -13,7 +13,7 @@ from bench.records.record import Arm, Check
 from bench.reporting.facts import Facts
 from bench.reporting.section import Cell, Fields, Section, text_table
 from bench.workload.catalog import VARIANTS
-from bench.workload.cell import house_cell
+from bench.workload.cell import built_in_cell
 
 QUANTITY_TITLES = {"y_hat": "Prediction", "loss": "Loss"}  # column titles; all other columns are gradients
 TUTORIAL = [variant.name for variant in VARIANTS if variant.role == "tutorial"]
@@ -90,7 +90,7 @@ def _collect(facts: Facts) -> Iterator[Proved]:
 
 def _quantities(facts: Facts, proved: Iterable[Proved]) -> list[str]:
     """List the quantities with a tolerance: prediction, loss, then parameters in the order of their cell."""
-    cells = map(house_cell, dict.fromkeys(entry.case.cell for entry in facts.entries.values()))
+    cells = map(built_in_cell, dict.fromkeys(entry.case.cell for entry in facts.entries.values()))
     parameters = [name for cell in cells if cell for name in cell.parameters]
     measured = dict.fromkeys(check.quantity for row in proved for check in row.checks if check.tolerance)
     ordered = dict.fromkeys([*QUANTITY_TITLES, *parameters, *measured])
