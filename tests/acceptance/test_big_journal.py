@@ -14,7 +14,7 @@ from acceptance.validity import Recorder
 MOST_S, MOST_MB = 10.0, 1000.0
 REPORT = f"""
 import sys
-from bench.cli import main
+from bench.cli.main import main
 code = main(["report", sys.argv[1], "--out", sys.argv[2]])
 {PRINT_PEAK}
 sys.exit(code)

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 LONGEST = 50  # time steps: the graph is as long as the sequence, and compiling takes longer still
 ONE_BIND = """
 import json, os, resource, sys, time
-from bench import catalog, data
-from bench.binding import bind_case
-from bench.case import sine_case
+from bench.workload import catalog, data
+from bench.workload.binding import bind_case
+from bench.workload.case import sine_case
 case = sine_case(sys.argv[1], "positional")
 batch = data.make(case)
 started = time.perf_counter()

@@ -22,7 +22,7 @@ DEFAULT_S, QUICK_S, LEAST_BLOCKS, MOST_MB = 110.0, 20.0, 9, 300.0
 SWITCH_MS = 1.0
 RUN = f"""
 import sys
-from bench.cli import main
+from bench.cli.main import main
 code = main(["run", "--out", *sys.argv[1:]])
 {PRINT_PEAK}
 sys.exit(code)
