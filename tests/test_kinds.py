@@ -49,6 +49,7 @@ PLACES = {  # single expressions of other files
     ("machine/wording.py", "printable(str(text)).split"): "white space",
     ("machine/wording.py", "sentence.partition"): "the first word, which may be a name",
     ("proof/tolerance.py", "device.partition"): DEVICE,
+    ("records/training.py", "':' in spec"): TYPED,
     ("reporting/environment.py", "name.endswith"): "the unit in which the name of a fact ends",
     ("reporting/environment.py", "name.removesuffix"): "the unit in which the name of a fact ends",
     ("reporting/facts.py", "low.removesuffix"): "the sign of a share that was written the line before",
