@@ -1,9 +1,10 @@
-"""Check by times alone whether a variant did its work within the clock, for any code that can be bound.
+"""Check whether a variant did its work in the timed calls; the checks work for any variant.
 
 Results are compared elsewhere, after every sample, on inputs that change. A correct result may still not have
 been computed in the timed call: the variant may reuse an earlier result, delay the work until ``result``, or
 leave the work to a thread. Each check returns an error text with the figures, or "" if the variant passes. No
-check may accuse an honest variant. So limits are wide: a trick gains a multiple.
+check may accuse an honest variant. So limits are wide; cheating makes a call several times faster and is
+still found.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,21 +22,21 @@ from bench.workload.cell import find_cell
 from bench.workload.operations import PRODUCT, Kernel
 
 FACTOR = 4  # largest allowed ratio between times that should be equal
-SLACK_NS = 10_000  # a few cold caches; shorter calls cannot be judged
+SLACK_NS = 10_000  # the cost of a few cold caches; shorter calls cannot be judged
 MAX_REPETITIONS, MIN_REPETITIONS = 9, 2
 REPETITIONS_NS = 50_000_000  # of single calls: 9 repetitions up to 5 ms per call, 2 above 20 ms
 N_ROWS = 3
 MAX_ATTEMPTS = 3  # a variant is accused only if every attempt fails
-MAX_ROW_NS = 100 * MIN_VALUE_NS  # a longer row is stopped: N must stem from calls that computed nothing
+MAX_ROW_NS = 100 * MIN_VALUE_NS  # a longer row is stopped: N was chosen when calls were too fast to compute
 DEFERRED_SLACK_NS = 100_000  # the first copies after calls of other code took 30 us longer than the second
-MAX_STACKED_ROWS = 1024  # of a probe's product: more rows do not improve its rate
+MAX_STACKED_ROWS = 1024  # largest T * B of the probed product for all steps; more does not raise its rate
 MAX_SPEEDUP = 2  # over the library's best products
 
 
 def linear(
     call: Call, feed: Call, reset: Call, n_calls: int, *, synchronise: Call = no_wait, clock: Clock
 ) -> str:
-    """Compare each of N consecutive calls with the first call after new inputs: do all calls compute?
+    """Compare the times of 1, 2 and N calls after new inputs: does every call compute?
 
     ``feed`` writes inputs that the variant has not seen. (With two alternating batches the variant could keep
     a result for each.) Results are ignored, so any inputs of this kind suffice. Each time is a minimum over
@@ -61,11 +62,11 @@ def linear(
     wait is added to the 10 us. The speed of the machine may change between any two times, so an error must
     occur in three attempts.
 
-    For the CPU, ``clock`` reads the processor time of the process: on a wall clock, with sixteen programs on
-    two processors, the same row of an honest variant waited for 20 ms every time, the row after it never.
+    For the CPU, ``clock`` reads the processor time of the process. On a wall clock, with sixteen programs on
+    two processors, honest variants failed: one row always waited 20 ms, the next row never.
 
     With N = 1 every sample is a single call, and the check passes. The check costs about 30 calls and 6 rows;
-    for calls over 20 ms it costs 12 calls and 4 rows, each row stopped after 0.5 s.
+    for calls over 20 ms it costs 12 calls and 4 rows, each row stopped after 0.25 to 0.5 s.
     """
     if n_calls == 1:
         return ""
@@ -82,7 +83,7 @@ def linear(
         synchronise()
         return n, clock() - start_ns
 
-    def fresh(most: int) -> tuple[int, int]:
+    def row_on_new_inputs(most: int) -> tuple[int, int]:
         """Write new inputs, and make a row of calls."""
         feed()
         reset()
@@ -96,19 +97,22 @@ def linear(
         synchronise()
         return clock() - start_ns
 
-    reused = "results are kept, not computed"
+    reuse_message = "results are kept, not computed"
 
     def measure() -> str:
         slack_ns = SLACK_NS + (0 if synchronise is no_wait else min(latency_ns() for _ in range(N_ROWS)))
-        rough_ns = min(fresh(1)[1] for _ in range(MIN_REPETITIONS))
+        rough_ns = min(row_on_new_inputs(1)[1] for _ in range(MIN_REPETITIONS))
         repetitions = max(MIN_REPETITIONS, min(MAX_REPETITIONS, REPETITIONS_NS // max(1, rough_ns)))
-        singles = [(fresh(1)[1], fresh(2)[1]) for _ in range(repetitions)]
+        singles = [(row_on_new_inputs(1)[1], row_on_new_inputs(2)[1]) for _ in range(repetitions)]
         alone_ns, pair_ns = (min(times) for times in zip(*singles, strict=True))
         rows = []
         for _ in range(min(N_ROWS, repetitions)):
-            n, row_ns = fresh(n_calls)
+            n, row_ns = row_on_new_inputs(n_calls)
             if n < n_calls:
-                return f"{n} calls take {_us(row_ns)} on new inputs, though {n_calls} make a value: {reused}"
+                return (
+                    f"{n} calls take {_us(row_ns)} on new inputs, though {n_calls} make a value: "
+                    f"{reuse_message}"
+                )
             after_ns = row(2)[1]
             reset()
             rows.append((row_ns, after_ns, row(n_calls)[1]))
@@ -118,15 +122,20 @@ def linear(
             return long_ns > FACTOR * short_ns + slack_ns
 
         if is_longer(alone_ns, in_row_ns := row_ns / n_calls):
-            return f"a call alone takes {_us(alone_ns)}, one of {n_calls} in a row {_us(in_row_ns)}: {reused}"
+            return (
+                f"a call alone takes {_us(alone_ns)}, one of {n_calls} in a row {_us(in_row_ns)}: "
+                f"{reuse_message}"
+            )
         if is_longer(alone_ns, second_ns := max(0, pair_ns - alone_ns)):
-            return f"a call on new inputs takes {_us(alone_ns)}, the next one {_us(second_ns)}: {reused}"
+            return (
+                f"a call on new inputs takes {_us(alone_ns)}, the next one {_us(second_ns)}: {reuse_message}"
+            )
         if is_longer(pair_ns, after_ns):
             return (
                 f"2 calls take {_us(pair_ns)}, 2 after {n_calls} others {_us(after_ns)}: it stops computing"
             )
         if is_longer(row_ns, again_ns):
-            return f"{n_calls} calls take {_us(row_ns)}, the same once more {_us(again_ns)}: {reused}"
+            return f"{n_calls} calls take {_us(row_ns)}, the same once more {_us(again_ns)}: {reuse_message}"
         return ""
 
     for _ in range(MAX_ATTEMPTS):
@@ -136,12 +145,13 @@ def linear(
 
 
 def deferred(first_ns: Sequence[int], second_ns: Sequence[int], per_call_ns: float) -> str:
-    """Compare two readings of a result: was work left to ``result``, done lazily or by a thread?
+    """Compare two successive readings of a result: a slower first one shows work put off until ``result``.
 
     ``first_ns`` has the time of ``result`` directly after each sample, ``second_ns`` of another ``result``
-    directly after the first. For the CPU, both are processor times of the process, which include all threads
-    but no other programs. Copies from a device take the same time twice if the arrays of the first are still
-    held; else the second reuses their memory and avoids page faults. ``unasked`` finds work below 0.1 ms.
+    directly after the first. The late work may be done in ``result`` or by a thread. For the CPU, both are
+    processor times of the process, which include all threads but no other programs. Copies from a device take
+    the same time twice if the arrays of the first are still held; else the second reuses their memory and
+    avoids page faults. ``unasked`` finds work below 0.1 ms.
     """
     extra_ns = median(first - second for first, second in zip(first_ns, second_ns, strict=True))
     if extra_ns <= per_call_ns / 2 + DEFERRED_SLACK_NS:
@@ -153,7 +163,7 @@ def deferred(first_ns: Sequence[int], second_ns: Sequence[int], per_call_ns: flo
 
 
 def unasked(call: Call, feed: Call, reset: Call, result: Callable[[], Mapping[str, Any]]) -> str:
-    """Change the inputs after a call: does ``result`` belong to the inputs of the call, not to the new ones?
+    """Find late work: after a call and new inputs, ``result`` must still belong to the inputs of the call.
 
     ``feed`` writes two batches alternately. This check finds work in ``result`` at any size, without a clock.
     """
@@ -181,7 +191,7 @@ def unasked(call: Call, feed: Call, reset: Call, result: Callable[[], Mapping[st
 
 
 def probe_wanted(case: Case) -> list[Kernel]:
-    """Return the products whose rates limit how fast a call can be: one of size 512, and the case's products.
+    """Return the products to time for ``shortest_call_ns``: one of size 512, and the products of the case.
 
     A variant may compute dL/dW for all steps together, (H, T B) (T B, H), which may be faster than by step.
     """
@@ -227,7 +237,7 @@ def too_fast(case: Case, per_call_ns: float, primitives: Iterable[Primitive]) ->
 
 
 def round_trip(elapsed_ns: int, asked_ns: int, replied_ns: int) -> str:
-    """Return an error text if a sample took longer than its request by the requesting process's clock."""
+    """Return an error text if a sample claims more time than its whole request took."""
     if elapsed_ns <= (request_ns := replied_ns - asked_ns):
         return ""
     return (
