@@ -1,4 +1,4 @@
-"""Find contradictions in a run: a journal can have right seals and bounds, and still contradict itself.
+"""Find contradictions in a run: a journal with correct seals and values in range can still contradict itself.
 
 After these checks a reader of a run may rely on three things: every name refers to something that exists,
 sizes and times are possible, and facts about the machine have the expected types. A name may hold any
@@ -28,7 +28,7 @@ STATUSES_WITH_VALUES = ("ok", "known_wrong")  # a failure has another status
 
 
 class KnownFacts(msgspec.Struct, frozen=True):
-    """Give the types of the facts that rnnbench works with; other facts are only shown, of any type."""
+    """Declare the types of the facts that rnnbench computes with; other facts may have any type."""
 
     cpus: Count | None = None
     usable_cpus: Count | None = None
@@ -83,7 +83,7 @@ def of_run(run: Run) -> Iterator[str]:
          (extension.blocks for extension in extensions if extension.blocks <= extension.before)),
         ("two bursts are {} (entry, block)", _repeated((burst.entry, burst.block) for burst in bursts)),
         ("values whose rounds are not told, for {}",
-         (burst.entry for burst in bursts if not _has_rounds(burst))),
+         (burst.entry for burst in bursts if not _has_rounds_and_places(burst))),
         ("values of which some tell how long they waited, for {}",
          (burst.entry for burst in bursts if len(burst.waited_ns) not in (0, len(burst.elapsed_ns)))),
         ("{} is no size of its basic operation",
@@ -95,7 +95,7 @@ def of_run(run: Run) -> Iterator[str]:
         yield from (message.format(quoted(value)) for value in values)
     yield from of_libraries((arm.library for arm in plan.arms), plan.libraries)
     for case in dict.fromkeys(
-        chain((item.case for item in with_case), (counts.case for counts in run.conditions))
+        chain((item.case for item in with_case), (condition.case for condition in run.conditions))
     ):
         yield from of_case(case)
     for facts in (
@@ -137,8 +137,8 @@ def quoted(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _has_rounds(burst: Burst) -> bool:
-    """Return whether each value has a place, and each value a different round."""
+def _has_rounds_and_places(burst: Burst) -> bool:
+    """Return whether each value has its own round, and a place in this round."""
     return len(burst.elapsed_ns) == len(set(burst.rounds)) == len(burst.rounds) == len(burst.places)
 
 

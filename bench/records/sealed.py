@@ -31,20 +31,21 @@ from bench.machine.files import open_regular, open_to_read, sync_folder, try_loc
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
-FIRST = b"0" * 16  # used as the seal before the first line
+FIRST = b"0" * 16  # stands for the previous line's seal on the first line
 SEALED = re.compile(rb'\{"seal":"(.{%d})","record":(.*)\}\n' % len(FIRST), re.DOTALL)
-_UNCOUNTED_BYTES = bytes(set(range(256)) - set(b"[{,:"))  # a value or a key needs one of [ { , :
+# bytes deleted before counting: one of the other bytes [ { , : precedes each key and each value
+_UNCOUNTED_BYTES = bytes(set(range(256)) - set(b"[{,:"))
 
 # A million values in 200,000 bursts need about 250 MB as a file, and twice this in memory. The limits are
 # about four times as large, so that a larger file is refused before it fills the memory.
 MAX_BYTES = 2**30
 MAX_RECORDS = 1_000_000
 MAX_LINE = 2**24  # 16 MB; a plan with hundreds of entries needs 1 MB
-MAX_VALUES = 2**20  # values, keys and brackets in a line; such a plan needs a tenth of this
+MAX_VALUES = 2**20  # values, keys and brackets in a line; a plan with hundreds of entries has a tenth of this
 # Decoded records may need far more memory than their lines: an empty list has 2 bytes in a line, then 64.
 MAX_MEMORY_BYTES = 2**30  # estimated bytes of all records; a million values need a quarter of this
-RECORD_BYTES, VALUE_BYTES = 256, 80  # memory, estimated
-MAX_CHARACTER_BYTES = 4  # per character, if a text has a character outside ASCII
+RECORD_BYTES, VALUE_BYTES = 256, 80  # estimated memory of a record, and of a value in it
+MAX_CHARACTER_BYTES = 4  # for each character of a line, if any of them is outside ASCII
 
 APPEND = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
 _encoder = msgspec.json.Encoder()
@@ -135,7 +136,7 @@ class Format:
     wanted: str  # advice if the file is missing: "a run's folder or journal"
 
 
-class _First(msgspec.Struct):
+class _FirstRecord(msgspec.Struct):
     """Decode the fields that the first record has in every format."""
 
     kind: str
@@ -172,7 +173,7 @@ def read_sealed(
 ) -> Content[Kind]:
     """Read a file from its start; ``path`` is the file's name in messages.
 
-    ``decode`` returns a record, and the part of its JSON that needs additional memory.
+    ``decode`` returns a record, and its JSON without the parts shared with earlier records.
 
     Raises:
         OSError: the file cannot be read.
@@ -180,7 +181,7 @@ def read_sealed(
     """
     records: list[Kind] = []
     warnings: list[str] = []
-    end, seal, memory_left, data = 0, FIRST, MAX_MEMORY_BYTES, b""
+    length, seal, memory_left, data = 0, FIRST, MAX_MEMORY_BYTES, b""
     with collector_paused():
         for number, line in enumerate(bounded_lines(file, path), start=1):
             if not line.endswith(b"\n"):
@@ -191,29 +192,29 @@ def read_sealed(
                     data, seal = unseal(seal, line)
                 if number == 1:
                     _refuse_other_format(data, path, expected)
-                record, unshared = decode(data)
+                record, json_to_count = decode(data)
             except ValueError as error:
                 raise UserError(
                     f"{path}, line {number} cannot be read: {error}; the file is damaged"
                 ) from error
-            memory_left -= _memory_bytes(unshared, record)
+            memory_left -= _memory_bytes(json_to_count, record)
             if memory_left < 0:
                 raise _too_large(f"{path} would take more than {MAX_MEMORY_BYTES >> 30} GiB once read")
             records.append(record)
-            end += len(line)
+            length += len(line)
     if not records:
         _refuse_other_format(b"", path, expected)
     if any(isinstance(record, type(records[0])) for record in records[1:]):
         raise UserError(f"{path} holds more than one {expected.first}; each {expected.name} has a single one")
-    return Content(records, end, seal, warnings)
+    return Content(records, length, seal, warnings)
 
 
 def _refuse_other_format(data: bytes, path: Path, expected: Format) -> None:
     """Raise UserError if the first record has another format or schema; its other fields do not matter."""
     try:
-        first_record = msgspec.json.decode(data, type=_First)
+        first_record = msgspec.json.decode(data, type=_FirstRecord)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        first_record = _First("", 1)
+        first_record = _FirstRecord("", 1)
     if first_record.kind != expected.first:
         raise UserError(f"{path} is no {expected.name} of rnnbench: its first line is not a {expected.first}")
     if first_record.schema != expected.schema:
@@ -254,7 +255,8 @@ def _count_values(data: bytes) -> int:
 def _memory_bytes(data: bytes, record: msgspec.Struct) -> int:
     """Return the estimated memory in bytes of the record decoded from this JSON."""
     width = 1 if data.isascii() and b"\\u" not in data else MAX_CHARACTER_BYTES
-    values = _count_values(data) - 2 * len(record.__struct_fields__)  # the keys of fields need no memory
+    # each field counts twice, for its : and its , or {; RECORD_BYTES covers the fields
+    values = _count_values(data) - 2 * len(record.__struct_fields__)
     return RECORD_BYTES + width * len(data) + VALUE_BYTES * max(0, values)
 
 
@@ -299,7 +301,7 @@ class SealedWriter(Generic[Kind]):
     def _hold(self, path: Path, descriptor: int) -> None:
         """Store the descriptor of an open file, and lock the file."""
         self.path, self._descriptor = path, descriptor
-        # end of the last whole line, and its seal: in one tuple, so that no signal can separate the two
+        # length of the whole lines, and the last seal: in one tuple, so that no signal can separate the two
         self._end = (0, FIRST)
         if try_lock(descriptor) is False:  # None: locks are not available, so run without
             self.close()
@@ -322,11 +324,11 @@ class SealedWriter(Generic[Kind]):
             self.decode(data)  # a record that cannot be read back must not be written
         except ValueError as error:
             raise ValueError(f"a {type(record).__name__} cannot be written: {error}") from error
-        size, before = self._end
-        line, seal = sealed_line(before, data)
-        end = (size + len(line), seal)
+        length, previous_seal = self._end
+        line, seal = sealed_line(previous_seal, data)
+        length_and_seal = (length + len(line), seal)
         self._refuse_changed()
-        self._cut()  # the rest of an interrupted write
+        self._cut()  # removes the rest of an interrupted write
         try:
             while line:
                 line = line[os.write(self._descriptor, line) :]
@@ -335,7 +337,7 @@ class SealedWriter(Generic[Kind]):
             with suppress(OSError):
                 self._cut()
             raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self._end = end
+        self._end = length_and_seal
 
     def close(self) -> None:
         """Close and unlock the file; later writes fail."""

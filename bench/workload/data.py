@@ -26,11 +26,11 @@ N_TEST = 4  # windows that the tutorial keeps for its test plots
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Hold the inputs of every variant of a case: the cell's parameters by name; x (T, B, I); y (B, O)."""
+    """Hold the inputs of every variant of a case; ``params`` are the cell's parameters by name."""
 
     params: dict[str, Array]
-    x: Array
-    y: Array
+    x: Array  # (T steps, B sequences, I inputs)
+    y: Array  # (B sequences, O outputs)
 
     def astype(self, dtype: str) -> "Batch":
         """Return the same numbers in another dtype."""
@@ -38,7 +38,7 @@ class Batch:
         return Batch(params, self.x.astype(dtype), self.y.astype(dtype))
 
     def other(self) -> "Batch":
-        """Return other inputs (-x, y / 2) for the same parameters; no symmetry makes the results equal.
+        """Return inputs (-x, y / 2) for the same parameters; their results differ from the original's.
 
         Changing a sign and halving are exact in any dtype, so one set of expected results is valid for
         float32 and float64.
@@ -73,7 +73,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Hold the windows for training and for test, one window per row: (windows, T + O)."""
+    """Hold the windows for training and for test, one window per row: (windows, inputs + targets)."""
 
     train: Array
     test: Array
@@ -96,7 +96,7 @@ class Scaling:
 
 
 def windows(series: Array, length: int) -> Array:
-    """Return all windows of ``length`` successive values except the last window, one per row.
+    """Return all windows except the last, one per row; a window is ``length`` successive values.
 
     The last window is left out because the tutorial's loop leaves it out: 146 points and windows of 14 give
     132 windows, although 133 are possible.
@@ -114,10 +114,10 @@ def windows(series: Array, length: int) -> Array:
 def split_windows(rows: Array, horizon: int, *, split: str, n_test: int, seed: int) -> Split:
     """Split windows into training and ``n_test`` test windows.
 
-    ``random`` shuffles first, as the tutorial does. Neighbouring windows share all values except one, so
-    almost every test value is also a training value: this split leaks, and the test error measures memory.
-    ``tail`` tests on the last windows, and drops the ``horizon - 1`` windows before them, because their
-    targets overlap with the test windows.
+    ``split="random"`` shuffles first, as the tutorial does. Neighbouring windows share all values except one,
+    so almost every test value is also a training value (a leak), and the test error rewards memorising.
+    ``split="tail"`` tests on the last windows. The ``horizon - 1`` windows before them are dropped, because
+    their targets overlap with the test windows.
 
     Raises:
         UserError: no training window would be left.
@@ -188,17 +188,19 @@ def sine_split(
 
 
 def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.random.Generator) -> Array:
-    """Draw targets y (B, O) that make a float32 proof possible.
+    """Draw targets y (B, O) for which float32 results can be checked.
 
     With the initial parameters each |y_hat - y| is at least 0.1, so that no error cancels. The errors lie
     on both sides of the Huber cutoff if the cutoff is above 0.15, and never within 10 % of the cutoff.
     """
     y_hat = find_cell(case.cell).reference().predict(params, x, activation=case.activation)
-    size = generator.uniform(max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O))
+    error_size = generator.uniform(
+        max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O)
+    )
     if case.delta > 0.15:
-        inner = generator.uniform(0.1, 0.9 * case.delta, size.shape)
-        size = np.where(generator.random(size.shape) < 0.5, inner, size)
-    error = size * generator.choice([-1.0, 1.0], size.shape)
+        inner = generator.uniform(0.1, 0.9 * case.delta, error_size.shape)
+        error_size = np.where(generator.random(error_size.shape) < 0.5, inner, error_size)
+    error = error_size * generator.choice([-1.0, 1.0], error_size.shape)
     y: Array = y_hat - error
     return y
 
