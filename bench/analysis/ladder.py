@@ -1,4 +1,4 @@
-"""Split the speedup from the ladder's first program to its last into the factors of the single changes.
+"""Split the ladder's total speedup into one factor per change; each rung is a program with one more change.
 
 Let t_0 ... t_k be the medians of the rungs in one block: rung i is t_(i-1) / t_i times faster than the rung
 above. Its factor is exp of the mean log of this ratio, over the blocks that contain every rung, with
@@ -51,11 +51,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Hold the steps from the first rung to the last, the branches, and the step over the whole way."""
+    """Hold the main steps, the side steps (branches), and the step from the first rung to the last."""
 
     start: str  # describes the first rung
-    way: tuple[Step, ...]
-    whole: Step
+    way: tuple[Step, ...]  # the main steps, in order
+    whole: Step  # from the first rung to the last
     branches: tuple[Step, ...]
     left_out: tuple[str, ...]  # rungs without times; their changes are added to the next rung
     complete: bool  # whether the way begins and ends with the plan's first and last rung

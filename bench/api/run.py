@@ -43,7 +43,7 @@ ALLOWED_WITH = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Hold the folder of what was measured, and its ``end``: None if there was nothing to refine."""
+    """Hold a run's folder and its end; the end is None if there was nothing to refine."""
 
     folder: Path
     end: End | None
@@ -99,16 +99,18 @@ def carry_out(
         others = [spelled(name) for name in changed(args) if name not in allowed]
         if getattr(args, option) is not None and others:
             raise UserError(f"--{option} {reason}: leave out {', '.join(others)}")
-    look = partial(report_usage, args.wait_quiet, say)
+    read_usage = partial(report_usage, args.wait_quiet, say)
     if args.resume is not None:
         folder = as_path(args.resume)
-        return Measured(folder, resume(folder, args.blocks, look, progress))
+        return Measured(folder, resume(folder, args.blocks, read_usage, progress))
     if args.refine is not None:
         folder = as_path(args.refine)
-        refined = refine(folder, args.budget, command, look, progress)
+        refined = refine(folder, args.budget, command, read_usage, progress)
         return Measured(folder, refined.end, refined=refined)
     folder, plan = prepare(args, command)
-    end = measure(plan, folder, keep=args.keep_env, host_name=args.host_name, seen=look(), progress=progress)
+    end = measure(
+        plan, folder, keep=args.keep_env, host_name=args.host_name, seen=read_usage(), progress=progress
+    )
     return Measured(folder, end, plan)
 
 
@@ -190,7 +192,7 @@ def resume(folder: Path, blocks: int | None, look: Callable[[], Mapping[str, Any
             run = make_run([*records, *extensions], warnings)
         elif run.end is not None and run.end.status != "interrupted":
             raise UserError(f"{folder} is over ({run.end.reason}): there is nothing to go on with")
-        keep, host_name = _kept_settings(run, folder)
+        keep, host_name = _recorded_settings(run, folder)
         environment_record = environment(run.plan, keep, host_name=host_name, seen=look())
         for warning in warnings:
             print(f"rnnbench: {warning}", file=sys.stderr)
@@ -212,8 +214,8 @@ def _measure_into(
     progress: Show,
     earlier: Sequence[AnyRecord] = (),
 ) -> End:
-    """Write the records that precede the first value, then measure."""
-    # the reference results are computed in this process; more threads would stay busy while idle
+    """Write the plan, if new, and the environment; then measure."""
+    # the reference results are computed in this process; extra threads would use the CPU while they wait
     one_thread = threadpool_limits(1)  # type: ignore[no-untyped-call]  # threadpoolctl has no type hints
     try:
         with one_thread, journal, progress(plan) as display:
@@ -239,8 +241,8 @@ def environment(
     return Environment(facts, worker_variables.set, worker_variables.dropped, worker_variables.kept, warnings)
 
 
-def _kept_settings(run: Run, folder: Path) -> tuple[list[str], bool]:
-    """Return the variables that the run in ``folder`` kept, and whether it recorded the host's name.
+def _recorded_settings(run: Run, folder: Path) -> tuple[list[str], bool]:
+    """Return the variables that the run passed to workers, and whether the run recorded the host's name.
 
     Raises:
         UserError: the run was measured on another machine.
@@ -267,7 +269,7 @@ def refine(
         UserError: there is no grid, the machine differs, or a device of the grid is absent.
     """
     grid = load_grid(folder)
-    keep, host_name = _kept_settings(grid, folder)
+    keep, host_name = _recorded_settings(grid, folder)
     devices = find_devices()
     resolve(list(dict.fromkeys(arm.device for arm in grid.plan.arms)), devices)
     run = partial(measure, keep=keep, host_name=host_name, seen=look(), progress=progress)

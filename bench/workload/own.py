@@ -118,7 +118,7 @@ def load_library(spec: str) -> Library:
 
 
 def _require(holds: object, spec: str, rule: str) -> None:
-    """Raise UserError with the rule that the user's object breaks, if ``holds`` is false."""
+    """Raise UserError with ``spec`` and the broken ``rule``, unless ``holds`` is true."""
     if not holds:
         raise UserError(f"{spec!r}{rule}")
 
@@ -140,31 +140,33 @@ def _check_variant(own: Any, spec: str) -> Variant:
     """Make a variant from the object; reading the object's attributes may run more of the user's code."""
     missing = [attribute for attribute in ("name", "library", "bind") if not hasattr(own, attribute)]
     _require(not missing, spec, f" is no variant: it lacks {', '.join(missing)}")
-    name, uses, summary = own.name, own.library, getattr(own, "summary", "your own")
+    name, library_name, summary = own.name, own.library, getattr(own, "summary", "your own")
     cell = getattr(own, "cell", DEFAULT_CELL)
     _require(isinstance(name, str), spec, f": name must be text, not {_kind(name)}")
-    visible = NAME.fullmatch(name) and name.isprintable() and name == name.strip()
-    length = f"1 to {MAX_NAME} visible characters"
-    _require(visible, spec, f": name must be {length}, no slash, not {_short(name)}")
+    is_valid_name = NAME.fullmatch(name) and name.isprintable() and name == name.strip()
+    length_rule = f"1 to {MAX_NAME} visible characters"
+    _require(is_valid_name, spec, f": name must be {length_rule}, no slash, not {_short(name)}")
     _require(catalog.by_name(name) is None, spec, f": the name {name!r} is taken; choose another")
-    own_library = uses if isinstance(uses, str) and ":" in uses else ""
+    own_library = library_name if isinstance(library_name, str) and ":" in library_name else ""
     if own_library:
-        uses = load_library(own_library).name
+        library_name = load_library(own_library).name
     built_in = ", ".join(map(repr, BUILT_IN_LIBRARIES))
-    is_built_in = isinstance(uses, str) and uses in BUILT_IN_LIBRARIES
+    is_built_in = isinstance(library_name, str) and library_name in BUILT_IN_LIBRARIES
     _require(
-        own_library or is_built_in, spec, f": library must be {built_in} or module:object, not {_short(uses)}"
+        own_library or is_built_in,
+        spec,
+        f": library must be {built_in} or module:object, not {_short(library_name)}",
     )
     _require(callable(own.bind), spec, f": bind must be a function, not {_kind(own.bind)}")
     _require(isinstance(summary, str), spec, f": summary must be text, not {_kind(summary)}")
     _require(isinstance(cell, str), spec, f": cell must be a name or module:object, not {_kind(cell)}")
     optional: dict[str, Any] = {
-        what: _check_names(getattr(own, what), what, allowed, spec)
-        for what, allowed in ALLOWED_NAMES.items()
-        if hasattr(own, what)
+        field: _check_names(getattr(own, field), field, allowed, spec)
+        for field, allowed in ALLOWED_NAMES.items()
+        if hasattr(own, field)
     }
     optional |= {"cell": cell, "own": True, "own_library": own_library}
-    return Variant(str(name), str(uses), f"{spec}.bind", one_line(summary)[:MAX_SUMMARY], **optional)
+    return Variant(str(name), str(library_name), f"{spec}.bind", one_line(summary)[:MAX_SUMMARY], **optional)
 
 
 def _check_names(value: str | Iterable[str], what: str, known: Collection[str], spec: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Build the section on start-up: what is paid once, and after how many steps a variant overtakes another.
 
-A sentence claims no more than the verdict on one step supports.
+Sentences claim no more than the verdict on the time of a step.
 """
 
 import math
@@ -42,7 +42,7 @@ PARTS_NOTE = (
     "Start and import is processor time: the interpreter, the library, the first binding. The first call "
     "holds what a library sets up once, where that is known. A step is the time of a call."
 )
-LEVEL_NOTE = (
+CROSSING_NOTE = (
     "Two are level at the difference of what they pay once over that of a step, within each block; over all, "
     "that is the Hodges-Lehmann estimate, where the lines cross in all."
 )
@@ -52,7 +52,7 @@ COMPILING_NOTE = (
 TRANSFER_NOTE = "Transfer moves parameters and data to the device once, by the host's clock."
 
 
-Works = tuple[Hashable, Hashable]  # the works of baseline and rival
+PairKey = tuple[Hashable, Hashable]  # identifies a pair by the ``work`` of its two sides
 T = TypeVar("T")
 
 
@@ -61,24 +61,24 @@ def breakeven_section(facts: Facts, prefix: str) -> Section | None:
     pairs = [] if facts.is_grid else break_evens(facts.summary)
     if not pairs:
         return None
-    drawn = _pairs_to_draw(pairs)
-    lines = _unique_sides(drawn)[:MAX_LINES]
-    numbers = _number_crossings(drawn, lines)
+    pairs_to_draw = _pairs_to_draw(pairs)
+    line_costs = _unique_sides(pairs_to_draw)[:MAX_LINES]
+    numbers = _number_crossings(pairs_to_draw, line_costs)
     main_group, entry_costs = facts.run.plan.groups[0].name, costs(facts.summary).values()
     main_costs = [cost for cost in entry_costs if cost.entry.group == main_group and not cost.arm.twin]
     table_costs = _unique([*main_costs, *_unique_sides(pairs)], lambda cost: cost.work)
     notes = {
         PARTS_NOTE: True,
-        LEVEL_NOTE: True,
+        CROSSING_NOTE: True,
         COMPILING_NOTE: any(cost.compile_ns for cost in table_costs),
         TRANSFER_NOTE: any(cost.arm.device != "cpu" for cost in table_costs),
     }
-    draw = partial(cost_plot, drawn, lines, numbers)
+    draw = partial(cost_plot, pairs_to_draw, line_costs, numbers)
     return Section(
         id="breakeven",
         title="What does it cost to start?",
-        lead=tuple(reasons.sentence(pair) for pair in _pairs_with_sentence(drawn)),
-        drawings=(Drawing(f"{prefix}breakeven", _alt_text(drawn), draw, CAPTION),),
+        lead=tuple(reasons.sentence(pair) for pair in _pairs_with_sentence(pairs_to_draw)),
+        drawings=(Drawing(f"{prefix}breakeven", _alt_text(pairs_to_draw), draw, CAPTION),),
         tables=(_crossing_table(pairs, numbers), _cost_table(table_costs)),
         notes=tuple(note for note, applies in notes.items() if applies),
     )
@@ -93,13 +93,13 @@ def _unique(things: Iterable[T], key: Callable[[T], Hashable]) -> list[T]:
 
 
 def _pairs_to_draw(every: Sequence[BreakEven]) -> list[BreakEven]:
-    """Return all pairs except library comparisons on the CPU whose threads differ from the first pair's."""
+    """Return all pairs except comparisons of libraries on the CPU with other threads than the first pair."""
     rival_arms = [pair.rival.arm for pair in every]
-    first_place = rival_arms[0].device, rival_arms[0].threads
+    first_setup = rival_arms[0].device, rival_arms[0].threads
     return [
         pair
         for pair, arm in zip(every, rival_arms, strict=True)
-        if (arm.device, arm.threads) == first_place
+        if (arm.device, arm.threads) == first_setup
         or arm.device != "cpu"
         or pair.step.kind not in reasons.BETWEEN_LIBRARIES
     ]
@@ -116,17 +116,19 @@ def _unique_sides(pairs: Sequence[BreakEven]) -> list[Cost]:
     return _unique((side for pair in pairs for side in (pair.baseline, pair.rival)), lambda side: side.work)
 
 
-def _works(pair: BreakEven) -> Works:
+def _pair_key(pair: BreakEven) -> PairKey:
     return pair.baseline.work, pair.rival.work
 
 
-def _number_crossings(drawn: Sequence[BreakEven], lines: Sequence[Cost]) -> dict[Works, int]:
+def _number_crossings(drawn: Sequence[BreakEven], lines: Sequence[Cost]) -> dict[PairKey, int]:
     """Number the crossings, for the picture and the table."""
-    drawn_works = {side.work for side in lines}
+    side_keys = {side.work for side in lines}
     crossing_pairs = [
-        pair for pair in drawn if pair.steps is not None and drawn_works.issuperset(_works(pair))
+        pair for pair in drawn if pair.steps is not None and side_keys.issuperset(_pair_key(pair))
     ]
-    return {_works(pair): number for number, pair in enumerate(_unique(crossing_pairs, _works), start=1)}
+    return {
+        _pair_key(pair): number for number, pair in enumerate(_unique(crossing_pairs, _pair_key), start=1)
+    }
 
 
 def _pair_title(pair: BreakEven) -> str:
@@ -142,7 +144,7 @@ def _alt_text(drawn: Sequence[BreakEven]) -> str:
 # ---- tables
 
 
-def _crossing_table(every: Sequence[BreakEven], numbers: Mapping[Works, int]) -> TextTable:
+def _crossing_table(every: Sequence[BreakEven], numbers: Mapping[PairKey, int]) -> TextTable:
     """Return a table with a row per pair: which side starts ahead, and when the other side overtakes."""
 
     def overtaken(pair: BreakEven) -> Cell:
@@ -166,7 +168,7 @@ def _crossing_table(every: Sequence[BreakEven], numbers: Mapping[Works, int]) ->
         "Starts apart by": lambda pair: Cell(reasons.gap(pair), value=abs(pair.gap.estimate)),
         "Overtaken after": overtaken,
         "A step of the slower takes": factor,
-        "In the picture": lambda pair: Cell.of(numbers.get(_works(pair)), "{:.0f}".format),
+        "In the picture": lambda pair: Cell.of(numbers.get(_pair_key(pair)), "{:.0f}".format),
     }
     return text_table("From how many steps on a later start pays", fields, every)
 
@@ -212,18 +214,18 @@ def _median_cell(by_block: Array) -> Cell:
 
 @plots.style()
 def cost_plot(
-    drawn: Sequence[BreakEven], lines: Sequence[Cost], numbers: Mapping[Works, int], *, narrow: bool = False
+    drawn: Sequence[BreakEven], lines: Sequence[Cost], numbers: Mapping[PairKey, int], *, narrow: bool = False
 ) -> Figure:
-    """Draw the lines C(K) = fixed + K step on log axes, with a number where two lines cross."""
+    """Draw each variant's total time, fixed + steps * step time, on log axes; number the crossings."""
     figure, axes = plots.new_axes(3.0, labelled=True, narrow=narrow)
     steps = np.geomspace(1, _axis_end(drawn), 240)
-    last_numbers: dict[str, int] = {}  # of the last line drawn, by library
+    last_dashes: dict[str, int] = {}  # index of the last dash style used, by library
     for side in lines:
-        number = last_numbers[side.arm.library] = last_numbers.get(side.arm.library, -1) + 1
+        dash_index = last_dashes[side.arm.library] = last_dashes.get(side.arm.library, -1) + 1
         fixed, step = np.median(side.fixed_ns()), np.median(side.step_ns)
         default_place = side.arm.device == "cpu" and side.arm.threads == 1
         label = side.arm.variant + ("" if default_place else f", {words.place(side.arm)}")
-        options: Any = {"linestyle": plots.DASHES[number % len(plots.DASHES)], "linewidth": 1.6}
+        options: Any = {"linestyle": plots.DASHES[dash_index % len(plots.DASHES)], "linewidth": 1.6}
         options |= {"color": plots.colour_of(side.arm.library), "label": plots.fitting(label)}
         axes.plot(steps, fixed + steps * step, **options)
     axes.set(xscale="log", yscale="log", xlim=(1, steps[-1]), xlabel=f"{reasons.noun(drawn[0].baseline)}s")
@@ -231,8 +233,8 @@ def cost_plot(
     plots.set_ticks(axes.xaxis, LogLocator(numticks=5 if narrow else 9), lambda x: units.whole(round(x)))
     plots.set_ticks(axes.yaxis, LogLocator(numticks=9), plots.tick)
     for pair in drawn:
-        if _works(pair) in numbers and pair.steps is not None and pair.steps.estimate <= steps[-1]:
-            _mark_crossing(axes, pair, pair.steps, numbers[_works(pair)])
+        if _pair_key(pair) in numbers and pair.steps is not None and pair.steps.estimate <= steps[-1]:
+            _mark_crossing(axes, pair, pair.steps, numbers[_pair_key(pair)])
     plots.legend_below(axes, 2)
     return figure
 
