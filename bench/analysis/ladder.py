@@ -38,7 +38,7 @@ class Step:
     above: TimedEntry
     change: str
     factor: Interval  # how many times faster than the rung above; no limits with fewer than three blocks
-    blocks: int
+    blocks: int  # number of blocks compared
 
     @property
     def library_alone(self) -> bool:
@@ -63,8 +63,10 @@ class Ladder:
     @property
     def largest(self) -> Step:
         """Return the step with the largest share of the total factor."""
-        speedup = self.whole.factor.estimate >= 1
-        return max(self.way, key=lambda step: step.factor.estimate if speedup else 1 / step.factor.estimate)
+        is_speedup = self.whole.factor.estimate >= 1
+        return max(
+            self.way, key=lambda step: step.factor.estimate if is_speedup else 1 / step.factor.estimate
+        )
 
 
 def ladder(summary: Summary) -> Ladder | None:
@@ -128,12 +130,12 @@ def _nearest_above(rungs: Sequence[Rung], rung: Rung, known: Mapping[str, Outcom
 
 def _step(summary: Summary, above: str, entry: str, change: str, blocks: Sequence[int]) -> Step:
     """Return the step between two entries, over blocks that contain both."""
-    ends, run = [], summary.run
-    times = [[summary.outcomes[end].medians[block] for block in blocks] for end in (above, entry)]
-    for end, end_times in zip((run.entries[above], run.entries[entry]), times, strict=True):
-        mean_ns = math.exp(float(np.mean([math.log(time) for time in end_times])))
-        ends.append(TimedEntry(end, run.arms[end.arm], mean_ns))
+    timed_entries, run = [], summary.run
+    times = [[summary.outcomes[name].medians[block] for block in blocks] for name in (above, entry)]
+    for end_entry, times_ns in zip((run.entries[above], run.entries[entry]), times, strict=True):
+        mean_ns = math.exp(float(np.mean([math.log(time_ns) for time_ns in times_ns])))
+        timed_entries.append(TimedEntry(end_entry, run.arms[end_entry.arm], mean_ns))
     interval = mean_interval([math.log(before / after) for before, after in zip(*times, strict=True)]).exp()
     if len(blocks) < MIN_INTERVAL_BLOCKS:
         interval = Interval(interval.estimate, -math.inf, math.inf, 1.0)
-    return Step(ends[1], ends[0], change, interval, len(blocks))
+    return Step(timed_entries[1], timed_entries[0], change, interval, len(blocks))

@@ -96,9 +96,9 @@ def carry_out(
     """
     refuse_windows()
     for option, (allowed, reason) in ALLOWED_WITH.items():
-        others = [spelled(name) for name in changed(args) if name not in allowed]
-        if getattr(args, option) is not None and others:
-            raise UserError(f"--{option} {reason}: leave out {', '.join(others)}")
+        refused_options = [spelled(name) for name in changed(args) if name not in allowed]
+        if getattr(args, option) is not None and refused_options:
+            raise UserError(f"--{option} {reason}: leave out {', '.join(refused_options)}")
     read_usage = partial(report_usage, args.wait_quiet, say)
     if args.resume is not None:
         folder = as_path(args.resume)
@@ -196,14 +196,14 @@ def resume(folder: Path, blocks: int | None, look: Callable[[], Mapping[str, Any
         environment_record = environment(run.plan, keep, host_name=host_name, seen=look())
         for warning in warnings:
             print(f"rnnbench: {warning}", file=sys.stderr)
-        earlier: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures]
-        earlier += [*run.extensions, *([run.decision] if run.decision else [])]
+        earlier_records: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures]
+        earlier_records += [*run.extensions, *([run.decision] if run.decision else [])]
         for record in extensions:
             journal.write(record)
     except BaseException:
         journal.close()
         raise
-    return _measure_into(journal, run.plan, environment_record, keep, progress, earlier)
+    return _measure_into(journal, run.plan, environment_record, keep, progress, earlier_records)
 
 
 def _measure_into(
@@ -272,8 +272,8 @@ def refine(
     keep, host_name = _recorded_settings(grid, folder)
     devices = find_devices()
     resolve(list(dict.fromkeys(arm.device for arm in grid.plan.arms)), devices)
-    run = partial(measure, keep=keep, host_name=host_name, seen=look(), progress=progress)
-    return refine_rounds(folder, run, devices, command=command, budget_s=budget_s)
+    measure_plan = partial(measure, keep=keep, host_name=host_name, seen=look(), progress=progress)
+    return refine_rounds(folder, measure_plan, devices, command=command, budget_s=budget_s)
 
 
 def report_main(args: ReportOptions) -> int:

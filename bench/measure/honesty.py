@@ -21,16 +21,16 @@ from bench.workload.case import Case
 from bench.workload.cell import find_cell
 from bench.workload.operations import PRODUCT, Kernel
 
-FACTOR = 4  # largest allowed ratio between times that should be equal
+MAX_RATIO = 4  # largest allowed ratio between times that should be equal
 SLACK_NS = 10_000  # the cost of a few cold caches; shorter calls cannot be judged
 MAX_REPETITIONS, MIN_REPETITIONS = 9, 2
-REPETITIONS_NS = 50_000_000  # of single calls: 9 repetitions up to 5 ms per call, 2 above 20 ms
-N_ROWS = 3
+REPETITIONS_NS = 50_000_000  # total time of single calls: 9 repetitions up to 5 ms per call, 2 above 20 ms
+N_ROWS = 3  # rows of N calls in one attempt
 MAX_ATTEMPTS = 3  # a variant is accused only if every attempt fails
 MAX_ROW_NS = 100 * MIN_VALUE_NS  # a longer row is stopped: N was chosen when calls were too fast to compute
 DEFERRED_SLACK_NS = 100_000  # the first copies after calls of other code took 30 us longer than the second
 MAX_STACKED_ROWS = 1024  # largest T * B of the probed product for all steps; more does not raise its rate
-MAX_SPEEDUP = 2  # over the library's best products
+MAX_SPEEDUP = 2  # of a variant's products over the library's best products
 
 
 def linear(
@@ -100,6 +100,7 @@ def linear(
     reuse_message = "results are kept, not computed"
 
     def measure() -> str:
+        """Make one attempt; return an error text, or an empty text."""
         slack_ns = SLACK_NS + (0 if synchronise is no_wait else min(latency_ns() for _ in range(N_ROWS)))
         rough_ns = min(row_on_new_inputs(1)[1] for _ in range(MIN_REPETITIONS))
         repetitions = max(MIN_REPETITIONS, min(MAX_REPETITIONS, REPETITIONS_NS // max(1, rough_ns)))
@@ -119,7 +120,7 @@ def linear(
         row_ns, after_ns, again_ns = (min(times) for times in zip(*rows, strict=True))
 
         def is_longer(long_ns: float, short_ns: float) -> bool:
-            return long_ns > FACTOR * short_ns + slack_ns
+            return long_ns > MAX_RATIO * short_ns + slack_ns
 
         if is_longer(alone_ns, in_row_ns := row_ns / n_calls):
             return (
@@ -183,7 +184,7 @@ def unasked(call: Call, feed: Call, reset: Call, result: Callable[[], Mapping[st
     first_result, second_result = after_call(), after_call()
     feed()
     reset()
-    call()  # on the first batch
+    call()  # its inputs are the first batch
     feed()
     if distance(last_result := copies(), second_result) >= distance(last_result, first_result):
         return ""
@@ -206,9 +207,9 @@ def shortest_call_ns(case: Case, primitives: Iterable[Primitive]) -> float:
     """Return the time of the needed products at the best rate of any product, in ns; 0 without rates.
 
     ``primitives`` holds all known timings of the library on this device with these threads, of any size and
-    time. More timings are safer, since the fastest counts. Memory traffic is ignored, for caches may hold
-    everything. Activations are ignored too: a library's products are near the limit of the machine, but its
-    tanh is not, and a user's code may honestly be several times faster.
+    time. More timings can only raise the best rate, so they never accuse a variant. Memory traffic is ignored,
+    for caches may hold everything. Activations are ignored too: a library's products are near the limit of the
+    machine, but its tanh is not, and a user's tanh may honestly be several times faster.
 
     For the CPU, products are timed by the processor time of their thread (``time.thread_time_ns``). This
     time never exceeds the wall-clock time, so a busy machine accuses no variant.

@@ -51,17 +51,17 @@ def of_run(run: Run) -> Iterator[str]:
     plan, bursts, extensions = run.plan, run.bursts, run.extensions
     entries = [entry for group in plan.groups for entry in group.entries]
     pairs = run.pairs
-    with_entry: list[Burst | Failure | Pair | Rung] = [*bursts, *run.failures, *pairs, *plan.ladder]
-    with_baseline: list[Entry | Pair] = [*entries, *pairs]
+    items_with_entry: list[Burst | Failure | Pair | Rung] = [*bursts, *run.failures, *pairs, *plan.ladder]
+    items_with_baseline: list[Entry | Pair] = [*entries, *pairs]
     entry_names = chain(
-        (item.entry for item in with_entry),
-        (item.baseline for item in with_baseline),
+        (item.entry for item in items_with_entry),
+        (item.baseline for item in items_with_baseline),
         (rung.above for rung in plan.ladder),
     )
-    with_case: list[Entry | Probe | Rates] = [*entries, *plan.probes, *run.rates]
-    arm_names = chain((item.arm for item in with_case), *(worker.arms for worker in run.workers))
+    items_with_case: list[Entry | Probe | Rates] = [*entries, *plan.probes, *run.rates]
+    arm_names = chain((item.arm for item in items_with_case), *(worker.arms for worker in run.workers))
     last_block = max([plan.blocks, *(extension.blocks for extension in extensions)])
-    in_blocks: list[Measured] = [*run.workers, *bursts, *run.rates, *run.failures]
+    items_in_blocks: list[Measured] = [*run.workers, *bursts, *run.rates, *run.failures]
     kernels = (primitive.kernel for rates in run.rates for primitive in rates.primitives)
     # (message, values that break the rule)
     rules: tuple[tuple[str, Iterable[object]], ...] = (
@@ -76,7 +76,7 @@ def of_run(run: Run) -> Iterator[str]:
         ("{} is its own baseline", (entry.id for entry in entries if entry.id == entry.baseline)),
         ("{} is its own baseline", (pair.entry for pair in pairs if pair.entry == pair.baseline)),
         ("block {} is after the last of the run",
-         (record.block for record in in_blocks if record.block > last_block)),
+         (item.block for item in items_in_blocks if item.block > last_block)),
         ("it was extended more than once, or before its block 0 was over",
          extensions[1:] if run.decision else extensions),
         ("it was extended to {} blocks, no more than before",
@@ -95,7 +95,7 @@ def of_run(run: Run) -> Iterator[str]:
         yield from (message.format(quoted(value)) for value in values)
     yield from of_libraries((arm.library for arm in plan.arms), plan.libraries)
     for case in dict.fromkeys(
-        chain((item.case for item in with_case), (condition.case for condition in run.conditions))
+        chain((item.case for item in items_with_case), (condition.case for condition in run.conditions))
     ):
         yield from of_case(case)
     for facts in (

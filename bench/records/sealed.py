@@ -66,8 +66,8 @@ def unseal(before: bytes, line: bytes) -> tuple[bytes, bytes]:
     match = SEALED.fullmatch(line)
     if match is None:
         raise ValueError("it has no seal")
-    sealed, seal = sealed_line(before, match[2])
-    if sealed != line:
+    expected_line, seal = sealed_line(before, match[2])
+    if expected_line != line:
         raise ValueError("its seal does not fit it and the line before")
     return match[2], seal
 
@@ -263,12 +263,12 @@ def _memory_bytes(data: bytes, record: msgspec.Struct) -> int:
 @contextmanager
 def collector_paused() -> Iterator[None]:
     """Pause the garbage collector, which would search millions of new objects without finding garbage."""
-    was_on = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
+        if was_enabled:
             gc.enable()
 
 

@@ -182,8 +182,8 @@ def sine_split(
 
     The tutorial's sizes (6 values in, 8 out, 128 windows for training, 4 for test) need 146 points.
     """
-    gap = horizon - 1 if split == "tail" else 0
-    series = sine_series(n_train + n_test + gap + window + horizon)
+    n_dropped = horizon - 1 if split == "tail" else 0
+    series = sine_series(n_train + n_test + n_dropped + window + horizon)
     return split_windows(windows(series, window + horizon), horizon, split=split, n_test=n_test, seed=seed)
 
 
@@ -198,8 +198,8 @@ def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.ra
         max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O)
     )
     if case.delta > 0.15:
-        inner = generator.uniform(0.1, 0.9 * case.delta, error_size.shape)
-        error_size = np.where(generator.random(error_size.shape) < 0.5, inner, error_size)
+        inner_size = generator.uniform(0.1, 0.9 * case.delta, error_size.shape)
+        error_size = np.where(generator.random(error_size.shape) < 0.5, inner_size, error_size)
     error = error_size * generator.choice([-1.0, 1.0], error_size.shape)
     y: Array = y_hat - error
     return y

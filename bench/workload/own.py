@@ -89,9 +89,9 @@ def _wrong_file_hint(module: str) -> str:
     """Return a hint if the user gave a file name, or if Python imported another file of the same name."""
     if (path := Path(module)).suffix == ".py":
         return f"; give the name of the module, {path.stem}, and run from its folder"
-    local_file, imported = Path(f"{module}.py"), getattr(sys.modules.get(module), "__file__", None)
+    local_file, imported_file = Path(f"{module}.py"), getattr(sys.modules.get(module), "__file__", None)
     with suppress(OSError):  # the name is too long for a file name
-        if local_file.exists() and not (imported and local_file.samefile(imported)):
+        if local_file.exists() and not (imported_file and local_file.samefile(imported_file)):
             return f"; Python has another module of that name: rename {local_file}"
     return ""
 
@@ -103,8 +103,8 @@ def load_variant(spec: str) -> Variant:
         UserError: unknown name, module or object, a module that raises an error or exits, or an object
             without an attribute that a variant needs.
     """
-    if (listed := catalog.listed(spec)) is not None:
-        return listed
+    if (listed_variant := catalog.listed(spec)) is not None:
+        return listed_variant
     return load_object(spec, "variant", lambda loaded: _check_variant(loaded, spec))
 
 

@@ -26,8 +26,8 @@ from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, t
 # the order of the sentences
 KIND_ORDER: tuple[Kind, ...] = ("as_written", "compiling", "tutorial", "best", "compiled")
 MAX_SENTENCES = 3
-MAX_LINES = 9  # in the plot
-TOTAL_STEPS = (1, 100, 10_000, 1_000_000)
+MAX_LINES = 9  # largest number of lines in the plot
+TOTAL_STEPS = (1, 100, 10_000, 1_000_000)  # the table shows totals for these numbers of steps
 MIN_AXIS_END, MAX_AXIS_END = 1e6, 1e9  # bounds for the end of the axis, in steps
 LABELS: dict[Kind, str] = {
     **tables.HEADLINES,
@@ -254,5 +254,5 @@ def _mark_crossing(axes: Axes, pair: BreakEven, steps: Interval, number: int) ->
     axes.plot(
         [steps.estimate], [total_ns], color=INK, markerfacecolor="white", **plots.DOT | {"markersize": 12}
     )
-    centred: Any = {"ha": "center", "va": "center_baseline", "fontsize": plots.NOTE, "zorder": 7}
-    axes.annotate(str(number), (steps.estimate, total_ns), **centred)
+    text_options: Any = {"ha": "center", "va": "center_baseline", "fontsize": plots.NOTE, "zorder": 7}
+    axes.annotate(str(number), (steps.estimate, total_ns), **text_options)
