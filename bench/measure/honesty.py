@@ -154,7 +154,7 @@ def deferred(first_ns: Sequence[int], second_ns: Sequence[int], per_call_ns: flo
     the same time twice if the arrays of the first are still held; else the second reuses their memory and
     avoids page faults. ``unasked`` finds work below 0.1 ms.
     """
-    extra_ns = median(first - second for first, second in zip(first_ns, second_ns, strict=True))
+    extra_ns = median(time_1 - time_2 for time_1, time_2 in zip(first_ns, second_ns, strict=True))
     if extra_ns <= per_call_ns / 2 + DEFERRED_SLACK_NS:
         return ""
     return (
@@ -207,9 +207,9 @@ def shortest_call_ns(case: Case, primitives: Iterable[Primitive]) -> float:
     """Return the time of the needed products at the best rate of any product, in ns; 0 without rates.
 
     ``primitives`` holds all known timings of the library on this device with these threads, of any size and
-    time. More timings can only raise the best rate, so they never accuse a variant. Memory traffic is ignored,
-    for caches may hold everything. Activations are ignored too: a library's products are near the limit of the
-    machine, but its tanh is not, and a user's tanh may honestly be several times faster.
+    time. More timings can only raise the best rate, so they are safe for an honest variant. Memory traffic is
+    ignored, for caches may hold everything. Activations are ignored too: a library's products are near the
+    limit of the machine, but its tanh is not, and a user's tanh may honestly be several times faster.
 
     For the CPU, products are timed by the processor time of their thread (``time.thread_time_ns``). This
     time never exceeds the wall-clock time, so a busy machine accuses no variant.
