@@ -34,9 +34,10 @@ TOLERANCES: dict[tuple[str, str], dict[int, Tolerance]] = {
     ("float64", "cpu"): {100: Tolerance(1e-14, 3e-14), 1000: Tolerance(1e-14, 1e-13)},
     # likewise (1.2e-7 and 7e-7 at T = 1000); NumPy's and torch's tanh differ in the last bit
     ("float32", "cpu"): {100: Tolerance(3e-6, 1e-5), 1000: Tolerance(3e-6, 2e-5)},
-    # accelerators sum in another order; chosen with a margin, not measured on every device
+    # accelerators sum in another order; measured on one NVIDIA H200 alone (3e-15 at T = 6), with a margin
     ("float64", "accelerator"): {1000: Tolerance(1e-13, 1e-12)},
-    ("float32", "accelerator"): {1000: Tolerance(1e-5, 5e-5)},  # IEEE arithmetic; TF32 does not pass
+    # IEEE arithmetic: TF32, 1e-3 off, does not pass; there cuDNN's nn.RNN was 8e-6 and 1e-5 off, all else 1e-6
+    ("float32", "accelerator"): {1000: Tolerance(5e-5, 1e-4)},
 }
 
 # float32 errors average out over a large tensor; in a smaller tensor a single large error decides
