@@ -1,7 +1,16 @@
 """The proof kills every mutant, in both dtypes, and nothing else."""
 
 import pytest
-from mutants import GRADIENT, KEEPING, MUTANTS, Mutant, changed, reference, with_results
+from mutants import (
+    GRADIENT,
+    KEEPING,
+    MUTANTS,
+    Mutant,
+    changed,
+    in_lower_precision,
+    reference,
+    with_results,
+)  # fmt: skip
 
 from bench import proof
 from bench.records.record import Check
@@ -32,6 +41,14 @@ def test_every_mutant_is_killed_where_it_is_wrong_and_passes_elsewhere(mutant: M
     pytest.importorskip(mutant.library)
     verdicts = {task: verdict(mutant.bind, case_of(task, dtype), mutant.library) for task in TASKS}
     assert verdicts == {task: "disagrees" if task in mutant.tasks else "ok" for task in TASKS}
+
+
+def test_lower_precision_is_told_apart_by_its_error_not_its_dtype() -> None:
+    failed = [
+        check for check in checks_of(in_lower_precision, case_of("gradient", "float64")) if not check.passed
+    ]
+    assert {check.quantity for check in failed} == {"loss", "U", "W", "V"}
+    assert all(1e-9 < check.error < 1e-5 for check in failed)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -13,6 +13,7 @@ from bench.api import verify as verb
 from bench.api.options import VerifyOptions
 from bench.machine.devices import Absent, Device, Devices
 from bench.machine.errors import UserError
+from bench.machine.signals import OutOfTime
 from bench.proof import verify as verify_module
 from bench.proof.cases import reference_cases
 from bench.proof.child import REFERENCE, proof_failed
@@ -111,6 +112,45 @@ def test_a_reference_that_cannot_be_computed_is_an_error() -> None:
     endless = Case("gradient", Shape(1001, 1, 1, 4, 8), "sequence", "float64", data="random")
     with pytest.raises(UserError, match=r"T = 1001.*shorter"):
         verify(["numpy-loop"], ["cpu"], machine=MACHINE, cases=[endless])
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (ValueError("no"), r"the reference cannot be computed: ValueError: no"),
+        (SystemExit(3), r"the reference cannot be computed: SystemExit: 3"),
+        (OutOfTime(), r"the reference took more than 120 s"),
+    ],
+)
+def test_whatever_a_users_reference_raises_or_prints_is_one_line(raised, said, monkeypatch, capsys) -> None:
+    def reference(case):
+        print("loud")
+        raise raised
+
+    monkeypatch.setattr(verify_module, "check_reference", reference)
+    with pytest.raises(UserError, match=said):
+        verify(["numpy-loop"], ["cpu"], machine=MACHINE, cases=CASES[:1])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_of_variants_may_have_any_name_and_what_fails_to_prepare_does_so_on_every_case(
+    tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "01-mine.py").write_text(
+        "from faults.variants import quiet\n"
+        "from bench.machine.libraries import Library\n"
+        "class Unprepared(Library):\n"
+        "    def prepare(self, threads):\n"
+        "        raise OSError('no licence')\n"
+        "toy = Unprepared(name='toy', label='Toy', colour='#117733', dark_colour='#44aa77')\n"
+        "class unprepared:\n"
+        "    name, library, bind = 'toy-one', '01-mine:toy', quiet.bind\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    rows = verify(["01-mine:quiet", "01-mine:unprepared"], ["cpu"], machine=MACHINE, cases=CASES[:2])
+    outcomes = [(row.variant, row.status) for row in rows if row.variant != REFERENCE]
+    assert outcomes == [*[("quiet", "ok")] * 2, *[("toy-one", "crashed")] * 2]
 
 
 # how it ends

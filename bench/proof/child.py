@@ -79,8 +79,9 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
         expected = proof.Expected.load(folder / f"expected{number}.npz", batch.params)
         try:
             if bind is None:
-                bind = variant.load()
+                loaded = variant.load()
                 library(variant.library).prepare(threads=1)
+                bind = loaded  # only now: an unprepared library would compute with other settings
             checks = proof.prove(
                 bind, case, batch, expected,
                 library=variant.library, device=device, known_wrong=variant.wrong_gradients,

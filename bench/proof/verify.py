@@ -6,7 +6,9 @@ proved on few cases.
 """
 
 import os
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from bench import proof
 from bench.machine.child import DEADLINE_S, Child, ChildError, end_all, wait_for_any
 from bench.machine.devices import Devices
 from bench.machine.environ import worker_environment
+from bench.machine.errors import UserError, describe_error
 from bench.machine.files import scratch_folder
 from bench.machine.libraries import library
+from bench.machine.signals import OutOfTime, time_limit
 from bench.proof.cases import agreement_cases, reference_cases, worth_compiling
 from bench.proof.child import REFERENCE, Row, make_row
 from bench.proof.gradcheck import check_reference
@@ -48,7 +52,8 @@ def verify(
     variants = {spec: catalog.find(spec) for spec in dict.fromkeys(specs)}
     if cases is None:
         cells = dict.fromkeys(variant.cell for variant in variants.values())
-        cases = [case for cell in cells for case in agreement_cases(cell)]
+        with redirect_stdout(sys.stderr):  # this imports the module of a user's cell, which may print
+            cases = [case for cell in cells for case in agreement_cases(cell)]
     rows: list[Row] = []
     jobs: list[Job] = []
     with scratch_folder("verify") as folder:
@@ -65,13 +70,23 @@ def verify(
                 jobs += [job] if job.left else []
         total = sum(len(job.left) for job in jobs)
         cells = dict.fromkeys(case.cell for case in cases)
-        reference_rows = [reference_row(case) for cell in cells for case in reference_cases(cell)]
-        write_expected(folder, cases)
+        try:
+            with redirect_stdout(sys.stderr), time_limit(DEADLINE_S):  # a user's cell may print, or never end
+                reference_rows = [reference_row(case) for cell in cells for case in reference_cases(cell)]
+                write_expected(folder, cases)
+        except UserError:
+            raise
+        except OutOfTime as error:
+            raise UserError(f"the reference took more than {DEADLINE_S:g} s") from error
+        except (Exception, SystemExit) as error:
+            names = " and ".join(cells)
+            raise UserError(f"the reference cannot be computed: {describe_error(error, names)}") from error
         rows += run_jobs(jobs, progress=lambda done: progress(done, total))
     order = {variant.name: place for place, variant in enumerate(variants.values())}
     last = len(order)  # for a user's variant that has another name in its own process
     return reference_rows + sorted(
-        rows, key=lambda row: (order.get(row.variant, last), devices.index(row.device))
+        rows,
+        key=lambda row: (order.get(row.variant, last), devices.index(row.device), row.status == "missing"),
     )
 
 
@@ -90,7 +105,7 @@ def why_missing(variant: Variant, case: Case, device: str, machine: Devices) -> 
 def reference_row(case: Case) -> Row:
     """Return a row with the errors of the reference's gradient, by the method of gradcheck."""
     checks = check_reference(case)
-    by_method = [msgspec.structs.replace(check, what=check.quantity) for check in checks]
+    by_method = [msgspec.structs.replace(check, what=check.quantity or check.what) for check in checks]
     status, reason = proof.status(checks), proof.failures(checks)
     return make_row(Variant(REFERENCE, "numpy", "", ""), "cpu", case, by_method, status, reason)
 

@@ -111,8 +111,8 @@ def serve(
             save_params(job.params, params)
             if not np.abs(y_hat).max() <= LARGEST:
                 reason = (
-                    f"by epoch {step.epoch}: predictions beyond {LARGEST:g} in the series' own units; "
-                    "try a smaller --lr, or other parameters to start from"
+                    f"by epoch {step.epoch}: predictions that are not finite, or beyond {LARGEST:g} in the "
+                    "series' own units; try a smaller --lr, or other parameters to start from"
                 )
                 yield Stop(variant.name, "diverged", f"it diverged {reason}")
                 return
@@ -136,7 +136,8 @@ def why_diverged(loss: Array, params: dict[str, Array], largest: float) -> str:
     """
     if not all(np.isfinite(array).all() for array in (loss, *params.values())):
         return "loss or parameters are not finite"
-    return "" if 0 <= loss <= largest else f"the loss is {loss:.3g}"
+    value = float(loss)  # float32 cannot hold ``largest``
+    return "" if 0 <= value <= largest else f"the loss is {value:.3g}"
 
 
 if __name__ == "__main__":

@@ -47,7 +47,10 @@ def main() -> None:
     """
     with replies() as send:
         try:
+            from bench.workload.cell import find_cell  # which imports this module
+
             variant = load_variant(sys.argv[1])
+            find_cell(variant.cell)  # here, in case the user's cell ends or blocks its process
             used = library(variant.library)
             display = (used.label, used.colour, used.dark_colour) if variant.own_library else None
             answer = Description(variant, display)
