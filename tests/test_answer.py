@@ -191,13 +191,14 @@ def test_what_must_be_known_stands_before_the_answer() -> None:
     assert "NumPy is" not in text
 
 
-def test_what_is_known_to_be_wrong_never_wins() -> None:
+@pytest.mark.parametrize("status", ["known_wrong", "ok"])  # ok where its gradient is not asked for
+def test_what_is_known_to_be_wrong_never_wins(status: Any) -> None:
     entry = f"{POSITIONAL} | torch-autograd@cpu x1"
     plan, *records = with_ratios(example_records(), {entry: around(0.1)})
     assert isinstance(plan, Plan)
     wrong = [replace(one, known_wrong=True) if one.variant == "torch-autograd" else one for one in plan.arms]
     records = [
-        replace(one, status="known_wrong") if isinstance(one, Burst) and one.entry == entry else one
+        replace(one, status=status) if isinstance(one, Burst) and one.entry == entry else one
         for one in records
     ]
     facts = facts_of(make_run([replace(plan, arms=wrong), *records]))

@@ -173,6 +173,7 @@ def test_the_processor_its_clock_and_the_systems_state_are_read_from_linuxs_file
         ({"sys/devices/system/cpu/cpufreq/boost": "0"}, "turbo", "off"),
         ({"proc/cpuinfo": "cpu MHz : 2600.123"}, "mhz", {"cur": 2600}),
         ({f"{POWER}/AC/type": "Mains", f"{POWER}/AC/online": "1"}, "power", "mains"),
+        ({f"{POWER}/BAT0/type": "Battery", f"{POWER}/BAT0/status": "Charging"}, "power", "mains"),
         ({f"{POWER}/BAT0/type": "Battery", f"{POWER}/BAT0/status": "Discharging"}, "power", "battery"),
         ({f"{POWER}/BAT0/{name}": text for name, text in MOUSE.items()}, "power", None),
     ],

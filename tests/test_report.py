@@ -192,7 +192,7 @@ def test_what_the_budget_dropped_is_one_line_and_fills_no_table(
     assert shown["times"].lead == ()
     declared, noise = (part.tables[0] for part in short["sure"].parts[:2])
     rows = len(declared.rows)
-    counted = f"{rows} of {rows} comparisons decided, FASTER or SLOWER; 3 left out to save time."
+    counted = f"{rows} of {rows} comparisons are decided, FASTER or SLOWER; 3 were left out to save time."
     assert short["sure"].lead[0].startswith(counted)
     assert not [row for row in declared.rows if row[-1].text == "MISSING"]
     assert not [row for row in noise.rows if any(name in row[0].text for name in GROUPS)]
@@ -202,7 +202,7 @@ def test_what_crashed_keeps_its_row_of_dashes_and_its_comparison_is_missing() ->
     rows = {row[0].text: row for row in times(crashed("torch-cell"))[0].rows}
     assert (rows["torch-cell"][1].text, rows["torch-cell"][WORD].text) == ("–", "crashed")
     sure = sections(crashed("torch-rnn"))["sure"]
-    assert "; the others: MISSING 1; 3 left out to save time." in sure.lead[0]
+    assert "; the others: MISSING 1; 3 were left out to save time." in sure.lead[0]
     assert [row[-1].text for row in sure.parts[0].tables[0].rows].count("MISSING") == 1
 
 

@@ -406,6 +406,19 @@ def test_dots_are_named_only_where_there_are_any(turning_at_256: Run) -> None:
         assert ["A dot is" in one.caption for one in made.drawings] == [dotted, False, dotted]
 
 
+def test_a_map_is_drawn_whose_ratios_all_lie_at_one_size() -> None:
+    """As where the larger size fails at every batch."""
+    size_map = best_map(grid(lambda H, B: math.log(3) * (1 if B == 1 else -1)))
+    missing = {"ratio": None, "low": None, "high": None, "verdict": "MISSING"}
+    cells = tuple(
+        cell
+        if min(HIDDEN) == cell.case.shape.H
+        else dataclasses.replace(cell, comparison=dataclasses.replace(cell.comparison, **missing))
+        for cell in size_map.cells
+    )
+    assert map_plot(dataclasses.replace(size_map, cells=cells)).axes
+
+
 def test_a_factor_reads_the_same_from_either_side() -> None:
     """One side is up to 3 times faster at small sizes, the other at large ones."""
     size_map = best_map(grid(lambda H, B: math.log(3) * (1 if H < 100 else -1)))

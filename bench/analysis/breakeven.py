@@ -31,7 +31,7 @@ import numpy as np
 
 from bench.analysis.statistics import Array, Interval, rank_interval
 from bench.analysis.summary import Summary
-from bench.analysis.verdict import Comparison, compare, judge
+from bench.analysis.verdict import Comparison, compare, judge, next_level
 from bench.analysis.verdict import Kind as PairKind
 from bench.records.record import Arm, Burst, Entry, Worker, measured_as
 from bench.records.run import Run
@@ -209,7 +209,8 @@ def _step(summary: Summary, kind: PairKind, entry: str, baseline: str) -> Compar
             return headline
     run, table = summary.run, summary.run.entries[entry].group
     pair = compare(run, summary.outcomes, entry, baseline, kind)
-    return judge([pair], run.plan.margin, control=summary.control, table=table)[0]
+    level = next_level(run)
+    return judge([pair], run.plan.margin, control=summary.control, table=table, next_level=level)[0]
 
 
 def _break_even(baseline: Cost, rival: Cost, step: Comparison) -> BreakEven | None:

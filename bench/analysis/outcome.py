@@ -36,7 +36,7 @@ class Outcome:
 
     entry: str
     status: str  # a record's Status, or "dropped", "not reached" or "no_steady_state"
-    reason: str  # empty where the status is ok
+    reason: str  # with status ok: empty, or why blocks are missing
     times: dict[int, dict[int, float]] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()  # each check once
     digests: frozenset[str] = frozenset()

@@ -274,19 +274,24 @@ def paired_rounds(entry: Outcome, baseline: Outcome) -> list[list[float]]:
     return [logs for logs in rounds if logs]
 
 
+def next_level(run: Run) -> float:
+    """Return the level of the next look at a run, for which needed blocks are estimated."""
+    return SECOND_LOOK if run.extended is None else FIRST_LOOK
+
+
 def judge_run(run: Run, known: Mapping[str, Outcome] | None = None) -> Judgement:
     """Judge every entry against its baseline, and both entries of every headline."""
     known = outcomes(run) if known is None else known
     plan, groups = run.plan, run.plan.groups
-    next_level = SECOND_LOOK if run.extended is None else FIRST_LOOK
+    level = next_level(run)
     rows = {
         entry.id: compare(run, known, entry.id, entry.baseline)
         for entry in run.entries.values()
         if entry.baseline is not None
     }
-    twins = judge((row for row in rows.values() if row.twin), plan.margin, next_level=next_level)
+    twins = judge((row for row in rows.values() if row.twin), plan.margin, next_level=level)
     control = _control(run, twins, known)
-    judge_table = partial(judge, margin=plan.margin, control=control, next_level=next_level)
+    judge_table = partial(judge, margin=plan.margin, control=control, next_level=level)
     for group in groups:
         table_rows = [
             rows[entry.id] for entry in group.entries if entry.id in rows and not rows[entry.id].twin

@@ -1,6 +1,7 @@
 """Run the ``compare`` command: find what takes longer in a new result than in an old result."""
 
 import json
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -109,4 +110,5 @@ def _change(change: Change) -> dict[str, Any]:
     tree = asdict(change)
     old, new = tree.pop("samples") or ((), ())
     sizes = {"old_samples": len(old), "new_samples": len(new)}
+    tree = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in tree.items()}
     return tree | {"change": tree.pop("ratio"), "regressed": change.regressed, **sizes}

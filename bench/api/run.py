@@ -20,7 +20,7 @@ from bench.machine.devices import Devices, find_devices, resolve
 from bench.machine.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.machine.errors import Unfinished, UserError, error_text
 from bench.machine.files import as_path
-from bench.machine.signals import Terminated, loading
+from bench.machine.signals import Terminated, signals_held_back
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.refine import Refined, load_grid
@@ -285,7 +285,7 @@ def report_main(args: ReportOptions) -> int:
 def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> bool:
     """Write the report, print the headlines and the report's path; return whether any result disagrees."""
     try:
-        with loading():
+        with signals_held_back():  # an interrupted import may raise anything, or nothing
             from bench.reporting import build  # jinja2 and matplotlib, needed from here on
     except Exception as error:  # matplotlib is broken, or its backend does not work
         raise UserError(f"matplotlib or jinja2 cannot be used: {error_text(error)}") from error

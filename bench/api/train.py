@@ -11,7 +11,7 @@ from bench.api.options import EXIT_CODES, TrainOptions
 from bench.machine.busy import Say, complain
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
-from bench.machine.signals import loading
+from bench.machine.signals import signals_held_back
 from bench.records.folder import display_path, drawing_report
 from bench.records.training import Settings
 from bench.reporting.display import train_progress
@@ -69,7 +69,7 @@ def default_folder() -> Path:
 def draw(folder: Path) -> None:
     """Write plots, animation, losses.csv and the report of a saved training."""
     with drawing_report(folder):
-        with loading():
+        with signals_held_back():
             from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
             from bench.reporting.training_plots import draw_pictures
 

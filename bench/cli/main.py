@@ -12,7 +12,7 @@ from bench.api.options import EXIT_CODES, VERBS
 from bench.cli.parser import Parser, add_options, options_from
 from bench.machine import streams
 from bench.machine.errors import UserError, error_text
-from bench.machine.signals import Terminated, loading, terminable
+from bench.machine.signals import Terminated, signals_held_back, terminable
 from bench.machine.wording import one_line
 
 CODES_HELP = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes in its proof,
@@ -51,7 +51,7 @@ def _run(args: argparse.Namespace) -> int:
     verb = VERBS[args.verb]
     try:
         refuse_lost_folder()
-        with loading():
+        with signals_held_back():  # an interrupted import may raise anything, or nothing
             run = resolve_name(verb.target)
         with terminable():
             code: int = run(options_from(args, verb.options))

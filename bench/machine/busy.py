@@ -65,6 +65,7 @@ def count() -> Counters:
     """
     allowed = set(affinity())
     cpu_times = [times._asdict() for cpu, times in enumerate(psutil.cpu_times(percpu=True)) if cpu in allowed]
+    own, at_s = sum(os.times()[:4]), time.monotonic()  # before the walk below, which takes time of our own
     # name and processor time of every other process that is visible
     programs = {
         process.pid: (process.info["name"] or "a program", sum(process.info["cpu_times"][:2]))
@@ -72,10 +73,10 @@ def count() -> Counters:
         if process.info["cpu_times"] and process.pid != os.getpid()
     }
     return Counters(
-        at_s=time.monotonic(),
+        at_s=at_s,
         busy=sum(spent_s for times in cpu_times for kind, spent_s in times.items() if kind not in IDLE_KINDS),
         stolen=sum(times.get("steal", 0.0) for times in cpu_times),
-        own=sum(os.times()[:4]),
+        own=own,
         programs=programs,
     )
 

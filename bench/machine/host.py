@@ -174,7 +174,9 @@ def checkout(folder: Path = PROJECT) -> dict[str, Any]:
     return known(
         commit=commit if commit.isalnum() else None,  # "(initial)" before the first commit
         uncommitted_files=changes,
-        uncommitted_sha256=lambda: digest(_git(folder, "diff", "HEAD") or b"") if changes else None,
+        uncommitted_sha256=lambda: (
+            digest(diff) if (diff := changes and _git(folder, "diff", "HEAD")) else None
+        ),
     )
 
 

@@ -167,7 +167,10 @@ class Linux:
         batteries = [path for path, kind in kinds.items() if kind == "Battery"]
         # scope Device: the battery of a mouse, for example
         internal = [path for path in batteries if self.text(path / "scope") != "Device"]
-        return "battery" if any(self.text(path / "status") == "Discharging" for path in internal) else None
+        states = {self.text(path / "status") for path in internal}
+        if "Discharging" in states:
+            return "battery"
+        return "mains" if states & {"Charging", "Full"} else None  # from a supply of another type, as USB
 
     def _pressure(self) -> dict[str, float]:
         """Return the percent of the last ten seconds in which some task waited, by kind of wait."""

@@ -11,6 +11,7 @@ from contextlib import closing
 from functools import partial
 from typing import Literal
 
+import numpy.random  # noqa: F401  (loaded at first use, it may lose a Ctrl-C; workers do without)
 from msgspec.structs import replace
 
 from bench.machine.errors import UserError
@@ -112,7 +113,11 @@ class Runner:
         assert self._decision is not None
         block, groups = 1, trimmed(self._plan.groups, self._decision)
         while block <= self._decision.blocks:
-            groups_of_block = active(groups, block)
+            groups_of_block = [  # without those that cannot be proved: they have no probes either
+                group
+                for group in active(groups, block)
+                if not all(entry.id in ledger.lost for entry in group.entries)
+            ]
             if not ledger.finished(
                 block, entries_of(groups_of_block), probing(self._plan, groups_of_block, block)
             ):

@@ -2,7 +2,8 @@
 
 A worker holds all entries of one library at one place; a place is a device and a number of threads. Compiled
 variants, users' variants and variants that crashed before get a worker each. A session is a set of tables
-connected by shared entries. The entries of a session are held together and take one sample each per round.
+connected by shared entries. The entries of a session are held together and take one sample each per round;
+those with slow calls take part in every third round.
 """
 
 import random

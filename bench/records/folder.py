@@ -33,7 +33,7 @@ def free_folder(name: str) -> Path:
 
 
 def run_name(folder: Path) -> str:
-    """Return the name of a run in this folder, as printable text."""
+    """Return the name of a run in this folder, as valid text."""
     return as_text(Path(os.path.normpath(folder.absolute())).name)
 
 

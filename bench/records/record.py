@@ -169,9 +169,9 @@ class Plan(Record, frozen=True):
     started_utc: str  # ISO 8601
     command: list[str]
     preset: str
-    seed: Annotated[int, Meta(ge=0)]  # of the random order
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]  # of the random order
     blocks: Blocks  # counted blocks, without block 0
-    rounds: int  # largest number in a block
+    rounds: Count  # largest number in a block
     verdicts: bool  # False for --quick
     margin: Annotated[float, Meta(gt=0, lt=1)]  # equivalence margin, 0.02
     budget_s: Amount | None
@@ -214,7 +214,7 @@ class Worker(Record, Ready, frozen=True, kw_only=True):
     block: Block
     name: str  # the same in every block
     arms: Annotated[list[str], Meta(min_length=1)]
-    pid: int
+    pid: Count
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -319,7 +319,7 @@ class Decision(Record, frozen=True):
     pairs: list[Pair]  # the fastest forms
     predicted_s: Amount  # predicted time of the whole plan
     blocks: Blocks  # number of counted blocks that will run
-    rounds: int  # in each of these blocks
+    rounds: Count  # in each of these blocks
     dropped_groups: list[str]
     dropped_arms: list[str]
 

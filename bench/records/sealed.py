@@ -104,6 +104,8 @@ class Decoder(Generic[Kind]):
             ) from error
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
+        except OverflowError as error:
+            raise ValueError("it has an integer beyond 64 bits") from error
         return record
 
 
@@ -112,7 +114,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         repeated = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"field `{repeated}` is there twice")
+        raise ValueError(f"field `{repeated[:60]}` is there twice")
     return fields
 
 

@@ -356,7 +356,7 @@ def _elsewhere(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> s
             start = f"it turns round, {words.names(lead.winner, lead.loser)[0]} being faster, with"
             place += f" ({lead.times})"
         places.setdefault(start, []).append(place)
-    clauses = [f"{start} {wording.listing(group)}" for start, group in places.items() if group]
+    clauses = [f"{start} {wording.listing(group, len(group))}" for start, group in places.items() if group]
     return f"{wording.capital('; '.join(clauses))}." if clauses else ""
 
 
@@ -451,9 +451,13 @@ def where(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
     counts = sorted({cell.comparison.baseline_arm.threads for cell in size_map.cells})
     threads = wording.listing(["one" if n == 1 else str(n) for n in counts]).replace(" and ", " or ")
     place = f"on cpu with {threads} {'thread' if counts == [1] else 'threads'}"
+    pair = size_map.cells[0].comparison
     if size_map.device != "cpu":
-        pair = size_map.cells[0].comparison
         place = f"with {words.on_device(pair.arm)} and {words.library(pair.baseline_arm)} {place}"
+    elif len({shown_map.library for shown_map in maps}) > 1:
+        place = f"with {words.library(pair.arm)} and {words.library(pair.baseline_arm)} {place}"
+    if len({shown_map.case.layout for shown_map in maps}) > 1:
+        place += f", {size_map.case.layout} input"
     shapes = [shown_map.case.shape for shown_map in maps]
     varied = [name for name in "TIO" if len({getattr(shape, name) for shape in shapes}) > 1]
     sizes = " and ".join(f"{name} = {getattr(size_map.case.shape, name)}" for name in varied)

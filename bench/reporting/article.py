@@ -221,14 +221,19 @@ def how_sure(facts: Facts) -> list[str]:
 
 
 def decided(facts: Facts) -> str:
-    """Return how many of the timed comparisons are decided, and how many were left out."""
+    """Return how many of the comparisons are decided, and how many were left out."""
     counts = Counter("left out" if pair.left_out else pair.verdict for pair in facts.summary.headlines)
     n_left_out = counts.pop("left out", 0)
     n_decided = counts.pop("FASTER", 0) + counts.pop("SLOWER", 0)
-    timed = wording.count(n_decided + counts.total(), "comparison")
-    undecided = "; ".join(f"{verdict} {count}" for verdict, count in counts.items())
-    text = f"{n_decided} of {timed} decided, FASTER or SLOWER{f'; the others: {undecided}' * bool(undecided)}"
-    return f"{text}{f'; {n_left_out} left out to save time' * bool(n_left_out)}."
+    n_judged = n_decided + counts.total()
+    verb = "is" if n_judged == 1 else "are"
+    text = f"{n_decided} of {wording.count(n_judged, 'comparison')} {verb} decided, FASTER or SLOWER"
+    if counts:
+        undecided = [f"{verdict} {count}" for verdict, count in counts.items()]
+        text += f"; the others: {wording.listing(undecided)}"
+    if not n_judged:
+        text = "No comparison was run"
+    return f"{text}{f'; {n_left_out} were left out to save time' * bool(n_left_out)}."
 
 
 def validity(facts: Facts) -> list[str]:

@@ -109,7 +109,7 @@ def write_report(
 
 
 def headline(run: Run, refinements: Sequence[Run] = ()) -> str:
-    """Return the answer in plain English for a terminal, as one paragraph without markup."""
+    """Return the answer in plain English for a terminal, in lines without markup."""
     return printable("\n".join(answer.terminal_lines(Facts.of(run, refinements))))
 
 

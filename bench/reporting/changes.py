@@ -85,14 +85,16 @@ def notes_after(changes: Changes) -> Iterator[str]:
         else:
             yield f"Old and new are times of a call, with the machine's drift between them; {meaning}."
     left_out = [row.group for row in changes.rows if row.left_out]
-    for heading, names, end in (
-        ("Only in old", changes.only_old, ""),
-        ("Only in new", changes.only_new, ""),
-        ("Without a baseline, so without a ratio", changes.without_baseline.values(), "; see --absolute"),
-        (f"Not in the table, left out of a run {WITHIN_BUDGET}", left_out, ""),
+    groups = changes.without_baseline.values()
+    for heading, noun, names, end in (
+        ("Only in old", "", changes.only_old, ""),
+        ("Only in new", "", changes.only_new, ""),
+        ("Without a baseline, so without a ratio", "time", groups, "; see --absolute"),
+        (f"Not in the table, left out of a run {WITHIN_BUDGET}", "comparison", left_out, ""),
     ):
         if names:
-            yield f"{heading}: {_names(names)}{end}"
+            counted = f"{wording.count(len(names), noun)} of " if noun else ""
+            yield f"{heading}: {counted}{_names(names)}{end}"
     if (n_more := len(changes.rows) - len(left_out) - MAX_ROWS) > 0:
         yield f"Not in the table, which has {MAX_ROWS} rows at most: {units.whole(n_more)} more; see --json"
     if needed := [row.blocks_needed for row in changes.rows if row.blocks_needed is not None]:

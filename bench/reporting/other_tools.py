@@ -65,7 +65,7 @@ class Row:
 
     @property
     def as_written(self) -> bool:
-        """Return whether this is the usual form of another library than the baseline's."""
+        """Return whether this has a ratio and is the usual form of its library."""
         return self.ratio is not None and self.own is not None and self.own.variant in AS_WRITTEN
 
     @property

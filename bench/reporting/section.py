@@ -33,7 +33,7 @@ class Cell:
     note: str = ""
     value: float | None = None
     tone: str = ""  # good, bad, calm or trouble: drawn as a verdict; empty: plain text
-    library: str = ""  # numpy or torch: shown by its colour beside the text
+    library: str = ""  # its name: shown by its colour beside the text
     link: str = ""  # the id of a result or section on the same page
 
     @classmethod

@@ -292,7 +292,7 @@ def _row_verdict(facts: Facts, row: Row) -> Cell:
         return Cell("", "its interval holds 1, as it should")
     cell = verdict_cell(facts, pair)
     if row.arm.known_wrong and pair.verdict == "FASTER":
-        return replace(cell, note="no winner: known wrong gradient")
+        return replace(cell, note="no winner: known wrong gradient", tone="calm")
     return replace(cell, note=cell.note or row.outcome.reason)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.random  # otherwise NumPy loads it at first use, and this late loading can lose a Ctrl-C
 from numpy.typing import NDArray
 
 from bench.machine.arrays import read_arrays

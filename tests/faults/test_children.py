@@ -187,15 +187,17 @@ def test_what_a_child_prints_takes_little_room(monkeypatch):
     code = (
         "import os, sys\nfor n in range(20):\n"
         "    sys.stderr.write('x' * (1 << 20) + 'the end' * (n == 19)); sys.stderr.flush()\n"
-        "    os.write(1, b'{}\\n'); sys.stdin.readline()"
+        "    os.write(1, b'{}\\n'); sys.stdin.readline()\n"
+        "sys.stderr.write('RuntimeError: x'); sys.stderr.flush(); os.write(1, b'{}\\n'); sys.stdin.readline()"
     )
     monkeypatch.setattr(child, "LAUNCHER", (sys.executable, "-c", code))
     with child.Child("module", [], os.environ) as talking:
         talking.receive(dict)
-        for _ in range(19):
+        for _ in range(20):
             talking.ask("go on", dict)
         assert os.fstat(talking._printed.fileno()).st_blocks * 512 <= 4 << 20
-    assert talking.last_words().endswith("xthe end")
+    assert talking.last_words().endswith("xthe endRuntimeError: x")
+    assert "\0" not in talking.last_words()  # nor a hole where old output was
 
 
 # a variant that changes its process, or computes with another library

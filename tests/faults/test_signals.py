@@ -68,7 +68,9 @@ def test_a_library_that_swallows_a_signal_while_it_loads_does_not_lose_it(tmp_pa
     (tmp_path / "matplotlib.py").write_text(f"import signal\n{swallows}")
     paths = os.pathsep.join([str(tmp_path), str(PROJECT)])
     reporting = start_program("report", str(tmp_path), report=True, PYTHONPATH=paths)
-    assert finish(reporting) == (128 + signal.Signals[name], "")
+    code, errors = finish(reporting)
+    assert code == 128 + signal.Signals[name]
+    assert errors == f"rnnbench: {'interrupted' if name == 'SIGINT' else 'ended by a signal'}\n"
 
 
 def test_handlers_are_as_before_afterwards() -> None:

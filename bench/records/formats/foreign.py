@@ -1,7 +1,7 @@
 """Read JSON files of pyperf and pytest-benchmark, and recognise the tool by the content.
 
-No file is trusted: its size is limited, and each used field is checked where it is used. Other fields are
-ignored, also with wrong content.
+No file is trusted: its size is limited, a repeated key refuses the file, and each used field is checked where
+it is used. Other fields are ignored, also with wrong content.
 """
 
 import gzip

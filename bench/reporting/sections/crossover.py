@@ -141,9 +141,8 @@ def _crossing_table(maps: Maps) -> TextTable:
         for crossing in line.crossings
     ]
 
-    def along(line: Line) -> Cell:
-        other_axis = "B" if line.axis == "H" else "H"
-        return Cell.of(line.fixed, lambda fixed: f"{line.axis}, at {other_axis} = {fixed:.0f}")
+    def along(line: Line) -> str:
+        return f"{line.axis}, at {'B' if line.axis == 'H' else 'H'} = {line.fixed:.0f}"
 
     def end(cell: MapCell, line: Line) -> Cell:
         lead = words.lead(cell.comparison)
@@ -290,7 +289,8 @@ def _draw_ratio_1(axes: Axes, measured: Sequence[Line], columns: Sequence[int], 
     """Draw where the interpolated ratio is 1: linear in log H within a row, in log B between rows."""
     if len(measured) < 2:
         return
-    hidden_sizes = sorted({H for line in measured for H in _ratios(line)})
+    # with both ends of the map, since sizes may fail at all H but one
+    hidden_sizes = sorted({columns[0], columns[-1], *(H for line in measured for H in _ratios(line))})
     log_ratios = [
         np.interp(np.log(hidden_sizes), np.log(list(ratios)), np.log(list(ratios.values())))
         for ratios in map(_ratios, measured)
