@@ -164,8 +164,8 @@ def test_what_a_time_budget_left_out_of_a_run_is_one_line_and_no_row():
     assert {one.verdict for one in left_out} == {"MISSING"}
     assert table(changes).row_count == len(changes.rows) - len(left_out) > 0
     assert (
-        "Not in the table, left out of a run to keep within the time budget: train_step sequence and "
-        "forward positional"
+        "Not in the table, left out of a run to keep within the time budget: "
+        f"{len(left_out)} comparisons of train_step sequence and forward positional"
     ) in list(notes_after(changes))
     assert not any("Not in the table" in said for said in notes_after(compared({}, {})))
 

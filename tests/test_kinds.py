@@ -59,6 +59,7 @@ PLACES = {  # single expressions of other files
     ("reporting/sections/limits.py", "units.percent(limit).removesuffix"): "the sign of a share",
     ("training/setup.py", "device.partition"): DEVICE,
     ("workload/catalog.py", "device.partition"): DEVICE,
+    ("workload/catalog.py", "self.target.partition"): TYPED,
     ("workload/catalog.py", "spec.partition"): TYPED,
     ("workload/catalog.py", "':' not in spec"): TYPED,
     ("workload/catalog.py", "'\\x00' in spec"): TYPED,

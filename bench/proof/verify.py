@@ -74,7 +74,7 @@ def verify(
             with redirect_stdout(sys.stderr), time_limit(DEADLINE_S):  # a user's cell may print, or never end
                 reference_rows = [reference_row(case) for cell in cells for case in reference_cases(cell)]
                 write_expected(folder, cases)
-        except UserError:
+        except (UserError, OSError):  # a full disk, for example
             raise
         except OutOfTime as error:
             raise UserError(f"the reference took more than {DEADLINE_S:g} s") from error

@@ -300,7 +300,7 @@ def _describe_in_child(spec: str, folder: Path) -> Variant:
 
     if "\0" in spec:
         raise UserError(f"cannot load the variant {spec!r}: it holds a zero byte")
-    with Child("bench.workload.own", [spec], os.environ, deadline_s=DESCRIBING_SECONDS) as child:
+    with Child("bench.workload.describe", [spec], os.environ, deadline_s=DESCRIBING_SECONDS) as child:
         try:
             answer: Description = child.receive(Description)
         except ChildError as error:

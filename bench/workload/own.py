@@ -1,12 +1,11 @@
 """Load and check the user's variants, libraries and cells, named ``module:object``.
 
 The main process never imports the module of a user's variant or library, because this code may do anything
-to its process. The main process starts a child that runs this module. Workers, which are children
+to its process. The main process starts a child that runs ``describe``. Workers, which are children
 themselves, call ``load_variant``.
 """
 
 import importlib
-import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable
@@ -16,15 +15,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from bench.machine.errors import UserError, describe_error, did_you_mean
-from bench.machine.libraries import ACCELERATORS, LIBRARIES, Library, library, register
-from bench.machine.lifeline import replies
+from bench.machine.libraries import ACCELERATORS, LIBRARIES, Library, register
 from bench.machine.wording import is_name, one_line
 from bench.workload import catalog
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS
-from bench.workload.catalog import Description, Variant
+from bench.workload.catalog import Variant
 
 T = TypeVar("T")
 ALLOWED_NAMES = {
@@ -38,28 +34,6 @@ BUILT_IN_LIBRARIES = tuple(LIBRARIES)  # these need no ``module:object``
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 MAX_NAME, MAX_SUMMARY = 60, 200  # characters
 NAME = re.compile(rf"[^/\\]{{1,{MAX_NAME}}}")  # the name becomes part of file names
-
-
-def main() -> None:
-    """Send a description of the variant named on the command line, then wait until the parent ends the child.
-
-    The parent then also ends every process that the variant's module started.
-    """
-    with replies() as send:
-        try:
-            from bench.workload.cell import find_cell  # which imports this module
-
-            variant = load_variant(sys.argv[1])
-            find_cell(variant.cell)  # here, in case the user's cell ends or blocks its process
-            used = library(variant.library)
-            display = (used.label, used.colour, used.dark_colour) if variant.own_library else None
-            answer = Description(variant, display)
-        except UserError as error:
-            answer = Description(error=str(error))
-        send(msgspec.json.encode(answer))
-    with suppress(OSError):  # the variant's module may have closed standard input
-        os.read(0, 1)
-    os._exit(0)
 
 
 def load_object(spec: str, kind: str, check: Callable[[Any], T]) -> T:
@@ -196,7 +170,3 @@ def _short(value: object) -> str:
     """Return the value as text in one line, shortened if too long."""
     line = one_line(repr(value))
     return line if len(line) <= MAX_NAME else f"{line[:MAX_NAME]}... ({_kind(value)})"
-
-
-if __name__ == "__main__":
-    main()
