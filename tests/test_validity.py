@@ -150,8 +150,8 @@ def test_a_file_of_tests_that_changed_since_its_last_whole_run_is_named(tmp_path
     file.write_text('"""Texts do not count."""\n\n\ndef test_it():  # nor this\n    assert 1\n')
     assert page.changed_since_run(tmp_path / "docs", tmp_path) == []
     file.write_text("def test_it():\n    assert 2\n")
-    (tmp_path / "test_new.py").write_text("")
-    assert page.changed_since_run(tmp_path / "docs", tmp_path) == ["test_it.py", "test_new.py"]
+    (tmp_path / "test_new.py").write_text("")  # never run whole
+    assert page.changed_since_run(tmp_path / "docs", tmp_path) == ["test_it.py"]
 
 
 def test_only_a_file_that_was_run_whole_counts_as_run(tmp_path: Path) -> None:
