@@ -69,7 +69,7 @@ def default_folder() -> Path:
 def draw(folder: Path) -> None:
     """Write plots, animation, losses.csv and the report of a saved training."""
     with drawing_report(folder):
-        with signals_held_back():
+        with signals_held_back():  # an interrupted import may raise anything, or nothing
             from bench.reporting.build import build_report  # jinja2 and matplotlib, needed from here on
             from bench.reporting.training_plots import draw_pictures
 

@@ -78,11 +78,11 @@ class Child(contextlib.AbstractContextManager["Child"]):
         self._due = time.monotonic() + deadline_s
         self._max_reply_bytes = max_reply_bytes
         self._buffer = bytearray()
-        # closed in stop; the child appends, so that old output can be dropped meanwhile
         import fcntl  # Windows, refused above, has no such module
 
-        self._printed = tempfile.TemporaryFile("ab+")  # noqa: SIM115
-        flags = fcntl.fcntl(self._printed, fcntl.F_GETFL)  # Python opens the file without O_APPEND
+        self._printed = tempfile.TemporaryFile("ab+")  # noqa: SIM115  # closed in stop
+        # the child appends, so that old output can be dropped meanwhile; Python leaves O_APPEND out
+        flags = fcntl.fcntl(self._printed, fcntl.F_GETFL)
         fcntl.fcntl(self._printed, fcntl.F_SETFL, flags | os.O_APPEND)
         self._tail = b""  # the end of the dropped output; after stop, the end of all output
         self._terminated_at: float | None = None
