@@ -69,18 +69,7 @@ def verify(
                         job.left.append(number)
                 jobs += [job] if job.left else []
         total = sum(len(job.left) for job in jobs)
-        cells = dict.fromkeys(case.cell for case in cases)
-        try:
-            with redirect_stdout(sys.stderr), time_limit(DEADLINE_S):  # a user's cell may print, or never end
-                reference_rows = [reference_row(case) for cell in cells for case in reference_cases(cell)]
-                write_expected(folder, cases)
-        except (UserError, OSError):  # a full disk, for example
-            raise
-        except OutOfTime as error:
-            raise UserError(f"the reference took more than {DEADLINE_S:g} s") from error
-        except (Exception, SystemExit) as error:
-            names = " and ".join(cells)
-            raise UserError(f"the reference cannot be computed: {describe_error(error, names)}") from error
+        reference_rows = compute_reference(folder, cases)
         rows += run_jobs(jobs, progress=lambda done: progress(done, total))
     order = {variant.name: place for place, variant in enumerate(variants.values())}
     last = len(order)  # for a user's variant that has another name in its own process
@@ -100,6 +89,28 @@ def why_missing(variant: Variant, case: Case, device: str, machine: Devices) -> 
     if case.layout not in variant.layouts:  # also for random data, where the layout is a label
         return f"{variant.name} does not support layout {case.layout}"
     return variant.unsupported(case, device)
+
+
+def compute_reference(folder: Path, cases: Sequence[Case]) -> list[Row]:
+    """Return the rows about the reference; write its expected results to ``folder``, for the children.
+
+    Raises:
+        OSError: the files cannot be written, for example on a full disk.
+        UserError: a case cannot be proved, or a user's cell raised an error, exited or took too long.
+    """
+    cells = dict.fromkeys(case.cell for case in cases)
+    try:
+        with redirect_stdout(sys.stderr), time_limit(DEADLINE_S):  # a user's cell may print, or never end
+            rows = [reference_row(case) for cell in cells for case in reference_cases(cell)]
+            write_expected(folder, cases)
+    except (UserError, OSError):
+        raise
+    except OutOfTime as error:
+        raise UserError(f"the reference took more than {DEADLINE_S:g} s") from error
+    except (Exception, SystemExit) as error:
+        names = " and ".join(cells)
+        raise UserError(f"the reference cannot be computed: {describe_error(error, names)}") from error
+    return rows
 
 
 def reference_row(case: Case) -> Row:
