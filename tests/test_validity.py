@@ -146,12 +146,12 @@ def test_a_file_of_tests_that_changed_since_its_last_whole_run_is_named(tmp_path
     made(tmp_path / "docs").checks(file, {"test_b": "failed", "test_a": "failed", "test_c": "passed"})
     made(tmp_path / "docs").write_page()
     assert "| test_it.py | 1 | test_a, test_b | none | 2026-01-02 |" in lines(tmp_path / "docs")
-    assert page.changed_since_run(tmp_path / "docs", tmp_path) == []
+    assert page.not_run_since(tmp_path / "docs", tmp_path) == []
     file.write_text('"""Texts do not count."""\n\n\ndef test_it():  # nor this\n    assert 1\n')
-    assert page.changed_since_run(tmp_path / "docs", tmp_path) == []
+    assert page.not_run_since(tmp_path / "docs", tmp_path) == []
     file.write_text("def test_it():\n    assert 2\n")
     (tmp_path / "test_new.py").write_text("")  # never run whole
-    assert page.changed_since_run(tmp_path / "docs", tmp_path) == ["test_it.py"]
+    assert page.not_run_since(tmp_path / "docs", tmp_path) == ["test_it.py", "test_new.py"]
 
 
 def test_only_a_file_that_was_run_whole_counts_as_run(tmp_path: Path) -> None:

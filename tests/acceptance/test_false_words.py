@@ -116,6 +116,10 @@ def test_the_same_code_is_seldom_said_to_differ(
         count["refused"],
         kept=count["refused"] <= chance,
     )
+    assert count["word"] <= most
+    assert count["refused"] <= chance
+    if not long:  # 20 runs are too few to catch a mutant that errs in one of seven
+        return
     caught = max(count["pooled"], count["one_process"]) > chance  # which errs more depends on the noise
     for mutant, words in (
         ("pooled", "takes every value for a sample"),
@@ -128,8 +132,6 @@ def test_the_same_code_is_seldom_said_to_differ(
             count[mutant],
             kept=caught,
         )
-    assert count["word"] <= most
-    assert count["refused"] <= chance
     assert caught
 
 

@@ -83,7 +83,7 @@ def test_false_alarms_are_as_rare_as_promised(condition: str, validity: Recorder
     validity.record(
         f"T2-verdict-{condition}",
         claim=f"equal arms, {words}: tables of {COMPARISONS} with a false FASTER or SLOWER, of {RUNS}",
-        promised="at most 5 %; refused because of the twin: at most 7 %",
+        promised="at most 5 %; refused because of the A/A control: at most 7 %",
         measured=f"{percent(found.tables)}; refused {percent(found.refused)}",
         kept=found.tables <= 0.05 and found.refused <= 0.07,
     )
@@ -174,7 +174,7 @@ def test_a_then_b_is_caught(validity: Recorder) -> None:
 
 
 def test_what_comes_first_in_a_round_may_be_slow(validity: Recorder) -> None:
-    """In shuffled order it is noise; in a fixed order the twin tells, and without a twin nothing would."""
+    """In shuffled order it is noise; in a fixed order the A/A control tells, and without it nothing would."""
     drift = cold_start(0.05)
     found = alarms(simulate(generator(300), RUNS, drift=drift))
     fixed = simulate(generator(301), RUNS // 4, drift=drift, order=fixed_order)
@@ -188,15 +188,15 @@ def test_what_comes_first_in_a_round_may_be_slow(validity: Recorder) -> None:
         kept=0.03 <= found.intervals <= 0.07 and found.tables <= 0.05,
     )
     validity.record(
-        "T10-simulated-twin",
-        claim="the first slot of every round 5 % slower, fixed order: runs refused because the twin differs",
+        "T10-simulated-control",
+        claim="the first slot of every round 5 % slower, fixed order: runs refused for their A/A control",
         promised="at least 95 %",
         measured=percent(with_twin.refused),
         kept=with_twin.refused >= 0.95,
     )
     validity.record(
-        "T10-simulated-mutant-no-twin",
-        claim="mutant: the first slot 5 % slower, fixed order, no twin; tables with a false word",
+        "T10-simulated-mutant-no-control",
+        claim="mutant: the first slot 5 % slower, fixed order, no A/A control; tables with a false word",
         promised="caught: over 7 %",
         measured=percent(without.tables),
         kept=without.tables > 0.07,

@@ -3,7 +3,7 @@
 ``docs/validity.json`` holds one row a claim, as the last run of its test wrote it, and ``docs/validity.md``
 is drawn from that file alone (validity_page.py). A row stays until its test runs again, or a person takes it
 out. Of every file of tests it holds how its last whole run ended, and of which source that was: run as a
-program, this module names the files that have changed since, and `make check` fails.
+program, this module names the files without such a run of their present source, and `make check` fails.
 """
 
 import ast
@@ -114,12 +114,11 @@ class _WithoutTexts(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) else node
 
 
-def changed_since_run(folder: Path, tests: Path = TESTS) -> list[str]:
-    """Return the files of tests whose last whole run, as ``folder`` holds it, was of another source."""
-    checks = load(folder)["checks"]
+def not_run_since(folder: Path, tests: Path = TESTS) -> list[str]:
+    """Return the files of tests of which ``folder`` holds no whole run, or one of another source."""
+    sources = {name: entry["source"] for name, entry in load(folder)["checks"].items()}
     files = sorted(tests.glob("test_*.py"))
-    recorded = [file for file in files if file.name in checks]
-    return [file.name for file in recorded if checks[file.name]["source"] != digest(file)]
+    return [file.name for file in files if sources.get(file.name) != digest(file)]
 
 
 def load(folder: Path) -> Data:
@@ -160,8 +159,8 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    if changed := changed_since_run(TESTS.parents[1] / "docs"):
+    if names := not_run_since(TESTS.parents[1] / "docs"):
         sys.exit(
-            f"changed since they were last run: {', '.join(changed)} in tests/acceptance; "
+            f"not run since they were changed: {', '.join(names)} in tests/acceptance; "
             "`make acceptance` runs them all, pytest -s tests/acceptance/NAME one of them"
         )
