@@ -1,4 +1,4 @@
-"""Variants ``torch-cell`` and ``torch-rnn``: modules and an optimizer, as PyTorch users write it.
+"""Variants ``torch-cell`` and ``torch-layer``: modules and an optimizer, as PyTorch users write it.
 
 Differ from rnn.py in using the library's own parts: ``nn.RNNCell`` unrolled in a Python loop, or
 ``nn.RNN``, which takes all steps in one call; then ``nn.Linear``, ``nn.HuberLoss``, ``optim.SGD``.
@@ -34,7 +34,7 @@ class CellModel(nn.Module):
         return y_hat
 
 
-class RnnModel(nn.Module):
+class LayerModel(nn.Module):
     """nn.RNN over the whole sequence, then a linear layer on h_T."""
 
     def __init__(self, features: int, hidden: int, outputs: int) -> None:
@@ -55,7 +55,7 @@ def named_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def bind(
-    model_class: type[CellModel] | type[RnnModel],
+    model_class: type[CellModel] | type[LayerModel],
     task: str,
     params: Params,
     x: Tensor,
@@ -106,4 +106,4 @@ def bind(
 
 
 cell = partial(bind, CellModel)
-rnn = partial(bind, RnnModel)
+layer = partial(bind, LayerModel)

@@ -24,7 +24,7 @@ START_NS = {"numpy": 200_000_000, "torch": 1_700_000_000}
 STILL = (0.0, 0.001, -0.001, 0.002, -0.002, 0.0005, -0.0005, 0.0015, -0.0015, 0.0)
 WILD = (0.2, -0.2, 0.15, -0.1, 0.05, -0.15, 0.1, -0.05, 0.12, -0.11)
 Logs = Mapping[str, Sequence[float]]
-NUMPY_AHEAD: Logs = {"numpy-inplace": [math.log(0.8) + x for x in STILL], "torch-rnn": [math.log(4.0)] * 10,
+NUMPY_AHEAD: Logs = {"numpy-inplace": [math.log(0.8) + x for x in STILL], "torch-layer": [math.log(4.0)] * 10,
                      "torch-inplace": [math.log(2.4) - x for x in STILL]}  # fmt: skip
 
 

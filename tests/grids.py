@@ -23,7 +23,7 @@ from bench.workload.case import Case
 
 Time = Callable[[Arm, Case], float]  # nanoseconds a call
 HIDDEN, BATCH = (8, 32, 128, 512, 1024, 2048), (1, 128)
-SLOWER = {"numpy-batched": 1.3, "torch-rnn": 1.6}  # than the fastest form of the library
+SLOWER = {"numpy-batched": 1.3, "torch-layer": 1.6}  # than the fastest form of the library
 NOISE = 0.004
 BASE_NS = 20_000.0
 

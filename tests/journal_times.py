@@ -10,14 +10,14 @@ TYPICAL_US = {
     "numpy-batched": (100.0, 31.0),
     "numpy-inplace": (77.0, 22.0),
     "torch-cell": (431.0, 124.0),
-    "torch-rnn": (365.0, 141.0),
+    "torch-layer": (365.0, 141.0),
     "torch-autograd": (358.0, 118.0),
     "torch-manual": (190.0, 61.0),
     "torch-inplace": (171.0, 52.0),
     "torch-compile": (152.0, 49.0),
 }
-TWO_THREADS = {"numpy-batched": 1.02, "numpy-inplace": 1.0, "torch-rnn": 1.12}  # times one thread
-ON_GPU_US = {"torch-rnn": 410.0, "torch-autograd": 620.0, "torch-cell": 700.0, "torch-inplace": 330.0}
+TWO_THREADS = {"numpy-batched": 1.02, "numpy-inplace": 1.0, "torch-layer": 1.12}  # times one thread
+ON_GPU_US = {"torch-layer": 410.0, "torch-autograd": 620.0, "torch-cell": 700.0, "torch-inplace": 330.0}
 OF_TRAIN_STEP = {"train_step": 1.0, "gradient": 0.93, "forward": 0.33}
 OF_FLOAT32 = {"numpy-batched": 1.5}  # float64's time; of the others, which hardly compute, OTHERWISE
 OTHERWISE = 1.04

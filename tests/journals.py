@@ -214,7 +214,7 @@ def _decision(plan: record.Plan, *, broken: bool) -> record.Decision:
     made = []
     for group in plan.groups:
         if group.name.startswith("train_step"):
-            best = "torch-rnn" if broken and group.name == POSITIONAL else "torch-inplace"
+            best = "torch-layer" if broken and group.name == POSITIONAL else "torch-inplace"
             ids = [f"{group.name} | {variant}@cpu x1" for variant in (best, "numpy-inplace")]
             made.append(record.Pair("best", *ids))
             there = f"{group.name} | torch-inplace@cuda:0 x2"

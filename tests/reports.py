@@ -17,7 +17,7 @@ from bench.records.run import Run, make_run
 from bench.reporting.facts import Facts
 
 BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
-USUAL = f"{POSITIONAL} | torch-rnn@cpu x1"
+USUAL = f"{POSITIONAL} | torch-layer@cpu x1"
 TWIN = f"{BASE} twin"
 BEST_NUMPY, BEST_TORCH = f"{POSITIONAL} | numpy-inplace@cpu x1", f"{POSITIONAL} | torch-inplace@cpu x1"
 CLAIM_OLD = "ladder | numpy-published@cpu x1 positional float64 sigmoid"

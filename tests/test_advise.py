@@ -43,12 +43,12 @@ def advice(records: list[AnyRecord], budget_s: float = 30.0) -> Advice:
 
 
 def logs(inplace: Any) -> dict[str, Any]:
-    """Log ratios: the NumPy side as fast as its baseline, torch-inplace by these, torch-rnn slow."""
+    """Log ratios: the NumPy side as fast as its baseline, torch-inplace by these, torch-layer slow."""
     return {"numpy-inplace": [-0.1 + x for x in STILL], "torch-inplace": [-0.1 + x for x in inplace],
-            "torch-rnn": [1.0] * 10}  # fmt: skip
+            "torch-layer": [1.0] * 10}  # fmt: skip
 
 
-ROW = {"numpy-inplace": [0.3] * 10, "torch-rnn": [1.0] * 10, "torch-inplace": around(3.0)}
+ROW = {"numpy-inplace": [0.3] * 10, "torch-layer": [1.0] * 10, "torch-inplace": around(3.0)}
 
 # what is measured, how the first sentence begins (every other beginning must be absent), whom to use
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -123,7 +123,7 @@ def test_the_pair_is_chosen_by_block_0_alone() -> None:
     records = measured(plan)
     later = [
         replace(r, elapsed_ns=[1] * 5)
-        if isinstance(r, Burst) and r.block > 0 and "torch-rnn" in r.entry
+        if isinstance(r, Burst) and r.block > 0 and "torch-layer" in r.entry
         else r
         for r in records
     ]
@@ -135,7 +135,7 @@ def test_the_pair_is_chosen_by_block_0_alone() -> None:
 def test_a_pair_that_block_0_did_not_write_down_is_judged_as_any_headline() -> None:
     """Its one question is adjusted for no row of the table: six blocks do, too few for a table of three."""
     row = {"numpy-inplace": [0.2 + x for x in STILL], "torch-inplace": [0.4 - x for x in STILL],
-           "torch-rnn": [1.4] * 10}  # fmt: skip
+           "torch-layer": [1.4] * 10}  # fmt: skip
     for options, ratio in (({}, 3.0), ({"logs": row, "blocks": 6}, math.exp(0.4))):
         records = measured(declared(), **options)
         answer = advice([replace(one, pairs=[]) if isinstance(one, Decision) else one for one in records])
@@ -144,9 +144,9 @@ def test_a_pair_that_block_0_did_not_write_down_is_judged_as_any_headline() -> N
 
 
 def test_what_disagrees_is_told_and_exits_with_1() -> None:
-    answer = advice(with_failure("torch-rnn", "disagrees", "y_hat is off by 0.4"))
+    answer = advice(with_failure("torch-layer", "disagrees", "y_hat is off by 0.4"))
     assert (answer.disagrees, exit_code(answer)) == (True, 1)
-    assert any("torch-rnn" in text and "y_hat is off by 0.4" in text for text in answer.sentences)
+    assert any("torch-layer" in text and "y_hat is off by 0.4" in text for text in answer.sentences)
 
 
 @pytest.mark.parametrize(

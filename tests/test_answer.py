@@ -41,7 +41,7 @@ WHY = "PyTorch pays more for every operation."
 CRASHED = Failure(0, USUAL, "crashed", "the worker ended with signal 11")
 CHANGES, FASTEST, ACCELERATOR = "What would change it", "Fastest forms", "On an accelerator"
 CLAIM = "The tutorial’s claim, “orders of magnitude faster”"
-TWO, GPU = f"{POSITIONAL} | torch-rnn@cpu x2", f"{POSITIONAL} | torch-rnn@cuda:0 x2"
+TWO, GPU = f"{POSITIONAL} | torch-layer@cpu x2", f"{POSITIONAL} | torch-layer@cuda:0 x2"
 BEST_GPU = f"{POSITIONAL} | torch-inplace@cuda:0 x2"
 
 
@@ -317,14 +317,14 @@ def test_how_sure_it_is_has_the_interval_the_noise_the_blocks_and_two_speeds(def
     main = answer.main_comparison(facts_of(default))
     assert main is not None
     assert answer.hero(facts_of(default)).small == (
-        "numpy-batched 99.6 µs, torch-rnn 362 µs a call, each as usually written",
+        "numpy-batched 99.6 µs, torch-layer 362 µs a call, each as usually written",
         f"95 % interval {units.interval(main.low, main.high)}",
         f"noise floor {units.percent(facts_of(default).summary.floor or 0.0)}",
         "10 blocks",
     )
     logs = [log + (0.3 if block >= 8 else 0) for block, log in enumerate(around(3.65))]
     *_, modes = answer.hero(facts_of(run_with({USUAL: logs}))).small
-    assert re.fullmatch(r"torch-rnn ran at two speeds: 3\d % slower in 2 of 10 blocks", modes)
+    assert re.fullmatch(r"torch-layer ran at two speeds: 3\d % slower in 2 of 10 blocks", modes)
 
 
 def test_the_noise_floor_of_a_grid_is_that_of_all_controls() -> None:

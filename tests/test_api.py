@@ -181,7 +181,7 @@ def test_the_frame_has_a_row_a_value_and_the_summary_a_row_an_entry(saved):
     assert isinstance(frame, pd.DataFrame)
     assert len(frame) == sum(len(burst.elapsed_ns) for burst in run.bursts)
     assert list(summary.entry) == list(run.entries)
-    row = summary.set_index("entry").loc["train_step positional | torch-rnn@cpu x1"]
+    row = summary.set_index("entry").loc["train_step positional | torch-layer@cpu x1"]
     counted = frame[frame.counted & (frame.entry == row.name)]
     assert row.median_ns == pytest.approx(counted.groupby("block").per_call_ns.median().median())
     assert row.low < row.ratio < row.high
@@ -203,7 +203,7 @@ def test_a_result_shows_the_reports_sentences_and_its_first_table(saved):
         assert "".join(sentence.split()) in whole
     assert len(reader.all("table")) == 1
     first = text[text.index("VariantTimeacall") :]
-    assert "torch-rnn" in first
+    assert "torch-layer" in first
     assert first in whole  # the same rows, from the same template
 
 
@@ -273,7 +273,7 @@ def test_verify_asks_for_every_variant_or_for_those_that_are_named_however(here,
     asked: list[Any] = []
     monkeypatch.setattr("bench.api.verify.verify", lambda specs, ids, **_: asked.append((specs, ids)) or [])
     bench.verify()
-    assert "torch-rnn" in asked.pop()[0]
+    assert "torch-layer" in asked.pop()[0]
     bench.verify("numpy-loop")
     bench.verify("numpy-loop", "cpu")
     bench.verify(variants=["numpy-loop"], devices=("cpu",))
@@ -296,7 +296,7 @@ def test_train_takes_one_variant_or_several_and_passes_wishes_on(monkeypatch):
     assert (first.variants, first.epochs) == (("numpy-loop",), 5)
     assert second.variants == ("numpy-loop", "torch-cell")
     assert (second.window, second.horizon, told) == (4, 3, print)
-    assert third.variants == ("numpy-inplace", "torch-rnn")
+    assert third.variants == ("numpy-inplace", "torch-layer")
     assert (third.lr, third.series, third.column) == (0.25, "a.csv", "x")
 
 

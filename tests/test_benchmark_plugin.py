@@ -60,7 +60,7 @@ def test_one_benchmark_per_task_variant_and_device_that_fits(monkeypatch: pytest
     assert len(params) == 3 * (len(numpys) + 3 * (len(VARIANTS) - len(numpys)))
     ids = [param.id for param in params]
     assert len(set(ids)) == len(ids)
-    assert "forward-torch-rnn-cuda:1" in ids
+    assert "forward-torch-layer-cuda:1" in ids
     assert not any("numpy" in one and "cuda" in one for one in ids)
     for param in params:
         task, spec, device = param.values
@@ -70,10 +70,10 @@ def test_one_benchmark_per_task_variant_and_device_that_fits(monkeypatch: pytest
 
 def test_without_torch_its_variants_are_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark_plugin, "find_devices", lambda: devices("cpu", torch=None))
-    params = entries({name: find(name) for name in ("numpy-batched", "torch-rnn")})
+    params = entries({name: find(name) for name in ("numpy-batched", "torch-layer")})
     skipped = {param.id: [mark.kwargs["reason"] for mark in param.marks] for param in params}
     assert skipped["forward-numpy-batched-cpu"] == []
-    assert skipped["forward-torch-rnn-cpu"] == ["PyTorch is not installed"]
+    assert skipped["forward-torch-layer-cpu"] == ["PyTorch is not installed"]
 
 
 def test_numpy_variants_alone_do_not_start_torch_to_look_for_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,7 +234,7 @@ def test_a_device_that_is_still_busy_after_its_values_makes_them_invalid(stage: 
         return replace(value, residual_ns=value.elapsed_ns // 50)
 
     stage.react = react
-    _, records = run(small_plan("torch-rnn", devices=machine("cuda:0")))
+    _, records = run(small_plan("torch-layer", devices=machine("cuda:0")))
     reason = f"the device was still busy for {N_CALLS * CALL_NS // 50} ns after a value"
     assert {(status, told) for _, _, status, told in failed(records)} == {("invalid", reason)}
     assert all("cuda" in arm for _, arm, *_ in failed(records))  # the CPU has none to wait for
@@ -270,13 +270,13 @@ def test_what_is_the_users_own_and_what_compiles_has_a_worker_of_its_own(
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent)
     monkeypatch.setattr("bench.machine.libraries.torch_library.why_not_compile", lambda device: None)
-    plan = small_plan("acceptance.kernels:same", "torch-rnn", "torch-compile", task=("forward",))
+    plan = small_plan("acceptance.kernels:same", "torch-layer", "torch-compile", task=("forward",))
     (own,) = (arm.id for arm in plan.arms if ":" in arm.spec)
     run(plan)
     where = {asked.arm: asked.worker for asked in stage.of(Turn)}
     assert where[own] == own
     assert where["torch-compile@cpu x1"] == "torch-compile@cpu x1"
-    assert where["torch-rnn@cpu x1"] == "torch@cpu x1"
+    assert where["torch-layer@cpu x1"] == "torch@cpu x1"
 
 
 # the workers of several blocks start together

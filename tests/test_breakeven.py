@@ -75,7 +75,7 @@ def steps_of(pair: BreakEven) -> float | None:
 
 
 def usual(run: Run) -> BreakEven:
-    """The pair as usually written: numpy-batched against torch-rnn."""
+    """The pair as usually written: numpy-batched against torch-layer."""
     return pairs_of(run, "as_written")[0]
 
 
@@ -203,7 +203,7 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "a pair that nobody declared follows the control": (
         lambda: run_with({f"{BASE} twin": around(1.3), USUAL: around(0.4)}), "tutorial", "open", True,
-        "From how many steps on torch-rnn is ahead of numpy-published .* cannot be said: .*",
+        "From how many steps on torch-layer is ahead of numpy-published .* cannot be said: .*",
     ),
     "a pair that nobody declared is judged like any other": (
         lambda: run_of({COMPILED: 100 * US, UNCOMPILED: 100.5 * US}), "compiling", "open", True,
@@ -215,7 +215,7 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "the gradient of the tutorial is wrong": (
         lambda: make_run(example_records()), "tutorial", "crosses", True,
-        r"torch-rnn overtakes numpy-published \(known wrong gradient\) after .*",
+        r"torch-layer overtakes numpy-published \(known wrong gradient\) after .*",
     ),
     "a compiler": (compiled_run, "compiling", "crosses", True, "Compiling pays after .*"),
 }  # fmt: skip
@@ -235,13 +235,13 @@ def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials(monkeypatch
     pairs = pairs_of(make_run(records))
     sides = [(one.baseline.arm.variant, one.rival.arm.variant, one.rival.arm.threads) for one in pairs]
     assert sides == [
-        ("numpy-batched", "torch-rnn", 1),
-        ("numpy-batched", "torch-rnn", 2),
+        ("numpy-batched", "torch-layer", 1),
+        ("numpy-batched", "torch-layer", 2),
         ("numpy-inplace", "torch-inplace", 1),
         ("numpy-batched", "torch-compile", 1),
         ("torch-autograd", "torch-compile", 1),
-        ("numpy-published", "torch-rnn", 1),
-        ("numpy-loop", "torch-rnn", 1),
+        ("numpy-published", "torch-layer", 1),
+        ("numpy-loop", "torch-layer", 1),
     ]
     (best,) = (pair for pair in pairs if pair.step.kind == "best")
     assert (best.baseline.entry.id, best.rival.entry.id) == (BEST_NUMPY, BEST_TORCH)

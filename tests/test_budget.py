@@ -169,7 +169,7 @@ def test_slow_entries_are_counted_in_a_third_of_the_rounds() -> None:
 
 @pytest.mark.usefixtures("stage")
 def test_a_worker_that_no_counted_block_needs_costs_no_start() -> None:
-    costs = Costs(1.0, 1.0, False, {"a": 1.0, "b": 2.0}, {"a": set(ENTRIES), "b": {"torch-rnn@cpu x1"}})
+    costs = Costs(1.0, 1.0, False, {"a": 1.0, "b": 2.0}, {"a": set(ENTRIES), "b": {"torch-layer@cpu x1"}})
     assert decide(plan(blocks=10), [], costs).predicted_s == pytest.approx(1.0 + SPARE * 10 * 1.0, abs=0.1)
 
 

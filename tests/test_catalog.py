@@ -85,9 +85,9 @@ def test_a_numpy_variant_runs_on_the_cpu_alone_and_only_the_published_gradient_i
     ("name", "changes", "device", "refusal"),
     [
         ("numpy-batched", {}, "cuda:0", "device cuda (it does: cpu)"),
-        ("torch-rnn", {"activation": "sigmoid"}, "cpu", "activation sigmoid (it does: tanh)"),
-        ("torch-rnn", {"dtype": "float16"}, "cpu", "dtype float16 (it does: float32, float64)"),
-        ("torch-rnn", {}, "cuda:1", None),
+        ("torch-layer", {"activation": "sigmoid"}, "cpu", "activation sigmoid (it does: tanh)"),
+        ("torch-layer", {"dtype": "float16"}, "cpu", "dtype float16 (it does: float32, float64)"),
+        ("torch-layer", {}, "cuda:1", None),
         ("numpy-batched", {}, "cpu", None),
     ],
 )  # fmt: skip
@@ -128,6 +128,7 @@ def test_a_layout_that_a_variant_lacks_does_not_keep_it_from_random_data() -> No
 @pytest.mark.parametrize(
     ("spec", "refusal"),
     [
+        ("torch-rnn", "it is called torch-layer now"),
         ("numpy-fastest", r"no variant 'numpy-fastest' \(did you mean .*; there are: numpy-published"),
         ("nowhere:Doubled", r"cannot load the variant .*: ModuleNotFoundError: No module named 'nowhere'"),
         ("somebodys.variants:Tripled", r"cannot load the variant .*: AttributeError: .* attribute 'Tripled'"),

@@ -67,8 +67,8 @@ def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
     ("arguments", "message"),
     [
         (
-            ["run", "--variant", "torch-rn"],
-            "no variant 'torch-rn' (did you mean 'torch-rnn'?); there are: numpy",
+            ["run", "--variant", "torch-laye"],
+            "no variant 'torch-laye' (did you mean 'torch-layer'?); there are: numpy",
         ),
         (["verify", "--variant", "NumPy-Loop"], "no variant 'NumPy-Loop' (did you mean 'numpy-loop'?)"),
         (["variants", "--variant", "json:lods"], "no attribute 'lods' (did you mean 'loads'?)"),

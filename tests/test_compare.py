@@ -203,7 +203,9 @@ def test_only_what_both_hold_on_the_same_case_is_compared():
     ]
     changes = compare_runs(make_run(EARLIER), make_run([replace(plan, groups=groups), *rest]))
     assert not any(one.name.startswith("forward") for one in changes.rows)
-    (moved,) = (name for name in changes.only_new if name.startswith("forward positional | torch-rnn@cpu x1"))
+    (moved,) = (
+        name for name in changes.only_new if name.startswith("forward positional | torch-layer@cpu x1")
+    )
     assert "H64" in moved
     assert len(changes.only_old) == len(changes.only_new) > 5
 
@@ -346,7 +348,7 @@ def test_other_bytes_of_the_same_case_are_told():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs on disk: old, the same again, one in which torch-rnn is 20 % slower, one of another machine."""
+    """Runs on disk: old, the same again, one in which torch-layer is 20 % slower, one of another machine."""
     folder = tmp_path_factory.mktemp("saved")
     with mock.patch("os.fsync"):  # thousands of records
         write_run(folder / "old", EARLIER)
@@ -362,7 +364,7 @@ def test_the_exit_code_is_1_for_a_proved_regression_alone(saved, capsys):
     assert "No regression over 5 % is proved" in capsys.readouterr().out
     assert main(["compare", old, slower, "--fail-slower", "5%"]) == 1
     printed = capsys.readouterr().out
-    assert "REGRESSION proved, over 5 % slower: train_step positional | torch-rnn@cpu x1: 1.20" in printed
+    assert "REGRESSION proved, over 5 % slower: train_step positional | torch-layer@cpu x1: 1.20" in printed
     assert main(["compare", old, slower, "--fail-slower", "40%"]) == 0
     assert main(["compare", old, slower]) == 0
 
@@ -372,9 +374,9 @@ def test_one_sentence_says_it_all_first_and_json_holds_the_same(saved, capsys):
     main(command)
     first, *rest = capsys.readouterr().out.splitlines()
     assert "1 slower" in first
-    assert "most of all train_step positional | torch-rnn@cpu x1, 1.20" in first
+    assert "most of all train_step positional | torch-layer@cpu x1, 1.20" in first
     assert rest[0].startswith("In absolute time 7 baselines took 0.98")
-    assert any("SLOWER" in line and "torch-rnn@cpu x1" in line for line in rest)
+    assert any("SLOWER" in line and "torch-layer@cpu x1" in line for line in rest)
     assert any(line.startswith("Without a baseline") for line in rest)
     assert main([*command, "--json", "--fail-slower", "5 %"]) == 1
     tree = json.loads(capsys.readouterr().out, parse_constant=lambda text: pytest.fail(text))

@@ -67,7 +67,7 @@ def test_a_grid_has_a_map_of_each_kind_with_every_size_and_its_ratio(turning_at_
     assert (best.kind, written.kind) == ("best", "as_written")
     for size_map, variants in (
         (best, ("numpy-inplace", "torch-inplace")),
-        (written, ("numpy-batched", "torch-rnn")),
+        (written, ("numpy-batched", "torch-layer")),
     ):
         assert [(size.B, size.H) for size in size_map.cells] == [(B, H) for B in BATCH for H in HIDDEN]
         assert (size_map.device, size_map.threads, size_map.case.shape) == ("cpu", 1, Shape(6, 1, 6, 1, 8))
@@ -329,7 +329,7 @@ def test_ends_of_an_interval_are_rounded_outwards():
 
 
 def test_the_answer_of_two_sizes_stays_a_comparison():
-    plan = grid_plan(hidden=(32, 128), batch=(4,), variant=("torch-rnn",))
+    plan = grid_plan(hidden=(32, 128), batch=(4,), variant=("torch-layer",))
     facts = facts_of(run_of(with_values(plan, preset="custom"), with_ratio(crossing_at(64))))
     assert not facts.is_grid
     assert "times faster" in answer.terminal_lines(facts)[0]

@@ -33,7 +33,7 @@ PUBLISHED = "numpy-published"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs and their exports for every tool; in the second one torch-rnn takes longer."""
+    """Two runs and their exports for every tool; in the second one torch-layer takes longer."""
     made = tmp_path_factory.mktemp("exports")
     for name, ratio in (("a", 3.6), ("b", 4.5)):
         records = with_ratios(example_records(seed=4, quick=True), {USUAL: around(ratio)})
@@ -116,7 +116,7 @@ def test_pytest_benchmark_compares_two_exports_and_their_statistics_are_its_own(
     files = ["a/pytest-benchmark.json", "b/pytest-benchmark.json"]
     shown = tool(folder, "pytest_benchmark", "compare", *files, "--columns=min,median,rounds")
     assert "Name (time in" in shown
-    assert shown.count("torch-rnn@cpu x1") >= 2
+    assert shown.count("torch-layer@cpu x1") >= 2
     assert f"benchmark '{BASE.partition(' | ')[0]}'" in shown
     plain = tool(folder, "pytest_benchmark", "compare", files[0], "--csv=out.csv")
     assert "Outliers: 1 Standard Deviation" in plain
@@ -143,7 +143,7 @@ def test_the_export_comes_back_with_all_that_it_told(folder: Path, name: str) ->
     assert usual.own is not None
     assert base.own is not None
     own, shape = usual.own, Shape(6, 128, 6, 32, 8)
-    told = ("torch-rnn", "torch", "cpu", 1, "float32", shape)
+    told = ("torch-layer", "torch", "cpu", 1, "float32", shape)
     assert (own.variant, own.library, own.device, own.threads, own.dtype, own.shape) == told
     assert (base.own.is_baseline, base.own.work, base.group) == (True, own.work, usual.group)
     assert any(one.own and one.own.known_wrong for one in results.benchmarks)

@@ -356,7 +356,7 @@ def test_an_export_says_what_it_is_and_keeps_its_headline(write: Any, report: An
     run = make_run(example_records(seed=4, quick=True))
     for tool, export in (("pyperf", pyperf_json), ("pytest-benchmark", pytest_benchmark_json)):
         text, _ = report(write("exported", export(run)))
-        assert re.search(r"numpy-batched measured 3\.6\d times faster than torch-rnn", text)
+        assert re.search(r"numpy-batched measured 3\.6\d times faster than torch-layer", text)
         assert "known wrong gradient" in text
         assert f"{tool}: an export of a run" in text
         assert not re.search("one process|one after the other|both libraries", text)
@@ -364,13 +364,13 @@ def test_an_export_says_what_it_is_and_keeps_its_headline(write: Any, report: An
 
 def test_ratios_are_to_the_baseline_of_the_same_group_and_work(read: Any) -> None:
     tree = by_pytest(
-        by_plugin("torch-rnn", 3.6e-4, library="torch"),
+        by_plugin("torch-layer", 3.6e-4, library="torch"),
         by_plugin("numpy-batched", 1e-4),
-        by_plugin("torch-rnn", 1e-4, "forward", task="forward"),
+        by_plugin("torch-layer", 1e-4, "forward", task="forward"),
         by_plugin("numpy-batched", 4e-5, "forward", task="forward"),
-        by_plugin("torch-rnn", 1e-3, shape=SHAPE | {"T": 50}),
-        by_plugin("torch-rnn", 1e-3, dtype="float64"),
-        by_plugin("torch-rnn", 2e-4, device="cuda:0"),
+        by_plugin("torch-layer", 1e-3, shape=SHAPE | {"T": 50}),
+        by_plugin("torch-layer", 1e-3, dtype="float64"),
+        by_plugin("torch-layer", 2e-4, device="cuda:0"),
     )
     article = tool_article(read(tree), "saved.json", "result-1")
     title = [column.title for column in article.sections[0].parts[0].tables[0].columns].index("÷ baseline")
@@ -378,7 +378,7 @@ def test_ratios_are_to_the_baseline_of_the_same_group_and_work(read: Any) -> Non
     # of each group, from the fastest to the slowest; other work has none
     assert [cell.value and round(cell.value, 6) for cell in cells] == [None, 2.0, 3.6, None, None, None, 2.5]
     assert article.banners[0].endswith("ratios without an interval, no verdict; rnnbench run gives both.")
-    assert article.hero.title == "numpy-batched measured 3.60 times faster than torch-rnn"
+    assert article.hero.title == "numpy-batched measured 3.60 times faster than torch-layer"
     assert (article.hero.word, article.overview[0].text) == ("no verdict", "3.60: no interval")
 
 

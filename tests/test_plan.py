@@ -46,7 +46,7 @@ def test_the_default_run_holds_the_declared_groups_and_arms() -> None:
         "ladder", "compiled", "dispatch",
     ]  # fmt: skip
     assert "numpy-batched@cpu x1 twin" in arms(default.groups[0])
-    all_threads = {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"}
+    all_threads = {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-layer@cpu x2"}
     assert all_threads < set(arms(default.groups[0]))
     side = [arm for group in default.groups[1:5] for arm in arms(group)]
     assert not any(slow in arm for arm in side for slow in ("published", "loop", "compile"))
@@ -54,9 +54,9 @@ def test_the_default_run_holds_the_declared_groups_and_arms() -> None:
     assert (default.blocks, default.budget_s, default.verdicts) == (10, 104, True)
     headlines = pairs(default)
     for entry in (
-        f"{MAIN} | torch-rnn@cpu x1",
-        f"{MAIN} | torch-rnn@cpu x2",
-        "train_step sequence | torch-rnn@cpu x1",
+        f"{MAIN} | torch-layer@cpu x1",
+        f"{MAIN} | torch-layer@cpu x2",
+        "train_step sequence | torch-layer@cpu x1",
     ):
         assert ("as_written", entry) in headlines
     assert headlines.count(("twin", f"{MAIN} | numpy-batched@cpu x1 twin")) == 1
@@ -83,14 +83,14 @@ def test_a_quick_run_has_three_blocks_and_no_verdicts() -> None:
 
 
 def test_sizes_make_a_group_each_with_headlines_of_their_task_and_drop_the_ladder() -> None:
-    custom = declare("torch-rnn", hidden=(16, 64), task=("forward",))
+    custom = declare("torch-layer", hidden=(16, 64), task=("forward",))
     sizes = [f"forward positional T6 B128 I6 H{H} O8" for H in (16, 64)]
     assert names(custom) == [*sizes, "dispatch"]
     counts = Counter(arm for group in custom.groups[:2] for arm in arms(group))
-    assert counts == {"numpy-batched@cpu x1": 2, "numpy-batched@cpu x1 twin": 2, "torch-rnn@cpu x1": 2}
+    assert counts == {"numpy-batched@cpu x1": 2, "numpy-batched@cpu x1 twin": 2, "torch-layer@cpu x1": 2}
     assert custom.budget_s is None
     written = [entry for kind, entry in pairs(custom) if kind == "as_written"]
-    assert written == [f"{name} | torch-rnn@cpu x1" for name in sizes]
+    assert written == [f"{name} | torch-layer@cpu x1" for name in sizes]
 
 
 def test_features_ask_for_random_data_of_that_shape() -> None:
@@ -103,8 +103,8 @@ def test_features_ask_for_random_data_of_that_shape() -> None:
 def test_an_accelerator_is_compared_with_numpy_on_all_threads() -> None:
     both = declare(devices=GPU)
     entries = {entry.arm: entry for entry in both.groups[0].entries}
-    assert entries["torch-rnn@cuda:0 x2"].baseline == f"{MAIN} | numpy-batched@cpu x2"
-    assert ("as_written", f"{MAIN} | torch-rnn@cuda:0 x2") in pairs(both)
+    assert entries["torch-layer@cuda:0 x2"].baseline == f"{MAIN} | numpy-batched@cpu x2"
+    assert ("as_written", f"{MAIN} | torch-layer@cuda:0 x2") in pairs(both)
     assert not any(arm.startswith("numpy") and "cuda" in arm for arm in entries)
     alone = declare(devices=GPU, device=("cuda:0",))
     assert "numpy-batched@cpu x2" in arms(alone.groups[0])
@@ -112,8 +112,8 @@ def test_an_accelerator_is_compared_with_numpy_on_all_threads() -> None:
 
 
 def test_what_cannot_be_measured_is_missing_with_the_reason() -> None:
-    (missing,) = declare("torch-rnn", "torch-manual", activation="sigmoid").missing
-    assert missing.what == f"{MAIN} | torch-rnn@cpu x1"
+    (missing,) = declare("torch-layer", "torch-manual", activation="sigmoid").missing
+    assert missing.what == f"{MAIN} | torch-layer@cpu x1"
     assert "does not support activation sigmoid" in missing.reason
 
     numpy_only = declare(devices=WITHOUT_TORCH)
@@ -134,7 +134,7 @@ def test_what_cannot_be_measured_is_missing_with_the_reason() -> None:
     ("options", "message"),
     [
         (
-            {"variant": ("torch-rnn",), "devices": WITHOUT_TORCH},
+            {"variant": ("torch-layer",), "devices": WITHOUT_TORCH},
             "nothing to measure: PyTorch is not installed",
         ),
         ({"blocks": 6}, r"comparisons needs \d+ blocks for a verdict, not 6"),
@@ -201,7 +201,9 @@ def test_a_budget_that_suffices_drops_nothing_and_a_short_one_is_refused() -> No
 def test_a_budget_that_holds_leaves_out_what_is_in_no_pair_and_is_ended_by_its_time() -> None:
     plan = declare(budget=11.0, budget_rule="hold")
     decision = decided(plan)
-    assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"} <= set(decision.dropped_arms)
+    assert {"numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-layer@cpu x2"} <= set(
+        decision.dropped_arms
+    )
     assert (decision.blocks, decision.rounds) == (plan.blocks, MIN_HELD_ROUNDS)
 
 
@@ -214,7 +216,7 @@ def test_a_budget_leaves_an_accelerator_its_baseline_and_the_rival_that_block_0_
     times = {"numpy-inplace@cpu x2": 60, "numpy-inplace@cpu x1": 70, "torch-inplace@cuda:0 x2": 30}
     dropped = decided(plan, [took(arm, us) for arm, us in times.items()]).dropped_arms
     assert "numpy-inplace@cpu x2" not in dropped
-    assert "torch-rnn@cpu x2" in dropped
+    assert "torch-layer@cpu x2" in dropped
 
 
 def rivals(plan: Plan, times: dict[str, int]) -> dict[str, str]:
@@ -225,14 +227,14 @@ def rivals(plan: Plan, times: dict[str, int]) -> dict[str, str]:
 
 
 def test_best_against_best_takes_the_fastest_form_of_each_library_in_block_0() -> None:
-    times = {"numpy-batched@cpu x1": 100, "numpy-inplace@cpu x1": 70, "torch-rnn@cpu x1": 360}
+    times = {"numpy-batched@cpu x1": 100, "numpy-inplace@cpu x1": 70, "torch-layer@cpu x1": 360}
     times |= {"torch-inplace@cpu x1": 170, "numpy-batched@cpu x1 twin": 1}  # a twin is never a contestant
     assert rivals(declare(), times) == {"torch-inplace@cpu x1": "numpy-inplace@cpu x1"}
 
 
 def test_an_accelerators_rival_is_numpy_with_whatever_number_of_threads_is_fastest() -> None:
     times = {"numpy-batched@cpu x2": 60, "numpy-inplace@cpu x1": 70, "torch-inplace@cpu x1": 170,
-             "torch-inplace@cuda:0 x2": 30, "torch-rnn@cuda:0 x2": 40}  # fmt: skip
+             "torch-inplace@cuda:0 x2": 30, "torch-layer@cuda:0 x2": 40}  # fmt: skip
     on_cpu = {"torch-inplace@cpu x1": "numpy-inplace@cpu x1"}
     plan = declare(devices=GPU)
     assert rivals(plan, times) == on_cpu | {"torch-inplace@cuda:0 x2": "numpy-batched@cpu x2"}

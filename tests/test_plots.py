@@ -14,7 +14,7 @@ from bench.reporting.plots import Mark, colour_of, dot_plot, draw
 NUMPY = Mark(
     "numpy-batched", "numpy", "CPU", 100e3, 98e3, 103e3, (99e3, 100e3, 101e3), "baseline", baseline=True
 )
-TORCH = Mark("torch-rnn", "torch", "CPU", 365e3, 360e3, 371e3, (364e3, 366e3), "3.65 [3.60, 3.70]")
+TORCH = Mark("torch-layer", "torch", "CPU", 365e3, 360e3, 371e3, (364e3, 366e3), "3.65 [3.60, 3.70]")
 WRONG = Mark("numpy-published", "numpy", "CPU", 27e6, text="270", hollow=True)
 MARKS = (NUMPY, TORCH, WRONG)
 
@@ -35,7 +35,7 @@ def test_every_row_has_its_dot_interval_blocks_label_and_numbers_in_its_librarys
     drawn = {tuple(np.asarray(line.get_xdata(), dtype=float)) for line in lines}
     assert {(98e3, 103e3), (99e3, 100e3, 101e3), (100e3, 100e3)} < drawn  # the last is the baseline's line
     assert (365e3, 365e3) not in drawn
-    assert {"torch-rnn", "365 µs", "3.65 [3.60, 3.70]", "27.0 ms", "baseline"} < set(texts(figure))
+    assert {"torch-layer", "365 µs", "3.65 [3.60, 3.70]", "27.0 ms", "baseline"} < set(texts(figure))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_every_axis_has_ticks_and_holds_all_it_shows(marks: tuple[Mark, ...], fe
 
 
 def test_sections_are_named_where_there_are_several() -> None:
-    elsewhere = Mark("torch-rnn", "torch", "cuda:0", 400e3)
+    elsewhere = Mark("torch-layer", "torch", "cuda:0", 400e3)
     assert "cuda:0" in texts(dot_plot((NUMPY, elsewhere)))
     assert "CPU" not in texts(dot_plot(MARKS))
 

@@ -116,7 +116,7 @@ def test_the_faster_side_is_predicted_right_and_a_wrong_prediction_is_no_hit(mea
     """PyTorch predicted ten times slower than it is wins nowhere."""
     learned = learn(times_of(summarise(measured), CASE), CASE)
     errors = {arm: family.errors for arm, family in learned.families.items()}
-    assert set(errors) == {"numpy-batched@cpu x1", NUMPY, "torch-rnn@cpu x1", TORCH}
+    assert set(errors) == {"numpy-batched@cpu x1", NUMPY, "torch-layer@cpu x1", TORCH}
     cells = best_map(measured).cells
     assert count_winners(cells, errors) == (len(SHAPES), len(SHAPES))
     slow = errors | {TORCH: dict.fromkeys(errors[TORCH], math.log(10))}

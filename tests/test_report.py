@@ -26,7 +26,7 @@ from bench.reporting.tables import MAX_DOTS, spread, starts_table
 from bench.workload.catalog import VARIANTS
 
 GROUPS = ["train_step sequence", "gradient positional"]
-ARMS = ["numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-rnn@cpu x2"]
+ARMS = ["numpy-batched@cpu x2", "numpy-inplace@cpu x2", "torch-layer@cpu x2"]
 WORD = 3  # the column of the verdict in a table of times
 
 
@@ -122,7 +122,7 @@ def test_only_the_answer_why_where_it_turns_and_the_times_are_open(
     opened = {section.id for section in shown.values() if section.open}
     assert opened == {"limits", "crossover", "times"} & shown.keys()
     words, summaries = dict(short["words"].pairs), {variant.name: variant.summary for variant in VARIANTS}
-    assert words["torch-rnn"] == summaries["torch-rnn"]
+    assert words["torch-layer"] == summaries["torch-layer"]
     terms = {"baseline", "A/A control", "block", "dispatch", "rung", "noise floor", "MISSING"}
     assert terms | {"positional input"} <= words.keys()
     assert words.keys() & summaries.keys() == {arm.variant for arm in shortened().plan.arms}
@@ -164,11 +164,11 @@ def test_compiling_has_rows_of_its_own(default_run: Run) -> None:
     compiled = tuple(
         replace(worker, compile_ns=9_000_000_000 if worker.block == 0 else 1_400_000_000)
         for worker in default_run.workers
-        if "torch-rnn@cpu x1" in worker.arms
+        if "torch-layer@cpu x1" in worker.arms
     )
     starts = rows(dataclasses.replace(default_run, workers=compiled))
-    assert starts["torch-rnn@cpu x1: compiling from nothing, block 0 (wall time)"] == "9.00 s"
-    assert starts["torch-rnn@cpu x1: loading what was compiled (wall time)"] == "1.40 s"
+    assert starts["torch-layer@cpu x1: compiling from nothing, block 0 (wall time)"] == "9.00 s"
+    assert starts["torch-layer@cpu x1: loading what was compiled (wall time)"] == "1.40 s"
 
 
 # --- what the time budget left out
@@ -201,7 +201,7 @@ def test_what_the_budget_dropped_is_one_line_and_fills_no_table(
 def test_what_crashed_keeps_its_row_of_dashes_and_its_comparison_is_missing() -> None:
     rows = {row[0].text: row for row in times(crashed("torch-cell"))[0].rows}
     assert (rows["torch-cell"][1].text, rows["torch-cell"][WORD].text) == ("–", "crashed")
-    sure = sections(crashed("torch-rnn"))["sure"]
+    sure = sections(crashed("torch-layer"))["sure"]
     assert "; the others: MISSING 1; 3 were left out to save time." in sure.lead[0]
     assert [row[-1].text for row in sure.parts[0].tables[0].rows].count("MISSING") == 1
 

@@ -43,7 +43,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from bench.reporting.training_plots import draw_pictures
 
     folder = tmp_path_factory.mktemp("several")
-    training = write_training(folder / "training", {"numpy-inplace": FALL, "torch-rnn": FALL})
+    training = write_training(folder / "training", {"numpy-inplace": FALL, "torch-layer": FALL})
     draw_pictures(load_result(training), training)
     run = write_run(folder / "run", example_records(quick=True))
     return build_report([run, training], folder / "out")
@@ -253,7 +253,7 @@ def test_a_page_of_several_results_collects_their_answers_first_and_guides_a_scr
         assert seen.run("() => document.activeElement.textContent") == "To the answer"
         claims = seen.page.locator("#answer .claim").all_inner_texts()
         assert claims[0].startswith("NumPy measured")
-        assert re.fullmatch(r"numpy-inplace reached the target loss in .*, torch-rnn in .*", claims[1])
+        assert re.fullmatch(r"numpy-inplace reached the target loss in .*, torch-layer in .*", claims[1])
         seen.run(OPEN_ALL)
         names = [image.get_attribute("alt") for image in seen.page.get_by_role("img").all()]
         assert len(names) > 3

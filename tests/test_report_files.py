@@ -90,7 +90,7 @@ def test_the_page_reads_without_seeing_it(reader: Reader) -> None:
     texts = {str(image["alt"]) for image in reader.all("img")}
     assert len(texts) > 5
     assert any("numpy-batched 101 µs, baseline" in text for text in texts)
-    assert any("torch-rnn 362 µs, 3.64 [3.59, 3.70]" in text for text in texts)
+    assert any("torch-layer 362 µs, 3.64 [3.59, 3.70]" in text for text in texts)
     assert reader.all("html") == [{"lang": "en"}]
     assert all(cell.get("scope") in ("col", "row") for cell in reader.all("th"))
     assert len(reader.all("caption")) == len(reader.all("table")) > 8
@@ -112,7 +112,7 @@ def test_terminal_page_and_markdown_have_the_same_answer_and_every_row(
         plain = re.sub(r"\\(.)", r"\1", cell).strip()
         for part in re.split(r" [\[(]|: |, ", plain):
             assert part.strip("[(])-: ") in text
-    assert sum(cells[0].strip().startswith("torch-rnn") for cells in rows) >= 6
+    assert sum(cells[0].strip().startswith("torch-layer") for cells in rows) >= 6
 
 
 # any name
@@ -204,7 +204,7 @@ def benchmark_file(path: Path) -> Path:
         return {"name": f"test[{variant}]", "group": "train_step", "extra_info": extra, "stats": stats}
 
     info = {"cpu": {"brand_raw": "Bench CPU", "count": 4}, "numpy": "2.4.6", "blas_kernel": "SkylakeX"}
-    benchmarks = [one("numpy-batched", 100e-6), one("torch-rnn", 365e-6)]
+    benchmarks = [one("numpy-batched", 100e-6), one("torch-layer", 365e-6)]
     path.write_text(json.dumps({"machine_info": info, "benchmarks": benchmarks, "datetime": "2026-01-02"}))
     return path
 

@@ -323,7 +323,7 @@ MS, US = 1_000_000, 1_000
 def test_the_default_run_says_at_most_three_sentences_of_starting_one_for_each_kind(default_run: Run) -> None:
     made = section(breakeven_section, default_run)
     assert (made.id, made.title) == ("breakeven", "What does it cost to start?")
-    starts = ("PyTorch never catches up", "Compiling pays after", "torch-rnn overtakes numpy-published")
+    starts = ("PyTorch never catches up", "Compiling pays after", "torch-layer overtakes numpy-published")
     assert [sentence.startswith(start) for sentence, start in zip(made.lead, starts, strict=True)] == [
         True
     ] * 3
@@ -373,7 +373,7 @@ def test_a_crossing_has_one_number_in_picture_and_table(default_run: Run) -> Non
     legend = axes.get_legend()
     assert legend is not None
     names = {text.get_text() for text in legend.get_texts()}
-    assert {"numpy-batched", "torch-rnn", "torch-compile"} < names
+    assert {"numpy-batched", "torch-layer", "torch-compile"} < names
 
 
 # where it turns round
@@ -462,8 +462,8 @@ LOSES = "claims to be right and is not, and has no times."
 # checks besides, of which variant; a sentence; variant and dtype; a column, its text and its note
 Proof = tuple[str, tuple[Check, ...], str, str, str, str, str]
 PROOFS: list[Proof] = [
-    ("", (), YES, "torch-rnn float32", "Gradient of W", "6.3e-07", "≤ 1.0e-05"),
-    ("", (), YES, "torch-rnn float32", "Conclusion", "right", ""),
+    ("", (), YES, "torch-layer float32", "Gradient of W", "6.3e-07", "≤ 1.0e-05"),
+    ("", (), YES, "torch-layer float32", "Conclusion", "right", ""),
     ("", (), f"{YES} (U off by 31 %).", PUBLISHED, "Gradient of U", "off by 31 %", "allowed 3.0e-14"),
     ("", (), YES, PUBLISHED, "Conclusion", "known wrong gradient", ""),
     (

@@ -113,7 +113,7 @@ def test_what_compiles_again_in_every_block_is_left_out_where_the_time_does_not_
     runner._count(blocks, plan.groups, decision)
 
     assert [COMPILED in arms for arms in blocks.measured] == [True, not left_out, not left_out]
-    assert all("torch-rnn@cpu x1" in arms for arms in blocks.measured)
+    assert all("torch-layer@cpu x1" in arms for arms in blocks.measured)
     assert written == ([replace(decision, dropped_groups=["compiled"])] if left_out else [])
 
 

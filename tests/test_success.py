@@ -140,9 +140,9 @@ def test_a_variant_that_leaves_while_it_trains_has_not_trained(
 def test_a_variant_that_was_asked_for_and_has_no_part_is_a_missing_answer(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*SMALL, "--variant", "torch-rnn", "--activation", "sigmoid"]) == 3
-    assert "asked for and not measured: torch-rnn" in capsys.readouterr().err
-    assert "torch-rnn does not support activation sigmoid" in Path("mine/report.md").read_text()
+    assert main([*SMALL, "--variant", "torch-layer", "--activation", "sigmoid"]) == 3
+    assert "asked for and not measured: torch-layer" in capsys.readouterr().err
+    assert "torch-layer does not support activation sigmoid" in Path("mine/report.md").read_text()
     Path("own.py").write_text(
         "import types\nown = types.SimpleNamespace(name='own', library='numpy', bind=print, devices='cuda')\n"
     )

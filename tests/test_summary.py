@@ -21,8 +21,8 @@ from bench.records.run import Run, make_run
 from bench.records.table import values_frame
 
 BASE = f"{POSITIONAL} | numpy-batched@cpu x1"
-FIRST = f"{POSITIONAL} | torch-rnn@cpu x1"
-AGAIN = "ladder | torch-rnn@cpu x1 positional float32 tanh"  # the same arm on the same case as FIRST
+FIRST = f"{POSITIONAL} | torch-layer@cpu x1"
+AGAIN = "ladder | torch-layer@cpu x1 positional float32 tanh"  # the same arm on the same case as FIRST
 SLOW = "ladder | numpy-published@cpu x1 positional float64 sigmoid"
 
 

@@ -26,14 +26,14 @@ def test_there_is_one_row_for_every_value_and_it_says_what_was_measured() -> Non
     assert not frame.isna().any().any()
     assert not frame.duplicated(["block", "entry", "round"]).any()
     assert (frame["counted"] == (frame["block"] > 0)).all()
-    entry = f"{POSITIONAL} | torch-rnn@cpu x2"
+    entry = f"{POSITIONAL} | torch-layer@cpu x2"
     rows = frame[(frame["entry"] == entry) & (frame["block"] == 3)]
     burst = next(burst for burst in bursts if (burst.block, burst.entry) == (3, entry))
     assert rows["round"].tolist() == list(range(LEAST_ROUNDS))
     assert rows["place"].tolist() == burst.places
     assert rows["per_call_ns"].tolist() == [t / burst.n_calls for t in burst.elapsed_ns]
     told = {
-        "variant": "torch-rnn", "library": "torch", "device": "cpu", "threads": 2, "task": "train_step",
+        "variant": "torch-layer", "library": "torch", "device": "cpu", "threads": 2, "task": "train_step",
         "layout": "positional", "dtype": "float32", "activation": "tanh", "status": "ok",
         "T": 6, "B": 128, "I": 6, "H": 32, "O": 8,
     }  # fmt: skip
@@ -59,7 +59,7 @@ def test_a_name_that_looks_like_a_formula_is_made_harmless_and_numbers_are_left_
     records = example_records(quick=True)
     plan = records[0]
     assert isinstance(plan, Plan)
-    arms = [replace(arm, variant=name) if arm.variant == "torch-rnn" else arm for arm in plan.arms]
+    arms = [replace(arm, variant=name) if arm.variant == "torch-layer" else arm for arm in plan.arms]
     bursts = [replace(r, first_call_ns=-1) if isinstance(r, Burst) else r for r in records[1:]]
     write_values_csv(make_run([replace(plan, arms=arms), *bursts]), tmp_path / "values.csv")
     with (tmp_path / "values.csv").open(newline="") as file:

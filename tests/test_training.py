@@ -35,7 +35,7 @@ from bench.workload.case import sine_case
 from bench.workload.rnn import RNN
 
 SMALL: dict[str, Any] = {"hidden": 5, "batch": 12, "dtype": "float64"}
-TWO = ("numpy-inplace", "torch-rnn")
+TWO = ("numpy-inplace", "torch-layer")
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -200,7 +200,7 @@ def test_control_c_keeps_what_was_trained_and_draws_it(tmp_path: Path) -> None:
     printed, errors = running.communicate(timeout=60)
 
     assert running.returncode == 130, errors
-    assert "Not started: torch-rnn." in printed
+    assert "Not started: torch-layer." in printed
     result = load_result(tmp_path / "t")
     assert result.status == "interrupted"
     assert len(result.runs[0].epochs) > 3
@@ -226,7 +226,7 @@ def test_control_c_keeps_what_was_trained_and_draws_it(tmp_path: Path) -> None:
         ({"target": 0.0}, "--target must be a number above 0"),
         ({"variant": ("numpy-inplac",)}, "no variant 'numpy-inplac'"),
         ({"variant": ("numpy-loop", "numpy-loop")}, "asked for twice"),
-        ({"variant": ("torch-rnn",), "activation": "sigmoid"}, "does not support activation sigmoid"),
+        ({"variant": ("torch-layer",), "activation": "sigmoid"}, "does not support activation sigmoid"),
         ({"out": "."}, "already holds a training; choose another --out"),
     ],
 )
@@ -270,7 +270,7 @@ def test_either_library_goes_on_where_the_other_stopped_and_their_curves_are_one
     whole = run_small(tmp_path / "whole", *TWO)
     first = run_small(tmp_path / "first", epochs=100)
     start = str(first.folder / "params" / "numpy-inplace.npz")
-    second = run_small(tmp_path / "second", "torch-rnn", epochs=100, load=start)
+    second = run_small(tmp_path / "second", "torch-layer", epochs=100, load=start)
 
     assert whole.difference is not None
     assert whole.difference.largest < 1e-9

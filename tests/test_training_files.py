@@ -183,7 +183,7 @@ CONTRADICTIONS: list[tuple[Callable[[Records], object], str]] = [
     (lambda r: r.extend(r[1:7]), "nobody asked for the variant 'numpy-inplace' there"),
     (lambda r: r.append(r[0]), "holds more than one header"),
     (lambda r: of_kind(r, "stop").update(variant="ghost"), "'ghost' stops where"),
-    (lambda r: r[0]["settings"].update(variants=["numpy-loop", "torch-rnn"]), "nobody asked for"),
+    (lambda r: r[0]["settings"].update(variants=["numpy-loop", "torch-layer"]), "nobody asked for"),
     (lambda r: r[0]["settings"].update(variants=[]), "$.settings.variants"),
     (lambda r: r[0]["truth"][0].pop(), "test windows that are not of 8 values"),
     (lambda r: r[0].update(truth=[]), "$.truth"),
@@ -216,7 +216,7 @@ CONTRADICTIONS: list[tuple[Callable[[Records], object], str]] = [
 def test_a_training_that_contradicts_itself_or_is_out_of_bounds_is_refused(
     change: Callable[[Records], object], refusal: str, capsys: Capture
 ) -> None:
-    write_training(Path("t"), {"numpy-inplace": FALL, "torch-rnn": FALL})
+    write_training(Path("t"), {"numpy-inplace": FALL, "torch-layer": FALL})
     records = unsealed(FILE)
     change(records)
     seal(FILE, records)

@@ -20,13 +20,13 @@ from bench.reporting.build import build_report
 from bench.training import load_result
 from bench.training.result import describe_curves
 
-TWO = {"numpy-inplace": FALL, "torch-rnn": FALL}
+TWO = {"numpy-inplace": FALL, "torch-layer": FALL}
 MOST_WORDS = 350  # of prose on the page of a training
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    runs = {"numpy-inplace": FALL, "torch-rnn": [loss * (1 + 1e-12) for loss in FALL]}
+    runs = {"numpy-inplace": FALL, "torch-layer": [loss * (1 + 1e-12) for loss in FALL]}
     folder = write_training(tmp_path_factory.mktemp("training"), runs)
     training_plots.draw_pictures(load_result(folder), folder)
     build_report([folder], None)
@@ -47,7 +47,7 @@ def test_there_is_a_picture_for_every_kept_epoch(folder: Path) -> None:
 def test_the_pictures_are_red_over_green_within_the_tutorials_limits(folder: Path) -> None:
     pictures = training_plots.Pictures(load_result(folder))
     axes = pictures.figure.axes
-    assert [panel.get_title() for panel in axes] == ["numpy-inplace", "torch-rnn"]
+    assert [panel.get_title() for panel in axes] == ["numpy-inplace", "torch-layer"]
     assert [panel.title.get_color() for panel in axes] == [
         library(name).colour for name in ("numpy", "torch")
     ]
@@ -81,7 +81,7 @@ def test_an_animation_that_is_too_large_is_drawn_coarser(
 def test_the_losses_stand_below_each_other_on_a_narrow_screen(folder: Path) -> None:
     for narrow in (False, True):
         left, right = training_plots.loss_plot(load_result(folder), narrow=narrow).axes
-        assert [line.get_label() for line in left.lines[:2]] == ["numpy-inplace", "torch-rnn"]
+        assert [line.get_label() for line in left.lines[:2]] == ["numpy-inplace", "torch-layer"]
         assert bool(left.get_position().x0 == right.get_position().x0) is narrow
 
 
@@ -91,9 +91,9 @@ def test_the_losses_stand_below_each_other_on_a_narrow_screen(folder: Path) -> N
 LATER = "The first epoch of {} ends 1.50 s later than {}'s"
 LEVEL = LATER + "; its epochs are shorter, and it is level after 301 ep"
 NEVER = LATER + ", and its epochs are longer: it never catches up."
-PAIR = ("torch-rnn", "numpy-inplace")
+PAIR = ("torch-layer", "numpy-inplace")
 WRONG = {"numpy-published": (1e-2, 6e-3, 5e-3, 4e-3), "numpy-inplace": FALL}
-PARTED = {"numpy-inplace": FALL, "torch-rnn": (1e-2, 5e-3, 3e-3, 1e-3)}
+PARTED = {"numpy-inplace": FALL, "torch-layer": (1e-2, 5e-3, 3e-3, 1e-3)}
 UNCHANGED = "W did not change in torch-cell: a single step has nothing to remember"
 # losses, options, and what is said, or else is not
 SENTENCES: list[tuple[dict[str, Any], dict[str, Any], str, bool]] = [
@@ -101,8 +101,8 @@ SENTENCES: list[tuple[dict[str, Any], dict[str, Any], str, bool]] = [
     (TWO, {"first_s": (0.2, 1.7), "epoch_s": (0.001, 0.005)}, NEVER.format(*PAIR), True),
     (TWO, {"first_s": (1.7, 0.2), "epoch_s": (0.001, 0.006)}, LEVEL.format(*reversed(PAIR)), True),
     ({"numpy-inplace": FALL, "numpy-loop": FALL}, {}, "first epoch", False),  # of one library
-    (TWO, {}, "A loss of 1.05e-03 was reached by numpy-inplace in 0.400 s and torch-rnn in 5.40 s", True),
-    (TWO, {}, "Start-up took numpy-inplace 0.100 s and torch-rnn 2.10 s; then an epoch took 1.00 ms", True),
+    (TWO, {}, "A loss of 1.05e-03 was reached by numpy-inplace in 0.400 s and torch-layer in 5.40 s", True),
+    (TWO, {}, "Start-up took numpy-inplace 0.100 s and torch-layer 2.10 s; then an epoch took 1.00 ms", True),
     (PARTED, {}, "the curves part: largest difference 50 % of the loss, at epoch 200", True),
     (
         WRONG, {}, "After 300 epochs numpy-published, whose gradient is wrong, is at a loss of 4.00e-03, "
@@ -141,7 +141,7 @@ def test_the_page_holds_the_animation_and_needs_nothing_else(folder: Path) -> No
 
 
 def test_the_page_of_a_training_says_it_in_few_words(tmp_path: Path) -> None:
-    runs = {"numpy-published": FALL, "numpy-inplace": FALL, "torch-rnn": FALL}
+    runs = {"numpy-published": FALL, "numpy-inplace": FALL, "torch-layer": FALL}
     write_training(tmp_path, runs, layout="single_step", first_s=(0.1, 0.2, 0.3), epoch_s=(0.1, 0.2, 0.3))
     build_report([tmp_path], None)
     text = (tmp_path / "report.md").read_text()

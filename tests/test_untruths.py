@@ -19,7 +19,7 @@ from bench.reporting.page import render_markdown
 
 DOUBLED = re.compile(r"(?<=\w)[.;:,!?][.;:,!?](?=\s|$)")  # two marks of a sentence in a row
 OF_INTERVALS = ("the bar its 95 % interval", "exact interval", "t interval")
-FORMS = ("numpy-inplace", "torch-rnn", "torch-inplace")
+FORMS = ("numpy-inplace", "torch-layer", "torch-inplace")
 NO_VERDICT = "Verdicts take a run that is not quick"
 
 
@@ -48,7 +48,7 @@ def test_each_size_that_was_asked_for_is_answered_on_the_terminal_and_in_the_tit
     verb = "measured" if quick else "is"
     assert re.search(rf"NumPy {verb} [\d.]+ times faster .* hidden 64,", printed, re.DOTALL)
     assert re.search(
-        rf"^With hidden 256 \(numpy-batched .*, torch-rnn .*\), PyTorch {verb} 1\.3", printed, re.MULTILINE
+        rf"^With hidden 256 \(numpy-batched .*, torch-layer .*\), PyTorch {verb} 1\.3", printed, re.MULTILINE
     )
     assert re.search(
         rf"NumPy {verb} 1\.5\d times faster than PyTorch with hidden 64, "
@@ -111,7 +111,7 @@ def test_a_control_that_has_a_value_is_not_called_absent():
         replace(one, settled=False)
         if isinstance(one, Burst) and one.entry == TWIN and one.block == 0
         else one
-        for one in asked(variant=("torch-rnn",))
+        for one in asked(variant=("torch-layer",))
     ]
     printed, page = reported(records)
     assert "has no result: calls came to no steady time" in printed
@@ -121,7 +121,7 @@ def test_a_control_that_has_a_value_is_not_called_absent():
 def test_a_sentence_ends_in_one_mark_whatever_it_quotes():
     reasons = ["is something else running?", "it fell over.", "what now!", "as told"]
     records = []
-    for one in asked(variant=("torch-rnn",), quick=True):
+    for one in asked(variant=("torch-layer",), quick=True):
         if isinstance(one, Plan):
             one = replace(one, missing=[Missing("something", reason) for reason in reasons])
         if isinstance(one, Environment):
@@ -151,7 +151,7 @@ def test_no_other_option_goes_with_resume(tmp_path, capsys, option):
 
 
 def test_a_quick_run_on_a_busy_machine_says_so_and_promises_no_verdict():
-    calm = asked(variant=("torch-rnn",), quick=True)
+    calm = asked(variant=("torch-layer",), quick=True)
     assert f"{NO_VERDICT}." in reported(calm)[0]
     busy = [
         replace(one, machine={**one.machine, "others_cpus": 1.3})

@@ -17,7 +17,7 @@ from bench.records.record import AnyRecord, Burst, Failure, Group, Pair
 from bench.records.run import Run, make_run
 
 BASE, RIVAL, THIRD = (
-    f"{POSITIONAL} | {arm}@cpu x1" for arm in ("numpy-batched", "numpy-inplace", "torch-rnn")
+    f"{POSITIONAL} | {arm}@cpu x1" for arm in ("numpy-batched", "numpy-inplace", "torch-layer")
 )
 TWIN = f"{BASE} twin"
 CLAIM = "ladder | torch-cell@cpu x1 single_step float32 tanh"
@@ -187,7 +187,7 @@ def test_what_the_budget_dropped_says_so():
     dropped = replace(run.decision, dropped_groups=[group])
     known = outcomes(make_run([run.plan, dropped, *run.bursts, *run.failures]))
     assert {known[entry].status for entry in known if entry.startswith(group)} == {"dropped"}
-    assert "time budget" in known[f"{group} | torch-rnn@cpu x1"].reason
+    assert "time budget" in known[f"{group} | torch-layer@cpu x1"].reason
 
 
 def test_other_inputs_make_a_comparison_invalid_where_the_work_is_said_to_be_the_same():
@@ -303,7 +303,7 @@ def test_headlines_that_are_no_rows_are_adjusted_for_within_their_group_alone():
 
 
 def test_a_pair_of_one_run_has_the_true_ratio_in_its_interval_as_often_as_it_says():
-    truth = {"numpy-inplace": 0.77, "torch-rnn": 3.65, "torch-cell": 4.31, "torch-autograd": 3.58}
+    truth = {"numpy-inplace": 0.77, "torch-layer": 3.65, "torch-cell": 4.31, "torch-autograd": 3.58}
     truth |= {"torch-inplace": 1.71}
     hits = [
         pair.low <= truth[pair.arm.variant] <= pair.high

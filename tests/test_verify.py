@@ -89,8 +89,8 @@ def test_each_variant_that_fails_does_so_alone_and_says_how() -> None:
 @pytest.mark.parametrize(
     ("variant", "devices", "reason"),
     [
-        ("torch-rnn", NO_TORCH, "PyTorch cannot be used: not installed"),
-        ("torch-rnn", MACHINE, "torch-rnn does not support activation sigmoid (it does: tanh)"),
+        ("torch-layer", NO_TORCH, "PyTorch cannot be used: not installed"),
+        ("torch-layer", MACHINE, "torch-layer does not support activation sigmoid (it does: tanh)"),
         ("numpy-loop", HALF, "cpu does not support dtype float64"),
         ("numpy-loop", MACHINE, None),
     ],

@@ -118,7 +118,7 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     that total, once; or ``refine``, the folder of a grid, also with ``budget``. The preset gives the values
     of keywords that are missing or None. ::
 
-        bench.run(quick=True, variants=["numpy-inplace", "torch-rnn"], hidden=[32, 256])
+        bench.run(quick=True, variants=["numpy-inplace", "torch-layer"], hidden=[32, 256])
 
     Interrupting the notebook ends the run like Ctrl-C ends the command: the journal is complete, and a
     KeyboardInterrupt with the journal's folder is raised, so that later cells of the notebook do not run.

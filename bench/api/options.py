@@ -42,7 +42,7 @@ class VerifyOptions:
 class TrainOptions:
     """Hold the options of ``train``."""
 
-    variant: tuple[str, ...] = variant_option("(default: numpy-inplace and torch-rnn)")
+    variant: tuple[str, ...] = variant_option("(default: numpy-inplace and torch-layer)")
     layout: str = option("positional", choices=LAYOUTS)
     dtype: str = option("float32", choices=DTYPES)
     activation: str = option("tanh", choices=ACTIVATIONS)

@@ -21,7 +21,7 @@ from bench.training.train import Tell, run_training
 from bench.workload import catalog
 from bench.workload.options import changed
 
-VARIANTS = ("numpy-inplace", "torch-rnn")  # defaults
+VARIANTS = ("numpy-inplace", "torch-layer")  # defaults
 CSV_OPTIONS = ("column", "decimal", "encoding", "missing")
 
 

@@ -18,7 +18,7 @@ THREAD_LIMITS = (
     "BLIS_NUM_THREADS",
 )  # fmt: skip
 # settings of glibc's allocator: keep freed memory. Otherwise the heap's layout decides whether freed memory
-# goes back to the system, and the next call maps new memory: torch-rnn can then take twice as long
+# goes back to the system, and the next call maps new memory: torch-layer can then take twice as long
 KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 COMPILER_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 ALLOWED_NAMES = {

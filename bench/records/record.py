@@ -69,7 +69,7 @@ class Arm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def title(self) -> str:
-        """Return the name for a sentence: "torch-rnn", "torch-rnn on cuda:0", "torch-rnn with 2 threads"."""
+        """Return the name for a sentence: "torch-layer", "... on cuda:0", "... with 2 threads"."""
         device = "" if self.device == "cpu" else f" on {self.device}"
         threads = f" with {self.threads} threads" if self.threads > 1 and not device else ""
         return f"{self.variant}{device}{threads}{' (A/A control)' if self.twin else ''}"
@@ -122,7 +122,7 @@ class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Name something requested that cannot be measured here, with the reason."""
 
-    what: str  # "torch-rnn@cuda:0"
+    what: str  # "torch-layer@cuda:0"
     reason: str
     library: str = ""  # of the missing variant; empty for a device
 

@@ -100,7 +100,7 @@ class Variant:
     def count(self, case: Case) -> Count | None:
         """Count the operations of one call; None if the variant has no counting function.
 
-        On an accelerator ``torch-rnn`` is a single call of a device library with the same matrix products.
+        On an accelerator ``torch-layer`` is a single call of a device library with the same matrix products.
         """
         if not self.operations:
             return None
@@ -162,9 +162,9 @@ VARIANTS = (
     _torch("torch-cell", "modules:cell",
         "nn.RNNCell unrolled, Linear, HuberLoss, SGD",
         role="tutorial", autograd=True, activations=("tanh",), operations=_counted_by("torch_cell")),
-    _torch("torch-rnn", "modules:rnn",
+    _torch("torch-layer", "modules:layer",
         "nn.RNN, Linear, HuberLoss, SGD",
-        role="as_written", autograd=True, activations=("tanh",), operations=_counted_by("torch_rnn")),
+        role="as_written", autograd=True, activations=("tanh",), operations=_counted_by("torch_layer")),
     _torch("torch-manual", "contract:manual",
         "the hand-derived gradient on tensors: no autograd",
         operations=_counted_by("torch_manual")),
@@ -177,6 +177,7 @@ VARIANTS = (
 )
 # fmt: on
 BASELINE = "numpy-batched"
+RENAMED = {"torch-rnn": "torch-layer"}  # a name holds for every cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,7 @@ LADDER = (
     Step("torch-cell", "less work: 1 recurrent step instead of 6", layout="single_step"),
     Step("numpy-inplace", "a workspace allocated once", branches_from=4),
     Step("torch-inplace", "a workspace allocated once", branches_from=5),
-    Step("torch-rnn", "nn.RNN: all steps in one call", branches_from=7),
+    Step("torch-layer", "nn.RNN: all steps in one call", branches_from=7),
 )
 
 
@@ -251,7 +252,8 @@ def listed(spec: str) -> Variant | None:
         return variant
     if ":" not in spec:
         names = [variant.name for variant in VARIANTS]
-        suggestion = did_you_mean(spec, names)
+        new_name = RENAMED.get(spec)
+        suggestion = f"; it is called {new_name} now" if new_name else did_you_mean(spec, names)
         choices = f"there are: {', '.join(names)}; or module:object for your own"
         raise UserError(f"no variant {spec!r}{suggestion}; {choices}")
     return None

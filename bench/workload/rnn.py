@@ -127,7 +127,7 @@ def torch_cell(case: Case) -> Operations:
     return _autograd(case, SUBTRACT_SCALED)
 
 
-def torch_rnn(case: Case) -> Operations:
+def torch_layer(case: Case) -> Operations:
     """Count the operations of ``nn.RNN``, with U x_t of all steps in one product, and an optimizer."""
     return _autograd(case, SUBTRACT_SCALED, at_once=True)
 

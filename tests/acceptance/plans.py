@@ -22,7 +22,7 @@ from bench.workload.own import load_variant
 
 CASE = sine_case("forward", "positional", batch=4, hidden=4)  # what the kernels answer; they take no notice
 STEP = sine_case("train_step", "positional")  # the tutorial's
-HEADLINE = ("numpy-batched", "numpy-inplace", "torch-rnn", "torch-inplace")
+HEADLINE = ("numpy-batched", "numpy-inplace", "torch-layer", "torch-inplace")
 AGAIN = " again"  # what the name of a second arm of the baseline's code ends with
 TESTS = Path(__file__).parents[1]  # where workers find acceptance.kernels
 

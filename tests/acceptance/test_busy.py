@@ -47,7 +47,7 @@ def test_words_are_right_whatever_else_runs(
         for variant in truth
         for word in words[variant]
     )
-    kept = truth.get("torch-rnn") == "SLOWER" and min(right.values()) >= least(runs) and wrong == 0
+    kept = truth.get("torch-layer") == "SLOWER" and min(right.values()) >= least(runs) and wrong == 0
     validity.record(
         f"T16-{name}",
         claim=f"the headline arms at the tutorial's size, {TITLES[name]}, {runs} runs of {BLOCKS} blocks: "

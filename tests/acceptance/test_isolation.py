@@ -18,7 +18,7 @@ from bench.workload.catalog import BASELINE, VARIANTS
 BLOCKS = 6
 TURNS = (True, False, False, True)  # whether every arm has a worker of its own
 NEAR = log(1.02)
-# torch-rnn asks for 0.9 MB in every call here, of which glibc may give back all or nothing when it is freed
+# torch-layer asks for 0.9 MB in every call here, of which glibc may give back all or nothing when it is freed
 LARGE = Case("forward", Shape(52, 22, 1, 201, 8), "sequence", data="random")
 MEMORY_BLOCKS = 16
 STEADY = 0.04  # standard deviation of the log of a block's ratio
@@ -126,17 +126,17 @@ def test_processes_of_one_arm_have_one_speed(validity: Recorder, tmp_path: Path)
     found: dict[bool, list[float]] = {}
     for system in (False, True):
         plan = make_plan(
-            ["numpy-inplace", "torch-rnn", "torch-inplace"], blocks=MEMORY_BLOCKS, seed=1, case=LARGE
+            ["numpy-inplace", "torch-layer", "torch-inplace"], blocks=MEMORY_BLOCKS, seed=1, case=LARGE
         )
         judgement = judge_run(measure(plan, tmp_path, keep=tuple(KEEPS_MEMORY) if system else ()))
-        found[system] = list(row(judgement, "torch-rnn").log_ratios)
+        found[system] = list(row(judgement, "torch-layer").log_ratios)
 
     def told(system: bool) -> str:
         logs = sorted(found[system])
         return f"{100 * stdev(logs):.1f} %, ratios {exp(logs[0]):.3f} to {exp(logs[-1]):.3f}"
 
     kept, caught = stdev(found[False]) <= STEADY, stdev(found[True]) > STEADY
-    claim = f"torch-rnn over numpy-inplace, forward, {LARGE.shape}, {MEMORY_BLOCKS} blocks"
+    claim = f"torch-layer over numpy-inplace, forward, {LARGE.shape}, {MEMORY_BLOCKS} blocks"
     validity.record(
         "T21",
         claim=f"{claim}: standard deviation of a block's ratio",

@@ -28,11 +28,11 @@ Replication = dict[str, Any]
 
 
 def replicate(folder: Path) -> Replication:
-    """Measure numpy-batched against torch-rnn, primer case, one thread, with the command itself."""
+    """Measure numpy-batched against torch-layer, primer case, one thread, with the command itself."""
     command = [
         "run",
         "--variant",
-        "torch-rnn",
+        "torch-layer",
         "--blocks",
         str(BLOCKS),
         "--threads",
@@ -91,7 +91,7 @@ def test_the_headline_is_the_same_at_other_hours(
     hours = ", ".join(f"{hours:.2g}" for hours in hours_apart(last))
     validity.record(
         "T17",
-        claim=f"torch-rnn over numpy-batched, {BLOCKS} blocks, {REPLICATIONS} times at other hours",
+        claim=f"torch-layer over numpy-batched, {BLOCKS} blocks, {REPLICATIONS} times at other hours",
         promised=f"{PAIRS} of {math.comb(REPLICATIONS, 2)} pairs of ratios within their joint intervals",
         measured=f"{found} of {pairs}: {ratios}; hours apart: {hours}",
         kept=found >= PAIRS,

@@ -1,6 +1,6 @@
 """How long it takes until the headline is known to 2 % and to 1 %: by a run of ours, and by pyperf.
 
-The headline is torch-rnn over numpy-batched, the tutorial's training step in float32 and one thread. Both
+The headline is torch-layer over numpy-batched, the tutorial's training step in float32 and one thread. Both
 programs run whole, by turns. Ours measures the other headline arms and the A/A control as well. pyperf
 measures one after the other, 20 processes of three values each; its interval is Welch's, from their means.
 """
@@ -22,7 +22,7 @@ from acceptance.validity import Recorder
 from bench.machine.environ import worker_environment
 
 TOOLS = Path(__file__).parent / "tools"
-PAIR = ("numpy-batched", "torch-rnn")
+PAIR = ("numpy-batched", "torch-layer")
 GOALS = {0.02: 20.0, 0.01: 60.0}  # half-width of the 95 % interval of the log ratio -> seconds
 
 Step = tuple[float, float]  # seconds since the program started, half-width by then
@@ -126,7 +126,7 @@ def test_seconds_until_the_headline_is_known(tmp_path: Path, validity: Recorder,
         missed += [] if kept else [target]
         validity.record(
             f"TIME-{100 * target:.0f}",
-            claim=f"seconds until torch-rnn over numpy-batched is known to {100 * target:.0f} %",
+            claim=f"seconds until torch-layer over numpy-batched is known to {100 * target:.0f} %",
             promised=f"at most {goal:.0f} s in {least(runs)} of {runs} runs",
             measured=in_words(seconds["ours", target], goal),
             kept=kept,
@@ -161,7 +161,7 @@ NAMES = {
 TRUST = {"ours": "see T1 and T2", "pyperf": "7 % without drift, 31 to 58 % with"}
 TITLE = "Seconds until the ratio is known"
 TEXT = (
-    "numpy-batched against torch-rnn, the tutorial's training step, float32, one thread: seconds from the "
+    "numpy-batched against torch-layer, the tutorial's training step, float32, one thread: seconds from the "
     "start of the program until the half-width of the 95 % interval of the log ratio is 2 % or 1 % or less "
     "and stays so; whole programs, by turns: median (least to most). pyperf's interval is made from the "
     "means of its processes and takes them for independent: of what changes between its two benchmarks it "

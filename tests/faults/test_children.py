@@ -92,7 +92,7 @@ def test_a_variant_that_leaves_its_group_or_starts_others_is_ended_with_them(tmp
 def test_a_training_leaves_no_folder_of_torch_in_the_place_for_temporary_files(tmp_path):
     (tmp_path / "temporary").mkdir()
     running = start_program(
-        *("train", "--variant", "torch-rnn", "--epochs", "2", "--out", str(tmp_path / "out")),
+        *("train", "--variant", "torch-layer", "--epochs", "2", "--out", str(tmp_path / "out")),
         TMPDIR=str(tmp_path / "temporary"),
     )
     assert finish(running)[0] == 0

@@ -41,7 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_torch_numpy_is_measured_and_the_reason_is_said(here, monkeypatch, capsys):
     monkeypatch.setattr("bench.api.run.find_devices", lambda: NO_TORCH)
-    code = main([*SMALLEST, "--variant", "torch-rnn", "--out", "mine"])
+    code = main([*SMALLEST, "--variant", "torch-layer", "--out", "mine"])
     assert code in (0, 3), capsys.readouterr().err  # what was asked for is missing, the rest is complete
     measured = {one["entry"].partition(" | ")[2] for one in records(here / "mine") if one["kind"] == "burst"}
     assert "numpy-inplace@cpu x1" in measured
@@ -52,8 +52,8 @@ def test_without_torch_numpy_is_measured_and_the_reason_is_said(here, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--variant", "torch-rnn", "--variant", "torch-cell"], "PyTorch is not installed"),
-        (["--variant", "torch-rnn", "--device", "cuda"], "no device 'cuda' here: PyTorch is not installed"),
+        (["--variant", "torch-layer", "--variant", "torch-cell"], "PyTorch is not installed"),
+        (["--variant", "torch-layer", "--device", "cuda"], "no device 'cuda' here: PyTorch is not installed"),
         (["--variant", "numpy-inplace", "--seq-len", "2000"], "no proof for T = 2000"),
     ],
 )

@@ -21,7 +21,7 @@ from bench.records.record import AnyRecord, Burst, Decision, Entry
 from bench.records.run import make_run
 from bench.workload.options import RunOptions
 
-VARIANTS = ("numpy-inplace", "torch-rnn", "torch-inplace")  # beside the baseline
+VARIANTS = ("numpy-inplace", "torch-layer", "torch-inplace")  # beside the baseline
 BLOCKS = 40  # at most
 
 
