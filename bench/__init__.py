@@ -1,6 +1,7 @@
 """Compare NumPy and PyTorch for one RNN on this machine: which is faster, by how much, how sure, and why.
 
-In a notebook: ``verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``, imported on first use.
+In a notebook: ``verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``, imported on first use;
+``load_torch`` and ``to_torch`` exchange parameters with PyTorch.
 """
 
 import importlib
@@ -16,9 +17,11 @@ _API = {
     "report": "bench.api.functions",
     "advise": "bench.api.functions",
     "load": "bench.api.functions",
+    "load_torch": "bench.training.torch_names",
+    "to_torch": "bench.training.torch_names",
     "UserError": "bench.machine.errors",
 }
-__all__ = ["UserError", "advise", "load", "report", "run", "train", "verify"]
+__all__ = ["UserError", "advise", "load", "load_torch", "report", "run", "to_torch", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,19 +6,17 @@ caller's, who writes other numbers into x and y between calls: every call reads 
 * ``call()``    the work, and the only thing inside the clock;
 * ``reset()``   parameters back to the start;
 * ``result()``  the last call's output as a dict of arrays: ``y_hat``; or ``loss`` and the gradients
-  ``dU dW dV``; or ``loss`` and the updated ``U W V``.
+  ``dU dW dV ...``; or ``loss`` and the updated parameters.
 
-The variants ``numpy-batched`` (rnn.py), ``numpy-loop`` and ``numpy-published`` are bound here.
+The variants ``numpy-batched`` (rnn.py, gru.py, lstm.py), ``numpy-loop`` and ``numpy-published`` are bound here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import ModuleType
+from typing import Any
 
-from impl_numpy import loop as loop_functions
-from impl_numpy import published as published_functions
-from impl_numpy import rnn
+from impl_numpy import gru, loop, lstm, published, rnn
 from impl_numpy.rnn import Array, Params
 
 
@@ -32,29 +30,29 @@ class Bound:
 
 
 def bind(
-    functions: ModuleType,
+    functions: Any,
     task: str,
     params: Params,
     x: Array,
     y: Array,
     *,
-    activation: str,
     delta: float,
     lr: float,
+    **options: str,
 ) -> Bound:
-    """Bind a module's ``predict`` and ``loss_and_grads`` to a task."""
+    """Bind a module's ``predict`` and ``loss_and_grads`` to a task; ``options`` are those of its cell."""
     current = dict(params)
     last: dict[str, Array] = {}
 
     def forward() -> None:
-        last["y_hat"] = functions.predict(current, x, activation=activation)
+        last["y_hat"] = functions.predict(current, x, **options)
 
     def gradient() -> None:
-        loss, grads = functions.loss_and_grads(current, x, y, activation=activation, delta=delta)
-        last.update(loss=loss, dU=grads["U"], dW=grads["W"], dV=grads["V"])
+        loss, grads = functions.loss_and_grads(current, x, y, delta=delta, **options)
+        last.update({"loss": loss} | {f"d{name}": grad for name, grad in grads.items()})
 
     def train_step() -> None:
-        loss, grads = functions.loss_and_grads(current, x, y, activation=activation, delta=delta)
+        loss, grads = functions.loss_and_grads(current, x, y, delta=delta, **options)
         last["loss"] = loss
         for name, grad in grads.items():
             current[name] = current[name] - lr * grad
@@ -69,6 +67,7 @@ def bind(
     return Bound(calls[task], reset, result)
 
 
-batched = partial(bind, rnn)
-loop = partial(bind, loop_functions)
-published = partial(bind, published_functions)
+rnn_batched, gru_batched, lstm_batched = (partial(bind, functions) for functions in (rnn, gru, lstm))
+rnn_loop = partial(bind, loop)
+gru_loop, lstm_loop = (partial(bind, loop.BySample(functions)) for functions in (gru, lstm))
+rnn_published = partial(bind, published)

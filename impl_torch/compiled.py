@@ -3,7 +3,7 @@
 Differs from rnn.py in that torch.compile turns a whole task into one graph (``fullgraph``) for one set of
 shapes (``dynamic=False``), and generates its code: element-wise operations are merged, the gradient is a
 function of the parameters (``torch.func``), so that the update belongs to the graph as well. The input
-products of all steps are one matrix product, as in inplace.py. On the CPU the code around the kernels is
+products of all steps are one matrix product, as in rnn_inplace.py. On the CPU the code around the kernels is
 C++ too: with the usual Python around them, a step of the primer's size takes a fifth longer.
 
 ``bind`` compiles, which takes seconds, and says how long in ``compile_ns``. What is compiled is kept for the
@@ -15,13 +15,15 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 import torch._dynamo.config
 import torch._dynamo.utils
 from torch import Tensor
+
+from torch.nn.functional import linear
 
 from impl_torch.contract import Array, Bound, to_arrays
 from impl_torch.rnn import ACTIVATIONS, Params
@@ -45,37 +47,71 @@ class CompiledBound(Bound):
     compile_ns: int
 
 
-def forward(params: Params, x: Tensor, *, activation: str) -> Tensor:
-    """y_hat (B, O)."""
-    U, W, V = params["U"], params["W"], params["V"]
+def rnn_forward(params: Params, x: Tensor, *, activation: str) -> Tensor:
+    """y_hat (B, O) of the RNN."""
     act = ACTIVATIONS[activation]
-    h = x.new_zeros((x.shape[1], W.shape[0]))  # (B, H)
-    for a_t in (x @ U.T).unbind():  # (B, H): U x_t
-        h = act(a_t + h @ W.T)
-    return h @ V.T
+    h = zeros(params, x)
+    b = params["bU"] + params["bW"] if "bU" in params else None  # (H,)
+    for a_t in linear(x, params["U"], b).unbind():  # (B, H): U x_t + b
+        h = act(a_t + h @ params["W"].T)
+    return linear(h, params["V"], params.get("bV"))
 
 
-def loss_of(params: Params, x: Tensor, y: Tensor, delta: Tensor, *, activation: str) -> Tensor:
+def gru_forward(params: Params, x: Tensor) -> Tensor:
+    """y_hat (B, O) of the GRU."""
+    h = zeros(params, x)
+    for u_t in linear(x, params["U"], params.get("bU")).unbind():  # (B, 3H): U x_t + bU
+        w_t = linear(h, params["W"], params.get("bW"))
+        (u_r, u_z, u_n), (w_r, w_z, w_n) = u_t.chunk(3, dim=1), w_t.chunk(3, dim=1)  # (B, H) each
+        r, z = torch.sigmoid(u_r + w_r), torch.sigmoid(u_z + w_z)
+        n = torch.tanh(u_n + r * w_n)
+        h = n + z * (h - n)
+    return linear(h, params["V"], params.get("bV"))
+
+
+def lstm_forward(params: Params, x: Tensor) -> Tensor:
+    """y_hat (B, O) of the LSTM."""
+    h = c = zeros(params, x)
+    b = params["bU"] + params["bW"] if "bU" in params else None  # (4H,)
+    for u_t in linear(x, params["U"], b).unbind():  # (B, 4H): U x_t + b
+        a_i, a_f, a_g, a_o = (u_t + h @ params["W"].T).chunk(4, dim=1)  # (B, H) each
+        c = torch.sigmoid(a_f) * c + torch.sigmoid(a_i) * torch.tanh(a_g)
+        h = torch.sigmoid(a_o) * torch.tanh(c)
+    return linear(h, params["V"], params.get("bV"))
+
+
+def zeros(params: Params, x: Tensor) -> Tensor:
+    """h_0 or c_0 = 0, (B, H)."""
+    return x.new_zeros((x.shape[1], params["W"].shape[1]))
+
+
+FORWARD = {"rnn": rnn_forward, "gru": gru_forward, "lstm": lstm_forward}
+
+
+def forward(params: Params, x: Tensor, *, cell: str, **options: str) -> Tensor:
+    """y_hat (B, O)."""
+    return FORWARD[cell](params, x, **options)
+
+
+def loss_of(params: Params, x: Tensor, y: Tensor, delta: Tensor, **options: str) -> Tensor:
     """Mean Huber loss (0-d), written out: the library's own takes no tensor as its cutoff."""
-    e = forward(params, x, activation=activation) - y
+    e = forward(params, x, **options) - y
     e_clipped = torch.clip(e, -delta, delta)
     return torch.mean(e_clipped * (e - e_clipped / 2))
 
 
-def gradient(
-    params: Params, x: Tensor, y: Tensor, delta: Tensor, *, activation: str
-) -> tuple[Tensor, Params]:
+def gradient(params: Params, x: Tensor, y: Tensor, delta: Tensor, **options: str) -> tuple[Tensor, Params]:
     """The loss and its gradient, a dict like ``params``."""
     differentiate = torch.func.grad_and_value(loss_of)
-    grads, loss = differentiate(params, x, y, delta, activation=activation)
+    grads, loss = differentiate(params, x, y, delta, **options)
     return loss, grads
 
 
 def train_step(
-    params: Params, x: Tensor, y: Tensor, delta: Tensor, lr: Tensor, *, activation: str
+    params: Params, x: Tensor, y: Tensor, delta: Tensor, lr: Tensor, **options: str
 ) -> tuple[Tensor, Params]:
     """The loss, and the parameters after the update."""
-    loss, grads = gradient(params, x, y, delta, activation=activation)
+    loss, grads = gradient(params, x, y, delta, **options)
     return loss, {name: p - lr * grads[name] for name, p in params.items()}
 
 
@@ -98,11 +134,13 @@ def bind(
     x: Tensor,
     y: Tensor,
     *,
-    activation: str,
     delta: float,
     lr: float,
+    **options: str,
 ) -> CompiledBound:
     """Compile ``task`` for these shapes where x is, unless this process has, and return its ``Bound``.
+
+    ``options`` are the ``cell``, and the ``activation`` of an RNN.
 
     Raises:
         RuntimeError: torch.compile is switched off. Whatever keeps it from compiling is raised as it is.
@@ -115,15 +153,15 @@ def bind(
     function = compiled(functions[task], x.device.type, torch.get_num_threads())
 
     def call_forward() -> None:
-        last["y_hat"] = function(current, x, activation=activation)
+        last["y_hat"] = function(current, x, **options)
 
     def call_gradient() -> None:
-        last["loss"], grads = function(current, x, y, delta_there, activation=activation)
-        last.update(dU=grads["U"], dW=grads["W"], dV=grads["V"])
+        last["loss"], grads = function(current, x, y, delta_there, **options)
+        last.update({f"d{name}": grad for name, grad in grads.items()})
 
     def call_train_step() -> None:
         nonlocal current
-        last["loss"], current = function(current, x, y, delta_there, lr_there, activation=activation)
+        last["loss"], current = function(current, x, y, delta_there, lr_there, **options)
 
     def reset() -> None:
         nonlocal current
@@ -156,3 +194,6 @@ def compile_by(call: Callable[[], object]) -> int:
 def n_graphs() -> int:
     """How many graphs this process has compiled or taken from the cache folder."""
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
+rnn, gru, lstm = (partial(bind, cell=cell) for cell in ("rnn", "gru", "lstm"))

@@ -3,7 +3,7 @@
 The tensors say which device computes. ``call`` never waits for it: that belongs to the clock. ``result``
 copies back to NumPy arrays and so does wait.
 
-The variants ``torch-autograd`` (rnn.py) and ``torch-manual`` are bound here.
+The variants ``torch-autograd`` (rnn.py, gru.py, lstm.py) and ``torch-manual`` are bound here.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,10 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impl_torch import manual as manual_functions
-from impl_torch import rnn
+from impl_torch import gru, lstm, rnn
+from impl_torch import gru_manual as gru_by_hand
+from impl_torch import lstm_manual as lstm_by_hand
+from impl_torch import rnn_manual as rnn_by_hand
 from impl_torch.rnn import Params
 
 Array = NDArray[Any]
@@ -43,23 +45,23 @@ def bind(
     x: Tensor,
     y: Tensor,
     *,
-    activation: str,
     delta: float,
     lr: float,
+    **options: str,
 ) -> Bound:
-    """Bind a module's ``predict`` and ``loss_and_grads`` to a task."""
+    """Bind a module's ``predict`` and ``loss_and_grads`` to a task; ``options`` are those of its cell."""
     current = dict(params)
     last: dict[str, Tensor] = {}
 
     def forward() -> None:
-        last["y_hat"] = functions.predict(current, x, activation=activation)
+        last["y_hat"] = functions.predict(current, x, **options)
 
     def gradient() -> None:
-        loss, grads = functions.loss_and_grads(current, x, y, activation=activation, delta=delta)
-        last.update(loss=loss, dU=grads["U"], dW=grads["W"], dV=grads["V"])
+        loss, grads = functions.loss_and_grads(current, x, y, delta=delta, **options)
+        last.update({"loss": loss} | {f"d{name}": grad for name, grad in grads.items()})
 
     def train_step() -> None:
-        loss, grads = functions.loss_and_grads(current, x, y, activation=activation, delta=delta)
+        loss, grads = functions.loss_and_grads(current, x, y, delta=delta, **options)
         last["loss"] = loss
         for name, grad in grads.items():
             current[name] = current[name] - lr * grad
@@ -74,5 +76,7 @@ def bind(
     return Bound(calls[task], reset, result)
 
 
-autograd = partial(bind, rnn)
-manual = partial(bind, manual_functions)
+rnn_autograd, gru_autograd, lstm_autograd = (partial(bind, functions) for functions in (rnn, gru, lstm))
+rnn_manual, gru_manual, lstm_manual = (
+    partial(bind, functions) for functions in (rnn_by_hand, gru_by_hand, lstm_by_hand)
+)

@@ -1,9 +1,9 @@
 """Variants ``torch-cell`` and ``torch-layer``: modules and an optimizer, as PyTorch users write it.
 
-Differ from rnn.py in using the library's own parts: ``nn.RNNCell`` unrolled in a Python loop, or
-``nn.RNN``, which takes all steps in one call; then ``nn.Linear``, ``nn.HuberLoss``, ``optim.SGD``.
-``torch-cell`` on the layout ``single_step`` is the PyTorch tutorial's program. nn.RNN knows tanh and
-relu only, so the sigmoid is not supported here.
+Differ from rnn.py, gru.py and lstm.py in using the library's own parts: ``nn.RNNCell``, ``nn.GRUCell`` or
+``nn.LSTMCell`` unrolled in a Python loop; or ``nn.RNN``, ``nn.GRU`` or ``nn.LSTM``, which take all steps in
+one call; then ``nn.Linear``, ``nn.HuberLoss``, ``optim.SGD``. ``torch-cell`` on the layout ``single_step``
+is the PyTorch tutorial's program. nn.RNN knows tanh and relu only, so the sigmoid is not supported here.
 """
 
 from functools import partial
@@ -16,58 +16,75 @@ from torch import Tensor, nn
 from impl_torch.contract import Bound, to_arrays
 from impl_torch.rnn import Params
 
+# a parameter's name here -> its name in a cell, and in a layer; the output is nn.Linear
+NAMES = {
+    "U": "rnn.weight_ih", "W": "rnn.weight_hh", "V": "linear.weight",
+    "bU": "rnn.bias_ih", "bW": "rnn.bias_hh", "bV": "linear.bias",
+}  # fmt: skip
+
 
 class CellModel(nn.Module):
-    """RNNCell applied T times from h_0 = 0, then a linear layer on h_T."""
+    """A cell applied T times from the state 0, then a linear layer on h_T."""
 
-    def __init__(self, features: int, hidden: int, outputs: int) -> None:
+    def __init__(self, cell: type[nn.RNNCellBase], sizes: tuple[int, int, int], **options: Any) -> None:
+        """``sizes`` are I, H and O; ``options`` are those of the cell."""
         super().__init__()
-        self.rnn = nn.RNNCell(features, hidden, bias=False, nonlinearity="tanh")
-        self.linear = nn.Linear(hidden, outputs, bias=False)
+        features, hidden, outputs = sizes
+        self.rnn = cell(features, hidden, **options)
+        self.linear = nn.Linear(hidden, outputs, bias=options["bias"])
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, I) -> (B, O)."""
-        h = None
+        state = None
         for x_t in x:
-            h = self.rnn(x_t, h)  # (B, H); None stands for zeros
-        y_hat: Tensor = self.linear(h)
+            state = self.rnn(x_t, state)  # (B, H), of an LSTM h and c; None stands for zeros
+        y_hat: Tensor = self.linear(state[0] if isinstance(state, tuple) else state)
         return y_hat
 
 
 class LayerModel(nn.Module):
-    """nn.RNN over the whole sequence, then a linear layer on h_T."""
+    """A layer over the whole sequence, then a linear layer on h_T."""
 
-    def __init__(self, features: int, hidden: int, outputs: int) -> None:
+    def __init__(self, layer: type[nn.RNNBase], sizes: tuple[int, int, int], **options: Any) -> None:
+        """``sizes`` are I, H and O; ``options`` are those of the layer."""
         super().__init__()
-        self.rnn = nn.RNN(features, hidden, bias=False, nonlinearity="tanh")
-        self.linear = nn.Linear(hidden, outputs, bias=False)
+        features, hidden, outputs = sizes
+        self.rnn = layer(features, hidden, **options)
+        self.linear = nn.Linear(hidden, outputs, bias=options["bias"])
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, I) -> (B, O)."""
-        _, h_last = self.rnn(x)  # (1, B, H)
+        _, state = self.rnn(x)  # (1, B, H), of an LSTM h and c
+        h_last = state[0] if isinstance(state, tuple) else state
         y_hat: Tensor = self.linear(h_last[0])
         return y_hat
 
 
 def named_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The three matrices under the contract's names: both models hold them in the order U, W, V."""
-    return dict(zip("UWV", model.parameters(), strict=True))
+    """The model's parameters under the contract's names."""
+    weights = {name.removesuffix("_l0"): weight for name, weight in model.named_parameters()}
+    return {name: weights[theirs] for name, theirs in NAMES.items() if theirs in weights}
 
 
 def bind(
     model_class: type[CellModel] | type[LayerModel],
+    part: type[nn.Module],
     task: str,
     params: Params,
     x: Tensor,
     y: Tensor,
     *,
-    activation: str,
     delta: float,
     lr: float,
+    activation: str | None = None,
 ) -> Bound:
-    """Build model, loss and optimizer where x is, load ``params`` and return the ``Bound``."""
-    hidden, features = params["U"].shape
-    model = model_class(features, hidden, len(params["V"])).to(x)
+    """Build model, loss and optimizer where x is, load ``params`` and return the ``Bound``.
+
+    ``part`` is the library's cell or layer; only the RNN has an ``activation``.
+    """
+    options: dict[str, Any] = {} if activation is None else {"nonlinearity": activation}
+    sizes = params["U"].shape[1], params["W"].shape[1], len(params["V"])
+    model = model_class(part, sizes, bias="bU" in params, **options).to(x)
     weights = named_weights(model)
     loss_function = nn.HuberLoss(delta=delta)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
@@ -105,5 +122,5 @@ def bind(
     return Bound(calls[task], reset, result)
 
 
-cell = partial(bind, CellModel)
-layer = partial(bind, LayerModel)
+rnn_cell, gru_cell, lstm_cell = (partial(bind, CellModel, part) for part in (nn.RNNCell, nn.GRUCell, nn.LSTMCell))
+rnn_layer, gru_layer, lstm_layer = (partial(bind, LayerModel, part) for part in (nn.RNN, nn.GRU, nn.LSTM))

@@ -123,7 +123,7 @@ def _torch_operations(call: Any) -> Seen:
 @contextmanager
 def _counting_numpy() -> Iterator[Seen]:
     """Arrays that the workspace variant allocates are counted ones too."""
-    import impl_numpy.inplace
+    import impl_numpy.rnn_inplace
 
     class Counting:
         def __getattr__(self, name: str) -> Any:
@@ -131,7 +131,7 @@ def _counting_numpy() -> Iterator[Seen]:
             return (lambda *args: made(*args).view(Counted)) if name in ("empty", "zeros") else made
 
     Counted.seen = []
-    with mock.patch.object(impl_numpy.inplace, "np", Counting()):
+    with mock.patch.object(impl_numpy.rnn_inplace, "np", Counting()):
         yield Counted.seen
 
 

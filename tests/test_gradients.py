@@ -81,7 +81,7 @@ def test_both_sides_of_the_complex_huber_loss_are_the_definition() -> None:
 def test_torch_manual_passes_gradcheck_at_settings_that_reject_a_factor_of_1_0005(
     activation: str, factor: float
 ) -> None:
-    from impl_torch.manual import loss_and_grads
+    from impl_torch.rnn_manual import loss_and_grads
 
     case = replace(CASES[0], shape=Shape(4, 3, 2, 5, 3), activation=activation)
     batch = data.make(case)

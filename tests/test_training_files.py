@@ -234,7 +234,7 @@ def test_a_training_that_contradicts_itself_or_is_out_of_bounds_is_refused(
 VARIANT = """
 import types
 from pathlib import Path
-from impl_numpy.inplace import bind as usual
+from impl_numpy.rnn_inplace import bind as usual
 
 def bind(*args, **options):
     file = Path({file!r})

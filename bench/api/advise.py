@@ -83,6 +83,8 @@ def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
         device=args.device,
         variant=variants_of("grid"),
         dtype=args.dtype,
+        cell=args.cell,
+        bias=args.bias,
         blocks=MAX_BLOCKS,
         budget=round(timer.left_s, 1),
         seed=seed,
@@ -104,6 +106,8 @@ def command(args: AdviseOptions, seed: int) -> list[str]:
     words = ["rnnbench", "advise"]
     for name in (*SIZES, "task", "dtype", "threads"):
         words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
+    words += [] if args.cell is None else ["--cell", args.cell]
+    words += [] if args.bias is None else ["--bias" if args.bias else "--no-bias"]
     for device in args.device:
         words += ["--device", device]
     return [*words, "--budget", f"{args.budget:g}s", "--seed", str(seed)]

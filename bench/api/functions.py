@@ -95,7 +95,8 @@ def verify(
 ) -> Verification:
     """Prove variants (default: all) against the reference: ``rnnbench verify``.
 
-    ``variant`` and ``device`` mean the same as the plurals; the default device is the CPU.
+    ``cells`` chooses cells, ``bias`` with biases or without. ``variant``, ``device`` and ``cell`` mean the
+    same as the plurals; the default device is the CPU.
 
     Raises:
         UserError: a variant, device or keyword is unknown.
@@ -112,7 +113,8 @@ def run(quick: bool = False, **wishes: Any) -> Result:
 
     Keywords are named like the command's options. With one value or several: ``variants``, ``devices``,
     ``tasks``, ``layouts`` (also in singular), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
-    ``threads``, ``keep_env``. With one value: ``preset``, ``dtype``, ``activation``, ``split``, ``blocks``,
+    ``threads``, ``keep_env``. With one value: ``preset``, ``cell``, ``bias`` (True or False), ``dtype``,
+    ``activation``, ``split``, ``blocks``,
     ``budget``, ``seed``, ``out``, ``wait_quiet``. Without other keywords: ``resume``, the folder of a run
     that was cut off; or ``resume`` with ``blocks``, to extend a finished run with an UNRESOLVED result to
     that total, once; or ``refine``, the folder of a grid, also with ``budget``. The preset gives the values
@@ -141,7 +143,8 @@ def advise(**wishes: Any) -> "Advice":
     """Measure one size now, and say in two sentences what to use and why: ``rnnbench advise``.
 
     Keywords are named like the command's options, each with one value: ``hidden``, ``batch``, ``seq_len``,
-    ``features``, ``outputs``, ``task``, ``dtype``, ``device``, ``threads``, ``budget`` (seconds, or "2m"),
+    ``features``, ``outputs``, ``task``, ``cell``, ``bias``, ``dtype``, ``device``, ``threads``, ``budget``
+    (seconds, or "2m"),
     ``seed``, ``out``, ``wait_quiet``. ::
 
         bench.advise(hidden=64, batch=1, seq_len=100, task="forward", budget="30s")
@@ -168,7 +171,7 @@ def train(
     """Train variants from the same start: ``rnnbench train``, with its plots and its report.
 
     Keywords are named like the command's options: several ``variants`` (also ``variant``), and with one value
-    ``epochs``, ``layout``, ``dtype``, ``activation``, ``lr``, ``delta``, ``hidden``, ``batch``, ``window``
+    ``epochs``, ``layout``, ``cell``, ``bias``, ``dtype``, ``activation``, ``lr``, ``delta``, ``hidden``, ``batch``, ``window``
     (also ``seq_len``), ``horizon`` (also ``outputs``), ``device``, ``seed``, ``series``, ``column``,
     ``decimal``, ``encoding``, ``missing``, ``split``, ``target``, ``load``, ``save``, ``every``, ``out``,
     ``wait_quiet``.

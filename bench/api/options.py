@@ -10,6 +10,8 @@ from bench.records.formats import FILES
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS
 from bench.workload.options import (
     RunOptions,
+    bias_option,
+    cell_option,
     device_option,
     number,
     option,
@@ -24,7 +26,7 @@ from bench.workload.options import (
     whole,
 )
 
-PLURALS = {"variants": "variant", "devices": "device", "tasks": "task", "layouts": "layout"}
+PLURALS = {"variants": "variant", "cells": "cell", "devices": "device", "tasks": "task", "layouts": "layout"}
 # by the status of a run or a training, or by what stopped it: the user or a signal
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130, "user": 130, "signal": 143}
 
@@ -34,6 +36,8 @@ class VerifyOptions:
     """Hold the options of ``verify``."""
 
     variant: tuple[str, ...] = variant_option()
+    cell: tuple[str, ...] = option((), "rnn, gru, lstm or module:object (default: all)", metavar="NAME")
+    bias: bool | None = option(None, "only with biases, or only without (default: both)", switch=True)
     device: tuple[str, ...] = device_option()
     json: bool = option(False, "print the rows as a JSON list", in_python=False)
 
@@ -45,7 +49,9 @@ class TrainOptions:
     variant: tuple[str, ...] = variant_option("(default: numpy-inplace and torch-layer)")
     layout: str = option("positional", choices=LAYOUTS)
     dtype: str = option("float32", choices=DTYPES)
-    activation: str = option("tanh", choices=ACTIVATIONS)
+    cell: str | None = cell_option()
+    bias: bool | None = bias_option()
+    activation: str = option("tanh", "of the rnn (default: tanh)", choices=ACTIVATIONS)
     epochs: int = option(20000, "training steps (default: 20000)", positive, "N")
     lr: float = option(0.1, "learning rate (default: 0.1)", number, "RATE")
     delta: float = option(0.025, "cutoff of the Huber loss (default: 0.025)", number, "SIZE")
@@ -102,6 +108,8 @@ class AdviseOptions:
     threads: int = option(1, "threads on the CPU (default: 1)", positive, "N", once=True)
     task: str = option(TASKS[0], f"(default: {TASKS[0]})", choices=TASKS)
     dtype: str = option("float32", "(default: float32)", choices=DTYPES)
+    cell: str | None = cell_option()
+    bias: bool | None = bias_option()
     device: tuple[str, ...] = device_option()
     budget: float = option(
         30.0, "all that it may take, waiting aside: 30, 30s or 2m (default: 30s)", seconds, "TIME"
@@ -242,7 +250,8 @@ VERBS = {
 
 
 def from_keywords(verb: str, wishes: Mapping[str, Any]) -> Any:
-    """Return the options of a command from Python keywords; None and False count as not given.
+    """Return the options of a command from Python keywords; None counts as not given, and so does False
+    except for an option that also has a ``--no-``.
 
     Raises:
         UserError: a keyword is unknown, its value is invalid, or it has too many values.
@@ -260,7 +269,8 @@ def from_keywords(verb: str, wishes: Mapping[str, Any]) -> Any:
             known_names = ", ".join(sorted(names))
             raise UserError(f"bench.{verb}() knows no wish {name!r}{suggestion}; there are: {known_names}")
         is_single = isinstance(wish, (str, Path)) or not isinstance(wish, Iterable)
-        values = [] if wish is None or wish is False else [wish] if is_single else list(wish)
+        not_given = wish is None or (wish is False and not option_of(field).switch)
+        values = [] if not_given else [wish] if is_single else list(wish)
         if len(values) > 1 and not isinstance(field.default, tuple):
             raise UserError(f"{spelled(name)} takes one value, not {len(values)}")
         try:
@@ -276,10 +286,10 @@ def from_keywords(verb: str, wishes: Mapping[str, Any]) -> Any:
 
 def _read_keyword(item: Field[Any], value: Any) -> Any:
     """Return one value, parsed like the command line's values."""
-    if item.default is False:
-        if value is not True:
+    if item.default is False or option_of(item).switch:
+        if not isinstance(value, bool):
             raise UserError(f"is True or False, not {value!r}")
-        return True
+        return value
     if value is True:
         raise UserError("expected one argument")
     return read_value(option_of(item), str(value))

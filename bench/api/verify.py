@@ -49,4 +49,7 @@ def prove(args: VerifyOptions, device: str) -> tuple[list[Row], Sequence[Absent]
     from bench.reporting.display import verify_progress  # rich, needed from here on
 
     with verify_progress() as progress:
-        return verify(specs, devices, machine=machine, progress=progress), absent
+        rows = verify(
+            specs, devices, machine=machine, cells=args.cell, bias=args.bias, progress=progress
+        )
+        return rows, absent

@@ -66,6 +66,9 @@ def add_options(parser: Parser, kind: type) -> None:
         if field.default is False:
             parser.add_argument(spelled(field.name), action="store_true", **settings)
             continue
+        if declared.switch:
+            parser.add_argument(spelled(field.name), action=argparse.BooleanOptionalAction, **settings)
+            continue
         settings |= {
             "type": lambda text, declared=declared: read_value(declared, text),
             "metavar": declared.metavar,

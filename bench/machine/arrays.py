@@ -32,11 +32,15 @@ HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.fo
 
 
 def read_arrays(
-    path: str | Path, names: Collection[str] | None, *, max_bytes: int | None = None
+    path: str | Path,
+    names: Collection[str] | None,
+    optional: Collection[str] = (),
+    *,
+    max_bytes: int | None = None,
 ) -> dict[str, Array]:
     """Return the arrays of an npz file: exactly those of ``names``, in any order, or, with None, all arrays.
 
-    ``max_bytes`` limits the size of all arrays. The default is the size of the file: this program writes
+    A file may also hold all arrays of ``optional``, but not only some of them. ``max_bytes`` limits the size of all arrays. The default is the size of the file: this program writes
     files without compression.
 
     Raises:
@@ -48,8 +52,10 @@ def read_arrays(
         try:
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
-                _check_members(members, names, file_bytes if max_bytes is None else max_bytes)
                 by_name = {member.filename.removesuffix(".npy"): member for member in members}
+                if names is not None and by_name.keys() & set(optional):
+                    names = [*names, *optional]
+                _check_members(members, names, file_bytes if max_bytes is None else max_bytes)
                 return {name: _read(archive, by_name[name]) for name in (by_name if names is None else names)}
         except READ_ERRORS as error:
             raise ValueError(f"it is no npz file: {error}") from error

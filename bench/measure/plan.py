@@ -7,6 +7,7 @@ the ratio of the two is the noise floor. There are also:
 * ``ladder``: from the tutorial's NumPy program to its PyTorch program, one change at a time. Branches lead to
   programs that are not on this way: a workspace that is allocated once, and compiled code.
 * ``compiled``: the main case, run by compiled code.
+* ``cells``: every cell but the RNN, with the RNN of the same arm as baseline: what another cell costs.
 * ``dispatch``: the main case with one batch sample, feature, hidden unit and output. It makes the same calls
   on arrays that cost nothing. So its time is the cost of the calls themselves.
 * probes: a worker times the basic operations of its library.
@@ -45,8 +46,8 @@ from bench.records.record import (
     Rung,
 )  # fmt: skip
 from bench.workload import catalog
-from bench.workload.case import LAYOUTS, TASKS, Case, Shape, sine_case
-from bench.workload.cell import find_cell
+from bench.workload.case import DEFAULT_CELL, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.cell import CELLS, find_cell
 from bench.workload.options import RunOptions
 
 MARGIN = 0.02  # EQUIVALENT: the ratio lies within 2 % of 1
@@ -87,6 +88,7 @@ PRESETS = {
     "primer": Preset(("as_written", "fastest", "tutorial", "plain"), 10, 104.0),
     "grid": Preset(("as_written", "fastest"), 8, 585.0),
     "full": Preset((), 20),
+    "cells": Preset(("as_written", "fastest"), 10, 104.0),
 }
 
 
@@ -129,6 +131,8 @@ def make_plan(
     arms, rungs = planner.arms, list[Rung]()
     if asked.preset == "grid":
         groups = _fewer_twins(groups, arms.values())
+    if asked.preset == "cells":
+        groups += planner.cells(groups)
     if planner.standard:
         ladder, rungs = planner.ladder()
         groups.append(ladder)
@@ -141,7 +145,7 @@ def make_plan(
         )
         raise UserError(f"nothing to measure: {reasons}")
 
-    explains = not asked.quick and asked.preset != "grid"
+    explains = not asked.quick and asked.preset not in ("grid", "cells")
     probes = planner.probes(groups[0]) if explains else []
     if probes:
         groups.append(planner.dispatch(groups[0]))
@@ -156,7 +160,7 @@ def make_plan(
         version=bench.__version__,
         started_utc=started_utc,
         command=command,
-        preset="custom" if planner.customised and preset not in ("quick", "grid") else preset,
+        preset="custom" if planner.customised and preset not in ("quick", "grid", "cells") else preset,
         seed=secrets.randbelow(1 << 32) if asked.seed is None else asked.seed,
         blocks=_counted_blocks(asked, preset, groups, arms.values()),
         rounds=QUICK_ROUNDS if asked.quick else ROUNDS,
@@ -189,11 +193,17 @@ class _Planner:
         default_sizes = GRID_SIZES if asked.preset == "grid" else SIZES
         self.sizes = {name: getattr(asked, name) or sizes for name, sizes in default_sizes.items()}
         chosen = (asked.variant, asked.task, asked.layout, asked.threads, exactly)
+        cell = exactly.cases[0].cell if exactly else asked.cell
+        self.cell_settings = catalog.cell_settings(
+            asked.variant, cell=cell, bias=asked.bias, activation=asked.activation
+        )
+        self.baseline = find_cell(self.cell_settings["cell"]).baseline
         settings = (asked.activation, asked.dtype, asked.split)
         other_sizes = asked.preset != "grid" and self.sizes != SIZES  # a grid may have any sizes
         # true if the work differs from the preset, whose claim and time budget then do not apply
         self.customised = any(chosen) or other_sizes or settings != ("tanh", "float32", "random")
-        self.standard = not self.customised and asked.preset != "grid"  # the tutorial's work at its own size
+        # the tutorial's work at its own size
+        self.standard = not self.customised and asked.preset not in ("grid", "cells")
 
     def cases(self) -> list[Case]:
         """Return the cases, main case first: all tasks and layouts, of the user or the preset, at every size.
@@ -217,21 +227,49 @@ class _Planner:
         if not self.standard or (asked.preset == "full" and not asked.quick):
             n_first = None if asked.preset == "full" and not asked.quick else 1
             work = list(product(asked.task or TASKS[:n_first], asked.layout or LAYOUTS[:n_first]))
-        common: dict[str, Any] = {
-            "dtype": asked.dtype,
-            "activation": asked.activation,
-            "split": asked.split,
-            "seed": asked.seed or 0,
-            "cell": catalog.cell_of(asked.variant),
-        }
         lengths, batches, features, hidden, outputs = self.sizes.values()
         cases: list[Case] = []
-        for (task, layout), T, B, H, O in product(work, lengths, batches, hidden, outputs):  # noqa: E741
+        for cell, (task, layout), T, B, H, O in product(  # noqa: E741
+            self._cells(), work, lengths, batches, hidden, outputs
+        ):
+            common = cell | {"dtype": asked.dtype, "split": asked.split, "seed": asked.seed or 0}
             for I in features:  # noqa: E741  (the project's letters)
                 cases.append(Case(task, Shape(T, B, I, H, O), "sequence", data="random", **common))
             if not features:
                 cases.append(sine_case(task, layout, window=T, batch=B, hidden=H, outputs=O, **common))
         return list(dict.fromkeys(cases))
+
+    def _cells(self) -> list[dict[str, Any]]:
+        """Return the fields ``cell``, ``bias`` and ``activation`` of the cases: of all cells, or of one.
+
+        Raises:
+            UserError: one cell was asked for together with all of them.
+        """
+        if self.asked.preset != "cells":
+            return [self.cell_settings]
+        if self.asked.cell is not None:
+            raise UserError("--preset cells measures every cell; leave --cell out")
+        return [catalog.cell_settings((), cell=cell, bias=self.asked.bias) for cell in CELLS]
+
+    def cells(self, tables: Sequence[Group]) -> list[Group]:
+        """Return a group for every table of the RNN, with the same arms on the other cells."""
+        groups = []
+        for table in tables:
+            case = table.entries[0].case
+            if case.cell != DEFAULT_CELL:
+                continue
+            work = [dataclasses.replace(case, **settings) for settings in self._cells()]
+            name = f"cells {table.name}"
+            entries = [
+                Entry(f"{name} | {work_case.cell} {arm.id}", name, arm.id, work_case,
+                      f"{name} | {case.cell} {arm.id}" if work_case != case else None)
+                for arm in (self.arms[entry.arm] for entry in table.entries)
+                if not arm.twin
+                for work_case in work
+                if self._why_not(arm, work_case) is None
+            ]
+            groups.append(Group(name, entries, kind="cells"))
+        return groups
 
     def choose_arms(self) -> tuple[list[Arm], list[Arm]]:
         """Return the arms of the main case, and of the other cases, which have no all-thread arms."""
@@ -265,10 +303,9 @@ class _Planner:
 
     def _add_arms(self, specs: Iterable[str], device: str, threads: int, *, twin: bool = True) -> None:
         """Add the baseline with this thread count, its A/A control if ``twin``, and the variants."""
-        baseline = find_cell(catalog.cell_of(self.asked.variant)).baseline
-        self.arm(baseline, "cpu", threads)
+        self.arm(self.baseline, "cpu", threads)
         if twin:
-            self.arm(baseline, "cpu", threads, twin=True)
+            self.arm(self.baseline, "cpu", threads, twin=True)
         for spec in specs:
             self.arm(spec, device, threads)
 
@@ -321,13 +358,7 @@ class _Planner:
         rungs: list[Rung] = []
 
         def add(arm: Arm, step: catalog.Step, above: str | None, change: str, *, branch: bool) -> str:
-            case = sine_case(
-                "train_step",
-                step.layout,
-                dtype=step.dtype,
-                activation=step.activation,
-                seed=self.asked.seed or 0,
-            )
+            case = self.step_case(step)
             # the id has the case's settings, because an arm may have several rungs
             entry_id = f"ladder | {arm.id} {case.layout} {case.dtype} {case.activation}"
             group.entries.append(Entry(entry_id, "ladder", arm.id, case, None))
@@ -340,7 +371,9 @@ class _Planner:
         last_index = max(index for index, step in enumerate(catalog.LADDER) if step.branches_from is None)
         for index, step in enumerate(catalog.LADDER):
             branch = step.branches_from is not None
-            changes.append(step.change)
+            if catalog.find(step.variant).unsupported(self.step_case(step), "cpu"):
+                continue
+            changes.append(step.change if entry_ids or not index else step.first)
             if self.asked.quick and catalog.find(step.variant).role not in ("as_written", "tutorial"):
                 changes = [] if branch else changes
                 continue
@@ -353,6 +386,11 @@ class _Planner:
                 accelerated = self.arm(step.variant, device, self.cpus)
                 add(accelerated, step, entry_ids[index], f"on {device}", branch=True)
         return group, rungs
+
+    def step_case(self, step: catalog.Step) -> Case:
+        """Return the case of a rung of the ladder, for the planned cell."""
+        settings = self.cell_settings | {"activation": step.activation, "dtype": step.dtype}
+        return sine_case("train_step", step.layout, seed=self.asked.seed or 0, **settings)
 
     def compiled(self, case: Case) -> tuple[Group, list[Rung]]:
         """Return the main case by compiled code, the same operations uncompiled, and the baseline."""
@@ -450,9 +488,10 @@ def min_blocks_of_plan(plan: Plan, groups: Iterable[Group]) -> int:
 
 def _group_name(case: Case) -> str:
     """Return task and layout; add the shape if it is not the primer's."""
+    cell = "" if case.cell == DEFAULT_CELL else f"{case.cell} "
     if case.data == "random":
-        return f"{case.task} random {case.shape}"
-    name = f"{case.task} {case.layout}"
+        return f"{cell}{case.task} random {case.shape}"
+    name = f"{cell}{case.task} {case.layout}"
     return name if case.shape == sine_case(case.task, case.layout).shape else f"{name} {case.shape}"
 
 
@@ -474,6 +513,8 @@ def _headlines(groups: Sequence[Group], arms: dict[str, Arm]) -> list[Pair]:
             return "twin"
         if group.kind == "compiled":
             return "compiled"
+        if group.kind == "cells":
+            return "cell"
         role = catalog.find(arms[entry.arm].spec).role
         return "as_written" if role == "as_written" and entry.case.task == main_task else None
 

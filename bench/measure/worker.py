@@ -200,11 +200,13 @@ class _Worker:
                 return Measured(primitives.measure(setup.library, job, clock=time_ns))
             except BaseException as error:
                 return refusal(error, "")
-        spec = job.spec if isinstance(job, Prove) else self._held[job.key].job.spec
+        proving = job if isinstance(job, Prove) else self._held[job.key].job
+        spec = proving.spec
         try:
             reply = self._prove(job) if isinstance(job, Prove) else self._take(job)
         except BaseException as error:  # a variant may raise any error, or exit
-            reply = refusal(error, self._variants[spec].target if spec in self._variants else spec)
+            code = self._variants[spec].cells.get(proving.case.cell) if spec in self._variants else None
+            reply = refusal(error, code.target if code else spec)
         if isinstance(job, Prove):
             name = self._variants[spec].name if spec in self._variants else spec
             if library_error := wrong_library(setup.library):
@@ -264,7 +266,7 @@ def hold(
         bound = bind_job(variant, job, batch).bound
         cold_call_ns = clock.take_value(bound.call, 1, synchronise=wait).elapsed_ns
     checks = proof.prove(
-        variant.load(),
+        variant.load(job.case.cell),
         job.case,
         batch,
         inputs.expected[0],
@@ -348,7 +350,7 @@ def transfer_ns(
 
 def bind_job(variant: Variant, job: Prove, batch: Batch) -> Binding:
     """Bind a variant to the case of a job."""
-    return bind_case(variant.load(), variant.library, job.case, batch, job.device)
+    return bind_case(variant.load(job.case.cell), variant.library, job.case, batch, job.device)
 
 
 def _rewarm(held: BoundEntry, turn: Turn) -> list[int]:

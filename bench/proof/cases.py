@@ -6,9 +6,11 @@ relied on the zeros of ``positional`` would fail on random data.
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 from bench.proof.tolerance import too_small_for_float32
-from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.case import DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.cell import find_cell
 
 # shape, layout, Huber cutoff: with 0.5 the errors lie on both sides of the cutoff, with 0.025 all outside
 RANDOM = (
@@ -31,14 +33,21 @@ SMALL = (
 )
 
 
-def agreement_cases(cell: str = DEFAULT_CELL) -> list[Case]:
-    """List all tasks, dtypes and activations for every shape; too small shapes only in float64."""
-    cases = []
-    for dtype, activation in product(DTYPES, ACTIVATIONS):
-        cases += [
-            sine_case(TASKS[0], layout, dtype=dtype, activation=activation, cell=cell) for layout in LAYOUTS
-        ]
-        cases += _random_cases(RANDOM, dtype, activation, cell)
+def agreement_cases(cell: str = DEFAULT_CELL, bias: bool | None = None) -> list[Case]:
+    """List all tasks, dtypes and activations for every shape; too small shapes only in float64.
+
+    Unless ``bias`` is given: every shape as the cell has its biases by default, and ``COMPILE_SHAPE`` and
+    the tutorial's shape the other way round too.
+    """
+    found, cases = find_cell(cell), list[Case]()
+    usual = found.bias if bias is None else bias
+    for dtype, activation in product(DTYPES, found.activations):
+        settings: dict[str, Any] = {"dtype": dtype, "activation": activation, "cell": cell}
+        cases += [sine_case(TASKS[0], layout, bias=usual, **settings) for layout in LAYOUTS]
+        cases += _random_cases(RANDOM, bias=usual, **settings)
+        if bias is None and found.biases:
+            cases.append(sine_case(TASKS[0], LAYOUTS[0], bias=not usual, **settings))
+            cases += _random_cases(RANDOM[4:5], bias=not usual, **settings)
     cases = [case for case in cases if case.dtype == "float64" or not too_small_for_float32(case)]
     return [replace(case, task=task) for case in cases for task in TASKS]
 
@@ -51,10 +60,11 @@ def worth_compiling(case: Case) -> bool:
     The tests prove more.
     """
     if case.data == "random":
-        return (case.shape, case.task, case.dtype, case.activation) == (
-            COMPILE_SHAPE, "train_step", "float64", "sigmoid",
+        other_activation = find_cell(case.cell).activations[:2][-1]
+        return (case.shape, case.task, case.dtype, case.activation, case.bias) == (
+            COMPILE_SHAPE, "train_step", "float64", other_activation, True,
         )  # fmt: skip
-    if case.activation != "tanh":
+    if case.activation != "tanh" or case.bias != find_cell(case.cell).bias:
         return False
     if case.layout != "positional":
         return (case.task, case.dtype) == ("train_step", "float32")
@@ -63,14 +73,17 @@ def worth_compiling(case: Case) -> bool:
 
 def reference_cases(cell: str = DEFAULT_CELL) -> list[Case]:
     """List small cases on which the reference's gradient is checked by differences."""
-    return [case for activation in ACTIVATIONS for case in _random_cases(SMALL, "float64", activation, cell)]
+    found = find_cell(cell)
+    return [
+        case
+        for activation, bias in product(found.activations, (False, True) if found.biases else (False,))
+        for case in _random_cases(SMALL, dtype="float64", activation=activation, cell=cell, bias=bias)
+    ]
 
 
-def _random_cases(
-    shapes: tuple[tuple[Shape, str, float], ...], dtype: str, activation: str, cell: str
-) -> list[Case]:
+def _random_cases(shapes: tuple[tuple[Shape, str, float], ...], **settings: Any) -> list[Case]:
     """List cases of random data for these shapes, each with its layout and Huber cutoff."""
     return [
-        Case("gradient", shape, layout, dtype, activation, data="random", delta=delta, cell=cell)
+        Case("gradient", shape, layout, data="random", delta=delta, **settings)
         for shape, layout, delta in shapes
     ]

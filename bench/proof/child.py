@@ -22,7 +22,7 @@ from bench.workload.data import Batch
 from bench.workload.own import load_variant
 
 REFERENCE = "reference"  # the name of the rows about the reference itself
-OF_CASE = ("dtype", "task", "layout", "activation", "shape", "cell")  # fields of a row
+OF_CASE = ("dtype", "task", "layout", "activation", "shape", "cell", "bias")  # fields of a row
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,6 +43,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     tolerances: dict[str, float]
     status: Status
     cell: str
+    bias: bool = False
     reason: str = ""
 
 
@@ -71,27 +72,28 @@ def main() -> None:
 def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iterable[str]) -> Iterator[Row]:
     """Prove a variant on the cases with these numbers, and yield a row for each case."""
     variant = load_variant(spec)
-    bind: Bind | None = None
-    elsewhere: dict[str, str] = {}  # task -> error text if the variant does not compute with its library
+    binds: dict[str, Bind] = {}  # by cell
+    elsewhere: dict[tuple[str, str], str] = {}  # cell, task -> why it does not compute with its library
     for number in map(int, numbers):
         case = cases[number]
         batch = Batch.load(folder / f"inputs{number}.npz")
         expected = proof.Expected.load(folder / f"expected{number}.npz", batch.params)
         try:
-            if bind is None:
-                loaded = variant.load()
+            if case.cell not in binds:
+                loaded = variant.load(case.cell)
                 library(variant.library).prepare(threads=1)
-                bind = loaded  # only now: an unprepared library would compute with other settings
+                binds[case.cell] = loaded  # only now: an unprepared library would compute with other settings
+            bind, kind = binds[case.cell], (case.cell, case.task)
             checks = proof.prove(
                 bind, case, batch, expected,
                 library=variant.library, device=device, known_wrong=variant.wrong_gradients,
             )  # fmt: skip
-            if case.task not in elsewhere:
+            if kind not in elsewhere:
                 call = bind_case(bind, variant.library, case, batch, device).bound.call
-                elsewhere[case.task] = library(variant.library).computes_elsewhere(call)
-            fault = wrong_library(variant.library) or elsewhere[case.task]
+                elsewhere[kind] = library(variant.library).computes_elsewhere(call)
+            fault = wrong_library(variant.library) or elsewhere[kind]
         except BaseException as error:  # a variant may raise anything, or exit; the other cases continue
-            yield make_row(variant, device, case, [], "crashed", describe_error(error, variant.target))
+            yield make_row(variant, device, case, [], "crashed", describe_error(error, variant.cells[case.cell].target))
             continue
         status, reason = proof.status(checks, known_wrong=variant.known_wrong), proof.failures(checks)
         if fault:

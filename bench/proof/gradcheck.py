@@ -36,7 +36,8 @@ def huber(e: Array, delta: float) -> Any:
 
 def loss(case: Case, batch: Batch) -> Any:
     """Return the loss computed by the reference's ``forward``; complex if the parameters are complex."""
-    y_hat, _ = find_cell(case.cell).reference().forward(batch.params, batch.x, activation=case.activation)
+    cell = find_cell(case.cell)
+    y_hat, _ = cell.reference().forward(batch.params, batch.x, **cell.options(case))
     return huber(y_hat - batch.y, case.delta)
 
 
@@ -81,9 +82,9 @@ WAYS = {
 def check_reference(case: Case) -> list[Check]:
     """Compare the reference's hand-derived gradient with both methods: one check per array and method."""
     batch = make(case)
-    reference = find_cell(case.cell).reference()
-    _, grads = reference.loss_and_grads(
-        batch.params, batch.x, batch.y, activation=case.activation, delta=case.delta
+    cell = find_cell(case.cell)
+    _, grads = cell.reference().loss_and_grads(
+        batch.params, batch.x, batch.y, delta=case.delta, **cell.options(case)
     )
     checks = []
     for method, (differentiate, tolerance) in WAYS.items():

@@ -100,10 +100,11 @@ def _results(case: Case, batch: Batch) -> tuple[Results, float]:
     """Return the reference's results and the growth |dL/dh_0| / |dL/dh_T|, NaN if a result is not finite."""
     exact = batch.astype("float64")
     y_hat, _, dy_hat, dhs = _forward_and_back(case, exact)
+    cell = find_cell(case.cell)
     with np.errstate(all="ignore"):  # the caller refuses results that are not finite
-        loss, grads = find_cell(case.cell).reference().loss_and_grads(
-            exact.params, exact.x, exact.y, activation=case.activation, delta=case.delta
-        )  # fmt: skip
+        loss, grads = cell.reference().loss_and_grads(
+            exact.params, exact.x, exact.y, delta=case.delta, **cell.options(case)
+        )
     finite = all(np.isfinite(values).all() for values in (y_hat, loss, dhs[-1], *grads.values()))
     growth = norm(dhs[-1]) / (norm(dhs[0]) or 1.0) if finite else math.nan
     loss_scale = float(np.mean(np.abs(y_hat) + np.abs(exact.y))) * case.delta
@@ -112,22 +113,23 @@ def _results(case: Case, batch: Batch) -> tuple[Results, float]:
 
 @np.errstate(all="ignore")  # the proof refuses results that are not finite
 def _forward_and_back(case: Case, batch: Batch) -> tuple[Array, list[Array], Array, list[Array]]:
-    """Return y_hat (B, O), h_0 ... h_T, dL/dy_hat (B, O), and dL/dh_T ... dL/dh_0; h and dL/dh are (B, H)."""
+    """Return y_hat (B, O), h_1 ... h_T, dL/dy_hat (B, O), and dL/dh_T ... dL/dh_0; h and dL/dh are (B, H)."""
     cell = find_cell(case.cell)
-    y_hat, hs = cell.reference().forward(batch.params, batch.x, activation=case.activation)
+    options = cell.options(case)
+    y_hat, cache = cell.reference().forward(batch.params, batch.x, **options)
     dy_hat = np.clip(y_hat - batch.y, -case.delta, case.delta) / y_hat.size
-    back = cell.hidden_gradients(batch.params, batch.x, hs, dy_hat, activation=case.activation)
-    return y_hat, hs, dy_hat, list(back)
+    back = cell.hidden_gradients(batch.params, batch.x, cache, dy_hat, **options)
+    return y_hat, cell.hidden_states(cache), dy_hat, list(back)
 
 
 def expected_after(case: Case, batch: Batch, n_calls: int) -> dict[str, Array]:
     """Train ``n_calls`` >= 1 steps; return the parameters after the steps, the last ``loss``, ``n_calls``."""
-    reference = find_cell(case.cell).reference()
+    cell = find_cell(case.cell)
     exact = batch.astype("float64")
     params = exact.params
     for _ in range(n_calls):
-        loss, params = reference.sgd_step(
-            params, exact.x, exact.y, lr=case.lr, activation=case.activation, delta=case.delta
+        loss, params = cell.reference().sgd_step(
+            params, exact.x, exact.y, lr=case.lr, delta=case.delta, **cell.options(case)
         )
     return {"loss": np.asarray(loss), **params, "n_calls": np.asarray(n_calls)}
 
@@ -139,7 +141,7 @@ def conditions(case: Case, batch: Batch) -> Conditions:
     shrinks at every step back and can become subnormal, even if no gradient of the weights is subnormal.
     Neither library sets subnormal numbers to zero here.
     """
-    _, (_, *hs), _, dhs = _forward_and_back(case, batch)
+    _, hs, _, dhs = _forward_and_back(case, batch)
     if case.task == "forward":
         dhs = []
     return Conditions(

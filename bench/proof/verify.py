@@ -37,12 +37,15 @@ def verify(
     devices: Sequence[str],
     *,
     machine: Devices,
+    cells: Sequence[str] = (),
+    bias: bool | None = None,
     cases: Sequence[Case] | None = None,
     timeout_s: float = DEADLINE_S,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Row]:
     """Prove the variants on the devices; return rows about the reference, then rows in the given order.
 
+    Without ``cells``, every variant is proved on all of its cells; without ``bias``, with biases and without.
     An unsupported case gives a row with status ``missing`` and the reason.
     ``progress`` is called with the number of rows so far and the final number of rows.
 
@@ -51,9 +54,9 @@ def verify(
     """
     variants = {spec: catalog.find(spec) for spec in dict.fromkeys(specs)}
     if cases is None:
-        cells = dict.fromkeys(variant.cell for variant in variants.values())
+        cells = cells or list(dict.fromkeys(cell for variant in variants.values() for cell in variant.cells))
         with redirect_stdout(sys.stderr):  # this imports the module of a user's cell, which may print
-            cases = [case for cell in cells for case in agreement_cases(cell)]
+            cases = [case for cell in cells for case in agreement_cases(cell, bias)]
     rows: list[Row] = []
     jobs: list[Job] = []
     with scratch_folder("verify") as folder:
@@ -61,7 +64,7 @@ def verify(
             for device in devices:
                 job = Job(spec, variant, device, [], folder, cases, timeout_s)
                 for number, case in enumerate(cases):
-                    if case.cell != variant.cell or (variant.compiles and not worth_compiling(case)):
+                    if case.cell not in variant.cells or (variant.compiles and not worth_compiling(case)):
                         continue
                     if reason := why_missing(variant, case, device, machine):
                         rows.append(make_row(variant, device, case, [], "missing", reason))
@@ -118,7 +121,7 @@ def reference_row(case: Case) -> Row:
     checks = check_reference(case)
     by_method = [msgspec.structs.replace(check, what=check.quantity or check.what) for check in checks]
     status, reason = proof.status(checks), proof.failures(checks)
-    return make_row(Variant(REFERENCE, "numpy", "", ""), "cpu", case, by_method, status, reason)
+    return make_row(Variant(REFERENCE, "numpy", {}, ""), "cpu", case, by_method, status, reason)
 
 
 def write_expected(folder: Path, cases: Sequence[Case]) -> None:

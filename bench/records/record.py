@@ -45,10 +45,12 @@ else:  # any facts of a machine or a library, if integers fit into 64 bits and t
         Fact = Scalar | list[Fact] | dict[str, Fact]
     Facts = dict[str, Fact]
 
-# a requested table; added by the plan: the ladder, compiled code, the calls on arrays of one number
-GroupKind = Literal["table", "ladder", "compiled", "dispatch"]
-# each library as usually written; each library's fastest form; compiled code; the tutorial's claim; A/A
-PairKind = Literal["as_written", "best", "compiled", "claim", "twin"]
+# a requested table; added by the plan: the ladder, compiled code, the calls on arrays of one number, and the
+# other cells with the RNN of the same arm as baseline
+GroupKind = Literal["table", "ladder", "compiled", "dispatch", "cells"]
+# each library as usually written; each library's fastest form; compiled code; the tutorial's claim; A/A; a
+# cell and the RNN of the same arm
+PairKind = Literal["as_written", "best", "compiled", "claim", "twin", "cell"]
 # state of an entry; "ok": the burst passed its proof
 Status = Literal["ok", "known_wrong", "disagrees", "invalid", "missing", "crashed", "timeout", "oom"]
 # if verdicts need more time than the budget: use more time, refuse the run, or give no verdict

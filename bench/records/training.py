@@ -54,6 +54,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     target: Positive | None  # a loss; None: a loss that every variant reached
     load: str | None  # a file of start parameters
     every: Amount
+    cell: Label | None = None  # None: that of the variants
+    bias: bool | None = None  # None: as is usual for the cell
 
 
 class Header(Record, frozen=True):

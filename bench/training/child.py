@@ -62,7 +62,7 @@ def main() -> None:
         except UserError as error:
             sys.exit(str(error))
         except BaseException as error:  # a variant may raise anything; the parent shows the last line
-            sys.exit(describe_error(error, load_variant(job.spec).target))
+            sys.exit(describe_error(error, load_variant(job.spec).cells[job.case.cell].target))
 
 
 def serve(
@@ -74,7 +74,7 @@ def serve(
     parent fills in the start-up time.
     """
     variant = load_variant(job.spec)
-    bind = variant.load()
+    bind = variant.load(job.case.cell)
     used_library = library(variant.library)
     used_library.prepare(threads=1)
     start, test = Batch.load(job.train), Batch.load(job.test)

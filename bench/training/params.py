@@ -41,8 +41,9 @@ def load_params(path: str | Path, cell: str | None = DEFAULT_CELL) -> Params:
     """
     described_cell = None if cell is None else find_cell(cell)
     names = None if described_cell is None else list(described_cell.parameters)
+    optional = () if described_cell is None else tuple(described_cell.biases)
     try:
-        params = read_arrays(path, names, max_bytes=MAX_BYTES)
+        params = read_arrays(path, names, optional, max_bytes=MAX_BYTES)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; give a file of --save") from error
     except ValueError as error:
@@ -58,7 +59,16 @@ def load_params(path: str | Path, cell: str | None = DEFAULT_CELL) -> Params:
     return params
 
 
-def predict(params: Params, x: Array, activation: str = "tanh", cell: str = DEFAULT_CELL) -> Array:
-    """Return the reference's y_hat (B, O) for x (T, B, I), arranged by ``data.lay_out``; no gradients."""
-    y_hat: Array = find_cell(cell).reference().predict(params, x, activation=activation)
+def predict(
+    params: Params, x: Array, activation: str = "tanh", cell: str = DEFAULT_CELL, state: Any = None
+) -> Array:
+    """Return the reference's y_hat (B, O) for x (T, B, I), arranged by ``data.lay_out``; no gradients.
+
+    ``state`` is what the net starts from: h_0 (B, H), of an LSTM (h_0, c_0); None stands for zeros.
+    """
+    described_cell = find_cell(cell)
+    options: dict[str, Any] = {"activation": activation} if len(described_cell.activations) > 1 else {}
+    if state is not None:
+        options["state"] = state
+    y_hat: Array = described_cell.reference().predict(params, x, **options)
     return y_hat

@@ -54,6 +54,9 @@ def prepare(settings: Settings) -> TrainingData:
         value = getattr(settings, name)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise UserError(f"--{name} must be a number above 0, not {value}")
+    cell_settings = catalog.cell_settings(
+        settings.variants, cell=settings.cell, bias=settings.bias, activation=settings.activation
+    )
     T, horizon, seed = settings.window, settings.horizon, settings.seed
     series, scaling = None, data.Scaling(0.0, 1.0)
     if settings.series is None:
@@ -73,8 +76,8 @@ def prepare(settings: Settings) -> TrainingData:
             _check_range(split, scaling, settings)
     case = sine_case(
         "train_step", settings.layout, window=T, batch=len(split.train), hidden=settings.hidden,
-        outputs=horizon, dtype=settings.dtype, activation=settings.activation, split=split_kind, seed=seed,
-        lr=settings.lr, delta=settings.delta, cell=catalog.cell_of(settings.variants),
+        outputs=horizon, dtype=settings.dtype, split=split_kind, seed=seed, lr=settings.lr,
+        delta=settings.delta, **cell_settings,
     )  # fmt: skip
     params = data.initial_params(case)
     if settings.load is not None:
@@ -150,6 +153,11 @@ def _load(path: str, wanted: Params, case: Case) -> Params:
         UserError: the shapes differ from ``wanted``, or the case's dtype cannot hold the values.
     """
     loaded = load_params(path, case.cell)
+    if loaded.keys() != wanted.keys():
+        raise UserError(
+            f"{path} holds a {case.cell} {'without' if case.bias else 'with'} biases; give "
+            f"{'--no-bias' if case.bias else '--bias'} as well"
+        )
     for name, p in loaded.items():
         if p.shape != wanted[name].shape:
             raise UserError(

@@ -15,6 +15,7 @@ from bench.machine.libraries import Library
 from bench.machine.libraries import library as find_library
 from bench.workload.case import Case
 from bench.workload.catalog import Bound
+from bench.workload.cell import find_cell
 from bench.workload.data import Array, Batch
 
 Bind = Callable[..., Bound]
@@ -74,5 +75,6 @@ def bind_case(bind: Bind, library: str, case: Case, batch: Batch, device: str) -
     params = {name: array_library.place(p, device) for name, p in batch.params.items()}
     x, y = array_library.place(batch.x, device), array_library.place(batch.y, device)
     variant_params = dict(params)  # shallow copy: the dict is private to the variant, the arrays are shared
-    bound = bind(case.task, variant_params, x, y, activation=case.activation, delta=case.delta, lr=case.lr)
+    options = find_cell(case.cell).options(case)
+    bound = bind(case.task, variant_params, x, y, delta=case.delta, lr=case.lr, **options)
     return Binding(bound, array_library, device, params, x, y, batch)

@@ -9,7 +9,7 @@ TASKS = ("train_step", "gradient", "forward")
 LARGEST_SEED = 2**63 - 1  # result files cannot store a larger seed
 LAYOUTS = ("positional", "sequence", "single_step")
 DTYPES = ("float32", "float64")
-ACTIVATIONS = ("tanh", "sigmoid")
+ACTIVATIONS = ("tanh", "sigmoid", "relu")
 SPLITS = ("random", "tail")
 DEFAULT_CELL = "rnn"
 
@@ -40,7 +40,7 @@ class Case:
     ``data`` is ``sine`` (windows of a sine wave in one of the layouts) or ``random`` (any shape).
     ``seed`` seeds the data and the initial parameters. The training step uses ``lr`` (learning rate) and
     ``delta`` (the Huber cutoff). ``cell`` is the name of a built-in cell, or ``module:object`` of a user's
-    cell.
+    cell; ``bias`` says whether it has biases.
     """
 
     task: str
@@ -54,10 +54,12 @@ class Case:
     lr: float = 0.1
     delta: float = 0.025
     cell: str = DEFAULT_CELL
+    bias: bool = False
 
     def __str__(self) -> str:
         cell = "" if self.cell == DEFAULT_CELL else f"{self.cell} · "
-        return f"{cell}{self.task} · {self.layout} · {self.dtype} · {self.activation} · {self.shape}"
+        bias = " · bias" if self.bias else ""
+        return f"{cell}{self.task} · {self.layout} · {self.dtype} · {self.activation}{bias} · {self.shape}"
 
     def with_task(self, task: str) -> "Case":
         """Return the same case with another task."""

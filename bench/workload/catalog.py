@@ -5,7 +5,7 @@ Only this file and the cell in ``rnn`` refer to ``impl_numpy`` and ``impl_torch`
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
@@ -17,7 +17,8 @@ import msgspec
 
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
 from bench.machine.libraries import ACCELERATORS, introduce, library
-from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
+from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
+from bench.workload.cell import CELLS, find_cell
 from bench.workload.operations import Count
 
 # as_written: the usual way to write the cell in this library; fastest: a candidate for the library's fastest
@@ -48,22 +49,29 @@ class Bound(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Implementation:
+    """Name the code of a variant for one cell."""
+
+    target: str  # module:attribute of its function ``bind``
+    operations: str = ""  # module:function that counts the library operations of a call; empty if unknown
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
-    """Describe one implementation of the recurrence, and the cases it supports."""
+    """Describe one way to implement a recurrence, and the cases it supports."""
 
     name: str
     library: str  # name of the only library that its worker may load
-    target: str  # module:attribute of its function ``bind``
+    cells: Mapping[str, Implementation]  # by the name of a built-in cell, or module:object of a user's cell
     summary: str
     devices: tuple[str, ...] = ("cpu",)  # device kinds
     tasks: tuple[str, ...] = TASKS
     layouts: tuple[str, ...] = LAYOUTS
     dtypes: tuple[str, ...] = DTYPES
     activations: tuple[str, ...] = ACTIVATIONS
-    cell: str = DEFAULT_CELL  # the name of a built-in cell, or module:object of a user's cell
+    biases: tuple[bool, ...] = (False, True)  # without, with
     wrong_gradients: tuple[str, ...] = ()  # parameters whose published gradient is known to be wrong
     role: Role = "other"
-    operations: str = ""  # module:function that counts the library operations of a call; empty if unknown
     loops_over_batch: bool = False  # the number of library calls depends on the batch size or on H
     autograd: bool = False  # the library computes the gradient by automatic differentiation
     compiles: bool = False  # ``bind`` compiles, which needs a compiler and some seconds
@@ -88,11 +96,14 @@ class Variant:
             ("task", case.task, self.tasks),
             ("layout", case.layout, self.layouts),
             ("dtype", case.dtype, self.dtypes),
+            ("cell", case.cell, tuple(self.cells)),
             ("activation", case.activation, self.activations),
-            ("cell", case.cell, (self.cell,)),
         ):
             if value not in supported and (what, case.data) != ("layout", "random"):
                 return f"{self.name} does not support {what} {value} (it does: {', '.join(supported)})"
+        if case.bias not in self.biases:
+            hint = "; set its attribute bias = True if it does, or give --no-bias" if self.own else ""
+            return f"{self.name} does not support a cell {'with' if case.bias else 'without'} biases{hint}"
         if self.compiles and (reason := library(self.library).why_not_compile(device)):
             return f"{self.name} cannot compile: {reason}"
         return None
@@ -102,17 +113,18 @@ class Variant:
 
         On an accelerator ``torch-layer`` is a single call of a device library with the same matrix products.
         """
-        if not self.operations:
+        implementation = self.cells.get(case.cell)
+        if implementation is None or not implementation.operations:
             return None
-        return Count.of(resolve_name(self.operations)(case), case.dtype)
+        return Count.of(resolve_name(implementation.operations)(case), case.dtype)
 
-    def load(self) -> Callable[..., Bound]:
-        """Import the variant's library and return ``bind``, with checks of its arguments and its result.
+    def load(self, cell: str) -> Callable[..., Bound]:
+        """Import the variant's library and return ``bind`` for a cell, which checks arguments and result.
 
         The returned function raises TypeError if the variant's ``bind`` returns no ``Bound``.
         """
         library(self.library).load()  # here, since a user's variant might never import its library
-        module, _, attribute = self.target.partition(":")
+        module, _, attribute = self.cells[cell].target.partition(":")
         variant_bind = attrgetter(attribute)(import_module(module))  # any file name, as in `01-fast:mine`
 
         def bind(*arrays: Any, **options: Any) -> Bound:
@@ -131,49 +143,50 @@ class Variant:
         return bind
 
 
-def _torch(name: str, target: str, summary: str, **more: Any) -> Variant:
+def _everywhere(target: str, operations: str = "") -> dict[str, Implementation]:
+    """Name the code for every built-in cell: ``{}`` in the target stands for the cell's name.
+
+    ``operations`` is the counting function in each cell's module.
+    """
+    return {
+        cell: Implementation(
+            target.format(cell), operations and f"{described.partition(':')[0]}:{operations}"
+        )
+        for cell, described in CELLS.items()
+    }
+
+
+def _torch(name: str, cells: Mapping[str, Implementation], summary: str, **more: Any) -> Variant:
     """Make a PyTorch variant, for the CPU and all accelerators."""
-    return Variant(name, "torch", f"impl_torch.{target}", summary, ("cpu", *ACCELERATORS), **more)
-
-
-def _counted_by(function: str) -> str:
-    """Return ``module:function`` of a counting function in ``bench.workload.rnn``."""
-    return f"bench.workload.rnn:{function}"
+    return Variant(name, "torch", cells, summary, ("cpu", *ACCELERATORS), **more)
 
 
 # fmt: off
 VARIANTS = (
-    Variant("numpy-published", "numpy", "impl_numpy.contract:published",
+    Variant("numpy-published", "numpy",
+        {"rnn": Implementation("impl_numpy.contract:rnn_published", "bench.workload.rnn:numpy_published")},
         "the tutorial's recursion, per sample; its gradient is known to be wrong",
-        role="tutorial", loops_over_batch=True, wrong_gradients=("U", "W"),
-        operations=_counted_by("numpy_published")),
-    Variant("numpy-loop", "numpy", "impl_numpy.contract:loop",
-        "exact BPTT, one sample at a time",
-        loops_over_batch=True, operations=_counted_by("numpy_loop")),
-    Variant("numpy-batched", "numpy", "impl_numpy.contract:batched",
-        "exact BPTT over the batch: the reference and the baseline",
-        role="as_written", operations=_counted_by("numpy_batched")),
-    Variant("numpy-inplace", "numpy", "impl_numpy.inplace:bind",
-        "the same in a workspace allocated once",
-        role="fastest", operations=_counted_by("numpy_inplace")),
-    _torch("torch-autograd", "contract:autograd",
-        "the same operations on tensors, autograd",
-        role="plain", autograd=True, operations=_counted_by("torch_autograd")),
-    _torch("torch-cell", "modules:cell",
-        "nn.RNNCell unrolled, Linear, HuberLoss, SGD",
-        role="tutorial", autograd=True, activations=("tanh",), operations=_counted_by("torch_cell")),
-    _torch("torch-layer", "modules:layer",
-        "nn.RNN, Linear, HuberLoss, SGD",
-        role="as_written", autograd=True, activations=("tanh",), operations=_counted_by("torch_layer")),
-    _torch("torch-manual", "contract:manual",
-        "the hand-derived gradient on tensors: no autograd",
-        operations=_counted_by("torch_manual")),
-    _torch("torch-inplace", "inplace:bind",
-        "the same in a workspace allocated once",
-        role="fastest", operations=_counted_by("torch_inplace")),
-    _torch("torch-compile", "compiled:bind",
-        "loss, gradient and update as one compiled graph",
-        role="compiled", compiles=True),
+        role="tutorial", loops_over_batch=True, wrong_gradients=("U", "W"), biases=(False,)),
+    Variant("numpy-loop", "numpy", _everywhere("impl_numpy.contract:{}_loop", "numpy_loop"),
+        "exact BPTT, one sample at a time", loops_over_batch=True),
+    Variant("numpy-batched", "numpy", _everywhere("impl_numpy.contract:{}_batched", "numpy_batched"),
+        "exact BPTT over the batch: the reference and the baseline", role="as_written"),
+    Variant("numpy-inplace", "numpy", _everywhere("impl_numpy.{}_inplace:bind", "numpy_inplace"),
+        "the same in a workspace allocated once", role="fastest"),
+    _torch("torch-autograd", _everywhere("impl_torch.contract:{}_autograd", "torch_autograd"),
+        "the same operations on tensors, autograd", role="plain", autograd=True),
+    _torch("torch-cell", _everywhere("impl_torch.modules:{}_cell", "torch_cell"),
+        "nn.RNNCell, GRUCell or LSTMCell unrolled, Linear, HuberLoss, SGD",
+        role="tutorial", autograd=True, activations=("tanh", "relu")),
+    _torch("torch-layer", _everywhere("impl_torch.modules:{}_layer", "torch_layer"),
+        "nn.RNN, GRU or LSTM, Linear, HuberLoss, SGD",
+        role="as_written", autograd=True, activations=("tanh", "relu")),
+    _torch("torch-manual", _everywhere("impl_torch.contract:{}_manual", "torch_manual"),
+        "the hand-derived gradient on tensors: no autograd"),
+    _torch("torch-inplace", _everywhere("impl_torch.{}_inplace:bind", "torch_inplace"),
+        "the same in a workspace allocated once", role="fastest"),
+    _torch("torch-compile", _everywhere("impl_torch.compiled:{}"),
+        "loss, gradient and update as one compiled graph", role="compiled", compiles=True),
 )
 # fmt: on
 BASELINE = "numpy-batched"
@@ -194,9 +207,11 @@ class Step:
     activation: str = "tanh"
     layout: str = "positional"
     branches_from: int | None = None  # a side branch: index of the rung to compare with; None: the rung above
+    first: str = ""  # in place of ``change`` where the rungs above do not exist for a cell
 
 
-# from the tutorial's NumPy program to its PyTorch program; the last three rungs are side branches
+# from the tutorial's NumPy program to its PyTorch program; the last three rungs are side branches. A cell
+# has those rungs whose variant and activation it has
 LADDER = (
     Step(
         "numpy-published",
@@ -205,7 +220,7 @@ LADDER = (
         activation="sigmoid",
     ),
     Step("numpy-published", "tanh", dtype="float64"),
-    Step("numpy-loop", "the exact gradient", dtype="float64"),
+    Step("numpy-loop", "the exact gradient", dtype="float64", first="one sample at a time, float64"),
     Step("numpy-batched", "the whole batch at once", dtype="float64"),
     Step("numpy-batched", "float32"),
     Step("torch-manual", "the same by PyTorch"),
@@ -214,7 +229,7 @@ LADDER = (
     Step("torch-cell", "less work: 1 recurrent step instead of 6", layout="single_step"),
     Step("numpy-inplace", "a workspace allocated once", branches_from=4),
     Step("torch-inplace", "a workspace allocated once", branches_from=5),
-    Step("torch-layer", "nn.RNN: all steps in one call", branches_from=7),
+    Step("torch-layer", "a layer: all steps in one call", branches_from=7),
 )
 
 
@@ -264,8 +279,9 @@ def find(spec: str) -> Variant:
 
     The object needs ``name``, ``library`` ("numpy", "torch", or ``module:object`` of a user's library) and
     ``bind``. Optional attributes are ``devices``, ``tasks``, ``layouts``, ``dtypes`` and ``activations``
-    (fewer than all), another ``cell``, and a ``summary``. The module is imported in a child process, so that
-    the user's code cannot affect this process.
+    (fewer than all), another ``cell``, ``bias = True`` if it also computes a cell with biases, and a
+    ``summary``. The module is imported in a child process, so that the user's code cannot affect this
+    process.
 
     Raises:
         UserError: unknown name, module or object, or an object without a required attribute.
@@ -273,20 +289,47 @@ def find(spec: str) -> Variant:
     return listed(spec) or _describe_in_child(spec, Path.cwd())
 
 
-def cell_of(specs: Iterable[str]) -> str:
-    """Return the cell that all these variants compute; for no variants, the RNN.
+def cell_of(specs: Sequence[str], asked: str | None = None) -> str:
+    """Return the cell ``asked`` for, else the first cell that all these variants compute.
 
     Raises:
-        UserError: no such variant, or variants of different cells, which cannot be compared.
+        UserError: no such variant or cell, or variants of different cells, which cannot be compared.
     """
-    cells = {find(spec).cell: spec for spec in specs}
-    if len(cells) > 1:
-        (cell, variant), (other_cell, other_variant) = list(cells.items())[:2]
-        raise UserError(
-            f"{variant} computes the cell {cell}, {other_variant} the cell {other_cell}, which no run "
-            "compares: choose variants of one cell"
-        )
-    return next(iter(cells), DEFAULT_CELL)
+    if asked is not None:
+        find_cell(asked)
+        return asked
+    shared = list(CELLS)
+    for spec in specs:
+        cells = find(spec).cells
+        if own_cells := [cell for cell in cells if cell not in shared and spec == specs[0]]:
+            shared = own_cells
+        if not any(cell in cells for cell in shared):
+            raise UserError(
+                f"{specs[0]} computes the cell {shared[0]}, {spec} the cell {next(iter(cells))}, which no run "
+                "compares: choose variants of one cell"
+            )
+        shared = [cell for cell in shared if cell in cells]
+    return shared[0]
+
+
+def cell_settings(
+    specs: Sequence[str], *, cell: str | None, bias: bool | None, activation: str = "tanh"
+) -> dict[str, Any]:
+    """Return the fields ``cell``, ``bias`` and ``activation`` of a case; None means the usual value.
+
+    Raises:
+        UserError: no such variant or cell, variants of different cells, or a cell without what is asked for.
+    """
+    name = cell_of(specs, cell)
+    found = find_cell(name)
+    if activation not in found.activations:
+        reason = f"its only one is {found.activations[0]}, which no option changes"
+        if len(found.activations) > 1:
+            reason = f"it has {', '.join(found.activations)}"
+        raise UserError(f"--activation {activation}: the cell {name} has no such activation; {reason}")
+    if bias and not found.biases:
+        raise UserError(f"--bias: the cell {name} has no biases; leave it out")
+    return {"cell": name, "bias": found.bias if bias is None else bias, "activation": activation}
 
 
 def own_libraries(specs: Iterable[str]) -> list[str]:

@@ -8,12 +8,12 @@ import functools
 import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from bench.machine.errors import UserError
-from bench.workload.case import Case, Shape
+from bench.machine.errors import UserError, did_you_mean
+from bench.workload.case import ACTIVATIONS, Case, Shape
 from bench.workload.operations import ITEMSIZE, Count, Operations
 from bench.workload.own import load_object
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 Params = dict[str, Any]  # parameter name -> array, all of one library
-CELLS = {"rnn": "bench.workload.rnn:RNN"}  # name -> ``module:object`` of the cell
+CELLS = {  # name -> ``module:object`` of the cell
+    "rnn": "bench.workload.rnn:RNN", "gru": "bench.workload.gru:GRU", "lstm": "bench.workload.lstm:LSTM",
+}  # fmt: skip
 RESERVED = {"x", "y", "y_hat", "loss"}  # names of other arrays, forbidden for parameters
 
 
@@ -31,15 +33,21 @@ class Cell:
 
     Attributes:
         name: the name in commands and reports.
-        parameters: parameter name -> its sizes as letters of ``Shape``: {"W": "HH"}.
+        parameters: parameter name -> its sizes as letters of ``Shape``: {"W": "HH"}; G is ``gates`` H.
         references: library name -> the module with ``predict``, ``forward``, ``loss_and_grads`` and
             ``sgd_step``, defined as in ``impl_numpy.rnn``. Variants are proved against the "numpy" module;
             its ``forward`` must also work with complex parameters.
         baseline: the variant that others are compared with, a name or ``module:object``.
-        initial: creates the initial parameters, float64, from a shape and a random generator.
-        hidden_gradients: yields dL/dh_T, ..., dL/dh_0, each (B, H), for ``params``, ``x``, the hidden states
-            [h_0, ..., h_T] and dL/dy_hat, with the keyword ``activation``.
+        initial: creates the initial parameters without biases, float64, from a shape and a random generator.
+        hidden_gradients: yields dL/dh_T, ..., dL/dh_0, each (B, H), for ``params``, ``x``, the cache of
+            ``forward`` and dL/dy_hat, with the keyword ``activation`` if there is a choice.
+        hidden_states: returns [h_1, ..., h_T], each (B, H), from the cache of ``forward``; unless given, the
+            cache is [h_0, ..., h_T].
         needed: counts the minimum operations of a call, for any implementation; None if unknown.
+        activations: the activations to choose from; with one only, no function gets ``activation``.
+        gates: the number of matrices in U and W, one below the other.
+        biases: bias name -> its size as a letter; empty for a cell without biases.
+        bias: whether the cell has its biases unless told otherwise.
     """
 
     name: str
@@ -48,26 +56,42 @@ class Cell:
     baseline: str
     initial: Callable[[Shape, "Generator"], Params]
     hidden_gradients: Callable[..., Iterator[Any]]
+    hidden_states: Callable[[Any], list[Any]] = lambda cache: list(cache[1:])
     needed: Callable[[Case], Operations] | None = None
+    activations: tuple[str, ...] = ACTIVATIONS
+    gates: int = 1
+    biases: Mapping[str, str] = field(default_factory=dict)
+    bias: bool = False
 
-    def shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+    def arrays(self, *, bias: bool) -> dict[str, str]:
+        """Return the sizes of all parameters as letters, by name, with the biases or without."""
+        return {**self.parameters, **(self.biases if bias else {})}
+
+    def shapes(self, shape: Shape, *, bias: bool) -> dict[str, tuple[int, ...]]:
         """Return the array shape of every parameter, by name."""
+        sizes = {letter: getattr(shape, letter) for letter in "TBIHO"} | {"G": self.gates * shape.H}
         return {
-            name: tuple(getattr(shape, letter) for letter in letters)
-            for name, letters in self.parameters.items()
+            name: tuple(sizes[letter] for letter in letters)
+            for name, letters in self.arrays(bias=bias).items()
         }
 
     def fits(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
         """Return whether the shapes agree: each letter has the same size everywhere."""
         sizes: dict[str, int] = {}
-        return all(
+        arrays = self.arrays(bias=bool(self.biases.keys() & shapes.keys()))
+        consistent = all(
             len(letters) == len(shapes[name])
             and all(
                 sizes.setdefault(letter, size) == size
                 for letter, size in zip(letters, shapes[name], strict=True)
             )
-            for name, letters in self.parameters.items()
+            for name, letters in arrays.items()
         )
+        return consistent and sizes.get("G", 0) in (0, self.gates * sizes.get("H", 0))
+
+    def options(self, case: Case) -> dict[str, str]:
+        """Return the keywords of the cell's functions for a case: the activation, if there is a choice."""
+        return {"activation": case.activation} if len(self.activations) > 1 else {}
 
     def count_needed(self, case: Case) -> Count:
         """Count the minimum operations of a call, for any implementation; empty if unknown."""
@@ -75,13 +99,17 @@ class Cell:
 
     def bytes_needed(self, case: Case) -> int:
         """Return the minimum bytes a call reads and writes, each array once."""
-        s, n_params = case.shape, sum(map(math.prod, self.shapes(case.shape).values()))
+        s, n_params = case.shape, sum(map(math.prod, self.shapes(case.shape, bias=case.bias).values()))
         n_elements = s.T * s.B * s.I + n_params + s.B * s.O  # x, parameters; y, or y_hat of a forward pass
         return ITEMSIZE[case.dtype] * (n_elements + (n_params if case.task != "forward" else 0))
 
     def described(self) -> str:
         """Return the parameters with their sizes as text: "U (H, I), W (H, H), V (O, H)"."""
-        return ", ".join(f"{name} ({', '.join(letters)})" for name, letters in self.parameters.items())
+        return ", ".join(self._described(name, letters) for name, letters in self.parameters.items())
+
+    def _described(self, name: str, letters: str) -> str:
+        sizes = [f"{self.gates}H" if letter == "G" else letter for letter in letters]
+        return f"{name} ({', '.join(sizes)})"
 
     def reference(self, library: str = "numpy") -> ModuleType:
         """Import the module with the reference functions for this library."""
@@ -96,7 +124,8 @@ def find_cell(spec: str) -> Cell:
         UserError: no cell has this name, or the cell cannot be loaded.
     """
     if spec not in CELLS and ":" not in spec:
-        raise UserError(f"no cell {spec!r}; there are: {', '.join(CELLS)}; or module:object for your own")
+        hint, known = did_you_mean(spec, CELLS), ", ".join(CELLS)
+        raise UserError(f"no cell {spec!r}{hint}; there are: {known}; or module:object for your own")
     return load_object(CELLS.get(spec, spec), "cell", lambda loaded: _check_cell(loaded, spec))
 
 
@@ -104,7 +133,7 @@ def _check_cell(cell: Any, spec: str) -> Cell:
     """Return the cell, or raise UserError if the object is no valid cell."""
     if not isinstance(cell, Cell):
         raise UserError(f"{spec!r} is no cell: it must be a bench.workload.cell.Cell")
-    if forbidden := sorted(RESERVED & cell.parameters.keys()):
+    if forbidden := sorted(RESERVED & cell.arrays(bias=True).keys()):
         raise UserError(f"{spec!r}: no parameter of a cell can be called {forbidden[0]}; choose another name")
     return cell
 

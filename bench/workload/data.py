@@ -169,9 +169,14 @@ def lay_out(inputs: Array, layout: str) -> Array:
 
 
 def initial_params(case: Case) -> dict[str, Array]:
-    """Draw the initial parameters of the case's cell, float64."""
+    """Draw the initial parameters of the case's cell, float64; biases uniformly, as PyTorch's layers do."""
     generator = np.random.Generator(np.random.PCG64(case.seed))
-    return find_cell(case.cell).initial(case.shape, generator)
+    cell, limit = find_cell(case.cell), 1 / np.sqrt(case.shape.H)
+    params = cell.initial(case.shape, generator)
+    shapes = cell.shapes(case.shape, bias=case.bias)
+    biases = {name: generator.uniform(-limit, limit, shape) for name, shape in shapes.items()
+              if name in cell.biases}
+    return params | biases
 
 
 def sine_split(
@@ -192,7 +197,8 @@ def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.ra
     With the initial parameters each |y_hat - y| is at least 0.1, so that no error cancels. The errors lie
     on both sides of the Huber cutoff if the cutoff is above 0.15, and never within 10 % of the cutoff.
     """
-    y_hat = find_cell(case.cell).reference().predict(params, x, activation=case.activation)
+    cell = find_cell(case.cell)
+    y_hat = cell.reference().predict(params, x, **cell.options(case))
     error_size = generator.uniform(
         max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O)
     )

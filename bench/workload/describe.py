@@ -22,7 +22,7 @@ def main() -> None:
     with replies() as send:
         try:
             variant = load_variant(sys.argv[1])
-            find_cell(variant.cell)  # here, in case the user's cell ends or blocks its process
+            find_cell(next(iter(variant.cells)))  # here, in case the user's cell ends or blocks its process
             used = library(variant.library)
             display = (used.label, used.colour, used.dark_colour) if variant.own_library else None
             answer = Description(variant, display)

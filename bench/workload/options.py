@@ -25,6 +25,7 @@ class Option:
     choices: tuple[str, ...] = ()
     also: str | None = None  # another name for the option
     once: bool = False  # refuse two different values; otherwise the last value silently replaces the first
+    switch: bool = False  # given as --name or --no-name, True or False in Python
     positional: bool = False  # given without a name; several values if the default is a tuple
     in_python: bool = True
 
@@ -49,6 +50,16 @@ def option_of(item: Field[Any]) -> Option:
 def variant_option(help: str = "a name of `rnnbench variants`, or module:object") -> Any:
     """Return a field for the names of variants."""
     return option((), help, metavar="NAME")
+
+
+def cell_option() -> Any:
+    """Return a field for the name of a cell."""
+    return option(None, "rnn, gru, lstm, or module:object for your own (default: rnn)", metavar="NAME")
+
+
+def bias_option() -> Any:
+    """Return a field for whether the cell has biases."""
+    return option(None, "with biases or without (default: gru and lstm with, rnn without)", switch=True)
 
 
 def device_option() -> Any:
@@ -139,12 +150,16 @@ class RunOptions:
     """Hold the options of ``run``; for an empty tuple or None the preset chooses."""
 
     quick: bool = option(False, "3 blocks, about 20 s: times, but no verdicts")
-    preset: str = option("primer", "what to measure (default: primer)", choices=("primer", "grid", "full"))
+    preset: str = option(
+        "primer", "what to measure (default: primer)", choices=("primer", "grid", "full", "cells")
+    )
     device: tuple[str, ...] = device_option()
     variant: tuple[str, ...] = variant_option()
     task: tuple[str, ...] = option((), choices=TASKS)
     layout: tuple[str, ...] = option((), choices=LAYOUTS)
-    activation: str = option("tanh", choices=ACTIVATIONS)
+    cell: str | None = cell_option()
+    bias: bool | None = bias_option()
+    activation: str = option("tanh", "of the rnn (default: tanh)", choices=ACTIVATIONS)
     dtype: str = option("float32", choices=DTYPES)
     hidden: tuple[int, ...] = option((), "hidden units (default: 32)", positive, "H")
     batch: tuple[int, ...] = option((), "samples in a batch (default: 128)", positive, "B")
@@ -197,7 +212,11 @@ def as_words(options: Any) -> list[str]:
     for name in changed(options):
         value = getattr(options, name)
         values = value if isinstance(value, tuple) else (value,)
-        words += [spelled(name) if item is True else f"{spelled(name)}={item}" for item in values]
+        words += [
+            spelled(name) if item is True else spelled(f"no_{name}") if item is False
+            else f"{spelled(name)}={item}"
+            for item in values
+        ]  # fmt: skip
     return words
 
 

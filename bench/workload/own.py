@@ -20,7 +20,7 @@ from bench.machine.libraries import ACCELERATORS, LIBRARIES, Library, register
 from bench.machine.wording import is_name, one_line
 from bench.workload import catalog
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS
-from bench.workload.catalog import Variant
+from bench.workload.catalog import Implementation, Variant
 
 T = TypeVar("T")
 ALLOWED_NAMES = {
@@ -137,13 +137,16 @@ def _check_variant(own: Any, spec: str) -> Variant:
     _require(callable(own.bind), spec, f": bind must be a function, not {_kind(own.bind)}")
     _require(isinstance(summary, str), spec, f": summary must be text, not {_kind(summary)}")
     _require(isinstance(cell, str), spec, f": cell must be a name or module:object, not {_kind(cell)}")
+    bias = getattr(own, "bias", False)
+    _require(isinstance(bias, bool), spec, f": bias must be True or False, not {_kind(bias)}")
     optional: dict[str, Any] = {
         field: _check_names(getattr(own, field), field, allowed, spec)
         for field, allowed in ALLOWED_NAMES.items()
         if hasattr(own, field)
     }
-    optional |= {"cell": cell, "own": True, "own_library": own_library}
-    return Variant(str(name), str(library_name), f"{spec}.bind", one_line(summary)[:MAX_SUMMARY], **optional)
+    optional |= {"biases": (False, True) if bias else (False,), "own": True, "own_library": own_library}
+    cells = {str(cell): Implementation(f"{spec}.bind")}
+    return Variant(str(name), str(library_name), cells, one_line(summary)[:MAX_SUMMARY], **optional)
 
 
 def _check_names(value: str | Iterable[str], what: str, known: Collection[str], spec: str) -> tuple[str, ...]:

@@ -46,9 +46,9 @@ def initial_params(shape: Shape, generator: np.random.Generator) -> Params:
 
     W is the Q factor of a Gaussian matrix; U and V have singular values 1.
     """
-    U = _unit_singular_values(generator.standard_normal((shape.H, shape.I)))  # (H, I)
+    U = unit_singular_values(generator.standard_normal((shape.H, shape.I)))  # (H, I)
     W, _ = np.linalg.qr(generator.standard_normal((shape.H, shape.H)))  # (H, H)
-    V = _unit_singular_values(generator.standard_normal((shape.O, shape.H)))  # (O, H)
+    V = unit_singular_values(generator.standard_normal((shape.O, shape.H)))  # (O, H)
     return {"U": U, "W": W, "V": V}
 
 
@@ -64,7 +64,7 @@ def hidden_gradients(
         yield dh
 
 
-def _unit_singular_values(matrix: Array) -> Array:
+def unit_singular_values(matrix: Array) -> Array:
     """Return the matrix with all singular values set to 1."""
     left, _, right = np.linalg.svd(matrix, full_matrices=False)
     product: Array = left @ right
@@ -92,12 +92,12 @@ def numpy_batched(case: Case) -> Operations:
 
 
 def torch_manual(case: Case) -> Operations:
-    """Count the operations of impl_torch/manual.py: the same computation as impl_numpy/rnn.py."""
+    """Count the operations of impl_torch/rnn_manual.py: the same computation as impl_numpy/rnn.py."""
     return _by_hand(case, ((case.activation, 2),))
 
 
 def numpy_inplace(case: Case) -> Operations:
-    """Count the operations of impl_numpy/inplace.py: no allocation, one product each for dL/dU and dL/dW.
+    """Count the operations of impl_numpy/rnn_inplace.py: no allocation, one product each for dL/dU and dL/dW.
 
     The sigmoid is computed as (1 + tanh(a / 2)) / 2.
     """
@@ -107,7 +107,7 @@ def numpy_inplace(case: Case) -> Operations:
 
 
 def torch_inplace(case: Case) -> Operations:
-    """Count the operations of impl_torch/inplace.py: as impl_numpy/inplace.py, with fewer passes.
+    """Count the operations of impl_torch/rnn_inplace.py: as impl_numpy/rnn_inplace.py, with fewer passes.
 
     addmm adds U x_t within the product; addcmul and ``alpha`` multiply within another pass.
     """
@@ -250,4 +250,5 @@ RNN = Cell(
     initial=initial_params,
     hidden_gradients=hidden_gradients,
     needed=needed,
+    biases={"bU": "H", "bW": "H", "bV": "O"},
 )

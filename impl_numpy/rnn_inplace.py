@@ -28,6 +28,11 @@ def sigmoid_into(a: Array, out: Array) -> None:
     np.add(out, 0.5, out=out)
 
 
+def relu_into(a: Array, out: Array) -> None:
+    """out = max(a, 0)."""
+    np.maximum(a, 0, out=out)
+
+
 def times_tanh_prime(h: Array, dh: Array, out: Array) -> None:
     """out = dh (1 - h^2)."""
     np.multiply(h, h, out=out)
@@ -42,9 +47,16 @@ def times_sigmoid_prime(h: Array, dh: Array, out: Array) -> None:
     np.multiply(out, dh, out=out)
 
 
+def times_relu_prime(h: Array, dh: Array, out: Array) -> None:
+    """out = dh where h > 0, else 0."""
+    np.sign(h, out=out)
+    np.multiply(out, dh, out=out)
+
+
 ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], None], Callable[[Array, Array, Array], None]]] = {
     "tanh": (tanh_into, times_tanh_prime),
     "sigmoid": (sigmoid_into, times_sigmoid_prime),
+    "relu": (relu_into, times_relu_prime),
 }
 
 
@@ -63,17 +75,22 @@ def bind(
     H, O = params["W"].shape[0], params["V"].shape[0]  # noqa: E741  (and for outputs)
     act, times_act_prime = ACTIVATIONS[activation]
 
-    U, W, V = (params[name].copy() for name in "UWV")
+    p = {name: array.copy() for name, array in params.items()}
+    U, W, V = p["U"], p["W"], p["V"]
     UT, WT, VT = U.T, W.T, V.T  # views: they follow the updates
+    biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     # forward needs one hidden state at a time, the gradient needs them all
     a = np.empty((T, B, H), x.dtype)
     hs = np.zeros((2 if task == "forward" else T + 1, B, H), x.dtype)
-    a_rows, product = a.reshape(T * B, H), np.empty((B, H), x.dtype)
+    a_rows, b, product = a.reshape(T * B, H), np.empty(H, x.dtype), np.empty((B, H), x.dtype)
     y_hat = np.empty((B, O), x.dtype)
 
     def forward() -> None:
         np.matmul(rows, UT, out=a_rows)  # (T B, H): U x_t of every step
+        if biased:
+            np.add(p["bU"], p["bW"], out=b)
+            np.add(a_rows, b, out=a_rows)
         h = hs[0]
         h[...] = 0
         for t in range(T):
@@ -83,14 +100,16 @@ def bind(
             h = hs[(t + 1) % len(hs)]
             act(a_t, h)
         np.matmul(h, VT, out=y_hat)  # (B, O)
+        if biased:
+            np.add(y_hat, p["bV"], out=y_hat)
 
     if task == "forward":
         return Bound(forward, lambda: None, lambda: {"y_hat": y_hat})
 
-    dU, dW, dV = np.empty_like(U), np.empty_like(W), np.empty_like(V)
+    grads = {name: np.empty_like(array) for name, array in p.items()}
     e, e_clipped, part = (np.empty((B, O), x.dtype) for _ in range(3))
     das, dh = np.empty((T, B, H), x.dtype), np.empty((B, H), x.dtype)
-    dasT, h_rows = das.reshape(T * B, H).T, hs[:-1].reshape(T * B, H)
+    da_rows, h_rows = das.reshape(T * B, H), hs[:-1].reshape(T * B, H)
     loss = np.zeros((), x.dtype)
 
     def gradient() -> None:
@@ -103,28 +122,32 @@ def bind(
         np.mean(part, out=loss)
 
         np.divide(e_clipped, y.size, out=e_clipped)  # dL/dy_hat
-        np.matmul(e_clipped.T, hs[T], out=dV)
+        np.matmul(e_clipped.T, hs[T], out=grads["V"])
         np.matmul(e_clipped, V, out=dh)  # (B, H)
         for t in range(T, 0, -1):
             times_act_prime(hs[t], dh, das[t - 1])
             if t > 1:
                 np.matmul(das[t - 1], W, out=dh)
-        np.matmul(dasT, rows, out=dU)  # (H, T B) (T B, I): the sum over t and batch
-        np.matmul(dasT, h_rows, out=dW)
+        np.matmul(da_rows.T, rows, out=grads["U"])  # (H, T B) (T B, I): the sum over t and batch
+        np.matmul(da_rows.T, h_rows, out=grads["W"])
+        if biased:
+            np.sum(da_rows, axis=0, out=grads["bU"])
+            np.copyto(grads["bW"], grads["bU"])
+            np.sum(e_clipped, axis=0, out=grads["bV"])
 
     def train_step() -> None:
         gradient()
-        for p, grad in ((U, dU), (W, dW), (V, dV)):
+        for name, grad in grads.items():
             np.multiply(grad, lr, out=grad)
-            np.subtract(p, grad, out=p)
+            np.subtract(p[name], grad, out=p[name])
 
     def reset() -> None:
-        for name, p in (("U", U), ("W", W), ("V", V)):
-            p[...] = params[name]
+        for name, array in params.items():
+            p[name][...] = array
 
     def result() -> dict[str, Array]:
         if task == "gradient":
-            return {"loss": loss, "dU": dU, "dW": dW, "dV": dV}
-        return {"loss": loss, "U": U, "W": W, "V": V}
+            return {"loss": loss} | {f"d{name}": grad for name, grad in grads.items()}
+        return {"loss": loss} | p
 
     return Bound({"gradient": gradient, "train_step": train_step}[task], reset, result)

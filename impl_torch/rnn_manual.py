@@ -16,6 +16,7 @@ from impl_torch.rnn import predict as predict
 ACTIVATION_PRIMES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": lambda h: 1 - h * h,
     "sigmoid": lambda h: h * (1 - h),
+    "relu": lambda h: h > 0,
 }
 
 
@@ -34,11 +35,15 @@ def loss_and_grads(
 
     dy_hat = e_clipped / e.numel()  # (B, O)
     dV = dy_hat.T @ hs[-1]  # (O, H)
-    dU, dW = torch.zeros_like(params["U"]), torch.zeros_like(W)
+    dU, dW, db = torch.zeros_like(params["U"]), torch.zeros_like(W), torch.zeros_like(W[0])
+    biased = "bU" in params
     dh = dy_hat @ V  # (B, H)
     for t in range(len(x), 0, -1):
         da = dh * act_prime(hs[t])  # (B, H)
         dU += da.T @ x[t - 1]
         dW += da.T @ hs[t - 1]
+        if biased:
+            db += da.sum(dim=0)  # (H,)
         dh = da @ W
-    return loss, {"U": dU, "W": dW, "V": dV}
+    biases = {"bU": db, "bW": db, "bV": dy_hat.sum(dim=0)} if biased else {}
+    return loss, {"U": dU, "W": dW, "V": dV} | biases

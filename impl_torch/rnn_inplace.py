@@ -1,6 +1,6 @@
-"""Variant ``torch-inplace``: the mathematics of manual.py in a workspace that is allocated once.
+"""Variant ``torch-inplace``: the mathematics of rnn_manual.py in a workspace that is allocated once.
 
-Mirrors ``impl_numpy/inplace.py``: every tensor is written in place (``out=``) under inference mode, the
+Mirrors ``impl_numpy/rnn_inplace.py``: every tensor is written in place (``out=``) under inference mode, the
 input products of all steps are one matrix product before the loop, dL/dU and dL/dW one each after it.
 One thing only torch offers: ``addmm`` adds the recurrent product to U x_t in the same kernel.
 """
@@ -28,9 +28,21 @@ def times_sigmoid_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
     torch.mul(out, dh, out=out)
 
 
+def relu(a: Tensor, out: Tensor) -> Tensor:
+    """out = max(a, 0)."""
+    return torch.clamp(a, min=0, out=out)
+
+
+def times_relu_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
+    """out = dh where h > 0, else 0."""
+    torch.sign(h, out=out)
+    torch.mul(out, dh, out=out)
+
+
 ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor, Tensor, Tensor], None]]] = {
     "tanh": (torch.tanh, times_tanh_prime),
     "sigmoid": (torch.sigmoid, times_sigmoid_prime),
+    "relu": (relu, times_relu_prime),
 }
 
 
@@ -50,17 +62,23 @@ def bind(
     H, O = params["W"].shape[0], params["V"].shape[0]  # noqa: E741  (and for outputs)
     act, times_act_prime = ACTIVATIONS[activation]
 
-    U, W, V = (params[name].clone() for name in "UWV")
+    p = {name: tensor.clone() for name, tensor in params.items()}
+    U, W, V = p["U"], p["W"], p["V"]
     UT, WT, VT = U.T, W.T, V.T  # views: they follow the updates
+    biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     # forward needs one hidden state at a time, the gradient needs them all
     a = x.new_empty((T, B, H))
     hs = x.new_zeros((2 if task == "forward" else T + 1, B, H))
     a_rows, a_steps, h_steps = a.reshape(T * B, H), a.unbind(), hs.unbind()
-    y_hat = x.new_empty((B, O))
+    b, y_hat = x.new_empty(H), x.new_empty((B, O))
 
     def forward() -> None:
-        torch.mm(rows, UT, out=a_rows)  # (T B, H): U x_t of every step
+        if biased:
+            torch.add(p["bU"], p["bW"], out=b)
+            torch.addmm(b, rows, UT, out=a_rows)  # (T B, H): U x_t + bU + bW of every step
+        else:
+            torch.mm(rows, UT, out=a_rows)
         h = h_steps[0]
         h.zero_()
         for t in range(T):
@@ -68,12 +86,15 @@ def bind(
             torch.addmm(a_t, h, WT, out=a_t)
             h = h_steps[(t + 1) % len(h_steps)]
             act(a_t, out=h)
-        torch.mm(h, VT, out=y_hat)  # (B, O)
+        if biased:
+            torch.addmm(p["bV"], h, VT, out=y_hat)  # (B, O)
+        else:
+            torch.mm(h, VT, out=y_hat)
 
-    dU, dW, dV = torch.empty_like(U), torch.empty_like(W), torch.empty_like(V)
+    grads = {name: torch.empty_like(tensor) for name, tensor in p.items()}
     e, e_clipped, part = (torch.empty_like(y_hat) for _ in range(3))
     das, dh = x.new_empty((T, B, H)), x.new_empty((B, H))
-    da_steps, dasT = das.unbind(), das.reshape(T * B, H).T
+    da_steps, da_rows = das.unbind(), das.reshape(T * B, H)
     h_rows = hs[:-1].reshape(-1, H)
     loss = x.new_zeros(())
 
@@ -86,30 +107,34 @@ def bind(
         torch.mean(part, dim=(0, 1), out=loss)
 
         torch.div(e_clipped, y.numel(), out=e_clipped)  # dL/dy_hat
-        torch.mm(e_clipped.T, h_steps[T], out=dV)
+        torch.mm(e_clipped.T, h_steps[T], out=grads["V"])
         torch.mm(e_clipped, V, out=dh)  # (B, H)
         for t in range(T, 0, -1):
             times_act_prime(h_steps[t], dh, da_steps[t - 1])
             if t > 1:
                 torch.mm(da_steps[t - 1], W, out=dh)
-        torch.mm(dasT, rows, out=dU)  # (H, T B) (T B, I): the sum over t and batch
-        torch.mm(dasT, h_rows, out=dW)
+        torch.mm(da_rows.T, rows, out=grads["U"])  # (H, T B) (T B, I): the sum over t and batch
+        torch.mm(da_rows.T, h_rows, out=grads["W"])
+        if biased:
+            torch.sum(da_rows, dim=0, out=grads["bU"])
+            grads["bW"].copy_(grads["bU"])
+            torch.sum(e_clipped, dim=0, out=grads["bV"])
 
     def train_step() -> None:
         gradient()
-        for p, grad in ((U, dU), (W, dW), (V, dV)):
-            torch.sub(p, grad, alpha=lr, out=p)
+        for name, grad in grads.items():
+            torch.sub(p[name], grad, alpha=lr, out=p[name])
 
     def reset() -> None:
-        for name, p in (("U", U), ("W", W), ("V", V)):
-            p.copy_(params[name])
+        for name, tensor in params.items():
+            p[name].copy_(tensor)
 
     def result() -> dict[str, NDArray[Any]]:
         if task == "forward":
             return to_arrays({"y_hat": y_hat})
         if task == "gradient":
-            return to_arrays({"loss": loss, "dU": dU, "dW": dW, "dV": dV})
-        return to_arrays({"loss": loss, "U": U, "W": W, "V": V})
+            return to_arrays({"loss": loss} | {f"d{name}": grad for name, grad in grads.items()})
+        return to_arrays({"loss": loss} | p)
 
     calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
     inference = torch.inference_mode()
