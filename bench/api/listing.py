@@ -50,9 +50,12 @@ def variants_main(args: options.VariantsOptions) -> int:
 
     user_variants = [catalog.find(spec) for spec in args.variant]
     variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
-    table = Table("variant", "what it is", "devices", "limits", title="What can be timed")
+    table = Table("variant", "what it is", "cells", "devices", "limits", title="What can be timed")
     for variant in variants:
-        cells = (variant.name, variant.summary, ", ".join(variant.devices), limits(variant))
+        cells = (
+            variant.name, variant.summary, ", ".join(variant.cells), ", ".join(variant.devices),
+            limits(variant),
+        )  # fmt: skip
         table.add_row(*map(escape, cells), style="yellow" if variant.known_wrong else "")
     _console().print(table)
     return 0

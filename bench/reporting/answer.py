@@ -18,6 +18,7 @@ from bench.records.record import PairKind
 from bench.reporting import words
 from bench.reporting.facts import REQUEST_PRESETS, Facts
 from bench.reporting.section import Hero, Pairs
+from bench.reporting.sections.cells import hero as cells_hero
 from bench.workload.catalog import VARIANTS
 
 # status of an entry that ended without any result -> label
@@ -58,6 +59,8 @@ def hero(facts: Facts, *, why: str = "", turns: str = "", right: str = "") -> He
     """
     if facts.is_grid:
         return _of_maps(facts, right)
+    if costs := cells_hero(facts, right):
+        return costs
     main = main_comparison(facts)
     if main is None or not any(row.median_ns for row in facts.rows.values()):
         return _of_nothing(facts, main)
@@ -146,7 +149,8 @@ def _drop_empty(pairs: Pairs) -> Pairs:
 def _title(facts: Facts, asked: Sequence[Comparison]) -> str:
     """Return the answer in a dozen words: each comparison if few, else how often each side is faster."""
     if len(asked) == 1:
-        return words.sentences(asked[0]).title.format(**words.parts(asked[0]))
+        title = words.sentences(asked[0]).title.format(**words.parts(asked[0]))
+        return title + words.of_cell(facts.case(asked[0].entry)).replace(" of", " for", 1)
     decided = [words.is_decided(comparison) for comparison in asked]
     verb = "is" if all(decided) else "measured"
     end = "" if all(decided) else ": not all decided" if any(decided) else ": undecided"
@@ -294,7 +298,7 @@ def _setting(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> str
     """Return all conditions of the main comparison: work, shape, dtype, activation, device, threads."""
     case = facts.case(main.entry)
     place = words.places(facts.arm(main.baseline), facts.arm(main.entry))
-    work = f"{words.work(case)}, {words.shape(case)}, {case.dtype}, {case.activation}; {place}."
+    work = f"{words.work(case)}, {words.shape(case)}, {words.numbers(case)}; {place}."
     if main.ratio is None:
         return f"{wording.capital(words.clause(main))}, at {work}"
     start = "The first of these is " if len(asked) > 1 else ""
@@ -472,7 +476,8 @@ def work(maps: Sequence[SizeMap]) -> str:
         f"{wording.count(s.T, 'step')} of {wording.count(s.I, 'feature')}, {wording.count(s.O, 'output')}"
         for s in dict.fromkeys(shown_map.case.shape for shown_map in maps)
     ]
-    return f"the {words.TASKS[case.task]} on {data}, {'; '.join(shapes)}, {case.dtype}, {case.activation}"
+    task = f"{words.TASKS[case.task]}{words.of_cell(case)}"
+    return f"the {task} on {data}, {'; '.join(shapes)}, {words.numbers(case)}"
 
 
 def clause(line: Line) -> str:

@@ -24,6 +24,7 @@ from bench.reporting.facts import REQUEST_PRESETS, Facts
 from bench.reporting.plots import Mark
 from bench.reporting.section import Article, Drawing, Section
 from bench.reporting.sections.breakeven import breakeven_section
+from bench.reporting.sections.cells import cells_section
 from bench.reporting.sections.crossover import crossover_section
 from bench.reporting.sections.glossary import words_section
 from bench.reporting.sections.ladder import ladder_section
@@ -36,7 +37,7 @@ MAX_NAMES = 6  # names of tables and arms that were left out
 TABLES = ("table", "compiled")  # kinds of groups that are shown as tables
 PRESET_TITLES = {
     "primer": "The tutorial’s sizes", "quick": "A quick run", "grid": "A map of sizes",
-    "full": "All that can be measured", "custom": "Sizes of one’s own",
+    "full": "All that can be measured", "custom": "Sizes of one’s own", "cells": "Three cells",
 }  # fmt: skip
 DOT_LEGEND = (
     "A dot is the median time of a call{}, a small dot the median of one block; hollow is known to be wrong, "
@@ -110,7 +111,7 @@ def times(facts: Facts, prefix: str) -> Section | None:
         part = Section(
             id=f"times-{number}",
             title=tables.title(table),
-            lead=(f"{case.shape}, {case.dtype}, {case.activation}",),
+            lead=(f"{case.shape}, {words.numbers(case)}",),
             drawings=dot_plot(f"{prefix}{number}-{slug(table.name)}", marks),
             tables=(tables.times_table(facts, table),),
             notes=(DOT_LEGEND.format(INTERVAL_LEGEND * facts.intervals), BASELINE_NOTE)
@@ -306,7 +307,7 @@ def _range(counts: Sequence[int], noun: str) -> str:
 
 # the sections in the order of the page; OPEN_SECTIONS are unfolded at first
 SECTIONS: tuple[Maker, ...] = (
-    limits_section, crossover_section, times, ladder_section, starting, failures, proof_section, sure,
+    cells_section, limits_section, crossover_section, times, ladder_section, starting, failures, proof_section, sure,
     contents, environment_section, again, words_section, download_section,
 )  # fmt: skip
-OPEN_SECTIONS: tuple[Maker, ...] = (limits_section, crossover_section, times)
+OPEN_SECTIONS: tuple[Maker, ...] = (cells_section, limits_section, crossover_section, times)

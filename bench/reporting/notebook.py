@@ -112,7 +112,9 @@ class Verification:
         keys = ["variant", "device"]
         counts = proved.groupby(keys, sort=False).size().rename("proofs")
         statuses = pd.crosstab([proved.variant, proved.device], proved.status).reindex(counts.index)
-        parameters = dict.fromkeys(name for row in self.rows for name in find_cell(row.cell).parameters)
+        parameters = dict.fromkeys(
+            name for row in self.rows for name in find_cell(row.cell).arrays(bias=row.bias)
+        )
         names = ["y_hat", "loss", *(what + name for what in ("d", "update ") for name in parameters)]
         errors = proved.groupby(keys, sort=False)[[name for name in names if name in proved]].max()
         return pd.concat([counts, statuses, errors], axis=1).reset_index()

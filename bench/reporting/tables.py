@@ -21,6 +21,7 @@ HEADLINES: dict[Kind, str] = {
     "best": "fastest form of each",
     "compiled": "compiled",
     "claim": "the tutorial's claim",
+    "cell": "another cell",
 }
 MAX_DOTS = 50  # in a row: more dots would merge into a line
 DECLARED_NOTE = (
@@ -188,7 +189,7 @@ def title(table: Table) -> str:
 
 def _work(case: Case) -> str:
     inputs = "random data" if case.data == "random" else f"{case.layout} input"
-    return f"{words.TASKS[case.task]}, {inputs}"
+    return f"{words.TASKS[case.task]}{words.of_cell(case)}, {inputs}"
 
 
 def marks(table: Table) -> tuple[Mark, ...]:

@@ -14,7 +14,10 @@ from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, known_wrong_but_right, proof_failed
 from bench.workload.cell import find_cell
 
-KEYS = {"variant": "variant", "device": "device", "dtype": "dtype", "layout": "layout", "activation": "act."}
+KEYS = {
+    "variant": "variant", "device": "device", "cell": "cell", "dtype": "dtype", "layout": "layout",
+    "activation": "act.",
+}  # fmt: skip
 FORWARD_COLUMNS = {"y_hat": ("y_hat",), "loss": ("loss",)}  # the quantities of each column
 FILE_WIDTH = 200  # columns, enough that no line is cut short
 # from best to worst; the conclusion names each variant's worst status
@@ -44,7 +47,7 @@ def show(rows: Sequence[Row], absent: Sequence[Absent], console: Console | None 
 def table(rows: Iterable[Row]) -> Table:
     """Return a table with a row per variant, device and kind of case: worst errors over shapes and tasks."""
     rows = list(rows)
-    parameters = dict.fromkeys(name for row in rows for name in find_cell(row.cell).parameters)
+    parameters = dict.fromkeys(name for row in rows for name in find_cell(row.cell).arrays(bias=row.bias))
     gradient: Mapping[str, Sequence[str]] = {
         **{f"d{name}": (f"d{name}",) for name in parameters},
         "update": [f"update {name}" for name in parameters],

@@ -13,7 +13,8 @@ from bench.machine import libraries, units, wording
 from bench.records.formats.foreign import Note
 from bench.records.record import Arm, Decision, Extended, Plan
 from bench.records.run import Run
-from bench.workload.case import Case, sine_case
+from bench.workload.case import DEFAULT_CELL, Case, sine_case
+from bench.workload.cell import built_in_cell
 
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
 
@@ -202,6 +203,29 @@ def places(one: Arm, other: Arm) -> str:
     return f"{one.variant} on {place(one)}, {other.variant} on {place(other)}"
 
 
+def cell(name: str) -> str:
+    """Return a cell's name for readers: "GRU"; a user's cell keeps its name."""
+    return name if built_in_cell(name) is None else name.upper()
+
+
+def of_cell(case: Case) -> str:
+    """Return " of a GRU" or " of an RNN with biases"; empty for the tutorial's RNN."""
+    built_in = built_in_cell(case.cell)
+    usual_bias = built_in.bias if built_in else False
+    biases = "" if case.bias == usual_bias else " with biases" if case.bias else " without biases"
+    if case.cell == DEFAULT_CELL and not biases:
+        return ""
+    article = "a" if case.cell == "gru" else "an" if built_in else "the cell"
+    return f" of {article} {cell(case.cell)}{biases}"
+
+
+def numbers(case: Case) -> str:
+    """Return the dtype and, if the cell has a choice, the activation: "float32, tanh"."""
+    built_in = built_in_cell(case.cell)
+    chosen = built_in is None or len(built_in.activations) > 1
+    return f"{case.dtype}, {case.activation}" if chosen else case.dtype
+
+
 def shape(case: Case) -> str:
     """Return the shape in words: "batch 128, 6 steps of 6 features, hidden 32, 8 outputs"."""
     sizes = case.shape
@@ -211,7 +235,7 @@ def shape(case: Case) -> str:
 
 def work(case: Case) -> str:
     """Return the task and its input: "the tutorial's training step with positional input"."""
-    task = TASKS[case.task]
+    task = TASKS[case.task] + of_cell(case)
     if case.data == "random":
         return f"the {task} on random data"
     owner = "the tutorial's" if case.shape == sine_case(case.task, case.layout).shape else "the"

@@ -103,7 +103,7 @@ def _table(facts: Facts, steps: Ladder) -> TextTable:
 
     def program(step: Step) -> Cell:
         case, arm = step.rung.entry.case, step.rung.arm
-        setting = f"{case.dtype}, {case.activation}, {case.layout} input; {words.place(arm)}"
+        setting = f"{words.numbers(case)}, {case.layout} input; {words.place(arm)}"
         return tables.variant_cell(arm, setting)
 
     def beside(step: Step) -> str:

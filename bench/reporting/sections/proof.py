@@ -91,7 +91,7 @@ def _collect(facts: Facts) -> Iterator[Proved]:
 def _quantities(facts: Facts, proved: Iterable[Proved]) -> list[str]:
     """List the quantities with a tolerance: prediction, loss, then parameters in the order of their cell."""
     cells = map(built_in_cell, dict.fromkeys(entry.case.cell for entry in facts.entries.values()))
-    parameters = [name for cell in cells if cell for name in cell.parameters]
+    parameters = [name for cell in cells if cell for name in cell.arrays(bias=True)]
     measured = dict.fromkeys(check.quantity for row in proved for check in row.checks if check.tolerance)
     ordered = dict.fromkeys([*QUANTITY_TITLES, *parameters, *measured])
     return [name for name in ordered if name and name in measured]
