@@ -10,7 +10,8 @@ from bench.workload import data
 from bench.workload.binding import Bind, bind_case
 from bench.workload.case import Case, Shape
 from bench.workload.catalog import VARIANTS, Variant
-from impl_numpy.contract import Bound, batched
+from impl_numpy.contract import Bound
+from impl_numpy.contract import rnn_batched as batched
 from impl_numpy.rnn import predict
 
 CASE = Case("forward", Shape(3, 4, 2, 5, 3), "positional", "float64", data="random")

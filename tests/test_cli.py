@@ -115,7 +115,7 @@ def test_an_interrupted_run_keeps_its_journal_and_still_reports(tmp_path, number
 def test_a_disagreement_is_exit_code_1(here, capsys):
     Path("liar.py").write_text(
         "import types\n"
-        "from impl_numpy.contract import batched\n"
+        "from impl_numpy.contract import rnn_batched as batched\n"
         "def bind(*args, **options):\n"
         "    bound = batched(*args, **options)\n"
         "    result = lambda: {name: 1.01 * array for name, array in bound.result().items()}\n"

@@ -18,7 +18,8 @@ EXTRA_INFO = {
 BROKEN = '''
 """Variants that are wrong: one from the start, one only after it has been proved."""
 
-from impl_numpy.contract import Bound, batched
+from impl_numpy.contract import Bound
+from impl_numpy.contract import rnn_batched as batched
 
 
 class Early:

@@ -93,7 +93,7 @@ def steps() -> Iterator[str]:
 
 def test_only_training_steps_are_inside_the_clock(job: Job, monkeypatch: Patch) -> None:
     tally = Tally()
-    counting = catalog.Variant("counting", "numpy", "", "")
+    counting = catalog.Variant("counting", "numpy", {}, "")
     monkeypatch.setattr(child, "load_variant", lambda spec: counting)
     monkeypatch.setattr(catalog.Variant, "load", lambda self: tally.bind)
     points = []

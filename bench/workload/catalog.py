@@ -17,7 +17,7 @@ import msgspec
 
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
 from bench.machine.libraries import ACCELERATORS, introduce, library
-from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case
+from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
 from bench.workload.cell import CELLS, find_cell
 from bench.workload.operations import Count
 
@@ -118,7 +118,7 @@ class Variant:
             return None
         return Count.of(resolve_name(implementation.operations)(case), case.dtype)
 
-    def load(self, cell: str) -> Callable[..., Bound]:
+    def load(self, cell: str = DEFAULT_CELL) -> Callable[..., Bound]:
         """Import the variant's library and return ``bind`` for a cell, which checks arguments and result.
 
         The returned function raises TypeError if the variant's ``bind`` returns no ``Bound``.
@@ -156,6 +156,11 @@ def _everywhere(target: str, operations: str = "") -> dict[str, Implementation]:
     }
 
 
+def _rnn(target: str, operations: str = "") -> dict[str, Implementation]:
+    """Name the code of a variant for the RNN alone."""
+    return {DEFAULT_CELL: Implementation(target, operations and f"bench.workload.rnn:{operations}")}
+
+
 def _torch(name: str, cells: Mapping[str, Implementation], summary: str, **more: Any) -> Variant:
     """Make a PyTorch variant, for the CPU and all accelerators."""
     return Variant(name, "torch", cells, summary, ("cpu", *ACCELERATORS), **more)
@@ -163,8 +168,7 @@ def _torch(name: str, cells: Mapping[str, Implementation], summary: str, **more:
 
 # fmt: off
 VARIANTS = (
-    Variant("numpy-published", "numpy",
-        {"rnn": Implementation("impl_numpy.contract:rnn_published", "bench.workload.rnn:numpy_published")},
+    Variant("numpy-published", "numpy", _rnn("impl_numpy.contract:rnn_published", "numpy_published"),
         "the tutorial's recursion, per sample; its gradient is known to be wrong",
         role="tutorial", loops_over_batch=True, wrong_gradients=("U", "W"), biases=(False,)),
     Variant("numpy-loop", "numpy", _everywhere("impl_numpy.contract:{}_loop", "numpy_loop"),

@@ -18,7 +18,7 @@ from bench.measure.worker import Inputs, Refusal, hold, refusal, take
 from bench.proof.agreement import compare
 from bench.records.journal import Journal
 from bench.records.record import Calibration
-from bench.workload.catalog import Variant
+from bench.workload.catalog import Implementation, Variant
 from faults.runs import TESTS
 
 NAN = math.nan
@@ -34,7 +34,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Prove:
 
 def own(name: str) -> Variant:
     """A variant of ``faults.variants``, said to know every device."""
-    return Variant(name, "numpy", f"faults.variants:{name}.bind", "", ("cpu", "cuda", "mps"))
+    return Variant(name, "numpy", {"rnn": Implementation(f"faults.variants:{name}.bind")}, "", ("cpu", "cuda", "mps"))
 
 
 def value_of(variant: Variant, job: Prove) -> Value:

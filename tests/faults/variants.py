@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-from impl_numpy.contract import Bound, batched
+from impl_numpy.contract import Bound
+from impl_numpy.contract import rnn_batched as batched
 
 Call = Callable[[], None]
 
@@ -149,7 +150,7 @@ def flushing_in_call(*args: Any, **options: Any) -> Any:
     """PyTorch's reference, with subnormal numbers taken for zero."""
     import torch
 
-    from impl_torch.contract import autograd
+    from impl_torch.contract import rnn_autograd as autograd
 
     bound = autograd(*args, **options)
 
