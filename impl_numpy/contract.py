@@ -8,7 +8,8 @@ caller's, who writes other numbers into x and y between calls: every call reads 
 * ``result()``  the last call's output as a dict of arrays: ``y_hat``; or ``loss`` and the gradients
   ``dU dW dV ...``; or ``loss`` and the updated parameters.
 
-The variants ``numpy-batched`` (rnn.py, gru.py, lstm.py), ``numpy-loop`` and ``numpy-published`` are bound here.
+The variants ``numpy-batched`` (rnn.py, gru.py, lstm.py), ``numpy-loop`` and ``numpy-published`` are bound
+here.
 """
 
 from collections.abc import Callable

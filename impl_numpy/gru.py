@@ -64,12 +64,12 @@ def zero_state(params: Params, x: Array) -> Array:
 
 def steps(params: Params, x: Array, *, state: Array | None = None) -> Iterator[Step]:
     """Yield the steps for t = 1 .. T, from ``state`` = h_0."""
-    U, W, bU, bW = params["U"], params["W"], params.get("bU"), params.get("bW")
+    U, W = params["U"], params["W"]
     h = zero_state(params, x) if state is None else state  # (B, H)
     for x_t in x:  # (B, I)
         u, w = x_t @ U.T, h @ W.T  # (B, 3H)
-        if bU is not None:
-            u, w = u + bU, w + bW
+        if "bU" in params:
+            u, w = u + params["bU"], w + params["bW"]
         (u_r, u_z, u_n), (w_r, w_z, w_n) = np.split(u, 3, axis=1), np.split(w, 3, axis=1)  # (B, H) each
         r, z = sigmoid(u_r + w_r), sigmoid(u_z + w_z)
         n = np.tanh(u_n + r * w_n)

@@ -11,8 +11,8 @@ Differs from gru.py in four ways, each with the same result:
 import numpy as np
 
 from impl_numpy.contract import Bound
-from impl_numpy.rnn_inplace import sigmoid_into, times_sigmoid_prime, times_tanh_prime
 from impl_numpy.rnn import Array, Params
+from impl_numpy.rnn_inplace import sigmoid_into, times_sigmoid_prime, times_tanh_prime
 
 
 def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: float) -> Bound:

@@ -22,7 +22,6 @@ import torch
 import torch._dynamo.config
 import torch._dynamo.utils
 from torch import Tensor
-
 from torch.nn.functional import linear
 
 from impl_torch.contract import Array, Bound, to_arrays
@@ -85,7 +84,7 @@ def zeros(params: Params, x: Tensor) -> Tensor:
     return x.new_zeros((x.shape[1], params["W"].shape[1]))
 
 
-FORWARD = {"rnn": rnn_forward, "gru": gru_forward, "lstm": lstm_forward}
+FORWARD: dict[str, Callable[..., Tensor]] = {"rnn": rnn_forward, "gru": gru_forward, "lstm": lstm_forward}
 
 
 def forward(params: Params, x: Tensor, *, cell: str, **options: str) -> Tensor:

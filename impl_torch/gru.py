@@ -46,12 +46,12 @@ def zero_state(params: Params, x: Tensor) -> Tensor:
 
 def steps(params: Params, x: Tensor, *, state: Tensor | None = None) -> Iterator[Step]:
     """Yield the steps for t = 1 .. T, from ``state`` = h_0."""
-    U, W, bU, bW = params["U"], params["W"], params.get("bU"), params.get("bW")
+    U, W = params["U"], params["W"]
     h = zero_state(params, x) if state is None else state  # (B, H)
     for x_t in x:  # (B, I)
         u, w = x_t @ U.T, h @ W.T  # (B, 3H)
-        if bU is not None:
-            u, w = u + bU, w + bW
+        if "bU" in params:
+            u, w = u + params["bU"], w + params["bW"]
         (u_r, u_z, u_n), (w_r, w_z, w_n) = u.chunk(3, dim=1), w.chunk(3, dim=1)  # (B, H) each
         r, z = torch.sigmoid(u_r + w_r), torch.sigmoid(u_z + w_z)
         n = torch.tanh(u_n + r * w_n)
@@ -85,7 +85,13 @@ def loss_and_grads(
 
 
 def sgd_step(
-    params: Params, x: Tensor, y: Tensor, *, lr: float = 0.1, delta: float = 0.025, state: Tensor | None = None
+    params: Params,
+    x: Tensor,
+    y: Tensor,
+    *,
+    lr: float = 0.1,
+    delta: float = 0.025,
+    state: Tensor | None = None,
 ) -> tuple[Tensor, Params]:
     """One step of gradient descent: return the loss before it and the new p - lr dL/dp."""
     loss, grads = loss_and_grads(params, x, y, delta=delta, state=state)

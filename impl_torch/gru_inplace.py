@@ -1,8 +1,8 @@
 """Variant ``torch-inplace`` of the GRU: the mathematics of gru_manual.py in a workspace allocated once.
 
 Mirrors ``impl_numpy/gru_inplace.py``: every tensor is written in place (``out=``) under inference mode, the
-input products of all steps and gates are one matrix product before the loop, dL/dW is one after it, dL/dU two.
-Only torch offers: ``addmm`` adds the bias in the product's kernel, ``addcmul`` a product in a sum's, and
+input products of all steps and gates are one matrix product before the loop, dL/dW is one after it, dL/dU
+two. Only torch offers: ``addmm`` adds the bias in the product's kernel, ``addcmul`` a product in a sum's, and
 ``lerp`` mixes the old state and the candidate in one.
 """
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impl_torch.contract import Bound, to_arrays
-from impl_torch.rnn_inplace import times_sigmoid_prime, times_tanh_prime
 from impl_torch.rnn import Params
+from impl_torch.rnn_inplace import times_sigmoid_prime, times_tanh_prime
 
 
 @torch.inference_mode()

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impl_torch.contract import Bound, to_arrays
-from impl_torch.rnn_inplace import times_sigmoid_prime, times_tanh_prime
 from impl_torch.rnn import Params
+from impl_torch.rnn_inplace import times_sigmoid_prime, times_tanh_prime
 
 
 @torch.inference_mode()
@@ -45,7 +45,11 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
         h.zero_()
         c.zero_()
         for t in range(T):
-            tanh_c, h_new, c_new = tanh_cs[t % len(tanh_cs)], h_steps[(t + 1) % steps], c_steps[(t + 1) % steps]
+            tanh_c, h_new, c_new = (
+                tanh_cs[t % len(tanh_cs)],
+                h_steps[(t + 1) % steps],
+                c_steps[(t + 1) % steps],
+            )
             torch.addmm(a_steps[t], h, WT, out=a_steps[t])  # (B, 4H)
             torch.sigmoid(both[t], out=both[t])
             torch.tanh(g[t], out=g[t])

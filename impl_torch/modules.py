@@ -6,6 +6,7 @@ one call; then ``nn.Linear``, ``nn.HuberLoss``, ``optim.SGD``. ``torch-cell`` on
 is the PyTorch tutorial's program. nn.RNN knows tanh and relu only, so the sigmoid is not supported here.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,7 @@ NAMES = {
 class CellModel(nn.Module):
     """A cell applied T times from the state 0, then a linear layer on h_T."""
 
-    def __init__(self, cell: type[nn.RNNCellBase], sizes: tuple[int, int, int], **options: Any) -> None:
+    def __init__(self, cell: Callable[..., nn.Module], sizes: tuple[int, int, int], **options: Any) -> None:
         """``sizes`` are I, H and O; ``options`` are those of the cell."""
         super().__init__()
         features, hidden, outputs = sizes
@@ -45,7 +46,7 @@ class CellModel(nn.Module):
 class LayerModel(nn.Module):
     """A layer over the whole sequence, then a linear layer on h_T."""
 
-    def __init__(self, layer: type[nn.RNNBase], sizes: tuple[int, int, int], **options: Any) -> None:
+    def __init__(self, layer: Callable[..., nn.Module], sizes: tuple[int, int, int], **options: Any) -> None:
         """``sizes`` are I, H and O; ``options`` are those of the layer."""
         super().__init__()
         features, hidden, outputs = sizes
@@ -68,7 +69,7 @@ def named_weights(model: nn.Module) -> dict[str, Tensor]:
 
 def bind(
     model_class: type[CellModel] | type[LayerModel],
-    part: type[nn.Module],
+    part: Callable[..., nn.Module],
     task: str,
     params: Params,
     x: Tensor,
@@ -122,5 +123,7 @@ def bind(
     return Bound(calls[task], reset, result)
 
 
-rnn_cell, gru_cell, lstm_cell = (partial(bind, CellModel, part) for part in (nn.RNNCell, nn.GRUCell, nn.LSTMCell))
+rnn_cell, gru_cell, lstm_cell = (
+    partial(bind, CellModel, part) for part in (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
+)
 rnn_layer, gru_layer, lstm_layer = (partial(bind, LayerModel, part) for part in (nn.RNN, nn.GRU, nn.LSTM))

@@ -19,7 +19,7 @@ from bench.machine.devices import find_devices
 from bench.machine.errors import UserError
 from bench.machine.libraries import NUMPY, TORCH
 from bench.workload import catalog
-from bench.workload.case import TASKS, sine_case
+from bench.workload.case import DEFAULT_CELL, TASKS, sine_case
 from bench.workload.catalog import Variant
 from bench.workload.own import load_variant
 
@@ -42,11 +42,15 @@ class BenchmarkPlugin:
         """Look up the variants.
 
         Raises:
-            pytest.UsageError: one cannot be loaded, or an option asks for a package that is missing.
+            pytest.UsageError: a variant cannot be loaded, there is no such cell, or an option asks for a
+                package that is missing.
         """
         specs = config.getoption("benchmark_variant") or [variant.name for variant in catalog.VARIANTS]
         try:
             self.variants = {spec: load_variant(spec) for spec in specs}
+            self.cell_settings = catalog.cell_settings(
+                specs, cell=config.getoption("benchmark_cell"), bias=None
+            )
         except UserError as error:
             raise pytest.UsageError(str(error)) from error
         if config.getoption("benchmark_histogram") and not importlib.util.find_spec("pygal"):
@@ -73,9 +77,9 @@ class BenchmarkPlugin:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One benchmark per (task, variant, device)."""
-        names = ("task", "variant", "device")
+        names = ("case", "variant", "device")
         if set(names) <= set(metafunc.fixturenames):
-            metafunc.parametrize(names, entries(self.variants))
+            metafunc.parametrize(names, entries(self.variants, **self.cell_settings))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember what failed, whenever it did."""
@@ -99,20 +103,22 @@ class BenchmarkPlugin:
         benchmarks[:] = [one for one in benchmarks if one["fullname"] not in self.failed]
 
 
-def entries(variants: dict[str, Variant]) -> list[Any]:
-    """Parameters (task, spec, device) for every device that is here and of a kind the variant knows."""
+def entries(variants: dict[str, Variant], **cell_settings: Any) -> list[Any]:
+    """Parameters (case, spec, device) for every device that is here and of a kind the variant knows."""
     found = find_devices() if any(variant.library == "torch" for variant in variants.values()) else None
     devices = [device.id for device in found.present] if found else ["cpu"]
     params = []
     for task, (spec, variant), device in itertools.product(TASKS, variants.items(), devices):
         if device.partition(":")[0] not in variant.devices:
             continue
-        reason = variant.unsupported(sine_case(task, "positional"), device)
+        case = sine_case(task, "positional", **cell_settings)
+        reason = variant.unsupported(case, device)
         if found and variant.library == "torch":
             reason = reason or found.missing.get(variant.library)
         marks = [pytest.mark.skip(reason=reason)] if reason else []
         name = variant.name + (" (known wrong gradient)" if variant.known_wrong else "")
-        params.append(pytest.param(task, spec, device, id=f"{task}-{name}-{device}", marks=marks))
+        cell = "" if case.cell == DEFAULT_CELL else f"{case.cell}-"  # another cell, another name
+        params.append(pytest.param(case, spec, device, id=f"{cell}{task}-{name}-{device}", marks=marks))
     return params
 
 

@@ -88,6 +88,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="Time this variant only (repeatable): a name of `rnnbench variants`, or module:object.",
     )
+    group.addoption(
+        "--benchmark-cell", metavar="NAME", help="rnn, gru or lstm (default: rnn, or that of the variants)."
+    )
     parser.addoption("--fast", action="store_true", help="Skip what starts a process, loads torch or draws.")
 
 

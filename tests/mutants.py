@@ -87,7 +87,9 @@ def keeping(library: str, expression: str, *changes: tuple[str, str]) -> Bind:
     folder = Path(impl_numpy.__file__).parents[1] / f"impl_{library}"
     source = (folder / "rnn.py").read_text(encoding="utf-8")
     if library == "torch":  # autograd would miss what is kept: the gradient by hand, on the same forward pass
-        source += (folder / "rnn_manual.py").read_text(encoding="utf-8").replace("from impl_torch.rnn", "# from")
+        source += (
+            (folder / "rnn_manual.py").read_text(encoding="utf-8").replace("from impl_torch.rnn", "# from")
+        )
     for old, new in changes:
         assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times in the source"
         source = source.replace(old, new)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from declared import declare, machine
+from declared import OWN_GRU, declare, machine
 from journals import example_records
 from msgspec.structs import replace
 from reports import Reader, write_run
@@ -116,6 +116,11 @@ def test_an_interrupted_run_is_raised_again_can_be_loaded_and_typed_again(here, 
     assert result.summary().reason.str.endswith("the run ended before it was measured").all()
     assert Reader(result._repr_html_()).all("table")
 
+    gru = stopped("gru", cell="gru", bias=False)
+    assert gru.command == ["rnnbench", "run", "--quick", "--cell=gru", "--no-bias", "--out=gru"]
+    cases = [entry.case for group in gru.groups for entry in group.entries]
+    assert {(case.cell, case.bias) for case in cases} == {("gru", False)}
+
     # singular and plural mean the same, and None nothing
     one, other = stopped("one", task="forward"), stopped("other", tasks=["forward"], blocks=None)
     assert one.groups == other.groups
@@ -145,6 +150,13 @@ NO_LOOP = "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"
             "features= makes random data of any shape, which has no layout=",
         ),
         ("run", {"seed": [1, 2]}, "seed= takes one value, not 2"),
+        ("run", {"cell": "transformer"}, "no cell 'transformer'; there are: rnn, gru, lstm; or module"),
+        ("run", {"cells": ["gru", "lstm"]}, "cell= takes one value, not 2"),
+        ("run", {"cell": "gru", "activation": "relu"}, "activation='relu': the cell gru has no such"),
+        ("run", {"preset": "cells", "cell": "gru"}, "preset='cells' measures every cell, each with"),
+        ("run", {"bias": "no"}, "bias: is True or False, not 'no'"),
+        ("run", {"cell": "third_parties.gru:GRU", "bias": True}, "bias=True: the cell third_parties."),
+        ("run", {"variant": "own:gru"}, "set its attribute bias = True if it does, or give bias=False"),
         ("run", {"keep_env": "OMP_NUM_THREADS"}, "keep_env='OMP_NUM_THREADS': both libraries get the same"),
         ("run", {"refine": "taken"}, "make one with bench.run(preset='grid')"),
         ("run", {"devcie": "cpu"}, "bench.run() knows no wish 'devcie' (did you mean 'dev"),
@@ -167,6 +179,7 @@ NO_LOOP = "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"
 )
 def test_what_python_complains_of_is_said_in_its_own_words(here, capsys, name, options, message):
     write_run(Path("taken"), example_records())
+    Path("own.py").write_text(OWN_GRU)
     with pytest.raises(bench.UserError) as raised:
         getattr(bench, name)(**options)
     assert message in str(raised.value)
@@ -241,15 +254,15 @@ def proof(variant: str, status: str, **errors: float) -> Row:
     shape, tolerances = Shape(2, 3, 1, 4, 1), dict.fromkeys(errors, 1e-6)
     return Row(
         variant, "numpy", "cpu", "float64", "gradient", "sequence", "tanh", shape, errors, tolerances, status,
-        "rnn", "dU is off" if status == "disagrees" else "",
+        "rnn", reason="dU is off" if status == "disagrees" else "",
     )  # fmt: skip
 
 
 def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypatch):
     asked = {}
 
-    def prove(specs, devices, *, machine, progress):
-        asked.update(specs=specs, devices=devices)
+    def prove(specs, devices, *, machine, progress, **chosen):
+        asked.update(specs=specs, devices=devices, **chosen)
         progress(2, 2)
         return [
             proof("reference", "ok"),
@@ -258,9 +271,9 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
         ]
 
     monkeypatch.setattr("bench.api.verify.verify", prove)
-    found = bench.verify(["numpy-loop", "mine"])
+    found = bench.verify(["numpy-loop", "mine"], cell="gru", bias=False)
 
-    assert asked == {"specs": ("numpy-loop", "mine"), "devices": ["cpu"]}
+    assert asked == {"specs": ("numpy-loop", "mine"), "devices": ["cpu"], "cells": ("gru",), "bias": False}
     assert not found.ok
     assert "WRONG: mine" in repr(found)
     assert list(found.frame.status) == ["ok", "ok", "disagrees"]

@@ -17,11 +17,12 @@ from bench.workload.catalog import VARIANTS, find
     ("options", "said"),
     [
         ({"benchmark_variant": ["nonsense"]}, "no variant 'nonsense'; there are: numpy-published"),
+        ({"benchmark_cell": "Gru"}, r"no cell 'Gru' \(did you mean 'gru'\?\); there are: rnn, gru, lstm"),
         ({"benchmark_histogram": [True]}, "--benchmark-histogram needs two more packages"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_timed(
-    options: dict[str, list[Any]], said: str, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
     config: Any = SimpleNamespace(getoption=options.get)
@@ -53,18 +54,23 @@ def devices(*kinds: str, torch: str | None = "9.9") -> Devices:
     return Devices(present, (), missing={} if torch else {"torch": "PyTorch is not installed"})
 
 
-def test_one_benchmark_per_task_variant_and_device_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cell", [{}, {"cell": "gru", "bias": True}], ids=["rnn", "gru"])
+def test_one_benchmark_per_task_variant_and_device_that_fits(
+    cell: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(benchmark_plugin, "find_devices", lambda: devices("cpu", "cuda:0", "cuda:1"))
-    params = entries({variant.name: variant for variant in VARIANTS})
+    params = entries({variant.name: variant for variant in VARIANTS}, **cell)
     numpys = [variant for variant in VARIANTS if variant.library == "numpy"]
     assert len(params) == 3 * (len(numpys) + 3 * (len(VARIANTS) - len(numpys)))
     ids = [param.id for param in params]
     assert len(set(ids)) == len(ids)
-    assert "forward-torch-layer-cuda:1" in ids
+    assert f"{'gru-' if cell else ''}forward-torch-layer-cuda:1" in ids
     assert not any("numpy" in one and "cuda" in one for one in ids)
     for param in params:
-        task, spec, device = param.values
-        reason = find(str(spec)).unsupported(sine_case(str(task), "positional"), str(device))
+        case, spec, device = param.values
+        assert case == sine_case(case.task, "positional", **cell)
+        reason = find(spec).unsupported(case, device)
+        assert (case.cell in find(spec).cells) or reason
         assert [mark.kwargs for mark in param.marks] == ([{"reason": reason}] if reason else [])
 
 

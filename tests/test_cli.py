@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from declared import machine
+from declared import OWN_GRU, machine
 
 from bench.cli.main import VERBS, build_parser, main
 from bench.machine.devices import Absent
@@ -79,11 +79,22 @@ def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
         (["run", "--blocks", "6"], "needs 9 blocks for a verdict"),
         (["run", "--out", "file/below"], "cannot make the folder file/below"),
         (["report", "nowhere"], "nowhere"),
+        (["run", "--cell", "transformer"], "no cell 'transformer'; there are: rnn, gru, lstm; or module"),
+        (["verify", "--cell", "Gru"], "no cell 'Gru' (did you mean 'gru'?)"),
+        (["run", "--cell", "gru", "--activation", "sigmoid"], "no such activation; its only one is tanh"),
+        *(
+            ([verb, "--cell", "third_parties.gru:GRU", "--bias"], "third_parties.gru:GRU has no biases")
+            for verb in ("run", "verify")
+        ),
+        (["run", "--preset", "cells", "--cell", "gru"], "--preset=cells measures every cell, each"),
+        (["run", "--preset", "cells", "--activation", "relu"], "usual activation; leave --activation out"),
+        (["run", "--variant", "own:gru"], "nothing to measure: own-gru does not support a cell with biases"),
     ],
 )
 def test_bad_input_gets_one_clear_line_and_exit_code_2(here, monkeypatch, capsys, arguments, message):
     monkeypatch.setattr("bench.api.verify.find_devices", lambda: CPU_ONLY)
     Path("file").write_text("")
+    Path("own.py").write_text(OWN_GRU)
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -134,7 +145,7 @@ def test_a_disagreement_is_exit_code_1(here, capsys):
         (["run", "--task", "trian"], "argument --task: invalid choice: 'trian' (did you mean 'train_step'?)"),
         (["run", "--layout", "seq"], "invalid choice: 'seq' (did you mean 'sequence'?)"),
         (["run", "--dtype", "Float64"], "invalid choice: 'Float64' (did you mean 'float64'?)"),
-        (["run", "--activation", "relu"], "invalid choice: 'relu' (choose from tanh, sigmoid)"),
+        (["run", "--activation", "gelu"], "invalid choice: 'gelu' (did you mean 'relu'?)"),
         (["run", "--hiden", "64"], "unrecognized arguments: --hiden 64 (did you mean '--hidden'?)"),
         (["run", "--batches=64"], "unrecognized arguments: --batches=64 (did you mean '--batch'?)"),
         (["run", "stray\nword"], "unrecognized arguments: stray word"),
@@ -147,6 +158,8 @@ def test_a_disagreement_is_exit_code_1(here, capsys):
         (["compare", "x"], "the following arguments are required: NEW"),
         (["train", "--epoch", "3", "--laoyut", "x"], "--laoyut x (did you mean '--layout'?)"),
         (["advise", "--hidden", "32", "--hidden", "64"], "argument --hidden: takes one value, not 32 and 64"),
+        (["run", "--bias", "--no-bias"], "argument --bias/--no-bias: give one of the two, not both"),
+        (["train", "--no-bias", "--bias"], "argument --bias/--no-bias: give one of the two, not both"),
         (["run", "--out", ""], "argument --out: is empty"),
         (["train", "--save", ""], "argument --save: is empty"),
         (["train", "--series", ""], "argument --series: is empty"),
@@ -183,3 +196,4 @@ def test_a_usage_error_is_one_line_that_knows_what_was_meant_and_where_help_is(a
 def test_an_option_may_be_repeated_with_the_value_it_has(here, capsys):
     assert build_parser().parse_args(["advise", "--hidden", "64", "--hidden", "64"]).hidden == 64
     assert build_parser().parse_args(["train", "--seq-len", "4", "--outputs", "3"]).window == 4
+    assert build_parser().parse_args(["run", "--no-bias", "--no-bias"]).bias is False

@@ -18,7 +18,10 @@ TEMPLATE, *_ = (
 )
 LINE = next(line for line in TEXT.splitlines() if line.strip().startswith('Variant("numpy-mine"'))
 # what may be the only thing that somebody's variant does
-NARROW = 'tasks=("forward",), layouts=("sequence",), dtypes=("float32",), activations=("sigmoid",), biases=(False,)'
+NARROW = (
+    'tasks=("forward",), layouts=("sequence",), dtypes=("float32",), activations=("sigmoid",), '
+    "biases=(False,)"
+)
 OF_THE_CATALOGUE = (
     "test_agreement.py", "test_catalog.py", "test_counts.py", "test_benchmark_plugin.py", "test_findings.py",
     "test_toolchain.py",
@@ -60,7 +63,9 @@ def copy(tmp_path_factory):
         shutil.copy(ROOT / name, folder)
     (folder / "impl_numpy" / "mine.py").write_text(TEMPLATE)
     (folder / "impl_numpy" / "narrow.py").write_text(f'"""Variant numpy-narrow."""\n{UNTYPED}')
-    narrow = f'    Variant("numpy-narrow", "numpy", _rnn("impl_numpy.narrow:bind"), "forward alone", {NARROW}),'
+    narrow = (
+        f'    Variant("numpy-narrow", "numpy", _rnn("impl_numpy.narrow:bind"), "forward alone", {NARROW}),'
+    )
     catalogue = folder / "bench" / "workload" / "catalog.py"
     before, last = catalogue.read_text().split("# fmt: on")
     catalogue.write_text(

@@ -12,7 +12,8 @@ import pytest
 TASKS = ("train_step", "gradient", "forward")
 ROOT = Path(__file__).parents[1]
 EXTRA_INFO = {
-    "variant", "library", "device", "task", "layout", "dtype", "shape", "threads", "errors", "known_wrong",
+    "variant", "library", "device", "cell", "bias", "task", "layout", "dtype", "shape", "threads", "errors",
+    "known_wrong",
 }  # fmt: skip
 
 BROKEN = '''
@@ -97,7 +98,8 @@ def test_every_variant_is_timed_on_every_task_and_extra_info_says_what_it_was(
     assert info["errors"].pop("update W") < 1e-5
     assert set(info.pop("errors")) >= {"loss", "update U", "update V"}
     assert info == {
-        "variant": "torch-manual", "library": "torch", "device": "cpu", "task": "train_step",
+        "variant": "torch-manual", "library": "torch", "device": "cpu", "cell": "rnn", "bias": False,
+        "task": "train_step",
         "layout": "positional", "dtype": "float32", "shape": {"T": 6, "B": 128, "I": 6, "H": 32, "O": 8},
         "threads": 1, "known_wrong": False,
     }  # fmt: skip

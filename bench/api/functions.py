@@ -57,13 +57,22 @@ def keywords_for_options(message: str) -> str:
 
 
 @functools.cache
-def _python_options() -> set[str]:
-    """Return the options that are also Python keywords; other options in a message are of other programs."""
-    option_fields = [
-        field for verb in VERBS.values() for field in fields(verb.options) if option_of(field).in_python
-    ]
-    with_name = [field for field in option_fields if not option_of(field).positional]
-    return {spelled(name) for field in with_name for name in (field.name, option_of(field).also) if name}
+def _python_options() -> dict[str, str]:
+    """Return the keywords of the options that have one; other options in a message are of other programs.
+
+    A keyword is ``hidden=``, and that of an option with a ``--no-`` is ``bias=True`` or ``bias=False``.
+    """
+    keywords: dict[str, str] = {}
+    for field in (field for verb in VERBS.values() for field in fields(verb.options)):
+        declared = option_of(field)
+        if not declared.in_python or declared.positional:
+            continue
+        if declared.switch:
+            names = {spelled(field.name): True, spelled(f"no_{field.name}"): False}
+            keywords |= {option: f"{field.name}={value}" for option, value in names.items()}
+        else:
+            keywords |= {spelled(name): f"{name}=" for name in (field.name, declared.also) if name}
+    return keywords
 
 
 def _as_name(option: str) -> str:
@@ -81,12 +90,12 @@ def _python_call(command: re.Match[str]) -> str:
 
 def _python_keyword(option: re.Match[str]) -> str:
     """Return an option as a Python keyword, with the option's value."""
-    keyword, value = _as_name(option["name"]), option["set"] or option["value"] or ""
-    if option["name"] not in _python_options():
+    keyword, value = _python_options().get(option["name"]), option["set"] or option["value"] or ""
+    if keyword is None:
         return option[0]
     if option["argument"]:
-        return keyword
-    return f"{keyword}={value if value.isdecimal() or not value else repr(value)}"
+        return keyword.partition("=")[0]
+    return f"{keyword}{value if value.isdecimal() or not value else repr(value)}"
 
 
 @in_python
@@ -114,8 +123,8 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     Keywords are named like the command's options. With one value or several: ``variants``, ``devices``,
     ``tasks``, ``layouts`` (also in singular), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
     ``threads``, ``keep_env``. With one value: ``preset``, ``cell``, ``bias`` (True or False), ``dtype``,
-    ``activation``, ``split``, ``blocks``,
-    ``budget``, ``seed``, ``out``, ``wait_quiet``. Without other keywords: ``resume``, the folder of a run
+    ``activation``, ``split``, ``blocks``, ``budget``, ``seed``, ``out``, ``wait_quiet``. Without other
+    keywords: ``resume``, the folder of a run
     that was cut off; or ``resume`` with ``blocks``, to extend a finished run with an UNRESOLVED result to
     that total, once; or ``refine``, the folder of a grid, also with ``budget``. The preset gives the values
     of keywords that are missing or None. ::
@@ -144,8 +153,7 @@ def advise(**wishes: Any) -> "Advice":
 
     Keywords are named like the command's options, each with one value: ``hidden``, ``batch``, ``seq_len``,
     ``features``, ``outputs``, ``task``, ``cell``, ``bias``, ``dtype``, ``device``, ``threads``, ``budget``
-    (seconds, or "2m"),
-    ``seed``, ``out``, ``wait_quiet``. ::
+    (seconds, or "2m"), ``seed``, ``out``, ``wait_quiet``. ::
 
         bench.advise(hidden=64, batch=1, seq_len=100, task="forward", budget="30s")
 
@@ -171,8 +179,9 @@ def train(
     """Train variants from the same start: ``rnnbench train``, with its plots and its report.
 
     Keywords are named like the command's options: several ``variants`` (also ``variant``), and with one value
-    ``epochs``, ``layout``, ``cell``, ``bias``, ``dtype``, ``activation``, ``lr``, ``delta``, ``hidden``, ``batch``, ``window``
-    (also ``seq_len``), ``horizon`` (also ``outputs``), ``device``, ``seed``, ``series``, ``column``,
+    ``epochs``, ``layout``, ``cell``, ``bias``, ``dtype``, ``activation``, ``lr``, ``delta``, ``hidden``,
+    ``batch``, ``window`` (also ``seq_len``), ``horizon`` (also ``outputs``), ``device``, ``seed``,
+    ``series``, ``column``,
     ``decimal``, ``encoding``, ``missing``, ``split``, ``target``, ``load``, ``save``, ``every``, ``out``,
     ``wait_quiet``.
     ``progress`` is called with variant, epoch and loss at every report. An interrupt ends the training, and

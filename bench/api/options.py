@@ -250,8 +250,9 @@ VERBS = {
 
 
 def from_keywords(verb: str, wishes: Mapping[str, Any]) -> Any:
-    """Return the options of a command from Python keywords; None counts as not given, and so does False
-    except for an option that also has a ``--no-``.
+    """Return the options of a command from Python keywords.
+
+    None counts as not given, and so does False, except for an option that also has a ``--no-``.
 
     Raises:
         UserError: a keyword is unknown, its value is invalid, or it has too many values.

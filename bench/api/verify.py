@@ -49,7 +49,5 @@ def prove(args: VerifyOptions, device: str) -> tuple[list[Row], Sequence[Absent]
     from bench.reporting.display import verify_progress  # rich, needed from here on
 
     with verify_progress() as progress:
-        rows = verify(
-            specs, devices, machine=machine, cells=args.cell, bias=args.bias, progress=progress
-        )
+        rows = verify(specs, devices, machine=machine, cells=args.cell, bias=args.bias, progress=progress)
         return rows, absent

@@ -27,6 +27,23 @@ class Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+class Switch(argparse.BooleanOptionalAction):
+    """Store True for --name and False for --no-name, and refuse both; argparse alone would take the last."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store True or False."""
+        before = getattr(namespace, self.dest)
+        super().__call__(parser, namespace, values, option_string)
+        if before not in (None, getattr(namespace, self.dest)):
+            raise argparse.ArgumentError(self, "give one of the two, not both")
+
+
 class Parser(argparse.ArgumentParser):
     """Parse arguments; an error message is one line, with a suggestion and a pointer to the help."""
 
@@ -67,7 +84,7 @@ def add_options(parser: Parser, kind: type) -> None:
             parser.add_argument(spelled(field.name), action="store_true", **settings)
             continue
         if declared.switch:
-            parser.add_argument(spelled(field.name), action=argparse.BooleanOptionalAction, **settings)
+            parser.add_argument(spelled(field.name), action=Switch, **settings)
             continue
         settings |= {
             "type": lambda text, declared=declared: read_value(declared, text),

@@ -40,8 +40,8 @@ def read_arrays(
 ) -> dict[str, Array]:
     """Return the arrays of an npz file: exactly those of ``names``, in any order, or, with None, all arrays.
 
-    A file may also hold all arrays of ``optional``, but not only some of them. ``max_bytes`` limits the size of all arrays. The default is the size of the file: this program writes
-    files without compression.
+    A file may also hold all arrays of ``optional``, but not only some of them. ``max_bytes`` limits the size
+    of all arrays. The default is the size of the file: this program writes files without compression.
 
     Raises:
         OSError: the file cannot be read.

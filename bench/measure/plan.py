@@ -48,7 +48,7 @@ from bench.records.record import (
 from bench.workload import catalog
 from bench.workload.case import DEFAULT_CELL, LAYOUTS, TASKS, Case, Shape, sine_case
 from bench.workload.cell import CELLS, find_cell
-from bench.workload.options import RunOptions
+from bench.workload.options import RunOptions, changed, spelled
 
 MARGIN = 0.02  # EQUIVALENT: the ratio lies within 2 % of 1
 PRECISION = 0.01  # half-width of a headline's log ratio at which a run may stop early
@@ -243,12 +243,15 @@ class _Planner:
         """Return the fields ``cell``, ``bias`` and ``activation`` of the cases: of all cells, or of one.
 
         Raises:
-            UserError: one cell was asked for together with all of them.
+            UserError: all cells were asked for together with one of them, or with an activation.
         """
         if self.asked.preset != "cells":
             return [self.cell_settings]
-        if self.asked.cell is not None:
-            raise UserError("--preset cells measures every cell; leave --cell out")
+        if chosen := {"cell", "activation"}.intersection(changed(self.asked)):
+            raise UserError(
+                "--preset=cells measures every cell, each with its usual activation; leave "
+                f"{' and '.join(map(spelled, sorted(chosen)))} out"
+            )
         return [catalog.cell_settings((), cell=cell, bias=self.asked.bias) for cell in CELLS]
 
     def cells(self, tables: Sequence[Group]) -> list[Group]:
@@ -261,8 +264,13 @@ class _Planner:
             work = [dataclasses.replace(case, **settings) for settings in self._cells()]
             name = f"cells {table.name}"
             entries = [
-                Entry(f"{name} | {work_case.cell} {arm.id}", name, arm.id, work_case,
-                      f"{name} | {case.cell} {arm.id}" if work_case != case else None)
+                Entry(
+                    f"{name} | {work_case.cell} {arm.id}",
+                    name,
+                    arm.id,
+                    work_case,
+                    f"{name} | {case.cell} {arm.id}" if work_case != case else None,
+                )
                 for arm in (self.arms[entry.arm] for entry in table.entries)
                 if not arm.twin
                 for work_case in work
@@ -373,7 +381,7 @@ class _Planner:
             branch = step.branches_from is not None
             if catalog.find(step.variant).unsupported(self.step_case(step), "cpu"):
                 continue
-            changes.append(step.change if entry_ids or not index else step.first)
+            changes = [*changes, step.change] if entry_ids or not index else [step.first]
             if self.asked.quick and catalog.find(step.variant).role not in ("as_written", "tutorial"):
                 changes = [] if branch else changes
                 continue

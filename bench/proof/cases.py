@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.proof.tolerance import too_small_for_float32
 from bench.workload.case import DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.catalog import cell_settings
 from bench.workload.cell import find_cell
 
 # shape, layout, Huber cutoff: with 0.5 the errors lie on both sides of the cutoff, with 0.025 all outside
@@ -38,9 +39,12 @@ def agreement_cases(cell: str = DEFAULT_CELL, bias: bool | None = None) -> list[
 
     Unless ``bias`` is given: every shape as the cell has its biases by default, and ``COMPILE_SHAPE`` and
     the tutorial's shape the other way round too.
+
+    Raises:
+        UserError: no such cell, or biases for a cell without any.
     """
     found, cases = find_cell(cell), list[Case]()
-    usual = found.bias if bias is None else bias
+    usual = cell_settings((), cell=cell, bias=bias)["bias"]
     for dtype, activation in product(DTYPES, found.activations):
         settings: dict[str, Any] = {"dtype": dtype, "activation": activation, "cell": cell}
         cases += [sine_case(TASKS[0], layout, bias=usual, **settings) for layout in LAYOUTS]

@@ -93,7 +93,8 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
                 elsewhere[kind] = library(variant.library).computes_elsewhere(call)
             fault = wrong_library(variant.library) or elsewhere[kind]
         except BaseException as error:  # a variant may raise anything, or exit; the other cases continue
-            yield make_row(variant, device, case, [], "crashed", describe_error(error, variant.cells[case.cell].target))
+            reason = describe_error(error, variant.cells[case.cell].target)
+            yield make_row(variant, device, case, [], "crashed", reason)
             continue
         status, reason = proof.status(checks, known_wrong=variant.known_wrong), proof.failures(checks)
         if fault:

@@ -46,7 +46,8 @@ def verify(
     """Prove the variants on the devices; return rows about the reference, then rows in the given order.
 
     Without ``cells``, every variant is proved on all of its cells; without ``bias``, with biases and without.
-    An unsupported case gives a row with status ``missing`` and the reason.
+    An unsupported case, or a variant without one of ``cells``, gives a row with status ``missing`` and the
+    reason.
     ``progress`` is called with the number of rows so far and the final number of rows.
 
     Raises:
@@ -54,9 +55,9 @@ def verify(
     """
     variants = {spec: catalog.find(spec) for spec in dict.fromkeys(specs)}
     if cases is None:
-        cells = cells or list(dict.fromkeys(cell for variant in variants.values() for cell in variant.cells))
+        known = cells or [cell for variant in variants.values() for cell in variant.cells]
         with redirect_stdout(sys.stderr):  # this imports the module of a user's cell, which may print
-            cases = [case for cell in cells for case in agreement_cases(cell, bias)]
+            cases = [case for cell in dict.fromkeys(known) for case in agreement_cases(cell, bias)]
     rows: list[Row] = []
     jobs: list[Job] = []
     with scratch_folder("verify") as folder:
@@ -64,7 +65,9 @@ def verify(
             for device in devices:
                 job = Job(spec, variant, device, [], folder, cases, timeout_s)
                 for number, case in enumerate(cases):
-                    if case.cell not in variant.cells or (variant.compiles and not worth_compiling(case)):
+                    if variant.compiles and not worth_compiling(case):
+                        continue
+                    if case.cell not in variant.cells and case.cell not in cells:
                         continue
                     if reason := why_missing(variant, case, device, machine):
                         rows.append(make_row(variant, device, case, [], "missing", reason))

@@ -307,7 +307,7 @@ def _range(counts: Sequence[int], noun: str) -> str:
 
 # the sections in the order of the page; OPEN_SECTIONS are unfolded at first
 SECTIONS: tuple[Maker, ...] = (
-    cells_section, limits_section, crossover_section, times, ladder_section, starting, failures, proof_section, sure,
-    contents, environment_section, again, words_section, download_section,
+    cells_section, limits_section, crossover_section, times, ladder_section, starting, failures,
+    proof_section, sure, contents, environment_section, again, words_section, download_section,
 )  # fmt: skip
 OPEN_SECTIONS: tuple[Maker, ...] = (cells_section, limits_section, crossover_section, times)

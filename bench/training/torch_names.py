@@ -51,7 +51,9 @@ class Net:
 def load_torch(source: Mapping[str, Any] | str | Path) -> Net:
     """Return the net of a ``state_dict``, or of an npz file with its arrays; PyTorch is not needed.
 
-    Write the file where PyTorch is: ``np.savez("net.npz", **{k: v.numpy() for k, v in net.state_dict().items()})``.
+    Write the file where PyTorch is::
+
+        np.savez("net.npz", **{name: p.numpy() for name, p in net.state_dict().items()})
 
     Raises:
         UserError: the file cannot be read, or the net is not supported: the message says what is.
@@ -65,7 +67,8 @@ def load_torch(source: Mapping[str, Any] | str | Path) -> Net:
     for name, array in arrays.items():
         key = _parameter(name, array, title)
         if key in params:
-            raise UserError(f"{title} has more than one {name.rpartition('.')[2]!r}; supported is: {SUPPORTED}")
+            twice = name.rpartition(".")[2]
+            raise UserError(f"{title} has more than one {twice!r}; supported is: {SUPPORTED}")
         params[key] = array
     if missing := [name for name in "UWV" if name not in params]:
         theirs = {ours: name for name, ours in (RECURRENT | OUTPUT).items()}
@@ -73,9 +76,7 @@ def load_torch(source: Mapping[str, Any] | str | Path) -> Net:
     return Net(_cell(params, title), {name: params[name] for name in _order(params)})
 
 
-def to_torch(
-    params: Params, *, recurrent: str = "rnn", output: str = "linear", layer: bool = True
-) -> Params:
+def to_torch(params: Params, *, recurrent: str = "rnn", output: str = "linear", layer: bool = True) -> Params:
     """Return the parameters under the names of a ``state_dict``.
 
     ``recurrent`` and ``output`` are the names of the model's modules; ``layer`` is False for a cell such as
@@ -106,7 +107,8 @@ def _read(path: str | Path) -> Params:
     try:
         arrays = read_arrays(path, None, max_bytes=MAX_BYTES)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}; give an npz of a state_dict") from error
+        reason = error.strerror or error
+        raise UserError(f"cannot read {path}: {reason}; give an npz of a state_dict") from error
     except ValueError as error:
         raise UserError(
             f"{path}: {str(error)[:MAX_QUOTED]}; give an npz of a state_dict (a .pt file needs PyTorch)"

@@ -1,6 +1,7 @@
 """List all built-in variants. Tests and timing use this same list, so no variant is timed without a proof.
 
-Only this file and the cell in ``rnn`` refer to ``impl_numpy`` and ``impl_torch``; ``load`` imports them.
+Only this file and the cells in ``rnn``, ``gru`` and ``lstm`` refer to ``impl_numpy`` and ``impl_torch``;
+``load`` imports them.
 """
 
 import functools
@@ -225,7 +226,12 @@ LADDER = (
     ),
     Step("numpy-published", "tanh", dtype="float64"),
     Step("numpy-loop", "the exact gradient", dtype="float64", first="one sample at a time, float64"),
-    Step("numpy-batched", "the whole batch at once", dtype="float64"),
+    Step(
+        "numpy-batched",
+        "the whole batch at once",
+        dtype="float64",
+        first="the whole batch at once, float64",
+    ),
     Step("numpy-batched", "float32"),
     Step("torch-manual", "the same by PyTorch"),
     Step("torch-autograd", "autograd"),
@@ -309,15 +315,15 @@ def cell_of(specs: Sequence[str], asked: str | None = None) -> str:
             shared = own_cells
         if not any(cell in cells for cell in shared):
             raise UserError(
-                f"{specs[0]} computes the cell {shared[0]}, {spec} the cell {next(iter(cells))}, which no run "
-                "compares: choose variants of one cell"
+                f"{specs[0]} computes the cell {shared[0]}, {spec} the cell {next(iter(cells))}, which no "
+                "run compares: choose variants of one cell"
             )
         shared = [cell for cell in shared if cell in cells]
     return shared[0]
 
 
 def cell_settings(
-    specs: Sequence[str], *, cell: str | None, bias: bool | None, activation: str = "tanh"
+    specs: Sequence[str], *, cell: str | None, bias: bool | None, activation: str | None = None
 ) -> dict[str, Any]:
     """Return the fields ``cell``, ``bias`` and ``activation`` of a case; None means the usual value.
 
@@ -326,6 +332,7 @@ def cell_settings(
     """
     name = cell_of(specs, cell)
     found = find_cell(name)
+    activation = activation or found.activations[0]
     if activation not in found.activations:
         reason = f"its only one is {found.activations[0]}, which no option changes"
         if len(found.activations) > 1:

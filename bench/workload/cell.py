@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.machine.errors import UserError, did_you_mean
 from bench.workload.case import ACTIVATIONS, Case, Shape
+from bench.workload.objects import load_object
 from bench.workload.operations import ITEMSIZE, Count, Operations
-from bench.workload.own import load_object
 
 if TYPE_CHECKING:
     from numpy.random import Generator

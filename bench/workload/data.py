@@ -174,8 +174,9 @@ def initial_params(case: Case) -> dict[str, Array]:
     cell, limit = find_cell(case.cell), 1 / np.sqrt(case.shape.H)
     params = cell.initial(case.shape, generator)
     shapes = cell.shapes(case.shape, bias=case.bias)
-    biases = {name: generator.uniform(-limit, limit, shape) for name, shape in shapes.items()
-              if name in cell.biases}
+    biases = {
+        name: generator.uniform(-limit, limit, shape) for name, shape in shapes.items() if name in cell.biases
+    }
     return params | biases
 
 

@@ -1,28 +1,23 @@
-"""Load and check the user's variants, libraries and cells, named ``module:object``.
+"""Load and check the user's variants and libraries, named ``module:object``.
 
 The main process never imports the module of a user's variant or library, because this code may do anything
 to its process. The main process starts a child that runs ``describe``. Workers, which are children
 themselves, call ``load_variant``.
 """
 
-import importlib
 import re
-import sys
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable
 from itertools import islice
-from operator import attrgetter
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from bench.machine.errors import UserError, describe_error, did_you_mean
+from bench.machine.errors import UserError
 from bench.machine.libraries import ACCELERATORS, LIBRARIES, Library, register
 from bench.machine.wording import is_name, one_line
 from bench.workload import catalog
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS
 from bench.workload.catalog import Implementation, Variant
+from bench.workload.objects import load_object
 
-T = TypeVar("T")
 ALLOWED_NAMES = {
     "devices": ("cpu", *ACCELERATORS),
     "tasks": TASKS,
@@ -34,43 +29,6 @@ BUILT_IN_LIBRARIES = tuple(LIBRARIES)  # these need no ``module:object``
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 MAX_NAME, MAX_SUMMARY = 60, 200  # characters
 NAME = re.compile(rf"[^/\\]{{1,{MAX_NAME}}}")  # the name becomes part of file names
-
-
-def load_object(spec: str, kind: str, check: Callable[[Any], T]) -> T:
-    """Import the module of ``module:object``, and return the result of ``check`` on the object.
-
-    ``check`` may run more of the user's code; ``kind`` is the object's kind in messages.
-
-    Raises:
-        UserError: the module or object does not exist, or the module raises an error or exits.
-    """
-    module, _, attribute = spec.partition(":")
-    try:
-        if (folder := str(Path.cwd())) not in sys.path:
-            sys.path.append(folder)  # an installed command does not search the current folder
-        return check(attrgetter(attribute)(importlib.import_module(module)))
-    except UserError:
-        raise
-    except SystemExit as error:
-        reason = f"its module asks to exit (SystemExit: {error}), where it should only define things"
-        raise UserError(f"cannot load the {kind} {spec!r}: {reason}") from error
-    except BaseException as error:  # the user's code may raise anything
-        reason = describe_error(error, module)
-        if isinstance(error, AttributeError) and module in sys.modules:
-            reason += did_you_mean(attribute, vars(sys.modules[module]))
-        reason += _wrong_file_hint(module)
-        raise UserError(f"cannot load the {kind} {spec!r}: {reason}") from error
-
-
-def _wrong_file_hint(module: str) -> str:
-    """Return a hint if the user gave a file name, or if Python imported another file of the same name."""
-    if (path := Path(module)).suffix == ".py":
-        return f"; give the name of the module, {path.stem}, and run from its folder"
-    local_file, imported_file = Path(f"{module}.py"), getattr(sys.modules.get(module), "__file__", None)
-    with suppress(OSError):  # the name is too long for a file name
-        if local_file.exists() and not (imported_file and local_file.samefile(imported_file)):
-            return f"; Python has another module of that name: rename {local_file}"
-    return ""
 
 
 def load_variant(spec: str) -> Variant:

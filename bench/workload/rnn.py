@@ -43,7 +43,8 @@ OUTER_AND_ADD: Passes = (("multiply", 1), ("add", 3))  # for one window of the b
 # dL/dh act'(a): dh (1 - h h) or dh (h (1 - h)); of relu h > 0, and dh times that
 DERIVATIVE: Passes = (("multiply", 3), ("add", 2), ("multiply", 3))
 DERIVATIVES = {"tanh": DERIVATIVE, "sigmoid": DERIVATIVE, "relu": (("multiply", 2), ("multiply", 3))}
-# of NumPy's sigmoid, which never overflows: a comparison, -a, two selections, exp, and twice 1 + z and a quotient
+# of NumPy's sigmoid, which never overflows: a comparison, -a, two selections, exp, and twice 1 + z and a
+# quotient
 SIGMOID: Passes = (
     *(("multiply", arrays) for arrays in (2, 4, 4, 2, 3)), ("add", 2), ("add", 2), ("add", 2), ("exp", 2),
 )  # fmt: skip
@@ -166,14 +167,24 @@ def _by_hand(case: Case, activation: Passes) -> Operations:
     s, hidden, errors = case.shape, case.shape.B * case.shape.H, case.shape.B * case.shape.O
     step = [nt(s.B, s.I, s.H), nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), *activation))]
     step_back = [tn(s.H, s.B, s.I), tn(s.H, s.B, s.H), nn(s.B, s.H, s.H)]
-    step_back += [*passes(hidden, DERIVATIVES[case.activation]), each("add", s.H * s.I), each("add", s.H * s.H)]
+    step_back += [
+        *passes(hidden, DERIVATIVES[case.activation]),
+        each("add", s.H * s.I),
+        each("add", s.H * s.H),
+    ]
     start, end, back_end = list[Operation](), list[Operation](), list[Operation]()
     if case.bias:
         start, end, back_end = [each("add", s.H)], [each("add", errors, 2)], [each("add", errors, 1)]
         step.append(each("add", hidden, 2))
         step_back += [each("add", hidden, 1), each("add", s.H)]
     forward = [*start, *repeated(s.T, step), nt(s.B, s.H, s.O), *end]
-    back = [*passes(errors, HUBER), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H), *repeated(s.T, step_back), *back_end]
+    back = [
+        *passes(errors, HUBER),
+        tn(s.O, s.B, s.H),
+        nn(s.B, s.O, s.H),
+        *repeated(s.T, step_back),
+        *back_end,
+    ]
     return of_task(case, RNN, forward, back, SCALE_AND_SUBTRACT)
 
 

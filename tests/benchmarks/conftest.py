@@ -10,6 +10,7 @@ from benchmark_plugin import THREADS
 
 from bench.machine.libraries import TORCH
 from bench.workload import catalog
+from bench.workload.case import Case
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,10 +22,10 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
-def entry(variant: str) -> Iterator[catalog.Variant]:
+def entry(variant: str, case: Case) -> Iterator[catalog.Variant]:
     """The variant, its library loaded, at one thread and in IEEE precision; then both are as before."""
     found = catalog.find(variant)
-    found.load()
+    found.load(case.cell)
     torch = sys.modules.get("torch")
     torch_threads = torch.get_num_threads() if torch else 0
     before = TORCH.precision() if torch else {}

@@ -1,4 +1,4 @@
-"""What ``pytest --benchmark`` times: every variant at the primer's shape, float32, tanh, one thread.
+"""What ``pytest --benchmark`` times: every variant of a cell at the primer's shape, float32, one thread.
 
 This view has one process, a fixed order and both libraries loaded; ``rnnbench run`` has none of these.
 """
@@ -13,28 +13,29 @@ from bench import proof
 from bench.machine.libraries import library
 from bench.records.record import Check
 from bench.workload.binding import bind_case
-from bench.workload.case import sine_case
+from bench.workload.case import Case
 from bench.workload.catalog import Variant
 from bench.workload.data import make
 
 
 @pytest.mark.benchmark(disable_gc=True)
-def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, device: str) -> None:
-    case = sine_case(task, "positional")
+def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, case: Case, device: str) -> None:
     batch = make(case)
     expected = proof.expected(case, batch)
-    bind = entry.load()
+    bind = entry.load(case.cell)
     checks = proof.prove(
         bind, case, batch, expected, library=entry.library, device=device, known_wrong=entry.wrong_gradients
     )
     fail_where_wrong(checks, entry)
 
-    benchmark.group = task
+    benchmark.group = case.task
     benchmark.extra_info.update(
         variant=entry.name,
         library=entry.library,
         device=device,
-        task=task,
+        cell=case.cell,
+        bias=case.bias,
+        task=case.task,
         layout=case.layout,
         dtype=case.dtype,
         shape=asdict(case.shape),
@@ -49,7 +50,7 @@ def test_wall_clock(benchmark: BenchmarkFixture, entry: Variant, task: str, devi
 
     bound.reset()
     bound.call()
-    after = proof.expected_after(case, batch, 1) if task == "train_step" else None
+    after = proof.expected_after(case, batch, 1) if case.task == "train_step" else None
     last = proof.check_last(
         case, binding.result(), expected, after=after, device=device, known_wrong=entry.wrong_gradients
     )

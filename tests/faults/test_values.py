@@ -34,7 +34,9 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Prove:
 
 def own(name: str) -> Variant:
     """A variant of ``faults.variants``, said to know every device."""
-    return Variant(name, "numpy", {"rnn": Implementation(f"faults.variants:{name}.bind")}, "", ("cpu", "cuda", "mps"))
+    return Variant(
+        name, "numpy", {"rnn": Implementation(f"faults.variants:{name}.bind")}, "", ("cpu", "cuda", "mps")
+    )
 
 
 def value_of(variant: Variant, job: Prove) -> Value:

@@ -11,8 +11,8 @@ from bench.reporting.section import Cell, Fields, Hero, Section, TextTable, text
 from bench.workload.catalog import by_name
 
 NOTE = (
-    "A GRU has three matrices where an RNN has one, an LSTM four, and more elementwise work. Ratios are taken "
-    "within blocks, so they need not be those of the times shown."
+    "A GRU has three matrices where an RNN has one, an LSTM four, and more elementwise work. Ratios are "
+    "taken within blocks, so they need not be those of the times shown."
 )
 
 
@@ -35,11 +35,10 @@ def hero(facts: Facts, right: str) -> Hero | None:
     measured = [table for table in facts.summary.tables if table.kind == "cells"]
     costs = by_cell(measured[0]) if measured else {}
     usual = {cell: [row for row in rows if _is_usual(row) and _ratio(row)] for cell, rows in costs.items()}
-    clauses = [
-        f"{words.cell(cell)} {wording.listing([f'{units.ratio(_ratio(row))} in {words.library(row.arm)}' for row in rows])}"
-        for cell, rows in usual.items()
-        if rows
-    ]
+    clauses = []
+    for cell, rows in usual.items():
+        in_libraries = [f"{units.ratio(_ratio(row))} in {words.library(row.arm)}" for row in rows]
+        clauses += [f"{words.cell(cell)} {wording.listing(in_libraries)}"] if rows else []
     if not clauses:
         return None
     headlines = [pair for pair in facts.summary.headlines if pair.kind == "as_written"]
@@ -69,11 +68,7 @@ def _ratio(row: Row) -> float:
 def sentences(table: Table) -> Iterator[str]:
     """Yield a sentence for each cell: what it costs in each library as usually written, and in place."""
     for cell, rows in by_cell(table).items():
-        costs = [
-            f"{units.ratio(_ratio(row))} times with {row.arm.variant}"
-            for row in rows
-            if _ratio(row)
-        ]
+        costs = [f"{units.ratio(_ratio(row))} times with {row.arm.variant}" for row in rows if _ratio(row)]
         if costs:
             work = words.TASKS[table.case.task]
             yield f"A {work} of the {words.cell(cell)} costs {wording.listing(costs)} that of the RNN."

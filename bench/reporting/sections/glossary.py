@@ -15,7 +15,8 @@ LAYOUT_MEANINGS = {
 }
 TERMS: Pairs = (
     ("T, B, I, H, O", "steps, samples in a batch, features of a step, hidden units, outputs"),
-    ("U, W, V", "the parameters: input to hidden, hidden to hidden, hidden to output; bU, bW, bV their biases"),
+    ("U, W, V", "the parameters: input to hidden, hidden to hidden, hidden to output"),
+    ("bU, bW, bV", "the biases that go with them"),
     ("baseline", f"what others are compared with: {BASELINE} on the CPU with as many threads"),
     ("samples", "times of an entry in one block: each of so many calls that the clock can tell them apart"),
     ("A/A control", "the same code measured twice: the baseline once more, in a process of its own"),
