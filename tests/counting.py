@@ -5,7 +5,7 @@ neither arithmetic nor known to be none is an error, so that nothing is overlook
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -14,27 +14,31 @@ import numpy as np
 from bench.workload import catalog, data
 from bench.workload.binding import bind_case
 from bench.workload.case import Case
+from bench.workload.cell import find_cell
 from bench.workload.operations import PRODUCT, Kernel, Operation, Stored
 
 Seen = list[Operation]
 
 NUMPY_PASSES = {
     **dict.fromkeys(("add", "subtract", "negative"), "add"),
-    **dict.fromkeys(("multiply", "divide", "clip", "greater_equal"), "multiply"),
+    **dict.fromkeys(
+        ("multiply", "divide", "clip", "greater_equal", "greater", "maximum", "sign"), "multiply"
+    ),
     "tanh": "tanh",
     "exp": "exp",
 }
 TORCH_PASSES = {
-    **dict.fromkeys(("add", "add_", "sub", "rsub", "mean"), "add"),
-    **dict.fromkeys(("mul", "div", "clamp", "addcmul", "tanh_backward", "sigmoid_backward"), "multiply"),
+    **dict.fromkeys(("add", "add_", "sub", "rsub", "neg", "sum", "mean"), "add"),
+    **dict.fromkeys(("mul", "mul_", "div", "clamp", "addcmul", "lerp", "sign", "gt", "relu"), "multiply"),
+    **dict.fromkeys(("tanh_backward", "sigmoid_backward", "threshold_backward"), "multiply"),
     **dict.fromkeys(("huber_loss", "huber_loss_backward"), "multiply"),
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
+    **dict.fromkeys(("tanh", "tanh_"), "tanh"),
+    **dict.fromkeys(("sigmoid", "sigmoid_"), "sigmoid"),
 }
 TORCH_PRODUCTS = {"mm": 0, "addmm": 1}  # place of the left operand
 NO_ARITHMETIC = {
     "t", "permute", "transpose", "view", "_unsafe_view", "unbind", "select", "slice", "detach", "alias",
-    "expand", "unsqueeze", "squeeze", "as_strided",  # views
+    "expand", "unsqueeze", "squeeze", "as_strided", "split", "unsafe_split",  # views
     "zeros", "zeros_like", "new_zeros", "ones_like", "zero_", "fill_", "empty_like", "new_empty",  # fills
     "stack", "cat", "clone", "copy_", "select_backward", "_to_copy",  # copies
     "_record_function_enter_new", "_record_function_exit",  # what a profiler would be told
@@ -45,11 +49,12 @@ def run(spec: str, case: Case) -> Seen:
     """Every operation of one call of a variant of the catalogue."""
     variant, batch = catalog.find(spec), data.make(case)
     if variant.library == "torch":
-        return _torch_operations(bind_case(variant.load(), "torch", case, batch, "cpu").bound.call)
-    options = {"activation": case.activation, "delta": case.delta, "lr": case.lr}
+        return _torch_operations(bind_case(variant.load(case.cell), "torch", case, batch, "cpu").bound.call)
+    options = {"delta": case.delta, "lr": case.lr, **find_cell(case.cell).options(case)}
+    bind = variant.load(case.cell)
     with _counting_numpy() as seen:
         params = {name: p.view(Counted) for name, p in batch.params.items()}
-        bound = variant.load()(case.task, params, batch.x.view(Counted), batch.y.view(Counted), **options)
+        bound = bind(case.task, params, batch.x.view(Counted), batch.y.view(Counted), **options)
         seen.clear()
         bound.call()
     return seen
@@ -58,6 +63,7 @@ def run(spec: str, case: Case) -> Seen:
 class Counted(np.ndarray):
     """An array that tells ``seen`` about every operation on more than one number."""
 
+    __array_priority__ = 1.0  # what np.concatenate makes of such arrays is one, too
     seen: Seen = []  # noqa: RUF012  (one for all arrays, on purpose)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):  # type: ignore[no-untyped-def]
@@ -105,7 +111,7 @@ def _torch_operations(call: Any) -> Seen:
             into = "out" in kwargs
             if name in TORCH_PRODUCTS:
                 left, right = args[TORCH_PRODUCTS[name] :][:2]
-                stored = _stored(left.t().is_contiguous(), right.t().is_contiguous())
+                stored = _stored(*(one.stride()[0] < one.stride()[1] for one in (left, right)))
                 size = (*left.shape, right.shape[1])
                 seen.append(Operation(Kernel(PRODUCT, size, stored, into)))
             elif name in TORCH_PASSES:
@@ -122,8 +128,8 @@ def _torch_operations(call: Any) -> Seen:
 
 @contextmanager
 def _counting_numpy() -> Iterator[Seen]:
-    """Arrays that the workspace variant allocates are counted ones too."""
-    import impl_numpy.rnn_inplace
+    """Arrays that the workspace variants allocate are counted ones too."""
+    from impl_numpy import gru_inplace, lstm_inplace, rnn_inplace
 
     class Counting:
         def __getattr__(self, name: str) -> Any:
@@ -131,12 +137,14 @@ def _counting_numpy() -> Iterator[Seen]:
             return (lambda *args: made(*args).view(Counted)) if name in ("empty", "zeros") else made
 
     Counted.seen = []
-    with mock.patch.object(impl_numpy.rnn_inplace, "np", Counting()):
+    with ExitStack() as patches:
+        for module in (rnn_inplace, gru_inplace, lstm_inplace):
+            patches.enter_context(mock.patch.object(module, "np", Counting()))
         yield Counted.seen
 
 
 def _stored_as(left: Any, right: Any) -> Stored:
-    return _stored(*(one.ndim == 2 and one.flags.f_contiguous for one in (left, right)))
+    return _stored(*(one.ndim == 2 and one.strides[0] < one.strides[1] for one in (left, right)))
 
 
 def _stored(left_transposed: bool, right_transposed: bool) -> Stored:

@@ -3,32 +3,46 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib import import_module
 
 import counting
 import pytest
 from msgspec import structs
 
 from bench.workload import catalog
-from bench.workload import rnn as formulas
-from bench.workload.case import ACTIVATIONS, TASKS, Case, Shape
+from bench.workload.case import TASKS, Case, Shape
 from bench.workload.catalog import counted
+from bench.workload.cell import CELLS, find_cell
 from bench.workload.operations import Operation
-from bench.workload.rnn import RNN
 
 SHAPES = (Shape(T=5, B=7, I=4, H=6, O=3), Shape(T=2, B=3, I=8, H=5, O=9), Shape(T=1, B=6, I=2, H=4, O=5))
-COUNTED = [variant.name for variant in catalog.VARIANTS if variant.operations]
+COUNTED = [
+    (variant.name, cell)
+    for variant in catalog.VARIANTS
+    for cell, implementation in variant.cells.items()
+    if implementation.operations and cell != "lstm"
+]
 IN_PLACE = ("numpy-inplace", "torch-inplace")
 WHAT = [
-    (spec, task, activation)
-    for spec in COUNTED
+    (spec, cell, bias, task, activation)
+    for spec, cell in COUNTED
+    for bias in catalog.find(spec).biases
     for task in TASKS
-    for activation in ACTIVATIONS
+    for activation in find_cell(cell).activations
     if activation in catalog.find(spec).activations
 ]
 
 
-def case_of(task: str, shape: Shape, activation: str = "tanh", dtype: str = "float32") -> Case:
-    return Case(task, shape, "sequence", dtype, activation, data="random")
+def case_of(
+    task: str,
+    shape: Shape,
+    activation: str = "tanh",
+    dtype: str = "float32",
+    *,
+    cell: str = "rnn",
+    bias: bool = False,
+) -> Case:
+    return Case(task, shape, "sequence", dtype, activation, data="random", cell=cell, bias=bias)
 
 
 def times(operations: Iterable[Operation]) -> Counter[Operation]:
@@ -39,14 +53,14 @@ def times(operations: Iterable[Operation]) -> Counter[Operation]:
     return totals
 
 
-@pytest.mark.parametrize(("spec", "task", "activation"), WHAT)
+@pytest.mark.parametrize(("spec", "cell", "bias", "task", "activation"), WHAT)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_a_variant_asks_for_exactly_what_its_formula_counts(
-    spec: str, task: str, activation: str, shape: Shape
+    spec: str, cell: str, bias: bool, task: str, activation: str, shape: Shape
 ) -> None:
     if catalog.find(spec).library == "torch":
         pytest.importorskip("torch")
-    case = case_of(task, shape, activation)
+    case = case_of(task, shape, activation, cell=cell, bias=bias)
     count = counted(spec, case)
     assert count is not None
     operations = counting.run(spec, case)
@@ -56,14 +70,16 @@ def test_a_variant_asks_for_exactly_what_its_formula_counts(
 
 
 def test_formulas_are_of_variants_of_the_catalogue_and_what_has_none_is_not_counted() -> None:
-    assert not any(catalog.find(spec).compiles for spec in COUNTED)
-    assert counted("torch-compile", case_of("forward", SHAPES[0])) is None
+    assert {spec for spec, _ in COUNTED} == {v.name for v in catalog.VARIANTS if not v.compiles}
+    for cell in CELLS:
+        assert counted("torch-compile", case_of("forward", SHAPES[0], cell=cell)) is None
+    assert counted("numpy-published", case_of("forward", SHAPES[0], cell="gru")) is None
     assert counted("mine:variant", case_of("forward", SHAPES[0])) is None
 
 
-def test_a_formula_with_one_product_less_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = case_of("gradient", SHAPES[0])
-
+@pytest.mark.parametrize("cell", sorted({cell for _, cell in COUNTED}))
+def test_a_formula_with_one_product_less_is_noticed(monkeypatch: pytest.MonkeyPatch, cell: str) -> None:
+    case, formulas = case_of("gradient", SHAPES[0], cell=cell), import_module(f"bench.workload.{cell}")
     honest = formulas.numpy_batched
 
     def forgetful(case: Case) -> list[Operation]:
@@ -96,32 +112,44 @@ def test_flops_and_bytes_of_the_tutorials_training_step_by_hand() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_no_variant_does_less_than_the_mathematics_needs(task: str, shape: Shape) -> None:
-    case = case_of(task, shape)
-    least = RNN.count_needed(case)
-    for spec in COUNTED:
-        count = counted(spec, case)
+def test_no_variant_does_less_than_the_mathematics_needs(task: str, bias: bool, shape: Shape) -> None:
+    for spec, cell in COUNTED:
+        case = case_of(task, shape, cell=cell, bias=bias)
+        least, count = find_cell(cell).count_needed(case), counted(spec, case)
         assert count is not None
         assert count.flops >= least.flops  # an outer product of one sample is a pass, not a product
-        assert count.activations == least.activations
-        assert count.bytes >= RNN.bytes_needed(case)
+        assert count.activations >= least.activations
+        assert count.activations == least.activations or cell != "rnn"
+        assert count.bytes >= find_cell(cell).bytes_needed(case)
 
 
-def test_what_is_needed_leaves_out_what_h_0_makes_zero() -> None:
-    shape = Shape(T=5, B=7, I=4, H=6, O=3)
-    more = {"W h_0": 2 * 7 * 6 * 6, "its part of dL/dW": 2 * 7 * 6 * 6}
-    count = counted("torch-inplace", case_of("gradient", shape))
+@pytest.mark.parametrize(
+    ("cell", "bias", "products", "activations"),
+    [
+        # W h_0 and its part of dL/dW
+        ("rnn", False, 2 * (2 * 7 * 6 * 6), 0),
+        ("rnn", True, 2 * (2 * 7 * 6 * 6), 0),
+        ("gru", True, 2 * (2 * 7 * 18 * 6), 0),
+        # r_1 multiplies W h_0 = 0: nor its rows of U x_1 and of that part of dL/dU
+        ("gru", False, 2 * (2 * 7 * 18 * 6 + 2 * 7 * 6 * 4), 7 * 6),
+    ],
+)
+def test_what_is_needed_leaves_out_what_h_0_makes_zero(
+    cell: str, bias: bool, products: int, activations: int
+) -> None:
+    case = case_of("gradient", Shape(T=5, B=7, I=4, H=6, O=3), cell=cell, bias=bias)
+    least, count = find_cell(cell).count_needed(case), counted("torch-inplace", case)
     assert count is not None
-    assert count.product_flops - RNN.count_needed(case_of("gradient", shape)).product_flops == sum(
-        more.values()
-    )
+    assert count.product_flops - least.product_flops == products
+    assert count.activations - least.activations == activations
 
 
 def test_the_bytes_that_must_move_are_those_of_inputs_and_results() -> None:
     shape = Shape(T=2, B=3, I=5, H=7, O=11)
     params = 7 * 5 + 7 * 7 + 11 * 7
-    assert RNN.bytes_needed(case_of("forward", shape)) == 4 * (2 * 3 * 5 + params + 3 * 11)
-    assert RNN.bytes_needed(case_of("train_step", shape, dtype="float64")) == 8 * (
+    assert find_cell("rnn").bytes_needed(case_of("forward", shape)) == 4 * (2 * 3 * 5 + params + 3 * 11)
+    assert find_cell("rnn").bytes_needed(case_of("train_step", shape, dtype="float64")) == 8 * (
         2 * 3 * 5 + 2 * params + 3 * 11
     )

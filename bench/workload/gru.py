@@ -6,9 +6,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.workload.case import Shape
+from bench.workload.case import Case, Shape
 from bench.workload.cell import Cell, Params
+from bench.workload.operations import Operations, each
 from bench.workload.rnn import unit_singular_values
+from bench.workload.unrolled import (
+    SIGMOID,
+    SIGMOID_BY_TANH,
+    TORCH_SIGMOID,
+    Passes,
+    autograd,
+    by_hand,
+    by_sample,
+    hidden_size,
+    in_place,
+    needed_products,
+    passes,
+)
 
 Array = NDArray[Any]
 GATES = 3
@@ -48,6 +62,95 @@ def hidden_states(cache: Sequence[Any]) -> list[Array]:
     return [step.h for step in cache]
 
 
+def needed(case: Case) -> Operations:
+    """Count the minimum operations of a call, for any implementation: products, tanh and sigmoids.
+
+    Without biases the first r_t is not counted: W h_0 = 0, so it is multiplied by 0. All other passes are not
+    counted, since an implementation could merge them into these operations.
+    """
+    n, steps = hidden_size(case), case.shape.T
+    total = needed_products(case, GRU, first=GATES if case.bias else GATES - 1)
+    return [*total, each("sigmoid", n, 2, 2 * steps - (not case.bias)), each("tanh", n, 2, steps)]
+
+
+def numpy_batched(case: Case) -> Operations:
+    """Count the operations of impl_numpy/gru.py: BPTT by hand, a new array for every result."""
+    return _by_hand(case, SIGMOID)
+
+
+def numpy_loop(case: Case) -> Operations:
+    """Count the operations of impl_numpy/gru.py on one window of the batch after the other."""
+    return by_sample(case, GRU, numpy_batched)
+
+
+def torch_manual(case: Case) -> Operations:
+    """Count the operations of impl_torch/gru_manual.py: the same computation as impl_numpy/gru.py."""
+    return _by_hand(case, TORCH_SIGMOID)
+
+
+def _by_hand(case: Case, sigmoid: Passes) -> Operations:
+    n, s = hidden_size(case), case.shape
+    # back: 1 - z, 1 - n n, and 1 - s of both sigmoids; h_{t-1} - n_t, and the sum dL/dh_{t-1}; all products
+    step_back = [each("add", n, 2, 4), each("add", n, 3, 2), each("multiply", n, 3, 11)]
+    once_back = [each("add", s.O * s.H), *([each("add", s.O)] if case.bias else [])]  # to a gradient of zeros
+    return by_hand(case, GRU, _step(case, sigmoid), step_back, once_back=once_back, apart=True)
+
+
+def _step(case: Case, sigmoid: Passes) -> Operations:
+    """Count the passes of a step as its equations are written."""
+    gate = (("add", 3), *sigmoid)  # u + w, and its sigmoid
+    candidate = (("multiply", 3), ("add", 3), ("tanh", 2))
+    state = (("add", 2), ("multiply", 3), ("multiply", 3), ("add", 3))  # (1 - z) n + z h
+    return passes(hidden_size(case), (*gate, *gate, *candidate, *state))
+
+
+def numpy_inplace(case: Case) -> Operations:
+    """Count the operations of impl_numpy/gru_inplace.py: both sigmoids in one pass, n + z (h - n)."""
+    n = hidden_size(case)
+    step = passes(2 * n, (("add", 3), *SIGMOID_BY_TANH))
+    step += passes(n, (("multiply", 3), ("add", 3), ("tanh", 2), ("add", 3), ("multiply", 3), ("add", 3)))
+    # dh (1 - z) and h_{t-1} - n_t; 1 - n n, and 1 - s of both sigmoids; all products
+    step_back = [each("add", n, 3, 2), each("add", n, 2, 3), each("multiply", n, 3, 10)]
+    return in_place(case, GRU, step, step_back, [each("add", n)], fused=False, apart=True)
+
+
+def torch_inplace(case: Case) -> Operations:
+    """Count the operations of impl_torch/gru_inplace.py: as impl_numpy/gru_inplace.py, with fewer passes."""
+    n = hidden_size(case)
+    step = passes(2 * n, (("add", 3), *TORCH_SIGMOID))
+    step += passes(n, (("multiply", 4), ("tanh", 2), ("multiply", 4)))  # addcmul, tanh, lerp
+    step_back = [each("add", n, 3, 2), each("multiply", n, 4, 3), each("multiply", n, 3, 7)]
+    return in_place(case, GRU, step, step_back, fused=True, apart=True)
+
+
+def torch_autograd(case: Case) -> Operations:
+    """Count the operations of impl_torch/gru.py: autograd over the plain recurrence."""
+    n = hidden_size(case)
+    # -dL/d(1 - z), the sum dL/dz; three activations, and the factors of r w_n, (1 - z) n and z h but for h
+    step_back = [each("add", n, 2), each("add", n, 3), each("multiply", n, 3, 3 + 2 + 2 + 1)]
+    handed = [each("multiply", n), each("add", n)]  # that of h in z h, the sum dL/dh_{t-1}
+    return autograd(case, GRU, _step(case, TORCH_SIGMOID), step_back, handed, apart=True)
+
+
+def torch_cell(case: Case) -> Operations:
+    """Count the operations of ``nn.GRUCell``, step by step, with an optimizer."""
+    return _library(case, library="cell")
+
+
+def torch_layer(case: Case) -> Operations:
+    """Count the operations of ``nn.GRU``, with U x_t of all steps in one product, and an optimizer."""
+    return _library(case, library="layer")
+
+
+def _library(case: Case, **library: Any) -> Operations:
+    """Count the library's step, whose state is n + z (h - n), and its autograd."""
+    n = hidden_size(case)
+    step = [each("add", n, 3, 5), each("sigmoid", n, 2, 2), each("tanh", n, 2), each("multiply", n, 3, 2)]
+    # -dL/d(h - n), the sum dL/dn; three activations, and the factors of r w_n and z (h - n)
+    step_back = [each("add", n, 2), each("add", n, 3), each("multiply", n, 3, 3 + 2 + 2)]
+    return autograd(case, GRU, step, step_back, [each("add", n)], apart=True, **library)
+
+
 GRU = Cell(
     name="gru",
     parameters={"U": "GI", "W": "GH", "V": "OH"},
@@ -56,6 +159,7 @@ GRU = Cell(
     initial=initial_params,
     hidden_gradients=hidden_gradients,
     hidden_states=hidden_states,
+    needed=needed,
     activations=("tanh",),
     gates=GATES,
     biases={"bU": "G", "bW": "G", "bV": "O"},

@@ -1,24 +1,10 @@
 """Define the tutorial's Elman cell and count its operations: h_t = act(U x_t + W h_{t-1}), y_hat = V h_T.
 
-The products, and how often each is computed (``docs/limits.md`` has the whole table)::
-
-    U x_t            (B, I) (I, H)    T times; if possible all steps in one product: (T B, I) (I, H)
-    W h_{t-1}        (B, H) (H, H)    T times, although T - 1 are enough, since h_0 = 0
-    V h_T            (B, H) (H, O)    once
-    dL/dV            (O, B) (B, H)    once
-    dL/dh_T          (B, O) (O, H)    once
-    dL/dU            (H, B) (B, I)    T times; all steps in one product: (H, T B) (T B, I)
-    dL/dW            (H, B) (B, H)    T times; all steps in one product: (H, T B) (T B, H)
-    dL/dh_{t-1}      (B, H) (H, H)    T - 1 times; T times if dL/dh_0 is computed too
-
-A pass is named by its cost: ``tanh``, ``sigmoid`` and ``exp`` keep their names; ``add`` adds, subtracts or
-sums; ``multiply`` is any other cheap pass (a product, a quotient, a clip, a comparison, and a Huber loss or a
-derivative that the library computes in one pass). For one window of the batch, vectors are matrices of one
-column: U x_t is a product (H, I) (I, 1), and an outer product is a pass over all elements of its result, the
-only array of that size. The tests run every variant and count its real library calls.
+``unrolled`` counts what all cells share. For one window of the batch, vectors are matrices of one column:
+U x_t is a product (H, I) (I, 1), and an outer product is a pass over all elements of its result, the only
+array of that size.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,29 +13,31 @@ from numpy.typing import NDArray
 
 from bench.workload.case import Case, Shape
 from bench.workload.cell import Cell, Params
-from bench.workload.operations import TRANSCENDENTAL, Operation, Operations, each, into, nn, nt, repeated, tn
+from bench.workload.operations import TRANSCENDENTAL, Operation, Operations, each, nn, repeated, tn
+from bench.workload.unrolled import (
+    HUBER,
+    SCALE_AND_SUBTRACT,
+    SIGMOID,
+    SIGMOID_BY_TANH,
+    TORCH_SIGMOID,
+    Passes,
+    autograd,
+    by_hand,
+    hidden_size,
+    in_place,
+    needed_products,
+    of_task,
+    passes,
+)
 
 Array = NDArray[Any]
-Passes = tuple[tuple[str, int], ...]  # name, and the number of arrays of its size that it reads and writes
-# with e = y_hat - y: e; clip(e); the mean of clip (e - clip / 2); clip / n
-HUBER: Passes = (
-    ("add", 3), ("multiply", 2), ("multiply", 2), ("add", 3), ("multiply", 3), ("add", 1), ("multiply", 2),
-)  # fmt: skip
-SCALE_AND_SUBTRACT: Passes = (("multiply", 2), ("add", 3))  # p - lr dL/dp
-# sigmoid as (1 + tanh(a / 2)) / 2
-SIGMOID_BY_TANH: Passes = (("multiply", 2), ("tanh", 2), ("multiply", 2), ("add", 2))
-SUBTRACT_SCALED: Passes = (("add", 3),)  # p - lr dL/dp in one pass
 OUTER_AND_ADD: Passes = (("multiply", 1), ("add", 3))  # for one window of the batch
 # dL/dh act'(a): dh (1 - h h) or dh (h (1 - h)); of relu h > 0, and dh times that
 DERIVATIVE: Passes = (("multiply", 3), ("add", 2), ("multiply", 3))
-DERIVATIVES = {"tanh": DERIVATIVE, "sigmoid": DERIVATIVE, "relu": (("multiply", 2), ("multiply", 3))}
-# of NumPy's sigmoid, which never overflows: a comparison, -a, two selections, exp, and twice 1 + z and a
-# quotient
-SIGMOID: Passes = (
-    *(("multiply", arrays) for arrays in (2, 4, 4, 2, 3)), ("add", 2), ("add", 2), ("add", 2), ("exp", 2),
-)  # fmt: skip
+RELU_DERIVATIVE: Passes = (("multiply", 2), ("multiply", 3))
+DERIVATIVES = {"tanh": DERIVATIVE, "sigmoid": DERIVATIVE, "relu": RELU_DERIVATIVE}
 NUMPY_ACTIVATIONS = {"tanh": (("tanh", 2),), "sigmoid": SIGMOID, "relu": (("multiply", 2), ("multiply", 3))}
-TORCH_ACTIVATIONS = {"tanh": (("tanh", 2),), "sigmoid": (("sigmoid", 2),), "relu": (("multiply", 2),)}
+TORCH_ACTIVATIONS = {"tanh": (("tanh", 2),), "sigmoid": TORCH_SIGMOID, "relu": (("multiply", 2),)}
 
 
 def initial_params(shape: Shape, generator: np.random.Generator) -> Params:
@@ -85,16 +73,11 @@ def unit_singular_values(matrix: Array) -> Array:
 def needed(case: Case) -> Operations:
     """Count the minimum operations of a call, for any implementation: products and activations.
 
-    h_0 = 0, so W h_0, its part of dL/dW, and dL/dh_0 are not counted. All other passes are not counted
-    either, since an implementation could merge them into these operations.
+    All other passes are not counted, since an implementation could merge them into these operations.
     """
-    s, steps = case.shape, case.shape.T
-    total = [nt(s.B, s.I, s.H, steps), nt(s.B, s.H, s.H, steps - 1), nt(s.B, s.H, s.O)]
+    total = needed_products(case, RNN)
     if case.activation in TRANSCENDENTAL:
-        total.append(each(case.activation, s.B * s.H, arrays=2, times=steps))
-    if case.task != "forward":
-        total += [tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
-        total += [tn(s.H, s.B, s.I, steps), tn(s.H, s.B, s.H, steps - 1), nn(s.B, s.H, s.H, steps - 1)]
+        total.append(each(case.activation, hidden_size(case), arrays=2, times=case.shape.T))
     return total
 
 
@@ -108,138 +91,44 @@ def torch_manual(case: Case) -> Operations:
     return _by_hand(case, TORCH_ACTIVATIONS[case.activation])
 
 
-def numpy_inplace(case: Case) -> Operations:
-    """Count the operations of impl_numpy/rnn_inplace.py: no allocation, one product each for dL/dU and dL/dW.
+def _by_hand(case: Case, activation: Passes) -> Operations:
+    n = hidden_size(case)
+    return by_hand(case, RNN, passes(n, (("add", 3), *activation)), passes(n, DERIVATIVES[case.activation]))
 
-    The sigmoid is computed as (1 + tanh(a / 2)) / 2.
-    """
-    activation = {"tanh": (("tanh", 2),), "sigmoid": SIGMOID_BY_TANH, "relu": (("multiply", 2),)}
-    passes_a = (("add", 3), *activation[case.activation])
-    bias = (("add", 3),), (("add", 2),), (("add", 2),)
-    return _in_place(case, passes_a, HUBER, DERIVATIVES[case.activation], SCALE_AND_SUBTRACT, bias)
+
+def numpy_inplace(case: Case) -> Operations:
+    """Count the operations of impl_numpy/rnn_inplace.py; the sigmoid is computed as (1 + tanh(a / 2)) / 2."""
+    activations = {"tanh": (("tanh", 2),), "sigmoid": SIGMOID_BY_TANH, "relu": (("multiply", 2),)}
+    step = passes(hidden_size(case), (("add", 3), *activations[case.activation]))
+    return in_place(case, RNN, step, passes(hidden_size(case), DERIVATIVES[case.activation]), fused=False)
 
 
 def torch_inplace(case: Case) -> Operations:
-    """Count the operations of impl_torch/rnn_inplace.py: as impl_numpy/rnn_inplace.py, with fewer passes.
-
-    addmm adds U x_t within the product; addcmul and ``alpha`` multiply within another pass.
-    """
-    huber = HUBER[:2] + HUBER[3:]
-    derivative = (("multiply", 3), ("multiply", 4)) if case.activation != "relu" else DERIVATIVES["relu"]
-    activation = TORCH_ACTIVATIONS[case.activation]
-    return _in_place(case, activation, huber, derivative, SUBTRACT_SCALED, ((("add", 3),), (), ()))
+    """Count the operations of impl_torch/rnn_inplace.py: as impl_numpy/rnn_inplace.py, with fewer passes."""
+    derivative = RELU_DERIVATIVE if case.activation == "relu" else (("multiply", 3), ("multiply", 4))
+    step = passes(hidden_size(case), TORCH_ACTIVATIONS[case.activation])
+    return in_place(case, RNN, step, passes(hidden_size(case), derivative), fused=True)
 
 
 def torch_autograd(case: Case) -> Operations:
     """Count the operations of impl_torch/rnn.py: autograd over the plain recurrence."""
-    return _autograd(case, SCALE_AND_SUBTRACT)
+    return _autograd(case)
 
 
 def torch_cell(case: Case) -> Operations:
     """Count the operations of ``nn.RNNCell``, step by step, with an optimizer."""
-    return _autograd(case, SUBTRACT_SCALED, library=True)
+    return _autograd(case, library="cell")
 
 
 def torch_layer(case: Case) -> Operations:
     """Count the operations of ``nn.RNN``, with U x_t of all steps in one product, and an optimizer."""
-    return _autograd(case, SUBTRACT_SCALED, library=True, at_once=True)
+    return _autograd(case, library="layer")
 
 
-def passes(n: int, named: Passes) -> Operations:
-    """Return passes over the same n elements."""
-    return [each(name, n, arrays) for name, arrays in named]
-
-
-def of_task(case: Case, cell: Cell, forward: Operations, back: Operations, updates: Passes) -> Operations:
-    """Return the operations of the case's task: ``forward``, and for a gradient also ``back``.
-
-    A training step also applies the passes ``updates`` to each parameter of the cell.
-    """
-    total = [*forward, *(back if case.task != "forward" else ())]
-    sizes = map(math.prod, cell.shapes(case.shape, bias=case.bias).values())
-    for n in sizes if case.task == "train_step" else ():
-        total += passes(n, updates)
-    return total
-
-
-def _by_hand(case: Case, activation: Passes) -> Operations:
-    """Count BPTT by hand, step by step. The backward loop also computes dL/dh_0, which is not needed."""
-    s, hidden, errors = case.shape, case.shape.B * case.shape.H, case.shape.B * case.shape.O
-    step = [nt(s.B, s.I, s.H), nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), *activation))]
-    step_back = [tn(s.H, s.B, s.I), tn(s.H, s.B, s.H), nn(s.B, s.H, s.H)]
-    step_back += [
-        *passes(hidden, DERIVATIVES[case.activation]),
-        each("add", s.H * s.I),
-        each("add", s.H * s.H),
-    ]
-    start, end, back_end = list[Operation](), list[Operation](), list[Operation]()
-    if case.bias:
-        start, end, back_end = [each("add", s.H)], [each("add", errors, 2)], [each("add", errors, 1)]
-        step.append(each("add", hidden, 2))
-        step_back += [each("add", hidden, 1), each("add", s.H)]
-    forward = [*start, *repeated(s.T, step), nt(s.B, s.H, s.O), *end]
-    back = [
-        *passes(errors, HUBER),
-        tn(s.O, s.B, s.H),
-        nn(s.B, s.O, s.H),
-        *repeated(s.T, step_back),
-        *back_end,
-    ]
-    return of_task(case, RNN, forward, back, SCALE_AND_SUBTRACT)
-
-
-def _in_place(
-    case: Case,
-    activation: Passes,
-    huber: Passes,
-    derivative: Passes,
-    updates: Passes,
-    bias: tuple[Passes, Passes, Passes],
-) -> Operations:
-    """Count BPTT in a workspace: no allocation, and if possible one product over all steps.
-
-    ``bias`` has the passes that add both biases, their sum to every a_t, and the output's.
-    """
-    s, hidden, errors = case.shape, case.shape.B * case.shape.H, case.shape.B * case.shape.O
-    forward = [nt(s.T * s.B, s.I, s.H), nt(s.B, s.H, s.H, s.T), nt(s.B, s.H, s.O)]
-    forward += repeated(s.T, passes(hidden, activation))
-    back = [*passes(errors, huber), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
-    back += [*repeated(s.T, passes(hidden, derivative)), *repeated(s.T - 1, [nn(s.B, s.H, s.H)])]
-    back += [tn(s.H, s.T * s.B, s.I), tn(s.H, s.T * s.B, s.H)]
-    if case.bias:
-        for n, added in zip((s.H, s.T * hidden, errors), bias, strict=True):
-            forward += passes(n, added)
-        back += [each("add", s.T * hidden, 1), each("add", errors, 1)]
-    return into(of_task(case, RNN, forward, back, updates))
-
-
-def _autograd(case: Case, updates: Passes, *, library: bool = False, at_once: bool = False) -> Operations:
-    """Count the recurrence and its autograd; ``at_once``: U x_t of all steps in one product.
-
-    The loss, its derivative and the derivative of the activation are one pass each. A parameter that is used
-    T times gets T gradients, and their sum takes T - 1 additions. A ``library``'s cell adds its biases
-    within its products.
-    """
-    s, hidden, errors = case.shape, case.shape.B * case.shape.H, case.shape.B * case.shape.O
-    step = [nt(s.B, s.H, s.H), *passes(hidden, (("add", 3), *TORCH_ACTIVATIONS[case.activation]))]
-    forward = [nt(s.T * s.B, s.I, s.H) if at_once else nt(s.B, s.I, s.H, s.T)]
-    back = [*passes(errors, (("multiply", 2), ("multiply", 3))), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
-    back += repeated(s.T, [each("multiply", hidden), tn(s.H, s.B, s.H)])
-    back += repeated(s.T - 1, [nn(s.B, s.H, s.H), each("add", s.H * s.H)])
-    if at_once:
-        back += [tn(s.H, s.T * s.B, s.I)]
-    else:
-        back += [*repeated(s.T, [tn(s.H, s.B, s.I)]), *repeated(s.T - 1, [each("add", s.H * s.I)])]
-    if case.bias:
-        n_biases = 1 if at_once or not library else 2  # that get a gradient in every step
-        back += repeated(n_biases * s.T, [each("add", hidden, 1)])
-        back += [*repeated(n_biases * (s.T - 1), [each("add", s.H)]), each("add", errors, 1)]
-        if at_once:
-            back.append(each("add", s.T * hidden, 1))
-        if not library:
-            step.append(each("add", hidden, 2))
-            forward += [each("add", s.H), each("add", errors, 2)]
-    return of_task(case, RNN, [*forward, *repeated(s.T, step), nt(s.B, s.H, s.O)], back, updates)
+def _autograd(case: Case, **library: Any) -> Operations:
+    """Count the recurrence and its autograd; the derivative of the activation is one pass."""
+    step = passes(hidden_size(case), (("add", 3), *TORCH_ACTIVATIONS[case.activation]))
+    return autograd(case, RNN, step, [each("multiply", hidden_size(case))], **library)
 
 
 def numpy_loop(case: Case) -> Operations:
