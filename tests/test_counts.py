@@ -20,7 +20,7 @@ COUNTED = [
     (variant.name, cell)
     for variant in catalog.VARIANTS
     for cell, implementation in variant.cells.items()
-    if implementation.operations and cell != "lstm"
+    if implementation.operations
 ]
 IN_PLACE = ("numpy-inplace", "torch-inplace")
 WHAT = [
@@ -75,6 +75,18 @@ def test_formulas_are_of_variants_of_the_catalogue_and_what_has_none_is_not_coun
         assert counted("torch-compile", case_of("forward", SHAPES[0], cell=cell)) is None
     assert counted("numpy-published", case_of("forward", SHAPES[0], cell="gru")) is None
     assert counted("mine:variant", case_of("forward", SHAPES[0])) is None
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_nn_lstm_has_no_formula_as_it_is_one_call_in_float32(task: str) -> None:
+    """If this fails, torch computes it in another way: it can be given a formula."""
+    torch = pytest.importorskip("torch")
+    case = case_of(task, SHAPES[0], cell="lstm", bias=True)
+    assert counted("torch-layer", case) is None
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("torch was built without oneDNN")
+    with pytest.raises(AssertionError, match=r"nobody knows what aten\.mkldnn_rnn_layer\.default costs"):
+        counting.run("torch-layer", case)
 
 
 @pytest.mark.parametrize("cell", sorted({cell for _, cell in COUNTED}))
@@ -134,6 +146,9 @@ def test_no_variant_does_less_than_the_mathematics_needs(task: str, bias: bool, 
         ("gru", True, 2 * (2 * 7 * 18 * 6), 0),
         # r_1 multiplies W h_0 = 0: nor its rows of U x_1 and of that part of dL/dU
         ("gru", False, 2 * (2 * 7 * 18 * 6 + 2 * 7 * 6 * 4), 7 * 6),
+        # likewise f_1, which multiplies c_0 = 0
+        ("lstm", False, 2 * (2 * 7 * 24 * 6 + 2 * 7 * 6 * 4), 7 * 6),
+        ("lstm", True, 2 * (2 * 7 * 24 * 6 + 2 * 7 * 6 * 4), 7 * 6),
     ],
 )
 def test_what_is_needed_leaves_out_what_h_0_makes_zero(

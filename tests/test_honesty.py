@@ -24,6 +24,7 @@ from bench.measure.honesty import (
 from bench.measure.primitives import make_call
 from bench.records.record import Primitive
 from bench.workload.case import TASKS, Case, Shape, sine_case
+from bench.workload.cell import CELLS, find_cell
 from bench.workload.operations import Kernel
 from bench.workload.rnn import RNN
 
@@ -291,13 +292,19 @@ def test_no_call_is_quicker_than_half_of_its_products_at_the_best_rate_seen() ->
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("layout", ["positional", "single_step"])
-def test_a_probe_asks_for_products_that_can_be_called_and_for_each_once(task: str, layout: str) -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_probe_asks_for_products_that_can_be_called_and_for_each_once(
+    task: str, layout: str, cell: str
+) -> None:
     np = pytest.importorskip("numpy")
-    wanted = probe_wanted(sine_case(task, layout, batch=3, hidden=4, outputs=2))
+    case = sine_case(task, layout, batch=3, hidden=4, outputs=2, cell=cell)
+    wanted = probe_wanted(case)
     assert wanted[0] == Kernel("product", (512, 512, 512))
     assert len(set(wanted)) == len(wanted)
     for kernel in wanted[1:]:
         assert make_call(np, partial(np.linspace, -1, 1), kernel)().shape == kernel.size[::2]
+    gates = find_cell(cell).gates * 4
+    assert wanted[-1] == Kernel("product", (gates, 3 * case.shape.T, 4), "TN")  # dL/dW of all steps
 
 
 def test_a_value_longer_than_its_own_request_is_a_clock_that_lies() -> None:

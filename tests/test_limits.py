@@ -15,6 +15,7 @@ from bench.records.record import Arm, Primitive, Rates
 from bench.records.run import Run
 from bench.workload import rnn
 from bench.workload.catalog import counted
+from bench.workload.cell import CELLS
 from bench.workload.operations import Kernel, Operation, each, nn, nt, tn
 from bench.workload.rnn import RNN
 
@@ -43,10 +44,12 @@ def priced(limit: Limit) -> tuple[float, float]:
     )
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("arm", [BATCHED, CELL, INPLACE])
-def test_the_parts_of_an_entry_are_exact_and_make_up_its_time(arm):
-    limit = limit_of(limit_runs.run(), arm)
-    time_ns, dispatch = 1000 * limit_runs.TIMES_US[arm], 1000 * limit_runs.ALONE_US[arm]
+def test_the_parts_of_an_entry_are_exact_and_make_up_its_time(arm, cell):
+    time_us = limit_runs.TIMES_US[arm] * (1 if cell == "rnn" else 10)  # gates are work
+    run = limit_runs.run(limit_runs.plan(cell=cell), times={arm: [time_us] * BLOCKS})
+    limit, time_ns, dispatch = limit_of(run, arm), 1000 * time_us, 1000 * limit_runs.ALONE_US[arm]
     products, passes = priced(limit)
     assert tuple(limit.parts) == KINDS
     assert limit.time_ns == time_ns
@@ -55,6 +58,7 @@ def test_the_parts_of_an_entry_are_exact_and_make_up_its_time(arm):
     assert sum(shares(limit).values()) == pytest.approx(1)
     assert limit.overlaps == ()
     assert min(expected) > 0
+    assert 0 < limit.bound.time_ns < time_ns
 
 
 def test_a_price_that_counts_the_call_again_is_noticed(monkeypatch):
@@ -159,6 +163,13 @@ def test_what_has_no_formula_or_a_product_without_a_price_has_dispatch_and_every
     assert limit.count is None
     assert limit.bound is not None
     assert difference(limit, limit_of(limit_runs.run(), BATCHED)) is None
+
+
+@pytest.mark.parametrize(("cell", "parts"), [("gru", KINDS), ("lstm", ("dispatch", "rest"))])
+def test_nn_lstm_is_one_call_of_a_library_and_has_dispatch_and_everything_else(cell, parts):
+    limit = limit_of(limit_runs.run(limit_runs.plan("torch-layer", cell=cell)), "torch-layer@cpu x1")
+    assert tuple(limit.parts) == parts
+    assert limit.bound is not None
 
 
 def test_several_threads_have_times_and_nothing_more_twins_nothing_quick_runs_no_limits():

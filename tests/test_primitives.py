@@ -134,6 +134,14 @@ def test_every_product_of_the_variants_is_asked_for_and_its_form_at_1_x_1() -> N
     assert asked["copy", "NN", False] == [(1,), (moved // 2,), (PEAK_COPY,)]
 
 
+@pytest.mark.parametrize(("cell", "gates"), [("gru", 18), ("lstm", 24)])
+def test_a_pass_is_also_timed_over_the_gates_of_a_step(cell: str, gates: int) -> None:
+    asked = sizes("train_step", "numpy-batched", "numpy-inplace", cell=cell, bias=True)
+    assert asked["tanh", "NN", False] == [(1,), (21,), (36,), (42,), (7 * gates,), (PEAK_ELEMENTS,)]
+    assert asked["multiply", "NN", True] == [(1,), (42,), (7 * gates,)]
+    assert {(7, 4, gates), (7, 6, gates)} < set(asked["product", "NT", False])
+
+
 def test_what_the_task_and_the_activation_do_not_need_is_not_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

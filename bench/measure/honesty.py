@@ -194,11 +194,11 @@ def unasked(call: Call, feed: Call, reset: Call, result: Callable[[], Mapping[st
 def probe_wanted(case: Case) -> list[Kernel]:
     """Return the products to time for ``shortest_call_ns``: one of size 512, and the products of the case.
 
-    A variant may compute dL/dW for all steps together, (H, T B) (T B, H), which may be faster than by step.
+    A variant may compute dL/dW for all steps together, (G, T B) (T B, H), which may be faster than by step.
     """
-    s = case.shape
-    kernels = [operation.kernel for operation in find_cell(case.cell).count_needed(case).operations]
-    all_steps = Kernel(PRODUCT, (s.H, min(s.T * s.B, MAX_STACKED_ROWS), s.H), "TN")
+    s, cell = case.shape, find_cell(case.cell)
+    kernels = [operation.kernel for operation in cell.count_needed(case).operations]
+    all_steps = Kernel(PRODUCT, (cell.gates * s.H, min(s.T * s.B, MAX_STACKED_ROWS), s.H), "TN")
     products = [kernel for kernel in kernels if kernel.is_product]
     return list(dict.fromkeys((PEAK_PRODUCT, *products, all_steps)))
 

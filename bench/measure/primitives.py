@@ -33,10 +33,12 @@ Call = Callable[[], object]
 def wanted(case: Case, specs: Iterable[str]) -> list[Kernel]:
     """List the operations that the formulas of these variants count, at their sizes and at 1; then the peaks.
 
-    Elementwise operations are timed at B H, B O and H H elements; times at other sizes follow from these.
-    In-place operations are timed at B H only. The timed copy moves as many bytes as a call must move.
+    Elementwise operations are timed at B H, B O and H H elements, and at B G, the gates of a step; times at
+    other sizes follow from these. In-place operations are timed at B H and B G only. The timed copy moves as
+    many bytes as a call must move.
     """
-    s = case.shape
+    s, cell = case.shape, find_cell(case.cell)
+    of_step = s.B * s.H, s.B * cell.gates * s.H
     variants = [catalog.find(spec) for spec in specs]
     counts = [variant.count(case) for variant in variants if not variant.loops_over_batch]
     kernels = [operation.kernel for count in counts if count for operation in count.operations]
@@ -45,12 +47,12 @@ def wanted(case: Case, specs: Iterable[str]) -> list[Kernel]:
         if kernel.is_product:
             chosen += [kernel, kernel.at(1, 1, 1)]
     for elementwise in dict.fromkeys(kernel.at() for kernel in kernels if not kernel.is_product):
-        sizes = (1, s.B * s.H) if elementwise.into else (1, s.B * s.O, s.H * s.H, s.B * s.H)
+        sizes = (1, *of_step) if elementwise.into else (1, s.B * s.O, s.H * s.H, *of_step)
         chosen += [elementwise.at(n) for n in sizes]
     chosen.append(PEAK_PRODUCT)
     transcendental = dict.fromkeys(kernel.name for kernel in kernels if kernel.name in TRANSCENDENTAL)
     chosen += [Kernel(name, (PEAK_ELEMENTS,)) for name in transcendental or ("tanh",)]
-    n_moved = find_cell(case.cell).bytes_needed(case) // ITEMSIZE[case.dtype]
+    n_moved = cell.bytes_needed(case) // ITEMSIZE[case.dtype]
     chosen += [Kernel(COPY, (n,)) for n in (1, max(1, n_moved // 2), PEAK_COPY)]
     return list(dict.fromkeys(chosen))
 
