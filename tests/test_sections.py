@@ -301,8 +301,10 @@ def test_what_overlaps_what_failed_and_what_was_not_taken_apart_stand_in_the_not
 
 def test_of_a_variant_without_a_formula_all_but_dispatch_is_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     limit_runs.without_formula(monkeypatch, "torch-cell")
-    rest = row_of(section(limits_section, limit_runs.run()).tables[0], "torch-cell")["Rest"]
+    made = section(limits_section, limit_runs.run())
+    rest = row_of(made.tables[0], "torch-cell")["Rest"]
     assert (rest.text, rest.note) == ("16 % [16, 16]", "64.0 µs")
+    assert "All but dispatch is the rest where operations cannot be counted: torch-cell." in made.notes
 
 
 def test_the_bars_are_as_long_as_their_times_and_in_the_librarys_colour() -> None:

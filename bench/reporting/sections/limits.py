@@ -121,6 +121,10 @@ def _notes(every: Limits) -> Iterator[str]:
     if unsplit:
         names = wording.listing([f"{words.variant(arm)} ({words.place(arm)})" for arm in unsplit], 12)
         yield f"Not taken apart, their calls not being timed on arrays of one number: {names}."
+    uncounted = [words.variant(limit.arm) for limit in every.entries if limit.parts and limit.count is None]
+    if uncounted:
+        names = wording.listing(uncounted, 12)
+        yield f"All but dispatch is the rest where operations cannot be counted: {names}."
     for (arm, reason), blocks in every.troubles.items():
         in_blocks = wording.count(len(blocks), "block")
         yield wording.full_stop(f"{arm} did not time its library in {in_blocks}: {reason}")
