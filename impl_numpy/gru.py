@@ -16,9 +16,12 @@ rows of the reset gate r, the update gate z and the candidate n one below the ot
     loss  = mean over batch and outputs of huber(e),  e = y_hat - y     (as in rnn.py)
 
 The reset gate comes after the recurrent product, as in cuDNN and PyTorch. Cho et al. put it before,
-W_n (r_t * h_{t-1}); their z_t keeps the old state, as here. Chung et al. exchange z_t and 1 - z_t.
+W_n (r_t * h_{t-1}), and so do Chung et al. In Cho et al. z_t keeps the old state, as here; Chung et
+al. exchange z_t and 1 - z_t. bU and bW act as their sum in the gates, not in the candidate, where bW
+is inside what r_t multiplies.
 
-Backward. h_{t-1} reaches h_t on two ways: straight, times z_t, and through w_t. s' = s (1 - s)::
+Backward. h_{t-1} reaches h_t on two ways: straight, times z_t, and through w_t. s' = s (1 - s), and
+da is the derivative by what stands inside s or tanh (docs/derivation.md, chapter 9, says why)::
 
     dL/dn_t     = dL/dh_t * (1 - z_t)
     dL/dz_t     = dL/dh_t * (h_{t-1} - n_t)
@@ -48,7 +51,7 @@ from impl_numpy.rnn import Array, Params, output, sigmoid
 
 
 class Step(NamedTuple):
-    """What the way back needs of a step: its gates, its candidate, w_n and the new state, (B, H) each."""
+    """What the backward pass needs of a step: gates, candidate, w_n and the new state, (B, H) each."""
 
     r: Array
     z: Array
@@ -106,7 +109,7 @@ def loss_and_grads(
     grads["V"] += dy_hat.T @ cache[-1].h  # (O, H)
     dh = dy_hat @ V  # (B, H)
     h_first = zero_state(params, x) if state is None else state
-    for t in range(len(x) - 1, -1, -1):  # the arrays count from 0
+    for t in range(len(x) - 1, -1, -1):  # x[t] is x_{t+1}, cache[t] its step: the arrays count from 0
         r, z, n, w_n, _ = cache[t]
         h_before = cache[t - 1].h if t else h_first
         da_n = dh * (1 - z) * (1 - n * n)  # (B, H)
@@ -119,7 +122,7 @@ def loss_and_grads(
         if "bU" in params:
             grads["bU"] += du.sum(axis=0)  # (3H,)
             grads["bW"] += dw.sum(axis=0)
-        dh = dh * z + dw @ W
+        dh = dh * z + dw @ W  # straight, and through w
     if "bV" in params:
         grads["bV"] += dy_hat.sum(axis=0)  # (O,)
     return loss, grads

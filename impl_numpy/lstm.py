@@ -16,15 +16,16 @@ other, and so does a_t::
     loss  = mean over batch and outputs of huber(e),  e = y_hat - y     (as in rnn.py)
 
 The first LSTM of Hochreiter and Schmidhuber had no forget gate; Gers et al. added it. There are no
-peepholes (connections from c to the gates). The order of the gates is that of cuDNN and PyTorch; other
-programs write i, g, f, o.
+peepholes (connections from c to the gates). The order of the gates is that of cuDNN, PyTorch and
+Keras; ONNX has i, o, f, g. bU and bW act as their sum, so their gradients are equal.
 
 Backward. Two states go back from step to step: h_{t-1} through a_t, and c_{t-1} straight, times f_t.
-dL/dc_t begins as what step t + 1 handed back, 0 at t = T. s' = s (1 - s)::
+dL/dc_t begins as what step t + 1 handed back, 0 at t = T. s' = s (1 - s), and docs/derivation.md,
+chapter 10, says why::
 
-    dL/do_t     = dL/dh_t * tanh(c_t)
-    dL/dc_t     = dL/dc_t + dL/dh_t * o_t * (1 - tanh(c_t)^2)
-    dL/di_t     = dL/dc_t * g_t       dL/df_t = dL/dc_t * c_{t-1}       dL/dg_t = dL/dc_t * i_t
+    dL/dc_t    += dL/dh_t * o_t * (1 - tanh(c_t)^2)
+    dL/di_t     = dL/dc_t * g_t             dL/df_t = dL/dc_t * c_{t-1}
+    dL/dg_t     = dL/dc_t * i_t             dL/do_t = dL/dh_t * tanh(c_t)
     dL/da_t     = [dL/di_t * i_t (1 - i_t),  dL/df_t * f_t (1 - f_t),
                    dL/dg_t * (1 - g_t^2),    dL/do_t * o_t (1 - o_t)]
     dL/dU       = sum over t and batch of  dL/da_t  x_t^T        dL/dbU = dL/dbW = that of dL/da_t
@@ -51,7 +52,7 @@ State = tuple[Array, Array]  # h and c, (B, H) each
 
 
 class Step(NamedTuple):
-    """What the way back needs of a step: its gates, its candidate and the new states, (B, H) each."""
+    """What the backward pass needs of a step: gates, candidate and the new states, (B, H) each."""
 
     i: Array
     f: Array
@@ -111,11 +112,11 @@ def loss_and_grads(
     dh = dy_hat @ V  # (B, H)
     dc = np.zeros_like(dh)
     first = state or zero_state(params, x)
-    for t in range(len(x) - 1, -1, -1):  # the arrays count from 0
+    for t in range(len(x) - 1, -1, -1):  # x[t] is x_{t+1}, cache[t] its step: the arrays count from 0
         i, f, g, o, c, _ = cache[t]
         h_before, c_before = (cache[t - 1].h, cache[t - 1].c) if t else first
         tanh_c = np.tanh(c)  # (B, H)
-        dc = dc + dh * o * (1 - tanh_c * tanh_c)
+        dc = dc + dh * o * (1 - tanh_c * tanh_c)  # from step t + 1, and from this step's h
         da_i = dc * g * (i * (1 - i))
         da_f = dc * c_before * (f * (1 - f))
         da_g = dc * i * (1 - g * g)
@@ -126,7 +127,7 @@ def loss_and_grads(
         if "bU" in params:
             grads["bU"] += da.sum(axis=0)  # (4H,)
         dh = da @ W
-        dc = dc * f
+        dc = dc * f  # straight
     if "bU" in params:
         grads["bW"] += grads["bU"]
         grads["bV"] += dy_hat.sum(axis=0)  # (O,)

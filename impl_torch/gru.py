@@ -15,6 +15,8 @@ rows of the reset gate r, the update gate z and the candidate n one below the ot
     y_hat = V h_T + bV
     loss  = mean over batch and outputs of huber(e),  e = y_hat - y     (as in rnn.py)
 
+impl_numpy/gru.py says where papers differ.
+
 Shapes: U (3H, I), W (3H, H), bU and bW (3H,), V (O, H), bV (O,); x (T, B, I), y and y_hat (B, O).
 Sources: Cho et al., Learning phrase representations using RNN encoder-decoder (2014); the documentation
 of ``torch.nn.GRU``.

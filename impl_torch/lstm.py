@@ -15,6 +15,8 @@ other, and so does a_t::
     y_hat = V h_T + bV
     loss  = mean over batch and outputs of huber(e),  e = y_hat - y     (as in rnn.py)
 
+impl_numpy/lstm.py says where papers differ.
+
 Shapes: U (4H, I), W (4H, H), bU and bW (4H,), V (O, H), bV (O,); x (T, B, I), y and y_hat (B, O).
 Sources: Hochreiter and Schmidhuber, Long short-term memory (1997); Gers, Schmidhuber and Cummins,
 Learning to forget (2000); the documentation of ``torch.nn.LSTM``.
