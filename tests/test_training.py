@@ -25,13 +25,15 @@ import bench
 from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.records.training import Point, Start, read_records
-from bench.training import TrainResult, child, load_params, load_result, predict, train
+from bench.training import TrainResult, child, load_params, load_result, predict, save_params, train
 from bench.training.child import Job, Step, why_diverged
 from bench.training.result import huber
 from bench.training.setup import prepare
 from bench.training.train import MAX_FRAMES, frames, reports, run_training
 from bench.workload import catalog, data
+from bench.workload.binding import bind_case
 from bench.workload.case import sine_case
+from bench.workload.cell import find_cell
 from bench.workload.rnn import RNN
 
 SMALL: dict[str, Any] = {"hidden": 5, "batch": 12, "dtype": "float64"}
@@ -95,7 +97,7 @@ def test_only_training_steps_are_inside_the_clock(job: Job, monkeypatch: Patch) 
     tally = Tally()
     counting = catalog.Variant("counting", "numpy", {}, "")
     monkeypatch.setattr(child, "load_variant", lambda spec: counting)
-    monkeypatch.setattr(catalog.Variant, "load", lambda self: tally.bind)
+    monkeypatch.setattr(catalog.Variant, "load", lambda self, cell: tally.bind)
     points = []
     for record in child.serve(job, steps(), time_ns=lambda: tally.now):
         tally.now += 10**9  # the parent prints, draws, thinks
@@ -221,6 +223,23 @@ def test_control_c_keeps_what_was_trained_and_draws_it(tmp_path: Path) -> None:
         ({"column": "x"}, "column is about a CSV file; give that too"),
         ({"missing": "drop"}, "missing is about a CSV file; give that too"),
         ({"load": "other.npz"}, r"U is \(3, 6\), but these settings need \(5, 6\)"),
+        (
+            {"load": "other.npz", "bias": True},
+            "other.npz holds the parameters without biases; give --no-bias",
+        ),
+        ({"load": "other.npz", "cell": "gru"}, "of the cell rnn, not gru; give --cell=rnn"),
+        ({"load": "lstm.npz"}, "of the cell lstm, not rnn; give --cell=lstm"),
+        (
+            {"load": "lstm.npz", "cell": "lstm", "bias": False},
+            "the parameters with biases; give --bias as well",
+        ),
+        ({"cell": "transformer"}, "no cell 'transformer'; there are: rnn, gru, lstm; or module:object"),
+        ({"cell": "gru", "activation": "relu"}, "--activation relu: the cell gru has no such activation"),
+        (
+            {"variant": ("numpy-published",), "bias": True},
+            "does not support a cell with biases; leave it out",
+        ),
+        ({"variant": ("torch-rnn",)}, "no variant 'torch-rnn'; it is called torch-layer now"),
         ({"lr": -1.0}, "--lr must be a number above 0"),
         ({"delta": float("nan")}, "--delta must be a number above 0"),
         ({"target": 0.0}, "--target must be a number above 0"),
@@ -237,6 +256,8 @@ def test_bad_settings_are_refused_before_anything_is_written(
     Path("short.csv").write_text("x\n1\n2\n3\n")
     Path("training.jsonl").write_text("precious")
     np.savez("other.npz", U=np.ones((3, 6)), W=np.ones((3, 3)), V=np.ones((8, 3)))
+    biases = {"bU": np.ones(20), "bW": np.ones(20), "bV": np.ones(8)}
+    np.savez("lstm.npz", U=np.ones((20, 6)), W=np.ones((20, 5)), V=np.ones((8, 5)), **biases)
     variants, out = options.pop("variant", ("numpy-inplace",)), Path(options.pop("out", "t"))
     with pytest.raises(UserError, match=refusal):
         run_training(settings(*variants, hidden=5, **options), out, quiet)
@@ -278,6 +299,53 @@ def test_either_library_goes_on_where_the_other_stopped_and_their_curves_are_one
     for name, p in whole.runs[0].params.items():
         assert second.runs[0].params[name] == pytest.approx(p, rel=1e-9, abs=1e-9)
     assert second.runs[0].losses[-1] != pytest.approx(first.runs[0].losses[-1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "gru"},
+        {"cell": "gru", "bias": False},
+        {"cell": "lstm"},
+        {"cell": "lstm", "bias": False},
+        {"activation": "relu", "bias": True},
+    ],
+    ids=str,
+)
+def test_every_variant_goes_on_where_another_stopped(tmp_path: Path, options: dict[str, Any]) -> None:
+    pytest.importorskip("torch")
+    file = tmp_path / "params.npz"
+    first = prepare(settings(**SMALL, **options))
+    params, cell = first.train.params, find_cell(first.case.cell)
+    assert ("bU" in params) is first.case.bias
+    for variant in catalog.VARIANTS:
+        if variant.known_wrong or variant.compiles:
+            continue
+        load = str(file) if file.exists() else None
+        prepared = prepare(settings(variant.name, load=load, **SMALL, **options))
+        bind = variant.load(prepared.case.cell)
+        binding = bind_case(bind, variant.library, prepared.case, prepared.train, "cpu")
+        binding.bound.call()
+        result = binding.result()
+        save_params(file, {name: result[name] for name in params})
+        loss, params = cell.reference().sgd_step(
+            params, first.train.x, first.train.y, **cell.options(first.case)
+        )
+        assert float(result["loss"]) == pytest.approx(float(loss), rel=1e-9), variant.name
+    for name, p in load_params(file, first.case.cell).items():
+        assert p == pytest.approx(params[name], rel=1e-9, abs=1e-12)
+
+
+def test_a_cell_is_trained_from_the_command_line_and_named_wherever_it_is_told(tmp_path: Path) -> None:
+    small = ["--variant", "numpy-inplace", "--cell", "lstm", "--hidden", "4", "--epochs", "3"]
+    paths = ["--out", f"{tmp_path}/t", "--save", f"{tmp_path}/p.npz"]
+    assert main(["train", *small, *paths]) == 0
+    assert set(load_params(tmp_path / "p.npz", "lstm")) == {"U", "W", "V", "bU", "bW", "bV"}
+    result = load_result(tmp_path / "t")
+    assert (result.header.settings.cell, result.header.settings.bias) == ("lstm", True)
+    assert set(result.runs[0].moved) == set(result.header.parameters) == set(result.runs[0].params)
+    page = (tmp_path / "t" / "report.md").read_text()
+    assert "an LSTM, positional input, hidden 4, float32;" in page
 
 
 def test_time_to_a_target_starts_with_the_process(tmp_path: Path) -> None:

@@ -166,6 +166,17 @@ def test_a_number_that_was_changed_is_damage(capsys: Capture) -> None:
     assert "cannot be read: its seal does not fit it and the line before" in capsys.readouterr().err
 
 
+def test_a_training_from_before_the_choice_of_a_cell_is_one_of_the_tutorials(folder: Path) -> None:
+    write_training(folder, {"numpy-inplace": FALL})
+    file = folder / FILE.name
+    records = unsealed(file)
+    for name in ("cell", "bias"):
+        del records[0]["settings"][name]
+    seal(file, records)
+    case = load_result(folder).header.case
+    assert (case.cell, case.bias) == ("rnn", False)
+
+
 # what contradicts itself, or is out of bounds
 
 Records = list[dict[str, Any]]

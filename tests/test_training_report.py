@@ -85,6 +85,14 @@ def test_the_losses_stand_below_each_other_on_a_narrow_screen(folder: Path) -> N
         assert bool(left.get_position().x0 == right.get_position().x0) is narrow
 
 
+def test_the_pictures_of_a_cell_name_it(tmp_path: Path) -> None:
+    result = load_result(write_training(tmp_path, TWO, cell="lstm", bias=False, frames=1))
+    left, _ = training_plots.loss_plot(result).axes
+    assert left.get_xlabel() == "epochs of an LSTM without biases"
+    (heading,) = (text.get_text() for text in training_plots.Pictures(result).figure.texts)
+    assert heading == "epoch 1 of an LSTM without biases"
+
+
 # sentences
 
 

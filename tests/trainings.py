@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from bench.api.options import TrainOptions
 from bench.api.train import make_settings
 from bench.records.training import SCHEMA, Header, Point, Settings, Start, Stop, Writer
@@ -34,10 +36,11 @@ def write_training(
     with Writer(folder) as writer:
         writer.write(
             Header(
-                schema=SCHEMA, started_utc="2026-01-01T00:00:00+00:00", settings=chosen,
+                schema=SCHEMA, started_utc="2026-01-01T00:00:00+00:00",
+                settings=structs.replace(chosen, cell=data.case.cell, bias=data.case.bias),
                 shape=data.case.shape, split=data.case.split, mean=0.0, scale=1.0, truth=data.truth.tolist(),
                 naive_rmse=0.3, machine={"processor": "a processor", "cpus": 2},
-                environment={"OMP_NUM_THREADS": "1"},
+                environment={"OMP_NUM_THREADS": "1"}, parameters=tuple(data.train.params),
             )
         )  # fmt: skip
         for variant, losses, first, epoch in zip(runs, runs.values(), first_s, epoch_s, strict=False):

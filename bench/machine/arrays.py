@@ -64,7 +64,8 @@ def read_arrays(
 def _check_members(members: list[zipfile.ZipInfo], names: Collection[str] | None, max_bytes: int) -> None:
     """Raise ValueError unless each name has exactly one member and the total size is allowed."""
     present = sorted(member.filename for member in members)
-    expected = sorted(set(present) if names is None else (f"{name}.npy" for name in names))
+    arrays = {name for name in present if name.endswith(".npy")}
+    expected = sorted(arrays if names is None else (f"{name}.npy" for name in names))
     if missing := [name for name in expected if name not in present]:
         raise ValueError(f"it has no {missing[0].removesuffix('.npy')}")
     if present != expected:

@@ -15,7 +15,7 @@ from bench.machine.errors import UserError
 from bench.records.contradictions import of_case, of_facts, of_libraries, quoted, refuse_contradictions
 from bench.records.record import MOST, Count, Error, Facts, Label, OwnLibrary, Record
 from bench.records.sealed import Decoder, Format, SealedWriter, load_sealed
-from bench.workload.case import Case, Shape
+from bench.workload.case import DEFAULT_CELL, Case, Shape
 from bench.workload.series import Decimal, Missing
 
 FILE_NAME = "training.jsonl"
@@ -75,6 +75,15 @@ class Header(Record, frozen=True):
     notes: tuple[str, ...] = ()  # about the series, shown to the user
     parameters: tuple[Label, ...] = ("U", "W", "V")  # names of the trained parameters
     libraries: tuple[OwnLibrary, ...] = ()  # of the variants, without NumPy and PyTorch
+
+    @property
+    def case(self) -> Case:
+        """Return the case that was trained; a file without a cell is older than the choice of one."""
+        settings = self.settings
+        return Case(
+            "train_step", self.shape, settings.layout, settings.dtype, settings.activation, split=self.split,
+            cell=settings.cell or DEFAULT_CELL, bias=bool(settings.bias),
+        )  # fmt: skip
 
 
 class Start(Record, frozen=True):
@@ -155,9 +164,7 @@ def read_records(path: Path) -> list[AnyRecord]:
 def _contradictions(header: Header, records: Sequence[AnyRecord]) -> Iterator[str]:
     """Yield the contradictions between lines in the order of the checks; each line alone may be possible."""
     settings, shape = header.settings, header.shape
-    yield from of_case(
-        Case("train_step", shape, settings.layout, settings.dtype, settings.activation, split=header.split)
-    )
+    yield from of_case(header.case)
     if not _fits(header.truth, len(header.truth), shape.O):
         yield f"test windows that are not of {shape.O} values"
     starts = [record for record in records if isinstance(record, Start)]

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from bench.machine.files import write_atomic
 from bench.machine.units import whole
 from bench.records.training import LARGEST
-from bench.reporting import plots
+from bench.reporting import plots, words
 from bench.reporting.plots import SOFT
 from bench.training.result import TrainResult, TrainRun, loss
 
@@ -53,7 +53,8 @@ def loss_plot(result: TrainResult, *, narrow: bool = False) -> Figure:
         over_time.plot(run.startup_s + run.seconds, losses, **options)
         if run.time_to_target_s is not None:
             over_time.plot(run.time_to_target_s, target, "o", color=options["color"], markersize=5)
-    for axes, label in ((over_epochs, "epochs"), (over_time, "seconds since the process started")):
+    epochs_label = f"epochs{words.of_cell(result.header.case)}"
+    for axes, label in ((over_epochs, epochs_label), (over_time, "seconds since the process started")):
         axes.set(xscale="log", yscale="log", xlabel=label)
         for axis in (axes.xaxis, axes.yaxis):
             plots.log_ticks(axis, lambda x: whole(round(x)) if 1000 <= x < 1e7 else f"{x:g}")
@@ -78,13 +79,14 @@ class Pictures:
     @plots.style()
     def __init__(self, result: TrainResult) -> None:
         self._runs = [run for run in result.runs if run.frames]
+        self._cell = words.of_cell(result.header.case)
         self.epochs = sorted({epoch for run in self._runs for epoch in run.frames})
         columns = min(2, len(self._runs))
         rows = math.ceil(len(self._runs) / columns)
         size = (PANEL_SIZE[0] * columns, PANEL_SIZE[1] * rows + 0.6)
         self.figure = Figure(figsize=size, facecolor="white", layout="constrained")
         panels = np.ravel(self.figure.subplots(rows, columns, squeeze=False, sharey=True))
-        self._heading = self.figure.suptitle(" ", fontsize=10, color=SOFT)
+        self._heading = self.figure.suptitle(" ", fontsize=10, color=SOFT, wrap=True)
         count = len(result.truth)
         self._windows = np.unique(np.linspace(0, count - 1, min(MAX_WINDOWS, count)).round()).astype(int)
         self._lines = [self._panel(axes, run, result) for axes, run in zip(panels, self._runs, strict=False)]
@@ -101,7 +103,7 @@ class Pictures:
 
     def show(self, epoch: int) -> None:
         """Show the predictions of an epoch; a variant that ended earlier keeps its last predictions."""
-        self._heading.set_text(f"epoch {whole(epoch):>{len(whole(self.epochs[-1]))}}")
+        self._heading.set_text(f"epoch {whole(epoch):>{len(whole(self.epochs[-1]))}}{self._cell}")
         for run, (lines, title) in zip(self._runs, self._lines, strict=True):
             shown = max((frame for frame in run.frames if frame <= epoch), default=min(run.frames))
             title.set_text(run.title if shown == epoch else f"{run.title}, epoch {whole(shown)}")

@@ -11,7 +11,7 @@ from bench.machine.errors import UserError
 from bench.machine.files import atomic_file
 from bench.machine.wording import listing
 from bench.workload.case import DEFAULT_CELL
-from bench.workload.cell import find_cell
+from bench.workload.cell import find_cell, fitting
 
 Array = NDArray[Any]
 Params = dict[str, Array]
@@ -53,9 +53,12 @@ def load_params(path: str | Path, cell: str | None = DEFAULT_CELL) -> Params:
         ) from error
     if bad := [name for name, p in params.items() if p.dtype.kind != "f" or not np.isfinite(p).all()]:
         raise UserError(f"{path}: {', '.join(bad)} must hold finite floating-point numbers only")
-    if described_cell and not described_cell.fits({name: p.shape for name, p in params.items()}):
-        shapes = ", ".join(f"{name} {p.shape}" for name, p in params.items())
-        raise UserError(f"{path}: {shapes} do not fit together; they must be {described_cell.described()}")
+    shapes = {name: p.shape for name, p in params.items()}
+    if described_cell and not described_cell.fits(shapes):
+        if other := fitting(shapes):
+            raise UserError(f"{path} holds parameters of the cell {other}, not {cell}; give --cell={other}")
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise UserError(f"{path}: {found} do not fit together; they must be {described_cell.described()}")
     return params
 
 

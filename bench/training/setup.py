@@ -155,7 +155,7 @@ def _load(path: str, wanted: Params, case: Case) -> Params:
     loaded = load_params(path, case.cell)
     if loaded.keys() != wanted.keys():
         raise UserError(
-            f"{path} holds a {case.cell} {'without' if case.bias else 'with'} biases; give "
+            f"{path} holds the parameters {'without' if case.bias else 'with'} biases; give "
             f"{'--no-bias' if case.bias else '--bias'} as well"
         )
     for name, p in loaded.items():

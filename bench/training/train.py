@@ -143,7 +143,9 @@ def _header(
     return Header(
         schema=SCHEMA,
         started_utc=host.utc_now(),
-        settings=structs.replace(settings, column=data.column, **paths),
+        settings=structs.replace(
+            settings, column=data.column, cell=data.case.cell, bias=data.case.bias, **paths
+        ),
         shape=data.case.shape,
         split=data.case.split,
         mean=data.scaling.mean,

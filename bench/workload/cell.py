@@ -76,10 +76,10 @@ class Cell:
         }
 
     def fits(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-        """Return whether the shapes agree: each letter has the same size everywhere."""
+        """Return whether these are the cell's arrays and agree: each letter has the same size everywhere."""
         sizes: dict[str, int] = {}
         arrays = self.arrays(bias=bool(self.biases.keys() & shapes.keys()))
-        consistent = all(
+        consistent = arrays.keys() == shapes.keys() and all(
             len(letters) == len(shapes[name])
             and all(
                 sizes.setdefault(letter, size) == size
@@ -87,7 +87,8 @@ class Cell:
             )
             for name, letters in arrays.items()
         )
-        return consistent and sizes.get("G", 0) in (0, self.gates * sizes.get("H", 0))
+        rows = self.gates * sizes.get("H", 0)
+        return consistent and sizes.get("G", rows) == rows
 
     def options(self, case: Case) -> dict[str, str]:
         """Return the keywords of the cell's functions for a case: the activation, if there is a choice."""
@@ -141,3 +142,8 @@ def _check_cell(cell: Any, spec: str) -> Cell:
 def built_in_cell(spec: str) -> Cell | None:
     """Return the built-in cell of this name, else None: reading a file imports no user module."""
     return find_cell(spec) if spec in CELLS else None
+
+
+def fitting(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Return the name of the built-in cell whose parameters have these shapes; None if there is none."""
+    return next((name for name in CELLS if find_cell(name).fits(shapes)), None)
