@@ -208,7 +208,7 @@ def test_in_python_it_is_a_function_like_the_others(
     assert repr(answer).startswith("Use NumPy: 3.00 times faster")
     assert bench.load("mine").run.plan.seed == 7
     for wishes, error in (
-        ({"hiden": 3}, r"bench.advise\(\) knows no wish 'hiden' .* there are: batch, budget"),
+        ({"hiden": 3}, r"bench.advise\(\) knows no wish 'hiden' .* there are: batch, bias, budget"),
         ({"budget": "soon"}, "'soon' is no time above 0"),
     ):
         with pytest.raises(bench.UserError, match=error):
@@ -231,6 +231,13 @@ def test_the_command_measures_the_same_again(capsys: pytest.CaptureFixture[str])
     for field in ("seed", "groups", "arms", "command"):
         assert getattr(again, field) == getattr(first, field)
     assert "--budget 120s" in line
+
+
+def test_another_cell_is_measured_named_and_asked_for_again() -> None:
+    for words, told in ((["--cell", "lstm"], "of an LSTM"), (["--bias"], "of an RNN with biases")):
+        plan = declared(*words)
+        assert " ".join(words) in " ".join(plan.command)
+        assert f"for the forward pass {told} at H 64, B 1" in advice(measured(plan)).sentences[0]
 
 
 def test_without_a_seed_each_time_has_a_new_one_for_order_and_data() -> None:

@@ -1,5 +1,6 @@
 """The answer says what the journal says: every number, every verdict, in words the verdict allows."""
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -7,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from grids import crossing_at, grid, maps_of
+from declared import declare, machine
+from grids import crossing_at, grid, grid_plan, maps_of, records_of, run_of, with_ratio
 from journals import POSITIONAL, example_plan, example_records
 from msgspec.structs import replace
 from reports import (
@@ -28,11 +30,13 @@ from reports import (
 )  # fmt: skip
 
 from bench.machine import units
-from bench.records.record import AnyRecord, Burst, Decision, End, Failure, Plan, Worker, measured_as
+from bench.records.record import AnyRecord, Arm, Burst, Decision, End, Failure, Plan, Worker, measured_as
 from bench.records.run import Run, make_run
 from bench.reporting import answer, words
-from bench.reporting.build import headline
+from bench.reporting.article import run_article
+from bench.reporting.build import content_of, headline
 from bench.reporting.tables import times_table
+from bench.workload.case import Case
 
 COMPILED, COMPILED_BASE = "compiled | torch-compile@cpu x1", "compiled | numpy-batched@cpu x1"
 NOISY = (0.1, -0.1, 0.12, -0.12, 0.08, -0.08, 0.15, -0.15, 0.05, -0.05)
@@ -347,3 +351,113 @@ def test_a_map_of_sizes_answers_batch_by_batch() -> None:
     assert first == ";\n".join(answer.by_batch(maps[0])) + "."
     assert other == "Each as usually written on cpu with one thread"
     assert second.startswith(f"{answer.title(maps[1:])}.\nB = 1: ")
+
+
+# other cells
+
+SLOWDOWN = {"numpy": {"rnn": 1.0, "gru": 3.0, "lstm": 3.5}, "torch": {"rnn": 2.0, "gru": 3.2, "lstm": 2.0}}
+GRU_COSTS, LSTM_COSTS = "A GRU’s time over an RNN’s", "An LSTM’s time over an RNN’s"
+
+
+def cell_time(arm: Arm, case: Case) -> float:
+    """A workspace saves a fifth, on every cell; to PyTorch an LSTM costs no more than an RNN."""
+    return 1e5 * SLOWDOWN[arm.library][case.cell] * (0.8 if "inplace" in arm.variant else 1.0)
+
+
+def cells_run(*, lstm: float = 1.0, **options: Any) -> Run:
+    """A run of all cells; an LSTM of PyTorch takes so many times as long."""
+    slower = {"torch": lstm, "numpy": 1.0}
+    return run_of(
+        declare(preset="cells", **options),
+        lambda arm, case: cell_time(arm, case) * (slower[arm.library] if case.cell == "lstm" else 1.0),
+    )
+
+
+def test_a_run_of_cells_answers_what_each_costs_in_each_library() -> None:
+    hero = answer.hero(facts_of(cells_run()), right="Yes: all agree.")
+    pattern = (
+        r"A GRU costs [23]\.\d+ times an RNN in NumPy and 1\.\d+ times in PyTorch; "
+        r"an LSTM 3\.\d+ times in NumPy and [\d.]+ times in PyTorch"
+    )
+    assert re.fullmatch(pattern.replace("costs", "measured") + ": not all decided", hero.title)
+    assert hero.word == "6 of 8 costs decided"  # an LSTM of PyTorch takes the RNN's time
+    facts = dict(hero.facts)
+    assert re.match(r"[23]\.\d+ times \[[\d., ]+\] with numpy-batched, .* torch-inplace\.", facts[GRU_COSTS])
+    assert re.search(r"measured [^,]*,[^,]* with torch-layer \(EQUIVALENT\)", facts[LSTM_COSTS])
+    rnn, gru, lstm = facts["NumPy or PyTorch"].split("\n")
+    assert re.match(
+        r"RNN: each as usually written, NumPy is [12]\.\d+ times faster .* than PyTorch; with", rnn
+    )
+    assert gru.startswith("GRU: each as usually written, NumPy is 1.0")
+    assert lstm.startswith("LSTM: each as usually written, PyTorch is 1.7")
+    assert list(facts)[-1] == "Is it right?"
+    decided = answer.hero(facts_of(cells_run(lstm=3.0)))
+    assert re.fullmatch(pattern, decided.title)
+    assert (decided.word, decided.tone) == ("8 of 8 costs decided", "good")
+
+
+@pytest.mark.parametrize(
+    ("options", "title", "told"),
+    [
+        (
+            {"quick": True},
+            r"A GRU measured .* times in PyTorch: undecided", r"^measured .* with numpy-batched",
+        ),
+        (
+            {"devices": machine(missing={"torch": "PyTorch is not installed"})},
+            r"A GRU costs [\d.]+ times an RNN in NumPy; an LSTM [\d.]+ times in NumPy", "numpy-inplace.$",
+        ),
+        ({"hidden": (32, 128)}, r"A GRU measured .*, H = 32", r"^H = 32: .*\nH = 128: "),
+        (
+            {"devices": machine("cuda:0"), "device": ("cuda:0",)},
+            r"A GRU measured .* an RNN in NumPy and .* times in PyTorch on cuda:0;", "torch-layer on cuda:0",
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_of_cells_answers_wherever_it_was_measured(options: Any, title: str, told: str) -> None:
+    hero = answer.hero(facts_of(cells_run(**options)))
+    assert re.match(title, hero.title)
+    assert re.search(told, dict(hero.facts)[GRU_COSTS])
+
+
+def test_a_cost_that_is_not_known_says_why_and_without_any_the_libraries_are_compared() -> None:
+    records = records_of(declare(preset="cells"), cell_time)
+    gru = "gru train_step positional | torch-layer@cpu x1"
+    lost = [one for one in records if not (isinstance(one, Burst) and one.entry == gru)]
+    crash = Failure(0, gru, "crashed", "ended with code 11")
+    hero = answer.hero(facts_of(make_run([*lost[:-1], crash, lost[-1]])))
+    assert "in NumPy; an LSTM" in hero.title
+    assert "unknown with torch-layer (crashed, ended with code 11)" in dict(hero.facts)[GRU_COSTS]
+    others = ("gru ", "lstm ")
+    rnn = [one for one in records if not (isinstance(one, Burst) and one.entry.startswith(others))]
+    title = answer.hero(facts_of(make_run(rnn))).title
+    assert re.fullmatch(r"NumPy is [12][\d.]+ times faster than PyTorch", title)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"cell": "gru"}, "for a GRU"),
+        ({"cell": "lstm", "bias": False}, "for an LSTM without biases"),
+        ({"bias": True}, "for an RNN with biases"),
+    ],
+)
+def test_another_cell_is_named_and_nothing_is_said_of_the_tutorial(options: Any, told: str) -> None:
+    run = run_of(declare(**options), lambda arm, case: cell_time(arm, dataclasses.replace(case, cell="rnn")))
+    article = run_article(run)
+    assert article.hero.title.endswith(told)
+    assert told.removeprefix("for ") in article.kind
+    setting = dict(article.hero.facts)["What was measured"]
+    of_cell = told.replace("for", "of")
+    assert setting.startswith(f"The training step {of_cell} with positional input, batch 128")
+    question = content_of([article])["question"]
+    assert question == f"NumPy or PyTorch for this {told.split(' ', 2)[2]}?"
+    read = [one for one in article.sections if one.id != "words"]
+    texts = [" ".join((one.title, *one.lead, *one.notes)) for one in read]
+    texts += map(" ".join, article.hero.facts)
+    assert [text for text in texts if re.search(r"tutorial|nn\.RNN", text)] == []
+    assert answer.title(maps_of(grid_of(options))).count(of_cell) == 1
+
+
+def grid_of(options: Any) -> Run:
+    return run_of(grid_plan(hidden=(8, 512), batch=(1, 4), **options), with_ratio(crossing_at(100.0)))

@@ -10,6 +10,8 @@ from unittest import mock
 import numpy as np
 import pytest
 import simulated
+from declared import declare
+from grids import records_of
 from journals import example_environment, example_records
 from msgspec.structs import replace
 from reports import BASE, BEST_NUMPY, BEST_TORCH, TWIN, USUAL, around, with_ratios, write_run
@@ -19,6 +21,7 @@ from bench.analysis.regression import Change, Changes, compare_runs
 from bench.analysis.statistics import holm
 from bench.analysis.verdict import judge, measured
 from bench.cli.main import main
+from bench.records.journal import load_run
 from bench.records.record import AnyRecord, Burst, Decision, Environment, Worker
 from bench.records.run import Run, make_run
 from bench.reporting.changes import notes_after, notes_before, table
@@ -414,3 +417,20 @@ def test_what_the_baselines_did_is_called_drift_only_where_nothing_else_changed(
     assert "or the baseline changed as well" in told(python="CPython 3.12.1")
     assert "or the baseline changed as well" in told(governor="powersave")
     assert told(processor="Other").endswith(": another machine")
+
+
+def test_runs_of_different_cells_compare_nothing_and_say_so(tmp_path, capsys):
+    folders = []
+    for name, options in (("rnn", {}), ("gru", {"cell": "gru"}), ("biased", {"bias": True})):
+        plan = declare(quick=True, **options)
+        folders.append(str(write_run(tmp_path / name, records_of(plan, lambda arm, case: 1e5))))
+    changes = [compare_runs(*map(load_run, map(Path, (folders[0], other)))) for other in folders]
+    assert [bool(one.rows) for one in changes] == [True, False, False]
+    assert [one.warning.partition(", the new run of ")[2] for one in changes[1:]] == [
+        "gru with biases",
+        "rnn with biases",
+    ]
+    assert main(["compare", *folders[:2]]) == 3
+    out = capsys.readouterr()
+    assert "hold nothing that compares: the old run is of rnn without biases, the new run of gru" in out.out
+    assert "nothing was compared: the two have nothing in common that compares: the old run is" in out.err

@@ -57,7 +57,7 @@ def test_every_rung_differs_from_the_one_above_in_exactly_one_thing(
         "modules and an optimizer": {"variant"},
         "less work: 1 recurrent step instead of 6": {"work"},
         "a workspace allocated once": {"variant"},
-        "nn.RNN: all steps in one call": {"variant"},
+        "a layer: all steps in one call": {"variant"},
         "compiled": {"variant"},
     }
     without_tanh = tuple(step for step in catalog.LADDER if step.change != "tanh")
@@ -100,10 +100,33 @@ def test_a_quick_run_leaves_rungs_out_and_joins_what_changes_there(default: Plan
         "float32",
         "the same by PyTorch; autograd; modules and an optimizer",
         "less work: 1 recurrent step instead of 6",
-        "nn.RNN: all steps in one call",
+        "a layer: all steps in one call",
     ]
     way = [rung for rung in quick.ladder if not rung.branch]
     assert [rung.above for rung in way[1:]] == [rung.entry for rung in way[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ({"cell": "gru"}, "one sample at a time, float64"),
+        ({"cell": "lstm", "bias": False}, "one sample at a time, float64"),
+        ({"bias": True}, "one sample at a time, float64"),
+        ({"cell": "gru", "quick": True}, "the whole batch at once, float64"),
+    ],
+)
+def test_another_cell_has_the_rungs_that_exist_for_it_and_no_claim(
+    default: Plan, options: dict[str, object], first: str
+) -> None:
+    plan = declare(**options)
+    assert {group.name for group in plan.groups} >= {"ladder"}
+    way = [rung for rung in plan.ladder if not rung.branch]
+    assert way[0].change == first
+    known = (example_plan(quick=True) if "quick" in options else default).ladder
+    assert {rung.change for rung in plan.ladder[1:]} < {rung.change for rung in known}
+    assert "claim" not in [pair.kind for pair in plan.pairs]
+    cases = {(entry.case.cell, entry.case.bias) for group in plan.groups for entry in group.entries}
+    assert cases == {(options.get("cell", "rnn"), options.get("bias", True))}
 
 
 @pytest.mark.parametrize(

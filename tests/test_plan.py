@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from bursts import burst
 from declared import declare, machine
+from msgspec.structs import replace
 
 from bench.machine.devices import Absent
 from bench.machine.errors import UserError
@@ -140,6 +141,8 @@ def test_what_cannot_be_measured_is_missing_with_the_reason() -> None:
         ({"blocks": 6}, r"comparisons needs \d+ blocks for a verdict, not 6"),
         ({"features": (3,), "layout": ("positional",)}, "--features makes random data"),
         ({"threads": (99,)}, "this machine has 2 usable processors"),
+        ({"preset": "cells", "cell": "gru"}, "--preset=cells measures every cell, .*; leave --cell out"),
+        ({"preset": "cells", "activation": "relu"}, "--preset=cells .*; leave --activation out"),
     ],
 )
 def test_what_contradicts_itself_or_the_machine_is_refused(options: dict[str, Any], message: str) -> None:
@@ -170,6 +173,53 @@ def test_without_a_compiler_the_default_run_says_so(monkeypatch: pytest.MonkeyPa
     assert any(reason in each.reason for each in default.missing)
 
 
+# ---- several cells
+
+CELLS = "cells train_step positional"
+USUAL_AND_FASTEST = {"numpy-batched", "numpy-inplace", "torch-layer", "torch-inplace"}
+
+
+def test_the_cells_have_a_table_each_and_one_that_compares_each_variant_with_itself_on_the_rnn() -> None:
+    plan = declare(preset="cells")
+    assert names(plan) == [MAIN, f"gru {MAIN}", f"lstm {MAIN}", CELLS]
+    assert (plan.preset, plan.blocks, plan.budget_s, plan.verdicts) == ("cells", 10, 104, True)
+    *tables, together = plan.groups
+    arms_of = {arm.id: arm for arm in plan.arms}
+    assert {arms_of[arm].variant for arm in arms(together)} == USUAL_AND_FASTEST
+    entries = {entry.id: entry for entry in together.entries}
+    compared = [(entry, entries[entry.baseline]) for entry in together.entries if entry.baseline]
+    assert len(compared) == 2 * len(USUAL_AND_FASTEST)
+    for entry, baseline in compared:
+        assert (entry.arm, entry.case.cell) != (baseline.arm, baseline.case.cell)
+        assert (entry.arm, baseline.case.cell) == (baseline.arm, "rnn")
+    measured = {(entry.arm, entry.case) for table in tables for entry in table.entries}
+    assert {(entry.arm, entry.case) for entry in together.entries} < measured  # nothing is measured twice
+    assert [kind for kind, _ in pairs(plan)].count("cell") == len(compared)
+    biases = {entry.case.cell: entry.case.bias for entry in together.entries}
+    assert biases == {"rnn": False, "gru": True, "lstm": True}
+
+
+@pytest.mark.parametrize(
+    ("options", "together", "of_each"),
+    [
+        ({"quick": True}, 1, 4),
+        ({"devices": WITHOUT_TORCH}, 1, 2),
+        ({"devices": GPU, "device": ("cuda:0",)}, 1, 3),
+        ({"devices": GPU}, 1, 7),
+        ({"hidden": (32, 128), "bias": True}, 2, 4),
+        ({"threads": (1, 2)}, 1, 8),
+    ],
+)
+def test_the_cells_are_compared_wherever_and_at_whatever_size(
+    options: dict[str, Any], together: int, of_each: int
+) -> None:
+    plan = declare(preset="cells", **options)
+    groups = [group for group in plan.groups if group.kind == "cells"]
+    assert [len(group.entries) for group in groups] == [3 * of_each] * together
+    assert plan.verdicts != options.get("quick", False)
+    assert {entry.case.bias for entry in groups[0].entries if entry.case.cell == "rnn"} == {"bias" in options}
+
+
 # ---- what block 0 decides
 
 
@@ -196,6 +246,33 @@ def test_a_budget_that_suffices_drops_nothing_and_a_short_one_is_refused() -> No
     assert decision.dropped_groups == decision.dropped_arms == []
     with pytest.raises(UserError, match="--budget 60s cannot be kept: the least for this plan is about"):
         decided(declare(budget=60.0))
+
+
+SIDE_TABLES = ["train_step sequence", "train_step single_step", "gradient positional", "forward positional"]
+
+
+def test_an_aim_far_beyond_what_fits_leaves_out_side_tables_from_the_last_then_all_threads() -> None:
+    plan = declare(devices=GPU)
+    least = decided(replace(plan, budget_s=1e9), cost_s=0.01)
+    assert least.dropped_groups == least.dropped_arms == []
+    left_out: list[list[str]] = []
+    for budget_s in range(120, 10, -5):
+        decision = decided(replace(plan, budget_s=budget_s), cost_s=0.01)
+        left_out.append(decision.dropped_groups + decision.dropped_arms)
+        assert decision.dropped_groups == SIDE_TABLES[4 - len(decision.dropped_groups) :]
+        assert not decision.dropped_arms or decision.dropped_groups == SIDE_TABLES
+        main, *_ = trimmed(plan.groups, decision)
+        kept = {entry.id for entry in main.entries}
+        assert all(entry.baseline in kept for entry in main.entries if entry.baseline)
+    assert {len(names) for names in left_out} >= {0, 1, 2, 3, 4, 6}
+    assert left_out[-1][4:] == ["numpy-inplace@cpu x2", "torch-layer@cpu x2"]  # the GPU needs the baseline
+    assert "torch-layer@cuda:0 x2" in {entry.arm for entry in main.entries}
+    assert {group.kind for group in trimmed(plan.groups, decision)} >= {"table", "ladder", "dispatch"}
+
+
+def test_an_aim_leaves_out_no_size_of_a_grid_and_no_cell() -> None:
+    for plan in (declare(preset="grid"), declare(preset="cells")):
+        assert decided(replace(plan, budget_s=1.0)).dropped_groups == []
 
 
 def test_a_budget_that_holds_leaves_out_what_is_in_no_pair_and_is_ended_by_its_time() -> None:

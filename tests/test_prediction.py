@@ -138,6 +138,8 @@ def test_anyone_can_ask_for_a_time(measured):
         (replace(CASE, shape=Shape(12, 4, 6, 64, 8)), NUMPY, "measured T from 6 to 6"),
         (replace(CASE, task="forward", shape=SHAPES[0]), NUMPY, "holds for no other work"),
         (replace(CASE, dtype="float64", shape=SHAPES[0]), NUMPY, "holds for no other work"),
+        (replace(CASE, cell="gru", shape=SHAPES[0]), NUMPY, "holds for no other work"),
+        (replace(CASE, bias=True, shape=SHAPES[0]), NUMPY, "holds for no other work"),
     ],
 )
 def test_what_the_grid_cannot_know_is_refused(measured, case, arm, refusal):

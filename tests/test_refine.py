@@ -156,6 +156,13 @@ def test_a_round_is_declared_as_the_grid_was(tmp_path: Path) -> None:
     assert machine.plans[1].run == "refine-2"
 
 
+def test_a_round_keeps_the_cell_and_its_biases(tmp_path: Path) -> None:
+    machine = Machine(crossing_at(200))
+    machine.refine(grid_folder(tmp_path, machine.log_ratio, cell="gru", bias=False))
+    cases = {entry.case for group in machine.plans[0].groups for entry in group.entries}
+    assert {(case.cell, case.bias) for case in cases} == {("gru", False)}
+
+
 def test_an_order_that_was_drawn_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = itertools.count(7)  # the noise depends on them too: with one in 25 nothing is left to refine
     monkeypatch.setattr("bench.measure.plan.secrets.randbelow", lambda most: next(drawn))

@@ -17,10 +17,11 @@ from bench.analysis.outcome import outcomes
 from bench.machine import units
 from bench.records.record import AnyRecord, Burst, Decision, End, Environment, Failure
 from bench.records.run import Run, make_run
-from bench.reporting import article, download
+from bench.reporting import download, tables
 from bench.reporting.article import MAX_PLOTS, run_article
 from bench.reporting.build import headline
 from bench.reporting.environment import MOST, details, machine, say
+from bench.reporting.facts import Facts
 from bench.reporting.section import Section, TextTable
 from bench.reporting.tables import MAX_DOTS, spread, starts_table
 from bench.workload.catalog import VARIANTS
@@ -328,7 +329,7 @@ def test_the_file_holds_every_value_else_medians_else_there_is_a_sentence(
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
 def test_no_cell_is_a_formula_nor_breaks_its_line(default_run: Run, start: str) -> None:
     hostile = replace(default_run.bursts[0], entry=f'{start}SUM(A1),"\nnext')
-    facts = article.Facts.of(default_run)
+    facts = Facts.of(default_run)
     facts = dataclasses.replace(facts, run=make_run([default_run.plan, hostile]))
     (row, *_) = rows_of_file(download.download_section(facts, ""))
     assert row["entry"] == f"'{start}SUM(A1),\"\nnext"
@@ -355,7 +356,7 @@ def test_few_tables_have_a_plot_each_and_many_or_long_ones_none(monkeypatch: pyt
     section = sections(run)["times"]
     assert len(section.parts) == len(list(section.pictures)) == MAX_PLOTS
     assert section.lead == ()
-    monkeypatch.setattr(article, "MAX_ROWS", 2)
+    monkeypatch.setattr(tables, "MAX_ROWS", 2)
     section = sections(run)["times"]
     assert not list(section.pictures)
     assert section.lead[0].startswith(f"No plot for {MAX_PLOTS} of {MAX_PLOTS} tables: ")

@@ -9,6 +9,7 @@ from typing import Any
 import limit_runs
 import numpy as np
 import pytest
+from declared import declare
 from grids import BATCH, HIDDEN, best_map, crossing_at, grid, grid_plan, maps_of, run_of, with_ratio
 from journals import example_plan, example_records
 from ladders import MANUAL, MEASURED_AS, edited, taken, without
@@ -19,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from msgspec.structs import replace
 from reports import CLAIM_NEW, CLAIM_OLD, facts_of
+from test_answer import cell_time
 
 from bench.analysis.crossover import lines
 from bench.analysis.statistics import Interval
@@ -32,6 +34,7 @@ from bench.reporting.facts import Facts
 from bench.reporting.plots import colour_of, draw
 from bench.reporting.section import Cell, Drawing, Section, TextTable, text_table
 from bench.reporting.sections.breakeven import breakeven_section
+from bench.reporting.sections.cells import cells_section
 from bench.reporting.sections.crossover import crossover_section, lines_plot, map_plot
 from bench.reporting.sections.ladder import BRANCH, WAY, ladder_section, limits, times
 from bench.reporting.sections.limits import limits_section
@@ -510,6 +513,41 @@ def test_the_proof_says_yes_or_no_and_shows_the_largest_error_and_what_is_allowe
     assert made.lead[0].startswith("No: ") is ("failed" in words)
     assert ("All others, " in made.lead[1]) is ("failed" in words)
     assert made.notes[-1].endswith("and is never called a winner.")
+
+
+# what another cell costs
+
+
+def test_the_cells_stand_side_by_side_each_with_what_it_costs() -> None:
+    run = run_of(declare(preset="cells"), cell_time)
+    made = section(cells_section, run)
+    (table,) = made.tables
+    assert [column.title for column in table.columns] == ["Variant", "RNN", "GRU", "LSTM"]
+    facts = facts_of(run)
+    for row in table.rows:
+        assert [cell.value for cell in row[1:]] == [
+            facts.rows[f"{facts.cell_tables[0].name} | {cell} {row[0].text}@cpu x1"].median_ns
+            for cell in ("rnn", "gru", "lstm")
+        ]
+        assert row[1].note == ""
+        assert re.fullmatch(r"× [\d.]+ \[[\d.]+, [\d.]+\](| EQUIVALENT)", row[2].note)
+    assert made.lead == ("6 of 8 costs are proved to differ from the RNN’s time.",)
+    assert "GRU and LSTM with biases, RNN without" in made.notes[-1]
+    drawing, axes = picture(made)
+    assert re.search(r"torch-layer: GRU 3[12]\d µs, 1\.[56]\d+ \[", drawing.alt)
+    labels = [text.get_text() for text in axes.texts]
+    assert labels.count("GRU") == labels.count("LSTM") == 4
+    assert maybe(cells_section, facts_of(grid(crossing_at(64)))) is None
+
+
+def test_a_cell_of_several_sizes_has_a_row_a_size_and_a_map_a_cell() -> None:
+    run = run_of(declare(preset="cells", hidden=(8, 32, 128)), cell_time)
+    (table,) = section(cells_section, run).tables
+    assert len(table.rows) == 3 * 4
+    assert [row[0].note for row in table.rows[::4]] == [f"CPU, one thread; H = {H}" for H in (8, 32, 128)]
+    headings = {column.title for column in section(crossover_section, run).tables[0].columns}
+    assert {heading.rpartition(", ")[2] for heading in headings} == {"B", "RNN", "GRU", "LSTM"}
+    assert not facts_of(run).is_grid
 
 
 # where there is nothing to show

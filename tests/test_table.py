@@ -33,9 +33,9 @@ def test_there_is_one_row_for_every_value_and_it_says_what_was_measured() -> Non
     assert rows["place"].tolist() == burst.places
     assert rows["per_call_ns"].tolist() == [t / burst.n_calls for t in burst.elapsed_ns]
     told = {
-        "variant": "torch-layer", "library": "torch", "device": "cpu", "threads": 2, "task": "train_step",
-        "layout": "positional", "dtype": "float32", "activation": "tanh", "status": "ok",
-        "T": 6, "B": 128, "I": 6, "H": 32, "O": 8,
+        "variant": "torch-layer", "library": "torch", "device": "cpu", "threads": 2, "cell": "rnn",
+        "bias": False, "task": "train_step", "layout": "positional", "dtype": "float32", "activation": "tanh",
+        "status": "ok", "T": 6, "B": 128, "I": 6, "H": 32, "O": 8,
     }  # fmt: skip
     assert {name: rows.iloc[0].to_dict()[name] for name in told} == told
 

@@ -8,9 +8,14 @@ import re
 from pathlib import Path
 
 import pytest
-from reports import Prose, table_rows
+from declared import declare
+from grids import records_of
+from reports import Prose, table_rows, write_run
+
+from bench.reporting.build import build_report
 
 MOST = 1_800
+MOST_OF_CELLS = 1_200
 CELL = 12  # words of a table's cell; more are prose
 APART = {"words", "machine"}  # sections that are not read through
 APART_HEADINGS = ("## What do the words mean?", "## On which machine, and was it fair?")
@@ -43,6 +48,12 @@ def words_of_markdown(text: str) -> int:
 def test_the_default_page_is_short(default_page: Path, name: str, counted) -> None:
     words = counted((default_page.parent / name).read_text(encoding="utf-8"))
     assert 300 < words <= MOST
+
+
+def test_a_page_of_three_cells_is_shorter(tmp_path: Path) -> None:
+    write_run(tmp_path, records_of(declare(preset="cells"), lambda arm, case: 1e5))
+    page = build_report([tmp_path], None)
+    assert 200 < words_of_page(page.read_text(encoding="utf-8")) <= MOST_OF_CELLS
 
 
 def test_long_cells_captions_and_notes_count_and_headings_do_not() -> None:

@@ -12,7 +12,9 @@ negative; the fit minimises the squares of the relative errors (non-negative lea
 
 The terms are: the call itself and each time step; tanh and other elementwise work; the recurrent, input and
 output products; reading, clearing and updating W, once and in each step; and the recurrent product for batch
-size 1, a matrix times a vector. ``both``: the prediction of operations times a thin plate spline through the
+size 1, a matrix times a vector. A cell with gates does each of these more often, and its biases add passes of
+the same sizes, so its calls have the same terms with other costs; whether that holds for a user's cell, only
+the errors tell. ``both``: the prediction of operations times a thin plate spline through the
 ratios that remain.
 """
 
@@ -132,7 +134,7 @@ class Prediction:
         """
         if arm not in self.families:
             raise UserError(f"the grid has no {arm!r}; it has {', '.join(self.families) or 'none'}")
-        if _task_key(case) != _task_key(self.case):
+        if task_key(case) != task_key(self.case):
             raise UserError(f"the grid measured {self.case}; what it says holds for no other work")
         for name, (smallest, largest) in self.measured.items():
             if not smallest <= getattr(case.shape, name) <= largest:
@@ -174,7 +176,7 @@ def times_of(summary: Summary, like: Case) -> Times:
     """Return the median times of all arms at all sizes of the same task, without A/A controls."""
     times: Times = {}
     for row in summary.rows.values():
-        if row.median_ns is not None and not row.arm.twin and _task_key(row.entry.case) == _task_key(like):
+        if row.median_ns is not None and not row.arm.twin and task_key(row.entry.case) == task_key(like):
             times.setdefault(row.arm.id, {})[row.entry.case.shape] = row.median_ns
     return times
 
@@ -226,5 +228,6 @@ def count_winners(cells: Iterable[MapCell], errors: Mapping[str, Errors]) -> tup
     return sum(correct), len(correct)
 
 
-def _task_key(case: Case) -> tuple[str, ...]:
-    return case.task, case.layout, case.dtype, case.activation, case.data
+def task_key(case: Case) -> tuple[object, ...]:
+    """Return what cases of one grid share: everything but the sizes and the numbers."""
+    return case.cell, case.bias, case.task, case.layout, case.dtype, case.activation, case.data

@@ -28,6 +28,7 @@ from bench.analysis.environment_diff import differences
 from bench.analysis.statistics import ALPHA, MAX_PAIRS
 from bench.analysis.summary import Summary, summarise
 from bench.analysis.verdict import Effect, Word, compare, judge, measured
+from bench.machine.wording import listing
 from bench.records.formats.foreign import Benchmark, Facts, Note, ToolResults, fact_text
 from bench.records.record import Entry
 from bench.records.run import Run, different_machines
@@ -94,7 +95,7 @@ class Changes:
         Without this text, a limit that the data can never exceed would look like a limit that is kept.
         """
         if not self.rows:
-            return "the two have nothing in common that compares"
+            return f"the two have nothing in common that compares{f': {self.warning}' * bool(self.warning)}"
         if any(row.ratio is not None if self.limit is None else row.judged for row in self.rows):
             return ""
         return self.warning or self.rows[0].reason
@@ -126,6 +127,8 @@ def compare_runs(
     twins = judge((draft for draft in drafts.values() if draft.twin), margin)
     rows = [draft for draft in drafts.values() if not draft.twin]
     verdict, warning = _control(old, new, () if absolute else twins)
+    if not shared and (cells := [_cell(run) for run in (before, after)])[0] != cells[1]:
+        warning = f"the old run is of {cells[0]}, the new run of {cells[1]}"
     if not warning and conditions and not any_environment:
         verdict, warning = "NONE", OTHER_ENVIRONMENT
     if warning:
@@ -153,6 +156,12 @@ def compare_runs(
         warning=warning,
         limit=limit,
     )
+
+
+def _cell(run: Run) -> str:
+    """Return the cells of a run, with what is said of their biases."""
+    cases = dict.fromkeys((entry.case.cell, entry.case.bias) for entry in run.entries.values())
+    return listing([f"{cell} {'with' if bias else 'without'} biases" for cell, bias in cases])
 
 
 def _same_work(before: Entry | None, now: Entry) -> bool:

@@ -38,6 +38,7 @@ WORKER_BYTES = 500_000_000  # memory of a worker with torch and its entries
 RECOMPILE_RATIO = 0.5  # of the first compile time; loading compiled code from the cache takes far less
 CALIBRATION_S, PROOF_S, TURN_S = 0.2, 0.03, 0.004  # usual times of an entry
 SPARE = 1.03  # factor on a predicted time: machines do not get faster
+MAX_OVERRUN = 4 / 3  # factor on a budget of the rule "aim"; beyond it the plan gets smaller
 MIN_BLOCKS_BEFORE_STOP = 10  # minimum blocks before a run may stop because it is precise enough
 
 Work = tuple[str, str, int, Case]  # spec, device, threads, case; equal for an entry and its A/A control
@@ -273,7 +274,9 @@ class Forms:
 def decide(plan: Plan, bursts: Sequence[Burst], costs: Costs) -> Decision:
     """Choose the best forms, predict the plan's time, and if needed reduce first rounds, then blocks.
 
-    With the budget rule "hold", entries that are in no pair are left out first.
+    With the budget rule "hold", entries that are in no pair are left out first. With "aim", tables of other
+    work than the main table, the last first, and then all-thread arms are left out where even the minimum
+    for verdicts is far beyond the budget.
 
     Raises:
         UserError: even the minimum for the plan's verdicts exceeds the budget.
@@ -297,6 +300,17 @@ def decide(plan: Plan, bursts: Sequence[Burst], costs: Costs) -> Decision:
         )  # one more: times are only predicted
         if needed_s(blocks, least_rounds) > budget_s:  # a verdict is more important than its reason
             groups = [group for group in groups if group.kind != "dispatch"]
+
+    def far_beyond() -> bool:
+        return needed_s(min_blocks_of_plan(plan, groups), least_rounds) > MAX_OVERRUN * budget_s
+
+    aims = plan.budget_rule == "aim"
+    side_tables = [group for group in groups if _is_side_table(plan, group)] if aims else []
+    while side_tables and far_beyond():
+        groups.remove(side_tables.pop())
+    if aims and far_beyond():
+        arms = _all_thread_arms(plan, pairs)
+        groups = [without(group, arms) for group in groups]
     min_blocks = blocks if holds else min_blocks_of_plan(plan, groups)
     while rounds > least_rounds and needed_s(blocks, rounds) > budget_s:
         rounds -= 1
@@ -314,6 +328,34 @@ def decide(plan: Plan, bursts: Sequence[Burst], costs: Costs) -> Decision:
         dropped_groups=[group.name for group in plan.groups if group.name not in group_names],
         dropped_arms=[arm.id for arm in plan.arms if arm.id not in used_arms],
     )
+
+
+def _is_side_table(plan: Plan, group: Group) -> bool:
+    """Return whether a table has another task or layout than the main table."""
+    case, main_case = group.entries[0].case, plan.groups[0].entries[0].case
+    return group.kind == "table" and (case.task, case.layout) != (main_case.task, main_case.layout)
+
+
+def _all_thread_arms(plan: Plan, pairs: Iterable[Pair]) -> set[str]:
+    """Return the CPU arms with more threads than the first arm, except those that accelerators need.
+
+    An accelerator needs its baseline, the baseline's A/A control, and its rival in ``pairs``.
+    """
+    arms = {arm.id: arm for arm in plan.arms}
+    entries = {entry.id: entry for entry in entries_of(plan.groups)}
+    first_arm = arms[plan.groups[0].entries[0].arm]
+    compared: list[Entry | Pair] = [*entries.values(), *pairs]
+    needed = set[str]()
+    for item in compared:
+        entry = item if isinstance(item, Entry) else entries[item.entry]
+        if arms[entry.arm].device != "cpu" and item.baseline is not None:
+            needed.add(entries[item.baseline].arm)
+    works = {(arms[arm].spec, arms[arm].threads) for arm in needed}
+    return {
+        arm.id
+        for arm in plan.arms
+        if arm.device == "cpu" and arm.threads > first_arm.threads and (arm.spec, arm.threads) not in works
+    }
 
 
 def too_short(plan: Plan, least_s: float) -> UserError:

@@ -5,7 +5,8 @@ own variant, on the CPU with the same thread count. The A/A control ("twin") is 
 the ratio of the two is the noise floor. There are also:
 
 * ``ladder``: from the tutorial's NumPy program to its PyTorch program, one change at a time. Branches lead to
-  programs that are not on this way: a workspace that is allocated once, and compiled code.
+  programs that are not on this way: a workspace that is allocated once, and compiled code. The tutorial's
+  claim is about its RNN: another cell, or biases, have the ladder without the claim.
 * ``compiled``: the main case, run by compiled code.
 * ``cells``: every cell but the RNN, with the RNN of the same arm as baseline: what another cell costs.
 * ``dispatch``: the main case with one batch sample, feature, hidden unit and output. It makes the same calls
@@ -59,6 +60,7 @@ LIMITS_BLOCKS = 6  # for dispatch and probes
 SIZES: dict[str, tuple[int, ...]] = {  # the primer's
     "seq_len": (6,), "batch": (128,), "features": (), "hidden": (32,), "outputs": (8,),
 }  # fmt: skip
+TUTORIAL_CELL = {"cell": DEFAULT_CELL, "bias": False, "activation": "tanh"}  # of the claim
 GRID_SIZES = SIZES | {
     "batch": (1, 4, 16, 32, 64, 128), "features": (6,), "hidden": (8, 32, 128, 512, 1024, 2048),
 }  # fmt: skip
@@ -169,7 +171,7 @@ def make_plan(
         budget_s=budget_s,
         arms=used_arms,
         groups=groups,
-        pairs=[*_headlines(groups, arms), *_claim(rungs)],
+        pairs=[*_headlines(groups, arms), *(_claim(rungs) if planner.claimed else [])],
         missing=planner.missing,
         gates=dict(LIMITS),
         precision=None if asked.quick else PRECISION,
@@ -193,9 +195,8 @@ class _Planner:
         default_sizes = GRID_SIZES if asked.preset == "grid" else SIZES
         self.sizes = {name: getattr(asked, name) or sizes for name, sizes in default_sizes.items()}
         chosen = (asked.variant, asked.task, asked.layout, asked.threads, exactly)
-        cell = exactly.cases[0].cell if exactly else asked.cell
         self.cell_settings = catalog.cell_settings(
-            asked.variant, cell=cell, bias=asked.bias, activation=asked.activation
+            asked.variant, cell=asked.cell, bias=asked.bias, activation=asked.activation
         )
         self.baseline = find_cell(self.cell_settings["cell"]).baseline
         settings = (asked.activation, asked.dtype, asked.split)
@@ -204,6 +205,7 @@ class _Planner:
         self.customised = any(chosen) or other_sizes or settings != ("tanh", "float32", "random")
         # the tutorial's work at its own size
         self.standard = not self.customised and asked.preset not in ("grid", "cells")
+        self.claimed = self.standard and self.cell_settings == TUTORIAL_CELL
 
     def cases(self) -> list[Case]:
         """Return the cases, main case first: all tasks and layouts, of the user or the preset, at every size.
@@ -284,8 +286,9 @@ class _Planner:
         if self._exactly and self._exactly.arms:
             return list(self._exactly.arms), list(self._exactly.arms)
         asked = self.asked
-        variants = asked.variant or variants_of("quick" if asked.quick else asked.preset)
-        accelerated = asked.variant or variants_of("primer" if asked.quick else asked.preset)
+        quick = asked.quick and asked.preset != "cells"
+        variants = asked.variant or variants_of("quick" if quick else asked.preset)
+        accelerated = asked.variant or variants_of("primer" if quick else asked.preset)
         if "cpu" in self.ids:
             for threads in asked.threads or (1,):
                 self._add_arms(variants, "cpu", threads)

@@ -143,7 +143,13 @@ def refined_plan(
     dropped = grid.decision.dropped_arms if grid.decision else ()
     arms = tuple(arm for arm in plan.arms if arm.id not in dropped)
     options = RunOptions(
-        preset="grid", device=("cpu",), budget=budget_s, seed=seed if plan.seed == seed else None
+        preset="grid",
+        device=("cpu",),
+        budget=budget_s,
+        seed=seed if plan.seed == seed else None,
+        cell=cases[0].cell,
+        bias=cases[0].bias,
+        activation=cases[0].activation,
     )
     return make_plan(
         options,

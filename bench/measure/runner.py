@@ -6,7 +6,7 @@ immediately.
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from functools import partial
 from typing import Literal
@@ -39,6 +39,7 @@ from bench.records.record import (
     Extended,
     Failure,
     Group,
+    Pair,
     Plan,
     Resumed,
     measured_as,
@@ -166,7 +167,7 @@ class Runner:
     def _count(self, blocks: Blocks, groups: list[Group], decision: Decision) -> str:
         """Measure the counted blocks that are left; return why the measurement stopped."""
         plan, last, budget_s = self._plan, decision.blocks, self._budget_s
-        headlines = [*plan.pairs, *decision.pairs]
+        headlines = _measured(groups, [*plan.pairs, *decision.pairs])
         for block in range(self._first or 1, last + 1):
             before_s = self._spent_s
             blocks.run(block, last, partial(active, groups), decision.rounds)
@@ -175,8 +176,7 @@ class Runner:
                 compiled = [group.name for group in groups if group.kind == "compiled"]
                 decision = replace(decision, dropped_groups=[*decision.dropped_groups, *compiled])
                 groups = trimmed(groups, decision)
-                entry_ids = {entry.id for entry in entries_of(groups)}
-                headlines = [pair for pair in headlines if pair.entry in entry_ids]
+                headlines = _measured(groups, headlines)
                 self._write(decision)
                 self._progress.decided(decision)
             if block == last or block < min_blocks_of_plan(plan, groups):
@@ -212,3 +212,9 @@ class Runner:
                     self._ledger.note(failure)
             return False
         return True
+
+
+def _measured(groups: Iterable[Group], pairs: Iterable[Pair]) -> list[Pair]:
+    """Return the pairs of which both sides are in these groups: nothing waits for what was left out."""
+    entry_ids = {entry.id for entry in entries_of(groups)}
+    return [pair for pair in pairs if entry_ids >= {pair.entry, pair.baseline}]

@@ -18,6 +18,7 @@ from bench.machine.libraries import LIBRARIES
 from bench.records.record import MOST, Burst, Count, Entry, Failure, OwnLibrary, Pair, Probe, Rates, Rung
 from bench.records.run import Measured, Run
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, SPLITS, TASKS, Case
+from bench.workload.cell import CELLS, built_in_cell
 
 # the fields of a case that hold one of a few names
 ALLOWED_NAMES = {
@@ -50,6 +51,7 @@ def of_run(run: Run) -> Iterator[str]:
     """Yield the contradictions of a run in the order of the rules: later rules rely on the earlier ones."""
     plan, bursts, extensions = run.plan, run.bursts, run.extensions
     entries = [entry for group in plan.groups for entry in group.entries]
+    known = run.entries
     pairs = run.pairs
     items_with_entry: list[Burst | Failure | Pair | Rung] = [*bursts, *run.failures, *pairs, *plan.ladder]
     items_with_baseline: list[Entry | Pair] = [*entries, *pairs]
@@ -75,6 +77,9 @@ def of_run(run: Run) -> Iterator[str]:
         ("the plan has no arm {}", _unknown(arm_names, run.arms)),
         ("{} is its own baseline", (entry.id for entry in entries if entry.id == entry.baseline)),
         ("{} is its own baseline", (pair.entry for pair in pairs if pair.entry == pair.baseline)),
+        ("the baseline of {} is not the same arm on another cell",
+         (entry.id for group in plan.groups if group.kind == "cells" for entry in group.entries
+          if entry.baseline is not None and not _of_another_cell(entry, known[entry.baseline]))),
         ("block {} is after the last of the run",
          (item.block for item in items_in_blocks if item.block > last_block)),
         ("it was extended more than once, or before its block 0 was over",
@@ -110,6 +115,10 @@ def of_case(case: Case) -> Iterator[str]:
     for field, allowed in ALLOWED_NAMES.items():
         if getattr(case, field) not in allowed:
             yield f"no {field} is called {quoted(getattr(case, field))}"
+    if case.cell not in CELLS and ":" not in case.cell:  # module:object names a user's cell
+        yield f"no cell is called {quoted(case.cell)}"
+    elif (cell := built_in_cell(case.cell)) and case.activation not in cell.activations:
+        yield f"the cell {case.cell} has no activation {quoted(case.activation)}"
     sizes = {letter: getattr(case.shape, letter) for letter in "TBIHO"}
     if not 1 <= min(sizes.values()) <= max(sizes.values()) <= MOST:
         yield f"a shape of {sizes}"
@@ -140,6 +149,11 @@ def quoted(value: object) -> str:
 def _has_rounds_and_places(burst: Burst) -> bool:
     """Return whether each value has its own round, and a place in this round."""
     return len(burst.elapsed_ns) == len(set(burst.rounds)) == len(burst.rounds) == len(burst.places)
+
+
+def _of_another_cell(entry: Entry, baseline: Entry) -> bool:
+    """Return whether the baseline is the same arm on another cell."""
+    return entry.arm == baseline.arm and entry.case.cell != baseline.case.cell
 
 
 def _unknown(names: Iterable[str | None], known: Collection[str]) -> Iterator[str]:

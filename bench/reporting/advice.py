@@ -160,7 +160,7 @@ def _verdict(summary: Summary, pair: Comparison | None, budget_s: float) -> str:
     place = words.places(pair.baseline_arm, pair.arm)
     return words.sentences(pair).advice.format(
         **words.parts(pair),
-        work=f"the {words.TASKS[case.task]} at {size} ({case.dtype})",
+        work=f"the {words.TASKS[case.task]}{words.of_cell(case)} at {size} ({case.dtype})",
         times=f"{times_text} a call: medians, the ratio is taken within each block; {place}",
         why=(_too_few(run, pair, budget_s) or pair.reason).rstrip("."),
     )

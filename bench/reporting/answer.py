@@ -14,7 +14,6 @@ from bench.analysis.verdict import Comparison, proposal
 from bench.machine import units, wording
 from bench.machine.busy import QUIET
 from bench.machine.wording import full_stop
-from bench.records.record import PairKind
 from bench.reporting import words
 from bench.reporting.facts import REQUEST_PRESETS, Facts
 from bench.reporting.section import Hero, Pairs
@@ -25,9 +24,6 @@ from bench.workload.catalog import VARIANTS
 BROKEN_LABELS = {"crashed": "CRASHED", "timeout": "TIMEOUT", "oom": "OUT OF MEMORY"}
 MAX_BROKEN = 5  # broken entries that the caveats list
 COMPILED_VARIANTS = {variant.name for variant in VARIANTS if variant.compiles}
-FORM_PHRASES: dict[PairKind, str] = {
-    "as_written": "each as usually written", "best": "with the fastest form of each library",
-}  # fmt: skip
 COUNTED_SIZES = {"T": "step", "I": "feature", "O": "output"}  # written as a count: "6 steps"
 NAMED_SIZES = {"B": "batch", "H": "hidden"}  # written with a name: "hidden 32"
 MAX_LISTED = 12  # sentences, or sizes in one sentence
@@ -59,7 +55,7 @@ def hero(facts: Facts, *, why: str = "", turns: str = "", right: str = "") -> He
     """
     if facts.is_grid:
         return _of_maps(facts, right)
-    if costs := cells_hero(facts, right):
+    if costs := cells_hero(facts, right, _noise(facts)):
         return costs
     main = main_comparison(facts)
     if main is None or not any(row.median_ns for row in facts.rows.values()):
@@ -150,7 +146,7 @@ def _title(facts: Facts, asked: Sequence[Comparison]) -> str:
     """Return the answer in a dozen words: each comparison if few, else how often each side is faster."""
     if len(asked) == 1:
         title = words.sentences(asked[0]).title.format(**words.parts(asked[0]))
-        return title + words.of_cell(facts.case(asked[0].entry)).replace(" of", " for", 1)
+        return title + words.for_cell(facts.case(asked[0].entry))
     decided = [words.is_decided(comparison) for comparison in asked]
     verb = "is" if all(decided) else "measured"
     end = "" if all(decided) else ": not all decided" if any(decided) else ": undecided"
@@ -161,11 +157,12 @@ def _title(facts: Facts, asked: Sequence[Comparison]) -> str:
             f"{sentence(**texts)} with {_difference(facts, pair, asked)}"
             for pair, texts in zip(asked, parts, strict=True)
         ]
-        return ", ".join(clauses) + end
+        return ", ".join(clauses) + end + words.for_cell(facts.case(asked[0].entry))
     win_counts = Counter(texts["winner"] for texts in parts).most_common()
     clauses = [f"{winner} {verb} faster in {count}" for winner, count in win_counts]
     clauses += [f"{len(asked) - len(parts)} without a result"] * (len(parts) < len(asked))
-    return f"Of {len(asked)} comparisons {wording.listing(clauses)}{end}"
+    of_cell = words.of_cell(facts.case(asked[0].entry))
+    return f"Of {len(asked)} comparisons{of_cell} {wording.listing(clauses)}{end}"
 
 
 def _word(facts: Facts, comparison: Comparison) -> str:
@@ -255,6 +252,8 @@ def _difference(facts: Facts, comparison: Comparison, others: Sequence[Compariso
     cases = [facts.case(pair.entry) for pair in others]
     arms = [facts.arm(pair.entry) for pair in others]
     differences = []
+    if any(other_case.cell != case.cell for other_case in cases):
+        differences.append(words.a_cell(case))
     if any(other_case.task != case.task for other_case in cases):
         differences.append(f"the {words.TASKS[case.task]}")
     if any(other_case.layout != case.layout for other_case in cases) and case.data != "random":
@@ -412,19 +411,19 @@ def _of_maps(facts: Facts, right: str) -> Hero:
 
 def title(maps: Sequence[SizeMap]) -> str:
     """Return the first map's answer: which library is faster at how many sizes, and where that changes."""
-    cells, rows = maps[0].cells, lines(maps[0])
+    cells, rows, of_cell = maps[0].cells, lines(maps[0]), words.of_cell(maps[0].case)
     counts = Counter(_faster(cell) for cell in cells if cell.faster)
     start, verb = "", "is"
     if not counts:
         if not all(cell.comparison.verdict == "NONE" and cell.comparison.ratio for cell in cells):
-            return f"Neither is proved to be faster at any of {len(cells)} sizes"
+            return f"Neither is proved to be faster at any of {len(cells)} sizes{of_cell}"
         counts = Counter(map(_faster, cells))
         start, verb = "No verdict: ", "measured"
     (winner, wins), *other_counts = counts.most_common()
     among = "all" if wins == len(cells) else f"{wins} of"
     rest = "".join(f", {library} at {count}" for library, count in other_counts)
     turns = "".join(f"; {text}" for text in _turns(rows))
-    return f"{start}{winner} {verb} faster at {among} {len(cells)} sizes{rest}{turns}"
+    return f"{start}{winner} {verb} faster at {among} {len(cells)} sizes{of_cell}{rest}{turns}"
 
 
 def certainty(maps: Sequence[SizeMap]) -> str:
@@ -447,7 +446,7 @@ def by_batch(size_map: SizeMap) -> list[str]:
 
 def how(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
     """Return the compared forms, the place, and the sizes in which this map differs from ``maps``."""
-    return f"{FORM_PHRASES[size_map.kind]} {where(size_map, maps)}"
+    return f"{words.FORM_PHRASES[size_map.kind]} {where(size_map, maps)}"
 
 
 def where(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
@@ -462,6 +461,8 @@ def where(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
         place = f"with {words.library(pair.arm)} and {words.library(pair.baseline_arm)} {place}"
     if len({shown_map.case.layout for shown_map in maps}) > 1:
         place += f", {size_map.case.layout} input"
+    if len({shown_map.case.cell for shown_map in maps}) > 1:
+        place += f", {words.cell(size_map.case.cell)}"
     shapes = [shown_map.case.shape for shown_map in maps]
     varied = [name for name in "TIO" if len({getattr(shape, name) for shape in shapes}) > 1]
     sizes = " and ".join(f"{name} = {getattr(size_map.case.shape, name)}" for name in varied)

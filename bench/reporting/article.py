@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from bench.analysis.outcome import WITHIN_BUDGET
 from bench.analysis.statistics import FIRST_LOOK
@@ -17,12 +16,11 @@ from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.records.formats.foreign import as_fact
 from bench.records.run import Run
-from bench.reporting import answer, plots, tables, words
+from bench.reporting import answer, tables, words
 from bench.reporting.download import download_section
 from bench.reporting.environment import environment_section
 from bench.reporting.facts import REQUEST_PRESETS, Facts
-from bench.reporting.plots import Mark
-from bench.reporting.section import Article, Drawing, Section
+from bench.reporting.section import Article, Section
 from bench.reporting.sections.breakeven import breakeven_section
 from bench.reporting.sections.cells import cells_section
 from bench.reporting.sections.crossover import crossover_section
@@ -32,7 +30,6 @@ from bench.reporting.sections.limits import limits_section
 from bench.reporting.sections.proof import proof_section
 
 MAX_PLOTS = 9  # a run with more tables shows them as one table without a plot
-MAX_ROWS = 100  # a table with more rows has no plot
 MAX_NAMES = 6  # names of tables and arms that were left out
 TABLES = ("table", "compiled")  # kinds of groups that are shown as tables
 PRESET_TITLES = {
@@ -75,10 +72,12 @@ def run_article(
     }
     first_sentences = {maker: section.lead[0] for maker, section in sections.items() if section.lead}
     machine = run.environment.machine
+    cases = [entry.case for entry in facts.entries.values()]
     fact_fields = {"processor": "processor", "cpus": "cpus", "host": "host_name"}
     return Article(
         anchor=anchor,
-        kind=PRESET_TITLES.get(run.plan.preset, run.plan.preset),
+        kind=_kind(facts),
+        cells=tuple(dict.fromkeys(words.noun(case) for case in cases)),
         name=run.plan.run,
         machine=words.machine(machine),
         hero=answer.hero(
@@ -91,9 +90,18 @@ def run_article(
         warnings=tuple(full_stop(wording.capital(warning)) for warning in facts.summary.warnings),
         sections=tuple(sections.values()),
         summary=answer.terminal_lines(facts),
-        overview=tables.overview_cells(facts, run.plan.preset in REQUEST_PRESETS),
+        overview=tables.overview_cells(facts, run.plan.preset in (*REQUEST_PRESETS, "cells")),
         machine_facts={name: (as_fact(machine.get(field)),) for name, field in fact_fields.items()},
     )
+
+
+def _kind(facts: Facts) -> str:
+    """Return what kind of run it is, and of which cell: "The tutorial’s sizes, of a GRU"."""
+    preset = facts.run.plan.preset
+    if facts.cell_tables:
+        return PRESET_TITLES["cells"]
+    first_case = next(iter(facts.entries.values())).case
+    return f"{PRESET_TITLES.get(preset, preset)}{words.of_cell(first_case).replace(' ', ', ', 1)}"
 
 
 def times(facts: Facts, prefix: str) -> Section | None:
@@ -107,12 +115,12 @@ def times(facts: Facts, prefix: str) -> Section | None:
     parts, n_undrawn = [], 0
     for number, table in enumerate(timed, start=1):
         marks, case = tables.marks(table), table.case
-        n_undrawn += len(marks) > MAX_ROWS
+        n_undrawn += len(marks) > tables.MAX_ROWS
         part = Section(
             id=f"times-{number}",
             title=tables.title(table),
             lead=(f"{case.shape}, {words.numbers(case)}",),
-            drawings=dot_plot(f"{prefix}{number}-{slug(table.name)}", marks),
+            drawings=tables.dot_plot(f"{prefix}{number}-{slug(table.name)}", marks),
             tables=(tables.times_table(facts, table),),
             notes=(DOT_LEGEND.format(INTERVAL_LEGEND * facts.intervals), BASELINE_NOTE)
             if number == 1
@@ -121,22 +129,9 @@ def times(facts: Facts, prefix: str) -> Section | None:
         parts.append(part)
     if n_undrawn:
         counted = f"{n_undrawn} of {wording.count(len(timed), 'table')}"
-        no_plot = f"No plot for {counted}: those of more than {MAX_ROWS} rows are not drawn."
+        no_plot = f"No plot for {counted}: those of more than {tables.MAX_ROWS} rows are not drawn."
         section = replace(section, lead=(*section.lead, no_plot))
     return replace(section, parts=tuple(parts)) if planned else None
-
-
-def dot_plot(stem: str, marks: tuple[Mark, ...], ratio_title: str = "÷ baseline") -> tuple[Drawing, ...]:
-    """Return a picture of the rows of a table; empty for no rows or too many."""
-    if not 0 < len(marks) <= MAX_ROWS:
-        return ()
-    names = (f"{mark.section}: {mark.label}" if mark.section else mark.label for mark in marks)
-    row_texts = (f"{units.duration(mark.time_ns)}{', ' * bool(mark.text)}{mark.text}" for mark in marks)
-    rows = "; ".join(map(" ".join, zip(names, row_texts, strict=True)))
-    with_ratios = any(mark.text for mark in marks)
-    alt = f"Time of a call on a logarithmic axis{', and its ratio to the baseline' * with_ratios}. {rows}."
-    draw = partial(plots.dot_plot, marks, ratio_title=ratio_title * with_ratios)
-    return (Drawing(stem, alt, draw),)
 
 
 def left_out(facts: Facts) -> tuple[str, ...]:

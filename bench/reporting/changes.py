@@ -32,7 +32,8 @@ MAX_ROWS = 200  # of the table
 def summary(changes: Changes) -> str:
     """Return one sentence: the counts of the verdicts, and the largest slowdown, else the largest speedup."""
     if not changes.rows:
-        return f"{changes.new} and {changes.old} hold nothing that compares."
+        because = f": {changes.warning}" if changes.warning else ""
+        return f"{changes.new} and {changes.old} hold nothing that compares{because}."
     verdicts = Counter(row.verdict for row in changes.rows)
     counts = [
         f"{verdicts[verdict]} {word}" for verdict, (word, _) in VERDICT_STYLES.items() if verdicts[verdict]

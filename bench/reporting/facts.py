@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis.crossover import KINDS, SizeMap, size_maps
-from bench.analysis.summary import Row, Summary, summarise
+from bench.analysis.summary import Row, Summary, Table, summarise
 from bench.machine import units
 from bench.records.record import Arm, Entry
 from bench.records.run import Run, different_machines
@@ -37,8 +37,15 @@ class Facts:
         return cls(run, summary, summary.rows, run.entries, sources, size_maps(sources), map_beside)
 
     @property
+    def cell_tables(self) -> tuple[Table, ...]:
+        """Return the tables that compare cells; empty for a run of one cell."""
+        return tuple(table for table in self.summary.tables if table.kind == "cells")
+
+    @property
     def is_grid(self) -> bool:
         """Return whether the answer is a map of sizes instead of one comparison."""
+        if self.cell_tables:
+            return False
         has_many_sizes = any(len(size_map.cells) >= MAP_MIN_SIZES for size_map in self.maps)
         return has_many_sizes or (bool(self.maps) and self.run.plan.preset == "grid")
 

@@ -18,8 +18,8 @@ from bench.records.formats.foreign import (
     ToolResults,
     fact_text,
 )
-from bench.reporting import words
-from bench.reporting.article import MAX_PLOTS, dot_plot, slug
+from bench.reporting import tables, words
+from bench.reporting.article import MAX_PLOTS, slug
 from bench.reporting.plots import Mark
 from bench.reporting.section import Article, Cell, Fields, Hero, Section, text_table
 from bench.workload.catalog import BASELINE, by_role
@@ -199,7 +199,7 @@ def _part(group: str, rows: Iterable[Row], number: int, prefix: str) -> Section:
     title = wording.short(group) if group else "benchmarks"
     left_out = wording.count(max(0, len(rows) - MAX_TABLE_ROWS), "more benchmark")
     note = f"{left_out} of the file, which take longer, are not shown." * (len(rows) > MAX_TABLE_ROWS)
-    drawings = dot_plot(f"{prefix}{number}-{slug(group) or 'benchmarks'}", tuple(map(_mark, rows)))
+    drawings = tables.dot_plot(f"{prefix}{number}-{slug(group) or 'benchmarks'}", tuple(map(_mark, rows)))
     table = text_table(title, _fields(group), rows[:MAX_TABLE_ROWS], note)
     return Section(id=f"times-{number}", title=title, drawings=drawings, tables=(table,))
 

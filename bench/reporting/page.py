@@ -24,7 +24,9 @@ FACTOR = re.compile(
     r"((?:\d[\d.,\u202f]* to )?\d[\d.,\u202f]* times(?: faster| slower)?(?: \[[^\]]*\])?)"
 )
 # commands that a reader can type: "`top`", "rnnbench run --preset grid", "rnnbench run --refine FOLDER"
-COMMAND = re.compile(r"`([^`]+)`|(rnnbench [a-z]+(?: --[a-z-]+(?: (?:[A-Z]+|grid|full|\d+(?:s|m|min))\b)?)*)")
+COMMAND = re.compile(
+    r"`([^`]+)`|(rnnbench [a-z]+(?: --[a-z-]+(?: (?:[A-Z]+|grid|full|gru|lstm|\d+(?:s|m|min))\b)?)*)"
+)
 
 
 @lru_cache(maxsize=1)

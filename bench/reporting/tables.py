@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import median
 
 from bench.analysis.summary import Row, Summary, Table, Trouble
@@ -9,10 +10,10 @@ from bench.analysis.verdict import Comparison, Kind
 from bench.machine import units, wording
 from bench.records.record import Arm
 from bench.records.run import Run
-from bench.reporting import words
+from bench.reporting import plots, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import Mark
-from bench.reporting.section import Cell, Column, Fields, TextTable, text_table
+from bench.reporting.section import Cell, Column, Drawing, Fields, TextTable, text_table
 from bench.workload.case import Case
 from bench.workload.catalog import BASELINE
 
@@ -21,8 +22,9 @@ HEADLINES: dict[Kind, str] = {
     "best": "fastest form of each",
     "compiled": "compiled",
     "claim": "the tutorial's claim",
-    "cell": "another cell",
+    "cell": "another cell, against the RNN",
 }
+MAX_ROWS = 100  # a table with more rows has no plot
 MAX_DOTS = 50  # in a row: more dots would merge into a line
 DECLARED_NOTE = (
     "Where the exact interval and Student’s t interval disagree about 1, there is no verdict. The fastest "
@@ -95,7 +97,11 @@ def declared_table(facts: Facts, caption: str) -> TextTable:
 
     fields: Fields[Comparison] = {
         "Comparison": lambda pair: Cell(HEADLINES[pair.kind], words.places(pair.baseline_arm, pair.arm)),
-        "Work": lambda pair: work(facts.rows[pair.entry].entry.case) if pair.same_work else "different work",
+        "Work": lambda pair: (
+            work(facts.rows[pair.entry].entry.case)
+            if pair.same_work or pair.kind == "cell"
+            else "different work"
+        ),
         "Entry": lambda pair: side(pair.entry),
         "Against": lambda pair: side(pair.baseline),
         "Entry ÷ other": _ratio_cell,
@@ -195,21 +201,41 @@ def _work(case: Case) -> str:
 def marks(table: Table) -> tuple[Mark, ...]:
     """Return the measured rows as marks of the dot plot."""
     return tuple(
-        Mark(
-            label=name(row),
-            library=row.arm.library,
-            section=place(row.arm),
-            time_ns=row.median_ns,
-            low_ns=row.low_ns,
-            high_ns=row.high_ns,
-            blocks_ns=spread(list(row.outcome.medians.values())),
-            text=ratio_text(row.comparison) if row.comparison else "baseline" if is_baseline(row) else "",
-            hollow=row.arm.known_wrong,
-            baseline=is_baseline(row),
-        )
+        mark(row, label=name(row), section=place(row.arm), baseline=is_baseline(row))
         for row in ordered(table)
         if row.median_ns is not None
     )
+
+
+def mark(row: Row, *, label: str, section: str, baseline: bool) -> Mark:
+    """Return a row, which has times, as a mark of the dot plot."""
+    return Mark(
+        label=label,
+        library=row.arm.library,
+        section=section,
+        time_ns=row.median_ns or 0.0,
+        low_ns=row.low_ns,
+        high_ns=row.high_ns,
+        blocks_ns=spread(list(row.outcome.medians.values())),
+        text=ratio_text(row.comparison) if row.comparison else "baseline" if baseline else "",
+        hollow=row.arm.known_wrong,
+        baseline=baseline,
+    )
+
+
+def dot_plot(
+    stem: str, marks: Sequence[Mark], ratio_title: str = "÷ baseline", caption: str = ""
+) -> tuple[Drawing, ...]:
+    """Return a picture of the rows of a table; empty for no rows or too many."""
+    if not 0 < len(marks) <= MAX_ROWS:
+        return ()
+    names = (f"{mark.section}: {mark.label}" if mark.section else mark.label for mark in marks)
+    row_texts = (f"{units.duration(mark.time_ns)}{', ' * bool(mark.text)}{mark.text}" for mark in marks)
+    rows = "; ".join(map(" ".join, zip(names, row_texts, strict=True)))
+    with_ratios = any(mark.text for mark in marks)
+    alt = f"Time of a call on a logarithmic axis{', and its ratio to the baseline' * with_ratios}. {rows}."
+    draw = partial(plots.dot_plot, marks, ratio_title=ratio_title * with_ratios)
+    return (Drawing(stem, alt, draw, caption),)
 
 
 def spread(medians: list[float], most: int = MAX_DOTS) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.verdict import DECIDED as DECIDED
-from bench.analysis.verdict import Comparison, Word
+from bench.analysis.verdict import Comparison, Kind, Word
 from bench.machine import libraries, units, wording
 from bench.records.formats.foreign import Note
 from bench.records.record import Arm, Decision, Extended, Plan
@@ -16,6 +16,9 @@ from bench.records.run import Run
 from bench.workload.case import DEFAULT_CELL, Case, sine_case
 from bench.workload.cell import built_in_cell
 
+FORM_PHRASES: dict[Kind, str] = {
+    "as_written": "each as usually written", "best": "with the fastest form of each library",
+}  # fmt: skip
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
 
 
@@ -210,13 +213,40 @@ def cell(name: str) -> str:
 
 def of_cell(case: Case) -> str:
     """Return " of a GRU" or " of an RNN with biases"; empty for the tutorial's RNN."""
+    return f" of {a_cell(case)}" if cell_options(case) else ""
+
+
+def for_cell(case: Case) -> str:
+    """Return " for a GRU" or " for an RNN with biases"; empty for the tutorial's RNN."""
+    return f" for {a_cell(case)}" if cell_options(case) else ""
+
+
+def a_cell(case: Case) -> str:
+    """Return the cell with its article, and its biases if unusual: "an RNN with biases"."""
+    biases = "" if case.bias == usual_bias(case) else " with biases" if case.bias else " without biases"
+    return f"{article(case.cell)} {cell(case.cell)}{biases}"
+
+
+def article(name: str) -> str:
+    """Return what stands before a cell's name: "an" before LSTM, "the cell" before that of a user."""
+    return {"gru": "a"}.get(name, "an") if built_in_cell(name) else "the cell"
+
+
+def noun(case: Case) -> str:
+    """Return the cell as a noun with its article, for a heading: "a GRU"."""
+    return a_cell(case) if built_in_cell(case.cell) else "a cell of your own"
+
+
+def usual_bias(case: Case) -> bool:
+    """Return whether the case's cell usually has biases; a user's cell is taken to have none."""
     built_in = built_in_cell(case.cell)
-    usual_bias = built_in.bias if built_in else False
-    biases = "" if case.bias == usual_bias else " with biases" if case.bias else " without biases"
-    if case.cell == DEFAULT_CELL and not biases:
-        return ""
-    article = "a" if case.cell == "gru" else "an" if built_in else "the cell"
-    return f" of {article} {cell(case.cell)}{biases}"
+    return built_in is not None and built_in.bias
+
+
+def cell_options(case: Case) -> str:
+    """Return the options that choose the case's cell, each after a space; empty for the tutorial's RNN."""
+    name = "" if case.cell == DEFAULT_CELL else f" --cell {case.cell}"
+    return name + ("" if case.bias == usual_bias(case) else " --bias" if case.bias else " --no-bias")
 
 
 def numbers(case: Case) -> str:
@@ -238,7 +268,8 @@ def work(case: Case) -> str:
     task = TASKS[case.task] + of_cell(case)
     if case.data == "random":
         return f"the {task} on random data"
-    owner = "the tutorial's" if case.shape == sine_case(case.task, case.layout).shape else "the"
+    tutorial = case.shape == sine_case(case.task, case.layout).shape and not cell_options(case)
+    owner = "the tutorial's" if tutorial else "the"
     return f"{owner} {task} with {case.layout} input"
 
 

@@ -114,7 +114,7 @@ def _machine_metadata(run: Run) -> dict[str, str | int | float]:
     texts: dict[str, Any] = {
         "unit": "second",
         "date": run.plan.started_utc,
-        "description": "NumPy or PyTorch for an RNN; exported from a journal of rnnbench",
+        "description": "NumPy or PyTorch for a recurrent net; exported from a journal of rnnbench",
         "platform": " ".join(str(fact) for fact in system if fact),
         "python_implementation": facts["implementation"].lower(),
         f"{OURS}run": run.plan.run,

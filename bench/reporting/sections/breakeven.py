@@ -32,7 +32,7 @@ MIN_AXIS_END, MAX_AXIS_END = 1e6, 1e9  # bounds for the end of the axis, in step
 LABELS: dict[Kind, str] = {
     **tables.HEADLINES,
     "compiling": "with and without a compiler",
-    "tutorial": "the tutorial's readers",
+    "tutorial": "a loop over the samples",
 }
 CAPTION = (
     "Time from the start of a process until so many steps are done. A number is a crossing, as in the table "
@@ -57,8 +57,8 @@ T = TypeVar("T")
 
 
 def breakeven_section(facts: Facts, prefix: str) -> Section | None:
-    """Return the section on start-up; None without a measured pair, and for a grid of many sizes."""
-    pairs = [] if facts.is_grid else break_evens(facts.summary)
+    """Return the section on start-up; None without a measured pair, for many sizes, and for several cells."""
+    pairs = [] if facts.is_grid or facts.cell_tables else break_evens(facts.summary)
     if not pairs:
         return None
     pairs_to_draw = _pairs_to_draw(pairs)

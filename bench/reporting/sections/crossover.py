@@ -1,7 +1,7 @@
 """Build the section on crossovers: the map of all measured sizes, and where the faster library changes."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from bench.analysis.prediction import (
     count_winners,
     error_quantile,
     learn,
+    task_key,
     times_of,
 )
 from bench.machine import units, wording
@@ -32,6 +33,7 @@ from bench.reporting import answer, plots, tables, words
 from bench.reporting.facts import Facts
 from bench.reporting.plots import INK, SOFT
 from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, text_table
+from bench.workload.case import Case
 
 TITLE = "Where does it turn round?"
 MODEL_LABELS = {
@@ -48,12 +50,11 @@ ALONG_H_CAPTION = "The same along H, a line a batch, with 95 % intervals; hollow
 INTERPOLATION_NOTE = (
     "It turns round between two measured sizes with opposite verdicts; between them the log ratio and its "
     "limits are taken to be linear in the log of the size. rnnbench run --refine FOLDER measures nearer to "
-    "it; rnnbench advise --hidden H --batch B says why at one size."
+    "it; rnnbench advise{} --hidden H --batch B says why at one size."
 )
 ERRORS_NOTE = (
     "An error is how far a time is from that predicted without it; a variant has the best of three models."
 )
-MAP_COMMAND = "rnnbench run --preset grid"
 H_LABEL = "hidden units H"
 TILE_HEIGHT_INCHES = 0.46  # the tiles fill the width of the axes
 MAX_LOG_RATIO = math.log(8.0)  # a larger log ratio has the same colour
@@ -81,7 +82,8 @@ def crossover_section(facts: Facts, prefix: str) -> Section | None:
         _crossing_table(maps),
         *(_size_table(facts, size_map) for size_map in maps),
     ]
-    notes = [f"All sizes: {answer.work(maps)}.", INTERPOLATION_NOTE]
+    options = _cell_options(size_map.case for size_map in maps)
+    notes = [f"All sizes: {answer.work(maps)}.", INTERPOLATION_NOTE.format(options)]
     if (predicted := _judge_predictions(facts)) is not None:
         (sentence, *more_notes), table = predicted
         lead, notes, all_tables = [*lead, sentence], [*notes, *more_notes], [*all_tables, table]
@@ -102,9 +104,16 @@ def _one_size(facts: Facts) -> Section | None:
     if len(sizes) != 1:
         return None
     ((B, H),) = sizes
-    map_name = f"the map on this page ({facts.map_beside})" if facts.map_beside else MAP_COMMAND
+    command = f"rnnbench run --preset grid{_cell_options(cases)}"
+    map_name = f"the map on this page ({facts.map_beside})" if facts.map_beside else command
     lead = f"This is one size, B = {B} and H = {H}; {map_name} finds where the answer turns round."
     return Section(id="crossover", title=TITLE, lead=(lead,))
+
+
+def _cell_options(cases: Iterable[Case]) -> str:
+    """Return the options that choose the cell of these cases: " --cell gru"."""
+    options = set(map(words.cell_options, cases))
+    return options.pop() if len(options) == 1 else " --cell CELL"
 
 
 def _heading(size_map: SizeMap, maps: Maps) -> str:
@@ -362,7 +371,8 @@ def _judge_predictions(facts: Facts) -> tuple[list[str], TextTable] | None:
         for arm, times in times_of(summary, case).items():
             new_times = {shape: ns for shape, ns in times.items() if shape not in grid_times.get(arm, {})}
             later_times.setdefault(arm, {}).update(new_times)
-    cells = [cell for size_map in facts.maps for cell in size_map.cells]
+    same_work = (size_map for size_map in facts.maps if task_key(size_map.case) == task_key(case))
+    cells = [cell for size_map in same_work for cell in size_map.cells]
     later_errors = prediction.errors_at(later_times)
     left_out_errors = {arm: family.errors for arm, family in prediction.families.items()}
     sentences = [f"Predicted from all other sizes, a time is off by {_error_text(left_out_errors, cells)}."]

@@ -10,7 +10,7 @@ from bench.workload.catalog import BASELINE, VARIANTS
 LAYOUT_MEANINGS = {
     "positional": "six steps; step t sees value t in component t, zeros elsewhere: the tutorial's NumPy "
     "program",
-    "sequence": "six steps; step t sees value t alone: what people mean by an RNN over a series",
+    "sequence": "six steps; step t sees value t alone: what people mean by a series",
     "single_step": "one step that sees all six values at once: the tutorial's PyTorch program",
 }
 TERMS: Pairs = (

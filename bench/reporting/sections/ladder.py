@@ -16,6 +16,7 @@ from bench.reporting.plots import OTHER
 from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, text_table
 
 TITLE = "Where does the factor between the tutorial's two programs come from?"
+OTHER_TITLE = "What does each change bring, from one sample at a time to modules?"
 CAPTION = (
     "Each bar leads from the time of the program before to its own: equal lengths are equal factors, to the "
     "left is faster. Grey is the whole way, below it what lies beside; hollow is known to be wrong."
@@ -39,7 +40,7 @@ def ladder_section(facts: Facts, prefix: str) -> Section | None:
     alt = f"From {start}, to {end}: a bar a change on a logarithmic axis; the table has the numbers."
     return Section(
         id="ladder",
-        title=TITLE,
+        title=TITLE if facts.summary.headline("claim") else OTHER_TITLE,
         lead=tuple(_lead(facts, steps)),
         drawings=(Drawing(f"{prefix}ladder", alt, partial(waterfall, steps), CAPTION),),
         tables=(_table(facts, steps),),
@@ -65,20 +66,21 @@ def _above_1(factor: Interval) -> tuple[float, float | None, float | None]:
 
 def _lead(facts: Facts, steps: Ladder) -> Iterator[str]:
     """Yield how far apart the programs are; with a verdict, the largest change and the lead at equal work."""
-    decided = words.is_decided(facts.summary.headline("claim"))
+    claim = facts.summary.headline("claim")
+    decided = words.is_decided(claim)
     end_names = f"{words.variant(steps.whole.above.arm)} and {words.variant(steps.whole.rung.arm)}"
-    subject = (
-        f"The tutorial's two programs, {end_names},"
-        if steps.complete
-        else f"Of the way between the tutorial's two programs only a part was measured: {end_names}"
-    )
+    ends, way = "The tutorial's two programs", "the way between the tutorial's two programs"
+    if claim is None:  # of another cell, or with biases
+        ends, way = "The two ends of the ladder", "the ladder"
+    subject = f"{ends}, {end_names}," if steps.complete else f"Of {way} only a part was measured: {end_names}"
     slower = ", the second being the slower one" * (steps.whole.factor.estimate < 1)
     yield f"{subject} {'are' if decided else 'measured'} {_apart(steps.whole.factor)} apart{slower}."
-    if not decided:
+    if claim is not None and not decided:
         yield "That is undecided: the run gives no verdict on it."
         return
     if len(steps.way) > 1:
-        yield f"The change that carries most is “{steps.largest.change}”: {_apart(steps.largest.factor)}."
+        carries = "The change that carries most is" if decided else "The largest change measured is"
+        yield f"{carries} “{steps.largest.change}”: {_apart(steps.largest.factor)}."
     yield from (_equal_work(step) for step in steps.way if step.library_alone)
 
 

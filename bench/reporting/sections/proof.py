@@ -10,6 +10,7 @@ from functools import partial
 
 from bench.machine import units, wording
 from bench.records.record import Arm, Check
+from bench.reporting import words
 from bench.reporting.facts import Facts
 from bench.reporting.section import Cell, Fields, Section, text_table
 from bench.workload.catalog import VARIANTS
@@ -31,10 +32,11 @@ KNOWN_WRONG_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """Hold all checks of one variant, in one place and dtype."""
+    """Hold all checks of one variant, in one place and dtype, and of one cell."""
 
     arm: Arm
     dtype: str
+    cell: str  # empty in a run of one cell
     checks: tuple[Check, ...]
 
     @property
@@ -78,12 +80,13 @@ def proof_section(facts: Facts, prefix: str) -> Section | None:
 
 def _collect(facts: Facts) -> Iterator[Proved]:
     """Yield the proved variants in the plan's order; A/A controls are merged with their originals."""
-    groups: dict[tuple[str, str, str], Proved] = {}
+    groups: dict[tuple[str, str, str, str], Proved] = {}
     for entry in facts.entries.values():
         arm, dtype = facts.run.arms[entry.arm], entry.case.dtype
         if checks := facts.summary.outcomes[entry.id].checks:
-            key = arm.variant, arm.device, dtype
-            previous = groups.get(key, Proved(arm, dtype, ()))
+            cell = words.cell(entry.case.cell) if facts.cell_tables else ""
+            key = arm.variant, arm.device, dtype, cell
+            previous = groups.get(key, Proved(arm, dtype, cell, ()))
             groups[key] = replace(previous, checks=tuple(dict.fromkeys((*previous.checks, *checks))))
     yield from groups.values()
 
@@ -139,7 +142,8 @@ def _although(proved: Iterable[Proved]) -> str:
 
 def _variant_cell(own: Proved) -> Cell:
     device = "CPU" if own.arm.device == "cpu" else own.arm.device
-    return Cell(own.arm.variant, f"{device}, {own.dtype}", library=own.arm.library)
+    note = ", ".join(filter(None, (own.cell, device, own.dtype)))
+    return Cell(own.arm.variant, note, library=own.arm.library)
 
 
 def _error_cell(quantity: str, own: Proved) -> Cell:
