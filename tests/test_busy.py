@@ -213,3 +213,15 @@ def test_a_factor_without_a_verdict_is_not_in_bold():
     assert "<code>rnnbench run --wait-quiet 10min</code>." in emphasise(
         "So: rnnbench run --wait-quiet 10min."
     )
+
+
+def test_our_own_time_is_read_before_the_walk_over_all_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That walk takes time of our own, which would be taken off what the others used."""
+    readings: list[str] = []
+    times, programs = busy.os.times, busy.psutil.process_iter
+    monkeypatch.setattr(busy.os, "times", lambda: readings.append("own") or times())
+    monkeypatch.setattr(
+        busy.psutil, "process_iter", lambda attributes: readings.append("programs") or programs(attributes)
+    )
+    busy.count()
+    assert readings == ["own", "programs"]

@@ -248,6 +248,12 @@ def test_a_checkout_tells_its_commit_and_what_differs_from_it(tmp_path, monkeypa
     assert (len(clean["commit"]), clean["uncommitted_files"], len(clean)) == (40, 0, 2)
     assert (dirty["commit"], dirty["uncommitted_files"]) == (clean["commit"], 1)
     assert len(dirty["uncommitted_sha256"]) == 12
+    git_output = host._git
+    with monkeypatch.context() as patch:  # a difference that git cannot tell, in its time or at all
+        patch.setattr(
+            host, "_git", lambda folder, *words: git_output(folder, *words) if words[0] != "diff" else None
+        )
+        assert host.checkout(tmp_path) == {"commit": clean["commit"], "uncommitted_files": 1}
 
     monkeypatch.setenv("PATH", str(tmp_path))
     assert host.checkout(tmp_path) == {}  # without git there is no commit

@@ -155,6 +155,13 @@ def shared_workers() -> Iterator[None]:
         yield
 
 
+def near_1(pair: Comparison) -> bool:
+    """Whether the interval lies within 1 % of 1; whether it contains 1 is chance in one run of twenty."""
+    assert pair.low is not None
+    assert pair.high is not None
+    return 0.99 <= pair.low <= pair.high <= 1.01
+
+
 def test_the_control_holds_what_the_baselines_worker_holds(validity: Recorder, tmp_path: Path) -> None:
     plan = make_plan(own("beside", "loud"), blocks=BESIDE_BLOCKS, seed=0)
     with shared_workers(), pytest.MonkeyPatch.context() as patch:
@@ -166,11 +173,11 @@ def test_the_control_holds_what_the_baselines_worker_holds(validity: Recorder, t
     validity.record(
         "T20-neighbours",
         claim="an A/A control, where a neighbour in its process makes the baseline 5 % slower",
-        promised="its interval has 1; without the neighbours (the mutant) not, and every verdict pays for it",
+        promised="within 1 % of 1; without the neighbours (the mutant) not, and every verdict pays for it",
         measured=f"{control.ratio:.3f} [{control.low:.3f}, {control.high:.3f}]; the mutant "
         f"{mutant.ratio:.3f} [{mutant.low:.3f}, {mutant.high:.3f}]",
-        kept=covers_1(control) and not covers_1(mutant) and noticed,
+        kept=near_1(control) and not near_1(mutant) and noticed,
     )
-    assert covers_1(control)
-    assert not covers_1(mutant)
+    assert near_1(control)
+    assert not near_1(mutant)
     assert noticed
