@@ -88,7 +88,7 @@ def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
         ),
         (["run", "--preset", "cells", "--cell", "gru"], "--preset=cells measures every cell, each"),
         (["run", "--preset", "cells", "--activation", "relu"], "usual activation; leave --activation out"),
-        (["run", "--variant", "own:gru"], "nothing to measure: own-gru does not support a cell with biases"),
+        (["run", "--variant", "own:gru"], "own-gru does not support a cell with biases; set its attribute"),
     ],
 )
 def test_bad_input_gets_one_clear_line_and_exit_code_2(here, monkeypatch, capsys, arguments, message):

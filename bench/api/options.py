@@ -273,7 +273,7 @@ def from_keywords(verb: str, wishes: Mapping[str, Any]) -> Any:
         not_given = wish is None or (wish is False and not option_of(field).switch)
         values = [] if not_given else [wish] if is_single else list(wish)
         if len(values) > 1 and not isinstance(field.default, tuple):
-            raise UserError(f"{spelled(name)} takes one value, not {len(values)}")
+            raise UserError(f"{spelled(PLURALS.get(name, name))} takes one value, not {len(values)}")
         try:
             parsed = [_read_keyword(field, value) for value in values]
         except UserError as error:

@@ -7,7 +7,7 @@ Only this file and the cells in ``rnn``, ``gru`` and ``lstm`` refer to ``impl_nu
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -63,7 +63,8 @@ class Variant:
 
     name: str
     library: str  # name of the only library that its worker may load
-    cells: Mapping[str, Implementation]  # by the name of a built-in cell, or module:object of a user's cell
+    # by the name of a built-in cell, or module:object of a user's cell
+    cells: Mapping[str, Implementation] = field(hash=False)
     summary: str
     devices: tuple[str, ...] = ("cpu",)  # device kinds
     tasks: tuple[str, ...] = TASKS
