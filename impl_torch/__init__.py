@@ -1,1 +1,1 @@
-"""The RNN in PyTorch: read rnn.py first, the other files are variants of it."""
+"""RNN, GRU and LSTM in PyTorch: read rnn.py first, then gru.py and lstm.py; the others are variants."""

@@ -51,7 +51,9 @@ def test_the_help_names_the_defaults_that_a_run_has_and_the_readme_what_is_neede
     counts = {name: preset.blocks for name, preset in PRESETS.items()}
     others = ", ".join(f"{name}: {counts[name]}" for name in ("grid", "full", "quick"))
     assert f"(default: {counts['primer']}, {others})" in text
-    assert f"(default run: {PRESETS['primer'].budget_s:g}s, grid: {PRESETS['grid'].budget_s:g}s)" in text
+    assert PRESETS["primer"].budget_s == PRESETS["cells"].budget_s
+    limits = f"{PRESETS['primer'].budget_s:g}s, grid: {PRESETS['grid'].budget_s:g}s"
+    assert f"(default run, cells: {limits})" in text
     proved = {(case.shape, case.layout) for case in agreement_cases()}
     assert (len(proved), len({case.shape for case in reference_cases()})) == (10, 4)
     for words in ("at ten shapes", "at four more", "`--benchmark-histogram` needs", "[histogram]"):

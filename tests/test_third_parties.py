@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from declared import small_plan
 from faults.runs import GOOD_ARMS
 from played import of_kind, run
 from reports import write_run
-from third_parties.gru import GRU
+from third_parties.mgu import MGU
 
 from bench.cli.main import main
 from bench.machine.devices import Device, Devices
@@ -29,10 +30,11 @@ from bench.workload.own import load_object
 
 HERE = Path(__file__).parent
 LISTS, FROZEN = "third_parties.toy:lists", "third_parties.frozen:arrays"
-GRU_NUMPY, GRU_TORCH, GRU_WRONG = (
-    "third_parties.gru:numpy", "third_parties.gru_torch:autograd", "third_parties.gru:wrong",
+MGU_NUMPY, MGU_TORCH, MGU_WRONG = (
+    "third_parties.mgu:numpy", "third_parties.mgu_torch:autograd", "third_parties.mgu:wrong",
 )  # fmt: skip
-CELL = "third_parties.gru:GRU"
+CELL = "third_parties.mgu:MGU"
+GRU_BIASED, GRU_SILENT = "third_parties.own_gru:biased", "third_parties.own_gru:silent"
 MACHINE = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
 RIGHT = dict.fromkeys(TASKS, "ok")
 SMALL = Shape(T=4, B=3, I=2, H=5, O=3)
@@ -73,12 +75,12 @@ def report(folder: Path) -> str:
     [
         ((LISTS, FROZEN), "rnn", {("toy-lists", "lists"): RIGHT, ("frozen-arrays", "frozen"): RIGHT}),
         (
-            (GRU_NUMPY, GRU_TORCH, GRU_WRONG),
+            (MGU_NUMPY, MGU_TORCH, MGU_WRONG),
             CELL,
             {
-                ("gru-numpy", "numpy"): RIGHT,
-                ("gru-torch", "torch"): RIGHT,
-                ("gru-wrong", "numpy"): RIGHT | dict.fromkeys(("gradient", "train_step"), "disagrees"),
+                ("mgu-numpy", "numpy"): RIGHT,
+                ("mgu-torch", "torch"): RIGHT,
+                ("mgu-wrong", "numpy"): RIGHT | dict.fromkeys(("gradient", "train_step"), "disagrees"),
             },
         ),
     ],
@@ -100,6 +102,20 @@ def test_what_comes_from_outside_is_proved_and_a_wrong_gradient_of_it_is_not(
             assert row.errors["central differences"] <= 10 * gradcheck.CENTRAL_TOLERANCE
 
 
+def test_a_variant_from_outside_of_a_built_in_cell_has_biases_only_if_it_says_so() -> None:
+    with_biases = [replace(case, bias=True) for case in cases("gru")]
+    rows = verify((GRU_BIASED, GRU_SILENT), ["cpu"], machine=MACHINE, cases=with_biases)
+    said = {(row.variant, row.status, row.reason) for row in rows if row.variant != REFERENCE}
+    reason = "a cell with biases; set its attribute bias = True if it does, or give --no-bias"
+    assert said == {
+        ("own-biased", "ok", ""),
+        ("own-silent", "missing", f"own-silent does not support {reason}"),
+    }
+    assert catalog.cell_settings([GRU_SILENT], cell=None, bias=None)["cell"] == "gru"
+    with pytest.raises(UserError, match=r"--bias: the cell third_parties.mgu:MGU has no biases; leave it"):
+        catalog.cell_settings([MGU_NUMPY], cell=None, bias=True)
+
+
 def test_libraries_from_outside_are_planned_timed_and_kept_with_their_names_and_colours(
     tmp_path: Path,
 ) -> None:
@@ -117,23 +133,23 @@ def test_libraries_from_outside_are_planned_timed_and_kept_with_their_names_and_
 
 def test_a_cell_from_outside_is_planned_against_its_own_baseline_timed_and_shown(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    plan = small_plan(GRU_TORCH, task=("train_step",))
+    plan = small_plan(MGU_TORCH, task=("train_step",))
     assert {entry.case.cell for group in plan.groups for entry in group.entries} == {CELL}
-    assert [arm.variant for arm in plan.arms] == ["gru-numpy", "gru-numpy", "gru-torch"]
+    assert [arm.variant for arm in plan.arms] == ["mgu-numpy", "mgu-numpy", "mgu-torch"]
     end, records = run(plan)
     assert end.status == "complete", end.reason
-    assert timed(records) == {"gru-numpy@cpu x1", "gru-numpy@cpu x1 twin", "gru-torch@cpu x1"}
+    assert timed(records) == {"mgu-numpy@cpu x1", "mgu-numpy@cpu x1 twin", "mgu-torch@cpu x1"}
     folder = write_run(tmp_path / "run", [plan, *records])
     page = report(folder)
-    assert all(f"Gradient of {name}" in page for name in GRU.parameters)
+    assert all(f"Gradient of {name}" in page for name in MGU.parameters)
 
 
 def test_variants_of_two_cells_are_not_compared() -> None:
-    with pytest.raises(UserError, match=r"third_parties.gru:GRU, which no run compares"):
-        catalog.cell_of(["numpy-loop", GRU_NUMPY])
+    with pytest.raises(UserError, match=r"third_parties.mgu:MGU, which no run compares"):
+        catalog.cell_of(["numpy-loop", MGU_NUMPY])
     case = cases()[0]
-    reason = catalog.find(GRU_NUMPY).unsupported(case, "cpu")
-    assert reason == f"gru-numpy does not support cell rnn (it does: {CELL})"
+    reason = catalog.find(MGU_NUMPY).unsupported(case, "cpu")
+    assert reason == f"mgu-numpy does not support cell rnn (it does: {CELL})"
 
 
 @pytest.mark.parametrize(
@@ -141,11 +157,11 @@ def test_variants_of_two_cells_are_not_compared() -> None:
     [
         (
             find_cell,
-            "third_parties.nowhere:GRU",
+            "third_parties.nowhere:MGU",
             "cannot load the cell .*No module named 'third_parties.nowhere'",
         ),
-        (find_cell, "third_parties.gru:forward", "'third_parties.gru:forward' is no cell: it must be"),
-        (find_cell, "lstm", "no cell 'lstm'; there are: rnn; or module:object for your own"),
+        (find_cell, "third_parties.mgu:forward", "'third_parties.mgu:forward' is no cell: it must be"),
+        (find_cell, "transformer", "no cell 'transformer'; there are: rnn, gru, lstm; or module:object"),
         (
             find_cell,
             "third_parties.odd:TAKEN",
@@ -153,7 +169,7 @@ def test_variants_of_two_cells_are_not_compared() -> None:
         ),
         (catalog.find, "third_parties.odd:bright", "a colour must be written as #117733, not 'red'"),
         (catalog.find, "third_parties.odd:nameless", r"label of a library must be names, not 'two\\nlines'"),
-        (catalog.find, "third_parties.odd:lost", "'third_parties.gru:GRU' is no library: it must be"),
+        (catalog.find, "third_parties.odd:lost", "'third_parties.mgu:MGU' is no library: it must be"),
         (catalog.find, "third_parties.odd:celled", "cell must be a name or module:object, not int"),
         (catalog.find, "third_parties.odd:taken", "the library 'numpy' is declared already, as NumPy"),
     ],
@@ -170,7 +186,7 @@ def test_a_library_that_nobody_declared_is_called_by_its_name() -> None:
     assert load_object("third_parties.toy:TOY", "library", lambda own: own).label == "Lists"
 
 
-@pytest.mark.parametrize(("spec", "parameters"), [(GRU_NUMPY, tuple(GRU.parameters)), (LISTS, tuple("UWV"))])
+@pytest.mark.parametrize(("spec", "parameters"), [(MGU_NUMPY, tuple(MGU.parameters)), (LISTS, tuple("UWV"))])
 def test_what_comes_from_outside_is_trained_and_read_again(
     tmp_path: Path, spec: str, parameters: tuple[str, ...]
 ) -> None:

@@ -9,6 +9,7 @@ from bench.machine.wording import full_stop, listing
 from bench.workload import catalog
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
 from bench.workload.catalog import Variant
+from bench.workload.cell import CELLS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,12 +51,9 @@ def variants_main(args: options.VariantsOptions) -> int:
 
     user_variants = [catalog.find(spec) for spec in args.variant]
     variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
-    table = Table("variant", "what it is", "cells", "devices", "limits", title="What can be timed")
+    table = Table("variant", "what it is", "devices", "limits", title="What can be timed")
     for variant in variants:
-        cells = (
-            variant.name, variant.summary, ", ".join(variant.cells), ", ".join(variant.devices),
-            limits(variant),
-        )  # fmt: skip
+        cells = (variant.name, variant.summary, ", ".join(variant.devices), limits(variant))
         table.add_row(*map(escape, cells), style="yellow" if variant.known_wrong else "")
     _console().print(table)
     return 0
@@ -76,13 +74,16 @@ def _console() -> "Console":
 
 
 def limits(variant: Variant) -> str:
-    """Return which tasks, layouts, dtypes and activations the variant does not support."""
+    """Return what the variant does not support, and its cells unless it has all of them."""
+    found = [] if variant.cells.keys() >= CELLS.keys() else [f"{listing(list(variant.cells))} alone"]
+    found += [] if True in variant.biases else ["no biases"]
     choices = {
         "task": (TASKS, variant.tasks),
         "layout": (LAYOUTS, variant.layouts),
         "dtype": (DTYPES, variant.dtypes),
         "activation": (ACTIVATIONS, variant.activations),
     }
-    return ", ".join(
+    found += [
         f"no {what} {name}" for what, (names, valid) in choices.items() for name in names if name not in valid
-    )
+    ]
+    return ", ".join(found)

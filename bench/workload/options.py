@@ -54,7 +54,8 @@ def variant_option(help: str = "a name of `rnnbench variants`, or module:object"
 
 def cell_option() -> Any:
     """Return a field for the name of a cell."""
-    return option(None, "rnn, gru, lstm, or module:object for your own (default: rnn)", metavar="NAME")
+    help = "rnn, gru, lstm, or module:object for your own (default: rnn, or that of the variants)"
+    return option(None, help, metavar="NAME")
 
 
 def bias_option() -> Any:
@@ -151,7 +152,9 @@ class RunOptions:
 
     quick: bool = option(False, "3 blocks, about 20 s: times, but no verdicts")
     preset: str = option(
-        "primer", "what to measure (default: primer)", choices=("primer", "grid", "full", "cells")
+        "primer",
+        "what to measure; cells: rnn, gru and lstm beside each other (default: primer)",
+        choices=("primer", "grid", "full", "cells"),
     )
     device: tuple[str, ...] = device_option()
     variant: tuple[str, ...] = variant_option()
@@ -175,7 +178,7 @@ class RunOptions:
         "N",
     )
     budget: float | None = option(
-        None, "time limit, as 90s or 2m (default run: 104s, grid: 585s)", seconds, "TIME"
+        None, "time limit, as 90s or 2m (default run, cells: 104s, grid: 585s)", seconds, "TIME"
     )
     isolate: bool = option(False, "a process for every variant, which takes longer")
     seed: int | None = option(None, "seed of the order and of the data", whole, "N")

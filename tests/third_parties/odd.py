@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bench.machine.libraries import Library
-from third_parties.gru import GRU
+from third_parties.mgu import MGU
 
 
 def variant(library: str, **more: Any) -> SimpleNamespace:
@@ -13,10 +13,10 @@ def variant(library: str, **more: Any) -> SimpleNamespace:
     return SimpleNamespace(name="odd", library=library, bind=print, **more)
 
 
-TAKEN = replace(GRU, parameters={"loss": "HH"})
+TAKEN = replace(MGU, parameters={"loss": "HH"})
 RED, LINES = Library("red", "Red", colour="red"), Library("lines", "two\nlines")
 OTHER_NUMPY = Library("numpy", "My NumPy")
 bright, nameless = (variant(f"{__name__}:{name}") for name in ("RED", "LINES"))
 taken = variant(f"{__name__}:OTHER_NUMPY")
-lost = variant("third_parties.gru:GRU")
+lost = variant("third_parties.mgu:MGU")
 celled = variant("numpy", cell=3)

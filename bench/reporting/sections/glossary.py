@@ -3,6 +3,7 @@
 from bench.analysis.statistics import FIRST_LOOK
 from bench.machine import units
 from bench.records.run import Run
+from bench.reporting import words
 from bench.reporting.facts import Facts
 from bench.reporting.section import Pairs, Section
 from bench.workload.catalog import BASELINE, VARIANTS
@@ -13,10 +14,17 @@ LAYOUT_MEANINGS = {
     "sequence": "six steps; step t sees value t alone: what people mean by a series",
     "single_step": "one step that sees all six values at once: the tutorial's PyTorch program",
 }
+CELL_MEANINGS = {
+    "gru": "a cell with two gates, numbers between 0 and 1: one says how much of the hidden state stays, the "
+    "other how much of it enters the candidate for the rest",
+    "lstm": "a cell with three gates, numbers between 0 and 1, and a second state, the cell state: one gate "
+    "says how much of it stays, one how much of the candidate is added, one how much leaves as hidden state",
+}
+BIASES = ("bU, bW, bV", "the biases, which are added to the products with U, W and V")
 TERMS: Pairs = (
     ("T, B, I, H, O", "steps, samples in a batch, features of a step, hidden units, outputs"),
+    ("hidden state", "h, what a step hands to the next; the outputs are made of the last one"),
     ("U, W, V", "the parameters: input to hidden, hidden to hidden, hidden to output"),
-    ("bU, bW, bV", "the biases that go with them"),
     ("baseline", f"what others are compared with: {BASELINE} on the CPU with as many threads"),
     ("samples", "times of an entry in one block: each of so many calls that the clock can tell them apart"),
     ("A/A control", "the same code measured twice: the baseline once more, in a process of its own"),
@@ -29,14 +37,17 @@ TERMS: Pairs = (
 
 
 def words_section(facts: Facts, prefix: str) -> Section:
-    """Return the section: variants and inputs in the plan, the terms of the measurement, and the verdicts."""
+    """Return the section: what the plan has, the terms of the measurement, and the verdicts."""
     run = facts.run
     arms = {arm.variant for arm in run.plan.arms}
     cases = [entry.case for entry in run.entries.values()]
     layouts = {case.layout for case in cases if case.data != "random"}
     variants = tuple((variant.name, variant.summary) for variant in VARIANTS if variant.name in arms)
     inputs = tuple((f"{name} input", meaning) for name, meaning in LAYOUT_MEANINGS.items() if name in layouts)
-    pairs = (*variants, *inputs, *TERMS, *_verdicts(run))
+    measured = {case.cell for case in cases}
+    cells = tuple((words.cell(name), meaning) for name, meaning in CELL_MEANINGS.items() if name in measured)
+    biases = (BIASES,) if any(case.bias for case in cases) else ()
+    pairs = (*cells, *variants, *inputs, *biases, *TERMS, *_verdicts(run))
     return Section(id="words", title="What do the words mean?", pairs=pairs)
 
 

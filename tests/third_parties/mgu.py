@@ -1,12 +1,12 @@
-"""A cell from outside, the gated recurrent unit: its reference in NumPy, a variant and a wrong one.
+"""A cell from outside, the minimal gated unit: its reference in NumPy, a variant and a wrong one.
 
-For t = 1 .. T, with s the logistic sigmoid and act tanh or s::
+For t = 1 .. T, with s the logistic sigmoid and act one of the RNN's::
 
-    z_t = s(Uz x_t + Wz h_{t-1})      r_t = s(Ur x_t + Wr h_{t-1})
-    n_t = act(Un x_t + r_t * Wn h_{t-1})
-    h_t = (1 - z_t) * n_t + z_t * h_{t-1}        y_hat = V h_T
+    f_t = s(Uf x_t + Wf h_{t-1})
+    n_t = act(Un x_t + Wn (f_t * h_{t-1}))
+    h_t = (1 - f_t) * h_{t-1} + f_t * n_t        y_hat = V h_T
 
-Source: Cho et al., Learning phrase representations using RNN encoder-decoder (2014).
+Source: Zhou, Wu, Zhang and Zhou, Minimal gated unit for recurrent neural networks (2016).
 """
 
 from collections.abc import Iterator
@@ -21,25 +21,23 @@ from bench.workload.cell import Cell, Params
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import ACTIVATIONS, Array, sigmoid
 
-GATES = "zrn"
-ORDER = [f"{kind}{gate}" for gate in GATES for kind in "UW"]
+PARAMETERS = {"Uf": "HI", "Wf": "HH", "Un": "HI", "Wn": "HH", "V": "OH"}
 
 
-def gates(params: Params, x_t: Array, h: Array, activation: str) -> tuple[Array, Array, Array, Array]:
-    """z_t, r_t, n_t and Wn h_{t-1}, each (B, H)."""
+def gate_and_candidate(params: Params, x_t: Array, h: Array, activation: str) -> tuple[Array, Array]:
+    """f_t and n_t, each (B, H)."""
     act, _ = ACTIVATIONS[activation]
-    z, r = (sigmoid(x_t @ params[f"U{gate}"].T + h @ params[f"W{gate}"].T) for gate in "zr")
-    m = h @ params["Wn"].T
-    return z, r, act(x_t @ params["Un"].T + r * m), m
+    f = sigmoid(x_t @ params["Uf"].T + h @ params["Wf"].T)
+    return f, act(x_t @ params["Un"].T + (f * h) @ params["Wn"].T)
 
 
 def forward(params: Params, x: Array, *, activation: str = "tanh") -> tuple[Array, list[Array]]:
     """Return y_hat (B, O) and [h_0, ..., h_T]."""
-    first = params["Wz"]
-    hs = [np.zeros((x.shape[1], len(first)), dtype=np.result_type(first, x))]
+    first = params["Wf"]
+    hs = [np.zeros((x.shape[1], len(first)), dtype=np.result_type(*params.values(), x))]
     for x_t in x:
-        z, _, n, _ = gates(params, x_t, hs[-1], activation)
-        hs.append((1 - z) * n + z * hs[-1])
+        f, n = gate_and_candidate(params, x_t, hs[-1], activation)
+        hs.append((1 - f) * hs[-1] + f * n)
     return hs[-1] @ params["V"].T, hs
 
 
@@ -56,13 +54,12 @@ def walk_back(
     dh = dy_hat @ params["V"]
     for t in range(len(x), 0, -1):
         h, x_t = hs[t - 1], x[t - 1]
-        z, r, n, m = gates(params, x_t, h, activation)
-        da_n = dh * (1 - z) * act_prime(n)
-        da = {"z": dh * (h - n) * z * (1 - z), "r": da_n * m * r * (1 - r), "n": da_n * r}
-        grads = {f"W{gate}": da[gate].T @ h for gate in GATES}
-        grads |= {f"U{gate}": (da_n if gate == "n" else da[gate]).T @ x_t for gate in GATES}
-        yield dh, grads
-        dh = dh * z + sum(da[gate] @ params[f"W{gate}"] for gate in GATES)
+        f, n = gate_and_candidate(params, x_t, h, activation)
+        da_n = dh * f * act_prime(n)
+        d_kept = da_n @ params["Wn"]  # of f_t * h_{t-1}
+        da_f = (dh * (n - h) + d_kept * h) * f * (1 - f)
+        yield dh, {"Uf": da_f.T @ x_t, "Wf": da_f.T @ h, "Un": da_n.T @ x_t, "Wn": da_n.T @ (f * h)}
+        dh = dh * (1 - f) + d_kept * f + da_f @ params["Wf"]
     yield dh, {}
 
 
@@ -99,16 +96,17 @@ def sgd_step(
 
 def initial(shape: Shape, generator: np.random.Generator) -> Params:
     """Draw the start: Gaussian input and output weights, orthogonal recurrent ones."""
-    params = {f"U{gate}": generator.standard_normal((shape.H, shape.I)) / (2 * shape.I) for gate in GATES}
-    for gate in GATES:
-        params[f"W{gate}"], _ = np.linalg.qr(generator.standard_normal((shape.H, shape.H)))
-    return params | {"V": 4 * generator.standard_normal((shape.O, shape.H)) / np.sqrt(shape.H)}
+    params = {f"U{part}": generator.standard_normal((shape.H, shape.I)) / (2 * shape.I) for part in "fn"}
+    for part in "fn":
+        params[f"W{part}"], _ = np.linalg.qr(generator.standard_normal((shape.H, shape.H)))
+    params["V"] = 4 * generator.standard_normal((shape.O, shape.H)) / np.sqrt(shape.H)
+    return {name: params[name] for name in PARAMETERS}
 
 
 def bind(
     wrong: bool, task: str, params: Params, x: Array, y: Array, *, activation: str, delta: float, lr: float
 ) -> Bound:
-    """Bind the reference; where it is to be ``wrong``, without what flows back through the gate r."""
+    """Bind the reference; where it is to be ``wrong``, without what flows back through the gate."""
     current, last = dict(params), dict[str, Any]()
 
     def call() -> None:
@@ -117,7 +115,7 @@ def bind(
             return
         last["loss"], grads = loss_and_grads(current, x, y, activation=activation, delta=delta)
         if wrong:
-            grads["Wr"] = 0 * grads["Wr"]
+            grads["Wf"] = 0 * grads["Wf"]
         for name, grad in grads.items():
             if task == "gradient":
                 last[f"d{name}"] = grad
@@ -127,14 +125,14 @@ def bind(
     return Bound(call, lambda: current.update(params), lambda: last)
 
 
-GRU = Cell(
-    name="gru",
-    parameters={name: {"U": "HI", "W": "HH"}[name[0]] for name in ORDER} | {"V": "OH"},
+MGU = Cell(
+    name="mgu",
+    parameters=PARAMETERS,
     references={"numpy": __name__},
     baseline=f"{__name__}:numpy",
     initial=initial,
     hidden_gradients=hidden_gradients,
 )
-CELL = f"{__name__}:GRU"
-numpy = SimpleNamespace(name="gru-numpy", library="numpy", cell=CELL, bind=partial(bind, False))
-wrong = SimpleNamespace(name="gru-wrong", library="numpy", cell=CELL, bind=partial(bind, True))
+CELL = f"{__name__}:MGU"
+numpy = SimpleNamespace(name="mgu-numpy", library="numpy", cell=CELL, bind=partial(bind, False))
+wrong = SimpleNamespace(name="mgu-wrong", library="numpy", cell=CELL, bind=partial(bind, True))

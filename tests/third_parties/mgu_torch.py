@@ -1,4 +1,4 @@
-"""The gated recurrent unit of ``gru`` in PyTorch, its gradient by autograd."""
+"""The minimal gated unit of ``mgu`` in PyTorch, its gradient by autograd."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +12,11 @@ from impl_torch.rnn import ACTIVATIONS, Params
 
 def predict(params: Params, x: Tensor, activation: str) -> Tensor:
     """y_hat (B, O)."""
-    h = x.new_zeros((x.shape[1], len(params["Wz"])))
+    h = x.new_zeros((x.shape[1], len(params["Wf"])))
     for x_t in x:
-        z, r = (torch.sigmoid(x_t @ params[f"U{gate}"].T + h @ params[f"W{gate}"].T) for gate in "zr")
-        n = ACTIVATIONS[activation](x_t @ params["Un"].T + r * (h @ params["Wn"].T))
-        h = (1 - z) * n + z * h
+        f = torch.sigmoid(x_t @ params["Uf"].T + h @ params["Wf"].T)
+        n = ACTIVATIONS[activation](x_t @ params["Un"].T + (f * h) @ params["Wn"].T)
+        h = (1 - f) * h + f * n
     return h @ params["V"].T
 
 
@@ -44,4 +44,4 @@ def bind(
     return Bound(call, lambda: current.update(params), lambda: to_arrays(last))
 
 
-autograd = SimpleNamespace(name="gru-torch", library="torch", cell="third_parties.gru:GRU", bind=bind)
+autograd = SimpleNamespace(name="mgu-torch", library="torch", cell="third_parties.mgu:MGU", bind=bind)
