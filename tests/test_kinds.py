@@ -41,6 +41,7 @@ FOREIGN = {  # files that read what others wrote
     "records/saved.py": "the first bytes of a file",
     "records/sealed.py": "bytes of a line",
     "records/table.py": "cells that a spreadsheet would compute",
+    "training/torch_names.py": "names of PyTorch's parameters",
     "workload/series.py": "a file of somebody's own",
 }
 PLACES = {  # single expressions of other files
@@ -59,7 +60,7 @@ PLACES = {  # single expressions of other files
     ("reporting/sections/limits.py", "units.percent(limit).removesuffix"): "the sign of a share",
     ("training/setup.py", "device.partition"): DEVICE,
     ("workload/catalog.py", "device.partition"): DEVICE,
-    ("workload/catalog.py", "self.target.partition"): TYPED,
+    ("workload/catalog.py", "self.cells[cell].target.partition"): TYPED,
     ("workload/catalog.py", "spec.partition"): TYPED,
     ("workload/catalog.py", "':' not in spec"): TYPED,
     ("workload/catalog.py", "'\\x00' in spec"): TYPED,

@@ -151,16 +151,14 @@ def _everywhere(target: str, operations: str = "") -> dict[str, Implementation]:
     ``operations`` is the counting function in each cell's module.
     """
     return {
-        cell: Implementation(
-            target.format(cell), operations and f"{described.partition(':')[0]}:{operations}"
-        )
-        for cell, described in CELLS.items()
+        cell: Implementation(target.format(cell), operations and f"bench.workload.{cell}:{operations}")
+        for cell in CELLS
     }
 
 
 def _rnn(target: str, operations: str = "") -> dict[str, Implementation]:
     """Name the code of a variant for the RNN alone."""
-    return {DEFAULT_CELL: Implementation(target, operations and f"bench.workload.rnn:{operations}")}
+    return {DEFAULT_CELL: _everywhere(target, operations)[DEFAULT_CELL]}
 
 
 def _torch(name: str, cells: Mapping[str, Implementation], summary: str, **more: Any) -> Variant:
