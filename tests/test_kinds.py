@@ -65,7 +65,7 @@ PLACES = {  # single expressions of other files
     ("workload/catalog.py", "':' not in spec"): TYPED,
     ("workload/catalog.py", "'\\x00' in spec"): TYPED,
     ("workload/cell.py", "':' not in spec"): TYPED,
-    ("workload/own.py", "spec.partition"): TYPED,
+    ("workload/objects.py", "spec.partition"): TYPED,
 }
 
 
