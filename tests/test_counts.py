@@ -70,7 +70,7 @@ def test_a_variant_asks_for_exactly_what_its_formula_counts(
 
 
 def test_formulas_are_of_variants_of_the_catalogue_and_what_has_none_is_not_counted() -> None:
-    assert {spec for spec, _ in COUNTED} == {v.name for v in catalog.VARIANTS if not v.compiles}
+    assert not any(catalog.find(spec).compiles for spec, _ in COUNTED)
     for cell in CELLS:
         assert counted("torch-compile", case_of("forward", SHAPES[0], cell=cell)) is None
     assert counted("numpy-published", case_of("forward", SHAPES[0], cell="gru")) is None

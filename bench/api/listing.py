@@ -51,7 +51,8 @@ def variants_main(args: options.VariantsOptions) -> int:
 
     user_variants = [catalog.find(spec) for spec in args.variant]
     variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
-    table = Table("variant", "what it is", "devices", "limits", title="What can be timed")
+    title = f"What can be timed, of the cells {listing(list(CELLS))}"
+    table = Table("variant", "what it is", "devices", "limits", title=title)
     for variant in variants:
         cells = (variant.name, variant.summary, ", ".join(variant.devices), limits(variant))
         table.add_row(*map(escape, cells), style="yellow" if variant.known_wrong else "")
