@@ -15,12 +15,12 @@ import numpy as np
 
 import impl_numpy.rnn
 from bench.workload.binding import Bind
-from bench.workload.case import TASKS
+from bench.workload.case import DEFAULT_CELL, TASKS
 from impl_numpy.contract import Bound, bind
 
 GRADIENT = ("gradient", "train_step")
 CLIP = "np.clip(e, -delta, delta)"
-SOURCE = Path(impl_numpy.rnn.__file__).read_text(encoding="utf-8")
+FOLDER = Path(impl_numpy.rnn.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,16 @@ class Mutant:
     bind: Bind
     tasks: tuple[str, ...] = TASKS
     library: str = "numpy"
+    cell: str = DEFAULT_CELL
+    bias: bool = False  # whether it is proved on a cell with biases
 
 
-def changed(old: str, new: str) -> Bind:
-    """A ``bind`` of the reference with ``old``, which occurs once, replaced by ``new``."""
-    assert SOURCE.count(old) == 1, f"{old!r} occurs {SOURCE.count(old)} times in the reference"
+def changed(old: str, new: str, cell: str = DEFAULT_CELL) -> Bind:
+    """A ``bind`` of a cell's reference with ``old``, which occurs once, replaced by ``new``."""
+    source = (FOLDER / f"{cell}.py").read_text(encoding="utf-8")
+    assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times in the reference"
     module = ModuleType("mutant")
-    exec(compile(SOURCE.replace(old, new), f"rnn.py with {new!r}", "exec"), module.__dict__)
+    exec(compile(source.replace(old, new), f"{cell}.py with {new!r}", "exec"), module.__dict__)
     return partial(bind, module)
 
 
@@ -84,7 +87,7 @@ def late(*args: Any, **options: Any) -> Bound:
 
 def keeping(library: str, expression: str, *changes: tuple[str, str]) -> Bind:
     """Uses ``kept``, computed of the inputs when it was bound, in every call."""
-    folder = Path(impl_numpy.__file__).parents[1] / f"impl_{library}"
+    folder = FOLDER.parent / f"impl_{library}"
     source = (folder / "rnn.py").read_text(encoding="utf-8")
     if library == "torch":  # autograd would miss what is kept: the gradient by hand, on the same forward pass
         source += (
@@ -165,14 +168,115 @@ def slightly(array: Any) -> Any:
     return array * array.dtype.type(1.0005)
 
 
+def of_cell(cell: str, faults: tuple[tuple[str, str, str, tuple[str, ...]], ...]) -> tuple[Mutant, ...]:
+    """The reference of a cell with each of these faults, proved with biases."""
+    return tuple(
+        Mutant(f"{cell}: {name}", changed(old, new, cell), tasks, cell=cell, bias=True)
+        for name, old, new, tasks in faults
+    )
+
+
+# name, what is replaced, by what, and the tasks in which it shows
+DW_GRU = "dw = np.concatenate((da_r, da_z, da_n * r), axis=1)"
+GRU = (
+    # the forward pass
+    ("reset gate before the product", "tanh(u_n + r * w_n)",
+     "tanh(u_n + (r * h) @ W[-len(W) // 3 :].T + params['bW'][-len(W) // 3 :])", TASKS),
+    ("candidate's bW not reset", "tanh(u_n + r * w_n)",
+     "tanh(u_n + r * (w_n - params['bW'][-len(W) // 3 :]) + params['bW'][-len(W) // 3 :])", TASKS),
+    ("reset gate ignored", "tanh(u_n + r * w_n)", "tanh(u_n + w_n)", TASKS),
+    ("z and 1 - z exchanged", "h = (1 - z) * n + z * h", "h = z * n + (1 - z) * h", TASKS),
+    ("gates in another order",
+     "(u_r, u_z, u_n), (w_r, w_z, w_n) =", "(u_z, u_r, u_n), (w_z, w_r, w_n) =", TASKS),
+    ("bW left out", 'w + params["bW"]', "w", TASKS),
+    # the derivatives of the gates
+    ("derivative of n left out", " * (1 - n * n)", "", GRADIENT),
+    ("derivative of n at n", "(1 - n * n)", "(1 - np.tanh(n) ** 2)", GRADIENT),
+    ("1 / (1 - n^2)", " * (1 - n * n)", " / (1 - n * n)", GRADIENT),
+    ("derivative of r left out", " * (r * (1 - r))", "", GRADIENT),
+    ("derivative of r at r", "(r * (1 - r))", "(sigmoid(r) * (1 - sigmoid(r)))", GRADIENT),
+    ("derivative of z left out", " * (z * (1 - z))", "", GRADIENT),
+    ("derivative of z taken of r", "(z * (1 - z))", "(r * (1 - r))", GRADIENT),
+    # the ways back
+    ("h handed back straight forgotten", "dh = dh * z + dw @ W", "dh = dw @ W", GRADIENT),
+    ("h handed back through W forgotten", "dh = dh * z + dw @ W", "dh = dh * z", GRADIENT),
+    ("h handed back with 1 - z", "dh = dh * z + dw @ W", "dh = dh * (1 - z) + dw @ W", GRADIENT),
+    ("h handed back by dL/du", "dh = dh * z + dw @ W", "dh = dh * z + du @ W", GRADIENT),
+    ("z and 1 - z exchanged in the gradient", "da_n = dh * (1 - z)", "da_n = dh * z", GRADIENT),
+    ("z's gradient with the wrong sign", "(h_before - n)", "(n - h_before)", GRADIENT),
+    ("z's gradient with the new h", "(h_before - n)", "(cache[t].h - n)", GRADIENT),
+    ("r's gradient by h instead of W h", "da_n * w_n * (", "da_n * h_before * (", GRADIENT),
+    ("r's gradient without bW", "da_n * w_n * (", "da_n * (h_before @ W[-len(W) // 3 :].T) * (", GRADIENT),
+    ("gradient of W without r", DW_GRU, DW_GRU.replace(" * r", ""), GRADIENT),
+    ("rows of the gradient in another order", DW_GRU, DW_GRU.replace("da_r, da_z", "da_z, da_r"), GRADIENT),
+    ("h of the wrong step", "dw.T @ h_before", "dw.T @ cache[t].h", GRADIENT),
+    ("x of the wrong step", "du.T @ x[t]", "du.T @ x[t - 1]", GRADIENT),
+    ("first step skipped", "range(len(x) - 1, -1, -1)", "range(len(x) - 1, 0, -1)", GRADIENT),
+    # the biases
+    ("bW's gradient without r", "dw.sum(axis=0)", "du.sum(axis=0)", GRADIENT),
+    ("bU's gradient of the first step only", 'grads["bU"] +=', 'grads["bU"] =', GRADIENT),
+    ("bU's gradient of one sample only", "du.sum(axis=0)", "du[0]", GRADIENT),
+    ("bW's gradient a mean over the batch", "dw.sum(axis=0)", "dw.mean(axis=0)", GRADIENT),
+    ("bV's gradient a mean over the batch", "dy_hat.sum(axis=0)", "dy_hat.mean(axis=0)", GRADIENT),
+)  # fmt: skip
+DC = "dc = dc + dh * o * (1 - tanh_c * tanh_c)"
+DA_LSTM = "(da_i, da_f, da_g, da_o)"
+LSTM = (
+    # the forward pass
+    ("forget gate ignored", "c = f * c + i * g", "c = c + i * g", TASKS),
+    ("input and forget gate exchanged", "c = f * c + i * g", "c = i * c + f * g", TASKS),
+    ("1 - f for the input gate", "c = f * c + i * g", "c = f * c + (1 - f) * g", TASKS),
+    ("c not squashed", "h = o * np.tanh(c)", "h = o * c", TASKS),
+    ("c handed on squashed", "c = f * c + i * g", "c = np.tanh(f * c + i * g)", TASKS),
+    ("candidate by a sigmoid", "np.tanh(a_g)", "sigmoid(a_g)", TASKS),
+    ("gates in another order", "a_i, a_f, a_g, a_o =", "a_i, a_g, a_f, a_o =", TASKS),
+    ("bW left out", 'params["bU"] + params["bW"] if', 'params["bU"] if', TASKS),
+    # the derivatives of the gates
+    ("derivative of i left out", " * (i * (1 - i))", "", GRADIENT),
+    ("derivative of f left out", " * (f * (1 - f))", "", GRADIENT),
+    ("derivative of g left out", " * (1 - g * g)", "", GRADIENT),
+    ("derivative of o left out", " * (o * (1 - o))", "", GRADIENT),
+    ("derivative of f taken of i", "(f * (1 - f))", "(i * (1 - i))", GRADIENT),
+    ("derivative of o at o", "(o * (1 - o))", "(sigmoid(o) * (1 - sigmoid(o)))", GRADIENT),
+    ("derivative of g at g", "(1 - g * g)", "(1 - np.tanh(g) ** 2)", GRADIENT),
+    ("tanh of tanh(c)", "tanh_c = np.tanh(c)", "tanh_c = np.tanh(np.tanh(c))", GRADIENT),
+    # the ways back
+    ("derivative of tanh(c) left out", DC, "dc = dc + dh * o", GRADIENT),
+    ("1 - c^2", DC, DC.replace("tanh_c * tanh_c", "c * c"), GRADIENT),
+    ("1 / (1 - tanh(c)^2)", DC, DC.replace("* (1", "/ (1"), GRADIENT),
+    ("output gate left out of c", DC, DC.replace(" * o", ""), GRADIENT),
+    ("c not handed back", DC, DC.replace("dc + ", ""), GRADIENT),
+    ("h not handed back", "dh = da @ W", "dh = 0 * dh", GRADIENT),
+    ("c handed back whole", "dc = dc * f", "dc = dc", GRADIENT),
+    ("c handed back by i", "dc = dc * f", "dc = dc * i", GRADIENT),
+    ("i's gradient by i", "dc * g * (i", "dc * i * (i", GRADIENT),
+    ("f's gradient with the new c", "dc * c_before", "dc * c", GRADIENT),
+    ("f's gradient with h", "dc * c_before", "dc * h_before", GRADIENT),
+    ("g's gradient by g", "dc * i * (1 - g", "dc * g * (1 - g", GRADIENT),
+    ("o's gradient with c not squashed", "dh * tanh_c", "dh * c", GRADIENT),
+    ("rows of the gradient in another order", DA_LSTM, "(da_i, da_g, da_f, da_o)", GRADIENT),
+    ("h of the wrong step", "da.T @ h_before", "da.T @ cache[t].h", GRADIENT),
+    ("x of the wrong step", "da.T @ x[t]", "da.T @ x[t - 1]", GRADIENT),
+    ("first step skipped", "range(len(x) - 1, -1, -1)", "range(len(x) - 1, 0, -1)", GRADIENT),
+    # the biases
+    ("bU's gradient of the first step only", 'grads["bU"] += da', 'grads["bU"] = da', GRADIENT),
+    ("bU's gradient of one sample only", "da.sum(axis=0)", "da[0]", GRADIENT),
+    ("bU's gradient a mean over the batch", "da.sum(axis=0)", "da.mean(axis=0)", GRADIENT),
+    ("bW's gradient zero", 'grads["bW"] += grads["bU"]', 'grads["bW"] += 0', GRADIENT),
+    ("bV's gradient a mean over the batch", "dy_hat.sum(axis=0)", "dy_hat.mean(axis=0)", GRADIENT),
+)  # fmt: skip
 KEEPING = (*of_bind("numpy"), *of_bind("torch"))
 MUTANTS = (
     # the forward pass
     Mutant("recurrence dropped", changed("x_t @ U.T + h @ W.T", "x_t @ U.T")),
-    Mutant("W transposed forwards", changed("h @ W.T)", "h @ W)")),
+    Mutant("W transposed forwards", changed("+ h @ W.T  #", "+ h @ W  #")),
     Mutant("time steps rolled", changed("for x_t in x:", "for x_t in np.roll(x, 1, axis=0):")),
-    Mutant("last step skipped forwards", changed("return hs[-1] @", "return hs[-2] @"), GRADIENT),
-    Mutant("h_0 is one", changed("h = np.zeros((x.shape[1]", "h = np.ones((x.shape[1]")),
+    Mutant(
+        "last step skipped forwards",
+        changed("return output(params, hs[-1])", "return output(params, hs[-2])"),
+        GRADIENT,
+    ),
+    Mutant("h_0 is one", changed("zeros = np.zeros((x.", "zeros = np.ones((x.")),
     # the loss
     Mutant("mean over the batch only", changed("e_clipped / e.size", "e_clipped / len(e)"), GRADIENT),
     Mutant("batch mean missing", changed("dy_hat = e_clipped / e.size", "dy_hat = e_clipped"), GRADIENT),
@@ -193,6 +297,19 @@ MUTANTS = (
     Mutant("dL/dh_T x 1.0005", changed("dy_hat @ V", "dy_hat @ V * V.dtype.type(1.0005)"), GRADIENT),
     Mutant("dV x 1.0005", changed("dy_hat.T @ hs[-1]", "dy_hat.T @ hs[-1] * V.dtype.type(1.0005)"), GRADIENT),
     Mutant("U's gradient zero", changed("dU += da.T @ x[t - 1]", "dU += 0"), GRADIENT),
+    # the biases
+    *(
+        Mutant(name, changed(old, new), tasks, bias=True)
+        for name, old, new, tasks in (
+            ("bW left out", 'params["bU"] + params["bW"] if', 'params["bU"] if', TASKS),
+            ("bV left out", 'return y_hat + params["bV"]', "return y_hat + 0 * y_hat", TASKS),
+            ("bias's gradient of the first step only", "db += da", "db = da", GRADIENT),
+            ("bias's gradient of one sample only", "da.sum(axis=0)", "da[0]", GRADIENT),
+            ("bias's gradient a mean over the batch", "da.sum(axis=0)", "da.mean(axis=0)", GRADIENT),
+            ("bV's gradient a mean over the batch", "dy_hat.sum(axis=0)", "dy_hat.mean(axis=0)", GRADIENT),
+            ("bW's gradient zero", '"bW": db', '"bW": 0 * db', GRADIENT),
+        )
+    ),
     # the update
     Mutant("update with the wrong sign", with_rate(lambda lr: -lr), ("train_step",)),
     Mutant("learning rate x 1.0005", with_rate(lambda lr: 1.0005 * lr), ("train_step",)),
@@ -214,4 +331,7 @@ MUTANTS = (
     Mutant("trains the caller's arrays", updating_in_place, ("train_step",)),
     # what it keeps
     *KEEPING,
+    # GRU and LSTM
+    *of_cell("gru", GRU),
+    *of_cell("lstm", LSTM),
 )

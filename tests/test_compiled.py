@@ -17,7 +17,8 @@ from bench.machine.libraries.torch_library import why_not_compile
 from bench.proof.cases import COMPILE_SHAPE, agreement_cases, worth_compiling
 from bench.workload import catalog, data
 from bench.workload.binding import bind_case
-from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, sine_case
+from bench.workload.case import DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.cell import CELLS, find_cell
 
 torch = pytest.importorskip("torch")
 compiled = pytest.importorskip("impl_torch.compiled")
@@ -29,6 +30,15 @@ ODD_GRADIENT, ODD_FORWARD = (
     Case(task, COMPILE_SHAPE, "positional", dtype, "sigmoid", "random", delta=0.5)
     for task, dtype in (("gradient", "float64"), ("forward", "float32"))
 )
+# short sequences, since the time of compiling grows with their length
+OTHER_CELLS = [
+    Case("train_step", Shape(3, 5, 2, 7, 4), dtype="float64", activation=activation, data="random", delta=0.5,
+         cell=cell, bias=bias)
+    for cell, activation, bias in (
+        ("rnn", "relu", True), ("gru", "tanh", True), ("gru", "tanh", False), ("lstm", "tanh", True),
+        ("lstm", "tanh", False),
+    )
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,16 +52,18 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def bind(case: Case, **changes: Any) -> Any:
     changed = replace(case, **changes)
-    return bind_case(catalog.find("torch-compile").load(), "torch", changed, data.make(case), "cpu").bound
+    return bind_case(
+        catalog.find("torch-compile").load(changed.cell), "torch", changed, data.make(case), "cpu"
+    ).bound
 
 
 STEPS = [sine_case("train_step", layout, dtype=dtype) for layout in LAYOUTS for dtype in DTYPES]
 
 
-@pytest.mark.parametrize("case", [*STEPS, ODD_GRADIENT], ids=str)
+@pytest.mark.parametrize("case", [*STEPS, ODD_GRADIENT, *OTHER_CELLS], ids=str)
 def test_it_agrees_with_the_reference(case: Case) -> None:
     batch = data.make(case)
-    bind = catalog.find("torch-compile").load()
+    bind = catalog.find("torch-compile").load(case.cell)
     checks = proof.prove(bind, case, batch, proof.expected(case, batch), library="torch")
     assert proof.status(checks) == "ok", proof.failures(checks)
 
@@ -114,10 +126,20 @@ def test_the_time_of_compiling_is_that_of_the_first_call(monkeypatch: pytest.Mon
     assert bind(SHARED).compile_ns == 7
 
 
-def test_what_verify_compiles_is_little_and_covers_every_layout_dtype_task_and_activation() -> None:
-    cases = [case for case in agreement_cases() if worth_compiling(case)]
-    assert 5 <= len(cases) <= 8
-    every = {"layout": LAYOUTS, "dtype": DTYPES, "task": TASKS, "activation": ACTIVATIONS}
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_verify_compiles_is_little_and_covers_every_layout_dtype_task_activation_and_bias(
+    cell: str,
+) -> None:
+    cases = [case for case in agreement_cases(cell) if worth_compiling(case)]
+    assert 7 <= len(cases) <= 9
+    activations = find_cell(cell).activations
+    every = {
+        "layout": LAYOUTS,
+        "dtype": DTYPES,
+        "task": TASKS,
+        "activation": activations,
+        "bias": (False, True),
+    }
     for what, values in every.items():
         assert {getattr(case, what) for case in cases} == set(values)
     assert {case.data for case in cases} == {"sine", "random"}

@@ -1,6 +1,7 @@
 """The hand-derived gradient is the derivative of the loss, by means that share nothing with it."""
 
-from dataclasses import replace
+from importlib import import_module
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from bench.proof.cases import reference_cases
 from bench.proof.tolerance import error_between, norm
 from bench.workload import data
 from bench.workload.case import ACTIVATIONS, Case, Shape, sine_case
-from bench.workload.rnn import RNN
+from bench.workload.cell import CELLS, find_cell
 
 torch = pytest.importorskip("torch")
-CASES = reference_cases()
+CASES = [case for cell in CELLS for case in reference_cases(cell)]
 
 
 def errors(actual: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> dict[str, float]:
@@ -26,15 +27,37 @@ def test_the_reference_is_the_complex_step_derivative_to_1e_12_and_the_central_d
     case: Case,
 ) -> None:
     checks = gradcheck.check_reference(case)
+    names = ["U", "W", "V", *(("bU", "bW", "bV") if case.bias else ())]
     assert {check.what: check.tolerance for check in checks} == {
-        **{f"d{name}, complex step": 1e-12 for name in "UWV"},
-        **{f"d{name}, central differences": 1e-8 for name in "UWV"},
+        **{f"d{name}, complex step": 1e-12 for name in names},
+        **{f"d{name}, central differences": 1e-8 for name in names},
     }
     assert all(check.error <= check.tolerance for check in checks)
 
 
-def test_the_cases_cover_both_activations_both_sides_of_the_loss_and_sizes_of_one() -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_number_of_a_gradient_that_is_slightly_off_is_refused(
+    cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = reference_cases(cell)[-2]
+    loss_and_grads = find_cell(cell).reference().loss_and_grads
+    for wrong in find_cell(cell).arrays(bias=case.bias):
+
+        def slightly_wrong(*args, wrong=wrong, **options):
+            loss, grads = loss_and_grads(*args, **options)
+            largest = np.unravel_index(np.argmax(np.abs(grads[wrong])), grads[wrong].shape)
+            grads[wrong] = grads[wrong].copy()
+            grads[wrong][largest] *= 1 + 1e-10
+            return loss, grads
+
+        monkeypatch.setattr(find_cell(cell).reference(), "loss_and_grads", slightly_wrong)
+        failed = [check.what for check in gradcheck.check_reference(case) if not check.passed]
+        assert failed == [f"d{wrong}, complex step"]
+
+
+def test_the_cases_cover_every_activation_both_sides_of_the_loss_and_sizes_of_one() -> None:
     assert {case.activation for case in CASES} == set(ACTIVATIONS)
+    assert {(case.cell, case.bias) for case in CASES} == set(product(CELLS, (False, True)))
     assert len({case.shape for case in CASES}) >= 4
     assert all(1 in {getattr(case.shape, size) for case in CASES} for size in "TBIHO")
     sides = set()
@@ -76,24 +99,27 @@ def test_both_sides_of_the_complex_huber_loss_are_the_definition() -> None:
     assert derivative == pytest.approx((-0.5 - 0.1 + 0.2 + 0.5) / 4, rel=1e-14)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+OPTIONS = [(cell, activation) for cell in CELLS for activation in find_cell(cell).activations]
+
+
+@pytest.mark.parametrize(("cell", "activation"), OPTIONS)
 @pytest.mark.parametrize("factor", [1.0, 1.0005])
 def test_torch_manual_passes_gradcheck_at_settings_that_reject_a_factor_of_1_0005(
-    activation: str, factor: float
+    cell: str, activation: str, factor: float
 ) -> None:
-    from impl_torch.rnn_manual import loss_and_grads
-
-    case = replace(CASES[0], shape=Shape(4, 3, 2, 5, 3), activation=activation)
-    batch = data.make(case)
+    manual = import_module(f"impl_torch.{cell}_manual")
+    case = Case("gradient", Shape(4, 3, 2, 5, 3), dtype="float64", activation=activation, data="random",
+                delta=0.5, cell=cell, bias=True)  # fmt: skip
+    batch, options = data.make(case), find_cell(cell).options(case)
     x, y = torch.tensor(batch.x), torch.tensor(batch.y)
 
     class Loss(torch.autograd.Function):
         """The loss, with the hand-derived gradient as its backward pass."""
 
         @staticmethod
-        def forward(ctx, U, W, V):
-            params = {"U": U.detach(), "W": W.detach(), "V": V.detach()}
-            loss, grads = loss_and_grads(params, x, y, activation=activation, delta=case.delta)
+        def forward(ctx, *arrays):
+            params = {name: p.detach() for name, p in zip(batch.params, arrays, strict=True)}
+            loss, grads = manual.loss_and_grads(params, x, y, delta=case.delta, **options)
             ctx.save_for_backward(*grads.values())
             return loss
 
@@ -101,21 +127,26 @@ def test_torch_manual_passes_gradcheck_at_settings_that_reject_a_factor_of_1_000
         def backward(ctx, dloss):
             return tuple(factor * dloss * grad for grad in ctx.saved_tensors)
 
-    params = [torch.tensor(batch.params[name], requires_grad=True) for name in "UWV"]
+    params = [torch.tensor(p, requires_grad=True) for p in batch.params.values()]
     check = torch.autograd.gradcheck
     passes = check(Loss.apply, params, eps=1e-6, rtol=1e-6, atol=1e-8, raise_exception=False)
     assert passes == (factor == 1.0)
     assert check(Loss.apply, params), "gradcheck's defaults let the factor pass: too loose to prove anything"
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("cell", "activation"), OPTIONS)
 @pytest.mark.parametrize("library", ["numpy", "torch"])
-def test_a_saturated_network_gives_finite_results_without_a_warning(library: str, activation: str) -> None:
-    case = sine_case("gradient", "sequence", batch=4, hidden=8, dtype="float64", activation=activation)
+def test_a_saturated_network_gives_finite_results_without_a_warning(
+    library: str, cell: str, activation: str
+) -> None:
+    sizes = {"batch": 4, "hidden": 8, "dtype": "float64"}
+    case = sine_case("gradient", "sequence", activation=activation, cell=cell, bias=True, **sizes)
     batch = data.make(case)
     arrays = {**batch.params, "U": 1e6 * batch.params["U"], "x": batch.x, "y": batch.y}
     if library == "torch":
         arrays = {name: torch.tensor(array) for name, array in arrays.items()}
     x, y = arrays.pop("x"), arrays.pop("y")
-    loss, grads = RNN.reference(library).loss_and_grads(arrays, x, y, activation=activation)
+    loss, grads = (
+        find_cell(cell).reference(library).loss_and_grads(arrays, x, y, **find_cell(cell).options(case))
+    )
     assert all(np.isfinite(np.asarray(result)).all() for result in (loss, *grads.values()))

@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from faults.runs import TESTS
@@ -90,7 +92,7 @@ def test_each_variant_that_fails_does_so_alone_and_says_how() -> None:
     ("variant", "devices", "reason"),
     [
         ("torch-layer", NO_TORCH, "PyTorch cannot be used: not installed"),
-        ("torch-layer", MACHINE, "torch-layer does not support activation sigmoid (it does: tanh)"),
+        ("torch-layer", MACHINE, "torch-layer does not support activation sigmoid (it does: tanh, relu)"),
         ("numpy-loop", HALF, "cpu does not support dtype float64"),
         ("numpy-loop", MACHINE, None),
     ],
@@ -98,6 +100,35 @@ def test_each_variant_that_fails_does_so_alone_and_says_how() -> None:
 def test_what_is_not_supported_has_a_reason(variant: str, devices: Devices, reason: str | None) -> None:
     sigmoid = Case("forward", CASES[0].shape, "positional", "float64", "sigmoid", "random")
     assert verify_module.why_missing(find(variant), sigmoid, "cpu", devices) == reason
+
+
+def test_a_cell_that_a_variant_lacks_is_one_row_not_one_a_case() -> None:
+    cases = [replace(case, cell=cell, bias=True) for cell in ("gru", "lstm") for case in CASES]
+    rows = verify(["numpy-published"], ["cpu"], machine=MACHINE, cases=cases)
+    assert [(row.cell, row.status, row.reason) for row in rows if row.variant != REFERENCE] == [
+        (cell, "missing", f"numpy-published does not support cell {cell} (it does: rnn)")
+        for cell in ("gru", "lstm")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "cells", "biases"),
+    [
+        ({"cells": ["gru"]}, {"gru"}, {False, True}),
+        ({"cells": ["lstm", "gru"], "bias": False}, {"gru", "lstm"}, {False}),
+        ({"bias": True}, {"rnn", "gru", "lstm"}, {True}),
+    ],
+)
+def test_cells_and_biases_are_those_asked_for(asked, cells, biases, monkeypatch) -> None:
+    monkeypatch.setattr(verify_module, "run_jobs", lambda jobs, progress: [])
+    monkeypatch.setattr(verify_module, "compute_reference", lambda folder, cases: list(cases))
+    rows: Any = verify(["numpy-loop"], ["cpu"], machine=MACHINE, **asked)
+    assert ({case.cell for case in rows}, {case.bias for case in rows}) == (cells, biases)
+
+
+def test_biases_of_a_cell_without_any_are_refused() -> None:
+    with pytest.raises(UserError, match=r"--bias: the cell .* has no biases"):
+        verify(["numpy-loop"], ["cpu"], machine=MACHINE, cells=["third_parties.gru:GRU"], bias=True)
 
 
 def test_a_process_that_takes_too_long_is_ended_and_its_rows_say_so() -> None:
@@ -160,14 +191,14 @@ def test_a_file_of_variants_may_have_any_name_and_what_fails_to_prepare_does_so_
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command on this file's devices and cases."""
     monkeypatch.setattr(verb, "find_devices", lambda: MACHINE)
-    monkeypatch.setattr(verify_module, "agreement_cases", lambda cell: CASES)
+    monkeypatch.setattr(verify_module, "agreement_cases", lambda cell, bias: CASES)
 
 
 @pytest.mark.usefixtures("quick")
 def test_json_is_a_list_of_rows_with_the_promised_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert verb.main(VerifyOptions(variant=("numpy-loop",), json=True)) == 0
     rows = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)  # NaN is no JSON
-    assert all(set(row) == KEYS for row in rows)
+    assert all(set(row) - {"bias"} == KEYS for row in rows)  # which is left out where it is false
     ours = [row for row in rows if row["variant"] == "numpy-loop"]
     assert len(ours) == len(CASES)
     assert ours[0]["shape"] == {"T": 3, "B": 4, "I": 2, "H": 5, "O": 3}

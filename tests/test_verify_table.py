@@ -27,20 +27,44 @@ def reference_row(status: Any = "ok") -> Row:
     return row(REFERENCE, status, errors=errors, tolerances=dict.fromkeys(errors, 1e-12))
 
 
-def printed(rows: list[Row], absent: tuple[Absent, ...] = ()) -> str:
-    console = Console(file=io.StringIO())
+def printed(rows: list[Row], absent: tuple[Absent, ...] = (), width: int = 0) -> str:
+    console = Console(file=io.StringIO(), force_terminal=bool(width), width=width or None, color_system=None)
     verify_table.show(rows, absent, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_a_line_shows_the_worst_error_over_shapes_and_tasks_with_its_verdict() -> None:
-    text = printed([reference_row(), row("a", "ok", 2e-7), row("a", "ok", 4e-7), row("a", "disagrees", 0.38)])
-    line = next(line for line in text.splitlines() if line.split()[:1] == ["a"])
-    assert line.split() == [
-        *("a", "cpu", "float32", "sequence", "tanh"),
-        *("1e-9", "38%", "38%", "1e-9", "3e-6/1e-5", "DISAGREES"),
+def test_a_line_shows_the_worst_error_of_a_cell_by_dtype_with_its_verdict() -> None:
+    double = {"errors": {"y_hat": 2e-16}, "tolerances": {"y_hat": 1e-14}}
+    rows = [row("a", "ok", 2e-7), row("a", "ok", 4e-7), row("a", "disagrees", 0.38),
+            row("a", "ok", cell="gru"), row("a", "ok", dtype="float64", **double),
+            row("a", "ok", device="cuda:0")]  # fmt: skip
+    lines = [line.split() for line in printed([reference_row(), *rows]).splitlines()]
+    assert [line for line in lines if line[-1:] in (["DISAGREES"], ["agrees"])] == [
+        ["a", "rnn", "1e-9", "38%", "2e-16", "DISAGREES"],
+        ["gru", "1e-9", "1e-9", "agrees"],
+        ["a", "rnn", "1e-9", "1e-9", "agrees"],
     ]
+    assert [line for line in lines if line[:2] == ["allowed", "at"]] == [
+        ["allowed", "at", "most", "3e-6", "1e-5", "1e-14"],
+        ["allowed", "at", "most", "3e-6", "1e-5"],
+    ]
+    assert [line[:4] for line in lines if line[:1] == ["Worst"]] == [
+        ["Worst", "errors", "on", device] for device in ("cpu", "cuda:0")
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_fits_whole(width: int) -> None:
+    rows = [row(name, status, 1.3e-16, cell=cell, dtype=dtype)
+            for name, status in (("numpy-published", "known_wrong"), ("torch-autograd", "oom"))
+            for cell in ("rnn", "lstm") for dtype in ("float32", "float64")]  # fmt: skip
+    text = printed([reference_row(), *rows], width=width)
+    table = text[: text.index("numpy-published is")]
+    assert "\u2026" not in table
+    assert max(map(len, table.splitlines())) <= width
+    for whole in ("numpy-published rnn ", "torch-autograd  rnn ", "known wrong", "OUT OF MEMORY"):
+        assert whole in table
 
 
 CRASHED = row("bad", "crashed", errors={}, tolerances={}, reason="it fell over")
@@ -50,9 +74,15 @@ SAID: list[tuple[list[Row], tuple[str, ...]]] = [
     ([LACKS, LACKS, row("b", "ok")], (*MISSING, "b claims to be right and agrees with the reference in 1")),
     ([CRASHED, row("c", "ok"), row("d", "ok")], (
         "CRASHED: bad, as told above.", "it fell over",
-        "bad on cpu: crashed in 1 proof, first in gradient, sequence, float32, tanh",
-        "All 2 variants that claim to be right agree with the reference in 2 proofs.",
+        "bad on cpu: crashed in 1 proof, first in rnn, gradient, sequence, float32, tanh",
+        "All 2 variants that claim to be right agree with the reference in 2 proofs: rnn, in float32",
     )),
+    ([row("b", "ok", activation="relu", bias=True),
+      row("b", "ok", dtype="float64", shape=Shape(9, 3, 1, 4, 5)), row("b", "ok", cell="gru", bias=True)],
+     ("in 3 proofs: rnn (relu, tanh, with biases and without) and gru (with biases), in float32 and "
+      "float64, 2 to 9 steps.",)),
+    ([row("i", "invalid", reason="it computes with SciPy")],
+     ("INVALID: i, as told above.", "i on cpu: invalid in 1 proof, first in rnn, gradient")),
     ([row("p", "known_wrong", 1e-7), row("p", "known_wrong", 0.4)],
      ("p is listed as known wrong, but was right in 1 of 2 proofs.",)),
     ([row("p", "known_wrong", 0.25), row("p", "known_wrong", 0.4)],

@@ -45,19 +45,20 @@ def verify(
 ) -> list[Row]:
     """Prove the variants on the devices; return rows about the reference, then rows in the given order.
 
-    Without ``cells``, every variant is proved on all of its cells; without ``bias``, with biases and without.
-    An unsupported case, or a variant without one of ``cells``, gives a row with status ``missing`` and the
-    reason.
+    Without ``cells``, the cells are those of the variants; without ``bias``, with biases and without.
+    An unsupported case gives a row with status ``missing`` and the reason, an unsupported cell only one row.
     ``progress`` is called with the number of rows so far and the final number of rows.
 
     Raises:
-        UserError: no such variant, or a case without a usable reference result.
+        UserError: no such variant, a case without a usable reference result, or a cell that does not exist
+            or has no biases where ``bias`` asks for them.
     """
     variants = {spec: catalog.find(spec) for spec in dict.fromkeys(specs)}
     if cases is None:
         known = cells or [cell for variant in variants.values() for cell in variant.cells]
         with redirect_stdout(sys.stderr):  # this imports the module of a user's cell, which may print
             cases = [case for cell in dict.fromkeys(known) for case in agreement_cases(cell, bias)]
+    first_of_cell = {case.cell: number for number, case in reversed(list(enumerate(cases)))}
     rows: list[Row] = []
     jobs: list[Job] = []
     with scratch_folder("verify") as folder:
@@ -65,9 +66,9 @@ def verify(
             for device in devices:
                 job = Job(spec, variant, device, [], folder, cases, timeout_s)
                 for number, case in enumerate(cases):
-                    if variant.compiles and not worth_compiling(case):
+                    if case.cell not in variant.cells and number != first_of_cell[case.cell]:
                         continue
-                    if case.cell not in variant.cells and case.cell not in cells:
+                    if variant.compiles and not worth_compiling(case):
                         continue
                     if reason := why_missing(variant, case, device, machine):
                         rows.append(make_row(variant, device, case, [], "missing", reason))

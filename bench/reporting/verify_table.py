@@ -1,7 +1,8 @@
-"""Print what ``rnnbench verify`` reports: one table, what is missing and why, and a conclusion."""
+"""Print what ``rnnbench verify`` reports: a table per device, what is missing and why, and a conclusion."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 
 from rich import box
 from rich.console import Console
@@ -12,13 +13,9 @@ from bench.machine.devices import Absent
 from bench.machine.wording import count, listing
 from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, known_wrong_but_right, proof_failed
+from bench.workload.case import DTYPES
 from bench.workload.cell import find_cell
 
-KEYS = {
-    "variant": "variant", "device": "device", "cell": "cell", "dtype": "dtype", "layout": "layout",
-    "activation": "act.",
-}  # fmt: skip
-FORWARD_COLUMNS = {"y_hat": ("y_hat",), "loss": ("loss",)}  # the quantities of each column
 FILE_WIDTH = 200  # columns, enough that no line is cut short
 # from best to worst; the conclusion names each variant's worst status
 VERDICTS = {
@@ -31,7 +28,10 @@ VERDICTS = {
     "disagrees": "[red]DISAGREES[/]",
 }
 SEVERITY = tuple(VERDICTS)
-FAILURE_WORDS = {"disagrees": "WRONG", "crashed": "CRASHED", "timeout": "TIMEOUT"}
+FAILURE_WORDS = {
+    "disagrees": "WRONG", "crashed": "CRASHED", "timeout": "TIMEOUT", "oom": "OUT OF MEMORY",
+    "invalid": "INVALID",
+}  # fmt: skip
 
 
 def show(rows: Sequence[Row], absent: Sequence[Absent], console: Console | None = None) -> None:
@@ -39,37 +39,50 @@ def show(rows: Sequence[Row], absent: Sequence[Absent], console: Console | None 
     console = console or Console()
     if not console.is_terminal:
         console.width = FILE_WIDTH
-    console.print(table(row for row in rows if row.variant != REFERENCE))
+    for (device,), proofs in _grouped((row for row in rows if row.variant != REFERENCE), "device").items():
+        console.print(table(device, proofs))
     for line in [*missing(rows, absent), *failures(rows), conclusion(rows)]:
         console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
-def table(rows: Iterable[Row]) -> Table:
-    """Return a table with a row per variant, device and kind of case: worst errors over shapes and tasks."""
+def forward_names(row: Row) -> list[str]:
+    """Return the names of the errors of the forward pass."""
+    return ["y_hat", "loss"]
+
+
+def gradient_names(row: Row) -> list[str]:
+    """Return the names of the errors of the gradients and of the update."""
+    parameters = find_cell(row.cell).arrays(bias=row.bias)
+    return [f"{what}{name}" for name in parameters for what in ("d", "update ")]
+
+
+PARTS: dict[str, Callable[[Row], list[str]]] = {"forward": forward_names, "gradient": gradient_names}
+
+
+def table(device: str, rows: Iterable[Row]) -> Table:
+    """Return a table of a device: per variant and cell the worst errors over all its cases, by dtype."""
     rows = list(rows)
-    parameters = dict.fromkeys(name for row in rows for name in find_cell(row.cell).arrays(bias=row.bias))
-    gradient: Mapping[str, Sequence[str]] = {
-        **{f"d{name}": (f"d{name}",) for name in parameters},
-        "update": [f"update {name}" for name in parameters],
-    }
-    errors = {**FORWARD_COLUMNS, **gradient}
+    dtypes = [dtype for dtype in DTYPES if any(row.dtype == dtype for row in rows)]
+    columns = [(dtype, PARTS[part]) for dtype, part in product(dtypes, PARTS)]
     error_table = Table(
-        *(*KEYS.values(), *errors, "allowed", "verdict"),
-        title="Worst errors against the float64 reference, |a - b| / |b|",
-        caption="allowed: for y_hat and loss / for gradients and the update",
+        *("variant", "cell", *(f"{dtype}\n{part}" for dtype, part in product(dtypes, PARTS)), "verdict"),
+        title=f"Worst errors on {device} against the float64 reference, |a - b| / |b|",
+        caption="forward: y_hat and loss; gradient: those of all parameters, and the update",
         box=box.SIMPLE_HEAD,
         padding=0,
     )
-    for column in error_table.columns:
+    for column in error_table.columns[2:]:
         column.no_wrap = True
-    arms: dict[Sequence[str], None] = {}
-    for key, proofs in _grouped(rows, *KEYS).items():
-        if arms and key[:2] not in arms:
-            error_table.add_section()
-        arms[key[:2]] = None
-        allowed = filter(None, (_allowed(proofs, columns) for columns in (FORWARD_COLUMNS, gradient)))
-        cells = (_worst_error(proofs, names) for names in errors.values())
-        error_table.add_row(*map(escape, key), *cells, "/".join(allowed), VERDICTS[_worst(proofs)])
+    shown: set[str] = set()
+    for (variant, cell), proofs in _grouped(rows, "variant", "cell").items():
+        errors = (_worst_error((r for r in proofs if r.dtype == dtype), names) for dtype, names in columns)
+        error_table.add_row(
+            *("" if variant in shown else escape(variant), escape(cell), *errors, VERDICTS[_worst(proofs)])
+        )
+        shown.add(variant)
+    allowed = (_allowed((row for row in rows if row.dtype == dtype), names) for dtype, names in columns)
+    error_table.add_section()
+    error_table.add_row("allowed at most", "", *allowed)
     return error_table
 
 
@@ -83,8 +96,9 @@ def failures(rows: Iterable[Row]) -> list[str]:
     """Return a line per variant and device with failures: the number of failures, and the first in full."""
     failed = _grouped((row for row in rows if row.status in FAILURE_WORDS), "variant", "device")
     return [
-        f"{variant} on {device}: {first.status} in {count(1 + len(others), 'proof')}, first in {first.task}, "
-        f"{first.layout}, {first.dtype}, {first.activation}, {first.shape}: {first.reason}"
+        f"{variant} on {device}: {first.status} in {count(1 + len(others), 'proof')}, first in {first.cell}"
+        f"{' with biases' if first.bias else ''}, {first.task}, {first.layout}, {first.dtype}, "
+        f"{first.activation}, {first.shape}: {first.reason}"
         for (variant, device), (first, *others) in failed.items()
     ]
 
@@ -105,10 +119,11 @@ def conclusion(rows: Iterable[Row]) -> str:
         if names := [name for name in worst if worst[name] == status]:
             sentences.append(f"{word}: {', '.join(names)}, as told above.")
     if right_names:
-        number = count(sum(len(by_variant[name]) for name in right_names), "proof")
+        proofs = [row for name in right_names for row in by_variant[name]]
         all_agree = f"All {len(right_names)} variants that claim to be right agree"
         subject = all_agree if len(right_names) > 1 else f"{right_names[0]} claims to be right and agrees"
-        sentences.append(f"{subject} with the reference in {number}.")
+        number = count(len(proofs), "proof")
+        sentences.append(f"{subject} with the reference in {number}: {_described(proofs)}.")
     sentences += [_wrong_gradient(name, by_variant[name]) for name in known_wrong]
     by_steps, by_differences = (_short(_largest(reference, [way])) for way in gradcheck.WAYS)
     return " ".join(
@@ -118,6 +133,23 @@ def conclusion(rows: Iterable[Row]) -> str:
             "central differences.",
         ]
     )
+
+
+def _described(rows: Sequence[Row]) -> str:
+    """Return what the rows prove: cells with their activations and biases, dtypes and sequence lengths."""
+    cells = []
+    for (cell,), proofs in _grouped(rows, "cell").items():
+        activations = list(dict.fromkeys(row.activation for row in proofs))
+        biases = {row.bias for row in proofs}
+        with_biases = (
+            "with biases and without" if len(biases) > 1 else "with biases" if biases == {True} else ""
+        )
+        details = ", ".join([*(activations if len(activations) > 1 else ()), *filter(None, [with_biases])])
+        cells.append(f"{cell} ({details})" if details else cell)
+    dtypes = listing(list(dict.fromkeys(row.dtype for row in rows)))
+    steps = sorted({row.shape.T for row in rows})
+    lengths = f"{steps[0]} to {steps[-1]} steps" if len(steps) > 1 else count(steps[0], "step")
+    return f"{listing(cells)}, in {dtypes}, {lengths}"
 
 
 def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
@@ -161,12 +193,12 @@ def _largest(rows: Iterable[Row], names: Iterable[str]) -> float:
     return max((row.errors.get(name) or 0.0 for row in rows for name in names), default=0.0)
 
 
-def _worst_error(rows: Iterable[Row], names: Sequence[str]) -> str:
+def _worst_error(rows: Iterable[Row], names: Callable[[Row], list[str]]) -> str:
     """Return the error of these quantities with the largest ratio to its tolerance."""
     errors = [
         (math.inf if (error := row.errors[name]) is None else error, row.tolerances[name])
         for row in rows
-        for name in names
+        for name in names(row)
         if name in row.errors and row.tolerances[name]
     ]
     error, tolerance = max(errors, key=lambda pair: pair[0] / pair[1], default=(math.nan, 0.0))
@@ -175,10 +207,9 @@ def _worst_error(rows: Iterable[Row], names: Sequence[str]) -> str:
     return _short(error) if error <= tolerance else f"[red]{_short(error)}[/]"
 
 
-def _allowed(rows: Iterable[Row], columns: Mapping[str, Sequence[str]]) -> str:
-    """Return the largest tolerance in these columns; empty if nothing was compared."""
-    quantities = {name for names in columns.values() for name in names}
-    tolerances = [t for row in rows for name, t in row.tolerances.items() if name in quantities]
+def _allowed(rows: Iterable[Row], names: Callable[[Row], list[str]]) -> str:
+    """Return the largest tolerance of these quantities; empty if nothing was compared."""
+    tolerances = [row.tolerances[name] for row in rows for name in names(row) if name in row.tolerances]
     return _short(max(tolerances)) if any(tolerances) else ""
 
 

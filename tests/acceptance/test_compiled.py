@@ -15,7 +15,8 @@ from bench.machine.environ import worker_environment
 from bench.machine.libraries.torch_library import why_not_compile
 from bench.proof.cases import agreement_cases
 from bench.workload import catalog, data
-from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, sine_case
+from bench.workload.case import DTYPES, LAYOUTS, TASKS, Case, sine_case
+from bench.workload.cell import CELLS, find_cell
 
 torch = pytest.importorskip("torch")
 reason = why_not_compile("cpu")
@@ -49,15 +50,17 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def more_cases() -> list[Case]:
     """Every task, layout, dtype and activation at the tutorial's size; odd shapes in all but one of each."""
     sine = [
-        sine_case(task, layout, dtype=dtype, activation=activation)
+        sine_case(task, layout, dtype=dtype, activation=activation, cell=cell, bias=find_cell(cell).bias)
+        for cell in CELLS
         for task in TASKS
         for layout in LAYOUTS
         for dtype in DTYPES
-        for activation in ACTIVATIONS
+        for activation in find_cell(cell).activations
     ]
     odd = [
         case
-        for case in agreement_cases()
+        for cell in CELLS
+        for case in agreement_cases(cell)
         if case.data == "random"
         and case.shape.T <= LONGEST
         and (case.task, case.dtype, case.activation) == ("train_step", "float64", "tanh")
@@ -68,7 +71,7 @@ def more_cases() -> list[Case]:
 @pytest.mark.parametrize("case", more_cases(), ids=str)
 def test_it_agrees_with_the_reference(case: Case) -> None:
     batch = data.make(case)
-    bind = catalog.find("torch-compile").load()
+    bind = catalog.find("torch-compile").load(case.cell)
     checks = proof.prove(bind, case, batch, proof.expected(case, batch), library="torch")
     assert proof.status(checks) == "ok", proof.failures(checks)
 

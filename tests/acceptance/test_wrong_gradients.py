@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 from acceptance.validity import Recorder
-from mutants import MUTANTS, reference
-from test_mutants import case_of, verdict
+from mutants import MUTANTS, changed
+from test_mutants import case_of, verdict, verdict_on
 
 from bench.proof.tolerance import TOLERANCES, Tolerance
-from bench.workload.case import ACTIVATIONS, DTYPES, TASKS
+from bench.workload.case import DTYPES, TASKS
+from bench.workload.cell import CELLS
 
 
 def alive(dtypes: Sequence[str] = DTYPES) -> list[str]:
@@ -17,11 +18,7 @@ def alive(dtypes: Sequence[str] = DTYPES) -> list[str]:
     return [
         mutant.name
         for mutant in MUTANTS
-        if any(
-            verdict(mutant.bind, case_of(task, dtype), mutant.library) == "ok"
-            for task in mutant.tasks
-            for dtype in dtypes
-        )
+        if any(verdict_on(mutant, task, dtype) == "ok" for task in mutant.tasks for dtype in dtypes)
     ]
 
 
@@ -40,14 +37,15 @@ def test_every_wrong_variant_is_killed(validity: Recorder) -> None:
 
 def test_a_gradient_times_1_0005_is_what_gradcheck_lets_pass_by_default(validity: Recorder) -> None:
     pytest.importorskip("torch")
+    from test_gradients import OPTIONS
     from test_gradients import (
         test_torch_manual_passes_gradcheck_at_settings_that_reject_a_factor_of_1_0005 as gradcheck,
     )
 
     found = []
-    for activation, factor in itertools.product(ACTIVATIONS, (1.0, 1.0005)):
+    for (cell, activation), factor in itertools.product(OPTIONS, (1.0, 1.0005)):
         try:  # both halves are told apart there: ours refuses the factor, the defaults do not
-            gradcheck(activation, factor)
+            gradcheck(cell, activation, factor)
             found.append(True)
         except AssertionError:
             found.append(False)
@@ -76,10 +74,16 @@ def test_a_looser_proof_is_caught(validity: Recorder, monkeypatch: pytest.Monkey
 
 
 def test_nothing_right_is_killed(validity: Recorder) -> None:
-    passed = [verdict(reference, case_of(task, dtype)) for task in TASKS for dtype in DTYPES]
+    cells = {cell: changed("dh = dy_hat @ V", "dh = dy_hat @ V", cell) for cell in CELLS}
+    passed = [
+        verdict(bind, case_of(task, dtype, cell=cell, bias=True))
+        for cell, bind in cells.items()
+        for task in TASKS
+        for dtype in DTYPES
+    ]
     validity.record(
         "T18-right",
-        claim="the reference itself, without a fault",
+        claim="the reference of every cell itself, without a fault",
         promised=f"{len(passed)} of {len(passed)} proofs pass",
         measured=f"{passed.count('ok')} pass",
         kept=set(passed) == {"ok"},
