@@ -336,15 +336,19 @@ def test_every_variant_goes_on_where_another_stopped(tmp_path: Path, options: di
         assert p == pytest.approx(params[name], rel=1e-9, abs=1e-12)
 
 
-def test_a_cell_is_trained_from_the_command_line_and_named_wherever_it_is_told(tmp_path: Path) -> None:
+def test_a_cell_is_trained_from_the_command_line_and_named_wherever_it_is_told(
+    tmp_path: Path, capsys: Capture
+) -> None:
     small = ["--variant", "numpy-inplace", "--cell", "lstm", "--hidden", "4", "--epochs", "3"]
     paths = ["--out", f"{tmp_path}/t", "--save", f"{tmp_path}/p.npz"]
     assert main(["train", *small, *paths]) == 0
+    assert " of an LSTM was reached by numpy-inplace in " in capsys.readouterr().out
     assert set(load_params(tmp_path / "p.npz", "lstm")) == {"U", "W", "V", "bU", "bW", "bV"}
     result = load_result(tmp_path / "t")
     assert (result.header.settings.cell, result.header.settings.bias) == ("lstm", True)
     assert set(result.runs[0].moved) == set(result.header.parameters) == set(result.runs[0].params)
     page = (tmp_path / "t" / "report.md").read_text()
+    assert page.startswith("# NumPy or PyTorch for this LSTM?")
     assert "an LSTM, positional input, hidden 4, float32;" in page
 
 

@@ -7,6 +7,7 @@ from bench.machine.errors import UserError
 from bench.training import load_params, predict, save_params
 from bench.workload import data
 from bench.workload.case import sine_case
+from bench.workload.cell import fitting
 
 CASE = sine_case("forward", "positional", dtype="float64", batch=5)
 PARAMS = data.make(CASE).params
@@ -58,6 +59,12 @@ def test_what_are_no_parameters_is_refused(tmp_path, arrays, refusal):
         np.savez(file, **{name: p for name, p in (PARAMS | arrays).items() if p is not None})
     with pytest.raises(UserError, match=refusal):
         load_params(file)
+
+
+def test_arrays_of_other_names_fit_no_cell():
+    assert fitting({name: p.shape for name, p in PARAMS.items()}) == "rnn"
+    assert fitting({"Q": (32, 6), "W": (32, 32), "V": (8, 32)}) is None
+    assert fitting({"U": (32, 6), "W": (32, 32), "V": (8, 32), "Z": (1,)}) is None
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):

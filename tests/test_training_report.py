@@ -120,6 +120,9 @@ SENTENCES: list[tuple[dict[str, Any], dict[str, Any], str, bool]] = [
     ({"torch-cell": FALL}, {"layout": "single_step"}, UNCHANGED, True),
     ({"torch-cell": FALL}, {"layout": "positional"}, UNCHANGED, False),
     ({"numpy-inplace": ()}, {}, "Nothing was trained far enough", True),
+    (TWO, {"cell": "gru"}, "A loss of 1.05e-03 of a GRU was reached by", True),
+    (TWO, {"bias": True}, "A loss of 1.05e-03 of an RNN with biases was reached by", True),
+    (TWO, {"cell": "rnn", "bias": False}, " of an? (RNN|cell)", False),
 ]  # fmt: skip
 
 

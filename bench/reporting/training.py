@@ -37,6 +37,7 @@ def training_article(
     article = Article(
         anchor=anchor,
         kind=f"A training{words.of_cell(result.header.case)}",
+        cells=(words.noun(result.header.case),),
         name=run_name(result.folder),
         machine=words.machine(result.header.machine),
         hero=_hero(result),
@@ -134,12 +135,11 @@ def _setting(result: TrainResult) -> str:
     source = "The tutorial's sine"
     if config.series is not None:
         source = f"Column {config.column} of {Path(config.series).name}, standardised on its training windows"
-    cell = words.of_cell(header.case).replace(" of ", "", 1)
     start = "" if config.load is None else f", from the parameters in {Path(config.load).name}"
     return (
         f"{source}; {wording.count(header.shape.B, 'training window')} of {config.window} values in and "
         f"{config.horizon} out, {wording.count(len(header.truth), 'test window')} ({header.split} split); "
-        f"{cell}{', ' * bool(cell)}{config.layout} input, hidden {config.hidden}, "
+        f"{words.a_cell(header.case)}, {config.layout} input, hidden {config.hidden}, "
         f"{words.numbers(header.case)}; full batch, "
         f"{wording.count(config.epochs, 'epoch')}, learning rate {config.lr:g}, Huber cutoff "
         f"{config.delta:g}, seed {config.seed}{start}; a report every {config.every}."

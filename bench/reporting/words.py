@@ -13,8 +13,13 @@ from bench.machine import libraries, units, wording
 from bench.records.formats.foreign import Note
 from bench.records.record import Arm, Decision, Extended, Plan
 from bench.records.run import Run
-from bench.workload.case import DEFAULT_CELL, Case, sine_case
+from bench.workload.case import Case, sine_case
 from bench.workload.cell import built_in_cell
+from bench.workload.naming import a_cell as a_cell
+from bench.workload.naming import article as article
+from bench.workload.naming import cell as cell
+from bench.workload.naming import cell_options as cell_options
+from bench.workload.naming import of_cell as of_cell
 
 FORM_PHRASES: dict[Kind, str] = {
     "as_written": "each as usually written", "best": "with the fastest form of each library",
@@ -206,47 +211,14 @@ def places(one: Arm, other: Arm) -> str:
     return f"{one.variant} on {place(one)}, {other.variant} on {place(other)}"
 
 
-def cell(name: str) -> str:
-    """Return a cell's name for readers: "GRU"; a user's cell keeps its name."""
-    return name if built_in_cell(name) is None else name.upper()
-
-
-def of_cell(case: Case) -> str:
-    """Return " of a GRU" or " of an RNN with biases"; empty for the tutorial's RNN."""
-    return f" of {a_cell(case)}" if cell_options(case) else ""
-
-
 def for_cell(case: Case) -> str:
     """Return " for a GRU" or " for an RNN with biases"; empty for the tutorial's RNN."""
     return f" for {a_cell(case)}" if cell_options(case) else ""
 
 
-def a_cell(case: Case) -> str:
-    """Return the cell with its article, and its biases if unusual: "an RNN with biases"."""
-    biases = "" if case.bias == usual_bias(case) else " with biases" if case.bias else " without biases"
-    return f"{article(case.cell)} {cell(case.cell)}{biases}"
-
-
-def article(name: str) -> str:
-    """Return what stands before a cell's name: "an" before LSTM, "the cell" before that of a user."""
-    return {"gru": "a"}.get(name, "an") if built_in_cell(name) else "the cell"
-
-
 def noun(case: Case) -> str:
     """Return the cell as a noun with its article, for a heading: "a GRU"."""
     return a_cell(case) if built_in_cell(case.cell) else "a cell of your own"
-
-
-def usual_bias(case: Case) -> bool:
-    """Return whether the case's cell usually has biases; a user's cell is taken to have none."""
-    built_in = built_in_cell(case.cell)
-    return built_in is not None and built_in.bias
-
-
-def cell_options(case: Case) -> str:
-    """Return the options that choose the case's cell, each after a space; empty for the tutorial's RNN."""
-    name = "" if case.cell == DEFAULT_CELL else f" --cell {case.cell}"
-    return name + ("" if case.bias == usual_bias(case) else " --bias" if case.bias else " --no-bias")
 
 
 def numbers(case: Case) -> str:

@@ -18,6 +18,7 @@ from bench.machine.wording import count, full_stop, listing, printable
 from bench.records.table import csv_line
 from bench.records.training import Header, Point, Start, Stop, read_records
 from bench.training.params import Array, Params, load_params
+from bench.workload.naming import of_cell
 
 TARGET_FACTOR = 1.05  # default target: the largest of the variants' last losses times this factor
 CUT_OFF = "it was cut off"  # the reason for a variant without a ``Stop`` record
@@ -247,7 +248,8 @@ def _sentences(result: TrainResult) -> list[str]:
     conclusion = [] if result.learned else ["Nothing was trained far enough to say anything."]
     if result.reached:
         runs = _list_all([f"{run.title} in {units.seconds(time_s)}" for run, time_s in result.reached])
-        conclusion = [f"A loss of {loss(result.target or 0.0)} was reached by {runs}, start-up included."]
+        what = f"A loss of {loss(result.target or 0.0)}{of_cell(result.header.case)}"
+        conclusion = [f"{what} was reached by {runs}, start-up included."]
     return [*troubles(result), *conclusion, *(sentence for _, sentence in facts(result))]
 
 
