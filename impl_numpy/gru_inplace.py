@@ -13,23 +13,22 @@ import numpy as np
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
 from impl_numpy.rnn_inplace import sigmoid_into, times_sigmoid_prime, times_tanh_prime
+from impl_numpy.workspace import bind_in_place
 
 
 def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    O, H = params["V"].shape  # noqa: E741  (and for outputs)
+    H, keep = params["W"].shape[1], 1 if task == "forward" else T  # steps that are kept for the way back
     p = {name: array.copy() for name, array in params.items()}
-    UT, WT, VT = p["U"].T, p["W"].T, p["V"].T  # views: they follow the updates
+    UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
-    keep = 1 if task == "forward" else T  # steps whose gates are kept
     u, w = np.empty((T, B, 3 * H), x.dtype), np.empty((keep, B, 3 * H), x.dtype)
     gates, n = np.empty((keep, B, 2 * H), x.dtype), np.empty((keep, B, H), x.dtype)
-    hs = np.zeros((2 if task == "forward" else T + 1, B, H), x.dtype)
-    u_rows, y_hat = u.reshape(T * B, 3 * H), np.empty((B, O), x.dtype)
+    hs, u_rows = np.zeros((keep + 1, B, H), x.dtype), u.reshape(T * B, 3 * H)
 
-    def forward() -> None:
+    def advance() -> Array:
         np.matmul(rows, UT, out=u_rows)  # (T B, 3H): U x_t of every step
         if biased:
             np.add(u_rows, p["bU"], out=u_rows)
@@ -50,32 +49,13 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
             np.multiply(h_new, rz[:, H:], out=h_new)
             np.add(h_new, n_t, out=h_new)
             h = h_new
-        np.matmul(h, VT, out=y_hat)  # (B, O)
-        if biased:
-            np.add(y_hat, p["bV"], out=y_hat)
+        return h
 
-    if task == "forward":
-        return Bound(forward, lambda: None, lambda: {"y_hat": y_hat})
+    dw, du_n = np.empty((keep, B, 3 * H), x.dtype), np.empty((keep, B, H), x.dtype)
+    product, d_n, d_z = (np.empty((B, H), x.dtype) for _ in range(3))
+    dw_rows, du_n_rows, h_rows = dw.reshape(-1, 3 * H), du_n.reshape(-1, H), hs[:-1].reshape(-1, H)
 
-    grads = {name: np.empty_like(array) for name, array in p.items()}
-    e, e_clipped, part = (np.empty((B, O), x.dtype) for _ in range(3))
-    dw, du_n = np.empty((T, B, 3 * H), x.dtype), np.empty((T, B, H), x.dtype)
-    dh, product, d_n, d_z = (np.empty((B, H), x.dtype) for _ in range(4))
-    dw_rows, du_n_rows, h_rows = dw.reshape(T * B, 3 * H), du_n.reshape(T * B, H), hs[:-1].reshape(T * B, H)
-    loss = np.zeros((), x.dtype)
-
-    def gradient() -> None:
-        forward()
-        np.subtract(y_hat, y, out=e)
-        np.clip(e, -delta, delta, out=e_clipped)
-        np.multiply(e_clipped, 0.5, out=part)
-        np.subtract(e, part, out=part)
-        np.multiply(part, e_clipped, out=part)
-        np.mean(part, out=loss)
-
-        np.divide(e_clipped, y.size, out=e_clipped)  # dL/dy_hat
-        np.matmul(e_clipped.T, hs[T], out=grads["V"])
-        np.matmul(e_clipped, p["V"], out=dh)  # (B, H)
+    def back(dh: Array, grads: Params) -> None:
         for t in range(T - 1, -1, -1):
             r, z, n_t, h, dw_t = gates[t, :, :H], gates[t, :, H:], n[t], hs[t], dw[t]
             np.multiply(dh, z, out=product)  # what h_{t-1} gets straight
@@ -88,7 +68,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
             times_sigmoid_prime(r, d_n, dw_t[:, :H])
             times_sigmoid_prime(z, d_z, dw_t[:, H : 2 * H])
             if t:
-                np.matmul(dw_t, p["W"], out=dh)
+                np.matmul(dw_t, W, out=dh)
                 np.add(dh, product, out=dh)
         np.matmul(dw_rows.T, h_rows, out=grads["W"])  # (3H, T B) (T B, H): the sum over t and batch
         np.matmul(dw_rows[:, : 2 * H].T, rows, out=grads["U"][: 2 * H])
@@ -97,21 +77,5 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
             np.sum(dw_rows, axis=0, out=grads["bW"])
             np.sum(dw_rows[:, : 2 * H], axis=0, out=grads["bU"][: 2 * H])
             np.sum(du_n_rows, axis=0, out=grads["bU"][2 * H :])
-            np.sum(e_clipped, axis=0, out=grads["bV"])
 
-    def train_step() -> None:
-        gradient()
-        for name, grad in grads.items():
-            np.multiply(grad, lr, out=grad)
-            np.subtract(p[name], grad, out=p[name])
-
-    def reset() -> None:
-        for name, array in params.items():
-            p[name][...] = array
-
-    def result() -> dict[str, Array]:
-        if task == "gradient":
-            return {"loss": loss} | {f"d{name}": grad for name, grad in grads.items()}
-        return {"loss": loss} | p
-
-    return Bound({"gradient": gradient, "train_step": train_step}[task], reset, result)
+    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)

@@ -13,6 +13,7 @@ import numpy as np
 
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
+from impl_numpy.workspace import bind_in_place
 
 
 def tanh_into(a: Array, out: Array) -> None:
@@ -72,21 +73,17 @@ def bind(
 ) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, O = params["W"].shape[0], params["V"].shape[0]  # noqa: E741  (and for outputs)
+    H, keep = len(params["W"]), 1 if task == "forward" else T  # steps that are kept for the way back
     act, times_act_prime = ACTIVATIONS[activation]
 
     p = {name: array.copy() for name, array in params.items()}
-    U, W, V = p["U"], p["W"], p["V"]
-    UT, WT, VT = U.T, W.T, V.T  # views: they follow the updates
+    UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
-    # forward needs one hidden state at a time, the gradient needs them all
-    a = np.empty((T, B, H), x.dtype)
-    hs = np.zeros((2 if task == "forward" else T + 1, B, H), x.dtype)
+    a, hs = np.empty((T, B, H), x.dtype), np.zeros((keep + 1, B, H), x.dtype)
     a_rows, b, product = a.reshape(T * B, H), np.empty(H, x.dtype), np.empty((B, H), x.dtype)
-    y_hat = np.empty((B, O), x.dtype)
 
-    def forward() -> None:
+    def advance() -> Array:
         np.matmul(rows, UT, out=a_rows)  # (T B, H): U x_t of every step
         if biased:
             np.add(p["bU"], p["bW"], out=b)
@@ -99,31 +96,12 @@ def bind(
             np.add(a_t, product, out=a_t)
             h = hs[(t + 1) % len(hs)]
             act(a_t, h)
-        np.matmul(h, VT, out=y_hat)  # (B, O)
-        if biased:
-            np.add(y_hat, p["bV"], out=y_hat)
+        return h
 
-    if task == "forward":
-        return Bound(forward, lambda: None, lambda: {"y_hat": y_hat})
+    das = np.empty((keep, B, H), x.dtype)
+    da_rows, h_rows = das.reshape(keep * B, H), hs[:-1].reshape(keep * B, H)
 
-    grads = {name: np.empty_like(array) for name, array in p.items()}
-    e, e_clipped, part = (np.empty((B, O), x.dtype) for _ in range(3))
-    das, dh = np.empty((T, B, H), x.dtype), np.empty((B, H), x.dtype)
-    da_rows, h_rows = das.reshape(T * B, H), hs[:-1].reshape(T * B, H)
-    loss = np.zeros((), x.dtype)
-
-    def gradient() -> None:
-        forward()
-        np.subtract(y_hat, y, out=e)
-        np.clip(e, -delta, delta, out=e_clipped)
-        np.multiply(e_clipped, 0.5, out=part)
-        np.subtract(e, part, out=part)
-        np.multiply(part, e_clipped, out=part)
-        np.mean(part, out=loss)
-
-        np.divide(e_clipped, y.size, out=e_clipped)  # dL/dy_hat
-        np.matmul(e_clipped.T, hs[T], out=grads["V"])
-        np.matmul(e_clipped, V, out=dh)  # (B, H)
+    def back(dh: Array, grads: Params) -> None:
         for t in range(T, 0, -1):
             times_act_prime(hs[t], dh, das[t - 1])
             if t > 1:
@@ -133,21 +111,5 @@ def bind(
         if biased:
             np.sum(da_rows, axis=0, out=grads["bU"])
             np.copyto(grads["bW"], grads["bU"])
-            np.sum(e_clipped, axis=0, out=grads["bV"])
 
-    def train_step() -> None:
-        gradient()
-        for name, grad in grads.items():
-            np.multiply(grad, lr, out=grad)
-            np.subtract(p[name], grad, out=p[name])
-
-    def reset() -> None:
-        for name, array in params.items():
-            p[name][...] = array
-
-    def result() -> dict[str, Array]:
-        if task == "gradient":
-            return {"loss": loss} | {f"d{name}": grad for name, grad in grads.items()}
-        return {"loss": loss} | p
-
-    return Bound({"gradient": gradient, "train_step": train_step}[task], reset, result)
+    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)

@@ -6,50 +6,40 @@ two. Only torch offers: ``addmm`` adds the bias in the product's kernel, ``addcm
 ``lerp`` mixes the old state and the candidate in one.
 """
 
-from typing import Any
-
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from impl_torch.contract import Bound, to_arrays
+from impl_torch.contract import Bound
 from impl_torch.rnn import Params
 from impl_torch.rnn_inplace import times_sigmoid_prime, times_tanh_prime
+from impl_torch.workspace import affine, bind_in_place
 
 
 @torch.inference_mode()
 def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    O, H = params["V"].shape  # noqa: E741  (and for outputs)
+    H, keep = params["W"].shape[1], 1 if task == "forward" else T  # steps that are kept for the way back
     p = {name: tensor.clone() for name, tensor in params.items()}
-    UT, WT, VT = p["U"].T, p["W"].T, p["V"].T  # views: they follow the updates
-    biased = "bU" in p
+    UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
+    bU, bW = p.get("bU"), p.get("bW")
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
-    keep = 1 if task == "forward" else T  # steps whose gates are kept
     u, w = x.new_empty((T, B, 3 * H)), x.new_empty((keep, B, 3 * H))
     gates, n = x.new_empty((keep, B, 2 * H)), x.new_empty((keep, B, H))
-    hs = x.new_zeros((2 if task == "forward" else T + 1, B, H))
-    u_rows, y_hat = u.reshape(T * B, 3 * H), x.new_empty((B, O))
+    hs, u_rows = x.new_zeros((keep + 1, B, H)), u.reshape(T * B, 3 * H)
     # views of every step, as slicing costs as much as computing
     u_gates, u_ns = u[..., : 2 * H].unbind(), u[..., 2 * H :].unbind()
     ws, w_gates, w_ns = w.unbind(), w[..., : 2 * H].unbind(), w[..., 2 * H :].unbind()
     rzs, rs, zs, ns = gates.unbind(), gates[..., :H].unbind(), gates[..., H:].unbind(), n.unbind()
     h_steps = hs.unbind()
 
-    def forward() -> None:
-        if biased:
-            torch.addmm(p["bU"], rows, UT, out=u_rows)  # (T B, 3H): U x_t + bU of every step
-        else:
-            torch.mm(rows, UT, out=u_rows)
+    def advance() -> Tensor:
+        affine(UT, bU, rows, u_rows)  # (T B, 3H): U x_t + bU of every step
         h = h_steps[0]
         h.zero_()
         for t in range(T):
             k = t % keep
-            if biased:
-                torch.addmm(p["bW"], h, WT, out=ws[k])  # (B, 3H)
-            else:
-                torch.mm(h, WT, out=ws[k])
+            affine(WT, bW, h, ws[k])  # (B, 3H)
             torch.add(u_gates[t], w_gates[k], out=rzs[k])
             torch.sigmoid(rzs[k], out=rzs[k])
             torch.addcmul(u_ns[t], rs[k], w_ns[k], out=ns[k])
@@ -57,31 +47,15 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             h_new = h_steps[(t + 1) % len(h_steps)]
             torch.lerp(ns[k], h, zs[k], out=h_new)  # n + z (h - n)
             h = h_new
-        if biased:
-            torch.addmm(p["bV"], h, VT, out=y_hat)  # (B, O)
-        else:
-            torch.mm(h, VT, out=y_hat)
+        return h
 
-    grads = {name: torch.empty_like(tensor) for name, tensor in p.items()}
-    e, e_clipped, part = (torch.empty_like(y_hat) for _ in range(3))
-    dw, du_n = x.new_empty((T, B, 3 * H)), x.new_empty((T, B, H))
-    dh, product, d_n, d_z = (x.new_empty((B, H)) for _ in range(4))
-    dw_rows, du_n_rows, h_rows = dw.reshape(T * B, 3 * H), du_n.reshape(T * B, H), hs[:-1].reshape(-1, H)
+    dw, du_n = x.new_empty((keep, B, 3 * H)), x.new_empty((keep, B, H))
+    product, d_n, d_z = (x.new_empty((B, H)) for _ in range(3))
+    dw_rows, du_n_rows, h_rows = dw.reshape(-1, 3 * H), du_n.reshape(-1, H), hs[:-1].reshape(-1, H)
     dws, dw_rs, dw_zs = dw.unbind(), dw[..., :H].unbind(), dw[..., H : 2 * H].unbind()
     dw_ns, du_ns = dw[..., 2 * H :].unbind(), du_n.unbind()
-    loss = x.new_zeros(())
 
-    def gradient() -> None:
-        forward()
-        torch.sub(y_hat, y, out=e)
-        torch.clamp(e, -delta, delta, out=e_clipped)
-        torch.sub(e, e_clipped, alpha=0.5, out=part)
-        torch.mul(part, e_clipped, out=part)
-        torch.mean(part, dim=(0, 1), out=loss)
-
-        torch.div(e_clipped, y.numel(), out=e_clipped)  # dL/dy_hat
-        torch.mm(e_clipped.T, h_steps[T], out=grads["V"])
-        torch.mm(e_clipped, p["V"], out=dh)  # (B, H)
+    def back(dh: Tensor, grads: Params) -> None:
         for t in range(T - 1, -1, -1):
             torch.mul(dh, zs[t], out=product)  # what h_{t-1} gets straight
             torch.sub(dh, product, out=d_n)  # dh (1 - z)
@@ -93,32 +67,13 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             times_sigmoid_prime(rs[t], d_n, dw_rs[t])
             times_sigmoid_prime(zs[t], d_z, dw_zs[t])
             if t:
-                torch.addmm(product, dws[t], p["W"], out=dh)
+                torch.addmm(product, dws[t], W, out=dh)
         torch.mm(dw_rows.T, h_rows, out=grads["W"])  # (3H, T B) (T B, H): the sum over t and batch
         torch.mm(dw_rows[:, : 2 * H].T, rows, out=grads["U"][: 2 * H])
         torch.mm(du_n_rows.T, rows, out=grads["U"][2 * H :])
-        if biased:
+        if bU is not None:
             torch.sum(dw_rows, dim=0, out=grads["bW"])
             torch.sum(dw_rows[:, : 2 * H], dim=0, out=grads["bU"][: 2 * H])
             torch.sum(du_n_rows, dim=0, out=grads["bU"][2 * H :])
-            torch.sum(e_clipped, dim=0, out=grads["bV"])
 
-    def train_step() -> None:
-        gradient()
-        for name, grad in grads.items():
-            torch.sub(p[name], grad, alpha=lr, out=p[name])
-
-    def reset() -> None:
-        for name, tensor in params.items():
-            p[name].copy_(tensor)
-
-    def result() -> dict[str, NDArray[Any]]:
-        if task == "forward":
-            return to_arrays({"y_hat": y_hat})
-        if task == "gradient":
-            return to_arrays({"loss": loss} | {f"d{name}": grad for name, grad in grads.items()})
-        return to_arrays({"loss": loss} | p)
-
-    calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
-    inference = torch.inference_mode()
-    return Bound(inference(calls[task]), inference(reset), result)
+    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)

@@ -6,14 +6,13 @@ One thing only torch offers: ``addmm`` adds the recurrent product to U x_t in th
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from impl_torch.contract import Bound, to_arrays
+from impl_torch.contract import Bound
 from impl_torch.rnn import Params
+from impl_torch.workspace import affine, bind_in_place
 
 
 def times_tanh_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
@@ -59,26 +58,20 @@ def bind(
 ) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, O = params["W"].shape[0], params["V"].shape[0]  # noqa: E741  (and for outputs)
+    H, keep = len(params["W"]), 1 if task == "forward" else T  # steps that are kept for the way back
     act, times_act_prime = ACTIVATIONS[activation]
 
     p = {name: tensor.clone() for name, tensor in params.items()}
-    U, W, V = p["U"], p["W"], p["V"]
-    UT, WT, VT = U.T, W.T, V.T  # views: they follow the updates
+    UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
-    # forward needs one hidden state at a time, the gradient needs them all
-    a = x.new_empty((T, B, H))
-    hs = x.new_zeros((2 if task == "forward" else T + 1, B, H))
+    a, b, hs = x.new_empty((T, B, H)), x.new_empty(H), x.new_zeros((keep + 1, B, H))
     a_rows, a_steps, h_steps = a.reshape(T * B, H), a.unbind(), hs.unbind()
-    b, y_hat = x.new_empty(H), x.new_empty((B, O))
 
-    def forward() -> None:
+    def advance() -> Tensor:
         if biased:
             torch.add(p["bU"], p["bW"], out=b)
-            torch.addmm(b, rows, UT, out=a_rows)  # (T B, H): U x_t + bU + bW of every step
-        else:
-            torch.mm(rows, UT, out=a_rows)
+        affine(UT, b if biased else None, rows, a_rows)  # (T B, H): U x_t + bU + bW of every step
         h = h_steps[0]
         h.zero_()
         for t in range(T):
@@ -86,29 +79,12 @@ def bind(
             torch.addmm(a_t, h, WT, out=a_t)
             h = h_steps[(t + 1) % len(h_steps)]
             act(a_t, out=h)
-        if biased:
-            torch.addmm(p["bV"], h, VT, out=y_hat)  # (B, O)
-        else:
-            torch.mm(h, VT, out=y_hat)
+        return h
 
-    grads = {name: torch.empty_like(tensor) for name, tensor in p.items()}
-    e, e_clipped, part = (torch.empty_like(y_hat) for _ in range(3))
-    das, dh = x.new_empty((T, B, H)), x.new_empty((B, H))
-    da_steps, da_rows = das.unbind(), das.reshape(T * B, H)
-    h_rows = hs[:-1].reshape(-1, H)
-    loss = x.new_zeros(())
+    das = x.new_empty((keep, B, H))
+    da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[:-1].reshape(-1, H)
 
-    def gradient() -> None:
-        forward()
-        torch.sub(y_hat, y, out=e)
-        torch.clamp(e, -delta, delta, out=e_clipped)
-        torch.sub(e, e_clipped, alpha=0.5, out=part)
-        torch.mul(part, e_clipped, out=part)
-        torch.mean(part, dim=(0, 1), out=loss)
-
-        torch.div(e_clipped, y.numel(), out=e_clipped)  # dL/dy_hat
-        torch.mm(e_clipped.T, h_steps[T], out=grads["V"])
-        torch.mm(e_clipped, V, out=dh)  # (B, H)
+    def back(dh: Tensor, grads: Params) -> None:
         for t in range(T, 0, -1):
             times_act_prime(h_steps[t], dh, da_steps[t - 1])
             if t > 1:
@@ -118,24 +94,5 @@ def bind(
         if biased:
             torch.sum(da_rows, dim=0, out=grads["bU"])
             grads["bW"].copy_(grads["bU"])
-            torch.sum(e_clipped, dim=0, out=grads["bV"])
 
-    def train_step() -> None:
-        gradient()
-        for name, grad in grads.items():
-            torch.sub(p[name], grad, alpha=lr, out=p[name])
-
-    def reset() -> None:
-        for name, tensor in params.items():
-            p[name].copy_(tensor)
-
-    def result() -> dict[str, NDArray[Any]]:
-        if task == "forward":
-            return to_arrays({"y_hat": y_hat})
-        if task == "gradient":
-            return to_arrays({"loss": loss} | {f"d{name}": grad for name, grad in grads.items()})
-        return to_arrays({"loss": loss} | p)
-
-    calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
-    inference = torch.inference_mode()
-    return Bound(inference(calls[task]), inference(reset), result)
+    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)

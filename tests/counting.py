@@ -129,7 +129,7 @@ def _torch_operations(call: Any) -> Seen:
 @contextmanager
 def _counting_numpy() -> Iterator[Seen]:
     """Arrays that the workspace variants allocate are counted ones too."""
-    from impl_numpy import gru_inplace, lstm_inplace, rnn_inplace
+    from impl_numpy import gru_inplace, lstm_inplace, rnn_inplace, workspace
 
     class Counting:
         def __getattr__(self, name: str) -> Any:
@@ -138,7 +138,7 @@ def _counting_numpy() -> Iterator[Seen]:
 
     Counted.seen = []
     with ExitStack() as patches:
-        for module in (rnn_inplace, gru_inplace, lstm_inplace):
+        for module in (rnn_inplace, gru_inplace, lstm_inplace, workspace):
             patches.enter_context(mock.patch.object(module, "np", Counting()))
         yield Counted.seen
 
