@@ -28,8 +28,8 @@ PART_TITLES: dict[Kind, str] = {
 CAPTION = "A bar is the time of a call in its parts, the triangle the lower bound of that time."
 NOTES = (
     "Dispatch is measured: the same calls on arrays of one number. Products and elementwise work are what "
-    "the counted operations cost beyond that, timed alone; the rest is what remains, as autograd, copies "
-    "and caches. docs/limits.md has the formulas.",
+    "the counted operations cost beyond that, timed alone; the rest is what remains, as autograd, copies, "
+    "caches and gates that are slices of rows. docs/limits.md has the formulas.",
     "The lower bound is what the products and activations that the mathematics needs take at the library's "
     "best rates here, or a copy of the bytes it needs; efficiency is the bound over the time.",
 )
