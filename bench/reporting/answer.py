@@ -144,9 +144,9 @@ def _drop_empty(pairs: Pairs) -> Pairs:
 
 def _title(facts: Facts, asked: Sequence[Comparison]) -> str:
     """Return the answer in a dozen words: each comparison if few, else how often each side is faster."""
+    for_cell = words.for_cell(facts.case(asked[0].entry))
     if len(asked) == 1:
-        title = words.sentences(asked[0]).title.format(**words.parts(asked[0]))
-        return title + words.for_cell(facts.case(asked[0].entry))
+        return words.sentences(asked[0]).title.format(**words.parts(asked[0]), for_cell=for_cell)
     decided = [words.is_decided(comparison) for comparison in asked]
     verb = "is" if all(decided) else "measured"
     end = "" if all(decided) else ": not all decided" if any(decided) else ": undecided"
@@ -157,7 +157,7 @@ def _title(facts: Facts, asked: Sequence[Comparison]) -> str:
             f"{sentence(**texts)} with {_difference(facts, pair, asked)}"
             for pair, texts in zip(asked, parts, strict=True)
         ]
-        return ", ".join(clauses) + end + words.for_cell(facts.case(asked[0].entry))
+        return ", ".join(clauses) + for_cell + end
     win_counts = Counter(texts["winner"] for texts in parts).most_common()
     clauses = [f"{winner} {verb} faster in {count}" for winner, count in win_counts]
     clauses += [f"{len(asked) - len(parts)} without a result"] * (len(parts) < len(asked))

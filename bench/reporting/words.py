@@ -29,7 +29,7 @@ TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forw
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """Hold the texts for a verdict; ``parts`` fills their braces, and ``advise`` the rest in ``advice``."""
+    """Hold the texts for a verdict: ``parts`` fills their braces, and title and ``advise`` the rest."""
 
     title: str
     clause: str  # without a full stop
@@ -38,7 +38,7 @@ class Sentences:
 
 
 _DECIDED_SENTENCES = Sentences(
-    "{winner} is {factor} times faster than {loser}",
+    "{winner} is {factor} times faster than {loser}{for_cell}",
     "{winner} is {times_faster} than {loser}{because}",
     "Use {winner}: {times_faster} than {loser} for {work} ({times}{because}).",
     tone="good",
@@ -47,28 +47,28 @@ SENTENCES: dict[Word, Sentences] = {
     "FASTER": _DECIDED_SENTENCES,
     "SLOWER": _DECIDED_SENTENCES,
     "EQUIVALENT": Sentences(
-        "{entry} and {baseline} take the same time",
+        "{entry} and {baseline} take the same time{for_cell}",
         "{entry} and {baseline} take the same time {reason} ({quotient})",
         "Use either: for {work} both take the same time {reason}; {quotient} ({times}).",
     ),
     "UNRESOLVED": Sentences(
-        "Whether {entry} or {baseline} is faster is not resolved",
+        "Whether {entry} or {baseline} is faster{for_cell} is not resolved",
         "it is not resolved whether {entry} or {baseline} is faster: {quotient} ({reason})",
         "Either may be faster for {work}: {quotient} ({times}); {why}.",
     ),
     "INVALID": Sentences(
-        "{entry} against {baseline} has no valid result",
+        "{entry} against {baseline} has no valid result{for_cell}",
         "{entry} against {baseline} has no valid result: {quotient}",
         "No advice for {work}: the result is not valid, since {reason}; {quotient} ({times}).",
         tone="trouble",
     ),
     "NONE": Sentences(
-        "{winner} measured {factor} times faster than {loser}: undecided",
+        "{winner} measured {factor} times faster than {loser}{for_cell}: undecided",
         "{winner} measured {times_faster} than {loser}",
         "No verdict: {why}; so far {winner} measured {times_faster} than {loser} for {work} ({times}).",
     ),
     "MISSING": Sentences(
-        "{entry} was not compared with {baseline}",
+        "{entry} was not compared with {baseline}{for_cell}",
         "{entry} against {baseline} has no result ({reason})",
         "No advice: {why}.",
         tone="trouble",
