@@ -77,7 +77,7 @@ def run_article(
     return Article(
         anchor=anchor,
         kind=_kind(facts),
-        cells=tuple(dict.fromkeys(words.noun(case) for case in cases)),
+        cells=tuple(dict.fromkeys(map(words.named_cell, cases))),
         name=run.plan.run,
         machine=words.machine(machine),
         hero=answer.hero(

@@ -120,14 +120,13 @@ def content_of(articles: Sequence[Article]) -> dict[str, Any]:
         for article in articles
         if article.overview
     ]
-    cells = list(dict.fromkeys(cell for article in articles for cell in article.cells))
-    if len(cells) == 1:
-        cells = [f"this {cells[0].partition(' ')[2]}"]
+    cells = list(dict.fromkeys(cell for article in articles for cell in article.cells)) or [("an", "RNN")]
+    subjects = [" ".join(cell) for cell in cells] if len(cells) > 1 else [f"this {name}" for _, name in cells]
     return {
         "articles": articles,
         "banners": _machine_warnings(articles),
         "overview": overview_table(rows) if len(rows) > 1 else None,
-        "question": f"NumPy or PyTorch for {wording.listing(cells, len(cells)) or 'this RNN'}?",
+        "question": f"NumPy or PyTorch for {wording.listing(subjects, len(subjects))}?",
         "files": "",
     }
 

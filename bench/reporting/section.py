@@ -172,7 +172,7 @@ class Article:
     warnings: tuple[str, ...]  # about the machine and the time budget, shown after the answer
     sections: tuple[Section, ...]
     summary: tuple[str, ...] = ()  # the lines that a terminal shows
-    cells: tuple[str, ...] = ()  # with their articles: "a GRU"
+    cells: Pairs = ()  # article and name of each: ("a", "GRU")
     overview: tuple[Cell, ...] = ()  # cells in the table of all results, after name and machine
     # facts in which machines may differ, by name
     machine_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -37,7 +37,7 @@ def training_article(
     article = Article(
         anchor=anchor,
         kind=f"A training{words.of_cell(result.header.case)}",
-        cells=(words.noun(result.header.case),),
+        cells=(words.named_cell(result.header.case),),
         name=run_name(result.folder),
         machine=words.machine(result.header.machine),
         hero=_hero(result),

@@ -19,6 +19,7 @@ from bench.workload.naming import a_cell as a_cell
 from bench.workload.naming import article as article
 from bench.workload.naming import cell as cell
 from bench.workload.naming import cell_options as cell_options
+from bench.workload.naming import named_cell as named_cell
 from bench.workload.naming import of_cell as of_cell
 
 FORM_PHRASES: dict[Kind, str] = {
@@ -214,11 +215,6 @@ def places(one: Arm, other: Arm) -> str:
 def for_cell(case: Case) -> str:
     """Return " for a GRU" or " for an RNN with biases"; empty for the tutorial's RNN."""
     return f" for {a_cell(case)}" if cell_options(case) else ""
-
-
-def noun(case: Case) -> str:
-    """Return the cell as a noun with its article, for a heading: "a GRU"."""
-    return a_cell(case) if built_in_cell(case.cell) else "a cell of your own"
 
 
 def numbers(case: Case) -> str:

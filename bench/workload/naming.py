@@ -16,8 +16,13 @@ def of_cell(case: Case) -> str:
 
 def a_cell(case: Case) -> str:
     """Return the cell with its article, and its biases if unusual: "an RNN with biases"."""
+    return " ".join(named_cell(case))
+
+
+def named_cell(case: Case) -> tuple[str, str]:
+    """Return the cell's article and name, and its biases if unusual: ("an", "RNN with biases")."""
     biases = "" if case.bias == usual_bias(case) else " with biases" if case.bias else " without biases"
-    return f"{article(case.cell)} {cell(case.cell)}{biases}"
+    return article(case.cell), f"{cell(case.cell)}{biases}"
 
 
 def article(name: str) -> str:
