@@ -8,7 +8,6 @@ import psutil
 import pytest
 
 from bench.cli.main import main
-from bench.workload.case import ACTIVATIONS
 
 MINE = """
 from types import SimpleNamespace
@@ -134,10 +133,10 @@ def test_verify_names_the_line_of_a_crash_or_of_who_leaves_and_calls_it_one(mine
     assert f"CRASHED: {', '.join(f'numpy-{name}' for name in SAID)}, as told above." in printed
     assert "WRONG" not in printed
     rows = [line.split() for line in printed.splitlines() if line.strip().startswith("numpy-")]
-    # no tolerance where nothing was compared
-    assert {row[-2] for row in rows if row[-1] == "CRASHED"} == set(ACTIVATIONS)
-    agreed = [row[-2] for row in rows if row[-1] == "agrees"]
-    assert set(agreed) == {"3e-6", "1e-14"}  # of forward alone: it has no gradient
+    # no error where nothing was compared
+    assert all(row[1:] == ["rnn", "CRASHED"] for row in rows if row[-1] == "CRASHED")
+    assert [len(row) for row in rows if row[-1] == "agrees"] == [5]  # errors of forward alone: no gradient
+    assert ["allowed", "at", "most", "1e-5", "2e-14"] in map(str.split, printed.splitlines())
 
 
 def test_run_names_the_line_on_the_terminal_in_the_journal_and_on_the_page(mine, capsys):

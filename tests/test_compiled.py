@@ -32,12 +32,9 @@ ODD_GRADIENT, ODD_FORWARD = (
 )
 # short sequences, since the time of compiling grows with their length
 OTHER_CELLS = [
-    Case("train_step", Shape(3, 5, 2, 7, 4), dtype="float64", activation=activation, data="random", delta=0.5,
-         cell=cell, bias=bias)
-    for cell, activation, bias in (
-        ("rnn", "relu", True), ("gru", "tanh", True), ("gru", "tanh", False), ("lstm", "tanh", True),
-        ("lstm", "tanh", False),
-    )
+    Case("train_step", Shape(2, 5, 3, 7, 4), dtype="float64", activation=activation, data="random", delta=0.5,
+         cell=cell, bias=True)
+    for cell, activation in (("rnn", "relu"), ("gru", "tanh"), ("lstm", "tanh"))
 ]  # fmt: skip
 
 
@@ -57,7 +54,8 @@ def bind(case: Case, **changes: Any) -> Any:
     ).bound
 
 
-STEPS = [sine_case("train_step", layout, dtype=dtype) for layout in LAYOUTS for dtype in DTYPES]
+STEPS = [sine_case("train_step", layout) for layout in LAYOUTS]
+STEPS.append(sine_case("train_step", "positional", dtype="float64"))
 
 
 @pytest.mark.parametrize("case", [*STEPS, ODD_GRADIENT, *OTHER_CELLS], ids=str)

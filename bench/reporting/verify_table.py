@@ -67,7 +67,7 @@ def table(device: str, rows: Iterable[Row]) -> Table:
     error_table = Table(
         *("variant", "cell", *(f"{dtype}\n{part}" for dtype, part in product(dtypes, PARTS)), "verdict"),
         title=f"Worst errors on {device} against the float64 reference, |a - b| / |b|",
-        caption="forward: y_hat and loss; gradient: those of all parameters, and the update",
+        caption="forward: y_hat, loss; gradient: of every parameter, and the update",
         box=box.SIMPLE_HEAD,
         padding=0,
     )
