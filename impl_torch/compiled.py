@@ -1,10 +1,10 @@
 """Variant ``torch-compile``: loss, gradient and update as one compiled graph.
 
-Differs from rnn.py in that torch.compile turns a whole task into one graph (``fullgraph``) for one set of
-shapes (``dynamic=False``), and generates its code: element-wise operations are merged, the gradient is a
-function of the parameters (``torch.func``), so that the update belongs to the graph as well. The input
-products of all steps are one matrix product, as in rnn_inplace.py. On the CPU the code around the kernels is
-C++ too: with the usual Python around them, a step of the primer's size takes a fifth longer.
+Differs from rnn.py, gru.py and lstm.py in that torch.compile turns a whole task into one graph
+(``fullgraph``) for one set of shapes (``dynamic=False``), and generates its code: element-wise operations are
+merged, the gradient is a function of the parameters (``torch.func``), so that the update belongs to the graph
+as well. The input products of all steps are one matrix product. On the CPU the code around the kernels is C++
+too: with the usual Python around them, an RNN's step of the primer's size takes a fifth longer.
 
 ``bind`` compiles, which takes seconds, and says how long in ``compile_ns``. What is compiled is kept for the
 process and, where ``TORCHINDUCTOR_CACHE_DIR`` says, for the next one. Learning rate and Huber cutoff are
@@ -30,7 +30,7 @@ from impl_torch.rnn import ACTIVATIONS, Params
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of torch, about itself
     import torch._inductor.compile_fx  # here, since at first use its seconds would look like compilation
 
-MOST_GRAPHS = 256  # of a task in one process: its different shapes, dtypes and activations
+MOST_GRAPHS = 256  # of a task in one process: its different cells, shapes, dtypes and activations
 LOUD: dict[str, Any] = {
     "recompile_limit": MOST_GRAPHS,
     "accumulated_recompile_limit": MOST_GRAPHS,

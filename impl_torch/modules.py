@@ -17,22 +17,26 @@ from torch import Tensor, nn
 from impl_torch.contract import Bound, to_arrays
 from impl_torch.rnn import Params
 
-# a parameter's name here -> its name in a cell, and in a layer; the output is nn.Linear
+# a parameter's name here -> its name in a ``Model``; in a layer _l0 follows
 NAMES = {
     "U": "rnn.weight_ih", "W": "rnn.weight_hh", "V": "linear.weight",
     "bU": "rnn.bias_ih", "bW": "rnn.bias_hh", "bV": "linear.bias",
 }  # fmt: skip
 
 
-class CellModel(nn.Module):
-    """A cell applied T times from the state 0, then a linear layer on h_T."""
+class Model(nn.Module):
+    """A recurrent part of the library, then a linear layer on h_T."""
 
-    def __init__(self, cell: Callable[..., nn.Module], sizes: tuple[int, int, int], **options: Any) -> None:
-        """``sizes`` are I, H and O; ``options`` are those of the cell."""
+    def __init__(self, part: Callable[..., nn.Module], sizes: tuple[int, int, int], **options: Any) -> None:
+        """``sizes`` are I, H and O; ``options`` are those of the ``part``, a cell or a layer."""
         super().__init__()
         features, hidden, outputs = sizes
-        self.rnn = cell(features, hidden, **options)
+        self.rnn = part(features, hidden, **options)
         self.linear = nn.Linear(hidden, outputs, bias=options["bias"])
+
+
+class CellModel(Model):
+    """A cell applied T times from the state 0, then a linear layer on h_T."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, I) -> (B, O)."""
@@ -43,15 +47,8 @@ class CellModel(nn.Module):
         return y_hat
 
 
-class LayerModel(nn.Module):
+class LayerModel(Model):
     """A layer over the whole sequence, then a linear layer on h_T."""
-
-    def __init__(self, layer: Callable[..., nn.Module], sizes: tuple[int, int, int], **options: Any) -> None:
-        """``sizes`` are I, H and O; ``options`` are those of the layer."""
-        super().__init__()
-        features, hidden, outputs = sizes
-        self.rnn = layer(features, hidden, **options)
-        self.linear = nn.Linear(hidden, outputs, bias=options["bias"])
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, B, I) -> (B, O)."""
@@ -61,14 +58,14 @@ class LayerModel(nn.Module):
         return y_hat
 
 
-def named_weights(model: nn.Module) -> dict[str, Tensor]:
+def named_weights(model: Model) -> dict[str, Tensor]:
     """The model's parameters under the contract's names."""
     weights = {name.removesuffix("_l0"): weight for name, weight in model.named_parameters()}
     return {name: weights[theirs] for name, theirs in NAMES.items() if theirs in weights}
 
 
 def bind(
-    model_class: type[CellModel] | type[LayerModel],
+    model_class: type[Model],
     part: Callable[..., nn.Module],
     task: str,
     params: Params,
