@@ -10,11 +10,6 @@ from bench.workload.options import RunOptions
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 CPU_ONLY = Devices((CPU,), ())
-# a module with somebody's variant of a GRU, which says nothing about biases
-OWN_GRU = """
-from types import SimpleNamespace
-gru = SimpleNamespace(name="own-gru", library="numpy", bind=print, cell="gru")
-"""
 
 
 def machine(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from declared import OWN_GRU, declare, machine
+from declared import declare, machine
 from journals import example_records
 from msgspec.structs import replace
 from reports import Reader, write_run
@@ -36,6 +36,7 @@ SMALL: dict[str, Any] = {"quick": True, "blocks": 1, "variants": "numpy-inplace"
 def here(tmp_path, monkeypatch):
     """An empty folder to stand in, and a machine whose devices need no child process to find."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where children find third_parties
     for module in ("bench.api.run", "bench.api.verify"):
         monkeypatch.setattr(f"{module}.find_devices", lambda: CPU_ONLY)
     return tmp_path
@@ -155,8 +156,8 @@ NO_LOOP = "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"
         ("run", {"cell": "gru", "activation": "relu"}, "activation='relu': the cell gru has no such"),
         ("run", {"preset": "cells", "cell": "gru"}, "preset='cells' measures every cell, each with"),
         ("run", {"bias": "no"}, "bias: is True or False, not 'no'"),
-        ("run", {"cell": "third_parties.gru:GRU", "bias": True}, "bias=True: the cell third_parties."),
-        ("run", {"variant": "own:gru"}, "set its attribute bias = True if it does, or give bias=False"),
+        ("run", {"cell": "third_parties.mgu:MGU", "bias": True}, "bias=True: the cell third_parties."),
+        ("run", {"variant": "third_parties.own_gru:silent"}, "bias = True if it does, or give bias=False"),
         ("run", {"keep_env": "OMP_NUM_THREADS"}, "keep_env='OMP_NUM_THREADS': both libraries get the same"),
         ("run", {"refine": "taken"}, "make one with bench.run(preset='grid')"),
         ("run", {"devcie": "cpu"}, "bench.run() knows no wish 'devcie' (did you mean 'dev"),
@@ -180,7 +181,6 @@ NO_LOOP = "no variant 'numpy-lop' (did you mean 'numpy-loop'?)"
 def test_what_python_complains_of_is_said_in_its_own_words(here, capsys, name, options, message):
     if "taken" in options.values():
         write_run(Path("taken"), example_records())
-    Path("own.py").write_text(OWN_GRU)
     with pytest.raises(bench.UserError) as raised:
         getattr(bench, name)(**options)
     assert message in str(raised.value)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from declared import OWN_GRU, machine
+from declared import machine
 
 from bench.cli.main import VERBS, build_parser, main
 from bench.machine.devices import Absent
@@ -26,6 +26,7 @@ NEEDED = {"report": ["x"], "compare": ["x", "y"], "export": ["x", "--to", "csv"]
 def here(tmp_path, monkeypatch):
     """An empty folder to stand in, and a machine whose devices need no child process to find."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where children find third_parties
     monkeypatch.setattr("bench.api.run.find_devices", lambda: CPU_ONLY)
     return tmp_path
 
@@ -83,18 +84,24 @@ def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
         (["verify", "--cell", "Gru"], "no cell 'Gru' (did you mean 'gru'?)"),
         (["run", "--cell", "gru", "--activation", "sigmoid"], "no such activation; its only one is tanh"),
         *(
-            ([verb, "--cell", "third_parties.gru:GRU", "--bias"], "third_parties.gru:GRU has no biases")
+            ([verb, "--cell", "third_parties.mgu:MGU", "--bias"], "third_parties.mgu:MGU has no biases")
             for verb in ("run", "verify")
         ),
         (["run", "--preset", "cells", "--cell", "gru"], "--preset=cells measures every cell, each"),
         (["run", "--preset", "cells", "--activation", "relu"], "usual activation; leave --activation out"),
-        (["run", "--variant", "own:gru"], "own-gru does not support a cell with biases; set its attribute"),
+        (
+            ["run", "--preset", "cells", "--variant", "third_parties.mgu:numpy"],
+            "measures rnn, gru, lstm, not third_parties.mgu:MGU; choose",
+        ),
+        (
+            ["run", "--variant", "third_parties.own_gru:silent"],
+            "own-silent does not support a cell with biases; set its attribute",
+        ),
     ],
 )
 def test_bad_input_gets_one_clear_line_and_exit_code_2(here, monkeypatch, capsys, arguments, message):
     monkeypatch.setattr("bench.api.verify.find_devices", lambda: CPU_ONLY)
     Path("file").write_text("")
-    Path("own.py").write_text(OWN_GRU)
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -1,6 +1,7 @@
 """The plan's ladder, dispatch table, probes and grid: what is declared so that a run can say why."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from declared import declare, machine
@@ -37,6 +38,21 @@ def steps(plan: Plan) -> dict[str, set[str]]:
 
 def of_kind(plan: Plan, kind: str) -> list[Group]:
     return [group for group in plan.groups if group.kind == kind]
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ({}, "as published: one sample at a time, sigmoid, float64"),
+        ({"quick": True}, "as published: one sample at a time, sigmoid, float64"),
+        ({"cell": "gru"}, "one sample at a time, float64"),
+        ({"cell": "gru", "quick": True}, "the whole batch at once, float64"),
+    ],
+)
+def test_the_first_rung_says_what_it_is_whatever_a_cell_or_a_quick_run_leaves_out(
+    options: dict[str, Any], first: str
+) -> None:
+    assert declare(**options).ladder[0].change == first
 
 
 @pytest.fixture(scope="module")

@@ -245,7 +245,8 @@ class _Planner:
         """Return the fields ``cell``, ``bias`` and ``activation`` of the cases: of all cells, or of one.
 
         Raises:
-            UserError: all cells were asked for together with one of them, or with an activation.
+            UserError: all cells were asked for together with one of them, with an activation, or with
+                variants of a user's cell.
         """
         if self.asked.preset != "cells":
             return [self.cell_settings]
@@ -253,6 +254,10 @@ class _Planner:
             raise UserError(
                 "--preset=cells measures every cell, each with its usual activation; leave "
                 f"{' and '.join(map(spelled, sorted(chosen)))} out"
+            )
+        if (own_cell := self.cell_settings["cell"]) not in CELLS:
+            raise UserError(
+                f"--preset=cells measures {', '.join(CELLS)}, not {own_cell}; choose variants of these"
             )
         return [catalog.cell_settings((), cell=cell, bias=self.asked.bias) for cell in CELLS]
 
