@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from test_verdict import BASE, RIVAL, THIRD, around
 
 from bench.analysis.summary import summarise
-from bench.measure.budget import MIN_BLOCKS_BEFORE_STOP, precise
+from bench.measure.budget import MIN_BLOCKS_BEFORE_STOP, precise, trimmed
 from bench.measure.plan import PRECISION
 from bench.measure.runner import Runner
 from bench.records.record import AnyRecord, Burst, Decision, Group, Pair, Worker
@@ -88,6 +88,8 @@ def compiled_in(block: int, seconds: float) -> Worker:
 class Compiling:
     """Stands in for the blocks of a run: every worker of the compiled arm takes so long to compile."""
 
+    next_s = 0.0
+
     def __init__(self, runner: Runner, seconds: float) -> None:
         self.measured: list[set[str]] = []  # the arms of every block
         self._runner, self._seconds = runner, seconds
@@ -115,6 +117,20 @@ def test_what_compiles_again_in_every_block_is_left_out_where_the_time_does_not_
     assert [COMPILED in arms for arms in blocks.measured] == [True, not left_out, not left_out]
     assert all("torch-layer@cpu x1" in arms for arms in blocks.measured)
     assert written == ([replace(decision, dropped_groups=["compiled"])] if left_out else [])
+
+
+def test_nothing_waits_for_a_pair_that_the_budget_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, asked = example_plan(), list[str]()
+    monkeypatch.setattr(
+        "bench.measure.runner.precise", lambda pairs, *_: asked.extend(pair.entry for pair in pairs)
+    )
+    runner = Runner(plan, mock.Mock(), mock.Mock())
+    decision = Decision([], 200.0, 12, 15, ["train_step sequence"], ["torch-layer@cpu x2"])
+    kept = trimmed(plan.groups, decision)
+    blocks: Any = Compiling(runner, 1.0)
+    runner._count(blocks, kept, decision)
+    assert asked
+    assert set(asked) <= {entry.id for group in kept for entry in group.entries}
 
 
 def test_what_was_left_out_after_block_1_keeps_its_values_and_has_no_verdict() -> None:
