@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from reports import TWIN, USUAL, around, run_with
 
 from bench.analysis.outcome import outcomes
+from bench.analysis.summary import summarise
 from bench.machine import units
 from bench.records.record import AnyRecord, Burst, Decision, End, Environment, Failure
 from bench.records.run import Run, make_run
@@ -197,6 +198,24 @@ def test_what_the_budget_dropped_is_one_line_and_fills_no_table(
     assert short["sure"].lead[0].startswith(counted)
     assert not [row for row in declared.rows if row[-1].text == "MISSING"]
     assert not [row for row in noise.rows if any(name in row[0].text for name in GROUPS)]
+
+
+def test_a_table_that_was_left_out_is_not_shown_with_what_the_ladder_measured_of_it() -> None:
+    name = "train_step single_step"
+    records: list[AnyRecord] = []
+    for record in example_records():
+        if isinstance(record, Decision):
+            record = replace(record, dropped_groups=[name])
+        entry = record.entry if isinstance(record, Burst) and record.block else ""
+        gone = entry.startswith(f"{name} | ") and "| torch-cell@" not in entry
+        records += [] if gone else [record]
+    run = make_run(records)
+    titles = [part.title for part in sections(run)["times"].parts]
+    assert "Training step, sequence input" in titles
+    assert "Training step, single_step input" not in titles
+    claim = summarise(run).headline("claim")
+    assert claim is not None
+    assert claim.verdict == "FASTER"
 
 
 def test_what_crashed_keeps_its_row_of_dashes_and_its_comparison_is_missing() -> None:

@@ -67,11 +67,11 @@ def test_a_table_that_shares_with_two_others_joins_them() -> None:
     assert {table.name for table in session.groups} == {"one", "other", "both"}
 
 
-def test_an_entry_that_is_measured_under_a_name_that_is_not_there_is_measured_all_the_same() -> None:
-    """In a block that its first table takes no part in."""
+def test_an_entry_keeps_the_name_it_is_measured_under_where_its_first_table_was_left_out() -> None:
+    """Else nobody would find its values."""
     one, other = group("one", "x", "y"), group("other", "y", "z")
     (session,) = sessions([other], measured_as([one, other]).__getitem__)
-    assert names(session.entries) == ["other | y", "other | z"]
+    assert names(session.entries) == ["one | y", "other | z"]
 
 
 @pytest.fixture

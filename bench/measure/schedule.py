@@ -10,6 +10,8 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from bench.records.record import Arm, Entry, Group
 
 SLOW_CALL_NS = 10_000_000  # entries with longer calls take part in a third of the rounds
@@ -37,7 +39,8 @@ def sessions(groups: Sequence[Group], measured_as: Callable[[str], str]) -> list
     for group in groups:
         entries: dict[str, Entry] = {}
         for entry in group.entries:
-            entries.setdefault(measured_as(entry.id), entry)
+            name = measured_as(entry.id)  # also where the table of this name was left out
+            entries.setdefault(name, replace(entry, id=name))
         joined = [group]
         for earlier, earlier_entries in [part for part in parts if part[1].keys() & entries.keys()]:
             joined, entries = (

@@ -107,7 +107,8 @@ def _kind(facts: Facts) -> str:
 def times(facts: Facts, prefix: str) -> Section | None:
     """Return the tables, each with its plot, or merged if too many; one line lists what was left out."""
     planned = [table for table in facts.summary.tables if table.kind in TABLES]
-    timed = [table for table in planned if tables.ordered(table)]
+    dropped = facts.run.decision.dropped_groups if facts.run.decision else ()
+    timed = [table for table in planned if table.name not in dropped and tables.ordered(table)]
     section = Section(id="times", title="How long does each take?", lead=left_out(facts))
     if len(planned) > MAX_PLOTS:
         merged = (tables.every_size_table(facts, timed),) * bool(timed)
