@@ -95,7 +95,7 @@ def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
         ),
         (
             ["run", "--variant", "third_parties.own_gru:silent"],
-            "own-silent does not support a cell with biases; set its attribute",
+            "nothing to measure: own-silent does not support a cell with biases; set its attribute bias",
         ),
     ],
 )

@@ -142,10 +142,10 @@ def make_plan(
         compiled, branch = planner.compiled(groups[0].entries[0].case)
         groups, rungs = [*groups, compiled], [*rungs, *branch]
     if not any(comparisons(group, arms.values()) for group in groups):
-        reasons = (
-            "; ".join(dict.fromkeys(missing.reason for missing in planner.missing)) or "no variant was chosen"
-        )
-        raise UserError(f"nothing to measure: {reasons}")
+        # an absent device is no reason where there is another, and names no variant
+        of_variants = [missing for missing in planner.missing if missing.library] or planner.missing
+        reasons = dict.fromkeys(missing.reason for missing in of_variants)
+        raise UserError(f"nothing to measure: {'; '.join(reasons) or 'no variant was chosen'}")
 
     explains = not asked.quick and asked.preset not in ("grid", "cells")
     probes = planner.probes(groups[0]) if explains else []
