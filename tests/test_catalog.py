@@ -152,7 +152,7 @@ def test_variants_lists_the_catalogue_and_your_own(
     printed = capsys.readouterr().out
     assert all(text in printed for variant in VARIANTS for text in (variant.name, variant.summary))
     assert "twice the reference" in printed
-    assert "no task train_step, no task gradient, no dtype float32" in printed
+    assert "rnn alone, no biases, no task train_step, no task gradient, no dtype float32" in printed
 
     assert listing.variants_main(VariantsOptions()) == 0
     assert "own-doubled" not in capsys.readouterr().out

@@ -36,6 +36,7 @@ from bench.reporting.section import Cell, Drawing, Section, TextTable, text_tabl
 from bench.reporting.sections.breakeven import breakeven_section
 from bench.reporting.sections.cells import cells_section
 from bench.reporting.sections.crossover import crossover_section, lines_plot, map_plot
+from bench.reporting.sections.glossary import words_section
 from bench.reporting.sections.ladder import BRANCH, WAY, ladder_section, limits, times
 from bench.reporting.sections.limits import limits_section
 from bench.reporting.sections.proof import proof_section
@@ -538,6 +539,10 @@ def test_the_cells_stand_side_by_side_each_with_what_it_costs() -> None:
     labels = [text.get_text() for text in axes.texts]
     assert labels.count("GRU") == labels.count("LSTM") == 4
     assert maybe(cells_section, facts_of(grid(crossing_at(64)))) is None
+    words = dict(section(words_section, run).pairs)
+    assert {"GRU", "LSTM", "hidden state", "bU, bW, bV"} <= words.keys()
+    of_the_rnn = dict(section(words_section, grid(crossing_at(64))).pairs)
+    assert not {"GRU", "LSTM", "bU, bW, bV"} & of_the_rnn.keys()
 
 
 def test_a_cell_of_several_sizes_has_a_row_a_size_and_a_map_a_cell() -> None:

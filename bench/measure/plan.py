@@ -232,7 +232,7 @@ class _Planner:
         lengths, batches, features, hidden, outputs = self.sizes.values()
         cases: list[Case] = []
         for cell, (task, layout), T, B, H, O in product(  # noqa: E741
-            self._cells(), work, lengths, batches, hidden, outputs
+            self._settings(), work, lengths, batches, hidden, outputs
         ):
             common = cell | {"dtype": asked.dtype, "split": asked.split, "seed": asked.seed or 0}
             for I in features:  # noqa: E741  (the project's letters)
@@ -241,7 +241,7 @@ class _Planner:
                 cases.append(sine_case(task, layout, window=T, batch=B, hidden=H, outputs=O, **common))
         return list(dict.fromkeys(cases))
 
-    def _cells(self) -> list[dict[str, Any]]:
+    def _settings(self) -> list[dict[str, Any]]:
         """Return the fields ``cell``, ``bias`` and ``activation`` of the cases: of all cells, or of one.
 
         Raises:
@@ -268,7 +268,7 @@ class _Planner:
             case = table.entries[0].case
             if case.cell != DEFAULT_CELL:
                 continue
-            work = [dataclasses.replace(case, **settings) for settings in self._cells()]
+            work = [dataclasses.replace(case, **settings) for settings in self._settings()]
             name = f"cells {table.name}"
             entries = [
                 Entry(
