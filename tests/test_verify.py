@@ -112,17 +112,22 @@ def test_a_cell_that_a_variant_lacks_is_one_row_not_one_a_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "cells", "biases"),
+    ("spec", "asked", "cells", "biases"),
     [
-        ({"cells": ["gru"]}, {"gru"}, {False, True}),
-        ({"cells": ["lstm", "gru"], "bias": False}, {"gru", "lstm"}, {False}),
-        ({"bias": True}, {"rnn", "gru", "lstm"}, {True}),
+        ("numpy-loop", {"cells": ["gru"]}, {"gru"}, {False, True}),
+        ("numpy-loop", {"cells": ["lstm", "gru"], "bias": False}, {"gru", "lstm"}, {False}),
+        ("numpy-loop", {"bias": True}, {"rnn", "gru", "lstm"}, {True}),
+        ("third_parties.own_gru:silent", {}, {"gru"}, {False}),  # in all cases, the longest too
+        ("third_parties.own_gru:silent", {"bias": True}, {"gru"}, {True}),
     ],
 )
-def test_cells_and_biases_are_those_asked_for(asked, cells, biases, monkeypatch) -> None:
+def test_cells_and_biases_are_those_asked_for_or_all_that_there_are(
+    spec, asked, cells, biases, monkeypatch
+) -> None:
     monkeypatch.setattr(verify_module, "run_jobs", lambda jobs, progress: [])
     monkeypatch.setattr(verify_module, "compute_reference", lambda folder, cases: list(cases))
-    rows: Any = verify(["numpy-loop"], ["cpu"], machine=MACHINE, **asked)
+    rows: Any = verify([spec], ["cpu"], machine=MACHINE, **asked)
+    assert max(case.shape.T for case in rows) == 500
     assert ({case.cell for case in rows}, {case.bias for case in rows}) == (cells, biases)
 
 

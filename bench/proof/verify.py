@@ -7,7 +7,7 @@ proved on few cases.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from bench.proof.gradcheck import check_reference
 from bench.workload import catalog, data
 from bench.workload.case import Case
 from bench.workload.catalog import Variant
+from bench.workload.cell import find_cell
 
 CHILD = "bench.proof.child"
 
@@ -57,7 +58,11 @@ def verify(
     if cases is None:
         known = cells or [cell for variant in variants.values() for cell in variant.cells]
         with redirect_stdout(sys.stderr):  # this imports the module of a user's cell, which may print
-            cases = [case for cell in dict.fromkeys(known) for case in agreement_cases(cell, bias)]
+            cases = [
+                case
+                for cell in dict.fromkeys(known)
+                for case in agreement_cases(cell, _provable_bias(variants.values(), cell, bias))
+            ]
     first_of_cell = {case.cell: number for number, case in reversed(list(enumerate(cases)))}
     rows: list[Row] = []
     jobs: list[Job] = []
@@ -84,6 +89,12 @@ def verify(
         rows,
         key=lambda row: (order.get(row.variant, last), devices.index(row.device), row.status == "missing"),
     )
+
+
+def _provable_bias(variants: Iterable[Variant], cell: str, asked: bool | None) -> bool | None:
+    """Return ``asked``, else the only choice that the variants of a cell have, which gives all its cases."""
+    choices = {choice for variant in variants if cell in variant.cells for choice in variant.biases}
+    return choices.pop() if asked is None and len(choices) == 1 and find_cell(cell).biases else asked
 
 
 def why_missing(variant: Variant, case: Case, device: str, machine: Devices) -> str | None:

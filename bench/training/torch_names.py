@@ -159,7 +159,10 @@ def _as_array(value: Any, title: str) -> Array:
             value = getattr(value, step)() if hasattr(value, step) else value
         array: Array = np.array(value)
     except Exception as error:  # somebody's object may raise anything; NumPy has no bfloat16
-        raise UserError(f"{title} cannot be read as an array: {one_line(error)[:MAX_QUOTED]}") from error
+        reason = one_line(error)[:MAX_QUOTED]
+        raise UserError(
+            f"{title} cannot be read as an array: {reason}; give float32 or float64, as after net.float()"
+        ) from error
     if array.dtype.kind != "f" or not array.size or not np.isfinite(array).all():
         raise UserError(f"{title} must hold finite floating-point numbers only")
     return array

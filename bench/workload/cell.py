@@ -24,6 +24,7 @@ Params = dict[str, Any]  # parameter name -> array, all of one library
 CELLS = {  # name -> ``module:object`` of the cell
     "rnn": "bench.workload.rnn:RNN", "gru": "bench.workload.gru:GRU", "lstm": "bench.workload.lstm:LSTM",
 }  # fmt: skip
+LETTERS = "TBIHOG"  # sizes of parameters
 RESERVED = {"x", "y", "y_hat", "loss"}  # names of other arrays, forbidden for parameters
 
 
@@ -69,7 +70,7 @@ class Cell:
 
     def shapes(self, shape: Shape, *, bias: bool) -> dict[str, tuple[int, ...]]:
         """Return the array shape of every parameter, by name."""
-        sizes = {letter: getattr(shape, letter) for letter in "TBIHO"} | {"G": self.gates * shape.H}
+        sizes = {letter: getattr(shape, letter) for letter in LETTERS[:-1]} | {"G": self.gates * shape.H}
         return {
             name: tuple(sizes[letter] for letter in letters)
             for name, letters in self.arrays(bias=bias).items()
@@ -136,6 +137,12 @@ def _check_cell(cell: Any, spec: str) -> Cell:
         raise UserError(f"{spec!r} is no cell: it must be a bench.workload.cell.Cell")
     if forbidden := sorted(RESERVED & cell.arrays(bias=True).keys()):
         raise UserError(f"{spec!r}: no parameter of a cell can be called {forbidden[0]}; choose another name")
+    if twice := sorted(cell.parameters.keys() & cell.biases.keys()):
+        raise UserError(f"{spec!r}: {twice[0]} is a parameter and a bias; choose another name for one")
+    if unknown := sorted(set("".join(cell.arrays(bias=True).values())) - set(LETTERS)):
+        raise UserError(f"{spec!r}: sizes of parameters are letters of {LETTERS}, not {unknown[0]!r}")
+    if not cell.activations or not set(cell.activations) <= set(ACTIVATIONS):
+        raise UserError(f"{spec!r}: activations must be one or more of {', '.join(ACTIVATIONS)}")
     return cell
 
 

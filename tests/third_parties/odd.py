@@ -14,6 +14,8 @@ def variant(library: str, **more: Any) -> SimpleNamespace:
 
 
 TAKEN = replace(MGU, parameters={"loss": "HH"})
+TWICE, UNSIZED = replace(MGU, biases={"V": "O"}), replace(MGU, biases={"bV": "Q"})
+STILL, STRANGE = replace(MGU, activations=()), replace(MGU, activations=("swish",))
 RED, LINES = Library("red", "Red", colour="red"), Library("lines", "two\nlines")
 OTHER_NUMPY = Library("numpy", "My NumPy")
 bright, nameless = (variant(f"{__name__}:{name}") for name in ("RED", "LINES"))
