@@ -420,6 +420,17 @@ def test_a_run_of_cells_answers_wherever_it_was_measured(options: Any, title: st
     assert re.search(told, dict(hero.facts)[GRU_COSTS])
 
 
+def test_cells_with_several_numbers_of_threads_say_which() -> None:
+    facts = dict(answer.hero(facts_of(cells_run(threads=(1, 2)))).facts)
+    assert facts["What was measured"].endswith(
+        "float32; CPU, one thread and CPU, 2 threads. Ratios are taken within blocks."
+    )
+    gru = facts["NumPy or PyTorch"].split("\n")[1]
+    assert gru.count("each as usually written (CPU, one thread), NumPy ") == 1
+    assert gru.count("each as usually written (CPU, 2 threads), NumPy ") == 1
+    assert "with torch-layer with 2 threads" in facts[GRU_COSTS]
+
+
 def test_a_cost_that_is_not_known_says_why_and_without_any_the_libraries_are_compared() -> None:
     records = records_of(declare(preset="cells"), cell_time)
     gru = "gru train_step positional | torch-layer@cpu x1"

@@ -72,7 +72,7 @@ def hero(facts: Facts, right: str, noise: Sequence[str]) -> Hero | None:
         facts=(
             *_cost_facts(facts, measured),
             ("NumPy or PyTorch", "\n".join(_sides(facts, case))),
-            ("What was measured", f"{_setting(case)} Ratios are taken within blocks, not from these times."),
+            ("What was measured", f"{_setting(measured[0])} Ratios are taken within blocks."),
             *((("Is it right?", right),) if right else ()),
         ),
     )
@@ -133,22 +133,25 @@ def _cost(facts: Facts, pair: Comparison) -> str:
 
 def _sides(facts: Facts, first: Case) -> Iterator[str]:
     """Yield for each cell which library is faster at the first size: as usually written, and at best."""
-    by_cell: dict[str, list[str]] = {}
-    for pair in facts.summary.headlines:
+    work, by_cell = (first.shape, first.task, first.layout), dict[str, list[str]]()
+    pairs = [pair for pair in facts.summary.headlines if pair.kind in words.FORM_PHRASES]
+    several = len({words.place(pair.arm) for pair in pairs}) > 1
+    for pair in pairs:
         case = facts.case(pair.entry)
-        if pair.kind in words.FORM_PHRASES and (case.shape, case.task, case.layout) == (
-            first.shape, first.task, first.layout,
-        ):  # fmt: skip
-            clause = f"{words.FORM_PHRASES[pair.kind]}, {words.clause(pair)}"
+        if (case.shape, case.task, case.layout) == work:
+            where = f" ({words.places(pair.baseline_arm, pair.arm)})" * several
+            clause = f"{words.FORM_PHRASES[pair.kind]}{where}, {words.clause(pair)}"
             by_cell.setdefault(case.cell, []).append(clause)
     for cell, clauses in by_cell.items():
         yield full_stop(f"{words.cell(cell)}: {'; '.join(clauses)}")
 
 
-def _setting(case: Case) -> str:
-    """Return the work and size of the first table."""
+def _setting(table: Table) -> str:
+    """Return the work, size and places of a table."""
+    case, places = table.case, dict.fromkeys(words.place(row.arm) for row in table.rows)
     inputs = "on random data" if case.data == "random" else f"with {case.layout} input"
-    return f"The {words.TASKS[case.task]} {inputs}, {words.shape(case)}, {case.dtype}."
+    size = f"{words.shape(case)}, {case.dtype}"
+    return f"The {words.TASKS[case.task]} {inputs}, {size}; {wording.listing([*places])}."
 
 
 def _lead(facts: Facts) -> Iterator[str]:
