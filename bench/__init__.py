@@ -1,4 +1,4 @@
-"""Compare NumPy and PyTorch for one RNN on this machine: which is faster, by how much, how sure, and why.
+"""Compare NumPy and PyTorch for a recurrent net on this machine: which is faster, how much, how sure, why.
 
 In a notebook: ``verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``, imported on first use;
 ``load_torch`` and ``to_torch`` exchange parameters with PyTorch.

@@ -1,5 +1,6 @@
 """Every variant computes what the reference computes, and behaves. Those that compile: test_compiled.py."""
 
+import math
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -10,7 +11,7 @@ import pytest
 from bench import proof
 from bench.proof import Expected
 from bench.proof.cases import RANDOM, agreement_cases
-from bench.proof.tolerance import error_between, norm
+from bench.proof.tolerance import error_between, norm, tolerance
 from bench.workload import catalog, data
 from bench.workload.binding import bind_case
 from bench.workload.case import DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
@@ -95,6 +96,7 @@ def test_200_training_steps_from_the_same_start_stay_together(cell: str, activat
     case = sine_case("train_step", "positional", activation=activation, cell=cell, bias=True, **sizes)
     batch, _ = inputs(case)
     early, after = (proof.expected_after(case, batch, n) for n in (199, 200))
+    allowed = math.sqrt(200) * tolerance(case, "cpu").gradient  # one error a step, in any direction
     assert all(error_between(early[name], after[name], scale=norm(after[name])) > 1e-6 for name in after)
     for variant in EXACT:
         if variant.loops_over_batch or variant.unsupported(case, "cpu"):
@@ -105,7 +107,7 @@ def test_200_training_steps_from_the_same_start_stay_together(cell: str, activat
         result = binding.result()
         for name in after.keys() - {"n_calls"}:
             error = error_between(result[name], after[name], scale=norm(after[name]))
-            assert error <= 5e-15, (variant.name, name)  # the largest measured: 2.2e-16
+            assert error <= allowed, (variant.name, name)
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])

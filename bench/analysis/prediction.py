@@ -14,8 +14,9 @@ The terms are: the call itself and each time step; tanh and other elementwise wo
 output products; reading, clearing and updating W, once and in each step; and the recurrent product for batch
 size 1, a matrix times a vector. A cell with gates does each of these more often, and its biases add passes of
 the same sizes, so its calls have the same terms with other costs; whether that holds for a user's cell, only
-the errors tell. ``both``: the prediction of operations times a thin plate spline through the
-ratios that remain.
+the errors tell.
+
+``both``: the prediction of operations times a thin plate spline through the ratios that remain.
 """
 
 import math

@@ -100,7 +100,8 @@ def build_parser() -> Parser:
     """Return the parser of all commands."""
     parser = Parser(
         prog="rnnbench",
-        description="NumPy or PyTorch for this RNN, on this machine: which, by how much, how sure, and why.",
+        description="NumPy or PyTorch for this recurrent net (RNN, GRU or LSTM), on this machine: which, by "
+        "how much, how sure, and why.",
         epilog=CODES_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -292,7 +292,7 @@ class Primitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rates(Record, frozen=True):
-    """Hold the times of basic operations of an arm's library in one block: its speed without an RNN."""
+    """Hold the times of basic operations of an arm's library in one block: its speed without a cell."""
 
     block: Block
     arm: str

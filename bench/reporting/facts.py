@@ -84,7 +84,7 @@ class Facts:
 def map_beside(run: Run, others: Iterable[Run]) -> str:
     """Return the name of the first other run on the same machine that maps the run's work; else empty.
 
-    The work is the same if task, dtype, activation, T, I and O are the same.
+    The work is the same if all but layout, data, split, seed, B and H are the same.
     """
     works = {work for work, _ in _works_and_sizes(run)}
     for candidate in others:

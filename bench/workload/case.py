@@ -16,7 +16,7 @@ DEFAULT_CELL = "rnn"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Hold the sizes of the RNN: T steps, batch B, I features, H hidden units, O outputs."""
+    """Hold the sizes of a net: T steps, batch B, I features, H hidden units, O outputs."""
 
     T: int
     B: int

@@ -1,6 +1,6 @@
 """Make the inputs of a case, the same bytes for every library.
 
-A case becomes (params, x, y): a series is cut into windows, split, laid out for the RNN, and cast once
+A case becomes (params, x, y): a series is cut into windows, split, laid out for the cell, and cast once
 from float64. All arrays are NumPy, seeded by ``numpy.random.PCG64``. Implementations receive arrays and
 never import this module.
 """
