@@ -97,7 +97,7 @@ def failures(rows: Iterable[Row]) -> list[str]:
     failed = _grouped((row for row in rows if row.status in FAILURE_WORDS), "variant", "device")
     return [
         f"{variant} on {device}: {first.status} in {count(1 + len(others), 'proof')}, first in {first.cell}"
-        f"{' with biases' if first.bias else ''}, {first.task}, {first.layout}, {first.dtype}, "
+        f"{_biases(first)}, {first.task}, {first.layout}, {first.dtype}, "
         f"{first.activation}, {first.shape}: {first.reason}"
         for (variant, device), (first, *others) in failed.items()
     ]
@@ -140,16 +140,19 @@ def _described(rows: Sequence[Row]) -> str:
     cells = []
     for (cell,), proofs in _grouped(rows, "cell").items():
         activations = list(dict.fromkeys(row.activation for row in proofs))
-        biases = {row.bias for row in proofs}
-        with_biases = (
-            "with biases and without" if len(biases) > 1 else "with biases" if biases == {True} else ""
-        )
-        details = ", ".join([*(activations if len(activations) > 1 else ()), *filter(None, [with_biases])])
+        both = len({row.bias for row in proofs}) > 1
+        biases = "with biases and without" if both else _biases(proofs[0]).strip()
+        details = ", ".join([*(activations if len(activations) > 1 else ()), *filter(None, [biases])])
         cells.append(f"{cell} ({details})" if details else cell)
     dtypes = listing(list(dict.fromkeys(row.dtype for row in rows)))
     steps = sorted({row.shape.T for row in rows})
     lengths = f"{steps[0]} to {steps[-1]} steps" if len(steps) > 1 else count(steps[0], "step")
     return f"{listing(cells)}, in {dtypes}, {lengths}"
+
+
+def _biases(row: Row) -> str:
+    """Return " with biases", or " without biases" of a cell that usually has them, else an empty text."""
+    return " with biases" if row.bias else " without biases" if find_cell(row.cell).bias else ""
 
 
 def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
