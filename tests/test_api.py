@@ -255,7 +255,7 @@ def proof(variant: str, status: str, **errors: float) -> Row:
     shape, tolerances = Shape(2, 3, 1, 4, 1), dict.fromkeys(errors, 1e-6)
     return Row(
         variant, "numpy", "cpu", "float64", "gradient", "sequence", "tanh", shape, errors, tolerances, status,
-        "rnn", reason="dU is off" if status == "disagrees" else "",
+        "rnn", bias=False, reason="dU is off" if status == "disagrees" else "",
     )  # fmt: skip
 
 

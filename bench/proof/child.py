@@ -43,7 +43,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     tolerances: dict[str, float]
     status: Status
     cell: str
-    bias: bool = False
+    bias: bool
     reason: str = ""
 
 
