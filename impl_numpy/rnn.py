@@ -129,7 +129,7 @@ def loss_and_grads(
         if biased:
             db += da.sum(axis=0)  # (H,)
         dh = da @ W
-    biases = {"bU": db, "bW": db, "bV": dy_hat.sum(axis=0)} if biased else {}
+    biases = {"bU": db, "bW": db.copy(), "bV": dy_hat.sum(axis=0)} if biased else {}
     return loss, {"U": dU, "W": dW, "V": dV} | biases
 
 

@@ -30,7 +30,7 @@ from impl_torch.rnn import ACTIVATIONS, Params
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of torch, about itself
     import torch._inductor.compile_fx  # here, since at first use its seconds would look like compilation
 
-MOST_GRAPHS = 256  # of a task in one process: its different cells, shapes, dtypes and activations
+MOST_GRAPHS = 256  # of a task in one process: its different cells, shapes, dtypes, biases and activations
 LOUD: dict[str, Any] = {
     "recompile_limit": MOST_GRAPHS,
     "accumulated_recompile_limit": MOST_GRAPHS,

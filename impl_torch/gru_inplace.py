@@ -1,9 +1,9 @@
 """Variant ``torch-inplace`` of the GRU: the mathematics of gru_manual.py in a workspace allocated once.
 
-Mirrors ``impl_numpy/gru_inplace.py``: every tensor is written in place (``out=``) under inference mode, the
-input products of all steps and gates are one matrix product before the loop, dL/dW is one after it, dL/dU
-two. Only torch offers: ``addmm`` adds the bias in the product's kernel, ``addcmul`` a product in a sum's, and
-``lerp`` mixes the old state and the candidate in one.
+Mirrors ``impl_numpy/gru_inplace.py``, but for the layout of its gates: every tensor is written in place
+(``out=``) under inference mode, the input products of all steps and gates are one matrix product before the
+loop, dL/dW is one after it, dL/dU two. Only torch offers: ``addmm`` adds the bias in the product's kernel,
+``addcmul`` a product in a sum's, and ``lerp`` mixes the old state and the candidate in one.
 """
 
 import torch
@@ -73,7 +73,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
         torch.mm(du_n_rows.T, rows, out=grads["U"][2 * H :])
         if bU is not None:
             torch.sum(dw_rows, dim=0, out=grads["bW"])
-            torch.sum(dw_rows[:, : 2 * H], dim=0, out=grads["bU"][: 2 * H])
+            grads["bU"][: 2 * H].copy_(grads["bW"][: 2 * H])
             torch.sum(du_n_rows, dim=0, out=grads["bU"][2 * H :])
 
     return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)

@@ -1,8 +1,9 @@
 """Variant ``torch-inplace`` of the LSTM: the mathematics of lstm_manual.py in a workspace allocated once.
 
-Mirrors ``impl_numpy/lstm_inplace.py``: every tensor is written in place (``out=``) under inference mode, the
-input products of all steps and gates are one matrix product before the loop, dL/dU and dL/dW one each after
-it. Only torch offers: ``addmm`` adds bias or U x_t in the product's kernel, ``addcmul`` a product in a sum's.
+Mirrors ``impl_numpy/lstm_inplace.py``, but for the layout of its gates: every tensor is written in place
+(``out=``) under inference mode, the input products of all steps and gates are one matrix product before the
+loop, dL/dU and dL/dW one each after it. Only torch offers: ``addmm`` adds bias or U x_t in the product's
+kernel, ``addcmul`` a product in a sum's.
 """
 
 import torch

@@ -45,5 +45,5 @@ def loss_and_grads(
         if biased:
             db += da.sum(dim=0)  # (H,)
         dh = da @ W
-    biases = {"bU": db, "bW": db, "bV": dy_hat.sum(dim=0)} if biased else {}
+    biases = {"bU": db, "bW": db.clone(), "bV": dy_hat.sum(dim=0)} if biased else {}
     return loss, {"U": dU, "W": dW, "V": dV} | biases

@@ -50,7 +50,7 @@ def run(spec: str, case: Case) -> Seen:
     variant, batch = catalog.find(spec), data.make(case)
     if variant.library == "torch":
         return _torch_operations(bind_case(variant.load(case.cell), "torch", case, batch, "cpu").bound.call)
-    options = {"delta": case.delta, "lr": case.lr, **find_cell(case.cell).options(case)}
+    options = {"delta": case.delta, "lr": case.lr, **find_cell(case.cell).options(case.activation)}
     bind = variant.load(case.cell)
     with _counting_numpy() as seen:
         params = {name: p.view(Counted) for name, p in batch.params.items()}
@@ -72,9 +72,11 @@ class Counted(np.ndarray):
         result = getattr(ufunc, method)(*bare, **given, **options)
         if ufunc is np.matmul:
             left, right = bare
+            times = max(len(one) if one.ndim == 3 else 1 for one in bare)  # a matrix a gate
+            left, right = (one[0] if one.ndim == 3 else one for one in bare)
             n = right.shape[1] if right.ndim == 2 else 1
             size = (*left.shape, n)
-            self.seen.append(Operation(Kernel(PRODUCT, size, _stored_as(left, right), bool(out))))
+            self.seen.append(Operation(Kernel(PRODUCT, size, _stored_as(left, right), bool(out)), times))
         else:
             self._note(NUMPY_PASSES[ufunc.__name__], [*bare, result], bool(out))
         return out[0] if out else _counted(result)

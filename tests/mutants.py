@@ -307,7 +307,7 @@ MUTANTS = (
             ("bias's gradient of one sample only", "da.sum(axis=0)", "da[0]", GRADIENT),
             ("bias's gradient a mean over the batch", "da.sum(axis=0)", "da.mean(axis=0)", GRADIENT),
             ("bV's gradient a mean over the batch", "dy_hat.sum(axis=0)", "dy_hat.mean(axis=0)", GRADIENT),
-            ("bW's gradient zero", '"bW": db', '"bW": 0 * db', GRADIENT),
+            ("bW's gradient zero", '"bW": db.copy()', '"bW": 0 * db', GRADIENT),
         )
     ),
     # the update

@@ -55,7 +55,7 @@ def last_h(own: Any, x: Any, state: Any) -> Any:
 def test_a_cell_is_that_of_torch(cell: str, activation: str, bias: bool, given: bool) -> None:
     case = Case("gradient", Shape(7, 4, 3, 5, 2), "positional", "float64", activation, "random",
                 delta=0.5, cell=cell, bias=bias)  # fmt: skip
-    batch, options = data.make(case), find_cell(cell).options(case)
+    batch, options = data.make(case), find_cell(cell).options(case.activation)
     h_0, c_0 = np.random.default_rng(1).standard_normal((2, case.shape.B, case.shape.H))
     state = None if not given else (h_0, c_0) if cell == "lstm" else h_0
     tensors = {name: torch.tensor(p) for name, p in batch.params.items()}
@@ -107,15 +107,19 @@ def test_the_gradients_of_the_hidden_states_are_those_of_autograd(cell: str, act
     h_0.requires_grad_()
     state = (h_0, c_0) if cell == "lstm" else h_0
     reference = found.reference("torch")
-    y_hat, cached = reference.forward(params, torch.tensor(batch.x), state=state, **found.options(case))
+    y_hat, cached = reference.forward(
+        params, torch.tensor(batch.x), state=state, **found.options(case.activation)
+    )
     hs = [h_0, *found.hidden_states(cached)]
     for array in (*hs[1:], y_hat):
         array.retain_grad()
     nn.functional.huber_loss(y_hat, torch.tensor(batch.y), delta=0.5).backward()
 
-    _, cached = found.reference().forward(batch.params, batch.x, **found.options(case))
+    _, cached = found.reference().forward(batch.params, batch.x, **found.options(case.activation))
     ours = list(
-        found.hidden_gradients(batch.params, batch.x, cached, y_hat.grad.numpy(), **found.options(case))
+        found.hidden_gradients(
+            batch.params, batch.x, cached, y_hat.grad.numpy(), **found.options(case.activation)
+        )
     )
     for h, dh in zip(hs, reversed(ours), strict=True):
         assert error_between(dh, h.grad.numpy(), scale=norm(dh)) <= 1e-12

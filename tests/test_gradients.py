@@ -110,7 +110,7 @@ def test_torch_manual_passes_gradcheck_at_settings_that_reject_a_factor_of_1_000
     manual = import_module(f"impl_torch.{cell}_manual")
     case = Case("gradient", Shape(4, 3, 2, 5, 3), dtype="float64", activation=activation, data="random",
                 delta=0.5, cell=cell, bias=True)  # fmt: skip
-    batch, options = data.make(case), find_cell(cell).options(case)
+    batch, options = data.make(case), find_cell(cell).options(case.activation)
     x, y = torch.tensor(batch.x), torch.tensor(batch.y)
 
     class Loss(torch.autograd.Function):
@@ -147,6 +147,8 @@ def test_a_saturated_network_gives_finite_results_without_a_warning(
         arrays = {name: torch.tensor(array) for name, array in arrays.items()}
     x, y = arrays.pop("x"), arrays.pop("y")
     loss, grads = (
-        find_cell(cell).reference(library).loss_and_grads(arrays, x, y, **find_cell(cell).options(case))
+        find_cell(cell)
+        .reference(library)
+        .loss_and_grads(arrays, x, y, **find_cell(cell).options(case.activation))
     )
     assert all(np.isfinite(np.asarray(result)).all() for result in (loss, *grads.values()))

@@ -37,7 +37,7 @@ def huber(e: Array, delta: float) -> Any:
 def loss(case: Case, batch: Batch) -> Any:
     """Return the loss computed by the reference's ``forward``; complex if the parameters are complex."""
     cell = find_cell(case.cell)
-    y_hat, _ = cell.reference().forward(batch.params, batch.x, **cell.options(case))
+    y_hat, _ = cell.reference().forward(batch.params, batch.x, **cell.options(case.activation))
     return huber(y_hat - batch.y, case.delta)
 
 
@@ -84,7 +84,7 @@ def check_reference(case: Case) -> list[Check]:
     batch = make(case)
     cell = find_cell(case.cell)
     _, grads = cell.reference().loss_and_grads(
-        batch.params, batch.x, batch.y, delta=case.delta, **cell.options(case)
+        batch.params, batch.x, batch.y, delta=case.delta, **cell.options(case.activation)
     )
     checks = []
     for method, (differentiate, tolerance) in WAYS.items():

@@ -103,7 +103,7 @@ def _results(case: Case, batch: Batch) -> tuple[Results, float]:
     cell = find_cell(case.cell)
     with np.errstate(all="ignore"):  # the caller refuses results that are not finite
         loss, grads = cell.reference().loss_and_grads(
-            exact.params, exact.x, exact.y, delta=case.delta, **cell.options(case)
+            exact.params, exact.x, exact.y, delta=case.delta, **cell.options(case.activation)
         )
     finite = all(np.isfinite(values).all() for values in (y_hat, loss, dhs[-1], *grads.values()))
     growth = norm(dhs[-1]) / (norm(dhs[0]) or 1.0) if finite else math.nan
@@ -115,7 +115,7 @@ def _results(case: Case, batch: Batch) -> tuple[Results, float]:
 def _forward_and_back(case: Case, batch: Batch) -> tuple[Array, list[Array], Array, list[Array]]:
     """Return y_hat (B, O), h_1 ... h_T, dL/dy_hat (B, O), and dL/dh_T ... dL/dh_0; h and dL/dh are (B, H)."""
     cell = find_cell(case.cell)
-    options = cell.options(case)
+    options = cell.options(case.activation)
     y_hat, cache = cell.reference().forward(batch.params, batch.x, **options)
     dy_hat = np.clip(y_hat - batch.y, -case.delta, case.delta) / y_hat.size
     back = cell.hidden_gradients(batch.params, batch.x, cache, dy_hat, **options)
@@ -129,7 +129,7 @@ def expected_after(case: Case, batch: Batch, n_calls: int) -> dict[str, Array]:
     params = exact.params
     for _ in range(n_calls):
         loss, params = cell.reference().sgd_step(
-            params, exact.x, exact.y, lr=case.lr, delta=case.delta, **cell.options(case)
+            params, exact.x, exact.y, lr=case.lr, delta=case.delta, **cell.options(case.activation)
         )
     return {"loss": np.asarray(loss), **params, "n_calls": np.asarray(n_calls)}
 

@@ -70,7 +70,7 @@ def predict(
     ``state`` is what the net starts from: h_0 (B, H), of an LSTM (h_0, c_0); None stands for zeros.
     """
     described_cell = find_cell(cell)
-    options: dict[str, Any] = {"activation": activation} if len(described_cell.activations) > 1 else {}
+    options: dict[str, Any] = {**described_cell.options(activation)}
     if state is not None:
         options["state"] = state
     y_hat: Array = described_cell.reference().predict(params, x, **options)

@@ -75,6 +75,6 @@ def bind_case(bind: Bind, library: str, case: Case, batch: Batch, device: str) -
     params = {name: array_library.place(p, device) for name, p in batch.params.items()}
     x, y = array_library.place(batch.x, device), array_library.place(batch.y, device)
     variant_params = dict(params)  # shallow copy: the dict is private to the variant, the arrays are shared
-    options = find_cell(case.cell).options(case)
+    options = find_cell(case.cell).options(case.activation)
     bound = bind(case.task, variant_params, x, y, delta=case.delta, lr=case.lr, **options)
     return Binding(bound, array_library, device, params, x, y, batch)

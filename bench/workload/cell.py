@@ -91,9 +91,9 @@ class Cell:
         rows = self.gates * sizes.get("H", 0)
         return consistent and sizes.get("G", rows) == rows
 
-    def options(self, case: Case) -> dict[str, str]:
-        """Return the keywords of the cell's functions for a case: the activation, if there is a choice."""
-        return {"activation": case.activation} if len(self.activations) > 1 else {}
+    def options(self, activation: str) -> dict[str, str]:
+        """Return the keywords of the cell's functions: the activation, if there is a choice."""
+        return {"activation": activation} if len(self.activations) > 1 else {}
 
     def count_needed(self, case: Case) -> Count:
         """Count the minimum operations of a call, for any implementation; empty if unknown."""

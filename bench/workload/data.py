@@ -199,7 +199,7 @@ def targets_for(params: dict[str, Array], x: Array, case: Case, generator: np.ra
     on both sides of the Huber cutoff if the cutoff is above 0.15, and never within 10 % of the cutoff.
     """
     cell = find_cell(case.cell)
-    y_hat = cell.reference().predict(params, x, **cell.options(case))
+    y_hat = cell.reference().predict(params, x, **cell.options(case.activation))
     error_size = generator.uniform(
         max(0.1, 1.1 * case.delta), 1 + 2 * case.delta, (case.shape.B, case.shape.O)
     )

@@ -150,21 +150,29 @@ def in_place(
 ) -> Operations:
     """Count BPTT in a workspace: no allocation, and if possible one product over all steps.
 
-    ``fused`` (PyTorch): addmm adds within a product, addcmul and ``alpha`` multiply within another pass. With
-    biases ``apart``, dL/dU takes a product for the last gate, another for the gates before it.
+    ``fused`` (PyTorch): addmm adds within a product, addcmul and ``alpha`` multiply within another pass; all
+    gates are one product, but with biases ``apart`` dL/dU takes another for the last gate. Otherwise (NumPy)
+    each gate is a product of its own, and dL/dh_{t-1} the sum of the gates' products.
     """
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
-    blocks = (gates - s.H, s.H) if apart else (gates,)
-    forward = [nt(rows, s.I, gates), *repeated(s.T, [nt(s.B, s.H, gates), *step]), nt(s.B, s.H, s.O)]
+    n, width = (1, gates) if fused else (cell.gates, s.H)  # products in place of one, and their width
+    forward = [nt(rows, s.I, width, n), *repeated(s.T, [nt(s.B, s.H, width, n), *step]), nt(s.B, s.H, s.O)]
     huber = HUBER[:2] + HUBER[3:] if fused else HUBER
     back = [*passes(s.B * s.O, huber), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H), *repeated(s.T, step_back)]
-    back += repeated(s.T - 1, [nn(s.B, gates, s.H), *handed])
-    back += [tn(gates, rows, s.H), *(tn(block, rows, s.I) for block in blocks)]
+    back += repeated(s.T - 1, [nn(s.B, width, s.H, n), *handed])
+    back.append(tn(width, rows, s.H, n))
+    back += (
+        [tn(block, rows, s.I) for block in (gates - s.H, s.H)]
+        if fused and apart
+        else [tn(width, rows, s.I, n)]
+    )
+    if n > 1:
+        back.append(each("add", s.B * gates, 1, s.T - 1))
     if case.bias:
         forward.append(each("add", gates, times=1 - apart))
         if not fused:
             forward += [added(rows, gates), *repeated(s.T * apart, [added(s.B, gates)]), added(s.B, s.O)]
-        back += [*(summed(rows, block) for block in {gates, *blocks}), summed(s.B, s.O)]
+        back += [summed(rows, gates), *([summed(rows, s.H)] if apart else []), summed(s.B, s.O)]
     return into(of_task(case, cell, forward, back, SUBTRACT_SCALED if fused else SCALE_AND_SUBTRACT))
 
 
