@@ -164,6 +164,7 @@ def test_a_disagreement_is_exit_code_1(here, capsys):
         (["export", "x", "--to", "cvs"], "argument --to: invalid choice: 'cvs' (did you mean 'csv'?)"),
         (["compare", "x"], "the following arguments are required: NEW"),
         (["train", "--epoch", "3", "--laoyut", "x"], "--laoyut x (did you mean '--layout'?)"),
+        (["run", "--cell", "gru", "--cell", "lstm"], "argument --cell: takes one value, not gru and lstm"),
         (["advise", "--hidden", "32", "--hidden", "64"], "argument --hidden: takes one value, not 32 and 64"),
         (["run", "--bias", "--no-bias"], "argument --bias/--no-bias: give one of the two, not both"),
         (["train", "--no-bias", "--bias"], "argument --bias/--no-bias: give one of the two, not both"),

@@ -138,6 +138,10 @@ def test_what_cannot_be_measured_is_missing_with_the_reason() -> None:
             {"variant": ("torch-layer",), "devices": WITHOUT_TORCH},
             "nothing to measure: PyTorch is not installed",
         ),
+        (
+            {"variant": ("numpy-batched",), "devices": machine(absent=[Absent("cuda", "no such device")])},
+            "nothing to measure: numpy-batched is what others are compared with; choose another variant",
+        ),
         ({"blocks": 6}, r"comparisons needs \d+ blocks for a verdict, not 6"),
         ({"features": (3,), "layout": ("positional",)}, "--features makes random data"),
         ({"threads": (99,)}, "this machine has 2 usable processors"),

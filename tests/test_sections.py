@@ -9,7 +9,7 @@ from typing import Any
 import limit_runs
 import numpy as np
 import pytest
-from declared import declare
+from declared import declare, machine
 from grids import BATCH, HIDDEN, best_map, crossing_at, grid, grid_plan, maps_of, run_of, with_ratio
 from journals import example_plan, example_records
 from ladders import MANUAL, MEASURED_AS, edited, taken, without
@@ -34,7 +34,7 @@ from bench.reporting.facts import Facts
 from bench.reporting.plots import colour_of, draw
 from bench.reporting.section import Cell, Drawing, Section, TextTable, text_table
 from bench.reporting.sections.breakeven import breakeven_section
-from bench.reporting.sections.cells import cells_section
+from bench.reporting.sections.cells import cells_section, hero
 from bench.reporting.sections.crossover import crossover_section, lines_plot, map_plot
 from bench.reporting.sections.glossary import words_section
 from bench.reporting.sections.ladder import BRANCH, WAY, ladder_section, limits, times
@@ -553,6 +553,15 @@ def test_a_cell_of_several_sizes_has_a_row_a_size_and_a_map_a_cell() -> None:
     headings = {column.title for column in section(crossover_section, run).tables[0].columns}
     assert {heading.rpartition(", ")[2] for heading in headings} == {"B", "RNN", "GRU", "LSTM"}
     assert not facts_of(run).is_grid
+
+
+@pytest.mark.parametrize("missing", [{}, {"torch": "PyTorch is not installed"}])
+def test_libraries_are_compared_by_cell_where_both_were_measured(missing: dict[str, str]) -> None:
+    run = run_of(declare(preset="cells", devices=machine(missing=missing)), cell_time)
+    answer = hero(facts_of(run), "", ())
+    assert answer
+    assert all(text for _, text in answer.facts)
+    assert ("NumPy or PyTorch" in dict(answer.facts)) is not bool(missing)
 
 
 # where there is nothing to show

@@ -108,7 +108,7 @@ class AdviseOptions:
     threads: int = option(1, "threads on the CPU (default: 1)", positive, "N", once=True)
     task: str = option(TASKS[0], f"(default: {TASKS[0]})", choices=TASKS)
     dtype: str = option("float32", "(default: float32)", choices=DTYPES)
-    cell: str | None = cell_option()
+    cell: str | None = cell_option("rnn, gru or lstm (default: rnn)")
     bias: bool | None = bias_option()
     device: tuple[str, ...] = device_option()
     budget: float = option(

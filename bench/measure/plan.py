@@ -143,8 +143,11 @@ def make_plan(
         groups, rungs = [*groups, compiled], [*rungs, *branch]
     if not any(comparisons(group, arms.values()) for group in groups):
         # an absent device is no reason where there is another, and names no variant
-        of_variants = [missing for missing in planner.missing if missing.library] or planner.missing
-        reasons = dict.fromkeys(missing.reason for missing in of_variants)
+        of_variants = [missing for missing in planner.missing if missing.library]
+        reasons = dict.fromkeys(missing.reason for missing in of_variants or planner.missing)
+        if arms and not of_variants:
+            names = ", ".join(dict.fromkeys(arm.variant for arm in arms.values()))
+            reasons = {f"{names} is what others are compared with; choose another variant as well": None}
         raise UserError(f"nothing to measure: {'; '.join(reasons) or 'no variant was chosen'}")
 
     explains = not asked.quick and asked.preset not in ("grid", "cells")

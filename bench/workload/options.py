@@ -52,10 +52,11 @@ def variant_option(help: str = "a name of `rnnbench variants`, or module:object"
     return option((), help, metavar="NAME")
 
 
-def cell_option() -> Any:
-    """Return a field for the name of a cell."""
-    help = "rnn, gru, lstm, or module:object for your own (default: rnn, or that of the variants)"
-    return option(None, help, metavar="NAME")
+def cell_option(
+    help: str = "rnn, gru, lstm, or module:object for your own (default: rnn, or that of the variants)",
+) -> Any:
+    """Return a field for the name of one cell."""
+    return option(None, help, metavar="NAME", once=True)
 
 
 def bias_option() -> Any:

@@ -61,6 +61,7 @@ def hero(facts: Facts, right: str, noise: Sequence[str]) -> Hero | None:
     every = [row.comparison for rows in costs.values() for row in rows if row.comparison]
     decided = sum(map(words.is_decided, every))
     case = measured[0].case
+    sides = list(_sides(facts, case))  # none where PyTorch was not measured
     sizes = f", {_difference(case, measured)}" if len(measured) > 1 else ""
     return Hero(
         title=_title(usual, known) + sizes,
@@ -71,7 +72,7 @@ def hero(facts: Facts, right: str, noise: Sequence[str]) -> Hero | None:
         small=("each as usually written", *noise),
         facts=(
             *_cost_facts(facts, measured),
-            ("NumPy or PyTorch", "\n".join(_sides(facts, case))),
+            *((("NumPy or PyTorch", "\n".join(sides)),) if sides else ()),
             ("What was measured", f"{_setting(measured[0])} Ratios are taken within blocks."),
             *((("Is it right?", right),) if right else ()),
         ),
