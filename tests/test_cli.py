@@ -82,7 +82,7 @@ def test_a_small_run_leaves_a_journal_a_report_and_its_headline(here, capsys):
         (["report", "nowhere"], "nowhere"),
         (["run", "--cell", "transformer"], "no cell 'transformer'; there are: rnn, gru, lstm; or module"),
         (["verify", "--cell", "Gru"], "no cell 'Gru' (did you mean 'gru'?)"),
-        (["run", "--cell", "gru", "--activation", "sigmoid"], "no such activation; its only one is tanh"),
+        (["run", "--cell", "gru", "--activation", "sigmoid"], "no such activation; it has tanh"),
         *(
             ([verb, "--cell", "third_parties.mgu:MGU", "--bias"], "third_parties.mgu:MGU has no biases")
             for verb in ("run", "verify")

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from declared import small_plan
+from declared import declare, small_plan
 from faults.runs import GOOD_ARMS
 from played import of_kind, run
 from reports import write_run
 from third_parties.mgu import MGU
 
+from bench.api.options import TrainOptions
+from bench.api.train import make_settings
 from bench.cli.main import main
 from bench.machine.devices import Device, Devices
 from bench.machine.errors import UserError
@@ -23,9 +25,11 @@ from bench.proof.verify import verify
 from bench.records.journal import load_run
 from bench.records.record import AnyRecord, Burst, OwnLibrary, Worker
 from bench.training import load_result
+from bench.training.setup import prepare
 from bench.workload import catalog
 from bench.workload.case import TASKS, Case, Shape
 from bench.workload.cell import find_cell
+from bench.workload.naming import cell_options
 from bench.workload.own import load_object
 
 HERE = Path(__file__).parent
@@ -142,6 +146,15 @@ def test_a_cell_from_outside_is_planned_against_its_own_baseline_timed_and_shown
     folder = write_run(tmp_path / "run", [plan, *records])
     page = report(folder)
     assert all(f"Gradient of {name}" in page for name in MGU.parameters)
+
+
+def test_a_cell_from_outside_has_its_own_activation_and_its_biases_are_always_asked_for() -> None:
+    plan = declare(variant=("third_parties.odd:even",))
+    assert {entry.case.activation for group in plan.groups for entry in group.entries} == {"relu"}
+    prepared = prepare(make_settings(TrainOptions(variant=("third_parties.odd:relu",))))
+    assert prepared.case.activation == "relu"
+    for bias, option in ((False, "--no-bias"), (True, "--bias")):  # what is usual for it is not known
+        assert cell_options(replace(prepared.case, bias=bias)) == f" --cell third_parties.odd:RELU {option}"
 
 
 def test_variants_of_two_cells_are_not_compared() -> None:

@@ -51,7 +51,7 @@ class TrainOptions:
     dtype: str = option("float32", choices=DTYPES)
     cell: str | None = cell_option()
     bias: bool | None = bias_option()
-    activation: str = option("tanh", "of the rnn (default: tanh)", choices=ACTIVATIONS)
+    activation: str | None = option(None, "(default: that of the cell, of rnn tanh)", choices=ACTIVATIONS)
     epochs: int = option(20000, "training steps (default: 20000)", positive, "N")
     lr: float = option(0.1, "learning rate (default: 0.1)", number, "RATE")
     delta: float = option(0.025, "cutoff of the Huber loss (default: 0.025)", number, "SIZE")

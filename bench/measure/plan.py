@@ -201,11 +201,12 @@ class _Planner:
         self.cell_settings = catalog.cell_settings(
             asked.variant, cell=asked.cell, bias=asked.bias, activation=asked.activation
         )
-        self.baseline = find_cell(self.cell_settings["cell"]).baseline
-        settings = (asked.activation, asked.dtype, asked.split)
+        cell = find_cell(self.cell_settings["cell"])
+        self.baseline = cell.baseline
+        settings = (self.cell_settings["activation"], asked.dtype, asked.split)
         other_sizes = asked.preset != "grid" and self.sizes != SIZES  # a grid may have any sizes
         # true if the work differs from the preset, whose claim and time budget then do not apply
-        self.customised = any(chosen) or other_sizes or settings != ("tanh", "float32", "random")
+        self.customised = any(chosen) or other_sizes or settings != (cell.activations[0], "float32", "random")
         # the tutorial's work at its own size
         self.standard = not self.customised and asked.preset not in ("grid", "cells")
         self.claimed = self.standard and self.cell_settings == TUTORIAL_CELL

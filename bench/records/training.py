@@ -15,7 +15,7 @@ from bench.machine.errors import UserError
 from bench.records.contradictions import of_case, of_facts, of_libraries, quoted, refuse_contradictions
 from bench.records.record import MOST, Count, Error, Facts, Label, OwnLibrary, Record
 from bench.records.sealed import Decoder, Format, SealedWriter, load_sealed
-from bench.workload.case import DEFAULT_CELL, Case, Shape
+from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, Case, Shape
 from bench.workload.series import Decimal, Missing
 
 FILE_NAME = "training.jsonl"
@@ -35,7 +35,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     variants: Annotated[tuple[Label, ...], Meta(min_length=1)]
     layout: str
     dtype: str
-    activation: str
+    activation: str | None  # None: the first of the cell; a file has what was chosen
     epochs: Amount
     lr: Positive
     delta: Positive
@@ -81,8 +81,8 @@ class Header(Record, frozen=True):
         """Return the case that was trained; a file without a cell is older than the choice of one."""
         settings = self.settings
         return Case(
-            "train_step", self.shape, settings.layout, settings.dtype, settings.activation, split=self.split,
-            cell=settings.cell or DEFAULT_CELL, bias=bool(settings.bias),
+            "train_step", self.shape, settings.layout, settings.dtype, settings.activation or ACTIVATIONS[0],
+            split=self.split, cell=settings.cell or DEFAULT_CELL, bias=bool(settings.bias),
         )  # fmt: skip
 
 

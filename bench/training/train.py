@@ -144,7 +144,12 @@ def _header(
         schema=SCHEMA,
         started_utc=host.utc_now(),
         settings=structs.replace(
-            settings, column=data.column, cell=data.case.cell, bias=data.case.bias, **paths
+            settings,
+            column=data.column,
+            cell=data.case.cell,
+            bias=data.case.bias,
+            activation=data.case.activation,
+            **paths,
         ),
         shape=data.case.shape,
         split=data.case.split,

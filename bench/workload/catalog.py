@@ -335,10 +335,10 @@ def cell_settings(
     found = find_cell(name)
     activation = activation or found.activations[0]
     if activation not in found.activations:
-        reason = f"its only one is {found.activations[0]}, which no option changes"
-        if len(found.activations) > 1:
-            reason = f"it has {', '.join(found.activations)}"
-        raise UserError(f"--activation {activation}: the cell {name} has no such activation; {reason}")
+        raise UserError(
+            f"--activation {activation}: the cell {name} has no such activation; it has "
+            f"{', '.join(found.activations)}"
+        )
     if bias and not found.biases:
         raise UserError(f"--bias: the cell {name} has no biases; leave it out")
     return {"cell": name, "bias": found.bias if bias is None else bias, "activation": activation}

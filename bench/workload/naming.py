@@ -31,12 +31,16 @@ def article(name: str) -> str:
 
 
 def usual_bias(case: Case) -> bool:
-    """Return whether the case's cell usually has biases; a user's cell is taken to have none."""
+    """Return whether the case's cell usually has biases; of a user's cell, which is not imported, not."""
     built_in = built_in_cell(case.cell)
     return built_in is not None and built_in.bias
 
 
 def cell_options(case: Case) -> str:
-    """Return the options that choose the case's cell, each after a space; empty for the tutorial's RNN."""
+    """Return the options that choose the case's cell, each after a space; empty for the tutorial's RNN.
+
+    The usual choice of biases is left out; of a user's cell it is not known.
+    """
     name = "" if case.cell == DEFAULT_CELL else f" --cell {case.cell}"
-    return name + ("" if case.bias == usual_bias(case) else " --bias" if case.bias else " --no-bias")
+    known = built_in_cell(case.cell) is not None and case.bias == usual_bias(case)
+    return name + ("" if known else " --bias" if case.bias else " --no-bias")

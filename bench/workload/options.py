@@ -163,7 +163,7 @@ class RunOptions:
     layout: tuple[str, ...] = option((), choices=LAYOUTS)
     cell: str | None = cell_option()
     bias: bool | None = bias_option()
-    activation: str = option("tanh", "of the rnn (default: tanh)", choices=ACTIVATIONS)
+    activation: str | None = option(None, "(default: that of the cell, of rnn tanh)", choices=ACTIVATIONS)
     dtype: str = option("float32", choices=DTYPES)
     hidden: tuple[int, ...] = option((), "hidden units (default: 32)", positive, "H")
     batch: tuple[int, ...] = option((), "samples in a batch (default: 128)", positive, "B")

@@ -21,4 +21,7 @@ OTHER_NUMPY = Library("numpy", "My NumPy")
 bright, nameless = (variant(f"{__name__}:{name}") for name in ("RED", "LINES"))
 taken = variant(f"{__name__}:OTHER_NUMPY")
 lost = variant("third_parties.mgu:MGU")
+RELU = replace(MGU, activations=("relu",), baseline=f"{__name__}:relu")  # not odd
+relu = variant("numpy", cell=f"{__name__}:RELU")
+even = SimpleNamespace(**vars(relu) | {"name": "even"})
 celled = variant("numpy", cell=3)
