@@ -136,7 +136,7 @@ def test_verify_names_the_line_of_a_crash_or_of_who_leaves_and_calls_it_one(mine
     # no error where nothing was compared
     assert all(row[1:] == ["rnn", "CRASHED"] for row in rows if row[-1] == "CRASHED")
     assert [len(row) for row in rows if row[-1] == "agrees"] == [5]  # errors of forward alone: no gradient
-    assert ["allowed", "at", "most", "1e-5", "2e-14"] in map(str.split, printed.splitlines())
+    assert ["allowed", "1e-5", "2e-14"] in map(str.split, printed.splitlines())
 
 
 def test_run_names_the_line_on_the_terminal_in_the_journal_and_on_the_page(mine, capsys):
