@@ -1,8 +1,8 @@
 """Prove every variant on every device, dtype, layout and activation that the variant supports.
 
-Expected results are computed here, in the NumPy process. Each variant runs in a separate process per device;
-several processes run in parallel, and a crash of a process is reported as rows. Variants that compile are
-proved on few cases.
+Expected results are computed here, in the NumPy process. Each variant runs in a separate process per device,
+one that compiles even per cell; several processes run in parallel, and a crash of a process is reported as
+rows. Variants that compile are proved on few cases.
 """
 
 import os
@@ -63,13 +63,15 @@ def verify(
                 for cell in dict.fromkeys(known)
                 for case in agreement_cases(cell, _provable_bias(variants.values(), cell, bias))
             ]
-    first_of_cell = {case.cell: number for number, case in reversed(list(enumerate(cases)))}
+    first_of_cell = dict[str, int]()
+    for number, case in enumerate(cases):
+        first_of_cell.setdefault(case.cell, number)
     rows: list[Row] = []
     jobs: list[Job] = []
     with scratch_folder("verify") as folder:
         for spec, variant in sorted(variants.items(), key=lambda item: not item[1].compiles):  # slowest first
             for device in devices:
-                job = Job(spec, variant, device, [], folder, cases, timeout_s)
+                left: dict[str, list[int]] = {}  # case numbers, by cell for a variant that compiles
                 for number, case in enumerate(cases):
                     if case.cell not in variant.cells and number != first_of_cell[case.cell]:
                         continue
@@ -78,8 +80,8 @@ def verify(
                     if reason := why_missing(variant, case, device, machine):
                         rows.append(make_row(variant, device, case, [], "missing", reason))
                     else:
-                        job.left.append(number)
-                jobs += [job] if job.left else []
+                        left.setdefault(case.cell if variant.compiles else "", []).append(number)
+                jobs += [Job(spec, variant, device, part, folder, cases, timeout_s) for part in left.values()]
         total = sum(len(job.left) for job in jobs)
         reference_rows = compute_reference(folder, cases)
         rows += run_jobs(jobs, progress=lambda done: progress(done, total))
@@ -87,7 +89,10 @@ def verify(
     last = len(order)  # for a user's variant that has another name in its own process
     return reference_rows + sorted(
         rows,
-        key=lambda row: (order.get(row.variant, last), devices.index(row.device), row.status == "missing"),
+        key=lambda row: (
+            *(order.get(row.variant, last), devices.index(row.device), row.status == "missing"),
+            first_of_cell[row.cell],
+        ),
     )
 
 
