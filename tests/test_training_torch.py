@@ -121,6 +121,10 @@ REFUSED: list[tuple[Any, str]] = [
         "'deep.body.weight_hr_l0' is of a projection" + SUPPORTED,
     ),
     (lambda _: make("GRU", outputs=False).state_dict(), "the state_dict: it has no 'weight'" + SUPPORTED),
+    (
+        lambda state: {V: state[V], **state},
+        "'head.weight' is of a layer before the recurrent one; if it is the output, put its names last",
+    ),
     (lambda state: state | {"tail.weight": state[V]}, "'tail.weight' is one too many beside 'head.weight'"),
     (
         lambda state: state | {"norm.running_mean": state[V]},

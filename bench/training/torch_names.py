@@ -30,6 +30,7 @@ SUPPORTED = (
     "an RNN, GRU or LSTM of one layer and one direction without a projection, then one linear layer; all "
     "with biases, or all without"
 )
+EARLY = "; if it is the output, put its names last"
 SHAPES = (
     "weight_ih (G, I), weight_hh (G, H) and weight (O, H), biases (G,), (G,) and (O,), where G is H for an "
     "RNN, 3 H for a GRU, 4 H for an LSTM"
@@ -124,6 +125,9 @@ def to_torch(
 def _names(theirs: Iterable[str]) -> dict[str, str]:
     """Return PyTorch's name of each parameter, by our name and in our order.
 
+    A ``state_dict`` has the order of the modules: an early ``weight`` is of a layer that reads x, such as
+    ``nn.Embedding``, not of the output.
+
     Raises:
         UserError: a name that does not belong to a supported net, two for one parameter, or one too few.
     """
@@ -136,6 +140,7 @@ def _names(theirs: Iterable[str]) -> dict[str, str]:
             else "is of a second layer" if layer.isdecimal() and layer != "0"
             else "is of no such net" if kind not in NAMES or layer not in ("", "0")
             else f"is one too many beside {names[NAMES[kind]]!r}" if NAMES[kind] in names
+            else f"is of a layer before the recurrent one{EARLY}" if kind == "weight" and not names
             else ""
         )  # fmt: skip
         if fault:
