@@ -46,7 +46,7 @@ class Bound(Protocol):
 
     @property
     def result(self) -> Callable[[], dict[str, Any]]:
-        """Return the function for the last call's NumPy arrays: y_hat; loss, dU, dW, dV; or loss, U, W, V."""
+        """Return the function for the last call's NumPy arrays: y_hat; or loss, and dp or p by parameter."""
 
 
 @dataclass(frozen=True, slots=True)
