@@ -1,9 +1,9 @@
 """Measures the figures of README.md and docs/findings.md and writes them there: ``make figures``.
 
-The default run, the grid, its refinement and a training, one after the other, about a quarter of an hour on
-a quiet machine; then one report of them all, whose sentences, tables and pictures go into the pages between
-``<!-- figures: NAME -->`` and ``<!-- end -->``. With ``--from FOLDER`` nothing is measured: the results that
-are saved there are written into the pages.
+The default run, the grid, its refinement, a training and the three cells, one after the other, about a quarter
+of an hour on a quiet machine; then one report of them all, whose sentences, tables and pictures go into the
+pages between ``<!-- figures: NAME -->`` and ``<!-- end -->``. With ``--from FOLDER`` nothing is measured: the
+results that are saved there are written into the pages, those of the cells also where there are no others.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from bench.training import load_result
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "findings.md")
 IMAGES = ROOT / "docs" / "images"
-MEASURED = ("run", "grid", "train")  # the folders of the results
+MEASURED = ("run", "grid", "train", "cells")  # the folders of the results
 # picture in docs/images -> where the report has it
 PICTURES = {
     "train_step_positional.png": "report/plots/1-1-train_step-positional.png",
@@ -46,10 +46,12 @@ def main() -> None:
     folder = saved or ROOT / "results" / "figures"
     if saved is None:
         measure(folder)
-    write_report([folder / name for name in MEASURED], folder / "report", png=True)
-    for name, source in PICTURES.items():
-        shutil.copyfile(folder / source, IMAGES / name)
-    made = blocks(folder)
+    made = {"cells": bullets(answer(run_article(load_run(folder / "cells"))))}
+    if all((folder / name).exists() for name in MEASURED):
+        write_report([folder / name for name in MEASURED], folder / "report", png=True)
+        for name, source in PICTURES.items():
+            shutil.copyfile(folder / source, IMAGES / name)
+        made |= blocks(folder)
     for page in PAGES:
         page.write_text(filled(page.read_text(encoding="utf-8"), made), encoding="utf-8")
 
@@ -61,12 +63,13 @@ def measure(folder: Path) -> None:
         ("run", "--preset", "grid", "--device", "cpu", "--out", str(folder / "grid")),
         ("run", "--refine", str(folder / "grid"), "--budget", "240"),
         ("train", "--out", str(folder / "train")),
+        ("run", "--preset", "cells", "--device", "cpu", "--out", str(folder / "cells")),
     ):
         subprocess.run([sys.executable, "-m", "bench", *command], check=True)
 
 
 def blocks(folder: Path) -> dict[str, str]:
-    """What stands between the marks, by name."""
+    """What stands between the marks, by name, but for the cells."""
     run = load_run(folder / "run")
     grid = load_run(folder / "grid")
     shown = run_article(run)
@@ -114,10 +117,12 @@ def table(made: TextTable) -> str:
 
 
 def filled(text: str, made: dict[str, str]) -> str:
-    """The page with each marked place filled anew."""
+    """The page with each marked place filled anew for which there are figures."""
 
     def fill(found: re.Match[str]) -> str:
-        return f"<!-- figures: {found[1]} -->\n{made[found[1]]}\n<!-- end -->"
+        return (
+            f"<!-- figures: {found[1]} -->\n{made[found[1]]}\n<!-- end -->" if found[1] in made else found[0]
+        )
 
     return re.sub(r"<!-- figures: ([a-z-]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
