@@ -2,8 +2,9 @@
 
 The default run, the grid, its refinement, a training and the three cells, one after the other, about a
 quarter of an hour on a quiet machine; then one report of them all, whose sentences, tables and pictures go
-into the pages between ``<!-- figures: NAME -->`` and ``<!-- end -->``. With ``--from FOLDER`` nothing is measured: the
-results that are saved there are written into the pages, those of the cells also where there are no others.
+into the pages between ``<!-- figures: NAME -->`` and ``<!-- end -->``. With ``--from FOLDER`` nothing is
+measured: the results that are saved there are written into the pages, those of the cells also where there
+are no others.
 """
 
 import argparse
