@@ -93,6 +93,7 @@ def test_a_small_run_comes_back_with_its_values_its_summary_and_its_answer(here,
     assert (result.path, result.run.plan.seed) == (Path("mine"), 5)
     assert set(result.frame.variant) == {"numpy-batched", "numpy-inplace"}
     assert (result.frame.T.loc["layout"] == "sequence").all()
+    assert set(result.summary().cell) == {"rnn"}
     assert list(result.summary().variant) == ["numpy-batched", "numpy-batched", "numpy-inplace"]
     assert "numpy-inplace" in repr(result)
 
@@ -279,6 +280,10 @@ def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypa
     assert "WRONG: mine" in repr(found)
     assert list(found.frame.status) == ["ok", "ok", "disagrees"]
     assert list(found.summary().dU.dropna()) == [1e-9, 0.5]
+    assert not found.frame.bias.any()
+    of_a_gru = replace(found.rows[1], cell="gru")
+    cells = Verification([*found.rows, of_a_gru]).summary()
+    assert list(cells[cells.variant == "numpy-loop"].cell) == ["rnn", "gru"]
     assert "WRONG: mine" in Reader(found._repr_html_()).text
     assert Verification([proof("reference", "ok"), proof("numpy-loop", "ok", dU=1e-9)]).ok
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 FLOAT_COLUMNS = ("median_ns", "median_low_ns", "median_high_ns", "samples_per_second", "ratio", "low", "high")
 ARM_FIELDS = ("variant", "library", "device", "threads", "twin", "known_wrong")
-CASE_FIELDS = ("task", "layout", "dtype", "activation")
-PROOF_FIELDS = ("variant", "library", "device", "dtype", "task", "layout", "activation")
+CASE_FIELDS = ("cell", "bias", "task", "layout", "dtype", "activation")
+PROOF_FIELDS = ("variant", "library", "device", *CASE_FIELDS)
 
 
 class Result:
@@ -105,13 +105,13 @@ class Verification:
         return pd.DataFrame([_proof_row(row) for row in self.rows])
 
     def summary(self) -> "pd.DataFrame":
-        """Return a row per variant and device: the number of proofs by status, and the largest errors."""
+        """Return a row per variant, device and cell: the proofs by status, and the largest errors."""
         import pandas as pd
 
         proved = self.frame[self.frame.status != "missing"]
-        keys = ["variant", "device"]
+        keys = ["variant", "device", "cell"]
         counts = proved.groupby(keys, sort=False).size().rename("proofs")
-        statuses = pd.crosstab([proved.variant, proved.device], proved.status).reindex(counts.index)
+        statuses = pd.crosstab([proved[key] for key in keys], proved.status).reindex(counts.index)
         parameters = dict.fromkeys(
             name for row in self.rows for name in find_cell(row.cell).arrays(bias=row.bias)
         )
