@@ -47,13 +47,13 @@ def test_a_case_too_small_for_float32_is_proved_in_float64() -> None:
     checks = proof.prove(watched, case, data.make(case), expected_of(case))
     assert dtypes == ["float64"]
     assert proof.status(checks) == "ok"
-    assert {check.tolerance for check in checks if check.quantity in ("U", "W", "V")} == {50 * 1e-13}
+    assert {check.tolerance for check in checks if check.quantity in ("U", "W", "V")} == {200 * 1e-13}
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(
     ("sizes", "error", "verdict"),
-    [((1, 1, 1, 1), 5e-13, "ok"), ((1, 1, 1, 1), 1e-9, "disagrees"), ((7, 4, 6, 3), 5e-13, "disagrees")],
+    [((1, 1, 1, 1), 2.5e-12, "ok"), ((1, 1, 1, 1), 1e-9, "disagrees"), ((7, 4, 6, 3), 5e-13, "disagrees")],
 )
 def test_of_few_numbers_some_may_cancel_and_what_is_wrong_is_noticed_all_the_same(
     cell: str, sizes: tuple[int, ...], error: float, verdict: str

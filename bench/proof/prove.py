@@ -20,8 +20,8 @@ from bench.workload.case import Case
 from bench.workload.data import Batch
 
 # tolerance factor for cases of few numbers, as these may cancel, like V h and bV in a single y_hat: 8 was
-# measured over 300 seeds in float32; in float64 34 over 9000, where one needed 68
-FACTOR_IF_SMALL = 50
+# measured over 300 seeds in float32; in float64 34 over 9000 but for one, which needed 68
+FACTOR_IF_SMALL = 200
 READS = "reads its inputs at every call"
 # a loose tolerance suffices to see which inputs were used: results of other inputs differ by about 100 %
 LOOSE = Tolerance(1e-3, 1e-3)
