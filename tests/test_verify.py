@@ -218,6 +218,13 @@ def test_the_exit_code_is_1_when_something_that_claims_to_be_right_is_not(name: 
 
 
 @pytest.mark.usefixtures("quick")
+def test_asking_for_a_cell_that_the_variant_lacks_ends_with_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = replace(CASES[0], cell="gru", bias=True)
+    monkeypatch.setattr(verify_module, "agreement_cases", lambda cell, bias: [case])
+    assert verb.main(VerifyOptions(variant=("numpy-published",), cell=("gru",))) == 3
+
+
+@pytest.mark.usefixtures("quick")
 def test_the_published_gradient_is_wrong_where_it_should_be_and_that_is_fine(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

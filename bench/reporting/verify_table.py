@@ -66,8 +66,8 @@ def table(device: str, rows: Iterable[Row]) -> Table:
     columns = [(dtype, PARTS[part]) for dtype, part in product(dtypes, PARTS)]
     error_table = Table(
         *("variant", "cell", *(f"{dtype}\n{part}" for dtype, part in product(dtypes, PARTS)), "verdict"),
-        title=f"Worst errors on {device} against the float64 reference, |a - b| / |b|",
-        caption="forward: y_hat, loss; gradient: of every parameter, and the update\n"
+        title=f"Worst errors on {device} against float64, |a - b| / |b|",
+        caption="forward: y_hat, loss; gradient: all parameters, the update\n"
         "more is allowed where shapes have few numbers",
         box=box.SIMPLE_HEAD,
         padding=0,
