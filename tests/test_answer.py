@@ -422,6 +422,7 @@ def test_a_run_of_cells_answers_wherever_it_was_measured(options: Any, title: st
 
 def test_cells_with_several_numbers_of_threads_say_which() -> None:
     facts = dict(answer.hero(facts_of(cells_run(threads=(1, 2)))).facts)
+    assert "8 outputs; GRU and LSTM with biases, RNN without; float32" in facts["What was measured"]
     assert facts["What was measured"].endswith(
         "float32; CPU, one thread and CPU, 2 threads. Ratios are taken within blocks."
     )

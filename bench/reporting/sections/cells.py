@@ -24,6 +24,7 @@ MATRICES_NOTE = (
     "and calls, which can cost less."
 )
 RATIO_NOTE = "× is the time over that of the same variant on the RNN, taken within each block."
+BIASES_NOTE = "Measured are {}; `--bias` gives them to all, `--no-bias` to none."
 MAX_SIZES = 6  # of which the answer tells the costs; the table has all
 CAPTION = (
     "A dot is the median time of a call{}, a small dot the median of one block, the dashed line the RNN."
@@ -43,7 +44,7 @@ def cells_section(facts: Facts, prefix: str) -> Section | None:
         lead=tuple(_lead(facts)),
         drawings=tables.dot_plot(f"{prefix}cells", first, ratio_title="× the RNN", caption=caption),
         tables=(_table(facts, measured),),
-        notes=(RATIO_NOTE, MATRICES_NOTE, _biases([row.entry.case for row in measured[0].rows])),
+        notes=(RATIO_NOTE, MATRICES_NOTE, BIASES_NOTE.format(_biases(measured[0]))),
     )
 
 
@@ -151,7 +152,7 @@ def _setting(table: Table) -> str:
     """Return the work, size and places of a table."""
     case, places = table.case, dict.fromkeys(words.place(row.arm) for row in table.rows)
     inputs = "on random data" if case.data == "random" else f"with {case.layout} input"
-    size = f"{words.shape(case)}, {case.dtype}"
+    size = f"{words.shape(case)}; {_biases(table)}; {case.dtype}"
     return f"The {words.TASKS[case.task]} {inputs}, {size}; {wording.listing([*places])}."
 
 
@@ -188,15 +189,16 @@ def _difference(case: Case, measured: Sequence[Table]) -> str:
     return ", ".join(names)
 
 
-def _biases(cases: Sequence[Case]) -> str:
-    """Return which of the cells have biases."""
+def _biases(table: Table) -> str:
+    """Return which of the cells have biases: "GRU and LSTM with biases, RNN without"."""
+    cases = [row.entry.case for row in table.rows]
     with_biases, without = (
         list(dict.fromkeys(words.cell(case.cell) for case in cases if case.bias == bias))
         for bias in (True, False)
     )
     texts = [f"{wording.listing(with_biases)} with biases"] * bool(with_biases)
     texts += [f"{wording.listing(without)} without"] * bool(without)
-    return f"Measured are {', '.join(texts)}; `--bias` gives them to all, `--no-bias` to none."
+    return ", ".join(texts)
 
 
 def _marks(table: Table) -> tuple[Mark, ...]:
