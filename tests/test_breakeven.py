@@ -202,7 +202,7 @@ SENTENCES: dict[str, Sentence] = {
         "From how many steps on PyTorch is ahead of NumPy cannot be said: .*",
     ),
     "a pair that nobody declared follows the control": (
-        lambda: run_with({f"{BASE} twin": around(1.3), USUAL: around(0.4)}), "tutorial", "open", True,
+        lambda: run_with({f"{BASE} twin": around(1.3), USUAL: around(0.4)}), "loop", "open", True,
         "From how many steps on torch-layer is ahead of numpy-published .* cannot be said: .*",
     ),
     "a pair that nobody declared is judged like any other": (
@@ -214,7 +214,7 @@ SENTENCES: dict[str, Sentence] = {
         "No verdict, but in 3 blocks: For fewer than 25\u202f000 steps use NumPy: .*",
     ),
     "the gradient of the tutorial is wrong": (
-        lambda: make_run(example_records()), "tutorial", "crosses", True,
+        lambda: make_run(example_records()), "loop", "crosses", True,
         r"torch-layer overtakes numpy-published \(known wrong gradient\) after .*",
     ),
     "a compiler": (compiled_run, "compiling", "crosses", True, "Compiling pays after .*"),
@@ -250,7 +250,7 @@ def test_the_pairs_are_the_headlines_the_compilers_and_the_tutorials(monkeypatch
     # another library as it is usually written breaks nothing
     other = dataclasses.replace(next(iter(by_role("as_written"))), name="other-rnn", library="other")
     monkeypatch.setattr(breakeven, "by_role", lambda role: (*by_role(role), other))
-    assert len(pairs_of(make_run(records), "tutorial")) == 2
+    assert len(pairs_of(make_run(records), "loop")) == 2
 
 
 def test_an_accelerator_has_its_own_break_even_with_its_transfer():

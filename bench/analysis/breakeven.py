@@ -178,8 +178,8 @@ def _pairs(run: Run) -> Iterator[tuple[PairKind, str, str]]:
     """Yield kind, entry and baseline of the pairs to compare.
 
     These are the headlines of the main table and of compiled code, compiled against uncompiled entries of the
-    same library, and the tutorial's pairs: each usual variant against each variant that loops over the batch,
-    the program as it was published. Both are the first entry of their variant in the ladder on the CPU.
+    same library, and the loops: each usual variant against each variant that loops over the batch. Both are
+    the first entry of their variant in the ladder on the CPU.
     """
     main, *others = run.plan.groups
     compiled_groups = [group for group in others if group.kind == "compiled"]
@@ -199,7 +199,7 @@ def _pairs(run: Run) -> Iterator[tuple[PairKind, str, str]]:
         for usual in (variant.name for variant in by_role("as_written") if variant.name != BASELINE):
             for loop in (variant.name for variant in VARIANTS if variant.loops_over_batch):
                 if usual in first_entries and loop in first_entries:
-                    yield "tutorial", first_entries[usual], first_entries[loop]
+                    yield "loop", first_entries[usual], first_entries[loop]
 
 
 def _step(summary: Summary, kind: PairKind, entry: str, baseline: str) -> Comparison:

@@ -63,8 +63,8 @@ from bench.records.record import MAX_BLOCKS, Arm, Extended, Pair, PairKind
 from bench.records.run import Run
 
 # a declared headline; a row of a table; pairs for break-evens only: compiled against uncompiled code of the
-# same library, and the tutorial's program against the recommended one
-Kind = PairKind | Literal["row", "compiling", "tutorial"]
+# same library, and a loop over the samples against another library's usual form
+Kind = PairKind | Literal["row", "compiling", "loop"]
 Word = Literal["FASTER", "SLOWER", "EQUIVALENT", "UNRESOLVED", "INVALID", "MISSING", "NONE"]
 DECIDED: tuple[Word, ...] = ("FASTER", "SLOWER")
 MAX_BIAS = math.log1p(0.05)  # a larger bias is a fault of the machine or the harness

@@ -24,7 +24,7 @@ from bench.reporting.plots import INK
 from bench.reporting.section import Cell, Drawing, Fields, Section, TextTable, text_table
 
 # the order of the sentences
-KIND_ORDER: tuple[Kind, ...] = ("as_written", "compiling", "tutorial", "best", "compiled")
+KIND_ORDER: tuple[Kind, ...] = ("as_written", "compiling", "loop", "best", "compiled")
 MAX_SENTENCES = 3
 MAX_LINES = 9  # largest number of lines in the plot
 TOTAL_STEPS = (1, 100, 10_000, 1_000_000)  # the table shows totals for these numbers of steps
@@ -32,7 +32,7 @@ MIN_AXIS_END, MAX_AXIS_END = 1e6, 1e9  # bounds for the end of the axis, in step
 LABELS: dict[Kind, str] = {
     **tables.HEADLINES,
     "compiling": "with and without a compiler",
-    "tutorial": "a loop over the samples",
+    "loop": "a loop over the samples",
 }
 CAPTION = (
     "Time from the start of a process until so many steps are done. A number is a crossing, as in the table "
