@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declared import declare
+from grids import run_of
 from journals import example_records
 from reports import BASE, USUAL, Reader, table_rows, write_run
 
@@ -17,7 +19,7 @@ from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.records.formats.exports import pyperf_json, pytest_benchmark_json
 from bench.records.formats.foreign import Own, ToolResults
-from bench.records.run import make_run
+from bench.records.run import Run, make_run
 from bench.records.saved import load_saved
 from bench.reporting.other_tools import tool_article
 from bench.workload.case import Shape
@@ -345,6 +347,7 @@ def test_a_strangers_file_has_no_headline_and_names_its_own_tool(
     assert not HEADLINE.search(text)
     assert "both libraries" not in text
     assert f"A file of {tool}" in text
+    assert "NumPy or PyTorch for this recurrent net?" in text
     assert other not in text + markdown
     assert "the verdict is PyTorch's" not in text + markdown
     line = next(cells for cells in table_rows(markdown) if "a.json" in cells[0])
@@ -514,6 +517,26 @@ def test_a_test_that_moved_is_compared_and_the_move_told(write: Any, compare: An
     both = write("both", by_pytest(entry(place="c.py"), entry(place="d.py")))
     _, tree = compare(old, both)  # which of the two it became, nobody knows
     assert (names(tree), len(tree["only_old"]), len(tree["only_new"])) == ([], 2, 2)
+
+
+def by_plugin_of_gru(run: Run) -> bytes:
+    """A file of the plugin, which times a GRU with the biases of the run."""
+    bias = run.plan.groups[0].entries[0].case.bias
+    return json.dumps(by_pytest(by_plugin("numpy-loop", 1e-3, cell="gru", bias=bias))).encode()
+
+
+@pytest.mark.parametrize("export", [by_plugin_of_gru, pyperf_json, pytest_benchmark_json])
+def test_benchmarks_of_one_name_and_other_work_are_not_compared(
+    export: Callable[[Run], bytes], write: Any, compare: Any
+) -> None:
+    plans = [declare(cell="gru", bias=bias, task=("train_step",)) for bias in (True, False)]
+    runs = [run_of(plan, lambda arm, case: 1e5) for plan in plans]
+    paths = [write(str(n), export(run)) for n, run in enumerate(runs)]
+    _, tree = compare(*paths)
+    assert names(tree) == []
+    told = r"since the work differs: .* \(gru · train_step · .*bias.*, now gru · train_step · [^)]*"
+    assert re.search(told, notes(tree))
+    assert names(compare(paths[0], paths[0])[1])
 
 
 @pytest.mark.parametrize(

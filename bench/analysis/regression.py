@@ -292,7 +292,7 @@ def compare_files(
 def _match(
     old: Sequence[Benchmark], new: Sequence[Benchmark]
 ) -> tuple[Pairs, tuple[tuple[str, ...], tuple[str, ...]], list[Note]]:
-    """Pair benchmarks by their full names, and moved tests by their names.
+    """Pair benchmarks by their full names, and moved tests by their names, if both do the same work.
 
     If a full name is equally frequent in both files, its benchmarks are paired in order; else they are not.
 
@@ -310,7 +310,15 @@ def _match(
             repeated += [name] * (len(new_by_name[name]) > 1)
         else:
             uneven.append(f"{name} ({len(old_by_name[name])} in old, {len(new_by_name[name])} in new)")
+    same_work, other_work = [], []
+    for pair in pairs:
+        works = [benchmark.own.work for benchmark in pair if benchmark.own]
+        if len(set(works)) > 1:
+            other_work.append(f"{pair[1].full_name} ({', now '.join(works)})")
+        else:
+            same_work.append(pair)
     notes = (
+        Note("Not compared, since the work differs", tuple(other_work)),
         Note("Not compared, since one file has it more often than the other", tuple(uneven)),
         Note("Several times in each file, and paired in their order", tuple(repeated)),
         Note(
@@ -327,7 +335,7 @@ def _match(
         )
         for side, others in ((old_by_name, new_by_name), (new_by_name, old_by_name))
     ]
-    return pairs, (only_labels[0], only_labels[1]), [note for note in notes if note.names]
+    return same_work, (only_labels[0], only_labels[1]), [note for note in notes if note.names]
 
 
 def _by_full_name(benchmarks: Iterable[Benchmark]) -> dict[str, list[Benchmark]]:

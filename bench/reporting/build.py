@@ -120,7 +120,8 @@ def content_of(articles: Sequence[Article]) -> dict[str, Any]:
         for article in articles
         if article.overview
     ]
-    cells = list(dict.fromkeys(cell for article in articles for cell in article.cells)) or [("an", "RNN")]
+    cells = list(dict.fromkeys(cell for article in articles for cell in article.cells))
+    cells = cells or [("a", "recurrent net")]  # other tools tell of none
     subjects = [" ".join(cell) for cell in cells] if len(cells) > 1 else [f"this {name}" for _, name in cells]
     return {
         "articles": articles,

@@ -22,7 +22,7 @@ import msgspec
 from bench.machine.errors import UserError
 from bench.machine.wording import one_line
 from bench.records.sealed import unique_keys
-from bench.workload.case import Shape
+from bench.workload.case import DEFAULT_CELL, Shape
 from bench.workload.catalog import BASELINE
 
 MAX_BYTES = 2**28  # 256 MiB, unpacked; a million values need a tenth of this
@@ -455,7 +455,12 @@ def _pytest_benchmark(entry: Mapping[str, Any], name: str, facts: Facts) -> Benc
     if (is_number(low) and low > median) or (is_number(high) and high < median):
         raise ValueError(f"{full_name} (its median is not between its least and its largest time)")
     options = as_object(entry.get("options"))
-    work = " · ".join(as_text(info.get(name)) for name in ("task", "layout", "dtype"))
+    known = [as_text(info.get(name)) for name in ("task", "layout", "dtype")]
+    if (cell := as_text(info.get("cell"))) not in ("", DEFAULT_CELL):
+        known.insert(0, cell)
+    if info.get("bias") is True:
+        known.append("bias")
+    work = as_text(info.get("work")) or " · ".join(known)  # an export has the whole case
     return Benchmark(
         name=as_text(entry.get("name")) or full_name,
         full_name=full_name,
