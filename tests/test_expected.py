@@ -56,6 +56,17 @@ def test_dynamics_that_expand_are_refused_not_tolerated(factor: float) -> None:
             proof.expected(case, wild)
 
 
+def test_a_gradient_that_jumps_with_the_rounding_of_a_relu_is_refused() -> None:
+    case = Case("gradient", Shape(1, 1, 1, 8, 8), "sequence", "float32", "relu", "random", bias=True)
+    batch = data.make(case)
+    for name in ("U", "bU", "bW"):
+        batch.params[name][1:] = 0  # z = 0 but for the first unit
+    batch.params["bU"][0] = 1
+    with pytest.raises(UserError, match="its relu, so correct programs disagree; choose another seed"):
+        proof.expected(case, batch)
+    assert proof.expected(replace(case, dtype="float64"), batch.astype("float64")).jump == 0
+
+
 def test_numbers_that_are_not_finite_are_refused() -> None:
     batch = data.make(CASE)
     batch.x[0, 0, 0] = np.nan

@@ -65,6 +65,32 @@ def test_of_few_numbers_some_may_cancel_and_what_is_wrong_is_noticed_all_the_sam
     assert proof.status(proof.prove(off, case, data.make(case), expected_of(case))) == verdict
 
 
+def test_a_relu_beyond_its_kink_is_right_and_a_wrong_gradient_is_wrong_there_too() -> None:
+    sizes = Shape(T=3, B=9, I=4, H=16, O=3)
+    case = Case("gradient", sizes, "positional", "float32", "relu", "random", delta=0.5, bias=True)
+    batch = data.make(case)
+    z = batch.x[0, 0] @ batch.params["U"].T + batch.params["bU"] + batch.params["bW"]  # of the first step
+    j = int(np.argmax(z))
+    batch.params["bU"][j] -= z[j]  # now it is 0 but for its rounding
+    expected = proof.expected(case, batch)
+    assert 1e-3 < expected.jump < 0.05
+
+    def moved(shift: float, factor: float = 1.0) -> Any:
+        def bind(task: str, params: Any, *arrays: Any, **options: Any) -> Bound:
+            bU = params["bU"] + np.float32(shift) * (np.arange(sizes.H) == j)
+            return reference(task, params | {"bU": bU}, *arrays, **options)
+
+        return with_results(lambda result: result | {"dW": result["dW"] * np.float32(factor)}, bind)
+
+    def verdicts(expected: proof.Expected, factor: float = 1.0) -> set[str]:
+        checks = [proof.prove(moved(shift, factor), case, batch, expected) for shift in (-1e-7, 1e-7)]
+        return {proof.status(each) for each in checks}
+
+    assert verdicts(expected) == {"ok"}
+    assert verdicts(replace(expected, jump=0.0)) == {"ok", "disagrees"}
+    assert verdicts(expected, factor=1.2) == {"disagrees"}
+
+
 def test_results_expected_of_other_inputs_fail_the_proof() -> None:
     checks = proof.prove(reference, CASE, data.make(CASE), expected_of(replace(CASE, seed=1)))
     assert not checks[0].passed
