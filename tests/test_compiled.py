@@ -124,11 +124,12 @@ def test_the_time_of_compiling_is_that_of_the_first_call(monkeypatch: pytest.Mon
     assert bind(SHARED).compile_ns == 7
 
 
+@pytest.mark.parametrize("asked", [None, False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_what_verify_compiles_is_little_and_covers_every_layout_dtype_task_activation_and_bias(
-    cell: str,
+    cell: str, asked: bool | None
 ) -> None:
-    cases = [case for case in agreement_cases(cell) if worth_compiling(case)]
+    cases = [case for case in agreement_cases(cell, asked) if worth_compiling(case, asked)]
     assert 5 <= len(cases) <= 7
     activations = find_cell(cell).activations
     every = {
@@ -136,7 +137,7 @@ def test_what_verify_compiles_is_little_and_covers_every_layout_dtype_task_activ
         "dtype": DTYPES,
         "task": TASKS,
         "activation": activations,
-        "bias": (False, True),
+        "bias": (False, True) if asked is None else (asked,),
     }
     for what, values in every.items():
         assert {getattr(case, what) for case in cases} == set(values)

@@ -75,7 +75,7 @@ def verify(
                 for number, case in enumerate(cases):
                     if case.cell not in variant.cells and number != first_of_cell[case.cell]:
                         continue
-                    if variant.compiles and not worth_compiling(case):
+                    if variant.compiles and not worth_compiling(case, bias):
                         continue
                     if reason := why_missing(variant, case, device, machine):
                         rows.append(make_row(variant, device, case, [], "missing", reason))
