@@ -130,8 +130,9 @@ def test_plain_pytest_does_not_look_at_the_benchmarks() -> None:
     plain = run_pytest("--collect-only", "-q", *ignored)
     assert plain.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
     assert "wall_clock" not in plain.stdout
-    asked = run_pytest("--collect-only", "-q", *ignored, "--benchmark", "--benchmark-variant=numpy-batched")
-    assert "test_wall_clock[forward-numpy-batched-cpu]" in asked.stdout
+    options = ("--benchmark", "--benchmark-variant=numpy-batched", "--benchmark-cell=gru")
+    asked = run_pytest("--collect-only", "-q", *ignored, *options)
+    assert "test_wall_clock[gru-forward-numpy-batched-cpu]" in asked.stdout
 
 
 def test_benchmarks_asked_for_by_path_alone_say_what_is_missing() -> None:
