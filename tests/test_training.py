@@ -329,7 +329,7 @@ def test_every_variant_goes_on_where_another_stopped(tmp_path: Path, options: di
         result = binding.result()
         save_params(file, {name: result[name] for name in params})
         loss, params = cell.reference().sgd_step(
-            params, first.train.x, first.train.y, **cell.options(first.case)
+            params, first.train.x, first.train.y, **cell.options(first.case.activation)
         )
         assert float(result["loss"]) == pytest.approx(float(loss), rel=1e-9), variant.name
     for name, p in load_params(file, first.case.cell).items():
