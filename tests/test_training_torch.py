@@ -12,6 +12,9 @@ import pytest
 
 import bench
 from bench.machine.errors import UserError
+from bench.training.params import save_params
+from bench.workload.case import sine_case
+from bench.workload.data import initial_params
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -93,6 +96,14 @@ def test_the_numbers_are_copied_and_a_relu_is_no_tanh() -> None:
         net["head"].weight.zero_()
     assert loaded.predict(x) == pytest.approx(before, abs=1e-12)
     assert bench.load_torch(net.state_dict()).predict(x) != pytest.approx(before, abs=1e-3)
+
+
+def test_a_file_of_save_is_a_net_too(tmp_path: Path) -> None:
+    params = initial_params(sine_case("forward", "sequence", hidden=H, cell="lstm", bias=True))
+    save_params(tmp_path / "ours.npz", params)
+    loaded, x = bench.load_torch(tmp_path / "ours.npz"), np.ones((T, B, 1))
+    assert (loaded.cell, loaded.params.keys()) == ("lstm", params.keys())
+    assert loaded.predict(x) == pytest.approx(bench.load_torch(bench.to_torch(params)).predict(x), abs=0)
 
 
 # what is refused

@@ -128,9 +128,12 @@ def _what_gives_verdicts(facts: Facts) -> str:
         busy.append(f"disturbed {disturbed} of {wording.count(counted, 'measurement')}")
     if not busy:
         return "Verdicts take a run that is not quick."
+    plan = facts.run.plan
+    preset = f" --preset {plan.preset}" * (plan.preset == "cells")
+    cell = words.cell_options(plan.groups[0].entries[0].case)
     return (
         f"The machine was busy: other programs {' and '.join(busy)}. Verdicts take a run that is not quick "
-        "on a quiet machine: rnnbench run --wait-quiet 10min."
+        f"on a quiet machine: rnnbench run{preset}{cell} --wait-quiet 10min."
     )
 
 

@@ -73,7 +73,7 @@ class Net:
 
 
 def load_torch(source: Mapping[str, Any] | str | Path, *, activation: str = "tanh") -> Net:
-    """Return the net of a ``state_dict``, or of an npz file with its arrays.
+    """Return the net of a ``state_dict``, or of an npz file with its arrays or with those of ``--save``.
 
     Write the file where PyTorch is::
 
@@ -132,6 +132,8 @@ def _names(theirs: Iterable[str]) -> dict[str, str]:
         UserError: a name that does not belong to a supported net, two for one parameter, or one too few.
     """
     names: dict[str, str] = {}
+    if set("UWV") <= set(theirs := list(theirs)):  # a file of --save has our own names
+        return {name: name for name in theirs}
     for name in theirs:
         kind, _, layer = str(name).rpartition(".")[2].partition("_l")
         fault = (
