@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from played import ASKING_NS, CALL_NS, N_CALLS, PROVE_NS, READY_NS, Stage, of_kind, run, set_stage
 
 from bench.machine.errors import UserError
-from bench.measure.budget import SPARE, Costs, decide
+from bench.measure.budget import SLOWER_LATER, SPARE, Costs, decide
 from bench.measure.messages import Prove, Turn
 from bench.measure.plan import (
     LEAST_ROUNDS,
@@ -183,3 +183,15 @@ def test_an_aim_that_cannot_be_kept_is_measured_all_the_same() -> None:
         LEAST_ROUNDS,
     )
     assert end.reason.endswith("beyond the time budget of 1 s: verdicts need as many")
+
+
+@pytest.mark.usefixtures("stage")
+def test_an_aim_leaves_room_for_a_machine_that_gets_slower_after_block_0() -> None:
+    _, decision = whole(budget_s=1000.0)
+    exact_s = decision.predicted_s + 0.1  # in which the whole plan fits
+    (refusing,), (aiming,) = (
+        of_kind(run(plan(budget, budget_rule=rule))[1], Decision)
+        for budget, rule in ((exact_s, "refuse"), (exact_s, "aim"))
+    )
+    (roomy,) = of_kind(run(plan(SLOWER_LATER * exact_s, budget_rule="aim"))[1], Decision)
+    assert refusing.rounds == roomy.rounds == ROUNDS > aiming.rounds
