@@ -26,7 +26,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     # one matrix a gate, so that a gate's numbers lie side by side; views: they follow the updates
     U, W = p["U"].reshape(3, H, I), p["W"].reshape(3, H, H)
     UT, WT = U.transpose(0, 2, 1), W.transpose(0, 2, 1)
-    biased = "bU" in p
+    bU, bW = (p[name].reshape(3, 1, H) if name in p else None for name in ("bU", "bW"))
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     u, w = np.empty((3, T, B, H), x.dtype), np.empty((3, keep, B, H), x.dtype)
     rz, n = np.empty((2, keep, B, H), x.dtype), np.empty((keep, B, H), x.dtype)
@@ -35,16 +35,16 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
 
     def advance() -> Array:
         np.matmul(rows, UT, out=u_rows)  # (3, T B, H): U x_t of every step and gate
-        if biased:
-            np.add(u_rows, p["bU"].reshape(3, 1, H), out=u_rows)
+        if bU is not None:
+            np.add(u_rows, bU, out=u_rows)
         h = hs[0]
         h[...] = 0
         for t in range(T):
             k = t % keep
             w_t, rz_t, n_t, h_new = w[:, k], rz[:, k], n[k], hs[(t + 1) % (keep + 1)]
             np.matmul(h, WT, out=w_t)  # (3, B, H)
-            if biased:
-                np.add(w_t, p["bW"].reshape(3, 1, H), out=w_t)
+            if bW is not None:
+                np.add(w_t, bW, out=w_t)
             np.add(u[:2, t], w_t[:2], out=rz_t)
             sigmoid_into(rz_t, rz_t)
             np.multiply(r[k], w_n[k], out=n_t)
@@ -81,7 +81,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         np.matmul(dw_rowsT, h_rows, out=grads["W"].reshape(3, H, H))  # the sum over t and batch
         np.matmul(dw_rowsT[:2], rows, out=grads["U"][: 2 * H].reshape(2, H, I))
         np.matmul(du_n_rows.T, rows, out=grads["U"][2 * H :])
-        if biased:
+        if bU is not None:
             np.sum(dw_rowsT, axis=2, out=grads["bW"].reshape(3, H))
             np.copyto(grads["bU"][: 2 * H], grads["bW"][: 2 * H])
             np.sum(du_n_rows, axis=0, out=grads["bU"][2 * H :])

@@ -47,6 +47,10 @@ def bind_in_place(
         affine(VT, bV, h, y_hat)
         return h
 
+    inference = torch.inference_mode()
+    if task == "forward":
+        return Bound(inference(forward), lambda: None, lambda: to_arrays({"y_hat": y_hat}))
+
     grads = {name: torch.empty_like(tensor) for name, tensor in p.items()}
     e, dy_hat, part = (torch.empty_like(y) for _ in range(3))
     dh, loss = y.new_empty((len(y), V.shape[1])), y.new_zeros(())
@@ -76,12 +80,9 @@ def bind_in_place(
             p[name].copy_(tensor)
 
     def result() -> dict[str, NDArray[Any]]:
-        if task == "forward":
-            return to_arrays({"y_hat": y_hat})
         if task == "gradient":
             return to_arrays({"loss": loss} | {f"d{name}": grad for name, grad in grads.items()})
         return to_arrays({"loss": loss} | p)
 
-    calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
-    inference = torch.inference_mode()
-    return Bound(inference(calls[task]), inference(reset), result)
+    call = {"gradient": gradient, "train_step": train_step}[task]
+    return Bound(inference(call), inference(reset), result)

@@ -309,12 +309,10 @@ def cell_of(specs: Sequence[str], asked: str | None = None) -> str:
     if asked is not None:
         find_cell(asked)
         return asked
-    shared = list(CELLS)
+    shared = list(find(specs[0]).cells if specs else CELLS)
     for spec in specs:
         cells = find(spec).cells
-        if own_cells := [cell for cell in cells if cell not in shared and spec == specs[0]]:
-            shared = own_cells
-        if not any(cell in cells for cell in shared):
+        if not cells.keys() & set(shared):
             raise UserError(
                 f"{specs[0]} computes the cell {shared[0]}, {spec} the cell {next(iter(cells))}, which no "
                 "run compares: choose variants of one cell"
