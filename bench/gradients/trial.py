@@ -1,0 +1,48 @@
+"""Define a trial: the gradients that a function gave on known inputs, beside the exact ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.proof.tolerance import Array, error_between, norm
+from bench.workload.data import Batch
+
+LEAST_SHARE = 1e-8  # of all exact gradients together: the scale for the error of a gradient that is 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Hold given and exact gradients on the same inputs, float64.
+
+    Attributes:
+        exact: parameter name -> the exact gradient; NaN in entries that were not computed.
+        given: parameter name -> the gradient that was given, of the same shape.
+        tolerance: the largest error |given - exact| / |exact| of a gradient that passes.
+        sizes: name of an axis -> its size, as {"T": 6, "B": 4}; empty if the axes have no names.
+        batch: the inputs, if the parameters are those of a cell of the suite; else None.
+        delta: cutoff of the Huber loss of ``batch``.
+        activation: of the cell, for ``batch``.
+    """
+
+    exact: Mapping[str, Array]
+    given: Mapping[str, Array]
+    tolerance: float
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    batch: Batch | None = None
+    delta: float = np.inf
+    activation: str = "tanh"
+
+    def error(self, name: str, wanted: Array | None = None) -> float:
+        """Return |given - wanted| / |wanted| over the computed entries; ``wanted`` is the exact gradient."""
+        exact, given = self.exact[name], self.given[name]
+        known = np.isfinite(exact)
+        if wanted is None:
+            wanted = exact
+        total = norm(np.array([norm(values[np.isfinite(values)]) for values in self.exact.values()]))
+        scale = max(norm(wanted[known]), LEAST_SHARE * total)
+        return error_between(given[known], wanted[known], scale=scale)
+
+    def wrong(self) -> tuple[str, ...]:
+        """Return the parameters whose given gradients are off by more than the tolerance."""
+        return tuple(name for name in self.exact if not self.error(name) <= self.tolerance)
