@@ -1,11 +1,14 @@
 """What ``rnnbench verify`` prints: worst errors, what is missing, what went wrong, and the conclusion."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from bench.gradients.finding import Finding, Kind
+from bench.gradients.proved import Diagnosis
 from bench.machine.devices import Absent
 from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row
@@ -27,9 +30,14 @@ def reference_row(status: Any = "ok") -> Row:
     return row(REFERENCE, status, errors=errors, tolerances=dict.fromkeys(errors, 1e-12))
 
 
-def printed(rows: list[Row], absent: tuple[Absent, ...] = (), width: int = 0) -> str:
+def printed(
+    rows: list[Row],
+    absent: tuple[Absent, ...] = (),
+    width: int = 0,
+    diagnoses: Sequence[Diagnosis] = (),
+) -> str:
     console = Console(file=io.StringIO(), force_terminal=bool(width), width=width or None, color_system=None)
-    verify_table.show(rows, absent, console)
+    verify_table.show(rows, absent, diagnoses, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -104,3 +112,39 @@ def test_the_lines_below_say_what_is_missing_what_failed_and_what_follows(
 
 def test_a_reference_that_is_wrong_is_not_passed_over() -> None:
     assert "WRONG: the reference's own gradient" in printed([reference_row("disagrees"), row("a", "ok")])
+
+
+DROPPED = Finding(
+    Kind.NOT_HANDED_BACK, ("U", "W"), "dh_next is not handed back", "equal to 1e-16 at T = 1, 2 and 5",
+    section=4,
+)  # fmt: skip
+HALVED = Finding(Kind.CONSTANT, ("U", "W"), "they are halved", "equal to 1e-16")
+LONG_NAME = Finding(Kind.SIGN, ("weight_hh",), "its sign is wrong", "")
+TOLD = (
+    "dU and dW are what you get when dh_next is not handed back (equal to 1e-16 at T = 1, 2 and 5; "
+    "docs/derivation.md, section 4)"
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "found", "lines"),
+    [
+        ([row("a", "disagrees", 0.4)], {("a", "rnn"): (DROPPED,)}, [f"a: {TOLD}\n"]),
+        ([row("a", "disagrees", 0.4)], {("a", "rnn"): (DROPPED, HALVED)}, [
+            f"a: {TOLD}\n", "a: dU and dW are also what you get when they are halved (equal to 1e-16)\n",
+        ]),
+        ([row("a", "disagrees", 0.4), row("a", "disagrees", cell="gru")],
+         {("a", "rnn"): (DROPPED,), ("a", "gru"): (LONG_NAME,)},
+         [f"a (rnn on cpu): {TOLD}\n",
+          "a (gru on cpu): the gradient of weight_hh is what you get when its sign is wrong\n"]),
+        ([row("p", "known_wrong", 0.4)], {("p", "rnn"): (DROPPED,)},
+         [f"are off by 40% to 40%, V's by no more than 1e-9: {TOLD}. The reference's"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_that_explains_wrong_gradients_is_a_line_or_stands_in_the_conclusion(
+    rows, found, lines
+) -> None:
+    diagnoses = [Diagnosis(variant, "cpu", cell, findings) for (variant, cell), findings in found.items()]
+    text = printed([reference_row(), *rows], diagnoses=diagnoses)
+    assert [text.count(line) for line in lines] == [1] * len(lines)
+    assert text.count("what you get") == len(lines)

@@ -112,8 +112,9 @@ def verify(
     """
     from bench.api.verify import prove
 
-    rows, _ = prove(from_keywords("verify", {"variants": variants, "devices": devices, **wishes}), "cpu")
-    return Verification(rows)
+    args = from_keywords("verify", {"variants": variants, "devices": devices, **wishes})
+    rows, _, diagnoses = prove(args, "cpu")
+    return Verification(rows, diagnoses)
 
 
 @in_python

@@ -1,19 +1,24 @@
 """Run the child process of ``rnnbench verify`` that proves one variant: ``FOLDER SPEC DEVICE``.
 
 The child reads case numbers from standard input and replies with a row for each. Each variant has a separate
-process, so no variant can affect another.
+process, so no variant can affect another. Wrong gradients are written to the folder, for a diagnosis in the
+parent (``bench.proof.given``).
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from bench import proof
 from bench.machine.errors import describe_error
 from bench.machine.libraries import library, wrong_library
 from bench.machine.lifeline import replies
+from bench.proof.prove import large_rate
+from bench.proof.tolerance import Array
 from bench.records.record import Check, Status
 from bench.workload.binding import Bind, bind_case
 from bench.workload.case import Case, Shape
@@ -22,6 +27,7 @@ from bench.workload.data import Batch
 from bench.workload.own import load_variant
 
 REFERENCE = "reference"  # the name of the rows about the reference itself
+LONG = 50  # steps; the gradients of longer cases are not kept: shorter ones show the same mistakes
 OF_CASE = ("dtype", "task", "layout", "activation", "shape", "cell", "bias")  # fields of a row
 
 
@@ -92,6 +98,9 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
                 call = bind_case(bind, variant.library, case, batch, device).bound.call
                 elsewhere[kind] = library(variant.library).computes_elsewhere(call)
             fault = wrong_library(variant.library) or elsewhere[kind]
+            if case.shape.T < LONG and only_gradients_fail(checks, batch.params):
+                given = gradients(bind, variant.library, case, batch, expected, device)
+                np.savez(given_file(folder, spec, device, number), allow_pickle=False, **given)
         except BaseException as error:  # a variant may raise anything, or exit; the other cases continue
             reason = describe_error(error, variant.cells[case.cell].target)
             yield make_row(variant, device, case, [], "crashed", reason)
@@ -101,6 +110,31 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
             yield make_row(variant, device, case, checks, "invalid", f"{variant.name} {fault}")
         else:
             yield make_row(variant, device, case, checks, status, reason)
+
+
+def only_gradients_fail(checks: Sequence[Check], parameters: Iterable[str]) -> bool:
+    """Return whether gradients or updates are off, and all else is right: loss, shapes, reset, ..."""
+    failed = [check for check in checks if not check.passed]
+    numbers = {*parameters}
+    return bool(failed) and all({check.what, check.quantity} & numbers for check in failed)
+
+
+def gradients(
+    bind: Bind, library: str, case: Case, batch: Batch, expected: proof.Expected, device: str
+) -> dict[str, Array]:
+    """Return the gradient of each parameter as a call gives it, or as the update of a training step says."""
+    lr = large_rate(case, batch, expected)  # an update as large as the parameter keeps all its digits
+    binding = bind_case(bind, library, replace(case, lr=lr), batch, device)
+    binding.bound.call()
+    result = binding.result()
+    if case.task == "gradient":
+        return {name: result[f"d{name}"] for name in batch.params}
+    return {name: (p.astype(np.float64) - result[name]) / lr for name, p in batch.params.items()}
+
+
+def given_file(folder: Path, spec: str, device: str, number: int) -> Path:
+    """Return the file for the wrong gradients of a variant on a device and the case with this number."""
+    return folder / f"given{number} {device} {spec}.npz"
 
 
 def make_row(

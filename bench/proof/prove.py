@@ -120,6 +120,13 @@ def status(
     return "known_wrong" if marked else "ok"
 
 
+def large_rate(case: Case, batch: Batch, expected: Expected) -> float:
+    """Return a learning rate with |lr g| >= |p| for every parameter p."""
+    params, grads, dtype = batch.params, expected.grads, case.dtype
+    rates = [norm(params[name]) / norm(grad) for name, grad in grads.items() if not vanishes(grad, dtype)]
+    return max(rates, default=case.lr)
+
+
 @dataclass(frozen=True, slots=True)
 class _Trial:
     """Check a variant on a case; ``wrong`` holds the names of the checks known to fail."""
@@ -136,14 +143,8 @@ class _Trial:
         """Run and return all checks of the case's task."""
         if self.case.task != "train_step":
             return self._numbers_and_manners(self.case)
-        large = replace(self.case, lr=self._large_rate())
+        large = replace(self.case, lr=large_rate(self.case, self.batch, self.expected))
         return self._numbers_and_manners(large) + self._own_update()
-
-    def _large_rate(self) -> float:
-        """Return a learning rate with |lr g| >= |p| for every parameter p."""
-        params, grads, dtype = self.batch.params, self.expected.grads, self.case.dtype
-        rates = [norm(params[name]) / norm(grad) for name, grad in grads.items() if not vanishes(grad, dtype)]
-        return max(rates, default=self.case.lr)
 
     def _numbers_and_manners(self, case: Case) -> list[Check]:
         """Check a call; then reset and call on other inputs; then reset and repeat the first call."""

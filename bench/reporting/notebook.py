@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.summary import Row, summarise
+from bench.gradients.proved import Diagnosis
 from bench.proof import child
 from bench.records.folder import load_refinements
 from bench.records.journal import load_run
@@ -83,10 +84,14 @@ class Result:
 
 
 class Verification:
-    """Hold the proofs; display the conclusion, and give ``frame`` and ``summary()`` as data."""
+    """Hold the proofs; display the conclusion, and give ``frame`` and ``summary()`` as data.
 
-    def __init__(self, rows: Sequence[child.Row]) -> None:
+    ``diagnoses`` hold what explains wrong gradients.
+    """
+
+    def __init__(self, rows: Sequence[child.Row], diagnoses: Sequence[Diagnosis] = ()) -> None:
         self.rows = tuple(rows)
+        self.diagnoses = tuple(diagnoses)
 
     @property
     def ok(self) -> bool:
@@ -121,9 +126,9 @@ class Verification:
 
     def __repr__(self) -> str:
         """Return the conclusion in plain English."""
-        from bench.reporting.verify_table import conclusion, failures
+        from bench.reporting.verify_table import below
 
-        return "\n".join([*failures(self.rows), conclusion(self.rows)])
+        return "\n".join(below(self.rows, self.diagnoses))
 
     def _repr_html_(self) -> str:
         """Return the conclusion and the summary as HTML."""

@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.gradients.proved import Diagnosis
 from bench.machine.devices import Absent
 from bench.machine.wording import count, listing
 from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, known_wrong_but_right, proof_failed
+from bench.reporting.findings import sentences
 from bench.workload.case import DTYPES
 from bench.workload.cell import find_cell
 
@@ -34,14 +36,19 @@ FAILURE_WORDS = {
 }  # fmt: skip
 
 
-def show(rows: Sequence[Row], absent: Sequence[Absent], console: Console | None = None) -> None:
+def show(
+    rows: Sequence[Row],
+    absent: Sequence[Absent],
+    diagnoses: Sequence[Diagnosis] = (),
+    console: Console | None = None,
+) -> None:
     """Print the whole report on ``console``, by default on standard output."""
     console = console or Console()
     if not console.is_terminal:
         console.width = FILE_WIDTH
     for (device,), proofs in _grouped((row for row in rows if row.variant != REFERENCE), "device").items():
         console.print(table(device, proofs))
-    for line in [*missing(rows, absent), *failures(rows), conclusion(rows)]:
+    for line in [*missing(rows, absent), *below(rows, diagnoses)]:
         console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
@@ -93,6 +100,25 @@ def missing(rows: Iterable[Row], absent: Iterable[Absent]) -> list[str]:
     return [f"MISSING {reason}" for reason in (*(f"{item.kind}: {item.reason}" for item in absent), *reasons)]
 
 
+def below(rows: Sequence[Row], diagnoses: Sequence[Diagnosis]) -> list[str]:
+    """Return the lines below the tables: failures, the mistakes that explain them, and the conclusion."""
+    return [*failures(rows), *explanations(rows, diagnoses), conclusion(rows, diagnoses)]
+
+
+def explanations(rows: Iterable[Row], diagnoses: Iterable[Diagnosis]) -> list[str]:
+    """Return a line per finding about a variant that failed, each once; of several cells, with the cell."""
+    failed = _grouped((row for row in rows if row.status in FAILURE_WORDS), "variant")
+    places = {name: {(row.device, row.cell) for row in proofs} for (name,), proofs in failed.items()}
+    return list(
+        dict.fromkeys(
+            f"{one.variant}{f' ({one.cell} on {one.device})' if len(places[one.variant]) > 1 else ''}: {text}"
+            for one in diagnoses
+            if one.variant in places
+            for text in sentences(one.findings)
+        )
+    )
+
+
 def failures(rows: Iterable[Row]) -> list[str]:
     """Return a line per variant and device with failures: the number of failures, and the first in full."""
     failed = _grouped((row for row in rows if row.status in FAILURE_WORDS), "variant", "device")
@@ -104,8 +130,9 @@ def failures(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def conclusion(rows: Iterable[Row]) -> str:
+def conclusion(rows: Iterable[Row], diagnoses: Iterable[Diagnosis] = ()) -> str:
     """Return the conclusion in sentences."""
+    explained = {one.variant: sentences(one.findings) for one in diagnoses}
     by_variant = {name: proofs for (name,), proofs in _grouped(rows, "variant").items()}
     reference = by_variant.pop(REFERENCE)
     worst = {name: _worst(proofs) for name, proofs in by_variant.items()}
@@ -113,23 +140,25 @@ def conclusion(rows: Iterable[Row]) -> str:
     for name, proofs in by_variant.items():
         if worst[name] not in FAILURE_WORDS:
             (known_wrong if any(row.status == "known_wrong" for row in proofs) else right_names).append(name)
-    sentences = []
+    said = list[str]()
     if any(map(proof_failed, reference)):
-        sentences.append("WRONG: the reference's own gradient is not the derivative of its loss.")
+        said.append("WRONG: the reference's own gradient is not the derivative of its loss.")
     for status, word in FAILURE_WORDS.items():
         if names := [name for name in worst if worst[name] == status]:
-            sentences.append(f"{word}: {', '.join(names)}, as told above.")
+            said.append(f"{word}: {', '.join(names)}, as told above.")
     if right_names:
         proofs = [row for name in right_names for row in by_variant[name]]
         all_agree = f"All {len(right_names)} variants that claim to be right agree"
         subject = all_agree if len(right_names) > 1 else f"{right_names[0]} claims to be right and agrees"
         number = count(len(proofs), "proof")
-        sentences.append(f"{subject} with the reference in {number}: {_described(proofs)}.")
-    sentences += [_wrong_gradient(name, by_variant[name]) for name in known_wrong]
+        said.append(f"{subject} with the reference in {number}: {_described(proofs)}.")
+    for name in known_wrong:
+        parts = [_wrong_gradient(name, by_variant[name]), *filter(None, ["; ".join(explained.get(name, []))])]
+        said.append(f"{': '.join(parts)}.")
     by_steps, by_differences = (_short(_largest(reference, [way])) for way in gradcheck.WAYS)
     return " ".join(
         [
-            *sentences,
+            *said,
             f"The reference's own gradient is within {by_steps} of complex steps and {by_differences} of "
             "central differences.",
         ]
@@ -161,7 +190,7 @@ def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
     wrong_rows = [row for row in rows if row.status == "known_wrong"]
     if accused := [row for row in wrong_rows if known_wrong_but_right(row)]:
         right_in = f"{len(accused)} of {count(len(wrong_rows), 'proof')}"
-        return f"{name} is listed as known wrong, but was right in {right_in}."
+        return f"{name} is listed as known wrong, but was right in {right_in}"
     gradients = [row for row in wrong_rows if row.task == "gradient"]
     wrong_errors, correct = dict[str, list[float]](), list[str]()
     for parameter in find_cell(rows[0].cell).parameters:
@@ -174,7 +203,7 @@ def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
     nearest = _short(_largest(gradients, [f"d{parameter}" for parameter in correct]))
     return (
         f"{name} is wrong where it is known to be: its gradients of {listing(list(wrong_errors))} are off by "
-        f"{min(all_errors):.0%} to {max(all_errors):.0%}, {listing(correct)}'s by no more than {nearest}."
+        f"{min(all_errors):.0%} to {max(all_errors):.0%}, {listing(correct)}'s by no more than {nearest}"
     )
 
 
