@@ -19,7 +19,12 @@ SMALL = ["--quick", "--blocks", "1", "--variant", "numpy-inplace", "--batch", "4
 CPU_ONLY = machine(absent=[Absent("cuda", "no such device")])
 
 # what verbs cannot do without
-NEEDED = {"report": ["x"], "compare": ["x", "y"], "export": ["x", "--to", "csv"]}
+NEEDED = {
+    "report": ["x"],
+    "compare": ["x", "y"],
+    "export": ["x", "--to", "csv"],
+    "grade": ["x", "--assignment", "rnn"],
+}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from bench.workload.options import (
     bias_option,
     cell_option,
     device_option,
+    memory,
     number,
     option,
     option_of,
@@ -174,6 +175,18 @@ class ExportOptions:
     out: str | None = option(None, "(default: in the run's folder)", metavar="FILE")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GradeOptions:
+    """Hold the options of ``grade``: a student's file, the assignment, the output and the bounds."""
+
+    submission: str = option(MISSING, "a student's file", metavar="SUBMISSION.py", positional=True)
+    assignment: str = option(MISSING, "the cell", choices=("rnn", "gru", "lstm"), once=True)
+    json: bool = option(False, "print everything as a JSON object")
+    gradescope: str | None = option(None, "write the results for Gradescope", metavar="results.json")
+    time: float = option(60.0, "most that all calls may take, as 60s or 2m (default: 60s)", seconds, "TIME")
+    memory: int = option(2**30, "most that it may allocate, as 512MiB (default: 1GiB)", memory, "SIZE")
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """Describe a command: its options, the function that runs it and returns the exit code, and its help."""
@@ -245,6 +258,16 @@ VERBS = {
         "tell whether this machine is fit for timing, and what mends it",
         "Look for what makes a comparison unfair or unstable on this machine, and tell what mends it. Exit "
         "code 1 if something is unfair as it stands; what a run mends by itself is only noted.",
+    ),
+    "grade": Verb(
+        GradeOptions,
+        "bench.api.grade:main",
+        "give a student's gradient points, and name its mistakes",
+        "Run a student's file in a process of its own, with bounds on time, memory, processes and output. "
+        "Compare what its forward(params, x) and loss_and_grads(params, x, y) return with the reference: a "
+        "point for each result at each T. The bounds stop accidents. It is no sandbox against malice: the "
+        "file runs with your rights, so grade strangers' files in a container. Exit code 0 for full points, "
+        "1 for fewer, 3 where nothing could be graded.",
     ),
 }
 

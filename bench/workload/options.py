@@ -12,6 +12,8 @@ from bench.machine.errors import UserError, did_you_mean
 from bench.workload.case import ACTIVATIONS, DTYPES, LARGEST_SEED, LAYOUTS, SPLITS, TASKS
 
 MAX_VALUE = 10_000_000  # of a count, and of a time in seconds
+BYTES_PER_UNIT = {"MiB": 2**20, "MB": 10**6, "GiB": 2**30, "GB": 10**9}
+LEAST_MEMORY = 2**26  # bytes, that a limit of memory leaves at least
 SECONDS_PER_UNIT = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
 
 
@@ -125,6 +127,22 @@ def seconds(text: str) -> float:
     if not 0 < time_s <= MAX_VALUE:  # written so that NaN is refused too
         raise UserError(f"{text!r} is no time above 0: give 30 or 30s, or minutes as 2m, up to {MAX_VALUE} s")
     return time_s
+
+
+def memory(text: str) -> int:
+    """Read an amount of memory, as 512MiB, 1GiB or 1.5GB, and return bytes.
+
+    Raises:
+        UserError: the text is no such amount, or the amount is below ``LEAST_MEMORY`` or above 1e15 bytes.
+    """
+    digits = text.rstrip("MGiB")
+    try:
+        amount = number(digits) * BYTES_PER_UNIT.get(text[len(digits) :], 0)
+    except UserError:
+        amount = 0.0
+    if not LEAST_MEMORY <= amount <= 1e15:
+        raise UserError(f"{text!r} is no amount of memory: give 512MiB or 1GiB, and 64MiB at least")
+    return int(amount)
 
 
 def percentage(text: str) -> float:

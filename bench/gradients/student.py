@@ -1,0 +1,209 @@
+"""Run the child process of ``rnnbench grade``, which runs a student's file: ``SETTINGS`` as JSON.
+
+The child limits itself and says that it is ready. Asked once more, it loads the file, and says what went
+wrong; then it calls the file's functions on the inputs of each case whose number it is sent. It returns
+arrays in ``answer<number>.npz``, and in its replies only texts. It never sees an expected result: the parent
+gives the points. The limits stop accidents; they are no sandbox against malice.
+"""
+
+import errno
+import math
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+
+from bench.machine.errors import UserError, check_arguments, describe_error
+from bench.machine.lifeline import replies
+from bench.machine.wording import listing
+from bench.workload.data import Array, Batch
+
+MODULE = "submission"  # the name of the student's module
+MAX_WRITTEN_BYTES = 8 << 20  # of a file, and of all that is printed
+THREADS = 32  # that the student's code may start
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Hold what the child is told: the file, the folder of the cases, its limits, and modules to withhold."""
+
+    submission: str
+    folder: str
+    time_s: float
+    memory_bytes: int
+    withheld: frozenset[str]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """Hold what the child tells of a case.
+
+    Attributes:
+        problems: name of a result ("y_hat", "loss", "dW") -> why there is no array of it.
+        notes: what else the student should know.
+    """
+
+    problems: dict[str, str]
+    notes: list[str]
+
+
+def main() -> None:
+    """Load the student's file, and answer one case after the other."""
+    settings = msgspec.json.decode(sys.argv[1], type=Settings)
+    limit(settings)
+    withheld: dict[str, Any] = dict.fromkeys(settings.withheld)  # None: an import raises ImportError
+    sys.modules.update(withheld)
+    messages = os.fdopen(os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a student's input() must not take a message
+    with replies() as send:
+        send(b'""')  # the student's time begins now
+        next(messages)
+        problem = ""
+        try:
+            module = load(Path(settings.submission))
+        except BaseException as error:  # a student's code may raise anything, or exit
+            problem = described(error, settings)
+        send(msgspec.json.encode(problem))
+        for number in map(int, messages):
+            batch = Batch.load(Path(settings.folder, f"inputs{number}.npz"))
+            arrays, reply = answer(module, batch, settings)
+            np.savez(Path(settings.folder, f"answer{number}.npz"), allow_pickle=False, **arrays)
+            with suppress(OSError):
+                sys.stdout.flush()
+            send(msgspec.json.encode(reply))
+
+
+def limit(settings: Settings) -> None:
+    """Limit this process and those that it starts, in what the system lets it limit."""
+    sys.dont_write_bytecode = True  # not beside the student's file
+    with suppress(ImportError):
+        import resource  # Windows has no such module
+
+        me = psutil.Process()
+        everyone = [process.info for process in psutil.process_iter(["username", "num_threads"])]
+        threads = sum(info["num_threads"] or 1 for info in everyone if info["username"] == me.username())
+        for number, most in (
+            (resource.RLIMIT_AS, me.memory_info().vms + settings.memory_bytes),
+            (resource.RLIMIT_CPU, math.ceil(settings.time_s) + 1),  # after the parent's clock
+            (resource.RLIMIT_FSIZE, MAX_WRITTEN_BYTES),
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_NPROC, threads + THREADS),  # of this user in all; nothing limits root
+        ):
+            with suppress(ValueError, OSError):  # a lower limit holds already
+                resource.setrlimit(number, (most, most))
+
+
+def load(path: Path) -> ModuleType:
+    """Run the student's file as a module, which can import modules beside it."""
+    sys.path.insert(0, str(path.parent))
+    loader = SourceFileLoader(MODULE, str(path))
+    spec = spec_from_file_location(MODULE, path, loader=loader)
+    assert spec is not None
+    module = sys.modules[MODULE] = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def results_of(batch: Batch) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Return name of a function -> name of a result -> shape of its array."""
+    grads = {f"d{name}": array.shape for name, array in batch.params.items()}
+    return {"forward": {"y_hat": batch.y.shape}, "loss_and_grads": {"loss": (), **grads}}
+
+
+def answer(module: ModuleType, batch: Batch, settings: Settings) -> tuple[dict[str, Array], Reply]:
+    """Return the arrays that the student's functions return for a batch, and what could not be used."""
+    arrays, reply = dict[str, Array](), Reply({}, [])
+    for name, shapes in results_of(batch).items():
+        try:
+            results = call(module, name, batch, reply.notes)
+        except BaseException as error:  # as above; the other function is called all the same
+            reply.problems.update(dict.fromkeys(shapes, f"{name}: {described(error, settings)}"))
+            continue
+        for what, shape in shapes.items():
+            try:
+                arrays[what] = as_array(results, what, shape)
+            except BaseException as error:
+                reply.problems[what] = f"{name}: {described(error, settings)}"
+    return arrays, reply
+
+
+def call(module: ModuleType, name: str, batch: Batch, notes: list[str]) -> dict[str, Any]:
+    """Call a student's function on a copy of the batch, and return its results by name.
+
+    Raises:
+        UserError: there is no such function, or it returned something else than asked for.
+    """
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UserError("the file does not define this function")
+    params, inputs = ({key: value.copy() for key, value in part.items()} for part in _parts(batch))
+    arguments = (params, inputs["x"]) if name == "forward" else (params, inputs["x"], inputs["y"])
+    check_arguments(function, *arguments)
+    returned = function(*arguments)
+    after = {**params, **inputs}
+    originals = {key: value for part in _parts(batch) for key, value in part.items()}
+    if changed := [key for key, value in originals.items() if not np.array_equal(after.get(key, ()), value)]:
+        notes.append(f"{name} writes into its inputs ({listing(changed)}): compute with copies of them")
+    if name == "forward":
+        return {"y_hat": returned}
+    if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], dict)):
+        raise UserError(f"it returns {_kind(returned)}, not the pair of the loss and a dict of gradients")
+    return {"loss": returned[0], **{f"d{key}": grad for key, grad in returned[1].items()}}
+
+
+def _parts(batch: Batch) -> tuple[dict[str, Array], dict[str, Array]]:
+    return batch.params, {"x": batch.x, "y": batch.y}
+
+
+def as_array(results: Mapping[str, Any], what: str, shape: tuple[int, ...]) -> Array:
+    """Return one result as an array.
+
+    Raises:
+        UserError: there is none, or it has another shape, or no finite real numbers.
+    """
+    title = what if what in ("y_hat", "loss") else f"the gradient of {what[1:]}"
+    if what not in results:
+        names = [key[1:] for key in results if key != "loss"]
+        raise UserError(f"{title} is missing; the dict has {listing(names, len(names)) or 'nothing'}")
+    value = results[what]
+    if value is None or isinstance(value, tuple | list | dict):
+        raise UserError(f"{title} is {_kind(value)}, not an array")
+    array = np.asarray(value)
+    if array.shape != shape:
+        raise UserError(f"{title} has shape {array.shape}, not {shape}")
+    if not np.can_cast(array.dtype, np.float64):
+        raise UserError(f"{title} holds {array.dtype}, not float64")
+    if not np.isfinite(array).all():
+        raise UserError(f"{title} holds NaN or infinity")
+    return array
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def described(error: BaseException, settings: Settings) -> str:
+    """Return in one line what went wrong in a student's code, and what to do."""
+    if isinstance(error, UserError):
+        return str(error)
+    what = describe_error(error, MODULE)
+    if isinstance(error, ImportError) and str(error.name).partition(".")[0] in settings.withheld:
+        return f"{error.name} cannot be used here, only NumPy: {what}"
+    if isinstance(error, MemoryError):
+        return f"it needs more than the {settings.memory_bytes >> 20} MiB of --memory: {what}"
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return f"it prints or writes more than {MAX_WRITTEN_BYTES >> 20} MiB, leave that out: {what}"
+    if isinstance(error, SystemExit):
+        return f"it ends its process, leave that out: {what}"
+    return what
+
+
+if __name__ == "__main__":
+    main()
