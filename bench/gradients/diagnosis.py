@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bench.gradients.finding import Finding
+from bench.gradients.mistakes import explain
 from bench.gradients.trial import Trial
 
 
@@ -12,4 +13,7 @@ def diagnose(trials: Sequence[Trial], cell: str = "") -> list[Finding]:
     ``cell`` names the cell of the trials' batches; without it, only signs that hold for any net are looked
     for. Nothing is returned if nothing fits.
     """
-    return []
+    if not any(trial.wrong() for trial in trials):
+        return []
+    of_cell = [trial for trial in trials if trial.batch is not None]
+    return explain(of_cell, cell) if of_cell and cell else []

@@ -1,0 +1,119 @@
+"""Explain a wrong gradient of a cell of the suite: by the mistake in the reference that gives the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.gradients.edits import Edit, edits_of
+from bench.gradients.finding import Finding, Kind
+from bench.gradients.trial import Trial
+from bench.machine.wording import listing
+from bench.proof.tolerance import Array
+from bench.workload.cell import find_cell
+
+SECTIONS = {"rnn": 5, "gru": 9, "lstm": 10}  # of docs/derivation.md: the way back of a cell
+LOSS, WALK = 2, 4  # the sections on the loss and on the walk back, which hold for every cell
+OF_THE_LOSS = ("e ", "e_clipped ", "dy_hat ")
+OF_THE_WALK = (Kind.NOT_HANDED_BACK, Kind.STEP_LEFT_OUT, Kind.TRUNCATED)
+MOST_NAMED = 2  # mistakes that give the same gradients
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Hold an edit and the wrong gradients that it gives exactly, of several only if it leaves the others."""
+
+    edit: Edit
+    parameters: tuple[str, ...]
+    error: float  # the largest, relative
+
+    def finding(self, cell: str, trials: Sequence[Trial]) -> Finding:
+        """Return the explanation as a finding, with what shows it."""
+        lengths = sorted({trial.sizes["T"] for trial in trials})
+        evidence = f"equal to {max(self.error, 1e-16):.0e} at T = {listing([str(T) for T in lengths])}"
+        edit, section = self.edit, SECTIONS.get(cell, 0)
+        if edit.line.startswith(OF_THE_LOSS):
+            section = LOSS
+        elif section == SECTIONS["rnn"] and edit.kind in OF_THE_WALK:
+            section = WALK
+        return Finding(edit.kind, self.parameters, edit.mistake, evidence, edit.line, section)
+
+
+def explain(trials: Sequence[Trial], cell: str) -> list[Finding]:
+    """Return the mistakes that give the wrong gradients of all trials, which need a batch.
+
+    One mistake that explains all of them is preferred, and another that gives the same is named, too. Else
+    several are returned that explain one or more parameters each, and leave those of the others right.
+    """
+    reference = find_cell(cell).reference().loss_and_grads
+    # the first sieve: the trial in which most is wrong, of them the smallest
+    first, *others = sorted(trials, key=lambda t: (-len(t.wrong()), t.batch.x.size))
+    wrong = {name for trial in trials for name in trial.wrong()}
+    partial, complete = list[Explanation](), list[Explanation]()
+    for edit in edits_of(reference):
+        if complete and edit.rank > complete[0].edit.rank:
+            break
+        explanation = _compared(edit, [first, *others], cell)
+        if explanation is None:
+            continue
+        (complete if wrong == set(explanation.parameters) else partial).append(explanation)
+    if complete:
+        return [each.finding(cell, trials) for each in _different(complete)]
+    partial.sort(key=lambda each: -len(each.parameters))
+    explained, findings = set[str](), list[Finding]()
+    for each in partial:
+        if not explained & set(each.parameters):
+            explained |= set(each.parameters)
+            findings.append(each.finding(cell, trials))
+    return findings
+
+
+def _different(explanations: Sequence[Explanation]) -> list[Explanation]:
+    """Return the first explanations, one a line of the reference."""
+    by_line = {each.edit.line: each for each in reversed(explanations)}
+    return [each for each in explanations if by_line[each.edit.line] is each][:MOST_NAMED]
+
+
+def _compared(edit: Edit, trials: Sequence[Trial], cell: str) -> Explanation | None:
+    """Return what an edit explains in all trials, None if nothing, or if it gives something else."""
+    explained, untouched, largest = set(trials[0].exact), set(trials[0].exact), 0.0
+    for trial in trials:
+        grads = _gradients(edit, trial, cell)
+        if grads is None:
+            return None
+        errors = {name: trial.error(name, grad) for name, grad in grads.items()}
+        explained -= {name for name, error in errors.items() if not error <= trial.tolerance}
+        untouched -= {name for name in grads if not _same(trial, name, grads[name])}
+        if not explained or explained | untouched != set(errors):
+            return None
+        largest = max(largest, *(errors[name] for name in explained))
+    wrong = {name for trial in trials for name in trial.wrong()}
+    names = tuple(name for name in trials[0].exact if name in explained & wrong)
+    return Explanation(edit, names, largest) if names else None
+
+
+def _same(trial: Trial, name: str, grad: Array) -> bool:
+    """Return whether a gradient is the exact one."""
+    return bool(Trial(trial.exact, {**trial.given, name: grad}, 0.0).error(name) <= trial.tolerance)
+
+
+@np.errstate(all="ignore")
+def _gradients(edit: Edit, trial: Trial, cell: str) -> Mapping[str, Array] | None:
+    """Return the gradients of an edit, None if it fails or gives other shapes."""
+    assert trial.batch is not None
+    params = {name: _protected(p) for name, p in trial.batch.params.items()}
+    x, y = _protected(trial.batch.x), _protected(trial.batch.y)
+    options = find_cell(cell).options(trial.activation)
+    try:
+        _, grads = edit.function(params, x, y, delta=trial.delta, **options)
+    except Exception:  # many edits do not fit these shapes
+        return None
+    fits = all(np.shape(grads.get(name)) == exact.shape for name, exact in trial.exact.items())
+    return grads if fits and all(np.isfinite(grads[name]).all() for name in trial.exact) else None
+
+
+def _protected(array: Array) -> Array:
+    """Return a view that an edit cannot write into."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
