@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bench.gradients.finding import Finding
 from bench.gradients.mistakes import explain
 from bench.gradients.trial import Trial
+from bench.workload.cell import CELLS
 
 
 def diagnose(trials: Sequence[Trial], cell: str = "") -> list[Finding]:
@@ -16,4 +17,4 @@ def diagnose(trials: Sequence[Trial], cell: str = "") -> list[Finding]:
     if not any(trial.wrong() for trial in trials):
         return []
     of_cell = [trial for trial in trials if trial.batch is not None]
-    return explain(of_cell, cell) if of_cell and cell else []
+    return explain(of_cell, cell) if of_cell and cell in CELLS else []

@@ -65,7 +65,7 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
                 block[place] = ast.parse(change[2]).body[0]
                 add(change, statement, tree)
             block[place] = statement
-            if steps and getattr(statement, "value", None) and _name(statement) in HANDED_BACK:
+            if steps and isinstance(statement, ast.Assign) and _name(statement) in HANDED_BACK:
                 for earlier in range(place):
                     before = block[earlier]
                     block.insert(earlier, block.pop(place))
@@ -206,9 +206,10 @@ def _of_parts(value: ast.expr, target: str, atoms: list[str]) -> Iterator[Change
     inside: set[int] = set()  # nodes within a derivative
     for node in ast.walk(value):
         text = ast.unparse(node)
-        if isinstance(node, ast.Dict):
+        if isinstance(node, ast.Dict):  # of gradients by name
             for key, part in zip(node.keys, node.values, strict=True):
-                name = f"d{ast.literal_eval(key)}"
+                assert isinstance(key, ast.Constant)
+                name = f"d{key.value}"
                 whole = _of_whole(ast.unparse(part), name, atoms, in_loop=False)
                 for rank, kind, new, mistake in (*_of_parts(part, name, atoms), *whole):
                     yield rank, kind, _with(value, part, new), mistake

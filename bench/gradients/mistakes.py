@@ -47,7 +47,7 @@ def explain(trials: Sequence[Trial], cell: str) -> list[Finding]:
     """
     reference = find_cell(cell).reference().loss_and_grads
     # the first sieve: the trial in which most is wrong, of them the smallest
-    first, *others = sorted(trials, key=lambda t: (-len(t.wrong()), t.batch.x.size))
+    first, *others = sorted(trials, key=lambda trial: (-len(trial.wrong()), _size(trial)))
     wrong = {name for trial in trials for name in trial.wrong()}
     partial, complete = list[Explanation](), list[Explanation]()
     for edit in edits_of(reference):
@@ -66,6 +66,11 @@ def explain(trials: Sequence[Trial], cell: str) -> list[Finding]:
             explained |= set(each.parameters)
             findings.append(each.finding(cell, trials))
     return findings
+
+
+def _size(trial: Trial) -> int:
+    """Return how many numbers a trial's gradients have, times its steps."""
+    return trial.sizes["T"] * sum(exact.size for exact in trial.exact.values())
 
 
 def _different(explanations: Sequence[Explanation]) -> list[Explanation]:
@@ -108,8 +113,11 @@ def _gradients(edit: Edit, trial: Trial, cell: str) -> Mapping[str, Array] | Non
         _, grads = edit.function(params, x, y, delta=trial.delta, **options)
     except Exception:  # many edits do not fit these shapes
         return None
-    fits = all(np.shape(grads.get(name)) == exact.shape for name, exact in trial.exact.items())
-    return grads if fits and all(np.isfinite(grads[name]).all() for name in trial.exact) else None
+    fits = all(
+        name in grads and np.shape(grads[name]) == exact.shape and np.isfinite(grads[name]).all()
+        for name, exact in trial.exact.items()
+    )
+    return grads if fits else None
 
 
 def _protected(array: Array) -> Array:
