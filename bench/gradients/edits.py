@@ -208,8 +208,7 @@ def _of_parts(value: ast.expr, target: str, atoms: list[str]) -> Iterator[Change
         text = ast.unparse(node)
         if isinstance(node, ast.Dict):  # of gradients by name
             for key, part in zip(node.keys, node.values, strict=True):
-                assert isinstance(key, ast.Constant) and isinstance(key.value, str)
-                name = f"d{key.value}"
+                name = f"d{ast.unparse(key or part)}".replace("'", "")
                 whole = _of_whole(ast.unparse(part), name, atoms, in_loop=False)
                 for rank, kind, new, mistake in (*_of_parts(part, name, atoms), *whole):
                     yield rank, kind, _with(value, part, new), mistake
