@@ -1,28 +1,39 @@
 """What ``rnnbench verify`` hands on about wrong gradients, and which mistakes it names."""
 
+import json
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from faults.runs import TESTS
 from third_parties.mgu import CELL
 
+import bench
+from bench.api import verify as verb
+from bench.api.options import VerifyOptions
 from bench.gradients import proved
 from bench.gradients.finding import Finding, Kind
 from bench.gradients.proved import diagnose_proved
+from bench.gradients.published import published
 from bench.gradients.trial import Trial
 from bench.machine.devices import Device, Devices
+from bench.proof import verify as verify_module
 from bench.proof.cases import agreement_cases
 from bench.proof.given import Given
 from bench.proof.verify import verify
-from bench.workload.case import Case
 
 MACHINE = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
+USUAL = ("train_step", "float64", "tanh")
 CASES = [
     case
     for case in (*agreement_cases("rnn"), *agreement_cases(CELL))
-    if case.data == "random" and case.task != "forward" and case.shape.T <= 50
+    if case.data == "random" and case.shape.T <= 50
+    if case.task == "gradient" or (case.task, case.dtype, case.activation) == USUAL
 ]
+NAMES = ("cut_short", "updating", "single", "right", "wrong_loss", "copied", "tensors")
+SPECS = (*(f"faults.wrong_gradients:{name}" for name in NAMES), "third_parties.mgu:wrong")
 FOUND = Finding(Kind.NOT_HANDED_BACK, ("U", "W"), "dh_next is not handed back", "equal to 1e-16")
 
 
@@ -30,6 +41,18 @@ FOUND = Finding(Kind.NOT_HANDED_BACK, ("U", "W"), "dh_next is not handed back", 
 def _stand_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where children find ``faults`` and ``third_parties``."""
     monkeypatch.chdir(TESTS)
+
+
+@pytest.fixture(scope="module")
+def given() -> dict[str, list[Given]]:
+    """By variant, what is handed on about its gradients."""
+    pytest.importorskip("torch")
+    found: list[list[Given]] = []
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(TESTS)
+        monkeypatch.setattr(verify_module, "reference_cases", lambda cell: [])  # test_gradients has them
+        verify(SPECS, ["cpu"], machine=MACHINE, cases=CASES, found=found.append)
+    return {of_variant[0].row.variant: of_variant for of_variant in found}
 
 
 @pytest.fixture
@@ -45,32 +68,22 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Trial], str]]:
     return asked
 
 
-def given_by(name: str, cases: Sequence[Case] = CASES) -> list[Given]:
-    found: list[list[Given]] = []
-    verify([name], ["cpu"], machine=MACHINE, cases=cases, found=found.append)
-    return found[0] if found else []
-
-
 @pytest.mark.parametrize(
-    ("name", "tasks", "dtype"),
+    ("name", "task", "dtype"),
     [
-        ("cut_short", {"gradient"}, "float64"),
-        ("updating", {"train_step"}, "float64"),
-        ("single", {"gradient"}, "float32"),
+        ("cut-short", "gradient", "float64"),
+        ("updating", "train_step", "float64"),
+        ("single", "gradient", "float32"),
     ],
 )
 def test_trials_of_a_variant_with_a_wrong_gradient_are_of_one_task_in_the_best_dtype(
-    name, tasks, dtype, asked
+    name, task, dtype, given, asked
 ) -> None:
-    given = given_by(f"faults.wrong_gradients:{name}")
-    assert {(one.case.task, one.case.dtype) for one in given} == {(*tasks, dtype)}
-    assert [diagnosis.findings for diagnosis in diagnose_proved(given)] == [(FOUND,)]
+    assert {(one.case.task, one.case.dtype) for one in given[name]} == {(task, dtype)}
+    assert [diagnosis.findings for diagnosis in diagnose_proved(given[name])] == [(FOUND,)]
     [(trials, cell)] = asked
     assert cell == "rnn"
     assert not any("bU" in trial.exact for trial in trials)
-    assert {(trial.sizes["T"], trial.wrong()) for trial in trials if trial.sizes["T"] < 50} >= {
-        (7, ("U", "W"))
-    }
     steps = {trial.sizes["T"] for trial in trials}
     assert max(steps) == 7
     assert steps >= ({1, 5} if dtype == "float64" else {1, 6})
@@ -81,6 +94,68 @@ def test_trials_of_a_variant_with_a_wrong_gradient_are_of_one_task_in_the_best_d
         assert trial.batch.x.shape == tuple(trial.sizes[letter] for letter in "TBI")
 
 
-@pytest.mark.parametrize("name", ["faults.wrong_gradients:right", "faults.wrong_gradients:wrong_loss"])
-def test_nothing_is_kept_where_the_gradient_is_right_or_more_than_it_is_wrong(name) -> None:
-    assert given_by(name) == []
+def test_nothing_is_kept_where_the_gradient_is_right_or_more_than_it_is_wrong(given) -> None:
+    assert given.keys() == {"cut-short", "updating", "single", "copied", "tensors", "mgu-wrong"}
+
+
+def test_a_copy_of_the_published_recursion_gives_what_the_catalogues_gives(given) -> None:
+    [(finding, gradient)] = published("rnn", bias=False)
+    assert (finding.kind, finding.parameters, finding.section) == (Kind.PUBLISHED, ("U", "W"), 7)
+    assert len(given["copied"]) > 4
+    for one in given["copied"]:
+        case, batch = one.case, one.batch
+        options = {"activation": case.activation, "delta": case.delta}
+        again = gradient(batch.params, batch.x, batch.y, **options)
+        right = case.shape.T == 1 or case.shape.H == 1
+        assert all(np.allclose(again[name], one.given[name], rtol=1e-9) for name in again)
+        assert np.allclose(one.given["U"], one.exact["U"]) == right
+    assert list(published("rnn", bias=True)) == list(published("gru", bias=False)) == []
+
+
+def test_a_users_cell_has_sizes_but_no_batch_that_a_reference_could_be_run_on(given, asked) -> None:
+    [diagnosis] = diagnose_proved(given["mgu-wrong"])
+    assert (diagnosis.variant, diagnosis.cell) == ("mgu-wrong", CELL)
+    [(trials, cell)] = asked
+    assert cell == ""
+    assert {trial.batch for trial in trials} == {None}
+    assert {trial.sizes["T"] for trial in trials} == {1, 4, 5, 6, 7}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command on this file's devices and on few cases."""
+    monkeypatch.setattr(verb, "find_devices", lambda: MACHINE)
+    few = [case for case in CASES if case.cell == "rnn" and case.shape.T < 7 and case.activation == "tanh"]
+    monkeypatch.setattr(verify_module, "agreement_cases", lambda cell, bias: few)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_mistake_is_printed_is_in_json_and_shows_in_a_notebook(asked, capsys) -> None:
+    told = "dU and dW are what you get when dh_next is not handed back (equal to 1e-16)"
+    options = VerifyOptions(variant=("faults.wrong_gradients:cut_short", "numpy-published"))
+    assert verb.main(options) == 1
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"cut-short: {told} WRONG: cut-short" in text
+    assert re.search(rf"numpy-published is wrong .* by no more than [^ ]*\. {re.escape(told)}\. The", text)
+
+    assert verb.main(replace(options, json=True)) == 1
+    rows = json.loads(capsys.readouterr().out)
+    explained = [row for row in rows if "findings" in row]
+    assert all(row["status"] in ("disagrees", "known_wrong") for row in explained)
+    assert {row["variant"] for row in explained} == {"cut-short", "numpy-published"}
+    assert explained[0]["findings"] == [
+        {"kind": "not handed back", "parameters": ["U", "W"], "mistake": "dh_next is not handed back",
+         "evidence": "equal to 1e-16", "line": "", "section": 0}
+    ]  # fmt: skip
+
+    shown = bench.verify("faults.wrong_gradients:cut_short")
+    assert told in repr(shown)
+    assert told in shown._repr_html_()
+    assert [diagnosis.findings for diagnosis in shown.diagnoses] == [(FOUND,)]
+
+
+def test_gradients_of_tensors_are_kept_like_those_of_arrays(given) -> None:
+    assert {one.case.activation for one in given["tensors"]} == {"tanh", "relu"}
+    for one in given["tensors"]:
+        assert np.allclose(one.given["W"], 2 * one.exact["W"])
+        assert np.allclose(one.given["U"], one.exact["U"])

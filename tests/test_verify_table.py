@@ -138,7 +138,7 @@ TOLD = (
          [f"a (rnn on cpu): {TOLD}\n",
           "a (gru on cpu): the gradient of weight_hh is what you get when its sign is wrong\n"]),
         ([row("p", "known_wrong", 0.4)], {("p", "rnn"): (DROPPED,)},
-         [f"are off by 40% to 40%, V's by no more than 1e-9: {TOLD}. The reference's"]),
+         [f"are off by 40% to 40%, V's by no more than 1e-9. {TOLD}. The reference's"]),
     ],
 )  # fmt: skip
 def test_a_mistake_that_explains_wrong_gradients_is_a_line_or_stands_in_the_conclusion(

@@ -153,8 +153,8 @@ def conclusion(rows: Iterable[Row], diagnoses: Iterable[Diagnosis] = ()) -> str:
         number = count(len(proofs), "proof")
         said.append(f"{subject} with the reference in {number}: {_described(proofs)}.")
     for name in known_wrong:
-        parts = [_wrong_gradient(name, by_variant[name]), *filter(None, ["; ".join(explained.get(name, []))])]
-        said.append(f"{': '.join(parts)}.")
+        said.append(_wrong_gradient(name, by_variant[name]))
+        said += [f"{text}." for text in explained.get(name, [])]
     by_steps, by_differences = (_short(_largest(reference, [way])) for way in gradcheck.WAYS)
     return " ".join(
         [
@@ -190,7 +190,7 @@ def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
     wrong_rows = [row for row in rows if row.status == "known_wrong"]
     if accused := [row for row in wrong_rows if known_wrong_but_right(row)]:
         right_in = f"{len(accused)} of {count(len(wrong_rows), 'proof')}"
-        return f"{name} is listed as known wrong, but was right in {right_in}"
+        return f"{name} is listed as known wrong, but was right in {right_in}."
     gradients = [row for row in wrong_rows if row.task == "gradient"]
     wrong_errors, correct = dict[str, list[float]](), list[str]()
     for parameter in find_cell(rows[0].cell).parameters:
@@ -203,7 +203,7 @@ def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
     nearest = _short(_largest(gradients, [f"d{parameter}" for parameter in correct]))
     return (
         f"{name} is wrong where it is known to be: its gradients of {listing(list(wrong_errors))} are off by "
-        f"{min(all_errors):.0%} to {max(all_errors):.0%}, {listing(correct)}'s by no more than {nearest}"
+        f"{min(all_errors):.0%} to {max(all_errors):.0%}, {listing(correct)}'s by no more than {nearest}."
     )
 
 
