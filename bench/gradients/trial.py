@@ -34,11 +34,14 @@ class Trial:
     activation: str = "tanh"
 
     def error(self, name: str, wanted: Array | None = None) -> float:
-        """Return |given - wanted| / |wanted| over the computed entries; ``wanted`` is the exact gradient."""
-        exact, given = self.exact[name], self.given[name]
-        known = np.isfinite(exact)
+        """Return |given - wanted| / |wanted| over the entries of ``wanted`` that are no NaN.
+
+        ``wanted`` is the exact gradient unless given.
+        """
+        given = self.given[name]
         if wanted is None:
-            wanted = exact
+            wanted = self.exact[name]
+        known = np.isfinite(wanted)
         total = norm(np.array([norm(values[np.isfinite(values)]) for values in self.exact.values()]))
         scale = max(norm(wanted[known]), LEAST_SHARE * total)
         return error_between(given[known], wanted[known], scale=scale)

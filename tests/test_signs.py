@@ -1,0 +1,116 @@
+"""Signs of a mistake in a gradient that hold for any net, each beside what must not be taken for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.gradients.finding import Finding, Kind
+from bench.gradients.signs import read_signs
+from bench.gradients.trial import Trial
+
+Arrays = dict[str, Any]
+SHAPES = {"U": (4, 3), "W": (4, 4), "V": (2, 4), "b": (4,)}
+SIZES = [(1, 1), (1, 4), (2, 3), (3, 1), (5, 4)]  # T, B
+TOLERANCE = 1e-12
+
+
+def back(p: Arrays, x: Any, y: Any, wrong: str = "") -> Arrays:
+    """Return the gradients of a small net's mean squared error by BPTT, or wrong ones."""
+    hs = [np.zeros((x.shape[1], 4))]
+    for x_t in x:
+        hs.append(np.tanh(x_t @ p["U"].T + hs[-1] @ p["W"].T + p["b"]))
+    dy = 2 * (hs[-1] @ p["V"].T - y) / len(y)
+    grads = {name: np.zeros(SHAPES[name]) for name in "UWb"} | {"V": dy.T @ hs[-1]}
+    dh = dy @ p["V"]
+    for t in range(len(x), 0, -1):
+        da = dh * (1 - hs[t] ** 2)
+        shares = {"U": da.T @ x[t - 1], "W": da.T @ hs[t - 1], "b": da.sum(0)}
+        if wrong == "last sample":
+            shares["U"] = np.outer(da[-1], x[t - 1, -1])
+        for name, share in shares.items():
+            grads[name] = share if (wrong, name) == ("overwritten", "U") else grads[name] + share
+        dh = da @ (p["W"].T if wrong == "W^T" else p["W"])
+        if wrong == "not back" or (wrong == "two steps" and t == len(x) - 1):
+            break
+    return grads
+
+
+def trials(change: Callable[[Arrays, int, int], Arrays] | str = "", sizes: Any = SIZES) -> list[Trial]:
+    """Return trials at all sizes, with a change to the exact gradients or a mistake in their derivation."""
+    generator = np.random.default_rng(1)
+    params = {name: generator.normal(size=shape) * 0.7 for name, shape in SHAPES.items()}
+    found = []
+    for T, B in sizes:
+        x, y = generator.normal(size=(T, B, 3)), generator.normal(size=(B, 2))
+        exact = back(params, x, y)
+        given = (
+            back(params, x, y, change)
+            if isinstance(change, str)
+            else exact | change({name: g.copy() for name, g in exact.items()}, T, B)
+        )
+        found.append(Trial(exact, given, TOLERANCE, {"T": T, "B": B}))
+    return found
+
+
+def only(found: list[Finding]) -> Finding:
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_right_gradients_have_no_sign_nor_have_those_that_are_off_by_rounding() -> None:
+    assert read_signs(trials()) == []
+    generator = np.random.default_rng(0)
+    noisy = trials(
+        lambda g, T, B: {k: a * (1 + 2e-12 * generator.normal(size=a.shape)) for k, a in g.items()}
+    )
+    assert any(trial.wrong() for trial in noisy)
+    assert read_signs(noisy) == []
+
+
+def every(change: Callable[[Any, int, int], Any]) -> Callable[[Arrays, int, int], Arrays]:
+    return lambda g, T, B: {name: change(a, T, B) for name, a in g.items()}
+
+
+@pytest.mark.parametrize(("change", "kind", "parameters", "words"), [
+    (every(lambda a, T, B: a * B), Kind.CONSTANT, "UWbV", "the sum over the batch is taken where the mean"),
+    (lambda g, T, B: {"U": g["U"] / T}, Kind.CONSTANT, "U", "the mean over the steps is taken where the sum"),
+    (every(lambda a, T, B: a * 2), Kind.CONSTANT, "UWbV", "there is a 2 too many"),
+    (every(lambda a, T, B: a / 2), Kind.CONSTANT, "UWbV", "a 2 is missing"),
+    (every(lambda a, T, B: a * 2 / B), Kind.CONSTANT, "UWbV", "multiplied by 2/B"),
+    (every(lambda a, T, B: a * 3.217), Kind.CONSTANT, "UWbV", "the right ones are multiplied by 3.217"),
+    (lambda g, T, B: {"W": -g["W"]}, Kind.SIGN, "W", "the sign is turned"),
+    (lambda g, T, B: {"W": g["W"].T}, Kind.TRANSPOSED, "W", "the transpose is taken"),
+    (lambda g, T, B: {"V": g["V"].T.reshape(2, 4)}, Kind.TRANSPOSED, "V", "taken, and reshaped"),
+    (lambda g, T, B: {"W": 0 * g["W"], "b": 0 * g["b"]}, Kind.ZERO, "Wb", "they are left at 0"),
+    (lambda g, T, B: {"U": g["U"] * [[1], [0], [1], [0]]}, Kind.ZERO, "U", "rows 1 and 3, counted from 0,"),
+    (lambda g, T, B: {"U": g["U"][[2, 0, 1, 3]]}, Kind.ORDER, "U", "rows are in another order: 2, 0, 1 and 3"),
+    (lambda g, T, B: {"b": g["b"][[2, 3, 0, 1]]}, Kind.ORDER, "b", "blocks of 2 entries are in another order"),
+    (lambda g, T, B: {"U": g["U"][:, ::-1]}, Kind.ORDER, "U", "columns are in another order: 2, 1 and 0"),
+    (every(lambda a, T, B: np.clip(a, -0.3, 0.3)), Kind.CLIPPED, "UWbV", "entries beyond ±0.3 are cut off"),
+    (every(lambda a, T, B: a.astype(np.float32).astype(float)), Kind.PRECISION, "UWbV", "computed in float32"),
+    ("not back", Kind.ACROSS_STEPS, "UWb", "what one step hands back to the step before is wrong"),
+    ("W^T", Kind.ACROSS_STEPS, "UWb", "what one step hands back to the step before is wrong"),
+    ("overwritten", Kind.ACROSS_STEPS, "U", "or how the steps are added up"),
+    ("two steps", Kind.TRUNCATED, "UWb", "the walk back ends after 2 steps"),
+    ("last sample", Kind.NOT_SUMMED, "U", "the samples of a batch are not added up"),
+])  # fmt: skip
+def test_a_sign_is_read(change: Any, kind: Kind, parameters: str, words: str) -> None:
+    sizes = [(T, B) for T in (1, 2, 3, 5) for B in (1, 3)]
+    found = only(read_signs(trials(change, sizes)))
+    assert (found.kind, set(found.parameters)) == (kind, set(parameters))
+    assert words in found.mistake
+
+
+def test_random_gradients_have_no_sign() -> None:
+    generator = np.random.default_rng(3)
+    for sizes in (SIZES[:1], [(2, 1), (2, 3)]):
+        right = trials(sizes=sizes)
+        for _ in range(150):
+            wrong = generator.choice(list(SHAPES), size=2, replace=False)
+            tried = []
+            for t in right:
+                given = {name: generator.normal(size=SHAPES[name]) for name in wrong}
+                tried.append(Trial(t.exact, {**t.exact, **given}, TOLERANCE, t.sizes))
+            assert read_signs(tried) == []
