@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from faults.runs import TESTS
@@ -21,7 +22,8 @@ from bench.gradients.trial import Trial
 from bench.machine.devices import Device, Devices
 from bench.proof import verify as verify_module
 from bench.proof.cases import agreement_cases
-from bench.proof.given import Given
+from bench.proof.child import given_file
+from bench.proof.given import Given, read_given
 from bench.proof.verify import verify
 
 MACHINE = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
@@ -92,6 +94,20 @@ def test_trials_of_a_variant_with_a_wrong_gradient_are_of_one_task_in_the_best_d
         assert all(array.dtype == np.float64 for array in trial.given.values())
         assert trial.batch is not None
         assert trial.batch.x.shape == tuple(trial.sizes[letter] for letter in "TBI")
+
+
+def test_where_only_biases_are_wrong_the_cases_with_biases_speak(given, asked) -> None:
+    ones = [one if one.case.bias else replace(one, given=one.exact) for one in given["cut-short"]]
+    assert len(diagnose_proved(ones)) == 1
+    [(trials, _)] = asked
+    assert all("bU" in trial.exact for trial in trials)
+
+
+def test_what_a_variant_left_when_it_crashed_is_not_read(given, tmp_path) -> None:
+    one = given["cut-short"][0]
+    given_file(tmp_path, "mine:it", "cpu", 0).write_bytes(b"half of it")
+    crashed = msgspec.structs.replace(one.row, status="crashed")
+    assert read_given(tmp_path, "mine:it", "cpu", [one.case], {0: crashed}) == []
 
 
 def test_nothing_is_kept_where_the_gradient_is_right_or_more_than_it_is_wrong(given) -> None:

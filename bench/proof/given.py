@@ -58,7 +58,7 @@ def read_given(
         right = row.status == "ok"
         if (row.task, row.dtype) != (task, dtype) or case.shape.T >= LONG:
             continue
-        if not right and not files[number].exists():
+        if not right and not (row.status in ("disagrees", "known_wrong") and files[number].exists()):
             continue  # more than the gradients is wrong
         batch = Batch.load(folder / f"inputs{number}.npz").astype("float64")
         exact = Expected.load(folder / f"expected{number}.npz", batch.params).grads

@@ -24,7 +24,7 @@ def variant(name: str, bind: Any, library: str = "numpy", **more: Any) -> Simple
     return SimpleNamespace(name=name, library=library, bind=bind, **more)
 
 
-cut_short = variant("cut-short", cut)
+cut_short = variant("cut-short", cut, bias=True)
 updating = variant("updating", cut, tasks=("forward", "train_step"))
 single = variant("single", cut, dtypes=("float32",))
 right = variant("right", partial(bind, rnn))
