@@ -1,6 +1,7 @@
 """Compare NumPy and PyTorch for a recurrent net on this machine: which is faster, how much, how sure, why.
 
-In a notebook: ``verify``, ``run``, ``advise``, ``train``, ``report`` and ``load``, imported on first use;
+In a notebook: ``verify``, ``check_gradients``, ``run``, ``advise``, ``train``, ``report`` and ``load``,
+imported on first use;
 ``load_torch`` and ``to_torch`` exchange parameters with PyTorch.
 """
 
@@ -16,12 +17,24 @@ _API = {
     "train": "bench.api.functions",
     "report": "bench.api.functions",
     "advise": "bench.api.functions",
+    "check_gradients": "bench.api.functions",
     "load": "bench.api.functions",
     "load_torch": "bench.training.torch_names",
     "to_torch": "bench.training.torch_names",
     "UserError": "bench.machine.errors",
 }
-__all__ = ["UserError", "advise", "load", "load_torch", "report", "run", "to_torch", "train", "verify"]
+__all__ = [
+    "UserError",
+    "advise",
+    "check_gradients",
+    "load",
+    "load_torch",
+    "report",
+    "run",
+    "to_torch",
+    "train",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

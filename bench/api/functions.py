@@ -7,7 +7,7 @@ several. Errors that a user can correct are a ``bench.UserError``, whose text na
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -23,6 +23,7 @@ from bench.workload.options import as_words, option_of, spelled
 
 if TYPE_CHECKING:
     from bench.reporting.advice import Advice
+    from bench.reporting.gradient_table import GradientCheck
     from bench.training import TrainResult
 
 COMMAND_PATTERN = re.compile(r"rnnbench (?P<verb>\w+)(?P<options>(?: --[a-z][a-z-]* [^\s,;]+)+)")
@@ -115,6 +116,54 @@ def verify(
     args = from_keywords("verify", {"variants": variants, "devices": devices, **wishes})
     rows, _, diagnoses = prove(args, "cpu")
     return Verification(rows, diagnoses)
+
+
+def check_gradients(
+    loss_and_grads: Callable[..., Any],
+    params: Mapping[str, Any],
+    *data: Any,
+    twin: Callable[..., Any] | None = None,
+    axes: Sequence[str] | None = None,
+    entries: int = 2000,
+) -> "GradientCheck":
+    """Check a gradient derived by hand, of any function, and name the mistake in it if it is known.
+
+    ``loss_and_grads(params, *data)`` returns a loss L, one number, and a dict of its gradients: for each
+    parameter p an array dL/dp of its shape, with [dL/dp]_i = the limit of (L(p + h e_i) - L(p)) / h for h
+    to 0, e_i being 1 at entry i and else 0. ``params`` is a dict, name -> array of floats of any shape;
+    ``data`` are all other arguments, passed on as they are. Fix options with ``functools.partial``. ::
+
+        def loss_and_grads(params, x, y):  # x (N, I), y (N, O), W (O, I)
+            e = x @ params["W"].T - y
+            return np.mean(e**2), {"W": 2 / e.size * e.T @ x}
+
+        assert bench.check_gradients(loss_and_grads, {"W": W}, x, y)
+
+    The exact gradient is computed by complex steps, Im L(p + i h e_k) / h, exact to the last bits, if the
+    function works with complex numbers; else by central differences with an estimate of their error. A
+    parameter is right if |given - exact| / |exact| is within the tolerance. float32 inputs are checked on
+    float64 copies first. The function is called once or more for each entry, and never changes your arrays.
+
+    Args:
+        twin: a function of PyTorch, ``twin(params, *data)``, that returns the same loss of dicts of tensors;
+            autograd's gradients are compared, too.
+        axes: letters that name the axes of each array of ``data``, T for time and B for batch, as
+            ``("TBI", "BO")``, this being the default for the cells of the suite. Wrong gradients are then
+            looked at on shorter sequences and fewer samples, too, which shows more mistakes.
+        entries: how many entries to check. Of more, a random sample is checked, and for each parameter one
+            random direction, which all entries take part in.
+
+    Raises:
+        UserError: the inputs cannot be used; or the function raises an error, changes its inputs, differs
+            between two calls, or returns something else than a loss and the gradients of all parameters.
+
+    Sources: Squire and Trapp, Using complex variables to estimate derivatives of real functions (SIAM Review
+    40, 1998); Martins, Sturdza and Alonso, The complex-step derivative approximation (ACM TOMS 29, 2003).
+    """
+    from bench.gradients.check import check
+    from bench.reporting.gradient_table import GradientCheck
+
+    return GradientCheck(check(loss_and_grads, params, data, twin=twin, axes=axes, entries=entries))
 
 
 @in_python

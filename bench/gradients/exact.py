@@ -1,0 +1,183 @@
+"""Compute the exact gradient of a user's function: by complex steps where they work, else by differences."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench.gradients.function import Guarded, convert
+from bench.machine.errors import UserError
+from bench.proof.derivative import EPS, Place, Slope, Slopes, central_differences, complex_steps, precision
+from bench.proof.tolerance import Array
+
+COMPLEX, DIFFERENCES = "complex steps", "central differences"
+PROBES = 2  # entries of each parameter at which both methods are compared, beside a direction
+FIRST = 8  # entries of a parameter that are tried for kinks
+NOT_ANALYTIC = {"absolute", "fabs", "conjugate", "sign"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """Hold a computed gradient.
+
+    Attributes:
+        values: parameter name -> the gradient, float64; NaN in entries that were not computed.
+        errors: parameter name -> the estimated errors of ``values``; 0 where not computed.
+        kinks: parameter name -> how many entries are left out, because the loss has a kink there.
+        along: parameter name -> a direction, of length 1, and the slope along it.
+    """
+
+    values: dict[str, Array]
+    errors: dict[str, Array]
+    kinks: dict[str, int]
+    along: dict[str, tuple[Array, float]]
+
+
+class Method:
+    """Choose how to differentiate a function on its inputs, and do it.
+
+    Attributes:
+        name: the method.
+        reason: why it is not complex steps; empty if it is.
+        eps: the relative precision of the loss, at least that given.
+        differences: slopes by central differences, in any case.
+    """
+
+    def __init__(
+        self, function: Guarded, params: dict[str, Array], data: tuple[Any, ...], *, eps: float = EPS
+    ) -> None:
+        def loss(moved: dict[str, Array]) -> Any:
+            return function.loss(moved, data)
+
+        self._params, self.name, self.reason = params, COMPLEX, ""
+        self.eps = max(eps, precision(loss, params))
+        self.differences = central_differences(loss, params, eps=self.eps)
+        self.slopes: Slopes = self.differences
+        # an array made like one of the data, as zeros_like(x), holds complex numbers only if the data do
+        for inputs in (data, convert(_as_complex, data)):
+            steps = complex_steps(partial(_complex_loss, function, inputs), params)
+            try:
+                if self._agree(steps):
+                    self.slopes, self.name, self.reason = steps, COMPLEX, ""
+                    return
+                reason = _dropped(function, params, data)
+            except UserError as error:
+                reason = str(error)
+            self._give_up(self.reason or reason)
+
+    def _agree(self, steps: Slopes) -> bool:
+        """Return whether complex steps are the slopes that differences find, at a few places."""
+        generator = np.random.default_rng(1)
+        for name, p in self._params.items():
+            places: list[Place] = [direction(p, generator), *sample(p, PROBES, generator)]
+            for place in places:
+                wanted = self.differences(name, place)
+                if wanted.smooth and not _equal(steps(name, place).value, wanted):
+                    return False
+        return True
+
+    def exact(self, most: int) -> Exact:
+        """Compute the gradient in all entries, or in about ``most`` of them and along a direction each."""
+        generator = np.random.default_rng(0)
+        params = self._params
+        all_of_them = sum(p.size for p in params.values()) <= most
+        found = Exact({}, {}, dict.fromkeys(params, 0), {})
+        for name, p in params.items():
+            values, errors = np.full(p.shape, np.nan), np.zeros(p.shape)
+            share = p.size if all_of_them else max(1, most // len(params))
+            for index in sample(p, share, generator):
+                slope = self.slopes(name, index)
+                if slope.smooth:
+                    values[index], errors[index] = slope.value, slope.error
+                else:
+                    found.kinks[name] += 1
+            found.values[name], found.errors[name] = values, errors
+            if not np.isfinite(values).all() and not all_of_them:
+                along = direction(p, generator)
+                if self.differences(name, along).smooth:
+                    found.along[name] = along, self.slopes(name, along).value
+        return found
+
+    def leave_out_kinks(self, found: Exact, suspects: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+        """Leave out those of these entries at which the loss has a kink: a complex step sees one side of it.
+
+        All entries of a parameter are tried only if one of the first is at a kink. Where differences find
+        another slope than complex steps, these are given up.
+        """
+        for name, indices in suspects.items():
+            before = found.kinks[name]
+            for number, index in enumerate(indices):
+                if number >= FIRST and found.kinks[name] == before:
+                    break
+                slope = self.differences(name, index)
+                if not slope.smooth:
+                    found.values[name][index] = np.nan
+                    found.kinks[name] += 1
+                elif not _equal(found.values[name][index], slope):
+                    self._give_up(f"they disagree with differences at {name}{list(index)}")
+                    return
+
+    def _give_up(self, reason: str) -> None:
+        self.name, self.reason, self.slopes = DIFFERENCES, reason, self.differences
+
+
+def _equal(value: float, slope: Slope) -> bool:
+    return abs(value - slope.value) <= 1e-6 * abs(slope.value) + 10 * slope.error
+
+
+def direction(p: Array, generator: np.random.Generator) -> Array:
+    """Return a random direction of length 1 in which every entry takes part."""
+    along: Array = generator.choice([-1.0, 1.0], p.shape) / np.sqrt(p.size)
+    return along
+
+
+def sample(p: Array, most: int, generator: np.random.Generator) -> list[tuple[int, ...]]:
+    """Return the indices of all entries, or of ``most`` random ones."""
+    flat = np.arange(p.size) if p.size <= most else np.sort(generator.choice(p.size, most, replace=False))
+    return [tuple(map(int, np.unravel_index(n, p.shape))) for n in flat]
+
+
+def _as_complex(array: Array) -> Array:
+    return array.astype(np.complex128) if array.dtype.kind == "f" else array
+
+
+def _complex_loss(function: Guarded, data: tuple[Any, ...], params: Mapping[str, Array]) -> Any:
+    """Return the loss; to drop an imaginary part is an error, with its place in the user's code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        return function.loss(params, data)
+
+
+class _Traced(np.ndarray):
+    """Carry complex numbers, and refuse the operations that are not analytic."""
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        plain = [_untraced(one) for one in inputs]
+        if "out" in options:
+            options["out"] = tuple(map(_untraced, options["out"]))
+        if ufunc.__name__ in NOT_ANALYTIC and any(np.iscomplexobj(one) for one in plain):
+            raise TypeError(f"np.{ufunc.__name__} is not analytic: it drops a part of a complex number")
+        result = getattr(ufunc, method)(*plain, **options)
+        return np.asarray(result).view(_Traced) if np.iscomplexobj(result) else result
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        result = super().__array_function__(function, types, arguments, options)
+        if getattr(result, "dtype", None) == np.float64 and not function.__name__.endswith("_like"):
+            raise TypeError(f"np.{function.__name__} drops the imaginary part of complex numbers")
+        return result
+
+
+def _untraced(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, _Traced) else value
+
+
+def _dropped(function: Guarded, params: Mapping[str, Array], data: tuple[Any, ...]) -> str:
+    """Return which operation is not analytic, and where, as far as one call of traced arrays shows it."""
+    try:
+        function.loss({name: p.astype(np.complex128).view(_Traced) for name, p in params.items()}, data)
+    except UserError as error:
+        return str(error)
+    return f"{function.name} is not analytic: it takes an absolute value, a real part or a conjugate"
