@@ -27,6 +27,8 @@ def back(p: Arrays, x: Any, y: Any, wrong: str = "") -> Arrays:
     for t in range(len(x), 0, -1):
         da = dh * (1 - hs[t] ** 2)
         shares = {"U": da.T @ x[t - 1], "W": da.T @ hs[t - 1], "b": da.sum(0)}
+        if wrong == "first step" and t == 1:
+            break
         if wrong == "last sample":
             shares["U"] = np.outer(da[-1], x[t - 1, -1])
         for name, share in shares.items():
@@ -37,20 +39,25 @@ def back(p: Arrays, x: Any, y: Any, wrong: str = "") -> Arrays:
     return grads
 
 
-def trials(change: Callable[[Arrays, int, int], Arrays] | str = "", sizes: Any = SIZES) -> list[Trial]:
+def trials(
+    change: Callable[[Arrays, int, int], Arrays] | str = "", sizes: Any = SIZES, alone: bool = False
+) -> list[Trial]:
     """Return trials at all sizes, with a change to the exact gradients or a mistake in their derivation."""
     generator = np.random.default_rng(1)
     params = {name: generator.normal(size=shape) * 0.7 for name, shape in SHAPES.items()}
     found = []
-    for T, B in sizes:
+    steps = [(T, B, s) for T, B in sizes for s in ([None, *range(1, T + 1)] if alone else [None])]
+    for T, B, step in steps:
         x, y = generator.normal(size=(T, B, 3)), generator.normal(size=(B, 2))
+        if step:
+            x[np.arange(T) != step - 1] = 0
         exact = back(params, x, y)
         given = (
             back(params, x, y, change)
             if isinstance(change, str)
             else exact | change({name: g.copy() for name, g in exact.items()}, T, B)
         )
-        found.append(Trial(exact, given, TOLERANCE, {"T": T, "B": B}))
+        found.append(Trial(exact, given, TOLERANCE, {"T": T, "B": B}, only_step=step))
     return found
 
 
@@ -83,15 +90,15 @@ def every(change: Callable[[Any, int, int], Any]) -> Callable[[Arrays, int, int]
     (lambda g, T, B: {"W": -g["W"]}, Kind.SIGN, "W", "the sign is turned"),
     (lambda g, T, B: {"W": g["W"].T}, Kind.TRANSPOSED, "W", "the transpose is taken"),
     (lambda g, T, B: {"V": g["V"].T.reshape(2, 4)}, Kind.TRANSPOSED, "V", "taken, and reshaped"),
-    (lambda g, T, B: {"W": 0 * g["W"], "b": 0 * g["b"]}, Kind.ZERO, "Wb", "they are left at 0"),
-    (lambda g, T, B: {"U": g["U"] * [[1], [0], [1], [0]]}, Kind.ZERO, "U", "rows 1 and 3, counted from 0,"),
+    (lambda g, T, B: {"W": 0 * g["W"], "b": 0 * g["b"]}, Kind.ZERO, "Wb", "every entry is left at 0"),
+    (lambda g, T, B: {"U": g["U"] * [[1], [0], [1], [0]]}, Kind.ZERO, "U", "at 0, in rows 1 and 3 alone"),
     (lambda g, T, B: {"U": g["U"][[2, 0, 1, 3]]}, Kind.ORDER, "U", "another order: 2, 0, 1 and 3"),
     (lambda g, T, B: {"b": g["b"][[2, 3, 0, 1]]}, Kind.ORDER, "b", "blocks of 2 entries are in"),
     (lambda g, T, B: {"U": g["U"][:, ::-1]}, Kind.ORDER, "U", "columns are in another order: 2, 1 and 0"),
     (every(lambda a, T, B: np.clip(a, -0.3, 0.3)), Kind.CLIPPED, "UWbV", "entries beyond ±0.3 are cut off"),
     (every(lambda a, T, B: np.float64(np.float32(a))), Kind.PRECISION, "UWbV", "computed in float32"),
-    ("not back", Kind.ACROSS_STEPS, "UWb", "what one step hands back to the step before is wrong"),
-    ("W^T", Kind.ACROSS_STEPS, "UWb", "what one step hands back to the step before is wrong"),
+    ("not back", Kind.ACROSS_STEPS, "UWb", "what a step hands back to the step before is wrong"),
+    ("W^T", Kind.ACROSS_STEPS, "UWb", "what a step hands back to the step before is wrong"),
     ("overwritten", Kind.ACROSS_STEPS, "U", "or how the steps are added up"),
     ("two steps", Kind.TRUNCATED, "UWb", "the walk back ends after 2 steps"),
     ("last sample", Kind.NOT_SUMMED, "U", "the samples of a batch are not added up"),
@@ -103,11 +110,26 @@ def test_a_sign_is_read(change: Any, kind: Kind, parameters: str, words: str) ->
     assert words in found.mistake
 
 
+@pytest.mark.parametrize(("wrong", "kinds", "words"), [
+    ("first step", {Kind.STEP_LEFT_OUT}, "the first step is left out"),
+    ("two steps", {Kind.TRUNCATED}, "the walk back ends after 2 steps"),
+    ("not back", {Kind.NOT_HANDED_BACK, Kind.NOT_SUMMED}, "dL/dh is not handed back"),
+    ("overwritten", {Kind.NOT_SUMMED}, "the first step stands for the sum"),
+])  # fmt: skip
+def test_the_input_of_one_step_alone_shows_which_steps_are_missing(
+    wrong: str, kinds: set[Kind], words: str
+) -> None:
+    found = read_signs(trials(wrong, [(1, 2), (2, 1), (4, 2)], alone=True))
+    of_U = [finding for finding in found if "U" in finding.parameters]
+    assert {finding.kind for finding in of_U} == kinds
+    assert any(words in finding.mistake for finding in of_U)
+
+
 def test_random_gradients_have_no_sign() -> None:
     generator = np.random.default_rng(3)
-    for sizes in (SIZES[:1], [(2, 1), (2, 3)]):
+    for n, sizes in ((1500, [(2, 3)]), (500, [(1, 1), (2, 3), (3, 1)])):
         right = trials(sizes=sizes)
-        for _ in range(150):
+        for _ in range(n):
             wrong = generator.choice(list(SHAPES), size=2, replace=False)
             tried = []
             for t in right:

@@ -1,11 +1,13 @@
 """Read signs of a mistake that hold for any net, from given and exact gradients alone.
 
 A sign predicts from the exact gradient what is given. It is told if that holds in all trials, those included
-in which the gradient is right; so a wrong gradient without a sign gets none.
+in which the gradient is right: a wrong gradient that no sign predicts gets none.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,262 +15,313 @@ import numpy as np
 from bench.gradients.finding import Finding, Kind
 from bench.gradients.trial import LEAST_SHARE, Trial
 from bench.machine.wording import listing
-from bench.proof.tolerance import Array, norm
+from bench.proof.tolerance import Array, error_between, norm
 
-CLEAR = 100  # tolerances: below, what fits better than the exact gradient may be rounding
-ROUND = 1e-5  # how near to a number of two digits a bound is; PyTorch adds 1e-6 to a length
+CLEAR = 10  # tolerances: below, what fits better than the exact gradient may be rounding
+CHANCE = 1e-7  # that a sign fits other gradients: tolerance^(n - 1) for n entries
+ROUND = 1e-5  # how near to a number of two digits a length is; PyTorch adds 1e-6 to it
 FLOAT32 = (1e-9, 1e-5)  # errors of gradients that were computed in float32
 AXES = {"T": "the steps", "B": "the batch", "O": "the outputs"}
 
 
 class Sign(NamedTuple):
-    """Hold a sign of one parameter: the gradient that it predicts in each trial, NaN where not known."""
+    """Hold a sign: what it predicts for a parameter's gradient in each trial, NaN where it cannot know."""
 
     kind: Kind
     mistake: str
     wanted: Sequence[Array]
     section: int = 0
-    tolerance: float = 0.0  # if larger than that of the trials
+
+
+@dataclass(frozen=True)
+class Series:
+    """Hold one parameter's gradients in all trials, those of zero length beside the others marked."""
+
+    name: str
+    trials: Sequence[Trial]
+    exact: list[Array]
+    given: list[Array]
+    lengths: list[float]  # of all exact gradients together
+
+    def error(self, wanted: Sequence[Array]) -> Array:
+        """Return the errors relative to ``wanted``, as ``Trial.error`` does."""
+        errors = []
+        for w, given, length in zip(wanted, self.given, self.lengths, strict=True):
+            known = np.isfinite(w)
+            scale = max(norm(w[known]), LEAST_SHARE * length)
+            errors.append(error_between(given[known], w[known], scale=scale))
+        return np.array(errors)
+
+    @cached_property
+    def tolerance(self) -> Array:
+        return np.array([trial.tolerance for trial in self.trials])
+
+    @cached_property
+    def wrong(self) -> Array:
+        return self.error(self.exact) > self.tolerance
+
+    @cached_property
+    def small(self) -> Array:
+        """Whether the exact gradient is too small beside the others to show a mistake."""
+        lengths = [norm(e[np.isfinite(e)]) for e in self.exact]
+        return np.array(lengths) <= LEAST_SHARE * np.array(self.lengths)
+
+    @cached_property
+    def clear(self) -> list[int]:
+        """Return the trials in which it is clearly wrong, in enough numbers to tell by what."""
+        wrong = ~self.small & (self.error(self.exact) > CLEAR * self.tolerance)
+        sizes = [np.count_nonzero(np.nan_to_num(e, nan=0.0)) for e in self.exact]
+        return [int(i) for i in np.flatnonzero(wrong) if self.tolerance[i] ** (sizes[i] - 1) <= CHANCE]
+
+    def part(self) -> tuple[str, "Series"] | None:
+        """Return which rows are wrong, as those of one gate, and the series of them; None if all are."""
+        if len({e.shape for e in self.exact}) > 1 or self.exact[0].ndim == 0:
+            return None
+        rows = np.zeros(len(self.exact[0]), dtype=bool)
+        for e, given, tolerance in zip(self.exact, self.given, self.tolerance, strict=True):
+            off = np.nan_to_num(given - e, nan=0.0).reshape(len(e), -1)
+            rows |= np.sqrt(np.sum(off**2, axis=1)) > tolerance * norm(e[np.isfinite(e)])
+        if rows.all():
+            return None
+        mask = np.where(rows, 1.0, np.nan).reshape(-1, *[1] * (self.exact[0].ndim - 1))
+        where = np.flatnonzero(rows)
+        text = listing([*map(str, where)])
+        if len(where) > 2 and np.ptp(where) == len(where) - 1:
+            text = f"{where[0]} to {where[-1]}"
+        what = "entries" if self.exact[0].ndim == 1 else "rows"
+        return f", in {what} {text} alone, counted from 0", replace(
+            self, exact=[e * mask for e in self.exact]
+        )
 
 
 def read_signs(trials: Sequence[Trial]) -> list[Finding]:
     """Return what the trials, of one function, have in common; parameters with one sign are one finding."""
+    lengths = [norm(np.array([norm(e[np.isfinite(e)]) for e in trial.exact.values()])) for trial in trials]
     found: dict[tuple[Kind, str, int], dict[str, float]] = {}
     with np.errstate(all="ignore"):
-        wrong = [name for name in trials[0].exact if any(name in trial.wrong() for trial in trials)]
-        for name in wrong:
-            if not any(trial.error(name) > CLEAR * trial.tolerance for trial in trials):
-                continue
-            for sign in itertools.chain.from_iterable(read(name, trials) for read in READERS):
-                errors = [trial.error(name, w) for trial, w in zip(trials, sign.wanted, strict=True)]
-                if all(e <= max(t.tolerance, sign.tolerance) for e, t in zip(errors, trials, strict=True)):
-                    found.setdefault((sign.kind, sign.mistake, sign.section), {})[name] = max(errors)
+        series = [
+            Series(name, trials, [t.exact[name] for t in trials], [t.given[name] for t in trials], lengths)
+            for name in trials[0].exact
+        ]
+        wrong = [one for one in series if one.wrong.any()]
+        worst = max((float(one.error(one.exact).max()) for one in wrong), default=0.0)
+        if FLOAT32[0] <= worst <= FLOAT32[1]:
+            return [_float32(wrong, worst)]
+        unexplained = []
+        for one in wrong:
+            whole = [(sign, error) for read in READERS for sign, error in _fitting(read, one)]
+            if not whole and (part := one.part()):
+                where, rows = part
+                for sign, error in (pair for read in (_zero, _factor) for pair in _fitting(read, rows)):
+                    whole.append((sign._replace(mistake=sign.mistake + where), error))
+            for sign, error in whole:
+                found.setdefault((sign.kind, sign.mistake, sign.section), {})[one.name] = error
+            if not whole:
+                unexplained.append(one)
+        where = _sizes(trials)
         findings = [
-            Finding(kind, tuple(errors), mistake, _evidence(max(errors.values()), trials), section=section)
+            Finding(
+                kind, tuple(errors), mistake, f"equal to {max(errors.values()):.0e}{where}", section=section
+            )
             for (kind, mistake, section), errors in found.items()
         ]
-        explained = {name for finding in findings for name in finding.parameters}
-        rest = [name for name in wrong if name not in explained]
-        return findings + [finding for axis in "TB" for finding in _along(axis, rest, trials)]
+        return findings + [finding for axis in "TB" for finding in _along(axis, unexplained, series)]
 
 
-def _evidence(error: float, trials: Sequence[Trial]) -> str:
-    """Return "equal to 1e-16 at T = 1, 2 and 5, B = 4"."""
-    sizes = {axis: sorted({trial.sizes[axis] for trial in trials}) for axis in trials[0].sizes}
-    where = ", ".join(f"{axis} = {listing([str(n) for n in ns], len(ns))}" for axis, ns in sizes.items())
-    return f"equal to {error:.0e}" + (f" at {where}" if where else " in every entry")
-
-
-def _vanishes(name: str, trial: Trial) -> bool:
-    """Return whether an exact gradient is too small beside the others to show a mistake."""
-    lengths = {key: norm(values[np.isfinite(values)]) for key, values in trial.exact.items()}
-    return lengths[name] <= LEAST_SHARE * norm(np.array([*lengths.values()]))
-
-
-def _clear(name: str, trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials in which a parameter is clearly wrong, and whose exact gradient is none or large."""
-    return [t for t in trials if t.error(name) > CLEAR * t.tolerance and not _vanishes(name, t)]
-
-
-def _zero(name: str, trials: Sequence[Trial]) -> Iterator[Sign]:
-    """Nothing was added to the gradient, or to some of its rows: exactly 0 in all trials."""
-    given = [trial.given[name] for trial in trials]
-    if not any(g.any() for g in given):
-        yield Sign(Kind.ZERO, "they are left at 0", given)
-    elif len({g.shape for g in given}) == 1 and given[0].ndim > 0:
-        rows = ~np.any([g.reshape(len(g), -1).any(axis=1) for g in given], axis=0)
-        wanted = [
-            np.where(rows.reshape(-1, *[1] * (e.ndim - 1)), 0, e) for e in (t.exact[name] for t in trials)
-        ]
-        where = listing([str(row) for row in np.flatnonzero(rows)])
-        what = "entries" if given[0].ndim == 1 else "rows"
-        yield Sign(Kind.ZERO, f"their {what} {where}, counted from 0, are left at 0", wanted)
-
-
-def _transposed(name: str, trials: Sequence[Trial]) -> Iterator[Sign]:
-    """The transpose was taken; one that is not square was given the right shape."""
-    exact = [trial.exact[name] for trial in trials]
-    mistake = "the transpose is taken" + ("" if len({*exact[0].shape}) == 1 else ", and reshaped")
-    yield Sign(Kind.TRANSPOSED, mistake, [e.T.reshape(e.shape) for e in exact], section=3)
-
-
-def _ratio(name: str, trial: Trial) -> float | None:
-    """Return the factor by which a gradient is off; None if a single number could not tell."""
-    known = np.isfinite(trial.exact[name])
-    exact, given = trial.exact[name][known], trial.given[name][known]
-    magnitudes = np.abs(exact)
-    if exact.size < 2 or _vanishes(name, trial) or np.ptp(magnitudes) <= 1e-3 * magnitudes.max():
-        return None
-    return float(given @ exact / (exact @ exact))
-
-
-def _factor(name: str, trials: Sequence[Trial]) -> Iterator[Sign]:
-    """A number too many or too few: one that the sizes explain, that a length explains, or just a number."""
-    ratios = [_ratio(name, trial) for trial in trials]
-    seen = [ratio for ratio in ratios if ratio is not None]
-    if not any(seen):
+def _fitting(read: Callable[[Series], Iterator[Sign]], series: Series) -> Iterator[tuple[Sign, float]]:
+    """Yield the signs that hold in all trials, and their largest errors."""
+    if not series.clear:
         return
-    exact = [trial.exact[name] for trial in trials]
-
-    def fits(values: Sequence[float]) -> bool:
-        pairs = zip(ratios, values, trials, strict=True)
-        return all(r is None or abs(r - value) <= CLEAR * t.tolerance * abs(value) for r, value, t in pairs)
-
-    explained = False
-    for mistake, section, values in _expressions(trials):
-        if fits(values):
-            explained = True
-            wanted = [value * e for value, e in zip(values, exact, strict=True)]
-            yield Sign(Kind.CONSTANT, mistake, wanted, section)
-    if fits([-1.0] * len(trials)):
-        yield Sign(Kind.SIGN, "the sign is turned", [-e for e in exact])
-    elif not explained:
-        scaled = [(1.0 if ratio is None else ratio) * e for ratio, e in zip(ratios, exact, strict=True)]
-        if (bound := _shortened(name, trials, ratios)) is not None:
-            yield Sign(Kind.CLIPPED, bound, scaled)
-        elif fits([seen[0]] * len(trials)):
-            mistake = f"the right ones are multiplied by {seen[0]:.7g}"
-            yield Sign(Kind.CONSTANT, mistake, [seen[0] * e for e in exact])
+    for sign in read(series):
+        errors = series.error(sign.wanted)
+        if (errors <= series.tolerance).all():
+            yield sign, max(float(errors.max()), 1e-16)
 
 
-def _expressions(trials: Sequence[Trial]) -> Iterator[tuple[str, int, list[float]]]:
-    """Yield the factors 2 and sizes, their inverses, and products of two: the mistake, section and values."""
-    numbers: dict[str, list[float]] = {"2": [2.0] * len(trials)}
-    for axis in trials[0].sizes:
-        numbers[axis] = [float(trial.sizes.get(axis, 1)) for trial in trials]
-    powers: list[dict[str, int]] = [{name: power} for name in numbers for power in (1, -1)]
-    for one, other in itertools.combinations(numbers, 2):
-        powers += [{one: i, other: j} for i in (1, -1) for j in (1, -1)]
+def _sizes(trials: Sequence[Trial]) -> str:
+    """Return " at T = 1, 2 and 5, B = 4"."""
+    sizes = {axis: sorted({trial.sizes.get(axis, 1) for trial in trials}) for axis in trials[0].sizes}
+    where = ", ".join(f"{axis} = {listing([*map(str, numbers)], 9)}" for axis, numbers in sizes.items())
+    return f" at {where}" if where else " in every entry"
+
+
+def _float32(wrong: Sequence[Series], worst: float) -> Finding:
+    """Return that all wrong gradients are as inexact as float32."""
+    given = np.concatenate([g.ravel() for one in wrong for g in one.given])
+    single = (given == given.astype(np.float32)).all()
+    mistake = "all is computed in float32" if single else "something is as inexact as float32"
+    return Finding(
+        Kind.PRECISION, tuple(one.name for one in wrong), mistake, f"off by no more than {worst:.0e}"
+    )
+
+
+def _zero(series: Series) -> Iterator[Sign]:
+    """Nothing was added to the gradient."""
+    yield Sign(Kind.ZERO, "every entry is left at 0", [0 * e for e in series.exact])
+
+
+def _transposed(series: Series) -> Iterator[Sign]:
+    """The transpose was taken; if it is not square, it was given the right shape."""
+    mistake = "the transpose is taken" + ("" if len({*series.exact[0].shape}) == 1 else ", and reshaped")
+    yield Sign(Kind.TRANSPOSED, mistake, [e.T.reshape(e.shape) for e in series.exact], section=3)
+
+
+def _ratio(exact: Array, given: Array) -> float:
+    """Return the factor by which a gradient is off; NaN if its numbers are of one size, too few to tell."""
+    known = np.isfinite(exact)
+    exact, given, sizes = exact[known], given[known], np.abs(exact[known])
+    several = exact.size > 0 and np.ptp(sizes) > 1e-3 * sizes.max()
+    return float(given @ exact / (exact @ exact)) if several else np.nan
+
+
+def _factor(series: Series) -> Iterator[Sign]:
+    """A number too many or too few: one that the sizes explain, that a length explains, or just a number."""
+    pairs = zip(series.exact, series.given, series.small, strict=True)
+    ratios = np.array([np.nan if small else _ratio(exact, given) for exact, given, small in pairs])
+    told = np.isfinite(ratios) & (ratios != 0)
+    if not told.any():
+        return
+
+    def scaled(kind: Kind, mistake: str, values: Array, section: int = 0) -> Iterator[Sign]:
+        if (np.abs(ratios - values) <= CLEAR * series.tolerance * np.abs(values))[told].all():
+            wanted = [value * e for value, e in zip(values, series.exact, strict=True)]
+            yield Sign(kind, mistake, wanted, section)
+
+    same = np.full(len(ratios), ratios[told][0])
+    signs = [sign for factor in _expressions(series.trials) for sign in scaled(Kind.CONSTANT, *factor)]
+    signs += scaled(Kind.SIGN, "the sign is turned", -np.ones(len(ratios)))
+    if not signs and (bound := _shortened(series, ratios)):
+        signs += scaled(Kind.CLIPPED, bound, np.where(told, ratios, 1))
+    yield from signs or scaled(Kind.CONSTANT, f"the right ones are multiplied by {same[0]:.7g}", same)
+
+
+def _expressions(trials: Sequence[Trial]) -> Iterator[tuple[str, Array, int]]:
+    """Yield the factors 2 and sizes, their inverses, and products of two: the mistake, values and section."""
+    numbers = {axis: np.array([float(t.sizes.get(axis, 1)) for t in trials]) for axis in trials[0].sizes}
+    numbers["2"] = np.full(len(trials), 2.0)
+    powers = [{name: power} for name in numbers for power in (1, -1)] + [
+        {one: i, other: j}
+        for one, other in itertools.combinations(numbers, 2)
+        for i in (1, -1)
+        for j in (1, -1)
+    ]
     for factors in powers:
-        values = np.prod([np.power(numbers[name], power) for name, power in factors.items()], axis=0)
-        above = [name for name, power in factors.items() if power > 0]
-        below = [name for name, power in factors.items() if power < 0]
-        axes = " and ".join(AXES.get(name, name) for name in factors)
-        section = 4 if "T" in factors else 2
+        above, below = ([name for name, power in factors.items() if power == sign] for sign in (1, -1))
         if "2" not in factors and not (above and below):
             taken, asked = ("sum", "mean") if above else ("mean", "sum")
+            axes = " and ".join(AXES.get(name, name) for name in factors)
             mistake = f"the {taken} over {axes} is taken where the {asked} is asked for"
-        elif [*factors] == ["2"]:
+        elif len(factors) == 1:
             mistake = "there is a 2 too many" if above else "a 2 is missing, as that of the derivative of e^2"
         else:
-            number = " ".join(above) or "1"
-            mistake = f"the right ones are multiplied by {'/'.join([number, *below])}"
-        yield mistake, section, values.tolist()
+            mistake = f"the right ones are multiplied by {'/'.join([' '.join(above) or '1', *below])}"
+        values = np.prod([numbers[name] ** power for name, power in factors.items()], axis=0)
+        yield mistake, values, 4 if "T" in factors else 2
 
 
-def _shortened(name: str, trials: Sequence[Trial], ratios: Sequence[float | None]) -> str | None:
-    """Return the mistake if all gradients together, or this one, never get longer than a round number."""
-    for given, what in (
-        ([norm(np.array([norm(g) for g in t.given.values()])) for t in trials], "all gradients together are"),
-        ([norm(t.given[name]) for t in trials], "each gradient is"),
+def _shortened(series: Series, ratios: Array) -> str:
+    """Return the mistake if all gradients together, or each, never get longer than a round number."""
+    together = [norm(np.array([norm(g) for g in trial.given.values()])) for trial in series.trials]
+    for lengths, what in (
+        (together, "all gradients together are"),
+        ([*map(norm, series.given)], "each gradient is"),
     ):
-        bound = float(f"{max(given):.2g}")
-        if all(
-            abs(length / bound - 1) <= ROUND and ratio is not None and ratio < 1
-            if name in trial.wrong()
-            else length <= bound * (1 + ROUND)
-            for length, ratio, trial in zip(given, ratios, trials, strict=True)
-        ):
+        bound = float(f"{max(lengths):.2g}")
+        reached = np.abs(np.array(lengths) - bound) <= ROUND * bound
+        if np.where(series.wrong, reached & (ratios < 1), reached | (np.array(lengths) < bound)).all():
             return f"{what} shortened to a length of {bound:g}"
-    return None
+    return ""
 
 
-def _cut(name: str, trials: Sequence[Trial]) -> Iterator[Sign]:
+def _cut(series: Series) -> Iterator[Sign]:
     """Entries beyond a bound were cut off: all others are right, and two or a round number show the bound."""
-    known = [(np.isfinite(t.exact[name]), t) for t in _clear(name, trials)]
-    bound = max((float(np.max(np.abs(t.given[name][k]))) for k, t in known), default=0.0)
-    magnitudes = np.concatenate([np.abs(t.exact[name][k]) for k, t in known] or [np.zeros(0)])
-    n_cut, n_left = np.sum(magnitudes > bound), np.sum((magnitudes < bound) & (magnitudes > bound / 1e6))
-    round_number = abs(float(f"{bound:.2g}") - bound) <= 1e-12 * bound
-    if bound > 0 and n_left >= 2 and n_cut >= (1 if round_number else 2):
-        wanted = [np.clip(trial.exact[name], -bound, bound) for trial in trials]
+    clear = [(np.isfinite(series.exact[i]), i) for i in series.clear]
+    bound = float(np.max([np.max(np.abs(series.given[i][known])) for known, i in clear]))
+    sizes = np.concatenate([np.abs(series.exact[i][known]) for known, i in clear])
+    n_cut, n_left = np.sum(sizes > bound), np.sum((sizes < bound) & (sizes > bound / 1e6))
+    if n_left >= 2 and n_cut >= (1 if bound == float(f"{bound:.2g}") else 2):
+        wanted = [np.clip(e, -bound, bound) for e in series.exact]
         yield Sign(Kind.CLIPPED, f"entries beyond ±{bound:.4g} are cut off", wanted)
 
 
-def _order(name: str, trials: Sequence[Trial]) -> Iterator[Sign]:
+def _order(series: Series) -> Iterator[Sign]:
     """The rows or columns are the right ones, in another order."""
-    if len({trial.exact[name].shape for trial in trials}) > 1:
+    if len({e.shape for e in series.exact}) > 1:
         return
-    for trial, axis in itertools.product(_clear(name, trials), range(trials[0].exact[name].ndim)):
-        exact, given = (np.moveaxis(g[name], axis, 0) for g in (trial.exact, trial.given))
-        if not np.isfinite(exact).all():
-            continue
-        weights = np.cos(np.arange(1, exact[0].size + 1))  # equal sums of different rows are unlikely
-        order = np.empty(len(exact), dtype=int)
-        order[np.argsort(given.reshape(len(exact), -1) @ weights)] = np.argsort(
-            exact.reshape(len(exact), -1) @ weights
+    for i, axis in itertools.product(series.clear[:1], range(series.exact[0].ndim)):
+        exact, given = (
+            np.moveaxis(g[i], axis, 0).reshape(g[i].shape[axis], -1) for g in (series.exact, series.given)
         )
-        what = ("entries" if exact.ndim == 1 else "rows") if axis == 0 else "columns"
-        for n_blocks in (2, 3, 4):
-            blocks = order.reshape(-1, len(order) // n_blocks)[:, 0] if len(order) % n_blocks == 0 else order
-            size = len(order) // len(blocks)
-            if size > 1 and (order == (blocks[:, None] + np.arange(size)).ravel()).all():
-                order_text, what = [str(block // size) for block in blocks], f"blocks of {size} {what}"
+        weights = np.cos(np.arange(1, exact.shape[1] + 1))  # equal sums of different rows are unlikely
+        order, n = np.empty(len(exact), dtype=int), len(exact)
+        order[np.argsort(given @ weights)] = np.argsort(exact @ weights)
+        what = ("entries" if series.exact[0].ndim == 1 else "rows") if axis == 0 else "columns"
+        for size in (n // parts for parts in (2, 3, 4) if n % parts == 0 and n > parts):  # as of gates
+            blocks = order[::size]
+            if (order == (blocks[:, None] + np.arange(size)).ravel()).all():
+                order_of, what = blocks // size, f"blocks of {size} {what}"
                 break
         else:
-            order_text = [str(i) for i in order]
-        mistake = f"their {what} are in another order: {listing(order_text, 8)}, counted from 0"
-        wanted = [np.take(trial.exact[name], order, axis=axis) for trial in trials]
-        yield Sign(Kind.ORDER, mistake, wanted)
+            order_of = order
+        mistake = f"the {what} are in another order: {listing([*map(str, order_of)], 8)}, counted from 0"
+        yield Sign(Kind.ORDER, mistake, [np.take(e, order, axis=axis) for e in series.exact])
 
 
-def _float32(name: str, trials: Sequence[Trial]) -> Iterator[Sign]:
-    """The gradient has the errors of float32, as have all wrong ones."""
-    errors = [trial.error(key) for trial in trials for key in trial.wrong()]
-    if FLOAT32[0] <= max(errors) <= FLOAT32[1]:
-        numbers = np.concatenate([trial.given[name].ravel() for trial in trials])
-        single = (numbers == numbers.astype(np.float32)).all() and np.count_nonzero(numbers) > 1
-        mistake = "they are computed in float32" if single else "something is as inexact as float32"
-        wanted = [trial.exact[name] for trial in trials]
-        yield Sign(Kind.PRECISION, mistake, wanted, tolerance=FLOAT32[1])
-
-
-READERS: tuple[Callable[[str, Sequence[Trial]], Iterator[Sign]], ...] = (
-    _zero, _factor, _transposed, _order, _cut, _float32,
-)  # fmt: skip
-
-
-def _along(axis: str, names: Sequence[str], trials: Sequence[Trial]) -> Iterator[Finding]:
-    """Yield what goes wrong from a length or a batch size on, if something else is right throughout."""
-    sized = [trial for trial in trials if axis in trial.sizes]
-    spans: dict[str, tuple[int, int, int]] = {}  # how late, the largest size that is right, the first wrong
-    for name in names:
-        wrong = {trial.sizes[axis] for trial in sized if name in trial.wrong()}
-        shown = [trial for trial in sized if not _vanishes(name, trial)]
-        right = {trial.sizes[axis] for trial in shown if name not in trial.wrong()}
-        late = int(any(t.sizes[axis] == 1 and _vanishes(name, t) for t in sized))
-        n_right = sum(name not in trial.wrong() for trial in shown)
-        steady = all(
-            any(other not in trial.wrong() and not _vanishes(other, trial) for other in trial.exact)
-            for trial in sized
-            if name in trial.wrong()
-        )
-        if wrong and right and max(right) < min(wrong) and (steady or n_right > 1):
-            spans[name] = late, max(right), min(wrong)
-    if not spans:
+def _steps(series: Series) -> Iterator[Sign]:
+    """Only some steps add to it, as the data of single steps show: it is 0 for those that are left out."""
+    lengths, steps = zip(*((t.sizes.get("T", 0), t.only_step) for t in series.trials), strict=True)
+    alone = np.array([step is not None for step in steps])
+    if not alone.any():
         return
-    last = max(right - late for late, right, _ in spans.values())
-    first = min(wrong - late for late, _, wrong in spans.values())
+    rules = [  # which steps add nothing
+        (Kind.STEP_LEFT_OUT, "the first step is left out", [range(1, 2) for _ in lengths]),
+        (Kind.STEP_LEFT_OUT, "the last step is left out", [range(T, T + 1) for T in lengths]),
+        (Kind.NOT_SUMMED, "the first step stands for the sum", [range(2, T + 1) for T in lengths]),
+        (Kind.NOT_SUMMED, "the last step stands for the sum", [range(1, T) for T in lengths]),
+        (Kind.NOT_HANDED_BACK, "dL/dh is not handed back to the step before", [range(1, T) for T in lengths]),
+    ]
+    for k in range(2, max(lengths)):
+        mistake = f"the walk back ends after {k} steps"
+        rules.append((Kind.TRUNCATED, mistake, [range(1, T - k + 1) for T in lengths]))
+    for kind, mistake, left_out in rules:
+        wrong = [len(missing) > 0 for missing in left_out]
+        if (alone | series.small | (series.wrong == wrong)).all():
+            shares = [
+                np.nan if s is None else float(s not in left) for s, left in zip(steps, left_out, strict=True)
+            ]
+            yield Sign(kind, mistake, [s * e for s, e in zip(shares, series.exact, strict=True)], section=4)
+
+
+READERS = _zero, _factor, _transposed, _order, _cut, _steps
+
+
+def _along(axis: str, wrong: Sequence[Series], all_series: Sequence[Series]) -> Iterator[Finding]:
+    """Yield what is right up to a size, and wrong from another on, while something else stays right.
+
+    Where h_0 = 0, weights that multiply it have no gradient at T = 1, and go wrong a step late.
+    """
+    spans: dict[str, tuple[int, int, int]] = {}  # the last right size, the first wrong, how late it is
+    sizes = np.array([0 if t.only_step else t.sizes.get(axis, 0) for t in all_series[0].trials])
+    for one in wrong:
+        is_wrong, seen = one.wrong & (sizes > 0), ~one.small & (sizes > 0)
+        right = seen & ~is_wrong
+        if not right.any() or not is_wrong.any() or sizes[right].max() >= sizes[is_wrong].min():
+            continue
+        steady = np.any([~other.wrong & ~other.small for other in all_series], axis=0)
+        if steady[is_wrong].all() or right.sum() > 1:
+            late = int((sizes[one.small] == 1).any())
+            spans[one.name] = int(sizes[right].max()), int(sizes[is_wrong].min()), late
+    last = max((right - late for right, _, late in spans.values()), default=0)
+    first = min((wrong_from - late for _, wrong_from, late in spans.values()), default=0)
     if last >= first:
         return
-    yield _span_finding(axis, spans, last, first)
-
-
-def _span_finding(axis: str, spans: Mapping[str, tuple[int, int, int]], last: int, first: int) -> Finding:
-    """Return the finding for parameters that are right up to a size, and wrong from another on."""
-    by_size: dict[tuple[int, int], list[str]] = {}
-    for name, (_, right, wrong) in spans.items():
-        by_size.setdefault((right, wrong), []).append(name)
-    evidence = "; ".join(
-        f"{listing(names)} right up to {axis} = {right}, wrong from {axis} = {wrong}"
-        for (right, wrong), names in by_size.items()
-    )
     if axis == "B":
-        mistake = "the samples of a batch are not added up as they should be"
-        return Finding(Kind.NOT_SUMMED, tuple(spans), mistake, evidence, section=5)
-    if last == first - 1 and last > 1:
-        return Finding(
-            Kind.TRUNCATED, tuple(spans), f"the walk back ends after {last} steps", evidence, section=4
-        )
-    mistake = "what one step hands back to the step before is wrong, or how the steps are added up"
-    return Finding(Kind.ACROSS_STEPS, tuple(spans), mistake, evidence, section=4)
+        kind, mistake = Kind.NOT_SUMMED, "the samples of a batch are not added up as they should be"
+    elif last == first - 1 > 1:
+        kind, mistake = Kind.TRUNCATED, f"the walk back ends after {last} steps"
+    else:
+        kind = Kind.ACROSS_STEPS
+        mistake = "what a step hands back to the step before is wrong, or how the steps are added up"
+    names = {span: listing([name for name in spans if spans[name] == span]) for span in spans.values()}
+    said = [f"{names[span]} right up to {axis} = {span[0]}, wrong from {span[1]}" for span in names]
+    yield Finding(kind, tuple(spans), mistake, "; ".join(said), section=5 if axis == "B" else 4)

@@ -23,6 +23,7 @@ class Trial:
         batch: the inputs, if the parameters are those of a cell of the suite; else None.
         delta: cutoff of the Huber loss of ``batch``.
         activation: of the cell, for ``batch``.
+        only_step: the step, counted from 1, outside which the data of all steps are 0; None if they are not.
     """
 
     exact: Mapping[str, Array]
@@ -32,6 +33,7 @@ class Trial:
     batch: Batch | None = None
     delta: float = np.inf
     activation: str = "tanh"
+    only_step: int | None = None
 
     def error(self, name: str, wanted: Array | None = None) -> float:
         """Return |given - wanted| / |wanted| over the entries of ``wanted`` that are no NaN.
