@@ -1,42 +1,272 @@
-"""``rnnbench grade``: points by parameter and T, and one line for what went wrong."""
+"""``rnnbench grade``: points by result and T, findings, one line for what went wrong, and its files."""
 
+import json
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 from submissions import RIGHT, RIGHT_RNN, write_helpers
 
 from bench.api.grade import main
 from bench.api.options import GradeOptions
-from bench.gradients.assignment import Grade, grade
+from bench.gradients import assignment, student, submission
+from bench.gradients.assignment import SHAPES, Grade, grade
+from bench.gradients.finding import Finding, Kind
+from bench.gradients.submission import Answer, Outcome
+from bench.gradients.trial import Trial
+from bench.machine.errors import UserError
 from bench.workload.cell import CELLS
+from bench.workload.data import Batch
+from bench.workload.options import memory
 
-TIME_S, MEMORY_BYTES = 60.0, 512 << 20
+GRADIENTS_LOST = {name: {1, 2, 3, 6} for name in ("dU", "dV", "dbU", "dbW", "dbV")} | {"dW": {2, 3, 6}}
+RETURN = "return np.mean(e**2) / 2, grads"
+ALL = {"y_hat", "loss", "dU", "dW", "dV", "dbU", "dbW", "dbV"}
+GRADIENTS = ALL - {"y_hat", "loss"}
 
 
-def graded(folder: Path, text: str, cell: str = "rnn", *, time_s: float = TIME_S) -> Grade:
-    """The grade of a file with this text."""
+def handed_in(folder: Path, text: str) -> Path:
     path = folder / "mine.py"
     path.write_text(text, encoding="utf-8")
-    return grade(path, cell, time_s=time_s, memory_bytes=MEMORY_BYTES)
+    return path
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The student's functions are called in this process, by what the child calls them with."""
+
+    def run(batches: list[Batch], settings: student.Settings) -> Outcome:
+        module = ModuleType(student.MODULE)
+        path = Path(settings.submission)
+        exec(compile(path.read_text(encoding="utf-8"), path, "exec"), vars(module))
+        replies = [student.answer(module, batch, settings) for batch in batches]
+        answers = [Answer(arrays, reply.problems, reply.notes) for arrays, reply in replies]
+        return Outcome(answers, "", "")
+
+    monkeypatch.setattr(submission, "run", run)
+
+
+def graded(folder: Path, text: str, cell: str = "rnn") -> Grade:
+    """The grade of a file with this text."""
+    return grade(handed_in(folder, text), cell, time_s=60.0, memory_bytes=512 << 20)
+
+
+def lost(result: Grade) -> dict[str, set[int]]:
+    """Result -> the lengths at which it got no point."""
+    marks = [mark for mark in result.marks if not mark.points]
+    return {mark.result: {one.steps for one in marks if one.result == mark.result} for mark in marks}
+
+
+# points
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_right_submission_gets_all_points(tmp_path: Path, cell: str) -> None:
+def test_a_right_submission_gets_all_points_in_a_process_of_its_own(tmp_path: Path, cell: str) -> None:
     write_helpers(tmp_path, cell)
     result = graded(tmp_path, RIGHT, cell)
     assert (result.points, result.most, result.problems, result.findings) == (32, 32, [], [])
     assert result.exit_code == 0
+    assert not list(tmp_path.rglob("*.pyc"))
 
 
-def test_a_wrong_gradient_costs_its_own_points_alone(tmp_path: Path) -> None:
-    result = graded(tmp_path, RIGHT_RNN.replace('dh = da @ params["W"]', "dh = 0 * da"))
-    lost = {(mark.result, mark.steps) for mark in result.marks if not mark.points}
-    assert lost == {(name, steps) for name in ("dU", "dW", "dbU", "dbW") for steps in (2, 3, 6)} - {("dW", 2)}
-    assert (result.points, result.exit_code) == (32 - len(lost), 1)
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("right", "wrong", "expected"),
+    [
+        ('dh = da @ params["W"]', "dh = 0 * da", 
+         {"dU": {2, 3, 6}, "dW": {3, 6}, "dbU": {2, 3, 6}, "dbW": {2, 3, 6}}),
+        ('grads["V"], grads["bV"] = dy_hat.T @ hs[-1], dy_hat.sum(axis=0)',
+         'grads["V"], grads["bV"] = dy_hat.T @ hs[-1], dy_hat[-1]', {"dbV": {1, 3, 6}}),
+        (RETURN, "return np.mean(e**2), grads", {"loss": {1, 2, 3, 6}}),
+        (RETURN, RETURN.replace("grads", "{k: g.astype('f') for k, g in grads.items()}"),
+         GRADIENTS_LOST),
+        (RETURN, RETURN.replace("grads", "{k: g * (1 + 1e-9) for k, g in grads.items()}"),
+         GRADIENTS_LOST),
+        (RETURN, RETURN.replace("grads", "{k: g * (1 + 1e-12) for k, g in grads.items()}"), {}),
+    ],
+)  # fmt: skip
+def test_each_wrong_result_costs_its_own_points_alone(
+    tmp_path: Path, right: str, wrong: str, expected: dict[str, set[int]]
+) -> None:
+    result = graded(tmp_path, RIGHT_RNN.replace(right, wrong))
+    assert lost(result) == expected
+    assert result.points == result.most - sum(map(len, expected.values()))
+    assert result.exit_code == (1 if expected else 0)
 
 
-def test_the_terminal_shows_points_and_the_exit_code_tells_full_points(tmp_path: Path, capsys) -> None:
-    path = tmp_path / "mine.py"
-    path.write_text(RIGHT_RNN, encoding="utf-8")
-    assert main(GradeOptions(submission=str(path), assignment="rnn")) == 0
-    assert "32 of 32 points." in capsys.readouterr().out
+def test_no_two_sizes_of_a_case_are_equal() -> None:
+    for shape in SHAPES:
+        sizes = [shape.T, shape.B, shape.I, shape.H, shape.O]
+        assert len(set(sizes)) == len(sizes)
+
+
+# what went wrong
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("right", "wrong", "said", "without_points"),
+    [
+        (RETURN, "pass", "loss_and_grads: it returns None, not the pair of", ALL - {"y_hat"}),
+        (RETURN, "return grads", "loss_and_grads: it returns a dict, not the pair of", ALL - {"y_hat"}),
+        (RETURN, "return 0.5, list(grads)", "second result is a list, not a dict", ALL - {"y_hat"}),
+        (RETURN, f"del grads['bW']; {RETURN}", "bW is missing; the dict has U, W, V, bU and bV", {"dbW"}),
+        (RETURN, f"grads['V'] = None; {RETURN}", "T = 1: loss_and_grads: the gradient of V is None", {"dV"}),
+        (RETURN, f"grads['V'] = grads['V'].tolist(); {RETURN}", "the gradient of V is a list", {"dV"}),
+        (RETURN, f"grads['U'] = grads['U'].T; {RETURN}", "of U has shape (2, 5), not (5, 2)", {"dU"}),
+        (RETURN, f"grads['U'] = grads['U'] + 0j; {RETURN}", "of U holds complex128, not float64", {"dU"}),
+        (RETURN, f"grads['U'] = grads['U'].astype(object); {RETURN}", "of U holds object, not", {"dU"}),
+        (RETURN, f"grads['U'] = np.ones(10**7); {RETURN}", "of U has shape (10000000,), not", {"dU"}),
+        (RETURN, f"grads['U'][0] = np.nan; {RETURN}", "gradient of U holds NaN or infinity", {"dU"}),
+        (RETURN, "return e**2, grads", "loss has shape (4, 3), not ()", {"loss"}),
+        (RETURN, "raise ValueError('no')", "loss_and_grads: ValueError: no (mine.py, line", ALL - {"y_hat"}),
+        (RETURN, "raise SystemExit", "ends its process, leave that out: SystemExit", ALL - {"y_hat"}),
+        (RETURN, "raise EOFError", "nobody answers", ALL - {"y_hat"}),
+        ("def forward(params, x)", "def _forward(params, x)", "forward: the file does not define", ALL),
+        ("def forward(params, x)", "def forward(params, x, y)", "cannot call forward: missing", ALL),
+        (RETURN, RETURN.replace("grads", "{k: g.astype('f') for k, g in grads.items()}"),
+         "float32 comes back for dU, dW, dV, dbU, dbW and dbV: compute in float64", GRADIENTS),
+        ("np.tanh", "np.sin", "T = 1, 2, 3 and 6: mend the forward pass first", ALL),
+        (RETURN, f"params['W'] *= 2; x[:] = 0; {RETURN}", "writes into its inputs (W and x): compute", set()),
+        (RETURN, f"params.clear(); {RETURN}", "writes into its inputs (U, W, V and 3 more)", set()),
+        (RETURN, f"grads['U'] = grads['U'].view(type('Mine', (np.ndarray,), dict())); {RETURN}", "", set()),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_told_in_one_line_and_costs_only_its_own_points(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    right: str,
+    wrong: str,
+    said: str,
+    without_points: set[str],
+) -> None:
+    monkeypatch.setattr(assignment, "diagnose", lambda trials, cell: [])
+    result = graded(tmp_path, RIGHT_RNN.replace(right, wrong))
+    assert lost(result).keys() == without_points
+    assert len(result.problems) <= 2
+    assert said in "".join(result.problems)
+    assert "\n" not in "".join(result.problems)
+
+
+# findings
+
+
+@pytest.mark.usefixtures("here")
+def test_wrong_gradients_go_to_the_diagnosis_beside_the_exact_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[list[Trial]]()
+    monkeypatch.setattr(assignment, "diagnose", lambda trials, cell: asked.append(trials) or [])
+    graded(tmp_path, RIGHT_RNN.replace(RETURN, f"grads['U'] *= 2; grads['W'] = 0; {RETURN}"))
+    graded(tmp_path, RIGHT_RNN.replace("np.tanh", "np.sin"))  # all of its gradients are of another net
+    (trials,) = asked
+    assert [trial.sizes["T"] for trial in trials] == [1, 2, 3, 6]
+    for trial in trials:
+        assert set(trial.exact) == set(trial.given) == {"U", "V", "bU", "bW", "bV"}
+        assert trial.wrong() == ("U",)
+        assert trial.batch is not None
+        np.testing.assert_allclose(trial.given["U"], 2 * trial.exact["U"])
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_expected_results_are_those_of_the_loss_that_is_asked_for(cell: str) -> None:
+    for case in assignment.cases(cell):
+        batch = assignment.random_batch(case)
+        right = assignment.expected(batch, cell)
+        assert set(right) == ALL
+        assert np.isclose(right["loss"], np.mean((right["y_hat"] - batch.y) ** 2) / 2, rtol=1e-14)
+        assert {name: right[f"d{name}"].shape for name in batch.params} == {
+            name: array.shape for name, array in batch.params.items()
+        }
+
+
+# the command
+
+
+def run_verb(*, submission: Path, **options: Any) -> int:
+    return main(GradeOptions(submission=str(submission), assignment="rnn", **options))
+
+
+@pytest.mark.usefixtures("here")
+def test_the_same_grade_in_the_terminal_as_json_and_for_gradescope(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finding = Finding(Kind.CONSTANT, ("U",), "it is taken twice", "2.000 at every T")
+    monkeypatch.setattr(assignment, "diagnose", lambda trials, cell: [finding])
+    path = handed_in(tmp_path, RIGHT_RNN.replace(RETURN, f"grads['U'] *= 2; grads['V'] = None; {RETURN}"))
+    said = [
+        "T = 1: loss_and_grads: the gradient of V is None, not an array.",
+        "dU is what you get when it is taken twice (2.000 at every T).",
+        "24 of 32 points.",
+    ]
+
+    assert run_verb(submission=path) == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if line in said] == said
+    rows = [line.split() for line in printed]
+    assert ["dU", "1e+00", "1e+00", "1e+00", "1e+00", "0"] in rows
+    assert ["dV", *"––––", "0"] in rows
+    assert ["together", "24", "of", "32"] in rows
+
+    assert run_verb(submission=path, json=True, gradescope=str(tmp_path / "results.json")) == 1
+    record = json.loads(capsys.readouterr().out)
+    assert (record["submission"], record["assignment"], record["points"], record["most"]) == (
+        "mine.py",
+        "rnn",
+        24,
+        32,
+    )
+    assert record["findings"][0]["parameters"] == ["U"]
+    assert len(record["marks"]) == 32
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert (results["score"], results["output"].splitlines()) == (24, said)
+    tests = {test["name"]: test for test in results["tests"]}
+    assert sum(test["score"] for test in results["tests"]) == 24
+    assert sum(test["max_score"] for test in results["tests"]) == 32
+    assert {name for name, test in tests.items() if test["status"] == "failed"} == {"dU", "dV"}
+    assert tests["dU"]["output"].startswith("T = 1: wrong, error 1e+00\nT = 2: wrong")
+    assert tests["dV"]["output"].startswith("T = 1: loss_and_grads: the gradient of V is None")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere.py", "there is no file "),
+        ("folder.py", "there is no file "),
+        ("mine.ipynb", "is no Python file"),
+    ],
+)
+def test_a_missing_file_is_wrong_usage_and_the_student_reads_why(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "mine.ipynb").write_text("{}", encoding="utf-8")
+    out = tmp_path / "results.json"
+    with pytest.raises(UserError, match=said):
+        run_verb(submission=tmp_path / name, gradescope=str(out))
+    results = json.loads(out.read_text(encoding="utf-8"))
+    assert results["score"] == 0
+    assert said in results["output"]
+
+
+def test_a_results_file_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no such folder"):
+        run_verb(
+            submission=handed_in(tmp_path, RIGHT_RNN), gradescope=str(tmp_path / "nowhere" / "results.json")
+        )
+
+
+@pytest.mark.parametrize(("text", "amount"), [("512MiB", 2**29), ("1GiB", 2**30), ("1.5GB", 1_500_000_000)])
+def test_an_amount_of_memory(text: str, amount: int) -> None:
+    assert memory(text) == amount
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "GiB", "1 GiB", "-1GiB", "nanGiB", "infGiB", "1MiB", "1TiB", "9e9GiB"]
+)
+def test_what_is_no_amount_of_memory(text: str) -> None:
+    with pytest.raises(UserError, match="no amount of memory: give 512MiB"):
+        memory(text)

@@ -6,6 +6,7 @@ results are the reference's, computed here, and never given to the process that 
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,8 @@ SHAPES = (
 # float64 code is within 1e-13, in any order of its sums; float32 is off by 1e-8 and more, and so are
 # gradients by differences
 TOLERANCE = 1e-10
-WITHHELD = ("torch", "tensorflow", "jax", "autograd")  # these differentiate by themselves
+FORWARD_TOLERANCE = 1e-5  # for y_hat and loss; beyond this they are wrong even if computed in float32
+LIBRARIES = ("torch", "tensorflow", "jax", "autograd")  # these differentiate by themselves
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -54,6 +56,32 @@ class Mark(msgspec.Struct, frozen=True):
     points: int
     error: float | None
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Hold a case with what a submission gave for it, and the right results."""
+
+    shape: Shape
+    batch: Batch
+    given: Answer
+    expected: Mapping[str, Array]
+
+    def mark(self, result: str) -> Mark:
+        """Return the point of a result, by its error."""
+        if result not in self.given.arrays:
+            return Mark(result, self.shape.T, 0, None, self.given.problems.get(result, "not reached"))
+        # as in Trial.error: a gradient that is 0 is compared with the others
+        total = norm(np.array([norm(array) for array in self.expected.values()]))
+        scale = max(norm(self.expected[result]), LEAST_SHARE * total)
+        error = error_between(self.given.arrays[result], self.expected[result], scale=scale)
+        return Mark(result, self.shape.T, int(error <= TOLERANCE), error)
+
+    @property
+    def forward_is_right(self) -> bool:
+        """Return whether the gradients can be those of the right forward pass, maybe in float32."""
+        errors = [self.mark(result).error for result in ("y_hat", "loss")]
+        return any(error is not None and error <= FORWARD_TOLERANCE for error in errors)
 
 
 class Grade(msgspec.Struct, frozen=True):
@@ -101,26 +129,24 @@ def grade(path: Path, cell: str, *, time_s: float, memory_bytes: int) -> Grade:
     if not path.is_file():
         raise UserError(f"there is no file {path}; check the name and the folder you stand in")
     batches = [random_batch(case) for case in cases(cell)]
-    code = {module.partition(".")[0] for module in find_cell(cell).references.values()}
+    withheld = {module.partition(".")[0] for module in find_cell(cell).references.values()}.union(LIBRARIES)
     with scratch_folder("grade") as folder:
-        settings = Settings(
-            str(path.resolve()), str(folder), time_s, memory_bytes, frozenset({*code, *WITHHELD})
-        )
+        settings = Settings(str(path.resolve()), str(folder), time_s, memory_bytes, withheld)
         outcome = submission.run(batches, settings)
-    answers = outcome.answers + [Answer({}, {}, [])] * (len(batches) - len(outcome.answers))
-    expected = [results(batch, cell) for batch in batches]
-    graded = list(zip(batches, answers, expected, strict=True))
-    marks = [
-        mark(result, given, wanted, len(batch.x)) for result in expected[0] for batch, given, wanted in graded
+    missing = [Answer({}, {}, [])] * (len(batches) - len(outcome.answers))
+    answered = [
+        Answered(shape, batch, given, expected(batch, cell))
+        for shape, batch, given in zip(SHAPES, batches, outcome.answers + missing, strict=True)
     ]
+    marks = [one.mark(result) for result in answered[0].expected for one in answered]
     return Grade(
         submission=short(path.name),
         assignment=cell,
         points=sum(one.points for one in marks),
         most=len(marks),
         tolerance=TOLERANCE,
-        problems=list(filter(None, [outcome.problem, *problems(answers)])),
-        findings=diagnose([trial(batch, given, wanted) for batch, given, wanted in graded], cell),
+        problems=list(filter(None, [outcome.problem, *problems(answered)])),
+        findings=findings(answered, cell),
         marks=marks,
         printed=printable(outcome.printed),
     )
@@ -134,51 +160,51 @@ def cases(cell: str) -> list[Case]:
     ]
 
 
-def results(batch: Batch, cell: str) -> dict[str, Array]:
-    """Return the expected results: ``y_hat``, the loss mean (y_hat - y)^2 / 2, and its gradients."""
-    described, reference = find_cell(cell), find_cell(cell).reference()
-    options = described.options("tanh")
+def expected(batch: Batch, cell: str) -> dict[str, Array]:
+    """Return the right results: ``y_hat``, the loss mean (y_hat - y)^2 / 2, and its gradients."""
+    reference, options = find_cell(cell).reference(), find_cell(cell).options("tanh")
     y_hat = reference.predict(batch.params, batch.x, **options)
     loss, grads = reference.loss_and_grads(batch.params, batch.x, batch.y, delta=math.inf, **options)
     return {"y_hat": y_hat, "loss": loss, **{f"d{name}": grad for name, grad in grads.items()}}
 
 
-def mark(result: str, given: Answer, expected: Mapping[str, Array], steps: int) -> Mark:
-    """Return the point of a result in a case, by its error."""
-    if result not in given.arrays:
-        return Mark(result, steps, 0, None, given.problems.get(result, "not reached"))
-    # as in Trial.error: a gradient that is 0 is compared with the others
-    total = norm(np.array([norm(array) for array in expected.values()]))
-    scale = max(norm(expected[result]), LEAST_SHARE * total)
-    error = error_between(given.arrays[result], expected[result], scale=scale)
-    return Mark(result, steps, int(error <= TOLERANCE), error)
+def problems(answered: Sequence[Answered]) -> list[str]:
+    """Return what went wrong, each text once: the first problem of a result, then what else is to be said."""
+    first, others, dtypes = dict[str, str](), list[str](), dict[str, str]()
+    for one in answered:
+        for result, text in one.given.problems.items():
+            first.setdefault(result, f"T = {one.shape.T}: {text}")
+        for result, array in one.given.arrays.items():
+            if array.dtype.kind == "f" and array.dtype != np.float64:
+                dtypes[result] = str(array.dtype)
+        others += one.given.notes
+    if dtypes:
+        names = listing(list(dtypes), len(dtypes))
+        others.append(f"{min(dtypes.values())} comes back for {names}: compute in float64")
+    if lengths := [str(one.shape.T) for one in answered if one.given.arrays and not one.forward_is_right]:
+        others.append(
+            f"y_hat and loss are wrong for T = {listing(lengths)}: mend the forward pass first, since the "
+            "gradients are compared with those of the right one"
+        )
+    return list(dict.fromkeys([*first.values(), *others]))
 
 
-def problems(answers: Sequence[Answer]) -> list[str]:
-    """Return what went wrong in the answers: a result's first problem, then notes, each text once."""
-    first = dict[str, str]()
-    for given, shape in zip(answers, SHAPES, strict=True):
-        for result, text in given.problems.items():
-            first.setdefault(result, f"T = {shape.T}: {text}")
-    single = {
-        result: str(array.dtype)
-        for given in answers
-        for result, array in given.arrays.items()
-        if array.dtype.kind == "f" and array.dtype != np.float64
-    }
-    notes = [note for given in answers for note in given.notes]
-    if single:
-        notes.append(f"{listing(list(single), 8)}: {min(single.values())}, but float64 is asked for")
-    return list(dict.fromkeys([*first.values(), *notes]))
-
-
-def trial(batch: Batch, given: Answer, expected: Mapping[str, Array]) -> Trial:
-    """Return the usable gradients of a case, beside the exact ones."""
-    names = [name for name in batch.params if f"d{name}" in given.arrays]
-    return Trial(
-        exact={name: expected[f"d{name}"] for name in names},
-        given={name: np.asarray(given.arrays[f"d{name}"], dtype=np.float64) for name in names},
-        tolerance=TOLERANCE,
-        sizes={"T": len(batch.x), "B": len(batch.y)},
-        batch=batch,
-    )
+def findings(answered: Sequence[Answered], cell: str) -> list[Finding]:
+    """Return the mistakes that explain the wrong gradients; none if the forward pass is wrong."""
+    usable = [one for one in answered if one.given.arrays]
+    names = [
+        name for name in answered[0].batch.params if all(f"d{name}" in one.given.arrays for one in usable)
+    ]
+    if not usable or not names or not all(one.forward_is_right for one in usable):
+        return []
+    trials = [
+        Trial(
+            exact={name: one.expected[f"d{name}"] for name in names},
+            given={name: np.asarray(one.given.arrays[f"d{name}"], dtype=np.float64) for name in names},
+            tolerance=TOLERANCE,
+            sizes={letter: getattr(one.shape, letter) for letter in "TBIHO"},
+            batch=one.batch,
+        )
+        for one in usable
+    ]
+    return diagnose(trials, cell)

@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True):
     folder: str
     time_s: float
     memory_bytes: int
-    withheld: frozenset[str]
+    withheld: set[str]
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -153,9 +153,12 @@ def call(module: ModuleType, name: str, batch: Batch, notes: list[str]) -> dict[
         notes.append(f"{name} writes into its inputs ({listing(changed)}): compute with copies of them")
     if name == "forward":
         return {"y_hat": returned}
-    if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], dict)):
+    if not isinstance(returned, tuple) or len(returned) != 2:
         raise UserError(f"it returns {_kind(returned)}, not the pair of the loss and a dict of gradients")
-    return {"loss": returned[0], **{f"d{key}": grad for key, grad in returned[1].items()}}
+    loss, grads = returned
+    if not isinstance(grads, dict):
+        raise UserError(f"its second result is {_kind(grads)}, not a dict of gradients")
+    return {"loss": loss, **{f"d{key}": grad for key, grad in grads.items()}}
 
 
 def _parts(batch: Batch) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -202,6 +205,8 @@ def described(error: BaseException, settings: Settings) -> str:
         return f"it prints or writes more than {MAX_WRITTEN_BYTES >> 20} MiB, leave that out: {what}"
     if isinstance(error, SystemExit):
         return f"it ends its process, leave that out: {what}"
+    if isinstance(error, EOFError):
+        return f"nobody answers what it asks, leave that out: {what}"
     return what
 
 

@@ -7,7 +7,7 @@ stop accidents; they are no sandbox against malice, for the child has the rights
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ CHILD = "bench.gradients.student"
 MOST_PROCESSES = 4  # that a student's code may start
 PYTHON_BYTES = 256 << 20  # that Python and NumPy take at most, beside the student's memory
 MAX_ANSWER_BYTES = 1 << 20  # of the arrays of a case
+LOAD = -1  # in place of a case's number
+MAX_LINE = 300  # characters of a text from the child
 POLL_S = 0.02
 
 
@@ -44,13 +46,13 @@ class Answer:
     notes: list[str]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Hold the answers to the first cases, what ended the child before the others, and what it printed."""
 
-    answers: list[Answer] = field(default_factory=list)
-    problem: str = ""
-    printed: str = ""
+    answers: list[Answer]
+    problem: str
+    printed: str
 
 
 class _Excess(Exception):
@@ -63,7 +65,7 @@ def run(batches: Sequence[Batch], settings: Settings) -> Outcome:
     Raises:
         OSError: the child cannot be started, or the disk is full.
     """
-    outcome, folder = Outcome(), Path(settings.folder)
+    folder, answers, stage = Path(settings.folder), list[Answer](), ""
     for number, batch in enumerate(batches):
         batch.save(folder / f"inputs{number}.npz")
     arguments = [msgspec.json.encode(settings).decode()]
@@ -71,21 +73,21 @@ def run(batches: Sequence[Batch], settings: Settings) -> Outcome:
         try:
             child.receive(str)  # it is ready
             ends = time.monotonic() + settings.time_s
-            outcome.problem = _ask(child, -1, str, ends, settings)
-            for number, batch in enumerate(batches if not outcome.problem else ()):
+            problem = _ask(child, LOAD, str, ends, settings)
+            for number, batch in enumerate(() if problem else batches):
+                stage = f"T = {len(batch.x)}: "
                 reply = _ask(child, number, Reply, ends, settings)
-                outcome.answers.append(_read(folder / f"answer{number}.npz", batch, reply))
+                answers.append(_read(folder / f"answer{number}.npz", batch, reply))
         except _Excess as error:
-            outcome.problem = str(error)
+            problem = f"{stage}{error}"
         except ChildError as error:
-            outcome.problem = f"its process {error}"
+            why = str(error).removeprefix("protocol: it ")
+            problem = f"{stage}its process {why}: let its functions only compute and return"
             if error.status == "timeout":
-                outcome.problem = (
-                    f"it took longer than the {settings.time_s:g} s of --time: look for a loop without an end"
-                )
+                problem = f"{stage}it takes more than {settings.time_s:g} s: look for a loop without an end"
+        child.pause()  # it must not start another process while those that it started are listed
         child.stop()
-        outcome.printed = child.last_words()
-    return outcome
+        return Outcome(answers, problem and short(problem, MAX_LINE), child.last_words())
 
 
 def _ask(child: Child, message: int, expected: Any, ends: float, settings: Settings) -> Any:
@@ -99,13 +101,15 @@ def _ask(child: Child, message: int, expected: Any, ends: float, settings: Setti
     child.send(message)
     while (reply := child.take(expected)) is None:
         with suppress(psutil.Error):
-            leader = psutil.Process(child.pid)
-            started = leader.children(recursive=True)
+            started = child.descendants()
             if len(started) > MOST_PROCESSES:
-                raise _Excess(f"it started more than {MOST_PROCESSES} processes: let it compute in its own")
-            resident = sum(process.memory_info().rss for process in (leader, *started))
+                raise _Excess(f"it starts more than {MOST_PROCESSES} processes: let it compute in its own")
+            resident = sum(process.memory_info().rss for process in (psutil.Process(child.pid), *started))
             if resident > settings.memory_bytes + PYTHON_BYTES:
-                raise _Excess(f"it took more memory than the {settings.memory_bytes >> 20} MiB of --memory")
+                raise _Excess(
+                    f"it and the processes that it starts need more than the {settings.memory_bytes >> 20} "
+                    "MiB of --memory"
+                )
         time.sleep(POLL_S)
     return reply
 
@@ -115,11 +119,12 @@ def _read(path: Path, batch: Batch, reply: Reply) -> Answer:
     shapes: Mapping[str, tuple[int, ...]] = {
         what: shape for results in results_of(batch).values() for what, shape in results.items()
     }
-    problems = {what: short(text) for what, text in reply.problems.items() if what in shapes}
+    problems = {what: short(text, MAX_LINE) for what, text in reply.problems.items() if what in shapes}
     try:
         read = read_arrays(path, None, max_bytes=MAX_ANSWER_BYTES)
     except (OSError, ValueError) as error:
-        problems |= dict.fromkeys(shapes, f"its arrays cannot be read: {short(error)}")
+        why = error.strerror if isinstance(error, OSError) else short(error)
+        problems |= dict.fromkeys(shapes, f"its arrays cannot be read: {why}")
         read = {}
     arrays = {
         what: array
@@ -128,4 +133,4 @@ def _read(path: Path, batch: Batch, reply: Reply) -> Answer:
         and np.can_cast(array.dtype, np.float64)
         and np.isfinite(array).all()
     }
-    return Answer(arrays, problems, [short(note) for note in reply.notes])
+    return Answer(arrays, problems, [short(note, MAX_LINE) for note in reply.notes])

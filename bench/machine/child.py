@@ -193,6 +193,17 @@ class Child(contextlib.AbstractContextManager["Child"]):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise _broken(f"sent what is no reply: {error}") from error
 
+    def descendants(self) -> list[psutil.Process]:
+        """Return all processes that the child started, and remember them.
+
+        After the child's end the system no longer lists them, and ``stop`` ends those that are remembered.
+        """
+        with contextlib.suppress(psutil.Error, OSError):
+            found = psutil.Process(self.pid).children(recursive=True)
+            self._family.update(found)
+            return found
+        return []
+
     def pause(self) -> None:
         """Stop the whole group: an idle thread pool that spins would slow the next child."""
         self._signal("SIGSTOP")
@@ -203,7 +214,7 @@ class Child(contextlib.AbstractContextManager["Child"]):
 
     def terminate(self) -> None:
         """Ask the child, and all processes that it started, to end; ``stop`` kills what remains."""
-        self._note_family()
+        self.descendants()
         self._signal("SIGTERM")
         self.resume()  # a stopped process does not see TERM
         if self._terminated_at is None:
@@ -218,7 +229,7 @@ class Child(contextlib.AbstractContextManager["Child"]):
         assert self._terminated_at is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, self._terminated_at + GRACE_S - time.monotonic()))
-        self._note_family()
+        self.descendants()
         self._signal("SIGKILL")
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(KILLED_S)
@@ -282,11 +293,6 @@ class Child(contextlib.AbstractContextManager["Child"]):
         if partial:
             return _broken(f"ended with exit code {code}{partial}")
         return ChildError("crashed", f"ended with exit code {code} before its reply")
-
-    def _note_family(self) -> None:
-        """Remember all processes that the child started: after its end, the system no longer lists them."""
-        with contextlib.suppress(psutil.Error, OSError):
-            self._family.update(psutil.Process(self.pid).children(recursive=True))
 
     def _signal(self, name: str) -> None:
         """Signal the group, the child itself, which may have left the group, and all its descendants."""

@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.gradients.assignment import Grade, Mark
-from bench.gradients.finding import Finding
 from bench.machine.units import NOTHING
-from bench.machine.wording import count, listing
+from bench.machine.wording import count, full_stop
+from bench.reporting.findings import sentences
 
 FILE_WIDTH = 200  # columns, enough that no line is cut short
 
@@ -43,29 +43,17 @@ def table(grade: Grade) -> Table:
 
 
 def lines(grade: Grade) -> list[str]:
-    """Return what went wrong, the mistakes that explain it, and the points, as lines."""
-    return [
-        *grade.problems,
-        *map(sentence, grade.findings),
-        f"{grade.points} of {count(grade.most, 'point')}.",
-    ]
-
-
-def sentence(finding: Finding) -> str:
-    """Return a finding as a sentence."""
-    names = listing([f"d{name}" for name in finding.parameters], 6)
-    verb = "is" if len(finding.parameters) == 1 else "are"
-    where = f" See docs/derivation.md, section {finding.section}." if finding.section else ""
-    right = f" There it says: {finding.line}" if finding.line else ""
-    return f"{names} {verb} what you get when {finding.mistake} ({finding.evidence}).{where}{right}"
+    """Return what went wrong, the mistakes that explain it, the points, and what was printed, as lines."""
+    printed = ["", "It printed, at the end:", grade.printed] if grade.printed else []
+    went_wrong = map(full_stop, [*grade.problems, *sentences(grade.findings)])
+    return [*went_wrong, f"{grade.points} of {count(grade.most, 'point')}.", *printed]
 
 
 def gradescope(grade: Grade) -> dict[str, Any]:
     """Return the grade as the content of Gradescope's results.json: a test for each result."""
-    printed = f"\n\nIt printed:\n{grade.printed}" if grade.printed else ""
     return {
         "score": grade.points,
-        "output": "\n".join(lines(grade)) + printed,
+        "output": "\n".join(lines(grade)),
         "output_format": "text",
         "tests": [
             {
@@ -73,7 +61,7 @@ def gradescope(grade: Grade) -> dict[str, Any]:
                 "score": sum(mark.points for mark in marks),
                 "max_score": len(marks),
                 "status": "passed" if all(mark.points for mark in marks) else "failed",
-                "output": "\n".join(f"T = {mark.steps}: {mark.problem or _error(mark)}" for mark in marks),
+                "output": "\n".join(f"T = {mark.steps}: {_test_output(mark)}" for mark in marks),
             }
             for result, marks in _by_result(grade).items()
         ],
@@ -87,11 +75,15 @@ def _by_result(grade: Grade) -> dict[str, list[Mark]]:
     return by_result
 
 
-def _error(mark: Mark) -> str:
-    return f"{'right' if mark.points else 'wrong'}, error {mark.error:.0e}"
+def _test_output(mark: Mark) -> str:
+    """Return what a test says of one length."""
+    return mark.problem or f"{'right' if mark.points else 'wrong'}, error {_short(mark.error)}"
 
 
 def _cell(mark: Mark) -> str:
-    if mark.error is None:
-        return f"[red]{NOTHING}[/]"
-    return f"{mark.error:.0e}" if mark.points else f"[red]{mark.error:.0e}[/]"
+    return _short(mark.error) if mark.points else f"[red]{_short(mark.error)}[/]"
+
+
+def _short(error: float | None) -> str:
+    """Return an error in short form: 3e-16, 0."""
+    return NOTHING if error is None else f"{error:.0e}".replace("e-0", "e-") if error else "0"
