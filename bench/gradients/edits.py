@@ -43,6 +43,7 @@ class Edit:
     line: str  # the line as it should be
     mistake: str  # in words, as of ``Finding``
     function: Callable[..., tuple[Any, dict[str, Any]]]
+    section: int = 0  # of docs/derivation.md; 0 for that of the cell
 
 
 @functools.cache
@@ -53,49 +54,38 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
     assert isinstance(definition, ast.FunctionDef)
     atoms, edits = _atoms(definition), list[Edit]()
 
-    def add(change: Change, line: ast.stmt, changed: ast.Module) -> None:
+    def add(change: Change, line: str, changed: ast.Module) -> None:
         rank, kind, _, mistake = change
         names: dict[str, Any] = {}
         exec(compile(changed, function.__module__, "exec"), function.__globals__, names)
-        edits.append(Edit(rank, kind, _line(line), mistake, names[function.__name__]))
+        edits.append(Edit(rank, kind, line, mistake, names[function.__name__]))
 
     for block, steps in _blocks(definition.body):
         for place, statement in enumerate(block):
+            line = _line(statement)
             for change in _changes(statement, atoms, steps):
                 block[place] = ast.parse(change[2]).body[0]
-                add(change, statement, tree)
+                add(change, line, tree)
             block[place] = statement
             if steps and isinstance(statement, ast.Assign) and _name(statement) in HANDED_BACK:
                 for earlier in range(place):
                     before = block[earlier]
                     block.insert(earlier, block.pop(place))
-                    mistake = f"{ast.unparse(statement)} comes before {_line(before)}"
-                    add((7, Kind.FACTOR, "", mistake), statement, tree)
+                    add((7, Kind.FACTOR, "", f"{line} comes before {_line(before)}"), line, tree)
                     block.insert(place, block.pop(earlier))
     for change in _everywhere(ast.unparse(tree)):
-        add(change, definition.body[-1], ast.parse(change[2]))
+        add(change, "", ast.parse(change[2]))
     return tuple(sorted(edits, key=lambda edit: edit.rank))
 
 
 def _everywhere(source: str) -> Iterator[Change]:
     """Yield the same change of all lines that it fits."""
     head, start, back = source.partition("dy_hat = ")
+    biases = "the gradients of the biases are"
     rules = [
         (2, Kind.NOT_SUMMED, r"\+= ", "= ", "the gradients are those of the first step, not the sums"),
-        (
-            2,
-            Kind.CONSTANT,
-            r"\.sum\(",
-            ".mean(",
-            "the gradients of the biases are means over the batch, not sums",
-        ),
-        (
-            2,
-            Kind.NOT_SUMMED,
-            r"\.sum\(axis=0\)",
-            "[0]",
-            "the gradients of the biases are those of one sample",
-        ),
+        (2, Kind.CONSTANT, r"\.sum\(", ".mean(", f"{biases} means over the batch, not sums"),
+        (2, Kind.NOT_SUMMED, r"\.sum\(axis=0\)", "[0]", f"{biases} those of one sample, not sums"),
     ]
     for old, new in (("h_before", "cache[t].h"), ("c_before", "c")):
         rules.append((4, Kind.OFF_BY_ONE, rf"\b{old}\b(?!.*=)", new, f"{new} stands for {old}"))
@@ -134,13 +124,8 @@ def _changes(statement: ast.stmt, atoms: list[str], steps: str) -> Iterator[Chan
         return
     left = line.removesuffix(ast.unparse(value))
     if isinstance(statement, ast.AugAssign) and steps:
-        yield (
-            2,
-            Kind.NOT_SUMMED,
-            line.replace("+=", "=", 1),
-            f"{target} is that of the first step, not the sum",
-        )
-        yield 3, Kind.SIGN, line.replace("+=", "-=", 1), f"{target} is subtracted, not added"
+        of_first = f"{target} is that of the first step, not the sum"
+        yield 2, Kind.NOT_SUMMED, line.replace("+=", "=", 1), of_first
     if steps and target not in HANDED_BACK:
         for index, step in ((0, "last"), (-1, "first")):
             when = f"t {{}} {steps}[{index}]:\n    {line}"
@@ -238,7 +223,8 @@ def _of_operation(node: ast.AST, target: str) -> Iterator[Change]:
     elif isinstance(node.op, ast.Div):
         yield 2, Kind.CONSTANT, left, f"the division by {right} is left out of {target}"
     elif isinstance(node.op, ast.MatMult):
-        for new in (f"({left}) @ ({right}).T", f"({left}).T @ ({right})", f"({right}) @ ({left})"):
+        for text in (f"({left}) @ ({right}).T", f"({left}).T @ ({right})", f"({right}) @ ({left})"):
+            new = ast.unparse(ast.parse(text))
             yield 5, Kind.TRANSPOSED, new, f"{new} stands for {left} @ {right} in {target}"
     elif isinstance(node.op, ast.Add):
         for kept, lost in ((left, right), (right, left)):
@@ -311,6 +297,8 @@ def _of_atom(text: str, target: str, atoms: list[str]) -> Iterator[Change]:
             yield rank, kind, other, f"{other} stands for {text} in {target}"
             yield 10, Kind.FACTOR, f"({text}) * ({other})", f"{target} has the factor {other} too many"
             yield 10, Kind.TERM, f"({text}) + ({other})", f"{target} has the term {other} too many"
+    yield 7, Kind.SIGN, f"-{text}", f"-{text} stands for {text} in {target}"
+    yield 7, Kind.ZERO, f"0 * {text}", f"{text} is left out of {target}"
     yield 8, Kind.MISTAKEN, f"1 - {text}", f"1 - {text} stands for {text} in {target}"
     for function in ("np.tanh", "sigmoid"):
         yield 8, Kind.MISTAKEN, f"{function}({text})", f"{function}({text}) stands for {text} in {target}"

@@ -1,12 +1,14 @@
 """Explain a wrong gradient of a cell of the suite: by the mistake in the reference that gives the same."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bench.gradients.edits import Edit, edits_of
 from bench.gradients.finding import Finding, Kind
+from bench.gradients.published import published
 from bench.gradients.trial import Trial
 from bench.machine.wording import listing
 from bench.proof.tolerance import Array
@@ -31,7 +33,7 @@ class Explanation:
         """Return the explanation as a finding, with what shows it."""
         lengths = sorted({trial.sizes["T"] for trial in trials})
         evidence = f"equal to {max(self.error, 1e-16):.0e} at T = {listing([str(T) for T in lengths])}"
-        edit, section = self.edit, SECTIONS.get(cell, 0)
+        edit, section = self.edit, self.edit.section or SECTIONS[cell]
         if edit.line.startswith(OF_THE_LOSS):
             section = LOSS
         elif section == SECTIONS["rnn"] and edit.kind in OF_THE_WALK:
@@ -45,27 +47,26 @@ def explain(trials: Sequence[Trial], cell: str) -> list[Finding]:
     One mistake that explains all of them is preferred, and another that gives the same is named, too. Else
     several are returned that explain one or more parameters each, and leave those of the others right.
     """
-    reference = find_cell(cell).reference().loss_and_grads
     # the first sieve: the trial in which most is wrong, of them the smallest
     first, *others = sorted(trials, key=lambda trial: (-len(trial.wrong()), _size(trial)))
     wrong = {name for trial in trials for name in trial.wrong()}
     partial, complete = list[Explanation](), list[Explanation]()
-    for edit in edits_of(reference):
+    edits = edits_of(find_cell(cell).reference().loss_and_grads)
+    for edit in itertools.chain(published(cell, bias="bU" in first.exact), edits):
         if complete and edit.rank > complete[0].edit.rank:
             break
-        explanation = _compared(edit, [first, *others], cell)
-        if explanation is None:
-            continue
-        (complete if wrong == set(explanation.parameters) else partial).append(explanation)
+        if explanation := _compared(edit, [first, *others], cell):
+            (complete if wrong == set(explanation.parameters) else partial).append(explanation)
     if complete:
-        return [each.finding(cell, trials) for each in _different(complete)]
-    partial.sort(key=lambda each: -len(each.parameters))
-    explained, findings = set[str](), list[Finding]()
-    for each in partial:
-        if not explained & set(each.parameters):
-            explained |= set(each.parameters)
-            findings.append(each.finding(cell, trials))
-    return findings
+        by_line = {each.edit.line: each for each in reversed(complete)}
+        chosen = [each for each in complete if by_line[each.edit.line] is each][:MOST_NAMED]
+    else:
+        explained, chosen = set[str](), list[Explanation]()
+        for each in sorted(partial, key=lambda each: -len(each.parameters)):
+            if not explained & set(each.parameters):
+                explained |= set(each.parameters)
+                chosen.append(each)
+    return [each.finding(cell, trials) for each in chosen]
 
 
 def _size(trial: Trial) -> int:
@@ -73,33 +74,26 @@ def _size(trial: Trial) -> int:
     return trial.sizes["T"] * sum(exact.size for exact in trial.exact.values())
 
 
-def _different(explanations: Sequence[Explanation]) -> list[Explanation]:
-    """Return the first explanations, one a line of the reference."""
-    by_line = {each.edit.line: each for each in reversed(explanations)}
-    return [each for each in explanations if by_line[each.edit.line] is each][:MOST_NAMED]
-
-
 def _compared(edit: Edit, trials: Sequence[Trial], cell: str) -> Explanation | None:
     """Return what an edit explains in all trials, None if nothing, or if it gives something else."""
-    explained, untouched, largest = set(trials[0].exact), set(trials[0].exact), 0.0
+    explained, largest = set(trials[0].exact), 0.0
+    touched = set[str]()  # whose gradients the edit changes
     for trial in trials:
         grads = _gradients(edit, trial, cell)
         if grads is None:
             return None
-        errors = {name: trial.error(name, grad) for name, grad in grads.items()}
-        explained -= {name for name, error in errors.items() if not error <= trial.tolerance}
-        untouched -= {name for name in grads if not _same(trial, name, grads[name])}
-        if not explained or explained | untouched != set(errors):
-            return None
-        largest = max(largest, *(errors[name] for name in explained))
-    wrong = {name for trial in trials for name in trial.wrong()}
-    names = tuple(name for name in trials[0].exact if name in explained & wrong)
+        exact = replace(trial, given=grads)
+        for name, grad in grads.items():
+            error = trial.error(name, grad)
+            if not error <= trial.tolerance:
+                explained.discard(name)
+            if not exact.error(name) <= trial.tolerance:
+                touched.add(name)
+            if name in touched - explained:
+                return None
+            largest = max(largest, error if name in explained else 0.0)
+    names = tuple(name for name in trials[0].exact if name in explained & touched)
     return Explanation(edit, names, largest) if names else None
-
-
-def _same(trial: Trial, name: str, grad: Array) -> bool:
-    """Return whether a gradient is the exact one."""
-    return bool(Trial(trial.exact, {**trial.given, name: grad}, 0.0).error(name) <= trial.tolerance)
 
 
 @np.errstate(all="ignore")

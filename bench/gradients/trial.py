@@ -1,5 +1,6 @@
 """Define a trial: the gradients that a function gave on known inputs, beside the exact ones."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from bench.workload.data import Batch
 LEAST_SHARE = 1e-8  # of all exact gradients together: the scale for the error of a gradient that is 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trial:
     """Hold given and exact gradients on the same inputs, float64.
 
@@ -35,6 +36,11 @@ class Trial:
     activation: str = "tanh"
     only_step: int | None = None
 
+    @functools.cached_property
+    def length(self) -> float:
+        """Return the norm of all exact gradients together."""
+        return norm(np.array([norm(values[np.isfinite(values)]) for values in self.exact.values()]))
+
     def error(self, name: str, wanted: Array | None = None) -> float:
         """Return |given - wanted| / |wanted| over the entries of ``wanted`` that are no NaN.
 
@@ -44,8 +50,7 @@ class Trial:
         if wanted is None:
             wanted = self.exact[name]
         known = np.isfinite(wanted)
-        total = norm(np.array([norm(values[np.isfinite(values)]) for values in self.exact.values()]))
-        scale = max(norm(wanted[known]), LEAST_SHARE * total)
+        scale = max(norm(wanted[known]), LEAST_SHARE * self.length)
         return error_between(given[known], wanted[known], scale=scale)
 
     def wrong(self) -> tuple[str, ...]:
