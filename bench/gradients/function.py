@@ -26,12 +26,12 @@ class Guarded:
     def __init__(self, function: Callable[..., Any]) -> None:
         if not callable(function):
             raise UserError(
-                f"{_kind(function)} is no function: pass loss_and_grads itself, without calling it"
+                f"{kind(function)} is no function: pass loss_and_grads itself, without calling it"
             )
         self._function, inner = function, function
         while isinstance(inner, partial):
             inner = inner.func
-        self.name: str = getattr(inner, "__name__", _kind(inner))
+        self.name: str = getattr(inner, "__name__", kind(inner))
         self._module = str(getattr(inner, "__module__", ""))
         try:
             names = list(inspect.signature(function).parameters.values())
@@ -64,7 +64,7 @@ class Guarded:
             advice = f"work on a copy, {changed[0]}.copy()"
             raise UserError(f"{self.name} changes {listing(changed)} in place{place}: {advice}")
         if not isinstance(result, tuple | list) or len(result) != 2:
-            what = f"{len(result)} values" if isinstance(result, tuple | list) else _kind(result)
+            what = f"{len(result)} values" if isinstance(result, tuple | list) else kind(result)
             raise UserError(
                 f"{self.name} returns {what}, not (loss, grads): the loss, and a dict with the gradient of "
                 f"each of {listing(list(params))}"
@@ -120,7 +120,7 @@ class Guarded:
         array = _as_array(loss)
         advice = f"{self.name} must return one real number as the loss"
         if array.dtype.kind not in "fiu":
-            what = "complex" if array.dtype.kind == "c" else _kind(loss)
+            what = "complex" if array.dtype.kind == "c" else kind(loss)
             raise UserError(f"the loss is {what}: {advice}")
         if array.size != 1:
             raise UserError(f"the loss has shape {array.shape}: {advice}; take its mean or its sum")
@@ -131,7 +131,7 @@ class Guarded:
     def _gradients(self, grads: Any, params: Mapping[str, Array]) -> Gradients:
         if not isinstance(grads, Mapping):
             raise UserError(
-                f"the gradients are {_kind(grads)}: {self.name} must return a dict, name -> gradient"
+                f"the gradients are {kind(grads)}: {self.name} must return a dict, name -> gradient"
             )
         for names, what in ((params.keys() - grads.keys(), "no"), (grads.keys() - params.keys(), "a")):
             for name in sorted(map(str, names)):
@@ -150,14 +150,14 @@ class Guarded:
             )
         array = _as_array(grad)
         if array.dtype.kind != "f":
-            found = _kind(grad) if array.dtype.kind == "O" else f"of dtype {array.dtype}"
+            found = kind(grad) if array.dtype.kind == "O" else f"of dtype {array.dtype}"
             raise UserError(f"{what} is {found}: it must be an array of floats, of shape {shape}")
         if array.shape != shape:
-            raise UserError(f"{what} has shape {array.shape}, not {shape}{_hint(array.shape, shape)}")
+            raise UserError(f"{what} has shape {array.shape}, not {shape}{hint(array.shape, shape)}")
         return np.array(array)  # a copy: the function may use its arrays again
 
 
-def _hint(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+def hint(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Return how an array of a wrong shape gets the right one, if one step leads there."""
     for axis in range(len(found)):
         if found[:axis] + found[axis + 1 :] == wanted and found[axis] != 1:
@@ -194,11 +194,11 @@ def as_params(params: Any) -> Gradients:
         UserError: they are none.
     """
     if not isinstance(params, Mapping) or not params:
-        raise UserError(f"params is {_kind(params)}: it must be a dict, name -> array, and not empty")
+        raise UserError(f"params is {kind(params)}: it must be a dict, name -> array, and not empty")
     arrays = {str(name): _as_array(value) for name, value in params.items()}
     for name, array in arrays.items():
         if array.dtype.kind != "f":
-            found = f"of dtype {array.dtype}" if array.dtype.kind in "iubc" else _kind(params[name])
+            found = f"of dtype {array.dtype}" if array.dtype.kind in "iubc" else kind(params[name])
             raise UserError(f"params[{name!r}] is {found}: it must be a NumPy array of floats")
         if not np.isfinite(array).all() or not array.size:
             raise UserError(f"params[{name!r}] is {'not finite' if array.size else 'empty'}: pass numbers")
@@ -218,5 +218,6 @@ def _read_only(array: Array) -> Array:
     return copy
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """Return what a value is, in a message: "None", "a list"."""
     return "None" if value is None else f"a {type(value).__name__}"

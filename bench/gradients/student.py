@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 import psutil
 
+from bench.gradients.function import hint, kind
 from bench.machine.errors import UserError, check_arguments, describe_error
 from bench.machine.lifeline import replies
 from bench.machine.wording import listing
@@ -143,26 +144,21 @@ def call(module: ModuleType, name: str, batch: Batch, notes: list[str]) -> dict[
     function = getattr(module, name, None)
     if not callable(function):
         raise UserError("the file does not define this function")
-    params, inputs = ({key: value.copy() for key, value in part.items()} for part in _parts(batch))
-    arguments = (params, inputs["x"]) if name == "forward" else (params, inputs["x"], inputs["y"])
+    own = batch.astype("float64")  # a copy
+    arguments = (own.params, own.x) if name == "forward" else (own.params, own.x, own.y)
     check_arguments(function, *arguments)
     returned = function(*arguments)
-    after = {**params, **inputs}
-    originals = {key: value for part in _parts(batch) for key, value in part.items()}
-    if changed := [key for key, value in originals.items() if not np.array_equal(after.get(key, ()), value)]:
+    before, after = ({**one.params, "x": one.x, "y": one.y} for one in (batch, own))
+    if changed := [key for key in before if not np.array_equal(before[key], after.get(key, ()))]:
         notes.append(f"{name} writes into its inputs ({listing(changed)}): compute with copies of them")
     if name == "forward":
         return {"y_hat": returned}
     if not isinstance(returned, tuple) or len(returned) != 2:
-        raise UserError(f"it returns {_kind(returned)}, not the pair of the loss and a dict of gradients")
+        raise UserError(f"it returns {kind(returned)}, not the pair of the loss and a dict of gradients")
     loss, grads = returned
     if not isinstance(grads, dict):
-        raise UserError(f"its second result is {_kind(grads)}, not a dict of gradients")
+        raise UserError(f"its second result is {kind(grads)}, not a dict of gradients")
     return {"loss": loss, **{f"d{key}": grad for key, grad in grads.items()}}
-
-
-def _parts(batch: Batch) -> tuple[dict[str, Array], dict[str, Array]]:
-    return batch.params, {"x": batch.x, "y": batch.y}
 
 
 def as_array(results: Mapping[str, Any], what: str, shape: tuple[int, ...]) -> Array:
@@ -177,19 +173,15 @@ def as_array(results: Mapping[str, Any], what: str, shape: tuple[int, ...]) -> A
         raise UserError(f"{title} is missing; the dict has {listing(names, len(names)) or 'nothing'}")
     value = results[what]
     if value is None or isinstance(value, tuple | list | dict):
-        raise UserError(f"{title} is {_kind(value)}, not an array")
+        raise UserError(f"{title} is {kind(value)}, not an array")
     array = np.asarray(value)
     if array.shape != shape:
-        raise UserError(f"{title} has shape {array.shape}, not {shape}")
+        raise UserError(f"{title} has shape {array.shape}, not {shape}{hint(array.shape, shape)}")
     if not np.can_cast(array.dtype, np.float64):
         raise UserError(f"{title} holds {array.dtype}, not float64")
     if not np.isfinite(array).all():
         raise UserError(f"{title} holds NaN or infinity")
     return array
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def described(error: BaseException, settings: Settings) -> str:

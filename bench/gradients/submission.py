@@ -84,7 +84,9 @@ def run(batches: Sequence[Batch], settings: Settings) -> Outcome:
             why = str(error).removeprefix("protocol: it ")
             problem = f"{stage}its process {why}: let its functions only compute and return"
             if error.status == "timeout":
-                problem = f"{stage}it takes more than {settings.time_s:g} s: look for a loop without an end"
+                problem = (
+                    f"{stage}it takes more than the {settings.time_s:g} s of --time: look for endless loops"
+                )
         child.pause()  # it must not start another process while those that it started are listed
         child.stop()
         return Outcome(answers, problem and short(problem, MAX_LINE), child.last_words())

@@ -65,9 +65,26 @@ def test_a_submission_that_does_more_than_compute(tmp_path: Path, line: str, sai
     assert (result.points, result.exit_code) == (points, 1 if points else 3)
 
 
+@pytest.mark.parametrize(
+    ("arrays", "said", "points"),
+    [
+        ("y_hat=k['y_hat'], loss='a', dU=k['dU'] * np.nan, dV=k['dV'][0], other=np.ones(2)", "", 4),
+        ("dV=np.array([{}])", "its arrays cannot be read: dV.npy holds Python objects, which are not", 0),
+        ("dV=np.ones(2**18)", "its arrays cannot be read: its arrays have more than 1048576 bytes", 0),
+    ],
+)
+def test_an_answer_of_other_arrays_than_the_child_should_send(
+    tmp_path: Path, arrays: str, said: str, points: int
+) -> None:
+    save = f"lambda path, allow_pickle, **k: np.genuine(path, {arrays})"
+    result = graded(tmp_path, f"np.genuine = getattr(np, 'genuine', np.savez); np.savez = {save}")
+    assert result.points == points
+    assert said in "".join(result.problems)
+
+
 def test_a_submission_without_an_end_is_ended_even_if_it_refuses(tmp_path: Path) -> None:
     result = graded(tmp_path, STUBBORN, time_s=0.2)
-    assert result.problems == ["T = 1: it takes more than 0.2 s: look for a loop without an end"]
+    assert result.problems == ["T = 1: it takes more than the 0.2 s of --time: look for endless loops"]
 
 
 def test_all_processes_that_a_submission_starts_end_with_it(tmp_path: Path) -> None:
