@@ -1,26 +1,23 @@
 """Check the gradients of a user's function: which are wrong, by how much, and by which mistake."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
-from bench.gradients.exact import COMPLEX, Exact, Method
+from bench.gradients.diagnosis import diagnose
+from bench.gradients.exact import Exact, noise
 from bench.gradients.finding import Finding
 from bench.gradients.function import Gradients, Guarded, arrays_in, as_params, convert
 from bench.gradients.trial import Trial
+from bench.gradients.trials import FLOAT32_TOLERANCE, Comparison, compare, name_axes, trials
+from bench.gradients.twin import autograd
 from bench.machine.errors import UserError
-from bench.machine.wording import count
-from bench.proof.tolerance import error_between, norm
+from bench.proof.tolerance import Array, error_between, norm
 
-# The largest errors that pass. A correct gradient in float64 is 1e-15 off, and up to 1e-12 where much of it
-# cancels; mistakes are seldom below 1e-5.
-COMPLEX_TOLERANCE = 1e-9
-DIFFERENCES_TOLERANCE = 1e-8  # and three times the differences' own estimate of their error
-FLOAT32_TOLERANCE = 1e-3  # the suite's correct variants are 2e-6 off; losses of small differences are more
-IN_FLOAT64 = 1e-11  # the precision of a loss that is computed in float64, with a margin for cancellation
+SAME_LOSS = 1e-6  # relative, of a twin
 USELESS = 0.1  # a tolerance with which nothing can be said
 ENTRIES = 2000  # all of them are checked if there are no more
 
@@ -97,65 +94,42 @@ def check(
         raise UserError(f"entries={entries!r}: give the number of entries to check, a whole number from 1")
     guarded, given_params = Guarded(function), as_params(params)
     loss, narrow = guarded.steady(given_params, data)
-    wide = {name: p.astype(np.float64) for name, p in given_params.items()}
-    wide_data, notes = convert(_as_float64, data), list[str]()
-    is_narrow = any(p.dtype != np.float64 for p in given_params.values()) or any(
-        array.dtype.kind == "f" and array.dtype != np.float64 for _, array in arrays_in(data, "")
-    )
-    if is_narrow:
-        loss, given = guarded.steady(wide, wide_data)
-        notes.append("Checked on float64 copies of the inputs.")
-    else:
-        given = narrow
-    results = [loss, *given.values()]
-    eps = max(
-        float(np.finfo(np.asarray(one).dtype).eps) for one in results if np.asarray(one).dtype.kind == "f"
-    )
-    method = Method(guarded, wide, wide_data, eps=eps)
-    if in_float32 := method.eps > IN_FLOAT64:
+    params = {name: p.astype(np.float64) for name, p in given_params.items()}
+    inputs, notes = convert(_as_float64, data), list[str]()
+    named = name_axes(axes, params, inputs, guarded.label)
+    compared = compare(guarded, params, inputs, entries)
+    trial, exact, method = compared.trial, compared.exact, compared.method
+    rows = [_row(name, trial, exact) for name in params]
+    findings = list[Finding]()
+    if any(row.verdict == Verdict.WRONG for row in rows):
+        shorter = trials(compared, named)
+        findings = diagnose(shorter, named.cell if named else "")
+    if any(
+        array.dtype.kind == "f" and array.dtype != np.float64
+        for _, array in arrays_in([given_params, data], "")
+    ):
+        rows = _with_narrow(rows, narrow, trial.given, notes)
+    if twin is not None:
+        rows = _with_twin(rows, autograd(twin, params, inputs), float(loss), compared, notes)
+    if compared.in_float32:
         notes.append(f"{guarded.name} computes in float32, at least in part, even of float64 inputs.")
-    exact, trial = compare(method, wide, given, entries, in_float32=in_float32)
-    rows = [_row(name, trial, exact) for name in wide]
-    if is_narrow:
-        rows = _with_narrow(rows, narrow, given, notes)
-    for name, grad in given.items():
+    for name, grad in trial.given.items():
         if bad := int(np.sum(~np.isfinite(grad))):
-            notes.append(f"d{name} is not a number or infinite in {count(bad, 'entry')} of {grad.size}.")
+            notes.append(
+                f"Of the gradient of {name}, {bad} of {grad.size} entries are infinite or not a number."
+            )
     if kinks := sum(exact.kinks.values()):
-        notes.append(f"Left out where the loss has a kink, and no gradient: {kinks} entries.")
+        notes.append(f"Left out, since the loss has a kink and no gradient there: {kinks} of the entries.")
     return GradientRecord(
-        guarded.name, float(loss), tuple(rows), method.name, method.reason, (), tuple(notes)
+        guarded.name, float(loss), tuple(rows), method.name, method.reason, tuple(findings), tuple(notes)
     )
-
-
-def compare(
-    method: Method, params: Gradients, given: Gradients, entries: int, *, in_float32: bool = False
-) -> tuple[Exact, Trial]:
-    """Compute the exact gradient, and set the given one beside it, without the entries at kinks."""
-    given = {name: grad.astype(np.float64) for name, grad in given.items()}
-    while True:
-        exact, name = method.exact(entries), method.name
-        tolerance = COMPLEX_TOLERANCE if name == COMPLEX else DIFFERENCES_TOLERANCE
-        trial = Trial(exact.values, given, FLOAT32_TOLERANCE if in_float32 else tolerance)
-        if name == COMPLEX:
-            method.leave_out_kinks(exact, {name: _worst(trial, name) for name in trial.wrong()})
-        if name == method.name:
-            return exact, trial
-
-
-def _worst(trial: Trial, name: str) -> list[tuple[int, ...]]:
-    """Return the indices of the wrong ones of the computed entries of a gradient, the worst first."""
-    distance = np.abs(trial.given[name] - trial.exact[name])
-    order = np.argsort(-np.nan_to_num(distance, nan=-1.0), axis=None)
-    limit = trial.tolerance * np.nanmax(np.abs(trial.exact[name]), initial=0) / 10
-    indices = [tuple(map(int, np.unravel_index(n, distance.shape))) for n in order]
-    return [index for index in indices if distance[index] > limit]
 
 
 def _row(name: str, trial: Trial, exact: Exact) -> Row:
     values = exact.values[name]
-    noise = Trial(exact.values, {name: values + 3 * exact.errors[name]}, 0.0).error(name)
-    error, tolerance, checked = trial.error(name), trial.tolerance + noise, int(np.isfinite(values).sum())
+    error, tolerance, checked = (
+        trial.error(name), trial.tolerance + noise(exact, name), int(np.isfinite(values).sum())
+    )  # fmt: skip
     if name in exact.along and checked:
         along, slope = exact.along[name]
         size = max(
@@ -169,8 +143,11 @@ def _row(name: str, trial: Trial, exact: Exact) -> Row:
     return Row(name, error, tolerance, verdict, checked, values.size)
 
 
-def _with_narrow(rows: list[Row], narrow: Gradients, wide: Gradients, notes: list[str]) -> list[Row]:
+def _with_narrow(
+    rows: list[Row], narrow: Gradients, wide: Mapping[str, Array], notes: list[str]
+) -> list[Row]:
     """Return the rows with what float32 makes of gradients that are right in float64."""
+    notes.append("Checked on float64 copies of the inputs.")
     trial = Trial(wide, narrow, FLOAT32_TOLERANCE)
     off = {row.parameter: trial.error(row.parameter) for row in rows if row.verdict == Verdict.RIGHT}
     lost = {name: error for name, error in off.items() if error > FLOAT32_TOLERANCE}
@@ -186,6 +163,23 @@ def _with_narrow(rows: list[Row], narrow: Gradients, wide: Gradients, notes: lis
         else row
         for row in rows
     ]
+
+
+def _with_twin(
+    rows: list[Row], by_twin: tuple[float, Gradients], loss: float, compared: Comparison, notes: list[str]
+) -> list[Row]:
+    """Return the rows with the errors relative to autograd's gradients, if the twin has the same loss."""
+    twin_loss, grads = by_twin
+    if not abs(twin_loss - loss) <= SAME_LOSS * max(abs(twin_loss), abs(loss)):
+        notes.append(f"The twin computes something else, a loss of {twin_loss:.7g} and not {loss:.7g}.")
+        return rows
+    trial = replace(compared.trial, exact=grads)
+    errors = {row.parameter: trial.error(row.parameter) for row in rows}
+    for row in rows:
+        name, kinks = row.parameter, compared.exact.kinks[row.parameter]
+        if row.verdict == Verdict.RIGHT and errors[name] > row.tolerance and not kinks:
+            notes.append(f"Autograd finds another gradient of {name}: does the twin detach something?")
+    return [replace(row, autograd=errors[row.parameter]) for row in rows]
 
 
 def _as_float64(array: Any) -> Any:

@@ -1,7 +1,7 @@
 """Compute the exact gradient of a user's function: by complex steps where they work, else by differences."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.gradients.function import Guarded, convert
+from bench.gradients.trial import Trial
 from bench.machine.errors import UserError
 from bench.proof.derivative import EPS, Place, Slope, Slopes, central_differences, complex_steps, precision
 from bench.proof.tolerance import Array
@@ -79,23 +80,27 @@ class Method:
                     return False
         return True
 
-    def exact(self, most: int) -> Exact:
-        """Compute the gradient in all entries, or in about ``most`` of them and along a direction each."""
+    def exact(self, most: int, whole: Collection[str] = ()) -> Exact:
+        """Compute the gradient in all entries, or in about ``most`` of them and along a direction each.
+
+        ``whole`` names parameters of which no entry is left out.
+        """
         generator = np.random.default_rng(0)
         params = self._params
-        all_of_them = sum(p.size for p in params.values()) <= most
+        share = max(1, most // len(params))
+        if sum(p.size for p in params.values()) <= most:
+            whole = params.keys()
         found = Exact({}, {}, dict.fromkeys(params, 0), {})
         for name, p in params.items():
             values, errors = np.full(p.shape, np.nan), np.zeros(p.shape)
-            share = p.size if all_of_them else max(1, most // len(params))
-            for index in sample(p, share, generator):
+            for index in sample(p, p.size if name in whole else share, generator):
                 slope = self.slopes(name, index)
                 if slope.smooth:
                     values[index], errors[index] = slope.value, slope.error
                 else:
                     found.kinks[name] += 1
             found.values[name], found.errors[name] = values, errors
-            if not np.isfinite(values).all() and not all_of_them:
+            if name not in whole:
                 along = direction(p, generator)
                 if self.differences(name, along).smooth:
                     found.along[name] = along, self.slopes(name, along).value
@@ -126,6 +131,12 @@ class Method:
 
 def _equal(value: float, slope: Slope) -> bool:
     return abs(value - slope.value) <= 1e-6 * abs(slope.value) + 10 * slope.error
+
+
+def noise(found: Exact, name: str) -> float:
+    """Return the largest error that a gradient may show because ``found`` itself has errors, relative."""
+    values = found.values[name]
+    return Trial(found.values, {name: values + 3 * found.errors[name]}, 0.0).error(name)
 
 
 def direction(p: Array, generator: np.random.Generator) -> Array:

@@ -46,7 +46,7 @@ class Guarded:
     def loss(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> Any:
         """Return the loss alone, of inputs for which a call was right: maybe complex, maybe not finite."""
         with np.errstate(all="ignore"):
-            result = self._run(params, data)
+            result = self.result(params, data)
         return np.asarray(result[0]).reshape(())[()]
 
     def __call__(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> tuple[Any, Gradients]:
@@ -57,7 +57,7 @@ class Guarded:
         """
         inputs = (dict(params), data)
         given = convert(np.copy, inputs)
-        result = self._run(*given)
+        result = self.result(*given)
         before, after = (self._digests(*one) for one in (inputs, given))
         if changed := [label for label in before if before[label] != after[label]]:
             place = self._place_of_change(*inputs)
@@ -92,7 +92,8 @@ class Guarded:
                 )
         return loss, grads
 
-    def _run(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> Any:
+    def result(self, params: Mapping[str, Any], data: tuple[Any, ...]) -> Any:
+        """Return what the function returns; its errors are a ``UserError`` with the place in its code."""
         try:
             check_arguments(self._function, params, *data)
             return self._function(params, *data)
@@ -110,7 +111,7 @@ class Guarded:
     def _place_of_change(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> str:
         """Return where the function changes its inputs, `` (mine.py, line 3, in f)``, as far as known."""
         try:
-            self._run(*convert(_read_only, (dict(params), data)))
+            self.result(*convert(_read_only, (dict(params), data)))
         except UserError as error:
             _, opening, place = str(error).rpartition(" (")
             return opening + place if place.endswith(")") else ""
@@ -178,7 +179,7 @@ def arrays_in(value: Any, label: str) -> Iterator[tuple[str, Array]]:
             yield from arrays_in(one, f"{label}[{key!r}]")
 
 
-def convert(change: Callable[[Array], Array], value: Any) -> Any:
+def convert(change: Callable[[Array], Any], value: Any) -> Any:
     """Return the value with each of its arrays changed, in lists and dicts too; all else is the same."""
     if isinstance(value, np.ndarray):
         return change(value)

@@ -9,7 +9,9 @@ import numpy as np
 from bench.proof.tolerance import Array, error_between, norm
 from bench.workload.data import Batch
 
-LEAST_SHARE = 1e-8  # of all exact gradients together: the scale for the error of a gradient that is 0
+# of all exact gradients together: the scale for the error of a gradient that is 0. Rounding makes 1e-16 of
+# them of it, which the tolerance, 1e-9, must let pass
+LEAST_SHARE = 1e-5
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from bench.gradients.check import GradientRecord, Row, Verdict
-from bench.gradients.finding import Finding
 from bench.machine import units
-from bench.machine.wording import listing
+from bench.machine.wording import full_stop, listing
+from bench.reporting.findings import sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,16 +89,7 @@ def explanation(record: GradientRecord) -> list[str]:
     """Return the findings, the method and the notes, a sentence or two each."""
     because = f", since complex steps cannot be used: {record.reason}" if record.reason else ""
     method = f"Compared with {record.method}{because}."
-    return [*map(sentence, record.findings), method, *record.notes]
-
-
-def sentence(finding: Finding) -> str:
-    """Return a finding as "dU and dW are what you get when ...: ..."."""
-    names = [f"d{name}" for name in finding.parameters]
-    are = "is" if len(names) == 1 else "are"
-    where = f" See docs/derivation.md, section {finding.section}." if finding.section else ""
-    line = f" It should be: {finding.line}" if finding.line else ""
-    return f"{listing(names)} {are} what you get when {finding.mistake}: {finding.evidence}.{line}{where}"
+    return [*map(full_stop, sentences(record.findings)), method, *record.notes]
 
 
 def _wrapped(*sentences: str) -> list[str]:
