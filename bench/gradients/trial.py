@@ -10,7 +10,7 @@ from bench.proof.tolerance import Array, error_between, norm
 from bench.workload.data import Batch
 
 # of all exact gradients together: the scale for the error of a gradient that is 0. Rounding makes such a
-# gradient 1e-16 of all of them, and more where many terms cancel; with 1e-5 a tolerance of 1e-9 lets that pass
+# gradient 1e-16 of all of them, or more where many terms cancel; with 1e-5, a tolerance of 1e-9 passes it
 LEAST_SHARE = 1e-5
 
 
