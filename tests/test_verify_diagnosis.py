@@ -25,6 +25,7 @@ from bench.proof.cases import agreement_cases
 from bench.proof.child import given_file
 from bench.proof.given import Given, read_given
 from bench.proof.verify import verify
+from bench.workload.catalog import VARIANTS
 
 MACHINE = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
 USUAL = ("train_step", "float64", "tanh")
@@ -114,18 +115,28 @@ def test_nothing_is_kept_where_the_gradient_is_right_or_more_than_it_is_wrong(gi
     assert given.keys() == {"cut-short", "updating", "single", "copied", "tensors", "mgu-wrong"}
 
 
-def test_a_copy_of_the_published_recursion_gives_what_the_catalogues_gives(given) -> None:
-    [(finding, gradient)] = published("rnn", bias=False)
-    assert (finding.kind, finding.parameters, finding.section) == (Kind.PUBLISHED, ("U", "W"), 7)
-    assert len(given["copied"]) > 4
-    for one in given["copied"]:
-        case, batch = one.case, one.batch
-        options = {"activation": case.activation, "delta": case.delta}
-        again = gradient(batch.params, batch.x, batch.y, **options)
-        right = case.shape.T == 1 or case.shape.H == 1
-        assert all(np.allclose(again[name], one.given[name], rtol=1e-9) for name in again)
-        assert np.allclose(one.given["U"], one.exact["U"]) == right
-    assert list(published("rnn", bias=True)) == list(published("gru", bias=False)) == []
+@pytest.mark.parametrize(
+    ("name", "kind", "parameters", "section"),
+    [
+        ("cut-short", Kind.NOT_HANDED_BACK, ("U", "W"), 4),
+        ("updating", Kind.NOT_HANDED_BACK, ("U", "W"), 4),
+        ("single", Kind.NOT_HANDED_BACK, ("U", "W"), 4),
+        ("copied", Kind.PUBLISHED, ("U", "W"), 7),
+        ("tensors", Kind.CONSTANT, ("W",), 5),
+    ],
+)
+def test_the_mistake_is_named(name, kind, parameters, section, given) -> None:
+    [diagnosis] = diagnose_proved(given[name])
+    [finding] = diagnosis.findings
+    assert (finding.kind, finding.parameters, finding.section) == (kind, parameters, section)
+
+
+def test_every_gradient_that_is_known_to_be_wrong_can_be_named() -> None:
+    for variant in VARIANTS:
+        if variant.wrong_gradients:
+            [found] = [edit for cell in variant.cells for edit in published(cell)]
+            assert found.kind == Kind.PUBLISHED
+    assert published("gru") == ()
 
 
 def test_a_users_cell_has_sizes_but_no_batch_that_a_reference_could_be_run_on(given, asked) -> None:

@@ -116,13 +116,13 @@ def test_a_reference_that_is_wrong_is_not_passed_over() -> None:
 
 DROPPED = Finding(
     Kind.NOT_HANDED_BACK, ("U", "W"), "dh_next is not handed back", "equal to 1e-16 at T = 1, 2 and 5",
-    section=4,
+    line="dh = da @ W", section=4,
 )  # fmt: skip
 HALVED = Finding(Kind.CONSTANT, ("U", "W"), "they are halved", "equal to 1e-16")
 LONG_NAME = Finding(Kind.SIGN, ("weight_hh",), "its sign is wrong", "")
 TOLD = (
     "dU and dW are what you get when dh_next is not handed back (equal to 1e-16 at T = 1, 2 and 5; "
-    "docs/derivation.md, section 4)"
+    "the reference has dh = da @ W; docs/derivation.md, section 4)"
 )
 
 

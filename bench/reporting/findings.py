@@ -11,24 +11,21 @@ SHORT = 3  # characters of a name; a longer one is not written behind a d: dU, b
 def sentences(findings: Sequence[Finding]) -> list[str]:
     """Return a sentence per finding, without a full stop; a second one of the same parameters says "also".
 
-    "dU and dW are what you get when dh_next is not handed back (equal to 1e-16 at T = 1, 2 and 5;
-    docs/derivation.md, section 4)".
+    "dU and dW are what you get when dh_next is not handed back (equal to 1e-16 at T = 1, 2 and 5; the
+    reference has dh = da @ W; docs/derivation.md, section 4)".
     """
-    return [
-        sentence(finding, also=any(finding.parameters == before.parameters for before in findings[:place]))
-        for place, finding in enumerate(findings)
-    ]
-
-
-def sentence(finding: Finding, *, also: bool = False) -> str:
-    """Return what a finding says, without a full stop; with ``also``, beside another such sentence."""
-    source = f"docs/derivation.md, section {finding.section}" if finding.section else ""
-    shown = "; ".join(filter(None, [finding.evidence, source]))
-    right = f"; the line is {finding.line}" if finding.line else ""
-    return (
-        f"{_gradients(finding.parameters)} {'also ' if also else ''}what you get when {finding.mistake}"
-        f"{f' ({shown})' if shown else ''}{right}"
-    )
+    said = []
+    for place, finding in enumerate(findings):
+        also = "also " if any(finding.parameters == one.parameters for one in findings[:place]) else ""
+        details = (
+            finding.evidence,
+            finding.line and f"the reference has {finding.line}",
+            finding.section and f"docs/derivation.md, section {finding.section}",
+        )
+        shown = "; ".join(str(detail) for detail in details if detail)
+        what = f"{_gradients(finding.parameters)} {also}what you get when {finding.mistake}"
+        said.append(f"{what} ({shown})" if shown else what)
+    return said
 
 
 def _gradients(parameters: Sequence[str]) -> str:
