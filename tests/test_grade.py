@@ -194,12 +194,12 @@ def run_verb(*, submission: Path, **options: Any) -> int:
 def test_the_same_grade_in_the_terminal_as_json_and_for_gradescope(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finding = Finding(Kind.CONSTANT, ("U",), "it is taken twice", "2.000 at every T")
+    finding = Finding(Kind.CONSTANT, ("U",), "it is taken twice", "2.000 at every T", line="dU += x")
     monkeypatch.setattr(assignment, "diagnose", lambda trials, cell: [finding])
     path = handed_in(tmp_path, RIGHT_RNN.replace(RETURN, f"grads['U'] *= 2; grads['V'] = None; {RETURN}"))
     said = [
         "T = 1: loss_and_grads: the gradient of V is None, not an array.",
-        "dU is what you get when it is taken twice (2.000 at every T).",
+        "dU is what you get when it is taken twice (2.000 at every T); the line is dU += x.",
         "24 of 32 points.",
     ]
 
@@ -222,7 +222,8 @@ def test_the_same_grade_in_the_terminal_as_json_and_for_gradescope(
     assert record["findings"][0]["parameters"] == ["U"]
     assert len(record["marks"]) == 32
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert (results["score"], results["output"].splitlines()) == (24, said)
+    unsolved = "dU is what you get when it is taken twice (2.000 at every T)."
+    assert (results["score"], results["output"].splitlines()) == (24, [said[0], unsolved, said[2]])
     tests = {test["name"]: test for test in results["tests"]}
     assert sum(test["score"] for test in results["tests"]) == 24
     assert sum(test["max_score"] for test in results["tests"]) == 32

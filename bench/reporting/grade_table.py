@@ -1,7 +1,9 @@
 """Show what ``rnnbench grade`` finds: a table in the terminal, and Gradescope's results.json."""
 
+import dataclasses
 from typing import Any
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -50,10 +52,14 @@ def lines(grade: Grade) -> list[str]:
 
 
 def gradescope(grade: Grade) -> dict[str, Any]:
-    """Return the grade as the content of Gradescope's results.json: a test for each result."""
+    """Return the grade as the content of Gradescope's results.json: a test for each result.
+
+    Students read it, so it names their mistakes, but does not write down the right lines.
+    """
+    unsolved = [dataclasses.replace(finding, line="") for finding in grade.findings]
     return {
         "score": grade.points,
-        "output": "\n".join(lines(grade)),
+        "output": "\n".join(lines(msgspec.structs.replace(grade, findings=unsolved))),
         "output_format": "text",
         "tests": [
             {
