@@ -32,7 +32,9 @@ class Explanation:
     def finding(self, cell: str, trials: Sequence[Trial]) -> Finding:
         """Return the explanation as a finding, with what shows it."""
         lengths = sorted({trial.sizes["T"] for trial in trials})
-        evidence = f"equal to {max(self.error, 1e-16):.0e} at T = {listing([str(T) for T in lengths])}"
+        evidence = (
+            f"equal to {max(self.error, 1e-16):.0e} at T = {listing([*map(str, lengths)], len(lengths))}"
+        )
         edit, section = self.edit, self.edit.section or SECTIONS[cell]
         if edit.line.startswith(OF_THE_LOSS):
             section = LOSS
