@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import __version__
 from bench.cli.main import build_parser, main
 
 ROOT = Path(__file__).parents[1]
@@ -75,9 +76,8 @@ def plain(text: str) -> str:
 
 
 def steady(text: str) -> list[str]:
-    """The lines of an output, with every number of the size of rounding errors as 0."""
-    text = re.sub(r"\b\d(?:\.\d+)?e-1[1-9]\b", "0", text)
-    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    """The words of an output, wrapped as it may be, with numbers of the size of rounding errors as 0."""
+    return re.sub(r"\b\d(?:\.\d+)?e-1[1-9]\b", "0", text).split()
 
 
 def mistakes(text: str) -> list[tuple[str, str, list[tuple[str, str]]]]:
@@ -108,7 +108,7 @@ def test_the_three_mistakes_print_what_is_shown(section, folder, capsys, monkeyp
     make_mistake(folder, cell, change)
     assert shown
     for command, output in shown:
-        renew = f"python {Path(__file__).name} renews it"
+        renew = "python tests/test_teaching.py renews the page"
         assert steady(output) == steady(printed(command, capsys, monkeypatch)), renew
 
 
@@ -120,13 +120,15 @@ def test_an_output_that_has_drifted_is_noticed():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_answers_get_all_points_and_starters_none_with_the_place_to_go_on(cell, folder, capsys):
+def test_answers_get_all_points_and_starters_none_with_the_place_to_go_on(cell, folder, capsys, monkeypatch):
     assert main(["grade", f"answers_{cell}.py", "--assignment", cell]) == 0
     assert "32 of 32 points." in capsys.readouterr().out
     assert main(["grade", f"starter_{cell}.py", "--assignment", cell]) == 3
     out = capsys.readouterr().out
     assert "TODO 1: compute the steps t = 1 .. T" in out
     assert "0 of 32 points." in out
+    with pytest.raises(SystemExit, match=r"fails: NotImplementedError: TODO 1: .* \(starter_"):
+        printed(f"python starter_{cell}.py", capsys, monkeypatch)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -204,25 +206,29 @@ def test_the_points_of_one_length_are_counted_as_the_page_says(folder):
 
 
 def test_gradescope_runs_with_what_its_scripts_install(folder):
-    """Nothing else can be imported; the two scripts stand for the folders of Gradescope's machine."""
+    """Nothing else can be imported; this folder stands for the one of Gradescope's machine."""
     installed = re.findall(r"pip install (\w+(?: \w+)*)$", script("setup.sh"), re.MULTILINE)
     assert installed == re.findall(r"^   pip install (\w+(?: \w+)*)$", README, re.MULTILINE)
+    assert set(re.findall(r"rnnbench-\S+\.whl", README)) == {f"rnnbench-{__version__}-py3-none-any.whl"}
+    shell(f"set -n\n{script('setup.sh')}", folder)  # its syntax; it is not run
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = {re.split(r"\W", name)[0] for name in project["dependencies"]}
-    absent = names - set(installed[0].split())
+    absent = {re.split(r"\W", name)[0] for name in project["dependencies"]} - set(installed[0].split())
     assert absent > {"torch", "pandas", "matplotlib", "scipy"}
     for name in absent:
         (folder / f"{name}.py").write_text('raise ImportError("not installed")\n', encoding="utf-8")
     for name in ("submission", "results"):
         (folder / name).mkdir()
-    shutil.copy("answers_rnn.py", "submission/starter_rnn.py")
-    run = script("run_autograder").replace("/autograder/venv/bin/", "").replace("/autograder", ".")
-    shell(run, folder, PYTHONPATH=str(folder))
-    results = json.loads((folder / "results" / "results.json").read_text(encoding="utf-8"))
-    assert (results["score"], [test["max_score"] for test in results["tests"]]) == (32, [4] * 8)
-    assert "All gradients of loss_and_grads are right" in shell("python answers_rnn.py", folder)
-    with pytest.raises(AssertionError, match="TODO 1: compute the steps"):
-        shell("python starter_rnn.py", folder)
+    run = script("run_autograder").replace("/autograder/venv/bin/", "").replace("/autograder", str(folder))
+    scores = []
+    for handed_in in ("other.py", "starter_rnn.py"):
+        shutil.copy("answers_rnn.py", folder / "submission" / handed_in)
+        shell(run, folder, PYTHONPATH=str(folder))
+        results = json.loads((folder / "results" / "results.json").read_text(encoding="utf-8"))
+        scores.append(results["score"])
+    assert scores == [0, 32]
+    assert [test["max_score"] for test in results["tests"]] == [4] * 8
+    out = shell("python answers_rnn.py", folder, PYTHONPATH=str(folder))
+    assert "All gradients of loss_and_grads are right" in out
 
 
 def renew() -> None:
