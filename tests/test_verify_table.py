@@ -122,7 +122,7 @@ HALVED = Finding(Kind.CONSTANT, ("U", "W"), "they are halved", "equal to 1e-16")
 LONG_NAME = Finding(Kind.SIGN, ("weight_hh",), "its sign is wrong", "")
 TOLD = (
     "dU and dW are what you get when dh_next is not handed back (equal to 1e-16 at T = 1, 2 and 5; "
-    "the reference has dh = da @ W; docs/derivation.md, section 4)"
+    "the reference has `dh = da @ W`; docs/derivation.md, section 4)"
 )
 
 

@@ -79,6 +79,13 @@ def error(x: float) -> str:
     return "0" if x == 0 else f"{x:.1e}"
 
 
+def short_error(x: float) -> str:
+    """Return a relative error in short form: 3e-6, 38%, 0."""
+    if x == 0 or not math.isfinite(x):
+        return f"{x:g}"
+    return f"{x:.0%}" if 0.01 <= x < 100 else f"{x:.0e}".replace("e-0", "e-")
+
+
 def _scaled(x: float, units: tuple[tuple[float, str], ...], gap: str) -> str:
     """Return ``x`` in the largest unit in which its rounded value is at least 1: 999.9 ns is 1.00 µs."""
     rounded = float(f"{x:.3g}")

@@ -12,14 +12,14 @@ def sentences(findings: Sequence[Finding]) -> list[str]:
     """Return a sentence per finding, without a full stop; a second one of the same parameters says "also".
 
     "dU and dW are what you get when dh_next is not handed back (equal to 1e-16 at T = 1, 2 and 5; the
-    reference has dh = da @ W; docs/derivation.md, section 4)".
+    reference has `dh = da @ W`; docs/derivation.md, section 4)".
     """
     said = []
     for place, finding in enumerate(findings):
         also = "also " if any(finding.parameters == one.parameters for one in findings[:place]) else ""
         details = (
             finding.evidence,
-            finding.line and f"the reference has {finding.line}",
+            finding.line and f"the reference has `{finding.line}`",
             finding.section and f"docs/derivation.md, section {finding.section}",
         )
         shown = "; ".join(str(detail) for detail in details if detail)

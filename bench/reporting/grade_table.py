@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.gradients.assignment import Grade, Mark
-from bench.machine.units import NOTHING
+from bench.machine.units import NOTHING, short_error
 from bench.machine.wording import count, full_stop
 from bench.reporting.findings import sentences
 
@@ -91,5 +91,4 @@ def _cell(mark: Mark) -> str:
 
 
 def _short(error: float | None) -> str:
-    """Return an error in short form: 3e-16, 0."""
-    return NOTHING if error is None else f"{error:.0e}".replace("e-0", "e-") if error else "0"
+    return NOTHING if error is None else short_error(error)

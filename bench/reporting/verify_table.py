@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench.gradients.proved import Diagnosis
 from bench.machine.devices import Absent
+from bench.machine.units import short_error
 from bench.machine.wording import count, listing
 from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, known_wrong_but_right, proof_failed
@@ -155,7 +156,7 @@ def conclusion(rows: Iterable[Row], diagnoses: Iterable[Diagnosis] = ()) -> str:
     for name in known_wrong:
         said.append(_wrong_gradient(name, by_variant[name]))
         said += [f"{text}." for text in explained.get(name, [])]
-    by_steps, by_differences = (_short(_largest(reference, [way])) for way in gradcheck.WAYS)
+    by_steps, by_differences = (short_error(_largest(reference, [way])) for way in gradcheck.WAYS)
     return " ".join(
         [
             *said,
@@ -200,7 +201,7 @@ def _wrong_gradient(name: str, rows: Sequence[Row]) -> str:
         else:
             correct.append(parameter)
     all_errors = [error for errors in wrong_errors.values() for error in errors]
-    nearest = _short(_largest(gradients, [f"d{parameter}" for parameter in correct]))
+    nearest = short_error(_largest(gradients, [f"d{parameter}" for parameter in correct]))
     return (
         f"{name} is wrong where it is known to be: its gradients of {listing(list(wrong_errors))} are off by "
         f"{min(all_errors):.0%} to {max(all_errors):.0%}, {listing(correct)}'s by no more than {nearest}."
@@ -237,17 +238,10 @@ def _worst_error(rows: Iterable[Row], names: Callable[[Row], list[str]]) -> str:
     error, tolerance = max(errors, key=lambda pair: pair[0] / pair[1], default=(math.nan, 0.0))
     if math.isnan(error):
         return ""
-    return _short(error) if error <= tolerance else f"[red]{_short(error)}[/]"
+    return short_error(error) if error <= tolerance else f"[red]{short_error(error)}[/]"
 
 
 def _allowed(rows: Iterable[Row], names: Callable[[Row], list[str]]) -> str:
     """Return the smallest tolerance of these quantities; empty if nothing was compared."""
     tolerances = [row.tolerances[name] for row in rows for name in names(row) if name in row.tolerances]
-    return _short(min(filter(None, tolerances))) if any(tolerances) else ""
-
-
-def _short(number: float) -> str:
-    """Return a number in short form: 3e-6, 38%, 0."""
-    if number == 0 or not math.isfinite(number):
-        return f"{number:g}"
-    return f"{number:.0%}" if 0.01 <= number < 100 else f"{number:.0e}".replace("e-0", "e-")
+    return short_error(min(filter(None, tolerances))) if any(tolerances) else ""
