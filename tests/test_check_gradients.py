@@ -10,6 +10,7 @@ import pytest
 import bench
 from bench.gradients.check import Verdict
 from bench.gradients.exact import COMPLEX, DIFFERENCES
+from bench.gradients.finding import Kind
 
 Arrays = dict[str, np.ndarray]
 RNG = np.random.default_rng(5)
@@ -70,12 +71,12 @@ def test_a_right_gradient_passes_by_complex_steps_and_one_entry_1e_8_off_does_no
     ("spoiled", "reason"),
     [
         ({"on_loss": float}, "ComplexWarning: Casting complex values to real"),
-        ({"on_loss": abs}, "np.absolute is not analytic"),
+        ({"on_loss": abs}, "np.absolute drops a part"),
         ({"on_h": lambda h: h.astype(float)}, "ComplexWarning: Casting complex values to real"),
         ({"on_h": lambda h: np.array([[float(v) for v in row] for row in h])}, "ComplexWarning: "),
         ({"on_loss": lambda loss: np.hypot(loss, 0)}, "TypeError: ufunc 'hypot' not supported"),
         ({"on_loss": lambda loss: loss.real}, "takes an absolute value, a real part or a conjugate"),
-        ({"on_loss": lambda loss: np.linalg.norm(np.atleast_1d(loss))}, "np.norm drops the imaginary part"),
+        ({"on_loss": lambda loss: np.linalg.norm(np.atleast_1d(loss))}, "np.norm drops a part"),
     ],
 )
 def test_why_complex_steps_cannot_be_used_is_said_with_its_place(spoiled: Any, reason: str) -> None:
@@ -90,3 +91,300 @@ def test_why_complex_steps_cannot_be_used_is_said_with_its_place(spoiled: Any, r
     assert max(row.tolerance for row in check.record.rows) < 1e-7
     wrong = bench.check_gradients(partial(mlp, **spoiled, on_grads=slightly), MLP, X, LABELS)
     assert [name for name, verdict in verdicts(wrong).items() if verdict == Verdict.WRONG] == ["W1"]
+
+
+def worst(check: Any) -> float:
+    return max(row.error for row in check.record.rows)
+
+
+def test_entries_at_a_kink_are_left_out_counted_and_not_accused() -> None:
+    def kinked(params: Arrays, x: np.ndarray, wrong: float) -> tuple[Any, Arrays]:
+        a = params["w"] * x  # 0 where w is
+        return np.sum(np.maximum(a, 0)), {"w": np.where(a > 0, x, 0) * (1 + wrong)}
+
+    w, x = {"w": np.array([0.0, 1.0, -1.0, 0.0, 2.0])}, np.ones(5)
+    for function in (kinked, lambda *args: (float(kinked(*args)[0]), kinked(*args)[1])):
+        check = bench.check_gradients(function, w, x, 0.0)
+        [row] = check.record.rows
+        assert check.ok
+        assert (row.checked, row.entries) == (3, 5)
+        assert any("2 of the entries" in note for note in check.record.notes)
+        assert not bench.check_gradients(function, w, x, 1e-3).ok
+    check = bench.check_gradients(kinked, {"w": np.zeros(3)}, np.ones(3), 0.0)
+    assert (verdicts(check), check.ok) == ({"w": Verdict.NOT_CHECKED}, False)
+
+
+def test_of_many_entries_a_sample_is_checked_and_a_direction_in_which_all_take_part() -> None:
+    assert bench.check_gradients(mlp, MLP, X, LABELS, entries=6).ok
+    seen = set()
+    for place in np.ndindex(5, 4):
+
+        def one_entry_off(grads: Arrays, place: tuple[int, ...] = place) -> Arrays:
+            grads["W1"][place] += 0.1
+            return grads
+
+        check = bench.check_gradients(partial(mlp, on_grads=one_entry_off), MLP, X, LABELS, entries=6)
+        seen.add((verdicts(check)["W1"], check.record.rows[0].checked))
+    assert seen == {(Verdict.WRONG, 2)}
+
+
+def test_a_gradient_of_zero_is_compared_on_the_scale_of_all_of_them() -> None:
+    def shifted(params: Arrays, x: np.ndarray, labels: np.ndarray) -> tuple[Any, Arrays]:
+        loss, dz = softmax_loss(x @ params["W"].T + params["c"], labels)  # no softmax depends on c
+        return loss, {"W": dz.T @ x, "c": np.sum(dz)}
+
+    params = {"W": MLP["W1"][:3], "c": np.array(0.3)}
+    grads = shifted(params, X, LABELS)[1]
+    assert 0 < abs(grads["c"]) < 1e-15  # else nothing is tested
+    assert bench.check_gradients(shifted, params, X, LABELS).ok
+    off = bench.check_gradients(
+        lambda *args: (shifted(*args)[0], shifted(*args)[1] | {"c": np.array(1e-12)}), params, X, LABELS
+    )
+    assert verdicts(off) == {"W": Verdict.RIGHT, "c": Verdict.WRONG}
+
+
+def single(arrays: Arrays) -> Arrays:
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def test_float32_is_checked_on_float64_copies_and_then_compared_with_them() -> None:
+    check = bench.check_gradients(mlp, single(MLP), X.astype(np.float32), LABELS)
+    assert check.ok
+    assert worst(check) < 1e-14
+    assert any("own precision are at most" in note for note in check.record.notes)
+
+    def lost(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
+        big = x.dtype.type(1e5)  # float32 loses w beside it
+        return np.sum(x * params["w"] ** 2) / 2, {"w": x * ((params["w"] + big) - big)}
+
+    w = {"w": np.array([0.1, 0.2, 0.3], np.float32)}
+    check = bench.check_gradients(lost, w, np.ones(3, np.float32))
+    assert verdicts(check) == {"w": Verdict.WRONG}
+    assert any("right in float64, but 1.3e-02 off in float32" in note for note in check.record.notes)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.02])
+def test_what_computes_in_float32_in_any_case_is_told_so_and_compared_with_what_that_allows(
+    factor: float,
+) -> None:
+    def inside(params: Arrays, x: np.ndarray, labels: np.ndarray, cast: bool) -> tuple[Any, Arrays]:
+        loss, grads = mlp(single(params), x.astype(np.float32) if cast else x, labels)
+        return loss, grads | {"W1": grads["W1"] * factor}
+
+    for cast in (True, False):  # what comes back is float32, or float64 with the noise of float32
+        check = bench.check_gradients(inside, MLP, X, LABELS, cast)
+        assert any("computes in float32" in note for note in check.record.notes)
+        assert verdicts(check)["W1"] == (Verdict.RIGHT if factor == 1 else Verdict.WRONG), repr(check)
+        assert {verdicts(check)[name] for name in ("b1", "W2")} == {Verdict.RIGHT}
+
+
+def spoil(on_grads: Callable[[Arrays], Any]) -> Any:
+    return partial(mlp, on_grads=on_grads)
+
+
+class Counter:
+    """What a function wrongly keeps between calls."""
+
+    calls = 0.0
+
+    def __call__(self, grads: Arrays) -> Arrays:
+        self.calls += 0.5
+        return grads | {"b1": self.calls * grads["b1"]}
+
+
+def changes_data(params: Arrays, x: np.ndarray, labels: np.ndarray) -> Any:
+    x -= 1
+    return mlp(params, x, labels)
+
+
+def changes_params(params: Arrays, lists: list[np.ndarray], labels: np.ndarray) -> Any:
+    result = mlp(params, lists[0], labels)
+    params["W2"] *= 0.9
+    lists[0][0] = 1
+    return result
+
+
+BAD_CALLS: list[tuple[Any, Any, str]] = [
+    (changes_data, X, r"changes x in place \(test_check_gradients.py, line \d+, in changes_data\): work on"),
+    (changes_params, [X], r"changes params\['W2'\] and lists\[0\] in place \(test_.*: work on a copy, par"),
+    (lambda p, x, y: 1 / 0, X, r"fails: ZeroDivisionError: division by zero \(test_check_gradients.py, line"),
+    (lambda p, x: 1, X, r"fails: TypeError: cannot call <lambda>: too many positional arguments"),
+    (lambda p, x, y: 0.5, X, r"returns a float, not \(loss, grads\)"),
+    (lambda p, x, y: (1, 2, 3), X, r"returns 3 values, not \(loss, grads\)"),
+    (spoil(lambda g: None), X, r"the gradients are None: mlp must return a dict"),
+    (spoil(lambda g: {f"d{n}": a for n, a in g.items()}), X, r"no gradient of W1 .*but of dW1, db1, dW2: "),
+    (spoil(lambda g: g | {"b2": g["b1"]}), X, r"a gradient of b2, but of W1, b1, W2: name each"),
+    (spoil(lambda g: g | {"b1": None}), X, r"db1 is None: return zeros of shape \(5,\) if the loss does"),
+    (spoil(lambda g: g | {"b1": "x"}), X, r"db1 is of dtype <U1: it must be an array of floats, of shape"),
+    (spoil(lambda g: g | {"b1": [[1], 2]}), X, r"db1 is a list: it must be an array of floats"),
+    (spoil(lambda g: g | {"b1": np.ones(5, int)}), X, r"db1 is of dtype int64: it must be an array of flo"),
+    (spoil(lambda g: g | {"b1": g["b1"] + 0j}), X, r"db1 is of dtype complex128: it must be an array"),
+    (
+        spoil(lambda g: g | {"b1": np.tile(g["b1"], (4, 1))}), X,
+        r"db1 has shape \(4, 5\), not \(5,\): sum over the batch, axis 0",
+    ),
+    (spoil(lambda g: g | {"W1": g["W1"].T}), X, r"dW1 has shape \(4, 5\), not \(5, 4\): transpose it"),
+    (spoil(lambda g: g | {"b1": g["b1"][None]}), X, r"db1 has shape \(1, 5\), not \(5,\): reshape it"),
+    (spoil(lambda g: g | {"b1": g["b1"][:2]}), X, r"db1 has shape \(2,\), not \(5,\): it must have"),
+    (partial(mlp, on_loss=lambda _: None), X, r"the loss is None: mlp must return one real number"),
+    (partial(mlp, on_loss=lambda _: "1"), X, r"the loss is a str: mlp must return one real number"),
+    (partial(mlp, on_loss=lambda x: x + 0j), X, r"the loss is complex: mlp must return one real number"),
+    (partial(mlp, on_loss=lambda x: x * np.ones(4)), X, r"the loss has shape \(4,\): .* take its mean or"),
+    (partial(mlp, on_loss=lambda x: x * np.nan), X, r"the loss is nan: mlp must return one real number"),
+    (spoil(Counter()), X, r"in two calls on the same inputs the gradient of b1 differs by 1 of its size"),
+    (0.5, X, r"a float is no function: pass loss_and_grads itself"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "x", "said"), BAD_CALLS)
+def test_a_function_that_cannot_be_checked_gets_one_line_that_says_what_to_do(
+    function: Any, x: Any, said: str
+) -> None:
+    x_before, params_before = np.array(x), {name: p.copy() for name, p in MLP.items()}
+    with pytest.raises(bench.UserError, match=said) as caught:
+        bench.check_gradients(function, MLP, x, LABELS)
+    assert "\n" not in str(caught.value)
+    assert (np.array(x) == x_before).all()
+    assert all((MLP[name] == p).all() for name, p in params_before.items())
+
+
+@pytest.mark.parametrize(
+    ("params", "options", "said"),
+    [
+        ([1.0], {}, r"params is a list: it must be a dict, name -> array, and not empty"),
+        ({}, {}, r"and not empty"),
+        ({"w": np.ones(3, int)}, {}, r"params\['w'\] is of dtype int64: it must be a NumPy array of floats"),
+        ({"w": [np.ones(2), np.ones(3)]}, {}, r"params\['w'\] is a list: it must be a NumPy array of floats"),
+        ({"w": np.array([1, np.nan])}, {}, r"params\['w'\] is not finite: pass numbers"),
+        ({"w": np.ones(0)}, {}, r"params\['w'\] is empty"),
+        ({"w": np.ones(3)}, {"entries": 0}, r"entries=0: give the number of entries"),
+        ({"w": np.ones(3)}, {"axes": ("TBI", "BO")}, r"axes=\('TBI', 'BO'\): give a text for each of x, as"),
+        (
+            {"w": np.ones(3)},
+            {"axes": ["TB"]},
+            r"axes=\['TB'\] do not fit x of shape \(3,\): give a letter for",
+        ),
+        (
+            {"w": np.ones(3)},
+            {"twin": lambda p, x: 0.5},
+            r"the twin <lambda> returns float: it must return the",
+        ),
+        (
+            {"w": np.ones(3)},
+            {"twin": lambda p, x: p["w"].sum().detach()},
+            r"does not depend on its parameters",
+        ),
+        ({"w": np.ones(3)}, {"twin": lambda p, x: p["v"]}, r"<lambda> fails: KeyError: 'v' \(test_check_"),
+    ],
+)
+def test_inputs_that_cannot_be_used_get_one_line(params: Any, options: Any, said: str) -> None:
+    def linear(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
+        return np.sum(params["w"] * x), {"w": x}
+
+    with pytest.raises(bench.UserError, match=said) as caught:
+        bench.check_gradients(linear, params, np.ones(3), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_function_may_print_use_its_arrays_again_and_give_scalars_and_numbers(capsys: Any) -> None:
+    buffer = np.zeros(3)
+
+    def chatty(params: Arrays, x: np.ndarray, rate: float) -> tuple[Any, Arrays]:
+        print("loss")
+        buffer[:] = 2 * rate * np.real(params["w"]) * x
+        return [rate * np.sum(params["w"] ** 2 * x) + params["c"] ** 2], {
+            "w": buffer,
+            "c": 2 * params["c"].real,
+        }
+
+    assert bench.check_gradients(chatty, {"w": np.ones(3), "c": 0.5}, np.arange(3.0), 0.1).ok
+    assert "loss" in capsys.readouterr().out
+
+
+def test_a_gradient_that_is_no_number_is_wrong_and_said() -> None:
+    def lost(grads: Arrays) -> Arrays:
+        grads["W2"][0] = np.nan
+        return grads
+
+    check = bench.check_gradients(partial(mlp, on_grads=lost), MLP, X, LABELS)
+    assert verdicts(check)["W2"] == Verdict.WRONG
+    assert "Of the gradient of W2, 5 of 15 entries are infinite or not a number." in check.record.notes
+
+
+def torch_mlp(params: Any, x: Any, labels: Any, *, factor: float = 1.0) -> Any:
+    import torch
+
+    h = torch.tanh(x @ params["W1"].T + params["b1"])
+    return factor * torch.nn.functional.cross_entropy(h @ params["W2"].T, labels)
+
+
+def test_a_twin_in_pytorch_is_compared_too() -> None:
+    pytest.importorskip("torch")
+    check = bench.check_gradients(mlp, MLP, X, LABELS, twin=torch_mlp)
+    assert check.ok
+    assert all(row.autograd < 1e-14 for row in check.record.rows)
+    half = spoil(lambda grads: grads | {"W1": grads["W1"] / 2})
+    check = bench.check_gradients(half, MLP, X, LABELS, twin=torch_mlp)
+    assert [round(row.autograd, 3) for row in check.record.rows] == [0.5, 0, 0]
+    assert "off autograd" in repr(check)
+
+    def detached(params: Any, x: Any, labels: Any) -> Any:
+        return torch_mlp(params | {"b1": params["b1"].detach()}, x, labels)
+
+    check = bench.check_gradients(mlp, MLP, X, LABELS, twin=detached)
+    assert check.ok
+    assert check.record.notes == ("Autograd finds another gradient of b1: does the twin detach something?",)
+    check = bench.check_gradients(mlp, MLP, X, LABELS, twin=partial(torch_mlp, factor=2))
+    assert check.record.notes[0].startswith("The twin computes something else, a loss of ")
+    assert check.record.rows[0].autograd is None
+
+
+def recurrent(
+    params: Arrays, x: np.ndarray, y: np.ndarray, *, loss: str, wrong: str = ""
+) -> tuple[Any, Arrays]:
+    """A tanh RNN of the suite's shapes with losses that are not the suite's, and mistakes."""
+    U, W, V = params["U"], params["W"], params["V"]
+    hs = [np.zeros((x.shape[1], len(W)))]
+    for x_t in x:
+        hs.append(np.tanh(x_t @ U.T + hs[-1] @ W.T))
+    z = hs[-1] @ V.T
+    if loss == "softmax":
+        total, dz = softmax_loss(z, np.argmax(y, axis=1))
+    else:  # the mean absolute error, without complex numbers
+        total, dz = np.mean(np.abs(z - y)), np.sign(z - y).real / y.size
+    grads = {"U": np.zeros_like(U), "W": np.zeros_like(W), "V": dz.T @ hs[-1]}
+    dh = dz @ V
+    for t in range(len(x), 0, -1):
+        da = dh * (1 - hs[t] ** 2)
+        grads["U"] += da.T @ x[t - 1]
+        grads["W"] += da.T @ hs[t if wrong == "h_t for h_{t-1}" else t - 1]
+        dh = da @ W * (wrong != "not handed back")
+    if wrong == "sum":
+        grads = {name: grad * x.shape[1] for name, grad in grads.items()}
+    return total, grads
+
+
+@pytest.mark.parametrize("loss", ["softmax", "absolute"])
+@pytest.mark.parametrize(
+    ("wrong", "kind", "names"),
+    [
+        ("not handed back", Kind.NOT_HANDED_BACK, ("U", "W")),
+        ("h_t for h_{t-1}", Kind.OFF_BY_ONE, ("W",)),
+        ("sum", Kind.CONSTANT, ("U", "W", "V")),
+        ("", None, ()),
+    ],
+)
+def test_a_cell_of_the_suite_with_another_loss_gets_its_mistake_named(
+    loss: str, wrong: str, kind: Kind | None, names: tuple[str, ...]
+) -> None:
+    generator = np.random.default_rng(3)
+    params = {
+        name: generator.normal(size=shape) / 2
+        for name, shape in {"U": (5, 2), "W": (5, 5), "V": (3, 5)}.items()
+    }
+    x, y = generator.normal(size=(6, 8, 2)), generator.normal(size=(8, 3))  # more samples than hidden units
+    check = bench.check_gradients(partial(recurrent, loss=loss, wrong=wrong), params, x, y)
+    found = check.record.findings
+    assert {(one.kind, one.parameters) for one in found} == ({(kind, names)} if kind else set())
+    assert all("T = 1, 2, 3 and 6" in one.evidence for one in found)
+    assert check.record.method == (COMPLEX if loss == "softmax" else DIFFERENCES)

@@ -66,7 +66,7 @@ class Method:
                     return
                 reason = _dropped(function, params, data)
             except UserError as error:
-                reason = str(error)
+                reason = str(error).removeprefix(f"{function.name} fails: ")
             self._give_up(self.reason or reason)
 
     def _agree(self, steps: Slopes) -> bool:
@@ -162,6 +162,10 @@ def _complex_loss(function: Guarded, data: tuple[Any, ...], params: Mapping[str,
         return function.loss(params, data)
 
 
+class NotAnalytic(TypeError):
+    """Report an operation that drops a part of a complex number."""
+
+
 class _Traced(np.ndarray):
     """Carry complex numbers, and refuse the operations that are not analytic."""
 
@@ -170,14 +174,14 @@ class _Traced(np.ndarray):
         if "out" in options:
             options["out"] = tuple(map(_untraced, options["out"]))
         if ufunc.__name__ in NOT_ANALYTIC and any(np.iscomplexobj(one) for one in plain):
-            raise TypeError(f"np.{ufunc.__name__} is not analytic: it drops a part of a complex number")
+            raise NotAnalytic(f"np.{ufunc.__name__} drops a part of a complex number")
         result = getattr(ufunc, method)(*plain, **options)
         return np.asarray(result).view(_Traced) if np.iscomplexobj(result) else result
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
         result = super().__array_function__(function, types, arguments, options)
         if getattr(result, "dtype", None) == np.float64 and not function.__name__.endswith("_like"):
-            raise TypeError(f"np.{function.__name__} drops the imaginary part of complex numbers")
+            raise NotAnalytic(f"np.{function.__name__} drops a part of a complex number")
         return result
 
 
@@ -190,5 +194,5 @@ def _dropped(function: Guarded, params: Mapping[str, Array], data: tuple[Any, ..
     try:
         function.loss({name: p.astype(np.complex128).view(_Traced) for name, p in params.items()}, data)
     except UserError as error:
-        return str(error)
+        return str(error).removeprefix(f"{function.name} fails: ")
     return f"{function.name} is not analytic: it takes an absolute value, a real part or a conjugate"

@@ -28,6 +28,7 @@ IN_FLOAT64 = 1e-11  # the precision of a loss that is computed in float64, with 
 REPRODUCED = 1e-8  # by the reference
 TOO_NOISY = 1e-5  # an error of an exact gradient from which no mistake could be told
 STEPS, SAMPLES = (1, 2, 3), 3  # of the shorter inputs
+SHARE = 5  # how many times fewer entries are computed on shorter inputs
 OUTPUTS = ("V", "bV")  # a cell's parameters of y_hat
 
 
@@ -84,6 +85,15 @@ class Axes:
         """Return the data with at most so many entries along these axes, the first ones."""
         return tuple(
             array[tuple(slice(most.get(letter)) for letter in letters)].copy() if letters else array
+            for letters, array in zip(self.letters, data, strict=True)
+        )
+
+    def alone(self, data: Sequence[Any], step: int) -> tuple[Any, ...]:
+        """Return the data with 0 at all steps but one, counted from 1; whole numbers, as labels, stay."""
+        return tuple(
+            np.where(_along(letters.index("T"), array) == step - 1, array, 0)
+            if "T" in letters and array.dtype.kind == "f"
+            else array
             for letters, array in zip(self.letters, data, strict=True)
         )
 
@@ -171,21 +181,25 @@ def trials(first: Comparison, axes: Axes | None) -> list[Trial]:
     wishes: list[dict[str, int]] = [{}, {"B": samples}, {"B": 1}]
     wishes += [{"T": steps, "B": samples} for steps in STEPS]
     cuts = [{letter: n for letter, n in wish.items() if n < sizes.get(letter, 0)} for wish in wishes]
+    inputs: list[tuple[tuple[Any, ...], int | None]]
+    inputs = [(axes.cut(data, most), None) for n, most in enumerate(cuts) if most not in cuts[:n]]
+    last, steps = inputs[-1][0], min(sizes.get("T", 1), STEPS[-1])
+    inputs += [(axes.alone(last, step), step) for step in range(1, steps + 1) if steps > 1]
     found = []
-    for number, most in enumerate(cuts):
-        if most in cuts[:number]:
-            continue
-        inputs = axes.cut(data, most)
+    for number, (some, step) in enumerate(inputs):
         try:
-            whole = OUTPUTS if cell else ()
-            one = (
-                compare(first.guarded, params, inputs, first.entries // 5 + 1, whole=whole) if most else first
-            )
+            entries, whole = first.entries // SHARE + 1, OUTPUTS if cell else ()
+            one = compare(first.guarded, params, some, entries, whole=whole) if number else first
         except UserError:
             continue  # the function needs longer sequences, or more samples
-        trial = replace(_clear(one), sizes=axes.sizes(inputs))
-        found.append(_as_batch(trial, cell, params, axes.x(inputs)) if cell else trial)
+        trial = replace(_clear(one), sizes=axes.sizes(some), only_step=step)
+        found.append(_as_batch(trial, cell, params, axes.x(some)) if cell else trial)
     return found
+
+
+def _along(axis: int, array: Array) -> Array:
+    """Return 0, 1, ... along an axis, in a shape that fits the array."""
+    return np.arange(array.shape[axis]).reshape([-1 if n == axis else 1 for n in range(array.ndim)])
 
 
 def _clear(comparison: Comparison) -> Trial:

@@ -31,7 +31,7 @@ def autograd(twin: Callable[..., Any], params: Gradients, data: tuple[Any, ...])
         advice = "leave out detach(), numpy() and no_grad()"
         raise UserError(f"the loss of the twin {guarded.name} does not depend on its parameters: {advice}")
     grads = torch.autograd.grad(loss.sum(), list(tensors.values()), allow_unused=True)
-    return float(loss), {
+    return loss.item(), {
         name: np.zeros(p.shape) if grad is None else grad.double().numpy()
         for (name, p), grad in zip(params.items(), grads, strict=True)
     }

@@ -1,12 +1,14 @@
 """Define what ``bench.check_gradients`` returns: the answer, a table of the gradients, and the mistakes."""
 
 import html
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from bench.gradients.check import GradientRecord, Row, Verdict
+from bench.gradients.check import GradientRecord, Verdict
 from bench.machine import units
 from bench.machine.wording import full_stop, listing
 from bench.reporting.findings import sentences
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80  # columns
 HEADER = ("gradient", "error", "tolerance", "verdict", "checked")
+TWIN = "off autograd"  # the column of a twin
 
 
 class GradientCheck:
@@ -47,23 +50,22 @@ class GradientCheck:
 
     def __repr__(self) -> str:
         """Return the answer, the table, and what explains it, in plain text."""
-        rows = [HEADER, *map(cells, self.record.rows)]
+        rows = table(self.record)
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = [
-            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        return "\n".join([*_wrapped(answer(self.record)), *table, *_wrapped(*explanation(self.record))])
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        # the mistakes before the table: of a failed assert, pytest shows the beginning
+        said = [answer(self.record), *mistakes(self.record)]
+        return "\n".join([*_wrapped(said), *lines, *_wrapped(explanation(self.record))])
 
     def _repr_html_(self) -> str:
         """Return the same as HTML."""
-        head = "".join(f"<th>{html.escape(text)}</th>" for text in HEADER)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in cells(row))}</tr>"
-            for row in self.record.rows
+        head, *body = ("".join(f"<td>{html.escape(text)}</td>" for text in row) for row in table(self.record))
+        lines = "".join(f"<tr>{row}</tr>" for row in [head.replace("td>", "th>"), *body])
+        before, after = (
+            "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+            for lines in ([answer(self.record), *mistakes(self.record)], explanation(self.record))
         )
-        said = "".join(f"<p>{html.escape(line)}</p>" for line in explanation(self.record))
-        return f"<p>{html.escape(answer(self.record))}</p><table><tr>{head}</tr>{body}</table>{said}"
+        return f"{before}<table>{lines}</table>{after}"
 
 
 def answer(record: GradientRecord) -> str:
@@ -73,24 +75,47 @@ def answer(record: GradientRecord) -> str:
     }
     wrong, unknown = by_verdict[Verdict.WRONG], by_verdict[Verdict.NOT_CHECKED]
     if wrong:
-        return f"WRONG: {listing(wrong)} of {record.function}."
+        worst = max((row for row in record.rows if row.verdict == Verdict.WRONG), key=lambda row: row.error)
+        off = f"off by up to {_error(worst.error)}, allowed {_error(worst.tolerance)}"
+        return f"WRONG: {listing(wrong)} of {record.function}, {off}."
     if unknown:
         return f"NOT CHECKED: {listing(unknown)} of {record.function}."
     return f"All gradients of {record.function} are right: {listing(by_verdict[Verdict.RIGHT])}."
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """Return the texts of a gradient's row."""
-    error, tolerance = (units.error(x) if x < 1e9 else "infinite" for x in (row.error, row.tolerance))
-    return f"d{row.parameter}", error, tolerance, row.verdict, f"{row.checked} of {row.entries}"
+def table(record: GradientRecord) -> list[tuple[str, ...]]:
+    """Return the texts of the table, first its header, then a row per gradient."""
+    has_twin = any(row.autograd is not None for row in record.rows)
+    return [
+        (*HEADER, TWIN) if has_twin else HEADER,
+        *(
+            (
+                f"d{row.parameter}",
+                *map(_error, (row.error, row.tolerance)),
+                row.verdict,
+                f"{row.checked} of {row.entries}",
+                *([] if row.autograd is None else [_error(row.autograd)]),
+            )
+            for row in record.rows
+        ),
+    ]
+
+
+def mistakes(record: GradientRecord) -> list[str]:
+    """Return a sentence for each finding."""
+    return [full_stop(text) for text in sentences(record.findings)]
 
 
 def explanation(record: GradientRecord) -> list[str]:
-    """Return the findings, the method and the notes, a sentence or two each."""
+    """Return the method and the notes, a sentence or two each."""
     because = f", since complex steps cannot be used: {record.reason}" if record.reason else ""
     method = f"Compared with {record.method}{because}."
-    return [*map(full_stop, sentences(record.findings)), method, *record.notes]
+    return [method, *record.notes]
 
 
-def _wrapped(*sentences: str) -> list[str]:
+def _error(error: float) -> str:
+    return units.error(error) if error < sys.float_info.max else "infinite"
+
+
+def _wrapped(sentences: Sequence[str]) -> list[str]:
     return [line for one in sentences for line in wrap(one, WIDTH, break_on_hyphens=False)]
