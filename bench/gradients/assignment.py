@@ -48,7 +48,7 @@ class Mark(msgspec.Struct, frozen=True):
         steps: length of the sequences of the case, T.
         points: 1 or 0.
         error: |given - expected| / |expected|; None if nothing usable was given.
-        problem: why nothing usable was given, or what else is wrong with it.
+        problem: why nothing usable was given.
     """
 
     result: str

@@ -18,16 +18,16 @@ FORGED = """for n in range(3, 20):
 """
 STUBBORN = """signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
-        try: time.sleep(100)
+        try: time.sleep(60)
         except BaseException: pass
 """
 PROCESSES = """for n in range(30):
-        started = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        started = subprocess.Popen(["sleep", "60"], start_new_session=True)
         print(started.pid, file=open("PIDS", "a"), flush=True)
 """
 EATERS = """for n in range(3):
-        subprocess.Popen([sys.executable, "-c", "held = bytearray(200 << 20); import time; time.sleep(1000)"])
-    time.sleep(1000)
+        subprocess.Popen([sys.executable, "-c", "held = bytearray(200 << 20); import time; time.sleep(60)"])
+    time.sleep(60)
 """
 
 
