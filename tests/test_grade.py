@@ -22,6 +22,7 @@ from bench.workload.data import Batch
 from bench.workload.options import memory
 
 GRADIENTS_LOST = {name: {1, 2, 3, 6} for name in ("dU", "dV", "dbU", "dbW", "dbV")} | {"dW": {2, 3, 6}}
+PRINTED = "32 of 32 points."
 RETURN = "return np.mean(e**2) / 2, grads"
 ALL = {"y_hat", "loss", "dU", "dW", "dV", "dbU", "dbW", "dbV"}
 GRADIENTS = ALL - {"y_hat", "loss"}
@@ -43,7 +44,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
         exec(compile(path.read_text(encoding="utf-8"), path, "exec"), vars(module))
         replies = [student.answer(module, batch, settings) for batch in batches]
         answers = [Answer(arrays, reply.problems, reply.notes) for arrays, reply in replies]
-        return Outcome(answers, "", "")
+        return Outcome(answers, "", PRINTED)
 
     monkeypatch.setattr(submission, "run", run)
 
@@ -205,7 +206,8 @@ def test_the_same_grade_in_the_terminal_as_json_and_for_gradescope(
 
     assert run_verb(submission=path) == 1
     printed = capsys.readouterr().out.splitlines()
-    assert [line for line in printed if line in said] == said
+    assert printed[-len(said) :] == said
+    assert printed[-len(said) - 3 : -len(said)] == (told := ["It printed, at the end:", PRINTED, ""])
     rows = [line.split() for line in printed]
     assert ["dU", "100%", "100%", "100%", "100%", "0"] in rows
     assert ["dV", *"––––", "0"] in rows
@@ -223,7 +225,7 @@ def test_the_same_grade_in_the_terminal_as_json_and_for_gradescope(
     assert len(record["marks"]) == 32
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     unsolved = "dU is what you get when it is taken twice (2.000 at every T)."
-    assert (results["score"], results["output"].splitlines()) == (24, [said[0], unsolved, said[2]])
+    assert (results["score"], results["output"].splitlines()) == (24, [*told, said[0], unsolved, said[2]])
     tests = {test["name"]: test for test in results["tests"]}
     assert sum(test["score"] for test in results["tests"]) == 24
     assert sum(test["max_score"] for test in results["tests"]) == 32

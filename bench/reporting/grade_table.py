@@ -45,10 +45,13 @@ def table(grade: Grade) -> Table:
 
 
 def lines(grade: Grade) -> list[str]:
-    """Return what went wrong, the mistakes that explain it, the points, and what was printed, as lines."""
-    printed = ["", "It printed, at the end:", grade.printed] if grade.printed else []
+    """Return what was printed, what went wrong, the mistakes that explain it, and the points, as lines.
+
+    The points are last, where no print of the submission can pretend to be them.
+    """
+    printed = ["It printed, at the end:", grade.printed, ""] if grade.printed else []
     went_wrong = map(full_stop, [*grade.problems, *sentences(grade.findings)])
-    return [*went_wrong, f"{grade.points} of {count(grade.most, 'point')}.", *printed]
+    return [*printed, *went_wrong, f"{grade.points} of {count(grade.most, 'point')}."]
 
 
 def gradescope(grade: Grade) -> dict[str, Any]:
