@@ -52,7 +52,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def script(name: str) -> str:
     """A script that README.md tells to write: the first block after its name."""
-    found = re.search(rf"^`{name}` .*?```sh\n(.*?)```", README, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^`{name}` [^\n]*:\n\n```sh\n(.*?)```", README, re.MULTILINE | re.DOTALL)
     assert found
     return found[1]
 
@@ -210,7 +210,8 @@ def test_gradescope_runs_with_what_its_scripts_install(folder):
     installed = re.findall(r"pip install (\w+(?: \w+)*)$", script("setup.sh"), re.MULTILINE)
     assert installed == re.findall(r"^   pip install (\w+(?: \w+)*)$", README, re.MULTILINE)
     assert set(re.findall(r"rnnbench-\S+\.whl", README)) == {f"rnnbench-{__version__}-py3-none-any.whl"}
-    shell(f"set -n\n{script('setup.sh')}", folder)  # its syntax; it is not run
+    (folder / "setup.sh").write_text(script("setup.sh"), encoding="utf-8")
+    shell("bash -n setup.sh", folder)  # its syntax; it is not run
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     absent = {re.split(r"\W", name)[0] for name in project["dependencies"]} - set(installed[0].split())
     assert absent > {"torch", "pandas", "matplotlib", "scipy"}
@@ -219,6 +220,7 @@ def test_gradescope_runs_with_what_its_scripts_install(folder):
     for name in ("submission", "results"):
         (folder / name).mkdir()
     run = script("run_autograder").replace("/autograder/venv/bin/", "").replace("/autograder", str(folder))
+    assert re.findall(r"^\w+", run, re.MULTILINE) == ["cd", "rnnbench"]  # nothing is installed here
     scores = []
     for handed_in in ("other.py", "starter_rnn.py"):
         shutil.copy("answers_rnn.py", folder / "submission" / handed_in)
