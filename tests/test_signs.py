@@ -25,7 +25,9 @@ def back(p: Arrays, x: Any, y: Any, wrong: str = "") -> Arrays:
     grads = {name: np.zeros(SHAPES[name]) for name in "UWb"} | {"V": dy.T @ hs[-1]}
     dh = dy @ p["V"]
     for t in range(len(x), 0, -1):
-        da = dh * (1 - hs[t] ** 2)
+        da = dh * {"no act'": 1, "act' twice": (1 - hs[t] ** 2) ** 2, "sign of da": hs[t] ** 2 - 1}.get(
+            wrong, 1 - hs[t] ** 2
+        )
         shares = {"U": da.T @ x[t - 1], "W": da.T @ hs[t - 1], "b": da.sum(0)}
         if wrong == "first step" and t == 1:
             break
@@ -83,15 +85,15 @@ def every(change: Callable[[Any, int, int], Any]) -> Callable[[Arrays, int, int]
 @pytest.mark.parametrize(("change", "kind", "parameters", "words"), [
     (every(lambda a, T, B: a * B), Kind.CONSTANT, "UWbV", "the sum over the batch is taken where the mean"),
     (lambda g, T, B: {"U": g["U"] / T}, Kind.CONSTANT, "U", "the mean over the steps is taken where the sum"),
-    (every(lambda a, T, B: a * 2), Kind.CONSTANT, "UWbV", "there is a 2 too many"),
-    (every(lambda a, T, B: a / 2), Kind.CONSTANT, "UWbV", "a 2 is missing"),
+    (every(lambda a, T, B: a * 2), Kind.CONSTANT, "UWbV", "the right ones are doubled"),
+    (every(lambda a, T, B: a / 2), Kind.CONSTANT, "UWbV", "the right ones are halved"),
     (every(lambda a, T, B: a * 2 / B), Kind.CONSTANT, "UWbV", "multiplied by 2/B"),
     (every(lambda a, T, B: a * 3.217), Kind.CONSTANT, "UWbV", "the right ones are multiplied by 3.217"),
     (lambda g, T, B: {"W": -g["W"]}, Kind.SIGN, "W", "the sign is turned"),
     (lambda g, T, B: {"W": g["W"].T}, Kind.TRANSPOSED, "W", "the transpose is taken"),
     (lambda g, T, B: {"V": g["V"].T.reshape(2, 4)}, Kind.TRANSPOSED, "V", "taken, and reshaped"),
     (lambda g, T, B: {"W": 0 * g["W"], "b": 0 * g["b"]}, Kind.ZERO, "Wb", "every entry is left at 0"),
-    (lambda g, T, B: {"U": g["U"] * [[1], [0], [1], [0]]}, Kind.ZERO, "U", "at 0, in rows 1 and 3 alone"),
+    (lambda g, T, B: {"U": g["U"] * [[1], [0], [1], [0]]}, Kind.ZERO, "U", "at 0 in rows 1 and 3 alone"),
     (lambda g, T, B: {"U": g["U"][[2, 0, 1, 3]]}, Kind.ORDER, "U", "another order: 2, 0, 1 and 3"),
     (lambda g, T, B: {"b": g["b"][[2, 3, 0, 1]]}, Kind.ORDER, "b", "blocks of 2 entries are in"),
     (lambda g, T, B: {"U": g["U"][:, ::-1]}, Kind.ORDER, "U", "columns are in another order: 2, 1 and 0"),
@@ -99,9 +101,12 @@ def every(change: Callable[[Any, int, int], Any]) -> Callable[[Arrays, int, int]
     (every(lambda a, T, B: np.float64(np.float32(a))), Kind.PRECISION, "UWbV", "computed in float32"),
     ("not back", Kind.ACROSS_STEPS, "UWb", "what a step hands back to the step before is wrong"),
     ("W^T", Kind.ACROSS_STEPS, "UWb", "what a step hands back to the step before is wrong"),
-    ("overwritten", Kind.ACROSS_STEPS, "U", "or how the steps are added up"),
+    ("overwritten", Kind.ACROSS_STEPS, "U", "the steps are not added up"),
     ("two steps", Kind.TRUNCATED, "UWb", "the walk back ends after 2 steps"),
-    ("last sample", Kind.NOT_SUMMED, "U", "the samples of a batch are not added up"),
+    ("no act'", Kind.DERIVATIVE, "Ub", "the derivative of tanh is left out at T = 1"),
+    ("act' twice", Kind.DERIVATIVE, "Ub", "the derivative of tanh is taken twice at T = 1"),
+    ("sign of da", Kind.SIGN, "Ub", "the sign is turned at T = 1"),
+    ("last sample", Kind.ACROSS_SAMPLES, "U", "samples are not added up"),
 ])  # fmt: skip
 def test_a_sign_is_read(change: Any, kind: Kind, parameters: str, words: str) -> None:
     sizes = [(T, B) for T in (1, 2, 3, 5) for B in (1, 3)]
@@ -123,6 +128,35 @@ def test_the_input_of_one_step_alone_shows_which_steps_are_missing(
     of_U = [finding for finding in found if "U" in finding.parameters]
     assert {finding.kind for finding in of_U} == kinds
     assert any(words in finding.mistake for finding in of_U)
+
+
+@pytest.mark.parametrize("change", [
+    lambda g, T, B: {"U": 0.5 * g["U"] + 0.1, "b": -g["b"] ** 3},  # wrong, but in no way that has a name
+    lambda g, T, B: {"U": -g["U"][[1, 0, 2, 3]]},  # two mistakes at once
+    lambda g, T, B: {"W": 2 * g["W"].T},
+    lambda g, T, B: {"b": np.clip(2 * g["b"], -0.3, 0.3)},
+    lambda g, T, B: {"W": np.clip(g["W"], -0.2, None)},
+    lambda g, T, B: {"U": g["U"] * (1 + T % 2)},  # doubled at T = 1, 3 and 5: by no size
+    lambda g, T, B: {"U": g["U"] * (1 + 1e-4 * g["U"])},
+])  # fmt: skip
+def test_other_changes_have_no_sign(change: Any) -> None:
+    assert not [finding for finding in read_signs(trials(change)) if " at T = 1" not in finding.mistake]
+
+
+@pytest.mark.parametrize(("change", "kind"), [
+    (lambda g: {"W": -g["W"]}, Kind.SIGN),
+    (lambda g: {"W": 5 * g["W"]}, Kind.CONSTANT),
+    (lambda g: {"W": 0 * g["W"]}, Kind.ZERO),
+])  # fmt: skip
+def test_no_sign_is_read_from_a_single_number_or_from_rounding(change: Any, kind: Kind) -> None:
+    several = {"W": np.array([1.0, -2.0, 0.5, 3.0]), "V": np.array([[2.0, 1.0]])}
+    assert only(read_signs([Trial(several, several | change(several), TOLERANCE)])).kind == kind
+    for W in (np.array([[1.0]]), np.full((3, 3), 1.0), np.array([1.0, 2.0, 3.0, -1.0]) * 1e-12):
+        exact = several | {"W": W}
+        found = read_signs([Trial(exact, exact | change(exact), TOLERANCE)])
+        assert [finding.kind for finding in found] == (
+            [Kind.ZERO] if (kind, W.size) == (Kind.ZERO, 9) else []
+        )
 
 
 def test_random_gradients_have_no_sign() -> None:

@@ -9,6 +9,7 @@ class Kind(StrEnum):
 
     NOT_HANDED_BACK = "not handed back"  # dL/dh or dL/dc, or a part of it, does not reach the step before
     ACROSS_STEPS = "across steps"  # right for one step, wrong for several: where it is, not what
+    ACROSS_SAMPLES = "across samples"  # likewise, of a batch
     STEP_LEFT_OUT = "a step left out"  # the first or the last
     TRUNCATED = "truncated"  # the walk back ends after some steps
     OFF_BY_ONE = "of the wrong step"  # in time: x, h or c of a neighbouring step

@@ -5,7 +5,7 @@ in which the gradient is right: a wrong gradient that no sign predicts gets none
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -21,6 +21,8 @@ CLEAR = 10  # tolerances: below, what fits better than the exact gradient may be
 CHANCE = 1e-7  # that a sign fits other gradients: tolerance^(n - 1) for n entries
 ROUND = 1e-5  # how near to a number of two digits a length is; PyTorch adds 1e-6 to it
 FLOAT32 = (1e-9, 1e-5)  # errors of gradients that were computed in float32
+OF_STEPS = Kind.NOT_HANDED_BACK, Kind.TRUNCATED, Kind.NOT_SUMMED, Kind.STEP_LEFT_OUT
+NO_SHARE = "the only step adds nothing: it is left out, or has a factor that is 0 there, as h_0 is,"
 AXES = {"T": "the steps", "B": "the batch", "O": "the outputs"}
 
 
@@ -73,68 +75,83 @@ class Series:
         sizes = [np.count_nonzero(np.nan_to_num(e, nan=0.0)) for e in self.exact]
         return [int(i) for i in np.flatnonzero(wrong) if self.tolerance[i] ** (sizes[i] - 1) <= CHANCE]
 
-    def part(self) -> tuple[str, "Series"] | None:
-        """Return which rows are wrong, as those of one gate, and the series of them; None if all are."""
+    def at(self, places: Sequence[int]) -> "Series":
+        """Return the series of some trials."""
+        exact, given = ([one[i] for i in places] for one in (self.exact, self.given))
+        trials, lengths = [self.trials[i] for i in places], [self.lengths[i] for i in places]
+        return Series(self.name, trials, exact, given, lengths)
+
+    def part(self) -> tuple["Series", str] | None:
+        """Return the series of the rows that are wrong, as those of one gate; None if all are."""
         if len({e.shape for e in self.exact}) > 1 or self.exact[0].ndim == 0:
             return None
-        rows = np.zeros(len(self.exact[0]), dtype=bool)
+        off = np.zeros(len(self.exact[0]), dtype=bool)
         for e, given, tolerance in zip(self.exact, self.given, self.tolerance, strict=True):
-            off = np.nan_to_num(given - e, nan=0.0).reshape(len(e), -1)
-            rows |= np.sqrt(np.sum(off**2, axis=1)) > tolerance * norm(e[np.isfinite(e)])
-        if rows.all():
+            errors = np.nan_to_num(given - e, nan=0.0).reshape(len(e), -1)
+            off |= np.sqrt(np.sum(errors**2, axis=1)) > tolerance * norm(e[np.isfinite(e)])
+        rows = np.flatnonzero(off)
+        if len(rows) in (0, len(off)):
             return None
-        mask = np.where(rows, 1.0, np.nan).reshape(-1, *[1] * (self.exact[0].ndim - 1))
-        where = np.flatnonzero(rows)
-        text = listing([*map(str, where)])
-        if len(where) > 2 and np.ptp(where) == len(where) - 1:
-            text = f"{where[0]} to {where[-1]}"
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+        spans = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
         what = "entries" if self.exact[0].ndim == 1 else "rows"
-        return f", in {what} {text} alone, counted from 0", replace(
-            self, exact=[e * mask for e in self.exact]
-        )
+        mask = np.where(off, 1.0, np.nan).reshape(-1, *[1] * (self.exact[0].ndim - 1))
+        where = f" in {what} {listing(spans)} alone (counted from 0)"
+        return replace(self, exact=[e * mask for e in self.exact]), where
 
 
 def read_signs(trials: Sequence[Trial]) -> list[Finding]:
     """Return what the trials, of one function, have in common; parameters with one sign are one finding."""
     lengths = [norm(np.array([norm(e[np.isfinite(e)]) for e in trial.exact.values()])) for trial in trials]
-    found: dict[tuple[Kind, str, int], dict[str, float]] = {}
+    found: dict[tuple[Kind, str, int, str], dict[str, float]] = {}
     with np.errstate(all="ignore"):
         series = [
             Series(name, trials, [t.exact[name] for t in trials], [t.given[name] for t in trials], lengths)
             for name in trials[0].exact
         ]
         wrong = [one for one in series if one.wrong.any()]
-        worst = max((float(one.error(one.exact).max()) for one in wrong), default=0.0)
-        if FLOAT32[0] <= worst <= FLOAT32[1]:
-            return [_float32(wrong, worst)]
+        if finding := _float32(wrong, series):
+            return [finding]
         unexplained = []
         for one in wrong:
-            whole = [(sign, error) for read in READERS for sign, error in _fitting(read, one)]
-            if not whole and (part := one.part()):
-                where, rows = part
-                for sign, error in (pair for read in (_zero, _factor) for pair in _fitting(read, rows)):
-                    whole.append((sign._replace(mistake=sign.mistake + where), error))
-            for sign, error in whole:
-                found.setdefault((sign.kind, sign.mistake, sign.section), {})[one.name] = error
-            if not whole:
+            read = ((view, where, [*_signs(view)]) for view, where in _views(one))
+            view, where, signs = next((told for told in read if told[2]), (one, "", []))
+            for sign, error in signs:
+                if sign.kind == Kind.ZERO and view.trials != trials:
+                    sign = sign._replace(kind=Kind.ACROSS_STEPS, mistake=NO_SHARE)
+                key = sign.kind, sign.mistake + where, sign.section, _sizes(view.trials)
+                found.setdefault(key, {})[one.name] = error
+            if not signs or signs[0][0].kind in OF_STEPS:
                 unexplained.append(one)
-        where = _sizes(trials)
+        T = np.array([trial.sizes.get("T", 0) for trial in trials])
+        is_handed = any((T[one.small] == 1).any() and T.max() > 2 and not one.wrong.any() for one in series)
         findings = [
-            Finding(
-                kind, tuple(errors), mistake, f"equal to {max(errors.values()):.0e}{where}", section=section
-            )
-            for (kind, mistake, section), errors in found.items()
+            Finding(kind, (*errors,), mistake, f"equal to {max(errors.values()):.0e}{sizes}", section=section)
+            for (kind, mistake, section, sizes), errors in found.items()
+            if not (is_handed and kind == Kind.NOT_HANDED_BACK)
         ]
-        return findings + [finding for axis in "TB" for finding in _along(axis, unexplained, series)]
+        across = [finding for axis in "TB" for finding in _along(axis, unexplained, series, findings)]
+        merged = [(finding.kind, finding.mistake) for finding in across]
+        return [finding for finding in findings if (finding.kind, finding.mistake) not in merged] + across
 
 
-def _fitting(read: Callable[[Series], Iterator[Sign]], series: Series) -> Iterator[tuple[Sign, float]]:
+def _views(series: Series) -> Iterator[tuple[Series, str]]:
+    """Yield a series, its wrong rows, and both of single steps, where a mistake has not spread yet."""
+    views = [(series, "")]
+    if single := [i for i, trial in enumerate(series.trials) if trial.sizes.get("T") == 1]:
+        views.append((series.at(single), " at T = 1"))
+    for view, where in views:
+        yield view, where
+        if part := view.part():
+            yield part[0], where + part[1]
+
+
+def _signs(series: Series) -> Iterator[tuple[Sign, float]]:
     """Yield the signs that hold in all trials, and their largest errors."""
-    if not series.clear:
-        return
-    for sign in read(series):
+    for sign in (sign for read in READERS if series.clear for sign in read(series)):
         errors = series.error(sign.wanted)
-        if (errors <= series.tolerance).all():
+        n_known = max(np.isfinite(sign.wanted[i]).sum() for i in series.clear)
+        if n_known > 1 and (errors <= series.tolerance).all():
             yield sign, max(float(errors.max()), 1e-16)
 
 
@@ -145,14 +162,19 @@ def _sizes(trials: Sequence[Trial]) -> str:
     return f" at {where}" if where else " in every entry"
 
 
-def _float32(wrong: Sequence[Series], worst: float) -> Finding:
-    """Return that all wrong gradients are as inexact as float32."""
+def _float32(wrong: Sequence[Series], all_series: Sequence[Series]) -> Finding | None:
+    """Return that the wrong gradients are of float32, or that all gradients are as inexact."""
+    errors = np.array([one.error(one.exact)[one.wrong].max() for one in wrong])
+    if not wrong or errors.min() < FLOAT32[0] or errors.max() > FLOAT32[1]:
+        return None
     given = np.concatenate([g.ravel() for one in wrong for g in one.given])
-    single = (given == given.astype(np.float32)).all()
-    mistake = "all is computed in float32" if single else "something is as inexact as float32"
-    return Finding(
-        Kind.PRECISION, tuple(one.name for one in wrong), mistake, f"off by no more than {worst:.0e}"
-    )
+    mistake = "all is computed in float32"
+    if (given != given.astype(np.float32)).any():
+        mistake = "something is as inexact as float32"
+        if not all((one.wrong | one.small).all() for one in all_series):
+            return None
+    evidence = f"off by {errors.max():.0e} at most"
+    return Finding(Kind.PRECISION, tuple(one.name for one in wrong), mistake, evidence)
 
 
 def _zero(series: Series) -> Iterator[Sign]:
@@ -197,7 +219,8 @@ def _factor(series: Series) -> Iterator[Sign]:
 
 def _expressions(trials: Sequence[Trial]) -> Iterator[tuple[str, Array, int]]:
     """Yield the factors 2 and sizes, their inverses, and products of two: the mistake, values and section."""
-    numbers = {axis: np.array([float(t.sizes.get(axis, 1)) for t in trials]) for axis in trials[0].sizes}
+    sizes = {axis: np.array([float(t.sizes.get(axis, 1)) for t in trials]) for axis in trials[0].sizes}
+    numbers = {axis: values for axis, values in sizes.items() if values.max() > 1}
     numbers["2"] = np.full(len(trials), 2.0)
     powers = [{name: power} for name in numbers for power in (1, -1)] + [
         {one: i, other: j}
@@ -212,7 +235,7 @@ def _expressions(trials: Sequence[Trial]) -> Iterator[tuple[str, Array, int]]:
             axes = " and ".join(AXES.get(name, name) for name in factors)
             mistake = f"the {taken} over {axes} is taken where the {asked} is asked for"
         elif len(factors) == 1:
-            mistake = "there is a 2 too many" if above else "a 2 is missing, as that of the derivative of e^2"
+            mistake = f"the right ones are {'doubled, as by' if above else 'halved, as without'} the 2 of e^2"
         else:
             mistake = f"the right ones are multiplied by {'/'.join([' '.join(above) or '1', *below])}"
         values = np.prod([numbers[name] ** power for name, power in factors.items()], axis=0)
@@ -246,7 +269,7 @@ def _cut(series: Series) -> Iterator[Sign]:
 
 def _order(series: Series) -> Iterator[Sign]:
     """The rows or columns are the right ones, in another order."""
-    if len({e.shape for e in series.exact}) > 1:
+    if len({e.shape for e in series.exact}) > 1 or not np.isfinite(series.exact[series.clear[0]]).all():
         return
     for i, axis in itertools.product(series.clear[:1], range(series.exact[0].ndim)):
         exact, given = (
@@ -292,36 +315,69 @@ def _steps(series: Series) -> Iterator[Sign]:
             yield Sign(kind, mistake, [s * e for s, e in zip(shares, series.exact, strict=True)], section=4)
 
 
-READERS = _zero, _factor, _transposed, _order, _cut, _steps
+def _derivative(series: Series) -> Iterator[Sign]:
+    """Each row of one step and sample is off by act', in terms of h, which the gradient of V shows."""
+    if any(trial.sizes.get("T") != 1 for trial in series.trials):
+        return
+    wanted: dict[str, list[Array]] = {}
+    for trial, e, given in zip(series.trials, series.exact, series.given, strict=True):
+        rows, others = e.reshape(len(e), -1), given.reshape(len(e), -1)
+        rows = rows if trial.sizes.get("B") == 1 else np.nan * rows
+        factors = np.sum(others * rows, axis=1) / np.sum(rows**2, axis=1)
+        factors[factors == 0] = np.nan
+        readers = [m for m in trial.exact.values() if m.ndim == 2 and m.shape[1] == len(e) > 2]
+        h = max((m[np.argmax(np.sum(m**2, axis=1))] for m in readers), key=norm, default=np.zeros(len(e)))
+        for how, seen in (("left out", 1 / factors), ("taken twice", factors)):
+            slope = h**2 @ (1 - seen) / (h**2 @ h**2)  # h is known but for a factor
+            a = seen @ (h * (h**2 @ h**2) - h**2 * (h @ h**2)) / ((h @ h) * (h**2 @ h**2) - (h @ h**2) ** 2)
+            for act, prime in (("tanh", 1 - slope * h**2), ("the logistic sigmoid", a * h - (a * h) ** 2)):
+                scaled = (1 / prime if how == "left out" else prime)[:, None] * rows
+                wanted.setdefault(f"the derivative of {act} is {how}", []).append(scaled.reshape(e.shape))
+    for mistake, values in wanted.items():
+        yield Sign(Kind.DERIVATIVE, mistake, values, section=3)
 
 
-def _along(axis: str, wrong: Sequence[Series], all_series: Sequence[Series]) -> Iterator[Finding]:
-    """Yield what is right up to a size, and wrong from another on, while something else stays right.
+READERS = _zero, _factor, _transposed, _order, _cut, _steps, _derivative
+
+
+def _along(
+    axis: str, wrong: Sequence[Series], all_series: Sequence[Series], found: Sequence[Finding]
+) -> Iterator[Finding]:
+    """Yield what is right for one step or sample and wrong from two on, while something else stays right.
 
     Where h_0 = 0, weights that multiply it have no gradient at T = 1, and go wrong a step late.
     """
-    spans: dict[str, tuple[int, int, int]] = {}  # the last right size, the first wrong, how late it is
     sizes = np.array([0 if t.only_step else t.sizes.get(axis, 0) for t in all_series[0].trials])
+    steady = np.any([~other.wrong & ~other.small for other in all_series], axis=0)
+    late = {one.name for one in all_series if axis == "T" and (sizes[one.small] == 1).any()}
+    spans: dict[str, tuple[int, int]] = {}  # the last right size, the first wrong
     for one in wrong:
-        is_wrong, seen = one.wrong & (sizes > 0), ~one.small & (sizes > 0)
-        right = seen & ~is_wrong
-        if not right.any() or not is_wrong.any() or sizes[right].max() >= sizes[is_wrong].min():
-            continue
-        steady = np.any([~other.wrong & ~other.small for other in all_series], axis=0)
-        if steady[is_wrong].all() or right.sum() > 1:
-            late = int((sizes[one.small] == 1).any())
-            spans[one.name] = int(sizes[right].max()), int(sizes[is_wrong].min()), late
-    last = max((right - late for right, _, late in spans.values()), default=0)
-    first = min((wrong_from - late for _, wrong_from, late in spans.values()), default=0)
-    if last >= first:
+        right, off = ~one.small & ~one.wrong & (sizes > 0), one.wrong & (sizes > 0)
+        if right.sum() > 1 and off.any() and steady[off].all() and sizes[right].max() < sizes[off].min():
+            spans[one.name] = int(sizes[right].max()), int(sizes[off].min())
+    if not spans:
         return
+    last = {right - (name in late) for name, (right, _) in spans.items()}
+    first = {off - (name in late) for name, (_, off) in spans.items()}
+    others = [one for one in all_series if one.name not in spans]
+    # weights of h_{t-1} show whether what is handed back is right
+    alone = all(not one.wrong.any() for one in others)
+    walked = alone and bool(late & {*spans}) and bool({*spans} - late) and max(last) == min(first) - 1
+    kind, section = Kind.ACROSS_STEPS, 4
     if axis == "B":
-        kind, mistake = Kind.NOT_SUMMED, "the samples of a batch are not added up as they should be"
-    elif last == first - 1 > 1:
-        kind, mistake = Kind.TRUNCATED, f"the walk back ends after {last} steps"
-    else:
-        kind = Kind.ACROSS_STEPS
+        kind, section, mistake = Kind.ACROSS_SAMPLES, 5, "samples are not added up as they should be"
+    elif walked and (steps := [one for one in found if one.kind in (Kind.NOT_HANDED_BACK, Kind.TRUNCATED)]):
+        kind, mistake = steps[0].kind, steps[0].mistake
+    elif walked and min(first) > 2:
+        kind, mistake = Kind.TRUNCATED, f"the walk back ends after {max(last)} steps"
+    elif walked:
         mistake = "what a step hands back to the step before is wrong, or how the steps are added up"
+    elif alone and late and sizes.max() > 2:
+        mistake = "the steps are not added up as they should be, or something is of the wrong step"
+    else:
+        mistake = "something is wrong that a single step does not have, as what depends on the step before"
+    if kind in (Kind.ACROSS_STEPS, Kind.ACROSS_SAMPLES) and max(last) > 1:
+        return
     names = {span: listing([name for name in spans if spans[name] == span]) for span in spans.values()}
-    said = [f"{names[span]} right up to {axis} = {span[0]}, wrong from {span[1]}" for span in names]
-    yield Finding(kind, tuple(spans), mistake, "; ".join(said), section=5 if axis == "B" else 4)
+    said = [f"{name} right up to {axis} = {right}, wrong from {off}" for (right, off), name in names.items()]
+    yield Finding(kind, tuple(spans), mistake, "; ".join(said), section=section)
