@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bench.gradients.finding import Finding
 from bench.machine.wording import listing
 
-SHORT = 3  # characters of a name; a longer one is not written behind a d: dU, but the gradient of weight_ih
+SHORT = 3  # characters; a longer name is not written behind a d: dU, but the gradient of weight_ih
 
 
 def sentences(findings: Sequence[Finding]) -> list[str]:
@@ -28,10 +28,14 @@ def sentences(findings: Sequence[Finding]) -> list[str]:
     return said
 
 
+def gradient(parameter: str) -> str:
+    """Return how the gradient of a parameter is called: dU, but weight_ih as the parameter."""
+    return f"d{parameter}" if len(parameter) <= SHORT else parameter
+
+
 def _gradients(parameters: Sequence[str]) -> str:
     """Return the gradients of these parameters with their verb: "dU and dW are"."""
-    most = len(parameters)
+    s, are = ("s", "are") if len(parameters) > 1 else ("", "is")
     if any(len(name) > SHORT for name in parameters):
-        names = listing(parameters, most)
-        return f"the gradients of {names} are" if most > 1 else f"the gradient of {names} is"
-    return f"{listing([f'd{name}' for name in parameters], most)} {'are' if most > 1 else 'is'}"
+        return f"the gradient{s} of {listing(parameters, len(parameters))} {are}"
+    return f"{listing([*map(gradient, parameters)], len(parameters))} {are}"

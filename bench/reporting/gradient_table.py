@@ -1,6 +1,5 @@
 """Define what ``bench.check_gradients`` returns: the answer, a table of the gradients, and the mistakes."""
 
-import html
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,17 +7,17 @@ from functools import cached_property
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from bench.gradients.check import GradientRecord, Verdict
+from bench.gradients.check import GradientRecord, Row, Verdict
 from bench.machine import units
 from bench.machine.wording import full_stop, listing
-from bench.reporting.findings import sentences
+from bench.reporting.findings import gradient, sentences
+from bench.reporting.section import Cell, Fields, TextTable, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 80  # columns
-HEADER = ("gradient", "error", "tolerance", "verdict", "checked")
-TWIN = "off autograd"  # the column of a twin
+MOST_NAMED = 9  # gradients in a sentence
 
 
 class GradientCheck:
@@ -50,71 +49,66 @@ class GradientCheck:
 
     def __repr__(self) -> str:
         """Return the answer, the table, and what explains it, in plain text."""
-        rows = table(self.record)
+        shown = table(self.record)
+        rows = [
+            [column.title for column in shown.columns],
+            *([cell.text for cell in row] for row in shown.rows),
+        ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        # the mistakes before the table: of a failed assert, pytest shows the beginning
-        said = [answer(self.record), *mistakes(self.record)]
-        return "\n".join([*_wrapped(said), *lines, *_wrapped(explanation(self.record))])
+        # the mistakes before the table: of a failed assert, pytest shows the first 120 characters
+        return "\n".join([*_wrapped(said(self.record)), *lines, *_wrapped(explanation(self.record))])
 
     def _repr_html_(self) -> str:
         """Return the same as HTML."""
-        head, *body = ("".join(f"<td>{html.escape(text)}</td>" for text in row) for row in table(self.record))
-        lines = "".join(f"<tr>{row}</tr>" for row in [head.replace("td>", "th>"), *body])
-        before, after = (
-            "".join(f"<p>{html.escape(line)}</p>" for line in lines)
-            for lines in ([answer(self.record), *mistakes(self.record)], explanation(self.record))
-        )
-        return f"{before}<table>{lines}</table>{after}"
+        from bench.reporting.page import render_cell
+
+        return render_cell(said(self.record), [table(self.record)])
 
 
-def answer(record: GradientRecord) -> str:
-    """Return in one sentence which gradients are wrong."""
-    by_verdict = {
-        verdict: [f"d{row.parameter}" for row in record.rows if row.verdict == verdict] for verdict in Verdict
-    }
-    wrong, unknown = by_verdict[Verdict.WRONG], by_verdict[Verdict.NOT_CHECKED]
+def said(record: GradientRecord) -> list[str]:
+    """Return a sentence on which gradients are wrong, and one for each mistake that explains them."""
+    of = {verdict: [row for row in record.rows if row.verdict == verdict] for verdict in Verdict}
+    wrong, unknown = of[Verdict.WRONG], of[Verdict.NOT_CHECKED]
     if wrong:
-        worst = max((row for row in record.rows if row.verdict == Verdict.WRONG), key=lambda row: row.error)
-        off = f"off by up to {_error(worst.error)}, allowed {_error(worst.tolerance)}"
-        return f"WRONG: {listing(wrong)} of {record.function}, {off}."
-    if unknown:
-        return f"NOT CHECKED: {listing(unknown)} of {record.function}."
-    return f"All gradients of {record.function} are right: {listing(by_verdict[Verdict.RIGHT])}."
+        worst = _error(max(row.error for row in wrong))
+        answer = f"WRONG in {record.function}: {_names(wrong)}, off by up to {worst}."
+    elif unknown:
+        answer = f"NOT CHECKED in {record.function}: {_names(unknown)}."
+    else:
+        answer = f"All gradients of {record.function} are right: {_names(record.rows)}."
+    return [answer, *map(full_stop, sentences(record.findings))]
 
 
-def table(record: GradientRecord) -> list[tuple[str, ...]]:
-    """Return the texts of the table, first its header, then a row per gradient."""
-    has_twin = any(row.autograd is not None for row in record.rows)
-    return [
-        (*HEADER, TWIN) if has_twin else HEADER,
-        *(
-            (
-                f"d{row.parameter}",
-                *map(_error, (row.error, row.tolerance)),
-                row.verdict,
-                f"{row.checked} of {row.entries}",
-                *([] if row.autograd is None else [_error(row.autograd)]),
-            )
-            for row in record.rows
-        ),
-    ]
-
-
-def mistakes(record: GradientRecord) -> list[str]:
-    """Return a sentence for each finding."""
-    return [full_stop(text) for text in sentences(record.findings)]
+def table(record: GradientRecord) -> TextTable:
+    """Return the table of the gradients, with a column on autograd if there was a twin."""
+    fields: Fields[Row] = {
+        "gradient": lambda row: gradient(row.parameter),
+        "verdict": lambda row: row.verdict.upper() if row.verdict == Verdict.WRONG else row.verdict,
+        "error": lambda row: Cell.of(row.error, _error),
+        "allowed": lambda row: Cell.of(row.tolerance, _error),
+        "checked": lambda row: f"{row.checked} of {row.entries}",
+        "off autograd": lambda row: "" if row.autograd is None else Cell.of(row.autograd, _error),
+    }
+    note = " ".join(explanation(record))
+    return text_table(f"Gradients of {record.function}", fields, record.rows, note)
 
 
 def explanation(record: GradientRecord) -> list[str]:
     """Return the method and the notes, a sentence or two each."""
     because = f", since complex steps cannot be used: {record.reason}" if record.reason else ""
-    method = f"Compared with {record.method}{because}."
-    return [method, *record.notes]
+    return [
+        f"Errors are |given - exact| / |exact|; exact is computed by {record.method}{because}.",
+        *record.notes,
+    ]
+
+
+def _names(rows: Sequence[Row]) -> str:
+    return listing([gradient(row.parameter) for row in rows], MOST_NAMED)
 
 
 def _error(error: float) -> str:
-    return units.error(error) if error < sys.float_info.max else "infinite"
+    return units.short_error(error) if error < sys.float_info.max else "infinite"
 
 
 def _wrapped(sentences: Sequence[str]) -> list[str]:

@@ -6,11 +6,12 @@ All its text is plain and may come from a stranger's file: code that renders a s
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, TypeVar
 
 from bench.machine import units
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ class Drawing:
 
     stem: str
     alt: str
-    draw: Callable[..., Figure]
+    draw: "Callable[..., Figure]"
     caption: str = ""
 
     @property
