@@ -56,7 +56,8 @@ def applied(source: str, edits: Sequence[Edit]) -> str:
 
 def edited(cell: str, edits: Sequence[Edit]) -> LossAndGrads:
     """Return ``loss_and_grads`` of a cell's reference with edits of its source."""
-    source = applied((FOLDER / f"{cell}.py").read_text(encoding="utf-8"), edits)
+    before, name, after = (FOLDER / f"{cell}.py").read_text(encoding="utf-8").partition("def loss_and_grads")
+    source = before + name + applied(after, edits)
     module = ModuleType(f"wrong_{cell}")
     exec(compile(source, f"{cell}.py with {edits}", "exec"), module.__dict__)
     return module.loss_and_grads
@@ -72,7 +73,16 @@ def changed_function(function: LossAndGrads, edits: Sequence[Edit]) -> LossAndGr
 
 def single(cell: str, name: str, kinds: str, lines: str, *edits: Edit) -> Wrong:
     """Return a mistake as edits of a reference; kinds and lines are names with spaces between."""
-    return Wrong(f"{cell}: {name}", cell, _kinds(kinds), tuple(lines.split()), edited(cell, edits), edits)
+    return labelled(f"{cell}: {name}", cell, kinds, lines, edited(cell, edits), edits)
+
+
+def labelled(
+    name: str, cell: str, kinds: str, lines: str, function: LossAndGrads, edits: tuple[Edit, ...] = ()
+) -> Wrong:
+    """Return a wrong gradient with the labels in these texts."""
+    return Wrong(
+        name, cell, frozenset(Kind[kind] for kind in kinds.split()), tuple(lines.split()), function, edits
+    )
 
 
 def wrong(cell: str, name: str, *edits: Edit) -> Wrong:
@@ -83,16 +93,12 @@ def wrong(cell: str, name: str, *edits: Edit) -> Wrong:
 def student(cell: str, function: LossAndGrads, name: str, kinds: str, lines: str, *edits: Edit) -> Wrong:
     """Return a mistake as edits of a function that somebody else wrote."""
     title = f"{function.__name__}: {name}"
-    return Wrong(title, cell, _kinds(kinds), tuple(lines.split()), changed_function(function, edits))
+    return labelled(title, cell, kinds, lines, changed_function(function, edits))
 
 
 def net(function: LossAndGrads, name: str, kinds: str, *edits: Edit) -> Wrong:
     """Return a mistake in another architecture."""
     return student(function.__name__, function, name, kinds, "", *edits)
-
-
-def _kinds(names: str) -> frozenset[Kind]:
-    return frozenset(Kind[name] for name in names.split())
 
 
 def pairs(singles: Iterable[Wrong], count: int, seed: int) -> list[Wrong]:

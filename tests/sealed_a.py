@@ -280,7 +280,7 @@ STUDENTS = [
     student("rnn", rnn_columns, "dWhh assigned", "NOT_SUMMED", "dW", ("dWhh += dhraw", "dWhh = dhraw")),
     student("rnn", rnn_stacked, "h of now", "OFF_BY_ONE MISTAKEN", "dW", ("g_a, h[:-1])", "g_a, h[1:])")),
     student("rnn", rnn_stacked, "h of before", "OFF_BY_ONE DERIVATIVE", "da", ("(1 - h[t + 1] ** 2)", "(1 - h[t] ** 2)")),
-    student("rnn", rnn_stacked, "bias mean over samples", "CONSTANT", "db", ('grads["bU"] = g_a.sum(axis=(0, 1))', 'grads["bU"] = g_a.sum(axis=0).mean(axis=0)')),
+    student("rnn", rnn_stacked, "bias mean over samples", "CONSTANT", "db biases", ('grads["bU"] = g_a.sum(axis=(0, 1))', 'grads["bU"] = g_a.sum(axis=0).mean(axis=0)')),
     student("rnn", rnn_stacked, "last step alone", "NOT_HANDED_BACK TRUNCATED", "dh", ("back = g_a[t] @ W", "back = 0 * back")),
     student("gru", gru_gates, "no way through r", "TERM NOT_HANDED_BACK", "dh", ("d_old = d_old + d_pre_r @ Wr", "pass")),
     student("gru", gru_gates, "no straight way", "TERM NOT_HANDED_BACK", "dh", ("d_old = d_h * z", "d_old = 0")),

@@ -26,6 +26,7 @@ TOPICS = {
     "T19": "Threads",
     "T20": "Isolation",
     "T21": "Work left out of the clock",
+    "T22": "The mistake in a wrong gradient",
     "ADVISE": "Answers about other sizes",
     "F": "Faults",
     "SPEED": "The speed of the suite itself",
@@ -53,7 +54,7 @@ def topic_of(key: str) -> str:
 
 
 def order(key: str) -> tuple[Any, ...]:
-    """T1 to T21, the other known topics, then whatever else there is; mutants last within their topic."""
+    """T1 to T22, the other known topics, then whatever else there is; mutants last within their topic."""
     topic, known = topic_of(key), [*TOPICS]
     place = known.index(topic) if topic in known else len(known)
     parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", key)]
