@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _pytest.assertion.rewrite import _saferepr  # how a failed assertion shows a value
 
 import bench
 from bench.gradients.check import Verdict
@@ -91,6 +92,29 @@ def test_why_complex_steps_cannot_be_used_is_said_with_its_place(spoiled: Any, r
     assert max(row.tolerance for row in check.record.rows) < 1e-7
     wrong = bench.check_gradients(partial(mlp, **spoiled, on_grads=slightly), MLP, X, LABELS)
     assert [name for name, verdict in verdicts(wrong).items() if verdict == Verdict.WRONG] == ["W1"]
+
+
+def test_an_array_made_like_the_data_is_no_reason_against_complex_steps() -> None:
+    def layered(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
+        z = np.zeros_like(x)
+        z[:] = x * params["w"]
+        return np.sum(z**2), {"w": 2 * np.sum(z * x, axis=0)}
+
+    check = bench.check_gradients(layered, {"w": np.ones(4)}, X)
+    assert (check.ok, check.record.method, check.record.reason) == (True, COMPLEX, "")
+
+
+def test_complex_steps_are_given_up_where_differences_find_another_slope() -> None:
+    def hidden(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:  # one entry in ten is not analytic
+        w = params["w"]
+        grads = np.where(w.real > 0, x, 0) + np.array([0, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+        return np.sum(np.where(w.real > 0, w * x, 0)) + np.abs(w[3]), {"w": grads}
+
+    w = np.where(np.arange(10) < 5, 1.0, 0.0)  # kinks, so that no direction can be compared
+    check = bench.check_gradients(hidden, {"w": w}, np.arange(1.0, 11.0))
+    assert check.record.reason == "they disagree with differences at w[3]"
+    assert verdicts(check) == {"w": Verdict.RIGHT}
+    assert check.record.rows[0].checked == 5
 
 
 def worst(check: Any) -> float:
@@ -281,6 +305,8 @@ def test_inputs_that_cannot_be_used_get_one_line(params: Any, options: Any, said
     def linear(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
         return np.sum(params["w"] * x), {"w": x}
 
+    if "twin" in options:
+        pytest.importorskip("torch")
     with pytest.raises(bench.UserError, match=said) as caught:
         bench.check_gradients(linear, params, np.ones(3), **options)
     assert "\n" not in str(caught.value)
@@ -388,3 +414,73 @@ def test_a_cell_of_the_suite_with_another_loss_gets_its_mistake_named(
     assert {(one.kind, one.parameters) for one in found} == ({(kind, names)} if kind else set())
     assert all("T = 1, 2, 3 and 6" in one.evidence for one in found)
     assert check.record.method == (COMPLEX if loss == "softmax" else DIFFERENCES)
+
+
+TAGGER = (
+    {name: RNG.normal(size=shape) / 2 for name, shape in {"A": (5, 2), "R": (5, 5), "K": (3, 5)}.items()},
+    RNG.normal(size=(4, 6, 2)),
+    RNG.integers(0, 3, (4, 6)),
+)
+
+
+def tagger(params: Arrays, x: np.ndarray, labels: np.ndarray, *, wrong: str = "") -> tuple[Any, Arrays]:
+    """A tanh RNN with a softmax at every step, its loss the mean over steps and batch; batch first."""
+    A, R, K = params["A"], params["R"], params["K"]
+    hs = [np.zeros((len(x), len(R)))]
+    for t in range(x.shape[1]):
+        hs.append(np.tanh(x[:, t] @ A.T + hs[-1] @ R.T))
+    grads = {name: np.zeros_like(p) for name, p in params.items()}
+    total, dh_next = 0.0, np.zeros_like(hs[0])
+    for t in range(x.shape[1], 0, -1):
+        loss, dz = softmax_loss(hs[t] @ K.T, labels[:, t - 1])
+        total, dz = total + loss / x.shape[1], dz / (1 if wrong == "sum over T" else x.shape[1])
+        grads["K"] += dz.T @ hs[t]
+        da = (dz @ K + dh_next) * (1 - hs[t] ** 2)
+        grads["A"] += da.T @ x[:, t - 1]
+        grads["R"] += da.T @ hs[t - 1]
+        dh_next = da @ R * (wrong != "not handed back")
+    if wrong == "sign":
+        grads["A"] = -grads["A"]
+    return total, grads
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "names", "said"),
+    [
+        ("sum over T", Kind.CONSTANT, ("A", "R", "K"), "the sum over the steps is taken where the mean"),
+        ("not handed back", Kind.ACROSS_STEPS, ("A", "R"), "what a step hands back"),
+        ("sign", Kind.SIGN, ("A",), "the sign is turned"),
+        ("", None, (), ""),
+    ],
+)
+def test_the_mistake_of_any_net_is_named_by_its_signs_where_the_axes_have_names(
+    wrong: str, kind: Kind | None, names: tuple[str, ...], said: str
+) -> None:
+    check = bench.check_gradients(partial(tagger, wrong=wrong), params, x, labels, axes=("BTI", "BT"))
+    assert {(one.kind, one.parameters) for one in check.record.findings} == (
+        {(kind, names)} if kind else set()
+    )
+    assert all(said in one.mistake for one in check.record.findings)
+    assert check.ok == (not wrong)
+
+
+def test_the_result_is_a_table_of_text_html_or_data_and_raises_on_demand() -> None:
+    wrong = bench.check_gradients(partial(tagger, wrong="sign"), *TAGGER, axes=("BTI", "BT"))
+    text = repr(wrong).splitlines()
+    assert text[0].startswith("WRONG: dA of tagger, off by up to 2.0e+00, allowed 1.0e-09.")
+    assert text[1].startswith("dA is what you get when the sign is turned")
+    assert max(map(len, text)) <= 80
+    assert any(line.split() == ["dA", "2.0e+00", "1.0e-09", "wrong", "10", "of", "10"] for line in text)
+    assert wrong._repr_html_().count("<tr>") == 4
+    assert list(wrong.frame.verdict) == ["wrong", "right", "right"]
+    with pytest.raises(AssertionError, match=r"(?s)WRONG: dA.*dK .* right"):
+        wrong.raise_if_wrong()
+    right = bench.check_gradients(tagger, *TAGGER)
+    right.raise_if_wrong()
+    assert repr(right).startswith("All gradients of tagger are right: dA, dR and dK.\n")
+
+
+def test_a_failed_assertion_shows_what_is_wrong_and_why() -> None:
+    shown = _saferepr(bench.check_gradients(partial(tagger, wrong="sign"), *TAGGER, axes=("BTI", "BT")))
+    assert shown.startswith("WRONG: dA of tagger, off by up to 2.0e+00")
+    assert "what you get when the sign is turned" in shown

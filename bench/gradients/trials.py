@@ -29,6 +29,7 @@ REPRODUCED = 1e-8  # by the reference
 TOO_NOISY = 1e-5  # an error of an exact gradient from which no mistake could be told
 STEPS, SAMPLES = (1, 2, 3), 3  # of the shorter inputs
 SHARE = 5  # how many times fewer entries are computed on shorter inputs
+OF_CELL = 50  # entries, enough to see whether the reference gives the gradient
 OUTPUTS = ("V", "bV")  # a cell's parameters of y_hat
 
 
@@ -183,17 +184,21 @@ def trials(first: Comparison, axes: Axes | None) -> list[Trial]:
     cuts = [{letter: n for letter, n in wish.items() if n < sizes.get(letter, 0)} for wish in wishes]
     inputs: list[tuple[tuple[Any, ...], int | None]]
     inputs = [(axes.cut(data, most), None) for n, most in enumerate(cuts) if most not in cuts[:n]]
-    last, steps = inputs[-1][0], min(sizes.get("T", 1), STEPS[-1])
-    inputs += [(axes.alone(last, step), step) for step in range(1, steps + 1) if steps > 1]
+    if (steps := min(sizes.get("T", 1), STEPS[-1])) > 1:
+        short = axes.cut(data, {"T": steps, "B": samples})
+        inputs += [(axes.alone(short, step), step) for step in range(1, steps + 1)]
     found = []
     for number, (some, step) in enumerate(inputs):
         try:
-            entries, whole = first.entries // SHARE + 1, OUTPUTS if cell else ()
+            entries, whole = (OF_CELL, OUTPUTS) if cell else (first.entries // SHARE + 1, ())
             one = compare(first.guarded, params, some, entries, whole=whole) if number else first
         except UserError:
             continue  # the function needs longer sequences, or more samples
         trial = replace(_clear(one), sizes=axes.sizes(some), only_step=step)
-        found.append(_as_batch(trial, cell, params, axes.x(some)) if cell else trial)
+        if cell:
+            trial = _as_batch(trial, cell, params, axes.x(some))
+            cell = cell if trial.batch or not number else None  # it is another net
+        found.append(trial)
     return found
 
 

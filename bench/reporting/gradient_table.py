@@ -44,6 +44,7 @@ class GradientCheck:
 
     def raise_if_wrong(self) -> None:
         """Raise AssertionError with the whole table unless every gradient is right."""
+        __tracebackhide__ = True  # pytest shows the line that called it
         if not self.ok:
             raise AssertionError(repr(self))
 
