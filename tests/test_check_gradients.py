@@ -1,5 +1,6 @@
 """Gradients of any function: right ones pass, wrong ones do not, and bad input is one line."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -84,7 +85,9 @@ def test_why_complex_steps_cannot_be_used_is_said_with_its_place(spoiled: Any, r
     def slightly(grads: Arrays) -> Arrays:
         return {**grads, "W1": grads["W1"] * (1 + 1e-6)}
 
-    check = bench.check_gradients(partial(mlp, **spoiled), MLP, X, LABELS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as a user may have said
+        check = bench.check_gradients(partial(mlp, **spoiled), MLP, X, LABELS)
     assert check.record.method == DIFFERENCES
     assert check.ok
     assert reason in check.record.reason
@@ -136,6 +139,19 @@ def test_entries_at_a_kink_are_left_out_counted_and_not_accused() -> None:
         assert not bench.check_gradients(function, w, x, 1e-3).ok
     check = bench.check_gradients(kinked, {"w": np.zeros(3)}, np.ones(3), 0.0)
     assert (verdicts(check), check.ok) == ({"w": Verdict.NOT_CHECKED}, False)
+    sampled = bench.check_gradients(kinked, {"w": np.repeat([0.0, 1.0], 20)}, np.ones(40), 0.0, entries=30)
+    assert sampled.ok  # along its direction complex steps are wrong
+
+
+def test_differences_of_a_large_loss_allow_for_its_rounding_and_no_more() -> None:
+    def offset(params: Arrays, x: np.ndarray, factor: float) -> tuple[Any, Arrays]:
+        return float(1e5 + np.sum(x * params["w"] ** 2) / 2), {"w": factor * x * params["w"]}
+
+    w, x = {"w": np.linspace(1, 2, 5)}, np.full(5, 1e-2)
+    right, wrong = (bench.check_gradients(offset, w, x, factor) for factor in (1.0, 1.1))
+    assert right.ok
+    assert worst(right) > 1e-6
+    assert not wrong.ok
 
 
 def test_of_many_entries_a_sample_is_checked_and_a_direction_in_which_all_take_part() -> None:
@@ -206,14 +222,14 @@ def spoil(on_grads: Callable[[Arrays], Any]) -> Any:
     return partial(mlp, on_grads=on_grads)
 
 
-class Counter:
-    """What a function wrongly keeps between calls."""
+class Buffer:
+    """What a function wrongly adds to in all calls."""
 
-    calls = 0.0
+    total = np.zeros(5)
 
     def __call__(self, grads: Arrays) -> Arrays:
-        self.calls += 0.5
-        return grads | {"b1": self.calls * grads["b1"]}
+        self.total += grads["b1"]
+        return grads | {"b1": self.total}
 
 
 def changes_data(params: Arrays, x: np.ndarray, labels: np.ndarray) -> Any:
@@ -255,7 +271,7 @@ BAD_CALLS: list[tuple[Any, Any, str]] = [
     (partial(mlp, on_loss=lambda x: x + 0j), X, r"the loss is complex: mlp must return one real number"),
     (partial(mlp, on_loss=lambda x: x * np.ones(4)), X, r"the loss has shape \(4,\): .* take its mean or"),
     (partial(mlp, on_loss=lambda x: x * np.nan), X, r"the loss is nan: mlp must return one real number"),
-    (spoil(Counter()), X, r"in two calls on the same inputs the gradient of b1 differs by 1 of its size"),
+    (spoil(Buffer()), X, r"in two calls on the same inputs the gradient of b1 differs by 1 of its size"),
     (0.5, X, r"a float is no function: pass loss_and_grads itself"),
 ]  # fmt: skip
 
@@ -436,7 +452,7 @@ def tagger(params: Arrays, x: np.ndarray, labels: np.ndarray, *, wrong: str = ""
         total, dz = total + loss / x.shape[1], dz / (1 if wrong == "sum over T" else x.shape[1])
         grads["K"] += dz.T @ hs[t]
         da = (dz @ K + dh_next) * (1 - hs[t] ** 2)
-        grads["A"] += da.T @ x[:, t - 1]
+        grads["A"] += da.T @ x[:, t - 1] * (wrong != "first step" or t > 1)
         grads["R"] += da.T @ hs[t - 1]
         dh_next = da @ R * (wrong != "not handed back")
     if wrong == "sign":
@@ -450,13 +466,14 @@ def tagger(params: Arrays, x: np.ndarray, labels: np.ndarray, *, wrong: str = ""
         ("sum over T", Kind.CONSTANT, ("A", "R", "K"), "the sum over the steps is taken where the mean"),
         ("not handed back", Kind.ACROSS_STEPS, ("A", "R"), "what a step hands back"),
         ("sign", Kind.SIGN, ("A",), "the sign is turned"),
+        ("first step", Kind.STEP_LEFT_OUT, ("A",), "the first step is left out"),
         ("", None, (), ""),
     ],
 )
 def test_the_mistake_of_any_net_is_named_by_its_signs_where_the_axes_have_names(
     wrong: str, kind: Kind | None, names: tuple[str, ...], said: str
 ) -> None:
-    check = bench.check_gradients(partial(tagger, wrong=wrong), params, x, labels, axes=("BTI", "BT"))
+    check = bench.check_gradients(partial(tagger, wrong=wrong), *TAGGER, axes=("BTI", "BT"))
     assert {(one.kind, one.parameters) for one in check.record.findings} == (
         {(kind, names)} if kind else set()
     )
