@@ -157,7 +157,8 @@ def _signs(series: Series) -> Iterator[tuple[Sign, float]]:
 
 def _sizes(trials: Sequence[Trial]) -> str:
     """Return " at T = 1, 2 and 5, B = 4"."""
-    sizes = {axis: sorted({trial.sizes.get(axis, 1) for trial in trials}) for axis in trials[0].sizes}
+    axes = [axis for axis in "TB" if axis in trials[0].sizes]
+    sizes = {axis: sorted({trial.sizes.get(axis, 1) for trial in trials}) for axis in axes}
     where = ", ".join(f"{axis} = {listing([*map(str, numbers)], 9)}" for axis, numbers in sizes.items())
     return f" at {where}" if where else " in every entry"
 
