@@ -90,7 +90,8 @@ class Series:
             errors = np.nan_to_num(given - e, nan=0.0).reshape(len(e), -1)
             off |= np.sqrt(np.sum(errors**2, axis=1)) > tolerance * norm(e[np.isfinite(e)])
         rows = np.flatnonzero(off)
-        if len(rows) in (0, len(off)):
+        known = [np.isfinite(e).reshape(len(e), -1).any(axis=1).all() for e in self.exact]
+        if len(rows) in (0, len(off)) or not all(known):
             return None
         runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
         spans = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
@@ -115,11 +116,13 @@ def read_signs(trials: Sequence[Trial]) -> list[Finding]:
         unexplained = []
         for one in wrong:
             read = ((view, where, [*_signs(view)]) for view, where in _views(one))
-            view, where, signs = next((told for told in read if told[2]), (one, "", []))
+            view, where, signs = next((one for one in read if one[2]), (one, "", []))
             for sign, error in signs:
                 if sign.kind == Kind.ZERO and view.trials != trials:
                     sign = sign._replace(kind=Kind.ACROSS_STEPS, mistake=NO_SHARE)
-                key = sign.kind, sign.mistake + where, sign.section, _sizes(view.trials)
+                told = zip(view.trials, sign.wanted, strict=True)
+                sizes = _sizes([trial for trial, wanted in told if np.isfinite(wanted).any()])
+                key = sign.kind, sign.mistake + where, sign.section, sizes
                 found.setdefault(key, {})[one.name] = error
             if not signs or signs[0][0].kind in OF_STEPS:
                 unexplained.append(one)
@@ -160,13 +163,15 @@ def _sizes(trials: Sequence[Trial]) -> str:
     axes = [axis for axis in "TB" if axis in trials[0].sizes]
     sizes = {axis: sorted({trial.sizes.get(axis, 1) for trial in trials}) for axis in axes}
     where = ", ".join(f"{axis} = {listing([*map(str, numbers)], 9)}" for axis, numbers in sizes.items())
-    return f" at {where}" if where else " in every entry"
+    return f" at {where}" if where else " in every entry compared"
 
 
 def _float32(wrong: Sequence[Series], all_series: Sequence[Series]) -> Finding | None:
     """Return that the wrong gradients are of float32, or that all gradients are as inexact."""
     errors = np.array([one.error(one.exact)[one.wrong].max() for one in wrong])
     if not wrong or errors.min() < FLOAT32[0] or errors.max() > FLOAT32[1]:
+        return None
+    if any((one.wrong & one.small).any() for one in wrong):
         return None
     given = np.concatenate([g.ravel() for one in wrong for g in one.given])
     mistake = "all is computed in float32"
@@ -179,8 +184,13 @@ def _float32(wrong: Sequence[Series], all_series: Sequence[Series]) -> Finding |
 
 
 def _zero(series: Series) -> Iterator[Sign]:
-    """Nothing was added to the gradient."""
-    yield Sign(Kind.ZERO, "every entry is left at 0", [0 * e for e in series.exact])
+    """Nothing was added to the gradient, or nothing is left of what was."""
+    zeros = [0 * e for e in series.exact]
+    yield Sign(Kind.ZERO, "every entry is left at 0", zeros)
+    if any(
+        small and trial.sizes.get("T") == 1 for small, trial in zip(series.small, series.trials, strict=True)
+    ):
+        yield Sign(Kind.NOT_SUMMED, "the first step, in which h_0 is 0, stands for the sum", zeros, section=4)
 
 
 def _transposed(series: Series) -> Iterator[Sign]:
@@ -211,25 +221,23 @@ def _factor(series: Series) -> Iterator[Sign]:
             yield Sign(kind, mistake, wanted, section)
 
     same = np.full(len(ratios), ratios[told][0])
-    signs = [sign for factor in _expressions(series.trials) for sign in scaled(Kind.CONSTANT, *factor)]
-    signs += scaled(Kind.SIGN, "the sign is turned", -np.ones(len(ratios)))
+    signs = [*scaled(Kind.SIGN, "the sign is turned", -np.ones(len(ratios)))]
+    for n in (1, 2):
+        numbers = () if signs else _expressions(series.trials, n)
+        signs += [sign for number in numbers for sign in scaled(Kind.CONSTANT, *number)]
     if not signs and (bound := _shortened(series, ratios)):
         signs += scaled(Kind.CLIPPED, bound, np.where(told, ratios, 1))
     yield from signs or scaled(Kind.CONSTANT, f"the right ones are multiplied by {same[0]:.7g}", same)
 
 
-def _expressions(trials: Sequence[Trial]) -> Iterator[tuple[str, Array, int]]:
-    """Yield the factors 2 and sizes, their inverses, and products of two: the mistake, values and section."""
+def _expressions(trials: Sequence[Trial], n: int) -> Iterator[tuple[str, Array, int]]:
+    """Yield products of n of 2 and the sizes, or of their inverses: the mistake, values and section."""
     sizes = {axis: np.array([float(t.sizes.get(axis, 1)) for t in trials]) for axis in trials[0].sizes}
-    numbers = {axis: values for axis, values in sizes.items() if values.max() > 1}
-    numbers["2"] = np.full(len(trials), 2.0)
-    powers = [{name: power} for name in numbers for power in (1, -1)] + [
-        {one: i, other: j}
-        for one, other in itertools.combinations(numbers, 2)
-        for i in (1, -1)
-        for j in (1, -1)
-    ]
-    for factors in powers:
+    numbers = {"2": np.full(len(trials), 2.0)}
+    numbers |= {axis: size for axis, size in sizes.items() if size.max() > 1}
+    powers = [*itertools.product((1, -1), repeat=n)]
+    for chosen in itertools.product(itertools.combinations(numbers, n), powers):
+        factors: dict[str, int] = dict(zip(*chosen, strict=True))
         above, below = ([name for name, power in factors.items() if power == sign] for sign in (1, -1))
         if "2" not in factors and not (above and below):
             taken, asked = ("sum", "mean") if above else ("mean", "sum")
@@ -317,25 +325,29 @@ def _steps(series: Series) -> Iterator[Sign]:
 
 
 def _derivative(series: Series) -> Iterator[Sign]:
-    """Each row of one step and sample is off by act', in terms of h, which the gradient of V shows."""
-    if any(trial.sizes.get("T") != 1 for trial in series.trials):
-        return
-    wanted: dict[str, list[Array]] = {}
-    for trial, e, given in zip(series.trials, series.exact, series.given, strict=True):
-        rows, others = e.reshape(len(e), -1), given.reshape(len(e), -1)
-        rows = rows if trial.sizes.get("B") == 1 else np.nan * rows
-        factors = np.sum(others * rows, axis=1) / np.sum(rows**2, axis=1)
-        factors[factors == 0] = np.nan
-        readers = [m for m in trial.exact.values() if m.ndim == 2 and m.shape[1] == len(e) > 2]
-        h = max((m[np.argmax(np.sum(m**2, axis=1))] for m in readers), key=norm, default=np.zeros(len(e)))
-        for how, seen in (("left out", 1 / factors), ("taken twice", factors)):
-            slope = h**2 @ (1 - seen) / (h**2 @ h**2)  # h is known but for a factor
-            a = seen @ (h * (h**2 @ h**2) - h**2 * (h @ h**2)) / ((h @ h) * (h**2 @ h**2) - (h @ h**2) ** 2)
-            for act, prime in (("tanh", 1 - slope * h**2), ("the logistic sigmoid", a * h - (a * h) ** 2)):
-                scaled = (1 / prime if how == "left out" else prime)[:, None] * rows
-                wanted.setdefault(f"the derivative of {act} is {how}", []).append(scaled.reshape(e.shape))
-    for mistake, values in wanted.items():
-        yield Sign(Kind.DERIVATIVE, mistake, values, section=3)
+    """Each row of one step and sample is off by act' in terms of h, as the gradient of its reader is."""
+    alone = [(t.sizes.get("T", 1), t.sizes.get("B")) == (1, 1) for t in series.trials]
+    n_rows = len(series.exact[0]) if series.exact[0].ndim else 0
+    for reader in series.trials[0].exact if n_rows > 2 and any(alone) else ():
+        wanted: dict[str, list[Array]] = {}
+        for trial, e, given, one in zip(series.trials, series.exact, series.given, alone, strict=True):
+            seen, rows = trial.exact[reader], e.reshape(len(e), -1) * (1 if one else np.nan)
+            if reader == series.name or seen.shape[1:] != (len(e),):
+                break
+            h = seen[np.argmax(np.sum(seen**2, axis=1))]  # times a factor
+            hh, hhh, hhhh = h @ h, h @ h**2, h**2 @ h**2
+            factors = np.sum(given.reshape(len(e), -1) * rows, axis=1) / np.sum(rows**2, axis=1)
+            factors[factors == 0] = np.nan
+            for how, prime in (("left out", 1 / factors), ("taken twice", factors)):
+                slope = h**2 @ (1 - prime) / hhhh
+                a = prime @ (h * hhhh - h**2 * hhh) / (hh * hhhh - hhh**2)
+                for act, fit in (("tanh", 1 - slope * h**2), ("the logistic sigmoid", a * h - (a * h) ** 2)):
+                    scaled = (fit if how == "taken twice" else 1 / fit)[:, None] * rows
+                    wanted.setdefault(f"the derivative of {act} is {how}", []).append(scaled.reshape(e.shape))
+        for mistake, values in wanted.items():
+            yield Sign(Kind.DERIVATIVE, mistake, values, section=3)
+            if mistake.endswith("left out") and "T" in series.trials[0].sizes:  # act'(a_0) may be 1
+                yield Sign(Kind.OFF_BY_ONE, mistake.replace("left out", "that of the step before"), values, 3)
 
 
 READERS = _zero, _factor, _transposed, _order, _cut, _steps, _derivative
@@ -354,7 +366,14 @@ def _along(
     spans: dict[str, tuple[int, int]] = {}  # the last right size, the first wrong
     for one in wrong:
         right, off = ~one.small & ~one.wrong & (sizes > 0), one.wrong & (sizes > 0)
-        if right.sum() > 1 and off.any() and steady[off].all() and sizes[right].max() < sizes[off].min():
+        n_right = np.sum(~one.wrong & (sizes > 0))
+        if (
+            n_right > 1
+            and right.any()
+            and off.any()
+            and steady[off].all()
+            and sizes[right].max() < sizes[off].min()
+        ):
             spans[one.name] = int(sizes[right].max()), int(sizes[off].min())
     if not spans:
         return

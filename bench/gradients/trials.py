@@ -90,12 +90,16 @@ class Axes:
         )
 
     def alone(self, data: Sequence[Any], step: int) -> tuple[Any, ...]:
-        """Return the data with 0 at all steps but one, counted from 1; whole numbers, as labels, stay."""
+        """Return the data with 0 at all steps of the first sequence but one, counted from 1.
+
+        Targets stay: a gradient may be right for probabilities alone. So do whole numbers, as labels.
+        """
+        first = next((place for place, letters in enumerate(self.letters) if "T" in letters), None)
         return tuple(
             np.where(_along(letters.index("T"), array) == step - 1, array, 0)
-            if "T" in letters and array.dtype.kind == "f"
+            if place == first and array.dtype.kind == "f"
             else array
-            for letters, array in zip(self.letters, data, strict=True)
+            for place, (letters, array) in enumerate(zip(self.letters, data, strict=True))
         )
 
     def x(self, data: Sequence[Any]) -> Array:
@@ -179,7 +183,7 @@ def trials(first: Comparison, axes: Axes | None) -> list[Trial]:
     params, data, cell = first.params, first.data, find_cell(axes.cell) if axes.cell else None
     sizes = axes.sizes(data)
     samples = min(SAMPLES, _cell_sizes(cell, params)["H"]) if cell else SAMPLES
-    wishes: list[dict[str, int]] = [{}, {"B": samples}, {"B": 1}]
+    wishes: list[dict[str, int]] = [{}, {"B": samples}, {"B": 1}, {"T": 1, "B": 1}]
     wishes += [{"T": steps, "B": samples} for steps in STEPS]
     cuts = [{letter: n for letter, n in wish.items() if n < sizes.get(letter, 0)} for wish in wishes]
     inputs: list[tuple[tuple[Any, ...], int | None]]
