@@ -4,7 +4,6 @@ The objects hold data frames, but are no data frames: a frame would lose the run
 operation, or keep a run that no longer matches, and would display its rows instead of the answer.
 """
 
-import html
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -132,8 +131,11 @@ class Verification:
 
     def _repr_html_(self) -> str:
         """Return the conclusion and the summary as HTML."""
+        from bench.reporting import page
+
         table = self.summary().to_html(index=False, border=0, na_rep="", float_format="{:.1e}".format)
-        return "".join(f"<p>{html.escape(line)}</p>" for line in repr(self).splitlines()) + table
+        said = page.render_cell(repr(self).splitlines(), [])
+        return f'{said}<div class="rnnbench"><div class="scroll">{table}</div></div>'
 
 
 def _summary_row(group: str, row: Row) -> dict[str, Any]:
