@@ -21,6 +21,17 @@ CLEAR = 10  # tolerances: below, what fits better than the exact gradient may be
 CHANCE = 1e-7  # that a sign fits other gradients: tolerance^(n - 1) for n entries
 ROUND = 1e-5  # how near to a number of two digits a length is; PyTorch adds 1e-6 to it
 FLOAT32 = (1e-9, 1e-5)  # errors of gradients that were computed in float32
+LEFT_OUT = "{} is left out"
+DERIVATIVES = (  # act, a mistake, and its factor: of 1, h and h^2 above and below the line of a fraction
+    ("tanh", LEFT_OUT, (1, 0, 0), (1, 0, -1)), ("tanh", "{} is taken twice", (1, 0, -1), (1, 0, 0)),
+    ("tanh", "h stands for {}", (0, 1, 0), (1, 0, -1)), ("tanh", "1 - h stands for {}", (1, 0, 0), (1, 1, 0)),
+    ("tanh", "h (1 - h) stands for {}", (0, 1, 0), (1, 1, 0)),
+    ("the sigmoid", LEFT_OUT, (1, 0, 0), (0, 1, -1)),
+    ("the sigmoid", "{} is taken twice", (0, 1, -1), (1, 0, 0)),
+    ("the sigmoid", "h stands for {}", (1, 0, 0), (1, -1, 0)),
+    ("the sigmoid", "1 - h stands for {}", (1, 0, 0), (0, 1, 0)),
+    ("the sigmoid", "1 - h^2 stands for {}", (1, 1, 0), (0, 1, 0)),
+)  # fmt: skip
 OF_STEPS = Kind.NOT_HANDED_BACK, Kind.TRUNCATED, Kind.NOT_SUMMED, Kind.STEP_LEFT_OUT
 NO_SHARE = "the only step adds nothing: it is left out, or has a factor that is 0 there, as h_0 is,"
 AXES = {"T": "the steps", "B": "the batch", "O": "the outputs"}
@@ -118,7 +129,7 @@ def read_signs(trials: Sequence[Trial]) -> list[Finding]:
             read = ((view, where, [*_signs(view)]) for view, where in _views(one))
             view, where, signs = next((one for one in read if one[2]), (one, "", []))
             for sign, error in signs:
-                if sign.kind == Kind.ZERO and view.trials != trials:
+                if sign.kind == Kind.ZERO and " at T" in where:
                     sign = sign._replace(kind=Kind.ACROSS_STEPS, mistake=NO_SHARE)
                 told = zip(view.trials, sign.wanted, strict=True)
                 sizes = _sizes([trial for trial, wanted in told if np.isfinite(wanted).any()])
@@ -187,9 +198,8 @@ def _zero(series: Series) -> Iterator[Sign]:
     """Nothing was added to the gradient, or nothing is left of what was."""
     zeros = [0 * e for e in series.exact]
     yield Sign(Kind.ZERO, "every entry is left at 0", zeros)
-    if any(
-        small and trial.sizes.get("T") == 1 for small, trial in zip(series.small, series.trials, strict=True)
-    ):
+    T = np.array([trial.sizes.get("T", 0) for trial in series.trials])
+    if (T[series.small] == 1).any():
         yield Sign(Kind.NOT_SUMMED, "the first step, in which h_0 is 0, stands for the sum", zeros, section=4)
 
 
@@ -254,10 +264,8 @@ def _expressions(trials: Sequence[Trial], n: int) -> Iterator[tuple[str, Array, 
 def _shortened(series: Series, ratios: Array) -> str:
     """Return the mistake if all gradients together, or each, never get longer than a round number."""
     together = [norm(np.array([norm(g) for g in trial.given.values()])) for trial in series.trials]
-    for lengths, what in (
-        (together, "all gradients together are"),
-        ([*map(norm, series.given)], "each gradient is"),
-    ):
+    each = [norm(given) for given in series.given]
+    for lengths, what in ((together, "all gradients together are"), (each, "each gradient is")):
         bound = float(f"{max(lengths):.2g}")
         reached = np.abs(np.array(lengths) - bound) <= ROUND * bound
         if np.where(series.wrong, reached & (ratios < 1), reached | (np.array(lengths) < bound)).all():
@@ -318,36 +326,43 @@ def _steps(series: Series) -> Iterator[Sign]:
     for kind, mistake, left_out in rules:
         wrong = [len(missing) > 0 for missing in left_out]
         if (alone | series.small | (series.wrong == wrong)).all():
-            shares = [
-                np.nan if s is None else float(s not in left) for s, left in zip(steps, left_out, strict=True)
-            ]
+            there = zip(steps, left_out, strict=True)
+            shares = [np.nan if s is None else float(s not in missing) for s, missing in there]
             yield Sign(kind, mistake, [s * e for s, e in zip(shares, series.exact, strict=True)], section=4)
 
 
 def _derivative(series: Series) -> Iterator[Sign]:
-    """Each row of one step and sample is off by act' in terms of h, as the gradient of its reader is."""
-    alone = [(t.sizes.get("T", 1), t.sizes.get("B")) == (1, 1) for t in series.trials]
-    n_rows = len(series.exact[0]) if series.exact[0].ndim else 0
-    for reader in series.trials[0].exact if n_rows > 2 and any(alone) else ():
-        wanted: dict[str, list[Array]] = {}
-        for trial, e, given, one in zip(series.trials, series.exact, series.given, alone, strict=True):
-            seen, rows = trial.exact[reader], e.reshape(len(e), -1) * (1 if one else np.nan)
+    """Each row of one step and sample has a factor that depends on h, as the gradient of its reader does."""
+    factors: dict[int, Array] = {}  # of trials
+    for i, (trial, e, given) in enumerate(zip(series.trials, series.exact, series.given, strict=True)):
+        if (trial.sizes.get("T", 1), trial.sizes.get("B")) == (1, 1) and e.ndim > 0 and len(e) > 2:
+            rows, others = e.reshape(len(e), -1), given.reshape(len(e), -1)
+            factors[i] = np.sum(others * rows, axis=1, keepdims=True) / np.sum(rows**2, axis=1, keepdims=True)
+            if not norm(others - factors[i] * rows) <= trial.tolerance * norm(others) or not factors[i].all():
+                return
+    readers = series.trials[0].exact if factors else ()
+    for reader, (act, mistake, *fraction) in itertools.product(readers, DERIVATIVES):
+        wanted = [np.nan * e for e in series.exact]
+        for i, factor in factors.items():
+            e, seen = series.exact[i], series.trials[i].exact[reader]
             if reader == series.name or seen.shape[1:] != (len(e),):
-                break
-            h = seen[np.argmax(np.sum(seen**2, axis=1))]  # times a factor
-            hh, hhh, hhhh = h @ h, h @ h**2, h**2 @ h**2
-            factors = np.sum(given.reshape(len(e), -1) * rows, axis=1) / np.sum(rows**2, axis=1)
-            factors[factors == 0] = np.nan
-            for how, prime in (("left out", 1 / factors), ("taken twice", factors)):
-                slope = h**2 @ (1 - prime) / hhhh
-                a = prime @ (h * hhhh - h**2 * hhh) / (hh * hhhh - hhh**2)
-                for act, fit in (("tanh", 1 - slope * h**2), ("the logistic sigmoid", a * h - (a * h) ** 2)):
-                    scaled = (fit if how == "taken twice" else 1 / fit)[:, None] * rows
-                    wanted.setdefault(f"the derivative of {act} is {how}", []).append(scaled.reshape(e.shape))
-        for mistake, values in wanted.items():
-            yield Sign(Kind.DERIVATIVE, mistake, values, section=3)
-            if mistake.endswith("left out") and "T" in series.trials[0].sizes:  # act'(a_0) may be 1
-                yield Sign(Kind.OFF_BY_ONE, mistake.replace("left out", "that of the step before"), values, 3)
+                continue
+            powers = seen[np.argmax(np.sum(seen**2, axis=1)), :, None] ** np.arange(3)  # of h but for a scale
+            above, below = (np.array(part) * powers for part in fraction)  # (rows, 3)
+            terms = factor * below - above  # 0 = terms (1, scale, scale^2)
+            if not np.isfinite(terms).all():
+                continue
+            scale, square = np.linalg.lstsq(terms[:, 1:], -terms[:, 0])[0]
+            scale = scale if terms[:, 1].any() else np.sqrt(square)
+            h, scales = scale * powers[:, 1], scale ** np.arange(3)
+            fits = (np.abs(h) < 1).all() and (act == "tanh" or (h > 0).all())
+            wanted[i] = ((above @ scales) / (below @ scales) * fits)[:, None] * e.reshape(len(e), -1)
+        mistakes = [(Kind.DERIVATIVE, mistake)]
+        if mistake == LEFT_OUT and "T" in series.trials[0].sizes:  # act'(a_0) may be 1
+            mistakes.append((Kind.OFF_BY_ONE, "{} is that of the step before"))
+        for kind, words in mistakes:
+            shaped = [one.reshape(e.shape) for one, e in zip(wanted, series.exact, strict=True)]
+            yield Sign(kind, words.format(f"the derivative of {act}"), shaped, section=3)
 
 
 READERS = _zero, _factor, _transposed, _order, _cut, _steps, _derivative
@@ -365,23 +380,17 @@ def _along(
     late = {one.name for one in all_series if axis == "T" and (sizes[one.small] == 1).any()}
     spans: dict[str, tuple[int, int]] = {}  # the last right size, the first wrong
     for one in wrong:
-        right, off = ~one.small & ~one.wrong & (sizes > 0), one.wrong & (sizes > 0)
-        n_right = np.sum(~one.wrong & (sizes > 0))
-        if (
-            n_right > 1
-            and right.any()
-            and off.any()
-            and steady[off].all()
-            and sizes[right].max() < sizes[off].min()
-        ):
+        fine, off = ~one.wrong & (sizes > 0), one.wrong & (sizes > 0)
+        right = fine & ~one.small
+        shown = fine.sum() > 1 and right.any() and off.any() and steady[off].all()
+        if shown and sizes[right].max() < sizes[off].min():
             spans[one.name] = int(sizes[right].max()), int(sizes[off].min())
     if not spans:
         return
     last = {right - (name in late) for name, (right, _) in spans.items()}
     first = {off - (name in late) for name, (_, off) in spans.items()}
-    others = [one for one in all_series if one.name not in spans]
-    # weights of h_{t-1} show whether what is handed back is right
-    alone = all(not one.wrong.any() for one in others)
+    # of all that is wrong, the weights of h_{t-1} show whether what is handed back is right
+    alone = not any(one.wrong.any() for one in all_series if one.name not in spans)
     walked = alone and bool(late & {*spans}) and bool({*spans} - late) and max(last) == min(first) - 1
     kind, section = Kind.ACROSS_STEPS, 4
     if axis == "B":
