@@ -11,10 +11,11 @@ from bench.gradients.diagnosis import diagnose
 from bench.gradients.exact import Exact, noise
 from bench.gradients.finding import Finding
 from bench.gradients.function import Gradients, Guarded, arrays_in, as_params, convert
-from bench.gradients.trial import Trial
+from bench.gradients.trial import LEAST_SHARE, Trial
 from bench.gradients.trials import FLOAT32_TOLERANCE, Comparison, compare, name_axes, trials
 from bench.gradients.twin import autograd
 from bench.machine.errors import UserError
+from bench.proof.derivative import EPS
 from bench.proof.tolerance import Array, error_between, norm
 
 SAME_LOSS = 1e-6  # relative, of a twin
@@ -99,7 +100,7 @@ def check(
     named = name_axes(axes, params, inputs, guarded.label)
     compared = compare(guarded, params, inputs, entries)
     trial, exact, method = compared.trial, compared.exact, compared.method
-    rows = [_row(name, trial, exact) for name in params]
+    rows = [_row(name, trial, exact, EPS * abs(float(loss))) for name in params]
     findings = list[Finding]()
     if any(row.verdict == Verdict.WRONG for row in rows):
         shorter = trials(compared, named)
@@ -118,6 +119,8 @@ def check(
             notes.append(
                 f"Of the gradient of {name}, {bad} of {grad.size} entries are infinite or not a number."
             )
+    if any(row.verdict == Verdict.NOT_CHECKED and row.checked for row in rows):
+        notes.append("Not checked is what is too small beside the rounding errors of the loss.")
     if kinks := sum(exact.kinks.values()):
         notes.append(f"Left out, since the loss has a kink and no gradient there: {kinks} of the entries.")
     return GradientRecord(
@@ -125,18 +128,22 @@ def check(
     )
 
 
-def _row(name: str, trial: Trial, exact: Exact) -> Row:
-    values = exact.values[name]
-    error, tolerance, checked = (
-        trial.error(name), trial.tolerance + noise(exact, name), int(np.isfinite(values).sum())
-    )  # fmt: skip
-    if name in exact.along and checked:
+def _row(name: str, trial: Trial, exact: Exact, rounding: float) -> Row:
+    """Return the row of a parameter; ``rounding`` is that of the loss."""
+    values, given = exact.values[name], trial.given[name]
+    checked, allowed = int(np.isfinite(values).sum()), trial.tolerance
+    error, tolerance = trial.error(name), allowed + noise(exact, name)
+    if name in exact.along:
         along, slope = exact.along[name]
-        size = max(
-            norm(values[np.isfinite(values)]) / np.sqrt(checked), abs(slope)
-        )  # of |exact| / sqrt(entries)
-        error = max(error, error_between(np.sum(along * trial.given[name]), np.asarray(slope), scale=size))
-    if not checked or tolerance > USELESS >= error:
+        root = np.sqrt(values.size)  # |given - exact| is about root times its part along a random direction
+        total = norm(np.array([norm(grad) for grad in trial.given.values()]))
+        size = max(norm(given), root * abs(slope.value), LEAST_SHARE * total)
+        off = error_between(root * np.sum(along * given), root * np.asarray(slope.value), scale=size)
+        if off > (allowed := allowed + 3 * root * slope.error / size):
+            error, tolerance = off, allowed
+    if max(norm(given), norm(values[np.isfinite(values)])) <= rounding:  # as where all of it cancels
+        error, tolerance = 0.0, trial.tolerance
+    if not checked or tolerance > USELESS:
         verdict = Verdict.NOT_CHECKED
     else:
         verdict = Verdict.RIGHT if error <= tolerance else Verdict.WRONG

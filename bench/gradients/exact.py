@@ -34,7 +34,7 @@ class Exact:
     values: dict[str, Array]
     errors: dict[str, Array]
     kinks: dict[str, int]
-    along: dict[str, tuple[Array, float]]
+    along: dict[str, tuple[Array, Slope]]
 
 
 class Method:
@@ -103,7 +103,7 @@ class Method:
             if name not in whole:
                 along = direction(p, generator)
                 if self.differences(name, along).smooth:
-                    found.along[name] = along, self.slopes(name, along).value
+                    found.along[name] = along, self.slopes(name, along)
         return found
 
     def leave_out_kinks(self, found: Exact, suspects: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
