@@ -242,9 +242,8 @@ def _factor(series: Series) -> Iterator[Sign]:
 
 def _expressions(trials: Sequence[Trial], n: int) -> Iterator[tuple[str, Array, int]]:
     """Yield products of n of 2 and the sizes, or of their inverses: the mistake, values and section."""
-    sizes = {axis: np.array([float(t.sizes.get(axis, 1)) for t in trials]) for axis in trials[0].sizes}
     numbers = {"2": np.full(len(trials), 2.0)}
-    numbers |= {axis: size for axis, size in sizes.items() if size.max() > 1}
+    numbers |= {axis: np.array([float(t.sizes.get(axis, 1)) for t in trials]) for axis in trials[0].sizes}
     powers = [*itertools.product((1, -1), repeat=n)]
     for chosen in itertools.product(itertools.combinations(numbers, n), powers):
         factors: dict[str, int] = dict(zip(*chosen, strict=True))
@@ -279,7 +278,7 @@ def _cut(series: Series) -> Iterator[Sign]:
     bound = float(np.max([np.max(np.abs(series.given[i][known])) for known, i in clear]))
     sizes = np.concatenate([np.abs(series.exact[i][known]) for known, i in clear])
     n_cut, n_left = np.sum(sizes > bound), np.sum((sizes < bound) & (sizes > bound / 1e6))
-    if n_left >= 2 and n_cut >= (1 if bound == float(f"{bound:.2g}") else 2):
+    if n_left >= 2 and (n_cut > 1 or bound == float(f"{bound:.2g}")):
         wanted = [np.clip(e, -bound, bound) for e in series.exact]
         yield Sign(Kind.CLIPPED, f"entries beyond ±{bound:.4g} are cut off", wanted)
 
@@ -405,8 +404,10 @@ def _along(
         mistake = "the steps are not added up as they should be, or something is of the wrong step"
     else:
         mistake = "something is wrong that a single step does not have, as what depends on the step before"
-    if kind in (Kind.ACROSS_STEPS, Kind.ACROSS_SAMPLES) and max(last) > 1:
-        return
+    if kind in (Kind.ACROSS_STEPS, Kind.ACROSS_SAMPLES):
+        known = {name for one in found if one.kind in OF_STEPS for name in one.parameters}
+        spans = {name: span for name, span in spans.items() if name not in known and max(last) == 1}
     names = {span: listing([name for name in spans if spans[name] == span]) for span in spans.values()}
     said = [f"{name} right up to {axis} = {right}, wrong from {off}" for (right, off), name in names.items()]
-    yield Finding(kind, tuple(spans), mistake, "; ".join(said), section=section)
+    if spans:
+        yield Finding(kind, tuple(spans), mistake, "; ".join(said), section=section)
