@@ -263,7 +263,7 @@ def proof(variant: str, status: str, **errors: float) -> Row:
 def test_a_verification_says_its_conclusion_and_has_a_row_a_proof(here, monkeypatch):
     asked = {}
 
-    def prove(specs, devices, *, machine, progress, found, **chosen):
+    def prove(specs, devices, *, machine, progress, done, **chosen):
         asked.update(specs=specs, devices=devices, **chosen)
         progress(2, 2)
         return [

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import pytest
 from faults.runs import TESTS
@@ -16,16 +15,15 @@ from bench.api import verify as verb
 from bench.api.options import VerifyOptions
 from bench.gradients import proved
 from bench.gradients.finding import Finding, Kind
-from bench.gradients.proved import diagnose_proved
+from bench.gradients.proved import Choice, findings_by_cell, read_trials
 from bench.gradients.published import published
 from bench.gradients.trial import Trial
 from bench.machine.devices import Device, Devices
 from bench.proof import verify as verify_module
 from bench.proof.cases import agreement_cases
-from bench.proof.child import given_file
-from bench.proof.given import Given, read_given
-from bench.proof.verify import verify
-from bench.workload.catalog import VARIANTS
+from bench.proof.child import given_file, make_row
+from bench.proof.verify import Job, verify
+from bench.workload.catalog import VARIANTS, find
 
 MACHINE = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
 USUAL = ("train_step", "float64", "tanh")
@@ -47,15 +45,18 @@ def _stand_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def given() -> dict[str, list[Given]]:
-    """By variant, what is handed on about its gradients."""
+def read() -> dict[str, dict[Choice, list[Trial]]]:
+    """By variant, the trials of its gradients."""
     pytest.importorskip("torch")
-    found: list[list[Given]] = []
+    read: dict[str, dict[Choice, list[Trial]]] = {}
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(TESTS)
         monkeypatch.setattr(verify_module, "reference_cases", lambda cell: [])  # test_gradients has them
-        verify(SPECS, ["cpu"], machine=MACHINE, cases=CASES, found=found.append)
-    return {of_variant[0].row.variant: of_variant for of_variant in found}
+        verify(
+            SPECS, ["cpu"], machine=MACHINE, cases=CASES,
+            done=lambda job: read.update({job.variant.name: read_trials(job)}),
+        )  # fmt: skip
+    return read
 
 
 @pytest.fixture
@@ -72,47 +73,50 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Trial], str]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "task", "dtype"),
+    ("name", "activations", "tolerance"),
     [
-        ("cut-short", "gradient", "float64"),
-        ("updating", "train_step", "float64"),
-        ("single", "gradient", "float32"),
+        ("cut-short", {"tanh", "sigmoid", "relu"}, 1e-10),
+        ("updating", {"tanh"}, 1e-10),  # one of its tasks, and fewer cases of it
+        ("single", {"tanh", "sigmoid", "relu"}, 1e-4),
     ],
 )
 def test_trials_of_a_variant_with_a_wrong_gradient_are_of_one_task_in_the_best_dtype(
-    name, task, dtype, given, asked
+    name, activations, tolerance, read, asked
 ) -> None:
-    assert {(one.case.task, one.case.dtype) for one in given[name]} == {(task, dtype)}
-    assert [diagnosis.findings for diagnosis in diagnose_proved(given[name])] == [(FOUND,)]
+    assert findings_by_cell(read[name]) == {"rnn": (FOUND,)}
     [(trials, cell)] = asked
     assert cell == "rnn"
     assert not any("bU" in trial.exact for trial in trials)
+    assert {trial.activation for trial in trials} == activations
     steps = {trial.sizes["T"] for trial in trials}
     assert max(steps) == 7
-    assert steps >= ({1, 5} if dtype == "float64" else {1, 6})
+    assert steps >= ({1, 6} if name == "single" else {1, 5})
     for trial in trials:
+        assert tolerance / 1e4 < trial.tolerance < tolerance
         assert set(trial.wrong()) == ({"U", "W"} if trial.sizes["T"] > 1 else set())
         assert all(array.dtype == np.float64 for array in trial.given.values())
         assert trial.batch is not None
         assert trial.batch.x.shape == tuple(trial.sizes[letter] for letter in "TBI")
 
 
-def test_where_only_biases_are_wrong_the_cases_with_biases_speak(given, asked) -> None:
-    ones = [one if one.case.bias else replace(one, given=one.exact) for one in given["cut-short"]]
-    assert len(diagnose_proved(ones)) == 1
-    [(trials, _)] = asked
-    assert all("bU" in trial.exact for trial in trials)
+def test_where_only_biases_are_wrong_the_cases_with_biases_speak(read, asked) -> None:
+    trials = read["cut-short"]
+    right = [replace(trial, given=trial.exact) for trial in trials["rnn", False]]
+    assert len(findings_by_cell({**trials, ("rnn", False): right})) == 1
+    assert [found for found, _ in asked] == [trials["rnn", True]]
+    assert findings_by_cell({("rnn", False): right}) == {}
 
 
-def test_what_a_variant_left_when_it_crashed_is_not_read(given, tmp_path) -> None:
-    one = given["cut-short"][0]
+def test_what_a_variant_left_when_it_crashed_is_not_read(tmp_path) -> None:
+    job = Job("mine:it", find("numpy-loop"), "cpu", [], tmp_path, CASES, 1.0)
     given_file(tmp_path, "mine:it", "cpu", 0).write_bytes(b"half of it")
-    crashed = msgspec.structs.replace(one.row, status="crashed")
-    assert read_given(tmp_path, "mine:it", "cpu", [one.case], {0: crashed}) == []
+    job.rows[0] = make_row(job.variant, "cpu", CASES[0], [], "crashed", "it fell over")
+    assert read_trials(job) == {}
 
 
-def test_nothing_is_kept_where_the_gradient_is_right_or_more_than_it_is_wrong(given) -> None:
-    assert given.keys() == {"cut-short", "updating", "single", "copied", "tensors", "mgu-wrong"}
+def test_nothing_is_kept_where_the_gradient_is_right_or_more_than_it_is_wrong(read) -> None:
+    kept = {name for name, trials in read.items() if trials}
+    assert kept == {"cut-short", "updating", "single", "copied", "tensors", "mgu-wrong"}
 
 
 @pytest.mark.parametrize(
@@ -126,9 +130,9 @@ def test_nothing_is_kept_where_the_gradient_is_right_or_more_than_it_is_wrong(gi
         ("mgu-wrong", Kind.ZERO, ("Wf",), 0),
     ],
 )
-def test_the_mistake_is_named(name, kind, parameters, section, given) -> None:
-    [diagnosis] = diagnose_proved(given[name])
-    finding = diagnosis.findings[0]  # a weight of h_0 = 0 is 0 too where the first step stands for the sum
+def test_the_mistake_is_named(name, kind, parameters, section, read) -> None:
+    [findings] = findings_by_cell(read[name]).values()
+    finding = findings[0]  # a weight of h_0 = 0 is 0 too where the first step stands for the sum
     assert (finding.kind, finding.parameters, finding.section) == (kind, parameters, section)
 
 
@@ -140,9 +144,8 @@ def test_every_gradient_that_is_known_to_be_wrong_can_be_named() -> None:
     assert list(published("rnn", bias=True)) == list(published("gru", bias=False)) == []
 
 
-def test_a_users_cell_has_sizes_but_no_batch_that_a_reference_could_be_run_on(given, asked) -> None:
-    [diagnosis] = diagnose_proved(given["mgu-wrong"])
-    assert (diagnosis.variant, diagnosis.cell) == ("mgu-wrong", CELL)
+def test_a_users_cell_has_sizes_but_no_batch_that_a_reference_could_be_run_on(read, asked) -> None:
+    assert findings_by_cell(read["mgu-wrong"]) == {CELL: (FOUND,)}
     [(trials, cell)] = asked
     assert cell == ""
     assert {trial.batch for trial in trials} == {None}
@@ -182,8 +185,9 @@ def test_the_mistake_is_printed_is_in_json_and_shows_in_a_notebook(asked, capsys
     assert [diagnosis.findings for diagnosis in shown.diagnoses] == [(FOUND,)]
 
 
-def test_gradients_of_tensors_are_kept_like_those_of_arrays(given) -> None:
-    assert {one.case.activation for one in given["tensors"]} == {"tanh", "relu"}
-    for one in given["tensors"]:
-        assert np.allclose(one.given["W"], 2 * one.exact["W"])
-        assert np.allclose(one.given["U"], one.exact["U"])
+def test_gradients_of_tensors_are_kept_like_those_of_arrays(read) -> None:
+    [trials] = read["tensors"].values()
+    assert {trial.activation for trial in trials} == {"tanh", "relu"}
+    for trial in trials:
+        assert np.allclose(trial.given["W"], 2 * trial.exact["W"])
+        assert np.allclose(trial.given["U"], trial.exact["U"])

@@ -10,7 +10,6 @@ from bench.api.options import VerifyOptions
 from bench.gradients.proved import Diagnosis, diagnose_proved
 from bench.machine.devices import Absent, find_devices, resolve
 from bench.proof.child import Row, proof_failed
-from bench.proof.given import Given
 from bench.proof.verify import verify
 from bench.workload import catalog
 
@@ -67,9 +66,9 @@ def prove(args: VerifyOptions, device: str) -> tuple[list[Row], Sequence[Absent]
     from bench.reporting.display import verify_progress  # rich, needed from here on
 
     with verify_progress() as progress:
-        given: list[list[Given]] = []
+        diagnoses: list[Diagnosis] = []
         rows = verify(
             specs, devices, machine=machine, cells=args.cell, bias=args.bias,
-            progress=progress, found=given.append,
+            progress=progress, done=lambda job: diagnoses.extend(diagnose_proved(job)),
         )  # fmt: skip
-        return rows, absent, [diagnosis for one in given for diagnosis in diagnose_proved(one)]
+        return rows, absent, diagnoses

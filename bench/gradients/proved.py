@@ -1,13 +1,22 @@
-"""Diagnose the wrong gradients that ``rnnbench verify`` found."""
+"""Diagnose the wrong gradients that ``rnnbench verify`` found: read what a child kept, beside the exact ones.
 
-from collections.abc import Sequence
+Arrays are compared in this process, which never runs a variant's code.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.gradients.diagnosis import diagnose
 from bench.gradients.finding import Finding
 from bench.gradients.trial import Trial
-from bench.proof.given import Given
+from bench.machine.arrays import read_arrays
+from bench.proof.child import LONG, given_file
+from bench.proof.reference import Expected
+from bench.proof.verify import Job
 from bench.workload.cell import CELLS
+from bench.workload.data import Batch
+
+Choice = tuple[str, bool]  # a cell, with biases or without
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,35 +29,60 @@ class Diagnosis:
     findings: tuple[Finding, ...]
 
 
-def diagnose_proved(given: Sequence[Given]) -> list[Diagnosis]:
-    """Return a diagnosis per cell, where there is a finding, of the gradients of a variant on a device.
-
-    With biases and without, the parameters differ: the choice with more cases speaks for its cell, or the
-    other one where nothing is wrong in those.
-    """
-    by_choice: dict[tuple[str, bool], list[Trial]] = {}
-    for one in given:
-        by_choice.setdefault((one.case.cell, one.case.bias), []).append(_trial(one))
-    by_cell: dict[str, list[Trial]] = {}
-    for (cell, _), trials in sorted(by_choice.items(), key=lambda item: len(item[1])):
-        if any(trial.wrong() for trial in trials):
-            by_cell[cell] = trials
+def diagnose_proved(job: Job) -> list[Diagnosis]:
+    """Return a diagnosis per cell of the gradients of a job that is done, where there is a finding."""
     return [
-        Diagnosis(given[0].row.variant, given[0].row.device, cell, tuple(findings))
-        for cell, trials in by_cell.items()
-        if (findings := diagnose(trials, cell if cell in CELLS else ""))
+        Diagnosis(next(iter(job.rows.values())).variant, job.device, cell, findings)
+        for cell, findings in findings_by_cell(read_trials(job)).items()
     ]
 
 
-def _trial(one: Given) -> Trial:
-    """Return the trial of a case, with the tolerance of its proof."""
-    case = one.case
-    return Trial(
-        exact=one.exact,
-        given=one.given,
-        tolerance=max(one.row.tolerances.values()),
-        sizes={letter: getattr(case.shape, letter) for letter in "TBIHO"},
-        batch=one.batch if case.cell in CELLS else None,
-        delta=case.delta,
-        activation=case.activation,
-    )
+def findings_by_cell(trials: Mapping[Choice, Sequence[Trial]]) -> dict[str, tuple[Finding, ...]]:
+    """Return the findings of each cell that has some.
+
+    With biases and without, the parameters differ: the choice with more trials speaks for its cell, or the
+    other one where nothing is wrong in those.
+    """
+    chosen = {
+        cell: some
+        for (cell, _), some in sorted(trials.items(), key=lambda item: len(item[1]))
+        if any(trial.wrong() for trial in some)
+    }
+    found = {cell: tuple(diagnose(some, cell if cell in CELLS else "")) for cell, some in chosen.items()}
+    return {cell: findings for cell, findings in found.items() if findings}
+
+
+def read_trials(job: Job) -> dict[Choice, list[Trial]]:
+    """Return trials of a variant with wrong gradients, else nothing; a right gradient is the exact one.
+
+    Only one task counts, ``gradient`` if there is one, and of the dtypes float64, if there are both.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: a file does not hold what the child writes.
+    """
+    rows = {number: row for number, row in job.rows.items() if row.task != "forward"}
+    files = {number: given_file(job.folder, job.spec, job.device, number) for number in rows}
+    wrong = [n for n, row in rows.items() if row.status in ("disagrees", "known_wrong") and files[n].exists()]
+    if not wrong:
+        return {}
+    task, dtype = min(row.task for row in rows.values()), max(row.dtype for row in rows.values())
+    found: dict[Choice, list[Trial]] = {}
+    for number, row in rows.items():
+        of_kind = (row.task, row.dtype) == (task, dtype) and row.shape.T < LONG
+        if not of_kind or not (number in wrong or row.status == "ok"):
+            continue
+        case, batch = job.cases[number], Batch.load(job.folder / f"inputs{number}.npz").astype("float64")
+        exact = Expected.load(job.folder / f"expected{number}.npz", batch.params).grads
+        given = read_arrays(files[number], exact) if number in wrong else exact
+        trial = Trial(
+            exact=exact,
+            given={name: grad.astype("float64") for name, grad in given.items()},
+            tolerance=max(row.tolerances.values()),
+            sizes={letter: getattr(case.shape, letter) for letter in "TBIHO"},
+            batch=batch if case.cell in CELLS else None,
+            delta=case.delta,
+            activation=case.activation,
+        )
+        found.setdefault((case.cell, case.bias), []).append(trial)
+    return found

@@ -2,7 +2,7 @@
 
 The child reads case numbers from standard input and replies with a row for each. Each variant has a separate
 process, so no variant can affect another. Wrong gradients are written to the folder, for a diagnosis in the
-parent (``bench.proof.given``).
+parent (``bench.gradients.proved``).
 """
 
 import sys

@@ -24,7 +24,6 @@ from bench.machine.libraries import library
 from bench.machine.signals import OutOfTime, time_limit
 from bench.proof.cases import agreement_cases, reference_cases, worth_compiling
 from bench.proof.child import REFERENCE, Row, make_row
-from bench.proof.given import Given, read_given
 from bench.proof.gradcheck import check_reference
 from bench.workload import catalog, data
 from bench.workload.case import Case
@@ -44,14 +43,14 @@ def verify(
     cases: Sequence[Case] | None = None,
     timeout_s: float = DEADLINE_S,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    found: Callable[[list[Given]], None] = lambda given: None,
+    done: Callable[["Job"], None] = lambda job: None,
 ) -> list[Row]:
     """Prove the variants on the devices; return rows about the reference, then rows in the given order.
 
     Without ``cells``, the cells are those of the variants; without ``bias``, with biases and without.
     An unsupported case gives a row with status ``missing`` and the reason, an unsupported cell only one row.
-    ``progress`` is called with the number of rows so far and the final number of rows; ``found`` with the
-    gradients of a variant on a device, right and wrong, for each with wrong ones.
+    ``progress`` is called with the number of rows so far and the final number of rows; ``done`` with each
+    job in the end, while its files are still there.
 
     Raises:
         UserError: no such variant, a case without a usable reference result, or a cell that does not exist
@@ -89,8 +88,7 @@ def verify(
         reference_rows = compute_reference(folder, cases)
         rows += run_jobs(jobs, progress=lambda done: progress(done, total))
         for job in jobs:
-            if given := read_given(folder, job.spec, job.device, cases, job.rows):
-                found(given)
+            done(job)
     order = {variant.name: place for place, variant in enumerate(variants.values())}
     last = len(order)  # for a user's variant that has another name in its own process
     return reference_rows + sorted(
