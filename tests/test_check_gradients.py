@@ -307,6 +307,7 @@ def test_a_function_that_cannot_be_checked_gets_one_line_that_says_what_to_do(
         ({}, {}, r"and not empty"),
         ({"w": np.ones(3, int)}, {}, r"params\['w'\] is of dtype int64: it must be a NumPy array of floats"),
         ({"w": [np.ones(2), np.ones(3)]}, {}, r"params\['w'\] is a list: it must be a NumPy array of floats"),
+        ({"w": [1.0, 2.0]}, {}, r"params\['w'\] is a list: it must be a NumPy array of floats"),
         ({"w": np.array([1, np.nan])}, {}, r"params\['w'\] is not finite: pass numbers"),
         ({"w": np.ones(0)}, {}, r"params\['w'\] is empty"),
         ({"w": np.ones(3)}, {"entries": 0}, r"entries=0: give the number of entries"),
@@ -355,12 +356,13 @@ def test_a_function_may_print_use_its_arrays_again_and_give_scalars_and_numbers(
     assert "loss" in capsys.readouterr().out
 
 
-def test_a_gradient_that_is_no_number_is_wrong_and_said() -> None:
+@pytest.mark.parametrize("entries", [2000, 6])
+def test_a_gradient_that_is_no_number_is_wrong_and_said(entries: int) -> None:
     def lost(grads: Arrays) -> Arrays:
-        grads["W2"][0] = np.nan
+        grads["W2"][0] = np.array([np.nan, np.inf, -np.inf, np.nan, np.inf])
         return grads
 
-    check = bench.check_gradients(partial(mlp, on_grads=lost), MLP, X, LABELS)
+    check = bench.check_gradients(partial(mlp, on_grads=lost), MLP, X, LABELS, entries=entries)
     assert verdicts(check)["W2"] == Verdict.WRONG
     assert "Of the gradient of W2, 5 of 15 entries are infinite or not a number." in check.record.notes
 

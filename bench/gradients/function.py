@@ -196,10 +196,13 @@ def as_params(params: Any) -> Gradients:
     """
     if not isinstance(params, Mapping) or not params:
         raise UserError(f"params is {kind(params)}: it must be a dict, name -> array, and not empty")
-    arrays = {str(name): _as_array(value) for name, value in params.items()}
+    arrays = {
+        name: np.asarray(value if isinstance(value, np.ndarray | np.generic | int | float) else None)
+        for name, value in params.items()
+    }
     for name, array in arrays.items():
         if array.dtype.kind != "f":
-            found = f"of dtype {array.dtype}" if array.dtype.kind in "iubc" else kind(params[name])
+            found = kind(params[name]) if array.dtype.kind == "O" else f"of dtype {array.dtype}"
             raise UserError(f"params[{name!r}] is {found}: it must be a NumPy array of floats")
         if not np.isfinite(array).all() or not array.size:
             raise UserError(f"params[{name!r}] is {'not finite' if array.size else 'empty'}: pass numbers")
