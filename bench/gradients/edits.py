@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import permutations, product
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.gradients.finding import Kind
 
@@ -28,6 +28,14 @@ INDEX = re.compile(r"\[[^\[\]]*\]")
 BEFORE = {"h_before": "cache[].h", "c_before": "c"}  # the same quantity, a step later
 SHIFTED = (("[t]", "[t - 1]"), ("[t - 1]", "[t]"), ("[t - 1]", "[t - 2]"), ("[-1]", "[-2]"), ("[-1]", "[0]"))
 NO_ARRAYS = {"t", "_", "hs", "cache", "grads", "loss", "biases", "biased", "name", "p", "act_prime"}
+SPECIAL = {  # a part -> what papers and programs have in its place: kind, text, the mistake
+    "w_n": (Kind.MISTAKEN, "h_before @ np.split(W, 3)[2].T", "w_n is taken without bW in {}"),
+    "da_n * w_n": (
+        Kind.MISTAKEN,
+        "da_n @ np.split(W, 3)[2] * h_before",
+        "{} is that of a reset gate before the product, W_n (r * h)",
+    ),
+}
 ERRORS = ("e", "e_clipped")  # their factors are those of dy_hat
 FORWARD = ("loss", "y_hat", "biased")  # what is no part of a gradient
 
@@ -46,13 +54,21 @@ class Edit:
     section: int = 0  # of docs/derivation.md; 0 for that of the cell
 
 
+class Function(NamedTuple):
+    """Hold what the rules need to know of the function that they change."""
+
+    atoms: list[str]  # the arrays that it computes with
+    gates: int  # how many matrices U and W hold, one below the other
+    last: str  # dL/dh_T, as text
+
+
 @functools.cache
 def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
     """Return all changes of a function ``loss_and_grads``, the usual mistakes first."""
     tree = ast.parse(inspect.getsource(function))
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef)
-    atoms, edits = _atoms(definition), list[Edit]()
+    of, edits = _facts(definition), list[Edit]()
 
     def add(change: Change, line: str, changed: ast.Module) -> None:
         rank, kind, _, mistake = change
@@ -63,7 +79,7 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
     for block, steps in _blocks(definition.body):
         for place, statement in enumerate(block):
             line = _line(statement)
-            for change in _changes(statement, atoms, steps):
+            for change in _changes(statement, of, steps):
                 block[place] = ast.parse(change[2]).body[0]
                 add(change, line, tree)
             block[place] = statement
@@ -113,7 +129,7 @@ def _blocks(body: list[ast.stmt], steps: str = "") -> Iterator[tuple[list[ast.st
             yield from _blocks(statement.body, inner)
 
 
-def _changes(statement: ast.stmt, atoms: list[str], steps: str) -> Iterator[Change]:
+def _changes(statement: ast.stmt, of: Function, steps: str) -> Iterator[Change]:
     """Yield the changes of a statement; ``steps`` is the range of its loop, as text."""
     if isinstance(statement, ast.For):
         yield from _walks(statement)
@@ -126,16 +142,22 @@ def _changes(statement: ast.stmt, atoms: list[str], steps: str) -> Iterator[Chan
     if isinstance(statement, ast.AugAssign) and steps:
         of_first = f"{target} is that of the first step, not the sum"
         yield 2, Kind.NOT_SUMMED, line.replace("+=", "=", 1), of_first
+        for _, kind, text, mistake in _of_samples(value, target):
+            both = f"{mistake}, in the first step alone"
+            yield 7, kind, f"{left}{text}".replace("+=", "=", 1), both
+        yield from (
+            (rank, kind, left + text, mistake) for rank, kind, text, mistake in _of_rows(value, target, of)
+        )
     if steps and target not in HANDED_BACK:
         for index, step in ((0, "last"), (-1, "first")):
             when = f"t {{}} {steps}[{index}]:\n    {line}"
             only, left_out = f"if {when.format('==')}", f"if {when.format('!=')}"
             yield 2, Kind.NOT_SUMMED, only, f"{target} is computed in the {step} step alone"
             yield 2, Kind.STEP_LEFT_OUT, left_out, f"{target} is not computed in the {step} step"
-    for rank, kind, text, mistake in _of_parts(value, target, atoms):
+    for rank, kind, text, mistake in (*_of_samples(value, target), *_of_parts(value, target, of)):
         yield rank, kind, left + text, mistake
     if target not in ERRORS:
-        for rank, kind, text, mistake in _of_whole(ast.unparse(value), target, atoms, in_loop=bool(steps)):
+        for rank, kind, text, mistake in _of_whole(ast.unparse(value), target, of, in_loop=bool(steps)):
             yield rank, kind, left + text, mistake
 
 
@@ -155,12 +177,14 @@ def _walks(loop: ast.For) -> Iterator[Change]:
     yield 4, Kind.OFF_BY_ONE, walked(f"{steps}[::-1]"), "the steps are walked forwards, not back"
 
 
-def _of_whole(value: str, target: str, atoms: list[str], *, in_loop: bool) -> Iterator[Change]:
+def _of_whole(value: str, target: str, of: Function, *, in_loop: bool) -> Iterator[Change]:
     """Yield the changes of all that a statement computes."""
     if target in HANDED_BACK and in_loop:
         yield 0, Kind.NOT_HANDED_BACK, f"0 * ({value})", f"{target}_next is not handed back"
         yield 3, Kind.MISTAKEN, target, f"{target} stays what it was, where {value} is to be handed back"
         yield 7, Kind.TERM, f"({value}) + {target}", f"{target} is handed back whole as well"
+        if target == "dh":
+            yield 7, Kind.TERM, f"({value}) + {of.last}", f"{of.last} is added to dh in every step"
     else:
         yield 3, Kind.ZERO, f"0 * ({value})", f"{target} is zero"
     yield 3, Kind.SIGN, f"-({value})", f"{target} has the wrong sign"
@@ -177,7 +201,7 @@ def _of_whole(value: str, target: str, atoms: list[str], *, in_loop: bool) -> It
         (Kind.TRANSPOSED, "({}).T", "is transposed"),
     ):
         yield 5, kind, text.format(value), f"{target} {mistake}"
-    for atom in atoms:
+    for atom in of.atoms:
         yield 10, Kind.FACTOR, f"({value}) * ({atom})", f"{target} has the factor {atom} too many"
         for form in FORMS[:2]:
             new = form.format(atom)
@@ -186,7 +210,7 @@ def _of_whole(value: str, target: str, atoms: list[str], *, in_loop: bool) -> It
         yield 9, Kind.CLIPPED, f"np.clip({value}, -{bound}, {bound})", f"{target} is cut off at ±{bound:g}"
 
 
-def _of_parts(value: ast.expr, target: str, atoms: list[str]) -> Iterator[Change]:
+def _of_parts(value: ast.expr, target: str, of: Function) -> Iterator[Change]:
     """Yield the changes of one part of what a statement computes."""
     inside: set[int] = set()  # nodes within a derivative
     for node in ast.walk(value):
@@ -194,23 +218,32 @@ def _of_parts(value: ast.expr, target: str, atoms: list[str]) -> Iterator[Change
         if isinstance(node, ast.Dict):  # of gradients by name
             for key, part in zip(node.keys, node.values, strict=True):
                 name = f"d{ast.unparse(key or part)}".replace("'", "")
-                whole = _of_whole(ast.unparse(part), name, atoms, in_loop=False)
-                for rank, kind, new, mistake in (*_of_parts(part, name, atoms), *whole):
+                whole = [*_of_samples(part, name), *_of_whole(ast.unparse(part), name, of, in_loop=False)]
+                for rank, kind, new, mistake in (*_of_parts(part, name, of), *whole):
                     yield rank, kind, _with(value, part, new), mistake
             return
-        changes = [*_of_operation(node, target), *_of_call(node, target)]
+        if special := SPECIAL.get(text):
+            kind, new, mistake = special
+            yield 5, kind, _with(value, node, f"({new})"), mistake.format(target)
+        changes = [*_of_operation(node, target, of), *_of_call(node, target)]
         if derivative := DERIVATIVE.fullmatch(text):
             inside.update(map(id, ast.walk(node)))
             argument = next(filter(None, derivative.groups()))
-            changes += _of_derivative(text, argument, target, atoms)
-        if id(node) not in inside and text in atoms:
-            changes += _of_atom(text, target, atoms)
+            changes += _of_derivative(text, argument, target, of.atoms)
+        if id(node) not in inside and text in of.atoms:
+            changes += _of_atom(text, target, of.atoms)
         for rank, kind, new, mistake in changes:
             within = Kind.DERIVATIVE if id(node) in inside else kind
             yield rank, within, _with(value, node, f"({new})"), mistake
 
 
-def _of_operation(node: ast.AST, target: str) -> Iterator[Change]:
+def _of_operation(node: ast.AST, target: str, of: Function) -> Iterator[Change]:
+    """Yield the changes of a sum, a product or a choice."""
+    if isinstance(node, ast.IfExp) and "[t - 1]" in (before := ast.unparse(node.body)):
+        first, now = ast.unparse(node.orelse), before.replace("[t - 1]", "[t]")
+        yield 4, Kind.OFF_BY_ONE, before, f"{target} of the first step is that after the last"
+        yield 4, Kind.OFF_BY_ONE, first, f"{target} is that before the first step in every step"
+        yield 4, Kind.OFF_BY_ONE, now, f"{now} stands for {before}, in the first step too"
     if not isinstance(node, ast.BinOp):
         return
     left, right = ast.unparse(node.left), ast.unparse(node.right)
@@ -226,6 +259,8 @@ def _of_operation(node: ast.AST, target: str) -> Iterator[Change]:
         for text in (f"({left}) @ ({right}).T", f"({left}).T @ ({right})", f"({right}) @ ({left})"):
             new = ast.unparse(ast.parse(text))
             yield 5, Kind.TRANSPOSED, new, f"{new} stands for {left} @ {right} in {target}"
+        if of.gates > 1 and right == "W":
+            yield from _of_gates(left, target, of.gates)
     elif isinstance(node.op, ast.Add):
         for kept, lost in ((left, right), (right, left)):
             if target in HANDED_BACK:
@@ -243,6 +278,48 @@ def _of_operation(node: ast.AST, target: str) -> Iterator[Change]:
             yield 6, kind, kept, f"{kept} stands for {text} in {target}"
 
 
+def _of_gates(left: str, target: str, gates: int) -> Iterator[Change]:
+    """Yield the changes of ``left @ W``, a product with one matrix for each gate."""
+    every, parts = range(gates), f"np.split({left}, {gates}, axis=1)"
+    turned = f"{left} @ np.concatenate([w.T for w in np.split(W, {gates})])"
+    yield 5, Kind.TRANSPOSED, turned, f"the matrices of W are transposed, each for itself, in {target}"
+    for gate in every:
+        others = f"np.concatenate([p * (g != {gate}) for g, p in enumerate({parts})], axis=1) @ W"
+        yield (
+            5,
+            Kind.NOT_HANDED_BACK,
+            others,
+            f"what goes through the gate in place {gate + 1} is left out of {target}",
+        )
+    for order in list(permutations(every))[1:]:
+        moved = f"np.concatenate([{parts}[g] for g in {order}], axis=1) @ W"
+        yield (
+            7,
+            Kind.ORDER,
+            moved,
+            f"W meets the gates in another order, {[g + 1 for g in order]}, in {target}",
+        )
+
+
+def _of_rows(value: ast.expr, target: str, of: Function) -> Iterator[Change]:
+    """Yield the gradient of gates with their rows in another order."""
+    text = ast.unparse(value)
+    for order in list(permutations(range(of.gates)))[1:]:
+        moved = f"np.concatenate([np.split({text}, {of.gates})[g] for g in {order}])"
+        yield 5, Kind.ORDER, moved, f"the gates of {target} stand in another order, {[g + 1 for g in order]}"
+
+
+def _of_samples(value: ast.expr, target: str) -> Iterator[Change]:
+    """Yield what a sum over the batch is of one sample alone."""
+    text = ast.unparse(value)
+    for index, sample in (("[:1]", "first"), ("[-1:]", "last")):
+        mistake = f"{target} is that of the {sample} sample alone"
+        if text.endswith(".sum(axis=0)"):
+            yield 2, Kind.NOT_SUMMED, text.replace(".sum(", f"{index}.sum("), mistake
+        elif product := re.fullmatch(r"(\S+)\.T @ (\S+|\w+\[.+\](\.h)?)", text):
+            yield 2, Kind.NOT_SUMMED, f"{product[1]}{index}.T @ ({product[2]}){index}", mistake
+
+
 def _of_call(node: ast.AST, target: str) -> Iterator[Change]:
     if not isinstance(node, ast.Call):
         return
@@ -250,13 +327,13 @@ def _of_call(node: ast.AST, target: str) -> Iterator[Change]:
     if text.endswith(".sum(axis=0)"):
         before = text.removesuffix(".sum(axis=0)")
         yield 2, Kind.CONSTANT, f"{before}.mean(axis=0)", f"{target} is a mean over the batch, not a sum"
-        for index, sample in ((0, "first"), (-1, "last")):
-            yield 2, Kind.NOT_SUMMED, f"{before}[{index}]", f"{target} is that of the {sample} sample alone"
     elif text.startswith("np.concatenate") and isinstance(node.args[0], ast.Tuple):
         parts = list(map(ast.unparse, node.args[0].elts))
         for order in list(permutations(parts))[1:]:
             rows = ", ".join(order)
             yield 5, Kind.ORDER, f"np.concatenate(({rows}), axis=1)", f"the rows of {target} stand as {rows}"
+        mixed = f"np.stack(({', '.join(parts)}), axis=2).reshape(len(y), -1)"
+        yield 7, Kind.ORDER, mixed, f"the rows of the gates alternate in {target}"
     elif len(node.args) == 1:
         argument = ast.unparse(node.args[0])
         yield 6, Kind.MISTAKEN, argument, f"{argument} stands for {text} in {target}"
@@ -309,9 +386,9 @@ def _timeless(text: str) -> str:
     return INDEX.sub("[]", BEFORE.get(text, text))
 
 
-def _atoms(definition: ast.FunctionDef) -> list[str]:
-    """Return the arrays that a backward pass computes with, as texts: ``dh``, ``x[t]``, ``cache[t].h``."""
-    operands = list[ast.AST]()
+def _facts(definition: ast.FunctionDef) -> Function:
+    """Return what the rules need to know of a backward pass."""
+    operands, gates, last = list[ast.AST](), 1, ""
     for node in ast.walk(definition):
         if isinstance(node, ast.BinOp):
             operands += [node.left, node.right]
@@ -319,11 +396,17 @@ def _atoms(definition: ast.FunctionDef) -> list[str]:
             operands += node.elts
         elif isinstance(node, ast.IfExp):
             operands.append(node.body)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "np.concatenate":
+            gates = len(getattr(node.args[0], "elts", ()))
+    for statement in definition.body:
+        if isinstance(statement, ast.Assign) and _name(statement) == "dh":
+            last = ast.unparse(statement.value)
     computed = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name) and _is_stored(node)}
     texts = [ast.unparse(node).removesuffix(".T") for node in operands]
     texts += [text.replace("[t - 1]", "[t]") for text in texts]
     arrays = [text for text in texts if re.fullmatch(r"(\w+|(x|hs|cache)\[.+\])(\.[hc])?", text)]
-    return [text for text in dict.fromkeys(arrays) if "[" in text or text in computed - NO_ARRAYS]
+    atoms = [text for text in dict.fromkeys(arrays) if "[" in text or text in computed - NO_ARRAYS]
+    return Function(atoms, gates, last)
 
 
 def _is_stored(node: ast.Name) -> bool:
