@@ -53,7 +53,8 @@ def trials(
     generator = np.random.default_rng(1)
     params = {name: generator.normal(size=shape) * 0.7 for name, shape in SHAPES.items()}
     found = []
-    steps = [(T, B, s) for T, B in sizes for s in ([None, *range(1, T + 1)] if alone else [None])]
+    steps: list[tuple[int, int, int | None]] = [(T, B, None) for T, B in sizes]
+    steps += [(*sizes[-1], step) for step in range(1, sizes[-1][0] + 1) if alone]
     for T, B, step in steps:
         x, y = generator.normal(size=(T, B, 3)), generator.normal(size=(B, 2))
         if step:
@@ -148,8 +149,8 @@ def test_the_input_of_one_step_alone_shows_which_steps_are_missing(
     wrong: str, kinds: dict[Kind, str]
 ) -> None:
     found = read_signs(trials(wrong, [(1, 1), (1, 2), (2, 1), (3, 2), (4, 2)], alone=True))
-    of_U = {finding.kind: "".join(finding.parameters) for finding in found if "U" in finding.parameters}
-    assert of_U == kinds
+    of_U = [(finding.kind, "".join(finding.parameters)) for finding in found if "U" in finding.parameters]
+    assert of_U == [*kinds.items()]
     found = read_signs(trials(wrong, [(1, 2), (2, 1), (3, 2)], alone=True))
     assert {finding.kind for finding in found if finding.parameters == ("U",)} - {Kind.ACROSS_STEPS} <= {
         *kinds
@@ -209,6 +210,11 @@ def test_what_was_not_computed_or_too_inexact_shows_nothing() -> None:
     doubled = {"U": given["U"], "b": 2 * given["b"]}
     assert [only(read_signs([Trial({"b": exact["b"]}, doubled, TOLERANCE)])).kind] == [Kind.CONSTANT]
     assert read_signs([Trial({"b": exact["b"]}, doubled, 1e-3)]) == []
+    for cut, kinds in ((2.5, [Kind.CLIPPED]), (2.718, [])):  # one entry: the bound has to be round
+        cut_off = {"b": np.array([1.0, 2.0, cut])}
+        found = read_signs([Trial({"b": np.array([1.0, 2.0, 3.0])}, cut_off, TOLERANCE)])
+        assert [finding.kind for finding in found] == kinds
+    assert read_signs(trials("W^T", [(1, 2), (2, 2), (3, 1)])) == []  # right once may be chance
 
 
 def test_random_gradients_have_no_sign() -> None:

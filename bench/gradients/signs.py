@@ -377,14 +377,14 @@ def _along(
     sizes = np.array([0 if t.only_step else t.sizes.get(axis, 0) for t in all_series[0].trials])
     steady = np.any([~other.wrong & ~other.small for other in all_series], axis=0)
     late = {one.name for one in all_series if axis == "T" and (sizes[one.small] == 1).any()}
-    spans: dict[str, tuple[int, int]] = {}  # the last right size, the first wrong
+    spans, n_right = dict[str, tuple[int, int]](), 0  # the last right size, the first wrong
     for one in wrong:
-        fine, off = ~one.wrong & (sizes > 0), one.wrong & (sizes > 0)
-        right = fine & ~one.small
-        shown = fine.sum() > 1 and right.any() and off.any() and steady[off].all()
+        right, off = ~one.wrong & ~one.small & (sizes > 0), one.wrong & (sizes > 0)
+        shown = right.any() and off.any() and steady[off].all()
         if shown and sizes[right].max() < sizes[off].min():
             spans[one.name] = int(sizes[right].max()), int(sizes[off].min())
-    if not spans:
+            n_right = max(n_right, int(right.sum()))
+    if n_right < 2:  # once it may be by chance
         return
     last = {right - (name in late) for name, (right, _) in spans.items()}
     first = {off - (name in late) for name, (_, off) in spans.items()}
