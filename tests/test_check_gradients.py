@@ -12,6 +12,7 @@ import bench
 from bench.gradients.check import Verdict
 from bench.gradients.exact import COMPLEX, DIFFERENCES
 from bench.gradients.finding import Kind
+from bench.gradients.trials import Axes
 
 Arrays = dict[str, np.ndarray]
 RNG = np.random.default_rng(5)
@@ -493,3 +494,12 @@ def test_the_mistake_of_any_net_is_named_by_its_signs_where_the_axes_have_names(
     )
     assert all(said in one.mistake for one in check.record.findings)
     assert check.ok == (not wrong)
+
+
+def test_one_step_alone_leaves_targets_and_words_as_they_are() -> None:
+    x, y, words = np.ones((2, 3, 1)), np.ones((2, 3)), np.ones((3, 2), int)
+    alone = Axes(("BTI", "BT")).alone((x, y), 2)
+    assert alone is not None
+    assert (alone[0][:, :, 0].tolist(), alone[1].tolist()) == ([[0, 1, 0]] * 2, y.tolist())
+    assert Axes(("TB", "BTI")).alone((words, x), 2) is None
+    assert Axes(("B",)).alone((y,), 1) is None

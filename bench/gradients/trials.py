@@ -91,18 +91,18 @@ class Axes:
             for letters, array in zip(self.letters, data, strict=True)
         )
 
-    def alone(self, data: Sequence[Any], step: int) -> tuple[Any, ...]:
+    def alone(self, data: Sequence[Any], step: int) -> tuple[Any, ...] | None:
         """Return the data with 0 at all steps of the first sequence but one, counted from 1.
 
-        Targets stay: a gradient may be right for probabilities alone. So do whole numbers, as labels.
+        Targets stay: a gradient may be right for probabilities alone. None if there is no such sequence, or
+        one of whole numbers, as words, of which 0 is one.
         """
-        first = next((place for place, letters in enumerate(self.letters) if "T" in letters), None)
-        return tuple(
-            np.where(_along(letters.index("T"), array) == step - 1, array, 0)
-            if place == first and array.dtype.kind == "f"
-            else array
-            for place, (letters, array) in enumerate(zip(self.letters, data, strict=True))
-        )
+        place = next((place for place, letters in enumerate(self.letters) if "T" in letters), None)
+        if place is None or data[place].dtype.kind != "f":
+            return None
+        array, axis = data[place], self.letters[place].index("T")
+        steps = np.arange(array.shape[axis]).reshape([-1 if n == axis else 1 for n in range(array.ndim)])
+        return (*data[:place], np.where(steps == step - 1, array, 0), *data[place + 1 :])
 
     def x(self, data: Sequence[Any]) -> Array:
         """Return the inputs of the cell, (T, B, I)."""
@@ -195,7 +195,8 @@ def trials(first: Comparison, axes: Axes | None) -> list[Trial]:
     inputs = [(axes.cut(data, most), None) for n, most in enumerate(cuts) if most not in cuts[:n]]
     if (steps := min(sizes.get("T", 1), STEPS[-1])) > 1:
         short = axes.cut(data, {"T": steps, "B": samples})
-        inputs += [(axes.alone(short, step), step) for step in range(1, steps + 1)]
+        alone = [(axes.alone(short, step), step) for step in range(1, steps + 1)]
+        inputs += [(some, step) for some, step in alone if some is not None]
     found = []
     for number, (some, step) in enumerate(inputs):
         try:
@@ -209,11 +210,6 @@ def trials(first: Comparison, axes: Axes | None) -> list[Trial]:
             cell = cell if trial.batch or not number else None  # it is another net
         found.append(trial)
     return found
-
-
-def _along(axis: int, array: Array) -> Array:
-    """Return 0, 1, ... along an axis, in a shape that fits the array."""
-    return np.arange(array.shape[axis]).reshape([-1 if n == axis else 1 for n in range(array.ndim)])
 
 
 def _clear(comparison: Comparison) -> Trial:
