@@ -136,7 +136,7 @@ class Guarded:
             )
         for names, what in ((params.keys() - grads.keys(), "no"), (grads.keys() - params.keys(), "a")):
             for name in sorted(map(str, names)):
-                others = ", ".join(map(str, grads if what == "no" else params))
+                others = ", ".join(map(str, grads if what == "no" else params)) or "nothing"
                 hint = did_you_mean(name, map(str, grads)) if what == "no" else ""
                 advice = "name each gradient as its parameter"
                 found = f"{what} gradient of {short(name)}{hint}, but of {short(others)}"
