@@ -265,6 +265,7 @@ BAD_CALLS: list[tuple[Any, Any, str]] = [
     (lambda p, x, y: 0.5, X, r"returns a float, not \(loss, grads\)"),
     (lambda p, x, y: (1, 2, 3), X, r"returns 3 values, not \(loss, grads\)"),
     (spoil(lambda g: None), X, r"the gradients are None: mlp must return a dict"),
+    (spoil(lambda g: {}), X, r"no gradient of W1, but of nothing: name each"),
     (spoil(lambda g: {f"d{n}": a for n, a in g.items()}), X, r"no gradient of W1 .*but of dW1, db1, dW2: "),
     (spoil(lambda g: g | {"b2": g["b1"]}), X, r"a gradient of b2, but of W1, b1, W2: name each"),
     (spoil(lambda g: g | {"b1": None}), X, r"db1 is None: return zeros of shape \(5,\) if the loss does"),

@@ -136,7 +136,7 @@ TOLD = (
         ([row("a", "disagrees", 0.4), row("a", "disagrees", cell="gru")],
          {("a", "rnn"): (DROPPED,), ("a", "gru"): (LONG_NAME,)},
          [f"a (rnn on cpu): {TOLD}\n",
-          "a (gru on cpu): the gradient of weight_hh is what you get when its sign is wrong\n"]),
+          "a (gru on cpu): The gradient of weight_hh is what you get when its sign is wrong\n"]),
         ([row("p", "known_wrong", 0.4)], {("p", "rnn"): (DROPPED,)},
          [f"are off by 40% to 40%, V's by no more than 1e-9. {TOLD}. The reference's"]),
     ],

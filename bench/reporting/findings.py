@@ -37,5 +37,5 @@ def _gradients(parameters: Sequence[str]) -> str:
     """Return the gradients of these parameters with their verb: "dU and dW are"."""
     s, are = ("s", "are") if len(parameters) > 1 else ("", "is")
     if any(len(name) > SHORT for name in parameters):
-        return f"the gradient{s} of {listing(parameters, len(parameters))} {are}"
+        return f"The gradient{s} of {listing(parameters, len(parameters))} {are}"
     return f"{listing([*map(gradient, parameters)], len(parameters))} {are}"
