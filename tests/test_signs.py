@@ -106,7 +106,7 @@ def every(change: Callable[[Any, int, int], Any]) -> Callable[[Arrays, int, int]
     (every(lambda a, T, B: np.clip(a, -0.3, 0.3)), Kind.CLIPPED, "UWbV", "entries beyond ±0.3 are cut off"),
     (every(lambda a, T, B: np.float64(np.float32(a))), Kind.PRECISION, "UWbV", "computed in float32"),
     (every(lambda a, T, B: a + 1e-7 * a**2), Kind.PRECISION, "UWbV", "as inexact as float32"),
-    ("first step", Kind.ACROSS_STEPS, "Ub", "the only step adds nothing"),
+    ("first step", Kind.ACROSS_STEPS, "Ub", "nothing is added at T = 1: the step is left out, or"),
     ("not back", Kind.ACROSS_STEPS, "UWb", "what a step hands back to the step before is wrong"),
     ("W^T", Kind.ACROSS_STEPS, "UWb", "what a step hands back to the step before is wrong"),
     ("overwritten", Kind.ACROSS_STEPS, "U", "the steps are not added up"),

@@ -33,7 +33,7 @@ DERIVATIVES = (  # act, a mistake, and its factor: of 1, h and h^2 above and bel
     ("the sigmoid", "1 - h^2 stands for {}", (1, 1, 0), (0, 1, 0)),
 )  # fmt: skip
 OF_STEPS = Kind.NOT_HANDED_BACK, Kind.TRUNCATED, Kind.NOT_SUMMED, Kind.STEP_LEFT_OUT
-NO_SHARE = "the only step adds nothing: it is left out, or has a factor that is 0 there, as h_0 is,"
+NO_SHARE = "nothing is added{}: the step is left out, or has a factor that is 0 there, as h_0 is"
 AXES = {"T": "the steps", "B": "the batch", "O": "the outputs"}
 
 
@@ -106,9 +106,8 @@ class Series:
             return None
         runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
         spans = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
-        what = "entries" if self.exact[0].ndim == 1 else "rows"
         mask = np.where(off, 1.0, np.nan).reshape(-1, *[1] * (self.exact[0].ndim - 1))
-        where = f" in {what} {listing(spans)} alone (counted from 0)"
+        where = f" in rows {listing(spans)} alone, counted from 0"
         return replace(self, exact=[e * mask for e in self.exact]), where
 
 
@@ -129,11 +128,12 @@ def read_signs(trials: Sequence[Trial]) -> list[Finding]:
             read = ((view, where, [*_signs(view)]) for view, where in _views(one))
             view, where, signs = next((one for one in read if one[2]), (one, "", []))
             for sign, error in signs:
+                mistake = sign.mistake + where
                 if sign.kind == Kind.ZERO and " at T" in where:
-                    sign = sign._replace(kind=Kind.ACROSS_STEPS, mistake=NO_SHARE)
+                    sign, mistake = sign._replace(kind=Kind.ACROSS_STEPS), NO_SHARE.format(where)
                 told = zip(view.trials, sign.wanted, strict=True)
                 sizes = _sizes([trial for trial, wanted in told if np.isfinite(wanted).any()])
-                key = sign.kind, sign.mistake + where, sign.section, sizes
+                key = sign.kind, mistake, sign.section, sizes
                 found.setdefault(key, {})[one.name] = error
             if not signs or signs[0][0].kind in OF_STEPS:
                 unexplained.append(one)
@@ -242,8 +242,8 @@ def _factor(series: Series) -> Iterator[Sign]:
 
 def _expressions(trials: Sequence[Trial], n: int) -> Iterator[tuple[str, Array, int]]:
     """Yield products of n of 2 and the sizes, or of their inverses: the mistake, values and section."""
-    numbers = {"2": np.full(len(trials), 2.0)}
-    numbers |= {axis: np.array([float(t.sizes.get(axis, 1)) for t in trials]) for axis in trials[0].sizes}
+    numbers = {axis: np.array([float(t.sizes.get(axis, 1)) for t in trials]) for axis in trials[0].sizes}
+    numbers["2"] = np.full(len(trials), 2.0)
     powers = [*itertools.product((1, -1), repeat=n)]
     for chosen in itertools.product(itertools.combinations(numbers, n), powers):
         factors: dict[str, int] = dict(zip(*chosen, strict=True))
@@ -255,7 +255,7 @@ def _expressions(trials: Sequence[Trial], n: int) -> Iterator[tuple[str, Array, 
         elif len(factors) == 1:
             mistake = f"the right ones are {'doubled, as by' if above else 'halved, as without'} the 2 of e^2"
         else:
-            mistake = f"the right ones are multiplied by {'/'.join([' '.join(above) or '1', *below])}"
+            mistake = f"the right ones are multiplied by {'/'.join([' '.join(sorted(above)) or '1', *below])}"
         values = np.prod([numbers[name] ** power for name, power in factors.items()], axis=0)
         yield mistake, values, 4 if "T" in factors else 2
 
@@ -407,7 +407,7 @@ def _along(
     if kind in (Kind.ACROSS_STEPS, Kind.ACROSS_SAMPLES):
         known = {name for one in found if one.kind in OF_STEPS for name in one.parameters}
         spans = {name: span for name, span in spans.items() if name not in known and max(last) == 1}
-    names = {span: listing([name for name in spans if spans[name] == span]) for span in spans.values()}
+    names = {span: listing([f"d{name}" for name in spans if spans[name] == span]) for span in spans.values()}
     said = [f"{name} right up to {axis} = {right}, wrong from {off}" for (right, off), name in names.items()]
     if spans:
         yield Finding(kind, tuple(spans), mistake, "; ".join(said), section=section)
