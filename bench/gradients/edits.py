@@ -11,10 +11,11 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from typing import Any, NamedTuple
 
 from bench.gradients.finding import Kind
+from bench.machine.wording import listing
 
 # derivatives by their argument: 1 - n * n, r * (1 - r), act_prime(h)
 DERIVATIVE = re.compile(r"1 - (\w+) \* \1|(\w+) \* \(1 - \2\)|act_prime\((.+)\)")
@@ -60,6 +61,9 @@ class Function(NamedTuple):
     atoms: list[str]  # the arrays that it computes with
     gates: int  # how many matrices U and W hold, one below the other
     last: str  # dL/dh_T, as text
+    parts: dict[
+        str, list[tuple[Kind, str, str]]
+    ]  # what is left of a quantity without a part: kind, text, part
 
 
 @functools.cache
@@ -225,13 +229,13 @@ def _of_parts(value: ast.expr, target: str, of: Function) -> Iterator[Change]:
         if special := SPECIAL.get(text):
             kind, new, mistake = special
             yield 5, kind, _with(value, node, f"({new})"), mistake.format(target)
-        changes = [*_of_operation(node, target, of), *_of_call(node, target)]
+        changes = [*_of_operation(node, target, of), *_of_call(node, target, of)]
         if derivative := DERIVATIVE.fullmatch(text):
             inside.update(map(id, ast.walk(node)))
             argument = next(filter(None, derivative.groups()))
             changes += _of_derivative(text, argument, target, of.atoms)
         if id(node) not in inside and text in of.atoms:
-            changes += _of_atom(text, target, of.atoms)
+            changes += _of_atom(text, target, of)
         for rank, kind, new, mistake in changes:
             within = Kind.DERIVATIVE if id(node) in inside else kind
             yield rank, within, _with(value, node, f"({new})"), mistake
@@ -283,14 +287,12 @@ def _of_gates(left: str, target: str, gates: int) -> Iterator[Change]:
     every, parts = range(gates), f"np.split({left}, {gates}, axis=1)"
     turned = f"{left} @ np.concatenate([w.T for w in np.split(W, {gates})])"
     yield 5, Kind.TRANSPOSED, turned, f"the matrices of W are transposed, each for itself, in {target}"
-    for gate in every:
-        others = f"np.concatenate([p * (g != {gate}) for g, p in enumerate({parts})], axis=1) @ W"
-        yield (
-            5,
-            Kind.NOT_HANDED_BACK,
-            others,
-            f"what goes through the gate in place {gate + 1} is left out of {target}",
-        )
+    for n in range(1, gates):
+        for lost in combinations(every, n):
+            others = f"np.concatenate([p * (g not in {lost}) for g, p in enumerate({parts})], axis=1) @ W"
+            places = listing([str(g + 1) for g in lost])
+            mistake = f"what goes through gate {places} of {gates} is left out of {target}"
+            yield 4 + n, Kind.NOT_HANDED_BACK, others, mistake
     for order in list(permutations(every))[1:]:
         moved = f"np.concatenate([{parts}[g] for g in {order}], axis=1) @ W"
         yield (
@@ -320,18 +322,28 @@ def _of_samples(value: ast.expr, target: str) -> Iterator[Change]:
             yield 2, Kind.NOT_SUMMED, f"{product[1]}{index}.T @ ({product[2]}){index}", mistake
 
 
-def _of_call(node: ast.AST, target: str) -> Iterator[Change]:
+def _of_call(node: ast.AST, target: str, of: Function) -> Iterator[Change]:
     if not isinstance(node, ast.Call):
         return
     text = ast.unparse(node)
     if text.endswith(".sum(axis=0)"):
         before = text.removesuffix(".sum(axis=0)")
         yield 2, Kind.CONSTANT, f"{before}.mean(axis=0)", f"{target} is a mean over the batch, not a sum"
+        for one in ("sum", "mean"):
+            yield (
+                3,
+                Kind.NOT_SUMMED,
+                f"{before}.{one}()",
+                f"{target} is one number, the {one} over the units too",
+            )
     elif text.startswith("np.concatenate") and isinstance(node.args[0], ast.Tuple):
         parts = list(map(ast.unparse, node.args[0].elts))
         for order in list(permutations(parts))[1:]:
             rows = ", ".join(order)
             yield 5, Kind.ORDER, f"np.concatenate(({rows}), axis=1)", f"the rows of {target} stand as {rows}"
+        for atom in of.atoms:
+            factor = f"({text}) * np.tile({atom}, {len(parts)})"
+            yield 10, Kind.FACTOR, factor, f"all rows of {target} have the factor {atom}"
         mixed = f"np.stack(({', '.join(parts)}), axis=2).reshape(len(y), -1)"
         yield 7, Kind.ORDER, mixed, f"the rows of the gates alternate in {target}"
     elif len(node.args) == 1:
@@ -358,7 +370,7 @@ def _readable(text: str, argument: str) -> str:
     return text
 
 
-def _of_atom(text: str, target: str, atoms: list[str]) -> Iterator[Change]:
+def _of_atom(text: str, target: str, of: Function) -> Iterator[Change]:
     """Yield other quantities in place of one, those of other steps first."""
     for old, new in SHIFTED:
         if old in text:
@@ -367,13 +379,15 @@ def _of_atom(text: str, target: str, atoms: list[str]) -> Iterator[Change]:
     if "[t" in text:
         array, index = text.split("[", 1)
         yield 8, Kind.OFF_BY_ONE, f"{array}[::-1][{index}", f"{array} is read backwards in time in {target}"
-    for other in atoms:
+    for other in of.atoms:
         if other != text:
             same = _timeless(other) == _timeless(text)
             kind, rank = (Kind.OFF_BY_ONE, 4) if same else (Kind.MISTAKEN, 8)
             yield rank, kind, other, f"{other} stands for {text} in {target}"
             yield 10, Kind.FACTOR, f"({text}) * ({other})", f"{target} has the factor {other} too many"
             yield 10, Kind.TERM, f"({text}) + ({other})", f"{target} has the term {other} too many"
+    for kind, new, part in of.parts.get(text, ()):
+        yield 6, kind, new, f"{part} is left out of the {text} in {target}"
     yield 7, Kind.SIGN, f"-{text}", f"-{text} stands for {text} in {target}"
     yield 7, Kind.ZERO, f"0 * {text}", f"{text} is left out of {target}"
     yield 8, Kind.MISTAKEN, f"1 - {text}", f"1 - {text} stands for {text} in {target}"
@@ -398,15 +412,24 @@ def _facts(definition: ast.FunctionDef) -> Function:
             operands.append(node.body)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "np.concatenate":
             gates = len(getattr(node.args[0], "elts", ()))
-    for statement in definition.body:
-        if isinstance(statement, ast.Assign) and _name(statement) == "dh":
-            last = ast.unparse(statement.value)
+    parts: dict[str, list[tuple[Kind, str, str]]] = {}
+    for statement in ast.walk(definition):
+        if isinstance(statement, ast.Assign):
+            target = _name(statement)
+            last = last or (ast.unparse(statement.value) if target == "dh" else "")
+            for node in ast.walk(statement.value) if target.startswith("d") else ():
+                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Add):
+                    for kept, lost in ((node.left, node.right), (node.right, node.left)):
+                        text, part = _with(statement.value, node, ast.unparse(kept)), ast.unparse(lost)
+                        kind = Kind.TERM if isinstance(node.op, ast.Add) else Kind.FACTOR
+                        kind = Kind.DERIVATIVE if DERIVATIVE.fullmatch(part) else kind
+                        parts.setdefault(target, []).append((kind, text, part))
     computed = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name) and _is_stored(node)}
     texts = [ast.unparse(node).removesuffix(".T") for node in operands]
     texts += [text.replace("[t - 1]", "[t]") for text in texts]
     arrays = [text for text in texts if re.fullmatch(r"(\w+|(x|hs|cache)\[.+\])(\.[hc])?", text)]
     atoms = [text for text in dict.fromkeys(arrays) if "[" in text or text in computed - NO_ARRAYS]
-    return Function(atoms, gates, last)
+    return Function(atoms, gates, last, parts)
 
 
 def _is_stored(node: ast.Name) -> bool:
