@@ -200,7 +200,8 @@ def _zero(series: Series) -> Iterator[Sign]:
     yield Sign(Kind.ZERO, "every entry is left at 0", zeros)
     T = np.array([trial.sizes.get("T", 0) for trial in series.trials])
     if (T[series.small] == 1).any():
-        yield Sign(Kind.NOT_SUMMED, "the first step, in which h_0 is 0, stands for the sum", zeros, section=4)
+        mistake = "the first step stands for the sum, or h_0 for every h_{t-1}: h_0 is 0"
+        yield Sign(Kind.NOT_SUMMED, mistake, zeros, section=4)
 
 
 def _transposed(series: Series) -> Iterator[Sign]:
