@@ -121,7 +121,7 @@ def read_signs(trials: Sequence[Trial]) -> list[Finding]:
             for name in trials[0].exact
         ]
         wrong = [one for one in series if one.wrong.any()]
-        if finding := _float32(wrong, series):
+        if finding := _float32(wrong):
             return [finding]
         unexplained = []
         for one in wrong:
@@ -177,21 +177,15 @@ def _sizes(trials: Sequence[Trial]) -> str:
     return f" at {where}" if where else " in every entry compared"
 
 
-def _float32(wrong: Sequence[Series], all_series: Sequence[Series]) -> Finding | None:
-    """Return that the wrong gradients are of float32, or that all gradients are as inexact."""
-    errors = np.array([one.error(one.exact)[one.wrong].max() for one in wrong])
-    if not wrong or errors.min() < FLOAT32[0] or errors.max() > FLOAT32[1]:
-        return None
-    if any((one.wrong & one.small).any() for one in wrong):
+def _float32(wrong: Sequence[Series]) -> Finding | None:
+    """Return that the wrong gradients are of float32, or that they are as inexact."""
+    largest = max((float(one.error(one.exact)[one.wrong].max()) for one in wrong), default=0.0)
+    if not FLOAT32[0] <= largest <= FLOAT32[1] or any((one.wrong & one.small).any() for one in wrong):
         return None
     given = np.concatenate([g.ravel() for one in wrong for g in one.given])
-    mistake = "all is computed in float32"
-    if (given != given.astype(np.float32)).any():
-        mistake = "something is as inexact as float32"
-        if not all((one.wrong | one.small).all() for one in all_series):
-            return None
-    evidence = f"off by {errors.max():.0e} at most"
-    return Finding(Kind.PRECISION, tuple(one.name for one in wrong), mistake, evidence)
+    exactly = (given == given.astype(np.float32)).all()
+    mistake = "all is computed in float32" if exactly else "something is as inexact as float32"
+    return Finding(Kind.PRECISION, tuple(one.name for one in wrong), mistake, f"off by {largest:.0e} at most")
 
 
 def _zero(series: Series) -> Iterator[Sign]:
