@@ -1,6 +1,7 @@
 """Gradients of any function: right ones pass, wrong ones do not, and bad input is one line."""
 
 import warnings
+from collections import OrderedDict, namedtuple
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -257,18 +258,50 @@ def changes_params(params: Arrays, lists: list[np.ndarray], labels: np.ndarray) 
     return result
 
 
+def pops(params: Arrays, x: np.ndarray, labels: np.ndarray) -> Any:
+    return mlp({"W1": params.pop("W1"), **params}, x, labels)
+
+
+def rebinds(params: Arrays, lists: list[np.ndarray], labels: np.ndarray) -> Any:
+    lists[0] = lists[0] - 1
+    return mlp(params, lists[0], labels)
+
+
+def changes_parts(params: Arrays, parts: Any, labels: np.ndarray) -> Any:
+    array = parts["x"] if isinstance(parts, dict) else parts.x
+    array -= 1
+    return mlp(params, array, labels)
+
+
+class Data:
+    """An object that holds an array."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x = x
+
+
+def draws(params: Arrays, generator: Any, labels: np.ndarray) -> Any:
+    return mlp(params, X + generator.normal(), labels)
+
+
 BAD_CALLS: list[tuple[Any, Any, str]] = [
     (changes_data, X, r"changes x in place \(test_check_gradients.py, line \d+, in changes_data\): work on"),
     (changes_params, [X], r"changes params\['W2'\] and lists\[0\] in place \(test_.*: work on a copy, par"),
+    (pops, X, r"changes params\['W1'\] in place: work on a copy"),
+    (rebinds, [X], r"changes lists\[0\] in place: work on a copy"),
+    (changes_parts, OrderedDict(x=X), r"changes parts\['x'\] in place \(test_check"),
+    (changes_parts, namedtuple("Pair", "x")(X), r"changes parts\[0\] in place \(test_check"),
+    (changes_parts, Data(X), r"changes parts.x in place \(test_check"),
+    (draws, np.random.default_rng(1), r"is not deterministic: in two calls .*; seed its random numbers"),
     (lambda p, x, y: 1 / 0, X, r"fails: ZeroDivisionError: division by zero \(test_check_gradients.py, line"),
     (lambda p, x: 1, X, r"fails: TypeError: cannot call <lambda>: too many positional arguments"),
     (lambda p, x, y: 0.5, X, r"returns a float, not \(loss, grads\)"),
     (lambda p, x, y: (1, 2, 3), X, r"returns 3 values, not \(loss, grads\)"),
     (spoil(lambda g: None), X, r"the gradients are None: mlp must return a dict"),
-    (spoil(lambda g: {}), X, r"no gradient of W1, but of nothing: name each"),
-    (spoil(lambda g: {f"d{n}": a for n, a in g.items()}), X, r"no gradient of W1 .*but of dW1, db1, dW2: "),
+    (spoil(lambda g: {}), X, r"no gradient of W1, and no other: name each"),
+    (spoil(lambda g: {f"d{n}": a for n, a in g.items()}), X, r"no gradient of W1, but of dW1, db1, dW2: "),
     (spoil(lambda g: g | {"b2": g["b1"]}), X, r"a gradient of b2, but of W1, b1, W2: name each"),
-    (spoil(lambda g: g | {"b1": None}), X, r"db1 is None: return zeros of shape \(5,\) if the loss does"),
+    (spoil(lambda g: g | {"b1": None}), X, r"db1 is None: it must be an array.*, of shape \(5,\); zeros if"),
     (spoil(lambda g: g | {"b1": "x"}), X, r"db1 is of dtype <U1: it must be an array of floats, of shape"),
     (spoil(lambda g: g | {"b1": [[1], 2]}), X, r"db1 is a list: it must be an array of floats"),
     (spoil(lambda g: g | {"b1": np.ones(5, int)}), X, r"db1 is of dtype int64: it must be an array of flo"),
@@ -285,7 +318,7 @@ BAD_CALLS: list[tuple[Any, Any, str]] = [
     (partial(mlp, on_loss=lambda x: x + 0j), X, r"the loss is complex: mlp must return one real number"),
     (partial(mlp, on_loss=lambda x: x * np.ones(4)), X, r"the loss has shape \(4,\): .* take its mean or"),
     (partial(mlp, on_loss=lambda x: x * np.nan), X, r"the loss is nan: mlp must return one real number"),
-    (spoil(Buffer()), X, r"in two calls on the same inputs the gradient of b1 differs by 1 of its size"),
+    (spoil(Buffer()), X, r"in two calls on the same inputs the gradient of b1 differs by 2 of its size"),
     (0.5, X, r"a float is no function: pass loss_and_grads itself"),
 ]  # fmt: skip
 
@@ -294,12 +327,19 @@ BAD_CALLS: list[tuple[Any, Any, str]] = [
 def test_a_function_that_cannot_be_checked_gets_one_line_that_says_what_to_do(
     function: Any, x: Any, said: str
 ) -> None:
-    x_before, params_before = np.array(x), {name: p.copy() for name, p in MLP.items()}
+    x_before, params_before = X.copy(), {name: p.copy() for name, p in MLP.items()}
     with pytest.raises(bench.UserError, match=said) as caught:
         bench.check_gradients(function, MLP, x, LABELS)
     assert "\n" not in str(caught.value)
-    assert (np.array(x) == x_before).all()
+    assert (x_before == X).all()
     assert all((MLP[name] == p).all() for name, p in params_before.items())
+
+
+def in_place(params: Any, x: Any) -> Any:
+    a = params["w"].exp()
+    loss = (a * a).sum()
+    a += 1
+    return loss
 
 
 @pytest.mark.parametrize(
@@ -312,6 +352,9 @@ def test_a_function_that_cannot_be_checked_gets_one_line_that_says_what_to_do(
         ({"w": [1.0, 2.0]}, {}, r"params\['w'\] is a list: it must be a NumPy array of floats"),
         ({"w": np.array([1, np.nan])}, {}, r"params\['w'\] is not finite: pass numbers"),
         ({"w": np.ones(0)}, {}, r"params\['w'\] is empty"),
+        ({0: np.ones(3)}, {}, r"params has the name 0: names must be texts"),
+        ({"w": np.ones(3)}, {"axes": 5}, r"axes=5: give a text for each of x, as"),
+        ({"w": np.ones(3)}, {"axes": (None,)}, r"axes=\(None,\): give a text for each of x, as"),
         ({"w": np.ones(3)}, {"entries": 0}, r"entries=0: give the number of entries"),
         ({"w": np.ones(3)}, {"axes": ("TBI", "BO")}, r"axes=\('TBI', 'BO'\): give a text for each of x, as"),
         (
@@ -322,13 +365,14 @@ def test_a_function_that_cannot_be_checked_gets_one_line_that_says_what_to_do(
         (
             {"w": np.ones(3)},
             {"twin": lambda p, x: 0.5},
-            r"the twin <lambda> returns float: it must return the",
+            r"the twin <lambda> returns a float: it must return the",
         ),
         (
             {"w": np.ones(3)},
             {"twin": lambda p, x: p["w"].sum().detach()},
             r"does not depend on its parameters",
         ),
+        ({"w": np.ones(3)}, {"twin": in_place}, r"in_place fails: RuntimeError: one of the"),
         ({"w": np.ones(3)}, {"twin": lambda p, x: p["v"]}, r"<lambda> fails: KeyError: 'v' \(test_check_"),
     ],
 )
@@ -381,6 +425,7 @@ def test_a_twin_in_pytorch_is_compared_too() -> None:
     check = bench.check_gradients(mlp, MLP, X, LABELS, twin=torch_mlp)
     assert check.ok
     assert all(row.autograd < 1e-14 for row in check.record.rows)
+    assert bench.check_gradients(mlp, MLP, X[:, ::-1], LABELS[::-1], twin=torch_mlp).ok
     half = spoil(lambda grads: grads | {"W1": grads["W1"] / 2})
     check = bench.check_gradients(half, MLP, X, LABELS, twin=torch_mlp)
     assert [round(row.autograd, 3) for row in check.record.rows] == [0.5, 0, 0]

@@ -110,18 +110,18 @@ def test_no_two_sizes_of_a_case_are_equal() -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "said", "without_points"),
     [
-        (RETURN, "pass", "loss_and_grads: it returns None, not the pair of", ALL - {"y_hat"}),
-        (RETURN, "return grads", "loss_and_grads: it returns a dict, not the pair of", ALL - {"y_hat"}),
-        (RETURN, "return 0.5, list(grads)", "second result is a list, not a dict", ALL - {"y_hat"}),
-        (RETURN, f"del grads['bW']; {RETURN}", "bW is missing; the dict has U, W, V, bU and bV", {"dbW"}),
-        (RETURN, f"grads['V'] = None; {RETURN}", "T = 1: loss_and_grads: the gradient of V is None", {"dV"}),
-        (RETURN, f"grads['V'] = grads['V'].tolist(); {RETURN}", "the gradient of V is a list", {"dV"}),
-        (RETURN, f"grads['U'] = grads['U'].T; {RETURN}", "of U has shape (2, 5), not (5, 2)", {"dU"}),
-        (RETURN, f"grads['U'] = grads['U'] + 0j; {RETURN}", "of U holds complex128, not float64", {"dU"}),
-        (RETURN, f"grads['U'] = grads['U'].astype(object); {RETURN}", "of U holds object, not", {"dU"}),
-        (RETURN, f"grads['U'] = np.ones(10**7); {RETURN}", "of U has shape (10000000,), not", {"dU"}),
-        (RETURN, f"grads['U'][0] = np.nan; {RETURN}", "gradient of U holds NaN or infinity", {"dU"}),
-        (RETURN, "return e**2, grads", "loss has shape (4, 3), not ()", {"loss"}),
+        (RETURN, "pass", "loss_and_grads: it returns None, not (loss, grads)", ALL - {"y_hat"}),
+        (RETURN, "return grads", "it returns a dict, not (loss, grads)", ALL - {"y_hat"}),
+        (RETURN, "return 0.5, list(grads)", "the gradients are a list: it must", ALL - {"y_hat"}),
+        (RETURN, f"del grads['bW']; {RETURN}", "no gradient of bW, but of U, W, V, bU, bV: ", {"dbW"}),
+        (RETURN, f"grads['V'] = None; {RETURN}", "T = 1: loss_and_grads: dV is None: it must be", {"dV"}),
+        (RETURN, f"grads['V'] = grads['V'].tolist(); {RETURN}", "", set()),
+        (RETURN, f"grads['U'] = grads['U'].T; {RETURN}", "has shape (2, 5), not (5, 2): transpose", {"dU"}),
+        (RETURN, f"grads['U'] = grads['U'] + 0j; {RETURN}", "dU is of dtype complex128: it must be", {"dU"}),
+        (RETURN, f"grads['U'] = grads['U'].astype(object); {RETURN}", "dU is of dtype object: it", {"dU"}),
+        (RETURN, f"grads['U'] = np.ones(10**7); {RETURN}", "dU has shape (10000000,), not", {"dU"}),
+        (RETURN, f"grads['U'][0] = np.nan; {RETURN}", "dU holds NaN or infinity", {"dU"}),
+        (RETURN, "return e**2, grads", "the loss has shape (4, 3): it must return one real number", {"loss"}),
         (RETURN, "raise ValueError('no')", "loss_and_grads: ValueError: no (mine.py, line", ALL - {"y_hat"}),
         (RETURN, "raise SystemExit", "ends its process, leave that out: SystemExit", ALL - {"y_hat"}),
         (RETURN, "raise EOFError", "nobody answers", ALL - {"y_hat"}),
@@ -199,7 +199,8 @@ def test_the_same_grade_in_the_terminal_as_json_and_for_gradescope(
     monkeypatch.setattr(assignment, "diagnose", lambda trials, cell: [finding])
     path = handed_in(tmp_path, RIGHT_RNN.replace(RETURN, f"grads['U'] *= 2; grads['V'] = None; {RETURN}"))
     said = [
-        "T = 1: loss_and_grads: the gradient of V is None, not an array.",
+        "T = 1: loss_and_grads: dV is None: it must be an array of floats, of shape (3, 5); zeros if nothing "
+        "depends on it.",
         "dU is what you get when it is taken twice (2.000 at every T; the reference has `dU += x`).",
         "24 of 32 points.",
     ]
@@ -231,7 +232,7 @@ def test_the_same_grade_in_the_terminal_as_json_and_for_gradescope(
     assert sum(test["max_score"] for test in results["tests"]) == 32
     assert {name for name, test in tests.items() if test["status"] == "failed"} == {"dU", "dV"}
     assert tests["dU"]["output"].startswith("T = 1: wrong, error 100%\nT = 2: wrong")
-    assert tests["dV"]["output"].startswith("T = 1: loss_and_grads: the gradient of V is None")
+    assert tests["dV"]["output"].startswith("T = 1: loss_and_grads: dV is None: it must")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from faults.runs import TESTS
 from third_parties.mgu import CELL
 
 import bench
+from bench import proof
 from bench.api import verify as verb
 from bench.api.options import VerifyOptions
 from bench.gradients import proved
@@ -19,11 +20,13 @@ from bench.gradients.proved import Choice, findings_by_cell, read_trials
 from bench.gradients.published import published
 from bench.gradients.trial import Trial
 from bench.machine.devices import Device, Devices
+from bench.proof import child
 from bench.proof import verify as verify_module
 from bench.proof.cases import agreement_cases
 from bench.proof.child import given_file, make_row
 from bench.proof.verify import Job, verify
 from bench.workload.catalog import VARIANTS, find
+from bench.workload.data import random_batch
 
 MACHINE = Devices((Device("cpu", "cpu", "a processor", None, ("float32", "float64")),), ())
 USUAL = ("train_step", "float64", "tanh")
@@ -112,6 +115,28 @@ def test_what_a_variant_left_when_it_crashed_is_not_read(tmp_path) -> None:
     given_file(tmp_path, "mine:it", "cpu", 0).write_bytes(b"half of it")
     job.rows[0] = make_row(job.variant, "cpu", CASES[0], [], "crashed", "it fell over")
     assert read_trials(job) == {}
+
+
+def test_a_row_does_not_depend_on_what_is_kept_for_a_diagnosis(tmp_path, monkeypatch) -> None:
+    case = CASES[0]
+    batch = random_batch(case)
+    batch.save(tmp_path / "inputs0.npz")
+    proof.expected(case, batch).save(tmp_path / "expected0.npz")
+
+    def fail(*arguments: object) -> None:
+        raise OSError("no space left on device")
+
+    for keeps in (True, False):
+        if not keeps:
+            monkeypatch.setattr(child, "gradients", fail)
+        [row] = child.prove(tmp_path, [case], "numpy-published", "cpu", "0")
+        assert row.status in ("known_wrong", "invalid")  # invalid where another library is loaded
+        assert row.errors
+        [*kept] = tmp_path.glob("given*.npz")
+        assert len(kept) == keeps
+        for file in kept:
+            assert ":" not in given_file(tmp_path, "mine:it", "cuda:0", 0).name
+            file.unlink()
 
 
 def test_nothing_is_kept_where_the_gradient_is_right_or_more_than_it_is_wrong(read) -> None:

@@ -92,7 +92,7 @@ def check(
     Raises:
         UserError: the inputs cannot be used, or the function's result has another form.
     """
-    if not isinstance(entries, int) or entries < 1:
+    if not isinstance(entries, int | np.integer) or entries < 1:
         raise UserError(f"entries={entries!r}: give the number of entries to check, a whole number from 1")
     guarded, given_params = Guarded(function), as_params(params)
     loss, narrow = guarded.steady(given_params, data)

@@ -1,18 +1,20 @@
 """Call a user's ``loss_and_grads(params, *data)``: guard its inputs, and refuse a result of another form."""
 
-import hashlib
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from bench.machine.errors import UserError, check_arguments, describe_error, did_you_mean
+from bench.machine.errors import UserError, check_arguments, describe_error
 from bench.machine.wording import listing, short
 from bench.proof.tolerance import Array, error_between, norm
 
 Gradients = dict[str, Array]
+ADVICE = "name each gradient as its parameter"
 REPEATABLE = {8: 1e-9, 4: 1e-4}  # itemsize -> the largest relative difference between two equal calls
 
 
@@ -56,20 +58,20 @@ class Guarded:
             UserError: the function raises an error, changes its inputs, or its result has another form.
         """
         inputs = (dict(params), data)
-        given = convert(np.copy, inputs)
+        given = _copied(inputs)
         result = self.result(*given)
-        before, after = (self._digests(*one) for one in (inputs, given))
-        if changed := [label for label in before if before[label] != after[label]]:
+        before, after = (self._bytes(*one) for one in (inputs, given))
+        if changed := [label for label in before if before[label] != after.get(label)]:
             place = self._place_of_change(*inputs)
             advice = f"work on a copy, {changed[0]}.copy()"
             raise UserError(f"{self.name} changes {listing(changed)} in place{place}: {advice}")
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            what = f"{len(result)} values" if isinstance(result, tuple | list) else kind(result)
-            raise UserError(
-                f"{self.name} returns {what}, not (loss, grads): the loss, and a dict with the gradient of "
-                f"each of {listing(list(params))}"
-            )
-        return self._loss(result[0]), self._gradients(result[1], params)
+        loss, grads = as_pair(result, self.name)
+        loss = as_loss(loss, self.name)
+        found = {name: gradient_in(grads, name, p.shape) for name, p in params.items()}
+        if others := sorted(map(str, grads.keys() - params.keys())):
+            names = short(", ".join(params))
+            raise UserError(f"there is a gradient of {short(others[0])}, but of {names}: {ADVICE}")
+        return loss, found
 
     def steady(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> tuple[Any, Gradients]:
         """Return the result of a call, after a second call on the same inputs gave the same.
@@ -78,6 +80,7 @@ class Guarded:
             UserError: as of a call, or the two calls differ.
         """
         loss, grads = self(params, data)
+        self.loss(params, data)  # not on a copy: of random numbers, a copy would give the same again
         again, others = self(params, data)
         first, second = {"the loss": loss, **grads}, {"the loss": again, **others}
         for name, value in first.items():
@@ -94,68 +97,100 @@ class Guarded:
 
     def result(self, params: Mapping[str, Any], data: tuple[Any, ...]) -> Any:
         """Return what the function returns; its errors are a ``UserError`` with the place in its code."""
-        try:
+
+        def call() -> Any:
             check_arguments(self._function, params, *data)
             return self._function(params, *data)
+
+        return self.attempt(call)
+
+    def attempt(self, action: Callable[[], Any]) -> Any:
+        """Return what an action with the function returns; its errors are a ``UserError`` of one line."""
+        try:
+            return action()
+        except UserError:
+            raise
         except (Exception, SystemExit) as error:
             raise UserError(f"{self.name} fails: {describe_error(error, self._module)}") from error
 
-    def _digests(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> dict[str, str]:
+    def _bytes(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> dict[str, bytes]:
         named = [("params", params), *((self.label(number), one) for number, one in enumerate(data))]
-        return {
-            label: hashlib.sha256(array.tobytes()).hexdigest()
-            for name, value in named
-            for label, array in arrays_in(value, name)
-        }
+        return {label: array.tobytes() for name, value in named for label, array in arrays_in(value, name)}
 
     def _place_of_change(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> str:
         """Return where the function changes its inputs, `` (mine.py, line 3, in f)``, as far as known."""
+        given = _copied((dict(params), data))
+        for _, array in arrays_in(given, ""):
+            array.flags.writeable = False
         try:
-            self.result(*convert(_read_only, (dict(params), data)))
+            self.result(*given)
         except UserError as error:
             _, opening, place = str(error).rpartition(" (")
             return opening + place if place.endswith(")") else ""
         return ""
 
-    def _loss(self, loss: Any) -> Any:
-        array = _as_array(loss)
-        advice = f"{self.name} must return one real number as the loss"
-        if array.dtype.kind not in "fiu":
-            what = "complex" if array.dtype.kind == "c" else kind(loss)
-            raise UserError(f"the loss is {what}: {advice}")
-        if array.size != 1:
-            raise UserError(f"the loss has shape {array.shape}: {advice}; take its mean or its sum")
-        if not np.isfinite(array).all():
-            raise UserError(f"the loss is {array.item()}: {advice}; try smaller parameters or inputs")
-        return array.reshape(())[()]
 
-    def _gradients(self, grads: Any, params: Mapping[str, Array]) -> Gradients:
-        if not isinstance(grads, Mapping):
-            raise UserError(
-                f"the gradients are {kind(grads)}: {self.name} must return a dict, name -> gradient"
-            )
-        for names, what in ((params.keys() - grads.keys(), "no"), (grads.keys() - params.keys(), "a")):
-            for name in sorted(map(str, names)):
-                others = ", ".join(map(str, grads if what == "no" else params)) or "nothing"
-                hint = did_you_mean(name, map(str, grads)) if what == "no" else ""
-                advice = "name each gradient as its parameter"
-                found = f"{what} gradient of {short(name)}{hint}, but of {short(others)}"
-                raise UserError(f"{self.name} returns {found}: {advice}")
-        return {name: self._gradient(name, grads[name], p) for name, p in params.items()}
+def as_pair(result: Any, function: str) -> tuple[Any, Mapping[str, Any]]:
+    """Return the loss and the gradients that a function returned.
 
-    def _gradient(self, name: str, grad: Any, parameter: Array) -> Array:
-        what, shape = f"d{name}", parameter.shape
-        if grad is None:
-            raise UserError(
-                f"{what} is None: return zeros of shape {shape} if the loss does not depend on {name}"
-            )
-        array = _as_array(grad)
-        if array.dtype.kind != "f":
-            found = kind(grad) if array.dtype.kind == "O" else f"of dtype {array.dtype}"
-            raise UserError(f"{what} is {found}: it must be an array of floats, of shape {shape}")
-        if array.shape != shape:
-            raise UserError(f"{what} has shape {array.shape}, not {shape}{hint(array.shape, shape)}")
-        return np.array(array)  # a copy: the function may use its arrays again
+    Raises:
+        UserError: it returned something else.
+    """
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        what = f"{len(result)} values" if isinstance(result, tuple | list) else kind(result)
+        raise UserError(f"{function} returns {what}, not (loss, grads): the loss, and a dict of gradients")
+    if not isinstance(result[1], Mapping):
+        advice = f"{function} must return a dict, name -> gradient"
+        raise UserError(f"the gradients are {kind(result[1])}: {advice}")
+    return result[0], result[1]
+
+
+def as_loss(loss: Any, function: str) -> Any:
+    """Return the loss as a number, of the dtype that it has.
+
+    Raises:
+        UserError: it is no finite real number.
+    """
+    array = _as_array(loss)
+    advice = f"{function} must return one real number as the loss"
+    if array.dtype.kind not in "fiu":
+        what = "complex" if array.dtype.kind == "c" else kind(loss)
+        raise UserError(f"the loss is {what}: {advice}")
+    if array.size != 1:
+        raise UserError(f"the loss has shape {array.shape}: {advice}; take its mean or its sum")
+    if not np.isfinite(array).all():
+        raise UserError(f"the loss is {array.item()}: {advice}; try smaller parameters or inputs")
+    return array.reshape(())[()]
+
+
+def gradient_in(grads: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Array:
+    """Return the gradient of a parameter of this shape, a copy.
+
+    Raises:
+        UserError: there is none, or it is no array of floats of this shape.
+    """
+    if name not in grads:
+        others = [*map(str, grads)]
+        found = f"no gradient of {name}, but of {short(', '.join(others))}"
+        raise UserError(f"there is {found if others else f'no gradient of {name}, and no other'}: {ADVICE}")
+    return as_floats(grads[name], f"d{name}", shape)
+
+
+def as_floats(value: Any, what: str, shape: tuple[int, ...]) -> Array:
+    """Return a copy of an array that a function returned: it may use its arrays again.
+
+    Raises:
+        UserError: it is no array of floats, or has another shape.
+    """
+    array = _as_array(value)
+    if array.dtype.kind != "f":
+        is_array = isinstance(value, np.ndarray) or array.dtype.kind != "O"
+        found = f"of dtype {array.dtype}" if is_array else kind(value)
+        zeros = "; zeros if nothing depends on it" if value is None else ""
+        raise UserError(f"{what} is {found}: it must be an array of floats, of shape {shape}{zeros}")
+    if array.shape != shape:
+        raise UserError(f"{what} has shape {array.shape}, not {shape}{hint(array.shape, shape)}")
+    return np.array(array)
 
 
 def hint(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
@@ -170,22 +205,41 @@ def hint(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     return ": it must have the shape of its parameter"
 
 
-def arrays_in(value: Any, label: str) -> Iterator[tuple[str, Array]]:
-    """Yield the arrays in a value, in lists and dicts too, each with its place, as ``params['W']``."""
+def arrays_in(value: Any, label: str, seen: set[int] | None = None) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays in a value, in lists, dicts and objects too, each with its place: ``params['W']``."""
+    seen = set() if seen is None else seen
     if isinstance(value, np.ndarray):
         yield label, value
-    elif isinstance(value, dict | list | tuple):
-        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from arrays_in(one, f"{label}[{key!r}]")
+    elif id(value) not in seen and not isinstance(value, ModuleType | FunctionType | type):
+        seen.add(id(value))
+        parts: Mapping[Any, Any] = getattr(value, "__dict__", {})
+        slots = [name for name in getattr(type(value), "__slots__", ()) if hasattr(value, name)]
+        if isinstance(value, dict | list | tuple):
+            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from arrays_in(one, f"{label}[{key!r}]", seen)
+        else:
+            for name, one in {**parts, **{name: getattr(value, name) for name in slots}}.items():
+                yield from arrays_in(one, f"{label}.{name}", seen)
 
 
 def convert(change: Callable[[Array], Any], value: Any) -> Any:
     """Return the value with each of its arrays changed, in lists and dicts too; all else is the same."""
     if isinstance(value, np.ndarray):
         return change(value)
-    if type(value) is dict:
-        return {key: convert(change, one) for key, one in value.items()}
+    if isinstance(value, dict):
+        changed = copy.copy(value)  # of its own type
+        changed.update({key: convert(change, one) for key, one in value.items()})
+        return changed
+    if isinstance(value, tuple) and hasattr(value, "_make"):  # a named one
+        return value._make(convert(change, one) for one in value)
     return type(value)(convert(change, one) for one in value) if type(value) in (list, tuple) else value
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # something in it cannot be copied
+        return convert(np.copy, value)
 
 
 def as_params(params: Any) -> Gradients:
@@ -196,6 +250,8 @@ def as_params(params: Any) -> Gradients:
     """
     if not isinstance(params, Mapping) or not params:
         raise UserError(f"params is {kind(params)}: it must be a dict, name -> array, and not empty")
+    if others := [name for name in params if not isinstance(name, str)]:
+        raise UserError(f"params has the name {short(repr(others[0]))}: names must be texts, as 'W'")
     arrays = {
         name: np.asarray(value if isinstance(value, np.ndarray | np.generic | int | float) else None)
         for name, value in params.items()
@@ -214,12 +270,6 @@ def _as_array(value: Any) -> Array:
         return np.asarray(value)
     except Exception:  # a ragged list, or an object with an opinion of its own
         return np.array(None)
-
-
-def _read_only(array: Array) -> Array:
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy
 
 
 def kind(value: object) -> str:

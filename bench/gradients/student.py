@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 import psutil
 
-from bench.gradients.function import hint, kind
+from bench.gradients.function import as_floats, as_loss, as_pair, gradient_in
 from bench.machine.errors import UserError, check_arguments, describe_error
 from bench.machine.lifeline import replies
 from bench.machine.wording import listing
@@ -76,7 +76,7 @@ def main() -> None:
             batch = Batch.load(Path(settings.folder, f"inputs{number}.npz"))
             arrays, reply = answer(module, batch, settings)
             np.savez(Path(settings.folder, f"answer{number}.npz"), allow_pickle=False, **arrays)
-            with suppress(OSError):
+            with suppress(Exception):  # the student may have closed or replaced it
                 sys.stdout.flush()
             send(msgspec.json.encode(reply))
 
@@ -153,12 +153,8 @@ def call(module: ModuleType, name: str, batch: Batch, notes: list[str]) -> dict[
         notes.append(f"{name} writes into its inputs ({listing(changed)}): compute with copies of them")
     if name == "forward":
         return {"y_hat": returned}
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise UserError(f"it returns {kind(returned)}, not the pair of the loss and a dict of gradients")
-    loss, grads = returned
-    if not isinstance(grads, dict):
-        raise UserError(f"its second result is {kind(grads)}, not a dict of gradients")
-    return {"loss": loss, **{f"d{key}": grad for key, grad in grads.items()}}
+    loss, grads = as_pair(returned, "it")
+    return {"loss": loss, "grads": grads}
 
 
 def as_array(results: Mapping[str, Any], what: str, shape: tuple[int, ...]) -> Array:
@@ -167,20 +163,16 @@ def as_array(results: Mapping[str, Any], what: str, shape: tuple[int, ...]) -> A
     Raises:
         UserError: there is none, or it has another shape, or no finite real numbers.
     """
-    title = what if what in ("y_hat", "loss") else f"the gradient of {what[1:]}"
-    if what not in results:
-        names = [key[1:] for key in results if key != "loss"]
-        raise UserError(f"{title} is missing; the dict has {listing(names, len(names)) or 'nothing'}")
-    value = results[what]
-    if value is None or isinstance(value, tuple | list | dict):
-        raise UserError(f"{title} is {kind(value)}, not an array")
-    array = np.asarray(value)
-    if array.shape != shape:
-        raise UserError(f"{title} has shape {array.shape}, not {shape}{hint(array.shape, shape)}")
-    if not np.can_cast(array.dtype, np.float64):
-        raise UserError(f"{title} holds {array.dtype}, not float64")
+    if what == "loss":
+        array = np.asarray(as_loss(results[what], "it"))
+    elif what == "y_hat":
+        array = as_floats(results[what], what, shape)
+    else:
+        array = gradient_in(results["grads"], what[1:], shape)
+    if array.itemsize > np.float64().itemsize:
+        array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        raise UserError(f"{title} holds NaN or infinity")
+        raise UserError(f"{what} holds NaN or infinity")
     return array
 
 

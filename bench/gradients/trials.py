@@ -124,7 +124,7 @@ def name_axes(
     if axes is None:
         fits = cell and [len(shape) for shape in shapes] == [3, 2] and shapes[1] == (shapes[0][1], sizes["O"])
         return Axes(("TBI", "BO"), cell) if fits and shapes[0][2] == sizes["I"] else None
-    if isinstance(axes, str) or len(axes) != len(data):
+    if not _are_texts(axes) or len(axes) != len(data):
         names = [label(number) for number in range(len(data))]
         raise UserError(f"axes={axes!r}: give a text for each of {', '.join(names)}, as ('TBI', 'BO')")
     found: dict[str, int] = {}
@@ -135,6 +135,10 @@ def name_axes(
             raise UserError(f"axes={axes!r} do not fit {label(number)} of shape {shape}: give {advice}")
     has_x = any(sorted(letters) == sorted("TBI") for letters in axes) and found["I"] == sizes.get("I")
     return Axes(tuple(axes), cell if has_x else "")
+
+
+def _are_texts(axes: Any) -> bool:
+    return isinstance(axes, list | tuple) and all(isinstance(letters, str) for letters in axes)
 
 
 def _cell_sizes(cell: Cell, params: Gradients) -> dict[str, int]:

@@ -5,8 +5,10 @@ process, so no variant can affect another. Wrong gradients are written to the fo
 parent (``bench.gradients.proved``).
 """
 
+import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,8 +101,9 @@ def prove(folder: Path, cases: list[Case], spec: str, device: str, numbers: Iter
                 elsewhere[kind] = library(variant.library).computes_elsewhere(call)
             fault = wrong_library(variant.library) or elsewhere[kind]
             if case.shape.T < LONG and only_gradients_fail(checks, batch.params):
-                given = gradients(bind, variant.library, case, batch, expected, device)
-                np.savez(given_file(folder, spec, device, number), allow_pickle=False, **given)
+                file = given_file(folder, spec, device, number)
+                with suppress(Exception):  # without them, there is only no diagnosis
+                    keep(file, gradients(bind, variant.library, case, batch, expected, device))
         except BaseException as error:  # a variant may raise anything, or exit; the other cases continue
             reason = describe_error(error, variant.cells[case.cell].target)
             yield make_row(variant, device, case, [], "crashed", reason)
@@ -132,9 +135,18 @@ def gradients(
     return {name: (p.astype(np.float64) - result[name]) / lr for name, p in batch.params.items()}
 
 
+def keep(file: Path, grads: dict[str, Array]) -> None:
+    """Write the gradients to a file, whole or not at all."""
+    part = file.with_suffix(".part")
+    with part.open("wb") as writer:
+        np.savez(writer, allow_pickle=False, **grads)
+    part.replace(file)
+
+
 def given_file(folder: Path, spec: str, device: str, number: int) -> Path:
     """Return the file for the wrong gradients of a variant on a device and the case with this number."""
-    return folder / f"given{number} {device} {spec}.npz"
+    job = hashlib.sha256(f"{device} {spec}".encode()).hexdigest()[:16]  # Windows takes no colon in a name
+    return folder / f"given{number}-{job}.npz"
 
 
 def make_row(

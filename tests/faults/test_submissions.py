@@ -127,6 +127,11 @@ def test_a_file_that_cannot_be_loaded(tmp_path: Path, text: str, said: str) -> N
     assert (result.points, result.exit_code) == (0, 3)
 
 
+@pytest.mark.parametrize("line", ["sys.stdout.close()", "sys.stdout = None"])
+def test_a_submission_may_close_what_it_prints_to(tmp_path: Path, line: str) -> None:
+    assert graded(tmp_path, line).points == 32
+
+
 def test_what_a_submission_prints_is_kept_in_a_form_that_controls_no_terminal(tmp_path: Path) -> None:
     result = graded(tmp_path, r"print('\x1b[31mred\x00')")
     assert (result.points, result.printed.splitlines()[0]) == (32, r"\x1b[31mred\x00")
