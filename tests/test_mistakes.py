@@ -77,7 +77,7 @@ STEPS = "range(len(x) - 1, -1, -1)"
         ("lstm", "dc = dc * f", "dc = 0 * dc", Kind.NOT_HANDED_BACK,
          "U W bU bW", "dc_next is not handed back", 10),
         ("gru", "dh = dh * z + dw @ W", "dh = dw @ W", Kind.NOT_HANDED_BACK,
-         "U W bU bW", "the part dh * z of dh is left out", 9),
+         "U W bU bW", "the part dh * z is left out of dh", 9),
         ("rnn", "range(len(x), 0, -1)", "range(len(x), 1, -1)", Kind.STEP_LEFT_OUT,
          "U bU bW", "the first step (t = 1) is left out", 4),
         ("lstm", STEPS, f"{STEPS}[:2]", Kind.TRUNCATED, "U bU bW", "the walk back ends after 2 steps", 10),

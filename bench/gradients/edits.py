@@ -1,7 +1,7 @@
 """Change a backward pass in one place: each change is a mistake that somebody could make.
 
-The source of a function ``loss_and_grads`` is parsed; every rule below changes one statement, or one part of
-it, and the changed function is compiled. A rule knows what kind of mistake it makes, and says it in words.
+The source of a function ``loss_and_grads`` is parsed. A rule changes one statement, or a part of what it
+computes, as text, and knows the kind of mistake that it makes; the changed function is compiled.
 """
 
 import ast
@@ -18,52 +18,68 @@ from bench.gradients.finding import Kind
 from bench.machine.wording import listing
 
 # derivatives by their argument: 1 - n * n, r * (1 - r), act_prime(h)
-DERIVATIVE = re.compile(r"1 - (\w+) \* \1|(\w+) \* \(1 - \2\)|act_prime\((.+)\)")
+DERIVATIVES = r"1 - (\w+) \* \1", r"(\w+) \* \(1 - \1\)", r"act_prime\((.+)\)"
 FORMS = ("1 - {0} * {0}", "{0} * (1 - {0})", "1 - {0}", "{0}", "1 + {0} * {0}", "{0} > 0")
-ARGUMENTS = ("{}", "np.tanh({})", "sigmoid({})", "np.arctanh({})", "np.log({0} / (1 - {0}))")
+ARGUMENTS = ("{}", "np.tanh({})", "sigmoid({})")
+INVERSES = ("np.arctanh({})", "np.log({0} / (1 - {0}))")  # what stands in tanh or sigmoid, called a
+FACTORS = (  # in numbers, of a gradient that is a sum over the steps and the batch, in words
+    ("2 * ({})", "twice as large"),
+    ("({}) / 2", "half as large"),
+    ("({}) / len(x)", "a mean over the steps, not a sum"),
+    ("({}) * len(x)", "T times as large"),
+    ("({}) / len(y)", "a mean over the batch, not a sum"),
+    ("({}) * len(y)", "B times as large"),
+    ("({}) / y.shape[1]", "1/O times as large"),
+    ("({}) * y.shape[1]", "O times as large"),
+    ("({}) * y.size", "B O times as large"),
+)
 BOUNDS = tuple(float(f"{digit}e{power}") for power in range(-4, 2) for digit in (1, 2, 5))
 LONGEST = 8  # steps of a walk back that ends too early
 HANDED_BACK = ("dh", "dc")
-GROUP = r"\1"  # of a pattern
-INDEX = re.compile(r"\[[^\[\]]*\]")
-BEFORE = {"h_before": "cache[].h", "c_before": "c"}  # the same quantity, a step later
-SHIFTED = (("[t]", "[t - 1]"), ("[t - 1]", "[t]"), ("[t - 1]", "[t - 2]"), ("[-1]", "[-2]"), ("[-1]", "[0]"))
-NO_ARRAYS = {"t", "_", "hs", "cache", "grads", "loss", "biases", "biased", "name", "p", "act_prime"}
-SPECIAL = {  # a part -> what papers and programs have in its place: kind, text, the mistake
-    "w_n": (Kind.MISTAKEN, "h_before @ np.split(W, 3)[2].T", "w_n is taken without bW in {}"),
-    "da_n * w_n": (
-        Kind.MISTAKEN,
-        "da_n @ np.split(W, 3)[2] * h_before",
-        "{} is that of a reset gate before the product, W_n (r * h)",
-    ),
-}
 ERRORS = ("e", "e_clipped")  # their factors are those of dy_hat
-FORWARD = ("loss", "y_hat", "biased")  # what is no part of a gradient
+NOT_BACK = ("loss", "y_hat", "biased")  # begin lines that are no part of the gradient
+NO_ARRAYS = {"t", "_", "hs", "cache", "grads", "loss", "biases", "biased", "name", "p", "act_prime"}
+SHIFTED = (("[t]", "[t - 1]"), ("[t - 1]", "[t]"), ("[t - 1]", "[t - 2]"), ("[-1]", "[-2]"), ("[-1]", "[0]"))
+BEFORE = {"h_before": "cache[].h", "c_before": "c"}  # the same quantity, a step later
+SPECIAL = {  # a part -> what papers and programs have in its place, and the mistake
+    "w_n": ("h_before @ np.split(W, 3)[2].T", "w_n is taken without bW in"),
+    "da_n * w_n": ("da_n @ np.split(W, 3)[2] * h_before", "the reset gate is before the product in"),
+}
 
-Change = tuple[int, Kind, str, str]  # rank, kind, the changed text, the mistake in words
+Change = tuple[Kind, str, str]  # kind, the changed text, the mistake in words
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
     """Hold a changed function, and the mistake that it makes."""
 
-    rank: int  # from the usual mistakes to the odd ones
+    rank: int  # small for usual mistakes
     kind: Kind
-    line: str  # the line as it should be
+    line: str  # as it should be; empty if several lines are changed
     mistake: str  # in words, as of ``Finding``
     function: Callable[..., tuple[Any, dict[str, Any]]]
     section: int = 0  # of docs/derivation.md; 0 for that of the cell
 
 
-class Function(NamedTuple):
-    """Hold what the rules need to know of the function that they change."""
+class Facts(NamedTuple):
+    """Hold what the rules need to know of the whole backward pass."""
 
-    atoms: list[str]  # the arrays that it computes with
+    arrays: list[str]  # what it computes with, as texts: dh, x[t], cache[t].h
     gates: int  # how many matrices U and W hold, one below the other
-    last: str  # dL/dh_T, as text
-    parts: dict[
-        str, list[tuple[Kind, str, str]]
-    ]  # what is left of a quantity without a part: kind, text, part
+    last: str  # dL/dh_T
+    reduced: dict[str, list[Change]]  # quantity -> its definitions without a part; the part in words
+
+
+class Part(NamedTuple):
+    """Hold a part of what a statement computes."""
+
+    node: ast.AST
+    text: str
+    target: str  # what the statement computes: "da_r", "dU"
+    whole: bool  # whether the part is all that it computes
+    inside: bool  # whether it is in a derivative
+    steps: str  # the range of the loop that it stands in; empty outside
+    of: Facts
 
 
 @functools.cache
@@ -72,56 +88,24 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
     tree = ast.parse(inspect.getsource(function))
     definition = tree.body[0]
     assert isinstance(definition, ast.FunctionDef)
-    of, edits = _facts(definition), list[Edit]()
+    facts, edits = _facts(definition), list[Edit]()
 
-    def add(change: Change, line: str, changed: ast.Module) -> None:
-        rank, kind, _, mistake = change
+    def add(rank: int, change: Change, line: str, changed: ast.Module) -> None:
+        kind, _, mistake = change
         names: dict[str, Any] = {}
         exec(compile(changed, function.__module__, "exec"), function.__globals__, names)
         edits.append(Edit(rank, kind, line, mistake, names[function.__name__]))
 
     for block, steps in _blocks(definition.body):
         for place, statement in enumerate(block):
-            line = _line(statement)
-            for change in _changes(statement, of, steps):
-                block[place] = ast.parse(change[2]).body[0]
-                add(change, line, tree)
+            line = ast.unparse(statement).partition("\n")[0]
+            for rank, change in _changes(statement, facts, steps):
+                block[place] = ast.parse(change[1]).body[0]
+                add(rank, change, line, tree)
             block[place] = statement
-            if steps and isinstance(statement, ast.Assign) and _name(statement) in HANDED_BACK:
-                for earlier in range(place):
-                    before = block[earlier]
-                    block.insert(earlier, block.pop(place))
-                    add((7, Kind.FACTOR, "", f"{line} comes before {_line(before)}"), line, tree)
-                    block.insert(place, block.pop(earlier))
     for change in _everywhere(ast.unparse(tree)):
-        add(change, "", ast.parse(change[2]))
+        add(len(RULES), change, "", ast.parse(change[1]))
     return tuple(sorted(edits, key=lambda edit: edit.rank))
-
-
-def _everywhere(source: str) -> Iterator[Change]:
-    """Yield the same change of all lines that it fits."""
-    head, start, back = source.partition("dy_hat = ")
-    biases = "the gradients of the biases are"
-    rules = [
-        (2, Kind.NOT_SUMMED, r"\+= ", "= ", "the gradients are those of the first step, not the sums"),
-        (2, Kind.CONSTANT, r"\.sum\(", ".mean(", f"{biases} means over the batch, not sums"),
-        (2, Kind.NOT_SUMMED, r"\.sum\(axis=0\)", "[0]", f"{biases} those of one sample, not sums"),
-    ]
-    for old, new in (("h_before", "cache[t].h"), ("c_before", "c")):
-        rules.append((4, Kind.OFF_BY_ONE, rf"\b{old}\b(?!.*=)", new, f"{new} stands for {old}"))
-    for name, pattern, own in (
-        ("tanh", r"1 - (\w+) \* \1", FORMS[0]),
-        ("sigmoid", r"(\w+) \* \(1 - \1\)", FORMS[1]),
-    ):
-        rules.append((3, Kind.DERIVATIVE, pattern, "1", f"the derivative of every {name} is left out"))
-        for form, given in product(dict.fromkeys((own, *FORMS)), ARGUMENTS):
-            shown = _readable(form.format(given.format("s")), "s")
-            mistake = f"{shown} stands for the derivative of every {name} s"
-            rules.append((6, Kind.DERIVATIVE, pattern, f"({form.format(given.format(GROUP))})", mistake))
-    for rank, kind, pattern, new, mistake in rules:
-        changed, times = re.subn(pattern, new, back)
-        if times > 1:
-            yield rank, kind, head + start + changed, mistake
 
 
 def _blocks(body: list[ast.stmt], steps: str = "") -> Iterator[tuple[list[ast.stmt], str]]:
@@ -133,276 +117,301 @@ def _blocks(body: list[ast.stmt], steps: str = "") -> Iterator[tuple[list[ast.st
             yield from _blocks(statement.body, inner)
 
 
-def _changes(statement: ast.stmt, of: Function, steps: str) -> Iterator[Change]:
-    """Yield the changes of a statement; ``steps`` is the range of its loop, as text."""
+def _changes(statement: ast.stmt, facts: Facts, steps: str) -> Iterator[tuple[int, Change]]:
+    """Yield the changes of a statement, with their ranks."""
     if isinstance(statement, ast.For):
-        yield from _walks(statement)
+        yield from ((0, change) for change in _walks(statement))
     if not isinstance(statement, ast.Assign | ast.AugAssign):
         return
-    line, value, target = ast.unparse(statement), statement.value, _name(statement)
-    if target.partition(",")[0] in FORWARD or isinstance(value, ast.DictComp):
+    line, value, target = ast.unparse(statement), statement.value, _target(statement)
+    if line.startswith(NOT_BACK) or isinstance(value, ast.DictComp):
         return
-    left = line.removesuffix(ast.unparse(value))
-    if isinstance(statement, ast.AugAssign) and steps:
-        of_first = f"{target} is that of the first step, not the sum"
-        yield 2, Kind.NOT_SUMMED, line.replace("+=", "=", 1), of_first
-        for _, kind, text, mistake in _of_samples(value, target):
-            both = f"{mistake}, in the first step alone"
-            yield 7, kind, f"{left}{text}".replace("+=", "=", 1), both
-        yield from (
-            (rank, kind, left + text, mistake) for rank, kind, text, mistake in _of_rows(value, target, of)
-        )
     if steps and target not in HANDED_BACK:
-        for index, step in ((0, "last"), (-1, "first")):
-            when = f"t {{}} {steps}[{index}]:\n    {line}"
-            only, left_out = f"if {when.format('==')}", f"if {when.format('!=')}"
-            yield 2, Kind.NOT_SUMMED, only, f"{target} is computed in the {step} step alone"
-            yield 2, Kind.STEP_LEFT_OUT, left_out, f"{target} is not computed in the {step} step"
-    for rank, kind, text, mistake in (*_of_samples(value, target), *_of_parts(value, target, of)):
-        yield rank, kind, left + text, mistake
-    if target not in ERRORS:
-        for rank, kind, text, mistake in _of_whole(ast.unparse(value), target, of, in_loop=bool(steps)):
-            yield rank, kind, left + text, mistake
+        yield from ((1, change) for change in _once(line, target, steps))
+    for part in _parts(value, target, steps, facts):
+        for rank, rule in enumerate(RULES):
+            for kind, new, mistake in rule(part):
+                text = line.removesuffix(ast.unparse(value)) + _with(value, part.node, f"({new})")
+                kind = Kind.DERIVATIVE if part.inside else kind
+                yield rank, (kind, text, mistake)
+                if rule is _one_sample and " += " in text:
+                    overwritten = text.replace(" += ", " = "), f"{mistake}, in the first step alone"
+                    yield len(RULES), (kind, *overwritten)
+
+
+def _parts(value: ast.expr, target: str, steps: str, facts: Facts, *, whole: bool = True) -> Iterator[Part]:
+    """Yield all that a statement computes, and its parts; of a dict of gradients, each as its own target."""
+    if isinstance(value, ast.IfExp) and isinstance(value.body, ast.Dict):
+        for key, part in zip(value.body.keys, value.body.values, strict=True):
+            name = ast.unparse(key or part).replace("'", "")
+            yield from _parts(part, f"d{name}", steps, facts)
+        return
+    inside: set[int] = set()
+    for node in ast.walk(value):
+        text = ast.unparse(node)
+        if _derivative_of(text):
+            inside.update(map(id, ast.walk(node)))
+        yield Part(node, text, target, node is value, id(node) in inside, steps, facts)
 
 
 def _walks(loop: ast.For) -> Iterator[Change]:
     """Yield the changes of which steps the walk back takes."""
-    head, body = ast.unparse(loop).split("\n", 1)
+    head, _, body = ast.unparse(loop).partition("\n")
     steps = ast.unparse(loop.iter)
-
-    def walked(text: str) -> str:
-        return f"{head.replace(steps, text)}\n{body}"
-
-    yield 0, Kind.STEP_LEFT_OUT, walked(f"{steps}[:-1]"), "the first step (t = 1) is left out"
-    yield 0, Kind.STEP_LEFT_OUT, walked(f"{steps}[1:]"), "the last step (t = T) is left out"
+    walks = [
+        (Kind.STEP_LEFT_OUT, "[:-1]", "the first step (t = 1) is left out"),
+        (Kind.STEP_LEFT_OUT, "[1:]", "the last step (t = T) is left out"),
+        (Kind.OFF_BY_ONE, "[::-1]", "the steps are walked forwards, not back"),
+    ]
     for n in range(1, LONGEST):
         after = "one step" if n == 1 else f"{n} steps"
-        yield 1, Kind.TRUNCATED, walked(f"{steps}[:{n}]"), f"the walk back ends after {after}"
-    yield 4, Kind.OFF_BY_ONE, walked(f"{steps}[::-1]"), "the steps are walked forwards, not back"
+        walks.append((Kind.TRUNCATED, f"[:{n}]", f"the walk back ends after {after}"))
+    for kind, taken, mistake in walks:
+        yield kind, f"{head.replace(steps, steps + taken)}\n{body}", mistake
 
 
-def _of_whole(value: str, target: str, of: Function, *, in_loop: bool) -> Iterator[Change]:
-    """Yield the changes of all that a statement computes."""
-    if target in HANDED_BACK and in_loop:
-        yield 0, Kind.NOT_HANDED_BACK, f"0 * ({value})", f"{target}_next is not handed back"
-        yield 3, Kind.MISTAKEN, target, f"{target} stays what it was, where {value} is to be handed back"
-        yield 7, Kind.TERM, f"({value}) + {target}", f"{target} is handed back whole as well"
+def _once(line: str, target: str, steps: str) -> Iterator[Change]:
+    """Yield a line of the loop that counts in one step alone, or not in one."""
+    if " += " in line:
+        yield Kind.NOT_SUMMED, line.replace(" += ", " = "), f"{target} is that of the first step, not the sum"
+    for index, step in ((0, "last"), (-1, "first")):
+        only, left_out = (f"if t {sign} {steps}[{index}]:\n    {line}" for sign in ("==", "!="))
+        yield Kind.NOT_SUMMED, only, f"{target} is computed in the {step} step alone"
+        yield Kind.STEP_LEFT_OUT, left_out, f"{target} is not computed in the {step} step"
+
+
+def _not_handed_back(part: Part) -> Iterator[Change]:
+    """Yield nothing for the step before."""
+    if part.whole and part.steps and part.target in HANDED_BACK:
+        yield Kind.NOT_HANDED_BACK, f"0 * ({part.text})", f"{part.target}_next is not handed back"
+
+
+def _handed_back(part: Part) -> Iterator[Change]:
+    """Yield what is already there, or too much, for the step before."""
+    text, target = part.text, part.target
+    if part.whole and part.steps and target in HANDED_BACK:
+        yield Kind.MISTAKEN, target, f"{target} stays what it was, where {text} is to be handed back"
+        yield Kind.TERM, f"({text}) + {target}", f"{target} is handed back whole as well"
         if target == "dh":
-            yield 7, Kind.TERM, f"({value}) + {of.last}", f"{of.last} is added to dh in every step"
-    else:
-        yield 3, Kind.ZERO, f"0 * ({value})", f"{target} is zero"
-    yield 3, Kind.SIGN, f"-({value})", f"{target} has the wrong sign"
-    for kind, text, mistake in (
-        (Kind.CONSTANT, "2 * ({})", "is twice as large"),
-        (Kind.CONSTANT, "({}) / 2", "is half as large"),
-        (Kind.CONSTANT, "({}) / len(x)", "is a mean over the steps, not a sum"),
-        (Kind.CONSTANT, "({}) * len(x)", "is T times too large"),
-        (Kind.CONSTANT, "({}) / len(y)", "is a mean over the batch, not a sum"),
-        (Kind.CONSTANT, "({}) * len(y)", "is a sum over the batch, not a mean"),
-        (Kind.CONSTANT, "({}) / y.shape[1]", "is a mean over the outputs, not a sum"),
-        (Kind.CONSTANT, "({}) * y.shape[1]", "is a sum over the outputs, not a mean"),
-        (Kind.CONSTANT, "({}) * y.size", "is a sum over the batch and the outputs, not a mean"),
-        (Kind.TRANSPOSED, "({}).T", "is transposed"),
-    ):
-        yield 5, kind, text.format(value), f"{target} {mistake}"
-    for atom in of.atoms:
-        yield 10, Kind.FACTOR, f"({value}) * ({atom})", f"{target} has the factor {atom} too many"
-        for form in FORMS[:2]:
-            new = form.format(atom)
-            yield 10, Kind.DERIVATIVE, f"({value}) * ({new})", f"{target} has the derivative {new} too many"
-    for bound in BOUNDS:
-        yield 9, Kind.CLIPPED, f"np.clip({value}, -{bound}, {bound})", f"{target} is cut off at ±{bound:g}"
+            yield Kind.TERM, f"({text}) + {part.of.last}", f"{part.of.last} is added to dh in every step"
 
 
-def _of_parts(value: ast.expr, target: str, of: Function) -> Iterator[Change]:
-    """Yield the changes of one part of what a statement computes."""
-    inside: set[int] = set()  # nodes within a derivative
-    for node in ast.walk(value):
-        text = ast.unparse(node)
-        if isinstance(node, ast.Dict):  # of gradients by name
-            for key, part in zip(node.keys, node.values, strict=True):
-                name = f"d{ast.unparse(key or part)}".replace("'", "")
-                whole = [*_of_samples(part, name), *_of_whole(ast.unparse(part), name, of, in_loop=False)]
-                for rank, kind, new, mistake in (*_of_parts(part, name, of), *whole):
-                    yield rank, kind, _with(value, part, new), mistake
-            return
-        if special := SPECIAL.get(text):
-            kind, new, mistake = special
-            yield 5, kind, _with(value, node, f"({new})"), mistake.format(target)
-        changes = [*_of_operation(node, target, of), *_of_call(node, target, of)]
-        if derivative := DERIVATIVE.fullmatch(text):
-            inside.update(map(id, ast.walk(node)))
-            argument = next(filter(None, derivative.groups()))
-            changes += _of_derivative(text, argument, target, of.atoms)
-        if id(node) not in inside and text in of.atoms:
-            changes += _of_atom(text, target, of)
-        for rank, kind, new, mistake in changes:
-            within = Kind.DERIVATIVE if id(node) in inside else kind
-            yield rank, within, _with(value, node, f"({new})"), mistake
-
-
-def _of_operation(node: ast.AST, target: str, of: Function) -> Iterator[Change]:
-    """Yield the changes of a sum, a product or a choice."""
-    if isinstance(node, ast.IfExp) and "[t - 1]" in (before := ast.unparse(node.body)):
-        first, now = ast.unparse(node.orelse), before.replace("[t - 1]", "[t]")
-        yield 4, Kind.OFF_BY_ONE, before, f"{target} of the first step is that after the last"
-        yield 4, Kind.OFF_BY_ONE, first, f"{target} is that before the first step in every step"
-        yield 4, Kind.OFF_BY_ONE, now, f"{now} stands for {before}, in the first step too"
+def _left_out(part: Part) -> Iterator[Change]:
+    """Yield a sum or a product without one of its parts."""
+    node, target = part.node, part.target
     if not isinstance(node, ast.BinOp):
         return
     left, right = ast.unparse(node.left), ast.unparse(node.right)
-    if isinstance(node.op, ast.Mult):
-        for kept, lost in ((left, right), (right, left)):
-            kind = Kind.DERIVATIVE if DERIVATIVE.fullmatch(lost) else Kind.FACTOR
-            what = "derivative" if kind == Kind.DERIVATIVE else "factor"
-            yield 1, kind, kept, f"the {what} {lost} is left out of {target}"
-            yield 6, kind, f"({kept}) / ({lost})", f"{target} is divided by {lost}, not multiplied"
-    elif isinstance(node.op, ast.Div):
-        yield 2, Kind.CONSTANT, left, f"the division by {right} is left out of {target}"
-    elif isinstance(node.op, ast.MatMult):
-        for text in (f"({left}) @ ({right}).T", f"({left}).T @ ({right})", f"({right}) @ ({left})"):
-            new = ast.unparse(ast.parse(text))
-            yield 5, Kind.TRANSPOSED, new, f"{new} stands for {left} @ {right} in {target}"
-        if of.gates > 1 and right == "W":
-            yield from _of_gates(left, target, of.gates)
-    elif isinstance(node.op, ast.Add):
-        for kept, lost in ((left, right), (right, left)):
-            if target in HANDED_BACK:
-                yield 1, Kind.NOT_HANDED_BACK, kept, f"the part {lost} of {target} is left out"
-            else:
-                yield 1, Kind.TERM, kept, f"the term {lost} is left out of {target}"
-        for new in (f"({left}) - ({right})", f"({right}) - ({left})"):
-            yield 3, Kind.SIGN, new, f"{new} stands for {left} + {right} in {target}"
-    elif isinstance(node.op, ast.Sub):
-        text = f"{left} - {right}"
-        yield 3, Kind.SIGN, f"({right}) - ({left})", f"{right} - {left} stands for {text} in {target}"
-        yield 3, Kind.SIGN, f"({left}) + ({right})", f"{left} + {right} stands for {text} in {target}"
-        for kept, lost in ((left, right), (right, left)):
-            kind = Kind.MISTAKEN if "1" in (left, lost) else Kind.TERM
-            yield 6, kind, kept, f"{kept} stands for {text} in {target}"
+    if isinstance(node.op, ast.Div):
+        yield Kind.CONSTANT, left, f"the division by {right} is left out of {target}"
+    for kept, lost in ((left, right), (right, left)):
+        if isinstance(node.op, ast.Mult):
+            kind, what = (Kind.DERIVATIVE, "derivative") if _derivative_of(lost) else (Kind.FACTOR, "factor")
+            yield kind, kept, f"the {what} {lost} is left out of {target}"
+        elif isinstance(node.op, ast.Add):
+            kind = Kind.NOT_HANDED_BACK if target in HANDED_BACK else Kind.TERM
+            yield kind, kept, f"the part {lost} is left out of {target}"
 
 
-def _of_gates(left: str, target: str, gates: int) -> Iterator[Change]:
-    """Yield the changes of ``left @ W``, a product with one matrix for each gate."""
-    every, parts = range(gates), f"np.split({left}, {gates}, axis=1)"
-    turned = f"{left} @ np.concatenate([w.T for w in np.split(W, {gates})])"
-    yield 5, Kind.TRANSPOSED, turned, f"the matrices of W are transposed, each for itself, in {target}"
-    for n in range(1, gates):
-        for lost in combinations(every, n):
-            others = f"np.concatenate([p * (g not in {lost}) for g, p in enumerate({parts})], axis=1) @ W"
-            places = listing([str(g + 1) for g in lost])
-            mistake = f"what goes through gate {places} of {gates} is left out of {target}"
-            yield 4 + n, Kind.NOT_HANDED_BACK, others, mistake
-    for order in list(permutations(every))[1:]:
-        moved = f"np.concatenate([{parts}[g] for g in {order}], axis=1) @ W"
-        yield (
-            7,
-            Kind.ORDER,
-            moved,
-            f"W meets the gates in another order, {[g + 1 for g in order]}, in {target}",
-        )
-
-
-def _of_rows(value: ast.expr, target: str, of: Function) -> Iterator[Change]:
-    """Yield the gradient of gates with their rows in another order."""
-    text = ast.unparse(value)
-    for order in list(permutations(range(of.gates)))[1:]:
-        moved = f"np.concatenate([np.split({text}, {of.gates})[g] for g in {order}])"
-        yield 5, Kind.ORDER, moved, f"the gates of {target} stand in another order, {[g + 1 for g in order]}"
-
-
-def _of_samples(value: ast.expr, target: str) -> Iterator[Change]:
+def _one_sample(part: Part) -> Iterator[Change]:
     """Yield what a sum over the batch is of one sample alone."""
-    text = ast.unparse(value)
     for index, sample in (("[:1]", "first"), ("[-1:]", "last")):
-        mistake = f"{target} is that of the {sample} sample alone"
-        if text.endswith(".sum(axis=0)"):
-            yield 2, Kind.NOT_SUMMED, text.replace(".sum(", f"{index}.sum("), mistake
-        elif product := re.fullmatch(r"(\S+)\.T @ (\S+|\w+\[.+\](\.h)?)", text):
-            yield 2, Kind.NOT_SUMMED, f"{product[1]}{index}.T @ ({product[2]}){index}", mistake
+        mistake = f"{part.target} is that of the {sample} sample alone"
+        if part.text.endswith(".sum(axis=0)"):
+            yield Kind.NOT_SUMMED, part.text.replace(".sum(", f"{index}.sum("), mistake
+        elif factors := re.fullmatch(r"(\S+)\.T @ (\S+|\w+\[.+\](\.h)?)", part.text):
+            yield Kind.NOT_SUMMED, f"{factors[1]}{index}.T @ ({factors[2]}){index}", mistake
 
 
-def _of_call(node: ast.AST, target: str, of: Function) -> Iterator[Change]:
-    if not isinstance(node, ast.Call):
-        return
-    text = ast.unparse(node)
-    if text.endswith(".sum(axis=0)"):
-        before = text.removesuffix(".sum(axis=0)")
-        yield 2, Kind.CONSTANT, f"{before}.mean(axis=0)", f"{target} is a mean over the batch, not a sum"
+def _mean(part: Part) -> Iterator[Change]:
+    """Yield a mean over the batch, or one number for all units, in place of a sum."""
+    if part.text.endswith(".sum(axis=0)"):
+        before = part.text.removesuffix(".sum(axis=0)")
+        yield Kind.CONSTANT, f"{before}.mean(axis=0)", f"{part.target} is a mean over the batch, not a sum"
         for one in ("sum", "mean"):
-            yield (
-                3,
-                Kind.NOT_SUMMED,
-                f"{before}.{one}()",
-                f"{target} is one number, the {one} over the units too",
-            )
-    elif text.startswith("np.concatenate") and isinstance(node.args[0], ast.Tuple):
-        parts = list(map(ast.unparse, node.args[0].elts))
-        for order in list(permutations(parts))[1:]:
-            rows = ", ".join(order)
-            yield 5, Kind.ORDER, f"np.concatenate(({rows}), axis=1)", f"the rows of {target} stand as {rows}"
-        for atom in of.atoms:
-            factor = f"({text}) * np.tile({atom}, {len(parts)})"
-            yield 10, Kind.FACTOR, factor, f"all rows of {target} have the factor {atom}"
-        mixed = f"np.stack(({', '.join(parts)}), axis=2).reshape(len(y), -1)"
-        yield 7, Kind.ORDER, mixed, f"the rows of the gates alternate in {target}"
-    elif len(node.args) == 1:
-        argument = ast.unparse(node.args[0])
-        yield 6, Kind.MISTAKEN, argument, f"{argument} stands for {text} in {target}"
+            yield Kind.NOT_SUMMED, f"{before}.{one}()", f"{part.target} is the {one} over the units, too"
 
 
-def _of_derivative(text: str, argument: str, target: str, atoms: list[str]) -> Iterator[Change]:
-    """Yield other derivatives, and the same of another argument, in place of a derivative."""
-    own = FORMS[0] if text.startswith("1 - ") else FORMS[1]
-    shapes = ("act_prime({0})",) if text.startswith("act_prime") else (own,)
-    arguments = [*ARGUMENTS[:3], *(atom for atom in atoms if atom != argument), *ARGUMENTS[3:]]
-    news = [form.format(given.format(argument)) for given in arguments for form in (*shapes, *FORMS)]
-    for new in dict.fromkeys([*news, f"1 / ({text})", f"({text}) ** 2"]):
-        if new != text:
-            shown = _readable(new, argument)
-            yield 6, Kind.DERIVATIVE, new, f"{shown} stands for the derivative {text} in {target}"
+def _sign(part: Part) -> Iterator[Change]:
+    """Yield a sum or a difference with another sign, then all of it."""
+    for node in ast.walk(part.node) if part.whole else ():
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub | ast.Add):
+            left, right = ast.unparse(node.left), ast.unparse(node.right)
+            for other in (f"{right} - ({left})", f"{left} + {right}", f"{left} - ({right})"):
+                mistake = f"{_plain(other)} stands for {ast.unparse(node)} in {part.target}"
+                if left != "1":
+                    yield Kind.SIGN, _with(part.node, node, f"({other})"), mistake
+    if part.whole and part.target not in ERRORS:
+        yield Kind.SIGN, f"-({part.text})", f"{part.target} has the wrong sign"
 
 
-def _readable(text: str, argument: str) -> str:
-    """Return a text in which the argument of tanh or sigmoid is called a."""
-    for inverse in ARGUMENTS[3:]:
-        text = text.replace(inverse.format(argument), "a")
-    return text
+def _zero(part: Part) -> Iterator[Change]:
+    """Yield a gradient that is never computed."""
+    if part.whole and part.target not in ERRORS:
+        yield Kind.ZERO, f"0 * ({part.text})", f"{part.target} is zero"
 
 
-def _of_atom(text: str, target: str, of: Function) -> Iterator[Change]:
-    """Yield other quantities in place of one, those of other steps first."""
-    for old, new in SHIFTED:
-        if old in text:
-            shifted = text.replace(old, new)
-            yield 4, Kind.OFF_BY_ONE, shifted, f"{shifted} stands for {text} in {target}"
-    if "[t" in text:
-        array, index = text.split("[", 1)
-        yield 8, Kind.OFF_BY_ONE, f"{array}[::-1][{index}", f"{array} is read backwards in time in {target}"
-    for other in of.atoms:
+def _other_step(part: Part) -> Iterator[Change]:
+    """Yield the same quantity of another step."""
+    node, text, target = part.node, part.text, part.target
+    if isinstance(node, ast.IfExp):
+        before, first = ast.unparse(node.body), ast.unparse(node.orelse)
+        now = before.replace("[t - 1]", "[t]")
+        yield Kind.OFF_BY_ONE, before, f"{target} of the first step is that after the last"
+        yield Kind.OFF_BY_ONE, first, f"{target} is that before the first step in every step"
+        yield Kind.OFF_BY_ONE, now, f"{now} stands for {before}, in the first step too"
+    if text not in part.of.arrays:
+        return
+    shifted = [text.replace(old, new) for old, new in SHIFTED if old in text]
+    shifted += [other for other in part.of.arrays if _timeless(other) == _timeless(text)]
+    for other in dict.fromkeys(shifted):
         if other != text:
-            same = _timeless(other) == _timeless(text)
-            kind, rank = (Kind.OFF_BY_ONE, 4) if same else (Kind.MISTAKEN, 8)
-            yield rank, kind, other, f"{other} stands for {text} in {target}"
-            yield 10, Kind.FACTOR, f"({text}) * ({other})", f"{target} has the factor {other} too many"
-            yield 10, Kind.TERM, f"({text}) + ({other})", f"{target} has the term {other} too many"
-    for kind, new, part in of.parts.get(text, ()):
-        yield 6, kind, new, f"{part} is left out of the {text} in {target}"
-    yield 7, Kind.SIGN, f"-{text}", f"-{text} stands for {text} in {target}"
-    yield 7, Kind.ZERO, f"0 * {text}", f"{text} is left out of {target}"
-    yield 8, Kind.MISTAKEN, f"1 - {text}", f"1 - {text} stands for {text} in {target}"
-    for function in ("np.tanh", "sigmoid"):
-        yield 8, Kind.MISTAKEN, f"{function}({text})", f"{function}({text}) stands for {text} in {target}"
+            yield Kind.OFF_BY_ONE, other, f"{other} stands for {text} in {target}"
 
 
-def _timeless(text: str) -> str:
-    """Return the text of a quantity without its time step."""
-    return INDEX.sub("[]", BEFORE.get(text, text))
+def _constant(part: Part) -> Iterator[Change]:
+    """Yield all of it with a constant factor."""
+    if part.whole and part.target not in ERRORS:
+        for text, words in FACTORS:
+            yield Kind.CONSTANT, text.format(part.text), f"{part.target} is {words}"
 
 
-def _facts(definition: ast.FunctionDef) -> Function:
+def _transposed(part: Part) -> Iterator[Change]:
+    """Yield a product with one of its matrices transposed, or the factors exchanged."""
+    node = part.node
+    if part.whole:
+        yield Kind.TRANSPOSED, f"({part.text}).T", f"{part.target} is transposed"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+        left, right = ast.unparse(node.left), ast.unparse(node.right)
+        for text in (f"({left}) @ ({right}).T", f"({left}).T @ ({right})", f"({right}) @ ({left})"):
+            yield Kind.TRANSPOSED, text, f"{_plain(text)} stands for {part.text} in {part.target}"
+
+
+def _gates(part: Part) -> Iterator[Change]:
+    """Yield the gates in another order, or some of them left out of what is handed back."""
+    node, text, target, gates = part.node, part.text, part.target, part.of.gates
+    orders = list(permutations(range(gates)))[1:]
+    if isinstance(node, ast.Call) and isinstance(rows_of := node.args[0] if node.args else None, ast.Tuple):
+        names = [ast.unparse(each) for each in rows_of.elts]
+        mixed = f"np.stack(({', '.join(names)}), axis=2).reshape(len(y), -1)"
+        yield Kind.ORDER, mixed, f"the rows of the gates alternate in {target}"
+        for order in orders:
+            rows = ", ".join(names[gate] for gate in order)
+            yield Kind.ORDER, f"np.concatenate(({rows}), axis=1)", f"the rows of {target} stand as {rows}"
+    elif part.whole and target in ("dU", "dW", "dbU", "dbW"):
+        for order in orders:
+            moved = f"np.concatenate([np.split({text}, {gates})[g] for g in {order}])"
+            yield Kind.ORDER, moved, f"the gates of {target} stand in another order: {_places(order)}"
+    elif gates > 1 and text.endswith(" @ W"):
+        left = text.removesuffix(" @ W")
+        split = f"np.split({left}, {gates}, axis=1)"
+        turned = f"{left} @ np.concatenate([w.T for w in np.split(W, {gates})])"
+        yield Kind.TRANSPOSED, turned, f"the matrices of W are transposed, each for itself, in {target}"
+        for n in range(1, gates):
+            for lost in combinations(range(gates), n):
+                rest = f"np.concatenate([p * (g not in {lost}) for g, p in enumerate({split})], axis=1) @ W"
+                mistake = f"what goes through gate {_places(lost)} of {gates} is left out of {target}"
+                yield Kind.NOT_HANDED_BACK, rest, mistake
+        for order in orders:
+            moved = f"np.concatenate([{split}[g] for g in {order}], axis=1) @ W"
+            yield Kind.ORDER, moved, f"W meets the gates in another order in {target}: {_places(order)}"
+
+
+def _derivative(part: Part) -> Iterator[Change]:
+    """Yield another derivative in place of one, or the same of another argument."""
+    argument = _derivative_of(part.text)
+    if not argument:
+        return
+    own = next((form for form in FORMS if form.format(argument) == part.text), "act_prime({0})")
+    others = [array for array in part.of.arrays if array != argument]
+    arguments = [given.format(argument) for given in ARGUMENTS]
+    news = [form.format(given) for given in arguments for form in (own, *FORMS)]
+    news += [own.format(other) for other in others]
+    news += [form.format(inverse.format(argument)) for inverse in INVERSES for form in (own, *FORMS)]
+    for new in dict.fromkeys([*news, f"1 / ({part.text})", f"({part.text}) ** 2"]):
+        if new != part.text:
+            shown = _readable(new, argument)
+            yield Kind.DERIVATIVE, new, f"{shown} stands for the derivative {part.text} in {part.target}"
+
+
+def _mistaken(part: Part) -> Iterator[Change]:
+    """Yield another quantity in place of one."""
+    node, text, target, of = part.node, part.text, part.target, part.of
+    if special := SPECIAL.get(text):
+        yield Kind.MISTAKEN, special[0], f"{special[1]} {target}"
+    news = []
+    if isinstance(node, ast.Call) and len(node.args) == 1:
+        news.append(ast.unparse(node.args[0]))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub | ast.Mult):
+        left, right = ast.unparse(node.left), ast.unparse(node.right)
+        if isinstance(node.op, ast.Mult):
+            news.append(f"{left} / ({right})")
+        for kept in (left, right) if isinstance(node.op, ast.Sub) else ():
+            kind = Kind.MISTAKEN if left == "1" else Kind.TERM
+            yield kind, kept, f"{kept} stands for {text} in {target}"
+    if text in of.arrays:
+        for kind, new, lost in of.reduced.get(text, ()):
+            yield kind, new, f"{lost} is left out of the {text} in {target}"
+        yield Kind.SIGN, f"-{text}", f"-{text} stands for {text} in {target}"
+        yield Kind.ZERO, f"0 * {text}", f"{text} is left out of {target}"
+        news += [other for other in of.arrays if other != text]
+        news += [f"1 - {text}", f"np.tanh({text})", f"sigmoid({text})", re.sub(r"\[t", "[::-1][t", text)]
+    for new in news:
+        if new != text:
+            yield Kind.MISTAKEN, new, f"{_plain(new)} stands for {text} in {target}"
+
+
+def _rounded(part: Part) -> Iterator[Change]:
+    """Yield all of it in float32, or cut off at a bound."""
+    if part.whole:
+        yield Kind.PRECISION, f"np.float32({part.text})", f"{part.target} is computed in float32"
+        for bound in BOUNDS:
+            cut = f"np.clip({part.text}, -{bound}, {bound})"
+            yield Kind.CLIPPED, cut, f"{part.target} is cut off at ±{bound:g}"
+
+
+def _too_many(part: Part) -> Iterator[Change]:
+    """Yield all of it with a factor too many."""
+    for array in part.of.arrays if part.whole else ():
+        for factor in (array, FORMS[0].format(array), FORMS[1].format(array)):
+            kind = Kind.FACTOR if factor == array else Kind.DERIVATIVE
+            yield kind, f"({part.text}) * ({factor})", f"{part.target} has the factor {factor} too many"
+
+
+# from the usual mistakes to the odd ones
+RULES: tuple[Callable[[Part], Iterator[Change]], ...] = (
+    _not_handed_back, _left_out, _one_sample, _mean, _sign, _zero, _handed_back, _other_step, _constant,
+    _transposed, _gates, _derivative, _mistaken, _rounded, _too_many,
+)  # fmt: skip
+
+
+def _everywhere(source: str) -> Iterator[Change]:
+    """Yield the same change of all lines that it fits."""
+    head, start, back = source.partition("dy_hat = ")
+    biases = "the gradients of the biases are"
+    rules = [
+        (Kind.NOT_SUMMED, r"\+= ", "= ", "the gradients are those of the first step, not the sums"),
+        (Kind.CONSTANT, r"\.sum\(", ".mean(", f"{biases} means over the batch, not sums"),
+        (Kind.NOT_SUMMED, r"\.sum\(axis=0\)", "[0]", f"{biases} those of one sample, not sums"),
+        (Kind.OFF_BY_ONE, r"\bh_before\b(?!.*=)", "cache[t].h", "h of the step stands for that before"),
+        (Kind.OFF_BY_ONE, r"\bc_before\b(?!.*=)", "c", "c of the step stands for that before"),
+    ]
+    for name, pattern, own in zip(("tanh", "sigmoid"), DERIVATIVES, FORMS, strict=False):
+        rules.append((Kind.DERIVATIVE, pattern, "1", f"the derivative of every {name} is left out"))
+        for form, given in product(dict.fromkeys((own, *FORMS)), (*ARGUMENTS, *INVERSES)):
+            shown, new = (form.format(given.format(argument)) for argument in ("s", r"\1"))
+            mistake = f"{_readable(shown, 's')} stands for the derivative of every {name} s"
+            rules.append((Kind.DERIVATIVE, pattern, f"({new})", mistake))
+    for kind, pattern, new, mistake in rules:
+        changed, times = re.subn(pattern, new, back)
+        if times > 1:
+            yield kind, head + start + changed, mistake
+
+
+def _facts(definition: ast.FunctionDef) -> Facts:
     """Return what the rules need to know of a backward pass."""
-    operands, gates, last = list[ast.AST](), 1, ""
+    operands, computed, gates, last = list[ast.AST](), set[str](), 1, ""
+    reduced: dict[str, list[Change]] = {}
     for node in ast.walk(definition):
         if isinstance(node, ast.BinOp):
             operands += [node.left, node.right]
@@ -410,43 +419,57 @@ def _facts(definition: ast.FunctionDef) -> Function:
             operands += node.elts
         elif isinstance(node, ast.IfExp):
             operands.append(node.body)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            computed.add(node.id)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "np.concatenate":
             gates = len(getattr(node.args[0], "elts", ()))
-    parts: dict[str, list[tuple[Kind, str, str]]] = {}
-    for statement in ast.walk(definition):
-        if isinstance(statement, ast.Assign):
-            target = _name(statement)
-            last = last or (ast.unparse(statement.value) if target == "dh" else "")
-            for node in ast.walk(statement.value) if target.startswith("d") else ():
-                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Add):
-                    for kept, lost in ((node.left, node.right), (node.right, node.left)):
-                        text, part = _with(statement.value, node, ast.unparse(kept)), ast.unparse(lost)
-                        kind = Kind.TERM if isinstance(node.op, ast.Add) else Kind.FACTOR
-                        kind = Kind.DERIVATIVE if DERIVATIVE.fullmatch(part) else kind
-                        parts.setdefault(target, []).append((kind, text, part))
-    computed = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name) and _is_stored(node)}
+        elif isinstance(node, ast.Assign) and (target := _target(node)).startswith("d"):
+            last = last or (ast.unparse(node.value) if target == "dh" else "")
+            facts = Facts([], 1, "", {})
+            for part in _parts(node.value, target, "", facts):
+                for kind, new, mistake in _left_out(part):
+                    lost = mistake.partition(" is left out")[0]
+                    changed = _with(node.value, part.node, new)
+                    reduced.setdefault(target, []).append((kind, changed, lost))
     texts = [ast.unparse(node).removesuffix(".T") for node in operands]
     texts += [text.replace("[t - 1]", "[t]") for text in texts]
     arrays = [text for text in texts if re.fullmatch(r"(\w+|(x|hs|cache)\[.+\])(\.[hc])?", text)]
-    atoms = [text for text in dict.fromkeys(arrays) if "[" in text or text in computed - NO_ARRAYS]
-    return Function(atoms, gates, last, parts)
+    known = [text for text in dict.fromkeys(arrays) if "[" in text or text in computed - NO_ARRAYS]
+    return Facts(known, gates, last, reduced)
 
 
-def _is_stored(node: ast.Name) -> bool:
-    return isinstance(node.ctx, ast.Store)
-
-
-def _line(statement: ast.stmt) -> str:
-    """Return the first line of a statement."""
-    return ast.unparse(statement).partition("\n")[0]
-
-
-def _name(statement: ast.Assign | ast.AugAssign) -> str:
+def _target(statement: ast.Assign | ast.AugAssign) -> str:
     """Return what a statement computes: "da_r"; "dU" for grads["U"]."""
     target = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
-    if isinstance(target, ast.Subscript):
-        return f"d{ast.literal_eval(target.slice)}"
-    return ast.unparse(target)
+    return f"d{ast.literal_eval(target.slice)}" if isinstance(target, ast.Subscript) else ast.unparse(target)
+
+
+def _derivative_of(text: str) -> str:
+    """Return the argument of the derivative that a text is; empty if it is none."""
+    matches = (re.fullmatch(pattern, text) for pattern in DERIVATIVES)
+    return next((match[1] for match in matches if match), "")
+
+
+def _timeless(text: str) -> str:
+    """Return the text of a quantity without its time step."""
+    return re.sub(r"\[[^\[\]]*\]", "[]", BEFORE.get(text, text))
+
+
+def _places(gates: tuple[int, ...]) -> str:
+    """Return the places of gates, counted from 1: "1, 3 and 2"."""
+    return listing([str(gate + 1) for gate in gates])
+
+
+def _plain(text: str) -> str:
+    """Return an expression without needless brackets."""
+    return ast.unparse(ast.parse(text))
+
+
+def _readable(text: str, argument: str) -> str:
+    """Return a text in which the argument of tanh or sigmoid is called a."""
+    for inverse in INVERSES:
+        text = text.replace(inverse.format(argument), "a")
+    return text
 
 
 def _with(tree: ast.AST, old: ast.AST, new: str) -> str:

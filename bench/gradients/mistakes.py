@@ -35,12 +35,17 @@ class Explanation:
         evidence = (
             f"equal to {max(self.error, 1e-16):.0e} at T = {listing([*map(str, lengths)], len(lengths))}"
         )
-        edit, section = self.edit, self.edit.section or SECTIONS[cell]
+        edit, section, line = self.edit, self.edit.section or SECTIONS[cell], self.edit.line
         if edit.line.startswith(OF_THE_LOSS):
             section = LOSS
         elif section == SECTIONS["rnn"] and edit.kind in OF_THE_WALK:
             section = WALK
-        return Finding(edit.kind, self.parameters, edit.mistake, evidence, edit.line, section)
+        if (
+            section == LOSS and trials[0].delta == np.inf
+        ):  # of another loss, whose lines the reference has not
+            section, line = 0, ""
+        mistake = edit.mistake if line else edit.mistake.replace("e_clipped", "e")
+        return Finding(edit.kind, self.parameters, mistake, evidence, line, section)
 
 
 def explain(trials: Sequence[Trial], cell: str) -> list[Finding]:
