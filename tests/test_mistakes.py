@@ -20,7 +20,7 @@ Function = Callable[..., Any]
 SHAPES = (Shape(1, 3, 2, 4, 5), Shape(2, 2, 4, 5, 3), Shape(3, 4, 2, 5, 3))  # T, B, I, H, O
 
 
-def trials(function: Function, cell: str, activation: str = "tanh", delta: float = np.inf) -> list[Trial]:
+def trials(function: Function, cell: str, activation: str = "tanh", delta: float = 2.0) -> list[Trial]:
     """The gradients of a function beside the exact ones, on random data of several shapes."""
     found = []
     for shape in SHAPES:
@@ -129,6 +129,13 @@ def test_of_two_mistakes_that_give_the_same_both_are_named() -> None:
     assert [finding.line for finding in findings] == ["e = y_hat - y", "dy_hat = e_clipped / e.size"]
 
 
+def test_a_line_of_the_huber_loss_is_not_shown_where_the_loss_is_another() -> None:
+    doubled = mistaken("gru", ("e_clipped / e.size", "2 * e_clipped / e.size"))
+    (of_huber,), (of_another,) = (diagnose(trials(doubled, "gru", delta=d), "gru") for d in (2.0, np.inf))
+    assert (of_huber.line, of_huber.section) == ("dy_hat = e_clipped / e.size", 2)
+    assert (of_another.line, of_another.section, of_another.mistake) == ("", 0, "dy_hat is twice as large")
+
+
 def test_two_mistakes_in_different_parameters_are_named_each_for_its_own() -> None:
     findings = diagnosis("gru", ("dw.T @ h_before", "dw.T @ cache[t].h"), ("dy_hat.sum(", "dy_hat.mean("))
     assert {(finding.kind, finding.parameters) for finding in findings} == {
@@ -185,8 +192,8 @@ def test_the_published_gradient_is_named_even_in_a_copy() -> None:
         batch = trial.batch
         assert batch is not None
         params = {name: batch.params[name] for name in "UWV"}
-        _, exact = reference("rnn")(params, batch.x, batch.y, delta=np.inf)
-        _, given = published.loss_and_grads(params, batch.x, batch.y, delta=np.inf)
+        _, exact = reference("rnn")(params, batch.x, batch.y, delta=trial.delta)
+        _, given = published.loss_and_grads(params, batch.x, batch.y, delta=trial.delta)
         found.append(replace(trial, exact=exact, given=given, batch=replace(batch, params=params)))
     (finding,) = diagnose(found, "rnn")
     assert (finding.kind, finding.parameters, finding.section) == (Kind.PUBLISHED, ("U", "W"), 7)

@@ -40,9 +40,7 @@ class Explanation:
             section = LOSS
         elif section == SECTIONS["rnn"] and edit.kind in OF_THE_WALK:
             section = WALK
-        if (
-            section == LOSS and trials[0].delta == np.inf
-        ):  # of another loss, whose lines the reference has not
+        if section == LOSS and trials[0].delta == np.inf:  # another loss has other lines
             section, line = 0, ""
         mistake = edit.mistake if line else edit.mistake.replace("e_clipped", "e")
         return Finding(edit.kind, self.parameters, mistake, evidence, line, section)
