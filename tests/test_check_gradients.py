@@ -187,6 +187,40 @@ def test_a_gradient_of_zero_is_compared_on_the_scale_of_all_of_them() -> None:
     assert verdicts(off) == {"W": Verdict.RIGHT, "c": Verdict.WRONG}
 
 
+def wrong_beside(params: Arrays, offset: float, scale: float, on_loss: Any) -> tuple[Any, Arrays]:
+    w = params["w"]
+    return on_loss(np.sum(w * w) * scale + offset), {"w": -2 * w * scale}
+
+
+@pytest.mark.parametrize(("on_loss", "verdict"), [(np.sum, Verdict.WRONG), (float, Verdict.NOT_CHECKED)])
+def test_a_gradient_too_small_beside_the_loss_is_wrong_by_complex_steps_and_else_not_checked(
+    on_loss: Any, verdict: Verdict
+) -> None:
+    check = bench.check_gradients(wrong_beside, {"w": np.array([0.3, 0.4])}, 1e15, 0.1, on_loss)
+    assert verdicts(check) == {"w": verdict}
+
+
+@pytest.mark.parametrize("on_loss", [np.sum, float])
+@pytest.mark.parametrize("size", [1e-4, 1e-6, 1e-8])
+def test_a_tiny_parameter_under_a_logarithm_is_no_kink_and_not_float32(on_loss: Any, size: float) -> None:
+    def log(params: Arrays, factor: float) -> tuple[Any, Arrays]:
+        return on_loss(np.sum(np.log(params["v"]))), {"v": factor / params["v"]}
+
+    right, wrong = (bench.check_gradients(log, {"v": np.array([size, 2 * size])}, f) for f in (1.0, 2.0))
+    assert (right.ok, right.record.notes) == (True, ())
+    assert right.record.method == (COMPLEX if on_loss is np.sum else DIFFERENCES)
+    assert verdicts(wrong) == {"v": Verdict.WRONG}
+
+
+def test_complex_steps_that_nothing_confirms_are_not_used() -> None:
+    def steep(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
+        return np.abs(params["w"] * x).sum(), {"w": x}
+
+    check = bench.check_gradients(steep, {"w": np.zeros(3)}, X[0, :3])
+    assert (check.record.method, verdicts(check)) == (DIFFERENCES, {"w": Verdict.NOT_CHECKED})
+    assert "no place was found" in check.record.reason
+
+
 def test_gradients_that_cancel_to_nothing_are_right() -> None:
     def even(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
         e = x - params["m"]
@@ -205,7 +239,7 @@ def test_float32_is_checked_on_float64_copies_and_then_compared_with_them() -> N
     check = bench.check_gradients(mlp, single(MLP), X.astype(np.float32), LABELS)
     assert check.ok
     assert worst(check) < 1e-14
-    assert any("own precision are at most" in note for note in check.record.notes)
+    assert any("own precision dW1 is" in note for note in check.record.notes)
 
     def lost(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
         big = x.dtype.type(1e5)  # float32 loses w beside it

@@ -118,7 +118,8 @@ def test_what_a_variant_left_when_it_crashed_is_not_read(tmp_path) -> None:
 
 
 def test_a_row_does_not_depend_on_what_is_kept_for_a_diagnosis(tmp_path, monkeypatch) -> None:
-    case = CASES[0]
+    wanted = ("rnn", "float64", False, 6)
+    case = next(one for one in CASES if (one.cell, one.dtype, one.bias, one.shape.T) == wanted)
     batch = random_batch(case)
     batch.save(tmp_path / "inputs0.npz")
     proof.expected(case, batch).save(tmp_path / "expected0.npz")

@@ -17,11 +17,11 @@ from bench.gradients.diagnosis import diagnose
 from bench.gradients.finding import Finding
 from bench.gradients.student import Settings
 from bench.gradients.submission import Answer
-from bench.gradients.trial import LEAST_SHARE, Trial
+from bench.gradients.trial import Trial
 from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.machine.wording import listing, printable, short
-from bench.proof.tolerance import Array, error_between, norm
+from bench.proof.tolerance import Array
 from bench.workload.case import Case, Shape
 from bench.workload.cell import find_cell
 from bench.workload.data import Batch, random_batch
@@ -71,10 +71,7 @@ class Answered:
         """Return the point of a result, by its error."""
         if result not in self.given.arrays:
             return Mark(result, self.shape.T, 0, None, self.given.problems.get(result, "not reached"))
-        # as in Trial.error: a gradient that is 0 is compared with the others
-        total = norm(np.array([norm(array) for array in self.expected.values()]))
-        scale = max(norm(self.expected[result]), LEAST_SHARE * total)
-        error = error_between(self.given.arrays[result], self.expected[result], scale=scale)
+        error = Trial(self.expected, self.given.arrays, TOLERANCE).error(result)
         return Mark(result, self.shape.T, int(error <= TOLERANCE), error)
 
     @property

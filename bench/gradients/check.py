@@ -1,6 +1,6 @@
 """Check the gradients of a user's function: which are wrong, by how much, and by which mistake."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -15,8 +15,7 @@ from bench.gradients.trial import LEAST_SHARE, Trial
 from bench.gradients.trials import FLOAT32_TOLERANCE, Comparison, compare, name_axes, trials
 from bench.gradients.twin import autograd
 from bench.machine.errors import UserError
-from bench.proof.derivative import EPS
-from bench.proof.tolerance import Array, error_between, norm
+from bench.proof.tolerance import error_between, norm
 
 SAME_LOSS = 1e-6  # relative, of a twin
 USELESS = 0.1  # a tolerance with which nothing can be said
@@ -101,7 +100,7 @@ def check(
     named = name_axes(axes, params, inputs, guarded.label)
     compared = compare(guarded, params, inputs, entries)
     trial, exact, method = compared.trial, compared.exact, compared.method
-    rows = [_row(name, trial, exact, EPS * abs(float(loss))) for name in params]
+    rows = [_row(name, trial, exact, method.rounding(name)) for name in params]
     findings = list[Finding]()
     if any(row.verdict == Verdict.WRONG for row in rows):
         shorter = trials(compared, named)
@@ -110,7 +109,9 @@ def check(
         array.dtype.kind == "f" and array.dtype != np.float64
         for _, array in arrays_in([given_params, data], "")
     ):
-        rows = _with_narrow(rows, narrow, trial.given, notes)
+        notes.append("Checked on float64 copies of the inputs.")
+        own = Trial(trial.given, narrow, FLOAT32_TOLERANCE)
+        rows = [_with_narrow(row, own.error(row.parameter), notes) for row in rows]
     if twin is not None:
         rows = _with_twin(rows, autograd(twin, params, inputs), float(loss), compared, notes)
     if compared.in_float32:
@@ -123,14 +124,14 @@ def check(
     if any(row.verdict == Verdict.NOT_CHECKED and row.checked for row in rows):
         notes.append("Not checked is what is too small beside the rounding errors of the loss.")
     if kinks := sum(exact.kinks.values()):
-        notes.append(f"Left out, since the loss has a kink and no gradient there: {kinks} of the entries.")
+        notes.append(f"Left out, since the loss has a kink there, or is too steep: {kinks} of the entries.")
     return GradientRecord(
         guarded.name, float(loss), tuple(rows), method.name, method.reason, tuple(findings), tuple(notes)
     )
 
 
 def _row(name: str, trial: Trial, exact: Exact, rounding: float) -> Row:
-    """Return the row of a parameter; ``rounding`` is that of the loss."""
+    """Return the row of a parameter; ``rounding`` is that of what it changes."""
     values, given = exact.values[name], trial.given[name]
     checked, allowed = int(np.isfinite(values).sum()), trial.tolerance
     error, tolerance = trial.error(name), allowed + noise(exact, name)
@@ -151,26 +152,14 @@ def _row(name: str, trial: Trial, exact: Exact, rounding: float) -> Row:
     return Row(name, error, tolerance, verdict, checked, values.size)
 
 
-def _with_narrow(
-    rows: list[Row], narrow: Gradients, wide: Mapping[str, Array], notes: list[str]
-) -> list[Row]:
-    """Return the rows with what float32 makes of gradients that are right in float64."""
-    notes.append("Checked on float64 copies of the inputs.")
-    trial = Trial(wide, narrow, FLOAT32_TOLERANCE)
-    off = {row.parameter: trial.error(row.parameter) for row in rows if row.verdict == Verdict.RIGHT}
-    lost = {name: error for name, error in off.items() if error > FLOAT32_TOLERANCE}
-    if off and not lost:
-        notes.append(f"Gradients in the inputs' own precision are at most {max(off.values()):.1e} off these.")
-    for name, error in lost.items():
-        notes.append(
-            f"d{name} is right in float64, but {error:.1e} off in float32: numbers vanish or cancel there."
-        )
-    return [
-        replace(row, error=lost[row.parameter], tolerance=FLOAT32_TOLERANCE, verdict=Verdict.WRONG)
-        if row.parameter in lost
-        else row
-        for row in rows
-    ]
+def _with_narrow(row: Row, error: float, notes: list[str]) -> Row:
+    """Return the row, wrong if a right gradient is that far off in the precision of the inputs."""
+    if row.verdict != Verdict.RIGHT or error <= FLOAT32_TOLERANCE:
+        notes.append(f"In the inputs' own precision d{row.parameter} is {error:.1e} off.")
+        return row
+    what = f"d{row.parameter} is right in float64, but {error:.1e} off in float32"
+    notes.append(f"{what}: numbers vanish or cancel there.")
+    return replace(row, error=error, tolerance=FLOAT32_TOLERANCE, verdict=Verdict.WRONG)
 
 
 def _with_twin(

@@ -11,10 +11,20 @@ import numpy as np
 from bench.gradients.function import Guarded, convert
 from bench.gradients.trial import Trial
 from bench.machine.errors import UserError
-from bench.proof.derivative import EPS, Place, Slope, Slopes, central_differences, complex_steps, precision
+from bench.proof.derivative import (
+    EPS,
+    Place,
+    Slope,
+    Slopes,
+    central_differences,
+    complex_steps,
+    moved,
+    precision,
+)
 from bench.proof.tolerance import Array
 
 COMPLEX, DIFFERENCES = "complex steps", "central differences"
+ALL_KINKS = "no place was found at which differences confirm them"
 PROBES = 2  # entries of each parameter at which both methods are compared, beside a direction
 FIRST = 8  # entries of a parameter that are tried for kinks
 NOT_ANALYTIC = {"absolute", "fabs", "conjugate", "sign"}
@@ -53,7 +63,7 @@ class Method:
         def loss(moved: dict[str, Array]) -> Any:
             return function.loss(moved, data)
 
-        self._params, self.name, self.reason = params, COMPLEX, ""
+        self._params, self._loss, self.name, self.reason = params, loss, COMPLEX, ""
         self.eps = max(eps, precision(loss, params))
         self.differences = central_differences(loss, params, eps=self.eps)
         self.slopes: Slopes = self.differences
@@ -61,24 +71,37 @@ class Method:
         for inputs in (data, convert(_as_complex, data)):
             steps = complex_steps(partial(_complex_loss, function, inputs), params)
             try:
-                if self._agree(steps):
+                agree = self._agree(steps)
+                if agree:
                     self.slopes, self.name, self.reason = steps, COMPLEX, ""
                     return
-                reason = _dropped(function, params, data)
+                reason = ALL_KINKS if agree is None else _dropped(function, params, data)
             except UserError as error:
                 reason = str(error).removeprefix(f"{function.name} fails: ")
             self._give_up(self.reason or reason)
 
-    def _agree(self, steps: Slopes) -> bool:
-        """Return whether complex steps are the slopes that differences find, at a few places."""
-        generator = np.random.default_rng(1)
+    def _agree(self, steps: Slopes) -> bool | None:
+        """Return whether complex steps are the slopes that differences find; None if these find none."""
+        generator, agree = np.random.default_rng(1), None
         for name, p in self._params.items():
             places: list[Place] = [direction(p, generator), *sample(p, PROBES, generator)]
             for place in places:
                 wanted = self.differences(name, place)
-                if wanted.smooth and not _equal(steps(name, place).value, wanted):
-                    return False
-        return True
+                if wanted.smooth:
+                    if not _equal(steps(name, place).value, wanted):
+                        return False
+                    agree = True
+        return agree
+
+    def rounding(self, name: str) -> float:
+        """Return the rounding error of the loss, of the part that changes with a parameter."""
+        p = self._params[name]
+        along = direction(p, np.random.default_rng(0)) * np.sqrt(p.size)
+        here, there = (
+            float(self._loss(some)) for some in (self._params, moved(self._params, name, along, 1))
+        )
+        change = abs(there - here)
+        return EPS * (min(abs(here), change) if np.isfinite(change) else abs(here))
 
     def exact(self, most: int, whole: Collection[str] = ()) -> Exact:
         """Compute the gradient in all entries, or in about ``most`` of them and along a direction each.

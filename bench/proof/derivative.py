@@ -21,7 +21,9 @@ from bench.proof.tolerance import Array
 COMPLEX_STEP = 1e-20
 EPS = float(np.finfo(np.float64).eps)
 FINER = (1.0, 1 / 30)  # of the first step: for a function that bends sharply, or has a kink nearby
+TINY = 1e-3  # of a parameter
 NOISE_STEP = 3e-8  # of the line on which the precision is measured: float32 rounds to 6e-8
+SURE = 1e-5  # a relative error beyond which there may be a kink
 GOOD_ENOUGH = 1e-8  # a relative error with which no finer step is tried
 
 Place = tuple[int, ...] | Array  # the index of an entry; or a direction, an array of the parameter's shape
@@ -47,22 +49,28 @@ def complex_steps(loss: Loss, params: Mapping[str, Array], *, h: float = COMPLEX
 
 
 def central_differences(loss: Loss, params: Mapping[str, Array], *, eps: float = EPS) -> Slopes:
-    """Return a function that computes a slope by differences: four calls of ``loss``, or eight.
+    """Return a function that computes a slope by differences: four calls of ``loss``, or more.
 
     ``eps`` is the relative precision of the loss: of float64, unless it is computed in float32.
     """
     start, here = dict(params), float(loss(dict(params)))
+
+    def differences(name: str, place: Place, h: float) -> Slope:
+        losses = [float(loss(moved(start, name, place, n * h))) for n in (-2, -1, 1, 2)]
+        return _richardson(losses, here, h, eps)
 
     def slope(name: str, place: Place) -> Slope:
         best = Slope(np.nan, np.inf, smooth=False)
         scale = max(1.0, float(np.max(np.abs(start[name][place] if isinstance(place, tuple) else place))))
         for finer in FINER:
             h = scale * finer * eps ** (1 / 3)
-            losses = [float(loss(moved(start, name, place, n * h))) for n in (-2, -1, 1, 2)]
-            found = _richardson(losses, here, h, eps)
+            found = differences(name, place, h)
             best = min(best, found, key=lambda one: one.error)
             if found.smooth and found.error <= GOOD_ENOUGH * abs(found.value):
                 break
+        if not best.smooth and isinstance(place, tuple) and 0 < (size := abs(start[name][place])) < scale:
+            found = differences(name, place, size * eps ** (1 / 3))  # as of 1e-6 under a logarithm
+            best = found if found.error <= SURE * abs(found.value) else best
         return best
 
     return slope
@@ -77,7 +85,7 @@ def _richardson(losses: list[float], here: float, h: float, eps: float) -> Slope
     rounding = eps * max(map(abs, [*losses, here])) / h
     value = (4 * near - far) / 3
     error = abs(far - near) / 3 + abs(far_bend - 2 * bend) / 2 + rounding
-    return Slope(value, error, smooth=error <= 1e-5 * abs(value) + 100 * rounding)
+    return Slope(value, error, smooth=error <= SURE * abs(value) + 100 * rounding)
 
 
 def precision(loss: Loss, params: Mapping[str, Array]) -> float:
@@ -88,12 +96,17 @@ def precision(loss: Loss, params: Mapping[str, Array]) -> float:
     """
     generator = np.random.default_rng(2)
     ahead = {
-        name: NOISE_STEP * np.maximum(1, np.abs(p)) * generator.choice([-1.0, 1.0], p.shape)
-        for name, p in params.items()
+        name: NOISE_STEP * _scales(p) * generator.choice([-1.0, 1.0], p.shape) for name, p in params.items()
     }
     losses = [float(loss({name: p + n * ahead[name] for name, p in params.items()})) for n in range(-8, 9)]
     size = np.max(np.abs(losses))
     return max(EPS, float(np.median(np.abs(np.diff(losses, 3))) / size)) if size > 0 else EPS
+
+
+def _scales(p: Array) -> Array:
+    """Return the sizes on which a loss is taken to be even; a tiny parameter may stand under a logarithm."""
+    sizes = np.abs(p)
+    return np.where((sizes > 0) & (sizes < TINY), sizes, np.maximum(1, sizes))
 
 
 def gradient(slopes: Slopes, params: Mapping[str, Array]) -> dict[str, Array]:
