@@ -1,6 +1,8 @@
 """``rnnbench grade``: points by result and T, findings, one line for what went wrong, and its files."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,7 +42,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(batches: list[Batch], settings: student.Settings) -> Outcome:
         module = ModuleType(student.MODULE)
-        path = Path(settings.submission)
+        path = Path(os.fsdecode(settings.submission))
         exec(compile(path.read_text(encoding="utf-8"), path, "exec"), vars(module))
         replies = [student.answer(module, batch, settings) for batch in batches]
         answers = [Answer(arrays, reply.problems, reply.notes) for arrays, reply in replies]
@@ -241,6 +243,7 @@ def test_the_same_grade_in_the_terminal_as_json_and_for_gradescope(
         ("nowhere.py", "there is no file "),
         ("folder.py", "there is no file "),
         ("mine.ipynb", "is no Python file"),
+        (os.fsdecode(b"mine\xe9.ipynb"), "is no Python file"),
     ],
 )
 def test_a_missing_file_is_wrong_usage_and_the_student_reads_why(
@@ -263,14 +266,32 @@ def test_a_results_file_that_cannot_be_written_is_told_before_anything_runs(tmp_
         )
 
 
+def test_the_results_replace_no_submission(tmp_path: Path) -> None:
+    path = handed_in(tmp_path, RIGHT_RNN)
+    with pytest.raises(UserError, match="--gradescope would replace"):
+        run_verb(submission=path, gradescope=str(path))
+    assert path.read_text(encoding="utf-8") == RIGHT_RNN
+
+
+def test_whatever_fails_the_results_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(submission, "run", fail)
+    out = tmp_path / "results.json"
+    with pytest.raises(OSError, match="No space"):
+        run_verb(submission=handed_in(tmp_path, RIGHT_RNN), gradescope=str(out))
+    assert "No space left" in json.loads(out.read_text(encoding="utf-8"))["output"]
+
+
 @pytest.mark.parametrize(("text", "amount"), [("512MiB", 2**29), ("1GiB", 2**30), ("1.5GB", 1_500_000_000)])
 def test_an_amount_of_memory(text: str, amount: int) -> None:
     assert memory(text) == amount
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "GiB", "1 GiB", "-1GiB", "nanGiB", "infGiB", "1MiB", "1TiB", "9e9GiB"]
+    "text", ["", "1", "GiB", "1 GiB", "-1GiB", "nanGiB", "infGiB", "1MiB", "1025GiB", "9e9GiB"]
 )
 def test_what_is_no_amount_of_memory(text: str) -> None:
-    with pytest.raises(UserError, match="no amount of memory: give 512MiB"):
+    with pytest.raises(UserError, match="no amount of memory from 64MiB"):
         memory(text)

@@ -5,6 +5,7 @@ results are the reference's, computed here, and never given to the process that 
 """
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ def grade(path: Path, cell: str, *, time_s: float, memory_bytes: int) -> Grade:
     batches = [random_batch(case) for case in cases(cell)]
     withheld = {module.partition(".")[0] for module in find_cell(cell).references.values()}.union(LIBRARIES)
     with scratch_folder("grade") as folder:
-        settings = Settings(str(path.resolve()), str(folder), time_s, memory_bytes, withheld)
+        settings = Settings(os.fsencode(path.resolve()), str(folder), time_s, memory_bytes, withheld)
         outcome = submission.run(batches, settings)
     missing = [Answer({}, {}, [])] * (len(batches) - len(outcome.answers))
     answered = [

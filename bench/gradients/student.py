@@ -24,17 +24,19 @@ import psutil
 from bench.gradients.function import as_floats, as_loss, as_pair, gradient_in
 from bench.machine.errors import UserError, check_arguments, describe_error
 from bench.machine.lifeline import replies
-from bench.machine.wording import listing
+from bench.machine.wording import listing, printable
 from bench.workload.data import Array, Batch
 
 MODULE = "submission"  # the name of the student's module
 MAX_WRITTEN_BYTES = 8 << 20  # of a file, and of all that is printed
+MOST_OFTEN = 8  # a case has two functions, and a submission four cases
+MORE_BYTES = 16 << 20  # for what follows, whenever a student's lists have taken all memory
 
 
 class Settings(msgspec.Struct, frozen=True):
     """Hold what the child is told: the file, the folder of the cases, its limits, and modules to withhold."""
 
-    submission: str
+    submission: bytes  # the path: its text may have no UTF-8
     folder: str
     time_s: float
     memory_bytes: int
@@ -66,7 +68,7 @@ def main() -> None:
         next(messages)
         problem = ""
         try:
-            module = load(Path(settings.submission))
+            module = load(Path(os.fsdecode(settings.submission)))
         except BaseException as error:  # a student's code may raise anything, or exit
             problem = described(error, settings)
         send(msgspec.json.encode(problem))
@@ -85,12 +87,24 @@ def limit(settings: Settings) -> None:
     with suppress(ImportError):
         import resource  # Windows has no such module
 
-        for number, most in (
-            (resource.RLIMIT_AS, psutil.Process().memory_info().vms + settings.memory_bytes),
-            (resource.RLIMIT_FSIZE, MAX_WRITTEN_BYTES),
+        square = np.ones((256, 256))
+        square @ square + square @ square[0]  # OpenBLAS takes its memory now, or it would end this process
+        most = psutil.Process().memory_info().vms + settings.memory_bytes
+        for number, soft, hard in (
+            (resource.RLIMIT_AS, most, most + MOST_OFTEN * MORE_BYTES),
+            (resource.RLIMIT_FSIZE, MAX_WRITTEN_BYTES, MAX_WRITTEN_BYTES),
         ):
             with suppress(ValueError, OSError):  # a lower limit holds already
-                resource.setrlimit(number, (most, most))
+                resource.setrlimit(number, (soft, hard))
+
+
+def allow_more() -> None:
+    """Let this process go on after a student's lists have taken all of its memory."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        now, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (min(now + MORE_BYTES, most), most))
 
 
 def load(path: Path) -> ModuleType:
@@ -172,10 +186,11 @@ def described(error: BaseException, settings: Settings) -> str:
     """Return in one line what went wrong in a student's code, and what to do."""
     if isinstance(error, UserError):
         return str(error)
-    what = describe_error(error, MODULE)
+    what = printable(describe_error(error, MODULE))  # a file's name may be what no reply can hold
     if isinstance(error, ImportError) and str(error.name).partition(".")[0] in settings.withheld:
         return f"{error.name} cannot be used here, only NumPy: {what}"
     if isinstance(error, MemoryError):
+        allow_more()
         return f"it needs more than the {settings.memory_bytes >> 20} MiB of --memory: {what}"
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return f"it prints or writes more than {MAX_WRITTEN_BYTES >> 20} MiB, leave that out: {what}"

@@ -85,7 +85,8 @@ def run(batches: Sequence[Batch], settings: Settings) -> Outcome:
             problem = f"{stage}its process {why}: let its functions only compute and return"
             if error.status == "timeout":
                 problem = (
-                    f"{stage}it takes more than the {settings.time_s:g} s of --time: look for endless loops"
+                    f"{stage}it takes more than the {settings.time_s:g} s of --time: look for endless loops, "
+                    "and for processes that it starts"
                 )
         child.pause()  # it must not start another process while those that it started are listed
         child.stop()

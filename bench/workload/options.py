@@ -13,7 +13,7 @@ from bench.workload.case import ACTIVATIONS, DTYPES, LARGEST_SEED, LAYOUTS, SPLI
 
 MAX_VALUE = 10_000_000  # of a count, and of a time in seconds
 BYTES_PER_UNIT = {"MiB": 2**20, "MB": 10**6, "GiB": 2**30, "GB": 10**9}
-LEAST_MEMORY = 2**26  # bytes, that a limit of memory leaves at least
+LEAST_MEMORY, MOST_MEMORY = 2**26, 2**40  # bytes, of a limit of memory
 SECONDS_PER_UNIT = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
 
 
@@ -133,15 +133,15 @@ def memory(text: str) -> int:
     """Read an amount of memory, as 512MiB, 1GiB or 1.5GB, and return bytes.
 
     Raises:
-        UserError: the text is no such amount, or the amount is below ``LEAST_MEMORY`` or above 1e15 bytes.
+        UserError: the text is no such amount, or is not from ``LEAST_MEMORY`` to ``MOST_MEMORY``.
     """
     digits = text.rstrip("MGiB")
     try:
         amount = number(digits) * BYTES_PER_UNIT.get(text[len(digits) :], 0)
     except UserError:
         amount = 0.0
-    if not LEAST_MEMORY <= amount <= 1e15:
-        raise UserError(f"{text!r} is no amount of memory: give 512MiB or 1GiB, and 64MiB at least")
+    if not LEAST_MEMORY <= amount <= MOST_MEMORY:
+        raise UserError(f"{text!r} is no amount of memory from 64MiB to 1024GiB: give 512MiB")
     return int(amount)
 
 

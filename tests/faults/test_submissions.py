@@ -1,5 +1,7 @@
 """Submissions that hang, start processes, eat memory, print for ever or lie: one line each, and no harm."""
 
+import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +26,7 @@ STUBBORN = """signal.signal(signal.SIGTERM, signal.SIG_IGN)
 PROCESSES = """for n in range(30):
         started = subprocess.Popen(["sleep", "60"], start_new_session=True)
         print(started.pid, file=open("PIDS", "a"), flush=True)
+    time.sleep(60)
 """
 EATERS = """for n in range(3):
         subprocess.Popen([sys.executable, "-c", "held = bytearray(200 << 20); import time; time.sleep(60)"])
@@ -81,6 +84,21 @@ def test_an_answer_of_other_arrays_than_the_child_should_send(
     assert said in "".join(result.problems)
 
 
+def test_lists_that_take_all_memory_cost_the_points_of_their_function_alone(tmp_path: Path) -> None:
+    eater = "kept = vars(np).setdefault('kept', [])\n    while True: kept.append([0] * 1000)"
+    path = tmp_path / "mine.py"
+    path.write_text(
+        RIGHT_RNN.replace("e = forward(params, x)", "e = hs[-1] @ params['V'].T + params['bV']").replace(
+            "return states(params, x)[-1]", f"{eater}\n    return states(params, x)[-1]"
+        ),
+        encoding="utf-8",
+    )
+    result = grade(path, "rnn", time_s=60.0, memory_bytes=64 << 20)
+    [problem] = result.problems
+    assert problem.startswith("T = 1: forward: it needs more than the 64 MiB of --memory: MemoryError (mine")
+    assert result.points == 28
+
+
 def test_a_forged_reply_gets_no_point(tmp_path: Path) -> None:
     result = graded(tmp_path, FORGED)
     assert (result.points, result.exit_code) == (0, 3)
@@ -91,7 +109,10 @@ def test_a_forged_reply_gets_no_point(tmp_path: Path) -> None:
 
 def test_a_submission_without_an_end_is_ended_even_if_it_refuses(tmp_path: Path) -> None:
     result = graded(tmp_path, STUBBORN, time_s=0.2)
-    assert result.problems == ["T = 1: it takes more than the 0.2 s of --time: look for endless loops"]
+    assert result.problems == [
+        "T = 1: it takes more than the 0.2 s of --time: look for endless loops, and for processes "
+        "that it starts"
+    ]
 
 
 def test_all_processes_that_a_submission_starts_end_with_it(tmp_path: Path) -> None:
@@ -125,6 +146,15 @@ def test_a_file_that_cannot_be_loaded(tmp_path: Path, text: str, said: str) -> N
     assert len(result.problems) == 1
     assert result.problems[0].startswith(said)
     assert (result.points, result.exit_code) == (0, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there may a file's name be any bytes")
+def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"mine\xe9.py")
+    path.write_text("raise ValueError", encoding="utf-8")
+    result = grade(path, "rnn", time_s=60.0, memory_bytes=128 << 20)
+    assert result.problems == ["ValueError (mine\\udce9.py, line 1, in <module>)"]
+    assert result.submission == "mine\\udce9.py"
 
 
 @pytest.mark.parametrize("line", ["sys.stdout.close()", "sys.stdout = None"])
