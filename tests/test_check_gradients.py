@@ -109,16 +109,16 @@ def test_an_array_made_like_the_data_is_no_reason_against_complex_steps() -> Non
 
 
 def test_complex_steps_are_given_up_where_differences_find_another_slope() -> None:
-    def hidden(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:  # one entry in ten is not analytic
+    def hidden(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:  # one entry in forty is not analytic
         w = params["w"]
-        grads = np.where(w.real > 0, x, 0) + np.array([0, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+        grads = np.where(w.real > 0, x, 0) + (np.arange(40) == 3)
         return np.sum(np.where(w.real > 0, w * x, 0)) + np.abs(w[3]), {"w": grads}
 
-    w = np.where(np.arange(10) < 5, 1.0, 0.0)  # kinks, so that no direction can be compared
-    check = bench.check_gradients(hidden, {"w": w}, np.arange(1.0, 11.0))
+    w = np.where(np.arange(40) < 20, 1.0, 0.0)  # kinks, so that no direction can be compared
+    check = bench.check_gradients(hidden, {"w": w}, np.arange(1.0, 41.0))
     assert check.record.reason == "they disagree with differences at w[3]"
     assert verdicts(check) == {"w": Verdict.RIGHT}
-    assert check.record.rows[0].checked == 5
+    assert check.record.rows[0].checked == 20
 
 
 def worst(check: Any) -> float:
@@ -138,8 +138,14 @@ def test_entries_at_a_kink_are_left_out_counted_and_not_accused() -> None:
         assert (row.checked, row.entries) == (3, 5)
         assert any("2 of the entries" in note for note in check.record.notes)
         assert not bench.check_gradients(function, w, x, 1e-3).ok
-    check = bench.check_gradients(kinked, {"w": np.zeros(3)}, np.ones(3), 0.0)
-    assert (verdicts(check), check.ok) == ({"w": Verdict.NOT_CHECKED}, False)
+    for slope, verdict in ((0.0, Verdict.RIGHT), (0.5, Verdict.RIGHT), (1.1, Verdict.NOT_CHECKED)):
+        check = bench.check_gradients(
+            lambda *args, g=slope: (kinked(*args)[0], {"w": np.full(3, g)}),
+            {"w": np.zeros(3)},
+            np.ones(3),
+            0.0,
+        )
+        assert verdicts(check) == {"w": verdict}
     sampled = bench.check_gradients(kinked, {"w": np.repeat([0.0, 1.0], 20)}, np.ones(40), 0.0, entries=30)
     assert sampled.ok  # along its direction complex steps are wrong
 
@@ -214,11 +220,79 @@ def test_a_tiny_parameter_under_a_logarithm_is_no_kink_and_not_float32(on_loss: 
 
 def test_complex_steps_that_nothing_confirms_are_not_used() -> None:
     def steep(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
-        return np.abs(params["w"] * x).sum(), {"w": x}
+        return np.abs(params["w"] * x).sum(), {"w": 2 * x}
 
     check = bench.check_gradients(steep, {"w": np.zeros(3)}, X[0, :3])
     assert (check.record.method, verdicts(check)) == (DIFFERENCES, {"w": Verdict.NOT_CHECKED})
     assert "no place was found" in check.record.reason
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [lambda w: np.linalg.norm(w) ** 2, lambda w: np.real(np.vdot(w, w)), lambda w: np.sum(np.abs(w) ** 2)],
+)
+def test_a_small_part_that_complex_steps_drop_is_no_mistake(penalty: Any) -> None:
+    def decayed(params: Arrays, x: np.ndarray, labels: np.ndarray, factor: float) -> tuple[Any, Arrays]:
+        loss, grads = mlp(params, x, labels)
+        W1 = params["W1"]
+        return loss + 1e-7 * penalty(W1), grads | {"W1": grads["W1"] + 2e-7 * factor * np.real(W1)}
+
+    right, wrong = (bench.check_gradients(decayed, MLP, X, LABELS, factor) for factor in (1.0, 10.0))
+    assert (right.ok, right.record.method) == (True, DIFFERENCES)
+    assert verdicts(wrong)["W1"] == Verdict.WRONG
+
+
+def test_where_differences_prove_nothing_a_dropped_part_is_looked_for() -> None:
+    def flat(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
+        return np.real(np.sum(x * params["w"] ** 2)) + 1e8, {"w": 2 * x * params["w"]}
+
+    check = bench.check_gradients(flat, {"w": np.full(3, 1e-2)}, np.full(3, 1e-7))
+    assert verdicts(check) == {"w": Verdict.NOT_CHECKED}
+
+
+def test_near_an_optimum_float64_is_not_taken_for_float32() -> None:
+    def squares(params: Arrays, x: np.ndarray, factor: float) -> tuple[Any, Arrays]:
+        e = x @ params["w"] - x @ np.ones(4) - 1e-7
+        return np.mean(e**2), {"w": factor * 2 / len(e) * e @ x}
+
+    right, wrong = (bench.check_gradients(squares, {"w": np.ones(4)}, X, factor) for factor in (1, 1.001))
+    assert (right.ok, right.record.notes) == (True, ())
+    assert not wrong
+
+
+def test_in_float32_a_gradient_of_zero_is_rounding() -> None:
+    def centred(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
+        a = x @ params["w"] + params["b"]
+        e = a - a.mean() - x[:, 0] / 2
+        de = 2 * (e - e.mean())
+        return np.sum(e**2), {"w": de @ x, "b": np.sum(de)}
+
+    for seed in range(8):
+        x = np.random.default_rng(seed).normal(size=(128, 3)).astype(np.float32)
+        check = bench.check_gradients(
+            centred, {"w": np.array([0.51, 0, 0], np.float32), "b": np.float32(0.3)}, x
+        )
+        assert check, repr(check)
+
+
+def test_two_swapped_entries_of_a_large_gradient_are_wrong() -> None:
+    def swapped(params: Arrays, x: np.ndarray, place: int) -> tuple[Any, Arrays]:
+        grad = 2 * x * params["w"]
+        grad[[place, place + 1]] = grad[[place + 1, place]]
+        return np.sum(x * params["w"] ** 2), {"w": grad}
+
+    w, x = {"w": RNG.normal(size=3000)}, RNG.normal(size=3000)
+    assert [bench.check_gradients(swapped, w, x, 300 * n, entries=20).ok for n in range(6)] == [False] * 6
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize("kind", [np.asmatrix, np.ma.masked_invalid])
+def test_data_keep_their_class(kind: Any) -> None:
+    def of_class(params: Arrays, x: Any) -> tuple[Any, Arrays]:
+        e = np.asarray(x * x - params["A"])
+        return np.square(e).sum(), {"A": -2 * e}
+
+    assert bench.check_gradients(of_class, {"A": np.eye(3)}, kind(RNG.normal(size=(3, 3)))).ok
 
 
 def test_gradients_that_cancel_to_nothing_are_right() -> None:

@@ -1,6 +1,6 @@
 """Check the gradients of a user's function: which are wrong, by how much, and by which mistake."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -12,13 +12,14 @@ from bench.gradients.exact import Exact, noise
 from bench.gradients.finding import Finding
 from bench.gradients.function import Gradients, Guarded, arrays_in, as_params, convert
 from bench.gradients.trial import LEAST_SHARE, Trial
-from bench.gradients.trials import FLOAT32_TOLERANCE, Comparison, compare, name_axes, trials
+from bench.gradients.trials import FLOAT32_SHARE, FLOAT32_TOLERANCE, Comparison, compare, name_axes, trials
 from bench.gradients.twin import autograd
 from bench.machine.errors import UserError
-from bench.proof.tolerance import error_between, norm
+from bench.proof.tolerance import Array, error_between, norm
 
 SAME_LOSS = 1e-6  # relative, of a twin
 USELESS = 0.1  # a tolerance with which nothing can be said
+SLACK = 1e-3  # of the distance of the slopes on both sides of a kink
 ENTRIES = 2000  # all of them are checked if there are no more
 
 
@@ -100,17 +101,18 @@ def check(
     named = name_axes(axes, params, inputs, guarded.label)
     compared = compare(guarded, params, inputs, entries)
     trial, exact, method = compared.trial, compared.exact, compared.method
-    rows = [_row(name, trial, exact, method.rounding(name)) for name in params]
+    rounding = method.rounding()
+    rows = [_row(name, trial, exact, rounding) for name in params]
     findings = list[Finding]()
     if any(row.verdict == Verdict.WRONG for row in rows):
-        shorter = trials(compared, named)
+        shorter = trials(compared, guarded, params, inputs, entries, named)
         findings = diagnose(shorter, named.cell if named else "")
     if any(
         array.dtype.kind == "f" and array.dtype != np.float64
         for _, array in arrays_in([given_params, data], "")
     ):
         notes.append("Checked on float64 copies of the inputs.")
-        own = Trial(trial.given, narrow, FLOAT32_TOLERANCE)
+        own = Trial(trial.given, narrow, FLOAT32_TOLERANCE, least_share=FLOAT32_SHARE)
         rows = [_with_narrow(row, own.error(row.parameter), notes) for row in rows]
     if twin is not None:
         rows = _with_twin(rows, autograd(twin, params, inputs), float(loss), compared, notes)
@@ -123,15 +125,18 @@ def check(
             )
     if any(row.verdict == Verdict.NOT_CHECKED and row.checked for row in rows):
         notes.append("Not checked is what is too small beside the rounding errors of the loss.")
-    if kinks := sum(exact.kinks.values()):
-        notes.append(f"Left out, since the loss has a kink there, or is too steep: {kinks} of the entries.")
+    if kinks := sum(map(len, exact.kinks.values())):
+        notes.append(
+            f"Left out, since the loss has a kink there, or is too steep: {kinks} of the entries. A gradient "
+            "without any others must be between the slopes on both sides."
+        )
     return GradientRecord(
         guarded.name, float(loss), tuple(rows), method.name, method.reason, tuple(findings), tuple(notes)
     )
 
 
 def _row(name: str, trial: Trial, exact: Exact, rounding: float) -> Row:
-    """Return the row of a parameter; ``rounding`` is that of what it changes."""
+    """Return the row of a parameter; ``rounding`` is that of the loss."""
     values, given = exact.values[name], trial.given[name]
     checked, allowed = int(np.isfinite(values).sum()), trial.tolerance
     error, tolerance = trial.error(name), allowed + noise(exact, name)
@@ -141,15 +146,25 @@ def _row(name: str, trial: Trial, exact: Exact, rounding: float) -> Row:
         total = norm(np.array([norm(grad) for grad in trial.given.values()]))
         size = max(norm(given), root * abs(slope.value), LEAST_SHARE * total)
         off = error_between(root * np.sum(along * given), root * np.asarray(slope.value), scale=size)
-        if off > (allowed := allowed + 3 * root * slope.error / size):
+        if not off <= (allowed := allowed + 3 * root * slope.error / size):
             error, tolerance = off, allowed
     if max(norm(given), norm(values[np.isfinite(values)])) <= rounding:  # as where all of it cancels
         error, tolerance = 0.0, trial.tolerance
-    if not checked or tolerance > USELESS:
+    if not checked and _between(exact.kinks[name], given):
+        error, checked, verdict = 0.0, values.size, Verdict.RIGHT
+    elif not checked or tolerance > USELESS:
         verdict = Verdict.NOT_CHECKED
     else:
         verdict = Verdict.RIGHT if error <= tolerance else Verdict.WRONG
     return Row(name, error, tolerance, verdict, checked, values.size)
+
+
+def _between(kinks: Mapping[tuple[int, ...], tuple[float, float]], given: Array) -> bool:
+    """Return whether all entries of a gradient are at kinks, and between the slopes on both sides."""
+    return len(kinks) == given.size and all(
+        abs(given[index] - (low + high) / 2) <= (high - low) * (1 + SLACK) / 2
+        for index, (low, high) in kinks.items()
+    )
 
 
 def _with_narrow(row: Row, error: float, notes: list[str]) -> Row:

@@ -1,7 +1,7 @@
 """Compute the exact gradient of a user's function: by complex steps where they work, else by differences."""
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,16 +18,16 @@ from bench.proof.derivative import (
     Slopes,
     central_differences,
     complex_steps,
-    moved,
     precision,
 )
-from bench.proof.tolerance import Array
+from bench.proof.tolerance import Array, norm
 
 COMPLEX, DIFFERENCES = "complex steps", "central differences"
 ALL_KINKS = "no place was found at which differences confirm them"
+NOT_ANALYTIC = "{} is not analytic: it takes an absolute value, a real part or a conjugate"
 PROBES = 2  # entries of each parameter at which both methods are compared, beside a direction
 FIRST = 8  # entries of a parameter that are tried for kinks
-NOT_ANALYTIC = {"absolute", "fabs", "conjugate", "sign"}
+DROPPING = {"absolute", "fabs", "conjugate", "sign"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class Exact:
     Attributes:
         values: parameter name -> the gradient, float64; NaN in entries that were not computed.
         errors: parameter name -> the estimated errors of ``values``; 0 where not computed.
-        kinks: parameter name -> how many entries are left out, because the loss has a kink there.
+        kinks: parameter name -> index of an entry that is left out, for a kink -> the slopes on both sides.
         along: parameter name -> a direction, of length 1, and the slope along it.
     """
 
     values: dict[str, Array]
     errors: dict[str, Array]
-    kinks: dict[str, int]
+    kinks: dict[str, dict[tuple[int, ...], tuple[float, float]]]
     along: dict[str, tuple[Array, Slope]]
 
 
@@ -64,6 +64,7 @@ class Method:
             return function.loss(moved, data)
 
         self._params, self._loss, self.name, self.reason = params, loss, COMPLEX, ""
+        self._dropped = partial(_dropped, function, params, data)
         self.eps = max(eps, precision(loss, params))
         self.differences = central_differences(loss, params, eps=self.eps)
         self.slopes: Slopes = self.differences
@@ -75,7 +76,7 @@ class Method:
                 if agree:
                     self.slopes, self.name, self.reason = steps, COMPLEX, ""
                     return
-                reason = ALL_KINKS if agree is None else _dropped(function, params, data)
+                reason = ALL_KINKS if agree is None else self._dropped() or NOT_ANALYTIC.format(function.name)
             except UserError as error:
                 reason = str(error).removeprefix(f"{function.name} fails: ")
             self._give_up(self.reason or reason)
@@ -84,23 +85,23 @@ class Method:
         """Return whether complex steps are the slopes that differences find; None if these find none."""
         generator, agree = np.random.default_rng(1), None
         for name, p in self._params.items():
-            places: list[Place] = [direction(p, generator), *sample(p, PROBES, generator)]
+            places: list[Place] = [direction(p, generator), *sample(p, FIRST, generator)]
+            compared = 0
             for place in places:
                 wanted = self.differences(name, place)
                 if wanted.smooth:
                     if not _equal(steps(name, place).value, wanted):
                         return False
-                    agree = True
+                    agree, compared = True, compared + 1
+                    if compared > PROBES:
+                        break
         return agree
 
-    def rounding(self, name: str) -> float:
-        """Return the rounding error of the loss, of the part that changes with a parameter."""
-        p = self._params[name]
-        along = direction(p, np.random.default_rng(0)) * np.sqrt(p.size)
-        here, there = (
-            float(self._loss(some)) for some in (self._params, moved(self._params, name, along, 1))
-        )
-        change = abs(there - here)
+    def rounding(self) -> float:
+        """Return the rounding error of the part of the loss that changes with the parameters."""
+        generator, here = np.random.default_rng(0), float(self._loss(self._params))
+        ahead = {name: p + generator.choice([-1.0, 1.0], p.shape) for name, p in self._params.items()}
+        change = abs(float(self._loss(ahead)) - here)
         return EPS * (min(abs(here), change) if np.isfinite(change) else abs(here))
 
     def exact(self, most: int, whole: Collection[str] = ()) -> Exact:
@@ -113,7 +114,7 @@ class Method:
         share = max(1, most // len(params))
         if sum(p.size for p in params.values()) <= most:
             whole = params.keys()
-        found = Exact({}, {}, dict.fromkeys(params, 0), {})
+        found = Exact({}, {}, {name: {} for name in params}, {})
         for name, p in params.items():
             values, errors = np.full(p.shape, np.nan), np.zeros(p.shape)
             for index in sample(p, p.size if name in whole else share, generator):
@@ -121,7 +122,7 @@ class Method:
                 if slope.smooth:
                     values[index], errors[index] = slope.value, slope.error
                 else:
-                    found.kinks[name] += 1
+                    found.kinks[name][index] = slope.sides
             found.values[name], found.errors[name] = values, errors
             if name not in whole:
                 along = direction(p, generator)
@@ -129,27 +130,39 @@ class Method:
                     found.along[name] = along, self.slopes(name, along)
         return found
 
-    def leave_out_kinks(self, found: Exact, suspects: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
-        """Leave out those of these entries at which the loss has a kink: a complex step sees one side of it.
+    def leave_out_kinks(self, found: Exact, trial: Trial) -> None:
+        """Leave out wrong entries at which the loss has a kink: a complex step sees one side of it.
 
-        All entries of a parameter are tried only if one of the first is at a kink. Where differences find
-        another slope than complex steps, these are given up.
+        All entries of a parameter are tried only if one of the first is at a kink. Complex steps are given
+        up where differences are nearer to the given slope, or prove nothing and a part of a number is
+        dropped.
         """
-        for name, indices in suspects.items():
-            before = found.kinks[name]
-            for number, index in enumerate(indices):
-                if number >= FIRST and found.kinks[name] == before:
+        for name in trial.wrong():
+            for number, index in enumerate(_worst(trial, name)):
+                if number >= FIRST and not found.kinks[name]:
                     break
-                slope = self.differences(name, index)
+                slope, value = self.differences(name, index), found.values[name][index]
+                off = abs(trial.given[name][index] - slope.value)
                 if not slope.smooth:
                     found.values[name][index] = np.nan
-                    found.kinks[name] += 1
-                elif not _equal(found.values[name][index], slope):
-                    self._give_up(f"they disagree with differences at {name}{list(index)}")
-                    return
+                    found.kinks[name][index] = slope.sides
+                elif not _equal(value, slope) or max(off, 10 * slope.error) < abs(value - slope.value):
+                    return self._give_up(f"they disagree with differences at {name}{list(index)}")
+                elif off <= 10 * slope.error and (reason := self._dropped()):
+                    return self._give_up(reason)
+        return None
 
     def _give_up(self, reason: str) -> None:
         self.name, self.reason, self.slopes = DIFFERENCES, reason, self.differences
+
+
+def _worst(trial: Trial, name: str) -> list[tuple[int, ...]]:
+    """Return the indices of the wrong ones of the computed entries of a gradient, the worst first."""
+    distance = np.abs(trial.given[name] - trial.exact[name])
+    order = np.argsort(-np.nan_to_num(distance, nan=-1.0), axis=None)
+    limit = trial.tolerance * np.nanmax(np.abs(trial.exact[name]), initial=0) / 10
+    indices = [tuple(map(int, np.unravel_index(n, distance.shape))) for n in order]
+    return [index for index in indices if distance[index] > limit]
 
 
 def _equal(value: float, slope: Slope) -> bool:
@@ -163,9 +176,9 @@ def noise(found: Exact, name: str) -> float:
 
 
 def direction(p: Array, generator: np.random.Generator) -> Array:
-    """Return a random direction of length 1 in which every entry takes part."""
-    along: Array = generator.choice([-1.0, 1.0], p.shape) / np.sqrt(p.size)
-    return along
+    """Return a random direction of length 1 in which every entry takes part, each with another share."""
+    along: Array = generator.normal(size=p.shape)
+    return along / norm(along)
 
 
 def sample(p: Array, most: int, generator: np.random.Generator) -> list[tuple[int, ...]]:
@@ -196,7 +209,7 @@ class _Traced(np.ndarray):
         plain = [_untraced(one) for one in inputs]
         if "out" in options:
             options["out"] = tuple(map(_untraced, options["out"]))
-        if ufunc.__name__ in NOT_ANALYTIC and any(np.iscomplexobj(one) for one in plain):
+        if ufunc.__name__ in DROPPING and any(np.iscomplexobj(one) for one in plain):
             raise NotAnalytic(f"np.{ufunc.__name__} drops a part of a complex number")
         result = getattr(ufunc, method)(*plain, **options)
         return np.asarray(result).view(_Traced) if np.iscomplexobj(result) else result
@@ -213,9 +226,9 @@ def _untraced(value: Any) -> Any:
 
 
 def _dropped(function: Guarded, params: Mapping[str, Array], data: tuple[Any, ...]) -> str:
-    """Return which operation is not analytic, and where, as far as one call of traced arrays shows it."""
+    """Return which operation is not analytic, and where; empty if one call of traced arrays shows none."""
     try:
         function.loss({name: p.astype(np.complex128).view(_Traced) for name, p in params.items()}, data)
     except UserError as error:
         return str(error).removeprefix(f"{function.name} fails: ")
-    return f"{function.name} is not analytic: it takes an absolute value, a real part or a conjugate"
+    return ""

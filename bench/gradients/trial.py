@@ -27,6 +27,7 @@ class Trial:
         delta: cutoff of the Huber loss of ``batch``.
         activation: of the cell, for ``batch``.
         only_step: the step, counted from 1, outside which the data of all steps are 0; None if they are not.
+        least_share: of all exact gradients together, the smallest scale for an error.
     """
 
     exact: Mapping[str, Array]
@@ -37,6 +38,7 @@ class Trial:
     delta: float = np.inf
     activation: str = "tanh"
     only_step: int | None = None
+    least_share: float = LEAST_SHARE
 
     @functools.cached_property
     def length(self) -> float:
@@ -52,7 +54,7 @@ class Trial:
         if wanted is None:
             wanted = self.exact[name]
         known = np.isfinite(wanted)
-        scale = max(norm(wanted[known]), LEAST_SHARE * self.length)
+        scale = max(norm(wanted[known]), self.least_share * self.length)
         return error_between(given[known], wanted[known], scale=scale)
 
     def wrong(self) -> tuple[str, ...]:

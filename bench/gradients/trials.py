@@ -25,6 +25,7 @@ from bench.workload.data import Batch
 COMPLEX_TOLERANCE = 1e-9
 DIFFERENCES_TOLERANCE = 1e-8  # and three times the differences' own estimate of their error
 FLOAT32_TOLERANCE = 1e-2  # the suite's correct variants are 2e-6 off, but 1 - h^2 of a saturated h is 2e-3
+FLOAT32_SHARE = 1e-3  # of all gradients, on which one that is 0 is judged: it is rounding, 1e-7 of them
 FLOAT32_EQUAL = 1e-4  # for a diagnosis
 IN_FLOAT64 = 1e-11  # the precision of a loss that is computed in float64, with a margin for cancellation
 REPRODUCED = 1e-8  # by the reference
@@ -40,27 +41,16 @@ class Comparison:
     """Hold the trial of a function on inputs.
 
     Attributes:
-        guarded: the function.
-        params: its parameters, float64.
-        data: its other arguments.
-        entries: how many entries are computed at most, about.
         method: how the exact gradient was computed.
         exact: the exact gradient, with its own errors.
         trial: the given gradient beside it.
+        in_float32: whether the function computes in float32 even of float64 inputs.
     """
 
-    guarded: Guarded
-    params: Gradients
-    data: tuple[Any, ...]
-    entries: int
     method: Method
     exact: Exact
     trial: Trial
-
-    @property
-    def in_float32(self) -> bool:
-        """Return whether the function computes in float32 even of float64 inputs."""
-        return self.trial.tolerance == FLOAT32_TOLERANCE
+    in_float32: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +132,7 @@ def _are_texts(axes: Any) -> bool:
 
 
 def _cell_sizes(cell: Cell, params: Gradients) -> dict[str, int]:
+    """Return the sizes that the parameters of a cell have."""
     letters = cell.arrays(bias=bool(cell.biases.keys() & params.keys()))
     return {
         letter: size
@@ -159,36 +150,37 @@ def compare(
         UserError: the function cannot be called, or its result has another form.
     """
     loss, given = guarded(params, data)
-    method = Method(
-        guarded, params, data, eps=float(np.finfo(loss.dtype).eps) if loss.dtype.kind == "f" else EPS
-    )
-    in_float32 = method.eps > IN_FLOAT64 or any(grad.itemsize < 8 for grad in given.values())
+    single = np.asarray(loss).itemsize < 8 or any(grad.itemsize < 8 for grad in given.values())
+    eps = float(np.finfo(loss.dtype).eps) if loss.dtype.kind == "f" else EPS
+    method = Method(guarded, params, data, eps=eps)
     given = {name: grad.astype(np.float64) for name, grad in given.items()}
     while True:
         name = method.name
+        in_float32 = single or (name != COMPLEX and method.eps > IN_FLOAT64)
         tolerance = COMPLEX_TOLERANCE if name == COMPLEX else DIFFERENCES_TOLERANCE
         exact = method.exact(entries, whole)
-        trial = Trial(exact.values, given, FLOAT32_TOLERANCE if in_float32 else tolerance)
+        if in_float32:
+            trial = Trial(exact.values, given, FLOAT32_TOLERANCE, least_share=FLOAT32_SHARE)
+        else:
+            trial = Trial(exact.values, given, tolerance)
         if name == COMPLEX:
-            method.leave_out_kinks(exact, {name: _worst(trial, name) for name in trial.wrong()})
+            method.leave_out_kinks(exact, trial)
         if name == method.name:
-            return Comparison(guarded, params, data, entries, method, exact, trial)
+            return Comparison(method, exact, trial, in_float32)
 
 
-def _worst(trial: Trial, name: str) -> list[tuple[int, ...]]:
-    """Return the indices of the wrong ones of the computed entries of a gradient, the worst first."""
-    distance = np.abs(trial.given[name] - trial.exact[name])
-    order = np.argsort(-np.nan_to_num(distance, nan=-1.0), axis=None)
-    limit = trial.tolerance * np.nanmax(np.abs(trial.exact[name]), initial=0) / 10
-    indices = [tuple(map(int, np.unravel_index(n, distance.shape))) for n in order]
-    return [index for index in indices if distance[index] > limit]
-
-
-def trials(first: Comparison, axes: Axes | None) -> list[Trial]:
+def trials(
+    first: Comparison,
+    guarded: Guarded,
+    params: Gradients,
+    data: tuple[Any, ...],
+    entries: int,
+    axes: Axes | None,
+) -> list[Trial]:
     """Return trials for a diagnosis: of the first comparison, and with ``axes`` those of shorter inputs."""
     if axes is None:
         return [_clear(first)]
-    params, data, cell = first.params, first.data, find_cell(axes.cell) if axes.cell else None
+    cell = find_cell(axes.cell) if axes.cell else None
     sizes = axes.sizes(data)
     hidden = _cell_sizes(cell, params)["H"] if cell else SAMPLES
     samples = min(SAMPLES, hidden)
@@ -204,8 +196,8 @@ def trials(first: Comparison, axes: Axes | None) -> list[Trial]:
     found = []
     for number, (some, step) in enumerate(inputs):
         try:
-            entries, whole = (OF_CELL, OUTPUTS) if cell else (first.entries // SHARE + 1, ())
-            one = compare(first.guarded, params, some, entries, whole=whole) if number else first
+            most, whole = (OF_CELL, OUTPUTS) if cell else (entries // SHARE + 1, ())
+            one = compare(guarded, params, some, most, whole=whole) if number else first
         except UserError:
             continue  # the function needs longer sequences, or more samples
         trial = replace(_clear(one), sizes=axes.sizes(some), only_step=step)

@@ -31,11 +31,15 @@ Place = tuple[int, ...] | Array  # the index of an entry; or a direction, an arr
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """Hold the derivative at a place, the estimate of its error, and whether there is one: no kink."""
+    """Hold the derivative at a place, the estimate of its error, and whether there is one: no kink.
+
+    ``sides`` are the slopes below and above, the smaller one first.
+    """
 
     value: float
     error: float = 0.0
     smooth: bool = True
+    sides: tuple[float, float] = (np.nan, np.nan)
 
 
 Loss = Callable[[dict[str, Array]], Any]
@@ -85,7 +89,8 @@ def _richardson(losses: list[float], here: float, h: float, eps: float) -> Slope
     rounding = eps * max(map(abs, [*losses, here])) / h
     value = (4 * near - far) / 3
     error = abs(far - near) / 3 + abs(far_bend - 2 * bend) / 2 + rounding
-    return Slope(value, error, smooth=error <= SURE * abs(value) + 100 * rounding)
+    low, high = sorted([(here - below) / h, (above - here) / h])
+    return Slope(value, error, error <= SURE * abs(value) + 100 * rounding, (low, high))
 
 
 def precision(loss: Loss, params: Mapping[str, Array]) -> float:
