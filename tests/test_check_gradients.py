@@ -70,6 +70,11 @@ def test_a_right_gradient_passes_by_complex_steps_and_one_entry_1e_8_off_does_no
     assert not check
 
 
+def test_what_a_function_prints_is_not_heard_in_every_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.check_gradients(partial(mlp, on_loss=lambda loss: print("called") or loss), MLP, X, LABELS)
+    assert 1 <= capsys.readouterr().out.count("called") <= 4
+
+
 @pytest.mark.parametrize(
     ("spoiled", "reason"),
     [

@@ -56,6 +56,13 @@ def test_the_same_is_said_in_plain_text_and_in_a_notebook(rows, more, said) -> N
     assert made.ok == all(row.verdict == Verdict.RIGHT for row in rows)
 
 
+def test_long_names_make_no_wide_table() -> None:
+    name = "a_long_name_\nof_a_layer" * 9
+    shown = repr(check(WRONG, Row(name, 0.0, 0.2, Verdict.NOT_CHECKED, 2000, 80000, autograd=0.5)))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "yer  not checked  0      20%      2000 of 80000  50%" in shown
+
+
 def test_of_a_failed_assert_pytest_shows_what_is_wrong_and_by_which_mistake() -> None:
     made = check(WRONG, findings=(FOUND,))
     assert "dh_next is not handed back" in repr(made)[:120]  # as much as pytest leaves of a long text

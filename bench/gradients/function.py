@@ -2,7 +2,9 @@
 
 import copy
 import inspect
+import io
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
 from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any
@@ -47,7 +49,7 @@ class Guarded:
 
     def loss(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> Any:
         """Return the loss alone, of inputs for which a call was right: maybe complex, maybe not finite."""
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), redirect_stdout(io.StringIO()):  # or it prints thousands of times
             result = self.result(params, data)
         return np.asarray(result[0]).reshape(())[()]
 
@@ -173,10 +175,15 @@ def gradient_in(grads: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> 
         others = [*map(str, grads)]
         found = f"no gradient of {name}, but of {short(', '.join(others))}"
         raise UserError(f"there is {found if others else f'no gradient of {name}, and no other'}: {ADVICE}")
-    return as_floats(grads[name], f"d{name}", shape)
+    return as_floats(grads[name], f"d{name}", shape, advice=hint)
 
 
-def as_floats(value: Any, what: str, shape: tuple[int, ...]) -> Array:
+def as_floats(
+    value: Any,
+    what: str,
+    shape: tuple[int, ...],
+    advice: Callable[[tuple[int, ...], tuple[int, ...]], str] = lambda found, wanted: "",
+) -> Array:
     """Return a copy of an array that a function returned: it may use its arrays again.
 
     Raises:
@@ -189,7 +196,7 @@ def as_floats(value: Any, what: str, shape: tuple[int, ...]) -> Array:
         zeros = "; zeros if nothing depends on it" if value is None else ""
         raise UserError(f"{what} is {found}: it must be an array of floats, of shape {shape}{zeros}")
     if array.shape != shape:
-        raise UserError(f"{what} has shape {array.shape}, not {shape}{hint(array.shape, shape)}")
+        raise UserError(f"{what} has shape {array.shape}, not {shape}{advice(array.shape, shape)}")
     return np.array(array)
 
 

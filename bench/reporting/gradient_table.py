@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.gradients.check import GradientRecord, Row, Verdict
 from bench.machine import units
-from bench.machine.wording import full_stop, listing
+from bench.machine.wording import full_stop, listing, one_line, short
 from bench.reporting.findings import gradient, sentences
 from bench.reporting.section import Cell, Fields, TextTable, text_table
 
@@ -56,6 +56,9 @@ class GradientCheck:
             *([cell.text for cell in row] for row in shown.rows),
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        if (over := sum(widths) + 2 * len(widths[1:]) - WIDTH) > 0:  # of long names
+            widths[0] = max(widths[0] - over, 8)
+            rows = [[short(name, widths[0] - 3), *others] for name, *others in rows]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         # the mistakes before the table: of a failed assert, pytest shows the first 120 characters
         return "\n".join([*_wrapped(said(self.record)), *lines, *_wrapped(explanation(self.record))])
@@ -84,7 +87,7 @@ def said(record: GradientRecord) -> list[str]:
 def table(record: GradientRecord) -> TextTable:
     """Return the table of the gradients, with a column on autograd if there was a twin."""
     fields: Fields[Row] = {
-        "gradient": lambda row: gradient(row.parameter),
+        "gradient": lambda row: one_line(gradient(row.parameter)),
         "verdict": lambda row: row.verdict.upper() if row.verdict == Verdict.WRONG else row.verdict,
         "error": lambda row: Cell.of(row.error, _error),
         "allowed": lambda row: Cell.of(row.tolerance, _error),
