@@ -638,7 +638,12 @@ def tagger(params: Arrays, x: np.ndarray, labels: np.ndarray, *, wrong: str = ""
     ("wrong", "kind", "names", "said"),
     [
         ("sum over T", Kind.CONSTANT, ("A", "R", "K"), "the sum over the steps is taken where the mean"),
-        ("not handed back", Kind.ACROSS_STEPS, ("A", "R"), "what a step hands back"),
+        (
+            "not handed back",
+            Kind.ACROSS_STEPS,
+            ("A", "R"),
+            "something between steps is wrong: what one hands back",
+        ),
         ("sign", Kind.SIGN, ("A",), "the sign is turned"),
         ("first step", Kind.STEP_LEFT_OUT, ("A",), "the first step is left out"),
         ("", None, (), ""),

@@ -1,7 +1,7 @@
 """Define what a diagnosis says: a known mistake that gives exactly the gradients that were given."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Kind(StrEnum):
@@ -26,6 +26,18 @@ class Kind(StrEnum):
     CLIPPED = "clipped"
     PRECISION = "in float32"
     PUBLISHED = "a published gradient"  # that is known to be wrong
+
+
+class Section(IntEnum):
+    """Name the sections of docs/derivation.md; ``RNN``, ``GRU`` and ``LSTM`` derive a cell's way back."""
+
+    LOSS = 2
+    STEP = 3
+    WALK = 4
+    BATCH = RNN = 5
+    PUBLISHED = 7
+    GRU = 9
+    LSTM = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.gradients.edits import Edit, edits_of
-from bench.gradients.finding import Finding, Kind
+from bench.gradients.finding import Finding, Kind, Section
 from bench.gradients.published import published
 from bench.gradients.trial import Trial
 from bench.machine.wording import listing
 from bench.proof.tolerance import Array
 from bench.workload.cell import find_cell
 
-SECTIONS = {"rnn": 5, "gru": 9, "lstm": 10}  # of docs/derivation.md: the way back of a cell
-LOSS, WALK = 2, 4  # the sections on the loss and on the walk back, which hold for every cell
 OF_THE_LOSS = ("e ", "e_clipped ", "dy_hat ")
 OF_THE_WALK = (Kind.NOT_HANDED_BACK, Kind.STEP_LEFT_OUT, Kind.TRUNCATED)
 MOST_NAMED = 2  # mistakes that give the same gradients
@@ -35,12 +33,12 @@ class Explanation:
         evidence = (
             f"equal to {max(self.error, 1e-16):.0e} at T = {listing([*map(str, lengths)], len(lengths))}"
         )
-        edit, section, line = self.edit, self.edit.section or SECTIONS[cell], self.edit.line
+        edit, section, line = self.edit, self.edit.section or Section[cell.upper()], self.edit.line
         if edit.line.startswith(OF_THE_LOSS):
-            section = LOSS
-        elif section == SECTIONS["rnn"] and edit.kind in OF_THE_WALK:
-            section = WALK
-        if section == LOSS and trials[0].delta == np.inf:  # another loss has other lines
+            section = Section.LOSS
+        elif section == Section.RNN and edit.kind in OF_THE_WALK:
+            section = Section.WALK
+        if section == Section.LOSS and trials[0].delta == np.inf:  # another loss has other lines
             section, line = 0, ""
         mistake = edit.mistake if line else edit.mistake.replace("e_clipped", "e")
         return Finding(edit.kind, self.parameters, mistake, evidence, line, section)

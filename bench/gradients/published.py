@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.gradients.edits import Edit
-from bench.gradients.finding import Kind
+from bench.gradients.finding import Kind, Section
 from bench.proof.tolerance import Array
 from bench.workload.catalog import VARIANTS, Variant
 from bench.workload.cell import find_cell
 
 MISTAKES = {  # variant -> the mistake, as of ``Finding``, and the section that explains it
-    "numpy-published": ("R_U and R_W carry two indices where three are needed, as published", 7),
+    "numpy-published": (
+        "R_U and R_W carry two indices where three are needed, as published",
+        Section.PUBLISHED,
+    ),
 }
 
 
