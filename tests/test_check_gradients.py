@@ -300,6 +300,32 @@ def test_data_keep_their_class(kind: Any) -> None:
     assert bench.check_gradients(of_class, {"A": np.eye(3)}, kind(RNG.normal(size=(3, 3)))).ok
 
 
+def test_what_can_be_done_about_a_wrong_gradient_without_a_name_is_said() -> None:
+    noise = RNG.normal(size=(3, 4))
+
+    def linear(params: Arrays, x: np.ndarray, rate: float, kept: bool) -> tuple[Any, Arrays]:
+        return rate * (1.0 if kept else np.sum(x @ params["w"].T)), {"w": noise}
+
+    for axes, kept in ((None, False), (("BI", None, None), False), (None, True)):
+        notes = bench.check_gradients(linear, {"w": np.ones((3, 4))}, X, 0.5, kept, axes=axes).record.notes
+        assert any("axes=" in note for note in notes) == (axes is None)
+        assert any("does not change with w: is it computed" in note for note in notes) == kept
+
+
+def test_axes_that_nobody_gave_are_dropped_where_they_may_be_wrong() -> None:
+    def batch_first(params: Arrays, x: np.ndarray, y: np.ndarray) -> tuple[Any, Arrays]:
+        return recurrent(params, x.transpose(1, 0, 2), y, loss="softmax", wrong="not handed back")
+
+    generator = np.random.default_rng(3)
+    shapes = {"U": (5, 2), "W": (5, 5), "V": (3, 5)}
+    params = {name: generator.normal(size=shape) / 2 for name, shape in shapes.items()}
+    x, y = generator.normal(size=(4, 4, 2)), generator.normal(size=(4, 3))
+    check = bench.check_gradients(batch_first, params, x, y)
+    assert not check.record.findings
+    assert any("axes=" in note for note in check.record.notes)
+    assert bench.check_gradients(batch_first, params, x, y, axes=("BTI", "BO")).record.findings
+
+
 def test_gradients_that_cancel_to_nothing_are_right() -> None:
     def even(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
         e = x - params["m"]
@@ -411,8 +437,8 @@ BAD_CALLS: list[tuple[Any, Any, str]] = [
     (lambda p, x, y: 0.5, X, r"returns a float, not \(loss, grads\)"),
     (lambda p, x, y: (1, 2, 3), X, r"returns 3 values, not \(loss, grads\)"),
     (spoil(lambda g: None), X, r"the gradients are None: mlp must return a dict"),
-    (spoil(lambda g: {}), X, r"no gradient of W1, and no other: name each"),
-    (spoil(lambda g: {f"d{n}": a for n, a in g.items()}), X, r"no gradient of W1, but of dW1, db1, dW2: "),
+    (spoil(lambda g: {}), X, r"no gradient of W1, b1 and W2, and no other: name each"),
+    (spoil(lambda g: {f"d{n}": a for n, a in g.items()}), X, r"W1, b1 and W2, but of dW1, db1, dW2: "),
     (spoil(lambda g: g | {"b2": g["b1"]}), X, r"a gradient of b2, but of W1, b1, W2: name each"),
     (spoil(lambda g: g | {"b1": None}), X, r"db1 is None: it must be an array.*, of shape \(5,\); zeros if"),
     (spoil(lambda g: g | {"b1": "x"}), X, r"db1 is of dtype <U1: it must be an array of floats, of shape"),
@@ -467,7 +493,7 @@ def in_place(params: Any, x: Any) -> Any:
         ({"w": np.ones(0)}, {}, r"params\['w'\] is empty"),
         ({0: np.ones(3)}, {}, r"params has the name 0: names must be texts"),
         ({"w": np.ones(3)}, {"axes": 5}, r"axes=5: give a text for each of x, as"),
-        ({"w": np.ones(3)}, {"axes": (None,)}, r"axes=\(None,\): give a text for each of x, as"),
+        ({"w": np.ones(3)}, {"axes": (None,)}, r"axes=\(''.*do not fit x of shape"),
         ({"w": np.ones(3)}, {"entries": 0}, r"entries=0: give the number of entries"),
         ({"w": np.ones(3)}, {"axes": ("TBI", "BO")}, r"axes=\('TBI', 'BO'\): give a text for each of x, as"),
         (
@@ -485,7 +511,7 @@ def in_place(params: Any, x: Any) -> Any:
             {"twin": lambda p, x: p["w"].sum().detach()},
             r"does not depend on its parameters",
         ),
-        ({"w": np.ones(3)}, {"twin": in_place}, r"in_place fails: RuntimeError: one of the"),
+        ({"w": np.ones(3)}, {"twin": in_place}, r"the twin in_place fails: RuntimeError: one of the"),
         ({"w": np.ones(3)}, {"twin": lambda p, x: p["v"]}, r"<lambda> fails: KeyError: 'v' \(test_check_"),
     ],
 )

@@ -116,6 +116,8 @@ def test_no_two_sizes_of_a_case_are_equal() -> None:
         (RETURN, "return grads", "it returns a dict, not (loss, grads)", ALL - {"y_hat"}),
         (RETURN, "return 0.5, list(grads)", "the gradients are a list: it must", ALL - {"y_hat"}),
         (RETURN, f"del grads['bW']; {RETURN}", "no gradient of bW, but of U, W, V, bU, bV: ", {"dbW"}),
+        (RETURN, RETURN.replace("grads", "{f'd{k}': g for k, g in grads.items()}"),
+         "no gradient of U, W, V and 3 more, but of dU, dW, dV, dbU, dbW, dbV: name each", GRADIENTS),
         (RETURN, f"grads['V'] = None; {RETURN}", "T = 1: loss_and_grads: dV is None: it must be", {"dV"}),
         (RETURN, f"grads['V'] = grads['V'].tolist(); {RETURN}", "", set()),
         (RETURN, f"grads['U'] = grads['U'].T; {RETURN}", "has shape (2, 5), not (5, 2): transpose", {"dU"}),

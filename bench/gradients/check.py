@@ -15,6 +15,7 @@ from bench.gradients.trial import LEAST_SHARE, Trial
 from bench.gradients.trials import FLOAT32_SHARE, FLOAT32_TOLERANCE, Comparison, compare, name_axes, trials
 from bench.gradients.twin import autograd
 from bench.machine.errors import UserError
+from bench.machine.wording import listing
 from bench.proof.tolerance import Array, error_between, norm
 
 SAME_LOSS = 1e-6  # relative, of a twin
@@ -99,7 +100,10 @@ def check(
     params = {name: p.astype(np.float64) for name, p in given_params.items()}
     inputs, notes = convert(_as_float64, data), list[str]()
     named = name_axes(axes, params, inputs, guarded.label)
-    compared = compare(guarded, params, inputs, entries)
+    try:
+        compared = compare(guarded, params, inputs, entries)
+    except UserError as error:
+        raise UserError(f"of float64 copies of the inputs, {error}") from error
     trial, exact, method = compared.trial, compared.exact, compared.method
     rounding = method.rounding()
     rows = [_row(name, trial, exact, rounding) for name in params]
@@ -107,6 +111,11 @@ def check(
     if any(row.verdict == Verdict.WRONG for row in rows):
         shorter = trials(compared, guarded, params, inputs, entries, named)
         findings = diagnose(shorter, named.cell if named else "")
+        if not findings and axes is None:
+            notes.append("More mistakes can be named if axes= names the axes of the data, as ('TBI', 'BO').")
+    if still := [row.parameter for row in rows if row.verdict == Verdict.WRONG and _is_zero(exact, row)]:
+        names = listing(still)
+        notes.append(f"The loss does not change with {names}: is it computed from params, and not kept?")
     if any(
         array.dtype.kind == "f" and array.dtype != np.float64
         for _, array in arrays_in([given_params, data], "")
@@ -157,6 +166,10 @@ def _row(name: str, trial: Trial, exact: Exact, rounding: float) -> Row:
     else:
         verdict = Verdict.RIGHT if error <= tolerance else Verdict.WRONG
     return Row(name, error, tolerance, verdict, checked, values.size)
+
+
+def _is_zero(exact: Exact, row: Row) -> bool:
+    return row.checked > 0 and not np.nan_to_num(exact.values[row.parameter]).any()
 
 
 def _between(kinks: Mapping[tuple[int, ...], tuple[float, float]], given: Array) -> bool:

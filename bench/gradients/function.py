@@ -69,7 +69,7 @@ class Guarded:
             raise UserError(f"{self.name} changes {listing(changed)} in place{place}: {advice}")
         loss, grads = as_pair(result, self.name)
         loss = as_loss(loss, self.name)
-        found = {name: gradient_in(grads, name, p.shape) for name, p in params.items()}
+        found = {name: gradient_in(grads, name, params) for name in params}
         if others := sorted(map(str, grads.keys() - params.keys())):
             names = short(", ".join(params))
             raise UserError(f"there is a gradient of {short(others[0])}, but of {names}: {ADVICE}")
@@ -165,29 +165,27 @@ def as_loss(loss: Any, function: str) -> Any:
     return array.reshape(())[()]
 
 
-def gradient_in(grads: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> Array:
-    """Return the gradient of a parameter of this shape, a copy.
+def gradient_in(grads: Mapping[str, Any], name: str, params: Mapping[str, Array]) -> Array:
+    """Return the gradient of a parameter, a copy.
 
     Raises:
         UserError: there is none, or it is no array of floats of this shape.
     """
     if name not in grads:
-        others = [*map(str, grads)]
-        found = f"no gradient of {name}, but of {short(', '.join(others))}"
-        raise UserError(f"there is {found if others else f'no gradient of {name}, and no other'}: {ADVICE}")
-    return as_floats(grads[name], f"d{name}", shape, advice=hint)
+        missing = listing([name for name in params if name not in grads])
+        others = f"but of {short(', '.join(map(str, grads)))}" if grads else "and no other"
+        raise UserError(f"there is no gradient of {missing}, {others}: {ADVICE}")
+    array, shape = as_floats(grads[name], f"d{name}", params[name].shape), params[name].shape
+    if array.shape != shape:
+        raise UserError(f"d{name} has shape {array.shape}, not {shape}{hint(array.shape, shape)}")
+    return array
 
 
-def as_floats(
-    value: Any,
-    what: str,
-    shape: tuple[int, ...],
-    advice: Callable[[tuple[int, ...], tuple[int, ...]], str] = lambda found, wanted: "",
-) -> Array:
+def as_floats(value: Any, what: str, shape: tuple[int, ...]) -> Array:
     """Return a copy of an array that a function returned: it may use its arrays again.
 
     Raises:
-        UserError: it is no array of floats, or has another shape.
+        UserError: it is no array of floats.
     """
     array = _as_array(value)
     if array.dtype.kind != "f":
@@ -195,8 +193,6 @@ def as_floats(
         found = f"of dtype {array.dtype}" if is_array else kind(value)
         zeros = "; zeros if nothing depends on it" if value is None else ""
         raise UserError(f"{what} is {found}: it must be an array of floats, of shape {shape}{zeros}")
-    if array.shape != shape:
-        raise UserError(f"{what} has shape {array.shape}, not {shape}{advice(array.shape, shape)}")
     return np.array(array)
 
 

@@ -135,7 +135,7 @@ def answer(module: ModuleType, batch: Batch, settings: Settings) -> tuple[dict[s
             continue
         for what, shape in shapes.items():
             try:
-                arrays[what] = as_array(results, what, shape)
+                arrays[what] = as_array(results, what, shape, batch.params)
             except BaseException as error:
                 reply.problems[what] = f"{name}: {described(error, settings)}"
     return arrays, reply
@@ -163,7 +163,9 @@ def call(module: ModuleType, name: str, batch: Batch, notes: list[str]) -> dict[
     return {"loss": loss, "grads": grads}
 
 
-def as_array(results: Mapping[str, Any], what: str, shape: tuple[int, ...]) -> Array:
+def as_array(
+    results: Mapping[str, Any], what: str, shape: tuple[int, ...], params: Mapping[str, Array]
+) -> Array:
     """Return one result as an array.
 
     Raises:
@@ -173,8 +175,10 @@ def as_array(results: Mapping[str, Any], what: str, shape: tuple[int, ...]) -> A
         array = np.asarray(as_loss(results[what], "it"))
     elif what == "y_hat":
         array = as_floats(results[what], what, shape)
+        if array.shape != shape:
+            raise UserError(f"y_hat has shape {array.shape}, not {shape}")
     else:
-        array = gradient_in(results["grads"], what[1:], shape)
+        array = gradient_in(results["grads"], what[1:], params)
     if array.itemsize > np.float64().itemsize:
         array = array.astype(np.float64)
     if not np.isfinite(array).all():

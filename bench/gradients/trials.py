@@ -60,10 +60,12 @@ class Axes:
     Attributes:
         letters: of each argument; empty for what is no array.
         cell: the built-in cell whose parameters and x the function takes; empty if there is none.
+        assumed: whether nobody gave the letters.
     """
 
     letters: tuple[str, ...]
     cell: str = ""
+    assumed: bool = False
 
     def sizes(self, data: Sequence[Any]) -> dict[str, int]:
         """Return the size of every axis."""
@@ -113,7 +115,9 @@ def name_axes(
     shapes = [np.shape(array) if isinstance(array, np.ndarray) else () for array in data]
     if axes is None:
         fits = cell and [len(shape) for shape in shapes] == [3, 2] and shapes[1] == (shapes[0][1], sizes["O"])
-        return Axes(("TBI", "BO"), cell) if fits and shapes[0][2] == sizes["I"] else None
+        return Axes(("TBI", "BO"), cell, assumed=True) if fits and shapes[0][2] == sizes["I"] else None
+    if isinstance(axes, list | tuple):
+        axes = type(axes)("" if letters is None else letters for letters in axes)
     if not _are_texts(axes) or len(axes) != len(data):
         names = [label(number) for number in range(len(data))]
         raise UserError(f"axes={axes!r}: give a text for each of {', '.join(names)}, as ('TBI', 'BO')")
@@ -203,6 +207,8 @@ def trials(
         trial = replace(_clear(one), sizes=axes.sizes(some), only_step=step)
         if cell and trial.sizes["B"] <= hidden:  # else dL/dV does not tell dL/dy_hat
             trial = _as_batch(trial, cell, params, axes.x(some))
+            if number and not trial.batch and axes.assumed:
+                return [_clear(first)]  # the letters may be wrong, too
             cell = cell if trial.batch or not number else None  # it is another net
         found.append(trial)
     return found

@@ -18,13 +18,14 @@ def autograd(twin: Callable[..., Any], params: Gradients, data: tuple[Any, ...])
         UserError: there is no PyTorch, or the function raises an error, or returns something else.
     """
     guarded = Guarded(twin)
+    guarded.name = f"the twin {guarded.name}"
     tensors, loss = guarded.attempt(partial(_loss, guarded, params, data))
     if not hasattr(loss, "requires_grad") or loss.numel() != 1:
         what = f"a tensor of shape {tuple(loss.shape)}" if hasattr(loss, "requires_grad") else kind(loss)
-        raise UserError(f"the twin {guarded.name} returns {what}: it must return the loss, a scalar tensor")
+        raise UserError(f"{guarded.name} returns {what}: it must return the loss, a scalar tensor")
     if not loss.requires_grad:
         advice = "leave out detach(), numpy() and no_grad()"
-        raise UserError(f"the loss of the twin {guarded.name} does not depend on its parameters: {advice}")
+        raise UserError(f"the loss of {guarded.name} does not depend on its parameters: {advice}")
     return loss.item(), guarded.attempt(partial(_gradients, tensors, loss))
 
 
