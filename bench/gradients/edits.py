@@ -120,7 +120,8 @@ def _blocks(body: list[ast.stmt], steps: str = "") -> Iterator[tuple[list[ast.st
 def _changes(statement: ast.stmt, facts: Facts, steps: str) -> Iterator[tuple[int, Change]]:
     """Yield the changes of a statement, with their ranks."""
     if isinstance(statement, ast.For):
-        yield from ((0, change) for change in _walks(statement))
+        # one that ends after a step comes second: dh is not handed back
+        yield from ((int(change[0] == Kind.TRUNCATED), change) for change in _walks(statement))
     if not isinstance(statement, ast.Assign | ast.AugAssign):
         return
     line, value, target = ast.unparse(statement), statement.value, _target(statement)
