@@ -157,7 +157,7 @@ def test_what_cannot_be_used_is_told_in_one_line_and_costs_only_its_own_points(
 
 def test_how_a_gradient_gets_its_shape_is_not_said_of_y_hat() -> None:
     with pytest.raises(UserError, match=r"y_hat has shape \(2, 4, 3\), not \(4, 3\)$"):
-        student.as_array({"y_hat": np.ones((2, 4, 3))}, "y_hat", (4, 3))
+        student.as_array({"y_hat": np.ones((2, 4, 3))}, "y_hat", (4, 3), {})
 
 
 # findings

@@ -10,7 +10,7 @@ import numpy as np
 from bench.gradients.diagnosis import diagnose
 from bench.gradients.exact import Exact, noise
 from bench.gradients.finding import Finding
-from bench.gradients.function import Gradients, Guarded, arrays_in, as_params, convert
+from bench.gradients.function import Arrays, Guarded, arrays_in, as_params, convert
 from bench.gradients.trial import LEAST_SHARE, Trial
 from bench.gradients.trials import FLOAT32_SHARE, FLOAT32_TOLERANCE, Comparison, compare, name_axes, trials
 from bench.gradients.twin import autograd
@@ -191,7 +191,7 @@ def _with_narrow(row: Row, error: float, notes: list[str]) -> Row:
 
 
 def _with_twin(
-    rows: list[Row], by_twin: tuple[float, Gradients], loss: float, compared: Comparison, notes: list[str]
+    rows: list[Row], by_twin: tuple[float, Arrays], loss: float, compared: Comparison, notes: list[str]
 ) -> list[Row]:
     """Return the rows with the errors relative to autograd's gradients, if the twin has the same loss."""
     twin_loss, grads = by_twin

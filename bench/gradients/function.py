@@ -15,7 +15,7 @@ from bench.machine.errors import UserError, check_arguments, describe_error
 from bench.machine.wording import listing, short
 from bench.proof.tolerance import Array, error_between, norm
 
-Gradients = dict[str, Array]
+Arrays = dict[str, Array]
 ADVICE = "name each gradient as its parameter"
 REPEATABLE = {8: 1e-9, 4: 1e-4}  # itemsize -> the largest relative difference between two equal calls
 
@@ -30,12 +30,12 @@ class Guarded:
     def __init__(self, function: Callable[..., Any]) -> None:
         if not callable(function):
             raise UserError(
-                f"{kind(function)} is no function: pass loss_and_grads itself, without calling it"
+                f"{what_is(function)} is no function: pass loss_and_grads itself, without calling it"
             )
         self._function, inner = function, function
         while isinstance(inner, partial):
             inner = inner.func
-        self.name: str = getattr(inner, "__name__", kind(inner))
+        self.name: str = getattr(inner, "__name__", what_is(inner))
         self._module = str(getattr(inner, "__module__", ""))
         try:
             names = list(inspect.signature(function).parameters.values())
@@ -53,7 +53,7 @@ class Guarded:
             result = self.result(params, data)
         return np.asarray(result[0]).reshape(())[()]
 
-    def __call__(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> tuple[Any, Gradients]:
+    def __call__(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> tuple[Any, Arrays]:
         """Return the loss and the gradients, in the dtypes that the function gives them.
 
         Raises:
@@ -75,7 +75,7 @@ class Guarded:
             raise UserError(f"there is a gradient of {short(others[0])}, but of {names}: {ADVICE}")
         return loss, found
 
-    def steady(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> tuple[Any, Gradients]:
+    def steady(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> tuple[Any, Arrays]:
         """Return the result of a call, after a second call on the same inputs gave the same.
 
         Raises:
@@ -139,11 +139,11 @@ def as_pair(result: Any, function: str) -> tuple[Any, Mapping[str, Any]]:
         UserError: it returned something else.
     """
     if not isinstance(result, tuple | list) or len(result) != 2:
-        what = f"{len(result)} values" if isinstance(result, tuple | list) else kind(result)
+        what = f"{len(result)} values" if isinstance(result, tuple | list) else what_is(result)
         raise UserError(f"{function} returns {what}, not (loss, grads): the loss, and a dict of gradients")
     if not isinstance(result[1], Mapping):
         advice = f"{function} must return a dict, name -> gradient"
-        raise UserError(f"the gradients are {kind(result[1])}: {advice}")
+        raise UserError(f"the gradients are {what_is(result[1])}: {advice}")
     return result[0], result[1]
 
 
@@ -156,7 +156,7 @@ def as_loss(loss: Any, function: str) -> Any:
     array = _as_array(loss)
     advice = f"{function} must return one real number as the loss"
     if array.dtype.kind not in "fiu":
-        what = "complex" if array.dtype.kind == "c" else kind(loss)
+        what = "complex" if array.dtype.kind == "c" else what_is(loss)
         raise UserError(f"the loss is {what}: {advice}")
     if array.size != 1:
         raise UserError(f"the loss has shape {array.shape}: {advice}; take its mean or its sum")
@@ -190,7 +190,7 @@ def as_floats(value: Any, what: str, shape: tuple[int, ...]) -> Array:
     array = _as_array(value)
     if array.dtype.kind != "f":
         is_array = isinstance(value, np.ndarray) or array.dtype.kind != "O"
-        found = f"of dtype {array.dtype}" if is_array else kind(value)
+        found = f"of dtype {array.dtype}" if is_array else what_is(value)
         zeros = "; zeros if nothing depends on it" if value is None else ""
         raise UserError(f"{what} is {found}: it must be an array of floats, of shape {shape}{zeros}")
     return np.array(array)
@@ -215,14 +215,14 @@ def arrays_in(value: Any, label: str, seen: set[int] | None = None) -> Iterator[
         yield label, value
     elif id(value) not in seen and not isinstance(value, ModuleType | FunctionType | type):
         seen.add(id(value))
-        parts: Mapping[Any, Any] = getattr(value, "__dict__", {})
-        slots = [name for name in getattr(type(value), "__slots__", ()) if hasattr(value, name)]
         if isinstance(value, dict | list | tuple):
-            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
-                yield from arrays_in(one, f"{label}[{key!r}]", seen)
+            pairs = value.items() if isinstance(value, dict) else enumerate(value)
+            parts = [(f"[{key!r}]", one) for key, one in pairs]
         else:
-            for name, one in {**parts, **{name: getattr(value, name) for name in slots}}.items():
-                yield from arrays_in(one, f"{label}.{name}", seen)
+            names = [*getattr(value, "__dict__", ()), *getattr(type(value), "__slots__", ())]
+            parts = [(f".{name}", getattr(value, name, None)) for name in names]
+        for place, one in parts:
+            yield from arrays_in(one, label + place, seen)
 
 
 def convert(change: Callable[[Array], Any], value: Any) -> Any:
@@ -245,14 +245,14 @@ def _copied(value: Any) -> Any:
         return convert(np.copy, value)
 
 
-def as_params(params: Any) -> Gradients:
+def as_params(params: Any) -> Arrays:
     """Return the parameters as a dict of arrays of floats.
 
     Raises:
         UserError: they are none.
     """
     if not isinstance(params, Mapping) or not params:
-        raise UserError(f"params is {kind(params)}: it must be a dict, name -> array, and not empty")
+        raise UserError(f"params is {what_is(params)}: it must be a dict, name -> array, and not empty")
     if others := [name for name in params if not isinstance(name, str)]:
         raise UserError(f"params has the name {short(repr(others[0]))}: names must be texts, as 'W'")
     arrays = {
@@ -261,7 +261,7 @@ def as_params(params: Any) -> Gradients:
     }
     for name, array in arrays.items():
         if array.dtype.kind != "f":
-            found = kind(params[name]) if array.dtype.kind == "O" else f"of dtype {array.dtype}"
+            found = what_is(params[name]) if array.dtype.kind == "O" else f"of dtype {array.dtype}"
             raise UserError(f"params[{name!r}] is {found}: it must be a NumPy array of floats")
         if not np.isfinite(array).all() or not array.size:
             raise UserError(f"params[{name!r}] is {'not finite' if array.size else 'empty'}: pass numbers")
@@ -275,6 +275,6 @@ def _as_array(value: Any) -> Array:
         return np.array(None)
 
 
-def kind(value: object) -> str:
+def what_is(value: object) -> str:
     """Return what a value is, in a message: "None", "a list"."""
     return "None" if value is None else f"a {type(value).__name__}"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.gradients.exact import COMPLEX, Exact, Method, noise
-from bench.gradients.function import Gradients, Guarded
+from bench.gradients.function import Arrays, Guarded
 from bench.gradients.trial import Trial
 from bench.machine.errors import UserError
 from bench.proof.derivative import EPS
@@ -103,7 +103,7 @@ class Axes:
 
 
 def name_axes(
-    axes: Sequence[str] | None, params: Gradients, data: Sequence[Any], label: Callable[[int], str]
+    axes: Sequence[str] | None, params: Arrays, data: Sequence[Any], label: Callable[[int], str]
 ) -> Axes | None:
     """Return the names of the axes: those given, else those of a cell of the suite; None if unknown.
 
@@ -135,7 +135,7 @@ def _are_texts(axes: Any) -> bool:
     return isinstance(axes, list | tuple) and all(isinstance(letters, str) for letters in axes)
 
 
-def _cell_sizes(cell: Cell, params: Gradients) -> dict[str, int]:
+def _cell_sizes(cell: Cell, params: Arrays) -> dict[str, int]:
     """Return the sizes that the parameters of a cell have."""
     letters = cell.arrays(bias=bool(cell.biases.keys() & params.keys()))
     return {
@@ -146,7 +146,7 @@ def _cell_sizes(cell: Cell, params: Gradients) -> dict[str, int]:
 
 
 def compare(
-    guarded: Guarded, params: Gradients, data: tuple[Any, ...], entries: int, *, whole: Sequence[str] = ()
+    guarded: Guarded, params: Arrays, data: tuple[Any, ...], entries: int, *, whole: Sequence[str] = ()
 ) -> Comparison:
     """Call the function on float64 inputs, compute the exact gradient, and leave out the entries at kinks.
 
@@ -176,7 +176,7 @@ def compare(
 def trials(
     first: Comparison,
     guarded: Guarded,
-    params: Gradients,
+    params: Arrays,
     data: tuple[Any, ...],
     entries: int,
     axes: Axes | None,
@@ -228,7 +228,7 @@ def _clear(comparison: Comparison) -> Trial:
 
 
 @np.errstate(all="ignore")
-def _as_batch(trial: Trial, cell: Cell, params: Gradients, x: Array) -> Trial:
+def _as_batch(trial: Trial, cell: Cell, params: Arrays, x: Array) -> Trial:
     """Return the trial with a batch for which the reference gives the exact gradient, if there is one."""
     outputs = [trial.exact[name].reshape(len(params["V"]), -1).T for name in OUTPUTS if name in params]
     targets = np.concatenate(outputs)  # (H, O), and a row for the bias

@@ -115,5 +115,5 @@ def _error(error: float) -> str:
     return units.short_error(error) if error < sys.float_info.max else "infinite"
 
 
-def _wrapped(sentences: Sequence[str]) -> list[str]:
-    return [line for one in sentences for line in wrap(one, WIDTH, break_on_hyphens=False)]
+def _wrapped(paragraphs: Sequence[str]) -> list[str]:
+    return [line for one in paragraphs for line in wrap(one, WIDTH, break_on_hyphens=False)]
