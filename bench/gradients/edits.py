@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, permutations, product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from bench.gradients.finding import Kind
 from bench.machine.wording import listing
@@ -90,21 +90,28 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
     assert isinstance(definition, ast.FunctionDef)
     facts, edits = _facts(definition), list[Edit]()
 
-    def add(rank: int, change: Change, line: str, changed: ast.Module) -> None:
-        kind, _, mistake = change
-        names: dict[str, Any] = {}
-        exec(compile(changed, function.__module__, "exec"), function.__globals__, names)
-        edits.append(Edit(rank, kind, line, mistake, names[function.__name__]))
+    def add(rank: int, change: Change, line: str, block: list[ast.stmt], place: int) -> None:
+        kind, text, mistake = change
+
+        @functools.cache
+        def changed() -> Callable[..., Any]:  # compiled when it is first called: most never are
+            names: dict[str, Any] = {}
+            statement, block[place] = block[place], ast.parse(text).body[0]
+            try:
+                exec(compile(tree, function.__module__, "exec"), function.__globals__, names)
+            finally:
+                block[place] = statement
+            return cast(Callable[..., Any], names[function.__name__])
+
+        edits.append(Edit(rank, kind, line, mistake, lambda *inputs, **more: changed()(*inputs, **more)))
 
     for block, steps in _blocks(definition.body):
         for place, statement in enumerate(block):
             line = ast.unparse(statement).partition("\n")[0]
             for rank, change in _changes(statement, facts, steps):
-                block[place] = ast.parse(change[1]).body[0]
-                add(rank, change, line, tree)
-            block[place] = statement
+                add(rank, change, line, block, place)
     for change in _everywhere(ast.unparse(tree)):
-        add(len(RULES), change, "", ast.parse(change[1]))
+        add(len(RULES), change, "", tree.body, 0)
     return tuple(sorted(edits, key=lambda edit: edit.rank))
 
 

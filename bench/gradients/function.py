@@ -50,7 +50,7 @@ class Guarded:
     def loss(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> Any:
         """Return the loss alone, of inputs for which a call was right: maybe complex, maybe not finite."""
         with np.errstate(all="ignore"), redirect_stdout(io.StringIO()):  # or it prints thousands of times
-            result = self.result(params, data)
+            result = self.attempt(lambda: self._function(params, *data))
         return np.asarray(result[0]).reshape(())[()]
 
     def __call__(self, params: Mapping[str, Array], data: tuple[Any, ...]) -> tuple[Any, Arrays]:

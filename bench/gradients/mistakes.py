@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -85,12 +85,11 @@ def _compared(edit: Edit, trials: Sequence[Trial], cell: str) -> Explanation | N
         grads = _gradients(edit, trial, cell)
         if grads is None:
             return None
-        exact = replace(trial, given=grads)
         for name, grad in grads.items():
             error = trial.error(name, grad)
             if not error <= trial.tolerance:
                 explained.discard(name)
-            if not exact.error(name) <= trial.tolerance:
+            if not trial.distance(grad, trial.exact[name]) <= trial.tolerance:
                 touched.add(name)
             if name in touched - explained:
                 return None

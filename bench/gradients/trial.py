@@ -50,9 +50,10 @@ class Trial:
 
         ``wanted`` is the exact gradient unless given.
         """
-        given = self.given[name]
-        if wanted is None:
-            wanted = self.exact[name]
+        return self.distance(self.given[name], self.exact[name] if wanted is None else wanted)
+
+    def distance(self, given: Array, wanted: Array) -> float:
+        """Return the error of a gradient, as ``error`` does."""
         known = np.isfinite(wanted)
         scale = max(norm(wanted[known]), self.least_share * self.length)
         return error_between(given[known], wanted[known], scale=scale)
