@@ -223,6 +223,15 @@ def test_a_tiny_parameter_under_a_logarithm_is_no_kink_and_not_float32(on_loss: 
     assert verdicts(wrong) == {"v": Verdict.WRONG}
 
 
+def test_beside_a_kink_a_slope_between_those_on_both_sides_is_not_right() -> None:
+    def beside(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
+        return float(np.abs(params["w"]) @ x) + 1e6, {"w": np.zeros(3)}
+
+    assert verdicts(bench.check_gradients(beside, {"w": np.full(3, 1e-7)}, np.ones(3))) == {
+        "w": Verdict.NOT_CHECKED
+    }
+
+
 def test_complex_steps_that_nothing_confirms_are_not_used() -> None:
     def steep(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
         return np.abs(params["w"] * x).sum(), {"w": 2 * x}

@@ -11,7 +11,7 @@ The approximate arithmetical solution by finite differences (Phil. Trans. A 210,
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,12 @@ def central_differences(loss: Loss, params: Mapping[str, Array], *, eps: float =
                 break
         if not best.smooth and isinstance(place, tuple) and 0 < (size := abs(start[name][place])) < scale:
             found = differences(name, place, size * eps ** (1 / 3))  # as of 1e-6 under a logarithm
-            best = found if found.error <= SURE * abs(found.value) else best
+            if found.error <= SURE * abs(found.value):
+                best = found
+            elif size < scale * eps ** (
+                1 / 3
+            ):  # 0 lies between, where the kink may be: the sides are not its
+                best = replace(best, sides=(np.nan, np.nan))
         return best
 
     return slope
