@@ -223,6 +223,15 @@ def test_a_tiny_parameter_under_a_logarithm_is_no_kink_and_not_float32(on_loss: 
     assert verdicts(wrong) == {"v": Verdict.WRONG}
 
 
+def test_a_function_may_refuse_parameters_that_are_far_away() -> None:
+    def log(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
+        if (params["s"].real < 0).any():
+            raise ValueError("no logarithm of these")
+        return np.sum(x * np.log(params["s"])), {"s": x / params["s"]}
+
+    assert bench.check_gradients(log, {"s": np.full(9, 0.5)}, np.ones(9)).ok
+
+
 def test_beside_a_kink_a_slope_between_those_on_both_sides_is_not_right() -> None:
     def beside(params: Arrays, x: np.ndarray) -> tuple[Any, Arrays]:
         return float(np.abs(params["w"]) @ x) + 1e6, {"w": np.zeros(3)}

@@ -101,8 +101,11 @@ class Method:
         """Return the rounding error of the part of the loss that changes with the parameters."""
         generator, here = np.random.default_rng(0), float(self._loss(self._params))
         ahead = {name: p + generator.choice([-1.0, 1.0], p.shape) for name, p in self._params.items()}
-        change = abs(float(self._loss(ahead)) - here)
-        return EPS * (min(abs(here), change) if np.isfinite(change) else abs(here))
+        try:
+            change = abs(float(self._loss(ahead)) - here)
+        except UserError:  # the function refuses such parameters
+            change = np.inf
+        return EPS * float(np.fmin(abs(here), change))
 
     def exact(self, most: int, whole: Collection[str] = ()) -> Exact:
         """Compute the gradient in all entries, or in about ``most`` of them and along a direction each.
