@@ -54,7 +54,7 @@ class View:
         trials: those in view; its exact gradient is NaN in rows that are not.
         rows: those in view; empty if all are.
         single: whether trials of one step alone are in view.
-        exact: the exact gradients; the following are of each trial, too.
+        exact: the exact gradients; what follows is of each trial, too.
         given: the given gradients.
         tolerance: the largest error that passes.
         wrong: whether it is wrong.
@@ -75,7 +75,7 @@ class View:
         self.small = lengths <= LEAST_SHARE * np.array([trial.length for trial in trials])
         chances = self.tolerance ** [np.count_nonzero(np.nan_to_num(e, nan=0.0)) - 1 for e in self.exact]
         clear = ~self.small & (errors > CLEAR * self.tolerance) & (chances <= CHANCE)
-        self.clear = [*map(int, np.flatnonzero(clear))]
+        self.clear: list[int] = np.flatnonzero(clear).tolist()
         known = [(self.exact[i], self.given[i], np.isfinite(self.exact[i])) for i in self.clear]
         self.numbers = [(e[at], given[at]) for e, given, at in known]
         self.late = bool((self.sizes("T")[self.small] == 1).any())
@@ -153,8 +153,7 @@ def _signs(view: View) -> Iterator[Sign]:
 
 def _sizes(trials: Trials) -> str:
     """Return " at T = 1, 2 and 5, B = 4"."""
-    axes = [axis for axis in "TB" if axis in trials[0].sizes]
-    sizes = {axis: sorted({trial.sizes[axis] for trial in trials}) for axis in axes}
+    sizes = {axis: sorted({t.sizes[axis] for t in trials}) for axis in "TB" if axis in trials[0].sizes}
     where = ", ".join(f"{axis} = {listing([*map(str, numbers)], 9)}" for axis, numbers in sizes.items())
     return f" at {where}" if where else " in every entry compared"
 
@@ -220,13 +219,11 @@ def _order(view: View) -> Iterator[Sign]:
         exact, given = (np.moveaxis(g[first], axis, 0).reshape(n, -1) for g in (view.exact, view.given))
         weights = np.cos(np.arange(1, exact.shape[1] + 1))  # equal sums of different rows are unlikely
         order = np.argsort(exact @ weights)[np.argsort(np.argsort(given @ weights))]
-        wanted = [np.take(e, order, axis=axis) for e in view.exact]
         what = "columns" if axis else "rows" if view.exact[0].ndim > 1 else "entries"
         size = np.gcd.reduce([n, *np.flatnonzero(np.diff(order) != 1) + 1])  # of the largest blocks
-        if size > 1:
-            order, what = order[::size] // size, f"blocks of {size} {what}"
-        mistake = f"the {what} are in another order: {listing([*map(str, order)], 8)}, counted from 0"
-        yield Sign(Kind.ORDER, mistake, wanted)
+        what, places = f"blocks of {size} {what}" if size > 1 else what, [*map(str, order[::size] // size)]
+        mistake = f"the {what} are in another order: {listing(places, 8)}, counted from 0"
+        yield Sign(Kind.ORDER, mistake, [np.take(e, order, axis=axis) for e in view.exact])
 
 
 def _cut(view: View) -> Iterator[Sign]:
