@@ -1,6 +1,7 @@
 """Signs of a mistake in a gradient that hold for any net, each beside what must not be taken for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,8 @@ def test_two_mistakes_that_give_the_same_are_both_named() -> None:
     sizes = [(1, 1), (1, 3), (2, 2)]
     both = read_signs(trials(lambda g, T, B: {"W": 0 * g["W"]}, sizes))
     assert {finding.kind for finding in both} == {Kind.ZERO, Kind.NOT_SUMMED}
+    several = trials(lambda g, T, B: {"V": B * g["V"]}, [(1, 2), (1, 3)])
+    assert "over the batch is" in only(read_signs(several)).mistake  # nor over steps and batch
     equal = trials(lambda g, T, B: {"V": T * g["V"]}, [(2, 2), (3, 3)])  # T = B
     assert [finding.mistake.split()[3:5] for finding in read_signs(equal)] == [
         ["the", "steps"],
@@ -170,6 +173,25 @@ def test_the_input_of_one_step_alone_shows_which_steps_are_missing(
     assert {finding.kind for finding in found if finding.parameters == ("U",)} - {Kind.ACROSS_STEPS} <= {
         *kinds
     }
+
+
+@pytest.mark.parametrize(("wrong", "W", "named"), [
+    ("two steps", lambda exact, given, T: given, {Kind.TRUNCATED: "UWb"}),
+    ("two steps", lambda exact, given, T: exact, {}),  # it is handed back: W is right
+    ("not back", lambda exact, given, T: exact, {}),
+    ("not back", lambda exact, given, T: given**3 + 0.1, {Kind.NOT_HANDED_BACK: "U"}),
+    ("not back", lambda exact, given, T: exact if T < 4 else given, {Kind.NOT_HANDED_BACK: "U"}),
+])  # fmt: skip
+def test_what_is_not_handed_back_is_told_of_all_only_where_the_weights_of_h_show_it(
+    wrong: str, W: Callable[[Any, Any, int], Any], named: dict[Kind, str]
+) -> None:
+    sizes = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1), (4, 2), (5, 2)]
+    tried = [
+        replace(t, given={**t.given, "W": W(t.exact["W"], t.given["W"], t.sizes["T"])})
+        for t in trials(wrong, sizes, alone=True)
+    ]
+    found = [one for one in read_signs(tried) if one.kind in (Kind.TRUNCATED, Kind.NOT_HANDED_BACK)]
+    assert {one.kind: "".join(one.parameters) for one in found} == named
 
 
 @pytest.mark.parametrize("change", [

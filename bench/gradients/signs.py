@@ -145,9 +145,9 @@ def read_signs(trials: Trials) -> list[Finding]:
 
 
 def _signs(view: View) -> Iterator[Sign]:
-    """Yield the signs that hold in all trials, and for more than one number."""
+    """Yield the signs that hold in all trials, and of which some that is clearly wrong is known."""
     for sign in (sign for read in READERS if view.clear for sign in read(view)):
-        if view.fits(sign.wanted) and max(np.isfinite(sign.wanted[i]).sum() for i in view.clear) > 1:
+        if view.fits(sign.wanted) and any(np.isfinite(sign.wanted[i]).any() for i in view.clear):
             yield sign
 
 
@@ -239,15 +239,15 @@ def _cut(view: View) -> Iterator[Sign]:
 def _steps(view: View) -> Iterator[Sign]:
     """Read which steps add to it, as the data of single steps show: it is 0 for those that are left out."""
     sizes, steps = view.sizes("T"), [trial.only_step for trial in view.trials]
-    others = [View(name, view.trials) for name in view.trials[0].exact]
-    handed = sizes.max() > 2 and any(other.late and not other.wrong.any() for other in others)
+    handed = any(o.late and not o.wrong.any() for o in (View(n, view.trials) for n in view.trials[0].exact))
     walks = [
         (Kind.TRUNCATED, f"the walk back ends after {n} steps", slice(-n)) for n in range(2, sizes.max())
     ]
     for kind, mistake, left_out in (*STEPS, *walks):
         missing = [range(1, T + 1)[left_out] for T in sizes]
         expected = view.small | (view.wrong == [len(some) > 0 for some in missing])
-        if expected[[step is None for step in steps]].all() and not (handed and kind == Kind.NOT_HANDED_BACK):
+        refuted = handed and kind in HANDED_BACK and sizes.max() > 1 - left_out.stop  # by weights of h_{t-1}
+        if expected[[step is None for step in steps]].all() and not refuted:
             pairs = zip(steps, missing, view.exact, strict=True)
             wanted = [e * (np.nan if step is None else step not in some) for step, some, e in pairs]
             yield Sign(kind, mistake, wanted, Section.WALK)
