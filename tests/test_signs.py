@@ -194,6 +194,15 @@ def test_what_is_not_handed_back_is_told_of_all_only_where_the_weights_of_h_show
     assert {one.kind: "".join(one.parameters) for one in found} == named
 
 
+def test_where_no_weights_of_h_can_show_it_what_is_not_handed_back_is_told_of_the_input_alone() -> None:
+    short = trials("not back", [(1, 1), (1, 2), (2, 1), (2, 2)], alone=True)  # W is right up to T = 2
+    others = trials("not back", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 2)], alone=True)
+    without = [replace(t, exact={k: e for k, e in t.exact.items() if k != "W"}) for t in others]
+    for tried in (short, without):
+        handed = [one for one in read_signs(tried) if one.kind == Kind.NOT_HANDED_BACK]
+        assert only(handed).parameters == ("U",)
+
+
 @pytest.mark.parametrize("change", [
     lambda g, T, B: {"U": 0.5 * g["U"] + 0.1, "b": -g["b"] ** 3},  # wrong, but in no way that has a name
     lambda g, T, B: {"U": -g["U"][[1, 0, 2, 3]]},  # two mistakes at once
