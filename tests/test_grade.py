@@ -65,10 +65,9 @@ def lost(result: Grade) -> dict[str, set[int]]:
 # points
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_right_submission_gets_all_points_in_a_process_of_its_own(tmp_path: Path, cell: str) -> None:
-    write_helpers(tmp_path, cell)
-    result = graded(tmp_path, RIGHT, cell)
+def test_a_right_submission_gets_all_points_in_a_process_of_its_own(tmp_path: Path) -> None:
+    write_helpers(tmp_path, "lstm")  # test_teaching has answers for each cell
+    result = graded(tmp_path, RIGHT, "lstm")
     assert (result.points, result.most, result.problems, result.findings) == (32, 32, [], [])
     assert result.exit_code == 0
     assert not list(tmp_path.rglob("*.pyc"))

@@ -257,7 +257,7 @@ def test_what_was_not_computed_or_too_inexact_shows_nothing() -> None:
 
 def test_random_gradients_have_no_sign() -> None:
     generator = np.random.default_rng(3)
-    for n, sizes in ((1700, [(2, 3)]), (300, [(1, 1), (2, 3), (3, 1)])):
+    for n, sizes in ((400, [(2, 3)]), (80, [(1, 1), (2, 3), (3, 1)])):
         right = trials(sizes=sizes)
         for _ in range(n):
             wrong = generator.choice(list(SHAPES), size=1)

@@ -23,7 +23,7 @@ STUBBORN = """signal.signal(signal.SIGTERM, signal.SIG_IGN)
         try: time.sleep(60)
         except BaseException: pass
 """
-PROCESSES = """for n in range(30):
+PROCESSES = """for n in range(8):
         started = subprocess.Popen(["sleep", "60"], start_new_session=True)
         print(started.pid, file=open("PIDS", "a"), flush=True)
     time.sleep(60)
