@@ -137,7 +137,7 @@ def test_a_line_of_the_huber_loss_is_not_shown_where_the_loss_is_another() -> No
 
 
 def test_two_mistakes_in_different_parameters_are_named_each_for_its_own() -> None:
-    findings = diagnosis("gru", ("dw.T @ h_before", "dw.T @ cache[t].h"), ("dy_hat.sum(", "dy_hat.mean("))
+    findings = diagnosis("rnn", ("da.T @ hs[t - 1]", "da.T @ hs[t]"), ("dy_hat.sum(", "dy_hat.mean("))
     assert {(finding.kind, finding.parameters) for finding in findings} == {
         (Kind.OFF_BY_ONE, ("W",)),
         (Kind.CONSTANT, ("bV",)),
