@@ -5,12 +5,13 @@
 # make fix      format and mend what ruff can
 # make benchmark    every variant with pytest-benchmark
 # make figures      measures the figures of README and docs/findings.md and writes them there: a quarter of an hour
+# make docs         the pages of docs as a site, in build/site
 # make acceptance   what the project promises about its verdicts and its speed, measured: an hour; ACCEPTANCE=--long: many
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test test-fast check fix benchmark acceptance figures clean
+.PHONY: report test test-fast check fix benchmark acceptance figures docs clean
 
 report: .venv/ready
 	$(BIN)/rnnbench run
@@ -29,6 +30,10 @@ figures: .venv/ready-dev
 
 acceptance: .venv/ready-acceptance
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -s tests/acceptance $(ACCEPTANCE)
+
+# the notice that it hides: mkdocs-material gets its last mends in May 2027; Zensical reads the same mkdocs.yml
+docs: .venv/ready-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 check: .venv/ready-dev
 	$(BIN)/ruff format --check .

@@ -27,10 +27,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "findings.md")
 IMAGES = ROOT / "docs" / "images"
 MEASURED = ("run", "grid", "train", "cells")  # the folders of the results
-# picture in docs/images -> where the report has it
+# picture in docs/images -> where the report has it; crossover_h200.png is of another machine, with a GPU
 PICTURES = {
     "train_step_positional.png": "report/plots/1-1-train_step-positional.png",
-    "ladder.png": "report/plots/1-ladder.png",
     "limits.png": "report/plots/1-limits.png",
     "breakeven.png": "report/plots/1-breakeven.png",
     "crossover.png": "report/plots/2-map-1.png",
