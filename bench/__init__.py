@@ -6,7 +6,12 @@ imported on first use;
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.api.functions import advise, check_gradients, load, report, run, train, verify
+    from bench.machine.errors import UserError
+    from bench.training.torch_names import load_torch, to_torch
 
 __version__ = "0.1.0"
 
@@ -37,10 +42,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _API:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_API[name]), name)
+if not TYPE_CHECKING:  # which would take any name to be there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _API:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_API[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -12,10 +12,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-TEMPLATE, *_ = (
-    textwrap.dedent(block)
-    for block in re.findall(r"^ *```python\n(.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL)
-)
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for block in found]
+
+
+TEMPLATE, *_ = blocks("python")
 LINE = next(line for line in TEXT.splitlines() if line.strip().startswith('Variant("numpy-mine"'))
 # what may be the only thing that somebody's variant does
 NARROW = (

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 from bench.api import options
 from bench.machine.devices import Device, find_devices
+from bench.machine.errors import UserError
 from bench.machine.libraries import LIBRARIES, library
-from bench.machine.wording import full_stop, listing
+from bench.machine.wording import full_stop, listing, one_line
 from bench.workload import catalog
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
 from bench.workload.catalog import Variant
 from bench.workload.cell import CELLS
+from bench.workload.plugins import Plugin, installed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +43,9 @@ def devices_main(args: options.DevicesOptions) -> int:
 
 
 def variants_main(args: options.VariantsOptions) -> int:
-    """Print the catalogue, and the user's variants named by ``args.variant``.
+    """Print the catalogue, the user's variants named by ``args.variant``, and those of installed packages.
+
+    A plug-in that cannot be used is a line below its table.
 
     Raises:
         UserError: a user's variant cannot be loaded.
@@ -50,14 +54,39 @@ def variants_main(args: options.VariantsOptions) -> int:
     from rich.table import Table
 
     user_variants = [catalog.find(spec) for spec in args.variant]
+    plugged, refusals = plugged_in()
     variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
-    title = f"What can be timed, of the cells {listing(list(CELLS))}"
-    table = Table("variant", "what it is", "devices", "limits", title=title)
+    columns = ("variant", "what it is", "devices", "limits")
+    table = Table(*columns, title=f"What can be timed, of the cells {listing(list(CELLS))}")
+    more = Table(*columns, "package", title="Of installed packages: they run only where they are named")
     for variant in variants:
-        cells = (variant.name, variant.summary, ", ".join(variant.devices), limits(variant))
-        table.add_row(*map(escape, cells), style="yellow" if variant.known_wrong else "")
-    _console().print(table)
+        table.add_row(*map(escape, _cells(variant)), style="yellow" if variant.known_wrong else "")
+    for plugin, variant in plugged.items():
+        more.add_row(*map(escape, (*_cells(variant), plugin.origin)))
+    console = _console()
+    console.print(table)
+    if plugged:
+        console.print(more)
+    for refusal in refusals:
+        console.print(refusal, style="red", markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def plugged_in() -> tuple[dict[Plugin, Variant], list[str]]:
+    """Return the variants of installed packages, and why the others of them cannot be used, a line each."""
+    variants: dict[Plugin, Variant] = {}
+    refusals: list[str] = []
+    for plugin in installed():
+        try:
+            variants[plugin] = catalog.find_plugin(plugin)
+        except UserError as error:
+            refusals.append(one_line(error))
+    return variants, refusals
+
+
+def _cells(variant: Variant) -> tuple[str, str, str, str]:
+    """Return the cells of a variant's row."""
+    return variant.name, variant.summary or "your own", ", ".join(variant.devices), limits(variant)
 
 
 def memory(device: Device) -> str:

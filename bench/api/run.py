@@ -31,6 +31,7 @@ from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, BudgetRule, End, Environment, Plan
 from bench.records.run import Run, different_machines, make_run
 from bench.reporting.display import run_progress
+from bench.workload.catalog import plugin_versions
 from bench.workload.options import RunOptions, changed, spelled
 
 Show = Callable[[Plan], AbstractContextManager[Progress]]  # displays the progress of a run with this plan
@@ -235,7 +236,8 @@ def environment(
 ) -> Environment:
     """Describe the machine at this moment, and the environment variables that reach the workers."""
     worker_variables = worker_environment(1, keep=keep, compiled="a folder of the run")
-    facts = host.describe(host_name=host_name) | dict(seen or {})
+    plugins = plugin_versions(arm.spec for arm in plan.arms)
+    facts = host.describe(host_name=host_name, plugins=plugins) | dict(seen or {})
     threads = max(arm.threads for arm in plan.arms)
     warnings = audit.warnings(facts, worker_variables.dropped, worker_variables.kept, threads)
     return Environment(facts, worker_variables.set, worker_variables.dropped, worker_variables.kept, warnings)

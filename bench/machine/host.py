@@ -51,11 +51,13 @@ def utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
+def describe(
+    *, host_name: bool = False, root: Path = ROOT, plugins: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return the known facts for the journal; none of them names a person.
 
     The host is a hash, the same for every run on that host; ``host_name`` adds the host's name. ``root`` is
-    the folder with Linux's files.
+    the folder with Linux's files, ``plugins`` are packages whose versions are recorded, too.
     """
     linux, allowed = Linux(root), affinity()
     always_recorded: dict[str, Any] = {
@@ -80,7 +82,7 @@ def describe(*, host_name: bool = False, root: Path = ROOT) -> dict[str, Any]:
         )
         | linux.facts(allowed)
         | python()
-        | packages()
+        | packages(plugins or {})
         | {"timer": timer()}
         | checkout()
         | {"clocks": sleep_clock()}
@@ -131,10 +133,10 @@ def python() -> dict[str, Any]:
     )
 
 
-def packages() -> dict[str, Any]:
+def packages(also: Mapping[str, str]) -> dict[str, Any]:
     """Return versions of relevant packages, and hashes of all installed packages and of the constraints."""
     return known(
-        packages=known(**{name: partial(importlib.metadata.version, name) for name in PACKAGES}),
+        packages=known(**{name: partial(importlib.metadata.version, name) for name in PACKAGES}) | dict(also),
         packages_sha256=digest("\n".join(installed())),
         constraints_sha256=lambda: digest((PROJECT / "constraints.txt").read_bytes()),
         libc=lambda: os.confstr("CS_GNU_LIBC_VERSION"),  # only glibc knows this name

@@ -26,7 +26,7 @@ from bench.training.child import Job, Step
 from bench.training.params import load_params, save_params
 from bench.training.result import params_file, rmse
 from bench.training.setup import TrainingData, choose_learners, prepare
-from bench.workload.catalog import own_libraries
+from bench.workload.catalog import own_libraries, plugin_versions
 
 CHILD = "bench.training.child"
 FIRST_DEADLINE_S = 300.0  # for the first step, with imports and compiling
@@ -62,7 +62,8 @@ def run_training(
     try:
         with scratch_folder("train") as scratch, Writer(folder) as writer:
             environment = worker_environment(1, compiled="a folder of the training").set
-            writer.write(_header(settings, data, environment, host.describe() | other_programs))
+            machine = host.describe(plugins=plugin_versions(settings.variants)) | other_programs
+            writer.write(_header(settings, data, environment, machine))
             (folder / "params").mkdir(exist_ok=True)
             save_params(folder / "params" / "start.npz", data.train.params)
             data.train.save(scratch / "train.npz")

@@ -21,6 +21,7 @@ from bench.machine.libraries import ACCELERATORS, introduce, library
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
 from bench.workload.cell import CELLS, find_cell
 from bench.workload.operations import Count
+from bench.workload.plugins import Plugin, installed
 
 # as_written: the usual way to write the cell in this library; fastest: a candidate for the library's fastest
 # form; tutorial: a program of the tutorial; plain: the reference's operations; compiled: compiled code;
@@ -268,25 +269,28 @@ class Description(msgspec.Struct, omit_defaults=True):
     error: str = ""
 
 
-def listed(spec: str) -> Variant | None:
-    """Return the catalogue's variant with this name; None for ``module:object``.
+def listed(spec: str) -> Variant | Plugin | None:
+    """Return the catalogue's variant, else the plug-in, with this name; None for ``module:object``.
 
     Raises:
         UserError: unknown name.
     """
     if (variant := by_name(spec)) is not None:
         return variant
-    if ":" not in spec:
-        names = [variant.name for variant in VARIANTS]
-        new_name = RENAMED.get(spec)
-        suggestion = f"; it is called {new_name} now" if new_name else did_you_mean(spec, names)
-        choices = f"there are: {', '.join(names)}; or module:object for your own"
-        raise UserError(f"no variant {spec!r}{suggestion}; {choices}")
-    return None
+    if ":" in spec:
+        return None
+    plugins = {plugin.name: plugin for plugin in installed()}
+    if spec in plugins:
+        return plugins[spec]
+    names = [*(variant.name for variant in VARIANTS), *plugins]
+    new_name = RENAMED.get(spec)
+    suggestion = f"; it is called {new_name} now" if new_name else did_you_mean(spec, names)
+    choices = f"there are: {', '.join(names)}; or module:object for your own"
+    raise UserError(f"no variant {spec!r}{suggestion}; {choices}")
 
 
 def find(spec: str) -> Variant:
-    """Return the catalogue's variant with this name, or the user's variant ``module:object``.
+    """Return the variant with this name in the catalogue or of a plug-in, or the user's ``module:object``.
 
     The object needs ``name``, ``library`` ("numpy", "torch", or ``module:object`` of a user's library) and
     ``bind``. Optional attributes are ``devices``, ``tasks``, ``layouts``, ``dtypes`` and ``activations``
@@ -297,7 +301,36 @@ def find(spec: str) -> Variant:
     Raises:
         UserError: unknown name, module or object, or an object without a required attribute.
     """
-    return listed(spec) or _describe_in_child(spec, Path.cwd())
+    found = listed(spec)
+    if isinstance(found, Plugin):
+        return find_plugin(found)
+    return found or _describe_in_child(spec, Path.cwd())
+
+
+def find_plugin(plugin: Plugin) -> Variant:
+    """Return the variant of a plug-in, as described by a child process.
+
+    Raises:
+        UserError: another plug-in has the same name; or the entry point is malformed, its variant cannot be
+            loaded, or the variant has another name.
+    """
+    try:
+        if twins := [other.origin for other in installed() if other.name == plugin.name and other != plugin]:
+            raise UserError(f"{twins[0]} has one of this name, too: rename one, or uninstall it")
+        if ":" in plugin.name or ":" not in plugin.target:
+            raise UserError(f'write its entry point as NAME = "module:object", not {plugin.target!r}')
+        variant = _describe_in_child(plugin.target, Path.cwd())
+        if variant.name != plugin.name:
+            raise UserError(f"its variant is called {variant.name!r}: give variant and entry point one name")
+    except UserError as error:
+        raise UserError(f"the plug-in {plugin.name!r} of {plugin.origin}: {error}") from None
+    return variant
+
+
+def plugin_versions(specs: Iterable[str]) -> dict[str, str]:
+    """Return the packages whose plug-ins are among these variants, with their versions."""
+    found = (None if ":" in spec else listed(spec) for spec in specs)
+    return {plugin.package: plugin.version for plugin in found if isinstance(plugin, Plugin)}
 
 
 def cell_of(specs: Sequence[str], asked: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Load and check the user's variants and libraries, named ``module:object``.
+"""Load and check the variants and libraries of users and of plug-ins, named ``module:object``.
 
 The main process never imports the module of a user's variant or library, because this code may do anything
 to its process. The main process starts a child that runs ``describe``. Workers, which are children
@@ -32,15 +32,17 @@ NAME = re.compile(rf"[^/\\]{{1,{MAX_NAME}}}")  # the name becomes part of file n
 
 
 def load_variant(spec: str) -> Variant:
-    """Return the variant with this name in the catalogue, or import the variant ``module:object``.
+    """Return the catalogue's variant with this name, or import that of a plug-in or ``module:object``.
 
     Raises:
         UserError: unknown name, module or object, a module that raises an error or exits, or an object
             without an attribute that a variant needs.
     """
-    if (listed_variant := catalog.listed(spec)) is not None:
-        return listed_variant
-    return load_object(spec, "variant", lambda loaded: _check_variant(loaded, spec))
+    found = catalog.listed(spec)
+    if isinstance(found, Variant):
+        return found
+    target = spec if found is None else found.target
+    return load_object(target, "variant", lambda loaded: _check_variant(loaded, target))
 
 
 def load_library(spec: str) -> Library:
@@ -75,7 +77,7 @@ def _check_variant(own: Any, spec: str) -> Variant:
     """Make a variant from the object; reading the object's attributes may run more of the user's code."""
     missing = [attribute for attribute in ("name", "library", "bind") if not hasattr(own, attribute)]
     _require(not missing, spec, f" is no variant: it lacks {', '.join(missing)}")
-    name, library_name, summary = own.name, own.library, getattr(own, "summary", "your own")
+    name, library_name, summary = own.name, own.library, getattr(own, "summary", "")
     cell = getattr(own, "cell", DEFAULT_CELL)
     _require(isinstance(name, str), spec, f": name must be text, not {_kind(name)}")
     is_valid_name = NAME.fullmatch(name) and name.isprintable() and name == name.strip()
@@ -104,7 +106,9 @@ def _check_variant(own: Any, spec: str) -> Variant:
     }
     optional |= {"biases": (False, True) if bias else (False,), "own": True, "own_library": own_library}
     cells = {str(cell): Implementation(f"{spec}.bind")}
-    return Variant(str(name), str(library_name), cells, one_line(summary)[:MAX_SUMMARY], **optional)
+    return Variant(
+        str(name), str(library_name), cells, summary and one_line(summary)[:MAX_SUMMARY], **optional
+    )
 
 
 def _check_names(value: str | Iterable[str], what: str, known: Collection[str], spec: str) -> tuple[str, ...]:
