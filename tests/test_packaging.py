@@ -89,6 +89,8 @@ def test_the_version_and_the_licence_are_the_same_wherever_they_stand() -> None:
     assert cited["version"] == bench.__version__ == PROJECT["version"]
     assert cited["license"] == PROJECT["license"]
     assert cited["title"] == PROJECT["name"]
+    wheel = f"rnnbench-{bench.__version__}-py3-none-any.whl"
+    assert wheel in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_commit_is_checked_by_what_make_check_runs_and_nothing_is_fetched() -> None:

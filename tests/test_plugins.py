@@ -165,16 +165,19 @@ def test_a_package_that_is_found_twice_is_one(
     assert [plugin.version for plugin in installed()] == ["3.0"]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """CONTRIBUTING's package as it stands there."""
-    project = tmp_path_factory.mktemp("template") / "rnnbench-mine"
+def write_template(project: Path) -> Path:
+    """Write CONTRIBUTING's package as it stands there."""
     project.mkdir()
     (pyproject,) = blocks("toml")
     (described,) = (block for block in blocks("python") if block.startswith("class Mine"))
     (project / "pyproject.toml").write_text(pyproject)
     (project / "rnnbench_mine.py").write_text(f"{TEMPLATE}\n\n{described}")
     return project
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_template(tmp_path_factory.mktemp("template") / "rnnbench-mine")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ TOPICS = {
     "T20": "Isolation",
     "T21": "Work left out of the clock",
     "T22": "The mistake in a wrong gradient",
+    "T23": "Installed without a clone",
     "ADVISE": "Answers about other sizes",
     "F": "Faults",
     "SPEED": "The speed of the suite itself",
