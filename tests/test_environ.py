@@ -1,6 +1,8 @@
 """A worker gets an allow-list, thread limits, and a record of everything that was dropped."""
 
 import os
+import site
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -125,6 +127,18 @@ def test_no_secret_and_no_person_gets_into_a_record(monkeypatch):
 )
 def test_only_harmless_values_are_recorded(name, value, said):
     assert environ.recorded(name, value, {}) == said
+
+
+@pytest.mark.parametrize(
+    ("project", "path"),
+    [("/a/clone", f"/a/clone{os.pathsep}/mine"), (site.getsitepackages()[0], "/mine")],
+    ids=["clone", "installed"],
+)
+def test_children_find_bench_and_an_installed_package_never_goes_before_pythons_own(
+    monkeypatch, project, path
+):
+    monkeypatch.setattr(environ, "PROJECT", Path(project))
+    assert environ.with_project(BASE)["PYTHONPATH"] == path
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Variants of installed packages: found by their metadata, run only where named; a broken one is a line."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -210,3 +211,7 @@ def test_the_package_of_contributing_is_proved_and_timed(
         entry.id for entry in plan.groups[0].entries
     }
     assert run.environment(plan, [], host_name=False).machine["packages"]["rnnbench-mine"] == "1.0"
+
+    assert main(["train", "--variant=numpy-mine", "--epochs=2", "--hidden=4", "--batch=8", "--out=here"]) == 0
+    header = json.loads((tmp_path / "here" / "training.jsonl").read_text().splitlines()[0])
+    assert header["record"]["machine"]["packages"]["rnnbench-mine"] == "1.0"

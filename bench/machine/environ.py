@@ -8,6 +8,7 @@ dropped and kept. Values are recorded of known variables only: any other value m
 import os
 import re
 import secrets
+import site
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,12 @@ def worker_environment(
 
 
 def with_project(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return a child's variables with a PYTHONPATH that finds ``bench``, even if not installed."""
-    paths = [str(PROJECT), variables.get("PYTHONPATH", "")]
+    """Return a child's variables with a PYTHONPATH that finds ``bench``, even if not installed.
+
+    Where it is installed, PYTHONPATH stays: it is searched first, and a package may have a name of Python's.
+    """
+    project = "" if str(PROJECT) in site.getsitepackages() else str(PROJECT)
+    paths = [project, variables.get("PYTHONPATH", "")]
     return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 

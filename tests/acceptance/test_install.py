@@ -52,7 +52,7 @@ bench.rnu()
 
 
 def said(*command: str | Path, cwd: Path, fails: bool = False) -> str:
-    """What a command prints that ends well, or with ``fails`` badly; it is not told of the project's folder."""
+    """What a command prints that ends well, or with ``fails`` badly; it is not told of the project."""
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
     ended = subprocess.run(
         [*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=1800
