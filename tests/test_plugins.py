@@ -112,8 +112,9 @@ def test_what_is_not_named_is_neither_run_nor_imported(site: Path, monkeypatch: 
 
 
 def test_a_broken_one_is_a_line_and_where_it_is_named_an_error(
-    site: Path, capsys: pytest.CaptureFixture[str]
+    site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     offer(site, "bad-package", [*BROKEN, "numpy-good = theirs:Good"])
     assert main(["variants"]) == 0
     printed = capsys.readouterr().out.splitlines()
