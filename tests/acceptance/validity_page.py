@@ -55,7 +55,7 @@ def topic_of(key: str) -> str:
 
 
 def order(key: str) -> tuple[Any, ...]:
-    """T1 to T22, the other known topics, then whatever else there is; mutants last within their topic."""
+    """T1 to T23, the other known topics, then whatever else there is; mutants last within their topic."""
     topic, known = topic_of(key), [*TOPICS]
     place = known.index(topic) if topic in known else len(known)
     parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", key)]
