@@ -1,12 +1,29 @@
 """Packages: built as pip builds them, and put where Python finds them, without pip or a network."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("bench", "impl_numpy", "impl_torch")
+FILES = (
+    "*.cff", "*.in", "*.md", "*.py", "*.toml", "*.txt", "*.yml", ".pre-commit-config.yaml", "LICENSE",
+    "Makefile",
+)  # fmt: skip
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy this project without what tools left in it; a build writes into its folder."""
+    for name in (*PACKAGES, "docs", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (path for pattern in FILES for path in ROOT.glob(pattern)):
+        shutil.copy(path, folder)
+    return folder
 
 
 def build(project: Path, *, what: str = "wheel") -> Path:

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import pytest
 from acceptance.validity import Recorder
+from packages import ROOT, copy_project
 from test_contributing import TEMPLATE
-from test_packaging import MADE
 from test_plugins import write_template
 
-ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 COMMANDS = (
     ("verify", "--variant", "numpy-batched"),
@@ -84,8 +83,7 @@ def empty(tmp_path: Path) -> Iterator[Path]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the sdist, and that from a copy of the project, by what pyproject names."""
     folder = tmp_path_factory.mktemp("built")
-    project = folder / "rnnbench"
-    shutil.copytree(ROOT, project, ignore=MADE)
+    project = copy_project(folder / "rnnbench")
     tools = folder / "tools"
     said(sys.executable, "-m", "venv", tools, cwd=folder)
     required = tomllib.loads((project / "pyproject.toml").read_text())["build-system"]["requires"]
