@@ -19,6 +19,7 @@ result is a ratio, without an interval or a verdict.
 """
 
 import math
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,7 @@ class Changes:
     notes: tuple[Note, ...] = ()  # on the files of another tool
     warning: str = ""  # why no row has a verdict; empty if rows may have one
     limit: float | None = None  # 0.05: a regression takes over 5 % longer
+    origins: tuple[Mapping[str, str], ...] = ()  # of old and of new: when, by which command, on what
 
     @property
     def regressions(self) -> tuple[Change, ...]:
@@ -155,7 +157,22 @@ def compare_runs(
         conditions=conditions,
         warning=warning,
         limit=limit,
+        origins=(_origin(before), _origin(after)),
     )
+
+
+def _origin(run: Run) -> dict[str, str]:
+    """Return when and how a run was measured, and on what; without unknown facts."""
+    machine, plan = run.environment.machine, run.plan
+    packages = (machine.get("packages") or {}).items()
+    facts = {
+        "started": plan.started_utc,
+        "command": shlex.join(plan.command),
+        "blocks": run.decision.blocks if run.decision else plan.blocks,
+        **{name: machine.get(name) for name in ("processor", "usable_cpus", "system", "python")},
+        "packages": ", ".join(f"{name} {version}" for name, version in packages),
+    }
+    return {name.replace("_", " "): str(fact) for name, fact in facts.items() if fact not in (None, "")}
 
 
 def _cell(run: Run) -> str:
@@ -286,6 +303,10 @@ def compare_files(
         ),
         warning=warning,
         limit=limit,
+        origins=tuple(
+            {name: text for name in (*tool.machine, *tool.versions) if (text := fact_text(side.facts, name))}
+            for side in (old, new)
+        ),
     )
 
 

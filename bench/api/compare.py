@@ -2,6 +2,7 @@
 
 import json
 import math
+import secrets
 from dataclasses import asdict
 from typing import Any
 
@@ -24,11 +25,47 @@ def main(args: CompareOptions) -> int:
         Unfinished: nothing could be compared or, with ``args.fail_slower``, something could not be judged.
         UserError: a result cannot be read, or the results are of different kinds or machines.
     """
-    changes = compare(args)
+    if args.summary is None:
+        return gate(print_changes(args, compare(args)))
+    from bench.reporting import github  # needs jinja2
+
+    if args.json:
+        raise UserError("--json and --summary both print what a program reads; give one of them")
+    file, code = github.summary_file(), 0
+    changes: Changes | None = None
+    failure: Exception | None = None
+    try:
+        changes = compare(args)
+        token = secrets.token_hex()  # between these two lines the runner takes no name for a command
+        print(f"::stop-commands::{token}")
+        print_changes(args, changes)
+        print(f"::{token}::")
+        code = gate(changes)
+    except (UserError, OSError) as error:
+        failure = error
+    unwritten = github.publish(file, changes, failure)
+    if failure is not None:
+        raise failure
+    if unwritten and code == 0:
+        raise Unfinished(f"{file}: {unwritten}")
+    return code
+
+
+def print_changes(args: CompareOptions, changes: Changes) -> Changes:
+    """Print the changes as text or as JSON, and return them."""
     if args.json:
         print(json.dumps(as_tree(changes), indent=2, allow_nan=False))
     else:
         show(changes)
+    return changes
+
+
+def gate(changes: Changes) -> int:
+    """Return 1 for a proved regression, else 0.
+
+    Raises:
+        Unfinished: nothing could be compared or, with a limit, something could not be judged.
+    """
     if changes.regressions:
         return 1
     if changes.why_no_answer:

@@ -163,6 +163,12 @@ class CompareOptions:
     any_environment: bool = option(
         False, "give verdicts though something else changed than versions: BLAS kernel, governor, threads"
     )
+    summary: str | None = option(
+        None,
+        "in a step of GitHub Actions, also write its summary (Markdown) and annotations",
+        choices=("github",),
+        in_python=False,
+    )
     json: bool = option(False, "print everything as a JSON object", in_python=False)
 
 

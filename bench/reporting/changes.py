@@ -117,26 +117,43 @@ def table(changes: Changes) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    of_ratio = changes.unit == "ratio"
-    form = units.ratio if of_ratio else units.duration
-    rich_table = Table("time over the baseline's" if of_ratio else "time of a call", highlight=False)
+    rich_table = Table(
+        "time over the baseline's" if changes.unit == "ratio" else "time of a call", highlight=False
+    )
     for title in ("old", "new", "new ÷ old"):
         rich_table.add_column(title, justify="right", no_wrap=True)
     rich_table.add_column("verdict")
-    order = list(VERDICT_STYLES)
-    kept_rows = (row for row in changes.rows if not row.left_out)
-    for row in sorted(kept_rows, key=lambda row: (order.index(row.verdict), -(row.ratio or 0)))[:MAX_ROWS]:
-        reason = row.reason if row.reason != changes.warning else ""  # a note above the table says it
-        if row.detectable is not None:
-            reason = f"{units.percent(row.detectable)} would have shown"
+    for row in kept_rows(changes)[:MAX_ROWS]:
+        name, *numbers = cells(changes, row)
         colour = VERDICT_STYLES[row.verdict][1]
+        why = reason(changes, row)
         rich_table.add_row(
-            escape(wording.short(row.name)),
-            *(units.NOTHING if side is None else form(side) for side in (row.old_value, row.new_value)),
-            units.with_interval(row.ratio, row.low, row.high),
-            f"[{colour}]{row.verdict}[/] [dim]{escape(one_line(reason)) if reason else ''}[/]",
+            escape(name),
+            *numbers,
+            f"[{colour}]{row.verdict}[/] [dim]{escape(one_line(why)) if why else ''}[/]",
         )
     return rich_table
+
+
+def kept_rows(changes: Changes) -> list[Change]:
+    """Return the rows of a table, the slower ones first; none that a time budget left out."""
+    order = list(VERDICT_STYLES)
+    kept = (row for row in changes.rows if not row.left_out)
+    return sorted(kept, key=lambda row: (not row.regressed, order.index(row.verdict), -(row.ratio or 0)))
+
+
+def cells(changes: Changes, row: Change) -> tuple[str, ...]:
+    """Return a row's name, its old and its new value, and its change."""
+    form = units.ratio if changes.unit == "ratio" else units.duration
+    values = (units.NOTHING if side is None else form(side) for side in (row.old_value, row.new_value))
+    return (wording.short(row.name), *values, units.with_interval(row.ratio, row.low, row.high))
+
+
+def reason(changes: Changes, row: Change) -> str:
+    """Return why a row has its verdict; empty if a note before the table says it, or nothing has to."""
+    if row.detectable is not None:
+        return f"{units.percent(row.detectable)} would have shown"
+    return row.reason if row.reason != changes.warning else ""
 
 
 def _names(names: Iterable[str]) -> str:
