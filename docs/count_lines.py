@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("bench", "impl_numpy", "impl_torch", "action", "tests")
+PACKAGES = ("bench", "impl_numpy", "impl_torch", "rnnbench_pytest", "action", "tests")
 TEMPLATES = (".j2", ".js", ".css")
 NOT_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
