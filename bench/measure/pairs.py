@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.machine.clock import Call, Clock, calibrate, take_value, warm_up
+from bench.machine.clock import Call, Clock, calibrate, clock_cost_ns, take_value, warm_up
 
 MAX_ROUNDS = 30  # as in a session of a run
 MIN_ROUNDS = 6  # fewer give no 95 % interval
@@ -40,6 +40,7 @@ def take_pairs(
     Raises:
         ClockError: the clock stands still, runs backwards, or is not moved by a billion calls.
     """
+    clock_cost_ns(clock)  # raises where the clock stands still: a warm-up would not end
     both = (first, second)
     for call in both:
         warm_up(call, clock=clock)

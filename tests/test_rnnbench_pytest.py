@@ -1,0 +1,459 @@
+"""Anyone's pytest: sessions of small projects whose clock is simulated, so that no result depends on time."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from test_imports import loaded_by
+
+import rnnbench_pytest
+from bench.analysis import statistics
+from bench.measure.pairs import MAX_ROUNDS, MIN_ROUNDS, balanced, take_pairs
+from rnnbench_pytest import Paired, PairedBenchmark, check_options
+
+ROOT = Path(__file__).parents[1]
+US = 1000
+SIMULATED = '''
+"""A clock that only work moves, and functions that take a given time."""
+
+import os
+
+NOW = 0
+
+
+def timer():
+    global NOW
+    NOW += 1
+    return NOW
+
+
+def work(ns):
+    def call():
+        global NOW
+        NOW += ns
+
+    return call
+
+
+FIRST = os.environ.setdefault("FIRST_PROCESS", str(os.getpid())) == str(os.getpid())
+'''
+
+
+class Clock:
+    """A clock that only work moves."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+    def work(self, ns: int) -> None:
+        self.now += ns
+
+
+def session(folder: Path, *options: str, **files: str) -> SimpleNamespace:
+    """What pytest says of a project of these files, with no plug-in but ours and those that are named."""
+    for name, text in ({"simulated": SIMULATED} | files).items():
+        (folder / f"{name}.py").write_text(text)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "rnnbench_pytest", "-W", "error", *options],
+        cwd=folder,
+        env=inherited | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    printed = ended.stdout + ended.stderr
+    assert "INTERNALERROR" not in printed, printed
+    return SimpleNamespace(code=ended.returncode, printed=printed)
+
+
+# values
+
+
+def test_a_pair_is_timed_in_turn_so_that_a_machine_that_slows_down_slows_both() -> None:
+    clock, calls = Clock(), []
+
+    def taking(name: str, us: int) -> Any:
+        def call() -> None:
+            calls.append(name)
+            clock.work(us * US * (1 if len(calls) < 1400 else 3))
+
+        return call
+
+    pairs = take_pairs(taking("a", 120), taking("b", 100), random.Random(1), clock=clock)
+    assert len(pairs.rounds) == MAX_ROUNDS
+    slow = [pair for pair in pairs.rounds if pair[1] > 250 * US]
+    assert 5 < len(slow) < 25  # it did slow down meanwhile
+    assert statistics.median_interval(pairs.logs).exp().estimate == pytest.approx(1.2, rel=1e-3)
+    assert pairs.n_calls == (23, 28)  # 2.5 ms and a tenth
+
+
+@pytest.mark.parametrize("n_rounds", [6, 30])
+def test_each_of_the_two_comes_first_equally_often_in_an_order_that_is_drawn(n_rounds: int) -> None:
+    orders = [tuple(balanced(n_rounds, random.Random(seed))) for seed in range(20)]
+    assert {sum(order) for order in orders} == {n_rounds // 2}
+    assert len(set(orders)) > 5
+
+
+def test_slow_functions_get_fewer_pairs_and_never_fewer_than_an_interval_needs() -> None:
+    for ms, expected in ((1, MAX_ROUNDS), (24, 20), (900, MIN_ROUNDS)):
+        clock = Clock()
+        call = lambda ns=ms * 1000 * US, clock=clock: clock.work(ns)  # noqa: E731
+        pairs = take_pairs(call, call, random.Random(0), clock=clock)
+        assert len(pairs.rounds) == expected
+        assert statistics.median_interval(pairs.logs).finite
+
+
+def test_the_cold_calls_after_the_other_function_are_in_no_value() -> None:
+    clock, last = Clock(), [""]
+
+    def taking(name: str) -> Any:
+        def call() -> None:
+            clock.work((100 if last[0] == name else 5000) * US)
+            last[0] = name
+
+        return call
+
+    pairs = take_pairs(taking("a"), taking("b"), random.Random(2), clock=clock)
+    assert all(value == pytest.approx(100 * US, rel=1e-3) for pair in pairs.rounds for value in pair)
+
+
+# verdicts
+
+
+def judged(logs: list[float]) -> Paired:
+    """A comparison with these log ratios, one of each fresh process."""
+    plugin: Any = SimpleNamespace(
+        blocks=0, job=None, logs=[], config=SimpleNamespace(getoption=lambda *_: "no")
+    )
+    node: Any = SimpleNamespace(nodeid="test_it.py::test_it", user_properties=[])
+    benchmark, clock = PairedBenchmark(plugin, node, ""), Clock()
+    benchmark._logs = [[log] for log in logs]
+
+    def call() -> None:
+        clock.work(2000 * US)
+
+    return benchmark(call, call, timer=clock)
+
+
+def fails(logs: list[float], by: float) -> bool:
+    try:
+        judged(logs).assert_not_slower(by=by)
+    except pytest.fail.Exception:
+        return True
+    return False
+
+
+def test_only_a_proved_slowdown_fails() -> None:
+    generator = np.random.Generator(np.random.PCG64(0))
+
+    def share(ratio: float) -> float:
+        runs = generator.normal(np.log(ratio), 0.01, (60, 8))
+        return float(np.mean([fails(list(logs), 0.05) for logs in runs]))
+
+    assert share(1.0) == 0
+    assert share(1.05) <= 0.05  # at the very limit, in one of forty
+    assert share(1.10) >= 0.9
+    assert not fails([0.2] * 7 + [-0.5], 0.05)  # one process decides: Student's interval contains 1
+
+
+@pytest.mark.parametrize(
+    ("ratio", "outcome", "verdict"),
+    [(1.0, "holds", "EQUIVALENT"), (1.049, "undecided", "SLOWER"), (0.5, "holds", "FASTER")],
+)
+def test_what_passes_says_whether_it_is_proved(ratio: float, outcome: str, verdict: str) -> None:
+    paired = judged(list(np.log(ratio) + np.linspace(-0.003, 0.003, 8)))
+    paired.assert_not_slower()
+    assert paired.asserted == [{"by": 0.05, "outcome": outcome}]
+    assert paired.over_processes is not None
+    assert paired.over_processes["verdict"] == verdict
+
+
+def test_too_few_ratios_are_no_verdict() -> None:
+    paired = judged([0.0] * 5)
+    paired.lost = ["process 6 of 6: ended by signal 9, Killed"]
+    with pytest.raises(
+        pytest.fail.Exception, match=r"no verdict, 5 of the 6 ratios .*: process 6 of 6: ended"
+    ):
+        paired.assert_not_slower()
+
+
+@pytest.mark.parametrize("by", [-0.1, float("nan"), float("inf"), "5 %", None])
+def test_a_limit_that_is_none_is_refused(by: Any) -> None:
+    with pytest.raises(pytest.fail.Exception, match="give a share of the time, such as"):
+        judged([0.0] * 6).assert_not_slower(by=by)
+
+
+def test_the_smallest_number_of_processes_is_that_of_a_verdict() -> None:
+    assert rnnbench_pytest.MIN_BLOCKS == statistics.MIN_BLOCKS == MIN_ROUNDS
+
+
+# options
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"paired_blocks": 0}, "--paired-blocks 0: a verdict takes 6 to 100 processes"),
+        ({"paired_blocks": 1}, "--paired-blocks 1: a verdict takes 6 to 100 processes"),
+        ({"paired_blocks": 1000}, "--paired-blocks 1000: a verdict takes 6 to 100 processes"),
+        ({"paired_max_time": 0.0}, "--paired-max-time 0 leaves them no time"),
+        ({"paired_max_time": float("nan")}, "--paired-max-time nan leaves them no time"),
+        ({"dist": "load"}, "xdist runs tests side by side, and they would be timed too: add -n 0"),
+        ({"benchmark_disable": True}, "--benchmark-disable times nothing"),
+    ],
+)
+def test_what_cannot_give_a_verdict_is_said_before_anything_runs(options: dict[str, Any], said: str) -> None:
+    given = {"paired_blocks": 8, "paired_max_time": 600.0, "dist": "no"}
+    defaults: Any = SimpleNamespace(getoption=lambda name, default=None: given.get(name, default))
+    check_options(defaults)
+    config: Any = SimpleNamespace(getoption=lambda name, default=None: (given | options).get(name, default))
+    with pytest.raises(pytest.UsageError, match=re.escape(said)):
+        check_options(config)
+
+
+def test_the_entry_point_has_the_name_of_the_module_which_has_types() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["entry-points"]["pytest11"] == {"rnnbench_pytest": "rnnbench_pytest"}
+    assert (ROOT / "rnnbench_pytest" / "py.typed").exists()
+
+
+def test_a_session_that_does_not_use_it_loads_nothing_of_ours() -> None:
+    loaded = loaded_by("rnnbench_pytest")
+    assert not loaded & {"bench", "numpy", "torch", "scipy", "msgspec"}
+    assert "rnnbench_pytest" in loaded
+
+
+# sessions
+
+USES = """
+import functools
+
+import bench.tools
+import pytest
+from simulated import timer, work
+
+
+@pytest.fixture(autouse=True)
+def bench_stays_theirs():
+    yield
+    import sys
+
+    assert sys.modules["bench"].OURS == "the project's"
+    assert {name for name in sys.modules if name.startswith("bench")} == {"bench", "bench.tools"}
+
+
+@pytest.mark.parametrize("us", [50, 200], ids=["fast", "slow [x]"])
+class TestPairs:
+    def test_it(self, paired_benchmark, us, tmp_path):
+        paired = paired_benchmark(work(us * 1000), bench.tools.nothing, timer=timer)
+        assert paired.ratio == pytest.approx(us / 100, rel=1e-3)
+        assert paired.low <= paired.ratio <= paired.high
+        paired.assert_not_slower(by=0.05)
+        again = paired_benchmark(functools.partial(work(100_000)), lambda: work(100_000)(), timer=timer)
+        assert again.ratio == pytest.approx(1, rel=1e-3)
+
+
+def test_no_callable(paired_benchmark):
+    paired_benchmark(3, work(1))
+
+
+def test_raises(paired_benchmark):
+    paired_benchmark(work(1), lambda: 1 // 0)
+
+
+def test_coroutine(paired_benchmark):
+    def generator():
+        yield 1
+
+    paired_benchmark(work(1), generator)
+
+
+def test_seconds(paired_benchmark):
+    paired_benchmark(work(1), work(1), timer=lambda: 0.5)
+
+
+def test_still(paired_benchmark):
+    paired_benchmark(work(1), work(1), timer=lambda: 5)
+"""
+NO_BENCHMARK = 'import sys\n\nsys.modules["pytest_benchmark"] = None\n'
+OWN_TOOLS = "from simulated import work\n\nnothing = work(100_000)\n"
+
+
+def test_a_project_with_a_bench_of_its_own_and_without_pytest_benchmark(tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").write_text('OURS = "the project\'s"\n')
+    (tmp_path / "bench" / "tools.py").write_text(OWN_TOOLS)
+    done = session(tmp_path, "-p", "no_benchmark", no_benchmark=NO_BENCHMARK, test_uses=USES)
+    assert done.code == 1
+    assert "5 failed, 2 passed in" in done.printed
+    table = done.printed.partition("paired benchmarks: time of a call")[2]
+    assert "test_uses.py::TestPairs::test_it[fast]: a (call) 50.0 µs, b (call) 100 µs\n" in table
+    assert "  0.500 [0.500, 0.500] of this process, 30 pairs\n" in table
+    assert "  2.00 [2.00, 2.00] of this process, 30 pairs\n" in table
+    assert "test_it[slow [x]] #2: a (partial) 100 µs, b (<lambda>) 100 µs\n" in table
+    assert table.count("assert_not_slower(by=0.05): needs fresh processes, --paired-blocks 8\n") == 2
+    for line in (
+        "a is 3, which cannot be called; give a function of no arguments",
+        "a call of b returns a generator, which has not run yet",
+        "timer must return whole nanoseconds, as time.perf_counter_ns does",
+        "the clock stands still or runs backwards (5 to 5 ns)",
+    ):
+        assert f"\npaired_benchmark: {line}\n" in done.printed
+    assert re.search(r"\nE +ZeroDivisionError", done.printed)
+
+
+BLOCKS = """
+import os
+import signal
+import time
+
+import pytest
+from simulated import FIRST, timer, work
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    path = tmp_path_factory.mktemp("shared") / "pid"
+    path.write_text(str(os.getpid()))
+    return path
+
+
+def test_verdict(shared, tmp_path, paired_benchmark):
+    with open("processes", "a") as file:
+        file.write("x")
+    faster = paired_benchmark(work(80_000), work(100_000), timer=timer)
+    slower = paired_benchmark(work(120_000), work(100_000), timer=timer)
+    assert shared.read_text() == str(os.getpid())
+    faster.assert_not_slower()
+    slower.assert_not_slower(by=0.5)
+    slower.assert_not_slower(by=0.1)
+
+
+def test_killed(paired_benchmark):
+    if not FIRST:
+        os.kill(os.getpid(), signal.SIGKILL)
+    paired_benchmark(work(100_000), work(100_000), timer=timer).assert_not_slower()
+
+
+def test_failing(paired_benchmark):
+    assert FIRST, "only the first"
+    paired_benchmark(work(100_000), work(100_000), timer=timer)
+
+
+def test_other(paired_benchmark):
+    raise AssertionError("not asked for")
+"""
+
+
+def test_fresh_processes_give_a_verdict_and_both_stand_in_pytest_benchmarks_files(tmp_path: Path) -> None:
+    asked = ("--paired-blocks=6", "-k", "not other", f"--basetemp={tmp_path / 'base'}", "--junitxml=out.xml")
+    kept = ("--benchmark-only", "--benchmark-json=out.json", "-p", "pytest_benchmark.plugin")
+    done = session(tmp_path, *kept, *asked, "test_blocks.py", test_blocks=BLOCKS)
+    assert done.code == 1
+    assert "2 failed, 1 passed, 1 deselected in" in done.printed
+    assert len((tmp_path / "processes").read_text()) == 6 + 1
+    failure = "a (call) / b (call) is 1.20 [1.20, 1.20] in 6 processes: a is proved to be over 10 % slower\n"
+    assert f"\npaired_benchmark: {failure}" in done.printed
+    assert (
+        "test_blocks.py::test_verdict #2: a (call) 120 µs, b (call) 100 µs\n"
+        "  1.20 [1.20, 1.20] of this process, 30 pairs\n"
+        "  1.20 [1.20, 1.20] of 6 fresh processes: SLOWER\n"
+        "  assert_not_slower(by=0.5): holds\n"
+        "  assert_not_slower(by=0.1): fails\n"
+    ) in done.printed
+    why = "no verdict, 0 of the 6 ratios that it needs: process 1 of 6: ended by signal 9, Killed\n"
+    assert f"\npaired_benchmark: {why}" in done.printed
+    assert "\n  process 1 of 6: failed in call, AssertionError: only the first\n" in done.printed
+
+    names = [
+        "test_verdict",
+        "test_verdict (b: call)",
+        "test_verdict #2 (a: call)",
+        "test_verdict #2 (b: call)",
+    ]
+    saved = json.loads((tmp_path / "out.json").read_text())["benchmarks"]
+    assert [one["name"] for one in saved][:4] == names
+    assert all(f"\n{name} " in done.printed for name in names)
+    for one, us, n_calls in zip(saved, (80, 100, 120, 100), (32, 28, 23, 28), strict=False):
+        assert one["stats"]["median"] == pytest.approx(us / 1e6, rel=1e-3)
+        assert len(one["stats"]["data"]) == one["stats"]["rounds"] == MAX_ROUNDS
+        assert one["stats"]["iterations"] == n_calls
+    facts = saved[0]["extra_info"]["paired_benchmark"]
+    assert facts["over_processes"]["ratio"] == pytest.approx(0.8, rel=1e-3)
+    assert facts["over_processes"]["n"] == 6
+    assert '<property name="paired_benchmark"' in (tmp_path / "out.xml").read_text()
+
+
+def test_a_process_that_hangs_is_ended_in_time(tmp_path: Path) -> None:
+    hanging = """
+import time
+
+from simulated import FIRST, timer, work
+
+
+def test_hanging(paired_benchmark):
+    if not FIRST:
+        time.sleep(3600)
+    paired_benchmark(work(100_000), work(100_000), timer=timer)
+"""
+    done = session(tmp_path, "--paired-blocks=8", "--paired-max-time=0.5", test_hanging=hanging)
+    assert re.search(r"\n  process 1 of 8: no ratio within [\d.e-]+ s \(--paired-max-time\)\n", done.printed)
+
+
+PLAIN = """
+from simulated import timer, work
+
+
+def test_plain(paired_benchmark):
+    paired_benchmark(work(100_000), work(1_000), timer=timer).assert_not_slower()
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-p", "xdist.plugin", "-n1"), "xdist runs tests side by side: add -n 0"),
+        (
+            ("-p", "pytest_benchmark.plugin", "--benchmark-disable"),
+            "pytest-benchmark is disabled",
+        ),
+    ],
+    ids=["xdist", "disabled"],
+)
+def test_where_timing_cannot_be_nothing_is_timed_and_the_reason_told(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = session(tmp_path, *options, test_plain=PLAIN)
+    assert done.code == 0, done.printed
+    assert f"\ntest_plain.py::test_plain: not timed, {said}\n" in done.printed
+    assert "was not used" not in done.printed
+
+
+def test_a_wrong_number_of_processes_is_a_usage_error_of_one_line(tmp_path: Path) -> None:
+    done = session(tmp_path, "--paired-blocks=1", test_plain=PLAIN)
+    assert done.code == pytest.ExitCode.USAGE_ERROR
+    assert done.printed.strip() == "ERROR: --paired-blocks 1: a verdict takes 6 to 100 processes"
+
+
+def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
+    example = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "pytest.md").read_text(), re.DOTALL)
+    assert example is not None
+    done = session(tmp_path, test_join=example[1])
+    assert done.code == 0, done.printed
+    assert "test_join.py::test_join_is_not_slower: a (joined) " in done.printed
+    assert re.search(r"\n  0\.\d+ \[.*\] of this process, 30 pairs\n", done.printed)
+    assert "assert_not_slower(by=0.05): needs fresh processes, --paired-blocks 8" in done.printed
