@@ -41,11 +41,8 @@ JOB = "RNNBENCH_PAIRED"
 NAME = "paired_benchmark"
 # pytest was started as `python -m pytest`: a child must find the same modules
 FROM_FOLDER = str(Path.cwd()) in sys.path
-# options that a child has otherwise: nothing that asks a terminal, writes the session's files, or times
-OF_A_CHILD = {
-    "usepdb": False, "trace": False, "xmlpath": None, "pyargs": False,
-    "benchmark_only": False, "benchmark_skip": False, "benchmark_enable": False, "benchmark_disable": True,
-}  # fmt: skip
+# options that a child has otherwise: it times and saves nothing for pytest-benchmark
+OF_A_CHILD = {"benchmark_only": False, "benchmark_enable": False, "benchmark_disable": True}
 OUTCOMES = {  # of an assertion
     "not judged": "needs fresh processes, --paired-blocks 8",
     "undecided": "passes, since nothing is proved",
@@ -146,10 +143,10 @@ class PairedBenchmark:
     def __init__(self, plugin: "_Plugin", node: pytest.Item, untimed: str) -> None:
         self._plugin, self._node = plugin, node
         self._untimed = "xdist runs tests side by side: add -n 0" if _distributed(plugin.config) else untimed
+        self.uses = 0
         self.timed: list[tuple[Paired, Pairs]] = []
         self._logs: list[list[float]] = []  # of each fresh process, the log ratio of every use
         self._lost: list[str] = []
-        self._uses = 0
         if plugin.blocks and not self._untimed and not plugin.job:
             self._run_blocks()
 
@@ -158,6 +155,7 @@ class PairedBenchmark:
     ) -> Paired:
         """Time a and b in turn, by a timer of nanoseconds; return the ratio of a to b."""
         __tracebackhide__ = True
+        self.uses += 1
         for letter, call in (("a", a), ("b", b)):
             if not callable(call):
                 _refuse(f"{letter} is {call!r:.60}, which cannot be called; give a function of no arguments")
@@ -167,8 +165,7 @@ class PairedBenchmark:
         if not isinstance(timer(), int):
             _refuse("timer must return whole nanoseconds, as time.perf_counter_ns does")
         names = [getattr(call, "__name__", type(call).__name__) for call in (a, b)]
-        self._uses += 1
-        paired = Paired(self._node.nodeid, self._uses, names[0], names[1], untimed=self._untimed)
+        paired = Paired(self._node.nodeid, self.uses, names[0], names[1], untimed=self._untimed)
         self._node.user_properties.append((NAME, vars(paired)))
         if not self._untimed:
             pairs = _take_pairs(a, b, timer)
@@ -225,8 +222,7 @@ def _run_block(config: pytest.Config, node: pytest.Item, left_s: float) -> tuple
     with tempfile.TemporaryDirectory(prefix="rnnbench-", ignore_cleanup_errors=True) as folder:
         out, printed = Path(folder, "out.json"), Path(folder, "printed")
         job = {"node": f"{node.path}::{node.nodeid.partition('::')[2]}", "folder": folder}
-        options = ["-o", f"cache_dir={folder}/cache"] * config.pluginmanager.hasplugin("cacheprovider")
-        options += ["--no-cov"] * config.pluginmanager.hasplugin("pytest_cov")
+        options = ["--no-cov"] * config.pluginmanager.hasplugin("pytest_cov")
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # -O, -X, -W
         flags += ["-P"] * (not FROM_FOLDER)
         # the padding shifts the stack: no process repeats a lucky memory layout
@@ -424,12 +420,8 @@ class _WithBenchmark(_Plugin):
         self._hand_over(request.node, benchmark, paired)
 
     def _hand_over(self, node: pytest.Item, benchmark: Any, used: PairedBenchmark) -> None:
-        from pytest_benchmark.fixture import FixtureAlreadyUsed
-
-        if not benchmark.enabled:
-            with suppress(FixtureAlreadyUsed):  # by the test itself
-                benchmark.pedantic(_nothing)  # else it warns that it was not used
-            return
+        # else it warns that nothing has used it, where our call failed or pytest-benchmark is disabled
+        benchmark.skipped = used.uses > 0
         entries = [
             (paired, letter, [pair[index] / 1e9 for pair in pairs.rounds], pairs.n_calls[index])
             for paired, pairs in used.timed

@@ -6,12 +6,15 @@ import random
 import re
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from test_imports import loaded_by
 
@@ -62,22 +65,30 @@ class Clock:
         self.now += ns
 
 
-def session(folder: Path, *options: str, **files: str) -> SimpleNamespace:
-    """What pytest says of a project of these files, with no plug-in but ours and those that are named."""
+def running(folder: Path, *options: str, **files: str) -> subprocess.Popen[str]:
+    """A pytest on a project of these files, with no plug-in but ours and those that are named."""
     for name, text in ({"simulated": SIMULATED} | files).items():
         (folder / f"{name}.py").write_text(text)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "rnnbench_pytest", "-W", "error", *options],
+    return subprocess.Popen(
+        [sys.executable, "-b", "-m", "pytest", "-p", "rnnbench_pytest", "-W", "error", *options],
         cwd=folder,
         env=inherited | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
     )
-    printed = ended.stdout + ended.stderr
+
+
+def session(folder: Path, *options: str, **files: str) -> SimpleNamespace:
+    """How such a pytest ended, and what it printed."""
+    with running(folder, *options, **files) as process:
+        try:
+            printed, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert "INTERNALERROR" not in printed, printed
-    return SimpleNamespace(code=ended.returncode, printed=printed)
+    return SimpleNamespace(code=process.returncode, printed=printed)
 
 
 # values
@@ -134,13 +145,17 @@ def test_the_cold_calls_after_the_other_function_are_in_no_value() -> None:
 # verdicts
 
 
-def judged(logs: list[float]) -> Paired:
-    """A comparison with these log ratios, one of each fresh process."""
+def fresh_benchmark() -> PairedBenchmark:
     plugin: Any = SimpleNamespace(
         blocks=0, job=None, logs=[], config=SimpleNamespace(getoption=lambda *_: "no")
     )
     node: Any = SimpleNamespace(nodeid="test_it.py::test_it", user_properties=[])
-    benchmark, clock = PairedBenchmark(plugin, node, ""), Clock()
+    return PairedBenchmark(plugin, node, "")
+
+
+def judged(logs: list[float]) -> Paired:
+    """A comparison with these log ratios, one of each fresh process."""
+    benchmark, clock = fresh_benchmark(), Clock()
     benchmark._logs = [[log] for log in logs]
 
     def call() -> None:
@@ -167,7 +182,7 @@ def test_only_a_proved_slowdown_fails() -> None:
     assert share(1.0) == 0
     assert share(1.05) <= 0.05  # at the very limit, in one of forty
     assert share(1.10) >= 0.9
-    assert not fails([0.2] * 7 + [-0.5], 0.05)  # one process decides: Student's interval contains 1
+    assert not fails([0.06] * 5 + [3.0], 0.05)  # all are above, but Student's interval is not: one decides
 
 
 @pytest.mark.parametrize(
@@ -191,6 +206,18 @@ def test_too_few_ratios_are_no_verdict() -> None:
         paired.assert_not_slower()
 
 
+def test_a_comparison_that_no_fresh_process_has_come_to_has_no_verdict() -> None:
+    benchmark, clock = fresh_benchmark(), Clock()
+    benchmark._logs = [[0.0]] * 7
+
+    def call() -> None:
+        clock.work(2000 * US)
+
+    benchmark(call, call, timer=clock).assert_not_slower()
+    with pytest.raises(pytest.fail.Exception, match="7 of 7 processes did not come to this comparison"):
+        benchmark(call, call, timer=clock).assert_not_slower()
+
+
 @pytest.mark.parametrize("by", [-0.1, float("nan"), float("inf"), "5 %", None])
 def test_a_limit_that_is_none_is_refused(by: Any) -> None:
     with pytest.raises(pytest.fail.Exception, match="give a share of the time, such as"):
@@ -199,6 +226,26 @@ def test_a_limit_that_is_none_is_refused(by: Any) -> None:
 
 def test_the_smallest_number_of_processes_is_that_of_a_verdict() -> None:
     assert rnnbench_pytest.MIN_BLOCKS == statistics.MIN_BLOCKS == MIN_ROUNDS
+
+
+def test_neither_a_debugger_nor_coverage_slows_what_is_timed() -> None:
+    clock, seen, before = Clock(), [], sys.gettrace()
+
+    def call() -> None:
+        clock.work(2000 * US)
+        seen.append(sys.gettrace())
+
+    def tracer(*_: object) -> None:
+        return None
+
+    sys.settrace(tracer)
+    try:
+        fresh_benchmark()(call, call, timer=clock)
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+    assert seen[0] is tracer
+    assert set(seen[2:]) == {None}
 
 
 # options
@@ -319,7 +366,7 @@ def test_a_project_with_a_bench_of_its_own_and_without_pytest_benchmark(tmp_path
 BLOCKS = """
 import os
 import signal
-import time
+import sys
 
 import pytest
 from simulated import FIRST, timer, work
@@ -332,15 +379,19 @@ def shared(tmp_path_factory):
     return path
 
 
-def test_verdict(shared, tmp_path, paired_benchmark):
-    with open("processes", "a") as file:
-        file.write("x")
-    faster = paired_benchmark(work(80_000), work(100_000), timer=timer)
-    slower = paired_benchmark(work(120_000), work(100_000), timer=timer)
-    assert shared.read_text() == str(os.getpid())
-    faster.assert_not_slower()
-    slower.assert_not_slower(by=0.5)
-    slower.assert_not_slower(by=0.1)
+@pytest.mark.parametrize("us", [120], ids=["a [b]::c"])
+class TestVerdict:
+    def test_it(self, shared, tmp_path, paired_benchmark, us, request):
+        with open("processes", "a") as file:
+            file.write("x")
+        faster = paired_benchmark(work(80_000), work(100_000), timer=timer)
+        slower = paired_benchmark(work(us * 1000), work(100_000), timer=timer)
+        assert shared.read_text() == str(os.getpid())  # nobody else has written or removed it
+        assert request.config.getoption("no_cov") is not FIRST
+        assert sys.flags.bytes_warning == 1
+        faster.assert_not_slower()
+        slower.assert_not_slower(by=0.5)
+        slower.assert_not_slower(by=0.1)
 
 
 def test_killed(paired_benchmark):
@@ -349,7 +400,8 @@ def test_killed(paired_benchmark):
     paired_benchmark(work(100_000), work(100_000), timer=timer).assert_not_slower()
 
 
-def test_failing(paired_benchmark):
+def test_failing(paired_benchmark, benchmark):
+    benchmark.pedantic(work(1), rounds=3)
     assert FIRST, "only the first"
     paired_benchmark(work(100_000), work(100_000), timer=timer)
 
@@ -359,17 +411,31 @@ def test_other(paired_benchmark):
 """
 
 
+COVERAGE = """
+def pytest_addoption(parser):
+    parser.addoption("--no-cov", action="store_true")
+"""
+
+
 def test_fresh_processes_give_a_verdict_and_both_stand_in_pytest_benchmarks_files(tmp_path: Path) -> None:
     asked = ("--paired-blocks=6", "-k", "not other", f"--basetemp={tmp_path / 'base'}", "--junitxml=out.xml")
-    kept = ("--benchmark-only", "--benchmark-json=out.json", "-p", "pytest_benchmark.plugin")
-    done = session(tmp_path, *kept, *asked, "test_blocks.py", test_blocks=BLOCKS)
+    kept = (
+        "--benchmark-only",
+        "--benchmark-enable",
+        "--benchmark-save=us",
+        "--benchmark-json=out.json",
+        "-p",
+        "pytest_benchmark.plugin",
+    )
+    files = {"test_blocks": BLOCKS, "pytest_cov": COVERAGE}
+    done = session(tmp_path, "-p", "pytest_cov", *kept, *asked, "test_blocks.py", **files)
     assert done.code == 1
     assert "2 failed, 1 passed, 1 deselected in" in done.printed
     assert len((tmp_path / "processes").read_text()) == 6 + 1
     failure = "a (call) / b (call) is 1.20 [1.20, 1.20] in 6 processes: a is proved to be over 10 % slower\n"
     assert f"\npaired_benchmark: {failure}" in done.printed
     assert (
-        "test_blocks.py::test_verdict #2: a (call) 120 µs, b (call) 100 µs\n"
+        "test_blocks.py::TestVerdict::test_it[a [b]::c] #2: a (call) 120 µs, b (call) 100 µs\n"
         "  1.20 [1.20, 1.20] of this process, 30 pairs\n"
         "  1.20 [1.20, 1.20] of 6 fresh processes: SLOWER\n"
         "  assert_not_slower(by=0.5): holds\n"
@@ -378,20 +444,25 @@ def test_fresh_processes_give_a_verdict_and_both_stand_in_pytest_benchmarks_file
     why = "no verdict, 0 of the 6 ratios that it needs: process 1 of 6: ended by signal 9, Killed\n"
     assert f"\npaired_benchmark: {why}" in done.printed
     assert "\n  process 1 of 6: failed in call, AssertionError: only the first\n" in done.printed
+    assert "process 2 of 6" not in done.printed  # six cannot be reached any more
 
     names = [
-        "test_verdict",
-        "test_verdict (b: call)",
-        "test_verdict #2 (a: call)",
-        "test_verdict #2 (b: call)",
+        f"{test}{of}"
+        for test, all_of in (
+            ("test_it[a [b]::c]", ("", " (b: call)", " #2 (a: call)", " #2 (b: call)")),
+            ("test_killed", ("", " (b: call)")),
+            ("test_failing", ("", " (a: call)", " (b: call)")),
+        )
+        for of in all_of
     ]
     saved = json.loads((tmp_path / "out.json").read_text())["benchmarks"]
-    assert [one["name"] for one in saved][:4] == names
+    assert [one["name"] for one in saved] == names
     assert all(f"\n{name} " in done.printed for name in names)
     for one, us, n_calls in zip(saved, (80, 100, 120, 100), (32, 28, 23, 28), strict=False):
         assert one["stats"]["median"] == pytest.approx(us / 1e6, rel=1e-3)
         assert len(one["stats"]["data"]) == one["stats"]["rounds"] == MAX_ROUNDS
         assert one["stats"]["iterations"] == n_calls
+    assert len(list((tmp_path / ".benchmarks").rglob("*.json"))) == 1
     facts = saved[0]["extra_info"]["paired_benchmark"]
     assert facts["over_processes"]["ratio"] == pytest.approx(0.8, rel=1e-3)
     assert facts["over_processes"]["n"] == 6
@@ -412,6 +483,40 @@ def test_hanging(paired_benchmark):
 """
     done = session(tmp_path, "--paired-blocks=8", "--paired-max-time=0.5", test_hanging=hanging)
     assert re.search(r"\n  process 1 of 8: no ratio within [\d.e-]+ s \(--paired-max-time\)\n", done.printed)
+
+
+def test_a_fresh_process_ends_with_a_session_that_is_killed(tmp_path: Path) -> None:
+    child_pid = tmp_path / "pid"
+    orphan = f"""
+import os
+import time
+
+from simulated import FIRST
+
+
+def test_orphan(paired_benchmark):
+    if not FIRST:
+        with open("{child_pid}.new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename("{child_pid}.new", "{child_pid}")
+        time.sleep(3600)
+"""
+    with running(tmp_path, "--paired-blocks=8", test_orphan=orphan) as process:
+        until(child_pid.exists)
+        process.kill()
+    until(lambda: not alive(int(child_pid.read_text())))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, but not for ever."""
+    due = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < due
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 PLAIN = """
