@@ -222,7 +222,7 @@ def _run_block(config: pytest.Config, node: pytest.Item, left_s: float) -> tuple
     with tempfile.TemporaryDirectory(prefix="rnnbench-", ignore_cleanup_errors=True) as folder:
         out, printed = Path(folder, "out.json"), Path(folder, "printed")
         job = {"node": f"{node.path}::{node.nodeid.partition('::')[2]}", "folder": folder}
-        options = ["--no-cov"] * config.pluginmanager.hasplugin("pytest_cov")
+        options = ["--no-cov"] * hasattr(config.option, "no_cov")  # of pytest-cov
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # -O, -X, -W
         flags += ["-P"] * (not FROM_FOLDER)
         # the padding shifts the stack: no process repeats a lucky memory layout

@@ -427,8 +427,8 @@ def test_fresh_processes_give_a_verdict_and_both_stand_in_pytest_benchmarks_file
         "-p",
         "pytest_benchmark.plugin",
     )
-    files = {"test_blocks": BLOCKS, "pytest_cov": COVERAGE}
-    done = session(tmp_path, "-p", "pytest_cov", *kept, *asked, "test_blocks.py", **files)
+    files = {"test_blocks": BLOCKS, "like_coverage": COVERAGE}
+    done = session(tmp_path, "-p", "like_coverage", *kept, *asked, "test_blocks.py", **files)
     assert done.code == 1
     assert "2 failed, 1 passed, 1 deselected in" in done.printed
     assert len((tmp_path / "processes").read_text()) == 6 + 1
