@@ -164,15 +164,16 @@ class PairedBenchmark:
                 _refuse(f"a call of {letter} returns a {type(first).__name__}, which has not run yet")
         if not isinstance(timer(), int):
             _refuse("timer must return whole nanoseconds, as time.perf_counter_ns does")
-        names = [getattr(call, "__name__", type(call).__name__) for call in (a, b)]
+        names = [str(getattr(call, "__name__", type(call).__name__)) for call in (a, b)]
         paired = Paired(self._node.nodeid, self.uses, names[0], names[1], untimed=self._untimed)
         self._node.user_properties.append((NAME, vars(paired)))
         if not self._untimed:
             pairs = _take_pairs(a, b, timer)
-            self._plugin.logs.append(median(pairs.logs))
-            if not self._plugin.job:
-                self.timed.append((paired, pairs))
+            if self._plugin.job:
+                self._plugin.logs.append(median(pairs.logs))
+            else:
                 self._describe(paired, pairs)
+                self.timed.append((paired, pairs))
         return paired
 
     def _describe(self, paired: Paired, pairs: "Pairs") -> None:
@@ -180,7 +181,8 @@ class PairedBenchmark:
         paired.ratio, (paired.low, paired.high) = interval.estimate, interval.limits
         paired.a_ns, paired.b_ns = map(median, zip(*pairs.rounds, strict=True))
         paired.rounds = len(pairs.rounds)
-        logs = [process[paired.use - 1] for process in self._logs if len(process) >= paired.use]
+        index = len(self.timed)
+        logs = [process[index] for process in self._logs if index < len(process)]
         paired.lost = list(self._lost)
         if fewer := len(self._logs) - len(logs):
             paired.lost.append(f"{fewer} of {len(self._logs)} processes did not come to this comparison")
@@ -218,7 +220,10 @@ def _take_pairs(a: Callable[[], object], b: Callable[[], object], timer: Callabl
 
 
 def _run_block(config: pytest.Config, node: pytest.Item, left_s: float) -> tuple[list[float], str]:
-    """Run one test in one fresh process; return its log ratios, or why there are none."""
+    """Run one test in one fresh process; return its log ratios, or why there are none.
+
+    It is no ``Child`` of ``bench.machine``, which would find our ``bench`` before the project's own.
+    """
     with tempfile.TemporaryDirectory(prefix="rnnbench-", ignore_cleanup_errors=True) as folder:
         out, printed = Path(folder, "out.json"), Path(folder, "printed")
         job = {"node": f"{node.path}::{node.nodeid.partition('::')[2]}", "folder": folder}
@@ -250,7 +255,9 @@ def _run_block(config: pytest.Config, node: pytest.Item, left_s: float) -> tuple
             return result
         if code < 0:
             return [], f"ended by signal {-code}, {signal.strsignal(-code)}"
-        *_, last = ["it printed nothing", *printed.read_text(errors="replace").splitlines()]
+        lines = [line for line in printed.read_text(errors="replace").splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith(("E  ", "ERROR: "))]
+        last = (errors or lines or ["it printed nothing"])[-1]
         return [], ours("bench.machine.wording").short(f"exit code {code}, {last}")
 
 
@@ -448,9 +455,8 @@ class _WithBenchmark(_Plugin):
     def _add_more(self, benchmarks: list[dict[str, Any]]) -> None:
         from pytest_benchmark.stats import Stats
 
-        for paired, letter, seconds, n_calls in reversed(
-            self._more
-        ):  # each right after the entry of its test
+        # from the last one on, so that all stand in their order right after the entry of their test
+        for paired, letter, seconds, n_calls in reversed(self._more):
             places = [place for place, one in enumerate(benchmarks) if one["fullname"] == paired.test]
             if not places:
                 continue
