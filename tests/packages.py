@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("bench", "impl_numpy", "impl_torch")
+PACKAGES = ("bench", "impl_numpy", "impl_torch", "rnnbench_pytest")
 FILES = (
     "*.cff", "*.in", "*.md", "*.py", "*.toml", "*.txt", "*.yml", ".pre-commit-config.yaml", "LICENSE",
     "Makefile",

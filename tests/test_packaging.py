@@ -14,7 +14,6 @@ from packages import PACKAGES, ROOT, build, copy_project
 import bench
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MODULES = tuple(path.stem for path in ROOT.glob("*.py"))
 
 pytest.importorskip("setuptools", "77")  # which torch brings along
 
@@ -47,8 +46,8 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other_name(
     files = {name for name in wheel.namelist() if not PurePath(name).parts[0].endswith(".dist-info")}
     assert files == {
         name for name in sources if name.startswith(tuple(f"{package}/" for package in PACKAGES))
-    } | {f"{module}.py" for module in MODULES}
-    assert {name.partition("/")[0] for name in files} <= {*PACKAGES, "rnnbench_pytest.py"}
+    }
+    assert {name.partition("/")[0] for name in files} == {*PACKAGES}
     assert {f"{package}/py.typed" for package in PACKAGES} <= files
 
 
