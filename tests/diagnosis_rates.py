@@ -140,6 +140,9 @@ def is_true(finding: Finding, fresh: Sequence[Trial], wrong: Wrong) -> bool:
     elif finding.kind == Kind.ACROSS_STEPS:
         steps = {trial.sizes["T"] for trial in fresh if {*trial.wrong()} & {*finding.parameters}}
         return bool(steps) and 1 not in steps
+    if finding.kind == Kind.ACROSS_SAMPLES:
+        samples = {trial.sizes["B"] for trial in fresh if {*trial.wrong()} & {*finding.parameters}}
+        return bool(samples) and 1 not in samples
     if finding.kind == Kind.NOT_SUMMED and {Kind.NOT_HANDED_BACK, Kind.TRUNCATED} <= wrong.kinds:
         return True  # but for the last step all are lost, either way
     if finding.kind in wrong.kinds and finding.line:  # in another line

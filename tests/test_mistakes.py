@@ -107,6 +107,14 @@ STEPS = "range(len(x) - 1, -1, -1)"
          "U W bU bW", "the rows of dw stand as da_z, da_r, da_n * r", 9),
         ("gru", 'grads["bU"] +=', 'grads["bU"] =', Kind.NOT_SUMMED,
          "bU", "dbU is that of the first step, not the sum", 9),
+        ("rnn", "da.T @ hs[t - 1]", "da.T @ hs[max(t - 2, 0)]", Kind.OFF_BY_ONE,
+         "W", "hs[max(t - 2, 0)] stands for hs[t - 1] in dW", 5),
+        ("lstm", "da_f = dc * c_before", "da_f = (dc - dh * o * (1 - tanh_c * tanh_c)) * c_before", Kind.TERM,
+         "U W bU bW", "the part dh * o * (1 - tanh_c * tanh_c) is left out of the dc in da_f", 10),
+        ("lstm", "dh = da @ W", "dh = da_g @ np.split(W, 4)[2]", Kind.NOT_HANDED_BACK,
+         "U W bU bW", "what goes through gate 1, 2 and 4 of 4 is left out of dh", 10),
+        ("gru", "da_n * w_n", "dh * (1 - z) * w_n", Kind.DERIVATIVE,
+         "U W bU bW", "the derivative 1 - n * n is left out of the da_n in da_r", 9),
         ("rnn", '"bW": db.copy()', '"bW": 0 * db', Kind.ZERO, "bW", "dbW is zero", 5),
         ("rnn", "dh = da @ W", "dh = np.clip(da @ W, -0.01, 0.01)", Kind.CLIPPED,
          "U W bU bW", "dh is cut off at ±0.01", 5),
@@ -134,6 +142,23 @@ def test_a_line_of_the_huber_loss_is_not_shown_where_the_loss_is_another() -> No
     (of_huber,), (of_another,) = (diagnose(trials(doubled, "gru", delta=d), "gru") for d in (2.0, np.inf))
     assert (of_huber.line, of_huber.section) == ("dy_hat = e_clipped / e.size", 2)
     assert (of_another.line, of_another.section, of_another.mistake) == ("", 0, "dy_hat is twice as large")
+
+
+def test_weight_decay_and_a_shortened_gradient_are_named() -> None:
+    def decayed(params: Any, *data: Any, **options: Any) -> Any:
+        loss, grads = reference("rnn")(params, *data, **options)
+        return loss, {**grads, "W": grads["W"] + 0.01 * params["W"]}
+
+    def shortened(params: Any, *data: Any, **options: Any) -> Any:
+        loss, grads = reference("rnn")(params, *data, **options)
+        length = np.sqrt(sum(np.sum(grad**2) for grad in grads.values()))
+        return loss, {name: grad * min(1, 0.05 / (length + 1e-6)) for name, grad in grads.items()}
+
+    (of_decay,), (of_length,) = (diagnose(trials(f, "rnn"), "rnn") for f in (decayed, shortened))
+    said = of_decay.kind, of_decay.parameters, of_decay.mistake
+    assert said == (Kind.TERM, ("W",), "0.01 times the parameter is added")
+    assert of_length.kind == Kind.CLIPPED
+    assert of_length.mistake == "all gradients together are shortened to a length of 0.05"
 
 
 def test_two_mistakes_in_different_parameters_are_named_each_for_its_own() -> None:

@@ -39,10 +39,15 @@ HANDED_BACK = ("dh", "dc")
 ERRORS = ("e", "e_clipped")  # their factors are those of dy_hat
 NOT_BACK = ("loss", "y_hat", "biased")  # begin lines that are no part of the gradient
 NO_ARRAYS = {"t", "_", "hs", "cache", "grads", "loss", "biases", "biased", "name", "p", "act_prime"}
-SHIFTED = (("[t]", "[t - 1]"), ("[t - 1]", "[t]"), ("[t - 1]", "[t - 2]"), ("[-1]", "[-2]"), ("[-1]", "[0]"))
+SHIFTED = (  # an index -> another, which may be that of another step
+    ("[t]", "[t - 1]"), ("[t]", "[max(t - 1, 0)]"), ("[t]", "[min(t + 1, len(x) - 1)]"),
+    ("[t - 1]", "[t]"), ("[t - 1]", "[t - 2]"), ("[t - 1]", "[max(t - 2, 0)]"),
+    ("[-1]", "[-2]"), ("[-1]", "[0]"),
+)  # fmt: skip
 BEFORE = {"h_before": "cache[].h", "c_before": "c"}  # the same quantity, a step later
 SPECIAL = {  # a part -> what papers and programs have in its place, and the mistake
     "w_n": ("h_before @ np.split(W, 3)[2].T", "w_n is taken without bW in"),
+    "dw.T @ h_before": ("du.T @ (r * h_before)", "the reset gate is before the product in"),
     "da_n * w_n": ("da_n @ np.split(W, 3)[2] * h_before", "the reset gate is before the product in"),
 }
 
@@ -66,6 +71,7 @@ class Facts(NamedTuple):
 
     arrays: list[str]  # what it computes with, as texts: dh, x[t], cache[t].h
     gates: int  # how many matrices U and W hold, one below the other
+    cached: list[str]  # quantities of a step that the forward pass kept, as gates
     last: str  # dL/dh_T
     reduced: dict[str, list[Change]]  # quantity -> its definitions without a part; the part in words
 
@@ -212,6 +218,13 @@ def _left_out(part: Part) -> Iterator[Change]:
     left, right = ast.unparse(node.left), ast.unparse(node.right)
     if isinstance(node.op, ast.Div):
         yield Kind.CONSTANT, left, f"the division by {right} is left out of {target}"
+    if isinstance(node.op, ast.MatMult) and right == "W":
+        yield Kind.FACTOR, left, f"the product with W is left out of {target}"
+        yield (
+            Kind.FACTOR,
+            f"{left} * np.diag(W)",
+            f"{left} is multiplied by W's diagonal, not by W, in {target}",
+        )
     for kept, lost in ((left, right), (right, left)):
         if isinstance(node.op, ast.Mult):
             kind, what = (Kind.DERIVATIVE, "derivative") if _derivative_of(lost) else (Kind.FACTOR, "factor")
@@ -270,7 +283,11 @@ def _other_step(part: Part) -> Iterator[Change]:
         yield Kind.OFF_BY_ONE, now, f"{now} stands for {before}, in the first step too"
     if text not in part.of.arrays:
         return
-    shifted = [text.replace(old, new) for old, new in SHIFTED if old in text]
+    indexed = f"cache[t].{text}" if text in part.of.cached else text
+    shifted = [indexed.replace(old, new) for old, new in SHIFTED if old in indexed]
+    if text in BEFORE:
+        name = text[0]
+        shifted += [f"cache[max(t - 2, 0)].{name}", f"cache[t - 2].{name} if t > 1 else 0 * {text}"]
     shifted += [other for other in part.of.arrays if _timeless(other) == _timeless(text)]
     for other in dict.fromkeys(shifted):
         if other != text:
@@ -301,6 +318,10 @@ def _gates(part: Part) -> Iterator[Change]:
     orders = list(permutations(range(gates)))[1:]
     if isinstance(node, ast.Call) and isinstance(rows_of := node.args[0] if node.args else None, ast.Tuple):
         names = [ast.unparse(each) for each in rows_of.elts]
+        for array in part.of.arrays:
+            same = ", ".join(f"({name.partition(' * ')[0]}) * {array}" for name in names)
+            every = f"np.concatenate(({same}), axis=1)"
+            yield Kind.FACTOR, every, f"every row of {target} has the factor {array}"
         mixed = f"np.stack(({', '.join(names)}), axis=2).reshape(len(y), -1)"
         yield Kind.ORDER, mixed, f"the rows of the gates alternate in {target}"
         for order in orders:
@@ -359,9 +380,16 @@ def _mistaken(part: Part) -> Iterator[Change]:
             yield kind, kept, f"{kept} stands for {text} in {target}"
     if text in of.arrays:
         for kind, new, lost in of.reduced.get(text, ()):
+            kind = Kind.TERM if kind == Kind.NOT_HANDED_BACK else kind  # it is, but not here
             yield kind, new, f"{lost} is left out of the {text} in {target}"
         yield Kind.SIGN, f"-{text}", f"-{text} stands for {text} in {target}"
-        yield Kind.ZERO, f"0 * {text}", f"{text} is left out of {target}"
+        yield Kind.TERM, f"0 * {text}", f"{text} is left out of {target}"
+        for factor in of.arrays if target in ("dU", "dW", "dV") else ():
+            yield Kind.FACTOR, f"({text}) * ({factor})", f"{target} has the factor {factor} too many"
+        for new in (form.format(text) for form in FORMS[:2]):
+            yield Kind.DERIVATIVE, new, f"{new} stands for {text} in {target}"
+        if text.endswith(".h") and "c" in of.cached:
+            news.append(text.replace(".h", ".c"))
         news += [other for other in of.arrays if other != text]
         news += [f"1 - {text}", f"np.tanh({text})", f"sigmoid({text})", re.sub(r"\[t", "[::-1][t", text)]
     for new in news:
@@ -418,7 +446,7 @@ def _everywhere(source: str) -> Iterator[Change]:
 
 def _facts(definition: ast.FunctionDef) -> Facts:
     """Return what the rules need to know of a backward pass."""
-    operands, computed, gates, last = list[ast.AST](), set[str](), 1, ""
+    operands, computed, gates, cached, last = list[ast.AST](), set[str](), 1, list[str](), ""
     reduced: dict[str, list[Change]] = {}
     for node in ast.walk(definition):
         if isinstance(node, ast.BinOp):
@@ -431,19 +459,25 @@ def _facts(definition: ast.FunctionDef) -> Facts:
             computed.add(node.id)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "np.concatenate":
             gates = len(getattr(node.args[0], "elts", ()))
+        elif isinstance(node, ast.Assign) and ast.unparse(node.value) == "cache[t]":
+            cached = [name for name in _target(node).strip("()").split(", ") if name != "_"]
         elif isinstance(node, ast.Assign) and (target := _target(node)).startswith("d"):
             last = last or (ast.unparse(node.value) if target == "dh" else "")
-            facts = Facts([], 1, "", {})
-            for part in _parts(node.value, target, "", facts):
+            value = node.value
+            for part in _parts(value, target, "", Facts([], 1, [], "", {})):
                 for kind, new, mistake in _left_out(part):
-                    lost = mistake.partition(" is left out")[0]
-                    changed = _with(node.value, part.node, new)
-                    reduced.setdefault(target, []).append((kind, changed, lost))
+                    changed = _with(value, part.node, new)
+                    if isinstance(value, ast.BinOp) and ast.unparse(value.left) == target:  # as it was before
+                        before = f"({target} - ({ast.unparse(value.right)}))"
+                        changed = re.sub(rf"\b{target}\b", before, changed)
+                    reduced.setdefault(target, []).append(
+                        (kind, changed, mistake.partition(" is left out")[0])
+                    )
     texts = [ast.unparse(node).removesuffix(".T") for node in operands]
     texts += [text.replace("[t - 1]", "[t]") for text in texts]
     arrays = [text for text in texts if re.fullmatch(r"(\w+|(x|hs|cache)\[.+\])(\.[hc])?", text)]
     known = [text for text in dict.fromkeys(arrays) if "[" in text or text in computed - NO_ARRAYS]
-    return Facts(known, gates, last, reduced)
+    return Facts(known, gates, cached, last, reduced)
 
 
 def _target(statement: ast.Assign | ast.AugAssign) -> str:

@@ -69,7 +69,23 @@ def explain(trials: Sequence[Trial], cell: str) -> list[Finding]:
             if not explained & set(each.parameters):
                 explained |= set(each.parameters)
                 chosen.append(each)
-    return [each.finding(cell, trials) for each in chosen]
+    return [each.finding(cell, trials) for each in chosen] or _decay(trials)
+
+
+def _decay(trials: Sequence[Trial]) -> list[Finding]:
+    """Return the wrong gradients to which a multiple of the parameter itself is added."""
+    factors: dict[float, list[str]] = {}
+    for name in trials[0].exact:
+        pairs = [(t, t.batch.params[name]) for t in trials if t.batch]
+        slopes = [float(np.vdot(t.given[name] - t.exact[name], p) / np.vdot(p, p)) for t, p in pairs]
+        decay = float(np.mean(slopes))
+        fits = [t.error(name, t.exact[name] + decay * p) <= t.tolerance for t, p in pairs]
+        if all(fits) and any(name in trial.wrong() for trial in trials):
+            factors.setdefault(float(f"{decay:.6g}"), []).append(name)
+    return [
+        Finding(Kind.TERM, tuple(names), f"{decay:g} times the parameter is added", "in every entry")
+        for decay, names in factors.items()
+    ]
 
 
 def _size(trial: Trial) -> int:

@@ -18,6 +18,7 @@ from bench.proof.tolerance import Array, norm
 
 CLEAR = 10  # tolerances: below, what fits better than the exact gradient may be rounding
 CHANCE = 1e-7  # that a sign fits other gradients: tolerance^(n - 1) for n entries
+ROUND = 1e-5  # of a bound: PyTorch adds 1e-6 to a length
 FLOAT32 = (1e-9, 1e-5)  # errors of gradients that were computed in float32
 AXES = {"T": "the steps", "B": "the batch", "O": "the outputs"}
 HANDED_BACK = Kind.NOT_HANDED_BACK, Kind.TRUNCATED
@@ -127,8 +128,8 @@ def read_signs(trials: Trials) -> list[Finding]:
     """Return what the trials, of one function, have in common; parameters with one sign are one finding."""
     views = [View(name, trials) for name in trials[0].exact]
     wrong = [view for view in views if view.wrong.any()]
-    if rounded := [*_float32(wrong)]:
-        return rounded
+    if together := [*_float32(wrong), *_shortened(trials)]:
+        return together
     found, findings = dict[Finding, dict[str, float]](), list[Finding]()
     for one in wrong:
         read = ((view, [*_signs(view)]) for view in one.narrower())
@@ -165,6 +166,23 @@ def _float32(wrong: Sequence[View]) -> Iterator[Finding]:
     if exactly and FLOAT32[0] <= largest <= FLOAT32[1]:
         names, mistake = tuple(one.name for one in wrong), "numbers are rounded to float32"
         yield Finding(Kind.PRECISION, names, mistake, f"off by {largest:.0e} at most")
+
+
+def _shortened(trials: Sequence[Trial]) -> Iterator[Finding]:
+    """Yield that all gradients together are never longer than a bound, two lengths of which show it."""
+    wrong = [trial for trial in trials if trial.wrong()]
+    given = [norm(np.array([norm(grad) for grad in trial.given.values()])) for trial in wrong]
+    bound = max(given, default=0.0)
+    if len({trial.length for trial in wrong}) < 2 or min(given) < bound * (1 - ROUND):
+        return
+    if any(trial.length > bound * (1 + ROUND) for trial in trials if not trial.wrong()):
+        return
+    shares = [length / trial.length for length, trial in zip(given, wrong, strict=True)]
+    pairs = [(trial, name, share) for trial, share in zip(wrong, shares, strict=True) for name in trial.exact]
+    if max(shares) < 1 and all(t.error(name, s * t.exact[name]) <= t.tolerance for t, name, s in pairs):
+        names = tuple(name for name in trials[0].exact if any(name in trial.wrong() for trial in wrong))
+        mistake = f"all gradients together are shortened to a length of {bound:.4g}"
+        yield Finding(Kind.CLIPPED, names, mistake, f"in {len(wrong)} of {len(trials)} trials")
 
 
 def _zero(view: View) -> Iterator[Sign]:
