@@ -772,7 +772,7 @@ STUDENTS = [
         rnn_joined,
         "all of the joined matrix assigned",
         "NOT_SUMMED",
-        "dU dW",
+        "dU dW db dbU dbW",
         ("gM += gz.T @ z", "gM = gz.T @ z"),
     ),
     student(
@@ -909,7 +909,7 @@ STUDENTS = [
         "clipped as for exploding gradients",
         "CLIPPED",
         "dh",
-        ("dnext_h = dA.dot(Wh.T)", "dnext_h = np.clip(dA.dot(Wh.T), -0.02, 0.02)"),
+        ("dnext_h = dA.dot(Wh.T)", "dnext_h = np.clip(dA.dot(Wh.T), -0.1, 0.1)"),
     ),
     student(
         "lstm",
