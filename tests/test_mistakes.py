@@ -113,7 +113,7 @@ STEPS = "range(len(x) - 1, -1, -1)"
          "U W bU bW", "the part dh * o * (1 - tanh_c * tanh_c) is left out of the dc in da_f", 10),
         ("lstm", "dh = da @ W", "dh = da_g @ np.split(W, 4)[2]", Kind.NOT_HANDED_BACK,
          "U W bU bW", "what goes through gate 1, 2 and 4 of 4 is left out of dh", 10),
-        ("gru", "da_n * w_n", "dh * (1 - z) * w_n", Kind.DERIVATIVE,
+        ("gru", "da_n * w_n * (", "dh * (1 - z) * w_n * (", Kind.DERIVATIVE,
          "U W bU bW", "the derivative 1 - n * n is left out of the da_n in da_r", 9),
         ("rnn", '"bW": db.copy()', '"bW": 0 * db', Kind.ZERO, "bW", "dbW is zero", 5),
         ("rnn", "dh = da @ W", "dh = np.clip(da @ W, -0.01, 0.01)", Kind.CLIPPED,

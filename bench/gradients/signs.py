@@ -277,6 +277,8 @@ READERS = _zero, _factor, _transposed, _order, _cut, _steps
 def _across(axis: str, views: Sequence[View], found: Sequence[Finding]) -> Iterator[Finding]:
     """Yield what is right for one step or sample and wrong from two on, while something else stays right."""
     sizes = np.array([t.sizes.get(axis, 0) * (t.only_step is None) for t in views[0].trials])
+    if np.any([view.wrong[sizes == 1].any() for view in views]):
+        return  # it is not only there
     steady = np.any([~view.wrong & ~view.small for view in views], axis=0)
     late = {view.name for view in views if axis == "T" and view.late}
     spans = dict[str, tuple[int, int]]()  # the last right size, the first wrong

@@ -117,10 +117,11 @@ def name_axes(
         fits = cell and [len(shape) for shape in shapes] == [3, 2] and shapes[1] == (shapes[0][1], sizes["O"])
         return Axes(("TBI", "BO"), cell, assumed=True) if fits and shapes[0][2] == sizes["I"] else None
     if isinstance(axes, list | tuple):
-        axes = type(axes)("" if letters is None else letters for letters in axes)
+        axes = tuple("" if letters is None else letters for letters in axes)
     if not _are_texts(axes) or len(axes) != len(data):
         names = [label(number) for number in range(len(data))]
         raise UserError(f"axes={axes!r}: give a text for each of {', '.join(names)}, as ('TBI', 'BO')")
+    axes = tuple(letters.upper() for letters in axes)
     found: dict[str, int] = {}
     for number, (letters, shape) in enumerate(zip(axes, shapes, strict=True)):
         fits = len(set(letters)) == len(letters) == len(shape)
