@@ -511,7 +511,8 @@ def in_place(params: Any, x: Any) -> Any:
         ({"w": np.ones(0)}, {}, r"params\['w'\] is empty"),
         ({0: np.ones(3)}, {}, r"params has the name 0: names must be texts"),
         ({"w": np.ones(3)}, {"axes": 5}, r"axes=5: give a text for each of x, as"),
-        ({"w": np.ones(3)}, {"axes": (None,)}, r"axes=\(''.*do not fit x of shape"),
+        ({"w": np.ones(3)}, {"axes": ("t", "b")}, "axes=.*: give a text for each of x, as"),
+        ({"w": np.ones(3)}, {"axes": (None,)}, r"axes=\(None,\) do not fit x of shape"),
         ({"w": np.ones(3)}, {"entries": 0}, r"entries=0: give the number of entries"),
         ({"w": np.ones(3)}, {"axes": ("TBI", "BO")}, r"axes=\('TBI', 'BO'\): give a text for each of x, as"),
         (

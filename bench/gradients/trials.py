@@ -116,24 +116,18 @@ def name_axes(
     if axes is None:
         fits = cell and [len(shape) for shape in shapes] == [3, 2] and shapes[1] == (shapes[0][1], sizes["O"])
         return Axes(("TBI", "BO"), cell, assumed=True) if fits and shapes[0][2] == sizes["I"] else None
-    if isinstance(axes, list | tuple):
-        axes = tuple("" if letters is None else letters for letters in axes)
-    if not _are_texts(axes) or len(axes) != len(data):
+    named = ["" if letters is None else letters for letters in axes] if isinstance(axes, list | tuple) else []
+    if len(named) != len(data) or not all(isinstance(letters, str) for letters in named):
         names = [label(number) for number in range(len(data))]
         raise UserError(f"axes={axes!r}: give a text for each of {', '.join(names)}, as ('TBI', 'BO')")
-    axes = tuple(letters.upper() for letters in axes)
-    found: dict[str, int] = {}
-    for number, (letters, shape) in enumerate(zip(axes, shapes, strict=True)):
+    named, found = [letters.upper() for letters in named], dict[str, int]()
+    for number, (letters, shape) in enumerate(zip(named, shapes, strict=True)):
         fits = len(set(letters)) == len(letters) == len(shape)
         if not fits or any(found.setdefault(*one) != one[1] for one in zip(letters, shape, strict=True)):
             advice = "a letter for each axis, and everywhere one size for a letter"
             raise UserError(f"axes={axes!r} do not fit {label(number)} of shape {shape}: give {advice}")
-    has_x = any(sorted(letters) == sorted("TBI") for letters in axes) and found["I"] == sizes.get("I")
-    return Axes(tuple(axes), cell if has_x else "")
-
-
-def _are_texts(axes: Any) -> bool:
-    return isinstance(axes, list | tuple) and all(isinstance(letters, str) for letters in axes)
+    has_x = any(sorted(letters) == sorted("TBI") for letters in named) and found["I"] == sizes.get("I")
+    return Axes(tuple(named), cell if has_x else "")
 
 
 def _cell_sizes(cell: Cell, params: Arrays) -> dict[str, int]:
