@@ -135,7 +135,7 @@ def test_an_interrupted_run_keeps_its_journal_and_still_reports(tmp_path, number
     assert (tmp_path / "mine" / "report.html").exists()
 
 
-def test_a_disagreement_is_exit_code_1(here, capsys):
+def test_a_disagreement_is_exit_code_1_and_json_alone_goes_to_standard_output(here, capsys):
     Path("liar.py").write_text(
         "import types\n"
         "from impl_numpy.contract import rnn_batched as batched\n"
@@ -147,8 +147,13 @@ def test_a_disagreement_is_exit_code_1(here, capsys):
     )
     small = ["--quick", "--blocks", "1", "--batch", "4", "--hidden", "4"]
 
-    assert main(["run", *small, "--variant", "liar:variant", "--out", "mine"]) == 1
+    assert main(["run", *small, "--variant", "liar:variant", "--out", "mine", "--json"]) == 1
     assert "liar" in Path("mine/report.md").read_text()
+    tree = json.loads(capsys.readouterr().out)
+    assert (tree["path"], tree["report"], tree["status"]) == ("mine", "mine/report.html", "partial")
+    assert "Something that claims to be right gives wrong results" in " ".join(tree["answer"])
+    statuses = {row["variant"]: row["status"] for row in tree["rows"]}
+    assert (statuses["liar"], statuses["numpy-batched"]) == ("disagrees", "ok")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +172,7 @@ def test_a_disagreement_is_exit_code_1(here, capsys):
             for size in ("0", "-3", "six", "1.5")
         ),
         (["export", "x", "--to", "cvs"], "argument --to: invalid choice: 'cvs' (did you mean 'csv'?)"),
-        (["compare", "x"], "the following arguments are required: NEW"),
+        (["export", "--to", "csv"], "the following arguments are required: RUN"),
         (["train", "--epoch", "3", "--laoyut", "x"], "--laoyut x (did you mean '--layout'?)"),
         (["run", "--cell", "gru", "--cell", "lstm"], "argument --cell: takes one value, not gru and lstm"),
         (["advise", "--hidden", "32", "--hidden", "64"], "argument --hidden: takes one value, not 32 and 64"),

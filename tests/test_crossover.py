@@ -340,12 +340,12 @@ def test_the_report_of_a_grid_takes_its_refinements_in(tmp_path, turning_at_256)
     records += [burst for burst in turning_at_256.bursts if burst.block == 0]
     records += [turning_at_256.decision, *(b for b in turning_at_256.bursts if b.block), turning_at_256.end]
     folder = write_grid(tmp_path / "grid", records)
-    before = write_report([folder], None).answers[0]
+    before = write_report([folder], None).answers[folder]
     case = replace(best_map(turning_at_256).cells[0].case, shape=Shape(6, 128, 6, 200, 8))
     later = run_of(grid_plan(exactly=FixedChoice((case,))), with_ratio(crossing_at(256)))
     write_grid(folder / "refine-1", [later.plan, later.environment, *later.bursts, later.decision, later.end])
     report = write_report([folder], None)
-    assert report.answers[0] != before
+    assert report.answers[folder] != before
     for text in (report.page.read_text(encoding="utf-8"), (folder / "report.md").read_text(encoding="utf-8")):
         assert "refinement 1" in text
         assert "Comparisons declared before the first value" not in text  # no list of all pairs

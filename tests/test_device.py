@@ -3,7 +3,6 @@
 No accelerator is needed: torch objects are stood in for. What the cpu can show is shown for real.
 """
 
-import argparse
 import importlib.metadata
 import platform
 import sys
@@ -14,6 +13,7 @@ from unittest.mock import Mock, call
 import pytest
 
 from bench.api import listing
+from bench.api.options import DevicesOptions
 from bench.machine import child, devices
 from bench.machine.clock import no_wait
 from bench.machine.devices import PROBE, Absent, Device, Devices, find_devices, resolve
@@ -239,6 +239,6 @@ def test_waiting_is_for_exactly_the_device_under_test(monkeypatch):
 def test_devices_lists_what_is_here_and_why_the_rest_is_not(monkeypatch, capsys, machine, words):
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(listing, "find_devices", lambda: machine)
-    assert listing.devices_main(argparse.Namespace()) == 0
+    assert listing.devices_main(DevicesOptions()) == 0
     printed = capsys.readouterr().out
     assert all(word in printed for word in words)

@@ -19,6 +19,7 @@ from bench.machine.devices import PROBE_SECONDS, Devices, find_cpu, find_devices
 from bench.machine.errors import UserError
 from bench.machine.libraries import known
 from bench.machine.signals import OutOfTime, Terminated, time_limit
+from bench.machine.terminal import say
 from bench.measure.plan import variants_of
 from bench.records.folder import display_path, free_folder
 from bench.records.journal import FILE_NAME, load_run
@@ -119,7 +120,10 @@ def main(args: AdviseOptions) -> int:
         advice = advise(args, Timer(args.budget, since_start_s()))
     except Terminated:  # before anything was measured
         return EXIT_CODES["signal"]
-    print(advice.to_json() if args.json else advice)
+    if args.json:
+        print(advice.to_json())
+    else:
+        say(str(advice))
     return exit_code(advice)
 
 

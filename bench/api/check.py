@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 
 from bench.api.options import CheckOptions
+from bench.machine import terminal
 from bench.machine.audit import LEVELS, Finding, Level, audit_here
 from bench.machine.devices import find_devices, resolve
 
@@ -35,10 +36,9 @@ def main(args: CheckOptions) -> int:
 
 def show(findings: Sequence[Finding]) -> None:
     """Print the findings as text, the worst first, and a sentence at the end."""
-    from rich.console import Console
     from rich.markup import escape
 
-    console = Console(highlight=False)
+    console = terminal.console()
     for level in LEVELS:
         of_level = [finding for finding in findings if finding.level == level]
         if of_level:

@@ -3,19 +3,20 @@
 import json
 import math
 import secrets
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from bench.analysis.regression import Change, Changes, compare_files, compare_runs
 from bench.api.options import CompareOptions
-from bench.machine import wording
+from bench.machine import terminal, wording
+from bench.machine.busy import complain
 from bench.machine.errors import Unfinished, UserError
 from bench.machine.files import as_path
+from bench.records.folder import display_path
 from bench.records.formats.foreign import ToolResults
+from bench.records.results import last_two
 from bench.records.run import Run
 from bench.records.saved import load_saved
-
-FILE_WIDTH = 140  # characters per line if the output goes to a file
 
 
 def main(args: CompareOptions) -> int:
@@ -82,11 +83,15 @@ def gate(changes: Changes) -> int:
 
 
 def compare(args: CompareOptions) -> Changes:
-    """Return the changes between the two results in the arguments.
+    """Return the changes between the two results in the arguments, else between the last two of a plan.
 
     Raises:
+        Unfinished: a result is to be chosen, and no two of one plan are there.
         UserError: a result cannot be read, or the results are of different kinds or machines.
     """
+    if args.old is None or args.new is None:
+        paths = last_two(None if args.old is None else as_path(args.old), complain)
+        return compare(replace(args, old=display_path(paths[0]), new=display_path(paths[1])))
     old, new = (load_saved(as_path(name)) for name in (args.old, args.new))
     options: dict[str, Any] = {
         "names": (args.old, args.new),
@@ -112,14 +117,11 @@ def compare(args: CompareOptions) -> Changes:
 
 def show(changes: Changes) -> None:
     """Print the changes as text: a sentence, notes, the table, more notes."""
-    from rich.console import Console
     from rich.markup import escape
 
     from bench.reporting.changes import notes_after, notes_before, summary, table
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=FILE_WIDTH)
+    console = terminal.console()
     parts: list[Any] = [summary(changes), *notes_before(changes)]
     parts += [table(changes)] if changes.rows else []
     for part in (*parts, *notes_after(changes)):

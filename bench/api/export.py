@@ -3,6 +3,7 @@
 from bench.api.options import ExportOptions
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, write_atomic
+from bench.machine.terminal import say
 from bench.records.folder import display_path
 from bench.records.formats import FILES
 from bench.records.formats.exports import pyperf_json, pytest_benchmark_json
@@ -29,5 +30,5 @@ def main(args: ExportOptions) -> int:
             write_atomic(out, pyperf_json(run) if args.to == "pyperf" else pytest_benchmark_json(run))
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from error
-    print(f"Exported for {args.to}: {display_path(out)}")
+    say(f"Exported for {args.to}: {display_path(out)}")
     return 0

@@ -248,19 +248,28 @@ def train(
 
 
 @in_python
-def report(*sources: str | Path | Result, out: str | Path | None = None, any_machine: bool = False) -> Path:
+def report(
+    *sources: str | Path | Result,
+    out: str | Path | None = None,
+    any_machine: bool = False,
+    latest: bool = False,
+) -> Path:
     """Write the report of saved results and return the path of its page: ``rnnbench report``.
 
-    A source is a run's folder or journal, a file of pytest-benchmark, or a result of ``run`` or ``load``.
-    ``any_machine`` shows results of different machines beside each other.
+    A source is a run's folder or journal, a folder of such folders, a file of pytest-benchmark, or a result
+    of ``run`` or ``load``. ``any_machine`` shows named results of different machines beside each other.
+    ``latest`` takes what was started last below the folders given, or below ``results``.
 
     Raises:
         UserError: a source cannot be read, the report cannot be written, ``out`` is missing for several
             sources, or the machines differ and ``any_machine`` is not set.
     """
+    from bench.records.results import RESULTS, newest
     from bench.reporting.build import build_report
 
     paths = [source.path if isinstance(source, Result) else Path(source) for source in sources]
+    if latest:
+        paths = [newest(paths or [RESULTS], _say)]
     return build_report(paths, None if out is None else Path(out), any_machine=any_machine)
 
 

@@ -1,8 +1,11 @@
 """Run the commands ``devices`` and ``variants``: list the devices and the variants that can be timed."""
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import asdict, fields
+from typing import Any
 
 from bench.api import options
+from bench.machine import terminal
 from bench.machine.devices import Device, find_devices
 from bench.machine.errors import UserError
 from bench.machine.libraries import LIBRARIES, library
@@ -13,11 +16,6 @@ from bench.workload.catalog import Variant
 from bench.workload.cell import CELLS
 from bench.workload.plugins import Plugin, installed
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-MIN_WIDTH = 60  # a narrower table shows nothing, for example with COLUMNS=0
-
 
 def devices_main(args: options.DevicesOptions) -> int:
     """Print each device with name, memory and dtypes, and the reason why a device is absent."""
@@ -25,20 +23,22 @@ def devices_main(args: options.DevicesOptions) -> int:
     from rich.table import Table
 
     devices = find_devices()
+    if args.json:
+        print(json.dumps(asdict(devices), indent=2))
+        return 0
     table = Table("device", "name", "memory", "dtypes", title="Devices of this machine")
     for device in devices.present:
         table.add_row(device.id, escape(device.name), memory(device), ", ".join(device.dtypes))
     for absent in devices.absent:
         table.add_row(absent.kind, escape(f"absent: {absent.reason}"), style="dim")
-    console = _console()
-    console.print(table)
+    terminal.console().print(table)
     for reason in devices.missing.values():
         usable = listing([item.label for item in LIBRARIES.values() if item.name not in devices.missing])
-        console.print(full_stop(f"{usable} variants alone can run: {reason}"), markup=False)
+        terminal.say(full_stop(f"{usable} variants alone can run: {reason}"))
     for name, version in devices.versions.items():
         cpu_libraries = listing([item.label for item in LIBRARIES.values() if not item.accelerators])
         note = f"As {library(name).label} {version} sees it; {cpu_libraries} uses the cpu only."
-        console.print(note, markup=False)
+        terminal.say(note)
     return 0
 
 
@@ -56,6 +56,13 @@ def variants_main(args: options.VariantsOptions) -> int:
     user_variants = [catalog.find(spec) for spec in args.variant]
     plugged, refusals = plugged_in()
     variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
+    if args.json:
+        records = [_record(variant) for variant in variants]
+        records += [_record(variant) | {"package": plugin.origin} for plugin, variant in plugged.items()]
+        print(json.dumps(records, indent=2))
+        for refusal in refusals:
+            terminal.say(refusal, stderr=True)
+        return 0
     columns = ("variant", "what it is", "devices", "limits")
     table = Table(*columns, title=f"What can be timed, of the cells {listing(list(CELLS))}")
     more = Table(*columns, "package", title="Of installed packages: they run only where they are named")
@@ -63,7 +70,7 @@ def variants_main(args: options.VariantsOptions) -> int:
         table.add_row(*map(escape, _cells(variant)), style="yellow" if variant.known_wrong else "")
     for plugin, variant in plugged.items():
         more.add_row(*map(escape, (*_cells(variant), plugin.origin)))
-    console = _console()
+    console = terminal.console()
     console.print(table)
     if plugged:
         console.print(more)
@@ -89,18 +96,15 @@ def _cells(variant: Variant) -> tuple[str, str, str, str]:
     return variant.name, variant.summary or "your own", ", ".join(variant.devices), limits(variant)
 
 
+def _record(variant: Variant) -> dict[str, Any]:
+    """Return a variant for JSON, with the names of its cells."""
+    record = {field.name: getattr(variant, field.name) for field in fields(variant)}
+    return record | {"cells": list(variant.cells), "known_wrong": variant.known_wrong}
+
+
 def memory(device: Device) -> str:
     """Return the memory as text in GiB, empty if unknown."""
     return "" if device.memory_bytes is None else f"{device.memory_bytes / 2**30:.1f} GiB"
-
-
-def _console() -> "Console":
-    """Return a console for standard output, wide enough for a table."""
-    from rich.console import Console
-
-    console = Console()
-    console.width = max(console.width, MIN_WIDTH)
-    return console
 
 
 def limits(variant: Variant) -> str:

@@ -84,6 +84,7 @@ class TrainOptions:
     every: int = option(100, "epochs between reports (default: 100)", positive, "N")
     out: str | None = option(None, "folder of the results (default: results/train-<time>)", metavar="DIR")
     wait_quiet: float | None = waiting_option()
+    json: bool = option(False, "print the result as a JSON object", in_python=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,10 +92,15 @@ class ReportOptions:
     """Hold the options of ``report``."""
 
     files: tuple[str, ...] = option(
-        (), "folders of runs and trainings, journals, JSON", metavar="FILE", positional=True
+        (),
+        "folders of runs and trainings, folders of such folders at any depth, journals, JSON files",
+        metavar="FILE",
+        positional=True,
     )
+    latest: bool = option(False, "of what was started last, below the folders given (default: results)")
     out: str | None = option(None, "folder of the report (default: beside the file)", metavar="DIR")
-    any_machine: bool = option(False, "show results of different machines beside each other")
+    any_machine: bool = option(False, "show named results of different machines beside each other")
+    json: bool = option(False, "print all results as a JSON object", in_python=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,11 +132,14 @@ class VariantsOptions:
     """Hold the options of ``variants``."""
 
     variant: tuple[str, ...] = variant_option("show module:object as well")
+    json: bool = option(False, "print the variants as a JSON list")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DevicesOptions:
-    """Hold the options of ``devices``: none."""
+    """Hold the options of ``devices``."""
+
+    json: bool = option(False, "print everything as a JSON object")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,13 +154,14 @@ class CheckOptions:
 class CompareOptions:
     """Hold the options of ``compare``: two results, and how to compare them."""
 
-    old: str = option(
-        MISSING,
-        "folder or journal of a run, or a JSON file (.json.gz as well)",
+    old: str | None = option(
+        None,
+        "folder or journal of a run, or a JSON file (.json.gz as well); alone: one of the two, or a folder "
+        "of results to take the last two of one plan from (default: results)",
         metavar="OLD",
         positional=True,
     )
-    new: str = option(MISSING, "the same kind of thing, measured later", metavar="NEW", positional=True)
+    new: str | None = option(None, "the same kind of thing, measured later", metavar="NEW", positional=True)
     absolute: bool = option(False, "compare times in place of ratios, with the drift in them")
     fail_slower: float | None = option(
         None,
@@ -228,7 +238,8 @@ VERBS = {
         ReportOptions,
         "bench.api.run:report_main",
         "write the report of saved results",
-        "Write report.html, report.md, values.csv and plots from saved results.",
+        "Write report.html, report.md, values.csv and plots from saved results. Exit code 3 where something "
+        "below a folder could not be read.",
     ),
     "advise": Verb(
         AdviseOptions,
@@ -241,7 +252,8 @@ VERBS = {
         CompareOptions,
         "bench.api.compare:main",
         "tell what takes longer in a new result than in an old one",
-        "What takes longer in NEW than in OLD: two runs, two files of pyperf, or two of pytest-benchmark. Of "
+        "What takes longer in NEW than in OLD: two runs, two files of pyperf, or two of pytest-benchmark; "
+        "without both, the last two runs in results that time the same arms on the same cases. Of "
         "runs, each entry's ratio to its baseline is compared, since the machine drifts in between. Exit "
         "code 1 for a regression that --fail-slower looks for, 3 where nothing compares or, with "
         "--fail-slower, where something has no answer.",

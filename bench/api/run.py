@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
 from bench.analysis.verdict import extension
 from bench.api.options import EXIT_CODES, ReportOptions
-from bench.machine import audit, host
+from bench.machine import audit, host, wording
 from bench.machine.busy import Say, complain, report_usage
 from bench.machine.child import refuse_windows
 from bench.machine.devices import Devices, find_devices, resolve
@@ -21,6 +21,7 @@ from bench.machine.environ import THREAD_LIMITS, without_person, worker_environm
 from bench.machine.errors import Unfinished, UserError, error_text
 from bench.machine.files import as_path
 from bench.machine.signals import Terminated, signals_held_back
+from bench.machine.terminal import say
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.refine import Refined, load_grid
@@ -29,16 +30,20 @@ from bench.measure.runner import Runner
 from bench.records.folder import as_text, display_path, drawing_report, free_folder, run_name
 from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, BudgetRule, End, Environment, Plan
+from bench.records.results import RESULTS, newest
 from bench.records.run import Run, different_machines, make_run
 from bench.reporting.display import run_progress
 from bench.workload.catalog import plugin_versions
 from bench.workload.options import RunOptions, changed, spelled
 
+if TYPE_CHECKING:
+    from bench.reporting.build import Report
+
 Show = Callable[[Plan], AbstractContextManager[Progress]]  # displays the progress of a run with this plan
 # for each option that names a run: the options allowed with it, and the reason why others are refused
 ALLOWED_WITH = {
-    "resume": ({"resume", "blocks", "wait_quiet"}, "goes on with the plan that was declared"),
-    "refine": ({"refine", "budget", "wait_quiet"}, "measures as the grid was measured"),
+    "resume": ({"resume", "blocks", "wait_quiet", "json"}, "goes on with the plan that was declared"),
+    "refine": ({"refine", "budget", "wait_quiet", "json"}, "measures as the grid was measured"),
 }
 
 
@@ -62,18 +67,19 @@ def main(args: RunOptions) -> int:
     try:
         measured = carry_out(args, ["rnnbench", *sys.argv[1:]])
         with drawing_report(measured.folder):
-            disagrees = write_report([measured.folder], None)
+            report = write_report([measured.folder], None)
+        show_report(report, as_json=args.json, single=True)
     except Terminated:  # while the report was written
         return EXIT_CODES["signal"]
     end, refined = measured.end, measured.refined
     if refined is not None:
         rounds = {0: "No round", 1: "1 round"}.get(len(refined.rounds), f"{len(refined.rounds)} rounds")
-        print(f"\n{rounds} measured: {refined.reason}", file=sys.stderr)
+        say(f"\n{rounds} measured: {refined.reason}", stderr=True)
     if end is not None and end.status == "interrupted":
         folder, hint = (refined.rounds[-1], ", then --refine again") if refined else (measured.folder, "")
         newline = "" if refined else "\n"
-        print(f"{newline}Go on with it: rnnbench run --resume {display_path(folder)}{hint}", file=sys.stderr)
-    code = exit_code(end, disagrees=disagrees)
+        say(f"{newline}Go on with it: rnnbench run --resume {display_path(folder)}{hint}", stderr=True)
+    code = exit_code(end, disagrees=report.disagrees)
     specs = {arm.spec for arm in measured.plan.arms} if measured.plan else set(args.variant)
     if (left_out := sorted(set(args.variant) - specs)) and code == 0:
         raise Unfinished(f"asked for and not measured: {', '.join(left_out)}; the report says why")
@@ -196,7 +202,7 @@ def resume(folder: Path, blocks: int | None, look: Callable[[], Mapping[str, Any
         keep, host_name = _recorded_settings(run, folder)
         environment_record = environment(run.plan, keep, host_name=host_name, seen=look())
         for warning in warnings:
-            print(f"rnnbench: {warning}", file=sys.stderr)
+            complain(warning)
         earlier_records: list[AnyRecord] = [run.plan, *run.workers, *run.bursts, *run.rates, *run.failures]
         earlier_records += [*run.extensions, *([run.decision] if run.decision else [])]
         for record in extensions:
@@ -279,21 +285,51 @@ def refine(
 
 
 def report_main(args: ReportOptions) -> int:
-    """Write the report of saved results; return the exit code."""
-    paths = [as_path(name) for name in args.files]
-    return 1 if write_report(paths, args.out, any_machine=args.any_machine) else 0
+    """Write the report of saved results; return the exit code.
+
+    Raises:
+        UserError: there is no result, a named one cannot be read, or the report cannot be written.
+        Unfinished: something below a folder cannot be read, and is not on the page.
+    """
+    paths, unread = [as_path(name) for name in args.files], list[str]()
+    if args.latest:
+        paths = [newest(paths or [RESULTS], unread.append)]
+        for line in unread:
+            complain(line)
+    report = write_report(paths, args.out, any_machine=args.any_machine)
+    show_report(report, as_json=args.json)
+    unread += report.results.unread
+    if unread and not report.disagrees:
+        raise Unfinished(f"not all could be read: {wording.count(len(unread), 'result')}, named above")
+    return 1 if report.disagrees else 0
 
 
-def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> bool:
-    """Write the report, print the headlines and the report's path; return whether any result disagrees."""
+def write_report(paths: list[Path], out: str | None, *, any_machine: bool = False) -> "Report":
+    """Write the report; explain what is wrong if the libraries that draw it cannot be used."""
     try:
         with signals_held_back():  # an interrupted import may raise anything, or nothing
             from bench.reporting import build  # jinja2 and matplotlib, needed from here on
     except Exception as error:  # matplotlib is broken, or its backend does not work
         raise UserError(f"matplotlib or jinja2 cannot be used: {error_text(error)}") from error
 
-    report = build.write_report(paths, Path(out) if out else None, any_machine=any_machine)
-    for text in (*report.answers, *report.banners):
-        print(text)
-    print(f"\nReport: {display_path(report.page)}")
-    return report.disagrees
+    return build.write_report(paths, Path(out) if out else None, any_machine=any_machine)
+
+
+def show_report(report: "Report", *, as_json: bool, single: bool = False) -> None:
+    """Print the headlines and the report's path; or all as JSON, of a ``single`` result as one object."""
+    if as_json:
+        from bench.reporting.trees import as_json as text_of
+        from bench.reporting.trees import result_tree
+
+        results = report.results
+        trees = [
+            result_tree(path, result, report.summaries[path], results.runs.get(path, ())[1:])
+            for path, result in results.loaded.items()
+        ]
+        told = {"results": trees, "warnings": report.banners, "unread": results.unread}
+        print(text_of({"report": display_path(report.page), **(trees[0] if single else told)}))
+        return
+    for path, answer in report.answers.items():
+        say(f"\n{display_path(path)}\n{answer}" if len(report.results.loaded) > 1 else answer)
+    for text in (*report.banners, f"\nReport: {display_path(report.page)}"):
+        say(text)

@@ -1,8 +1,9 @@
 """Run the ``train`` command: build settings, show losses, report results."""
 
 import datetime
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,11 @@ from bench.machine.busy import Say, complain
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
 from bench.machine.signals import signals_held_back
+from bench.machine.terminal import say
 from bench.records.folder import display_path, drawing_report
 from bench.records.training import Settings
 from bench.reporting.display import train_progress
+from bench.reporting.trees import as_json, result_tree
 from bench.training.params import save_params
 from bench.training.result import TrainResult, load_result, params_file
 from bench.training.train import Tell, run_training
@@ -27,8 +30,14 @@ CSV_OPTIONS = ("column", "decimal", "encoding", "missing")
 
 def main(args: TrainOptions) -> int:
     """Train as ``args`` say and write the report; return the exit code."""
-    result = train(args, _display, complain)
-    print(f"\n{result.summary()}\n\nReport: {display_path(result.folder / 'report.html')}")
+    with redirect_stdout(sys.stderr) if args.json else nullcontext():
+        result = train(args, _display, complain)
+    report = display_path(result.folder / "report.html")
+    if args.json:
+        tree = result_tree(result.folder, result, result.summary().splitlines())
+        print(as_json({"report": report, **tree}))
+    else:
+        say(f"\n{result.summary()}\n\nReport: {report}")
     return EXIT_CODES[result.status]
 
 
@@ -122,6 +131,6 @@ def save(result: TrainResult, paths: Sequence[Path]) -> None:
     for stop, path in zip(result.stops, paths, strict=False):  # an interrupted training has fewer stops
         if params := params_by_variant.get(stop.variant):
             save_params(path, params)
-            print(f"Parameters of {stop.variant}: {path}")
+            say(f"Parameters of {stop.variant}: {path}")
         else:
-            print(f"No parameters of {stop.variant} were kept, so {path} was not written.")
+            say(f"No parameters of {stop.variant} were kept, so {path} was not written.")

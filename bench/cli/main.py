@@ -13,11 +13,13 @@ from bench.cli.parser import Parser, add_options, options_from
 from bench.machine import streams
 from bench.machine.errors import UserError, error_text
 from bench.machine.signals import Terminated, signals_held_back, terminable
+from bench.machine.terminal import say
 from bench.machine.wording import one_line
 
-CODES_HELP = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes in its proof,
-a proved regression (compare), missing points (grade), or a machine that is unfair (check); 2 wrong usage or
-bad input; 3 partial result, or nothing to judge; 70 a fault of rnnbench itself; 130, 143 interrupted; 141
+CODES_HELP = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes
+in its proof, a proved regression (compare), missing points (grade), or a
+machine that is unfair (check); 2 wrong usage or bad input; 3 partial result,
+or nothing to judge; 70 a fault of rnnbench itself; 130, 143 interrupted; 141
 what it printed could not be written: its reader has gone, or the disk is full"""
 OUTPUT_LOST, OWN_FAULT = 141, 70
 
@@ -93,15 +95,15 @@ def refuse_lost_folder() -> None:
 
 
 def _complain(what: object) -> None:
-    print(f"rnnbench: {one_line(what)}", file=sys.stderr)
+    say(f"rnnbench: {one_line(what)}", stderr=True)
 
 
 def build_parser() -> Parser:
     """Return the parser of all commands."""
     parser = Parser(
         prog="rnnbench",
-        description="NumPy or PyTorch for this recurrent net (RNN, GRU or LSTM), on this machine: which, by "
-        "how much, how sure, and why.",
+        description="NumPy or PyTorch for this recurrent net (RNN, GRU or LSTM), on this machine:\n"
+        "which, by how much, how sure, and why.",
         epilog=CODES_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 from bench.machine.errors import UserError, did_you_mean
+from bench.machine.terminal import say
 from bench.machine.wording import one_line
 from bench.workload.options import option_of, read_value, spelled
 
@@ -49,7 +50,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error message and exit with code 2."""
-        self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
+        say(f"{self.prog}: {one_line(message)}; see {self.prog} --help", stderr=True)
+        self.exit(2)
 
     def parse_known_args(  # type: ignore[override]  # the inherited method is overloaded
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -92,7 +94,8 @@ def add_options(parser: Parser, kind: type) -> None:
             "choices": declared.choices or None,
         }
         if declared.positional:
-            parser.add_argument(field.name, nargs="+" if is_repeatable else None, **settings)
+            nargs = "*" if is_repeatable else "?" if field.default is None else None
+            parser.add_argument(field.name, nargs=nargs, **settings)
             continue
         parser.add_argument(
             *(spelled(name) for name in (field.name, declared.also) if name),

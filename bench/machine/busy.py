@@ -1,7 +1,6 @@
 """Measure how busy other programs keep the processors; report that in one line, or wait for quiet."""
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from bench.machine import terminal
 from bench.machine.host import affinity
 from bench.machine.libraries import known
 from bench.machine.units import seconds
@@ -108,7 +108,7 @@ def look(sample_s: float = READING_S, sleep: Callable[[float], None] = time.slee
 
 def complain(text: str) -> None:
     """Print a line on standard error."""
-    print(f"rnnbench: {one_line(text)}", file=sys.stderr, flush=True)
+    terminal.say(f"rnnbench: {one_line(text)}", stderr=True)
 
 
 def report_usage(wait_s: float | None, say: Say = complain) -> dict[str, Any]:
@@ -132,10 +132,9 @@ def wait(
     most_s: float, say: Say = complain, clock: Callable[[], float] = time.monotonic
 ) -> tuple[Usage | None, float]:
     """Wait until others are quiet, at most ``most_s``; return the last usage and the seconds waited."""
-    from rich.console import Console
     from rich.text import Text
 
-    start_s, console = clock(), Console(stderr=True)
+    start_s, console = clock(), terminal.console(stderr=True)
     usage = look(min(WAIT_READING_S, most_s))
     if usage is None or usage.quiet:
         return usage, round(clock() - start_s, 1)

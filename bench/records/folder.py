@@ -77,12 +77,15 @@ def load_refinements(path: Path) -> tuple[Run, ...]:
     Raises:
         UserError: one of the journals cannot be read, or contradicts its own plan.
     """
+    return tuple(map(load_run, refinement_folders(path)))
+
+
+def refinement_folders(path: Path) -> list[Path]:
+    """Return the folders of the runs that refine the run in ``path``, in the order of their numbers."""
     folder = path.parent if path.name == FILE_NAME else path
     if not folder.is_dir():
-        return ()
-    return tuple(
-        load_run(subfolder) for _, subfolder in _numbered(folder) if (subfolder / FILE_NAME).exists()
-    )
+        return []
+    return [subfolder for _, subfolder in _numbered(folder) if (subfolder / FILE_NAME).exists()]
 
 
 def next_folder(folder: Path) -> Path:

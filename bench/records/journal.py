@@ -17,7 +17,7 @@ from bench.machine.files import open_regular
 from bench.records.contradictions import of_run, refuse_contradictions
 from bench.records.record import SCHEMA, AnyRecord, Burst, Check
 from bench.records.run import Run, make_run
-from bench.records.sealed import APPEND, Decoder, Format, SealedWriter, load_sealed, read_sealed
+from bench.records.sealed import APPEND, Content, Decoder, Format, SealedWriter, load_sealed, read_sealed
 
 FILE_NAME = "journal.jsonl"
 FORMAT = Format("journal", FILE_NAME, "plan", SCHEMA, "a run's folder or journal")
@@ -68,6 +68,11 @@ def load_run(path: Path) -> Run:
     run = make_run(*read_journal(path))
     refuse_contradictions(path / FILE_NAME if path.is_dir() else path, of_run(run))
     return run
+
+
+def read_begin(path: Path, lines: int) -> Content[AnyRecord]:
+    """Read the first lines of a journal; errors are those of ``read_journal``."""
+    return load_sealed(path, FORMAT, _SharingDecoder(), lines)
 
 
 def read_journal(path: Path) -> tuple[list[AnyRecord], list[str]]:

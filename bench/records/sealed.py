@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, ClassVar, Generic, Self, TypeVar
 
@@ -156,7 +157,9 @@ class Content(Generic[Kind]):
     warnings: list[str]  # about an incomplete last line
 
 
-def load_sealed(path: Path, expected: Format, decode: Callable[[bytes], tuple[Kind, bytes]]) -> Content[Kind]:
+def load_sealed(
+    path: Path, expected: Format, decode: Callable[[bytes], tuple[Kind, bytes]], most: int | None = None
+) -> Content[Kind]:
     """Open a file, or the file in a folder, and read its records with ``read_sealed``.
 
     Raises:
@@ -165,15 +168,19 @@ def load_sealed(path: Path, expected: Format, decode: Callable[[bytes], tuple[Ki
     path = path / expected.file_name if path.is_dir() else path
     try:
         with open_to_read(path) as file:
-            return read_sealed(file, path, expected, decode)
+            return read_sealed(file, path, expected, decode, most)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give {expected.wanted}") from error
 
 
 def read_sealed(
-    file: BinaryIO, path: Path, expected: Format, decode: Callable[[bytes], tuple[Kind, bytes]]
+    file: BinaryIO,
+    path: Path,
+    expected: Format,
+    decode: Callable[[bytes], tuple[Kind, bytes]],
+    most: int | None = None,
 ) -> Content[Kind]:
-    """Read a file from its start; ``path`` is the file's name in messages.
+    """Read a file from its start, ``most`` lines of it or all; ``path`` is the file's name in messages.
 
     ``decode`` returns a record, and its JSON without the parts shared with earlier records.
 
@@ -185,7 +192,7 @@ def read_sealed(
     warnings: list[str] = []
     length, seal, memory_left, data = 0, FIRST, MAX_MEMORY_BYTES, b""
     with collector_paused():
-        for number, line in enumerate(bounded_lines(file, path), start=1):
+        for number, line in enumerate(islice(bounded_lines(file, path), most), start=1):
             if not line.endswith(b"\n"):
                 warnings = [f"the last line of {path.name} was torn ({len(line)} bytes) and is left out"]
                 break

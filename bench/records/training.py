@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from bench.machine.errors import UserError
 from bench.records.contradictions import of_case, of_facts, of_libraries, quoted, refuse_contradictions
 from bench.records.record import MOST, Count, Error, Facts, Label, OwnLibrary, Record
-from bench.records.sealed import Decoder, Format, SealedWriter, load_sealed
+from bench.records.sealed import Content, Decoder, Format, SealedWriter, load_sealed
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, Case, Shape
 from bench.workload.series import Decimal, Missing
 
@@ -146,6 +146,11 @@ class Writer(SealedWriter[AnyRecord]):
 def is_training(path: Path) -> bool:
     """Return whether this is the folder or the file of a training."""
     return path.name == FILE_NAME or (path / FILE_NAME).is_file()
+
+
+def read_begin(path: Path, lines: int) -> Content[AnyRecord]:
+    """Read the first lines of a folder's or a file's training; errors are those of ``read_records``."""
+    return load_sealed(path, FORMAT, lambda data: (_decode(data), data), lines)
 
 
 def read_records(path: Path) -> list[AnyRecord]:

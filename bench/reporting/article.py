@@ -92,6 +92,7 @@ def run_article(
         summary=answer.terminal_lines(facts),
         overview=tables.overview_cells(facts, run.plan.preset in (*REQUEST_PRESETS, "cells")),
         machine_facts={name: (as_fact(machine.get(field)),) for name, field in fact_fields.items()},
+        facts=facts,
     )
 
 

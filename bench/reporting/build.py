@@ -1,30 +1,47 @@
 """Write report.html, report.md, values.csv and plots from journals, trainings and files of other tools."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.machine import wording
+from bench.machine.busy import Say, complain
 from bench.machine.errors import UserError
 from bench.machine.files import write_atomic
 from bench.machine.wording import printable
-from bench.records.folder import load_refinements
+from bench.records.folder import refinement_folders
+from bench.records.journal import load_run
+from bench.records.results import find_results
 from bench.records.run import Run, different_machines
-from bench.records.saved import load_saved
+from bench.records.saved import Saved, load_saved
 from bench.records.sealed import collector_paused
 from bench.records.table import write_values_csv
 from bench.records.training import is_training
 from bench.reporting import answer, page, plots
 from bench.reporting.article import run_article
 from bench.reporting.facts import Facts, map_beside
+from bench.reporting.machines import machine_tables
 from bench.reporting.other_tools import tool_article
 from bench.reporting.section import Article, Cell, Drawing
 from bench.reporting.tables import overview_table
 from bench.reporting.training import training_article
+from bench.training.result import TrainResult, load_result
 
 HTML, MARKDOWN, PLOTS = "report.html", "report.md", "plots"
 FILES_NOTE = "The raw values are in {}, the plots in the folder beside this page."
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Hold the results of a page; ``copies`` and ``unread`` have a line for each that is left out."""
+
+    loaded: dict[Path, Saved | TrainResult]
+    runs: dict[Path, tuple[Run, ...]]  # each run with its refinements
+    named: frozenset[Path]  # by the user; the others were found in a folder
+    copies: list[str]
+    unread: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +49,20 @@ class Report:
     """Describe a report that was written."""
 
     page: Path
-    answers: list[str]  # of each result, the text for a terminal
+    results: Results
+    summaries: dict[Path, tuple[str, ...]]  # of each result, the lines for a terminal
     banners: list[str]  # warnings about the results together
-    disagrees: bool  # whether a result that claims to be correct was proved wrong
+
+    @property
+    def answers(self) -> dict[Path, str]:
+        """Return the text for a terminal of each result that has one."""
+        return {path: printable("\n".join(lines)) for path, lines in self.summaries.items() if lines}
+
+    @property
+    def disagrees(self) -> bool:
+        """Return whether a result that claims to be correct was proved wrong."""
+        runs = (run for group in self.results.runs.values() for run in group)
+        return any(failure.status == "disagrees" for run in runs for failure in run.failures)
 
 
 def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Path:
@@ -48,64 +76,104 @@ def write_report(
 ) -> Report:
     """Write the report of saved results, with an article for each.
 
-    ``paths`` are folders of runs or trainings, journals, or files of other tools; trainings come last on the
-    page. Without ``out_dir``, the report of one result goes beside the result. An existing file stays whole
-    until a complete new file replaces it. With ``png``, each plot is also written as PNG.
+    ``paths`` are folders of runs or trainings, folders of such folders, journals, or files of other tools;
+    trainings come last on the page. Without ``out_dir``, the report of one path goes there or beside it. An
+    existing file stays whole until a complete new file replaces it. With ``png``, each plot is also written
+    as PNG. What cannot be read below a folder is told, and is left out.
 
     Raises:
-        UserError: a result cannot be read, the report cannot be written, several results have no ``out_dir``,
-            or runs are of different machines without ``any_machine``.
+        UserError: a named result cannot be read, the report cannot be written, several results have no
+            ``out_dir``, or named runs are of different machines without ``any_machine``.
     """
     if not paths:
-        raise UserError("nothing to report on; give a run's folder, a journal or a file of another tool")
+        raise UserError(
+            "nothing to report on; give a run's folder, a journal or a file of another tool, or --latest"
+        )
     if len(paths) > 1 and out_dir is None:
         raise UserError("several results make one report; name its folder with --out DIR")
+    results = load_results(paths, complain)
+    folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
+    paths = [*results.loaded]
     prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
-    saved = {path: load_saved(path) for path in paths if not is_training(path)}
-    runs = {path: result for path, result in saved.items() if isinstance(result, Run)}
-    refinements = {path: load_refinements(path) for path in runs}
-    every_run = [*runs.values(), *(run for group in refinements.values() for run in group)]
-    if not any_machine and (differences := different_machines(every_run)):
+    saved = {p: result for p, result in results.loaded.items() if not isinstance(result, TrainResult)}
+    trainings = {p: result for p, result in results.loaded.items() if isinstance(result, TrainResult)}
+    named = [run for path in results.named for run in results.runs.get(path, ())]
+    if not any_machine and (differences := different_machines(named)):
         raise UserError(
             f"the runs are of different machines ({', '.join(differences)}), so their times do not compare; "
             "report them one by one, or together with --any-machine"
         )
-    folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
     articles: dict[Path, Article] = {}
     images: dict[str, bytes] = {}
     value_files = "training.jsonl and losses.csv" if not saved else "the files"
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-        for n, path in enumerate([*saved, *filter(is_training, paths)], start=1):
+        for n, (path, result) in enumerate((saved | trainings).items(), start=1):
             anchor, prefix = f"result-{n}", prefixes[path]
-            result = saved.get(path)
             if isinstance(result, Run):
-                map_name = map_beside(result, runs.values())
+                map_name = map_beside(result, (run for run, *_ in results.runs.values()))
+                refinements = results.runs[path][1:]
                 articles[path] = run_article(
-                    result, anchor=anchor, prefix=prefix, refinements=refinements[path], map_beside=map_name
+                    result, anchor=anchor, prefix=prefix, refinements=refinements, map_beside=map_name
                 )
-            elif result is not None:
-                articles[path] = tool_article(result, path.name, anchor, prefix=prefix)
-            else:
-                articles[path], new_images = training_article(path, folder, anchor, prefix=prefix)
+            elif isinstance(result, TrainResult):
+                articles[path], new_images = training_article(result, folder, anchor, prefix=prefix)
                 images |= new_images
+            else:
+                articles[path] = tool_article(result, path.name, anchor, prefix=prefix)
             images |= _write_plots(articles[path], folder / PLOTS, png)
         content = content_of([*articles.values()])
-        content["files"] = FILES_NOTE.format("the journal and in values.csv" if runs else value_files)
+        content["banners"] += results.copies
+        banners = [printable(banner) for banner in content["banners"]]
+        content["banners"] += [f"Not on this page: {line}" for line in results.unread]
+        content["files"] = FILES_NOTE.format("the journal and in values.csv" if results.runs else value_files)
         write_atomic(folder / HTML, page.render_html(content, images).encode())
         write_atomic(folder / MARKDOWN, page.render_markdown(content).encode())
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
-    for n, (path, run) in enumerate(runs.items(), start=1):
-        write_values_csv(run, folder / ("values.csv" if len(runs) == 1 else f"values-{n}.csv"))
-        for k, refinement in enumerate(refinements[path], start=1):
+    for n, (path, (run, *refining)) in enumerate(results.runs.items(), start=1):
+        write_values_csv(run, folder / ("values.csv" if len(results.runs) == 1 else f"values-{n}.csv"))
+        for k, refinement in enumerate(refining, start=1):
             write_values_csv(refinement, folder / f"values-{prefixes[path]}refine-{k}.csv")
     return Report(
         page=folder / HTML,
-        answers=[printable("\n".join(articles[path].summary)) for path in paths if articles[path].summary],
-        banners=[printable(banner) for banner in content["banners"]],
-        disagrees=any(failure.status == "disagrees" for run in every_run for failure in run.failures),
+        results=results,
+        summaries={path: articles[path].summary for path in paths},
+        banners=banners,
     )
+
+
+def load_results(paths: Sequence[Path], tell: Say) -> Results:
+    """Load results and their refinements; tell what cannot be read below a folder of results.
+
+    Raises:
+        UserError: a named result cannot be read, or nothing can.
+    """
+    found = find_results(paths)
+    results = Results({}, {}, frozenset(set(found.paths) - found.inside), found.copies, found.broken)
+
+    def load(path: Path, read: Callable[[Path], Loaded], place: Path) -> Loaded | None:
+        """Return the result ``path`` or a part of it; None if that cannot be read, and was not named."""
+        try:
+            return read(place)
+        except UserError as error:
+            if path in results.named:
+                raise
+            results.unread.append(str(error))
+            return None
+
+    for path in found.paths:
+        result = load(path, load_result if is_training(path) else load_saved, path)
+        if result is not None:
+            results.loaded[path] = result
+        if isinstance(result, Run):
+            refinements = (load(path, load_run, folder) for folder in refinement_folders(path))
+            results.runs[path] = (result, *filter(None, refinements))
+    for line in results.unread:
+        tell(line)
+    if not results.loaded:
+        raise UserError(f"nothing in {wording.listing(list(map(str, paths)))} can be read")
+    return results
 
 
 def headline(run: Run, refinements: Sequence[Run] = ()) -> str:
@@ -127,6 +195,7 @@ def content_of(articles: Sequence[Article]) -> dict[str, Any]:
         "articles": articles,
         "banners": _machine_warnings(articles),
         "overview": overview_table(rows) if len(rows) > 1 else None,
+        "by_machine": machine_tables([article.facts for article in articles if article.facts]),
         "question": f"NumPy or PyTorch for {wording.listing(subjects, len(subjects))}?",
         "files": "",
     }

@@ -114,12 +114,13 @@ def notes_after(changes: Changes) -> Iterator[str]:
 
 def table(changes: Changes) -> "Table":
     """Return a table with a row per change, the slower ones first."""
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    rich_table = Table(
-        "time over the baseline's" if changes.unit == "ratio" else "time of a call", highlight=False
-    )
+    of_ratio = changes.unit == "ratio"
+    rich_table = Table(box=box.SIMPLE_HEAD, highlight=False)
+    rich_table.add_column("time over the baseline's" if of_ratio else "time of a call", overflow="fold")
     for title in ("old", "new", "new ÷ old"):
         rich_table.add_column(title, justify="right", no_wrap=True)
     rich_table.add_column("verdict")

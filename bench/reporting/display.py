@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
+from bench.machine import terminal
 from bench.records.record import Decision, Entry, Plan
 from bench.reporting import words
 
@@ -43,7 +44,7 @@ class Screen:
 
     def line(self, text: str) -> None:
         """Print a lasting line."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=not self.watched)
 
 
 def in_notebook() -> bool:
@@ -55,8 +56,8 @@ def in_notebook() -> bool:
 def screen(*, lines: bool = True, stderr: bool = True) -> Iterator[Screen]:
     """Provide a screen; on leaving, only the printed lines remain, and ``lines=False`` prints none."""
     notebook = in_notebook()
-    console = Console(stderr=stderr, quiet=notebook)
-    console.quiet = console.quiet or not (lines or console.is_terminal)
+    console = terminal.console(stderr=stderr)
+    console.quiet = notebook or not (lines or console.is_terminal)
     columns = (
         BarColumn(bar_width=24), TextColumn("{task.fields[left]:>18}"), TextColumn("{task.description}"),
     )  # fmt: skip

@@ -10,18 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.gradients.assignment import Grade, Mark
+from bench.machine import terminal
 from bench.machine.units import NOTHING, short_error
 from bench.machine.wording import count, full_stop
 from bench.reporting.findings import sentences
 
-FILE_WIDTH = 200  # columns, enough that no line is cut short
-
 
 def show(grade: Grade, console: Console | None = None) -> None:
     """Print the grade on ``console``, by default on standard output."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
+    console = console or terminal.console()
     console.print(table(grade))
     for line in lines(grade):
         console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)

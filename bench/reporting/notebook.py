@@ -63,7 +63,7 @@ class Result:
         import pandas as pd
 
         tables = summarise(self.run).tables
-        frame = pd.DataFrame([_summary_row(table.name, row) for table in tables for row in table.rows])
+        frame = pd.DataFrame([summary_row(table.name, row) for table in tables for row in table.rows])
         return frame.astype(dict.fromkeys(FLOAT_COLUMNS, float))
 
     def __repr__(self) -> str:
@@ -138,7 +138,8 @@ class Verification:
         return f'{said}<div class="rnnbench"><div class="scroll">{table}</div></div>'
 
 
-def _summary_row(group: str, row: Row) -> dict[str, Any]:
+def summary_row(group: str, row: Row) -> dict[str, Any]:
+    """Return all numbers of a row of a table, by name; a missing number is None."""
     from bench.reporting.words import verdict
 
     pair, case, outcome = row.comparison, row.entry.case, row.outcome

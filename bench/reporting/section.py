@@ -13,6 +13,8 @@ from bench.machine import units
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from bench.reporting.facts import Facts
+
 T = TypeVar("T")
 
 Pairs = tuple[tuple[str, str], ...]  # names, each with its text
@@ -177,6 +179,7 @@ class Article:
     overview: tuple[Cell, ...] = ()  # cells in the table of all results, after name and machine
     # facts in which machines may differ, by name
     machine_facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    facts: "Facts | None" = None  # of a run
 
     @property
     def pictures(self) -> Iterator[Drawing | Image]:

@@ -87,8 +87,8 @@ def declared_table(facts: Facts, caption: str) -> TextTable:
     def side(entry: str) -> Cell:
         return Cell(name(facts.rows[entry]), facts.time(entry))
 
-    def work(case: Case) -> Cell:
-        return Cell(_work(case), f"{case.shape}, {case.dtype}")
+    def sized(case: Case) -> Cell:
+        return Cell(work(case), f"{case.shape}, {case.dtype}")
 
     def scatter(pair: Comparison) -> Cell:
         rounds = pair.round_scatter
@@ -98,7 +98,7 @@ def declared_table(facts: Facts, caption: str) -> TextTable:
     fields: Fields[Comparison] = {
         "Comparison": lambda pair: Cell(HEADLINES[pair.kind], words.places(pair.baseline_arm, pair.arm)),
         "Work": lambda pair: (
-            work(facts.rows[pair.entry].entry.case)
+            sized(facts.rows[pair.entry].entry.case)
             if pair.same_work or pair.kind == "cell"
             else "different work"
         ),
@@ -190,10 +190,11 @@ def overview_table(rows: Sequence[tuple[Cell, ...]]) -> TextTable:
 
 def title(table: Table) -> str:
     """Return the name of the work: "Training step, positional input"."""
-    return f"{wording.capital(_work(table.case))}{', compiled' * (table.kind == 'compiled')}"
+    return f"{wording.capital(work(table.case))}{', compiled' * (table.kind == 'compiled')}"
 
 
-def _work(case: Case) -> str:
+def work(case: Case) -> str:
+    """Return a task with its input: "training step, positional input"."""
     inputs = "random data" if case.data == "random" else f"{case.layout} input"
     return f"{words.TASKS[case.task]}{words.of_cell(case)}, {inputs}"
 

@@ -10,7 +10,7 @@ from bench.records.folder import run_name
 from bench.reporting import environment, words
 from bench.reporting.section import Article, Cell, Drawing, Fields, Hero, Image, Section, text_table
 from bench.reporting.training_plots import ANIMATION, Pictures, loss_plot
-from bench.training.result import TrainResult, TrainRun, describe_curves, facts, load_result, loss, troubles
+from bench.training.result import TrainResult, TrainRun, describe_curves, facts, loss, troubles
 
 CURVES_CAPTION = "Both axes are logarithmic; the clock starts with each process."
 ANIMATION_CAPTION = (
@@ -25,14 +25,9 @@ TIMING = (
 
 
 def training_article(
-    path: Path, folder: Path, anchor: str, *, prefix: str = ""
+    result: TrainResult, folder: Path, anchor: str, *, prefix: str = ""
 ) -> tuple[Article, dict[str, bytes]]:
-    """Return the article on a saved training, and its animation by stem, also written below ``folder``.
-
-    Raises:
-        UserError: the training cannot be read.
-    """
-    result = load_result(path)
+    """Return the article on a saved training, and its animation by stem, also written below ``folder``."""
     images: dict[str, bytes] = {}
     article = Article(
         anchor=anchor,

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.gradients.proved import Diagnosis
+from bench.machine import terminal
 from bench.machine.devices import Absent
 from bench.machine.units import short_error
 from bench.machine.wording import count, listing
@@ -19,7 +20,6 @@ from bench.reporting.findings import sentences
 from bench.workload.case import DTYPES
 from bench.workload.cell import find_cell
 
-FILE_WIDTH = 200  # columns, enough that no line is cut short
 # from best to worst; the conclusion names each variant's worst status
 VERDICTS = {
     "ok": "agrees",
@@ -44,9 +44,7 @@ def show(
     console: Console | None = None,
 ) -> None:
     """Print the whole report on ``console``, by default on standard output."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
+    console = console or terminal.console()
     for (device,), proofs in _grouped((row for row in rows if row.variant != REFERENCE), "device").items():
         console.print(table(device, proofs))
     for line in [*missing(rows, absent), *below(rows, diagnoses)]:

@@ -216,6 +216,7 @@ class RunOptions:
         metavar="DIR",
     )
     wait_quiet: float | None = waiting_option()
+    json: bool = option(False, "print the answer and the tables as a JSON object", in_python=False)
 
 
 def spelled(name: str) -> str:

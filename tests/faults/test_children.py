@@ -8,6 +8,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import psutil
@@ -161,7 +162,8 @@ def test_without_pausing_death_signal_pressure_counters_and_locks_a_run_is_compl
     monkeypatch.delattr(signal, "SIGSTOP")
     monkeypatch.delattr(signal, "SIGCONT")
     monkeypatch.setattr("fcntl.flock", NO_LOCKS)
-    monkeypatch.setattr("bench.api.run.write_report", lambda paths, out: False)
+    monkeypatch.setattr("bench.api.run.write_report", lambda paths, out: SimpleNamespace(disagrees=False))
+    monkeypatch.setattr("bench.api.run.show_report", lambda report, **options: None)
     out = tmp_path / "out"
     asked = ["run", *SMALL, "--device", "cpu", "--blocks", "1", "--variant", "numpy-inplace"]
     assert main([*asked, "--out", str(out)]) == 0

@@ -144,7 +144,7 @@ def test_control_characters_on_the_command_line_do_not_reach_the_terminal(tmp_pa
 
 
 def test_markup_in_a_name_does_not_end_the_display_of_a_run(monkeypatch, capsys) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # as on a terminal
     monkeypatch.setenv("COLUMNS", "200")  # wide enough for the name
     plan = example_plan(quick=True)
     entry = replace(plan.groups[0].entries[0], group="[/nothing] [red]name")

@@ -1,0 +1,221 @@
+"""Find the saved results below a folder, recognise copies, and choose the newest, or the last two of a plan.
+
+A result is recognised by the seal of its second line: it covers the plan and what the machine told when the
+run began. A copy holds the same lines as another file, all of them or the first of them.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from bench.machine import wording
+from bench.machine.errors import Unfinished, UserError
+from bench.machine.files import open_to_read
+from bench.records import journal, training
+from bench.records.folder import REFINEMENT_NAME, refinement_folders
+from bench.records.record import Plan
+from bench.records.run import Run, different_machines, make_run
+from bench.records.saved import JOURNAL_START
+from bench.records.training import is_training
+
+RESULTS = Path("results")  # where runs and trainings go unless --out names another folder
+NAMES = (journal.FILE_NAME, training.FILE_NAME)
+CHUNK = 2**20  # bytes compared at once
+NAME_TWO = "name the two: rnnbench compare OLD NEW"
+Tell = Callable[[str], object]  # takes a line about what cannot be read or is a copy
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Hold the beginning of a saved result."""
+
+    path: Path  # the folder, or the file in it
+    file: Path
+    started_utc: str
+    seal: bytes
+    run: Run | None  # plan and environment alone; None for a training
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Hold the results to read, copies left out; ``copies`` and ``broken`` have a line for each."""
+
+    paths: list[Path]
+    heads: list[Head]  # of the runs and trainings among them
+    inside: frozenset[Path]  # those found in a folder of results: they need not all be readable
+    copies: list[str]
+    broken: list[str]
+
+
+def holds_results(path: Path) -> bool:
+    """Return whether this is a folder that is no run and no training itself."""
+    return path.is_dir() and not any((path / name).exists() for name in NAMES)
+
+
+def find_results(paths: Sequence[Path]) -> Found:
+    """Return the results, with all runs and trainings below a folder of results, the newest first.
+
+    Refinements belong to their grid. Files of other tools are results only where they are named.
+
+    Raises:
+        UserError: a folder holds neither a run nor a training.
+    """
+    heads: dict[Path, Head | None] = {}
+    inside: set[Path] = set()
+    broken: list[str] = []
+    for path in paths:
+        if not holds_results(path):
+            heads[path] = None
+            with suppress(UserError):  # of another tool, or unreadable, which is told when all of it is read
+                heads[path] = read_head(path)
+            continue
+        found, n_broken = list[Head](), len(broken)
+        for place in _places(path, broken):
+            try:
+                found.append(read_head(place))
+            except UserError as error:
+                broken.append(str(error))
+        if not found and n_broken == len(broken):
+            raise UserError(f"{path} holds no run and no training; rnnbench run makes one")
+        found.sort(key=lambda head: str(head.path))
+        found.sort(key=lambda head: head.started_utc, reverse=True)
+        heads |= {head.path: head for head in found}
+        inside |= {head.path for head in found}
+    known = list(filter(None, heads.values()))
+    copies = _copies(known)
+    return Found(
+        paths=[path for path in heads if path not in copies],
+        heads=[head for head in known if head.path not in copies],
+        inside=frozenset(inside),
+        copies=[f"{copy} is a copy of {path}, and is left out" for copy, path in copies.items()],
+        broken=broken,
+    )
+
+
+def read_head(path: Path) -> Head:
+    """Read the beginning of a run or of a training.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    room: Any = training if is_training(path) else journal
+    begin = room.read_begin(path, 2)
+    file = path / room.FILE_NAME if path.is_dir() else path
+    run = make_run(begin.records) if room is journal else None
+    return Head(path, file, begin.records[0].started_utc, begin.seal, run)
+
+
+def newest(paths: Sequence[Path], tell: Tell) -> Path:
+    """Return the run or training that was started last.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = find_results(paths)
+    for line in found.broken:
+        tell(line)
+    if not found.heads:
+        raise UserError(f"{wording.listing(list(map(str, paths)))}: no run and no training is there to read")
+    return max(found.heads, key=lambda head: head.started_utc).path
+
+
+def last_two(given: Path | None, tell: Tell) -> tuple[Path, Path]:
+    """Return the last two runs of one plan on one machine, the older first.
+
+    ``given`` is the folder to search, or one of the two runs; the other one is then the newest of its plan.
+
+    Raises:
+        Unfinished: there are no two such runs.
+        UserError: the given run cannot be read.
+    """
+    one = None if given is None or holds_results(given) else read_head(given)
+    folder = given if given and not one else RESULTS
+    if not folder.is_dir():
+        raise Unfinished(f"there is no folder {folder} here to take runs from; {NAME_TWO}")
+    found = find_results([folder])
+    for line in (*found.copies, *found.broken):
+        tell(line)
+    runs = [head for head in found.heads if head.run]
+    pairs: Iterable[tuple[Head, Head]] = combinations(runs, 2)  # the newest first
+    if one is not None:
+        pairs = ((one, other) for other in runs if other.seal != one.seal)
+    pair = next((pair for pair in pairs if _same_plan(*pair)), None)
+    if pair is None:
+        of_one = f" as {given}" if one else ""
+        raise Unfinished(
+            f"of {wording.count(len(runs), 'run')} in {folder} no two have the same cases and arms{of_one} "
+            f"on one machine; {NAME_TWO}"
+        )
+    old, new = sorted(pair, key=lambda head: head.started_utc)
+    return old.path, new.path
+
+
+def _places(folder: Path, broken: list[str]) -> Iterator[Path]:
+    """Yield the folders of runs and trainings at any depth, and journals of other names."""
+    seen: set[Path] = set()  # links may lead back
+
+    def note(error: OSError) -> None:
+        broken.append(f"cannot look into {error.filename}: {error.strerror}")
+
+    for place, folders, files in os.walk(folder, onerror=note, followlinks=True):
+        here, results = Path(place), [name for name in NAMES if name in files]
+        if (real := here.resolve()) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from [here] if len(results) == 1 else [here / name for name in results]
+        for name in sorted(files):
+            if name.endswith(".jsonl") and name not in NAMES:
+                try:
+                    with open_to_read(here / name) as file:
+                        if file.read(len(JOURNAL_START)) == JOURNAL_START:
+                            yield here / name
+                except OSError as error:
+                    note(error)
+        if journal.FILE_NAME in files:
+            folders[:] = [name for name in folders if not REFINEMENT_NAME.fullmatch(name)]
+        folders.sort(key=lambda name: ((here / name).is_symlink(), name))
+
+
+def _copies(heads: Sequence[Head]) -> dict[Path, Path]:
+    """Map each copy to the result that holds all of it: the longest, with the most refinements."""
+    originals: dict[bytes, list[Head]] = {}
+    copies: dict[Path, Path] = {}
+
+    def size(head: Head) -> tuple[int, int]:
+        return head.file.stat().st_size, len(refinement_folders(head.path))
+
+    for head in sorted(heads, key=size, reverse=True):
+        known = originals.setdefault(head.seal, [])
+        if whole := next((one for one in known if _begins_with(one.file, head.file)), None):
+            copies[head.path] = whole.path
+        else:
+            known.append(head)
+    return copies
+
+
+def _begins_with(longer: Path, shorter: Path) -> bool:
+    with longer.open("rb") as file, shorter.open("rb") as part:
+        while chunk := part.read(CHUNK):
+            if file.read(len(chunk)) != chunk:
+                return False
+    return True
+
+
+def _same_plan(one: Head, other: Head) -> bool:
+    """Return whether two runs time the same arms on the same cases, both with verdicts or both without."""
+    if one.run is None or other.run is None:
+        return False
+    works = [_work(head.run.plan) for head in (one, other) if head.run]
+    return works[0] == works[1] and not different_machines([one.run, other.run])
+
+
+def _work(plan: Plan) -> tuple[object, ...]:
+    entries = (entry for group in plan.groups for entry in group.entries)
+    return plan.verdicts, frozenset(
+        (entry.arm, entry.group, entry.baseline, replace(entry.case, seed=0)) for entry in entries
+    )

@@ -1,0 +1,126 @@
+"""Put runs of several machines side by side: a column for each machine, each ratio taken within a machine."""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.analysis.verdict import Comparison
+from bench.records.run import different_machines
+from bench.reporting import environment, tables, words
+from bench.reporting.facts import Facts
+from bench.reporting.section import Cell, Column, TextTable
+
+CHOSEN_KINDS = ("best", "compiled")  # of these, each machine chose the variants itself
+SHOWN_FACTS = ("Processor", "Processors", "Memory", "System", "Python", "Host")
+NOTE = (
+    "Entry ÷ other, below 1 the entry is faster. Both were measured beside each other on the same machine; "
+    "no time is compared with that of another machine."
+)
+
+
+def machine_tables(runs: Sequence[Facts]) -> tuple[TextTable, ...]:
+    """Return the results and the versions with a column for each machine; empty for runs of one machine."""
+    machines = _by_machine(sorted(runs, key=lambda facts: facts.run.plan.started_utc))
+    if len(machines) < 2:
+        return ()
+    titles: list[str] = []
+    for machine in machines:
+        title = words.machine(machine[0].run.environment.machine)
+        same = sum(other == title or other.startswith(f"{title} (") for other in titles)
+        titles.append(f"{title} ({same + 1})" if same else title)
+    headings: dict[Hashable, Cell] = {}
+    results: list[dict[Hashable, Cell]] = []
+    versions: list[dict[str, Cell]] = []
+    for machine in machines:
+        cells: dict[Hashable, list[tuple[Facts, Comparison]]] = {}
+        for facts in machine:
+            for pair in _comparisons(facts):
+                asked = _asked(facts, pair)
+                headings.setdefault(asked, _heading(facts, pair))
+                cells.setdefault(asked, []).append((facts, pair))
+        results.append({asked: _result(found) for asked, found in cells.items()})
+        told: dict[str, dict[str, None]] = {}
+        for facts in machine:
+            for name, value in _versions(facts):
+                told.setdefault(name, {})[value] = None
+        versions.append({name: Cell(", ".join(values)) for name, values in told.items()})
+    names = {name: Cell(name) for machine_versions in versions for name in machine_versions}
+    return (
+        _table("By machine", ["What was compared", *titles], headings, results, NOTE),
+        _table("Versions by machine", ["Of what", *titles], names, versions),
+    )
+
+
+def _table(
+    caption: str,
+    titles: Sequence[str],
+    headings: Mapping[Any, Cell],
+    columns: Sequence[Mapping[Any, Cell]],
+    note: str = "",
+) -> TextTable:
+    """Return a table with a row for each heading, of which a column may hold nothing."""
+    rows = ((heading, *(cells.get(key, Cell("")) for cells in columns)) for key, heading in headings.items())
+    return TextTable(caption, tuple(map(Column, titles)), tuple(rows), note)
+
+
+def _by_machine(runs: Sequence[Facts]) -> list[list[Facts]]:
+    """Return the runs in groups of one machine each."""
+    machines: list[list[Facts]] = []
+    for facts in runs:
+        for machine in machines:
+            if not different_machines([facts.run, *(other.run for other in machine)]):
+                machine.append(facts)
+                break
+        else:
+            machines.append([facts])
+    return machines
+
+
+def _comparisons(facts: Facts) -> list[Comparison]:
+    """Return the declared comparisons of a run; without any, those of its tables."""
+    rows = (row.comparison for row in facts.rows.values())
+    pairs = facts.summary.headlines or [pair for pair in rows if pair and not pair.twin]
+    return [pair for pair in pairs if not pair.left_out]
+
+
+def _asked(facts: Facts, pair: Comparison) -> Hashable:
+    """Return what was asked: the same value for the same question on any machine."""
+    chosen = pair.kind in CHOSEN_KINDS
+    sides = (pair.entry, pair.arm), (pair.baseline, pair.baseline_arm)
+    return pair.kind, *(
+        (replace(facts.case(entry), seed=0), arm.device, arm.threads, "" if chosen else arm.variant)
+        for entry, arm in sides
+    )
+
+
+def _heading(facts: Facts, pair: Comparison) -> Cell:
+    case = facts.case(pair.entry)
+    sides = "" if pair.kind in CHOSEN_KINDS else _sides(pair)
+    work = f"{tables.work(case)}, {case.shape}, {words.numbers(case)}" if pair.same_work else "different work"
+    text = ": ".join(filter(None, [tables.HEADLINES.get(pair.kind, ""), sides]))
+    return Cell(text, f"{work}; {words.places(pair.baseline_arm, pair.arm)}")
+
+
+def _sides(pair: Comparison) -> str:
+    return f"{words.variant(pair.arm)} ÷ {words.variant(pair.baseline_arm)}"
+
+
+def _result(found: Sequence[tuple[Facts, Comparison]]) -> Cell:
+    """Return the verdict with ratio and interval; of several runs, those of the last with a verdict."""
+    facts, pair = max(found, key=lambda one: (one[1].verdict != "NONE", one[0].run.plan.started_utc))
+    ratio = pair.reason if pair.ratio is None else tables.ratio_text(pair)
+    chosen = _sides(pair) if pair.kind in CHOSEN_KINDS else ""
+    which = f"in {facts.run.plan.run}, one of {len(found)} runs" if len(found) > 1 else ""
+    note = "; ".join(filter(None, (ratio, chosen, which)))
+    return Cell(words.verdict(pair), note, pair.ratio, tables.tone(pair))
+
+
+def _versions(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield the machine, its accelerators, and every version, each as a name and a text."""
+    machine = facts.run.environment.machine
+    known = dict(environment.machine(machine))
+    yield from ((name, known[name]) for name in SHOWN_FACTS if name in known)
+    for device in dict.fromkeys(arm.device for arm in facts.run.plan.arms if arm.device != "cpu"):
+        yield "Accelerator", words.device(facts.run, device)
+    packages = {"rnnbench": facts.run.plan.version} | (machine.get("packages") or {})
+    yield from ((name, str(version)) for name, version in packages.items())

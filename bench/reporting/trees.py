@@ -1,0 +1,51 @@
+"""Give saved results as plain objects, for programs: what ``--json`` of run, report and train prints.
+
+The rows of a run are those of ``bench.load(...).summary()``, with the same names. A missing number is None.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.summary import summarise
+from bench.records.run import Run
+from bench.records.saved import Saved
+from bench.reporting.notebook import summary_row
+from bench.training.result import TrainResult
+
+PAIR = ("kind", "entry", "baseline", "ratio", "low", "high", "verdict", "reason")
+TRAINED = (
+    "variant", "library", "device", "known_wrong", "status", "time_to_target_s", "epochs_to_target",
+    "startup_s", "first_call_s", "per_epoch_s", "rmse", "huber",
+)  # fmt: skip
+
+
+def as_json(tree: Any) -> str:
+    """Return a tree as JSON text."""
+    return json.dumps(tree, indent=2, allow_nan=False)
+
+
+def result_tree(
+    path: Path, result: Saved | TrainResult, answer: Sequence[str], refinements: Sequence[Run] = ()
+) -> dict[str, Any]:
+    """Return a result with its answer; of a run or a training also its status and all rows."""
+    tree: dict[str, Any] = {"path": str(path), "kind": "file", "answer": list(answer)}
+    if isinstance(result, Run):
+        tree |= {"kind": "run", **_run_tree(result), "refinements": [*map(_run_tree, refinements)]}
+    elif isinstance(result, TrainResult):
+        runs = [(run, float(run.losses[-1]) if len(run.losses) else None) for run in result.runs]
+        rows = [{name: getattr(run, name) for name in TRAINED} | {"loss": loss} for run, loss in runs]
+        tree |= {"kind": "training", "status": result.status, "target": result.target, "rows": rows}
+    return tree
+
+
+def _run_tree(run: Run) -> dict[str, Any]:
+    summary = summarise(run)
+    return {
+        "run": run.plan.run,
+        "status": run.state,
+        "ended": summary.ending,
+        "rows": [summary_row(table.name, row) for table in summary.tables for row in table.rows],
+        "comparisons": [{name: getattr(pair, name) for name in PAIR} for pair in summary.headlines],
+    }
