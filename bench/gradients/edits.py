@@ -46,9 +46,16 @@ SHIFTED = (  # an index -> another, which may be that of another step
 )  # fmt: skip
 BEFORE = {"h_before": "cache[].h", "c_before": "c"}  # the same quantity, a step later
 SPECIAL = {  # a part -> what papers and programs have in its place, and the mistake
-    "w_n": ("h_before @ np.split(W, 3)[2].T", "w_n is taken without bW in"),
-    "dw.T @ h_before": ("du.T @ (r * h_before)", "the reset gate is before the product in"),
-    "da_n * w_n": ("da_n @ np.split(W, 3)[2] * h_before", "the reset gate is before the product in"),
+    "w_n": (Kind.MISTAKEN, "h_before @ np.split(W, 3)[2].T", "w_n is taken without bW in"),
+    "dw.T @ h_before": (Kind.MISTAKEN, "du.T @ (r * h_before)", "the reset gate is before the product in"),
+    "da_n * w_n": (
+        Kind.MISTAKEN,
+        "da_n @ np.split(W, 3)[2] * h_before",
+        "the reset gate is before the product in",
+    ),
+    "dy_hat": (Kind.CLIPPED, "e / e.size", "the error is not cut off at delta in"),
+    "grads['bU']": (Kind.NOT_SUMMED, "da.sum(axis=0)", "the first step stands for the sum in"),
+    "db.copy()": (Kind.NOT_SUMMED, "da.sum(axis=0)", "the first step stands for the sum in"),
 }
 
 Change = tuple[Kind, str, str]  # kind, the changed text, the mistake in words
@@ -116,6 +123,13 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
             line = ast.unparse(statement).partition("\n")[0]
             for rank, change in _changes(statement, facts, steps):
                 add(rank, change, line, block, place)
+            if steps and isinstance(statement, ast.Assign) and _target(statement) in HANDED_BACK:
+                kind = Kind.TERM if " + " in line else Kind.FACTOR
+                for other in (n for n in range(len(block)) if n != place):
+                    block.insert(other, block.pop(place))
+                    change = kind, ast.unparse(tree), f"{line} stands in another place of the loop"
+                    block.insert(place, block.pop(other))
+                    add(len(RULES), change, line, tree.body, 0)
     for change in _everywhere(ast.unparse(tree)):
         add(len(RULES), change, "", tree.body, 0)
     return tuple(sorted(edits, key=lambda edit: edit.rank))
@@ -242,6 +256,8 @@ def _one_sample(part: Part) -> Iterator[Change]:
             yield Kind.NOT_SUMMED, part.text.replace(".sum(", f"{index}.sum("), mistake
         elif factors := re.fullmatch(r"(\S+)\.T @ (\S+|\w+\[.+\](\.h)?)", part.text):
             yield Kind.NOT_SUMMED, f"{factors[1]}{index}.T @ ({factors[2]}){index}", mistake
+            shifted = f"{factors[1]}.T @ np.roll({factors[2]}, {index.count('-') * 2 - 1}, axis=0)"
+            yield Kind.MISTAKEN, shifted, f"each sample meets the next in {part.target}"
 
 
 def _mean(part: Part) -> Iterator[Change]:
@@ -281,10 +297,16 @@ def _other_step(part: Part) -> Iterator[Change]:
         yield Kind.OFF_BY_ONE, before, f"{target} of the first step is that after the last"
         yield Kind.OFF_BY_ONE, first, f"{target} is that before the first step in every step"
         yield Kind.OFF_BY_ONE, now, f"{now} stands for {before}, in the first step too"
+        late = text.replace(" if t else", " if t > 1 else")
+        yield Kind.OFF_BY_ONE, late, f"{target} of the second step is that before the first"
     if text not in part.of.arrays:
         return
     indexed = f"cache[t].{text}" if text in part.of.cached else text
     shifted = [indexed.replace(old, new) for old, new in SHIFTED if old in indexed]
+    if text.startswith("x["):
+        now = text[2:-1]
+        shifted += [f"x[{now} + 1] if {now} + 1 < len(x) else 0 * x[{now}]"]
+        shifted += [f"x[{now} - 1] if {now} else 0 * x[{now}]"]
     if text in BEFORE:
         name = text[0]
         shifted += [f"cache[max(t - 2, 0)].{name}", f"cache[t - 2].{name} if t > 1 else 0 * {text}"]
@@ -318,6 +340,10 @@ def _gates(part: Part) -> Iterator[Change]:
     orders = list(permutations(range(gates)))[1:]
     if isinstance(node, ast.Call) and isinstance(rows_of := node.args[0] if node.args else None, ast.Tuple):
         names = [ast.unparse(each) for each in rows_of.elts]
+        for place, array in product(range(gates), part.of.arrays):
+            others = [f"{name} * {array}" if n == place else name for n, name in enumerate(names)]
+            mistake = f"{target} has the factor {array} too many at {names[place]}"
+            yield Kind.FACTOR, f"np.concatenate(({', '.join(others)}), axis=1)", mistake
         for array in part.of.arrays:
             same = ", ".join(f"({name.partition(' * ')[0]}) * {array}" for name in names)
             every = f"np.concatenate(({same}), axis=1)"
@@ -331,19 +357,39 @@ def _gates(part: Part) -> Iterator[Change]:
         for order in orders:
             moved = f"np.concatenate([np.split({text}, {gates})[g] for g in {order}])"
             yield Kind.ORDER, moved, f"the gates of {target} stand in another order: {_places(order)}"
-    elif gates > 1 and text.endswith(" @ W"):
-        left = text.removesuffix(" @ W")
+    elif text.endswith(" @ W"):
+        straight, left = (" " + text.removesuffix(" @ W")).rsplit(" ", 1)
+        for row, unit in (("-1", "last"), ("0", "first")):
+            alone = f"{left}[:, [{row}]] * W[{row}]"
+            yield Kind.NOT_SUMMED, alone, f"the share of the {unit} unit stands for the sum in {target}"
+        if gates == 1:
+            return
         split = f"np.split({left}, {gates}, axis=1)"
-        turned = f"{left} @ np.concatenate([w.T for w in np.split(W, {gates})])"
-        yield Kind.TRANSPOSED, turned, f"the matrices of W are transposed, each for itself, in {target}"
+        turned = f"{straight} {left} @ np.concatenate([w.T for w in np.split(W, {gates})])"
+        yield (
+            Kind.TRANSPOSED,
+            turned.strip(),
+            f"the matrices of W are transposed, each for itself, in {target}",
+        )
         for n in range(1, gates):
             for lost in combinations(range(gates), n):
                 rest = f"np.concatenate([p * (g not in {lost}) for g, p in enumerate({split})], axis=1) @ W"
                 mistake = f"what goes through gate {_places(lost)} of {gates} is left out of {target}"
-                yield Kind.NOT_HANDED_BACK, rest, mistake
+                yield Kind.NOT_HANDED_BACK, rest if not straight else f"{straight} {rest}", mistake
+                if straight:
+                    yield Kind.NOT_HANDED_BACK, rest, f"{mistake}, and{straight.removesuffix(' +')} too"
+        for right, wrong in permutations(range(gates), 2):
+            taken = [wrong if gate == right else gate for gate in range(gates)]
+            other = f"{straight} {left} @ np.concatenate([np.split(W, {gates})[g] for g in {taken}])"
+            mistake = f"the matrix of gate {wrong + 1} stands for that of gate {right + 1} in {target}"
+            yield Kind.MISTAKEN, other.strip(), mistake
         for order in orders:
-            moved = f"np.concatenate([{split}[g] for g in {order}], axis=1) @ W"
-            yield Kind.ORDER, moved, f"W meets the gates in another order in {target}: {_places(order)}"
+            moved = f"{straight} np.concatenate([{split}[g] for g in {order}], axis=1) @ W"
+            yield (
+                Kind.ORDER,
+                moved.strip(),
+                f"W meets the gates in another order in {target}: {_places(order)}",
+            )
 
 
 def _derivative(part: Part) -> Iterator[Change]:
@@ -367,7 +413,8 @@ def _mistaken(part: Part) -> Iterator[Change]:
     """Yield another quantity in place of one."""
     node, text, target, of = part.node, part.text, part.target, part.of
     if special := SPECIAL.get(text):
-        yield Kind.MISTAKEN, special[0], f"{special[1]} {target}"
+        kind, new, mistake = special
+        yield kind, new, f"{mistake} {target}"
     news = []
     if isinstance(node, ast.Call) and len(node.args) == 1:
         news.append(ast.unparse(node.args[0]))
@@ -399,6 +446,12 @@ def _mistaken(part: Part) -> Iterator[Change]:
 
 def _rounded(part: Part) -> Iterator[Change]:
     """Yield all of it in float32, or cut off at a bound."""
+    node = part.node
+    if part.text in part.of.arrays:
+        yield Kind.PRECISION, f"np.float32({part.text})", f"{part.text} is in float32 in {part.target}"
+    if isinstance(node, ast.Call) and len(node.args) == 1:
+        inner = f"{ast.unparse(node.func)}(np.float32({ast.unparse(node.args[0])}))"
+        yield Kind.PRECISION, inner, f"{part.text} is computed in float32"
     if part.whole:
         yield Kind.PRECISION, f"np.float32({part.text})", f"{part.target} is computed in float32"
         for bound in BOUNDS:
@@ -438,10 +491,15 @@ def _everywhere(source: str) -> Iterator[Change]:
             shown, new = (form.format(given.format(argument)) for argument in ("s", r"\1"))
             mistake = f"{_readable(shown, 's')} stands for the derivative of every {name} s"
             rules.append((Kind.DERIVATIVE, pattern, f"({new})", mistake))
+    z = r"\bz\b(?!.*=)"
+    rules.append((Kind.MISTAKEN, z, "(1 - z)", "z and 1 - z are exchanged"))
     for kind, pattern, new, mistake in rules:
         changed, times = re.subn(pattern, new, back)
         if times > 1:
             yield kind, head + start + changed, mistake
+    exchanged = re.sub(z, "(1 - z)", back).replace("(h_before - n)", "(n - h_before)")
+    if exchanged != back:
+        yield Kind.MISTAKEN, head + start + exchanged, "z and 1 - z are exchanged"
 
 
 def _facts(definition: ast.FunctionDef) -> Facts:

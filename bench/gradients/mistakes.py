@@ -69,6 +69,8 @@ def explain(trials: Sequence[Trial], cell: str) -> list[Finding]:
             if not explained & set(each.parameters):
                 explained |= set(each.parameters)
                 chosen.append(each)
+        if explained != wrong:  # what is left may be the way back, which spoils W in part
+            chosen = [each for each in chosen if not set(each.parameters) & {"U", "W", "bU", "bW"}]
     return [each.finding(cell, trials) for each in chosen] or _decay(trials)
 
 

@@ -1,7 +1,7 @@
 """T22: the mistake in a wrong gradient is named, and nothing is said that is not true. Ten minutes.
 
-The mistakes of the sealed sets were written and labelled by others, without the diagnosis. What sets a and b
-showed when they were measured became rules; set c was written after those, and measured once.
+The mistakes of the sealed sets were written and labelled by others, without the diagnosis. What sets a, b and c
+showed when they were measured became rules; set d was written after those, and measured once.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import pytest
 import sealed_a
 import sealed_b
 import sealed_c
+import sealed_d
 from acceptance.validity import Recorder
 from diagnosis_rates import GROUPS, Judged, measure, rates
 
@@ -20,12 +21,13 @@ from bench.gradients.finding import Finding
 from bench.gradients.trial import Trial
 from bench.workload.cell import CELLS
 
-SETS = {"hand": mistakes_in_hand, "a": sealed_a, "b": sealed_b, "c": sealed_c}
+SETS = {"hand": mistakes_in_hand, "a": sealed_a, "b": sealed_b, "c": sealed_c, "d": sealed_d}
 ORIGIN = {
     "hand": "known to whoever wrote the diagnosis",
     "a": "sealed set a, 92 of 106 when it was first measured, rules added since",
     "b": "sealed set b, 95 of 112 when it was first measured, rules added since",
-    "c": "sealed set c, of another hand, measured last",
+    "c": "sealed set c, 91 of 108 when it was first measured, rules added since",
+    "d": "sealed set d, of another hand again, measured last",
 }
 LEAST_NAMED, MOST_FALSE = 0.9, 1 / 200
 
