@@ -1,7 +1,7 @@
 """T22: the mistake in a wrong gradient is named, and nothing is said that is not true. Ten minutes.
 
-The mistakes of the sealed sets were written and labelled by others, without the diagnosis. What sets a, b and c
-showed when they were measured became rules; set d was written after those, and measured once.
+The mistakes of the sealed sets were written and labelled by others, without the diagnosis. What sets a, b
+and c showed when they were measured became rules; set d was written after those, and measured once.
 """
 
 from collections.abc import Sequence
