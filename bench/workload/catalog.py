@@ -329,8 +329,8 @@ def find_plugin(plugin: Plugin) -> Variant:
 
 def plugin_versions(specs: Iterable[str]) -> dict[str, str]:
     """Return the packages whose plug-ins are among these variants, with their versions."""
-    found = (None if ":" in spec else listed(spec) for spec in specs)
-    return {plugin.package: plugin.version for plugin in found if isinstance(plugin, Plugin)}
+    wanted = {spec for spec in specs if by_name(spec) is None}
+    return {plugin.package: plugin.version for plugin in installed() if plugin.name in wanted}
 
 
 def cell_of(specs: Sequence[str], asked: str | None = None) -> str:

@@ -125,7 +125,7 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         (VALUES, "test_a_wrong_answer_has_no_time"),
         (AROUND, "test_a_wrong_answer_has_neither_time_nor_ratio_anywhere"),
         ("test_verdict.py", "test_one_failed_proof_takes_the_entry_out_and_its_time_with_it"),
-        ("test_cli.py", "test_a_disagreement_is_exit_code_1"),
+        ("test_cli.py", "test_a_disagreement_is_exit_code_1_and_json_alone_goes_to_standard_output"),
     ]),
     "F20": ("inputs that change", [
         (VALUES, "test_a_wrong_answer_has_no_time"),
