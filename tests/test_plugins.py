@@ -1,6 +1,7 @@
 """Variants of installed packages: found by their metadata, run only where named; a broken one is a line."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import played
 import pytest
 from declared import CPU_ONLY, declare, small_plan
-from packages import build, find_in, install
+from packages import ROOT, build, find_in, install
 from played import of_kind
 from test_contributing import TEMPLATE, blocks
 
@@ -191,7 +192,14 @@ def test_ruff_and_mypy_find_nothing_in_the_package_of_contributing(
     template: Path, command: tuple[str, ...]
 ) -> None:
     pytest.importorskip(command[0])
-    ended = subprocess.run([sys.executable, "-m", *command], cwd=template, capture_output=True, text=True)
+    # mypy does not follow the hook of an editable installation; tests/acceptance/test_install.py has a wheel
+    ended = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=template,
+        env=os.environ | {"MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
