@@ -13,7 +13,7 @@ import itertools
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
@@ -25,7 +25,7 @@ import bench
 from bench.gradients.check import Verdict
 from bench.gradients.diagnosis import diagnose
 from bench.gradients.finding import Finding, Kind
-from bench.gradients.trial import Trial
+from bench.gradients.trial import Trial, wrong_in
 from bench.workload.case import Shape
 from bench.workload.cell import CELLS, find_cell
 from bench.workload.data import Batch
@@ -71,7 +71,7 @@ def trials_of(wrong: Wrong, shapes: Sequence[Shape] = SHAPES, seed: int = 0) -> 
         y = 8 * generator.standard_normal((shape.B, shape.O))  # errors on both sides of delta
         _, exact = EXACT[wrong.cell](params, x, y, delta=delta)
         _, given = wrong.function(params, x, y, delta=delta)
-        named = {letter: getattr(shape, letter) for letter in "TBIHO"}
+        named = asdict(shape)
         trials.append(_trial(exact, given, named, batch=Batch(params, x, y), delta=delta))
     return trials
 
@@ -95,7 +95,7 @@ def judge(wrong: Wrong, diagnosis: Diagnose = diagnose) -> Judged:
     if wrong.cell in CELLS:
         trials = trials_of(wrong)
         findings = diagnosis(trials, wrong.cell)
-        parameters = {name for trial in trials for name in trial.wrong()}
+        parameters = wrong_in(trials)
     else:
         findings, parameters = check_net(wrong)
     accepted = [finding for finding in findings if accepts(wrong, finding)]

@@ -10,12 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest import mock
 
 import pytest
 import yaml
-from reports import USUAL, write_run
-from test_compare import EARLIER, LATER, slowed
+from test_github import write_runs
 
 from bench.cli.main import build_parser
 from bench.cli.main import main as rnnbench
@@ -93,14 +91,7 @@ def test_the_workflow_of_the_page_uses_inputs_that_exist_and_arguments_that_rnnb
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    with mock.patch("os.fsync"):
-        write_run(folder / "old", EARLIER)
-        write_run(folder / "same", LATER)
-        write_run(folder / "slower", slowed(LATER, 1.2, USUAL))
-    (folder / "broken").mkdir()
-    (folder / "broken" / "journal.jsonl").write_text("{", encoding="utf-8")
-    return folder
+    return write_runs(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture

@@ -22,17 +22,23 @@ HOSTILE = "a|b <script>alert(1)</script> `c` @team\n::error::\u202e%0A, **d** [e
 LINES = {"slower": "1 of 28 comparisons is proved", "same": "Nothing is proved to take over 5 % longer."}
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("saved")
+def write_runs(folder: Path) -> Path:
+    """Write runs to compare with "old": the same, a slower and a broken one."""
     with mock.patch("os.fsync"):
         write_run(folder / "old", EARLIER)
         write_run(folder / "same", LATER)
         write_run(folder / "slower", slowed(LATER, 1.2, USUAL))
-        write_run(folder / "elsewhere", on(LATER, processor="Other CPU"))
-        write_run(folder / "changed", on(LATER, governor="powersave"))
     (folder / "broken").mkdir()
     (folder / "broken" / "journal.jsonl").write_text("{", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_runs(tmp_path_factory.mktemp("saved"))
+    with mock.patch("os.fsync"):
+        write_run(folder / "elsewhere", on(LATER, processor="Other CPU"))
+        write_run(folder / "changed", on(LATER, governor="powersave"))
     return folder
 
 

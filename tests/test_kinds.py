@@ -56,7 +56,6 @@ FOREIGN = {  # files that read what others wrote
 PLACES = {  # single expressions of other files
     ("analysis/statistics.py", "contrasts.partition"): "numbers",
     ("analysis/statistics.py", "np.partition"): "numbers",
-    ("gradients/mistakes.py", "edit.line.startswith"): "the source of a function",
     ("gradients/signs.py", "np.split"): "numbers",
     ("machine/wording.py", "printable(str(text)).split"): "white space",
     ("machine/wording.py", "sentence.partition"): "the first word, which may be a name",

@@ -1,7 +1,7 @@
 """A wrong gradient of a cell is named by the change of the reference that gives the same; nothing else is."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ def trials(function: Function, cell: str, activation: str = "tanh", delta: float
         exact, given = (
             f(batch.params, batch.x, batch.y, delta=delta, **options)[1] for f in (reference(cell), function)
         )
-        sizes = {letter: getattr(shape, letter) for letter in "TBIHO"}
+        sizes = asdict(shape)
         found.append(Trial(exact, given, 1e-9, sizes, batch, delta, activation))
     return found
 

@@ -7,7 +7,7 @@ results are the reference's, computed here, and never given to the process that 
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
@@ -200,7 +200,7 @@ def findings(answered: Sequence[Answered], cell: str) -> list[Finding]:
             exact={name: one.expected[f"d{name}"] for name in names},
             given={name: np.asarray(one.given.arrays[f"d{name}"], dtype=np.float64) for name in names},
             tolerance=TOLERANCE,
-            sizes={letter: getattr(one.shape, letter) for letter in "TBIHO"},
+            sizes=asdict(one.shape),
             batch=one.batch,
         )
         for one in usable

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bench.gradients.finding import Finding
 from bench.gradients.mistakes import explain
 from bench.gradients.signs import read_signs
-from bench.gradients.trial import Trial
+from bench.gradients.trial import Trial, wrong_in
 from bench.workload.cell import CELLS
 
 
@@ -15,7 +15,7 @@ def diagnose(trials: Sequence[Trial], cell: str = "") -> list[Finding]:
     ``cell`` names the cell of the trials' batches; without it, only signs that hold for any net are looked
     for. Nothing is returned if nothing fits.
     """
-    wrong = {name for trial in trials for name in trial.wrong()}
+    wrong = wrong_in(trials)
     of_cell = [trial for trial in trials if trial.batch is not None]
     if not wrong:
         return []

@@ -9,7 +9,7 @@ import copy
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations, product
 from typing import Any, NamedTuple, cast
@@ -67,6 +67,7 @@ class Edit:
 
     rank: int  # small for usual mistakes
     kind: Kind
+    target: str  # what the changed line computes; empty if it is a loop, or several lines
     line: str  # as it should be; empty if several lines are changed
     mistake: str  # in words, as of ``Finding``
     function: Callable[..., tuple[Any, dict[str, Any]]]
@@ -92,7 +93,7 @@ class Part(NamedTuple):
     whole: bool  # whether the part is all that it computes
     inside: bool  # whether it is in a derivative
     steps: str  # the range of the loop that it stands in; empty outside
-    of: Facts
+    facts: Facts
 
 
 @functools.cache
@@ -103,8 +104,12 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
     assert isinstance(definition, ast.FunctionDef)
     facts, edits = _facts(definition), list[Edit]()
 
-    def add(rank: int, change: Change, line: str, block: list[ast.stmt], place: int) -> None:
+    def add(
+        rank: int, change: Change, block: list[ast.stmt], place: int, changed_line: ast.stmt | None
+    ) -> None:
         kind, text, mistake = change
+        line = ast.unparse(changed_line).partition("\n")[0] if changed_line else ""
+        target = _target(changed_line) if isinstance(changed_line, ast.Assign | ast.AugAssign) else ""
 
         @functools.cache
         def changed() -> Callable[..., Any]:  # compiled when it is first called: most never are
@@ -116,22 +121,24 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
                 block[place] = statement
             return cast(Callable[..., Any], names[function.__name__])
 
-        edits.append(Edit(rank, kind, line, mistake, lambda *inputs, **more: changed()(*inputs, **more)))
+        edits.append(
+            Edit(rank, kind, target, line, mistake, lambda *inputs, **more: changed()(*inputs, **more))
+        )
 
     for block, steps in _blocks(definition.body):
         for place, statement in enumerate(block):
-            line = ast.unparse(statement).partition("\n")[0]
             for rank, change in _changes(statement, facts, steps):
-                add(rank, change, line, block, place)
+                add(rank, change, block, place, statement)
             if steps and isinstance(statement, ast.Assign) and _target(statement) in HANDED_BACK:
+                line = ast.unparse(statement)
                 kind = Kind.TERM if " + " in line else Kind.FACTOR
                 for other in (n for n in range(len(block)) if n != place):
                     block.insert(other, block.pop(place))
                     change = kind, ast.unparse(tree), f"{line} stands in another place of the loop"
                     block.insert(place, block.pop(other))
-                    add(len(RULES), change, line, tree.body, 0)
+                    add(len(RULES), change, tree.body, 0, statement)
     for change in _everywhere(ast.unparse(tree)):
-        add(len(RULES), change, "", tree.body, 0)
+        add(len(RULES), change, tree.body, 0, None)
     return tuple(sorted(edits, key=lambda edit: edit.rank))
 
 
@@ -167,7 +174,7 @@ def _changes(statement: ast.stmt, facts: Facts, steps: str) -> Iterator[tuple[in
                     yield len(RULES), (kind, *overwritten)
 
 
-def _parts(value: ast.expr, target: str, steps: str, facts: Facts, *, whole: bool = True) -> Iterator[Part]:
+def _parts(value: ast.expr, target: str, steps: str, facts: Facts) -> Iterator[Part]:
     """Yield all that a statement computes, and its parts; of a dict of gradients, each as its own target."""
     if isinstance(value, ast.IfExp) and isinstance(value.body, ast.Dict):
         for key, part in zip(value.body.keys, value.body.values, strict=True):
@@ -221,42 +228,55 @@ def _handed_back(part: Part) -> Iterator[Change]:
         yield Kind.MISTAKEN, target, f"{target} stays what it was, where {text} is to be handed back"
         yield Kind.TERM, f"({text}) + {target}", f"{target} is handed back whole as well"
         if target == "dh":
-            yield Kind.TERM, f"({text}) + {part.of.last}", f"{part.of.last} is added to dh in every step"
+            yield (
+                Kind.TERM,
+                f"({text}) + {part.facts.last}",
+                f"{part.facts.last} is added to dh in every step",
+            )
 
 
 def _left_out(part: Part) -> Iterator[Change]:
     """Yield a sum or a product without one of its parts."""
-    node, target = part.node, part.target
+    for kind, kept, lost in _without_a_part(part):
+        yield kind, kept, f"{lost} is left out of {part.target}"
+    if (
+        part.text.endswith(" @ W")
+        and isinstance(part.node, ast.BinOp)
+        and isinstance(part.node.op, ast.MatMult)
+    ):
+        left = ast.unparse(part.node.left)
+        mistake = f"{left} is multiplied by W's diagonal, not by W, in {part.target}"
+        yield Kind.FACTOR, f"{left} * np.diag(W)", mistake
+
+
+def _without_a_part(part: Part) -> Iterator[Change]:
+    """Yield what is left of a sum or a product without one of its parts, and that part in words."""
+    node = part.node
     if not isinstance(node, ast.BinOp):
         return
     left, right = ast.unparse(node.left), ast.unparse(node.right)
     if isinstance(node.op, ast.Div):
-        yield Kind.CONSTANT, left, f"the division by {right} is left out of {target}"
+        yield Kind.CONSTANT, left, f"the division by {right}"
     if isinstance(node.op, ast.MatMult) and right == "W":
-        yield Kind.FACTOR, left, f"the product with W is left out of {target}"
-        yield (
-            Kind.FACTOR,
-            f"{left} * np.diag(W)",
-            f"{left} is multiplied by W's diagonal, not by W, in {target}",
-        )
+        yield Kind.FACTOR, left, "the product with W"
     for kept, lost in ((left, right), (right, left)):
         if isinstance(node.op, ast.Mult):
             kind, what = (Kind.DERIVATIVE, "derivative") if _derivative_of(lost) else (Kind.FACTOR, "factor")
-            yield kind, kept, f"the {what} {lost} is left out of {target}"
+            yield kind, kept, f"the {what} {lost}"
         elif isinstance(node.op, ast.Add):
-            kind = Kind.NOT_HANDED_BACK if target in HANDED_BACK else Kind.TERM
-            yield kind, kept, f"the part {lost} is left out of {target}"
+            kind = Kind.NOT_HANDED_BACK if part.target in HANDED_BACK else Kind.TERM
+            yield kind, kept, f"the part {lost}"
 
 
 def _one_sample(part: Part) -> Iterator[Change]:
     """Yield what a sum over the batch is of one sample alone."""
-    for index, sample in (("[:1]", "first"), ("[-1:]", "last")):
+    for index, sample, shift in (("[:1]", "first", -1), ("[-1:]", "last", 1)):
         mistake = f"{part.target} is that of the {sample} sample alone"
         if part.text.endswith(".sum(axis=0)"):
             yield Kind.NOT_SUMMED, part.text.replace(".sum(", f"{index}.sum("), mistake
         elif factors := re.fullmatch(r"(\S+)\.T @ (\S+|\w+\[.+\](\.h)?)", part.text):
             yield Kind.NOT_SUMMED, f"{factors[1]}{index}.T @ ({factors[2]}){index}", mistake
-            shifted = f"{factors[1]}.T @ np.roll({factors[2]}, {index.count('-') * 2 - 1}, axis=0)"
+            shifted = f"{factors[1]}.T @ np.roll({factors[2]}, {shift}, axis=0)"
             yield Kind.MISTAKEN, shifted, f"each sample meets the next in {part.target}"
 
 
@@ -299,9 +319,9 @@ def _other_step(part: Part) -> Iterator[Change]:
         yield Kind.OFF_BY_ONE, now, f"{now} stands for {before}, in the first step too"
         late = text.replace(" if t else", " if t > 1 else")
         yield Kind.OFF_BY_ONE, late, f"{target} of the second step is that before the first"
-    if text not in part.of.arrays:
+    if text not in part.facts.arrays:
         return
-    indexed = f"cache[t].{text}" if text in part.of.cached else text
+    indexed = f"cache[t].{text}" if text in part.facts.cached else text
     shifted = [indexed.replace(old, new) for old, new in SHIFTED if old in indexed]
     if text.startswith("x["):
         now = text[2:-1]
@@ -310,7 +330,7 @@ def _other_step(part: Part) -> Iterator[Change]:
     if text in BEFORE:
         name = text[0]
         shifted += [f"cache[max(t - 2, 0)].{name}", f"cache[t - 2].{name} if t > 1 else 0 * {text}"]
-    shifted += [other for other in part.of.arrays if _timeless(other) == _timeless(text)]
+    shifted += [other for other in part.facts.arrays if _timeless(other) == _timeless(text)]
     for other in dict.fromkeys(shifted):
         if other != text:
             yield Kind.OFF_BY_ONE, other, f"{other} stands for {text} in {target}"
@@ -336,60 +356,67 @@ def _transposed(part: Part) -> Iterator[Change]:
 
 def _gates(part: Part) -> Iterator[Change]:
     """Yield the gates in another order, or some of them left out of what is handed back."""
-    node, text, target, gates = part.node, part.text, part.target, part.of.gates
-    orders = list(permutations(range(gates)))[1:]
+    node, text, target, gates = part.node, part.text, part.target, part.facts.gates
     if isinstance(node, ast.Call) and isinstance(rows_of := node.args[0] if node.args else None, ast.Tuple):
-        names = [ast.unparse(each) for each in rows_of.elts]
-        for place, array in product(range(gates), part.of.arrays):
-            others = [f"{name} * {array}" if n == place else name for n, name in enumerate(names)]
-            mistake = f"{target} has the factor {array} too many at {names[place]}"
-            yield Kind.FACTOR, f"np.concatenate(({', '.join(others)}), axis=1)", mistake
-        for array in part.of.arrays:
-            same = ", ".join(f"({name.partition(' * ')[0]}) * {array}" for name in names)
-            every = f"np.concatenate(({same}), axis=1)"
-            yield Kind.FACTOR, every, f"every row of {target} has the factor {array}"
-        mixed = f"np.stack(({', '.join(names)}), axis=2).reshape(len(y), -1)"
-        yield Kind.ORDER, mixed, f"the rows of the gates alternate in {target}"
-        for order in orders:
-            rows = ", ".join(names[gate] for gate in order)
-            yield Kind.ORDER, f"np.concatenate(({rows}), axis=1)", f"the rows of {target} stand as {rows}"
+        yield from _rows([ast.unparse(row) for row in rows_of.elts], part)
     elif part.whole and target in ("dU", "dW", "dbU", "dbW"):
-        for order in orders:
+        for order in _orders(gates):
             moved = f"np.concatenate([np.split({text}, {gates})[g] for g in {order}])"
             yield Kind.ORDER, moved, f"the gates of {target} stand in another order: {_places(order)}"
     elif text.endswith(" @ W"):
-        straight, left = (" " + text.removesuffix(" @ W")).rsplit(" ", 1)
-        for row, unit in (("-1", "last"), ("0", "first")):
-            alone = f"{left}[:, [{row}]] * W[{row}]"
-            yield Kind.NOT_SUMMED, alone, f"the share of the {unit} unit stands for the sum in {target}"
-        if gates == 1:
-            return
-        split = f"np.split({left}, {gates}, axis=1)"
-        turned = f"{straight} {left} @ np.concatenate([w.T for w in np.split(W, {gates})])"
-        yield (
-            Kind.TRANSPOSED,
-            turned.strip(),
-            f"the matrices of W are transposed, each for itself, in {target}",
-        )
-        for n in range(1, gates):
-            for lost in combinations(range(gates), n):
-                rest = f"np.concatenate([p * (g not in {lost}) for g, p in enumerate({split})], axis=1) @ W"
-                mistake = f"what goes through gate {_places(lost)} of {gates} is left out of {target}"
-                yield Kind.NOT_HANDED_BACK, rest if not straight else f"{straight} {rest}", mistake
-                if straight:
-                    yield Kind.NOT_HANDED_BACK, rest, f"{mistake}, and{straight.removesuffix(' +')} too"
-        for right, wrong in permutations(range(gates), 2):
-            taken = [wrong if gate == right else gate for gate in range(gates)]
-            other = f"{straight} {left} @ np.concatenate([np.split(W, {gates})[g] for g in {taken}])"
-            mistake = f"the matrix of gate {wrong + 1} stands for that of gate {right + 1} in {target}"
-            yield Kind.MISTAKEN, other.strip(), mistake
-        for order in orders:
-            moved = f"{straight} np.concatenate([{split}[g] for g in {order}], axis=1) @ W"
-            yield (
-                Kind.ORDER,
-                moved.strip(),
-                f"W meets the gates in another order in {target}: {_places(order)}",
-            )
+        yield from _matrices(part)
+
+
+def _rows(names: Sequence[str], part: Part) -> Iterator[Change]:
+    """Yield the rows of the gates in another order, or with a factor too many."""
+    target, arrays = part.target, part.facts.arrays
+    for place, array in product(range(len(names)), arrays):
+        others = [f"{name} * {array}" if n == place else name for n, name in enumerate(names)]
+        mistake = f"{target} has the factor {array} too many at {names[place]}"
+        yield Kind.FACTOR, _joined(others), mistake
+    for array in arrays:
+        every = _joined([f"({name.partition(' * ')[0]}) * {array}" for name in names])
+        yield Kind.FACTOR, every, f"every row of {target} has the factor {array}"
+    mixed = f"np.stack(({', '.join(names)}), axis=2).reshape(len(y), -1)"
+    yield Kind.ORDER, mixed, f"the rows of the gates alternate in {target}"
+    for order in _orders(len(names)):
+        rows = [names[gate] for gate in order]
+        yield Kind.ORDER, _joined(rows), f"the rows of {target} stand as {', '.join(rows)}"
+
+
+def _matrices(part: Part) -> Iterator[Change]:
+    """Yield a product with W, which holds a matrix for each gate, with other matrices or without some.
+
+    What is handed back straight, as ``dh * z`` in ``dh * z + dw @ W``, stays before the product.
+    """
+    target, gates = part.target, part.facts.gates
+    straight, left = (" " + part.text.removesuffix(" @ W")).rsplit(" ", 1)
+    for row, unit in (("-1", "last"), ("0", "first")):
+        alone = f"{left}[:, [{row}]] * W[{row}]"
+        yield Kind.NOT_SUMMED, alone, f"the share of the {unit} unit stands for the sum in {target}"
+    if gates == 1:
+        return
+
+    def with_straight(product_text: str) -> str:
+        return f"{straight} {product_text}".strip()
+
+    split = f"np.split({left}, {gates}, axis=1)"
+    turned = with_straight(f"{left} @ np.concatenate([w.T for w in np.split(W, {gates})])")
+    yield Kind.TRANSPOSED, turned, f"the matrices of W are transposed, each for itself, in {target}"
+    for lost in (some for n in range(1, gates) for some in combinations(range(gates), n)):
+        rest = f"np.concatenate([p * (g not in {lost}) for g, p in enumerate({split})], axis=1) @ W"
+        mistake = f"what goes through gate {_places(lost)} of {gates} is left out of {target}"
+        yield Kind.NOT_HANDED_BACK, with_straight(rest), mistake
+        if straight:
+            yield Kind.NOT_HANDED_BACK, rest, f"{mistake}, and{straight.removesuffix(' +')} too"
+    for right, wrong in permutations(range(gates), 2):
+        taken = [wrong if gate == right else gate for gate in range(gates)]
+        other = with_straight(f"{left} @ np.concatenate([np.split(W, {gates})[g] for g in {taken}])")
+        mistake = f"the matrix of gate {wrong + 1} stands for that of gate {right + 1} in {target}"
+        yield Kind.MISTAKEN, other, mistake
+    for order in _orders(gates):
+        moved = with_straight(f"np.concatenate([{split}[g] for g in {order}], axis=1) @ W")
+        yield Kind.ORDER, moved, f"W meets the gates in another order in {target}: {_places(order)}"
 
 
 def _derivative(part: Part) -> Iterator[Change]:
@@ -398,7 +425,7 @@ def _derivative(part: Part) -> Iterator[Change]:
     if not argument:
         return
     own = next((form for form in FORMS if form.format(argument) == part.text), "act_prime({0})")
-    others = [array for array in part.of.arrays if array != argument]
+    others = [array for array in part.facts.arrays if array != argument]
     arguments = [given.format(argument) for given in ARGUMENTS]
     news = [form.format(given) for given in arguments for form in (own, *FORMS)]
     news += [own.format(other) for other in others]
@@ -411,7 +438,7 @@ def _derivative(part: Part) -> Iterator[Change]:
 
 def _mistaken(part: Part) -> Iterator[Change]:
     """Yield another quantity in place of one."""
-    node, text, target, of = part.node, part.text, part.target, part.of
+    node, text, target, facts = part.node, part.text, part.target, part.facts
     if special := SPECIAL.get(text):
         kind, new, mistake = special
         yield kind, new, f"{mistake} {target}"
@@ -425,19 +452,19 @@ def _mistaken(part: Part) -> Iterator[Change]:
         for kept in (left, right) if isinstance(node.op, ast.Sub) else ():
             kind = Kind.MISTAKEN if left == "1" else Kind.TERM
             yield kind, kept, f"{kept} stands for {text} in {target}"
-    if text in of.arrays:
-        for kind, new, lost in of.reduced.get(text, ()):
+    if text in facts.arrays:
+        for kind, new, lost in facts.reduced.get(text, ()):
             kind = Kind.TERM if kind == Kind.NOT_HANDED_BACK else kind  # it is, but not here
             yield kind, new, f"{lost} is left out of the {text} in {target}"
         yield Kind.SIGN, f"-{text}", f"-{text} stands for {text} in {target}"
         yield Kind.TERM, f"0 * {text}", f"{text} is left out of {target}"
-        for factor in of.arrays if target in ("dU", "dW", "dV") else ():
+        for factor in facts.arrays if target in ("dU", "dW", "dV") else ():
             yield Kind.FACTOR, f"({text}) * ({factor})", f"{target} has the factor {factor} too many"
         for new in (form.format(text) for form in FORMS[:2]):
             yield Kind.DERIVATIVE, new, f"{new} stands for {text} in {target}"
-        if text.endswith(".h") and "c" in of.cached:
+        if text.endswith(".h") and "c" in facts.cached:
             news.append(text.replace(".h", ".c"))
-        news += [other for other in of.arrays if other != text]
+        news += [other for other in facts.arrays if other != text]
         news += [f"1 - {text}", f"np.tanh({text})", f"sigmoid({text})", re.sub(r"\[t", "[::-1][t", text)]
     for new in news:
         if new != text:
@@ -447,7 +474,7 @@ def _mistaken(part: Part) -> Iterator[Change]:
 def _rounded(part: Part) -> Iterator[Change]:
     """Yield all of it in float32, or cut off at a bound."""
     node = part.node
-    if part.text in part.of.arrays:
+    if part.text in part.facts.arrays:
         yield Kind.PRECISION, f"np.float32({part.text})", f"{part.text} is in float32 in {part.target}"
     if isinstance(node, ast.Call) and len(node.args) == 1:
         inner = f"{ast.unparse(node.func)}(np.float32({ast.unparse(node.args[0])}))"
@@ -461,7 +488,7 @@ def _rounded(part: Part) -> Iterator[Change]:
 
 def _too_many(part: Part) -> Iterator[Change]:
     """Yield all of it with a factor too many."""
-    for array in part.of.arrays if part.whole else ():
+    for array in part.facts.arrays if part.whole else ():
         for factor in (array, FORMS[0].format(array), FORMS[1].format(array)):
             kind = Kind.FACTOR if factor == array else Kind.DERIVATIVE
             yield kind, f"({part.text}) * ({factor})", f"{part.target} has the factor {factor} too many"
@@ -523,14 +550,12 @@ def _facts(definition: ast.FunctionDef) -> Facts:
             last = last or (ast.unparse(node.value) if target == "dh" else "")
             value = node.value
             for part in _parts(value, target, "", Facts([], 1, [], "", {})):
-                for kind, new, mistake in _left_out(part):
+                for kind, new, lost in _without_a_part(part):
                     changed = _with(value, part.node, new)
                     if isinstance(value, ast.BinOp) and ast.unparse(value.left) == target:  # as it was before
                         before = f"({target} - ({ast.unparse(value.right)}))"
                         changed = re.sub(rf"\b{target}\b", before, changed)
-                    reduced.setdefault(target, []).append(
-                        (kind, changed, mistake.partition(" is left out")[0])
-                    )
+                    reduced.setdefault(target, []).append((kind, changed, lost))
     texts = [ast.unparse(node).removesuffix(".T") for node in operands]
     texts += [text.replace("[t - 1]", "[t]") for text in texts]
     arrays = [text for text in texts if re.fullmatch(r"(\w+|(x|hs|cache)\[.+\])(\.[hc])?", text)]
@@ -553,6 +578,16 @@ def _derivative_of(text: str) -> str:
 def _timeless(text: str) -> str:
     """Return the text of a quantity without its time step."""
     return re.sub(r"\[[^\[\]]*\]", "[]", BEFORE.get(text, text))
+
+
+def _orders(gates: int) -> list[tuple[int, ...]]:
+    """Return all orders of so many gates but the right one."""
+    return list(permutations(range(gates)))[1:]
+
+
+def _joined(rows: Sequence[str]) -> str:
+    """Return the rows of the gates in one array, as text."""
+    return f"np.concatenate(({', '.join(rows)}), axis=1)"
 
 
 def _places(gates: tuple[int, ...]) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 from bench.gradients.edits import Edit, edits_of
 from bench.gradients.finding import Finding, Kind, Section
 from bench.gradients.published import published
-from bench.gradients.trial import Trial
+from bench.gradients.trial import Trial, wrong_in
 from bench.machine.wording import listing
 from bench.proof.tolerance import Array
 from bench.workload.cell import find_cell
 
-OF_THE_LOSS = ("e ", "e_clipped ", "dy_hat ")
+OF_THE_LOSS = ("e", "e_clipped", "dy_hat")
 OF_THE_WALK = (Kind.NOT_HANDED_BACK, Kind.STEP_LEFT_OUT, Kind.TRUNCATED)
 MOST_NAMED = 2  # mistakes that give the same gradients
 
@@ -34,7 +34,7 @@ class Explanation:
             f"equal to {max(self.error, 1e-16):.0e} at T = {listing([*map(str, lengths)], len(lengths))}"
         )
         edit, section, line = self.edit, self.edit.section or Section[cell.upper()], self.edit.line
-        if edit.line.startswith(OF_THE_LOSS):
+        if edit.target in OF_THE_LOSS:
             section = Section.LOSS
         elif section == Section.RNN and edit.kind in OF_THE_WALK:
             section = Section.WALK
@@ -52,7 +52,7 @@ def explain(trials: Sequence[Trial], cell: str) -> list[Finding]:
     """
     # the first sieve: the trial in which most is wrong, of them the smallest
     first, *others = sorted(trials, key=lambda trial: (-len(trial.wrong()), _size(trial)))
-    wrong = {name for trial in trials for name in trial.wrong()}
+    wrong = wrong_in(trials)
     partial, complete = list[Explanation](), list[Explanation]()
     edits = edits_of(find_cell(cell).reference().loss_and_grads)
     for edit in itertools.chain(published(cell, bias="bU" in first.exact), edits):

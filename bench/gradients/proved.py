@@ -4,7 +4,7 @@ Arrays are compared in this process, which never runs a variant's code.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from bench.gradients.diagnosis import diagnose
 from bench.gradients.finding import Finding
@@ -78,7 +78,7 @@ def read_trials(job: Job) -> dict[Choice, list[Trial]]:
             exact=exact,
             given={name: grad.astype("float64") for name, grad in given.items()},
             tolerance=max(row.tolerances.values()),
-            sizes={letter: getattr(case.shape, letter) for letter in "TBIHO"},
+            sizes=asdict(case.shape),
             batch=batch if case.cell in CELLS else None,
             delta=case.delta,
             activation=case.activation,

@@ -22,7 +22,7 @@ def published(cell: str, *, bias: bool) -> Iterator[Edit]:
     for variant in VARIANTS:
         if variant.wrong_gradients and cell in variant.cells and bias in variant.biases:
             mistake, section = MISTAKES[variant.name]
-            yield Edit(0, Kind.PUBLISHED, "", mistake, _loss_and_grads(variant, cell), section)
+            yield Edit(0, Kind.PUBLISHED, "", "", mistake, _loss_and_grads(variant, cell), section)
 
 
 def _loss_and_grads(variant: Variant, cell: str) -> Any:

@@ -1,7 +1,7 @@
 """Define a trial: the gradients that a function gave on known inputs, beside the exact ones."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,3 +61,8 @@ class Trial:
     def wrong(self) -> tuple[str, ...]:
         """Return the parameters whose given gradients are off by more than the tolerance."""
         return tuple(name for name in self.exact if not self.error(name) <= self.tolerance)
+
+
+def wrong_in(trials: Iterable[Trial]) -> set[str]:
+    """Return the parameters whose given gradients are wrong in a trial or more."""
+    return {name for trial in trials for name in trial.wrong()}

@@ -7,6 +7,7 @@ characters: code that shows a name makes the name printable.
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def of_case(case: Case) -> Iterator[str]:
         yield f"no cell is called {quoted(case.cell)}"
     elif (cell := built_in_cell(case.cell)) and case.activation not in cell.activations:
         yield f"the cell {case.cell} has no activation {quoted(case.activation)}"
-    sizes = {letter: getattr(case.shape, letter) for letter in "TBIHO"}
+    sizes = asdict(case.shape)
     if not 1 <= min(sizes.values()) <= max(sizes.values()) <= MOST:
         yield f"a shape of {sizes}"
     if not (case.lr > 0 and case.delta > 0):

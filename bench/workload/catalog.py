@@ -329,8 +329,9 @@ def find_plugin(plugin: Plugin) -> Variant:
 
 def plugin_versions(specs: Iterable[str]) -> dict[str, str]:
     """Return the packages whose plug-ins are among these variants, with their versions."""
-    wanted = {spec for spec in specs if by_name(spec) is None}
-    return {plugin.package: plugin.version for plugin in installed() if plugin.name in wanted}
+    wanted = {spec for spec in specs if ":" not in spec and by_name(spec) is None}
+    plugins = installed() if wanted else ()  # they are searched in all installed packages
+    return {plugin.package: plugin.version for plugin in plugins if plugin.name in wanted}
 
 
 def cell_of(specs: Sequence[str], asked: str | None = None) -> str:
