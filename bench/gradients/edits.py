@@ -277,7 +277,7 @@ def _one_sample(part: Part) -> Iterator[Change]:
         elif factors := re.fullmatch(r"(\S+)\.T @ (\S+|\w+\[.+\](\.h)?)", part.text):
             yield Kind.NOT_SUMMED, f"{factors[1]}{index}.T @ ({factors[2]}){index}", mistake
             shifted = f"{factors[1]}.T @ np.roll({factors[2]}, {shift}, axis=0)"
-            yield Kind.MISTAKEN, shifted, f"each sample meets the next in {part.target}"
+            yield Kind.MISTAKEN, shifted, f"the samples of one factor are shifted by one in {part.target}"
 
 
 def _mean(part: Part) -> Iterator[Change]:
