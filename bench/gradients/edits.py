@@ -105,11 +105,9 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
     facts, edits = _facts(definition), list[Edit]()
 
     def add(
-        rank: int, change: Change, block: list[ast.stmt], place: int, changed_line: ast.stmt | None
+        rank: int, change: Change, block: list[ast.stmt], place: int, target: str = "", line: str = ""
     ) -> None:
         kind, text, mistake = change
-        line = ast.unparse(changed_line).partition("\n")[0] if changed_line else ""
-        target = _target(changed_line) if isinstance(changed_line, ast.Assign | ast.AugAssign) else ""
 
         @functools.cache
         def changed() -> Callable[..., Any]:  # compiled when it is first called: most never are
@@ -127,18 +125,19 @@ def edits_of(function: Callable[..., Any]) -> tuple[Edit, ...]:
 
     for block, steps in _blocks(definition.body):
         for place, statement in enumerate(block):
+            line = ast.unparse(statement).partition("\n")[0]
+            target = _target(statement) if isinstance(statement, ast.Assign | ast.AugAssign) else ""
             for rank, change in _changes(statement, facts, steps):
-                add(rank, change, block, place, statement)
-            if steps and isinstance(statement, ast.Assign) and _target(statement) in HANDED_BACK:
-                line = ast.unparse(statement)
+                add(rank, change, block, place, target, line)
+            if steps and isinstance(statement, ast.Assign) and target in HANDED_BACK:
                 kind = Kind.TERM if " + " in line else Kind.FACTOR
                 for other in (n for n in range(len(block)) if n != place):
                     block.insert(other, block.pop(place))
                     change = kind, ast.unparse(tree), f"{line} stands in another place of the loop"
                     block.insert(place, block.pop(other))
-                    add(len(RULES), change, tree.body, 0, statement)
+                    add(len(RULES), change, tree.body, 0, target, line)
     for change in _everywhere(ast.unparse(tree)):
-        add(len(RULES), change, tree.body, 0, None)
+        add(len(RULES), change, tree.body, 0)
     return tuple(sorted(edits, key=lambda edit: edit.rank))
 
 
