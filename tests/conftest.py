@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from browsing import chromium as chromium  # a fixture
 
+from bench.machine import host_lock
 from bench.machine.host import usable_cpus
 
 if TYPE_CHECKING:
@@ -110,6 +112,10 @@ class _NoTorch(importlib.abc.MetaPathFinder):
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # no run of a test waits for one that measures on this host, or for a test of another xdist worker
+    locks = tempfile.TemporaryDirectory(prefix="rnnbench-tests-")
+    config.add_cleanup(locks.cleanup)
+    os.environ[host_lock.VARIABLE] = f"{locks.name}/lock"
     os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker of this one
     # in the background (`nohup make test &`) these are ignored, and would be in all that the tests start
     signal.signal(signal.SIGINT, signal.default_int_handler)

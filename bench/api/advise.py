@@ -17,6 +17,7 @@ from bench.machine.busy import Say, complain, report_usage
 from bench.machine.child import refuse_windows
 from bench.machine.devices import PROBE_SECONDS, Devices, find_cpu, find_devices, resolve
 from bench.machine.errors import UserError
+from bench.machine.host_lock import host_lock
 from bench.machine.libraries import known
 from bench.machine.signals import OutOfTime, Terminated, time_limit
 from bench.machine.terminal import say
@@ -26,7 +27,7 @@ from bench.records.journal import FILE_NAME, load_run
 from bench.records.record import Plan
 from bench.reporting.advice import Advice, make_advice
 from bench.reporting.display import run_progress
-from bench.workload.options import RunOptions
+from bench.workload.options import RunOptions, as_words
 
 MAX_BLOCKS = 20  # the run may stop earlier: no time left, or a clear answer
 RESERVE_S = 1.0  # time kept for ending the workers and computing the answer
@@ -144,20 +145,23 @@ def exit_code(advice: Advice) -> int:
 def advise(
     args: AdviseOptions, timer: Timer, *, say: Say = complain, progress: run.Show = run_progress
 ) -> Advice:
-    """Measure one size within the time, and return the advice; waiting for a quiet machine takes no time.
+    """Measure one size within the time, and return the advice; waiting takes no time.
 
     Raises:
-        UserError: an option cannot be fulfilled, or the time is too short to measure.
+        UserError: an option cannot be fulfilled, the time is too short to measure, or the host is in use and
+            ``no_wait`` is set.
     """
     refuse_windows()
-    folder, plan = declare(args, timer)
-    machine_state = report_usage(args.wait_quiet, say)
-    timer.pause(machine_state.get("waited_s", 0.0))
-    try:
-        with time_limit(max(timer.left_s, 0.01)):
-            run.measure(plan, folder, keep=[], seen=machine_state, progress=progress)
-    except OutOfTime:  # before the run began, or after its end
-        pass
+    with host_lock(["rnnbench", "advise", *as_words(args)], no_wait=args.no_wait, say=say) as waited_s:
+        timer.pause(waited_s)
+        folder, plan = declare(args, timer)
+        machine_state = report_usage(args.wait_quiet, say)
+        timer.pause(machine_state.get("waited_s", 0.0))
+        try:
+            with time_limit(max(timer.left_s, 0.01)):
+                run.measure(plan, folder, keep=[], seen=machine_state, progress=progress)
+        except OutOfTime:  # before the run began, or after its end
+            pass
     if not (folder / FILE_NAME).exists():
         raise UserError(f"--budget {args.budget:g}s was over before anything was measured; give more")
     return make_advice(load_run(folder), Path(display_path(folder)), args.budget)

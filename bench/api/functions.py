@@ -173,11 +173,11 @@ def run(quick: bool = False, **wishes: Any) -> Result:
     Keywords are named like the command's options. With one value or several: ``variants``, ``devices``,
     ``tasks``, ``layouts`` (also in singular), ``hidden``, ``batch``, ``seq_len``, ``features``, ``outputs``,
     ``threads``, ``keep_env``. With one value: ``preset``, ``cell``, ``bias`` (True or False), ``dtype``,
-    ``activation``, ``split``, ``blocks``, ``budget``, ``seed``, ``out``, ``wait_quiet``. Without other
-    keywords: ``resume``, the folder of a run
-    that was cut off; or ``resume`` with ``blocks``, to extend a finished run with an UNRESOLVED result to
-    that total, once; or ``refine``, the folder of a grid, also with ``budget``. The preset gives the values
-    of keywords that are missing or None. ::
+    ``activation``, ``split``, ``blocks``, ``budget``, ``seed``, ``out``, ``wait_quiet``, ``no_wait``.
+    Without other keywords: ``resume``, the folder of a run that was cut off; or ``resume`` with
+    ``blocks``, to extend a finished run with an UNRESOLVED result to that total, once; or ``refine``, the
+    folder of a grid, also with ``budget``. The preset gives the values of keywords that are missing or
+    None. ::
 
         bench.run(quick=True, variants=["numpy-inplace", "torch-layer"], hidden=[32, 256])
 
@@ -203,7 +203,7 @@ def advise(**wishes: Any) -> "Advice":
 
     Keywords are named like the command's options, each with one value: ``hidden``, ``batch``, ``seq_len``,
     ``features``, ``outputs``, ``task``, ``cell``, ``bias``, ``dtype``, ``device``, ``threads``, ``budget``
-    (seconds, or "2m"), ``seed``, ``out``, ``wait_quiet``. ::
+    (seconds, or "2m"), ``seed``, ``out``, ``wait_quiet``, ``no_wait``. ::
 
         bench.advise(hidden=64, batch=1, seq_len=100, task="forward", budget="30s")
 
@@ -233,7 +233,7 @@ def train(
     ``batch``, ``window`` (also ``seq_len``), ``horizon`` (also ``outputs``), ``device``, ``seed``,
     ``series``, ``column``,
     ``decimal``, ``encoding``, ``missing``, ``split``, ``target``, ``load``, ``save``, ``every``, ``out``,
-    ``wait_quiet``.
+    ``wait_quiet``, ``no_wait``.
     ``progress`` is called with variant, epoch and loss at every report. An interrupt ends the training, and
     the result until then is returned.
 

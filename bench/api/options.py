@@ -14,6 +14,7 @@ from bench.workload.options import (
     cell_option,
     device_option,
     memory,
+    no_wait_option,
     number,
     option,
     option_of,
@@ -84,6 +85,7 @@ class TrainOptions:
     every: int = option(100, "epochs between reports (default: 100)", positive, "N")
     out: str | None = option(None, "folder of the results (default: results/train-<time>)", metavar="DIR")
     wait_quiet: float | None = waiting_option()
+    no_wait: bool = no_wait_option()
     json: bool = option(False, "print the result as a JSON object", in_python=False)
 
 
@@ -122,6 +124,7 @@ class AdviseOptions:
         30.0, "all that it may take, waiting aside: 30, 30s or 2m (default: 30s)", seconds, "TIME"
     )
     wait_quiet: float | None = waiting_option()
+    no_wait: bool = no_wait_option()
     seed: int | None = option(None, "seed of the order and of the data (default: a new one)", whole, "N")
     json: bool = option(False, "print everything as a JSON object", in_python=False)
     out: str | None = option(None, "folder of the journal (default: results/advise-<time>)", metavar="DIR")

@@ -20,6 +20,7 @@ from bench.machine.devices import Devices, find_devices, resolve
 from bench.machine.environ import THREAD_LIMITS, without_person, worker_environment
 from bench.machine.errors import Unfinished, UserError, error_text
 from bench.machine.files import as_path
+from bench.machine.host_lock import host_lock
 from bench.machine.signals import Terminated, signals_held_back
 from bench.machine.terminal import say
 from bench.measure.block import Progress
@@ -42,8 +43,11 @@ if TYPE_CHECKING:
 Show = Callable[[Plan], AbstractContextManager[Progress]]  # displays the progress of a run with this plan
 # for each option that names a run: the options allowed with it, and the reason why others are refused
 ALLOWED_WITH = {
-    "resume": ({"resume", "blocks", "wait_quiet", "json"}, "goes on with the plan that was declared"),
-    "refine": ({"refine", "budget", "wait_quiet", "json"}, "measures as the grid was measured"),
+    "resume": (
+        {"resume", "blocks", "wait_quiet", "no_wait", "json"},
+        "goes on with the plan that was declared",
+    ),
+    "refine": ({"refine", "budget", "wait_quiet", "no_wait", "json"}, "measures as the grid was measured"),
 }
 
 
@@ -96,10 +100,10 @@ def exit_code(end: End | None, *, disagrees: bool) -> int:
 def carry_out(
     args: RunOptions, command: list[str], *, say: Say = complain, progress: Show = run_progress
 ) -> Measured:
-    """Measure a new run, resume a run, or refine a run.
+    """Measure a new run, resume a run, or refine a run, while no other process measures on this host.
 
     Raises:
-        UserError: an option cannot be fulfilled.
+        UserError: an option cannot be fulfilled, or the host is in use and ``no_wait`` is set.
     """
     refuse_windows()
     for option, (allowed, reason) in ALLOWED_WITH.items():
@@ -107,18 +111,20 @@ def carry_out(
         if getattr(args, option) is not None and refused_options:
             raise UserError(f"--{option} {reason}: leave out {', '.join(refused_options)}")
     read_usage = partial(report_usage, args.wait_quiet, say)
-    if args.resume is not None:
-        folder = as_path(args.resume)
-        return Measured(folder, resume(folder, args.blocks, read_usage, progress))
-    if args.refine is not None:
-        folder = as_path(args.refine)
-        refined = refine(folder, args.budget, command, read_usage, progress)
-        return Measured(folder, refined.end, refined=refined)
-    folder, plan = prepare(args, command)
-    end = measure(
-        plan, folder, keep=args.keep_env, host_name=args.host_name, seen=read_usage(), progress=progress
-    )
-    return Measured(folder, end, plan)
+    # from before devices are searched: that alone would disturb what is waited for
+    with host_lock(command, no_wait=args.no_wait, say=say):
+        if args.resume is not None:
+            folder = as_path(args.resume)
+            return Measured(folder, resume(folder, args.blocks, read_usage, progress))
+        if args.refine is not None:
+            folder = as_path(args.refine)
+            refined = refine(folder, args.budget, command, read_usage, progress)
+            return Measured(folder, refined.end, refined=refined)
+        folder, plan = prepare(args, command)
+        end = measure(
+            plan, folder, keep=args.keep_env, host_name=args.host_name, seen=read_usage(), progress=progress
+        )
+        return Measured(folder, end, plan)
 
 
 def prepare(args: RunOptions, command: list[str]) -> tuple[Path, Plan]:

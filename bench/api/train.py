@@ -12,6 +12,7 @@ from bench.api.options import EXIT_CODES, TrainOptions
 from bench.machine.busy import Say, complain
 from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
+from bench.machine.host_lock import host_lock
 from bench.machine.signals import signals_held_back
 from bench.machine.terminal import say
 from bench.records.folder import display_path, drawing_report
@@ -22,7 +23,7 @@ from bench.training.params import save_params
 from bench.training.result import TrainResult, load_result, params_file
 from bench.training.train import Tell, run_training
 from bench.workload import catalog
-from bench.workload.options import changed
+from bench.workload.options import as_words, changed
 
 VARIANTS = ("numpy-inplace", "torch-layer")  # defaults
 CSV_OPTIONS = ("column", "decimal", "encoding", "missing")
@@ -47,12 +48,14 @@ def train(
     """Train, draw the report, save the requested parameters, and return the result.
 
     Raises:
-        UserError: an option or a file cannot be used, or the folder already holds a training.
+        UserError: an option or a file cannot be used, the folder already holds a training, or the host is in
+            use and ``no_wait`` is set.
     """
     settings = make_settings(args)
     folder = as_path(args.out) if args.out else default_folder()
     paths = targets(args.save, settings.variants)
-    with display(settings) as tell:
+    words = ["rnnbench", "train", *as_words(args)]
+    with host_lock(words, no_wait=args.no_wait, say=say), display(settings) as tell:
         run_training(settings, folder, tell, say, args.wait_quiet)
     draw(folder)
     result = load_result(folder)

@@ -32,6 +32,12 @@ class Unfinished(UserError):
     exit_code = 3
 
 
+class HostInUse(UserError):
+    """Report that another process measures on this host; it may be tried again later."""
+
+    exit_code = 75  # of sysexits.h: a temporary failure
+
+
 def error_text(error: Exception) -> str:
     """Return what failed: our own message, a system's error with its file, or another error with its type."""
     if isinstance(error, UserError):

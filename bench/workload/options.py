@@ -77,6 +77,11 @@ def waiting_option() -> Any:
     return option(None, help, seconds, "TIME")
 
 
+def no_wait_option() -> Any:
+    """Return a field for whether to refuse while another process measures on this host."""
+    return option(False, "refuse (exit code 75) while another process measures here (default: wait for it)")
+
+
 def number(text: str) -> float:
     """Read a number in ASCII, also nan and inf, which the caller must refuse if needed; 1_0 is no number.
 
@@ -216,6 +221,7 @@ class RunOptions:
         metavar="DIR",
     )
     wait_quiet: float | None = waiting_option()
+    no_wait: bool = no_wait_option()
     json: bool = option(False, "print the answer and the tables as a JSON object", in_python=False)
 
 
