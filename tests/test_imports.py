@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("impl_numpy", "impl_torch", "bench")
 ROOMS = (  # each imports only those before it
-    "machine", "workload", "records", "proof", "gradients", "analysis", "measure", "training", "reporting",
-    "api", "cli",
+    "machine", "workload", "records", "proof", "gradients", "analysis", "measure", "training", "cluster",
+    "reporting", "api", "cli",
 )  # fmt: skip
 DOORS = ("bench", "bench.__main__")  # all that stands beside the rooms
 HEAVY = {"pandas", "matplotlib", "scipy"}

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.analysis.verdict import extension
 from bench.api.options import EXIT_CODES, ReportOptions
+from bench.api.sweep import new_sweep, resume_sweep
 from bench.machine import audit, host, wording
 from bench.machine.busy import Say, complain, report_usage
 from bench.machine.child import refuse_windows
@@ -33,6 +34,8 @@ from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, BudgetRule, End, Environment, Plan
 from bench.records.results import RESULTS, newest
 from bench.records.run import Run, different_machines, make_run
+from bench.records.sweep import FILE_NAME as SWEEP_FILE
+from bench.records.sweep import Ended
 from bench.reporting.display import run_progress
 from bench.workload.catalog import plugin_versions
 from bench.workload.options import RunOptions, changed, spelled
@@ -44,7 +47,7 @@ Show = Callable[[Plan], AbstractContextManager[Progress]]  # displays the progre
 # for each option that names a run: the options allowed with it, and the reason why others are refused
 ALLOWED_WITH = {
     "resume": (
-        {"resume", "blocks", "wait_quiet", "no_wait", "json"},
+        {"resume", "blocks", "wait_quiet", "no_wait", "json", "scheduler", "any_environment"},
         "goes on with the plan that was declared",
     ),
     "refine": ({"refine", "budget", "wait_quiet", "no_wait", "json"}, "measures as the grid was measured"),
@@ -56,7 +59,7 @@ class Measured:
     """Hold a run's folder and its end; the end is None if there was nothing to refine."""
 
     folder: Path
-    end: End | None
+    end: End | Ended | None
     plan: Plan | None = None  # of a new run
     refined: Refined | None = None
 
@@ -72,7 +75,7 @@ def main(args: RunOptions) -> int:
         measured = carry_out(args, ["rnnbench", *sys.argv[1:]])
         with drawing_report(measured.folder):
             report = write_report([measured.folder], None)
-        show_report(report, as_json=args.json, single=True)
+        show_report(report, as_json=args.json, single=not isinstance(measured.end, Ended))
     except Terminated:  # while the report was written
         return EXIT_CODES["signal"]
     end, refined = measured.end, measured.refined
@@ -81,6 +84,7 @@ def main(args: RunOptions) -> int:
         say(f"\n{rounds} measured: {refined.reason}", stderr=True)
     if end is not None and end.status == "interrupted":
         folder, hint = (refined.rounds[-1], ", then --refine again") if refined else (measured.folder, "")
+        hint = " --scheduler ADDRESS" if isinstance(end, Ended) else hint
         newline = "" if refined else "\n"
         say(f"{newline}Go on with it: rnnbench run --resume {display_path(folder)}{hint}", stderr=True)
     code = exit_code(end, disagrees=report.disagrees)
@@ -90,7 +94,7 @@ def main(args: RunOptions) -> int:
     return code
 
 
-def exit_code(end: End | None, *, disagrees: bool) -> int:
+def exit_code(end: End | Ended | None, *, disagrees: bool) -> int:
     """Return the exit code of a run with this end."""
     if end is not None and end.status == "interrupted":
         return EXIT_CODES[end.stopped_by or "user"]
@@ -111,6 +115,10 @@ def carry_out(
         if getattr(args, option) is not None and refused_options:
             raise UserError(f"--{option} {reason}: leave out {', '.join(refused_options)}")
     read_usage = partial(report_usage, args.wait_quiet, say)
+    if args.scheduler is not None or (args.resume and (as_path(args.resume) / SWEEP_FILE).exists()):
+        return _carry_out_sweep(args, command, say)
+    if args.everywhere or args.any_environment:
+        raise UserError("--everywhere and --any-environment are about the hosts of a --scheduler: give one")
     # from before devices are searched: that alone would disturb what is waited for
     with host_lock(command, no_wait=args.no_wait, say=say):
         if args.resume is not None:
@@ -127,8 +135,32 @@ def carry_out(
         return Measured(folder, end, plan)
 
 
+def _carry_out_sweep(args: RunOptions, command: list[str], say: Say) -> Measured:
+    """Measure on the hosts of a scheduler, whose processes take the locks of their hosts."""
+    if args.resume is not None:
+        folder = as_path(args.resume)
+        return Measured(folder, resume_sweep(args, folder, say))
+    folder, started = new_folder(args)
+
+    def plan_for(devices: Devices, cpus: int) -> Plan:
+        return declare(args, devices, folder, started, command, "aim", cpus=cpus)
+
+    ended, plan = new_sweep(args, folder, plan_for, say)
+    return Measured(folder, ended, plan)
+
+
 def prepare(args: RunOptions, command: list[str]) -> tuple[Path, Plan]:
     """Return the folder of the results, not created yet, and the plan for ``args``.
+
+    Raises:
+        UserError: the folder holds a run already, or an option cannot be fulfilled.
+    """
+    folder, started = new_folder(args)
+    return folder, declare(args, find_devices(), folder, started, command)
+
+
+def new_folder(args: RunOptions) -> tuple[Path, datetime.datetime]:
+    """Return the folder of the results, not created yet, and the time of the start.
 
     Raises:
         UserError: the folder holds a run already, or an option cannot be fulfilled.
@@ -139,7 +171,7 @@ def prepare(args: RunOptions, command: list[str]) -> tuple[Path, Plan]:
         raise UserError(
             f"--keep-env {limits[0]}: both libraries get the same threads; choose them with --threads"
         )
-    return folder, declare(args, find_devices(), folder, started, command)
+    return folder, started
 
 
 def declare(
@@ -149,8 +181,9 @@ def declare(
     started: datetime.datetime,
     command: Sequence[str],
     budget_rule: BudgetRule | None = None,
+    cpus: int | None = None,
 ) -> Plan:
-    """Return the plan of a run in ``folder`` on this machine.
+    """Return the plan of a run in ``folder``, on this machine unless ``cpus`` tells those of another.
 
     Raises:
         UserError: an option cannot be fulfilled.
@@ -158,7 +191,7 @@ def declare(
     return make_plan(
         args,
         devices,
-        host.usable_cpus(),
+        host.usable_cpus() if cpus is None else cpus,
         run=run_name(folder),
         started_utc=started.isoformat(timespec="seconds"),
         command=[without_person(as_text(word)) for word in command],

@@ -5,19 +5,16 @@ stay readable, and an incomplete last line is left out with a warning. Any other
 the file is refused.
 """
 
-import os
 import sys
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from bench.machine.errors import UserError
-from bench.machine.files import open_regular
 from bench.records.contradictions import of_run, refuse_contradictions
 from bench.records.record import SCHEMA, AnyRecord, Burst, Check
 from bench.records.run import Run, make_run
-from bench.records.sealed import APPEND, Content, Decoder, Format, SealedWriter, load_sealed, read_sealed
+from bench.records.sealed import Content, Decoder, Format, SealedWriter, load_sealed
 
 FILE_NAME = "journal.jsonl"
 FORMAT = Format("journal", FILE_NAME, "plan", SCHEMA, "a run's folder or journal")
@@ -41,21 +38,12 @@ class Journal(SealedWriter[AnyRecord]):
         Raises:
             UserError: the file is missing, damaged, in use by another run, or has another schema.
         """
-        journal = cls.__new__(cls)
-        try:
-            journal._hold(path, open_regular(path, APPEND))
-            try:
-                with os.fdopen(os.dup(journal._descriptor), "rb") as file:
-                    content = read_sealed(file, path, FORMAT, _SharingDecoder())
-                refuse_contradictions(path, of_run(make_run(content.records)))
-                journal._end = (content.end, content.seal)
-                journal._cut()
-                os.fsync(journal._descriptor)
-            except BaseException:
-                journal.close()
-                raise
-        except OSError as error:
-            raise UserError(f"cannot go on with {path}: {error.strerror}; give a run's folder") from error
+        journal, content = cls.reopened(
+            path,
+            FORMAT,
+            _SharingDecoder(),
+            lambda records: refuse_contradictions(path, of_run(make_run(records))),
+        )
         return journal, content.records, content.warnings
 
 

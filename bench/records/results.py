@@ -15,7 +15,7 @@ from typing import Any
 from bench.machine import wording
 from bench.machine.errors import Unfinished, UserError
 from bench.machine.files import open_to_read
-from bench.records import journal, training
+from bench.records import journal, sweep, training
 from bench.records.folder import REFINEMENT_NAME, refinement_folders
 from bench.records.record import Plan
 from bench.records.run import Run, different_machines, make_run
@@ -169,7 +169,7 @@ def _places(folder: Path, broken: list[str]) -> Iterator[Path]:
         seen.add(real)
         yield from [here] if len(results) == 1 else [here / name for name in results]
         for name in sorted(files):
-            if name.endswith(".jsonl") and name not in NAMES:
+            if name.endswith(".jsonl") and name not in (*NAMES, sweep.FILE_NAME):
                 try:
                     with open_to_read(here / name) as file:
                         if file.read(len(JOURNAL_START)) == JOURNAL_START:

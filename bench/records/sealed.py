@@ -307,6 +307,36 @@ class SealedWriter(Generic[Kind]):
             self.close()
             raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from error
 
+    @classmethod
+    def reopened(
+        cls,
+        path: Path,
+        expected: Format,
+        decode: Callable[[bytes], tuple[Kind, bytes]],
+        check: Callable[[list[Kind]], object],
+    ) -> tuple[Self, Content[Kind]]:
+        """Open a file to append records; return it and its content. An incomplete last line is cut off.
+
+        Raises:
+            UserError: the file is missing, damaged, in use or of another schema, or ``check`` raised it.
+        """
+        writer = cls.__new__(cls)
+        try:
+            writer._hold(path, open_regular(path, APPEND))
+            try:
+                with os.fdopen(os.dup(writer._descriptor), "rb") as file:
+                    content = read_sealed(file, path, expected, decode)
+                check(content.records)
+                writer._end = (content.end, content.seal)
+                writer._cut()
+                os.fsync(writer._descriptor)
+            except BaseException:
+                writer.close()
+                raise
+        except OSError as error:
+            raise UserError(f"cannot go on with {path}: {error.strerror}; give {expected.wanted}") from error
+        return writer, content
+
     def _hold(self, path: Path, descriptor: int) -> None:
         """Store the descriptor of an open file, and lock the file."""
         self.path, self._descriptor = path, descriptor

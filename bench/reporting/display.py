@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.machine import terminal
 from bench.records.record import Decision, Entry, Plan
@@ -143,6 +143,36 @@ def run_progress(plan: Plan, *, lines: bool = True) -> Iterator[RunProgress]:
     """Show a run's progress until the context ends."""
     with screen(lines=lines) as display:
         yield RunProgress(plan, display)
+
+
+class SweepProgress:
+    """Show what each host measures: a line for each host; without a terminal, a line for each event."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._lines: dict[str, TaskID] = {}  # by host
+
+    def now(self, host: str, text: str) -> None:
+        """Show what a host does, and for how long."""
+        if host not in self._lines:
+            self._lines[host] = self._bar.add_task("", total=None)
+        self._bar.reset(self._lines[host], description=escape(f"{host}: {text}"))
+        if not self._bar.console.is_terminal:
+            self.line(host, text)
+
+    def line(self, host: str, text: str) -> None:
+        """Print a lasting line about a host."""
+        console = self._bar.console
+        console.print(f"{host}: {text}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
+@contextmanager
+def sweep_progress() -> Iterator[SweepProgress]:
+    """Show the progress of a sweep until the context ends."""
+    console = terminal.console(stderr=True)
+    columns = (TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield SweepProgress(bar)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ A field's default is used if the option is not given. A tuple as default means s
 switch. The field also declares how its value is read, refused and explained.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
@@ -13,6 +14,7 @@ from bench.workload.case import ACTIVATIONS, DTYPES, LARGEST_SEED, LAYOUTS, SPLI
 
 MAX_VALUE = 10_000_000  # of a count, and of a time in seconds
 BYTES_PER_UNIT = {"MiB": 2**20, "MB": 10**6, "GiB": 2**30, "GB": 10**9}
+MOST_WORKERS = 64  # of a scheduler on this host
 LEAST_MEMORY, MOST_MEMORY = 2**26, 2**40  # bytes, of a limit of memory
 SECONDS_PER_UNIT = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
 
@@ -150,6 +152,20 @@ def memory(text: str) -> int:
     return int(amount)
 
 
+def scheduler(text: str) -> str | int:
+    """Read the address of a scheduler, or the number of local:N.
+
+    Raises:
+        UserError: the text is neither.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "local" and _is_digits(rest) and 1 <= int(rest) <= MOST_WORKERS:
+        return int(rest)
+    if not re.fullmatch(r"[a-z]+://[^/\s]+:\d+", text):
+        raise UserError(f"{text!r} is no scheduler: give tcp://HOST:PORT, or local:N for N workers here")
+    return text
+
+
 def percentage(text: str) -> float:
     """Read "5%" as 0.05.
 
@@ -219,6 +235,18 @@ class RunOptions:
         None,
         "measure more sizes near to where the answer of a grid turns round; --budget limits its time",
         metavar="DIR",
+    )
+    scheduler: str | int | None = option(
+        None,
+        "measure the cases on the hosts of this scheduler of Dask, one at a time on each; local:N starts N "
+        "workers here",
+        scheduler,
+        "ADDRESS",
+        in_python=False,
+    )
+    everywhere: bool = option(False, "with --scheduler, measure every case on every host", in_python=False)
+    any_environment: bool = option(
+        False, "with --scheduler, measure though versions differ between hosts", in_python=False
     )
     wait_quiet: float | None = waiting_option()
     no_wait: bool = no_wait_option()

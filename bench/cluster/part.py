@@ -1,0 +1,73 @@
+"""Measure a part of a plan on this host, in a process that dies with the worker of Dask that asked for it.
+
+A task runs in a thread of a worker; what times needs a main thread, its own signals and a clean environment.
+"""
+
+import math
+import os
+import time
+from typing import Any
+
+import msgspec
+
+from bench.machine import host, host_lock
+from bench.machine.child import LOOK_S, Child, ChildError
+from bench.machine.errors import UserError
+from bench.machine.files import scratch_folder
+from bench.records.journal import FILE_NAME
+from bench.records.record import Plan
+
+PROCESS = "bench.api.part"
+
+
+class Job(msgspec.Struct, frozen=True):
+    """Tell the process what to measure, and how: the options of a plain run that are not in its plan."""
+
+    plan: Plan
+    keep: list[str]
+    host_name: bool
+    wait_quiet: float | None
+    no_wait: bool
+    folder: str = ""  # of the journal, on the host that measures
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """Report that the process is done; ``error`` says what kept it from measuring."""
+
+    error: str = ""
+
+
+def describe() -> dict[str, Any]:
+    """Return what the client must know of this host; a lock of its own makes a part of it a host."""
+    lock = os.environ.get(host_lock.VARIABLE, "")
+    identity = host.digest(f"{host.host_hash()}\n{lock}") if lock else host.host_hash()
+    return {"host": identity, "cpus": host.usable_cpus(), **host.checkout()}
+
+
+def measure(job: Job) -> bytes:
+    """Measure a part, and return its journal as it was written; end at once where nobody wants it any more.
+
+    Raises:
+        UserError: nothing whole was measured.
+    """
+    with scratch_folder("part") as folder, Child(PROCESS, [], os.environ, deadline_s=math.inf) as child:
+        try:
+            child.send(msgspec.structs.replace(job, folder=str(folder)))
+            while (reply := child.take(Reply)) is None:
+                if not _wanted():
+                    raise UserError("nobody wants it any more")
+                time.sleep(LOOK_S)
+        except ChildError as error:
+            raise UserError(child.explain(error)) from None
+        if reply.error:
+            raise UserError(reply.error)
+        return (folder / FILE_NAME).read_bytes()
+
+
+def _wanted() -> bool:
+    """Return whether the task of this thread still counts: the client cancels it, or is gone."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    task = worker.state.tasks.get(worker.get_current_task())
+    return task is not None and task.state == "executing"
