@@ -12,6 +12,9 @@ all signs are reversed.
 
 Two sizes with opposite verdicts bracket a crossing. A size without a verdict counts for neither side: its
 limits are widened until they contain 0, so the crossing reaches at least to this size.
+
+A crossing is of one machine: of a sweep over several, each row has a line for each machine, through the sizes
+that this machine measured.
 """
 
 import math
@@ -39,6 +42,7 @@ class MapCell:
     arm_ns: float | None
     baseline_ns: float | None
     source: int  # number of the run that measured the size, from 0
+    machine: int | None = None  # number of the machine in a sweep over several; None if none measured it
 
     @property
     def H(self) -> int:
@@ -79,6 +83,11 @@ class SizeMap:
     threads: int
     cells: tuple[MapCell, ...]
 
+    @property
+    def machines(self) -> tuple[int, ...]:
+        """Return the numbers of the machines of a sweep over several, else nothing."""
+        return tuple(sorted({cell.machine for cell in self.cells if cell.machine is not None}))
+
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
@@ -101,6 +110,7 @@ class Line:
     cells: tuple[MapCell, ...]  # ordered by size
     crossings: tuple[Crossing, ...]
     undecided: tuple[MapCell, ...]  # sizes without a verdict, outside the brackets of all crossings
+    machine: int | None = None
 
     @property
     def first(self) -> MapCell | None:
@@ -115,7 +125,7 @@ def size_maps(summaries: Iterable[Summary]) -> tuple[SizeMap, ...]:
     """
     maps: dict[tuple[PairKind, Case, str, str, str, int], dict[tuple[int, int], MapCell]] = {}
     for source, summary in enumerate(summaries):
-        rows = summary.rows
+        rows, machines = summary.rows, summary.run.machine_numbers
         for pair in summary.headlines:
             if pair.kind not in KINDS or not pair.same_work:
                 continue
@@ -126,7 +136,9 @@ def size_maps(summaries: Iterable[Summary]) -> tuple[SizeMap, ...]:
             key = (pair.kind, shared, arm.library, baseline.arm.library, arm.device, arm.threads)
             cells, size = maps.setdefault(key, {}), (case.shape.B, case.shape.H)
             if size not in cells or not cells[size].measured:
-                cells[size] = MapCell(case, pair, entry.median_ns, baseline.median_ns, source)
+                cells[size] = MapCell(
+                    case, pair, entry.median_ns, baseline.median_ns, source, machines.get(pair.entry)
+                )
     maps_with_rows = (
         SizeMap(*key, tuple(cells[size] for size in sorted(cells)))
         for key, cells in maps.items()
@@ -136,11 +148,14 @@ def size_maps(summaries: Iterable[Summary]) -> tuple[SizeMap, ...]:
 
 
 def lines(size_map: SizeMap, axis: Axis = "H") -> tuple[Line, ...]:
-    """Return the rows of a map that have at least two sizes, ordered by the fixed size."""
-    rows: dict[int, list[MapCell]] = {}
+    """Return the rows of a map with at least two sizes of a machine, ordered by the fixed size."""
+    rows: dict[tuple[int, int], list[MapCell]] = {}
     for cell in size_map.cells:
-        rows.setdefault(cell.B if axis == "H" else cell.H, []).append(cell)
-    return tuple(make_line(axis, fixed, cells) for fixed, cells in sorted(rows.items()) if len(cells) > 1)
+        if cell.machine is not None or not size_map.machines:
+            rows.setdefault((cell.B if axis == "H" else cell.H, cell.machine or 0), []).append(cell)
+    return tuple(
+        make_line(axis, fixed, cells) for (fixed, _), cells in sorted(rows.items()) if len(cells) > 1
+    )
 
 
 def make_line(axis: Axis, fixed: int, cells: Sequence[MapCell]) -> Line:
@@ -159,6 +174,7 @@ def make_line(axis: Axis, fixed: int, cells: Sequence[MapCell]) -> Line:
         cells=tuple(ordered),
         crossings=tuple(_crossing(axis, bracket) for bracket in brackets),
         undecided=tuple(cell for cell in ordered if not cell.winner and cell not in bracketed),
+        machine=ordered[0].machine,
     )
 
 

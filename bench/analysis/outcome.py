@@ -35,7 +35,7 @@ class Outcome:
     """Hold one entry's counted times in nanoseconds per call, by block and round; empty without times."""
 
     entry: str
-    status: str  # a record's Status, or "dropped", "not reached" or "no_steady_state"
+    status: str  # a record's Status, or "dropped", "not reached", "not measured" or "no_steady_state"
     reason: str  # with status ok: empty, or why blocks are missing
     times: dict[int, dict[int, float]] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()  # each check once
@@ -100,6 +100,7 @@ def error_ratio(check: Check) -> float:
 
 def outcomes(run: Run) -> dict[str, Outcome]:
     """Return the outcome of every entry of the plan, in the plan's order."""
+    measured_there = {entry: known for machine in run.machines for entry, known in outcomes(machine).items()}
     bursts: dict[str, list[Burst]] = defaultdict(list)
     failures: dict[str, list[Failure]] = defaultdict(list)
     for burst in run.bursts:
@@ -108,7 +109,8 @@ def outcomes(run: Run) -> dict[str, Outcome]:
         failures[failure.entry].append(failure)
     measured_names = measured_as(run.plan.groups)
     return {
-        entry: _outcome(run, entry, bursts[name], failures[name]) for entry, name in measured_names.items()
+        entry: measured_there.get(entry) or _outcome(run, entry, bursts[name], failures[name])
+        for entry, name in measured_names.items()
     }
 
 
@@ -150,6 +152,9 @@ def _status(
             return "dropped", f"its table was left out {WITHIN_BUDGET}"
         if run.decision and planned.arm in run.decision.dropped_arms:
             return "dropped", f"its arm was left out {WITHIN_BUDGET}"
+        reasons = (missing.reason for missing in run.plan.missing if missing.what == planned.group)
+        if reason := next(reasons, ""):  # of a sweep's case
+            return "not measured", reason
         return "not reached", "the run ended before it was measured"
     if any(burst.settled is False for burst in bursts):
         return NO_STEADY_STATE, "calls came to no steady time"

@@ -60,6 +60,7 @@ class Summary:
     headlines: tuple[Comparison, ...]
     twins: tuple[Comparison, ...]
     control: Control
+    controls: tuple[Control, ...] = ()  # of each machine, if there are several
 
     @property
     def rows(self) -> dict[str, Row]:
@@ -112,7 +113,10 @@ class Summary:
     def warnings(self) -> Iterator[str]:
         """Yield the journal's warnings, then those on a sleep of the machine and on subnormal numbers."""
         run = self.run
-        yield from (*run.environment.warnings, *run.warnings)
+        yield from run.environment.warnings if not run.machines else ()
+        for machine in run.machines:
+            yield from (f"{machine.host}: {warning}" for warning in machine.environment.warnings)
+        yield from run.warnings
         if run.end is not None and run.end.slept_s:
             yield f"the machine slept for {run.end.slept_s:.0f} s during the run"
         for counts in run.conditions:
@@ -145,7 +149,9 @@ def summarise(run: Run) -> Summary:
         for group in run.plan.groups
         if group.entries
     )
-    return Summary(run, by_entry, tables, judgement.headlines, judgement.twins, judgement.control)
+    return Summary(
+        run, by_entry, tables, judgement.headlines, judgement.twins, judgement.control, judgement.controls
+    )
 
 
 def _row(entry: Entry, arm: Arm, outcome: Outcome, judgement: Judgement) -> Row:

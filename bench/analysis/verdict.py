@@ -159,6 +159,7 @@ class Judgement:
     headlines: tuple[Comparison, ...]  # the declared pairs, then the pairs chosen in block 0; no twins
     twins: tuple[Comparison, ...]
     control: Control
+    controls: tuple[Control, ...] = ()  # of each machine, if there are several
 
 
 E = TypeVar("E", bound=Effect)
@@ -282,6 +283,8 @@ def next_level(run: Run) -> float:
 def judge_run(run: Run, known: Mapping[str, Outcome] | None = None) -> Judgement:
     """Judge every entry against its baseline, and both entries of every headline."""
     known = outcomes(run) if known is None else known
+    if run.machines:
+        return _judge_machines(run, known)
     plan, groups = run.plan, run.plan.groups
     level = next_level(run)
     rows = {
@@ -316,6 +319,39 @@ def judge_run(run: Run, known: Mapping[str, Outcome] | None = None) -> Judgement
         separate |= zip(group_pairs, judge_table(family, table=group.name), strict=True)
     headlines = [separate.get(pair) or replace(rows[pair.entry], kind=pair.kind) for pair in pairs]
     return Judgement(rows, tuple(pair for pair in headlines if pair.kind != "twin"), twins, control)
+
+
+def _judge_machines(run: Run, known: Mapping[str, Outcome]) -> Judgement:
+    """Judge what each machine measured by its own controls, as a run of its own; put all in the plan's order.
+
+    What no machine measured is MISSING.
+    """
+    judgements = [judge_run(machine, known) for machine in run.machines]
+    judged_rows = {name: row for judgement in judgements for name, row in judgement.rows.items()}
+    judged_pairs = {
+        (pair.kind, pair.entry, pair.baseline): pair
+        for judgement in judgements
+        for pair in judgement.headlines
+    }
+    controls = tuple(judgement.control for judgement in judgements)
+    worst = max(controls, key=lambda control: control.bias)
+    failed = all(control.failure for control in controls)
+    return Judgement(
+        {
+            entry.id: judged_rows.get(entry.id) or compare(run, known, entry.id, entry.baseline)
+            for entry in run.entries.values()
+            if entry.baseline is not None
+        },
+        tuple(
+            judged_pairs.get((pair.kind, pair.entry, pair.baseline))
+            or compare(run, known, pair.entry, pair.baseline, pair.kind)
+            for pair in run.pairs
+            if pair.kind != "twin"
+        ),
+        tuple(twin for judgement in judgements for twin in judgement.twins),
+        worst if failed else replace(worst, failure=""),
+        controls,
+    )
 
 
 def level(run: Run, group: str) -> float:

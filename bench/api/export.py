@@ -7,7 +7,7 @@ from bench.machine.terminal import say
 from bench.records.folder import display_path
 from bench.records.formats import FILES
 from bench.records.formats.exports import pyperf_json, pytest_benchmark_json
-from bench.records.journal import load_run
+from bench.records.joined import load_measured
 from bench.records.saved import refuse_training
 from bench.records.table import write_values_csv
 
@@ -20,7 +20,11 @@ def main(args: ExportOptions) -> int:
     """
     path = as_path(args.run)
     refuse_training(path)
-    run = load_run(path)
+    run = load_measured(path)
+    if run.machines and args.to != "csv":
+        raise UserError(
+            f"{path} is of {len(run.machines)} machines, of which the file can name one; export its folders"
+        )
     folder = path if path.is_dir() else path.parent
     out = folder / FILES[args.to] if args.out is None else as_path(args.out)
     try:

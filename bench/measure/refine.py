@@ -21,6 +21,7 @@ from bench.machine.host import usable_cpus, utc_now
 from bench.machine.wording import count
 from bench.measure.plan import FixedChoice, make_plan
 from bench.records.folder import load_refinements, next_folder
+from bench.records.joined import load_measured
 from bench.records.journal import load_run
 from bench.records.record import End, Plan
 from bench.records.run import Run
@@ -94,9 +95,14 @@ def load_grid(folder: Path) -> Run:
     """Load the grid run that shall be refined.
 
     Raises:
-        UserError: the run cannot be read, or has another preset.
+        UserError: the run cannot be read, has another preset, or is of several machines.
     """
-    grid = load_run(folder)
+    grid = load_measured(folder)
+    if grid.machines:
+        raise UserError(
+            f"{folder} is of {len(grid.machines)} machines, and a crossing is of one: measure a grid on one "
+            "of them and refine that"
+        )
     if grid.plan.preset != "grid":
         raise UserError(
             f"{folder} is a run of preset {grid.plan.preset}, which has no grid to refine; "

@@ -17,6 +17,7 @@ from bench.machine.errors import Unfinished, UserError
 from bench.machine.files import open_to_read
 from bench.records import journal, sweep, training
 from bench.records.folder import REFINEMENT_NAME, refinement_folders
+from bench.records.joined import result_folders, sweep_of
 from bench.records.record import Plan
 from bench.records.run import Run, different_machines, make_run
 from bench.records.saved import JOURNAL_START
@@ -37,7 +38,7 @@ class Head:
     file: Path
     started_utc: str
     seal: bytes
-    run: Run | None  # plan and environment alone; None for a training
+    run: Run | None  # plan and environment alone; None for a training, and for several machines
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ class Found:
 
 
 def holds_results(path: Path) -> bool:
-    """Return whether this is a folder that is no run and no training itself."""
+    """Return whether this is a folder that is no run, no training and no sweep itself."""
+    if folder := sweep_of(path):
+        return path not in result_folders(folder)
     return path.is_dir() and not any((path / name).exists() for name in NAMES)
 
 
@@ -102,11 +105,30 @@ def read_head(path: Path) -> Head:
     Raises:
         UserError: there is none, or it cannot be read.
     """
+    if folder := sweep_of(path):
+        return _head_of_sweep(path, sweep.load_sweep(folder))
     room: Any = training if is_training(path) else journal
     begin = room.read_begin(path, 2)
     file = path / room.FILE_NAME if path.is_dir() else path
     run = make_run(begin.records) if room is journal else None
     return Head(path, file, begin.records[0].started_utc, begin.seal, run)
+
+
+def _head_of_sweep(path: Path, saved: sweep.SavedSweep) -> Head:
+    """Return the head of a sweep, or of what one host measured; its ``run`` is None for several machines."""
+    declared, name = saved.declared, path.name if saved.declared.everywhere else ""
+    places = {
+        tile.host.name: tile.folder
+        for tile in saved.tiles
+        if tile.folder and tile.host and name in ("", tile.host.name)
+    }
+    run = None
+    if len(places) == 1:
+        with suppress(UserError):  # told when the journals are read
+            begin = journal.read_begin(next(iter(places.values())), 2)
+            run = make_run([declared.plan, *begin.records[1:]])
+    seal = f"{declared.started_utc} {name}".encode()
+    return Head(path, saved.path / sweep.FILE_NAME, declared.started_utc, seal, run)
 
 
 def newest(paths: Sequence[Path], tell: Tell) -> Path:
@@ -167,6 +189,10 @@ def _places(folder: Path, broken: list[str]) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
+        if sweep.FILE_NAME in files:
+            folders.clear()
+            yield from result_folders(here)
+            continue
         yield from [here] if len(results) == 1 else [here / name for name in results]
         for name in sorted(files):
             if name.endswith(".jsonl") and name not in (*NAMES, sweep.FILE_NAME):

@@ -48,6 +48,8 @@ class Run:
     rates: tuple[Rates, ...] = ()
     extensions: tuple[Extended, ...] = ()  # at most 1
     void: int = 0  # number of records left out because their block was repeated
+    host: str = ""  # in a sweep: the name of the host, if it is one
+    machines: tuple["Run", ...] = ()  # of a sweep over several: what each of them measured, by itself
 
     @property
     def state(self) -> Literal["complete", "partial", "interrupted"]:
@@ -68,6 +70,11 @@ class Run:
     def entries(self) -> dict[str, Entry]:
         """Return the plan's entries by id, in the plan's order."""
         return {entry.id: entry for group in self.plan.groups for entry in group.entries}
+
+    @property
+    def machine_numbers(self) -> dict[str, int]:
+        """Return for each entry the number of its machine in ``machines``, from 0; empty if there is one."""
+        return {entry: number for number, run in enumerate(self.machines) for entry in run.entries}
 
     @property
     def arms(self) -> dict[str, Arm]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from bench.machine.errors import UserError
 from bench.machine.files import open_to_read
 from bench.records.formats.foreign import ToolResults, parse_results, read_content
+from bench.records.joined import load_measured
 from bench.records.journal import load_run
 from bench.records.run import Run
 from bench.records.training import is_training
@@ -13,17 +14,18 @@ Saved = Run | ToolResults
 JOURNAL_START = b'{"seal":'
 
 
-def load_saved(path: Path) -> Saved:
-    """Load a run (folder or journal) or a file of pyperf or pytest-benchmark.
+def load_saved(path: Path, unread: list[str] | None = None) -> Saved:
+    """Load a run (folder or journal), a sweep, or a file of pyperf or pytest-benchmark.
 
-    The content decides the kind, not the name; files of other tools may be gzipped.
+    The content decides the kind, not the name; files of other tools may be gzipped. ``unread`` gets a line
+    for each part of a sweep whose journal cannot be used.
 
     Raises:
         UserError: the file cannot be read, or has another format.
     """
     refuse_training(path)
     if path.is_dir():
-        return load_run(path)
+        return load_measured(path, unread)
     try:
         with open_to_read(path) as file:
             start = file.read(len(JOURNAL_START))

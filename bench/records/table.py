@@ -31,14 +31,16 @@ def values_frame(run: Run) -> "pd.DataFrame":
 
     ``round`` is the round in the block, ``place`` the value's place in the round, and ``per_call_ns`` is
     ``elapsed_ns`` / ``n_calls``. An arm on a case is measured once and appears under its first entry's name.
+    ``run`` is the host if there are several.
     """
     import pandas as pd
 
     entries, arms = run.entries, run.arms
     rows = [
-        (run.plan.run, burst.block, *_cells(burst, entries, arms), burst.status, is_counted(burst),
+        (part.plan.run, burst.block, *_cells(burst, entries, arms), burst.status, is_counted(burst),
          burst.rounds, burst.places, burst.n_calls, burst.elapsed_ns, burst.first_call_ns)
-        for burst in run.bursts
+        for part in run.machines or (run,)
+        for burst in part.bursts
     ]  # fmt: skip
     bursts = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "per_call_ns"])
     frame = bursts.explode(list(PER_VALUE), ignore_index=True).astype(dict.fromkeys(PER_VALUE, "int64"))
@@ -66,9 +68,9 @@ def write_values_csv(run: Run, path: Path) -> None:
 def _csv_lines(run: Run) -> Iterator[str]:
     """Yield the lines of each burst; columns shared by many values are formatted once, to save time."""
     entries, arms = run.entries, run.arms
-    run_cell = _csv((run.plan.run,))
     shared_cells: dict[tuple[str, str], str] = {}
-    for burst in run.bursts:
+    named = ((_csv((part.plan.run,)), burst) for part in run.machines or (run,) for burst in part.bursts)
+    for run_cell, burst in named:
         key = burst.entry, burst.device
         if key not in shared_cells:
             shared_cells[key] = _csv(_cells(burst, entries, arms))

@@ -28,6 +28,9 @@ COUNTED_SIZES = {"T": "step", "I": "feature", "O": "output"}  # written as a cou
 NAMED_SIZES = {"B": "batch", "H": "hidden"}  # written with a name: "hidden 32"
 MAX_LISTED = 12  # sentences, or sizes in one sentence
 MAX_TITLE_COMPARISONS = 3  # with more comparisons, the title only counts them
+OF_ONE_MACHINE = (
+    "Both sides of a ratio were measured on one machine; a crossing is between two sizes of one machine."
+)
 LIMIT_DIGITS = 3  # significant digits of a crossing's limits
 
 
@@ -35,9 +38,9 @@ def terminal_lines(facts: Facts) -> tuple[str, ...]:
     """Return the lines for a terminal: first the caveats, then the answer."""
     run_hero = hero(facts)
     word_line = f"{run_hero.word}: {'; '.join(run_hero.small)}".strip(": ")
-    machine = words.machine(facts.run.environment.machine)
+    machines = () if facts.run.machines and facts.is_grid else words.machines(facts.run)
     fact_lines = (f"{label}: {text}" for label, text in run_hero.facts)
-    return (*caveats(facts), *filter(None, (run_hero.title, word_line, machine, *fact_lines)))
+    return (*caveats(facts), *filter(None, (run_hero.title, word_line, *machines, *fact_lines)))
 
 
 def main_comparison(facts: Facts) -> Comparison | None:
@@ -98,6 +101,16 @@ def caveats(facts: Facts) -> tuple[str, ...]:
         ending = "Partial result" if state == "partial" else "The run was interrupted"
         counted = f"{summary.blocks} of {wording.count(planned, 'block')} hold values"
         texts.append(f"{ending}: {summary.ending.rstrip('.')}; {counted}.")
+    texts += _without_control(facts)
+    tables = {group.name for group in facts.run.plan.groups}
+    lost = [
+        full_stop(f"Missing: {item.what}: {item.reason}")
+        for item in facts.run.plan.missing
+        if item.what in tables
+    ]
+    texts += lost[:MAX_BROKEN]
+    if len(lost) > MAX_BROKEN:
+        texts.append(f"{len(lost) - MAX_BROKEN} more are missing: see what failed.")
     broken = [trouble for trouble in summary.troubles if trouble.status in BROKEN_LABELS]
     lines = [
         f"{facts.arm(trouble.entry).variant} {BROKEN_LABELS[trouble.status]}: {trouble.reason}"
@@ -112,6 +125,21 @@ def caveats(facts: Facts) -> tuple[str, ...]:
             "Something that claims to be right gives wrong results, and has no times: see the failures."
         )
     return tuple(texts)
+
+
+def _without_control(facts: Facts) -> list[str]:
+    """Return for each machine of a sweep over several whether its control failed, or it has none."""
+    if facts.summary.control.failure or not facts.run.plan.verdicts:
+        return []
+    texts = []
+    for number, (part, control) in enumerate(zip(facts.run.machines, facts.summary.controls, strict=True)):
+        if control.failure:
+            texts.append(_no_verdict(f"on {words.mark(number)} {control.failure}", control.mend))
+        elif not any(part.arms[entry.arm].twin for entry in part.entries.values()):
+            texts.append(
+                f"No A/A control was measured on {words.mark(number)}: its verdicts stand without one."
+            )
+    return texts
 
 
 def _no_verdict(why: str, mend: str) -> str:
@@ -399,9 +427,16 @@ def _of_maps(facts: Facts, right: str) -> Hero:
     """Return the answer of a size map: the result at most sizes, and a line for each batch of each map."""
     first, maps, pairs = facts.maps[0], facts.maps, []
     for size_map in maps:
-        batches = ";\n".join(by_batch(size_map)) + "."
+        answers = by_batch(size_map)
+        if first.machines:  # a line for each machine: too many for a first screen
+            most = MAX_LISTED * (size_map is first)
+            answers[most:] = [f"{len(answers) - most} lines stand in the table"] * (len(answers) > most)
+        batches = ";\n".join(answers) + "."
         text = batches if size_map is first else f"{title([size_map])}.\n{batches}"
         pairs.append((wording.capital(how(size_map, maps)), text))
+    if first.machines:
+        shares = ";\n".join(_shares(facts, first))
+        pairs.append(("On which machine", f"{shares}. {OF_ONE_MACHINE}"))
     pairs += [("What was measured", f"All sizes: {work(maps)}."), ("Is it right?", right)]
     return Hero(
         title=title(maps),
@@ -410,6 +445,13 @@ def _of_maps(facts: Facts, right: str) -> Hero:
         small=(f"{how(first, maps)}; B samples in a batch, H hidden units", *_noise(facts)),
         facts=_drop_empty(tuple(pairs)),
     )
+
+
+def _shares(facts: Facts, size_map: SizeMap) -> list[str]:
+    """Return each machine, and how many sizes of the map it measured."""
+    counts = Counter(cell.machine for cell in size_map.cells)
+    machines = enumerate(words.machines(facts.run))
+    return [f"{machine}, {wording.count(counts[number], 'size')}" for number, machine in machines]
 
 
 def title(maps: Sequence[SizeMap]) -> str:
@@ -425,7 +467,9 @@ def title(maps: Sequence[SizeMap]) -> str:
     (winner, wins), *other_counts = counts.most_common()
     among = "all" if wins == len(cells) else f"{wins} of"
     rest = "".join(f", {library} at {count}" for library, count in other_counts)
-    turns = "".join(f"; {text}" for text in _turns(rows))
+    machines = len(maps[0].machines)
+    turns = "".join(f"; {text}" for text in ([] if machines else _turns(rows)))
+    turns += f"; each measured on one of {machines} machines" * bool(machines)
     return f"{start}{winner} {verb} faster at {among} {len(cells)} sizes{of_cell}{rest}{turns}"
 
 
@@ -439,12 +483,23 @@ def certainty(maps: Sequence[SizeMap]) -> str:
 
 
 def by_batch(size_map: SizeMap) -> list[str]:
-    """Return a line for each answer, with all batch sizes B that share it: "B = 4: PyTorch above ..."."""
-    rows, batches_of = lines(size_map), dict[str, list[int]]()
-    for row in rows:
-        batches_of.setdefault(clause(row), []).append(row.fixed)
-    all_batches = [row.fixed for row in rows]
-    return [f"B = {reach(batches, all_batches)}: {text}" for text, batches in batches_of.items()]
+    """Return a line for each answer, with all batch sizes B that share it: "B = 4: PyTorch above ...".
+
+    Of several machines each has its own lines: "B = 4 on ①: ...".
+    """
+    texts = []
+    for machine in size_map.machines or (None,):
+        rows, batches_of = [row for row in lines(size_map) if row.machine == machine], dict[str, list[int]]()
+        for row in rows:
+            batches_of.setdefault(clause(row), []).append(row.fixed)
+        all_batches, on = [row.fixed for row in rows], on_machine(machine)
+        texts += [f"B = {reach(batches, all_batches)}{on}: {text}" for text, batches in batches_of.items()]
+    return texts
+
+
+def on_machine(number: int | None) -> str:
+    """Return " on ②"; empty for a run of one machine."""
+    return "" if number is None else f" on {words.mark(number)}"
 
 
 def how(size_map: SizeMap, maps: Sequence[SizeMap] = ()) -> str:
@@ -487,8 +542,10 @@ def work(maps: Sequence[SizeMap]) -> str:
 def clause(line: Line) -> str:
     """Return a row's answer: the faster library, where the other library overtakes, and what is undecided."""
     name, sizes = line.axis, [size(cell, line) for cell in line.cells]
+    among = sizes if line.machine is None else []  # else sizes of other machines may stand between
+    whole = f"{name} from {sizes[0]} to {sizes[-1]}" if among else f"{name} of {reach(sizes, among)}"
     if line.first is None:
-        return f"neither is proved to be faster at any {name} from {sizes[0]} to {sizes[-1]}"
+        return f"neither is proved to be faster at any {whole}"
     winner = _faster(line.first)
     if line.crossings:
         starts = [f"above some {name}", *["again above one"] * (len(line.crossings) - 1)]
@@ -498,9 +555,9 @@ def clause(line: Line) -> str:
         )
     elif line.undecided:
         decided = [size(cell, line) for cell in line.cells if cell.faster]
-        text = f"{winner} at {name} = {reach(decided, sizes)}"
+        text = f"{winner} at {name} = {reach(decided, among)}"
     else:
-        text = f"{winner} at every {name} from {sizes[0]} to {sizes[-1]}"
+        text = f"{winner} at every {whole}"
     unproved: dict[str, list[str]] = {}
     for cell in line.undecided:
         same = cell.comparison.verdict == "EQUIVALENT"
@@ -527,7 +584,7 @@ def size(cell: MapCell, line: Line) -> int:
 
 def reach(sizes: Sequence[int], among: Sequence[int]) -> str:
     """Return ascending sizes: "4 to 32" if three or more follow each other in ``among``, else a list."""
-    start = among.index(sizes[0])
+    start = among.index(sizes[0]) if among else 0
     if len(sizes) > 2 and list(among[start : start + len(sizes)]) == list(sizes):
         return f"{sizes[0]} to {sizes[-1]}"
     return wording.listing([str(number) for number in sizes], MAX_LISTED)

@@ -18,8 +18,8 @@ from bench.records.formats.foreign import as_fact
 from bench.records.run import Run
 from bench.reporting import answer, tables, words
 from bench.reporting.download import download_section
-from bench.reporting.environment import environment_section
 from bench.reporting.facts import REQUEST_PRESETS, Facts
+from bench.reporting.machines import machine_section
 from bench.reporting.section import Article, Section
 from bench.reporting.sections.breakeven import breakeven_section
 from bench.reporting.sections.cells import cells_section
@@ -71,7 +71,7 @@ def run_article(
         if (section := maker(facts, prefix))
     }
     first_sentences = {maker: section.lead[0] for maker, section in sections.items() if section.lead}
-    machine = run.environment.machine
+    machines = [part.environment.machine for part in run.machines or (run,)]
     cases = [entry.case for entry in facts.entries.values()]
     fact_fields = {"processor": "processor", "cpus": "cpus", "host": "host_name"}
     return Article(
@@ -79,7 +79,7 @@ def run_article(
         kind=_kind(facts),
         cells=tuple(dict.fromkeys(map(words.named_cell, cases))),
         name=run.plan.run,
-        machine=words.machine(machine),
+        machine="; ".join(words.machines(run)),
         hero=answer.hero(
             facts,
             why=first_sentences.get(limits_section, ""),
@@ -91,7 +91,10 @@ def run_article(
         sections=tuple(sections.values()),
         summary=answer.terminal_lines(facts),
         overview=tables.overview_cells(facts, run.plan.preset in (*REQUEST_PRESETS, "cells")),
-        machine_facts={name: (as_fact(machine.get(field)),) for name, field in fact_fields.items()},
+        machine_facts={
+            name: tuple(as_fact(machine.get(field)) for machine in machines)
+            for name, field in fact_fields.items()
+        },
         facts=facts,
     )
 
@@ -154,7 +157,7 @@ def failures(facts: Facts, prefix: str) -> Section | None:
     return Section(
         id="failures",
         title="What failed, and what is missing?",
-        tables=(tables.troubles_table(summary),) * bool(summary.troubles),
+        tables=(tables.troubles_table(facts),) * bool(summary.troubles),
         notes=tuple(full_stop(f"Not measured here: {item.what}: {item.reason}") for item in missing),
         parts=tuple(
             Section(
@@ -166,7 +169,9 @@ def failures(facts: Facts, prefix: str) -> Section | None:
 
 
 def starting(facts: Facts, prefix: str) -> Section | None:
-    """Return the startup cost: break-even points, or only the start times where there are none."""
+    """Return the startup cost: break-even points, or only the start times; None for several machines."""
+    if facts.run.machines:  # starts of several machines
+        return None
     if section := breakeven_section(facts, prefix):
         return section
     table = tables.starts_table(facts.run)
@@ -305,6 +310,6 @@ def _range(counts: Sequence[int], noun: str) -> str:
 # the sections in the order of the page; OPEN_SECTIONS are unfolded at first
 SECTIONS: tuple[Maker, ...] = (
     cells_section, limits_section, crossover_section, times, ladder_section, starting, failures,
-    proof_section, sure, contents, environment_section, again, words_section, download_section,
+    proof_section, sure, contents, machine_section, again, words_section, download_section,
 )  # fmt: skip
 OPEN_SECTIONS: tuple[Maker, ...] = (cells_section, limits_section, crossover_section, times)

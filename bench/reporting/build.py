@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,6 +99,8 @@ def write_report(
     saved = {p: result for p, result in results.loaded.items() if not isinstance(result, TrainResult)}
     trainings = {p: result for p, result in results.loaded.items() if isinstance(result, TrainResult)}
     named = [run for path in results.named for run in results.runs.get(path, ())]
+    if len(results.named) > 1:
+        named = [machine for run in named for machine in run.machines or (run,)]
     if not any_machine and (differences := different_machines(named)):
         raise UserError(
             f"the runs are of different machines ({', '.join(differences)}), so their times do not compare; "
@@ -163,7 +166,8 @@ def load_results(paths: Sequence[Path], tell: Say) -> Results:
             return None
 
     for path in found.paths:
-        result = load(path, load_result if is_training(path) else load_saved, path)
+        read = load_result if is_training(path) else partial(load_saved, unread=results.unread)
+        result = load(path, read, path)
         if result is not None:
             results.loaded[path] = result
         if isinstance(result, Run):

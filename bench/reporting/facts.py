@@ -8,6 +8,7 @@ from bench.analysis.summary import Row, Summary, Table, summarise
 from bench.machine import units
 from bench.records.record import Arm, Entry
 from bench.records.run import Run, different_machines
+from bench.reporting import words
 from bench.workload.case import Case
 
 MAP_MIN_SIZES = 6  # sizes from which an answer is a map instead of a list of clauses
@@ -75,6 +76,10 @@ class Facts:
     def case(self, entry: str) -> Case:
         """Return the case of an entry."""
         return self.entries[entry].case
+
+    def mark(self, entry: str) -> str:
+        """Return the mark of the machine that measured an entry; empty for a run of one machine."""
+        return words.mark(self.run.machine_numbers.get(entry))
 
     def time(self, entry: str) -> str:
         """Return an entry's median time of a call as text, with its unit."""

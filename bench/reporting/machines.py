@@ -8,7 +8,7 @@ from bench.analysis.verdict import Comparison
 from bench.records.run import different_machines
 from bench.reporting import environment, tables, words
 from bench.reporting.facts import Facts
-from bench.reporting.section import Cell, Column, TextTable
+from bench.reporting.section import Cell, Column, Section, TextTable
 
 CHOSEN_KINDS = ("best", "compiled")  # of these, each machine chose the variants itself
 SHOWN_FACTS = ("Processor", "Processors", "Memory", "System", "Python", "Host")
@@ -19,8 +19,11 @@ NOTE = (
 
 
 def machine_tables(runs: Sequence[Facts]) -> tuple[TextTable, ...]:
-    """Return the results and the versions with a column for each machine; empty for runs of one machine."""
-    machines = _by_machine(sorted(runs, key=lambda facts: facts.run.plan.started_utc))
+    """Return the results and the versions with a column for each machine; empty for one run or machine."""
+    if len(runs) < 2:
+        return ()
+    apart = [one for facts in runs for one in ([*map(Facts.of, facts.run.machines)] or [facts])]
+    machines = _by_machine(sorted(apart, key=lambda facts: facts.run.plan.started_utc))
     if len(machines) < 2:
         return ()
     titles: list[str] = []
@@ -51,6 +54,20 @@ def machine_tables(runs: Sequence[Facts]) -> tuple[TextTable, ...]:
     )
 
 
+def machine_section(facts: Facts, prefix: str) -> Section:
+    """Return the section on the machine; of a sweep over several, a column for each."""
+    section, run = environment.environment_section(facts, prefix), facts.run
+    if not run.machines:
+        return section
+    columns = [
+        {name: Cell(value) for name, value in _versions(replace(facts, run=part))} for part in run.machines
+    ]
+    names = {name: Cell(name) for column in columns for name in column}
+    titles = [f"{words.mark(number)} {part.host}" for number, part in enumerate(run.machines)]
+    table = _table("Machine by machine", ["Of what", *titles], names, columns)
+    return replace(section, pairs=(), tables=(table, *section.tables))
+
+
 def _table(
     caption: str,
     titles: Sequence[str],
@@ -64,11 +81,13 @@ def _table(
 
 
 def _by_machine(runs: Sequence[Facts]) -> list[list[Facts]]:
-    """Return the runs in groups of one machine each."""
+    """Return the runs in groups of one machine each; two hosts of a sweep are two machines."""
     machines: list[list[Facts]] = []
     for facts in runs:
         for machine in machines:
-            if not different_machines([facts.run, *(other.run for other in machine)]):
+            runs_of_one = [facts.run, *(other.run for other in machine)]
+            hosts = set(filter(None, (run.host for run in runs_of_one)))
+            if len(hosts) < 2 and not different_machines(runs_of_one):
                 machine.append(facts)
                 break
         else:

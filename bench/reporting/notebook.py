@@ -14,7 +14,7 @@ from bench.analysis.summary import Row, summarise
 from bench.gradients.proved import Diagnosis
 from bench.proof import child
 from bench.records.folder import load_refinements
-from bench.records.journal import load_run
+from bench.records.joined import load_measured
 from bench.records.run import Run
 from bench.workload.cell import find_cell
 
@@ -39,12 +39,12 @@ class Result:
 
     @classmethod
     def load(cls, path: str | Path) -> "Result":
-        """Read a run from its folder or its journal.
+        """Read a run from its folder or its journal, or a sweep.
 
         Raises:
             UserError: the journal cannot be read, or contradicts its own plan.
         """
-        return cls(Path(path), load_run(Path(path)))
+        return cls(Path(path), load_measured(Path(path)))
 
     @cached_property
     def frame(self) -> "pd.DataFrame":

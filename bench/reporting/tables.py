@@ -77,6 +77,7 @@ def _times_fields(facts: Facts) -> Fields[Row]:
         "Than the baseline": lambda row: _row_verdict(facts, row),
         "Samples/s": lambda row: Cell.of(row.samples_per_second, units.rate),
         "Where": lambda row: place(row.arm),
+        "Machine": lambda row: facts.mark(row.entry.id),
         "Proof": lambda row: Cell(row.outcome.proof, _proof_detail(row)),
     }
 
@@ -102,6 +103,7 @@ def declared_table(facts: Facts, caption: str) -> TextTable:
             if pair.same_work or pair.kind == "cell"
             else "different work"
         ),
+        "Machine": lambda pair: facts.mark(pair.entry),
         "Entry": lambda pair: side(pair.entry),
         "Against": lambda pair: side(pair.baseline),
         "Entry ÷ other": _ratio_cell,
@@ -117,6 +119,7 @@ def noise_table(facts: Facts, caption: str) -> TextTable:
     """Return the A/A controls: how much two measurements of the same code differ."""
     fields: Fields[Comparison] = {
         "Table and place": lambda twin: f"{facts.entries[twin.entry].group}; {words.place(twin.arm)}",
+        "Machine": lambda twin: facts.mark(twin.entry),
         "A/A control ÷ baseline": lambda twin: (
             twin.reason if twin.ratio is None else Cell(ratio_text(twin), value=twin.ratio)
         ),
@@ -135,15 +138,16 @@ def speeds_table(summary: Summary, caption: str) -> TextTable:
     return text_table(caption, fields, summary.modes.items())
 
 
-def troubles_table(summary: Summary) -> TextTable:
+def troubles_table(facts: Facts) -> TextTable:
     """Return the entries that failed, in which blocks and why."""
     fields: Fields[Trouble] = {
         "Entry": lambda trouble: trouble.entry,
+        "Machine": lambda trouble: facts.mark(trouble.entry),
         "What happened": lambda trouble: trouble.status.replace("_", " "),
         "In block": lambda trouble: ", ".join(map(str, trouble.blocks)),
         "Why": lambda trouble: trouble.reason,
     }
-    return text_table("What failed", fields, summary.troubles)
+    return text_table("What failed", fields, facts.summary.troubles)
 
 
 def starts_table(run: Run) -> TextTable | None:

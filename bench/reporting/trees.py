@@ -11,6 +11,7 @@ from typing import Any
 from bench.analysis.summary import summarise
 from bench.records.run import Run
 from bench.records.saved import Saved
+from bench.reporting import words
 from bench.reporting.notebook import summary_row
 from bench.training.result import TrainResult
 
@@ -41,11 +42,24 @@ def result_tree(
 
 
 def _run_tree(run: Run) -> dict[str, Any]:
-    summary = summarise(run)
+    summary, numbers = summarise(run), run.machine_numbers
+    names = [part.host for part in run.machines]
+
+    def host(entry: str) -> dict[str, str | None]:
+        return {"host": names[numbers[entry]] if entry in numbers else None}
+
     return {
         "run": run.plan.run,
         "status": run.state,
         "ended": summary.ending,
-        "rows": [summary_row(table.name, row) for table in summary.tables for row in table.rows],
-        "comparisons": [{name: getattr(pair, name) for name in PAIR} for pair in summary.headlines],
+        "machines": words.machines(run),
+        "missing": [{"what": item.what, "reason": item.reason} for item in run.plan.missing],
+        "rows": [
+            summary_row(table.name, row) | host(row.entry.id)
+            for table in summary.tables
+            for row in table.rows
+        ],
+        "comparisons": [
+            {name: getattr(pair, name) for name in PAIR} | host(pair.entry) for pair in summary.headlines
+        ],
     }

@@ -25,6 +25,7 @@ from bench.workload.naming import of_cell as of_cell
 FORM_PHRASES: dict[Kind, str] = {
     "as_written": "each as usually written", "best": "with the fastest form of each library",
 }  # fmt: skip
+MARKS = 20  # circled numbers
 TASKS = {"train_step": "training step", "gradient": "gradient", "forward": "forward pass"}
 
 
@@ -246,6 +247,23 @@ def machine(facts: dict[str, Any]) -> str:
     name = wording.short(facts["processor"]) if facts.get("processor") else "an unknown processor"
     cpus = facts.get("usable_cpus") or facts.get("cpus")
     return f"{name}, {wording.count(cpus, 'processor')}" if cpus else name
+
+
+def mark(number: int | None) -> str:
+    """Return the mark of a machine of a sweep by its number, from 0: "①"; empty without a number."""
+    if number is None:
+        return ""
+    return chr(ord("①") + number) if number < MARKS else f"({number + 1})"
+
+
+def machines(run: Run) -> list[str]:
+    """Return each machine of a run; of a sweep over several with its mark and its host."""
+    if not run.machines:
+        return [machine(run.environment.machine)]
+    return [
+        f"{mark(number)} {part.host}: {machine(part.environment.machine)}"
+        for number, part in enumerate(run.machines)
+    ]
 
 
 def note(note: Note) -> str:

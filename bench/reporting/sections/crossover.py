@@ -91,7 +91,7 @@ def crossover_section(facts: Facts, prefix: str) -> Section | None:
         id="crossover",
         title=TITLE,
         lead=tuple(lead),
-        drawings=tuple(_drawings(maps, prefix)),
+        drawings=tuple(_drawings(facts, maps, prefix)),
         tables=tuple(table for table in all_tables if table.rows),
         notes=tuple(notes),
     )
@@ -127,15 +127,16 @@ def _heading(size_map: SizeMap, maps: Maps) -> str:
 def _batch_table(maps: Maps) -> TextTable:
     """Return a table of the faster library at each batch, with a column per map."""
 
-    def clauses(size_map: SizeMap) -> Callable[[int], str]:
-        by_batch = {line.fixed: answer.clause(line) for line in lines(size_map)}
-        return lambda B: by_batch.get(B, units.NOTHING)
+    def clauses(size_map: SizeMap) -> Callable[[tuple[int, int]], str]:
+        by_batch = {(line.fixed, line.machine or 0): answer.clause(line) for line in lines(size_map)}
+        return lambda row: by_batch.get(row, units.NOTHING)
 
-    fields: Fields[int] = {
-        "B": _integer,
+    fields: Fields[tuple[int, int]] = {
+        "B": lambda row: _integer(row[0]),
+        "Machine": lambda row: words.mark(row[1]) if maps[0].machines else "",
         **{_heading(size_map, maps): clauses(size_map) for size_map in maps},
     }
-    batches = sorted({line.fixed for size_map in maps for line in lines(size_map)})
+    batches = sorted({(line.fixed, line.machine or 0) for size_map in maps for line in lines(size_map)})
     return text_table("Who is faster, batch by batch", fields, batches)
 
 
@@ -151,7 +152,8 @@ def _crossing_table(maps: Maps) -> TextTable:
     ]
 
     def along(line: Line) -> str:
-        return f"{line.axis}, at {'B' if line.axis == 'H' else 'H'} = {line.fixed:.0f}"
+        other = "B" if line.axis == "H" else "H"
+        return f"{line.axis}, at {other} = {line.fixed:.0f}{answer.on_machine(line.machine)}"
 
     def end(cell: MapCell, line: Line) -> Cell:
         lead = words.lead(cell.comparison)
@@ -187,6 +189,11 @@ def _size_table(facts: Facts, size_map: SizeMap) -> TextTable:
             return Cell("decided", tables.reason_for(facts, cell.comparison), tone="good")
         return tables.verdict_cell(facts, cell.comparison)
 
+    def measured_in(cell: MapCell) -> str:
+        if size_map.machines:
+            return words.mark(cell.machine)
+        return f"refinement {cell.source}" if cell.source else "the run itself"
+
     fields: Fields[tuple[MapCell, words.Lead | None]] = {
         "B": lambda row: _integer(row[0].B),
         "H": lambda row: _integer(row[0].H),
@@ -194,7 +201,7 @@ def _size_table(facts: Facts, size_map: SizeMap) -> TextTable:
         "Slower": lambda row: side(row[0], row[1].loser) if row[1] else Cell(units.NOTHING),
         "Times faster": lambda row: factor(row[1]) if row[1] else Cell(units.NOTHING),
         "Verdict": lambda row: verdict(row[0]),
-        "Measured in": lambda row: f"refinement {row[0].source}" if row[0].source else "the run itself",
+        "Measured in": lambda row: measured_in(row[0]),
     }
     rows = ((cell, words.lead(cell.comparison)) for cell in size_map.cells)
     return text_table(f"All sizes, {answer.how(size_map, facts.maps)}", fields, rows)
@@ -207,14 +214,15 @@ def _integer(size: int) -> Cell:
 # ---- pictures
 
 
-def _drawings(maps: Maps, prefix: str) -> Iterator[Drawing]:
+def _drawings(facts: Facts, maps: Maps, prefix: str) -> Iterator[Drawing]:
     for number, size_map in enumerate(maps, start=1):
         title, dots = _heading(size_map, maps), DOTS_CAPTION * any(cell.source for cell in size_map.cells)
         alt = f"{title}: {'; '.join(answer.by_batch(size_map))}. The table has the numbers."
-        caption = (f"{TILES_CAPTION}{LINE_CAPTION}" * (number == 1) + dots).strip()
+        line = LINE_CAPTION if not size_map.machines else f" {'; '.join(words.machines(facts.run))}."
+        caption = (f"{TILES_CAPTION}{line}" * (number == 1) + dots).strip()
         stem = f"{prefix}map-{number}"
         yield Drawing(stem, alt, partial(map_plot, size_map, title), caption)
-        if size_map.kind == "best":
+        if size_map.kind == "best" and not size_map.machines:  # a line would join several machines
             draw = partial(lines_plot, size_map, title)
             yield Drawing(f"{stem}-lines", f"{alt} Drawn along H.", draw, ALONG_H_CAPTION)
 
@@ -224,7 +232,8 @@ def map_plot(size_map: SizeMap, title: str = "", *, narrow: bool = False) -> Fig
     """Draw each size of the grid as a tile, and each size that refines the grid as a dot.
 
     A tile without a verdict is hatched. On the line, the interpolated ratio is 1; a bar on the line is the
-    interval of a crossing. All tiles are equally large; between their centres the axes are logarithmic.
+    interval of a crossing. Of several machines, each tile has the mark of its own, and no line joins tiles.
+    All tiles are equally large; between their centres the axes are logarithmic.
     """
     grid = _grid_cells(size_map)
     columns, rows = sorted({cell.H for cell in grid}), sorted({cell.B for cell in grid})
@@ -235,7 +244,7 @@ def map_plot(size_map: SizeMap, title: str = "", *, narrow: bool = False) -> Fig
     scale = LinearSegmentedColormap.from_list("sides", colours)
     for cell in grid:
         _draw_tile(axes, (columns.index(cell.H), rows.index(cell.B)), cell, scale)
-    measured_lines = [line for line in lines(size_map) if _ratios(line)]
+    measured_lines = [line for line in lines(size_map) if _ratios(line) and not size_map.machines]
     _draw_ratio_1(axes, measured_lines, columns, rows)
     for line in measured_lines:
         for crossing in line.crossings:
@@ -291,7 +300,10 @@ def _draw_tile(axes: Axes, place: tuple[int, int], cell: MapCell, scale: LinearS
     halo = withStroke(linewidth=3, foreground="white" if undecided else colour)
     text_style: Any = {"ha": "center", "va": "center", "fontsize": 9, "zorder": 8, "path_effects": [halo]}
     text = units.ratio(lead.factor) if lead else units.NOTHING
-    axes.text(x, y + 0.24, text, color="white" if white_text else INK, **text_style)
+    text_style["color"] = "white" if white_text else INK
+    axes.text(x, y + 0.24, text, **text_style)
+    if cell.machine is not None:
+        axes.text(x, y - 0.26, words.mark(cell.machine), **text_style)
 
 
 def _draw_ratio_1(axes: Axes, measured: Sequence[Line], columns: Sequence[int], rows: Sequence[int]) -> None:
@@ -362,6 +374,8 @@ def _judge_predictions(facts: Facts) -> tuple[list[str], TextTable] | None:
     Return sentences and a table, or None if the run has too few sizes.
     """
     case = facts.maps[0].case
+    if facts.run.machines:  # times of several machines follow no one model
+        return None
     grid_times = times_of(facts.summary, case)
     prediction = learn(grid_times, case)
     if prediction is None:
