@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -195,15 +195,17 @@ class PairedBenchmark:
 
     def _run_blocks(self) -> None:
         """Run the test in fresh processes; end where too few could remain for a verdict, or time is up."""
-        blocks, due = self._plugin.blocks, time.monotonic() + self._plugin.max_s
-        for number in range(1, blocks + 1):
-            logs, why = _run_block(self._plugin.config, self._node, due - time.monotonic())
-            if why:
-                self._lost.append(f"process {number} of {blocks}: {why}")
-            else:
-                self._logs.append(logs)
-            if blocks - len(self._lost) < MIN_BLOCKS or time.monotonic() > due:
-                break
+        turns, blocks = ours("bench.machine.host_lock"), self._plugin.blocks
+        with turns.host_lock(["pytest", self._node.nodeid], no_wait=None, say=self._plugin.say):
+            due = time.monotonic() + self._plugin.max_s
+            for number in range(1, blocks + 1):
+                logs, why = _run_block(self._plugin.config, self._node, due - time.monotonic())
+                if why:
+                    self._lost.append(f"process {number} of {blocks}: {why}")
+                else:
+                    self._logs.append(logs)
+                if blocks - len(self._lost) < MIN_BLOCKS or time.monotonic() > due:
+                    break
 
 
 def _take_pairs(a: Callable[[], object], b: Callable[[], object], timer: Callable[[], int]) -> "Pairs":
@@ -334,6 +336,12 @@ class _Plugin:
     def paired_benchmark(self, request: pytest.FixtureRequest) -> PairedBenchmark:
         """Compare two callables, timed in turn: ``paired_benchmark(a, b).assert_not_slower(by=0.05)``."""
         return PairedBenchmark(self, request.node, "")
+
+    def say(self, text: str) -> None:
+        """Print a line that pytest does not capture."""
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            ours("bench.machine.busy").complain(text)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the comparisons of a test, also of xdist's workers; in a child, send what was found."""

@@ -34,6 +34,7 @@ from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, BudgetRule, End, Environment, Plan
 from bench.records.results import RESULTS, newest
 from bench.records.run import Run, different_machines, make_run
+from bench.records.sealed import refuse_locked
 from bench.records.sweep import FILE_NAME as SWEEP_FILE
 from bench.records.sweep import Ended
 from bench.reporting.display import run_progress
@@ -119,6 +120,10 @@ def carry_out(
         return _carry_out_sweep(args, command, say)
     if args.everywhere or args.any_environment:
         raise UserError("--everywhere and --any-environment are about the hosts of a --scheduler: give one")
+    if args.resume is not None:
+        refuse_locked(as_path(args.resume) / FILE_NAME)  # rather than wait for the very run
+    elif args.out is not None:
+        free_folder(args.out)
     # from before devices are searched: that alone would disturb what is waited for
     with host_lock(command, no_wait=args.no_wait, say=say):
         if args.resume is not None:

@@ -19,8 +19,9 @@ from bench.machine.wording import one_line
 CODES_HELP = """exit codes: 0 complete; 1 something that claims to be right is wrong or crashes
 in its proof, a proved regression (compare), missing points (grade), or a
 machine that is unfair (check); 2 wrong usage or bad input; 3 partial result,
-or nothing to judge; 70 a fault of rnnbench itself; 130, 143 interrupted; 141
-what it printed could not be written: its reader has gone, or the disk is full"""
+or nothing to judge; 70 a fault of rnnbench itself; 75 another process measures
+on this host (--no-wait); 130, 143 interrupted; 141 what it printed could not be
+written: its reader has gone, or the disk is full"""
 OUTPUT_LOST, OWN_FAULT = 141, 70
 
 

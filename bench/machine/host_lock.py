@@ -8,7 +8,7 @@ import datetime
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -54,19 +54,20 @@ class Owner(msgspec.Struct, frozen=True):
 def host_lock(
     command: Sequence[str],
     *,
-    no_wait: bool = False,
+    no_wait: bool | None = False,
     say: Say = complain,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[float]:
     """Hold the host's lock for the block, after the process that has it; yield the seconds waited.
 
-    ``say`` is called for each process that is waited for. Where nothing can be locked, ``say`` is called once
-    and the block runs all the same. A block within the block would wait for ever.
+    ``say`` is called for each process that is waited for. ``no_wait`` is None for a command without such an
+    option. Where nothing can be locked, ``say`` is called once and the block runs all the same. A block
+    within the block would wait for ever.
 
     Raises:
         HostInUse: another process has the lock, and ``no_wait`` is set.
     """
     path, begun_s, told = Path(os.environ.get(VARIABLE) or DEFAULT_PATH), time.monotonic(), ""
+    hint = "" if no_wait is None else "; --no-wait refuses"
     with ExitStack() as stack:
         try:
             descriptor = _open(path)
@@ -79,9 +80,9 @@ def host_lock(
                 owner = _owner(descriptor)
                 if no_wait:
                     raise HostInUse(f"{owner} measures on this host; without --no-wait this one waits for it")
-                if told != (told := f"waits for {owner}; --no-wait refuses"):
+                if told != (told := f"waits for {owner}{hint}"):
                     say(told)
-                sleep(POLL_S)
+                time.sleep(POLL_S)
         if locked:
             stack.callback(_write, descriptor, b"")
             _write(descriptor, _text(command))
@@ -116,12 +117,12 @@ def _open(path: Path) -> int:
     return descriptor
 
 
-def _owner(descriptor: int) -> Owner | str:
+def _owner(descriptor: int) -> str:
     """Return who measures; the text of a process that has ended is not believed."""
-    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    with suppress(Exception):  # anybody may have written anything
         owner = msgspec.json.decode(os.pread(descriptor, MAX_BYTES, 0), type=Owner)
         if owner.lives:
-            return owner
+            return str(owner)
     return "another process"
 
 

@@ -301,7 +301,7 @@ class SealedWriter(Generic[Kind]):
             self._hold(path, os.open(path, APPEND | os.O_CREAT | os.O_EXCL, 0o666))
             sync_folder(path.parent)
         except FileExistsError as error:
-            _refuse_locked(path)
+            refuse_locked(path)
             raise UserError(f"{path} exists already; choose another --out") from error
         except OSError as error:
             self.close()
@@ -408,7 +408,7 @@ class SealedWriter(Generic[Kind]):
         self.close()
 
 
-def _refuse_locked(path: Path) -> None:
+def refuse_locked(path: Path) -> None:
     """Raise UserError if another process is writing ``path``."""
     with suppress(OSError):
         descriptor = open_regular(path, os.O_RDONLY)
