@@ -68,7 +68,6 @@ PLACES = {  # single expressions of other files
     ("reporting/page.py", "name.endswith"): "the file of a template",
     ("reporting/page.py", "str(text).split"): "white space",
     ("reporting/sections/limits.py", "units.percent(limit).removesuffix"): "the sign of a share",
-    ("reporting/machines.py", "other.startswith"): "titles of this table",
     ("training/setup.py", "device.partition"): DEVICE,
     ("workload/catalog.py", "device.partition"): DEVICE,
     ("workload/catalog.py", "self.cells[cell].target.partition"): TYPED,

@@ -50,7 +50,8 @@ def test_a_report_prints_every_result_with_its_intervals_and_what_it_could_not_r
 ) -> None:
     write_run(tmp_path / "run", example_records())
     write_training(tmp_path / "train", {"numpy-inplace": (1e-2, 5e-3, 2e-3, 1e-3)})
-    (tmp_path / "journal-x.jsonl").write_bytes(b'{"seal":"')
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "journal.jsonl").write_bytes(b'{"seal":"')
     results = load_results([tmp_path], print)
     capsys.readouterr()
     from bench.reporting.build import Report
@@ -62,7 +63,7 @@ def test_a_report_prints_every_result_with_its_intervals_and_what_it_could_not_r
     assert main(["report", str(tmp_path), "--json"]) == 3
     tree = printed(capsys)
     assert (tree["report"], tree["warnings"]) == (os.path.relpath(tmp_path / "report.html"), ["note"])
-    assert "journal-x.jsonl" in tree["unread"][0]
+    assert "torn/journal.jsonl" in tree["unread"][0]
     measured, trained = tree["results"]
     assert (measured["kind"], measured["status"], measured["answer"]) == ("run", "complete", ["answer"])
     (usual,) = [pair for pair in measured["comparisons"] if pair["entry"] == USUAL]
@@ -86,7 +87,9 @@ def test_a_training_prints_its_result_and_moves_all_else_to_standard_error(
     monkeypatch.setattr(train, "train", trained)
     assert main(["train", "--json"]) == 0
     out, err = capsys.readouterr()
-    tree = json.loads(out)
+    document = json.loads(out)
+    assert (document["format"], document["warnings"], document["unread"]) == (1, [], [])
+    (tree,) = document["results"]
     assert (Path(tree["path"]).resolve(), tree["status"], err) == (folder, "complete", "epoch 1\n")
     assert tree["rows"][0]["loss"] == 1e-3
     assert tree["answer"] == result.summary().splitlines()
@@ -183,6 +186,9 @@ def test_no_verb_writes_beyond_80_columns_of_a_terminal(tmp_path: Path, colours:
         assert max(len(line) for line in strip(text).splitlines()) <= 80, arguments
         if arguments[0] == "compare":
             assert "…" not in text  # nothing is cut
+    colours.setattr(sys, "stdout", io.StringIO())
+    main(["variants"])  # into a pipe, for which COLUMNS asks for 80
+    assert max(map(len, sys.stdout.getvalue().splitlines())) <= 80  # type: ignore[attr-defined]
 
 
 def strip(text: str) -> str:

@@ -13,7 +13,8 @@ from packages import ROOT, build, find_in, install
 from played import of_kind
 from test_contributing import TEMPLATE, blocks
 
-from bench.api import run, verify
+from bench.api import listing, run, verify
+from bench.api.listing import plugged_in
 from bench.api.options import VerifyOptions
 from bench.cli.main import main
 from bench.machine.errors import UserError
@@ -142,6 +143,26 @@ def test_of_two_with_one_name_neither_is_used(site: Path) -> None:
     )
     with pytest.raises(UserError, match=message):
         find("numpy-other")
+
+
+def test_two_entry_points_of_one_name_in_a_package_are_one_line(site: Path) -> None:
+    offer(site, "one", ["numpy-other = theirs:Other", "numpy-other = theirs:Good"])
+    assert plugged_in() == (
+        {}, ["the plug-in 'numpy-other' of one 1.0: two entry points have this name: rename one"]
+    )  # fmt: skip
+
+
+def test_a_listing_does_not_wait_long_for_a_plug_in_and_names_a_package_without_a_name(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(site, "nameless", ["numpy-other = theirs:Other"])
+    (site / "nameless-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\n")
+    monkeypatch.setattr(listing, "LISTING_SECONDS", 0.0)
+    plugged, (refusal,) = plugged_in()
+    assert refusal.startswith(
+        "the plug-in 'numpy-other' of (a package without a name) (no version): cannot load"
+    )
+    assert (plugged, "importing it took more than 0 s" in refusal) == ({}, True)
 
 
 def test_metadata_that_cannot_be_read_cost_only_their_own_variants(

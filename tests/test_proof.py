@@ -158,6 +158,7 @@ def test_a_missing_gradient_is_not_excused_as_known_wrong() -> None:
     without_dW = with_results(lambda result: {k: v for k, v in result.items() if k != "dW"}, PUBLISHED.load())
     checks = proof.prove(without_dW, case, data.make(case), expected_of(case), known_wrong=WRONG)
     assert proof.status(checks, known_wrong=True) == "disagrees"
+    assert failures(checks).startswith("not true: result() after gradient has dW (it has loss, dU and dV)")
 
 
 @pytest.mark.parametrize(("n_calls", "wrong"), [(1, {"U", "W"}), (5, {"loss", "U", "W", "V"})])
@@ -177,7 +178,7 @@ def test_along_the_published_gradient_only_the_first_step_can_be_compared(
 @pytest.mark.parametrize(
     ("actual", "failure"),
     [
-        (None, "not true: dU is there"),
+        (None, "not true: result() has dU"),
         (np.zeros((2, 3), np.float64), "not true: dU is float32 (it is float64)"),
         (np.zeros((3, 2), np.float32), "not true: dU has shape (2, 3) (it has (3, 2))"),
         (np.full((2, 3), np.nan, np.float32), "not true: dU is finite"),

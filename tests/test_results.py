@@ -70,22 +70,18 @@ def names(paths: Sequence[Path]) -> list[str]:
 # what is found
 
 
-def test_every_run_training_and_journal_is_found_the_newest_first_and_nothing_else(here: Path) -> None:
+def test_every_run_and_training_is_found_the_newest_first_and_nothing_else(here: Path) -> None:
     write_training(RESULTS / "train", {"numpy-inplace": (1e-2, 5e-3, 2e-3, 1e-3)})  # also of 1 January
     write_run(RESULTS / "third" / "refine-1", begun(4))  # which belongs to its grid
     write_run(RESULTS / "refine-2", begun(5))  # which has none
-    moved = write_run(RESULTS / "moved", begun(6)) / "journal.jsonl"
-    moved.rename(moved.with_name("of-a-colleague.jsonl"))
     for stranger in ("notes.txt", "log.jsonl", "first/pyperf.json"):
         (RESULTS / stranger).write_text('{"event": 1}\n')
     (RESULTS / "third" / "again").symlink_to(RESULTS.resolve())  # a circle
     (RESULTS / "latest").symlink_to("third")
     found = find_results([RESULTS])
-    assert names(found.paths) == [
-        "moved/of-a-colleague.jsonl", "refine-2", "third", "of/last/week/second", "first", "train",
-    ]  # fmt: skip
-    assert (found.copies, found.broken) == ([], [])
-    assert names([newest([RESULTS], print)]) == ["moved/of-a-colleague.jsonl"]
+    assert names(found.paths) == ["refine-2", "third", "of/last/week/second", "first", "train"]
+    assert (found.copies, found.unread) == ({}, [])
+    assert names([newest([RESULTS], print)]) == ["refine-2"]
 
 
 def test_a_copy_and_an_earlier_state_are_told_and_left_out_but_no_other_run_of_the_plan(here: Path) -> None:
@@ -94,7 +90,7 @@ def test_a_copy_and_an_earlier_state_are_told_and_left_out_but_no_other_run_of_t
     broken("cut", data[: 2 * len(data) // 3])
     found = find_results([RESULTS])
     assert names(found.paths) == ["third", "of/last/week/second", "again"]
-    assert sorted(found.copies) == [
+    assert sorted(found.copy_lines) == [
         "results/cut is a copy of results/third, and is left out",
         "results/first is a copy of results/again, and is left out",
     ]
@@ -124,7 +120,7 @@ def test_what_is_broken_is_a_line_each_and_the_rest_is_loaded(
     told: list[str] = []
     results = load_results([RESULTS], told.append)
     assert names(list(results.loaded)) == ["third", "of/last/week/second", "first"]
-    assert told == results.unread
+    assert told == results.selection.unread
     assert [line.partition(" ")[0] for line in sorted(told) if line.startswith("results")] == [
         "results/damaged/journal.jsonl,",
         "results/empty/journal.jsonl",
@@ -165,14 +161,17 @@ def test_the_page_of_a_folder_has_all_and_says_what_is_missing_with_code_3(
     out, err = capsys.readouterr()
     assert "results/zcopy is a copy of results/first, and is left out\n" in out
     assert [out.count(f"\nresults/{name}\n") for name in ("first", "third", "zcopy")] == [1, 1, 0]
-    assert (err, out.rstrip().endswith("Report: results/report.html")) == ("", True)
+    assert (err, out.rstrip().endswith("Report: results/report/report.html")) == ("", True)
+    everything = map(str, sorted(RESULTS.iterdir()))  # as results/* names them
+    assert main(["report", *everything, "--out=page"]) == 0
+    assert "results/report" not in capsys.readouterr().out
     broken("c")
     write_run(RESULTS / "elsewhere", begun(4, processor="Another CPU"))
     assert main(["report", "results"]) == 3
     assert capsys.readouterr().err.splitlines()[1:] == [
         "rnnbench: not all could be read: 1 result, named above"
     ]
-    text = (RESULTS / "report.md").read_text(encoding="utf-8")
+    text = (RESULTS / "report" / "report.md").read_text(encoding="utf-8")
     assert "Not on this page: results/c/journal.jsonl is no journal of rnnbench" in text
     assert text.count("> results/zcopy is a copy") == 1
     assert {f"run-{day}" for day in (1, 2, 3, 4)} == {row[0].strip() for row in table_rows(text)[2:6]}
@@ -196,6 +195,22 @@ def test_the_last_two_of_one_plan_are_taken_and_of_one_given_its_newest_fellow(h
     for alone in ("with-verdicts", "elsewhere", "others"):
         with pytest.raises(Unfinished, match=f"no two have the same cases and arms as results/{alone} on"):
             last_two(RESULTS / alone, print)
+
+
+def test_the_fellow_of_a_run_elsewhere_is_beside_it_and_what_is_cut_off_is_told(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(RESULTS, "elsewhere")
+    write_run(RESULTS / "newest", begun(9))
+    elsewhere = here / "elsewhere"
+    told: list[str] = []
+    assert last_two(Path("elsewhere/first"), told.append) == (Path("elsewhere/first"), elsewhere / "third")
+    assert told == []
+    data = (elsewhere / "third" / "journal.jsonl").read_bytes()
+    (elsewhere / "third" / "journal.jsonl").write_bytes(data[: 2 * len(data) // 3])
+    monkeypatch.chdir(elsewhere / "first")
+    last_two(Path("journal.jsonl"), told.append)
+    assert told == [f"{elsewhere}/third was interrupted or is being measured: what it has so far is compared"]
 
 
 def other_work() -> list[AnyRecord]:

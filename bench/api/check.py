@@ -1,7 +1,6 @@
 """Run the ``check`` command: find what is unfair or unstable on this machine, and tell what helps."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 
 from bench.api.options import CheckOptions
@@ -28,7 +27,7 @@ def main(args: CheckOptions) -> int:
         devices = resolve(accelerators, find_devices())[0] if accelerators else []
     findings = audit_here(devices)
     if args.json:
-        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+        terminal.print_json([dataclasses.asdict(finding) for finding in findings])
     else:
         show(findings)
     return 1 if any(finding.level == "unfair" for finding in findings) else 0

@@ -1,6 +1,5 @@
 """Run the commands ``devices`` and ``variants``: list the devices and the variants that can be timed."""
 
-import json
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -16,6 +15,8 @@ from bench.workload.catalog import Variant
 from bench.workload.cell import CELLS
 from bench.workload.plugins import Plugin, installed
 
+LISTING_SECONDS = 20.0  # in which a plug-in tells what it is: its import, perhaps that of PyTorch
+
 
 def devices_main(args: options.DevicesOptions) -> int:
     """Print each device with name, memory and dtypes, and the reason why a device is absent."""
@@ -24,7 +25,7 @@ def devices_main(args: options.DevicesOptions) -> int:
 
     devices = find_devices()
     if args.json:
-        print(json.dumps(asdict(devices), indent=2))
+        terminal.print_json(asdict(devices))
         return 0
     table = Table("device", "name", "memory", "dtypes", title="Devices of this machine")
     for device in devices.present:
@@ -45,7 +46,7 @@ def devices_main(args: options.DevicesOptions) -> int:
 def variants_main(args: options.VariantsOptions) -> int:
     """Print the catalogue, the user's variants named by ``args.variant``, and those of installed packages.
 
-    A plug-in that cannot be used is a line below its table.
+    A plug-in that cannot be used is a line below the table.
 
     Raises:
         UserError: a user's variant cannot be loaded.
@@ -59,21 +60,24 @@ def variants_main(args: options.VariantsOptions) -> int:
     if args.json:
         records = [_record(variant) for variant in variants]
         records += [_record(variant) | {"package": plugin.origin} for plugin, variant in plugged.items()]
-        print(json.dumps(records, indent=2))
+        terminal.print_json(records)
         for refusal in refusals:
             terminal.say(refusal, stderr=True)
         return 0
-    columns = ("variant", "what it is", "devices", "limits")
+    columns = (
+        "variant",
+        "what it is",
+        "devices",
+        "limits",
+        *["package, runs where it is named"][: len(plugged)],
+    )
     table = Table(*columns, title=f"What can be timed, of the cells {listing(list(CELLS))}")
-    more = Table(*columns, "package", title="Of installed packages: they run only where they are named")
     for variant in variants:
         table.add_row(*map(escape, _cells(variant)), style="yellow" if variant.known_wrong else "")
     for plugin, variant in plugged.items():
-        more.add_row(*map(escape, (*_cells(variant), plugin.origin)))
+        table.add_row(*map(escape, (*_cells(variant), plugin.origin)))
     console = terminal.console()
     console.print(table)
-    if plugged:
-        console.print(more)
     for refusal in refusals:
         console.print(refusal, style="red", markup=False, highlight=False, soft_wrap=True)
     return 0
@@ -82,13 +86,13 @@ def variants_main(args: options.VariantsOptions) -> int:
 def plugged_in() -> tuple[dict[Plugin, Variant], list[str]]:
     """Return the variants of installed packages, and why the others of them cannot be used, a line each."""
     variants: dict[Plugin, Variant] = {}
-    refusals: list[str] = []
+    refusals: dict[str, None] = {}  # two entry points of a package may have one
     for plugin in installed():
         try:
-            variants[plugin] = catalog.find_plugin(plugin)
+            variants[plugin] = catalog.find_plugin(plugin, deadline_s=LISTING_SECONDS)
         except UserError as error:
-            refusals.append(one_line(error))
-    return variants, refusals
+            refusals[one_line(error)] = None
+    return variants, [*refusals]
 
 
 def _cells(variant: Variant) -> tuple[str, str, str, str]:
@@ -109,15 +113,15 @@ def memory(device: Device) -> str:
 
 def limits(variant: Variant) -> str:
     """Return what the variant does not support, and its cells unless it has all of them."""
-    found = [] if variant.cells.keys() >= CELLS.keys() else [f"{listing(list(variant.cells))} alone"]
-    found += [] if True in variant.biases else ["no biases"]
+    limited = [] if variant.cells.keys() >= CELLS.keys() else [f"{listing(list(variant.cells))} alone"]
+    limited += [] if True in variant.biases else ["no biases"]
     choices = {
         "task": (TASKS, variant.tasks),
         "layout": (LAYOUTS, variant.layouts),
         "dtype": (DTYPES, variant.dtypes),
         "activation": (ACTIVATIONS, variant.activations),
     }
-    found += [
+    limited += [
         f"no {what} {name}" for what, (names, valid) in choices.items() for name in names if name not in valid
     ]
-    return ", ".join(found)
+    return ", ".join(limited)

@@ -23,7 +23,7 @@ from bench.machine.errors import Unfinished, UserError, error_text
 from bench.machine.files import as_path
 from bench.machine.host_lock import host_lock
 from bench.machine.signals import Terminated, signals_held_back
-from bench.machine.terminal import say
+from bench.machine.terminal import print_json, say
 from bench.measure.block import Progress
 from bench.measure.plan import make_plan
 from bench.measure.refine import Refined, load_grid
@@ -76,7 +76,7 @@ def main(args: RunOptions) -> int:
         measured = carry_out(args, ["rnnbench", *sys.argv[1:]])
         with drawing_report(measured.folder):
             report = write_report([measured.folder], None)
-        show_report(report, as_json=args.json, single=not isinstance(measured.end, Ended))
+        show_report(report, as_json=args.json)
     except Terminated:  # while the report was written
         return EXIT_CODES["signal"]
     end, refined = measured.end, measured.refined
@@ -342,7 +342,7 @@ def report_main(args: ReportOptions) -> int:
             complain(line)
     report = write_report(paths, args.out, any_machine=args.any_machine)
     show_report(report, as_json=args.json)
-    unread += report.results.unread
+    unread += report.results.selection.unread
     if unread and not report.disagrees:
         raise Unfinished(f"not all could be read: {wording.count(len(unread), 'result')}, named above")
     return 1 if report.disagrees else 0
@@ -359,19 +359,17 @@ def write_report(paths: list[Path], out: str | None, *, any_machine: bool = Fals
     return build.write_report(paths, Path(out) if out else None, any_machine=any_machine)
 
 
-def show_report(report: "Report", *, as_json: bool, single: bool = False) -> None:
-    """Print the headlines and the report's path; or all as JSON, of a ``single`` result as one object."""
+def show_report(report: "Report", *, as_json: bool) -> None:
+    """Print the headlines and the report's path; or all as JSON."""
     if as_json:
-        from bench.reporting.trees import as_json as text_of
-        from bench.reporting.trees import result_tree
+        from bench.reporting.trees import document, result_tree
 
         results = report.results
         trees = [
             result_tree(path, result, report.summaries[path], results.runs.get(path, ())[1:])
             for path, result in results.loaded.items()
         ]
-        told = {"results": trees, "warnings": report.banners, "unread": results.unread}
-        print(text_of({"report": display_path(report.page), **(trees[0] if single else told)}))
+        print_json(document(report.page, trees, report.banners, results.selection.unread))
         return
     for path, answer in report.answers.items():
         say(f"\n{display_path(path)}\n{answer}" if len(report.results.loaded) > 1 else answer)

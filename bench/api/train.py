@@ -14,11 +14,12 @@ from bench.machine.errors import UserError
 from bench.machine.files import as_path, check_writable, refuse_target
 from bench.machine.host_lock import host_lock
 from bench.machine.signals import signals_held_back
-from bench.machine.terminal import say
+from bench.machine.terminal import print_json, say
 from bench.records.folder import display_path, drawing_report
+from bench.records.results import PAGE
 from bench.records.training import Settings
 from bench.reporting.display import train_progress
-from bench.reporting.trees import as_json, result_tree
+from bench.reporting.trees import document, result_tree
 from bench.training.params import save_params
 from bench.training.result import TrainResult, load_result, params_file
 from bench.training.train import Tell, run_training
@@ -33,12 +34,11 @@ def main(args: TrainOptions) -> int:
     """Train as ``args`` say and write the report; return the exit code."""
     with redirect_stdout(sys.stderr) if args.json else nullcontext():
         result = train(args, _display, complain)
-    report = display_path(result.folder / "report.html")
+    page = result.folder / PAGE
     if args.json:
-        tree = result_tree(result.folder, result, result.summary().splitlines())
-        print(as_json({"report": report, **tree}))
+        print_json(document(page, [result_tree(result.folder, result, result.summary().splitlines())]))
     else:
-        say(f"\n{result.summary()}\n\nReport: {report}")
+        say(f"\n{result.summary()}\n\nReport: {display_path(page)}")
     return EXIT_CODES[result.status]
 
 

@@ -4,6 +4,7 @@ Colours are rich's, which obeys NO_COLOR. FORCE_COLOR colours a file, but does n
 that are drawn again and again and lines that are cut stay where somebody watches.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-FILE_WIDTH = 200  # columns of a table in a file, enough that no cell is cut short
+FILE_WIDTH = 200  # columns of a table in a file without COLUMNS, enough that no cell is cut short
 MIN_WIDTH = 60  # of a terminal; a narrower table shows nothing, for example with COLUMNS=0
 
 
@@ -24,9 +25,15 @@ def console(*, stderr: bool = False) -> "Console":
     forced: dict[str, Any] = {}
     if os.environ.get("FORCE_COLOR") and not (sys.stderr if stderr else sys.stdout).isatty():
         forced = {"force_terminal": False, "color_system": "standard"}
-    made = Console(stderr=stderr, highlight=False, **forced)
-    made.width = max(made.width, MIN_WIDTH) if made.is_terminal else FILE_WIDTH
-    return made
+    console = Console(stderr=stderr, highlight=False, **forced)
+    asked_for = console.is_terminal or "COLUMNS" in os.environ
+    console.width = max(console.width, MIN_WIDTH) if asked_for else FILE_WIDTH
+    return console
+
+
+def print_json(tree: Any) -> None:
+    """Print plain objects as JSON, which has no number that is not finite."""
+    print(json.dumps(tree, indent=2, allow_nan=False))
 
 
 def say(text: str, *, stderr: bool = False) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 import numpy as np
 
+from bench.machine.wording import listing
 from bench.proof.reference import Results
 from bench.proof.tolerance import Array, Tolerance, error_between, norm, vanishes
 from bench.records.record import Check
@@ -40,7 +41,7 @@ def compare(
     An array that cannot be compared fails a yes/no check.
     """
     if actual is None:
-        return question(f"{what} is there", False)
+        return question(f"result() has {what}", False)
     if actual.dtype != dtype:
         return question(f"{what} is {dtype} (it is {actual.dtype})", False)
     if actual.shape != wanted.shape:
@@ -79,6 +80,11 @@ def compare_call(
     a gradient that vanishes, the error is relative to |dL/dy_hat|, so a zero gradient must come out as zero.
     """
     dtype = case.dtype
+    prefix = "" if case.task == "train_step" else "d"
+    names = ["y_hat"] if case.task == "forward" else ["loss", *(prefix + name for name in expected.grads)]
+    if missing := [name for name in names if name not in result]:
+        what = f"result() after {case.task} has {listing(missing, 9)}"
+        return [question(f"{what} (it has {listing(list(result), 9) or 'nothing'})", False)]
     if case.task == "forward":
         y_hat = result.get("y_hat")
         return [compare("y_hat", y_hat, expected.y_hat, allowed.forward, dtype, quantity="y_hat")]

@@ -14,18 +14,17 @@ from typing import Any
 
 from bench.machine import wording
 from bench.machine.errors import Unfinished, UserError
-from bench.machine.files import open_to_read
 from bench.records import journal, sweep, training
 from bench.records.folder import REFINEMENT_NAME, refinement_folders
 from bench.records.joined import result_folders, sweep_of
 from bench.records.record import Plan
 from bench.records.run import Run, different_machines, make_run
-from bench.records.saved import JOURNAL_START
+from bench.records.saved import load_saved
 from bench.records.training import is_training
 
 RESULTS = Path("results")  # where runs and trainings go unless --out names another folder
 NAMES = (journal.FILE_NAME, training.FILE_NAME)
-CHUNK = 2**20  # bytes compared at once
+PAGE = "report.html"  # in a folder without results, that of a report alone
 NAME_TWO = "name the two: rnnbench compare OLD NEW"
 Tell = Callable[[str], object]  # takes a line about what cannot be read or is a copy
 
@@ -42,14 +41,19 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Hold the results to read, copies left out; ``copies`` and ``broken`` have a line for each."""
+class Selection:
+    """Hold the results to read, copies left out."""
 
     paths: list[Path]
     heads: list[Head]  # of the runs and trainings among them
-    inside: frozenset[Path]  # those found in a folder of results: they need not all be readable
-    copies: list[str]
-    broken: list[str]
+    named: frozenset[Path]  # must be readable; those found in a folder of results need not
+    copies: dict[Path, Path]  # each copy that is left out, and its original
+    unread: list[str]  # a line for each result that cannot be read
+
+    @property
+    def copy_lines(self) -> list[str]:
+        """Return a sentence for each copy."""
+        return [f"{copy} is a copy of {path}, and is left out" for copy, path in self.copies.items()]
 
 
 def holds_results(path: Path) -> bool:
@@ -59,43 +63,42 @@ def holds_results(path: Path) -> bool:
     return path.is_dir() and not any((path / name).exists() for name in NAMES)
 
 
-def find_results(paths: Sequence[Path]) -> Found:
+def find_results(paths: Sequence[Path]) -> Selection:
     """Return the results, with all runs and trainings below a folder of results, the newest first.
 
     Refinements belong to their grid. Files of other tools are results only where they are named.
 
     Raises:
-        UserError: a folder holds neither a run nor a training.
+        UserError: a folder holds neither a run nor a training nor a report of them.
     """
     heads: dict[Path, Head | None] = {}
-    inside: set[Path] = set()
-    broken: list[str] = []
+    named = frozenset(path for path in paths if not holds_results(path))
+    unread: list[str] = []
     for path in paths:
-        if not holds_results(path):
+        if path in named:
             heads[path] = None
             with suppress(UserError):  # of another tool, or unreadable, which is told when all of it is read
                 heads[path] = read_head(path)
             continue
-        found, n_broken = list[Head](), len(broken)
-        for place in _places(path, broken):
+        below, n_unread = list[Head](), len(unread)
+        for place in _places(path, unread):
             try:
-                found.append(read_head(place))
+                below.append(read_head(place))
             except UserError as error:
-                broken.append(str(error))
-        if not found and n_broken == len(broken):
+                unread.append(str(error))
+        if not below and n_unread == len(unread) and not (path / PAGE).exists():
             raise UserError(f"{path} holds no run and no training; rnnbench run makes one")
-        found.sort(key=lambda head: str(head.path))
-        found.sort(key=lambda head: head.started_utc, reverse=True)
-        heads |= {head.path: head for head in found}
-        inside |= {head.path for head in found}
+        below.sort(key=lambda head: str(head.path))
+        below.sort(key=lambda head: head.started_utc, reverse=True)
+        heads |= {head.path: head for head in below}
     known = list(filter(None, heads.values()))
     copies = _copies(known)
-    return Found(
+    return Selection(
         paths=[path for path in heads if path not in copies],
         heads=[head for head in known if head.path not in copies],
-        inside=frozenset(inside),
-        copies=[f"{copy} is a copy of {path}, and is left out" for copy, path in copies.items()],
-        broken=broken,
+        named=named,
+        copies=copies,
+        unread=unread,
     )
 
 
@@ -137,12 +140,12 @@ def newest(paths: Sequence[Path], tell: Tell) -> Path:
     Raises:
         UserError: there is none.
     """
-    found = find_results(paths)
-    for line in found.broken:
+    selection = find_results(paths)
+    for line in selection.unread:
         tell(line)
-    if not found.heads:
+    if not selection.heads:
         raise UserError(f"{wording.listing(list(map(str, paths)))}: no run and no training is there to read")
-    return max(found.heads, key=lambda head: head.started_utc).path
+    return max(selection.heads, key=lambda head: head.started_utc).path
 
 
 def last_two(given: Path | None, tell: Tell) -> tuple[Path, Path]:
@@ -154,57 +157,53 @@ def last_two(given: Path | None, tell: Tell) -> tuple[Path, Path]:
         Unfinished: there are no two such runs.
         UserError: the given run cannot be read.
     """
-    one = None if given is None or holds_results(given) else read_head(given)
-    folder = given if given and not one else RESULTS
+    head = None if given is None or holds_results(given) else read_head(given)
+    folder = RESULTS if given is None else given if head is None else _beside(head)
     if not folder.is_dir():
         raise Unfinished(f"there is no folder {folder} here to take runs from; {NAME_TWO}")
-    found = find_results([folder])
-    for line in (*found.copies, *found.broken):
+    selection = find_results([folder])
+    for line in (*selection.copy_lines, *selection.unread):
         tell(line)
-    runs = [head for head in found.heads if head.run]
+    runs = [head for head in selection.heads if head.run]
     pairs: Iterable[tuple[Head, Head]] = combinations(runs, 2)  # the newest first
-    if one is not None:
-        pairs = ((one, other) for other in runs if other.seal != one.seal)
+    if head is not None:
+        pairs = ((head, other) for other in runs if other.seal != head.seal)
     pair = next((pair for pair in pairs if _same_plan(*pair)), None)
     if pair is None:
-        of_one = f" as {given}" if one else ""
+        like_it = f" as {given}" if head else ""
         raise Unfinished(
-            f"of {wording.count(len(runs), 'run')} in {folder} no two have the same cases and arms{of_one} "
+            f"of {wording.count(len(runs), 'run')} in {folder} no two have the same cases and arms{like_it} "
             f"on one machine; {NAME_TWO}"
         )
-    old, new = sorted(pair, key=lambda head: head.started_utc)
-    return old.path, new.path
+    old, new = (head.path for head in sorted(pair, key=lambda head: head.started_utc))
+    for path in (old, new):
+        run = load_saved(path)
+        if isinstance(run, Run) and run.state == "interrupted":
+            tell(f"{path} was interrupted or is being measured: what it has so far is compared")
+    return old, new
 
 
-def _places(folder: Path, broken: list[str]) -> Iterator[Path]:
-    """Yield the folders of runs and trainings at any depth, and journals of other names."""
-    seen: set[Path] = set()  # links may lead back
+def _beside(head: Head) -> Path:
+    """Return the folder of results that a run belongs to: ``results`` here, else the one around it."""
+    run = head.file.resolve().parent
+    return RESULTS if RESULTS.resolve() in run.parents else run.parent
+
+
+def _places(folder: Path, unread: list[str]) -> Iterator[Path]:
+    """Yield the folders of runs and trainings at any depth."""
 
     def note(error: OSError) -> None:
-        broken.append(f"cannot look into {error.filename}: {error.strerror}")
+        unread.append(f"cannot look into {error.filename}: {error.strerror}")
 
-    for place, folders, files in os.walk(folder, onerror=note, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=note):
         here, results = Path(place), [name for name in NAMES if name in files]
-        if (real := here.resolve()) in seen:
-            folders.clear()
-            continue
-        seen.add(real)
         if sweep.FILE_NAME in files:
             folders.clear()
             yield from result_folders(here)
             continue
         yield from [here] if len(results) == 1 else [here / name for name in results]
-        for name in sorted(files):
-            if name.endswith(".jsonl") and name not in (*NAMES, sweep.FILE_NAME):
-                try:
-                    with open_to_read(here / name) as file:
-                        if file.read(len(JOURNAL_START)) == JOURNAL_START:
-                            yield here / name
-                except OSError as error:
-                    note(error)
         if journal.FILE_NAME in files:
             folders[:] = [name for name in folders if not REFINEMENT_NAME.fullmatch(name)]
-        folders.sort(key=lambda name: ((here / name).is_symlink(), name))
 
 
 def _copies(heads: Sequence[Head]) -> dict[Path, Path]:
@@ -217,7 +216,7 @@ def _copies(heads: Sequence[Head]) -> dict[Path, Path]:
 
     for head in sorted(heads, key=size, reverse=True):
         known = originals.setdefault(head.seal, [])
-        if whole := next((one for one in known if _begins_with(one.file, head.file)), None):
+        if whole := next((original for original in known if _begins_with(original.file, head.file)), None):
             copies[head.path] = whole.path
         else:
             known.append(head)
@@ -225,19 +224,16 @@ def _copies(heads: Sequence[Head]) -> dict[Path, Path]:
 
 
 def _begins_with(longer: Path, shorter: Path) -> bool:
-    with longer.open("rb") as file, shorter.open("rb") as part:
-        while chunk := part.read(CHUNK):
-            if file.read(len(chunk)) != chunk:
-                return False
-    return True
+    beginning = shorter.read_bytes()
+    with longer.open("rb") as file:
+        return file.read(len(beginning)) == beginning
 
 
-def _same_plan(one: Head, other: Head) -> bool:
+def _same_plan(*heads: Head) -> bool:
     """Return whether two runs time the same arms on the same cases, both with verdicts or both without."""
-    if one.run is None or other.run is None:
-        return False
-    works = [_work(head.run.plan) for head in (one, other) if head.run]
-    return works[0] == works[1] and not different_machines([one.run, other.run])
+    runs = [head.run for head in heads if head.run]
+    works = [_work(run.plan) for run in runs]
+    return len(runs) == 2 and works[0] == works[1] and not different_machines(runs)
 
 
 def _work(plan: Plan) -> tuple[object, ...]:

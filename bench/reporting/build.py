@@ -13,7 +13,7 @@ from bench.machine.files import write_atomic
 from bench.machine.wording import printable
 from bench.records.folder import refinement_folders
 from bench.records.journal import load_run
-from bench.records.results import find_results
+from bench.records.results import PAGE, Selection, find_results, holds_results
 from bench.records.run import Run, different_machines
 from bench.records.saved import Saved, load_saved
 from bench.records.sealed import collector_paused
@@ -29,20 +29,18 @@ from bench.reporting.tables import overview_table
 from bench.reporting.training import training_article
 from bench.training.result import TrainResult, load_result
 
-HTML, MARKDOWN, PLOTS = "report.html", "report.md", "plots"
+MARKDOWN, PLOTS = "report.md", "plots"
 FILES_NOTE = "The raw values are in {}, the plots in the folder beside this page."
 Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Hold the results of a page; ``copies`` and ``unread`` have a line for each that is left out."""
+    """Hold the results of a page, and how they were selected."""
 
     loaded: dict[Path, Saved | TrainResult]
     runs: dict[Path, tuple[Run, ...]]  # each run with its refinements
-    named: frozenset[Path]  # by the user; the others were found in a folder
-    copies: list[str]
-    unread: list[str]
+    selection: Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +76,10 @@ def write_report(
     """Write the report of saved results, with an article for each.
 
     ``paths`` are folders of runs or trainings, folders of such folders, journals, or files of other tools;
-    trainings come last on the page. Without ``out_dir``, the report of one path goes there or beside it. An
-    existing file stays whole until a complete new file replaces it. With ``png``, each plot is also written
-    as PNG. What cannot be read below a folder is told, and is left out.
+    trainings come last on the page. Without ``out_dir``, the report of one path goes there or beside it, that
+    of a folder of results into its folder ``report``. An existing file stays whole until a complete new file
+    replaces it. With ``png``, each plot is also written as PNG. What cannot be read below a folder is told
+    and left out.
 
     Raises:
         UserError: a named result cannot be read, the report cannot be written, several results have no
@@ -94,12 +93,14 @@ def write_report(
         raise UserError("several results make one report; name its folder with --out DIR")
     results = load_results(paths, complain)
     folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
+    if out_dir is None and holds_results(paths[0]):
+        folder /= "report"  # so that a folder of results holds nothing else
     paths = [*results.loaded]
     prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
     saved = {p: result for p, result in results.loaded.items() if not isinstance(result, TrainResult)}
     trainings = {p: result for p, result in results.loaded.items() if isinstance(result, TrainResult)}
-    named = [run for path in results.named for run in results.runs.get(path, ())]
-    if len(results.named) > 1:
+    named = [run for path in results.selection.named for run in results.runs.get(path, ())]
+    if len(results.selection.named) > 1:
         named = [machine for run in named for machine in run.machines or (run,)]
     if not any_machine and (differences := different_machines(named)):
         raise UserError(
@@ -126,11 +127,11 @@ def write_report(
                 articles[path] = tool_article(result, path.name, anchor, prefix=prefix)
             images |= _write_plots(articles[path], folder / PLOTS, png)
         content = content_of([*articles.values()])
-        content["banners"] += results.copies
+        content["banners"] += results.selection.copy_lines
         banners = [printable(banner) for banner in content["banners"]]
-        content["banners"] += [f"Not on this page: {line}" for line in results.unread]
+        content["banners"] += [f"Not on this page: {line}" for line in results.selection.unread]
         content["files"] = FILES_NOTE.format("the journal and in values.csv" if results.runs else value_files)
-        write_atomic(folder / HTML, page.render_html(content, images).encode())
+        write_atomic(folder / PAGE, page.render_html(content, images).encode())
         write_atomic(folder / MARKDOWN, page.render_markdown(content).encode())
     except OSError as error:
         raise UserError(f"cannot write {error.filename}: {error.strerror}; choose another --out") from error
@@ -139,7 +140,7 @@ def write_report(
         for k, refinement in enumerate(refining, start=1):
             write_values_csv(refinement, folder / f"values-{prefixes[path]}refine-{k}.csv")
     return Report(
-        page=folder / HTML,
+        page=folder / PAGE,
         results=results,
         summaries={path: articles[path].summary for path in paths},
         banners=banners,
@@ -152,28 +153,27 @@ def load_results(paths: Sequence[Path], tell: Say) -> Results:
     Raises:
         UserError: a named result cannot be read, or nothing can.
     """
-    found = find_results(paths)
-    results = Results({}, {}, frozenset(set(found.paths) - found.inside), found.copies, found.broken)
+    results = Results({}, {}, selection := find_results(paths))
 
     def load(path: Path, read: Callable[[Path], Loaded], place: Path) -> Loaded | None:
         """Return the result ``path`` or a part of it; None if that cannot be read, and was not named."""
         try:
             return read(place)
         except UserError as error:
-            if path in results.named:
+            if path in selection.named:
                 raise
-            results.unread.append(str(error))
+            selection.unread.append(str(error))
             return None
 
-    for path in found.paths:
-        read = load_result if is_training(path) else partial(load_saved, unread=results.unread)
+    for path in selection.paths:
+        read = load_result if is_training(path) else partial(load_saved, unread=selection.unread)
         result = load(path, read, path)
         if result is not None:
             results.loaded[path] = result
         if isinstance(result, Run):
             refinements = (load(path, load_run, folder) for folder in refinement_folders(path))
             results.runs[path] = (result, *filter(None, refinements))
-    for line in results.unread:
+    for line in selection.unread:
         tell(line)
     if not results.loaded:
         raise UserError(f"nothing in {wording.listing(list(map(str, paths)))} can be read")

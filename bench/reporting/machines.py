@@ -1,5 +1,6 @@
 """Put runs of several machines side by side: a column for each machine, each ratio taken within a machine."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,10 +28,10 @@ def machine_tables(runs: Sequence[Facts]) -> tuple[TextTable, ...]:
     if len(machines) < 2:
         return ()
     titles: list[str] = []
+    seen: Counter[str] = Counter()
     for machine in machines:
-        title = words.machine(machine[0].run.environment.machine)
-        same = sum(other == title or other.startswith(f"{title} (") for other in titles)
-        titles.append(f"{title} ({same + 1})" if same else title)
+        seen[title := words.machine(machine[0].run.environment.machine)] += 1
+        titles.append(f"{title} ({seen[title]})" if seen[title] > 1 else title)
     headings: dict[Hashable, Cell] = {}
     results: list[dict[Hashable, Cell]] = []
     versions: list[dict[str, Cell]] = []
@@ -38,15 +39,14 @@ def machine_tables(runs: Sequence[Facts]) -> tuple[TextTable, ...]:
         cells: dict[Hashable, list[tuple[Facts, Comparison]]] = {}
         for facts in machine:
             for pair in _comparisons(facts):
-                asked = _asked(facts, pair)
-                headings.setdefault(asked, _heading(facts, pair))
-                cells.setdefault(asked, []).append((facts, pair))
-        results.append({asked: _result(found) for asked, found in cells.items()})
-        told: dict[str, dict[str, None]] = {}
-        for facts in machine:
-            for name, value in _versions(facts):
-                told.setdefault(name, {})[value] = None
-        versions.append({name: Cell(", ".join(values)) for name, values in told.items()})
+                question = _question(facts, pair)
+                headings.setdefault(question, _heading(facts, pair))
+                cells.setdefault(question, []).append((facts, pair))
+        results.append({question: _result(answers) for question, answers in cells.items()})
+        known = list(dict.fromkeys(version for facts in machine for version in _versions(facts)))
+        versions.append(
+            {name: Cell(", ".join(value for other, value in known if other == name)) for name, _ in known}
+        )
     names = {name: Cell(name) for machine_versions in versions for name in machine_versions}
     return (
         _table("By machine", ["What was compared", *titles], headings, results, NOTE),
@@ -102,8 +102,8 @@ def _comparisons(facts: Facts) -> list[Comparison]:
     return [pair for pair in pairs if not pair.left_out]
 
 
-def _asked(facts: Facts, pair: Comparison) -> Hashable:
-    """Return what was asked: the same value for the same question on any machine."""
+def _question(facts: Facts, pair: Comparison) -> Hashable:
+    """Return what a comparison answers: the same value for the same question on any machine."""
     chosen = pair.kind in CHOSEN_KINDS
     sides = (pair.entry, pair.arm), (pair.baseline, pair.baseline_arm)
     return pair.kind, *(
@@ -124,12 +124,14 @@ def _sides(pair: Comparison) -> str:
     return f"{words.variant(pair.arm)} ÷ {words.variant(pair.baseline_arm)}"
 
 
-def _result(found: Sequence[tuple[Facts, Comparison]]) -> Cell:
+def _result(answers: Sequence[tuple[Facts, Comparison]]) -> Cell:
     """Return the verdict with ratio and interval; of several runs, those of the last with a verdict."""
-    facts, pair = max(found, key=lambda one: (one[1].verdict != "NONE", one[0].run.plan.started_utc))
+    facts, pair = max(
+        answers, key=lambda answer: (answer[1].verdict != "NONE", answer[0].run.plan.started_utc)
+    )
     ratio = pair.reason if pair.ratio is None else tables.ratio_text(pair)
     chosen = _sides(pair) if pair.kind in CHOSEN_KINDS else ""
-    which = f"in {facts.run.plan.run}, one of {len(found)} runs" if len(found) > 1 else ""
+    which = f"in {facts.run.plan.run}, one of {len(answers)} runs" if len(answers) > 1 else ""
     note = "; ".join(filter(None, (ratio, chosen, which)))
     return Cell(words.verdict(pair), note, pair.ratio, tables.tone(pair))
 

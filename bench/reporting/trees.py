@@ -1,20 +1,22 @@
 """Give saved results as plain objects, for programs: what ``--json`` of run, report and train prints.
 
-The rows of a run are those of ``bench.load(...).summary()``, with the same names. A missing number is None.
+docs/results.md describes them; a change that a program would not survive raises ``FORMAT``. The rows of a
+run are those of ``bench.load(...).summary()``, with the same names. A missing number is None.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.analysis.summary import summarise
+from bench.records.folder import display_path
 from bench.records.run import Run
 from bench.records.saved import Saved
 from bench.reporting import words
 from bench.reporting.notebook import summary_row
 from bench.training.result import TrainResult
 
+FORMAT = 1
 PAIR = ("kind", "entry", "baseline", "ratio", "low", "high", "verdict", "reason")
 TRAINED = (
     "variant", "library", "device", "known_wrong", "status", "time_to_target_s", "epochs_to_target",
@@ -22,9 +24,17 @@ TRAINED = (
 )  # fmt: skip
 
 
-def as_json(tree: Any) -> str:
-    """Return a tree as JSON text."""
-    return json.dumps(tree, indent=2, allow_nan=False)
+def document(
+    page: Path, results: Sequence[dict[str, Any]], warnings: Sequence[str] = (), unread: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the results of a page with what is said of them together."""
+    return {
+        "format": FORMAT,
+        "report": display_path(page),
+        "results": [*results],
+        "warnings": [*warnings],
+        "unread": [*unread],
+    }
 
 
 def result_tree(

@@ -307,7 +307,7 @@ def find(spec: str) -> Variant:
     return found or _describe_in_child(spec, Path.cwd())
 
 
-def find_plugin(plugin: Plugin) -> Variant:
+def find_plugin(plugin: Plugin, *, deadline_s: float = DESCRIBING_SECONDS) -> Variant:
     """Return the variant of a plug-in, as described by a child process.
 
     Raises:
@@ -316,10 +316,12 @@ def find_plugin(plugin: Plugin) -> Variant:
     """
     try:
         if twins := [other.origin for other in installed() if other.name == plugin.name and other != plugin]:
+            if twins[0] == plugin.origin:
+                raise UserError("two entry points have this name: rename one")
             raise UserError(f"{twins[0]} has one of this name, too: rename one, or uninstall it")
         if ":" in plugin.name or ":" not in plugin.target:
             raise UserError(f'write its entry point as NAME = "module:object", not {plugin.target!r}')
-        variant = _describe_in_child(plugin.target, Path.cwd())
+        variant = _describe_in_child(plugin.target, Path.cwd(), deadline_s)
         if variant.name != plugin.name:
             raise UserError(f"its variant is called {variant.name!r}: give variant and entry point one name")
     except UserError as error:
@@ -383,19 +385,17 @@ def own_libraries(specs: Iterable[str]) -> list[str]:
 
 
 @functools.cache
-def _describe_in_child(spec: str, folder: Path) -> Variant:
+def _describe_in_child(spec: str, folder: Path, deadline_s: float = DESCRIBING_SECONDS) -> Variant:
     """Return a user's variant as described by a child process, cached by name and current folder."""
     from bench.machine.child import Child, ChildError  # here: workers import this module and need no child
 
     if "\0" in spec:
         raise UserError(f"cannot load the variant {spec!r}: it holds a zero byte")
-    with Child("bench.workload.describe", [spec], os.environ, deadline_s=DESCRIBING_SECONDS) as child:
+    with Child("bench.workload.describe", [spec], os.environ, deadline_s=deadline_s) as child:
         try:
             answer: Description = child.receive(Description)
         except ChildError as error:
-            outcome = (
-                f"took more than {DESCRIBING_SECONDS} s" if error.status == "timeout" else f"failed: {error}"
-            )
+            outcome = f"took more than {deadline_s:g} s" if error.status == "timeout" else f"failed: {error}"
             raise UserError(
                 f"cannot load the variant {spec!r}: importing it {outcome}; try it by itself: "
                 f"python -c 'import {spec.partition(':')[0]}'"

@@ -41,14 +41,14 @@ def _installed(path: tuple[str, ...]) -> tuple[Plugin, ...]:
     for distribution in distributions(path=list(path)):
         with suppress(UnicodeDecodeError):  # nothing shows that such a file is of a plug-in
             if GROUP in (distribution.read_text("entry_points.txt") or ""):
-                package = one_line(distribution.metadata["Name"])
+                package = one_line(distribution.metadata["Name"] or "(a package without a name)")
                 found.setdefault(package, _read(distribution, package))
     return tuple(sorted((plugin for plugins in found.values() for plugin in plugins), key=lambda p: p.name))
 
 
 def _read(distribution: Distribution, package: str) -> list[Plugin]:
     """Return the entry points of a package; a file that cannot be read gives one without a target."""
-    version = one_line(distribution.metadata["Version"])
+    version = one_line(distribution.metadata["Version"] or "(no version)")
     try:
         entries = [(entry.name, entry.value) for entry in distribution.entry_points if entry.group == GROUP]
     except Exception:  # Python raises various errors about a file that is not as it should be
