@@ -247,7 +247,7 @@ def test_a_sweep_is_one_result_in_a_folder_and_its_copy_is_left_out(tmp_path: Pa
     found = find_results([results])
     assert [path.name for path in found.paths] in (["shared"], ["copy"])
     assert len(found.copies) == 1
-    assert not found.broken
+    assert not found.unread
     assert bench.report(results, out=tmp_path / "page", latest=True).exists()
 
 

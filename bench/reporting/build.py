@@ -12,6 +12,7 @@ from bench.machine.errors import UserError
 from bench.machine.files import write_atomic
 from bench.machine.wording import printable
 from bench.records.folder import refinement_folders
+from bench.records.joined import sweep_of
 from bench.records.journal import load_run
 from bench.records.results import PAGE, Selection, find_results, holds_results
 from bench.records.run import Run, different_machines
@@ -93,7 +94,7 @@ def write_report(
         raise UserError("several results make one report; name its folder with --out DIR")
     results = load_results(paths, complain)
     folder = out_dir or (paths[0] if paths[0].is_dir() else paths[0].parent)
-    if out_dir is None and holds_results(paths[0]):
+    if out_dir is None and holds_results(paths[0]) and not sweep_of(paths[0]):
         folder /= "report"  # so that a folder of results holds nothing else
     paths = [*results.loaded]
     prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
