@@ -3,8 +3,9 @@
 ``bind`` does what is not timed (hold the arrays, choose the task) and returns a ``Bound``. The arrays are the
 caller's, who writes other numbers into x and y between calls: every call reads them anew.
 
-* ``call()``    the work, and the only thing inside the clock;
-* ``reset()``   parameters back to the start;
+* ``call()``    the work, and the only thing inside the clock. Of the task ``stream`` it is one step, from
+  x_t, which is all that x (1, B, I) holds, and the state that the call before left;
+* ``reset()``   parameters back to the start, and the state of a stream to zero;
 * ``result()``  the last call's output as a dict of arrays: ``y_hat``; or ``loss`` and the gradients
   ``dU dW dV ...``; or ``loss`` and the updated parameters.
 
@@ -41,9 +42,10 @@ def bind(
     lr: float,
     **options: str,
 ) -> Bound:
-    """Bind a module's ``predict`` and ``loss_and_grads`` to a task; ``options`` are those of its cell."""
+    """Bind a module's function to the task that it is for; ``options`` are those of its cell."""
     current = dict(params)
     last: dict[str, Array] = {}
+    state: Any = None
 
     def forward() -> None:
         last["y_hat"] = functions.predict(current, x, **options)
@@ -58,13 +60,19 @@ def bind(
         for name, grad in grads.items():
             current[name] = current[name] - lr * grad
 
+    def stream() -> None:
+        nonlocal state
+        last["y_hat"], state = functions.stream(current, x, state=state, **options)
+
     def reset() -> None:
+        nonlocal state
+        state = None
         current.update(params)
 
     def result() -> dict[str, Array]:
         return last | (current if task == "train_step" else {})
 
-    calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
+    calls = {"forward": forward, "gradient": gradient, "train_step": train_step, "stream": stream}
     return Bound(calls[task], reset, result)
 
 

@@ -95,6 +95,12 @@ def forward(params: Params, x: Array, *, state: State | None = None) -> tuple[Ar
     return output(params, cache[-1].h), cache  # (B, O)
 
 
+def stream(params: Params, x: Array, *, state: State | None = None) -> tuple[Array, State]:
+    """Return y_t (B, O) and the next call's state, from x_t, the one step in ``x``, and this call's state."""
+    y_hat, (step,) = forward(params, x, state=state)
+    return y_hat, (step.h, step.c)
+
+
 def loss_and_grads(
     params: Params, x: Array, y: Array, *, delta: float = 0.025, state: State | None = None
 ) -> tuple[Array, Params]:

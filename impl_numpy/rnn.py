@@ -69,8 +69,7 @@ def hidden_states(
     U, W = params["U"], params["W"]
     b = params["bU"] + params["bW"] if "bU" in params else None  # (H,)
     act, _ = ACTIVATIONS[activation]
-    zeros = np.zeros((x.shape[1], W.shape[0]), dtype=np.result_type(U, W, x))
-    h = zeros if state is None else state  # (B, H)
+    h = np.zeros((x.shape[1], len(W)), np.result_type(U, W, x)) if state is None else state  # (B, H)
     yield h
     for x_t in x:  # (B, I)
         a = x_t @ U.T + h @ W.T  # (B, H)
@@ -97,6 +96,14 @@ def forward(
     """Return ``y_hat`` (B, O) and the cache that the backward pass needs: [h_0, ..., h_T]."""
     hs = list(hidden_states(params, x, activation=activation, state=state))
     return output(params, hs[-1]), hs  # (B, O)
+
+
+def stream(
+    params: Params, x: Array, *, activation: str = "tanh", state: Array | None = None
+) -> tuple[Array, Array]:
+    """Return y_t (B, O) and the next call's state, from x_t, the one step in ``x``, and this call's state."""
+    y_hat, (_, h) = forward(params, x, activation=activation, state=state)
+    return y_hat, h
 
 
 def loss_and_grads(

@@ -49,9 +49,10 @@ def bind(
     lr: float,
     **options: str,
 ) -> Bound:
-    """Bind a module's ``predict`` and ``loss_and_grads`` to a task; ``options`` are those of its cell."""
+    """Bind a module's function to the task that it is for; ``options`` are those of its cell."""
     current = dict(params)
     last: dict[str, Tensor] = {}
+    state: Any = None
 
     def forward() -> None:
         last["y_hat"] = functions.predict(current, x, **options)
@@ -66,13 +67,19 @@ def bind(
         for name, grad in grads.items():
             current[name] = current[name] - lr * grad
 
+    def stream() -> None:
+        nonlocal state
+        last["y_hat"], state = functions.stream(current, x, state=state, **options)
+
     def reset() -> None:
+        nonlocal state
+        state = None
         current.update(params)
 
     def result() -> dict[str, Array]:
         return to_arrays(last | (current if task == "train_step" else {}))
 
-    calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
+    calls = {"forward": forward, "gradient": gradient, "train_step": train_step, "stream": stream}
     return Bound(calls[task], reset, result)
 
 

@@ -75,6 +75,13 @@ def forward(params: Params, x: Tensor, *, state: Tensor | None = None) -> tuple[
     return output(params, cache[-1].h), cache  # (B, O)
 
 
+def stream(params: Params, x: Tensor, *, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return y_t (B, O) and the next call's state, from x_t, the one step in ``x``, and this call's state."""
+    with torch.inference_mode():
+        y_hat, (step,) = forward(params, x, state=state)
+    return y_hat, step.h
+
+
 def loss_and_grads(
     params: Params, x: Tensor, y: Tensor, *, delta: float = 0.025, state: Tensor | None = None
 ) -> tuple[Tensor, Params]:

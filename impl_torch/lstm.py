@@ -78,6 +78,13 @@ def forward(params: Params, x: Tensor, *, state: State | None = None) -> tuple[T
     return output(params, cache[-1].h), cache  # (B, O)
 
 
+def stream(params: Params, x: Tensor, *, state: State | None = None) -> tuple[Tensor, State]:
+    """Return y_t (B, O) and the next call's state, from x_t, the one step in ``x``, and this call's state."""
+    with torch.inference_mode():
+        y_hat, (step,) = forward(params, x, state=state)
+    return y_hat, (step.h, step.c)
+
+
 def loss_and_grads(
     params: Params, x: Tensor, y: Tensor, *, delta: float = 0.025, state: State | None = None
 ) -> tuple[Tensor, Params]:

@@ -69,6 +69,15 @@ def forward(
     return output(params, hs[-1]), hs  # (B, O)
 
 
+def stream(
+    params: Params, x: Tensor, *, activation: str = "tanh", state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return y_t (B, O) and the next call's state, from x_t, the one step in ``x``, and this call's state."""
+    with torch.inference_mode():
+        y_hat, (_, h) = forward(params, x, activation=activation, state=state)
+    return y_hat, h
+
+
 def loss_and_grads(
     params: Params,
     x: Tensor,

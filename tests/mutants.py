@@ -276,7 +276,7 @@ MUTANTS = (
         changed("return output(params, hs[-1])", "return output(params, hs[-2])"),
         GRADIENT,
     ),
-    Mutant("h_0 is one", changed("zeros = np.zeros((x.", "zeros = np.ones((x.")),
+    Mutant("h_0 is one", changed("np.zeros((x.", "np.ones((x.")),
     # the loss
     Mutant("mean over the batch only", changed("e_clipped / e.size", "e_clipped / len(e)"), GRADIENT),
     Mutant("batch mean missing", changed("dy_hat = e_clipped / e.size", "dy_hat = e_clipped"), GRADIENT),

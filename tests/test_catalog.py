@@ -11,7 +11,7 @@ from bench.api import listing
 from bench.api.options import VariantsOptions
 from bench.machine.errors import UserError
 from bench.workload.binding import bind_case
-from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, STREAM, TASKS, Case, Shape, sine_case
 from bench.workload.catalog import BASELINE, VARIANTS, find
 from bench.workload.data import make
 from bench.workload.own import load_variant
@@ -159,6 +159,6 @@ def test_variants_lists_the_catalogue_and_your_own(
 
 
 def test_the_catalogue_knows_only_words_of_the_case() -> None:
-    known = {"tasks": TASKS, "layouts": LAYOUTS, "dtypes": DTYPES, "activations": ACTIVATIONS}
+    known = {"tasks": (*TASKS, STREAM), "layouts": LAYOUTS, "dtypes": DTYPES, "activations": ACTIVATIONS}
     for variant in VARIANTS:
         assert all(set() < set(getattr(variant, what)) <= set(words) for what, words in known.items())

@@ -12,6 +12,7 @@ from bench.machine.devices import Absent, find_devices, resolve
 from bench.proof.child import Row, proof_failed
 from bench.proof.verify import verify
 from bench.workload import catalog
+from bench.workload.case import WITHOUT_GRADIENT
 
 
 def main(args: VerifyOptions) -> int:
@@ -42,7 +43,7 @@ def _record(row: Row, diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
         diagnosis.findings
         for diagnosis in diagnoses
         if row.status in ("disagrees", "known_wrong")
-        and row.task != "forward"
+        and row.task not in WITHOUT_GRADIENT
         and (row.variant, row.device, row.cell) == (diagnosis.variant, diagnosis.device, diagnosis.cell)
     )
     findings = next(explains, None)

@@ -13,6 +13,7 @@ from bench.machine.arrays import read_arrays
 from bench.proof.child import given_file
 from bench.proof.reference import Expected
 from bench.proof.verify import Job
+from bench.workload.case import WITHOUT_GRADIENT
 from bench.workload.cell import CELLS
 from bench.workload.data import Batch
 
@@ -61,7 +62,7 @@ def read_trials(job: Job) -> dict[Choice, list[Trial]]:
         OSError: a file cannot be read.
         ValueError: a file does not hold what the child writes.
     """
-    rows = {number: row for number, row in job.rows.items() if row.task != "forward"}
+    rows = {number: row for number, row in job.rows.items() if row.task not in WITHOUT_GRADIENT}
     files = {number: given_file(job.folder, job.spec, job.device, number) for number in rows}
     wrong = [n for n, row in rows.items() if row.status in ("disagrees", "known_wrong") and files[n].exists()]
     if not wrong:

@@ -14,7 +14,7 @@ from bench.machine.wording import listing
 from bench.proof.reference import Results
 from bench.proof.tolerance import Array, Tolerance, error_between, norm, vanishes
 from bench.records.record import Check
-from bench.workload.case import Case
+from bench.workload.case import WITHOUT_GRADIENT, Case
 
 Result = dict[str, Array]
 
@@ -81,11 +81,12 @@ def compare_call(
     """
     dtype = case.dtype
     prefix = "" if case.task == "train_step" else "d"
-    names = ["y_hat"] if case.task == "forward" else ["loss", *(prefix + name for name in expected.grads)]
+    no_gradient = case.task in WITHOUT_GRADIENT
+    names = ["y_hat"] if no_gradient else ["loss", *(prefix + name for name in expected.grads)]
     if missing := [name for name in names if name not in result]:
         what = f"result() after {case.task} has {listing(missing, 9)}"
         return [question(f"{what} (it has {listing(list(result), 9) or 'nothing'})", False)]
-    if case.task == "forward":
+    if no_gradient:
         y_hat = result.get("y_hat")
         return [compare("y_hat", y_hat, expected.y_hat, allowed.forward, dtype, quantity="y_hat")]
     checks = [compare_loss(case, result, expected.loss, expected, allowed.forward)]

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from bench.proof.tolerance import too_small_for_float32
-from bench.workload.case import DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.case import DEFAULT_CELL, DTYPES, LAYOUTS, STREAM, TASKS, Case, Shape, sine_case
 from bench.workload.catalog import cell_settings
 from bench.workload.cell import find_cell
 
@@ -24,6 +24,7 @@ RANDOM = (
     (Shape(T=500, B=2, I=1, H=12, O=8), "sequence", 0.025),
 )
 ALL_SIZES_DIFFER = RANDOM[4:5]
+STREAMED = (RANDOM[1][0], RANDOM[4][0], RANDOM[5][0])  # B = 1, the shape of no two equal sizes, 50 steps
 LONG = 500  # steps, the slowest shape by far
 COMPILE_SHAPE = RANDOM[4][0]  # the only random shape for variants that compile
 COMPILED = (  # layouts and tasks
@@ -40,7 +41,7 @@ SMALL = (
 
 
 def agreement_cases(cell: str = DEFAULT_CELL, bias: bool | None = None) -> list[Case]:
-    """List all tasks and dtypes for every shape; too small shapes only in float64.
+    """List all tasks and dtypes for every shape, streams for ``STREAMED``; too small shapes only in float64.
 
     Only the cell's first activation is proved for every random shape. Unless ``bias`` is given, two shapes
     are also proved with the biases that the cell usually has not, or without those that it has.
@@ -64,8 +65,9 @@ def agreement_cases(cell: str = DEFAULT_CELL, bias: bool | None = None) -> list[
     return [
         replace(case, task=task)
         for case in cases
-        for task in TASKS
-        if case.shape.T < LONG or task != "train_step"  # the update does not depend on the length
+        for task in (*TASKS, STREAM)
+        if (case.shape.T < LONG or task != "train_step")  # the update does not depend on the length
+        and (case.shape in STREAMED or task != STREAM)
     ]
 
 

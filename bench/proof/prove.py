@@ -16,7 +16,7 @@ from bench.proof.reference import Expected, Results
 from bench.proof.tolerance import Tolerance, norm, tolerance, too_small_for_float32, vanishes
 from bench.records.record import Check
 from bench.workload.binding import Bind, Binding, bind_case
-from bench.workload.case import Case
+from bench.workload.case import STREAM, Case
 from bench.workload.data import Batch
 
 # tolerance factor for cases of few numbers, as these may cancel, like V h and bV in a single y_hat: 8 was
@@ -151,14 +151,17 @@ class _Trial:
         other_batch, params = self.batch.other(), self.batch.params
         allowed, other = _allowed(case, self.device, self.expected), self.expected.other
         loose = replace(LOOSE, gradient=max(LOOSE.gradient, 2 * other.jump))
+        stream = case.task == STREAM
+        call = _call_per_step if stream else _call_once
+        first, first_other = (batch.step(0) if stream else batch for batch in (self.batch, other_batch))
         binding = self._bind(case)
-        result_1, unchanged_1 = _call_once(binding, self.batch)
-        binding.feed(other_batch)
+        result_1, unchanged_1 = call(binding, self.batch)
+        binding.feed(first_other)
         binding.bound.reset()
-        result_2, unchanged_2 = _call_once(binding, other_batch)
-        binding.feed(self.batch)
+        result_2, unchanged_2 = call(binding, other_batch)
+        binding.feed(first)
         binding.bound.reset()
-        result_3, unchanged_3 = _call_once(binding, self.batch)
+        result_3, unchanged_3 = call(binding, self.batch)
 
         checks = compare_call(case, result_1, params, self.expected, allowed)
         reads = self._right(compare_call(case, result_2, params, other, loose))
@@ -202,3 +205,17 @@ def _call_once(binding: Binding, batch: Batch) -> tuple[Result, bool]:
     """Return the result of one call, and whether the call left its inputs unchanged."""
     binding.bound.call()
     return binding.result(), binding.unchanged(batch)
+
+
+def _call_per_step(binding: Binding, batch: Batch) -> tuple[Result, bool]:
+    """Return the results of a stream's steps, stacked, and whether its inputs were left unchanged.
+
+    The first sample is fed already. The next one is in the buffer before a step's result is read.
+    """
+    unchanged, results = True, list[Result]()
+    for t in range(len(batch.x)):
+        binding.bound.call()
+        unchanged = unchanged and binding.unchanged(batch.step(t))
+        binding.feed(batch.step((t + 1) % len(batch.x)))
+        results.append(binding.result())
+    return {name: np.stack([result[name] for result in results]) for name in results[0]}, unchanged

@@ -16,7 +16,7 @@ from bench.machine.arrays import read_arrays
 from bench.machine.errors import UserError
 from bench.proof.tolerance import Array, error_between, norm, tolerance
 from bench.records.record import Conditions
-from bench.workload.case import DEFAULT_CELL, Case
+from bench.workload.case import DEFAULT_CELL, STREAM, WITHOUT_GRADIENT, Case
 from bench.workload.cell import find_cell
 from bench.workload.data import Batch
 
@@ -30,7 +30,7 @@ NAMES = ("y_hat", "loss", "loss_scale", "upstream", "jump")  # of the arrays in 
 class Results:
     """Hold results in float64, and the scales for errors of the loss and of vanishing gradients."""
 
-    y_hat: Array  # (B, O)
+    y_hat: Array  # (B, O); of a stream (T, B, O), one for every step
     loss: Array  # 0-d
     loss_scale: float  # mean(|y_hat| + |y|) delta: the effect on the loss of rounding y_hat and y
     upstream: float  # |dL/dy_hat|, for gradients that vanish
@@ -82,7 +82,7 @@ def _as_expected(results: Results, digest: str, other: Results) -> Expected:
 
 
 def expected(case: Case, batch: Batch) -> Expected:
-    """Compute the reference's results, which are valid for all three tasks.
+    """Compute the reference's results, which are valid for all tasks but ``stream``, and for that alone.
 
     Raises:
         UserError: the case cannot be proved. The gradient grows too much from h_T back to h_0 or is not
@@ -117,6 +117,11 @@ def _results(case: Case, batch: Batch) -> tuple[Results, float]:
     growth = norm(dhs[-1]) / (norm(dhs[0]) or 1.0) if finite else math.nan
     loss_scale = float(np.mean(np.abs(y_hat) + np.abs(exact.y))) * case.delta
     jump = _jump(case, exact, hs, grads) if finite else 0.0
+    if case.task == STREAM:  # computed with the state of no step handed on
+        y_hat = np.stack([
+            cell.reference().predict(exact.params, exact.x[:n], **cell.options(case.activation))
+            for n in range(1, case.shape.T + 1)
+        ])  # fmt: skip
     return Results(y_hat, np.asarray(loss), loss_scale, norm(dy_hat), jump, grads), growth
 
 
@@ -175,7 +180,7 @@ def conditions(case: Case, batch: Batch) -> Conditions:
     Neither library sets subnormal numbers to zero here.
     """
     _, hs, _, dhs = _forward_and_back(case, batch)
-    if case.task == "forward":
+    if case.task in WITHOUT_GRADIENT:
         dhs = []
     return Conditions(
         case=case,

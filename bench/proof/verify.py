@@ -26,7 +26,7 @@ from bench.proof.cases import agreement_cases, reference_cases, worth_compiling
 from bench.proof.child import REFERENCE, Row, make_row
 from bench.proof.gradcheck import check_reference
 from bench.workload import catalog, data
-from bench.workload.case import Case
+from bench.workload.case import STREAM, Case
 from bench.workload.catalog import Variant
 from bench.workload.cell import find_cell
 
@@ -76,6 +76,8 @@ def verify(
                 left: dict[str, list[int]] = {}  # case numbers, by cell for a variant that compiles
                 for number, case in enumerate(cases):
                     if case.cell not in variant.cells and number != first_of_cell[case.cell]:
+                        continue
+                    if case.task == STREAM and STREAM not in variant.tasks:  # not one of the tasks of all
                         continue
                     if variant.compiles and not worth_compiling(case, bias):
                         continue

@@ -13,7 +13,7 @@ import numpy as np
 from bench.machine.errors import place_of
 from bench.machine.libraries import Library
 from bench.machine.libraries import library as find_library
-from bench.workload.case import Case
+from bench.workload.case import STREAM, Case
 from bench.workload.catalog import Bound
 from bench.workload.cell import find_cell
 from bench.workload.data import Array, Batch
@@ -68,9 +68,13 @@ class Binding:
 def bind_case(bind: Bind, library: str, case: Case, batch: Batch, device: str) -> Binding:
     """Copy a batch to arrays of ``library`` on ``device``, and bind the variant to these arrays.
 
+    For a stream, x is the buffer of one step; feed it ``batch.step(t)``.
+
     Raises:
         ValueError: the library does not support the device.
     """
+    if case.task == STREAM:
+        batch = batch.step(0)
     array_library = find_library(library)
     params = {name: array_library.place(p, device) for name, p in batch.params.items()}
     x, y = array_library.place(batch.x, device), array_library.place(batch.y, device)

@@ -6,6 +6,9 @@ from typing import Any
 from bench.machine.errors import UserError
 
 TASKS = ("train_step", "gradient", "forward")
+# beside them: a call is one step, of the next sample and the state that the call before left
+STREAM = "stream"
+WITHOUT_GRADIENT = ("forward", STREAM)
 LARGEST_SEED = 2**63 - 1  # result files cannot store a larger seed
 LAYOUTS = ("positional", "sequence", "single_step")
 DTYPES = ("float32", "float64")
@@ -40,7 +43,8 @@ class Case:
     ``data`` is ``sine`` (windows of a sine wave in one of the layouts) or ``random`` (any shape).
     ``seed`` seeds the data and the initial parameters. The training step uses ``lr`` (learning rate) and
     ``delta`` (the Huber cutoff). ``cell`` is the name of a built-in cell, or ``module:object`` of a user's
-    cell; ``bias`` says whether it has biases.
+    cell; ``bias`` says whether it has biases. Of the task ``stream``, T is the number of samples: each call
+    receives the next one.
     """
 
     task: str

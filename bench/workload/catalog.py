@@ -18,7 +18,7 @@ import msgspec
 
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
 from bench.machine.libraries import ACCELERATORS, introduce, library
-from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS, Case
+from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, STREAM, TASKS, Case
 from bench.workload.cell import CELLS, find_cell
 from bench.workload.operations import Count
 from bench.workload.plugins import Plugin, installed
@@ -43,7 +43,7 @@ class Bound(Protocol):
 
     @property
     def reset(self) -> Callable[[], None]:
-        """Return the function that resets the parameters to their initial values."""
+        """Return the function that resets parameters to their initial values, a stream's state to zero."""
 
     @property
     def result(self) -> Callable[[], dict[str, Any]]:
@@ -68,7 +68,7 @@ class Variant:
     cells: Mapping[str, Implementation] = field(hash=False)
     summary: str
     devices: tuple[str, ...] = ("cpu",)  # device kinds
-    tasks: tuple[str, ...] = TASKS
+    tasks: tuple[str, ...] = TASKS  # unless it says so, a user's variant does not stream
     layouts: tuple[str, ...] = LAYOUTS
     dtypes: tuple[str, ...] = DTYPES
     activations: tuple[str, ...] = ACTIVATIONS
@@ -112,12 +112,12 @@ class Variant:
         return None
 
     def count(self, case: Case) -> Count | None:
-        """Count the operations of one call; None if the variant has no counting function.
+        """Count the operations of one call; None of a stream, or if the variant has no counting function.
 
         On an accelerator ``torch-layer`` is a single call of a device library with the same matrix products.
         """
         implementation = self.cells.get(case.cell)
-        if implementation is None or not implementation.operations:
+        if implementation is None or not implementation.operations or case.task == STREAM:
             return None
         return Count.of(resolve_name(implementation.operations)(case), case.dtype)
 
@@ -167,6 +167,7 @@ def _torch(name: str, cells: Mapping[str, Implementation], summary: str, **more:
     return Variant(name, "torch", cells, summary, ("cpu", *ACCELERATORS), **more)
 
 
+WITH_STREAM = (*TASKS, STREAM)
 # fmt: off
 VARIANTS = (
     Variant("numpy-published", "numpy", _rnn("impl_numpy.contract:rnn_published", "numpy_published"),
@@ -175,11 +176,11 @@ VARIANTS = (
     Variant("numpy-loop", "numpy", _everywhere("impl_numpy.contract:{}_loop", "numpy_loop"),
         "exact BPTT, one sample at a time", loops_over_batch=True),
     Variant("numpy-batched", "numpy", _everywhere("impl_numpy.contract:{}_batched", "numpy_batched"),
-        "exact BPTT over the batch: the reference and the baseline", role="as_written"),
+        "exact BPTT over the batch: the reference and the baseline", role="as_written", tasks=WITH_STREAM),
     Variant("numpy-inplace", "numpy", _everywhere("impl_numpy.{}_inplace:bind", "numpy_inplace"),
         "the same in a workspace allocated once", role="fastest"),
     _torch("torch-autograd", _everywhere("impl_torch.contract:{}_autograd", "torch_autograd"),
-        "the same operations on tensors, autograd", role="plain", autograd=True),
+        "the same operations on tensors, autograd", role="plain", autograd=True, tasks=WITH_STREAM),
     _torch("torch-cell", _everywhere("impl_torch.modules:{}_cell", "torch_cell"),
         "nn.RNNCell, GRUCell or LSTMCell unrolled, Linear, HuberLoss, SGD",
         role="tutorial", autograd=True, activations=("tanh", "relu")),

@@ -44,6 +44,10 @@ class Batch:
         """
         return Batch(self.params, -self.x, self.y / 2)
 
+    def step(self, t: int) -> "Batch":
+        """Return the inputs of step t, counted from 0, of the same stream: x is (1, B, I)."""
+        return Batch(self.params, self.x[t : t + 1], self.y)
+
     def digest(self) -> str:
         """Return SHA-256 over names, dtypes, shapes and bytes: equal digests mean equal inputs."""
         sha = hashlib.sha256()

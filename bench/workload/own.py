@@ -14,13 +14,13 @@ from bench.machine.errors import UserError
 from bench.machine.libraries import ACCELERATORS, LIBRARIES, Library, register
 from bench.machine.wording import is_name, one_line
 from bench.workload import catalog
-from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, TASKS
+from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, STREAM, TASKS
 from bench.workload.catalog import Implementation, Variant
 from bench.workload.objects import load_object
 
 ALLOWED_NAMES = {
     "devices": ("cpu", *ACCELERATORS),
-    "tasks": TASKS,
+    "tasks": (*TASKS, STREAM),
     "layouts": LAYOUTS,
     "dtypes": DTYPES,
     "activations": ACTIVATIONS,
