@@ -53,7 +53,7 @@ def new_sweep(
             ) from error
         with SweepFile(folder / sweep.FILE_NAME) as file:
             file.write(declared)
-            return _Sharing(pool, file, sweep.load_sweep(folder), args, say).run(), plan
+            return Sharing(pool, file, sweep.load_sweep(folder), args, say).run(), plan
 
 
 def resume_sweep(args: RunOptions, folder: Path, say: Say) -> Ended:
@@ -70,7 +70,7 @@ def resume_sweep(args: RunOptions, folder: Path, say: Say) -> Ended:
             raise UserError(f"{folder} is complete: there is nothing to go on with")
         with connected(args.scheduler) as pool:
             usable(pool, any_environment=args.any_environment, say=say)
-            return _Sharing(pool, file, saved, args, say).run()
+            return Sharing(pool, file, saved, args, say).run()
 
 
 def usable(pool: Pool, *, any_environment: bool, say: Say) -> list[PoolHost]:
@@ -100,7 +100,7 @@ class _Running:
     workers: tuple[str, ...]
 
 
-class _Sharing:
+class Sharing:
     """Hand out the parts that are left, one at a time to each host; each host tries a part once."""
 
     def __init__(self, pool: Pool, file: SweepFile, saved: SavedSweep, args: RunOptions, say: Say) -> None:

@@ -10,14 +10,16 @@ from typing import Any
 
 import msgspec
 
+import bench
 from bench.machine import host, host_lock
-from bench.machine.child import LOOK_S, Child, ChildError
+from bench.machine.child import Child, ChildError
 from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.records.journal import FILE_NAME
 from bench.records.record import Plan
 
 PROCESS = "bench.api.part"
+LOOK_S = 0.25  # how often to check that the part is still wanted
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ def describe() -> dict[str, Any]:
     """Return what the client must know of this host; a lock of its own makes a part of it a host."""
     lock = os.environ.get(host_lock.VARIABLE, "")
     identity = host.digest(f"{host.host_hash()}\n{lock}") if lock else host.host_hash()
-    return {"host": identity, "cpus": host.usable_cpus(), **host.checkout()}
+    return {"host": identity, "cpus": host.usable_cpus(), "rnnbench": bench.__version__, **host.checkout()}
 
 
 def measure(job: Job) -> bytes:

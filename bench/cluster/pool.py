@@ -2,6 +2,7 @@
 
 import logging
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from bench.machine.signals import signals_held_back
 from bench.machine.wording import listing
 
 CONNECT_S, WORKERS_S, RESULT_S, UNSEEN_S = 5.0, 5.0, 60.0, 60.0
-PACKAGES = ("rnnbench", "numpy", "torch")
-CODE = ("commit", "uncommitted_sha256")
+PACKAGES = ("numpy", "torch")
+CODE = ("rnnbench", "commit", "uncommitted_sha256")
+# Ctrl-C reaches all processes of a terminal, but this one alone decides what becomes of its workers
+NO_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 INSTALL = "install the same versions on every host"
 
 
@@ -82,17 +85,13 @@ class Pool:
         for package in PACKAGES:
             for address, told in self._run(version, workers, package).items():
                 found[address][package] = None if isinstance(told, Exception) else told
-        for address, versions in found.items():
-            if "rnnbench" in versions and versions["rnnbench"] is None:
-                self.unusable[address] = f"the worker {address} has no rnnbench; {INSTALL}"
-        rest = [address for address in workers if address not in self.unusable]
-        for address, told in (self._run(part.describe, rest) if rest else {}).items():
+        for address, told in self._run(part.describe, workers).items():
             if isinstance(told, Exception):
-                reason = f"the worker {address} cannot be used: {error_text(told)}"
+                reason = f"the worker {address} cannot run rnnbench: {error_text(told)}"
                 self.unusable[address] = f"{reason}; {INSTALL}"
-                continue
-            code = {name: told[name] for name in CODE if told.get(name)}
-            self._known[address] = told, found[address] | code
+            else:
+                code = {name: told[name] for name in CODE if told.get(name)}
+                self._known[address] = told, found[address] | code
 
     def _run(self, function: Any, workers: Sequence[str], *arguments: Any) -> dict[str, Any]:
         """Call a function on workers; return the results, or errors, by worker that is still there."""
@@ -140,9 +139,12 @@ def connected(scheduler: str | int) -> Iterator[Pool]:
         with signals_held_back():  # an interrupted import may raise anything, or nothing
             import dask
             from distributed import Client, LocalCluster
+            from distributed.versions import VersionMismatchWarning
     except ImportError as error:
         raise UserError('--scheduler needs Dask: pip install "rnnbench[cluster]"') from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are told here, in one line
+    # what is wrong is told here, in one line
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", category=VersionMismatchWarning)
     local = None
     try:
         if isinstance(scheduler, int):
@@ -150,8 +152,9 @@ def connected(scheduler: str | int) -> Iterator[Pool]:
                 local = LocalCluster(
                     n_workers=scheduler,
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # no page, but a port
                     silence_logs=logging.CRITICAL,
+                    preload=NO_CTRL_C,
                 )
         try:
             client = Client(local or scheduler, timeout=CONNECT_S, set_as_default=False)
@@ -181,7 +184,7 @@ def differences(hosts: Sequence[PoolHost]) -> str:
     for name in dict.fromkeys(name for host in hosts for name in host.versions):
         places: dict[Any, list[str]] = {}
         for host in hosts:
-            places.setdefault(host.versions.get(name), []).append(host.address)
+            places.setdefault(host.versions.get(name), []).append(host.workers[0])
         if len(places) > 1 or None in places:
             told = [f"{value or 'none'} on {listing(where)}" for value, where in places.items()]
             clauses.append(f"{name}: {', '.join(told)}")

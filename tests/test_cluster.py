@@ -1,0 +1,233 @@
+"""A plan measured on other hosts: by real workers of Dask on this machine, which play what they measure."""
+
+import json
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from faults.runs import start_program
+from loopback import Loopback, loopback, python_without, wait_for
+
+from bench.api import sweep
+from bench.api.run import Measured, carry_out
+from bench.cluster.pool import connected
+from bench.machine import devices
+from bench.machine.environ import KEEPS_MEMORY
+from bench.machine.errors import UserError
+from bench.machine.host import usable_cpus
+from bench.measure.split import split
+from bench.records.journal import FILE_NAME, load_run
+from bench.records.sweep import SavedSweep, load_sweep
+from bench.workload.options import RunOptions
+
+OPTIONS = RunOptions(preset="grid", hidden=(4, 8), batch=(1,), variant=("numpy-inplace",), seed=5)
+PARTS = ["001-train_step-B1-T6-H4", "002-train_step-B1-T6-H8"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
+    """A scheduler with the workers a and b, each of which counts as a host."""
+    with loopback(tmp_path_factory.mktemp("cluster")) as made:
+        made.worker("a")
+        made.worker("b")
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "LOOK_S", 0.02)
+
+
+def run(cluster: Loopback, folder: Path, said: list[str] | None = None, **options: Any) -> Measured:
+    """Measure the small grid on the cluster."""
+    args = replace(OPTIONS, scheduler=cluster.address, out=str(folder), **options)
+    return carry_out(args, ["rnnbench", "run"], say=(said if said is not None else []).append)
+
+
+def as_written(cluster: Loopback, measured: Measured) -> SavedSweep:
+    """A sweep that is complete, each of its journals as it was written where it was measured."""
+    saved = load_sweep(measured.folder)
+    assert measured.end == saved.end
+    assert measured.end.status == "complete"
+    for tile in saved.tiles:
+        journal = (tile.folder / FILE_NAME).read_bytes()
+        assert journal in [path.read_bytes() for path in cluster.folder.glob(f"{tile.part.name}-by-*")]
+        assert tile.measured.seal == json.loads(journal.splitlines()[-1])["seal"]
+        assert load_run(tile.folder).plan == split(saved.declared.plan)[tile.part.name]
+    return saved
+
+
+def hold(cluster: Loopback, name: str) -> Path:
+    """Let a worker's next part never end; the file that it makes when it has begun holds the process's id."""
+    (cluster.folder / f"hold-{name}").touch()
+    begun = cluster.folder / f"begun-{name}"
+    begun.unlink(missing_ok=True)
+    return begun
+
+
+# --- a cluster as it should be
+
+
+def test_everywhere_each_host_measures_the_whole_plan(cluster: Loopback, tmp_path: Path) -> None:
+    cluster.await_hosts(2)
+    saved = as_written(cluster, run(cluster, tmp_path / "s", everywhere=True))
+    assert {(tile.host.name, tile.part.name) for tile in saved.tiles} == {
+        (host, part) for host in ("host-1", "host-2") for part in PARTS
+    }
+    assert len({tile.folder for tile in saved.tiles}) == 4
+
+
+# --- what goes wrong
+
+
+def test_a_part_whose_worker_is_killed_is_measured_by_another(cluster: Loopback, tmp_path: Path) -> None:
+    cluster.await_hosts(2)
+    begun = hold(cluster, "b")
+
+    def kill() -> None:
+        wait_for(begun.exists)
+        cluster.kill("b")
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    saved = as_written(cluster, run(cluster, tmp_path / "s"))
+    killer.join()
+    assert len({tile.host.name for tile in saved.tiles}) == 1
+    assert "its host was lost while it measured" in (tmp_path / "s" / "sweep.jsonl").read_text()
+    wait_for(lambda: not psutil.pid_exists(int(begun.read_text())))  # what measured has ended with its worker
+    (cluster.folder / "hold-b").unlink()
+
+
+def test_after_a_killed_client_its_part_ends_and_resume_measures_the_rest(
+    cluster: Loopback, tmp_path: Path
+) -> None:
+    begun = hold(cluster, "a")
+    options = (
+        "--preset",
+        "grid",
+        "--hidden",
+        "4",
+        "--batch",
+        "1",
+        "--batch",
+        "2",
+        "--variant",
+        "numpy-inplace",
+    )
+    client = start_program("run", *options, "--scheduler", cluster.address, "--out", str(tmp_path / "s"))
+    wait_for(begun.exists)
+    client.kill()
+    client.communicate()
+    wait_for(lambda: not psutil.pid_exists(int(begun.read_text())))
+    (cluster.folder / "hold-a").unlink()
+    assert load_sweep(tmp_path / "s").end is None
+    resumed = RunOptions(resume=str(tmp_path / "s"), scheduler=cluster.address)
+    assert carry_out(resumed, ["rnnbench"]).end.status == "complete"
+    assert load_sweep(tmp_path / "s").missing == []
+    with pytest.raises(UserError, match="there is nothing to go on with"):
+        carry_out(resumed, ["rnnbench"])
+
+
+def test_a_worker_of_other_versions_is_refused_by_name_or_told(cluster: Loopback, tmp_path: Path) -> None:
+    python = python_without(tmp_path / "venv", "numpy", "torch", versions=["numpy-1.0.dist-info"])
+    cluster.await_hosts(1)
+    cluster.worker("odd", python=python, played=False)
+    cluster.await_hosts(2)
+    with pytest.raises(UserError) as refused:
+        run(cluster, tmp_path / "s")
+    for told in (r"numpy: .*1\.0 on tcp://[\d.:]+", r"torch: .*none on tcp://[\d.:]+"):
+        assert re.search(told, str(refused.value))
+    assert "python" not in str(refused.value)
+    assert not (tmp_path / "s").exists()
+    said: list[str] = []
+    with connected(cluster.address) as pool:
+        assert len(sweep.usable(pool, any_environment=True, say=said.append)) == 2
+    assert [line.partition(" (")[0] for line in said] == ["the hosts differ"]
+    cluster.kill("odd")
+
+
+def test_a_worker_without_rnnbench_is_refused_in_one_line(cluster: Loopback, tmp_path: Path) -> None:
+    cluster.worker("bare", python=python_without(tmp_path / "venv", project=False), played=False)
+    with connected(cluster.address) as pool:
+        wait_for(lambda: pool.hosts() and pool.unusable)
+    with pytest.raises(UserError, match=r"the worker tcp://\S+ cannot run rnnbench: .*No module.*; install"):
+        run(cluster, tmp_path / "s")
+    cluster.kill("bare")
+
+
+def test_a_scheduler_that_is_not_there_is_told_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.cluster.pool.CONNECT_S", 0.2)
+    with pytest.raises(UserError, match=r"no scheduler answers at tcp://127\.0\.0\.1:1; start one"):
+        carry_out(replace(OPTIONS, scheduler="tcp://127.0.0.1:1", out=str(tmp_path / "s")), ["rnnbench"])
+
+
+def test_a_scheduler_without_workers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr("bench.cluster.pool.WORKERS_S", 0.1)
+    with (
+        LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as empty,
+        pytest.raises(UserError, match="has no worker; start one on every host: dask worker tcp://"),
+    ):
+        carry_out(replace(OPTIONS, scheduler=empty.scheduler_address), ["rnnbench"])
+
+
+def test_without_dask_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match=r'pip install "rnnbench\[cluster\]"'):
+        carry_out(replace(OPTIONS, scheduler=1), ["rnnbench"])
+
+
+# --- what reaches a process that times
+
+
+def test_nothing_of_dask_reaches_a_process_that_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "telling.py").write_text(TELLING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("RNNBENCH_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr("bench.cluster.pool.find_devices", devices.find_cpu)
+    threads = min(2, usable_cpus())
+    options = RunOptions(
+        quick=True, blocks=1, batch=(4,), hidden=(4,), variant=("telling:variant",), threads=(threads,),
+        scheduler=1, out=str(tmp_path / "s"),
+    )  # fmt: skip
+    assert carry_out(options, ["rnnbench"]).end.status == "complete"
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["parent"]["OMP_NUM_THREADS"] == "1"  # the nanny's, in the worker of Dask
+    assert told["parent"]["MALLOC_TRIM_THRESHOLD_"] == "65536"
+    assert told["environment"]["OMP_NUM_THREADS"] == str(threads)
+    assert told["environment"]["MALLOC_TRIM_THRESHOLD_"] == KEEPS_MEMORY["MALLOC_TRIM_THRESHOLD_"]
+    assert [name for name in told["environment"] if name.startswith("DASK")] == []
+    assert told["threads"] == ["MainThread"]
+    assert told["modules"] == []
+
+
+TELLING = """
+import json, os, pathlib, sys, threading
+import psutil
+from types import SimpleNamespace
+from impl_numpy.contract import rnn_batched
+
+def bind(*arguments, **options):
+    parents = psutil.Process().parents()
+    worker = next(each for each in parents if "multiprocessing" in " ".join(each.cmdline()))
+    told = {
+        "environment": dict(os.environ), "parent": worker.environ(),
+        "threads": [thread.name for thread in threading.enumerate()],
+        "modules": [name for name in sys.modules if name.partition(".")[0] in ("dask", "distributed")],
+    }
+    pathlib.Path(__file__).with_name("told.json").write_text(json.dumps(told))
+    return rnn_batched(*arguments, **options)
+
+variant = SimpleNamespace(name="telling", library="numpy", bind=bind)
+"""
