@@ -1,5 +1,6 @@
 """action.yml: its form, and its steps as they run, in a GitHub that is a few variables and files."""
 
+import html
 import importlib.util
 import os
 import re
@@ -27,8 +28,8 @@ HEAD, BASE = "a" * 40, "b" * 40
 FROM_ACTION = {variable for step in STEPS for variable in step.get("env", ())}
 COMMENT = {
     "inputs.token": "secret",
-    "steps.place.outputs.name": "rnnbench-default",
-    "steps.place.outputs.folder": "folder",
+    "steps.baseline.outputs.name": "rnnbench-default",
+    "steps.baseline.outputs.folder": "folder",
     "github.event.pull_request.number": "7",
 }
 HOSTILE = "$(touch pwned);`touch pwned`\";touch pwned;'\n::error::"
@@ -49,9 +50,12 @@ def expressions(tree: Any) -> list[str]:
 def test_every_input_is_declared_and_used_and_every_output_of_a_step_is_set():
     used = " ".join(expressions([ACTION["runs"], ACTION["outputs"]]))
     assert set(re.findall(r"inputs\.([\w-]+)", used)) == set(ACTION["inputs"])
-    told = set(re.findall(r'tell\("([\w-]+)"', (ROOT / "action" / "steps.py").read_text(encoding="utf-8")))
-    assert {name for _, name in re.findall(r"steps\.(\w+)\.outputs\.([\w-]+)", used)} == told
-    assert {step for step, _ in re.findall(r"steps\.(\w+)\.outputs\.([\w-]+)", used)} == {"place", "gate"}
+    calls = re.findall(
+        r" set_outputs\(\s*([a-z].*?)\)\n", (ROOT / "action" / "steps.py").read_text(), re.DOTALL
+    )
+    set_names = {name for call in calls for name in re.findall(r"(\w+)=", call)}
+    assert {name for _, name in re.findall(r"steps\.(\w+)\.outputs\.(\w+)", used)} == set_names
+    assert {step for step, _ in re.findall(r"steps\.(\w+)\.outputs\.(\w+)", used)} == {"baseline", "gate"}
     for declared in ACTION["inputs"].values():
         assert declared["description"]
         assert declared.get("required") or isinstance(declared["default"], str)
@@ -81,9 +85,8 @@ def test_the_workflow_of_the_page_uses_inputs_that_exist_and_arguments_that_rnnb
     assert all(declared in step["with"] for declared, how in ACTION["inputs"].items() if how.get("required"))
     options = build_parser().parse_args(["run", *step["with"]["run"].split()])
     assert (options.variant, options.blocks) == (["mypackage:fast"], 15)
-    for name in ("install", "python-version", "extra-index-url", "results"):
+    for name in ACTION["inputs"] | ACTION["outputs"]:
         assert f"`{name}" in page
-        assert name in ACTION["inputs"] | ACTION["outputs"]
 
 
 # its steps
@@ -119,6 +122,7 @@ def workspace(tmp_path, monkeypatch) -> Path:
 def variables(folder: Path) -> dict[str, str]:
     return {
         "GITHUB_ACTION_PATH": str(ROOT),
+        "EVENT_BASE": "",
         "GITHUB_STEP_SUMMARY": str(folder / "summary"),
         "GITHUB_OUTPUT": str(folder / "output"),
         "GITHUB_SHA": HEAD,
@@ -150,12 +154,12 @@ def summary() -> str:
 
 
 def play(steps: ModuleType, monkeypatch: pytest.MonkeyPatch, runs: Path, **measured: str | int) -> list[str]:
-    """Play ``rnnbench run`` with a saved run, or an exit code, for ``base`` and ``head``; what was asked."""
-    asked: list[str] = []
+    """Play ``rnnbench run`` with a saved run, or an exit code, for ``base`` and ``head``; the commands."""
+    started: list[str] = []
     really = steps.run
 
     def run(*command: str, folder: Path | None = None) -> int:
-        asked.append(" ".join(command[:2]))
+        started.append(" ".join(command[:2]))
         if command[:2] == ("rnnbench", "compare"):
             with monkeypatch.context() as there:
                 there.chdir(folder)
@@ -173,7 +177,7 @@ def play(steps: ModuleType, monkeypatch: pytest.MonkeyPatch, runs: Path, **measu
         return 0
 
     monkeypatch.setattr(steps, "run", run)
-    return asked
+    return started
 
 
 def place_baseline(runs: Path, workspace: Path, name: str) -> None:
@@ -184,21 +188,25 @@ def place_baseline(runs: Path, workspace: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("baseline", "head", "code", "says"),
     [
-        ("old", "same", 0, "Nothing is proved to take over 5 % longer."),
+        ("old", "same", 0, "No regression over 5 % is proved."),
+        ("old", "slower", 1, "REGRESSION proved, over 5 % slower"),
         ("broken", "same", 2, "No answer: "),
-        ("old", 70, 70, "this commit could not be measured: exit code 70"),
-        ("old", 3, 3, "this commit could not be measured: exit code 3"),
+        ("old", "old", 3, "are the same run"),
+        # no code of another command is that of a proved slowdown
+        ("old", 1, 3, "this commit could not be measured: exit code 1"),
+        ("old", 70, 3, "this commit could not be measured: exit code 70"),
+        ("old", -9, 3, "this commit could not be measured: exit code -9"),
     ],
 )
 def test_a_restored_baseline_is_compared_and_not_measured(
     steps, workspace, runs, monkeypatch, baseline, head, code, says
 ):
     place_baseline(runs, workspace, baseline)
-    asked = play(steps, monkeypatch, runs, head=head)
+    started = play(steps, monkeypatch, runs, head=head)
     assert steps.gate() == code
-    assert asked == ["rnnbench run", *(["rnnbench compare"] * (head == "same"))]
-    assert says in summary()
-    assert outputs() == {"exit-code": str(code)}
+    assert started == ["rnnbench run", *(["rnnbench compare"] * isinstance(head, str))]
+    assert says in html.unescape(summary()).replace("\\", "")
+    assert outputs() == {"exit_code": str(code)}
     kept = workspace / ".rnnbench" / "folder" / "summary.md"
     assert kept.exists() == (workspace / ".rnnbench" / "folder").exists()
     assert kept.read_text(encoding="utf-8") == summary()
@@ -226,9 +234,9 @@ def test_the_default_branch_makes_the_baseline_and_passes_without_a_comparison(
     monkeypatch.setenv("MAKES_BASELINE", "true")
     monkeypatch.setenv("BASE", "")
     (workspace / "mine.py").write_text("head", encoding="utf-8")
-    asked = play(steps, monkeypatch, runs, head="same")
+    started = play(steps, monkeypatch, runs, head="same")
     assert steps.gate() == 0
-    assert asked == ["rnnbench run"]
+    assert started == ["rnnbench run"]
     assert (workspace / ".rnnbench" / "folder" / "baseline" / HEAD[:12] / "journal.jsonl").is_file()
     assert "::notice title=rnnbench::saved as a baseline" in capsys.readouterr().out
 
@@ -264,7 +272,7 @@ def test_a_base_without_a_baseline_is_measured_first_from_its_own_checkout(
         monkeypatch.chdir(tmp_path / "shallow")
     play(steps, monkeypatch, runs, base="old", head="slower")
     assert steps.gate() == 1
-    assert summary().startswith("**Slower: 1 of 28 comparisons is proved")
+    assert summary().startswith("**REGRESSION proved, over 5 % slower: ")
     assert not Path(".rnnbench/folder/tree").exists()
     assert len(git("worktree", "list").splitlines()) == 1
 
@@ -272,7 +280,7 @@ def test_a_base_without_a_baseline_is_measured_first_from_its_own_checkout(
 def test_a_base_that_would_be_measured_as_the_head_is_no_baseline(
     steps, repository, runs, monkeypatch, tmp_path
 ):
-    """The package is installed from elsewhere, is built in, or there is none: its time would be equal."""
+    """The package is installed from elsewhere, or there is none: its time would be equal."""
     play(steps, monkeypatch, runs, base="old", head="same")
     (tmp_path / "installed").mkdir()
     (tmp_path / "installed" / "mine.py").write_text("", encoding="utf-8")
@@ -281,17 +289,15 @@ def test_a_base_that_would_be_measured_as_the_head_is_no_baseline(
     assert steps.gate() == 3
     assert "mine:fast is not from the base's own checkout" in summary()
     sys.path.pop(0)
-    for words, why in (
-        ("--variant numpy-inplace", "nothing of this repository is among what is measured"),
-        ("--variant numpy-inplace --variant absent:fast", "absent:fast is not from"),
-        ("--variant of-a-plug-in", "of-a-plug-in is not from"),
-        ("--variant mine:fast --cell absent:cell", "absent:cell is not from"),
+    for words, name in (
+        ("--variant numpy-inplace --variant absent:fast", "absent:fast"),
+        ("--variant of-a-plug-in", "of-a-plug-in"),
+        ("--variant mine:fast --cell absent:cell", "absent:cell"),
         ("--variant mine:fast --cell gru", ""),
         ("--variant=mine:fast", ""),
     ):
         monkeypatch.setenv("INPUT_RUN", words)
-        assert steps.from_elsewhere(repository).startswith(why)
-        assert bool(steps.from_elsewhere(repository)) == bool(why)
+        assert steps.from_elsewhere(repository, steps.own_names()) == name
     # a setup installs each commit: then it is the user who knows
     monkeypatch.setenv("INPUT_RUN", "--variant mine:fast --blocks 15")
     monkeypatch.setenv("INPUT_SETUP", f"cat mine.py >> {tmp_path}/setups")
@@ -305,8 +311,40 @@ def test_a_base_that_cannot_be_measured_is_no_baseline(steps, repository, runs, 
     assert "could not be measured: exit code 2" in summary()
     assert not (repository / ".rnnbench" / "folder" / "tree").exists()
     monkeypatch.setenv("INPUT_SETUP", "false; true")
-    assert steps.gate() == 1  # of this commit
+    assert steps.gate() == 3
     assert "this commit could not be measured: exit code 1" in summary()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "why"),
+    [
+        ("INPUT_RUN", "--preset grid", "nothing of this repository is among what the input run measures"),
+        ("INPUT_RUN", "--variant numpy-inplace --cell gru", "nothing of this repository"),
+        (
+            "INPUT_RUN",
+            "--variant mine:fast --help",
+            "rnnbench run --variant mine:fast --help; the log says why",
+        ),
+        ("INPUT_RUN", "--varaint mine:fast", "rnnbench run --varaint mine:fast; the log says why"),
+        ("INPUT_RUN", "--variant 'mine:fast", "the input run cannot be read: No closing quotation"),
+        ("INPUT_FAIL_SLOWER", "5", "rnnbench compare --fail-slower=5; the log says why"),
+        ("INPUT_FAIL_SLOWER", "-5%", "rnnbench compare --fail-slower=-5%; the log says why"),
+    ],
+)
+@pytest.mark.parametrize("makes_baseline", ["true", "false"])
+def test_what_compares_nothing_of_the_repository_is_refused_before_anything_is_measured(
+    steps, workspace, runs, monkeypatch, variable, text, why, makes_baseline
+):
+    """With a setup and a baseline as well: rnnbench, compared with itself, is always as fast."""
+    place_baseline(runs, workspace, "old")
+    started = play(steps, monkeypatch, runs, head="same")
+    monkeypatch.setenv("INPUT_SETUP", "true")
+    monkeypatch.setenv("MAKES_BASELINE", makes_baseline)
+    monkeypatch.setenv(variable, text)
+    assert steps.gate() == 2
+    assert started == []
+    assert f"{why}" in html.unescape(summary()).replace("\\", "")
+    assert outputs() == {"exit_code": "2"}
 
 
 # names
@@ -318,51 +356,105 @@ def test_the_baseline_is_named_by_machine_work_and_commit(steps, workspace, monk
         with monkeypatch.context() as changed:
             for name, value in other.items():
                 changed.setenv(name, value)
-            assert steps.place() == 0
+            assert steps.name_baseline() == 0
             return outputs()
 
     usual = placed()
     assert re.fullmatch(r"rnnbench-default-[0-9a-f]{12}", usual["folder"])
     assert usual["key"] == f"{usual['folder']}-{BASE}"
-    assert (usual["base"], usual["makes-baseline"]) == (BASE, "false")
+    assert (usual["base"], usual["makes_baseline"]) == (BASE, "false")
     main = placed(GITHUB_REF="refs/heads/main", INPUT_BASE="", GITHUB_SHA=BASE)
-    assert (main["key"], main["makes-baseline"]) == (usual["key"], "true")
-    assert placed(GITHUB_REF="refs/heads/main")["makes-baseline"] == "false"  # a base was asked for
+    assert (main["key"], main["makes_baseline"]) == (usual["key"], "true")
+    assert placed(GITHUB_REF="refs/heads/main")["makes_baseline"] == "false"  # a base was named
+    of_a_target = placed(GITHUB_REF="refs/heads/main", INPUT_BASE="", EVENT_BASE=BASE)
+    assert (of_a_target["base"], of_a_target["makes_baseline"]) == (BASE, "false")
     assert placed(INPUT_RUN="--variant mine:other")["folder"] != usual["folder"]
     assert placed(INPUT_SETUP="pip install .")["folder"] != usual["folder"]
     hostile = placed(INPUT_BASELINE_KEY=f"{HOSTILE}\nbase=x,../..", INPUT_BASE="")
     assert set(hostile) == set(usual)
     assert re.fullmatch(r"rnnbench-[\w.-]{1,80}-[0-9a-f]{12}", hostile["folder"])
-    assert (hostile["base"], hostile["makes-baseline"]) == ("", "false")
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(steps.host, "host_hash", lambda: "other")
-        assert placed()["folder"] != usual["folder"]
+    assert (hostile["base"], hostile["makes_baseline"]) == ("", "false")
+    assert placed(GITHUB_ACTION_PATH=f"/actions/rnnbench/{HEAD}")["folder"] != usual["folder"]
+    for name, other in (
+        ("host_hash", "other"),
+        ("python", {"python": "CPython 3.99"}),
+        ("packages", {"packages": {"numpy": "9.0"}}),
+    ):
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(steps.host, name, lambda *given, other=other: other)
+            assert placed()["folder"] != usual["folder"]
+
+
+@pytest.mark.parametrize("shallow", [False, True])
+def test_the_base_is_what_github_merged_with_although_the_event_names_an_older_one(
+    steps, repository, monkeypatch, tmp_path, shallow
+):
+    old, tip = git("rev-parse", "HEAD^"), git("rev-parse", "HEAD")
+    (repository / "theirs.py").touch()
+    git("add", "theirs.py")
+    git("commit", "--quiet", "--message", f"x\n\nparent {BASE}")
+    merge = git("commit-tree", "HEAD^{tree}", "-p", tip, "-p", "HEAD", "-m", f"parent {BASE}")
+    git("branch", "merged", merge)
+    if shallow:
+        git("clone", "--quiet", "--depth=1", "-b", "merged", repository.as_uri(), str(tmp_path / "shallow"))
+        monkeypatch.chdir(tmp_path / "shallow")
+    monkeypatch.setenv("EVENT_BASE", old)
+    for sha, ref, named, base in (
+        (merge, "refs/pull/7/merge", "", tip),
+        (merge, "refs/pull/7/merge", BASE, BASE),
+        (merge, "refs/heads/other", "", old),
+        (
+            git("rev-parse", "HEAD") if not shallow else HEAD,
+            "refs/pull/7/merge",
+            "",
+            old,
+        ),  # no merge, or not here
+    ):
+        monkeypatch.setenv("GITHUB_SHA", sha)
+        monkeypatch.setenv("GITHUB_REF", ref)
+        monkeypatch.setenv("INPUT_BASE", named)
+        assert steps.name_baseline() == 0
+        assert outputs()["base"] == base
 
 
 GH = """#!/bin/bash
-printf '%s\\n' "$@" >> asked
+printf '%s\\n' "$@" >> calls
+[ "$2" = user ] && { [ -f login ] || { echo '{"message": "Forbidden"}'; exit 1; }; cat login; exit; }
 [ -f refuse ] && { echo 'HTTP 403' >&2; exit 1; }
-case "$*" in *--paginate*) cat found;; esac
+case "$*" in *--paginate*) jq -r "${@: -1}" comments;; esac
 """
+COMMENTS = """[
+  {"id": 40, "user": {"login": "stranger"}, "body": "<!-- rnnbench-default -->"},
+  {"id": 41, "user": {"login": "github-actions[bot]"}, "body": "other"},
+  {"id": 42, "user": {"login": "github-actions[bot]"}, "body": "<!-- rnnbench-default -->\\nold"},
+  {"id": 43, "user": {"login": "owner-of-a-token"}, "body": "<!-- rnnbench-default -->"}
+]"""
 
 
-@pytest.mark.parametrize("found", ["", "41\n42\n"])
-def test_the_comment_ends_at_the_fold_and_is_renewed_and_is_no_gate(workspace, take, tools, found, capfd):
+@pytest.mark.skipif(not shutil.which("jq"), reason="gh has a jq of its own")
+@pytest.mark.parametrize(
+    ("comments", "login", "renewed"),
+    [("[]", "", ""), (COMMENTS, "", "42"), (COMMENTS, "owner-of-a-token", "43"), (COMMENTS, "nobody", "")],
+)
+def test_the_comment_ends_at_the_fold_and_is_renewed_and_is_no_gate(
+    workspace, take, tools, comments, login, renewed, capfd
+):
+    """Never renewed is what a stranger wrote, who could change it afterwards."""
     assert take("Comment", **COMMENT) == 0
     assert "there is nothing to comment" in capfd.readouterr().out
     (tools / "gh").write_text(GH, encoding="utf-8")
     (tools / "gh").chmod(0o755)
-    (workspace / "found").write_text(found, encoding="utf-8")
+    (workspace / "comments").write_text(comments, encoding="utf-8")
+    if login:
+        (workspace / "login").write_text(login, encoding="utf-8")
     folder = workspace / ".rnnbench" / "folder"
     folder.mkdir(parents=True)
     (folder / "summary.md").write_text("**Slower** $(touch pwned)\n\n<details>\nrest", encoding="utf-8")
     assert take("Comment", **COMMENT) == 0
-    asked = (workspace / "asked").read_text(encoding="utf-8")
-    first, second = asked.split("api\n")[1:]
+    _, first, second = (workspace / "calls").read_text(encoding="utf-8").split("api\n")[1:]
     assert first.splitlines()[1] == "repos/somebody/project/issues/7/comments"
-    assert 'startswith("<!-- rnnbench-default -->")' in first
-    target = "issues/comments/41" if found else "issues/7/comments"
-    assert f"--method\n{'PATCH' if found else 'POST'}\nrepos/somebody/project/{target}\n--raw" in second
+    target = f"issues/comments/{renewed}" if renewed else "issues/7/comments"
+    assert f"--method\n{'PATCH' if renewed else 'POST'}\nrepos/somebody/project/{target}\n--raw" in second
     page = "https://git.example/somebody/project/actions/runs/99"
     body = f"**Slower** $(touch pwned)\n\n[The whole summary]({page})\n"
     assert second.endswith(f"body=<!-- rnnbench-default -->\n{body}")
@@ -421,31 +513,37 @@ mkdir -p "${{@: -1}}" && cp {runs}/slower/journal.jsonl "${{@: -1}}"
         "inputs.setup": "",
         "inputs.baseline-key": HOSTILE,
         "inputs.fail-slower": "5%",
-        "inputs.base || github.event.pull_request.base.sha || github.event.merge_group.base_sha": BASE,
+        "inputs.base": BASE,
+        "github.event.pull_request.base.sha || github.event.merge_group.base_sha": "",
         "github.event.repository.default_branch": "main",
         "inputs.extra-index-url || env.PIP_EXTRA_INDEX_URL": "",
     }
     assert take("Install rnnbench", **filled) == 0
-    asked = (tmp_path / "pip").read_text(encoding="utf-8").splitlines()
-    assert asked[-3:] == ["--constraint", str(ROOT / "constraints.txt"), str(ROOT)]
+    words = (tmp_path / "pip").read_text(encoding="utf-8").splitlines()
+    assert words[-3:] == ["--constraint", str(ROOT / "constraints.txt"), str(ROOT)]
     assert take("Name the baseline", **filled) == 0
     (workspace / ".rnnbench" / "folder").rename(workspace / ".rnnbench" / outputs()["folder"])
-    filled |= {f"steps.place.outputs.{name}": value for name, value in outputs().items()}
+    filled |= {f"steps.baseline.outputs.{name}": value for name, value in outputs().items()}
     assert take("Measure and compare", **filled) == 1
     ran = (tmp_path / "run").read_text(encoding="utf-8").splitlines()
     assert ran[:4] == ["run", "--variant", "mine:fast $(touch pwned)", "--out"]
     assert f"New: head/{HEAD[:12]}" in summary()
-    assert outputs()["exit-code"] == "1"
+    assert outputs()["exit_code"] == "1"
     assert not list(tmp_path.rglob("pwned"))
 
 
 def test_a_bad_input_is_one_line(workspace, steps, take, capfd, monkeypatch):
     monkeypatch.setenv("INPUT_BASE", "main")
     with pytest.raises(UserError, match="full hash"):
-        steps.place()
+        steps.name_baseline()
     filled = dict.fromkeys(expressions(BY_NAME["Name the baseline"]["env"]), "")
     filled = {name.strip(): "'" for name in filled}
     assert take("Name the baseline", **filled) == 2
     out, err = capfd.readouterr()
     assert (out.count("\n"), err) == (1, "")
     assert out.startswith("::error title=rnnbench::")
+    # a traceback would end with 1, as a proved slowdown does
+    filled = dict.fromkeys(map(str.strip, expressions(BY_NAME["Measure and compare"]["env"])), "")
+    monkeypatch.setenv("GITHUB_OUTPUT", str(workspace / "none" / "output"))
+    assert take("Measure and compare", **filled) == 3
+    assert "::error title=rnnbench::" in capfd.readouterr().out.splitlines()[-1]

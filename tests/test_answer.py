@@ -29,10 +29,11 @@ from reports import (
     with_ratios,
 )  # fmt: skip
 
+from bench.analysis.regression import compare_runs
 from bench.machine import units
 from bench.records.record import AnyRecord, Arm, Burst, Decision, End, Failure, Plan, Worker, measured_as
 from bench.records.run import Run, make_run
-from bench.reporting import answer, words
+from bench.reporting import answer, article, words
 from bench.reporting.article import run_article
 from bench.reporting.build import content_of, headline
 from bench.reporting.tables import times_table
@@ -329,6 +330,18 @@ def test_how_sure_it_is_has_the_interval_the_noise_the_blocks_and_two_speeds(def
     logs = [log + (0.3 if block >= 8 else 0) for block, log in enumerate(around(3.65))]
     *_, modes = answer.hero(facts_of(run_with({USUAL: logs}))).small
     assert re.fullmatch(r"torch-layer ran at two speeds: 3\d % slower in 2 of 10 blocks", modes)
+
+
+def test_a_run_that_ends_before_its_last_block_says_why_beside_the_number() -> None:
+    *records, end = (r for r in example_records() if getattr(r, "block", 0) <= 8)
+    assert isinstance(end, End)
+    reason = "every headline is known to within 1 %"
+    facts = facts_of(make_run([*records, replace(end, reason=reason)]))
+    *_, blocks = answer.hero(facts).small
+    assert blocks == f"8 of at most 10 blocks: {reason}"
+    assert ("Plan", f"preset primer, {blocks}") in article.again(facts, "").pairs
+    changes = compare_runs(facts.run, make_run(example_records(seed=5)))
+    assert [origin["measured"] for origin in changes.origins] == [blocks, "10 blocks"]
 
 
 def test_the_noise_floor_of_a_grid_is_that_of_all_controls() -> None:

@@ -21,7 +21,7 @@ from bench.analysis.regression import Change, Changes, compare_runs
 from bench.analysis.statistics import holm
 from bench.analysis.verdict import judge, measured
 from bench.cli.main import main
-from bench.records.journal import load_run
+from bench.records.journal import FILE_NAME, load_run
 from bench.records.record import AnyRecord, Burst, Decision, Environment, Worker
 from bench.records.run import Run, make_run
 from bench.reporting.changes import notes_after, notes_before, table
@@ -380,7 +380,9 @@ def test_one_sentence_says_it_all_first_and_json_holds_the_same(saved, capsys):
     assert "most of all train_step positional | torch-layer@cpu x1, 1.20" in first
     assert rest[0].startswith("In absolute time 7 baselines took 0.98")
     assert any("SLOWER" in line and "torch-layer@cpu x1" in line for line in rest)
-    assert any(line.startswith("Without a baseline") for line in rest)
+    assert any(
+        line.startswith("No baseline beside it, so no ratio to compare: 19 measurements of") for line in rest
+    )
     assert main([*command, "--json", "--fail-slower", "5 %"]) == 1
     tree = json.loads(capsys.readouterr().out, parse_constant=lambda text: pytest.fail(text))
     assert (tree["regressions"], tree["unit"], tree["limit"]) == ([USUAL], "ratio", 0.05)
@@ -402,6 +404,17 @@ def test_different_machines_are_refused_unless_asked_for(saved, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_run_is_not_compared_with_itself_nor_with_a_copy_that_was_cut_off(saved, tmp_path, capsys):
+    lines = (saved / "old" / FILE_NAME).read_bytes().splitlines(keepends=True)
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / FILE_NAME).write_bytes(b"".join(lines[:-40]))
+    for copy in (saved / "old", tmp_path / "cut"):
+        assert main(["compare", str(saved / "old"), str(copy), "--fail-slower", "5%"]) == 3
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err.count("\n")) == ("", 1)
+        assert printed.err.endswith(f"{saved / 'old'} and {copy} are the same run\n")
+
+
 def test_a_gate_does_not_pass_with_an_entry_that_has_no_answer(saved, tmp_path, capsys):
     write_run(tmp_path / "new", example_records(seed=7, broken=True))
     assert main(["compare", str(saved / "old"), str(tmp_path / "new"), "--fail-slower", "300%"]) == 3
@@ -413,10 +426,12 @@ def test_what_the_baselines_did_is_called_drift_only_where_nothing_else_changed(
         changes = compare_runs(make_run(EARLIER), make_run(on(LATER, **facts)), any_environment=True)
         return next(text for text in notes_before(changes) if text.startswith("In absolute time"))
 
-    assert "drift of the machine, as nothing that it is made of changed" in told()
-    assert "or the baseline changed as well" in told(python="CPython 3.12.1")
-    assert "or the baseline changed as well" in told(governor="powersave")
-    assert told(processor="Other").endswith(": another machine")
+    assert told().endswith(
+        "Its code and libraries are the same, so the machine drifted; no ratio below contains this."
+    )
+    assert "or the baseline itself changed" in told(python="CPython 3.12.1")
+    assert "or the baseline itself changed" in told(governor="powersave")
+    assert told(processor="Other").endswith(". It is another machine.")
 
 
 def test_runs_of_different_cells_compare_nothing_and_say_so(tmp_path, capsys):

@@ -157,18 +157,18 @@ def compare_runs(
         conditions=conditions,
         warning=warning,
         limit=limit,
-        origins=(_origin(before), _origin(after)),
+        origins=(_origin(old), _origin(new)),
     )
 
 
-def _origin(run: Run) -> dict[str, str]:
+def _origin(summary: Summary) -> dict[str, str]:
     """Return when and how a run was measured, and on what; without unknown facts."""
-    machine, plan = run.environment.machine, run.plan
+    machine, plan = summary.run.environment.machine, summary.run.plan
     packages = (machine.get("packages") or {}).items()
     facts = {
         "started": plan.started_utc,
         "command": shlex.join(plan.command),
-        "blocks": run.decision.blocks if run.decision else plan.blocks,
+        "measured": summary.counted,
         **{name: machine.get(name) for name in ("processor", "usable_cpus", "system", "python")},
         "packages": ", ".join(f"{name} {version}" for name, version in packages),
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.analysis.outcome import Outcome, outcomes
 from bench.analysis.statistics import median_interval
 from bench.analysis.verdict import Comparison, Control, Judgement, judge_run
+from bench.machine.wording import count
 from bench.records.record import Arm, Entry, Failure, GroupKind, PairKind, measured_as
 from bench.records.run import Run
 from bench.workload.case import Case
@@ -76,6 +77,16 @@ class Summary:
     def blocks(self) -> int:
         """Count the counted blocks that contain any times."""
         return len({block for outcome in self.outcomes.values() for block in outcome.medians})
+
+    @property
+    def counted(self) -> str:
+        """Return how many blocks were counted and, if a run ended before its last block, why."""
+        planned = (self.run.decision or self.run.plan).blocks
+        if self.blocks == planned:
+            return count(planned, "block")
+        if self.run.state != "complete":
+            return f"{self.blocks} of {count(planned, 'block')}"
+        return f"{self.blocks} of at most {count(planned, 'block')}: {self.ending}"
 
     @property
     def floor(self) -> float | None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-import secrets
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from bench.machine.errors import Unfinished, UserError
 from bench.machine.files import as_path
 from bench.records.folder import display_path
 from bench.records.formats.foreign import ToolResults
-from bench.records.results import last_two
+from bench.records.results import last_two, read_head
 from bench.records.run import Run
 from bench.records.saved import load_saved
 
@@ -32,23 +32,19 @@ def main(args: CompareOptions) -> int:
 
     if args.json:
         raise UserError("--json and --summary both print what a program reads; give one of them")
-    file, code = github.summary_file(), 0
+    file = github.summary_file()
     changes: Changes | None = None
-    failure: Exception | None = None
     try:
         changes = compare(args)
-        token = secrets.token_hex()  # between these two lines the runner takes no name for a command
-        print(f"::stop-commands::{token}")
-        print_changes(args, changes)
-        print(f"::{token}::")
+        with github.no_commands():
+            print_changes(args, changes)
         code = gate(changes)
     except (UserError, OSError) as error:
-        failure = error
-    unwritten = github.publish(file, changes, failure)
-    if failure is not None:
-        raise failure
-    if unwritten and code == 0:
-        raise Unfinished(f"{file}: {unwritten}")
+        with suppress(Unfinished):  # what was found before counts more
+            github.publish(file, changes, error)
+        raise
+    with suppress(*[Unfinished] * code):
+        github.publish(file, changes, None)
     return code
 
 
@@ -86,7 +82,7 @@ def compare(args: CompareOptions) -> Changes:
     """Return the changes between the two results in the arguments, else between the last two of a plan.
 
     Raises:
-        Unfinished: a result is to be chosen, and no two of one plan are there.
+        Unfinished: the two are the same run, or are to be chosen, and no two of one plan are there.
         UserError: a result cannot be read, or the results are of different kinds or machines.
     """
     if args.old is None or args.new is None:
@@ -105,6 +101,8 @@ def compare(args: CompareOptions) -> Changes:
         "limit": args.fail_slower,
     }
     if isinstance(old, Run) and isinstance(new, Run):
+        if len({read_head(as_path(name)).seal for name in (args.old, args.new)}) == 1:
+            raise Unfinished(f"nothing was compared: {args.old} and {args.new} are the same run")
         changes = compare_runs(old, new, absolute=args.absolute, **options)
     elif isinstance(old, ToolResults) and isinstance(new, ToolResults) and old.tool is new.tool:
         changes = compare_files(old, new, **options)

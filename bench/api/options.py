@@ -159,8 +159,8 @@ class CompareOptions:
 
     old: str | None = option(
         None,
-        "folder or journal of a run, or a JSON file (.json.gz as well); alone: one of the two, or a folder "
-        "of results to take the last two of one plan from (default: results)",
+        "folder or journal of a run, or a JSON file (.json.gz as well); alone: one of the two, and the other "
+        "one is found, or a folder of results to take the last two of one plan from (default: results)",
         metavar="OLD",
         positional=True,
     )

@@ -18,6 +18,7 @@ from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.machine.host import sleep_clock, slept, utc_now
 from bench.machine.signals import OutOfTime, Terminated
+from bench.machine.units import percent
 from bench.machine.wording import count
 from bench.measure.block import Blocks, Progress
 from bench.measure.budget import (
@@ -182,12 +183,12 @@ class Runner:
             if block == last or block < min_blocks_of_plan(plan, groups):
                 continue
             if blocks.next_s > left_s:
-                return f"the time budget of {budget_s:g} s ended the run after {count(block, 'block')}"
+                return f"the time budget of {budget_s:g} s ended the run"
             half_width = plan.precision if block >= MIN_BLOCKS_BEFORE_STOP and not self._extended else None
             if half_width is not None and precise(
                 headlines, self._ledger.bursts, measured_as(plan.groups), half_width
             ):
-                return f"every headline was known to within {half_width:.0%} after {count(block, 'block')}"
+                return f"every headline is known to within {percent(half_width)}"
         reason = f"{count(last, 'block')} {'was' if last == 1 else 'were'} measured"
         if budget_s is not None and self._spent_s > budget_s:
             why = "" if plan.budget_rule == "hold" else ": verdicts need as many"

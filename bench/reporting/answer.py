@@ -234,8 +234,8 @@ def _small(facts: Facts, main: Comparison, asked: Sequence[Comparison]) -> list[
 
 def _noise(facts: Facts) -> list[str]:
     """Return the noise floor, the difference between two measurements of the same code, and the blocks."""
-    floor, blocks = facts.noise_floor, facts.summary.blocks
-    return [f"noise floor {floor}"] * bool(floor) + [wording.count(blocks, "block")] * bool(blocks)
+    floor, summary = facts.noise_floor, facts.summary
+    return [f"noise floor {floor}"] * bool(floor) + [summary.counted] * bool(summary.blocks)
 
 
 def _of_nothing(facts: Facts, main: Comparison | None) -> Hero:

@@ -290,7 +290,7 @@ def again(facts: Facts, prefix: str) -> Section:
         ("Command", " ".join(plan.command)),
         ("Version", f"rnnbench {plan.version}"),
         ("Order", f"--seed {plan.seed} makes it again"),
-        ("Plan", f"preset {plan.preset}, {wording.count(plan.blocks, 'block')}"),
+        ("Plan", f"preset {plan.preset}, {facts.summary.counted}"),
         ("Started", f"{plan.started_utc}{took}"),
     )
     return Section(id="again", title="How do I get it again?", pairs=pairs)

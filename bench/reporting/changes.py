@@ -30,7 +30,7 @@ MAX_ROWS = 200  # of the table
 
 
 def summary(changes: Changes) -> str:
-    """Return one sentence: the counts of the verdicts, and the largest slowdown, else the largest speedup."""
+    """Return what is proved with a limit, the counts of the verdicts, and the largest slowdown or speedup."""
     if not changes.rows:
         because = f": {changes.warning}" if changes.warning else ""
         return f"{changes.new} and {changes.old} hold nothing that compares{because}."
@@ -45,7 +45,21 @@ def summary(changes: Changes) -> str:
         extreme = f"; most of all {wording.short(largest.name)}, {times(largest)}"
     because = f" ({changes.warning})" if changes.warning else ""
     count = wording.count(len(changes.rows), "comparison")
-    return f"{changes.new} against {changes.old}: of {count} {wording.listing(counts, 7)}{extreme}{because}."
+    verdicts_text = f"of {count} {wording.listing(counts, 7)}{extreme}{because}"
+    return f"{_finding(changes)}{changes.new} against {changes.old}: {verdicts_text}."
+
+
+def _finding(changes: Changes) -> str:
+    """Return what is proved to be slower than the limit permits; empty without a limit."""
+    if changes.limit is None:
+        return ""
+    beyond = f"over {units.percent(changes.limit)}"
+    if changes.regressions:
+        slower = (f"{wording.short(row.name)}: {times(row)}" for row in changes.regressions)
+        return f"REGRESSION proved, {beyond} slower: {_names(slower)}. "
+    if changes.why_no_answer:
+        return f"Nothing was judged, so no regression {beyond} could be proved. "
+    return f"No regression {beyond} is proved. "
 
 
 def times(change: Change) -> str:
@@ -73,7 +87,7 @@ def notes_before(changes: Changes) -> Iterator[str]:
 
 
 def notes_after(changes: Changes) -> Iterator[str]:
-    """Yield the notes after the table: the numbers' meaning, what is left out, and regressions."""
+    """Yield the notes after the table: the numbers' meaning, and what is left out."""
     if changes.rows:
         interval = ", with its own 95 % interval" * any(row.low is not None for row in changes.rows)
         meaning = f"the change is new over old, above 1 is slower{interval}"
@@ -90,7 +104,12 @@ def notes_after(changes: Changes) -> Iterator[str]:
     for heading, noun, names, end in (
         ("Only in old", "", changes.only_old, ""),
         ("Only in new", "", changes.only_new, ""),
-        ("Without a baseline, so without a ratio", "time", groups, "; see --absolute"),
+        (
+            "No baseline beside it, so no ratio to compare",
+            "measurement",
+            groups,
+            "; --absolute compares them",
+        ),
         (f"Not in the table, left out of a run {WITHIN_BUDGET}", "comparison", left_out, ""),
     ):
         if names:
@@ -101,15 +120,6 @@ def notes_after(changes: Changes) -> Iterator[str]:
     if needed := [row.blocks_needed for row in changes.rows if row.blocks_needed is not None]:
         blocks_range = " to ".join(dict.fromkeys(map(units.whole, (min(needed), max(needed)))))
         yield f"What is unresolved would need {blocks_range} {changes.samples} in each"
-    if changes.limit is not None:
-        beyond = f"over {units.percent(changes.limit)}"
-        if changes.regressions:
-            slower = (f"{wording.short(row.name)}: {times(row)}" for row in changes.regressions)
-            yield f"REGRESSION proved, {beyond} slower: {_names(slower)}"
-        elif changes.why_no_answer:
-            yield f"Nothing was judged, so no regression {beyond} could be proved"
-        else:
-            yield f"No regression {beyond} is proved"
 
 
 def table(changes: Changes) -> "Table":
@@ -164,14 +174,14 @@ def _names(names: Iterable[str]) -> str:
 
 def _drift(changes: Changes, measured: Sequence[Change]) -> str:
     """Return the change of the baselines' absolute times and its cause: each of a few, the range of many."""
-    why = "drift of the machine, as nothing that it is made of changed; it is in no ratio below"
+    why = "Its code and libraries are the same, so the machine drifted; no ratio below contains this."
     if changes.machines:
-        why = "another machine"
+        why = "It is another machine."
     elif changes.versions or changes.conditions:
-        why = "drift of the machine, or the baseline changed as well, which moves every ratio to it"
+        why = "The machine drifted, or the baseline itself changed, which moves every ratio to it."
     ratios = [change.ratio or 0 for change in measured]
     text = "; ".join(f"{change.name} took {times(change)}" for change in measured)
     if len(measured) > MAX_BASELINES:
         ratio_range = f"{units.ratio(min(ratios))} to {units.ratio(max(ratios))}"
         text = f"{len(measured)} baselines took {ratio_range} times as long"
-    return f"In absolute time {text}: {why}"
+    return f"In absolute time {text}. {why}"

@@ -6,22 +6,23 @@ give the runner a command.
 
 import os
 import re
+import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.analysis.regression import Change, Changes
 from bench.machine import units, wording
-from bench.machine.errors import UserError, error_text
+from bench.machine.errors import Unfinished, UserError, error_text
 from bench.machine.files import open_regular
 from bench.reporting.changes import cells, kept_rows, notes_after, notes_before, reason, summary, times
 from bench.reporting.page import escape_markdown
 
 VARIABLE = "GITHUB_STEP_SUMMARY"  # names the file of a step's summary
-LIMIT_BYTES = 2**20  # of a step's summary: GitHub shows nothing of a longer one
 MAX_ANNOTATIONS = 10  # of a level; GitHub shows no more of a step
 MAX_ROWS = 40  # before the fold, which a comment leaves out: it has 65536 characters at most
+MAX_FOLDED = 400  # rows; GitHub shows nothing of a step's summary of more than 1 MiB
 FOLD = "<details>"
-CUT = "\n</details>\n\n**Cut here:** a step's summary holds 1 MiB. `compare --json` prints all.\n"
 
 
 def summary_file() -> Path:
@@ -37,22 +38,35 @@ def summary_file() -> Path:
     return Path(name)
 
 
-def publish(file: Path, changes: Changes | None, failure: Exception | None) -> str:
-    """Print the annotations and append the summary to ``file``; return why that failed, else an empty text.
+def publish(file: Path, changes: Changes | None, failure: Exception | None) -> None:
+    """Print the annotations and append the summary to ``file``.
 
     ``failure`` is why there is no answer, and ``changes`` is None if nothing could be compared.
+
+    Raises:
+        Unfinished: the summary could not be written.
     """
     for level, title, text in annotations(changes, failure):
         print(command(level, title, text))
     try:
         descriptor = open_regular(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        with os.fdopen(descriptor, "ab") as stream:
-            stream.write(fitted(list(markdown(changes, failure)), LIMIT_BYTES - stream.seek(0, os.SEEK_END)))
-    except (OSError, ValueError) as error:
-        why = f"the summary could not be written: {getattr(error, 'strerror', None) or error}"
-        print(command("warning", "rnnbench", why))
-        return why
-    return ""
+        with os.fdopen(descriptor, "a", encoding="utf-8") as stream:
+            stream.writelines(f"{line}\n" for line in markdown(changes, failure))
+    except OSError as error:
+        why = f"{file}: the summary could not be written: {error.strerror}"
+        print(command("error", "rnnbench", why))
+        raise Unfinished(why) from error
+
+
+@contextmanager
+def no_commands() -> Iterator[None]:
+    """Keep the runner from taking a line that is printed meanwhile for a command."""
+    token = secrets.token_hex()
+    print(f"::stop-commands::{token}")
+    try:
+        yield
+    finally:
+        print(f"::{token}::")
 
 
 def command(level: str, title: str, text: str) -> str:
@@ -68,11 +82,11 @@ def annotations(changes: Changes | None, failure: Exception | None) -> Iterator[
     rows = kept_rows(changes) if changes else []
     slower = [row for row in rows if row.regressed]
     doubtful = [row for row in rows if row.verdict in ("SLOWER", "INVALID", "MISSING") and not row.regressed]
-    for level, found in (("error", slower), ("warning", doubtful)):
-        for row in found[: MAX_ANNOTATIONS - 1]:  # leaves one for what follows
+    for level, named in (("error", slower), ("warning", doubtful)):
+        for row in named[: MAX_ANNOTATIONS - 1]:  # leaves one for what follows
             title = f"rnnbench: {row.verdict}"
             yield level, title, f"{wording.short(row.name)}: {times(row) if row.ratio else row.reason}"
-        if n_more := len(found[MAX_ANNOTATIONS - 1 :]):
+        if n_more := len(named[MAX_ANNOTATIONS - 1 :]):
             yield level, "rnnbench", f"{n_more} more: see the summary of this step"
     if failure is not None or not slower:
         yield (
@@ -86,21 +100,14 @@ def outcome(changes: Changes | None, failure: Exception | None) -> str:
     """Return the answer in one sentence."""
     if failure is not None or changes is None:
         return f"No answer: {error_text(failure) if failure else 'nothing was compared'}"
-    if changes.limit is None:
-        return summary(changes)
-    beyond = f"over {units.percent(changes.limit)}"
-    if n_slower := len(changes.regressions):
-        proved = "is proved" if n_slower == 1 else "are proved"
-        count = wording.count(len(changes.rows), "comparison")
-        return f"Slower: {units.whole(n_slower)} of {count} {proved} to take {beyond} longer."
-    return f"Nothing is proved to take {beyond} longer."
+    return summary(changes)
 
 
 def markdown(changes: Changes | None, failure: Exception | None) -> Iterator[str]:
     """Yield the lines of the summary: answer, rows that matter, what was compared, what next, the rest."""
     yield f"**{_text(outcome(changes, failure))}**"
     if changes is not None:
-        if failure is not None or changes.limit is not None:
+        if failure is not None:
             yield from ("", _text(summary(changes)))
         first, rest = _by_weight(kept_rows(changes))
         yield from _table(changes, first)
@@ -109,7 +116,9 @@ def markdown(changes: Changes | None, failure: Exception | None) -> Iterator[str
     yield from ("", f"**What next:** {_text(_next(changes, failure))}", "")
     if changes is not None and changes.rows:
         yield from (FOLD, f"<summary>{f'{len(rest)} more, and notes' if rest else 'Notes'}</summary>")
-        yield from _table(changes, rest)
+        yield from _table(changes, rest[:MAX_FOLDED])
+        if n_more := len(rest[MAX_FOLDED:]):
+            yield from ("", f"{units.whole(n_more)} rows more: see compare --json.")
         yield from ("", *(f"* {_text(note)}" for note in notes_after(changes)), "", "</details>", "")
 
 
@@ -120,25 +129,6 @@ def _by_weight(rows: Sequence[Change]) -> tuple[list[Change], list[Change]]:
         weighs = row.regressed or row.verdict in ("SLOWER", "FASTER", "INVALID", "MISSING")
         (matters if weighs and len(matters) < MAX_ROWS else others).append(row)
     return matters, others
-
-
-def fitted(lines: Sequence[str], room: int) -> bytes:
-    """Return the lines as text of at most ``room`` bytes; where lines are left out, the last one says so.
-
-    Raises:
-        ValueError: there is no room for a line.
-    """
-    encoded = [f"{line}\n".encode() for line in lines]
-    if sum(map(len, encoded)) <= room:
-        return b"".join(encoded)
-    kept, left = b"", room - len(CUT.encode())
-    for line in encoded:
-        if len(kept) + len(line) > left:
-            break
-        kept += line
-    if not kept:
-        raise ValueError("what this step wrote before leaves no room in it, 1 MiB")
-    return kept + CUT.encode()
 
 
 def _text(text: object) -> str:
@@ -175,8 +165,4 @@ def _next(changes: Changes | None, failure: Exception | None) -> str:
             "find the cause in what changed between old and new. If the cost is meant, accept the change: it "
             "is in the next baseline."
         )
-    needed = [row.blocks_needed for row in changes.rows if row.blocks_needed is not None]
-    most = (
-        f" To decide all that is unresolved, measure {units.whole(max(needed, default=0))} {changes.samples}."
-    )
-    return f"nothing has to be done.{most * bool(needed)}"
+    return "nothing has to be done."

@@ -213,7 +213,7 @@ class RunOptions:
     threads: tuple[int, ...] = option((), "threads of both libraries", positive, "N")
     blocks: int | None = option(
         None,
-        "counted blocks, with --resume in all (default: 10, grid: 8, full: 20, quick: 3)",
+        "counted blocks at most, with --resume in all (default: 10, grid: 8, full: 20, quick: 3)",
         positive,
         "N",
     )
