@@ -149,9 +149,12 @@ def test_a_disagreement_is_exit_code_1_and_json_alone_goes_to_standard_output(he
 
     assert main(["run", *small, "--variant", "liar:variant", "--out", "mine", "--json"]) == 1
     assert "liar" in Path("mine/report.md").read_text()
-    tree = json.loads(capsys.readouterr().out)
-    assert (tree["path"], tree["report"], tree["status"]) == ("mine", "mine/report.html", "partial")
-    assert "Something that claims to be right gives wrong results" in " ".join(tree["answer"])
+    document = json.loads(capsys.readouterr().out)
+    (tree,) = document["results"]
+    assert (tree["path"], document["report"], tree["status"]) == ("mine", "mine/report.html", "partial")
+    answer = " ".join(tree["answer"])
+    assert "Something that claims to be right gives wrong results" in answer
+    assert "What is wrong with it: rnnbench verify --variant liar:variant." in answer
     statuses = {row["variant"]: row["status"] for row in tree["rows"]}
     assert (statuses["liar"], statuses["numpy-batched"]) == ("disagrees", "ok")
 

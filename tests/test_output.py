@@ -142,9 +142,10 @@ def test_colours_are_those_that_the_variables_ask_for(
         colours.setenv(name, value)
     colours.setattr(sys, "stdout", stream())
     console = terminal.console()
-    console.print("[red]word[/]", "sentence " * 20, soft_wrap=not console.is_terminal)
+    console.print("[red]word[/]", "module:V:name", "sentence " * 20, soft_wrap=not console.is_terminal)
     text = sys.stdout.getvalue()  # type: ignore[attr-defined]
     assert ("\x1b[31m" in text) == coloured
+    assert "module:V:name" in text  # which is no sign
     assert ("\n" in text.rstrip()) == (stream is Terminal)  # a file that is coloured is no terminal
 
 

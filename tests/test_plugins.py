@@ -156,7 +156,7 @@ def test_a_listing_does_not_wait_long_for_a_plug_in_and_names_a_package_without_
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer(site, "nameless", ["numpy-other = theirs:Other"])
-    (site / "nameless-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\n")
+    (site / "nameless-1.0.dist-info" / "METADATA").unlink()
     monkeypatch.setattr(listing, "LISTING_SECONDS", 0.0)
     plugged, (refusal,) = plugged_in()
     assert refusal.startswith(
@@ -170,14 +170,22 @@ def test_metadata_that_cannot_be_read_cost_only_their_own_variants(
 ) -> None:
     offer(site, "good-package", ["numpy-good = theirs:Good"])
     offer(site, "torn-package", ["no entry point"])
-    offer(site, "binary-package", [])
-    (site / "binary_package-1.0.dist-info" / "entry_points.txt").write_bytes(
-        b"[rnnbench.variants]\n\xff = a:b\n"
-    )
+    offer(site, "looped-package", [])
+    looped = site / "looped_package-1.0.dist-info" / "entry_points.txt"
+    looped.unlink()
+    looped.symlink_to(looped)  # of which nothing is known
+    for package, content in (
+        ("binary", b"[rnnbench.variants]\n\xff = a:b\n"),
+        ("open", b"[rnnbench.variants\n"),
+    ):
+        offer(site, f"{package}-package", [])
+        (site / f"{package}_package-1.0.dist-info" / "entry_points.txt").write_bytes(content)
     assert main(["variants"]) == 0
     printed = capsys.readouterr().out
     assert "numpy-good" in printed
-    assert "the plug-in 'torn-package' of torn-package 1.0: write its entry point as NAME" in printed
+    for name in ("torn-package", "binary-package", "open-package"):
+        assert f"the plug-in '{name}' of {name} 1.0: write its entry point as NAME" in printed
+    assert "looped" not in printed
 
 
 def test_a_package_that_is_found_twice_is_one(

@@ -109,11 +109,14 @@ def test_what_is_broken_is_a_line_each_and_the_rest_is_loaded(
     broken("empty", b"")
     broken("third/refine-1")
     (RESULTS / "locked").mkdir()
+    (RESULTS / "deep").mkdir()
     scandir = os.scandir
 
     def refuse(path: Any) -> Any:
         if Path(path).name == "locked":
             raise PermissionError(13, "Permission denied", str(path))
+        if Path(path).name == "deep":
+            raise OSError(36, "File name too long", str(path) + 4000 * "/deeper")
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
@@ -128,6 +131,8 @@ def test_what_is_broken_is_a_line_each_and_the_rest_is_loaded(
         "results/third/refine-1/journal.jsonl",
     ]
     assert "cannot look into results/locked: Permission denied" in told
+    (deep,) = (line for line in told if line.endswith("deeper: File name too long"))
+    assert len(deep) < 250
     assert not any("\n" in line for line in told)
     with pytest.raises(UserError, match="no-plan"):  # what is named must be there
         load_results([RESULTS / "first", RESULTS / "no-plan"], told.append)
@@ -160,7 +165,8 @@ def test_the_page_of_a_folder_has_all_and_says_what_is_missing_with_code_3(
     assert main(["report", "results"]) == 0
     out, err = capsys.readouterr()
     assert "results/zcopy is a copy of results/first, and is left out\n" in out
-    assert [out.count(f"\nresults/{name}\n") for name in ("first", "third", "zcopy")] == [1, 1, 0]
+    assert out.startswith("results/third\n")
+    assert [f"\n{out}".count(f"\nresults/{name}\n") for name in ("first", "third", "zcopy")] == [1, 1, 0]
     assert (err, out.rstrip().endswith("Report: results/report/report.html")) == ("", True)
     everything = map(str, sorted(RESULTS.iterdir()))  # as results/* names them
     assert main(["report", *everything, "--out=page"]) == 0
@@ -238,6 +244,10 @@ def test_compare_says_which_two_it_took_and_what_it_could_not_read(
     assert out.startswith("results/third and results/of/last/week/second hold nothing that compares")
     assert "results/c/journal.jsonl is no journal" in err
     assert "results/zcopy is a copy of results/third" in err
+    assert main(["compare", "--fail-slower", "5%"]) == 3  # c may be the newest
+    assert "rnnbench: what cannot be read in results may be one of the last two: results/c/" in (
+        capsys.readouterr().err
+    )
     shutil.rmtree(RESULTS / "third")
     shutil.rmtree(RESULTS / "of")
     shutil.rmtree(RESULTS / "zcopy")

@@ -86,7 +86,8 @@ def compare(args: CompareOptions) -> Changes:
         UserError: a result cannot be read, or the results are of different kinds or machines.
     """
     if args.old is None or args.new is None:
-        paths = last_two(None if args.old is None else as_path(args.old), complain)
+        given = None if args.old is None else as_path(args.old)
+        paths = last_two(given, complain, strict=args.fail_slower is not None)
         return compare(replace(args, old=display_path(paths[0]), new=display_path(paths[1])))
     old, new = (load_saved(as_path(name)) for name in (args.old, args.new))
     for name, saved in ((args.old, old), (args.new, new)):

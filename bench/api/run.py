@@ -371,7 +371,9 @@ def show_report(report: "Report", *, as_json: bool) -> None:
         ]
         print_json(document(report.page, trees, report.banners, results.selection.unread))
         return
-    for path, answer in report.answers.items():
-        say(f"\n{display_path(path)}\n{answer}" if len(report.results.loaded) > 1 else answer)
-    for text in (*report.banners, f"\nReport: {display_path(report.page)}"):
-        say(text)
+    several = len(report.results.loaded) > 1
+    answers = [
+        f"{wording.one_line(display_path(path))}\n{answer}" if several else answer
+        for path, answer in report.answers.items()
+    ]
+    say("\n\n".join([*answers, *report.banners, f"Report: {display_path(report.page)}"]))

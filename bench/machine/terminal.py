@@ -25,7 +25,7 @@ def console(*, stderr: bool = False) -> "Console":
     forced: dict[str, Any] = {}
     if os.environ.get("FORCE_COLOR") and not (sys.stderr if stderr else sys.stdout).isatty():
         forced = {"force_terminal": False, "color_system": "standard"}
-    console = Console(stderr=stderr, highlight=False, **forced)
+    console = Console(stderr=stderr, highlight=False, emoji=False, **forced)
     asked_for = console.is_terminal or "COLUMNS" in os.environ
     console.width = max(console.width, MIN_WIDTH) if asked_for else FILE_WIDTH
     return console

@@ -53,7 +53,8 @@ class Selection:
     @property
     def copy_lines(self) -> list[str]:
         """Return a sentence for each copy."""
-        return [f"{copy} is a copy of {path}, and is left out" for copy, path in self.copies.items()]
+        lines = (f"{copy} is a copy of {path}, and is left out" for copy, path in self.copies.items())
+        return [*map(wording.one_line, lines)]
 
 
 def holds_results(path: Path) -> bool:
@@ -148,13 +149,14 @@ def newest(paths: Sequence[Path], tell: Tell) -> Path:
     return max(selection.heads, key=lambda head: head.started_utc).path
 
 
-def last_two(given: Path | None, tell: Tell) -> tuple[Path, Path]:
+def last_two(given: Path | None, tell: Tell, *, strict: bool = False) -> tuple[Path, Path]:
     """Return the last two runs of one plan on one machine, the older first.
 
     ``given`` is the folder to search, or one of the two runs; the other one is then the newest of its plan.
+    With ``strict``, nothing that cannot be read may be newer than they are.
 
     Raises:
-        Unfinished: there are no two such runs.
+        Unfinished: there are no two such runs, or with ``strict`` something cannot be read.
         UserError: the given run cannot be read.
     """
     head = None if given is None or holds_results(given) else read_head(given)
@@ -164,6 +166,10 @@ def last_two(given: Path | None, tell: Tell) -> tuple[Path, Path]:
     selection = find_results([folder])
     for line in (*selection.copy_lines, *selection.unread):
         tell(line)
+    if strict and selection.unread:
+        raise Unfinished(
+            f"what cannot be read in {folder} may be one of the last two: {selection.unread[0]}; {NAME_TWO}"
+        )
     runs = [head for head in selection.heads if head.run]
     pairs: Iterable[tuple[Head, Head]] = combinations(runs, 2)  # the newest first
     if head is not None:
@@ -193,7 +199,7 @@ def _places(folder: Path, unread: list[str]) -> Iterator[Path]:
     """Yield the folders of runs and trainings at any depth."""
 
     def note(error: OSError) -> None:
-        unread.append(f"cannot look into {error.filename}: {error.strerror}")
+        unread.append(f"cannot look into {wording.short(error.filename)}: {error.strerror}")
 
     for place, folders, files in os.walk(folder, onerror=note):
         here, results = Path(place), [name for name in NAMES if name in files]

@@ -121,8 +121,11 @@ def caveats(facts: Facts) -> tuple[str, ...]:
     if len(lines) > MAX_BROKEN:
         texts.append(f"{len(lines) - MAX_BROKEN} more failed so: see the failures.")
     if summary.disagrees:
+        wrong = [trouble for trouble in summary.troubles if trouble.status == "disagrees"]
+        named = dict.fromkeys(f" --variant {facts.arm(trouble.entry).spec}" for trouble in wrong)
         texts.append(
-            "Something that claims to be right gives wrong results, and has no times: see the failures."
+            "Something that claims to be right gives wrong results, and has no times. What is wrong with it: "
+            f"rnnbench verify{''.join(named)}."
         )
     return tuple(texts)
 

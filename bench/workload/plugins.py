@@ -37,22 +37,30 @@ def installed() -> tuple[Plugin, ...]:
 @cache
 def _installed(path: tuple[str, ...]) -> tuple[Plugin, ...]:
     """Search the folders of ``path``, each package only where it is found first, as an import does."""
-    found: dict[str, list[Plugin]] = {}
+    plugins: dict[str, list[Plugin]] = {}
     for distribution in distributions(path=list(path)):
-        with suppress(UnicodeDecodeError):  # nothing shows that such a file is of a plug-in
-            if GROUP in (distribution.read_text("entry_points.txt") or ""):
-                package = one_line(distribution.metadata["Name"] or "(a package without a name)")
-                found.setdefault(package, _read(distribution, package))
-    return tuple(sorted((plugin for plugins in found.values() for plugin in plugins), key=lambda p: p.name))
+        text = ""
+        with suppress(OSError):  # nothing shows that such a file is of a plug-in
+            try:
+                text = distribution.read_text("entry_points.txt") or ""
+            except UnicodeDecodeError as error:
+                text = error.object.decode(errors="replace")
+        if f"[{GROUP}" in text:
+            package, offered = _read(distribution)
+            plugins.setdefault(package, offered)
+    return tuple(sorted((plugin for offered in plugins.values() for plugin in offered), key=lambda p: p.name))
 
 
-def _read(distribution: Distribution, package: str) -> list[Plugin]:
-    """Return the entry points of a package; a file that cannot be read gives one without a target."""
-    version = one_line(distribution.metadata["Version"] or "(no version)")
-    try:
+def _read(distribution: Distribution) -> tuple[str, list[Plugin]]:
+    """Return a package and its entry points; files that cannot be read give one without a target."""
+    package, version, entries = "(a package without a name)", "(no version)", list[tuple[str, str]]()
+    # Python raises various errors about a file that is not as it should be
+    with suppress(Exception):
+        package = one_line(distribution.metadata["Name"] or package)
+        version = one_line(distribution.metadata["Version"] or version)
+    with suppress(Exception):
         entries = [(entry.name, entry.value) for entry in distribution.entry_points if entry.group == GROUP]
-    except Exception:  # Python raises various errors about a file that is not as it should be
-        entries = [(package, "")]
-    return [
-        Plugin(one_line(name), value.partition("[")[0].strip(), package, version) for name, value in entries
+    return package, [
+        Plugin(one_line(name), value.partition("[")[0].strip(), package, version)
+        for name, value in entries or [(package, "")]
     ]
