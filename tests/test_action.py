@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -478,19 +478,23 @@ def tools(tmp_path) -> Path:
     return folder
 
 
+def run_step(
+    name: str, environment: Mapping[str, str], filled: Mapping[str, str], *, folder: Path | None = None
+) -> int:
+    """Run a step's script as the runner does, its expressions filled in; its exit code."""
+    kept = {variable: text for variable, text in environment.items() if variable not in FROM_ACTION}
+    given = {
+        variable: re.sub(r"\$\{\{ (.*?) \}\}", lambda found: filled[found[1]], text)
+        for variable, text in BY_NAME[name]["env"].items()
+    }
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", BY_NAME[name]["run"]]
+    return subprocess.run(command, env=kept | given, cwd=folder).returncode
+
+
 @pytest.fixture
 def take(workspace, tools) -> Callable[..., int]:
-    """Run a step's script as the runner does, its expressions filled in."""
-
     def take(name: str, **filled: str) -> int:
-        environment = {
-            variable: re.sub(r"\$\{\{ (.*?) \}\}", lambda found: filled[found[1]], text)
-            for variable, text in BY_NAME[name]["env"].items()
-        }
-        given = {variable: text for variable, text in os.environ.items() if variable not in FROM_ACTION}
-        environment = given | environment | {"PATH": f"{tools}:{os.environ['PATH']}"}
-        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", BY_NAME[name]["run"]]
-        return subprocess.run(command, env=environment).returncode
+        return run_step(name, os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}, filled)
 
     return take
 
