@@ -161,6 +161,8 @@ def play(steps: ModuleType, monkeypatch: pytest.MonkeyPatch, runs: Path, **measu
     def run(*command: str, folder: Path | None = None) -> int:
         started.append(" ".join(command[:2]))
         if command[:2] == ("rnnbench", "compare"):
+            if "compare" in measured:
+                return int(measured["compare"])
             with monkeypatch.context() as there:
                 there.chdir(folder)
                 return rnnbench(command[1:])
@@ -210,6 +212,14 @@ def test_a_restored_baseline_is_compared_and_not_measured(
     kept = workspace / ".rnnbench" / "folder" / "summary.md"
     assert kept.exists() == (workspace / ".rnnbench" / "folder").exists()
     assert kept.read_text(encoding="utf-8") == summary()
+
+
+@pytest.mark.parametrize("code", [70, 143, -9])
+def test_a_comparison_that_broke_off_is_no_answer(steps, workspace, runs, monkeypatch, code):
+    place_baseline(runs, workspace, "old")
+    play(steps, monkeypatch, runs, head="same", compare=code)
+    assert steps.gate() == 3
+    assert outputs() == {"exit_code": "3"}
 
 
 def test_without_a_baseline_the_run_is_kept_and_the_gate_is_never_green(
