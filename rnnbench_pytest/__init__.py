@@ -1,13 +1,12 @@
 """Compare two callables in anyone's pytest: the fixture ``paired_benchmark`` and ``--paired-blocks N``.
 
 pytest loads this module in every session, so it imports nothing but pytest and the standard library; the rest
-of rnnbench is imported where the fixture is used (see ``ours``). Times of one process give a ratio "of this
-process". For a verdict, ``--paired-blocks N`` first runs the test in N fresh processes. Such a child gets the
-arguments of this session and, in ``JOB``, the one test to run and the file for its log ratios.
+of rnnbench is imported where the fixture is used (see ``import_own``). Times of one process give a ratio "of
+this process". For a verdict, ``--paired-blocks N`` first runs the test in N fresh processes. Such a child has
+the arguments of this session and, in ``JOB``, the one test to run and the folder for its results.
 """
 
 import importlib
-import importlib.util
 import inspect
 import json
 import math
@@ -15,70 +14,59 @@ import os
 import random
 import secrets
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import median
+from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired, _args_from_interpreter_flags  # type: ignore[attr-defined]
 from time import perf_counter_ns
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import pytest
 
-if TYPE_CHECKING:
-    from bench.measure.pairs import Pairs
-
-ROOT = Path(__file__).parents[1]  # holds our ``bench``, installed or not
+ROOT = Path(__file__).resolve().parents[1]  # holds our ``bench``, installed or not
 MIN_BLOCKS, MAX_BLOCKS = 6, 100
 MARGIN = 0.02  # of EQUIVALENT, as in a run
 JOB = "RNNBENCH_PAIRED"
 NAME = "paired_benchmark"
 # pytest was started as `python -m pytest`: a child must find the same modules
 FROM_FOLDER = str(Path.cwd()) in sys.path
-# options that a child has otherwise: it times and saves nothing for pytest-benchmark
-OF_A_CHILD = {"benchmark_only": False, "benchmark_enable": False, "benchmark_disable": True}
-OUTCOMES = {  # of an assertion
-    "not judged": "needs fresh processes, --paired-blocks 8",
-    "undecided": "passes, since nothing is proved",
-    "holds": "holds",
-    "fails": "fails",
-}
+# a child lets pytest-benchmark time nothing, leaves the session's files alone, and prints for ``_run_block``
+CHILD_OPTIONS = {
+    "benchmark_only": False, "benchmark_enable": False, "benchmark_disable": True,
+    "log_file": os.devnull, "xmlpath": None, "report_log": None, "htmlpath": None, "pastebin": None,
+    "tbstyle": "short", "showcapture": "no", "color": "no",
+}  # fmt: skip
 
-_our_modules: dict[str, ModuleType] = {}
+_own_modules: dict[str, ModuleType] = {}
 
 
-def ours(name: str) -> Any:
+def import_own(name: str) -> Any:
     """Import a module of rnnbench's ``bench``; a ``bench`` of the project stays what the project imports.
 
-    Our package is loaded from beside this module, whatever ``sys.path`` finds first. If another package has
-    the name, or nothing has, our modules are in ``sys.modules`` only while this function runs.
+    Ours are in ``sys.modules`` only while this function runs.
     """
-    place = ROOT / "bench" / "__init__.py"
-    theirs = {key: sys.modules[key] for key in list(sys.modules) if key.partition(".")[0] == "bench"}
-    found = getattr(theirs.get("bench"), "__file__", None)
-    if found and Path(found).resolve() == place.resolve():
-        return importlib.import_module(name)
-    for key in theirs:
-        del sys.modules[key]
-    sys.modules.update(_our_modules)
+    others = _pop_modules()
+    sys.modules.update(_own_modules)
+    sys.path.insert(0, str(ROOT))
     try:
-        if "bench" not in sys.modules:
-            spec = importlib.util.spec_from_file_location("bench", place)
-            if spec is None or spec.loader is None or not place.exists():
-                _refuse(f"the package bench of rnnbench is not in {ROOT}; install rnnbench again")
-            sys.modules["bench"] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(sys.modules["bench"])
         return importlib.import_module(name)
+    except ImportError as error:
+        _refuse(f"{error}; if another package wrote to {ROOT / 'bench'}, install rnnbench again")
     finally:
-        for key in [key for key in sys.modules if key.partition(".")[0] == "bench"]:
-            _our_modules[key] = sys.modules.pop(key)
-        sys.modules.update(theirs)
+        sys.path.remove(str(ROOT))
+        _own_modules.update(_pop_modules())
+        sys.modules.update(others)
+
+
+def _pop_modules() -> dict[str, ModuleType]:
+    """Take the modules of any ``bench`` out of ``sys.modules``."""
+    return {key: sys.modules.pop(key) for key in list(sys.modules) if key.partition(".")[0] == "bench"}
 
 
 def _refuse(message: str) -> NoReturn:
@@ -90,26 +78,53 @@ def _refuse(message: str) -> NoReturn:
 
 
 @dataclass
-class Paired:
-    """Hold how long a call of a takes compared with one of b; a ratio below 1 says that a is faster.
+class Lost:
+    """Say why a fresh process has no ratio for a comparison."""
 
-    Its fields are numbers and texts, as they stand in pytest-benchmark's JSON and in JUnit's properties.
-    """
+    process: int  # from 1
+    kind: Literal["failed", "crashed", "late", "not run", "not compared"]
+    why: str
+
+    def __str__(self) -> str:
+        return f"process {self.process} {self.why}"
+
+
+Block = dict[str, float] | Lost  # of a fresh process: the ratio of every comparison, by what it compares
+Outcome = Literal["not judged", "undecided", "holds", "fails"]
+
+
+@dataclass
+class OverProcesses:
+    """Hold the ratio over fresh processes, its exact and its Student's 95 % interval, and the verdict."""
+
+    blocks: int  # processes
+    ratio: float
+    low: float
+    high: float
+    t_low: float
+    t_high: float
+    verdict: str
+    reason: str
+
+
+@dataclass
+class Paired:
+    """Hold how long a call of a takes compared with one of b; a ratio below 1 says that a is faster."""
 
     test: str
     use: int  # 1 for the first comparison of a test
     a: str  # the names of the callables
     b: str
-    untimed: str = ""  # why nothing was timed
+    untimed: str | None = None  # why nothing was timed; None: it was
     a_ns: float | None = None  # the median of this process
     b_ns: float | None = None
-    rounds: int = 0  # pairs of values in this process
-    ratio: float | None = None  # of this process, with its 95 % interval
+    pairs: int = 0  # of values, in this process
+    ratio: float | None = None  # of this process, with the 95 % interval of its pairs
     low: float | None = None
     high: float | None = None
-    over_processes: dict[str, Any] | None = None  # ratio, intervals and verdict, with --paired-blocks
-    lost: list[str] = field(default_factory=list)  # processes without a ratio, and why
-    asserted: list[dict[str, Any]] = field(default_factory=list)
+    over_processes: OverProcesses | None = None  # None without --paired-blocks, and in the fresh processes
+    lost: list[Lost] = field(default_factory=list)
+    asserted: dict[float, Outcome] = field(default_factory=dict)  # by the limit, 0.05 for 5 %
 
     def assert_not_slower(self, by: float = 0.05) -> None:
         """Fail if it is proved that a call of a takes over ``by`` (0.05: 5 %) longer than one of b.
@@ -117,45 +132,37 @@ class Paired:
         Proved: over fresh processes both 95 % intervals of the ratio, the exact one and Student's, lie wholly
         above 1 + ``by``. Without ``--paired-blocks`` this judges nothing, and the table says so.
         """
-        if not isinstance(by, int | float) or not 0 <= by < math.inf:
-            _refuse(f"assert_not_slower(by={by!r}): give a share of the time, such as 0.05 for 5 %")
-        over, outcome = self.over_processes, "undecided"
-        if over is None and not self.lost:
-            outcome = "not judged"
-        elif over is None or over["low"] is None:
-            found = f"{over['n'] if over else 0} of the {MIN_BLOCKS} ratios that it needs"
-            _refuse(f"no verdict, {found}: {'; '.join(self.lost)}")
-        elif min(over["low"], over["t_low"]) > 1 + by:
+        if not isinstance(by, int | float) or not 0 <= by < 1:
+            _refuse(f"assert_not_slower(by={by!r}): give a share of the time below 1, 0.05 for 5 %")
+        over = self.over_processes
+        outcome: Outcome = "undecided" if over else "not judged"
+        if over and min(over.low, over.t_low) > 1 + by:
             outcome = "fails"
-        elif over["high"] <= 1 + by:
+        elif over and over.high <= 1 + by:
             outcome = "holds"
-        self.asserted.append({"by": by, "outcome": outcome})
+        self.asserted[by] = outcome
+        if self.lost and not over:
+            lost = import_own("bench.machine.wording").listing(list(map(str, self.lost)))
+            _refuse(f"no verdict, which needs {MIN_BLOCKS} processes: {lost}")
         if over and outcome == "fails":
-            units = ours("bench.machine.units")
-            ratio = units.with_interval(over["ratio"], over["low"], over["high"])
+            units = import_own("bench.machine.units")
+            ratio = units.with_interval(over.ratio, over.low, over.high)
             limit = f"proved to be over {units.percent(by)} slower"
-            _refuse(f"a ({self.a}) / b ({self.b}) is {ratio} in {over['n']} processes: a is {limit}")
+            _refuse(f"a ({self.a}) / b ({self.b}) is {ratio} in {over.blocks} processes: a is {limit}")
 
 
 class PairedBenchmark:
     """Compare callables of no arguments; every use within a test is a comparison of its own."""
 
-    def __init__(self, plugin: "_Plugin", node: pytest.Item, untimed: str) -> None:
-        self._plugin, self._node = plugin, node
-        self._untimed = "xdist runs tests side by side: add -n 0" if _distributed(plugin.config) else untimed
-        self.uses = 0
-        self.timed: list[tuple[Paired, Pairs]] = []
-        self._logs: list[list[float]] = []  # of each fresh process, the log ratio of every use
-        self._lost: list[str] = []
-        if plugin.blocks and not self._untimed and not plugin.job:
-            self._run_blocks()
+    def __init__(self, test: str, untimed: str | None, blocks: list[Block]) -> None:
+        self._test, self._untimed, self._blocks = test, untimed, blocks
+        self.uses: dict[str, tuple[Paired, Any]] = {}  # keys as in a ``Block``; values taken
 
     def __call__(
         self, a: Callable[[], object], b: Callable[[], object], *, timer: Callable[[], int] = perf_counter_ns
     ) -> Paired:
         """Time a and b in turn, by a timer of nanoseconds; return the ratio of a to b."""
         __tracebackhide__ = True
-        self.uses += 1
         for letter, call in (("a", a), ("b", b)):
             if not callable(call):
                 _refuse(f"{letter} is {call!r:.60}, which cannot be called; give a function of no arguments")
@@ -164,103 +171,91 @@ class PairedBenchmark:
                 _refuse(f"a call of {letter} returns a {type(first).__name__}, which has not run yet")
         if not isinstance(timer(), int):
             _refuse("timer must return whole nanoseconds, as time.perf_counter_ns does")
-        names = [str(getattr(call, "__name__", type(call).__name__)) for call in (a, b)]
-        paired = Paired(self._node.nodeid, self.uses, names[0], names[1], untimed=self._untimed)
-        self._node.user_properties.append((NAME, vars(paired)))
-        if not self._untimed:
-            pairs = _take_pairs(a, b, timer)
-            if self._plugin.job:
-                self._plugin.logs.append(median(pairs.logs))
-            else:
-                self._describe(paired, pairs)
-                self.timed.append((paired, pairs))
+        for block in self._blocks:
+            if isinstance(block, Lost) and block.kind == "failed":  # also if this process finds nothing wrong
+                _refuse(f"fresh {block}")
+        a_name, b_name = (str(getattr(call, "__name__", type(call).__name__)) for call in (a, b))
+        place_of = import_own("bench.machine.errors").place_of
+        key = f"{a_name}{place_of(a)}, {b_name}{place_of(b)}"
+        while key in self.uses:  # only their order tells functions of one name and place apart
+            key += ", again"
+        paired = Paired(self._test, len(self.uses) + 1, a_name, b_name, self._untimed)
+        pairs = None if self._untimed else _take_pairs(a, b, timer)
+        if pairs:
+            interval = import_own("bench.analysis.statistics").median_interval(pairs.logs).exp()
+            paired.ratio, (paired.low, paired.high) = interval.estimate, interval.limits
+            paired.a_ns, paired.b_ns = map(median, zip(*pairs.values_ns, strict=True))
+            paired.pairs = len(pairs.values_ns)
+            self._judge(paired, key)
+        self.uses[key] = paired, pairs
         return paired
 
-    def _describe(self, paired: Paired, pairs: "Pairs") -> None:
-        interval = ours("bench.analysis.statistics").median_interval(pairs.logs).exp()
-        paired.ratio, (paired.low, paired.high) = interval.estimate, interval.limits
-        paired.a_ns, paired.b_ns = map(median, zip(*pairs.rounds, strict=True))
-        paired.rounds = len(pairs.rounds)
-        index = len(self.timed)
-        logs = [process[index] for process in self._logs if index < len(process)]
-        paired.lost = list(self._lost)
-        if fewer := len(self._logs) - len(logs):
-            paired.lost.append(f"{fewer} of {len(self._logs)} processes did not come to this comparison")
-        if logs:
-            verdict = ours("bench.analysis.verdict")
+    def _judge(self, paired: Paired, key: str) -> None:
+        """Give a verdict by those fresh processes that compared the same callables."""
+        logs = []
+        for process, block in enumerate(self._blocks, 1):
+            if isinstance(block, Lost):
+                paired.lost.append(block)
+            elif key in block:
+                logs.append(math.log(block[key]))
+            else:
+                paired.lost.append(Lost(process, "not compared", f"did not compare {key}"))
+        if len(logs) >= MIN_BLOCKS:
+            verdict = import_own("bench.analysis.verdict")
             effect = verdict.measured(verdict.Effect(), logs, of="processes")
             (effect,) = verdict.judge((effect,), MARGIN, of="processes")
-            kept = ("ratio", "low", "high", "t_low", "t_high", "verdict", "reason")
-            paired.over_processes = {name: getattr(effect, name) for name in kept} | {"n": len(logs)}
-
-    def _run_blocks(self) -> None:
-        """Run the test in fresh processes; end where too few could remain for a verdict, or time is up."""
-        turns, blocks = ours("bench.machine.host_lock"), self._plugin.blocks
-        with turns.host_lock(["pytest", self._node.nodeid], no_wait=None, say=self._plugin.say):
-            due = time.monotonic() + self._plugin.max_s
-            for number in range(1, blocks + 1):
-                logs, why = _run_block(self._plugin.config, self._node, due - time.monotonic())
-                if why:
-                    self._lost.append(f"process {number} of {blocks}: {why}")
-                else:
-                    self._logs.append(logs)
-                if blocks - len(self._lost) < MIN_BLOCKS or time.monotonic() > due:
-                    break
+            kept = {of.name: getattr(effect, of.name) for of in fields(OverProcesses)}
+            paired.over_processes = OverProcesses(**kept)
 
 
-def _take_pairs(a: Callable[[], object], b: Callable[[], object], timer: Callable[[], int]) -> "Pairs":
+def _take_pairs(a: Callable[[], object], b: Callable[[], object], timer: Callable[[], int]) -> Any:
     """Take the values, while neither a debugger nor the coverage of the session traces them."""
     trace = sys.gettrace()
     sys.settrace(None)
     try:
-        pairs: Pairs = ours("bench.measure.pairs").take_pairs(a, b, random.Random(), clock=timer)
-        return pairs
-    except ours("bench.machine.clock").ClockError as error:
+        return import_own("bench.measure.pairs").take_pairs(a, b, random.Random(), clock=timer)
+    except import_own("bench.machine.clock").ClockError as error:
         _refuse(str(error))
     finally:
         sys.settrace(trace)
 
 
-def _run_block(config: pytest.Config, node: pytest.Item, left_s: float) -> tuple[list[float], str]:
-    """Run one test in one fresh process; return its log ratios, or why there are none.
+def _run_block(config: pytest.Config, node: pytest.Item, number: int, left_s: float) -> Block:
+    """Run one test in one fresh process.
 
     It is no ``Child`` of ``bench.machine``, which would find our ``bench`` before the project's own.
     """
     with tempfile.TemporaryDirectory(prefix="rnnbench-", ignore_cleanup_errors=True) as folder:
         out, printed = Path(folder, "out.json"), Path(folder, "printed")
-        job = {"node": f"{node.path}::{node.nodeid.partition('::')[2]}", "folder": folder}
+        given, test = config.invocation_params, f"{node.path}::{node.nodeid.partition('::')[2]}"
+        flags = [*_args_from_interpreter_flags(), *["-P"] * (not FROM_FOLDER)]  # -O, -X, -W
         options = ["--no-cov"] * hasattr(config.option, "no_cov")  # of pytest-cov
-        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # -O, -X, -W
-        flags += ["-P"] * (not FROM_FOLDER)
-        # the padding shifts the stack: no process repeats a lucky memory layout
-        variables = {JOB: json.dumps(job), "RNNBENCH_PADDING": "x" * secrets.randbelow(4096)}
+        command = [sys.executable, *flags, "-m", "pytest", *options, *given.args]
+        env = os.environ | {
+            JOB: json.dumps({"test": test, "folder": folder}),
+            "RNNBENCH_PADDING": "x" * secrets.randbelow(4096),  # no process repeats a lucky memory layout
+        }
         with printed.open("wb") as file:
-            process = subprocess.Popen(
-                [sys.executable, *flags, "-m", "pytest", *options, *config.invocation_params.args],
-                cwd=config.invocation_params.dir,
-                env=os.environ | variables,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                process_group=0,
+            process = Popen(
+                command, cwd=given.dir, env=env, stdin=DEVNULL, stdout=file, stderr=STDOUT, process_group=0
             )
             try:
                 code = process.wait(max(0.0, left_s))
-            except subprocess.TimeoutExpired:
-                return [], f"no ratio within {max(0.0, left_s):.3g} s (--paired-max-time)"
+            except TimeoutExpired:
+                return Lost(number, "late", "had not ended when time was up (--paired-max-time)")
             finally:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        if out.exists():
-            result: tuple[list[float], str] = tuple(json.loads(out.read_text(encoding="utf-8")))
-            return result
         if code < 0:
-            return [], f"ended by signal {-code}, {signal.strsignal(-code)}"
+            return Lost(number, "crashed", f"ended by signal {-code}, {signal.strsignal(-code)}")
+        block: Block | None = json.loads(out.read_bytes()) if out.exists() else None
+        if block is not None:
+            return block
         lines = [line for line in printed.read_text(errors="replace").splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith(("E  ", "ERROR: "))]
-        last = (errors or lines or ["it printed nothing"])[-1]
-        return [], ours("bench.machine.wording").short(f"exit code {code}, {last}")
+        errors = [line.removeprefix("E ") for line in lines if line.startswith(("E  ", "ERROR: "))]
+        error = import_own("bench.machine.wording").short([*errors, *lines[-1:], "nothing was printed"][0])
+        return Lost(number, "failed" if out.exists() else "not run", f"ended with code {code}, {error}")
 
 
 # the session
@@ -284,9 +279,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     job = json.loads(os.environ.pop(JOB, "null"))
     if job:
-        ours("bench.machine.lifeline").die_with_parent()
-        config.args = [job["node"]]
-        for name, value in (OF_A_CHILD | {"basetemp": f"{job['folder']}/tmp"}).items():
+        import_own("bench.machine.lifeline").die_with_parent(adopt=False)
+        config.args = [job["test"]]
+        for name, value in (CHILD_OPTIONS | {"basetemp": f"{job['folder']}/tmp"}).items():
             if hasattr(config.option, name):
                 setattr(config.option, name, value)
     elif config.getoption("paired_blocks") is not None:
@@ -302,183 +297,132 @@ def check_options(config: pytest.Config) -> None:
         pytest.UsageError: as for ``pytest_configure``.
     """
     blocks, max_s = config.getoption("paired_blocks"), config.getoption("paired_max_time")
-    why = ""
-    if not MIN_BLOCKS <= blocks <= MAX_BLOCKS:
-        why = f"a verdict takes {MIN_BLOCKS} to {MAX_BLOCKS} processes"
-    elif not 0 < max_s < math.inf:
-        why = f"--paired-max-time {max_s:g} leaves them no time: give seconds"
-    elif os.name == "nt":
-        why = "processes are ended with all they started, which Windows cannot: use WSL"
-    elif _distributed(config):
-        why = "xdist runs tests side by side, and they would be timed too: add -n 0"
-    elif config.getoption("benchmark_disable", False) and not config.getoption("benchmark_enable"):
-        why = "--benchmark-disable times nothing: leave out one of the two"
-    if why:
-        raise pytest.UsageError(f"--paired-blocks {blocks}: {why}")
+    for wrong, why in (
+        (not MIN_BLOCKS <= blocks <= MAX_BLOCKS, f"a verdict takes {MIN_BLOCKS} to {MAX_BLOCKS} processes"),
+        (not 0 < max_s < math.inf, f"--paired-max-time {max_s:g} leaves them no time: give seconds"),
+        (os.name == "nt", "processes are ended with all they started, which Windows cannot: use WSL"),
+        (untimed := _untimed(config), untimed),
+    ):
+        if wrong:
+            raise pytest.UsageError(f"--paired-blocks {blocks}: {why}")
 
 
-def _distributed(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput") or config.getoption("dist", "no") != "no"
+def _untimed(config: pytest.Config) -> str | None:
+    """Return why nothing can be timed in this session."""
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") != "no":
+        return "xdist runs tests side by side: add -n 0"
+    disabled = config.getoption("benchmark_disable", False) and not config.getoption("benchmark_enable")
+    return "--benchmark-disable times nothing" if disabled else None
 
 
 class _Plugin:
-    """Hold what a session knows; in a child of ``--paired-blocks``, send the log ratios of its one test."""
+    """Hold what a session knows; in a child of ``--paired-blocks``, send what its one test found."""
 
     def __init__(self, config: pytest.Config, job: dict[str, str] | None) -> None:
-        self.config, self.job = config, job
-        self.blocks: int = config.getoption("paired_blocks") or 0
-        self.max_s: float = config.getoption("paired_max_time")
-        self.logs: list[float] = []
-        self._why = ""
-        self._found: list[Paired] = []
+        self._config, self._job = config, job
+        self._block: dict[str, float | None] = {}  # of a child
+        self._lines: list[str] = []
 
     @pytest.fixture
-    def paired_benchmark(self, request: pytest.FixtureRequest) -> PairedBenchmark:
+    def paired_benchmark(self, request: pytest.FixtureRequest) -> Iterator[PairedBenchmark]:
         """Compare two callables, timed in turn: ``paired_benchmark(a, b).assert_not_slower(by=0.05)``."""
-        return PairedBenchmark(self, request.node, "")
+        yield from self._serve(request.node, None)
 
-    def say(self, text: str) -> None:
+    def _serve(self, node: pytest.Item, benchmark: Any) -> Iterator[PairedBenchmark]:
+        untimed = None if self._job else _untimed(self._config)
+        n_blocks = 0 if untimed or self._job else self._config.getoption("paired_blocks") or 0
+        served = PairedBenchmark(node.nodeid, untimed, self._run_blocks(node, n_blocks) if n_blocks else [])
+        yield served
+        self._block = {key: paired.ratio for key, (paired, _) in served.uses.items()}
+        for paired, pairs in served.uses.values():
+            node.user_properties.append((NAME, asdict(paired) | {"lines": list(_lines(paired))}))
+            if benchmark and benchmark.enabled and pairs:
+                _add_rows(benchmark, paired, pairs)
+        if benchmark:
+            benchmark.skipped = True  # else it warns that the test has not used it
+
+    def _run_blocks(self, node: pytest.Item, n_blocks: int) -> list[Block]:
+        """Run the test in fresh processes; end where it fails, too few could remain, or time is up."""
+        blocks: list[Block] = []
+        n_left = n_blocks
+        lock = import_own("bench.machine.host_lock").host_lock
+        with lock(["pytest", node.nodeid], no_wait=None, say=self._say):
+            due = time.monotonic() + self._config.getoption("paired_max_time")
+            while len(blocks) < n_blocks and n_left >= MIN_BLOCKS:
+                block = _run_block(self._config, node, len(blocks) + 1, due - time.monotonic())
+                blocks.append(block)
+                if isinstance(block, Lost):
+                    n_left = 0 if block.kind in ("failed", "late") else n_left - 1
+        return blocks
+
+    def _say(self, text: str) -> None:
         """Print a line that pytest does not capture."""
-        capture = self.config.pluginmanager.getplugin("capturemanager")
+        capture = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
-            ours("bench.machine.busy").complain(text)
+            import_own("bench.machine.busy").complain(text)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect the comparisons of a test, also of xdist's workers; in a child, send what was found."""
-        if self.job and report.outcome != "passed" and not self._why:
-            told: Any = report.longrepr  # of a skipped test: file, line, reason
-            crash = getattr(told, "reprcrash", None)
-            text = crash.message if crash else told[-1] if isinstance(told, tuple) else str(told)
-            text = text.strip().partition("\n")[0]
-            self._why = f"{report.outcome} in {report.when}, {ours('bench.machine.wording').short(text)}"
-        if report.when == "teardown":
-            facts = [value for name, value in report.user_properties if name == NAME]
-            self._found += [Paired(**one) for one in facts if isinstance(one, dict)]
-            if self.job:
-                out = Path(self.job["folder"], "out.json")
-                out.write_text(json.dumps([self.logs, self._why]), encoding="utf-8")
+        """Collect what a test compared, also of xdist's workers."""
+        for name, value in report.user_properties if report.when == "teardown" else ():
+            if name == NAME and isinstance(value, dict):
+                self._lines += value["lines"]
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Send what the test of a child compared; None if it failed."""
+        if self._job and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            block = None if exitstatus else self._block
+            Path(self._job["folder"], "out.json").write_text(json.dumps(block), encoding="utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show all comparisons."""
-        if self._found:
+        if self._lines:
             terminalreporter.section("paired benchmarks: time of a call, a / b, 95 % interval", sep="-")
-            for paired in self._found:
-                for line in _lines(paired):
-                    terminalreporter.write_line(line)
-
-
-def _lines(paired: Paired) -> Iterator[str]:
-    """Yield the lines of a comparison in the session's table."""
-    units = ours("bench.machine.units")
-    if paired.ratio is None:
-        yield f"{_title(paired.test, paired)}: not timed{paired.untimed and ', '}{paired.untimed}"
-        return
-    a_time, b_time = units.duration(paired.a_ns), units.duration(paired.b_ns)
-    yield f"{_title(paired.test, paired)}: a ({paired.a}) {a_time}, b ({paired.b}) {b_time}"
-    ratio = units.with_interval(paired.ratio, paired.low, paired.high)
-    yield f"  {ratio} of this process, {paired.rounds} pairs"
-    if over := paired.over_processes:
-        ratio = units.with_interval(over["ratio"], over["low"], over["high"])
-        yield f"  {ratio} of {over['n']} fresh processes: {over['verdict']}"
-        if over["reason"]:
-            yield f"    {over['reason']}"
-    yield from (f"  {why}" for why in paired.lost)
-    for asserted in paired.asserted:
-        yield f"  assert_not_slower(by={asserted['by']:g}): {OUTCOMES[asserted['outcome']]}"
-
-
-def _title(name: str, paired: Paired) -> str:
-    """Return a test's name, with the number of a further use of the fixture."""
-    return f"{name} #{paired.use}" if paired.use > 1 else name
-
-
-# pytest-benchmark
-
-
-class _Replay:
-    """Give pytest-benchmark readings of a clock that were taken before; without them it is that clock."""
-
-    __name__ = NAME  # as pytest-benchmark's files call a timer
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.readings: Iterator[float] = iter(())
-
-    def __call__(self) -> float:
-        return next(self.readings, None) or self._clock()
+        for line in self._lines:
+            terminalreporter.write_line(line)
 
 
 class _WithBenchmark(_Plugin):
-    """Put the values into pytest-benchmark's table and files too, by its public fixture, marker and hooks.
-
-    Its fixture has one entry a test. This entry is a of the first comparison; the hooks add the others.
-    """
-
-    def __init__(self, config: pytest.Config, job: dict[str, str] | None) -> None:
-        super().__init__(config, job)
-        self._more: list[tuple[Paired, str, list[float], int]] = []  # "a" or "b", seconds, calls per value
-
-    def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Give the test a timer that can be told what it reads."""
-        if NAME in getattr(item, "fixturenames", ()):
-            marker = item.get_closest_marker("benchmark")
-            options = dict(marker.kwargs) if marker else {}
-            options["timer"] = _Replay(options.get("timer", time.perf_counter))
-            item.add_marker(pytest.mark.benchmark(**options), append=False)
+    """Have rows in pytest-benchmark's table and files too: depend on its fixture."""
 
     @pytest.fixture
     def paired_benchmark(self, request: pytest.FixtureRequest, benchmark: Any) -> Iterator[PairedBenchmark]:
         """Compare two callables, timed in turn: ``paired_benchmark(a, b).assert_not_slower(by=0.05)``."""
-        timed = benchmark.enabled or self.job
-        paired = PairedBenchmark(self, request.node, "" if timed else "pytest-benchmark is disabled")
-        yield paired
-        self._hand_over(request.node, benchmark, paired)
-
-    def _hand_over(self, node: pytest.Item, benchmark: Any, used: PairedBenchmark) -> None:
-        # else it warns that nothing has used it, where our call failed or pytest-benchmark is disabled
-        benchmark.skipped = used.uses > 0
-        entries = [
-            (paired, letter, [pair[index] / 1e9 for pair in pairs.rounds], pairs.n_calls[index])
-            for paired, pairs in used.timed
-            for index, letter in enumerate("ab")
-        ]
-        marker = node.get_closest_marker("benchmark")
-        timer = marker.kwargs.get("timer") if marker else None
-        if entries and benchmark.stats is None and isinstance(timer, _Replay):  # not used by the test itself
-            paired, _, seconds, n_calls = entries.pop(0)
-            timer.readings = chain.from_iterable((1.0, 1.0 + value * n_calls) for value in seconds)
-            benchmark.extra_info[NAME] = vars(paired)
-            benchmark.pedantic(_nothing, rounds=len(seconds), iterations=n_calls)
-        self._more += entries
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_benchmark_group_stats(self, benchmarks: list[dict[str, Any]]) -> None:
-        """Add to the table what has no entry of its own; the grouping is left to others."""
-        self._add_more(benchmarks)
-
-    def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
-        """Add to a file what has no entry of its own."""
-        self._add_more(output_json["benchmarks"])
-
-    def _add_more(self, benchmarks: list[dict[str, Any]]) -> None:
-        from pytest_benchmark.stats import Stats
-
-        # from the last one on, so that all stand in their order right after the entry of their test
-        for paired, letter, seconds, n_calls in reversed(self._more):
-            places = [place for place, one in enumerate(benchmarks) if one["fullname"] == paired.test]
-            if not places:
-                continue
-            like, stats = benchmarks[places[-1]], Stats()
-            for value in seconds:
-                stats.update(value)
-            numbers = {**stats.as_dict(), "iterations": n_calls}
-            if "data" in like.get("stats", {}):
-                numbers["data"] = seconds
-            suffix = f"({letter}: {getattr(paired, letter)})"
-            entry = {**like, "extra_info": {NAME: vars(paired)}}
-            entry |= {key: f"{_title(like[key], paired)} {suffix}" for key in ("name", "fullname")}
-            benchmarks.insert(places[-1] + 1, entry | ({"stats": numbers} if "stats" in like else numbers))
+        yield from self._serve(request.node, benchmark)
 
 
-def _nothing() -> None:
-    """Stand for a call whose time is known."""
+def _add_rows(benchmark: Any, paired: Paired, pairs: Any) -> None:
+    """Add a row of a and one of b, by that method of pytest-benchmark's fixture which its own modes use."""
+    for index, callable_name in enumerate((f"a: {paired.a}", f"b: {paired.b}")):
+        n_calls = pairs.n_calls[index]
+        row = benchmark._make_stats(n_calls)
+        row.name += f"{_number(paired)} ({callable_name})"
+        row.fullname += f"{_number(paired)} ({callable_name})"
+        row.extra_info = {**row.extra_info, NAME: asdict(paired)}
+        for values_ns in pairs.values_ns:
+            row.update(values_ns[index] / 1e9 * n_calls)
+
+
+def _number(paired: Paired) -> str:
+    return f" #{paired.use}" if paired.use > 1 else ""
+
+
+def _lines(paired: Paired) -> Iterator[str]:
+    """Yield the lines of a comparison in the session's table."""
+    units = import_own("bench.machine.units")
+    title = f"{paired.test}{_number(paired)}"
+    if paired.ratio is None:
+        yield f"{title}: not timed, {paired.untimed}"
+        return
+    a_time, b_time = units.duration(paired.a_ns), units.duration(paired.b_ns)
+    yield f"{title}: a ({paired.a}) {a_time}, b ({paired.b}) {b_time}"
+    ratio = units.with_interval(paired.ratio, paired.low, paired.high)
+    yield f"  {ratio} of this process, {paired.pairs} pairs"
+    if over := paired.over_processes:
+        ratio = units.with_interval(over.ratio, over.low, over.high)
+        yield f"  {ratio} of {over.blocks} fresh processes: {over.verdict}"
+        if over.reason:
+            yield f"    {over.reason}"
+    yield from (f"  {lost}" for lost in paired.lost)
+    for by, outcome in paired.asserted.items():
+        needed = " without --paired-blocks 8" * (outcome == "not judged")
+        yield f"  assert_not_slower, {units.percent(by)}: {outcome}{needed}"

@@ -34,17 +34,17 @@ def tie(lifeline: str) -> None:
         os._exit(1)
 
 
-def die_with_parent() -> bool:
+def die_with_parent(*, adopt: bool = True) -> bool:
     """Ask the kernel to kill this process when its parent dies; return whether that worked.
 
-    A descendant whose own parent has ended becomes a child of this process again, and ends with this process.
+    ``adopt``: a descendant whose own parent has ended becomes a child of this process, and ends with it.
     """
     with suppress(OSError, AttributeError, ImportError):
         import ctypes
 
         if sys.platform == "linux":
             kernel = ctypes.CDLL(None)
-            kernel.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            kernel.prctl(PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)
             return bool(kernel.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)) == 0)
     return False
 
