@@ -40,6 +40,7 @@ class Swept:
     host_of: Callable[[int], str] = lambda number: "host-1"  # of a part's number, from 0; empty: lost
     everywhere: bool = False
     hosts: int = 1
+    alike: bool = False  # whether the journals tell of one machine, as containers may
 
     @property
     def parts(self) -> dict[str, Plan]:
@@ -57,7 +58,7 @@ class Swept:
                 SCHEMA, plan.version, plan.started_utc, plan.command, self.everywhere, [], False, plan, parts
             ))  # fmt: skip
             for number, name in enumerate(names):
-                file.write(Host(name, f"{number}" * 12, {"numpy": "2.4.6"}))
+                file.write(Host(name, "0" * 12 if self.alike else f"{number}" * 12, {"numpy": "2.4.6"}))
             for number, (name, part) in enumerate(self.parts.items()):
                 for host in names if self.everywhere else [self.host_of(number)]:
                     if not host:
@@ -72,7 +73,7 @@ class Swept:
     def _there(self, record: AnyRecord, host: str) -> AnyRecord:
         if not isinstance(record, Environment):
             return record
-        number = int(host.removeprefix("host-")) - 1
+        number = 0 if self.alike else int(host.removeprefix("host-")) - 1
         facts = {"processor": PROCESSORS[number], "host": f"{number}" * 12}
         return replace(record, machine=record.machine | facts)
 
@@ -84,6 +85,8 @@ def last_seal(folder: Path) -> str:
 
 def swept(folder: Path, *, turns_at: float = 200.0, **options: object) -> Swept:
     """A sweep of a small grid, not yet written; ``options`` are fields of ``Swept`` and of the plan."""
-    fields = {name: options.pop(name) for name in ("host_of", "everywhere", "hosts") if name in options}
+    fields = {
+        name: options.pop(name) for name in ("host_of", "everywhere", "hosts", "alike") if name in options
+    }
     plan = grid_plan(**options)
     return Swept(folder, plan, records_of(plan, with_ratio(crossing_at(turns_at))), **fields)

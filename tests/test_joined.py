@@ -3,11 +3,15 @@
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from grids import best_map, crossing_at, grid_plan, maps_of, records_of, with_ratio
+from journals import example_records
+from reports import facts_of
 from sweeps import LOST, Swept, swept
 
 import bench
@@ -23,8 +27,9 @@ from bench.records.record import Arm
 from bench.records.results import find_results
 from bench.records.run import make_run
 from bench.reporting import answer
-from bench.reporting.article import run_article
+from bench.reporting.article import run_article, starting
 from bench.reporting.build import content_of, load_results, write_report
+from bench.reporting.sections.crossover import map_plot
 from bench.workload.case import Case
 
 SIZES = {"hidden": (8, 32, 128, 512), "batch": (1, 16, 128)}
@@ -48,7 +53,7 @@ def test_a_sweep_of_one_machine_is_judged_as_a_plain_grid_of_the_same_values(tmp
     """Its A/A controls are one family, whose bias is taken off every size, not only off its own."""
     plan = grid_plan()
     records = records_of(plan, biased(lambda case: case.shape.H == 8))
-    plain, joined = make_run(records), load_measured(Swept(tmp_path / "sweep", plan, records).write())
+    plain, joined = make_run(records), load_measured(Swept(tmp_path / "sweep", plan, records).write(), [])
     judged, expected = judge_run(joined), judge_run(plain)
     assert expected.control.bias > 0.02
     assert judged == expected
@@ -75,7 +80,7 @@ def test_a_machine_is_judged_by_its_own_controls_and_says_if_it_has_none(tmp_pat
         )
 
     made.host_of = host_of
-    run = load_measured(made.write())
+    run = load_measured(made.write(), [])
     judgement = judge_run(run)
     numbers = run.machine_numbers
     for pair in judgement.headlines:
@@ -100,21 +105,30 @@ def test_no_crossing_lies_between_two_machines(tmp_path: Path) -> None:
     number = {(shape.H, shape.B): n % 2 for n, shape in enumerate(sizes)}
     records = records_of(plan, with_ratio(lambda H, B: by_size[number[H, B]](H, B)))
     assert any(line.crossings for line in lines(best_map(make_run(records))))
-    made = best_map(load_measured(Swept(tmp_path / "sweep", plan, records, **TWO).write()))
+    made = best_map(load_measured(Swept(tmp_path / "sweep", plan, records, **TWO).write(), []))
     rows = [line for axis in ("H", "B") for line in lines(made, axis)]
     assert {(row.machine, row.first.winner) for row in rows if row.first} == {(0, "numpy"), (1, "torch")}
     assert not any(row.crossings for row in rows)
+    assert answer.clause(rows[0]) == "NumPy at every H of 8 and 128"  # 32 lies between, but on the other
     assert "turns" not in answer.title([made])
 
 
 def test_a_crossing_is_found_between_two_sizes_of_one_machine(tmp_path: Path) -> None:
-    made = best_map(load_measured(swept(tmp_path / "sweep", turns_at=64.0, **SIZES, **TWO).write()))
+    made = best_map(load_measured(swept(tmp_path / "sweep", turns_at=64.0, **SIZES, **TWO).write(), []))
     crossings = [(row, crossing) for row in lines(made) for crossing in row.crossings]
     assert {row.machine for row, _ in crossings} == {0, 1}
     for row, crossing in crossings:
         assert crossing.below.machine == crossing.above.machine == row.machine
         assert crossing.low <= 64 <= crossing.high
     assert [cell.machine for cell in made.cells] == [n % 2 for n in range(12)]
+    for narrow in (False, True):
+        (axes,) = map_plot(made, narrow=narrow).axes
+        assert Counter(text.get_text() for text in axes.texts if text.get_text() in ("①", "②")) == {
+            "①": 6,
+            "②": 6,
+        }
+        assert not axes.lines  # which would join sizes of two machines
+        assert not axes.collections
 
 
 def test_the_page_says_of_each_size_on_which_machine_and_of_what_is_missing_why(tmp_path: Path) -> None:
@@ -137,15 +151,21 @@ def test_the_page_says_of_each_size_on_which_machine_and_of_what_is_missing_why(
         "| Processor | Example CPU 9000 | Sample Processor X2 |",
     ):
         assert shown in text, shown
-    assert "What does it cost to start?" not in text  # of several machines
+    assert len(best_map(load_measured(folder, [])).cells) == 12  # also the one that is missing
     (answered,) = report.answers.values()
     for shown in (
-        "① host-1: Example CPU 9000, 2 processors, 6 sizes;\n② host-2: Sample Processor X2, 2 processors, 5 ",
+        f"On which machine: {machines}. Both sides of a ratio",
         f"Missing: {missing}: {LOST}.",
         " on ①: ",
         "; each measured on one of 2 machines",
     ):
         assert shown in answered, shown
+
+
+def test_starts_of_several_machines_are_not_put_together() -> None:
+    run = make_run(example_records())
+    assert starting(facts_of(run), "") is not None
+    assert starting(facts_of(replace(run, machines=(run, run))), "") is None
 
 
 def test_json_names_the_machine_of_each_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +174,6 @@ def test_json_names_the_machine_of_each_row(tmp_path: Path, capsys: pytest.Captu
     assert main(["report", str(made.write()), "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["results"]
     assert told["machines"][1] == "② host-2: Sample Processor X2, 2 processors"
-    assert told["missing"] == [{"what": "train_step random T6 B16 I6 H32 O8", "reason": LOST}]
     for row in (*told["rows"], *told["comparisons"]):
         lost = "B16 I6 H32" in row["entry"]
         assert (row["host"] is None) == lost
@@ -212,7 +231,7 @@ def test_a_journal_that_cannot_be_used_is_one_line_and_the_rest_stands(
     assert part in line
     assert "1 of 4 cases missing" in printed.out
     assert "of 4 sizes" in printed.out
-    assert sum(cell.measured for cell in best_map(load_measured(folder)).cells) == 3
+    assert sum(cell.measured for cell in best_map(load_measured(folder, [])).cells) == 3
 
 
 def test_a_torn_file_of_the_sweep_is_read_up_to_there_and_a_damaged_one_is_one_line(
@@ -251,10 +270,11 @@ def test_a_sweep_is_one_result_in_a_folder_and_its_copy_is_left_out(tmp_path: Pa
     assert bench.report(results, out=tmp_path / "page", latest=True).exists()
 
 
+@pytest.mark.parametrize("alike", [False, True])
 def test_where_every_host_measured_all_each_is_a_result_and_the_page_has_a_column_for_each(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    alike: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = swept(tmp_path / "sweep", **SIZES, hosts=2, everywhere=True).write()
+    folder = swept(tmp_path / "sweep", **SIZES, hosts=2, everywhere=True, alike=alike).write()
     found = find_results([folder])
     assert [path.name for path in found.paths] == ["host-1", "host-2"]
     assert main(["report", str(folder)]) == 0
@@ -262,15 +282,12 @@ def test_where_every_host_measured_all_each_is_a_result_and_the_page_has_a_colum
     by_machine, versions = content_of(
         [run_article(run) for run, *_ in load_results([folder], print).runs.values()]
     )["by_machine"]
-    titles = ("Example CPU 9000, 2 processors", "Sample Processor X2, 2 processors")
+    other = "Example CPU 9000, 2 processors (2)" if alike else "Sample Processor X2, 2 processors"
+    titles = ("Example CPU 9000, 2 processors", other)
     assert tuple(column.title for column in by_machine.columns[1:]) == titles
     assert len(by_machine.rows) == 2 * 12
     assert all(cell.value for _, *cells in by_machine.rows for cell in cells)
-    assert [cell.text for cell in versions.rows[0]] == [
-        "Processor",
-        "Example CPU 9000",
-        "Sample Processor X2",
-    ]
+    assert versions.rows[0][0].text == "Processor"
     assert "By machine" in (folder / "report.html").read_text()
     with pytest.raises(UserError, match=r"every host; give the folder of one: .*host-1, .*host-2"):
         load_measured(folder)
@@ -288,10 +305,10 @@ def test_compare_takes_sweeps_of_one_machine_and_says_so_of_others(
     assert main(["compare"]) == 0
     capsys.readouterr()
     assert main(["compare", "results/one", "results/several"]) == 2
-    assert "results/several is of 2 machines; compare the folders in it" in capsys.readouterr().err
+    assert "results/several is of 2 machines, and this takes one" in capsys.readouterr().err
 
 
 def test_a_sweep_of_one_machine_can_be_refined_and_one_of_several_not(tmp_path: Path) -> None:
     assert load_grid(swept(tmp_path / "one", **SIZES).write()).plan.preset == "grid"
-    with pytest.raises(UserError, match="several is of 2 machines, and a crossing is of one"):
+    with pytest.raises(UserError, match="several is of 2 machines, and this takes one"):
         load_grid(swept(tmp_path / "several", **SIZES, **TWO).write())

@@ -100,7 +100,8 @@ def error_ratio(check: Check) -> float:
 
 def outcomes(run: Run) -> dict[str, Outcome]:
     """Return the outcome of every entry of the plan, in the plan's order."""
-    measured_there = {entry: known for machine in run.machines for entry, known in outcomes(machine).items()}
+    if run.machines:
+        return {entry: known for machine in run.machines for entry, known in outcomes(machine).items()}
     bursts: dict[str, list[Burst]] = defaultdict(list)
     failures: dict[str, list[Failure]] = defaultdict(list)
     for burst in run.bursts:
@@ -109,8 +110,7 @@ def outcomes(run: Run) -> dict[str, Outcome]:
         failures[failure.entry].append(failure)
     measured_names = measured_as(run.plan.groups)
     return {
-        entry: measured_there.get(entry) or _outcome(run, entry, bursts[name], failures[name])
-        for entry, name in measured_names.items()
+        entry: _outcome(run, entry, bursts[name], failures[name]) for entry, name in measured_names.items()
     }
 
 

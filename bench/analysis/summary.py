@@ -124,10 +124,7 @@ class Summary:
     def warnings(self) -> Iterator[str]:
         """Yield the journal's warnings, then those on a sleep of the machine and on subnormal numbers."""
         run = self.run
-        yield from run.environment.warnings if not run.machines else ()
-        for machine in run.machines:
-            yield from (f"{machine.host}: {warning}" for warning in machine.environment.warnings)
-        yield from run.warnings
+        yield from (*run.environment.warnings, *run.warnings)
         if run.end is not None and run.end.slept_s:
             yield f"the machine slept for {run.end.slept_s:.0f} s during the run"
         for counts in run.conditions:

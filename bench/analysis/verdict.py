@@ -322,34 +322,15 @@ def judge_run(run: Run, known: Mapping[str, Outcome] | None = None) -> Judgement
 
 
 def _judge_machines(run: Run, known: Mapping[str, Outcome]) -> Judgement:
-    """Judge what each machine measured by its own controls, as a run of its own; put all in the plan's order.
-
-    What no machine measured is MISSING.
-    """
-    judgements = [judge_run(machine, known) for machine in run.machines]
-    judged_rows = {name: row for judgement in judgements for name, row in judgement.rows.items()}
-    judged_pairs = {
-        (pair.kind, pair.entry, pair.baseline): pair
-        for judgement in judgements
-        for pair in judgement.headlines
-    }
-    controls = tuple(judgement.control for judgement in judgements)
+    """Judge what each machine measured by its own controls, as a run of its own."""
+    judged = [judge_run(machine, known) for machine in run.machines]
+    controls = tuple(one.control for one in judged)
     worst = max(controls, key=lambda control: control.bias)
-    failed = all(control.failure for control in controls)
     return Judgement(
-        {
-            entry.id: judged_rows.get(entry.id) or compare(run, known, entry.id, entry.baseline)
-            for entry in run.entries.values()
-            if entry.baseline is not None
-        },
-        tuple(
-            judged_pairs.get((pair.kind, pair.entry, pair.baseline))
-            or compare(run, known, pair.entry, pair.baseline, pair.kind)
-            for pair in run.pairs
-            if pair.kind != "twin"
-        ),
-        tuple(twin for judgement in judgements for twin in judgement.twins),
-        worst if failed else replace(worst, failure=""),
+        {name: row for one in judged for name, row in one.rows.items()},
+        tuple(pair for one in judged for pair in one.headlines),
+        tuple(twin for one in judged for twin in one.twins),
+        worst if all(control.failure for control in controls) else replace(worst, failure=""),
         controls,
     )
 

@@ -90,12 +90,6 @@ def compare(args: CompareOptions) -> Changes:
         paths = last_two(given, complain, strict=args.fail_slower is not None)
         return compare(replace(args, old=display_path(paths[0]), new=display_path(paths[1])))
     old, new = (load_saved(as_path(name)) for name in (args.old, args.new))
-    for name, saved in ((args.old, old), (args.new, new)):
-        if isinstance(saved, Run) and saved.machines:
-            raise UserError(
-                f"{name} is of {len(saved.machines)} machines; compare the folders in it, each with the same "
-                "sizes on the same machine"
-            )
     options: dict[str, Any] = {
         "names": (args.old, args.new),
         "any_environment": args.any_environment or args.any_machine,

@@ -21,10 +21,6 @@ def main(args: ExportOptions) -> int:
     path = as_path(args.run)
     refuse_training(path)
     run = load_measured(path)
-    if run.machines and args.to != "csv":
-        raise UserError(
-            f"{path} is of {len(run.machines)} machines, of which the file can name one; export its folders"
-        )
     folder = path if path.is_dir() else path.parent
     out = folder / FILES[args.to] if args.out is None else as_path(args.out)
     try:

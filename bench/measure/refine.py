@@ -98,11 +98,6 @@ def load_grid(folder: Path) -> Run:
         UserError: the run cannot be read, has another preset, or is of several machines.
     """
     grid = load_measured(folder)
-    if grid.machines:
-        raise UserError(
-            f"{folder} is of {len(grid.machines)} machines, and a crossing is of one: measure a grid on one "
-            "of them and refine that"
-        )
     if grid.plan.preset != "grid":
         raise UserError(
             f"{folder} is a run of preset {grid.plan.preset}, which has no grid to refine; "

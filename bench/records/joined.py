@@ -15,11 +15,12 @@ from msgspec import structs
 from bench.machine.errors import UserError
 from bench.machine.wording import count
 from bench.records import journal, sweep
-from bench.records.record import Decision, End, Missing, Plan
+from bench.records.record import Decision, End, Group, Missing, Plan
 from bench.records.run import Run, make_run
 from bench.records.sweep import SavedSweep, Tile
 
-CHAINED = ("workers", "bursts", "failures", "conditions", "rates", "environments", "warnings")
+RECORDS = ("workers", "bursts", "failures", "conditions", "rates", "environments", "warnings")
+PLANNED = ("groups", "pairs", "ladder", "probes")
 
 
 def sweep_of(path: Path) -> Path | None:
@@ -40,10 +41,11 @@ def result_folders(folder: Path) -> list[Path]:
 def load_measured(path: Path, unread: list[str] | None = None) -> Run:
     """Read a run from its folder or its journal; or a sweep, or what one host measured of it.
 
-    ``unread`` gets a line for each part of a sweep whose journal cannot be used.
+    ``unread`` gets a line for each part of a sweep whose journal cannot be used. Without it, only the results
+    of one machine are read.
 
     Raises:
-        UserError: it cannot be read, contradicts itself, or is a sweep that every host measured.
+        UserError: it cannot be read, contradicts itself, or is of several machines or results.
     """
     folder = sweep_of(path)
     if folder is None:
@@ -52,111 +54,98 @@ def load_measured(path: Path, unread: list[str] | None = None) -> Run:
     if path not in (places := result_folders(folder)):
         hosts = ", ".join(map(str, places)) or "none has anything yet"
         raise UserError(f"{path} has results of every host; give the folder of one: {hosts}")
-    return _joined(saved, path.name if saved.declared.everywhere else "", [] if unread is None else unread)
+    run = _joined(saved, path.name if saved.declared.everywhere else "", [] if unread is None else unread)
+    if run.machines and unread is None:
+        raise UserError(f"{path} is of {len(run.machines)} machines, and this takes one; give a folder in it")
+    return run
 
 
 def _joined(saved: SavedSweep, host: str, unread: list[str]) -> Run:
     """Return a sweep, or the part of one host, as one run; ``machines`` are set if there are several."""
     declared = saved.declared.plan
     plan = structs.replace(declared, run=host or declared.run)
-    runs: dict[str, list[Run]] = {name: [] for name in saved.hosts}
-    missing: list[Missing] = []
-    for tile in saved.tiles:
-        if host and (tile.host is None or tile.host.name != host):
-            continue
-        try:
-            run = _load_tile(tile, plan)
-            runs[tile.host.name if tile.host else ""].append(run)
-        except UserError as error:
-            missing += [Missing(group, str(error)) for group in tile.part.groups]
-            unread += [str(error)] * (tile.folder is not None)
-    measured = [*chain(*runs.values())]
-    machines = tuple(
-        replace(_join(structs.replace(plan, run=name), parts), host=name)
-        for name, parts in runs.items()
-        if parts
-    )
-    whole = _join(structs.replace(plan, missing=[*plan.missing, *missing]), measured)
-    return replace(
-        whole,
-        host=host,
-        end=_end(saved, measured),
-        warnings=tuple(dict.fromkeys((*saved.warnings, *whole.warnings))),
-        machines=machines if len(machines) > 1 else (),
-    )
+    tiles = [tile for tile in saved.tiles if not host or (tile.host and tile.host.name == host)]
+    runs = [_run_of(tile, plan, unread) for tile in tiles]
+    hosts = [name for name in saved.hosts if any(run.host == name for run in runs)]
+    # what is missing stands with the first
+    by_host = [[run for run in runs if (run.host or hosts[0]) == name] for name in hosts]
+    machines = [_join(structs.replace(plan, run=of_one[-1].host), of_one) for of_one in by_host]
+    whole = replace(_join(plan, runs), end=_end(saved, runs))
+    whole = replace(whole, warnings=tuple(dict.fromkeys((*saved.warnings, *whole.warnings))))
+    return replace(whole, machines=tuple(machines)) if len(machines) > 1 else whole
 
 
-def _load_tile(tile: Tile, plan: Plan) -> Run:
+def _run_of(tile: Tile, plan: Plan, unread: list[str]) -> Run:
+    """Return the run of a part; without ``host`` and values if it is missing."""
+    groups = [group for group in plan.groups if group.name in tile.part.groups]
+    try:
+        return _load_tile(tile, groups)
+    except UserError as error:
+        reason = str(error)
+    unread += [reason] * (tile.folder is not None)
+    entries = {entry.id for group in groups for entry in group.entries}
+    pairs = [pair for pair in plan.pairs if pair.entry in entries]
+    # of the fastest forms, which nobody chose, for the place in their map
+    pairs += [structs.replace(pair, kind="best") for pair in pairs if pair.kind == "as_written"]
+    missing = [Missing(group.name, reason) for group in groups]
+    cut = structs.replace(plan, groups=groups, pairs=pairs, ladder=[], probes=[], missing=missing)
+    return replace(make_run([cut]), warnings=())
+
+
+def _load_tile(tile: Tile, groups: Sequence[Group]) -> Run:
     """Read the run of a part; raise UserError if there is none, or it cannot stand for the part."""
-    if tile.folder is None:
+    if tile.folder is None or tile.host is None:
         raise UserError(tile.reason)
     run = journal.load_run(tile.folder)
-    told, found = tile.host and tile.host.host, run.environment.machine.get("host")
-    if run.plan.groups != [group for group in plan.groups if group.name in tile.part.groups]:
+    if run.plan.groups != groups:
         raise UserError(f"{tile.folder} was measured by another plan than that of {sweep.FILE_NAME}")
-    if told and found and told != found:
+    if run.environment.machine.get("host") not in (None, "", tile.host.host):
         raise UserError(f"{tile.folder} was measured on another host than {sweep.FILE_NAME} says")
     if run.state == "interrupted" or run.extensions:
         how = "extended by itself" if run.extensions else "cut off"
         raise UserError(f"{tile.folder} was {how}; rnnbench report {tile.folder} shows it")
-    return run
+    return replace(run, host=tile.host.name)
 
 
 def _join(plan: Plan, runs: Sequence[Run]) -> Run:
-    """Return runs as one, whose plan has their groups, and those of the plan that are missing."""
-    groups = {group.name for run in runs for group in run.plan.groups} | {item.what for item in plan.missing}
-    kept = [group for group in plan.groups if group.name in groups]
-    entries = {entry.id for group in kept for entry in group.entries}
-    plan = structs.replace(
-        plan,
-        groups=kept,
-        pairs=[pair for pair in plan.pairs if pair.entry in entries],
-        ladder=[rung for rung in plan.ladder if rung.entry in entries],
-    )
-    fields: dict[str, Any] = {
-        name: tuple(chain.from_iterable(getattr(run, name) for run in runs)) for name in CHAINED
+    """Return runs as one run of this plan, cut down to what is theirs."""
+    planned = {
+        name: [*chain.from_iterable(getattr(run.plan, name) for run in runs)]
+        for name in (*PLANNED, "missing")
     }
-    audited = (warning for setting in fields["environments"] for warning in setting.warnings)
-    joined = replace(make_run([plan]), **fields, void=sum(run.void for run in runs))
-    if runs:
-        warnings = list(dict.fromkeys(audited))
-        joined = replace(joined, environment=structs.replace(runs[0].environment, warnings=warnings))
+    plan = structs.replace(plan, **planned | {"missing": [*dict.fromkeys(planned["missing"])]})
+    records: dict[str, Any] = {
+        name: tuple(chain.from_iterable(getattr(run, name) for run in runs)) for name in RECORDS
+    }
+    joined = replace(make_run([plan]), **records, void=sum(run.void for run in runs))
     if decisions := [run.decision for run in runs if run.decision]:
-        joined = replace(joined, decision=_decision(plan, decisions))
-    return joined
+        joined = replace(joined, decision=_decision(decisions))
+    if not (settings := joined.environments):
+        return joined
+    told = (f"{run.host}: {text}" for run in runs for text in run.environment.warnings)
+    first = structs.replace(settings[0], warnings=[*dict.fromkeys(told)])
+    return replace(joined, environment=first, host=next(run.host for run in runs if run.host))
 
 
-def _decision(plan: Plan, decisions: Sequence[Decision]) -> Decision:
-    """Return all decisions as one; a missing group has the fastest forms that nobody chose, for its place."""
-    lost = {item.what for item in plan.missing}
-    unchosen = [
-        structs.replace(pair, kind="best")
-        for group in plan.groups
-        for pair in plan.pairs
-        if group.name in lost and pair.kind == "as_written" and pair.entry in {e.id for e in group.entries}
-    ]
-    return Decision(
-        pairs=[*(pair for decision in decisions for pair in decision.pairs), *unchosen],
-        predicted_s=sum(decision.predicted_s for decision in decisions),
-        blocks=max(decision.blocks for decision in decisions),
-        rounds=max(decision.rounds for decision in decisions),
-        dropped_groups=[name for decision in decisions for name in decision.dropped_groups],
-        dropped_arms=list(dict.fromkeys(name for decision in decisions for name in decision.dropped_arms)),
-    )
+def _decision(decisions: Sequence[Decision]) -> Decision:
+    lists: dict[str, Any] = {
+        name: [*dict.fromkeys(chain.from_iterable(getattr(one, name) for one in decisions))]
+        for name in ("pairs", "dropped_groups", "dropped_arms")
+    }
+    most = max(decisions, key=lambda one: one.blocks)
+    return structs.replace(most, predicted_s=sum(one.predicted_s for one in decisions), **lists)
 
 
 def _end(saved: SavedSweep, runs: Sequence[Run]) -> End | None:
     """Return how these runs of a sweep ended together; None for a sweep that was cut off."""
-    if saved.end is None:
+    if (end := saved.end) is None:
         return None
     ends = [run.end for run in runs if run.end]
-    reasons = list(dict.fromkeys(end.reason for end in ends if end.status == "partial"))
-    n_missing = len(saved.declared.parts) - len(runs)
-    if n_missing:
-        reasons.insert(0, f"{n_missing} of {count(len(saved.declared.parts), 'case')} missing")
+    reasons = [one.reason for one in ends if one.status == "partial"]
+    if lost := len(runs) - len(ends):
+        reasons.insert(0, f"{lost} of {count(len(runs), 'case')} missing")
     status: Any = "partial" if reasons else "complete"
-    if saved.end.status == "interrupted":
-        status, reasons = "interrupted", [saved.end.reason]
-    slept_s = sum(end.slept_s for end in ends)
-    reason = "; ".join(reasons) or saved.end.reason
-    return End(status, reason, saved.end.seconds, saved.end.ended_utc, slept_s, saved.end.stopped_by)
+    if end.status == "interrupted":
+        status, reasons = end.status, []
+    slept_s = sum(one.slept_s for one in ends)
+    return End(status, [*reasons, end.reason][0], end.seconds, end.ended_utc, slept_s, end.stopped_by)

@@ -73,8 +73,14 @@ class Run:
 
     @property
     def machine_numbers(self) -> dict[str, int]:
-        """Return for each entry the number of its machine in ``machines``, from 0; empty if there is one."""
-        return {entry: number for number, run in enumerate(self.machines) for entry in run.entries}
+        """Return the number of each entry's machine in ``machines``, from 0, but not of missing entries."""
+        lost = {item.what for item in self.plan.missing}
+        return {
+            entry.id: number
+            for number, run in enumerate(self.machines)
+            for entry in run.entries.values()
+            if entry.group not in lost
+        }
 
     @property
     def arms(self) -> dict[str, Arm]:

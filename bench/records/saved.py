@@ -17,8 +17,8 @@ JOURNAL_START = b'{"seal":'
 def load_saved(path: Path, unread: list[str] | None = None) -> Saved:
     """Load a run (folder or journal), a sweep, or a file of pyperf or pytest-benchmark.
 
-    The content decides the kind, not the name; files of other tools may be gzipped. ``unread`` gets a line
-    for each part of a sweep whose journal cannot be used.
+    The content decides the kind, not the name; files of other tools may be gzipped. ``unread`` is that of
+    ``load_measured``.
 
     Raises:
         UserError: the file cannot be read, or has another format.

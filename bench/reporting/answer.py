@@ -101,16 +101,15 @@ def caveats(facts: Facts) -> tuple[str, ...]:
         ending = "Partial result" if state == "partial" else "The run was interrupted"
         counted = f"{summary.blocks} of {wording.count(planned, 'block')} hold values"
         texts.append(f"{ending}: {summary.ending.rstrip('.')}; {counted}.")
-    texts += _without_control(facts)
+    for number, one in enumerate(summary.controls if not control.failure else ()):
+        on = words.mark(number)
+        if one.failure:
+            texts.append(_no_verdict(f"on {on} {one.failure}", one.mend))
+        elif not any(one.floors.values()):
+            texts.append(f"No A/A control was measured on {on}: its verdicts stand without one.")
     tables = {group.name for group in facts.run.plan.groups}
-    lost = [
-        full_stop(f"Missing: {item.what}: {item.reason}")
-        for item in facts.run.plan.missing
-        if item.what in tables
-    ]
-    texts += lost[:MAX_BROKEN]
-    if len(lost) > MAX_BROKEN:
-        texts.append(f"{len(lost) - MAX_BROKEN} more are missing: see what failed.")
+    lost = [f"{item.what}: {item.reason}" for item in facts.run.plan.missing if item.what in tables]
+    texts += [full_stop(f"Missing: {wording.listing(lost, MAX_BROKEN)}")] * bool(lost)
     broken = [trouble for trouble in summary.troubles if trouble.status in BROKEN_LABELS]
     lines = [
         f"{facts.arm(trouble.entry).variant} {BROKEN_LABELS[trouble.status]}: {trouble.reason}"
@@ -128,21 +127,6 @@ def caveats(facts: Facts) -> tuple[str, ...]:
             f"rnnbench verify{''.join(named)}."
         )
     return tuple(texts)
-
-
-def _without_control(facts: Facts) -> list[str]:
-    """Return for each machine of a sweep over several whether its control failed, or it has none."""
-    if facts.summary.control.failure or not facts.run.plan.verdicts:
-        return []
-    texts = []
-    for number, (part, control) in enumerate(zip(facts.run.machines, facts.summary.controls, strict=True)):
-        if control.failure:
-            texts.append(_no_verdict(f"on {words.mark(number)} {control.failure}", control.mend))
-        elif not any(part.arms[entry.arm].twin for entry in part.entries.values()):
-            texts.append(
-                f"No A/A control was measured on {words.mark(number)}: its verdicts stand without one."
-            )
-    return texts
 
 
 def _no_verdict(why: str, mend: str) -> str:
@@ -438,8 +422,8 @@ def _of_maps(facts: Facts, right: str) -> Hero:
         text = batches if size_map is first else f"{title([size_map])}.\n{batches}"
         pairs.append((wording.capital(how(size_map, maps)), text))
     if first.machines:
-        shares = ";\n".join(_shares(facts, first))
-        pairs.append(("On which machine", f"{shares}. {OF_ONE_MACHINE}"))
+        on = "; ".join(words.machines(facts.run))
+        pairs.append(("On which machine", f"{on}. {OF_ONE_MACHINE}"))
     pairs += [("What was measured", f"All sizes: {work(maps)}."), ("Is it right?", right)]
     return Hero(
         title=title(maps),
@@ -448,13 +432,6 @@ def _of_maps(facts: Facts, right: str) -> Hero:
         small=(f"{how(first, maps)}; B samples in a batch, H hidden units", *_noise(facts)),
         facts=_drop_empty(tuple(pairs)),
     )
-
-
-def _shares(facts: Facts, size_map: SizeMap) -> list[str]:
-    """Return each machine, and how many sizes of the map it measured."""
-    counts = Counter(cell.machine for cell in size_map.cells)
-    machines = enumerate(words.machines(facts.run))
-    return [f"{machine}, {wording.count(counts[number], 'size')}" for number, machine in machines]
 
 
 def title(maps: Sequence[SizeMap]) -> str:

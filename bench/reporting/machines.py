@@ -20,11 +20,9 @@ NOTE = (
 
 
 def machine_tables(runs: Sequence[Facts]) -> tuple[TextTable, ...]:
-    """Return the results and the versions with a column for each machine; empty for one run or machine."""
-    if len(runs) < 2:
-        return ()
-    apart = [one for facts in runs for one in ([*map(Facts.of, facts.run.machines)] or [facts])]
-    machines = _by_machine(sorted(apart, key=lambda facts: facts.run.plan.started_utc))
+    """Return the results and the versions with a column for each machine; empty for runs of one machine."""
+    of_one = [facts for facts in runs if not facts.run.machines]  # the others name theirs themselves
+    machines = _by_machine(sorted(of_one, key=lambda facts: facts.run.plan.started_utc))
     if len(machines) < 2:
         return ()
     titles: list[str] = []

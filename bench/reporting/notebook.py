@@ -44,7 +44,7 @@ class Result:
         Raises:
             UserError: the journal cannot be read, or contradicts its own plan.
         """
-        return cls(Path(path), load_measured(Path(path)))
+        return cls(Path(path), load_measured(Path(path), []))
 
     @cached_property
     def frame(self) -> "pd.DataFrame":

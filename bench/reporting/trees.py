@@ -52,24 +52,20 @@ def result_tree(
 
 
 def _run_tree(run: Run) -> dict[str, Any]:
-    summary, numbers = summarise(run), run.machine_numbers
-    names = [part.host for part in run.machines]
-
-    def host(entry: str) -> dict[str, str | None]:
-        return {"host": names[numbers[entry]] if entry in numbers else None}
-
+    summary = summarise(run)
+    hosts = {entry: run.machines[number].host for entry, number in run.machine_numbers.items()}
     return {
         "run": run.plan.run,
         "status": run.state,
         "ended": summary.ending,
         "machines": words.machines(run),
-        "missing": [{"what": item.what, "reason": item.reason} for item in run.plan.missing],
         "rows": [
-            summary_row(table.name, row) | host(row.entry.id)
+            summary_row(table.name, row) | {"host": hosts.get(row.entry.id)}
             for table in summary.tables
             for row in table.rows
         ],
         "comparisons": [
-            {name: getattr(pair, name) for name in PAIR} | host(pair.entry) for pair in summary.headlines
+            {name: getattr(pair, name) for name in PAIR} | {"host": hosts.get(pair.entry)}
+            for pair in summary.headlines
         ],
     }
