@@ -282,8 +282,8 @@ def test_where_every_host_measured_all_each_is_a_result_and_the_page_has_a_colum
     by_machine, versions = content_of(
         [run_article(run) for run, *_ in load_results([folder], print).runs.values()]
     )["by_machine"]
-    other = "Example CPU 9000, 2 processors (2)" if alike else "Sample Processor X2, 2 processors"
-    titles = ("Example CPU 9000, 2 processors", other)
+    other = "Example CPU 9000" if alike else "Sample Processor X2"
+    titles = ("host-1: Example CPU 9000, 2 processors", f"host-2: {other}, 2 processors")
     assert tuple(column.title for column in by_machine.columns[1:]) == titles
     assert len(by_machine.rows) == 2 * 12
     assert all(cell.value for _, *cells in by_machine.rows for cell in cells)
@@ -299,7 +299,7 @@ def test_compare_takes_sweeps_of_one_machine_and_says_so_of_others(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("results").mkdir()
-    for name, fields in (("one", {}), ("two", {"turns_at": 201.0}), ("several", TWO)):
+    for name, fields in (("one", {}), ("two", {"turns_at": 201.0, "seed": 2}), ("several", TWO)):
         swept(Path("results", name), **SIZES, **fields).write()
     assert main(["compare", "results/one", "results/two"]) == 0
     assert main(["compare"]) == 0

@@ -131,7 +131,7 @@ def _head_of_sweep(path: Path, saved: sweep.SavedSweep) -> Head:
         with suppress(UserError):  # told when the journals are read
             begin = journal.read_begin(next(iter(places.values())), 2)
             run = make_run([declared.plan, *begin.records[1:]])
-    seal = f"{declared.started_utc} {name}".encode()
+    seal = f"{declared.started_utc} {declared.plan.seed} {name}".encode()
     return Head(path, saved.path / sweep.FILE_NAME, declared.started_utc, seal, run)
 
 

@@ -120,7 +120,7 @@ def audit(run: Run) -> list[str]:
 
 def details(run: Run) -> dict[str, Pairs]:
     """Return all known facts: of the machine, and of each library as its workers read them."""
-    facts = {"the machine": [run.environment.machine]}
+    facts = {part.host or "the machine": [part.environment.machine] for part in run.machines or (run,)}
     for key, worker_facts in _by_library(run).items():
         facts[f"{libraries.library(key).label} in its workers"] = worker_facts
     return {source: pairs for source, read in facts.items() if (pairs := _known_facts(read))}

@@ -28,7 +28,9 @@ def machine_tables(runs: Sequence[Facts]) -> tuple[TextTable, ...]:
     titles: list[str] = []
     seen: Counter[str] = Counter()
     for machine in machines:
-        seen[title := words.machine(machine[0].run.environment.machine)] += 1
+        run = machine[0].run
+        title = f"{run.host}: {words.machine(run.environment.machine)}".removeprefix(": ")
+        seen[title] += 1
         titles.append(f"{title} ({seen[title]})" if seen[title] > 1 else title)
     headings: dict[Hashable, Cell] = {}
     results: list[dict[Hashable, Cell]] = []
