@@ -12,7 +12,9 @@ import pytest
 from packages import PACKAGES, ROOT, build, copy_project
 
 import bench
+from bench.reporting.article import DOCUMENTS_NOTE
 
+SHARED = "share/doc/rnnbench"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 pytest.importorskip("setuptools", "77")  # which torch brings along
@@ -36,19 +38,41 @@ def wheel(project: Path, sources: set[str]) -> zipfile.ZipFile:
 
 @pytest.fixture(scope="module")
 def metadata(wheel: zipfile.ZipFile) -> Message:
+    return Parser().parsestr(metadata_text(wheel))
+
+
+def metadata_text(wheel: zipfile.ZipFile) -> str:
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
-    return Parser().parsestr(wheel.read(name).decode())
+    return wheel.read(name).decode()
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_no_other_name(
     wheel: zipfile.ZipFile, sources: set[str]
 ) -> None:
-    files = {name for name in wheel.namelist() if not PurePath(name).parts[0].endswith(".dist-info")}
+    apart = (".dist-info", ".data")
+    files = {name for name in wheel.namelist() if not PurePath(name).parts[0].endswith(apart)}
     assert files == {
         name for name in sources if name.startswith(tuple(f"{package}/" for package in PACKAGES))
     }
     assert {name.partition("/")[0] for name in files} == {*PACKAGES}
     assert {f"{package}/py.typed" for package in PACKAGES} <= files
+
+
+def test_the_wheel_has_the_pages_and_the_constraints_for_the_environment(
+    wheel: zipfile.ZipFile, sources: set[str]
+) -> None:
+    shipped = {name for name in wheel.namelist() if PurePath(name).parts[0].endswith(".data")}
+    (folder,) = {f"{name.partition('.data/')[0]}.data/data/{SHARED}/" for name in shipped}
+    pages = {name.removeprefix("docs/") for name in sources if re.match(r"docs/([^/]+\.md|teaching/)", name)}
+    assert {name.removeprefix(folder) for name in shipped} == {*pages, "constraints.txt", "notebook.ipynb"}
+    assert f"`{SHARED}` of the environment" in metadata_text(wheel)
+    assert f"{SHARED} of its environment" in DOCUMENTS_NOTE
+
+
+def test_no_link_of_the_metadata_is_relative(wheel: zipfile.ZipFile) -> None:
+    body = metadata_text(wheel).partition("\n\n")[2]
+    assert "rnnbench run --quick" in body
+    assert not re.findall(r"\]\((?!https:)", body)
 
 
 def test_the_sdist_holds_the_project(project: Path, sources: set[str]) -> None:
