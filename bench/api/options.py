@@ -228,8 +228,8 @@ VERBS = {
         VerifyOptions,
         "bench.api.verify:main",
         "check every variant's results and gradients",
-        "Check forward, loss, gradients and update of every variant against the reference. A page that it names, "
-        "docs/..., is in rnnbench's sources, or in share/doc/rnnbench of its environment.",
+        "Check forward, loss, gradients and update of every variant against the reference. A page "
+        "that it names, docs/..., is in rnnbench's sources, or in share/doc/rnnbench of its environment.",
     ),
     "train": Verb(
         TrainOptions,

@@ -52,8 +52,8 @@ TIMED_REGION_NOTES = (
     "binding, the first call, moving data, the proof. Caches are warm, garbage collection is off.",
 )
 DOCUMENTS_NOTE = (
-    "How and why: docs/method.md. How often verdicts are wrong, measured: docs/validity.md. (The folder docs is "
-    "in rnnbench's sources, or share/doc/rnnbench of its environment.)"
+    "How and why: docs/method.md. How often verdicts are wrong, measured: docs/validity.md. (The folder "
+    "docs is in rnnbench's sources, or share/doc/rnnbench of its environment.)"
 )
 
 Maker = Callable[[Facts, str], Section | None]  # builds a section from the facts and a prefix for plot names
