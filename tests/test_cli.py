@@ -194,7 +194,7 @@ def test_a_disagreement_is_exit_code_1_and_json_alone_goes_to_standard_output(he
         (["run", "run"], "unrecognized arguments: run"),
         *(
             (["compare", "a", "b", "--fail-slower", share], "is not a percentage, such as 5%")
-            for share in ("5", "x%", "%", "nan%", "1e9%")
+            for share in ("5", "x%", "%", "nan%", "1e9%", "1_0%")
         ),
         (["rum"], "argument VERB: invalid choice: 'rum' (did you mean 'run'?)"),
         ([], "the following arguments are required: VERB"),

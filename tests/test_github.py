@@ -78,6 +78,7 @@ def test_the_summary_and_the_annotations_say_what_the_exit_code_says(step, capsy
     expected = LINES.get(new, "No answer: ")
     assert first.startswith("**")
     assert expected in html.unescape(first).replace("\\", "")
+    assert first.count("times as long") == (code == 1)  # what is proved is said once
     assert "\n**What next:** " in step.read_text(encoding="utf-8")
     (annotation,) = re.findall(rf"^::{level} .*", printed.out, re.MULTILINE)
     assert (USUAL if code == 1 else expected.replace("%", "%25")) in annotation

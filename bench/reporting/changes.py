@@ -40,7 +40,7 @@ def summary(changes: Changes) -> str:
     ]
     changed = [(row.ratio, row) for row in changes.rows if row.verdict in words.DECIDED and row.ratio]
     extreme = ""
-    if changed:
+    if changed and not changes.regressions:
         _, largest = max(changed, key=lambda pair: (pair[0] > 1, max(pair[0], 1 / pair[0])))
         extreme = f"; most of all {wording.short(largest.name)}, {times(largest)}"
     because = f" ({changes.warning})" if changes.warning else ""

@@ -176,7 +176,7 @@ def percentage(text: str) -> float:
         share = float(text.strip().removesuffix("%")) / 100
     except ValueError:
         share = -1.0
-    if not text.strip().endswith("%") or not 0 <= share <= 100:
+    if "_" in text or not text.strip().endswith("%") or not 0 <= share <= 100:
         raise UserError(f"{text!r} is not a percentage, such as 5%")
     return share
 
