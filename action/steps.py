@@ -34,19 +34,12 @@ def name_baseline() -> int:
         raise UserError("the input base must be the full hash of a commit")
     base = os.environ["INPUT_BASE"] or merged_into() or os.environ["EVENT_BASE"]
     on_default = os.environ["GITHUB_REF"] == f"refs/heads/{os.environ['DEFAULT_BRANCH']}"
-    makes_baseline = on_default and not base
     name = re.sub("[^A-Za-z0-9._]+", "-", f"rnnbench-{os.environ['INPUT_BASELINE_KEY']}")[:80]
     machine = (host.host_hash(), host.processor_name(), os.cpu_count(), platform.machine())
     versions = (host.python(), host.packages({}).get("packages"), Path(os.environ["GITHUB_ACTION_PATH"]).name)
-    digest = host.digest(repr((machine, versions, arguments(), os.environ["INPUT_SETUP"])))
-    folder, commit = f"{name}-{digest}", os.environ["GITHUB_SHA"] if makes_baseline else base
-    set_outputs(
-        name=name,
-        folder=folder,
-        key=f"{folder}-{commit}",
-        base=base,
-        makes_baseline=str(makes_baseline).lower(),
-    )
+    folder = f"{name}-{host.digest(repr((machine, versions, arguments(), os.environ['INPUT_SETUP'])))}"
+    set_outputs(name=name, folder=folder, key=f"{folder}-{base or os.environ['GITHUB_SHA']}")
+    set_outputs(base=base, makes_baseline=str(on_default and not base).lower())
     return 0
 
 

@@ -1,6 +1,5 @@
 """Run the ``compare`` command: find what takes longer in a new result than in an old result."""
 
-import json
 import math
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -51,7 +50,7 @@ def main(args: CompareOptions) -> int:
 def print_changes(args: CompareOptions, changes: Changes) -> Changes:
     """Print the changes as text or as JSON, and return them."""
     if args.json:
-        print(json.dumps(as_tree(changes), indent=2, allow_nan=False))
+        terminal.print_json(as_tree(changes))
     else:
         show(changes)
     return changes

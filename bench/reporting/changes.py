@@ -104,12 +104,7 @@ def notes_after(changes: Changes) -> Iterator[str]:
     for heading, noun, names, end in (
         ("Only in old", "", changes.only_old, ""),
         ("Only in new", "", changes.only_new, ""),
-        (
-            "No baseline beside it, so no ratio to compare",
-            "measurement",
-            groups,
-            "; --absolute compares them",
-        ),
+        ("No baseline beside it, so no ratio to compare", "measurement", groups, "; see --absolute"),
         (f"Not in the table, left out of a run {WITHIN_BUDGET}", "comparison", left_out, ""),
     ):
         if names:
