@@ -6,13 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from faults.runs import PROJECT, finish, records, start
+from faults.runs import PATIENCE_S, PROJECT, finish, records, start
 from test_rnnbench_pytest import running
 
 import bench
@@ -25,7 +26,7 @@ from bench.machine.errors import HostInUse
 COMMAND = ["rnnbench", "run", "--quick"]
 VERBS = [
     ["run", "--quick", "--device", "cpu", "--variant", "numpy-inplace"],
-    ["advise", "--device", "cpu"],
+    ["advise", "--device", "cpu", "--budget", "1000m"],
     ["train", "--epochs", "1"],
 ]
 # it holds the lock, with a child that inherits all that can be inherited, until somebody ends it
@@ -110,8 +111,11 @@ def test_a_pytest_with_fresh_processes_waits_too(tmp_path: Path) -> None:
     test = "def test_it(paired_benchmark):\n    paired_benchmark(int, int)\n"
     with host_lock.host_lock(COMMAND):
         session = running(tmp_path, "--paired-blocks=6", "--paired-max-time=0.001", test_it=test)
+        guard = threading.Timer(PATIENCE_S, session.kill)
+        guard.start()
         assert session.stdout is not None
-        line = next(line for line in session.stdout if "waits for" in line)
+        line = next((line for line in session.stdout if "waits for" in line), "none")
+        guard.cancel()
         assert re.search(rf"rnnbench: waits for {HERE}\n", line)
     assert "process 1 had not ended when time was up" in session.communicate()[0]
 
@@ -161,6 +165,7 @@ def test_a_signal_ends_the_waiting(
         later(looked, monkeypatch, lambda descriptor: signal.setitimer(signal.ITIMER_REAL, 0.01))
         assert main([*verb, "--out", str(out)]) == code
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, alarm)
     assert looked == []
     assert not out.exists()
@@ -171,11 +176,11 @@ def test_what_needs_no_look_at_the_machine_is_refused_before_the_waiting(
 ) -> None:
     (tmp_path / "journal.jsonl").touch()
     with host_lock.host_lock(COMMAND):
-        assert main(["run", "--out", str(tmp_path)]) == 2
+        assert main(["run", "--out", str(tmp_path), "--no-wait"]) == 2
         assert "already holds a run" in capsys.readouterr().err
         with (tmp_path / "journal.jsonl").open() as journal:
             assert files.try_lock(journal.fileno())
-            assert main(["run", "--resume", str(tmp_path)]) == 2
+            assert main(["run", "--resume", str(tmp_path), "--no-wait"]) == 2
         assert "is being written by another run" in capsys.readouterr().err
 
 
