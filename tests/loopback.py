@@ -34,11 +34,13 @@ class Loopback:
         wait_for(file.exists)
         return str(json.loads(file.read_text())["address"])
 
-    def start(self, name: str, command: str, *arguments: str, python: str = sys.executable) -> None:
-        """Start a program of Dask."""
+    def start(
+        self, name: str, command: str, *arguments: str, python: str = sys.executable, lock: str | None = None
+    ) -> None:
+        """Start a program of Dask; its lock is one of its own unless ``lock`` names another file."""
         variables = {
             "PYTHONPATH": os.pathsep.join([str(PROJECT), str(TESTS)]) if python == sys.executable else "",
-            "RNNBENCH_LOCK": str(self.folder / f"{name}.lock"),
+            "RNNBENCH_LOCK": lock or str(self.folder / f"{name}.lock"),
             played_part.FOLDER: str(self.folder),
             played_part.NAME: name,
         }
@@ -65,11 +67,13 @@ class Loopback:
         )
         self.start("scheduler", "dask_scheduler", *place)
 
-    def worker(self, name: str, *, played: bool = True, python: str = sys.executable) -> None:
-        """Start a worker; it plays what it is asked to measure."""
+    def worker(
+        self, name: str, *, played: bool = True, python: str = sys.executable, lock: str | None = None
+    ) -> None:
+        """Start a worker; it plays what it is asked to measure, or measures it."""
         places = ("--name", name, "--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder))
         preload = ("--preload", str(TESTS / "played_part.py")) if played else ()
-        self.start(name, "dask_worker", self.address, *places, *preload, python=python)
+        self.start(name, "dask_worker", self.address, *places, *preload, python=python, lock=lock)
 
     def await_hosts(self, count: int) -> None:
         """Wait until the scheduler has so many hosts."""

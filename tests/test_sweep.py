@@ -11,7 +11,8 @@ from declared import declare
 from bench.api import sweep
 from bench.api.run import carry_out, exit_code
 from bench.api.sweep import Sharing
-from bench.cluster.part import Job
+from bench.cluster.part import VERSIONS as VERSION_NAMES
+from bench.cluster.part import Description, Job
 from bench.cluster.pool import PoolHost, differences
 from bench.machine.errors import Unfinished, UserError
 from bench.machine.signals import Terminated
@@ -34,7 +35,9 @@ from bench.workload.options import RunOptions, scheduler
 PLAN = declare("numpy-inplace", preset="grid", hidden=(4, 8, 16), batch=(1,))
 PARTS = list(split(PLAN))
 SEAL = "0123456789abcdef"
-A, B = (PoolHost(name, name, (f"tcp://{name}:1",), 2, {"numpy": "2.4.6"}) for name in "ab")
+VERSIONS = dict.fromkeys(VERSION_NAMES, "1")
+A, B = (PoolHost(Description(name, 2, VERSIONS), (f"tcp://{name}:1",)) for name in "ab")
+OTHER = replace(B, told=Description("b", 2, VERSIONS | {"numpy": "2"}))
 Outcome = bytes | str | None
 
 
@@ -44,18 +47,17 @@ class PlayedPool:
 
     react: Callable[[str, str, int], Outcome]
     there: Callable[[int], Sequence[PoolHost]] = lambda look: [A, B]
-    unusable: dict[str, str] = field(default_factory=dict)
     started: list[tuple[str, str]] = field(default_factory=list)  # host, part
     cancelled: list[Any] = field(default_factory=list)
     looks: int = 0
 
     def hosts(self) -> dict[str, PoolHost]:
         self.looks += 1
-        return {host.id: host for host in self.there(self.looks)}
+        return {host.told.id: host for host in self.there(self.looks)}
 
     def start(self, host: PoolHost, job: Job) -> list[Any]:
-        self.started.append((host.id, job.plan.run))
-        return [host.id, job.plan.run, 0]
+        self.started.append((host.told.id, job.plan.run))
+        return [host.told.id, job.plan.run, 0]
 
     def outcome(self, task: list[Any]) -> Outcome:
         task[2] += 1
@@ -178,23 +180,18 @@ def test_a_host_with_a_new_worker_goes_on_with_other_parts(tmp_path, whole) -> N
 
 @pytest.mark.parametrize(("allowed", "hosts"), [(False, {"a"}), (True, {"a", "b"})])
 def test_a_host_of_other_versions_that_comes_later(tmp_path, whole, allowed: bool, hosts: set[str]) -> None:
-    other = replace(B, versions={"numpy": "1.0"})
     pool = PlayedPool(
         lambda host, part, asked: whole(part) if asked > 2 else None,
-        there=lambda look: [A] if look == 1 else [A, other],
+        there=lambda look: [A] if look == 1 else [A, OTHER],
     )
     _, said = share(tmp_path / "s", pool, any_environment=allowed)
     assert {host for host, _ in pool.started} == hosts
-    assert len([line for line in said if "b came later and is not used" in line]) == (not allowed)
+    assert len([line for line in said if "tcp://b:1 came later and is not used" in line]) == (not allowed)
 
 
 def test_how_versions_differ_names_the_hosts() -> None:
     assert differences([A, B]) == ""
-    assert (
-        differences([A, replace(B, versions={"numpy": "1.0"})])
-        == "numpy: 2.4.6 on tcp://a:1, 1.0 on tcp://b:1"
-    )
-    assert differences([replace(A, versions={"torch": None})]) == "torch: none on tcp://a:1"
+    assert differences([A, OTHER, A]) == "numpy: 1 on tcp://a:1 and tcp://a:1, 2 on tcp://b:1"
 
 
 # --- what is kept

@@ -29,7 +29,7 @@ from bench.measure.plan import make_plan
 from bench.measure.refine import Refined, load_grid
 from bench.measure.refine import refine as refine_rounds
 from bench.measure.runner import Runner
-from bench.records.folder import as_text, display_path, drawing_report, free_folder, run_name
+from bench.records.folder import as_text, display_path, drawing_report, free_folder, make_folder, run_name
 from bench.records.journal import FILE_NAME, Journal
 from bench.records.record import AnyRecord, BudgetRule, End, Environment, Plan
 from bench.records.results import RESULTS, newest
@@ -217,10 +217,7 @@ def measure(
 
     ``seen`` is the result of ``report_usage`` before the run.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
+    make_folder(folder)
     environment_record = environment(plan, keep, host_name=host_name, seen=seen)
     return _measure_into(Journal(folder / FILE_NAME), plan, environment_record, keep, progress)
 

@@ -17,6 +17,7 @@ from bench.machine.signals import Terminated
 from bench.machine.wording import count, one_line
 from bench.measure.split import split
 from bench.records import journal, sweep
+from bench.records.folder import make_folder
 from bench.records.record import Plan
 from bench.records.sealed import MAX_RECORDS
 from bench.records.sweep import Ended, Host, Measured, Part, SavedSweep, Sweep, SweepFile, Unmeasured
@@ -39,20 +40,12 @@ def new_sweep(
     with connected(args.scheduler) as pool:
         hosts = usable(pool, any_environment=args.any_environment, say=say)
         # the first host stands for all: others tell in their journals which devices they lack
-        plan = declare(pool.devices(hosts[0]), min(host.cpus for host in hosts))
+        plan = declare(pool.devices(hosts[0]), min(host.told.cpus for host in hosts))
         parts = [Part(name, [group.name for group in one.groups]) for name, one in split(plan).items()]
-        declared = Sweep(
-            sweep.SCHEMA, plan.version, plan.started_utc, plan.command, args.everywhere, list(args.keep_env),
-            args.host_name, plan, parts,
-        )  # fmt: skip
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"cannot make the folder {folder}: {error.strerror}; choose another --out"
-            ) from error
+        make_folder(folder)
         with SweepFile(folder / sweep.FILE_NAME) as file:
-            file.write(declared)
+            how = (args.everywhere, list(args.keep_env), args.host_name)
+            file.write(Sweep(sweep.SCHEMA, plan.version, plan.started_utc, plan.command, *how, plan, parts))
             return Sharing(pool, file, sweep.load_sweep(folder), args, say).run(), plan
 
 
@@ -66,7 +59,7 @@ def resume_sweep(args: RunOptions, folder: Path, say: Say) -> Ended:
         raise UserError(f"{folder} is a sweep: go on with it by --resume and --scheduler, without --blocks")
     file, saved = SweepFile.reopen(folder)
     with file:
-        if saved.tiles and not saved.missing and not saved.declared.everywhere:
+        if not saved.missing and not saved.declared.everywhere:
             raise UserError(f"{folder} is complete: there is nothing to go on with")
         with connected(args.scheduler) as pool:
             usable(pool, any_environment=args.any_environment, say=say)
@@ -80,13 +73,11 @@ def usable(pool: Pool, *, any_environment: bool, say: Say) -> list[PoolHost]:
         UserError: a worker cannot be used; or versions differ, and ``any_environment`` is False.
     """
     hosts = list(pool.hosts().values())
-    for reason in pool.unusable.values():
+    for reason in pool.unusable:
         raise UserError(reason)
     if different := differences(hosts):
         if not any_environment:
-            raise UserError(
-                f"the hosts differ ({different}); {INSTALL}, or measure all the same with --any-environment"
-            )
+            raise UserError(f"the hosts differ ({different}); {INSTALL}, or give --any-environment")
         say(f"the hosts differ ({different})")
     return hosts
 
@@ -107,14 +98,11 @@ class Sharing:
         self._pool, self._file, self._saved, self._args, self._say = pool, file, saved, args, say
         self._declared = saved.declared
         self._plans = split(saved.declared.plan)
-        self._names = {host.host: name for name, host in saved.hosts.items()}
+        self._names = {host.host: name for name, host in saved.hosts.items()}  # by id
         self._admitted: dict[str, PoolHost] = {}  # by name
-        self._refused: set[str] = set()  # ids of hosts, and addresses of workers
-        self._measured = {
-            (tile.part.name, self._queue(tile.host.name))
-            for tile in saved.tiles
-            if tile.host and tile.measured
-        }
+        self._refused: set[str] = set()  # ids of hosts
+        measured = [tile.measured for tile in saved.tiles if tile.measured]
+        self._measured = {(one.part, self._queue(one.host)) for one in measured}
         self._tried: set[tuple[str, str]] = set()  # part, host
         self._running: dict[str, _Running] = {}  # by host
 
@@ -145,25 +133,26 @@ class Sharing:
             for running in self._running.values():
                 self._pool.cancel(running.task)
         saved = sweep.load_sweep(self._saved.path)
-        tiles, missing = saved.tiles, saved.missing
-        if len(missing) == len(tiles):
-            reason = missing[0].reason if missing else "no host was there"
-            end("partial", reason)
-            raise Unfinished(f"nothing was measured: {reason}")
+        missing, tiles = saved.missing, saved.tiles
         for tile in missing:
             host = f" on {tile.host.name}" if tile.host else ""
             self._say(f"{tile.part.name} is missing{host}: {tile.reason}")
+        if len(missing) == len(tiles):
+            end("partial", "nothing was measured")
+            raise Unfinished(f"nothing was measured: {missing[0].reason if missing else 'no host was there'}")
         if missing:
             return end("partial", f"{count(len(missing), 'case')} missing")
-        failed = sum(tile.measured is not None and tile.measured.status == "partial" for tile in tiles)
-        return end("partial" if failed else "complete", f"{count(len(tiles), 'case')} measured")
+        statuses = {tile.measured.status for tile in tiles if tile.measured}
+        return end(
+            "complete" if statuses == {"complete"} else "partial", f"{count(len(tiles), 'case')} measured"
+        )
 
     def _queue(self, host: str) -> str:
         """Return whose queue of parts a host takes from: its own, or that of all."""
         return host if self._declared.everywhere else ""
 
     def _share(self, progress: SweepProgress) -> None:
-        idle_from_s: float | None = None
+        worked_s = time.monotonic()
         while True:
             hosts = self._present()
             for name, running in list(self._running.items()):
@@ -176,66 +165,44 @@ class Sharing:
                 del self._running[name]
                 told = self._note(name, running.part, outcome)
                 total = len(self._plans) * (len(self._names) if self._declared.everywhere else 1)
-                progress.line(name, f"{told}; {len(self._measured)} of {total}")
+                progress.line(name, f"{running.part} {told}; {len(self._measured)} of {total}")
             for name, host in hosts.items():
-                part = None if name in self._running else self._next(name)
-                if part is not None:
+                if name not in self._running and (part := self._next(name)):
                     self._tried.add((part, name))
-                    job = Job(
-                        self._plans[part],
-                        self._declared.keep,
-                        self._declared.host_name,
-                        self._args.wait_quiet,
-                        self._args.no_wait,
-                    )
+                    how = (self._declared.keep, self._declared.host_name)
+                    job = Job(self._plans[part], *how, self._args.wait_quiet, self._args.no_wait)
                     self._running[name] = _Running(part, self._pool.start(host, job), host.workers)
-                    progress.now(name, f"{part} ({host.address})")
+                    progress.now(name, f"{part} ({host.workers[0]})")
             if self._running:
-                idle_from_s = None
-            else:
-                now = time.monotonic()
-                idle_from_s = now if idle_from_s is None else idle_from_s
-                if not self._may_come(hosts) or now - idle_from_s > AWAIT_S:
-                    return
+                worked_s = time.monotonic()
+            elif (
+                not any(self._next(name) for name in self._admitted.keys() - hosts.keys())
+                or time.monotonic() - worked_s > AWAIT_S
+            ):
+                return
             time.sleep(LOOK_S)
 
     def _next(self, host: str) -> str | None:
         """Return the next part for a host; None if it has tried all that is left."""
+        queue = self._queue(host)
         taken = {(running.part, self._queue(name)) for name, running in self._running.items()}
-        return next(
-            (
-                part
-                for part in self._plans
-                if (part, self._queue(host)) not in self._measured | taken and (part, host) not in self._tried
-            ),
-            None,
-        )
-
-    def _may_come(self, hosts: dict[str, PoolHost]) -> bool:
-        """Return whether a host that is not there could measure more."""
-        gone = [name for name in self._admitted if name not in hosts]
-        return any(self._next(name) is not None for name in gone)
+        left = (part for part in self._plans if (part, queue) not in self._measured | taken)
+        return next((part for part in left if (part, host) not in self._tried), None)
 
     def _present(self) -> dict[str, PoolHost]:
         """Return the hosts that are there and may be used, by name; a new one gets a name."""
         present = {}
         for id_, host in self._pool.hosts().items():
+            different = differences([*self._admitted.values(), host])
+            if id_ not in self._refused and different and not self._args.any_environment:
+                self._refused.add(id_)
+                self._say(f"{host.workers[0]} came later and is not used: the hosts differ ({different})")
             if id_ in self._refused:
                 continue
-            if (name := self._names.get(id_)) not in self._admitted:
-                different = differences([*self._admitted.values(), host])
-                if different and not self._args.any_environment:
-                    self._refused.add(id_)
-                    self._say(f"{host.address} came later and is not used: the hosts differ ({different})")
-                    continue
-            if name is None:
-                name = self._names[id_] = f"host-{len(self._names) + 1}"
-                self._file.write(Host(name, id_, host.versions))
-            present[name] = self._admitted[name] = host
-        for address, reason in self._pool.unusable.items():
-            if address not in self._refused:
-                self._refused.add(address)
-                self._say(reason)
+            if id_ not in self._names:
+                self._names[id_] = f"host-{len(self._names) + 1}"
+                self._file.write(Host(self._names[id_], id_, host.told.versions))
+            present[self._names[id_]] = self._admitted[self._names[id_]] = host
         return present
 
     def _note(self, host: str, part: str, outcome: bytes | str) -> str:
@@ -243,15 +210,14 @@ class Sharing:
         if isinstance(outcome, bytes):
             try:
                 measured = self._keep(host, part, outcome)
-            except (UserError, OSError) as error:
-                outcome = error_text(error)
-            else:
                 self._file.write(measured)
                 self._measured.add((part, self._queue(host)))
-                return f"{part} measured in {measured.seconds:.0f} s"
+                return f"measured in {measured.seconds:.0f} s"
+            except (UserError, OSError) as error:
+                outcome = error_text(error)
         reason = one_line(outcome)
         self._file.write(Unmeasured(part, host, reason))
-        return f"{part} not measured: {reason}"
+        return f"not measured: {reason}"
 
     def _keep(self, host: str, part: str, data: bytes) -> Measured:
         """Write a journal into the folder of its part, byte for byte, if it is whole and of this part's plan.
@@ -270,6 +236,6 @@ class Sharing:
         if run.plan != self._plans[part]:
             raise UserError("its journal is of another plan")
         folder = sweep.part_folder(self._saved.path, self._declared, part, host)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         write_atomic(folder / journal.FILE_NAME, data)
         return Measured(part, host, seal, run.end.status, run.end.seconds)

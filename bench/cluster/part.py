@@ -6,7 +6,6 @@ A task runs in a thread of a worker; what times needs a main thread, its own sig
 import math
 import os
 import time
-from typing import Any
 
 import msgspec
 
@@ -19,7 +18,17 @@ from bench.records.journal import FILE_NAME
 from bench.records.record import Plan
 
 PROCESS = "bench.api.part"
+# a host without any of these has "none", and differs
+VERSIONS = ("rnnbench", "commit", "uncommitted_sha256", "python", "numpy", "torch")
 LOOK_S = 0.25  # how often to check that the part is still wanted
+
+
+class Description(msgspec.Struct, frozen=True):
+    """Describe a worker's host; ``id`` is the hash that its journals have, unless it has its own lock."""
+
+    id: str
+    cpus: int
+    versions: dict[str, str]
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -39,11 +48,18 @@ class Reply(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def describe() -> dict[str, Any]:
-    """Return what the client must know of this host; a lock of its own makes a part of it a host."""
+def describe() -> Description:
+    """Return what the client must know of this host."""
     lock = os.environ.get(host_lock.VARIABLE, "")
-    identity = host.digest(f"{host.host_hash()}\n{lock}") if lock else host.host_hash()
-    return {"host": identity, "cpus": host.usable_cpus(), "rnnbench": bench.__version__, **host.checkout()}
+    facts = {
+        "rnnbench": bench.__version__,
+        **host.checkout(),
+        **host.python(),
+        **host.packages({})["packages"],
+    }
+    versions = {name: str(facts.get(name) or "none") for name in VERSIONS}
+    own = host.digest(f"{host.host_hash()}\n{lock}") if lock else host.host_hash()
+    return Description(own, host.usable_cpus(), versions)
 
 
 def measure(job: Job) -> bytes:

@@ -32,6 +32,18 @@ def free_folder(name: str) -> Path:
     return folder
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder of results, and those above it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
+
+
 def run_name(folder: Path) -> str:
     """Return the name of a run in this folder, as valid text."""
     return as_text(Path(os.path.normpath(folder.absolute())).name)

@@ -28,6 +28,7 @@ TOPICS = {
     "T21": "Work left out of the clock",
     "T22": "The mistake in a wrong gradient",
     "T23": "Installed without a clone",
+    "T24": "Measured on other hosts",
     "ADVISE": "Answers about other sizes",
     "F": "Faults",
     "SPEED": "The speed of the suite itself",
@@ -55,7 +56,7 @@ def topic_of(key: str) -> str:
 
 
 def order(key: str) -> tuple[Any, ...]:
-    """T1 to T23, the other known topics, then whatever else there is; mutants last within their topic."""
+    """T1 to T24, the other known topics, then whatever else there is; mutants last within their topic."""
     topic, known = topic_of(key), [*TOPICS]
     place = known.index(topic) if topic in known else len(known)
     parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", key)]
