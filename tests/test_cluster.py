@@ -59,7 +59,9 @@ def as_written(cluster: Loopback, measured: Measured) -> SavedSweep:
         journal = (tile.folder / FILE_NAME).read_bytes()
         assert journal in [path.read_bytes() for path in cluster.folder.glob(f"{tile.part.name}-by-*")]
         assert tile.measured.seal == json.loads(journal.splitlines()[-1])["seal"]
-        assert load_run(tile.folder).plan == split(saved.declared.plan)[tile.part.name]
+        run = load_run(tile.folder)
+        assert run.plan == split(saved.declared.plan)[tile.part.name]
+        assert run.environment.machine["host"] == tile.host.host
     return saved
 
 

@@ -36,8 +36,8 @@ PLAN = declare("numpy-inplace", preset="grid", hidden=(4, 8, 16), batch=(1,))
 PARTS = list(split(PLAN))
 SEAL = "0123456789abcdef"
 VERSIONS = dict.fromkeys(VERSION_NAMES, "1")
-A, B = (PoolHost(Description(name, 2, VERSIONS), (f"tcp://{name}:1",)) for name in "ab")
-OTHER = replace(B, told=Description("b", 2, VERSIONS | {"numpy": "2"}))
+A, B = (PoolHost(Description(name, name, 2, VERSIONS), (f"tcp://{name}:1",)) for name in "ab")
+OTHER = replace(B, told=Description("b", "b", 2, VERSIONS | {"numpy": "2"}))
 Outcome = bytes | str | None
 
 

@@ -98,7 +98,7 @@ class Sharing:
         self._pool, self._file, self._saved, self._args, self._say = pool, file, saved, args, say
         self._declared = saved.declared
         self._plans = split(saved.declared.plan)
-        self._names = {host.host: name for name, host in saved.hosts.items()}  # by id
+        self._names = {host.id: name for name, host in saved.hosts.items()}
         self._admitted: dict[str, PoolHost] = {}  # by name
         self._refused: set[str] = set()  # ids of hosts
         measured = [tile.measured for tile in saved.tiles if tile.measured]
@@ -201,7 +201,7 @@ class Sharing:
                 continue
             if id_ not in self._names:
                 self._names[id_] = f"host-{len(self._names) + 1}"
-                self._file.write(Host(self._names[id_], id_, host.told.versions))
+                self._file.write(Host(self._names[id_], host.told.host, host.told.versions, id_))
             present[self._names[id_]] = self._admitted[self._names[id_]] = host
         return present
 

@@ -24,9 +24,10 @@ LOOK_S = 0.25  # how often to check that the part is still wanted
 
 
 class Description(msgspec.Struct, frozen=True):
-    """Describe a worker's host; ``id`` is the hash that its journals have, unless it has its own lock."""
+    """Describe a worker's host; with a lock of its own, it is a host of its own, with another ``id``."""
 
     id: str
+    host: str  # the hash that its journals have
     cpus: int
     versions: dict[str, str]
 
@@ -58,8 +59,9 @@ def describe() -> Description:
         **host.packages({})["packages"],
     }
     versions = {name: str(facts.get(name) or "none") for name in VERSIONS}
-    own = host.digest(f"{host.host_hash()}\n{lock}") if lock else host.host_hash()
-    return Description(own, host.usable_cpus(), versions)
+    machine = host.host_hash()
+    own = host.digest(f"{machine}\n{lock}") if lock else machine
+    return Description(own, machine, host.usable_cpus(), versions)
 
 
 def measure(job: Job) -> bytes:

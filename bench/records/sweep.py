@@ -44,11 +44,15 @@ class Sweep(Record, frozen=True):
 
 
 class Host(Record, frozen=True):
-    """Describe a host when it is first used; ``host`` is the hash that its journals have."""
+    """Describe a host when it is first used; ``host`` is the hash that its journals have.
+
+    A host with a lock of its own has another ``id``: several of them may be on one machine.
+    """
 
     name: FolderName
     host: str
     facts: Facts  # versions of Python and packages, and the commit of rnnbench
+    id: str = ""
 
 
 class Measured(Record, frozen=True):
