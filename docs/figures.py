@@ -73,16 +73,17 @@ def blocks(folder: Path) -> dict[str, str]:
     run = load_run(folder / "run")
     grid = load_run(folder / "grid")
     shown = run_article(run)
-    sizes = run_article(
-        grid, refinements=[load_run(path) for path in sorted((folder / "grid").glob("refine-*"))]
-    )
+    refinements = [load_run(path) for path in sorted((folder / "grid").glob("refine-*"))]
+    sizes = run_article(grid, refinements=refinements)
+    n_added = sum(len(refinement.plan.groups) for refinement in refinements)
     ladder = section(shown, "ladder")
     packages = run.environment.machine["packages"]
     machine = f"{shown.machine}, no GPU; NumPy {packages['numpy']}, PyTorch {packages['torch']}"
     why = [*section(shown, "limits").lead[:2], *section(shown, "breakeven").lead[:2]]
     turns = section(sizes, "crossover").lead[:2]
+    counted = f"{len(grid.plan.groups)} sizes of the grid and {n_added} that its refinement added."
     return {
-        "answer": f"On {machine}:\n\n" + bullets([*answer(shown), turns[0]]),
+        "answer": f"On {machine}:\n\n" + bullets([*answer(shown), f"{turns[0]} ({counted})"]),
         "ladder": bullets(ladder.lead),
         "ladder-table": table(ladder.tables[0]),
         "answers": bullets([*why, *answer(sizes)]),

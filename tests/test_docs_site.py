@@ -31,6 +31,17 @@ def test_the_site_has_every_page_once_and_no_other():
     assert sorted(NAV) == sorted({*HOOK["ELSEWHERE"], *(file for file in FILES if file.endswith(".md"))})
 
 
+def test_the_readme_links_the_page_of_each_use():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    (uses,) = re.findall(r"^  - Use it:\n((?:      - .*\n)+)", text, re.MULTILINE)
+    pages = re.findall(r": (\S+)\n", uses)
+    assert len(pages) > 8
+    readme = source("index.md")
+    assert not [
+        page for page in pages if f"](docs/{page.replace('notebook.md', 'notebook.ipynb')}" not in readme
+    ]
+
+
 @pytest.mark.parametrize("page", NAV)
 def test_links_of_a_page_lead_to_files_of_the_site_or_of_the_repository(page):
     text = HOOK["linked"](source(page), page, SITE, "https://host/me/rnnbench")

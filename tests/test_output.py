@@ -17,6 +17,8 @@ from bench.api import run, train
 from bench.api.options import VERBS
 from bench.cli.main import main
 from bench.machine import terminal
+from bench.records.journal import load_run
+from bench.reporting import trees
 from bench.reporting.build import load_results
 from bench.reporting.display import screen
 from bench.training.result import load_result
@@ -72,6 +74,19 @@ def test_a_report_prints_every_result_with_its_intervals_and_what_it_could_not_r
     (row,) = [row for row in measured["rows"] if row["entry"] == USUAL]
     assert (row["ratio"], row["low"], row["verdict"]) == (usual["ratio"], usual["low"], "SLOWER")
     assert (trained["kind"], trained["rows"][0]["variant"]) == ("training", "numpy-inplace")
+
+
+def test_the_page_on_results_shows_json_as_it_is(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+    shown = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    folder = write_run(tmp_path, example_records())
+    tree = trees.result_tree(folder, load_run(folder), ["answer"])
+    printed = trees.document(folder / "report.html", [tree])
+    assert (shown.keys(), shown["format"]) == (printed.keys(), printed["format"])
+    (example,) = shown["results"]
+    assert example.keys() == tree.keys()
+    assert example["comparisons"][0].keys() == tree["comparisons"][0].keys()
+    assert example["rows"][0].keys() < tree["rows"][0].keys()
 
 
 def test_a_training_prints_its_result_and_moves_all_else_to_standard_error(
