@@ -15,33 +15,35 @@ import numpy as np
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
 from impl_numpy.rnn_inplace import sigmoid_into, times_sigmoid_prime, times_tanh_prime
-from impl_numpy.workspace import bind_in_place
+from impl_numpy.workspace import bind_in_place, copies, kept
 
 
 def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, keep = params["W"].shape[1], 1 if task == "forward" else T  # steps that are kept for the way back
-    p = {name: array.copy() for name, array in params.items()}
+    H, (keep, n_states) = params["W"].shape[1], kept(task, T)
+    p = copies(task, params, B)
     # one matrix a gate, so that a gate's numbers lie side by side; views: they follow the updates
     U, W = p["U"].reshape(3, H, I), p["W"].reshape(3, H, H)
     UT, WT = U.transpose(0, 2, 1), W.transpose(0, 2, 1)
-    bU, bW = (p[name].reshape(3, 1, H) if name in p else None for name in ("bU", "bW"))
+    bU, bW = (p[name].reshape(3, -1, H) if name in p else None for name in ("bU", "bW"))
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     u, w = np.empty((3, T, B, H), x.dtype), np.empty((3, keep, B, H), x.dtype)
     rz, n = np.empty((2, keep, B, H), x.dtype), np.empty((keep, B, H), x.dtype)
-    hs, u_rows = np.zeros((keep + 1, B, H), x.dtype), u.reshape(3, T * B, H)
+    hs, u_rows = np.zeros((n_states, B, H), x.dtype), u.reshape(3, T * B, H)
     u_n, w_n, (r, z) = u[2], w[2], rz  # (T, B, H) each
+
+    def start() -> None:
+        hs[0] = 0
 
     def advance() -> Array:
         np.matmul(rows, UT, out=u_rows)  # (3, T B, H): U x_t of every step and gate
         if bU is not None:
             np.add(u_rows, bU, out=u_rows)
         h = hs[0]
-        h[...] = 0
         for t in range(T):
             k = t % keep
-            w_t, rz_t, n_t, h_new = w[:, k], rz[:, k], n[k], hs[(t + 1) % (keep + 1)]
+            w_t, rz_t, n_t, h_new = w[:, k], rz[:, k], n[k], hs[(t + 1) % n_states]
             np.matmul(h, WT, out=w_t)  # (3, B, H)
             if bW is not None:
                 np.add(w_t, bW, out=w_t)
@@ -61,7 +63,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     straight, d_n, d_z = (np.empty((B, H), x.dtype) for _ in range(3))
     product = np.empty((3, B, H), x.dtype)
     dw_rowsT, du_n_rows = dw.reshape(3, keep * B, H).transpose(0, 2, 1), du_n.reshape(keep * B, H)
-    h_rows = hs[:-1].reshape(keep * B, H)
+    h_rows = hs[:keep].reshape(keep * B, H)
 
     def back(dh: Array, grads: Params) -> None:
         for t in range(T - 1, -1, -1):
@@ -86,4 +88,4 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
             np.copyto(grads["bU"][: 2 * H], grads["bW"][: 2 * H])
             np.sum(du_n_rows, axis=0, out=grads["bU"][2 * H :])
 
-    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)
+    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)

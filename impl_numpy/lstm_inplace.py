@@ -15,33 +15,36 @@ import numpy as np
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
 from impl_numpy.rnn_inplace import sigmoid_into, times_sigmoid_prime, times_tanh_prime
-from impl_numpy.workspace import bind_in_place
+from impl_numpy.workspace import bind_in_place, copies, kept
 
 
 def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, keep = params["W"].shape[1], 1 if task == "forward" else T  # steps that are kept for the way back
-    p = {name: array.copy() for name, array in params.items()}
+    H, (keep, n_states) = params["W"].shape[1], kept(task, T)
+    p = copies(task, params, B)
     # one matrix a gate, so that a gate's numbers lie side by side; views: they follow the updates
     U, W = p["U"].reshape(4, H, I), p["W"].reshape(4, H, H)
     UT, WT = U.transpose(0, 2, 1), W.transpose(0, 2, 1)
     biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     a, product = np.empty((4, T, B, H), x.dtype), np.empty((4, B, H), x.dtype)  # a_t, then the gates
-    hs, cs = np.zeros((keep + 1, B, H), x.dtype), np.zeros((keep + 1, B, H), x.dtype)
-    tanh_c, a_rows, b = np.empty((keep, B, H), x.dtype), a.reshape(4, T * B, H), np.empty(4 * H, x.dtype)
+    hs, cs = np.zeros((n_states, B, H), x.dtype), np.zeros((n_states, B, H), x.dtype)
+    b = np.empty_like(p["bU"]) if biased else np.empty(0)
+    tanh_c, a_rows, b_rows = np.empty((keep, B, H), x.dtype), a.reshape(4, T * B, H), b.reshape(4, -1, H)
     both, (i, f, g, o) = a[:2], a  # input and forget gate; (T, B, H) each
+
+    def start() -> None:
+        hs[0] = cs[0] = 0
 
     def advance() -> Array:
         np.matmul(rows, UT, out=a_rows)  # (4, T B, H): U x_t of every step and gate
         if biased:
             np.add(p["bU"], p["bW"], out=b)
-            np.add(a_rows, b.reshape(4, 1, H), out=a_rows)
+            np.add(a_rows, b_rows, out=a_rows)
         h, c = hs[0], cs[0]
-        h[...] = c[...] = 0
         for t in range(T):
-            a_t, h_new, c_new = a[:, t], hs[(t + 1) % (keep + 1)], cs[(t + 1) % (keep + 1)]
+            a_t, h_new, c_new = a[:, t], hs[(t + 1) % n_states], cs[(t + 1) % n_states]
             np.matmul(h, WT, out=product)  # (4, B, H)
             np.add(a_t, product, out=a_t)
             sigmoid_into(both[:, t], both[:, t])
@@ -59,7 +62,7 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     da = np.empty((4, keep, B, H), x.dtype)
     da_i, da_f, da_g, da_o = da
     dc, d_gate, d_c = (np.empty((B, H), x.dtype) for _ in range(3))
-    da_rows, h_rows = da.reshape(4, keep * B, H), hs[:-1].reshape(keep * B, H)
+    da_rows, h_rows = da.reshape(4, keep * B, H), hs[:keep].reshape(keep * B, H)
     da_rowsT = da_rows.transpose(0, 2, 1)
 
     def back(dh: Array, grads: Params) -> None:
@@ -86,4 +89,4 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
             np.sum(da_rows, axis=1, out=grads["bU"].reshape(4, H))
             np.copyto(grads["bW"], grads["bU"])
 
-    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)
+    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)

@@ -13,7 +13,7 @@ import numpy as np
 
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
-from impl_numpy.workspace import bind_in_place
+from impl_numpy.workspace import bind_in_place, copies, kept
 
 
 def tanh_into(a: Array, out: Array) -> None:
@@ -73,33 +73,36 @@ def bind(
 ) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, keep = len(params["W"]), 1 if task == "forward" else T  # steps that are kept for the way back
+    H, (keep, n_states) = len(params["W"]), kept(task, T)
     act, times_act_prime = ACTIVATIONS[activation]
 
-    p = {name: array.copy() for name, array in params.items()}
+    p = copies(task, params, B)
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
-    a, hs = np.empty((T, B, H), x.dtype), np.zeros((keep + 1, B, H), x.dtype)
-    a_rows, b, product = a.reshape(T * B, H), np.empty(H, x.dtype), np.empty((B, H), x.dtype)
+    a, hs = np.empty((T, B, H), x.dtype), np.zeros((n_states, B, H), x.dtype)
+    b = np.empty_like(p["bU"]) if biased else np.empty(0)
+    a_rows, b_rows, product = a.reshape(T * B, H), b.reshape(-1, H), np.empty((B, H), x.dtype)
+
+    def start() -> None:
+        hs[0] = 0
 
     def advance() -> Array:
         np.matmul(rows, UT, out=a_rows)  # (T B, H): U x_t of every step
         if biased:
             np.add(p["bU"], p["bW"], out=b)
-            np.add(a_rows, b, out=a_rows)
+            np.add(a_rows, b_rows, out=a_rows)
         h = hs[0]
-        h[...] = 0
         for t in range(T):
             a_t = a[t]  # (B, H)
             np.matmul(h, WT, out=product)
             np.add(a_t, product, out=a_t)
-            h = hs[(t + 1) % len(hs)]
+            h = hs[(t + 1) % n_states]
             act(a_t, h)
         return h
 
     das = np.empty((keep, B, H), x.dtype)
-    da_rows, h_rows = das.reshape(keep * B, H), hs[:-1].reshape(keep * B, H)
+    da_rows, h_rows = das.reshape(keep * B, H), hs[:keep].reshape(keep * B, H)
 
     def back(dh: Array, grads: Params) -> None:
         for t in range(T, 0, -1):
@@ -112,4 +115,4 @@ def bind(
             np.sum(da_rows, axis=0, out=grads["bU"])
             np.copyto(grads["bW"], grads["bU"])
 
-    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)
+    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)

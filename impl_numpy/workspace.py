@@ -1,6 +1,7 @@
 """What the variants in place share: output, loss and update in arrays that are allocated once.
 
-A cell's own file has the recurrence: its way forward to h_T, and its way back from dL/dh_T.
+A cell's own file has the recurrence: where its state starts, its way forward to h_T, and its way back from
+dL/dh_T.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,31 @@ from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
 
 
+def kept(task: str, T: int) -> tuple[int, int]:
+    """How many steps and how many states are kept: all for the way back, else the last of each."""
+    return (1, 1) if task in ("forward", "stream") else (T, T + 1)
+
+
+def copies(task: str, params: Params, B: int) -> Params:
+    """Copies of the parameters, which the update moves.
+
+    A stream's biases get a row for each sample, (gates, B, H) or (1, B, O), since NumPy allocates a buffer to
+    add one row to several.
+    """
+    p = {name: array.copy() for name, array in params.items()}
+    O, H = p["V"].shape  # noqa: E741  (the project's letter for outputs)
+    for name, width in {"bU": H, "bW": H, "bV": O}.items():
+        if task == "stream" and name in p:
+            p[name] = p[name].reshape(-1, 1, width).repeat(B, axis=1)
+    return p
+
+
 def bind_in_place(
     task: str,
     params: Params,
     p: Params,
     y: Array,
+    start: Callable[[], None],
     advance: Callable[[], Array],
     back: Callable[[Array, Params], None],
     *,
@@ -24,19 +45,26 @@ def bind_in_place(
 ) -> Bound:
     """Return the ``Bound`` of ``task``; ``p`` is the copy of ``params`` that the update moves.
 
-    ``advance`` makes all steps and returns h_T (B, H). ``back`` writes the gradients of U, W and their biases
-    from dL/dh_T (B, H), which it may overwrite.
+    ``start`` sets the state to zero. ``advance`` makes all steps from there and returns h_T (B, H). ``back``
+    writes the gradients of U, W and their biases from dL/dh_T (B, H), which it may overwrite.
     """
     V, VT, biased = p["V"], p["V"].T, "bV" in p
+    bV = p["bV"].reshape(-1, len(V)) if biased else None
     y_hat = np.empty(y.shape, y.dtype)  # (B, O)
 
-    def forward() -> Array:
+    def stream() -> Array:
         h = advance()
         np.matmul(h, VT, out=y_hat)
-        if biased:
-            np.add(y_hat, p["bV"], out=y_hat)
+        if bV is not None:
+            np.add(y_hat, bV, out=y_hat)
         return h
 
+    def forward() -> Array:
+        start()
+        return stream()
+
+    if task == "stream":
+        return Bound(stream, start, lambda: {"y_hat": y_hat})
     if task == "forward":
         return Bound(forward, lambda: None, lambda: {"y_hat": y_hat})
 

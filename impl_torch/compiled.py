@@ -46,50 +46,62 @@ class CompiledBound(Bound):
     compile_ns: int
 
 
-def rnn_forward(params: Params, x: Tensor, *, activation: str) -> Tensor:
-    """y_hat (B, O) of the RNN."""
+State = tuple[Tensor, ...]  # h, of an LSTM h and c, (B, H) each
+
+
+def rnn_forward(params: Params, x: Tensor, state: State, *, activation: str) -> tuple[Tensor, State]:
+    """y_hat (B, O) of the RNN, and the state after the last step."""
     act = ACTIVATIONS[activation]
-    h = zeros(params, x)
+    (h,) = state
     b = params["bU"] + params["bW"] if "bU" in params else None  # (H,)
     for a_t in linear(x, params["U"], b).unbind():  # (B, H): U x_t + b
         h = act(a_t + h @ params["W"].T)
-    return linear(h, params["V"], params.get("bV"))
+    return linear(h, params["V"], params.get("bV")), (h,)
 
 
-def gru_forward(params: Params, x: Tensor) -> Tensor:
-    """y_hat (B, O) of the GRU."""
-    h = zeros(params, x)
+def gru_forward(params: Params, x: Tensor, state: State) -> tuple[Tensor, State]:
+    """y_hat (B, O) of the GRU, and the state after the last step."""
+    (h,) = state
     for u_t in linear(x, params["U"], params.get("bU")).unbind():  # (B, 3H): U x_t + bU
         w_t = linear(h, params["W"], params.get("bW"))
         (u_r, u_z, u_n), (w_r, w_z, w_n) = u_t.chunk(3, dim=1), w_t.chunk(3, dim=1)  # (B, H) each
         r, z = torch.sigmoid(u_r + w_r), torch.sigmoid(u_z + w_z)
         n = torch.tanh(u_n + r * w_n)
         h = n + z * (h - n)
-    return linear(h, params["V"], params.get("bV"))
+    return linear(h, params["V"], params.get("bV")), (h,)
 
 
-def lstm_forward(params: Params, x: Tensor) -> Tensor:
-    """y_hat (B, O) of the LSTM."""
-    h = c = zeros(params, x)
+def lstm_forward(params: Params, x: Tensor, state: State) -> tuple[Tensor, State]:
+    """y_hat (B, O) of the LSTM, and the state after the last step."""
+    h, c = state
     b = params["bU"] + params["bW"] if "bU" in params else None  # (4H,)
     for u_t in linear(x, params["U"], b).unbind():  # (B, 4H): U x_t + b
         a_i, a_f, a_g, a_o = (u_t + h @ params["W"].T).chunk(4, dim=1)  # (B, H) each
         c = torch.sigmoid(a_f) * c + torch.sigmoid(a_i) * torch.tanh(a_g)
         h = torch.sigmoid(a_o) * torch.tanh(c)
-    return linear(h, params["V"], params.get("bV"))
+    return linear(h, params["V"], params.get("bV")), (h, c)
 
 
-def zeros(params: Params, x: Tensor) -> Tensor:
-    """h_0 or c_0 = 0, (B, H)."""
-    return x.new_zeros((x.shape[1], params["W"].shape[1]))
+FORWARD: dict[str, Callable[..., tuple[Tensor, State]]] = {
+    "rnn": rnn_forward, "gru": gru_forward, "lstm": lstm_forward,
+}  # fmt: skip
 
 
-FORWARD: dict[str, Callable[..., Tensor]] = {"rnn": rnn_forward, "gru": gru_forward, "lstm": lstm_forward}
+def zero_state(params: Params, x: Tensor, cell: str) -> State:
+    """h_0 = 0, and of an LSTM c_0 = 0."""
+    n_parts = 2 if cell == "lstm" else 1
+    return tuple(x.new_zeros((x.shape[1], params["W"].shape[1])) for _ in range(n_parts))
+
+
+def stream(params: Params, x: Tensor, state: State, *, cell: str, **options: str) -> tuple[Tensor, State]:
+    """y_t (B, O) and the next call's state, from x_t, the one step in ``x``, and this call's state."""
+    return FORWARD[cell](params, x, state, **options)
 
 
 def forward(params: Params, x: Tensor, *, cell: str, **options: str) -> Tensor:
     """y_hat (B, O)."""
-    return FORWARD[cell](params, x, **options)
+    y_hat, _ = FORWARD[cell](params, x, zero_state(params, x, cell), **options)
+    return y_hat
 
 
 def loss_of(params: Params, x: Tensor, y: Tensor, delta: Tensor, **options: str) -> Tensor:
@@ -146,9 +158,10 @@ def bind(
     """
     delta_there, lr_there = (x.new_tensor(number) for number in (delta, lr))
     current = params
+    state = zero = zero_state(params, x, options["cell"])
     last: dict[str, Tensor] = {}
 
-    functions = {"forward": forward, "gradient": gradient, "train_step": train_step}
+    functions = {"forward": forward, "gradient": gradient, "train_step": train_step, "stream": stream}
     function = compiled(functions[task], x.device.type, torch.get_num_threads())
 
     def call_forward() -> None:
@@ -162,14 +175,21 @@ def bind(
         nonlocal current
         last["loss"], current = function(current, x, y, delta_there, lr_there, **options)
 
+    def call_stream() -> None:
+        nonlocal state
+        last["y_hat"], state = function(current, x, state, **options)
+
     def reset() -> None:
-        nonlocal current
-        current = params
+        nonlocal current, state
+        current, state = params, zero
 
     def result() -> dict[str, Array]:
         return to_arrays(last | (current if task == "train_step" else {}))
 
-    calls = {"forward": call_forward, "gradient": call_gradient, "train_step": call_train_step}
+    calls = {
+        "forward": call_forward, "gradient": call_gradient, "train_step": call_train_step,
+        "stream": call_stream,
+    }  # fmt: skip
     compile_ns = compile_by(calls[task])
     reset()
     return CompiledBound(calls[task], reset, result, compile_ns)

@@ -12,31 +12,33 @@ from torch import Tensor
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
 from impl_torch.rnn_inplace import times_sigmoid_prime, times_tanh_prime
-from impl_torch.workspace import affine, bind_in_place
+from impl_torch.workspace import affine, bind_in_place, kept
 
 
 @torch.inference_mode()
 def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, keep = params["W"].shape[1], 1 if task == "forward" else T  # steps that are kept for the way back
+    H, (keep, n_states) = params["W"].shape[1], kept(task, T)
     p = {name: tensor.clone() for name, tensor in params.items()}
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     bU, bW = p.get("bU"), p.get("bW")
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     u, w = x.new_empty((T, B, 3 * H)), x.new_empty((keep, B, 3 * H))
     gates, n = x.new_empty((keep, B, 2 * H)), x.new_empty((keep, B, H))
-    hs, u_rows = x.new_zeros((keep + 1, B, H)), u.reshape(T * B, 3 * H)
+    hs, u_rows = x.new_zeros((n_states, B, H)), u.reshape(T * B, 3 * H)
     # views of every step, as slicing costs as much as computing
     u_gates, u_ns = u[..., : 2 * H].unbind(), u[..., 2 * H :].unbind()
     ws, w_gates, w_ns = w.unbind(), w[..., : 2 * H].unbind(), w[..., 2 * H :].unbind()
     rzs, rs, zs, ns = gates.unbind(), gates[..., :H].unbind(), gates[..., H:].unbind(), n.unbind()
     h_steps = hs.unbind()
 
+    def start() -> None:
+        h_steps[0].zero_()
+
     def advance() -> Tensor:
         affine(UT, bU, rows, u_rows)  # (T B, 3H): U x_t + bU of every step
         h = h_steps[0]
-        h.zero_()
         for t in range(T):
             k = t % keep
             affine(WT, bW, h, ws[k])  # (B, 3H)
@@ -44,14 +46,14 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             torch.sigmoid(rzs[k], out=rzs[k])
             torch.addcmul(u_ns[t], rs[k], w_ns[k], out=ns[k])
             torch.tanh(ns[k], out=ns[k])
-            h_new = h_steps[(t + 1) % len(h_steps)]
+            h_new = h_steps[(t + 1) % n_states]
             torch.lerp(ns[k], h, zs[k], out=h_new)  # n + z (h - n)
             h = h_new
         return h
 
     dw, du_n = x.new_empty((keep, B, 3 * H)), x.new_empty((keep, B, H))
     product, d_n, d_z = (x.new_empty((B, H)) for _ in range(3))
-    dw_rows, du_n_rows, h_rows = dw.reshape(-1, 3 * H), du_n.reshape(-1, H), hs[:-1].reshape(-1, H)
+    dw_rows, du_n_rows, h_rows = dw.reshape(-1, 3 * H), du_n.reshape(-1, H), hs[:keep].reshape(-1, H)
     dws, dw_rs, dw_zs = dw.unbind(), dw[..., :H].unbind(), dw[..., H : 2 * H].unbind()
     dw_ns, du_ns = dw[..., 2 * H :].unbind(), du_n.unbind()
 
@@ -76,4 +78,4 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             grads["bU"][: 2 * H].copy_(grads["bW"][: 2 * H])
             torch.sum(du_n_rows, dim=0, out=grads["bU"][2 * H :])
 
-    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)
+    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)

@@ -12,35 +12,37 @@ from torch import Tensor
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
 from impl_torch.rnn_inplace import times_sigmoid_prime, times_tanh_prime
-from impl_torch.workspace import affine, bind_in_place
+from impl_torch.workspace import affine, bind_in_place, kept
 
 
 @torch.inference_mode()
 def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, keep = params["W"].shape[1], 1 if task == "forward" else T  # steps that are kept for the way back
+    H, (keep, n_states) = params["W"].shape[1], kept(task, T)
     p = {name: tensor.clone() for name, tensor in params.items()}
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
     a, b = x.new_empty((T, B, 4 * H)), x.new_empty(4 * H)  # a_t, then the gates; bU + bW
-    hs, cs = x.new_zeros((keep + 1, B, H)), x.new_zeros((keep + 1, B, H))
+    hs, cs = x.new_zeros((n_states, B, H)), x.new_zeros((n_states, B, H))
     tanh_cs, a_rows = x.new_empty((keep, B, H)).unbind(), a.reshape(T * B, 4 * H)
     # views of every step, as slicing costs as much as computing
     a_steps, h_steps, c_steps = a.unbind(), hs.unbind(), cs.unbind()
     both = a[..., : 2 * H].unbind()  # input and forget gate
     i, f, g, o = (part.unbind() for part in a.chunk(4, dim=2))
 
+    def start() -> None:
+        h_steps[0].zero_()
+        c_steps[0].zero_()
+
     def advance() -> Tensor:
         if biased:
             torch.add(p["bU"], p["bW"], out=b)
         affine(UT, b if biased else None, rows, a_rows)  # (T B, 4H): U x_t + bU + bW of every step
         h, c = h_steps[0], c_steps[0]
-        h.zero_()
-        c.zero_()
         for t in range(T):
-            h_new, c_new = h_steps[(t + 1) % (keep + 1)], c_steps[(t + 1) % (keep + 1)]
+            h_new, c_new = h_steps[(t + 1) % n_states], c_steps[(t + 1) % n_states]
             torch.addmm(a_steps[t], h, WT, out=a_steps[t])  # (B, 4H)
             torch.sigmoid(both[t], out=both[t])
             torch.tanh(g[t], out=g[t])
@@ -54,7 +56,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
 
     da = x.new_empty((keep, B, 4 * H))
     dc, d_gate, d_c = (x.new_empty((B, H)) for _ in range(3))
-    da_rows, da_steps, h_rows = da.reshape(-1, 4 * H), da.unbind(), hs[:-1].reshape(-1, H)
+    da_rows, da_steps, h_rows = da.reshape(-1, 4 * H), da.unbind(), hs[:keep].reshape(-1, H)
     da_i, da_f, da_g, da_o = (part.unbind() for part in da.chunk(4, dim=2))
 
     def back(dh: Tensor, grads: Params) -> None:
@@ -80,4 +82,4 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             torch.sum(da_rows, dim=0, out=grads["bU"])
             grads["bW"].copy_(grads["bU"])
 
-    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)
+    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)

@@ -22,6 +22,7 @@ NAMES = {
     "U": "rnn.weight_ih", "W": "rnn.weight_hh", "V": "linear.weight",
     "bU": "rnn.bias_ih", "bW": "rnn.bias_hh", "bV": "linear.bias",
 }  # fmt: skip
+State = Tensor | tuple[Tensor, Tensor] | None  # h, of an LSTM h and c; None stands for zeros
 
 
 class Model(nn.Module):
@@ -36,26 +37,23 @@ class Model(nn.Module):
 
 
 class CellModel(Model):
-    """A cell applied T times from the state 0, then a linear layer on h_T."""
+    """A cell applied T times, then a linear layer on h_T."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(T, B, I) -> (B, O)."""
-        state = None
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """(T, B, I) -> (B, O), and the state after the last step, (B, H) each."""
         for x_t in x:
-            state = self.rnn(x_t, state)  # (B, H), of an LSTM h and c; None stands for zeros
-        y_hat: Tensor = self.linear(state[0] if isinstance(state, tuple) else state)
-        return y_hat
+            state = self.rnn(x_t, state)
+        return self.linear(state[0] if isinstance(state, tuple) else state), state
 
 
 class LayerModel(Model):
     """A layer over the whole sequence, then a linear layer on h_T."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(T, B, I) -> (B, O)."""
-        _, state = self.rnn(x)  # (1, B, H), of an LSTM h and c
-        h_last = state[0] if isinstance(state, tuple) else state
-        y_hat: Tensor = self.linear(h_last[0])
-        return y_hat
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """(T, B, I) -> (B, O), and the state after the last step, (1, B, H) each."""
+        _, state = self.rnn(x, state)
+        h = state[0] if isinstance(state, tuple) else state
+        return self.linear(h[0]), state
 
 
 def named_weights(model: Model) -> dict[str, Tensor]:
@@ -87,14 +85,21 @@ def bind(
     loss_function = nn.HuberLoss(delta=delta)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     last: dict[str, Tensor] = {}
+    state: State = None
 
     def forward() -> None:
         with torch.inference_mode():
-            last["y_hat"] = model(x)
+            last["y_hat"], _ = model(x)
+
+    def stream() -> None:
+        nonlocal state
+        with torch.inference_mode():
+            last["y_hat"], state = model(x, state)
 
     def gradient() -> None:
         optimizer.zero_grad()
-        loss = loss_function(model(x), y)
+        y_hat, _ = model(x)
+        loss = loss_function(y_hat, y)
         loss.backward()
         last["loss"] = loss
 
@@ -103,12 +108,14 @@ def bind(
         optimizer.step()
 
     def reset() -> None:
+        nonlocal state
+        state = None
         with torch.no_grad():
             for name, weight in weights.items():
                 weight.copy_(params[name])
 
     def result() -> dict[str, NDArray[Any]]:
-        if task == "forward":
+        if task in ("forward", "stream"):
             return to_arrays(last)
         if task == "train_step":
             return to_arrays(last | weights)
@@ -116,7 +123,7 @@ def bind(
         return to_arrays(last | grads)
 
     reset()
-    calls = {"forward": forward, "gradient": gradient, "train_step": train_step}
+    calls = {"forward": forward, "gradient": gradient, "train_step": train_step, "stream": stream}
     return Bound(calls[task], reset, result)
 
 

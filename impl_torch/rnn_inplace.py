@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
-from impl_torch.workspace import affine, bind_in_place
+from impl_torch.workspace import affine, bind_in_place, kept
 
 
 def times_tanh_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
@@ -58,31 +58,33 @@ def bind(
 ) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, keep = len(params["W"]), 1 if task == "forward" else T  # steps that are kept for the way back
+    H, (keep, n_states) = len(params["W"]), kept(task, T)
     act, times_act_prime = ACTIVATIONS[activation]
 
     p = {name: tensor.clone() for name, tensor in params.items()}
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
-    a, b, hs = x.new_empty((T, B, H)), x.new_empty(H), x.new_zeros((keep + 1, B, H))
+    a, b, hs = x.new_empty((T, B, H)), x.new_empty(H), x.new_zeros((n_states, B, H))
     a_rows, a_steps, h_steps = a.reshape(T * B, H), a.unbind(), hs.unbind()
+
+    def start() -> None:
+        h_steps[0].zero_()
 
     def advance() -> Tensor:
         if biased:
             torch.add(p["bU"], p["bW"], out=b)
         affine(UT, b if biased else None, rows, a_rows)  # (T B, H): U x_t + bU + bW of every step
         h = h_steps[0]
-        h.zero_()
         for t in range(T):
             a_t = a_steps[t]  # (B, H)
             torch.addmm(a_t, h, WT, out=a_t)
-            h = h_steps[(t + 1) % len(h_steps)]
+            h = h_steps[(t + 1) % n_states]
             act(a_t, out=h)
         return h
 
     das = x.new_empty((keep, B, H))
-    da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[:-1].reshape(-1, H)
+    da_steps, da_rows, h_rows = das.unbind(), das.reshape(-1, H), hs[:keep].reshape(-1, H)
 
     def back(dh: Tensor, grads: Params) -> None:
         for t in range(T, 0, -1):
@@ -95,4 +97,4 @@ def bind(
             torch.sum(da_rows, dim=0, out=grads["bU"])
             grads["bW"].copy_(grads["bU"])
 
-    return bind_in_place(task, params, p, y, advance, back, delta=delta, lr=lr)
+    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)

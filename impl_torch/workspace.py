@@ -1,7 +1,7 @@
 """What the variants in place share: output, loss and update in tensors that are allocated once.
 
-Mirrors ``impl_numpy/workspace.py``. A cell's own file has the recurrence: its way forward to h_T, and its way
-back from dL/dh_T.
+Mirrors ``impl_numpy/workspace.py``. A cell's own file has the recurrence: where its state starts, its way
+forward to h_T, and its way back from dL/dh_T.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,17 @@ def affine(weights: Tensor, bias: Tensor | None, x: Tensor, out: Tensor) -> None
         torch.addmm(bias, x, weights, out=out)
 
 
+def kept(task: str, T: int) -> tuple[int, int]:
+    """How many steps and how many states are kept: all for the way back, else the last of each."""
+    return (1, 1) if task in ("forward", "stream") else (T, T + 1)
+
+
 def bind_in_place(
     task: str,
     params: Params,
     p: Params,
     y: Tensor,
+    start: Callable[[], None],
     advance: Callable[[], Tensor],
     back: Callable[[Tensor, Params], None],
     *,
@@ -36,18 +42,24 @@ def bind_in_place(
 ) -> Bound:
     """Return the ``Bound`` of ``task``; ``p`` is the copy of ``params`` that the update moves.
 
-    ``advance`` makes all steps and returns h_T (B, H). ``back`` writes the gradients of U, W and their biases
-    from dL/dh_T (B, H), which it may overwrite.
+    ``start`` sets the state to zero. ``advance`` makes all steps from there and returns h_T (B, H). ``back``
+    writes the gradients of U, W and their biases from dL/dh_T (B, H), which it may overwrite.
     """
     V, VT, bV = p["V"], p["V"].T, p.get("bV")
     y_hat = torch.empty_like(y)  # (B, O)
 
-    def forward() -> Tensor:
+    def stream() -> Tensor:
         h = advance()
         affine(VT, bV, h, y_hat)
         return h
 
+    def forward() -> Tensor:
+        start()
+        return stream()
+
     inference = torch.inference_mode()
+    if task == "stream":
+        return Bound(inference(stream), inference(start), lambda: to_arrays({"y_hat": y_hat}))
     if task == "forward":
         return Bound(inference(forward), lambda: None, lambda: to_arrays({"y_hat": y_hat}))
 

@@ -17,7 +17,7 @@ from bench.machine.libraries.torch_library import why_not_compile
 from bench.proof.cases import COMPILE_SHAPE, agreement_cases, worth_compiling
 from bench.workload import catalog, data
 from bench.workload.binding import bind_case
-from bench.workload.case import DTYPES, LAYOUTS, TASKS, Case, Shape, sine_case
+from bench.workload.case import DTYPES, LAYOUTS, STREAM, TASKS, Case, Shape, sine_case
 from bench.workload.cell import CELLS, find_cell
 
 torch = pytest.importorskip("torch")
@@ -58,7 +58,10 @@ STEPS = [sine_case("train_step", layout) for layout in LAYOUTS]
 STEPS.append(sine_case("train_step", "positional", dtype="float64"))
 
 
-@pytest.mark.parametrize("case", [*STEPS, ODD_GRADIENT, *OTHER_CELLS], ids=str)
+STREAMS = [replace(case, task=STREAM, shape=replace(case.shape, T=32)) for case in OTHER_CELLS]
+
+
+@pytest.mark.parametrize("case", [*STEPS, ODD_GRADIENT, *OTHER_CELLS, *STREAMS], ids=str)
 def test_it_agrees_with_the_reference(case: Case) -> None:
     batch = data.make(case)
     bind = catalog.find("torch-compile").load(case.cell)
@@ -78,6 +81,17 @@ def test_a_step_is_one_graph_and_another_learning_rate_cutoff_or_data_need_no_ot
 
     test_it_agrees_with_the_reference(ODD_FORWARD)
     assert compiled.n_graphs() == before + 1
+
+
+@pytest.mark.parametrize("case", STREAMS, ids=str)
+def test_a_stream_is_one_graph_from_its_first_step_on(case: Case) -> None:
+    stream = bind(case)
+    before = compiled.n_graphs()
+    for _ in range(2):
+        stream.call()
+        stream.call()
+        stream.reset()
+    assert compiled.n_graphs() == before
 
 
 def test_compiling_leaves_files_where_it_is_told_to_and_no_process(cache_folder: Path) -> None:
@@ -130,12 +144,12 @@ def test_what_verify_compiles_is_little_and_covers_every_layout_dtype_task_activ
     cell: str, asked: bool | None
 ) -> None:
     cases = [case for case in agreement_cases(cell, asked) if worth_compiling(case, asked)]
-    assert 5 <= len(cases) <= 7
+    assert 6 <= len(cases) <= 8
     activations = find_cell(cell).activations
     every = {
         "layout": LAYOUTS,
         "dtype": DTYPES,
-        "task": TASKS,
+        "task": (*TASKS, STREAM),
         "activation": activations,
         "bias": (False, True) if asked is None else (asked,),
     }

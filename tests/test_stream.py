@@ -1,5 +1,6 @@
 """The task ``stream``: a step a call, its state carried; what is wrong with it is found, in both dtypes."""
 
+import tracemalloc
 from functools import cache
 from itertools import product
 from typing import Any
@@ -10,7 +11,7 @@ from mutants import changed, late, reference, without_reset
 
 from bench import proof
 from bench.workload import catalog, data
-from bench.workload.binding import Bind
+from bench.workload.binding import Bind, bind_case
 from bench.workload.case import DTYPES, STREAM, Case, Shape
 from bench.workload.cell import CELLS, find_cell
 from bench.workload.data import Batch
@@ -47,6 +48,65 @@ def test_every_step_of_a_stream_is_the_prediction_of_all_that_came(
         if not variant.unsupported(case, "cpu"):
             checks = checks_of(bind, case, variant.library)
             assert proof.status(checks) == "ok", f"{case}: {proof.failures(checks)}"
+
+
+LARGE = Shape(T=2, B=16, I=64, H=256, O=64)  # its arrays outweigh what Python needs for views of them
+OPTIONS = [(cell, activation) for cell in CELLS for activation in find_cell(cell).activations]
+
+
+def bound_of(variant: str, cell: str, activation: str, *, bias: bool) -> Any:
+    case, library = (
+        case_of("float64", LARGE, cell=cell, activation=activation, bias=bias),
+        variant.split("-")[0],
+    )
+    return bind_case(catalog.find(variant).load(cell), library, case, inputs(case)[0], "cpu").bound
+
+
+def bytes_allocated(bound: Any) -> int:
+    """The most that NumPy and Python hold during a call beyond what they held before."""
+    bound.call()
+    tracemalloc.start()
+    try:
+        bound.call()
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        bound.call()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("cell", "activation"), OPTIONS)
+def test_a_step_in_place_allocates_nothing(cell: str, activation: str, bias: bool) -> None:
+    smallest = LARGE.H * 8  # bytes of bU + bW
+    assert bytes_allocated(bound_of("numpy-inplace", cell, activation, bias=bias)) < smallest
+    assert bytes_allocated(bound_of("numpy-batched", cell, activation, bias=bias)) > smallest
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("cell", "activation"), OPTIONS)
+def test_a_step_in_place_allocates_nothing_in_pytorch(cell: str, activation: str, bias: bool) -> None:
+    torch = pytest.importorskip("torch")
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Outputs(TorchDispatchMode):  # type: ignore[misc]
+        """Keeps the outputs of all operations, so that no memory is used again by accident."""
+
+        def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            output = operation(*args, **(kwargs or {}))
+            kept.extend(output if isinstance(output, list | tuple) else [output])
+            return output
+
+    for variant, allocates in (("torch-inplace", False), ("torch-autograd", True)):
+        bound, kept, addresses = bound_of(variant, cell, activation, bias=bias), list[Any](), list[set[int]]()
+        with Outputs():
+            for _ in range(3):
+                bound.call()
+                addresses.append({output.untyped_storage().data_ptr() for output in kept})
+        assert addresses[0]
+        assert (addresses[1] != addresses[2]) == allocates
+        assert all(isinstance(output, torch.Tensor) for output in kept)
 
 
 def holds_views(task: str, params: Any, x: Any, y: Any, **options: Any) -> Bound:

@@ -91,6 +91,8 @@ SAID: list[tuple[list[Row], tuple[str, ...]]] = [
       row("b", "ok", dtype="float64", shape=Shape(9, 3, 1, 4, 5)), row("b", "ok", cell="gru", bias=True)],
      ("in 3 proofs: rnn (relu, tanh, with biases and without) and gru (with biases), in float32 and "
       "float64, 2 to 9 steps.",)),
+    ([row("b", "ok"), row("b", "ok", task="stream"), row("c", "ok")],
+     ("reference in 3 proofs: rnn,", "Among them are streams, one step a call: 1 proof of b. The")),
     ([row("i", "invalid", reason="it computes with SciPy")],
      ("INVALID: i, as told above.", "i on cpu: invalid in 1 proof, first in rnn, gradient")),
     ([row("p", "known_wrong", 1e-7), row("p", "known_wrong", 0.4)],

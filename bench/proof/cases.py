@@ -75,17 +75,15 @@ def worth_compiling(case: Case, bias: bool | None = None) -> bool:
     """Return whether this case is proved for variants that compile, which takes seconds per case.
 
     Proved at the tutorial's size in float32: every layout, and every task in one of them. Also proved:
-    ``COMPILE_SHAPE`` with random data in float64, for the other activations and the other choice of biases.
+    ``COMPILE_SHAPE`` with random data in float64: its stream, and a training step for the other activations
+    and the other choice of biases.
     Where one choice was asked for (``bias``), all this is proved with it. The tests prove more.
     """
     cell = find_cell(case.cell)
     usual = (case.activation, case.bias) == (cell.activations[0], cell.bias if bias is None else bias)
     if case.data == "random":
-        return (not usual or bias is not None) and (case.shape, case.task, case.dtype) == (
-            COMPILE_SHAPE,
-            "train_step",
-            "float64",
-        )
+        proved = {STREAM: usual, "train_step": not usual or bias is not None}
+        return proved.get(case.task, False) and (case.shape, case.dtype) == (COMPILE_SHAPE, "float64")
     return usual and case.dtype == "float32" and (case.layout, case.task) in COMPILED
 
 

@@ -17,7 +17,7 @@ from bench.machine.wording import count, listing
 from bench.proof import gradcheck
 from bench.proof.child import REFERENCE, Row, known_wrong_but_right, proof_failed
 from bench.reporting.findings import sentences
-from bench.workload.case import DTYPES
+from bench.workload.case import DTYPES, STREAM
 from bench.workload.cell import find_cell
 
 # from best to worst; the conclusion names each variant's worst status
@@ -151,6 +151,11 @@ def conclusion(rows: Iterable[Row], diagnoses: Iterable[Diagnosis] = ()) -> str:
         subject = all_agree if len(right_names) > 1 else f"{right_names[0]} claims to be right and agrees"
         number = count(len(proofs), "proof")
         said.append(f"{subject} with the reference in {number}: {_described(proofs)}.")
+        if streams := [row for row in proofs if row.task == STREAM]:
+            whose = listing(list(dict.fromkeys(row.variant for row in streams)))
+            said.append(
+                f"Among them are streams, one step a call: {count(len(streams), 'proof')} of {whose}."
+            )
     for name in known_wrong:
         said.append(_wrong_gradient(name, by_variant[name]))
         said += [f"{text}." for text in explained.get(name, [])]

@@ -178,23 +178,23 @@ VARIANTS = (
     Variant("numpy-batched", "numpy", _everywhere("impl_numpy.contract:{}_batched", "numpy_batched"),
         "exact BPTT over the batch: the reference and the baseline", role="as_written", tasks=WITH_STREAM),
     Variant("numpy-inplace", "numpy", _everywhere("impl_numpy.{}_inplace:bind", "numpy_inplace"),
-        "the same in a workspace allocated once", role="fastest"),
+        "the same in a workspace allocated once", role="fastest", tasks=WITH_STREAM),
     _torch("torch-autograd", _everywhere("impl_torch.contract:{}_autograd", "torch_autograd"),
         "the same operations on tensors, autograd", role="plain", autograd=True, tasks=WITH_STREAM),
     _torch("torch-cell", _everywhere("impl_torch.modules:{}_cell", "torch_cell"),
         "nn.RNNCell, GRUCell or LSTMCell unrolled, Linear, HuberLoss, SGD",
-        role="tutorial", autograd=True, activations=("tanh", "relu")),
+        role="tutorial", autograd=True, activations=("tanh", "relu"), tasks=WITH_STREAM),
     # in float32 nn.LSTM is one call on a CPU, mkldnn_rnn_layer, whose operations cannot be counted
     _torch("torch-layer", _everywhere("impl_torch.modules:{}_layer", "torch_layer") | {
         "lstm": Implementation("impl_torch.modules:lstm_layer")},
         "nn.RNN, GRU or LSTM, Linear, HuberLoss, SGD",
-        role="as_written", autograd=True, activations=("tanh", "relu")),
+        role="as_written", autograd=True, activations=("tanh", "relu"), tasks=WITH_STREAM),
     _torch("torch-manual", _everywhere("impl_torch.contract:{}_manual", "torch_manual"),
         "the hand-derived gradient on tensors: no autograd"),
     _torch("torch-inplace", _everywhere("impl_torch.{}_inplace:bind", "torch_inplace"),
-        "the same in a workspace allocated once", role="fastest"),
+        "the same in a workspace allocated once", role="fastest", tasks=WITH_STREAM),
     _torch("torch-compile", _everywhere("impl_torch.compiled:{}"),
-        "loss, gradient and update as one compiled graph", role="compiled", compiles=True),
+        "loss, gradient and update as one compiled graph", role="compiled", compiles=True, tasks=WITH_STREAM),
 )
 # fmt: on
 BASELINE = "numpy-batched"
