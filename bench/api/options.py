@@ -131,6 +131,50 @@ class AdviseOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StreamOptions:
+    """Hold the options of ``stream``: a size, a rate, and how much is measured."""
+
+    cell: str | None = cell_option()
+    bias: bool | None = bias_option()
+    hidden: int = option(32, "hidden units (default: 32)", positive, "H", once=True)
+    batch: int = option(1, "streams that one call serves (default: 1)", positive, "B", once=True)
+    features: int = option(1, "features of a sample (default: 1)", positive, "I", once=True)
+    outputs: int = option(8, "outputs (default: 8)", positive, "O", once=True)
+    dtype: str = option("float32", "(default: float32)", choices=DTYPES)
+    variant: tuple[str, ...] = variant_option(
+        "a name of `rnnbench variants`, or module:object (default: as written and fastest, of both libraries)"
+    )
+    rate: float | None = option(None, "samples a second (default: back to back)", number, "HZ", once=True)
+    pace: str | None = option(
+        None, "wait for a sample as a server does, sleep, or as audio does, spin (default: sleep)",
+        choices=("sleep", "spin"),
+    )  # fmt: skip
+    collector: bool | None = option(
+        None, "collect garbage meanwhile, as in production, or do not (default: do)", switch=True
+    )
+    device: str = option("cpu", "of variants that can: cpu, cuda:0, mps (default: cpu)", metavar="ID")
+    threads: int = option(1, "threads on the CPU (default: 1)", positive, "N", once=True)
+    blocks: int | None = option(
+        None, "blocks of fresh processes (default: what verdicts need)", positive, "N"
+    )
+    calls: int | None = option(
+        None, "timed calls of an arm in a block (default: by --seconds)", positive, "N"
+    )
+    seconds: float = option(
+        5.0,
+        "so long are an arm's calls timed in a block; back to back 20000 end it (default: 5s)",
+        seconds,
+        "TIME",
+    )
+    quick: bool = option(False, "3 blocks of a second: times, but no verdicts")
+    seed: int | None = option(None, "seed of the order and of the data (default: a new one)", whole, "N")
+    wait_quiet: float | None = waiting_option()
+    no_wait: bool = no_wait_option()
+    json: bool = option(False, "print everything as a JSON object", in_python=False)
+    out: str | None = option(None, "folder of the results (default: results/stream-<time>)", metavar="DIR")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VariantsOptions:
     """Hold the options of ``variants``."""
 
@@ -251,6 +295,14 @@ VERBS = {
         "measure one size now, and say in two sentences what to use",
         "Measure one size now, on random data, and say in two sentences which library to use there and why. "
         "Exit code 3 where no verdict could be reached.",
+    ),
+    "stream": Verb(
+        StreamOptions,
+        "bench.api.stream:main",
+        "time one sample at a time: percentiles, and the share that is late",
+        "Feed samples one by one, as they come in audio, control or markets, back to back or at a rate, and "
+        "time every call: median, p99, p99.9, and the share that is late, beside a control that computes "
+        "nothing.",
     ),
     "compare": Verb(
         CompareOptions,

@@ -20,6 +20,7 @@ from bench.records.record import Decision, Entry, Plan
 from bench.reporting import words
 
 if TYPE_CHECKING:
+    from bench.records.stream import Declaration
     from bench.records.training import Settings
 
 LINE_INTERVAL_S = 10.0  # between two lines of block 0 without a terminal
@@ -173,6 +174,28 @@ def sweep_progress() -> Iterator[SweepProgress]:
     columns = (TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield SweepProgress(bar)
+
+
+@contextmanager
+def stream_progress(
+    declaration: "Declaration", *, lines: bool = True
+) -> Iterator[Callable[[int, str], None]]:
+    """Show a stream's progress; call the result with a block and what happens in it.
+
+    Without a terminal, a line per block is printed, if ``lines``.
+    """
+    told = 0
+    with screen(lines=lines) as display:
+
+        def tell(block: int, text: str) -> None:
+            nonlocal told
+            name = f"block {block} of {declaration.blocks}"
+            if block > told and not display.watched:
+                display.line(name)
+            told = block
+            display.update(f"{name}: {text}", block - 1, declaration.blocks)
+
+        yield tell
 
 
 @contextmanager

@@ -1,0 +1,187 @@
+"""Summarise a stream: percentiles of its calls over blocks, their ratios, and what the machine explains.
+
+A block's percentile is one number of one process, so intervals and verdicts are over blocks. The control
+computes nothing: what its percentile adds to its median, interruptions added. It explains an amount e where
+that may be at least half of e, that is where the upper 95 % limit over blocks of c - e / 2 reaches 0. Such
+an amount is what an arm's percentile adds to its own median, the difference of two arms, or a share of missed
+deadlines. Where the control explains a difference, no library is named.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from bench.analysis.statistics import median_interval, rank_interval
+from bench.analysis.verdict import DECIDED, Effect, judge, measured
+from bench.machine.errors import UserError
+from bench.records.record import Arm, PairKind
+from bench.records.stream import CONTROL, Burst, Decision, Stream
+
+PERCENTILES = (0.5, 0.99, 0.999)
+MIN_BEYOND = 20  # calls beyond a percentile in every block, for it to be shown
+EXPLAINED = 0.5  # share of an amount that the control must reach to explain it
+BY_MACHINE = "the control, which computes nothing, differs as much: no library is named"
+ByBlock = Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """Hold a percentile: its median over blocks with an interval; ``machine``: the control explains it."""
+
+    ns: float
+    low: float | None  # None: too few blocks
+    high: float | None
+    machine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Hold what an arm, or the control, took; quantiles are by percentile, 0.99 for p99."""
+
+    arm: Arm | None  # None: the control
+    bursts: tuple[Burst, ...]
+    times: dict[float, Quantile]  # of the calls alone
+    response: dict[float, Quantile]  # from the time they were due; empty without a rate
+    missed: float | None  # share of the calls that ended too late; None without a rate
+    missed_by_machine: bool
+
+    @property
+    def title(self) -> str:
+        """Return the name for sentences."""
+        return self.arm.title if self.arm else CONTROL
+
+    def longest_ns(self, *, response: bool = False) -> float:
+        """Return the longest time of all."""
+        if response:
+            return max(burst.response.percentile(1.0) for burst in self.bursts if burst.response)
+        return max(burst.slowest[0].ns for burst in self.bursts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio(Effect):
+    """Hold the ratio of two arms' percentiles ``q`` of their calls' times, and its verdict."""
+
+    kind: PairKind
+    q: float
+    entry: Arm
+    baseline: Arm
+    machine: bool = False  # the control explains the difference
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """Hold the summary of a stream; arms in the declared order, without those that have no burst."""
+
+    stream: Stream
+    decision: Decision
+    arms: tuple[Tail, ...]
+    control: Tail
+    ratios: tuple[Ratio, ...]
+
+
+def shown(calls: int) -> list[float]:
+    """Return the percentiles that have enough of so many calls beyond them."""
+    return [q for q in PERCENTILES if calls - math.ceil(q * calls - 1e-9) >= MIN_BEYOND]
+
+
+def explained(amounts: ByBlock, control: ByBlock) -> bool:
+    """Return whether the control explains amounts in ns, or shares; with few blocks the estimate decides."""
+    common = sorted(amounts.keys() & control.keys())
+    if not common:
+        return False
+    interval = rank_interval([control[block] - EXPLAINED * amounts[block] for block in common])
+    return (interval.high if interval.finite else interval.estimate) >= 0
+
+
+def analyse(stream: Stream) -> Tails:
+    """Summarise a stream.
+
+    Raises:
+        UserError: no block is whole.
+    """
+    decision, bursts = stream.decision, stream.bursts
+    if decision is None or not bursts[CONTROL]:
+        reasons = [f"{failure.entry}: {failure.reason}" for failure in stream.failures]
+        raise UserError(f"{stream.path} holds no whole block{'; ' if reasons else ''}{'; '.join(reasons)}")
+    control = bursts[CONTROL]
+    tail = partial(_tail, control=control, calls=decision.calls)
+    return Tails(
+        stream,
+        decision,
+        tuple(tail(arm, bursts[arm.id]) for arm in stream.declaration.arms if bursts[arm.id]),
+        tail(None, control),
+        _ratios(stream, decision),
+    )
+
+
+def _by_block(bursts: Sequence[Burst], q: float, *, response: bool = False) -> dict[int, float]:
+    """Return the percentile of every block."""
+    histograms = {burst.block: burst.response if response else burst.times for burst in bursts}
+    return {block: histogram.percentile(q) for block, histogram in histograms.items() if histogram}
+
+
+def _less(one: ByBlock, other: ByBlock) -> dict[int, float]:
+    """Return the differences of two percentiles in the blocks that have both."""
+    return {block: abs(one[block] - other[block]) for block in one.keys() & other.keys()}
+
+
+def _excess(bursts: Sequence[Burst], q: float, *, response: bool = False) -> dict[int, float]:
+    """Return what a percentile adds to the median, by block."""
+    return _less(_by_block(bursts, q, response=response), _by_block(bursts, 0.5, response=response))
+
+
+def _tail(arm: Arm | None, bursts: Sequence[Burst], *, control: Sequence[Burst], calls: int) -> Tail:
+    def quantiles(response: bool) -> dict[float, Quantile]:
+        found = {}
+        for q in shown(calls):
+            if values := _by_block(bursts, q, response=response):
+                interval = median_interval(list(values.values()))
+                of_both = (_excess(side, q, response=response) for side in (bursts, control))
+                found[q] = Quantile(
+                    interval.estimate, *interval.limits, machine=bool(arm and q > 0.5 and explained(*of_both))
+                )
+        return found
+
+    def shares(of: Sequence[Burst]) -> dict[int, float]:
+        return {burst.block: burst.missed / calls for burst in of if burst.response}
+
+    own = shares(bursts)
+    return Tail(
+        arm,
+        tuple(bursts),
+        quantiles(False),
+        quantiles(True),
+        sum(own.values()) / len(own) if own else None,
+        bool(arm) and any(own.values()) and explained(own, shares(control)),
+    )
+
+
+def _ratios(stream: Stream, decision: Decision) -> tuple[Ratio, ...]:
+    """Judge the ratios of all pairs and percentiles as one family."""
+    arms = {arm.id: arm for arm in stream.declaration.arms}
+    control, ratios = stream.bursts[CONTROL], list[Ratio]()
+    for pair in decision.pairs:
+        for q in shown(decision.calls):
+            entry, baseline = (_by_block(stream.bursts[side], q) for side in (pair.entry, pair.baseline))
+            logs = [
+                math.log(entry[block] / baseline[block]) for block in sorted(entry.keys() & baseline.keys())
+            ]
+            if not logs:
+                continue
+            machine = q > 0.5 and explained(_less(entry, baseline), _excess(control, q))
+            ratio = Ratio(
+                kind=pair.kind, q=q, entry=arms[pair.entry], baseline=arms[pair.baseline], machine=machine
+            )
+            if stream.declaration.verdicts:
+                ratios.append(measured(ratio, logs))
+            else:
+                ratios.append(
+                    measured(replace(ratio, reason="a quick run gives no verdict"), logs, final=True)
+                )
+    return tuple(
+        replace(ratio, verdict="NONE", reason=BY_MACHINE)
+        if ratio.machine and ratio.verdict in DECIDED
+        else ratio
+        for ratio in judge(ratios, stream.declaration.margin)
+    )

@@ -1,0 +1,256 @@
+"""Define the records of ``stream.jsonl``, a file of sealed lines, and the histogram that keeps the times.
+
+The file begins with a ``Declaration``; a ``Decision`` follows as soon as the calls are known. Each block then
+has a ``Burst`` or a ``Failure`` for every arm, written when the whole block is over, and an ``End`` is last.
+A histogram, the slowest calls and their causes are kept of a block, not every call.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from bench.machine.errors import UserError
+from bench.records.contradictions import of_case, of_facts, of_libraries, quoted, refuse_contradictions
+from bench.records.record import (
+    MAX_NS,
+    Arm,
+    Block,
+    Blocks,
+    Count,
+    End,
+    Facts,
+    Failure,
+    OwnLibrary,
+    Pair,
+    Positive,
+    Record,
+)
+from bench.records.sealed import Decoder, Format, SealedWriter, load_sealed
+from bench.workload.case import Case
+
+FILE_NAME = "stream.jsonl"
+SCHEMA = 1
+CONTROL = "control"  # in place of an arm's id
+WIDTH = math.log(1.002)  # of a bin, so that its middle is within 0.1 % of every time in it
+MAX_SLOWEST = 100
+MAX_CALLS = 10_000_000  # of an arm in a block
+Pace = Literal["sleep", "spin"]
+Bins = Annotated[list[Annotated[int, Meta(ge=0, le=math.ceil(math.log(MAX_NS) / WIDTH))]], Meta(min_length=1)]
+Calls = Annotated[int, Meta(ge=1, le=MAX_CALLS)]
+Rate = Annotated[float, Meta(gt=0, le=1e9)]
+
+
+class Histogram(Struct, frozen=True, forbid_unknown_fields=True):
+    """Count times in bins of equal relative width: bin i holds ``exp(i WIDTH) <= t < exp((i + 1) WIDTH)``.
+
+    ``bins`` are the numbers of the bins that are not empty, in ascending order.
+    """
+
+    bins: Bins
+    counts: Annotated[list[Positive], Meta(min_length=1)]
+
+    @classmethod
+    def of(cls, times_ns: NDArray[np.int64] | NDArray[np.float64]) -> "Histogram":
+        """Count these times; one below 1 ns, which a coarse clock may give, counts as 1 ns."""
+        bins, counts = np.unique((np.log(np.maximum(times_ns, 1)) / WIDTH).astype(int), return_counts=True)
+        return cls(bins.tolist(), counts.tolist())
+
+    @property
+    def n(self) -> int:
+        """Return the number of times."""
+        return sum(self.counts)
+
+    def percentile(self, q: float) -> float:
+        """Return the least time in ns that a share ``q`` of all does not exceed: the middle of its bin."""
+        rank = math.ceil(q * self.n - 1e-9)  # 0.99 * 2000 is more than 1980, by its rounding
+        place = int(np.searchsorted(np.cumsum(self.counts), rank))
+        return math.exp((self.bins[place] + 0.5) * WIDTH)
+
+    def slower(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return times in ns, one a bin, and the share of all calls that took longer than each."""
+        shares = 1 - np.cumsum(self.counts) / self.n
+        return np.exp((np.array(self.bins) + 1) * WIDTH), np.maximum(shares, 0.0)
+
+
+def merged(histograms: Iterable[Histogram]) -> Histogram:
+    """Return the histogram of all the times of several ones."""
+    total = Counter[int]()
+    for histogram in histograms:
+        total.update(dict(zip(histogram.bins, histogram.counts, strict=True)))
+    return Histogram(sorted(total), [total[number] for number in sorted(total)])
+
+
+class Slow(Struct, frozen=True, forbid_unknown_fields=True):
+    """Hold one of the slowest calls; ``position`` counts the timed calls of its block from 0."""
+
+    position: Count
+    ns: Count
+    collected: bool  # garbage was collected within it
+
+
+class Declaration(Record, frozen=True):
+    """Declare what will be measured; ``arms`` are without the control."""
+
+    schema: int
+    version: str  # of rnnbench
+    started_utc: str
+    command: list[str]
+    case: Case  # its T samples are fed again and again
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]  # of the order
+    blocks: Blocks
+    rounds: Annotated[int, Meta(ge=1)]  # slices of each arm in a block
+    rate: Rate | None  # samples per second; None: back to back
+    pace: Pace | None  # how a call's time is awaited; None without a rate
+    collector: bool  # whether garbage is collected, as in production
+    verdicts: bool
+    margin: Annotated[float, Meta(gt=0, lt=1)]
+    arms: Annotated[list[Arm], Meta(min_length=1)]
+    libraries: list[OwnLibrary]
+    machine: Facts
+    environment: dict[str, str]  # variables set for the processes
+    warnings: list[str]
+
+    @property
+    def period_ns(self) -> float | None:
+        """Return the time between two samples, which is also the deadline."""
+        return None if self.rate is None else 1e9 / self.rate
+
+
+class Decision(Record, frozen=True):
+    """Hold what the first calls decided, before anything that counts was timed."""
+
+    calls: Calls  # timed of each arm in each block: calls, or groups of calls
+    group: Calls  # calls in a group: 1, or more where a call is too short for the clock
+    idle_ns: Count  # how long a call of the control waits: as long as that of the slowest arm takes
+    pairs: list[Pair]  # of arms' ids
+
+
+class Burst(Record, frozen=True):
+    """Hold the times of an arm, or of the control, in a block; of a group, its time divided by its calls."""
+
+    block: Blocks
+    arm: str
+    times: Histogram  # of the calls alone
+    response: Histogram | None  # from the time a call was due to its end; None without a rate
+    missed: Count  # calls that ended after the next one was due
+    slowest: Annotated[list[Slow], Meta(min_length=1, max_length=MAX_SLOWEST)]
+    first_call_ns: Count  # first of the process; not among the times
+    clock_cost_ns: tuple[Count, Count]  # of a reading, before and after
+    clock_step_ns: Count  # smallest difference of two readings
+    collections: list[Count]  # of garbage while calls were timed, by generation
+    collecting_ns: Count
+    preempted: Count  # involuntary context switches
+    faults: tuple[Count, Count]  # page faults without and with reading from a disk
+    facts: Facts  # of the library
+
+
+AnyRecord = Declaration | Decision | Burst | Failure | End
+FORMAT = Format("stream", FILE_NAME, "declaration", SCHEMA, "the folder of a stream")
+_decode = Decoder[AnyRecord](AnyRecord)
+
+
+class StreamFile(SealedWriter[AnyRecord]):
+    """Append records to a new file."""
+
+    decode = _decode
+
+    @classmethod
+    def new(cls, folder: Path) -> "StreamFile":
+        """Make the folder and its file.
+
+        Raises:
+            UserError: the folder already holds a stream, or cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot make the folder {folder}: {error.strerror}; choose another --out"
+            ) from error
+        return cls(folder / FILE_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Hold a stream as read from its file; ``bursts`` by arm, in the order of their blocks."""
+
+    path: Path
+    declaration: Declaration
+    decision: Decision | None
+    bursts: dict[str, list[Burst]]
+    failures: list[Failure]
+    end: End | None
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether this is the folder or the file of a stream."""
+    return path.name == FILE_NAME or (path / FILE_NAME).is_file()
+
+
+def read_stream(path: Path) -> Stream:
+    """Read a folder or a file; an incomplete last line is left out.
+
+    Raises:
+        UserError: the file is unreadable, damaged or too large, has another schema, or contradicts itself.
+    """
+    records = load_sealed(path, FORMAT, lambda data: (_decode(data), data)).records
+    declaration = records[0]
+    assert isinstance(declaration, Declaration)  # as ``FORMAT`` says
+    bursts = {name: list[Burst]() for name in (*(arm.id for arm in declaration.arms), CONTROL)}
+    stream = Stream(
+        path.parent if path.name == FILE_NAME else path,
+        declaration,
+        next((record for record in records if isinstance(record, Decision)), None),
+        bursts,
+        [record for record in records if isinstance(record, Failure)],
+        next((record for record in records if isinstance(record, End)), None),
+    )
+    found = [record for record in records if isinstance(record, Burst)]
+    refuse_contradictions(path, _contradictions(stream, found))
+    for burst in found:
+        bursts[burst.arm].append(burst)
+    for of_arm in bursts.values():
+        of_arm.sort(key=lambda burst: burst.block)
+    return stream
+
+
+def _contradictions(stream: Stream, bursts: list[Burst]) -> Iterator[str]:
+    """Yield what contradicts itself; each line alone may be possible."""
+    declaration, decision = stream.declaration, stream.decision
+    if declaration.case.task != "stream":
+        yield f"no stream has the task {quoted(declaration.case.task)}"
+    yield from of_case(declaration.case.with_task("forward"))
+    yield from of_libraries((arm.library for arm in declaration.arms), declaration.libraries)
+    yield from of_facts(declaration.machine)
+    if len(stream.bursts) != len(declaration.arms) + 1:
+        yield "two arms of one name"
+    if (declaration.rate is None) != (declaration.pace is None):
+        yield "a pace without a rate, or a rate without a pace"
+    named = [side for pair in decision.pairs for side in (pair.entry, pair.baseline)] if decision else []
+    for name in (*named, *(burst.arm for burst in bursts), *(failure.entry for failure in stream.failures)):
+        if name not in stream.bursts or (name in named and name == CONTROL):
+            yield f"no arm is called {quoted(name)}"
+    seen = set[tuple[str, Block]]()
+    for burst in bursts:
+        where = f"{quoted(burst.arm)} in block {burst.block}"
+        if (burst.arm, burst.block) in seen or burst.block > declaration.blocks or decision is None:
+            yield f"{where}, twice or where none was declared"
+            return
+        seen.add((burst.arm, burst.block))
+        if (burst.response is None) != (declaration.rate is None):
+            yield f"{where} has responses without a rate, or none with one"
+        for histogram in filter(None, (burst.times, burst.response)):
+            ascending = all(a < b for a, b in pairwise(histogram.bins))
+            if not ascending or len(histogram.bins) != len(histogram.counts) or histogram.n != decision.calls:
+                yield f"{where} does not hold {decision.calls} times"
+        if burst.missed > decision.calls:
+            yield f"{where} missed {burst.missed} of {decision.calls}"
+        yield from of_facts(burst.facts)
