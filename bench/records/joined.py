@@ -122,8 +122,9 @@ def _join(plan: Plan, runs: Sequence[Run]) -> Run:
         joined = replace(joined, decision=_decision(decisions))
     if not (settings := joined.environments):
         return joined
-    told = (f"{run.host}: {text}" for run in runs for text in run.environment.warnings)
-    first = structs.replace(settings[0], warnings=[*dict.fromkeys(told)])
+    begun = {run.host: run.environment.warnings for run in reversed(runs) if run.host}  # when a host began
+    told = [f"{host}: {text}" for host, texts in sorted(begun.items()) for text in texts]
+    first = structs.replace(settings[0], warnings=told)
     return replace(joined, environment=first, host=next(run.host for run in runs if run.host))
 
 

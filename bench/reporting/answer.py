@@ -101,11 +101,12 @@ def caveats(facts: Facts) -> tuple[str, ...]:
         ending = "Partial result" if state == "partial" else "The run was interrupted"
         counted = f"{summary.blocks} of {wording.count(planned, 'block')} hold values"
         texts.append(f"{ending}: {summary.ending.rstrip('.')}; {counted}.")
+    controlled = {facts.mark(twin.entry) for twin in summary.twins}
     for number, one in enumerate(summary.controls if not control.failure else ()):
         on = words.mark(number)
         if one.failure:
             texts.append(_no_verdict(f"on {on} {one.failure}", one.mend))
-        elif not any(one.floors.values()):
+        elif on not in controlled and facts.run.plan.verdicts:
             texts.append(f"No A/A control was measured on {on}: its verdicts stand without one.")
     tables = {group.name for group in facts.run.plan.groups}
     lost = [f"{item.what}: {item.reason}" for item in facts.run.plan.missing if item.what in tables]
@@ -288,6 +289,8 @@ def _difference(facts: Facts, comparison: Comparison, others: Sequence[Compariso
         differences.append(words.on_device(arm))
     elif any(other_arm.threads != arm.threads for other_arm in arms):
         differences.append(words.threads(arm))
+    if len({facts.mark(pair.entry) for pair in (comparison, *others)}) > 1:
+        differences.append(f"machine {facts.mark(comparison.entry)}")
     return wording.listing(differences, len(differences)) or (
         f"the table {facts.entries[comparison.entry].group}"
     )
@@ -415,14 +418,14 @@ def _of_maps(facts: Facts, right: str) -> Hero:
     first, maps, pairs = facts.maps[0], facts.maps, []
     for size_map in maps:
         answers = by_batch(size_map)
-        if first.machines:  # a line for each machine: too many for a first screen
-            most = MAX_LISTED * (size_map is first)
-            answers[most:] = [f"{len(answers) - most} lines stand in the table"] * (len(answers) > most)
-        batches = ";\n".join(answers) + "."
-        text = batches if size_map is first else f"{title([size_map])}.\n{batches}"
+        if first.machines and len(answers) > MAX_LISTED:  # a line for each machine
+            answers[MAX_LISTED:] = [f"{len(answers) - MAX_LISTED} more stand in the table"]
+        text = ";\n".join(answers) + "."
+        if size_map is not first:
+            text = f"{title([size_map])}." + f"\n{text}" * (not first.machines)
         pairs.append((wording.capital(how(size_map, maps)), text))
     if first.machines:
-        on = "; ".join(words.machines(facts.run))
+        on = ";\n".join(words.machines(facts.run))
         pairs.append(("On which machine", f"{on}. {OF_ONE_MACHINE}"))
     pairs += [("What was measured", f"All sizes: {work(maps)}."), ("Is it right?", right)]
     return Hero(

@@ -29,7 +29,7 @@ def machine_tables(runs: Sequence[Facts]) -> tuple[TextTable, ...]:
     seen: Counter[str] = Counter()
     for machine in machines:
         run = machine[0].run
-        title = f"{run.host}: {words.machine(run.environment.machine)}".removeprefix(": ")
+        title = ": ".join(filter(None, (run.host, words.machine(run.environment.machine))))
         seen[title] += 1
         titles.append(f"{title} ({seen[title]})" if seen[title] > 1 else title)
     headings: dict[Hashable, Cell] = {}
