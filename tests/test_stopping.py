@@ -133,6 +133,21 @@ def test_nothing_waits_for_a_pair_that_the_budget_left_out(monkeypatch: pytest.M
     assert set(asked) <= {entry.id for group in kept for entry in group.entries}
 
 
+@pytest.mark.parametrize("spec", ["mine:fast", "name-of-a-plug-in", "torch-inplace"])
+def test_a_variant_that_is_not_of_the_catalogue_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    plan, waited = example_plan(), set[str]()
+    arms = [replace(arm, spec=spec) if arm.variant == "torch-inplace" else arm for arm in plan.arms]
+    monkeypatch.setattr(
+        "bench.measure.runner.precise", lambda pairs, *_: waited.update(pair.entry for pair in pairs)
+    )
+    runner = Runner(replace(plan, arms=arms), mock.Mock(), mock.Mock())
+    blocks: Any = Compiling(runner, 1.0)
+    runner._count(blocks, plan.groups, Decision([], 200.0, 12, 15, [], []))
+    assert any("torch-inplace" in entry for entry in waited) == (spec != "torch-inplace")
+
+
 def test_what_was_left_out_after_block_1_keeps_its_values_and_has_no_verdict() -> None:
     records = []
     for record in example_records():

@@ -45,6 +45,7 @@ from bench.records.record import (
     Resumed,
     measured_as,
 )
+from bench.workload.catalog import VARIANTS
 
 ROUNDS_OF_BLOCK_0 = 5  # enough to estimate the time of a round and the re-warming calls of an entry
 
@@ -168,7 +169,7 @@ class Runner:
     def _count(self, blocks: Blocks, groups: list[Group], decision: Decision) -> str:
         """Measure the counted blocks that are left; return why the measurement stopped."""
         plan, last, budget_s = self._plan, decision.blocks, self._budget_s
-        headlines = _measured(groups, [*plan.pairs, *decision.pairs])
+        headlines = _measured(groups, [*plan.pairs, *decision.pairs, *_own(plan)])
         for block in range(self._first or 1, last + 1):
             before_s = self._spent_s
             blocks.run(block, last, partial(active, groups), decision.rounds)
@@ -213,6 +214,14 @@ class Runner:
                     self._ledger.note(failure)
             return False
         return True
+
+
+def _own(plan: Plan) -> list[Pair]:
+    """Pair each variant that is not of the catalogue with its baseline: who names it wants to know it."""
+    names = {variant.name for variant in VARIANTS}
+    own = {arm.id for arm in plan.arms if arm.spec not in names}
+    entries = [entry for entry in entries_of(plan.groups) if entry.arm in own]
+    return [Pair("as_written", entry.id, entry.baseline) for entry in entries if entry.baseline]
 
 
 def _measured(groups: Iterable[Group], pairs: Iterable[Pair]) -> list[Pair]:
