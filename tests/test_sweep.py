@@ -127,6 +127,21 @@ def test_one_part_at_a_time_is_handed_to_each_host(tmp_path, whole) -> None:
     assert exit_code(end, disagrees=False) == 0
 
 
+def test_each_host_begins_with_a_case_that_has_a_control(tmp_path, whole) -> None:
+    plan = declare("numpy-inplace", preset="grid", hidden=(4, 8, 16, 32, 64), batch=(1,))
+    plans = split(plan)
+    parts = [Part(name, [group.name for group in one.groups]) for name, one in plans.items()]
+    controls = {name for name, one in plans.items() if any(arm.twin for arm in one.arms)}
+    assert controls == set(list(plans)[::2])
+    with SweepFile(tmp_path / "sweep.jsonl") as new:
+        new.write(Sweep(SCHEMA, "1", plan.started_utc, ["rnnbench"], False, [], False, plan, parts))
+    pool = PlayedPool(lambda host, part, asked: whole(part, plan=plan))
+    assert share(tmp_path, pool)[0].status == "complete"
+    first, second, third, *_ = pool.started
+    assert {(host, part in controls) for host, part in (first, second)} == {("a", True), ("b", True)}
+    assert third[1] not in controls  # the third is for a host that may come
+
+
 def test_what_fails_on_one_host_is_measured_on_another(tmp_path, whole) -> None:
     pool = PlayedPool(lambda host, part, asked: "no room" if host == "a" else whole(part))
     end, _ = share(tmp_path / "s", pool)

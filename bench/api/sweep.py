@@ -183,11 +183,17 @@ class Sharing:
             time.sleep(LOOK_S)
 
     def _next(self, host: str) -> str | None:
-        """Return the next part for a host; None if it has tried all that is left."""
+        """Return the next part for a host, None if it has tried all that is left.
+
+        The first has an A/A control: what a host measures is judged by its own controls.
+        """
         queue = self._queue(host)
+        controls = {name for name, plan in self._plans.items() if any(arm.twin for arm in plan.arms)}
+        has_control = any(name == host and part in controls for part, name in self._tried)
         taken = {(running.part, self._queue(name)) for name, running in self._running.items()}
         left = (part for part in self._plans if (part, queue) not in self._measured | taken)
-        return next((part for part in left if (part, host) not in self._tried), None)
+        new = (part for part in left if (part, host) not in self._tried)
+        return min(new, key=lambda part: (part in controls) == has_control, default=None)
 
     def _present(self) -> dict[str, PoolHost]:
         """Return the hosts that are there and may be used, by name; a new one gets a name."""
