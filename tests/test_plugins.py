@@ -20,8 +20,7 @@ from bench.cli.main import main
 from bench.machine.errors import UserError
 from bench.records.record import Burst
 from bench.workload import catalog
-from bench.workload.case import TASKS
-from bench.workload.catalog import VARIANTS, find
+from bench.workload.catalog import VARIANTS, WITH_STREAM, find
 from bench.workload.plugins import Plugin, installed
 
 MODULE = """
@@ -52,7 +51,7 @@ BROKEN = {
     "numpy:colon = theirs:Good": "write its entry point as NAME = \"module:object\", not 'theirs:Good'",
     "numpy-raises = raising:it": "cannot load the variant 'raising:it': ZeroDivisionError: division by zero "
     "(raising.py, line 1, in <module>)",
-    "numpy-wrong = theirs:Wrong": f"'theirs:Wrong': tasks must be of {', '.join(TASKS)}, not 'cook'",
+    "numpy-wrong = theirs:Wrong": f"'theirs:Wrong': tasks must be of {', '.join(WITH_STREAM)}, not 'cook'",
 }
 
 
