@@ -1,4 +1,4 @@
-"""Makes pages of the site out of files that stand elsewhere, and has every link work on GitHub and there.
+"""Make pages of the site out of files that stand elsewhere, and have every link work on GitHub and there.
 
 MkDocs calls ``on_files`` and ``on_page_markdown`` (mkdocs.yml names this file).
 """
@@ -23,9 +23,6 @@ PAGES = {file: page for page, file in ELSEWHERE.items()}
 LINK = re.compile(
     r"^ *```.*?^ *```$|`[^`\n]*`|(!?)\[([^\]]*)\]\(([\w./-]+)(#[^)]*)?\)", re.MULTILINE | re.DOTALL
 )
-NUMBERED = re.compile(
-    r"^\d+\. .*\n(?:(?: {3,}.*)?\n)*", re.MULTILINE
-)  # an item, with what is indented below it
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -42,7 +39,7 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Return the text of a page with links that hold on the site."""
     inside = {file.src_uri for file in files}
-    return indented(linked(markdown, page.file.src_uri, inside, config.repo_url or ""))
+    return linked(markdown, page.file.src_uri, inside, config.repo_url or "")
 
 
 def linked(markdown: str, page: str, inside: Collection[str], repository: str) -> str:
@@ -52,10 +49,10 @@ def linked(markdown: str, page: str, inside: Collection[str], repository: str) -
     """
     folder = posixpath.dirname(ELSEWHERE.get(page, f"docs/{page}"))
 
-    def link(found: re.Match[str]) -> str:
-        picture, words, target, place = found.groups()
+    def link(match: re.Match[str]) -> str:
+        picture, words, target, place = match.groups()
         if target is None:
-            return found[0]
+            return match[0]
         file = posixpath.normpath(posixpath.join(folder, target))
         uri = PAGES.get(file, file.removeprefix("docs/"))
         if uri in inside:
@@ -65,19 +62,6 @@ def linked(markdown: str, page: str, inside: Collection[str], repository: str) -
         return words if "`" in words or " " in words else f"`{words}`"
 
     return LINK.sub(link, markdown)
-
-
-def indented(markdown: str) -> str:
-    """Return the text with numbered items as MkDocs wants them.
-
-    Four spaces, not three, before what belongs to an item, and an empty line after an item with code.
-    """
-
-    def item(found: re.Match[str]) -> str:
-        text = re.sub(r"^ {3}", "    ", found[0], flags=re.MULTILINE)
-        return text + "\n" if "```" in text else text
-
-    return NUMBERED.sub(item, markdown)
 
 
 def notebook(text: str) -> str:

@@ -208,7 +208,7 @@ def test_the_points_of_one_length_are_counted_as_the_page_says(folder):
 def test_gradescope_runs_with_what_its_scripts_install(folder):
     """Nothing else can be imported; this folder stands for the one of Gradescope's machine."""
     installed = re.findall(r"pip install (\w+(?: \w+)*)$", script("setup.sh"), re.MULTILINE)
-    assert installed == re.findall(r"^   pip install (\w+(?: \w+)*)$", README, re.MULTILINE)
+    assert installed == re.findall(r"^    pip install (\w+(?: \w+)*)$", README, re.MULTILINE)
     assert set(re.findall(r"rnnbench-\S+\.whl", README)) == {f"rnnbench-{__version__}-py3-none-any.whl"}
     (folder / "setup.sh").write_text(script("setup.sh"), encoding="utf-8")
     shell("bash -n setup.sh", folder)  # its syntax; it is not run
