@@ -13,7 +13,7 @@ from impl_numpy.rnn import Array, Params
 
 
 def kept(task: str, T: int) -> tuple[int, int]:
-    """How many steps and how many states are kept: all for the way back, else the last of each."""
+    """How many steps and states are kept: all for the way back, else one, written over the one before."""
     return (1, 1) if task in ("forward", "stream") else (T, T + 1)
 
 

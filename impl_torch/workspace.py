@@ -24,7 +24,7 @@ def affine(weights: Tensor, bias: Tensor | None, x: Tensor, out: Tensor) -> None
 
 
 def kept(task: str, T: int) -> tuple[int, int]:
-    """How many steps and how many states are kept: all for the way back, else the last of each."""
+    """How many steps and states are kept: all for the way back, else one, written over the one before."""
     return (1, 1) if task in ("forward", "stream") else (T, T + 1)
 
 

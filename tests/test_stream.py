@@ -1,8 +1,10 @@
 """The task ``stream``: a step a call, its state carried; what is wrong with it is found, in both dtypes."""
 
 import tracemalloc
+from dataclasses import replace
 from functools import cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,9 @@ import pytest
 from mutants import changed, late, reference, without_reset
 
 from bench import proof
+from bench.machine.devices import Device, Devices
+from bench.proof.child import REFERENCE
+from bench.proof.verify import verify
 from bench.workload import catalog, data
 from bench.workload.binding import Bind, bind_case
 from bench.workload.case import DTYPES, STREAM, Case, Shape
@@ -151,3 +156,48 @@ MUTANTS: dict[str, tuple[str, Bind]] = {
 def test_every_mutant_of_a_stream_is_killed(mutant: str, dtype: str) -> None:
     cell, bind = MUTANTS[mutant]
     assert proof.status(checks_of(bind, case_of(dtype, cell=cell))) == "disagrees"
+
+
+OWN = """
+from dataclasses import replace
+from types import SimpleNamespace
+
+from impl_numpy.contract import rnn_batched
+
+
+def forgetful(*args, **options):
+    bound = rnn_batched(*args, **options)
+    return replace(bound, call=lambda: (bound.reset(), bound.call()))
+
+
+def variant(name, bind, **more):
+    return SimpleNamespace(name=name, library="numpy", bind=bind, **more)
+
+
+silent = variant("numpy-silent", rnn_batched)
+streams = variant("numpy-streams", rnn_batched, tasks=("forward", "stream"))
+forgets = variant("numpy-forgets", forgetful, tasks=("forward", "stream"))
+"""
+
+
+def test_a_variant_of_ones_own_streams_if_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    cpu = Devices((Device("cpu", "cpu", "a processor", None, DTYPES),), ())
+    case = case_of("float64")
+    rows = verify(
+        ["own:silent", "own:streams", "own:forgets"],
+        ["cpu"],
+        machine=cpu,
+        cases=[case, replace(case, task="forward")],
+    )
+    assert {(row.variant, row.task): row.status for row in rows if row.variant != REFERENCE} == {
+        ("numpy-silent", "forward"): "ok",
+        ("numpy-streams", STREAM): "ok",
+        ("numpy-streams", "forward"): "ok",
+        ("numpy-forgets", STREAM): "disagrees",
+        ("numpy-forgets", "forward"): "ok",
+    }
+    ((errors, reason),) = [(row.errors, row.reason) for row in rows if row.status == "disagrees"]
+    assert errors.keys() == {"y_hat", "same again after reset"}
+    assert reason.startswith("y_hat is off by ")

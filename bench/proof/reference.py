@@ -82,7 +82,7 @@ def _as_expected(results: Results, digest: str, other: Results) -> Expected:
 
 
 def expected(case: Case, batch: Batch) -> Expected:
-    """Compute the reference's results, which are valid for all tasks but ``stream``, and for that alone.
+    """Compute the reference's results: of a stream those of its steps, else those of all three tasks.
 
     Raises:
         UserError: the case cannot be proved. The gradient grows too much from h_T back to h_0 or is not
