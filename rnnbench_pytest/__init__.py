@@ -39,8 +39,7 @@ FROM_FOLDER = str(Path.cwd()) in sys.path
 # a child lets pytest-benchmark time nothing, leaves the session's files alone, and prints for ``_run_block``
 CHILD_OPTIONS = {
     "benchmark_only": False, "benchmark_enable": False, "benchmark_disable": True,
-    "log_file": os.devnull, "xmlpath": None, "report_log": None, "htmlpath": None, "pastebin": None,
-    "tbstyle": "short", "showcapture": "no", "color": "no",
+    "log_file": os.devnull, "report_log": None, "tbstyle": "short", "color": "no",
 }  # fmt: skip
 
 _own_modules: dict[str, ModuleType] = {}
