@@ -12,6 +12,7 @@ import json
 import math
 import os
 import random
+import re
 import secrets
 import signal
 import sys
@@ -251,9 +252,9 @@ def _run_block(config: pytest.Config, node: pytest.Item, number: int, left_s: fl
         block: Block | None = json.loads(out.read_bytes()) if out.exists() else None
         if block is not None:
             return block
-        lines = [line for line in printed.read_text(errors="replace").splitlines() if line.strip()]
-        errors = [line.removeprefix("E ") for line in lines if line.startswith(("E  ", "ERROR: "))]
-        error = import_own("bench.machine.wording").short([*errors, *lines[-1:], "nothing was printed"][0])
+        text = printed.read_text(errors="replace")
+        errors = re.findall(r"^(?:E {3,7}|ERROR: )(\S.*)", text, re.MULTILINE)  # not "E      [100%]"
+        error = import_own("bench.machine.wording").short((errors or text.split("\n")[-2:])[0])
         return Lost(number, "failed" if out.exists() else "not run", f"ended with code {code}, {error}")
 
 
