@@ -1,15 +1,14 @@
 """Compare NumPy and PyTorch for a recurrent net on this machine: which is faster, how much, how sure, why.
 
-In a notebook: ``verify``, ``check_gradients``, ``run``, ``advise``, ``train``, ``report`` and ``load``,
-imported on first use;
-``load_torch`` and ``to_torch`` exchange parameters with PyTorch.
+In a notebook: ``verify``, ``check_gradients``, ``run``, ``advise``, ``stream``, ``train``, ``report``
+and ``load``, imported on first use; ``load_torch`` and ``to_torch`` exchange parameters with PyTorch.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api.functions import advise, check_gradients, load, report, run, train, verify
+    from bench.api.functions import advise, check_gradients, load, report, run, stream, train, verify
     from bench.machine.errors import UserError
     from bench.training.torch_names import load_torch, to_torch
 
@@ -20,6 +19,7 @@ _API = {
     "verify": "bench.api.functions",
     "run": "bench.api.functions",
     "train": "bench.api.functions",
+    "stream": "bench.api.functions",
     "report": "bench.api.functions",
     "advise": "bench.api.functions",
     "check_gradients": "bench.api.functions",
@@ -36,6 +36,7 @@ __all__ = [
     "load_torch",
     "report",
     "run",
+    "stream",
     "to_torch",
     "train",
     "verify",

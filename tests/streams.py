@@ -61,8 +61,8 @@ def write_stream(
     with StreamFile.new(folder) as file:
         file.write(
             Declaration(
-                SCHEMA, "0", "2026-01-01T00:00:00+00:00", ["rnnbench", "stream"], case, 1, blocks, 10, rate,
-                "sleep" if rate else None, True, not args.quick, 0.02, arms, [],
+                SCHEMA, "0", "2026-01-01T00:00:00+00:00", ["rnnbench", "stream"], case, 1, blocks, 10,
+                None, 5.0, rate, "sleep" if rate else None, True, not args.quick, 0.02, arms, [],
                 {"processor": "a processor", "cpus": 2}, {}, [],
             )
         )  # fmt: skip

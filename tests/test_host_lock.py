@@ -28,6 +28,7 @@ VERBS = [
     ["run", "--quick", "--device", "cpu", "--variant", "numpy-inplace"],
     ["advise", "--device", "cpu", "--budget", "1000m"],
     ["train", "--epochs", "1"],
+    ["stream", "--quick"],
 ]
 # it holds the lock, with a child that inherits all that can be inherited, until somebody ends it
 HOLDER = f"""

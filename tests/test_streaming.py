@@ -1,20 +1,54 @@
 """rnnbench stream: what is inside the clock, what is late, what the control explains, and what is kept."""
 
 import gc
+import io
+import json
+import math
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 import pytest
-from streams import write_stream
+from faults.runs import TESTS
+from msgspec import structs
+from rich.console import Console
+from streams import burst, write_stream
 
-from bench.analysis.tail import analyse, shown
+from bench import proof
+from bench.analysis.statistics import ALPHA, blocks_needed, rank_interval
+from bench.analysis.tail import analyse, explained, shown
+from bench.api.options import StreamOptions
+from bench.api.stream import declare, make_case
+from bench.cli.main import main
+from bench.machine.devices import Device, Devices
 from bench.machine.errors import UserError
+from bench.measure import stream as measuring
 from bench.measure.call_times import Collections, clock_facts, group_for, idle, refuse_rate, take_slice
-from bench.records.stream import Histogram, Pace, merged, read_stream
-from bench.reporting.tail import Streamed
+from bench.measure.messages import Refused
+from bench.measure.stream import decide
+from bench.measure.stream_child import EXPECTED, INPUTS, Done, Finish, Job, Started, Take, Taken, serve
+from bench.records.record import Failure, Pair
+from bench.records.sealed import load_sealed
+from bench.records.stream import (
+    CONTROL,
+    FORMAT,
+    Burst,
+    Decision,
+    Histogram,
+    Pace,
+    Stream,
+    StreamFile,
+    is_stream,
+    merged,
+    read_stream,
+)  # fmt: skip
+from bench.reporting.tail import Streamed, show
+from bench.workload.data import make
+
+CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 
 
 class Played:
@@ -59,7 +93,6 @@ def test_a_call_that_starts_late_counts_from_when_it_was_due(pace: Pace) -> None
         lambda: next(steps), lambda sample: None, cycle([0]), 8,
         period_ns=1e6, pace=pace, clock=clock, sleep=clock.sleep,
     )  # fmt: skip
-    assert part.dues is not None
     assert np.diff(part.dues).tolist() == [1_000_000] * 7
     late = part.ends - part.dues > 1e6
     assert late.tolist() == [False, False, True, True, True, False, True, True]
@@ -149,14 +182,352 @@ def spread(
     return calls
 
 
-def answer(folder: Path, *, control: Any = None, **options: Any) -> Streamed:
-    calls = {"numpy-batched": spread(8000), "torch-autograd": spread(25_000)}
+def answer(folder: Path, *, control: Any = None, torch: Any = None, **options: Any) -> Streamed:
+    calls = {"numpy-batched": spread(8000), "torch-autograd": torch or spread(25_000)}
     calls |= {"control": control or spread(25_000, tail=1.01)}
     return Streamed(analyse(read_stream(write_stream(folder, calls, **options))), folder)
 
 
+IN_TIME = "At 1 kHz both are in time; NumPy takes 8.15 µs at the median"
+SLOWER = "PyTorch 3.11 times [3.05, 3.16] as long at the median"
+
+
 def test_one_sentence_says_who_is_in_time_and_how_much_longer_the_other_takes(tmp_path: Path) -> None:
-    assert answer(tmp_path / "a", rate=1000.0).sentence == (
-        "At 1 kHz both are in time; NumPy takes 8.15 µs at the median and 16.3 µs at p99, PyTorch 3.11 times "
-        "[3.05, 3.16] as long at the median and 3.11 times [3.04, 3.16] as long at p99."
+    slower = f"{SLOWER} and 3.11 times [3.04, 3.16] as long at p99."
+    assert answer(tmp_path / "a", rate=1000.0).sentence == f"{IN_TIME} and 16.3 µs at p99, {slower}"
+    assert answer(tmp_path / "b").sentence.startswith("Back to back; NumPy takes 8.15 µs")
+    grouped = answer(tmp_path / "c", group=4).sentence
+    assert grouped.endswith("as long at p99 of groups of 4 calls.")
+    late = answer(tmp_path / "d", rate=1000.0, torch=spread(25_000, tail=60))
+    assert late.sentence.startswith("At 1 kHz PyTorch misses 2 % of the deadlines; NumPy takes")
+
+
+def test_where_the_control_explains_the_tail_no_library_is_named(tmp_path: Path) -> None:
+    noisy = answer(tmp_path / "a", rate=1000.0, control=spread(25_000, tail=1.9))
+    median, p99 = noisy.tails.ratios
+    assert (median.verdict, median.machine) == ("SLOWER", False)
+    assert (p99.verdict, p99.machine) == ("NONE", True)
+    assert noisy.sentence == (
+        f"{IN_TIME}, {SLOWER}; at p99 the machine explains the difference, as the control shows."
     )
+    numpy, torch = noisy.tails.arms
+    assert numpy.times[0.99].machine
+    assert torch.times[0.99].machine
+    assert not any(quantile.machine for quantile in noisy.tails.control.times.values())
+    late = answer(
+        tmp_path / "b",
+        rate=1000.0,
+        torch=spread(25_000, tail=60),
+        control=spread(25_000, tail=60, share=0.01),
+    )
+    told = "but for what the machine delays (the control misses 1 % as well)"
+    assert told in late.sentence
+    assert late.tails.arms[1].missed_by_machine
+
+
+def test_an_amount_is_explained_where_the_control_may_reach_half_of_it() -> None:
+    amounts = dict.fromkeys(range(8), 100.0)
+    assert explained(amounts, dict.fromkeys(range(8), 50.0))
+    assert not explained(amounts, dict.fromkeys(range(8), 49.0))
+    assert explained(amounts, {block: 10.0 + 15 * block for block in range(8)})  # the limit reaches it
+    assert not explained(amounts, {block: 10.0 for block in range(3)})  # too few for a limit
+    assert not explained(amounts, {})
+
+
+def test_equal_arms_are_equivalent_and_a_quick_stream_gives_no_verdict(tmp_path: Path) -> None:
+    same = answer(tmp_path / "a", torch=spread(8000))
+    assert [ratio.verdict for ratio in same.tails.ratios] == ["EQUIVALENT"] * 2
+    assert "1.000 times [1.000, 1.000] as long at the median (the same)" in same.sentence
+    quick = answer(tmp_path / "b", quick=True)
+    assert [ratio.verdict for ratio in quick.tails.ratios] == ["NONE"] * 2
+    few = answer(tmp_path / "c", blocks=6)
+    assert {ratio.verdict for ratio in few.tails.ratios} == {"UNRESOLVED"}
+    assert "a table of 2 needs 7 blocks" in few.tails.ratios[0].reason
+
+
+def test_the_interval_of_a_ratio_of_p99_holds_the_true_one_in_95_of_100_streams() -> None:
+    """Blocks differ by 3 %, the tail of a block is drawn; the true ratio is 2."""
+    generator, covered, n = np.random.default_rng(7), 0, 200
+    for _ in range(n):
+        logs = []
+        for _ in range(8):
+            both = generator.lognormal(9, 0.3, (2, 2000)) * np.exp(0.03 * generator.standard_normal((2, 1)))
+            of_arms = [Histogram.of(times).percentile(0.99) for times in (2 * both[0], both[1])]
+            logs.append(math.log(of_arms[0] / of_arms[1]))
+        covered += rank_interval(logs).exp().contains(2.0)
+    assert 0.91 * n <= covered < n
+
+
+def test_the_answer_fits_80_columns_and_json_holds_all_of_it(tmp_path: Path) -> None:
+    streamed = answer(tmp_path / "a", rate=1000.0, failures=[Failure(2, "control", "crashed", "it fell")])
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    show(streamed, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for part in (
+        "p99.9 would need more than 2 000 calls",
+        "Reading the clock costs",
+        "the 800 slowest calls",
+    ):
+        assert part in " ".join(text.split())
+    tree = json.loads(streamed.to_json())
+    assert [row["arm"] for row in tree["rows"]] == [
+        "numpy-batched@cpu x1",
+        "torch-autograd@cpu x1",
+        "control",
+    ]
+    assert set(tree["rows"][0]["response"]) == {"p50", "p99"}
+    assert [ratio["at"] for ratio in tree["ratios"]] == ["p50", "p99"]
+
+
+# the file
+
+
+def test_a_stream_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    folder = write_stream(
+        tmp_path / "a", {"numpy-batched": [8000.0] * 40, "control": [9000.0] * 40}, blocks=2
+    )
+    assert is_stream(folder)
+    records = load_sealed(folder, FORMAT, lambda data: (StreamFile.decode(data), data)).records
+    burst = next(record for record in records if isinstance(record, Burst))
+    unsorted, fewer = Histogram([5, 4], [20, 20]), Histogram([5], [39])
+    for n, (said, wrong) in enumerate(
+        (
+            ("in block 3 does not hold 40 times", [structs.replace(burst, block=3)]),
+            ("in block 1 does not hold 40 times", [structs.replace(burst, times=unsorted)]),
+            ("in block 1 does not hold 40 times", [structs.replace(burst, times=fewer)]),
+            ("in block 1 does not hold 40 times", [structs.replace(burst, missed=41)]),
+            ("two bursts of one arm in one block", [burst, burst]),
+            ("no arm is called 'other'", [structs.replace(burst, arm="other")]),
+            ("in block 1 has responses without a rate", [structs.replace(burst, response=burst.times)]),
+        )
+    ):
+        with StreamFile.new(tmp_path / str(n)) as file:
+            for record in [*records[:2], *wrong]:
+                file.write(record)
+        with pytest.raises(UserError, match=f"contradicts itself: .*{said}"):
+            read_stream(tmp_path / str(n))
+    with pytest.raises(UserError, match=r"stream.jsonl exists already; choose another --out"):
+        StreamFile.new(folder)
+
+
+# the parent
+
+
+class Child:
+    """A process that is played: it answers as told, and notes whose turn it was."""
+
+    turns: ClassVar[list[tuple[str, str]]] = []
+    refuse: ClassVar[dict[str, Refused]] = {}  # by arm: what it answers to a slice
+    interrupt: ClassVar[int] = 10**9  # after so many messages
+
+    def __init__(self, module: str, arguments: list[str], environment: object, *, deadline_s: float) -> None:
+        self.job, self.deadline_s, self.awake = msgspec.json.decode(arguments[0], type=Job), deadline_s, True
+
+    def receive(self, expected: object) -> Started:
+        self.turns.append((self.job.arm, "start"))
+        return Started(8000.0 if "numpy" in self.job.arm else 25_000.0, 50)
+
+    def ask(self, message: Take | Finish, expected: object) -> Any:
+        assert self.awake
+        self.turns.append((self.job.arm, type(message).__name__))
+        if len(self.turns) >= self.interrupt:
+            raise KeyboardInterrupt
+        if self.job.arm in self.refuse:
+            return self.refuse[self.job.arm]
+        calls = [8000.0] * 40
+        return Done() if isinstance(message, Take) else Taken(
+            burst(self.job.block, self.job.arm, calls, wait_ns=0.0, period_ns=self.job.period_ns)
+        )  # fmt: skip
+
+    def pause(self) -> None:
+        self.awake = False
+
+    def resume(self) -> None:
+        self.awake = True
+
+    def stop(self) -> None:
+        pass
+
+    terminate = stop
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> type[Child]:
+    for name, value in (("turns", []), ("refuse", {}), ("interrupt", 10**9)):
+        monkeypatch.setattr(Child, name, value)
+    monkeypatch.setattr(measuring, "Child", Child)
+    monkeypatch.setattr(measuring, "reference_last", lambda *_: np.zeros((1, 8)))
+    return Child
+
+
+TWO = ("numpy-batched", "torch-autograd")
+NAMES = ("numpy-batched@cpu x1", "torch-autograd@cpu x1", "control")
+
+
+def play(folder: Path, **options: Any) -> Stream:
+    """Measure with children that are played."""
+    args = StreamOptions(variant=TWO, seed=3, calls=40, **{"blocks": 3, **options})
+    declaration = declare(args, ["rnnbench", "stream"], "2026-01-01T00:00:00+00:00")
+    with StreamFile.new(folder) as file:
+        file.write(declaration)
+        measuring.measure(declaration, file.write, lambda block, text: None)
+    return read_stream(folder)
+
+
+def test_arms_and_control_take_turns_in_an_order_drawn_anew_in_each_round(
+    tmp_path: Path, played: type[Child]
+) -> None:
+    stream = play(tmp_path / "a")
+    takes = [arm for arm, what in played.turns if what == "Take"]
+    rounds = [tuple(takes[n : n + 3]) for n in range(0, len(takes), 3)]
+    assert len(rounds) == 3 * 10
+    assert all(set(turns) == set(NAMES) for turns in rounds)
+    assert len(set(rounds)) > 3
+    assert [name for name in NAMES if len(stream.bursts[name]) == 3] == list(NAMES)
+    assert stream.decision == Decision(40, 1, 25_000, [Pair("best", NAMES[1], NAMES[0])])
+    assert stream.end is not None
+    assert stream.end.status == "complete"
+
+
+def test_control_c_keeps_the_blocks_that_are_whole(tmp_path: Path, played: type[Child]) -> None:
+    played.interrupt = 2 * (3 + 30 + 3) + 20
+    stream = play(tmp_path / "a")
+    assert [len(bursts) for bursts in stream.bursts.values()] == [2, 2, 2]
+    assert stream.end is not None
+    assert (stream.end.status, stream.end.stopped_by) == ("interrupted", "user")
+
+
+def test_an_arm_that_fails_is_told_and_the_others_go_on(tmp_path: Path, played: type[Child]) -> None:
+    played.refuse[NAMES[1]] = Refused("disagrees", "after the last call: y_hat is off")
+    stream = play(tmp_path / "a")
+    assert [len(bursts) for bursts in stream.bursts.values()] == [3, 0, 3]
+    assert [(failure.entry, failure.block) for failure in stream.failures] == [(NAMES[1], 1)]
+    streamed = Streamed(analyse(stream), tmp_path)
+    assert (streamed.status, streamed.disagrees, streamed.tails.ratios) == ("partial", True, ())
+    assert "torch-autograd@cpu x1 failed in block 1: after the last call: y_hat is off." in " ".join(
+        str(streamed).split()
+    )
+    played.refuse = {CONTROL: Refused("crashed", "no memory")}
+    with pytest.raises(UserError, match="the control failed: no memory"):
+        play(tmp_path / "b")
+
+
+def test_what_is_timed_follows_from_the_first_calls() -> None:
+    args = StreamOptions(variant=TWO, seed=1)
+    declaration = declare(args, [], "2026-01-01T00:00:00+00:00")
+    assert declaration.blocks == 8 == blocks_needed(6, ALPHA)
+    medians = dict(zip(NAMES, (8000.0, 25_000.0), strict=False))
+
+    def decided(cost_ns: int = 50, scale: float = 1.0, **changes: Any) -> tuple[int, int, int]:
+        found = decide(
+            structs.replace(declaration, **changes),
+            {name: scale * ns for name, ns in medians.items()},
+            cost_ns,
+        )
+        return found.calls, found.group, found.idle_ns
+
+    assert decided() == (20_000, 1, 25_000)
+    assert decided(scale=1000) == (200, 1, 25_000_000)  # 5 s of the slower arm
+    assert decided(scale=1e5)[0] == 40  # a median has 20 calls beyond it
+    assert decided(cost_ns=1000) == (20_000, 3, 25_000)
+    assert decided(calls=1234) == (1240, 1, 25_000)
+    assert decided(rate=1000.0, pace="sleep", cost_ns=1000) == (5000, 1, 25_000)
+
+
+# the child
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.chdir(TESTS)
+    case = make_case(StreamOptions(seed=1, hidden=4, dtype="float64"))
+    batch = make(case)
+    batch.save(tmp_path / INPUTS)
+    proof.expected(case, batch).save(tmp_path / EXPECTED)
+    take = 10 * 5  # of two slices, each with a warm call
+    np.savez(tmp_path / "after.npz", y_hat=measuring.reference_last(case, batch, take, 1))
+    return Job(1, NAMES[0], "numpy-batched", "cpu", 1, case, str(tmp_path), True, None, None)
+
+
+def lines(job: Job, slices: int = 2) -> Iterator[str]:
+    for message in (*[Take(20, 5, 1, 1000)] * slices, Finish(1, f"{job.folder}/after.npz")):
+        yield msgspec.json.encode(message).decode()
+
+
+def test_a_child_proves_its_arm_times_it_and_compares_the_last_result(job: Job) -> None:
+    started, *done, taken = serve(job, lines(job))
+    assert isinstance(started, Started)
+    assert len(done) == 2
+    assert isinstance(taken, Taken), taken
+    assert taken.burst.times.n == 40
+    assert (taken.burst.response, taken.burst.missed, len(taken.burst.slowest)) == (None, 0, 40)
+    assert {slow.position for slow in taken.burst.slowest} == set(range(40))
+    *_, wrong = serve(job, lines(job, slices=1))  # other steps than those of the expected result
+    assert isinstance(wrong, Refused)
+    assert wrong.status == "disagrees"
+    assert "after the last call: y_hat is off by" in wrong.reason
+
+
+def test_the_control_is_a_child_without_a_variant(job: Job) -> None:
+    control = structs.replace(job, arm=CONTROL, spec="", period_ns=2e6, pace="spin")
+    *_, taken = serve(control, lines(job))
+    assert isinstance(taken, Taken)
+    assert taken.burst.response is not None
+    assert taken.burst.first_call_ns == 0
+
+
+def test_a_variant_that_changes_its_process_is_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "bench.measure.stream_child.changed_state", lambda before, after: "threads was 1, is 2"
+    )
+    *_, refused = serve(job, lines(job))
+    assert isinstance(refused, Refused)
+    assert refused.reason == "numpy-batched changed its process: threads was 1, is 2"
+
+
+# the command
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rate", "0"], "--rate 0 is no number of samples a second"),
+        (["--rate", "nan"], "--rate nan is no number of samples a second"),
+        (["--rate", "1e8", "--pace", "spin", "--calls", "100"], "give at most"),
+        (["--pace", "spin"], "--pace says how a sample is awaited: give its --rate"),
+        (["--rate", "2"], "10 calls of an arm in a block: a median needs 40"),
+        (["--rate", "10000", "--seconds", "5000"], "50000000 calls of an arm in a block"),
+        (["--batch", "10000000", "--hidden", "1000000"], "the processes would need about"),
+        (["--variant", "numpy-loop"], "numpy-loop does not support task stream"),
+        (["--threads", "100000"], "usable processors"),
+        (["--device", "cuda:7"], "no device 'cuda:7' here"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.api.stream.find_devices", lambda: Devices((CPU,), ()))
+    assert main(["stream", *words]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line
+
+
+def test_a_stream_from_the_command_to_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only one that measures; nothing here depends on how long anything takes."""
+    monkeypatch.chdir(tmp_path)
+    words = ["--variant", TWO[0], "--variant", TWO[1], "--hidden", "4", "--cell", "lstm", "--calls", "40"]
+    assert (
+        main(["stream", *words, "--rate", "500", "--pace", "spin", "--blocks", "1", "--out", "s", "--json"])
+        == 0
+    )
+    tree = json.loads(capsys.readouterr().out)
+    assert [row["arm"] for row in tree["rows"]] == list(NAMES)
+    assert (tree["status"], tree["calls"], tree["blocks"], tree["rate"]) == ("complete", 40, 1, 500.0)
+    stream = read_stream(tmp_path / "s")
+    assert stream.declaration.case.cell == "lstm"
+    for bursts in stream.bursts.values():
+        assert [burst.times.n for burst in bursts] == [40]

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median
 
 from bench.analysis.statistics import median_interval, rank_interval
 from bench.analysis.verdict import DECIDED, Effect, judge, measured
@@ -50,6 +51,24 @@ class Tail:
     def title(self) -> str:
         """Return the name for sentences."""
         return self.arm.title if self.arm else CONTROL
+
+    @property
+    def causes(self) -> dict[str, float]:
+        """Return what is known of slow calls, of all blocks together.
+
+        ``collected`` of the ``slowest`` calls that are kept had a garbage collection within. The first call
+        of a process, of which this is the median, is not among the times.
+        """
+        bursts = self.bursts
+        return {
+            "collections": sum(sum(burst.collections) for burst in bursts),
+            "collecting_ns": sum(burst.collecting_ns for burst in bursts),
+            "collected": sum(slow.collected for burst in bursts for slow in burst.slowest),
+            "slowest": sum(len(burst.slowest) for burst in bursts),
+            "preempted": sum(burst.preempted for burst in bursts),
+            "page_faults": sum(sum(burst.faults) for burst in bursts),
+            "first_call_ns": median(burst.first_call_ns for burst in bursts),
+        }
 
     def longest_ns(self, *, response: bool = False) -> float:
         """Return the longest time of all."""

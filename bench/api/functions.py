@@ -17,13 +17,14 @@ from bench.api.options import VERBS, from_keywords
 from bench.machine.busy import complain
 from bench.machine.errors import UserError
 from bench.machine.files import as_path
-from bench.reporting.display import run_progress, train_progress
+from bench.reporting.display import run_progress, stream_progress, train_progress
 from bench.reporting.notebook import Result, Verification
 from bench.workload.options import as_words, option_of, spelled
 
 if TYPE_CHECKING:
     from bench.reporting.advice import Advice
     from bench.reporting.gradient_table import GradientCheck
+    from bench.reporting.tail import Streamed
     from bench.training import TrainResult
 
 COMMAND_PATTERN = re.compile(r"rnnbench (?P<verb>\w+)(?P<options>(?: --[a-z][a-z-]* [^\s,;]+)+)")
@@ -217,6 +218,29 @@ def advise(**wishes: Any) -> "Advice":
     if advice.stopped_by:
         raise KeyboardInterrupt(f"it was stopped; bench.load({str(advice.journal)!r}) has what was measured")
     return advice
+
+
+@in_python
+def stream(**wishes: Any) -> "Streamed":
+    """Time one sample at a time, and say what the median and the tail take: ``rnnbench stream``.
+
+    Keywords are named like the command's options: several ``variants`` (also ``variant``), and with one value
+    ``cell``, ``bias``, ``hidden``, ``batch``, ``features``, ``outputs``, ``dtype``, ``rate`` (samples a
+    second), ``pace``, ``collector`` (False: off), ``device``, ``threads``, ``blocks``, ``calls``,
+    ``seconds``, ``quick``, ``seed``, ``out``, ``wait_quiet``, ``no_wait``. ::
+
+        bench.stream(cell="gru", hidden=32, rate=1000)
+
+    Raises:
+        UserError: a keyword is unknown, or its value cannot be used.
+    """
+    from bench.api.stream import carry_out
+
+    quiet = functools.partial(stream_progress, lines=False)
+    streamed = carry_out(from_keywords("stream", wishes), say=_say, progress=quiet)
+    if streamed.stopped_by:
+        raise KeyboardInterrupt(f"it was stopped; whole blocks are in {str(streamed.folder)!r}")
+    return streamed
 
 
 @in_python

@@ -100,11 +100,7 @@ class ReportOptions:
         positional=True,
     )
     latest: bool = option(False, "of what was started last, below the folders given (default: results)")
-    out: str | None = option(
-        None,
-        "folder of the report (default: beside the file; of a folder of results, its folder report)",
-        metavar="DIR",
-    )
+    out: str | None = option(None, "folder of the report (default: beside the file)", metavar="DIR")
     any_machine: bool = option(False, "show named results of different machines beside each other")
     json: bool = option(False, "print all results as a JSON object", in_python=False)
 
@@ -148,7 +144,7 @@ class StreamOptions:
     variant: tuple[str, ...] = variant_option(
         "a name of `rnnbench variants`, or module:object (default: as written and fastest, of both libraries)"
     )
-    rate: float | None = option(None, "samples a second (default: back to back)", number, "HZ", once=True)
+    rate: float | None = option(None, "samples a second (default: back to back)", number, "HZ")
     pace: str | None = option(
         None, "wait for a sample as a server does, sleep, or as audio does, spin (default: sleep)",
         choices=("sleep", "spin"),
@@ -166,7 +162,7 @@ class StreamOptions:
     )
     seconds: float = option(
         5.0,
-        "so long are an arm's calls timed in a block; back to back 20000 end it (default: 5s)",
+        "time of an arm's calls in a block, back to back of at most 20000 (default: 5s)",
         seconds,
         "TIME",
     )

@@ -5,8 +5,8 @@ import math
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 
+from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
 import bench
@@ -21,13 +21,23 @@ from bench.machine.environ import without_person, worker_environment
 from bench.machine.errors import UserError
 from bench.machine.files import as_path
 from bench.machine.host_lock import host_lock
+from bench.machine.signals import Terminated
 from bench.machine.terminal import console
 from bench.measure.call_times import refuse_rate
 from bench.measure.plan import MARGIN
 from bench.measure.stream import MIN_CALLS, Tell, measure
 from bench.records.folder import as_text, display_path
-from bench.records.record import Arm, End, OwnLibrary
-from bench.records.stream import FILE_NAME, MAX_CALLS, SCHEMA, Declaration, StreamFile, read_stream
+from bench.records.record import Arm, OwnLibrary
+from bench.records.stream import (
+    CONTROL,
+    FILE_NAME,
+    MAX_CALLS,
+    SCHEMA,
+    Declaration,
+    Pace,
+    StreamFile,
+    read_stream,
+)  # fmt: skip
 from bench.reporting.display import stream_progress
 from bench.reporting.tail import Streamed, show
 from bench.workload import catalog
@@ -35,7 +45,6 @@ from bench.workload.case import STREAM, Case, Shape
 from bench.workload.cell import find_cell
 from bench.workload.options import as_words
 
-ROLES: tuple[catalog.Role, ...] = ("as_written", "fastest")
 FAMILY = 2 * len(PERCENTILES)  # ratios that are judged together: both pairs, every percentile
 QUICK_BLOCKS, QUICK_SECONDS = 3, 1.0
 ROUNDS = 10  # slices of each arm in a block
@@ -46,43 +55,40 @@ Show = Callable[[Declaration], AbstractContextManager[Tell]]
 
 def main(args: StreamOptions) -> int:
     """Stream as ``args`` say and print the answer; return the exit code."""
-    folder, end = carry_out(args)
-    stream = read_stream(folder)
-    if end.stopped_by and not any(stream.bursts.values()):
-        complain(f"{end.reason} before a block was whole")
-        return EXIT_CODES[end.stopped_by]
-    streamed = Streamed(analyse(stream), folder)
+    streamed = carry_out(args)
     if args.json:
         print(streamed.to_json())
     else:
         show(streamed, console())
-        print(f"\nResults: {display_path(folder / FILE_NAME)}")
-    if end.stopped_by:
-        return EXIT_CODES[end.stopped_by]
-    return 1 if streamed.disagrees else EXIT_CODES[end.status]
+        print(f"\nResults: {display_path(streamed.folder / FILE_NAME)}")
+    if streamed.stopped_by:
+        return EXIT_CODES[streamed.stopped_by]
+    return 1 if streamed.disagrees else EXIT_CODES[streamed.status]
 
 
-def carry_out(
-    args: StreamOptions, *, say: Say = complain, progress: Show = stream_progress
-) -> tuple[Path, End]:
-    """Measure a new stream while no other process measures on this host; return its folder and its end.
+def carry_out(args: StreamOptions, *, say: Say = complain, progress: Show = stream_progress) -> Streamed:
+    """Measure while no other process measures on this host; return the answer.
 
     Raises:
-        UserError: an option cannot be fulfilled, or the host is in use and ``no_wait`` is set.
+        UserError: an option cannot be fulfilled, no arm could be measured, or the host is in use and
+            ``no_wait`` is set.
+        KeyboardInterrupt: it was stopped before a block was whole.
     """
     refuse_windows()
-    command = ["rnnbench", "stream", *as_words(args)]
-    started = datetime.datetime.now(datetime.UTC)
+    command, started = ["rnnbench", "stream", *as_words(args)], datetime.datetime.now(datetime.UTC)
     folder = as_path(args.out or f"results/stream-{started:%Y-%m-%d-%H%M%S}")
     with host_lock(command, no_wait=args.no_wait, say=say):
         declaration = declare(args, command, started.isoformat(timespec="seconds"))
-        seen = report_usage(args.wait_quiet, say)
-        declaration.machine.update(seen)
+        machine = declaration.machine | report_usage(args.wait_quiet, say)
+        declaration = replace(declaration, machine=machine)
         one_thread = threadpool_limits(1)  # type: ignore[no-untyped-call]  # it has no type hints
         with one_thread, StreamFile.new(folder) as file, progress(declaration) as tell:
             file.write(declaration)
-            seconds = QUICK_SECONDS if args.quick else args.seconds
-            return folder, measure(declaration, file.write, tell, calls=args.calls, seconds=seconds)
+            end = measure(declaration, file.write, tell)
+    stream = read_stream(folder)
+    if end.stopped_by and not stream.bursts[CONTROL]:
+        raise Terminated if end.stopped_by == "signal" else KeyboardInterrupt
+    return Streamed(analyse(stream), folder)
 
 
 def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declaration:
@@ -91,57 +97,52 @@ def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declar
     Raises:
         UserError: an option cannot be fulfilled, on this machine or at all.
     """
-    refuse_options(args)
+    seconds, pace = QUICK_SECONDS if args.quick else args.seconds, read_pace(args)
+    refuse_calls(args, seconds)
     case = make_case(args)
     arms = choose_arms(args, case)
     refuse_memory(case, len(arms))
+    if args.rate and pace:
+        refuse_rate(args.rate, pace)
     environment = worker_environment(args.threads, compiled="a folder of the stream")
     specs = [arm.spec for arm in arms]
     machine = host.describe(plugins=catalog.plugin_versions(specs))
+    warnings = audit.warnings(machine, environment.dropped, environment.kept, args.threads)
+    blocks = args.blocks or (QUICK_BLOCKS if args.quick else blocks_needed(FAMILY, ALPHA))
     return Declaration(
-        schema=SCHEMA,
-        version=bench.__version__,
-        started_utc=started_utc,
-        command=[without_person(as_text(word)) for word in command],
-        case=case,
-        seed=case.seed,
-        blocks=args.blocks or (QUICK_BLOCKS if args.quick else blocks_needed(FAMILY, ALPHA)),
-        rounds=ROUNDS,
-        rate=args.rate,
-        pace=None if args.rate is None else "spin" if args.pace == "spin" else "sleep",
-        collector=args.collector is not False,
-        verdicts=not args.quick,
-        margin=MARGIN,
-        arms=arms,
-        libraries=[OwnLibrary.of(name) for name in catalog.own_libraries(specs)],
-        machine=machine,
-        environment=environment.set,
-        warnings=audit.warnings(machine, environment.dropped, environment.kept, args.threads),
-    )
+        SCHEMA, bench.__version__, started_utc, [without_person(as_text(word)) for word in command],
+        case=case, seed=case.seed, blocks=blocks, rounds=ROUNDS, calls=args.calls, seconds=seconds,
+        rate=args.rate, pace=pace, collector=args.collector is not False, verdicts=not args.quick,
+        margin=MARGIN, arms=arms, libraries=[OwnLibrary.of(name) for name in catalog.own_libraries(specs)],
+        machine=machine, environment=environment.set, warnings=warnings,
+    )  # fmt: skip
 
 
-def refuse_options(args: StreamOptions) -> None:
-    """Raise UserError for a rate, a pace or a number of calls that cannot be measured here."""
-    if args.threads > host.usable_cpus():
-        raise UserError(f"--threads {args.threads}: this machine has {host.usable_cpus()} usable processors")
-    if args.calls is not None and not MIN_CALLS <= args.calls <= MAX_CALLS:
-        raise UserError(f"--calls {args.calls}: a median needs {MIN_CALLS}; give so many, up to {MAX_CALLS}")
+def read_pace(args: StreamOptions) -> Pace | None:
+    """Return how a call's time is awaited; None back to back.
+
+    Raises:
+        UserError: there is a pace without a rate, or the rate is no rate.
+    """
     if args.rate is None:
         if args.pace:
-            raise UserError(
-                "--pace says how a sample's time is awaited; give --rate as well, or leave it out"
-            )
-        return
+            raise UserError("--pace says how a sample is awaited: give its --rate as well, or leave it out")
+        return None
     if not (math.isfinite(args.rate) and args.rate > 0):
-        raise UserError(f"--rate {args.rate:g} is no number of samples a second; give one above 0, as 1000")
-    held = args.rate * args.seconds
-    if args.calls is None and not MIN_CALLS <= held <= MAX_CALLS:
+        raise UserError(f"--rate {args.rate:g} is no number of samples a second: give one above 0, as 1000")
+    return "spin" if args.pace == "spin" else "sleep"
+
+
+def refuse_calls(args: StreamOptions, seconds: float) -> None:
+    """Raise UserError for numbers that cannot be measured here."""
+    if args.threads > (cpus := host.usable_cpus()):
+        raise UserError(f"--threads {args.threads}: this machine has {cpus} usable processors")
+    calls = args.calls or (round(seconds * args.rate) if args.rate else MIN_CALLS)
+    if not MIN_CALLS <= calls <= MAX_CALLS:
         raise UserError(
-            f"--rate {args.rate:g}: {units.seconds(args.seconds)} hold {held:.0f} samples, and from "
-            f"{MIN_CALLS} to {MAX_CALLS} can be measured; give --seconds of "
-            f"{math.ceil(MIN_CALLS / args.rate)} or more, or --calls"
+            f"{calls} calls of an arm in a block: a median needs {MIN_CALLS}, and at most {MAX_CALLS} are "
+            "kept; choose them with --calls, or with --rate and --seconds"
         )
-    refuse_rate(args.rate, "spin" if args.pace == "spin" else "sleep")
 
 
 def make_case(args: StreamOptions) -> Case:
@@ -163,9 +164,9 @@ def choose_arms(args: StreamOptions, case: Case) -> list[Arm]:
     devices = find_cpu() if args.device == "cpu" else find_devices()
     chosen = resolve([args.device], devices)[0][0]
     kind = next(device.kind for device in devices.present if device.id == chosen)
-    arms: dict[str, Arm] = {}
-    reasons: list[str] = []
-    for spec in args.variant or tuple(variant.name for variant in catalog.by_role(*ROLES)):
+    arms, reasons = dict[str, Arm](), list[str]()
+    usual = [variant.name for variant in catalog.by_role("as_written", "fastest")]
+    for spec in args.variant or usual:
         variant = catalog.find(spec)
         device = chosen if kind in variant.devices else "cpu"
         if reason := devices.missing.get(variant.library) or variant.unsupported(case, device):

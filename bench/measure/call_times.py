@@ -35,9 +35,9 @@ EARLIEST_NS = 1_000_000  # from the begin of a slice to its first call
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Hold when each call was due, began and ended, in the clock's nanoseconds; back to back none is due."""
+    """Hold when each call was due (back to back, when it began), began and ended, in ns of the clock."""
 
-    dues: Times | None
+    dues: Times
     starts: Times
     ends: Times
 
@@ -68,7 +68,7 @@ def take_slice(
         end = clock()
         starts[index] = start
         ends[index] = end
-    return Slice(dues if period_ns else None, starts, ends)
+    return Slice(dues, starts, ends)
 
 
 def _grouped(call: Call, group: int) -> Call:
@@ -104,13 +104,8 @@ def idle(idle_ns: int, clock: Clock = time.perf_counter_ns) -> Call:
 
     An interruption hits a call in proportion to its length, so an empty function would hardly ever be hit.
     """
-
-    def call() -> None:
-        end = clock() + idle_ns
-        while clock() < end:
-            pass
-
-    return call
+    wait = _spinning(clock)
+    return lambda: wait(clock() + idle_ns)
 
 
 def clock_facts(clock: Clock = time.perf_counter_ns) -> tuple[int, int]:

@@ -6,7 +6,7 @@ drawn anew. One process is awake at a time. A block counts as a whole: its recor
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
@@ -26,9 +26,9 @@ from bench.machine.signals import Terminated
 from bench.machine.wording import count
 from bench.measure.call_times import group_for
 from bench.measure.messages import Refused
-from bench.measure.stream_child import EXPECTED, INPUTS, Done, Finish, Job, Pilot, Started, Take, Taken
-from bench.records.record import Arm, End, Failure, Pair
-from bench.records.stream import CONTROL, AnyRecord, Burst, Decision, Declaration
+from bench.measure.stream_child import EXPECTED, INPUTS, Done, Finish, Job, Started, Take, Taken
+from bench.records.record import Arm, End, Failure, Pair, PairKind
+from bench.records.stream import CONTROL, AnyRecord, Decision, Declaration
 from bench.workload import data
 from bench.workload.case import Case
 from bench.workload.catalog import by_name
@@ -37,61 +37,39 @@ from bench.workload.data import Array, Batch
 
 CHILD = "bench.measure.stream_child"
 START_DEADLINE_S = 300.0  # with imports, compiling and the proof
-MIN_CALLS = 2 * MIN_BEYOND  # the median is shown
-MOST_CALLS = 1000 * MIN_BEYOND  # the 99.9th percentile is shown; more only if they are asked for
+MIN_CALLS, MOST_CALLS = 2 * MIN_BEYOND, 1000 * MIN_BEYOND  # for a median; for p99.9: more only if asked for
 WARM_SHARE = 10  # a slice begins with a tenth as many calls that do not count
 Tell = Callable[[int, str], object]  # called with a block and what happens
 
 
-def decide(
-    declaration: Declaration,
-    medians_ns: Mapping[str, float],
-    clock_cost_ns: int,
-    *,
-    calls: int | None,
-    seconds: float,
-) -> Decision:
-    """Return what is timed, by the median of each arm's first calls; ``calls`` overrules ``seconds``."""
-    slowest_ns, group = max(medians_ns.values()), 1
+def decide(declaration: Declaration, medians_ns: Mapping[str, float], clock_cost_ns: int) -> Decision:
+    """Return what is timed, by the median of each arm's first calls in ns."""
+    slowest_ns, group, rounds = max(medians_ns.values()), 1, declaration.rounds
     if declaration.rate is None:
         group = group_for(min(medians_ns.values()), clock_cost_ns)
-        calls = calls or min(MOST_CALLS, int(seconds * 1e9 / (slowest_ns * group)))
-    calls = max(MIN_CALLS, calls or round(seconds * (declaration.rate or 0.0)))
-    rounds = declaration.rounds
-    return Decision(
-        calls=-(-calls // rounds) * rounds,
-        group=group,
-        idle_ns=round(slowest_ns),
-        pairs=pairs_of(declaration.arms, medians_ns),
-    )
+        held = min(MOST_CALLS, declaration.seconds * 1e9 / (slowest_ns * group))
+    else:
+        held = declaration.seconds * declaration.rate
+    calls = max(MIN_CALLS, declaration.calls or round(held))
+    pairs = pairs_of(declaration.arms, medians_ns)
+    return Decision(-(-calls // rounds) * rounds, group, round(slowest_ns), pairs)
 
 
-def pairs_of(arms: list[Arm], medians_ns: Mapping[str, float]) -> list[Pair]:
+def pairs_of(arms: Sequence[Arm], medians_ns: Mapping[str, float]) -> list[Pair]:
     """Return which arms are compared: NumPy with each other library, as usually written and the fastest."""
-    by_library: dict[str, list[Arm]] = {}
-    for arm in sorted(arms, key=lambda arm: arm.library != "numpy"):
-        by_library.setdefault(arm.library, []).append(arm)
-    baseline, *others = (
-        (
-            next((arm for arm in of_one if _as_written(arm)), None),
-            min(of_one, key=lambda arm: medians_ns[arm.id]),
-        )
-        for of_one in (
-            [arm for arm in of_library if arm.id in medians_ns] for of_library in by_library.values()
-        )
-        if of_one
-    )
-    pairs: dict[tuple[str, str], Pair] = {}
-    for written, fastest in others:
-        if written and baseline[0]:
-            pairs[written.id, baseline[0].id] = Pair("as_written", written.id, baseline[0].id)
-        pairs[fastest.id, baseline[1].id] = Pair("best", fastest.id, baseline[1].id)
+    written, fastest, pairs = dict[str, Arm](), dict[str, Arm](), dict[tuple[str, str], Pair]()
+    for arm in sorted((arm for arm in arms if arm.id in medians_ns), key=lambda arm: medians_ns[arm.id]):
+        fastest.setdefault(arm.library, arm)
+        variant = by_name(arm.spec)
+        if variant and variant.role == "as_written":
+            written.setdefault(arm.library, arm)
+    kinds: tuple[tuple[PairKind, dict[str, Arm]], ...] = (("as_written", written), ("best", fastest))
+    for kind, by_library in kinds:
+        baseline = by_library.get("numpy") or next(iter(by_library.values()), None)
+        for arm in by_library.values():
+            if baseline and arm is not baseline:
+                pairs[arm.id, baseline.id] = Pair(kind, arm.id, baseline.id)
     return list(pairs.values())
-
-
-def _as_written(arm: Arm) -> bool:
-    variant = by_name(arm.spec)
-    return variant is not None and variant.role == "as_written"
 
 
 def reference_last(case: Case, batch: Batch, n_samples: int, group: int) -> Array:
@@ -104,122 +82,98 @@ def reference_last(case: Case, batch: Batch, n_samples: int, group: int) -> Arra
     return y
 
 
-def measure(
-    declaration: Declaration,
-    write: Callable[[AnyRecord], None],
-    tell: Tell,
-    *,
-    calls: int | None,
-    seconds: float,
-) -> End:
+def measure(declaration: Declaration, write: Callable[[AnyRecord], None], tell: Tell) -> End:
     """Measure all blocks; return how it ended, which is also the last record."""
-    started = time.perf_counter()
-
-    def end(
-        status: Literal["complete", "partial", "interrupted"],
-        reason: str,
-        stopped_by: Literal["user", "signal"] | None = None,
-    ) -> End:
-        record = End(status, reason, round(time.perf_counter() - started, 1), utc_now(), 0.0, stopped_by)
-        write(record)
-        return record
-
+    began_s, blocks = time.perf_counter(), range(1, declaration.blocks + 1)
+    stopped_by: Literal["user", "signal"] | None
+    failed, stopped_by, reason = 0, None, f"{count(len(blocks), 'block')} measured"
     try:
         with scratch_folder("stream") as folder:
-            blocks = _Blocks(declaration, write, tell, folder, calls, seconds)
-            for block in range(1, declaration.blocks + 1):
-                if blocks.alive:
-                    blocks.run(block)
+            measured = _Blocks(declaration, write, tell, folder)
+            for block in blocks:
+                if measured.alive:
+                    measured.run(block)
+        if failed := len(declaration.arms) - len(measured.alive):
+            reason = f"{count(failed, 'arm')} failed"
     except Terminated:
-        return end("interrupted", "ended by a signal", "signal")
+        stopped_by, reason = "signal", "ended by a signal"
     except KeyboardInterrupt:
-        return end("interrupted", "stopped by the user", "user")
-    if blocks.n_failed:
-        return end("partial", f"{count(blocks.n_failed, 'arm')} failed")
-    return end("complete", f"{count(declaration.blocks, 'block')} measured")
+        stopped_by, reason = "user", "stopped by the user"
+    end = End(
+        "interrupted" if stopped_by else "partial" if failed else "complete",
+        reason, round(time.perf_counter() - began_s, 1), utc_now(), stopped_by=stopped_by,
+    )  # fmt: skip
+    write(end)
+    return end
 
 
 class _Blocks:
     """Run blocks; an arm that fails is in no later block."""
 
     def __init__(
-        self,
-        declaration: Declaration,
-        write: Callable[[AnyRecord], None],
-        tell: Tell,
-        folder: Path,
-        calls: int | None,
-        seconds: float,
+        self, declaration: Declaration, write: Callable[[AnyRecord], None], tell: Tell, folder: Path
     ) -> None:
         self._declaration, self._write, self._tell, self._folder = declaration, write, tell, folder
-        self._calls, self._seconds = calls, seconds
         self.alive = {arm.id: arm for arm in declaration.arms}
-        self.n_failed = 0
         self._order = random.Random(declaration.seed)
         self._batch = data.make(declaration.case)
         self._batch.save(folder / INPUTS)
         proof.expected(declaration.case, self._batch).save(folder / EXPECTED)
-        self._decision: Decision | None = None
-        self._take = Take(0, 0, 1, 0)
+        self._take: Take | None = None  # None: not decided yet
         self._children: dict[str, Child] = {}
         self._records: list[AnyRecord] = []
 
     def run(self, block: int) -> None:
         """Measure a block, and write its records."""
         self._records = []
-        order, declaration = self._order, self._declaration
         try:
-            names = order.sample([*self.alive, CONTROL], len(self.alive) + 1)
-            costs = [cost for name in names if (cost := self._start(block, name)) is not None]
-            if self._decision is None and self.alive:
-                self._tell(block, "finding how long a call takes")
-                asked = {name: self._ask(block, name, Pilot(), Done) for name in [*self.alive]}
-                medians = {name: done.median_ns for name, done in asked.items() if done}
-                if medians:
-                    self._prepare(medians, round(median(costs)))
-            for turn in range(declaration.rounds if self._decision else 0):
-                self._tell(block, f"slice {turn + 1} of {declaration.rounds}")
-                for name in order.sample([*self._children], len(self._children)):
-                    self._ask(block, name, self._take, Done)
-            for name in [*self._children] if self._decision else []:
+            started = {name: self._start(block, name) for name in self._shuffled([*self.alive, CONTROL])}
+            medians = {name: started[name].median_ns for name in self.alive}
+            if self._take is None and medians:
+                costs = [reply.clock_cost_ns for reply in started.values() if reply]
+                self._take = self._prepare(decide(self._declaration, medians, round(median(costs))))
+            if self._take is not None:
+                for turn in range(self._declaration.rounds):
+                    self._tell(block, f"slice {turn + 1} of {self._declaration.rounds}")
+                    for name in self._shuffled([*self._children]):
+                        self._ask(block, name, self._take, Done)
                 finish = Finish(self._take.group, str(self._folder / "after.npz"))
-                if taken := self._ask(block, name, finish, Taken):
-                    self._records.append(Burst(block=block, arm=name, **msgspec.structs.asdict(taken)))
+                taken = [self._ask(block, name, finish, Taken) for name in [*self._children]]
+                self._records += [reply.burst for reply in taken if reply]
         finally:
             end_all(self._children.values())
             self._children = {}
         for record in self._records:
             self._write(record)
 
-    def _start(self, block: int, name: str) -> int | None:
-        """Start the process of an arm, which proves it; return the cost of its clock."""
+    def _shuffled(self, names: list[str]) -> list[str]:
+        return self._order.sample(names, len(names))
+
+    def _start(self, block: int, name: str) -> Any:
+        """Start the process of an arm, which proves it; return its reply, or None if it failed."""
         self._tell(block, f"starting {name}")
         declaration, arm = self._declaration, self.alive.get(name)
-        threads = arm.threads if arm else 1
+        spec, device, threads = (arm.spec, arm.device, arm.threads) if arm else ("", "cpu", 1)
         job = Job(
-            arm.spec if arm else "", arm.device if arm else "cpu", threads, declaration.case,
-            str(self._folder), declaration.collector, declaration.period_ns, declaration.pace,
+            block, name, spec, device, threads, declaration.case, str(self._folder), declaration.collector,
+            declaration.period_ns, declaration.pace,
         )  # fmt: skip
         environment = worker_environment(threads, compiled=str(self._folder / "compiled")).variables
         argument = msgspec.json.encode(job).decode()
         self._children[name] = Child(CHILD, [argument], environment, deadline_s=START_DEADLINE_S)
-        started = self._reply(block, name, lambda child: child.receive(Started | Refused))
-        return started.clock_cost_ns if started else None
+        return self._reply(block, name, lambda child: child.receive(Started | Refused))
 
-    def _prepare(self, medians_ns: dict[str, float], clock_cost_ns: int) -> None:
-        """Decide what is timed, and compute the result after the last call."""
-        declaration = self._declaration
-        decision = self._decision = decide(
-            declaration, medians_ns, clock_cost_ns, calls=self._calls, seconds=self._seconds
-        )
+    def _prepare(self, decision: Decision) -> Take:
+        """Write the decision, and compute the result after the last call; return what is asked of a slice."""
+        declaration, n = self._declaration, decision.calls // self._declaration.rounds
         self._write(decision)
-        n = decision.calls // declaration.rounds
-        self._take = Take(n, max(1, n // WARM_SHARE), decision.group, decision.idle_ns)
-        n_samples = declaration.rounds * (self._take.n + self._take.warm)
+        take = Take(n, max(1, n // WARM_SHARE), decision.group, decision.idle_ns)
+        n_samples = declaration.rounds * (take.n + take.warm)
         last = reference_last(declaration.case, self._batch, n_samples, decision.group)
         np.savez(self._folder / "after.npz", y_hat=last)
+        return take
 
-    def _ask(self, block: int, name: str, message: Any, expected: Any) -> Any:
+    def _ask(self, block: int, name: str, message: Take | Finish, expected: Any) -> Any:
         """Wake a process for one message; return its reply, or None if it failed."""
         child = self._children[name]
         if isinstance(message, Take):
@@ -243,6 +197,5 @@ class _Blocks:
             raise UserError(f"the control failed: {reason}")
         self._children.pop(name).stop()
         del self.alive[name]
-        self.n_failed += 1
         self._records.append(Failure(block, name, reply.status, reason, reply.checks))
         return None

@@ -21,8 +21,8 @@ from bench.machine.errors import UserError
 from bench.records.contradictions import of_case, of_facts, of_libraries, quoted, refuse_contradictions
 from bench.records.record import (
     MAX_NS,
+    Amount,
     Arm,
-    Block,
     Blocks,
     Count,
     End,
@@ -32,9 +32,9 @@ from bench.records.record import (
     Pair,
     Positive,
     Record,
-)
+)  # fmt: skip
 from bench.records.sealed import Decoder, Format, SealedWriter, load_sealed
-from bench.workload.case import Case
+from bench.workload.case import STREAM, Case
 
 FILE_NAME = "stream.jsonl"
 SCHEMA = 1
@@ -107,6 +107,8 @@ class Declaration(Record, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]  # of the order
     blocks: Blocks
     rounds: Annotated[int, Meta(ge=1)]  # slices of each arm in a block
+    calls: Calls | None  # of each arm in each block, as asked for; None: as many as ``seconds`` hold
+    seconds: Amount
     rate: Rate | None  # samples per second; None: back to back
     pace: Pace | None  # how a call's time is awaited; None without a rate
     collector: bool  # whether garbage is collected, as in production
@@ -172,9 +174,7 @@ class StreamFile(SealedWriter[AnyRecord]):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(
-                f"cannot make the folder {folder}: {error.strerror}; choose another --out"
-            ) from error
+            raise UserError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
         return cls(folder / FILE_NAME)
 
 
@@ -225,32 +225,27 @@ def read_stream(path: Path) -> Stream:
 def _contradictions(stream: Stream, bursts: list[Burst]) -> Iterator[str]:
     """Yield what contradicts itself; each line alone may be possible."""
     declaration, decision = stream.declaration, stream.decision
-    if declaration.case.task != "stream":
-        yield f"no stream has the task {quoted(declaration.case.task)}"
     yield from of_case(declaration.case.with_task("forward"))
     yield from of_libraries((arm.library for arm in declaration.arms), declaration.libraries)
-    yield from of_facts(declaration.machine)
-    if len(stream.bursts) != len(declaration.arms) + 1:
-        yield "two arms of one name"
-    if (declaration.rate is None) != (declaration.pace is None):
-        yield "a pace without a rate, or a rate without a pace"
+    for facts in (declaration.machine, *(burst.facts for burst in bursts)):
+        yield from of_facts(facts)
+    if declaration.case.task != STREAM or (declaration.rate is None) != (declaration.pace is None):
+        yield "what was declared is no stream"
+    if len(stream.bursts) != len(declaration.arms) + 1 or (bursts and decision is None):
+        yield "two arms of one name, or times of calls that were not decided"
     named = [side for pair in decision.pairs for side in (pair.entry, pair.baseline)] if decision else []
+    known = stream.bursts.keys()
     for name in (*named, *(burst.arm for burst in bursts), *(failure.entry for failure in stream.failures)):
-        if name not in stream.bursts or (name in named and name == CONTROL):
+        if name not in known or (name in named and name == CONTROL):
             yield f"no arm is called {quoted(name)}"
-    seen = set[tuple[str, Block]]()
+    if len({(burst.arm, burst.block) for burst in bursts}) < len(bursts):
+        yield "two bursts of one arm in one block"
     for burst in bursts:
-        where = f"{quoted(burst.arm)} in block {burst.block}"
-        if (burst.arm, burst.block) in seen or burst.block > declaration.blocks or decision is None:
-            yield f"{where}, twice or where none was declared"
-            return
-        seen.add((burst.arm, burst.block))
+        calls = decision.calls if decision else 0
+        for histogram in (burst.times, *filter(None, [burst.response])):
+            ascending = all(one < other for one, other in pairwise(histogram.bins))
+            fits = ascending and len(histogram.bins) == len(histogram.counts) and histogram.n == calls
+            if not fits or burst.block > declaration.blocks or burst.missed > calls:
+                yield f"{quoted(burst.arm)} in block {burst.block} does not hold {calls} times"
         if (burst.response is None) != (declaration.rate is None):
-            yield f"{where} has responses without a rate, or none with one"
-        for histogram in filter(None, (burst.times, burst.response)):
-            ascending = all(a < b for a, b in pairwise(histogram.bins))
-            if not ascending or len(histogram.bins) != len(histogram.counts) or histogram.n != decision.calls:
-                yield f"{where} does not hold {decision.calls} times"
-        if burst.missed > decision.calls:
-            yield f"{where} missed {burst.missed} of {decision.calls}"
-        yield from of_facts(burst.facts)
+            yield f"{quoted(burst.arm)} in block {burst.block} has responses without a rate, or none with one"

@@ -2,25 +2,26 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from msgspec.structs import asdict
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.analysis.tail import PERCENTILES, Quantile, Ratio, Tail, Tails, shown
+from bench.analysis.tail import PERCENTILES, Ratio, Tail, Tails, shown
 from bench.machine import libraries, units, wording
 from bench.machine.wording import full_stop
 from bench.records.stream import CONTROL
 
 WIDTH = 80  # of the tables
+JUDGED = ("kind", "ratio", "low", "high", "verdict", "reason", "machine")  # fields of a ratio
+FAILED = ("block", "entry", "status", "reason")  # fields of a failure
 MACHINE = "*"  # marks what the control explains
 
 
@@ -45,12 +46,8 @@ def best(tails: Tails) -> list[Ratio]:
 def headline(tails: Tails) -> str:
     """Return the answer in one sentence, which names no library where the control explains the difference."""
     ratios, by_arm = best(tails), {tail.arm: tail for tail in tails.arms}
-    told = [min(tails.arms, key=lambda tail: tail.times[0.5].ns)]
-    if ratios:
-        told = sorted(
-            (by_arm[arm] for arm in (ratios[0].entry, ratios[0].baseline)),
-            key=lambda tail: tail.times[0.5].ns,
-        )
+    sides = [by_arm[arm] for arm in (ratios[0].entry, ratios[0].baseline)] if ratios else tails.arms
+    told = sorted(sides, key=lambda tail: tail.times[0.5].ns)[: 2 if ratios else 1]
     by_machine = [ratio.q for ratio in ratios if ratio.machine]
     named = [(_place(q), found) for q, found in told[0].times.items() if q not in by_machine]
     takes = wording.listing([f"{units.duration(found.ns)} at {place}" for place, found in named])
@@ -114,25 +111,34 @@ class Streamed:
         return headline(self.tails)
 
     @property
+    def status(self) -> str:
+        """Return "complete", "partial" or "interrupted"."""
+        return self.tails.stream.end.status if self.tails.stream.end else "interrupted"
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Return "user" or "signal" if one of these ended it; otherwise None."""
+        return self.tails.stream.end.stopped_by if self.tails.stream.end else None
+
+    @property
     def disagrees(self) -> bool:
         """Return whether a result was proved wrong."""
         return any(failure.status == "disagrees" for failure in self.tails.stream.failures)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all results, ready for JSON: times in nanoseconds, all numbers finite."""
-        tails, declaration, end = self.tails, self.tails.stream.declaration, self.tails.stream.end
+        tails, stream = self.tails, self.tails.stream
+        declared, decided = ("rate", "pace", "collector"), ("calls", "group", "idle_ns")
         return {
             "sentence": self.sentence,
-            "status": end.status if end else "interrupted",
-            "rate": declaration.rate,
-            "pace": declaration.pace,
-            "collector": declaration.collector,
+            "status": self.status,
+            **{name: getattr(stream.declaration, name) for name in declared},
+            **{name: getattr(tails.decision, name) for name in decided},
             "blocks": len(tails.control.bursts),
-            **{name: getattr(tails.decision, name) for name in ("calls", "group", "idle_ns")},
             "rows": [_row(tail) for tail in (*tails.arms, tails.control)],
             "ratios": [_ratio_row(ratio) for ratio in tails.ratios],
-            "failures": [asdict(failure) | {"checks": []} for failure in tails.stream.failures],
-            "case": dataclasses.asdict(declaration.case),
+            "failures": [{name: getattr(failure, name) for name in FAILED} for failure in stream.failures],
+            "case": dataclasses.asdict(stream.declaration.case),
             "folder": str(self.folder),
         }
 
@@ -182,88 +188,65 @@ def _ratio_table(tails: Tails) -> Table:
     """Return a table of ratios with their verdicts."""
     table = Table("", "at", "ratio", "verdict", title="Ratios", box=box.SIMPLE_HEAD, padding=(0, 1))
     for ratio in tails.ratios:
-        names = f"{ratio.entry.title} / {ratio.baseline.title}"
-        verdict = "the machine" if ratio.machine else verdict_of(ratio)
-        table.add_row(
-            escape(names), label(ratio.q), units.with_interval(ratio.ratio, ratio.low, ratio.high), verdict
-        )
+        verdict = "the machine" if ratio.machine else ratio.verdict.replace("NONE", "no verdict")
+        value = units.with_interval(ratio.ratio, ratio.low, ratio.high)
+        table.add_row(escape(_sides(ratio)), label(ratio.q), value, verdict)
     return table
 
 
-def verdict_of(ratio: Ratio) -> str:
-    """Return the verdict as shown to readers."""
-    return "no verdict" if ratio.verdict == "NONE" else ratio.verdict
+def _sides(ratio: Ratio) -> str:
+    return f"{ratio.entry.title} / {ratio.baseline.title}"
 
 
 def notes(tails: Tails) -> Iterator[str]:
     """Yield what must be known beside the tables: the clock, the control, hidden percentiles, causes."""
-    stream, decision, sides = tails.stream, tails.decision, (*tails.arms, tails.control)
-    costs = [cost for tail in sides for burst in tail.bursts for cost in burst.clock_cost_ns]
-    steps = [burst.clock_step_ns for tail in sides for burst in tail.bursts]
+    stream, decision, bursts = tails.stream, tails.decision, tails.control.bursts
+    cost_ns = median(cost for burst in bursts for cost in burst.clock_cost_ns)
+    step_ns = min(burst.clock_step_ns for burst in bursts)
     yield (
-        f"Reading the clock costs {units.duration(median(costs))}, its smallest step is "
-        f"{units.duration(min(steps))}. The control computes nothing for {units.duration(decision.idle_ns)} "
-        f"a call; {MACHINE} marks what it explains."
+        f"Reading the clock costs {units.duration(cost_ns)}, its smallest step is {units.duration(step_ns)}. "
+        f"The control computes nothing for {units.duration(decision.idle_ns)} a call; {MACHINE} marks what "
+        "it explains."
     )
     if hidden := [label(q) for q in PERCENTILES if q not in shown(decision.calls)]:
         calls = wording.count(decision.calls, "call")
         yield f"{wording.listing(hidden)} would need more than {calls} a block (--calls)."
-    for tail in tails.arms:
-        yield f"{tail.title}: {causes(tail)}."
-    for ratio in tails.ratios:
-        if ratio.reason:
-            sides_text = f"{ratio.entry.title} / {ratio.baseline.title}"
-            yield f"{sides_text} at {label(ratio.q)}: {full_stop(ratio.reason)}"
+    yield from (f"{tail.title}: {causes(tail)}." for tail in tails.arms)
+    yield from dict.fromkeys(f"{_sides(r)}: {full_stop(r.reason)}" for r in tails.ratios if r.reason)
     for failure in stream.failures:
         yield f"{failure.entry} failed in block {failure.block}: {full_stop(failure.reason)}"
     if stream.end and stream.end.status == "interrupted":
-        blocks = wording.count(len(tails.control.bursts), "block")
-        yield f"It was cut off after {blocks}: {stream.end.reason}."
+        yield f"It was cut off after {wording.count(len(bursts), 'block')}: {stream.end.reason}."
 
 
 def causes(tail: Tail) -> str:
     """Return the known causes of slow calls in words."""
-    bursts = tail.bursts
-    collections = sum(sum(burst.collections) for burst in bursts)
-    collecting_ns = sum(burst.collecting_ns for burst in bursts)
-    collected = sum(slow.collected for burst in bursts for slow in burst.slowest)
-    slowest = sum(len(burst.slowest) for burst in bursts)
-    parts = [
-        f"{wording.count(collections, 'garbage collection')} ({units.duration(collecting_ns)})",
-        f"within {collected} of the {slowest} slowest calls",
-        f"put aside {wording.count(sum(burst.preempted for burst in bursts), 'time')}",
-        f"{wording.count(sum(sum(burst.faults) for burst in bursts), 'page fault')}",
-        f"first call {units.duration(max(burst.first_call_ns for burst in bursts))}",
-    ]
-    return ", ".join(parts)
-
-
-def _quantiles(found: Mapping[float, Quantile]) -> dict[str, Any]:
-    return {label(q): dataclasses.asdict(quantile) for q, quantile in found.items()}
+    found = {name: int(value) for name, value in tail.causes.items()}
+    return (
+        f"{wording.count(found['collections'], 'garbage collection')} of "
+        f"{units.duration(found['collecting_ns'])} in all, within {found['collected']} of the "
+        f"{found['slowest']} slowest calls; put aside {wording.count(found['preempted'], 'time')}, "
+        f"{wording.count(found['page_faults'], 'page fault')}; first call "
+        f"{units.duration(found['first_call_ns'])}"
+    )
 
 
 def _row(tail: Tail) -> dict[str, Any]:
     """Return what an arm, or the control, took, ready for JSON."""
-    bursts, arm = tail.bursts, tail.arm
+    both = (("times", tail.times), ("response", tail.response))
     return {
-        "arm": arm.id if arm else CONTROL,
-        "library": arm.library if arm else None,
-        "times": _quantiles(tail.times),
-        "response": _quantiles(tail.response),
+        "arm": tail.arm.id if tail.arm else CONTROL,
+        "library": tail.arm.library if tail.arm else None,
+        **{name: {label(q): dataclasses.asdict(each) for q, each in found.items()} for name, found in both},
         "longest_ns": tail.longest_ns(),
         "missed": tail.missed,
         "missed_by_machine": tail.missed_by_machine,
-        "first_call_ns": [burst.first_call_ns for burst in bursts],
-        "clock_cost_ns": [max(burst.clock_cost_ns) for burst in bursts],
-        "clock_step_ns": [burst.clock_step_ns for burst in bursts],
-        "collections": [sum(burst.collections) for burst in bursts],
-        "collecting_ns": [burst.collecting_ns for burst in bursts],
-        "preempted": [burst.preempted for burst in bursts],
-        "page_faults": [sum(burst.faults) for burst in bursts],
+        "clock_cost_ns": [max(burst.clock_cost_ns) for burst in tail.bursts],
+        "clock_step_ns": min(burst.clock_step_ns for burst in tail.bursts),
+        **tail.causes,
     }
 
 
 def _ratio_row(ratio: Ratio) -> dict[str, Any]:
-    names = ("kind", "ratio", "low", "high", "verdict", "reason", "machine")
     sides = {"at": label(ratio.q), "entry": ratio.entry.id, "baseline": ratio.baseline.id}
-    return sides | {name: getattr(ratio, name) for name in names}
+    return sides | {name: getattr(ratio, name) for name in JUDGED}
