@@ -75,10 +75,26 @@ class Loopback:
         preload = ("--preload", str(TESTS / "played_part.py")) if played else ()
         self.start(name, "dask_worker", self.address, *places, *preload, python=python, lock=lock)
 
+    def only(self, *names: str) -> None:
+        """Have these workers and no others, each known to the scheduler."""
+        for name in self.processes.keys() - {"scheduler", *names}:
+            self.kill(name)
+        for name in names:
+            if name not in self.processes:
+                self.worker(name)
+        self.await_hosts(len(names))
+
     def await_hosts(self, count: int) -> None:
         """Wait until the scheduler has so many hosts."""
         with connected(self.address) as pool:
             wait_for(lambda: len(pool.hosts()) == count)
+
+    def hold(self, name: str) -> Path:
+        """Let a worker's next part never end; return the file that then holds the id of its process."""
+        (self.folder / f"hold-{name}").touch()
+        begun = self.folder / f"begun-{name}"
+        begun.unlink(missing_ok=True)
+        return begun
 
     def kill(self, name: str) -> None:
         """End a process as a power cut would."""

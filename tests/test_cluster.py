@@ -32,10 +32,8 @@ PARTS = ["001-train_step-B1-T6-H4", "002-train_step-B1-T6-H8"]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
-    """A scheduler with the workers a and b, each of which counts as a host."""
+    """A scheduler; each test says which workers it needs, since any may be the first."""
     with loopback(tmp_path_factory.mktemp("cluster")) as made:
-        made.worker("a")
-        made.worker("b")
         yield made
 
 
@@ -65,19 +63,11 @@ def as_written(cluster: Loopback, measured: Measured) -> SavedSweep:
     return saved
 
 
-def hold(cluster: Loopback, name: str) -> Path:
-    """Let a worker's next part never end; the file that it makes when it has begun holds the process's id."""
-    (cluster.folder / f"hold-{name}").touch()
-    begun = cluster.folder / f"begun-{name}"
-    begun.unlink(missing_ok=True)
-    return begun
-
-
 # --- a cluster as it should be
 
 
 def test_everywhere_each_host_measures_the_whole_plan(cluster: Loopback, tmp_path: Path) -> None:
-    cluster.await_hosts(2)
+    cluster.only("a", "b")
     saved = as_written(cluster, run(cluster, tmp_path / "s", everywhere=True))
     assert {(tile.host.name, tile.part.name) for tile in saved.tiles} == {
         (host, part) for host in ("host-1", "host-2") for part in PARTS
@@ -89,8 +79,8 @@ def test_everywhere_each_host_measures_the_whole_plan(cluster: Loopback, tmp_pat
 
 
 def test_a_part_whose_worker_is_killed_is_measured_by_another(cluster: Loopback, tmp_path: Path) -> None:
-    cluster.await_hosts(2)
-    begun = hold(cluster, "b")
+    cluster.only("a", "b")
+    begun = cluster.hold("b")
 
     def kill() -> None:
         wait_for(begun.exists)
@@ -109,7 +99,8 @@ def test_a_part_whose_worker_is_killed_is_measured_by_another(cluster: Loopback,
 def test_after_a_killed_client_its_part_ends_and_resume_measures_the_rest(
     cluster: Loopback, tmp_path: Path
 ) -> None:
-    begun = hold(cluster, "a")
+    cluster.only("a")
+    begun = cluster.hold("a")
     options = (
         "--preset",
         "grid",
@@ -138,7 +129,7 @@ def test_after_a_killed_client_its_part_ends_and_resume_measures_the_rest(
 
 def test_a_worker_of_other_versions_is_refused_by_name_or_told(cluster: Loopback, tmp_path: Path) -> None:
     python = python_without(tmp_path / "venv", "numpy", "torch", versions=["numpy-1.0.dist-info"])
-    cluster.await_hosts(1)
+    cluster.only("a")
     cluster.worker("odd", python=python, played=False)
     cluster.await_hosts(2)
     with pytest.raises(UserError) as refused:
@@ -155,6 +146,7 @@ def test_a_worker_of_other_versions_is_refused_by_name_or_told(cluster: Loopback
 
 
 def test_a_worker_without_rnnbench_is_refused_in_one_line(cluster: Loopback, tmp_path: Path) -> None:
+    cluster.only("a")
     cluster.worker("bare", python=python_without(tmp_path / "venv", project=False), played=False)
     with connected(cluster.address) as pool:
         wait_for(lambda: pool.hosts() and pool.unusable)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from declared import declare
+from msgspec import structs
 
 from bench.api import sweep
 from bench.api.run import carry_out, exit_code
@@ -47,6 +48,7 @@ class PlayedPool:
 
     react: Callable[[str, str, int], Outcome]
     there: Callable[[int], Sequence[PoolHost]] = lambda look: [A, B]
+    unusable: list[str] = field(default_factory=list)
     started: list[tuple[str, str]] = field(default_factory=list)  # host, part
     cancelled: list[Any] = field(default_factory=list)
     looks: int = 0
@@ -204,6 +206,11 @@ def test_a_host_of_other_versions_that_comes_later(tmp_path, whole, allowed: boo
     assert len([line for line in said if "tcp://b:1 came later and is not used" in line]) == (not allowed)
 
 
+def test_a_worker_that_comes_later_and_cannot_be_used_is_told_once(tmp_path, whole) -> None:
+    pool = PlayedPool(lambda host, part, asked: whole(part), unusable=["b has no rnnbench"])
+    assert share(tmp_path / "s", pool)[1] == ["b has no rnnbench"]
+
+
 def test_how_versions_differ_names_the_hosts() -> None:
     assert differences([A, B]) == ""
     assert differences([A, OTHER, A]) == "numpy: 1 on tcp://a:1 and tcp://a:1, 2 on tcp://b:1"
@@ -228,13 +235,13 @@ def test_what_was_whole_at_an_interrupt_is_kept_and_resume_measures_the_rest(
     assert exit_code(end, disagrees=False) == (143 if interrupt is Terminated else 130)
     before = load_sweep(tmp_path / "s")
     assert [tile.part.name for tile in before.missing] == PARTS[1:]
-    again = PlayedPool(lambda host, part, asked: whole(part))
+    again = PlayedPool(lambda host, part, asked: whole(part), there=lambda look: [B, A])
     end, _ = share(tmp_path / "s", again)
     assert end.status == "complete"
     assert sorted(part for _, part in again.started) == PARTS[1:]
     after = load_sweep(tmp_path / "s")
     assert after.end == end
-    assert list(after.hosts) == ["host-1", "host-2"]  # the first has kept its name
+    assert {name: host.host for name, host in after.hosts.items()} == {"host-1": "a", "host-2": "b"}
 
 
 def test_a_scheduler_that_is_gone_ends_the_sweep_with_what_it_has(tmp_path, whole) -> None:
@@ -307,9 +314,15 @@ def test_a_sweep_that_contradicts_itself_is_refused(tmp_path: Path, record: Any,
 
 
 def test_parts_that_are_not_the_plan_are_refused(tmp_path: Path) -> None:
-    whole = declared()
-    write(tmp_path, Sweep(*(getattr(whole, name) for name in whole.__struct_fields__[:-1]), whole.parts[1:]))
+    write(tmp_path, structs.replace(declared(), parts=declared().parts[1:]))
     with pytest.raises(UserError, match="its parts are not the groups of its plan, each once"):
+        load_sweep(tmp_path)
+
+
+def test_a_plan_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    plan = structs.replace(PLAN, arms=PLAN.arms[1:])
+    write(tmp_path, structs.replace(declared(), plan=plan))
+    with pytest.raises(UserError, match="contradicts itself: the plan has no arm"):
         load_sweep(tmp_path)
 
 

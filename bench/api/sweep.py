@@ -100,7 +100,7 @@ class Sharing:
         self._plans = split(saved.declared.plan)
         self._names = {host.id: name for name, host in saved.hosts.items()}
         self._admitted: dict[str, PoolHost] = {}  # by name
-        self._refused: set[str] = set()  # ids of hosts
+        self._refused: set[str] = set()  # ids of hosts, and what was said of workers
         measured = [tile.measured for tile in saved.tiles if tile.measured]
         self._measured = {(one.part, self._queue(one.host)) for one in measured}
         self._tried: set[tuple[str, str]] = set()  # part, host
@@ -209,6 +209,9 @@ class Sharing:
                 self._names[id_] = f"host-{len(self._names) + 1}"
                 self._file.write(Host(self._names[id_], host.told.host, host.told.versions, id_))
             present[self._names[id_]] = self._admitted[self._names[id_]] = host
+        for reason in set(self._pool.unusable) - self._refused:
+            self._refused.add(reason)
+            self._say(reason)
         return present
 
     def _note(self, host: str, part: str, outcome: bytes | str) -> str:

@@ -85,9 +85,13 @@ def measure(job: Job) -> bytes:
 
 
 def _wanted() -> bool:
-    """Return whether the task of this thread still counts: the client cancels it, or is gone."""
-    from distributed import get_worker
+    """Return whether the task of this thread still counts.
+
+    It does not where the client has cancelled it or is gone, or where the worker has lost its scheduler.
+    """
+    from distributed import Status, get_worker
 
     worker = get_worker()
     task = worker.state.tasks.get(worker.get_current_task())
-    return task is not None and task.state == "executing"
+    works = worker.status in (Status.running, Status.paused)
+    return works and task is not None and task.state == "executing"

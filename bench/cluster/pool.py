@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from bench.machine.wording import listing
 CONNECT_S, WORKERS_S, RESULT_S = 5.0, 5.0, 60.0
 # Ctrl-C reaches all processes of a terminal, but this one alone decides what becomes of its workers
 NO_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+GONE = "the scheduler is gone; rnnbench run --resume goes on with the cases that are missing"
 INSTALL = "install the same versions on every host"
 
 
@@ -41,17 +42,23 @@ class Pool:
             UserError: the scheduler is gone.
         """
         try:
-            present = list(self._client.scheduler_info(n_workers=-1)["workers"])
-            if new := [worker for worker in present if worker not in self._told]:
+            info = self._client.scheduler_info(n_workers=-1)  # empty right after a loss
+            self._refuse_lost(known="workers" in info)
+            if new := [worker for worker in info["workers"] if worker not in self._told]:
                 self._told |= self._client.run(part.describe, workers=new, on_error="return")
         except OSError as error:
-            raise UserError(f"the scheduler is gone ({error_text(error)})") from error
+            raise UserError(GONE) from error
         hosts: dict[str, PoolHost] = {}
-        for worker in present:
-            if isinstance(told := self._told[worker], part.Description):
+        for worker in info["workers"]:
+            if isinstance(told := self._told.get(worker), part.Description):
                 others = hosts[told.id].workers if told.id in hosts else ()
                 hosts[told.id] = PoolHost(told, (*others, worker))
         return hosts
+
+    def _refuse_lost(self, *, known: bool = True) -> None:
+        """Raise UserError after a lost connection: Dask has then cancelled all tasks of this client."""
+        if not known or self._client.status != "running":
+            raise UserError(GONE)
 
     @property
     def unusable(self) -> list[str]:
@@ -76,18 +83,24 @@ class Pool:
         return self._client.submit(*call, workers=workers, allow_other_workers=False, retries=0, pure=False)
 
     def outcome(self, task: Any) -> bytes | str | None:
-        """Return the journal of a part, or why there is none; None while it is being measured."""
+        """Return the journal of a part, or why there is none; None while it is being measured.
+
+        Raises:
+            UserError: the scheduler is gone.
+        """
         if task.status == "pending":
             return None
         try:
             journal: bytes = task.result(timeout=RESULT_S)
         except Exception as error:  # of any kind: whatever the worker raised
+            self._refuse_lost()
             return error_text(error)
         return journal
 
     def cancel(self, task: Any) -> None:
         """Give a task up; its host notices, and ends the process that measures."""
-        task.cancel()
+        with suppress(Exception):  # without a scheduler, it has noticed that already
+            task.cancel()
 
 
 @contextmanager
@@ -105,7 +118,8 @@ def connected(scheduler: str | int) -> Iterator[Pool]:
     except ImportError as error:
         raise UserError('--scheduler needs Dask: pip install "rnnbench[cluster]"') from error
     # what is wrong is told here, in one line
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", category=VersionMismatchWarning)
     with ExitStack() as stack:
         place: Any = scheduler

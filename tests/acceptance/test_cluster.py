@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from acceptance.validity import Recorder
 from loopback import Loopback, loopback, wait_for
 
 from bench.api.run import carry_out, declare, write_report
 from bench.machine.devices import find_cpu
+from bench.machine.errors import UserError
 from bench.machine.host import usable_cpus
 from bench.measure.split import split
 from bench.records.journal import load_run
@@ -133,3 +135,31 @@ def test_cases_an_hour_of_one_host(tmp_path: Path, validity: Recorder) -> None:
     )
     SCALE.write_text(filled, encoding="utf-8")
     assert 1 / SAME < two / one < SAME
+
+
+def test_a_scheduler_that_is_lost(tmp_path: Path, validity: Recorder) -> None:
+    folder = tmp_path / "sweep"
+    with loopback(tmp_path) as cluster:
+        cluster.only("a")
+        begun = cluster.hold("a")
+        killer = threading.Thread(target=lambda: (wait_for(begun.exists), cluster.kill("scheduler")))
+        killer.start()
+        options = RunOptions(
+            preset="grid", device=("cpu",), scheduler=cluster.address, out=str(folder), **SIZES
+        )
+        began_s = time.monotonic()
+        with pytest.raises(UserError) as told:
+            carry_out(options, ["rnnbench", "run"])
+        killer.join()
+        wait_for(lambda: not psutil.pid_exists(int(begun.read_text())))
+        seconds = time.monotonic() - began_s
+    said = "the scheduler is gone" in str(told.value) and load_sweep(folder).end is not None
+    validity.record(
+        "T24-lost",
+        claim="a scheduler that is killed while a case is measured",
+        promised="one line, an interrupted sweep, and what measured has ended, all within 30 s",
+        measured=f"{'so' if said else 'NOT so'}, after {seconds:.0f} s",
+        kept=said and seconds < 30,
+    )
+    assert said
+    assert seconds < 30
