@@ -12,6 +12,7 @@ import json
 import math
 import os
 import random
+import re
 import secrets
 import signal
 import sys
@@ -39,8 +40,7 @@ FROM_FOLDER = str(Path.cwd()) in sys.path
 # a child lets pytest-benchmark time nothing, leaves the session's files alone, and prints for ``_run_block``
 CHILD_OPTIONS = {
     "benchmark_only": False, "benchmark_enable": False, "benchmark_disable": True,
-    "log_file": os.devnull, "xmlpath": None, "report_log": None, "htmlpath": None, "pastebin": None,
-    "tbstyle": "short", "showcapture": "no", "color": "no",
+    "log_file": os.devnull, "report_log": None, "tbstyle": "short", "color": "no",
 }  # fmt: skip
 
 _own_modules: dict[str, ModuleType] = {}
@@ -252,9 +252,9 @@ def _run_block(config: pytest.Config, node: pytest.Item, number: int, left_s: fl
         block: Block | None = json.loads(out.read_bytes()) if out.exists() else None
         if block is not None:
             return block
-        lines = [line for line in printed.read_text(errors="replace").splitlines() if line.strip()]
-        errors = [line.removeprefix("E ") for line in lines if line.startswith(("E  ", "ERROR: "))]
-        error = import_own("bench.machine.wording").short([*errors, *lines[-1:], "nothing was printed"][0])
+        text = printed.read_text(errors="replace")
+        errors = re.findall(r"^(?:E {3,7}|ERROR: )(\S.*)", text, re.MULTILINE)  # not "E      [100%]"
+        error = import_own("bench.machine.wording").short((errors or text.split("\n")[-2:])[0])
         return Lost(number, "failed" if out.exists() else "not run", f"ended with code {code}, {error}")
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from grids import best_map, crossing_at, grid_plan, maps_of, records_of, with_ratio
+from grids import best_map, crossing_at, grid_plan, maps_of, records_of, with_ratio, write_grid
 from journals import example_records
 from reports import facts_of
 from sweeps import LOST, Swept, swept
@@ -19,7 +19,8 @@ from bench.analysis.crossover import lines
 from bench.analysis.verdict import judge_run
 from bench.cli.main import main
 from bench.machine.errors import UserError
-from bench.measure.refine import load_grid
+from bench.measure.plan import FixedChoice
+from bench.measure.refine import load_grid, open_cases
 from bench.records import sweep
 from bench.records.joined import load_measured
 from bench.records.journal import FILE_NAME
@@ -120,6 +121,14 @@ def test_a_crossing_is_found_between_two_sizes_of_one_machine(tmp_path: Path) ->
         assert not axes.collections
 
 
+def test_machines_of_one_size_a_row_have_no_lines(tmp_path: Path) -> None:
+    made = swept(tmp_path / "sweep", hidden=(8, 512), batch=(1, 16), hosts=2)
+    made.host_of = ("host-1", "host-2", "host-2", "host-1").__getitem__
+    run = load_measured(made.write(), [])
+    assert answer.by_batch(best_map(run)) == ["no machine measured two sizes of a row"]
+    assert run_article(run).hero.facts[0][1] == "no machine measured two sizes of a row."
+
+
 def test_the_page_says_of_each_size_on_which_machine_and_of_what_is_missing_why(tmp_path: Path) -> None:
     made = swept(tmp_path / "sweep", **SIZES, hosts=2)
     made.host_of = lambda number: "" if number == 5 else f"host-{number % 2 + 1}"
@@ -217,6 +226,7 @@ def test_a_journal_that_cannot_be_used_is_one_line_and_the_rest_stands(
     (line,) = [line for line in printed.err.splitlines() if told in line]
     assert part in line
     assert "1 of 4 cases missing" in printed.out
+    assert "B = 16: PyTorch at H = 512 (no result at 8)" in printed.out
     assert "of 4 sizes" in printed.out
     assert sum(cell.measured for cell in best_map(load_measured(folder, [])).cells) == 3
 
@@ -296,6 +306,14 @@ def test_compare_takes_sweeps_of_one_machine_and_says_so_of_others(
 
 
 def test_a_sweep_of_one_machine_can_be_refined_and_one_of_several_not(tmp_path: Path) -> None:
-    assert load_grid(swept(tmp_path / "one", **SIZES).write()).plan.preset == "grid"
+    folder = swept(tmp_path / "one", turns_at=64.0, **SIZES).write()
+    grid = load_grid(folder)
+    cases = tuple(open_cases(maps_of(grid)))
+    assert {case.shape.H for case in cases} == {64}
+    plan = grid_plan(exactly=FixedChoice(cases))
+    write_grid(folder / "refine-1", records_of(plan, with_ratio(crossing_at(64.0))))
+    assert [path.name for path in find_results([tmp_path]).paths] == ["one"]
+    write_report([folder], None)
+    assert "refinement 1 |" in (folder / "report.md").read_text()
     with pytest.raises(UserError, match="several is of 2 machines, and this takes one"):
         load_grid(swept(tmp_path / "several", **SIZES, **TWO).write())

@@ -87,11 +87,11 @@ def test_every_run_and_training_is_found_the_newest_first_and_nothing_else(here:
 def test_a_copy_and_an_earlier_state_are_told_and_left_out_but_no_other_run_of_the_plan(here: Path) -> None:
     shutil.copytree(RESULTS / "first", RESULTS / "again")
     data = (RESULTS / "third" / "journal.jsonl").read_bytes()
-    broken("cut", data[: 2 * len(data) // 3])
+    broken("cut\noff", data[: 2 * len(data) // 3])
     found = find_results([RESULTS])
     assert names(found.paths) == ["third", "of/last/week/second", "again"]
     assert sorted(found.copy_lines) == [
-        "results/cut is a copy of results/third, and is left out",
+        "results/cut off is a copy of results/third, and is left out",
         "results/first is a copy of results/again, and is left out",
     ]
     named = find_results([RESULTS / "third", RESULTS / "third" / "journal.jsonl"])
@@ -198,7 +198,8 @@ def test_the_last_two_of_one_plan_are_taken_and_of_one_given_its_newest_fellow(h
     assert names(last_two(None, print)) == ["of/last/week/second", "third"]
     assert names(last_two(RESULTS / "first", print)) == ["first", "third"]
     assert names(last_two(RESULTS / "third", print)) == ["of/last/week/second", "third"]
-    for alone in ("with-verdicts", "elsewhere", "others"):
+    write_training(RESULTS / "train", {"numpy-inplace": (1e-2, 5e-3, 2e-3, 1e-3)})
+    for alone in ("with-verdicts", "elsewhere", "others", "train"):
         with pytest.raises(Unfinished, match=f"no two have the same cases and arms as results/{alone} on"):
             last_two(RESULTS / alone, print)
 

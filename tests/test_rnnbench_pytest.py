@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -91,7 +91,7 @@ def session(folder: Path, *options: str, **files: str) -> SimpleNamespace:
         finally:
             process.kill()
     assert "INTERNALERROR" not in printed, printed
-    return SimpleNamespace(code=process.returncode, printed=printed)
+    return SimpleNamespace(code=process.returncode, printed=re.sub(r"\x1b\[[\d;]*m", "", printed))
 
 
 # values
@@ -210,6 +210,21 @@ def test_a_fresh_process_that_fails_fails_the_test_although_enough_others_have_a
     judged([0.0] * 7, Lost(8, "crashed", "ended by signal 9, Killed")).assert_not_slower()
 
 
+@pytest.mark.parametrize(
+    ("kind", "n_processes"), [("failed", 1), ("late", 1), ("crashed", 3), ("not run", 3), (None, 8)]
+)
+def test_no_more_processes_are_started_than_a_verdict_can_use(
+    kind: Any, n_processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def block(config: Any, node: Any, number: int, left_s: float) -> Any:
+        return Lost(number, kind, "") if kind else {}
+
+    monkeypatch.setattr(rnnbench_pytest, "_run_block", block)
+    plugin = rnnbench_pytest._Plugin(cast(Any, SimpleNamespace(getoption=lambda name: 600.0)), None)
+    node: Any = SimpleNamespace(nodeid="test_it")
+    assert len(plugin._run_blocks(node, 8)) == n_processes
+
+
 def test_only_ratios_of_the_same_functions_count() -> None:
     paired = judged([0.0] * 7, times=2)
     assert [lost.kind for lost in paired.lost] == ["not compared"] * 7
@@ -293,10 +308,11 @@ def test_an_installation_that_another_package_has_overwritten_says_so(
     (tmp_path / "bench" / "__init__.py").touch()
     monkeypatch.setattr(rnnbench_pytest, "ROOT", tmp_path)
     monkeypatch.setattr(rnnbench_pytest, "_own_modules", {})
+    before = sys.path.copy()
     said = "No module named 'bench.machine'; if another package wrote to .*bench, install rnnbench again"
     with pytest.raises(pytest.fail.Exception, match=said):
         rnnbench_pytest.import_own("bench.machine.units")
-    assert sys.modules["bench"] is bench
+    assert (sys.modules["bench"], sys.path) == (bench, before)
 
 
 def test_a_command_line_that_another_package_has_overwritten_says_so_in_one_line(tmp_path: Path) -> None:
@@ -432,6 +448,7 @@ class TestVerdict:
         assert paired[slow].ratio == pytest.approx(1.2, rel=1e-3)
         assert shared.read_text() == str(os.getpid())  # nobody else has written or removed it
         assert request.config.getoption("no_cov") is not FIRST
+        assert request.config.getoption("report_log") == ("log of the session" if FIRST else None)
         assert sys.flags.bytes_warning == 1
         assert bench.OURS == "the project's"
         if sys.platform == "linux":  # which processes are its children stays as it was
@@ -450,15 +467,16 @@ def test_killed(paired_benchmark):
 
 
 def test_failing(paired_benchmark):
-    if not FIRST:
-        print("ERROR: not this")
     assert FIRST, "only the first"
     paired_benchmark(base, base, timer=timer)
 
 
-def test_lacking(paired_benchmark, request):
-    if not FIRST:
-        request.getfixturevalue("special")
+@pytest.fixture(name="special" if FIRST else "another")
+def special():
+    return 3
+
+
+def test_lacking(paired_benchmark, special):
     paired_benchmark(base, base, timer=timer)
 
 
@@ -472,9 +490,10 @@ def test_other(paired_benchmark):
 """
 
 
-COVERAGE = """
+OPTIONS = """
 def pytest_addoption(parser):
     parser.addoption("--no-cov", action="store_true")
+    parser.addoption("--report-log", default="log of the session")
 """
 
 
@@ -483,7 +502,10 @@ def test_fresh_processes_give_a_verdict_and_both_stand_in_pytest_benchmarks_file
     (tmp_path / "bench" / "__init__.py").write_text('OURS = "the project\'s"\n')
     asked = ("--paired-blocks=6", "-k", "not other", f"--basetemp={tmp_path / 'base'}", "--junitxml=out.xml")
     kept = (
+        "-q",
         "--log-file=log",
+        "--tb=native",
+        "--color=yes",
         "--benchmark-only",
         "--benchmark-enable",
         "--benchmark-save=us",
@@ -491,8 +513,8 @@ def test_fresh_processes_give_a_verdict_and_both_stand_in_pytest_benchmarks_file
         "-p",
         "pytest_benchmark.plugin",
     )
-    files = {"test_blocks": BLOCKS, "like_coverage": COVERAGE}
-    done = session(tmp_path, "-p", "like_coverage", *kept, *asked, "test_blocks.py", **files)
+    files = {"test_blocks": BLOCKS, "like_others": OPTIONS}
+    done = session(tmp_path, "-p", "like_others", *kept, *asked, "test_blocks.py", **files)
     assert done.code == 1
     assert "4 failed, 1 passed, 1 deselected in" in done.printed
     assert len((tmp_path / "processes").read_text()) == 6 + 1
@@ -513,7 +535,7 @@ def test_fresh_processes_give_a_verdict_and_both_stand_in_pytest_benchmarks_file
         "fresh process 1 ended with code 1, fixture 'special' not found",
     ):
         assert f"\npaired_benchmark: {line}\n" in done.printed
-    assert "\n  process 1 ended with code 4, ERROR: not found: " in done.printed
+    assert "\n  process 1 ended with code 4, not found: " in done.printed
     assert "process 2" not in done.printed  # six cannot be reached any more
 
     names = [

@@ -100,7 +100,11 @@ class ReportOptions:
         positional=True,
     )
     latest: bool = option(False, "of what was started last, below the folders given (default: results)")
-    out: str | None = option(None, "folder of the report (default: beside the file)", metavar="DIR")
+    out: str | None = option(
+        None,
+        "folder of the report (default: beside the file; of a folder of results, its folder report)",
+        metavar="DIR",
+    )
     any_machine: bool = option(False, "show named results of different machines beside each other")
     json: bool = option(False, "print all results as a JSON object", in_python=False)
 

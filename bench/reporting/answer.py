@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bench.analysis.crossover import Crossing, Line, MapCell, SizeMap, lines
 from bench.analysis.outcome import WITHIN_BUDGET
-from bench.analysis.verdict import Comparison, proposal
+from bench.analysis.verdict import Comparison, Word, proposal
 from bench.machine import units, wording
 from bench.machine.busy import QUIET
 from bench.machine.wording import full_stop
@@ -28,6 +28,9 @@ COUNTED_SIZES = {"T": "step", "I": "feature", "O": "output"}  # written as a cou
 NAMED_SIZES = {"B": "batch", "H": "hidden"}  # written with a name: "hidden 32"
 MAX_LISTED = 12  # sentences, or sizes in one sentence
 MAX_TITLE_COMPARISONS = 3  # with more comparisons, the title only counts them
+WITHOUT_WINNER: dict[Word, str] = {
+    "EQUIVALENT": "both the same within the margin at", "MISSING": "no result at",
+}  # fmt: skip
 OF_ONE_MACHINE = (
     "Both sides of a ratio were measured on one machine; a crossing is between two sizes of one machine."
 )
@@ -452,7 +455,8 @@ def title(maps: Sequence[SizeMap]) -> str:
     rest = "".join(f", {library} at {count}" for library, count in other_counts)
     machines = len(maps[0].machines)
     turns = "".join(f"; {text}" for text in ([] if machines else _turns(rows)))
-    turns += f"; each measured on one of {machines} machines" * bool(machines)
+    if machines:
+        turns = f"; each measured on one of {machines} machines" if machines > 1 else "; on one machine"
     return f"{start}{winner} {verb} faster at {among} {len(cells)} sizes{of_cell}{rest}{turns}"
 
 
@@ -470,14 +474,14 @@ def by_batch(size_map: SizeMap) -> list[str]:
 
     Of several machines each has its own lines: "B = 4 on ①: ...".
     """
-    texts = []
+    texts: list[str] = []
     for machine in size_map.machines or (None,):
         rows, batches_of = [row for row in lines(size_map) if row.machine == machine], dict[str, list[int]]()
         for row in rows:
             batches_of.setdefault(clause(row), []).append(row.fixed)
         all_batches, on = [row.fixed for row in rows], on_machine(machine)
         texts += [f"B = {reach(batches, all_batches)}{on}: {text}" for text, batches in batches_of.items()]
-    return texts
+    return texts or ["no machine measured two sizes of a row"]
 
 
 def on_machine(number: int | None) -> str:
@@ -543,8 +547,7 @@ def clause(line: Line) -> str:
         text = f"{winner} at every {whole}"
     unproved: dict[str, list[str]] = {}
     for cell in line.undecided:
-        same = cell.comparison.verdict == "EQUIVALENT"
-        label = "both the same within the margin at" if same else "undecided at"
+        label = WITHOUT_WINNER.get(cell.comparison.verdict, "undecided at")
         unproved.setdefault(label, []).append(str(size(cell, line)))
     unproved_text = ", ".join(f"{label} {wording.listing(at, MAX_LISTED)}" for label, at in unproved.items())
     return f"{text} ({unproved_text})" if unproved_text else text

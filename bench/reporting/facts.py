@@ -1,7 +1,7 @@
 """Hold a run and its results, with the look-ups that sentences need."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from bench.analysis.crossover import KINDS, SizeMap, size_maps
 from bench.analysis.summary import Row, Summary, Table, summarise
@@ -29,13 +29,18 @@ class Facts:
     sources: tuple[Summary, ...] = ()
     maps: tuple[SizeMap, ...] = ()
     map_beside: str = ""
+    marks: Mapping[str, str] = field(
+        default_factory=dict
+    )  # entry -> mark of its machine, if there are several
 
     @classmethod
     def of(cls, run: Run, refinements: Sequence[Run] = (), map_beside: str = "") -> "Facts":
         """Summarise the run and its refinements, and build the look-ups once."""
         summary = summarise(run)
         sources = (summary, *map(summarise, refinements))
-        return cls(run, summary, summary.rows, run.entries, sources, size_maps(sources), map_beside)
+        maps = size_maps(sources)
+        marks = {entry: words.mark(number) for entry, number in run.machine_numbers.items()}
+        return cls(run, summary, summary.rows, run.entries, sources, maps, map_beside, marks)
 
     @property
     def cell_tables(self) -> tuple[Table, ...]:
@@ -79,7 +84,7 @@ class Facts:
 
     def mark(self, entry: str) -> str:
         """Return the mark of the machine that measured an entry; empty for a run of one machine."""
-        return words.mark(self.run.machine_numbers.get(entry))
+        return self.marks.get(entry, "")
 
     def time(self, entry: str) -> str:
         """Return an entry's median time of a call as text, with its unit."""

@@ -222,7 +222,8 @@ def _drawings(facts: Facts, maps: Maps, prefix: str) -> Iterator[Drawing]:
         caption = (f"{TILES_CAPTION}{line}" * (number == 1) + dots).strip()
         stem = f"{prefix}map-{number}"
         yield Drawing(stem, alt, partial(map_plot, size_map, title), caption)
-        if size_map.kind == "best" and not size_map.machines:  # a line would join several machines
+        measured = any(map(_ratios, lines(size_map)))
+        if size_map.kind == "best" and measured and not size_map.machines:  # a line would join machines
             draw = partial(lines_plot, size_map, title)
             yield Drawing(f"{stem}-lines", f"{alt} Drawn along H.", draw, ALONG_H_CAPTION)
 
