@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import msgspec
@@ -17,19 +18,32 @@ from msgspec import structs
 from rich.console import Console
 from streams import burst, write_stream
 
+import bench
 from bench import proof
 from bench.analysis.statistics import ALPHA, blocks_needed, rank_interval
 from bench.analysis.tail import analyse, explained, shown
 from bench.api.options import StreamOptions
-from bench.api.stream import declare, make_case
+from bench.api.stream import carry_out, declare, make_case
 from bench.cli.main import main
 from bench.machine.devices import Device, Devices
-from bench.machine.errors import UserError
+from bench.machine.errors import Unfinished, UserError
+from bench.machine.signals import Terminated
 from bench.measure import stream as measuring
 from bench.measure.call_times import Collections, clock_facts, group_for, idle, refuse_rate, take_slice
 from bench.measure.messages import Refused
 from bench.measure.stream import decide
-from bench.measure.stream_child import EXPECTED, INPUTS, Done, Finish, Job, Started, Take, Taken, serve
+from bench.measure.stream_child import (
+    EXPECTED,
+    INPUTS,
+    Done,
+    Finish,
+    Job,
+    Started,
+    Take,
+    Taken,
+    connected,
+    serve,
+)
 from bench.records.record import Failure, Pair
 from bench.records.sealed import load_sealed
 from bench.records.stream import (
@@ -321,6 +335,7 @@ class Child:
     turns: ClassVar[list[tuple[str, str]]] = []
     refuse: ClassVar[dict[str, Refused]] = {}  # by arm: what it answers to a slice
     interrupt: ClassVar[int] = 10**9  # after so many messages
+    error: ClassVar[type[KeyboardInterrupt]] = KeyboardInterrupt
 
     def __init__(self, module: str, arguments: list[str], environment: object, *, deadline_s: float) -> None:
         self.job, self.deadline_s, self.awake = msgspec.json.decode(arguments[0], type=Job), deadline_s, True
@@ -333,7 +348,7 @@ class Child:
         assert self.awake
         self.turns.append((self.job.arm, type(message).__name__))
         if len(self.turns) >= self.interrupt:
-            raise KeyboardInterrupt
+            raise self.error
         if self.job.arm in self.refuse:
             return self.refuse[self.job.arm]
         calls = [8000.0] * 40
@@ -391,12 +406,19 @@ def test_arms_and_control_take_turns_in_an_order_drawn_anew_in_each_round(
     assert stream.end.status == "complete"
 
 
-def test_control_c_keeps_the_blocks_that_are_whole(tmp_path: Path, played: type[Child]) -> None:
-    played.interrupt = 2 * (3 + 30 + 3) + 20
+@pytest.mark.parametrize(("error", "by"), [(KeyboardInterrupt, "user"), (Terminated, "signal")])
+def test_what_ends_it_keeps_the_blocks_that_are_whole(
+    tmp_path: Path, played: type[Child], error: type[KeyboardInterrupt], by: str
+) -> None:
+    played.interrupt, played.error = 2 * (3 + 30 + 3) + 20, error
     stream = play(tmp_path / "a")
     assert [len(bursts) for bursts in stream.bursts.values()] == [2, 2, 2]
     assert stream.end is not None
-    assert (stream.end.status, stream.end.stopped_by) == ("interrupted", "user")
+    assert (stream.end.status, stream.end.stopped_by) == ("interrupted", by)
+    assert Streamed(analyse(stream), tmp_path).stopped_by == by
+    played.turns, played.interrupt = [], 20  # in the first block
+    with pytest.raises(error):
+        carry_out(StreamOptions(variant=TWO, calls=40, out=str(tmp_path / "b")), say=list)
 
 
 def test_an_arm_that_fails_is_told_and_the_others_go_on(tmp_path: Path, played: type[Child]) -> None:
@@ -409,6 +431,10 @@ def test_an_arm_that_fails_is_told_and_the_others_go_on(tmp_path: Path, played: 
     assert "torch-autograd@cpu x1 failed in block 1: after the last call: y_hat is off." in " ".join(
         str(streamed).split()
     )
+    played.refuse[NAMES[0]] = Refused("crashed", "it fell")
+    with pytest.raises(Unfinished, match=rf"{NAMES[0]}: it fell") as error:
+        analyse(play(tmp_path / "none"))
+    assert error.value.exit_code == 1
     played.refuse = {CONTROL: Refused("crashed", "no memory")}
     with pytest.raises(UserError, match="the control failed: no memory"):
         play(tmp_path / "b")
@@ -470,6 +496,18 @@ def test_a_child_proves_its_arm_times_it_and_compares_the_last_result(job: Job) 
     assert "after the last call: y_hat is off by" in wrong.reason
 
 
+def test_a_sample_for_an_accelerator_arrives_within_the_time_and_the_result_leaves_within() -> None:
+    done: list[Any] = []
+    bound = SimpleNamespace(call=lambda: done.append("call"), result=lambda: done.append("result"))
+    held = SimpleNamespace(write=lambda x, sample: done.append(sample))
+    binding: Any = SimpleNamespace(bound=bound, library=held, x=None, device="cuda:0")
+    call, feed = connected(binding)
+    feed("sample")
+    assert done == []
+    call()
+    assert done == ["sample", "call", "result"]
+
+
 def test_the_control_is_a_child_without_a_variant(job: Job) -> None:
     control = structs.replace(job, arm=CONTROL, spec="", period_ns=2e6, pace="spin")
     *_, taken = serve(control, lines(job))
@@ -512,6 +550,11 @@ def test_bad_input_is_one_clear_line(
     assert main(["stream", *words]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert said in line
+
+
+def test_the_function_names_keywords_where_the_command_names_options() -> None:
+    with pytest.raises(UserError, match="pace= says how a sample is awaited: give its rate="):
+        bench.stream(variants=TWO, pace="spin")
 
 
 def test_a_stream_from_the_command_to_its_file(

@@ -15,7 +15,7 @@ from statistics import median
 
 from bench.analysis.statistics import median_interval, rank_interval
 from bench.analysis.verdict import DECIDED, Effect, judge, measured
-from bench.machine.errors import UserError
+from bench.machine.errors import Unfinished
 from bench.records.record import Arm, PairKind
 from bench.records.stream import CONTROL, Burst, Decision, Stream
 
@@ -117,12 +117,15 @@ def analyse(stream: Stream) -> Tails:
     """Summarise a stream.
 
     Raises:
-        UserError: no block is whole.
+        Unfinished: no block is whole; with exit code 1 if that is since a result was proved wrong.
     """
     decision, bursts = stream.decision, stream.bursts
-    if decision is None or not bursts[CONTROL]:
+    if decision is None or not any(bursts[arm.id] for arm in stream.declaration.arms):
         reasons = [f"{failure.entry}: {failure.reason}" for failure in stream.failures]
-        raise UserError(f"{stream.path} holds no whole block{'; ' if reasons else ''}{'; '.join(reasons)}")
+        error = Unfinished("; ".join([f"{stream.path} holds no whole block", *reasons]))
+        if any(failure.status == "disagrees" for failure in stream.failures):
+            error.exit_code = 1
+        raise error
     control = bursts[CONTROL]
     tail = partial(_tail, control=control, calls=decision.calls)
     return Tails(

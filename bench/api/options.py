@@ -164,13 +164,13 @@ class StreamOptions:
     calls: int | None = option(
         None, "timed calls of an arm in a block (default: by --seconds)", positive, "N"
     )
-    seconds: float = option(
-        5.0,
+    seconds: float | None = option(
+        None,
         "time of an arm's calls in a block, back to back of at most 20000 (default: 5s)",
         seconds,
         "TIME",
     )
-    quick: bool = option(False, "3 blocks of a second: times, but no verdicts")
+    quick: bool = option(False, "3 blocks, of 2s each: times, but no verdicts")
     seed: int | None = option(None, "seed of the order and of the data (default: a new one)", whole, "N")
     wait_quiet: float | None = waiting_option()
     no_wait: bool = no_wait_option()

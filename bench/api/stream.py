@@ -25,13 +25,13 @@ from bench.machine.signals import Terminated
 from bench.machine.terminal import console
 from bench.measure.call_times import refuse_rate
 from bench.measure.plan import MARGIN
-from bench.measure.stream import MIN_CALLS, Tell, measure
+from bench.measure.stream import Tell, measure
 from bench.records.folder import as_text, display_path
 from bench.records.record import Arm, OwnLibrary
 from bench.records.stream import (
-    CONTROL,
     FILE_NAME,
     MAX_CALLS,
+    MIN_CALLS,
     SCHEMA,
     Declaration,
     Pace,
@@ -45,8 +45,8 @@ from bench.workload.case import STREAM, Case, Shape
 from bench.workload.cell import find_cell
 from bench.workload.options import as_words
 
-FAMILY = 2 * len(PERCENTILES)  # ratios that are judged together: both pairs, every percentile
-QUICK_BLOCKS, QUICK_SECONDS = 3, 1.0
+FAMILY = 2 * len(PERCENTILES)  # ratios of a library with NumPy: both pairs, every percentile
+BLOCK_SECONDS, QUICK_SECONDS, QUICK_BLOCKS = 5.0, 2.0, 3
 ROUNDS = 10  # slices of each arm in a block
 MOST_SAMPLES, FEWEST_SAMPLES = 64, 8  # fed again and again
 PROOF_WORK = 6e9  # T^2 B H (H + I): the proof takes seconds
@@ -86,7 +86,7 @@ def carry_out(args: StreamOptions, *, say: Say = complain, progress: Show = stre
             file.write(declaration)
             end = measure(declaration, file.write, tell)
     stream = read_stream(folder)
-    if end.stopped_by and not stream.bursts[CONTROL]:
+    if end.stopped_by and not any(stream.bursts.values()):
         raise Terminated if end.stopped_by == "signal" else KeyboardInterrupt
     return Streamed(analyse(stream), folder)
 
@@ -97,7 +97,8 @@ def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declar
     Raises:
         UserError: an option cannot be fulfilled, on this machine or at all.
     """
-    seconds, pace = QUICK_SECONDS if args.quick else args.seconds, read_pace(args)
+    seconds = args.seconds or (QUICK_SECONDS if args.quick else BLOCK_SECONDS)
+    pace = read_pace(args)
     refuse_calls(args, seconds)
     case = make_case(args)
     arms = choose_arms(args, case)
@@ -108,7 +109,8 @@ def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declar
     specs = [arm.spec for arm in arms]
     machine = host.describe(plugins=catalog.plugin_versions(specs))
     warnings = audit.warnings(machine, environment.dropped, environment.kept, args.threads)
-    blocks = args.blocks or (QUICK_BLOCKS if args.quick else blocks_needed(FAMILY, ALPHA))
+    family = FAMILY * max(1, len({arm.library for arm in arms}) - 1)
+    blocks = args.blocks or (QUICK_BLOCKS if args.quick else blocks_needed(family, ALPHA))
     return Declaration(
         SCHEMA, bench.__version__, started_utc, [without_person(as_text(word)) for word in command],
         case=case, seed=case.seed, blocks=blocks, rounds=ROUNDS, calls=args.calls, seconds=seconds,
@@ -174,7 +176,9 @@ def choose_arms(args: StreamOptions, case: Case) -> list[Arm]:
             continue
         threads = args.threads if device == "cpu" else host.usable_cpus()
         arm_id = f"{variant.name}@{device} x{threads}"
-        arms[arm_id] = Arm(arm_id, spec, variant.name, variant.library, device, threads)
+        arms.setdefault(arm_id, Arm(arm_id, spec, variant.name, variant.library, device, threads))
+        if arms[arm_id].spec != spec:
+            raise UserError(f"{arms[arm_id].spec} and {spec} are both called {variant.name!r}: rename one")
     if reasons and (args.variant or not arms):
         raise UserError(f"{reasons[0]}; leave it out or choose another")
     return list(arms.values())

@@ -109,15 +109,14 @@ def idle(idle_ns: int, clock: Clock = time.perf_counter_ns) -> Call:
 
 
 def clock_facts(clock: Clock = time.perf_counter_ns) -> tuple[int, int]:
-    """Return the cost of a reading, and the smallest difference between two readings, in nanoseconds.
+    """Return the cost of a reading, or the clock's tick if that is longer, and the smallest step, in ns.
 
     Raises:
         ClockError: the clock stands still.
     """
-    readings = [clock() for _ in range(READINGS)]
-    steps = [after - before for before, after in pairwise(readings) if after > before]
-    cost_ns = clock_cost_ns(clock)
-    return cost_ns, min(steps, default=cost_ns)
+    gaps = [after - before for before, after in pairwise([clock() for _ in range(READINGS)])]
+    step_ns = min((gap for gap in gaps if gap > 0), default=0) or clock_cost_ns(clock)
+    return max(step_ns, int(median(gaps))), step_ns
 
 
 def group_for(median_ns: float, cost_ns: int) -> int:
@@ -129,7 +128,7 @@ def refuse_rate(
     rate: float, pace: Pace, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep
 ) -> None:
     """Raise UserError if the clock, or sleeping, is too coarse for this rate here."""
-    period_ns, cost_ns = 1e9 / rate, clock_cost_ns(clock)
+    period_ns, (cost_ns, _) = 1e9 / rate, clock_facts(clock)
     given = f"--rate {rate:g}: a sample every {duration(period_ns)}, and"
     if period_ns < MIN_CLOCK_COSTS * cost_ns:
         raise UserError(

@@ -16,7 +16,6 @@ import msgspec
 import numpy as np
 
 from bench import proof
-from bench.analysis.tail import MIN_BEYOND
 from bench.machine.child import Child, ChildError, end_all
 from bench.machine.environ import without_person, worker_environment
 from bench.machine.errors import UserError
@@ -28,7 +27,7 @@ from bench.measure.call_times import group_for
 from bench.measure.messages import Refused
 from bench.measure.stream_child import EXPECTED, INPUTS, Done, Finish, Job, Started, Take, Taken
 from bench.records.record import Arm, End, Failure, Pair, PairKind
-from bench.records.stream import CONTROL, AnyRecord, Decision, Declaration
+from bench.records.stream import CONTROL, MIN_CALLS, AnyRecord, Decision, Declaration
 from bench.workload import data
 from bench.workload.case import Case
 from bench.workload.catalog import by_name
@@ -37,7 +36,7 @@ from bench.workload.data import Array, Batch
 
 CHILD = "bench.measure.stream_child"
 START_DEADLINE_S = 300.0  # with imports, compiling and the proof
-MIN_CALLS, MOST_CALLS = 2 * MIN_BEYOND, 1000 * MIN_BEYOND  # for a median; for p99.9: more only if asked for
+MOST_CALLS = 20_000  # enough for p99.9; back to back, more are timed only if asked for
 WARM_SHARE = 10  # a slice begins with a tenth as many calls that do not count
 Tell = Callable[[int, str], object]  # called with a block and what happens
 

@@ -41,10 +41,10 @@ SCHEMA = 1
 CONTROL = "control"  # in place of an arm's id
 WIDTH = math.log(1.002)  # of a bin, so that its middle is within 0.1 % of every time in it
 MAX_SLOWEST = 100
-MAX_CALLS = 10_000_000  # of an arm in a block
+MIN_CALLS, MAX_CALLS = 40, 10_000_000  # of an arm in a block; of 40, 20 are beyond the median
 Pace = Literal["sleep", "spin"]
 Bins = Annotated[list[Annotated[int, Meta(ge=0, le=math.ceil(math.log(MAX_NS) / WIDTH))]], Meta(min_length=1)]
-Calls = Annotated[int, Meta(ge=1, le=MAX_CALLS)]
+Calls = Annotated[int, Meta(ge=MIN_CALLS, le=MAX_CALLS)]
 Rate = Annotated[float, Meta(gt=0, le=1e9)]
 
 
@@ -130,7 +130,7 @@ class Decision(Record, frozen=True):
     """Hold what the first calls decided, before anything that counts was timed."""
 
     calls: Calls  # timed of each arm in each block: calls, or groups of calls
-    group: Calls  # calls in a group: 1, or more where a call is too short for the clock
+    group: Positive  # calls in a group: 1, or more where a call is too short for the clock
     idle_ns: Count  # how long a call of the control waits: as long as that of the slowest arm takes
     pairs: list[Pair]  # of arms' ids
 
@@ -215,6 +215,8 @@ def read_stream(path: Path) -> Stream:
     )
     found = [record for record in records if isinstance(record, Burst)]
     refuse_contradictions(path, _contradictions(stream, found))
+    for own in declaration.libraries:
+        own.introduce()
     for burst in found:
         bursts[burst.arm].append(burst)
     for of_arm in bursts.values():
