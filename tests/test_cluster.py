@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask
 import psutil
 import pytest
 from faults.runs import start_program
@@ -73,6 +74,14 @@ def test_everywhere_each_host_measures_the_whole_plan(cluster: Loopback, tmp_pat
         (host, part) for host in ("host-1", "host-2") for part in PARTS
     }
     assert len({tile.folder for tile in saved.tiles}) == 4
+
+
+def test_a_host_that_is_there_is_seen_at_every_look(cluster: Loopback) -> None:
+    cluster.only("a")
+    # Dask's own look at the scheduler, which asks for no workers, comes between two of ours
+    often = dask.config.set({"distributed.client.scheduler-info-interval": "1ms"})
+    with often, connected(cluster.address) as pool:
+        assert {len(pool.hosts()) for _ in range(300)} == {1}
 
 
 # --- what goes wrong

@@ -42,22 +42,22 @@ class Pool:
             UserError: the scheduler is gone.
         """
         try:
-            info = self._client.scheduler_info(n_workers=-1)  # empty right after a loss
-            self._refuse_lost(known="workers" in info)
-            if new := [worker for worker in info["workers"] if worker not in self._told]:
+            workers = list(self._client.nthreads())  # scheduler_info may be out of date, or empty
+            self._refuse_lost()
+            if new := [worker for worker in workers if worker not in self._told]:
                 self._told |= self._client.run(part.describe, workers=new, on_error="return")
         except OSError as error:
             raise UserError(GONE) from error
         hosts: dict[str, PoolHost] = {}
-        for worker in info["workers"]:
+        for worker in workers:
             if isinstance(told := self._told.get(worker), part.Description):
                 others = hosts[told.id].workers if told.id in hosts else ()
                 hosts[told.id] = PoolHost(told, (*others, worker))
         return hosts
 
-    def _refuse_lost(self, *, known: bool = True) -> None:
+    def _refuse_lost(self) -> None:
         """Raise UserError after a lost connection: Dask has then cancelled all tasks of this client."""
-        if not known or self._client.status != "running":
+        if self._client.status != "running":
             raise UserError(GONE)
 
     @property
