@@ -60,7 +60,7 @@ from bench.records.stream import (
     read_stream,
 )  # fmt: skip
 from bench.reporting.tail import Streamed, show
-from bench.workload.data import make
+from bench.workload.data import Batch, make
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
 
@@ -477,8 +477,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return Job(1, NAMES[0], "numpy-batched", "cpu", 1, case, str(tmp_path), True, None, None)
 
 
-def lines(job: Job, slices: int = 2) -> Iterator[str]:
-    for message in (*[Take(20, 5, 1, 1000)] * slices, Finish(1, f"{job.folder}/after.npz")):
+def lines(job: Job, slices: int = 2, idle_ns: int = 1000) -> Iterator[str]:
+    for message in (*[Take(20, 5, 1, idle_ns)] * slices, Finish(1, f"{job.folder}/after.npz")):
         yield msgspec.json.encode(message).decode()
 
 
@@ -490,6 +490,11 @@ def test_a_child_proves_its_arm_times_it_and_compares_the_last_result(job: Job) 
     assert taken.burst.times.n == 40
     assert (taken.burst.response, taken.burst.missed, len(taken.burst.slowest)) == (None, 0, 40)
     assert {slow.position for slow in taken.burst.slowest} == set(range(40))
+    case, batch = job.case, Batch.load(f"{job.folder}/{INPUTS}")
+    np.savez(f"{job.folder}/after.npz", y_hat=measuring.reference_last(case, batch, 25, 3))
+    of_groups = [Take(20, 5, 3, 0), Finish(3, f"{job.folder}/after.npz")]
+    *_, taken = serve(job, (msgspec.json.encode(message).decode() for message in of_groups))
+    assert isinstance(taken, Taken), taken
     *_, wrong = serve(job, lines(job, slices=1))  # other steps than those of the expected result
     assert isinstance(wrong, Refused)
     assert wrong.status == "disagrees"
@@ -509,11 +514,17 @@ def test_a_sample_for_an_accelerator_arrives_within_the_time_and_the_result_leav
 
 
 def test_the_control_is_a_child_without_a_variant(job: Job) -> None:
-    control = structs.replace(job, arm=CONTROL, spec="", period_ns=2e6, pace="spin")
-    *_, taken = serve(control, lines(job))
-    assert isinstance(taken, Taken)
-    assert taken.burst.response is not None
-    assert taken.burst.first_call_ns == 0
+    control = structs.replace(job, arm=CONTROL, spec="", period_ns=2e6, pace="sleep")
+    for idle_ns, missed in ((1000, 0), (3_000_000, 40)):
+        clock = Played()
+        *_, taken = serve(control, lines(job, idle_ns=idle_ns), clock=clock, sleep=clock.sleep)
+        assert isinstance(taken, Taken)
+        times, response = taken.burst.times, taken.burst.response
+        assert (taken.burst.missed, taken.burst.first_call_ns) == (missed, 0)
+        assert times.percentile(1) == pytest.approx(idle_ns, rel=0.2)
+        assert response is not None  # a call that takes longer than a period delays all calls after it
+        lag = clock.late_ns if not missed else 19 * 1_000_000 + clock.late_ns
+        assert response.percentile(1) == pytest.approx(idle_ns + lag, rel=0.01)
 
 
 def test_a_variant_that_changes_its_process_is_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ from bench.records.stream import (
     Pace,
     StreamFile,
     read_stream,
-)  # fmt: skip
+)
 from bench.reporting.display import stream_progress
 from bench.reporting.tail import Streamed, show
 from bench.workload import catalog

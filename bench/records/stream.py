@@ -32,7 +32,7 @@ from bench.records.record import (
     Pair,
     Positive,
     Record,
-)  # fmt: skip
+)
 from bench.records.sealed import Decoder, Format, SealedWriter, load_sealed
 from bench.workload.case import STREAM, Case
 

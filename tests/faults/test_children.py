@@ -26,6 +26,7 @@ VERBS = {
     "run": (*SMALL, "--out", "out"),
     "verify": ("--device", "cpu"),
     "train": ("--epochs", "5", "--out", "out"),
+    "stream": ("--hidden", "4", "--out", "out"),
 }
 
 
