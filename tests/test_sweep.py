@@ -213,6 +213,8 @@ def test_a_worker_that_comes_later_and_cannot_be_used_is_told_once(tmp_path, who
 
 def test_how_versions_differ_names_the_hosts() -> None:
     assert differences([A, B]) == ""
+    without = replace(A, told=Description("a", "a", 2, VERSIONS | {"torch": "none", "commit": "none"}))
+    assert differences([without]) == "torch: none on tcp://a:1"
     assert differences([A, OTHER, A]) == "numpy: 1 on tcp://a:1 and tcp://a:1, 2 on tcp://b:1"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from bench.cluster import part
 from bench.machine.devices import Devices, find_devices
 from bench.machine.errors import UserError, error_text
+from bench.machine.libraries import LIBRARIES
 from bench.machine.signals import signals_held_back
 from bench.machine.wording import listing
 
@@ -148,12 +149,12 @@ def connected(scheduler: str | int) -> Iterator[Pool]:
 
 
 def differences(hosts: Sequence[PoolHost]) -> str:
-    """Return how the versions of the hosts differ, in one clause; empty if they do not."""
+    """Return how the versions of the hosts differ, or which host lacks a library; empty if all is alike."""
     clauses = []
     for name in part.VERSIONS:
         places: dict[str, list[str]] = {}
         for host in hosts:
             places.setdefault(host.told.versions[name], []).append(host.workers[0])
-        if len(places) > 1:
+        if len(places) > 1 or (name in LIBRARIES and "none" in places):
             clauses.append(f"{name}: {', '.join(f'{v} on {listing(where)}' for v, where in places.items())}")
     return "; ".join(clauses)
