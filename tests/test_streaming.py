@@ -280,7 +280,7 @@ def test_the_answer_fits_80_columns_and_json_holds_all_of_it(tmp_path: Path) -> 
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     for part in (
-        "p99.9 would need more than 2 000 calls",
+        "In a block p99.9 needs 20 000 calls (--calls); there were 2 000.",
         "Reading the clock costs",
         "the 800 slowest calls",
     ):

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.analysis.tail import PERCENTILES, Ratio, Tail, Tails, shown
+from bench.analysis.tail import MIN_BEYOND, PERCENTILES, Ratio, Tail, Tails, shown
 from bench.machine import libraries, units, wording
 from bench.machine.wording import full_stop
 from bench.records.stream import CONTROL
@@ -208,9 +208,9 @@ def notes(tails: Tails) -> Iterator[str]:
         f"The control computes nothing for {units.duration(decision.idle_ns)} a call; {MACHINE} marks what "
         "it explains."
     )
-    if hidden := [label(q) for q in PERCENTILES if q not in shown(decision.calls)]:
-        calls = wording.count(decision.calls, "call")
-        yield f"{wording.listing(hidden)} would need more than {calls} a block (--calls)."
+    if hidden := [q for q in PERCENTILES if q not in shown(decision.calls)]:
+        needs = [f"{label(q)} needs {units.whole(round(MIN_BEYOND / (1 - q)))} calls" for q in hidden]
+        yield f"In a block {wording.listing(needs)} (--calls); there were {units.whole(decision.calls)}."
     yield from (f"{tail.title}: {causes(tail)}." for tail in tails.arms)
     yield from dict.fromkeys(f"{_sides(r)}: {full_stop(r.reason)}" for r in tails.ratios if r.reason)
     for failure in stream.failures:
@@ -222,10 +222,15 @@ def notes(tails: Tails) -> Iterator[str]:
 def causes(tail: Tail) -> str:
     """Return the known causes of slow calls in words."""
     found = {name: int(value) for name, value in tail.causes.items()}
-    return (
+    collections = (
         f"{wording.count(found['collections'], 'garbage collection')} of "
         f"{units.duration(found['collecting_ns'])} in all, within {found['collected']} of the "
-        f"{found['slowest']} slowest calls; put aside {wording.count(found['preempted'], 'time')}, "
+        f"{found['slowest']} slowest calls"
+    )
+    if not found["collections"]:
+        collections = "no garbage collection"
+    return (
+        f"{collections}; put aside {wording.count(found['preempted'], 'time')}, "
         f"{wording.count(found['page_faults'], 'page fault')}; first call "
         f"{units.duration(found['first_call_ns'])}"
     )
