@@ -5,7 +5,6 @@ standard input; for ``Finish`` it compares the last result and sends the histogr
 """
 
 import gc
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +16,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from bench import proof
 from bench.machine import clock as clocks
@@ -160,7 +158,6 @@ class Streamed:
             self._prove()
         self.cost_ns, self._step_ns = clock_facts(clock)
         self._parts, self._collections = list[Slice](), Collections()
-        self._usage = np.zeros(3, int)
         gc.collect()  # what the proof left behind is not the stream's
 
     def _prove(self) -> None:
@@ -207,10 +204,8 @@ class Streamed:
         """Time a slice."""
         call = self._call if self._job.spec else idle(wanted.idle_ns, self._clock)
         self._timed(call, wanted.warm, wanted.group)
-        before = usage()
         with self._collections.noted(self._clock):
             self._parts.append(self._timed(call, wanted.n, wanted.group))
-        self._usage += usage() - before
 
     def finish(self, wanted: Finish) -> Burst:
         """Compare the last result, and return the times of all slices.
@@ -226,7 +221,7 @@ class Streamed:
         late = ends - np.hstack([part.dues for part in parts])
         times, period_ns = ends - starts, job.period_ns
         slowest = np.argsort(-times, kind="stable")[:MAX_SLOWEST].tolist()
-        preempted, minor, major = self._usage.tolist()
+        preempted, minor, major = np.sum([part.used for part in parts], axis=0).tolist()
         return Burst(
             job.block, job.arm, Histogram.of(times / group), Histogram.of(late) if period_ns else None,
             int(np.sum(late > period_ns)) if period_ns else 0,
@@ -248,12 +243,6 @@ class Streamed:
             fault = f"changed its process: {changes}"
         if fault:
             raise Refusal("invalid", f"{self._variant.name} {fault}")
-
-
-def usage() -> NDArray[np.int64]:
-    """Return how often this process was put aside, and its page faults without and with reading a disk."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return np.array([used.ru_nivcsw, used.ru_minflt, used.ru_majflt])
 
 
 if __name__ == "__main__":
