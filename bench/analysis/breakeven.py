@@ -185,7 +185,7 @@ def _pairs(run: Run) -> Iterator[tuple[PairKind, str, str]]:
     compiled_groups = [group for group in others if group.kind == "compiled"]
     for group in (main, *compiled_groups):
         ids = {entry.id for entry in group.entries}
-        declared = (pair for pair in run.pairs if pair.entry in ids and pair.kind != "twin")
+        declared = (pair for pair in run.pairs if pair.entry in ids and pair.kind not in ("twin", "peer"))
         yield from ((pair.kind, pair.entry, pair.baseline) for pair in declared)
     for group in compiled_groups:
         uncompiled = [entry for entry in group.entries if entry.baseline is None]

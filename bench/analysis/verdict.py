@@ -29,13 +29,14 @@ limit of the twin's interval, the bias, is subtracted from every ratio before it
 lie within the margin. If the bias is above 5 %, or if the environment changed, the run gives no verdict.
 
 A headline that is a row of a table has the verdict of the row, except for the question of ``advise``. The
-other headlines of a group are judged as a family.
+other headlines of a group are judged as a family. Peers, in a table or a headline, are families of their own.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Literal, TypeVar
@@ -295,24 +296,25 @@ def judge_run(run: Run, known: Mapping[str, Outcome] | None = None) -> Judgement
     twins = judge((row for row in rows.values() if row.twin), plan.margin, next_level=level)
     control = _control(run, twins, known)
     judge_table = partial(judge, margin=plan.margin, control=control, next_level=level)
-    for group in groups:
-        table_rows = [
-            rows[entry.id] for entry in group.entries if entry.id in rows and not rows[entry.id].twin
-        ]
-        rows |= {row.entry: row for row in judge_table(table_rows, table=group.name)}
+    for group, of_peers in product(groups, (False, True)):  # who is asked as well takes no verdict away
+        table_rows = [rows[entry.id] for entry in group.entries if entry.id in rows]
+        family = [row for row in table_rows if not row.twin and row.arm.peer == of_peers]
+        rows |= {row.entry: row for row in judge_table(family, table=group.name)}
     rows |= {twin.entry: twin for twin in twins}
 
     pairs = run.pairs
     separate: dict[Pair, Comparison] = {}  # headlines that are not a row, or the question of advise
-    for group in groups:
+    for group, of_peers in product(groups, (False, True)):
         group_pairs = [
             pair
             for pair in pairs
             if run.entries[pair.entry].group == group.name
+            and (pair.kind == "peer") == of_peers
             and (
                 pair.entry not in rows
                 or rows[pair.entry].baseline != pair.baseline
                 or (pair.kind == "best" and plan.budget_rule == "hold")
+                or of_peers
             )
         ]
         family = [compare(run, known, pair.entry, pair.baseline, pair.kind) for pair in group_pairs]

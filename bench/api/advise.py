@@ -87,6 +87,7 @@ def declare(args: AdviseOptions, timer: Timer) -> tuple[Path, Plan]:
         dtype=args.dtype,
         cell=args.cell,
         bias=args.bias,
+        peers=args.peers,
         blocks=MAX_BLOCKS,
         budget=round(timer.left_s, 1),
         seed=seed,
@@ -110,6 +111,7 @@ def command(args: AdviseOptions, seed: int) -> list[str]:
         words += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
     words += [] if args.cell is None else ["--cell", args.cell]
     words += [] if args.bias is None else ["--bias" if args.bias else "--no-bias"]
+    words += ["--peers"] * args.peers
     for device in args.device:
         words += ["--device", device]
     return [*words, "--budget", f"{args.budget:g}s", "--seed", str(seed)]

@@ -44,9 +44,9 @@ def devices_main(args: options.DevicesOptions) -> int:
 
 
 def variants_main(args: options.VariantsOptions) -> int:
-    """Print the catalogue, the user's variants named by ``args.variant``, and those of installed packages.
+    """Print the catalogue, the user's variants named by ``args.variant``, peers, and those of packages.
 
-    A plug-in that cannot be used is a line below the table.
+    A plug-in that cannot be used, and a peer that is not installed, is a line below the table.
 
     Raises:
         UserError: a user's variant cannot be loaded.
@@ -56,10 +56,14 @@ def variants_main(args: options.VariantsOptions) -> int:
 
     user_variants = [catalog.find(spec) for spec in args.variant]
     plugged, refusals = plugged_in()
+    reasons = {peer: catalog.why_no_peer(peer) for peer in catalog.PEERS}
+    offered = [(variant, plugin.origin) for plugin, variant in plugged.items()]
+    offered += [(peer, "rnnbench[peers], also by --peers") for peer, reason in reasons.items() if not reason]
+    refusals += [f"{peer.name}: {reason}" for peer, reason in reasons.items() if reason]
     variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
     if args.json:
         records = [_record(variant) for variant in variants]
-        records += [_record(variant) | {"package": plugin.origin} for plugin, variant in plugged.items()]
+        records += [_record(variant) | {"package": package} for variant, package in offered]
         terminal.print_json(records)
         for refusal in refusals:
             terminal.say(refusal, stderr=True)
@@ -69,13 +73,13 @@ def variants_main(args: options.VariantsOptions) -> int:
         "what it is",
         "devices",
         "limits",
-        *["package, runs where it is named"][: len(plugged)],
+        *["package, runs where it is named"][: len(offered)],
     )
     table = Table(*columns, title=f"What can be timed, of the cells {listing(list(CELLS))}")
     for variant in variants:
         table.add_row(*map(escape, _cells(variant)), style="yellow" if variant.known_wrong else "")
-    for plugin, variant in plugged.items():
-        table.add_row(*map(escape, (*_cells(variant), plugin.origin)))
+    for variant, package in offered:
+        table.add_row(*map(escape, (*_cells(variant), package)))
     console = terminal.console()
     console.print(table)
     for refusal in refusals:

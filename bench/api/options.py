@@ -18,6 +18,7 @@ from bench.workload.options import (
     number,
     option,
     option_of,
+    peers_option,
     percentage,
     positive,
     read_value,
@@ -123,6 +124,7 @@ class AdviseOptions:
     dtype: str = option("float32", "(default: float32)", choices=DTYPES)
     cell: str | None = cell_option("rnn, gru or lstm (default: rnn)")
     bias: bool | None = bias_option()
+    peers: bool = peers_option()
     device: tuple[str, ...] = device_option()
     budget: float = option(
         30.0, "all that it may take, waiting aside: 30, 30s or 2m (default: 30s)", seconds, "TIME"

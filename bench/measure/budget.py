@@ -10,6 +10,7 @@ import psutil
 from bench.analysis.statistics import MIN_BLOCKS, paired_log_ratio, rank_interval
 from bench.machine.errors import UserError
 from bench.machine.host import usable_cpus
+from bench.machine.libraries import NUMPY, TORCH
 from bench.measure.plan import LEAST_ROUNDS, MIN_HELD_ROUNDS, active, min_blocks_of_plan, probing, without
 from bench.measure.schedule import SLOW_CALL_NS, SLOW_ROUNDS
 from bench.records.record import (
@@ -21,6 +22,7 @@ from bench.records.record import (
     Failure,
     Group,
     Pair,
+    PairKind,
     Plan,
     Primitive,
     Probe,
@@ -245,6 +247,23 @@ class Forms:
                 pairs += self._fastest_pair(place_entries, rivals) if library != self._home else []
         return pairs
 
+    def peers(self) -> list[Pair]:
+        """Pair each table's fastest peer with the fastest form of NumPy and of PyTorch, at its place.
+
+        A table without any of the three has no such pairs.
+        """
+        pairs = list[Pair]()
+        for group in self._plan.groups:
+            sides: dict[str, list[str]] = {library: [] for library in ("peer", NUMPY.name, TORCH.name)}
+            for entry in self._proved(group) if group.kind == "table" else ():
+                arm = self._arm_of[entry]
+                if (arm.device, arm.threads) == ("cpu", 1):
+                    sides.get("peer" if arm.peer else arm.library, []).append(entry)
+            peers, *both = sides.values()
+            if all(both):
+                pairs += [pair for side in both for pair in self._fastest_pair(peers, side, kind="peer")]
+        return pairs
+
     def others(self, pairs: Sequence[Pair], *, all_threads: bool) -> set[str]:
         """Return the arms that are in none of these pairs, except baselines and their A/A controls.
 
@@ -262,14 +281,17 @@ class Forms:
         }
 
     def _candidates(self, group: Group) -> list[str]:
+        return [entry for entry in self._proved(group) if not self._arm_of[entry].peer]
+
+    def _proved(self, group: Group) -> list[str]:
         entries = [entry.id for entry in group.entries if entry.id in self._fastest_ns]
         return [entry for entry in entries if not self._arm_of[entry].twin]
 
-    def _fastest_pair(self, *sides: Collection[str]) -> list[Pair]:
+    def _fastest_pair(self, *sides: Collection[str], kind: PairKind = "best") -> list[Pair]:
         """Return the fastest entry of each side as a pair; nothing if a side is empty."""
         if not all(sides):
             return []
-        return [Pair("best", *(min(side, key=self._fastest_ns.__getitem__) for side in sides))]
+        return [Pair(kind, *(min(side, key=self._fastest_ns.__getitem__) for side in sides))]
 
 
 def decide(plan: Plan, bursts: Sequence[Burst], costs: Costs) -> Decision:
@@ -283,7 +305,7 @@ def decide(plan: Plan, bursts: Sequence[Burst], costs: Costs) -> Decision:
         UserError: even the minimum for the plan's verdicts exceeds the budget.
     """
     forms, groups, holds = Forms(plan, bursts), list(plan.groups), plan.budget_rule == "hold"
-    pairs, budget_s = forms.best(), math.inf if plan.budget_s is None else plan.budget_s
+    pairs, budget_s = [*forms.best(), *forms.peers()], math.inf if plan.budget_s is None else plan.budget_s
 
     def needed_s(blocks: int, rounds: int) -> float:
         return costs.predict_s(plan, bursts, groups, blocks=blocks, rounds=rounds)
@@ -291,7 +313,7 @@ def decide(plan: Plan, bursts: Sequence[Burst], costs: Costs) -> Decision:
     blocks, rounds, least_rounds = plan.blocks, plan.rounds, LEAST_ROUNDS
     plan_s = needed_s(blocks, rounds)
     if holds:  # the time ends such a run: choose the rounds so that the blocks for a verdict fit
-        for kept_pairs, all_threads in ((pairs, True), (forms.anywhere(), False)):
+        for kept_pairs, all_threads in ((pairs, True), ([*forms.anywhere(), *forms.peers()], False)):
             if needed_s(blocks, rounds) > budget_s:
                 arms = forms.others(kept_pairs, all_threads=all_threads)
                 groups = [without(group, arms) for group in groups]

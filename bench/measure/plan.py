@@ -298,9 +298,12 @@ class _Planner:
         quick = asked.quick and asked.preset != "cells"
         variants = asked.variant or variants_of("quick" if quick else asked.preset)
         accelerated = asked.variant or variants_of("primer" if quick else asked.preset)
+        if asked.peers and ("cpu" not in self.ids or 1 not in (asked.threads or (1,))):
+            raise UserError("--peers are measured on the CPU with one thread: give --threads 1 as well")
         if "cpu" in self.ids:
             for threads in asked.threads or (1,):
-                self._add_arms(variants, "cpu", threads)
+                peers = catalog.peers() if asked.peers and threads == 1 else ()
+                self._add_arms((*variants, *peers), "cpu", threads)
         for device in self.accelerators:
             kind = next(present.kind for present in self.devices.present if present.id == device)
             supported = [spec for spec in accelerated if kind in catalog.find(spec).devices]
@@ -337,7 +340,10 @@ class _Planner:
         """
         variant = catalog.find(spec)
         arm_id = f"{variant.name}@{device} x{threads}" + (" twin" if twin else "")
-        new = Arm(arm_id, spec, variant.name, variant.library, device, threads, twin, variant.known_wrong)
+        new = Arm(
+            arm_id, spec, variant.name, variant.library, device, threads, twin, variant.known_wrong,
+            variant.peer,
+        )  # fmt: skip
         arm = self.arms.setdefault(arm_id, new)
         if arm.spec != spec:
             raise UserError(f"{arm.spec} and {spec} are both called {arm.variant!r}: rename one")

@@ -219,7 +219,7 @@ class Runner:
 def _own(plan: Plan) -> list[Pair]:
     """Pair each variant that is not of the catalogue with its baseline: who names it wants to know it."""
     names = {variant.name for variant in VARIANTS}
-    own = {arm.id for arm in plan.arms if arm.spec not in names}
+    own = {arm.id for arm in plan.arms if arm.spec not in names and not arm.peer}
     entries = [entry for entry in entries_of(plan.groups) if entry.arm in own]
     return [Pair("as_written", entry.id, entry.baseline) for entry in entries if entry.baseline]
 

@@ -18,7 +18,7 @@ from bench.machine import units, wording
 from bench.machine.wording import full_stop, printable
 from bench.measure.budget import Forms
 from bench.records.run import Run
-from bench.reporting import reasons, words
+from bench.reporting import peers, reasons, words
 from bench.workload.case import Case
 
 EITHER_VERDICTS = ("EQUIVALENT", "UNRESOLVED")  # verdicts after which either library may be used
@@ -104,6 +104,7 @@ def make_advice(run: Run, journal: Path, budget_s: float) -> Advice:
     sentences = (
         _verdict(summary, pair, budget_s),
         _reason(summary, pair) if pair else "",
+        peers.answer(summary, lambda peer, found: peer.entry),
         "" if blocks is None else words.look_again(str(journal), blocks),
         full_stop(f"Wrong results, without times: {wording.listing(wrong)}") if wrong else "",
     )

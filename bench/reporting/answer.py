@@ -7,6 +7,7 @@ verdict allows (``words.SENTENCES``).
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.analysis.crossover import Crossing, Line, MapCell, SizeMap, lines
 from bench.analysis.outcome import WITHIN_BUDGET
@@ -14,7 +15,7 @@ from bench.analysis.verdict import Comparison, Word, proposal
 from bench.machine import units, wording
 from bench.machine.busy import QUIET
 from bench.machine.wording import full_stop
-from bench.reporting import words
+from bench.reporting import peers, words
 from bench.reporting.facts import REQUEST_PRESETS, Facts
 from bench.reporting.section import Hero, Pairs
 from bench.reporting.sections.cells import hero as cells_hero
@@ -50,7 +51,8 @@ def main_comparison(facts: Facts) -> Comparison | None:
     """Return the main comparison: of the usual forms, else of the fastest, else of a table's first row."""
     if headline := facts.summary.headline("as_written") or facts.summary.headline("best"):
         return headline
-    pairs = (row.comparison for row in facts.rows.values() if not row.arm.known_wrong)
+    rows = sorted(facts.rows.values(), key=lambda row: row.arm.peer)
+    pairs = (row.comparison for row in rows if not row.arm.known_wrong)
     return next((pair for pair in pairs if pair and pair.ratio and pair.same_work and not pair.twin), None)
 
 
@@ -58,7 +60,20 @@ def hero(facts: Facts, *, why: str = "", turns: str = "", right: str = "") -> He
     """Return the answer of a run; ``why``, ``turns`` and ``right`` are sentences of the page's sections.
 
     ``why`` gives the cause, ``turns`` where the faster side changes, ``right`` whether results are correct.
+    What peers change about it comes first, and never in the title.
     """
+
+    def name(peer: peers.Peer, found: Sequence[peers.Peer]) -> str:
+        return _difference(facts, peer.pairs[0], [other.pairs[0] for other in found])
+
+    found = _of_libraries(facts, why, turns, right)
+    return replace(
+        found, facts=(*_drop_empty(((peers.LABEL, peers.answer(facts.summary, name)),)), *found.facts)
+    )
+
+
+def _of_libraries(facts: Facts, why: str, turns: str, right: str) -> Hero:
+    """Return the answer without the peers."""
     if facts.is_grid:
         return _of_maps(facts, right)
     if costs := cells_hero(facts, right, _noise(facts)):

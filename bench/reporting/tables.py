@@ -23,6 +23,7 @@ HEADLINES: dict[Kind, str] = {
     "compiled": "compiled",
     "claim": "the tutorial's claim",
     "cell": "another cell, against the RNN",
+    "peer": "fastest peer, against a library",
 }
 MAX_ROWS = 100  # a table with more rows has no plot
 MAX_DOTS = 50  # in a row: more dots would merge into a line

@@ -18,9 +18,11 @@ import msgspec
 
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
 from bench.machine.libraries import ACCELERATORS, introduce, library
+from bench.machine.wording import listing
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, STREAM, TASKS, Case
 from bench.workload.cell import CELLS, find_cell
 from bench.workload.operations import Count
+from bench.workload.peers.libraries import EXTRA
 from bench.workload.plugins import Plugin, installed
 
 # as_written: the usual way to write the cell in this library; fastest: a candidate for the library's fastest
@@ -78,8 +80,9 @@ class Variant:
     loops_over_batch: bool = False  # the number of library calls depends on the batch size or on H
     autograd: bool = False  # the library computes the gradient by automatic differentiation
     compiles: bool = False  # ``bind`` compiles, which needs a compiler and some seconds
+    peer: bool = False  # of a library beside NumPy and PyTorch: measured on request, and never a headline
     own: bool = False  # a user's variant, not one of the catalogue
-    own_library: str = ""  # module:object of a user's library; empty for a built-in library
+    own_library: str = ""  # module:object of a user's or a peer's library; empty for a built-in library
 
     @property
     def alone(self) -> bool:
@@ -107,6 +110,8 @@ class Variant:
         if case.bias not in self.biases:
             hint = "; set its attribute bias = True if it does, or give --no-bias" if self.own else ""
             return f"{self.name} does not support a cell {'with' if case.bias else 'without'} biases{hint}"
+        if self.peer and (reason := why_no_peer(self)):
+            return reason
         if self.compiles and (reason := library(self.library).why_not_compile(device)):
             return f"{self.name} cannot compile: {reason}"
         return None
@@ -167,6 +172,14 @@ def _torch(name: str, cells: Mapping[str, Implementation], summary: str, **more:
     return Variant(name, "torch", cells, summary, ("cpu", *ACCELERATORS), **more)
 
 
+def _peer(
+    name: str, library_name: str, cells: Mapping[str, Implementation], summary: str, **more: Any
+) -> Variant:
+    """Make a variant of a peer's library."""
+    own = f"bench.workload.peers.libraries:{library_name.upper()}"
+    return Variant(name, library_name, cells, summary, compiles=True, peer=True, own_library=own, **more)
+
+
 WITH_STREAM = (*TASKS, STREAM)
 # fmt: off
 VARIANTS = (
@@ -195,6 +208,16 @@ VARIANTS = (
         "the same in a workspace allocated once", role="fastest", tasks=WITH_STREAM),
     _torch("torch-compile", _everywhere("impl_torch.compiled:{}"),
         "loss, gradient and update as one compiled graph", role="compiled", compiles=True, tasks=WITH_STREAM),
+)
+# measured beside these where --peers asks for them; their libraries come with rnnbench[peers]
+PEERS = (
+    _peer("jax-jit", "jax", _everywhere("bench.workload.peers.jax_scan:{}"),
+        "a scan over the steps, its gradient and update compiled by XLA", autograd=True, tasks=WITH_STREAM),
+    _peer("numba-loop", "numba", _rnn("bench.workload.peers.numba_loop:bind"),
+        "loops over preallocated arrays, compiled; products by SciPy's BLAS", tasks=WITH_STREAM),
+    _peer("onnxruntime-layer", "onnxruntime", _everywhere("bench.workload.peers.onnx_session:{}"),
+        "nn.RNN, GRU or LSTM and Linear, exported from PyTorch",
+        tasks=("forward",), dtypes=("float32",), activations=("tanh", "relu")),
 )
 # fmt: on
 BASELINE = "numpy-batched"
@@ -252,8 +275,8 @@ def by_role(*roles: Role) -> tuple[Variant, ...]:
 
 
 def by_name(name: str) -> Variant | None:
-    """Return the catalogue's variant with this name; None for other names, which saved files may contain."""
-    return next((variant for variant in VARIANTS if variant.name == name), None)
+    """Return the catalogue's variant or peer with this name; None for others, which saved files may have."""
+    return next((variant for variant in (*VARIANTS, *PEERS) if variant.name == name), None)
 
 
 def counted(spec: str, case: Case) -> Count | None:
@@ -271,7 +294,7 @@ class Description(msgspec.Struct, omit_defaults=True):
 
 
 def listed(spec: str) -> Variant | Plugin | None:
-    """Return the catalogue's variant, else the plug-in, with this name; None for ``module:object``.
+    """Return the catalogue's variant or peer, else the plug-in, of this name; None for ``module:object``.
 
     Raises:
         UserError: unknown name.
@@ -283,7 +306,7 @@ def listed(spec: str) -> Variant | Plugin | None:
     plugins = {plugin.name: plugin for plugin in installed()}
     if spec in plugins:
         return plugins[spec]
-    names = [*(variant.name for variant in VARIANTS), *plugins]
+    names = [*(variant.name for variant in (*VARIANTS, *PEERS)), *plugins]
     new_name = RENAMED.get(spec)
     suggestion = f"; it is called {new_name} now" if new_name else did_you_mean(spec, names)
     choices = f"there are: {', '.join(names)}; or module:object for your own"
@@ -305,7 +328,30 @@ def find(spec: str) -> Variant:
     found = listed(spec)
     if isinstance(found, Plugin):
         return find_plugin(found)
+    if found is not None and found.peer:
+        shown = resolve_name(found.own_library)
+        introduce(shown.name, shown.label, shown.colour, shown.dark_colour)
     return found or _describe_in_child(spec, Path.cwd())
+
+
+def why_no_peer(peer: Variant) -> str | None:
+    """Return what is not installed of a peer's library, and how to install it; None if it is all there."""
+    reason: str | None = resolve_name(peer.own_library).missing()
+    return reason
+
+
+def peers() -> tuple[str, ...]:
+    """Return the names of all peers.
+
+    Raises:
+        UserError: the library of one is not installed; the others can be named each.
+    """
+    if lacking := [peer for peer in PEERS if why_no_peer(peer)]:
+        labels = listing([resolve_name(peer.own_library).label for peer in lacking])
+        here = next((peer.name for peer in PEERS if peer not in lacking), "")
+        other = f"; or name what is here, as --variant {here}" if here else ""
+        raise UserError(f"--peers: {labels} cannot be used: {EXTRA}{other}")
+    return tuple(peer.name for peer in PEERS)
 
 
 def find_plugin(plugin: Plugin, *, deadline_s: float = DESCRIBING_SECONDS) -> Variant:

@@ -68,6 +68,13 @@ def bias_option() -> Any:
     return option(None, "with biases or without (default: gru and lstm with, rnn without)", switch=True)
 
 
+def peers_option() -> Any:
+    """Return a field for whether libraries beside NumPy and PyTorch are measured as well."""
+    return option(
+        False, "measure JAX, Numba and ONNX Runtime beside them, with one thread (needs rnnbench[peers])"
+    )
+
+
 def device_option() -> Any:
     """Return a field for the names of devices."""
     return option((), "cpu, cuda, cuda:0, mps, xpu, all (default: all)", metavar="ID")
@@ -198,6 +205,7 @@ class RunOptions:
     )
     device: tuple[str, ...] = device_option()
     variant: tuple[str, ...] = variant_option()
+    peers: bool = peers_option()
     task: tuple[str, ...] = option((), choices=TASKS)
     layout: tuple[str, ...] = option((), choices=LAYOUTS)
     cell: str | None = cell_option()

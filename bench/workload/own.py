@@ -32,7 +32,7 @@ NAME = re.compile(rf"[^/\\]{{1,{MAX_NAME}}}")  # the name becomes part of file n
 
 
 def load_variant(spec: str) -> Variant:
-    """Return the catalogue's variant with this name, or import that of a plug-in or ``module:object``.
+    """Return the catalogue's variant or peer of this name, or import that of a plug-in or ``module:object``.
 
     Raises:
         UserError: unknown name, module or object, a module that raises an error or exits, or an object
@@ -40,6 +40,8 @@ def load_variant(spec: str) -> Variant:
     """
     found = catalog.listed(spec)
     if isinstance(found, Variant):
+        if found.peer:
+            load_library(found.own_library)
         return found
     target = spec if found is None else found.target
     return load_object(target, "variant", lambda loaded: _check_variant(loaded, target))

@@ -1,0 +1,216 @@
+"""Libraries beside NumPy and PyTorch: asked for, kept out of the headline, and named where they beat both."""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from bursts import burst
+from declared import declare
+from journals import example_environment
+from reports import around, facts_of
+
+from bench.api import listing
+from bench.api.options import VariantsOptions
+from bench.machine.errors import UserError
+from bench.measure.budget import Forms, entries_of
+from bench.records.record import AnyRecord, Burst, Decision, End, Plan
+from bench.records.run import Run, make_run
+from bench.reporting import answer
+from bench.reporting.advice import make_advice
+from bench.workload import catalog
+from bench.workload.case import sine_case
+from bench.workload.catalog import Implementation, Variant
+from bench.workload.peers import libraries
+
+BASE_NS = 1_000_000
+LIBRARIES = ("numpy-inplace", "torch-layer", "torch-inplace")
+TIMES = {"numpy-batched": 1.0, "numpy-inplace": 0.8, "torch-layer": 4.0, "torch-inplace": 2.4}
+
+
+def fake(name: str) -> Variant:
+    """A peer of a library from outside, which is here."""
+    return Variant(
+        name, "frozen", {"rnn": Implementation("third_parties.frozen:bind")}, "a fake",
+        compiles=True, peer=True, own_library="third_parties.frozen:FROZEN",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two peers that need not be installed."""
+    monkeypatch.setattr(catalog, "PEERS", (fake("fast-jit"), fake("slow-loop")))
+
+
+def plan(**options: object) -> Plan:
+    """A table of both libraries and the peers."""
+    return declare(*LIBRARIES, **{"peers": True, "task": ("train_step",)} | options)  # type: ignore[arg-type]
+
+
+def bursts(made: Plan, times: Mapping[str, float], blocks: int) -> list[Burst]:
+    """Bursts of arms that take so many times BASE_NS, hardly scattered; peers that are not named take 9."""
+    variants = {arm.id: arm.variant for arm in made.arms}
+    return [
+        burst(block, entry.id, [round(BASE_NS * math.exp(logs[block % len(logs)]))] * 3)
+        for block in range(blocks + 1)
+        for entry in entries_of(made.groups)
+        for logs in [around((TIMES | times).get(variants[entry.arm], 9.0))]
+    ]
+
+
+def run(times: Mapping[str, float], *, blocks: int = 10, **options: object) -> Run:
+    """A run whose arms take so many times as long as the baseline."""
+    made = plan(**options)
+    timed = bursts(made, times, blocks)
+    forms = Forms(made, timed)
+    decision = Decision([*forms.best(), *forms.peers()], 1.0, blocks, 10, [], [])
+    end = End("complete", "all blocks done", 9.0, "2026-01-02T03:05:42+00:00")
+    records: list[AnyRecord] = [made, example_environment(), decision, *timed, end]
+    return make_run(records)
+
+
+def variants(made: Run, kind: str) -> list[tuple[str, str]]:
+    """The pairs of a kind, by their variants."""
+    arms = {name: made.arms[entry.arm].variant for name, entry in made.entries.items()}
+    return [(arms[pair.entry], arms[pair.baseline]) for pair in made.pairs if pair.kind == kind]
+
+
+def test_peers_are_planned_once_and_on_one_thread_alone_and_only_where_asked(fakes: None) -> None:
+    asked = plan(threads=(1, 2))
+    peers = [arm.id for arm in asked.arms if arm.peer]
+    assert peers == ["fast-jit@cpu x1", "slow-loop@cpu x1"]
+    assert not [pair for pair in asked.pairs if "fast-jit" in pair.entry]
+    assert [(one.name, one.label) for one in asked.libraries] == [("frozen", "Frozen")]
+    assert not [arm for arm in plan(peers=False).arms if arm.peer]
+    with pytest.raises(UserError, match="one thread: give --threads 1 as well"):
+        plan(threads=(2,))
+
+
+def test_the_catalogue_stays_without_them_and_the_list_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not [variant for variant in catalog.VARIANTS if variant.peer]
+    assert listing.variants_main(VariantsOptions()) == 0
+    assert all(peer.name in capsys.readouterr().out for peer in catalog.PEERS[:1])
+
+
+def test_what_is_not_installed_is_one_line_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking = {"jax", "numba", "onnx"}
+    finder = SimpleNamespace(find_spec=lambda name: None if name in lacking else name)
+    monkeypatch.setattr(libraries, "importlib", SimpleNamespace(util=finder))
+    with pytest.raises(UserError) as refused:
+        plan()
+    assert str(refused.value) == (
+        '--peers: JAX, Numba and ONNX Runtime cannot be used: pip install "rnnbench[peers]"'
+    )
+    lacking.remove("jax")
+    with pytest.raises(
+        UserError, match=r"^--peers: Numba and ONNX Runtime .*; or name what is here, as --variant jax-jit$"
+    ):
+        plan()
+    reason = 'ONNX Runtime needs onnx (pip install "rnnbench[peers]")'
+    peer = catalog.find("onnxruntime-layer")
+    assert peer.unsupported(sine_case("forward", "positional"), "cpu") == reason
+    assert listing.variants_main(VariantsOptions()) == 0
+    assert f"onnxruntime-layer: {reason}" in capsys.readouterr().out.splitlines()
+
+
+def test_the_fastest_peer_is_compared_with_the_best_of_both_and_is_in_no_headline(fakes: None) -> None:
+    made = run({"fast-jit": 0.2})
+    assert variants(made, "peer") == [("fast-jit", "numpy-inplace"), ("fast-jit", "torch-inplace")]
+    assert variants(made, "best") == [("torch-inplace", "numpy-inplace")]
+    forms = Forms(made.plan, made.bursts)
+    (anywhere,) = forms.anywhere()
+    assert "fast-jit" not in anywhere.entry
+    # where time is short, who is compared stays
+    kept = forms.others(forms.peers(), all_threads=True)
+    assert {"slow-loop@cpu x1", "torch-layer@cpu x1"} <= kept
+    assert not {"fast-jit@cpu x1", "numpy-inplace@cpu x1", "torch-inplace@cpu x1"} & kept
+
+
+@pytest.mark.parametrize("peer", [0.2, 1.0, 3.0])
+def test_peers_take_no_verdict_from_the_libraries(fakes: None, peer: float) -> None:
+    made, alone = run({"fast-jit": peer}), run({}, peers=False)
+    for one in (facts_of(made), facts_of(alone)):
+        judged = {pair.entry: pair for pair in one.summary.headlines if pair.kind != "peer"}
+        assert {pair.family for pair in judged.values()} == {1, 3}
+    assert facts_of(made).rows.keys() > facts_of(alone).rows.keys()
+    assert {pair.family for pair in facts_of(made).summary.headlines if pair.kind == "peer"} == {2}
+
+
+@pytest.mark.parametrize(
+    ("times", "options", "said"),
+    [
+        (
+            {"fast-jit": 0.2},
+            {},
+            r"Neither: fast-jit is 4\.00 times faster than both \(4\.00 times \[.*\] faster than "
+            r"numpy-inplace and 12\.0 times \[.*\] faster than torch-inplace\)\.",
+        ),
+        (
+            {"fast-jit": 1.6},
+            {},
+            r"fast-jit, the fastest of them, is not ahead of both: NumPy is 2\.00 times faster .* than "
+            r"Frozen; Frozen is 1\.50 times faster .* than PyTorch\.",
+        ),
+        (
+            {"fast-jit": 0.2},
+            {"quick": True, "blocks": 3},
+            "fast-jit, the fastest of them, is not proved to be ahead of both: Frozen measured 4.* NumPy;.*",
+        ),
+        (
+            {"fast-jit": 0.2},
+            {"hidden": (32, 64)},
+            r"Neither, in 2 of 2 tables: fast-jit is 4\.00 times faster than both with hidden 32 and "
+            r"fast-jit is 4\.00 times faster than both with hidden 64\.",
+        ),
+        ({}, {"hidden": (32, 64)}, "No peer is proved to be ahead of both in any of 2 tables\\."),
+        ({}, {"peers": False}, None),
+    ],
+)
+def test_neither_is_said_in_a_sentence_of_its_own_and_only_where_it_is_proved(
+    fakes: None, times: dict[str, float], options: dict[str, object], said: str | None
+) -> None:
+    facts = facts_of(run(times, **{"blocks": 10} | options))  # type: ignore[arg-type]
+    hero = answer.hero(facts)
+    sentence = dict(hero.facts).get("Other libraries")
+    if said is None:
+        assert sentence is None
+        return
+    assert sentence is not None
+    assert re.fullmatch(said, sentence), sentence
+    assert f"Other libraries: {sentence}" in answer.terminal_lines(facts)
+    assert "Frozen" not in hero.title
+    assert "jit" not in hero.title
+
+
+def test_neither_is_said_in_advice_but_not_as_what_to_use(fakes: None) -> None:
+    advice = make_advice(run({"fast-jit": 0.2}, budget_rule="hold"), Path("folder"), 30.0)
+    (neither,) = (sentence for sentence in advice.sentences if "Neither" in sentence)
+    assert neither.startswith("Neither: fast-jit is 4.00 times faster than both")
+    assert neither in advice.to_json()
+    assert (advice.use, advice.verdict) == ("numpy", "SLOWER")
+
+
+def test_peers_without_times_are_told(fakes: None) -> None:
+    made = plan()
+    timed = [one for one in bursts(made, {}, 10) if "torch" not in one.entry]
+    end = End("complete", "all blocks done", 9.0, "2026-01-02T03:05:42+00:00")
+    forms = Forms(made, timed)
+    assert forms.peers() == []
+    facts = facts_of(make_run([made, example_environment(), Decision([], 1.0, 10, 10, [], []), *timed, end]))
+    assert dict(answer.hero(facts).facts)["Other libraries"].startswith(
+        "fast-jit and slow-loop: not compared"
+    )
+
+
+@pytest.mark.parametrize(("processors", "said"), [(1.01, ""), (1.7, "use 1.7 processors at a time")])
+def test_who_computes_with_more_than_one_thread_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, processors: float, said: str
+) -> None:
+    seen = iter([0.3, processors, 0.9])
+    monkeypatch.setattr(libraries, "_processors", lambda call: next(seen))
+    assert libraries.JAX.computes_elsewhere(lambda: None).endswith(said)
+    assert bool(said) == (processors > libraries.MAX_PROCESSORS)
