@@ -12,6 +12,7 @@ from browsing import CUT, DESK, LOW_CONTRAST, OVERFLOW, PHONE, TABLET, TORN, vis
 from journals import example_records
 from PIL import Image
 from reports import facts_of, write_run
+from streams import write_stream
 from trainings import FALL, write_training
 
 from bench.records.journal import load_run
@@ -21,6 +22,7 @@ from bench.training.result import load_result
 
 COLOURS = {"NumPy": (0, 114, 178), "PyTorch": (192, 78, 0)}
 SIZES = {"phone": PHONE, "tablet": TABLET, "desk": DESK}
+SLOW = [*[8000.0] * 2960, *range(9000, 49_000, 1000)]  # calls of a block, in ns
 OPENED = "() => [...document.querySelectorAll('section:has(> details[open])')].map((one) => one.id)"
 OPEN_ALL = "() => document.querySelectorAll('details').forEach((one) => (one.open = true))"
 # what a column of the page's n-th table is sorted by, row by row
@@ -39,14 +41,16 @@ def page(default_page: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A quick run and a training on one page."""
+    """A quick run, a training and a stream on one page."""
     from bench.reporting.training_plots import draw_pictures
 
     folder = tmp_path_factory.mktemp("several")
     training = write_training(folder / "training", {"numpy-inplace": FALL, "torch-layer": FALL})
     draw_pictures(load_result(training), training)
     run = write_run(folder / "run", example_records(quick=True))
-    return build_report([run, training], folder / "out")
+    times = {"numpy-inplace": SLOW, "torch-layer": [2 * t for t in SLOW], "control": SLOW}
+    stream = write_stream(folder / "stream", times, rate=1000.0)
+    return build_report([run, training, stream], folder / "out")
 
 
 def pixels(visited: Any) -> np.ndarray:
@@ -253,7 +257,7 @@ def test_a_page_of_several_results_collects_their_answers_first_and_guides_a_scr
         assert seen.run("() => document.activeElement.textContent") == "To the answer"
         claims = seen.page.locator("#answer .claim").all_inner_texts()
         assert claims[0].startswith("NumPy measured")
-        assert re.fullmatch(r"numpy-inplace reached the target loss in .*, torch-layer in .*", claims[1])
+        assert re.fullmatch(r"numpy-inplace reached the target loss in .*, torch-layer in .*", claims[2])
         seen.run(OPEN_ALL)
         names = [image.get_attribute("alt") for image in seen.page.get_by_role("img").all()]
         assert len(names) > 3

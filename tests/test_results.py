@@ -145,10 +145,10 @@ def test_a_folder_without_results_or_with_broken_ones_alone_says_so(
     (RESULTS / "a" / "b").mkdir(parents=True)
     assert main(["report", "results"]) == 2
     assert capsys.readouterr().err == (
-        "rnnbench: results holds no run and no training; rnnbench run makes one\n"
+        "rnnbench: results holds no run, training or stream; rnnbench run makes one\n"
     )
     assert main(["report", "--latest", "nowhere"]) == 2
-    assert "nowhere: no run and no training is there to read" in capsys.readouterr().err
+    assert "nowhere: no run, training or stream is there to read" in capsys.readouterr().err
     broken("c")
     assert main(["report", "results"]) == 2
     first, second = capsys.readouterr().err.splitlines()

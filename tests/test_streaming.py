@@ -59,7 +59,8 @@ from bench.records.stream import (
     merged,
     read_stream,
 )  # fmt: skip
-from bench.reporting.tail import Streamed, show
+from bench.reporting.streamed import Streamed
+from bench.reporting.tail import show
 from bench.workload.data import Batch, make
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
@@ -275,7 +276,7 @@ def test_the_interval_of_a_ratio_of_p99_holds_the_true_one_in_95_of_100_streams(
 def test_the_answer_fits_80_columns_and_json_holds_all_of_it(tmp_path: Path) -> None:
     streamed = answer(tmp_path / "a", rate=1000.0, failures=[Failure(2, "control", "crashed", "it fell")])
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
-    show(streamed, console)
+    show(streamed.tails, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text

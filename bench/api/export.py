@@ -8,7 +8,7 @@ from bench.records.folder import display_path
 from bench.records.formats import FILES
 from bench.records.formats.exports import pyperf_json, pytest_benchmark_json
 from bench.records.joined import load_measured
-from bench.records.saved import refuse_training
+from bench.records.saved import refuse_others
 from bench.records.table import write_values_csv
 
 
@@ -19,7 +19,7 @@ def main(args: ExportOptions) -> int:
         UserError: the run cannot be read, holds no counted value, or the file cannot be written.
     """
     path = as_path(args.run)
-    refuse_training(path)
+    refuse_others(path)
     run = load_measured(path)
     folder = path if path.is_dir() else path.parent
     out = folder / FILES[args.to] if args.out is None else as_path(args.out)

@@ -24,7 +24,7 @@ from bench.workload.options import as_words, option_of, spelled
 if TYPE_CHECKING:
     from bench.reporting.advice import Advice
     from bench.reporting.gradient_table import GradientCheck
-    from bench.reporting.tail import Streamed
+    from bench.reporting.streamed import Streamed
     from bench.training import TrainResult
 
 COMMAND_PATTERN = re.compile(r"rnnbench (?P<verb>\w+)(?P<options>(?: --[a-z][a-z-]* [^\s,;]+)+)")
@@ -239,7 +239,7 @@ def stream(**wishes: Any) -> "Streamed":
     quiet = functools.partial(stream_progress, lines=False)
     streamed = carry_out(from_keywords("stream", wishes), say=_say, progress=quiet)
     if streamed.stopped_by:
-        raise KeyboardInterrupt(f"it was stopped; whole blocks are in {str(streamed.folder)!r}")
+        raise KeyboardInterrupt(f"it was stopped; bench.load({str(streamed.folder)!r}) has the whole blocks")
     return streamed
 
 
@@ -298,17 +298,21 @@ def report(
 
 
 @in_python
-def load(path: str | Path) -> "Result | TrainResult":
-    """Load saved results: the folder or the journal of a run, or the folder of a training.
+def load(path: str | Path) -> "Result | TrainResult | Streamed":
+    """Load saved results: the folder or the file of a run, a training or a stream.
 
     Raises:
         UserError: the file cannot be read, or contradicts itself.
     """
-    from bench.records import training
+    from bench.records.saved import kind_of
+    from bench.reporting.streamed import Streamed
     from bench.training import load_result
 
     path = as_path(path)
-    return load_result(path) if training.is_training(path) else Result.load(path)
+    kind = kind_of(path)
+    if kind == "training":
+        return load_result(path)
+    return Streamed.load(path) if kind == "stream" else Result.load(path)
 
 
 def _say(text: str) -> None:

@@ -96,7 +96,7 @@ class ReportOptions:
 
     files: tuple[str, ...] = option(
         (),
-        "folders of runs and trainings, folders of such folders at any depth, journals, JSON files",
+        "folders of runs, trainings and streams, folders of such folders at any depth, journals, JSON files",
         metavar="FILE",
         positional=True,
     )

@@ -13,6 +13,7 @@ import bench
 from bench.analysis.statistics import ALPHA, blocks_needed
 from bench.analysis.tail import PERCENTILES, analyse
 from bench.api.options import EXIT_CODES, StreamOptions
+from bench.api.run import write_report
 from bench.machine import audit, host, units
 from bench.machine.busy import Say, complain, report_usage
 from bench.machine.child import refuse_windows
@@ -26,10 +27,10 @@ from bench.machine.terminal import console
 from bench.measure.call_times import refuse_rate
 from bench.measure.plan import MARGIN
 from bench.measure.stream import Tell, measure
-from bench.records.folder import as_text, display_path
+from bench.records.folder import as_text, display_path, drawing_report
 from bench.records.record import Arm, OwnLibrary
+from bench.records.results import PAGE
 from bench.records.stream import (
-    FILE_NAME,
     MAX_CALLS,
     MIN_CALLS,
     SCHEMA,
@@ -39,7 +40,8 @@ from bench.records.stream import (
     read_stream,
 )
 from bench.reporting.display import stream_progress
-from bench.reporting.tail import Streamed, show
+from bench.reporting.streamed import Streamed
+from bench.reporting.tail import show
 from bench.workload import catalog
 from bench.workload.case import STREAM, Case, Shape
 from bench.workload.cell import find_cell
@@ -59,8 +61,8 @@ def main(args: StreamOptions) -> int:
     if args.json:
         print(streamed.to_json())
     else:
-        show(streamed, console())
-        print(f"\nResults: {display_path(streamed.folder / FILE_NAME)}")
+        show(streamed.tails, console())
+        print(f"\nReport: {display_path(streamed.folder / PAGE)}")
     if streamed.stopped_by:
         return EXIT_CODES[streamed.stopped_by]
     return 1 if streamed.disagrees else EXIT_CODES[streamed.status]
@@ -88,7 +90,10 @@ def carry_out(args: StreamOptions, *, say: Say = complain, progress: Show = stre
     stream = read_stream(folder)
     if end.stopped_by and not any(stream.bursts.values()):
         raise Terminated if end.stopped_by == "signal" else KeyboardInterrupt
-    return Streamed(analyse(stream), folder)
+    streamed = Streamed(analyse(stream), folder)
+    with drawing_report(folder):
+        write_report([folder], None)
+    return streamed
 
 
 def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declaration:

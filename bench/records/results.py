@@ -14,16 +14,16 @@ from typing import Any
 
 from bench.machine import wording
 from bench.machine.errors import Unfinished, UserError
-from bench.records import journal, sweep, training
+from bench.records import journal, stream, sweep, training
 from bench.records.folder import REFINEMENT_NAME, refinement_folders
 from bench.records.joined import result_folders, sweep_of
 from bench.records.record import Plan
 from bench.records.run import Run, different_machines, make_run
-from bench.records.saved import load_saved
-from bench.records.training import is_training
+from bench.records.saved import Kind, kind_of, load_saved
 
-RESULTS = Path("results")  # where runs and trainings go unless --out names another folder
-NAMES = (journal.FILE_NAME, training.FILE_NAME)
+RESULTS = Path("results")  # where results go unless --out names another folder
+ROOMS: dict[Kind, Any] = {"measured": journal, "training": training, "stream": stream}
+NAMES = tuple(room.FILE_NAME for room in ROOMS.values())
 PAGE = "report.html"  # in a folder without results, that of a report alone
 NAME_TWO = "name the two: rnnbench compare OLD NEW"
 Tell = Callable[[str], object]  # takes a line about what cannot be read or is a copy
@@ -37,7 +37,7 @@ class Head:
     file: Path
     started_utc: str
     seal: bytes
-    run: Run | None  # plan and environment alone; None for a training, and for several machines
+    run: Run | None  # plan and environment alone; None for another kind, and for several machines
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Selection:
     """Hold the results to read, copies left out."""
 
     paths: list[Path]
-    heads: list[Head]  # of the runs and trainings among them
+    heads: list[Head]  # of those that are no file of another tool
     named: frozenset[Path]  # must be readable; those found in a folder of results need not
     copies: dict[Path, Path]  # each copy that is left out, and its original
     unread: list[str]  # a line for each result that cannot be read
@@ -58,19 +58,19 @@ class Selection:
 
 
 def holds_results(path: Path) -> bool:
-    """Return whether this is a folder that is no run, no training and no sweep itself."""
+    """Return whether this is a folder that is no result and no sweep itself."""
     if folder := sweep_of(path):
         return path not in result_folders(folder)
     return path.is_dir() and not any((path / name).exists() for name in NAMES)
 
 
 def find_results(paths: Sequence[Path]) -> Selection:
-    """Return the results, with all runs and trainings below a folder of results, the newest first.
+    """Return the results, with all below a folder of results, the newest first.
 
     Refinements belong to their grid. Files of other tools are results only where they are named.
 
     Raises:
-        UserError: a folder holds neither a run nor a training nor a report of them.
+        UserError: a folder holds neither a result nor a report of one.
     """
     heads: dict[Path, Head | None] = {}
     named = frozenset(path for path in paths if not holds_results(path))
@@ -88,7 +88,7 @@ def find_results(paths: Sequence[Path]) -> Selection:
             except UserError as error:
                 unread.append(str(error))
         if not below and n_unread == len(unread) and not (path / PAGE).exists():
-            raise UserError(f"{path} holds no run and no training; rnnbench run makes one")
+            raise UserError(f"{path} holds no run, training or stream; rnnbench run makes one")
         below.sort(key=lambda head: str(head.path))
         below.sort(key=lambda head: head.started_utc, reverse=True)
         heads |= {head.path: head for head in below}
@@ -104,14 +104,14 @@ def find_results(paths: Sequence[Path]) -> Selection:
 
 
 def read_head(path: Path) -> Head:
-    """Read the beginning of a run or of a training.
+    """Read the beginning of a run, a training or a stream.
 
     Raises:
         UserError: there is none, or it cannot be read.
     """
     if folder := sweep_of(path):
         return _head_of_sweep(path, sweep.load_sweep(folder))
-    room: Any = training if is_training(path) else journal
+    room = ROOMS[kind_of(path)]
     begin = room.read_begin(path, 2)
     file = path / room.FILE_NAME if path.is_dir() else path
     run = make_run(begin.records) if room is journal else None
@@ -136,7 +136,7 @@ def _head_of_sweep(path: Path, saved: sweep.SavedSweep) -> Head:
 
 
 def newest(paths: Sequence[Path], tell: Tell) -> Path:
-    """Return the run or training that was started last.
+    """Return the run, training or stream that was started last.
 
     Raises:
         UserError: there is none.
@@ -145,7 +145,9 @@ def newest(paths: Sequence[Path], tell: Tell) -> Path:
     for line in selection.unread:
         tell(line)
     if not selection.heads:
-        raise UserError(f"{wording.listing(list(map(str, paths)))}: no run and no training is there to read")
+        raise UserError(
+            f"{wording.listing(list(map(str, paths)))}: no run, training or stream is there to read"
+        )
     return max(selection.heads, key=lambda head: head.started_utc).path
 
 
@@ -196,7 +198,7 @@ def _beside(head: Head) -> Path:
 
 
 def _places(folder: Path, unread: list[str]) -> Iterator[Path]:
-    """Yield the folders of runs and trainings at any depth."""
+    """Yield the folders of runs, trainings and streams at any depth."""
 
     def note(error: OSError) -> None:
         unread.append(f"cannot look into {wording.short(error.filename)}: {error.strerror}")

@@ -1,6 +1,7 @@
 """Load saved results: a run, or another tool's JSON file, recognised by content."""
 
 from pathlib import Path
+from typing import Literal
 
 from bench.machine.errors import UserError
 from bench.machine.files import open_to_read
@@ -8,9 +9,15 @@ from bench.records.formats.foreign import ToolResults, parse_results, read_conte
 from bench.records.joined import load_measured
 from bench.records.journal import load_run
 from bench.records.run import Run
+from bench.records.stream import is_stream
 from bench.records.training import is_training
 
+Kind = Literal["measured", "training", "stream"]  # measured: a run, a sweep, or a file of another tool
 Saved = Run | ToolResults
+NOT_COMPARED: dict[Kind, str] = {
+    "training": "has one process a variant and no verdicts",
+    "stream": "has the percentiles of calls that carry a state on",
+}
 JOURNAL_START = b'{"seal":'
 
 
@@ -23,7 +30,7 @@ def load_saved(path: Path, unread: list[str] | None = None) -> Saved:
     Raises:
         UserError: the file cannot be read, or has another format.
     """
-    refuse_training(path)
+    refuse_others(path)
     if path.is_dir():
         return load_measured(path, unread)
     try:
@@ -48,10 +55,15 @@ def load_saved(path: Path, unread: list[str] | None = None) -> Saved:
         ) from error
 
 
-def refuse_training(path: Path) -> None:
-    """Raise UserError if this is the folder or the file of a training, where a run is needed."""
-    if is_training(path):
+def kind_of(path: Path) -> Kind:
+    """Return the kind of a saved result, by the file that it is or holds."""
+    return "training" if is_training(path) else "stream" if is_stream(path) else "measured"
+
+
+def refuse_others(path: Path) -> None:
+    """Raise UserError if this is the folder or the file of a training or a stream, where a run is needed."""
+    if (kind := kind_of(path)) != "measured":
         raise UserError(
-            f"{path} is a training, which has one process a variant and no verdicts; rnnbench report shows "
-            "it, several with --out DIR, and what can be compared or exported comes from rnnbench run"
+            f"{path} is a {kind}, which {NOT_COMPARED[kind]}; rnnbench report shows it, several with "
+            "--out DIR, and what can be compared or exported comes from rnnbench run"
         )

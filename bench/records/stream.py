@@ -33,7 +33,7 @@ from bench.records.record import (
     Positive,
     Record,
 )
-from bench.records.sealed import Decoder, Format, SealedWriter, load_sealed
+from bench.records.sealed import Content, Decoder, Format, SealedWriter, load_sealed
 from bench.workload.case import STREAM, Case
 
 FILE_NAME = "stream.jsonl"
@@ -193,6 +193,11 @@ class Stream:
 def is_stream(path: Path) -> bool:
     """Return whether this is the folder or the file of a stream."""
     return path.name == FILE_NAME or (path / FILE_NAME).is_file()
+
+
+def read_begin(path: Path, lines: int) -> Content[AnyRecord]:
+    """Read the first lines of a folder's or a file's stream; errors are those of ``read_stream``."""
+    return load_sealed(path, FORMAT, lambda data: (_decode(data), data), lines)
 
 
 def read_stream(path: Path) -> Stream:

@@ -1,4 +1,4 @@
-"""Write report.html, report.md, values.csv and plots from journals, trainings and files of other tools."""
+"""Write report.html, report.md, values.csv and plots from runs, trainings, streams and other tools' files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,21 +16,26 @@ from bench.records.joined import sweep_of
 from bench.records.journal import load_run
 from bench.records.results import PAGE, Selection, find_results, holds_results
 from bench.records.run import Run, different_machines
-from bench.records.saved import Saved, load_saved
+from bench.records.saved import Kind, Saved, kind_of, load_saved
 from bench.records.sealed import collector_paused
 from bench.records.table import write_values_csv
-from bench.records.training import is_training
 from bench.reporting import answer, page, plots
 from bench.reporting.article import run_article
 from bench.reporting.facts import Facts, map_beside
 from bench.reporting.machines import machine_tables
 from bench.reporting.other_tools import tool_article
 from bench.reporting.section import Article, Cell, Drawing
+from bench.reporting.stream import stream_article
+from bench.reporting.streamed import Streamed
 from bench.reporting.tables import overview_table
 from bench.reporting.training import training_article
 from bench.training.result import TrainResult, load_result
 
 MARKDOWN, PLOTS = "report.md", "plots"
+ORDER: tuple[Kind, ...] = ("measured", "stream", "training")  # on a page
+VALUES: dict[Kind, str] = {
+    "measured": "the files", "stream": "stream.jsonl", "training": "training.jsonl and losses.csv"
+}  # fmt: skip
 FILES_NOTE = "The raw values are in {}, the plots in the folder beside this page."
 Loaded = TypeVar("Loaded")
 
@@ -39,7 +44,7 @@ Loaded = TypeVar("Loaded")
 class Results:
     """Hold the results of a page, and how they were selected."""
 
-    loaded: dict[Path, Saved | TrainResult]
+    loaded: dict[Path, Saved | TrainResult | Streamed]
     runs: dict[Path, tuple[Run, ...]]  # each run with its refinements
     selection: Selection
 
@@ -61,8 +66,12 @@ class Report:
     @property
     def disagrees(self) -> bool:
         """Return whether a result that claims to be correct was proved wrong."""
-        runs = (run for group in self.results.runs.values() for run in group)
-        return any(failure.status == "disagrees" for run in runs for failure in run.failures)
+        results = self.results
+        runs = (run for group in results.runs.values() for run in group)
+        streams = (result for result in results.loaded.values() if isinstance(result, Streamed))
+        return any(stream.disagrees for stream in streams) or any(
+            failure.status == "disagrees" for run in runs for failure in run.failures
+        )
 
 
 def build_report(paths: list[Path], out_dir: Path | None, *, any_machine: bool = False) -> Path:
@@ -76,11 +85,11 @@ def write_report(
 ) -> Report:
     """Write the report of saved results, with an article for each.
 
-    ``paths`` are folders of runs or trainings, folders of such folders, journals, or files of other tools;
-    trainings come last on the page. Without ``out_dir``, the report of one path goes there or beside it, that
-    of a folder of results into its folder ``report``. An existing file stays whole until a complete new file
-    replaces it. With ``png``, each plot is also written as PNG. What cannot be read below a folder is told
-    and left out.
+    ``paths`` are folders of runs, trainings or streams, folders of such folders, their files, or files of
+    other tools; on the page runs come first and trainings last. Without ``out_dir``, the report of one path
+    goes there or beside it, that of a folder of results into its folder ``report``. An existing file stays
+    whole until a complete new file replaces it. With ``png``, each plot is also written as PNG. What cannot
+    be read below a folder is told and left out.
 
     Raises:
         UserError: a named result cannot be read, the report cannot be written, several results have no
@@ -98,8 +107,7 @@ def write_report(
         folder /= "report"  # so that a folder of results holds nothing else
     paths = [*results.loaded]
     prefixes = {path: f"{n}-" if len(paths) > 1 else "" for n, path in enumerate(paths, start=1)}
-    saved = {p: result for p, result in results.loaded.items() if not isinstance(result, TrainResult)}
-    trainings = {p: result for p, result in results.loaded.items() if isinstance(result, TrainResult)}
+    ordered = sorted(results.loaded.items(), key=lambda item: ORDER.index(kind_of(item[0])))
     named = [run for path in results.selection.named for run in results.runs.get(path, ())]
     if len(results.selection.named) > 1:
         named = [machine for run in named for machine in run.machines or (run,)]
@@ -110,10 +118,10 @@ def write_report(
         )
     articles: dict[Path, Article] = {}
     images: dict[str, bytes] = {}
-    value_files = "training.jsonl and losses.csv" if not saved else "the files"
+    value_files = wording.listing(list(dict.fromkeys(VALUES[kind_of(path)] for path, _ in ordered)))
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-        for n, (path, result) in enumerate((saved | trainings).items(), start=1):
+        for n, (path, result) in enumerate(ordered, start=1):
             anchor, prefix = f"result-{n}", prefixes[path]
             if isinstance(result, Run):
                 map_name = map_beside(result, (run for run, *_ in results.runs.values()))
@@ -124,6 +132,8 @@ def write_report(
             elif isinstance(result, TrainResult):
                 articles[path], new_images = training_article(result, folder, anchor, prefix=prefix)
                 images |= new_images
+            elif isinstance(result, Streamed):
+                articles[path] = stream_article(result.tails, anchor, prefix=prefix)
             else:
                 articles[path] = tool_article(result, path.name, anchor, prefix=prefix)
             images |= _write_plots(articles[path], folder / PLOTS, png)
@@ -155,6 +165,11 @@ def load_results(paths: Sequence[Path], tell: Say) -> Results:
         UserError: a named result cannot be read, or nothing can.
     """
     results = Results({}, {}, selection := find_results(paths))
+    readers: dict[Kind, Callable[[Path], Saved | TrainResult | Streamed]] = {
+        "measured": partial(load_saved, unread=selection.unread),
+        "training": load_result,
+        "stream": Streamed.load,
+    }
 
     def load(path: Path, read: Callable[[Path], Loaded], place: Path) -> Loaded | None:
         """Return the result ``path`` or a part of it; None if that cannot be read, and was not named."""
@@ -167,7 +182,7 @@ def load_results(paths: Sequence[Path], tell: Say) -> Results:
             return None
 
     for path in selection.paths:
-        read = load_result if is_training(path) else partial(load_saved, unread=selection.unread)
+        read = readers[kind_of(path)]
         result = load(path, read, path)
         if result is not None:
             results.loaded[path] = result

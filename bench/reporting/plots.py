@@ -181,6 +181,13 @@ def new_axes(
     return figure, axes
 
 
+def style_axes(axes: Axes, grid: Any) -> None:
+    """Keep only the left and bottom lines of the frame, and a grid in direction ``grid``."""
+    axes.grid(axis=grid)
+    axes.tick_params(labelsize=NOTE, length=0, labelleft=True)
+    axes.spines[["right", "top"]].set_visible(False)
+
+
 def log_axis(axes: Axes, times_ns: Iterable[float | None]) -> None:
     """Make x a log axis that contains all these times, with a few ticks."""
     logs = [math.log10(time) for time in times_ns if time]

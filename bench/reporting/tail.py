@@ -1,13 +1,7 @@
-"""Tell what a stream took: one sentence on top, tables for a terminal, and one JSON object for programs."""
+"""Tell what a stream took: one sentence on top, and tables for a terminal."""
 
-import dataclasses
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from io import StringIO
-from pathlib import Path
 from statistics import median
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -20,8 +14,6 @@ from bench.machine.wording import full_stop
 from bench.records.stream import CONTROL
 
 WIDTH = 80  # of the tables
-JUDGED = ("kind", "ratio", "low", "high", "verdict", "reason", "machine")  # fields of a ratio
-FAILED = ("block", "entry", "status", "reason")  # fields of a failure
 MACHINE = "*"  # marks what the control explains
 
 
@@ -33,6 +25,11 @@ def label(q: float) -> str:
 def of_group(tails: Tails) -> str:
     """Return " of groups of 4 calls" where calls were timed in groups, else nothing."""
     return f" of groups of {tails.decision.group} calls" if tails.decision.group > 1 else ""
+
+
+def frequency(rate: float) -> str:
+    """Return samples a second as a frequency: 1 kHz."""
+    return f"{rate / 1000:g} kHz" if rate >= 1000 else f"{rate:g} Hz"
 
 
 def best(tails: Tails) -> list[Ratio]:
@@ -87,7 +84,7 @@ def _in_time(told: list[Tail], tails: Tails) -> str:
     if rate is None:
         return "back to back"
     late = [tail for tail in told if tail.missed and not tail.missed_by_machine]
-    where = f"at {rate / 1000:g} kHz" if rate >= 1000 else f"at {rate:g} Hz"
+    where = f"at {frequency(rate)}"
     if late:
         misses = [f"{_name(tail)} misses {units.percent(tail.missed or 0.0)}" for tail in late]
         return f"{where} {wording.listing(misses)} of the deadlines"
@@ -98,67 +95,9 @@ def _in_time(told: list[Tail], tails: Tails) -> str:
     return f"{where} {subject} in time but for what the machine delays ({control})"
 
 
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """Hold a stream's answer: the summary, its sentence, and everything as plain objects."""
-
-    tails: Tails
-    folder: Path
-
-    @property
-    def sentence(self) -> str:
-        """Return the answer in one sentence."""
-        return headline(self.tails)
-
-    @property
-    def status(self) -> str:
-        """Return "complete", "partial" or "interrupted"."""
-        return self.tails.stream.end.status if self.tails.stream.end else "interrupted"
-
-    @property
-    def stopped_by(self) -> str | None:
-        """Return "user" or "signal" if one of these ended it; otherwise None."""
-        return self.tails.stream.end.stopped_by if self.tails.stream.end else None
-
-    @property
-    def disagrees(self) -> bool:
-        """Return whether a result was proved wrong."""
-        return any(failure.status == "disagrees" for failure in self.tails.stream.failures)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all results, ready for JSON: times in nanoseconds, all numbers finite."""
-        tails, stream = self.tails, self.tails.stream
-        declared, decided = ("rate", "pace", "collector"), ("calls", "group", "idle_ns")
-        return {
-            "sentence": self.sentence,
-            "status": self.status,
-            **{name: getattr(stream.declaration, name) for name in declared},
-            **{name: getattr(tails.decision, name) for name in decided},
-            "blocks": len(tails.control.bursts),
-            "rows": [_row(tail) for tail in (*tails.arms, tails.control)],
-            "ratios": [_ratio_row(ratio) for ratio in tails.ratios],
-            "failures": [{name: getattr(failure, name) for name in FAILED} for failure in stream.failures],
-            "case": dataclasses.asdict(stream.declaration.case),
-            "folder": str(self.folder),
-        }
-
-    def to_json(self) -> str:
-        """Return ``as_dict`` as JSON text."""
-        return json.dumps(self.as_dict(), indent=2, allow_nan=False)
-
-    def __str__(self) -> str:
-        console = Console(file=StringIO(), width=WIDTH, highlight=False)
-        show(self, console)
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO
-        return text
-
-    __repr__ = __str__
-
-
-def show(streamed: Streamed, console: Console) -> None:
+def show(tails: Tails, console: Console) -> None:
     """Print the sentence, the tables, and what stands beside them."""
-    tails = streamed.tails
-    console.print(f"{streamed.sentence}\n", markup=False, soft_wrap=not console.is_terminal)
+    console.print(f"{headline(tails)}\n", markup=False, soft_wrap=not console.is_terminal)
     console.print(_table(tails, response=False))
     if tails.control.response:
         console.print(_table(tails, response=True))
@@ -200,7 +139,15 @@ def _sides(ratio: Ratio) -> str:
 
 def notes(tails: Tails) -> Iterator[str]:
     """Yield what must be known beside the tables: the clock, the control, hidden percentiles, causes."""
-    stream, decision, bursts = tails.stream, tails.decision, tails.control.bursts
+    yield from measured(tails)
+    yield from (f"{tail.title}: {causes(tail)}." for tail in tails.arms)
+    yield from dict.fromkeys(f"{_sides(r)}: {full_stop(r.reason)}" for r in tails.ratios if r.reason)
+    yield from troubles(tails)
+
+
+def measured(tails: Tails) -> Iterator[str]:
+    """Yield what the clock costs, what the control does, and which percentiles need more calls."""
+    decision, bursts = tails.decision, tails.control.bursts
     cost_ns = median(cost for burst in bursts for cost in burst.clock_cost_ns)
     step_ns = min(burst.clock_step_ns for burst in bursts)
     yield (
@@ -211,12 +158,16 @@ def notes(tails: Tails) -> Iterator[str]:
     if hidden := [q for q in PERCENTILES if q not in shown(decision.calls)]:
         needs = [f"{label(q)} needs {units.whole(round(MIN_BEYOND / (1 - q)))} calls" for q in hidden]
         yield f"In a block {wording.listing(needs)} (--calls); there were {units.whole(decision.calls)}."
-    yield from (f"{tail.title}: {causes(tail)}." for tail in tails.arms)
-    yield from dict.fromkeys(f"{_sides(r)}: {full_stop(r.reason)}" for r in tails.ratios if r.reason)
-    for failure in stream.failures:
+
+
+def troubles(tails: Tails) -> Iterator[str]:
+    """Yield what failed, and whether the stream was cut off."""
+    for failure in tails.stream.failures:
         yield f"{failure.entry} failed in block {failure.block}: {full_stop(failure.reason)}"
-    if stream.end and stream.end.status == "interrupted":
-        yield f"It was cut off after {wording.count(len(bursts), 'block')}: {stream.end.reason}."
+    end = tails.stream.end
+    if end is None or end.status == "interrupted":
+        blocks = wording.count(len(tails.control.bursts), "block")
+        yield full_stop(f"It was cut off after {blocks}{f': {end.reason}' if end else ''}")
 
 
 def causes(tail: Tail) -> str:
@@ -234,24 +185,3 @@ def causes(tail: Tail) -> str:
         f"{wording.count(found['page_faults'], 'page fault')}; first call "
         f"{units.duration(found['first_call_ns'])}"
     )
-
-
-def _row(tail: Tail) -> dict[str, Any]:
-    """Return what an arm, or the control, took, ready for JSON."""
-    both = (("times", tail.times), ("response", tail.response))
-    return {
-        "arm": tail.arm.id if tail.arm else CONTROL,
-        "library": tail.arm.library if tail.arm else None,
-        **{name: {label(q): dataclasses.asdict(each) for q, each in found.items()} for name, found in both},
-        "longest_ns": tail.longest_ns(),
-        "missed": tail.missed,
-        "missed_by_machine": tail.missed_by_machine,
-        "clock_cost_ns": [max(burst.clock_cost_ns) for burst in tail.bursts],
-        "clock_step_ns": min(burst.clock_step_ns for burst in tail.bursts),
-        **tail.causes,
-    }
-
-
-def _ratio_row(ratio: Ratio) -> dict[str, Any]:
-    sides = {"at": label(ratio.q), "entry": ratio.entry.id, "baseline": ratio.baseline.id}
-    return sides | {name: getattr(ratio, name) for name in JUDGED}

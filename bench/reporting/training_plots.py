@@ -58,7 +58,7 @@ def loss_plot(result: TrainResult, *, narrow: bool = False) -> Figure:
         axes.set(xscale="log", yscale="log", xlabel=label)
         for axis in (axes.xaxis, axes.yaxis):
             plots.log_ticks(axis, lambda x: whole(round(x)) if 1000 <= x < 1e7 else f"{x:g}")
-        _style_axes(axes, "both")
+        plots.style_axes(axes, "both")
         if target is not None:
             axes.axhline(target, color=SOFT, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
     over_epochs.set_ylabel("training loss (Huber)")
@@ -147,7 +147,7 @@ class Pictures:
             margin = 0.15 * np.ptp(values) or 1.0
             axes.set_ylim(values.min() - margin, values.max() + margin)
         axes.set_xticks([])
-        _style_axes(axes, "y")
+        plots.style_axes(axes, "y")
         axes.spines["bottom"].set_visible(False)
         return lines, axes.set_title(" ", fontsize=9.5, color=plots.colour_of(run.library))
 
@@ -163,10 +163,3 @@ def draw_pictures(result: TrainResult, folder: Path) -> None:
         pictures.show(epoch)
         write_atomic(folder / "pictures" / f"epoch-{epoch:0{digits}}.png", pictures.png())
     write_atomic(folder / ANIMATION, pictures.animation())
-
-
-def _style_axes(axes: Axes, grid: Any) -> None:
-    """Keep only the left and bottom lines of the frame, and a grid in direction ``grid``."""
-    axes.grid(axis=grid)
-    axes.tick_params(labelsize=plots.NOTE, length=0, labelleft=True)
-    axes.spines[["right", "top"]].set_visible(False)

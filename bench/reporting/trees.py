@@ -1,4 +1,4 @@
-"""Give saved results as plain objects, for programs: what ``--json`` of run, report and train prints.
+"""Give saved results as plain objects, for programs: what ``--json`` of run, report, train and stream prints.
 
 docs/results.md describes them; a change that a program would not survive raises ``FORMAT``. The rows of a
 run are those of ``bench.load(...).summary()``, with the same names. A missing number is None.
@@ -14,6 +14,7 @@ from bench.records.run import Run
 from bench.records.saved import Saved
 from bench.reporting import words
 from bench.reporting.notebook import summary_row
+from bench.reporting.streamed import Streamed
 from bench.training.result import TrainResult
 
 FORMAT = 1
@@ -38,9 +39,9 @@ def document(
 
 
 def result_tree(
-    path: Path, result: Saved | TrainResult, answer: Sequence[str], refinements: Sequence[Run] = ()
+    path: Path, result: Saved | TrainResult | Streamed, answer: Sequence[str], refinements: Sequence[Run] = ()
 ) -> dict[str, Any]:
-    """Return a result with its answer; of a run or a training also its status and all rows."""
+    """Return a result with its answer; of a run, a training or a stream also its status and all rows."""
     tree: dict[str, Any] = {"path": str(path), "kind": "file", "answer": list(answer)}
     if isinstance(result, Run):
         tree |= {"kind": "run", **_run_tree(result), "refinements": [*map(_run_tree, refinements)]}
@@ -48,6 +49,8 @@ def result_tree(
         runs = [(run, float(run.losses[-1]) if len(run.losses) else None) for run in result.runs]
         rows = [{name: getattr(run, name) for name in TRAINED} | {"loss": loss} for run, loss in runs]
         tree |= {"kind": "training", "status": result.status, "target": result.target, "rows": rows}
+    elif isinstance(result, Streamed):
+        tree |= {"kind": "stream", **result.as_dict()}
     return tree
 
 
