@@ -9,7 +9,7 @@ import numpy as np
 from bench.api.options import StreamOptions
 from bench.api.stream import choose_arms, make_case
 from bench.measure.stream import pairs_of
-from bench.records.record import End, Failure
+from bench.records.record import End, Failure, OwnLibrary
 from bench.records.stream import (
     CONTROL,
     MAX_SLOWEST,
@@ -21,6 +21,7 @@ from bench.records.stream import (
     Slow,
     StreamFile,
 )
+from bench.workload.catalog import own_libraries
 
 COMPLETE = End("complete", "8 blocks measured", 60.0, "2026-01-01T00:10:00+00:00")
 Calls = Sequence[float] | Callable[[int], Sequence[float]]  # ns of a block's calls, or by block
@@ -62,7 +63,8 @@ def write_stream(
         file.write(
             Declaration(
                 SCHEMA, "0", "2026-01-01T00:00:00+00:00", ["rnnbench", "stream"], case, 1, blocks, 10,
-                None, 5.0, rate, "sleep" if rate else None, True, not args.quick, 0.02, arms, [],
+                None, 5.0, rate, "sleep" if rate else None, True, not args.quick, 0.02, arms,
+                [OwnLibrary.of(name) for name in own_libraries(arm.spec for arm in arms)],
                 {"processor": "a processor", "cpus": 2}, {}, [],
             )
         )  # fmt: skip

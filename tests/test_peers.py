@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,15 +11,20 @@ from bursts import burst
 from declared import declare
 from journals import example_environment
 from reports import around, facts_of
+from streams import write_stream
 
+from bench.analysis.tail import analyse
 from bench.api import listing
-from bench.api.options import VariantsOptions
+from bench.api.options import StreamOptions, VariantsOptions
+from bench.api.stream import choose_arms, make_case
 from bench.machine.errors import UserError
 from bench.measure.budget import Forms, entries_of
 from bench.records.record import AnyRecord, Burst, Decision, End, Plan
 from bench.records.run import Run, make_run
+from bench.records.stream import CONTROL, read_stream
 from bench.reporting import answer
 from bench.reporting.advice import make_advice
+from bench.reporting.tail import Streamed
 from bench.workload import catalog
 from bench.workload.case import sine_case
 from bench.workload.catalog import Implementation, Variant
@@ -34,7 +39,7 @@ def fake(name: str) -> Variant:
     """A peer of a library from outside, which is here."""
     return Variant(
         name, "frozen", {"rnn": Implementation("third_parties.frozen:bind")}, "a fake",
-        compiles=True, peer=True, own_library="third_parties.frozen:FROZEN",
+        tasks=catalog.WITH_STREAM, compiles=True, peer=True, own_library="third_parties.frozen:FROZEN",
     )  # fmt: skip
 
 
@@ -214,3 +219,51 @@ def test_who_computes_with_more_than_one_thread_is_found_out(
     monkeypatch.setattr(libraries, "_processors", lambda call: next(seen))
     assert libraries.JAX.computes_elsewhere(lambda: None).endswith(said)
     assert bool(said) == (processors > libraries.MAX_PROCESSORS)
+
+
+@pytest.mark.parametrize(
+    ("peer_ns", "quick", "said"),
+    [
+        (
+            1000,
+            False,
+            "Neither: fast-jit is faster than both, 4.00 times at the median and 4.00 times at p99.",
+        ),
+        (6000, False, "fast-jit is not proved to be ahead of both at any percentile."),
+        (1000, True, "fast-jit is not proved to be ahead of both at any percentile."),
+    ],
+)
+def test_a_stream_says_neither_in_a_sentence_of_its_own(
+    fakes: None, tmp_path: Path, peer_ns: int, quick: bool, said: str
+) -> None:
+    def taking(ns: int) -> Callable[[int], list[float]]:
+        return lambda block: [ns * (1 + block / 10_000)] * 3000
+
+    times = {
+        "numpy-inplace": 4000,
+        "torch-inplace": 8000,
+        "fast-jit": peer_ns,
+        "slow-loop": 9000,
+        CONTROL: 100,
+    }
+    calls = {name: taking(ns) for name, ns in times.items()}
+    tails = analyse(read_stream(write_stream(tmp_path / "stream", calls, quick=quick)))
+    assert Streamed(tails, tmp_path).sentence.endswith(f" {said}")
+    pairs = {(ratio.kind, ratio.entry.variant, ratio.baseline.variant) for ratio in tails.ratios}
+    assert pairs == {
+        ("best", "torch-inplace", "numpy-inplace"),
+        ("peer", "fast-jit", "numpy-inplace"),
+        ("peer", "fast-jit", "torch-inplace"),
+    }
+    assert quick or {ratio.family for ratio in tails.ratios if ratio.kind == "best"} == {2}
+
+
+def test_peers_of_a_stream_are_those_that_can_stream_it_with_one_thread(fakes: None) -> None:
+    def chosen(**options: object) -> list[str]:
+        args = StreamOptions(peers=True, **options)  # type: ignore[arg-type]
+        return [arm.variant for arm in choose_arms(args, make_case(args)) if arm.peer]
+
+    assert chosen() == ["fast-jit", "slow-loop"]
+    assert chosen(cell="gru") == []
+    with pytest.raises(UserError, match="with one thread: leave --threads out"):
+        chosen(threads=2)

@@ -180,7 +180,7 @@ def _tail(arm: Arm | None, bursts: Sequence[Burst], *, control: Sequence[Burst],
 
 
 def _ratios(stream: Stream, decision: Decision) -> tuple[Ratio, ...]:
-    """Judge the ratios of all pairs and percentiles as one family."""
+    """Judge the ratios of all pairs and percentiles as one family, and those of peers as another."""
     arms = {arm.id: arm for arm in stream.declaration.arms}
     control, ratios = stream.bursts[CONTROL], list[Ratio]()
     for pair in decision.pairs:
@@ -205,5 +205,6 @@ def _ratios(stream: Stream, decision: Decision) -> tuple[Ratio, ...]:
         replace(ratio, verdict="NONE", reason=BY_MACHINE)
         if ratio.machine and ratio.verdict in DECIDED
         else ratio
-        for ratio in judge(ratios, stream.declaration.margin)
+        for of_peers in (False, True)
+        for ratio in judge((r for r in ratios if (r.kind == "peer") == of_peers), stream.declaration.margin)
     )

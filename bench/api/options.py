@@ -160,6 +160,7 @@ class StreamOptions:
     )
     device: str = option("cpu", "of variants that can: cpu, cuda:0, mps (default: cpu)", metavar="ID")
     threads: int = option(1, "threads on the CPU (default: 1)", positive, "N", once=True)
+    peers: bool = peers_option()
     blocks: int | None = option(
         None, "blocks of fresh processes (default: what verdicts need)", positive, "N"
     )

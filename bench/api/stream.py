@@ -114,7 +114,7 @@ def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declar
     specs = [arm.spec for arm in arms]
     machine = host.describe(plugins=catalog.plugin_versions(specs))
     warnings = audit.warnings(machine, environment.dropped, environment.kept, args.threads)
-    family = FAMILY * max(1, len({arm.library for arm in arms}) - 1)
+    family = FAMILY * max(1, len({arm.library for arm in arms if not arm.peer}) - 1)
     blocks = args.blocks or (QUICK_BLOCKS if args.quick else blocks_needed(family, ALPHA))
     return Declaration(
         SCHEMA, bench.__version__, started_utc, [without_person(as_text(word)) for word in command],
@@ -172,16 +172,19 @@ def choose_arms(args: StreamOptions, case: Case) -> list[Arm]:
     chosen = resolve([args.device], devices)[0][0]
     kind = next(device.kind for device in devices.present if device.id == chosen)
     arms, reasons = dict[str, Arm](), list[str]()
-    usual = [variant.name for variant in catalog.by_role("as_written", "fastest")]
-    for spec in args.variant or usual:
+    usual = tuple(variant.name for variant in catalog.by_role("as_written", "fastest"))
+    if args.peers and args.threads > 1:
+        raise UserError("--peers are measured with one thread: leave --threads out")
+    for spec in (args.variant or usual) + (catalog.peers() if args.peers else ()):
         variant = catalog.find(spec)
         device = chosen if kind in variant.devices else "cpu"
         if reason := devices.missing.get(variant.library) or variant.unsupported(case, device):
-            reasons.append(reason)
+            reasons += [reason] * (not variant.peer or spec in args.variant)
             continue
         threads = args.threads if device == "cpu" else host.usable_cpus()
         arm_id = f"{variant.name}@{device} x{threads}"
-        arms.setdefault(arm_id, Arm(arm_id, spec, variant.name, variant.library, device, threads))
+        arm = Arm(arm_id, spec, variant.name, variant.library, device, threads, peer=variant.peer)
+        arms.setdefault(arm_id, arm)
         if arms[arm_id].spec != spec:
             raise UserError(f"{arms[arm_id].spec} and {spec} are both called {variant.name!r}: rename one")
     if reasons and (args.variant or not arms):

@@ -21,6 +21,7 @@ from bench.machine.environ import without_person, worker_environment
 from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.machine.host import utc_now
+from bench.machine.libraries import NUMPY, TORCH
 from bench.machine.signals import Terminated
 from bench.machine.wording import count
 from bench.measure.call_times import group_for
@@ -55,19 +56,25 @@ def decide(declaration: Declaration, medians_ns: Mapping[str, float], clock_cost
 
 
 def pairs_of(arms: Sequence[Arm], medians_ns: Mapping[str, float]) -> list[Pair]:
-    """Return which arms are compared: NumPy with each other library, as usually written and the fastest."""
+    """Return which arms are compared: NumPy with each other library, as usually written and the fastest.
+
+    The fastest peer is compared with the fastest form of NumPy and of PyTorch, and in no other pair.
+    """
     written, fastest, pairs = dict[str, Arm](), dict[str, Arm](), dict[tuple[str, str], Pair]()
     for arm in sorted((arm for arm in arms if arm.id in medians_ns), key=lambda arm: medians_ns[arm.id]):
-        fastest.setdefault(arm.library, arm)
+        fastest.setdefault("peer" if arm.peer else arm.library, arm)
         variant = by_name(arm.spec)
         if variant and variant.role == "as_written":
             written.setdefault(arm.library, arm)
+    peer, both = fastest.pop("peer", None), [fastest.get(lib.name) for lib in (NUMPY, TORCH)]
     kinds: tuple[tuple[PairKind, dict[str, Arm]], ...] = (("as_written", written), ("best", fastest))
     for kind, by_library in kinds:
         baseline = by_library.get("numpy") or next(iter(by_library.values()), None)
         for arm in by_library.values():
             if baseline and arm is not baseline:
                 pairs[arm.id, baseline.id] = Pair(kind, arm.id, baseline.id)
+    if peer and all(both):
+        return [*pairs.values(), *(Pair("peer", peer.id, arm.id) for arm in both if arm)]
     return list(pairs.values())
 
 

@@ -41,6 +41,30 @@ def best(tails: Tails) -> list[Ratio]:
 
 
 def headline(tails: Tails) -> str:
+    """Return the answer in one sentence, and in another one what a peer changes about it."""
+    return f"{_of_libraries(tails)} {_of_peers(tails)}".rstrip()
+
+
+def _of_peers(tails: Tails) -> str:
+    """Return at which percentiles the fastest peer is proved to be ahead of both; empty without one."""
+    by_q: dict[float, list[Ratio]] = {}
+    for ratio in tails.ratios:
+        if ratio.kind == "peer":
+            by_q.setdefault(ratio.q, []).append(ratio)
+    if not by_q:
+        return ""
+    names = {ratio.entry.variant for found in by_q.values() for ratio in found}
+    ahead = [
+        f"{units.ratio(min(1 / (ratio.ratio or 1) for ratio in found))} times at {_place(q)}"
+        for q, found in by_q.items()
+        if len(found) > 1 and all(ratio.verdict == "FASTER" for ratio in found)
+    ]
+    if ahead:
+        return f"Neither: {wording.listing([*names])} is faster than both, {wording.listing(ahead)}."
+    return f"{wording.listing([*names])} is not proved to be ahead of both at any percentile."
+
+
+def _of_libraries(tails: Tails) -> str:
     """Return the answer in one sentence, which names no library where the control explains the difference."""
     ratios, by_arm = best(tails), {tail.arm: tail for tail in tails.arms}
     sides = [by_arm[arm] for arm in (ratios[0].entry, ratios[0].baseline)] if ratios else tails.arms

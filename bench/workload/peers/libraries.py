@@ -17,6 +17,7 @@ EXTRA = 'pip install "rnnbench[peers]"'
 MAX_PROCESSORS = 1.2  # of a call; one thread uses 1.0, a pool at the size where it is used 1.7 on two
 WATCHED_NS = 20_000_000
 ATTEMPTS = 3
+JAX_SETTINGS = {"jax_platforms": "cpu", "jax_enable_x64": True, "jax_cpu_enable_async_dispatch": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,21 @@ class Jax(PeerLibrary):
     __slots__ = ()
 
     def load(self) -> Any:
-        """Import JAX with a pool of one thread: multi_thread_eigen alone leaves the pool all processors."""
-        os.environ |= {
-            "JAX_PLATFORMS": "cpu",
-            "JAX_ENABLE_X64": "1",
-            "JAX_CPU_ENABLE_ASYNC_DISPATCH": "0",
-            "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-            "NPROC": "1",
-        }
-        return Library.load(self)
+        """Import JAX with a pool of one thread, and calls that return when their result is there.
+
+        multi_thread_eigen alone leaves the pool all processors, and no variable switches the dispatch.
+        """
+        os.environ |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "NPROC": "1"}
+        jax = Library.load(self)
+        for name, value in JAX_SETTINGS.items():
+            jax.config.update(name, value)
+        return jax
+
+    def state(self) -> dict[str, Any]:
+        """Return also the settings, which must not change."""
+        import jax
+
+        return PeerLibrary.state(self) | {name: jax.config.values[name] for name in JAX_SETTINGS}
 
     def place(self, array: "NDArray[Any]", device: str) -> Any:
         """Return a copy as JAX's array."""
