@@ -1,91 +1,91 @@
 """Variant ``numpy-inplace`` of the GRU: the mathematics of gru.py in a workspace that is allocated once.
 
-Differs from gru.py in five ways, each with the same result:
+Differs from gru.py in six ways, each with the same result:
 
-* every array is written in place (``out=``), so a call allocates nothing;
-* a gate's numbers lie side by side, (gates, B, H): passes over columns of (B, 3H) would take up to five times
-  as long; one matmul still computes all gates;
-* the input products U x_t of all steps and gates are one matmul before the loop;
-* the sigmoids of both gates are one pass;
-* all dL/dw_t are kept, so dL/dW is one matmul after the loop, and dL/dU two.
+* every array is written in place, so a call allocates nothing;
+* an array has a column for each sample, so the numbers of a gate lie side by side, and [U bU bW W] times
+  [x_t; 1; 1; h_{t-1}] is one product for r and z (workspace.py); n takes two, as r multiplies one of them;
+* a sigmoid is (1 + tanh(a / 2)) / 2; its weights are halved at the start of a call, so a product makes a / 2;
+* r and z are one pass;
+* the gradients of all steps are kept, in place of n, r, z and W h + bW, so that a cache holds them;
+* after the loop dL/dW and dL/dbW are one product, dL/dU and dL/dbU two.
 """
+
+from itertools import cycle
 
 import numpy as np
 
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
-from impl_numpy.rnn_inplace import sigmoid_into, times_sigmoid_prime, times_tanh_prime
-from impl_numpy.workspace import bind_in_place, copies, kept
+from impl_numpy.rnn_inplace import times_tanh_prime
+from impl_numpy.workspace import Workspace, by_row
 
 
 def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
-    T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, (keep, n_states) = params["W"].shape[1], kept(task, T)
-    p = copies(task, params, B)
-    # one matrix a gate, so that a gate's numbers lie side by side; views: they follow the updates
-    U, W = p["U"].reshape(3, H, I), p["W"].reshape(3, H, H)
-    UT, WT = U.transpose(0, 2, 1), W.transpose(0, 2, 1)
-    bU, bW = (p[name].reshape(3, -1, H) if name in p else None for name in ("bU", "bW"))
-    rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
-    u, w = np.empty((3, T, B, H), x.dtype), np.empty((3, keep, B, H), x.dtype)
-    rz, n = np.empty((2, keep, B, H), x.dtype), np.empty((keep, B, H), x.dtype)
-    hs, u_rows = np.zeros((n_states, B, H), x.dtype), u.reshape(3, T * B, H)
-    u_n, w_n, (r, z) = u[2], w[2], rz  # (T, B, H) each
+    (T, B, _), H, work = x.shape, params["W"].shape[1], Workspace(task, params, x)
+    weights, hs, half, W = work.p.weights, work.h, work.half, np.empty((3 * H, H), x.dtype)
+    split = work.x1.shape[1]
+    halved = np.empty_like(weights[: 2 * H])
+    U_n, W_n = np.empty((H, split), x.dtype), np.empty((H, weights.shape[1] - split), x.dtype)
+    # n, r, z and w_n of every step; on the way back dL/du_n, dL/da_r, dL/da_z and dL/dw_n
+    parts, product = np.empty((work.n_steps, 4 * H, B), x.dtype), np.empty((H, B), x.dtype)
+    n, r, z, w = (parts[:, gate * H : (gate + 1) * H] for gate in range(4))
+    gates = parts[:, H : 3 * H]  # r and z
+    # views of every step, as slicing costs as much as computing
+    views = list(zip(work.x, work.inputs, work.x1, work.h1, hs, work.h_new, gates, n, r, z, w, strict=False))
 
     def start() -> None:
         hs[0] = 0
+        np.multiply(weights[: 2 * H], half, halved)
+        np.copyto(U_n, weights[2 * H :, :split])
+        np.copyto(W_n, weights[2 * H :, split:])
 
-    def advance() -> Array:
-        np.matmul(rows, UT, out=u_rows)  # (3, T B, H): U x_t of every step and gate
-        if bU is not None:
-            np.add(u_rows, bU, out=u_rows)
-        h = hs[0]
-        for t in range(T):
-            k = t % keep
-            w_t, rz_t, n_t, h_new = w[:, k], rz[:, k], n[k], hs[(t + 1) % n_states]
-            np.matmul(h, WT, out=w_t)  # (3, B, H)
-            if bW is not None:
-                np.add(w_t, bW, out=w_t)
-            np.add(u[:2, t], w_t[:2], out=rz_t)
-            sigmoid_into(rz_t, rz_t)
-            np.multiply(r[k], w_n[k], out=n_t)
-            np.add(n_t, u_n[t], out=n_t)
-            np.tanh(n_t, out=n_t)
-            np.subtract(h, n_t, out=h_new)  # n + z (h - n)
-            np.multiply(h_new, z[k], out=h_new)
-            np.add(h_new, n_t, out=h_new)
-            h = h_new
-        return h
+    def advance() -> None:
+        for x_t, (x_in, inputs, x1, h1, h, h_new, gates, n, r, z, w) in zip(
+            work.xs, cycle(views), strict=False
+        ):
+            x_in[...] = x_t
+            halved.dot(inputs, gates)  # (2H, B)
+            np.tanh(gates, gates)
+            np.multiply(gates, half, gates)
+            np.add(gates, half, gates)
+            U_n.dot(x1, n)  # (H, B)
+            W_n.dot(h1, w)
+            np.multiply(r, w, product)
+            np.add(n, product, n)
+            np.tanh(n, n)
+            np.subtract(h, n, product)  # n + z (h - n)
+            np.multiply(product, z, product)
+            np.add(product, n, h_new)
 
-    dw, du_n = np.empty((3, keep, B, H), x.dtype), np.empty((keep, B, H), x.dtype)
-    dw_r, dw_z, dw_n = dw
-    straight, d_n, d_z = (np.empty((B, H), x.dtype) for _ in range(3))
-    product = np.empty((3, B, H), x.dtype)
-    dw_rowsT, du_n_rows = dw.reshape(3, keep * B, H).transpose(0, 2, 1), du_n.reshape(keep * B, H)
-    h_rows = hs[:keep].reshape(keep * B, H)
+    d_gates, square = (np.empty((2 * H, B), x.dtype) for _ in range(2))
+    d_r, d_z = d_gates[:H], d_gates[H:]
+    d_rows, fill_d = by_row(parts)
+    input_rows, fill_inputs = by_row(work.inputs[: work.n_steps])
 
-    def back(dh: Array, grads: Params) -> None:
+    def back(dh: Array, dweights: Array) -> None:
+        np.copyto(W, work.p.named["W"])
         for t in range(T - 1, -1, -1):
-            np.multiply(dh, z[t], out=straight)  # what h_{t-1} gets straight
-            np.subtract(dh, straight, out=d_n)  # dh (1 - z)
-            times_tanh_prime(n[t], d_n, du_n[t])
-            np.multiply(du_n[t], r[t], out=dw_n[t])
-            np.multiply(du_n[t], w_n[t], out=d_n)
-            np.subtract(hs[t], n[t], out=d_z)
-            np.multiply(d_z, dh, out=d_z)
-            times_sigmoid_prime(r[t], d_n, dw_r[t])
-            times_sigmoid_prime(z[t], d_z, dw_z[t])
+            _, _, _, _, h, _, s, n, r, z, w = views[t]
+            np.subtract(h, n, d_z)
+            np.multiply(d_z, dh, d_z)
+            np.multiply(dh, z, product)  # what h_{t-1} gets straight
+            np.subtract(dh, product, dh)  # dh (1 - z)
+            times_tanh_prime(n, dh, n)
+            np.multiply(n, w, d_r)
+            np.multiply(n, r, w)
+            np.multiply(s, s, square)
+            np.subtract(s, square, s)
+            np.multiply(s, d_gates, s)
             if t:
-                np.matmul(dw[:, t], W, out=product)  # (3, B, H)
-                np.sum(product, axis=0, out=dh)
-                np.add(dh, straight, out=dh)
-        np.matmul(dw_rowsT, h_rows, out=grads["W"].reshape(3, H, H))  # the sum over t and batch
-        np.matmul(dw_rowsT[:2], rows, out=grads["U"][: 2 * H].reshape(2, H, I))
-        np.matmul(du_n_rows.T, rows, out=grads["U"][2 * H :])
-        if bU is not None:
-            np.sum(dw_rowsT, axis=2, out=grads["bW"].reshape(3, H))
-            np.copyto(grads["bU"][: 2 * H], grads["bW"][: 2 * H])
-            np.sum(du_n_rows, axis=0, out=grads["bU"][2 * H :])
+                W.T.dot(parts[t, H:], dh)
+                np.add(dh, product, dh)
+        fill_d()
+        fill_inputs()
+        # the sum over t and batch
+        np.matmul(d_rows[H : 3 * H], input_rows[:split].T, out=dweights[: 2 * H, :split])
+        np.matmul(d_rows[:H], input_rows[:split].T, out=dweights[2 * H :, :split])
+        np.matmul(d_rows[H:], input_rows[split:].T, out=dweights[:, split:])
 
-    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, start, advance, back, delta=delta, lr=lr)

@@ -1,92 +1,94 @@
 """Variant ``numpy-inplace`` of the LSTM: the mathematics of lstm.py in a workspace that is allocated once.
 
-Differs from lstm.py in five ways, each with the same result:
+Differs from lstm.py in six ways, each with the same result:
 
-* every array is written in place (``out=``), so a call allocates nothing;
-* a gate's numbers lie side by side, (gates, B, H): passes over columns of (B, 4H) would take up to five times
-  as long; one matmul still computes all gates;
-* the input products U x_t of all steps and gates are one matmul before the loop;
-* the sigmoids of input and forget gate are one pass;
-* all dL/da_t are kept, so dL/dU and dL/dW are one matmul each after the loop.
+* every array is written in place, so a call allocates nothing;
+* an array has a column for each sample, so the numbers of a gate lie side by side, and [U bU bW W] times
+  [x_t; 1; 1; h_{t-1}] is one product for all gates (workspace.py);
+* a sigmoid is (1 + tanh(a / 2)) / 2; its weights are halved when a call starts, so the product makes a / 2,
+  and tanh of all gates is one pass;
+* the gates stand in the order i, f, o, g, so the sigmoids are one pass on the way back, too;
+* the gradients of all steps are kept, in place of the gates, so that a cache holds them;
+* after the loop dL/dW and dL/dbW are one product, dL/dU and dL/dbU another.
 """
+
+from itertools import cycle
 
 import numpy as np
 
 from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
-from impl_numpy.rnn_inplace import sigmoid_into, times_sigmoid_prime, times_tanh_prime
-from impl_numpy.workspace import bind_in_place, copies, kept
+from impl_numpy.rnn_inplace import times_tanh_prime
+from impl_numpy.workspace import Workspace, by_row
 
 
 def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: float) -> Bound:
     """Allocate the workspace of ``task`` and return its ``Bound``."""
-    T, B, I = x.shape  # noqa: E741  (the project's letter for features)
-    H, (keep, n_states) = params["W"].shape[1], kept(task, T)
-    p = copies(task, params, B)
-    # one matrix a gate, so that a gate's numbers lie side by side; views: they follow the updates
-    U, W = p["U"].reshape(4, H, I), p["W"].reshape(4, H, H)
-    UT, WT = U.transpose(0, 2, 1), W.transpose(0, 2, 1)
-    biased = "bU" in p
-    rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
-    a, product = np.empty((4, T, B, H), x.dtype), np.empty((4, B, H), x.dtype)  # a_t, then the gates
-    hs, cs = np.zeros((n_states, B, H), x.dtype), np.zeros((n_states, B, H), x.dtype)
-    b = np.empty_like(p["bU"]) if biased else np.empty(0)
-    tanh_c, a_rows, b_rows = np.empty((keep, B, H), x.dtype), a.reshape(4, T * B, H), b.reshape(4, -1, H)
-    both, (i, f, g, o) = a[:2], a  # input and forget gate; (T, B, H) each
+    (T, B, _), H = x.shape, params["W"].shape[1]
+    work = Workspace(task, params, x, order=np.arange(4 * H).reshape(4, H)[[0, 1, 3, 2]].ravel())
+    weights, hs, half, W = work.p.weights, work.h, work.half, np.empty((4 * H, H), x.dtype)
+    halved = np.empty_like(weights)
+    cs, tanh_cs = np.zeros((len(hs), H, B), x.dtype), np.empty((work.n_steps, H, B), x.dtype)
+    cs_new = cs[1:] if len(cs) > 1 else cs
+    # i, f, o and g of every step; on the way back dL/da_t
+    parts, product = np.empty((work.n_steps, 4 * H, B), x.dtype), np.empty((H, B), x.dtype)
+    i, f, o, g = (parts[:, gate * H : (gate + 1) * H] for gate in range(4))
+    sigmoids = parts[:, : 3 * H]  # i, f and o
+    # views of every step, as slicing costs as much as computing
+    views = list(
+        zip(work.x, work.inputs, parts, sigmoids, i, f, o, g, tanh_cs, cs, cs_new, work.h_new, strict=False)
+    )
 
     def start() -> None:
         hs[0] = cs[0] = 0
+        np.multiply(weights[: 3 * H], half, halved[: 3 * H])
+        np.copyto(halved[3 * H :], weights[3 * H :])
 
-    def advance() -> Array:
-        np.matmul(rows, UT, out=a_rows)  # (4, T B, H): U x_t of every step and gate
-        if biased:
-            np.add(p["bU"], p["bW"], out=b)
-            np.add(a_rows, b_rows, out=a_rows)
-        h, c = hs[0], cs[0]
-        for t in range(T):
-            a_t, h_new, c_new = a[:, t], hs[(t + 1) % n_states], cs[(t + 1) % n_states]
-            np.matmul(h, WT, out=product)  # (4, B, H)
-            np.add(a_t, product, out=a_t)
-            sigmoid_into(both[:, t], both[:, t])
-            np.tanh(g[t], out=g[t])
-            sigmoid_into(o[t], o[t])
-            np.multiply(f[t], c, out=c_new)
-            np.multiply(i[t], g[t], out=h_new)
-            np.add(c_new, h_new, out=c_new)
-            tanh_t = tanh_c[t % keep]
-            np.tanh(c_new, out=tanh_t)
-            np.multiply(o[t], tanh_t, out=h_new)
-            h, c = h_new, c_new
-        return h
+    def advance() -> None:
+        for x_t, (x_in, inputs, a, s, i, f, o, g, tanh_c, c, c_new, h_new) in zip(
+            work.xs, cycle(views), strict=False
+        ):
+            x_in[...] = x_t
+            halved.dot(inputs, a)  # (4H, B)
+            np.tanh(a, a)
+            np.multiply(s, half, s)
+            np.add(s, half, s)
+            np.multiply(f, c, c_new)
+            np.multiply(i, g, product)
+            np.add(c_new, product, c_new)
+            np.tanh(c_new, tanh_c)
+            np.multiply(o, tanh_c, h_new)
 
-    da = np.empty((4, keep, B, H), x.dtype)
-    da_i, da_f, da_g, da_o = da
-    dc, d_gate, d_c = (np.empty((B, H), x.dtype) for _ in range(3))
-    da_rows, h_rows = da.reshape(4, keep * B, H), hs[:keep].reshape(keep * B, H)
-    da_rowsT = da_rows.transpose(0, 2, 1)
+    d_sigmoids, square = (np.empty((3 * H, B), x.dtype) for _ in range(2))
+    d_i, d_f, d_o = (d_sigmoids[gate * H : (gate + 1) * H] for gate in range(3))
+    dc = np.empty((H, B), x.dtype)
+    split = work.x1.shape[1]
+    da_rows, fill_da = by_row(parts)
+    input_rows, fill_inputs = by_row(work.inputs[: work.n_steps])
 
-    def back(dh: Array, grads: Params) -> None:
+    def back(dh: Array, dweights: Array) -> None:
+        np.copyto(W, work.p.named["W"])
         dc[...] = 0
         for t in range(T - 1, -1, -1):
-            np.multiply(dh, tanh_c[t], out=d_gate)
-            times_sigmoid_prime(o[t], d_gate, da_o[t])
-            np.multiply(dh, o[t], out=d_gate)
-            times_tanh_prime(tanh_c[t], d_gate, d_c)
-            np.add(dc, d_c, out=dc)
-            np.multiply(dc, g[t], out=d_gate)
-            times_sigmoid_prime(i[t], d_gate, da_i[t])
-            np.multiply(dc, cs[t], out=d_gate)
-            times_sigmoid_prime(f[t], d_gate, da_f[t])
-            np.multiply(dc, i[t], out=d_gate)
-            times_tanh_prime(g[t], d_gate, da_g[t])
+            _, _, a, s, i, f, o, g, tanh_c, c, _, _ = views[t]
+            np.multiply(dh, tanh_c, d_o)
+            np.multiply(dh, o, dh)
+            times_tanh_prime(tanh_c, dh, tanh_c)
+            np.add(dc, tanh_c, dc)
+            np.multiply(dc, g, d_i)
+            np.multiply(dc, c, d_f)
+            np.multiply(dc, i, dh)
+            times_tanh_prime(g, dh, g)
             if t:
-                np.matmul(da[:, t], W, out=product)
-                np.sum(product, axis=0, out=dh)
-                np.multiply(dc, f[t], out=dc)
-        np.matmul(da_rowsT, rows, out=grads["U"].reshape(4, H, I))  # the sum over t and batch
-        np.matmul(da_rowsT, h_rows, out=grads["W"].reshape(4, H, H))
-        if biased:
-            np.sum(da_rows, axis=1, out=grads["bU"].reshape(4, H))
-            np.copyto(grads["bW"], grads["bU"])
+                np.multiply(dc, f, dc)
+            np.multiply(s, s, square)
+            np.subtract(s, square, s)
+            np.multiply(s, d_sigmoids, s)
+            if t:
+                W.T.dot(a, dh)
+        fill_da()
+        fill_inputs()
+        np.matmul(da_rows, input_rows[:split].T, out=dweights[:, :split])  # the sum over t and batch
+        np.matmul(da_rows, input_rows[split:].T, out=dweights[:, split:])
 
-    return bind_in_place(task, params, p, y, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, start, advance, back, delta=delta, lr=lr)

@@ -1,10 +1,20 @@
-"""What the variants in place share: output, loss and update in arrays that are allocated once.
+"""What the variants in place share: weights, inputs, output, loss and update in arrays allocated once.
 
-A cell's own file has the recurrence: where its state starts, its way forward to h_T, and its way back from
-dL/dh_T.
+Arrays have a column for each sample, so the numbers of a gate lie side by side, and so do a step's input, its
+state, and a one for each bias. With the weights joined in the same way, one product makes a_t of all gates::
+
+    inputs    [x_t; 1; 1; h_{t-1}]    (I + 2 + H, B)
+    weights   [U bU bW W]             (gates H, I + 2 + H)
+    output    [bV V]                  (O, 1 + H)
+
+Without biases, these ones are left out. A cell's own file has the recurrence: its way forward to h_T, and its
+way back from dL/dh_T.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,95 +22,132 @@ from impl_numpy.contract import Bound
 from impl_numpy.rnn import Array, Params
 
 
-def kept(task: str, T: int) -> tuple[int, int]:
-    """How many steps and states are kept: all for the way back, else one, written over the one before."""
-    return (1, 1) if task in ("forward", "stream") else (T, T + 1)
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Parameters or their gradients, joined; ``named`` has a view of each."""
+
+    weights: Array  # [U bU bW W]
+    output: Array  # [bV V]
+    named: Params
 
 
-def copies(task: str, params: Params, B: int) -> Params:
-    """Copies of the parameters, which the update moves.
-
-    A stream's biases get a row for each sample, (gates, B, H) or (1, B, O), since NumPy allocates a buffer to
-    add one row to several.
-    """
-    p = {name: array.copy() for name, array in params.items()}
-    O, H = p["V"].shape  # noqa: E741  (the project's letter for outputs)
-    for name, width in {"bU": H, "bW": H, "bV": O}.items():
-        if task == "stream" and name in p:
-            p[name] = p[name].reshape(-1, 1, width).repeat(B, axis=1)
-    return p
+def join(params: Params) -> Joined:
+    """Allocate what holds arrays of these shapes."""
+    (G, I), (O, H) = params["U"].shape, params["V"].shape  # noqa: E741  (the project's letters)
+    biased, dtype = "bU" in params, params["U"].dtype
+    weights, output = np.empty((G, I + 2 * biased + H), dtype), np.empty((O, biased + H), dtype)
+    named = {"U": weights[:, :I], "W": weights[:, -H:], "V": output[:, -H:]}
+    if biased:
+        named |= {"bU": weights[:, I], "bW": weights[:, I + 1], "bV": output[:, 0]}
+    return Joined(weights, output, named)
 
 
-def bind_in_place(
-    task: str,
-    params: Params,
-    p: Params,
-    y: Array,
-    start: Callable[[], None],
-    advance: Callable[[], Array],
-    back: Callable[[Array, Params], None],
-    *,
-    delta: float,
-    lr: float,
-) -> Bound:
-    """Return the ``Bound`` of ``task``; ``p`` is the copy of ``params`` that the update moves.
+class Workspace:
+    """The joined parameters, and the inputs of every step; without a way back, of one step, written anew."""
 
-    ``start`` sets the state to zero. ``advance`` makes all steps from there and returns h_T (B, H). ``back``
-    writes the gradients of U, W and their biases from dL/dh_T (B, H), which it may overwrite.
-    """
-    V, VT, biased = p["V"], p["V"].T, "bV" in p
-    bV = p["bV"].reshape(-1, len(V)) if biased else None
-    y_hat = np.empty(y.shape, y.dtype)  # (B, O)
+    def __init__(self, task: str, params: Params, x: Array, order: Any = slice(None)) -> None:
+        """Allocate; ``order`` are the rows of U, W and their biases as the workspace has them."""
+        T, B, I = x.shape  # noqa: E741  (the project's letter for features)
+        n_states = 1 if task in ("forward", "stream") else T + 1
+        self.task, self.params, self.order, self.p = task, params, order, join(params)
+        self.n_steps, H, biased = max(1, n_states - 1), params["V"].shape[1], "bU" in params
+        self.xs = x.transpose(0, 2, 1)  # (T, I, B): a view, which follows what is written into x
+        self.inputs = np.ones((n_states, self.p.weights.shape[1], B), x.dtype)
+        self.x, self.h = self.inputs[:, :I], self.inputs[:, -H:]
+        self.h_new = self.h[1:] if n_states > 1 else self.h  # where a step writes
+        # what U and bU multiply; what bW and W, bV and V multiply
+        self.x1, self.h1 = self.inputs[:, : I + biased], self.inputs[:, I + biased :]
+        self.half = np.array(0.5, x.dtype)  # from a number, each call would make such an array
+        self.reset()
 
-    def stream() -> Array:
-        h = advance()
-        np.matmul(h, VT, out=y_hat)
-        if bV is not None:
-            np.add(y_hat, bV, out=y_hat)
-        return h
+    def reset(self) -> None:
+        """Set the parameters to those that were given."""
+        for name, array in self.params.items():
+            self.p.named[name][...] = array if name in ("V", "bV") else array[self.order]
 
-    def forward() -> Array:
-        start()
-        return stream()
+    def given(self, joined: Joined) -> Params:
+        """Return the arrays with their rows in the order in which they were given."""
+        inverse = np.argsort(np.arange(len(joined.weights))[self.order])
+        return {
+            name: array if name in ("V", "bV") else array[inverse] for name, array in joined.named.items()
+        }
 
-    if task == "stream":
-        return Bound(stream, start, lambda: {"y_hat": y_hat})
-    if task == "forward":
-        return Bound(forward, lambda: None, lambda: {"y_hat": y_hat})
+    def bind(
+        self,
+        y: Array,
+        start: Callable[[], None],
+        advance: Callable[[], None],
+        back: Callable[[Array, Array], None],
+        *,
+        delta: float,
+        lr: float,
+    ) -> Bound:
+        """Return the ``Bound`` of the task.
 
-    grads = {name: np.empty_like(array) for name, array in p.items()}
-    e, dy_hat, part = (np.empty(y.shape, y.dtype) for _ in range(3))
-    dh, loss = np.empty((len(y), V.shape[1]), y.dtype), np.zeros((), y.dtype)
+        ``start`` sets the state to zero, and reads the parameters. ``advance`` makes all steps from there, so
+        that h_T is the last state. ``back`` writes the gradient of the weights from dL/dh_T (H, B), which it
+        may overwrite.
+        """
+        p, h1, (B, O) = self.p, self.h1[-1], y.shape  # noqa: E741  (the project's letter for outputs)
+        y_hat = np.empty((O, B), y.dtype)
 
-    def gradient() -> None:
-        h = forward()
-        np.subtract(y_hat, y, out=e)
-        np.clip(e, -delta, delta, out=dy_hat)
-        np.multiply(dy_hat, 0.5, out=part)
-        np.subtract(e, part, out=part)
-        np.multiply(part, dy_hat, out=part)
-        np.mean(part, out=loss)
+        def stream() -> None:
+            advance()
+            p.output.dot(h1, y_hat)
 
-        np.divide(dy_hat, y.size, out=dy_hat)
-        np.matmul(dy_hat.T, h, out=grads["V"])
-        if biased:
-            np.sum(dy_hat, axis=0, out=grads["bV"])
-        np.matmul(dy_hat, V, out=dh)
-        back(dh, grads)
+        def forward() -> None:
+            start()
+            stream()
 
-    def train_step() -> None:
-        gradient()
-        for name, grad in grads.items():
-            np.multiply(grad, lr, out=grad)
-            np.subtract(p[name], grad, out=p[name])
+        if self.task == "stream":
 
-    def reset() -> None:
-        for name, array in params.items():
-            p[name][...] = array
+            def restart() -> None:
+                self.reset()
+                start()
 
-    def result() -> dict[str, Array]:
-        if task == "gradient":
-            return {"loss": loss} | {f"d{name}": grad for name, grad in grads.items()}
-        return {"loss": loss} | p
+            restart()
+            return Bound(stream, restart, lambda: {"y_hat": y_hat.T})
+        if self.task == "forward":
+            return Bound(forward, self.reset, lambda: {"y_hat": y_hat.T})
 
-    return Bound({"gradient": gradient, "train_step": train_step}[task], reset, result)
+        grads, VT = join(self.params), p.named["V"].T
+        e, dy_hat, part = (np.empty((O, B), y.dtype) for _ in range(3))
+        dh, loss = np.empty((len(VT), B), y.dtype), np.zeros((), y.dtype)
+        low, high, rate, size = (np.array(number, y.dtype) for number in (-delta, delta, lr, y.size))
+
+        def gradient() -> None:
+            forward()
+            np.subtract(y_hat, y.T, e)
+            e.clip(low, high, dy_hat)
+            np.multiply(dy_hat, self.half, part)
+            np.subtract(e, part, part)
+            np.multiply(part, dy_hat, part)
+            np.add.reduce(part, axis=None, out=loss)  # np.mean takes four times as long
+            np.divide(loss, size, loss)
+
+            np.divide(dy_hat, size, dy_hat)
+            dy_hat.dot(h1.T, grads.output)
+            np.matmul(VT, dy_hat, out=dh)
+            back(dh, grads.weights)
+
+        def train_step() -> None:
+            gradient()
+            for array, grad in ((p.weights, grads.weights), (p.output, grads.output)):
+                np.multiply(grad, rate, grad)
+                np.subtract(array, grad, array)
+
+        def result() -> dict[str, Array]:
+            if self.task == "gradient":
+                return {"loss": loss} | {f"d{name}": grad for name, grad in self.given(grads).items()}
+            return {"loss": loss} | self.given(p)
+
+        return Bound({"gradient": gradient, "train_step": train_step}[self.task], self.reset, result)
+
+
+def by_row(steps: Array) -> tuple[Array, Callable[[], None]]:
+    """Return an array (n, T B) and what fills it with all steps (T, n, B)."""
+    T, n, B = steps.shape
+    if B == 1:
+        return steps.reshape(T, n).T, lambda: None
+    rows = np.empty((n, T, B), steps.dtype)
+    return rows.reshape(n, T * B), partial(np.copyto, rows, steps.transpose(1, 0, 2))

@@ -81,6 +81,9 @@ class Counted(np.ndarray):
             self._note(NUMPY_PASSES[ufunc.__name__], [*bare, result], bool(out))
         return out[0] if out else _counted(result)
 
+    def dot(self, right, out):  # type: ignore[no-untyped-def]  # no ufunc
+        return np.matmul(self, right, out=out)
+
     def __array_function__(self, func, types, args, kwargs):  # type: ignore[no-untyped-def]
         if func not in (np.where, np.outer):  # those that do not ask ufuncs with arrays of this class
             return super().__array_function__(func, types, args, kwargs)
@@ -136,7 +139,7 @@ def _counting_numpy() -> Iterator[Seen]:
     class Counting:
         def __getattr__(self, name: str) -> Any:
             made = getattr(np, name)
-            return (lambda *args: made(*args).view(Counted)) if name in ("empty", "zeros") else made
+            return (lambda *args: made(*args).view(Counted)) if name in ("empty", "ones", "zeros") else made
 
     Counted.seen = []
     with ExitStack() as patches:

@@ -69,6 +69,16 @@ def test_a_variant_asks_for_exactly_what_its_formula_counts(
         assert all(one.kernel.into for one in (*count.operations, *operations))
 
 
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_numpys_workspace_is_counted_with_one_sample_too(task: str, bias: bool, cell: str) -> None:
+    case = case_of(task, Shape(T=3, B=1, I=4, H=6, O=5), cell=cell, bias=bias)
+    count = counted("numpy-inplace", case)
+    assert count is not None
+    assert times(count.operations) == times(counting.run("numpy-inplace", case))
+
+
 def test_formulas_are_of_variants_of_the_catalogue_and_what_has_none_is_not_counted() -> None:
     assert not any(catalog.find(spec).compiles for spec, _ in COUNTED)
     for cell in CELLS:

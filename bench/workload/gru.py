@@ -11,14 +11,15 @@ from bench.workload.cell import Cell, Params
 from bench.workload.operations import Operations, each
 from bench.workload.rnn import unit_singular_values
 from bench.workload.unrolled import (
+    HALVED_SIGMOID,
     SIGMOID,
-    SIGMOID_BY_TANH,
     TORCH_SIGMOID,
     Passes,
     autograd,
     by_hand,
     by_sample,
     hidden_size,
+    in_columns,
     in_place,
     needed_products,
     passes,
@@ -107,11 +108,12 @@ def _step(case: Case, sigmoid: Passes) -> Operations:
 def numpy_inplace(case: Case) -> Operations:
     """Count the operations of impl_numpy/gru_inplace.py: both sigmoids in one pass, n + z (h - n)."""
     n = hidden_size(case)
-    step = passes(2 * n, (("add", 3), *SIGMOID_BY_TANH))
+    step = passes(2 * n, HALVED_SIGMOID)
     step += passes(n, (("multiply", 3), ("add", 3), ("tanh", 2), ("add", 3), ("multiply", 3), ("add", 3)))
-    # dh (1 - z) and h_{t-1} - n_t; 1 - n n, and 1 - s of both sigmoids; all products
-    step_back = [each("add", n, 3, 2), each("add", n, 2, 3), each("multiply", n, 3, 10)]
-    return in_place(case, GRU, step, step_back, [each("add", n)], fused=False, apart=True)
+    # dh (1 - z), h_{t-1} - n_t and dh - n n dh; s - s s of both sigmoids at once; all products
+    step_back = [each("add", n, 3, 3), each("add", 2 * n)]
+    step_back += [each("multiply", n, 3, 6), each("multiply", 2 * n, 3, 2)]
+    return in_columns(case, GRU, step, step_back, [each("add", n)], halved=2, apart=True)
 
 
 def torch_inplace(case: Case) -> Operations:
@@ -120,7 +122,7 @@ def torch_inplace(case: Case) -> Operations:
     step = passes(2 * n, (("add", 3), *TORCH_SIGMOID))
     step += passes(n, (("multiply", 4), ("tanh", 2), ("multiply", 4)))  # addcmul, tanh, lerp
     step_back = [each("add", n, 3, 2), each("multiply", n, 4, 3), each("multiply", n, 3, 7)]
-    return in_place(case, GRU, step, step_back, fused=True, apart=True)
+    return in_place(case, GRU, step, step_back, apart=True)
 
 
 def torch_autograd(case: Case) -> Operations:

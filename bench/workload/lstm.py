@@ -11,14 +11,15 @@ from bench.workload.cell import Cell, Params
 from bench.workload.gru import gated_params, hidden_states
 from bench.workload.operations import Operations, each
 from bench.workload.unrolled import (
+    HALVED_SIGMOID,
     SIGMOID,
-    SIGMOID_BY_TANH,
     TORCH_SIGMOID,
     Passes,
     autograd,
     by_hand,
     by_sample,
     hidden_size,
+    in_columns,
     in_place,
     needed_products,
     passes,
@@ -93,13 +94,13 @@ def _step(case: Case, sigmoid: Passes) -> Operations:
 
 
 def numpy_inplace(case: Case) -> Operations:
-    """Count the operations of impl_numpy/lstm_inplace.py: the sigmoids of i and f in one pass."""
+    """Count the operations of impl_numpy/lstm_inplace.py: tanh of all gates in one pass."""
     n = hidden_size(case)
-    step = [each("add", GATES * n), *passes(2 * n, SIGMOID_BY_TANH)]
-    step += passes(n, (("tanh", 2), *SIGMOID_BY_TANH, *STATE))
-    # 1 - s of three sigmoids and 1 - h h of both tanh; the sum dL/dc_t; all products but dL/dc_{t-1}
-    step_back = [each("add", n, 2, 5), each("add", n), each("multiply", n, 3, 5 * 3)]
-    return in_place(case, LSTM, step, step_back, [each("multiply", n)], fused=False)
+    step = [each("tanh", GATES * n, 2), *passes(3 * n, HALVED_SIGMOID[1:]), *passes(n, STATE)]
+    # dh - h h dh of both tanh, the sum dL/dc_t; s - s s of three sigmoids; all products but dL/dc_{t-1}
+    step_back = [each("add", n, 3, 3), each("multiply", n, 3, 9), each("add", 3 * n)]
+    step_back += [each("multiply", 3 * n, 3, 2)]
+    return in_columns(case, LSTM, step, step_back, [each("multiply", n)], halved=3)
 
 
 def torch_inplace(case: Case) -> Operations:
@@ -107,7 +108,7 @@ def torch_inplace(case: Case) -> Operations:
     n = hidden_size(case)
     step = passes(2 * n, TORCH_SIGMOID) + passes(n, (("tanh", 2), *TORCH_SIGMOID, *FUSED_STATE))
     step_back = [each("add", n), each("multiply", n, 4, 5), each("multiply", n, 3, 5 * 2)]
-    return in_place(case, LSTM, step, step_back, [each("multiply", n)], fused=True)
+    return in_place(case, LSTM, step, step_back, [each("multiply", n)])
 
 
 def torch_autograd(case: Case) -> Operations:

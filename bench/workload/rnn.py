@@ -24,6 +24,7 @@ from bench.workload.unrolled import (
     autograd,
     by_hand,
     hidden_size,
+    in_columns,
     in_place,
     needed_products,
     of_task,
@@ -34,6 +35,7 @@ Array = NDArray[Any]
 OUTER_AND_ADD: Passes = (("multiply", 1), ("add", 3))  # for one window of the batch
 # dL/dh act'(a): dh (1 - h h) or dh (h (1 - h)); of relu h > 0, and dh times that
 DERIVATIVE: Passes = (("multiply", 3), ("add", 2), ("multiply", 3))
+IN_PLACE_DERIVATIVE: Passes = (("multiply", 3), ("multiply", 3), ("add", 3))  # dh - h h dh, or (h - h h) dh
 RELU_DERIVATIVE: Passes = (("multiply", 2), ("multiply", 3))
 DERIVATIVES = {"tanh": DERIVATIVE, "sigmoid": DERIVATIVE, "relu": RELU_DERIVATIVE}
 NUMPY_ACTIVATIONS = {"tanh": (("tanh", 2),), "sigmoid": SIGMOID, "relu": (("multiply", 2), ("multiply", 3))}
@@ -99,15 +101,16 @@ def _by_hand(case: Case, activation: Passes) -> Operations:
 def numpy_inplace(case: Case) -> Operations:
     """Count the operations of impl_numpy/rnn_inplace.py; the sigmoid is computed as (1 + tanh(a / 2)) / 2."""
     activations = {"tanh": (("tanh", 2),), "sigmoid": SIGMOID_BY_TANH, "relu": (("multiply", 2),)}
-    step = passes(hidden_size(case), (("add", 3), *activations[case.activation]))
-    return in_place(case, RNN, step, passes(hidden_size(case), DERIVATIVES[case.activation]), fused=False)
+    step = passes(hidden_size(case), activations[case.activation])
+    derivative = RELU_DERIVATIVE if case.activation == "relu" else IN_PLACE_DERIVATIVE
+    return in_columns(case, RNN, step, passes(hidden_size(case), derivative))
 
 
 def torch_inplace(case: Case) -> Operations:
     """Count the operations of impl_torch/rnn_inplace.py: as impl_numpy/rnn_inplace.py, with fewer passes."""
     derivative = RELU_DERIVATIVE if case.activation == "relu" else (("multiply", 3), ("multiply", 4))
     step = passes(hidden_size(case), TORCH_ACTIVATIONS[case.activation])
-    return in_place(case, RNN, step, passes(hidden_size(case), derivative), fused=True)
+    return in_place(case, RNN, step, passes(hidden_size(case), derivative))
 
 
 def torch_autograd(case: Case) -> Operations:

@@ -44,6 +44,7 @@ SIGMOID: Passes = (
 )  # fmt: skip
 # sigmoid as (1 + tanh(a / 2)) / 2
 SIGMOID_BY_TANH: Passes = (("multiply", 2), ("tanh", 2), ("multiply", 2), ("add", 2))
+HALVED_SIGMOID = SIGMOID_BY_TANH[1:]  # the product computes a / 2
 TORCH_SIGMOID: Passes = (("sigmoid", 2),)
 
 
@@ -145,35 +146,57 @@ def in_place(
     step_back: Operations,
     handed: Sequence[Operation] = (),
     *,
-    fused: bool,
     apart: bool = False,
 ) -> Operations:
-    """Count BPTT in a workspace: no allocation, and if possible one product over all steps.
+    """Count BPTT in PyTorch's workspace: no allocation, and if possible one product over all steps.
 
-    ``fused`` (PyTorch): addmm adds within a product, addcmul and ``alpha`` multiply within another pass; all
-    gates are one product, but with biases ``apart`` dL/dU takes another for the last gate. Otherwise (NumPy)
-    each gate is a product of its own, and dL/dh_{t-1} the sum of the gates' products.
+    addmm adds within a product, addcmul and ``alpha`` multiply within another pass. With biases ``apart``
+    dL/dU takes another product for the last gate.
     """
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
-    n, width = (1, gates) if fused else (cell.gates, s.H)  # products in place of one, and their width
-    forward = [nt(rows, s.I, width, n), *repeated(s.T, [nt(s.B, s.H, width, n), *step]), nt(s.B, s.H, s.O)]
-    huber = HUBER[:2] + HUBER[3:] if fused else HUBER
-    back = [*passes(s.B * s.O, huber), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H), *repeated(s.T, step_back)]
-    back += repeated(s.T - 1, [nn(s.B, width, s.H, n), *handed])
-    back.append(tn(width, rows, s.H, n))
-    back += (
-        [tn(block, rows, s.I) for block in (gates - s.H, s.H)]
-        if fused and apart
-        else [tn(width, rows, s.I, n)]
-    )
-    if n > 1:
-        back.append(each("add", s.B * gates, 1, s.T - 1))
+    forward = [nt(rows, s.I, gates), *repeated(s.T, [nt(s.B, s.H, gates), *step]), nt(s.B, s.H, s.O)]
+    back = [*passes(s.B * s.O, HUBER[:2] + HUBER[3:]), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
+    back += [*repeated(s.T, step_back), *repeated(s.T - 1, [nn(s.B, gates, s.H), *handed])]
+    back.append(tn(gates, rows, s.H))
+    back += [tn(block, rows, s.I) for block in ((gates - s.H, s.H) if apart else (gates,))]
     if case.bias:
         forward.append(each("add", gates, times=1 - apart))
-        if not fused:
-            forward += [added(rows, gates), *repeated(s.T * apart, [added(s.B, gates)]), added(s.B, s.O)]
         back += [summed(rows, gates), *([summed(rows, s.H)] if apart else []), summed(s.B, s.O)]
-    return into(of_task(case, cell, forward, back, SUBTRACT_SCALED if fused else SCALE_AND_SUBTRACT))
+    return into(of_task(case, cell, forward, back, SUBTRACT_SCALED))
+
+
+def in_columns(
+    case: Case,
+    cell: Cell,
+    step: Operations,
+    step_back: Operations,
+    handed: Sequence[Operation] = (),
+    *,
+    halved: int = 0,
+    apart: bool = False,
+) -> Operations:
+    """Count BPTT in NumPy's workspace, which has a column for each sample, and weights and biases joined.
+
+    The weights of ``halved`` gates are halved once a call. With biases ``apart`` the last gate's sums of
+    U x_t and W h_{t-1} are products of their own.
+    """
+    s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
+    of_x, of_h = s.I + case.bias, s.H + case.bias  # what U and bU multiply, and W and bW
+    gates_of_x = (gates - s.H, s.H) if apart else (gates,)
+    products = [nn(gates_of_x[0], of_x + of_h, s.B)]
+    products += [nn(s.H, of_x, s.B), nn(s.H, of_h, s.B)] if apart else []
+    forward = [*repeated(s.T, [*products, *step]), nn(s.O, of_h, s.B)]
+    forward += [each("multiply", halved * s.H * (of_x + of_h), 2)] if halved else []
+    # a row is a column, too, and of one sample all steps are stored as they came, (T, gates)
+    of_column, over_all = (nn, tn) if s.B == 1 else (nt, nt)
+    back = [*passes(s.B * s.O, HUBER), of_column(s.O, s.B, of_h), tn(s.H, s.O, s.B)]
+    back += [*repeated(s.T, step_back), *repeated(s.T - 1, [tn(s.H, gates, s.B), *handed])]
+    back += [over_all(gates, rows, of_h), *(over_all(block, rows, of_x) for block in gates_of_x)]
+    total = into([*forward, *(back if case.task != "forward" else ())])
+    if case.task == "train_step":
+        for n in (gates * (of_x + of_h), s.O * of_h):
+            total += into(passes(n, SCALE_AND_SUBTRACT))
+    return total
 
 
 def autograd(
