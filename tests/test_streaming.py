@@ -579,8 +579,9 @@ def test_a_stream_from_the_command_to_its_file(
         main(["stream", *words, "--rate", "500", "--pace", "spin", "--blocks", "1", "--out", "s", "--json"])
         == 0
     )
-    tree = json.loads(capsys.readouterr().out)
+    (tree,) = json.loads(capsys.readouterr().out)["results"]
     assert [row["arm"] for row in tree["rows"]] == list(NAMES)
+    assert (tmp_path / "s" / "report.html").is_file()
     assert (tree["status"], tree["calls"], tree["blocks"], tree["rate"]) == ("complete", 40, 1, 500.0)
     stream = read_stream(tmp_path / "s")
     assert stream.declaration.case.cell == "lstm"

@@ -23,7 +23,7 @@ from bench.machine.errors import UserError
 from bench.machine.files import as_path
 from bench.machine.host_lock import host_lock
 from bench.machine.signals import Terminated
-from bench.machine.terminal import console
+from bench.machine.terminal import console, print_json
 from bench.measure.call_times import refuse_rate
 from bench.measure.plan import MARGIN
 from bench.measure.stream import Tell, measure
@@ -42,6 +42,7 @@ from bench.records.stream import (
 from bench.reporting.display import stream_progress
 from bench.reporting.streamed import Streamed
 from bench.reporting.tail import show
+from bench.reporting.trees import document, result_tree
 from bench.workload import catalog
 from bench.workload.case import STREAM, Case, Shape
 from bench.workload.cell import find_cell
@@ -59,7 +60,8 @@ def main(args: StreamOptions) -> int:
     """Stream as ``args`` say and print the answer; return the exit code."""
     streamed = carry_out(args)
     if args.json:
-        print(streamed.to_json())
+        tree = result_tree(streamed.folder, streamed, [streamed.sentence])
+        print_json(document(streamed.folder / PAGE, [tree]))
     else:
         show(streamed.tails, console())
         print(f"\nReport: {display_path(streamed.folder / PAGE)}")

@@ -79,12 +79,13 @@ def stream_cell(tails: Tails) -> str:
 def _sections(tails: Tails, prefix: str) -> Iterator[Section]:
     """Yield the tail with its tables, the causes, how and on what it was timed, and how to repeat it."""
     stream, declared = tails.stream, tails.stream.declaration
-    responses = (_times(tails, response=True),) if tails.control.response else ()
+    responses = [_times(tails, response=True)] if tails.control.response else []
+    tables = (_times(tails), *responses, *([_ratios(tails)] if tails.ratios else []))
     yield Section(
         id="tail",
         title="How long does a step take, and how bad are the worst?",
         drawings=(Drawing(f"{prefix}tail", _describe(tails), partial(tail_plot, tails), CAPTION),),
-        tables=(_times(tails), *responses, *([_ratios(tails)] if tails.ratios else [])),
+        parts=tuple(Section(f"tail-{n}", one.caption, tables=(one,)) for n, one in enumerate(tables, 1)),
         notes=(*measured(tails), *RULES),
     )
     yield Section(
@@ -166,17 +167,19 @@ def _variant(tail: Tail) -> Cell:
     return Cell(tail.arm.variant, words.place(tail.arm), library=tail.arm.library)
 
 
-def _cause(name: str, tail: Tail) -> Cell:
-    return Cell.of(tail.causes[name], lambda number: units.whole(round(number)))
+def _cause(name: str, tail: Tail, note: str = "") -> Cell:
+    return Cell.of(tail.causes[name], lambda number: units.whole(round(number)), note)
 
 
 CAUSES: Fields[Tail] = {
     "Variant": _variant,
-    "First call": lambda tail: Cell.of(tail.causes["first_call_ns"], units.duration),
-    "Garbage collections": partial(_cause, "collections"),
-    "Collecting": lambda tail: Cell.of(tail.causes["collecting_ns"], units.duration),
-    "Slowest calls": partial(_cause, "slowest"),
-    "Of these with a collection": partial(_cause, "collected"),
+    "First call": lambda tail: Cell.of(tail.causes["first_call_ns"] or None, units.duration),
+    "Garbage collections": lambda tail: _cause(
+        "collections", tail, f"{units.duration(tail.causes['collecting_ns'])} in all"
+    ),
+    "Slowest calls with one": lambda tail: _cause(
+        "collected", tail, f"of {units.whole(round(tail.causes['slowest']))}"
+    ),
     "Put aside": partial(_cause, "preempted"),
     "Page faults": partial(_cause, "page_faults"),
 }
@@ -194,9 +197,15 @@ def _explained(tails: Tails) -> str:
     """Return at which percentiles the machine explains whose tail; empty where only medians are shown."""
     if not (places := [q for q in shown(tails.decision.calls) if q > 0.5]):
         return ""
-    found = {q: [tail.title for tail in tails.arms if tail.times[q].machine] for q in places}
-    told = [f"at {label(q)} the tail of {wording.listing(titles)}" for q, titles in found.items() if titles]
-    return f"The control, which computes nothing, explains {wording.listing(told) or 'none of the tails'}."
+
+    def told(response: bool) -> str:
+        quantiles = {tail.title: tail.response if response else tail.times for tail in tails.arms}
+        found = {q: [title for title, of in quantiles.items() if of[q].machine] for q in places}
+        parts = [f"at {label(q)} those of {wording.listing(titles)}" for q, titles in found.items() if titles]
+        return wording.listing(parts) or "none"
+
+    responses = f"; from when a sample was due, {told(True)}" if tails.control.response else ""
+    return f"Of the tails of calls the control, which computes nothing, explains {told(False)}{responses}."
 
 
 def _setting(tails: Tails) -> str:

@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from bench.analysis.tail import Quantile, Tail, Tails
-from bench.machine import units
+from bench.machine import units, wording
 from bench.records.stream import merged
 from bench.reporting import plots
 from bench.reporting.plots import SMALL, SOFT
@@ -23,6 +23,7 @@ ONE_PANEL_INCHES = (6.4, 3.9)
 AXES_SHARE = 0.82  # of a panel's width and height, that of the axes in it
 FAR = 20.0  # a deadline so many times the longest call is not drawn
 LETTER, LINE = 0.6 * SMALL / 72, 1.5 * SMALL / 72  # width and height of a label's letter, in inches
+LONGEST_TITLE = 26  # letters of a curve's label; of a longer title the middle is left out
 ENDED = 2.0  # stands for where a curve is, in widths of the axes, below its last point
 LEFT = 0.35  # of the range of times, left of the fastest call for its label
 GAP = 0.02  # between a curve and its label, in widths of the axes
@@ -89,7 +90,9 @@ def _curve(tail: Tail, look: dict[str, Any], response: bool) -> Curve:
     )  # none is slower than the longest, which a log axis cannot show
     times = np.concatenate((times[:1], times[:-1], [tail.longest_ns(response=response)]))
     quantiles = tail.response if response else tail.times
-    return Curve(tail.title, times, np.append(shares, shares[-1]), quantiles, look)
+    return Curve(
+        wording.short(tail.title, LONGEST_TITLE), times, np.append(shares, shares[-1]), quantiles, look
+    )
 
 
 def _panel(axes: Axes, curves: Sequence[Curve], period_ns: float | None) -> None:
