@@ -2,6 +2,7 @@
 
 import math
 import re
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from bench.records.run import Run, make_run
 from bench.records.stream import CONTROL, read_stream
 from bench.reporting import answer
 from bench.reporting.advice import make_advice
-from bench.reporting.tail import Streamed
+from bench.reporting.streamed import Streamed
 from bench.workload import catalog
 from bench.workload.case import sine_case
 from bench.workload.catalog import Implementation, Variant
@@ -211,14 +212,33 @@ def test_peers_without_times_are_told(fakes: None) -> None:
     )
 
 
-@pytest.mark.parametrize(("processors", "said"), [(1.01, ""), (1.7, "use 1.7 processors at a time")])
+@pytest.mark.parametrize(
+    ("processors", "others", "said"),
+    [
+        (1.01, 1, ""),
+        (1.7, 1, "but beside it 1 more compute in its calls, with 1.7 processors in all"),
+        (
+            0.6,
+            2,
+            "but beside it 2 more compute in its calls, with 0.6 processors in all",
+        ),  # on a busy machine
+    ],
+)
 def test_who_computes_with_more_than_one_thread_is_found_out(
-    monkeypatch: pytest.MonkeyPatch, processors: float, said: str
+    monkeypatch: pytest.MonkeyPatch, processors: float, others: int, said: str
 ) -> None:
-    seen = iter([0.3, processors, 0.9])
-    monkeypatch.setattr(libraries, "_processors", lambda call: next(seen))
-    assert libraries.JAX.computes_elsewhere(lambda: None).endswith(said)
-    assert bool(said) == (processors > libraries.MAX_PROCESSORS)
+    monkeypatch.setattr(libraries, "watch", lambda call: (processors, others))
+    assert libraries.JAX.computes_elsewhere(lambda: None).partition("thread, ")[2] == said
+
+
+def test_threads_are_told_by_what_each_of_them_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, spent = iter([0, 10**9, 2 * 10**9]), iter([0, 10**8, 10**9])
+    clock = SimpleNamespace(perf_counter_ns=lambda: next(now), process_time_ns=lambda: next(spent))
+    own = threading.get_native_id()
+    seconds = iter([{own: 5.0, -1: 5.0, -2: 5.0}, {own: 5.4, -1: 5.5, -2: 5.05, -3: 0.2}])
+    monkeypatch.setattr(libraries, "time", clock)
+    monkeypatch.setattr(libraries, "_thread_seconds", lambda: next(seconds))
+    assert libraries.watch(lambda: None) == (0.5, 2)
 
 
 @pytest.mark.parametrize(

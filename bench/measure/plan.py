@@ -496,8 +496,10 @@ def _without_twins(group: Group, arms: Iterable[Arm]) -> Group:
 
 
 def comparisons(group: Group, arms: Iterable[Arm]) -> int:
-    """Count the verdicts of a table: its entries with a baseline, without the A/A control."""
-    return sum(entry.baseline is not None for entry in _without_twins(group, arms).entries)
+    """Count the verdicts of a table that are judged together, of libraries or of peers, without control."""
+    peers = {arm.id: arm.peer for arm in arms if not arm.twin}
+    judged = [peers[entry.arm] for entry in group.entries if entry.baseline and entry.arm in peers]
+    return max(judged.count(True), judged.count(False))
 
 
 def min_blocks_for_verdicts(groups: Iterable[Group], arms: Collection[Arm]) -> int:
