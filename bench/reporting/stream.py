@@ -48,7 +48,7 @@ def stream_article(tails: Tails, anchor: str = "", *, prefix: str = "") -> Artic
     """Return the article on a saved stream; ``prefix`` starts the names of its plots."""
     declared, sentence = tails.stream.declaration, headline(tails)
     calls = f"{units.whole(tails.decision.calls)} {_timed(tails)}"
-    topics = {"In time": _misses(tails), "The tail": _explained(tails), "What was measured": _setting(tails)}
+    topics = {"In time": _misses(tails), "Tails": _explained(tails), "What was measured": _setting(tails)}
     hero = Hero(
         sentence,
         "" if declared.verdicts else "no verdict",
@@ -57,7 +57,7 @@ def stream_article(tails: Tails, anchor: str = "", *, prefix: str = "") -> Artic
     )
     return Article(
         anchor=anchor,
-        kind=f"One sample at a time{words.of_cell(declared.case)}",
+        kind=f"One sample at a time{words.of_cell(declared.case).replace(' ', ', ', 1)}",
         cells=(words.named_cell(declared.case),),
         name=run_name(tails.stream.path),
         machine=words.machine(declared.machine),
@@ -194,18 +194,17 @@ def _misses(tails: Tails) -> str:
 
 
 def _explained(tails: Tails) -> str:
-    """Return at which percentiles the machine explains whose tail; empty where only medians are shown."""
+    """Return for how many arms the machine explains the tail; empty where only medians are shown."""
     if not (places := [q for q in shown(tails.decision.calls) if q > 0.5]):
         return ""
 
     def told(response: bool) -> str:
-        quantiles = {tail.title: tail.response if response else tail.times for tail in tails.arms}
-        found = {q: [title for title, of in quantiles.items() if of[q].machine] for q in places}
-        parts = [f"at {label(q)} those of {wording.listing(titles)}" for q, titles in found.items() if titles]
-        return wording.listing(parts) or "none"
+        quantiles = [tail.response if response else tail.times for tail in tails.arms]
+        counts = {q: sum(found[q].machine for found in quantiles) for q in places}
+        return wording.listing([f"{n} of {len(quantiles)} at {label(q)}" for q, n in counts.items()])
 
     responses = f"; from when a sample was due, {told(True)}" if tails.control.response else ""
-    return f"Of the tails of calls the control, which computes nothing, explains {told(False)}{responses}."
+    return f"The control, which computes nothing, explains those of {told(False)}{responses}."
 
 
 def _setting(tails: Tails) -> str:

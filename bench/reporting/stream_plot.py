@@ -25,7 +25,7 @@ FAR = 20.0  # a deadline so many times the longest call is not drawn
 LETTER, LINE = 0.6 * SMALL / 72, 1.5 * SMALL / 72  # width and height of a label's letter, in inches
 LONGEST_TITLE = 26  # letters of a curve's label; of a longer title the middle is left out
 ENDED = 2.0  # stands for where a curve is, in widths of the axes, below its last point
-LEFT = 0.35  # of the range of times, left of the fastest call for its label
+LEFT = 0.3  # of the range of times, left of the fastest call for its label
 GAP = 0.02  # between a curve and its label, in widths of the axes
 PANELS = {False: "time of a call", True: "from when it was due to its end"}
 HALO: Any = [withStroke(linewidth=2.5, foreground="white")]
