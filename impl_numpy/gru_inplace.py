@@ -5,7 +5,7 @@ Differs from gru.py in six ways, each with the same result:
 * every array is written in place, so a call allocates nothing;
 * an array has a column for each sample, so the numbers of a gate lie side by side, and [U bU bW W] times
   [x_t; 1; 1; h_{t-1}] is one product for r and z (workspace.py); n takes two, as r multiplies one of them;
-* a sigmoid is (1 + tanh(a / 2)) / 2; its weights are halved at the start of a call, so a product makes a / 2;
+* a sigmoid is (1 + tanh(a / 2)) / 2; its weights are halved where they change, so a product makes a / 2;
 * r and z are one pass;
 * the gradients of all steps are kept, in place of n, r, z and W h + bW, so that a cache holds them;
 * after the loop dL/dW and dL/dbW are one product, dL/dU and dL/dbU two.
@@ -35,11 +35,14 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     # views of every step, as slicing costs as much as computing
     views = list(zip(work.x, work.inputs, work.x1, work.h1, hs, work.h_new, gates, n, r, z, w, strict=False))
 
-    def start() -> None:
-        hs[0] = 0
+    def read() -> None:
+        np.copyto(W, work.p.named["W"])  # dot would copy a part of the weights in every step
         np.multiply(weights[: 2 * H], half, halved)
         np.copyto(U_n, weights[2 * H :, :split])
         np.copyto(W_n, weights[2 * H :, split:])
+
+    def start() -> None:
+        hs[0] = 0
 
     def advance() -> None:
         for x_t, (x_in, inputs, x1, h1, h, h_new, gates, n, r, z, w) in zip(
@@ -65,7 +68,6 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     input_rows, fill_inputs = by_row(work.inputs[: work.n_steps])
 
     def back(dh: Array, dweights: Array) -> None:
-        np.copyto(W, work.p.named["W"])
         for t in range(T - 1, -1, -1):
             _, _, _, _, h, _, s, n, r, z, w = views[t]
             np.subtract(h, n, d_z)
@@ -88,4 +90,4 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         np.matmul(d_rows[:H], input_rows[:split].T, out=dweights[2 * H :, :split])
         np.matmul(d_rows[H:], input_rows[split:].T, out=dweights[:, split:])
 
-    return work.bind(y, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, read, start, advance, back, delta=delta, lr=lr)

@@ -5,7 +5,7 @@ Differs from lstm.py in six ways, each with the same result:
 * every array is written in place, so a call allocates nothing;
 * an array has a column for each sample, so the numbers of a gate lie side by side, and [U bU bW W] times
   [x_t; 1; 1; h_{t-1}] is one product for all gates (workspace.py);
-* a sigmoid is (1 + tanh(a / 2)) / 2; its weights are halved when a call starts, so the product makes a / 2,
+* a sigmoid is (1 + tanh(a / 2)) / 2; its weights are halved where they change, so the product makes a / 2,
   and tanh of all gates is one pass;
 * the gates stand in the order i, f, o, g, so the sigmoids are one pass on the way back, too;
 * the gradients of all steps are kept, in place of the gates, so that a cache holds them;
@@ -39,10 +39,13 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         zip(work.x, work.inputs, parts, sigmoids, i, f, o, g, tanh_cs, cs, cs_new, work.h_new, strict=False)
     )
 
-    def start() -> None:
-        hs[0] = cs[0] = 0
+    def read() -> None:
+        np.copyto(W, work.p.named["W"])  # dot would copy a part of the weights in every step
         np.multiply(weights[: 3 * H], half, halved[: 3 * H])
         np.copyto(halved[3 * H :], weights[3 * H :])
+
+    def start() -> None:
+        hs[0] = cs[0] = 0
 
     def advance() -> None:
         for x_t, (x_in, inputs, a, s, i, f, o, g, tanh_c, c, c_new, h_new) in zip(
@@ -67,7 +70,6 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
     input_rows, fill_inputs = by_row(work.inputs[: work.n_steps])
 
     def back(dh: Array, dweights: Array) -> None:
-        np.copyto(W, work.p.named["W"])
         dc[...] = 0
         for t in range(T - 1, -1, -1):
             _, _, a, s, i, f, o, g, tanh_c, c, _, _ = views[t]
@@ -91,4 +93,4 @@ def bind(task: str, params: Params, x: Array, y: Array, *, delta: float, lr: flo
         np.matmul(da_rows, input_rows[:split].T, out=dweights[:, :split])  # the sum over t and batch
         np.matmul(da_rows, input_rows[split:].T, out=dweights[:, split:])
 
-    return work.bind(y, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, read, start, advance, back, delta=delta, lr=lr)

@@ -83,6 +83,9 @@ def bind(
     # views of every step, as slicing costs as much as computing
     views = list(zip(work.x, work.inputs, a, work.h_new, strict=False))
 
+    def read() -> None:
+        np.copyto(W, work.p.named["W"])  # dot would copy a part of the weights in every step
+
     def start() -> None:
         hs[0] = 0
 
@@ -97,7 +100,6 @@ def bind(
     input_rows, fill_inputs = by_row(work.inputs[: work.n_steps])
 
     def back(dh: Array, dweights: Array) -> None:
-        np.copyto(W, work.p.named["W"])
         for t in range(T, 0, -1):
             times_act_prime(hs[t], dh, a[t - 1])
             if t > 1:
@@ -107,4 +109,4 @@ def bind(
         np.matmul(da_rows, input_rows[:split].T, out=dweights[:, :split])  # the sum over t and batch
         np.matmul(da_rows, input_rows[split:].T, out=dweights[:, split:])
 
-    return work.bind(y, start, advance, back, delta=delta, lr=lr)
+    return work.bind(y, read, start, advance, back, delta=delta, lr=lr)

@@ -58,12 +58,6 @@ class Workspace:
         # what U and bU multiply; what bW and W, bV and V multiply
         self.x1, self.h1 = self.inputs[:, : I + biased], self.inputs[:, I + biased :]
         self.half = np.array(0.5, x.dtype)  # from a number, each call would make such an array
-        self.reset()
-
-    def reset(self) -> None:
-        """Set the parameters to those that were given."""
-        for name, array in self.params.items():
-            self.p.named[name][...] = array if name in ("V", "bV") else array[self.order]
 
     def given(self, joined: Joined) -> Params:
         """Return the arrays with their rows in the order in which they were given."""
@@ -75,6 +69,7 @@ class Workspace:
     def bind(
         self,
         y: Array,
+        read: Callable[[], None],
         start: Callable[[], None],
         advance: Callable[[], None],
         back: Callable[[Array, Array], None],
@@ -84,12 +79,18 @@ class Workspace:
     ) -> Bound:
         """Return the ``Bound`` of the task.
 
-        ``start`` sets the state to zero, and reads the parameters. ``advance`` makes all steps from there, so
-        that h_T is the last state. ``back`` writes the gradient of the weights from dL/dh_T (H, B), which it
-        may overwrite.
+        ``read`` reads the parameters, whenever they have changed. ``start`` sets the state to zero.
+        ``advance`` makes all steps from there, so that h_T is the last state. ``back`` writes the gradient of
+        the weights from dL/dh_T (H, B), which it may overwrite.
         """
         p, h1, (B, O) = self.p, self.h1[-1], y.shape  # noqa: E741  (the project's letter for outputs)
         y_hat = np.empty((O, B), y.dtype)
+
+        def reset() -> None:
+            for name, array in self.params.items():
+                p.named[name][...] = array if name in ("V", "bV") else array[self.order]
+            read()
+            start()
 
         def stream() -> None:
             advance()
@@ -99,16 +100,10 @@ class Workspace:
             start()
             stream()
 
-        if self.task == "stream":
-
-            def restart() -> None:
-                self.reset()
-                start()
-
-            restart()
-            return Bound(stream, restart, lambda: {"y_hat": y_hat.T})
-        if self.task == "forward":
-            return Bound(forward, self.reset, lambda: {"y_hat": y_hat.T})
+        reset()
+        if self.task in ("stream", "forward"):
+            call = stream if self.task == "stream" else forward
+            return Bound(call, reset, lambda: {"y_hat": y_hat.T})
 
         grads, VT = join(self.params), p.named["V"].T
         e, dy_hat, part = (np.empty((O, B), y.dtype) for _ in range(3))
@@ -135,13 +130,14 @@ class Workspace:
             for array, grad in ((p.weights, grads.weights), (p.output, grads.output)):
                 np.multiply(grad, rate, grad)
                 np.subtract(array, grad, array)
+            read()
 
         def result() -> dict[str, Array]:
             if self.task == "gradient":
                 return {"loss": loss} | {f"d{name}": grad for name, grad in self.given(grads).items()}
             return {"loss": loss} | self.given(p)
 
-        return Bound({"gradient": gradient, "train_step": train_step}[self.task], self.reset, result)
+        return Bound({"gradient": gradient, "train_step": train_step}[self.task], reset, result)
 
 
 def by_row(steps: Array) -> tuple[Array, Callable[[], None]]:

@@ -177,7 +177,7 @@ def in_columns(
 ) -> Operations:
     """Count BPTT in NumPy's workspace, which has a column for each sample, and weights and biases joined.
 
-    The weights of ``halved`` gates are halved once a call. With biases ``apart`` the last gate's sums of
+    An update also halves the weights of ``halved`` gates. With biases ``apart`` the last gate's sums of
     U x_t and W h_{t-1} are products of their own.
     """
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
@@ -186,7 +186,6 @@ def in_columns(
     products = [nn(gates_of_x[0], of_x + of_h, s.B)]
     products += [nn(s.H, of_x, s.B), nn(s.H, of_h, s.B)] if apart else []
     forward = [*repeated(s.T, [*products, *step]), nn(s.O, of_h, s.B)]
-    forward += [each("multiply", halved * s.H * (of_x + of_h), 2)] if halved else []
     # a row is a column, too, and of one sample all steps are stored as they came, (T, gates)
     of_column, over_all = (nn, tn) if s.B == 1 else (nt, nt)
     back = [*passes(s.B * s.O, HUBER), of_column(s.O, s.B, of_h), tn(s.H, s.O, s.B)]
@@ -196,6 +195,7 @@ def in_columns(
     if case.task == "train_step":
         for n in (gates * (of_x + of_h), s.O * of_h):
             total += into(passes(n, SCALE_AND_SUBTRACT))
+        total += into([each("multiply", halved * s.H * (of_x + of_h), 2)] if halved else [])
     return total
 
 
