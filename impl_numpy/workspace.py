@@ -108,7 +108,10 @@ class Workspace:
         grads, VT = join(self.params), p.named["V"].T
         e, dy_hat, part = (np.empty((O, B), y.dtype) for _ in range(3))
         dh, loss = np.empty((len(VT), B), y.dtype), np.zeros((), y.dtype)
-        low, high, rate, size = (np.array(number, y.dtype) for number in (-delta, delta, lr, y.size))
+        # the learning rate multiplies dL/dy_hat, and with it all gradients
+        rate = lr if self.task == "train_step" else 1.0
+        numbers = (-delta, delta, rate / y.size, y.size)
+        low, high, factor, size = (np.array(number, y.dtype) for number in numbers)
 
         def gradient() -> None:
             forward()
@@ -120,16 +123,15 @@ class Workspace:
             np.add.reduce(part, axis=None, out=loss)  # np.mean takes four times as long
             np.divide(loss, size, loss)
 
-            np.divide(dy_hat, size, dy_hat)
+            np.multiply(dy_hat, factor, dy_hat)
             dy_hat.dot(h1.T, grads.output)
             np.matmul(VT, dy_hat, out=dh)
             back(dh, grads.weights)
 
         def train_step() -> None:
             gradient()
-            for array, grad in ((p.weights, grads.weights), (p.output, grads.output)):
-                np.multiply(grad, rate, grad)
-                np.subtract(array, grad, array)
+            np.subtract(p.weights, grads.weights, p.weights)
+            np.subtract(p.output, grads.output, p.output)
             read()
 
         def result() -> dict[str, Array]:

@@ -193,8 +193,7 @@ def in_columns(
     back += [over_all(gates, rows, of_h), *(over_all(block, rows, of_x) for block in gates_of_x)]
     total = into([*forward, *(back if case.task != "forward" else ())])
     if case.task == "train_step":
-        for n in (gates * (of_x + of_h), s.O * of_h):
-            total += into(passes(n, SCALE_AND_SUBTRACT))
+        total += into([each("add", gates * (of_x + of_h)), each("add", s.O * of_h)])
         total += into([each("multiply", halved * s.H * (of_x + of_h), 2)] if halved else [])
     return total
 
