@@ -12,7 +12,7 @@ from torch import Tensor
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
 from impl_torch.rnn_inplace import times_sigmoid_prime, times_tanh_prime
-from impl_torch.workspace import affine, bind_in_place, kept
+from impl_torch.workspace import affine, bind_in_place, copies, kept
 
 
 @torch.inference_mode()
@@ -20,7 +20,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
     """Allocate the workspace of ``task`` and return its ``Bound``."""
     T, B, I = x.shape  # noqa: E741  (the project's letter for features)
     H, (keep, n_states) = params["W"].shape[1], kept(task, T)
-    p = {name: tensor.clone() for name, tensor in params.items()}
+    p = copies(params)
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
@@ -76,7 +76,7 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             if t:
                 torch.mm(da_steps[t], W, out=dh)
                 torch.mul(dc, f[t], out=dc)
-        torch.mm(da_rows.T, rows, out=grads["U"])  # (4H, T B) (T B, I): the sum over t and batch
+        torch.mm(rows.T, da_rows, out=grads["U"].T)  # (I, T B) (T B, 4H): the sum over t and batch
         torch.mm(da_rows.T, h_rows, out=grads["W"])
         if biased:
             torch.sum(da_rows, dim=0, out=grads["bU"])

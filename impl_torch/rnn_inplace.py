@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
-from impl_torch.workspace import affine, bind_in_place, kept
+from impl_torch.workspace import affine, bind_in_place, copies, kept
 
 
 def times_tanh_prime(h: Tensor, dh: Tensor, out: Tensor) -> None:
@@ -61,7 +61,7 @@ def bind(
     H, (keep, n_states) = len(params["W"]), kept(task, T)
     act, times_act_prime = ACTIVATIONS[activation]
 
-    p = {name: tensor.clone() for name, tensor in params.items()}
+    p = copies(params)
     UT, W, WT = p["U"].T, p["W"], p["W"].T  # views: they follow the updates
     biased = "bU" in p
     rows = x.reshape(T * B, I)  # as x is contiguous a view, too: it follows what is written into x
@@ -91,7 +91,7 @@ def bind(
             times_act_prime(h_steps[t], dh, da_steps[t - 1])
             if t > 1:
                 torch.mm(da_steps[t - 1], W, out=dh)
-        torch.mm(da_rows.T, rows, out=grads["U"])  # (H, T B) (T B, I): the sum over t and batch
+        torch.mm(rows.T, da_rows, out=grads["U"].T)  # (I, T B) (T B, H): the sum over t and batch
         torch.mm(da_rows.T, h_rows, out=grads["W"])
         if biased:
             torch.sum(da_rows, dim=0, out=grads["bU"])

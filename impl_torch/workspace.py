@@ -28,6 +28,16 @@ def kept(task: str, T: int) -> tuple[int, int]:
     return (1, 1) if task in ("forward", "stream") else (T, T + 1)
 
 
+def copies(params: Params) -> Params:
+    """Copies of the parameters, which the update moves.
+
+    U, and so dL/dU, is stored as U^T: a product of few rows and many columns sums over t and batch, since
+    many rows and few columns take up to twelve times as long.
+    """
+    p = {name: tensor.clone() for name, tensor in params.items()}
+    return p | {"U": params["U"].T.clone(memory_format=torch.contiguous_format).T}
+
+
 def bind_in_place(
     task: str,
     params: Params,

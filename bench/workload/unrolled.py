@@ -154,11 +154,11 @@ def in_place(
     dL/dU takes another product for the last gate.
     """
     s, gates, rows = case.shape, cell.gates * case.shape.H, case.shape.T * case.shape.B
-    forward = [nt(rows, s.I, gates), *repeated(s.T, [nt(s.B, s.H, gates), *step]), nt(s.B, s.H, s.O)]
+    forward = [nn(rows, s.I, gates), *repeated(s.T, [nt(s.B, s.H, gates), *step]), nt(s.B, s.H, s.O)]
     back = [*passes(s.B * s.O, HUBER[:2] + HUBER[3:]), tn(s.O, s.B, s.H), nn(s.B, s.O, s.H)]
     back += [*repeated(s.T, step_back), *repeated(s.T - 1, [nn(s.B, gates, s.H), *handed])]
     back.append(tn(gates, rows, s.H))
-    back += [tn(block, rows, s.I) for block in ((gates - s.H, s.H) if apart else (gates,))]
+    back += [tn(s.I, rows, block) for block in ((gates - s.H, s.H) if apart else (gates,))]
     if case.bias:
         forward.append(each("add", gates, times=1 - apart))
         back += [summed(rows, gates), *([summed(rows, s.H)] if apart else []), summed(s.B, s.O)]
