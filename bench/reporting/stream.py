@@ -19,7 +19,7 @@ from bench.reporting.section import (
     TextTable,
     data_uri,
     text_table,
-)
+)  # fmt: skip
 from bench.reporting.stream_plot import mean_of_group, tail_plot
 from bench.reporting.tables import HEADLINES
 from bench.reporting.tail import MACHINE, frequency, headline, label, measured, troubles

@@ -85,9 +85,8 @@ def _curves(tails: Tails, response: bool) -> Iterator[Curve]:
 def _curve(tail: Tail, look: dict[str, Any], response: bool) -> Curve:
     histograms = (burst.response if response else burst.times for burst in tail.bursts)
     times, shares = merged(filter(None, histograms)).slower()
-    shares = np.concatenate(
-        ([1.0], shares[:-1])
-    )  # none is slower than the longest, which a log axis cannot show
+    # none is slower than the longest: a share of 0, which a log axis does not show
+    shares = np.concatenate(([1.0], shares[:-1]))
     times = np.concatenate((times[:1], times[:-1], [tail.longest_ns(response=response)]))
     quantiles = tail.response if response else tail.times
     return Curve(
