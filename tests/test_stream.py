@@ -89,6 +89,31 @@ def test_a_step_in_place_allocates_nothing(cell: str, activation: str, bias: boo
     assert bytes_allocated(bound_of("numpy-batched", cell, activation, bias=bias)) > smallest
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_forward_pass_in_place_needs_the_same_memory_for_any_number_of_steps(cell: str) -> None:
+    def bytes_needed(T: int) -> int:
+        case = replace(
+            case_of("float64", Shape(T=T, B=2, I=1, H=64, O=2), cell=cell, bias=True), task="forward"
+        )
+        batch, bind = data.make(case), catalog.find("numpy-inplace").load(cell)
+        tracemalloc.start()
+        try:
+            bind(
+                case.task,
+                batch.params,
+                batch.x,
+                batch.y,
+                delta=1.0,
+                lr=1.0,
+                **find_cell(cell).options("tanh"),
+            ).call()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert abs(bytes_needed(1000) - bytes_needed(1)) < 2 * 64 * 8  # one state
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(("cell", "activation"), OPTIONS)
 def test_a_step_in_place_allocates_nothing_in_pytorch(cell: str, activation: str, bias: bool) -> None:
