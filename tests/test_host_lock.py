@@ -259,6 +259,7 @@ TEXT = '{"pid":%s,"user":"ann","since":"%s","command":"x"}'
         "\x00" * 99,
         "",
     ],
+    ids=range(11),  # the texts hold this process's number: each process of pytest-xdist has its own
 )
 def test_what_a_dead_owner_left_is_not_believed(lock: Path, stale: str) -> None:
     lock.write_text(stale)
