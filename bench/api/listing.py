@@ -83,7 +83,7 @@ def variants_main(args: options.VariantsOptions) -> int:
     console = terminal.console()
     console.print(table)
     for refusal in refusals:
-        console.print(refusal, style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(refusal, style="red", markup=False, highlight=False, soft_wrap=not console.is_terminal)
     return 0
 
 

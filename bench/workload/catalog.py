@@ -182,6 +182,16 @@ def _peer(
 
 WITH_STREAM = (*TASKS, STREAM)
 # fmt: off
+# measured beside VARIANTS where --peers asks for them; their libraries come with rnnbench[peers]
+PEERS = (
+    _peer("jax-jit", "jax", _everywhere("bench.workload.peers.jax_scan:{}"),
+        "a scan over the steps, its gradient and update compiled by XLA", autograd=True, tasks=WITH_STREAM),
+    _peer("numba-loop", "numba", _rnn("bench.workload.peers.numba_loop:bind"),
+        "loops over preallocated arrays, compiled; products by SciPy's BLAS", tasks=WITH_STREAM),
+    _peer("onnxruntime-layer", "onnxruntime", _everywhere("bench.workload.peers.onnx_session:{}"),
+        "nn.RNN, GRU or LSTM and Linear, exported from PyTorch",
+        tasks=("forward",), dtypes=("float32",), activations=("tanh", "relu")),
+)
 VARIANTS = (
     Variant("numpy-published", "numpy", _rnn("impl_numpy.contract:rnn_published", "numpy_published"),
         "the tutorial's recursion, per sample; its gradient is known to be wrong",
@@ -208,16 +218,6 @@ VARIANTS = (
         "the same in a workspace allocated once", role="fastest", tasks=WITH_STREAM),
     _torch("torch-compile", _everywhere("impl_torch.compiled:{}"),
         "loss, gradient and update as one compiled graph", role="compiled", compiles=True, tasks=WITH_STREAM),
-)
-# measured beside these where --peers asks for them; their libraries come with rnnbench[peers]
-PEERS = (
-    _peer("jax-jit", "jax", _everywhere("bench.workload.peers.jax_scan:{}"),
-        "a scan over the steps, its gradient and update compiled by XLA", autograd=True, tasks=WITH_STREAM),
-    _peer("numba-loop", "numba", _rnn("bench.workload.peers.numba_loop:bind"),
-        "loops over preallocated arrays, compiled; products by SciPy's BLAS", tasks=WITH_STREAM),
-    _peer("onnxruntime-layer", "onnxruntime", _everywhere("bench.workload.peers.onnx_session:{}"),
-        "nn.RNN, GRU or LSTM and Linear, exported from PyTorch",
-        tasks=("forward",), dtypes=("float32",), activations=("tanh", "relu")),
 )
 # fmt: on
 BASELINE = "numpy-batched"
