@@ -13,6 +13,7 @@ from bench.workload import catalog
 from bench.workload.case import ACTIVATIONS, DTYPES, LAYOUTS, TASKS
 from bench.workload.catalog import Variant
 from bench.workload.cell import CELLS
+from bench.workload.peers.libraries import EXTRA
 from bench.workload.plugins import Plugin, installed
 
 LISTING_SECONDS = 20.0  # in which a plug-in tells what it is: its import, perhaps that of PyTorch
@@ -59,7 +60,8 @@ def variants_main(args: options.VariantsOptions) -> int:
     reasons = {peer: catalog.why_no_peer(peer) for peer in catalog.PEERS}
     offered = [(variant, plugin.origin) for plugin, variant in plugged.items()]
     offered += [(peer, "rnnbench[peers], also by --peers") for peer, reason in reasons.items() if not reason]
-    refusals += [f"{peer.name}: {reason}" for peer, reason in reasons.items() if reason]
+    if absent := [peer.name for peer, reason in reasons.items() if reason]:
+        refusals.append(f"{listing(absent)} {'comes' if len(absent) == 1 else 'come'} with: {EXTRA}")
     variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
     if args.json:
         records = [_record(variant) for variant in variants]
