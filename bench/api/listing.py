@@ -61,7 +61,7 @@ def variants_main(args: options.VariantsOptions) -> int:
     offered = [(variant, plugin.origin) for plugin, variant in plugged.items()]
     offered += [(peer, "rnnbench[peers], also by --peers") for peer, reason in reasons.items() if not reason]
     if absent := [peer.name for peer, reason in reasons.items() if reason]:
-        refusals.append(f"{listing(absent)} {'comes' if len(absent) == 1 else 'come'} with: {EXTRA}")
+        refusals.append(f"{listing(absent)} need: {EXTRA}")
     variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
     if args.json:
         records = [_record(variant) for variant in variants]
