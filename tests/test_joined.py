@@ -191,15 +191,12 @@ def cut_off(journal: Path) -> None:
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
 
 
-def other_plan(journal: Path) -> None:
-    other = journal.parent.parent / "other"
-    made = swept(other, hidden=(64,), batch=(1, 4))
-    shutil.copy(made.write() / next(iter(made.parts)) / FILE_NAME, journal)
-    shutil.rmtree(other)
-
-
-def other_host(journal: Path) -> None:
+def other_seed(journal: Path) -> None:
+    """The journal of the same case of another sweep, whose folder it is put into."""
     shutil.copy(journal.parents[2] / "twin" / journal.parent.name / FILE_NAME, journal)
+
+
+OTHER_JOURNAL = "has another journal than was measured; rnnbench report"
 
 
 @pytest.mark.parametrize(
@@ -207,16 +204,15 @@ def other_host(journal: Path) -> None:
     [
         (damage, "line 2 cannot be read"),
         (Path.unlink, "cannot read"),
-        (cut_off, "was cut off; rnnbench report"),
-        (other_plan, "was measured by another plan than that of sweep.jsonl"),
-        (other_host, "was measured on another host than sweep.jsonl says"),
+        (cut_off, OTHER_JOURNAL),
+        (other_seed, OTHER_JOURNAL),
     ],
 )
 def test_a_journal_that_cannot_be_used_is_one_line_and_the_rest_stands(
     breaks: Callable[[Path], None], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = {"hidden": (8, 512), "batch": (1, 16)}
-    swept(tmp_path / "twin", **sizes, hosts=2, host_of=lambda _: "host-2").write()
+    swept(tmp_path / "twin", **sizes, seed=2).write()
     made = swept(tmp_path / "sweep", **sizes)
     folder = made.write()
     part = list(made.parts)[2]

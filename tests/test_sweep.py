@@ -1,5 +1,6 @@
 """How parts are handed out, and what is kept of them: with hosts that are played, without Dask."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -295,6 +296,56 @@ def test_a_partial_part_makes_the_sweep_partial(tmp_path, whole) -> None:
     end, _ = share(tmp_path / "s", PlayedPool(lambda host, part, asked: whole(part, status="partial")))
     assert end.status == "partial"
     assert load_sweep(tmp_path / "s").missing == []
+
+
+def deleted(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def renamed(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def damaged(folder: Path) -> None:
+    file = folder / "journal.jsonl"
+    file.write_bytes(file.read_bytes().replace(b"played", b"flayed"))
+
+
+def of_another(folder: Path) -> None:
+    file = folder / "journal.jsonl"
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
+
+
+@pytest.mark.parametrize("breaks", [deleted, renamed, damaged, of_another])
+def test_resume_measures_again_what_cannot_be_read(tmp_path, whole, breaks) -> None:
+    folder, again = tmp_path / "s", PlayedPool(lambda host, part, asked: whole(part))
+    share(folder, again)
+    breaks(folder / PARTS[1])
+    assert [tile.part.name for tile in load_sweep(folder).missing] == [PARTS[1]]
+    again.started.clear()
+    assert share(folder, again)[0].status == "complete"
+    assert [part for _, part in again.started] == [PARTS[1]]
+    assert load_sweep(folder).missing == []
+
+
+def test_what_is_gone_and_cannot_be_measured_again_is_missing(tmp_path, whole) -> None:
+    share(tmp_path / "s", PlayedPool(lambda host, part, asked: whole(part)))
+    shutil.rmtree(tmp_path / "s" / PARTS[1])
+    end, (line,) = share(tmp_path / "s", PlayedPool(lambda host, part, asked: "no room"))
+    assert (end.status, end.reason) == ("partial", "1 case missing")
+    assert f"{PARTS[1]} is missing on host-" in line
+
+
+def test_resume_measures_again_what_is_partial_and_keeps_it_where_that_fails(tmp_path, whole) -> None:
+    def react(host: str, part: str, asked: int) -> Outcome:
+        return whole(part, status="partial" if part == PARTS[1] else "complete")
+
+    share(tmp_path / "s", PlayedPool(react))
+    again = PlayedPool(lambda host, part, asked: "no room")
+    assert share(tmp_path / "s", again)[0].status == "partial"
+    assert {part for _, part in again.started} == {PARTS[1]}
+    assert load_sweep(tmp_path / "s").missing == []
+    assert share(tmp_path / "s", PlayedPool(lambda host, part, asked: whole(part)))[0].status == "complete"
 
 
 # --- the file

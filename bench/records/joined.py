@@ -15,7 +15,7 @@ from msgspec import structs
 from bench.machine.errors import UserError
 from bench.machine.wording import count
 from bench.records import journal, sweep
-from bench.records.record import Decision, End, Group, Missing, Plan
+from bench.records.record import Decision, End, Missing, Plan
 from bench.records.run import Run, make_run
 from bench.records.sweep import SavedSweep, Tile
 
@@ -79,7 +79,7 @@ def _run_of(tile: Tile, plan: Plan, unread: list[str]) -> Run:
     """Return the run of a part; without ``host`` and values if it is missing."""
     groups = [group for group in plan.groups if group.name in tile.part.groups]
     try:
-        return _load_tile(tile, groups)
+        return tile.load()
     except UserError as error:
         reason = str(error)
     unread += [reason] * (tile.folder is not None)
@@ -90,21 +90,6 @@ def _run_of(tile: Tile, plan: Plan, unread: list[str]) -> Run:
     missing = [Missing(group.name, reason) for group in groups]
     cut = structs.replace(plan, groups=groups, pairs=pairs, ladder=[], probes=[], missing=missing)
     return replace(make_run([cut]), warnings=())
-
-
-def _load_tile(tile: Tile, groups: Sequence[Group]) -> Run:
-    """Read the run of a part; raise UserError if there is none, or it cannot stand for the part."""
-    if tile.folder is None or tile.host is None:
-        raise UserError(tile.reason)
-    run = journal.load_run(tile.folder)
-    if run.plan.groups != groups:
-        raise UserError(f"{tile.folder} was measured by another plan than that of {sweep.FILE_NAME}")
-    if run.environment.machine.get("host") not in (None, "", tile.host.host):
-        raise UserError(f"{tile.folder} was measured on another host than {sweep.FILE_NAME} says")
-    if run.state == "interrupted" or run.extensions:
-        how = "extended by itself" if run.extensions else "cut off"
-        raise UserError(f"{tile.folder} was {how}; rnnbench report {tile.folder} shows it")
-    return replace(run, host=tile.host.name)
 
 
 def _join(plan: Plan, runs: Sequence[Run]) -> Run:

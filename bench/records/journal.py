@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import force_setattr
 
+from bench.machine.errors import UserError
 from bench.records.contradictions import of_run, refuse_contradictions
 from bench.records.record import SCHEMA, AnyRecord, Burst, Check
 from bench.records.run import Run, make_run
@@ -47,13 +48,13 @@ class Journal(SealedWriter[AnyRecord]):
         return journal, content.records, content.warnings
 
 
-def load_run(path: Path) -> Run:
-    """Read a run from its folder or its journal.
+def load_run(path: Path, seal: str | None = None) -> Run:
+    """Read a run from its folder or its journal; ``seal``, if given, is that of its last line.
 
     Raises:
-        UserError: the journal cannot be read, or contradicts its own plan.
+        UserError: the journal cannot be read, has another seal, or contradicts its own plan.
     """
-    run = make_run(*read_journal(path))
+    run = make_run(*read_journal(path, seal))
     refuse_contradictions(path / FILE_NAME if path.is_dir() else path, of_run(run))
     return run
 
@@ -63,13 +64,15 @@ def read_begin(path: Path, lines: int) -> Content[AnyRecord]:
     return load_sealed(path, FORMAT, _SharingDecoder(), lines)
 
 
-def read_journal(path: Path) -> tuple[list[AnyRecord], list[str]]:
+def read_journal(path: Path, seal: str | None = None) -> tuple[list[AnyRecord], list[str]]:
     """Read all records of a journal; return them and the warnings about the file.
 
     Raises:
-        UserError: the file is missing, damaged, too large, without plan, or has another schema.
+        UserError: the file is missing, damaged, too large, without plan, or has another schema or seal.
     """
     content = load_sealed(path, FORMAT, _SharingDecoder())
+    if seal not in (None, content.seal.decode()):
+        raise UserError(f"{path} has another journal than was measured; rnnbench report {path} shows it")
     return content.records, content.warnings
 
 

@@ -6,15 +6,17 @@ beside these folders begins with the declared ``Sweep``. Each part then has a ``
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from bench.machine.errors import UserError
+from bench.records import journal
 from bench.records.contradictions import of_run, quoted, refuse_contradictions
 from bench.records.record import Amount, Facts, Plan, Record
-from bench.records.run import make_run
+from bench.records.run import Run, make_run
 from bench.records.sealed import Content, Decoder, Format, SealedWriter, load_sealed
 
 FILE_NAME = "sweep.jsonl"
@@ -94,10 +96,14 @@ class SweepFile(SealedWriter[AnyRecord]):
 
     @classmethod
     def reopen(cls, folder: Path) -> tuple["SweepFile", "SavedSweep"]:
-        """Open a sweep to go on with it; errors are those of ``load_sweep``, or that the file is in use."""
+        """Open a sweep to go on with it: a tile that is partial or cannot be read is to be measured again.
+
+        Errors are those of ``load_sweep``, or that the file is in use.
+        """
         file, content = cls.reopened(folder / FILE_NAME, FORMAT, _decode, lambda _: None)
         try:
-            return file, _saved(folder, content)
+            saved = _saved(folder, content)
+            return file, replace(saved, tiles=tuple(tile.checked(partial=False) for tile in saved.tiles))
         except BaseException:
             file.close()
             raise
@@ -113,6 +119,26 @@ class Tile:
     measured: Measured | None
     reason: str
 
+    def load(self) -> Run:
+        """Read the run.
+
+        Raises:
+            UserError: there is none, it cannot be read, or its journal is not the one that was measured.
+        """
+        if self.folder is None or self.host is None or self.measured is None:
+            raise UserError(self.reason)
+        return replace(journal.load_run(self.folder, self.measured.seal), host=self.host.name)
+
+    def checked(self, *, partial: bool = True) -> "Tile":
+        """Return this tile, as missing if it cannot be read, or is partial where ``partial`` is False."""
+        try:
+            end = self.load().end
+        except UserError as error:
+            return replace(self, folder=None, measured=None, reason=str(error))
+        if partial or end is None or end.status == "complete":
+            return self
+        return replace(self, folder=None, measured=None, reason=end.reason)
+
 
 @dataclass(frozen=True, slots=True)
 class SavedSweep:
@@ -127,8 +153,8 @@ class SavedSweep:
 
     @property
     def missing(self) -> list[Tile]:
-        """Return the tiles that were not measured."""
-        return [tile for tile in self.tiles if tile.folder is None]
+        """Return the tiles that were not measured, or whose journal is gone, damaged or another's."""
+        return [tile for tile in (tile.checked() for tile in self.tiles) if tile.folder is None]
 
 
 def load_sweep(folder: Path) -> SavedSweep:
