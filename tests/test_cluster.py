@@ -1,7 +1,11 @@
 """A plan measured on other hosts: by real workers of Dask on this machine, which play what they measure."""
 
+import gc
 import json
+import os
 import re
+import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -139,7 +143,8 @@ def test_after_a_killed_client_its_part_ends_and_resume_measures_the_rest(
 def test_a_worker_of_other_versions_is_refused_by_name_or_told(cluster: Loopback, tmp_path: Path) -> None:
     python = python_without(tmp_path / "venv", "numpy", "torch", versions=["numpy-1.0.dist-info"])
     cluster.only("a")
-    cluster.worker("odd", python=python, played=False)
+    lock = str(cluster.folder / "a.lock")  # it is of the same host
+    cluster.worker("odd", python=python, played=False, lock=lock)
     cluster.await_hosts(2)
     with pytest.raises(UserError) as refused:
         run(cluster, tmp_path / "s")
@@ -170,6 +175,58 @@ def test_a_scheduler_that_is_not_there_is_told_within_seconds(
     monkeypatch.setattr("bench.cluster.pool.CONNECT_S", 0.2)
     with pytest.raises(UserError, match=r"no scheduler answers at tcp://127\.0\.0\.1:1; start one"):
         carry_out(replace(OPTIONS, scheduler="tcp://127.0.0.1:1", out=str(tmp_path / "s")), ["rnnbench"])
+
+
+def test_another_program_at_the_address_is_told_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.cluster.pool.CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"no scheduler answers at {address}"):
+            carry_out(replace(OPTIONS, scheduler=address, out=str(tmp_path / "s")), ["rnnbench"])
+
+
+def test_tls_that_is_not_set_up_is_told_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=r"cannot connect to tls://127\.0\.0\.1:1: set TLS up for Dask"):
+        carry_out(replace(OPTIONS, scheduler="tls://127.0.0.1:1"), ["rnnbench"])
+    gc.collect()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_frozen_worker_is_told_within_seconds(
+    cluster: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.only("a", "b")
+    monkeypatch.setattr("bench.cluster.pool.ANSWER_S", 2.0)
+    cluster.processes["b"].send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(UserError, match=r"the worker tcp://\S+ gives no answer: wake it up, or end it"):
+            run(cluster, tmp_path / "s")
+    finally:
+        cluster.kill("b")
+
+
+def test_a_worker_that_another_client_keeps_busy_is_waited_for(
+    cluster: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client, Event
+
+    cluster.only("a")
+    monkeypatch.setattr("bench.cluster.pool.BUSY_S", 0.1)
+    with Client(cluster.address, set_as_default=False) as other:
+        free = Event("free", client=other)
+        task = other.submit(Event.wait, free)
+
+        class Said(list[str]):
+            def append(self, line: str) -> None:
+                super().append(line)
+                free.set()
+
+        wait_for(lambda: any(other.processing().values()))
+        as_written(cluster, run(cluster, tmp_path / "s", said := Said()))
+        assert task.result()
+    assert re.match(r"waits for tcp://\S+, which does not answer yet", said[0])
 
 
 def test_a_scheduler_without_workers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,6 +269,8 @@ def test_nothing_of_dask_reaches_a_process_that_times(
     assert told["environment"]["MALLOC_TRIM_THRESHOLD_"] == KEEPS_MEMORY["MALLOC_TRIM_THRESHOLD_"]
     assert [name for name in told["environment"] if name.startswith("DASK")] == []
     assert told["threads"] == ["MainThread"]
+    kept = load_run(next((tmp_path / "s").glob("0*"))).environment.kept
+    assert kept["PYTHONPATH"].split(os.pathsep) == [str(tmp_path)]  # as the user gave it
     assert told["modules"] == []
 
 

@@ -1,7 +1,9 @@
 """How parts are handed out, and what is kept of them: with hosts that are played, without Dask."""
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -204,7 +206,9 @@ def test_a_host_of_other_versions_that_comes_later(tmp_path, whole, allowed: boo
     )
     _, said = share(tmp_path / "s", pool, any_environment=allowed)
     assert {host for host, _ in pool.started} == hosts
-    assert len([line for line in said if "tcp://b:1 came later and is not used" in line]) == (not allowed)
+    (line,) = (line for line in said if "came later" in line)
+    used = "" if allowed else " and is not used"
+    assert line == f"tcp://b:1 came later{used}: the hosts differ (numpy: 1 on host-1, 2 on tcp://b:1)"
 
 
 def test_a_worker_that_comes_later_and_cannot_be_used_is_told_once(tmp_path, whole) -> None:
@@ -213,10 +217,47 @@ def test_a_worker_that_comes_later_and_cannot_be_used_is_told_once(tmp_path, who
 
 
 def test_how_versions_differ_names_the_hosts() -> None:
-    assert differences([A, B]) == ""
-    without = replace(A, told=Description("a", "a", 2, VERSIONS | {"torch": "none", "commit": "none"}))
-    assert differences([without]) == "torch: none on tcp://a:1"
-    assert differences([A, OTHER, A]) == "numpy: 1 on tcp://a:1 and tcp://a:1, 2 on tcp://b:1"
+    assert differences([("a", VERSIONS), ("b", VERSIONS)]) == ""
+    assert differences([("a", VERSIONS | {"torch": "none", "commit": "none"})]) == "torch: none on a"
+    hosts = [("a", VERSIONS), ("b", OTHER.told.versions), ("c", VERSIONS)]
+    assert differences(hosts) == "numpy: 1 on a and c, 2 on b"
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_resumed_sweep_is_held_to_the_versions_of_its_results(
+    tmp_path, whole, monkeypatch, allowed: bool
+) -> None:
+    share(tmp_path, PlayedPool(lambda host, part, asked: whole(part), lambda look: [A]), everywhere=True)
+    pool = PlayedPool(lambda host, part, asked: whole(part), lambda look: [OTHER])
+    monkeypatch.setattr(sweep, "connected", lambda scheduler: nullcontext(pool))
+    args = RunOptions(resume=str(tmp_path), scheduler=1, any_environment=allowed)
+    different, said = r"the hosts differ \(numpy: 1 on host-1, 2 on tcp://b:1\)", list[str]()
+    if not allowed:
+        with pytest.raises(UserError, match=different):
+            carry_out(args, ["rnnbench"], say=said.append)
+        return
+    assert carry_out(args, ["rnnbench"], say=said.append).end.status == "complete"
+    assert [bool(re.fullmatch(different, line)) for line in said] == [True]
+
+
+def test_a_later_host_is_held_to_the_results_of_hosts_that_are_gone(tmp_path, whole) -> None:
+    failing = PlayedPool(
+        lambda host, part, asked: whole(part) if part == PARTS[0] else "no room", there=lambda look: [A]
+    )
+    share(tmp_path, failing)
+    _, said = share(
+        tmp_path, other := PlayedPool(lambda host, part, asked: whole(part), there=lambda _: [OTHER])
+    )
+    assert other.started == []
+    assert "is not used: the hosts differ (numpy: 1 on host-1" in said[0]
+
+
+def test_what_is_in_the_way_of_a_case_is_told_before_anything_is_measured(tmp_path, whole) -> None:
+    (tmp_path / PARTS[-1]).touch()
+    pool = PlayedPool(lambda host, part, asked: whole(part))
+    with pytest.raises(UserError, match="cannot make the folder"):
+        share(tmp_path, pool)
+    assert pool.started == []
 
 
 # --- what is kept
@@ -238,6 +279,7 @@ def test_what_was_whole_at_an_interrupt_is_kept_and_resume_measures_the_rest(
     assert exit_code(end, disagrees=False) == (143 if interrupt is Terminated else 130)
     before = load_sweep(tmp_path / "s")
     assert [tile.part.name for tile in before.missing] == PARTS[1:]
+    assert before.missing[0].reason == end.reason != before.missing[1].reason
     again = PlayedPool(lambda host, part, asked: whole(part), there=lambda look: [B, A])
     end, _ = share(tmp_path / "s", again)
     assert end.status == "complete"
@@ -430,7 +472,8 @@ def test_a_scheduler_is_an_address_or_a_number_of_workers(text: str, read: str |
 
 
 @pytest.mark.parametrize(
-    "text", ["local", "local:0", "local:65", "local:x", "host:8786", "tcp://host", "tcp://:1"]
+    "text",
+    ["local", "local:0", "local:65", "local:x", "host:8786", "tcp://host", "tcp://:1", "http://host:1"],
 )
 def test_what_is_no_scheduler_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"is no scheduler: give tcp://HOST:PORT, or local:N"):

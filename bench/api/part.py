@@ -1,5 +1,6 @@
 """Measure the plan of a part as ``rnnbench run`` does, in a process of its own: see bench.cluster.part."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,9 @@ def main() -> None:
     with replies() as send, terminable():
         job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
         error = ""
+        os.environ.pop("PYTHONPATH", None)
+        if job.python_path is not None:  # the journal tells the user's, as that of a plain run does
+            os.environ["PYTHONPATH"] = job.python_path
         try:
             with host_lock(job.plan.command, no_wait=job.no_wait):
                 measure(
@@ -32,7 +36,8 @@ def main() -> None:
                     progress=partial(run_progress, lines=False),
                 )
         except (UserError, OSError) as failure:
-            error = error_text(failure)
+            # a disk's error alone: the folder that is to be resumed will be gone
+            error = error_text(failure.__cause__ if isinstance(failure.__cause__, OSError) else failure)
         send(msgspec.json.encode(Reply(error)))
 
 

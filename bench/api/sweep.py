@@ -1,9 +1,10 @@
 """Measure a plan in parts on the hosts of a scheduler: ``rnnbench run --scheduler``."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from bench.cluster.part import Job
@@ -18,7 +19,7 @@ from bench.machine.wording import count, one_line
 from bench.measure.split import split
 from bench.records import journal, sweep
 from bench.records.folder import make_folder
-from bench.records.record import Plan
+from bench.records.record import Facts, Plan
 from bench.records.sealed import MAX_RECORDS
 from bench.records.sweep import Ended, Host, Measured, Part, SavedSweep, Sweep, SweepFile, Unmeasured
 from bench.reporting.display import SweepProgress, sweep_progress
@@ -40,7 +41,11 @@ def new_sweep(
     with connected(args.scheduler) as pool:
         hosts = usable(pool, any_environment=args.any_environment, say=say)
         # the first host stands for all: others tell in their journals which devices they lack
-        plan = declare(pool.devices(hosts[0]), min(host.told.cpus for host in hosts))
+        devices = pool.devices(hosts[0], say)
+        try:
+            plan = declare(devices, min(host.told.cpus for host in hosts))
+        except UserError as error:
+            raise UserError(f"{error} (with the devices of {hosts[0].workers[0]})") from error
         parts = [Part(name, [group.name for group in one.groups]) for name, one in split(plan).items()]
         make_folder(folder)
         with SweepFile(folder / sweep.FILE_NAME) as file:
@@ -62,12 +67,19 @@ def resume_sweep(args: RunOptions, folder: Path, say: Say) -> Ended:
         if not saved.missing and not saved.declared.everywhere:
             raise UserError(f"{folder} is complete: there is nothing to go on with")
         with connected(args.scheduler) as pool:
-            usable(pool, any_environment=args.any_environment, say=say)
+            usable(pool, any_environment=args.any_environment, say=say, earlier=earlier_versions(saved))
             return Sharing(pool, file, saved, args, say).run()
 
 
-def usable(pool: Pool, *, any_environment: bool, say: Say) -> list[PoolHost]:
-    """Return the hosts of a scheduler; tell or refuse different versions.
+def earlier_versions(saved: SavedSweep) -> dict[str, Facts]:
+    """Return the versions of the hosts that have measured a part, by name."""
+    return {tile.host.name: tile.host.facts for tile in saved.tiles if tile.measured and tile.host}
+
+
+def usable(
+    pool: Pool, *, any_environment: bool, say: Say, earlier: Mapping[str, Facts] = MappingProxyType({})
+) -> list[PoolHost]:
+    """Return the hosts of a scheduler; tell or refuse versions that differ, also from ``earlier`` hosts.
 
     Raises:
         UserError: a worker cannot be used; or versions differ, and ``any_environment`` is False.
@@ -75,7 +87,8 @@ def usable(pool: Pool, *, any_environment: bool, say: Say) -> list[PoolHost]:
     hosts = list(pool.hosts().values())
     for reason in pool.unusable:
         raise UserError(reason)
-    if different := differences(hosts):
+    now = [(host.workers[0], host.told.versions) for host in hosts]
+    if different := differences([*earlier.items(), *now]):
         if not any_environment:
             raise UserError(f"the hosts differ ({different}); {INSTALL}, or give --any-environment")
         say(f"the hosts differ ({different})")
@@ -99,7 +112,8 @@ class Sharing:
         self._declared = saved.declared
         self._plans = split(saved.declared.plan)
         self._names = {host.id: name for name, host in saved.hosts.items()}
-        self._admitted: dict[str, PoolHost] = {}  # by name
+        self._versions = earlier_versions(saved)  # of the hosts whose results stand, or may follow, by name
+        self._admitted: set[str] = set()  # names
         self._refused: set[str] = set()  # ids of hosts, and what was said of workers
         measured = [tile.measured for tile in saved.tiles if tile.measured]
         self._measured = {(one.part, self._queue(one.host)) for one in measured}
@@ -115,6 +129,8 @@ class Sharing:
         began_s = time.monotonic()
 
         def end(status: Any, reason: str, stopped_by: Literal["user", "signal"] | None = None) -> Ended:
+            for host, running in self._running.items():
+                self._file.write(Unmeasured(running.part, host, reason))
             ended = Ended(status, reason, utc_now(), round(time.monotonic() - began_s, 1), stopped_by)
             self._file.write(ended)
             return ended
@@ -176,7 +192,7 @@ class Sharing:
             if self._running:
                 worked_s = time.monotonic()
             elif (
-                not any(self._next(name) for name in self._admitted.keys() - hosts.keys())
+                not any(self._next(name) for name in self._admitted - hosts.keys())
                 or time.monotonic() - worked_s > AWAIT_S
             ):
                 return
@@ -197,18 +213,28 @@ class Sharing:
 
     def _present(self) -> dict[str, PoolHost]:
         """Return the hosts that are there and may be used, by name; a new one gets a name."""
-        present = {}
+        present, later = {}, bool(self._admitted)
         for id_, host in self._pool.hosts().items():
-            different = differences([*self._admitted.values(), host])
-            if id_ not in self._refused and different and not self._args.any_environment:
-                self._refused.add(id_)
-                self._say(f"{host.workers[0]} came later and is not used: the hosts differ ({different})")
+            name = self._names.get(id_, "")
             if id_ in self._refused:
                 continue
+            now = (host.workers[0], host.told.versions)
+            if name not in self._admitted and (different := differences([*self._versions.items(), now])):
+                if not self._args.any_environment:
+                    self._refused.add(id_)
+                    self._say(f"{now[0]} came later and is not used: the hosts differ ({different})")
+                    continue
+                if later:  # otherwise ``usable`` has said so
+                    self._say(f"{now[0]} came later: the hosts differ ({different})")
             if id_ not in self._names:
                 self._names[id_] = f"host-{len(self._names) + 1}"
                 self._file.write(Host(self._names[id_], host.told.host, host.told.versions, id_))
-            present[self._names[id_]] = self._admitted[self._names[id_]] = host
+            name = self._names[id_]
+            present[name], self._versions[name] = host, host.told.versions
+            if name not in self._admitted:
+                self._admitted.add(name)
+                for part in self._plans:  # what is in the way shows before anything is measured
+                    make_folder(sweep.part_folder(self._saved.path, self._declared, part, name))
         for reason in set(self._pool.unusable) - self._refused:
             self._refused.add(reason)
             self._say(reason)
@@ -245,6 +271,5 @@ class Sharing:
         if run.plan != self._plans[part]:
             raise UserError("its journal is of another plan")
         folder = sweep.part_folder(self._saved.path, self._declared, part, host)
-        make_folder(folder)
         write_atomic(folder / journal.FILE_NAME, data)
         return Measured(part, host, seal, run.end.status, run.end.seconds)

@@ -24,7 +24,7 @@ LOOK_S = 0.25  # how often to check that the part is still wanted
 
 
 class Description(msgspec.Struct, frozen=True):
-    """Describe a worker's host; with a lock of its own, it is a host of its own, with another ``id``."""
+    """Describe a worker's host; with a lock or versions of its own it has an ``id`` of its own."""
 
     id: str
     host: str  # the hash that its journals have
@@ -41,6 +41,7 @@ class Job(msgspec.Struct, frozen=True):
     wait_quiet: float | None
     no_wait: bool
     folder: str = ""  # of the journal, on the host that measures
+    python_path: str | None = None  # of that host; the process itself has one that finds ``bench``
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ def describe() -> Description:
     }
     versions = {name: str(facts.get(name) or "none") for name in VERSIONS}
     machine = host.host_hash()
-    own = host.digest(f"{machine}\n{lock}") if lock else machine
+    own = host.digest("\n".join([machine, lock, *versions.values()]))
     return Description(own, machine, host.usable_cpus(), versions)
 
 
@@ -72,7 +73,8 @@ def measure(job: Job) -> bytes:
     """
     with scratch_folder("part") as folder, Child(PROCESS, [], os.environ, deadline_s=math.inf) as child:
         try:
-            child.send(msgspec.structs.replace(job, folder=str(folder)))
+            here = {"folder": str(folder), "python_path": os.environ.get("PYTHONPATH")}
+            child.send(msgspec.structs.replace(job, **here))
             while (reply := child.take(Reply)) is None:
                 if not _wanted():
                     raise UserError("nobody wants it any more")

@@ -1,13 +1,15 @@
 """Find the hosts behind a scheduler of Dask, and give each of them one part at a time."""
 
+import asyncio
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from bench.cluster import part
+from bench.machine.busy import Say
 from bench.machine.devices import Devices, find_devices
 from bench.machine.errors import UserError, error_text
 from bench.machine.libraries import LIBRARIES
@@ -15,7 +17,9 @@ from bench.machine.signals import signals_held_back
 from bench.machine.wording import listing
 
 CONNECT_S, WORKERS_S, RESULT_S = 5.0, 5.0, 60.0
+ANSWER_S = 30.0  # for a worker, or the scheduler, to answer: a first import from a slow disk takes a while
 # Ctrl-C reaches all processes of a terminal, but this one alone decides what becomes of its workers
+BUSY_S = 20.0  # until a search for devices is said to wait for a worker's other tasks
 NO_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 GONE = "the scheduler is gone; rnnbench run --resume goes on with the cases that are missing"
 INSTALL = "install the same versions on every host"
@@ -43,18 +47,30 @@ class Pool:
             UserError: the scheduler is gone.
         """
         try:
-            workers = list(self._client.nthreads())  # scheduler_info may be out of date, or empty
-            self._refuse_lost()
-            if new := [worker for worker in workers if worker not in self._told]:
-                self._told |= self._client.run(part.describe, workers=new, on_error="return")
+            workers = self._client.sync(self._look)
         except OSError as error:
             raise UserError(GONE) from error
+        self._refuse_lost()
         hosts: dict[str, PoolHost] = {}
         for worker in workers:
             if isinstance(told := self._told.get(worker), part.Description):
                 others = hosts[told.id].workers if told.id in hosts else ()
                 hosts[told.id] = PoolHost(told, (*others, worker))
         return hosts
+
+    async def _look(self) -> list[str]:
+        """Return the workers that are there now, and ask the new ones; none is waited for without end."""
+
+        async def ask(worker: str) -> Any:
+            asked = self._client.run(part.describe, workers=[worker], on_error="return")
+            return (await asyncio.wait_for(asked, ANSWER_S))[worker]
+
+        # scheduler_info may be out of date, or empty
+        workers = list(await asyncio.wait_for(self._client.nthreads(), ANSWER_S))
+        new = [worker for worker in workers if worker not in self._told]
+        answers = await asyncio.gather(*map(ask, new), return_exceptions=True)
+        self._told |= dict(zip(new, answers, strict=True))
+        return workers
 
     def _refuse_lost(self) -> None:
         """Raise UserError after a lost connection: Dask has then cancelled all tasks of this client."""
@@ -65,15 +81,28 @@ class Pool:
     def unusable(self) -> list[str]:
         """Return why workers cannot be used, a line for each."""
         return [
-            f"the worker {worker} cannot run rnnbench: {error_text(told)}; {INSTALL}"
+            f"the worker {worker} gives no answer: wake it up, or end it"
+            if isinstance(told, TimeoutError)
+            else f"the worker {worker} cannot run rnnbench: {error_text(told)}; {INSTALL}"
             for worker, told in self._told.items()
             if isinstance(told, Exception)
         ]
 
-    def devices(self, host: PoolHost) -> Devices:
-        """Return the devices of a host."""
-        found: Devices = self._submit(host, find_devices).result(timeout=RESULT_S)
-        return found
+    def devices(self, host: PoolHost, say: Say) -> Devices:
+        """Return the devices of a host, and say so if it is waited for.
+
+        Raises:
+            UserError: the scheduler is gone, or the search failed.
+        """
+        task, where = self._submit(host, find_devices), host.workers[0]
+        try:
+            with suppress(TimeoutError):
+                return task.result(timeout=BUSY_S)  # type: ignore[no-any-return]
+            say(f"waits for {where}, which does not answer yet: another sweep may have it")
+            return task.result()  # type: ignore[no-any-return]
+        except Exception as error:  # of any kind: whatever the worker raised
+            self._refuse_lost()
+            raise UserError(f"the devices of {where} are not known: {error_text(error)}") from error
 
     def start(self, host: PoolHost, job: part.Job) -> Any:
         """Start a part on a host; return the task."""
@@ -114,7 +143,8 @@ def connected(scheduler: str | int) -> Iterator[Pool]:
     try:
         with signals_held_back():  # an interrupted import may raise anything, or nothing
             import dask
-            from distributed import Client, LocalCluster
+            from distributed import Client, LocalCluster, Security
+            from distributed.comm.core import connect
             from distributed.versions import VersionMismatchWarning
     except ImportError as error:
         raise UserError('--scheduler needs Dask: pip install "rnnbench[cluster]"') from error
@@ -133,9 +163,21 @@ def connected(scheduler: str | int) -> Iterator[Pool]:
             with dask.config.set({"distributed.worker.profile.enabled": False}):
                 place = LocalCluster(n_workers=scheduler, threads_per_worker=1, **options)
             stack.callback(place.close, timeout=CONNECT_S)
+
+        async def call() -> None:
+            """Connect once: a client would wait for ever for an answer of another program."""
+            options = Security().get_connection_args("client")
+            await (await connect(scheduler, CONNECT_S, **options)).close()
+
         try:
+            if place == scheduler:
+                asyncio.run(asyncio.wait_for(call(), 2 * CONNECT_S))
             client = Client(place, timeout=CONNECT_S, set_as_default=False)
             stack.callback(client.close, timeout=CONNECT_S)
+        except TypeError as error:  # of ssl: Dask has no certificate for tls://
+            raise UserError(
+                f"cannot connect to {place}: set TLS up for Dask here, as on the hosts"
+            ) from error
         except (OSError, ValueError) as error:  # a time-out is an OSError
             raise UserError(f"no scheduler answers at {place}; start one there: dask scheduler") from error
         try:
@@ -148,13 +190,16 @@ def connected(scheduler: str | int) -> Iterator[Pool]:
         yield Pool(client)
 
 
-def differences(hosts: Sequence[PoolHost]) -> str:
-    """Return how the versions of the hosts differ, or which host lacks a library; empty if all is alike."""
+def differences(hosts: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """Return how the versions of the hosts differ, or which host lacks a library; empty if all is alike.
+
+    ``hosts`` are pairs: how to call a host, and its versions.
+    """
     clauses = []
     for name in part.VERSIONS:
         places: dict[str, list[str]] = {}
-        for host in hosts:
-            places.setdefault(host.told.versions[name], []).append(host.workers[0])
+        for host, versions in hosts:
+            places.setdefault(versions[name], []).append(host)
         if len(places) > 1 or (name in LIBRARIES and "none" in places):
             clauses.append(f"{name}: {', '.join(f'{v} on {listing(where)}' for v, where in places.items())}")
     return "; ".join(clauses)

@@ -168,7 +168,7 @@ def scheduler(text: str) -> str | int:
     kind, _, rest = text.partition(":")
     if kind == "local" and _is_digits(rest) and 1 <= int(rest) <= MOST_WORKERS:
         return int(rest)
-    if not re.fullmatch(r"[a-z]+://[^/\s]+:\d+", text):
+    if not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", text):
         raise UserError(f"{text!r} is no scheduler: give tcp://HOST:PORT, or local:N for N workers here")
     return text
 
