@@ -232,6 +232,14 @@ def test_a_size_without_a_verdict_is_no_end_of_a_bracket_and_lies_within_the_int
             (cell(8, 1.0, "UNRESOLVED"), cell(32, 1.0, "UNRESOLVED")), [8, 32],
             "neither is proved to be faster at any H from 8 to 32",
         ),
+        (
+            (cell(8, 1.0, "UNRESOLVED"), cell(32, None, "MISSING")), [8, 32],
+            "neither is proved to be faster at any H from 8 to 32 (no result at 32)",
+        ),
+        (
+            (cell(8, None, "MISSING"), cell(32, None, "MISSING")), [8, 32],
+            "nothing was measured at any H from 8 to 32",
+        ),
     ],
 )  # fmt: skip
 def test_no_word_but_faster_and_slower_is_a_sign_and_the_others_stay_visible(cells, undecided, clause):

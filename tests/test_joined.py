@@ -179,6 +179,20 @@ def test_json_names_the_machine_of_each_row(tmp_path: Path, capsys: pytest.Captu
     assert set(bench.load(tmp_path / "sweep").frame["run"]) == {"host-1", "host-2"}
 
 
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (4, "Nothing was measured at any of 4 sizes"),
+        (3, "Neither is proved to be faster at any of 1 size, and 3 without a result"),
+    ],
+)
+def test_of_sizes_that_were_not_measured_nothing_is_said(lost: int, said: str, tmp_path: Path) -> None:
+    made = swept(tmp_path / "sweep", hidden=(8, 512), batch=(1, 16))
+    made.records = records_of(made.plan, with_ratio(lambda H, B: 0.0))
+    made.host_of = lambda number: "" if number < lost else "host-1"
+    assert answer.title([best_map(load_measured(made.write(), []))]) == said
+
+
 # ---- what is broken
 
 

@@ -180,7 +180,7 @@ def test_everywhere_the_parts_of_a_lost_host_are_missing_there(tmp_path, whole) 
     assert (end.status, end.reason) == ("partial", "3 cases missing")
     assert {(tile.host.host, tile.reason) for tile in saved.missing} == {
         ("b", "its host was lost while it measured"),
-        ("b", "no host began it"),
+        ("b", "no host measured it before the end"),
     }
     assert pool.cancelled == [["b", PARTS[0]]]
     assert [line for line in said if "is missing on host-2" in line] == said != []

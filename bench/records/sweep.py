@@ -194,7 +194,8 @@ def _saved(folder: Path, content: Content[AnyRecord]) -> SavedSweep:
     def tile(part: Part, host: str) -> Tile:
         found, where = measured.get((part.name, host)), hosts.get(host)
         if found is None:
-            return Tile(part, where, None, None, reasons.get((part.name, host), "no host began it"))
+            reason = reasons.get((part.name, host), "no host measured it before the end")
+            return Tile(part, where, None, None, reason)
         path = part_folder(folder, declared, part.name, found.host)
         return Tile(part, hosts[found.host], path, found, "")
 

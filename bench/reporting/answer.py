@@ -461,9 +461,14 @@ def title(maps: Sequence[SizeMap]) -> str:
     counts = Counter(_faster(cell) for cell in cells if cell.faster)
     start, verb = "", "is"
     if not counts:
-        if not all(cell.comparison.verdict == "NONE" and cell.comparison.ratio for cell in cells):
-            return f"Neither is proved to be faster at any of {len(cells)} sizes{of_cell}"
-        counts = Counter(map(_faster, cells))
+        known = [cell for cell in cells if cell.comparison.verdict != "MISSING"]
+        if not known:
+            return f"Nothing was measured at any of {len(cells)} sizes{of_cell}"
+        if not all(cell.comparison.verdict == "NONE" and cell.comparison.ratio for cell in known):
+            sizes, lost = wording.count(len(known), "size"), len(cells) - len(known)
+            rest = f", and {lost} without a result" * bool(lost)
+            return f"Neither is proved to be faster at any of {sizes}{of_cell}{rest}"
+        counts = Counter(map(_faster, known))
         start, verb = "No verdict: ", "measured"
     (winner, wins), *other_counts = counts.most_common()
     among = "all" if wins == len(cells) else f"{wins} of"
@@ -546,10 +551,13 @@ def clause(line: Line) -> str:
     name, sizes = line.axis, [size(cell, line) for cell in line.cells]
     among = sizes if line.machine is None else []  # else sizes of other machines may stand between
     whole = f"{name} from {sizes[0]} to {sizes[-1]}" if among else f"{name} of {reach(sizes, among)}"
+    open_cells = line.undecided
     if line.first is None:
-        return f"neither is proved to be faster at any {whole}"
-    winner = _faster(line.first)
-    if line.crossings:
+        open_cells = tuple(cell for cell in open_cells if cell.comparison.verdict == "MISSING")
+        if len(open_cells) == len(line.cells):
+            return f"nothing was measured at any {whole}"
+        text = f"neither is proved to be faster at any {whole}"
+    elif line.crossings:
         starts = [f"above some {name}", *["again above one"] * (len(line.crossings) - 1)]
         pairs = zip(line.crossings, starts, strict=True)
         text = ", ".join(
@@ -557,11 +565,11 @@ def clause(line: Line) -> str:
         )
     elif line.undecided:
         decided = [size(cell, line) for cell in line.cells if cell.faster]
-        text = f"{winner} at {name} = {reach(decided, among)}"
+        text = f"{_faster(line.first)} at {name} = {reach(decided, among)}"
     else:
-        text = f"{winner} at every {whole}"
+        text = f"{_faster(line.first)} at every {whole}"
     unproved: dict[str, list[str]] = {}
-    for cell in line.undecided:
+    for cell in open_cells:
         label = WITHOUT_WINNER.get(cell.comparison.verdict, "undecided at")
         unproved.setdefault(label, []).append(str(size(cell, line)))
     unproved_text = ", ".join(f"{label} {wording.listing(at, MAX_LISTED)}" for label, at in unproved.items())
