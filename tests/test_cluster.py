@@ -177,6 +177,22 @@ def test_a_scheduler_that_is_not_there_is_told_within_seconds(
         carry_out(replace(OPTIONS, scheduler="tcp://127.0.0.1:1", out=str(tmp_path / "s")), ["rnnbench"])
 
 
+def test_a_variant_that_a_host_lacks_is_refused_before_anything_is_measured(
+    cluster: Loopback, tmp_path: Path
+) -> None:
+    cluster.only("a")
+    with pytest.raises(UserError, match=r"the hosts differ \(mine:variant: none on tcp://"):
+        run(cluster, tmp_path / "s", variant=("mine:variant",))
+    assert not (tmp_path / "s").exists()
+    digests = set()
+    for text in ("variant = 1", "variant = 2"):
+        (cluster.folder / "mine.py").write_text(text)  # in the worker's folder
+        with connected(cluster.address, ["mine:variant"]) as pool:
+            digests |= {host.told.versions["mine:variant"] for host in pool.hosts().values()}
+    assert len(digests) == 2
+    assert "none" not in digests
+
+
 def test_another_program_at_the_address_is_told_within_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +270,7 @@ def test_nothing_of_dask_reaches_a_process_that_times(
 ) -> None:
     (tmp_path / "telling.py").write_text(TELLING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)  # as in a process that began with it
     monkeypatch.setenv("RNNBENCH_LOCK", str(tmp_path / "lock"))
     monkeypatch.setattr("bench.cluster.pool.find_devices", devices.find_cpu)
     threads = min(2, usable_cpus())

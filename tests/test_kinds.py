@@ -78,6 +78,7 @@ PLACES = {  # single expressions of other files
     ("workload/catalog.py", "'\\x00' in spec"): TYPED,
     ("workload/cell.py", "':' not in spec"): TYPED,
     ("workload/objects.py", "spec.partition"): TYPED,
+    ("workload/objects.py", "spec.partition(':')[0].split"): TYPED,
     ("workload/peers/jax_scan.py", "jnp.split"): "numbers",
 }
 

@@ -219,6 +219,9 @@ def test_a_worker_that_comes_later_and_cannot_be_used_is_told_once(tmp_path, who
 def test_how_versions_differ_names_the_hosts() -> None:
     assert differences([("a", VERSIONS), ("b", VERSIONS)]) == ""
     assert differences([("a", VERSIONS | {"torch": "none", "commit": "none"})]) == "torch: none on a"
+    lacks = VERSIONS | {"mine:variant": "none"}  # code of a user, unlike a commit, has to be there
+    assert differences([("a", lacks)]) == "mine:variant: none on a"
+    assert differences([("a", VERSIONS), ("b", VERSIONS | {"mine:variant": "c0de"})]) == ""  # not asked of a
     hosts = [("a", VERSIONS), ("b", OTHER.told.versions), ("c", VERSIONS)]
     assert differences(hosts) == "numpy: 1 on a and c, 2 on b"
 
@@ -229,7 +232,7 @@ def test_a_resumed_sweep_is_held_to_the_versions_of_its_results(
 ) -> None:
     share(tmp_path, PlayedPool(lambda host, part, asked: whole(part), lambda look: [A]), everywhere=True)
     pool = PlayedPool(lambda host, part, asked: whole(part), lambda look: [OTHER])
-    monkeypatch.setattr(sweep, "connected", lambda scheduler: nullcontext(pool))
+    monkeypatch.setattr(sweep, "connected", lambda *_: nullcontext(pool))
     args = RunOptions(resume=str(tmp_path), scheduler=1, any_environment=allowed)
     different, said = r"the hosts differ \(numpy: 1 on host-1, 2 on tcp://b:1\)", list[str]()
     if not allowed:

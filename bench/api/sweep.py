@@ -23,6 +23,7 @@ from bench.records.record import Facts, Plan
 from bench.records.sealed import MAX_RECORDS
 from bench.records.sweep import Ended, Host, Measured, Part, SavedSweep, Sweep, SweepFile, Unmeasured
 from bench.reporting.display import SweepProgress, sweep_progress
+from bench.workload.catalog import Variant, by_name, listed
 from bench.workload.options import RunOptions
 
 LOOK_S = 0.25  # between two looks at the hosts
@@ -38,7 +39,8 @@ def new_sweep(
         UserError: the hosts cannot be used, an option cannot be fulfilled, or nothing was measured.
     """
     assert args.scheduler is not None
-    with connected(args.scheduler) as pool:
+    own = [spec for spec in args.variant if not isinstance(listed(spec), Variant)]
+    with connected(args.scheduler, own) as pool:
         hosts = usable(pool, any_environment=args.any_environment, say=say)
         # the first host stands for all: others tell in their journals which devices they lack
         devices = pool.devices(hosts[0], say)
@@ -66,7 +68,8 @@ def resume_sweep(args: RunOptions, folder: Path, say: Say) -> Ended:
     with file:
         if not saved.missing and not saved.declared.everywhere:
             raise UserError(f"{folder} is complete: there is nothing to go on with")
-        with connected(args.scheduler) as pool:
+        own = sorted({arm.spec for arm in saved.declared.plan.arms if by_name(arm.spec) is None})
+        with connected(args.scheduler, own) as pool:
             usable(pool, any_environment=args.any_environment, say=say, earlier=earlier_versions(saved))
             return Sharing(pool, file, saved, args, say).run()
 

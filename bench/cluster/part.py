@@ -6,6 +6,7 @@ A task runs in a thread of a worker; what times needs a main thread, its own sig
 import math
 import os
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -16,6 +17,7 @@ from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.records.journal import FILE_NAME
 from bench.records.record import Plan
+from bench.workload.catalog import origin
 
 PROCESS = "bench.api.part"
 # a host without any of these has "none", and differs
@@ -50,8 +52,8 @@ class Reply(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def describe() -> Description:
-    """Return what the client must know of this host."""
+def describe(own: Sequence[str] = ()) -> Description:
+    """Return what the client must know of this host; ``own`` names code of users and plug-ins."""
     lock = os.environ.get(host_lock.VARIABLE, "")
     facts = {
         "rnnbench": bench.__version__,
@@ -60,6 +62,7 @@ def describe() -> Description:
         **host.packages({})["packages"],
     }
     versions = {name: str(facts.get(name) or "none") for name in VERSIONS}
+    versions |= {spec: origin(spec) or "none" for spec in own}
     machine = host.host_hash()
     own = host.digest("\n".join([machine, lock, *versions.values()]))
     return Description(own, machine, host.usable_cpus(), versions)

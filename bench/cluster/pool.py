@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +36,8 @@ class PoolHost:
 class Pool:
     """Hold the connection to a scheduler; a task is a future of Dask."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, client: Any, own: Sequence[str]) -> None:
+        self._client, self._own = client, own
         self._told: dict[str, Any] = {}  # by worker: its description, or an error
 
     def hosts(self) -> dict[str, PoolHost]:
@@ -62,7 +62,7 @@ class Pool:
         """Return the workers that are there now, and ask the new ones; none is waited for without end."""
 
         async def ask(worker: str) -> Any:
-            asked = self._client.run(part.describe, workers=[worker], on_error="return")
+            asked = self._client.run(part.describe, self._own, workers=[worker], on_error="return")
             return (await asyncio.wait_for(asked, ANSWER_S))[worker]
 
         # scheduler_info may be out of date, or empty
@@ -134,8 +134,10 @@ class Pool:
 
 
 @contextmanager
-def connected(scheduler: str | int) -> Iterator[Pool]:
+def connected(scheduler: str | int, own: Sequence[str] = ()) -> Iterator[Pool]:
     """Connect to a scheduler by its address, or start so many workers on this host.
+
+    ``own`` names code of users and plug-ins, which all hosts must have alike.
 
     Raises:
         UserError: Dask is not installed, there is no scheduler, or it has no worker.
@@ -187,19 +189,21 @@ def connected(scheduler: str | int) -> Iterator[Pool]:
             raise UserError(
                 f"the scheduler at {place} has no worker; start one on every host: {how}"
             ) from error
-        yield Pool(client)
+        yield Pool(client, own)
 
 
-def differences(hosts: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
-    """Return how the versions of the hosts differ, or which host lacks a library; empty if all is alike.
+def differences(hosts: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """Return how the versions of the hosts differ, or which host lacks what it needs; empty if all is alike.
 
     ``hosts`` are pairs: how to call a host, and its versions.
     """
     clauses = []
-    for name in part.VERSIONS:
+    optional = set(part.VERSIONS) - LIBRARIES.keys()
+    for name in dict.fromkeys(name for _, versions in hosts for name in versions):
         places: dict[str, list[str]] = {}
         for host, versions in hosts:
-            places.setdefault(versions[name], []).append(host)
-        if len(places) > 1 or (name in LIBRARIES and "none" in places):
+            if name in versions:  # a sweep's file may be of other code
+                places.setdefault(versions[name], []).append(host)
+        if len(places) > 1 or ("none" in places and name not in optional):
             clauses.append(f"{name}: {', '.join(f'{v} on {listing(where)}' for v, where in places.items())}")
     return "; ".join(clauses)

@@ -21,6 +21,7 @@ from bench.machine.libraries import ACCELERATORS, introduce, library
 from bench.machine.wording import listing
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, STREAM, TASKS, Case
 from bench.workload.cell import CELLS, find_cell
+from bench.workload.objects import file_digest
 from bench.workload.operations import Count
 from bench.workload.peers.libraries import EXTRA
 from bench.workload.plugins import Plugin, installed
@@ -381,6 +382,13 @@ def plugin_versions(specs: Iterable[str]) -> dict[str, str]:
     wanted = {spec for spec in specs if ":" not in spec and by_name(spec) is None}
     plugins = installed() if wanted else ()  # they are searched in all installed packages
     return {plugin.package: plugin.version for plugin in plugins if plugin.name in wanted}
+
+
+def origin(spec: str) -> str:
+    """Return what tells this code of a user or a plug-in from that elsewhere; empty if it is not here."""
+    if ":" in spec:
+        return file_digest(spec)
+    return next((plugin.origin for plugin in installed() if plugin.name == spec), "")
 
 
 def cell_of(specs: Sequence[str], asked: str | None = None) -> str:

@@ -1,9 +1,12 @@
 """Import what a user names as ``module:object``: a variant, a library or a cell."""
 
+import hashlib
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.machinery import PathFinder
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +40,18 @@ def load_object(spec: str, kind: str, check: Callable[[Any], T]) -> T:
             reason += did_you_mean(attribute, vars(sys.modules[module]))
         reason += _wrong_file_hint(module)
         raise UserError(f"cannot load the {kind} {spec!r}: {reason}") from error
+
+
+def file_digest(spec: str) -> str:
+    """Return a digest of the file of ``module:object``, which is not imported; empty if there is no file."""
+    first, *rest = spec.partition(":")[0].split(".")
+    with suppress(Exception):  # of any kind: whatever finders of other packages raise
+        found = importlib.util.find_spec(first) or PathFinder.find_spec(first, [str(Path.cwd())])
+        for name in rest:
+            found = found and PathFinder.find_spec(name, found.submodule_search_locations or [])
+        if found and found.origin:
+            return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()[:12]
+    return ""
 
 
 def _wrong_file_hint(module: str) -> str:
