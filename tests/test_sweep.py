@@ -399,10 +399,10 @@ def test_resume_measures_again_what_is_partial_and_keeps_it_where_that_fails(tmp
 @pytest.mark.parametrize(
     ("record", "problem"),
     [
-        (Measured("nothing", "host-1", SEAL, "complete", 1.0), "it has no part 'nothing'"),
+        (Measured("nothing", "host-1", SEAL, "complete", 1.0), "it has no case 'nothing'"),
         (Measured(PARTS[0], "host-2", SEAL, "complete", 1.0), "it has no host 'host-2'"),
         (Measured(PARTS[0], "", SEAL, "complete", 1.0), "it has no host ''"),
-        (Unmeasured("nothing", "", "why"), "it has no part 'nothing'"),
+        (Unmeasured("nothing", "", "why"), "it has no case 'nothing'"),
     ],
 )
 def test_a_sweep_that_contradicts_itself_is_refused(tmp_path: Path, record: Any, problem: str) -> None:
@@ -413,7 +413,7 @@ def test_a_sweep_that_contradicts_itself_is_refused(tmp_path: Path, record: Any,
 
 def test_parts_that_are_not_the_plan_are_refused(tmp_path: Path) -> None:
     write(tmp_path, structs.replace(declared(), parts=declared().parts[1:]))
-    with pytest.raises(UserError, match="its parts are not the groups of its plan, each once"):
+    with pytest.raises(UserError, match="its cases are not the groups of its plan, each once"):
         load_sweep(tmp_path)
 
 

@@ -8,6 +8,9 @@ from msgspec.structs import replace
 from bench.records.record import Group, Plan
 from bench.workload.case import Case
 
+# kinds of groups that are cases of their own; what explains the main case is measured with it
+OWN = ("table", "cells")
+
 
 def split(plan: Plan) -> dict[str, Plan]:
     """Return the plans of the parts by name; together they have the groups of the whole plan, each once.
@@ -19,7 +22,7 @@ def split(plan: Plan) -> dict[str, Plan]:
     parts: list[list[Group]] = []
     for group in plan.groups:
         joined = [part for part in parts if _work(part) & _work([group])]
-        if group.kind not in ("table", "cells") and parts and parts[0] not in joined:
+        if group.kind not in OWN and parts and parts[0] not in joined:
             joined.insert(0, parts[0])
         apart = [part for part in parts if part not in joined]
         parts = sorted([*apart, [*chain(*joined), group]], key=lambda part: plan.groups.index(part[0]))

@@ -67,22 +67,23 @@ def _joined(saved: SavedSweep, host: str, unread: list[str]) -> Run:
     tiles = [tile for tile in saved.tiles if not host or (tile.host and tile.host.name == host)]
     runs = [_run_of(tile, plan, unread) for tile in tiles]
     hosts = [name for name in saved.hosts if any(run.host == name for run in runs)]
-    # what is missing stands with the first
-    by_host = [[run for run in runs if (run.host or hosts[0]) == name] for name in hosts]
-    machines = [_join(structs.replace(plan, run=of_one[-1].host), of_one) for of_one in by_host]
-    whole = replace(_join(plan, runs), end=_end(saved, runs))
-    whole = replace(whole, warnings=tuple(dict.fromkeys((*saved.warnings, *whole.warnings))))
-    return replace(whole, machines=tuple(machines)) if len(machines) > 1 else whole
+    # a missing case is in the plan of the first host
+    by_host = {name: [run for run in runs if (run.host or hosts[0]) == name] for name in hosts}
+    machines = [_join(structs.replace(plan, run=name), measured) for name, measured in by_host.items()]
+    whole = _join(plan, runs)
+    warnings = tuple(dict.fromkeys((*saved.warnings, *whole.warnings)))
+    several = tuple(machines) if len(machines) > 1 else ()
+    return replace(whole, end=_end(saved, runs), warnings=warnings, machines=several)
 
 
 def _run_of(tile: Tile, plan: Plan, unread: list[str]) -> Run:
     """Return the run of a part; without ``host`` and values if it is missing."""
-    groups = [group for group in plan.groups if group.name in tile.part.groups]
     try:
         return tile.load()
     except UserError as error:
         reason = str(error)
     unread += [reason] * (tile.folder is not None)
+    groups = [group for group in plan.groups if group.name in tile.part.groups]
     entries = {entry.id for group in groups for entry in group.entries}
     pairs = [pair for pair in plan.pairs if pair.entry in entries]
     # of the fastest forms, which nobody chose, for the place in their map
@@ -108,18 +109,18 @@ def _join(plan: Plan, runs: Sequence[Run]) -> Run:
     if not (settings := joined.environments):
         return joined
     begun = {run.host: run.environment.warnings for run in reversed(runs) if run.host}  # when a host began
-    told = [f"{host}: {text}" for host, texts in sorted(begun.items()) for text in texts]
-    first = structs.replace(settings[0], warnings=told)
+    warnings = [f"{host}: {text}" for host, texts in sorted(begun.items()) for text in texts]
+    first = structs.replace(settings[0], warnings=warnings)
     return replace(joined, environment=first, host=next(run.host for run in runs if run.host))
 
 
 def _decision(decisions: Sequence[Decision]) -> Decision:
     lists: dict[str, Any] = {
-        name: [*dict.fromkeys(chain.from_iterable(getattr(one, name) for one in decisions))]
+        name: [*dict.fromkeys(chain.from_iterable(getattr(decision, name) for decision in decisions))]
         for name in ("pairs", "dropped_groups", "dropped_arms")
     }
-    most = max(decisions, key=lambda one: one.blocks)
-    return structs.replace(most, predicted_s=sum(one.predicted_s for one in decisions), **lists)
+    most = max(decisions, key=lambda decision: decision.blocks)
+    return structs.replace(most, predicted_s=sum(decision.predicted_s for decision in decisions), **lists)
 
 
 def _end(saved: SavedSweep, runs: Sequence[Run]) -> End | None:
@@ -127,11 +128,11 @@ def _end(saved: SavedSweep, runs: Sequence[Run]) -> End | None:
     if (end := saved.end) is None:
         return None
     ends = [run.end for run in runs if run.end]
-    reasons = [one.reason for one in ends if one.status == "partial"]
+    slept_s = sum(part.slept_s for part in ends)
+    reasons = [part.reason for part in ends if part.status == "partial"]
     if lost := len(runs) - len(ends):
         reasons.insert(0, f"{lost} of {count(len(runs), 'case')} missing")
     status: Any = "partial" if reasons else "complete"
     if end.status == "interrupted":
         status, reasons = end.status, []
-    slept_s = sum(one.slept_s for one in ends)
     return End(status, [*reasons, end.reason][0], end.seconds, end.ended_utc, slept_s, end.stopped_by)

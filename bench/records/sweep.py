@@ -181,23 +181,20 @@ def _saved(folder: Path, content: Content[AnyRecord]) -> SavedSweep:
     assert isinstance(declared, Sweep)  # as ``FORMAT`` says
     refuse_contradictions(folder / FILE_NAME, _contradictions(declared, records))
     hosts = {record.name: record for record in records if isinstance(record, Host)}
-    measured: dict[tuple[str, str], Measured] = {}
-    reasons: dict[tuple[str, str], str] = {}
+    attempts: dict[tuple[str, str], Measured | Unmeasured] = {}
     for record in records:
         if isinstance(record, Measured | Unmeasured):
             place = (record.part, record.host if declared.everywhere else "")
-            if isinstance(record, Measured):
-                measured[place] = record
-            else:
-                reasons[place] = record.reason
+            if isinstance(record, Measured) or not isinstance(attempts.get(place), Measured):
+                attempts[place] = record
 
     def tile(part: Part, host: str) -> Tile:
-        found, where = measured.get((part.name, host)), hosts.get(host)
-        if found is None:
-            reason = reasons.get((part.name, host), "no host measured it before the end")
-            return Tile(part, where, None, None, reason)
-        path = part_folder(folder, declared, part.name, found.host)
-        return Tile(part, hosts[found.host], path, found, "")
+        last = attempts.get((part.name, host))
+        if isinstance(last, Measured):
+            path = part_folder(folder, declared, part.name, last.host)
+            return Tile(part, hosts[last.host], path, last, "")
+        reason = last.reason if last else "no host measured it before the end"
+        return Tile(part, hosts.get(host), None, None, reason)
 
     tiles = [tile(part, host) for host in (hosts if declared.everywhere else [""]) for part in declared.parts]
     ends = [record for record in records if isinstance(record, Ended)]
@@ -208,15 +205,15 @@ def _contradictions(declared: Sweep, records: Sequence[AnyRecord]) -> Iterator[s
     yield from of_run(make_run([declared.plan]))
     groups = [group for part in declared.parts for group in part.groups]
     if sorted(groups) != sorted(group.name for group in declared.plan.groups):
-        yield "its parts are not the groups of its plan, each once"
+        yield "its cases are not the groups of its plan, each once"
     parts, hosts = {part.name for part in declared.parts}, {""}
     if len(parts) < len(declared.parts):
-        yield "two parts have one name"
+        yield "two cases have one name"
     for record in records:
         if isinstance(record, Host):
             hosts.add(record.name)
         elif isinstance(record, Measured | Unmeasured):
             if record.part not in parts:
-                yield f"it has no part {quoted(record.part)}"
+                yield f"it has no case {quoted(record.part)}"
             if record.host not in hosts or (isinstance(record, Measured) and not record.host):
                 yield f"it has no host {quoted(record.host)}"
