@@ -60,6 +60,9 @@ def test_a_sweep_of_one_machine_is_judged_as_a_plain_grid_of_the_same_values(tmp
     assert judged == expected
     assert {pair.verdict for pair in judged.headlines} > {"UNRESOLVED"}
     assert maps_of(joined) == maps_of(plain)
+    of_cases = [tile.load().decision for tile in sweep.load_sweep(tmp_path / "sweep").tiles]
+    assert joined.decision
+    assert joined.decision.predicted_s == sum(decision.predicted_s for decision in of_cases) > 0
 
 
 def test_a_machine_is_judged_by_its_own_controls_and_says_if_it_has_none(tmp_path: Path) -> None:
