@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from bench.cluster.part import Job
@@ -80,7 +79,7 @@ def earlier_versions(saved: SavedSweep) -> dict[str, Facts]:
 
 
 def usable(
-    pool: Pool, *, any_environment: bool, say: Say, earlier: Mapping[str, Facts] = MappingProxyType({})
+    pool: Pool, *, any_environment: bool, say: Say, earlier: Mapping[str, Facts] | None = None
 ) -> list[PoolHost]:
     """Return the hosts of a scheduler; tell or refuse versions that differ, also from ``earlier`` hosts.
 
@@ -91,7 +90,7 @@ def usable(
     for reason in pool.unusable:
         raise UserError(reason)
     now = [(host.workers[0], host.told.versions) for host in hosts]
-    if different := differences([*earlier.items(), *now]):
+    if different := differences([*(earlier or {}).items(), *now]):
         if not any_environment:
             raise UserError(f"the hosts differ ({different}); {INSTALL}, or give --any-environment")
         say(f"the hosts differ ({different})")
@@ -114,6 +113,7 @@ class Sharing:
         self._pool, self._file, self._saved, self._args, self._say = pool, file, saved, args, say
         self._declared = saved.declared
         self._plans = split(saved.declared.plan)
+        self._controls = {name for name, plan in self._plans.items() if any(arm.twin for arm in plan.arms)}
         self._names = {host.id: name for name, host in saved.hosts.items()}
         self._versions = earlier_versions(saved)  # of the hosts whose results stand, or may follow, by name
         self._admitted: set[str] = set()  # names
@@ -207,37 +207,36 @@ class Sharing:
         The first has an A/A control: what a host measures is judged by its own controls.
         """
         queue = self._queue(host)
-        controls = {name for name, plan in self._plans.items() if any(arm.twin for arm in plan.arms)}
-        has_control = any(name == host and part in controls for part, name in self._tried)
+        has_control = any(name == host and part in self._controls for part, name in self._tried)
         taken = {(running.part, self._queue(name)) for name, running in self._running.items()}
         left = (part for part in self._plans if (part, queue) not in self._measured | taken)
         new = (part for part in left if (part, host) not in self._tried)
-        return min(new, key=lambda part: (part in controls) == has_control, default=None)
+        return min(new, key=lambda part: (part in self._controls) == has_control, default=None)
 
     def _present(self) -> dict[str, PoolHost]:
         """Return the hosts that are there and may be used, by name; a new one gets a name."""
         present, later = {}, bool(self._admitted)
         for id_, host in self._pool.hosts().items():
-            name = self._names.get(id_, "")
             if id_ in self._refused:
                 continue
-            now = (host.workers[0], host.told.versions)
-            if name not in self._admitted and (different := differences([*self._versions.items(), now])):
-                if not self._args.any_environment:
-                    self._refused.add(id_)
-                    self._say(f"{now[0]} came later and is not used: the hosts differ ({different})")
-                    continue
-                if later:  # otherwise ``usable`` has said so
-                    self._say(f"{now[0]} came later: the hosts differ ({different})")
-            if id_ not in self._names:
-                self._names[id_] = f"host-{len(self._names) + 1}"
-                self._file.write(Host(self._names[id_], host.told.host, host.told.versions, id_))
-            name = self._names[id_]
-            present[name], self._versions[name] = host, host.told.versions
+            name = self._names.get(id_) or f"host-{len(self._names) + 1}"
             if name not in self._admitted:
+                where, versions = host.workers[0], host.told.versions
+                if different := differences([*self._versions.items(), (where, versions)]):
+                    if not self._args.any_environment:
+                        self._refused.add(id_)
+                        self._say(f"{where} came later and is not used: the hosts differ ({different})")
+                        continue
+                    if later:  # otherwise ``usable`` has said so
+                        self._say(f"{where} came later: the hosts differ ({different})")
+                if id_ not in self._names:
+                    self._names[id_] = name
+                    self._file.write(Host(name, host.told.host, versions, id_))
+                self._versions[name] = versions
                 self._admitted.add(name)
                 for part in self._plans:  # what is in the way shows before anything is measured
                     make_folder(sweep.part_folder(self._saved.path, self._declared, part, name))
+            present[name] = host
         for reason in set(self._pool.unusable) - self._refused:
             self._refused.add(reason)
             self._say(reason)

@@ -168,8 +168,7 @@ def connected(scheduler: str | int, own: Sequence[str] = ()) -> Iterator[Pool]:
 
         async def call() -> None:
             """Connect once: a client would wait for ever for an answer of another program."""
-            options = Security().get_connection_args("client")
-            await (await connect(scheduler, CONNECT_S, **options)).close()
+            await (await connect(scheduler, CONNECT_S, **Security().get_connection_args("client"))).close()
 
         try:
             if place == scheduler:
