@@ -120,7 +120,7 @@ def test_what_is_not_installed_is_one_line_with_the_command(
     peer = catalog.find("onnxruntime-layer")
     assert peer.unsupported(sine_case("forward", "positional"), "cpu") == reason
     assert listing.variants_main(VariantsOptions()) == 0
-    told = 'numba-loop and onnxruntime-layer need: pip install "rnnbench[peers]"'
+    told = 'For numba-loop and onnxruntime-layer: pip install "rnnbench[peers]"'
     assert told in capsys.readouterr().out.splitlines()
 
 

@@ -61,7 +61,7 @@ def variants_main(args: options.VariantsOptions) -> int:
     offered = [(variant, plugin.origin) for plugin, variant in plugged.items()]
     offered += [(peer, "rnnbench[peers], also by --peers") for peer, reason in reasons.items() if not reason]
     if absent := [peer.name for peer, reason in reasons.items() if reason]:
-        refusals.append(f"{listing(absent)} need: {EXTRA}")
+        refusals.append(f"For {listing(absent)}: {EXTRA}")
     variants = dict.fromkeys([*catalog.VARIANTS, *user_variants])
     if args.json:
         records = [_record(variant) for variant in variants]
