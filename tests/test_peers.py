@@ -1,5 +1,6 @@
 """Libraries beside NumPy and PyTorch: asked for, kept out of the headline, and named where they beat both."""
 
+import dataclasses
 import math
 import re
 import threading
@@ -92,6 +93,16 @@ def test_peers_are_planned_once_and_on_one_thread_alone_and_only_where_asked(fak
     assert not [arm for arm in plan(peers=False).arms if arm.peer]
     with pytest.raises(UserError, match="one thread: give --threads 1 as well"):
         plan(threads=(2,))
+
+
+def test_what_has_no_float64_has_no_dispatch_since_that_is_proved_in_it(
+    fakes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = dataclasses.replace(fake("narrow"), dtypes=("float32",))
+    monkeypatch.setattr(catalog, "PEERS", (*catalog.PEERS, narrow))
+    entries = {group.name: [entry.arm for entry in group.entries] for group in plan(task=()).groups}
+    assert "narrow@cpu x1" in entries["train_step positional"]
+    assert ("fast-jit@cpu x1" in entries["dispatch"], "narrow@cpu x1" in entries["dispatch"]) == (True, False)
 
 
 def test_the_catalogue_stays_without_them_and_the_list_has_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -438,13 +438,14 @@ class _Planner:
     def dispatch(self, main: Group) -> Group:
         """Return an entry for each arm of the main group whose number of calls does not depend on the size.
 
-        The proof of arrays with one number needs float64, so devices without float64 have no entry.
+        The proof of arrays with one number needs float64, so devices and variants without it have no entry.
         """
         entries = []
         for entry in main.entries:
             arm, case = self.arms[entry.arm], entry.case
-            same_calls = not catalog.find(arm.spec).loops_over_batch
-            if _is_probed(arm) and same_calls and arm.device not in self.devices.without_float64:
+            variant = catalog.find(arm.spec)
+            provable = "float64" in variant.dtypes and arm.device not in self.devices.without_float64
+            if _is_probed(arm) and not variant.loops_over_batch and provable:
                 tiny_shape = Shape(case.shape.T, 1, 1, 1, 1)
                 tiny_case = dataclasses.replace(case, shape=tiny_shape, layout="sequence", data="random")
                 entries.append(Entry(f"dispatch | {arm.id}", "dispatch", arm.id, tiny_case, None))
