@@ -372,7 +372,8 @@ def test_the_exit_code_is_1_for_a_proved_regression_alone(saved, capsys):
     assert main(["compare", old, slower]) == 0
 
 
-def test_one_sentence_says_it_all_first_and_json_holds_the_same(saved, capsys):
+def test_one_sentence_says_it_all_first_and_json_holds_the_same(saved, capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it, and a row would be several lines
     command = ["compare", str(saved / "old"), str(saved / "slower")]
     main(command)
     first, *rest = capsys.readouterr().out.splitlines()

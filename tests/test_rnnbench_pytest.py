@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -308,6 +309,7 @@ def test_an_installation_that_another_package_has_overwritten_says_so(
     (tmp_path / "bench" / "__init__.py").touch()
     monkeypatch.setattr(rnnbench_pytest, "ROOT", tmp_path)
     monkeypatch.setattr(rnnbench_pytest, "_own_modules", {})
+    monkeypatch.setattr(sys, "meta_path", [PathFinder])  # an editable installation finds itself elsewhere
     before = sys.path.copy()
     said = "No module named 'bench.machine'; if another package wrote to .*bench, install rnnbench again"
     with pytest.raises(pytest.fail.Exception, match=said):
