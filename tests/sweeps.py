@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from bench.measure.split import split
 from bench.records.journal import FILE_NAME as JOURNAL
-from bench.records.record import AnyRecord, Burst, Decision, Environment, Plan
-from bench.records.sweep import FILE_NAME, SCHEMA, Ended, Host, Measured, Part, Sweep, SweepFile, Unmeasured
+from bench.records.record import AnyRecord, Burst, Decision, End, Environment, Plan
+from bench.records.sweep import FILE_NAME, SCHEMA, Host, Measured, Part, Sweep, SweepFile, Unmeasured
 
 PROCESSORS = ("Example CPU 9000", "Sample Processor X2", "Example CPU 7000")
 LOST = "its worker was lost"
@@ -67,7 +67,7 @@ class Swept:
                     place = self.folder / host / name if self.everywhere else self.folder / name
                     write_grid(place, [self._there(record, host) for record in cut(self.records, part)])
                     file.write(Measured(name, host, last_seal(place), "complete", 12.0))
-            file.write(Ended("complete", "all parts done", "2026-01-02T03:11:05+00:00", 60.0))
+            file.write(End("complete", "all parts done", 60.0, "2026-01-02T03:11:05+00:00"))
         return self.folder
 
     def _there(self, record: AnyRecord, host: str) -> AnyRecord:

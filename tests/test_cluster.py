@@ -188,7 +188,7 @@ def test_a_variant_that_a_host_lacks_is_refused_before_anything_is_measured(
     for text in ("variant = 1", "variant = 2"):
         (cluster.folder / "mine.py").write_text(text)  # in the worker's folder
         with connected(cluster.address, ["mine:variant"]) as pool:
-            digests |= {host.told.versions["mine:variant"] for host in pool.hosts().values()}
+            digests |= {host.description.versions["mine:variant"] for host in pool.hosts().values()}
     assert len(digests) == 2
     assert "none" not in digests
 

@@ -25,7 +25,6 @@ from bench.records.journal import Journal
 from bench.records.record import End, Environment, Plan
 from bench.records.sweep import (
     SCHEMA,
-    Ended,
     Host,
     Measured,
     Part,
@@ -41,7 +40,7 @@ PARTS = list(split(PLAN))
 SEAL = "0123456789abcdef"
 VERSIONS = dict.fromkeys(VERSION_NAMES, "1")
 A, B = (PoolHost(Description(name, name, 2, VERSIONS), (f"tcp://{name}:1",)) for name in "ab")
-OTHER = replace(B, told=Description("b", "b", 2, VERSIONS | {"numpy": "2"}))
+OTHER = replace(B, description=Description("b", "b", 2, VERSIONS | {"numpy": "2"}))
 Outcome = bytes | str | None
 
 
@@ -58,11 +57,11 @@ class PlayedPool:
 
     def hosts(self) -> dict[str, PoolHost]:
         self.looks += 1
-        return {host.told.id: host for host in self.there(self.looks)}
+        return {host.description.id: host for host in self.there(self.looks)}
 
     def start(self, host: PoolHost, job: Job) -> list[Any]:
-        self.started.append((host.told.id, job.plan.run))
-        return [host.told.id, job.plan.run, 0]
+        self.started.append((host.description.id, job.plan.run))
+        return [host.description.id, job.plan.run, 0]
 
     def outcome(self, task: list[Any]) -> Outcome:
         task[2] += 1
@@ -102,7 +101,7 @@ def declared(*, everywhere: bool = False) -> Sweep:
 
 def share(
     folder: Path, pool: PlayedPool, *, everywhere: bool = False, **options: Any
-) -> tuple[Ended, list[str]]:
+) -> tuple[End, list[str]]:
     """Hand out the parts, anew or again; return the end, and what was said."""
     said: list[str] = []
     if not (folder / "sweep.jsonl").exists():
@@ -222,7 +221,7 @@ def test_how_versions_differ_names_the_hosts() -> None:
     lacks = VERSIONS | {"mine:variant": "none"}  # code of a user, unlike a commit, has to be there
     assert differences([("a", lacks)]) == "mine:variant: none on a"
     assert differences([("a", VERSIONS), ("b", VERSIONS | {"mine:variant": "c0de"})]) == ""  # not asked of a
-    hosts = [("a", VERSIONS), ("b", OTHER.told.versions), ("c", VERSIONS)]
+    hosts = [("a", VERSIONS), ("b", OTHER.description.versions), ("c", VERSIONS)]
     assert differences(hosts) == "numpy: 1 on a and c, 2 on b"
 
 

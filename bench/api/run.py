@@ -36,7 +36,6 @@ from bench.records.results import RESULTS, newest
 from bench.records.run import Run, different_machines, make_run
 from bench.records.sealed import refuse_locked
 from bench.records.sweep import FILE_NAME as SWEEP_FILE
-from bench.records.sweep import Ended
 from bench.reporting.display import run_progress
 from bench.workload.catalog import plugin_versions
 from bench.workload.options import RunOptions, changed, spelled
@@ -60,7 +59,7 @@ class Measured:
     """Hold a run's folder and its end; the end is None if there was nothing to refine."""
 
     folder: Path
-    end: End | Ended | None
+    end: End | None
     plan: Plan | None = None  # of a new run
     refined: Refined | None = None
 
@@ -85,7 +84,7 @@ def main(args: RunOptions) -> int:
         say(f"\n{rounds} measured: {refined.reason}", stderr=True)
     if end is not None and end.status == "interrupted":
         folder, hint = (refined.rounds[-1], ", then --refine again") if refined else (measured.folder, "")
-        hint = " --scheduler ADDRESS" if isinstance(end, Ended) else hint
+        hint = " --scheduler ADDRESS" if (folder / SWEEP_FILE).exists() else hint
         newline = "" if refined else "\n"
         say(f"{newline}Go on with it: rnnbench run --resume {display_path(folder)}{hint}", stderr=True)
     code = exit_code(end, disagrees=report.disagrees)
@@ -95,7 +94,7 @@ def main(args: RunOptions) -> int:
     return code
 
 
-def exit_code(end: End | Ended | None, *, disagrees: bool) -> int:
+def exit_code(end: End | None, *, disagrees: bool) -> int:
     """Return the exit code of a run with this end."""
     if end is not None and end.status == "interrupted":
         return EXIT_CODES[end.stopped_by or "user"]

@@ -25,7 +25,7 @@ from bench.machine.host_lock import host_lock
 from bench.machine.signals import Terminated
 from bench.machine.terminal import console, print_json
 from bench.measure.call_times import refuse_rate
-from bench.measure.plan import MARGIN
+from bench.measure.plan import MARGIN, add_arm
 from bench.measure.stream import Tell, measure
 from bench.records.folder import as_text, display_path, drawing_report
 from bench.records.record import Arm, OwnLibrary
@@ -183,12 +183,7 @@ def choose_arms(args: StreamOptions, case: Case) -> list[Arm]:
         if reason := devices.missing.get(variant.library) or variant.unsupported(case, device):
             reasons += [reason] * (not variant.peer or spec in args.variant)
             continue
-        threads = args.threads if device == "cpu" else host.usable_cpus()
-        arm_id = f"{variant.name}@{device} x{threads}"
-        arm = Arm(arm_id, spec, variant.name, variant.library, device, threads, peer=variant.peer)
-        arms.setdefault(arm_id, arm)
-        if arms[arm_id].spec != spec:
-            raise UserError(f"{arms[arm_id].spec} and {spec} are both called {variant.name!r}: rename one")
+        add_arm(arms, variant, spec, device, args.threads if device == "cpu" else host.usable_cpus())
     if reasons and (args.variant or not arms):
         raise UserError(f"{reasons[0]}; leave it out or choose another")
     return list(arms.values())

@@ -18,9 +18,9 @@ from bench.machine.wording import count, one_line
 from bench.measure.split import split
 from bench.records import journal, sweep
 from bench.records.folder import make_folder
-from bench.records.record import Facts, Plan
+from bench.records.record import End, Facts, Plan
 from bench.records.sealed import MAX_RECORDS
-from bench.records.sweep import Ended, Host, Measured, Part, SavedSweep, Sweep, SweepFile, Unmeasured
+from bench.records.sweep import Host, Measured, Part, SavedSweep, Sweep, SweepFile, Unmeasured
 from bench.reporting.display import SweepProgress, sweep_progress
 from bench.workload.catalog import Variant, by_name, listed
 from bench.workload.options import RunOptions
@@ -31,7 +31,7 @@ AWAIT_S = 10.0  # for a lost host, with nothing else to do: a nanny starts a new
 
 def new_sweep(
     args: RunOptions, folder: Path, declare: Callable[[Devices, int], Plan], say: Say
-) -> tuple[Ended, Plan]:
+) -> tuple[End, Plan]:
     """Measure the plan that ``declare`` makes for devices and processors; return the end and the plan.
 
     Raises:
@@ -44,7 +44,7 @@ def new_sweep(
         # the first host stands for all: others tell in their journals which devices they lack
         devices = pool.devices(hosts[0], say)
         try:
-            plan = declare(devices, min(host.told.cpus for host in hosts))
+            plan = declare(devices, min(host.description.cpus for host in hosts))
         except UserError as error:
             raise UserError(f"{error} (with the devices of {hosts[0].workers[0]})") from error
         parts = [Part(name, [group.name for group in one.groups]) for name, one in split(plan).items()]
@@ -55,7 +55,7 @@ def new_sweep(
             return Sharing(pool, file, sweep.load_sweep(folder), args, say).run(), plan
 
 
-def resume_sweep(args: RunOptions, folder: Path, say: Say) -> Ended:
+def resume_sweep(args: RunOptions, folder: Path, say: Say) -> End:
     """Go on with a sweep: measure the parts that are missing.
 
     Raises:
@@ -65,7 +65,7 @@ def resume_sweep(args: RunOptions, folder: Path, say: Say) -> Ended:
         raise UserError(f"{folder} is a sweep: go on with it by --resume and --scheduler, without --blocks")
     file, saved = SweepFile.reopen(folder)
     with file:
-        if not saved.missing and not saved.declared.everywhere:
+        if all(tile.measured for tile in saved.tiles) and not saved.declared.everywhere:
             raise UserError(f"{folder} is complete: there is nothing to go on with")
         own = sorted({arm.spec for arm in saved.declared.plan.arms if by_name(arm.spec) is None})
         with connected(args.scheduler, own) as pool:
@@ -87,9 +87,9 @@ def usable(
         UserError: a worker cannot be used; or versions differ, and ``any_environment`` is False.
     """
     hosts = list(pool.hosts().values())
-    for reason in pool.unusable:
-        raise UserError(reason)
-    now = [(host.workers[0], host.told.versions) for host in hosts]
+    if unusable := pool.unusable:
+        raise UserError(unusable[0])
+    now = [(host.workers[0], host.description.versions) for host in hosts]
     if different := differences([*(earlier or {}).items(), *now]):
         if not any_environment:
             raise UserError(f"the hosts differ ({different}); {INSTALL}, or give --any-environment")
@@ -123,7 +123,7 @@ class Sharing:
         self._tried: set[tuple[str, str]] = set()  # part, host
         self._running: dict[str, _Running] = {}  # by host
 
-    def run(self) -> Ended:
+    def run(self) -> End:
         """Measure until nothing is left that a host can measure; return the end, which is also written.
 
         Raises:
@@ -131,12 +131,13 @@ class Sharing:
         """
         began_s = time.monotonic()
 
-        def end(status: Any, reason: str, stopped_by: Literal["user", "signal"] | None = None) -> Ended:
+        def end(status: Any, reason: str, stopped_by: Literal["user", "signal"] | None = None) -> End:
             for host, running in self._running.items():
                 self._file.write(Unmeasured(running.part, host, reason))
-            ended = Ended(status, reason, utc_now(), round(time.monotonic() - began_s, 1), stopped_by)
-            self._file.write(ended)
-            return ended
+            seconds = round(time.monotonic() - began_s, 1)
+            end_record = End(status, reason, seconds, utc_now(), stopped_by=stopped_by)
+            self._file.write(end_record)
+            return end_record
 
         try:
             with sweep_progress() as progress:
@@ -221,7 +222,7 @@ class Sharing:
                 continue
             name = self._names.get(id_) or f"host-{len(self._names) + 1}"
             if name not in self._admitted:
-                where, versions = host.workers[0], host.told.versions
+                where, versions = host.workers[0], host.description.versions
                 if different := differences([*self._versions.items(), (where, versions)]):
                     if not self._args.any_environment:
                         self._refused.add(id_)
@@ -231,7 +232,7 @@ class Sharing:
                         self._say(f"{where} came later: the hosts differ ({different})")
                 if id_ not in self._names:
                     self._names[id_] = name
-                    self._file.write(Host(name, host.told.host, versions, id_))
+                    self._file.write(Host(name, host.description.host, versions, id_))
                 self._versions[name] = versions
                 self._admitted.add(name)
                 for part in self._plans:  # what is in the way shows before anything is measured

@@ -64,8 +64,8 @@ def describe(own: Sequence[str] = ()) -> Description:
     versions = {name: str(facts.get(name) or "none") for name in VERSIONS}
     versions |= {spec: origin(spec) or "none" for spec in own}
     machine = host.host_hash()
-    own = host.digest("\n".join([machine, lock, *versions.values()]))
-    return Description(own, machine, host.usable_cpus(), versions)
+    identity = host.digest("\n".join([machine, lock, *versions.values()]))
+    return Description(identity, machine, host.usable_cpus(), versions)
 
 
 def measure(job: Job) -> bytes:

@@ -18,8 +18,8 @@ from bench.machine.wording import listing
 
 CONNECT_S, WORKERS_S, RESULT_S = 5.0, 5.0, 60.0
 ANSWER_S = 30.0  # for a worker, or the scheduler, to answer: a first import from a slow disk takes a while
-# Ctrl-C reaches all processes of a terminal, but this one alone decides what becomes of its workers
 BUSY_S = 20.0  # until a search for devices is said to wait for a worker's other tasks
+# Ctrl-C reaches all processes of a terminal, but this one alone decides what becomes of its workers
 NO_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 GONE = "the scheduler is gone; rnnbench run --resume goes on with the cases that are missing"
 INSTALL = "install the same versions on every host"
@@ -29,7 +29,7 @@ INSTALL = "install the same versions on every host"
 class PoolHost:
     """Hold a host of the scheduler, and its workers: any of them may start the process that measures."""
 
-    told: part.Description
+    description: part.Description
     workers: tuple[str, ...]
 
 
@@ -38,7 +38,7 @@ class Pool:
 
     def __init__(self, client: Any, own: Sequence[str]) -> None:
         self._client, self._own = client, own
-        self._told: dict[str, Any] = {}  # by worker: its description, or an error
+        self._descriptions: dict[str, Any] = {}  # by worker; an error in place of one
 
     def hosts(self) -> dict[str, PoolHost]:
         """Return the hosts that are there now, by id.
@@ -53,9 +53,9 @@ class Pool:
         self._refuse_lost()
         hosts: dict[str, PoolHost] = {}
         for worker in workers:
-            if isinstance(told := self._told.get(worker), part.Description):
-                others = hosts[told.id].workers if told.id in hosts else ()
-                hosts[told.id] = PoolHost(told, (*others, worker))
+            if isinstance(description := self._descriptions.get(worker), part.Description):
+                others = hosts[description.id].workers if description.id in hosts else ()
+                hosts[description.id] = PoolHost(description, (*others, worker))
         return hosts
 
     async def _look(self) -> list[str]:
@@ -67,9 +67,9 @@ class Pool:
 
         # scheduler_info may be out of date, or empty
         workers = list(await asyncio.wait_for(self._client.nthreads(), ANSWER_S))
-        new = [worker for worker in workers if worker not in self._told]
+        new = [worker for worker in workers if worker not in self._descriptions]
         answers = await asyncio.gather(*map(ask, new), return_exceptions=True)
-        self._told |= dict(zip(new, answers, strict=True))
+        self._descriptions |= dict(zip(new, answers, strict=True))
         return workers
 
     def _refuse_lost(self) -> None:
@@ -82,10 +82,10 @@ class Pool:
         """Return why workers cannot be used, a line for each."""
         return [
             f"the worker {worker} gives no answer: wake it up, or end it"
-            if isinstance(told, TimeoutError)
-            else f"the worker {worker} cannot run rnnbench: {error_text(told)}; {INSTALL}"
-            for worker, told in self._told.items()
-            if isinstance(told, Exception)
+            if isinstance(answer, TimeoutError)
+            else f"the worker {worker} cannot run rnnbench: {error_text(answer)}; {INSTALL}"
+            for worker, answer in self._descriptions.items()
+            if isinstance(answer, Exception)
         ]
 
     def devices(self, host: PoolHost, say: Say) -> Devices:

@@ -80,8 +80,9 @@ def host_lock(
                 owner = _owner(descriptor)
                 if no_wait:
                     raise HostInUse(f"{owner} measures on this host; without --no-wait this one waits for it")
-                if told != (told := f"waits for {owner}{hint}"):
-                    say(told)
+                if (line := f"waits for {owner}{hint}") != told:
+                    say(line)
+                    told = line
                 time.sleep(POLL_S)
         if locked:
             stack.callback(_write, descriptor, b"")

@@ -338,16 +338,7 @@ class _Planner:
         Raises:
             UserError: two variants have the same name.
         """
-        variant = catalog.find(spec)
-        arm_id = f"{variant.name}@{device} x{threads}" + (" twin" if twin else "")
-        new = Arm(
-            arm_id, spec, variant.name, variant.library, device, threads, twin, variant.known_wrong,
-            variant.peer,
-        )  # fmt: skip
-        arm = self.arms.setdefault(arm_id, new)
-        if arm.spec != spec:
-            raise UserError(f"{arm.spec} and {spec} are both called {arm.variant!r}: rename one")
-        return arm
+        return add_arm(self.arms, catalog.find(spec), spec, device, threads, twin=twin)
 
     def table(self, case: Case, arms: Iterable[Arm]) -> Group:
         """Return the entries of a case; add an arm that cannot compute it to ``missing``, with the reason."""
@@ -458,6 +449,30 @@ class _Planner:
             if _is_probed(arm):
                 chosen.setdefault((arm.library, arm.device), arm)
         return [Probe(arm.id, main.entries[0].case, LIMITS_BLOCKS) for arm in chosen.values()]
+
+
+def add_arm(
+    arms: dict[str, Arm],
+    variant: catalog.Variant,
+    spec: str,
+    device: str,
+    threads: int,
+    *,
+    twin: bool = False,
+) -> Arm:
+    """Return the arm of a variant on a device with threads, which is added to ``arms`` by its id.
+
+    Raises:
+        UserError: two variants have the same name.
+    """
+    arm_id = f"{variant.name}@{device} x{threads}" + (" twin" if twin else "")
+    new = Arm(
+        arm_id, spec, variant.name, variant.library, device, threads, twin, variant.known_wrong, variant.peer
+    )
+    arm = arms.setdefault(arm_id, new)
+    if arm.spec != spec:
+        raise UserError(f"{arm.spec} and {spec} are both called {arm.variant!r}: rename one")
+    return arm
 
 
 def _is_probed(arm: Arm) -> bool:

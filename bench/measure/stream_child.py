@@ -100,14 +100,14 @@ def serve(
     try:
         if job.spec:
             target = load_variant(job.spec).cells[job.case.cell].target
-        streamed = Streamed(job, clock, sleep)
-        yield Started(streamed.pilot(), streamed.cost_ns)
+        timer = ArmTimer(job, clock, sleep)
+        yield Started(timer.pilot(), timer.cost_ns)
         for message in map(msgspec.json.Decoder(Take | Finish).decode, lines):
             if isinstance(message, Take):
-                streamed.take(message)
+                timer.take(message)
                 yield Done()
             else:
-                yield Taken(streamed.finish(message))
+                yield Taken(timer.finish(message))
     except (Exception, SystemExit) as error:  # a variant may raise anything, or exit
         yield refusal(error, target)
 
@@ -137,7 +137,7 @@ def connected(binding: Binding) -> tuple[Call, Callable[[Any], object]]:
     return call, partial(arrived.__setitem__, 0)
 
 
-class Streamed:
+class ArmTimer:
     """Time the slices of an arm, and sum up what they took."""
 
     def __init__(self, job: Job, clock: Clock = time.perf_counter_ns, sleep: Sleep = time.sleep) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from bench.machine.errors import UserError
 from bench.records.contradictions import of_case, of_facts, of_libraries, quoted, refuse_contradictions
+from bench.records.folder import make_folder
 from bench.records.record import (
     MAX_NS,
     Amount,
@@ -171,10 +171,7 @@ class StreamFile(SealedWriter[AnyRecord]):
         Raises:
             UserError: the folder already holds a stream, or cannot be written.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
+        make_folder(folder)
         return cls(folder / FILE_NAME)
 
 

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from bench.machine.errors import UserError
 from bench.records import journal
 from bench.records.contradictions import of_run, quoted, refuse_contradictions
-from bench.records.record import Amount, Facts, Plan, Record
+from bench.records.record import Amount, End, Facts, Plan, Record
 from bench.records.run import Run, make_run
 from bench.records.sealed import Content, Decoder, Format, SealedWriter, load_sealed
 
@@ -75,17 +75,8 @@ class Unmeasured(Record, frozen=True):
     reason: str
 
 
-class Ended(Record, frozen=True):
-    """Mark the end of a sweep, until it is resumed; ``partial``: a part is missing, or is partial itself."""
-
-    status: Literal["complete", "partial", "interrupted"]
-    reason: str
-    ended_utc: str
-    seconds: Amount
-    stopped_by: Literal["user", "signal"] | None = None
-
-
-AnyRecord = Sweep | Host | Measured | Unmeasured | Ended
+# a sweep that is resumed has several ends, the last one counts; ``partial``: a case is missing or partial
+AnyRecord = Sweep | Host | Measured | Unmeasured | End
 FORMAT = Format("sweep", FILE_NAME, "sweep", SCHEMA, "the folder of a sweep")
 
 
@@ -148,7 +139,7 @@ class SavedSweep:
     declared: Sweep
     hosts: dict[str, Host]
     tiles: tuple[Tile, ...]
-    end: Ended | None
+    end: End | None
     warnings: list[str]
 
     @property
@@ -197,7 +188,7 @@ def _saved(folder: Path, content: Content[AnyRecord]) -> SavedSweep:
         return Tile(part, hosts.get(host), None, None, reason)
 
     tiles = [tile(part, host) for host in (hosts if declared.everywhere else [""]) for part in declared.parts]
-    ends = [record for record in records if isinstance(record, Ended)]
+    ends = [record for record in records if isinstance(record, End)]
     return SavedSweep(folder, declared, hosts, tuple(tiles), ends[-1] if ends else None, content.warnings)
 
 
