@@ -101,6 +101,7 @@ def test_an_arm_is_known_by_colour_and_dashes_and_its_title_stands_beside_it(
         assert all(high / low > 1.2 for low, high in pairwise(levels))
         dots = [line for line in axes.lines if line.get_marker() == "o"]
         assert {round(dot.get_ydata()[0], 6) for dot in dots} == {0.5, 0.01}
+        assert all(abs(np.log(level / share)) > 0.15 for level in levels for share in (0.5, 0.01))
         crosses = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "x"]
         assert [curve.get_xdata()[-1] for curve in curves] == crosses
 

@@ -138,7 +138,8 @@ def _write_titles(axes: Axes, curves: Sequence[Curve], width: float, height: flo
 
     upper = np.array([across(curve, levels + half) for curve in curves])
     lower = np.array([across(curve, levels - half) for curve in curves])
-    free = np.ones(len(levels), dtype=bool)
+    dots = np.log([1 - q for q in curves[0].quantiles])  # which a title would hide
+    free = (np.abs(levels[:, None] - dots) > 2 * half).all(axis=1)
     for number, curve in enumerate(curves):
         needed = len(curve.title) * LETTER / width + 2 * GAP
         own_upper, own_lower = upper[number], lower[number]
