@@ -1,5 +1,6 @@
 """A block whose workers are played: who fails, who goes on, and what is never missing from a burst."""
 
+import signal
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from played import CALL_NS, DIED, N_CALLS, Asked, Reaction, Silent, Stage, of_ki
 from bench.machine.child import ChildError
 from bench.machine.gates import LIMITS
 from bench.measure import budget
-from bench.measure.block import Blocks, EntrySamples
+from bench.measure.block import Blocks, EntrySamples, WorkerProcess
 from bench.measure.messages import (
     Close,
     Closed,
@@ -302,6 +303,20 @@ def test_workers_of_two_blocks_start_together_and_each_block_has_its_own(stage: 
     jobs = [sum(asked.block < block for asked in stage.asked) for block in range(5)]
     begun = [max(stage.answered[at] for at in stage.started if at[0] == block) for block in range(5)]
     assert [begun[block] < jobs[block] for block in range(5)] == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_signal_at_the_very_start_of_a_worker_leaves_none_behind(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def start(worker: WorkerProcess) -> None:
+        stage.start(worker)
+        if len(stage.started) == number:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(WorkerProcess, "start", start)
+    assert run(small_plan("numpy-inplace", blocks=BLOCKS))[0].status == "interrupted"
+    assert (len(stage.started), stage.left) == (number, [])
 
 
 @pytest.mark.usefixtures("processors")

@@ -22,6 +22,7 @@ from bench.machine import clock, gates
 from bench.machine.child import Child, ChildError, end_all, wait_for_any
 from bench.machine.environ import without_person, worker_environment
 from bench.machine.host import usable_cpus
+from bench.machine.signals import signals_held_back
 from bench.measure import honesty
 from bench.measure.budget import Costs, Ledger
 from bench.measure.messages import (
@@ -228,11 +229,10 @@ class Blocks:
                 self.close()
                 self._start(number, last, groups_of)
             started()
-            block, began_s = self._waiting.pop(0), time.perf_counter()
-            try:
-                block.run(rounds)
-            finally:
-                block.end()
+            block, began_s = self._waiting[0], time.perf_counter()
+            block.run(rounds)
+            block.end()
+            del self._waiting[0]
             self._measure_s = time.perf_counter() - began_s
         except BaseException:
             self.close()
@@ -306,7 +306,8 @@ class _Block:
         compiled, keep = self._blocks.jobs.compiled, self._blocks.keep
         variables = worker_environment(arm.threads, keep=keep, compiled=compiled).variables
         arms = list(dict.fromkeys(entry.arm for entry in self._held[name]))
-        self._processes[name] = process = WorkerProcess(self._number, name, arms, setup, variables)
+        with signals_held_back():  # a signal at this point would leave a worker that nobody ends
+            self._processes[name] = process = WorkerProcess(self._number, name, arms, setup, variables)
         return process.child
 
     def await_ready(self, name: str) -> None:
@@ -553,7 +554,8 @@ class _Block:
     def _revive(self, name: str) -> None:
         """Replace a worker that has died."""
         self._processes[name].child.stop()
-        self._processes[name].start()
+        with signals_held_back():
+            self._processes[name].start()
         self.await_ready(name)
 
     def _worker_of(self, entry: Entry) -> str:

@@ -22,7 +22,7 @@ from bench.machine.errors import UserError
 from bench.machine.files import scratch_folder
 from bench.machine.host import utc_now
 from bench.machine.libraries import NUMPY, TORCH
-from bench.machine.signals import Terminated
+from bench.machine.signals import Terminated, signals_held_back
 from bench.machine.wording import count
 from bench.measure.call_times import group_for
 from bench.measure.messages import Refused
@@ -166,7 +166,8 @@ class _Blocks:
         )  # fmt: skip
         environment = worker_environment(threads, compiled=str(self._folder / "compiled")).variables
         argument = msgspec.json.encode(job).decode()
-        self._children[name] = Child(CHILD, [argument], environment, deadline_s=START_DEADLINE_S)
+        with signals_held_back():  # a signal at this point would leave a child that nobody ends
+            self._children[name] = Child(CHILD, [argument], environment, deadline_s=START_DEADLINE_S)
         return self._reply(block, name, lambda child: child.receive(Started | Refused))
 
     def _prepare(self, decision: Decision) -> Take:

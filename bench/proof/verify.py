@@ -21,7 +21,7 @@ from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError, describe_error
 from bench.machine.files import scratch_folder
 from bench.machine.libraries import library
-from bench.machine.signals import OutOfTime, time_limit
+from bench.machine.signals import OutOfTime, signals_held_back, time_limit
 from bench.proof.cases import agreement_cases, reference_cases, worth_compiling
 from bench.proof.child import REFERENCE, Row, make_row
 from bench.proof.gradcheck import check_reference
@@ -216,8 +216,9 @@ def run_jobs(
     try:
         while waiting or running:
             while waiting and len(running) < parallel:
-                waiting[0].start()
-                running.append(waiting.pop(0))
+                with signals_held_back():  # a signal at this point would leave a child that nobody ends
+                    waiting[0].start()
+                    running.append(waiting.pop(0))
             wait_for_any([job.child for job in running])
             for job in running:
                 rows += job.advance()
