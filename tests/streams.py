@@ -55,7 +55,7 @@ def write_stream(
     names = [name for name in calls if name != CONTROL]
     args = StreamOptions(variant=tuple(names), seed=1, rate=rate, **options)
     case = make_case(args)
-    arms = choose_arms(args, case)
+    arms, _ = choose_arms(args, case)
     ids = dict(zip(names, (arm.id for arm in arms), strict=True)) | {CONTROL: CONTROL}
     of_block = {ids[name]: given if callable(given) else _always(given) for name, given in calls.items()}
     medians = {arm.id: float(np.median(of_block[arm.id](1))) for arm in arms}

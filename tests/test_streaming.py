@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,8 +29,8 @@ from bench.cli.main import main
 from bench.machine.devices import Device, Devices
 from bench.machine.errors import Unfinished, UserError
 from bench.machine.signals import Terminated
+from bench.measure import call_times, stream_child
 from bench.measure import stream as measuring
-from bench.measure import stream_child
 from bench.measure.call_times import Collections, clock_facts, group_for, idle, refuse_rate, take_slice
 from bench.measure.messages import Refused
 from bench.measure.stream import decide
@@ -61,7 +62,7 @@ from bench.records.stream import (
     read_stream,
 )  # fmt: skip
 from bench.reporting.streamed import Streamed
-from bench.reporting.tail import show
+from bench.reporting.tail import headline, show
 from bench.workload.data import Batch, make
 
 CPU = Device("cpu", "cpu", "a processor", None, ("float32", "float64"))
@@ -99,6 +100,21 @@ def test_only_the_call_is_inside_the_clock_and_every_sample_is_fed_before() -> N
     assert fed == list(range(6))
     grouped = take_slice(lambda: next(steps), feed, iter(range(9)), 2, group=3, clock=clock)
     assert (grouped.ends - grouped.starts).tolist() == [47_050] * 2
+
+
+def test_what_is_prepared_makes_no_call_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Played()
+
+    def slow_usage() -> Any:
+        clock.now += 50_000_000
+        return np.zeros(3, int)
+
+    monkeypatch.setattr(call_times, "usage", slow_usage)
+    part = take_slice(
+        lambda: None, lambda sample: None, cycle([0]), 5,
+        period_ns=1e6, pace="spin", clock=clock, sleep=clock.sleep,
+    )  # fmt: skip
+    assert np.all(part.starts - part.dues < 1000)
 
 
 @pytest.mark.parametrize("pace", ["sleep", "spin"])
@@ -224,7 +240,7 @@ def test_where_the_control_explains_the_tail_no_library_is_named(tmp_path: Path)
     assert (median.verdict, median.machine) == ("SLOWER", False)
     assert (p99.verdict, p99.machine) == ("NONE", True)
     assert noisy.sentence == (
-        f"{IN_TIME}, {SLOWER}; at p99 the machine explains the difference, as the control shows."
+        f"{IN_TIME}, {SLOWER}; at p99 the tail may be the machine's, as the control shows."
     )
     numpy, torch = noisy.tails.arms
     assert numpy.times[0.99].machine
@@ -236,9 +252,31 @@ def test_where_the_control_explains_the_tail_no_library_is_named(tmp_path: Path)
         torch=spread(25_000, tail=60),
         control=spread(25_000, tail=60, share=0.01),
     )
-    told = "but for what the machine delays (the control misses 1 % as well)"
+    told = "both are in time but for delays that may be the machine's (at most 2 %, the control 1 %)"
     assert told in late.sentence
     assert late.tails.arms[1].missed_by_machine
+
+
+def test_the_sentence_on_one_arm_tells_no_tail_of_the_machine_as_the_librarys(tmp_path: Path) -> None:
+    calls = {"numpy-batched": spread(8000), "control": spread(8000, tail=1.9)}
+    alone = Streamed(analyse(read_stream(write_stream(tmp_path, calls))), tmp_path)
+    tail = "at p99 the tail may be the machine's, as the control shows."
+    assert alone.sentence == f"Back to back; NumPy takes 8.15 µs at the median; {tail}"
+
+
+def test_the_sentence_is_on_numpy_and_pytorch_where_a_third_library_streams_as_well(tmp_path: Path) -> None:
+    two = answer(tmp_path / "a")
+    stream = read_stream(write_stream(tmp_path / "b", {
+        "numpy-batched": spread(8000), "torch-autograd": spread(25_000), "torch-inplace": spread(12_000),
+        "control": spread(25_000, tail=1.01),
+    }))  # fmt: skip
+    numpy, torch, third = stream.declaration.arms
+    third_library = structs.replace(third, library="numpy")  # any other than that of ``torch``
+    declaration = structs.replace(stream.declaration, arms=[numpy, torch, third_library])
+    pairs = [Pair("best", third.id, numpy.id), Pair("best", torch.id, numpy.id)]
+    decision = structs.replace(stream.decision, pairs=pairs)
+    three = analyse(replace(stream, declaration=declaration, decision=decision))
+    assert headline(three) == two.sentence
 
 
 def test_an_amount_is_explained_where_the_control_may_reach_half_of_it() -> None:
@@ -253,7 +291,11 @@ def test_an_amount_is_explained_where_the_control_may_reach_half_of_it() -> None
 def test_equal_arms_are_equivalent_and_a_quick_stream_gives_no_verdict(tmp_path: Path) -> None:
     same = answer(tmp_path / "a", torch=spread(8000))
     assert [ratio.verdict for ratio in same.tails.ratios] == ["EQUIVALENT"] * 2
-    assert "1.000 times [1.000, 1.000] as long at the median (the same)" in same.sentence
+    assert [ratio.machine for ratio in same.tails.ratios] == [False, False]
+    for place in ("the median", "p99"):
+        assert f"1.000 times [1.000, 1.000] as long at {place} (the same)" in same.sentence
+    tails = answer(tmp_path / "tails", torch=spread(8000), control=spread(8000))
+    assert tails.sentence.endswith("at p99 the tail may be the machine's, as the control shows.")
     quick = answer(tmp_path / "b", quick=True)
     assert [ratio.verdict for ratio in quick.tails.ratios] == ["NONE"] * 2
     few = answer(tmp_path / "c", blocks=6)
@@ -462,6 +504,8 @@ def test_what_is_timed_follows_from_the_first_calls() -> None:
     assert decided(cost_ns=1000) == (20_000, 3, 25_000)
     assert decided(calls=1234) == (1240, 1, 25_000)
     assert decided(rate=1000.0, pace="sleep", cost_ns=1000) == (5000, 1, 25_000)
+    # a slow arm does not make the control late, which would explain the arm's lateness
+    assert decided(rate=1000.0, pace="sleep", scale=100) == (5000, 1, 500_000)
 
 
 # the child
@@ -532,6 +576,37 @@ def test_the_control_is_a_child_without_a_variant(job: Job) -> None:
         assert response.percentile(1) == pytest.approx(idle_ns + lag, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("variant", "status", "said"),
+    [
+        ("remembering", "disagrees", "after the last call: y_hat is off by"),
+        ("putting_off", "invalid", "putting-off leaves its work to result(), which takes"),
+        ("hiding", "invalid", "hiding changed its process: garbage collection was True, is False"),
+    ],
+)
+def test_a_variant_that_only_pretends_to_stream_is_refused(
+    job: Job, variant: str, status: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_child, "wrong_library", lambda name: "")  # other tests here loaded PyTorch
+    block_2 = structs.replace(job, block=2, spec=f"faults.streams:{variant}")
+    take, finish = Take(180, 20, 1, 0), Finish(1, f"{job.folder}/after.npz")
+    last = measuring.reference_last(job.case, Batch.load(f"{job.folder}/{INPUTS}"), 2 * 200, 1)
+    np.savez(f"{job.folder}/after.npz", y_hat=last)
+    *_, refused = serve(block_2, (msgspec.json.encode(each).decode() for each in (take, take, finish)))
+    assert isinstance(refused, Refused)
+    assert refused.status == status
+    assert said in refused.reason
+
+
+def test_calls_that_keep_their_results_are_found_in_the_first_block(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_child, "implausible", lambda *given, **named: "results are kept")
+    *_, refused = serve(job, lines(job))
+    assert isinstance(refused, Refused)
+    assert (refused.status, refused.reason) == ("invalid", "numpy-batched: results are kept")
+
+
 def test_a_variant_that_changes_its_process_is_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "bench.measure.stream_child.changed_state", lambda before, after: "threads was 1, is 2"
@@ -552,6 +627,7 @@ def test_a_variant_that_changes_its_process_is_refused(job: Job, monkeypatch: py
         (["--rate", "1e8", "--pace", "spin", "--calls", "100"], "give at most"),
         (["--pace", "spin"], "--pace says how a sample is awaited: give its --rate"),
         (["--rate", "2"], "10 calls of an arm in a block: a median needs 40"),
+        (["--rate", "1e-4", "--calls", "40"], "40 calls take 6 667 min of each arm in each block"),
         (["--rate", "10000", "--seconds", "5000"], "50000000 calls of an arm in a block"),
         (["--batch", "10000000", "--hidden", "1000000"], "the processes would need about"),
         (["--variant", "numpy-loop"], "numpy-loop does not support task stream"),
@@ -566,6 +642,25 @@ def test_bad_input_is_one_clear_line(
     assert main(["stream", *words]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert said in line
+
+
+def test_a_library_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = Devices((CPU,), (), missing={"torch": "PyTorch is not installed"})
+    monkeypatch.setattr("bench.api.stream.find_cpu", lambda: without)
+    declaration = declare(StreamOptions(calls=40), [], "2026-01-01T00:00:00+00:00")
+    assert {arm.library for arm in declaration.arms} == {"numpy"}
+    monkeypatch.undo()
+    stream = answer(tmp_path).tails.stream
+    alone = replace(stream, declaration=structs.replace(stream.declaration, missing=declaration.missing))
+    assert "PyTorch is not installed." in str(Streamed(analyse(alone), tmp_path))
+
+
+def test_calls_too_short_for_the_clock_are_told(tmp_path: Path) -> None:
+    short = {"numpy-batched": spread(800), "torch-autograd": spread(8000), "control": spread(8000)}
+    told = "Each time has a reading of the clock in it, above a 20th of the median of numpy-batched."
+    for group, wanted in ((1, True), (2, False)):
+        folder = write_stream(tmp_path / str(group), short, group=group)
+        assert (told in " ".join(str(Streamed.load(folder)).split())) is wanted
 
 
 def test_the_function_names_keywords_where_the_command_names_options() -> None:

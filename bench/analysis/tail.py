@@ -128,13 +128,9 @@ def analyse(stream: Stream) -> Tails:
         raise error
     control = bursts[CONTROL]
     tail = partial(_tail, control=control, calls=decision.calls)
-    return Tails(
-        stream,
-        decision,
-        tuple(tail(arm, bursts[arm.id]) for arm in stream.declaration.arms if bursts[arm.id]),
-        tail(None, control),
-        _ratios(stream, decision),
-    )
+    arms = tuple(tail(arm, bursts[arm.id]) for arm in stream.declaration.arms if bursts[arm.id])
+    by_arm = {each.arm: each for each in arms}
+    return Tails(stream, decision, arms, tail(None, control), _ratios(stream, decision, by_arm))
 
 
 def _by_block(bursts: Sequence[Burst], q: float, *, response: bool = False) -> dict[int, float]:
@@ -179,7 +175,18 @@ def _tail(arm: Arm | None, bursts: Sequence[Burst], *, control: Sequence[Burst],
     )
 
 
-def _ratios(stream: Stream, decision: Decision) -> tuple[Ratio, ...]:
+def _of_machine(ratio: Ratio, tails: Mapping[Arm | None, Tail]) -> Ratio:
+    """Return a ratio whose difference the control explains, without a verdict that names a library.
+
+    Where the arms are the same, there is none: the control then has to explain the tails of both.
+    """
+    if ratio.verdict in DECIDED:
+        return replace(ratio, verdict="NONE", reason=BY_MACHINE)
+    both = all(tails[arm].times[ratio.q].machine for arm in (ratio.entry, ratio.baseline))
+    return replace(ratio, machine=both or ratio.verdict != "EQUIVALENT")
+
+
+def _ratios(stream: Stream, decision: Decision, tails: Mapping[Arm | None, Tail]) -> tuple[Ratio, ...]:
     """Judge the ratios of all pairs and percentiles as one family, and those of peers as another."""
     arms = {arm.id: arm for arm in stream.declaration.arms}
     control, ratios = stream.bursts[CONTROL], list[Ratio]()
@@ -202,9 +209,7 @@ def _ratios(stream: Stream, decision: Decision) -> tuple[Ratio, ...]:
                     measured(replace(ratio, reason="a quick run gives no verdict"), logs, final=True)
                 )
     return tuple(
-        replace(ratio, verdict="NONE", reason=BY_MACHINE)
-        if ratio.machine and ratio.verdict in DECIDED
-        else ratio
+        _of_machine(ratio, tails) if ratio.machine else ratio
         for of_peers in (False, True)
         for ratio in judge((r for r in ratios if (r.kind == "peer") == of_peers), stream.declaration.margin)
     )

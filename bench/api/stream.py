@@ -52,6 +52,7 @@ FAMILY = 2 * len(PERCENTILES)  # ratios of a library with NumPy: both pairs, eve
 BLOCK_SECONDS, QUICK_SECONDS, QUICK_BLOCKS = 5.0, 2.0, 3
 ROUNDS = 10  # slices of each arm in a block
 MOST_SAMPLES, FEWEST_SAMPLES = 64, 8  # fed again and again
+MOST_SECONDS = 86400.0  # of an arm's calls in a block
 PROOF_WORK = 6e9  # T^2 B H (H + I): the proof takes seconds
 Show = Callable[[Declaration], AbstractContextManager[Tell]]
 
@@ -108,7 +109,7 @@ def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declar
     pace = read_pace(args)
     refuse_calls(args, seconds)
     case = make_case(args)
-    arms = choose_arms(args, case)
+    arms, missing = choose_arms(args, case)
     refuse_memory(case, len(arms))
     if args.rate and pace:
         refuse_rate(args.rate, pace)
@@ -124,6 +125,7 @@ def declare(args: StreamOptions, command: list[str], started_utc: str) -> Declar
         rate=args.rate, pace=pace, collector=args.collector is not False, verdicts=not args.quick,
         margin=MARGIN, arms=arms, libraries=[OwnLibrary.of(name) for name in catalog.own_libraries(specs)],
         machine=machine, environment=environment.set, warnings=warnings,
+        missing=missing,
     )  # fmt: skip
 
 
@@ -147,6 +149,11 @@ def refuse_calls(args: StreamOptions, seconds: float) -> None:
     if args.threads > (cpus := host.usable_cpus()):
         raise UserError(f"--threads {args.threads}: this machine has {cpus} usable processors")
     calls = args.calls or (round(seconds * args.rate) if args.rate else MIN_CALLS)
+    if args.rate and calls / args.rate > MOST_SECONDS:
+        raise UserError(
+            f"--rate {args.rate:g}: {calls} calls take {units.seconds(calls / args.rate)} of each arm in "
+            "each block; give more samples a second, or fewer --calls"
+        )
     if not MIN_CALLS <= calls <= MAX_CALLS:
         raise UserError(
             f"{calls} calls of an arm in a block: a median needs {MIN_CALLS}, and at most {MAX_CALLS} are "
@@ -164,8 +171,10 @@ def make_case(args: StreamOptions) -> Case:
     return Case(STREAM, shape, "sequence", args.dtype, data="random", seed=seed, **settings)
 
 
-def choose_arms(args: StreamOptions, case: Case) -> list[Arm]:
-    """Return the arms: each variant on the device, or on the CPU if it supports no other.
+def choose_arms(args: StreamOptions, case: Case) -> tuple[list[Arm], list[str]]:
+    """Return the arms, and why some are missing.
+
+    A variant is on the device, or on the CPU if it supports no other.
 
     Raises:
         UserError: a variant that was asked for cannot stream this case here, or none can.
@@ -186,7 +195,7 @@ def choose_arms(args: StreamOptions, case: Case) -> list[Arm]:
         add_arm(arms, variant, spec, device, args.threads if device == "cpu" else host.usable_cpus())
     if reasons and (args.variant or not arms):
         raise UserError(f"{reasons[0]}; leave it out or choose another")
-    return list(arms.values())
+    return list(arms.values()), list(dict.fromkeys(reasons))
 
 
 def refuse_memory(case: Case, arms: int) -> None:

@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from bench.machine.clock import Call, Clock, clock_cost_ns
 from bench.machine.errors import UserError
 from bench.machine.units import duration
-from bench.records.stream import Pace
+from bench.records.stream import MIN_CLOCK_COSTS, Pace
 
 Sleep = Callable[[float], object]
 Times = NDArray[np.int64]
-MIN_CLOCK_COSTS = 20  # a call, or a group of calls, takes at least so many readings of the clock
 READINGS = 1000
 SLEEPS = 20
 EARLIEST_NS = 1_000_000  # from the begin of a slice to its first call
@@ -60,20 +59,20 @@ def take_slice(
 ) -> Slice:
     """Time ``n`` calls, or groups of ``group`` calls of the same sample; ``feed`` copies a sample in."""
     starts, ends = np.full((2, n), 0)  # written now, so that no page faults later, as with zeros
-    offsets = np.arange(n) * (period_ns or 0.0)
-    dues = clock() + EARLIEST_NS + offsets.astype(np.int64) if period_ns else starts
+    offsets = (np.arange(n) * (period_ns or 0.0)).astype(np.int64)
     wait = {None: lambda due: None, "sleep": _sleeping(clock, sleep), "spin": _spinning(clock)}[pace]
     timed = call if group == 1 else _grouped(call, group)
-    due_list, before = dues.tolist(), usage()
-    for index, due in enumerate(due_list):
+    offset_list, before = offsets.tolist(), usage()
+    begin = clock() + EARLIEST_NS  # read when all is prepared, or the first calls would be late
+    for index, offset in enumerate(offset_list):
         feed(next(samples))
-        wait(due)
+        wait(begin + offset)
         start = clock()
         timed()
         end = clock()
         starts[index] = start
         ends[index] = end
-    return Slice(dues, starts, ends, usage() - before)
+    return Slice(begin + offsets if period_ns else starts, starts, ends, usage() - before)
 
 
 def usage() -> Times:

@@ -26,7 +26,18 @@ from bench.machine.signals import Terminated, signals_held_back
 from bench.machine.wording import count
 from bench.measure.call_times import group_for
 from bench.measure.messages import Refused
-from bench.measure.stream_child import EXPECTED, INPUTS, Done, Finish, Job, Started, Take, Taken
+from bench.measure.stream_child import (
+    EXPECTED,
+    FEW,
+    INPUTS,
+    Done,
+    Finish,
+    Job,
+    Started,
+    Take,
+    Taken,
+    order,
+)
 from bench.records.record import Arm, End, Failure, Pair, PairKind
 from bench.records.stream import CONTROL, MIN_CALLS, AnyRecord, Decision, Declaration
 from bench.workload import data
@@ -45,14 +56,16 @@ Tell = Callable[[int, str], object]  # called with a block and what happens
 def decide(declaration: Declaration, medians_ns: Mapping[str, float], clock_cost_ns: int) -> Decision:
     """Return what is timed, by the median of each arm's first calls in ns."""
     slowest_ns, group, rounds = max(medians_ns.values()), 1, declaration.rounds
-    if declaration.rate is None:
+    idle_ns = slowest_ns
+    if declaration.period_ns is None:
         group = group_for(min(medians_ns.values()), clock_cost_ns)
         held = min(MOST_CALLS, declaration.seconds * 1e9 / (slowest_ns * group))
     else:
-        held = declaration.seconds * declaration.rate
+        held = declaration.seconds * 1e9 / declaration.period_ns
+        idle_ns = min(slowest_ns, declaration.period_ns / 2)  # or a slow arm would make the control late
     calls = max(MIN_CALLS, declaration.calls or round(held))
     pairs = pairs_of(declaration.arms, medians_ns)
-    return Decision(-(-calls // rounds) * rounds, group, round(slowest_ns), pairs)
+    return Decision(-(-calls // rounds) * rounds, group, round(idle_ns), pairs)
 
 
 def pairs_of(arms: Sequence[Arm], medians_ns: Mapping[str, float]) -> list[Pair]:
@@ -82,7 +95,7 @@ def reference_last(case: Case, batch: Batch, n_samples: int, group: int) -> Arra
     """Return the reference's y_t (B, O) after so many samples, each fed ``group`` times, in float64."""
     cell, exact, state = find_cell(case.cell), batch.astype("float64"), None
     options, y = cell.options(case.activation), np.zeros(0)
-    for t in islice(cycle(range(case.shape.T)), n_samples):
+    for t in islice(cycle(order(case)), n_samples):
         for _ in range(group):
             y, state = cell.reference().stream(exact.params, exact.x[t : t + 1], state=state, **options)
     return y
@@ -126,6 +139,7 @@ class _Blocks:
         self._batch.save(folder / INPUTS)
         proof.expected(declaration.case, self._batch).save(folder / EXPECTED)
         self._take: Take | None = None  # None: not decided yet
+        self._slowest_ns = 0.0  # of the arms' medians
         self._children: dict[str, Child] = {}
         self._records: list[AnyRecord] = []
 
@@ -135,6 +149,7 @@ class _Blocks:
         try:
             started = {name: self._start(block, name) for name in self._shuffled([*self.alive, CONTROL])}
             medians = {name: started[name].median_ns for name in self.alive}
+            self._slowest_ns = max(self._slowest_ns, *medians.values(), 0.0)
             if self._take is None and medians:
                 costs = [reply.clock_cost_ns for reply in started.values() if reply]
                 self._take = self._prepare(decide(self._declaration, medians, round(median(costs))))
@@ -166,8 +181,9 @@ class _Blocks:
         )  # fmt: skip
         environment = worker_environment(threads, compiled=str(self._folder / "compiled")).variables
         argument = msgspec.json.encode(job).decode()
+        deadline_s = START_DEADLINE_S + 2 * FEW * (declaration.period_ns or 0.0) * 1e-9  # the first calls
         with signals_held_back():  # a signal at this point would leave a child that nobody ends
-            self._children[name] = Child(CHILD, [argument], environment, deadline_s=START_DEADLINE_S)
+            self._children[name] = Child(CHILD, [argument], environment, deadline_s=deadline_s)
         return self._reply(block, name, lambda child: child.receive(Started | Refused))
 
     def _prepare(self, decision: Decision) -> Take:
@@ -184,7 +200,7 @@ class _Blocks:
         """Wake a process for one message; return its reply, or None if it failed."""
         child = self._children[name]
         if isinstance(message, Take):
-            call_ns = max(self._declaration.period_ns or 0.0, message.group * message.idle_ns)
+            call_ns = max(self._declaration.period_ns or 0.0, message.group * self._slowest_ns)
             child.deadline_s = START_DEADLINE_S + 10 * (message.n + message.warm) * call_ns * 1e-9
         child.resume()
         return self._reply(block, name, lambda child: child.ask(message, expected | Refused))

@@ -5,6 +5,7 @@ standard input; for ``Finish`` it compares the last result and sends the histogr
 """
 
 import gc
+import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,9 +24,10 @@ from bench.machine.arrays import read_arrays
 from bench.machine.clock import Call, Clock
 from bench.machine.libraries import changed_state, library, process_state, wrong_library
 from bench.machine.lifeline import replies
+from bench.machine.units import duration
 from bench.measure.call_times import Collections, Sleep, Slice, clock_facts, idle, take_slice
 from bench.measure.messages import Refused
-from bench.measure.worker import Refusal, refusal
+from bench.measure.worker import Refusal, implausible, refusal
 from bench.records.stream import MAX_SLOWEST, Burst, Histogram, Pace, Slow
 from bench.workload.binding import Binding, bind_case
 from bench.workload.case import Case
@@ -33,6 +35,8 @@ from bench.workload.data import Batch
 from bench.workload.own import load_variant
 
 INPUTS, EXPECTED = "inputs.npz", "expected.npz"
+LATE_SLACK_NS = 1_000_000  # of the first reading of a result: code and memory that are cold
+ORDERED = 10_000  # samples, after which their order repeats
 PILOT_NS, MAX_PILOT, FEW = 50_000_000, 2000, 10  # time and calls of the first calls, which count nowhere
 
 
@@ -112,6 +116,14 @@ def serve(
         yield refusal(error, target)
 
 
+def order(case: Case) -> list[int]:
+    """Return the order of samples, which are then fed in this order again and again.
+
+    In their own order, y_t would soon be the same for every x_t that comes again, and could be kept.
+    """
+    return random.Random(case.seed).choices(range(case.shape.T), k=ORDERED)
+
+
 def connected(binding: Binding) -> tuple[Call, Callable[[Any], object]]:
     """Return a call of the step, and the function that brings it a sample.
 
@@ -147,6 +159,8 @@ class ArmTimer:
             Refusal: the proof failed.
         """
         self._job, self._clock, self._sleep = job, clock, sleep
+        # other programs add nothing to the processor time, which however leaves an accelerator out
+        self._work_clock = time.process_time_ns if job.device == "cpu" else time.perf_counter_ns
         if not job.collector:
             gc.disable()
         self._batch = Batch.load(Path(job.folder) / INPUTS)
@@ -178,6 +192,13 @@ class ArmTimer:
         checks = proof.prove(bind, job.case, batch, self._expected, library=name, device=job.device)
         if proof.status(checks) == "disagrees":
             raise Refusal("disagrees", proof.failures(checks), checks)
+        if job.block == 1:
+            bound, steps = self._binding.bound, (batch.step(0), batch.other().step(0))
+            n_calls = clocks.calibrate(
+                bound.call, synchronise=wait, clock=self._work_clock, reset=bound.reset
+            )
+            if why := implausible(self._binding, steps, n_calls, synchronise=wait):
+                raise Refusal("invalid", f"{self._variant.name}: {why}", checks)
         self._facts = used_library.facts() | used_library.device_facts(job.device)
         (self._call, self._feed), self._reset = connected(self._binding), self._binding.bound.reset
 
@@ -191,12 +212,14 @@ class ArmTimer:
     def pilot(self) -> float:
         """Return the median time of a few calls in ns; then begin anew: first sample, a state of zero."""
         n, spent_ns, median_ns = FEW, 0, 0.0
-        self._samples = cycle(self._batch.x[t : t + 1] for t in range(len(self._batch.x)))
+        steps = [self._batch.x[t : t + 1] for t in range(len(self._batch.x))]
+        samples = [steps[t] for t in order(self._job.case)]
+        self._samples = cycle(samples)
         while spent_ns < PILOT_NS and n <= MAX_PILOT:
             part = self._timed(self._call, n)
             median_ns, spent_ns = float(np.median(part.ends - part.starts)), part.ends[-1] - part.starts[0]
             n *= 4
-        self._samples = cycle(self._batch.x[t : t + 1] for t in range(len(self._batch.x)))
+        self._samples = cycle(samples)
         self._reset()
         return median_ns
 
@@ -230,18 +253,35 @@ class ArmTimer:
             preempted, (minor, major), self._facts,
         )  # fmt: skip
 
+    def _left_to_result(self) -> str:
+        """Return an error text if the calls have left their work to whoever reads the result first."""
+        times = list[int]()
+        for _ in range(2):
+            start = self._work_clock()
+            self._binding.bound.result()
+            times.append(self._work_clock() - start)
+        extra_ns = times[0] - times[1]
+        calls_ns = sum(int(np.sum(part.ends - part.starts)) for part in self._parts)
+        if extra_ns <= calls_ns / 2 + LATE_SLACK_NS:
+            return ""
+        return (
+            f"leaves its work to result(), which takes {duration(extra_ns)} less when asked again; all calls "
+            f"took {duration(calls_ns)}"
+        )
+
     def _check(self, after: str) -> None:
         """Raise Refusal if the last result is wrong, or the process is not as it was."""
         job, name = self._job, self._variant.library
         expected = replace(self._expected, y_hat=read_arrays(after, ("y_hat",))["y_hat"])
-        result = self._binding.result()
-        checks = proof.check_last(job.case, result, expected, after=None, device=job.device)
+        changes = changed_state(self._state, process_state(name))  # before ``result``, which may undo them
+        late_work = self._left_to_result()
+        checks = proof.check_last(job.case, self._binding.result(), expected, after=None, device=job.device)
         if proof.status(checks) == "disagrees":
             raise Refusal("disagrees", f"after the last call: {proof.failures(checks)}", checks)
         fault = wrong_library(name) or library(name).computes_elsewhere(self._binding.bound.call)
-        if changes := changed_state(self._state, process_state(name)):
+        if changes:
             fault = f"changed its process: {changes}"
-        if fault:
+        if fault := late_work or fault:
             raise Refusal("invalid", f"{self._variant.name} {fault}")
 
 

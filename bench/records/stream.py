@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from numpy.typing import NDArray
 
 from bench.records.contradictions import of_case, of_facts, of_libraries, quoted, refuse_contradictions
@@ -41,6 +41,7 @@ SCHEMA = 1
 CONTROL = "control"  # in place of an arm's id
 WIDTH = math.log(1.002)  # of a bin, so that its middle is within 0.1 % of every time in it
 MAX_SLOWEST = 100
+MIN_CLOCK_COSTS = 20  # what is timed at once takes at least so many readings of the clock
 MIN_CALLS, MAX_CALLS = 40, 10_000_000  # of an arm in a block; of 40, 20 are beyond the median
 Pace = Literal["sleep", "spin"]
 Bins = Annotated[list[Annotated[int, Meta(ge=0, le=math.ceil(math.log(MAX_NS) / WIDTH))]], Meta(min_length=1)]
@@ -119,6 +120,7 @@ class Declaration(Record, frozen=True):
     machine: Facts
     environment: dict[str, str]  # variables set for the processes
     warnings: list[str]
+    missing: list[str] = field(default_factory=list)  # why some of the usual arms are not there
 
     @property
     def period_ns(self) -> float | None:
@@ -131,7 +133,7 @@ class Decision(Record, frozen=True):
 
     calls: Calls  # timed of each arm in each block: calls, or groups of calls
     group: Positive  # calls in a group: 1, or more where a call is too short for the clock
-    idle_ns: Count  # how long a call of the control waits: as long as that of the slowest arm takes
+    idle_ns: Count  # how long a call of the control waits: as that of the slowest arm, at most half a period
     pairs: list[Pair]  # of arms' ids
 
 

@@ -36,7 +36,7 @@ RULES = (
     "blocks. The longest call depends on how long one looks: it has no interval and no ratio.",
     "The control is fed, paced and timed as the arms are. What its percentile adds to its own median, the "
     "machine added. Where that may be at least half of what an arm's adds, of a difference, or of a share of "
-    "late calls, the machine explains it, and no library is named.",
+    "late calls, the machine may explain it, and no library is named.",
 )
 CAUSES_NOTE = (
     "First call: of a process, before all that is timed, the median over blocks. Put aside: how often the "

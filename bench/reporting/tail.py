@@ -11,7 +11,7 @@ from rich.table import Table
 from bench.analysis.tail import MIN_BEYOND, PERCENTILES, Ratio, Tail, Tails, shown
 from bench.machine import libraries, units, wording
 from bench.machine.wording import full_stop
-from bench.records.stream import CONTROL
+from bench.records.stream import CONTROL, MIN_CLOCK_COSTS
 
 WIDTH = 80  # of the tables
 MACHINE = "*"  # marks what the control explains
@@ -33,11 +33,17 @@ def frequency(rate: float) -> str:
 
 
 def best(tails: Tails) -> list[Ratio]:
-    """Return the ratios of the fastest forms, by percentile in ascending order; else those as written."""
-    return next(
-        (found for kind in ("best", "as_written") if (found := [r for r in tails.ratios if r.kind == kind])),
-        [],
-    )
+    """Return the ratios of one pair by percentile, ascending: the fastest forms, else those as written.
+
+    Of several libraries PyTorch is told; the others stand in the tables.
+    """
+    for kind in ("best", "as_written"):
+        if of_kind := [ratio for ratio in tails.ratios if ratio.kind == kind]:
+            entries = sorted(
+                (ratio.entry for ratio in of_kind), key=lambda arm: arm.library != libraries.TORCH.name
+            )
+            return [ratio for ratio in of_kind if ratio.entry == entries[0]]
+    return []
 
 
 def headline(tails: Tails) -> str:
@@ -70,6 +76,8 @@ def _of_libraries(tails: Tails) -> str:
     sides = [by_arm[arm] for arm in (ratios[0].entry, ratios[0].baseline)] if ratios else tails.arms
     told = sorted(sides, key=lambda tail: tail.times[0.5].ns)[: 2 if ratios else 1]
     by_machine = [ratio.q for ratio in ratios if ratio.machine]
+    if not ratios:
+        by_machine = [q for q, found in told[0].times.items() if found.machine]
     named = [(_place(q), found) for q, found in told[0].times.items() if q not in by_machine]
     takes = wording.listing([f"{units.duration(found.ns)} at {place}" for place, found in named])
     if ratios:
@@ -79,7 +87,7 @@ def _of_libraries(tails: Tails) -> str:
     clauses = [_in_time(told, tails), f"{_name(told[0])} takes {takes}{of_group(tails)}"]
     if by_machine:
         where = wording.listing([_place(q) for q in by_machine])
-        clauses.append(f"at {where} the machine explains the difference, as the control shows")
+        clauses.append(f"at {where} the tail may be the machine's, as the control shows")
     return wording.capital(full_stop("; ".join(clauses)))
 
 
@@ -115,8 +123,9 @@ def _in_time(told: list[Tail], tails: Tails) -> str:
     subject = "both are" if len(told) > 1 else f"{_name(told[0])} is"
     if not any(tail.missed for tail in told):
         return f"{where} {subject} in time"
-    control = f"the control misses {units.percent(tails.control.missed or 0.0)} as well"
-    return f"{where} {subject} in time but for what the machine delays ({control})"
+    most = units.percent(max(tail.missed or 0.0 for tail in told))
+    control = f"at most {most}, the control {units.percent(tails.control.missed or 0.0)}"
+    return f"{where} {subject} in time but for delays that may be the machine's ({control})"
 
 
 def show(tails: Tails, console: Console) -> None:
@@ -179,13 +188,20 @@ def measured(tails: Tails) -> Iterator[str]:
         f"The control computes nothing for {units.duration(decision.idle_ns)} a call; {MACHINE} marks what "
         "it explains."
     )
+    cost_limit_ns = MIN_CLOCK_COSTS * cost_ns / decision.group
+    if short := [tail.title for tail in tails.arms if tail.times[0.5].ns < cost_limit_ns]:
+        yield (
+            f"Each time has a reading of the clock in it, above a {MIN_CLOCK_COSTS}th of the median of "
+            f"{wording.listing(short)}."
+        )
     if hidden := [q for q in PERCENTILES if q not in shown(decision.calls)]:
         needs = [f"{label(q)} needs {units.whole(round(MIN_BEYOND / (1 - q)))} calls" for q in hidden]
         yield f"In a block {wording.listing(needs)} (--calls); there were {units.whole(decision.calls)}."
 
 
 def troubles(tails: Tails) -> Iterator[str]:
-    """Yield what failed, and whether the stream was cut off."""
+    """Yield what is missing or failed, and whether the stream was cut off."""
+    yield from (full_stop(wording.capital(reason)) for reason in tails.stream.declaration.missing)
     for failure in tails.stream.failures:
         yield f"{failure.entry} failed in block {failure.block}: {full_stop(failure.reason)}"
     end = tails.stream.end

@@ -70,6 +70,7 @@ def process_state(name: str) -> dict[str, Any]:
     return (
         {
             "garbage collection": gc.isenabled(),
+            "thresholds of garbage collection": gc.get_threshold(),
             "tracing": sys.gettrace() is not None or sys.getprofile() is not None,
             "switch interval": sys.getswitchinterval(),
         }
