@@ -55,6 +55,7 @@ from bench.records.stream import (
     Decision,
     Histogram,
     Pace,
+    Slow,
     Stream,
     StreamFile,
     is_stream,
@@ -357,6 +358,10 @@ def test_a_stream_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
             ("in block 1 does not hold 40 times", [structs.replace(burst, times=fewer)]),
             ("in block 1 does not hold 40 times", [structs.replace(burst, missed=41)]),
             ("two bursts of one arm in one block", [burst, burst]),
+            (
+                "the slowest call .* is not among its times",
+                [structs.replace(burst, slowest=[Slow(0, 0, False)])],
+            ),
             ("no arm is called 'other'", [structs.replace(burst, arm="other")]),
             ("in block 1 has responses without a rate", [structs.replace(burst, response=burst.times)]),
         )
@@ -588,23 +593,14 @@ def test_a_variant_that_only_pretends_to_stream_is_refused(
     job: Job, variant: str, status: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_child, "wrong_library", lambda name: "")  # other tests here loaded PyTorch
-    block_2 = structs.replace(job, block=2, spec=f"faults.streams:{variant}")
+    cheating = structs.replace(job, spec=f"faults.streams:{variant}")
     take, finish = Take(180, 20, 1, 0), Finish(1, f"{job.folder}/after.npz")
     last = measuring.reference_last(job.case, Batch.load(f"{job.folder}/{INPUTS}"), 2 * 200, 1)
     np.savez(f"{job.folder}/after.npz", y_hat=last)
-    *_, refused = serve(block_2, (msgspec.json.encode(each).decode() for each in (take, take, finish)))
+    *_, refused = serve(cheating, (msgspec.json.encode(each).decode() for each in (take, take, finish)))
     assert isinstance(refused, Refused)
     assert refused.status == status
     assert said in refused.reason
-
-
-def test_calls_that_keep_their_results_are_found_in_the_first_block(
-    job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream_child, "implausible", lambda *given, **named: "results are kept")
-    *_, refused = serve(job, lines(job))
-    assert isinstance(refused, Refused)
-    assert (refused.status, refused.reason) == ("invalid", "numpy-batched: results are kept")
 
 
 def test_a_variant_that_changes_its_process_is_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

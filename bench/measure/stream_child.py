@@ -27,7 +27,7 @@ from bench.machine.lifeline import replies
 from bench.machine.units import duration
 from bench.measure.call_times import Collections, Sleep, Slice, clock_facts, idle, take_slice
 from bench.measure.messages import Refused
-from bench.measure.worker import Refusal, implausible, refusal
+from bench.measure.worker import Refusal, refusal
 from bench.records.stream import MAX_SLOWEST, Burst, Histogram, Pace, Slow
 from bench.workload.binding import Binding, bind_case
 from bench.workload.case import Case
@@ -159,8 +159,6 @@ class ArmTimer:
             Refusal: the proof failed.
         """
         self._job, self._clock, self._sleep = job, clock, sleep
-        # other programs add nothing to the processor time, which however leaves an accelerator out
-        self._work_clock = time.process_time_ns if job.device == "cpu" else time.perf_counter_ns
         if not job.collector:
             gc.disable()
         self._batch = Batch.load(Path(job.folder) / INPUTS)
@@ -192,13 +190,6 @@ class ArmTimer:
         checks = proof.prove(bind, job.case, batch, self._expected, library=name, device=job.device)
         if proof.status(checks) == "disagrees":
             raise Refusal("disagrees", proof.failures(checks), checks)
-        if job.block == 1:
-            bound, steps = self._binding.bound, (batch.step(0), batch.other().step(0))
-            n_calls = clocks.calibrate(
-                bound.call, synchronise=wait, clock=self._work_clock, reset=bound.reset
-            )
-            if why := implausible(self._binding, steps, n_calls, synchronise=wait):
-                raise Refusal("invalid", f"{self._variant.name}: {why}", checks)
         self._facts = used_library.facts() | used_library.device_facts(job.device)
         (self._call, self._feed), self._reset = connected(self._binding), self._binding.bound.reset
 
@@ -255,12 +246,13 @@ class ArmTimer:
 
     def _left_to_result(self) -> str:
         """Return an error text if the calls have left their work to whoever reads the result first."""
-        times = list[int]()
+        # other programs add nothing to the processor time, which however leaves an accelerator out
+        clock = time.process_time_ns if self._job.device == "cpu" else time.perf_counter_ns
+        readings = [clock()]
         for _ in range(2):
-            start = self._work_clock()
             self._binding.bound.result()
-            times.append(self._work_clock() - start)
-        extra_ns = times[0] - times[1]
+            readings.append(clock())
+        extra_ns = 2 * readings[1] - readings[0] - readings[2]
         calls_ns = sum(int(np.sum(part.ends - part.starts)) for part in self._parts)
         if extra_ns <= calls_ns / 2 + LATE_SLACK_NS:
             return ""

@@ -287,7 +287,7 @@ def hold(
         n_calls = clock.calibrate(bound.call, synchronise=wait, clock=time_ns, reset=bound.reset)
         if library_error := worker_library.computes_elsewhere(bound.call):
             raise Refusal("invalid", f"{variant.name} {library_error}", checks)
-        if why := implausible(held.binding, inputs.batches, n_calls, synchronise=wait):
+        if why := _implausible(held, n_calls):
             raise Refusal("invalid", f"{variant.name}: {why}", checks)
         calibration_ns = time.perf_counter_ns() - started_ns
     else:
@@ -368,15 +368,10 @@ def _rewarm(held: BoundEntry, turn: Turn) -> list[int]:
     ]
 
 
-def implausible(
-    binding: Binding, batches: tuple[Batch, Batch], n_calls: int, *, synchronise: Call = no_wait
-) -> str:
-    """Return an error text if the time of a call is not the time of its work, else an empty text.
-
-    ``batches`` are two different inputs, of one step for a stream; ``n_calls`` fill a value.
-    """
-    bound, wait = binding.bound, synchronise
-    batch, generator = batches[0], np.random.Generator(np.random.PCG64(0))
+def _implausible(held: BoundEntry, n_calls: int) -> str:
+    """Return an error text if the time of a call is not the time of its work, else an empty text."""
+    binding, bound, wait = held.binding, held.binding.bound, held.wait
+    batch, generator = held.inputs.batches[0], np.random.Generator(np.random.PCG64(0))
 
     def feed() -> None:
         """Write inputs that no call has seen; zeros stay zero."""
@@ -399,7 +394,7 @@ def implausible(
             start_ns = time_ns()
             kept_results.append(bound.result())
             times.append(time_ns() - start_ns)
-    alternating = itertools.cycle(batches)
+    alternating = itertools.cycle(held.inputs.batches)
     return honesty.deferred(first_ns, second_ns, min(per_call_ns)) or honesty.unasked(
         bound.call, lambda: binding.feed(next(alternating)), bound.reset, bound.result
     )

@@ -253,5 +253,8 @@ def _contradictions(stream: Stream, bursts: list[Burst]) -> Iterator[str]:
             fits = ascending and len(histogram.bins) == len(histogram.counts) and histogram.n == calls
             if not fits or burst.block > declaration.blocks or burst.missed > calls:
                 yield f"{quoted(burst.arm)} in block {burst.block} does not hold {calls} times"
+        longest_ns = burst.times.percentile(1.0)
+        if abs(burst.slowest[0].ns - longest_ns) > 1 + WIDTH * longest_ns:
+            yield f"the slowest call of {quoted(burst.arm)} in block {burst.block} is not among its times"
         if (burst.response is None) != (declaration.rate is None):
             yield f"{quoted(burst.arm)} in block {burst.block} has responses without a rate, or none with one"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from bench.analysis.tail import MIN_BEYOND, Quantile, Ratio, Tail, Tails, shown
+from bench.analysis.tail import MIN_BEYOND, Ratio, Tail, Tails, shown
 from bench.machine import units, wording
 from bench.machine.wording import full_stop
 from bench.records.folder import run_name
@@ -22,7 +22,7 @@ from bench.reporting.section import (
 )  # fmt: skip
 from bench.reporting.stream_plot import mean_of_group, tail_plot
 from bench.reporting.tables import HEADLINES
-from bench.reporting.tail import MACHINE, frequency, headline, label, measured, troubles
+from bench.reporting.tail import MACHINE, frequency, headline, label, measured, of_group, troubles
 
 TONES = {"FASTER": "good", "SLOWER": "bad"}
 PACES = {"sleep": "sleeping meanwhile, as a server", "spin": "spinning meanwhile, as audio does"}
@@ -47,7 +47,7 @@ CAUSES_NOTE = (
 def stream_article(tails: Tails, anchor: str = "", *, prefix: str = "") -> Article:
     """Return the article on a saved stream; ``prefix`` starts the names of its plots."""
     declared, sentence = tails.stream.declaration, headline(tails)
-    calls = f"{units.whole(tails.decision.calls)} {_timed(tails)}"
+    calls = f"{units.whole(tails.decision.calls)} {of_group(tails).removeprefix(' of ') or 'calls'}"
     topics = {"In time": _misses(tails), "Tails": _explained(tails), "What was measured": _setting(tails)}
     hero = Hero(
         sentence,
@@ -123,9 +123,7 @@ def _times(tails: Tails, *, response: bool = False) -> TextTable:
     """Return the percentiles of all arms and of the control; of responses also what is late."""
 
     def quantile(q: float, tail: Tail) -> Cell:
-        found: Quantile | None = (tail.response if response else tail.times).get(q)
-        if found is None:
-            return Cell(units.NOTHING)
+        found = (tail.response if response else tail.times)[q]
         limits = f"{units.duration(found.low)} to {units.duration(found.high)}" * bool(found.low)
         return Cell(units.duration(found.ns) + MACHINE * found.machine, limits, found.ns)
 
@@ -220,12 +218,6 @@ def _setting(tails: Tails) -> str:
         f"hidden {shape.H}, {wording.count(shape.O, 'output')}, {words.numbers(case)}; garbage collection "
         f"{'on, as in production' if declared.collector else 'off'}."
     )
-
-
-def _timed(tails: Tails) -> str:
-    """Return what is timed at once, in the plural."""
-    group = tails.decision.group
-    return f"groups of {group} calls, each too short to be timed alone," if group > 1 else "calls"
 
 
 def _describe(tails: Tails) -> str:
