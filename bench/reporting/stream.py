@@ -22,7 +22,7 @@ from bench.reporting.section import (
 )  # fmt: skip
 from bench.reporting.stream_plot import mean_of_group, tail_plot
 from bench.reporting.tables import HEADLINES
-from bench.reporting.tail import MACHINE, frequency, headline, label, measured, of_group, troubles
+from bench.reporting.tail import MACHINE, frequency, headline, label, measured, troubles
 
 TONES = {"FASTER": "good", "SLOWER": "bad"}
 PACES = {"sleep": "sleeping meanwhile, as a server", "spin": "spinning meanwhile, as audio does"}
@@ -47,7 +47,8 @@ CAUSES_NOTE = (
 def stream_article(tails: Tails, anchor: str = "", *, prefix: str = "") -> Article:
     """Return the article on a saved stream; ``prefix`` starts the names of its plots."""
     declared, sentence = tails.stream.declaration, headline(tails)
-    calls = f"{units.whole(tails.decision.calls)} {of_group(tails).removeprefix(' of ') or 'calls'}"
+    group = tails.decision.group
+    calls = f"{units.whole(tails.decision.calls)} {f'groups of {group} calls' if group > 1 else 'calls'}"
     topics = {"In time": _misses(tails), "Tails": _explained(tails), "What was measured": _setting(tails)}
     hero = Hero(
         sentence,
