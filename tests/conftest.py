@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import benchmark_plugin
 import numpy as np
@@ -20,6 +21,7 @@ from bench.machine.host import usable_cpus
 
 if TYPE_CHECKING:
     from bench.records.run import Run
+    from bench.workload.case import Case, Shape
 
 BENCHMARKS = Path(__file__).with_name("benchmarks")
 ACCEPTANCE = Path(__file__).with_name("acceptance")
@@ -42,6 +44,19 @@ def _strict_numbers() -> Iterator[None]:
 def _unknown_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody tells what else runs: no test depends on it."""
     monkeypatch.setattr("bench.machine.busy.look", lambda sample_s: None)
+
+
+@pytest.fixture
+def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``rnnbench verify`` prove a shape, and its reference another, where it does not matter which."""
+    from bench.proof import cases, verify
+
+    for name, shape in (("agreement_cases", cases.COMPILE_SHAPE), ("reference_cases", cases.SMALL[0][0])):
+        monkeypatch.setattr(verify, name, partial(_of_shape, getattr(verify, name), shape))
+
+
+def _of_shape(listed: "Callable[..., list[Case]]", shape: "Shape", *cell: Any) -> "list[Case]":
+    return [case for case in listed(*cell) if case.shape == shape]
 
 
 @pytest.fixture(scope="session")

@@ -124,6 +124,7 @@ def mine(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.mark.usefixtures("few_cases")
 def test_verify_names_the_line_of_a_crash_or_of_who_leaves_and_calls_it_one(mine, capsys):
     assert main(["verify", "--device", "cpu", *specs([*SAID, "right"])]) == 1
     printed = capsys.readouterr().out

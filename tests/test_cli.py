@@ -156,7 +156,7 @@ def test_a_disagreement_is_exit_code_1_and_json_alone_goes_to_standard_output(he
     assert "Something that claims to be right gives wrong results" in answer
     assert "What is wrong with it: rnnbench verify --variant liar:variant." in answer
     statuses = {row["variant"]: row["status"] for row in tree["rows"]}
-    assert (statuses["liar"], statuses["numpy-batched"]) == ("disagrees", "ok")
+    assert statuses["liar"] == "disagrees" != statuses["numpy-batched"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import dask
 import psutil
 import pytest
 from faults.runs import start_program
-from loopback import Loopback, loopback, python_without, wait_for
+from loopback import PATIENCE_S, Loopback, loopback, python_without, wait_for
 
 from bench.api import sweep
 from bench.api.run import Measured, carry_out
@@ -45,6 +45,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "LOOK_S", 0.02)
+    for name in ("CONNECT_S", "WORKERS_S", "ANSWER_S"):  # however busy the machine is
+        monkeypatch.setattr(f"bench.cluster.pool.{name}", PATIENCE_S)
 
 
 def run(cluster: Loopback, folder: Path, said: list[str] | None = None, **options: Any) -> Measured:

@@ -231,6 +231,7 @@ def test_ruff_and_mypy_find_nothing_in_the_package_of_contributing(
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.usefixtures("few_cases")
 def test_the_package_of_contributing_is_proved_and_timed(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -279,6 +279,7 @@ def test_a_file_that_is_harmed_while_it_is_written_ends_the_training(
     assert err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("few_cases")
 @pytest.mark.parametrize("most", [0, 100, 2000])
 def test_a_full_disk_is_one_line_that_says_what_to_do(
     most: int, capsys: Capture, monkeypatch: pytest.MonkeyPatch

@@ -59,9 +59,7 @@ def in_here(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGKILL, 137)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, 137)])
 def test_a_verb_that_is_ended_leaves_no_process_and_no_folder(tmp_path, verb, number, code, monkeypatch):
     running = at_work(verb, tmp_path)
     os.kill(running.pid, number)
@@ -142,12 +140,12 @@ def test_a_folder_in_use_is_not_removed_and_nothing_is_where_nothing_can_be_lock
 
 def test_what_is_killed_while_it_removes_its_folder_leaves_what_a_later_run_knows(tmp_path):
     killed_there = (
-        "import os, signal; from bench.cli.main import main; remove = os.unlink\n"
+        "import os, signal; from bench.machine.files import scratch_folder; remove = os.unlink\n"
         "def unlink(name, **folder):\n"
         "    remove(name, **folder)\n"
         "    if os.path.basename(name) == 'owner': os.kill(os.getpid(), signal.SIGKILL)\n"
         "os.unlink = unlink\n"
-        "main(['verify', '--device', 'cpu', '--variant', 'numpy-batched'])"
+        "with scratch_folder('test') as folder: (folder / 'left').touch()"
     )
     environ = os.environ | {"TMPDIR": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", killed_there], cwd=TESTS.parent, env=environ, check=False)
