@@ -30,13 +30,15 @@ def main() -> None:
     import msgspec
 
     from bench.cluster.part import Job, Reply
+    from bench.machine import host_lock
     from bench.machine.host import host_hash
     from bench.machine.lifeline import replies
     from bench.records.journal import FILE_NAME, Journal
     from bench.records.record import End, Environment
 
     folder, name = Path(os.environ[FOLDER]), os.environ[NAME]
-    with replies() as send:
+    host_lock.POLL_S = 0.02
+    with replies() as send, host_lock.host_lock(["played"]):
         job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
         if (folder / f"hold-{name}").exists():
             begun = folder / f"begun-{name}.part"

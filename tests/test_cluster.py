@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from loopback import PATIENCE_S, Loopback, loopback, python_without, wait_for
 from bench.api import sweep
 from bench.api.run import Measured, carry_out
 from bench.cluster.pool import connected
-from bench.machine import devices
+from bench.machine import devices, host_lock
 from bench.machine.environ import KEEPS_MEMORY
-from bench.machine.errors import UserError
+from bench.machine.errors import HostInUse, UserError
 from bench.machine.host import usable_cpus
 from bench.measure.split import split
 from bench.records.journal import FILE_NAME, load_run
 from bench.records.sweep import SavedSweep, load_sweep
+from bench.reporting.display import SweepProgress
 from bench.workload.options import RunOptions
 
 OPTIONS = RunOptions(preset="grid", hidden=(4, 8), batch=(1,), variant=("numpy-inplace",), seed=5)
@@ -156,7 +158,7 @@ def test_a_worker_of_other_versions_is_refused_by_name_or_told(cluster: Loopback
     assert not (tmp_path / "s").exists()
     said: list[str] = []
     with connected(cluster.address) as pool:
-        assert len(sweep.usable(pool, any_environment=True, say=said.append)) == 2
+        assert len(sweep.usable(pool, RunOptions(any_environment=True), said.append)) == 2
     assert [line.partition(" (")[0] for line in said] == ["the hosts differ"]
     cluster.kill("odd")
 
@@ -242,9 +244,50 @@ def test_a_worker_that_another_client_keeps_busy_is_waited_for(
                 free.set()
 
         wait_for(lambda: any(other.processing().values()))
+        with pytest.raises(HostInUse):
+            run(cluster, tmp_path / "s", no_wait=True)
         as_written(cluster, run(cluster, tmp_path / "s", said := Said()))
         assert task.result()
     assert re.match(r"waits for tcp://\S+, which does not answer yet", said[0])
+
+
+def test_a_case_that_waits_for_the_lock_of_its_host_says_for_whom(
+    cluster: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.only("a")
+    monkeypatch.setenv(host_lock.VARIABLE, str(cluster.folder / "a.lock"))
+    told: list[str] = []
+    with ExitStack() as lock:
+
+        def line(progress: SweepProgress, host: str, text: str) -> None:
+            if "waits" in text:
+                told.append(text)
+                lock.close()
+
+        monkeypatch.setattr(SweepProgress, "line", line)
+        lock.enter_context(host_lock.host_lock(["another"]))
+        as_written(cluster, run(cluster, tmp_path / "s"))
+    (text,) = told
+    assert re.fullmatch(
+        rf"waits for process {os.getpid()} of \S+ \(since \d\d:\d\d\); --no-wait refuses", text
+    )
+
+
+def test_a_worker_that_is_not_heard_is_silent(cluster: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.only("a")
+    with connected(cluster.address) as pool:
+
+        def silent() -> bool:
+            return all(pool.silent_since(host) for host in pool.hosts().values())
+
+        assert not silent()
+        cluster.processes["a"].send_signal(signal.SIGSTOP)
+        try:
+            monkeypatch.setattr("bench.cluster.pool.SILENT_S", 1.0)
+            wait_for(silent)
+        finally:
+            cluster.processes["a"].send_signal(signal.SIGCONT)
+        wait_for(lambda: not silent())
 
 
 def test_a_scheduler_without_workers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,7 @@ FOREIGN = {  # files that read what others wrote
 PLACES = {  # single expressions of other files
     ("analysis/statistics.py", "contrasts.partition"): "numbers",
     ("analysis/statistics.py", "np.partition"): "numbers",
+    ("cluster/part.py", "line.removeprefix"): "a line that a process printed",
     ("gradients/signs.py", "np.split"): "numbers",
     ("machine/wording.py", "printable(str(text)).split"): "white space",
     ("machine/wording.py", "sentence.partition"): "the first word, which may be a name",

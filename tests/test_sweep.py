@@ -18,7 +18,7 @@ from bench.api.sweep import Sharing
 from bench.cluster.part import VERSIONS as VERSION_NAMES
 from bench.cluster.part import Description, Job
 from bench.cluster.pool import PoolHost, differences
-from bench.machine.errors import Unfinished, UserError
+from bench.machine.errors import HostInUse, Unfinished, UserError
 from bench.machine.signals import Terminated
 from bench.measure.split import split
 from bench.records.journal import Journal
@@ -53,13 +53,22 @@ class PlayedPool:
     unusable: list[str] = field(default_factory=list)
     started: list[tuple[str, str]] = field(default_factory=list)  # host, part
     cancelled: list[Any] = field(default_factory=list)
+    silent: Callable[[int], str] = lambda look: ""  # since when A is silent
+    taken: str = ""  # hosts that another sweep has
     looks: int = 0
 
     def hosts(self) -> dict[str, PoolHost]:
         self.looks += 1
         return {host.description.id: host for host in self.there(self.looks)}
 
-    def start(self, host: PoolHost, job: Job) -> list[Any]:
+    def silent_since(self, host: PoolHost) -> str:
+        return self.silent(self.looks) if host.description.id == "a" else ""
+
+    def busy(self, host: PoolHost) -> bool:
+        return host.description.id in self.taken
+
+    def start(self, host: PoolHost, job: Job, say: Callable[[str], object]) -> list[Any]:
+        say("waits for another")
         self.started.append((host.description.id, job.plan.run))
         return [host.description.id, job.plan.run, 0]
 
@@ -213,6 +222,29 @@ def test_a_host_of_other_versions_that_comes_later(tmp_path, whole, allowed: boo
 def test_a_worker_that_comes_later_and_cannot_be_used_is_told_once(tmp_path, whole) -> None:
     pool = PlayedPool(lambda host, part, asked: whole(part), unusable=["b has no rnnbench"])
     assert share(tmp_path / "s", pool)[1] == ["b has no rnnbench"]
+
+
+def test_a_silent_host_and_what_a_case_says_have_a_line_each(tmp_path, whole, capsys) -> None:
+    pool = PlayedPool(
+        lambda host, part, asked: whole(part) if asked == 5 else None,
+        there=lambda look: [A],
+        silent=lambda look: "12:34:56" if look in (2, 3) else "",
+    )
+    share(tmp_path / "s", pool)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "waits" in line] == ["host-1: waits for another"] * len(PARTS)
+    assert [line for line in lines if "silent" in line or "heard" in line] == [
+        "host-1: silent since 12:34:56", "host-1: heard again",
+    ]  # fmt: skip
+
+
+def test_with_no_wait_a_busy_host_is_passed_over(tmp_path, whole) -> None:
+    pool = PlayedPool(lambda host, part, asked: whole(part), taken="a")
+    assert share(tmp_path / "s", pool, no_wait=True)[0].status == "complete"
+    assert {host for host, _ in pool.started} == {"b"}
+    pool.taken = "ab"
+    with pytest.raises(HostInUse, match="another sweep has every worker; without --no-wait"):
+        sweep.usable(pool, RunOptions(no_wait=True), print)  # type: ignore[arg-type]
 
 
 def test_how_versions_differ_names_the_hosts() -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from bench.cluster.part import Job
 from bench.cluster.pool import INSTALL, Pool, PoolHost, connected, differences
 from bench.machine.busy import Say
 from bench.machine.devices import Devices
-from bench.machine.errors import Unfinished, UserError, error_text
+from bench.machine.errors import HostInUse, Unfinished, UserError, error_text
 from bench.machine.files import scratch_folder, write_atomic
 from bench.machine.host import utc_now
 from bench.machine.signals import Terminated
@@ -40,7 +41,7 @@ def new_sweep(
     assert args.scheduler is not None
     own = [spec for spec in args.variant if not isinstance(listed(spec), Variant)]
     with connected(args.scheduler, own) as pool:
-        hosts = usable(pool, any_environment=args.any_environment, say=say)
+        hosts = usable(pool, args, say)
         # the first host stands for all: others tell in their journals which devices they lack
         devices = pool.devices(hosts[0], say)
         try:
@@ -69,7 +70,7 @@ def resume_sweep(args: RunOptions, folder: Path, say: Say) -> End:
             raise UserError(f"{folder} is complete: there is nothing to go on with")
         own = sorted({arm.spec for arm in saved.declared.plan.arms if by_name(arm.spec) is None})
         with connected(args.scheduler, own) as pool:
-            usable(pool, any_environment=args.any_environment, say=say, earlier=earlier_versions(saved))
+            usable(pool, args, say, earlier_versions(saved))
             return Sharing(pool, file, saved, args, say).run()
 
 
@@ -79,21 +80,24 @@ def earlier_versions(saved: SavedSweep) -> dict[str, Facts]:
 
 
 def usable(
-    pool: Pool, *, any_environment: bool, say: Say, earlier: Mapping[str, Facts] | None = None
+    pool: Pool, args: RunOptions, say: Say, earlier: Mapping[str, Facts] | None = None
 ) -> list[PoolHost]:
     """Return the hosts of a scheduler; tell or refuse versions that differ, also from ``earlier`` hosts.
 
     Raises:
-        UserError: a worker cannot be used; or versions differ, and ``any_environment`` is False.
+        UserError: a worker cannot be used; or versions differ, and ``any_environment`` is not given.
+        HostInUse: all hosts are busy, and ``no_wait`` is given.
     """
     hosts = list(pool.hosts().values())
     if unusable := pool.unusable:
         raise UserError(unusable[0])
     now = [(host.workers[0], host.description.versions) for host in hosts]
     if different := differences([*(earlier or {}).items(), *now]):
-        if not any_environment:
+        if not args.any_environment:
             raise UserError(f"the hosts differ ({different}); {INSTALL}, or give --any-environment")
         say(f"the hosts differ ({different})")
+    if args.no_wait and not (hosts := [host for host in hosts if not pool.busy(host)]):
+        raise HostInUse("another sweep has every worker; without --no-wait this one waits for it")
     return hosts
 
 
@@ -122,6 +126,7 @@ class Sharing:
         self._measured = {(one.part, self._queue(one.host)) for one in measured}
         self._tried: set[tuple[str, str]] = set()  # part, host
         self._running: dict[str, _Running] = {}  # by host
+        self._silent: dict[str, str] = {}  # since when, by host, as it was told
 
     def run(self) -> End:
         """Measure until nothing is left that a host can measure; return the end, which is also written.
@@ -179,6 +184,10 @@ class Sharing:
                 outcome = self._pool.outcome(running.task)
                 if outcome is None:
                     if name in hosts and set(running.workers) & set(hosts[name].workers):
+                        since = self._pool.silent_since(hosts[name])
+                        if since != self._silent.setdefault(name, ""):
+                            self._silent[name] = since
+                            progress.line(name, f"silent since {since}" if since else "heard again")
                         continue
                     self._pool.cancel(running.task)
                     outcome = "its host was lost while it measured"
@@ -187,11 +196,14 @@ class Sharing:
                 total = len(self._plans) * (len(self._names) if self._declared.everywhere else 1)
                 progress.line(name, f"{running.part} {told}; {len(self._measured)} of {total}")
             for name, host in hosts.items():
-                if name not in self._running and (part := self._next(name)):
+                if name in self._running or (self._args.no_wait and self._pool.busy(host)):
+                    continue
+                if part := self._next(name):
                     self._tried.add((part, name))
                     how = (self._declared.keep, self._declared.host_name)
                     job = Job(self._plans[part], *how, self._args.wait_quiet, self._args.no_wait)
-                    self._running[name] = _Running(part, self._pool.start(host, job), host.workers)
+                    task = self._pool.start(host, job, partial(progress.line, name))
+                    self._running[name] = _Running(part, task, host.workers)
                     progress.now(name, f"{part} ({host.workers[0]})")
             if self._running:
                 worked_s = time.monotonic()

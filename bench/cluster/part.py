@@ -74,6 +74,9 @@ def measure(job: Job) -> bytes:
     Raises:
         UserError: nothing whole was measured.
     """
+    from distributed import get_worker
+
+    worker, told = get_worker(), ""
     with scratch_folder("part") as folder, Child(PROCESS, [], os.environ, deadline_s=math.inf) as child:
         try:
             here = {"folder": str(folder), "python_path": os.environ.get("PYTHONPATH")}
@@ -81,6 +84,10 @@ def measure(job: Job) -> bytes:
             while (reply := child.take(Reply)) is None:
                 if not _wanted():
                     raise UserError("nobody wants it any more")
+                *_, line = ["", *child.last_words().splitlines()]
+                if line != told:  # what a plain run says: for whom it waits
+                    told = line
+                    worker.log_event(str(worker.get_current_task()), line.removeprefix("rnnbench: "))
                 time.sleep(LOOK_S)
         except ChildError as error:
             raise UserError(child.explain(error)) from None

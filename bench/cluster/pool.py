@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +19,7 @@ from bench.machine.wording import listing
 
 CONNECT_S, WORKERS_S, RESULT_S = 5.0, 5.0, 60.0
 ANSWER_S = 30.0  # for a worker, or the scheduler, to answer: a first import from a slow disk takes a while
+SILENT_S = 30.0  # a worker tells the scheduler every second or so that it lives
 BUSY_S = 20.0  # until a search for devices is said to wait for a worker's other tasks
 # Ctrl-C reaches all processes of a terminal, but this one alone decides what becomes of its workers
 NO_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
@@ -39,6 +41,7 @@ class Pool:
     def __init__(self, client: Any, own: Sequence[str]) -> None:
         self._client, self._own = client, own
         self._descriptions: dict[str, Any] = {}  # by worker; an error in place of one
+        self._heard: dict[str, tuple[float, float]] = {}  # the same by the scheduler's clock and by ours
 
     def hosts(self) -> dict[str, PoolHost]:
         """Return the hosts that are there now, by id.
@@ -66,7 +69,11 @@ class Pool:
             return (await asyncio.wait_for(asked, ANSWER_S))[worker]
 
         # scheduler_info may be out of date, or empty
-        workers = list(await asyncio.wait_for(self._client.nthreads(), ANSWER_S))
+        told = await asyncio.wait_for(self._client.scheduler.identity(), ANSWER_S)
+        workers = list(told["workers"])
+        for worker, facts in told["workers"].items():
+            if self._heard.get(worker, (0.0, 0.0))[0] != facts["last_seen"]:
+                self._heard[worker] = (facts["last_seen"], time.time())
         new = [worker for worker in workers if worker not in self._descriptions]
         answers = await asyncio.gather(*map(ask, new), return_exceptions=True)
         self._descriptions |= dict(zip(new, answers, strict=True))
@@ -88,6 +95,15 @@ class Pool:
             if isinstance(answer, Exception)
         ]
 
+    def silent_since(self, host: PoolHost) -> str:
+        """Return the time at which a worker of a host was last heard; empty if that was just now."""
+        heard_s = max(self._heard[worker][1] for worker in host.workers)
+        return time.strftime("%H:%M:%S", time.localtime(heard_s)) if time.time() - heard_s > SILENT_S else ""
+
+    def busy(self, host: PoolHost) -> bool:
+        """Return whether a worker of a host has a task: another sweep's, if this one gave it none."""
+        return any(self._client.processing(host.workers).values())
+
     def devices(self, host: PoolHost, say: Say) -> Devices:
         """Return the devices of a host, and say so if it is waited for.
 
@@ -104,9 +120,11 @@ class Pool:
             self._refuse_lost()
             raise UserError(f"the devices of {where} are not known: {error_text(error)}") from error
 
-    def start(self, host: PoolHost, job: part.Job) -> Any:
-        """Start a part on a host; return the task."""
-        return self._submit(host, part.measure, job)
+    def start(self, host: PoolHost, job: part.Job, say: Say) -> Any:
+        """Start a part on a host; return the task. ``say`` is called, in a thread, for what the part says."""
+        task = self._submit(host, part.measure, job)
+        self._client.subscribe_topic(task.key, lambda event: say(event[1]))
+        return task
 
     def _submit(self, host: PoolHost, *call: Any) -> Any:
         workers = list(host.workers)
