@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impl_torch.contract import Bound
 from impl_torch.rnn import Params
-from impl_torch.rnn_inplace import times_sigmoid_prime, times_tanh_prime
+from impl_torch.rnn_inplace import times_tanh_prime
 from impl_torch.workspace import affine, bind_in_place, copies, kept
 
 
@@ -53,9 +53,10 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
 
     dw, du_n = x.new_empty((keep, B, 3 * H)), x.new_empty((keep, B, H))
     product, d_n, d_z = (x.new_empty((B, H)) for _ in range(3))
+    slope = x.new_empty((B, 2 * H))  # of both sigmoids
     dw_rows, du_n_rows, h_rows = dw.reshape(-1, 3 * H), du_n.reshape(-1, H), hs[:keep].reshape(-1, H)
     dws, dw_rs, dw_zs = dw.unbind(), dw[..., :H].unbind(), dw[..., H : 2 * H].unbind()
-    dw_ns, du_ns = dw[..., 2 * H :].unbind(), du_n.unbind()
+    dw_gates, dw_ns, du_ns = dw[..., : 2 * H].unbind(), dw[..., 2 * H :].unbind(), du_n.unbind()
 
     def back(dh: Tensor, grads: Params) -> None:
         for t in range(T - 1, -1, -1):
@@ -63,11 +64,11 @@ def bind(task: str, params: Params, x: Tensor, y: Tensor, *, delta: float, lr: f
             torch.sub(dh, product, out=d_n)  # dh (1 - z)
             times_tanh_prime(ns[t], d_n, du_ns[t])
             torch.mul(du_ns[t], rs[t], out=dw_ns[t])
-            torch.mul(du_ns[t], w_ns[t], out=d_n)
+            torch.mul(du_ns[t], w_ns[t], out=dw_rs[t])
             torch.sub(h_steps[t], ns[t], out=d_z)
-            torch.mul(d_z, dh, out=d_z)
-            times_sigmoid_prime(rs[t], d_n, dw_rs[t])
-            times_sigmoid_prime(zs[t], d_z, dw_zs[t])
+            torch.mul(d_z, dh, out=dw_zs[t])
+            torch.addcmul(rzs[t], rzs[t], rzs[t], value=-1, out=slope)
+            torch.mul(slope, dw_gates[t], out=dw_gates[t])
             if t:
                 torch.addmm(product, dws[t], W, out=dh)
         torch.mm(dw_rows.T, h_rows, out=grads["W"])  # (3H, T B) (T B, H): the sum over t and batch

@@ -121,7 +121,8 @@ def torch_inplace(case: Case) -> Operations:
     n = hidden_size(case)
     step = passes(2 * n, (("add", 3), *TORCH_SIGMOID))
     step += passes(n, (("multiply", 4), ("tanh", 2), ("multiply", 4)))  # addcmul, tanh, lerp
-    step_back = [each("add", n, 3, 2), each("multiply", n, 4, 3), each("multiply", n, 3, 7)]
+    step_back = [each("add", n, 3, 2), each("multiply", n, 4), each("multiply", n, 3, 5)]
+    step_back += [each("multiply", 2 * n, 4), each("multiply", 2 * n, 3)]  # both sigmoids
     return in_place(case, GRU, step, step_back, apart=True)
 
 
