@@ -187,7 +187,7 @@ WITH_STREAM = (*TASKS, STREAM)
 PEERS = (
     _peer("jax-jit", "jax", _everywhere("bench.workload.peers.jax_scan:{}"),
         "a scan over the steps, its gradient and update compiled by XLA", autograd=True, tasks=WITH_STREAM),
-    _peer("numba-loop", "numba", _rnn("bench.workload.peers.numba_loop:bind"),
+    _peer("numba-loop", "numba", _everywhere("bench.workload.peers.numba_loop:{}"),
         "loops over preallocated arrays, compiled; products by SciPy's BLAS", tasks=WITH_STREAM),
     _peer("onnxruntime-layer", "onnxruntime", _everywhere("bench.workload.peers.onnx_session:{}"),
         "nn.RNN, GRU or LSTM and Linear, exported from PyTorch",
