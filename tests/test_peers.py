@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,10 +16,13 @@ from journals import example_environment
 from reports import around, facts_of
 from streams import write_stream
 
+from bench import proof
 from bench.analysis.tail import analyse
 from bench.api import listing
 from bench.api.options import StreamOptions, VariantsOptions
 from bench.api.stream import choose_arms, make_case
+from bench.api.sweep import own_code
+from bench.machine.environ import worker_environment
 from bench.machine.errors import UserError
 from bench.measure.budget import Forms, entries_of
 from bench.records.record import AnyRecord, Burst, Decision, End, Plan
@@ -26,11 +30,14 @@ from bench.records.run import Run, make_run
 from bench.records.stream import CONTROL, read_stream
 from bench.reporting import answer
 from bench.reporting.advice import make_advice
+from bench.reporting.facts import Facts
+from bench.reporting.machines import _question
 from bench.reporting.streamed import Streamed
-from bench.workload import catalog
-from bench.workload.case import sine_case
+from bench.workload import catalog, data
+from bench.workload.case import Case, Shape, sine_case
 from bench.workload.catalog import Implementation, Variant
-from bench.workload.peers import libraries
+from bench.workload.cell import CELLS
+from bench.workload.peers import libraries, numba_loop
 
 BASE_NS = 1_000_000
 LIBRARIES = ("numpy-inplace", "torch-layer", "torch-inplace")
@@ -204,6 +211,83 @@ def test_neither_is_said_in_a_sentence_of_its_own_and_only_where_it_is_proved(
     assert "jit" not in hero.title
 
 
+def test_with_other_places_the_sentence_says_which_one_it_is_of(fakes: None) -> None:
+    def said(**options: object) -> str:
+        facts = facts_of(run({"fast-jit": 0.2}, threads=(1, 2), blocks=12, **options))  # type: ignore[arg-type]
+        return dict(answer.hero(facts).facts)["Other libraries"]
+
+    assert said().startswith("Neither: fast-jit is 4.00 times faster than both with one thread of the CPU (")
+    assert said(hidden=(32, 64)).startswith("Neither with one thread of the CPU, in 2 of 2 tables: fast-jit")
+
+
+def test_the_sentence_is_of_all_sizes_of_a_refined_grid(fakes: None) -> None:
+    first, second = (run({"fast-jit": peer}, hidden=(size,)) for size, peer in ((32, 0.2), (64, 1.6)))
+    assert dict(answer.hero(Facts.of(first, [second])).facts)["Other libraries"] == (
+        "Neither, in 1 of 2 tables: fast-jit is 4.00 times faster than both with hidden 32; in the others no "
+        "peer is proved to be ahead of both."
+    )
+
+
+def test_machines_that_chose_other_peers_answer_one_question_for_each_library(fakes: None) -> None:
+    def questions(fastest: str) -> list[object]:
+        facts = facts_of(run({fastest: 0.2}))
+        return [_question(facts, pair) for pair in facts.summary.headlines if pair.kind == "peer"]
+
+    assert questions("fast-jit") == questions("slow-loop")
+    assert len(set(questions("fast-jit"))) == 2
+
+
+def test_without_a_variant_of_both_no_peer_becomes_the_answer(fakes: None) -> None:
+    refused = "^--peers are compared with NumPy and PyTorch: give a --variant of PyTorch as well$"
+    with pytest.raises(UserError, match=refused):
+        declare("numpy-batched", peers=True)
+    args = StreamOptions(variant=("numpy-inplace",), peers=True)
+    with pytest.raises(UserError, match=refused):
+        choose_arms(args, make_case(args))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("task", catalog.WITH_STREAM)
+def test_loops_compute_every_cell_before_they_are_compiled(
+    monkeypatch: pytest.MonkeyPatch, cell: str, task: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "numba", SimpleNamespace(njit=lambda **_: lambda function: function))
+    assert cell in catalog.find("numba-loop").cells
+    for shape in (Shape(5, 3, 2, 4, 2), Shape(1, 1, 1, 1, 1)):
+        for bias in (False, True):
+            case = Case(task, shape, "sequence", data="random", cell=cell, bias=bias)  # type: ignore[arg-type]
+            batch = data.make(case)
+            bind = getattr(numba_loop, cell)
+            checks = proof.prove(bind, case, batch, proof.expected(case, batch), library="numpy")
+            assert proof.status(checks) == "ok", proof.failures(checks)
+
+
+def test_an_old_jax_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def update(name: str, value: object) -> None:
+        raise AttributeError(f"Unrecognized config option: {name}")
+
+    old = SimpleNamespace(__version__="0.4", config=SimpleNamespace(update=update))
+    monkeypatch.setitem(sys.modules, "jax", old)  # type: ignore[arg-type]
+    for variable in ("XLA_FLAGS", "NPROC"):
+        monkeypatch.setenv(variable, "")  # what is set below ends with the test
+    with pytest.raises(
+        UserError, match=r'^JAX 0\.4 has no setting .*: pip install "rnnbench\[peers\]" brings'
+    ):
+        libraries.JAX.load()
+
+
+def test_variables_that_tune_a_peer_are_on_record_but_reach_no_worker() -> None:
+    own = {"XLA_FLAGS": "--x", "JAX_PLATFORMS": "cuda", "NUMBA_NUM_THREADS": "8", "NPROC": "4"}
+    environment = worker_environment(1, base=own)
+    assert environment.dropped.keys() == own.keys()
+    assert not environment.variables.keys() & own.keys()
+
+
+def test_hosts_of_a_sweep_are_asked_for_the_versions_of_peers() -> None:
+    assert own_code(("numpy-batched", "jax-jit", "mine:it")) == ["jax-jit", "mine:it"]
+    assert bool(catalog.origin("jax-jit")) == (catalog.why_no_peer(catalog.find("jax-jit")) is None)
+
+
 def test_neither_is_said_in_advice_but_not_as_what_to_use(fakes: None) -> None:
     advice = make_advice(run({"fast-jit": 0.2}, budget_rule="hold"), Path("folder"), 30.0)
     (neither,) = (sentence for sentence in advice.sentences if "Neither" in sentence)
@@ -288,6 +372,17 @@ def test_a_stream_says_neither_in_a_sentence_of_its_own(
         ("peer", "fast-jit", "torch-inplace"),
     }
     assert quick or {ratio.family for ratio in tails.ratios if ratio.kind == "best"} == {2}
+
+
+def test_a_stream_without_a_time_of_one_library_names_no_peer_as_its_answer(
+    fakes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.pairs_of", lambda arms, medians: [])  # as where PyTorch fails at first
+    times = {"numpy-inplace": 4000, "fast-jit": 1000, CONTROL: 100}
+    calls = {name: [float(ns)] * 3000 for name, ns in times.items()}
+    sentence = Streamed(analyse(read_stream(write_stream(tmp_path / "stream", calls))), tmp_path).sentence
+    assert sentence.startswith("Back to back; NumPy takes 4.00 µs at the median")
+    assert sentence.endswith(" fast-jit: not compared, as NumPy or PyTorch has no times.")
 
 
 def test_peers_of_a_stream_are_those_that_can_stream_it_with_one_thread(fakes: None) -> None:

@@ -186,7 +186,8 @@ def choose_arms(args: StreamOptions, case: Case) -> tuple[list[Arm], list[str]]:
     usual = tuple(variant.name for variant in catalog.by_role("as_written", "fastest"))
     if args.peers and args.threads > 1:
         raise UserError("--peers are measured with one thread: leave --threads out")
-    for spec in (args.variant or usual) + (catalog.peers() if args.peers else ()):
+    specs = args.variant or usual
+    for spec in specs + (catalog.peers(specs) if args.peers else ()):
         variant = catalog.find(spec)
         device = chosen if kind in variant.devices else "cpu"
         if reason := devices.missing.get(variant.library) or variant.unsupported(case, device):

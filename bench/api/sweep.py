@@ -1,7 +1,7 @@
 """Measure a plan in parts on the hosts of a scheduler: ``rnnbench run --scheduler``."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from bench.records.record import End, Facts, Plan
 from bench.records.sealed import MAX_RECORDS
 from bench.records.sweep import Host, Measured, Part, SavedSweep, Sweep, SweepFile, Unmeasured
 from bench.reporting.display import SweepProgress, sweep_progress
-from bench.workload.catalog import Variant, by_name, listed
+from bench.workload.catalog import PEERS, by_name, listed
 from bench.workload.options import RunOptions
 
 LOOK_S = 0.25  # between two looks at the hosts
@@ -39,7 +39,9 @@ def new_sweep(
         UserError: the hosts cannot be used, an option cannot be fulfilled, or nothing was measured.
     """
     assert args.scheduler is not None
-    own = [spec for spec in args.variant if not isinstance(listed(spec), Variant)]
+    for spec in args.variant:
+        listed(spec)  # which refuses unknown names before any host is asked
+    own = own_code((*args.variant, *(peer.name for peer in PEERS if args.peers)))
     with connected(args.scheduler, own) as pool:
         hosts = usable(pool, args, say)
         # the first host stands for all: others tell in their journals which devices they lack
@@ -68,10 +70,15 @@ def resume_sweep(args: RunOptions, folder: Path, say: Say) -> End:
     with file:
         if all(tile.measured for tile in saved.tiles) and not saved.declared.everywhere:
             raise UserError(f"{folder} is complete: there is nothing to go on with")
-        own = sorted({arm.spec for arm in saved.declared.plan.arms if by_name(arm.spec) is None})
+        own = own_code(arm.spec for arm in saved.declared.plan.arms)
         with connected(args.scheduler, own) as pool:
             usable(pool, args, say, earlier_versions(saved))
             return Sharing(pool, file, saved, args, say).run()
+
+
+def own_code(specs: Iterable[str]) -> list[str]:
+    """Return the variants whose code is not of this package, so that hosts may have different ones."""
+    return sorted({spec for spec in specs if (found := by_name(spec)) is None or found.peer})
 
 
 def earlier_versions(saved: SavedSweep) -> dict[str, Facts]:

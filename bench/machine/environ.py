@@ -32,7 +32,7 @@ ALLOWED_ENDINGS = ("VISIBLE_DEVICES", "DEVICE_ORDER", "AFFINITY_MASK")
 SPEED_PREFIXES = (
     "OPENBLAS_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "VECLIB_", "GOTO_", "NPY_", "NUMPY_", "MALLOC_",
     "LD_PRELOAD", "GLIBC_TUNABLES", "TORCH", "PYTORCH_", "ATEN_", "DNNL_", "ONEDNN_", "CUDA_", "CUBLAS_",
-    "CUDNN_", "NVIDIA_", "NVPL_", "PYTHON",
+    "CUDNN_", "NVIDIA_", "NVPL_", "PYTHON", "JAX_", "XLA_", "NPROC", "NUMBA_", "ORT_",
 )  # fmt: skip
 # the values of these variables say what is measured; at most a folder's name in them is personal
 VALUE_RECORDED = {

@@ -302,7 +302,8 @@ class _Planner:
             raise UserError("--peers are measured on the CPU with one thread: give --threads 1 as well")
         if "cpu" in self.ids:
             for threads in asked.threads or (1,):
-                peers = catalog.peers() if asked.peers and threads == 1 else ()
+                beside = (self.baseline, *variants)
+                peers = catalog.peers(beside) if asked.peers and threads == 1 else ()
                 self._add_arms((*variants, *peers), "cpu", threads)
         for device in self.accelerators:
             kind = next(present.kind for present in self.devices.present if present.id == device)

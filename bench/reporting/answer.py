@@ -68,7 +68,7 @@ def hero(facts: Facts, *, why: str = "", turns: str = "", right: str = "") -> He
 
     found = _of_libraries(facts, why, turns, right)
     return replace(
-        found, facts=(*_drop_empty(((peers.LABEL, peers.answer(facts.summary, name)),)), *found.facts)
+        found, facts=(*_drop_empty(((peers.LABEL, peers.answer(facts.sources, name)),)), *found.facts)
     )
 
 
@@ -285,9 +285,9 @@ def _requested(facts: Facts, main: Comparison) -> list[Comparison]:
 
 def _difference(facts: Facts, comparison: Comparison, others: Sequence[Comparison]) -> str:
     """Return how a comparison differs from the others: "hidden 256 and 2 threads"."""
-    case, arm = facts.case(comparison.entry), facts.arm(comparison.entry)
+    case, arm = facts.case(comparison.entry), comparison.arm
     cases = [facts.case(pair.entry) for pair in others]
-    arms = [facts.arm(pair.entry) for pair in others]
+    arms = [pair.arm for pair in others]
     differences = []
     if any(other_case.cell != case.cell for other_case in cases):
         differences.append(words.a_cell(case))

@@ -79,8 +79,9 @@ class Facts:
         return self.rows[entry].arm
 
     def case(self, entry: str) -> Case:
-        """Return the case of an entry."""
-        return self.entries[entry].case
+        """Return the case of an entry of the run or of a refinement."""
+        entries = (source.run.entries for source in self.sources)
+        return next(of_source[entry].case for of_source in entries if entry in of_source)
 
     def mark(self, entry: str) -> str:
         """Return the mark of the machine that measured an entry; empty for a run of one machine."""

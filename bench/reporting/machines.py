@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from bench.analysis.verdict import Comparison
+from bench.records.record import Arm
 from bench.records.run import different_machines
 from bench.reporting import environment, tables, words
 from bench.reporting.facts import Facts
 from bench.reporting.section import Cell, Column, Section, TextTable
 
-CHOSEN_KINDS = ("best", "compiled")  # of these, each machine chose the variants itself
+CHOSEN_KINDS = ("best", "compiled", "peer")  # of these, each machine chose the variants itself
 SHOWN_FACTS = ("Processor", "Processors", "Memory", "System", "Python", "Host")
 NOTE = (
     "Entry ÷ other, below 1 the entry is faster. Both were measured beside each other on the same machine; "
@@ -107,9 +108,14 @@ def _question(facts: Facts, pair: Comparison) -> Hashable:
     chosen = pair.kind in CHOSEN_KINDS
     sides = (pair.entry, pair.arm), (pair.baseline, pair.baseline_arm)
     return pair.kind, *(
-        (replace(facts.case(entry), seed=0), arm.device, arm.threads, "" if chosen else arm.variant)
+        (replace(facts.case(entry), seed=0), arm.device, arm.threads, _side(arm, chosen=chosen))
         for entry, arm in sides
     )
+
+
+def _side(arm: Arm, *, chosen: bool) -> str:
+    """Return what a side is on every machine: its variant, or if chosen its library; any peer is a peer."""
+    return arm.variant if not chosen else "" if arm.peer else arm.library
 
 
 def _heading(facts: Facts, pair: Comparison) -> Cell:

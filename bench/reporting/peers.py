@@ -1,6 +1,6 @@
 """Say whether a peer, a library beside NumPy and PyTorch, is ahead of both: then the answer is "neither"."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.summary import Summary
@@ -14,6 +14,8 @@ from bench.reporting import words
 LABEL = "Other libraries"
 BOTH = (NUMPY.name, TORCH.name)
 MAX_LISTED = 12  # tables
+PLACE = " with one thread of the CPU"
+NOT_COMPARED = "not compared, as a peer, NumPy or PyTorch has no time in block 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,6 @@ class Peer:
     """Hold the fastest peer of a table, as chosen in block 0, against the fastest form of both libraries."""
 
     arm: Arm
-    entry: str
     pairs: tuple[Comparison, ...]
 
     @property
@@ -34,44 +35,51 @@ class Peer:
         """Return by how much the peer is ahead of the faster one of both: "6.04"."""
         return units.ratio(min(1 / (pair.ratio or 1) for pair in self.pairs))
 
-    @property
-    def sentence(self) -> str:
+    def sentence(self, place: str) -> str:
         """Return that the answer is neither, or that the peer is not ahead, with both comparisons."""
+        variant = self.arm.variant
         if self.ahead:
             leads = [(lead, pair) for pair in self.pairs if (lead := words.lead(pair))]
             times = [f"{lead.times} faster than {pair.baseline_arm.variant}" for lead, pair in leads]
-            return f"Neither: {self.arm.variant} is {self.factor} times faster than both ({listing(times)})."
+            return f"Neither: {variant} is {self.factor} times faster than both{place} ({listing(times)})."
         verb = "is not" if any(pair.verdict == "SLOWER" for pair in self.pairs) else "is not proved to be"
         clauses = "; ".join(map(words.clause, self.pairs))
-        return full_stop(f"{self.arm.variant}, the fastest of them, {verb} ahead of both: {clauses}")
+        return full_stop(f"{variant}, the fastest of them, {verb} ahead of both{place}: {clauses}")
 
 
-def peers(summary: Summary) -> list[Peer]:
-    """Return the fastest peer of every table in which it was compared."""
-    by_entry: dict[str, list[Comparison]] = {}
-    for pair in summary.headlines:
-        if pair.kind == "peer":
-            by_entry.setdefault(pair.entry, []).append(pair)
-    compared = {entry: pairs for entry, pairs in by_entry.items() if not all(pair.left_out for pair in pairs)}
-    return [Peer(pairs[0].arm, entry, tuple(pairs)) for entry, pairs in compared.items()]
+def peers(summaries: Iterable[Summary]) -> list[Peer]:
+    """Return the fastest peer of every table in which it was compared, in a run or later in a refinement."""
+    by_table: dict[str, Peer] = {}
+    for summary in summaries:
+        by_entry: dict[str, list[Comparison]] = {}
+        for pair in summary.headlines:
+            if pair.kind == "peer":
+                by_entry.setdefault(pair.entry, []).append(pair)
+        for entry, pairs in by_entry.items():
+            if not all(pair.left_out for pair in pairs):
+                by_table[summary.run.entries[entry].group] = Peer(pairs[0].arm, tuple(pairs))
+    return [*by_table.values()]
 
 
-def answer(summary: Summary, name: Callable[[Peer, Sequence[Peer]], str]) -> str:
-    """Return what the peers change about a run's answer; empty if none was asked for.
+def answer(summaries: Sequence[Summary], name: Callable[[Peer, Sequence[Peer]], str]) -> str:
+    """Return what the peers change about the answer of a run and its refinements; empty if not asked for.
 
-    ``name`` says how a peer's table differs from those of the others.
+    ``name`` says how a peer's table differs from those of the others. Peers are compared at one place only,
+    which is told if the run has others: there a library may be faster still.
     """
-    asked, found = [arm.variant for arm in summary.run.plan.arms if arm.peer], peers(summary)
+    arms, found = summaries[0].run.plan.arms, peers(summaries)
+    asked = [arm.variant for arm in arms if arm.peer]
+    place = PLACE * (len({(arm.device, arm.threads) for arm in arms}) > 1)
     if not asked or len(found) == 1:
-        return "".join(peer.sentence for peer in found)
+        return "".join(peer.sentence(place) for peer in found)
     if not found:
-        return f"{listing(asked)}: not compared, as a peer, NumPy or PyTorch has no time in block 0."
+        return f"{listing(asked)}: {NOT_COMPARED}."
     ahead = [peer for peer in found if peer.ahead]
     texts = [
         f"{peer.arm.variant} is {peer.factor} times faster than both with {name(peer, found)}"
         for peer in ahead
     ]
     if not ahead:
-        return f"No peer is proved to be ahead of both in any of {len(found)} tables."
+        return f"No peer is proved to be ahead of both{place} in any of {len(found)} tables."
     others = "; in the others no peer is proved to be ahead of both" * (len(ahead) < len(found))
-    return f"Neither, in {len(ahead)} of {len(found)} tables: {listing(texts, MAX_LISTED)}{others}."
+    return f"Neither{place}, in {len(ahead)} of {len(found)} tables: {listing(texts, MAX_LISTED)}{others}."

@@ -52,13 +52,14 @@ def headline(tails: Tails) -> str:
 
 
 def _of_peers(tails: Tails) -> str:
-    """Return at which percentiles the fastest peer is proved to be ahead of both; empty without one."""
+    """Return at which percentiles the fastest peer is proved to be ahead of both; empty without peers."""
     by_q: dict[float, list[Ratio]] = {}
     for ratio in tails.ratios:
         if ratio.kind == "peer":
             by_q.setdefault(ratio.q, []).append(ratio)
     if not by_q:
-        return ""
+        asked = [tail.arm.variant for tail in tails.arms if tail.arm and tail.arm.peer]
+        return f"{wording.listing(asked)}: not compared, as NumPy or PyTorch has no times." if asked else ""
     names = {ratio.entry.variant for found in by_q.values() for ratio in found}
     ahead = [
         f"{units.ratio(min(1 / (ratio.ratio or 1) for ratio in found))} times at {_place(q)}"
@@ -74,7 +75,7 @@ def _of_libraries(tails: Tails) -> str:
     """Return the answer in one sentence, which names no library where the control explains the difference."""
     ratios, by_arm = best(tails), {tail.arm: tail for tail in tails.arms}
     sides = [by_arm[arm] for arm in (ratios[0].entry, ratios[0].baseline)] if ratios else tails.arms
-    told = sorted(sides, key=lambda tail: tail.times[0.5].ns)[: 2 if ratios else 1]
+    told = sorted(sides, key=_peers_last)[: 2 if ratios else 1]
     by_machine = [ratio.q for ratio in ratios if ratio.machine]
     if not ratios:
         by_machine = [q for q, found in told[0].times.items() if found.machine]
@@ -89,6 +90,11 @@ def _of_libraries(tails: Tails) -> str:
         where = wording.listing([_place(q) for q in by_machine])
         clauses.append(f"at {where} the tail may be the machine's, as the control shows")
     return wording.capital(full_stop("; ".join(clauses)))
+
+
+def _peers_last(tail: Tail) -> tuple[bool, float]:
+    """Return what arms are sorted by: the median, but a peer comes after NumPy and PyTorch."""
+    return bool(tail.arm and tail.arm.peer), tail.times[0.5].ns
 
 
 def _name(tail: Tail) -> str:

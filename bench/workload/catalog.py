@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
 from pkgutil import resolve_name
@@ -17,7 +18,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from bench.machine.errors import UserError, check_arguments, did_you_mean, place_of
-from bench.machine.libraries import ACCELERATORS, introduce, library
+from bench.machine.libraries import ACCELERATORS, NUMPY, TORCH, introduce, library
 from bench.machine.wording import listing
 from bench.workload.case import ACTIVATIONS, DEFAULT_CELL, DTYPES, LAYOUTS, STREAM, TASKS, Case
 from bench.workload.cell import CELLS, find_cell
@@ -341,12 +342,16 @@ def why_no_peer(peer: Variant) -> str | None:
     return reason
 
 
-def peers() -> tuple[str, ...]:
-    """Return the names of all peers.
+def peers(beside: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of all peers, to measure ``beside`` variants of NumPy and PyTorch.
 
     Raises:
-        UserError: the library of one is not installed; the others can be named each.
+        UserError: a library of both has no variant, so that a peer would be the answer; or the library of a
+            peer is not installed: the others can be named each.
     """
+    if lacking_both := {NUMPY.name, TORCH.name} - {find(spec).library for spec in beside}:
+        label = library(min(lacking_both)).label
+        raise UserError(f"--peers are compared with NumPy and PyTorch: give a --variant of {label} as well")
     if lacking := [peer for peer in PEERS if why_no_peer(peer)]:
         labels = listing([resolve_name(peer.own_library).label for peer in lacking])
         here = next((peer.name for peer in PEERS if peer not in lacking), "")
@@ -385,9 +390,11 @@ def plugin_versions(specs: Iterable[str]) -> dict[str, str]:
 
 
 def origin(spec: str) -> str:
-    """Return what tells this code of a user or a plug-in from that elsewhere; empty if it is not here."""
+    """Return what tells a user's code, a plug-in or a peer from that elsewhere; empty if it is not here."""
     if ":" in spec:
         return file_digest(spec)
+    if peer := next((peer for peer in PEERS if peer.name == spec), None):
+        return "" if why_no_peer(peer) else version(peer.library)
     return next((plugin.origin for plugin in installed() if plugin.name == spec), "")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from bench.machine.environ import COMPILER_CACHES
+from bench.machine.errors import UserError
 from bench.machine.libraries import Library
 
 if TYPE_CHECKING:
@@ -83,11 +84,18 @@ class Jax(PeerLibrary):
         """Import JAX with a pool of one thread, and calls that return when their result is there.
 
         multi_thread_eigen alone leaves the pool all processors, and no variable switches the dispatch.
+
+        Raises:
+            UserError: this version of JAX is too old.
         """
         os.environ |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "NPROC": "1"}
         jax = Library.load(self)
         for name, value in JAX_SETTINGS.items():
-            jax.config.update(name, value)
+            try:
+                jax.config.update(name, value)
+            except AttributeError:
+                version = f"JAX {jax.__version__} has no setting {name}, which it is timed with"
+                raise UserError(f"{version}: {EXTRA} brings a newer one") from None
         return jax
 
     def state(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def forward(
 
 def backward(W: Any, work: Any, dh: Any, activation: int) -> Any:
     """Return the derivatives (T, B, 4 H) by the gates' sums, twice; ``dh`` (B, H) is dL/dh_T at first."""
-    hs, cs, gates = work
+    _, cs, gates = work
     H, dc = W.shape[1], np.zeros_like(dh)
     for t in range(len(gates) - 1, -1, -1):
         a, c = gates[t], cs[t]
