@@ -147,7 +147,7 @@ def test_a_variant_that_cannot_be_used_gets_one_clear_line(spec: str, refusal: s
 def test_variants_lists_the_catalogue_and_your_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "300")
     assert listing.variants_main(VariantsOptions(variant=("somebodys.variants:Doubled",))) == 0
     printed = capsys.readouterr().out
     assert all(text in printed for variant in VARIANTS for text in (variant.name, variant.summary))
